@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text that grows, up to a ceiling. Append freely and look once at the end: past the ceiling
+ * nothing more is taken and `over` stays true.
+ */
+#ifndef LETHE_BASE_BUF_H
+#define LETHE_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    char *data;  /* always terminated once something was added; NULL before */
+    size_t len;  /* bytes, without the terminator */
+    size_t cap;
+    size_t max;  /* the ceiling in bytes */
+    bool over;   /* something did not fit */
+};
+
+void buf_init(struct buf *b, size_t max);
+void buf_free(struct buf *b);
+void buf_reset(struct buf *b);  /* empty, memory kept, over cleared */
+
+void buf_add(struct buf *b, const void *data, size_t len);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_add_int(struct buf *b, int64_t n);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+const char *buf_str(const struct buf *b);  /* "" when empty; borrowed until the next change */
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Points in time and lengths of time, as people and protocols write them. Points are microseconds
+ * since 1970 in UTC, and end in _at; 0 means "never" or "not known". */
+#ifndef LETHE_BASE_CLOCK_H
+#define LETHE_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define CLOCK_S ((int64_t)1000000)
+#define CLOCK_MS ((int64_t)1000)
+#define CLOCK_DAY (86400 * CLOCK_S)
+
+enum { CLOCK_TEXT_LEN = 28 };  /* of "2026-11-21T13:04:05.000006Z" with its terminator */
+
+int64_t clock_now(void);   /* the wall clock, us */
+int64_t clock_mono(void);  /* a clock that never jumps, us; counts while the machine sleeps */
+
+/* ISO 8601, UTC, six decimals, Z. */
+void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN]);
+/* YYYY-MM-DD (midnight UTC) or the form of clock_format with or without decimals. RC_INVALID. */
+enum rc clock_parse(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
+/* YYYY-MM-DD alone, a real day of the calendar. RC_INVALID. */
+enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
+/* Retry-After: seconds, or an HTTP date. Gives the delay from now in us, never negative. RC_INVALID. */
+enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us, struct err *err)
+    MUST_CHECK;
+
+/* A length: "500ms", "30s", "10m", "12h", "7d"; a bare 0. Never negative, up to 100 years. RC_INVALID. */
+enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
+/* "1m 20s", "7d", "0s", "250ms": at most two units, for people. out: 32 bytes. */
+void clock_format_length(int64_t us, char out[32]);
+
+#endif

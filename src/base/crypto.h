@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Digests, keyed hashes and random bytes, from OpenSSL's libcrypto. */
+#ifndef LETHE_BASE_CRYPTO_H
+#define LETHE_BASE_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { CRYPTO_SHA1_LEN = 20, CRYPTO_SHA256_LEN = 32, CRYPTO_KEY_LEN = 32 };
+
+void crypto_random(void *out, size_t len);
+uint64_t crypto_random_u64(void);
+
+/* The digest of the two texts one after the other; the second may have length 0. */
+void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len,
+                 uint8_t out[CRYPTO_SHA1_LEN]);
+void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN]);
+void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
+                        uint8_t out[CRYPTO_SHA256_LEN]);
+
+bool crypto_equal(const void *a, const void *b, size_t len);  /* in a time that tells nothing */
+void crypto_wipe(void *p, size_t len);
+
+void crypto_hex(const uint8_t *data, size_t len, char *out);  /* out: 2 * len + 1, lower case */
+/* Writes base64url without padding; out: (len * 4 + 2) / 3 + 1. */
+void crypto_base64url(const uint8_t *data, size_t len, char *out);
+/* Standard base64, padding optional. Returns the decoded length, or SIZE_MAX when it is malformed or does not
+ * fit into size. */
+size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);
+
+/* Reads the key from a file of the data directory, or makes one there (mode 0600, synced) when there
+ * is none. RC_IO, RC_NO_SPACE; RC_INVALID when the file is not CRYPTO_KEY_LEN bytes or others can read it. */
+enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CSV as spreadsheets write it (RFC 4180): quoted fields, CRLF, a BOM, blank lines. */
+#ifndef LETHE_BASE_CSV_H
+#define LETHE_BASE_CSV_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+enum { CSV_FIELDS_MAX = 16 };
+
+struct csv {
+    const char *name;      /* for errors; borrowed */
+    const char *at, *end;  /* what is left */
+    unsigned line;         /* from 1: where the row that was read last began */
+    unsigned next_line;
+};
+
+struct csv_row {
+    const char *field[CSV_FIELDS_MAX];  /* without quotes, spaces around it removed when unquoted; in the arena */
+    unsigned n;
+};
+
+/* text is borrowed until the last row was read. */
+void csv_open(struct csv *csv, const char *name, const char *text, size_t len);
+
+/* The next row that is not blank; row->n is 0 at the end. RC_INVALID, with name:line: an unclosed quote,
+ * text after a closing quote, not UTF-8, a NUL, more than CSV_FIELDS_MAX fields. */
+enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct err *err) MUST_CHECK;
+
+#endif

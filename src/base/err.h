@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors. What can fail returns an enum rc, which the caller must look at, and takes a
+ * struct err * last, which receives the words for a person. RC_OK is 0.
+ *
+ * An rc is turned into an HTTP status in server/answer.c, into an exit code in cli/main.c and into
+ * a decision to try again in driver/policy.c, each by a switch without default: a new code shows
+ * the compiler all three.
+ *
+ * Texts of errors never hold personal data, except where the contract says so.
+ */
+#ifndef LETHE_BASE_ERR_H
+#define LETHE_BASE_ERR_H
+
+#include <stdarg.h>
+
+/*      name             code for programs     meaning                                        */
+#define RC_TABLE(X)                                                                            \
+    X(RC_OK,              "ok",                "done")                                         \
+    X(RC_INVALID,         "invalid",           "the input is wrong: mend it, then repeat")     \
+    X(RC_UNAUTHENTICATED, "unauthenticated",   "no credentials, or bad ones")                  \
+    X(RC_FORBIDDEN,       "forbidden",         "known, but not allowed to")                    \
+    X(RC_NOT_FOUND,       "not_found",         "there is no such thing")                       \
+    X(RC_CONFLICT,        "conflict",          "refused by the state of things")               \
+    X(RC_TOO_LARGE,       "too_large",         "over a limit")                                 \
+    X(RC_UNAVAILABLE,     "unavailable",       "not now: repeat it later")                     \
+    X(RC_NO_SPACE,        "no_space",          "the disk is full")                             \
+    X(RC_IO,              "io",                "the machine failed to read or write")          \
+    X(RC_INTERNAL,        "internal",          "a mistake in this program")
+
+enum rc {
+#define X(name, code, meaning) name,
+    RC_TABLE(X)
+#undef X
+};
+
+enum { ERR_TEXT_MAX = 512, ERR_CODE_MAX = 40 };
+
+struct err {
+    enum rc rc;
+    char code[ERR_CODE_MAX];  /* stable, for programs; that of rc unless err_set_code gave another */
+    char text[ERR_TEXT_MAX];  /* one line for a person, UTF-8, cut at a character where too long */
+};
+
+/* Must be checked: every function that returns an enum rc is declared with it. */
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* Fills err (may be NULL) and returns rc, so that raising is one line. */
+enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "what: " before the text of err and returns err->rc. */
+enum rc err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* "fmt: strerror(errno)" with the rc that fits errno: ENOSPC and EDQUOT are RC_NO_SPACE, ENOENT is
+ * RC_NOT_FOUND, all else RC_IO. */
+enum rc err_set_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+const char *rc_code(enum rc rc);
+
+#endif

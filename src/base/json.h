@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON in and out. Reading: a text of a stranger becomes a tree in an arena, or a clear error.
+ * Writing: straight into a buf, no tree and no allocation per field.
+ */
+#ifndef LETHE_BASE_JSON_H
+#define LETHE_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { JSON_DEPTH_MAX = 32 };
+
+enum json_kind { JSON_NULL_KIND, JSON_BOOL, JSON_INT, JSON_REAL_KIND, JSON_TEXT, JSON_LIST, JSON_MAP };
+
+struct json {
+    enum json_kind kind;
+    const char *key;           /* its name within a map, else NULL */
+    const char *text;          /* JSON_TEXT: UTF-8, terminated, no NUL inside */
+    size_t len;                /* of text, bytes */
+    int64_t integer;           /* JSON_INT; 0 or 1 for JSON_BOOL */
+    double real;               /* JSON_REAL_KIND */
+    struct json *first, *next; /* children of a list or map, in their order */
+    unsigned count;            /* of the children */
+};
+
+/* Reads one whole JSON value. RC_INVALID: not JSON, not UTF-8, a NUL character, a key twice, deeper
+ * than JSON_DEPTH_MAX; the text says where (line and column). */
+enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **out, struct err *err)
+    MUST_CHECK;
+
+const struct json *json_get(const struct json *map, const char *key);  /* NULL when absent */
+const char *json_kind_name(enum json_kind kind);                       /* "a string", "an array", ... */
+void json_dump(struct buf *out, const struct json *value);             /* compact, keys in their order */
+
+/* Writing. Commas and quotes are its business; the order is yours. Text that is not UTF-8 is written
+ * with U+FFFD in place of the bad bytes. */
+struct json_out {
+    struct buf *buf;
+    bool comma;  /* something stands before on this level */
+};
+
+void json_open_map(struct json_out *o);
+void json_close_map(struct json_out *o);
+void json_open_list(struct json_out *o);
+void json_close_list(struct json_out *o);
+void json_put_key(struct json_out *o, const char *key);
+void json_put_text(struct json_out *o, const char *s);  /* NULL is written as null */
+void json_put_textn(struct json_out *o, const char *s, size_t len);
+void json_put_int(struct json_out *o, int64_t n);
+void json_put_bool(struct json_out *o, bool b);
+void json_put_null(struct json_out *o);
+void json_put_time(struct json_out *o, int64_t at_us);  /* as clock_format; 0 is written as null */
+
+/* Key and value together. */
+void json_field_text(struct json_out *o, const char *key, const char *s);
+void json_field_int(struct json_out *o, const char *key, int64_t n);
+void json_field_bool(struct json_out *o, const char *key, bool b);
+void json_field_time(struct json_out *o, const char *key, int64_t at_us);
+
+/* The text between the quotes alone: s escaped as JSON wants it. */
+void json_escape(struct buf *out, const char *s, size_t len);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unicode text from outside: is it well formed, how long is it, what is its lower case. */
+#ifndef LETHE_BASE_TEXT_H
+#define LETHE_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+
+bool text_is_utf8(const char *s, size_t len);
+size_t text_count(const char *s);                        /* characters (code points) of valid UTF-8 */
+bool text_has_control(const char *s);                    /* U+0000..1F, U+7F..9F */
+char *text_lower(struct arena *a, const char *s);        /* full Unicode lower case, locale-free; s is valid UTF-8 */
+size_t text_cut(const char *s, size_t len, size_t max);  /* longest prefix <= max bytes that splits no character */
+
+/* The candidate nearest to word by edit distance, if it is near enough to be a slip of the hand
+ * (at most a third of the word, and 3), else NULL. candidates ends with NULL. */
+const char *text_nearest(const char *word, const char *const *candidates);
+
+#endif
