@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The workflow itself, pure: no I/O, no clock, no globals. Read this page first.
+ *
+ * A pipeline is a list of states:
+ *
+ *    position    0        1     2      3     4            n-3      n-2      n-1
+ *             PENDING    W1 -> D1     W2 -> D2    ...   ERRORED  ABORTED  COMPLETE
+ *                       `-stage 1-'  `-stage 2-'
+ *
+ * W is a working state (somebody is doing the work), D the completed state behind it (it is done, the next may
+ * begin). A retirement is somebody's way from PENDING to COMPLETE:
+ *
+ *    request                 claim               done                     done at the last stage
+ *   ---------> PENDING --------------> W1 -----------------> W2 --> ... -------------------------> COMPLETE
+ *                 |                     | (through D1, in one step)                                    |
+ *          cancel |                     | failed                                             rerun     |
+ *                 v                     v                                  PENDING <-------------------'
+ *              ABORTED               ERRORED ----------> D of the stage before, or PENDING
+ *                                             resume
+ *
+ * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch of
+ * a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this command
+ * arrives now, or why not. It is checked against a simple oracle by tests/unit/test_kernel_property.c.
+ */
+#ifndef LETHE_CORE_CORE_H
+#define LETHE_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+/* ---- the list of states (pipeline.c) ---- */
+
+enum {
+    STATE_NAME_MAX = 30,   /* characters, of A-Z0-9_ */
+    PIPELINE_MAX = 1 + 2 * 200 + 3,  /* states */
+    PIPELINE_MIN = 4
+};
+
+enum role { ROLE_PENDING, ROLE_WORKING, ROLE_COMPLETED, ROLE_ERRORED, ROLE_ABORTED, ROLE_COMPLETE };
+
+/* Immutable once made. A state is named by its position, 0 to n-1. */
+struct pipeline {
+    int64_t id;          /* of the stored list; 0: not stored */
+    unsigned n;          /* PIPELINE_MIN to PIPELINE_MAX */
+    const char **names;  /* n of them */
+    int64_t *state_ids;  /* n of them: what the store calls each name; NULL: not stored */
+};
+
+/* Checks a list and makes a pipeline of it. RC_INVALID, in this order of checks: the list is empty; required
+ * states are missing; PENDING is not first; the last three are not ERRORED, ABORTED, COMPLETE in this order; a
+ * name is badly formed or too long; a name stands twice; a working state lacks its completed state. COMPLETED where
+ * COMPLETE is missing gets a hint. */
+enum rc pipeline_make(struct arena *a, const char *const *names, size_t n, struct pipeline **out,
+                      struct err *err) MUST_CHECK;
+
+enum role pipeline_role(const struct pipeline *p, unsigned state);
+bool pipeline_is_dead_end(const struct pipeline *p, unsigned state);
+/* The state a finished state leads to: D(last) to COMPLETE, W(k) to D(k). Not for dead ends. */
+unsigned pipeline_next(const struct pipeline *p, unsigned state);
+/* ERRORED, ABORTED or COMPLETE's position. */
+unsigned pipeline_at(const struct pipeline *p, enum role dead_end);
+/* Returns false when there is no such name. */
+bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state);
+/* 1, 11, 21, ...: room for an operator to insert by hand. Contract A1. */
+int pipeline_order(unsigned state);
+
+/* What separates two lists, for "states sync". */
+struct pipeline_diff {
+    const char **added, **removed, **remaining;
+    unsigned n_added, n_removed, n_remaining;
+    bool same;  /* the same names in the same order */
+};
+/* before may be NULL: everything is added. */
+void pipeline_compare(struct arena *a, const struct pipeline *before, const struct pipeline *after,
+                      struct pipeline_diff *out);
+/* May the list be replaced? in_use: names of the states that somebody is in now. RC_CONFLICT: somebody is being
+ * processed (outside the required four); somebody is in a state about to go. */
+enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
+                             const char *const *in_use, size_t n_in_use, struct err *err) MUST_CHECK;
+
+/* ---- one retirement ---- */
+
+/* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract A)
+ * is at work there. */
+#define LEASE_NONE ((int64_t)0)
+/* No lease, and free to be claimed at once: released, or put there by an operator. */
+#define LEASE_FREE ((int64_t)1)
+
+/* The row that changes with every step. Times in us since 1970. */
+struct retirement {
+    int64_t id;
+    int64_t account_id;
+    const struct pipeline *pipeline;  /* the one it started with; PENDING ones follow the current one */
+    unsigned state, last_state;       /* last_state: before the last move; PENDING in the beginning */
+    int64_t created_at, modified_at;
+    int64_t epoch;                    /* rises with every claim and every move that is not a report */
+    int64_t lease_until;              /* LEASE_NONE, LEASE_FREE, or until when the holder of epoch has it */
+    int64_t run;                      /* rises when an operator sends it back: stages are then done anew */
+    unsigned deaths;                  /* leases in a row that ran out at this stage */
+    bool abort_asked;                 /* ABORTED as soon as the lease has ended */
+};
+
+/* Where an operator sends an ERRORED one to try again: the state before the one that failed. For one that
+ * is not ERRORED, its own state. */
+unsigned retirement_resume_state(const struct retirement *r);
+bool retirement_is_leased(const struct retirement *r, int64_t now);
+/* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
+bool retirement_is_over(const struct retirement *r);
+
+/* ---- the kernel (kernel.c) ---- */
+
+enum command_kind {
+    COMMAND_UPDATE,   /* contract A: update_retirement_status */
+    COMMAND_MOVE,     /* an operator sets any state */
+    COMMAND_RESUME,   /* ERRORED -> resume state */
+    COMMAND_RERUN,    /* COMPLETE -> PENDING, a new run with the current pipeline */
+    COMMAND_CANCEL,   /* PENDING -> ABORTED */
+    COMMAND_CLAIM,    /* take it and enter its next stage */
+    COMMAND_DONE,     /* the stage took effect; enter the next one unless `stop` */
+    COMMAND_FAILED,   /* the stage failed for good -> ERRORED */
+    COMMAND_RENEW,    /* the holder needs longer */
+    COMMAND_RELEASE   /* the holder gives it back at the same stage */
+};
+
+struct command {
+    enum command_kind kind;
+    unsigned to;                        /* UPDATE, MOVE */
+    bool forced;                        /* UPDATE */
+    bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
+    bool repeated;                      /* UPDATE: the newest log entry is this very update by this caller */
+    const struct pipeline *current;     /* CLAIM, MOVE, RERUN, UPDATE out of PENDING: the list of today */
+    int64_t cool_off_us;                /* CLAIM: the server's own */
+    int64_t lease_us;                   /* CLAIM, RENEW */
+    unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
+    int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE: of the lease reported under */
+    unsigned stage;                     /* the same: position of its working state */
+    bool stop;                          /* DONE: give it back in the completed state */
+    const unsigned *first_answer;       /* DONE, FAILED: the log has this report as accepted, and the retirement
+                                         * was in this state after it; NULL: the log does not know it */
+};
+
+/* Why not. The code is part of the API; the rc says what kind of refusal it is. */
+#define REFUSAL_TABLE(X)                                                                       \
+    X(REFUSAL_NONE,           RC_OK,       "ok")                                               \
+    X(REFUSAL_DEAD_END,       RC_CONFLICT, "dead_end")          /* out of one, unforced */      \
+    X(REFUSAL_NOT_LATER,      RC_CONFLICT, "not_later")         /* same or earlier state */     \
+    X(REFUSAL_SKIPS,          RC_CONFLICT, "skips_states")      /* transitions: strict */       \
+    X(REFUSAL_LEASED,         RC_CONFLICT, "leased")            /* a driver is at work on it */ \
+    X(REFUSAL_NOT_PENDING,    RC_CONFLICT, "not_pending")                                      \
+    X(REFUSAL_NOT_ERRORED,    RC_CONFLICT, "not_errored")                                      \
+    X(REFUSAL_NOT_COMPLETE,   RC_CONFLICT, "not_complete")                                     \
+    X(REFUSAL_COOLING_OFF,    RC_CONFLICT, "cooling_off")                                      \
+    X(REFUSAL_UNLEASED_WORK,  RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */ \
+    X(REFUSAL_STALE,          RC_CONFLICT, "stale_epoch")       /* not the current epoch, or not its stage */ \
+    X(REFUSAL_LEASE_OVER,     RC_CONFLICT, "lease_over")        /* the lease has run out */
+
+enum refusal {
+#define X(name, rc, code) name,
+    REFUSAL_TABLE(X)
+#undef X
+};
+
+struct move {
+    unsigned from, to;
+    bool skipped;  /* states were left out between the two */
+};
+
+enum { DECISION_MOVES_MAX = 2 };
+
+struct decision {
+    enum refusal refusal;
+    struct retirement after;  /* the row to store; as before when refused */
+    struct move moves[DECISION_MOVES_MAX];
+    unsigned n_moves;         /* one log entry each, in this order */
+    bool replayed;            /* a repeat: nothing to store, answer as the first time with `answer_state` */
+    unsigned answer_state;    /* the state after the command (of the first time, when replayed) */
+    bool granted;             /* CLAIM: the caller holds a lease now, and after.state is its stage */
+    bool abort_waits;         /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
+};
+
+/* All rules. now: us since 1970. Never fails: a refusal is an answer. */
+void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out);
+
+enum rc refusal_rc(enum refusal refusal);
+const char *refusal_code(enum refusal refusal);
+/* The refusal in words for whoever sent the command: names states, never the person. Returns the rc. */
+enum rc refusal_explain(const struct decision *d, const struct retirement *row, const struct command *cmd,
+                        struct err *err);
+
+/* ---- retired names (retired.c), contract E ---- */
+
+struct salts {
+    const char *const *salt;  /* oldest first, the last one is current */
+    size_t n;                 /* >= 1 */
+};
+
+enum { RETIRED_DIGEST_LEN = 20 };
+
+/* SHA-1 of the salt and the lower case of value, which is valid UTF-8. */
+void retired_digest(struct arena *a, const char *salt, const char *value, uint8_t out[RETIRED_DIGEST_LEN]);
+/* The format with the hex digest at {}. */
+char *retired_name(struct arena *a, const char *format, const char *salt, const char *value);
+/* If name has the form of format, gives the digest in it. */
+bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN]);
+/* Is candidate the retired form of value, under any of the salts? */
+bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,
+                     const char *candidate);
+
+#endif
