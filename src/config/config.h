@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: one YAML file, checked whole before anything starts, then a const struct that is passed down.
+ *
+ * Every setting is one row of a table in config.c (key, type, default, help); `lethe config check` and docs/config.md
+ * are checked against it. Unknown keys are errors that name file:line:column and the nearest known key. Relative
+ * paths are seen from the file's folder. Secrets come from files (..._file) or from the environment (..._env).
+ */
+#ifndef LETHE_CONFIG_CONFIG_H
+#define LETHE_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/core.h"
+
+/* ---- services: outside systems ---- */
+
+enum credentials {
+    CREDENTIALS_NONE,
+    CREDENTIALS_OAUTH2,  /* client credentials at token_url; sent as "JWT <token>" or "Bearer <token>" */
+    CREDENTIALS_BEARER,  /* a fixed token */
+    CREDENTIALS_BASIC
+};
+
+struct service_conf {
+    const char *name;
+    const char *url;            /* without a slash at the end */
+    enum credentials credentials;
+    const char *client_id;      /* OAUTH2; BASIC: the user */
+    const char *secret;         /* OAUTH2, BASIC: the password; BEARER: the token */
+    const char *token_url;      /* OAUTH2; default: url + /oauth2/access_token */
+    const char *token_type;     /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    bool allow_http;            /* plain http to other hosts than this machine is opted into */
+    unsigned max_concurrent;    /* calls at once, 1 to 10,000; default 8 */
+    double rate;                /* calls a second; 0: no limit */
+    unsigned index;             /* in config.services */
+};
+
+/* ---- stages ---- */
+
+enum action_kind { ACTION_HTTP, ACTION_EXEC };
+
+struct header_conf {
+    const char *name, *value;  /* value is a template */
+};
+
+/* Templates hold {original_username}, {original_email}, {original_name}, {retired_username}, {retired_email},
+ * {user_id}, {retirement_id}; {{ and }} are braces. Checked when the file is read. */
+struct http_action_conf {
+    const struct service_conf *service;
+    const char *method;        /* GET, POST, PUT, PATCH, DELETE */
+    const char *path;          /* template: values are URL-encoded; begins with / */
+    const char *json;          /* template in JSON, as text: values are JSON-encoded within strings; NULL: none */
+    const char *form;          /* template a=b&c=d: values are URL-encoded; NULL: none */
+    const struct header_conf *headers;
+    size_t n_headers;
+    const unsigned *success;   /* statuses; default 200, 201, 202 is not, 204: see docs/actions.md */
+    size_t n_success;
+    const unsigned *nothing_to_erase;  /* statuses that mean: never had this person */
+    size_t n_nothing_to_erase;
+};
+
+struct exec_action_conf {
+    const char *const *argv;   /* no templates: personal data goes to standard input as JSON */
+    size_t argc;
+    const char *const *env;    /* NAME=VALUE, nothing else is passed but PATH, LANG, HOME */
+    size_t n_env;
+    const unsigned *nothing_to_erase;  /* exit statuses */
+    size_t n_nothing_to_erase;
+    const struct service_conf *service;  /* whose limits hold; NULL: none */
+};
+
+struct retry_conf {
+    bool none;                 /* immediately ERRORED */
+    int64_t for_us;            /* the budget, from the first attempt */
+    int64_t first_us, longest_us;
+};
+
+struct stage_conf {
+    const char *working, *completed;
+    enum action_kind action;
+    struct http_action_conf http;
+    struct exec_action_conf exec;
+    int64_t timeout_us;        /* of one attempt */
+    struct retry_conf retry;
+};
+
+/* ---- the whole ---- */
+
+struct config {
+    const char *file;
+    const char *data_dir;
+    const char *listen_host;   /* of `listen` */
+    unsigned listen_port;      /* 0: any free one */
+    const char *tls_certificate, *tls_key;  /* PEM files; both or neither */
+    bool behind_proxy;
+    unsigned max_connections;
+    unsigned max_connections_per_address;
+    const char *database;      /* as written: "sqlite" */
+
+    int64_t cool_off_us;
+    bool strict;               /* transitions: strict */
+    int64_t token_lifetime_us;
+
+    struct salts salts;
+    const char *retired_username, *retired_email;  /* formats with one {} */
+
+    const struct service_conf *services;
+    size_t n_services;
+    const struct stage_conf *stages;
+    size_t n_stages;
+    struct pipeline *pipeline; /* of stages or states, not stored; NULL when neither is given */
+    bool has_stages;           /* false: `states` only, this server is driven by others */
+
+    /* the driver */
+    int64_t lease_us;
+    unsigned max_in_flight;    /* people at once */
+    int64_t poll_us;           /* between two looks for due people */
+    unsigned deaths_max;       /* see core.h */
+
+    const char *log_level;
+    bool log_json;
+};
+
+/* Reads and checks it all, secrets included. Everything lives in the arena. RC_INVALID with file:line:column,
+ * RC_NOT_FOUND when there is no such file (the text says how to get one). */
+enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
+
+/* The table of settings, for `lethe config check --settings`: one line each, "key  type  default  help". */
+void config_print_settings(struct buf *out);
+
+#endif
