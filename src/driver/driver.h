@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver: takes people through the pipeline. A client of the API like any other.
+ *
+ * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c), and
+ * nobody's stage is started that could outlive its lease. The way of a retirement:
+ *
+ *   claims.c   asks the authority for due people, keeps their leases alive, sends reports in batches
+ *   run.c      takes each one through its stages: wait for the service's limits, act, try again or report
+ *   policy.c   pure: when to try again, whether to, whether a call still fits into the lease
+ *   http.c, exec.c   what a stage does: one const struct action each
+ *   progress.c       the bar on a terminal, the summary at the end
+ */
+#ifndef LETHE_DRIVER_DRIVER_H
+#define LETHE_DRIVER_DRIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct driver_conf {
+    const struct config *config;
+    const char *socket_path;   /* of the authority */
+    const char *username;      /* NULL: everybody; only this one otherwise, implies once */
+    int64_t cool_off_us;       /* lengthens what the server enforces; 0: as the server says */
+    bool once;                 /* end when nobody is due, in flight, or held by another driver */
+    int progress_fd;           /* a terminal for the progress bar; -1: none */
+};
+
+struct driver_summary {
+    int64_t people;            /* taken up */
+    int64_t completed, errored, aborted, released;
+    int64_t stages, calls, retries;
+    int64_t took_us;
+};
+
+struct driver;
+
+enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err) MUST_CHECK;
+/* Until it is done (once) or told to stop. RC_UNAVAILABLE: the authority could not be reached for `once`; without
+ * once it waits for it for ever, and says so. */
+enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err) MUST_CHECK;
+/* From another thread or a signal handler: starts nothing new, finishes calls in flight, gives the rest back. A
+ * second call gives up on the calls in flight as well. */
+void driver_stop(struct driver *d);
+void driver_close(struct driver **d);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The authority: `lethe serve`. Opens the database (nobody else does), brings its schema up to date, and answers
+ * the API over TCP and over the socket in the data directory.
+ *
+ * The way of a request: dispatch.c finds its row in routes.c, checks credentials and scope; a read runs at once on
+ * the worker's own read-only connection; a write waits in the writer's queue and is answered after the commit.
+ */
+#ifndef LETHE_SERVER_SERVER_H
+#define LETHE_SERVER_SERVER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct server;
+
+/* tcp: false for the server inside a command: the socket alone. RC_CONFLICT: another server has this data
+ * directory, or the port is taken; RC_NO_SPACE, RC_IO; all in one line that names the path. */
+enum rc server_open(const struct config *config, bool tcp, struct server **out, struct err *err) MUST_CHECK;
+unsigned server_port(const struct server *server);
+void server_close(struct server **server);
+
+/* The path of the socket of a data directory; in the arena. */
+char *server_socket_path(struct arena *a, const char *data_dir);
+
+#endif
