@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text that grows, up to a ceiling. Append freely and look once at the end: past the ceiling
- * nothing more is taken and `over` stays true.
+ * Text that grows, up to a ceiling. Append freely and look once at the end: what
+ * goes past the ceiling is cut off there, nothing more is taken, and `over` stays true.
  */
 #ifndef LETHE_BASE_BUF_H
 #define LETHE_BASE_BUF_H
@@ -16,7 +16,7 @@ struct buf {
     size_t len;  /* bytes, without the terminator */
     size_t cap;
     size_t max;  /* the ceiling in bytes */
-    bool over;   /* something did not fit */
+    bool over;   /* something did not fit; a character may have been split */
 };
 
 void buf_init(struct buf *b, size_t max);

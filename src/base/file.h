@@ -12,9 +12,15 @@
 /* The contents, terminated; len may be NULL. RC_NOT_FOUND, RC_IO, RC_TOO_LARGE; names the path. */
 enum rc file_read(struct arena *a, const char *path, size_t max, char **out, size_t *len, struct err *err)
     MUST_CHECK;
+/* As file_read; RC_INVALID too when others than its owner can read or write it. */
+enum rc file_read_private(struct arena *a, const char *path, size_t max, char **out, size_t *len,
+                          struct err *err) MUST_CHECK;
 /* A file with a secret: as file_read, without the line end; RC_INVALID when others than its owner can read
  * it, or it is empty. */
 enum rc file_read_secret(struct arena *a, const char *path, char **out, struct err *err) MUST_CHECK;
+/* A new file with mode 0600, whole and synced before it is seen under its name. RC_CONFLICT when there is one
+ * already, which stays as it is; RC_IO, RC_NO_SPACE. */
+enum rc file_create_private(const char *path, const void *data, size_t len, struct err *err) MUST_CHECK;
 /* path as seen from the folder of the file `from`, unless absolute. */
 char *file_beside(struct arena *a, const char *from, const char *path);
 

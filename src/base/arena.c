@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The arena: a list of chunks, the newest first, of which only the newest is filled. A request larger
+ * than a chunk gets one of its own behind the newest. The part of a chunk that was not handed out is
+ * always zero, so handing out costs no memset.
+ */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_MIN = 4096, CHUNK_MAX = 65536, ALIGNMENT = _Alignof(max_align_t) };
+
+struct arena_chunk {
+    struct arena_chunk *older;
+    size_t size; /* of data */
+    size_t used;
+    _Alignas(max_align_t) char data[];
+};
+
+static _Noreturn void out_of_memory(void)
+{
+    fputs("lethe: out of memory\n", stderr);
+    abort();
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size ? size : 1);
+    if (p == NULL)
+        out_of_memory();
+    return p;
+}
+
+void *xrealloc(void *p, size_t size)
+{
+    void *grown = realloc(p, size ? size : 1);
+    if (grown == NULL)
+        out_of_memory();
+    return grown;
+}
+
+char *xstrdup(const char *s)
+{
+    size_t size = strlen(s) + 1;
+    return memcpy(xcalloc(1, size), s, size);
+}
+
+static struct arena_chunk *chunk_new(size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        out_of_memory();
+    struct arena_chunk *c = xcalloc(1, sizeof *c + size);
+    c->size = size;
+    return c;
+}
+
+static void chunk_wipe(struct arena_chunk *c)
+{
+    explicit_bzero(c->data, c->used);
+    c->used = 0;
+}
+
+static size_t chunk_next_size(const struct arena *a)
+{
+    if (a->chunk == NULL)
+        return CHUNK_MIN;
+    return a->chunk->size < CHUNK_MAX ? 2 * a->chunk->size : CHUNK_MAX;
+}
+
+/* A chunk with room for size bytes, in its place of the list. */
+static struct arena_chunk *chunk_add(struct arena *a, size_t size)
+{
+    size_t usual = chunk_next_size(a);
+    struct arena_chunk *c = chunk_new(size > usual / 2 ? size : usual);
+    struct arena_chunk **place = &a->chunk;
+    if (size > usual / 2 && a->chunk != NULL)
+        place = &a->chunk->older;
+    c->older = *place;
+    *place = c;
+    return c;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    assert(size <= SIZE_MAX / 2);
+    size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    struct arena_chunk *c = a->chunk;
+    if (c == NULL || c->size - c->used < rounded)
+        c = chunk_add(a, rounded);
+    void *p = c->data + c->used;
+    c->used += rounded;
+    a->used += rounded;
+    return p;
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+    if (size != 0 && n > SIZE_MAX / 2 / size)
+        out_of_memory();
+    return arena_alloc(a, n * size);
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+    return s ? arena_strndup(a, s, strlen(s)) : NULL;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+    char *copy = arena_alloc(a, n + 1);
+    if (n > 0)
+        memcpy(copy, s, n);
+    return copy;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    assert(n >= 0);
+    char *text = arena_alloc(a, (size_t)n + 1);
+    vsnprintf(text, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return text;
+}
+
+static void free_from(struct arena_chunk *c)
+{
+    while (c != NULL) {
+        struct arena_chunk *older = c->older;
+        chunk_wipe(c);
+        free(c);
+        c = older;
+    }
+}
+
+void arena_reset(struct arena *a)
+{
+    a->used = 0;
+    if (a->chunk == NULL)
+        return;
+    free_from(a->chunk->older);
+    a->chunk->older = NULL;
+    chunk_wipe(a->chunk);
+}
+
+void arena_free(struct arena *a)
+{
+    free_from(a->chunk);
+    *a = (struct arena){ 0 };
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The growing text: room doubles, and never exceeds the ceiling and one byte for the terminator. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+enum { CAP_MIN = 128 };
+
+void buf_init(struct buf *b, size_t max)
+{
+    assert(max < SIZE_MAX / 2);
+    *b = (struct buf){ .max = max };
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){ .max = b->max };
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->over = false;
+    if (b->data != NULL)
+        b->data[0] = '\0';
+}
+
+/* Room for extra bytes and the terminator; extra fits below the ceiling. */
+static void grow(struct buf *b, size_t extra)
+{
+    size_t need = b->len + extra + 1;
+    if (need <= b->cap)
+        return;
+    size_t cap = b->cap ? 2 * b->cap : CAP_MIN;
+    if (cap < need)
+        cap = need;
+    if (cap > b->max + 1)
+        cap = b->max + 1;
+    b->data = xrealloc(b->data, cap);
+    b->cap = cap;
+}
+
+void buf_add(struct buf *b, const void *data, size_t len)
+{
+    if (b->over || len == 0)
+        return;
+    if (len > b->max - b->len) {
+        b->over = true;
+        len = b->max - b->len;
+    }
+    grow(b, len);
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+
+void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    if (b->len + 1 >= b->cap || b->over) {
+        buf_add(b, &c, 1);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+}
+
+void buf_add_int(struct buf *b, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (n < 0)
+        digits[--at] = '-';
+    buf_add(b, digits + at, sizeof digits - at);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    char small[256];
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(small, sizeof small, fmt, args);
+    va_end(args);
+    assert(n >= 0);
+    if ((size_t)n < sizeof small) {
+        buf_add(b, small, (size_t)n);
+    } else {
+        char *large = xcalloc(1, (size_t)n + 1);
+        vsnprintf(large, (size_t)n + 1, fmt, again);
+        buf_add(b, large, (size_t)n);
+        free(large);
+    }
+    va_end(again);
+}
+
+const char *buf_str(const struct buf *b)
+{
+    return b->data ? b->data : "";
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Time as text. The calendar is plain arithmetic on days since 1970 (the Gregorian calendar, years
+ * counted from March so that the leap day comes last): several times go into every row of a list, and
+ * gmtime and strftime would cost more than all the rest of the row.
+ */
+#include "base/clock.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define YEAR_0_AT     (-719528 * CLOCK_DAY) /* 0000-01-01 */
+#define YEAR_10000_AT (2932897 * CLOCK_DAY) /* 10000-01-01 */
+#define LENGTH_MAX    (36525 * CLOCK_DAY)   /* 100 years */
+
+/* An era is 400 years, 146097 days; the first began one era before 0000-03-01, so that nothing is negative.
+ */
+enum { DAYS_TO_ERA_0 = 719468 + 146097 };
+
+struct date {
+    unsigned year, month, day;
+};
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec ts;
+    int failed = clock_gettime(id, &ts);
+    assert(!failed);
+    return ts.tv_sec * CLOCK_S + ts.tv_nsec / 1000;
+}
+
+int64_t clock_now(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_mono(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
+static struct date date_of_days(int64_t days_since_1970)
+{
+    uint32_t days = (uint32_t)(days_since_1970 + DAYS_TO_ERA_0);
+    uint32_t era = days / 146097;
+    uint32_t day_of_era = days % 146097;
+    uint32_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint32_t from_march = (5 * day_of_year + 2) / 153;
+    uint32_t month = from_march < 10 ? from_march + 3 : from_march - 9;
+    return (struct date){ .year = year_of_era + era * 400 - 400 + (month <= 2),
+                          .month = month,
+                          .day = day_of_year - (153 * from_march + 2) / 5 + 1 };
+}
+
+static int64_t days_of_date(struct date d)
+{
+    uint32_t year = d.year + 400 - (d.month <= 2);
+    uint32_t era = year / 400;
+    uint32_t year_of_era = year % 400;
+    uint32_t from_march = d.month > 2 ? d.month - 3 : d.month + 9;
+    uint32_t day_of_year = (153 * from_march + 2) / 5 + d.day - 1;
+    uint32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return (int64_t)era * 146097 + day_of_era - DAYS_TO_ERA_0;
+}
+
+static bool date_exists(struct date d)
+{
+    static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    if (d.month < 1 || d.month > 12 || d.day < 1)
+        return false;
+    bool leap = (d.year % 4 == 0 && d.year % 100 != 0) || d.year % 400 == 0;
+    return d.day <= days[d.month - 1] + (unsigned)(leap && d.month == 2);
+}
+
+static void put2(char *out, uint32_t n)
+{
+    out[0] = (char)('0' + n / 10);
+    out[1] = (char)('0' + n % 10);
+}
+
+void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
+{
+    at_us = at_us < YEAR_0_AT ? YEAR_0_AT : at_us >= YEAR_10000_AT ? YEAR_10000_AT - 1 : at_us;
+    uint64_t us = (uint64_t)(at_us - YEAR_0_AT);
+    uint64_t days = us / CLOCK_DAY;
+    uint64_t of_day = us % CLOCK_DAY;
+    uint32_t seconds = (uint32_t)(of_day / CLOCK_S);
+    uint32_t fraction = (uint32_t)(of_day % CLOCK_S);
+    struct date d = date_of_days((int64_t)days - 719528);
+
+    memcpy(out, "0000-00-00T00:00:00.000000Z", CLOCK_TEXT_LEN);
+    put2(out, d.year / 100);
+    put2(out + 2, d.year % 100);
+    put2(out + 5, d.month);
+    put2(out + 8, d.day);
+    put2(out + 11, seconds / 3600);
+    put2(out + 14, seconds / 60 % 60);
+    put2(out + 17, seconds % 60);
+    put2(out + 20, fraction / 10000);
+    put2(out + 22, fraction / 100 % 100);
+    put2(out + 24, fraction % 100);
+}
+
+/* Exactly n digits at *at, and past them. */
+static bool take_digits(const char **at, unsigned n, unsigned *out)
+{
+    *out = 0;
+    for (; n > 0; n--, (*at)++) {
+        if (!isdigit((unsigned char)**at))
+            return false;
+        *out = *out * 10 + (unsigned)(**at - '0');
+    }
+    return true;
+}
+
+static bool take_char(const char **at, char c)
+{
+    if (**at != c)
+        return false;
+    (*at)++;
+    return true;
+}
+
+static bool take_date(const char **at, int64_t *out_us)
+{
+    struct date d;
+    if (!take_digits(at, 4, &d.year) || !take_char(at, '-') || !take_digits(at, 2, &d.month) ||
+        !take_char(at, '-') || !take_digits(at, 2, &d.day) || !date_exists(d))
+        return false;
+    *out_us = days_of_date(d) * CLOCK_DAY;
+    return true;
+}
+
+/* One to six decimals, as microseconds. */
+static bool take_fraction(const char **at, unsigned *out_us)
+{
+    unsigned digits = 0;
+    *out_us = 0;
+    for (; isdigit((unsigned char)**at) && digits < 6; (*at)++, digits++)
+        *out_us = *out_us * 10 + (unsigned)(**at - '0');
+    for (unsigned i = digits; i < 6; i++)
+        *out_us *= 10;
+    return digits > 0;
+}
+
+static bool take_time_of_day(const char **at, int64_t *out_us)
+{
+    unsigned hour, minute, second, fraction_us = 0;
+    if (!take_digits(at, 2, &hour) || !take_char(at, ':') || !take_digits(at, 2, &minute) ||
+        !take_char(at, ':') || !take_digits(at, 2, &second) || hour > 23 || minute > 59 || second > 59)
+        return false;
+    if (take_char(at, '.') && !take_fraction(at, &fraction_us))
+        return false;
+    *out_us = ((int64_t)hour * 3600 + minute * 60 + second) * CLOCK_S + fraction_us;
+    return true;
+}
+
+enum rc clock_parse(const char *text, int64_t *out_us, struct err *err)
+{
+    const char *at = text;
+    int64_t day_us = 0, time_us = 0;
+    bool good = take_date(&at, &day_us);
+    if (good && take_char(&at, 'T'))
+        good = take_time_of_day(&at, &time_us) && take_char(&at, 'Z');
+    if (!good || *at != '\0')
+        return err_set(err, RC_INVALID, "not a date (YYYY-MM-DD) or time (YYYY-MM-DDTHH:MM:SSZ)");
+    *out_us = day_us + time_us;
+    return RC_OK;
+}
+
+enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err)
+{
+    const char *at = text;
+    int64_t day_us;
+    if (!take_date(&at, &day_us) || *at != '\0')
+        return err_set(err, RC_INVALID, "not a date (YYYY-MM-DD)");
+    *out_us = day_us;
+    return RC_OK;
+}
+
+/* Digits at *at, and past them. What is over the ceiling becomes the ceiling. */
+static bool take_number(const char **at, int64_t ceiling, int64_t *out)
+{
+    if (!isdigit((unsigned char)**at))
+        return false;
+    for (*out = 0; isdigit((unsigned char)**at); (*at)++) {
+        *out = *out * 10 + (**at - '0');
+        if (*out > ceiling)
+            *out = ceiling;
+    }
+    return true;
+}
+
+/* The three forms of RFC 9110, 5.6.7. */
+static bool parse_http_date(const char *text, int64_t *out_us)
+{
+    static const char *const forms[] = { "%a, %d %b %Y %H:%M:%S GMT", "%a, %d-%b-%y %H:%M:%S GMT",
+                                         "%a %b %d %H:%M:%S %Y" };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct tm tm = { 0 };
+        const char *end = strptime(text, forms[i], &tm);
+        struct date d = { (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1, (unsigned)tm.tm_mday };
+        if (end == NULL || *end != '\0' || tm.tm_year < -1900 || !date_exists(d))
+            continue;
+        int64_t seconds = tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec;
+        *out_us = days_of_date(d) * CLOCK_DAY + seconds * CLOCK_S;
+        return true;
+    }
+    return false;
+}
+
+enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us, struct err *err)
+{
+    const char *at = text;
+    int64_t seconds, at_us;
+    if (take_number(&at, LENGTH_MAX / CLOCK_S, &seconds) && *at == '\0') {
+        *out_us = seconds * CLOCK_S;
+        return RC_OK;
+    }
+    if (!parse_http_date(text, &at_us))
+        return err_set(err, RC_INVALID, "Retry-After is neither seconds nor an HTTP date");
+    *out_us = at_us > now_us ? at_us - now_us : 0;
+    return RC_OK;
+}
+
+static const struct unit {
+    const char *name;
+    int64_t us;
+} units[] = {
+    { "d", CLOCK_DAY }, { "h", 3600 * CLOCK_S }, { "m", 60 * CLOCK_S }, { "s", CLOCK_S }, { "ms", CLOCK_MS },
+};
+
+enum { UNITS = sizeof units / sizeof units[0] };
+
+static int64_t unit_us(const char *name)
+{
+    for (unsigned i = 0; i < UNITS; i++)
+        if (strcmp(name, units[i].name) == 0)
+            return units[i].us;
+    return 0;
+}
+
+enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err)
+{
+    const char *at = text;
+    int64_t number = 0, unit = 0;
+    if (take_number(&at, LENGTH_MAX, &number))
+        unit = *at == '\0' && number == 0 ? CLOCK_S : unit_us(at);
+    if (unit == 0)
+        return err_set(err, RC_INVALID,
+                       "not a length of time: a whole number and ms, s, m, h or d, like 30s");
+    if (number > LENGTH_MAX / unit)
+        return err_set(err, RC_INVALID, "longer than 100 years");
+    *out_us = number * unit;
+    return RC_OK;
+}
+
+void clock_format_length(int64_t us, char out[32])
+{
+    unsigned i = 0;
+    while (i < UNITS && us < units[i].us)
+        i++;
+    if (i == UNITS) {
+        memcpy(out, "0s", 3);
+        return;
+    }
+    long long first = us / units[i].us, second = 0;
+    if (i + 1 < UNITS)
+        second = us % units[i].us / units[i + 1].us;
+    if (second > 0)
+        snprintf(out, 32, "%lld%s %lld%s", first, units[i].name, second, units[i + 1].name);
+    else
+        snprintf(out, 32, "%lld%s", first, units[i].name);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Digests, keyed hashes, random bytes and their spellings. Looking an algorithm up in OpenSSL 3 costs
+ * more than hashing a name with it, so each is looked up once, and each thread keeps its contexts.
+ */
+#include "base/crypto.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+
+/* What cannot happen short of a broken libcrypto or no memory; nothing can go on without it. */
+static void must(bool worked)
+{
+    assert(worked);
+}
+
+static EVP_MD *sha1, *sha256;
+static EVP_MAC *hmac;
+static pthread_key_t of_thread;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+struct contexts {
+    EVP_MD_CTX *digest;
+    EVP_MAC_CTX *hmac;
+};
+
+static __thread struct contexts *mine;
+
+static void contexts_free(void *arg)
+{
+    struct contexts *c = arg;
+    EVP_MD_CTX_free(c->digest);
+    EVP_MAC_CTX_free(c->hmac);
+    OPENSSL_free(c);
+    mine = NULL;
+}
+
+static void fetch_all(void)
+{
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    must(sha1 != NULL && sha256 != NULL && hmac != NULL);
+    must(pthread_key_create(&of_thread, contexts_free) == 0);
+}
+
+static struct contexts *contexts(void)
+{
+    if (mine != NULL)
+        return mine;
+    must(pthread_once(&once, fetch_all) == 0);
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                            OSSL_PARAM_construct_end() };
+    struct contexts *c = OPENSSL_zalloc(sizeof *c);
+    must(c != NULL);
+    c->digest = EVP_MD_CTX_new();
+    c->hmac = EVP_MAC_CTX_new(hmac);
+    must(c->digest != NULL && c->hmac != NULL && EVP_MAC_CTX_set_params(c->hmac, params));
+    must(pthread_setspecific(of_thread, c) == 0);
+    mine = c;
+    return c;
+}
+
+void crypto_random(void *out, size_t len)
+{
+    must(len <= INT32_MAX && RAND_bytes(out, (int)len) == 1);
+}
+
+uint64_t crypto_random_u64(void)
+{
+    uint64_t n;
+    crypto_random(&n, sizeof n);
+    return n;
+}
+
+void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN])
+{
+    EVP_MD_CTX *ctx = contexts()->digest;
+    must(EVP_DigestInit_ex2(ctx, sha1, NULL) && EVP_DigestUpdate(ctx, a, a_len) &&
+         EVP_DigestUpdate(ctx, b, b_len) && EVP_DigestFinal_ex(ctx, out, NULL));
+}
+
+void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN])
+{
+    EVP_MD_CTX *ctx = contexts()->digest;
+    must(EVP_DigestInit_ex2(ctx, sha256, NULL) && EVP_DigestUpdate(ctx, data, len) &&
+         EVP_DigestFinal_ex(ctx, out, NULL));
+}
+
+void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
+                        uint8_t out[CRYPTO_SHA256_LEN])
+{
+    EVP_MAC_CTX *ctx = contexts()->hmac;
+    size_t out_len = 0;
+    must(EVP_MAC_init(ctx, key, CRYPTO_KEY_LEN, NULL) && EVP_MAC_update(ctx, data, len) &&
+         EVP_MAC_final(ctx, out, &out_len, CRYPTO_SHA256_LEN) && out_len == CRYPTO_SHA256_LEN);
+}
+
+bool crypto_equal(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void crypto_wipe(void *p, size_t len)
+{
+    explicit_bzero(p, len);
+}
+
+void crypto_hex(const uint8_t *data, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        *out++ = digits[data[i] >> 4];
+        *out++ = digits[data[i] & 15];
+    }
+    *out = '\0';
+}
+
+void crypto_base64url(const uint8_t *data, size_t len, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 8 | data[i];
+        for (have += 8; have >= 6; have -= 6)
+            *out++ = digits[bits >> (have - 6) & 63];
+    }
+    if (have > 0)
+        *out++ = digits[bits << (6 - have) & 63];
+    *out = '\0';
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Digits before the padding, or SIZE_MAX when that is wrong: a lone digit, or padding that does not fill
+ * the last four. */
+static size_t base64_digits(const char *text)
+{
+    size_t len = strlen(text), digits = len;
+    while (digits > 0 && len - digits < 2 && text[digits - 1] == '=')
+        digits--;
+    if (digits % 4 == 1 || (digits < len && len % 4 != 0))
+        return SIZE_MAX;
+    return digits;
+}
+
+size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size)
+{
+    size_t digits = base64_digits(text), n = 0;
+    uint32_t bits = 0;
+    if (digits == SIZE_MAX || digits / 4 * 3 + digits % 4 * 3 / 4 > size)
+        return SIZE_MAX;
+    for (size_t i = 0; i < digits; i++) {
+        int value = base64_value(text[i]);
+        if (value < 0)
+            return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)value;
+        if (i % 4 != 0)
+            out[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+    }
+    uint32_t unused = digits % 4 == 2 ? 15 : digits % 4 == 3 ? 3 : 0;
+    return (bits & unused) == 0 ? n : SIZE_MAX;
+}
+
+static enum rc key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err)
+{
+    struct arena scratch = { 0 };
+    char *data;
+    size_t len = 0;
+    enum rc rc = file_read_private(&scratch, path, CRYPTO_KEY_LEN, &data, &len, err);
+    if (rc == RC_TOO_LARGE || (rc == RC_OK && len != CRYPTO_KEY_LEN))
+        rc = err_set(err, RC_INVALID, "%s: not a key: it should have %d bytes", path, CRYPTO_KEY_LEN);
+    if (rc == RC_OK)
+        memcpy(key, data, CRYPTO_KEY_LEN);
+    arena_free(&scratch);
+    return rc;
+}
+
+enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err)
+{
+    enum rc rc = key_read(path, key, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    crypto_random(key, CRYPTO_KEY_LEN);
+    rc = file_create_private(path, key, CRYPTO_KEY_LEN, err);
+    return rc == RC_CONFLICT ? key_read(path, key, err) : rc;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Raising errors. Every text is formatted aside first and copied in afterwards, so that an argument
+ * may be the text of the very err that is being filled.
+ */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+const char *rc_code(enum rc rc)
+{
+    static const char *const codes[] = {
+#define X(name, code, meaning) [name] = code,
+        RC_TABLE(X)
+#undef X
+    };
+    return codes[rc];
+}
+
+static void format_text(char out[ERR_TEXT_MAX], const char *fmt, va_list args)
+{
+    char full[2 * ERR_TEXT_MAX];
+    int n = vsnprintf(full, sizeof full, fmt, args);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof full ? (size_t)n : sizeof full - 1;
+    size_t cut = text_cut(full, len, ERR_TEXT_MAX - 1);
+    memcpy(out, full, cut);
+    out[cut] = '\0';
+}
+
+static enum rc fill(struct err *err, enum rc rc, const char *code, const char *fmt, va_list args)
+{
+    char text[ERR_TEXT_MAX];
+    if (err == NULL)
+        return rc;
+    format_text(text, fmt, args);
+    err->rc = rc;
+    snprintf(err->code, sizeof err->code, "%s", code);
+    memcpy(err->text, text, sizeof text);
+    return rc;
+}
+
+enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, rc, rc_code(rc), fmt, args);
+    va_end(args);
+    return rc;
+}
+
+enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, rc, code, fmt, args);
+    va_end(args);
+    return rc;
+}
+
+enum rc err_prefix(struct err *err, const char *fmt, ...)
+{
+    char what[ERR_TEXT_MAX];
+    char whole[2 * ERR_TEXT_MAX + 2];
+    va_list args;
+    va_start(args, fmt);
+    format_text(what, fmt, args);
+    va_end(args);
+    size_t len = (size_t)snprintf(whole, sizeof whole, "%s: %s", what, err->text);
+    size_t cut = text_cut(whole, len, ERR_TEXT_MAX - 1);
+    memcpy(err->text, whole, cut);
+    err->text[cut] = '\0';
+    return err->rc;
+}
+
+static enum rc rc_from_errno(int number)
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT: return RC_NO_SPACE;
+    case ENOENT: return RC_NOT_FOUND;
+    default: return RC_IO;
+    }
+}
+
+enum rc err_set_errno(struct err *err, const char *fmt, ...)
+{
+    int number = errno;
+    char what[ERR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    format_text(what, fmt, args);
+    va_end(args);
+    return err_set(err, rc_from_errno(number), "%s: %s", what, strerrordesc_np(number));
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unicode text. Whether it is UTF-8 is decided here (Unicode 15, table 3-7: no surrogates, nothing
+ * over-long, nothing past U+10FFFF); what its lower case is, libunistring knows. */
+#include "base/text.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unicase.h>
+
+enum { WORD_MAX = 64, SLIP_MAX = 3 };
+
+static bool is_continuation(unsigned char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
+/* What the byte after the first one may be: the rule that keeps out over-long forms and surrogates. */
+static bool second_fits(unsigned char first, unsigned char second)
+{
+    switch (first) {
+    case 0xE0: return second >= 0xA0 && second <= 0xBF;
+    case 0xED: return second >= 0x80 && second <= 0x9F;
+    case 0xF0: return second >= 0x90 && second <= 0xBF;
+    case 0xF4: return second >= 0x80 && second <= 0x8F;
+    default: return is_continuation(second);
+    }
+}
+
+size_t text_char_len(const char *s, size_t len)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    if (len == 0)
+        return 0;
+    if (u[0] < 0x80)
+        return 1;
+    size_t need = u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : u[0] < 0xF5 ? 4 : 0;
+    if (need == 0 || need > len || !second_fits(u[0], u[1]))
+        return 0;
+    for (size_t i = 2; i < need; i++)
+        if (!is_continuation(u[i]))
+            return 0;
+    return need;
+}
+
+bool text_is_utf8(const char *s, size_t len)
+{
+    size_t i = 0;
+    while (i < len) {
+        uint64_t eight;
+        if (len - i >= sizeof eight) {
+            memcpy(&eight, s + i, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
+        size_t n = text_char_len(s + i, len - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+size_t text_count(const char *s)
+{
+    size_t n = 0;
+    for (; *s != '\0'; s++)
+        n += !is_continuation((unsigned char)*s);
+    return n;
+}
+
+bool text_has_control(const char *s)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    for (; *u != '\0'; u++) {
+        if (*u < 0x20 || *u == 0x7F)
+            return true;
+        if (*u == 0xC2 && u[1] >= 0x80 && u[1] <= 0x9F)
+            return true;
+    }
+    return false;
+}
+
+char *text_lower(struct arena *a, const char *s)
+{
+    size_t len = strlen(s), lower_len = 0;
+    if (len == 0)
+        return arena_strdup(a, "");
+    uint8_t *lower = u8_tolower((const uint8_t *)s, len, NULL, NULL, NULL, &lower_len);
+    assert(lower != NULL);
+    char *copy = arena_strndup(a, (const char *)lower, lower_len);
+    explicit_bzero(lower, lower_len);
+    free(lower);
+    return copy;
+}
+
+size_t text_cut(const char *s, size_t len, size_t max)
+{
+    if (len <= max)
+        return len;
+    size_t cut = max;
+    while (cut > 0 && max - cut < 3 && is_continuation((unsigned char)s[cut]))
+        cut--;
+    return is_continuation((unsigned char)s[cut]) ? max : cut;
+}
+
+static char fold(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* How many slips (a character added, lost, changed, or two swapped) lead from a to b; case is none. */
+static unsigned slips(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    unsigned rows[3][WORD_MAX + 1];
+    unsigned *before = rows[0], *above = rows[1], *row = rows[2];
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a_len; i++) {
+        unsigned *oldest = before;
+        before = above;
+        above = row;
+        row = oldest;
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_len; j++) {
+            bool same = fold(a[i - 1]) == fold(b[j - 1]);
+            row[j] = least(above[j - 1] + !same, least(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]))
+                row[j] = least(row[j], before[j - 2] + 1);
+        }
+    }
+    return row[b_len];
+}
+
+const char *text_nearest(const char *word, const char *const *candidates)
+{
+    size_t len = strlen(word);
+    if (len > WORD_MAX)
+        return NULL;
+    unsigned allowed = least((unsigned)len / 3, SLIP_MAX);
+    unsigned best = allowed + 1;
+    const char *nearest = NULL;
+    for (; *candidates != NULL; candidates++) {
+        size_t candidate_len = strlen(*candidates);
+        if (candidate_len > WORD_MAX)
+            continue;
+        unsigned n = slips(word, len, *candidates, candidate_len);
+        if (n < best) {
+            best = n;
+            nearest = *candidates;
+        }
+    }
+    return nearest;
+}
