@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Retired names: the hash that takes a name's place for ever. The form is that of the existing system, so
+ * that names which it retired stay recognised; it hides a name from a reader, not from somebody who guesses.
+ */
+#include "core/core.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "base/text.h"
+
+static_assert((int)RETIRED_DIGEST_LEN == (int)CRYPTO_SHA1_LEN, "a retired name holds a SHA-1 digest");
+
+enum { HEX_LEN = 2 * RETIRED_DIGEST_LEN };
+
+void retired_digest(struct arena *a, const char *salt, const char *value, uint8_t out[RETIRED_DIGEST_LEN])
+{
+    const char *lower = text_lower(a, value);
+    crypto_sha1(salt, strlen(salt), lower, strlen(lower), out);
+}
+
+/* Where the digest goes. The configuration is refused without it. */
+static const char *placeholder(const char *format)
+{
+    const char *at = strstr(format, "{}");
+    assert(at != NULL);
+    return at;
+}
+
+char *retired_name(struct arena *a, const char *format, const char *salt, const char *value)
+{
+    uint8_t digest[RETIRED_DIGEST_LEN];
+    char hex[HEX_LEN + 1];
+    const char *at = placeholder(format);
+    retired_digest(a, salt, value, digest);
+    crypto_hex(digest, sizeof digest, hex);
+    return arena_printf(a, "%.*s%s%s", (int)(at - format), format, hex, at + 2);
+}
+
+static bool read_hex_digit(char c, uint8_t *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    if (at == NULL)
+        return false;
+    *out = (uint8_t)(at - digits);
+    return true;
+}
+
+bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN])
+{
+    const char *at = placeholder(format);
+    size_t before = (size_t)(at - format);
+    if (strlen(name) != strlen(format) - 2 + HEX_LEN || strncmp(name, format, before) != 0 ||
+        strcmp(name + before + HEX_LEN, at + 2) != 0)
+        return false;
+    const char *hex = name + before;
+    uint8_t digest[RETIRED_DIGEST_LEN];
+    for (size_t i = 0; i < RETIRED_DIGEST_LEN; i++) {
+        uint8_t high, low;
+        if (!read_hex_digit(hex[2 * i], &high) || !read_hex_digit(hex[2 * i + 1], &low))
+            return false;
+        digest[i] = (uint8_t)(high << 4 | low);
+    }
+    memcpy(out, digest, sizeof digest);
+    return true;
+}
+
+bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,
+                     const char *candidate)
+{
+    uint8_t claimed[RETIRED_DIGEST_LEN], digest[RETIRED_DIGEST_LEN];
+    if (!retired_parse(format, candidate, claimed))
+        return false;
+    for (size_t i = 0; i < salts->n; i++) {
+        retired_digest(a, salts->salt[i], value, digest);
+        if (crypto_equal(digest, claimed, sizeof digest))
+            return true;
+    }
+    return false;
+}
