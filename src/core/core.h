@@ -130,11 +130,12 @@ enum command_kind {
 
 struct command {
     enum command_kind kind;
-    unsigned to;                        /* UPDATE, MOVE */
+    unsigned to;                        /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
     bool forced;                        /* UPDATE */
     bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
     bool repeated;                      /* UPDATE: the newest log entry is this very update by this caller */
-    const struct pipeline *current;     /* CLAIM, MOVE, RERUN, UPDATE out of PENDING: the list of today */
+    const struct pipeline *current;     /* the list of today, which whoever leaves or enters PENDING changes over
+                                         * to; NULL: the row's own */
     int64_t cool_off_us;                /* CLAIM: the server's own */
     int64_t lease_us;                   /* CLAIM, RENEW */
     unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
@@ -167,7 +168,8 @@ enum refusal {
 };
 
 struct move {
-    unsigned from, to;
+    unsigned from;  /* in the row's list before the command */
+    unsigned to;    /* in after.pipeline */
     bool skipped;  /* states were left out between the two */
 };
 

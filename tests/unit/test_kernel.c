@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules one by one, as conversations with one row. All of them at random: test_kernel_property.c. */
+#include "core/core.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The row's list, and a newer one in which a stage went and another came. */
+enum { P, W1, D1, W2, D2, E, A, C };
+enum { NEW_W0 = 1, NEW_D0, NEW_W2, NEW_D2, NEW_W3, NEW_D3, NEW_E, NEW_A, NEW_C };
+static const char *names_old[] = { "PENDING", "W1", "D1", "W2", "D2", "ERRORED", "ABORTED", "COMPLETE" };
+static const char *names_new[] = { "PENDING", "W0", "D0",      "W2",      "D2",
+                                   "W3",      "D3", "ERRORED", "ABORTED", "COMPLETE" };
+static const char *names_bare[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
+static const struct pipeline list_old = { .n = 8, .names = names_old };
+static const struct pipeline list_new = { .n = 10, .names = names_new };
+static const struct pipeline list_bare = { .n = 4, .names = names_bare };
+
+enum { T0 = 1000000, COOL_OFF = 500, LEASE = 60, T1 = T0 + COOL_OFF + 1 };
+
+/* The row of the conversation, the time in it, and the last answer. */
+static struct retirement row;
+static int64_t now;
+static struct decision got;
+
+static int set_up(void **state)
+{
+    row = (struct retirement){
+        .id = 7, .account_id = 8, .pipeline = &list_old, .created_at = T0, .modified_at = T0
+    };
+    now = T1;
+    return 0;
+}
+
+static void assert_same_row(const struct retirement *x, const struct retirement *y)
+{
+    assert_ptr_equal(x->pipeline, y->pipeline);
+    assert_int_equal(x->id, y->id);
+    assert_int_equal(x->account_id, y->account_id);
+    assert_int_equal(x->state, y->state);
+    assert_int_equal(x->last_state, y->last_state);
+    assert_int_equal(x->created_at, y->created_at);
+    assert_int_equal(x->modified_at, y->modified_at);
+    assert_int_equal(x->epoch, y->epoch);
+    assert_int_equal(x->lease_until, y->lease_until);
+    assert_int_equal(x->run, y->run);
+    assert_int_equal(x->deaths, y->deaths);
+    assert_int_equal(x->abort_asked, y->abort_asked);
+}
+
+static enum refusal send(struct command cmd)
+{
+    core_decide(&row, &cmd, now, &got);
+    if (got.refusal != REFUSAL_NONE || got.replayed) {
+        assert_same_row(&got.after, &row);
+        assert_int_equal(got.n_moves, 0);
+        assert_false(got.granted);
+    }
+    if (!got.replayed)
+        assert_int_equal(got.answer_state, got.after.state);
+    row = got.after;
+    return got.refusal;
+}
+
+#define SEND(...) send((struct command){ __VA_ARGS__ })
+
+static enum refusal claim(void)
+{
+    return SEND(COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE, .deaths_max = 3);
+}
+
+static enum refusal report(enum command_kind kind)
+{
+    return SEND(kind, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE);
+}
+
+static enum refusal update(unsigned to)
+{
+    return SEND(COMMAND_UPDATE, .to = to);
+}
+
+static enum refusal force(unsigned to)
+{
+    return SEND(COMMAND_UPDATE, .to = to, .forced = true);
+}
+
+static enum refusal move(unsigned to)
+{
+    return SEND(COMMAND_MOVE, .to = to);
+}
+
+static void put(unsigned state, unsigned last_state, int64_t lease_until)
+{
+    row.state = state;
+    row.last_state = last_state;
+    row.lease_until = lease_until;
+}
+
+static void assert_moved(unsigned n, unsigned from, unsigned to)
+{
+    assert_int_equal(got.n_moves, n);
+    assert_int_equal(got.moves[n - 1].from, from);
+    assert_int_equal(got.moves[n - 1].to, to);
+    assert_int_equal(row.state, to);
+    assert_int_equal(row.last_state, from);
+}
+
+/* ---- the way through ---- */
+
+static void test_kernel__walks_from_pending_to_complete(void **state)
+{
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_true(got.granted);
+    assert_moved(1, P, W1);
+    assert_int_equal(row.epoch, 1);
+    assert_int_equal(row.lease_until, now + LEASE);
+    assert_int_equal(row.modified_at, now);
+
+    now += 10;
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
+    assert_int_equal(got.moves[0].from, W1);
+    assert_int_equal(got.moves[0].to, D1);
+    assert_moved(2, D1, W2);
+    assert_int_equal(row.epoch, 1);
+    assert_int_equal(row.lease_until, T1 + LEASE);
+    assert_int_equal(row.modified_at, now);
+
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
+    assert_moved(2, D2, C);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+    assert_true(retirement_is_over(&row));
+    assert_int_equal(row.run, 0);
+}
+
+static void test_kernel__done_with_stop_parks_in_the_completed_state(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_DONE, .epoch = 1, .stage = W1, .stop = true), REFUSAL_NONE);
+    assert_moved(1, W1, D1);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_true(got.granted);
+    assert_moved(1, D1, W2);
+    assert_int_equal(row.epoch, 2);
+
+    SEND(COMMAND_DONE, .epoch = 2, .stage = W2, .stop = true);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_false(got.granted);
+    assert_moved(1, D2, C);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+}
+
+static void test_kernel__without_stages_a_claim_completes(void **state)
+{
+    row.pipeline = &list_bare;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_false(got.granted);
+    assert_moved(1, 0, 3);
+    assert_false(got.moves[0].skipped);
+}
+
+/* ---- claims ---- */
+
+static void test_kernel_claim__waits_for_the_end_of_the_cool_off(void **state)
+{
+    now = T0 + COOL_OFF;
+    assert_int_equal(claim(), REFUSAL_COOLING_OFF);
+    now = 1; /* the clock jumped back */
+    assert_int_equal(claim(), REFUSAL_COOLING_OFF);
+    now = T0 + COOL_OFF + 1;
+    assert_int_equal(claim(), REFUSAL_NONE);
+}
+
+static void test_kernel_claim__a_live_lease_belongs_to_its_holder(void **state)
+{
+    claim();
+    now += LEASE - 1;
+    assert_int_equal(claim(), REFUSAL_LEASED);
+    now += 1;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.epoch, 2);
+    assert_int_equal(row.state, W1);
+    assert_int_equal(got.n_moves, 0);
+    assert_int_equal(row.deaths, 1);
+    assert_int_equal(row.lease_until, now + LEASE);
+}
+
+static void test_kernel_claim__too_many_deaths_at_one_stage_are_an_error(void **state)
+{
+    claim();
+    for (int i = 0; i < 2; i++) {
+        now += LEASE;
+        assert_int_equal(claim(), REFUSAL_NONE);
+        assert_true(got.granted);
+    }
+    now += LEASE;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_false(got.granted);
+    assert_moved(1, W1, E);
+    assert_int_equal(row.deaths, 3);
+    assert_int_equal(row.epoch, 4);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+
+    assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NONE);
+    assert_int_equal(row.deaths, 0);
+}
+
+static void test_kernel_claim__finishing_a_stage_forgives_its_deaths(void **state)
+{
+    claim();
+    now += LEASE;
+    claim();
+    report(COMMAND_DONE);
+    assert_int_equal(row.deaths, 0);
+}
+
+static void test_kernel_claim__leaves_work_without_a_lease_alone(void **state)
+{
+    put(W1, P, LEASE_NONE);
+    assert_int_equal(claim(), REFUSAL_UNLEASED_WORK);
+}
+
+static void test_kernel_claim__takes_up_what_was_released(void **state)
+{
+    put(W2, D1, LEASE_FREE);
+    row.deaths = 2;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_true(got.granted);
+    assert_int_equal(got.n_moves, 0);
+    assert_int_equal(row.state, W2);
+    assert_int_equal(row.deaths, 2);
+}
+
+static void test_kernel_claim__dead_ends_are_not_to_be_had(void **state)
+{
+    for (unsigned end = E; end <= C; end++) {
+        put(end, W1, LEASE_NONE);
+        assert_int_equal(claim(), REFUSAL_DEAD_END);
+    }
+}
+
+static void test_kernel_claim__starts_with_the_list_of_today_and_keeps_it(void **state)
+{
+    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_new, .lease_us = LEASE), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_new);
+    assert_int_equal(row.state, NEW_W0);
+
+    SEND(COMMAND_DONE, .epoch = 1, .stage = NEW_W0, .stop = true);
+    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_old, .lease_us = LEASE), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_new);
+    assert_int_equal(row.state, NEW_W2);
+}
+
+/* ---- reports ---- */
+
+static void test_kernel_report__only_the_current_epoch_at_its_stage(void **state)
+{
+    static const enum command_kind kinds[] = { COMMAND_DONE, COMMAND_FAILED, COMMAND_RENEW, COMMAND_RELEASE };
+    claim();
+    row.epoch = 5;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(SEND(kinds[i], .epoch = 4, .stage = W1, .lease_us = LEASE), REFUSAL_STALE);
+        assert_int_equal(SEND(kinds[i], .epoch = 6, .stage = W1, .lease_us = LEASE), REFUSAL_STALE);
+        assert_int_equal(SEND(kinds[i], .epoch = 5, .stage = W2, .lease_us = LEASE), REFUSAL_STALE);
+        assert_int_equal(SEND(kinds[i], .epoch = 5, .stage = 99999, .lease_us = LEASE), REFUSAL_STALE);
+    }
+    now += LEASE;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(SEND(kinds[i], .epoch = 5, .stage = W1, .lease_us = LEASE), REFUSAL_LEASE_OVER);
+}
+
+static void test_kernel_report__nobody_reports_on_what_was_never_claimed(void **state)
+{
+    assert_int_equal(SEND(COMMAND_DONE, .epoch = 0, .stage = P), REFUSAL_LEASE_OVER);
+    put(C, D2, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_FAILED, .epoch = 0, .stage = C), REFUSAL_LEASE_OVER);
+}
+
+static void test_kernel_report__a_repeat_gets_the_first_answer(void **state)
+{
+    const unsigned first = W2;
+    claim();
+    report(COMMAND_DONE);
+    now += 10 * LEASE;
+    claim();
+    assert_int_equal(SEND(COMMAND_DONE, .epoch = 1, .stage = W1, .first_answer = &first), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.answer_state, W2);
+    assert_int_equal(row.epoch, 2);
+}
+
+static void test_kernel_failed__is_an_error_of_the_stage(void **state)
+{
+    claim();
+    assert_int_equal(report(COMMAND_FAILED), REFUSAL_NONE);
+    assert_moved(1, W1, E);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+    assert_int_equal(retirement_resume_state(&row), P);
+}
+
+static void test_kernel_renew__lengthens_the_lease_and_nothing_else(void **state)
+{
+    claim();
+    struct retirement before = row;
+    now += LEASE - 1;
+    assert_int_equal(report(COMMAND_RENEW), REFUSAL_NONE);
+    assert_int_equal(row.lease_until, now + LEASE);
+    row.lease_until = before.lease_until;
+    assert_same_row(&row, &before);
+}
+
+static void test_kernel_release__frees_it_at_the_same_stage(void **state)
+{
+    claim();
+    assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
+    assert_int_equal(row.state, W1);
+    assert_int_equal(row.lease_until, LEASE_FREE);
+    assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_LEASE_OVER);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.deaths, 0);
+    assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_STALE);
+}
+
+/* ---- aborting somebody who is being worked on ---- */
+
+static void test_kernel_abort__waits_for_the_report(void **state)
+{
+    claim();
+    assert_int_equal(move(A), REFUSAL_NONE);
+    assert_true(got.abort_waits);
+    assert_int_equal(row.state, W1);
+    assert_true(row.abort_asked);
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
+    assert_int_equal(got.moves[0].to, D1);
+    assert_moved(2, D1, A);
+    assert_false(row.abort_asked);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+}
+
+static void test_kernel_abort__wins_over_a_failure(void **state)
+{
+    claim();
+    force(A);
+    assert_true(got.abort_waits);
+    assert_int_equal(report(COMMAND_FAILED), REFUSAL_NONE);
+    assert_moved(1, W1, A);
+}
+
+static void test_kernel_abort__is_final_with_the_release(void **state)
+{
+    claim();
+    move(A);
+    assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
+    assert_moved(1, W1, A);
+    assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.answer_state, A);
+}
+
+static void test_kernel_abort__the_holder_hears_of_it_and_gets_no_more_time(void **state)
+{
+    claim();
+    move(A);
+    int64_t until = row.lease_until;
+    now += 1;
+    assert_int_equal(report(COMMAND_RENEW), REFUSAL_NONE);
+    assert_true(got.abort_waits);
+    assert_int_equal(row.lease_until, until);
+    assert_int_equal(row.modified_at, now - 1);
+}
+
+static void test_kernel_abort__is_settled_by_the_next_claim(void **state)
+{
+    claim();
+    move(A);
+    now += LEASE;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_false(got.granted);
+    assert_moved(1, W1, A);
+    assert_false(row.abort_asked);
+}
+
+static void test_kernel_abort__asked_twice_is_asked_once(void **state)
+{
+    claim();
+    move(A);
+    assert_int_equal(move(A), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_true(got.abort_waits);
+    assert_int_equal(got.answer_state, W1);
+}
+
+static void test_kernel_abort__no_client_takes_over_what_is_being_aborted(void **state)
+{
+    claim();
+    move(A);
+    now += LEASE;
+    assert_int_equal(update(D1), REFUSAL_DEAD_END);
+    assert_int_equal(update(E), REFUSAL_DEAD_END);
+    assert_int_equal(update(A), REFUSAL_NONE);
+    assert_int_equal(row.state, A);
+}
+
+/* ---- contract A1 ---- */
+
+/* What becomes of an unforced update. n: to the next, or allowed besides; s: skips; l: not later; d: dead
+ * end. */
+static const char *const updates[8] = {
+    /* to P, W1, D1, W2, D2, E, A, C */
+    [P] = "lnsssnns",  [W1] = "llnssnss", [D1] = "lllnsnss", [W2] = "llllnnss",
+    [D2] = "lllllnsn", [E] = "dddddddd",  [A] = "dddddddd",  [C] = "dddddddd",
+};
+
+static void check_update(unsigned from, unsigned to, bool strict)
+{
+    char kind = updates[from][to];
+    enum refusal want = kind == 'l'             ? REFUSAL_NOT_LATER
+                        : kind == 'd'           ? REFUSAL_DEAD_END
+                        : kind == 's' && strict ? REFUSAL_SKIPS
+                                                : REFUSAL_NONE;
+    set_up(NULL);
+    put(from, from > 0 ? from - 1 : 0, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = to, .strict = strict), want);
+    if (want != REFUSAL_NONE)
+        return;
+    assert_moved(1, from, to);
+    assert_int_equal(got.moves[0].skipped, kind == 's');
+    assert_int_equal(row.epoch, 1);
+    assert_int_equal(row.run, 0);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+}
+
+static void test_kernel_update__all_pairs_of_states(void **state)
+{
+    for (unsigned from = P; from <= C; from++)
+        for (unsigned to = P; to <= C; to++)
+            for (int strict = 0; strict < 2; strict++)
+                check_update(from, to, strict == 1);
+}
+
+static void test_kernel_update__by_force_all_pairs_of_states(void **state)
+{
+    for (unsigned from = P; from <= C; from++) {
+        for (unsigned to = P; to <= C; to++) {
+            set_up(NULL);
+            put(from, P, LEASE_NONE);
+            assert_int_equal(force(to), REFUSAL_NONE);
+            assert_int_equal(got.n_moves, 1);
+            assert_int_equal(row.state, to);
+            assert_int_equal(row.last_state, from == to ? P : from);
+            assert_int_equal(row.run, to != from && (to < from || from >= E) ? 1 : 0);
+            assert_int_equal(row.epoch, 1);
+            assert_int_equal(row.lease_until, LEASE_NONE);
+        }
+    }
+}
+
+static void test_kernel_update__repeated_is_success_and_recorded_once(void **state)
+{
+    update(W1);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = W1, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.answer_state, W1);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = W1, .repeated = true, .forced = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(update(W1), REFUSAL_NOT_LATER);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = P, .repeated = true), REFUSAL_NOT_LATER);
+    update(C);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = C, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+}
+
+static void test_kernel_update__not_under_a_live_lease_even_by_force(void **state)
+{
+    claim();
+    assert_int_equal(update(D1), REFUSAL_LEASED);
+    assert_int_equal(update(E), REFUSAL_LEASED);
+    assert_int_equal(update(A), REFUSAL_LEASED);
+    assert_int_equal(force(D1), REFUSAL_LEASED);
+    assert_int_equal(force(W1), REFUSAL_LEASED);
+    now += LEASE;
+    assert_int_equal(update(D1), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_DONE, .epoch = 1, .stage = W1), REFUSAL_STALE);
+}
+
+static void test_kernel_update__out_of_pending_is_in_the_list_of_today(void **state)
+{
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = NEW_C, .current = &list_new), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_new);
+    assert_int_equal(row.state, NEW_C);
+
+    set_up(NULL);
+    put(W1, P, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = C, .current = &list_new), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_old);
+}
+
+/* ---- operators ---- */
+
+static void test_kernel_move__into_work_is_free_for_a_driver(void **state)
+{
+    put(E, W2, LEASE_NONE);
+    row.run = 3;
+    assert_int_equal(move(W1), REFUSAL_NONE);
+    assert_moved(1, E, W1);
+    assert_int_equal(row.lease_until, LEASE_FREE);
+    assert_int_equal(row.run, 4);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_true(got.granted);
+    assert_int_equal(move(D1), REFUSAL_LEASED);
+}
+
+static void test_kernel_move__back_to_pending_takes_the_list_of_today(void **state)
+{
+    put(W2, D1, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = P, .current = &list_new), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_new);
+    assert_int_equal(row.state, P);
+    assert_int_equal(row.last_state, NEW_W2);
+    assert_int_equal(got.moves[0].from, W2);
+
+    set_up(NULL);
+    put(W1, P, LEASE_NONE);
+    SEND(COMMAND_MOVE, .to = P, .current = &list_new);
+    assert_int_equal(row.last_state, P); /* W1 is not in the new list */
+}
+
+static void test_kernel_resume__goes_to_the_state_before_the_failed_one(void **state)
+{
+    static const unsigned pairs[][2] = { { P, P },   { W1, P }, { D1, D1 }, { W2, D1 },
+                                         { D2, D2 }, { A, P },  { C, P } };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        set_up(NULL);
+        put(E, pairs[i][0], LEASE_NONE);
+        assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NONE);
+        assert_moved(1, E, pairs[i][1]);
+        assert_int_equal(row.run, 1);
+        assert_int_equal(row.epoch, 1);
+        assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NOT_ERRORED);
+    }
+}
+
+static void test_kernel_resume__its_target_is_the_own_state_where_nothing_failed(void **state)
+{
+    put(W2, D1, LEASE_NONE);
+    assert_int_equal(retirement_resume_state(&row), W2);
+    put(C, D2, LEASE_NONE);
+    assert_int_equal(retirement_resume_state(&row), C);
+}
+
+static void test_kernel_rerun__starts_anew_with_the_list_of_today(void **state)
+{
+    assert_int_equal(SEND(COMMAND_RERUN, .current = &list_new), REFUSAL_NOT_COMPLETE);
+    put(C, D2, LEASE_NONE);
+    row.epoch = 9;
+    assert_int_equal(SEND(COMMAND_RERUN, .current = &list_new), REFUSAL_NONE);
+    assert_int_equal(got.moves[0].from, C);
+    assert_int_equal(row.state, P);
+    assert_int_equal(row.last_state, NEW_C);
+    assert_ptr_equal(row.pipeline, &list_new);
+    assert_int_equal(row.run, 1);
+    assert_int_equal(row.epoch, 10);
+}
+
+static void test_kernel_cancel__only_out_of_pending_and_repeatable(void **state)
+{
+    assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NONE);
+    assert_moved(1, P, A);
+    assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(claim(), REFUSAL_DEAD_END);
+    put(A, W1, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NOT_PENDING);
+    for (unsigned at = W1; at <= E; at++) {
+        put(at, P, LEASE_NONE);
+        assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NOT_PENDING);
+    }
+}
+
+static void test_kernel_cancel__against_a_claim_exactly_one_wins(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NOT_PENDING);
+}
+
+/* ---- time and words ---- */
+
+static void test_kernel__a_clock_that_jumps_back_does_not_undo_the_past(void **state)
+{
+    now = T1;
+    claim();
+    now = T0 - 5;
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
+    assert_int_equal(row.modified_at, T1);
+}
+
+static void explain(const char *words)
+{
+    const struct command cmd = { COMMAND_UPDATE, .to = D1, .cool_off_us = COOL_OFF, .epoch = 3,
+                                 .stage = 99999 };
+    struct err err;
+    assert_int_equal(refusal_explain(&got, &row, &cmd, &err), RC_CONFLICT);
+    assert_string_equal(err.code, refusal_code(got.refusal));
+    assert_string_equal(err.text, words);
+}
+
+static void test_kernel__a_refusal_says_where_it_is_and_what_is_wrong(void **state)
+{
+    put(W2, D1, LEASE_NONE);
+    got.refusal = REFUSAL_NOT_LATER;
+    explain("retirement 7 is in W2: D1 is not a later state");
+    got.refusal = REFUSAL_STALE;
+    explain("retirement 7 is in W2: its epoch is 0, the report is about an unknown state at epoch 3");
+    put(P, P, LEASE_NONE);
+    got.refusal = REFUSAL_SKIPS;
+    explain("retirement 7 is in PENDING: the next state is W1, not D1");
+    got.refusal = REFUSAL_COOLING_OFF;
+    explain("retirement 7 is in PENDING: its cool-off lasts until 1970-01-01T00:00:01.000500Z");
+}
+
+static void test_kernel__every_refusal_has_a_code_and_words(void **state)
+{
+    const struct command cmd = { COMMAND_CLAIM, .to = W1 };
+    for (int r = REFUSAL_NONE + 1; r <= REFUSAL_LEASE_OVER; r++) {
+        struct err err = { .text = "" };
+        got.refusal = (enum refusal)r;
+        assert_int_equal(refusal_explain(&got, &row, &cmd, &err), RC_CONFLICT);
+        assert_true(strlen(err.text) > strlen("retirement 7 is in PENDING: "));
+    }
+    got.refusal = REFUSAL_NONE;
+    assert_int_equal(refusal_explain(&got, &row, &cmd, NULL), RC_OK);
+    assert_int_equal(refusal_rc(REFUSAL_NONE), RC_OK);
+    assert_string_equal(refusal_code(REFUSAL_STALE), "stale_epoch");
+}
+
+#define T(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_kernel__walks_from_pending_to_complete),
+        T(test_kernel__done_with_stop_parks_in_the_completed_state),
+        T(test_kernel__without_stages_a_claim_completes),
+        T(test_kernel_claim__waits_for_the_end_of_the_cool_off),
+        T(test_kernel_claim__a_live_lease_belongs_to_its_holder),
+        T(test_kernel_claim__too_many_deaths_at_one_stage_are_an_error),
+        T(test_kernel_claim__finishing_a_stage_forgives_its_deaths),
+        T(test_kernel_claim__leaves_work_without_a_lease_alone),
+        T(test_kernel_claim__takes_up_what_was_released),
+        T(test_kernel_claim__dead_ends_are_not_to_be_had),
+        T(test_kernel_claim__starts_with_the_list_of_today_and_keeps_it),
+        T(test_kernel_report__only_the_current_epoch_at_its_stage),
+        T(test_kernel_report__nobody_reports_on_what_was_never_claimed),
+        T(test_kernel_report__a_repeat_gets_the_first_answer),
+        T(test_kernel_failed__is_an_error_of_the_stage),
+        T(test_kernel_renew__lengthens_the_lease_and_nothing_else),
+        T(test_kernel_release__frees_it_at_the_same_stage),
+        T(test_kernel_abort__waits_for_the_report),
+        T(test_kernel_abort__wins_over_a_failure),
+        T(test_kernel_abort__is_final_with_the_release),
+        T(test_kernel_abort__the_holder_hears_of_it_and_gets_no_more_time),
+        T(test_kernel_abort__is_settled_by_the_next_claim),
+        T(test_kernel_abort__asked_twice_is_asked_once),
+        T(test_kernel_abort__no_client_takes_over_what_is_being_aborted),
+        T(test_kernel_update__all_pairs_of_states),
+        T(test_kernel_update__by_force_all_pairs_of_states),
+        T(test_kernel_update__repeated_is_success_and_recorded_once),
+        T(test_kernel_update__not_under_a_live_lease_even_by_force),
+        T(test_kernel_update__out_of_pending_is_in_the_list_of_today),
+        T(test_kernel_move__into_work_is_free_for_a_driver),
+        T(test_kernel_move__back_to_pending_takes_the_list_of_today),
+        T(test_kernel_resume__goes_to_the_state_before_the_failed_one),
+        T(test_kernel_resume__its_target_is_the_own_state_where_nothing_failed),
+        T(test_kernel_rerun__starts_anew_with_the_list_of_today),
+        T(test_kernel_cancel__only_out_of_pending_and_repeatable),
+        T(test_kernel_cancel__against_a_claim_exactly_one_wins),
+        T(test_kernel__a_clock_that_jumps_back_does_not_undo_the_past),
+        T(test_kernel__a_refusal_says_where_it_is_and_what_is_wrong),
+        T(test_kernel__every_refusal_has_a_code_and_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
