@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hands each call on to the driver of the connection. What all databases have in common is here: which driver
+ * a target means, and the seam where tests make the database fail.
+ */
+#include "db/db.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "db/db_int.h"
+
+static const struct db_driver *const drivers[] = { &db_sqlite };
+
+struct db_value db_text_value(const char *s)
+{
+    if (s == NULL)
+        return (struct db_value){ DB_NULL, 0, NULL, 0 };
+    return (struct db_value){ DB_STRING, 0, s, strlen(s) };
+}
+
+/* ---- connections ---- */
+
+/* A target may hold a password: it is not repeated in errors. */
+enum rc db_open(const char *target, bool writing, struct db **out, struct err *err)
+{
+    *out = NULL;
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        size_t len = strlen(drivers[i]->scheme);
+        if (strncmp(target, drivers[i]->scheme, len) != 0 || target[len] != ':')
+            continue;
+        enum rc rc = drivers[i]->open(target + len + 1, writing, out, err);
+        if (rc == RC_OK)
+            (*out)->driver = drivers[i];
+        return rc;
+    }
+    return err_set(err, RC_INVALID, "the database is not of a known kind; sqlite:PATH is one");
+}
+
+void db_close(struct db **db)
+{
+    if (*db == NULL)
+        return;
+    (*db)->driver->close(*db);
+    *db = NULL;
+}
+
+void db_set_fault(struct db *db, db_fault_fn *fault, void *arg)
+{
+    db->fault = fault;
+    db->fault_arg = arg;
+}
+
+static enum rc check_fault(struct db *db, const char *sql, struct err *err)
+{
+    enum rc rc = db->fault == NULL ? RC_OK : db->fault(db->fault_arg, sql);
+    return rc == RC_OK ? RC_OK : err_set(err, rc, "database: injected fault");
+}
+
+/* ---- statements ---- */
+
+enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
+{
+    enum rc rc = check_fault(db, sql, err);
+    return rc != RC_OK ? rc : db->driver->run(db, sql, args, changed, err);
+}
+
+enum rc db_script(struct db *db, const char *sql, struct err *err)
+{
+    enum rc rc = check_fault(db, sql, err);
+    return rc != RC_OK ? rc : db->driver->script(db, sql, err);
+}
+
+enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, struct err *err)
+{
+    *rows = (struct db_rows){ db, NULL };
+    enum rc rc = check_fault(db, sql, err);
+    return rc != RC_OK ? rc : db->driver->query(db, &rows->stmt, sql, args, err);
+}
+
+enum rc db_next(struct db_rows *rows, bool *row, struct err *err)
+{
+    assert(rows->stmt != NULL);
+    *row = false;
+    enum rc rc = rows->db->driver->next(rows->db, rows->stmt, row, err);
+    if (!*row)
+        rows->stmt = NULL;
+    return rc;
+}
+
+void db_rows_close(struct db_rows *rows)
+{
+    if (rows->stmt != NULL)
+        rows->db->driver->rows_close(rows->stmt);
+    rows->stmt = NULL;
+}
+
+bool db_is_null(const struct db_rows *rows, int column)
+{
+    return rows->db->driver->is_null(rows->stmt, column);
+}
+
+int64_t db_int(const struct db_rows *rows, int column)
+{
+    return rows->db->driver->integer(rows->stmt, column);
+}
+
+const char *db_text(const struct db_rows *rows, int column)
+{
+    return rows->db->driver->text(rows->stmt, column);
+}
+
+const void *db_bytes(const struct db_rows *rows, int column, size_t *len)
+{
+    return rows->db->driver->bytes(rows->stmt, column, len);
+}
+
+/* ---- transactions ---- */
+
+enum rc db_begin(struct db *db, struct err *err)
+{
+    enum rc rc = check_fault(db, "BEGIN", err);
+    return rc != RC_OK ? rc : db->driver->begin(db, err);
+}
+
+enum rc db_commit(struct db *db, struct err *err)
+{
+    enum rc rc = check_fault(db, "COMMIT", err);
+    if (rc == RC_OK)
+        return db->driver->commit(db, err);
+    if (rc != RC_IO)
+        db_rollback(db);
+    return rc;
+}
+
+void db_rollback(struct db *db)
+{
+    db->driver->rollback(db);
+}
+
+bool db_in_transaction(const struct db *db)
+{
+    return db->driver->in_transaction(db);
+}
+
+enum rc db_savepoint(struct db *db, struct err *err)
+{
+    enum rc rc = check_fault(db, "SAVEPOINT", err);
+    return rc != RC_OK ? rc : db->driver->savepoint(db, err);
+}
+
+enum rc db_savepoint_release(struct db *db, struct err *err)
+{
+    enum rc rc = check_fault(db, "RELEASE", err);
+    return rc != RC_OK ? rc : db->driver->savepoint_release(db, err);
+}
+
+void db_savepoint_rollback(struct db *db)
+{
+    db->driver->savepoint_rollback(db);
+}
+
+enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
+{
+    *all = false;
+    return db->driver->checkpoint(db, truncate, all, err);
+}
+
+int64_t db_wal_pages(const struct db *db)
+{
+    return db->driver->wal_pages(db);
+}

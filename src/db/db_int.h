@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of db/: what a database must be able to do. A new database is one file that ends in one const struct
+ * db_driver, and one row of the table in db.c. The promises are those of the functions of the same names in
+ * db.h; the test seam and the checks of arguments are in db.c and need not be repeated.
+ */
+#ifndef LETHE_DB_DB_INT_H
+#define LETHE_DB_DB_INT_H
+
+#include "db/db.h"
+
+struct db_driver {
+    const char *scheme; /* what stands before the colon of a target */
+    /* address: what stands behind it. The driver embeds struct db as its first member and sets nothing in it.
+     */
+    enum rc (*open)(const char *address, bool writing, struct db **out, struct err *err);
+    void (*close)(struct db *db);
+
+    enum rc (*run)(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err);
+    enum rc (*script)(struct db *db, const char *sql, struct err *err);
+
+    enum rc (*query)(struct db *db, void **stmt, const char *sql, struct db_args args, struct err *err);
+    /* Closes the statement itself after the last row and on an error. */
+    enum rc (*next)(struct db *db, void *stmt, bool *row, struct err *err);
+    void (*rows_close)(void *stmt);
+    bool (*is_null)(void *stmt, int column);
+    int64_t (*integer)(void *stmt, int column);
+    const char *(*text)(void *stmt, int column);
+    const void *(*bytes)(void *stmt, int column, size_t *len);
+
+    enum rc (*begin)(struct db *db, struct err *err);
+    enum rc (*commit)(struct db *db, struct err *err);
+    void (*rollback)(struct db *db);
+    bool (*in_transaction)(const struct db *db);
+    enum rc (*savepoint)(struct db *db, struct err *err);
+    enum rc (*savepoint_release)(struct db *db, struct err *err);
+    void (*savepoint_rollback)(struct db *db);
+
+    enum rc (*checkpoint)(struct db *db, bool truncate, bool *all, struct err *err);
+    int64_t (*wal_pages)(const struct db *db);
+};
+
+struct db {
+    const struct db_driver *driver;
+    db_fault_fn *fault;
+    void *fault_arg;
+};
+
+extern const struct db_driver db_sqlite;
+
+#endif

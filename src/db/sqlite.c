@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded database, SQLite, in WAL mode. The only file that knows its library.
+ *
+ * Its hard idea is who may do what when. SQLite itself would let every connection commit, and checkpoint in
+ * the middle of any commit. Here only the writing connection does either, checkpoints only when told to, and
+ * a lock file keeps other processes from becoming a second writer. synchronous=FULL makes each commit one
+ * fsync; secure_delete overwrites what is deleted, and a truncating checkpoint takes the old pages out of the
+ * log.
+ *
+ * Which errors mean what is decided in one place, map_code. The care in it is for a full disk: only a page
+ * that could not be *written* is known not to be committed. When the fsync fails, or what follows it, nobody
+ * knows, whatever errno says.
+ */
+#include "db/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/arena.h"
+#include "db/db_int.h"
+
+enum {
+    BUSY_TIMEOUT_MS = 5000,
+    RESTART_TIMEOUT_MS = 100,
+    WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
+    WAL_FRAME_LEN = 4096 + 24,
+    SLOTS_MIN = 64
+};
+
+/* A prepared statement, found by the address of its text. */
+struct stmt {
+    const char *sql;
+    sqlite3_stmt *handle;
+    unsigned *argument; /* which of the arguments each parameter takes */
+    size_t n_parameters;
+    bool open; /* somebody reads rows from it */
+};
+
+struct sqlite {
+    struct db db;
+    sqlite3 *handle;
+    char *path;
+    int lock_fd;
+    bool writing;
+    struct stmt **slot; /* open addressing; n_slots is a power of two, at most half are taken */
+    size_t n_slots, n_stmts;
+    int64_t wal_len;  /* pages in the log ... */
+    int64_t wal_done; /* ... and how many of them are in the main file too */
+};
+
+static struct sqlite *self(struct db *db)
+{
+    return (struct sqlite *)(void *)db;
+}
+
+/* ---- errors ---- */
+
+static bool errno_is_full(int number)
+{
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+static enum rc map_io_error(int extended, int system_errno)
+{
+    bool not_written = extended == SQLITE_IOERR_WRITE || extended == SQLITE_IOERR_TRUNCATE;
+    return not_written && errno_is_full(system_errno) ? RC_NO_SPACE : RC_IO;
+}
+
+static enum rc map_code(int extended, int system_errno)
+{
+    switch (extended & 0xff) {
+    case SQLITE_CONSTRAINT: return RC_CONFLICT;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return RC_UNAVAILABLE;
+    case SQLITE_FULL: return RC_NO_SPACE;
+    case SQLITE_IOERR: return map_io_error(extended, system_errno);
+    case SQLITE_NOTADB: return RC_INVALID;
+    case SQLITE_TOOBIG: return RC_TOO_LARGE;
+    case SQLITE_CANTOPEN:
+    case SQLITE_CORRUPT:
+    case SQLITE_PERM:
+    case SQLITE_READONLY: return RC_IO;
+    default: return RC_INTERNAL;
+    }
+}
+
+/* A commit that fails forgets to tell SQLite's own record of it; errno was 0 before (step, sqlite_script). */
+static int last_errno(const struct sqlite *sq)
+{
+    int recorded = sqlite3_system_errno(sq->handle);
+    return recorded != 0 ? recorded : errno;
+}
+
+static enum rc raise(const struct sqlite *sq, int extended, struct err *err)
+{
+    int system_errno = last_errno(sq);
+    enum rc rc = map_code(extended, system_errno);
+    assert((extended & 0xff) != SQLITE_NOMEM);
+    if (rc == RC_NO_SPACE)
+        return err_set(err, rc, "%s: the disk is full", sq->path);
+    if (rc == RC_INVALID)
+        return err_set(err, rc, "%s is not an SQLite database", sq->path);
+    if (rc == RC_IO && system_errno != 0)
+        return err_set(err, rc, "%s: %s: %s", sq->path, sqlite3_errmsg(sq->handle), strerror(system_errno));
+    return err_set(err, rc, "%s: %s", sq->path, sqlite3_errmsg(sq->handle));
+}
+
+/* ---- prepared statements ---- */
+
+static size_t slot_of(const struct sqlite *sq, const char *sql)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)sql * UINT64_C(0x9E3779B97F4A7C15);
+    size_t i = (size_t)(hash >> 32) & (sq->n_slots - 1);
+    while (sq->slot[i] != NULL && sq->slot[i]->sql != sql)
+        i = (i + 1) & (sq->n_slots - 1);
+    return i;
+}
+
+static void grow_slots(struct sqlite *sq)
+{
+    struct stmt **old = sq->slot;
+    size_t n_old = sq->n_slots;
+    sq->n_slots = n_old == 0 ? SLOTS_MIN : 2 * n_old;
+    sq->slot = xcalloc(sq->n_slots, sizeof(sq->slot[0]));
+    for (size_t i = 0; i < n_old; i++)
+        if (old[i] != NULL)
+            sq->slot[slot_of(sq, old[i]->sql)] = old[i];
+    free(old);
+}
+
+static void release_stmt(struct stmt *st)
+{
+    sqlite3_finalize(st->handle);
+    free(st->argument);
+    st->handle = NULL;
+    st->argument = NULL;
+}
+
+/* SQLite numbers "$7" by where it stands: the 7 is only its name. */
+static void map_parameters(struct stmt *st)
+{
+    st->n_parameters = (size_t)sqlite3_bind_parameter_count(st->handle);
+    st->argument = xcalloc(st->n_parameters + 1, sizeof(st->argument[0]));
+    for (size_t i = 0; i < st->n_parameters; i++) {
+        const char *name = sqlite3_bind_parameter_name(st->handle, (int)i + 1);
+        assert(name != NULL && name[0] == '$');
+        st->argument[i] = (unsigned)strtoul(name + 1, NULL, 10);
+        assert(st->argument[i] >= 1);
+    }
+}
+
+static enum rc prepare(struct sqlite *sq, struct stmt *st, struct err *err)
+{
+    int code = sqlite3_prepare_v3(sq->handle, st->sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
+    map_parameters(st);
+    return RC_OK;
+}
+
+static struct stmt *add_stmt(struct sqlite *sq, const char *sql)
+{
+    struct stmt *st = XNEW(struct stmt);
+    st->sql = sql;
+    if (2 * (sq->n_stmts + 1) > sq->n_slots)
+        grow_slots(sq);
+    sq->slot[slot_of(sq, sql)] = st;
+    sq->n_stmts++;
+    return st;
+}
+
+/* The text is compared too, so that an address that came to hold another one cannot mean the old statement.
+ */
+static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, struct err *err)
+{
+    struct stmt *st = sq->n_slots == 0 ? NULL : sq->slot[slot_of(sq, sql)];
+    if (st == NULL)
+        st = add_stmt(sq, sql);
+    *out = st;
+    assert(!st->open);
+    if (st->handle != NULL && strcmp(sqlite3_sql(st->handle), sql) == 0)
+        return RC_OK;
+    release_stmt(st);
+    return prepare(sq, st, err);
+}
+
+static int bind_value(sqlite3_stmt *handle, int index, const struct db_value *value)
+{
+    switch (value->kind) {
+    case DB_NULL: return sqlite3_bind_null(handle, index);
+    case DB_INTEGER: return sqlite3_bind_int64(handle, index, value->integer);
+    case DB_STRING:
+        return sqlite3_bind_text64(handle, index, value->data, value->len, SQLITE_STATIC, SQLITE_UTF8);
+    case DB_BYTES: return sqlite3_bind_blob64(handle, index, value->data, value->len, SQLITE_STATIC);
+    }
+    return SQLITE_MISUSE;
+}
+
+static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
+{
+    for (size_t i = 0; i < st->n_parameters; i++) {
+        assert(st->argument[i] <= args.n);
+        int code = bind_value(st->handle, (int)i + 1, &args.value[st->argument[i] - 1]);
+        if (code != SQLITE_OK)
+            return raise(sq, code, err);
+    }
+    return RC_OK;
+}
+
+static int step(struct stmt *st)
+{
+    errno = 0;
+    return sqlite3_step(st->handle);
+}
+
+static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, int64_t *changed,
+                          struct err *err)
+{
+    struct sqlite *sq = self(db);
+    struct stmt *st;
+    enum rc rc = find_stmt(sq, sql, &st, err);
+    if (rc == RC_OK)
+        rc = bind_all(sq, st, args, err);
+    if (rc != RC_OK)
+        return rc;
+    int code = step(st);
+    while (code == SQLITE_ROW)
+        code = step(st);
+    if (code != SQLITE_DONE)
+        rc = raise(sq, code, err);
+    else if (changed != NULL)
+        *changed = sqlite3_changes64(sq->handle);
+    sqlite3_reset(st->handle);
+    return rc;
+}
+
+static enum rc sqlite_script(struct db *db, const char *sql, struct err *err)
+{
+    struct sqlite *sq = self(db);
+    errno = 0;
+    int code = sqlite3_exec(sq->handle, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? RC_OK : raise(sq, code, err);
+}
+
+/* ---- rows ---- */
+
+static enum rc sqlite_query(struct db *db, void **stmt, const char *sql, struct db_args args, struct err *err)
+{
+    struct stmt *st;
+    enum rc rc = find_stmt(self(db), sql, &st, err);
+    if (rc == RC_OK)
+        rc = bind_all(self(db), st, args, err);
+    if (rc != RC_OK)
+        return rc;
+    st->open = true;
+    *stmt = st;
+    return RC_OK;
+}
+
+static void sqlite_rows_close(void *stmt)
+{
+    struct stmt *st = stmt;
+    sqlite3_reset(st->handle);
+    st->open = false;
+}
+
+static enum rc sqlite_next(struct db *db, void *stmt, bool *row, struct err *err)
+{
+    struct stmt *st = stmt;
+    int code = step(st);
+    if (code == SQLITE_ROW) {
+        *row = true;
+        return RC_OK;
+    }
+    enum rc rc = code == SQLITE_DONE ? RC_OK : raise(self(db), code, err);
+    sqlite_rows_close(st);
+    return rc;
+}
+
+static bool sqlite_is_null(void *stmt, int column)
+{
+    return sqlite3_column_type(((struct stmt *)stmt)->handle, column) == SQLITE_NULL;
+}
+
+static int64_t sqlite_integer(void *stmt, int column)
+{
+    return sqlite3_column_int64(((struct stmt *)stmt)->handle, column);
+}
+
+static const char *sqlite_text(void *stmt, int column)
+{
+    return (const char *)sqlite3_column_text(((struct stmt *)stmt)->handle, column);
+}
+
+static const void *sqlite_bytes(void *stmt, int column, size_t *len)
+{
+    struct stmt *st = stmt;
+    const void *data = sqlite3_column_blob(st->handle, column);
+    *len = (size_t)sqlite3_column_bytes(st->handle, column);
+    return data;
+}
+
+/* ---- transactions ---- */
+
+static bool sqlite_in_transaction(const struct db *db)
+{
+    return !sqlite3_get_autocommit(((const struct sqlite *)(const void *)db)->handle);
+}
+
+static enum rc sqlite_begin(struct db *db, struct err *err)
+{
+    const char *sql = self(db)->writing ? "BEGIN IMMEDIATE" : "BEGIN";
+    return sqlite_run(db, sql, DB_NO_ARGS, NULL, err);
+}
+
+/* Undoing cannot fail in a way that matters: SQLite forgets what it has not committed. */
+static void run_quietly(struct db *db, const char *sql)
+{
+    enum rc rc = sqlite_run(db, sql, DB_NO_ARGS, NULL, NULL);
+    (void)rc;
+}
+
+static void sqlite_rollback(struct db *db)
+{
+    if (sqlite_in_transaction(db))
+        run_quietly(db, "ROLLBACK");
+}
+
+static enum rc sqlite_commit(struct db *db, struct err *err)
+{
+    enum rc rc = sqlite_run(db, "COMMIT", DB_NO_ARGS, NULL, err);
+    if (rc != RC_OK && rc != RC_IO)
+        sqlite_rollback(db);
+    return rc;
+}
+
+static enum rc sqlite_savepoint(struct db *db, struct err *err)
+{
+    return sqlite_run(db, "SAVEPOINT job", DB_NO_ARGS, NULL, err);
+}
+
+static enum rc sqlite_savepoint_release(struct db *db, struct err *err)
+{
+    return sqlite_run(db, "RELEASE job", DB_NO_ARGS, NULL, err);
+}
+
+static void sqlite_savepoint_rollback(struct db *db)
+{
+    if (!sqlite_in_transaction(db))
+        return;
+    run_quietly(db, "ROLLBACK TO job");
+    run_quietly(db, "RELEASE job");
+}
+
+/* ---- checkpoints ---- */
+
+/* After each commit. Having one of these switches SQLite's own checkpoints off. A log that did not grow was
+ * started anew. */
+static int after_commit(void *arg, sqlite3 *handle, const char *name, int wal_len)
+{
+    struct sqlite *sq = arg;
+    if (wal_len <= sq->wal_len)
+        sq->wal_done = 0;
+    sq->wal_len = wal_len;
+    return SQLITE_OK;
+}
+
+static int checkpoint_once(struct sqlite *sq, int mode)
+{
+    int len = 0, done = 0;
+    errno = 0;
+    int code = sqlite3_wal_checkpoint_v2(sq->handle, NULL, mode, &len, &done);
+    if (len < 0 || (code != SQLITE_OK && code != SQLITE_BUSY))
+        return code;
+    sq->wal_len = len;
+    sq->wal_done = done;
+    return code;
+}
+
+/* While readers come and go without a pause the log is never started anew, and grows: then they have to wait.
+ */
+static void restart_long_log(struct sqlite *sq)
+{
+    if (sq->wal_len <= WAL_LEN_MAX)
+        return;
+    sqlite3_busy_timeout(sq->handle, RESTART_TIMEOUT_MS);
+    checkpoint_once(sq, SQLITE_CHECKPOINT_RESTART);
+    sqlite3_busy_timeout(sq->handle, BUSY_TIMEOUT_MS);
+}
+
+static enum rc sqlite_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
+{
+    struct sqlite *sq = self(db);
+    int code = checkpoint_once(sq, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
+        return raise(sq, code, err);
+    *all = code == SQLITE_OK && sq->wal_done == sq->wal_len;
+    if (!truncate)
+        restart_long_log(sq);
+    return RC_OK;
+}
+
+static int64_t sqlite_wal_pages(const struct db *db)
+{
+    const struct sqlite *sq = (const struct sqlite *)(const void *)db;
+    return sq->wal_len - sq->wal_done;
+}
+
+/* What a run before this one has left behind; the first checkpoint gives the true figure. */
+static void measure_log(struct sqlite *sq)
+{
+    struct arena a = { 0 };
+    struct stat st;
+    if (stat(arena_printf(&a, "%s-wal", sq->path), &st) == 0)
+        sq->wal_len = (int64_t)st.st_size / WAL_FRAME_LEN;
+    arena_free(&a);
+}
+
+/* ---- opening ---- */
+
+static enum rc refuse_locked(const char *path, int fd, struct err *err)
+{
+    char holder[24] = "";
+    ssize_t len = pread(fd, holder, sizeof(holder) - 1, 0);
+    int pid = len > 0 ? atoi(holder) : 0;
+    if (pid <= 0)
+        return err_set(err, RC_CONFLICT, "%s is in use by another process", path);
+    return err_set(err, RC_CONFLICT, "%s is in use by process %d", path, pid);
+}
+
+/* The lock ends with the process, however it ends; the file stays. */
+static enum rc take_lock(struct sqlite *sq, struct err *err)
+{
+    enum rc rc = RC_OK;
+    struct arena a = { 0 };
+    const char *path = arena_printf(&a, "%s-lock", sq->path);
+    sq->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (sq->lock_fd < 0)
+        rc = err_set_errno(err, "cannot write %s", path);
+    else if (flock(sq->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        rc = errno == EWOULDBLOCK ? refuse_locked(sq->path, sq->lock_fd, err)
+                                  : err_set_errno(err, "cannot lock %s", path);
+    else if (ftruncate(sq->lock_fd, 0) != 0 || dprintf(sq->lock_fd, "%d\n", (int)getpid()) < 0)
+        rc = err_set_errno(err, "cannot write %s", path);
+    arena_free(&a);
+    return rc;
+}
+
+/* SQLite gives its other files the mode of this one. */
+static enum rc make_file(const struct sqlite *sq, struct err *err)
+{
+    int flags = sq->writing ? O_RDWR | O_CREAT : O_RDONLY;
+    int fd = open(sq->path, flags | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set_errno(err, "cannot open %s", sq->path);
+    close(fd);
+    return RC_OK;
+}
+
+static void configure_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static enum rc open_handle(struct sqlite *sq, struct err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure_library);
+    errno = 0;
+    int flags = SQLITE_OPEN_NOMUTEX | (sq->writing ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    int code = sqlite3_open_v2(sq->path, &sq->handle, flags, NULL);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
+    sqlite3_extended_result_codes(sq->handle, 1);
+    sqlite3_busy_timeout(sq->handle, BUSY_TIMEOUT_MS);
+    return RC_OK;
+}
+
+/* Some file systems cannot do it, and SQLite only says so by answering with another mode. */
+static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
+{
+    struct db_rows rows = { &sq->db, NULL };
+    bool row = false, is_wal = false;
+    enum rc rc = sqlite_query(&sq->db, &rows.stmt, "PRAGMA journal_mode=WAL", DB_NO_ARGS, err);
+    if (rc == RC_OK)
+        rc = sqlite_next(&sq->db, rows.stmt, &row, err);
+    if (rc != RC_OK)
+        return rc;
+    is_wal = row && strcmp(sqlite_text(rows.stmt, 0), "wal") == 0;
+    if (row)
+        sqlite_rows_close(rows.stmt);
+    return is_wal ? RC_OK
+                  : err_set(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
+}
+
+static enum rc set_up_writing(struct sqlite *sq, struct err *err)
+{
+    enum rc rc = switch_to_wal(sq, err);
+    if (rc != RC_OK)
+        return rc;
+    sqlite3_wal_hook(sq->handle, after_commit, sq);
+    measure_log(sq);
+    return sqlite_script(&sq->db,
+                         "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+                         "PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF",
+                         err);
+}
+
+/* The first look at the file is here, so that a bad one is found now. */
+static enum rc set_up_reading(struct sqlite *sq, struct err *err)
+{
+    return sqlite_script(&sq->db,
+                         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024; PRAGMA trusted_schema=OFF;"
+                         "SELECT 1 FROM sqlite_schema LIMIT 1",
+                         err);
+}
+
+static void sqlite_close(struct db *db)
+{
+    struct sqlite *sq = self(db);
+    for (size_t i = 0; i < sq->n_slots; i++) {
+        if (sq->slot[i] == NULL)
+            continue;
+        release_stmt(sq->slot[i]);
+        free(sq->slot[i]);
+    }
+    int code = sqlite3_close(sq->handle);
+    assert(code == SQLITE_OK);
+    if (sq->lock_fd >= 0)
+        close(sq->lock_fd);
+    free(sq->slot);
+    free(sq->path);
+    free(sq);
+}
+
+static enum rc sqlite_open(const char *path, bool writing, struct db **out, struct err *err)
+{
+    struct sqlite *sq = XNEW(struct sqlite);
+    sq->path = xstrdup(path);
+    sq->writing = writing;
+    sq->lock_fd = -1;
+    enum rc rc = writing ? take_lock(sq, err) : RC_OK;
+    if (rc == RC_OK)
+        rc = make_file(sq, err);
+    if (rc == RC_OK)
+        rc = open_handle(sq, err);
+    if (rc == RC_OK)
+        rc = writing ? set_up_writing(sq, err) : set_up_reading(sq, err);
+    if (rc != RC_OK)
+        sqlite_close(&sq->db);
+    else
+        *out = &sq->db;
+    return rc;
+}
+
+const struct db_driver db_sqlite = {
+    .scheme = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .run = sqlite_run,
+    .script = sqlite_script,
+    .query = sqlite_query,
+    .next = sqlite_next,
+    .rows_close = sqlite_rows_close,
+    .is_null = sqlite_is_null,
+    .integer = sqlite_integer,
+    .text = sqlite_text,
+    .bytes = sqlite_bytes,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .in_transaction = sqlite_in_transaction,
+    .savepoint = sqlite_savepoint,
+    .savepoint_release = sqlite_savepoint_release,
+    .savepoint_rollback = sqlite_savepoint_rollback,
+    .checkpoint = sqlite_checkpoint,
+    .wal_pages = sqlite_wal_pages,
+};

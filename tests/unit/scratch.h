@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A folder of its own for each test that needs files, gone afterwards with all that is in it. */
+#ifndef LETHE_TESTS_SCRATCH_H
+#define LETHE_TESTS_SCRATCH_H
+
+#include <assert.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SCRATCH_MAX = 256 };
+
+struct scratch {
+    char folder[SCRATCH_MAX];
+};
+
+static inline void scratch_make(struct scratch *s)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(s->folder, sizeof(s->folder), "%s/lethe-test-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    assert(mkdtemp(s->folder) != NULL);
+}
+
+static inline int scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static inline void scratch_remove(const struct scratch *s)
+{
+    nftw(s->folder, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* prefix, folder, "/", name: in one of a few static places, good until the fourth call after. */
+static inline const char *scratch_path(const struct scratch *s, const char *prefix, const char *name)
+{
+    static char path[4][2 * SCRATCH_MAX];
+    static unsigned next;
+    char *out = path[next++ % 4];
+    snprintf(out, sizeof(path[0]), "%s%s/%s", prefix, s->folder, name);
+    return out;
+}
+
+#endif

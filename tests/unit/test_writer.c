@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Group commit: a failure is one job's alone, the order is kept, nothing is answered before it is committed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/metrics.h"
+#include "db/writer.h"
+#include "scratch.h"
+
+struct fixture {
+    struct scratch dir;
+    struct db *db, *reader;
+    struct writer *writer;
+    struct err err;
+};
+
+static int open_fixture(void **state)
+{
+    struct fixture *f = XNEW(struct fixture);
+    scratch_make(&f->dir);
+    assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err), RC_OK);
+    assert_int_equal(db_script(f->db, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER UNIQUE)", &f->err),
+                     RC_OK);
+    assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), false, &f->reader, &f->err), RC_OK);
+    assert_int_equal(writer_open(f->db, &f->writer, &f->err), RC_OK);
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *f = *state;
+    writer_close(&f->writer);
+    db_close(&f->reader);
+    db_close(&f->db);
+    scratch_remove(&f->dir);
+    free(f);
+    return 0;
+}
+
+static int64_t ask(struct db *db, const char *sql)
+{
+    struct db_rows rows;
+    struct err err;
+    bool row;
+    assert_int_equal(db_query(db, &rows, sql, DB_NO_ARGS, &err), RC_OK);
+    assert_int_equal(db_next(&rows, &row, &err), RC_OK);
+    assert_true(row);
+    int64_t n = db_int(&rows, 0);
+    db_rows_close(&rows);
+    return n;
+}
+
+/* A job that stores n; and what became of it. */
+struct note {
+    struct writer_job job;
+    int64_t n;
+    enum rc fails_with;
+    bool ends_transaction; /* as a full disk does */
+    _Atomic int runs;
+    _Atomic int answered; /* 1 + rc */
+    char text[64];
+};
+
+static enum rc insert(struct db *db, int64_t n, struct err *err)
+{
+    return db_run(db, "INSERT INTO t (n) VALUES ($1)", DB_ARGS(DB_INT(n)), NULL, err);
+}
+
+static enum rc note_run(struct writer_job *job, struct db *db, struct err *err)
+{
+    struct note *note = (struct note *)(void *)job;
+    note->runs++;
+    enum rc rc = insert(db, note->n, err);
+    if (rc != RC_OK)
+        return rc;
+    if (note->ends_transaction)
+        db_rollback(db);
+    return note->fails_with == RC_OK ? RC_OK : err_set(err, note->fails_with, "job %d fails", (int)note->n);
+}
+
+static void note_done(struct writer_job *job, enum rc rc, const struct err *err)
+{
+    struct note *note = (struct note *)(void *)job;
+    if (rc != RC_OK)
+        snprintf(note->text, sizeof(note->text), "%.*s", 60, err->text);
+    note->answered = 1 + (int)rc;
+}
+
+static struct note make_note(int64_t n)
+{
+    return (struct note){ .job = { .run = note_run, .done = note_done }, .n = n };
+}
+
+/* Holds the writer's thread, so that what is submitted meanwhile becomes one batch. */
+struct gate {
+    struct writer_job job;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool reached, open;
+};
+
+static enum rc gate_run(struct writer_job *job, struct db *db, struct err *err)
+{
+    return RC_OK;
+}
+
+static void gate_done(struct writer_job *job, enum rc rc, const struct err *err)
+{
+    struct gate *gate = (struct gate *)(void *)job;
+    pthread_mutex_lock(&gate->mutex);
+    gate->reached = true;
+    pthread_cond_broadcast(&gate->changed);
+    while (!gate->open)
+        pthread_cond_wait(&gate->changed, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+static void gate_close(struct gate *gate, struct writer *w)
+{
+    *gate = (struct gate){ .job = { .run = gate_run, .done = gate_done } };
+    pthread_mutex_init(&gate->mutex, NULL);
+    pthread_cond_init(&gate->changed, NULL);
+    writer_submit(w, &gate->job);
+    pthread_mutex_lock(&gate->mutex);
+    while (!gate->reached)
+        pthread_cond_wait(&gate->changed, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+static void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->mutex);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+static void run_as_one_batch(struct fixture *f, struct note *notes, size_t n)
+{
+    struct gate gate;
+    gate_close(&gate, f->writer);
+    for (size_t i = 0; i < n; i++)
+        writer_submit(f->writer, &notes[i].job);
+    gate_open(&gate);
+    writer_close(&f->writer);
+}
+
+static enum rc run_insert(void *arg, struct db *db, struct err *err)
+{
+    return insert(db, *(int64_t *)arg, err);
+}
+
+static void test_writer__run_waits_and_reports(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n = 5;
+    assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT n FROM t"), 5);
+    assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_CONFLICT);
+    assert_non_null(strstr(f->err.text, "UNIQUE"));
+    assert_int_equal(writer_run(f->writer, run_insert, &n, NULL), RC_CONFLICT);
+}
+
+static void test_writer__only_the_failing_job_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[6];
+    for (int i = 0; i < 6; i++)
+        notes[i] = make_note(i);
+    notes[2].fails_with = RC_INVALID;
+    notes[4].n = 0;
+    run_as_one_batch(f, notes, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(notes[i].answered, 1 + (int)(i == 2 ? RC_INVALID : i == 4 ? RC_CONFLICT : RC_OK));
+        assert_int_equal(notes[i].runs, 1);
+    }
+    assert_string_equal(notes[2].text, "job 2 fails");
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n IN (0, 1, 3, 5)"), 4);
+}
+
+static void test_writer__a_batch_is_one_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct metric *commits = metrics_counter("lethe_commits_total", "", "");
+    struct metric *jobs = metrics_counter("lethe_commit_jobs_total", "", "");
+    int64_t commits_before = metric_value(commits), jobs_before = metric_value(jobs);
+    struct note notes[100];
+    for (int i = 0; i < 100; i++)
+        notes[i] = make_note(i);
+    run_as_one_batch(f, notes, 100);
+    assert_int_equal(metric_value(commits) - commits_before, 2); /* the gate's and theirs */
+    assert_int_equal(metric_value(jobs) - jobs_before, 101);
+}
+
+static void test_writer__ended_transaction_is_done_anew_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[5];
+    for (int i = 0; i < 5; i++)
+        notes[i] = make_note(i);
+    notes[2].ends_transaction = true;
+    notes[2].fails_with = RC_NO_SPACE;
+    run_as_one_batch(f, notes, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(notes[i].answered, 1 + (int)(i == 2 ? RC_NO_SPACE : RC_OK));
+    assert_int_equal(notes[0].runs, 2);
+    assert_int_equal(notes[4].runs, 1);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
+}
+
+/* Fails commits, counted down. */
+struct commit_plan {
+    _Atomic int left;
+    enum rc rc;
+};
+
+static enum rc fail_commits(void *arg, const char *sql)
+{
+    struct commit_plan *plan = arg;
+    if (strcmp(sql, "COMMIT") != 0 || plan->left == 0)
+        return RC_OK;
+    plan->left--;
+    return plan->rc;
+}
+
+static void test_writer__refused_commit_is_tried_alone_then_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[3];
+    for (int i = 0; i < 3; i++)
+        notes[i] = make_note(i);
+    struct gate gate;
+    gate_close(&gate, f->writer);
+    struct commit_plan plan = { 2, RC_NO_SPACE }; /* the batch's and the first one's alone */
+    db_set_fault(f->db, fail_commits, &plan);
+    for (int i = 0; i < 3; i++)
+        writer_submit(f->writer, &notes[i].job);
+    gate_open(&gate);
+    writer_close(&f->writer);
+    assert_int_equal(notes[0].answered, 1 + RC_NO_SPACE);
+    assert_int_equal(notes[1].answered, 1 + RC_OK);
+    assert_int_equal(notes[2].answered, 1 + RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 3);
+}
+
+static enum rc fail_begin(void *arg, const char *sql)
+{
+    return strcmp(sql, "BEGIN") == 0 ? RC_UNAVAILABLE : RC_OK;
+}
+
+static void test_writer__refused_begin_is_everybodys_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[2] = { make_note(1), make_note(2) };
+    struct gate gate;
+    gate_close(&gate, f->writer);
+    db_set_fault(f->db, fail_begin, NULL);
+    for (int i = 0; i < 2; i++)
+        writer_submit(f->writer, &notes[i].job);
+    gate_open(&gate);
+    writer_close(&f->writer);
+    assert_int_equal(notes[0].answered, 1 + RC_UNAVAILABLE);
+    assert_int_equal(notes[1].answered, 1 + RC_UNAVAILABLE);
+    assert_int_equal(notes[0].runs, 0);
+}
+
+static void lose_a_commit(const char *target)
+{
+    struct db *db;
+    struct writer *w;
+    struct err err;
+    if (db_open(target, true, &db, &err) != RC_OK)
+        _exit(10);
+    struct commit_plan plan = { 1, RC_IO };
+    db_set_fault(db, fail_commits, &plan);
+    if (writer_open(db, &w, &err) != RC_OK)
+        _exit(11);
+    int64_t n = 1;
+    enum rc rc = writer_run(w, run_insert, &n, &err);
+    _exit(20 + (int)rc);
+}
+
+static void test_writer__lost_commit_ends_the_process_unanswered(void **state)
+{
+    struct fixture *f = *state;
+    writer_close(&f->writer);
+    db_close(&f->db);
+    pid_t child = fork();
+    if (child == 0)
+        lose_a_commit(scratch_path(&f->dir, "sqlite:", "t.db"));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+static void test_writer__close_runs_what_waits_in_order(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 1500 }; /* more than two batches */
+    struct note *notes = xcalloc(N, sizeof(notes[0]));
+    for (int i = 0; i < N; i++)
+        notes[i] = make_note(i);
+    run_as_one_batch(f, notes, N);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(notes[i].answered, 1 + RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE id = n + 1"), N);
+    assert_int_equal(db_wal_pages(f->db), 0);
+    free(notes);
+}
+
+/* ---- many threads ---- */
+
+enum { SUBMITTERS = 8, NOTES_EACH = 400 };
+
+struct submitter {
+    pthread_t thread;
+    struct fixture *f;
+    int number;
+    struct note notes[NOTES_EACH];
+    int seen_before_commit;
+};
+
+static bool is_bad(int i)
+{
+    return i % 7 == 3;
+}
+
+static void *submit_all(void *arg)
+{
+    struct submitter *s = arg;
+    for (int i = 0; i < NOTES_EACH; i++) {
+        s->notes[i] = make_note(s->number * NOTES_EACH + i);
+        s->notes[i].fails_with = is_bad(i) ? RC_CONFLICT : RC_OK;
+        writer_submit(s->f->writer, &s->notes[i].job);
+        int64_t n = 1000000 + s->number * NOTES_EACH + i;
+        struct err err;
+        if (i % 50 == 0)
+            assert_int_equal(writer_run(s->f->writer, run_insert, &n, &err), RC_OK);
+    }
+    return NULL;
+}
+
+static void test_writer__many_submitters(void **state)
+{
+    struct fixture *f = *state;
+    struct submitter *s = xcalloc(SUBMITTERS, sizeof(s[0]));
+    for (int i = 0; i < SUBMITTERS; i++) {
+        s[i].f = f;
+        s[i].number = i;
+        assert_int_equal(pthread_create(&s[i].thread, NULL, submit_all, &s[i]), 0);
+    }
+    for (int i = 0; i < SUBMITTERS; i++)
+        pthread_join(s[i].thread, NULL);
+    writer_close(&f->writer);
+    int good = 0;
+    for (int i = 0; i < SUBMITTERS * NOTES_EACH; i++) {
+        const struct note *note = &s[i / NOTES_EACH].notes[i % NOTES_EACH];
+        assert_int_equal(note->answered, 1 + (int)note->fails_with);
+        good += !is_bad(i % NOTES_EACH);
+    }
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n < 1000000"), good);
+    /* Each submitter's own are in the order it submitted them in. */
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t a JOIN t b ON b.n = a.n + 1 WHERE a.n < 1000000"
+                                    " AND a.n / 400 = b.n / 400 AND b.id < a.id"),
+                     0);
+    free(s);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_writer__run_waits_and_reports),
+        T(test_writer__only_the_failing_job_fails),
+        T(test_writer__a_batch_is_one_commit),
+        T(test_writer__ended_transaction_is_done_anew_one_by_one),
+        T(test_writer__refused_commit_is_tried_alone_then_answered),
+        T(test_writer__refused_begin_is_everybodys_answer),
+        T(test_writer__lost_commit_ends_the_process_unanswered),
+        T(test_writer__close_runs_what_waits_in_order),
+        T(test_writer__many_submitters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
