@@ -120,14 +120,18 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
+    char small[256];
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(small, sizeof small, fmt, args);
     va_end(args);
     assert(n >= 0);
     char *text = arena_alloc(a, (size_t)n + 1);
-    vsnprintf(text, (size_t)n + 1, fmt, again);
+    if ((size_t)n < sizeof small)
+        memcpy(text, small, (size_t)n);
+    else
+        vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);
     return text;
 }

@@ -68,6 +68,15 @@ static struct place place_of(struct reading *r, struct fy_event *event)
     return (struct place){ 1, 1 };
 }
 
+/* The library's mark of a quoted scalar stands behind the quote. */
+static struct place place_of_scalar(struct reading *r, struct fy_event *event, enum fy_scalar_style style)
+{
+    struct place at = place_of(r, event);
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1)
+        at.column--;
+    return at;
+}
+
 static struct level *top(struct reading *r)
 {
     return r->depth > 0 ? &r->levels[r->depth - 1] : NULL;
@@ -162,10 +171,12 @@ static enum rc take_key(struct reading *r, const char *text, struct place at, st
 
 static enum rc take_scalar(struct reading *r, struct fy_event *event, struct err *err)
 {
-    struct place at = place_of(r, event);
+    struct fy_token *value = event->scalar.value;
+    enum fy_scalar_style style = value ? fy_token_scalar_style(value) : FYSS_PLAIN;
+    struct place at = place_of_scalar(r, event, style);
     size_t len;
-    const char *text = token_text(r, event->scalar.value, &len);
-    bool quoted = event->scalar.value && fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN;
+    const char *text = token_text(r, value, &len);
+    bool quoted = style != FYSS_PLAIN;
     if (event->scalar.tag != NULL)
         return bad(r, at, err, "tags (!) are not taken here");
     if (text != NULL && strlen(text) != len)
@@ -325,9 +336,17 @@ static enum rc read_events(struct reading *r, struct fy_diag *diag, struct err *
     return rc;
 }
 
+/* What the library would print, it also collects; nothing of it belongs on standard error. */
+static void print_nothing(struct fy_diag *diag, void *user, const char *text, size_t len)
+{
+}
+
 static enum rc read_text(struct reading *r, const char *text, size_t len, struct err *err)
 {
-    struct fy_diag *diag = fy_diag_create(NULL);
+    struct fy_diag_cfg diag_cfg;
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.output_fn = print_nothing;
+    struct fy_diag *diag = fy_diag_create(&diag_cfg);
     assert(diag != NULL);
     fy_diag_set_collect_errors(diag, true);
     struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET, .diag = diag };
