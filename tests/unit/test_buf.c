@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/buf.c: growth, the ceiling, numbers. */
+#include "unit.h"
+
+#include "base/buf.h"
+
+static void test_buf__grows_and_stays_terminated(void **state)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    assert_string_equal(buf_str(&b), "");
+    for (int i = 0; i < 100000; i++) {
+        buf_add_char(&b, (char)('a' + i % 26));
+        assert_int_equal(b.data[b.len], 0);
+    }
+    assert_int_equal(b.len, 100000);
+    assert_int_equal(b.data[99999], 'a' + 99999 % 26);
+    assert_false(b.over);
+    buf_free(&b);
+    assert_null(b.data);
+    assert_int_equal(b.max, 1 << 20);
+}
+
+static void test_buf__ceiling_takes_what_fits_then_nothing(void **state)
+{
+    struct buf b;
+    buf_init(&b, 5);
+    buf_add_str(&b, "abc");
+    buf_add_str(&b, "defg");
+    assert_true(b.over);
+    assert_string_equal(buf_str(&b), "abcde");
+    buf_add_str(&b, "");
+    buf_add_char(&b, 'x');
+    buf_add_int(&b, 7);
+    buf_printf(&b, "y");
+    assert_string_equal(buf_str(&b), "abcde");
+    assert_int_equal(b.len, 5);
+    assert_true(b.cap <= 6);
+    buf_reset(&b);
+    assert_false(b.over);
+    assert_string_equal(buf_str(&b), "");
+    buf_add_str(&b, "abcde");
+    assert_false(b.over);
+    buf_add_char(&b, 'f');
+    assert_true(b.over);
+    buf_free(&b);
+}
+
+static void test_buf__ceiling_of_zero_takes_nothing(void **state)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    buf_add_char(&b, 'x');
+    assert_true(b.over);
+    assert_string_equal(buf_str(&b), "");
+    buf_free(&b);
+}
+
+static void test_buf__any_bytes_are_taken(void **state)
+{
+    struct buf b;
+    buf_init(&b, 100);
+    buf_add(&b, "a\0b", 3);
+    buf_add(&b, NULL, 0);
+    assert_int_equal(b.len, 3);
+    assert_memory_equal(b.data, "a\0b", 4);
+    buf_free(&b);
+}
+
+static void test_buf__numbers(void **state)
+{
+    struct buf b;
+    buf_init(&b, 1000);
+    buf_add_int(&b, 0);
+    buf_add_char(&b, ' ');
+    buf_add_int(&b, -5);
+    buf_add_char(&b, ' ');
+    buf_add_int(&b, INT64_MAX);
+    buf_add_char(&b, ' ');
+    buf_add_int(&b, INT64_MIN);
+    assert_string_equal(buf_str(&b), "0 -5 9223372036854775807 -9223372036854775808");
+    buf_free(&b);
+}
+
+static void test_buf__printf_short_and_long(void **state)
+{
+    struct buf b;
+    buf_init(&b, 10000);
+    buf_printf(&b, "%s-%d", "x", 5);
+    assert_string_equal(buf_str(&b), "x-5");
+    for (int width = 250; width < 262; width++) {
+        buf_reset(&b);
+        buf_printf(&b, "%*d", width, 42);
+        assert_int_equal(b.len, width);
+        assert_string_equal(b.data + width - 3, " 42");
+    }
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buf__grows_and_stays_terminated),
+        cmocka_unit_test(test_buf__ceiling_takes_what_fits_then_nothing),
+        cmocka_unit_test(test_buf__ceiling_of_zero_takes_nothing),
+        cmocka_unit_test(test_buf__any_bytes_are_taken),
+        cmocka_unit_test(test_buf__numbers),
+        cmocka_unit_test(test_buf__printf_short_and_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

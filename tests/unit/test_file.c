@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/file.c: whole files, limits, who may read a secret. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static char folder[] = "/tmp/lethe-test-file-XXXXXX";
+static char path[128];
+
+static int make_folder(void **state)
+{
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/file", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    return rmdir(folder);
+}
+
+static int remove_file(void **state)
+{
+    unlink(path);
+    return 0;
+}
+
+static void write_file(const char *text, size_t len, mode_t mode)
+{
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void test_file__read_gives_all_bytes(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    size_t len;
+    write_file("a\0b\n", 4, 0644);
+    expect_ok(file_read(&a, path, 100, &text, &len, &err), &err);
+    assert_int_equal(len, 4);
+    assert_memory_equal(text, "a\0b\n", 5);
+    expect_ok(file_read(&a, path, 100, &text, NULL, &err), &err);
+    write_file("", 0, 0644);
+    expect_ok(file_read(&a, path, 100, &text, &len, &err), &err);
+    assert_int_equal(len, 0);
+    assert_string_equal(text, "");
+    arena_free(&a);
+}
+
+static void test_file__limit_is_the_last_size_allowed(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    size_t len;
+    write_file("12345", 5, 0644);
+    expect_ok(file_read(&a, path, 5, &text, &len, &err), &err);
+    assert_string_equal(text, "12345");
+    expect_error(file_read(&a, path, 4, &text, &len, &err), RC_TOO_LARGE, &err, path);
+    arena_free(&a);
+}
+
+static void test_file__what_does_not_say_its_size_is_read_to_the_end(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    size_t len;
+    char name[64], data[60000];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)('a' + i % 26);
+    assert_int_equal(write(ends[1], data, sizeof data), sizeof data);
+    close(ends[1]);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    expect_ok(file_read(&a, name, 1 << 20, &text, &len, &err), &err);
+    assert_int_equal(len, sizeof data);
+    assert_memory_equal(text, data, sizeof data);
+    close(ends[0]);
+    assert_int_equal(file_read(&a, "/dev/zero", 100000, &text, &len, &err), RC_TOO_LARGE);
+    arena_free(&a);
+}
+
+static void test_file__missing_and_unreadable_are_named(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    expect_error(file_read(&a, path, 5, &text, NULL, &err), RC_NOT_FOUND, &err, path);
+    expect_error(file_read(&a, folder, 5, &text, NULL, &err), RC_IO, &err, folder);
+    expect_error(file_read_secret(&a, path, &text, &err), RC_NOT_FOUND, &err, path);
+    arena_free(&a);
+}
+
+static void test_file__secret_loses_its_line_end(void **state)
+{
+    static const char *const forms[] = { "s3cret", "s3cret\n", "s3cret\r\n" };
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    for (size_t i = 0; i < 3; i++) {
+        write_file(forms[i], strlen(forms[i]), 0600);
+        expect_ok(file_read_secret(&a, path, &text, &err), &err);
+        assert_string_equal(text, "s3cret");
+    }
+    write_file("two\nlines\n\n", 11, 0400);
+    expect_ok(file_read_secret(&a, path, &text, &err), &err);
+    assert_string_equal(text, "two\nlines\n");
+    arena_free(&a);
+}
+
+static void test_file__secret_is_refused_when_empty_or_open_to_others(void **state)
+{
+    static const mode_t modes[] = { 0640, 0604, 0620, 0602, 0644, 0666 };
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    write_file("", 0, 0600);
+    expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "empty");
+    write_file("\n", 1, 0600);
+    expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "empty");
+    write_file("a\0b", 3, 0600);
+    expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "NUL");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        write_file("s3cret", 6, modes[i]);
+        expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "others can read");
+        assert_null(strstr(err.text, "s3cret"));
+    }
+    arena_free(&a);
+}
+
+static void test_file__create_private_never_overwrites(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    struct stat st;
+    char *text;
+    expect_ok(file_create_private(path, "first", 5, &err), &err);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(st.st_nlink, 1);
+    expect_error(file_create_private(path, "second", 6, &err), RC_CONFLICT, &err, path);
+    expect_ok(file_read(&a, path, 100, &text, NULL, &err), &err);
+    assert_string_equal(text, "first");
+    arena_free(&a);
+}
+
+static void test_file__create_private_reports_failures(void **state)
+{
+    struct err err;
+    expect_error(file_create_private("/nonexistent/x", "a", 1, &err), RC_NOT_FOUND, &err, "/nonexistent/x");
+    assert_int_not_equal(file_create_private("/proc/x", "a", 1, &err), RC_OK);
+}
+
+static void test_file__beside_is_seen_from_the_folder(void **state)
+{
+    struct arena a = { 0 };
+    assert_string_equal(file_beside(&a, "/etc/lethe/lethe.yml", "salts"), "/etc/lethe/salts");
+    assert_string_equal(file_beside(&a, "/etc/lethe/lethe.yml", "/run/salts"), "/run/salts");
+    assert_string_equal(file_beside(&a, "conf/lethe.yml", "../salts"), "conf/../salts");
+    assert_string_equal(file_beside(&a, "lethe.yml", "salts"), "salts");
+    assert_string_equal(file_beside(&a, "/lethe.yml", "salts"), "/salts");
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_file__read_gives_all_bytes, remove_file),
+        cmocka_unit_test_teardown(test_file__limit_is_the_last_size_allowed, remove_file),
+        cmocka_unit_test(test_file__what_does_not_say_its_size_is_read_to_the_end),
+        cmocka_unit_test(test_file__missing_and_unreadable_are_named),
+        cmocka_unit_test_teardown(test_file__secret_loses_its_line_end, remove_file),
+        cmocka_unit_test_teardown(test_file__secret_is_refused_when_empty_or_open_to_others, remove_file),
+        cmocka_unit_test_teardown(test_file__create_private_never_overwrites, remove_file),
+        cmocka_unit_test(test_file__create_private_reports_failures),
+        cmocka_unit_test(test_file__beside_is_seen_from_the_folder),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

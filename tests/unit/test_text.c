@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/text.c: UTF-8, counting, lower case, cutting, the nearest word. */
+#include "unit.h"
+
+#include "base/text.h"
+
+static void test_text__well_formed_is_accepted(void **state)
+{
+    static const char *const good[] = { "",
+                                        "abc",
+                                        "\xC2\x80",
+                                        "é",
+                                        "\xDF\xBF",
+                                        "\xE0\xA0\x80",
+                                        "\xED\x9F\xBF",
+                                        "\xEE\x80\x80",
+                                        "\xEF\xBF\xBF",
+                                        "\xF0\x90\x80\x80",
+                                        "\xF4\x8F\xBF\xBF",
+                                        "ÉlodieΣ 😀" };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(text_is_utf8(good[i], strlen(good[i])));
+    assert_true(text_is_utf8("a\0b", 3));
+}
+
+static void test_text__ill_formed_is_refused_wherever_it_stands(void **state)
+{
+    static const char *const bad[] = { "\x80",
+                                       "\xBF",
+                                       "\xC0\x80",
+                                       "\xC1\xBF",
+                                       "\xC2",
+                                       "\xC2g",
+                                       "\xE0\x80\x80",
+                                       "\xE0\x9F\xBF",
+                                       "\xED\xA0\x80",
+                                       "\xED\xBF\xBF",
+                                       "\xE2\x82",
+                                       "\xE2\x82g",
+                                       "\xF0\x80\x80\x80",
+                                       "\xF0\x8F\xBF\xBF",
+                                       "\xF4\x90\x80\x80",
+                                       "\xF5\x80\x80\x80",
+                                       "\xF0\x9F\x98",
+                                       "\xFF",
+                                       "\xFE" };
+    char padded[64];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        for (int before = 0; before < 20; before++) {
+            int n = snprintf(padded, sizeof padded, "%.*s%s", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
+            assert_false(text_is_utf8(padded, (size_t)n));
+            n = snprintf(padded, sizeof padded, "%.*s%saaaaaaaaa", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
+            assert_false(text_is_utf8(padded, (size_t)n));
+        }
+        assert_int_equal(text_char_len(bad[i], strlen(bad[i])), 0);
+    }
+}
+
+static void test_text__character_never_reaches_past_the_end(void **state)
+{
+    assert_int_equal(text_char_len("é", 1), 0);
+    assert_int_equal(text_char_len("é", 2), 2);
+    assert_int_equal(text_char_len("€x", 4), 3);
+    assert_int_equal(text_char_len("😀", 4), 4);
+    assert_int_equal(text_char_len("", 0), 0);
+}
+
+static void test_text__count_is_of_characters(void **state)
+{
+    assert_int_equal(text_count(""), 0);
+    assert_int_equal(text_count("abc"), 3);
+    assert_int_equal(text_count("Éé€😀"), 4);
+}
+
+static void test_text__controls_are_found(void **state)
+{
+    assert_false(text_has_control(""));
+    assert_false(text_has_control("plain ~ \xC2\xA0 é"));
+    assert_true(text_has_control("a\nb"));
+    assert_true(text_has_control("\x1f"));
+    assert_true(text_has_control("a\x7f"));
+    assert_true(text_has_control("a\xC2\x80"));
+    assert_true(text_has_control("\xC2\x9F"));
+}
+
+static void test_text__lower_case_is_that_of_unicode(void **state)
+{
+    struct arena a = { 0 };
+    assert_string_equal(text_lower(&a, ""), "");
+    assert_string_equal(text_lower(&a, "A.Learner@Example.COM"), "a.learner@example.com");
+    assert_string_equal(text_lower(&a, "ÉlodieΣ"), "élodieς");
+    assert_string_equal(text_lower(&a, "ΟΔΟΣ"), "οδος");
+    assert_string_equal(text_lower(&a, "ΣΑΣ ΣΑ"), "σας σα");
+    assert_string_equal(text_lower(&a, "İstanbul"), "i\xCC\x87stanbul");
+    assert_string_equal(text_lower(&a, "ẞ"), "ß");
+    assert_string_equal(text_lower(&a, "\xE2\x84\xAA"), "k");
+    assert_string_equal(text_lower(&a, "I"), "i");
+    arena_free(&a);
+}
+
+static void test_text__cut_splits_no_character(void **state)
+{
+    assert_int_equal(text_cut("abc", 3, 5), 3);
+    assert_int_equal(text_cut("abc", 3, 2), 2);
+    assert_int_equal(text_cut("aé", 3, 2), 1);
+    assert_int_equal(text_cut("a😀b", 6, 4), 1);
+    assert_int_equal(text_cut("a😀b", 6, 5), 5);
+    assert_int_equal(text_cut("😀", 4, 3), 0);
+    assert_int_equal(text_cut("abc", 3, 0), 0);
+    assert_int_equal(text_cut("\x80\x80\x80\x80\x80\x80", 6, 5), 5);
+}
+
+static void test_text__nearest_is_a_slip_away(void **state)
+{
+    static const char *const words[] = { "PENDING", "COMPLETE", "ERRORED", "ABORTED", "stages", NULL };
+    assert_string_equal(text_nearest("COMPLETED", words), "COMPLETE");
+    assert_string_equal(text_nearest("pending", words), "PENDING");
+    assert_string_equal(text_nearest("PEDNING", words), "PENDING");
+    assert_string_equal(text_nearest("stage", words), "stages");
+    assert_string_equal(text_nearest("ABROTDE", words), "ABORTED");
+    assert_null(text_nearest("services", words));
+    assert_null(text_nearest("", words));
+    assert_null(text_nearest("st", words));
+}
+
+static void test_text__nearest_of_several_is_the_best(void **state)
+{
+    static const char *const words[] = { "timeouts", "time_out", "timeout", NULL };
+    assert_string_equal(text_nearest("timeout", words), "timeout");
+    assert_string_equal(text_nearest("timeoutt", words), "timeouts");
+}
+
+static void test_text__nearest_takes_words_of_any_length(void **state)
+{
+    char longest[300];
+    memset(longest, 'a', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    const char *const words[] = { longest, "short", NULL };
+    assert_null(text_nearest(longest, words));
+    assert_string_equal(text_nearest("shrot", words), "short");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text__well_formed_is_accepted),
+        cmocka_unit_test(test_text__ill_formed_is_refused_wherever_it_stands),
+        cmocka_unit_test(test_text__character_never_reaches_past_the_end),
+        cmocka_unit_test(test_text__count_is_of_characters),
+        cmocka_unit_test(test_text__controls_are_found),
+        cmocka_unit_test(test_text__lower_case_is_that_of_unicode),
+        cmocka_unit_test(test_text__cut_splits_no_character),
+        cmocka_unit_test(test_text__nearest_is_a_slip_away),
+        cmocka_unit_test(test_text__nearest_of_several_is_the_best),
+        cmocka_unit_test(test_text__nearest_takes_words_of_any_length),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
