@@ -170,7 +170,7 @@ enum refusal {
 struct move {
     unsigned from;  /* in the row's list before the command */
     unsigned to;    /* in after.pipeline */
-    bool skipped;  /* states were left out between the two */
+    bool skipped;   /* UPDATE, MOVE: states were left out between the two */
 };
 
 enum { DECISION_MOVES_MAX = 2 };

@@ -72,6 +72,11 @@ static bool skips(const struct pipeline *p, unsigned from, unsigned to)
     return role != ROLE_ERRORED && !(role == ROLE_ABORTED && from == 0);
 }
 
+static bool names_state(const struct command *cmd)
+{
+    return cmd->kind == COMMAND_UPDATE || cmd->kind == COMMAND_MOVE;
+}
+
 /* Every change of the state. `to` is a position in the list that holds afterwards. The lease ends, and what
  * was counted or asked in the state before is settled. The epoch is the caller's business. */
 static void enter(struct decision *d, const struct command *cmd, unsigned to)
@@ -83,7 +88,7 @@ static void enter(struct decision *d, const struct command *cmd, unsigned to)
 
     r->pipeline = from == 0 || to == 0 ? list_of_today(r, cmd) : before;
     assert(to < r->pipeline->n && d->n_moves < DECISION_MOVES_MAX);
-    d->moves[d->n_moves++] = (struct move){ .from = from, .to = to, .skipped = skips(r->pipeline, from, to) };
+    d->moves[d->n_moves++] = (struct move){ from, to, names_state(cmd) && skips(r->pipeline, from, to) };
     r->last_state = translate(before, last, r->pipeline);
     r->state = to;
     r->lease_until = LEASE_NONE;
