@@ -21,7 +21,8 @@ const char *rc_code(enum rc rc)
     return codes[rc];
 }
 
-static void format_text(char out[ERR_TEXT_MAX], const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void format_text(char out[ERR_TEXT_MAX], const char *fmt,
+                                                              va_list args)
 {
     char full[2 * ERR_TEXT_MAX];
     int n = vsnprintf(full, sizeof full, fmt, args);
@@ -31,7 +32,8 @@ static void format_text(char out[ERR_TEXT_MAX], const char *fmt, va_list args)
     out[cut] = '\0';
 }
 
-static enum rc fill(struct err *err, enum rc rc, const char *code, const char *fmt, va_list args)
+__attribute__((format(printf, 4, 0))) static enum rc fill(struct err *err, enum rc rc, const char *code,
+                                                          const char *fmt, va_list args)
 {
     char text[ERR_TEXT_MAX];
     if (err == NULL)

@@ -20,7 +20,7 @@
 
 static void *alloc(size_t size)
 {
-    return xcalloc(1, size);
+    return xrealloc(NULL, size);
 }
 
 /* Before main, when nobody else can be inside the library. */

@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
-enum { MESSAGE_MAX = 2048, SUBJECT_MAX = 128, LINE_MAX = 16384 };
+enum { MESSAGE_MAX = 2048, SUBJECT_MAX = 128, LOG_LINE_MAX = 16384 };
 
 static const char *const level_names[] = {
     [LOG_ERROR] = "error",
@@ -146,7 +146,8 @@ static void write_line(const struct buf *line)
         sink.hook(sink.hook_arg, false);
 }
 
-static void log_line(enum log_level level, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void log_line(enum log_level level, const char *fmt,
+                                                           va_list args)
 {
     char message[MESSAGE_MAX];
     char when[CLOCK_TEXT_LEN];
@@ -159,7 +160,7 @@ static void log_line(enum log_level level, const char *fmt, va_list args)
     clock_format(clock_now(), when);
     strcpy(when + sizeof "2026-11-21T13:04:05.123" - 1, "Z");
 
-    buf_init(&line, LINE_MAX);
+    buf_init(&line, LOG_LINE_MAX);
     pthread_mutex_lock(&lock);
     if (sink.json)
         build_json(&line, level, when, message);

@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-enum { SIZE_MAX_BYTES = 1024 * 1024, DEPTH_MAX = 32, NODES_MAX = 100000 };
+enum { BYTES_MAX = 1024 * 1024, DEPTH_MAX = 32, NODES_MAX = 100000 };
 
 struct place {
     unsigned line, column;
@@ -379,7 +379,7 @@ enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t l
                    struct err *err)
 {
     struct reading r = { .arena = a, .file = arena_strdup(a, name) };
-    if (len > SIZE_MAX_BYTES)
+    if (len > BYTES_MAX)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", name);
     enum rc rc = check_bytes(&r, text, len, err);
     if (rc == RC_OK)
@@ -396,7 +396,7 @@ enum rc yaml_load(struct arena *a, const char *path, struct yaml **out, struct e
 {
     char *text;
     size_t len;
-    enum rc rc = file_read(a, path, SIZE_MAX_BYTES, &text, &len, err);
+    enum rc rc = file_read(a, path, BYTES_MAX, &text, &len, err);
     if (rc == RC_TOO_LARGE)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", path);
     return rc == RC_OK ? yaml_parse(a, path, text, len, out, err) : rc;
