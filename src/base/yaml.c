@@ -336,17 +336,9 @@ static enum rc read_events(struct reading *r, struct fy_diag *diag, struct err *
     return rc;
 }
 
-/* What the library would print, it also collects; nothing of it belongs on standard error. */
-static void print_nothing(struct fy_diag *diag, void *user, const char *text, size_t len)
-{
-}
-
 static enum rc read_text(struct reading *r, const char *text, size_t len, struct err *err)
 {
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    diag_cfg.output_fn = print_nothing;
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
+    struct fy_diag *diag = fy_diag_create(NULL);
     assert(diag != NULL);
     fy_diag_set_collect_errors(diag, true);
     struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET, .diag = diag };
@@ -360,6 +352,8 @@ static enum rc read_text(struct reading *r, const char *text, size_t len, struct
     return rc;
 }
 
+/* Text without NULs and without directives: no configuration needs one, and about a wrong one the library
+ * complains on standard error, whatever it was told. */
 static enum rc check_bytes(const struct reading *r, const char *text, size_t len, struct err *err)
 {
     struct place at = { 1, 1 };
@@ -369,6 +363,8 @@ static enum rc check_bytes(const struct reading *r, const char *text, size_t len
             return bad(r, at, err, "not UTF-8");
         if (text[i] == '\0')
             return bad(r, at, err, "a NUL character");
+        if (text[i] == '%' && at.column == 1)
+            return bad(r, at, err, "directives (%) are not taken here");
         at.line += text[i] == '\n';
         at.column = text[i] == '\n' ? 1 : at.column + 1;
     }
