@@ -4,10 +4,12 @@
 #define LETHE_TESTS_SCRATCH_H
 
 #include <assert.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SCRATCH_MAX = 256 };
@@ -41,6 +43,16 @@ static inline const char *scratch_path(const struct scratch *s, const char *pref
     char *out = path[next++ % 4];
     snprintf(out, sizeof(path[0]), "%s%s/%s", prefix, s->folder, name);
     return out;
+}
+
+/* A file with these bytes and this mode. */
+static inline void scratch_write(const char *path, const void *data, size_t len, mode_t mode)
+{
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    assert(fd >= 0);
+    assert(write(fd, data, len) == (ssize_t)len);
+    assert(fchmod(fd, mode) == 0);
+    close(fd);
 }
 
 #endif

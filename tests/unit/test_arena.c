@@ -107,7 +107,7 @@ static int signal_of(void (*act)(void))
 static void ask_for_an_overflow(void)
 {
     struct arena a = { 0 };
-    arena_array(&a, SIZE_MAX / 4, 8);
+    arena_array(&a, SIZE_MAX / 8 + 2, 8);
 }
 
 static void ask_for_a_little(void)

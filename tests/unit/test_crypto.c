@@ -2,12 +2,12 @@
 /* base/crypto.c: published vectors, spellings, key files. */
 #include "unit.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "scratch.h"
 
 static void expect_hex(const uint8_t *data, size_t len, const char *wanted)
 {
@@ -150,32 +150,18 @@ static void test_crypto__base64_stays_within_the_room(void **state)
     assert_int_equal(out[3], 4);
 }
 
-static char folder[] = "/tmp/lethe-test-crypto-XXXXXX";
+static struct scratch scratch;
 
 static int make_folder(void **state)
 {
-    return mkdtemp(folder) == NULL;
+    scratch_make(&scratch);
+    return 0;
 }
 
 static int remove_folder(void **state)
 {
-    return rmdir(folder);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void write_file(const char *path, const char *text, size_t len, mode_t mode)
-{
-    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, len), len);
-    assert_int_equal(fchmod(fd, mode), 0);
-    close(fd);
+    scratch_remove(&scratch);
+    return 0;
 }
 
 static void test_crypto__key_is_made_once_and_then_kept(void **state)
@@ -183,7 +169,7 @@ static void test_crypto__key_is_made_once_and_then_kept(void **state)
     uint8_t first[CRYPTO_KEY_LEN] = { 0 }, again[CRYPTO_KEY_LEN], zeros[CRYPTO_KEY_LEN] = { 0 };
     struct err err;
     struct stat st;
-    const char *path = in_folder("key");
+    const char *path = scratch_path(&scratch, "", "key");
     expect_ok(crypto_key_file(path, first, &err), &err);
     assert_memory_not_equal(first, zeros, sizeof first);
     assert_int_equal(stat(path, &st), 0);
@@ -194,15 +180,43 @@ static void test_crypto__key_is_made_once_and_then_kept(void **state)
     unlink(path);
 }
 
+static const char *raced_path;
+
+static void *make_key(void *out)
+{
+    struct err err;
+    return crypto_key_file(raced_path, out, &err) == RC_OK ? out : NULL;
+}
+
+static void test_crypto__all_who_make_the_key_at_once_get_the_same(void **state)
+{
+    enum { THREADS = 8, ROUNDS = 20 };
+    raced_path = scratch_path(&scratch, "", "raced");
+    for (int round = 0; round < ROUNDS; round++) {
+        uint8_t keys[THREADS][CRYPTO_KEY_LEN];
+        pthread_t threads[THREADS];
+        void *made;
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, make_key, keys[i]), 0);
+        for (int i = 0; i < THREADS; i++) {
+            assert_int_equal(pthread_join(threads[i], &made), 0);
+            assert_non_null(made);
+        }
+        for (int i = 1; i < THREADS; i++)
+            assert_memory_equal(keys[i], keys[0], CRYPTO_KEY_LEN);
+        unlink(raced_path);
+    }
+}
+
 static void test_crypto__key_file_of_another_size_is_refused(void **state)
 {
     static const char bytes[CRYPTO_KEY_LEN + 1];
     static const size_t sizes[] = { 0, CRYPTO_KEY_LEN - 1, CRYPTO_KEY_LEN + 1 };
     uint8_t key[CRYPTO_KEY_LEN];
     struct err err;
-    const char *path = in_folder("key");
+    const char *path = scratch_path(&scratch, "", "key");
     for (size_t i = 0; i < 3; i++) {
-        write_file(path, bytes, sizes[i], 0600);
+        scratch_write(path, bytes, sizes[i], 0600);
         expect_error(crypto_key_file(path, key, &err), RC_INVALID, &err, "not a key");
     }
     unlink(path);
@@ -213,10 +227,10 @@ static void test_crypto__key_file_that_others_read_is_refused(void **state)
     static const char bytes[CRYPTO_KEY_LEN];
     uint8_t key[CRYPTO_KEY_LEN];
     struct err err;
-    const char *path = in_folder("key");
-    write_file(path, bytes, sizeof bytes, 0640);
+    const char *path = scratch_path(&scratch, "", "key");
+    scratch_write(path, bytes, sizeof bytes, 0640);
     expect_error(crypto_key_file(path, key, &err), RC_INVALID, &err, "others can read");
-    write_file(path, bytes, sizeof bytes, 0602);
+    scratch_write(path, bytes, sizeof bytes, 0602);
     expect_error(crypto_key_file(path, key, &err), RC_INVALID, &err, "others can read");
     unlink(path);
 }
@@ -225,7 +239,7 @@ static void test_crypto__key_file_in_no_folder_is_an_error(void **state)
 {
     uint8_t key[CRYPTO_KEY_LEN];
     struct err err;
-    assert_int_not_equal(crypto_key_file(in_folder("none/key"), key, &err), RC_OK);
+    assert_int_not_equal(crypto_key_file(scratch_path(&scratch, "", "none/key"), key, &err), RC_OK);
     expect_text_has(err.text, "none/key");
 }
 
@@ -243,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_crypto__malformed_base64_is_refused),
         cmocka_unit_test(test_crypto__base64_stays_within_the_room),
         cmocka_unit_test(test_crypto__key_is_made_once_and_then_kept),
+        cmocka_unit_test(test_crypto__all_who_make_the_key_at_once_get_the_same),
         cmocka_unit_test(test_crypto__key_file_of_another_size_is_refused),
         cmocka_unit_test(test_crypto__key_file_that_others_read_is_refused),
         cmocka_unit_test(test_crypto__key_file_in_no_folder_is_an_error),

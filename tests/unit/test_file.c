@@ -2,26 +2,26 @@
 /* base/file.c: whole files, limits, who may read a secret. */
 #include "unit.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "scratch.h"
 
-static char folder[] = "/tmp/lethe-test-file-XXXXXX";
-static char path[128];
+static struct scratch scratch;
+static char path[2 * SCRATCH_MAX];
 
 static int make_folder(void **state)
 {
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    snprintf(path, sizeof path, "%s/file", folder);
+    scratch_make(&scratch);
+    snprintf(path, sizeof path, "%s", scratch_path(&scratch, "", "file"));
     return 0;
 }
 
 static int remove_folder(void **state)
 {
-    return rmdir(folder);
+    scratch_remove(&scratch);
+    return 0;
 }
 
 static int remove_file(void **state)
@@ -30,27 +30,18 @@ static int remove_file(void **state)
     return 0;
 }
 
-static void write_file(const char *text, size_t len, mode_t mode)
-{
-    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, len), len);
-    assert_int_equal(fchmod(fd, mode), 0);
-    close(fd);
-}
-
 static void test_file__read_gives_all_bytes(void **state)
 {
     struct arena a = { 0 };
     struct err err;
     char *text;
     size_t len;
-    write_file("a\0b\n", 4, 0644);
+    scratch_write(path, "a\0b\n", 4, 0644);
     expect_ok(file_read(&a, path, 100, &text, &len, &err), &err);
     assert_int_equal(len, 4);
     assert_memory_equal(text, "a\0b\n", 5);
     expect_ok(file_read(&a, path, 100, &text, NULL, &err), &err);
-    write_file("", 0, 0644);
+    scratch_write(path, "", 0, 0644);
     expect_ok(file_read(&a, path, 100, &text, &len, &err), &err);
     assert_int_equal(len, 0);
     assert_string_equal(text, "");
@@ -63,7 +54,7 @@ static void test_file__limit_is_the_last_size_allowed(void **state)
     struct err err;
     char *text;
     size_t len;
-    write_file("12345", 5, 0644);
+    scratch_write(path, "12345", 5, 0644);
     expect_ok(file_read(&a, path, 5, &text, &len, &err), &err);
     assert_string_equal(text, "12345");
     expect_error(file_read(&a, path, 4, &text, &len, &err), RC_TOO_LARGE, &err, path);
@@ -98,7 +89,7 @@ static void test_file__missing_and_unreadable_are_named(void **state)
     struct err err;
     char *text;
     expect_error(file_read(&a, path, 5, &text, NULL, &err), RC_NOT_FOUND, &err, path);
-    expect_error(file_read(&a, folder, 5, &text, NULL, &err), RC_IO, &err, folder);
+    expect_error(file_read(&a, scratch.folder, 5, &text, NULL, &err), RC_IO, &err, scratch.folder);
     expect_error(file_read_secret(&a, path, &text, &err), RC_NOT_FOUND, &err, path);
     arena_free(&a);
 }
@@ -110,11 +101,11 @@ static void test_file__secret_loses_its_line_end(void **state)
     struct err err;
     char *text;
     for (size_t i = 0; i < 3; i++) {
-        write_file(forms[i], strlen(forms[i]), 0600);
+        scratch_write(path, forms[i], strlen(forms[i]), 0600);
         expect_ok(file_read_secret(&a, path, &text, &err), &err);
         assert_string_equal(text, "s3cret");
     }
-    write_file("two\nlines\n\n", 11, 0400);
+    scratch_write(path, "two\nlines\n\n", 11, 0400);
     expect_ok(file_read_secret(&a, path, &text, &err), &err);
     assert_string_equal(text, "two\nlines\n");
     arena_free(&a);
@@ -126,14 +117,14 @@ static void test_file__secret_is_refused_when_empty_or_open_to_others(void **sta
     struct arena a = { 0 };
     struct err err;
     char *text;
-    write_file("", 0, 0600);
+    scratch_write(path, "", 0, 0600);
     expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "empty");
-    write_file("\n", 1, 0600);
+    scratch_write(path, "\n", 1, 0600);
     expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "empty");
-    write_file("a\0b", 3, 0600);
+    scratch_write(path, "a\0b", 3, 0600);
     expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "NUL");
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        write_file("s3cret", 6, modes[i]);
+        scratch_write(path, "s3cret", 6, modes[i]);
         expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "others can read");
         assert_null(strstr(err.text, "s3cret"));
     }

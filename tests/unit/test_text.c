@@ -108,6 +108,7 @@ static void test_text__cut_splits_no_character(void **state)
     assert_int_equal(text_cut("😀", 4, 3), 0);
     assert_int_equal(text_cut("abc", 3, 0), 0);
     assert_int_equal(text_cut("\x80\x80\x80\x80\x80\x80", 6, 5), 5);
+    assert_int_equal(text_cut("a\x80\x80\x80\x80\x80", 6, 5), 5);
 }
 
 static void test_text__nearest_is_a_slip_away(void **state)
@@ -119,6 +120,8 @@ static void test_text__nearest_is_a_slip_away(void **state)
     assert_string_equal(text_nearest("stage", words), "stages");
     assert_string_equal(text_nearest("ABROTDE", words), "ABORTED");
     assert_null(text_nearest("services", words));
+    assert_string_equal(text_nearest("XYNDING", words), "PENDING");
+    assert_null(text_nearest("XYZDING", words));
     assert_null(text_nearest("", words));
     assert_null(text_nearest("st", words));
 }

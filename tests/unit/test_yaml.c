@@ -141,6 +141,35 @@ static void test_yaml__the_newest_anchor_counts(void **state)
     assert_string_equal(yaml_get(root, "c")->text, "2");
 }
 
+static void test_yaml__an_alias_has_siblings_of_its_own(void **state)
+{
+    const struct yaml *root = parse("a: &x 1\nb: 2\nc: *x\n");
+    assert_null(yaml_get(root, "c")->next);
+    assert_int_equal(root->count, 3);
+}
+
+static void test_yaml__nothing_is_printed(void **state)
+{
+    static const char *const bad[] = { "%YAML 9.9\n---\na: 1\n", "a: [1\n", "a: 'x\n", "a: *\n",
+                                       "\t- x: y\n z" };
+    FILE *caught = tmpfile();
+    struct yaml *root;
+    struct err err;
+    int kept = dup(STDERR_FILENO);
+    assert_non_null(caught);
+    assert_true(kept >= 0);
+    dup2(fileno(caught), STDERR_FILENO);
+    unsigned refused = 0;
+    for (size_t i = 0; i < 5; i++)
+        refused += yaml_parse(&arena, "f", bad[i], strlen(bad[i]), &root, &err) == RC_INVALID;
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_int_equal(refused, 5);
+    assert_int_equal(lseek(fileno(caught), 0, SEEK_END), 0);
+    fclose(caught);
+}
+
 static void test_yaml__mistakes_are_named_with_their_place(void **state)
 {
     static const char *const rows[][2] = {
@@ -162,7 +191,7 @@ static void test_yaml__mistakes_are_named_with_their_place(void **state)
         { "'': b\n", "a key is empty" },
         { "a: \"x\\0y\"\n", ":1:4: a NUL character" },
         { "\"a\\0b\": c\n", "a NUL character" },
-        { "%YAML 9.9\n---\na: 1\n", "lethe.yml:1:1: " },
+        { "%YAML 9.9\n---\na: 1\n", ":1:1: directives (%)" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         expect_refused(rows[i][0], strlen(rows[i][0]), rows[i][1]);
@@ -313,6 +342,8 @@ int main(void)
         cmocka_unit_test(test_yaml__json_is_yaml),
         cmocka_unit_test(test_yaml__aliases_are_resolved),
         cmocka_unit_test(test_yaml__the_newest_anchor_counts),
+        cmocka_unit_test(test_yaml__an_alias_has_siblings_of_its_own),
+        cmocka_unit_test(test_yaml__nothing_is_printed),
         cmocka_unit_test(test_yaml__mistakes_are_named_with_their_place),
         cmocka_unit_test(test_yaml__bytes_that_are_no_text_are_refused),
         cmocka_unit_test(test_yaml__depth_has_a_limit),
