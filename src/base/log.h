@@ -37,7 +37,7 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Where lines go before they are written: a progress bar clears its line here, and draws it again
- * after. NULL for none. */
+ * after. It must not log. NULL for none. */
 typedef void log_hook_fn(void *arg, bool before);
 void log_set_hook(log_hook_fn *hook, void *arg);
 

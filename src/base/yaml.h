@@ -24,8 +24,9 @@ struct yaml {
 };
 
 /* RC_NOT_FOUND or RC_IO: the file cannot be read. RC_INVALID: not YAML, a key twice, not UTF-8, over
- * 1 MiB, deeper than 32; the text begins with file:line:column. Aliases are resolved. An empty file
- * is a map without children. */
+ * 1 MiB, deeper than 32, over 100,000 values, a tag, a directive, a second document; the text begins with
+ * file:line:column. Aliases are resolved; a merge key (<<) is a key like any other. An empty file is a map
+ * without children. */
 enum rc yaml_load(struct arena *a, const char *path, struct yaml **out, struct err *err) MUST_CHECK;
 enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t len, struct yaml **out,
                    struct err *err) MUST_CHECK;
