@@ -709,6 +709,6 @@ int main(void)
         cmocka_unit_test(test_kernel_property__a_working_driver_reaches_an_end),
     };
     seed = given != NULL ? strtoull(given, NULL, 10) : crypto_random_u64();
-    print_message("LETHE_SEED=%" PRIu64 "\n", seed);
+    print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
