@@ -119,7 +119,7 @@ enum http_failure {
     HTTP_NOT_SENT,      /* could not connect, resolve, shake hands: nothing can have happened there */
     HTTP_UNKNOWN,       /* sent, but no whole answer: it may have happened */
     HTTP_TIMED_OUT,     /* the same, by our own time limit */
-    HTTP_ANSWER_TOO_LARGE,  /* status is set; the answer was cut at the limit and is not complete */
+    HTTP_ANSWER_TOO_LARGE,  /* status is set; the call was ended because of the answer's size */
     HTTP_CANCELLED
 };
 
@@ -141,7 +141,7 @@ struct http_call {
     unsigned status;
     const char *content_type;    /* NULL */
     const char *retry_after;     /* header; NULL */
-    struct buf answer;
+    struct buf answer;           /* over: its end was dropped */
     char error[160];             /* one line about the failure, without URL or personal data */
     int64_t took_us;
 
@@ -169,7 +169,8 @@ struct pollfd;
 void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us);
 void http_client_wake(struct http_client *client);
 
-/* One call, waited for. */
+/* One call, waited for: done and arg are not the caller's. The answer is, with buf_free; the other texts are valid
+ * until the next call. */
 void http_call_now(struct http_client *client, struct http_call *call);
 
 /* Text as it stands in a URL's path or query, or a form: everything but A-Za-z0-9-_.~ as %XX. */

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls to others, on libcurl's multi interface: one thread, any number at once. Descriptors are watched with
+ * epoll and libcurl is told about each event (curl_multi_socket_action), so that a thousand waiting calls
+ * cost nothing.
+ *
+ * The hard part is to say what a failed call means. As soon as one byte of the request has gone out, the
+ * other side may have acted on it: then only a whole, well-formed answer is an answer, and everything else is
+ * "unknown". What failed before that byte is "not sent".
+ */
+#include "http/http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    EVENTS = 256,
+    SPARE_MAX = 256,                /* handles that are kept for later calls */
+    HOSTS = 16,                     /* to so many at once connections are kept open */
+    HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
+    DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and not kept */
+    VALUE_MAX = 256
+};
+
+/* A call on its way, and the libcurl handle that lives on after it. */
+struct transfer {
+    struct transfer *next, **link; /* among those in flight, or (next alone) the spare ones */
+    struct http_client *client;
+    struct http_call *call;
+    CURL *easy;
+    struct curl_slist *headers;
+    int64_t began_at;
+    size_t header_bytes, dropped;
+    int64_t length; /* Content-Length of the answer, -1 when not given */
+    bool too_large, bad_headers;
+    bool keep_answer; /* it is the caller's after done */
+    char content_type[VALUE_MAX], retry_after[VALUE_MAX];
+};
+
+struct http_client {
+    CURLM *multi;
+    char *ca_file, *user_agent;
+    int epoll_fd, wake_fd;
+    int64_t timer_at; /* when libcurl wants to be called, monotonic; 0: not */
+    struct transfer *in_flight, *spare;
+    unsigned n_spare;
+    struct pollfd *fds; /* to wait on with those of others */
+    bool closing;
+};
+
+/* ---- what libcurl calls ---- */
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+    static char watched;
+    struct http_client *client = arg;
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(client->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return 0;
+    }
+    struct epoll_event event = { .data.fd = fd };
+    if (what & CURL_POLL_IN)
+        event.events |= EPOLLIN;
+    if (what & CURL_POLL_OUT)
+        event.events |= EPOLLOUT;
+    epoll_ctl(client->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+    curl_multi_assign(client->multi, fd, &watched);
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *client = arg;
+    client->timer_at = timeout_ms < 0 ? 0 : clock_mono() + timeout_ms * CLOCK_MS;
+    return 0;
+}
+
+/* The value behind "name:", without blanks, when the line is such a header and the value fits. */
+static bool header_value(const char *line, size_t len, const char *name, char out[VALUE_MAX])
+{
+    size_t name_len = strlen(name);
+    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0)
+        return false;
+    const char *s = line + name_len + 1, *end = line + len;
+    while (s < end && (*s == ' ' || *s == '\t'))
+        s++;
+    while (end > s && strchr(" \t\r\n", end[-1]))
+        end--;
+    if (end - s >= VALUE_MAX)
+        return false;
+    memcpy(out, s, (size_t)(end - s));
+    out[end - s] = '\0';
+    return true;
+}
+
+/* Two lengths that differ: nobody can say where that answer ends. */
+static void check_length(struct transfer *t, const char *value)
+{
+    char *end;
+    errno = 0;
+    long long length = strtoll(value, &end, 10);
+    if (errno || end == value || *end || length < 0 || (t->length >= 0 && t->length != length))
+        t->bad_headers = true;
+    t->length = length;
+}
+
+static size_t on_header(char *line, size_t size, size_t len, void *arg)
+{
+    struct transfer *t = arg;
+    char value[VALUE_MAX];
+    t->header_bytes += len;
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a status line; there may be a 100 before it */
+        t->length = -1;
+        t->content_type[0] = t->retry_after[0] = '\0';
+    }
+    if (header_value(line, len, "Content-Length", value))
+        check_length(t, value);
+    header_value(line, len, "Content-Type", t->content_type);
+    header_value(line, len, "Retry-After", t->retry_after);
+    t->bad_headers = t->bad_headers || t->header_bytes > HEADERS_MAX;
+    return t->bad_headers ? 0 : len;
+}
+
+static size_t on_data(char *data, size_t size, size_t len, void *arg)
+{
+    struct transfer *t = arg;
+    struct buf *answer = &t->call->answer;
+    size_t room = t->call->answer_max - answer->len;
+    size_t kept = len < room ? len : room;
+    buf_add(answer, data, kept);
+    t->dropped += len - kept;
+    if (t->dropped)
+        answer->over = true;
+    t->too_large = t->dropped && (t->call->stop_at_max || t->dropped > DROPPED_MAX);
+    return t->too_large ? 0 : len;
+}
+
+/* ---- handles ---- */
+
+static void set_constants(struct transfer *t)
+{
+    CURL *easy = t->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    if (t->client->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, t->client->ca_file);
+    if (t->client->user_agent)
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, t->client->user_agent);
+}
+
+static struct transfer *transfer_new(struct http_client *client)
+{
+    struct transfer *t = client->spare;
+    if (t) {
+        client->spare = t->next;
+        client->n_spare--;
+        t->header_bytes = t->dropped = 0;
+        t->too_large = t->bad_headers = t->keep_answer = false;
+        t->content_type[0] = t->retry_after[0] = '\0';
+    } else {
+        t = XNEW(struct transfer);
+        t->client = client;
+        t->easy = curl_easy_init();
+        assert(t->easy != NULL);
+        set_constants(t);
+    }
+    t->length = -1;
+    return t;
+}
+
+static void transfer_free(struct transfer *t)
+{
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->headers);
+    free(t);
+}
+
+static void transfer_start(struct http_client *client, struct http_call *call, struct transfer *t)
+{
+    t->call = call;
+    t->began_at = clock_mono();
+    t->next = client->in_flight;
+    t->link = &client->in_flight;
+    if (t->next)
+        t->next->link = &t->next;
+    client->in_flight = t;
+    call->handle = t;
+}
+
+/* Takes it out of the flight: from now on the call has nothing to do with it. */
+static void transfer_stop(struct transfer *t)
+{
+    curl_multi_remove_handle(t->client->multi, t->easy);
+    *t->link = t->next;
+    if (t->next)
+        t->next->link = t->link;
+    t->call->handle = NULL;
+    t->call = NULL;
+}
+
+/* Keeps the handle for another call. */
+static void transfer_release(struct transfer *t)
+{
+    struct http_client *client = t->client;
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    if (client->n_spare >= SPARE_MAX) {
+        transfer_free(t);
+        return;
+    }
+    t->next = client->spare;
+    client->spare = t;
+    client->n_spare++;
+}
+
+/* ---- sending ---- */
+
+static bool is_header(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(line, name, len) == 0 && line[len] == ':';
+}
+
+static bool has_body(const struct http_call *call)
+{
+    return call->body || call->method != HTTP_GET;
+}
+
+static void add_header(struct transfer *t, const char *line)
+{
+    struct curl_slist *headers = curl_slist_append(t->headers, line);
+    assert(headers != NULL);
+    t->headers = headers;
+}
+
+/* A line end in a header would begin another one. */
+static enum rc set_headers(struct transfer *t, const struct http_call *call, struct err *err)
+{
+    bool has_type = false;
+    for (size_t i = 0; i < call->n_headers; i++) {
+        if (strpbrk(call->headers[i], "\r\n") != NULL || strchr(call->headers[i], ':') == NULL)
+            return err_set(err, RC_INVALID, "header %zu of the call is not \"Name: value\" on one line",
+                           i + 1);
+        has_type = has_type || is_header(call->headers[i], "Content-Type");
+        add_header(t, call->headers[i]);
+    }
+    if (has_body(call)) {
+        add_header(t, "Expect:"); /* a round trip for nothing */
+        if (!has_type)
+            add_header(t, "Content-Type:"); /* else libcurl would make one up */
+    }
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    return RC_OK;
+}
+
+static const char *method_name(enum http_method method)
+{
+    switch (method) {
+    case HTTP_GET: return "GET";
+    case HTTP_POST: return "POST";
+    case HTTP_PUT: return "PUT";
+    case HTTP_PATCH: return "PATCH";
+    case HTTP_DELETE: return "DELETE";
+    case HTTP_OTHER: break;
+    }
+    assert(!"a call has a method of its own");
+    return "";
+}
+
+static void set_request(struct transfer *t, const struct http_call *call)
+{
+    CURL *easy = t->easy;
+    int64_t timeout_ms = (call->timeout_us + CLOCK_MS - 1) / CLOCK_MS;
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method_name(call->method));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
+    if (!has_body(call)) /* POSTFIELDS made it one that has */
+        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+}
+
+enum rc http_client_send(struct http_client *client, struct http_call *call, struct err *err)
+{
+    if (client->closing)
+        return err_set(err, RC_UNAVAILABLE, "the client is closing");
+    struct transfer *t = transfer_new(client);
+    transfer_start(client, call, t);
+    call->failure = HTTP_OK;
+    call->status = 0;
+    call->content_type = call->retry_after = NULL;
+    call->error[0] = '\0';
+    buf_init(&call->answer, call->answer_max);
+    set_request(t, call);
+    enum rc rc = set_headers(t, call, err);
+    if (rc == RC_OK && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
+        rc = err_set(err, RC_INTERNAL, "the call cannot be started");
+    if (rc != RC_OK) {
+        transfer_stop(t);
+        transfer_release(t);
+    }
+    return rc;
+}
+
+void http_client_cancel(struct http_client *client, struct http_call *call)
+{
+    if (call->handle == NULL)
+        return;
+    struct transfer *t = call->handle;
+    transfer_stop(t);
+    transfer_release(t);
+    buf_free(&call->answer);
+}
+
+/* ---- ending ---- */
+
+/* Whether the other side can have seen any of the request. */
+static bool was_sent(struct transfer *t)
+{
+    long bytes = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return bytes > 0 || t->header_bytes > 0;
+}
+
+static enum http_failure failure_of(struct transfer *t, CURLcode code)
+{
+    if (code == CURLE_OK)
+        return t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
+    if (t->too_large)
+        return HTTP_ANSWER_TOO_LARGE;
+    if (!was_sent(t))
+        return HTTP_NOT_SENT;
+    return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNKNOWN;
+}
+
+static const char *failure_text(const struct transfer *t, enum http_failure failure, CURLcode code)
+{
+    if (failure == HTTP_OK)
+        return "";
+    if (failure == HTTP_ANSWER_TOO_LARGE)
+        return "the answer is too large";
+    if (t->bad_headers)
+        return "the answer's headers are malformed or too large";
+    if (code == CURLE_OK)
+        return "the answer has no final status";
+    return curl_easy_strerror(code);
+}
+
+/* Tells the owner. The call may be gone after done, or on its way again; t and the answer are ours until
+ * here. */
+static void conclude(struct transfer *t, enum http_failure failure, const char *text)
+{
+    struct http_call *call = t->call;
+    call->failure = failure;
+    call->took_us = clock_mono() - t->began_at;
+    call->content_type = t->content_type[0] ? t->content_type : NULL;
+    call->retry_after = t->retry_after[0] ? t->retry_after : NULL;
+    snprintf(call->error, sizeof call->error, "%s", text);
+    transfer_stop(t);
+    struct buf answer = call->answer;
+    call->done(call);
+    if (!t->keep_answer)
+        buf_free(&answer);
+    transfer_release(t);
+}
+
+static void finish(struct transfer *t, CURLcode code)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    t->call->status = (unsigned)status;
+    enum http_failure failure = failure_of(t, code);
+    conclude(t, failure, failure_text(t, failure, code));
+}
+
+static void finish_ended(struct http_client *client)
+{
+    int left;
+    for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &left)) != NULL;) {
+        struct transfer *t;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        finish(t, m->data.result);
+    }
+}
+
+/* ---- waiting ---- */
+
+static void act_on(struct http_client *client, const struct epoll_event *event)
+{
+    int running, what = 0;
+    if (event->data.fd == client->wake_fd) {
+        uint64_t woken;
+        ssize_t n = read(client->wake_fd, &woken, sizeof woken);
+        assert(n == sizeof woken || errno == EAGAIN);
+        return;
+    }
+    if (event->events & EPOLLIN)
+        what |= CURL_CSELECT_IN;
+    if (event->events & EPOLLOUT)
+        what |= CURL_CSELECT_OUT;
+    if (event->events & (EPOLLERR | EPOLLHUP))
+        what |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(client->multi, event->data.fd, what, &running);
+}
+
+static void act_on_timer(struct http_client *client)
+{
+    int running;
+    if (client->timer_at == 0 || clock_mono() < client->timer_at)
+        return;
+    client->timer_at = 0;
+    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+/* In ms, rounded up: a timer is never looked at too early, again and again. */
+static int wait_ms(const struct http_client *client, int64_t timeout_us)
+{
+    if (client->timer_at) {
+        int64_t left = client->timer_at - clock_mono();
+        timeout_us = left < timeout_us ? left : timeout_us;
+    }
+    if (timeout_us <= 0)
+        return 0;
+    int64_t ms = (timeout_us + CLOCK_MS - 1) / CLOCK_MS;
+    return ms < 60000 ? (int)ms : 60000;
+}
+
+static void poll_with(struct http_client *client, struct pollfd *extra, unsigned n_extra, int timeout_ms)
+{
+    client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof *client->fds);
+    memcpy(client->fds, extra, n_extra * sizeof *extra);
+    client->fds[n_extra] = (struct pollfd){ .fd = client->epoll_fd, .events = POLLIN };
+    int n = poll(client->fds, n_extra + 1, timeout_ms);
+    for (unsigned i = 0; i < n_extra; i++)
+        extra[i].revents = n > 0 ? client->fds[i].revents : 0;
+}
+
+void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us)
+{
+    struct epoll_event events[EVENTS];
+    int timeout_ms = wait_ms(client, timeout_us);
+    if (n_extra > 0) {
+        poll_with(client, extra, n_extra, timeout_ms);
+        timeout_ms = 0;
+    }
+    int n = epoll_wait(client->epoll_fd, events, EVENTS, timeout_ms);
+    for (int i = 0; i < n; i++)
+        act_on(client, &events[i]);
+    act_on_timer(client);
+    finish_ended(client);
+}
+
+void http_client_wake(struct http_client *client)
+{
+    uint64_t one = 1;
+    ssize_t n = write(client->wake_fd, &one, sizeof one);
+    assert(n == sizeof one || errno == EAGAIN);
+}
+
+static void note_done(struct http_call *call)
+{
+    bool *over = call->arg;
+    *over = true;
+}
+
+void http_call_now(struct http_client *client, struct http_call *call)
+{
+    bool over = false;
+    struct err err;
+    call->done = note_done;
+    call->arg = &over;
+    if (http_client_send(client, call, &err) != RC_OK) {
+        call->failure = HTTP_NOT_SENT;
+        snprintf(call->error, sizeof call->error, "%.*s", (int)sizeof call->error - 1, err.text);
+        return;
+    }
+    ((struct transfer *)call->handle)->keep_answer = true;
+    while (!over)
+        http_client_wait(client, NULL, 0, call->timeout_us);
+}
+
+/* ---- opening and closing ---- */
+
+static void init_library(void)
+{
+    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    assert(code == CURLE_OK);
+}
+
+static void init_multi(struct http_client *client, const struct http_client_conf *conf)
+{
+    client->multi = curl_multi_init();
+    assert(client->multi != NULL);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)conf->connections_per_host * HOSTS);
+}
+
+enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_library);
+    struct http_client *client = XNEW(struct http_client);
+    client->ca_file = conf->ca_file ? xstrdup(conf->ca_file) : NULL;
+    client->user_agent = conf->user_agent ? xstrdup(conf->user_agent) : NULL;
+    init_multi(client, conf);
+    client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = client->wake_fd };
+    enum rc rc = RC_OK;
+    if (client->epoll_fd < 0 || client->wake_fd < 0 ||
+        epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, client->wake_fd, &event) != 0) {
+        rc = err_set_errno(err, "cannot wait for calls");
+        http_client_close(&client);
+    }
+    *out = client;
+    return rc;
+}
+
+static void cancel_all(struct http_client *client)
+{
+    while (client->in_flight)
+        conclude(client->in_flight, HTTP_CANCELLED, "the program is ending");
+}
+
+void http_client_close(struct http_client **client)
+{
+    struct http_client *c = *client;
+    *client = NULL;
+    if (c == NULL)
+        return;
+    c->closing = true;
+    cancel_all(c);
+    while (c->spare) {
+        struct transfer *t = c->spare;
+        c->spare = t->next;
+        transfer_free(t);
+    }
+    curl_multi_cleanup(c->multi);
+    if (c->wake_fd >= 0)
+        close(c->wake_fd);
+    if (c->epoll_fd >= 0)
+        close(c->epoll_fd);
+    free(c->fds);
+    free(c->ca_file);
+    free(c->user_agent);
+    free(c);
+}

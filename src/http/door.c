@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door: one thread that accepts connections, turns away those over the limits, gives each of the others
+ * to a worker, and ends those that are late.
+ *
+ * The hard part is ending a connection that a worker is using. The worker announces with conn_leave(), under
+ * the door's lock, that it is about to close a descriptor; so under that lock every descriptor in the table
+ * is open and is what it was. The door only shuts it down, and the worker finds that out. Whether the door
+ * may still say 408 on it is decided by one compare-and-exchange of the connection's phase.
+ */
+#include "http/http_int.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    BUCKETS = 1024,
+    ACCEPT_BATCH = 64,
+    TICK_MS = 250, /* how late the late ones are noticed */
+    SHORT_OF_FILES_MS = 100
+};
+
+struct door {
+    struct door_conf conf;
+    char *socket_path;
+    int tcp_fd, unix_fd, wake_fd;
+    unsigned port;
+    int64_t accept_after; /* while the process has no descriptors left; the door's thread alone */
+    pthread_t thread;
+    bool started;
+    atomic_bool locked, stop;
+    pthread_mutex_t lock;        /* guards what follows */
+    struct conn *table[BUCKETS]; /* by address */
+    unsigned *load;              /* connections of each place */
+    unsigned n_tcp, n_all;
+};
+
+/* ---- listening ---- */
+
+static enum rc listen_on(int fd, const struct sockaddr *address, socklen_t len, struct err *err)
+{
+    if (bind(fd, address, len) == 0 && listen(fd, SOMAXCONN) == 0)
+        return RC_OK;
+    if (errno == EADDRINUSE)
+        return err_set(err, RC_CONFLICT, "the address is taken by another program");
+    if (errno == EADDRNOTAVAIL)
+        return err_set(err, RC_INVALID, "this machine does not have that address");
+    return err_set_errno(err, "cannot listen");
+}
+
+static enum rc open_tcp_at(struct door *door, const struct addrinfo *at, struct err *err)
+{
+    door->tcp_fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (door->tcp_fd < 0)
+        return err_set_errno(err, "cannot open a socket");
+    int on = 1;
+    setsockopt(door->tcp_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    enum rc rc = listen_on(door->tcp_fd, at->ai_addr, at->ai_addrlen, err);
+    if (rc != RC_OK)
+        return rc;
+    struct sockaddr_in6 bound; /* the port stands at the same place in both families */
+    socklen_t len = sizeof bound;
+    if (getsockname(door->tcp_fd, (struct sockaddr *)&bound, &len) != 0)
+        return err_set_errno(err, "cannot learn the port");
+    door->port = ntohs(bound.sin6_port);
+    return RC_OK;
+}
+
+static enum rc open_tcp(struct door *door, struct err *err)
+{
+    char port[16];
+    snprintf(port, sizeof port, "%u", door->conf.port);
+    struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+                    *found = NULL;
+    int failed = getaddrinfo(door->conf.host, port, &want, &found);
+    if (failed)
+        return err_set(err, RC_INVALID, "%s: %s", door->conf.host, gai_strerror(failed));
+    enum rc rc = open_tcp_at(door, found, err);
+    freeaddrinfo(found);
+    return rc == RC_OK ? RC_OK : err_prefix(err, "%s port %u", door->conf.host, door->conf.port);
+}
+
+/* A socket's file outlives its server. Nobody answers on it: it is left over. */
+static bool is_left_over(const struct sockaddr_un *address)
+{
+    struct stat st;
+    if (lstat(address->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool dead = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return dead;
+}
+
+static enum rc open_unix(struct door *door, struct err *err)
+{
+    const char *path = door->conf.socket_path;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof address.sun_path)
+        return err_set(err, RC_INVALID, "%s: the path of a socket has at most %zu bytes", path,
+                       sizeof address.sun_path - 1);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    if (is_left_over(&address))
+        unlink(path);
+    door->unix_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (door->unix_fd < 0)
+        return err_set_errno(err, "cannot open a socket");
+    fchmod(door->unix_fd, 0600); /* so that the file never exists with more */
+    enum rc rc = listen_on(door->unix_fd, (const struct sockaddr *)&address, sizeof address, err);
+    if (rc != RC_OK)
+        return err_prefix(err, "%s", path);
+    door->socket_path = xstrdup(path);
+    if (chmod(path, 0600) != 0)
+        return err_set_errno(err, "%s", path);
+    return RC_OK;
+}
+
+static void close_listeners(struct door *door)
+{
+    if (door->socket_path)
+        unlink(door->socket_path);
+    free(door->socket_path);
+    door->socket_path = NULL;
+    if (door->unix_fd >= 0)
+        close(door->unix_fd);
+    if (door->tcp_fd >= 0)
+        close(door->tcp_fd);
+    door->unix_fd = door->tcp_fd = -1;
+}
+
+/* ---- turning away ---- */
+
+static void say(struct door *door, int fd, unsigned status, const char *text)
+{
+    struct buf answer;
+    buf_init(&answer, HTTP_HEADER_MAX);
+    door->conf.refusal(door->conf.arg, status, text, &answer);
+    if (send(fd, buf_str(&answer), answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        shutdown(fd, SHUT_WR);
+    buf_free(&answer);
+}
+
+static void turn_away(struct door *door, const struct conn *conn, unsigned status, const char *text)
+{
+    char unread[4096];
+    if (conn->local || !door->conf.tls)
+        say(door, conn->fd, status, text);
+    /* What was sent and not read would make the kernel take our words back. */
+    while (recv(conn->fd, unread, sizeof unread, MSG_DONTWAIT) > 0) {
+    }
+    close(conn->fd);
+}
+
+/* ---- admitting ---- */
+
+static unsigned bucket_of(const struct in6_addr *address)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < sizeof address->s6_addr; i++)
+        hash = (hash ^ address->s6_addr[i]) * 16777619u;
+    return hash % BUCKETS;
+}
+
+static unsigned count_address(const struct door *door, const struct in6_addr *address)
+{
+    unsigned n = 0;
+    for (const struct conn *c = door->table[bucket_of(address)]; c; c = c->next)
+        n += !c->local && memcmp(&c->address, address, sizeof *address) == 0;
+    return n;
+}
+
+/* As many workers as there are processors share the load, so that one wake-up serves many connections; the
+ * others are for a crowd. */
+static unsigned choose_place(const struct door *door)
+{
+    static long processors;
+    if (processors == 0)
+        processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned best = 0;
+    for (unsigned i = 1; i < door->conf.n_places; i++) {
+        if (i >= processors && door->load[best] < door->conf.place_max)
+            break;
+        if (door->load[i] < door->load[best])
+            best = i;
+    }
+    return best;
+}
+
+/* NULL, or why not, with the status. */
+static const char *admit_locked(struct door *door, struct conn *conn, unsigned *status)
+{
+    const struct door_conf *conf = &door->conf;
+    *status = 503;
+    conn->place = conn->local ? conf->n_places : choose_place(door);
+    if (door->load[conn->place] >= conf->place_max || (!conn->local && door->n_tcp >= conf->max_connections))
+        return "too many connections, try again later";
+    *status = 429;
+    if (!conn->local && conf->max_per_address && count_address(door, &conn->address) >= conf->max_per_address)
+        return "too many connections from this address";
+    struct conn **head = &door->table[bucket_of(&conn->address)];
+    conn->next = *head;
+    conn->link = head;
+    if (conn->next)
+        conn->next->link = &conn->next;
+    *head = conn;
+    door->load[conn->place]++;
+    door->n_all++;
+    door->n_tcp += !conn->local;
+    return NULL;
+}
+
+/* An IPv6 site has a /64 to itself, so that counts as one address. */
+static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET) {
+        const struct in_addr *in = &((const struct sockaddr_in *)address)->sin_addr;
+        memcpy(&conn->address, in, sizeof *in);
+        inet_ntop(AF_INET, in, conn->peer, sizeof conn->peer);
+    } else if (address->ss_family == AF_INET6) {
+        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        memcpy(&conn->address, in6, IN6_IS_ADDR_V4MAPPED(in6) ? sizeof *in6 : sizeof *in6 / 2);
+        inet_ntop(AF_INET6, in6, conn->peer, sizeof conn->peer);
+    }
+}
+
+static void let_in(struct door *door, int fd, bool local, const struct sockaddr_storage *address,
+                   socklen_t len)
+{
+    struct conn *conn = XNEW(struct conn);
+    conn->door = door;
+    conn->fd = fd;
+    conn->local = local;
+    set_peer(conn, address);
+    unsigned status;
+    pthread_mutex_lock(&door->lock);
+    const char *why_not = admit_locked(door, conn, &status);
+    pthread_mutex_unlock(&door->lock);
+    if (why_not) {
+        turn_away(door, conn, status, why_not);
+        free(conn);
+    } else if (!door->conf.admit(door->conf.arg, conn, (const struct sockaddr *)address, len)) {
+        conn_leave(conn);
+    }
+}
+
+static bool is_same_user(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static void accept_from(struct door *door, int listener)
+{
+    bool local = listener == door->unix_fd;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        struct sockaddr_storage address = { 0 };
+        socklen_t len = sizeof address;
+        int fd = accept4(listener, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0 && local && !is_same_user(fd))
+            close(fd);
+        else if (fd >= 0)
+            let_in(door, fd, local, &address, len);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warning("no new connections for a moment: %s", strerror(errno));
+            door->accept_after = clock_mono() + SHORT_OF_FILES_MS * CLOCK_MS;
+            return;
+        } else if (errno == EAGAIN)
+            return;
+    }
+}
+
+/* ---- ending the late ---- */
+
+static void end_if_late(struct door *door, struct conn *conn, int64_t now)
+{
+    int64_t late_at = atomic_load(&conn->late_at);
+    if (late_at == 0 || now < late_at)
+        return;
+    int phase = atomic_load(&conn->phase);
+    bool ours = (phase == CONN_IDLE || phase == CONN_READING) &&
+                atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT);
+    bool silent = door->conf.tls && !conn->local;
+    if (ours && !silent && (phase == CONN_READING || !conn->answered))
+        say(door, conn->fd, 408, "the request took too long to arrive");
+    shutdown(conn->fd, SHUT_RDWR);
+    atomic_store(&conn->late_at, 0);
+}
+
+static void end_late(struct door *door)
+{
+    int64_t now = clock_mono();
+    pthread_mutex_lock(&door->lock);
+    for (size_t i = 0; i < BUCKETS && door->n_all; i++) {
+        for (struct conn *c = door->table[i]; c; c = c->next)
+            end_if_late(door, c, now);
+    }
+    pthread_mutex_unlock(&door->lock);
+}
+
+/* ---- the thread ---- */
+
+static int poll_timeout_ms(struct door *door, bool paused)
+{
+    pthread_mutex_lock(&door->lock);
+    bool anybody = door->n_all > 0;
+    pthread_mutex_unlock(&door->lock);
+    int64_t tick = door->conf.limits.header_us / 4 / CLOCK_MS;
+    if (paused)
+        return SHORT_OF_FILES_MS;
+    return !anybody ? -1 : tick < TICK_MS ? (int)tick + 1 : TICK_MS;
+}
+
+static void *keep(void *arg)
+{
+    struct door *door = arg;
+    while (!atomic_load(&door->stop)) {
+        if (atomic_load(&door->locked))
+            close_listeners(door);
+        bool paused = door->accept_after > clock_mono();
+        struct pollfd fds[3] = { { .fd = door->wake_fd, .events = POLLIN },
+                                 { .fd = paused ? -1 : door->tcp_fd, .events = POLLIN },
+                                 { .fd = paused ? -1 : door->unix_fd, .events = POLLIN } };
+        poll(fds, 3, poll_timeout_ms(door, paused));
+        uint64_t woken;
+        if (fds[0].revents && read(door->wake_fd, &woken, sizeof woken) < 0)
+            continue;
+        for (int i = 1; i < 3; i++) {
+            if (fds[i].revents)
+                accept_from(door, fds[i].fd);
+        }
+        end_late(door);
+    }
+    return NULL;
+}
+
+static void wake(struct door *door)
+{
+    uint64_t one = 1;
+    ssize_t written = write(door->wake_fd, &one, sizeof one);
+    assert(written == sizeof one);
+}
+
+/* ---- from outside ---- */
+
+enum rc door_open(const struct door_conf *conf, struct door **out, struct err *err)
+{
+    struct door *door = XNEW(struct door);
+    door->conf = *conf;
+    door->tcp_fd = door->unix_fd = -1;
+    door->load = xcalloc(conf->n_places + 1, sizeof *door->load);
+    pthread_mutex_init(&door->lock, NULL);
+    door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    enum rc rc = door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : RC_OK;
+    if (rc == RC_OK && conf->host)
+        rc = open_tcp(door, err);
+    if (rc == RC_OK && conf->socket_path)
+        rc = open_unix(door, err);
+    if (rc != RC_OK)
+        door_close(&door);
+    *out = door;
+    return rc;
+}
+
+enum rc door_start(struct door *door, struct err *err)
+{
+    errno = pthread_create(&door->thread, NULL, keep, door);
+    if (errno)
+        return err_set_errno(err, "cannot start a thread");
+    door->started = true;
+    return RC_OK;
+}
+
+unsigned door_port(const struct door *door)
+{
+    return door->port;
+}
+
+void door_lock(struct door *door)
+{
+    atomic_store(&door->locked, true);
+    wake(door);
+}
+
+void door_stop(struct door *door)
+{
+    if (!door->started)
+        return;
+    atomic_store(&door->stop, true);
+    wake(door);
+    pthread_join(door->thread, NULL);
+    door->started = false;
+}
+
+void door_close(struct door **door)
+{
+    struct door *d = *door;
+    *door = NULL;
+    if (d == NULL)
+        return;
+    door_stop(d);
+    assert(d->n_all == 0);
+    close_listeners(d);
+    if (d->wake_fd >= 0)
+        close(d->wake_fd);
+    pthread_mutex_destroy(&d->lock);
+    free(d->load);
+    free(d);
+}
+
+/* ---- the life of a connection ---- */
+
+void conn_begin(struct conn *conn)
+{
+    conn->since = clock_mono();
+    atomic_store(&conn->late_at, conn->since + conn->door->conf.limits.header_us);
+}
+
+bool conn_reading(struct conn *conn)
+{
+    int phase = CONN_IDLE;
+    return atomic_compare_exchange_strong(&conn->phase, &phase, CONN_READING);
+}
+
+void conn_has_headers(struct conn *conn)
+{
+    atomic_store(&conn->late_at, conn->since + conn->door->conf.limits.request_us);
+}
+
+bool conn_busy(struct conn *conn)
+{
+    int phase = CONN_READING;
+    if (!atomic_compare_exchange_strong(&conn->phase, &phase, CONN_BUSY))
+        return false;
+    atomic_store(&conn->late_at, 0);
+    return true;
+}
+
+void conn_answering(struct conn *conn, size_t len)
+{
+    const struct http_limits *limits = &conn->door->conf.limits;
+    int64_t length_us = (int64_t)len / limits->answer_rate * CLOCK_S;
+    atomic_store(&conn->late_at, clock_mono() + limits->answer_us + length_us);
+}
+
+void conn_idle(struct conn *conn, int64_t now)
+{
+    conn->answered = true;
+    conn->since = now;
+    atomic_store(&conn->late_at, now + conn->door->conf.limits.header_us);
+    atomic_store(&conn->phase, CONN_IDLE);
+}
+
+void conn_leave(struct conn *conn)
+{
+    struct door *door = conn->door;
+    pthread_mutex_lock(&door->lock);
+    *conn->link = conn->next;
+    if (conn->next)
+        conn->next->link = conn->link;
+    door->load[conn->place]--;
+    door->n_all--;
+    door->n_tcp -= !conn->local;
+    pthread_mutex_unlock(&door->lock);
+    free(conn);
+}

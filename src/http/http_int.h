@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder share: the texts of a request (request.c), and the door (door.c), which
+ * accepts connections and ends them when they are late, while the workers (server.c) talk to those inside.
+ */
+#ifndef LETHE_HTTP_HTTP_INT_H
+#define LETHE_HTTP_HTTP_INT_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+
+#include "http/http.h"
+
+/* Path and query of a request from its target, "/path?a=b". RC_INVALID. */
+enum rc request_set_target(struct http_request *req, const char *target, struct err *err) MUST_CHECK;
+/* HTTP_OTHER for those that are known and not served; false when nobody knows it. */
+bool request_method(const char *name, enum http_method *out);
+
+struct http_limits {
+    int64_t header_us;   /* absolute, from the connection or the last answer's end */
+    int64_t request_us;  /* the same, to the end of the body */
+    int64_t answer_us;   /* for an answer to go out, and then ... */
+    int64_t answer_rate; /* ... so many bytes a second that it must at least go out with */
+};
+extern const struct http_limits http_default_limits;
+
+/* http_server_open with other limits than the default ones. */
+enum rc server_open(const struct http_server_conf *conf, const struct http_limits *limits,
+                    struct http_server **out, struct err *err) MUST_CHECK;
+
+/*
+ * A connection's life. The worker moves it along; the door may move IDLE and READING to CUT, once it is late,
+ * and then nobody else may write to it.
+ *
+ *     IDLE --request line--> READING --whole--> BUSY --answer has gone out--> IDLE
+ *       \----------late----------\----> CUT
+ */
+enum conn_phase { CONN_IDLE, CONN_READING, CONN_BUSY, CONN_CUT };
+
+struct conn {
+    struct door *door;
+    unsigned place; /* the worker that has it */
+    int fd;
+    bool local;
+    bool answered;           /* a request; the worker's, and the door's once it has set CUT */
+    struct in6_addr address; /* of the peer as far as limits go */
+    char peer[INET6_ADDRSTRLEN];
+    int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
+    atomic_int phase;          /* enum conn_phase */
+    _Atomic int64_t late_at;   /* monotonic; 0: in its own time */
+    struct conn *next, **link; /* in the door's table */
+};
+
+struct door_conf {
+    const char *host; /* as in struct http_server_conf */
+    unsigned port;
+    const char *socket_path;
+    bool tls; /* nothing can be said to a TCP client before the worker has shaken hands */
+    unsigned max_connections, max_per_address;
+    unsigned n_places, place_max; /* place n_places is for those of the Unix socket */
+    struct http_limits limits;
+    /* Gives the connection to the worker of its place; false: it was closed instead. */
+    bool (*admit)(void *arg, struct conn *conn, const struct sockaddr *address, socklen_t len);
+    /* A whole answer, headers included, for somebody who is turned away. */
+    void (*refusal)(void *arg, unsigned status, const char *text, struct buf *out);
+    void *arg;
+};
+
+struct door;
+/* Listens, but admits nobody before door_start. RC_CONFLICT, RC_INVALID, RC_IO. */
+enum rc door_open(const struct door_conf *conf, struct door **out, struct err *err) MUST_CHECK;
+enum rc door_start(struct door *door, struct err *err) MUST_CHECK;
+unsigned door_port(const struct door *door);
+void door_lock(struct door *door);   /* admits nobody any more; late ones are still ended */
+void door_stop(struct door *door);   /* ends its thread */
+void door_close(struct door **door); /* when all connections are gone */
+
+/* By the worker, on its thread. */
+void conn_begin(struct conn *conn);   /* it is inside */
+bool conn_reading(struct conn *conn); /* a request has begun; false: cut */
+void conn_has_headers(struct conn *conn);
+bool conn_busy(struct conn *conn);                  /* the request is whole; false: cut */
+void conn_answering(struct conn *conn, size_t len); /* an answer of so many bytes goes out */
+void conn_idle(struct conn *conn, int64_t now);
+void conn_leave(struct conn *conn); /* before the descriptor is closed; frees it */
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The texts of a request: method, path, query, form. What comes out is decoded, valid UTF-8 and free of
+ * control characters, so that nobody behind has to ask.
+ */
+#include "http/http_int.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+enum { FIELDS_MAX = 1000 };
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* -1 when the two characters after a % are no hexadecimal number. */
+static int escaped_byte(const char *s, const char *end)
+{
+    if (end - s < 2)
+        return -1;
+    int high = hex_digit(s[0]), low = hex_digit(s[1]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* form: a plus is a blank. */
+static enum rc decode(struct arena *a, const char *s, size_t len, bool form, const char **out,
+                      struct err *err)
+{
+    char *text = arena_alloc(a, len + 1), *to = text;
+    for (const char *end = s + len; s < end; s++) {
+        if (*s == '%') {
+            int byte = escaped_byte(s + 1, end);
+            if (byte < 0)
+                return err_set(err, RC_INVALID, "%% must be followed by two hexadecimal digits");
+            *to++ = (char)byte;
+            s += 2;
+        } else {
+            *to++ = form && *s == '+' ? ' ' : *s;
+        }
+    }
+    *to = '\0';
+    size_t decoded = (size_t)(to - text);
+    if (!text_is_utf8(text, decoded))
+        return err_set(err, RC_INVALID, "not valid UTF-8");
+    if (strlen(text) != decoded || text_has_control(text))
+        return err_set(err, RC_INVALID, "control characters are not allowed");
+    *out = text;
+    return RC_OK;
+}
+
+static size_t count_fields(const char *text, size_t len)
+{
+    size_t n = len > 0;
+    for (size_t i = 0; i < len; i++)
+        n += text[i] == '&';
+    return n;
+}
+
+static enum rc parse_field(struct arena *a, const char *s, size_t len, struct http_pair *out, struct err *err)
+{
+    const char *equals = memchr(s, '=', len);
+    size_t name_len = equals ? (size_t)(equals - s) : len;
+    enum rc rc = decode(a, s, name_len, true, &out->name, err);
+    if (rc != RC_OK)
+        return rc;
+    if (equals == NULL) {
+        out->value = "";
+        return RC_OK;
+    }
+    return decode(a, equals + 1, len - name_len - 1, true, &out->value, err);
+}
+
+enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct http_pair **out, size_t *n,
+                        struct err *err)
+{
+    *out = NULL;
+    *n = 0;
+    size_t fields = count_fields(text, len);
+    if (fields > FIELDS_MAX)
+        return err_set(err, RC_INVALID, "more than %d fields", FIELDS_MAX);
+    struct http_pair *pairs = arena_array(a, fields, sizeof *pairs);
+    for (const char *end = text + len; text < end;) {
+        const char *stop = memchr(text, '&', (size_t)(end - text));
+        if (stop == NULL)
+            stop = end;
+        if (stop > text) {
+            enum rc rc = parse_field(a, text, (size_t)(stop - text), &pairs[*n], err);
+            if (rc != RC_OK)
+                return rc;
+            ++*n;
+        }
+        text = stop + 1;
+    }
+    *out = pairs;
+    return RC_OK;
+}
+
+enum rc request_set_target(struct http_request *req, const char *target, struct err *err)
+{
+    if (target[0] != '/')
+        return err_set(err, RC_INVALID, "the path must begin with /");
+    size_t path_len = strcspn(target, "?");
+    enum rc rc = decode(&req->arena, target, path_len, false, &req->path, err);
+    if (rc != RC_OK)
+        return err_prefix(err, "path");
+    if (target[path_len] == '\0')
+        return RC_OK;
+    const char *query = target + path_len + 1;
+    struct http_pair *pairs;
+    rc = http_parse_form(&req->arena, query, strlen(query), &pairs, &req->n_query, err);
+    req->query = pairs;
+    return rc == RC_OK ? RC_OK : err_prefix(err, "query");
+}
+
+bool request_method(const char *name, enum http_method *out)
+{
+    static const struct {
+        const char *name;
+        enum http_method method;
+    } methods[] = {
+        { "GET", HTTP_GET },       { "HEAD", HTTP_GET },    { "POST", HTTP_POST },
+        { "PUT", HTTP_PUT },       { "PATCH", HTTP_PATCH }, { "DELETE", HTTP_DELETE },
+        { "OPTIONS", HTTP_OTHER }, { "TRACE", HTTP_OTHER }, { "CONNECT", HTTP_OTHER },
+    };
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (strcmp(name, methods[i].name) == 0) {
+            *out = methods[i].method;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *http_query(const struct http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->n_query; i++) {
+        if (strcmp(req->query[i].name, name) == 0)
+            return req->query[i].value;
+    }
+    return NULL;
+}
+
+void http_url_encode(struct buf *out, const char *s, size_t len)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c != '\0' && strchr(plain, c) != NULL) {
+            buf_add_char(out, (char)c);
+        } else {
+            const char escape[3] = { '%', digits[c >> 4], digits[c & 15] };
+            buf_add(out, escape, sizeof escape);
+        }
+    }
+}

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server: workers that read requests and send answers, on libmicrohttpd. A worker is a daemon of that
+ * library with one thread and its own epoll set, at most WORKER_CONNECTIONS connections, and no listening
+ * socket: the door (door.c) accepts and hands over. So each callback knows its worker, and nothing here is
+ * shared between threads but a few counters.
+ *
+ * The hard part is an answer that is given by another thread, perhaps before dispatch has returned. Worker
+ * and answerer meet in exchange.state, and whoever comes second lets the connection go on:
+ *
+ *     worker:    DISPATCHED --(suspends the connection)--> ASLEEP
+ *     answerer:  any -> ANSWERED; it resumes the connection when that was ASLEEP
+ *
+ * To add a check of requests: give `wrong` a status and a text in begin(); the rest follows.
+ */
+#include "http/http_int.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/text.h"
+
+enum {
+    WORKER_CONNECTIONS = 120,
+    LEAVING = 5, /* more that the library may still be clearing away; 128 events is too many */
+    CONNECTION_MEMORY = 32 * 1024,   /* for the headers and what the library makes of them */
+    SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that its sender hears why */
+    KEEP_MAX = 64 * 1024             /* bytes of a buffer that stays for the next request */
+};
+
+enum state { DISPATCHED, ASLEEP, ANSWERED };
+
+struct worker {
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    struct exchange *spare; /* exchanges that are not in use */
+    void *context;          /* what open_worker made */
+    bool opened;
+    uint64_t next_id;
+    /* http_server_close waits until both are 0 */
+    atomic_uint in_flight; /* requests that are being answered */
+    atomic_uint answering; /* threads inside http_answer */
+};
+
+/* A request and its answer: what the library's callbacks pass around. */
+struct exchange {
+    struct http_request req; /* first, so that the one can be had from the other */
+    struct worker *worker;
+    struct conn *conn;
+    struct MHD_Connection *connection;
+    struct buf body;
+    atomic_int state; /* enum state */
+    bool begun;       /* the headers were seen */
+    bool counted;     /* in in_flight */
+    unsigned wrong;   /* the status, when the request cannot be served */
+    const char *wrong_text;
+    int64_t began_at;      /* monotonic */
+    struct exchange *next; /* among the spare ones */
+};
+
+struct http_server {
+    struct http_server_conf conf;
+    struct door *door;
+    struct worker *workers;
+    unsigned n_workers; /* with the one of the Unix socket, which is the last */
+    atomic_bool closing;
+};
+
+/* What MHD_add_connection takes along to the worker: an address with one thing more behind it. */
+struct origin {
+    struct sockaddr_storage address;
+    struct conn *conn;
+};
+
+const struct http_limits http_default_limits = {
+    .header_us = HTTP_HEADER_DEADLINE_S * CLOCK_S,
+    .request_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
+    .answer_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
+    .answer_rate = 16 * 1024,
+};
+
+/* ---- exchanges ---- */
+
+/* The ids of a worker are its numbers, scattered: nobody learns from one how many there were. */
+static void make_id(struct worker *worker, char id[24])
+{
+    uint64_t n = worker->next_id++ * 0x9e3779b97f4a7c15u;
+    n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9u;
+    n = (n ^ n >> 27) * 0x94d049bb133111ebu;
+    n ^= n >> 31;
+    for (int i = 0; i < 16; i++, n <<= 4)
+        id[i] = "0123456789abcdef"[n >> 60];
+    id[16] = '\0';
+}
+
+static struct exchange *exchange_new(struct worker *worker)
+{
+    struct exchange *x = worker->spare;
+    if (x == NULL) {
+        x = XNEW(struct exchange);
+        x->worker = worker;
+        buf_init(&x->body, HTTP_BODY_MAX);
+        buf_init(&x->req.answer, HTTP_ANSWER_MAX);
+    } else {
+        worker->spare = x->next;
+    }
+    x->req = (struct http_request){ .arena = x->req.arena, .answer = x->req.answer, .path = "/", .peer = "" };
+    x->conn = NULL;
+    x->connection = NULL;
+    x->begun = x->counted = false;
+    x->wrong = 0;
+    make_id(worker, x->req.id);
+    x->req.arrived_at = clock_now();
+    x->began_at = clock_mono();
+    return x;
+}
+
+/* Bodies and answers can be about people. */
+static void wipe(struct buf *b)
+{
+    if (b->len)
+        crypto_wipe(b->data, b->len);
+    size_t max = b->max;
+    if (b->cap <= KEEP_MAX) {
+        buf_reset(b);
+        return;
+    }
+    buf_free(b);
+    buf_init(b, max);
+}
+
+static void exchange_release(struct exchange *x)
+{
+    arena_reset(&x->req.arena);
+    wipe(&x->body);
+    wipe(&x->req.answer);
+    x->next = x->worker->spare;
+    x->worker->spare = x;
+}
+
+static void exchange_free(struct exchange *x)
+{
+    arena_free(&x->req.arena);
+    buf_free(&x->body);
+    buf_free(&x->req.answer);
+    free(x);
+}
+
+static void set_wrong(struct exchange *x, unsigned status, const char *text)
+{
+    if (x->wrong)
+        return;
+    x->wrong = status;
+    x->wrong_text = text;
+}
+
+/* ---- the headers ---- */
+
+struct header_check {
+    struct exchange *x;
+    unsigned hosts, lengths, encodings;
+};
+
+static bool is_clean(const char *value, size_t len)
+{
+    bool plain = true;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+        plain = plain && c < 0x80;
+    }
+    return plain || (text_is_utf8(value, len) && !text_has_control(value));
+}
+
+static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                    const char *value, size_t value_len)
+{
+    struct header_check *check = arg;
+    check->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
+    check->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+    check->encodings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    if (value != NULL && !is_clean(value, value_len))
+        set_wrong(check->x, 400, "a header has characters that are not allowed");
+    return MHD_YES;
+}
+
+/* How long a body is said in one way only, or two readers of it could disagree about where it ends. */
+static void check_headers(struct exchange *x)
+{
+    struct header_check check = { .x = x };
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, &check);
+    if (check.hosts > 1)
+        set_wrong(x, 400, "more than one Host header");
+    if (check.lengths + check.encodings > 1)
+        set_wrong(x, 400, "the length of the body is given more than once");
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (size && size->header_size > HTTP_HEADER_MAX)
+        set_wrong(x, 431, "the headers are too large");
+}
+
+/* ---- the answer ---- */
+
+static struct MHD_Response *make_response(struct exchange *x)
+{
+    struct http_request *req = &x->req;
+    /* The buffer is ours until the request is completed. */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(req->answer.len, req->answer.data, MHD_RESPMEM_PERSISTENT);
+    assert(response != NULL);
+    if (req->answer.len > 0)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                req->content_type ? req->content_type : "application/json");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Request-Id", req->id);
+    if (req->extra_name)
+        MHD_add_response_header(response, req->extra_name, req->extra_value);
+    if (atomic_load(&x->worker->server->closing))
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    return response;
+}
+
+static void complain(struct exchange *x, unsigned status, const char *text)
+{
+    const struct http_server_conf *conf = &x->worker->server->conf;
+    buf_reset(&x->req.answer);
+    x->req.content_type = NULL;
+    x->req.extra_name = NULL;
+    x->req.status = status;
+    conf->complain(conf->arg, &x->req, status, text);
+}
+
+static enum MHD_Result send_answer(struct exchange *x)
+{
+    assert(x->req.status >= 100 && x->req.status < 600);
+    if (x->req.answer.over)
+        complain(x, 500, "the answer is too large");
+    struct MHD_Response *response = make_response(x);
+    conn_answering(x->conn, x->req.answer.len);
+    enum MHD_Result result = MHD_queue_response(x->connection, x->req.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Who answered too early, or in the meantime, has not resumed the connection: then it is done here. */
+static enum MHD_Result fall_asleep(struct exchange *x)
+{
+    if (atomic_load(&x->state) == ANSWERED)
+        return send_answer(x);
+    MHD_suspend_connection(x->connection);
+    int state = DISPATCHED;
+    if (!atomic_compare_exchange_strong(&x->state, &state, ASLEEP))
+        MHD_resume_connection(x->connection);
+    return MHD_YES;
+}
+
+void http_answer(struct http_request *req)
+{
+    struct exchange *x = (struct exchange *)req;
+    struct worker *worker = x->worker;
+    struct MHD_Connection *connection = x->connection;
+    atomic_fetch_add(&worker->answering, 1);
+    /* From here on x can be answered and gone. */
+    if (atomic_exchange(&x->state, ANSWERED) == ASLEEP)
+        MHD_resume_connection(connection);
+    atomic_fetch_sub(&worker->answering, 1);
+}
+
+/* ---- the request ---- */
+
+static bool open_context(struct worker *worker)
+{
+    const struct http_server_conf *conf = &worker->server->conf;
+    struct err err;
+    if (worker->opened || conf->open_worker == NULL)
+        return true;
+    if (conf->open_worker(conf->arg, &worker->context, &err) != RC_OK) {
+        log_error("a worker cannot start: %s", err.text);
+        return false;
+    }
+    worker->opened = true;
+    return true;
+}
+
+/* The request is whole. */
+static enum MHD_Result answer(struct exchange *x)
+{
+    struct http_server *server = x->worker->server;
+    if (!conn_busy(x->conn))
+        return MHD_NO;
+    atomic_fetch_add(&x->worker->in_flight, 1);
+    x->counted = true;
+    /* After it was counted: either http_server_close sees it, or it is seen here. */
+    if (atomic_load(&server->closing))
+        set_wrong(x, 503, "the server is closing");
+    if (!x->wrong && !open_context(x->worker))
+        set_wrong(x, 503, "the server cannot serve requests at the moment");
+    if (x->wrong) {
+        complain(x, x->wrong, x->wrong_text);
+        return send_answer(x);
+    }
+    x->req.worker = x->worker->context;
+    x->req.body = buf_str(&x->body);
+    x->req.body_len = x->body.len;
+    atomic_store(&x->state, DISPATCHED);
+    if (server->conf.dispatch(server->conf.arg, &x->req) == HTTP_NOW)
+        return send_answer(x);
+    return fall_asleep(x);
+}
+
+/* The length of the body as announced, 0 when it is not. */
+static uint64_t announced_length(struct exchange *x)
+{
+    const char *length = http_header(&x->req, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+/* The headers are there. Who waits for our permission to send, or wants to send far too much, is answered
+ * now. */
+static enum MHD_Result begin(struct exchange *x, const char *method)
+{
+    x->begun = true;
+    conn_has_headers(x->conn);
+    check_headers(x);
+    if (!request_method(method, &x->req.method)) {
+        x->req.method = HTTP_OTHER;
+        set_wrong(x, 501, "the server does not know this method");
+    }
+    uint64_t length = announced_length(x);
+    if (length > HTTP_BODY_MAX)
+        set_wrong(x, 413, "the body is too large");
+    if (x->wrong && (length > SWALLOW_MAX || http_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
+        return answer(x);
+    return MHD_YES;
+}
+
+/* An endless body is cut off: the library cannot answer in the middle of one. */
+static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *len)
+{
+    size_t n = *len;
+    *len = 0;
+    x->req.body_len += n;
+    if (x->req.body_len > HTTP_BODY_MAX)
+        set_wrong(x, 413, "the body is too large");
+    if (!x->wrong)
+        buf_add(&x->body, data, n);
+    return x->req.body_len <= SWALLOW_MAX ? MHD_YES : MHD_NO;
+}
+
+/* ---- what the library calls ---- */
+
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    assert(info && info->socket_context);
+    return info->socket_context;
+}
+
+/* The request line has come. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct exchange *x = exchange_new(arg);
+    struct err err;
+    x->connection = connection;
+    x->conn = conn_of(connection);
+    x->req.local = x->conn->local;
+    x->req.peer = x->conn->peer;
+    conn_reading(x->conn);
+    if (request_set_target(&x->req, target ? target : "", &err) != RC_OK)
+        set_wrong(x, 400, arena_strdup(&x->req.arena, err.text));
+    return x;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *len,
+                                  void **exchange)
+{
+    struct exchange *x = *exchange;
+    if (!x->begun)
+        return begin(x, method);
+    if (*len)
+        return take_body(x, data, len);
+    if (x->counted) /* resumed */
+        return send_answer(x);
+    return answer(x);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **exchange,
+                         enum MHD_RequestTerminationCode how)
+{
+    struct exchange *x = *exchange;
+    struct worker *worker = arg;
+    const struct http_server_conf *conf = &worker->server->conf;
+    if (x == NULL)
+        return;
+    *exchange = NULL;
+    int64_t now = clock_mono();
+    if (x->req.status && conf->finished)
+        conf->finished(conf->arg, &x->req, now - x->began_at);
+    conn_idle(x->conn, now);
+    bool counted = x->counted;
+    exchange_release(x);
+    if (counted)
+        atomic_fetch_sub(&worker->in_flight, 1);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        conn_leave(*context);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct origin origin;
+    memcpy(&origin, info->client_addr, sizeof origin);
+    *context = origin.conn;
+    conn_begin(origin.conn);
+}
+
+/* Escapes stay as they are: request.c reads them, strictly. */
+static size_t on_escape(void *arg, struct MHD_Connection *connection, char *s)
+{
+    return strlen(s);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *fmt, va_list ap)
+{
+    char line[256];
+    vsnprintf(line, sizeof line, fmt, ap);
+    line[strcspn(line, "\n")] = '\0';
+    log_debug("libmicrohttpd: %s", line);
+}
+
+const char *http_header(const struct http_request *req, const char *name)
+{
+    const struct exchange *x = (const struct exchange *)req;
+    return x->connection ? MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name) : NULL;
+}
+
+/* ---- what the door calls ---- */
+
+static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, socklen_t len)
+{
+    struct http_server *server = arg;
+    struct origin origin = { .conn = conn };
+    memcpy(&origin.address, address, len);
+    return MHD_add_connection(server->workers[conn->place].daemon, conn->fd, (struct sockaddr *)&origin,
+                              sizeof origin) == MHD_YES;
+}
+
+static void refusal(void *arg, unsigned status, const char *text, struct buf *out)
+{
+    struct http_server *server = arg;
+    struct worker nobody = { .server = server, .next_id = crypto_random_u64() };
+    struct exchange *x = exchange_new(&nobody);
+    complain(x, status, text);
+    buf_printf(out,
+               "HTTP/1.1 %u Refused\r\nConnection: close\r\nCache-Control: no-store\r\nX-Request-Id: %s\r\n",
+               status, x->req.id);
+    buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+               x->req.content_type ? x->req.content_type : "application/json", x->req.answer.len);
+    buf_add(out, buf_str(&x->req.answer), x->req.answer.len);
+    exchange_free(x);
+}
+
+/* ---- opening and closing ---- */
+
+static enum rc start_worker(struct worker *worker, bool tls, struct err *err)
+{
+    const struct http_server_conf *conf = &worker->server->conf;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
+                     (tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem secure[] = {
+        { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)conf->tls_certificate },
+        { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)conf->tls_key },
+        { MHD_OPTION_HTTPS_PRIORITIES, 0,
+          (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+        { MHD_OPTION_END, 0, NULL },
+    };
+    struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+    worker->next_id = crypto_random_u64();
+    worker->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, worker, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, worker, MHD_OPTION_UNESCAPE_CALLBACK, on_escape, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, worker, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        worker, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(WORKER_CONNECTIONS + LEAVING),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_END);
+    if (worker->daemon)
+        return RC_OK;
+    if (tls)
+        return err_set(err, RC_INVALID, "TLS cannot be used: the certificate and the key are not right");
+    return err_set(err, RC_IO, "a worker cannot start");
+}
+
+static unsigned workers_needed(unsigned connections)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned at_least = processors > 1 ? (unsigned)processors : 1;
+    unsigned n = (connections + WORKER_CONNECTIONS - 1) / WORKER_CONNECTIONS;
+    return n > at_least ? n : at_least < connections ? at_least : connections;
+}
+
+static enum rc start_workers(struct http_server *server, struct err *err)
+{
+    const struct http_server_conf *conf = &server->conf;
+    for (unsigned i = 0; i < server->n_workers; i++) {
+        bool local = i == server->n_workers - 1;
+        server->workers[i].server = server;
+        if (local ? conf->socket_path == NULL : conf->host == NULL)
+            continue;
+        enum rc rc = start_worker(&server->workers[i], conf->tls_certificate && !local, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+static enum rc start(struct http_server *server, const struct http_limits *limits, struct err *err)
+{
+    const struct http_server_conf *conf = &server->conf;
+    struct door_conf door = {
+        .host = conf->host,
+        .port = conf->port,
+        .socket_path = conf->socket_path,
+        .tls = conf->tls_certificate != NULL,
+        .max_connections = conf->max_connections,
+        .max_per_address = conf->max_connections_per_address,
+        .n_places = server->n_workers - 1,
+        .place_max = WORKER_CONNECTIONS,
+        .limits = *limits,
+        .admit = admit,
+        .refusal = refusal,
+        .arg = server,
+    };
+    enum rc rc = door_open(&door, &server->door, err);
+    if (rc == RC_OK)
+        rc = start_workers(server, err);
+    return rc == RC_OK ? door_start(server->door, err) : rc;
+}
+
+enum rc server_open(const struct http_server_conf *conf, const struct http_limits *limits,
+                    struct http_server **out, struct err *err)
+{
+    assert(conf->max_connections >= 1 && conf->max_connections <= 10000);
+    struct http_server *server = XNEW(struct http_server);
+    server->conf = *conf;
+    server->n_workers = workers_needed(conf->max_connections) + 1;
+    server->workers = xcalloc(server->n_workers, sizeof *server->workers);
+    enum rc rc = start(server, limits, err);
+    if (rc != RC_OK)
+        http_server_close(&server);
+    *out = server;
+    return rc;
+}
+
+enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out, struct err *err)
+{
+    return server_open(conf, &http_default_limits, out, err);
+}
+
+unsigned http_server_port(const struct http_server *server)
+{
+    return door_port(server->door);
+}
+
+static bool is_busy(struct worker *worker)
+{
+    return atomic_load(&worker->in_flight) > 0 || atomic_load(&worker->answering) > 0;
+}
+
+/* It looks again and again, so that requests need not report to anybody: a server closes once. */
+static void await_answers(struct http_server *server)
+{
+    const struct timespec moment = { .tv_nsec = 1000000 };
+    for (unsigned i = 0; i < server->n_workers; i++) {
+        while (is_busy(&server->workers[i]))
+            nanosleep(&moment, NULL);
+    }
+}
+
+static void close_worker(struct worker *worker)
+{
+    const struct http_server_conf *conf = &worker->server->conf;
+    if (worker->daemon)
+        MHD_stop_daemon(worker->daemon);
+    if (worker->opened && conf->close_worker)
+        conf->close_worker(conf->arg, worker->context);
+    while (worker->spare) {
+        struct exchange *x = worker->spare;
+        worker->spare = x->next;
+        exchange_free(x);
+    }
+}
+
+void http_server_close(struct http_server **server)
+{
+    struct http_server *s = *server;
+    *server = NULL;
+    if (s == NULL)
+        return;
+    atomic_store(&s->closing, true);
+    if (s->door)
+        door_lock(s->door);
+    await_answers(s);
+    if (s->door)
+        door_stop(s->door);
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        if (s->workers[i].server)
+            close_worker(&s->workers[i]);
+    }
+    door_close(&s->door);
+    free(s->workers);
+    free(s);
+}
