@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A template is a chain of pieces: fixed text, already encoded, and places. Rendering copies the one and
+ * encodes the other for where the template is going to stand.
+ */
+#include "config/template.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+static const char *const place_names[] = {
+#define X(name) #name,
+    TEMPLATE_PLACES(X)
+#undef X
+        NULL
+};
+
+static const size_t place_offsets[] = {
+#define X(name) offsetof(struct template_values, name),
+    TEMPLATE_PLACES(X)
+#undef X
+};
+
+enum {
+    PLACES_N = sizeof place_offsets / sizeof place_offsets[0],
+    FIXED = -1,
+    SHOWN_MAX = 40, /* bytes of a wrong name in an error */
+    TEMPLATE_TEXT_MAX = 1024 * 1024
+};
+
+struct piece {
+    int place; /* index into place_names, or FIXED */
+    const char *text;
+    size_t len;
+    struct piece *next;
+};
+
+struct template
+{
+    enum template_kind kind;
+    struct piece *first, *last;
+};
+
+/* ---- making ---- */
+
+void template_begin(struct template_maker *m, struct arena *a, enum template_kind kind)
+{
+    m->arena = a;
+    m->made = ARENA_NEW(a, struct template);
+    m->made->kind = kind;
+}
+
+static struct piece *add_piece(struct template_maker *m, int place)
+{
+    struct piece *piece = ARENA_NEW(m->arena, struct piece);
+    piece->place = place;
+    if (m->made->last == NULL)
+        m->made->first = piece;
+    else
+        m->made->last->next = piece;
+    m->made->last = piece;
+    return piece;
+}
+
+static void add_fixed(struct template_maker *m, const char *text, size_t len)
+{
+    if (len == 0)
+        return;
+    struct piece *piece = add_piece(m, FIXED);
+    piece->text = arena_strndup(m->arena, text, len);
+    piece->len = len;
+}
+
+void template_add_fixed(struct template_maker *m, const char *text)
+{
+    add_fixed(m, text, strlen(text));
+}
+
+/* Everything but what a URL leaves alone anywhere. */
+static void url_encode(struct buf *out, const char *s, size_t len)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] != '\0' && strchr(plain, s[i]) != NULL)
+            buf_add_char(out, s[i]);
+        else
+            buf_printf(out, "%%%02X", (unsigned)(unsigned char)s[i]);
+    }
+}
+
+static void encode(enum template_kind kind, struct buf *out, const char *s, size_t len)
+{
+    switch (kind) {
+    case TEMPLATE_URL:
+    case TEMPLATE_FORM: url_encode(out, s, len); break;
+    case TEMPLATE_JSON: json_escape(out, s, len); break;
+    case TEMPLATE_HEADER: buf_add(out, s, len); break;
+    }
+}
+
+/* The operator's own text. In a path it is written as it shall stand; elsewhere it is encoded like a value.
+ */
+static void add_text(struct template_maker *m, const char *text, size_t len)
+{
+    if (m->made->kind == TEMPLATE_URL) {
+        add_fixed(m, text, len);
+        return;
+    }
+    struct buf encoded;
+    buf_init(&encoded, 6 * TEMPLATE_TEXT_MAX);
+    encode(m->made->kind, &encoded, text, len);
+    add_fixed(m, buf_str(&encoded), encoded.len);
+    buf_free(&encoded);
+}
+
+static int find_place(const char *name)
+{
+    for (int i = 0; i < PLACES_N; i++)
+        if (strcmp(place_names[i], name) == 0)
+            return i;
+    return FIXED;
+}
+
+static enum rc refuse_name(const char *name, struct err *err)
+{
+    int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
+    const char *dots = name[shown] != '\0' ? "..." : "";
+    const char *nearest = text_nearest(name, place_names);
+    if (nearest != NULL)
+        return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
+                       nearest);
+    return err_set(err, RC_INVALID,
+                   "there is no {%.*s%s}: there are {original_username}, {original_email}, {original_name}, "
+                   "{retired_username}, {retired_email}, {user_id}, {retirement_id}; a brace is written {{",
+                   shown, name, dots);
+}
+
+/* at: behind the opening brace. Gives where to go on. */
+static enum rc add_place(struct template_maker *m, const char *at, const char **rest, struct err *err)
+{
+    size_t len = strcspn(at, "{}");
+    if (at[len] != '}')
+        return err_set(err, RC_INVALID, "{ without }: a brace that is to be sent is written {{");
+    const char *name = arena_strndup(m->arena, at, len);
+    int place = find_place(name);
+    if (place == FIXED)
+        return refuse_name(name, err);
+    add_piece(m, place);
+    *rest = at + len + 1;
+    return RC_OK;
+}
+
+enum rc template_add(struct template_maker *m, const char *text, struct err *err)
+{
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && *text != '\0') {
+        size_t len = strcspn(text, "{}");
+        add_text(m, text, len);
+        text += len;
+        if (text[0] == '\0')
+            break;
+        if (text[0] == text[1]) {
+            add_text(m, text, 1);
+            text += 2;
+        } else if (text[0] == '}') {
+            rc = err_set(err, RC_INVALID, "} without {: a brace that is to be sent is written }}");
+        } else {
+            rc = add_place(m, text + 1, &text, err);
+        }
+    }
+    return rc;
+}
+
+const struct template *template_end(struct template_maker *m)
+{
+    const struct template *made = m->made;
+    m->made = NULL;
+    return made;
+}
+
+/* Dots alone between two slashes lead to another place, encoded or not. */
+static bool has_dot_segment(const char *path)
+{
+    for (;;) {
+        size_t len = strcspn(path, "/?");
+        if ((len == 1 && path[0] == '.') || (len == 2 && path[0] == '.' && path[1] == '.'))
+            return true;
+        if (path[len] != '/')
+            return false;
+        path += len + 1;
+    }
+}
+
+enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
+                         const struct template **out, struct err *err)
+{
+    struct template_maker m;
+    if (kind == TEMPLATE_URL && has_dot_segment(text))
+        return err_set(err, RC_INVALID, "a part of the path is . or ..");
+    template_begin(&m, a, kind);
+    enum rc rc = template_add(&m, text, err);
+    if (rc == RC_OK)
+        *out = template_end(&m);
+    return rc;
+}
+
+const char *template_find_place(const char *text)
+{
+    for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{'))
+        for (int i = 0; i < PLACES_N; i++) {
+            size_t len = strlen(place_names[i]);
+            if (strncmp(at + 1, place_names[i], len) == 0 && at[1 + len] == '}')
+                return place_names[i];
+        }
+    return NULL;
+}
+
+/* ---- rendering ---- */
+
+static const char *value_of(const struct template_values *values, int place)
+{
+    const char *value;
+    memcpy(&value, (const char *)values + place_offsets[place], sizeof value);
+    return value;
+}
+
+static enum rc check_value(enum template_kind kind, const char *name, const char *value, struct err *err)
+{
+    if (value == NULL)
+        return err_set(err, RC_INVALID, "{%s} is not known", name);
+    if (kind == TEMPLATE_URL && value[0] == '\0')
+        return err_set(err, RC_INVALID, "{%s} is empty: the address would be of something else", name);
+    if (kind == TEMPLATE_HEADER && text_has_control(value))
+        return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
+    return RC_OK;
+}
+
+enum rc template_render(const struct template *t, const struct template_values *values, struct buf *out,
+                        struct err *err)
+{
+    size_t before = out->len;
+    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next) {
+        if (piece->place == FIXED) {
+            buf_add(out, piece->text, piece->len);
+            continue;
+        }
+        const char *value = value_of(values, piece->place);
+        enum rc rc = check_value(t->kind, place_names[piece->place], value, err);
+        if (rc != RC_OK)
+            return rc;
+        encode(t->kind, out, value, strlen(value));
+    }
+    if (out->over)
+        return err_set(err, RC_TOO_LARGE, "longer than %zu bytes once it is filled in", out->max);
+    if (t->kind == TEMPLATE_URL && has_dot_segment(buf_str(out) + before))
+        return err_set(err, RC_INVALID, "a value makes . or .. of a part of the path");
+    return RC_OK;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Templates: what they become, where values cannot break out, and what is refused. */
+#include "config/template.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+
+static struct arena arena;
+static const struct template_values learner = {
+    .original_username = "Learner1",
+    .original_email = "a.learner@example.com",
+    .original_name = "",
+    .retired_username = "retired__user_ab",
+    .retired_email = "retired__user_ab@retired.invalid",
+    .user_id = "17",
+    .retirement_id = "4",
+};
+
+static int forget(void **state)
+{
+    arena_free(&arena);
+    return 0;
+}
+
+static const struct template *compile(enum template_kind kind, const char *text)
+{
+    const struct template *t = NULL;
+    struct err err;
+    if (template_compile(&arena, kind, text, &t, &err) != RC_OK)
+        fail_msg("%s: %s", text, err.text);
+    return t;
+}
+
+static enum rc render(const struct template *t, const struct template_values *values, const char **out,
+                      struct err *err)
+{
+    struct buf buf;
+    buf_init(&buf, 4096);
+    enum rc rc = template_render(t, values, &buf, err);
+    *out = arena_strdup(&arena, buf_str(&buf));
+    buf_free(&buf);
+    return rc;
+}
+
+static void expect(enum template_kind kind, const char *text, const char *expected)
+{
+    const char *got;
+    struct err err;
+    if (render(compile(kind, text), &learner, &got, &err) != RC_OK)
+        fail_msg("%s: %s", text, err.text);
+    assert_string_equal(got, expected);
+}
+
+static void expect_bad(enum template_kind kind, const char *text, const char *expected)
+{
+    const struct template *t = NULL;
+    struct err err = { 0 };
+    assert_int_equal(template_compile(&arena, kind, text, &t, &err), RC_INVALID);
+    assert_string_equal(err.text, expected);
+    assert_null(t);
+}
+
+/* Renders with original_username alone set to value. */
+static enum rc render_name(enum template_kind kind, const char *text, const char *value, const char **out)
+{
+    struct template_values values = { .original_username = value };
+    struct err err;
+    return render(compile(kind, text), &values, out, &err);
+}
+
+static void test_template__fills_every_place(void **state)
+{
+    expect(
+        TEMPLATE_HEADER,
+        "{original_username} {original_email} {original_name} {retired_username} {retired_email} {user_id} "
+        "{retirement_id}",
+        "Learner1 a.learner@example.com  retired__user_ab retired__user_ab@retired.invalid 17 4");
+}
+
+static void test_template__fixed_text_alone(void **state)
+{
+    expect(TEMPLATE_URL, "/api/x?y=%20", "/api/x?y=%20");
+    expect(TEMPLATE_JSON, "", "");
+}
+
+static void test_template__double_braces_are_braces(void **state)
+{
+    expect(TEMPLATE_HEADER, "{{{user_id}}}", "{17}");
+    expect(TEMPLATE_HEADER, "{{user_id}}", "{user_id}");
+}
+
+static void test_template__fixed_text_is_encoded_where_it_must_be(void **state)
+{
+    expect(TEMPLATE_FORM, "a b&c", "a%20b%26c");
+    expect(TEMPLATE_JSON, "say \"{user_id}\"", "say \\\"17\\\"");
+}
+
+static void test_template__unknown_place_names_the_nearest(void **state)
+{
+    expect_bad(TEMPLATE_URL, "/{user_ids}", "there is no {user_ids}: did you mean {user_id}?");
+    expect_bad(TEMPLATE_JSON, "{Original_Email}",
+               "there is no {Original_Email}: did you mean {original_email}?");
+}
+
+static void test_template__unknown_place_far_from_all_lists_them(void **state)
+{
+    expect_bad(TEMPLATE_URL, "/{}",
+               "there is no {}: there are {original_username}, {original_email}, {original_name}, "
+               "{retired_username}, "
+               "{retired_email}, {user_id}, {retirement_id}; a brace is written {{");
+}
+
+static void test_template__over_long_place_is_cut(void **state)
+{
+    char text[600];
+    struct err err;
+    const struct template *t;
+    memset(text, 'a', sizeof text);
+    text[0] = '{';
+    text[sizeof text - 2] = '}';
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(template_compile(&arena, TEMPLATE_JSON, text, &t, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "aaa...}"));
+}
+
+static void test_template__lonely_braces_are_refused(void **state)
+{
+    expect_bad(TEMPLATE_URL, "/{user_id", "{ without }: a brace that is to be sent is written {{");
+    expect_bad(TEMPLATE_URL, "/{user{_id}", "{ without }: a brace that is to be sent is written {{");
+    expect_bad(TEMPLATE_URL, "/user_id}", "} without {: a brace that is to be sent is written }}");
+    expect_bad(TEMPLATE_URL, "/{", "{ without }: a brace that is to be sent is written {{");
+}
+
+static void test_template__url_values_cannot_leave_their_part(void **state)
+{
+    const char *got;
+    assert_int_equal(render_name(TEMPLATE_URL, "/u/{original_username}/x", "../a?b=c&d#e f%2F\xc3\xa9", &got),
+                     RC_OK);
+    assert_string_equal(got, "/u/..%2Fa%3Fb%3Dc%26d%23e%20f%252F%C3%A9/x");
+}
+
+static void test_template__url_refuses_values_that_change_the_path(void **state)
+{
+    static const struct {
+        const char *text, *value;
+    } cases[] = {
+        { "/u/{original_username}", ".." }, { "/u/{original_username}/x", "." },
+        { "/u/.{original_username}", "." }, { "/{original_username}?a=b", ".." },
+        { "/u/{original_username}", "" },   { "/{original_username}{original_username}", "." },
+    };
+    const char *got;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(render_name(TEMPLATE_URL, cases[i].text, cases[i].value, &got), RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_URL, "/u/a{original_username}", "..", &got), RC_OK);
+    assert_int_equal(render_name(TEMPLATE_URL, "/u?a/{original_username}", "..", &got), RC_OK);
+}
+
+static void test_template__url_with_dots_alone_does_not_compile(void **state)
+{
+    expect_bad(TEMPLATE_URL, "/a/../b", "a part of the path is . or ..");
+    expect_bad(TEMPLATE_URL, "/a/.", "a part of the path is . or ..");
+}
+
+static void test_template__json_values_cannot_leave_their_string(void **state)
+{
+    const char *hostile = "\"}, \"admin\": true, \"x\": {\"\\\n\t\x01\xe2\x80\xa8";
+    const char *got;
+    struct json *parsed;
+    struct err err;
+    assert_int_equal(render_name(TEMPLATE_JSON, "{original_username}", hostile, &got), RC_OK);
+    got = arena_printf(&arena, "{\"u\":\"%s\"}", got);
+    assert_int_equal(json_parse(&arena, got, strlen(got), &parsed, &err), RC_OK);
+    assert_int_equal(parsed->count, 1);
+    assert_string_equal(json_get(parsed, "u")->text, hostile);
+}
+
+static void test_template__form_values_cannot_bring_a_field(void **state)
+{
+    const char *got;
+    assert_int_equal(render_name(TEMPLATE_FORM, "{original_username}", "a&admin=1+ \n", &got), RC_OK);
+    assert_string_equal(got, "a%26admin%3D1%2B%20%0A");
+}
+
+static void test_template__header_values_cannot_bring_a_header(void **state)
+{
+    static const char *const hostile[] = { "a\r\nX-Admin: 1", "a\nb", "a\rb", "a\tb", "\x7f", "\xc2\x85" };
+    const char *got;
+    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++)
+        assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username}", hostile[i], &got), RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username}", "\xc3\x89lodie", &got), RC_OK);
+}
+
+static void test_template__missing_value_is_refused_without_showing_others(void **state)
+{
+    struct template_values values = { .original_username = "secretive" };
+    struct err err;
+    const char *got;
+    const struct template *t = compile(TEMPLATE_JSON, "{original_username}{user_id}");
+    assert_int_equal(render(t, &values, &got, &err), RC_INVALID);
+    assert_string_equal(err.text, "{user_id} is not known");
+}
+
+static void test_template__ceiling_of_the_buffer_is_an_error(void **state)
+{
+    struct buf buf;
+    struct err err;
+    buf_init(&buf, 10);
+    const struct template *t = compile(TEMPLATE_HEADER, "{original_email}");
+    assert_int_equal(template_render(t, &learner, &buf, &err), RC_TOO_LARGE);
+    buf_free(&buf);
+}
+
+static void test_template__appends_to_what_is_there(void **state)
+{
+    struct buf buf;
+    struct err err;
+    buf_init(&buf, 100);
+    buf_add_str(&buf, "https://x/..");
+    assert_int_equal(template_render(compile(TEMPLATE_URL, "/{user_id}"), &learner, &buf, &err), RC_OK);
+    assert_string_equal(buf_str(&buf), "https://x/../17");
+    buf_free(&buf);
+}
+
+static void test_template__maker_keeps_fixed_pieces_as_they_are(void **state)
+{
+    struct template_maker m;
+    struct err err;
+    const char *got;
+    template_begin(&m, &arena, TEMPLATE_JSON);
+    template_add_fixed(&m, "{\"a\":\"");
+    assert_int_equal(template_add(&m, "\"{user_id}\"", &err), RC_OK);
+    template_add_fixed(&m, "\"}");
+    assert_int_equal(render(template_end(&m), &learner, &got, &err), RC_OK);
+    assert_string_equal(got, "{\"a\":\"\\\"17\\\"\"}");
+}
+
+static void test_template__finds_places_in_any_text(void **state)
+{
+    assert_string_equal(template_find_place("awk '{print}' {user_id}"), "user_id");
+    assert_string_equal(template_find_place("{{retired_email}"), "retired_email");
+    assert_null(template_find_place("awk '{print}' {user_id"));
+    assert_null(template_find_place(""));
+}
+
+#define T(name) cmocka_unit_test_teardown(name, forget)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_template__fills_every_place),
+        T(test_template__fixed_text_alone),
+        T(test_template__double_braces_are_braces),
+        T(test_template__fixed_text_is_encoded_where_it_must_be),
+        T(test_template__unknown_place_names_the_nearest),
+        T(test_template__unknown_place_far_from_all_lists_them),
+        T(test_template__over_long_place_is_cut),
+        T(test_template__lonely_braces_are_refused),
+        T(test_template__url_values_cannot_leave_their_part),
+        T(test_template__url_refuses_values_that_change_the_path),
+        T(test_template__url_with_dots_alone_does_not_compile),
+        T(test_template__json_values_cannot_leave_their_string),
+        T(test_template__form_values_cannot_bring_a_field),
+        T(test_template__header_values_cannot_bring_a_header),
+        T(test_template__missing_value_is_refused_without_showing_others),
+        T(test_template__ceiling_of_the_buffer_is_an_error),
+        T(test_template__appends_to_what_is_there),
+        T(test_template__maker_keeps_fixed_pieces_as_they_are),
+        T(test_template__finds_places_in_any_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
