@@ -2,9 +2,10 @@
 /*
  * The configuration: one YAML file, checked whole before anything starts, then a const struct that is passed down.
  *
- * Every setting is one row of a table in config.c (key, type, default, help); `lethe config check` and docs/config.md
- * are checked against it. Unknown keys are errors that name file:line:column and the nearest known key. Relative
- * paths are seen from the file's folder. Secrets come from files (..._file) or from the environment (..._env).
+ * Every setting is one row of a table, config.c and beside it (key, type, default, help); `lethe config check` and
+ * docs/config.md are checked against it. Unknown keys are errors that name file:line:column and the nearest known
+ * key. Relative paths are seen from the file's folder. Secrets come from files (..._file), from the environment
+ * (..._env), or stand here.
  */
 #ifndef LETHE_CONFIG_CONFIG_H
 #define LETHE_CONFIG_CONFIG_H
@@ -16,6 +17,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "config/template.h"
 #include "core/core.h"
 
 /* ---- services: outside systems ---- */
@@ -45,24 +47,27 @@ struct service_conf {
 
 enum action_kind { ACTION_HTTP, ACTION_EXEC };
 
-struct header_conf {
-    const char *name, *value;  /* value is a template */
+/* HTTP statuses or exit statuses, each once. */
+struct statuses {
+    const unsigned *status;
+    size_t n;
 };
 
-/* Templates hold {original_username}, {original_email}, {original_name}, {retired_username}, {retired_email},
- * {user_id}, {retirement_id}; {{ and }} are braces. Checked when the file is read. */
+struct header_conf {
+    const char *name;
+    const struct template *value;
+};
+
 struct http_action_conf {
     const struct service_conf *service;
     const char *method;        /* GET, POST, PUT, PATCH, DELETE */
-    const char *path;          /* template: values are URL-encoded; begins with / */
-    const char *json;          /* template in JSON, as text: values are JSON-encoded within strings; NULL: none */
-    const char *form;          /* template a=b&c=d: values are URL-encoded; NULL: none */
-    const struct header_conf *headers;
+    const struct template *path;  /* begins with /; goes behind the service's url */
+    const struct template *json;  /* a whole JSON text; NULL: none. Never both this and form */
+    const struct template *form;  /* a=b&c=d; NULL: none */
+    const struct header_conf *headers;  /* a Content-Type here stands in place of that of json or form */
     size_t n_headers;
-    const unsigned *success;   /* statuses; default 200, 201, 202 is not, 204: see docs/actions.md */
-    size_t n_success;
-    const unsigned *nothing_to_erase;  /* statuses that mean: never had this person */
-    size_t n_nothing_to_erase;
+    struct statuses success;   /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
+    struct statuses nothing_to_erase;  /* that mean: never had this person; default none */
 };
 
 struct exec_action_conf {
@@ -70,8 +75,7 @@ struct exec_action_conf {
     size_t argc;
     const char *const *env;    /* NAME=VALUE, nothing else is passed but PATH, LANG, HOME */
     size_t n_env;
-    const unsigned *nothing_to_erase;  /* exit statuses */
-    size_t n_nothing_to_erase;
+    struct statuses nothing_to_erase;  /* exit statuses */
     const struct service_conf *service;  /* whose limits hold; NULL: none */
 };
 

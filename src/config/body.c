@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bodies of calls, from YAML to templates. A JSON body is built here and not parsed from text, so that it is
+ * JSON whatever a person is called: places occur only within strings, and there they are escaped.
+ */
+#include "config/config_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+/* ---- JSON ---- */
+
+static size_t skip_digits(const char *s)
+{
+    return strspn(s, "0123456789");
+}
+
+/* A number as JSON writes it; 007, 0x10 and .5 are none, and stay text. */
+static bool is_json_number(const char *s)
+{
+    s += *s == '-';
+    size_t n = skip_digits(s);
+    if (n == 0 || (n > 1 && s[0] == '0'))
+        return false;
+    s += n;
+    if (*s == '.') {
+        n = skip_digits(s + 1);
+        if (n == 0)
+            return false;
+        s += 1 + n;
+    }
+    if (*s == 'e' || *s == 'E') {
+        s += 1 + (s[1] == '+' || s[1] == '-');
+        n = skip_digits(s);
+        if (n == 0)
+            return false;
+        s += n;
+    }
+    return *s == '\0';
+}
+
+static bool is_json_word(const char *s)
+{
+    return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 || is_json_number(s);
+}
+
+static enum rc add_text(struct template_maker *m, const struct yaml *at, struct err *err)
+{
+    template_add_fixed(m, "\"");
+    if (at->text != NULL && template_add(m, at->text, err) != RC_OK)
+        return yaml_wrap(at, err);
+    template_add_fixed(m, "\"");
+    return RC_OK;
+}
+
+static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struct err *err)
+{
+    if (at->text == NULL && !at->quoted)
+        template_add_fixed(m, "null");
+    else if (at->text != NULL && !at->quoted && is_json_word(at->text))
+        template_add_fixed(m, at->text);
+    else
+        return add_text(m, at, err);
+    return RC_OK;
+}
+
+/* {user_id} without quotes is a map with one key. */
+static bool is_unquoted_place(const struct yaml *at)
+{
+    const struct yaml *only = at->first;
+    if (at->kind != YAML_MAP || at->count != 1 || only->kind != YAML_SCALAR || only->text != NULL)
+        return false;
+    struct arena scratch = { 0 };
+    bool found = template_find_place(arena_printf(&scratch, "{%s}", only->key)) != NULL;
+    arena_free(&scratch);
+    return found;
+}
+
+static enum rc add_key(struct template_maker *m, const struct yaml *at, struct err *err)
+{
+    struct buf key;
+    if (strpbrk(at->key, "{}") != NULL)
+        return yaml_key_error(at, err, "braces stand in values, not in keys");
+    buf_init(&key, 6 * strlen(at->key) + 4);
+    buf_add_char(&key, '"');
+    json_escape(&key, at->key, strlen(at->key));
+    buf_add_str(&key, "\":");
+    template_add_fixed(m, buf_str(&key));
+    buf_free(&key);
+    return RC_OK;
+}
+
+static enum rc add_json(struct template_maker *m, const struct yaml *at, struct err *err)
+{
+    enum rc rc = RC_OK;
+    if (at->kind == YAML_SCALAR)
+        return add_scalar(m, at, err);
+    if (is_unquoted_place(at))
+        return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
+                                at->first->key, at->first->key);
+    template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        if (child != at->first)
+            template_add_fixed(m, ",");
+        if (at->kind == YAML_MAP)
+            rc = add_key(m, child, err);
+        if (rc == RC_OK)
+            rc = add_json(m, child, err);
+    }
+    template_add_fixed(m, at->kind == YAML_MAP ? "}" : "]");
+    return rc;
+}
+
+/* JSON in quotes would be sent as one string. */
+static bool is_json_in_quotes(const struct yaml *at)
+{
+    return at->kind == YAML_SCALAR && at->text != NULL &&
+           (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
+}
+
+enum rc setting_json(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                     struct err *err)
+{
+    struct template_maker m;
+    if (is_json_in_quotes(at))
+        return yaml_value_error(at, err, "leave out the quotes around it: JSON is YAML already");
+    template_begin(&m, r->arena, TEMPLATE_JSON);
+    enum rc rc = add_json(&m, at, err);
+    if (rc == RC_OK)
+        *(const struct template **)field = template_end(&m);
+    return rc;
+}
+
+/* ---- forms ---- */
+
+static enum rc add_form_text(struct template_maker *m, const struct yaml *at, const char *text,
+                             struct err *err)
+{
+    if (text != NULL && template_add(m, text, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return RC_OK;
+}
+
+static enum rc add_form_field(struct template_maker *m, const struct yaml *at, struct err *err)
+{
+    if (at->key[0] == '\0' || strpbrk(at->key, "{}") != NULL)
+        return yaml_key_error(at, err, "the name of a field is not empty and has no braces");
+    if (is_unquoted_place(at))
+        return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
+                                at->first->key, at->first->key);
+    enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);
+    if (rc == RC_OK)
+        rc = add_form_text(m, at, at->key, err);
+    template_add_fixed(m, "=");
+    return rc == RC_OK ? add_form_text(m, at, at->text, err) : rc;
+}
+
+enum rc setting_form(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                     struct err *err)
+{
+    struct template_maker m;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map of fields", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0)
+        return yaml_value_error(at, err, "there is no field in it");
+    template_begin(&m, r->arena, TEMPLATE_FORM);
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        if (child != at->first)
+            template_add_fixed(&m, "&");
+        rc = add_form_field(&m, child, err);
+    }
+    if (rc == RC_OK)
+        *(const struct template **)field = template_end(&m);
+    return rc;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of all settings, and what has to hold between them.
+ *
+ * When adding a setting: its row here or in the file of its section, its field in config.h, its row in
+ * docs/config.md (a test compares the two), and examples/lethe.yml if most people should know it.
+ */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/yaml.h"
+#include "config/config_int.h"
+
+enum { CONNECTIONS_MAX = 10000, IN_FLIGHT_MAX = 100000, DEATHS_MAX = 1000, PEM_MAX = 1024 * 1024 };
+
+#define YEAR        (365 * CLOCK_DAY)
+#define LEASE_SPARE (10 * CLOCK_S)
+
+/* ---- readers of its own ---- */
+
+static enum rc setting_certificate(struct reading *r, const struct setting *s, const struct yaml *at,
+                                   void *field, struct err *err)
+{
+    char *pem;
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+        rc = yaml_wrap(at, err);
+    return rc;
+}
+
+static enum rc setting_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    char *pem;
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (rc == RC_OK && file_read_private(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+        rc = yaml_wrap(at, err);
+    return rc;
+}
+
+static enum rc setting_database(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err)
+{
+    const char *text;
+    enum rc rc = setting_text(r, s, at, &text, err);
+    if (rc != RC_OK)
+        return rc;
+    if (strncmp(text, "postgres", 8) == 0)
+        return yaml_value_error(at, err, "PostgreSQL is not supported by this version, only sqlite");
+    if (strcmp(text, "sqlite") != 0)
+        return yaml_value_error(at, err, "expected sqlite, found %s", shown(r->arena, text));
+    *(const char **)field = text;
+    return RC_OK;
+}
+
+/* ---- the table ---- */
+
+#define OF(field) offsetof(struct config, field)
+
+static const struct setting tls_settings[] = {
+    { "certificate_file", "path", setting_certificate, OF(tls_certificate), NULL,
+      "the certificate and its chain, PEM", .required = true },
+    { "key_file", "path", setting_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
+      .required = true },
+    { NULL }
+};
+
+static const struct setting driver_settings[] = {
+    { "lease", "time", setting_length, OF(lease_us), "60s",
+      "how long a driver has somebody to itself before others may take over; at least twice the longest "
+      "timeout of a "
+      "stage and 10 s, and by itself as long as that needs",
+      .min = 10 * CLOCK_S, .max = 7 * CLOCK_DAY },
+    { "max_in_flight", "number", setting_count, OF(max_in_flight), "1000", "people worked on at once",
+      .min = 1, .max = IN_FLIGHT_MAX },
+    { "poll", "time", setting_length, OF(poll_us), "2s", "between two looks for people who are due",
+      .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { "deaths_max", "number", setting_count, OF(deaths_max), "5",
+      "ERRORED after so many drivers in a row that died while working on somebody", .min = 1,
+      .max = DEATHS_MAX },
+    { NULL }
+};
+
+static const struct setting log_settings[] = {
+    { "level", "error, warning, info or debug", setting_choice, OF(log_level), "info",
+      "the least that is shown", .choices = "error|warning|info|debug" },
+    { "format", "text or json", setting_either, OF(log_json), "text", "lines for people, or JSON lines",
+      .choices = "text|json" },
+    { NULL }
+};
+
+static const struct setting settings[] = {
+    { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data", "database, socket, keys; mode 0700" },
+    { "listen", "HOST:PORT", setting_listen, 0, "127.0.0.1:8080",
+      "where the server answers; port 0 is any free one; another host than this machine needs tls or "
+      "behind_proxy" },
+    { "tls", "section", setting_section, 0, NULL, "answer over TLS", .inner = tls_settings,
+      .inner_form = "." },
+    { "behind_proxy", "true or false", setting_bool, OF(behind_proxy), "false",
+      "a proxy in front of the server does TLS, and nobody else can reach it" },
+    { "max_connections", "number", setting_count, OF(max_connections), "960", "connections at once", .min = 1,
+      .max = CONNECTIONS_MAX },
+    { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), "0",
+      "connections at once from one address; 0: no limit of its own", .max = CONNECTIONS_MAX },
+    { "database", "sqlite", setting_database, OF(database), "sqlite", "where people and states are kept" },
+    { "cool_off", "time", setting_length, OF(cool_off_us), "7d",
+      "how long a request waits, in case somebody thinks again", .max = 10 * YEAR },
+    { "transitions", "forward or strict", setting_either, OF(strict), "forward",
+      "may a client skip states (forward), or only go to the next (strict)", .choices = "forward|strict" },
+    { "token_lifetime", "time", setting_length, OF(token_lifetime_us), "1h",
+      "how long a client's token is good", .min = 60 * CLOCK_S, .max = CLOCK_DAY },
+    { "identity", "section", setting_section, 0, "{}", "what retired names are made of",
+      .inner = identity_settings, .inner_form = "." },
+    { "services", "map of sections", setting_services, 0, NULL, "outside systems by name",
+      .inner = service_settings, .inner_form = ".NAME." },
+    { "stages", "list of sections", setting_stages, 0, NULL,
+      "what is done, in this order; the states follow from it", .inner = stage_settings,
+      .inner_form = "[]." },
+    { "states", "list of states", setting_states, 0, NULL,
+      "in place of stages, for a server that other programs drive: all states, PENDING first" },
+    { "driver", "section", setting_section, 0, "{}", "how people are taken through the stages",
+      .inner = driver_settings, .inner_form = "." },
+    { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,
+      .inner_form = "." },
+    { NULL }
+};
+
+void config_print_settings(struct buf *out)
+{
+    settings_print(out, settings);
+}
+
+/* ---- what has to hold between settings ---- */
+
+static enum rc refuse_files_of_others(const struct yaml *root, struct err *err)
+{
+    const struct yaml *authority = yaml_get(root, "authority");
+    const struct yaml *driver_file = yaml_get(root, "retirement_pipeline");
+    if (driver_file == NULL)
+        driver_file = yaml_get(root, "base_urls");
+    if (driver_file != NULL)
+        return yaml_key_error(driver_file, err,
+                              "this is a driver file of Open edX (%s), which this version does not "
+                              "read yet: write services and stages, see docs/config.md",
+                              driver_file->key);
+    if (authority != NULL)
+        return yaml_key_error(authority, err,
+                              "authority is not supported by this version: a driver works for the "
+                              "server of its data_dir");
+    return RC_OK;
+}
+
+static enum rc check_listen(const struct config *config, const struct yaml *root, struct err *err)
+{
+    if (host_is_loopback(config->listen_host) || config->tls_key != NULL || config->behind_proxy)
+        return RC_OK;
+    return yaml_value_error(yaml_get(root, "listen"), err,
+                            "other machines could reach %s without TLS: give tls with "
+                            "certificate_file and key_file, or behind_proxy: true if a proxy does it",
+                            config->listen_host);
+}
+
+/* Rule 4 of the driver: a call starts only if it can end before the lease does. */
+static enum rc check_lease(struct config *config, const struct yaml *root, struct err *err)
+{
+    const struct yaml *given = yaml_get(yaml_get(root, "driver"), "lease");
+    int64_t longest_us = 0;
+    for (size_t i = 0; i < config->n_stages; i++)
+        if (config->stages[i].timeout_us > longest_us)
+            longest_us = config->stages[i].timeout_us;
+    int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
+    if (config->lease_us >= needed_us)
+        return RC_OK;
+    if (given != NULL) {
+        char needed[32], longest[32];
+        clock_format_length(needed_us, needed);
+        clock_format_length(longest_us, longest);
+        return yaml_value_error(given, err,
+                                "with a stage's timeout of %s it must be at least %s (twice that and "
+                                "10 s)",
+                                longest, needed);
+    }
+    config->lease_us = needed_us;
+    return RC_OK;
+}
+
+static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
+{
+    enum rc rc = identity_check(config, root, err);
+    if (rc == RC_OK)
+        rc = check_listen(config, root, err);
+    return rc == RC_OK ? check_lease(config, root, err) : rc;
+}
+
+static void warn_of_readers(const struct yaml *secret)
+{
+    struct stat st;
+    if (secret == NULL || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
+        return;
+    log_warning(
+        "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use %s_file",
+        secret->file, secret->line, secret->key);
+}
+
+/* ---- loading ---- */
+
+enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err)
+{
+    struct yaml *root;
+    struct config *config = ARENA_NEW(a, struct config);
+    struct reading r = { .arena = a, .config = config };
+    enum rc rc = yaml_load(a, path, &root, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set(
+            err, rc,
+            "there is no configuration %s: copy examples/lethe.yml and change it, or say which one "
+            "with --config FILE",
+            path);
+    if (rc != RC_OK)
+        return rc;
+    rc = yaml_want(root, YAML_MAP, "a map of settings", err);
+    if (rc == RC_OK)
+        rc = refuse_files_of_others(root, err);
+    if (rc == RC_OK)
+        rc = settings_read(&r, settings, root, config, err);
+    if (rc == RC_OK)
+        rc = check_all(config, root, err);
+    if (rc != RC_OK)
+        return rc;
+    config->file = arena_strdup(a, path);
+    warn_of_readers(r.literal_secret);
+    *out = config;
+    return RC_OK;
+}

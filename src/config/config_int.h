@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the layer: how settings are read.
+ *
+ * A table of rows describes a YAML map; a row says which key, how its value is read and where it goes. A row
+ * may hold a table of its own, for sections. settings.c knows tables, the other files bring rows and readers.
+ */
+#ifndef LETHE_CONFIG_CONFIG_INT_H
+#define LETHE_CONFIG_CONFIG_INT_H
+
+#include "base/yaml.h"
+#include "config/config.h"
+
+struct reading {
+    struct arena *arena;
+    struct config *config;             /* what has been read so far: services before stages */
+    const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
+};
+
+struct setting;
+
+/* Reads the value at `at` into field. RC_INVALID with file:line:column. */
+typedef enum rc setting_read_fn(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err);
+
+struct setting {
+    const char *key;  /* NULL ends a table */
+    const char *type; /* for people */
+    setting_read_fn *read;
+    size_t offset;      /* of the field in what the table is about */
+    const char *preset; /* what holds when it is not given, as YAML; NULL: the field stays as it is */
+    const char *help;
+    bool required;
+    int64_t min, max;            /* numbers; lengths in us; text: characters, 0 for max: TEXT_SETTING_MAX */
+    const char *choices;         /* "one|other" */
+    const struct setting *inner; /* rows of a section */
+    const char *inner_form;      /* what stands between the keys: ".", ".NAME.", "[]." */
+};
+
+enum { TEXT_SETTING_MAX = 1000 };
+
+/* Every child of map by its row, the rows in their order; then what is not given. */
+enum rc settings_read(struct reading *r, const struct setting *rows, const struct yaml *map, void *into,
+                      struct err *err) MUST_CHECK;
+
+/* Readers. The field is of the type behind the arrow. */
+setting_read_fn setting_text;     /* -> const char *: not empty, no control characters */
+setting_read_fn setting_path;     /* -> const char *: seen from the folder of the file */
+setting_read_fn setting_bool;     /* -> bool */
+setting_read_fn setting_count;    /* -> unsigned */
+setting_read_fn setting_length;   /* -> int64_t, us */
+setting_read_fn setting_choice;   /* -> const char * */
+setting_read_fn setting_either;   /* -> bool: the second of two choices */
+setting_read_fn setting_statuses; /* -> struct statuses, each from min to max */
+setting_read_fn setting_section;  /* inner, seen from the field */
+
+/* The text of a scalar that is not empty and has no control characters; else an error, "expected WANTED, ...". */
+enum rc yaml_text(const struct yaml *at, const char *wanted, const char **out, struct err *err) MUST_CHECK;
+enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted, struct err *err) MUST_CHECK;
+/* yaml_error with the key of a map before the words. */
+enum rc yaml_value_error(const struct yaml *at, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* yaml_error at the key, about the key. */
+enum rc yaml_key_error(const struct yaml *at, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Puts the place and the key before the words that err has already; always RC_INVALID. */
+enum rc yaml_wrap(const struct yaml *at, struct err *err);
+void settings_print(struct buf *out, const struct setting *rows);
+/* A text of a stranger, fit for an error: cut. */
+const char *shown(struct arena *a, const char *text);
+
+/* services.c */
+extern const struct setting service_settings[];
+setting_read_fn setting_services;     /* into the whole config */
+setting_read_fn setting_service_name; /* -> const struct service_conf * */
+
+/* stages.c */
+extern const struct setting stage_settings[];
+setting_read_fn setting_stages, setting_states; /* into the whole config */
+
+/* actions.c */
+extern const struct setting http_settings[], exec_settings[];
+/* What has to hold between the settings of a call. */
+enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err) MUST_CHECK;
+
+/* body.c */
+setting_read_fn setting_json, setting_form; /* -> const struct template * */
+
+/* identity.c */
+extern const struct setting identity_settings[];
+enum rc identity_check(const struct config *config, const struct yaml *root, struct err *err) MUST_CHECK;
+
+/* secret.c */
+setting_read_fn setting_secret, setting_secret_file, setting_secret_env; /* -> const char * */
+/* Is it short, out of an example, or as easily guessed? *why: the end of "the secret is ...". */
+bool secret_is_weak(const char *secret, const char **why);
+
+/* address.c */
+setting_read_fn setting_listen; /* into the whole config */
+setting_read_fn setting_url;    /* -> const char *, without slashes at the end */
+bool host_is_loopback(const char *host);
+/* Plain http to another machine? url is of setting_url. */
+bool url_is_exposed(struct arena *a, const char *url);
+
+#endif

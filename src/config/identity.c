@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What retired names are made of: salts, all that were ever used, and the two formats. A salt that is lost or
+ * changed makes names free again that were taken for ever, so there is none by default and none is made up.
+ */
+#include "config/config_int.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+enum {
+    SALTS_MAX = 100,
+    SALT_MAX = 1024,
+    DIGEST_DIGITS = 2 * RETIRED_DIGEST_LEN,
+    USERNAME_MAX = 150,
+    EMAIL_MAX = 254
+};
+
+struct salt_list {
+    const char *salt[SALTS_MAX];
+    size_t n;
+};
+
+/* The error has no place yet: the caller knows whether it is a line of a file or an entry of a list. */
+static enum rc add_salt(struct salt_list *list, const char *salt, struct err *err)
+{
+    const char *why;
+    if (list->n == SALTS_MAX)
+        return err_set(err, RC_INVALID, "more than %d salts", SALTS_MAX);
+    if (!text_is_utf8(salt, strlen(salt)) || text_has_control(salt))
+        return err_set(err, RC_INVALID, "the salt is not one line of text");
+    if (text_count(salt) > SALT_MAX)
+        return err_set(err, RC_INVALID, "the salt is longer than %d characters", SALT_MAX);
+    if (secret_is_weak(salt, &why))
+        return err_set(err, RC_INVALID, "the salt is %s (make one: openssl rand -hex 32)", why);
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->salt[i], salt) == 0)
+            return err_set(err, RC_INVALID, "the salt stands in the list twice");
+    list->salt[list->n++] = salt;
+    return RC_OK;
+}
+
+static enum rc keep_salts(struct reading *r, const struct salt_list *list, const struct yaml *at,
+                          struct err *err)
+{
+    struct salts *salts = &r->config->salts;
+    if (salts->n > 0)
+        return yaml_key_error(at, err, "salts and salts_file: give one of the two");
+    const char **copy = arena_array(r->arena, list->n, sizeof copy[0]);
+    memcpy(copy, list->salt, list->n * sizeof copy[0]);
+    *salts = (struct salts){ copy, list->n };
+    return RC_OK;
+}
+
+static enum rc setting_salts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct salt_list list = { .n = 0 };
+    const char *salt;
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of salts", err);
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        rc = yaml_text(child, "a salt", &salt, err);
+        if (rc == RC_OK && add_salt(&list, salt, err) != RC_OK)
+            rc = yaml_wrap(child, err);
+    }
+    if (rc != RC_OK)
+        return rc;
+    if (list.n == 0)
+        return yaml_value_error(at, err, "the list is empty");
+    r->literal_secret = at;
+    return keep_salts(r, &list, at, err);
+}
+
+/* One salt a line; blank lines are nothing. */
+static enum rc split_salts(char *text, const char *path, struct salt_list *list, struct err *err)
+{
+    unsigned number = 0;
+    for (char *line = text, *next; line != NULL; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        number++;
+        line[strcspn(line, "\r")] = '\0';
+        if (line[0] != '\0' && add_salt(list, line, err) != RC_OK)
+            return err_prefix(err, "%s:%u", path, number);
+    }
+    if (list->n == 0)
+        return err_set(err, RC_INVALID, "%s: there is no salt in it", path);
+    return RC_OK;
+}
+
+static enum rc setting_salts_file(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
+{
+    struct salt_list list = { .n = 0 };
+    const char *path;
+    char *text;
+    enum rc rc = setting_path(r, s, at, &path, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = file_read_secret(r->arena, path, &text, err);
+    if (rc == RC_NOT_FOUND)
+        return yaml_value_error(
+            at, err,
+            "there is no file %s: make one with `openssl rand -hex 32 > %s; chmod 600 %s`, "
+            "and keep it for ever",
+            path, path, path);
+    if (rc != RC_OK || split_salts(text, path, &list, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return keep_salts(r, &list, at, err);
+}
+
+/* ---- formats ---- */
+
+static enum rc setting_format(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    const char *text;
+    enum rc rc = setting_text(r, s, at, &text, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *place = strstr(text, "{}");
+    if (place == NULL || strstr(place + 2, "{}") != NULL)
+        return yaml_value_error(at, err, "expected exactly one {} in it, where the digest goes");
+    if (strlen(text) - 2 + DIGEST_DIGITS > (size_t)s->max)
+        return yaml_value_error(at, err, "with the %d digits of the digest it is longer than %lld characters",
+                                DIGEST_DIGITS, (long long)s->max);
+    *(const char **)field = text;
+    return RC_OK;
+}
+
+static enum rc setting_username_format(struct reading *r, const struct setting *s, const struct yaml *at,
+                                       void *field, struct err *err)
+{
+    enum rc rc = setting_format(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+-{}";
+    if (at->text[strspn(at->text, allowed)] != '\0')
+        return yaml_value_error(at, err, "a user name has only A-Z, a-z, 0-9 and _ . @ + -");
+    return RC_OK;
+}
+
+static enum rc setting_email_format(struct reading *r, const struct setting *s, const struct yaml *at,
+                                    void *field, struct err *err)
+{
+    enum rc rc = setting_format(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *sign = strchr(at->text, '@');
+    if (sign == NULL || sign == at->text || sign[1] == '\0' || strchr(sign + 1, '@') != NULL ||
+        strpbrk(at->text, " \t") != NULL)
+        return yaml_value_error(at, err, "expected an address like retired__user_{}@retired.invalid");
+    return RC_OK;
+}
+
+const struct setting identity_settings[] = {
+    { "salts_file", "path", setting_salts_file, 0, NULL,
+      "a file with one salt a line, oldest first, the last one is current; only its owner may read it" },
+    { "salts", "list of text", setting_salts, 0, NULL, "the same, written here" },
+    { "retired_username", "format", setting_username_format, offsetof(struct config, retired_username),
+      "\"retired__user_{}\"", "what becomes of a user name; the digest goes to {}", .max = USERNAME_MAX },
+    { "retired_email", "format", setting_email_format, offsetof(struct config, retired_email),
+      "\"retired__user_{}@retired.invalid\"", "what becomes of an address", .max = EMAIL_MAX },
+    { NULL }
+};
+
+enum rc identity_check(const struct config *config, const struct yaml *root, struct err *err)
+{
+    const struct yaml *at = yaml_get(root, "identity");
+    if (config->salts.n > 0)
+        return RC_OK;
+    return yaml_error(
+        at ? at : root, err,
+        "identity.salts_file is missing: retired names are made with a salt that is kept for ever. Make "
+        "one with `openssl rand -hex 32 > salts; chmod 600 salts` and write `identity: { salts_file: "
+        "salts }` (an Open edX site takes the salts it has, oldest first)");
+}

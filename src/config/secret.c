@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Secrets: from a file (..._file), from the environment (..._env), or in the configuration itself. Whatever
+ * stands in examples, or is as easily guessed, is refused. Errors never show a secret.
+ */
+#include "config/config_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+enum { SECRET_MIN = 8, SECRET_MAX = 4096 };
+
+/* Texts that begin like this were meant to be replaced. */
+static const char *const example_starts[] = { "example",   "changeme",  "change-me",   "change_me",
+                                              "change me", "replaceme", "replace-",    "replace_",
+                                              "your-",     "your_",     "yoursalt",    "insert-",
+                                              "insert_",   "salt-here", "secret-here", "placeholder",
+                                              "<",         "todo" };
+static const char *const guessed[] = {
+    "password", "password1", "passw0rd",     "12345678", "123456789",    "1234567890",  "abcdefgh",
+    "qwertyui", "saltsalt",  "secretsecret", "testtest", "default-salt", "defaultsalt", "test-salt",
+    "testsalt", "some-salt", "somesalt",     "mysecret", "my-secret",    "topsecret",   "letmein1"
+};
+
+static bool is_one_character(const char *s)
+{
+    return strspn(s, (const char[]){ s[0], '\0' }) == strlen(s);
+}
+
+bool secret_is_weak(const char *secret, const char **why)
+{
+    *why = "too short: at least 8 characters are needed";
+    if (text_count(secret) < SECRET_MIN)
+        return true;
+    *why = "an example that was meant to be replaced";
+    for (size_t i = 0; i < sizeof example_starts / sizeof example_starts[0]; i++)
+        if (strncasecmp(secret, example_starts[i], strlen(example_starts[i])) == 0)
+            return true;
+    *why = "one that everybody guesses";
+    for (size_t i = 0; i < sizeof guessed / sizeof guessed[0]; i++)
+        if (strcasecmp(secret, guessed[i]) == 0)
+            return true;
+    return is_one_character(secret);
+}
+
+static enum rc take_secret(const struct yaml *at, const char *secret, void *field, struct err *err)
+{
+    const char *why;
+    const char **out = field;
+    if (*out != NULL)
+        return yaml_key_error(at, err,
+                              "%s: this secret was given already: from a file (..._file), the environment "
+                              "(..._env) or here, not from two",
+                              at->key);
+    if (!text_is_utf8(secret, strlen(secret)) || text_has_control(secret))
+        return yaml_value_error(at, err, "the secret is not one line of text");
+    if (text_count(secret) > SECRET_MAX)
+        return yaml_value_error(at, err, "the secret is longer than %d characters", SECRET_MAX);
+    if (secret_is_weak(secret, &why))
+        return yaml_value_error(at, err, "the secret is %s", why);
+    *out = secret;
+    return RC_OK;
+}
+
+enum rc setting_secret(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
+{
+    const char *secret;
+    enum rc rc = yaml_text(at, "a secret", &secret, err);
+    if (rc != RC_OK)
+        return rc;
+    r->literal_secret = at;
+    return take_secret(at, secret, field, err);
+}
+
+enum rc setting_secret_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    const char *path;
+    char *secret;
+    enum rc rc = setting_path(r, s, at, &path, err);
+    if (rc != RC_OK)
+        return rc;
+    if (file_read_secret(r->arena, path, &secret, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return take_secret(at, secret, field, err);
+}
+
+enum rc setting_secret_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    const char *name;
+    enum rc rc = yaml_text(at, "the name of a variable", &name, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *value = getenv(name);
+    if (value == NULL || value[0] == '\0')
+        return yaml_value_error(at, err, "the environment has no %s", shown(r->arena, name));
+    return take_secret(at, arena_strdup(r->arena, value), field, err);
+}

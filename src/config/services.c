@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services: outside systems with their address, credentials and limits. Stages name them, so they are read
+ * first.
+ */
+#include "config/config_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+enum { SERVICES_MAX = 100, SERVICE_NAME_MAX = 50, CONCURRENT_MAX = 10000 };
+
+#define RATE_MAX 1e6
+
+/* ---- rate ---- */
+
+/* "50/s", "100/m", "5000/h" as calls a second; false when it is something else. */
+static bool parse_rate(const char *text, double *out)
+{
+    size_t digits = strspn(text, "0123456789.");
+    char *end;
+    double n = strtod(text, &end);
+    if (digits == 0 || end != text + digits || end[0] != '/' || end[1] == '\0' || end[2] != '\0')
+        return false;
+    switch (end[1]) {
+    case 's': *out = n; return true;
+    case 'm': *out = n / 60; return true;
+    case 'h': *out = n / 3600; return true;
+    default: return false;
+    }
+}
+
+static enum rc setting_rate(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    const char *text;
+    double rate = 0;
+    enum rc rc = yaml_text(at, s->type, &text, err);
+    if (rc != RC_OK)
+        return rc;
+    if (strcmp(text, "none") != 0 && (!parse_rate(text, &rate) || rate <= 0 || rate > RATE_MAX))
+        return yaml_value_error(
+            at, err, "expected a rate like 50/s, 600/m or 5000/h, up to 1000000/s, or none, found %s",
+            shown(r->arena, text));
+    *(double *)field = rate;
+    return RC_OK;
+}
+
+static enum rc setting_basic_user(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
+{
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (rc == RC_OK && strchr(at->text, ':') != NULL)
+        rc = yaml_value_error(at, err, "a colon cannot stand in the user's name of basic credentials");
+    return rc;
+}
+
+/* ---- one service ---- */
+
+#define OF(field)   offsetof(struct service_conf, field)
+#define SECRET_HELP "this or ..._file or ..._env is needed"
+
+static const struct setting oauth2_settings[] = {
+    { "client_id", "text", setting_text, OF(client_id), NULL, "what the service knows Lethe as",
+      .required = true },
+    { "client_secret", "secret", setting_secret, OF(secret), NULL, "the secret itself; " SECRET_HELP },
+    { "client_secret_file", "path", setting_secret_file, OF(secret), NULL,
+      "a file with the secret; only its owner may read it" },
+    { "client_secret_env", "name", setting_secret_env, OF(secret), NULL,
+      "a variable of the environment with it" },
+    { "token_url", "URL", setting_url, OF(token_url), NULL,
+      "where tokens are asked for; by itself the service's url and /oauth2/access_token" },
+    { "token_type", "JWT or Bearer", setting_choice, OF(token_type), "JWT",
+      "the word before the token in the Authorization header", .choices = "JWT|Bearer" },
+    { NULL }
+};
+
+static const struct setting bearer_settings[] = {
+    { "token", "secret", setting_secret, OF(secret), NULL, "the token itself; " SECRET_HELP },
+    { "token_file", "path", setting_secret_file, OF(secret), NULL,
+      "a file with the token; only its owner may read it" },
+    { "token_env", "name", setting_secret_env, OF(secret), NULL, "a variable of the environment with it" },
+    { NULL }
+};
+
+static const struct setting basic_settings[] = {
+    { "user", "text", setting_basic_user, OF(client_id), NULL, "the user's name", .required = true },
+    { "password", "secret", setting_secret, OF(secret), NULL, "the password itself; " SECRET_HELP },
+    { "password_file", "path", setting_secret_file, OF(secret), NULL,
+      "a file with the password; only its owner may read it" },
+    { "password_env", "name", setting_secret_env, OF(secret), NULL, "a variable of the environment with it" },
+    { NULL }
+};
+
+const struct setting service_settings[] = {
+    { "url", "URL", setting_url, OF(url), NULL, "where it is: https://, or http:// on this machine",
+      .required = true },
+    { "oauth2", "section", setting_section, 0, NULL, "credentials: a token for a client's id and secret",
+      .inner = oauth2_settings, .inner_form = "." },
+    { "bearer", "section", setting_section, 0, NULL, "credentials: a token that stays the same",
+      .inner = bearer_settings, .inner_form = "." },
+    { "basic", "section", setting_section, 0, NULL, "credentials: user and password", .inner = basic_settings,
+      .inner_form = "." },
+    { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
+      "lets personal data go to another machine without encryption" },
+    { "max_concurrent", "number", setting_count, OF(max_concurrent), "8", "calls at once", .min = 1,
+      .max = CONCURRENT_MAX },
+    { "rate", "rate, or none", setting_rate, OF(rate), "none",
+      "calls in a time, like 50/s, 600/m or 5000/h" },
+    { NULL }
+};
+
+static const struct {
+    const char *key;
+    enum credentials kind;
+} credential_kinds[] = {
+    { "oauth2", CREDENTIALS_OAUTH2 },
+    { "bearer", CREDENTIALS_BEARER },
+    { "basic", CREDENTIALS_BASIC },
+};
+
+/* Which section of credentials there is; *at is NULL when there is none. */
+static enum rc find_credentials(const struct yaml *map, enum credentials *kind, const struct yaml **at,
+                                struct err *err)
+{
+    *kind = CREDENTIALS_NONE;
+    *at = NULL;
+    for (size_t i = 0; i < sizeof credential_kinds / sizeof credential_kinds[0]; i++) {
+        const struct yaml *found = yaml_get(map, credential_kinds[i].key);
+        if (found == NULL)
+            continue;
+        if (*at != NULL)
+            return yaml_key_error(found, err, "%s and %s: a service takes one kind of credentials",
+                                  (*at)->key, found->key);
+        *kind = credential_kinds[i].kind;
+        *at = found;
+    }
+    return RC_OK;
+}
+
+static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const char *key, const char *url,
+                              struct err *err)
+{
+    if (url == NULL || !url_is_exposed(r->arena, url))
+        return RC_OK;
+    return yaml_value_error(yaml_get(map, key), err,
+                            "http:// to another machine sends personal data unencrypted: use "
+                            "https://, or opt into it with allow_http: true");
+}
+
+static enum rc check_service(struct reading *r, struct service_conf *service, const struct yaml *map,
+                             const struct yaml *credentials, struct err *err)
+{
+    enum rc rc = RC_OK;
+    if (credentials != NULL && service->secret == NULL)
+        return yaml_error(credentials, err,
+                          "%s has no secret: write %s_file with the name of a file that has it",
+                          credentials->key,
+                          service->credentials == CREDENTIALS_OAUTH2   ? "client_secret"
+                          : service->credentials == CREDENTIALS_BEARER ? "token"
+                                                                       : "password");
+    if (!service->allow_http)
+        rc = refuse_exposed(r, map, "url", service->url, err);
+    if (rc == RC_OK && !service->allow_http)
+        rc = refuse_exposed(r, credentials, "token_url", service->token_url, err);
+    if (rc == RC_OK && service->credentials == CREDENTIALS_OAUTH2 && service->token_url == NULL)
+        service->token_url = arena_printf(r->arena, "%s/oauth2/access_token", service->url);
+    return rc;
+}
+
+/* It ends up in logs and metrics, and stages name it. */
+static enum rc check_service_name(struct reading *r, const struct yaml *at, struct err *err)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t len = strlen(at->key);
+    if (len == 0 || len > SERVICE_NAME_MAX || strspn(at->key, allowed) != len || at->key[0] == '-')
+        return yaml_key_error(at, err, "a service is called %s: a name has 1 to %d of A-Z, a-z, 0-9, _ and -",
+                              shown(r->arena, at->key), SERVICE_NAME_MAX);
+    return RC_OK;
+}
+
+static enum rc read_service(struct reading *r, const struct yaml *at, struct service_conf *service,
+                            struct err *err)
+{
+    const struct yaml *credentials;
+    enum rc rc = check_service_name(r, at, err);
+    if (rc == RC_OK)
+        rc = yaml_want(at, YAML_MAP, "a service with its url", err);
+    if (rc == RC_OK)
+        rc = find_credentials(at, &service->credentials, &credentials, err);
+    if (rc == RC_OK)
+        rc = settings_read(r, service_settings, at, service, err);
+    if (rc != RC_OK)
+        return rc;
+    service->name = at->key;
+    return check_service(r, service, at, credentials, err);
+}
+
+/* ---- all of them ---- */
+
+enum rc setting_services(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    struct config *config = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map of services", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count > SERVICES_MAX)
+        return yaml_value_error(at, err, "there are %u services, at most %d are possible", at->count,
+                                SERVICES_MAX);
+    struct service_conf *services = arena_array(r->arena, at->count + 1, sizeof services[0]);
+    unsigned n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+        rc = read_service(r, child, &services[n], err);
+        services[n].index = n;
+    }
+    config->services = services;
+    config->n_services = n;
+    return rc;
+}
+
+enum rc setting_service_name(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    const struct config *config = r->config;
+    const char *name;
+    enum rc rc = yaml_text(at, "the name of a service", &name, err);
+    if (rc != RC_OK)
+        return rc;
+    const char **names = arena_array(r->arena, config->n_services + 1, sizeof names[0]);
+    for (size_t i = 0; i < config->n_services; i++) {
+        names[i] = config->services[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            *(const struct service_conf **)field = &config->services[i];
+            return RC_OK;
+        }
+    }
+    const char *nearest = text_nearest(name, names);
+    if (nearest != NULL)
+        return yaml_value_error(at, err, "there is no service %s: did you mean %s?", shown(r->arena, name),
+                                nearest);
+    return yaml_value_error(at, err, "there is no service %s under services", shown(r->arena, name));
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pipeline: stages, each with its two states and its action, or for a server that others drive the list
+ * of states alone. Names are checked here one by one, where they stand; the list as a whole is checked by
+ * core.
+ */
+#include "config/config_int.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+enum { STAGES_MAX = (PIPELINE_MAX - 4) / 2 };
+
+static enum rc setting_state(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    const char *name;
+    enum rc rc = yaml_text(at, "the name of a state", &name, err);
+    if (rc != RC_OK)
+        return rc;
+    if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] != '\0')
+        return yaml_value_error(at, err, "a state's name has only A-Z, 0-9 and _, found %s",
+                                shown(r->arena, name));
+    if (strlen(name) > STATE_NAME_MAX)
+        return yaml_value_error(at, err, "a state's name has at most %d characters, this has %zu",
+                                STATE_NAME_MAX, strlen(name));
+    *(const char **)field = name;
+    return RC_OK;
+}
+
+/* ---- retry ---- */
+
+static const struct setting retry_settings[] = {
+    { "for", "time", setting_length, offsetof(struct retry_conf, for_us), "10m",
+      "how long to try, from the first attempt on", .max = 30 * CLOCK_DAY },
+    { "first", "time", setting_length, offsetof(struct retry_conf, first_us), "1s",
+      "the longest wait before the second attempt; doubled before each one after it", .min = CLOCK_MS,
+      .max = 3600 * CLOCK_S },
+    { "longest", "time", setting_length, offsetof(struct retry_conf, longest_us), "60s",
+      "the longest wait between two attempts", .min = CLOCK_MS, .max = CLOCK_DAY },
+    { NULL }
+};
+
+static enum rc setting_retry(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct retry_conf *retry = field;
+    if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0) {
+        retry->none = true;
+        return RC_OK;
+    }
+    enum rc rc = yaml_want(at, YAML_MAP, "none or { for: 10m, first: 1s, longest: 60s }", err);
+    if (rc == RC_OK)
+        rc = settings_read(r, retry_settings, at, retry, err);
+    if (rc == RC_OK && retry->longest_us < retry->first_us)
+        rc = yaml_value_error(at, err, "longest is shorter than first");
+    return rc;
+}
+
+/* ---- one stage ---- */
+
+#define OF(field) offsetof(struct stage_conf, field)
+
+const struct setting stage_settings[] = {
+    { "working", "state", setting_state, OF(working), NULL, "the state while somebody is being worked on",
+      .required = true },
+    { "completed", "state", setting_state, OF(completed), NULL, "the state once this stage is done",
+      .required = true },
+    { "http", "section", setting_section, OF(http), NULL, "the action: a call to a service",
+      .inner = http_settings, .inner_form = "." },
+    { "exec", "section", setting_section, OF(exec), NULL, "the action: a program", .inner = exec_settings,
+      .inner_form = "." },
+    { "timeout", "time", setting_length, OF(timeout_us), "30s", "how long one attempt may take",
+      .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { "retry", "section, or none", setting_retry, OF(retry), "{}",
+      "what happens after an attempt that may go better next time; none: ERRORED at once",
+      .inner = retry_settings, .inner_form = "." },
+    { NULL }
+};
+
+static enum rc refuse_actions(const struct yaml *at, struct err *err)
+{
+    static const char *const later[] = { "manual", "sql", "mail" };
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        const struct yaml *found = yaml_get(at, later[i]);
+        if (found != NULL)
+            return yaml_key_error(
+                found, err, "the action %s is not supported by this version, only http and exec", later[i]);
+    }
+    return RC_OK;
+}
+
+static enum rc check_action(struct stage_conf *stage, const struct yaml *at, struct err *err)
+{
+    const struct yaml *http = yaml_get(at, "http"), *exec = yaml_get(at, "exec");
+    if (http == NULL && exec == NULL)
+        return yaml_error(at, err, "the stage %s has no action: http or exec is wanted", stage->working);
+    if (http != NULL && exec != NULL)
+        return yaml_key_error(exec, err, "http and exec: the stage %s takes one action", stage->working);
+    stage->action = http != NULL ? ACTION_HTTP : ACTION_EXEC;
+    return http != NULL ? http_check(&stage->http, http, err) : RC_OK;
+}
+
+static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
+    if (rc == RC_OK)
+        rc = refuse_actions(at, err);
+    if (rc == RC_OK)
+        rc = settings_read(r, stage_settings, at, stage, err);
+    return rc == RC_OK ? check_action(stage, at, err) : rc;
+}
+
+/* ---- the list ---- */
+
+/* Names so far: PENDING, those of the stages, and room for the dead ends. */
+struct names {
+    const char *name[PIPELINE_MAX];
+    size_t n;
+};
+
+static enum rc add_name(struct names *names, const struct yaml *at, const char *name, struct err *err)
+{
+    static const char *const required[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
+        if (strcmp(name, required[i]) == 0)
+            return yaml_value_error(at, err, "%s belongs to every list by itself and cannot be of a stage",
+                                    name);
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(name, names->name[i]) == 0)
+            return yaml_value_error(at, err, "there is a state %s already", name);
+    names->name[names->n++] = name;
+    return RC_OK;
+}
+
+static enum rc make_pipeline(struct reading *r, const struct names *names, const struct yaml *at,
+                             struct err *err)
+{
+    if (pipeline_make(r->arena, names->name, names->n, &r->config->pipeline, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return RC_OK;
+}
+
+enum rc setting_stages(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
+{
+    struct config *config = field;
+    struct names names = { .name = { "PENDING" }, .n = 1 };
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of stages", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0 || at->count > STAGES_MAX)
+        return yaml_value_error(at, err, "there are %u stages: from 1 to %d are possible", at->count,
+                                STAGES_MAX);
+    struct stage_conf *stages = arena_array(r->arena, at->count, sizeof stages[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+        rc = read_stage(r, child, &stages[n], err);
+        if (rc == RC_OK)
+            rc = add_name(&names, yaml_get(child, "working"), stages[n].working, err);
+        if (rc == RC_OK)
+            rc = add_name(&names, yaml_get(child, "completed"), stages[n].completed, err);
+    }
+    if (rc != RC_OK)
+        return rc;
+    names.name[names.n++] = "ERRORED";
+    names.name[names.n++] = "ABORTED";
+    names.name[names.n++] = "COMPLETE";
+    config->stages = stages;
+    config->n_stages = n;
+    config->has_stages = true;
+    return make_pipeline(r, &names, at, err);
+}
+
+enum rc setting_states(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
+{
+    const struct config *config = field;
+    struct names names = { .n = 0 };
+    if (config->has_stages)
+        return yaml_key_error(at, err,
+                              "stages and states: give one of the two, the states follow from the stages");
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of states", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count > PIPELINE_MAX)
+        return yaml_value_error(at, err, "there are %u states, at most %d are possible", at->count,
+                                PIPELINE_MAX);
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+        rc = setting_state(r, s, child, &names.name[names.n++], err);
+    return rc == RC_OK ? make_pipeline(r, &names, at, err) : rc;
+}

@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: what good ones mean, and what is said about bad ones (data/config_bad.txt). Files are
+ * written to a folder of the test's own.
+ */
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+enum { TEXT_MAX = 1024 * 1024 };
+
+#define IDENTITY "identity: { salts: [salt-2018-old, salt-2026-current] }\n"
+#define SERVICES "services: { lms: { url: \"https://lms.example.com\" } }\n"
+
+static char folder[64];
+static struct arena arena;
+
+static const char *in_folder(const char *name)
+{
+    return arena_printf(&arena, "%s/%s", folder, name);
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+    const char *path = in_folder(name);
+    unlink(path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fputs(text, f) >= 0, 1);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static int make_folder(void **state)
+{
+    snprintf(folder, sizeof folder, "/tmp/lethe-test-config.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    write_file("salts", "salt-2018-old\n\r\nsalt-2026-current\r\n", 0600);
+    write_file("open", "salt-2018-old\n", 0644);
+    write_file("empty", "\n\n", 0600);
+    write_file("short", "salt-2018-old\nabc\n", 0600);
+    write_file("lms.secret", "0123456789abcdef\n", 0600);
+    write_file("cert.pem", "certificate", 0644);
+    write_file("key.pem", "key", 0600);
+    setenv("LETHE_TEST_SECRET", "0123456789abcdef", 1);
+    unsetenv("LETHE_TEST_NOT_SET");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = { "salts",    "open",    "empty",     "short",           "lms.secret",
+                                         "cert.pem", "key.pem", "lethe.yml", "newsletter.token" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        unlink(in_folder(names[i]));
+    int failed = rmdir(folder);
+    arena_free(&arena);
+    return failed;
+}
+
+static int forget(void **state)
+{
+    arena_reset(&arena);
+    return 0;
+}
+
+static enum rc load_text(const char *text, struct config **out, struct err *err)
+{
+    write_file("lethe.yml", text, 0600);
+    return config_load(&arena, in_folder("lethe.yml"), out, err);
+}
+
+static struct config *load_good(const char *text)
+{
+    struct config *config = NULL;
+    struct err err = { 0 };
+    if (load_text(text, &config, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    return config;
+}
+
+static const char *read_text(const char *path)
+{
+    char *text;
+    struct err err;
+    if (file_read(&arena, path, TEXT_MAX, &text, NULL, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    return text;
+}
+
+static const char *read_data(const char *name)
+{
+    return read_text(arena_printf(&arena, "%s/%s", getenv("LETHE_TESTDATA"), name));
+}
+
+/* ---- bad ones ---- */
+
+struct bad_case {
+    const char *name, *yaml, *expected;
+};
+
+/* @N@ stands for N times the letter x. */
+static const char *unfold(const char *text)
+{
+    const char *at = strchr(text, '@');
+    char *end;
+    if (at == NULL)
+        return text;
+    long n = strtol(at + 1, &end, 10);
+    if (n <= 0 || *end != '@')
+        return text;
+    char *many = arena_alloc(&arena, (size_t)n + 1);
+    memset(many, 'x', (size_t)n);
+    return arena_printf(&arena, "%.*s%s%s", (int)(at - text), text, many, end + 1);
+}
+
+static bool has_line(const char *text, const char *start)
+{
+    const char *found = strstr(text, start);
+    return found != NULL && (found == text || found[-1] == '\n');
+}
+
+/* The next case from *at on; false when there is none left. */
+static bool next_case(char **at, struct bad_case *out)
+{
+    char *start = strstr(*at, "\n=== ");
+    if (start == NULL)
+        return false;
+    start++;
+    char *yaml = strchr(start, '\n') + 1;
+    char *expected = strstr(yaml, "\n=> ") + 1;
+    char *end = strchr(expected, '\n');
+    const char *text = arena_strndup(&arena, yaml, (size_t)(expected - yaml));
+    out->name = arena_strndup(&arena, start + 4, (size_t)(yaml - start - 5));
+    out->expected = arena_strndup(&arena, expected + 3, (size_t)(end - expected - 3));
+    bool as_it_is = strncmp(out->name, "as it is: ", 10) == 0;
+    out->yaml =
+        arena_printf(&arena, "%s%s%s", unfold(text), as_it_is || has_line(text, "identity:") ? "" : IDENTITY,
+                     as_it_is || has_line(text, "services:") ? "" : SERVICES);
+    *at = end;
+    return true;
+}
+
+/* The words behind the file's name, with the folder left out wherever it stands. */
+static const char *without_folder(const char *text)
+{
+    char *copy = arena_strdup(&arena, text);
+    size_t len = strlen(folder) + 1;
+    for (char *found; (found = strstr(copy, folder)) != NULL;)
+        memmove(found, found + len, strlen(found + len) + 1);
+    return copy;
+}
+
+static void test_config__bad_ones_say_where_and_what(void **state)
+{
+    char *at = arena_strdup(&arena, read_data("config_bad.txt"));
+    struct bad_case c;
+    unsigned wrong = 0, n = 0;
+    for (; next_case(&at, &c); n++) {
+        struct config *config = NULL;
+        struct err err = { 0 };
+        enum rc rc = load_text(c.yaml, &config, &err);
+        const char *expected = arena_printf(&arena, "lethe.yml:%s", c.expected);
+        const char *got = rc == RC_OK ? "no error" : without_folder(err.text);
+        if (rc == RC_INVALID && strcmp(got, expected) == 0)
+            continue;
+        print_message("%s\n    expected  %s\n    got       %s\n", c.name, expected, got);
+        wrong++;
+    }
+    assert_true(n >= 60);
+    assert_int_equal(wrong, 0);
+}
+
+static void test_config__missing_file_says_how_to_get_one(void **state)
+{
+    struct config *config = NULL;
+    struct err err;
+    assert_int_equal(config_load(&arena, in_folder("nowhere.yml"), &config, &err), RC_NOT_FOUND);
+    assert_non_null(strstr(err.text, "examples/lethe.yml"));
+    assert_null(config);
+}
+
+static void test_config__empty_file_is_told_how_to_make_salts(void **state)
+{
+    struct config *config = NULL;
+    struct err err;
+    assert_int_equal(load_text("", &config, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "lethe.yml:1:1: identity.salts_file is missing"));
+    assert_non_null(strstr(err.text, "openssl rand -hex 32 > salts; chmod 600 salts"));
+}
+
+static void test_config__bytes_that_are_not_utf8_are_refused(void **state)
+{
+    struct config *config = NULL;
+    struct err err;
+    assert_int_equal(load_text("data_dir: \"a\xff\"\n" IDENTITY, &config, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "lethe.yml:1:13: not UTF-8"));
+}
+
+static void test_config__works_without_a_place_for_the_error(void **state)
+{
+    struct config *config = NULL;
+    assert_int_equal(load_text("cool_off: soon\n", &config, NULL), RC_INVALID);
+    assert_int_equal(load_text("identity: { salts_file: nowhere }\n", &config, NULL), RC_INVALID);
+}
+
+/* Whatever is cut off a good file, it is read or refused, never more. */
+static void test_config__cut_files_do_no_harm(void **state)
+{
+    const char *whole =
+        read_text(arena_printf(&arena, "%s/../../../examples/lethe.yml", getenv("LETHE_TESTDATA")));
+    write_file("newsletter.token", "0123456789abcdef\n", 0600);
+    size_t len = strlen(whole);
+    for (size_t n = 0; n < len; n += 7) {
+        struct config *config = NULL;
+        struct err err = { 0 };
+        const char *text = arena_strndup(&arena, whole, n);
+        enum rc rc = load_text(text, &config, &err);
+        assert_true((rc == RC_OK) == (config != NULL));
+        assert_true(rc == RC_OK || (rc == RC_INVALID && strstr(err.text, "lethe.yml:") != NULL));
+    }
+}
+
+/* ---- good ones ---- */
+
+static void test_config__presets(void **state)
+{
+    const struct config *c = load_good(IDENTITY);
+    assert_string_equal(c->file, in_folder("lethe.yml"));
+    assert_string_equal(c->data_dir, in_folder("./lethe-data"));
+    assert_string_equal(c->listen_host, "127.0.0.1");
+    assert_int_equal(c->listen_port, 8080);
+    assert_null(c->tls_certificate);
+    assert_null(c->tls_key);
+    assert_false(c->behind_proxy);
+    assert_int_equal(c->max_connections, 960);
+    assert_int_equal(c->max_connections_per_address, 0);
+    assert_string_equal(c->database, "sqlite");
+    assert_int_equal(c->cool_off_us, 7 * CLOCK_DAY);
+    assert_false(c->strict);
+    assert_int_equal(c->token_lifetime_us, 3600 * CLOCK_S);
+    assert_string_equal(c->retired_username, "retired__user_{}");
+    assert_string_equal(c->retired_email, "retired__user_{}@retired.invalid");
+    assert_int_equal(c->lease_us, 60 * CLOCK_S);
+    assert_int_equal(c->max_in_flight, 1000);
+    assert_int_equal(c->poll_us, 2 * CLOCK_S);
+    assert_int_equal(c->deaths_max, 5);
+    assert_string_equal(c->log_level, "info");
+    assert_false(c->log_json);
+}
+
+static void test_config__neither_stages_nor_states(void **state)
+{
+    const struct config *c = load_good(IDENTITY);
+    assert_null(c->pipeline);
+    assert_false(c->has_stages);
+    assert_int_equal(c->n_stages, 0);
+    assert_int_equal(c->n_services, 0);
+}
+
+static void test_config__everything_given(void **state)
+{
+    const struct config *c =
+        load_good("data_dir: /var/lib/lethe\nlisten: \"[::1]:0\"\nbehind_proxy: true\n"
+                  "max_connections: 10\nmax_connections_per_address: 2\ndatabase: sqlite\n"
+                  "cool_off: 0\ntransitions: strict\ntoken_lifetime: 10m\n"
+                  "driver: { lease: 5m, max_in_flight: 7, poll: 500ms, deaths_max: 1 }\n"
+                  "log: { level: debug, format: json }\n"
+                  "identity: { salts_file: salts, retired_username: \"gone_{}\", "
+                  "retired_email: \"gone_{}@example.invalid\" }\n");
+    assert_string_equal(c->data_dir, "/var/lib/lethe");
+    assert_string_equal(c->listen_host, "::1");
+    assert_int_equal(c->listen_port, 0);
+    assert_true(c->behind_proxy);
+    assert_int_equal(c->max_connections, 10);
+    assert_int_equal(c->max_connections_per_address, 2);
+    assert_int_equal(c->cool_off_us, 0);
+    assert_true(c->strict);
+    assert_int_equal(c->token_lifetime_us, 600 * CLOCK_S);
+    assert_int_equal(c->lease_us, 300 * CLOCK_S);
+    assert_int_equal(c->max_in_flight, 7);
+    assert_int_equal(c->poll_us, 500 * CLOCK_MS);
+    assert_int_equal(c->deaths_max, 1);
+    assert_string_equal(c->log_level, "debug");
+    assert_true(c->log_json);
+    assert_string_equal(c->retired_username, "gone_{}");
+    assert_string_equal(c->retired_email, "gone_{}@example.invalid");
+}
+
+static void test_config__salts_from_a_file_oldest_first(void **state)
+{
+    const struct config *c = load_good("identity: { salts_file: salts }\n");
+    assert_int_equal(c->salts.n, 2);
+    assert_string_equal(c->salts.salt[0], "salt-2018-old");
+    assert_string_equal(c->salts.salt[1], "salt-2026-current");
+}
+
+static void test_config__salts_written_here(void **state)
+{
+    const struct config *c = load_good(IDENTITY);
+    assert_int_equal(c->salts.n, 2);
+    assert_string_equal(c->salts.salt[1], "salt-2026-current");
+}
+
+static void test_config__other_machines_with_tls_or_a_proxy(void **state)
+{
+    const struct config *c =
+        load_good("listen: 0.0.0.0:443\ntls: { certificate_file: cert.pem, key_file: key.pem }\n" IDENTITY);
+    assert_string_equal(c->listen_host, "0.0.0.0");
+    assert_string_equal(c->tls_certificate, in_folder("cert.pem"));
+    assert_string_equal(c->tls_key, in_folder("key.pem"));
+    c = load_good("listen: lethe.example.com:80\nbehind_proxy: true\n" IDENTITY);
+    assert_string_equal(c->listen_host, "lethe.example.com");
+}
+
+static void test_config__key_that_others_can_read_is_refused(void **state)
+{
+    struct config *config = NULL;
+    struct err err;
+    assert_int_equal(
+        load_text("tls: { certificate_file: cert.pem, key_file: open }\n" IDENTITY, &config, &err),
+        RC_INVALID);
+    assert_non_null(strstr(err.text, "lethe.yml:1:46: key_file: "));
+    assert_non_null(strstr(err.text, "chmod 600"));
+}
+
+static void test_config__services(void **state)
+{
+    const struct config *c = load_good(
+        IDENTITY
+        "services:\n"
+        "  a: { url: \"https://a.example.com/base//\", oauth2: { client_id: me, client_secret_file: "
+        "lms.secret }, max_concurrent: 3, rate: 120/m }\n"
+        "  b: { url: \"http://localhost:9000\", bearer: { token_env: LETHE_TEST_SECRET } }\n"
+        "  c: { url: \"http://c.example.com\", allow_http: true, basic: { user: me, password: 0123456789 } "
+        "}\n"
+        "  d: { url: \"http://[::1]:9000\", oauth2: { client_id: me, client_secret: 0123456789, token_type: "
+        "Bearer, token_url: \"https://d.example.com/token\" } }\n");
+    const struct service_conf *s = c->services;
+    assert_int_equal(c->n_services, 4);
+    assert_string_equal(s[0].name, "a");
+    assert_string_equal(s[0].url, "https://a.example.com/base");
+    assert_int_equal(s[0].credentials, CREDENTIALS_OAUTH2);
+    assert_string_equal(s[0].client_id, "me");
+    assert_string_equal(s[0].secret, "0123456789abcdef");
+    assert_string_equal(s[0].token_url, "https://a.example.com/base/oauth2/access_token");
+    assert_string_equal(s[0].token_type, "JWT");
+    assert_int_equal(s[0].max_concurrent, 3);
+    assert_true(s[0].rate > 1.99 && s[0].rate < 2.01);
+    assert_int_equal(s[1].credentials, CREDENTIALS_BEARER);
+    assert_string_equal(s[1].secret, "0123456789abcdef");
+    assert_int_equal(s[1].max_concurrent, 8);
+    assert_true(s[1].rate <= 0);
+    assert_int_equal(s[1].index, 1);
+    assert_int_equal(s[2].credentials, CREDENTIALS_BASIC);
+    assert_string_equal(s[2].client_id, "me");
+    assert_string_equal(s[2].secret, "0123456789");
+    assert_true(s[2].allow_http);
+    assert_string_equal(s[3].token_url, "https://d.example.com/token");
+    assert_string_equal(s[3].token_type, "Bearer");
+}
+
+static void test_config__services_may_stand_behind_stages(void **state)
+{
+    const struct config *c = load_good(
+        "stages: [{ working: A, completed: B, http: { service: lms, get: /x } }]\n" SERVICES IDENTITY);
+    assert_ptr_equal(c->stages[0].http.service, &c->services[0]);
+}
+
+static void test_config__states_follow_from_stages(void **state)
+{
+    const struct config *c =
+        load_good(IDENTITY SERVICES "stages:\n"
+                                    "  - { working: A, completed: B, http: { service: lms, get: /x } }\n"
+                                    "  - { working: C, completed: D, exec: { command: [x] } }\n");
+    static const char *const names[] = { "PENDING", "A", "B", "C", "D", "ERRORED", "ABORTED", "COMPLETE" };
+    assert_true(c->has_stages);
+    assert_int_equal(c->pipeline->n, 8);
+    for (unsigned i = 0; i < 8; i++)
+        assert_string_equal(c->pipeline->names[i], names[i]);
+    assert_int_equal(c->stages[0].action, ACTION_HTTP);
+    assert_int_equal(c->stages[1].action, ACTION_EXEC);
+    assert_string_equal(c->stages[1].working, "C");
+    assert_string_equal(c->stages[1].completed, "D");
+}
+
+static void test_config__states_alone(void **state)
+{
+    const struct config *c = load_good(IDENTITY "states: [PENDING, A, B, ERRORED, ABORTED, COMPLETE]\n");
+    assert_false(c->has_stages);
+    assert_int_equal(c->pipeline->n, 6);
+    assert_string_equal(c->pipeline->names[2], "B");
+}
+
+static const struct stage_conf *load_stage(const char *rest)
+{
+    const struct config *c = load_good(
+        arena_printf(&arena, "%s%sstages:\n  - working: A\n    completed: B\n%s", IDENTITY, SERVICES, rest));
+    return &c->stages[0];
+}
+
+static void test_config__stage_presets(void **state)
+{
+    const struct stage_conf *s = load_stage("    http: { service: lms, post: /x }\n");
+    assert_int_equal(s->timeout_us, 30 * CLOCK_S);
+    assert_false(s->retry.none);
+    assert_int_equal(s->retry.for_us, 600 * CLOCK_S);
+    assert_int_equal(s->retry.first_us, CLOCK_S);
+    assert_int_equal(s->retry.longest_us, 60 * CLOCK_S);
+    assert_string_equal(s->http.method, "POST");
+    assert_null(s->http.json);
+    assert_null(s->http.form);
+    assert_int_equal(s->http.success.n, 3);
+    assert_int_equal(s->http.success.status[0], 200);
+    assert_int_equal(s->http.success.status[1], 201);
+    assert_int_equal(s->http.success.status[2], 204);
+    assert_int_equal(s->http.nothing_to_erase.n, 0);
+}
+
+static void test_config__retry_and_timeout(void **state)
+{
+    const struct stage_conf *s =
+        load_stage("    exec: { command: [x] }\n    timeout: 2m\n    retry: { for: 0 }\n");
+    assert_int_equal(s->timeout_us, 120 * CLOCK_S);
+    assert_int_equal(s->retry.for_us, 0);
+    assert_true(load_stage("    exec: { command: [x] }\n    retry: none\n")->retry.none);
+}
+
+static void test_config__lease_grows_with_the_timeouts(void **state)
+{
+    const struct config *c =
+        load_good(IDENTITY "stages: [{ working: A, completed: B, exec: { command: [x] }, timeout: 5m }]\n");
+    assert_int_equal(c->lease_us, 610 * CLOCK_S);
+    c = load_good(IDENTITY "driver: { lease: 610s }\n"
+                           "stages: [{ working: A, completed: B, exec: { command: [x] }, timeout: 5m }]\n");
+    assert_int_equal(c->lease_us, 610 * CLOCK_S);
+}
+
+static const char *rendered(const struct template *t)
+{
+    static const struct template_values values = { .original_username = "Jane \"J\" & Co",
+                                                   .original_email = "j@example.com",
+                                                   .original_name = "J",
+                                                   .retired_username = "r",
+                                                   .retired_email = "r@example.invalid",
+                                                   .user_id = "17",
+                                                   .retirement_id = "4" };
+    struct buf buf;
+    struct err err;
+    buf_init(&buf, TEXT_MAX);
+    if (template_render(t, &values, &buf, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    const char *text = arena_strdup(&arena, buf_str(&buf));
+    buf_free(&buf);
+    return text;
+}
+
+static void test_config__json_keeps_kinds_and_fills_strings(void **state)
+{
+    const struct stage_conf *s =
+        load_stage("    http:\n      service: lms\n      patch: /u/{original_username}\n"
+                   "      json:\n"
+                   "        who: \"{original_username}\"\n"
+                   "        list: [1, -2.5e3, true, false, null, \"1\", \"true\", \"\", yes, 007]\n"
+                   "        \"k\\\"ey\": { deep: [[]], none: {} }\n"
+                   "        empty:\n"
+                   "        braces: \"{{x}}\"\n");
+    assert_string_equal(s->http.method, "PATCH");
+    assert_string_equal(rendered(s->http.path), "/u/Jane%20%22J%22%20%26%20Co");
+    assert_string_equal(
+        rendered(s->http.json),
+        "{\"who\":\"Jane \\\"J\\\" & Co\",\"list\":[1,-2.5e3,true,false,null,\"1\",\"true\",\"\","
+        "\"yes\",\"007\"],\"k\\\"ey\":{\"deep\":[[]],\"none\":{}},\"empty\":null,\"braces\":\"{x}\"}");
+}
+
+static void test_config__json_that_is_one_text(void **state)
+{
+    const struct stage_conf *s = load_stage("    http: { service: lms, post: /x, json: \"{user_id}\" }\n");
+    assert_string_equal(rendered(s->http.json), "\"17\"");
+}
+
+static void test_config__form_and_headers(void **state)
+{
+    const struct stage_conf *s = load_stage(
+        "    http:\n      service: lms\n      post: /x\n"
+        "      form: { who: \"{original_username}\", n: 1, \"a b\": \"c&d\", none: }\n"
+        "      headers: { X-Who: \"is {user_id}\", Content-Type: application/x-www-form-urlencoded }\n"
+        "      success: [202]\n      nothing_to_erase: [404, 410]\n");
+    assert_string_equal(rendered(s->http.form), "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
+    assert_int_equal(s->http.n_headers, 2);
+    assert_string_equal(s->http.headers[0].name, "X-Who");
+    assert_string_equal(rendered(s->http.headers[0].value), "is 17");
+    assert_int_equal(s->http.success.n, 1);
+    assert_int_equal(s->http.success.status[0], 202);
+    assert_int_equal(s->http.nothing_to_erase.n, 2);
+    assert_int_equal(s->http.nothing_to_erase.status[1], 410);
+}
+
+static void test_config__exec(void **state)
+{
+    const struct stage_conf *s =
+        load_stage("    exec:\n      command: [./erase, \"\", \"awk '{print}'\", \"a\\nb\"]\n"
+                   "      env: { A: b, EMPTY: }\n      nothing_to_erase: [3]\n"
+                   "      service: lms\n");
+    assert_int_equal(s->exec.argc, 4);
+    assert_string_equal(s->exec.argv[0], in_folder("./erase"));
+    assert_string_equal(s->exec.argv[1], "");
+    assert_string_equal(s->exec.argv[2], "awk '{print}'");
+    assert_string_equal(s->exec.argv[3], "a\nb");
+    assert_null(s->exec.argv[4]);
+    assert_int_equal(s->exec.n_env, 2);
+    assert_string_equal(s->exec.env[0], "A=b");
+    assert_string_equal(s->exec.env[1], "EMPTY=");
+    assert_null(s->exec.env[2]);
+    assert_int_equal(s->exec.nothing_to_erase.status[0], 3);
+    assert_string_equal(s->exec.service->name, "lms");
+}
+
+static void test_config__program_without_a_slash_is_left_to_the_path(void **state)
+{
+    const struct stage_conf *s = load_stage("    exec: { command: [erase] }\n");
+    assert_string_equal(s->exec.argv[0], "erase");
+    assert_null(s->exec.service);
+}
+
+static void test_config__two_hundred_stages_are_the_most(void **state)
+{
+    struct buf buf;
+    buf_init(&buf, TEXT_MAX);
+    buf_add_str(&buf, IDENTITY "stages:\n");
+    for (int i = 0; i < 200; i++)
+        buf_printf(&buf, "  - { working: W%d, completed: D%d, exec: { command: [x] } }\n", i, i);
+    assert_int_equal(load_good(buf_str(&buf))->n_stages, 200);
+    struct config *config = NULL;
+    struct err err;
+    buf_add_str(&buf, "  - { working: W, completed: D, exec: { command: [x] } }\n");
+    assert_int_equal(load_text(buf_str(&buf), &config, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "stages: there are 201 stages: from 1 to 200 are possible"));
+    buf_free(&buf);
+}
+
+static void test_config__warns_when_others_can_read_a_secret(void **state)
+{
+    struct config *config = NULL;
+    struct err err;
+    char line[512];
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    log_setup(LOG_WARNING, false, pipes[1]);
+    write_file("lethe.yml", IDENTITY, 0644);
+    assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &config, &err), RC_OK);
+    log_setup(LOG_WARNING, false, 2);
+    close(pipes[1]);
+    ssize_t n = read(pipes[0], line, sizeof line - 1);
+    close(pipes[0]);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_non_null(strstr(line, "lethe.yml:1: a secret stands in this file"));
+    assert_null(strstr(line, "salt-2018-old"));
+}
+
+/* ---- documents ---- */
+
+static void test_config__example_is_valid(void **state)
+{
+    write_file("newsletter.token", "0123456789abcdef\n", 0600);
+    const struct config *c = load_good(
+        read_text(arena_printf(&arena, "%s/../../../examples/lethe.yml", getenv("LETHE_TESTDATA"))));
+    assert_int_equal(c->n_services, 3);
+    assert_int_equal(c->n_stages, 5);
+    assert_int_equal(c->lease_us, 250 * CLOCK_S);
+    assert_true(c->stages[3].retry.none);
+}
+
+/* "key  type  preset  help" as the start of a row of the table in docs/config.md. */
+static const char *documented_row(char *line)
+{
+    char *rest = line;
+    const char *part[3];
+    for (int i = 0; i < 3; i++) {
+        char *end = strstr(rest, "  ");
+        assert_non_null(end);
+        *end = '\0';
+        part[i] = rest;
+        rest = end + 2;
+    }
+    bool plain = strcmp(part[2], "-") == 0 || strcmp(part[2], "required") == 0;
+    size_t len = strlen(part[2]);
+    bool quoted = part[2][0] == '"';
+    return arena_printf(&arena, "\n| `%s` | %s | %s%.*s%s | ", part[0], part[1], plain ? "" : "`",
+                        (int)(quoted ? len - 2 : len), part[2] + quoted, plain ? "" : "`");
+}
+
+static unsigned count_of(const char *text, const char *word)
+{
+    unsigned n = 0;
+    for (; (text = strstr(text, word)) != NULL; text += strlen(word))
+        n++;
+    return n;
+}
+
+static void test_config__settings_and_documentation_agree(void **state)
+{
+    const char *docs =
+        read_text(arena_printf(&arena, "%s/../../../docs/config.md", getenv("LETHE_TESTDATA")));
+    struct buf printed;
+    char *saved = NULL;
+    unsigned n = 0;
+    buf_init(&printed, TEXT_MAX);
+    config_print_settings(&printed);
+    char *text = arena_strdup(&arena, buf_str(&printed));
+    buf_free(&printed);
+    for (char *line = strtok_r(text, "\n", &saved); line != NULL; line = strtok_r(NULL, "\n", &saved), n++) {
+        const char *row = documented_row(line);
+        if (strstr(docs, row) == NULL)
+            fail_msg("docs/config.md lacks the row%s", row);
+    }
+    assert_true(n > 50);
+    assert_int_equal(count_of(docs, "\n| `"), n);
+}
+
+#define T(name) cmocka_unit_test_teardown(name, forget)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_config__bad_ones_say_where_and_what),
+        T(test_config__missing_file_says_how_to_get_one),
+        T(test_config__empty_file_is_told_how_to_make_salts),
+        T(test_config__bytes_that_are_not_utf8_are_refused),
+        T(test_config__works_without_a_place_for_the_error),
+        T(test_config__cut_files_do_no_harm),
+        T(test_config__presets),
+        T(test_config__neither_stages_nor_states),
+        T(test_config__everything_given),
+        T(test_config__salts_from_a_file_oldest_first),
+        T(test_config__salts_written_here),
+        T(test_config__other_machines_with_tls_or_a_proxy),
+        T(test_config__key_that_others_can_read_is_refused),
+        T(test_config__services),
+        T(test_config__services_may_stand_behind_stages),
+        T(test_config__states_follow_from_stages),
+        T(test_config__states_alone),
+        T(test_config__stage_presets),
+        T(test_config__retry_and_timeout),
+        T(test_config__lease_grows_with_the_timeouts),
+        T(test_config__json_keeps_kinds_and_fills_strings),
+        T(test_config__json_that_is_one_text),
+        T(test_config__form_and_headers),
+        T(test_config__exec),
+        T(test_config__program_without_a_slash_is_left_to_the_path),
+        T(test_config__two_hundred_stages_are_the_most),
+        T(test_config__warns_when_others_can_read_a_secret),
+        T(test_config__example_is_valid),
+        T(test_config__settings_and_documentation_agree),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
