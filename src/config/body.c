@@ -145,8 +145,8 @@ static enum rc add_form_text(struct template_maker *m, const struct yaml *at, co
 
 static enum rc add_form_field(struct template_maker *m, const struct yaml *at, struct err *err)
 {
-    if (at->key[0] == '\0' || strpbrk(at->key, "{}") != NULL)
-        return yaml_key_error(at, err, "the name of a field is not empty and has no braces");
+    if (strpbrk(at->key, "{}") != NULL)
+        return yaml_key_error(at, err, "braces stand in values, not in keys");
     if (is_unquoted_place(at))
         return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
                                 at->first->key, at->first->key);

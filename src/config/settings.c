@@ -205,7 +205,7 @@ static enum rc read_number(struct reading *r, const struct setting *s, const str
     if (at->quoted || text[digits] != '\0')
         return yaml_value_error(at, err, "expected a whole number, without quotes, found %s",
                                 shown_value(r->arena, at));
-    int64_t n = digits > 15 ? INT64_MAX : strtoll(text, NULL, 10);
+    long long n = strtoll(text, NULL, 10); /* the largest there is, when it is over that */
     if (n < s->min || n > s->max)
         return yaml_value_error(at, err, "it must be from %lld to %lld, found %s", (long long)s->min,
                                 (long long)s->max, shown(r->arena, text));

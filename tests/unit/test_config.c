@@ -51,18 +51,22 @@ static int make_folder(void **state)
     write_file("open", "salt-2018-old\n", 0644);
     write_file("empty", "\n\n", 0600);
     write_file("short", "salt-2018-old\nabc\n", 0600);
+    write_file("long", arena_printf(&arena, "%04097d", 1), 0600);
+    write_file("lines", "0123456789\nabcdef\n", 0600);
     write_file("lms.secret", "0123456789abcdef\n", 0600);
     write_file("cert.pem", "certificate", 0644);
     write_file("key.pem", "key", 0600);
     setenv("LETHE_TEST_SECRET", "0123456789abcdef", 1);
+    setenv("LETHE_TEST_EMPTY", "", 1);
     unsetenv("LETHE_TEST_NOT_SET");
     return 0;
 }
 
 static int remove_folder(void **state)
 {
-    static const char *const names[] = { "salts",    "open",    "empty",     "short",           "lms.secret",
-                                         "cert.pem", "key.pem", "lethe.yml", "newsletter.token" };
+    static const char *const names[] = { "salts",   "open",      "empty",           "short",
+                                         "long",    "lines",     "lms.secret",      "cert.pem",
+                                         "key.pem", "lethe.yml", "newsletter.token" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unlink(in_folder(names[i]));
     int failed = rmdir(folder);
@@ -347,9 +351,11 @@ static void test_config__services(void **state)
         "  c: { url: \"http://c.example.com\", allow_http: true, basic: { user: me, password: 0123456789 } "
         "}\n"
         "  d: { url: \"http://[::1]:9000\", oauth2: { client_id: me, client_secret: 0123456789, token_type: "
-        "Bearer, token_url: \"https://d.example.com/token\" } }\n");
+        "Bearer, token_url: \"https://d.example.com/token\" } }\n"
+        "  e: { url: \"http://e.example.com\", allow_http: true, oauth2: { client_id: me, client_secret: "
+        "0123456789, token_url: \"http://e.example.com/token\" } }\n");
     const struct service_conf *s = c->services;
-    assert_int_equal(c->n_services, 4);
+    assert_int_equal(c->n_services, 5);
     assert_string_equal(s[0].name, "a");
     assert_string_equal(s[0].url, "https://a.example.com/base");
     assert_int_equal(s[0].credentials, CREDENTIALS_OAUTH2);
@@ -431,8 +437,8 @@ static void test_config__stage_presets(void **state)
 
 static void test_config__retry_and_timeout(void **state)
 {
-    const struct stage_conf *s =
-        load_stage("    exec: { command: [x] }\n    timeout: 2m\n    retry: { for: 0 }\n");
+    const struct stage_conf *s = load_stage("    exec: { command: [x] }\n    timeout: 2m\n"
+                                            "    retry: { for: 0, first: 5s, longest: 5s }\n");
     assert_int_equal(s->timeout_us, 120 * CLOCK_S);
     assert_int_equal(s->retry.for_us, 0);
     assert_true(load_stage("    exec: { command: [x] }\n    retry: none\n")->retry.none);
@@ -535,20 +541,78 @@ static void test_config__program_without_a_slash_is_left_to_the_path(void **stat
     assert_null(s->exec.service);
 }
 
-static void test_config__two_hundred_stages_are_the_most(void **state)
+/* before, then item n times with its number in place of #, then after. */
+static const char *repeated(const char *before, const char *item, int n, const char *after)
 {
     struct buf buf;
     buf_init(&buf, TEXT_MAX);
-    buf_add_str(&buf, IDENTITY "stages:\n");
-    for (int i = 0; i < 200; i++)
-        buf_printf(&buf, "  - { working: W%d, completed: D%d, exec: { command: [x] } }\n", i, i);
-    assert_int_equal(load_good(buf_str(&buf))->n_stages, 200);
-    struct config *config = NULL;
-    struct err err;
-    buf_add_str(&buf, "  - { working: W, completed: D, exec: { command: [x] } }\n");
-    assert_int_equal(load_text(buf_str(&buf), &config, &err), RC_INVALID);
-    assert_non_null(strstr(err.text, "stages: there are 201 stages: from 1 to 200 are possible"));
+    buf_add_str(&buf, before);
+    for (int i = 0; i < n; i++) {
+        for (const char *c = item; *c != '\0'; c++) {
+            if (*c == '#')
+                buf_add_int(&buf, i);
+            else
+                buf_add_char(&buf, *c);
+        }
+    }
+    buf_add_str(&buf, after);
+    const char *text = arena_strdup(&arena, buf_str(&buf));
     buf_free(&buf);
+    return text;
+}
+
+static void test_config__lists_have_their_limits(void **state)
+{
+    static const struct {
+        int max;
+        const char *before, *item, *after, *complaint;
+    } limits[] = {
+        { 100, IDENTITY "services:\n", "  s#: { url: \"https://s.example.com\" }\n", "",
+          "at most 100 are possible" },
+        { 100, "identity:\n  salts:\n", "    - salt-number-#\n", "", "more than 100 salts" },
+        { 200, IDENTITY "stages:\n", "  - { working: W#, completed: D#, exec: { command: [x] } }\n", "",
+          "from 1 to 200 are possible" },
+        { 400, IDENTITY "states: [PENDING, ", "S#, ", "ERRORED, ABORTED, COMPLETE]\n",
+          "at most 404 are possible" },
+        { 50,
+          IDENTITY SERVICES "stages: [{ working: A, completed: B, http: { service: lms, post: /x, headers: {",
+          "X-#: y, ", "} } }]\n", "at most 50 are possible" },
+        { 200, IDENTITY "stages: [{ working: A, completed: B, exec: { command: [", "a#, ", "] } }]\n",
+          "at most 199 arguments" },
+        { 200, IDENTITY "stages: [{ working: A, completed: B, exec: { command: [x], env: {", "A#: y, ",
+          "} } }]\n", "at most 200 are possible" },
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct config *config = NULL;
+        struct err err = { 0 };
+        load_good(repeated(limits[i].before, limits[i].item, limits[i].max, limits[i].after));
+        const char *over = repeated(limits[i].before, limits[i].item, limits[i].max + 1, limits[i].after);
+        assert_int_equal(load_text(over, &config, &err), RC_INVALID);
+        if (strstr(err.text, limits[i].complaint) == NULL)
+            fail_msg("%s: %s", limits[i].complaint, err.text);
+    }
+}
+
+/* Whatever is wrong with a secret, the error does not repeat it. */
+static void test_config__errors_do_not_show_secrets(void **state)
+{
+    static const char *const texts[] = {
+        "identity: { salts: [exampleXYZZY] }\n",
+        "identity: { salts: [XYZZY] }\n",
+        "identity: { salts: [[XYZZYXYZZY]] }\n",
+        "identity: { salts: XYZZYXYZZY }\n",
+        "identity: { salts: [\"XYZZYXYZZY\\t\"] }\n",
+        "identity: { salts: [XYZZYXYZZY, XYZZYXYZZY] }\n",
+        IDENTITY "services: { a: { url: \"https://a\", bearer: { token: exampleXYZZY } } }\n",
+        IDENTITY "services: { a: { url: \"https://a:XYZZY@b\" } }\n",
+        IDENTITY "services: { a: { url: \"https://a\", bearer: { token: \"XYZZYXYZZY\\n\" } } }\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct config *config = NULL;
+        struct err err = { 0 };
+        assert_int_equal(load_text(texts[i], &config, &err), RC_INVALID);
+        assert_null(strstr(err.text, "XYZZY"));
+    }
 }
 
 static void test_config__warns_when_others_can_read_a_secret(void **state)
@@ -661,7 +725,8 @@ int main(void)
         T(test_config__form_and_headers),
         T(test_config__exec),
         T(test_config__program_without_a_slash_is_left_to_the_path),
-        T(test_config__two_hundred_stages_are_the_most),
+        T(test_config__lists_have_their_limits),
+        T(test_config__errors_do_not_show_secrets),
         T(test_config__warns_when_others_can_read_a_secret),
         T(test_config__example_is_valid),
         T(test_config__settings_and_documentation_agree),
