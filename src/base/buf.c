@@ -89,6 +89,21 @@ void buf_add_int(struct buf *b, int64_t n)
     buf_add(b, digits + at, sizeof digits - at);
 }
 
+void buf_add_url(struct buf *b, const char *s, size_t len)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c != '\0' && strchr(plain, c) != NULL) {
+            buf_add_char(b, (char)c);
+        } else {
+            const char escape[3] = { '%', digits[c >> 4], digits[c & 15] };
+            buf_add(b, escape, sizeof escape);
+        }
+    }
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     char small[256];

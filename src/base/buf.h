@@ -27,6 +27,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
 void buf_add_int(struct buf *b, int64_t n);
+/* As it stands in a URL's path or query, or a form: everything but A-Za-z0-9-_.~ as %XX. */
+void buf_add_url(struct buf *b, const char *s, size_t len);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 const char *buf_str(const struct buf *b);  /* "" when empty; borrowed until the next change */

@@ -80,23 +80,11 @@ void template_add_fixed(struct template_maker *m, const char *text)
     add_fixed(m, text, strlen(text));
 }
 
-/* Everything but what a URL leaves alone anywhere. */
-static void url_encode(struct buf *out, const char *s, size_t len)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    for (size_t i = 0; i < len; i++) {
-        if (s[i] != '\0' && strchr(plain, s[i]) != NULL)
-            buf_add_char(out, s[i]);
-        else
-            buf_printf(out, "%%%02X", (unsigned)(unsigned char)s[i]);
-    }
-}
-
 static void encode(enum template_kind kind, struct buf *out, const char *s, size_t len)
 {
     switch (kind) {
     case TEMPLATE_URL:
-    case TEMPLATE_FORM: url_encode(out, s, len); break;
+    case TEMPLATE_FORM: buf_add_url(out, s, len); break;
     case TEMPLATE_JSON: json_escape(out, s, len); break;
     case TEMPLATE_HEADER: buf_add(out, s, len); break;
     }

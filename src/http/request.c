@@ -152,15 +152,5 @@ const char *http_query(const struct http_request *req, const char *name)
 
 void http_url_encode(struct buf *out, const char *s, size_t len)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c != '\0' && strchr(plain, c) != NULL) {
-            buf_add_char(out, (char)c);
-        } else {
-            const char escape[3] = { '%', digits[c >> 4], digits[c & 15] };
-            buf_add(out, escape, sizeof escape);
-        }
-    }
+    buf_add_url(out, s, len);
 }

@@ -97,6 +97,16 @@ static void test_buf__printf_short_and_long(void **state)
     buf_free(&b);
 }
 
+static void test_buf__url_leaves_only_unreserved_characters(void **state)
+{
+    static const char all[] = "aZ09-_.~ /?&=+%#\"\n\xc3\xa9";
+    struct buf b;
+    buf_init(&b, 100);
+    buf_add_url(&b, all, sizeof all);
+    assert_string_equal(buf_str(&b), "aZ09-_.~%20%2F%3F%26%3D%2B%25%23%22%0A%C3%A9%00");
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_buf__any_bytes_are_taken),
         cmocka_unit_test(test_buf__numbers),
         cmocka_unit_test(test_buf__printf_short_and_long),
+        cmocka_unit_test(test_buf__url_leaves_only_unreserved_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
