@@ -51,8 +51,8 @@ struct db;
 
 /* target: "sqlite:PATH". Read-only connections never write, checkpoint or create anything. The writing one makes
  * the file (mode 0600), takes the lock PATH-lock against a second server, and sets WAL, synchronous=FULL,
- * secure_delete. RC_CONFLICT: another process holds the lock, with its process id in the text. RC_IO, RC_NO_SPACE,
- * RC_INVALID (not a database). */
+ * secure_delete. RC_CONFLICT with code "locked": another process holds the lock, with its process id in the text.
+ * RC_IO, RC_NO_SPACE, RC_INVALID (not a database). */
 enum rc db_open(const char *target, bool writing, struct db **out, struct err *err) MUST_CHECK;
 void db_close(struct db **db);
 

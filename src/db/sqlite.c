@@ -435,8 +435,8 @@ static enum rc refuse_locked(const char *path, int fd, struct err *err)
     ssize_t len = pread(fd, holder, sizeof(holder) - 1, 0);
     int pid = len > 0 ? atoi(holder) : 0;
     if (pid <= 0)
-        return err_set(err, RC_CONFLICT, "%s is in use by another process", path);
-    return err_set(err, RC_CONFLICT, "%s is in use by process %d", path, pid);
+        return err_set_code(err, RC_CONFLICT, "locked", "%s is in use by another process", path);
+    return err_set_code(err, RC_CONFLICT, "locked", "%s is in use by process %d", path, pid);
 }
 
 /* The lock ends with the process, however it ends; the file stays. */

@@ -22,8 +22,8 @@ struct server_conf {
     bool populate;  /* an empty database gets its states from the configuration */
 };
 
-/* RC_CONFLICT: another server has this data directory, or the port is taken; RC_NO_SPACE, RC_IO; all in one line
- * that names the path. */
+/* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE, RC_IO; all
+ * in one line that names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
 unsigned server_port(const struct server *server);
 void server_close(struct server **server);

@@ -355,6 +355,7 @@ static void test_sqlite__second_writer_is_told_who_is_first(void **state)
     char pid[24];
     snprintf(pid, sizeof(pid), "process %d", (int)getpid());
     assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &second, &f->err), RC_CONFLICT);
+    assert_string_equal(f->err.code, "locked");
     assert_null(second);
     assert_non_null(strstr(f->err.text, pid));
     assert_non_null(strstr(f->err.text, "t.db"));
