@@ -101,8 +101,7 @@ static const char *after_scheme(const char *url)
     return NULL;
 }
 
-/* What is wrong with it, in words; NULL: nothing. */
-static const char *url_fault(struct arena *a, const char *url)
+const char *url_fault(struct arena *a, const char *url)
 {
     struct authority where;
     unsigned port;

@@ -135,6 +135,11 @@ struct config {
  * RC_NOT_FOUND when there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
 
+/* What is wrong with the URL of a service or server, in words; NULL: nothing. */
+const char *url_fault(struct arena *a, const char *url);
+/* Plain http to another machine? url has no fault. */
+bool url_is_exposed(struct arena *a, const char *url);
+
 /* The table of settings, for `lethe config check --settings`: one line each, "key  type  default  help". */
 void config_print_settings(struct buf *out);
 

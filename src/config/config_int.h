@@ -99,7 +99,5 @@ bool secret_is_weak(const char *secret, const char **why);
 setting_read_fn setting_listen; /* into the whole config */
 setting_read_fn setting_url;    /* -> const char *, without slashes at the end */
 bool host_is_loopback(const char *host);
-/* Plain http to another machine? url is of setting_url. */
-bool url_is_exposed(struct arena *a, const char *url);
 
 #endif
