@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -139,6 +140,12 @@ void crypto_base64url(const uint8_t *data, size_t len, char *out)
     if (have > 0)
         *out++ = digits[bits << (6 - have) & 63];
     *out = '\0';
+}
+
+void crypto_base64(const uint8_t *data, size_t len, char *out)
+{
+    assert(len < INT_MAX);
+    EVP_EncodeBlock((unsigned char *)out, data, (int)len);
 }
 
 static int base64_value(char c)

@@ -27,6 +27,7 @@ void crypto_wipe(void *p, size_t len);
 void crypto_hex(const uint8_t *data, size_t len, char *out);  /* out: 2 * len + 1, lower case */
 /* Writes base64url without padding; out: (len * 4 + 2) / 3 + 1. */
 void crypto_base64url(const uint8_t *data, size_t len, char *out);
+void crypto_base64(const uint8_t *data, size_t len, char *out);  /* padded; out: (len + 2) / 3 * 4 + 1 */
 /* Standard base64, padding optional. Returns the decoded length, or SIZE_MAX when it is malformed or does not
  * fit into size. */
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);

@@ -112,6 +112,20 @@ static void test_crypto__base64url_has_no_padding(void **state)
     }
 }
 
+static void test_crypto__base64_is_padded(void **state)
+{
+    static const char *const rows[][2] = {
+        { "", "" },        { "f", "Zg==" },          { "fo", "Zm8=" },
+        { "foo", "Zm9v" }, { "foobar", "Zm9vYmFy" }, { "\xfb\xff\xbf", "+/+/" }
+    };
+    char out[16];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        memset(out, 'x', sizeof out);
+        crypto_base64((const uint8_t *)rows[i][0], strlen(rows[i][0]), out);
+        assert_string_equal(out, rows[i][1]);
+    }
+}
+
 static void test_crypto__base64_is_decoded(void **state)
 {
     static const char *const rows[][2] = { { "", "" },
@@ -253,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_crypto__random_fills_all_and_differs),
         cmocka_unit_test(test_crypto__equal_and_wipe),
         cmocka_unit_test(test_crypto__base64url_has_no_padding),
+        cmocka_unit_test(test_crypto__base64_is_padded),
         cmocka_unit_test(test_crypto__base64_is_decoded),
         cmocka_unit_test(test_crypto__malformed_base64_is_refused),
         cmocka_unit_test(test_crypto__base64_stays_within_the_room),
