@@ -5,11 +5,14 @@
  * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c), and
  * nobody's stage is started that could outlive its lease. The way of a retirement:
  *
- *   claims.c   asks the authority for due people, keeps their leases alive, sends reports in batches
- *   run.c      takes each one through its stages: wait for the service's limits, act, try again or report
- *   policy.c   pure: when to try again, whether to, whether a call still fits into the lease
- *   http.c, exec.c   what a stage does: one const struct action each
- *   progress.c       the bar on a terminal, the summary at the end
+ *   claims.c         asks the authority for due people; reports.c tells it what became of them, in batches, and keeps
+ *                    leases alive; authority.c knows whether it answers at all
+ *   run.c            takes each one through its stages: wait for the service's limits, act, try again or report
+ *   policy.c         pure: what an answer means, when to try again, whether a call still fits into the lease
+ *   limits.c         pure: calls at once and calls a second of a service
+ *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens of services
+ *   response.c       what is recorded of a stage
+ *   progress.c       the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is next: claims as many due people as there are free places, and finds out when there is nobody left.
+ *
+ * A look is a row of claims up to one that brings fewer than it asked for. People whose stage this
+ * configuration does not have are kept until the look is over, so that it gets past them, and are given back
+ * then.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "driver/driver_int.h"
+
+/* A claim for one place each time that one gets free would be a request a person. */
+#define GATHER_PLACES (100 * CLOCK_MS)
+#define LOOK_FOR_HELD CLOCK_S
+#define COUNT_EVERY   CLOCK_S
+
+enum { BODY_MAX = 4096 };
+
+/* ---- a claim goes out ---- */
+
+static void write_body(struct claims *c, bool count)
+{
+    const struct driver *d = c->driver;
+    int64_t lease_s = d->config->lease_us / CLOCK_S;
+    buf_reset(&c->body);
+    struct json_out o = { .buf = &c->body };
+    json_open_map(&o);
+    json_field_text(&o, "driver", d->name);
+    json_field_int(&o, "limit", c->limit);
+    json_field_int(&o, "lease_s", lease_s > 0 ? lease_s : 1);
+    if (d->conf.cool_off_us > 0)
+        json_field_int(&o, "cool_off_s", (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S);
+    if (d->conf.username)
+        json_field_text(&o, "username", d->conf.username);
+    if (count)
+        json_field_bool(&o, "count", true);
+    json_close_map(&o);
+    assert(!c->body.over);
+}
+
+static void send(struct claims *c, unsigned places, int64_t now)
+{
+    struct driver *d = c->driver;
+    bool count = d->progress && (c->counted_at == 0 || now - c->counted_at >= COUNT_EVERY);
+    c->limit = places < CLAIM_MAX ? places : CLAIM_MAX;
+    write_body(c, count);
+    if (count)
+        c->counted_at = now;
+    c->busy = true;
+    c->sent_at = now;
+    authority_post(d, &c->call, "http://lethe/v1/claims", &c->body);
+}
+
+/* That the timer is not set any more is all that claims_pump needs to know. */
+static void time_for_next(void *arg, int64_t now)
+{
+}
+
+static void next_at(struct claims *c, int64_t at)
+{
+    timers_set(&c->driver->timers, &c->next, at);
+}
+
+/* Few free places are worth a claim only once in a while. */
+static bool is_worthwhile(const struct claims *c, unsigned places, int64_t now)
+{
+    const struct driver *d = c->driver;
+    unsigned many = d->max_runs / 4 < CLAIM_MAX ? d->max_runs / 4 : CLAIM_MAX;
+    return places >= many || d->in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
+}
+
+void claims_pump(struct driver *d, int64_t now)
+{
+    struct claims *c = &d->claims;
+    unsigned places = d->max_runs - d->in_flight;
+    if (c->busy || c->next.place || d->ending || d->stopping || places == 0)
+        return;
+    if (d->conf.once && c->all_taken && d->in_flight > 0)
+        return;
+    if (is_worthwhile(c, places, now))
+        send(c, places, now);
+    else
+        next_at(c, c->sent_at + GATHER_PLACES);
+}
+
+/* ---- its answer ---- */
+
+static const struct json *get(const struct json *map, const char *key, enum json_kind kind)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == kind ? value : NULL;
+}
+
+static int64_t get_int(const struct json *map, const char *key, int64_t otherwise)
+{
+    const struct json *value = get(map, key, JSON_INT);
+    return value ? value->integer : otherwise;
+}
+
+static enum rc take(struct claims *c, const struct json *item, int64_t now, struct err *err)
+{
+    if (item->kind != JSON_MAP)
+        return err_set(err, RC_INVALID, "a claim that is not an object");
+    const struct json *stage = get(item, "stage", JSON_TEXT);
+    struct claim claim = {
+        .id = get_int(item, "id", -1),
+        .epoch = get_int(item, "epoch", -1),
+        .lease_us = get_int(item, "lease_s", 0) * CLOCK_S,
+        .sent_at = c->sent_at,
+        .stage = stage ? stage->text : NULL,
+        .json = item,
+    };
+    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.stage == NULL)
+        return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
+    return run_begin(c->driver, &claim, now, err);
+}
+
+/* Returns how many were taken. One that makes no sense is left: its lease runs out. */
+static unsigned take_all(struct claims *c, const struct json *list, int64_t now)
+{
+    unsigned n = 0;
+    for (const struct json *item = list->first; item && n < c->limit; item = item->next) {
+        struct err err;
+        if (take(c, item, now, &err) == RC_OK)
+            n++;
+        else
+            log_error("the authority granted %s", err.text);
+    }
+    return n;
+}
+
+static void wait_for_held(struct driver *d, int64_t held)
+{
+    if (d->held == 0)
+        log_info("nobody is due; waiting for %" PRId64
+                 " whom another driver holds, until done or its lease is over",
+                 held);
+    d->held = held;
+}
+
+static void look_is_over(struct claims *c, int64_t held, int64_t now)
+{
+    struct driver *d = c->driver;
+    bool nobody = d->in_flight == d->n_parked;
+    int64_t of_others = held - d->n_parked;
+    driver_release_parked(d);
+    if (!d->conf.once) {
+        next_at(c, now + d->config->poll_us);
+    } else if (nobody && of_others > 0) {
+        wait_for_held(d, of_others);
+        next_at(c, now + LOOK_FOR_HELD);
+    } else if (nobody) {
+        d->ending = true;
+    }
+}
+
+static void take_answer(struct claims *c, const struct json *answer, const struct json *list)
+{
+    struct driver *d = c->driver;
+    int64_t now = clock_mono();
+    unsigned parked_before = d->n_parked;
+    unsigned n = take_all(c, list, now);
+    d->due = get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
+    if (n > d->n_parked - parked_before)
+        d->held = 0;
+    c->all_taken = list->count < c->limit;
+    if (c->all_taken || d->n_parked == d->max_runs)
+        look_is_over(c, get_int(answer, "held", 0), now);
+}
+
+static void refused(struct claims *c)
+{
+    struct driver *d = c->driver;
+    char why[64];
+    snprintf(why, sizeof why, "it refuses claims with status %u", c->call.status);
+    if (d->conf.once)
+        driver_fail(d, RC_INVALID, why);
+    else
+        authority_is_silent(d, why);
+}
+
+static void claim_done(struct http_call *call)
+{
+    struct claims *c = call->arg;
+    struct driver *d = c->driver;
+    c->busy = false;
+    enum authority_word word = authority_judge(d, call);
+    if (word == AUTHORITY_REFUSED)
+        refused(c);
+    struct json *answer = NULL;
+    const struct json *list = NULL;
+    if (word == AUTHORITY_ANSWERED &&
+        json_parse(&c->arena, buf_str(&call->answer), call->answer.len, &answer, NULL) == RC_OK)
+        list = answer->kind == JSON_MAP ? get(answer, "claims", JSON_LIST) : NULL;
+    if (word == AUTHORITY_ANSWERED && list == NULL)
+        authority_is_silent(d, "its answer to a claim makes no sense");
+    if (list)
+        take_answer(c, answer, list);
+    else
+        next_at(c, clock_mono() + authority_pause(d));
+    arena_reset(&c->arena);
+}
+
+void claims_open(struct driver *d)
+{
+    struct claims *c = &d->claims;
+    *c = (struct claims){ .driver = d, .call = { .done = claim_done, .arg = c } };
+    c->next = (struct timer){ .fire = time_for_next, .arg = c };
+    buf_init(&c->body, BODY_MAX);
+}
+
+void claims_close(struct driver *d)
+{
+    struct claims *c = &d->claims;
+    if (c->busy)
+        http_client_cancel(d->client, &c->call);
+    timers_clear(&d->timers, &c->next);
+    buf_free(&c->body);
+    arena_free(&c->arena);
+}

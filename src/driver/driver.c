@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop, and what begins and ends with the driver. One thread does everything here but driver_stop. */
+#include "driver/driver.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "driver/driver_int.h"
+
+#define REDRAW_EVERY (100 * CLOCK_MS)
+#define LONGEST_WAIT (60 * CLOCK_S)
+
+enum { SPARE_CONNECTIONS = 4 };
+
+/* ---- looking things up ---- */
+
+const struct stage_conf *driver_find_stage(const struct driver *d, const char *working)
+{
+    for (size_t i = 0; i < d->config->n_stages; i++)
+        if (strcmp(d->config->stages[i].working, working) == 0)
+            return &d->config->stages[i];
+    return NULL;
+}
+
+struct service *driver_service(struct driver *d, const struct stage_conf *stage)
+{
+    const struct service_conf *conf =
+        stage->action == ACTION_HTTP ? stage->http.service : stage->exec.service;
+    return &d->services[conf ? conf->index : d->n_services - 1];
+}
+
+/* ---- beginning ---- */
+
+static void service_is_allowed(void *arg, int64_t now)
+{
+    service_pump(arg, now);
+}
+
+static void open_service(struct driver *d, struct service *s, const struct service_conf *conf)
+{
+    static const char help[] = "Calls to services, by how long they took";
+    char labels[128];
+    s->driver = d;
+    s->conf = conf;
+    s->pump = (struct timer){ .fire = service_is_allowed, .arg = s };
+    TAILQ_INIT(&s->waiting);
+    limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
+    snprintf(labels, sizeof labels, "service=\"%.80s\"", conf ? conf->name : "");
+    s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
+    if (conf && conf->credentials == CREDENTIALS_OAUTH2)
+        s->token = token_open(d, conf);
+}
+
+static void open_services(struct driver *d)
+{
+    d->n_services = (unsigned)d->config->n_services + 1;
+    d->services = xcalloc(d->n_services, sizeof *d->services);
+    for (unsigned i = 0; i < d->n_services; i++)
+        open_service(d, &d->services[i], i < d->config->n_services ? &d->config->services[i] : NULL);
+}
+
+static void open_metrics(struct driver *d)
+{
+    d->people_gauge = metrics_gauge("lethe_driver_people", "", "People whom this driver has in flight");
+    d->stages_total =
+        metrics_counter("lethe_driver_stages_total", "", "Stages that took effect and were accepted");
+    d->retries_total =
+        metrics_counter("lethe_driver_retries_total", "", "Attempts after the first one of a stage");
+    d->errored_total = metrics_counter("lethe_driver_errored_total", "", "Retirements that failed for good");
+}
+
+static void make_name(struct driver *d)
+{
+    char host[64] = "";
+    if (gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "driver");
+    snprintf(d->name, sizeof d->name, "%s:%ld:%04x", host, (long)getpid(),
+             (unsigned)(crypto_random_u64() & 0xffff));
+}
+
+static enum rc open_client(struct driver *d, struct err *err)
+{
+    unsigned connections = SPARE_CONNECTIONS;
+    for (size_t i = 0; i < d->config->n_services; i++)
+        connections += d->config->services[i].max_concurrent;
+    const struct http_client_conf conf = {
+        .connections_per_host = connections < d->max_runs ? connections : d->max_runs + SPARE_CONNECTIONS,
+        .user_agent = "lethe/" LETHE_VERSION,
+    };
+    return http_client_open(&conf, &d->client, err);
+}
+
+enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err)
+{
+    struct driver *d = XNEW(struct driver);
+    d->conf = *conf;
+    d->conf.once = conf->once || conf->username;
+    d->config = conf->config;
+    d->max_runs = conf->config->max_in_flight;
+    enum rc rc = open_client(d, err);
+    if (rc != RC_OK) {
+        free(d);
+        return rc;
+    }
+    signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
+    TAILQ_INIT(&d->free);
+    TAILQ_INIT(&d->parked);
+    buf_init(&d->scratch, HTTP_BODY_MAX);
+    d->runs = xcalloc(d->max_runs, sizeof(struct run *));
+    d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
+    make_name(d);
+    open_metrics(d);
+    open_services(d);
+    claims_open(d);
+    reports_open(d);
+    *out = d;
+    return RC_OK;
+}
+
+/* ---- stopping ---- */
+
+void driver_fail(struct driver *d, enum rc rc, const char *text)
+{
+    if (d->rc == RC_OK)
+        d->rc = err_set(&d->err, rc, "%s", text);
+}
+
+void driver_stop(struct driver *d)
+{
+    atomic_fetch_add(&d->stop_asked, 1);
+    http_client_wake(d->client);
+}
+
+void driver_release_parked(struct driver *d)
+{
+    struct run *run;
+    while ((run = TAILQ_FIRST(&d->parked)) != NULL)
+        run_release(run);
+}
+
+static void heed_stop(struct driver *d)
+{
+    unsigned asked = atomic_load(&d->stop_asked);
+    if (asked <= d->stopping)
+        return;
+    d->stopping = asked;
+    for (unsigned i = 0; i < d->n_runs; i++) {
+        struct run *run = d->runs[i];
+        if (run->state == RUN_CALLING && d->stopping > 1)
+            run_cancel_call(run);
+        if (run->state != RUN_FREE && run->state != RUN_CALLING)
+            run_release(run);
+    }
+    log_info("stopping: %u people under way, calls that have begun are %s", d->in_flight,
+             d->stopping > 1 ? "given up" : "waited for");
+}
+
+static bool is_over(const struct driver *d)
+{
+    if (d->rc != RC_OK)
+        return true;
+    return (d->ending || d->stopping) && d->in_flight == 0 && !d->claims.busy;
+}
+
+/* ---- the bar ---- */
+
+static void show(struct driver *d, int64_t now)
+{
+    const struct driver_summary *s = &d->summary;
+    int64_t through = s->completed + s->errored + s->aborted + s->released;
+    int64_t to_do = d->due + d->in_flight - d->n_parked;
+    struct progress_view view = {
+        .people = through,
+        .total = through + to_do,
+        .stages = s->stages,
+        .errored = s->errored,
+        .waiting = d->n_backing_off,
+        .held = d->in_flight == d->n_parked ? d->held : 0,
+    };
+    progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->stages_in_flight, now);
+}
+
+static void redraw(void *arg, int64_t now)
+{
+    struct driver *d = arg;
+    show(d, now);
+    timers_set(&d->timers, &d->redraw, now + REDRAW_EVERY);
+}
+
+/* ---- the loop ---- */
+
+static void turn(struct driver *d)
+{
+    int64_t now = clock_mono();
+    heed_stop(d);
+    timers_fire(&d->timers, now);
+    for (unsigned i = 0; i < d->n_services; i++)
+        service_pump(&d->services[i], now);
+    claims_pump(d, now);
+    reports_pump(d, now);
+    metric_set(d->people_gauge, d->in_flight);
+    if (is_over(d))
+        return;
+
+    int64_t next_at = timers_next_at(&d->timers);
+    int64_t wait_us = next_at - now < LONGEST_WAIT ? next_at - now : LONGEST_WAIT;
+    unsigned n_fds = exec_poll_fds(d);
+    http_client_wait(d->client, d->fds, n_fds, wait_us);
+    exec_look(d, n_fds);
+}
+
+enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err)
+{
+    int64_t began_at = clock_mono();
+    d->redraw = (struct timer){ .fire = redraw, .arg = d };
+    if (d->conf.progress_fd >= 0) {
+        d->progress = progress_open(d->conf.progress_fd);
+        redraw(d, began_at);
+    }
+    while (!is_over(d))
+        turn(d);
+    if (d->progress)
+        show(d, clock_mono());
+    timers_clear(&d->timers, &d->redraw);
+    progress_close(&d->progress);
+    d->summary.took_us = clock_mono() - began_at;
+    *out = d->summary;
+    return d->rc == RC_OK ? RC_OK : err_set(err, d->rc, "%s", d->err.text);
+}
+
+/* ---- the end ---- */
+
+static void close_runs(struct driver *d)
+{
+    for (unsigned i = 0; i < d->n_runs; i++) {
+        struct run *run = d->runs[i];
+        if (run->state == RUN_CALLING)
+            run_cancel_call(run);
+        arena_free(&run->arena);
+        arena_free(&run->step_arena);
+        free(run);
+    }
+    free(d->runs);
+}
+
+void driver_close(struct driver **driver)
+{
+    struct driver *d = *driver;
+    if (d == NULL)
+        return;
+    close_runs(d);
+    claims_close(d);
+    reports_close(d);
+    for (unsigned i = 0; i < d->n_services; i++)
+        token_close(&d->services[i].token);
+    http_client_close(&d->client);
+    timers_free(&d->timers);
+    arena_free(&d->arena);
+    buf_free(&d->scratch);
+    free(d->services);
+    free(d->commands);
+    free(d->fds);
+    free(d);
+    *driver = NULL;
+}

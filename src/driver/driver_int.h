@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the driver. One thread does all of it; only driver_stop comes from others.
+ *
+ * A struct run is one retirement in flight:
+ *
+ *              claim                                      next stage
+ *                |        .-------------------------------------------------------------.
+ *                v        v         the limits allow it            done, failed         |
+ *             (stage?) WAITING --------------------------> CALLING -----------> REPORTING --> gone
+ *                |      |  ^ ^                               |                      ^
+ *      no such   |  too |  | '-- renewed      try again      v         given back   |
+ *      stage     v  late|  '---- RENEWING   <---------- BACKING_OFF                 |
+ *              PARKED   '---------^                                                 |
+ *                '------------------------------------------------------------------'
+ *
+ * Whoever wants to tell the authority something about a run says so with reports_want(); claims.c sends what has
+ * gathered. A run has at most one report under way, so that the authority sees them in their order.
+ */
+#ifndef LETHE_DRIVER_DRIVER_INT_H
+#define LETHE_DRIVER_DRIVER_INT_H
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "config/config.h"
+#include "config/template.h"
+#include "driver/driver.h"
+#include "driver/limits.h"
+#include "driver/policy.h"
+#include "driver/progress.h"
+#include "driver/response.h"
+#include "driver/timers.h"
+#include "http/http.h"
+
+enum {
+    CLAIM_MAX = 500,          /* people a request */
+    REPORTS_MAX = 500,        /* reports a request */
+    BATCHES = 2,              /* requests with reports under way at once */
+    BATCH_WORTHWHILE = 100,   /* reports that justify a second request beside the first */
+    COMMANDS_CONCURRENT = 8,  /* commands of stages without a service at once */
+    AUTHORITY_TIMEOUT_S = 30, /* of one request */
+    UNREACHABLE_S = 30        /* `once` gives up after so long without an answer */
+};
+
+/* ---- services ---- */
+
+TAILQ_HEAD(run_list, run);
+
+struct token;
+
+struct service {
+    struct driver *driver;
+    const struct service_conf *conf;  /* NULL: commands without a service */
+    struct limits limits;
+    struct run_list waiting;
+    struct timer pump;                /* the rate allows the next call then */
+    struct token *token;              /* NULL: no OAuth2 */
+    struct metric *calls;             /* histogram */
+};
+
+/* ---- one retirement in flight (run.c) ---- */
+
+enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_PARKED, RUN_REPORTING };
+
+enum report { REPORT_NONE, REPORT_RENEWED, REPORT_DONE, REPORT_FAILED, REPORT_RELEASED };
+
+struct http_step {
+    struct http_call call;
+    const char **headers;
+    size_t n_headers;          /* without Authorization */
+    int64_t deadline;
+    unsigned token_used;       /* generation of the token that was sent */
+    bool token_renewed;        /* after a 401; once a step */
+    bool waits_for_token;
+    TAILQ_ENTRY(run) token_entry;
+};
+
+struct exec_step {
+    pid_t pid;
+    int pid_fd, output_fd;
+    struct buf output;
+    struct timer limit;
+    bool timed_out;
+    size_t index;              /* in driver->commands */
+};
+
+struct run {
+    struct driver *driver;
+    enum run_state state;
+    TAILQ_ENTRY(run) entry;    /* of the free, a service's waiting, or the parked */
+
+    int64_t id, epoch;
+    const char *run_key;
+    struct template_values person;
+    const char *stage_name;    /* working state; in the person arena */
+    const struct stage_conf *stage;  /* NULL: the configuration does not have it */
+    unsigned stages_done;      /* of its pipeline, as far as the configuration tells */
+
+    int64_t lease_sent_at, lease_us;  /* it holds at least until their sum */
+    struct timer renew;
+    bool abort;                /* asked for: no new call */
+
+    struct attempts attempts;
+    struct timer wake;         /* BACKING_OFF: until then */
+    union {
+        struct http_step http;
+        struct exec_step exec;
+    } step;
+
+    enum report wanted;        /* to be sent, or to be sent once `sent` is answered */
+    enum report sent;          /* under way */
+    bool queued;               /* in driver->reports */
+    int64_t lease_asked_us;    /* of the renewal under way */
+    const char *response;      /* DONE, FAILED */
+    TAILQ_ENTRY(run) report_entry;
+
+    struct arena arena;        /* the person; lives as long as it is in flight */
+    struct arena step_arena;   /* one attempt and its response */
+};
+
+/* What a stage does. start begins one attempt, whose end is told with run_ended(), never from within start. cancel
+ * ends it without a word. When adding an action, also: enum action_kind, settings of config/, docs/actions.md. */
+struct action {
+    const char *name;
+    enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
+    void (*cancel)(struct run *run);
+};
+extern const struct action action_http, action_exec;
+
+struct claim {
+    int64_t id, epoch, lease_us, sent_at;
+    const char *stage;
+    const struct json *json;   /* the rest of it */
+};
+/* Takes up a claimed one. RC_INVALID: something is missing. */
+enum rc run_begin(struct driver *d, const struct claim *claim, int64_t now, struct err *err) MUST_CHECK;
+void run_ended(struct run *run, const struct attempt *attempt);
+/* The authority's answer to the report that was under way. */
+struct report_answer {
+    bool ok, abort;
+    const char *code;          /* when not ok */
+    const char *state;         /* where it is now */
+    const char *next;          /* the next working state under this lease; NULL: none */
+};
+void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
+void run_release(struct run *run);   /* gives it back, unless a report is to be sent already */
+void run_give_up(struct run *run);   /* forgets it without a word to the authority */
+void run_cancel_call(struct run *run);  /* CALLING only; gives the service's place back */
+bool run_is_unreported(const struct run *run);  /* no outcome is to be sent or under way */
+void service_pump(struct service *s, int64_t now);
+
+/* ---- the authority (authority.c): one request to it, and whether it answers at all ---- */
+
+struct authority {
+    int64_t failing_since;     /* 0: it answers */
+    unsigned failures;         /* in a row */
+};
+
+enum authority_word {
+    AUTHORITY_ANSWERED,        /* 200: there is something to read */
+    AUTHORITY_SILENT,          /* not reached, or not now: worth repeating after authority_pause */
+    AUTHORITY_REFUSED          /* repeating is of no use */
+};
+
+/* POSTs body to the path; call->done and call->arg are set. */
+void authority_post(struct driver *d, struct http_call *call, const char *path, const struct buf *body);
+enum authority_word authority_judge(struct driver *d, const struct http_call *call);
+void authority_is_silent(struct driver *d, const char *why);  /* also: its answer was not understood */
+int64_t authority_pause(const struct driver *d);
+
+/* ---- claims.c ---- */
+
+struct claims {
+    struct driver *driver;
+    struct http_call call;
+    struct buf body;
+    bool busy;
+    bool all_taken;            /* the last claim brought fewer than asked for */
+    unsigned limit;
+    int64_t sent_at, counted_at;
+    struct timer next;         /* set: none before */
+    struct arena arena;
+};
+
+void claims_open(struct driver *d);
+void claims_close(struct driver *d);
+void claims_pump(struct driver *d, int64_t now);
+
+/* ---- reports.c ---- */
+
+struct batch {
+    struct driver *driver;
+    struct http_call call;
+    struct buf body;
+    struct run *runs[REPORTS_MAX];
+    unsigned n;                /* 0: not in use */
+    bool busy;                 /* under way; else it waits to be repeated */
+    int64_t sent_at;           /* the first time */
+    struct timer again;
+    struct arena arena;        /* of its answer */
+};
+
+void reports_open(struct driver *d);
+void reports_close(struct driver *d);
+void reports_pump(struct driver *d, int64_t now);
+void reports_want(struct run *run, enum report report);  /* an outcome takes the place of a renewal */
+void reports_drop(struct run *run);  /* what is to be sent about it will not be */
+
+/* ---- tokens of services (token.c) ---- */
+
+struct token *token_open(struct driver *d, const struct service_conf *conf);
+void token_close(struct token **token);
+/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of its
+ * token. NULL: there is none. Then either run->step.http.waits_for_token, and http_token_came is called for run when
+ * that is settled, or it has just failed because of token_error. */
+const char *token_get(struct token *token, struct run *run, unsigned *generation, int64_t now);
+const char *token_error(const struct token *token);
+void token_reject(struct token *token, unsigned generation);  /* a 401 came for it: another is needed */
+void token_cancel(struct token *token, struct run *run);      /* waits no longer */
+/* http.c: there is a token now, or there is none because of error. */
+void http_token_came(struct run *run, const char *error);
+
+/* ---- commands (exec.c) ---- */
+
+unsigned exec_poll_fds(struct driver *d);   /* fills driver->fds, returns how many */
+void exec_look(struct driver *d, unsigned n_polled);  /* after the wait */
+
+/* ---- the whole (driver.c) ---- */
+
+struct driver {
+    struct driver_conf conf;
+    const struct config *config;
+    struct http_client *client;
+    struct timers timers;
+    struct arena arena;        /* as long as the driver */
+    struct buf scratch;        /* for texts on their way into an arena */
+    char name[96];             /* host, process id, and something random */
+
+    struct service *services;  /* of the configuration; behind them that of commands without one */
+    unsigned n_services;       /* with that one */
+
+    struct run **runs;         /* made as they are needed, never given back before the end */
+    unsigned n_runs, max_runs;
+    struct run_list free, parked;
+    unsigned in_flight, n_parked, n_backing_off;
+    int64_t stages_in_flight;  /* done by those in flight, before us too */
+    const char **unknown_stages;
+    unsigned n_unknown_stages;
+
+    struct claims claims;
+    struct batch batches[BATCHES];
+    struct run_list reports;   /* runs with something to send */
+    unsigned n_reports;
+    struct authority authority;
+
+    struct run **commands;     /* running ones */
+    size_t n_commands, commands_room;
+    struct pollfd *fds;
+    size_t fds_room;
+
+    atomic_uint stop_asked;
+    unsigned stopping;         /* how much of that was heeded: 1 start nothing new, 2 end calls too */
+    bool ending;               /* claim nobody any more */
+    enum rc rc;                /* not RC_OK: it ends at once because of err */
+    struct err err;
+
+    struct driver_summary summary;
+    struct progress *progress; /* NULL: none */
+    struct timer redraw;
+    int64_t due, held;         /* as the authority said last */
+    struct metric *people_gauge, *stages_total, *retries_total, *errored_total;
+};
+
+const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
+struct service *driver_service(struct driver *d, const struct stage_conf *stage);
+void driver_fail(struct driver *d, enum rc rc, const char *text);
+void driver_release_parked(struct driver *d);
+
+#endif

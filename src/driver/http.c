@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The http action: one call to a service. Templates render with the encoding of their place
+ * (config/template.h), the credentials are the service's, and every repeat of a stage carries the same
+ * Idempotency-Key.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "driver/driver_int.h"
+
+enum {
+    HEADER_MAX = 8 * 1024,
+    ANSWER_MAX = 1024 * 1024, /* read; a longer answer ends the call */
+    OWN_HEADERS = 3           /* beside the configured ones */
+};
+
+static struct token *token_of(const struct run *run)
+{
+    return run->driver->services[run->stage->http.service->index].token;
+}
+
+/* ---- the request: all of it lives in the step's arena ---- */
+
+static enum rc render(struct run *run, const char *before, const struct template *t, size_t max,
+                      const char **out, struct err *err)
+{
+    struct buf *text = &run->driver->scratch;
+    buf_reset(text);
+    buf_add_str(text, before);
+    enum rc rc = template_render(t, &run->person, text, err);
+    if (rc == RC_OK && text->len > max)
+        rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
+    if (rc == RC_OK)
+        *out = arena_strndup(&run->step_arena, buf_str(text), text->len);
+    return rc;
+}
+
+static enum http_method method_of(const char *name)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET",     [HTTP_POST] = "POST",     [HTTP_PUT] = "PUT",
+        [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+    };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return (enum http_method)i;
+    return HTTP_OTHER;
+}
+
+static enum rc add_configured_headers(struct run *run, bool *has_type, struct err *err)
+{
+    const struct http_action_conf *conf = &run->stage->http;
+    struct http_step *step = &run->step.http;
+    for (size_t i = 0; i < conf->n_headers; i++) {
+        const char *name = conf->headers[i].name;
+        char *before = arena_printf(&run->step_arena, "%s: ", name);
+        enum rc rc =
+            render(run, before, conf->headers[i].value, HEADER_MAX, &step->headers[step->n_headers], err);
+        if (rc != RC_OK)
+            return err_prefix(err, "header %s", name);
+        step->n_headers++;
+        *has_type = *has_type || strcasecmp(name, "Content-Type") == 0;
+    }
+    return RC_OK;
+}
+
+static enum rc write_headers(struct run *run, struct err *err)
+{
+    const struct http_action_conf *conf = &run->stage->http;
+    struct http_step *step = &run->step.http;
+    bool has_type = false;
+    step->headers = arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof *step->headers);
+    enum rc rc = add_configured_headers(run, &has_type, err);
+    if (rc != RC_OK)
+        return rc;
+    step->headers[step->n_headers++] =
+        arena_printf(&run->step_arena, "Idempotency-Key: %s-%s", run->run_key, run->stage_name);
+    if (conf->json && !has_type)
+        step->headers[step->n_headers++] = "Content-Type: application/json";
+    if (conf->form && !has_type)
+        step->headers[step->n_headers++] = "Content-Type: application/x-www-form-urlencoded";
+    return RC_OK;
+}
+
+static enum rc write_body(struct run *run, struct err *err)
+{
+    const struct http_action_conf *conf = &run->stage->http;
+    const struct template *t = conf->json ? conf->json : conf->form;
+    struct http_call *call = &run->step.http.call;
+    if (t == NULL)
+        return RC_OK;
+    enum rc rc = render(run, "", t, HTTP_BODY_MAX, &call->body, err);
+    if (rc != RC_OK)
+        return err_prefix(err, "body");
+    call->body_len = strlen(call->body);
+    return RC_OK;
+}
+
+static enum rc write_request(struct run *run, struct err *err)
+{
+    const struct http_action_conf *conf = &run->stage->http;
+    struct http_call *call = &run->step.http.call;
+    enum rc rc = render(run, conf->service->url, conf->path, HTTP_HEADER_MAX, &call->url, err);
+    if (rc != RC_OK)
+        return err_prefix(err, "path");
+    rc = write_body(run, err);
+    if (rc != RC_OK)
+        return rc;
+    return write_headers(run, err);
+}
+
+/* ---- credentials ---- */
+
+static const char *basic_header(struct run *run)
+{
+    const struct service_conf *service = run->stage->http.service;
+    char *pair = arena_printf(&run->step_arena, "%s:%s", service->client_id, service->secret);
+    char *coded = arena_alloc(&run->step_arena, (strlen(pair) + 2) / 3 * 4 + 1);
+    crypto_base64((const uint8_t *)pair, strlen(pair), coded);
+    return arena_printf(&run->step_arena, "Authorization: Basic %s", coded);
+}
+
+static const char *oauth2_header(struct run *run, int64_t now)
+{
+    const char *value = token_get(token_of(run), run, &run->step.http.token_used, now);
+    return value ? arena_printf(&run->step_arena, "Authorization: %s", value) : NULL;
+}
+
+/* NULL: OAuth2, and there is no token. */
+static const char *authorization(struct run *run, int64_t now)
+{
+    const struct service_conf *service = run->stage->http.service;
+    switch (service->credentials) {
+    case CREDENTIALS_OAUTH2: return oauth2_header(run, now);
+    case CREDENTIALS_BASIC: return basic_header(run);
+    case CREDENTIALS_BEARER:
+        return arena_printf(&run->step_arena, "Authorization: Bearer %s", service->secret);
+    case CREDENTIALS_NONE: break;
+    }
+    assert(!"no credentials to send");
+    return NULL;
+}
+
+/* ---- the call ---- */
+
+/* The time limit is that of the attempt, waiting for a token included: rule 4 counts on it. */
+static enum rc send(struct run *run, const char *header, int64_t now, struct err *err)
+{
+    struct http_step *step = &run->step.http;
+    struct http_call *call = &step->call;
+    call->timeout_us = step->deadline - now;
+    if (call->timeout_us <= 0)
+        return err_set(err, RC_UNAVAILABLE, "no access token in time");
+    call->headers = step->headers;
+    call->n_headers = step->n_headers;
+    if (header)
+        step->headers[call->n_headers++] = header;
+    return http_client_send(run->driver->client, call, err);
+}
+
+/* Sends it, or waits for a token. */
+static enum rc send_with_credentials(struct run *run, int64_t now, struct err *err)
+{
+    if (run->stage->http.service->credentials == CREDENTIALS_NONE)
+        return send(run, NULL, now, err);
+    const char *header = authorization(run, now);
+    if (header)
+        return send(run, header, now, err);
+    if (run->step.http.waits_for_token)
+        return RC_OK;
+    return err_set(err, RC_UNAVAILABLE, "%s", token_error(token_of(run)));
+}
+
+static void end_without_answer(struct run *run, const struct judgement judgement, const char *error)
+{
+    struct attempt attempt = { .judgement = judgement, .retry_after_us = -1, .error = error };
+    run_ended(run, &attempt);
+}
+
+void http_token_came(struct run *run, const char *error)
+{
+    struct err err;
+    if (error) {
+        end_without_answer(run, policy_judge_rc(RC_UNAVAILABLE), error);
+        return;
+    }
+    enum rc rc = send_with_credentials(run, clock_mono(), &err);
+    if (rc != RC_OK)
+        end_without_answer(run, policy_judge_rc(rc), err.text);
+}
+
+static int64_t retry_after(const struct http_call *call)
+{
+    int64_t delay_us;
+    if (call->retry_after == NULL ||
+        clock_parse_retry_after(call->retry_after, clock_now(), &delay_us, NULL) != RC_OK)
+        return -1;
+    return delay_us;
+}
+
+static const char *words_for(const struct http_call *call)
+{
+    if (call->failure != HTTP_OK)
+        return call->error;
+    return call->status >= 300 && call->status < 400 ? "redirects are not followed" : NULL;
+}
+
+static void answered(struct run *run)
+{
+    const struct http_call *call = &run->step.http.call;
+    bool is_long = call->answer.len > RESPONSE_MAX;
+    struct attempt attempt = {
+        .judgement = policy_judge_http(&run->stage->http, call->failure, call->status),
+        .status = call->status,
+        .has_status = call->failure == HTTP_OK || call->failure == HTTP_ANSWER_TOO_LARGE,
+        .retry_after_us = retry_after(call),
+        .error = words_for(call),
+        .answer = buf_str(&call->answer),
+        .answer_len = is_long ? RESPONSE_MAX : call->answer.len,
+        .answer_cut = is_long || call->answer.over,
+    };
+    run_ended(run, &attempt);
+}
+
+/* The token may have been revoked or its signing key changed: once a step, with another one, at once. */
+static bool is_worth_another_token(const struct run *run)
+{
+    const struct http_step *step = &run->step.http;
+    return step->call.failure == HTTP_OK && step->call.status == 401 && !step->token_renewed &&
+           run->stage->http.service->credentials == CREDENTIALS_OAUTH2;
+}
+
+static void call_done(struct http_call *call)
+{
+    struct run *run = call->arg;
+    metric_observe(driver_service(run->driver, run->stage)->calls, call->took_us);
+    if (!is_worth_another_token(run)) {
+        answered(run);
+        return;
+    }
+    run->step.http.token_renewed = true;
+    token_reject(token_of(run), run->step.http.token_used);
+    http_token_came(run, NULL);
+}
+
+static enum rc http_start(struct run *run, int64_t now, struct err *err)
+{
+    struct http_step *step = &run->step.http;
+    *step = (struct http_step){
+        .deadline = now + run->stage->timeout_us,
+        .call = {
+            .method = method_of(run->stage->http.method),
+            .answer_max = ANSWER_MAX,
+            .stop_at_max = true,
+            .done = call_done,
+            .arg = run,
+        },
+    };
+    enum rc rc = write_request(run, err);
+    if (rc != RC_OK)
+        return rc;
+    return send_with_credentials(run, now, err);
+}
+
+static void http_cancel(struct run *run)
+{
+    if (run->step.http.waits_for_token)
+        token_cancel(token_of(run), run);
+    else
+        http_client_cancel(run->driver->client, &run->step.http.call);
+}
+
+const struct action action_http = {
+    .name = "http",
+    .start = http_start,
+    .cancel = http_cancel,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver's judgement: see policy.h. The tables of what is tried again are contract D's. */
+#include "driver/policy.h"
+
+#include <assert.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+static const struct judgement done = { VERDICT_DONE, false };
+static const struct judgement nothing_to_erase = { VERDICT_NOTHING_TO_ERASE, false };
+static const struct judgement again = { VERDICT_AGAIN, false };
+static const struct judgement again_unknown = { VERDICT_AGAIN, true };
+static const struct judgement final = { VERDICT_FINAL, false };
+static const struct judgement final_unknown = { VERDICT_FINAL, true };
+
+static bool is_listed(const struct statuses *list, unsigned status)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->status[i] == status)
+            return true;
+    return false;
+}
+
+/* A gateway that gave up waiting does not know what became of the call behind it. */
+static bool is_gateway_failure(unsigned status)
+{
+    return status == 502 || status == 504;
+}
+
+static struct judgement judge_status(const struct http_action_conf *conf, unsigned status)
+{
+    if (status >= 300 && status < 400)
+        return final;
+    if (is_listed(&conf->success, status))
+        return done;
+    if (is_listed(&conf->nothing_to_erase, status))
+        return nothing_to_erase;
+    if (status == 429)
+        return again;
+    if (status >= 500)
+        return is_gateway_failure(status) ? again_unknown : again;
+    return final;
+}
+
+struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure,
+                                   unsigned status)
+{
+    switch (failure) {
+    case HTTP_OK: return judge_status(conf, status);
+    case HTTP_NOT_SENT:
+    case HTTP_CANCELLED: return again;
+    case HTTP_UNKNOWN:
+    case HTTP_TIMED_OUT:
+    case HTTP_ANSWER_TOO_LARGE: return again_unknown;
+    }
+    return final;
+}
+
+struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out)
+{
+    if (timed_out || !WIFEXITED(wait_status))
+        return again_unknown;
+    unsigned status = (unsigned)WEXITSTATUS(wait_status);
+    if (status == 0)
+        return done;
+    if (is_listed(&conf->nothing_to_erase, status))
+        return nothing_to_erase;
+    return status == EX_TEMPFAIL ? again : final;
+}
+
+struct judgement policy_judge_rc(enum rc rc)
+{
+    switch (rc) {
+    case RC_OK: return done;
+    case RC_UNAVAILABLE:
+    case RC_NO_SPACE:
+    case RC_IO: return again;
+    case RC_INVALID:
+    case RC_UNAUTHENTICATED:
+    case RC_FORBIDDEN:
+    case RC_NOT_FOUND:
+    case RC_CONFLICT:
+    case RC_TOO_LARGE: return final;
+    case RC_INTERNAL: return final_unknown;
+    }
+    return final;
+}
+
+int64_t policy_backoff(int64_t first_us, int64_t longest_us, unsigned attempts, uint64_t random)
+{
+    assert(attempts >= 1);
+    int64_t most = first_us < longest_us ? first_us : longest_us;
+    for (unsigned i = 1; i < attempts && most < longest_us && most > 0; i++)
+        most = most < longest_us / 2 ? 2 * most : longest_us;
+    return most > 0 ? (int64_t)(random % ((uint64_t)most + 1)) : 0;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now,
+                      uint64_t random, int64_t *delay_us)
+{
+    int64_t left = attempts->first_at + retry->for_us - now;
+    if (retry->none || left <= 0)
+        return false;
+    int64_t delay = policy_backoff(retry->first_us, retry->longest_us, attempts->n, random);
+    int64_t wish = smaller(attempts->retry_after_us, POLICY_RETRY_AFTER_MAX);
+    *delay_us = smaller(delay > wish ? delay : wish, left);
+    return true;
+}
+
+bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us)
+{
+    return now + timeout_us <= lease_sent_at + lease_us;
+}
+
+int64_t policy_lease_s(int64_t lease_us, int64_t timeout_us)
+{
+    int64_t roomy = 2 * timeout_us;
+    return ((lease_us > roomy ? lease_us : roomy) + CLOCK_S - 1) / CLOCK_S;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver's judgement, pure: what an answer means, whether and when to try again, whether a call still fits into
+ * the lease. Time and randomness are arguments.
+ */
+#ifndef LETHE_DRIVER_POLICY_H
+#define LETHE_DRIVER_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "http/http.h"
+
+#define POLICY_RETRY_AFTER_MAX (3600 * CLOCK_S)
+/* Authority: the longest wait between two tries of the same request. */
+#define POLICY_AUTHORITY_FIRST (100 * CLOCK_MS)
+#define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
+
+enum verdict {
+    VERDICT_DONE,
+    VERDICT_NOTHING_TO_ERASE,  /* the service never had this person */
+    VERDICT_AGAIN,             /* worth another attempt */
+    VERDICT_FINAL              /* an operator must look at it */
+};
+
+struct judgement {
+    enum verdict verdict;
+    bool unknown;  /* it may have taken effect, or not */
+};
+
+/* What a call's end means. A redirect is never success, whatever the configuration says. */
+struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure, unsigned status);
+/* What a command's end means; wait_status as of waitpid(2). */
+struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
+/* What it means that an attempt could not even begin. */
+struct judgement policy_judge_rc(enum rc rc);
+
+/* Exponential, full jitter: anything from 0 to first * 2^(attempts - 1), at most longest. attempts >= 1. */
+int64_t policy_backoff(int64_t first_us, int64_t longest_us, unsigned attempts, uint64_t random);
+
+struct attempts {
+    unsigned n;              /* made so far, at least 1 */
+    int64_t first_at;        /* when the first began */
+    int64_t retry_after_us;  /* the service's wish; -1: none */
+};
+/* Whether to try again, and after how long. Neither backoff nor the service's wish goes past the end of the budget:
+ * there is one attempt at its very end, and none after. */
+bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now, uint64_t random,
+                      int64_t *delay_us);
+
+/* Rule 4: a call starts only if it can end before the lease does, counted from when its claim was sent. */
+bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us);
+/* The lease to ask for, in seconds, so that a call of timeout_us fits into it with room to spare. */
+int64_t policy_lease_s(int64_t lease_us, int64_t timeout_us);
+
+#endif

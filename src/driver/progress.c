@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bar on a terminal. A log line may come from any thread: between its two hooks the bar is gone and the
+ * lock is held, so that nothing is drawn into the line.
+ */
+#include "driver/progress.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define MEASURE_EVERY (CLOCK_S / 4)
+#define SMOOTHING     0.3 /* weight of the newest measurement */
+
+enum { WIDTH_MAX = 512, WIDTH_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40, PIECE_MAX = 64 };
+
+struct progress {
+    int fd;
+    pthread_mutex_t lock;
+    struct buf line; /* as it stands on the terminal */
+    int64_t measured_at, measured_stages;
+    double stages_per_s;
+};
+
+/* ---- the line ---- */
+
+static void add_bar(struct buf *out, unsigned width, const struct progress_view *view)
+{
+    unsigned inner = width - 2;
+    int64_t people = view->people < view->total ? view->people : view->total;
+    unsigned full = view->total > 0 ? (unsigned)(inner * people / view->total) : 0;
+    buf_add_char(out, '[');
+    for (unsigned i = 0; i < inner; i++)
+        buf_add_char(out, i < full ? '=' : i == full ? '>' : ' ');
+    buf_add_char(out, ']');
+}
+
+/* What there is to say, the most important first; what does not fit is left out from the end. */
+struct pieces {
+    char text[6][PIECE_MAX];
+    unsigned n;
+};
+
+static void __attribute__((format(printf, 2, 3))) add_piece(struct pieces *p, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(p->text[p->n++], PIECE_MAX, fmt, args);
+    va_end(args);
+}
+
+static void choose_pieces(const struct progress_view *view, struct pieces *p)
+{
+    add_piece(p, "%" PRId64 "/%" PRId64 " people", view->people, view->total);
+    if (view->errored)
+        add_piece(p, "%" PRId64 " errored", view->errored);
+    if (view->held)
+        add_piece(p, "waiting for %" PRId64 " whom another driver holds", view->held);
+    else
+        add_piece(p, "%.0f stages/s", view->stages_per_s);
+    if (view->waiting)
+        add_piece(p, "%" PRId64 " to try again", view->waiting);
+    if (view->left_us >= 0) {
+        char left[32];
+        clock_format_length((view->left_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, left);
+        add_piece(p, "%s left", left);
+    }
+}
+
+void progress_format(const struct progress_view *view, unsigned width, struct buf *out)
+{
+    struct pieces p = { .n = 0 };
+    choose_pieces(view, &p);
+    size_t used = 0;
+    unsigned n = 0;
+    for (; n < p.n && used + strlen(p.text[n]) + 2 <= width; n++)
+        used += strlen(p.text[n]) + 2;
+    size_t room = width - used;
+    if (n == p.n && room >= BAR_MIN)
+        add_bar(out, room < BAR_MAX ? (unsigned)room : BAR_MAX, view);
+    for (unsigned i = 0; i < n; i++) {
+        if (out->len > 0)
+            buf_add_str(out, "  ");
+        buf_add_str(out, p.text[i]);
+    }
+}
+
+/* ---- the terminal ---- */
+
+static unsigned terminal_width(int fd)
+{
+    struct winsize size;
+    if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return WIDTH_DEFAULT;
+    return size.ws_col < WIDTH_MAX ? size.ws_col : WIDTH_MAX;
+}
+
+/* A terminal that is gone is no reason to stop. */
+static void put(const struct progress *p, const char *text, size_t len)
+{
+    (void)!write(p->fd, text, len);
+}
+
+static void draw(const struct progress *p)
+{
+    char text[WIDTH_MAX + 16];
+    int len = snprintf(text, sizeof text, "\r%s\x1b[K", buf_str(&p->line));
+    put(p, text, (size_t)len);
+}
+
+static void around_log_line(void *arg, bool before)
+{
+    static const char clear[] = "\r\x1b[K";
+    struct progress *p = arg;
+    if (before) {
+        pthread_mutex_lock(&p->lock);
+        if (p->line.len > 0)
+            put(p, clear, sizeof clear - 1);
+        return;
+    }
+    if (p->line.len > 0)
+        draw(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
+struct progress *progress_open(int fd)
+{
+    struct progress *p = XNEW(struct progress);
+    p->fd = fd;
+    pthread_mutex_init(&p->lock, NULL);
+    buf_init(&p->line, WIDTH_MAX);
+    log_set_hook(around_log_line, p);
+    return p;
+}
+
+static void measure(struct progress *p, int64_t stages, int64_t now)
+{
+    int64_t took_us = now - p->measured_at;
+    if (p->measured_at != 0 && took_us < MEASURE_EVERY)
+        return;
+    double newest = (double)(stages - p->measured_stages) * (double)CLOCK_S / (double)took_us;
+    if (p->stages_per_s > 0)
+        newest = SMOOTHING * newest + (1 - SMOOTHING) * p->stages_per_s;
+    p->stages_per_s = p->measured_at != 0 ? newest : 0;
+    p->measured_at = now;
+    p->measured_stages = stages;
+}
+
+void progress_show(struct progress *p, struct progress_view *view, int64_t left_stages, int64_t now)
+{
+    measure(p, view->stages, now);
+    view->stages_per_s = p->stages_per_s;
+    view->left_us = -1;
+    if (p->stages_per_s > 0.01 && left_stages > 0)
+        view->left_us = (int64_t)((double)left_stages / p->stages_per_s * (double)CLOCK_S);
+    /* The last column stays free: some terminals break the line there. */
+    unsigned width = terminal_width(p->fd);
+    pthread_mutex_lock(&p->lock);
+    buf_reset(&p->line);
+    progress_format(view, width - 1, &p->line);
+    draw(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void progress_close(struct progress **progress)
+{
+    struct progress *p = *progress;
+    if (p == NULL)
+        return;
+    log_set_hook(NULL, NULL);
+    if (p->line.len > 0)
+        put(p, "\n", 1);
+    pthread_mutex_destroy(&p->lock);
+    buf_free(&p->line);
+    free(p);
+    *progress = NULL;
+}

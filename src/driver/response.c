@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is recorded of a stage: see response.h. */
+#include "driver/response.h"
+
+#include "base/json.h"
+#include "base/text.h"
+
+enum {
+    ESCAPED_MAX = 6, /* \u001f */
+    END_ROOM = 64    /* for what follows the answer */
+};
+
+/* A JSON string of as much of s as there is room for; gives how much that was. NUL, which our own reader of
+ * JSON does not take, is replaced as bytes are that are not UTF-8. */
+static size_t put_as_much_as_fits(struct buf *out, const char *s, size_t len)
+{
+    size_t i = 0;
+    buf_add_char(out, '"');
+    while (i < len && out->len + ESCAPED_MAX + END_ROOM <= RESPONSE_MAX) {
+        size_t n = text_char_len(s + i, len - i);
+        if (s[i] == '\0')
+            buf_add_str(out, "\xEF\xBF\xBD");
+        else
+            json_escape(out, s + i, n > 0 ? n : 1);
+        i += n > 0 ? n : 1;
+    }
+    buf_add_char(out, '"');
+    return i;
+}
+
+static void put_answer(struct json_out *o, const struct attempt *last)
+{
+    json_put_key(o, "answer");
+    size_t fitted = put_as_much_as_fits(o->buf, last->answer, last->answer_len);
+    o->comma = true;
+    if (last->answer_cut || fitted < last->answer_len)
+        json_field_bool(o, "answer_cut", true);
+}
+
+static void put_status(struct json_out *o, const struct attempt *last)
+{
+    json_put_key(o, "status");
+    if (last->has_status)
+        json_put_int(o, last->status);
+    else
+        json_put_null(o);
+}
+
+void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last)
+{
+    struct json_out o = { .buf = out };
+    bool failed = last->judgement.verdict == VERDICT_AGAIN || last->judgement.verdict == VERDICT_FINAL;
+    json_open_map(&o);
+    if (failed) {
+        json_field_text(&o, "stage", stage);
+        json_field_text(&o, "outcome", last->judgement.unknown ? "unknown" : "failed");
+    } else if (last->judgement.verdict == VERDICT_NOTHING_TO_ERASE) {
+        json_field_text(&o, "outcome", "nothing_to_erase");
+    }
+    put_status(&o, last);
+    json_field_int(&o, "attempts", attempts);
+    if (failed)
+        json_field_text(&o, "error", last->error);
+    if (failed || last->answer_len > 0)
+        put_answer(&o, last);
+    json_close_map(&o);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is recorded of a stage: one JSON object, of which the service's own words are the last member. It is valid
+ * UTF-8 and at most RESPONSE_MAX bytes whatever the service sent: its answer is cut to fit, and marked.
+ *
+ *   {"status":204,"attempts":1}
+ *   {"outcome":"nothing_to_erase","status":404,"attempts":1,"answer":"no such user"}
+ *   {"stage":"RETIRING_FORUM","outcome":"failed","status":422,"attempts":1,"error":null,"answer":"..."}
+ *   {"stage":"RETIRING_FORUM","outcome":"unknown","status":null,"attempts":7,"error":"timed out","answer":""}
+ */
+#ifndef LETHE_DRIVER_RESPONSE_H
+#define LETHE_DRIVER_RESPONSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "driver/policy.h"
+
+enum { RESPONSE_MAX = 64 * 1024 };
+
+/* How one attempt ended. */
+struct attempt {
+    struct judgement judgement;
+    unsigned status;         /* of HTTP, or of the command's exit */
+    bool has_status;
+    int64_t retry_after_us;  /* -1: not said */
+    const char *error;       /* one line without personal data; NULL: none */
+    const char *answer;      /* the service's words, any bytes; NULL: none */
+    size_t answer_len;
+    bool answer_cut;         /* there was more */
+};
+
+/* The final record of a stage, after so many attempts of which this was the last. */
+void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One retirement on its way: waits for its service's limits, acts, tries again or reports. The states are
+ * drawn in driver_int.h.
+ *
+ * Its hard idea is rule 4: between the end of a lease and the next driver's first call there is no time that
+ * belongs to both. So the lease is looked at last thing before a call, and a call that could outlive it waits
+ * for a renewal.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "driver/driver_int.h"
+
+static const struct action *const actions[] = {
+    [ACTION_HTTP] = &action_http,
+    [ACTION_EXEC] = &action_exec,
+};
+
+/* ---- the log ---- */
+
+static struct log_subject log_about(const struct run *run)
+{
+    return log_set_subject((struct log_subject){ .retirement = run->id, .stage = run->stage_name });
+}
+
+/* ---- between the states ---- */
+
+static void leave_state(struct run *run)
+{
+    struct driver *d = run->driver;
+    switch (run->state) {
+    case RUN_WAITING: TAILQ_REMOVE(&driver_service(d, run->stage)->waiting, run, entry); break;
+    case RUN_PARKED:
+        TAILQ_REMOVE(&d->parked, run, entry);
+        d->n_parked--;
+        break;
+    case RUN_BACKING_OFF:
+        timers_clear(&d->timers, &run->wake);
+        d->n_backing_off--;
+        break;
+    case RUN_FREE:
+    case RUN_RENEWING:
+    case RUN_CALLING:
+    case RUN_REPORTING: break;
+    }
+}
+
+static void enter_state(struct run *run, enum run_state state)
+{
+    leave_state(run);
+    run->state = state;
+}
+
+static void wait_for_limits(struct run *run)
+{
+    enter_state(run, RUN_WAITING);
+    TAILQ_INSERT_TAIL(&driver_service(run->driver, run->stage)->waiting, run, entry);
+}
+
+static void back_off(struct run *run, int64_t until)
+{
+    enter_state(run, RUN_BACKING_OFF);
+    run->driver->n_backing_off++;
+    timers_set(&run->driver->timers, &run->wake, until);
+}
+
+static void report(struct run *run, enum report what)
+{
+    enter_state(run, RUN_REPORTING);
+    reports_want(run, what);
+}
+
+bool run_is_unreported(const struct run *run)
+{
+    return run->wanted <= REPORT_RENEWED && run->sent <= REPORT_RENEWED;
+}
+
+void run_release(struct run *run)
+{
+    if (run_is_unreported(run))
+        report(run, REPORT_RELEASED);
+}
+
+/* ---- the lease ---- */
+
+static void set_lease(struct run *run, int64_t sent_at, int64_t lease_us)
+{
+    run->lease_sent_at = sent_at;
+    run->lease_us = lease_us;
+    timers_set(&run->driver->timers, &run->renew, sent_at + lease_us / 2);
+}
+
+static void ask_renewal(struct run *run)
+{
+    int64_t timeout_us = run->stage ? run->stage->timeout_us : 0;
+    run->lease_asked_us = policy_lease_s(run->driver->config->lease_us, timeout_us) * CLOCK_S;
+    reports_want(run, REPORT_RENEWED);
+}
+
+static void lease_is_half_over(void *arg, int64_t now)
+{
+    struct run *run = arg;
+    if (run_is_unreported(run))
+        ask_renewal(run);
+}
+
+static void renewal_accepted(struct run *run, const struct report_answer *answer, int64_t sent_at)
+{
+    set_lease(run, sent_at, run->lease_asked_us);
+    run->abort = run->abort || answer->abort;
+    if (run->abort && run->state != RUN_CALLING)
+        run_release(run);
+    else if (run->state == RUN_RENEWING)
+        wait_for_limits(run);
+    else if (run->wanted != REPORT_NONE)
+        reports_want(run, run->wanted);
+}
+
+/* ---- one attempt ---- */
+
+static void attempt_starts(struct run *run, int64_t now)
+{
+    enter_state(run, RUN_CALLING);
+    arena_reset(&run->step_arena);
+    run->attempts.retry_after_us = -1;
+    run->driver->summary.calls++;
+    if (run->attempts.n++ == 0) {
+        run->attempts.first_at = now;
+    } else {
+        run->driver->summary.retries++;
+        metric_add(run->driver->retries_total, 1);
+    }
+
+    struct err err;
+    enum rc rc = actions[run->stage->action]->start(run, now, &err);
+    if (rc == RC_OK)
+        return;
+    struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
+    run_ended(run, &failed);
+}
+
+static bool fits_into_lease(const struct run *run, int64_t now)
+{
+    return policy_fits(now, run->stage->timeout_us, run->lease_sent_at, run->lease_us);
+}
+
+void service_pump(struct service *s, int64_t now)
+{
+    struct run *run;
+    while ((run = TAILQ_FIRST(&s->waiting)) != NULL) {
+        int64_t at = limits_next_at(&s->limits, now);
+        if (at > now) {
+            if (at != INT64_MAX)
+                timers_set(&s->driver->timers, &s->pump, at);
+            return;
+        }
+        if (!fits_into_lease(run, now)) {
+            enter_state(run, RUN_RENEWING);
+            ask_renewal(run);
+            continue;
+        }
+        bool taken = limits_take(&s->limits, now);
+        assert(taken);
+        attempt_starts(run, now);
+    }
+}
+
+static void try_again_now(void *arg, int64_t now)
+{
+    wait_for_limits(arg);
+}
+
+static void record(struct run *run, const struct attempt *last, enum report what)
+{
+    struct buf text;
+    buf_init(&text, RESPONSE_MAX);
+    response_write(&text, run->stage_name, run->attempts.n, last);
+    assert(!text.over);
+    run->response = arena_strndup(&run->step_arena, buf_str(&text), text.len);
+    buf_free(&text);
+    report(run, what);
+}
+
+static void try_again_or_fail(struct run *run, const struct attempt *last)
+{
+    struct driver *d = run->driver;
+    int64_t delay_us, now = clock_mono();
+    if (run->abort || d->stopping)
+        report(run, REPORT_RELEASED);
+    else if (policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
+        back_off(run, now + delay_us);
+    else
+        record(run, last, REPORT_FAILED);
+}
+
+void run_ended(struct run *run, const struct attempt *attempt)
+{
+    assert(run->state == RUN_CALLING);
+    limits_give_back(&driver_service(run->driver, run->stage)->limits);
+    run->attempts.retry_after_us = attempt->retry_after_us;
+    switch (attempt->judgement.verdict) {
+    case VERDICT_DONE:
+    case VERDICT_NOTHING_TO_ERASE: record(run, attempt, REPORT_DONE); break;
+    case VERDICT_FINAL: record(run, attempt, REPORT_FAILED); break;
+    case VERDICT_AGAIN: try_again_or_fail(run, attempt); break;
+    }
+}
+
+void run_cancel_call(struct run *run)
+{
+    assert(run->state == RUN_CALLING);
+    actions[run->stage->action]->cancel(run);
+    limits_give_back(&driver_service(run->driver, run->stage)->limits);
+    enter_state(run, RUN_REPORTING);
+}
+
+/* ---- from one stage to the next ---- */
+
+static void warn_unknown_stage(struct driver *d, const char *name)
+{
+    for (unsigned i = 0; i < d->n_unknown_stages; i++)
+        if (strcmp(d->unknown_stages[i], name) == 0)
+            return;
+    if (d->n_unknown_stages < PIPELINE_MAX)
+        d->unknown_stages[d->n_unknown_stages++] = arena_strdup(&d->arena, name);
+    log_warning("this configuration has no such stage: who is due for it is left to others");
+}
+
+static void park(struct run *run)
+{
+    struct driver *d = run->driver;
+    struct log_subject before = log_about(run);
+    warn_unknown_stage(d, run->stage_name);
+    log_set_subject(before);
+    enter_state(run, RUN_PARKED);
+    TAILQ_INSERT_TAIL(&d->parked, run, entry);
+    d->n_parked++;
+}
+
+static void enter_stage(struct run *run, const char *working, int64_t now)
+{
+    struct driver *d = run->driver;
+    run->stage = driver_find_stage(d, working);
+    run->stage_name = run->stage ? run->stage->working : arena_strdup(&run->arena, working);
+    run->attempts = (struct attempts){ 0 };
+    run->response = NULL;
+    if (d->stopping || run->abort)
+        report(run, REPORT_RELEASED);
+    else if (run->stage == NULL)
+        park(run);
+    else
+        wait_for_limits(run);
+    if (run_is_unreported(run) && now >= run->lease_sent_at + run->lease_us / 2)
+        ask_renewal(run);
+}
+
+/* ---- beginning and end ---- */
+
+static struct run *run_new(struct driver *d)
+{
+    struct run *run = TAILQ_FIRST(&d->free);
+    if (run != NULL) {
+        TAILQ_REMOVE(&d->free, run, entry);
+        return run;
+    }
+    assert(d->n_runs < d->max_runs);
+    run = XNEW(struct run);
+    run->driver = d;
+    run->renew = (struct timer){ .fire = lease_is_half_over, .arg = run };
+    run->wake = (struct timer){ .fire = try_again_now, .arg = run };
+    return d->runs[d->n_runs++] = run;
+}
+
+static const char *copy_text(struct run *run, const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_TEXT ? arena_strdup(&run->arena, value->text) : NULL;
+}
+
+static const char *copy_int(struct run *run, const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_INT ? arena_printf(&run->arena, "%" PRId64, value->integer) : NULL;
+}
+
+static void read_person(struct run *run, const struct json *claim)
+{
+    const struct json *user = json_get(claim, "user");
+    run->person = (struct template_values){
+        .original_username = copy_text(run, user, "original_username"),
+        .original_email = copy_text(run, user, "original_email"),
+        .original_name = copy_text(run, user, "original_name"),
+        .retired_username = copy_text(run, user, "retired_username"),
+        .retired_email = copy_text(run, user, "retired_email"),
+        .user_id = copy_int(run, user, "id"),
+        .retirement_id = copy_int(run, claim, "id"),
+    };
+    run->run_key = copy_text(run, claim, "run_key");
+}
+
+enum rc run_begin(struct driver *d, const struct claim *claim, int64_t now, struct err *err)
+{
+    const struct json *user = json_get(claim->json, "user"), *key = json_get(claim->json, "run_key");
+    if (user == NULL || user->kind != JSON_MAP || key == NULL || key->kind != JSON_TEXT)
+        return err_set(err, RC_INVALID, "a claim without user or run_key");
+    struct run *run = run_new(d);
+    d->in_flight++;
+    d->summary.people++;
+    run->id = claim->id;
+    run->epoch = claim->epoch;
+    read_person(run, claim->json);
+    set_lease(run, claim->sent_at, claim->lease_us);
+    enter_stage(run, claim->stage, now);
+    run->stages_done = run->stage ? (unsigned)(run->stage - d->config->stages) : 0;
+    d->stages_in_flight += run->stages_done;
+    return RC_OK;
+}
+
+static void forget(struct run *run)
+{
+    struct driver *d = run->driver;
+    enter_state(run, RUN_FREE);
+    reports_drop(run);
+    timers_clear(&d->timers, &run->renew);
+    arena_reset(&run->arena);
+    arena_reset(&run->step_arena);
+    d->in_flight--;
+    d->stages_in_flight -= run->stages_done;
+    run->stages_done = 0;
+    run->abort = false;
+    TAILQ_INSERT_HEAD(&d->free, run, entry);
+}
+
+static void tell_end(const struct driver *d, const char *how)
+{
+    if (d->progress)
+        log_debug("%s", how);
+    else
+        log_info("%s", how);
+}
+
+/* Who was only passed by in a look was not taken up. */
+static void count_released(struct run *run)
+{
+    if (run->stage)
+        run->driver->summary.released++;
+    else
+        run->driver->summary.people--;
+}
+
+/* What the authority says it is now decides in what column it counts. */
+static void finish(struct run *run, const char *state)
+{
+    struct driver *d = run->driver;
+    struct log_subject before = log_about(run);
+    if (strcmp(state, "COMPLETE") == 0) {
+        d->summary.completed++;
+        tell_end(d, "complete");
+    } else if (strcmp(state, "ERRORED") == 0) {
+        d->summary.errored++;
+        metric_add(d->errored_total, 1);
+        log_warning("errored after %u attempts", run->attempts.n);
+    } else if (strcmp(state, "ABORTED") == 0) {
+        d->summary.aborted++;
+        tell_end(d, "aborted");
+    } else {
+        count_released(run);
+        log_debug("given back");
+    }
+    log_set_subject(before);
+    forget(run);
+}
+
+void run_give_up(struct run *run)
+{
+    if (run->state == RUN_CALLING)
+        run_cancel_call(run);
+    count_released(run);
+    forget(run);
+}
+
+/* ---- what the authority answered ---- */
+
+static void stage_accepted(struct run *run, const struct report_answer *answer)
+{
+    struct driver *d = run->driver;
+    d->summary.stages++;
+    d->stages_in_flight++;
+    run->stages_done++;
+    metric_add(d->stages_total, 1);
+    struct log_subject before = log_about(run);
+    log_debug("done after %u attempts", run->attempts.n);
+    log_set_subject(before);
+
+    run->abort = run->abort || answer->abort;
+    if (answer->next)
+        enter_stage(run, answer->next, clock_mono());
+    else
+        finish(run, answer->state);
+}
+
+void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at)
+{
+    enum report about = run->sent;
+    run->sent = REPORT_NONE;
+    if (!answer->ok) {
+        struct log_subject before = log_about(run);
+        log_info("no longer ours: %s", answer->code);
+        log_set_subject(before);
+        run_give_up(run);
+        return;
+    }
+    switch (about) {
+    case REPORT_RENEWED: renewal_accepted(run, answer, sent_at); break;
+    case REPORT_DONE: stage_accepted(run, answer); break;
+    case REPORT_FAILED:
+    case REPORT_RELEASED: finish(run, answer->state); break;
+    case REPORT_NONE: assert(!"an answer to nothing");
+    }
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The access token of a service: OAuth2 client credentials, fetched once for all who wait for it, renewed in
+ * the background before it runs out, and anew when the service turned it down.
+ *
+ * A token has a generation, so that a hundred calls that were turned down with the same token fetch one new
+ * token and not a hundred.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "driver/driver_int.h"
+
+#define TOKEN_TIMEOUT      (10 * CLOCK_S)
+#define TOKEN_LIFETIME     (300 * CLOCK_S) /* when the service does not say */
+#define TOKEN_LIFETIME_MAX (86400 * CLOCK_S)
+#define FAILURE_HOLDS      CLOCK_S /* who asks within this gets the same failure */
+
+enum { TOKEN_MAX = 16 * 1024, ANSWER_MAX = 64 * 1024 };
+
+struct token {
+    struct driver *driver;
+    const struct service_conf *conf;
+    struct http_call call;
+    bool busy;
+    struct buf body;
+    struct buf header;         /* "JWT eyJ..." */
+    unsigned generation;       /* of header; 0: none yet */
+    int64_t renew_at, ends_at; /* clock_mono */
+    int64_t asked_at, failed_at;
+    char error[ERR_TEXT_MAX]; /* why the last fetch failed */
+    struct run_list waiting;
+    struct arena arena; /* of the answer */
+};
+
+static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded" };
+
+/* ---- the request ---- */
+
+static void add_field(struct buf *body, const char *name, const char *value)
+{
+    if (body->len > 0)
+        buf_add_char(body, '&');
+    buf_add_str(body, name);
+    buf_add_char(body, '=');
+    http_url_encode(body, value, strlen(value));
+}
+
+static void write_body(struct token *t)
+{
+    buf_reset(&t->body);
+    add_field(&t->body, "grant_type", "client_credentials");
+    add_field(&t->body, "client_id", t->conf->client_id);
+    add_field(&t->body, "client_secret", t->conf->secret);
+    add_field(&t->body, "token_type", strcasecmp(t->conf->token_type, "JWT") == 0 ? "jwt" : "bearer");
+}
+
+static enum rc fetch(struct token *t, int64_t now, struct err *err)
+{
+    write_body(t);
+    t->call.method = HTTP_POST;
+    t->call.url = t->conf->token_url;
+    t->call.headers = headers;
+    t->call.n_headers = 1;
+    t->call.body = buf_str(&t->body);
+    t->call.body_len = t->body.len;
+    t->call.timeout_us = TOKEN_TIMEOUT;
+    t->call.answer_max = ANSWER_MAX;
+    t->call.stop_at_max = true;
+    t->asked_at = now;
+    enum rc rc = http_client_send(t->driver->client, &t->call, err);
+    t->busy = rc == RC_OK;
+    return rc;
+}
+
+/* ---- the answer ---- */
+
+static const struct json *get(const struct json *map, const char *key, enum json_kind kind)
+{
+    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
+    return value && value->kind == kind ? value : NULL;
+}
+
+/* A token goes into a header: anything but printable ASCII would not be one. */
+static bool is_token(const struct json *value)
+{
+    if (value == NULL || value->len == 0 || value->len > TOKEN_MAX)
+        return false;
+    for (size_t i = 0; i < value->len; i++)
+        if (value->text[i] <= ' ' || value->text[i] > '~')
+            return false;
+    return true;
+}
+
+static int64_t lifetime(const struct json *answer)
+{
+    const struct json *expires_in = get(answer, "expires_in", JSON_INT);
+    int64_t most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
+    if (expires_in == NULL || expires_in->integer <= 0)
+        return TOKEN_LIFETIME;
+    return (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
+}
+
+static enum rc read_answer(struct token *t, struct err *err)
+{
+    const struct http_call *call = &t->call;
+    struct json *answer;
+    if (call->failure != HTTP_OK)
+        return err_set(err, RC_UNAVAILABLE, "no access token: %s", call->error);
+    if (call->status != 200)
+        return err_set(err, RC_UNAVAILABLE, "no access token: status %u", call->status);
+    enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);
+    if (rc != RC_OK)
+        return err_prefix(err, "no access token");
+    const struct json *value = get(answer, "access_token", JSON_TEXT);
+    if (!is_token(value))
+        return err_set(err, RC_UNAVAILABLE, "no access token in the answer");
+
+    int64_t lives_us = lifetime(answer);
+    buf_reset(&t->header);
+    buf_printf(&t->header, "%s %s", t->conf->token_type, value->text);
+    t->generation++;
+    t->ends_at = t->asked_at + lives_us;
+    t->renew_at = t->ends_at - lives_us / 5;
+    t->failed_at = 0;
+    return RC_OK;
+}
+
+static void wake_waiting(struct token *t, const char *error)
+{
+    struct run_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
+    struct run *run;
+    TAILQ_CONCAT(&waiting, &t->waiting, step.http.token_entry);
+    while ((run = TAILQ_FIRST(&waiting)) != NULL) {
+        TAILQ_REMOVE(&waiting, run, step.http.token_entry);
+        run->step.http.waits_for_token = false;
+        http_token_came(run, error);
+    }
+}
+
+static void fetched(struct http_call *call)
+{
+    struct token *t = call->arg;
+    struct err err;
+    t->busy = false;
+    enum rc rc = read_answer(t, &err);
+    arena_reset(&t->arena);
+    if (rc != RC_OK) {
+        struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
+        log_error("%s", err.text);
+        log_set_subject(before);
+        t->failed_at = clock_mono();
+        snprintf(t->error, sizeof t->error, "%s", err.text);
+    }
+    wake_waiting(t, rc == RC_OK ? NULL : t->error);
+}
+
+/* ---- what http.c asks for ---- */
+
+static bool is_usable(const struct token *t, int64_t now)
+{
+    return t->generation > 0 && now < t->ends_at;
+}
+
+static bool failed_just_now(const struct token *t, int64_t now)
+{
+    return t->failed_at != 0 && now - t->failed_at < FAILURE_HOLDS;
+}
+
+const char *token_get(struct token *t, struct run *run, unsigned *generation, int64_t now)
+{
+    struct err err;
+    bool wanted = !is_usable(t, now) || now >= t->renew_at;
+    if (wanted && !t->busy && !failed_just_now(t, now) && fetch(t, now, &err) != RC_OK) {
+        t->failed_at = now;
+        snprintf(t->error, sizeof t->error, "%s", err.text);
+    }
+    if (is_usable(t, now)) {
+        *generation = t->generation;
+        return buf_str(&t->header);
+    }
+    if (t->busy) {
+        run->step.http.waits_for_token = true;
+        TAILQ_INSERT_TAIL(&t->waiting, run, step.http.token_entry);
+    }
+    return NULL;
+}
+
+void token_reject(struct token *t, unsigned generation)
+{
+    if (generation == t->generation)
+        t->ends_at = 0;
+}
+
+void token_cancel(struct token *t, struct run *run)
+{
+    TAILQ_REMOVE(&t->waiting, run, step.http.token_entry);
+    run->step.http.waits_for_token = false;
+}
+
+const char *token_error(const struct token *t)
+{
+    return t->error;
+}
+
+struct token *token_open(struct driver *d, const struct service_conf *conf)
+{
+    struct token *t = XNEW(struct token);
+    t->driver = d;
+    t->conf = conf;
+    t->call.done = fetched;
+    t->call.arg = t;
+    buf_init(&t->body, TOKEN_MAX);
+    buf_init(&t->header, 2 * TOKEN_MAX);
+    TAILQ_INIT(&t->waiting);
+    return t;
+}
+
+void token_close(struct token **token)
+{
+    struct token *t = *token;
+    if (t == NULL)
+        return;
+    assert(TAILQ_EMPTY(&t->waiting));
+    if (t->busy)
+        http_client_cancel(t->driver->client, &t->call);
+    if (t->header.data)
+        crypto_wipe(t->header.data, t->header.cap);
+    if (t->body.data)
+        crypto_wipe(t->body.data, t->body.cap);
+    buf_free(&t->header);
+    buf_free(&t->body);
+    arena_free(&t->arena);
+    free(t);
+    *token = NULL;
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Both peers of a driver, scripted inside the test: an authority that keeps a few people and their leases, on
+ * a Unix socket, and one service over TCP. Both answer on threads of their own and write down what they were
+ * asked.
+ */
+#ifndef LETHE_TESTS_AUTHORITY_H
+#define LETHE_TESTS_AUTHORITY_H
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "driver/driver.h"
+#include "http/http.h"
+#include "scratch.h"
+#include "unit.h"
+
+enum { PEOPLE_MAX = 2000, SAID_MAX = 12000, CALLS_MAX = 12000, HELD_MAX = 64, REPEATS_MAX = 8 };
+
+enum person_state { DUE, LEASED, AT_END };
+
+struct person {
+    int64_t id, epoch;
+    unsigned stage; /* index into the world's stages */
+    enum person_state state;
+    int64_t lease_until; /* clock_mono */
+    const char *end;     /* AT_END: the state's name */
+};
+
+/* One report as it came. */
+struct said {
+    int64_t id, epoch, lease_s;
+    char stage[32], outcome[16];
+    bool stop, accepted;
+    char *response;
+    unsigned request; /* in which request of /v1/progress, from 1 */
+};
+
+/* One call to the service as it came. */
+struct called {
+    char path[128], key[128], authorization[128], agent[64], type[64];
+    char *body;
+    enum http_method method;
+};
+
+struct world;
+
+/* What the service says to its n-th call (from 0). Status 0: keep req for service_release. May look at the
+ * world, whose lock is held. */
+typedef unsigned service_answer_fn(struct world *w, struct http_request *req, unsigned n);
+/* What the authority does with a report beside what it should: a code to refuse it with, or NULL. */
+typedef const char *authority_refuse_fn(struct world *w, const struct said *said);
+
+struct world {
+    struct scratch scratch;
+    pthread_mutex_t lock;
+    struct driver *driver;
+    struct config *config;
+    struct arena arena;
+
+    struct http_server *authority;
+    struct person people[PEOPLE_MAX];
+    unsigned n_people;
+    const char *first_stage; /* NULL: that of the configuration */
+    int64_t grant_s;         /* the lease granted; 0: what was asked for */
+    unsigned silent;         /* so many requests are answered 503 and change nothing */
+    unsigned lose;           /* so many answers to /v1/progress are lost, their effect is not */
+    bool garble;             /* lost answers are garbage with status 200 */
+    bool abort_on_renewal;
+    unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
+    int64_t others;         /* people whom another driver holds, for that many more claims */
+    authority_refuse_fn *refuse;
+    struct said said[SAID_MAX];
+    unsigned n_said, n_progress, n_claims, most_asked, most_leased;
+    char *lost_body, *lost_answer;
+    unsigned n_repeats;
+
+    struct http_server *service;
+    service_answer_fn *answer;
+    struct called called[CALLS_MAX];
+    unsigned n_called, in_flight, most_in_flight;
+    struct http_request *held[HELD_MAX];
+    unsigned n_held;
+};
+
+static inline void world_lock(struct world *w)
+{
+    pthread_mutex_lock(&w->lock);
+}
+
+static inline void world_unlock(struct world *w)
+{
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- the authority ---- */
+
+static inline const char *stage_name(const struct world *w, const struct person *p)
+{
+    if (p->stage == 0 && w->first_stage)
+        return w->first_stage;
+    return w->config->stages[p->stage].working;
+}
+
+static inline struct person *person_by_id(struct world *w, int64_t id)
+{
+    for (unsigned i = 0; i < w->n_people; i++)
+        if (w->people[i].id == id)
+            return &w->people[i];
+    return NULL;
+}
+
+static inline int64_t field_int(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_INT ? value->integer : 0;
+}
+
+static inline const char *field_text(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_TEXT ? value->text : "";
+}
+
+static inline bool field_true(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_BOOL && value->integer;
+}
+
+static inline bool is_free(const struct person *p)
+{
+    return p->state == DUE || (p->state == LEASED && clock_mono() >= p->lease_until);
+}
+
+static inline void put_claim(struct world *w, struct json_out *o, const struct person *p, int64_t lease_s)
+{
+    char text[64];
+    json_open_map(o);
+    json_field_int(o, "id", p->id);
+    json_field_int(o, "epoch", p->epoch);
+    json_field_text(o, "stage", stage_name(w, p));
+    snprintf(text, sizeof text, "key%ld", (long)p->id);
+    json_field_text(o, "run_key", text);
+    json_field_int(o, "lease_s", lease_s);
+    json_put_key(o, "user");
+    json_open_map(o);
+    json_field_int(o, "id", 5000 + p->id);
+    snprintf(text, sizeof text, "user %ld/\xc3\xa9", (long)p->id);
+    json_field_text(o, "original_username", text);
+    snprintf(text, sizeof text, "u%ld@example.com", (long)p->id);
+    json_field_text(o, "original_email", text);
+    json_field_text(o, "original_name", "A \"name\"");
+    json_field_text(o, "retired_username", "retired_1");
+    json_field_text(o, "retired_email", "retired_1@retired.invalid");
+    json_close_map(o);
+    json_close_map(o);
+}
+
+static inline void answer_claims(struct world *w, struct http_request *req, const struct json *body)
+{
+    struct json_out o = { .buf = &req->answer };
+    int64_t limit = field_int(body, "limit"), lease_s = w->grant_s ? w->grant_s : field_int(body, "lease_s");
+    unsigned granted = 0, leased = 0, due = 0;
+    w->n_claims++;
+    if (w->n_claims == w->stop_at_claim)
+        driver_stop(w->driver);
+    assert_true(limit > 0 && limit <= 500);
+    if (limit > w->most_asked)
+        w->most_asked = (unsigned)limit;
+    json_open_map(&o);
+    json_put_key(&o, "claims");
+    json_open_list(&o);
+    for (unsigned i = 0; i < w->n_people; i++) {
+        struct person *p = &w->people[i];
+        if (is_free(p) && granted < limit) {
+            granted++;
+            p->state = LEASED;
+            p->epoch++;
+            p->lease_until = clock_mono() + lease_s * CLOCK_S;
+            put_claim(w, &o, p, lease_s);
+        }
+        leased += p->state == LEASED && !is_free(p);
+        due += is_free(p);
+    }
+    json_close_list(&o);
+    if (leased > w->most_leased)
+        w->most_leased = leased;
+    if (granted < limit)
+        json_field_int(&o, "held", leased + w->others);
+    if (granted == 0 && w->others > 0)
+        w->others--;
+    if (field_true(body, "count"))
+        json_field_int(&o, "due", due);
+    json_close_map(&o);
+}
+
+static inline struct said *write_down(struct world *w, const struct json *item)
+{
+    assert_true(w->n_said < SAID_MAX);
+    struct said *s = &w->said[w->n_said++];
+    s->id = field_int(item, "id");
+    s->epoch = field_int(item, "epoch");
+    s->lease_s = field_int(item, "lease_s");
+    s->stop = field_true(item, "stop");
+    s->request = w->n_progress;
+    snprintf(s->stage, sizeof s->stage, "%s", field_text(item, "stage"));
+    snprintf(s->outcome, sizeof s->outcome, "%s", field_text(item, "outcome"));
+    s->response = xstrdup(field_text(item, "response"));
+    return s;
+}
+
+static inline const char *refusal(struct world *w, const struct said *s, const struct person *p)
+{
+    const char *code = w->refuse ? w->refuse(w, s) : NULL;
+    if (code)
+        return code;
+    if (p->state != LEASED || s->epoch != p->epoch || strcmp(s->stage, stage_name(w, p)) != 0)
+        return "stale_epoch";
+    return clock_mono() >= p->lease_until ? "lease_over" : NULL;
+}
+
+/* Changes the person, gives the next stage or NULL. */
+static inline const char *take_report(struct world *w, const struct said *s, struct person *p)
+{
+    if (strcmp(s->outcome, "renewed") == 0) {
+        p->lease_until = clock_mono() + s->lease_s * CLOCK_S;
+        return stage_name(w, p);
+    }
+    p->state = AT_END;
+    if (w->abort_on_renewal && (s->stop || strcmp(s->outcome, "released") == 0)) {
+        p->end = "ABORTED";
+    } else if (strcmp(s->outcome, "failed") == 0) {
+        p->end = "ERRORED";
+    } else if (strcmp(s->outcome, "released") == 0) {
+        p->state = DUE;
+        p->end = "SOMEWHERE";
+    } else if (++p->stage == w->config->n_stages) {
+        p->end = "COMPLETE";
+    } else if (s->stop) {
+        p->state = DUE;
+        p->end = "SOMEWHERE";
+    } else {
+        p->state = LEASED;
+        p->end = "SOMEWHERE";
+        return stage_name(w, p);
+    }
+    return NULL;
+}
+
+static inline void answer_report(struct world *w, struct json_out *o, const struct json *item)
+{
+    struct said *s = write_down(w, item);
+    struct person *p = person_by_id(w, s->id);
+    assert_non_null(p);
+    const char *code = refusal(w, s, p);
+    s->accepted = code == NULL;
+    json_open_map(o);
+    json_field_int(o, "id", s->id);
+    json_field_bool(o, "ok", s->accepted);
+    if (code) {
+        json_field_text(o, "code", code);
+        json_field_text(o, "detail", "refused");
+    } else {
+        const char *next = take_report(w, s, p);
+        json_field_text(o, "state", p->end ? p->end : stage_name(w, p));
+        json_field_text(o, "next", next);
+        json_field_bool(o, "abort", w->abort_on_renewal && strcmp(s->outcome, "renewed") == 0);
+    }
+    json_close_map(o);
+}
+
+static inline void lose_answer(struct world *w, struct http_request *req)
+{
+    w->lose--;
+    if (w->lost_body == NULL) {
+        w->lost_body = xstrdup(req->body);
+        w->lost_answer = xstrdup(buf_str(&req->answer));
+    }
+    buf_reset(&req->answer);
+    buf_add_str(&req->answer, w->garble ? "[{\"id\":1,\"ok\":tr" : "{}");
+    req->status = w->garble ? 200 : 502;
+}
+
+static inline void answer_progress(struct world *w, struct http_request *req, const struct json *list)
+{
+    struct json_out o = { .buf = &req->answer };
+    assert_int_equal(list->kind, JSON_LIST);
+    assert_true(list->count > 0 && list->count <= 500);
+    if (w->lost_body && strcmp(req->body, w->lost_body) == 0) {
+        w->n_repeats++;
+        buf_add_str(&req->answer, w->lost_answer);
+    } else {
+        w->n_progress++;
+        json_open_list(&o);
+        for (const struct json *item = list->first; item; item = item->next)
+            answer_report(w, &o, item);
+        json_close_list(&o);
+    }
+    if (w->lose)
+        lose_answer(w, req);
+}
+
+static inline enum http_when authority_dispatch(void *arg, struct http_request *req)
+{
+    struct world *w = arg;
+    struct json *body;
+    struct err err;
+    expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
+    world_lock(w);
+    req->status = 200;
+    if (w->silent) {
+        w->silent--;
+        req->status = 503;
+    } else if (strcmp(req->path, "/v1/claims") == 0) {
+        answer_claims(w, req, body);
+    } else if (strcmp(req->path, "/v1/progress") == 0) {
+        answer_progress(w, req, body);
+    } else {
+        req->status = 404;
+    }
+    world_unlock(w);
+    return HTTP_NOW;
+}
+
+static inline void world_complain(void *arg, struct http_request *req, unsigned status, const char *text)
+{
+    req->status = status;
+    buf_add_str(&req->answer, text);
+}
+
+/* ---- the service ---- */
+
+static inline void copy_header(const struct http_request *req, const char *name, char *out, size_t size)
+{
+    const char *value = http_header(req, name);
+    snprintf(out, size, "%s", value ? value : "");
+}
+
+static inline enum http_when service_dispatch(void *arg, struct http_request *req)
+{
+    struct world *w = arg;
+    world_lock(w);
+    assert_true(w->n_called < CALLS_MAX);
+    unsigned n = w->n_called++;
+    struct called *c = &w->called[n];
+    snprintf(c->path, sizeof c->path, "%s", req->path);
+    copy_header(req, "Idempotency-Key", c->key, sizeof c->key);
+    copy_header(req, "Authorization", c->authorization, sizeof c->authorization);
+    copy_header(req, "User-Agent", c->agent, sizeof c->agent);
+    copy_header(req, "Content-Type", c->type, sizeof c->type);
+    c->body = xstrdup(req->body);
+    c->method = req->method;
+    if (++w->in_flight > w->most_in_flight)
+        w->most_in_flight = w->in_flight;
+    req->status = w->answer ? w->answer(w, req, n) : 204;
+    bool later = req->status == 0;
+    if (later)
+        w->held[w->n_held++] = req;
+    else
+        w->in_flight--;
+    world_unlock(w);
+    return later ? HTTP_LATER : HTTP_NOW;
+}
+
+/* Answers all that are held. The lock is held. */
+static inline void service_release(struct world *w, unsigned status)
+{
+    for (unsigned i = 0; i < w->n_held; i++) {
+        w->held[i]->status = status;
+        w->in_flight--;
+        http_answer(w->held[i]);
+    }
+    w->n_held = 0;
+}
+
+/* ---- the world ---- */
+
+static inline struct http_server *open_server(struct world *w,
+                                              enum http_when (*dispatch)(void *, struct http_request *),
+                                              const char *socket_path)
+{
+    struct http_server *server;
+    struct err err;
+    const struct http_server_conf conf = {
+        .host = socket_path ? NULL : "127.0.0.1",
+        .socket_path = socket_path,
+        .max_connections = 100,
+        .dispatch = dispatch,
+        .complain = world_complain,
+        .arg = w,
+    };
+    expect_ok(http_server_open(&conf, &server, &err), &err);
+    return server;
+}
+
+/* service: more settings of the service in YAML flow style, beginning with a comma; rest: the rest of the
+ * configuration, stages and all. */
+static inline struct world *world_open(unsigned people, const char *service, const char *rest)
+{
+    struct world *w = XNEW(struct world);
+    char text[4096];
+    struct err err;
+    pthread_mutex_init(&w->lock, NULL);
+    scratch_make(&w->scratch);
+    w->service = open_server(w, service_dispatch, NULL);
+    int len = snprintf(text, sizeof text,
+                       "data_dir: data\n"
+                       "identity: { salts: [93b1c5d2e4f60718, 93b1c5d2e4f60719] }\n"
+                       "services: { svc: { url: \"http://127.0.0.1:%u\"%s } }\n%s",
+                       http_server_port(w->service), service, rest);
+    assert_true(len > 0 && (size_t)len < sizeof text);
+    const char *path = scratch_path(&w->scratch, "", "lethe.yml");
+    scratch_write(path, text, (size_t)len, 0600);
+    expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
+    w->n_people = people;
+    for (unsigned i = 0; i < people; i++)
+        w->people[i] = (struct person){ .id = i + 1 };
+    w->authority = open_server(w, authority_dispatch, scratch_path(&w->scratch, "", "lethe.sock"));
+    return w;
+}
+
+static inline void world_prepare(struct world *w, bool once)
+{
+    struct err err;
+    const struct driver_conf conf = {
+        .config = w->config,
+        .socket_path = arena_strdup(&w->arena, scratch_path(&w->scratch, "", "lethe.sock")),
+        .once = once,
+        .progress_fd = -1,
+    };
+    expect_ok(driver_open(&conf, &w->driver, &err), &err);
+}
+
+static inline struct driver_summary world_run(struct world *w)
+{
+    struct driver_summary summary;
+    struct err err;
+    if (w->driver == NULL)
+        world_prepare(w, true);
+    expect_ok(driver_run(w->driver, &summary, &err), &err);
+    driver_close(&w->driver);
+    return summary;
+}
+
+static inline void world_close(struct world *w)
+{
+    driver_close(&w->driver);
+    world_lock(w);
+    service_release(w, 500);
+    world_unlock(w);
+    http_server_close(&w->service);
+    http_server_close(&w->authority);
+    for (unsigned i = 0; i < w->n_said; i++)
+        free(w->said[i].response);
+    for (unsigned i = 0; i < w->n_called; i++)
+        free(w->called[i].body);
+    free(w->lost_body);
+    free(w->lost_answer);
+    arena_free(&w->arena);
+    scratch_remove(&w->scratch);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+/* How many reports had this outcome. */
+static inline unsigned count_said(const struct world *w, const char *outcome)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->n_said; i++)
+        n += strcmp(w->said[i].outcome, outcome) == 0;
+    return n;
+}
+
+#endif

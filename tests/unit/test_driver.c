@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver in conversation with an authority and a service. */
+#include "authority.h"
+
+#define ONE_STAGE(settings)                                                                        \
+    "stages:\n"                                                                                    \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, post: \"/a/{user_id}\",\n" \
+    "    json: { username: \"{original_username}\" }, nothing_to_erase: [404] }" settings " }\n"
+#define TWO_STAGES(settings)                                                                                 \
+    ONE_STAGE(settings)                                                                                      \
+    "- { working: ERASING_B, completed: B_ERASED, http: { service: svc, delete: \"/b/{original_username}\" " \
+    "}" settings " }\n"
+#define QUICK ", timeout: 5s, retry: { for: 5s, first: 1ms, longest: 2ms }"
+
+static void expect_all_complete(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n_people; i++) {
+        assert_int_equal(w->people[i].state, AT_END);
+        assert_string_equal(w->people[i].end, "COMPLETE");
+    }
+}
+
+static const struct said *last_said(const struct world *w)
+{
+    assert_true(w->n_said > 0);
+    return &w->said[w->n_said - 1];
+}
+
+/* ---- the plain way ---- */
+
+static void test_driver__takes_people_through_the_stages(void **state)
+{
+    struct world *w = world_open(2, "", TWO_STAGES(""));
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.people, 2);
+    assert_int_equal(s.completed, 2);
+    assert_int_equal(s.stages, 4);
+    assert_int_equal(s.calls, 4);
+    assert_int_equal(s.retries, 0);
+    assert_int_equal(w->n_called, 4);
+    for (unsigned i = 0; i < w->n_said; i++) {
+        assert_string_equal(w->said[i].outcome, "done");
+        assert_string_equal(w->said[i].response, "{\"status\":204,\"attempts\":1}");
+        assert_false(w->said[i].stop);
+    }
+    world_close(w);
+}
+
+static void test_driver__calls_are_as_configured(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(""));
+    world_run(w);
+    const struct called *a = &w->called[0], *b = &w->called[1];
+    assert_int_equal(a->method, HTTP_POST);
+    assert_string_equal(a->path, "/a/5001");
+    assert_string_equal(a->type, "application/json");
+    expect_text_has(a->body, "user 1/\xc3\xa9");
+    assert_string_equal(a->key, "key1-ERASING_A");
+    expect_text_has(a->agent, "lethe/");
+    assert_string_equal(a->authorization, "");
+    assert_int_equal(b->method, HTTP_DELETE);
+    assert_string_equal(b->path, "/b/user 1/\xc3\xa9");
+    assert_string_equal(b->key, "key1-ERASING_B");
+    assert_string_equal(b->body, "");
+    world_close(w);
+}
+
+static void test_driver__nobody_due_is_an_end_at_once(void **state)
+{
+    struct world *w = world_open(0, "", ONE_STAGE(""));
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.people, 0);
+    assert_int_equal(w->n_claims, 1);
+    world_close(w);
+}
+
+static void test_driver__more_people_than_places(void **state)
+{
+    struct world *w = world_open(50, "", "driver: { max_in_flight: 7 }\n" TWO_STAGES(""));
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.completed, 50);
+    assert_true(w->most_asked <= 7);
+    assert_true(w->most_leased <= 7);
+    world_close(w);
+}
+
+static void test_driver__a_thousand_people_go_in_batches(void **state)
+{
+    struct world *w = world_open(1000, ", max_concurrent: 32", TWO_STAGES(""));
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.stages, 2000);
+    assert_true(w->n_claims <= 30);
+    assert_true(w->n_progress < 1000);
+    world_close(w);
+}
+
+/* ---- answers of services ---- */
+
+static unsigned answer_404(struct world *w, struct http_request *req, unsigned n)
+{
+    buf_add_str(&req->answer, "never heard of them");
+    return 404;
+}
+
+static void test_driver__nothing_to_erase_is_recorded_as_such(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(""));
+    w->answer = answer_404;
+    world_run(w);
+    expect_all_complete(w);
+    assert_string_equal(last_said(w)->response,
+                        "{\"outcome\":\"nothing_to_erase\",\"status\":404,\"attempts\":1,"
+                        "\"answer\":\"never heard of them\"}");
+    world_close(w);
+}
+
+static unsigned answer_422(struct world *w, struct http_request *req, unsigned n)
+{
+    buf_add_str(&req->answer, "\xff no");
+    return 422;
+}
+
+static void test_driver__a_final_status_is_final(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(QUICK));
+    w->answer = answer_422;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    assert_int_equal(w->n_called, 1);
+    assert_string_equal(last_said(w)->outcome, "failed");
+    assert_string_equal(
+        last_said(w)->response,
+        "{\"stage\":\"ERASING_A\",\"outcome\":\"failed\",\"status\":422,\"attempts\":1,\"error\":null,"
+        "\"answer\":\"\xef\xbf\xbd no\"}");
+    world_close(w);
+}
+
+static unsigned answer_redirect(struct world *w, struct http_request *req, unsigned n)
+{
+    req->extra_name = "Location";
+    req->extra_value = "/elsewhere";
+    return n % 2 ? 301 : 302;
+}
+
+static void test_driver__redirects_are_not_followed_and_never_success(void **state)
+{
+    struct world *w = world_open(2, "", ONE_STAGE(QUICK));
+    w->answer = answer_redirect;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 2);
+    assert_int_equal(w->n_called, 2);
+    expect_text_has(last_said(w)->response, "redirects are not followed");
+    world_close(w);
+}
+
+static unsigned answer_busy_thrice(struct world *w, struct http_request *req, unsigned n)
+{
+    static const unsigned statuses[] = { 503, 429, 500, 204 };
+    return statuses[n];
+}
+
+static void test_driver__busy_services_are_tried_again(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
+    w->answer = answer_busy_thrice;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.calls, 4);
+    assert_int_equal(s.retries, 3);
+    assert_string_equal(last_said(w)->response, "{\"status\":204,\"attempts\":4}");
+    for (unsigned i = 1; i < 4; i++)
+        assert_string_equal(w->called[i].key, w->called[0].key);
+    world_close(w);
+}
+
+static unsigned answer_503(struct world *w, struct http_request *req, unsigned n)
+{
+    return 503;
+}
+
+static void test_driver__a_spent_budget_is_a_failure(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(", retry: { for: 30ms, first: 1ms, longest: 5ms }"));
+    w->answer = answer_503;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    assert_true(w->n_called > 1);
+    expect_text_has(last_said(w)->response, "\"outcome\":\"failed\",\"status\":503");
+    world_close(w);
+}
+
+static void test_driver__retry_none_is_immediately_errored(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(", retry: none"));
+    w->answer = answer_503;
+    world_run(w);
+    assert_int_equal(w->n_called, 1);
+    assert_string_equal(last_said(w)->outcome, "failed");
+    world_close(w);
+}
+
+static int64_t first_called_at, second_called_at;
+
+static unsigned answer_retry_after(struct world *w, struct http_request *req, unsigned n)
+{
+    *(n == 0 ? &first_called_at : &second_called_at) = clock_mono();
+    req->extra_name = "Retry-After";
+    req->extra_value = "1";
+    return n == 0 ? 429 : 204;
+}
+
+static void test_driver__retry_after_is_honoured(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
+    w->answer = answer_retry_after;
+    world_run(w);
+    expect_all_complete(w);
+    assert_true(second_called_at - first_called_at >= CLOCK_S);
+    world_close(w);
+}
+
+static unsigned answer_hold(struct world *w, struct http_request *req, unsigned n)
+{
+    return 0;
+}
+
+static void test_driver__a_time_out_is_of_unknown_outcome(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 100ms, retry: none"));
+    w->answer = answer_hold;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    expect_text_has(last_said(w)->response, "\"outcome\":\"unknown\",\"status\":null");
+    world_close(w);
+}
+
+static unsigned answer_endlessly(struct world *w, struct http_request *req, unsigned n)
+{
+    static char piece[1024 * 1024];
+    memset(piece, 'x', sizeof piece);
+    for (int i = 0; i < 3 && n == 0; i++)
+        buf_add(&req->answer, piece, sizeof piece);
+    if (n == 1)
+        buf_add(&req->answer, piece, 100 * 1024);
+    return 200;
+}
+
+static void test_driver__huge_answers_are_no_success_and_long_ones_are_cut(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
+    w->answer = answer_endlessly;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_called, 2);
+    expect_text_has(last_said(w)->response, "\"answer_cut\":true");
+    assert_true(strlen(last_said(w)->response) <= 64 * 1024);
+    world_close(w);
+}
+
+static void test_driver__a_service_that_is_down_is_tried_again(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(", retry: { for: 50ms, first: 1ms, longest: 5ms }"));
+    http_server_close(&w->service);
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    assert_true(s.retries > 0);
+    expect_text_has(last_said(w)->response, "\"outcome\":\"failed\",\"status\":null");
+    world_close(w);
+}
+
+/* ---- limits ---- */
+
+enum { AT_ONCE = 3, LOOK_FOR_MORE_US = 10000 };
+
+static unsigned answer_three_together(struct world *w, struct http_request *req, unsigned n)
+{
+    bool all_there = w->n_held + 1 == AT_ONCE || n + 1 == w->n_people;
+    if (!all_there)
+        return 0;
+    world_unlock(w);
+    usleep(LOOK_FOR_MORE_US); /* a fourth would come now */
+    world_lock(w);
+    service_release(w, 204);
+    return 204;
+}
+
+static void test_driver__no_more_calls_at_once_than_the_service_allows(void **state)
+{
+    struct world *w = world_open(20, ", max_concurrent: 3", ONE_STAGE(""));
+    w->answer = answer_three_together;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->most_in_flight, AT_ONCE);
+    world_close(w);
+}
+
+static void test_driver__no_more_calls_a_second_than_the_service_allows(void **state)
+{
+    struct world *w = world_open(30, ", max_concurrent: 30, rate: 50/s", ONE_STAGE(""));
+    int64_t began_at = clock_mono();
+    world_run(w);
+    expect_all_complete(w);
+    assert_true(clock_mono() - began_at >= (30 - 6) * CLOCK_S / 50);
+    world_close(w);
+}
+
+/* ---- credentials ---- */
+
+static unsigned answer_with_tokens(struct world *w, struct http_request *req, unsigned n)
+{
+    static unsigned fetched;
+    if (n == 0)
+        fetched = 0;
+    if (strcmp(req->path, "/oauth2/access_token") == 0) {
+        buf_printf(&req->answer, "{\"access_token\":\"t%u\",\"expires_in\":3600,\"token_type\":\"JWT\"}",
+                   ++fetched);
+        return 200;
+    }
+    return strcmp(http_header(req, "Authorization"), "JWT t1") == 0 ? 401 : 204;
+}
+
+static void test_driver__a_token_is_fetched_once_and_renewed_on_a_401(void **state)
+{
+    struct world *w = world_open(
+        30, ", max_concurrent: 10, oauth2: { client_id: \"a b\", client_secret: 93b1c5d2e4f60718a }",
+        ONE_STAGE(QUICK));
+    w->answer = answer_with_tokens;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    unsigned fetches = 0;
+    for (unsigned i = 0; i < w->n_called; i++)
+        fetches += strcmp(w->called[i].path, "/oauth2/access_token") == 0;
+    assert_int_equal(fetches, 2);
+    assert_string_equal(w->called[0].body, "grant_type=client_credentials&client_id=a%20b&"
+                                           "client_secret=93b1c5d2e4f60718a&token_type=jwt");
+    assert_int_equal(s.calls, 30);
+    world_close(w);
+}
+
+static unsigned answer_401(struct world *w, struct http_request *req, unsigned n)
+{
+    if (strcmp(req->path, "/oauth2/access_token") != 0)
+        return 401;
+    buf_add_str(&req->answer, "{\"access_token\":\"t\"}");
+    return 200;
+}
+
+static void test_driver__a_second_401_is_final(void **state)
+{
+    struct world *w =
+        world_open(1, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
+    w->answer = answer_401;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    assert_int_equal(w->n_called, 4);
+    world_close(w);
+}
+
+static unsigned answer_no_token_twice(struct world *w, struct http_request *req, unsigned n)
+{
+    if (strcmp(req->path, "/oauth2/access_token") != 0)
+        return 204;
+    buf_add_str(&req->answer, n == 0 ? "{\"access_token\":\"a\\r\\nX: y\"}" : "{\"access_token\":\"t\"}");
+    return 200;
+}
+
+static void test_driver__without_a_token_nobody_is_errored_at_once(void **state)
+{
+    struct world *w =
+        world_open(3, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
+    w->answer = answer_no_token_twice;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_true(s.retries > 0);
+    world_close(w);
+}
+
+static void test_driver__fixed_credentials_are_sent(void **state)
+{
+    struct world *w = world_open(1, ", basic: { user: Aladdin, password: \"open sesame\" }", ONE_STAGE(""));
+    world_run(w);
+    assert_string_equal(w->called[0].authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    world_close(w);
+    w = world_open(1, ", bearer: { token: 93b1c5d2e4f60718a }", ONE_STAGE(""));
+    world_run(w);
+    assert_string_equal(w->called[0].authorization, "Bearer 93b1c5d2e4f60718a");
+    world_close(w);
+}
+
+/* ---- the authority's answers get lost ---- */
+
+static void test_driver__a_lost_answer_is_asked_for_again(void **state)
+{
+    struct world *w = world_open(3, "", TWO_STAGES(QUICK));
+    w->lose = 2;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.completed, 3);
+    assert_int_equal(w->n_repeats, 2);
+    assert_int_equal(w->n_called, 6);
+    assert_int_equal(w->n_said, 6);
+    world_close(w);
+}
+
+static void test_driver__garbage_is_no_answer(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
+    w->lose = 1;
+    w->garble = true;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_repeats, 1);
+    world_close(w);
+}
+
+static void test_driver__an_authority_that_is_away_is_waited_for(void **state)
+{
+    struct world *w = world_open(2, "", ONE_STAGE(QUICK));
+    w->silent = 3;
+    world_run(w);
+    expect_all_complete(w);
+    world_close(w);
+}
+
+/* ---- leases ---- */
+
+/* Another driver has taken over the first one meanwhile, and has finished. */
+static const char *refuse_first_done(struct world *w, const struct said *said)
+{
+    if (said->id != 1 || strcmp(said->outcome, "done") != 0)
+        return NULL;
+    w->people[0].state = AT_END;
+    w->people[0].end = "COMPLETE";
+    return "stale_epoch";
+}
+
+static void test_driver__a_stale_epoch_is_given_up_quietly(void **state)
+{
+    struct world *w = world_open(2, "", TWO_STAGES(QUICK));
+    w->refuse = refuse_first_done;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.completed, 1);
+    assert_int_equal(s.errored, 0);
+    assert_int_equal(s.released, 1);
+    assert_int_equal(count_said(w, "failed"), 0);
+    assert_int_equal(w->n_called, 3);
+    world_close(w);
+}
+
+static void test_driver__a_call_that_does_not_fit_waits_for_a_renewal(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 5s"));
+    w->grant_s = 4;
+    world_run(w);
+    expect_all_complete(w);
+    assert_string_equal(w->said[0].outcome, "renewed");
+    assert_int_equal(w->said[0].lease_s, 60);
+    assert_int_equal(count_said(w, "renewed"), 1);
+    assert_int_equal(count_said(w, "done"), 2);
+    world_close(w);
+}
+
+static const char *release_on_renewal(struct world *w, const struct said *said)
+{
+    if (strcmp(said->outcome, "renewed") == 0)
+        service_release(w, 204);
+    return NULL;
+}
+
+static void test_driver__the_lease_is_renewed_while_a_slow_service_works(void **state)
+{
+    struct world *w = world_open(3, "", ONE_STAGE(", timeout: 1500ms"));
+    w->grant_s = 2;
+    w->answer = answer_hold;
+    w->refuse = release_on_renewal;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(count_said(w, "renewed"), 3);
+    assert_int_equal(w->said[0].request, w->said[2].request);
+    assert_int_equal(w->n_called, 3);
+    world_close(w);
+}
+
+static const char *refuse_renewal(struct world *w, const struct said *said)
+{
+    w->people[0].state = AT_END;
+    return strcmp(said->outcome, "renewed") == 0 ? "lease_over" : NULL;
+}
+
+static void test_driver__a_refused_renewal_ends_the_call_and_says_nothing(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 1500ms"));
+    w->grant_s = 2;
+    w->answer = answer_hold;
+    w->refuse = refuse_renewal;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.released, 1);
+    assert_int_equal(w->n_said, 1);
+    assert_true(s.took_us < 1500 * CLOCK_MS);
+    world_close(w);
+}
+
+static unsigned answer_much_later(struct world *w, struct http_request *req, unsigned n)
+{
+    req->extra_name = "Retry-After";
+    req->extra_value = "4";
+    return 503;
+}
+
+static void test_driver__an_abort_during_backoff_gives_it_back(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(QUICK));
+    w->grant_s = 2;
+    w->config->lease_us = 2 * CLOCK_S;
+    ((struct stage_conf *)(uintptr_t)w->config->stages)->timeout_us = CLOCK_S;
+    w->answer = answer_much_later;
+    w->abort_on_renewal = true;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.aborted, 1);
+    assert_int_equal(w->n_called, 1);
+    assert_string_equal(last_said(w)->outcome, "released");
+    assert_true(s.took_us < 3 * CLOCK_S);
+    world_close(w);
+}
+
+static void test_driver__an_abort_during_a_call_lets_it_end(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 1500ms"));
+    w->grant_s = 2;
+    w->answer = answer_hold;
+    w->refuse = release_on_renewal;
+    w->abort_on_renewal = true;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.aborted, 1);
+    assert_int_equal(w->n_called, 1);
+    assert_string_equal(last_said(w)->outcome, "done");
+    assert_true(last_said(w)->stop);
+    world_close(w);
+}
+
+/* ---- others ---- */
+
+static void test_driver__people_of_another_driver_are_waited_for(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(""));
+    w->others = 1;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_claims, 3);
+    world_close(w);
+}
+
+static void test_driver__a_stage_of_another_configuration_is_left_alone(void **state)
+{
+    struct world *w = world_open(5, "", "driver: { max_in_flight: 3 }\n" ONE_STAGE(""));
+    w->first_stage = "ERASING_ELSEWHERE";
+    struct driver_summary s = world_run(w);
+    assert_int_equal(w->n_called, 0);
+    assert_int_equal(s.people, 0);
+    assert_int_equal(count_said(w, "released"), w->n_said);
+    assert_int_equal(w->n_claims, 1);
+    world_close(w);
+}
+
+static void test_driver__a_stage_of_another_configuration_is_no_busy_loop(void **state)
+{
+    struct world *w = world_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
+    w->first_stage = "ERASING_ELSEWHERE";
+    w->stop_at_claim = 4;
+    world_prepare(w, false);
+    struct driver_summary s = world_run(w);
+    assert_true(s.took_us >= 300 * CLOCK_MS);
+    assert_int_equal(w->n_called, 0);
+    assert_int_equal(s.released, 0);
+    world_close(w);
+}
+
+/* ---- stopping ---- */
+
+static unsigned answer_stop(struct world *w, struct http_request *req, unsigned n)
+{
+    driver_stop(w->driver);
+    return 0;
+}
+
+static const char *release_after_nine(struct world *w, const struct said *said)
+{
+    if (count_said(w, "released") == 9)
+        service_release(w, 204);
+    return NULL;
+}
+
+static void test_driver__a_stop_finishes_calls_and_gives_the_rest_back(void **state)
+{
+    struct world *w = world_open(10, ", max_concurrent: 1", TWO_STAGES(QUICK));
+    w->answer = answer_stop;
+    w->refuse = release_after_nine;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(w->n_called, 1);
+    assert_int_equal(count_said(w, "released"), 9);
+    assert_int_equal(count_said(w, "done"), 1);
+    assert_true(last_said(w)->stop);
+    assert_int_equal(s.released, 10);
+    assert_int_equal(w->people[0].stage, 1);
+    world_close(w);
+}
+
+static unsigned answer_stop_twice(struct world *w, struct http_request *req, unsigned n)
+{
+    driver_stop(w->driver);
+    driver_stop(w->driver);
+    return 0;
+}
+
+static void test_driver__a_second_stop_gives_up_on_calls(void **state)
+{
+    struct world *w = world_open(3, ", max_concurrent: 1", ONE_STAGE(", timeout: 20s"));
+    w->answer = answer_stop_twice;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(w->n_called, 1);
+    assert_int_equal(count_said(w, "released"), 3);
+    assert_int_equal(w->n_said, 3);
+    assert_int_equal(s.released, 3);
+    world_close(w);
+}
+
+static void test_driver__people_granted_during_a_stop_are_given_back(void **state)
+{
+    struct world *w = world_open(5, "", ONE_STAGE(""));
+    w->stop_at_claim = 1;
+    world_run(w);
+    assert_int_equal(w->n_called, 0);
+    assert_int_equal(count_said(w, "released"), 5);
+    world_close(w);
+}
+
+static unsigned answer_stop_at_third(struct world *w, struct http_request *req, unsigned n)
+{
+    if (n == 2)
+        driver_stop(w->driver);
+    return 204;
+}
+
+static void test_driver__without_once_it_looks_again_until_stopped(void **state)
+{
+    struct world *w = world_open(3, "", "driver: { max_in_flight: 1, poll: 100ms }\n" ONE_STAGE(""));
+    w->answer = answer_stop_at_third;
+    world_prepare(w, false);
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.completed, 3);
+    world_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_driver__takes_people_through_the_stages),
+        cmocka_unit_test(test_driver__calls_are_as_configured),
+        cmocka_unit_test(test_driver__nobody_due_is_an_end_at_once),
+        cmocka_unit_test(test_driver__more_people_than_places),
+        cmocka_unit_test(test_driver__a_thousand_people_go_in_batches),
+        cmocka_unit_test(test_driver__nothing_to_erase_is_recorded_as_such),
+        cmocka_unit_test(test_driver__a_final_status_is_final),
+        cmocka_unit_test(test_driver__redirects_are_not_followed_and_never_success),
+        cmocka_unit_test(test_driver__busy_services_are_tried_again),
+        cmocka_unit_test(test_driver__a_spent_budget_is_a_failure),
+        cmocka_unit_test(test_driver__retry_none_is_immediately_errored),
+        cmocka_unit_test(test_driver__retry_after_is_honoured),
+        cmocka_unit_test(test_driver__a_time_out_is_of_unknown_outcome),
+        cmocka_unit_test(test_driver__huge_answers_are_no_success_and_long_ones_are_cut),
+        cmocka_unit_test(test_driver__a_service_that_is_down_is_tried_again),
+        cmocka_unit_test(test_driver__no_more_calls_at_once_than_the_service_allows),
+        cmocka_unit_test(test_driver__no_more_calls_a_second_than_the_service_allows),
+        cmocka_unit_test(test_driver__a_token_is_fetched_once_and_renewed_on_a_401),
+        cmocka_unit_test(test_driver__a_second_401_is_final),
+        cmocka_unit_test(test_driver__without_a_token_nobody_is_errored_at_once),
+        cmocka_unit_test(test_driver__fixed_credentials_are_sent),
+        cmocka_unit_test(test_driver__a_lost_answer_is_asked_for_again),
+        cmocka_unit_test(test_driver__garbage_is_no_answer),
+        cmocka_unit_test(test_driver__an_authority_that_is_away_is_waited_for),
+        cmocka_unit_test(test_driver__a_stale_epoch_is_given_up_quietly),
+        cmocka_unit_test(test_driver__a_call_that_does_not_fit_waits_for_a_renewal),
+        cmocka_unit_test(test_driver__the_lease_is_renewed_while_a_slow_service_works),
+        cmocka_unit_test(test_driver__a_refused_renewal_ends_the_call_and_says_nothing),
+        cmocka_unit_test(test_driver__an_abort_during_backoff_gives_it_back),
+        cmocka_unit_test(test_driver__an_abort_during_a_call_lets_it_end),
+        cmocka_unit_test(test_driver__people_of_another_driver_are_waited_for),
+        cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_left_alone),
+        cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_no_busy_loop),
+        cmocka_unit_test(test_driver__a_stop_finishes_calls_and_gives_the_rest_back),
+        cmocka_unit_test(test_driver__a_second_stop_gives_up_on_calls),
+        cmocka_unit_test(test_driver__people_granted_during_a_stop_are_given_back),
+        cmocka_unit_test(test_driver__without_once_it_looks_again_until_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* driver/policy.c: what an answer means, when to try again, what fits into a lease. */
+#include "unit.h"
+
+#include <signal.h>
+
+#include "driver/policy.h"
+
+static const unsigned success[] = { 200, 201, 204, 302 };
+static const unsigned nothing[] = { 404, 410 };
+static const struct http_action_conf http = {
+    .success = { success, 4 },
+    .nothing_to_erase = { nothing, 2 },
+};
+
+static void expect(struct judgement j, enum verdict verdict, bool unknown, unsigned about)
+{
+    if (j.verdict != verdict || j.unknown != unknown)
+        fail_msg("%u: verdict %d, unknown %d", about, j.verdict, j.unknown);
+}
+
+static void expect_statuses(const unsigned *statuses, size_t n, enum verdict verdict, bool unknown)
+{
+    for (size_t i = 0; i < n; i++)
+        expect(policy_judge_http(&http, HTTP_OK, statuses[i]), verdict, unknown, statuses[i]);
+}
+#define EXPECT_STATUSES(verdict, unknown, ...)                                                               \
+    expect_statuses((const unsigned[]){ __VA_ARGS__ }, sizeof(unsigned[]){ __VA_ARGS__ } / sizeof(unsigned), \
+                    verdict, unknown)
+
+static void test_policy__statuses(void **state)
+{
+    EXPECT_STATUSES(VERDICT_DONE, false, 200, 201, 204);
+    EXPECT_STATUSES(VERDICT_NOTHING_TO_ERASE, false, 404, 410);
+    EXPECT_STATUSES(VERDICT_AGAIN, false, 429, 500, 501, 503, 507, 599);
+    EXPECT_STATUSES(VERDICT_AGAIN, true, 502, 504);
+    EXPECT_STATUSES(VERDICT_FINAL, false, 202, 206, 400, 401, 403, 405, 409, 422, 499);
+}
+
+static void test_policy__a_redirect_is_never_success(void **state)
+{
+    EXPECT_STATUSES(VERDICT_FINAL, false, 300, 301, 302, 303, 304, 307, 308, 399);
+}
+
+static void test_policy__only_a_whole_answer_counts(void **state)
+{
+    expect(policy_judge_http(&http, HTTP_NOT_SENT, 0), VERDICT_AGAIN, false, HTTP_NOT_SENT);
+    expect(policy_judge_http(&http, HTTP_CANCELLED, 0), VERDICT_AGAIN, false, HTTP_CANCELLED);
+    expect(policy_judge_http(&http, HTTP_UNKNOWN, 200), VERDICT_AGAIN, true, HTTP_UNKNOWN);
+    expect(policy_judge_http(&http, HTTP_TIMED_OUT, 204), VERDICT_AGAIN, true, HTTP_TIMED_OUT);
+    expect(policy_judge_http(&http, HTTP_ANSWER_TOO_LARGE, 200), VERDICT_AGAIN, true, HTTP_ANSWER_TOO_LARGE);
+}
+
+/* As waitpid(2) gives it. */
+static int exited(int status)
+{
+    return status << 8;
+}
+
+static void test_policy__exit_statuses(void **state)
+{
+    static const unsigned codes[] = { 3, 44 };
+    const struct exec_action_conf exec = { .nothing_to_erase = { codes, 2 } };
+    expect(policy_judge_exec(&exec, exited(0), false), VERDICT_DONE, false, 0);
+    expect(policy_judge_exec(&exec, exited(3), false), VERDICT_NOTHING_TO_ERASE, false, 3);
+    expect(policy_judge_exec(&exec, exited(44), false), VERDICT_NOTHING_TO_ERASE, false, 44);
+    expect(policy_judge_exec(&exec, exited(75), false), VERDICT_AGAIN, false, 75);
+    expect(policy_judge_exec(&exec, exited(1), false), VERDICT_FINAL, false, 1);
+    expect(policy_judge_exec(&exec, exited(127), false), VERDICT_FINAL, false, 127);
+    expect(policy_judge_exec(&exec, SIGSEGV, false), VERDICT_AGAIN, true, SIGSEGV);
+    expect(policy_judge_exec(&exec, exited(0), true), VERDICT_AGAIN, true, 0);
+    expect(policy_judge_exec(&exec, SIGKILL, true), VERDICT_AGAIN, true, SIGKILL);
+}
+
+static void test_policy__own_errors(void **state)
+{
+    expect(policy_judge_rc(RC_INVALID), VERDICT_FINAL, false, RC_INVALID);
+    expect(policy_judge_rc(RC_UNAVAILABLE), VERDICT_AGAIN, false, RC_UNAVAILABLE);
+    expect(policy_judge_rc(RC_IO), VERDICT_AGAIN, false, RC_IO);
+}
+
+/* ---- backoff ---- */
+
+static void test_policy__backoff_doubles_and_stops_at_longest(void **state)
+{
+    static const int64_t most_s[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
+    for (unsigned i = 0; i < sizeof most_s / sizeof *most_s; i++) {
+        int64_t most = most_s[i] * CLOCK_S;
+        assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most), most);
+        assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most + 1), 0);
+    }
+    assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, 4000000000u, 60 * CLOCK_S), 60 * CLOCK_S);
+}
+
+static void test_policy__backoff_uses_the_whole_range(void **state)
+{
+    for (uint64_t r = 0; r <= 1000; r += 100)
+        assert_int_equal(policy_backoff(1000, 60 * CLOCK_S, 1, r), r);
+}
+
+static void test_policy__backoff_takes_odd_settings(void **state)
+{
+    assert_int_equal(policy_backoff(0, 0, 5, 12345), 0);
+    assert_int_equal(policy_backoff(10 * CLOCK_S, CLOCK_S, 1, (uint64_t)CLOCK_S), CLOCK_S);
+    int64_t huge = INT64_MAX / 2;
+    assert_int_equal(policy_backoff(1, huge, 200, (uint64_t)huge), huge);
+}
+
+static const struct retry_conf retry = { .for_us = 600 * CLOCK_S,
+                                         .first_us = CLOCK_S,
+                                         .longest_us = 60 * CLOCK_S };
+
+static int64_t delay_after(int64_t elapsed_us, int64_t retry_after_us, uint64_t random)
+{
+    struct attempts attempts = { .n = 10, .first_at = 5000, .retry_after_us = retry_after_us };
+    int64_t delay;
+    return policy_try_again(&retry, &attempts, 5000 + elapsed_us, random, &delay) ? delay : -1;
+}
+
+static void test_policy__retry_after_is_a_floor(void **state)
+{
+    assert_int_equal(delay_after(0, 7 * CLOCK_S, 0), 7 * CLOCK_S);
+    assert_int_equal(delay_after(0, 7 * CLOCK_S, 20 * CLOCK_S), 20 * CLOCK_S);
+    assert_int_equal(delay_after(0, 0, 0), 0);
+    assert_int_equal(delay_after(0, -1, 0), 0);
+}
+
+static void test_policy__nothing_waits_past_the_budget(void **state)
+{
+    assert_int_equal(delay_after(0, 7200 * CLOCK_S, 0), 600 * CLOCK_S);
+    assert_int_equal(delay_after(590 * CLOCK_S, -1, 60 * CLOCK_S), 10 * CLOCK_S);
+    assert_int_equal(delay_after(600 * CLOCK_S - 1, -1, 60 * CLOCK_S), 1);
+    assert_int_equal(delay_after(600 * CLOCK_S, -1, 0), -1);
+    assert_int_equal(delay_after(6000 * CLOCK_S, 1, 0), -1);
+}
+
+static void test_policy__retry_after_is_at_most_an_hour(void **state)
+{
+    const struct retry_conf patient = { .for_us = 30 * CLOCK_DAY, .first_us = 1, .longest_us = 1 };
+    struct attempts attempts = { .n = 1, .retry_after_us = 10 * CLOCK_DAY };
+    int64_t delay;
+    assert_true(policy_try_again(&patient, &attempts, 1, 0, &delay));
+    assert_int_equal(delay, 3600 * CLOCK_S);
+}
+
+static void test_policy__retry_none_is_none(void **state)
+{
+    const struct retry_conf none = { .none = true, .for_us = 600 * CLOCK_S };
+    struct attempts attempts = { .n = 1, .retry_after_us = 1 };
+    int64_t delay;
+    assert_false(policy_try_again(&none, &attempts, 0, 0, &delay));
+}
+
+/* ---- rule 4 ---- */
+
+static void test_policy__a_call_fits_if_it_can_end_before_the_lease(void **state)
+{
+    int64_t sent_at = 1000 * CLOCK_S, lease = 60 * CLOCK_S, timeout = 30 * CLOCK_S;
+    assert_true(policy_fits(sent_at, timeout, sent_at, lease));
+    assert_true(policy_fits(sent_at + 30 * CLOCK_S, timeout, sent_at, lease));
+    assert_false(policy_fits(sent_at + 30 * CLOCK_S + 1, timeout, sent_at, lease));
+    assert_false(policy_fits(sent_at, lease + 1, sent_at, lease));
+}
+
+static void test_policy__the_lease_asked_for_fits_the_call_twice(void **state)
+{
+    assert_int_equal(policy_lease_s(60 * CLOCK_S, 30 * CLOCK_S), 60);
+    assert_int_equal(policy_lease_s(60 * CLOCK_S, 31 * CLOCK_S), 62);
+    assert_int_equal(policy_lease_s(60 * CLOCK_S + 1, 0), 61);
+    assert_int_equal(policy_lease_s(1, 1), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_policy__statuses),
+        cmocka_unit_test(test_policy__a_redirect_is_never_success),
+        cmocka_unit_test(test_policy__only_a_whole_answer_counts),
+        cmocka_unit_test(test_policy__exit_statuses),
+        cmocka_unit_test(test_policy__own_errors),
+        cmocka_unit_test(test_policy__backoff_doubles_and_stops_at_longest),
+        cmocka_unit_test(test_policy__backoff_uses_the_whole_range),
+        cmocka_unit_test(test_policy__backoff_takes_odd_settings),
+        cmocka_unit_test(test_policy__retry_after_is_a_floor),
+        cmocka_unit_test(test_policy__nothing_waits_past_the_budget),
+        cmocka_unit_test(test_policy__retry_after_is_at_most_an_hour),
+        cmocka_unit_test(test_policy__retry_none_is_none),
+        cmocka_unit_test(test_policy__a_call_fits_if_it_can_end_before_the_lease),
+        cmocka_unit_test(test_policy__the_lease_asked_for_fits_the_call_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
