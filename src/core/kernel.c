@@ -60,6 +60,8 @@ static const struct pipeline *list_for(const struct retirement *r, const struct 
 static unsigned translate(const struct pipeline *from, unsigned state, const struct pipeline *to)
 {
     unsigned found = 0;
+    if (from == to)
+        return state;
     pipeline_find(to, from->names[state], &found);
     return found;
 }
