@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group commit: clients each want one write, the writer takes all that wait into one transaction, commits, syncs and
- * answers, a reader looks, and the power may fail at any step. What is asserted: what was answered (I12) and what
- * was shown (I13) is still there afterwards. What makes it hold is rule 6: commit, then fsync, then visible, then
- * answered; after a failed fsync stop and recover. Each part can be left out:
+ * Group commit: clients each want one write, the writer takes all that wait into one transaction, commits,
+ * syncs and answers, a reader looks, and the power may fail at any step. What is asserted: what was answered
+ * (I12) and what was shown (I13) is still there afterwards. What makes it hold is rule 6: commit, then fsync,
+ * then visible, then answered; after a failed fsync stop and recover. Each part can be left out:
  *
  *    WITHOUT_FSYNC_BEFORE_ANSWER   answers go out after the commit already
  *    WITHOUT_FSYNC_BEFORE_SHOWING  readers see what is committed and not yet synced

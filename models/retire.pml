@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One retirement of two stages, the authority, two drivers and an operator: claim, lease, report, cancel, abort.
- * Messages are lost, late and repeated; drivers crash; leases run out. What is asserted are the invariants of the
- * workflow, by their numbers; what makes them hold are five safeguards, rules 1 to 5 of README.md. Each can be
- * left out to see which invariant then breaks:
+ * One retirement of two stages, the authority, two drivers and an operator: claim, lease, report, cancel,
+ * abort. Messages are lost, late and repeated; drivers crash; leases run out. What is asserted are the
+ * invariants of the workflow, by their numbers; what makes them hold are five safeguards, rules 1 to 5 of
+ * README.md. Each can be left out to see which invariant then breaks:
  *
  *    WITHOUT_FENCE          1  a report counts without the epoch of the live lease
  *    WITHOUT_ATOMIC_CANCEL  2  a cancel reads the state first and writes afterwards
@@ -11,11 +11,11 @@
  *    WITHOUT_GUARD          4  a driver starts a call although its lease may be over
  *    WITHOUT_SAFE_ABORT     5  an abort is final while the lease is live
  *
- * REACHABLE=COMPLETE (ERRORED, ABORTED) asserts that this end is never reached after everything that may go wrong
- * went wrong. It must fail, or the model would hold for want of anything happening.
+ * REACHABLE=COMPLETE (ERRORED, ABORTED) asserts that this end is never reached after everything that may go
+ * wrong went wrong. It must fail, or the model would hold for want of anything happening.
  *
- * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal and release, which
- * move a lease's end; cool-off; an operator's other moves.
+ * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal and release,
+ * which move a lease's end; cool-off; an operator's other moves.
  */
 #ifndef MAX_CRASHES
 #define MAX_CRASHES 1
@@ -52,13 +52,13 @@ bool lease_live = false
 byte holder
 bool abort_asked = false
 
-/* The log: the answer to the report of a stage under an epoch, 0 where none was accepted. Only a lease that ran
- * out is followed by another one. */
+/* The log: the answer to the report of a stage under an epoch, 0 where none was accepted. Only a lease that
+ * ran out is followed by another one. */
 #define EPOCHS (MAX_EXPIRIES + 2)
 #define AT(e, k) ((e) * (STAGES + 1) + (k))
 mtype logged[EPOCHS * (STAGES + 1)]
 
-/* ---- what a driver knows: it counts its lease from when it sent the claim, so its own end comes first ---- */
+/* ---- what a driver knows: it counts from when it sent the claim, so its own end comes first ---- */
 
 bool sure[2]
 
@@ -322,7 +322,7 @@ working:
     if
     :: atomic { true -> count(effects[my_stage]); what = done }
     :: atomic { call_failed = true; what = failed }
-    :: atomic { crashes < MAX_CRASHES -> count(effects[my_stage]); crash(); goto claiming } /* and nobody was told */
+    :: atomic { crashes < MAX_CRASHES -> count(effects[my_stage]); crash(); goto claiming } /* untold */
     fi;
 
     atomic { nfull(request[me]) -> request[me]!what(my_epoch, my_stage) };
@@ -340,7 +340,11 @@ end_reported:
            :: IS_ANSWER(verdict, e, k) && verdict != next_stage -> break
            fi
        }
-    :: atomic { repeats < MAX_REPEATS && nfull(request[me]) -> repeats++; request[me]!what(my_epoch, my_stage) }
+    :: atomic {
+           repeats < MAX_REPEATS && nfull(request[me]) ->
+           repeats++;
+           request[me]!what(my_epoch, my_stage)
+       }
     :: atomic { crash(); goto claiming }
     od;
     forget();

@@ -8,8 +8,8 @@
  *             PENDING    W1 -> D1     W2 -> D2    ...   ERRORED  ABORTED  COMPLETE
  *                       `-stage 1-'  `-stage 2-'
  *
- * W is a working state (somebody is doing the work), D the completed state behind it (it is done, the next may
- * begin). A retirement is somebody's way from PENDING to COMPLETE:
+ * W is a working state (somebody is doing the work), D the completed state behind it (it is done, the next
+ * may begin). A retirement is somebody's way from PENDING to COMPLETE:
  *
  *    request                 claim               done                     done at the last stage
  *   ---------> PENDING --------------> W1 -----------------> W2 --> ... -------------------------> COMPLETE
@@ -19,9 +19,10 @@
  *              ABORTED               ERRORED ----------> D of the stage before, or PENDING
  *                                             resume
  *
- * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch of
- * a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this command
- * arrives now, or why not. It is checked against a simple oracle by tests/unit/test_kernel_property.c.
+ * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch
+ * of a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this
+ * command arrives now, or why not. It is checked against a simple oracle by
+ * tests/unit/test_kernel_property.c.
  */
 #ifndef LETHE_CORE_CORE_H
 #define LETHE_CORE_CORE_H
@@ -52,10 +53,10 @@ struct pipeline {
     int64_t *state_ids;  /* n of them: what the store calls each name; NULL: not stored */
 };
 
-/* Checks a list and makes a pipeline of it. RC_INVALID, in this order of checks: the list is empty; required
- * states are missing; PENDING is not first; the last three are not ERRORED, ABORTED, COMPLETE in this order; a
- * name is badly formed or too long; a name stands twice; a working state lacks its completed state. COMPLETED where
- * COMPLETE is missing gets a hint. */
+/* Checks a list and makes a pipeline of it. RC_INVALID, in this order of checks: the list is empty, or over
+ * PIPELINE_MAX; required states are missing; PENDING is not first; the last three are not ERRORED, ABORTED,
+ * COMPLETE in this order; a name is badly formed or too long; a name stands twice; a working state lacks its
+ * completed state. COMPLETED where COMPLETE is missing gets a hint. */
 enum rc pipeline_make(struct arena *a, const char *const *names, size_t n, struct pipeline **out,
                       struct err *err) MUST_CHECK;
 
@@ -79,15 +80,16 @@ struct pipeline_diff {
 /* before may be NULL: everything is added. */
 void pipeline_compare(struct arena *a, const struct pipeline *before, const struct pipeline *after,
                       struct pipeline_diff *out);
-/* May the list be replaced? in_use: names of the states that somebody is in now. RC_CONFLICT: somebody is being
- * processed (outside the required four); somebody is in a state about to go. */
+/* May the list be replaced? in_use: names of the states that somebody is in now. RC_CONFLICT: somebody is
+ * being processed (outside the required four), in a state about to go or not. The same list may always come
+ * again: it replaces nothing. */
 enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
                              const char *const *in_use, size_t n_in_use, struct err *err) MUST_CHECK;
 
 /* ---- one retirement ---- */
 
-/* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract A)
- * is at work there. */
+/* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract
+ * A) is at work there. */
 #define LEASE_NONE ((int64_t)0)
 /* No lease, and free to be claimed at once: released, or put there by an operator. */
 #define LEASE_FREE ((int64_t)1)
@@ -134,16 +136,16 @@ struct command {
     bool forced;                        /* UPDATE */
     bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
     bool repeated;                      /* UPDATE: the newest log entry is this very update by this caller */
-    const struct pipeline *current;     /* the list of today, which whoever leaves or enters PENDING changes over
-                                         * to; NULL: the row's own */
+    const struct pipeline *current;     /* the list of today, to which whoever leaves or enters PENDING
+                                         * changes over; NULL: the row's own */
     int64_t cool_off_us;                /* CLAIM: the server's own */
     int64_t lease_us;                   /* CLAIM, RENEW */
     unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
     int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE: of the lease reported under */
     unsigned stage;                     /* the same: position of its working state */
     bool stop;                          /* DONE: give it back in the completed state */
-    const unsigned *first_answer;       /* DONE, FAILED: the log has this report as accepted, and the retirement
-                                         * was in this state after it; NULL: the log does not know it */
+    const unsigned *first_answer;       /* DONE, FAILED: the log has this report as accepted, and the
+                                         * retirement was in this state after it; NULL: it has not */
 };
 
 /* Why not. The code is part of the API; the rc says what kind of refusal it is. */
@@ -158,7 +160,7 @@ struct command {
     X(REFUSAL_NOT_COMPLETE,   RC_CONFLICT, "not_complete")                                     \
     X(REFUSAL_COOLING_OFF,    RC_CONFLICT, "cooling_off")                                      \
     X(REFUSAL_UNLEASED_WORK,  RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */ \
-    X(REFUSAL_STALE,          RC_CONFLICT, "stale_epoch")       /* not the current epoch, or not its stage */ \
+    X(REFUSAL_STALE,          RC_CONFLICT, "stale_epoch")       /* not the current epoch or its stage */   \
     X(REFUSAL_LEASE_OVER,     RC_CONFLICT, "lease_over")        /* the lease has run out */
 
 enum refusal {
