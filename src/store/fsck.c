@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Does the database satisfy the invariants (docs: reliability)? Each retirement's log is walked from its
+ * beginning as if it were played again: every entry must be a step that the rules allow, or one that an
+ * operator answers for (forced, with a reason, or the beginning of a new run), and the end must be where the
+ * row says it is.
+ *
+ * Read-only, and independent of the kernel on purpose: it judges what was written, not what would be decided
+ * now.
+ */
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_int.h"
+
+enum { FSCK_PAGE = 256 };
+
+struct step {
+    int64_t id, retirement_id, pipeline_id, from_id, to_id, at, epoch, run;
+    int flags;
+    bool has_reason;
+};
+
+struct fsck {
+    struct store *s;
+    store_fsck_fn *fn;
+    void *arg;
+    int64_t entries; /* seen in all chains ... */
+    bool unreadable; /* ... without those of rows that cannot be read */
+    /* Of the retirement being looked at: */
+    struct retirement row;
+    int64_t live, driver_id;            /* as stored */
+    struct step before;                 /* the step before this one; id 0: none */
+    bool operator_moved;                /* since PENDING: then the stages need not be whole */
+    unsigned completions[PIPELINE_MAX]; /* since PENDING, by position of the working state */
+};
+
+static void report(struct fsck *f, const char *invariant, const char *what)
+{
+    f->fn(f->arg, invariant, f->row.id, what);
+}
+
+/* ---- one step ---- */
+
+static bool is_operators(const struct fsck *f, const struct step *st)
+{
+    return (st->flags & LOG_FORCED) != 0 || st->has_reason || st->run > f->before.run;
+}
+
+/* From ERRORED to the state before the one that failed. */
+static bool is_resume(const struct fsck *f, const struct pipeline *p, unsigned from, unsigned to)
+{
+    unsigned failed;
+    return pipeline_role(p, from) == ROLE_ERRORED && pipeline_position(p, f->before.from_id, &failed) &&
+           failed == to + 1;
+}
+
+static void check_order(struct fsck *f, const struct pipeline *p, const struct step *st, unsigned from,
+                        unsigned to)
+{
+    enum role role = pipeline_role(p, from);
+    if (role == ROLE_ABORTED || role == ROLE_COMPLETE)
+        report(f, "I1", "left ABORTED or COMPLETE without an operator");
+    else if (role == ROLE_ERRORED || to <= from)
+        report(f, "I2", "moved backwards without an operator");
+    else if (pipeline_role(p, to) == ROLE_ERRORED || pipeline_role(p, to) == ROLE_ABORTED)
+        return;
+    else if (to != pipeline_next(p, from) && (st->flags & LOG_SKIPPED) == 0)
+        report(f, "I15", "left out states without saying so");
+}
+
+static void count_completion(struct fsck *f, const struct pipeline *p, unsigned from, unsigned to)
+{
+    if (pipeline_role(p, from) == ROLE_WORKING && to == pipeline_next(p, from))
+        f->completions[from]++;
+}
+
+static void check_move(struct fsck *f, const struct pipeline *p, const struct step *st)
+{
+    unsigned from, to;
+    if (!pipeline_position(p, st->to_id, &to)) {
+        report(f, "I17", "entered a state that its list does not have");
+        return;
+    }
+    bool known = pipeline_position(p, st->from_id, &from);
+    bool operators = is_operators(f, st);
+    if (!operators && known)
+        check_order(f, p, st, from, to);
+    else if (!operators)
+        report(f, "I2", "changed its list of states without an operator");
+    if ((st->flags & LOG_SKIPPED) != 0 || (operators && !(known && is_resume(f, p, from, to))))
+        f->operator_moved = true;
+    if (known)
+        count_completion(f, p, from, to);
+    if (to == 0) {
+        memset(f->completions, 0, sizeof(f->completions));
+        f->operator_moved = false;
+    }
+}
+
+static enum rc check_step(struct fsck *f, const struct step *st, struct err *err)
+{
+    const struct pipeline *p;
+    if (st->retirement_id != f->row.id)
+        report(f, "I17", "an entry of another retirement is in its log");
+    if (st->from_id != f->before.to_id)
+        report(f, "I17", "an entry does not begin where the one before it ended");
+    if (st->epoch < f->before.epoch)
+        report(f, "I10", "the epoch went back");
+    if (f->before.id == 0)
+        return RC_OK;
+    enum rc rc = pipeline_by_id(f->s, st->pipeline_id, &p, err);
+    if (rc == RC_OK)
+        check_move(f, p, st);
+    return rc;
+}
+
+/* ---- one retirement ---- */
+
+static enum rc walk_log(struct fsck *f, struct err *err)
+{
+    struct db_rows rows;
+    bool more;
+    enum rc rc =
+        db_query(f->s->db, &rows,
+                 "WITH RECURSIVE chain (id, prev) AS ("
+                 " SELECT l.id, l.prev FROM retirement r JOIN retirement_log l ON l.id = r.log_head"
+                 " WHERE r.id = $1 UNION ALL"
+                 " SELECT l.id, l.prev FROM chain c JOIN retirement_log l ON l.id = c.prev AND l.id < c.id)"
+                 " SELECT l.id, l.retirement_id, l.pipeline_id, l.from_id, l.to_id, l.at, l.epoch, l.run,"
+                 " l.flags, l.reason FROM chain c JOIN retirement_log l ON l.id = c.id ORDER BY l.id",
+                 DB_ARGS(DB_INT(f->row.id)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+        struct step st = { db_int(&rows, 0),      db_int(&rows, 1),     db_int(&rows, 2), db_int(&rows, 3),
+                           db_int(&rows, 4),      db_int(&rows, 5),     db_int(&rows, 6), db_int(&rows, 7),
+                           (int)db_int(&rows, 8), !db_is_null(&rows, 9) };
+        rc = check_step(f, &st, err);
+        f->before = st;
+        f->entries++;
+    }
+    db_rows_close(&rows);
+    return rc;
+}
+
+static void check_end(struct fsck *f)
+{
+    const struct retirement *r = &f->row;
+    if (f->before.id == 0) {
+        report(f, "I17", "it has no log");
+        return;
+    }
+    if (f->before.to_id != r->pipeline->state_ids[r->state])
+        report(f, "I17", "the log ends in another state");
+    if (r->modified_at < f->before.at)
+        report(f, "I7", "the row is older than its log");
+    if (r->epoch < f->before.epoch)
+        report(f, "I10", "the epoch of the row is behind its log");
+}
+
+static void check_lease(struct fsck *f)
+{
+    const struct retirement *r = &f->row;
+    if (r->lease_until <= LEASE_FREE)
+        return;
+    if (pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        report(f, "I8", "it is leased, but not in a working state");
+    if (f->driver_id == 0 || r->epoch == 0)
+        report(f, "I8", "it is leased to nobody");
+}
+
+static void check_completions(struct fsck *f)
+{
+    const struct pipeline *p = f->row.pipeline;
+    if (pipeline_role(p, f->row.state) != ROLE_COMPLETE || f->operator_moved)
+        return;
+    for (unsigned i = 0; i < p->n; i++) {
+        if (pipeline_role(p, i) != ROLE_WORKING || f->completions[i] == 1)
+            continue;
+        report(f, "I5", "it is COMPLETE, and a stage was not completed exactly once");
+        return;
+    }
+}
+
+static enum rc check_retirement(struct fsck *f, struct err *err)
+{
+    f->before = (struct step){ 0 };
+    f->operator_moved = false;
+    memset(f->completions, 0, sizeof(f->completions));
+    enum rc rc = walk_log(f, err);
+    if (rc != RC_OK)
+        return rc;
+    check_end(f);
+    check_lease(f);
+    check_completions(f);
+    if (f->live == retirement_is_over(&f->row))
+        report(f, "I14", "it is counted as live, or as over, wrongly");
+    return RC_OK;
+}
+
+/* ---- all of them ---- */
+
+static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
+{
+    struct db_rows rows;
+    bool found;
+    enum rc rc = store_first(f->s->db, &rows, "SELECT live, driver_id FROM retirement WHERE id = $1",
+                             DB_ARGS(DB_INT(id)), &found, err);
+    if (rc != RC_OK || !found)
+        return rc;
+    f->live = db_int(&rows, 0);
+    f->driver_id = db_int(&rows, 1);
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+/* A row that cannot even be read is reported like the rest. */
+static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
+{
+    f->row.id = id;
+    enum rc rc = store_get_row(f->s, id, &f->row, err);
+    if (rc == RC_INTERNAL) {
+        report(f, "I17", "it is in a state that its list does not have");
+        f->unreadable = true;
+        return RC_OK;
+    }
+    if (rc == RC_OK)
+        rc = read_stored(f, id, err);
+    return rc != RC_OK ? rc : check_retirement(f, err);
+}
+
+static enum rc check_page(struct fsck *f, const struct id_list *ids, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < ids->n; i++)
+        rc = check_id(f, ids->id[i], err);
+    return rc;
+}
+
+static enum rc check_all(struct fsck *f, struct err *err)
+{
+    struct arena a = { 0 };
+    struct id_list ids;
+    int64_t after = 0;
+    enum rc rc = RC_OK;
+    id_list_init(&ids, &a, FSCK_PAGE);
+    do {
+        ids.n = 0;
+        rc = id_list_add(&ids, f->s->db, "SELECT id FROM retirement WHERE id > $1 ORDER BY id LIMIT $2",
+                         DB_ARGS(DB_INT(after), DB_INT(FSCK_PAGE)), err);
+        if (rc == RC_OK)
+            rc = check_page(f, &ids, err);
+        after = ids.n > 0 ? ids.id[ids.n - 1] : after;
+    } while (rc == RC_OK && ids.n == FSCK_PAGE);
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc check_twins(struct fsck *f, struct err *err)
+{
+    struct db_rows rows;
+    bool more;
+    enum rc rc =
+        db_query(f->s->db, &rows,
+                 "SELECT max(id) FROM retirement WHERE live + 0 = 1 GROUP BY account_id HAVING count(*) > 1",
+                 DB_NO_ARGS, err);
+    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+        f->row.id = db_int(&rows, 0);
+        report(f, "I14", "its account has another live one");
+    }
+    return rc;
+}
+
+static enum rc check_strays(struct fsck *f, struct err *err)
+{
+    int64_t stored = 0;
+    enum rc rc = store_first_int(f->s->db, "SELECT count(*) FROM retirement_log", DB_NO_ARGS, &stored, err);
+    f->row.id = 0;
+    if (rc == RC_OK && stored != f->entries && !f->unreadable)
+        report(f, "I17", "there are entries that are in no log");
+    return rc;
+}
+
+enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
+{
+    struct fsck *f = XNEW(struct fsck);
+    f->s = s;
+    f->fn = fn;
+    f->arg = arg;
+    enum rc rc = check_all(f, err);
+    if (rc == RC_OK)
+        rc = check_twins(f, err);
+    if (rc == RC_OK)
+        rc = check_strays(f, err);
+    free(f);
+    return rc;
+}

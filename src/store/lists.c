@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists of retirements. Ids first (ids.c), a page of them at a time; then what is shown of each, a group at a
+ * time; so that neither memory nor the time to the first one depends on how many there are.
+ */
+#include "store/store.h"
+
+#include <string.h>
+
+#include "store/store_int.h"
+
+enum { PAGE_MAX = 1024 };
+
+/* What a filter means in ids. */
+struct range {
+    int64_t after, upto;
+    int64_t modified_from, modified_before;
+    bool by_modified;
+};
+
+static enum rc make_range(struct store *s, const struct retirement_filter *f, struct range *out,
+                          struct err *err)
+{
+    *out = (struct range){
+        .after = f->after_id,
+        .upto = INT64_MAX,
+        .modified_from = f->modified_from,
+        .modified_before = f->modified_before != 0 ? f->modified_before : INT64_MAX,
+        .by_modified = f->modified_from != 0 || f->modified_before != 0,
+    };
+    enum rc rc = RC_OK;
+    int64_t after = 0;
+    if (f->created_before != 0)
+        rc = id_created_before(s->db, f->created_before, &out->upto, err);
+    if (rc == RC_OK && f->created_from != 0)
+        rc = id_created_from(s->db, f->created_from, &after, err);
+    if (after > out->after)
+        out->after = after;
+    return rc;
+}
+
+static bool is_repeated(const struct retirement_filter *f, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (f->state_ids[k] == f->state_ids[i])
+            return true;
+    return false;
+}
+
+/* ---- the ids of a page ---- */
+
+static enum rc add_of_state(struct store *s, int64_t state_id, const struct range *r, struct id_list *ids,
+                            struct err *err)
+{
+    const char *sql = r->by_modified
+                          ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
+                            " AND modified_at >= $5 AND modified_at < $6 ORDER BY id LIMIT $4"
+                          : "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
+                            " ORDER BY id LIMIT $4";
+    return id_list_add(ids, s->db, sql,
+                       DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
+                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
+                               DB_INT(r->modified_before)),
+                       err);
+}
+
+static enum rc add_of_all(struct store *s, const struct range *r, struct id_list *ids, struct err *err)
+{
+    const char *sql = r->by_modified
+                          ? "SELECT id FROM retirement WHERE id > $1 AND id <= $2"
+                            " AND modified_at >= $4 AND modified_at < $5 ORDER BY id LIMIT $3"
+                          : "SELECT id FROM retirement WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
+    return id_list_add(ids, s->db, sql,
+                       DB_ARGS(DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max),
+                               DB_INT(r->modified_from), DB_INT(r->modified_before)),
+                       err);
+}
+
+/* The few of one person. */
+static enum rc add_of_person(struct store *s, const struct retirement_filter *f, const struct range *r,
+                             struct id_list *ids, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN];
+    const char *sql = f->username != NULL
+                          ? "SELECT retirement_id FROM retirement_person WHERE username_key = $1"
+                            " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4"
+                          : "SELECT retirement_id FROM retirement_person WHERE email_key = $1"
+                            " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4";
+    if (f->username != NULL)
+        username_key(s, f->username, key);
+    else
+        email_key(s, f->email, key);
+    return id_list_add(
+        ids, s->db, sql,
+        DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
+}
+
+static enum rc add_page(struct store *s, const struct retirement_filter *f, const struct range *r,
+                        struct id_list *ids, struct err *err)
+{
+    if (f->username != NULL || f->email != NULL)
+        return add_of_person(s, f, r, ids, err);
+    if (f->n_states == 0)
+        return add_of_all(s, r, ids, err);
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
+        rc = add_of_state(s, f->state_ids[i], r, ids, err);
+    return rc;
+}
+
+/* ---- what is shown ---- */
+
+static bool state_is_listed(const struct retirement_filter *f, const struct retirement *r)
+{
+    for (size_t i = 0; i < f->n_states; i++)
+        if (f->state_ids[i] == r->pipeline->state_ids[r->state])
+            return true;
+    return f->n_states == 0;
+}
+
+static bool is_within(int64_t at, int64_t from, int64_t before)
+{
+    return at >= from && (before == 0 || at < before);
+}
+
+static bool is_person(const struct retirement_filter *f, const struct person *p)
+{
+    if (f->username == NULL && f->email == NULL)
+        return true;
+    if (p->username == NULL)
+        return false;
+    return (f->username == NULL || strcmp(f->username, p->username) == 0) &&
+           (f->email == NULL || same_email(f->email, p->email));
+}
+
+/* Looked at again, because a row may have changed since its id was found. */
+static bool matches(const struct retirement_filter *f, const struct retirement_view *v)
+{
+    return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
+           is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person);
+}
+
+struct walk {
+    struct store *s;
+    const struct retirement_filter *filter;
+    store_view_fn *fn;
+    void *arg;
+    int64_t left; /* how many more are wanted */
+    struct arena arena;
+};
+
+static enum rc show_group(struct walk *w, const int64_t *ids, size_t n, struct err *err)
+{
+    struct retirement_view view[GROUP_MAX];
+    size_t n_views;
+    arena_reset(&w->arena);
+    enum rc rc = read_view_group(w->s, &w->arena, ids, n, view, &n_views, err);
+    for (size_t i = 0; rc == RC_OK && i < n_views && w->left > 0; i++) {
+        if (!matches(w->filter, &view[i]))
+            continue;
+        w->left--;
+        rc = w->fn(w->arg, &view[i], err);
+    }
+    return rc;
+}
+
+static enum rc show_page(struct walk *w, const struct id_list *ids, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < ids->n && w->left > 0; i += GROUP_MAX)
+        rc = show_group(w, ids->id + i, ids->n - i < GROUP_MAX ? ids->n - i : GROUP_MAX, err);
+    return rc;
+}
+
+static enum rc show_all(struct walk *w, struct range *r, struct err *err)
+{
+    struct arena a = { 0 };
+    struct id_list ids;
+    enum rc rc = RC_OK;
+    bool more = true;
+    id_list_init(&ids, &a, w->left < PAGE_MAX ? (size_t)w->left : PAGE_MAX);
+    while (rc == RC_OK && more && w->left > 0) {
+        ids.n = 0;
+        rc = add_page(w->s, w->filter, r, &ids, err);
+        if (rc == RC_OK)
+            rc = show_page(w, &ids, err);
+        more = ids.n == ids.max;
+        if (more)
+            r->after = ids.id[ids.n - 1];
+    }
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_list(struct store *s, const struct retirement_filter *filter, store_view_fn *fn, void *arg,
+                   struct err *err)
+{
+    struct range range;
+    struct walk w = { s, filter, fn, arg, filter->limit != 0 ? filter->limit : INT64_MAX, { 0 } };
+    enum rc rc = make_range(s, filter, &range, err);
+    if (rc == RC_OK)
+        rc = show_all(&w, &range, err);
+    arena_free(&w.arena);
+    return rc;
+}
+
+/* ---- counting ---- */
+
+static enum rc count_state(struct store *s, int64_t state_id, const struct range *r, int64_t *out,
+                           struct err *err)
+{
+    const char *sql = r->by_modified ? "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
+                                       " AND id <= $3 AND modified_at >= $4 AND modified_at < $5"
+                                     : "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
+                                       " AND id <= $3";
+    int64_t n = 0;
+    enum rc rc = store_first_int(s->db, sql,
+                                 DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(r->upto),
+                                         DB_INT(r->modified_from), DB_INT(r->modified_before)),
+                                 &n, err);
+    *out += n;
+    return rc;
+}
+
+static enum rc count_states(struct store *s, const struct retirement_filter *f, const struct range *r,
+                            int64_t *out, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
+        if (!is_repeated(f, i))
+            rc = count_state(s, f->state_ids[i], r, out, err);
+    return rc;
+}
+
+static enum rc count_one(void *arg, const struct retirement_view *view, struct err *err)
+{
+    ++*(int64_t *)arg;
+    return RC_OK;
+}
+
+enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
+{
+    struct range r;
+    *out = 0;
+    if (filter->username != NULL || filter->email != NULL)
+        return store_list(s, filter, count_one, out, err);
+    enum rc rc = make_range(s, filter, &r, err);
+    if (rc == RC_OK && filter->n_states > 0)
+        rc = count_states(s, filter, &r, out, err);
+    else if (rc == RC_OK)
+        rc = store_first_int(
+            s->db,
+            "SELECT count(*) FROM retirement WHERE id > $1 AND id <= $2"
+            " AND modified_at >= $3 AND modified_at < $4",
+            DB_ARGS(DB_INT(r.after), DB_INT(r.upto), DB_INT(r.modified_from), DB_INT(r.modified_before)), out,
+            err);
+    if (rc == RC_OK && filter->limit != 0 && *out > filter->limit)
+        *out = filter->limit;
+    return rc;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables, and how a database of an older version gets them. A migration is a script that is never changed
+ * again once it was released: a new version of the schema is one more at the end.
+ *
+ * The words are SQLite's. What another database calls otherwise (INTEGER PRIMARY KEY AUTOINCREMENT, INTEGER
+ * of 64 bits, BLOB, WITHOUT ROWID) is for its driver to translate; there is nothing else to it.
+ */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/store_int.h"
+
+/* The hot row has only integers, and an index only where a query needs it: each costs every step. */
+static const char schema_1[] =
+    "CREATE TABLE state ("
+    "  id INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL UNIQUE);"
+
+    /* stamp: a list that was rolled back and another one of the same id differ in it. */
+    "CREATE TABLE pipeline ("
+    "  id INTEGER PRIMARY KEY,"
+    "  stamp INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL);"
+    "CREATE TABLE pipeline_state ("
+    "  pipeline_id INTEGER NOT NULL,"
+    "  position INTEGER NOT NULL,"
+    "  state_id INTEGER NOT NULL,"
+    "  PRIMARY KEY (pipeline_id, position)) WITHOUT ROWID;"
+
+    "CREATE TABLE account ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  username_key BLOB NOT NULL UNIQUE,"
+    "  email_key BLOB NOT NULL,"
+    "  username TEXT,"
+    "  email TEXT,"
+    "  name TEXT,"
+    "  orgs TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL);"
+
+    "CREATE TABLE driver ("
+    "  id INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL UNIQUE);"
+
+    "CREATE TABLE retirement ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  account_id INTEGER NOT NULL,"
+    "  pipeline_id INTEGER NOT NULL,"
+    "  state_id INTEGER NOT NULL,"
+    "  last_state_id INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  modified_at INTEGER NOT NULL,"
+    "  epoch INTEGER NOT NULL,"
+    "  lease_until INTEGER NOT NULL,"
+    "  run INTEGER NOT NULL,"
+    "  deaths INTEGER NOT NULL,"
+    "  abort_asked INTEGER NOT NULL,"
+    "  live INTEGER NOT NULL,"
+    "  log_head INTEGER NOT NULL,"
+    "  driver_id INTEGER);"
+    "CREATE INDEX retirement_state ON retirement (state_id, id);"
+    "CREATE INDEX retirement_created ON retirement (created_at, id);"
+    "CREATE UNIQUE INDEX retirement_live ON retirement (account_id) WHERE live = 1;"
+
+    "CREATE TABLE retirement_person ("
+    "  retirement_id INTEGER PRIMARY KEY,"
+    "  username_key BLOB NOT NULL,"
+    "  email_key BLOB NOT NULL,"
+    "  username TEXT NOT NULL,"
+    "  email TEXT NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  retired_username TEXT NOT NULL,"
+    "  retired_email TEXT NOT NULL);"
+    "CREATE INDEX retirement_person_username ON retirement_person (username_key);"
+    "CREATE INDEX retirement_person_email ON retirement_person (email_key);"
+
+    "CREATE TABLE retired_name ("
+    "  digest BLOB NOT NULL,"
+    "  retirement_id INTEGER NOT NULL,"
+    "  PRIMARY KEY (digest, retirement_id)) WITHOUT ROWID;"
+
+    "CREATE TABLE retirement_log ("
+    "  id INTEGER PRIMARY KEY,"
+    "  retirement_id INTEGER NOT NULL,"
+    "  prev INTEGER NOT NULL,"
+    "  pipeline_id INTEGER NOT NULL,"
+    "  from_id INTEGER NOT NULL,"
+    "  to_id INTEGER NOT NULL,"
+    "  at INTEGER NOT NULL,"
+    "  epoch INTEGER NOT NULL,"
+    "  run INTEGER NOT NULL,"
+    "  flags INTEGER NOT NULL,"
+    "  actor TEXT NOT NULL,"
+    "  reason TEXT,"
+    "  response BLOB);"
+
+    "CREATE TABLE client ("
+    "  id INTEGER PRIMARY KEY,"
+    "  client_id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  secret_digest BLOB NOT NULL,"
+    "  scopes INTEGER NOT NULL,"
+    "  disabled INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL);";
+
+static const char *const migrations[] = { schema_1 };
+enum { MIGRATIONS_N = sizeof(migrations) / sizeof(migrations[0]) };
+
+/* ---- settings ---- */
+
+enum rc setting_get(struct db *db, struct arena *a, const char *name, const char **out, struct err *err)
+{
+    struct db_rows rows;
+    bool found;
+    *out = NULL;
+    enum rc rc = store_first(db, &rows, "SELECT value FROM setting WHERE name = $1", DB_ARGS(DB_TEXT(name)),
+                             &found, err);
+    if (rc != RC_OK || !found)
+        return rc;
+    *out = arena_strdup(a, db_text(&rows, 0));
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+enum rc setting_set(struct db *db, const char *name, const char *value, struct err *err)
+{
+    return db_run(db,
+                  "INSERT INTO setting (name, value) VALUES ($1, $2)"
+                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                  DB_ARGS(DB_TEXT(name), DB_TEXT(value)), NULL, err);
+}
+
+/* ---- migrating ---- */
+
+static enum rc read_version(struct db *db, int *out, struct err *err)
+{
+    struct arena a = { 0 };
+    const char *value;
+    enum rc rc =
+        db_script(db, "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)", err);
+    if (rc == RC_OK)
+        rc = setting_get(db, &a, "schema", &value, err);
+    if (rc == RC_OK)
+        *out = value == NULL ? 0 : atoi(value);
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc migrate_to(struct db *db, int version, struct err *err)
+{
+    char value[16];
+    snprintf(value, sizeof(value), "%d", version);
+    enum rc rc = db_begin(db, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = db_script(db, migrations[version - 1], err);
+    if (rc == RC_OK)
+        rc = setting_set(db, "schema", value, err);
+    if (rc == RC_OK)
+        rc = db_commit(db, err);
+    if (rc != RC_OK)
+        db_rollback(db);
+    return rc;
+}
+
+enum rc store_migrate(struct db *db, struct err *err)
+{
+    int version = 0;
+    enum rc rc = read_version(db, &version, err);
+    if (rc != RC_OK)
+        return rc;
+    if (version > MIGRATIONS_N)
+        return err_set(err, RC_CONFLICT,
+                       "the database has schema %d, this program knows only %d: it is too old", version,
+                       (int)MIGRATIONS_N);
+    while (rc == RC_OK && version < MIGRATIONS_N)
+        rc = migrate_to(db, ++version, err);
+    return rc;
+}

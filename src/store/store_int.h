@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of store/: what its files share. Every SQL text is a constant of the file that uses it, so that it
+ * is prepared once for each connection (db/db.h).
+ */
+#ifndef LETHE_STORE_STORE_INT_H
+#define LETHE_STORE_STORE_INT_H
+
+#include "store/store.h"
+
+struct stored_pipeline;
+
+struct store {
+    struct db *db;
+    uint8_t lookup_key[CRYPTO_KEY_LEN];
+    struct arena arena;                /* of the pipelines */
+    struct stored_pipeline *pipelines; /* those loaded so far, newest load first */
+};
+
+/* ---- statements (store.c) ---- */
+
+/* The first row of a query. Unless *found, or on an error, the rows are closed already. */
+enum rc store_first(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, bool *found,
+                    struct err *err) MUST_CHECK;
+/* The first column of the first row; when there is none, *out is left as it was. */
+enum rc store_first_int(struct db *db, const char *sql, struct db_args args, int64_t *out,
+                        struct err *err) MUST_CHECK;
+
+/* ---- settings (schema.c) ---- */
+
+/* *out lives in a; NULL when there is none. */
+enum rc setting_get(struct db *db, struct arena *a, const char *name, const char **out,
+                    struct err *err) MUST_CHECK;
+enum rc setting_set(struct db *db, const char *name, const char *value, struct err *err) MUST_CHECK;
+
+/* ---- pipelines (pipelines.c) ---- */
+
+enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err) MUST_CHECK;
+/* Returns false when the list does not have the state. */
+bool pipeline_position(const struct pipeline *p, int64_t state_id, unsigned *position);
+
+/* ---- names (people.c) ---- */
+
+enum { LOOKUP_LEN = 16 };
+
+/* Keyed hashes that find a person without the person being readable. Equal for equal user names; for e-mail
+ * addresses that differ in case only. */
+void username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
+void email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
+bool same_email(const char *a, const char *b);
+enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
+                          const char *username, struct err *err) MUST_CHECK;
+
+/* ---- rows (retirements.c) ---- */
+
+/* The columns of a struct retirement, of table r. */
+#define ROW_COLUMNS                                                                                          \
+    "r.id, r.account_id, r.pipeline_id, r.state_id, r.last_state_id, r.created_at, r.modified_at, r.epoch, " \
+    "r.lease_until, r.run, r.deaths, r.abort_asked"
+enum { ROW_COLUMNS_N = 12 };
+
+enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement *out,
+                 struct err *err) MUST_CHECK;
+
+/* Rows and views are fetched so many at a time: as many as the statements have parameters. */
+enum { GROUP_MAX = 32 };
+#define GROUP_PARAMETERS                                                                               \
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, " \
+    "$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32"
+
+/* Those of the ids (1 to GROUP_MAX) that exist, in the order of their ids. */
+enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
+                   struct err *err) MUST_CHECK;
+enum rc read_view_group(struct store *s, struct arena *a, const int64_t *ids, size_t n,
+                        struct retirement_view *out, size_t *n_out, struct err *err) MUST_CHECK;
+
+/* ---- ids (ids.c) ---- */
+
+/* The smallest so many ids of several queries, each of which gives its own in order. */
+struct id_list {
+    int64_t *id; /* n of them, rising */
+    size_t n, max;
+    int64_t *fresh, *merged;
+};
+
+void id_list_init(struct id_list *l, struct arena *a, size_t max);
+/* Adds the ids of a query (first column, rising, at most max). */
+enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args,
+                    struct err *err) MUST_CHECK;
+/* What the next query needs to look at: up to the last one when the list is full. */
+int64_t id_list_upto(const struct id_list *l, int64_t upto);
+
+/* Times of creation as ids: created < before means id <= *upto; created >= from means id > *after. */
+enum rc id_created_before(struct db *db, int64_t before, int64_t *upto, struct err *err) MUST_CHECK;
+enum rc id_created_from(struct db *db, int64_t from, int64_t *after, struct err *err) MUST_CHECK;
+
+/* ---- the log (moves.c) ---- */
+
+enum { LOG_FORCED = 1, LOG_SKIPPED = 2 };
+
+struct new_entry {
+    int64_t retirement_id;
+    int64_t prev;    /* 0: none */
+    int64_t from_id; /* 0: none */
+    int64_t to_id;
+    int64_t pipeline_id, at, epoch, run;
+    int flags;
+    const char *actor, *reason, *response;
+    size_t response_len;
+};
+enum rc add_entry(struct store *s, const struct new_entry *e, int64_t *id, struct err *err) MUST_CHECK;
+
+#endif

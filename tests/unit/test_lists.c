@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists: which ones, in what order, how many. Checked against a plain walk over the same people. */
+#include "store_fixture.h"
+
+enum { PEOPLE = 60, SEEN_MAX = 4000 };
+
+struct seen {
+    int64_t ids[SEEN_MAX];
+    size_t n;
+    size_t stop_after;
+};
+
+static enum rc see(void *arg, const struct retirement_view *v, struct err *err)
+{
+    struct seen *seen = arg;
+    assert_true(seen->n < SEEN_MAX);
+    assert_non_null(v->person.username);
+    seen->ids[seen->n++] = v->row.id;
+    if (seen->stop_after != 0 && seen->n == seen->stop_after)
+        return err_set(err, RC_TOO_LARGE, "enough");
+    return RC_OK;
+}
+
+/* Learner0 to Learner59, a minute apart, spread over the states. */
+static void add_people(struct fixture *f)
+{
+    OK(db_begin(f->db, &f->err));
+    for (int i = 0; i < PEOPLE; i++) {
+        int64_t id = add_person(f, arena_printf(&f->arena, "Learner%d", i));
+        unsigned to = (unsigned)i * 7 % STATES_N;
+        f->now += 59 * CLOCK_S;
+        if (to != PENDING)
+            move_to(f, id, to);
+    }
+    OK(db_commit(f->db, &f->err));
+}
+
+static bool is_wanted(struct fixture *f, const struct retirement_filter *want, const struct retirement *r)
+{
+    bool listed = want->n_states == 0;
+    for (size_t i = 0; i < want->n_states; i++)
+        listed = listed || want->state_ids[i] == r->pipeline->state_ids[r->state];
+    return listed && r->id > want->after_id && r->created_at >= want->created_from &&
+           r->modified_at >= want->modified_from &&
+           (want->created_before == 0 || r->created_at < want->created_before) &&
+           (want->modified_before == 0 || r->modified_at < want->modified_before);
+}
+
+/* The list, the count and a walk over everybody must agree. Returns how many. */
+static size_t compare(struct fixture *f, const struct retirement_filter *want)
+{
+    struct seen seen = { 0 };
+    int64_t count;
+    size_t n = 0;
+    OK(store_list(f->s, want, see, &seen, &f->err));
+    OK(store_count(f->s, want, &count, &f->err));
+    for (int64_t id = 1; id <= PEOPLE; id++) {
+        struct retirement r = row_of(f, id);
+        if (!is_wanted(f, want, &r) || (want->limit != 0 && (int64_t)n == want->limit))
+            continue;
+        assert_true(n < seen.n);
+        assert_int_equal(seen.ids[n++], id);
+    }
+    assert_int_equal(seen.n, n);
+    assert_int_equal(count, n);
+    return n;
+}
+
+static void test_lists__every_filter_agrees_with_a_plain_walk(void **state)
+{
+    struct fixture *f = *state;
+    add_people(f);
+    const int64_t *ids = current(f)->state_ids;
+    const int64_t some[] = { ids[MAIL_ING], ids[PENDING], ids[ERRORED], ids[PENDING], 12345 };
+    const int64_t at[] = { 0,
+                           START,
+                           START + 1,
+                           START + 10 * 60 * CLOCK_S,
+                           START + 601 * CLOCK_S,
+                           START + 3000 * CLOCK_S,
+                           START + 100 * CLOCK_DAY };
+    const int64_t limits[] = { 0, 1, 5, 33, 1000 };
+    int not_empty = 0;
+    for (size_t i = 0; i < 7 * 7 * 7 * 5 * 4; i++) {
+        size_t n_states = i % 4 == 3 ? 5 : i % 4;
+        struct retirement_filter want = {
+            .state_ids = some,
+            .n_states = n_states,
+            .limit = limits[i / 4 % 5],
+            .created_from = at[i / 20 % 7],
+            .created_before = at[i / 140 % 7],
+            .modified_before = at[i / 980 % 7],
+            .modified_from = i % 3 == 0 ? at[i % 5] : 0,
+            .after_id = i % 11 == 0 ? (int64_t)i % 50 : 0,
+        };
+        not_empty += compare(f, &want) > 0;
+    }
+    assert_true(not_empty > 1000);
+}
+
+static void test_lists__nobody_is_in_an_empty_store(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { 0 };
+    struct retirement_filter all = { 0 };
+    OK(store_list(f->s, &all, see, &seen, &f->err));
+    assert_int_equal(seen.n, 0);
+    struct retirement_filter since = { .created_from = 1, .created_before = INT64_MAX };
+    OK(store_list(f->s, &since, see, &seen, &f->err));
+    assert_int_equal(seen.n, 0);
+}
+
+static void test_lists__person_by_exact_name_or_any_case_of_the_address(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { 0 };
+    add_people(f);
+    struct retirement_filter by_name = { .username = "Learner7" };
+    OK(store_list(f->s, &by_name, see, &seen, &f->err));
+    assert_int_equal(seen.n, 1);
+    assert_int_equal(seen.ids[0], 8);
+    struct retirement_filter by_email = { .email = "LEARNER7@example.com" };
+    OK(store_list(f->s, &by_email, see, &seen, &f->err));
+    assert_int_equal(seen.n, 2);
+    assert_int_equal(seen.ids[1], 8);
+    struct retirement_filter both = { .username = "Learner7", .email = "learner8@example.com" };
+    OK(store_list(f->s, &both, see, &seen, &f->err));
+    struct retirement_filter wrong_case = { .username = "learner7" };
+    OK(store_list(f->s, &wrong_case, see, &seen, &f->err));
+    const int64_t elsewhere = 12345;
+    struct retirement_filter in_state = { .username = "Learner7", .state_ids = &elsewhere, .n_states = 1 };
+    OK(store_list(f->s, &in_state, see, &seen, &f->err));
+    assert_int_equal(seen.n, 2);
+    int64_t count;
+    OK(store_count(f->s, &by_email, &count, &f->err));
+    assert_int_equal(count, 1);
+}
+
+static void test_lists__callback_ends_the_walk(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { .stop_after = 3 };
+    add_people(f);
+    struct retirement_filter all = { 0 };
+    assert_int_equal(store_list(f->s, &all, see, &seen, &f->err), RC_TOO_LARGE);
+    assert_int_equal(seen.n, 3);
+    seen = (struct seen){ 0 };
+    OK(store_list(f->s, &all, see, &seen, &f->err));
+    assert_int_equal(seen.n, PEOPLE);
+}
+
+static void test_lists__long_lists_go_over_pages(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen seen;
+    add_person(f, "Learner0");
+    /* Copies of the first one: what differs does not matter here. */
+    OK(db_script(
+        f->db,
+        "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 3000)"
+        " INSERT INTO retirement SELECT n, n, pipeline_id, state_id + n % 2, last_state_id, created_at + n,"
+        " modified_at, 0, 0, 0, 0, 0, 1, 0, NULL FROM c, retirement;"
+        "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's'"
+        " FROM retirement r WHERE r.id > 1",
+        &f->err));
+    const int64_t *ids = current(f)->state_ids;
+    struct retirement_filter want[] = { { 0 },
+                                        { .state_ids = ids, .n_states = 2 },
+                                        { .state_ids = ids, .n_states = 2, .limit = 2000 } };
+    size_t expected[] = { 3000, 3000, 2000 };
+    for (size_t i = 0; i < 3; i++) {
+        seen.n = 0;
+        OK(store_list(f->s, &want[i], see, &seen, &f->err));
+        assert_int_equal(seen.n, expected[i]);
+        for (size_t k = 0; k < seen.n; k++)
+            assert_int_equal(seen.ids[k], (int64_t)k + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_lists__every_filter_agrees_with_a_plain_walk),
+        T(test_lists__nobody_is_in_an_empty_store),
+        T(test_lists__person_by_exact_name_or_any_case_of_the_address),
+        T(test_lists__callback_ends_the_walk),
+        T(test_lists__long_lists_go_over_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

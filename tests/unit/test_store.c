@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store as a whole: a life of a few people, run again and again with the N-th call to the database
+ * failing, until none does. After each failure the database must be sound and the same life must succeed. And
+ * what the statements of that life cost: none may look at a whole table.
+ */
+#include "store_fixture.h"
+
+static enum rc count_view(void *arg, const struct retirement_view *v, struct err *err)
+{
+    ++*(int *)arg;
+    return RC_OK;
+}
+
+/* ---- a life: every verb once or more, stops at the first that fails ---- */
+
+static enum rc ask_for_two(struct fixture *f, int64_t ids[2])
+{
+    struct account in = { .username = "Learner1", .email = "l1@example.com", .name = "L" };
+    struct account guest = {
+        .username = "Guest", .email = "g@example.com", .name = "G", .brought_along = true
+    };
+    int64_t account = 0;
+    enum rc rc = store_add_account(f->s, &in, f->now, &account, &f->err);
+    if (rc == RC_OK)
+        rc = try_add(f, account, "Learner1", &ids[0]);
+    if (rc == RC_OK)
+        rc = store_add_account(f->s, &guest, f->now, &account, &f->err);
+    if (rc == RC_OK)
+        rc = try_add(f, account, "Guest", &ids[1]);
+    if (rc == RC_OK)
+        rc = store_refresh_retired_names(f->s, &SALTS, &f->err);
+    return rc;
+}
+
+static enum rc claim_all(struct fixture *f)
+{
+    const struct pipeline *p;
+    struct retirement *rows;
+    size_t n = 0;
+    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
+    enum rc rc = store_current_pipeline(f->s, &p, &f->err);
+    struct command cmd = { .kind = COMMAND_CLAIM, .current = p, .lease_us = CLOCK_S, .deaths_max = 3 };
+    if (rc == RC_OK)
+        rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = try_command(f, rows[i].id, cmd, NULL, NULL);
+    return rc;
+}
+
+static enum rc finish(struct fixture *f, int64_t id)
+{
+    bool found;
+    unsigned state_after;
+    struct command done_cmd = { .kind = COMMAND_DONE, .epoch = 1, .stage = FORUM_ING };
+    struct retirement row;
+    enum rc rc = try_command(f, id, done_cmd, NULL, "deleted");
+    done_cmd.stage = MAIL_ING;
+    if (rc == RC_OK)
+        rc = try_command(f, id, done_cmd, NULL, "deleted");
+    if (rc == RC_OK)
+        rc = store_get_row(f->s, id, &row, &f->err);
+    if (rc == RC_OK)
+        rc = store_find_report(f->s, &row, 1, MAIL_ING, &found, &state_after, &f->err);
+    return rc;
+}
+
+static enum rc list_all(struct fixture *f)
+{
+    const struct pipeline *p;
+    int n = 0;
+    int64_t count, under_way;
+    struct state_count *counts;
+    size_t n_counts;
+    enum rc rc = store_current_pipeline(f->s, &p, &f->err);
+    for (int i = 0; rc == RC_OK && i < 16; i++) {
+        struct retirement_filter want = { .state_ids = p->state_ids,
+                                          .n_states = i & 1 ? p->n : 0,
+                                          .limit = 200 };
+        want.modified_before = i & 2 ? f->now + 1 : 0;
+        want.created_before = want.created_from = i & 4 ? START : 0;
+        want.username = i == 8 ? "Guest" : NULL;
+        want.email = i == 9 ? "l1@example.com" : NULL;
+        rc = store_list(f->s, &want, count_view, &n, &f->err);
+        if (rc == RC_OK)
+            rc = store_count(f->s, &want, &count, &f->err);
+    }
+    if (rc == RC_OK)
+        rc = store_count_due(f->s, f->now, &count, &under_way, &f->err);
+    return rc != RC_OK ? rc : store_count_states(f->s, &f->arena, &counts, &n_counts, &f->err);
+}
+
+static enum rc look_up(struct fixture *f, int64_t id)
+{
+    struct account_match m;
+    struct retirement_view v;
+    struct log_entry *log, newest;
+    size_t n;
+    int64_t state_id;
+    enum rc rc = store_find_account(f->s, &f->arena, "Guest", NULL, &m, &f->err);
+    if (rc == RC_OK)
+        rc = store_get_live(f->s, &f->arena, m.account.id, &v, &f->err);
+    if (rc == RC_OK)
+        rc = store_find(f->s, &f->arena, v.person.retired_username, RETIRED_FORMAT, &v, &f->err);
+    if (rc == RC_OK)
+        rc = store_log(f->s, &f->arena, id, &log, &n, &f->err);
+    if (rc == RC_OK)
+        rc = store_log_newest(f->s, &f->arena, id, &newest, &f->err);
+    return rc != RC_OK ? rc : store_find_state(f->s, "MAIL_ING", &state_id, &f->err);
+}
+
+static enum rc use_clients(struct fixture *f)
+{
+    struct client in = { .client_id = "abc", .name = "pipeline" }, out, *list;
+    size_t n;
+    enum rc rc = store_add_client(f->s, &in, &f->err);
+    if (rc == RC_OK)
+        rc = store_find_client(f->s, &f->arena, "abc", &out, &f->err);
+    if (rc == RC_OK)
+        rc = store_disable_client(f->s, "pipeline", &f->err);
+    return rc != RC_OK ? rc : store_list_clients(f->s, &f->arena, &list, &n, &f->err);
+}
+
+static enum rc live(struct fixture *f)
+{
+    struct pipeline *p;
+    int64_t ids[2];
+    f->now += 10 * CLOCK_S;
+    enum rc rc = pipeline_make(&f->arena, STATE_NAMES, STATES_N, &p, &f->err);
+    if (rc == RC_OK)
+        rc = store_add_pipeline(f->s, p, f->now, &f->err);
+    if (rc == RC_OK)
+        rc = ask_for_two(f, ids);
+    f->now += CLOCK_S / 2;
+    if (rc == RC_OK)
+        rc = claim_all(f);
+    if (rc == RC_OK)
+        rc = finish(f, ids[0]);
+    if (rc == RC_OK)
+        rc = list_all(f);
+    if (rc == RC_OK)
+        rc = look_up(f, ids[0]);
+    return rc != RC_OK ? rc : use_clients(f);
+}
+
+/* As the writer does it. */
+static enum rc live_in_a_transaction(struct fixture *f)
+{
+    enum rc rc = db_begin(f->db, &f->err);
+    if (rc == RC_OK)
+        rc = db_savepoint(f->db, &f->err);
+    if (rc == RC_OK)
+        rc = live(f);
+    if (rc == RC_OK)
+        rc = db_savepoint_release(f->db, &f->err);
+    else
+        db_savepoint_rollback(f->db);
+    if (rc == RC_OK)
+        rc = db_commit(f->db, &f->err);
+    else
+        db_rollback(f->db);
+    return rc;
+}
+
+/* ---- the N-th call fails ---- */
+
+static enum rc fail_nth(void *arg, const char *sql)
+{
+    int *left = arg;
+    return (*left)-- == 0 ? RC_NO_SPACE : RC_OK;
+}
+
+static void empty(struct fixture *f)
+{
+    OK(db_script(f->db,
+                 "DELETE FROM account; DELETE FROM retirement; DELETE FROM retirement_person; DELETE FROM "
+                 "retired_name;"
+                 "DELETE FROM retirement_log; DELETE FROM client; DELETE FROM driver; DELETE FROM setting "
+                 "WHERE name = 'salts'",
+                 &f->err));
+}
+
+static void test_store__any_call_may_fail(void **state)
+{
+    struct fixture *f = *state;
+    enum rc rc = RC_NO_SPACE;
+    int n = 0;
+    for (; rc != RC_OK; n++) {
+        int left = n;
+        assert_true(n < 2000);
+        db_set_fault(f->db, fail_nth, &left);
+        rc = live_in_a_transaction(f);
+        db_set_fault(f->db, NULL, NULL);
+        assert_true(rc == RC_OK || rc == RC_NO_SPACE);
+        assert_false(db_in_transaction(f->db));
+        assert_sound(f);
+        if (rc == RC_OK)
+            break;
+        assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+        OK(live_in_a_transaction(f));
+        assert_sound(f);
+        assert_int_equal(ask(f, "SELECT count(*) FROM retirement_log"), 8);
+        empty(f);
+    }
+    assert_true(n > 100);
+}
+
+/* ---- plans ---- */
+
+enum { SQL_MAX = 300, ARGS_MAX = 32 };
+
+struct texts {
+    const char *sql[SQL_MAX];
+    size_t n;
+};
+
+static enum rc keep_text(void *arg, const char *sql)
+{
+    struct texts *t = arg;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->sql[i] == sql)
+            return RC_OK;
+    assert_true(t->n < SQL_MAX);
+    t->sql[t->n++] = sql;
+    return RC_OK;
+}
+
+/* What scans a table of this size is slow one day. Those that are small for ever may be scanned. */
+static bool scans_much(const char *plan)
+{
+    static const char *const big[] = { "SCAN r",       "SCAN retirement", "SCAN a", "SCAN account", "SCAN p",
+                                       "SCAN retired", "SCAN n",          "SCAN l", "SCAN x" };
+    static const char *const small[] = { "SCAN pipeline", "SCAN ps" };
+    for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
+        if (strncmp(plan, small[i], strlen(small[i])) == 0)
+            return false;
+    for (size_t i = 0; i < sizeof(big) / sizeof(big[0]); i++)
+        if (strncmp(plan, big[i], strlen(big[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool takes_the_newest(const char *sql)
+{
+    return strstr(sql, "ORDER BY id DESC LIMIT 1") != NULL;
+}
+
+static void check_plan(struct fixture *f, const char *sql)
+{
+    struct db_value none[ARGS_MAX];
+    struct db_rows rows;
+    bool row;
+    for (size_t i = 0; i < ARGS_MAX; i++)
+        none[i] = DB_INT(1);
+    const char *explain = arena_printf(&f->arena, "EXPLAIN QUERY PLAN %s", sql);
+    OK(db_query(f->db, &rows, explain, (struct db_args){ none, ARGS_MAX }, &f->err));
+    for (OK(db_next(&rows, &row, &f->err)); row; OK(db_next(&rows, &row, &f->err))) {
+        const char *plan = db_text(&rows, 3);
+        if (scans_much(plan) && !takes_the_newest(sql))
+            fail_msg("%s: %s", plan, sql);
+        if (strstr(plan, "TEMP B-TREE") != NULL && strstr(sql, "LIMIT $") != NULL)
+            fail_msg("%s: %s", plan, sql);
+    }
+}
+
+static void test_store__no_statement_scans_a_big_table(void **state)
+{
+    struct fixture *f = *state;
+    struct texts texts = { .n = 0 };
+    db_set_fault(f->db, keep_text, &texts);
+    OK(live_in_a_transaction(f));
+    db_set_fault(f->db, NULL, NULL);
+    size_t checked = 0;
+    for (size_t i = 0; i < texts.n; i++) {
+        if (strncmp(texts.sql[i], "SELECT", 6) != 0 && strncmp(texts.sql[i], "WITH", 4) != 0 &&
+            strncmp(texts.sql[i], "UPDATE", 6) != 0 && strncmp(texts.sql[i], "INSERT", 6) != 0)
+            continue;
+        check_plan(f, texts.sql[i]);
+        checked++;
+    }
+    assert_true(checked > 40);
+}
+
+/* ---- readers beside the writer ---- */
+
+static void test_store__reader_sees_what_is_committed(void **state)
+{
+    struct fixture *f = *state;
+    struct db *db;
+    struct store *reader;
+    struct retirement r;
+    const struct pipeline *p;
+    OK(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), false, &db, &f->err));
+    OK(store_open(db, LOOKUP_KEY, &reader, &f->err));
+    OK(db_begin(f->db, &f->err));
+    int64_t id = add_person(f, "Learner1");
+    assert_int_equal(store_find_row(reader, "Learner1", &r, &f->err), RC_NOT_FOUND);
+    OK(db_commit(f->db, &f->err));
+    OK(store_find_row(reader, "Learner1", &r, &f->err));
+    assert_int_equal(r.id, id);
+    OK(store_current_pipeline(reader, &p, &f->err));
+    assert_int_equal(p->n, STATES_N);
+    store_close(&reader);
+    db_close(&db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_store__any_call_may_fail),
+        T(test_store__no_statement_scans_a_big_table),
+        T(test_store__reader_sees_what_is_committed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
