@@ -44,6 +44,7 @@ struct transfer {
     int64_t began_at;
     size_t header_bytes, dropped;
     int64_t length; /* Content-Length of the answer, -1 when not given */
+    bool headers_ended;             /* libcurl takes headers that break off for an answer */
     bool too_large, bad_headers;
     bool keep_answer; /* it is the caller's after done */
     char content_type[VALUE_MAX], retry_after[VALUE_MAX];
@@ -123,8 +124,10 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
     t->header_bytes += len;
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a status line; there may be a 100 before it */
         t->length = -1;
+        t->headers_ended = false;
         t->content_type[0] = t->retry_after[0] = '\0';
     }
+    t->headers_ended = t->headers_ended || line[0] == '\r' || line[0] == '\n';
     if (header_value(line, len, "Content-Length", value))
         check_length(t, value);
     header_value(line, len, "Content-Type", t->content_type);
@@ -178,7 +181,7 @@ static struct transfer *transfer_new(struct http_client *client)
         client->spare = t->next;
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
-        t->too_large = t->bad_headers = t->keep_answer = false;
+        t->headers_ended = t->too_large = t->bad_headers = t->keep_answer = false;
         t->content_type[0] = t->retry_after[0] = '\0';
     } else {
         t = XNEW(struct transfer);
@@ -349,7 +352,7 @@ static bool was_sent(struct transfer *t)
 static enum http_failure failure_of(struct transfer *t, CURLcode code)
 {
     if (code == CURLE_OK)
-        return t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
+        return t->headers_ended && t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
     if (t->too_large)
         return HTTP_ANSWER_TOO_LARGE;
     if (!was_sent(t))
@@ -366,7 +369,7 @@ static const char *failure_text(const struct transfer *t, enum http_failure fail
     if (t->bad_headers)
         return "the answer's headers are malformed or too large";
     if (code == CURLE_OK)
-        return "the answer has no final status";
+        return "the answer broke off before its body";
     return curl_easy_strerror(code);
 }
 

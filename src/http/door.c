@@ -417,7 +417,10 @@ void door_close(struct door **door)
     if (d == NULL)
         return;
     door_stop(d);
-    assert(d->n_all == 0);
+    for (size_t i = 0; i < BUCKETS; i++) { /* those that no worker got to see */
+        while (d->table[i])
+            conn_leave(d->table[i]);
+    }
     close_listeners(d);
     if (d->wake_fd >= 0)
         close(d->wake_fd);

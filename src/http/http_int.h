@@ -73,7 +73,7 @@ enum rc door_start(struct door *door, struct err *err) MUST_CHECK;
 unsigned door_port(const struct door *door);
 void door_lock(struct door *door);   /* admits nobody any more; late ones are still ended */
 void door_stop(struct door *door);   /* ends its thread */
-void door_close(struct door **door); /* when all connections are gone */
+void door_close(struct door **door); /* when the workers are gone */
 
 /* By the worker, on its thread. */
 void conn_begin(struct conn *conn);   /* it is inside */

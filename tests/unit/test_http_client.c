@@ -1,0 +1,801 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls to a peer that is scripted here and mostly behaves badly. The one question that matters every time:
+ * is the verdict right about whether the other side can have acted?
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/http.h"
+
+/* ---- the peer ---- */
+
+/* What the peer does with a connection; request: what it has read, up to the end of the body. */
+typedef void act_fn(int fd, const char *request);
+
+static struct {
+    int listener;
+    unsigned port;
+    act_fn *_Atomic act;
+    pthread_t thread;
+    char request[8192]; /* its thread's alone */
+    pthread_mutex_t lock;
+    char last[8192]; /* the last one */
+    atomic_uint n_connections, n_requests;
+} peer;
+
+static size_t length_of(const char *request)
+{
+    const char *end = strstr(request, "\r\n\r\n");
+    if (end == NULL)
+        return SIZE_MAX;
+    const char *length = strstr(request, "Content-Length: ");
+    return (size_t)(end + 4 - request) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0);
+}
+
+/* False when the client has gone. */
+static bool read_request(int fd)
+{
+    size_t n = 0;
+    do {
+        ssize_t got = recv(fd, peer.request + n, sizeof peer.request - 1 - n, 0);
+        if (got <= 0)
+            return false;
+        n += (size_t)got;
+        peer.request[n] = '\0';
+    } while (n < length_of(peer.request));
+    pthread_mutex_lock(&peer.lock);
+    memcpy(peer.last, peer.request, sizeof peer.last);
+    pthread_mutex_unlock(&peer.lock);
+    atomic_fetch_add(&peer.n_requests, 1);
+    return true;
+}
+
+static void *serve_peer(void *arg)
+{
+    for (int fd; (fd = accept(peer.listener, NULL, NULL)) >= 0; close(fd)) {
+        atomic_fetch_add(&peer.n_connections, 1);
+        while (read_request(fd))
+            atomic_load (&peer.act)(fd, peer.request);
+    }
+    return NULL;
+}
+
+static void say(int fd, const char *text)
+{
+    size_t len = strlen(text);
+    assert_true(send(fd, text, len, MSG_NOSIGNAL) == (ssize_t)len || errno == EPIPE || errno == ECONNRESET);
+}
+
+static void hang_up(int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+}
+
+static void reset(int fd)
+{
+    struct linger at_once = { .l_onoff = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    dup2(peer.listener, fd); /* closes the connection; the number stays taken */
+}
+
+static unsigned listen_somewhere(int *out)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    *out = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(*out >= 0);
+    assert_int_equal(bind(*out, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(*out, 1000), 0);
+    assert_int_equal(getsockname(*out, (struct sockaddr *)&address, &len), 0);
+    return ntohs(address.sin_port);
+}
+
+/* ---- the client ---- */
+
+static struct http_client *client;
+static struct arena arena;
+
+static int setup(void **state)
+{
+    struct http_client_conf conf = { .connections_per_host = 8, .user_agent = "lethe-test" };
+    struct err err;
+    memset(&peer, 0, sizeof peer);
+    pthread_mutex_init(&peer.lock, NULL);
+    assert_int_equal(http_client_open(&conf, &client, &err), RC_OK);
+    peer.port = listen_somewhere(&peer.listener);
+    return 0;
+}
+
+static void start_peer(act_fn *act)
+{
+    atomic_store(&peer.act, act);
+    assert_int_equal(pthread_create(&peer.thread, NULL, serve_peer, NULL), 0);
+}
+
+static int teardown(void **state)
+{
+    http_client_close(&client);
+    shutdown(peer.listener, SHUT_RDWR);
+    if (atomic_load(&peer.act))
+        pthread_join(peer.thread, NULL);
+    close(peer.listener);
+    arena_reset(&arena);
+    return 0;
+}
+
+static const char *last_request(void)
+{
+    pthread_mutex_lock(&peer.lock);
+    const char *copy = arena_strdup(&arena, peer.last);
+    pthread_mutex_unlock(&peer.lock);
+    return copy;
+}
+
+static const char *url(const char *path)
+{
+    return arena_printf(&arena, "http://127.0.0.1:%u%s", peer.port, path);
+}
+
+static struct http_call make_call(const char *path)
+{
+    return (struct http_call){
+        .method = HTTP_GET, .url = url(path), .timeout_us = 20 * CLOCK_S, .answer_max = 1000
+    };
+}
+
+/* The answer is copied, so that tests free nothing. */
+static void run(struct http_call *call)
+{
+    http_call_now(client, call);
+    struct buf answer = call->answer;
+    call->answer.data = arena_strndup(&arena, buf_str(&answer), answer.len);
+    buf_free(&answer);
+}
+
+static struct http_call get(const char *path)
+{
+    struct http_call call = make_call(path);
+    run(&call);
+    return call;
+}
+
+static void assert_failed(const struct http_call *call, enum http_failure failure)
+{
+    if (call->failure != failure)
+        fail_msg("failure is %d (%s), not %d", (int)call->failure, call->error, (int)failure);
+    assert_true(call->error[0] != '\0');
+    assert_null(strstr(call->error, "127.0.0.1"));
+    assert_null(strstr(call->error, "secret"));
+}
+
+/* ---- what goes well ---- */
+
+static void act_well(int fd, const char *request)
+{
+    say(fd,
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nRetry-After:  7 \r\n\r\nhello");
+}
+
+static void test_http_client__gives_the_whole_answer(void **state)
+{
+    start_peer(act_well);
+    struct http_call call = get("/a/../b?x=%20");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_int_equal(call.status, 200);
+    assert_string_equal(call.answer.data, "hello");
+    assert_string_equal(call.content_type, "text/plain");
+    assert_string_equal(call.retry_after, "7");
+    assert_string_equal(call.error, "");
+    assert_true(call.took_us > 0);
+    assert_memory_equal(last_request(), "GET /a/../b?x=%20 HTTP/1.1\r\n", 28);
+    assert_non_null(strstr(last_request(), "\r\nUser-Agent: lethe-test\r\n"));
+    assert_null(strstr(last_request(), "Accept-Encoding"));
+}
+
+static void test_http_client__sends_method_headers_and_body(void **state)
+{
+    start_peer(act_well);
+    static const char *const headers[] = { "Content-Type: application/json", "Idempotency-Key: k" };
+    struct http_call call = make_call("/x");
+    call.method = HTTP_PATCH;
+    call.headers = headers;
+    call.n_headers = 2;
+    call.body = "{\"a\": 1}";
+    call.body_len = 8;
+    run(&call);
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_memory_equal(last_request(), "PATCH /x HTTP/1.1\r\n", 19);
+    assert_non_null(strstr(last_request(), "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(last_request(), "\r\nIdempotency-Key: k\r\n"));
+    assert_non_null(strstr(last_request(), "\r\nContent-Length: 8\r\n"));
+    assert_non_null(strstr(last_request(), "\r\n\r\n{\"a\": 1}"));
+}
+
+static void test_http_client__a_handle_remembers_nothing_of_its_last_call(void **state)
+{
+    start_peer(act_well);
+    static const char *const headers[] = { "X-Secret: s" };
+    struct http_call call = make_call("/1");
+    call.method = HTTP_POST;
+    call.headers = headers;
+    call.n_headers = 1;
+    call.body = "body";
+    call.body_len = 4;
+    run(&call);
+    assert_int_equal(get("/2").failure, HTTP_OK);
+    assert_memory_equal(last_request(), "GET /2 HTTP/1.1\r\n", 17);
+    assert_null(strstr(last_request(), "X-Secret"));
+    assert_null(strstr(last_request(), "Content-"));
+    assert_null(strstr(last_request(), "body"));
+    call = make_call("/3");
+    call.method = HTTP_DELETE;
+    run(&call);
+    assert_memory_equal(last_request(), "DELETE /3 HTTP/1.1\r\n", 20);
+    assert_null(strstr(last_request(), "Content-Type"));
+    call.method = HTTP_PUT;
+    run(&call);
+    assert_non_null(strstr(last_request(), "\r\nContent-Length: 0\r\n"));
+    assert_int_equal(atomic_load(&peer.n_connections), 1);
+}
+
+static void act_chunked(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: x\r\n\r\n");
+}
+
+static void test_http_client__takes_chunks_and_interim_answers(void **state)
+{
+    start_peer(act_chunked);
+    struct http_call call = get("/");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_int_equal(call.status, 201);
+    assert_string_equal(call.answer.data, "abcde");
+    assert_null(call.content_type);
+}
+
+static void act_redirect(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_http_client__does_not_follow_redirects(void **state)
+{
+    start_peer(act_redirect);
+    struct http_call call = get("/");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_int_equal(call.status, 302);
+    assert_int_equal(atomic_load(&peer.n_requests), 1);
+}
+
+static void act_to_zipped(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nzzzz");
+}
+
+static void test_http_client__does_not_decompress(void **state)
+{
+    start_peer(act_to_zipped);
+    assert_string_equal(get("/").answer.data, "zzzz");
+}
+
+static void test_http_client__ignores_proxies_of_the_environment(void **state)
+{
+    setenv("http_proxy", "http://127.0.0.1:1/", 1);
+    setenv("ALL_PROXY", "http://127.0.0.1:1/", 1);
+    start_peer(act_well);
+    assert_int_equal(get("/").failure, HTTP_OK);
+    unsetenv("http_proxy");
+    unsetenv("ALL_PROXY");
+}
+
+/* ---- not sent ---- */
+
+static unsigned closed_port(void)
+{
+    int fd;
+    unsigned port = listen_somewhere(&fd);
+    close(fd);
+    return port;
+}
+
+static void test_http_client__what_could_not_connect_was_not_sent(void **state)
+{
+    start_peer(act_well);
+    struct http_call call = make_call("/");
+    call.url = arena_printf(&arena, "http://127.0.0.1:%u/secret", closed_port());
+    run(&call);
+    assert_failed(&call, HTTP_NOT_SENT);
+    assert_int_equal(get("/").failure, HTTP_OK);
+    run(&call); /* with the handle of a call that was sent */
+    assert_failed(&call, HTTP_NOT_SENT);
+    call.url = "http://secret.invalid/";
+    run(&call);
+    assert_failed(&call, HTTP_NOT_SENT);
+    call.socket_path = "/nowhere/secret";
+    run(&call);
+    assert_failed(&call, HTTP_NOT_SENT);
+}
+
+static void test_http_client__other_protocols_and_bad_urls_are_not_sent(void **state)
+{
+    static const char *const urls[] = {
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/secret",
+        "gopher://127.0.0.1/",
+        "secret",
+        "",
+        "http://",
+        "http://127.0.0.1:99999/",
+        "http://user:secret@127.0.0.1/",
+        "http://127.0.0.1/a b",
+        "http://[::1",
+        "//x",
+        "http://127.0.0.1/\r\nX: secret",
+    };
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct http_call call = make_call("/");
+        call.url = urls[i];
+        run(&call);
+        assert_failed(&call, HTTP_NOT_SENT);
+    }
+}
+
+static void test_http_client__headers_cannot_be_smuggled(void **state)
+{
+    static const char *const bad[] = { "X: a\r\nY: b", "X: a\nY: b", "no colon", "X: \r" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct http_call call = make_call("/");
+        struct err err;
+        call.headers = &bad[i];
+        call.n_headers = 1;
+        assert_int_equal(http_client_send(client, &call, &err), RC_INVALID);
+    }
+}
+
+static void act_silent_handshake(int fd, const char *request)
+{
+}
+
+static void test_http_client__a_handshake_that_fails_was_not_sent(void **state)
+{
+    start_peer(act_silent_handshake);
+    struct http_call call = make_call("/");
+    call.url = arena_printf(&arena, "https://127.0.0.1:%u/", peer.port);
+    call.timeout_us = 300 * CLOCK_MS;
+    run(&call);
+    assert_failed(&call, HTTP_NOT_SENT);
+}
+
+/* ---- unknown ---- */
+
+static void act_reset(int fd, const char *request)
+{
+    reset(fd);
+}
+
+static void act_hang_up(int fd, const char *request)
+{
+    hang_up(fd);
+}
+
+static void act_reset_in_the_middle(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
+    reset(fd);
+}
+
+static void act_half_body(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
+    hang_up(fd);
+}
+
+static void act_half_chunk(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    hang_up(fd);
+}
+
+static void act_bad_chunk(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhalf\r\n0\r\n\r\n");
+    hang_up(fd);
+}
+
+static void act_half_headers(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Le");
+    hang_up(fd);
+}
+
+static void act_two_lengths(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\nfour");
+}
+
+static void act_negative_length(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nfour");
+}
+
+static void act_no_number(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: four\r\n\r\nfour");
+}
+
+static void act_huge_length(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999999\r\n\r\nfour");
+    hang_up(fd);
+}
+
+static void act_garbage(int fd, const char *request)
+{
+    say(fd, "\x01\x02 this is not HTTP\r\n\r\n<html>200 OK</html>");
+    hang_up(fd);
+}
+
+static void act_old_garbage(int fd, const char *request)
+{
+    say(fd, "200 OK\r\n\r\nfine");
+    hang_up(fd);
+}
+
+static void act_bad_status(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 2xx OK\r\nContent-Length: 0\r\n\r\n");
+    hang_up(fd);
+}
+
+static void act_interim_only(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 102 Processing\r\n\r\n");
+    hang_up(fd);
+}
+
+static void act_header_flood(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 5000; i++)
+        say(fd, "X-Flood: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+    say(fd, "Content-Length: 0\r\n\r\n");
+}
+
+static void test_http_client__no_whole_answer_is_unknown(void **state)
+{
+    static act_fn *const acts[] = {
+        act_reset,           act_hang_up,    act_reset_in_the_middle, act_half_body,
+        act_half_chunk,      act_bad_chunk,  act_half_headers,        act_two_lengths,
+        act_negative_length, act_no_number,  act_huge_length,         act_garbage,
+        act_old_garbage,     act_bad_status, act_interim_only,        act_header_flood,
+    };
+    start_peer(act_well);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        atomic_store(&peer.act, acts[i]);
+        struct http_call call = make_call("/");
+        call.method = HTTP_POST;
+        call.timeout_us = 5 * CLOCK_S;
+        run(&call);
+        if (call.failure != HTTP_UNKNOWN)
+            fail_msg("act %zu: failure %d, status %u, %s", i, (int)call.failure, call.status, call.error);
+        assert_failed(&call, HTTP_UNKNOWN);
+    }
+}
+
+static void act_surplus(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfourHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_http_client__what_follows_an_answer_is_not_the_next_one(void **state)
+{
+    start_peer(act_surplus);
+    for (int i = 0; i < 3; i++) {
+        struct http_call call = get("/");
+        assert_int_equal(call.failure, HTTP_OK);
+        assert_int_equal(call.status, 200);
+        assert_string_equal(call.answer.data, "four");
+    }
+    assert_int_equal(atomic_load(&peer.n_requests), 3);
+}
+
+/* ---- time ---- */
+
+static void act_never(int fd, const char *request)
+{
+}
+
+/* A byte a moment, until the client has had enough. */
+static void act_slowly(int fd, const char *request)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+    for (const char *s = text;; s += s[1] != '\0') {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        if (poll(&p, 1, 5) == 1 || send(fd, s, 1, MSG_NOSIGNAL) != 1)
+            return;
+    }
+}
+
+static void test_http_client__time_limits_are_absolute(void **state)
+{
+    static act_fn *const acts[] = { act_never, act_slowly };
+    start_peer(act_well);
+    for (size_t i = 0; i < 2; i++) {
+        atomic_store(&peer.act, acts[i]);
+        struct http_call call = make_call("/");
+        call.timeout_us = 300 * CLOCK_MS;
+        run(&call);
+        assert_failed(&call, HTTP_TIMED_OUT);
+        assert_in_range(call.took_us, 299 * CLOCK_MS, 3 * CLOCK_S);
+    }
+}
+
+/* ---- size ---- */
+
+static void act_large(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n");
+    for (int i = 0; i < 10000; i++)
+        say(fd, "0123456789");
+}
+
+static void act_endless(int fd, const char *request)
+{
+    char block[65536];
+    memset(block, 'e', sizeof block);
+    say(fd, "HTTP/1.1 200 OK\r\n\r\n");
+    while (send(fd, block, sizeof block, MSG_NOSIGNAL) > 0) {
+    }
+}
+
+static void test_http_client__a_long_answer_is_cut_and_read_to_its_end(void **state)
+{
+    start_peer(act_large);
+    for (int i = 0; i < 2; i++) {
+        struct http_call call = get("/");
+        assert_int_equal(call.failure, HTTP_OK);
+        assert_int_equal(call.status, 503);
+        assert_int_equal(call.answer.len, 1000);
+        assert_true(call.answer.over);
+        assert_memory_equal(call.answer.data + 990, "0123456789", 11);
+    }
+    assert_int_equal(atomic_load(&peer.n_connections), 1);
+}
+
+static void test_http_client__a_long_answer_can_end_the_call(void **state)
+{
+    start_peer(act_large);
+    struct http_call call = make_call("/");
+    call.stop_at_max = true;
+    run(&call);
+    assert_failed(&call, HTTP_ANSWER_TOO_LARGE);
+    assert_int_equal(call.status, 503);
+    assert_int_equal(call.answer.len, 1000);
+    call.answer_max = 100000;
+    run(&call);
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_int_equal(call.answer.len, 100000);
+    assert_false(call.answer.over);
+}
+
+static long peak_kib(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+}
+
+static void test_http_client__an_endless_answer_ends_within_bounds(void **state)
+{
+    start_peer(act_endless);
+    long before = peak_kib();
+    struct http_call call = get("/");
+    assert_failed(&call, HTTP_ANSWER_TOO_LARGE);
+    assert_int_equal(call.status, 200);
+    assert_int_equal(call.answer.len, 1000);
+    assert_in_range(peak_kib() - before, 0, 8 * 1024);
+}
+
+/* ---- many at once ---- */
+
+enum { MANY = 500 };
+
+static struct {
+    struct http_call calls[MANY];
+    unsigned n_done, n_ok;
+} many;
+
+static void count_done(struct http_call *call)
+{
+    many.n_done++;
+    many.n_ok += call->failure == HTTP_OK && strcmp(buf_str(&call->answer), "hello") == 0;
+}
+
+static void send_many(unsigned n, const char *path)
+{
+    struct err err;
+    memset(&many, 0, sizeof many);
+    for (unsigned i = 0; i < n; i++) {
+        many.calls[i] = make_call(path);
+        many.calls[i].done = count_done;
+        assert_int_equal(http_client_send(client, &many.calls[i], &err), RC_OK);
+    }
+}
+
+static void act_well_and_hang_up(int fd, const char *request)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+    hang_up(fd);
+}
+
+static void test_http_client__runs_many_calls_at_once(void **state)
+{
+    start_peer(act_well_and_hang_up);
+    send_many(MANY, "/");
+    while (many.n_done < MANY)
+        http_client_wait(client, NULL, 0, CLOCK_S);
+    assert_int_equal(many.n_ok, MANY);
+}
+
+static void repeat(struct http_call *call)
+{
+    struct err err;
+    if (++many.n_done < 100)
+        assert_int_equal(http_client_send(client, call, &err), RC_OK);
+}
+
+static void test_http_client__done_may_send_again(void **state)
+{
+    start_peer(act_well);
+    struct http_call call = make_call("/");
+    struct err err;
+    memset(&many, 0, sizeof many);
+    call.done = repeat;
+    assert_int_equal(http_client_send(client, &call, &err), RC_OK);
+    while (many.n_done < 100)
+        http_client_wait(client, NULL, 0, CLOCK_S);
+    assert_int_equal(atomic_load(&peer.n_requests), 100);
+    assert_int_equal(atomic_load(&peer.n_connections), 1);
+}
+
+static void cancel_all(struct http_call *call)
+{
+    many.n_done++;
+    for (unsigned i = 0; i < MANY; i++)
+        http_client_cancel(client, &many.calls[i]);
+}
+
+static void test_http_client__done_may_cancel_others_and_itself(void **state)
+{
+    start_peer(act_well_and_hang_up);
+    send_many(MANY, "/");
+    for (unsigned i = 0; i < MANY; i++)
+        many.calls[i].done = cancel_all;
+    while (many.n_done == 0)
+        http_client_wait(client, NULL, 0, CLOCK_S);
+    http_client_wait(client, NULL, 0, 0);
+    assert_int_equal(many.n_done, 1);
+}
+
+static void count_cancelled(struct http_call *call)
+{
+    struct err err;
+    assert_int_equal(call->failure, HTTP_CANCELLED);
+    assert_int_equal(http_client_send(client ? client : call->arg, call, &err), RC_UNAVAILABLE);
+    many.n_done++;
+}
+
+static void test_http_client__closing_ends_calls_as_cancelled(void **state)
+{
+    start_peer(act_never);
+    send_many(20, "/");
+    for (unsigned i = 0; i < 20; i++) {
+        many.calls[i].done = count_cancelled;
+        many.calls[i].arg = client;
+    }
+    http_client_wait(client, NULL, 0, 10 * CLOCK_MS);
+    http_client_close(&client);
+    assert_int_equal(many.n_done, 20);
+}
+
+/* ---- waiting ---- */
+
+static void *wake_client(void *arg)
+{
+    http_client_wake(client);
+    return NULL;
+}
+
+static void test_http_client__another_thread_ends_the_wait(void **state)
+{
+    pthread_t thread;
+    int64_t began_at = clock_mono();
+    assert_int_equal(pthread_create(&thread, NULL, wake_client, NULL), 0);
+    http_client_wait(client, NULL, 0, 20 * CLOCK_S);
+    assert_true(clock_mono() - began_at < 10 * CLOCK_S);
+    pthread_join(thread, NULL);
+    http_client_wait(client, NULL, 0, 0);
+}
+
+static void test_http_client__waits_for_descriptors_of_others(void **state)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    struct pollfd extra[2] = { { .fd = fds[0], .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+    http_client_wait(client, extra, 2, 0);
+    assert_int_equal(extra[0].revents, 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    http_client_wait(client, extra, 2, 20 * CLOCK_S);
+    assert_int_equal(extra[0].revents, POLLIN);
+    assert_int_equal(extra[1].revents, 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_http_client__calls_go_on_while_others_are_waited_for(void **state)
+{
+    start_peer(act_well_and_hang_up);
+    send_many(50, "/");
+    struct pollfd extra = { .fd = -1 };
+    while (many.n_done < 50)
+        http_client_wait(client, &extra, 1, CLOCK_S);
+    assert_int_equal(many.n_ok, 50);
+}
+
+static int free_arena(void **state)
+{
+    arena_free(&arena);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_http_client__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(gives_the_whole_answer),
+        TEST(sends_method_headers_and_body),
+        TEST(a_handle_remembers_nothing_of_its_last_call),
+        TEST(takes_chunks_and_interim_answers),
+        TEST(does_not_follow_redirects),
+        TEST(does_not_decompress),
+        TEST(ignores_proxies_of_the_environment),
+        TEST(what_could_not_connect_was_not_sent),
+        TEST(other_protocols_and_bad_urls_are_not_sent),
+        TEST(headers_cannot_be_smuggled),
+        TEST(a_handshake_that_fails_was_not_sent),
+        TEST(no_whole_answer_is_unknown),
+        TEST(what_follows_an_answer_is_not_the_next_one),
+        TEST(time_limits_are_absolute),
+        TEST(a_long_answer_is_cut_and_read_to_its_end),
+        TEST(a_long_answer_can_end_the_call),
+        TEST(an_endless_answer_ends_within_bounds),
+        TEST(runs_many_calls_at_once),
+        TEST(done_may_send_again),
+        TEST(done_may_cancel_others_and_itself),
+        TEST(closing_ends_calls_as_cancelled),
+        TEST(another_thread_ends_the_wait),
+        TEST(waits_for_descriptors_of_others),
+        TEST(calls_go_on_while_others_are_waited_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, free_arena);
+}

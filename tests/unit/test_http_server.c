@@ -1,0 +1,1109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conversations with a server over raw sockets: what well-behaved, clumsy and hostile clients say, and what
+ * they hear. Deadlines are shortened by server_open; nothing waits for a time, only for the other side.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "http/http_int.h"
+
+enum { PATIENCE_MS = 20000 };
+
+/* ---- the server under test ---- */
+
+/* What the dispatch function below leaves behind. */
+struct house {
+    struct http_server *server;
+    unsigned port;
+    struct http_server_conf conf;
+    struct http_limits limits;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct http_request *kept[1000]; /* by /keep, until release() */
+    unsigned n_kept, n_finished, n_opened, n_closed;
+    unsigned last_status;
+    bool refuse_workers;
+};
+
+static struct house house;
+
+static void describe(struct http_request *req)
+{
+    static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", "OTHER" };
+    buf_printf(&req->answer, "%s %s", methods[req->method], req->path);
+    for (size_t i = 0; i < req->n_query; i++)
+        buf_printf(&req->answer, " %s=%s", req->query[i].name, req->query[i].value);
+    if (req->body_len)
+        buf_printf(&req->answer, " body %zu %.20s", req->body_len, req->body);
+    if (req->local)
+        buf_add_str(&req->answer, " local");
+    req->status = 200;
+}
+
+static void keep(struct http_request *req)
+{
+    pthread_mutex_lock(&house.lock);
+    house.kept[house.n_kept++] = req;
+    pthread_cond_broadcast(&house.changed);
+    pthread_mutex_unlock(&house.lock);
+}
+
+static void *answer_soon(void *arg)
+{
+    describe(arg);
+    http_answer(arg);
+    return NULL;
+}
+
+static void answer_in_thread(struct http_request *req)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, answer_soon, req), 0);
+    pthread_detach(thread);
+}
+
+static enum http_when dispatch(void *arg, struct http_request *req)
+{
+    if (strcmp(req->path, "/keep") == 0) {
+        keep(req);
+        return HTTP_LATER;
+    }
+    if (strcmp(req->path, "/thread") == 0) {
+        answer_in_thread(req);
+        return HTTP_LATER;
+    }
+    describe(req);
+    if (strcmp(req->path, "/early") == 0) {
+        http_answer(req);
+        return HTTP_LATER;
+    }
+    if (strcmp(req->path, "/big") == 0) {
+        for (int i = 0; i < 256 * 1024; i++)
+            buf_add_str(&req->answer, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    } else if (strcmp(req->path, "/empty") == 0) {
+        buf_reset(&req->answer);
+        req->status = 204;
+    } else if (strcmp(req->path, "/peer") == 0) {
+        buf_printf(&req->answer, " %s", req->peer);
+    } else if (strcmp(req->path, "/header") == 0) {
+        const char *value = http_header(req, "x-TEST");
+        buf_printf(&req->answer, " %s", value ? value : "absent");
+        req->content_type = "text/plain";
+        req->extra_name = "Location";
+        req->extra_value = "/elsewhere";
+    }
+    return HTTP_NOW;
+}
+
+static void complain(void *arg, struct http_request *req, unsigned status, const char *text)
+{
+    buf_printf(&req->answer, "{\"complaint\": \"%u %s\"}", status, text);
+}
+
+static void finished(void *arg, const struct http_request *req, int64_t took_us)
+{
+    assert_true(took_us >= 0);
+    pthread_mutex_lock(&house.lock);
+    house.n_finished++;
+    house.last_status = req->status;
+    pthread_cond_broadcast(&house.changed);
+    pthread_mutex_unlock(&house.lock);
+}
+
+static enum rc open_worker(void *arg, void **worker, struct err *err)
+{
+    pthread_mutex_lock(&house.lock);
+    bool refuse = house.refuse_workers;
+    house.n_opened += !refuse;
+    pthread_mutex_unlock(&house.lock);
+    *worker = &house;
+    return refuse ? err_set(err, RC_IO, "no") : RC_OK;
+}
+
+static void close_worker(void *arg, void *worker)
+{
+    assert_ptr_equal(worker, &house);
+    house.n_closed++;
+}
+
+static int setup(void **state)
+{
+    house = (struct house){ .limits = http_default_limits };
+    pthread_mutex_init(&house.lock, NULL);
+    pthread_cond_init(&house.changed, NULL);
+    house.conf = (struct http_server_conf){
+        .host = "127.0.0.1",
+        .max_connections = 700,
+        .dispatch = dispatch,
+        .complain = complain,
+        .finished = finished,
+        .open_worker = open_worker,
+        .close_worker = close_worker,
+    };
+    return 0;
+}
+
+static void open_house(void)
+{
+    struct err err;
+    if (server_open(&house.conf, &house.limits, &house.server, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    house.port = http_server_port(house.server);
+}
+
+static int teardown(void **state)
+{
+    http_server_close(&house.server);
+    assert_int_equal(house.n_opened, house.n_closed);
+    return 0;
+}
+
+/* Waits until *count, which the house's lock guards, has reached n. */
+static void await_count(const unsigned *count, unsigned n)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock(&house.lock);
+    int timed_out = 0;
+    while (*count < n && !timed_out)
+        timed_out = pthread_cond_timedwait(&house.changed, &house.lock, &until);
+    unsigned reached = *count;
+    pthread_mutex_unlock(&house.lock);
+    assert_int_equal(reached, n);
+}
+
+static void release(void)
+{
+    pthread_mutex_lock(&house.lock);
+    for (unsigned i = 0; i < house.n_kept; i++) {
+        describe(house.kept[i]);
+        http_answer(house.kept[i]);
+    }
+    house.n_kept = 0;
+    pthread_mutex_unlock(&house.lock);
+}
+
+/* ---- a client ---- */
+
+static int dial(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)house.port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static int dial_unix(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* False when the server has closed. */
+static bool say_bytes(int fd, const void *data, size_t len)
+{
+    for (const char *s = data; len;) {
+        ssize_t n = send(fd, s, len, MSG_NOSIGNAL);
+        if (n < 0)
+            return false;
+        s += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool say(int fd, const char *text)
+{
+    return say_bytes(fd, text, strlen(text));
+}
+
+struct heard {
+    unsigned status; /* 0: the server closed without a word */
+    char headers[4096];
+    char *body; /* the test's arena */
+    size_t len;
+    int64_t took_us;
+};
+
+static struct arena arena;
+
+/* One more byte, or false at the end. */
+static bool hear_byte(int fd, char *out)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (poll(&p, 1, PATIENCE_MS) != 1)
+        fail_msg("the server says nothing");
+    return recv(fd, out, 1, 0) == 1;
+}
+
+static void hear_body(int fd, struct heard *h, size_t len)
+{
+    h->body = arena_alloc(&arena, len + 1);
+    while (h->len < len) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+        ssize_t n = recv(fd, h->body + h->len, len - h->len, 0);
+        assert_true(n > 0);
+        h->len += (size_t)n;
+    }
+}
+
+static struct heard hear_headers(int fd)
+{
+    struct heard h = { 0 };
+    int64_t began_at = clock_mono();
+    size_t n = 0;
+    while (n < 4 || memcmp(h.headers + n - 4, "\r\n\r\n", 4) != 0) {
+        assert_true(n < sizeof h.headers - 1);
+        if (!hear_byte(fd, &h.headers[n++])) {
+            assert_int_equal(n, 1);
+            h.headers[0] = '\0';
+            break;
+        }
+    }
+    sscanf(h.headers, "HTTP/1.1 %u", &h.status);
+    h.took_us = clock_mono() - began_at;
+    return h;
+}
+
+static struct heard hear(int fd)
+{
+    struct heard h = hear_headers(fd);
+    const char *length = strstr(h.headers, "Content-Length: ");
+    hear_body(fd, &h, length ? strtoul(length + 16, NULL, 10) : 0);
+    return h;
+}
+
+static void assert_closed(int fd)
+{
+    char c;
+    if (hear_byte(fd, &c))
+        fail_msg("the server went on with '%c'", c);
+    close(fd);
+}
+
+/* One request on a connection of its own. */
+static struct heard ask(const char *text)
+{
+    int fd = dial();
+    say(fd, text);
+    struct heard h = hear(fd);
+    close(fd);
+    return h;
+}
+
+static void assert_served(void)
+{
+    assert_string_equal(ask("GET /fine HTTP/1.1\r\nHost: x\r\n\r\n").body, "GET /fine");
+}
+
+static void assert_header(const struct heard *h, const char *line)
+{
+    if (strstr(h->headers, line) == NULL)
+        fail_msg("no \"%s\" in:\n%s", line, h->headers);
+}
+
+/* ---- ordinary requests ---- */
+
+static void test_http_server__answers_with_the_default_headers(void **state)
+{
+    open_house();
+    struct heard h = ask("GET /a%20b?x=1&y=%C3%A9+z HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(h.status, 200);
+    assert_string_equal(h.body, "GET /a b x=1 y=é z");
+    assert_header(&h, "\r\nCache-Control: no-store\r\n");
+    assert_header(&h, "\r\nX-Content-Type-Options: nosniff\r\n");
+    assert_header(&h, "\r\nContent-Type: application/json\r\n");
+    assert_header(&h, "\r\nX-Request-Id: ");
+    assert_int_equal(strcspn(strstr(h.headers, "X-Request-Id: ") + 14, "\r"), 16);
+    await_count(&house.n_finished, 1);
+    assert_int_equal(house.last_status, 200);
+}
+
+static void test_http_server__answer_takes_headers_of_the_owner(void **state)
+{
+    open_house();
+    struct heard h = ask("GET /header HTTP/1.1\r\nHost: x\r\nX-Test: some value\r\n\r\n");
+    assert_string_equal(h.body, "GET /header some value");
+    assert_header(&h, "\r\nContent-Type: text/plain\r\n");
+    assert_header(&h, "\r\nLocation: /elsewhere\r\n");
+    h = ask("GET /header HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(h.body, "GET /header absent");
+    h = ask("GET /peer HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(h.body, "GET /peer 127.0.0.1");
+}
+
+static void test_http_server__an_empty_answer_has_no_body(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+            "HEAD /fine HTTP/1.1\r\nHost: x\r\n\r\n"
+            "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct heard h = hear_headers(fd);
+    assert_int_equal(h.status, 204);
+    assert_null(strstr(h.headers, "\r\nContent-Type"));
+    h = hear_headers(fd);
+    assert_int_equal(h.status, 200);
+    assert_header(&h, "\r\nContent-Length: 9\r\n");
+    assert_string_equal(hear(fd).body, "GET /fine");
+    close(fd);
+}
+
+static void test_http_server__pipelined_requests_are_answered_in_order(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /thread?n=1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "3\r\n\r\nabc"
+            "GET /early?n=3 HTTP/1.1\r\nHost: x\r\n\r\nDELETE /4 HTTP/1.1\r\nHost: x\r\nConnection: "
+            "close\r\n\r\n");
+    assert_string_equal(hear(fd).body, "GET /thread n=1");
+    assert_string_equal(hear(fd).body, "POST /2 body 3 abc");
+    assert_string_equal(hear(fd).body, "GET /early n=3");
+    assert_string_equal(hear(fd).body, "DELETE /4");
+    assert_closed(fd);
+}
+
+static void test_http_server__bodies_come_by_length_and_in_chunks(void **state)
+{
+    open_house();
+    struct heard h = ask("PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "4\r\nWiki\r\n6;ext=1\r\npedia \r\n3\r\nin \r\n0\r\nTrailer: x\r\n\r\n");
+    assert_string_equal(h.body, "PUT /x body 13 Wikipedia in ");
+    h = ask("PATCH /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_string_equal(h.body, "PATCH /x");
+    int fd = dial(); /* byte by byte */
+    for (const char *s = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"; *s; s++)
+        assert_true(say_bytes(fd, s, 1));
+    assert_string_equal(hear(fd).body, "POST /x body 5 hello");
+    close(fd);
+}
+
+static void test_http_server__serves_http_1_0(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /old HTTP/1.0\r\n\r\n");
+    assert_string_equal(hear(fd).body, "GET /old");
+    assert_closed(fd);
+}
+
+static void test_http_server__a_big_answer_arrives_whole(void **state)
+{
+    open_house();
+    struct heard h = ask("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(h.len, strlen("GET /big") + 16 * 1024 * 1024);
+    assert_string_equal(h.body + h.len - 4, "cdef");
+}
+
+/* ---- wrong requests ---- */
+
+static void test_http_server__bad_targets_are_400(void **state)
+{
+    open_house();
+    static const char *const targets[] = { "/%",       "/%zz", "/%00", "/a%0d%0ab", "/%ff",
+                                           "/x?a=%7f", "*",    "x",    "//%e2%82" };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", targets[i]);
+        struct heard h = ask(text);
+        assert_int_equal(h.status, 400);
+        assert_non_null(strstr(h.body, "{\"complaint\": \"400 "));
+    }
+    await_count(&house.n_finished, sizeof targets / sizeof *targets);
+    assert_served();
+}
+
+static void test_http_server__bad_headers_are_400(void **state)
+{
+    open_house();
+    static const char *const headers[] = {
+        "X: a\x01z",
+        "X: \x7f",
+        "X: \xff\xfe",
+        "X: \xc2\x85",
+        "Host: y",
+        "Content-Length: 1\r\nContent-Length: 1",
+        "Content-Length: 3\r\nContent-Length: 5",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Content-Length: x",
+        "Content-Length: -1",
+        "Content-Length: 99999999999999999999999",
+        "no colon here",
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n0\r\n\r\n", headers[i]);
+        unsigned status = ask(text).status;
+        if (status != 400 && status != 413)
+            fail_msg("%s gives %u", headers[i], status);
+    }
+    assert_served();
+}
+
+static void test_http_server__what_is_not_http_is_never_served(void **state)
+{
+    house.limits.header_us = house.limits.request_us = 200 * CLOCK_MS; /* for those that wait for more */
+    open_house();
+    static const char *const texts[] = {
+        "\r\n\r\n\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "\x16\x03\x01\x02\r\n\r\n",
+        "GET / JUNK/1.1\r\nHost: x\r\n\r\n",
+        "GET / with blanks HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc\r\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        int fd = dial();
+        say(fd, texts[i]);
+        shutdown(fd, SHUT_WR);
+        unsigned status = hear(fd).status;
+        if (status != 0 && (status < 400 || status > 505))
+            fail_msg("text %zu gives %u", i, status);
+        close(fd);
+    }
+    assert_served();
+}
+
+enum { NOISES = 400 };
+
+static int make_noise(unsigned round, unsigned *seed)
+{
+    static const char *const starts[] = { "", "GET /", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n",
+                                          "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" };
+    char noise[300];
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = rand_r(seed) % 8 ? (char)rand_r(seed) : "\r\n: ;=%/"[rand_r(seed) % 8];
+    int fd = dial();
+    say(fd, starts[round % 4]);
+    say_bytes(fd, noise, 1 + (size_t)rand_r(seed) % sizeof noise);
+    return fd;
+}
+
+static void test_http_server__noise_does_no_harm(void **state)
+{
+    house.limits.header_us = house.limits.request_us = 300 * CLOCK_MS;
+    open_house();
+    unsigned seed = 20261121; /* the noise is the same every time */
+    int fds[NOISES];
+    for (unsigned i = 0; i < NOISES; i++)
+        fds[i] = make_noise(i, &seed);
+    for (unsigned i = 0; i < NOISES; i++) {
+        char c;
+        while (hear_byte(fds[i], &c)) {
+        }
+        close(fds[i]);
+    }
+    assert_served();
+}
+
+static void test_http_server__methods(void **state)
+{
+    open_house();
+    assert_string_equal(ask("OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n").body, "OTHER /x");
+    assert_int_equal(ask("BREW /x HTTP/1.1\r\nHost: x\r\n\r\n").status, 501);
+    assert_int_equal(ask("get /x HTTP/1.1\r\nHost: x\r\n\r\n").status, 501);
+}
+
+static void test_http_server__headers_have_a_limit(void **state)
+{
+    open_house();
+    static const struct {
+        size_t bytes;
+        unsigned status;
+    } cases[] = { { 15 * 1024, 200 }, { 17 * 1024, 431 }, { 40 * 1024, 431 }, { 1024 * 1024, 431 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *filler = arena_alloc(&arena, cases[i].bytes + 1);
+        memset(filler, 'a', cases[i].bytes);
+        assert_int_equal(
+            ask(arena_printf(&arena, "GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", filler)).status,
+            cases[i].status);
+    }
+    char *filler = arena_alloc(&arena, 100 * 1024 + 1);
+    memset(filler, 'a', 100 * 1024);
+    unsigned status = ask(arena_printf(&arena, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", filler)).status;
+    assert_true(status == 414 || status == 431);
+    assert_served();
+}
+
+static char *long_body(size_t len)
+{
+    char *body = arena_alloc(&arena, len + 1);
+    memset(body, 'b', len);
+    return body;
+}
+
+static void test_http_server__bodies_have_a_limit(void **state)
+{
+    open_house();
+    struct heard h = ask(arena_printf(&arena, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+                                      HTTP_BODY_MAX, long_body(HTTP_BODY_MAX)));
+    assert_string_equal(h.body, "POST / body 1048576 bbbbbbbbbbbbbbbbbbbb");
+    h = ask(arena_printf(&arena, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+                         HTTP_BODY_MAX + 1, long_body(HTTP_BODY_MAX + 1)));
+    assert_int_equal(h.status, 413);
+    assert_non_null(strstr(h.body, "the body is too large"));
+    h = ask(arena_printf(
+        &arena, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
+        HTTP_BODY_MAX + 1, long_body(HTTP_BODY_MAX + 1)));
+    assert_int_equal(h.status, 413);
+}
+
+static void test_http_server__a_huge_body_is_refused_before_it_is_sent(void **state)
+{
+    open_house();
+    struct heard h = ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n");
+    assert_int_equal(h.status, 413);
+    h = ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
+    assert_int_equal(h.status, 413);
+    int fd = dial();
+    say(fd, "POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_int_equal(hear_headers(fd).status, 100);
+    say(fd, "ok");
+    assert_string_equal(hear(fd).body, "POST /ok body 2 ok");
+    close(fd);
+}
+
+static void test_http_server__an_endless_body_is_cut(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const char *chunk = arena_printf(&arena, "10000\r\n%s\r\n", long_body(0x10000));
+    size_t sent = 0;
+    while (sent < 1000 && say(fd, chunk))
+        sent++;
+    assert_in_range(sent, HTTP_BODY_MAX / 0x10000, 900);
+    close(fd);
+    assert_served();
+}
+
+/* ---- time ---- */
+
+/* Sends a byte every 5 ms until the server has had enough. */
+static struct heard trickle(int fd, const char *text)
+{
+    for (const char *s = text;; s = s[1] ? s + 1 : s) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        if (poll(&p, 1, 5) == 1 || !say_bytes(fd, s, 1))
+            return hear(fd);
+    }
+}
+
+static void test_http_server__slow_headers_are_cut_at_the_deadline(void **state)
+{
+    house.limits.header_us = 300 * CLOCK_MS;
+    open_house();
+    int64_t began_at = clock_mono();
+    int fd = dial();
+    struct heard h = trickle(fd, "GET / HTTP/1.1\r\nHost: x\r\nX: aaa");
+    assert_int_equal(h.status, 408);
+    assert_non_null(strstr(h.body, "{\"complaint\": \"408 "));
+    assert_header(&h, "\r\nConnection: close\r\n");
+    assert_true(clock_mono() - began_at >= 300 * CLOCK_MS);
+    assert_closed(fd);
+    fd = dial(); /* says nothing at all */
+    assert_int_equal(hear(fd).status, 408);
+    assert_closed(fd);
+    assert_served();
+}
+
+static void test_http_server__slow_bodies_are_cut_at_the_deadline(void **state)
+{
+    house.limits.header_us = house.limits.request_us = 300 * CLOCK_MS;
+    open_house();
+    int fd = dial();
+    assert_int_equal(trickle(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\naaa").status,
+                     408);
+    assert_closed(fd);
+    fd = dial();
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_int_equal(trickle(fd, "1\r\na\r\n1\r\na\r\n1\r\na\r\n1\r\na\r\nfff\r\naaa").status, 408);
+    assert_closed(fd);
+    assert_served();
+}
+
+static void test_http_server__an_idle_connection_is_closed_without_a_word(void **state)
+{
+    house.limits.header_us = 200 * CLOCK_MS;
+    open_house();
+    int fd = dial();
+    say(fd, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(hear(fd).status, 200);
+    assert_closed(fd);
+    fd = dial();
+    say(fd, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(hear(fd).status, 200);
+    assert_int_equal(trickle(fd, "GET / HTTP/1.1\r\nX: aaa").status, 408);
+    close(fd);
+}
+
+static void test_http_server__who_does_not_read_is_cut(void **state)
+{
+    house.limits.answer_us = 200 * CLOCK_MS;
+    house.limits.answer_rate = INT64_C(1) << 40;
+    open_house();
+    int fd = dial();
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    await_count(&house.n_finished, 1);
+    close(fd);
+    assert_served();
+}
+
+static void test_http_server__a_slow_answer_is_not_late(void **state)
+{
+    house.limits.header_us = house.limits.request_us = 100 * CLOCK_MS;
+    open_house();
+    int fd = dial(), witness = dial();
+    say(fd, "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
+    await_count(&house.n_kept, 1);
+    for (int i = 0; i < 3; i++) { /* others are cut meanwhile */
+        assert_int_equal(hear(witness).status, 408);
+        close(witness);
+        witness = dial();
+    }
+    release();
+    assert_string_equal(hear(fd).body, "GET /keep");
+    close(fd);
+    close(witness);
+}
+
+/* ---- answers from other threads, and closing ---- */
+
+static void test_http_server__many_answers_come_from_other_threads(void **state)
+{
+    open_house();
+    for (int i = 0; i < 300; i++) {
+        assert_string_equal(ask("GET /thread HTTP/1.1\r\nHost: x\r\n\r\n").body, "GET /thread");
+        assert_string_equal(ask("GET /early HTTP/1.1\r\nHost: x\r\n\r\n").body, "GET /early");
+    }
+    await_count(&house.n_finished, 600);
+}
+
+static void test_http_server__all_kept_requests_are_answered(void **state)
+{
+    open_house();
+    int fds[500];
+    for (int i = 0; i < 500; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    await_count(&house.n_kept, 500);
+    assert_served();
+    release();
+    for (int i = 0; i < 500; i++) {
+        assert_string_equal(hear(fds[i]).body, "GET /keep");
+        close(fds[i]);
+    }
+}
+
+static void test_http_server__a_client_may_leave_before_its_answer(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
+    await_count(&house.n_kept, 1);
+    struct linger at_once = { .l_onoff = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+    release();
+    await_count(&house.n_finished, 1);
+    assert_served();
+}
+
+static void *close_house(void *arg)
+{
+    http_server_close(&house.server);
+    return NULL;
+}
+
+static void test_http_server__closing_waits_for_what_was_dispatched(void **state)
+{
+    open_house();
+    int fd = dial(), idle = dial();
+    say(fd, "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
+    await_count(&house.n_kept, 1);
+    pthread_t closer;
+    assert_int_equal(pthread_create(&closer, NULL, close_house, NULL), 0);
+    int probe = dial(); /* until the door is shut, what comes in now is refused or let in and told so */
+    say(probe, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+    close(probe);
+    release();
+    struct heard h = hear(fd);
+    assert_string_equal(h.body, "GET /keep");
+    pthread_join(closer, NULL);
+    assert_closed(fd);
+    assert_closed(idle);
+}
+
+/* ---- limits ---- */
+
+static void test_http_server__too_many_connections_are_told(void **state)
+{
+    house.conf.max_connections = 2;
+    open_house();
+    int a = dial(), b = dial();
+    say(a, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    say(b, "GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(hear(a).body, "GET /1");
+    assert_string_equal(hear(b).body, "GET /2");
+    int c = dial();
+    struct heard h = hear(c);
+    assert_int_equal(h.status, 503);
+    assert_non_null(strstr(h.body, "too many connections"));
+    assert_closed(c);
+    close(a);
+    unsigned status;
+    do /* the place is free as soon as the server has noticed */
+        status = ask("GET /fine HTTP/1.1\r\nHost: x\r\n\r\n").status;
+    while (status == 503);
+    assert_int_equal(status, 200);
+    close(b);
+}
+
+static void test_http_server__an_address_has_a_limit(void **state)
+{
+    house.conf.max_connections_per_address = 3;
+    open_house();
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(hear(fds[i]).status, 200);
+    }
+    int fd = dial();
+    assert_int_equal(hear(fd).status, 429);
+    assert_closed(fd);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+enum { CROWD = 600, CROWD_THREADS = 4, CROWD_ROUNDS = 20 };
+
+static void *crowd(void *arg)
+{
+    size_t *answered = arg;
+    int fds[CROWD / CROWD_THREADS];
+    for (size_t i = 0; i < CROWD / CROWD_THREADS; i++)
+        fds[i] = dial();
+    for (int round = 0; round < CROWD_ROUNDS; round++) {
+        for (size_t i = 0; i < CROWD / CROWD_THREADS; i++)
+            say(fds[i],
+                i % 3 ? "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n" : "GET /early HTTP/1.1\r\nHost: x\r\n\r\n");
+        for (size_t i = 0; i < CROWD / CROWD_THREADS; i++) {
+            struct heard h = hear_headers(fds[i]);
+            char body[10];
+            assert_int_equal(recv(fds[i], body, i % 3 ? 9 : 10, MSG_WAITALL), i % 3 ? 9 : 10);
+            *answered += h.status == 200;
+        }
+    }
+    for (size_t i = 0; i < CROWD / CROWD_THREADS; i++)
+        close(fds[i]);
+    return NULL;
+}
+
+static void test_http_server__six_hundred_busy_connections_are_all_answered(void **state)
+{
+    open_house();
+    pthread_t threads[CROWD_THREADS];
+    size_t answered[CROWD_THREADS] = { 0 }, all = 0;
+    for (int i = 0; i < CROWD_THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd, &answered[i]), 0);
+    for (int i = 0; i < CROWD_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        all += answered[i];
+    }
+    assert_int_equal(all, CROWD * CROWD_ROUNDS);
+}
+
+static void test_http_server__a_worker_that_cannot_start_is_503(void **state)
+{
+    house.refuse_workers = true;
+    open_house();
+    assert_int_equal(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status, 503);
+    pthread_mutex_lock(&house.lock);
+    house.refuse_workers = false;
+    pthread_mutex_unlock(&house.lock);
+    assert_served();
+}
+
+/* ---- the Unix socket ---- */
+
+static const char *temporary_dir(void)
+{
+    static char dir[32];
+    snprintf(dir, sizeof dir, "/tmp/lethe-http-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+static const char *socket_in(const char *dir)
+{
+    return house.conf.socket_path = arena_printf(&arena, "%s/socket", dir);
+}
+
+static void test_http_server__serves_its_own_user_on_a_unix_socket(void **state)
+{
+    const char *dir = temporary_dir(), *path = socket_in(dir);
+    house.conf.host = NULL;
+    open_house();
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    int fd = dial_unix(path);
+    assert_true(fd >= 0);
+    say(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\nGET /thread HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(hear(fd).body, "GET /x local");
+    assert_string_equal(hear(fd).body, "GET /thread local");
+    close(fd);
+    http_server_close(&house.server);
+    assert_int_equal(stat(path, &st), -1);
+    rmdir(dir);
+}
+
+static void test_http_server__a_socket_left_over_is_replaced_and_a_live_one_is_not(void **state)
+{
+    const char *dir = temporary_dir(), *path = socket_in(dir);
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(dead, (struct sockaddr *)&address, sizeof address), 0);
+    close(dead);
+    open_house();
+    struct http_server *second;
+    struct err err;
+    struct http_server_conf conf = house.conf;
+    conf.port = 0;
+    assert_int_equal(http_server_open(&conf, &second, &err), RC_CONFLICT);
+    int fd = dial_unix(path);
+    assert_true(fd >= 0);
+    close(fd);
+    http_server_close(&house.server);
+    rmdir(dir);
+}
+
+static void test_http_server__a_file_in_the_sockets_place_is_left_alone(void **state)
+{
+    const char *dir = temporary_dir(), *path = socket_in(dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    struct err err;
+    assert_int_equal(http_server_open(&house.conf, &house.server, &err), RC_CONFLICT);
+    assert_null(house.server);
+    assert_int_equal(unlink(path), 0);
+    house.conf.socket_path = arena_printf(&arena, "%s/%0200d", dir, 1);
+    assert_int_equal(http_server_open(&house.conf, &house.server, &err), RC_INVALID);
+    house.conf.socket_path = arena_printf(&arena, "%s/none/socket", dir);
+    assert_int_equal(http_server_open(&house.conf, &house.server, &err), RC_NOT_FOUND);
+    rmdir(dir);
+}
+
+/* As nobody: 0 when it was turned away, 1 when it was served. */
+static int visit_as_another(const char *path)
+{
+    if (setuid(65534) != 0)
+        return 2;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    static const char text[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        return 3;
+    char c;
+    ssize_t n = send(fd, text, sizeof text - 1, MSG_NOSIGNAL) < 0 ? 0 : recv(fd, &c, 1, 0);
+    return n == 1;
+}
+
+static void test_http_server__another_user_is_turned_away(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    const char *dir = temporary_dir(), *path = socket_in(dir);
+    open_house();
+    chmod(dir, 0755);
+    chmod(path, 0666);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(visit_as_another(path));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    http_server_close(&house.server);
+    rmdir(dir);
+}
+
+/* ---- opening ---- */
+
+static void test_http_server__what_cannot_be_opened_is_said(void **state)
+{
+    open_house();
+    struct http_server *second;
+    struct err err;
+    struct http_server_conf conf = house.conf;
+    conf.port = house.port;
+    assert_int_equal(http_server_open(&conf, &second, &err), RC_CONFLICT);
+    assert_null(second);
+    assert_non_null(strstr(err.text, "127.0.0.1 port"));
+    conf.port = 0;
+    conf.host = "300.1.1.1";
+    assert_int_equal(http_server_open(&conf, &second, &err), RC_INVALID);
+    conf.host = "192.0.2.1";
+    assert_int_equal(http_server_open(&conf, &second, &err), RC_INVALID);
+    conf.host = "127.0.0.1";
+    conf.tls_certificate = conf.tls_key = "not a certificate";
+    assert_int_equal(http_server_open(&conf, &second, &err), RC_INVALID);
+    assert_served();
+}
+
+/* ---- TLS ---- */
+
+static const char *make_certificate(const char *dir)
+{
+    const char *command =
+        arena_printf(&arena,
+                     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+                     "-subj /CN=localhost"
+                     " -addext subjectAltName=IP:127.0.0.1 -keyout %s/key -out %s/cert 2>/dev/null",
+                     dir, dir);
+    assert_int_equal(system(command), 0);
+    struct err err;
+    char *certificate, *key;
+    const char *path = arena_printf(&arena, "%s/cert", dir);
+    assert_int_equal(file_read(&arena, path, 100000, &certificate, NULL, &err), RC_OK);
+    assert_int_equal(file_read(&arena, arena_printf(&arena, "%s/key", dir), 100000, &key, NULL, &err), RC_OK);
+    house.conf.tls_certificate = certificate;
+    house.conf.tls_key = key;
+    return path;
+}
+
+static struct http_call call_tls(const char *ca_file, const char *path)
+{
+    struct http_client_conf conf = { .connections_per_host = 4, .ca_file = ca_file };
+    struct http_client *client;
+    struct err err;
+    assert_int_equal(http_client_open(&conf, &client, &err), RC_OK);
+    struct http_call call = {
+        .method = HTTP_POST,
+        .url = arena_printf(&arena, "https://127.0.0.1:%u%s", house.port, path),
+        .body = "sealed",
+        .body_len = 6,
+        .timeout_us = 20 * CLOCK_S,
+        .answer_max = 1000,
+    };
+    http_call_now(client, &call);
+    http_client_close(&client);
+    return call;
+}
+
+static void test_http_server__speaks_tls(void **state)
+{
+    const char *dir = temporary_dir(), *certificate = make_certificate(dir);
+    house.limits.header_us = CLOCK_S;
+    open_house();
+    int silent = dial(); /* shakes no hands */
+    struct http_call call = call_tls(certificate, "/x");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_string_equal(buf_str(&call.answer), "POST /x body 6 sealed");
+    buf_free(&call.answer);
+    call = call_tls(certificate, "/thread");
+    assert_string_equal(buf_str(&call.answer), "POST /thread body 6 sealed");
+    buf_free(&call.answer);
+    call = call_tls(NULL, "/x"); /* a certificate that the system does not know */
+    assert_int_equal(call.failure, HTTP_NOT_SENT);
+    assert_int_equal(call.answer.len, 0);
+    buf_free(&call.answer);
+    assert_closed(silent);
+    unlink(certificate);
+    unlink(arena_printf(&arena, "%s/key", dir));
+    rmdir(dir);
+}
+
+static int free_arena(void **state)
+{
+    arena_free(&arena);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_http_server__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(answers_with_the_default_headers),
+        TEST(answer_takes_headers_of_the_owner),
+        TEST(an_empty_answer_has_no_body),
+        TEST(pipelined_requests_are_answered_in_order),
+        TEST(bodies_come_by_length_and_in_chunks),
+        TEST(serves_http_1_0),
+        TEST(a_big_answer_arrives_whole),
+        TEST(bad_targets_are_400),
+        TEST(bad_headers_are_400),
+        TEST(what_is_not_http_is_never_served),
+        TEST(noise_does_no_harm),
+        TEST(methods),
+        TEST(headers_have_a_limit),
+        TEST(bodies_have_a_limit),
+        TEST(a_huge_body_is_refused_before_it_is_sent),
+        TEST(an_endless_body_is_cut),
+        TEST(slow_headers_are_cut_at_the_deadline),
+        TEST(slow_bodies_are_cut_at_the_deadline),
+        TEST(an_idle_connection_is_closed_without_a_word),
+        TEST(who_does_not_read_is_cut),
+        TEST(a_slow_answer_is_not_late),
+        TEST(many_answers_come_from_other_threads),
+        TEST(all_kept_requests_are_answered),
+        TEST(a_client_may_leave_before_its_answer),
+        TEST(closing_waits_for_what_was_dispatched),
+        TEST(too_many_connections_are_told),
+        TEST(an_address_has_a_limit),
+        TEST(six_hundred_busy_connections_are_all_answered),
+        TEST(a_worker_that_cannot_start_is_503),
+        TEST(serves_its_own_user_on_a_unix_socket),
+        TEST(a_socket_left_over_is_replaced_and_a_live_one_is_not),
+        TEST(a_file_in_the_sockets_place_is_left_alone),
+        TEST(another_user_is_turned_away),
+        TEST(what_cannot_be_opened_is_said),
+        TEST(speaks_tls),
+    };
+    return cmocka_run_group_tests(tests, NULL, free_arena);
+}
