@@ -25,7 +25,7 @@ struct http_limits {
 extern const struct http_limits http_default_limits;
 
 /* http_server_open with other limits than the default ones. */
-enum rc server_open(const struct http_server_conf *conf, const struct http_limits *limits,
+enum rc http_server_open_with(const struct http_server_conf *conf, const struct http_limits *limits,
                     struct http_server **out, struct err *err) MUST_CHECK;
 
 /*

@@ -554,7 +554,7 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
     return rc == RC_OK ? door_start(server->door, err) : rc;
 }
 
-enum rc server_open(const struct http_server_conf *conf, const struct http_limits *limits,
+enum rc http_server_open_with(const struct http_server_conf *conf, const struct http_limits *limits,
                     struct http_server **out, struct err *err)
 {
     assert(conf->max_connections >= 1 && conf->max_connections <= 10000);
@@ -571,7 +571,7 @@ enum rc server_open(const struct http_server_conf *conf, const struct http_limit
 
 enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out, struct err *err)
 {
-    return server_open(conf, &http_default_limits, out, err);
+    return http_server_open_with(conf, &http_default_limits, out, err);
 }
 
 unsigned http_server_port(const struct http_server *server)

@@ -166,7 +166,7 @@ static int setup(void **state)
 static void open_house(void)
 {
     struct err err;
-    if (server_open(&house.conf, &house.limits, &house.server, &err) != RC_OK)
+    if (http_server_open_with(&house.conf, &house.limits, &house.server, &err) != RC_OK)
         fail_msg("%s", err.text);
     house.port = http_server_port(house.server);
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is it, and what may they do: everything a security reviewer wants to see, in one place.
+ *
+ *   scope.c    what a caller may do, as bits
+ *   client.c   credentials of programs: 256-bit secrets, shown once, stored as a digest
+ *   token.c    tokens: JWT, HS256 and nothing else, signed with the key of this data directory
+ *   check.c    from the Authorization header to a caller; remembers answers for less than a second
+ *
+ * A token is dead within a second of its client being disabled: however good its signature is, the client is
+ * looked up again as soon as the remembered answer is older than AUTH_MEMORY_US.
+ */
+#ifndef LETHE_AUTH_AUTH_H
+#define LETHE_AUTH_AUTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "store/store.h"
+
+/* ---- scopes ---- */
+
+#define SCOPE_TABLE(X)                                                 \
+    X(SCOPE_READ, 0x01u, "retirement:read")                            \
+    X(SCOPE_DRIVE, 0x02u, "retirement:drive")                          \
+    X(SCOPE_REQUEST, 0x04u, "retirement:request")                      \
+    X(SCOPE_FORCE, 0x08u, "retirement:force")                          \
+    X(SCOPE_PARTNER, 0x10u, "retirement:partner")                      \
+    X(SCOPE_ADMIN, 0x20u, "retirement:admin") /* all of retirement: */ \
+    X(SCOPE_ACCOUNTS, 0x40u, "accounts:admin")
+
+enum scope {
+    SCOPE_NONE = 0,
+#define X(name, bit, text) name = bit,
+    SCOPE_TABLE(X)
+#undef X
+        SCOPE_ALL = 0x7f
+};
+
+/* Names separated by spaces. RC_INVALID names the unknown one and what there is. */
+enum rc scope_parse(const char *text, unsigned *out, struct err *err) MUST_CHECK;
+/* The names, separated by spaces, in the order of the table. */
+void scope_print(struct buf *out, unsigned scopes);
+/* Does somebody with these scopes have what is needed? retirement:admin has every retirement: one. */
+bool scope_allows(unsigned scopes, enum scope needed);
+
+/* ---- clients ---- */
+
+enum { AUTH_CLIENT_ID_LEN = 22 + 1, AUTH_SECRET_LEN = 43 + 1 }; /* base64url of 16 and 32 bytes, terminated */
+
+struct new_client {
+    char client_id[AUTH_CLIENT_ID_LEN];
+    char secret[AUTH_SECRET_LEN]; /* to be shown once; wipe it */
+};
+/* Makes and stores one. RC_CONFLICT with code "taken": the name. RC_INVALID: a bad name. */
+enum rc auth_add_client(struct store *s, const char *name, unsigned scopes, int64_t now,
+                        struct new_client *out, struct err *err) MUST_CHECK;
+/* RC_UNAUTHENTICATED, alike and in the same time for an unknown client, a wrong secret and a disabled one. */
+enum rc auth_check_client(struct store *s, struct arena *a, const char *client_id, const char *secret,
+                          struct client *out, struct err *err) MUST_CHECK;
+
+/* ---- tokens ---- */
+
+struct auth_keys {
+    uint8_t token_key[CRYPTO_KEY_LEN];
+    int64_t lifetime_us;
+};
+
+struct token {
+    const char *client_id;
+    unsigned scopes;
+    int64_t issued_at, expires_at; /* us, whole seconds */
+};
+/* The compact form, in the arena. */
+char *token_issue(struct arena *a, const struct auth_keys *keys, const struct token *token);
+/* RC_UNAUTHENTICATED: not HS256, not ours, not yet or no longer valid, not complete. */
+enum rc token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
+                     struct token *out, struct err *err) MUST_CHECK;
+
+/* ---- the caller of a request ---- */
+
+enum { AUTH_ACTOR_MAX = 96, AUTH_MEMORY_US = 800000 };
+
+struct caller {
+    char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "local"; for the log */
+    unsigned scopes;
+};
+
+/* Answers remembered by one worker thread. */
+struct auth_memory;
+struct auth_memory *auth_memory_open(void);
+void auth_memory_close(struct auth_memory **m);
+
+/* header: of Authorization, "JWT ..." or "Bearer ..."; NULL when absent. RC_UNAUTHENTICATED. */
+enum rc auth_check(struct auth_memory *m, const struct auth_keys *keys, struct store *s, struct arena *a,
+                   const char *header, int64_t now, struct caller *out, struct err *err) MUST_CHECK;
+
+#endif

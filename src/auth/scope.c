@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a caller may do. Scopes stand in tokens and on the command line by name, and in rows as bits. */
+#include "auth/auth.h"
+
+#include <string.h>
+
+static const struct scope_row {
+    unsigned bit;
+    const char *name;
+} scopes_known[] = {
+#define X(name, bit, text) { bit, text },
+    SCOPE_TABLE(X)
+#undef X
+};
+
+enum { SCOPES_KNOWN = sizeof(scopes_known) / sizeof(scopes_known[0]) };
+
+static unsigned find_scope(const char *name, size_t len)
+{
+    for (size_t i = 0; i < SCOPES_KNOWN; i++) {
+        if (strlen(scopes_known[i].name) == len && memcmp(scopes_known[i].name, name, len) == 0)
+            return scopes_known[i].bit;
+    }
+    return 0;
+}
+
+static enum rc unknown_scope(const char *name, size_t len, struct err *err)
+{
+    struct buf known;
+    buf_init(&known, 256);
+    scope_print(&known, SCOPE_ALL);
+    enum rc rc = err_set_code(err, RC_INVALID, "invalid_scope", "scope: there is no \"%.*s\"; there are: %s",
+                              (int)(len > 40 ? 40 : len), name, buf_str(&known));
+    buf_free(&known);
+    return rc;
+}
+
+enum rc scope_parse(const char *text, unsigned *out, struct err *err)
+{
+    unsigned scopes = 0;
+    for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        unsigned bit = find_scope(at, len);
+        if (!bit)
+            return unknown_scope(at, len, err);
+        scopes |= bit;
+        at += len;
+    }
+    if (!scopes)
+        return err_set_code(err, RC_INVALID, "invalid_scope",
+                            "scope: give at least one, separated by spaces");
+    *out = scopes;
+    return RC_OK;
+}
+
+void scope_print(struct buf *out, unsigned scopes)
+{
+    const char *between = "";
+    for (size_t i = 0; i < SCOPES_KNOWN; i++) {
+        if (!(scopes & scopes_known[i].bit))
+            continue;
+        buf_add_str(out, between);
+        buf_add_str(out, scopes_known[i].name);
+        between = " ";
+    }
+}
+
+bool scope_allows(unsigned scopes, enum scope needed)
+{
+    if (needed == SCOPE_NONE || (scopes & (unsigned)needed))
+        return true;
+    return (scopes & SCOPE_ADMIN) && needed != SCOPE_ACCOUNTS;
+}

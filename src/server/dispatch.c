@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a request: its row in the table of routes, credentials and scope, the body; then a read runs at
+ * once, on this worker's own read-only connection, and a write goes into the writer's queue and is answered
+ * after the commit.
+ */
+#include "server/server_int.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+/* A request from its dispatch to its end; lives in its arena. */
+struct visit {
+    struct writer_job job; /* first: the writer hands it back */
+    struct exchange x;
+    struct server *server;
+};
+
+/* Before a route is known, the path tells whose form errors have. */
+static enum dialect guess_dialect(const struct http_request *req)
+{
+    return req->path && strncmp(req->path, "/api/", 5) == 0 ? DIALECT_OPENEDX : DIALECT_NATIVE;
+}
+
+void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text)
+{
+    answer_status(req, guess_dialect(req), status, "malformed", text);
+}
+
+struct act exchange_act(struct exchange *x)
+{
+    return (struct act){
+        .store = x->store,
+        .arena = x->arena,
+        .config = x->config,
+        .run_key = x->run_key,
+        .actor = x->caller.actor,
+        .now = x->now,
+    };
+}
+
+/* ---- finding the row ---- */
+
+/* The path with its slash, and the query as it was. */
+static char *slashed(struct http_request *req)
+{
+    struct buf url;
+    buf_init(&url, HTTP_HEADER_MAX * 4);
+    for (const char *at = req->path; *at; at++) {
+        if (*at == '/')
+            buf_add_char(&url, '/');
+        else
+            http_url_encode(&url, at, 1);
+    }
+    buf_add_char(&url, '/');
+    for (size_t i = 0; i < req->n_query; i++) {
+        buf_add_char(&url, i ? '&' : '?');
+        http_url_encode(&url, req->query[i].name, strlen(req->query[i].name));
+        buf_add_char(&url, '=');
+        http_url_encode(&url, req->query[i].value, strlen(req->query[i].value));
+    }
+    char *copy = arena_strdup(&req->arena, buf_str(&url));
+    buf_free(&url);
+    return copy;
+}
+
+/* NULL: answered already. */
+static const struct route *find_route(struct http_request *req, const char **param)
+{
+    struct http_found found = { 0 };
+    switch (http_route(&req->arena, routes, routes_n, sizeof(routes[0]), req->method, req->path, &found)) {
+    case HTTP_FOUND: memcpy(param, found.param, sizeof(found.param)); return &routes[found.route];
+    case HTTP_ADD_SLASH:
+        req->status = 301;
+        req->extra_name = "Location";
+        req->extra_value = slashed(req);
+        return NULL;
+    case HTTP_NO_METHOD:
+        answer_status(req, guess_dialect(req), 405, "method_not_allowed",
+                      "this path does not take that method");
+        req->extra_name = "Allow";
+        req->extra_value = found.allow;
+        return NULL;
+    case HTTP_NO_PATH:
+        answer_status(req, guess_dialect(req), 404, "not_found", "there is no such path");
+        return NULL;
+    }
+    return NULL;
+}
+
+/* ---- who asks, and with what ---- */
+
+static enum rc authorise(struct visit *v, struct reader *reader, struct err *err)
+{
+    struct exchange *x = &v->x;
+    if (x->route->scope == SCOPE_NONE)
+        return RC_OK;
+    if (x->http->local) {
+        x->caller = (struct caller){ .actor = "local", .scopes = SCOPE_ALL };
+        return RC_OK;
+    }
+    enum rc rc = auth_check(reader->memory, x->keys, reader->store, x->arena,
+                            http_header(x->http, "Authorization"), x->now, &x->caller, err);
+    if (!rc && !scope_allows(x->caller.scopes, x->route->scope)) {
+        struct buf name;
+        buf_init(&name, 64);
+        scope_print(&name, (unsigned)x->route->scope);
+        rc = err_set(err, RC_FORBIDDEN, "this needs the scope %s", buf_str(&name));
+        buf_free(&name);
+    }
+    return rc;
+}
+
+static enum rc read_body(struct exchange *x, struct err *err)
+{
+    enum json_kind expected = x->route->body == BODY_MAP ? JSON_MAP : JSON_LIST;
+    struct json *body;
+    if (x->route->body != BODY_MAP && x->route->body != BODY_LIST)
+        return RC_OK;
+    if (x->http->body_len == 0)
+        return err_set(err, RC_INVALID, "the body is missing; it must be JSON");
+    enum rc rc = json_parse(x->arena, x->http->body, x->http->body_len, &body, err);
+    if (!rc && body->kind != expected)
+        rc = err_set(err, RC_INVALID, "the body must be %s, not %s", json_kind_name(expected),
+                     json_kind_name(body->kind));
+    x->body = body;
+    return rc;
+}
+
+/* ---- the two lanes ---- */
+
+static void fail(struct exchange *x, const struct err *err)
+{
+    if (err->rc == RC_INTERNAL || err->rc == RC_IO)
+        log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
+    answer_error(x->http, x->route->dialect, err);
+}
+
+/* An answer that did not fit is no answer. */
+static enum rc check_answer(struct exchange *x, struct err *err)
+{
+    if (!x->http->answer.over)
+        return RC_OK;
+    return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
+}
+
+static void read_now(struct exchange *x, struct reader *reader)
+{
+    struct err err = { 0 };
+    x->store = reader->store;
+    enum rc rc = db_begin(reader->db, &err);
+    if (!rc)
+        rc = x->route->handler(x, &err);
+    db_rollback(reader->db);
+    if (!rc)
+        rc = check_answer(x, &err);
+    if (rc)
+        fail(x, &err);
+}
+
+static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
+{
+    struct visit *v = (struct visit *)job;
+    struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
+    v->x.store = v->server->store;
+    enum rc rc = v->x.route->handler(&v->x, err);
+    if (!rc)
+        rc = check_answer(&v->x, err);
+    log_set_subject(before);
+    return rc;
+}
+
+static void write_done(struct writer_job *job, enum rc rc, const struct err *err)
+{
+    struct visit *v = (struct visit *)job;
+    if (rc)
+        fail(&v->x, err);
+    http_answer(v->x.http);
+}
+
+enum http_when dispatch(void *arg, struct http_request *req)
+{
+    struct server *server = arg;
+    struct reader *reader = req->worker;
+    struct visit *v = ARENA_NEW(&req->arena, struct visit);
+    struct exchange *x = &v->x;
+    v->server = server;
+    x->http = req;
+    x->arena = &req->arena;
+    x->config = server->config;
+    x->keys = &server->keys;
+    x->run_key = server->run_key;
+    x->now = clock_now();
+    x->route = find_route(req, x->param);
+    if (!x->route)
+        return HTTP_NOW;
+    req->user = v;
+
+    struct err err = { 0 };
+    enum rc rc = authorise(v, reader, &err);
+    if (!rc)
+        rc = read_body(x, &err);
+    if (rc) {
+        fail(x, &err);
+        return HTTP_NOW;
+    }
+    if (x->route->lane == LANE_READ) {
+        read_now(x, reader);
+        return HTTP_NOW;
+    }
+    v->job.run = write_run;
+    v->job.done = write_done;
+    writer_submit(server->writer, &v->job);
+    return HTTP_LATER;
+}
+
+/* ---- afterwards ---- */
+
+enum { STATUS_CLASSES = 6, ROUTES_MAX = 64 };
+
+/* Metrics are looked up once for each route and class of status. */
+static struct metric *request_metric(const struct route *route, unsigned status)
+{
+    static _Atomic(struct metric *) known[ROUTES_MAX + 1][STATUS_CLASSES];
+    static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", "OTHER" };
+    size_t row = route ? (size_t)(route - routes) : ROUTES_MAX;
+    unsigned class = status / 100 < STATUS_CLASSES ? status / 100 : 0;
+    assert(routes_n <= ROUTES_MAX);
+
+    struct metric *m = atomic_load(&known[row][class]);
+    if (m)
+        return m;
+    char labels[200];
+    snprintf(labels, sizeof(labels), "method=\"%s\",route=\"%s\",status=\"%uxx\"",
+             route ? methods[route->http.method] : "OTHER", route ? route->http.path : "none", class);
+    m = metrics_histogram("lethe_http_request_seconds", labels, "Requests answered, by route and status.");
+    atomic_store(&known[row][class], m);
+    return m;
+}
+
+void dispatch_finished(void *server, const struct http_request *req, int64_t took_us)
+{
+    const struct visit *v = req->user;
+    const struct route *route = v ? v->x.route : NULL;
+    metric_observe(request_metric(route, req->status), took_us);
+    struct log_subject before = log_set_subject((struct log_subject){ .request = req->id });
+    log_info("%s %u %lld us %s", route ? route->http.path : "(no route)", req->status, (long long)took_us,
+             v && v->x.caller.actor[0] ? v->x.caller.actor : "-");
+    log_set_subject(before);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Part B: what drivers do. */
+#include "server/exchange.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+enum { DRIVER_NAME_MAX = 64, LEASE_MAX_S = 86400 };
+
+static enum rc read_claim(struct exchange *x, struct claim_request *out, struct err *err)
+{
+    static const char *const known[] = {
+        "driver", "limit", "lease_s", "cool_off_s", "username", "count", NULL
+    };
+    int64_t lease_s = 0, cool_off_s = 0;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "driver", &out->driver, err);
+    if (!rc && (text_count(out->driver) > DRIVER_NAME_MAX || text_has_control(out->driver)))
+        return err_set(err, RC_INVALID, "driver: must be one line of at most %d characters", DRIVER_NAME_MAX);
+    if (!rc)
+        rc = field_int(x->body, "limit", 1, SERVICE_LIST_MAX, &out->limit, err);
+    if (!rc)
+        rc = field_int(x->body, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
+    if (!rc)
+        rc = field_int_optional(x->body, "cool_off_s", 0, (int64_t)36500 * 86400, &cool_off_s, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "username", &out->username, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "count", &out->count, err);
+    out->lease_us = lease_s * CLOCK_S;
+    out->cool_off_us = cool_off_s * CLOCK_S;
+    return rc;
+}
+
+static void put_claim(struct json_out *o, const struct claim *claim, int64_t lease_us)
+{
+    const struct retirement_view *v = &claim->view;
+    json_open_map(o);
+    json_field_int(o, "id", v->row.id);
+    json_field_int(o, "epoch", v->row.epoch);
+    json_field_text(o, "stage", claim->stage);
+    json_field_text(o, "run_key", claim->run_key);
+    json_field_int(o, "lease_s", lease_us / CLOCK_S);
+    json_put_key(o, "user");
+    json_open_map(o);
+    json_field_int(o, "id", v->account.id);
+    json_field_text(o, "original_username", v->person.username);
+    json_field_text(o, "original_email", v->person.email);
+    json_field_text(o, "original_name", v->person.name);
+    json_field_text(o, "retired_username", v->person.retired_username);
+    json_field_text(o, "retired_email", v->person.retired_email);
+    json_close_map(o);
+    json_close_map(o);
+}
+
+static void put_count(struct json_out *o, const char *key, int64_t n)
+{
+    json_put_key(o, key);
+    if (n < 0)
+        json_put_null(o);
+    else
+        json_put_int(o, n);
+}
+
+enum rc handle_claims(struct exchange *x, struct err *err)
+{
+    struct claim_request in = { 0 };
+    struct claim_answer answer;
+    enum rc rc = read_claim(x, &in, err);
+    if (rc)
+        return rc;
+    struct act act = exchange_act(x);
+    rc = service_claim(&act, &in, &answer, err);
+    if (rc)
+        return rc;
+
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "claims");
+    json_open_list(&o);
+    for (size_t i = 0; i < answer.n; i++)
+        put_claim(&o, &answer.claims[i], in.lease_us);
+    json_close_list(&o);
+    put_count(&o, "held", answer.held);
+    put_count(&o, "due", answer.due);
+    put_count(&o, "under_way", answer.under_way);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+/* ---- reports ---- */
+
+static enum rc read_outcome(const struct json *item, struct report *out, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum command_kind kind;
+    } outcomes[] = {
+        { "done", COMMAND_DONE },
+        { "failed", COMMAND_FAILED },
+        { "renewed", COMMAND_RENEW },
+        { "released", COMMAND_RELEASE },
+    };
+    const char *outcome;
+    enum rc rc = field_text(item, "outcome", &outcome, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        if (strcmp(outcome, outcomes[i].name) == 0) {
+            out->kind = outcomes[i].kind;
+            return RC_OK;
+        }
+    }
+    return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed or released");
+}
+
+static enum rc read_report(const struct json *item, struct report *out, struct err *err)
+{
+    static const char *const known[] = { "id",       "epoch", "stage",   "outcome",
+                                         "response", "stop",  "lease_s", NULL };
+    int64_t lease_s = 0;
+    if (item->kind != JSON_MAP)
+        return err_set(err, RC_INVALID, "must be an object, not %s", json_kind_name(item->kind));
+    enum rc rc = field_only(item, known, err);
+    if (!rc)
+        rc = field_int(item, "id", 1, INT64_MAX, &out->id, err);
+    if (!rc)
+        rc = field_int(item, "epoch", 1, INT64_MAX, &out->epoch, err);
+    if (!rc)
+        rc = field_text(item, "stage", &out->stage, err);
+    if (!rc)
+        rc = read_outcome(item, out, err);
+    if (!rc)
+        rc = field_text_optional(item, "response", &out->response, err);
+    if (!rc)
+        rc = field_bool_optional(item, "stop", &out->stop, err);
+    if (!rc)
+        rc = field_int_optional(item, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
+    if (!rc && out->kind == COMMAND_RENEW && !lease_s)
+        return err_set(err, RC_INVALID, "lease_s: is missing; a renewal needs it");
+    out->response_len = out->response ? strlen(out->response) : 0;
+    out->lease_us = lease_s * CLOCK_S;
+    return rc;
+}
+
+static void put_report_answer(struct json_out *o, const struct report *report,
+                              const struct report_answer *answer)
+{
+    bool ok = answer->err.rc == RC_OK;
+    json_open_map(o);
+    json_field_int(o, "id", report->id);
+    json_field_bool(o, "ok", ok);
+    if (ok) {
+        json_field_text(o, "state", answer->state);
+        json_field_text(o, "next", answer->next);
+        json_field_bool(o, "abort", answer->abort);
+    } else {
+        json_field_text(o, "code", answer->err.code);
+        json_field_text(o, "detail", answer->err.text);
+    }
+    json_close_map(o);
+}
+
+enum rc handle_progress(struct exchange *x, struct err *err)
+{
+    size_t n = 0;
+    if (x->body->count > SERVICE_LIST_MAX)
+        return err_set(err, RC_INVALID, "at most %d reports go into one request", SERVICE_LIST_MAX);
+    struct report *reports = arena_array(x->arena, x->body->count, sizeof(*reports));
+    for (const struct json *item = x->body->first; item; item = item->next, n++) {
+        enum rc rc = read_report(item, &reports[n], err);
+        if (rc)
+            return err_prefix(err, "report %zu", n + 1);
+    }
+
+    struct act act = exchange_act(x);
+    struct report_answer *answers = arena_array(x->arena, n, sizeof(*answers));
+    enum rc rc = service_report(&act, reports, answers, n, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++)
+        put_report_answer(&o, &reports[i], &answers[i]);
+    json_close_list(&o);
+    return RC_OK;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request on its way through the server: what a handler gets. A handler fills in the answer and returns
+ * RC_OK, or returns what went wrong, which answer.c puts into the form that clients of this part of the API
+ * expect. It frees nothing: all of it lives in the request's arena. A write's handler may be called again
+ * from the start (db/writer.h).
+ */
+#ifndef LETHE_SERVER_EXCHANGE_H
+#define LETHE_SERVER_EXCHANGE_H
+
+#include "auth/auth.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "http/http.h"
+#include "service/service.h"
+#include "store/store.h"
+
+struct exchange {
+    struct http_request *http;
+    const struct route *route;
+    const char *param[HTTP_PARAMS_MAX];
+    struct arena *arena; /* of the request */
+    const struct config *config;
+    const struct auth_keys *keys;
+    const uint8_t *run_key;
+    struct caller caller;
+    struct store *store;     /* a reader's, or the writer's */
+    int64_t now;             /* us */
+    const struct json *body; /* parsed, when the route says so */
+};
+
+typedef enum rc handler_fn(struct exchange *x, struct err *err);
+
+/* Part A of the contract answers as the Open edX LMS does, part B with RFC 9457. */
+enum dialect { DIALECT_OPENEDX, DIALECT_NATIVE, DIALECT_OAUTH };
+enum lane {
+    LANE_READ, /* on the worker, with its read-only connection */
+    LANE_WRITE /* in the writer's queue, answered after the commit */
+};
+enum body { BODY_NONE, BODY_MAP, BODY_LIST, BODY_FORM }; /* a JSON object, a JSON array, a form */
+
+struct route {
+    struct http_route http; /* first: see http_route() */
+    enum scope scope;       /* SCOPE_NONE: no credentials needed */
+    enum lane lane;
+    enum body body;
+    enum dialect dialect;
+    handler_fn *handler;
+};
+extern const struct route routes[];
+extern const size_t routes_n;
+
+/* ---- answer.c ---- */
+
+/* Status 200 and an open writer on the answer. */
+struct json_out answer_json(struct exchange *x, unsigned status);
+void answer_empty(struct exchange *x, unsigned status);
+/* {"message": text} */
+void answer_message(struct exchange *x, unsigned status, const char *text);
+/* The answer to an error, in the dialect. */
+void answer_error(struct http_request *req, enum dialect dialect, const struct err *err);
+/* The same for what has a status, but never was an rc. */
+void answer_status(struct http_request *req, enum dialect dialect, unsigned status, const char *code,
+                   const char *text);
+unsigned rc_status(enum rc rc);
+
+/* ---- fields.c: reading what came from outside; RC_INVALID names the field ---- */
+
+enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;
+enum rc field_text_optional(const struct json *body, const char *key, const char **out,
+                            struct err *err) MUST_CHECK;
+enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
+                  struct err *err) MUST_CHECK;
+/* Leaves *out alone when absent. */
+enum rc field_int_optional(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
+                           struct err *err) MUST_CHECK;
+enum rc field_bool_optional(const struct json *body, const char *key, bool *out, struct err *err) MUST_CHECK;
+/* NULL when absent and not required; a list of at most max children otherwise. */
+enum rc field_list(const struct json *body, const char *key, bool required, unsigned max,
+                   const struct json **out, struct err *err) MUST_CHECK;
+/* A list of texts as an array; empty when absent. */
+enum rc field_texts(struct arena *a, const struct json *body, const char *key, unsigned max,
+                    const char ***out, size_t *n, struct err *err) MUST_CHECK;
+/* Refuses keys that are not in the list, which ends with NULL. */
+enum rc field_only(const struct json *body, const char *const *known, struct err *err) MUST_CHECK;
+enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
+                  struct err *err) MUST_CHECK; /* leaves *out alone when absent */
+enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err) MUST_CHECK;
+/* The number in a path. RC_NOT_FOUND when it is none. */
+enum rc path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
+/* Ids of the states that a query names, repeated or separated by commas; RC_INVALID "unknown_state". */
+enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n,
+                     struct err *err) MUST_CHECK;
+
+/* ---- view.c ---- */
+
+/* The object of contract A2; nothing more. */
+void view_retirement(struct json_out *o, const struct retirement_view *v);
+/* The same with what part B adds; log may be NULL, else its `responses` are added. */
+void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
+                 size_t n_log, int64_t now);
+void view_log(struct json_out *o, const struct log_entry *log, size_t n);
+
+/* What a write's use case runs with. */
+struct act exchange_act(struct exchange *x);
+
+/* ---- handlers, one file for each part of the API ---- */
+
+handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
+handler_fn handle_token;                                                          /* oauth.c */
+handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
+    handle_log;                                     /* retirements.c */
+handler_fn handle_move, handle_resume, handle_bulk; /* operate.c */
+handler_fn handle_claims, handle_progress;          /* driving.c */
+handler_fn handle_states, handle_sync_states, handle_accounts, handle_add_client, handle_clients,
+    handle_disable_client, handle_fsck;                                 /* setup.c */
+handler_fn handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading what came from outside: wrong types, missing and unknown fields, each with a text that names the
+ * field. */
+#include "server/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+static enum rc wrong_kind(const char *key, const char *expected, const struct json *got, struct err *err)
+{
+    return err_set(err, RC_INVALID, "%s: must be %s, not %s", key, expected, json_kind_name(got->kind));
+}
+
+enum rc field_text_optional(const struct json *body, const char *key, const char **out, struct err *err)
+{
+    const struct json *value = json_get(body, key);
+    *out = NULL;
+    if (!value || value->kind == JSON_NULL_KIND)
+        return RC_OK;
+    if (value->kind != JSON_TEXT)
+        return wrong_kind(key, "a string", value, err);
+    *out = value->text;
+    return RC_OK;
+}
+
+enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err)
+{
+    enum rc rc = field_text_optional(body, key, out, err);
+    if (!rc && (!*out || !**out))
+        return err_set(err, RC_INVALID, "%s: is missing", key);
+    return rc;
+}
+
+enum rc field_int_optional(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
+                           struct err *err)
+{
+    const struct json *value = json_get(body, key);
+    if (!value || value->kind == JSON_NULL_KIND)
+        return RC_OK;
+    if (value->kind != JSON_INT)
+        return wrong_kind(key, "an integer", value, err);
+    if (value->integer < min || value->integer > max)
+        return err_set(err, RC_INVALID, "%s: must be from %lld to %lld", key, (long long)min, (long long)max);
+    *out = value->integer;
+    return RC_OK;
+}
+
+enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
+                  struct err *err)
+{
+    const struct json *value = json_get(body, key);
+    if (!value || value->kind == JSON_NULL_KIND)
+        return err_set(err, RC_INVALID, "%s: is missing", key);
+    return field_int_optional(body, key, min, max, out, err);
+}
+
+enum rc field_bool_optional(const struct json *body, const char *key, bool *out, struct err *err)
+{
+    const struct json *value = json_get(body, key);
+    if (!value || value->kind == JSON_NULL_KIND)
+        return RC_OK;
+    if (value->kind != JSON_BOOL)
+        return wrong_kind(key, "true or false", value, err);
+    *out = value->integer != 0;
+    return RC_OK;
+}
+
+enum rc field_list(const struct json *body, const char *key, bool required, unsigned max,
+                   const struct json **out, struct err *err)
+{
+    *out = json_get(body, key);
+    if (!*out)
+        return required ? err_set(err, RC_INVALID, "%s: is missing", key) : RC_OK;
+    if ((*out)->kind != JSON_LIST)
+        return wrong_kind(key, "an array", *out, err);
+    if ((*out)->count > max)
+        return err_set(err, RC_INVALID, "%s: has more than %u items; send several requests", key, max);
+    return RC_OK;
+}
+
+enum rc field_texts(struct arena *a, const struct json *body, const char *key, unsigned max,
+                    const char ***out, size_t *n, struct err *err)
+{
+    const struct json *list;
+    *n = 0;
+    *out = NULL;
+    enum rc rc = field_list(body, key, false, max, &list, err);
+    if (rc || !list)
+        return rc;
+    *out = arena_array(a, list->count + 1, sizeof(**out));
+    for (const struct json *item = list->first; item; item = item->next) {
+        if (item->kind != JSON_TEXT)
+            return err_set(err, RC_INVALID, "%s: item %zu must be a string, not %s", key, *n + 1,
+                           json_kind_name(item->kind));
+        (*out)[(*n)++] = item->text;
+    }
+    return RC_OK;
+}
+
+enum rc field_only(const struct json *body, const char *const *known, struct err *err)
+{
+    for (const struct json *field = body->first; field; field = field->next) {
+        const char *const *k = known;
+        while (*k && strcmp(*k, field->key) != 0)
+            k++;
+        if (*k)
+            continue;
+        const char *near = text_nearest(field->key, known);
+        return err_set_code(err, RC_INVALID, "unknown_field", "there is a field that is not known here%s%s%s",
+                            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    return RC_OK;
+}
+
+/* The whole text must be one number. */
+static bool parse_int(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    if (!*text || strspn(text, "-0123456789") != strlen(text))
+        return false;
+    *out = strtoll(text, &end, 10);
+    return !errno && !*end;
+}
+
+enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
+                  struct err *err)
+{
+    const char *text = http_query(x->http, name);
+    int64_t value;
+    if (!text)
+        return RC_OK;
+    if (!parse_int(text, &value))
+        return err_set(err, RC_INVALID, "%s: must be an integer", name);
+    if (value < min || value > max)
+        return err_set(err, RC_INVALID, "%s: must be an integer from %lld to %lld", name, (long long)min,
+                       (long long)max);
+    *out = value;
+    return RC_OK;
+}
+
+enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err)
+{
+    const char *text = http_query(x->http, name);
+    if (!text)
+        return RC_OK;
+    enum rc rc = clock_parse(text, out_us, err);
+    return rc ? err_prefix(err, "%s", name) : RC_OK;
+}
+
+enum rc path_id(const struct exchange *x, int64_t *out, struct err *err)
+{
+    if (parse_int(x->param[0], out) && *out > 0)
+        return RC_OK;
+    return err_set(err, RC_NOT_FOUND, "there is no such retirement");
+}
+
+/* ---- states in a query ---- */
+
+static enum rc add_state(struct exchange *x, const char *query, const char *name, int64_t *ids, size_t *n,
+                         struct err *err)
+{
+    int64_t id;
+    enum rc rc = store_find_state(x->store, name, &id, err);
+    if (rc)
+        return rc;
+    if (!id)
+        return err_set_code(err, RC_INVALID, "unknown_state",
+                            "%s: there is no state \"%.40s\"; GET /v1/states lists them", query, name);
+    for (size_t i = 0; i < *n; i++) {
+        if (ids[i] == id)
+            return RC_OK;
+    }
+    ids[(*n)++] = id;
+    return RC_OK;
+}
+
+enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n, struct err *err)
+{
+    *ids = arena_array(x->arena, PIPELINE_MAX * 2, sizeof(**ids));
+    *n = 0;
+    for (size_t i = 0; i < x->http->n_query; i++) {
+        if (strcmp(x->http->query[i].name, name) != 0)
+            continue;
+        char *rest = arena_strdup(x->arena, x->http->query[i].value);
+        for (char *word; (word = strsep(&rest, ","));) {
+            word += strspn(word, " ");
+            word[strcspn(word, " ")] = '\0';
+            if (!*word)
+                continue;
+            if (*n >= PIPELINE_MAX * 2)
+                return err_set(err, RC_INVALID, "%s: names too many states", name);
+            enum rc rc = add_state(x, name, word, *ids, n, err);
+            if (rc)
+                return rc;
+        }
+    }
+    return RC_OK;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Part B: what operators do to one retirement, or to many. */
+#include "server/exchange.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+static enum rc answer_operated(struct exchange *x, int64_t id, const struct operator_move *move,
+                               struct err *err)
+{
+    struct act act = exchange_act(x);
+    struct operator_answer done;
+    struct retirement_view view;
+    enum rc rc = service_operate(&act, id, move, &done, err);
+    if (!rc)
+        rc = store_get(x->store, x->arena, id, &view, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, done.waits ? 202 : 200);
+    view_native(&o, &view, NULL, 0, x->now);
+    return RC_OK;
+}
+
+enum rc handle_move(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "state", "reason", NULL };
+    struct operator_move move = { .operation = OPERATION_MOVE };
+    int64_t id;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "state", &move.to, err);
+    if (!rc)
+        rc = field_text(x->body, "reason", &move.reason, err);
+    return rc ? rc : answer_operated(x, id, &move, err);
+}
+
+enum rc handle_resume(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "reason", NULL };
+    struct operator_move move = { .operation = OPERATION_RESUME };
+    int64_t id;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &move.reason, err);
+    return rc ? rc : answer_operated(x, id, &move, err);
+}
+
+/* ---- many ---- */
+
+struct selection {
+    int64_t *ids;
+    size_t n, max;
+    int64_t next; /* 0: that was all */
+};
+
+static enum rc select_id(void *arg, const struct retirement_view *view, struct err *err)
+{
+    struct selection *s = arg;
+    s->ids[s->n++] = view->row.id;
+    return RC_OK;
+}
+
+static enum rc select_listed(const struct json *ids, struct selection *out, struct err *err)
+{
+    for (const struct json *item = ids->first; item; item = item->next) {
+        if (item->kind != JSON_INT || item->integer < 1)
+            return err_set(err, RC_INVALID, "select: ids must be whole numbers");
+        out->ids[out->n++] = item->integer;
+    }
+    return RC_OK;
+}
+
+static enum rc read_since(const struct json *select, int64_t *out, struct err *err)
+{
+    const char *since;
+    enum rc rc = field_text_optional(select, "since", &since, err);
+    if (rc || !since)
+        return rc;
+    rc = clock_parse(since, out, err);
+    return rc ? err_prefix(err, "since") : RC_OK;
+}
+
+static enum rc read_states(struct exchange *x, const struct json *select, struct retirement_filter *filter,
+                           struct err *err)
+{
+    const char **names;
+    size_t n;
+    enum rc rc = field_texts(x->arena, select, "state", PIPELINE_MAX, &names, &n, err);
+    int64_t *ids = arena_array(x->arena, n, sizeof(*ids));
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = store_find_state(x->store, names[i], &ids[i], err);
+        if (!rc && !ids[i])
+            return err_set_code(err, RC_INVALID, "unknown_state", "select: state %zu is not known", i + 1);
+    }
+    filter->state_ids = ids;
+    filter->n_states = n;
+    return rc;
+}
+
+static enum rc select_rows(struct exchange *x, const struct json *select, struct selection *out,
+                           struct err *err)
+{
+    static const char *const known[] = { "state", "ids", "since", "after", "limit", NULL };
+    struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
+    const struct json *ids;
+    enum rc rc = field_only(select, known, err);
+    if (!rc)
+        rc = field_list(select, "ids", false, SERVICE_LIST_MAX, &ids, err);
+    if (!rc)
+        rc = field_int_optional(select, "after", 0, INT64_MAX, &filter.after_id, err);
+    if (!rc)
+        rc = field_int_optional(select, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+    if (!rc)
+        rc = read_since(select, &filter.modified_from, err);
+    if (!rc)
+        rc = read_states(x, select, &filter, err);
+    if (rc)
+        return rc;
+    if (!ids == !filter.n_states)
+        return err_set(err, RC_INVALID, "select: give either ids or state");
+
+    out->max = SERVICE_LIST_MAX;
+    out->ids = arena_array(x->arena, out->max, sizeof(*out->ids));
+    if (ids)
+        return select_listed(ids, out, err);
+    rc = store_list(x->store, &filter, select_id, out, err);
+    if (!rc && (int64_t)out->n == filter.limit)
+        out->next = out->ids[out->n - 1];
+    return rc;
+}
+
+static enum rc read_bulk(struct exchange *x, struct operator_move *out, const struct json **select,
+                         struct err *err)
+{
+    static const char *const known[] = { "select", "action", "to", "reason", "dry_run", NULL };
+    static const struct {
+        const char *name;
+        enum operation operation;
+    } actions[] = { { "move", OPERATION_MOVE },
+                    { "resume", OPERATION_RESUME },
+                    { "rerun", OPERATION_RERUN } };
+
+    const char *action;
+    *select = json_get(x->body, "select");
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc && (!*select || (*select)->kind != JSON_MAP))
+        return err_set(err, RC_INVALID, "select: must be an object with ids or state");
+    if (!rc)
+        rc = field_text(x->body, "action", &action, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "to", &out->to, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &out->reason, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "dry_run", &out->dry_run, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (strcmp(action, actions[i].name) != 0)
+            continue;
+        out->operation = actions[i].operation;
+        if ((out->operation == OPERATION_MOVE) == !out->to)
+            return err_set(err, RC_INVALID, "to: goes with the action move, and only with it");
+        return RC_OK;
+    }
+    return err_set(err, RC_INVALID, "action: must be move, resume or rerun");
+}
+
+static enum rc operate_one(struct act *act, int64_t id, const struct operator_move *move, struct json_out *o,
+                           struct err *err)
+{
+    struct operator_answer done;
+    enum rc rc = service_operate(act, id, move, &done, err);
+    if (rc && rc != RC_CONFLICT && rc != RC_NOT_FOUND && rc != RC_INVALID)
+        return rc;
+    json_open_map(o);
+    json_field_int(o, "id", id);
+    json_field_bool(o, "ok", rc == RC_OK);
+    json_field_text(o, rc ? "code" : "from", rc ? err->code : done.from);
+    json_field_text(o, rc ? "detail" : "state", rc ? err->text : done.state);
+    json_close_map(o);
+    return RC_OK;
+}
+
+enum rc handle_bulk(struct exchange *x, struct err *err)
+{
+    struct operator_move move = { 0 };
+    struct selection chosen = { 0 };
+    const struct json *select;
+    enum rc rc = read_bulk(x, &move, &select, err);
+    if (!rc)
+        rc = select_rows(x, select, &chosen, err);
+    if (rc)
+        return rc;
+
+    struct act act = exchange_act(x);
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_bool(&o, "dry_run", move.dry_run);
+    json_put_key(&o, "results");
+    json_open_list(&o);
+    for (size_t i = 0; !rc && i < chosen.n; i++)
+        rc = operate_one(&act, chosen.ids[i], &move, &o, err);
+    json_close_list(&o);
+    json_put_key(&o, "next");
+    if (chosen.next)
+        json_put_int(&o, chosen.next);
+    else
+        json_put_null(&o);
+    json_close_map(&o);
+    return rc;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For whoever keeps the server running: is it alive, may it be sent people, what does it count, how is it
+ * spoken to. */
+#include "server/exchange.h"
+
+#include "base/metrics.h"
+#include "server/openapi.h"
+
+enum rc handle_health(struct exchange *x, struct err *err)
+{
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_text(&o, "status", "ok");
+    json_field_text(&o, "version", LETHE_VERSION);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+/* What keeps it from being ready, or NULL; *warning: what an operator should know all the same. */
+static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
+                                struct err *err)
+{
+    const struct pipeline *current;
+    struct pipeline_diff diff;
+    enum rc rc = store_current_pipeline(x->store, &current, err);
+    if (rc == RC_NOT_FOUND) {
+        *trouble = "there are no states: run \"lethe states sync\"";
+        return RC_OK;
+    }
+    if (rc || !x->config->pipeline)
+        return rc;
+    pipeline_compare(x->arena, current, x->config->pipeline, &diff);
+    if (!diff.same)
+        *warning = "the configured states differ from the database's, which are used: see \"lethe states "
+                   "sync --dry-run\"";
+    return RC_OK;
+}
+
+enum rc handle_ready(struct exchange *x, struct err *err)
+{
+    const char *trouble = NULL, *warning = NULL;
+    enum rc rc = look_for_trouble(x, &trouble, &warning, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, trouble ? 503 : 200);
+    json_open_map(&o);
+    json_field_bool(&o, "ready", !trouble);
+    json_field_text(&o, "trouble", trouble);
+    json_field_text(&o, "warning", warning);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+enum rc handle_metrics(struct exchange *x, struct err *err)
+{
+    answer_empty(x, 200);
+    x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_render(&x->http->answer);
+    return RC_OK;
+}
+
+enum rc handle_openapi(struct exchange *x, struct err *err)
+{
+    answer_empty(x, 200);
+    x->http->content_type = "application/yaml";
+    buf_add(&x->http->answer, openapi_yaml, openapi_yaml_len);
+    return RC_OK;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Part B: asking for retirements and looking at them. Names are never in our URLs, so a search is a POST. */
+#include "server/exchange.h"
+
+#include <string.h>
+
+/* ---- asking ---- */
+
+/* A list of texts as it is kept: a JSON array. */
+static enum rc read_orgs(struct exchange *x, const struct json *body, const char **out, struct err *err)
+{
+    const char **orgs;
+    size_t n;
+    enum rc rc = field_texts(x->arena, body, "orgs", 100, &orgs, &n, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(orgs[i]) > SERVICE_NAME_MAX)
+            return err_set(err, RC_INVALID, "orgs: item %zu is longer than %d bytes", i + 1,
+                           SERVICE_NAME_MAX);
+    }
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX * 2);
+    const struct json *list = json_get(body, "orgs");
+    if (list)
+        json_dump(&text, list);
+    *out = list ? arena_strndup(x->arena, buf_str(&text), text.len) : "[]";
+    buf_free(&text);
+    return RC_OK;
+}
+
+enum rc handle_request(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "username", "email", "name", "account_id", "orgs", NULL };
+    struct person_request in = { 0 };
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "username", &in.username, err);
+    if (!rc)
+        rc = field_text(x->body, "email", &in.email, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "name", &in.name, err);
+    if (!rc)
+        rc = field_int_optional(x->body, "account_id", 1, INT64_MAX, &in.account_id, err);
+    if (!rc)
+        rc = read_orgs(x, x->body, &in.orgs, err);
+    if (rc)
+        return rc;
+
+    struct act act = exchange_act(x);
+    struct retirement_view view;
+    bool created;
+    rc = service_request(&act, &in, &view, &created, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, created ? 201 : 200);
+    view_native(&o, &view, NULL, 0, x->now);
+    return RC_OK;
+}
+
+static enum rc read_people(struct exchange *x, struct import_row **rows, size_t *n, struct err *err)
+{
+    const struct json *people;
+    enum rc rc = field_list(x->body, "people", true, SERVICE_LIST_MAX, &people, err);
+    if (rc)
+        return rc;
+    *rows = arena_array(x->arena, people->count, sizeof(**rows));
+    *n = 0;
+    for (const struct json *item = people->first; item; item = item->next, (*n)++) {
+        if (item->kind != JSON_MAP)
+            return err_set(err, RC_INVALID, "people: item %zu must be an object", *n + 1);
+        rc = field_text(item, "username", &(*rows)[*n].username, err);
+        if (!rc)
+            rc = field_text(item, "email", &(*rows)[*n].email, err);
+        if (rc)
+            return err_prefix(err, "people: item %zu", *n + 1);
+    }
+    return RC_OK;
+}
+
+static void put_import_results(struct json_out *o, const struct import_row *rows, size_t n)
+{
+    json_put_key(o, "results");
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++) {
+        bool ok = rows[i].err.rc == RC_OK;
+        json_open_map(o);
+        json_field_bool(o, "ok", ok);
+        if (ok && rows[i].id)
+            json_field_int(o, "id", rows[i].id);
+        if (!ok) {
+            json_field_text(o, "code", rows[i].err.code);
+            json_field_text(o, "detail", rows[i].err.text);
+        }
+        json_close_map(o);
+    }
+    json_close_list(o);
+}
+
+enum rc handle_import(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "people", "dry_run", "partial", NULL };
+    struct import_row *rows;
+    size_t n;
+    bool dry_run = false, partial = false;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "dry_run", &dry_run, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "partial", &partial, err);
+    if (!rc)
+        rc = read_people(x, &rows, &n, err);
+    if (rc)
+        return rc;
+
+    struct act act = exchange_act(x);
+    rc = service_import(&act, rows, n, partial || dry_run, dry_run, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    put_import_results(&o, rows, n);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+/* ---- looking ---- */
+
+struct page {
+    struct json_out *o;
+    int64_t now;
+    int64_t last_id;
+    int64_t count;
+};
+
+static enum rc put_view(void *arg, const struct retirement_view *view, struct err *err)
+{
+    struct page *page = arg;
+    view_native(page->o, view, NULL, 0, page->now);
+    page->last_id = view->row.id;
+    page->count++;
+    return RC_OK;
+}
+
+static enum rc answer_page(struct exchange *x, const struct retirement_filter *filter, struct err *err)
+{
+    struct json_out o = answer_json(x, 200);
+    struct page page = { .o = &o, .now = x->now };
+    json_open_map(&o);
+    json_put_key(&o, "retirements");
+    json_open_list(&o);
+    enum rc rc = store_list(x->store, filter, put_view, &page, err);
+    json_close_list(&o);
+    json_put_key(&o, "next");
+    if (page.count == filter->limit)
+        json_put_int(&o, page.last_id);
+    else
+        json_put_null(&o);
+    json_close_map(&o);
+    return rc;
+}
+
+enum rc handle_list(struct exchange *x, struct err *err)
+{
+    struct retirement_filter filter = { .limit = 100 };
+    int64_t *ids = NULL;
+    if (http_query(x->http, "q"))
+        return err_set(err, RC_INVALID,
+                       "q: URLs end up in logs; send the name to POST /v1/retirements/search");
+    enum rc rc = query_states(x, "state", &ids, &filter.n_states, err);
+    if (!rc)
+        rc = query_time(x, "created_before", &filter.created_before, err);
+    if (!rc)
+        rc = query_time(x, "modified_before", &filter.modified_before, err);
+    if (!rc)
+        rc = query_int(x, "after", 0, INT64_MAX, &filter.after_id, err);
+    if (!rc)
+        rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+    filter.state_ids = ids;
+    return rc ? rc : answer_page(x, &filter, err);
+}
+
+enum rc handle_search(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "username", "email", NULL };
+    struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "username", &filter.username, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "email", &filter.email, err);
+    if (!rc && !filter.username == !filter.email)
+        return err_set(err, RC_INVALID, "give either username or email");
+    return rc ? rc : answer_page(x, &filter, err);
+}
+
+enum rc handle_one(struct exchange *x, struct err *err)
+{
+    int64_t id;
+    struct retirement_view view;
+    struct log_entry *log;
+    size_t n;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = store_get(x->store, x->arena, id, &view, err);
+    if (!rc)
+        rc = store_log(x->store, x->arena, id, &log, &n, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    view_native(&o, &view, log, n, x->now);
+    return RC_OK;
+}
+
+enum rc handle_log(struct exchange *x, struct err *err)
+{
+    int64_t id;
+    struct log_entry *log;
+    struct retirement row;
+    size_t n;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = store_get_row(x->store, id, &row, err);
+    if (!rc)
+        rc = store_log(x->store, x->arena, id, &log, &n, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "log");
+    view_log(&o, log, n);
+    json_close_map(&o);
+    return RC_OK;
+}

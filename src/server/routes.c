@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every route: method, path, scope, read or write, what its body is, whose form its errors have, handler.
+ *
+ * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md.
+ */
+#include "server/exchange.h"
+
+#define EDX "/api/user/v1/accounts/"
+#define A   DIALECT_OPENEDX
+#define B   DIALECT_NATIVE
+
+/* clang-format off */
+const struct route routes[] = {
+    { { HTTP_GET,   EDX "retirement_queue/" },              SCOPE_READ,  LANE_READ,  BODY_NONE, A, handle_queue },
+    { { HTTP_GET,   EDX "retirements_by_status_and_date/" }, SCOPE_READ, LANE_READ,  BODY_NONE, A, handle_by_status_and_date },
+    { { HTTP_GET,   EDX "{username}/retirement_status/" },  SCOPE_READ,  LANE_READ,  BODY_NONE, A, handle_status },
+    { { HTTP_PATCH, EDX "update_retirement_status/" },      SCOPE_DRIVE, LANE_WRITE, BODY_MAP,  A, handle_update },
+
+    { { HTTP_POST,  "/oauth2/access_token" },               SCOPE_NONE,  LANE_READ,  BODY_FORM, DIALECT_OAUTH, handle_token },
+
+    { { HTTP_POST,  "/v1/retirements" },             SCOPE_REQUEST,  LANE_WRITE, BODY_MAP,  B, handle_request },
+    { { HTTP_GET,   "/v1/retirements" },             SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_list },
+    { { HTTP_POST,  "/v1/retirements/import" },      SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_import },
+    { { HTTP_POST,  "/v1/retirements/search" },      SCOPE_READ,     LANE_READ,  BODY_MAP,  B, handle_search },
+    { { HTTP_GET,   "/v1/retirements/{id}" },        SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_one },
+    { { HTTP_GET,   "/v1/retirements/{id}/log" },    SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_log },
+    { { HTTP_POST,  "/v1/retirements/{id}/move" },   SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_move },
+    { { HTTP_POST,  "/v1/retirements/{id}/resume" }, SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_resume },
+    { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_bulk },
+
+    { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
+    { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, handle_progress },
+
+    { { HTTP_GET,   "/v1/states" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_states },
+    { { HTTP_PUT,   "/v1/states" },                  SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_sync_states },
+    { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP,  B, handle_accounts },
+    { { HTTP_POST,  "/v1/clients" },                 SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_add_client },
+    { { HTTP_GET,   "/v1/clients" },                 SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, handle_clients },
+    { { HTTP_POST,  "/v1/clients/{name}/disable" },  SCOPE_ADMIN,    LANE_WRITE, BODY_NONE, B, handle_disable_client },
+    { { HTTP_POST,  "/v1/fsck" },                    SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, handle_fsck },
+
+    { { HTTP_GET,   "/healthz" },                    SCOPE_NONE,     LANE_READ,  BODY_NONE, B, handle_health },
+    { { HTTP_GET,   "/readyz" },                     SCOPE_NONE,     LANE_READ,  BODY_NONE, B, handle_ready },
+    { { HTTP_GET,   "/metrics" },                    SCOPE_NONE,     LANE_READ,  BODY_NONE, B, handle_metrics },
+    { { HTTP_GET,   "/openapi.yaml" },               SCOPE_NONE,     LANE_READ,  BODY_NONE, B, handle_openapi },
+};
+/* clang-format on */
+
+const size_t routes_n = sizeof(routes) / sizeof(routes[0]);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens everything the authority consists of, bottom to top, and closes it the other way round. */
+#include "server/server_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+char *server_socket_path(struct arena *a, const char *data_dir)
+{
+    return arena_printf(a, "%s/lethe.sock", data_dir);
+}
+
+static enum rc make_data_dir(const char *path, struct err *err)
+{
+    struct stat st;
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return err_set_errno(err, "data_dir %s cannot be made", path);
+    if (stat(path, &st))
+        return err_set_errno(err, "data_dir %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, RC_INVALID, "data_dir %s is not a directory", path);
+    if (st.st_mode & 077)
+        return err_set(err, RC_INVALID, "data_dir %s can be read by others: chmod 700 it", path);
+    return RC_OK;
+}
+
+/* One key is kept; each use has its own derived from it. */
+static enum rc load_keys(struct server *s, struct err *err)
+{
+    uint8_t master[CRYPTO_KEY_LEN];
+    enum rc rc = crypto_key_file(arena_printf(&s->arena, "%s/secret.key", s->config->data_dir), master, err);
+    if (rc)
+        return rc;
+    crypto_hmac_sha256(master, "lookup", 6, s->lookup_key);
+    crypto_hmac_sha256(master, "token", 5, s->keys.token_key);
+    crypto_hmac_sha256(master, "run", 3, s->run_key);
+    crypto_wipe(master, sizeof(master));
+    s->keys.lifetime_us = s->config->token_lifetime_us;
+    return RC_OK;
+}
+
+/* ---- the database, before anybody else may use it ---- */
+
+static enum rc first_states(struct server *s, struct err *err)
+{
+    const struct pipeline *current;
+    struct pipeline_diff diff;
+    enum rc rc = store_current_pipeline(s->store, &current, err);
+    if (rc == RC_NOT_FOUND)
+        return s->config->pipeline ? store_add_pipeline(s->store, s->config->pipeline, clock_now(), err)
+                                   : RC_OK;
+    if (rc || !s->config->pipeline)
+        return rc;
+    pipeline_compare(&s->arena, current, s->config->pipeline, &diff);
+    if (!diff.same)
+        log_warning("the configured states differ from the database's, which are used; "
+                    "\"lethe states sync --dry-run\" shows how");
+    return RC_OK;
+}
+
+static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
+{
+    enum rc rc = db_begin(s->db, err);
+    if (!rc && populate)
+        rc = first_states(s, err);
+    if (!rc && s->config->salts.n)
+        rc = store_refresh_retired_names(s->store, &s->config->salts, err);
+    if (!rc)
+        rc = db_commit(s->db, err);
+    if (rc)
+        db_rollback(s->db);
+    return rc;
+}
+
+static enum rc open_database(struct server *s, bool populate, struct err *err)
+{
+    s->target = arena_printf(&s->arena, "sqlite:%s/lethe.db", s->config->data_dir);
+    enum rc rc = db_open(s->target, true, &s->db, err);
+    if (!rc)
+        rc = store_migrate(s->db, err);
+    if (!rc)
+        rc = store_open(s->db, s->lookup_key, &s->store, err);
+    if (!rc)
+        rc = prepare_rows(s, populate, err);
+    return rc;
+}
+
+/* ---- workers ---- */
+
+static void close_reader(void *server, void *worker)
+{
+    struct reader *r = worker;
+    auth_memory_close(&r->memory);
+    store_close(&r->store);
+    db_close(&r->db);
+    free(r);
+}
+
+static enum rc open_reader(void *arg, void **worker, struct err *err)
+{
+    struct server *s = arg;
+    struct reader *r = XNEW(struct reader);
+    r->memory = auth_memory_open();
+    enum rc rc = db_open(s->target, false, &r->db, err);
+    if (!rc)
+        rc = store_open(r->db, s->lookup_key, &r->store, err);
+    if (rc)
+        close_reader(s, r);
+    else
+        *worker = r;
+    return rc;
+}
+
+/* ---- the doors ---- */
+
+static enum rc read_tls(struct server *s, struct http_server_conf *conf, struct err *err)
+{
+    char *certificate, *key;
+    if (!s->config->tls_certificate)
+        return RC_OK;
+    enum rc rc = file_read(&s->arena, s->config->tls_certificate, HTTP_BODY_MAX, &certificate, NULL, err);
+    if (!rc)
+        rc = file_read_secret(&s->arena, s->config->tls_key, &key, err);
+    if (rc)
+        return err_prefix(err, "tls");
+    conf->tls_certificate = certificate;
+    conf->tls_key = key;
+    return RC_OK;
+}
+
+static enum rc open_doors(struct server *s, bool tcp, struct err *err)
+{
+    struct http_server_conf conf = {
+        .host = tcp ? s->config->listen_host : NULL,
+        .port = s->config->listen_port,
+        .socket_path = server_socket_path(&s->arena, s->config->data_dir),
+        .max_connections = s->config->max_connections,
+        .max_connections_per_address = s->config->max_connections_per_address,
+        .dispatch = dispatch,
+        .complain = dispatch_complain,
+        .finished = dispatch_finished,
+        .open_worker = open_reader,
+        .close_worker = close_reader,
+        .arg = s,
+    };
+    if (strlen(conf.socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        return err_set(err, RC_INVALID, "data_dir %s: its path is too long for a socket in it",
+                       s->config->data_dir);
+    enum rc rc = tcp ? read_tls(s, &conf, err) : RC_OK;
+    if (!rc)
+        rc = http_server_open(&conf, &s->http, err);
+    return rc;
+}
+
+enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err)
+{
+    struct server *s = XNEW(struct server);
+    s->config = conf->config;
+    enum rc rc = make_data_dir(s->config->data_dir, err);
+    if (!rc)
+        rc = load_keys(s, err);
+    if (!rc)
+        rc = open_database(s, conf->populate, err);
+    if (!rc)
+        rc = writer_open(s->db, &s->writer, err);
+    if (!rc)
+        rc = open_doors(s, conf->tcp, err);
+    if (rc)
+        server_close(&s);
+    *out = s;
+    return rc;
+}
+
+unsigned server_port(const struct server *server)
+{
+    return http_server_port(server->http);
+}
+
+void server_close(struct server **server)
+{
+    struct server *s = *server;
+    *server = NULL;
+    if (!s)
+        return;
+    if (s->http)
+        http_server_close(&s->http);
+    if (s->writer)
+        writer_close(&s->writer);
+    store_close(&s->store);
+    if (s->db)
+        db_close(&s->db);
+    crypto_wipe(&s->keys, sizeof(s->keys));
+    crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
+    arena_free(&s->arena);
+    free(s);
+}

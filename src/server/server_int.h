@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the server consists of; for server.c, which opens and closes it, and dispatch.c, which uses it. */
+#ifndef LETHE_SERVER_INT_H
+#define LETHE_SERVER_INT_H
+
+#include "auth/auth.h"
+#include "config/config.h"
+#include "db/db.h"
+#include "db/writer.h"
+#include "http/http.h"
+#include "server/exchange.h"
+#include "server/server.h"
+#include "store/store.h"
+
+struct server {
+    const struct config *config;
+    struct arena arena; /* for as long as it runs */
+    char *target;       /* of db_open */
+    uint8_t lookup_key[CRYPTO_KEY_LEN];
+    uint8_t run_key[CRYPTO_KEY_LEN];
+    struct auth_keys keys;
+    struct db *db;       /* the writing connection ... */
+    struct store *store; /* ... and its store: the writer's thread's alone once it runs */
+    struct writer *writer;
+    struct http_server *http;
+};
+
+/* What each HTTP worker has of its own. */
+struct reader {
+    struct db *db;
+    struct store *store;
+    struct auth_memory *memory;
+};
+
+enum http_when dispatch(void *server, struct http_request *req);
+void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text);
+void dispatch_finished(void *server, const struct http_request *req, int64_t took_us);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Part B: states, accounts, clients, and the check of the whole database. */
+#include "server/exchange.h"
+
+#include <string.h>
+
+/* ---- states ---- */
+
+static const char *role_name(enum role role)
+{
+    switch (role) {
+    case ROLE_PENDING: return "pending";
+    case ROLE_WORKING: return "working";
+    case ROLE_COMPLETED: return "completed";
+    case ROLE_ERRORED: return "errored";
+    case ROLE_ABORTED: return "aborted";
+    case ROLE_COMPLETE: return "complete";
+    }
+    return "unknown";
+}
+
+static int64_t find_count(const struct state_count *counts, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(counts[i].name, name) == 0)
+            return counts[i].count;
+    }
+    return 0;
+}
+
+enum rc handle_states(struct exchange *x, struct err *err)
+{
+    const struct pipeline *p;
+    struct state_count *counts;
+    size_t n;
+    enum rc rc = store_current_pipeline(x->store, &p, err);
+    if (!rc)
+        rc = store_count_states(x->store, x->arena, &counts, &n, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set_code(err, RC_NOT_FOUND, "no_states",
+                            "there are no states yet: run \"lethe states sync\"");
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "states");
+    json_open_list(&o);
+    for (unsigned i = 0; i < p->n; i++) {
+        json_open_map(&o);
+        json_field_text(&o, "name", p->names[i]);
+        json_field_int(&o, "order", pipeline_order(i));
+        json_field_text(&o, "role", role_name(pipeline_role(p, i)));
+        json_field_int(&o, "count", find_count(counts, n, p->names[i]));
+        json_close_map(&o);
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+static void put_names(struct json_out *o, const char *key, const char *const *names, size_t n)
+{
+    json_put_key(o, key);
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++)
+        json_put_text(o, names[i]);
+    json_close_list(o);
+}
+
+static void put_sync(struct json_out *o, const struct pipeline_diff *diff, const char *const *names, size_t n,
+                     bool dry_run)
+{
+    json_open_map(o);
+    json_field_bool(o, "dry_run", dry_run);
+    put_names(o, "added", diff->added, diff->n_added);
+    put_names(o, "removed", diff->removed, diff->n_removed);
+    put_names(o, "remaining", diff->remaining, diff->n_remaining);
+    json_put_key(o, "states");
+    json_open_list(o);
+    for (unsigned i = 0; i < n; i++) {
+        json_open_map(o);
+        json_field_text(o, "name", names[i]);
+        json_field_int(o, "order", pipeline_order(i));
+        json_close_map(o);
+    }
+    json_close_list(o);
+    json_close_map(o);
+}
+
+enum rc handle_sync_states(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "states", NULL };
+    const char **names;
+    size_t n;
+    struct pipeline_diff diff;
+    const char *flag = http_query(x->http, "dry_run");
+    bool dry_run = flag && strcmp(flag, "true") == 0;
+    if (flag && !dry_run && strcmp(flag, "false") != 0)
+        return err_set(err, RC_INVALID, "dry_run: must be true or false");
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_texts(x->arena, x->body, "states", PIPELINE_MAX, &names, &n, err);
+    if (rc)
+        return rc;
+    struct act act = exchange_act(x);
+    rc = service_sync_states(&act, names, n, dry_run, &diff, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    put_sync(&o, &diff, names, n, dry_run);
+    return RC_OK;
+}
+
+/* ---- accounts ---- */
+
+static enum rc read_account(struct exchange *x, const struct json *body, struct account *out, struct err *err)
+{
+    static const char *const known[] = { "id", "username", "email", "name", "orgs", NULL };
+    const char **orgs;
+    size_t n;
+    enum rc rc = field_only(body, known, err);
+    if (!rc)
+        rc = field_int_optional(body, "id", 1, INT64_MAX, &out->id, err);
+    if (!rc)
+        rc = field_text(body, "username", &out->username, err);
+    if (!rc)
+        rc = field_text(body, "email", &out->email, err);
+    if (!rc)
+        rc = field_text_optional(body, "name", &out->name, err);
+    if (!rc)
+        rc = field_texts(x->arena, body, "orgs", 100, &orgs, &n, err);
+    if (rc)
+        return rc;
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX * 2);
+    if (n)
+        json_dump(&text, json_get(body, "orgs"));
+    out->orgs = n ? arena_strndup(x->arena, buf_str(&text), text.len) : "[]";
+    out->name = out->name ? out->name : "";
+    buf_free(&text);
+    return RC_OK;
+}
+
+static enum rc add_account(struct exchange *x, const struct json *body, int64_t *id, struct err *err)
+{
+    struct account in = { 0 };
+    struct act act = exchange_act(x);
+    enum rc rc = read_account(x, body, &in, err);
+    return rc ? rc : service_add_account(&act, &in, id, err);
+}
+
+static enum rc add_accounts(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "accounts", NULL };
+    const struct json *list;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_list(x->body, "accounts", true, SERVICE_LIST_MAX, &list, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 201);
+    json_open_map(&o);
+    json_put_key(&o, "ids");
+    json_open_list(&o);
+    size_t n = 0;
+    for (const struct json *item = list->first; item; item = item->next) {
+        int64_t id;
+        n++;
+        if (item->kind != JSON_MAP)
+            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", n);
+        rc = add_account(x, item, &id, err);
+        if (rc)
+            return err_prefix(err, "accounts: item %zu", n);
+        json_put_int(&o, id);
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+enum rc handle_accounts(struct exchange *x, struct err *err)
+{
+    int64_t id;
+    if (json_get(x->body, "accounts"))
+        return add_accounts(x, err);
+    enum rc rc = add_account(x, x->body, &id, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 201);
+    json_open_map(&o);
+    json_field_int(&o, "id", id);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+/* ---- clients ---- */
+
+static void put_scope(struct json_out *o, unsigned scopes)
+{
+    struct buf text;
+    buf_init(&text, 512);
+    scope_print(&text, scopes);
+    json_field_text(o, "scope", buf_str(&text));
+    buf_free(&text);
+}
+
+enum rc handle_add_client(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "name", "scope", NULL };
+    const char *name, *scope;
+    unsigned scopes;
+    struct new_client new;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "name", &name, err);
+    if (!rc)
+        rc = field_text(x->body, "scope", &scope, err);
+    if (!rc)
+        rc = scope_parse(scope, &scopes, err);
+    if (!rc)
+        rc = auth_add_client(x->store, name, scopes, x->now, &new, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 201);
+    json_open_map(&o);
+    json_field_text(&o, "client_id", new.client_id);
+    json_field_text(&o, "client_secret", new.secret);
+    json_field_text(&o, "name", name);
+    put_scope(&o, scopes);
+    json_close_map(&o);
+    crypto_wipe(&new, sizeof(new));
+    return RC_OK;
+}
+
+enum rc handle_clients(struct exchange *x, struct err *err)
+{
+    struct client *clients;
+    size_t n;
+    enum rc rc = store_list_clients(x->store, x->arena, &clients, &n, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "clients");
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++) {
+        json_open_map(&o);
+        json_field_text(&o, "client_id", clients[i].client_id);
+        json_field_text(&o, "name", clients[i].name);
+        put_scope(&o, clients[i].scopes);
+        json_field_bool(&o, "disabled", clients[i].disabled);
+        json_field_time(&o, "created", clients[i].created_at);
+        json_close_map(&o);
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+enum rc handle_disable_client(struct exchange *x, struct err *err)
+{
+    enum rc rc = store_disable_client(x->store, x->param[0], err);
+    if (!rc)
+        answer_empty(x, 204);
+    return rc;
+}
+
+/* ---- the check ---- */
+
+static void put_violation(void *arg, const char *invariant, int64_t retirement_id, const char *what)
+{
+    struct json_out *o = arg;
+    json_open_map(o);
+    json_field_text(o, "invariant", invariant);
+    json_field_int(o, "id", retirement_id);
+    json_field_text(o, "what", what);
+    json_close_map(o);
+}
+
+enum rc handle_fsck(struct exchange *x, struct err *err)
+{
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "violations");
+    json_open_list(&o);
+    enum rc rc = store_fsck(x->store, put_violation, &o, err);
+    json_close_list(&o);
+    json_close_map(&o);
+    return rc;
+}

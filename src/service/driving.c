@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims and reports: what drivers do. A report that is refused as stale may be the repeat of one that was
+ * accepted and whose reply was lost; the log knows, and the first answer is given again.
+ */
+#include "service/service_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crypto.h"
+
+/* ---- claims ---- */
+
+/* Tells one run of one retirement from all others, and nothing else to anybody. */
+static const char *make_run_key(struct act *act, const struct retirement *row)
+{
+    char text[64];
+    uint8_t mac[CRYPTO_SHA256_LEN];
+    char *hex = arena_alloc(act->arena, 33);
+    int len = snprintf(text, sizeof(text), "run %lld %lld", (long long)row->id, (long long)row->run);
+    crypto_hmac_sha256(act->run_key, text, (size_t)len, mac);
+    crypto_hex(mac, 16, hex);
+    return hex;
+}
+
+static enum rc claim_row(struct act *act, const struct claim_request *in, const struct pipeline *current,
+                         const struct retirement *row, struct claim_answer *out, struct err *err)
+{
+    struct command cmd = {
+        .kind = COMMAND_CLAIM,
+        .current = current,
+        .cool_off_us = act->config->cool_off_us,
+        .lease_us = in->lease_us,
+        .deaths_max = act->config->deaths_max,
+    };
+    struct decision d;
+    core_decide(row, &cmd, act->now, &d);
+    if (d.refusal)
+        return RC_OK; /* the query for due rows is wider than the rules */
+
+    bool died = d.n_moves && pipeline_role(d.after.pipeline, d.after.state) == ROLE_ERRORED;
+    static const char deaths[] =
+        "the driver was lost again and again at this stage: see its log for the cause";
+    struct transition t = {
+        .decision = &d,
+        .actor = act->actor,
+        .driver = in->driver,
+        .response = died ? deaths : NULL,
+        .response_len = died ? sizeof(deaths) - 1 : 0,
+        .now = act->now,
+    };
+    enum rc rc = store_apply(act->store, row, &t, err);
+    if (rc || !d.granted)
+        return rc;
+
+    struct claim *claim = &out->claims[out->n];
+    rc = store_get(act->store, act->arena, row->id, &claim->view, err);
+    if (rc)
+        return rc;
+    claim->stage = d.after.pipeline->names[d.after.state];
+    claim->run_key = make_run_key(act, &d.after);
+    out->n++;
+    return RC_OK;
+}
+
+/* One look for due rows; *more: there may be others behind them. */
+static enum rc claim_batch(struct act *act, const struct claim_request *in, const struct pipeline *current,
+                           const struct due_filter *filter, struct claim_answer *out, bool *more,
+                           struct err *err)
+{
+    struct retirement *rows;
+    size_t n;
+    enum rc rc = store_due(act->store, act->arena, filter, &rows, &n, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = claim_row(act, in, current, &rows[i], out, err);
+    *more = (int64_t)n == filter->limit;
+    return rc;
+}
+
+static enum rc find_only(struct act *act, const char *username, int64_t *id, struct err *err)
+{
+    struct retirement row;
+    enum rc rc = store_find_row(act->store, username, &row, err);
+    *id = rc ? 0 : row.id;
+    return rc;
+}
+
+static enum rc count(struct act *act, const struct claim_request *in, int64_t due_before, bool more,
+                     struct claim_answer *out, struct err *err)
+{
+    out->held = out->due = out->under_way = -1;
+    enum rc rc = RC_OK;
+    if (!more)
+        rc = store_count_leases(act->store, act->now, &out->held, err);
+    if (!rc && in->count)
+        rc = store_count_due(act->store, due_before, &out->due, &out->under_way, err);
+    return rc;
+}
+
+enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
+                      struct err *err)
+{
+    const struct pipeline *current;
+    enum rc rc = store_current_pipeline(act->store, &current, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set_code(err, RC_CONFLICT, "no_states",
+                            "there are no states yet: run \"lethe states sync\" first");
+    if (rc)
+        return rc;
+
+    int64_t own = act->config->cool_off_us;
+    struct due_filter filter = { .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
+                                 .now = act->now };
+    if (in->username)
+        rc = find_only(act, in->username, &filter.only_id, err);
+
+    *out =
+        (struct claim_answer){ .claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim)) };
+    bool more = true;
+    /* Rows that need no driver any more (finished, aborted) fill no places: look again until the places are
+     * full. */
+    for (int round = 0; !rc && more && (int64_t)out->n < in->limit && round < 20; round++) {
+        filter.limit = in->limit - (int64_t)out->n;
+        rc = claim_batch(act, in, current, &filter, out, &more, err);
+    }
+    return rc ? rc : count(act, in, filter.due_before, more, out, err);
+}
+
+/* ---- reports ---- */
+
+/* Asks the log whether this report was accepted before, and if so decides again with the first answer. */
+static enum rc decide_repeat(struct act *act, const struct retirement *row, struct command *cmd,
+                             struct decision *d, struct err *err)
+{
+    bool found = false;
+    unsigned state_after = 0;
+    enum rc rc = store_find_report(act->store, row, cmd->epoch, cmd->stage, &found, &state_after, err);
+    if (rc || !found)
+        return rc;
+    cmd->first_answer = &state_after;
+    core_decide(row, cmd, act->now, d);
+    cmd->first_answer = NULL;
+    return RC_OK;
+}
+
+static bool may_be_repeat(const struct command *cmd, const struct decision *d)
+{
+    return (cmd->kind == COMMAND_DONE || cmd->kind == COMMAND_FAILED) &&
+           (d->refusal == REFUSAL_STALE || d->refusal == REFUSAL_LEASE_OVER);
+}
+
+static void fill_answer(const struct retirement *row, const struct report *in, const struct decision *d,
+                        int64_t now, struct report_answer *out)
+{
+    const struct retirement *r = &d->after;
+    out->state = r->pipeline->names[d->answer_state];
+    out->abort = d->abort_waits;
+    bool holds = row->epoch == in->epoch && r->epoch == in->epoch && retirement_is_leased(r, now);
+    if (holds && in->kind == COMMAND_DONE && r->state == d->answer_state &&
+        pipeline_role(r->pipeline, r->state) == ROLE_WORKING)
+        out->next = out->state;
+}
+
+static enum rc report_one(struct act *act, const struct report *in, struct report_answer *out,
+                          struct err *err)
+{
+    struct retirement row;
+    struct command cmd = { .kind = in->kind, .epoch = in->epoch, .stop = in->stop, .lease_us = in->lease_us };
+    enum rc rc = store_get_row(act->store, in->id, &row, err);
+    if (rc)
+        return rc;
+    if (!pipeline_find(row.pipeline, in->stage, &cmd.stage))
+        return err_set_code(err, RC_INVALID, "unknown_stage", "stage: this retirement has no such stage");
+
+    struct decision d;
+    core_decide(&row, &cmd, act->now, &d);
+    if (may_be_repeat(&cmd, &d))
+        rc = decide_repeat(act, &row, &cmd, &d, err);
+    if (rc)
+        return rc;
+    if (d.refusal)
+        return refusal_explain(&d, &row, &cmd, err);
+    if (!d.replayed) {
+        struct transition t = {
+            .decision = &d,
+            .actor = act->actor,
+            .response = in->response,
+            .response_len = in->response_len,
+            .now = act->now,
+        };
+        cut_response(act->arena, &t.response, &t.response_len);
+        rc = store_apply(act->store, &row, &t, err);
+    }
+    if (!rc)
+        fill_answer(&row, in, &d, act->now, out);
+    return rc;
+}
+
+struct order {
+    int64_t id;
+    size_t index;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct order *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
+                       struct err *err)
+{
+    struct order *order = arena_array(act->arena, n, sizeof(*order));
+    for (size_t i = 0; i < n; i++)
+        order[i] = (struct order){ reports[i].id, i };
+    if (n)
+        qsort(order, n, sizeof(*order), by_id);
+
+    for (size_t k = 0; k < n; k++) {
+        size_t i = order[k].index;
+        answers[i] = (struct report_answer){ 0 };
+        enum rc rc = report_one(act, &reports[i], &answers[i], &answers[i].err);
+        if (rc && !is_refusal(rc)) {
+            *err = answers[i].err;
+            return rc;
+        }
+        answers[i].err.rc = rc;
+    }
+    return RC_OK;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What changes somebody's state from outside: the update call of contract A, and operators. */
+#include "service/service_int.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static enum rc find_target(const struct retirement *row, const struct pipeline *current, const char *name,
+                           unsigned *to, struct err *err)
+{
+    const struct pipeline *p =
+        pipeline_role(row->pipeline, row->state) == ROLE_PENDING ? current : row->pipeline;
+    if (pipeline_find(p, name, to))
+        return RC_OK;
+    const char **known = NULL;
+    struct arena a = { 0 };
+    known = arena_array(&a, p->n + 1, sizeof(*known));
+    memcpy(known, p->names, p->n * sizeof(*known));
+    const char *near = text_nearest(name, known);
+    enum rc rc = err_set_code(err, RC_INVALID, "unknown_state", "state: there is no such state%s%s%s",
+                              near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    arena_free(&a);
+    return rc;
+}
+
+static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+/* Is the newest entry of the log this very update by this caller? Its reply was lost, then. */
+static enum rc find_repeat(struct act *act, const struct retirement *row, const struct update *in,
+                           bool *repeated, struct err *err)
+{
+    struct log_entry newest;
+    enum rc rc = store_log_newest(act->store, act->arena, row->id, &newest, err);
+    if (rc)
+        return rc;
+    *repeated = strcmp(newest.actor, act->actor) == 0 && strcmp(newest.to, in->new_state) == 0 &&
+                newest.forced == in->force &&
+                same_text(newest.response, newest.response_len, in->response, in->response_len);
+    return RC_OK;
+}
+
+void cut_response(struct arena *a, const char **text, size_t *len)
+{
+    static const char mark[] = " [cut]";
+    if (*len <= SERVICE_RESPONSE_MAX)
+        return;
+    size_t keep = text_cut(*text, *len, SERVICE_RESPONSE_MAX - (sizeof(mark) - 1));
+    char *cut = arena_alloc(a, SERVICE_RESPONSE_MAX + 1);
+    memcpy(cut, *text, keep);
+    memcpy(cut + keep, mark, sizeof(mark));
+    *text = cut;
+    *len = keep + sizeof(mark) - 1;
+}
+
+enum rc service_update(struct act *act, const struct update *update, struct err *err)
+{
+    struct update cut = *update;
+    const struct update *in = &cut;
+    cut_response(act->arena, &cut.response, &cut.response_len);
+
+    struct retirement row;
+    const struct pipeline *current;
+    enum rc rc = store_find_row(act->store, in->username, &row, err);
+    if (!rc)
+        rc = store_current_pipeline(act->store, &current, err);
+    if (rc)
+        return rc;
+
+    struct command cmd = {
+        .kind = COMMAND_UPDATE, .forced = in->force, .strict = act->config->strict, .current = current
+    };
+    rc = find_target(&row, current, in->new_state, &cmd.to, err);
+    if (!rc && strcmp(row.pipeline->names[row.state], in->new_state) == 0)
+        rc = find_repeat(act, &row, in, &cmd.repeated, err);
+    if (rc)
+        return rc;
+
+    struct decision d;
+    core_decide(&row, &cmd, act->now, &d);
+    if (d.refusal)
+        return refusal_explain(&d, &row, &cmd, err);
+    if (d.replayed)
+        return RC_OK;
+    struct transition t = {
+        .decision = &d,
+        .actor = act->actor,
+        .forced = in->force,
+        .response = in->response,
+        .response_len = in->response_len,
+        .now = act->now,
+    };
+    return store_apply(act->store, &row, &t, err);
+}
+
+/* ---- operators ---- */
+
+static enum rc check_reason(const struct operator_move *in, struct err *err)
+{
+    if (!in->reason || !*in->reason) {
+        if (in->operation == OPERATION_RESUME)
+            return RC_OK;
+        return err_set(err, RC_INVALID, "reason: is missing; it goes on record");
+    }
+    if (text_has_control(in->reason) || text_count(in->reason) > SERVICE_REASON_MAX)
+        return err_set(err, RC_INVALID, "reason: must be one line of at most %d characters",
+                       SERVICE_REASON_MAX);
+    return RC_OK;
+}
+
+static enum rc make_command(const struct retirement *row, const struct pipeline *current,
+                            const struct operator_move *in, struct command *cmd, struct err *err)
+{
+    *cmd = (struct command){ .current = current };
+    switch (in->operation) {
+    case OPERATION_MOVE: cmd->kind = COMMAND_MOVE; return find_target(row, current, in->to, &cmd->to, err);
+    case OPERATION_RESUME: cmd->kind = COMMAND_RESUME; return RC_OK;
+    case OPERATION_RERUN: cmd->kind = COMMAND_RERUN; return RC_OK;
+    }
+    return err_set(err, RC_INTERNAL, "no such operation");
+}
+
+enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
+                        struct operator_answer *out, struct err *err)
+{
+    struct retirement row;
+    const struct pipeline *current;
+    struct command cmd;
+    enum rc rc = check_reason(in, err);
+    if (!rc)
+        rc = store_get_row(act->store, id, &row, err);
+    if (!rc)
+        rc = store_current_pipeline(act->store, &current, err);
+    if (!rc)
+        rc = make_command(&row, current, in, &cmd, err);
+    if (rc)
+        return rc;
+
+    struct decision d;
+    core_decide(&row, &cmd, act->now, &d);
+    if (d.refusal)
+        return refusal_explain(&d, &row, &cmd, err);
+    out->from = row.pipeline->names[row.state];
+    out->state = d.after.pipeline->names[d.after.state];
+    out->waits = d.abort_waits;
+    if (in->dry_run || d.replayed)
+        return RC_OK;
+    struct transition t = {
+        .decision = &d, .actor = act->actor, .forced = true, .reason = in->reason, .now = act->now
+    };
+    return store_apply(act->store, &row, &t, err);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asking to be forgotten. Whoever asks must be sure whom it concerns: user name and address belong together,
+ * so that a slip of the hand does not retire somebody else. Applications that keep their own users bring
+ * people along with the request: they get an entry in the directory that holds no names.
+ */
+#include "service/service_int.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static enum rc check_field(const char *field, const char *value, size_t max, struct err *err)
+{
+    if (!text_is_utf8(value, strlen(value)))
+        return err_set(err, RC_INVALID, "%s: is not UTF-8", field);
+    if (text_has_control(value))
+        return err_set(err, RC_INVALID, "%s: has control characters", field);
+    if (text_count(value) > max)
+        return err_set(err, RC_INVALID, "%s: is longer than %zu characters", field, max);
+    return RC_OK;
+}
+
+enum rc service_check_person(const char *username, const char *email, const char *name, struct err *err)
+{
+    if (!username || !*username)
+        return err_set(err, RC_INVALID, "username: is missing");
+    if (!email || !*email)
+        return err_set(err, RC_INVALID, "email: is missing");
+    enum rc rc = check_field("username", username, SERVICE_USERNAME_MAX, err);
+    if (!rc)
+        rc = check_field("email", email, SERVICE_EMAIL_MAX, err);
+    if (!rc && name)
+        rc = check_field("name", name, SERVICE_NAME_MAX, err);
+    if (rc)
+        return rc;
+    const char *at = strrchr(email, '@');
+    if (!at || at == email || !at[1] || strpbrk(email, " \t"))
+        return err_set(err, RC_INVALID, "email: is not an address");
+    return RC_OK;
+}
+
+static enum rc unknown_pair(struct err *err)
+{
+    return err_set_code(err, RC_CONFLICT, "unknown_pair",
+                        "username and email do not belong to the same account: check both for slips");
+}
+
+static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
+                                   struct err *err)
+{
+    struct account_match match = { 0 };
+    enum rc rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);
+    if (!rc) {
+        if (!match.email_matches || (in->account_id && in->account_id != match.account.id))
+            return unknown_pair(err);
+        *out = match.account;
+        return RC_OK;
+    }
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    *out = (struct account){
+        .id = in->account_id,
+        .username = in->username,
+        .email = in->email,
+        .orgs = in->orgs ? in->orgs : "[]",
+        .brought_along = true,
+    };
+    return store_add_account(act->store, out, act->now, &out->id, err);
+}
+
+static struct person person_of(struct act *act, const struct account *account,
+                               const struct person_request *in)
+{
+    const struct config *c = act->config;
+    const char *salt = c->salts.salt[c->salts.n - 1];
+    bool own = !account->brought_along;
+    struct person p = {
+        .username = in->username,
+        .email = own && account->email ? account->email : in->email,
+        .name = own && account->name ? account->name : (in->name ? in->name : ""),
+    };
+    p.retired_username = retired_name(act->arena, c->retired_username, salt, p.username);
+    p.retired_email = retired_name(act->arena, c->retired_email, salt, p.email);
+    return p;
+}
+
+static enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
+                              int64_t *id, struct err *err)
+{
+    const struct pipeline *current;
+    enum rc rc = store_current_pipeline(act->store, &current, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set_code(err, RC_CONFLICT, "no_states",
+                            "there are no states yet: run \"lethe states sync\" first");
+    if (rc)
+        return rc;
+    struct new_retirement new = {
+        .account_id = account->id,
+        .person = person_of(act, account, in),
+        .salts = &act->config->salts,
+        .actor = act->actor,
+        .now = act->now,
+    };
+    return store_add_retirement(act->store, &new, id, err);
+}
+
+enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,
+                        bool *created, struct err *err)
+{
+    enum rc rc = service_check_person(in->username, in->email, in->name, err);
+    if (rc)
+        return rc;
+    struct account account;
+    rc = find_or_bring_along(act, in, &account, err);
+    if (rc)
+        return rc;
+
+    *created = false;
+    rc = store_get_live(act->store, act->arena, account.id, out, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    int64_t id;
+    rc = add_retirement(act, &account, in, &id, err);
+    if (rc)
+        return rc;
+    *created = true;
+    return store_get(act->store, act->arena, id, out, err);
+}
+
+/* ---- a file of people ---- */
+
+static enum rc check_pair(struct act *act, const struct import_row *row, struct account *out, struct err *err)
+{
+    enum rc rc = service_check_person(row->username, row->email, NULL, err);
+    if (rc)
+        return rc;
+    struct account_match match = { 0 };
+    rc = store_find_account(act->store, act->arena, row->username, row->email, &match, err);
+    if (rc == RC_NOT_FOUND || (!rc && !match.email_matches))
+        return err_set_code(err, RC_CONFLICT, "unknown_pair", "no account has this username and email");
+    *out = match.account;
+    return rc;
+}
+
+static enum rc import_one(struct act *act, struct import_row *row, bool dry_run, struct err *err)
+{
+    struct account account;
+    enum rc rc = check_pair(act, row, &account, err);
+    if (rc)
+        return rc;
+    struct retirement_view live;
+    rc = store_get_live(act->store, act->arena, account.id, &live, err);
+    if (!rc)
+        row->id = live.row.id;
+    if (rc != RC_NOT_FOUND || dry_run)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    struct person_request in = { .username = row->username, .email = row->email };
+    return add_retirement(act, &account, &in, &row->id, err);
+}
+
+enum rc service_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
+                       struct err *err)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        rows[i].id = 0;
+        rows[i].err.rc = RC_OK;
+        enum rc rc = import_one(act, &rows[i], dry_run, &rows[i].err);
+        if (rc && !is_refusal(rc)) {
+            *err = rows[i].err;
+            return rc;
+        }
+        bad += rc != RC_OK;
+    }
+    if (bad && !partial)
+        return err_set_code(err, RC_CONFLICT, "unknown_pair",
+                            "%zu of %zu people are not known by this username and email; nobody was retired",
+                            bad, n);
+    return RC_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Use cases: what can be done with Lethe, one function each. A function runs inside one transaction of the
+ * writer (it is all or nothing), asks core what becomes of the row, and has store write it, the log entry
+ * included.
+ *
+ *   requests.c   asking to be forgotten: one person, or a file of them
+ *   moves.c      what changes somebody's state from outside: updates and operators' moves
+ *   driving.c    claims and reports
+ *   setup.c      states, accounts
+ */
+#ifndef LETHE_SERVICE_SERVICE_H
+#define LETHE_SERVICE_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "core/core.h"
+#include "store/store.h"
+
+enum {
+    SERVICE_USERNAME_MAX = 150, /* characters; contract A2 */
+    SERVICE_EMAIL_MAX = 254,
+    SERVICE_NAME_MAX = 255,
+    SERVICE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
+    SERVICE_REASON_MAX = 1000,        /* characters */
+    SERVICE_LIST_MAX = 1000           /* rows of one call */
+};
+
+/* What a use case runs with. */
+struct act {
+    struct store *store;
+    struct arena *arena; /* of the request: results live there */
+    const struct config *config;
+    const uint8_t *run_key; /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
+    const char *actor;      /* for the log */
+    int64_t now;            /* us */
+};
+
+/* ---- requests.c ---- */
+
+struct person_request {
+    const char *username, *email, *name; /* name may be NULL */
+    int64_t account_id;                  /* 0: not said */
+    const char *orgs;                    /* JSON array of strings, or NULL */
+};
+/* A retirement in PENDING for an account of the directory, or for somebody brought along. *created is false
+ * when the account has a live one, which is given then. RC_INVALID names the field. RC_CONFLICT
+ * "unknown_pair": the user name is known with another address, or another account id. */
+enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,
+                        bool *created, struct err *err) MUST_CHECK;
+
+struct import_row {
+    const char *username, *email;
+    int64_t id;     /* out: of the retirement; 0 when refused or a dry run */
+    struct err err; /* out: rc is RC_OK, or why this one is refused */
+};
+/* Each pair must be an account's. One bad pair fails all (RC_CONFLICT "unknown_pair", rows say which) unless
+ * partial. */
+enum rc service_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
+                       struct err *err) MUST_CHECK;
+
+/* RC_INVALID "username: ...". name may be NULL. */
+enum rc service_check_person(const char *username, const char *email, const char *name,
+                             struct err *err) MUST_CHECK;
+
+/* ---- moves.c ---- */
+
+struct update {
+    const char *username, *new_state, *response;
+    size_t response_len;
+    bool force;
+};
+/* Contract A3, update_retirement_status. RC_NOT_FOUND; RC_INVALID "unknown_state"; RC_CONFLICT with a
+ * refusal's code. */
+enum rc service_update(struct act *act, const struct update *in, struct err *err) MUST_CHECK;
+
+enum operation { OPERATION_MOVE, OPERATION_RESUME, OPERATION_RERUN };
+
+struct operator_move {
+    enum operation operation;
+    const char *to;     /* MOVE: name of the state */
+    const char *reason; /* required but for RESUME */
+    bool dry_run;       /* decide, but change nothing */
+};
+struct operator_answer {
+    const char *from, *state; /* before and after; state is what it would be for a dry run */
+    bool waits;               /* an abort that becomes final when the lease ends */
+};
+enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
+                        struct operator_answer *out, struct err *err) MUST_CHECK;
+
+/* ---- driving.c ---- */
+
+struct claim_request {
+    const char *driver;
+    int64_t limit; /* 1 to SERVICE_LIST_MAX */
+    int64_t lease_us;
+    int64_t cool_off_us;  /* can only lengthen the configured one */
+    const char *username; /* NULL: anybody */
+    bool count;
+};
+struct claim {
+    struct retirement_view view;
+    const char *stage;
+    const char *run_key; /* opaque; the same for all of this run */
+};
+struct claim_answer {
+    struct claim *claims;
+    size_t n;
+    int64_t held;           /* live leases of everybody; -1: there may be more to claim, not counted */
+    int64_t due, under_way; /* -1: not asked for */
+};
+enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
+                      struct err *err) MUST_CHECK;
+
+struct report {
+    int64_t id, epoch;
+    const char *stage;
+    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE */
+    const char *response;   /* NULL: none */
+    size_t response_len;
+    bool stop;
+    int64_t lease_us; /* RENEW */
+};
+struct report_answer {
+    const char *state; /* after it */
+    const char *next;  /* the working state to do next under this lease; NULL: none */
+    bool abort;        /* an abort waits: start nothing, release */
+    struct err err;    /* rc is RC_OK, or why it was refused */
+};
+/* Applies them in the order of their ids; answers[i] is to reports[i]. Fails as a whole only when the
+ * database does. */
+enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
+                       struct err *err) MUST_CHECK;
+
+/* ---- setup.c ---- */
+
+/* Compares a list with the current one; unless dry_run makes it current. All refusals of contract A4. */
+enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
+                            struct pipeline_diff *diff, struct err *err) MUST_CHECK;
+
+/* RC_INVALID names the field; RC_CONFLICT "taken". */
+enum rc service_add_account(struct act *act, const struct account *in, int64_t *id,
+                            struct err *err) MUST_CHECK;
+
+#endif

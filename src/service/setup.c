@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must be there before anybody can be forgotten: the list of states, and the directory of accounts. */
+#include "service/service.h"
+
+#include "base/text.h"
+
+enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
+                            struct pipeline_diff *diff, struct err *err)
+{
+    struct pipeline *wanted;
+    const struct pipeline *current = NULL;
+    enum rc rc = pipeline_make(act->arena, names, n, &wanted, err);
+    if (rc)
+        return rc;
+    rc = store_current_pipeline(act->store, &current, err);
+    if (rc && rc != RC_NOT_FOUND)
+        return rc;
+    pipeline_compare(act->arena, current, wanted, diff);
+    if (diff->same)
+        return RC_OK;
+
+    const char **in_use;
+    size_t n_in_use;
+    rc = store_states_in_use(act->store, act->arena, &in_use, &n_in_use, err);
+    if (!rc && current)
+        rc = pipeline_may_replace(current, wanted, in_use, n_in_use, err);
+    if (rc || dry_run)
+        return rc;
+    return store_add_pipeline(act->store, wanted, act->now, err);
+}
+
+enum rc service_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
+{
+    enum rc rc = service_check_person(in->username, in->email, in->name, err);
+    if (rc)
+        return rc;
+    if (in->id < 0)
+        return err_set(err, RC_INVALID, "id: must be greater than 0");
+    return store_add_account(act->store, in, act->now, id, err);
+}

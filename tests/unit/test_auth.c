@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scopes, client secrets, tokens, and how soon a disabled client is out. */
+#include "unit.h"
+
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "scratch.h"
+
+static const int64_t noon = 1800000000 * CLOCK_S;
+
+struct fixture {
+    struct scratch dir;
+    struct db *db;
+    struct store *store;
+    struct arena arena;
+    struct auth_keys keys;
+    struct err err;
+};
+
+static int open_fixture(void **state)
+{
+    struct fixture *f = XNEW(struct fixture);
+    uint8_t lookup_key[CRYPTO_KEY_LEN] = { 1 };
+    scratch_make(&f->dir);
+    expect_ok(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err), &f->err);
+    expect_ok(store_migrate(f->db, &f->err), &f->err);
+    expect_ok(store_open(f->db, lookup_key, &f->store, &f->err), &f->err);
+    memset(f->keys.token_key, 7, sizeof(f->keys.token_key));
+    f->keys.lifetime_us = 3600 * CLOCK_S;
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *f = *state;
+    store_close(&f->store);
+    db_close(&f->db);
+    arena_free(&f->arena);
+    scratch_remove(&f->dir);
+    free(f);
+    return 0;
+}
+
+/* ---- scopes ---- */
+
+static void test_scope__names_are_read_and_written(void **state)
+{
+    struct err err;
+    unsigned scopes;
+    expect_ok(scope_parse("  retirement:drive retirement:read ", &scopes, &err), &err);
+    assert_int_equal(scopes, SCOPE_READ | SCOPE_DRIVE);
+    struct buf text;
+    buf_init(&text, 256);
+    scope_print(&text, scopes);
+    assert_string_equal(buf_str(&text), "retirement:read retirement:drive");
+    buf_free(&text);
+}
+
+static void test_scope__unknown_and_empty_are_refused(void **state)
+{
+    struct err err;
+    unsigned scopes;
+    expect_error(scope_parse("retirement:read root", &scopes, &err), RC_INVALID, &err, "\"root\"");
+    expect_error(scope_parse("retirement:rea", &scopes, &err), RC_INVALID, &err, "accounts:admin");
+    expect_error(scope_parse("  ", &scopes, &err), RC_INVALID, &err, "at least one");
+}
+
+static void test_scope__admin_has_every_retirement_scope_and_no_other(void **state)
+{
+    assert_true(scope_allows(SCOPE_ADMIN, SCOPE_READ));
+    assert_true(scope_allows(SCOPE_ADMIN, SCOPE_FORCE));
+    assert_false(scope_allows(SCOPE_ADMIN, SCOPE_ACCOUNTS));
+    assert_false(scope_allows(SCOPE_READ, SCOPE_DRIVE));
+    assert_true(scope_allows(0, SCOPE_NONE));
+}
+
+/* ---- clients ---- */
+
+static struct new_client add_client(struct fixture *f, const char *name, unsigned scopes)
+{
+    struct new_client new;
+    expect_ok(auth_add_client(f->store, name, scopes, noon, &new, &f->err), &f->err);
+    return new;
+}
+
+static void test_client__the_right_secret_alone_is_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct client client;
+    expect_ok(auth_check_client(f->store, &f->arena, new.client_id, new.secret, &client, &f->err), &f->err);
+    assert_string_equal(client.name, "driver");
+    new.secret[0] = new.secret[0] == 'A' ? 'B' : 'A';
+    assert_int_equal(auth_check_client(f->store, &f->arena, new.client_id, new.secret, &client, &f->err),
+                     RC_UNAUTHENTICATED);
+    assert_string_equal(f->err.code, "invalid_client");
+}
+
+static void test_client__unknown_wrong_and_disabled_look_alike(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct client client;
+    struct err unknown, wrong, disabled;
+    assert_int_equal(auth_check_client(f->store, &f->arena, "nobody", new.secret, &client, &unknown),
+                     RC_UNAUTHENTICATED);
+    assert_int_equal(auth_check_client(f->store, &f->arena, new.client_id, "", &client, &wrong),
+                     RC_UNAUTHENTICATED);
+    expect_ok(store_disable_client(f->store, "driver", &f->err), &f->err);
+    assert_int_equal(auth_check_client(f->store, &f->arena, new.client_id, new.secret, &client, &disabled),
+                     RC_UNAUTHENTICATED);
+    assert_string_equal(unknown.text, wrong.text);
+    assert_string_equal(unknown.text, disabled.text);
+}
+
+static void test_client__secrets_differ_and_are_not_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client a = add_client(f, "a", SCOPE_READ), b = add_client(f, "b", SCOPE_READ);
+    assert_string_not_equal(a.secret, b.secret);
+    assert_string_not_equal(a.client_id, b.client_id);
+    assert_int_equal(strlen(a.secret), AUTH_SECRET_LEN - 1);
+    assert_false(scratch_has(&f->dir, a.secret));
+}
+
+static void test_client__bad_names_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new;
+    char longer[66];
+    memset(longer, 'x', 65);
+    longer[65] = '\0';
+    const char *bad[] = { "", "with space", "with/slash", "ümlaut", "new\nline", longer };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        expect_error(auth_add_client(f->store, bad[i], SCOPE_READ, noon, &new, &f->err), RC_INVALID, &f->err,
+                     "name");
+    add_client(f, "twice", SCOPE_READ);
+    assert_int_equal(auth_add_client(f->store, "twice", SCOPE_READ, noon, &new, &f->err), RC_CONFLICT);
+    assert_string_equal(f->err.code, "taken");
+}
+
+/* ---- tokens ---- */
+
+static char *issue(struct fixture *f, const char *client_id, unsigned scopes, int64_t at)
+{
+    struct token token = {
+        .client_id = client_id, .scopes = scopes, .issued_at = at, .expires_at = at + f->keys.lifetime_us
+    };
+    return token_issue(&f->arena, &f->keys, &token);
+}
+
+static void test_token__what_was_issued_is_verified(void **state)
+{
+    struct fixture *f = *state;
+    struct token token;
+    char *text = issue(f, "me", SCOPE_READ | SCOPE_ACCOUNTS, noon);
+    expect_ok(token_verify(&f->arena, &f->keys, text, noon + CLOCK_S, &token, &f->err), &f->err);
+    assert_string_equal(token.client_id, "me");
+    assert_int_equal(token.scopes, SCOPE_READ | SCOPE_ACCOUNTS);
+    assert_int_equal(token.expires_at, noon + f->keys.lifetime_us);
+}
+
+static void test_token__is_valid_from_its_first_to_its_last_second(void **state)
+{
+    struct fixture *f = *state;
+    struct token token;
+    char *text = issue(f, "me", SCOPE_READ, noon);
+    int64_t end = noon + f->keys.lifetime_us;
+    expect_error(token_verify(&f->arena, &f->keys, text, noon - CLOCK_S, &token, &f->err), RC_UNAUTHENTICATED,
+                 &f->err, "not valid yet");
+    expect_ok(token_verify(&f->arena, &f->keys, text, end - 1, &token, &f->err), &f->err);
+    expect_error(token_verify(&f->arena, &f->keys, text, end, &token, &f->err), RC_UNAUTHENTICATED, &f->err,
+                 "expired");
+}
+
+static void test_token__any_changed_character_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct token token;
+    char *text = issue(f, "me", SCOPE_READ, noon);
+    size_t len = strlen(text);
+    /* The last character of base64url carries bits that are not used. */
+    for (size_t i = 0; i + 1 < len; i++) {
+        char before = text[i];
+        text[i] = before == 'Q' ? 'R' : 'Q';
+        if (token_verify(&f->arena, &f->keys, text, noon, &token, &f->err) != RC_UNAUTHENTICATED)
+            fail_msg("character %zu of the token does not matter", i);
+        text[i] = before;
+    }
+}
+
+static void test_token__other_keys_algorithms_and_forms_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct token token;
+    struct auth_keys other = f->keys;
+    other.token_key[0] ^= 1;
+    struct token same = {
+        .client_id = "me", .scopes = SCOPE_READ, .issued_at = noon, .expires_at = noon + CLOCK_S
+    };
+    const char *bad[] = {
+        token_issue(&f->arena, &other, &same),
+        /* {"alg":"none"} {"iss":"lethe","aud":"lethe","sub":"me","scope":"retirement:read",...} */
+        "eyJhbGciOiJub25lIn0."
+        "eyJpc3MiOiJsZXRoZSIsImF1ZCI6ImxldGhlIiwic3ViIjoibWUiLCJzY29wZSI6InJldGlyZW1lbnQ6cmVhZCJ9.",
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "\xff\xfe",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(token_verify(&f->arena, &f->keys, bad[i], noon, &token, &f->err),
+                         RC_UNAUTHENTICATED);
+}
+
+/* ---- the caller ---- */
+
+struct call {
+    struct auth_memory *memory;
+    struct caller caller;
+};
+
+static enum rc check(struct fixture *f, struct call *call, const char *scheme, const char *token, int64_t now)
+{
+    char *header = arena_printf(&f->arena, "%s %s", scheme, token);
+    return auth_check(call->memory, &f->keys, f->store, &f->arena, header, now, &call->caller, &f->err);
+}
+
+static void test_check__both_schemes_name_the_client(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct call call = { .memory = auth_memory_open() };
+    char *token = issue(f, new.client_id, SCOPE_DRIVE | SCOPE_ADMIN, noon);
+    expect_ok(check(f, &call, "JWT", token, noon), &f->err);
+    assert_string_equal(call.caller.actor, "client:driver");
+    assert_int_equal(call.caller.scopes, SCOPE_DRIVE);
+    expect_ok(check(f, &call, "bearer", token, noon), &f->err);
+    assert_int_equal(check(f, &call, "Basic", token, noon), RC_UNAUTHENTICATED);
+    assert_int_equal(
+        auth_check(call.memory, &f->keys, f->store, &f->arena, NULL, noon, &call.caller, &f->err),
+        RC_UNAUTHENTICATED);
+    auth_memory_close(&call.memory);
+}
+
+static void test_check__a_disabled_client_is_out_within_a_second(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct call call = { .memory = auth_memory_open() };
+    char *token = issue(f, new.client_id, SCOPE_DRIVE, noon);
+    expect_ok(check(f, &call, "JWT", token, noon), &f->err);
+    expect_ok(store_disable_client(f->store, "driver", &f->err), &f->err);
+    expect_error(check(f, &call, "JWT", token, noon + CLOCK_S), RC_UNAUTHENTICATED, &f->err, "disabled");
+    auth_memory_close(&call.memory);
+}
+
+static void test_check__memory_ends_with_the_token(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct call call = { .memory = auth_memory_open() };
+    char *token = issue(f, new.client_id, SCOPE_DRIVE, noon);
+    int64_t end = noon + f->keys.lifetime_us;
+    expect_ok(check(f, &call, "JWT", token, end - 1000), &f->err);
+    expect_error(check(f, &call, "JWT", token, end), RC_UNAUTHENTICATED, &f->err, "expired");
+    auth_memory_close(&call.memory);
+}
+
+static void test_check__memory_is_not_used_when_the_clock_jumps_back(void **state)
+{
+    struct fixture *f = *state;
+    struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
+    struct call call = { .memory = auth_memory_open() };
+    char *token = issue(f, new.client_id, SCOPE_DRIVE, noon);
+    expect_ok(check(f, &call, "JWT", token, noon + 1000 * CLOCK_S), &f->err);
+    expect_ok(store_disable_client(f->store, "driver", &f->err), &f->err);
+    assert_int_equal(check(f, &call, "JWT", token, noon + CLOCK_S), RC_UNAUTHENTICATED);
+    auth_memory_close(&call.memory);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_fixture, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scope__names_are_read_and_written),
+        cmocka_unit_test(test_scope__unknown_and_empty_are_refused),
+        cmocka_unit_test(test_scope__admin_has_every_retirement_scope_and_no_other),
+        WITH_STORE(test_client__the_right_secret_alone_is_taken),
+        WITH_STORE(test_client__unknown_wrong_and_disabled_look_alike),
+        WITH_STORE(test_client__secrets_differ_and_are_not_stored),
+        WITH_STORE(test_client__bad_names_are_refused),
+        WITH_STORE(test_token__what_was_issued_is_verified),
+        WITH_STORE(test_token__is_valid_from_its_first_to_its_last_second),
+        WITH_STORE(test_token__any_changed_character_is_refused),
+        WITH_STORE(test_token__other_keys_algorithms_and_forms_are_refused),
+        WITH_STORE(test_check__both_schemes_name_the_client),
+        WITH_STORE(test_check__a_disabled_client_is_out_within_a_second),
+        WITH_STORE(test_check__memory_ends_with_the_token),
+        WITH_STORE(test_check__memory_is_not_used_when_the_clock_jumps_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
