@@ -1,68 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is due: what a driver may take up now, found state by state in the list of today (ids.c says how). Only
- * the kernel decides about each; this must not leave out any that it would grant. */
+/*
+ * Who is due: what a driver may take up now, found state by state (ids.c says how). Only the kernel decides
+ * about each; this must not leave out any that it would grant. So it looks at the states of every list that
+ * ever was: somebody who was resumed goes on in the list of then.
+ */
 #include "store/store.h"
 
 #include "store/store_int.h"
 
-/* What of a state may be taken. */
+/* ---- the states of all lists ---- */
+
 struct due_state {
     int64_t state_id;
-    int64_t upto;        /* id */
-    int64_t lease_least; /* a lease_until from here on, to now */
+    enum role role;
 };
 
-/* Returns false for dead ends. */
-static bool due_in_state(const struct pipeline *p, unsigned state, int64_t pending_upto,
-                         struct due_state *out)
+struct due_states {
+    struct due_state *state;
+    size_t n;
+};
+
+static bool is_known(const struct due_states *l, int64_t state_id, enum role role)
 {
-    *out = (struct due_state){ p->state_ids[state], INT64_MAX, LEASE_NONE };
-    switch (pipeline_role(p, state)) {
-    case ROLE_PENDING: out->upto = pending_upto; return true;
-    case ROLE_WORKING: out->lease_least = LEASE_FREE; return true;
-    case ROLE_COMPLETED: return true;
-    case ROLE_ERRORED:
-    case ROLE_ABORTED:
-    case ROLE_COMPLETE: break;
-    }
+    for (size_t i = 0; i < l->n; i++)
+        if (l->state[i].state_id == state_id && l->state[i].role == role)
+            return true;
     return false;
 }
 
-static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t now, struct id_list *ids,
-                            struct err *err)
+static void add_states(struct due_states *l, const struct pipeline *p)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        enum role role = pipeline_role(p, i);
+        if (!pipeline_is_dead_end(p, i) && !is_known(l, p->state_ids[i], role))
+            l->state[l->n++] = (struct due_state){ p->state_ids[i], role };
+    }
+}
+
+/* All that are not dead ends; PENDING first. */
+static enum rc find_states(struct store *s, struct arena *a, struct due_states *out, struct err *err)
+{
+    int64_t total = 0, newest = 0;
+    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM pipeline_state", DB_NO_ARGS, &total, err);
+    if (rc == RC_OK)
+        rc = store_first_int(s->db, "SELECT max(id) FROM pipeline", DB_NO_ARGS, &newest, err);
+    *out = (struct due_states){ .state = arena_array(a, (size_t)total, sizeof(out->state[0])) };
+    for (int64_t id = 1; rc == RC_OK && id <= newest; id++) {
+        const struct pipeline *p;
+        rc = pipeline_by_id(s, id, &p, err);
+        if (rc == RC_OK)
+            add_states(out, p);
+    }
+    return rc;
+}
+
+/* ---- due ones ---- */
+
+/* The least lease_until that somebody in a state of this role may have and yet be taken. */
+static int64_t lease_least(enum role role)
+{
+    return role == ROLE_WORKING ? LEASE_FREE : LEASE_NONE;
+}
+
+static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto, int64_t now,
+                            struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
                        " AND lease_until <= $4 ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, d->upto)),
-                               DB_INT(d->lease_least), DB_INT(now), DB_INT((int64_t)ids->max)),
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
+                               DB_INT(lease_least(d->role)), DB_INT(now), DB_INT((int64_t)ids->max)),
                        err);
 }
 
-static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
-                          struct id_list *ids, struct err *err)
+static enum rc add_of_one(struct store *s, const struct due_state *d, int64_t upto,
+                          const struct due_filter *f, struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE id = $6 AND state_id = $1 AND id <= $2"
                        " AND lease_until >= $3 AND lease_until <= $4 LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(d->upto), DB_INT(d->lease_least), DB_INT(f->now),
-                               DB_INT((int64_t)ids->max), DB_INT(f->only_id)),
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(upto), DB_INT(lease_least(d->role)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(f->only_id)),
                        err);
 }
 
-static enum rc find_due(struct store *s, const struct due_filter *f, struct id_list *ids, struct err *err)
+static enum rc find_due(struct store *s, struct arena *a, const struct due_filter *f, struct id_list *ids,
+                        struct err *err)
 {
-    const struct pipeline *p;
+    struct due_states states;
     int64_t pending_upto = 0;
-    enum rc rc = store_current_pipeline(s, &p, err);
-    if (rc == RC_NOT_FOUND)
-        return RC_OK;
+    enum rc rc = find_states(s, a, &states, err);
     if (rc == RC_OK)
         rc = id_created_before(s->db, f->due_before, &pending_upto, err);
-    for (unsigned i = 0; rc == RC_OK && i < p->n; i++) {
-        struct due_state d;
-        if (due_in_state(p, i, pending_upto, &d))
-            rc = f->only_id != 0 ? add_of_one(s, &d, f, ids, err) : add_of_state(s, &d, f->now, ids, err);
+    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+        const struct due_state *d = &states.state[i];
+        int64_t upto = d->role == ROLE_PENDING ? pending_upto : INT64_MAX;
+        rc = f->only_id != 0 ? add_of_one(s, d, upto, f, ids, err)
+                             : add_of_state(s, d, upto, f->now, ids, err);
     }
     return rc;
 }
@@ -73,7 +107,7 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
     struct id_list ids;
     id_list_init(&ids, a, (size_t)filter->limit);
     *n = 0;
-    enum rc rc = find_due(s, filter, &ids, err);
+    enum rc rc = find_due(s, a, filter, &ids, err);
     *out = arena_array(a, ids.n + 1, sizeof((*out)[0]));
     for (size_t i = 0; rc == RC_OK && i < ids.n; i += GROUP_MAX) {
         size_t n_read;
@@ -84,22 +118,38 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
     return rc;
 }
 
-enum rc store_count_due(struct store *s, int64_t due_before, int64_t *due, int64_t *under_way,
-                        struct err *err)
+/* ---- counting ---- */
+
+enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
+                        int64_t *under_way, struct err *err)
 {
-    const struct pipeline *p;
+    struct due_states states;
     *due = *under_way = 0;
-    enum rc rc = store_current_pipeline(s, &p, err);
-    if (rc == RC_NOT_FOUND)
-        return RC_OK;
-    if (rc != RC_OK)
-        return rc;
-    struct retirement_filter pending = { .state_ids = p->state_ids,
-                                         .n_states = 1,
-                                         .created_before = due_before };
-    struct retirement_filter between = { .state_ids = p->state_ids + 1, .n_states = p->n - PIPELINE_MIN };
-    rc = store_count(s, &pending, due, err);
-    if (rc == RC_OK && between.n_states > 0)
-        rc = store_count(s, &between, under_way, err);
+    enum rc rc = find_states(s, a, &states, err);
+    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+        bool pending = states.state[i].role == ROLE_PENDING;
+        struct retirement_filter filter = { .state_ids = &states.state[i].state_id, .n_states = 1 };
+        int64_t count = 0;
+        filter.created_before = pending ? due_before : 0;
+        rc = store_count(s, &filter, &count, err);
+        *(pending ? due : under_way) += count;
+    }
+    return rc;
+}
+
+enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
+{
+    struct due_states states;
+    *out = 0;
+    enum rc rc = find_states(s, a, &states, err);
+    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+        int64_t count = 0;
+        if (states.state[i].role != ROLE_WORKING)
+            continue;
+        rc =
+            store_first_int(s->db, "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until > $2",
+                            DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now)), &count, err);
+        *out += count;
+    }
     return rc;
 }

@@ -190,8 +190,10 @@ struct due_filter {
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
                   size_t *n, struct err *err) MUST_CHECK;
 /* How many of them PENDING people are due, and how many are under way (between PENDING and the dead ends). */
-enum rc store_count_due(struct store *s, int64_t due_before, int64_t *due, int64_t *under_way, struct err *err)
-    MUST_CHECK;
+enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due, int64_t *under_way,
+                        struct err *err) MUST_CHECK;
+/* How many leases are live. */
+enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

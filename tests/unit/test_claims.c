@@ -81,11 +81,11 @@ static void test_claims__cooling_off_are_not_due(void **state)
     assert_int_equal(rows[0].id, first);
     filter.only_id = second;
     assert_int_equal(due(f, filter, &rows), 0);
-    OK(store_count_due(f->s, START + 1, &n_due, &under_way, &f->err));
+    OK(store_count_due(f->s, &f->arena, START + 1, &n_due, &under_way, &f->err));
     assert_int_equal(n_due, 1);
     assert_int_equal(under_way, 0);
     claim(f, first);
-    OK(store_count_due(f->s, f->now, &n_due, &under_way, &f->err));
+    OK(store_count_due(f->s, &f->arena, f->now, &n_due, &under_way, &f->err));
     assert_int_equal(n_due, 1);
     assert_int_equal(under_way, 1);
 }
@@ -98,7 +98,7 @@ static void test_claims__nobody_without_states(void **state)
     OK(db_script(f->db, "DELETE FROM pipeline", &f->err));
     assert_int_equal(due(f, (struct due_filter){ .due_before = f->now, .now = f->now, .limit = 10 }, &rows),
                      0);
-    OK(store_count_due(f->s, f->now, &n_due, &under_way, &f->err));
+    OK(store_count_due(f->s, &f->arena, f->now, &n_due, &under_way, &f->err));
     assert_int_equal(n_due + under_way, 0);
 }
 

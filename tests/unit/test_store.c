@@ -86,7 +86,7 @@ static enum rc list_all(struct fixture *f)
             rc = store_count(f->s, &want, &count, &f->err);
     }
     if (rc == RC_OK)
-        rc = store_count_due(f->s, f->now, &count, &under_way, &f->err);
+        rc = store_count_due(f->s, &f->arena, f->now, &count, &under_way, &f->err);
     return rc != RC_OK ? rc : store_count_states(f->s, &f->arena, &counts, &n_counts, &f->err);
 }
 
