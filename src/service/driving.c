@@ -93,9 +93,9 @@ static enum rc count(struct act *act, const struct claim_request *in, int64_t du
     out->held = out->due = out->under_way = -1;
     enum rc rc = RC_OK;
     if (!more)
-        rc = store_count_leases(act->store, act->now, &out->held, err);
+        rc = store_count_leases(act->store, act->arena, act->now, &out->held, err);
     if (!rc && in->count)
-        rc = store_count_due(act->store, due_before, &out->due, &out->under_way, err);
+        rc = store_count_due(act->store, act->arena, due_before, &out->due, &out->under_way, err);
     return rc;
 }
 

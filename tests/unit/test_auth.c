@@ -121,7 +121,10 @@ static void test_client__secrets_differ_and_are_not_stored(void **state)
     assert_string_not_equal(a.secret, b.secret);
     assert_string_not_equal(a.client_id, b.client_id);
     assert_int_equal(strlen(a.secret), AUTH_SECRET_LEN - 1);
-    assert_false(scratch_has(&f->dir, a.secret));
+
+    struct client stored;
+    expect_ok(store_find_client(f->store, &f->arena, a.client_id, &stored, &f->err), &f->err);
+    assert_memory_not_equal(stored.secret_digest, a.secret, sizeof(stored.secret_digest));
 }
 
 static void test_client__bad_names_are_refused(void **state)
