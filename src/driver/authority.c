@@ -90,3 +90,32 @@ enum authority_word authority_judge(struct driver *d, const struct http_call *ca
     authority_is_silent(d, why);
     return AUTHORITY_SILENT;
 }
+
+static enum rc rc_of(unsigned status)
+{
+    switch (status) {
+    case 401: return RC_UNAUTHENTICATED;
+    case 403: return RC_FORBIDDEN;
+    case 404: return RC_NOT_FOUND;
+    case 409: return RC_CONFLICT;
+    case 413: return RC_TOO_LARGE;
+    default: return RC_INVALID;
+    }
+}
+
+enum rc authority_explain(const struct http_call *call, struct err *err)
+{
+    struct arena a = { 0 };
+    struct json *problem;
+    const struct json *detail = NULL;
+    enum rc rc = rc_of(call->status);
+    if (json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL) == RC_OK &&
+        problem->kind == JSON_MAP)
+        detail = json_get(problem, "detail");
+    if (detail && detail->kind == JSON_TEXT)
+        err_set(err, rc, "%s", detail->text);
+    else
+        err_set(err, rc, "the authority answers with status %u", call->status);
+    arena_free(&a);
+    return rc;
+}

@@ -8,7 +8,6 @@
  */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,13 +25,12 @@ enum { BODY_MAX = 4096 };
 static void write_body(struct claims *c, bool count)
 {
     const struct driver *d = c->driver;
-    int64_t lease_s = d->config->lease_us / CLOCK_S;
     buf_reset(&c->body);
     struct json_out o = { .buf = &c->body };
     json_open_map(&o);
     json_field_text(&o, "driver", d->name);
     json_field_int(&o, "limit", c->limit);
-    json_field_int(&o, "lease_s", lease_s > 0 ? lease_s : 1);
+    json_field_int(&o, "lease_s", policy_lease_s(d->config->lease_us, 0));
     if (d->conf.cool_off_us > 0)
         json_field_int(&o, "cool_off_s", (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S);
     if (d->conf.username)
@@ -149,6 +147,9 @@ static void look_is_over(struct claims *c, int64_t held, int64_t now)
     bool nobody = d->in_flight == d->n_parked;
     int64_t of_others = held - d->n_parked;
     driver_release_parked(d);
+    /* Who drives one person does not wait for what others do about the rest. */
+    if (d->conf.username)
+        of_others = 0;
     if (!d->conf.once) {
         next_at(c, now + d->config->poll_us);
     } else if (nobody && of_others > 0) {
@@ -176,12 +177,12 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
 static void refused(struct claims *c)
 {
     struct driver *d = c->driver;
-    char why[64];
-    snprintf(why, sizeof why, "it refuses claims with status %u", c->call.status);
+    struct err err;
+    enum rc rc = authority_explain(&c->call, &err);
     if (d->conf.once)
-        driver_fail(d, RC_INVALID, why);
+        driver_fail(d, rc, err.text);
     else
-        authority_is_silent(d, why);
+        authority_is_silent(d, err.text);
 }
 
 static void claim_done(struct http_call *call)

@@ -80,10 +80,10 @@ static void open_metrics(struct driver *d)
 
 static void make_name(struct driver *d)
 {
-    char host[64] = "";
+    char host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0)
         snprintf(host, sizeof host, "driver");
-    snprintf(d->name, sizeof d->name, "%s:%ld:%04x", host, (long)getpid(),
+    snprintf(d->name, sizeof d->name, "%.40s:%ld:%04x", host, (long)getpid(),
              (unsigned)(crypto_random_u64() & 0xffff));
 }
 

@@ -171,6 +171,8 @@ enum authority_word {
 /* POSTs body to the path; call->done and call->arg are set. */
 void authority_post(struct driver *d, struct http_call *call, const char *path, const struct buf *body);
 enum authority_word authority_judge(struct driver *d, const struct http_call *call);
+/* The words of a refusal. Returns its rc. */
+enum rc authority_explain(const struct http_call *call, struct err *err);
 void authority_is_silent(struct driver *d, const char *why);  /* also: its answer was not understood */
 int64_t authority_pause(const struct driver *d);
 
@@ -240,7 +242,7 @@ struct driver {
     struct timers timers;
     struct arena arena;        /* as long as the driver */
     struct buf scratch;        /* for texts on their way into an arena */
-    char name[96];             /* host, process id, and something random */
+    char name[65];             /* host, process id, something random; the authority takes 64 bytes */
 
     struct service *services;  /* of the configuration; behind them that of commands without one */
     unsigned n_services;       /* with that one */

@@ -119,6 +119,6 @@ bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t
 
 int64_t policy_lease_s(int64_t lease_us, int64_t timeout_us)
 {
-    int64_t roomy = 2 * timeout_us;
-    return ((lease_us > roomy ? lease_us : roomy) + CLOCK_S - 1) / CLOCK_S;
+    int64_t wanted_us = lease_us > 2 * timeout_us ? lease_us : 2 * timeout_us;
+    return smaller((wanted_us + CLOCK_S - 1) / CLOCK_S, POLICY_LEASE_MAX_S);
 }

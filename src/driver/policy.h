@@ -19,6 +19,8 @@
 #define POLICY_AUTHORITY_FIRST (100 * CLOCK_MS)
 #define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
 
+enum { POLICY_LEASE_MAX_S = 7 * 86400 };  /* the authority grants no longer one */
+
 enum verdict {
     VERDICT_DONE,
     VERDICT_NOTHING_TO_ERASE,  /* the service never had this person */
@@ -53,7 +55,7 @@ bool policy_try_again(const struct retry_conf *retry, const struct attempts *att
 
 /* Rule 4: a call starts only if it can end before the lease does, counted from when its claim was sent. */
 bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us);
-/* The lease to ask for, in seconds, so that a call of timeout_us fits into it with room to spare. */
+/* The lease to ask for, in seconds: twice the time limit of a call fits into it. */
 int64_t policy_lease_s(int64_t lease_us, int64_t timeout_us);
 
 #endif

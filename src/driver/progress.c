@@ -43,7 +43,7 @@ static void add_bar(struct buf *out, unsigned width, const struct progress_view 
     buf_add_char(out, ']');
 }
 
-/* What there is to say, the most important first; what does not fit is left out from the end. */
+/* What there is to say; in a narrow window the bar is left out first, then what comes last. */
 struct pieces {
     char text[6][PIECE_MAX];
     unsigned n;
@@ -60,14 +60,14 @@ static void __attribute__((format(printf, 2, 3))) add_piece(struct pieces *p, co
 static void choose_pieces(const struct progress_view *view, struct pieces *p)
 {
     add_piece(p, "%" PRId64 "/%" PRId64 " people", view->people, view->total);
-    if (view->errored)
-        add_piece(p, "%" PRId64 " errored", view->errored);
     if (view->held)
-        add_piece(p, "waiting for %" PRId64 " whom another driver holds", view->held);
+        add_piece(p, "waiting for %" PRId64 " held by another driver", view->held);
     else
         add_piece(p, "%.0f stages/s", view->stages_per_s);
+    if (view->errored)
+        add_piece(p, "%" PRId64 " errored", view->errored);
     if (view->waiting)
-        add_piece(p, "%" PRId64 " to try again", view->waiting);
+        add_piece(p, "%" PRId64 " retrying", view->waiting);
     if (view->left_us >= 0) {
         char left[32];
         clock_format_length((view->left_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, left);

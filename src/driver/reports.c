@@ -198,7 +198,9 @@ static void repeat_later(struct batch *b)
 /* The authority wants none of it, which is a mistake of one of us: leases will run out by themselves. */
 static void batch_refused(struct batch *b)
 {
-    log_error("the authority refused %u reports with status %u: they are given up", b->n, b->call.status);
+    struct err err;
+    if (authority_explain(&b->call, &err) != RC_OK)
+        log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
     for (unsigned i = 0; i < b->n; i++) {
         b->runs[i]->sent = REPORT_NONE;
         run_give_up(b->runs[i]);

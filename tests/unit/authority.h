@@ -65,6 +65,8 @@ struct world {
     unsigned n_people;
     const char *first_stage; /* NULL: that of the configuration */
     int64_t grant_s;         /* the lease granted; 0: what was asked for */
+    unsigned claim_status;        /* claims are refused with it; 0: not */
+    char claimed[512];            /* the body of the last claim */
     unsigned silent;         /* so many requests are answered 503 and change nothing */
     unsigned lose;           /* so many answers to /v1/progress are lost, their effect is not */
     bool garble;             /* lost answers are garbage with status 200 */
@@ -314,7 +316,11 @@ static inline enum http_when authority_dispatch(void *arg, struct http_request *
     if (w->silent) {
         w->silent--;
         req->status = 503;
+    } else if (w->claim_status && strcmp(req->path, "/v1/claims") == 0) {
+        req->status = w->claim_status;
+        buf_add_str(&req->answer, "{\"detail\":\"there is no such person\"}");
     } else if (strcmp(req->path, "/v1/claims") == 0) {
+        snprintf(w->claimed, sizeof w->claimed, "%s", req->body);
         answer_claims(w, req, body);
     } else if (strcmp(req->path, "/v1/progress") == 0) {
         answer_progress(w, req, body);

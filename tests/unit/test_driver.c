@@ -425,6 +425,38 @@ static void test_driver__an_authority_that_is_away_is_waited_for(void **state)
     world_close(w);
 }
 
+static void test_driver__a_refused_claim_ends_it_with_the_words_of_the_authority(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(""));
+    struct driver_summary s;
+    struct err err;
+    w->claim_status = 404;
+    world_prepare(w, true);
+    expect_error(driver_run(w->driver, &s, &err), RC_NOT_FOUND, &err, "there is no such person");
+    world_close(w);
+}
+
+static void test_driver__one_person_alone_is_asked_for_by_name(void **state)
+{
+    struct world *w = world_open(1, "", ONE_STAGE(""));
+    struct err err;
+    const struct driver_conf conf = {
+        .config = w->config,
+        .socket_path = arena_strdup(&w->arena, scratch_path(&w->scratch, "", "lethe.sock")),
+        .username = "J\xc3\xb6rg \"J\"",
+        .cool_off_us = 1500 * CLOCK_MS,
+        .progress_fd = -1,
+    };
+    w->others = 1000;
+    expect_ok(driver_open(&conf, &w->driver, &err), &err);
+    world_run(w);
+    expect_all_complete(w);
+    expect_text_has(w->claimed, "\"username\":\"J\xc3\xb6rg \\\"J\\\"\"");
+    expect_text_has(w->claimed, "\"cool_off_s\":2");
+    expect_text_has(w->claimed, "\"lease_s\":70");
+    world_close(w);
+}
+
 /* ---- leases ---- */
 
 /* Another driver has taken over the first one meanwhile, and has finished. */
@@ -681,6 +713,8 @@ int main(void)
         cmocka_unit_test(test_driver__a_lost_answer_is_asked_for_again),
         cmocka_unit_test(test_driver__garbage_is_no_answer),
         cmocka_unit_test(test_driver__an_authority_that_is_away_is_waited_for),
+        cmocka_unit_test(test_driver__a_refused_claim_ends_it_with_the_words_of_the_authority),
+        cmocka_unit_test(test_driver__one_person_alone_is_asked_for_by_name),
         cmocka_unit_test(test_driver__a_stale_epoch_is_given_up_quietly),
         cmocka_unit_test(test_driver__a_call_that_does_not_fit_waits_for_a_renewal),
         cmocka_unit_test(test_driver__the_lease_is_renewed_while_a_slow_service_works),

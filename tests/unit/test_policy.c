@@ -168,6 +168,7 @@ static void test_policy__the_lease_asked_for_fits_the_call_twice(void **state)
     assert_int_equal(policy_lease_s(60 * CLOCK_S, 31 * CLOCK_S), 62);
     assert_int_equal(policy_lease_s(60 * CLOCK_S + 1, 0), 61);
     assert_int_equal(policy_lease_s(1, 1), 1);
+    assert_int_equal(policy_lease_s(60 * CLOCK_S, 30 * CLOCK_DAY), 7 * 86400);
 }
 
 int main(void)
