@@ -5,9 +5,10 @@
  *
  *     answers PORT now|later
  *
- * It runs until its standard input ends.
+ * Prints "port N" (PORT may be 0: a free one) and runs until its standard input ends.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ int main(int argc, char **argv)
     struct http_server_conf conf = {
         .host = "127.0.0.1",
         .port = (unsigned)atoi(argv[1]),
-        .max_connections = 1000,
+        .max_connections = 10000,
         .dispatch = dispatch,
         .complain = complain,
         .arg = &b,
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
         return 1;
     }
     pthread_create(&b.thread, NULL, answer_batches, &b);
+    printf("port %u\n", http_server_port(server));
+    fflush(stdout);
     char c;
     while (read(0, &c, 1) > 0) {
     }
