@@ -43,8 +43,8 @@ struct transfer {
     struct curl_slist *headers;
     int64_t began_at;
     size_t header_bytes, dropped;
-    int64_t length; /* Content-Length of the answer, -1 when not given */
-    bool headers_ended;             /* libcurl takes headers that break off for an answer */
+    int64_t length;     /* Content-Length of the answer, -1 when not given */
+    bool headers_ended; /* libcurl takes headers that break off for an answer */
     bool too_large, bad_headers;
     bool keep_answer; /* it is the caller's after done */
     char content_type[VALUE_MAX], retry_after[VALUE_MAX];

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -40,6 +41,7 @@ struct door {
     char *socket_path;
     int tcp_fd, unix_fd, wake_fd;
     unsigned port;
+    unsigned processors;
     int64_t accept_after; /* while the process has no descriptors left; the door's thread alone */
     pthread_t thread;
     bool started;
@@ -145,6 +147,19 @@ static void close_listeners(struct door *door)
     door->unix_fd = door->tcp_fd = -1;
 }
 
+/* The usual 1,024 would not do for the connections that the configuration promises. What else the process
+ * opens is its own business, so there is some room left. */
+static void allow_descriptors(unsigned connections)
+{
+    struct rlimit files;
+    rlim_t wanted = 2 * (rlim_t)connections + 1024;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted)
+        return;
+    files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_warning("the limit of open files cannot be raised: %s", strerror(errno));
+}
+
 /* ---- turning away ---- */
 
 static void say(struct door *door, int fd, unsigned status, const char *text)
@@ -190,12 +205,9 @@ static unsigned count_address(const struct door *door, const struct in6_addr *ad
  * others are for a crowd. */
 static unsigned choose_place(const struct door *door)
 {
-    static long processors;
-    if (processors == 0)
-        processors = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned best = 0;
     for (unsigned i = 1; i < door->conf.n_places; i++) {
-        if (i >= processors && door->load[best] < door->conf.place_max)
+        if (i >= door->processors && door->load[best] < door->conf.place_max)
             break;
         if (door->load[i] < door->load[best])
             best = i;
@@ -290,19 +302,24 @@ static void accept_from(struct door *door, int listener)
 
 /* ---- ending the late ---- */
 
+static bool is_late(const struct conn *conn, int64_t now)
+{
+    int64_t late_at = atomic_load_explicit(&conn->late_at, memory_order_relaxed);
+    return late_at != 0 && now >= late_at;
+}
+
+/* While it is BUSY, it is the owner's time, not the client's. */
 static void end_if_late(struct door *door, struct conn *conn, int64_t now)
 {
-    int64_t late_at = atomic_load(&conn->late_at);
-    if (late_at == 0 || now < late_at)
-        return;
     int phase = atomic_load(&conn->phase);
-    bool ours = (phase == CONN_IDLE || phase == CONN_READING) &&
-                atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT);
-    bool silent = door->conf.tls && !conn->local;
-    if (ours && !silent && (phase == CONN_READING || !conn->answered))
+    if (phase == CONN_BUSY || phase == CONN_CUT || !is_late(conn, now))
+        return;
+    bool silent = phase == CONN_ANSWERING || (door->conf.tls && !conn->local);
+    if (phase != CONN_ANSWERING && !atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT))
+        return;
+    if (!silent && (phase == CONN_READING || !conn->answered))
         say(door, conn->fd, 408, "the request took too long to arrive");
     shutdown(conn->fd, SHUT_RDWR);
-    atomic_store(&conn->late_at, 0);
 }
 
 static void end_late(struct door *door)
@@ -367,6 +384,9 @@ enum rc door_open(const struct door_conf *conf, struct door **out, struct err *e
     door->conf = *conf;
     door->tcp_fd = door->unix_fd = -1;
     door->load = xcalloc(conf->n_places + 1, sizeof *door->load);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    door->processors = processors > 1 ? (unsigned)processors : 1;
+    allow_descriptors(conf->max_connections);
     pthread_mutex_init(&door->lock, NULL);
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum rc rc = door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : RC_OK;
@@ -431,10 +451,15 @@ void door_close(struct door **door)
 
 /* ---- the life of a connection ---- */
 
+static void set_late(struct conn *conn, int64_t at)
+{
+    atomic_store_explicit(&conn->late_at, at, memory_order_relaxed);
+}
+
 void conn_begin(struct conn *conn)
 {
     conn->since = clock_mono();
-    atomic_store(&conn->late_at, conn->since + conn->door->conf.limits.header_us);
+    set_late(conn, conn->since + conn->door->conf.limits.header_us);
 }
 
 bool conn_reading(struct conn *conn)
@@ -445,30 +470,33 @@ bool conn_reading(struct conn *conn)
 
 void conn_has_headers(struct conn *conn)
 {
-    atomic_store(&conn->late_at, conn->since + conn->door->conf.limits.request_us);
+    set_late(conn, conn->since + conn->door->conf.limits.request_us);
 }
 
 bool conn_busy(struct conn *conn)
 {
     int phase = CONN_READING;
-    if (!atomic_compare_exchange_strong(&conn->phase, &phase, CONN_BUSY))
-        return false;
-    atomic_store(&conn->late_at, 0);
-    return true;
+    return atomic_compare_exchange_strong(&conn->phase, &phase, CONN_BUSY);
 }
 
 void conn_answering(struct conn *conn, size_t len)
 {
     const struct http_limits *limits = &conn->door->conf.limits;
     int64_t length_us = (int64_t)len / limits->answer_rate * CLOCK_S;
-    atomic_store(&conn->late_at, clock_mono() + limits->answer_us + length_us);
+    set_late(conn, clock_mono() + limits->answer_us + length_us);
+    atomic_store(&conn->phase, CONN_ANSWERING);
+}
+
+bool conn_was_cut(const struct conn *conn)
+{
+    return atomic_load(&conn->phase) == CONN_CUT;
 }
 
 void conn_idle(struct conn *conn, int64_t now)
 {
     conn->answered = true;
     conn->since = now;
-    atomic_store(&conn->late_at, now + conn->door->conf.limits.header_us);
+    set_late(conn, now + conn->door->conf.limits.header_us);
     atomic_store(&conn->phase, CONN_IDLE);
 }
 

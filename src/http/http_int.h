@@ -32,10 +32,10 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
  * A connection's life. The worker moves it along; the door may move IDLE and READING to CUT, once it is late,
  * and then nobody else may write to it.
  *
- *     IDLE --request line--> READING --whole--> BUSY --answer has gone out--> IDLE
+ *     IDLE --request line--> READING --whole--> BUSY --> ANSWERING --it has gone out--> IDLE
  *       \----------late----------\----> CUT
  */
-enum conn_phase { CONN_IDLE, CONN_READING, CONN_BUSY, CONN_CUT };
+enum conn_phase { CONN_IDLE, CONN_READING, CONN_BUSY, CONN_ANSWERING, CONN_CUT };
 
 struct conn {
     struct door *door;
@@ -47,7 +47,7 @@ struct conn {
     char peer[INET6_ADDRSTRLEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
     atomic_int phase;          /* enum conn_phase */
-    _Atomic int64_t late_at;   /* monotonic; 0: in its own time */
+    _Atomic int64_t late_at;   /* monotonic, set before the phase that it is for; means nothing while BUSY */
     struct conn *next, **link; /* in the door's table */
 };
 
@@ -79,7 +79,8 @@ void door_close(struct door **door); /* when the workers are gone */
 void conn_begin(struct conn *conn);   /* it is inside */
 bool conn_reading(struct conn *conn); /* a request has begun; false: cut */
 void conn_has_headers(struct conn *conn);
-bool conn_busy(struct conn *conn);                  /* the request is whole; false: cut */
+bool conn_busy(struct conn *conn); /* the request is whole; false: cut */
+bool conn_was_cut(const struct conn *conn);
 void conn_answering(struct conn *conn, size_t len); /* an answer of so many bytes goes out */
 void conn_idle(struct conn *conn, int64_t now);
 void conn_leave(struct conn *conn); /* before the descriptor is closed; frees it */

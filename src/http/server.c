@@ -32,7 +32,7 @@
 enum {
     WORKER_CONNECTIONS = 120,
     LEAVING = 5, /* more that the library may still be clearing away; 128 events is too many */
-    CONNECTION_MEMORY = 32 * 1024,   /* for the headers and what the library makes of them */
+    CONNECTION_MEMORY = 24 * 1024,   /* for the headers and what the library makes of them */
     SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that its sender hears why */
     KEEP_MAX = 64 * 1024             /* bytes of a buffer that stays for the next request */
 };
@@ -113,7 +113,9 @@ static struct exchange *exchange_new(struct worker *worker)
     } else {
         worker->spare = x->next;
     }
-    x->req = (struct http_request){ .arena = x->req.arena, .answer = x->req.answer, .path = "/", .peer = "" };
+    x->req = (struct http_request){
+        .arena = x->req.arena, .answer = x->req.answer, .path = "/", .body = "", .peer = ""
+    };
     x->conn = NULL;
     x->connection = NULL;
     x->begun = x->counted = false;
@@ -407,6 +409,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **ex
         return;
     *exchange = NULL;
     int64_t now = clock_mono();
+    if (conn_was_cut(x->conn))
+        x->req.status = 408;
     if (x->req.status && conf->finished)
         conf->finished(conf->arg, &x->req, now - x->began_at);
     conn_idle(x->conn, now);
@@ -437,12 +441,10 @@ static size_t on_escape(void *arg, struct MHD_Connection *connection, char *s)
     return strlen(s);
 }
 
+/* What it says of whom stays out of the log. */
 __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *fmt, va_list ap)
 {
-    char line[256];
-    vsnprintf(line, sizeof line, fmt, ap);
-    line[strcspn(line, "\n")] = '\0';
-    log_debug("libmicrohttpd: %s", line);
+    log_debug("libmicrohttpd: %.*s", (int)strcspn(fmt, "\n"), fmt);
 }
 
 const char *http_header(const struct http_request *req, const char *name)

@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -153,7 +154,8 @@ static int setup(void **state)
     pthread_cond_init(&house.changed, NULL);
     house.conf = (struct http_server_conf){
         .host = "127.0.0.1",
-        .max_connections = 700,
+        .max_connections =
+            700, /* with the clients that is 1,400 descriptors: see allow_descriptors in door.c */
         .dispatch = dispatch,
         .complain = complain,
         .finished = finished,
@@ -640,6 +642,8 @@ static void test_http_server__slow_headers_are_cut_at_the_deadline(void **state)
     assert_header(&h, "\r\nConnection: close\r\n");
     assert_true(clock_mono() - began_at >= 300 * CLOCK_MS);
     assert_closed(fd);
+    await_count(&house.n_finished, 1);
+    assert_int_equal(house.last_status, 408);
     fd = dial(); /* says nothing at all */
     assert_int_equal(hear(fd).status, 408);
     assert_closed(fd);
@@ -735,6 +739,20 @@ static void test_http_server__all_kept_requests_are_answered(void **state)
     }
 }
 
+static void test_http_server__what_comes_in_meanwhile_waits_its_turn(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /keep?n=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    await_count(&house.n_kept, 1);
+    say(fd, "GET /fine?n=2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_served();
+    release();
+    assert_string_equal(hear(fd).body, "GET /keep n=1");
+    assert_string_equal(hear(fd).body, "GET /fine n=2");
+    close(fd);
+}
+
 static void test_http_server__a_client_may_leave_before_its_answer(void **state)
 {
     open_house();
@@ -772,6 +790,31 @@ static void test_http_server__closing_waits_for_what_was_dispatched(void **state
     pthread_join(closer, NULL);
     assert_closed(fd);
     assert_closed(idle);
+}
+
+static unsigned count_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void test_http_server__closing_amid_a_hail_of_connections_loses_none(void **state)
+{
+    unsigned before = count_descriptors();
+    for (int round = 0; round < 20; round++) {
+        open_house();
+        int fds[50];
+        for (int i = 0; i < 50; i++) {
+            fds[i] = dial();
+            say(fds[i], "GET /thread HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        http_server_close(&house.server);
+        for (int i = 0; i < 50; i++)
+            close(fds[i]);
+    }
+    assert_int_equal(count_descriptors(), before);
 }
 
 /* ---- limits ---- */
@@ -1092,8 +1135,10 @@ int main(void)
         TEST(a_slow_answer_is_not_late),
         TEST(many_answers_come_from_other_threads),
         TEST(all_kept_requests_are_answered),
+        TEST(what_comes_in_meanwhile_waits_its_turn),
         TEST(a_client_may_leave_before_its_answer),
         TEST(closing_waits_for_what_was_dispatched),
+        TEST(closing_amid_a_hail_of_connections_loses_none),
         TEST(too_many_connections_are_told),
         TEST(an_address_has_a_limit),
         TEST(six_hundred_busy_connections_are_all_answered),
