@@ -26,7 +26,7 @@ enum db_kind { DB_NULL, DB_INTEGER, DB_STRING, DB_BYTES };
 struct db_value {
     enum db_kind kind;
     int64_t integer;
-    const void *data;  /* DB_STRING, DB_BYTES: borrowed until the call returns (db_run) or the rows are closed */
+    const void *data;  /* of DB_STRING, DB_BYTES; borrowed until db_run returns, or the rows are closed */
     size_t len;
 };
 
@@ -37,7 +37,8 @@ struct db_value {
 #define DB_BLOB(p, n) ((struct db_value){ DB_BYTES, 0, (p), (n) })
 struct db_value db_text_value(const char *s);
 
-/* The arguments $1, $2, ... of a statement: db_run(db, sql, DB_ARGS(DB_INT(id), DB_TEXT(name)), NULL, err). */
+/* The arguments $1, $2, ... of a statement: db_run(db, sql, DB_ARGS(DB_INT(id), DB_TEXT(name)), NULL, err). A
+ * statement may take fewer: then the last ones are left out. */
 #define DB_ARGS(...)                                                                            \
     ((struct db_args){ (const struct db_value[]){ __VA_ARGS__ },                                \
                        sizeof((const struct db_value[]){ __VA_ARGS__ }) / sizeof(struct db_value) })
@@ -49,16 +50,20 @@ struct db_args {
 
 struct db;
 
-/* target: "sqlite:PATH". Read-only connections never write, checkpoint or create anything. The writing one makes
- * the file (mode 0600), takes the lock PATH-lock against a second server, and sets WAL, synchronous=FULL,
- * secure_delete. RC_CONFLICT with code "locked": another process holds the lock, with its process id in the text.
- * RC_IO, RC_NO_SPACE, RC_INVALID (not a database). */
+/* target: "sqlite:PATH". Read-only connections never write, checkpoint or create anything. The writing one
+ * makes the file (mode 0600), takes the lock PATH-lock against a second server, and sets WAL,
+ * synchronous=FULL, secure_delete. RC_CONFLICT with code "locked": another process holds the lock, with its
+ * process id in the text. RC_NOT_FOUND (no such folder or file), RC_INVALID (not a database), RC_IO,
+ * RC_NO_SPACE.
+ *
+ * A limit on the size of files (RLIMIT_FSIZE) gives RC_NO_SPACE only if the process ignores SIGXFSZ. */
 enum rc db_open(const char *target, bool writing, struct db **out, struct err *err) MUST_CHECK;
 void db_close(struct db **db);
 
 /* RC_CONFLICT: a constraint was violated. RC_NO_SPACE, RC_IO, RC_UNAVAILABLE (locked by somebody else),
  * RC_INTERNAL: the SQL is wrong. Texts never hold values. After RC_NO_SPACE, RC_IO: see db_in_transaction. */
-enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err) MUST_CHECK;
+enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
+    MUST_CHECK;
 /* Several statements without arguments or results: migrations. */
 enum rc db_script(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 
@@ -81,8 +86,8 @@ const void *db_bytes(const struct db_rows *rows, int column, size_t *len);
 
 /* Transactions. A reader's keeps one picture of the data for several statements. */
 enum rc db_begin(struct db *db, struct err *err) MUST_CHECK;
-/* Durable when it returns RC_OK. RC_NO_SPACE, RC_UNAVAILABLE: rolled back. RC_IO: nobody knows; the caller must stop
- * and recover, never go on (db_rollback does not help). */
+/* Durable when it returns RC_OK. RC_NO_SPACE, RC_UNAVAILABLE: rolled back. RC_IO: nobody knows; the caller
+ * must stop and recover, never go on (db_rollback does not help). */
 enum rc db_commit(struct db *db, struct err *err) MUST_CHECK;
 void db_rollback(struct db *db);  /* harmless outside of a transaction */
 /* Some errors (disk full) end the whole transaction by themselves. */
@@ -91,14 +96,14 @@ enum rc db_savepoint(struct db *db, struct err *err) MUST_CHECK;          /* one
 enum rc db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;
 void db_savepoint_rollback(struct db *db);
 
-/* Moves what was committed into the main file, outside of transactions. truncate: also empties the write-ahead log,
- * and *all tells whether that worked (a reader may hold it). */
+/* Moves what was committed into the main file, outside of transactions; *all tells whether all of it (a
+ * reader may hold some). truncate: waits for readers a while, and also empties the write-ahead log. */
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err) MUST_CHECK;
 /* Committed but not checkpointed, in pages. */
 int64_t db_wal_pages(const struct db *db);
 
-/* The seam for failing databases: called before every statement and commit; anything but RC_OK fails it with that.
- * NULL for none. Tests only. */
+/* The seam for failing databases: called before every statement and commit; anything but RC_OK fails it with
+ * that. NULL for none. Tests only. */
 typedef enum rc db_fault_fn(void *arg, const char *sql);
 void db_set_fault(struct db *db, db_fault_fn *fault, void *arg);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group commit. One thread takes every waiting job, runs each whole under its own savepoint in one transaction,
- * commits once, and only then tells all of them: a hundred writes cost one fsync, and a bad one spoils nobody
- * else's. Checkpoints are large and happen after the answers have gone out.
+ * Group commit. One thread takes every waiting job, runs each whole under its own savepoint in one
+ * transaction, commits once, and only then tells all of them: a hundred writes cost one fsync, and a bad one
+ * spoils nobody else's. Checkpoints are large and happen after the answers have gone out.
  *
  * Order of things: commit, fsync, visible, answered (models/commit.pml). A commit whose fsync failed ends the
  * process: what the disk holds then is known only after a recovery.
@@ -15,11 +15,11 @@
 
 /* Embedded into whatever is to be written; belongs to the writer from submit until done was called. */
 struct writer_job {
-    /* On the writer's thread, within the savepoint: anything but RC_OK undoes what it did. May be called again when
-     * the whole batch had to be undone and done anew: so it must start from scratch each time. */
+    /* On the writer's thread, within the savepoint: anything but RC_OK undoes what it did. May be called
+     * again when the whole batch had to be undone and done anew: so it must start from scratch each time. */
     enum rc (*run)(struct writer_job *job, struct db *db, struct err *err);
-    /* After the commit, on the writer's thread: must be short and must not block. rc and err are of run, or of
-     * the commit. */
+    /* After the commit, on the writer's thread: must be short and must not block. rc and err are of run, or
+     * of the commit; err says nothing when rc is RC_OK. */
     void (*done)(struct writer_job *job, enum rc rc, const struct err *err);
     struct writer_job *next;
 };

@@ -40,18 +40,17 @@ static void add_states(struct due_states *l, const struct pipeline *p)
 /* All that are not dead ends; PENDING first. */
 static enum rc find_states(struct store *s, struct arena *a, struct due_states *out, struct err *err)
 {
-    int64_t total = 0, newest = 0;
-    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM pipeline_state", DB_NO_ARGS, &total, err);
-    if (rc == RC_OK)
-        rc = store_first_int(s->db, "SELECT max(id) FROM pipeline", DB_NO_ARGS, &newest, err);
-    *out = (struct due_states){ .state = arena_array(a, (size_t)total, sizeof(out->state[0])) };
-    for (int64_t id = 1; rc == RC_OK && id <= newest; id++) {
-        const struct pipeline *p;
-        rc = pipeline_by_id(s, id, &p, err);
-        if (rc == RC_OK)
-            add_states(out, p);
-    }
-    return rc;
+    const struct pipeline **lists;
+    size_t n, total = 0;
+    enum rc rc = all_pipelines(s, a, &lists, &n, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        total += lists[i]->n;
+    *out = (struct due_states){ .state = arena_array(a, total + 1, sizeof(out->state[0])) };
+    for (size_t i = 0; i < n; i++)
+        add_states(out, lists[i]);
+    return RC_OK;
 }
 
 /* ---- due ones ---- */

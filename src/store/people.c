@@ -48,18 +48,17 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
     username_key(s, in->username, name_key);
     email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
-    /* Without an id the first parameter is left out, so that the database gives the next one. */
+    /* Without an id the last argument is not taken, and the database gives the next one. */
     const char *sql =
         in->id != 0
-            ? "INSERT INTO account (id, username_key, email_key, username, email, name, orgs, created_at)"
+            ? "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, id)"
               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
             : "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at)"
-              " VALUES ($2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id";
+              " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id";
     return store_first_int(s->db, sql,
-                           DB_ARGS(DB_INT(in->id), DB_BLOB(name_key, LOOKUP_LEN),
-                                   DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username), DB_TEXT(kept.email),
-                                   DB_TEXT(kept.name), DB_TEXT(in->orgs != NULL ? in->orgs : "[]"),
-                                   DB_INT(now)),
+                           DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                                   DB_TEXT(kept.username), DB_TEXT(kept.email), DB_TEXT(kept.name),
+                                   DB_TEXT(in->orgs != NULL ? in->orgs : "[]"), DB_INT(now), DB_INT(in->id)),
                            id, err);
 }
 

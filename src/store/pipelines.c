@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lists of states. A stored list never changes, so it is loaded once and kept. Only one thing can make a
- * kept one wrong: the transaction that added it was rolled back, and another list got its id. So "the list of
- * today", through which every new id enters the world, compares the stamp.
+ * kept one wrong: the transaction that added it was rolled back, and another list got its id. So whoever asks
+ * for the list of today, or for all, has the stamp compared; a row can only name a list that was asked for
+ * so.
  */
 #include "store/store.h"
 
@@ -75,6 +76,17 @@ enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out,
     return rc != RC_OK ? rc : load(s, id, stamp, out, err);
 }
 
+/* The list of this id that is in the database now. */
+static enum rc pipeline_of_stamp(struct store *s, int64_t id, int64_t stamp, const struct pipeline **out,
+                                 struct err *err)
+{
+    const struct stored_pipeline *sp = find_loaded(s, id);
+    if (sp == NULL || sp->stamp != stamp)
+        return load(s, id, stamp, out, err);
+    *out = &sp->pipeline;
+    return RC_OK;
+}
+
 enum rc store_current_pipeline(struct store *s, const struct pipeline **out, struct err *err)
 {
     struct db_rows rows;
@@ -87,11 +99,26 @@ enum rc store_current_pipeline(struct store *s, const struct pipeline **out, str
         return err_set(err, RC_NOT_FOUND, "there is no list of states yet");
     int64_t id = db_int(&rows, 0), stamp = db_int(&rows, 1);
     db_rows_close(&rows);
-    const struct stored_pipeline *sp = find_loaded(s, id);
-    if (sp == NULL || sp->stamp != stamp)
-        return load(s, id, stamp, out, err);
-    *out = &sp->pipeline;
-    return RC_OK;
+    return pipeline_of_stamp(s, id, stamp, out, err);
+}
+
+enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
+                      struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    int64_t max = 0;
+    *n = 0;
+    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM pipeline", DB_NO_ARGS, &max, err);
+    if (rc != RC_OK)
+        return rc;
+    *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
+    rc = db_query(s->db, &rows, "SELECT id, stamp FROM pipeline ORDER BY id LIMIT $1", DB_ARGS(DB_INT(max)),
+                  err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        rc = pipeline_of_stamp(s, db_int(&rows, 0), db_int(&rows, 1), &(*out)[(*n)++], err);
+    db_rows_close(&rows);
+    return rc;
 }
 
 bool pipeline_position(const struct pipeline *p, int64_t state_id, unsigned *position)

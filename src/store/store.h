@@ -2,24 +2,30 @@
 /*
  * What Lethe remembers, in the words of the domain. The only layer with SQL text.
  *
- * Its hard idea is what stands where, so that every question costs what its answer costs and not what the table
- * costs, and so that a person can be forgotten by deleting one row:
+ * Its hard idea is what stands where, so that every question costs what its answer costs and not what the
+ * table costs, and so that a person can be forgotten by deleting one row:
  *
- *   retirement         the small row that changes with every step: numbers only. Indexes: (state, id), created,
- *                      and the account of those that are not over (unique: at most one live one for an account)
+ *   retirement         the small row that changes with every step: numbers only. Indexes: (state, id),
+ *                      created, and the account of those that are not over (unique: at most one live one
+ *                      for an account)
  *   retirement_person  the person: names, addresses, and keyed look-up hashes. All personal data is here ...
- *   account            ... and in the directory; people brought along by a request have no names here, only hashes
+ *   account            ... and in the directory; people brought along by a request have no names here, only
+ *                      hashes
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
- *                      retirement to its newest: history needs no index, and a step writes one row and changes one
- *   state, pipeline    names of states, each once for ever; and the lists that were configured, newest is current
+ *                      retirement to its newest: history needs no index, and a step writes one row and
+ *                      changes one
+ *   state, pipeline    names of states, each once for ever; and the lists that were configured, newest is
+ *                      current
+ *   driver             names of drivers, each once
  *   client             credentials of programs
  *   setting            what must survive a restart: the version of the schema, the digest of the salts
  *
  * created never decreases with id (store_add_retirement sees to it), so that "created before" is "id up to".
  *
- * A struct store is a connection with its caches; it belongs to one thread at a time. Functions that write must run
- * inside the writer's transaction. Texts in results live in the arena that was passed.
+ * A struct store is a connection with its caches; it belongs to one thread at a time. Functions that write
+ * must run inside the writer's transaction, under a savepoint: where they fail, a part may have been written.
+ * Texts in results live in the arena that was passed.
  */
 #ifndef LETHE_STORE_STORE_H
 #define LETHE_STORE_STORE_H
@@ -33,12 +39,12 @@
 struct store;
 
 /* Does not migrate. db stays the caller's. lookup_key: for the keyed hashes of names; copied. */
-enum rc store_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out, struct err *err)
-    MUST_CHECK;
+enum rc store_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
+                   struct err *err) MUST_CHECK;
 void store_close(struct store **store);
 
-/* Brings the schema up to this program's version, each step in a transaction of its own. RC_CONFLICT: the database
- * is newer than this program. */
+/* Brings the schema up to this program's version, each step in a transaction of its own. RC_CONFLICT: the
+ * database is newer than this program. */
 enum rc store_migrate(struct db *db, struct err *err) MUST_CHECK;
 
 /* ---- pipelines ---- */
@@ -46,7 +52,8 @@ enum rc store_migrate(struct db *db, struct err *err) MUST_CHECK;
 /* The list of today; RC_NOT_FOUND when there is none yet. The pipeline lives as long as the store. */
 enum rc store_current_pipeline(struct store *s, const struct pipeline **out, struct err *err) MUST_CHECK;
 /* Stores a list and makes it current. */
-enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now, struct err *err) MUST_CHECK;
+enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now, struct err *err)
+    MUST_CHECK;
 /* Names of the states that some retirement is in now. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n, struct err *err)
     MUST_CHECK;
@@ -55,9 +62,10 @@ struct state_count {
     const char *name;
     int64_t count;
 };
-enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n, struct err *err)
-    MUST_CHECK;
-/* The store's number of a state's name; *id is 0 when it is neither in the current list nor used by anybody. */
+enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n,
+                           struct err *err) MUST_CHECK;
+/* The store's number of a state's name; *id is 0 when it is neither in the current list nor used by
+ * anybody. */
 enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct err *err) MUST_CHECK;
 
 /* ---- accounts and people ---- */
@@ -75,9 +83,10 @@ struct account {
 };
 
 /* id 0: the next free one. RC_CONFLICT with code "taken" when the id or the exact user name is taken. */
-enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id, struct err *err)
-    MUST_CHECK;
-/* By exact user name, whether brought along (then `email_matches` is about the address it came with) or not. */
+enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
+                          struct err *err) MUST_CHECK;
+/* By exact user name, whether brought along (then `email_matches` is about the address it came with) or
+ * not. */
 struct account_match {
     struct account account;
     bool email_matches;  /* the address is the account's, whatever its case */
@@ -102,7 +111,8 @@ struct new_retirement {
     const char *actor;
     int64_t now;
 };
-/* In PENDING, with its first log entry. RC_CONFLICT with code "live": the account has a live one. */
+/* In PENDING, with its first log entry. RC_CONFLICT with code "live": the account has a live one; with code
+ * "no_states": there is no list of states yet. */
 enum rc store_add_retirement(struct store *s, const struct new_retirement *in, int64_t *id, struct err *err)
     MUST_CHECK;
 
@@ -112,11 +122,13 @@ enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retiremen
 /* The live one of an account. */
 enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, struct retirement_view *out,
                        struct err *err) MUST_CHECK;
-/* The row alone, as cheaply as it goes: by id, and by exact original user name (the live one, else the newest). */
+/* The row alone, as cheaply as it goes: by id, and by exact original user name (the live one, else the
+ * newest). */
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
-enum rc store_find_row(struct store *s, const char *username, struct retirement *out, struct err *err) MUST_CHECK;
-/* By exact original user name (the live one first, else the newest), else by a retired name of the given format
- * under any salt. */
+enum rc store_find_row(struct store *s, const char *username, struct retirement *out, struct err *err)
+    MUST_CHECK;
+/* By exact original user name (the live one first, else the newest), else by a retired name of the given
+ * format under any salt. */
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,
                    struct retirement_view *out, struct err *err) MUST_CHECK;
 
@@ -147,7 +159,7 @@ struct log_entry {
     int64_t epoch, run;
     bool forced, skipped;
     const char *reason;    /* of an operator; NULL */
-    const char *response;  /* what was answered by the service, or sent with the update; NULL. May hold personal data */
+    const char *response;  /* of the service, or sent with the update; NULL. May hold personal data */
     size_t response_len;
 };
 
@@ -161,10 +173,11 @@ struct transition {
     size_t response_len;
     int64_t now;
 };
-/* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state that
- * the decision was made on (before): RC_CONFLICT with code "changed" when the row is not as it was. */
-enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t, struct err *err)
-    MUST_CHECK;
+/* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state
+ * that the decision was made on (before): RC_CONFLICT with code "changed" when the row is not as it was; with
+ * code "live" when it would come back to life beside another one of the account. */
+enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
+                    struct err *err) MUST_CHECK;
 
 /* The history, oldest first. */
 enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry **out, size_t *n,
@@ -174,13 +187,14 @@ enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id
                          struct err *err) MUST_CHECK;
 /* Was the end of this stage (position of its working state) accepted under this epoch? *found, and the
  * state the retirement was in after that report. */
-enum rc store_find_report(struct store *s, const struct retirement *row, int64_t epoch, unsigned stage, bool *found,
-                          unsigned *state_after, struct err *err) MUST_CHECK;
+enum rc store_find_report(struct store *s, const struct retirement *row, int64_t epoch, unsigned stage,
+                          bool *found, unsigned *state_after, struct err *err) MUST_CHECK;
 
 /* ---- claims ---- */
 
-/* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and working
- * states, without a live lease (working states: not LEASE_NONE); and those whose abort waits for a lease that is over. */
+/* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and
+ * working states, without a live lease (working states: not LEASE_NONE); and those whose abort waits for a
+ * lease that is over. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
@@ -190,10 +204,11 @@ struct due_filter {
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
                   size_t *n, struct err *err) MUST_CHECK;
 /* How many of them PENDING people are due, and how many are under way (between PENDING and the dead ends). */
-enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due, int64_t *under_way,
-                        struct err *err) MUST_CHECK;
+enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
+                        int64_t *under_way, struct err *err) MUST_CHECK;
 /* How many leases are live. */
-enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err) MUST_CHECK;
+enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
+    MUST_CHECK;
 
 /* ---- clients ---- */
 
@@ -206,7 +221,8 @@ struct client {
     bool disabled;
     int64_t created_at;
 };
-enum rc store_add_client(struct store *s, const struct client *in, struct err *err) MUST_CHECK;  /* "taken": name */
+/* RC_CONFLICT with code "taken": there is one of this name. */
+enum rc store_add_client(struct store *s, const struct client *in, struct err *err) MUST_CHECK;
 enum rc store_find_client(struct store *s, struct arena *a, const char *client_id, struct client *out,
                           struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
 enum rc store_list_clients(struct store *s, struct arena *a, struct client **out, size_t *n, struct err *err)
@@ -216,7 +232,8 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
 
 /* ---- upkeep ---- */
 
-/* Fills retired_name for everybody when the salts differ from those of the last time (compared by a digest). */
+/* Fills retired_name for everybody when the salts differ from those of the last time (compared by a
+ * digest). */
 enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
 /* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. */

@@ -36,6 +36,9 @@ enum rc setting_set(struct db *db, const char *name, const char *value, struct e
 /* ---- pipelines (pipelines.c) ---- */
 
 enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err) MUST_CHECK;
+/* All lists that ever were, oldest first. */
+enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
+                      struct err *err) MUST_CHECK;
 /* Returns false when the list does not have the state. */
 bool pipeline_position(const struct pipeline *p, int64_t state_id, unsigned *position);
 

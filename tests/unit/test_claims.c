@@ -90,6 +90,76 @@ static void test_claims__cooling_off_are_not_due(void **state)
     assert_int_equal(under_way, 1);
 }
 
+static void test_claims__resumed_in_an_old_list_is_due(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const today[] = { "PENDING", "NOTES_ING", "NOTES_DONE",
+                                         "ERRORED", "ABORTED",   "COMPLETE" };
+    struct retirement *rows;
+    int64_t id = add_person(f, "Learner1"), n_due, under_way;
+    claim(f, id);
+    done(f, id);
+    report(f, id, COMMAND_FAILED, false, "no");
+    add_pipeline(f, today, 6);
+    OK(try_command(f, id, (struct command){ .kind = COMMAND_RESUME, .current = current(f) }, NULL, NULL));
+    assert_int_equal(row_of(f, id).state, FORUM_DONE);
+    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
+    assert_int_equal(due(f, filter, &rows), 1);
+    assert_int_equal(rows[0].id, id);
+    OK(store_count_due(f->s, &f->arena, f->now, &n_due, &under_way, &f->err));
+    assert_int_equal(under_way, 1);
+    claim(f, id);
+    assert_int_equal(row_of(f, id).state, MAIL_ING);
+    assert_sound(f);
+}
+
+static void test_claims__rolled_back_list_is_not_looked_at(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const gone[] = {
+        "PENDING", "NOTES_ING", "NOTES_DONE", "ERRORED", "ABORTED", "COMPLETE"
+    };
+    static const char *const stays[] = {
+        "PENDING", "LIST_ING", "LIST_DONE", "ERRORED", "ABORTED", "COMPLETE"
+    };
+    struct retirement *rows;
+    struct due_filter filter = { .due_before = f->now + CLOCK_DAY, .now = f->now + CLOCK_DAY, .limit = 10 };
+    OK(db_begin(f->db, &f->err));
+    add_pipeline(f, gone, 6);
+    assert_int_equal(due(f, filter, &rows), 0);
+    db_rollback(f->db);
+    add_pipeline(f, stays, 6);
+    add_pipeline(f, STATE_NAMES, STATES_N);
+    assert_int_equal(due(f, filter, &rows), 0);
+    add_person(f, "Learner1");
+    OK(db_script(
+        f->db,
+        "UPDATE retirement SET pipeline_id = 2, state_id = (SELECT id FROM state WHERE name = 'LIST_DONE')",
+        &f->err));
+    assert_int_equal(due(f, filter, &rows), 1);
+    assert_string_equal(rows[0].pipeline->names[rows[0].state], "LIST_DONE");
+}
+
+static void test_claims__live_leases_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+    int64_t first = add_person(f, "Learner1"), second = add_person(f, "Learner2");
+    add_person(f, "Learner3");
+    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
+    assert_int_equal(n, 0);
+    claim(f, first);
+    claim(f, second);
+    done(f, second);
+    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
+    assert_int_equal(n, 2);
+    OK(store_count_leases(f->s, &f->arena, row_of(f, first).lease_until, &n, &f->err));
+    assert_int_equal(n, 1);
+    report(f, second, COMMAND_RELEASE, false, NULL);
+    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
+    assert_int_equal(n, 1);
+}
+
 static void test_claims__nobody_without_states(void **state)
 {
     struct fixture *f = *state;
@@ -105,9 +175,9 @@ static void test_claims__nobody_without_states(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_claims__due_are_those_the_kernel_takes),
-        T(test_claims__cooling_off_are_not_due),
-        T(test_claims__nobody_without_states),
+        T(test_claims__due_are_those_the_kernel_takes), T(test_claims__cooling_off_are_not_due),
+        T(test_claims__resumed_in_an_old_list_is_due),  T(test_claims__rolled_back_list_is_not_looked_at),
+        T(test_claims__live_leases_are_counted),        T(test_claims__nobody_without_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,10 @@
 #include <stdint.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -307,6 +310,85 @@ static void test_writer__lost_commit_ends_the_process_unanswered(void **state)
     assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* ---- a full disk ---- */
+
+static enum rc run_blob(void *arg, struct db *db, struct err *err)
+{
+    return db_run(db, "INSERT INTO t (n) VALUES (zeroblob($1))", DB_ARGS(DB_INT(*(int64_t *)arg)), NULL, err);
+}
+
+/* In a process of its own: its files cannot grow past 256 KiB. Returns 0 when everything held. */
+static int fill_the_disk(const char *target, const char *reader_target)
+{
+    struct db *db, *reader;
+    struct writer *w;
+    struct err err;
+    int64_t huge = 1000000, small = 100;
+    struct rlimit limit = { 256 * 1024, 256 * 1024 };
+    signal(SIGXFSZ, SIG_IGN);
+    if (db_open(target, true, &db, &err) != RC_OK || db_open(reader_target, false, &reader, &err) != RC_OK ||
+        setrlimit(RLIMIT_FSIZE, &limit) != 0 || writer_open(db, &w, &err) != RC_OK)
+        return 1;
+    if (writer_run(w, run_blob, &huge, &err) != RC_NO_SPACE)
+        return 2;
+    if (ask(reader, "SELECT count(*) FROM t") != 0)
+        return 3;
+    if (writer_run(w, run_blob, &small, &err) != RC_OK)
+        return 4;
+    writer_close(&w);
+    return ask(reader, "SELECT count(*) FROM t") == 1 ? 0 : 5;
+}
+
+static void test_writer__full_disk_is_answered_and_recovers(void **state)
+{
+    struct fixture *f = *state;
+    writer_close(&f->writer);
+    db_close(&f->reader);
+    db_close(&f->db);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(fill_the_disk(scratch_path(&f->dir, "sqlite:", "t.db"),
+                            scratch_path(&f->dir, "sqlite:", "t.db")));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- checkpoints ---- */
+
+/* Reads the size of the database's file until it is at least so large; the test's own time limit ends it. */
+static void await_size(struct fixture *f, off_t least)
+{
+    struct stat st = { 0 };
+    while (stat(scratch_path(&f->dir, "", "t.db"), &st) == 0 && st.st_size < least)
+        usleep(1000);
+    assert_true(st.st_size >= least);
+}
+
+static void test_writer__idle_writer_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    int64_t len = 8 * 1024 * 1024;
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    await_size(f, (off_t)len);
+}
+
+static void test_writer__small_logs_are_left_alone_until_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    int64_t len = 1024 * 1024;
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db"), &st), 0);
+    assert_true(st.st_size < (off_t)len);
+    writer_close(&f->writer);
+    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db"), &st), 0);
+    assert_true(st.st_size >= (off_t)len);
+    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db-wal"), &st), 0);
+    assert_int_equal(st.st_size, 0);
+}
+
 static void test_writer__close_runs_what_waits_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -392,6 +474,9 @@ int main(void)
         T(test_writer__refused_commit_is_tried_alone_then_answered),
         T(test_writer__refused_begin_is_everybodys_answer),
         T(test_writer__lost_commit_ends_the_process_unanswered),
+        T(test_writer__full_disk_is_answered_and_recovers),
+        T(test_writer__idle_writer_checkpoints),
+        T(test_writer__small_logs_are_left_alone_until_the_end),
         T(test_writer__close_runs_what_waits_in_order),
         T(test_writer__many_submitters),
     };
