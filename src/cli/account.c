@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directory of accounts, as far as requests need it. */
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+
+static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
+{
+    const char *username, *email;
+    int64_t id = 0;
+    size_t n;
+    enum rc rc = cli_require(cli, "username", &username, err);
+    if (!rc)
+        rc = cli_require(cli, "email", &email, err);
+    if (!rc && cli_option(cli, "id"))
+        rc = cli_parse_id("--id", cli_option(cli, "id"), &id, err);
+    if (rc)
+        return rc;
+    json_field_text(o, "username", username);
+    json_field_text(o, "email", email);
+    if (cli_option(cli, "name"))
+        json_field_text(o, "name", cli_option(cli, "name"));
+    if (id)
+        json_field_int(o, "id", id);
+    const char **orgs = cli_option_all(cli, "org", &n);
+    json_put_key(o, "orgs");
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++)
+        json_put_text(o, orgs[i]);
+    json_close_list(o);
+    return RC_OK;
+}
+
+static enum rc run_add(struct cli *cli, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *id;
+    api_body_open(&body);
+    enum rc rc = put_account(cli, &body.json, err);
+    if (rc) {
+        api_body_free(&body);
+        return rc;
+    }
+    rc = api_post_once(cli, "/v1/accounts", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "id", JSON_INT, &id, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json"))
+        print_json(answer.json);
+    else
+        printf("Account %lld is added.\n", (long long)id->integer);
+    return RC_OK;
+}
+
+static const struct cli_option add_options[] = {
+    { .name = "username", .value = "NAME", .help = "upper and lower case matter" },
+    { .name = "email", .value = "ADDRESS", .help = "the address" },
+    { .name = "name", .value = "NAME", .help = "the full name" },
+    { .name = "org", .value = "ORG", .help = "an organisation the person belongs to", .repeated = true },
+    { .name = "id", .value = "ID", .help = "the number that your services know the person by" },
+    { 0 },
+};
+
+const struct cli_command command_account_add = {
+    .group = "account",
+    .name = "add",
+    .options = add_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "add somebody to the directory",
+    .about = "Needed only where Lethe's own directory is used: somebody who asks to be\n"
+             "forgotten without being in it is brought along by the request.",
+    .examples = "lethe account add --username ada --email ada@example.com --name \"Ada L.\" --org Analytical",
+    .run = run_add,
+};

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of every command to the server. Three kinds: a server elsewhere (--server), the one that runs on
+ * the data directory, or, when nobody answers there, one started inside this process for the command's own
+ * time.
+ *
+ * The hard idea: only one server may have a data directory, and the others come and go at any moment: a
+ * server that is just starting holds the lock but does not answer yet; one inside another command may end
+ * between two calls of ours. So reaching the server is a loop until a deadline: does somebody answer at the
+ * socket? else, can we open the directory ourselves? else, somebody is on the way up or down: look again.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/file.h"
+#include "server/server.h"
+
+enum {
+    REACH_DEADLINE_S = 10,
+    REACH_AGAIN_MS = 10,
+    CALL_TIMEOUT_S = 600, /* a check of a large database takes its time */
+    ANSWER_MAX = 64 * 1024 * 1024,
+    TOKEN_ANSWER_MAX = 64 * 1024
+};
+
+struct api {
+    struct arena arena;
+    struct http_client *client;
+    const struct config *config; /* NULL: a server elsewhere */
+    const char *socket_path;     /* NULL: a server elsewhere */
+    const char *base_url;        /* without a slash at the end */
+    char *authorization;         /* the header; NULL at a socket */
+    bool populate;               /* a server inside this process gives an empty database its states */
+    struct server *server;       /* the one inside this process; NULL: somebody else's */
+};
+
+/* ---- reaching the server of a data directory ---- */
+
+enum presence { PRESENT, ABSENT };
+
+/* Does somebody answer at the socket? RC_IO: it is not for us to ask. */
+static enum rc probe(const char *path, enum presence *out, struct err *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    *out = ABSENT;
+    if (strlen(path) >= sizeof address.sun_path)
+        return err_set(err, RC_INVALID,
+                       "data_dir is too long: %s has more than %zu bytes, the most a socket may have", path,
+                       sizeof address.sun_path - 1);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_set_errno(err, "cannot make a socket");
+    int failed = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    int why = errno;
+    close(fd);
+    *out = failed ? ABSENT : PRESENT;
+    if (!failed || why == ENOENT || why == ECONNREFUSED)
+        return RC_OK;
+    errno = why;
+    if (why == EACCES || why == EPERM)
+        return err_set(err, RC_FORBIDDEN,
+                       "%s is not for this user: run the command as the user the server runs as", path);
+    return err_set_errno(err, "cannot reach %s", path);
+}
+
+/* A server inside a command writes files: those must belong to whom the directory belongs. */
+static enum rc check_owner(const struct config *config, struct err *err)
+{
+    struct stat st;
+    if (stat(config->data_dir, &st) == 0 && st.st_uid != geteuid())
+        return err_set(err, RC_FORBIDDEN, "%s belongs to another user: run the command as that user",
+                       config->data_dir);
+    return RC_OK;
+}
+
+static enum rc reach(struct api *api, int64_t deadline, struct err *err)
+{
+    const struct server_conf conf = { .config = api->config, .populate = api->populate };
+    for (;;) {
+        enum presence presence;
+        enum rc rc = probe(api->socket_path, &presence, err);
+        if (rc || presence == PRESENT)
+            return rc;
+        rc = check_owner(api->config, err);
+        if (!rc)
+            rc = server_open(&conf, &api->server, err);
+        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || clock_mono() > deadline)
+            return rc;
+        poll(NULL, 0, REACH_AGAIN_MS);
+    }
+}
+
+/* ---- a server elsewhere ---- */
+
+static enum rc check_url(struct arena *a, const char *url, const char **out, struct err *err)
+{
+    const char *fault = url_fault(a, url);
+    if (fault)
+        return err_set(err, RC_INVALID, "--server: %s", fault);
+    if (url_is_exposed(a, url))
+        return err_set(err, RC_INVALID,
+                       "--server needs https:// for another machine: secrets would go unprotected");
+    size_t len = strlen(url);
+    while (url[len - 1] == '/')
+        len--;
+    *out = arena_strndup(a, url, len);
+    return RC_OK;
+}
+
+static enum rc call_failed(const struct api *api, const struct http_call *call, struct err *err)
+{
+    const char *where = api->socket_path ? api->socket_path : api->base_url;
+    switch (call->failure) {
+    case HTTP_OK: return RC_OK;
+    case HTTP_NOT_SENT: return err_set(err, RC_UNAVAILABLE, "cannot reach %s: %s", where, call->error);
+    case HTTP_TIMED_OUT:
+    case HTTP_UNKNOWN:
+        return err_set(err, RC_UNAVAILABLE,
+                       "the answer of %s was lost (%s); it may be done: look before repeating", where,
+                       call->error);
+    case HTTP_ANSWER_TOO_LARGE: return err_set(err, RC_TOO_LARGE, "the answer of %s is too large", where);
+    case HTTP_CANCELLED: return err_set(err, RC_INTERNAL, "the call was given up");
+    }
+    return err_set(err, RC_INTERNAL, "the call ended in an unknown way");
+}
+
+static enum rc token_of_answer(struct api *api, const struct http_call *call, struct err *err)
+{
+    struct arena a = { 0 };
+    struct json *json;
+    enum rc rc = RC_OK;
+    if (call->status == 401 || call->status == 400)
+        rc = err_set(err, RC_UNAUTHENTICATED,
+                     "%s refuses LETHE_CLIENT_ID and the secret in LETHE_CLIENT_SECRET_FILE", api->base_url);
+    else if (call->status != 200 || json_parse(&a, buf_str(&call->answer), call->answer.len, &json, NULL) ||
+             !api_text(json, "access_token")[0])
+        rc = err_set(err, RC_UNAVAILABLE, "%s gave no token (status %u): is it a Lethe server?",
+                     api->base_url, call->status);
+    else
+        api->authorization =
+            arena_printf(&api->arena, "Authorization: JWT %s", api_text(json, "access_token"));
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc fetch_token(struct api *api, const char *client_id, const char *secret, struct err *err)
+{
+    static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded" };
+    struct buf body;
+    buf_init(&body, HTTP_HEADER_MAX);
+    buf_add_str(&body, "grant_type=client_credentials&token_type=jwt&client_id=");
+    buf_add_url(&body, client_id, strlen(client_id));
+    buf_add_str(&body, "&client_secret=");
+    buf_add_url(&body, secret, strlen(secret));
+    struct http_call call = {
+        .method = HTTP_POST,
+        .url = arena_printf(&api->arena, "%s/oauth2/access_token", api->base_url),
+        .headers = headers,
+        .n_headers = 1,
+        .body = buf_str(&body),
+        .body_len = body.len,
+        .timeout_us = CALL_TIMEOUT_S * CLOCK_S,
+        .answer_max = TOKEN_ANSWER_MAX,
+        .stop_at_max = true,
+    };
+    http_call_now(api->client, &call);
+    enum rc rc = call_failed(api, &call, err);
+    if (!rc)
+        rc = token_of_answer(api, &call, err);
+    crypto_wipe(body.data, body.len);
+    buf_free(&body);
+    buf_free(&call.answer);
+    return rc;
+}
+
+static enum rc open_remote(struct api *api, const char *url, struct err *err)
+{
+    const char *client_id = getenv("LETHE_CLIENT_ID");
+    const char *secret_file = getenv("LETHE_CLIENT_SECRET_FILE");
+    char *secret;
+    enum rc rc = check_url(&api->arena, url, &api->base_url, err);
+    if (rc)
+        return rc;
+    if (!client_id || !secret_file)
+        return err_set(err, RC_INVALID,
+                       "--server needs credentials: set LETHE_CLIENT_ID and LETHE_CLIENT_SECRET_FILE "
+                       "(\"lethe client add\" at the server makes them)");
+    rc = file_read_secret(&api->arena, secret_file, &secret, err);
+    if (rc)
+        return err_prefix(err, "LETHE_CLIENT_SECRET_FILE");
+    return fetch_token(api, client_id, secret, err);
+}
+
+static enum rc open_local(struct api *api, struct cli *cli, struct err *err)
+{
+    enum rc rc = cli_config(cli, &api->config, err);
+    if (rc)
+        return rc;
+    api->base_url = "http://localhost";
+    api->populate = !(cli->command->shared & CLI_AS_IT_IS);
+    api->socket_path = server_socket_path(&api->arena, api->config->data_dir);
+    return reach(api, clock_mono() + REACH_DEADLINE_S * CLOCK_S, err);
+}
+
+enum rc api_open(struct cli *cli, struct api **out, struct err *err)
+{
+    const struct http_client_conf conf = { .connections_per_host = 1, .user_agent = "lethe/" LETHE_VERSION };
+    const char *url = cli->command->shared & CLI_SERVER ? cli_option(cli, "server") : NULL;
+    struct api *api = XNEW(struct api);
+    enum rc rc = http_client_open(&conf, &api->client, err);
+    if (!rc)
+        rc = url ? open_remote(api, url, err) : open_local(api, cli, err);
+    if (rc)
+        api_close(&api);
+    *out = api;
+    return rc;
+}
+
+void api_close(struct api **out)
+{
+    struct api *api = *out;
+    if (!api)
+        return;
+    if (api->client)
+        http_client_close(&api->client);
+    if (api->server)
+        server_close(&api->server);
+    arena_free(&api->arena);
+    free(api);
+    *out = NULL;
+}
+
+bool api_is_inside(const struct api *api)
+{
+    return api->server != NULL;
+}
+
+/* ---- calls ---- */
+
+static enum rc rc_of_status(unsigned status)
+{
+    switch (status) {
+    case 401: return RC_UNAUTHENTICATED;
+    case 403: return RC_FORBIDDEN;
+    case 404: return RC_NOT_FOUND;
+    case 409: return RC_CONFLICT;
+    case 413: return RC_TOO_LARGE;
+    case 507: return RC_NO_SPACE;
+    case 429:
+    case 502:
+    case 503:
+    case 504: return RC_UNAVAILABLE;
+    default: return status >= 500 ? RC_INTERNAL : RC_INVALID;
+    }
+}
+
+/* An error of the server in its own words. */
+static enum rc problem(const struct api_answer *answer, struct err *err)
+{
+    enum rc rc = rc_of_status(answer->status);
+    const char *detail = answer->json ? api_text(answer->json, "detail") : "";
+    const char *title = answer->json ? api_text(answer->json, "title") : "";
+    const char *code = answer->json ? api_text(answer->json, "code") : "";
+    if (!detail[0] && !title[0])
+        return err_set(err, rc, "the server answered with status %u", answer->status);
+    return err_set_code(err, rc, code[0] ? code : rc_code(rc), "%s", detail[0] ? detail : title);
+}
+
+static enum rc read_answer(const struct http_call *call, struct arena *a, struct api_answer *out,
+                           struct err *err)
+{
+    struct json *json = NULL;
+    *out = (struct api_answer){ .status = call->status };
+    out->text = arena_strndup(a, buf_str(&call->answer), call->answer.len);
+    if (call->answer.len && json_parse(a, out->text, call->answer.len, &json, NULL) && call->status < 300)
+        return err_set(err, RC_INTERNAL, "the server's answer is not JSON: is it a Lethe server?");
+    out->json = json;
+    return call->status < 300 ? RC_OK : problem(out, err);
+}
+
+static void exchange(struct api *api, const struct api_request *request, const char *url,
+                     struct http_call *call)
+{
+    const char *headers[] = { "Content-Type: application/json", api->authorization };
+    *call = (struct http_call){
+        .method = request->method,
+        .url = url,
+        .socket_path = api->socket_path,
+        .headers = headers,
+        .n_headers = api->authorization ? 2 : 1,
+        .body = request->body ? buf_str(request->body) : NULL,
+        .body_len = request->body ? request->body->len : 0,
+        .timeout_us = CALL_TIMEOUT_S * CLOCK_S,
+        .answer_max = ANSWER_MAX,
+        .stop_at_max = true,
+    };
+    http_call_now(api->client, call);
+    call->headers = NULL;
+}
+
+/* May the call be sent again? Nothing of it was received, or a server that is closing would not do it, or a
+ * repetition changes nothing. */
+static bool may_repeat(const struct api *api, const struct api_request *request, const struct http_call *call)
+{
+    if (!api->socket_path || api->server)
+        return false;
+    if (call->failure == HTTP_OK)
+        return call->status == 503;
+    return call->failure == HTTP_NOT_SENT || (call->failure == HTTP_UNKNOWN && request->repeatable);
+}
+
+enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
+                 struct err *err)
+{
+    struct http_call call;
+    const char *url = arena_printf(a, "%s%s", api->base_url, request->path);
+    int64_t deadline = clock_mono() + REACH_DEADLINE_S * CLOCK_S;
+    *out = (struct api_answer){ .text = "" };
+    exchange(api, request, url, &call);
+    while (may_repeat(api, request, &call) && clock_mono() < deadline) {
+        buf_free(&call.answer);
+        poll(NULL, 0, REACH_AGAIN_MS);
+        enum rc reached = reach(api, deadline, err);
+        if (reached)
+            return reached;
+        exchange(api, request, url, &call);
+    }
+    enum rc rc = call_failed(api, &call, err);
+    if (!rc)
+        rc = read_answer(&call, a, out, err);
+    buf_free(&call.answer);
+    return rc;
+}
+
+void api_body_open(struct api_body *body)
+{
+    *body = (struct api_body){ 0 };
+    buf_init(&body->buf, HTTP_BODY_MAX);
+    body->json.buf = &body->buf;
+    json_open_map(&body->json);
+}
+
+void api_body_free(struct api_body *body)
+{
+    buf_free(&body->buf);
+}
+
+enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
+                 struct api_answer *out, struct err *err)
+{
+    struct api_request request = {
+        .method = HTTP_POST, .path = path, .body = &body->buf, .repeatable = body->repeatable
+    };
+    json_close_map(&body->json);
+    enum rc rc = body->buf.over ? err_set(err, RC_TOO_LARGE, "what was given is too large for one request")
+                                : api_call(api, a, &request, out, err);
+    api_body_free(body);
+    return rc;
+}
+
+enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_answer *out, struct err *err)
+{
+    struct api_request request = { .method = HTTP_GET, .path = path, .repeatable = true };
+    return api_call(api, a, &request, out, err);
+}
+
+enum rc api_get_once(struct cli *cli, const char *path, struct api_answer *out, struct err *err)
+{
+    struct api *api;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = api_get(api, &cli->arena, path, out, err);
+    api_close(&api);
+    return rc;
+}
+
+enum rc api_post_once(struct cli *cli, const char *path, struct api_body *body, struct api_answer *out,
+                      struct err *err)
+{
+    struct api *api;
+    enum rc rc = api_open(cli, &api, err);
+    if (rc)
+        api_body_free(body);
+    else
+        rc = api_post(api, &cli->arena, path, body, out, err);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- looking into answers ---- */
+
+enum rc api_expect(const struct json *map, const char *key, enum json_kind kind, const struct json **out,
+                   struct err *err)
+{
+    *out = map && map->kind == JSON_MAP ? json_get(map, key) : NULL;
+    if (!*out || (*out)->kind != kind)
+        return err_set(err, RC_INTERNAL, "the server's answer lacks \"%s\": is it a Lethe server?", key);
+    return RC_OK;
+}
+
+const char *api_text(const struct json *map, const char *key)
+{
+    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
+    return value && value->kind == JSON_TEXT ? value->text : "";
+}
+
+int64_t api_int(const struct json *map, const char *key)
+{
+    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
+    return value && value->kind == JSON_INT ? value->integer : 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One action on many retirements, page after page; and resume of a single one. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "cli/commands.h"
+
+struct bulk {
+    const char *action; /* as the API calls it */
+    const char *state;  /* select those in it */
+    const char *since;  /* and came there since; NULL: whenever */
+    const char *reason; /* NULL: none */
+    bool dry_run;
+    bool json;
+    int64_t done, refused;
+};
+
+static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
+{
+    json_put_key(o, "select");
+    json_open_map(o);
+    json_put_key(o, "state");
+    json_open_list(o);
+    json_put_text(o, b->state);
+    json_close_list(o);
+    if (b->since)
+        json_field_text(o, "since", b->since);
+    if (after)
+        json_field_int(o, "after", after);
+    json_field_int(o, "limit", 1000);
+    json_close_map(o);
+    json_field_text(o, "action", b->action);
+    if (b->reason)
+        json_field_text(o, "reason", b->reason);
+    json_field_bool(o, "dry_run", b->dry_run);
+}
+
+static bool is_ok(const struct json *result)
+{
+    const struct json *ok = json_get(result, "ok");
+    return ok && ok->kind == JSON_BOOL && ok->integer;
+}
+
+static void print_result(struct bulk *b, const struct json *r)
+{
+    bool ok = is_ok(r);
+    long long id = (long long)api_int(r, "id");
+    if (b->json) {
+        struct buf text;
+        buf_init(&text, HTTP_BODY_MAX);
+        json_dump(&text, r);
+        printf("%s\n%s", b->done + b->refused ? "," : "[", buf_str(&text));
+        buf_free(&text);
+    } else if (ok) {
+        printf("%lld: %s -> %s\n", id, api_text(r, "from"), api_text(r, "state"));
+    } else {
+        printf("%lld: refused: ", id);
+        print_text(stdout, api_text(r, "detail"));
+        fputc('\n', stdout);
+    }
+    b->done += ok;
+    b->refused += !ok;
+}
+
+static enum rc bulk_pages(struct api *api, struct bulk *b, struct err *err)
+{
+    struct arena page = { 0 };
+    struct api_answer answer;
+    const struct json *results;
+    int64_t after = 0;
+    enum rc rc;
+    do {
+        struct api_body body;
+        api_body_open(&body);
+        put_bulk(b, after, &body.json);
+        rc = api_post(api, &page, "/v1/bulk", &body, &answer, err);
+        if (!rc)
+            rc = api_expect(answer.json, "results", JSON_LIST, &results, err);
+        if (rc)
+            break;
+        for (const struct json *r = results->first; r; r = r->next)
+            print_result(b, r);
+        after = api_int(answer.json, "next");
+        arena_reset(&page);
+    } while (after);
+    arena_free(&page);
+    return rc;
+}
+
+static void print_end(struct arena *a, const struct bulk *b, const char *done)
+{
+    if (b->json)
+        puts(b->done + b->refused ? "\n]" : "[]");
+    else if (b->dry_run)
+        printf("Dry run, nothing has changed: %s would be %s.\n", print_count(a, b->done, "person", "people"),
+               done);
+    else
+        printf("%s %s.\n", print_count(a, b->done, "person", "people"), done);
+}
+
+/* done: "resumed" */
+static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struct err *err)
+{
+    struct api *api;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = bulk_pages(api, b, err);
+    if (!rc)
+        print_end(&cli->arena, b, done);
+    if (!rc && b->refused)
+        rc = err_set(err, RC_CONFLICT, "%s could not be %s",
+                     print_count(&cli->arena, b->refused, "person", "people"), done);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- resume ---- */
+
+static enum rc post_resume(struct cli *cli, struct api *api, const struct who *who, struct api_answer *answer,
+                           struct err *err)
+{
+    int64_t id;
+    enum rc rc = who_find(api, &cli->arena, who, &id, err);
+    if (rc)
+        return rc;
+    struct api_body body;
+    api_body_open(&body);
+    if (cli_option(cli, "reason"))
+        json_field_text(&body.json, "reason", cli_option(cli, "reason"));
+    const char *path = arena_printf(&cli->arena, "/v1/retirements/%lld/resume", (long long)id);
+    return api_post(api, &cli->arena, path, &body, answer, err);
+}
+
+static enum rc resume_one(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct who who;
+    struct api_answer answer;
+    enum rc rc = who_read(cli, &who, err);
+    if (rc)
+        return rc;
+    rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = post_resume(cli, api, &who, &answer, err);
+    if (!rc && !answer.json)
+        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    if (!rc && cli_flag(cli, "json"))
+        print_json(answer.json);
+    else if (!rc)
+        printf("Retirement %lld is in %s now; the driver goes on from there.\n",
+               (long long)api_int(answer.json, "id"), api_text(answer.json, "state"));
+    api_close(&api);
+    return rc;
+}
+
+static enum rc run_resume(struct cli *cli, struct err *err)
+{
+    bool all = cli_flag(cli, "all");
+    unsigned ways = all + (cli_option(cli, "id") != NULL) + (cli->n_operands > 0);
+    if (ways != 1)
+        return err_set(err, RC_INVALID, "\"lethe retirement resume\" needs a user name, --id ID or --all");
+    if (!all)
+        return resume_one(cli, err);
+    struct bulk bulk = {
+        .action = "resume",
+        .state = "ERRORED",
+        .reason = cli_option(cli, "reason"),
+        .json = cli_flag(cli, "json"),
+    };
+    return run_bulk(cli, &bulk, "resumed", err);
+}
+
+/* ---- rerun ---- */
+
+static enum rc run_rerun(struct cli *cli, struct err *err)
+{
+    struct bulk bulk = {
+        .action = "rerun",
+        .state = cli_option(cli, "from") ? cli_option(cli, "from") : "COMPLETE",
+        .since = cli_option(cli, "since"),
+        .dry_run = cli_flag(cli, "dry-run"),
+        .json = cli_flag(cli, "json"),
+    };
+    int64_t ignored;
+    enum rc rc = cli_require(cli, "reason", &bulk.reason, err);
+    if (!rc && bulk.since && clock_parse(bulk.since, &ignored, err))
+        rc = err_prefix(err, "--since");
+    if (!rc)
+        rc = run_bulk(cli, &bulk, "sent back to PENDING", err);
+    return rc;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option resume_options[] = {
+    { .name = "all", .help = "everybody in ERRORED" },
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
+    { 0 },
+};
+
+static const struct cli_option rerun_options[] = {
+    { .name = "from", .value = "STATE", .help = "those in it; default COMPLETE" },
+    { .name = "since", .value = "DATE", .help = "only those who came there since, YYYY-MM-DD" },
+    { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
+    { .name = "dry-run", .help = "show who it would be, change nothing" },
+    { 0 },
+};
+
+const struct cli_command command_retirement_resume = {
+    .group = "retirement",
+    .name = "resume",
+    .operands = "USERNAME|--all",
+    .max_operands = 1,
+    .options = resume_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "try again after ERRORED",
+    .about = "Sends somebody who is ERRORED to the state before the stage that failed; the\n"
+             "driver then tries that stage again. Mend the cause first: \"lethe retirement\n"
+             "show\" has the service's words.",
+    .examples = "lethe retirement resume ada --reason \"forum repaired\"\nlethe retirement resume --all",
+    .run = run_resume,
+};
+
+const struct cli_command command_retirement_rerun = {
+    .group = "retirement",
+    .name = "rerun",
+    .options = rerun_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "once more through all stages",
+    .about = "Sends people who are COMPLETE back to PENDING, for instance through a stage\n"
+             "that is new or had a fault. They follow the list of states of today.",
+    .examples = "lethe retirement rerun --reason \"new stage: newsletter\" --dry-run\n"
+                "lethe retirement rerun --since 2026-01-01 --reason \"new stage: newsletter\"",
+    .run = run_rerun,
+};

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the commands share. Inside this folder only: nothing stands above the command line.
+ *
+ * A command is one const struct at the end of the file of its group; commands.c lists them all. It is a
+ * client of the API like any other program: api.c finds the server, or starts one inside for its own time.
+ *
+ * When adding a command, also: its row in commands.c, its paragraph in docs/lethe.1.
+ */
+#ifndef LETHE_CLI_CLI_H
+#define LETHE_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "http/http.h"
+
+/* ---- the table of commands (commands.c) ---- */
+
+struct cli;
+
+struct cli_option {
+    const char *name;  /* without the dashes; NULL ends a table */
+    const char *value; /* what its value is called in help; NULL: a flag */
+    const char *help;
+    bool repeated; /* may be given more than once */
+};
+
+/* What a command shares with others: --json, --server (--config and --help go with all); and whether a server
+ * that is started inside it leaves an empty database as it is, without states. */
+enum { CLI_JSON = 1, CLI_SERVER = 2, CLI_AS_IT_IS = 4 };
+
+struct cli_command {
+    const char *group;    /* "retirement"; NULL when the name stands alone */
+    const char *name;     /* "show" */
+    const char *operands; /* for help: "USERNAME STATE"; NULL: none */
+    unsigned min_operands, max_operands;
+    const struct cli_option *options; /* its own; NULL: none */
+    unsigned shared;                  /* CLI_JSON, ... */
+    const char *summary;              /* half a line */
+    const char *about;                /* paragraphs for --help */
+    const char *examples;             /* lines, each a whole command */
+    enum rc (*run)(struct cli *cli, struct err *err);
+};
+
+extern const struct cli_command *const cli_commands[]; /* in the order of help; ends with NULL */
+
+/* "retirement show"; in the arena. */
+const char *cli_command_name(struct arena *a, const struct cli_command *command);
+bool cli_is_group(const char *word);
+/* By its one or two words (second may be NULL); *words says how many were its name. RC_INVALID: no such
+ * command, with the nearest one. */
+enum rc cli_find_command(struct arena *a, const char *first, const char *second,
+                         const struct cli_command **out, unsigned *words, struct err *err) MUST_CHECK;
+
+/* ---- what was typed (args.c) ---- */
+
+struct cli_value {
+    const struct cli_option *option;
+    const char *value; /* NULL for a flag */
+};
+
+struct cli {
+    struct arena arena;
+    const struct cli_command *command; /* NULL: only help was asked for */
+    const char *help_group;            /* help for this group; NULL */
+    bool help;                         /* help was asked for, about `command`, `help_group` or everything */
+    struct cli_value *values;
+    size_t n_values;
+    const char **operands;
+    size_t n_operands;
+    struct config *config; /* once cli_config has read it */
+};
+
+/* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */
+enum { CLI_OPTIONS_MAX = 16 };
+void cli_list_options(const struct cli_command *command, const struct cli_option *all[CLI_OPTIONS_MAX]);
+
+/* Finds the command and sorts what follows into options and operands. RC_INVALID: wrong usage, in words. */
+enum rc cli_parse(struct cli *cli, int argc, char *const *argv, struct err *err) MUST_CHECK;
+
+/* The names below must stand in the command's table (asserted). */
+const char *cli_option(const struct cli *cli, const char *name); /* the last one given; NULL when absent */
+bool cli_flag(const struct cli *cli, const char *name);
+/* All that were given, in their order; in the arena. */
+const char **cli_option_all(struct cli *cli, const char *name, size_t *n);
+/* RC_INVALID when it is missing. */
+enum rc cli_require(const struct cli *cli, const char *name, const char **out, struct err *err) MUST_CHECK;
+/* A whole number of at least 1. what: how to call it in the error. RC_INVALID. */
+enum rc cli_parse_id(const char *what, const char *text, int64_t *out, struct err *err) MUST_CHECK;
+
+/* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there. */
+enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
+
+/* ---- the API (api.c) ---- */
+
+struct api;
+
+struct api_request {
+    enum http_method method;
+    const char *path;       /* "/v1/states?dry_run=true" */
+    const struct buf *body; /* NULL: none */
+    bool repeatable;        /* doing it twice changes nothing: sent again when the answer was lost */
+};
+
+struct api_answer {
+    unsigned status;
+    const struct json *json; /* NULL: nothing was answered */
+    const char *text;        /* the same as it came; "" */
+};
+
+/* Finds the server: --server, else the one of the data directory, else one started inside this process. */
+enum rc api_open(struct cli *cli, struct api **out, struct err *err) MUST_CHECK;
+/* The answer lives in the arena. An error status becomes its rc with the server's own words; the answer is
+ * there then too, when there was one. RC_UNAVAILABLE: nobody answered. */
+enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
+                 struct err *err) MUST_CHECK;
+/* The body of a POST while it is written: a map that is open. */
+struct api_body {
+    struct buf buf;
+    struct json_out json;
+    bool repeatable; /* as in api_request */
+};
+void api_body_open(struct api_body *body);
+void api_body_free(struct api_body *body);
+/* Closes the body, posts it and frees it; else as api_call. */
+enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
+                 struct api_answer *out, struct err *err) MUST_CHECK;
+enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_answer *out,
+                struct err *err) MUST_CHECK;
+/* One call and no more: opens, calls, closes. The answer lives in the command's arena. */
+enum rc api_get_once(struct cli *cli, const char *path, struct api_answer *out, struct err *err) MUST_CHECK;
+enum rc api_post_once(struct cli *cli, const char *path, struct api_body *body, struct api_answer *out,
+                      struct err *err) MUST_CHECK;
+void api_close(struct api **api);
+/* Is the server one that was started inside this process? */
+bool api_is_inside(const struct api *api);
+
+/* A value of an answer that must be there and of this kind; RC_INTERNAL when the server did not keep to the
+ * protocol. */
+enum rc api_expect(const struct json *map, const char *key, enum json_kind kind, const struct json **out,
+                   struct err *err) MUST_CHECK;
+/* "" when it is absent or not a text. */
+const char *api_text(const struct json *map, const char *key);
+int64_t api_int(const struct json *map, const char *key); /* 0 when it is absent */
+
+/* ---- whom a command is about (who.c) ---- */
+
+/* All retirements of a user name ("username", exact) or an address ("email", any case): the live one first,
+ * then the newest. RC_NOT_FOUND when there is none. */
+enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
+                   const struct json **list, struct err *err) MUST_CHECK;
+/* --id or else the first operand, a user name. */
+struct who {
+    int64_t id;           /* 0: by name */
+    const char *username; /* NULL: by id */
+    size_t operands;      /* how many operands it took */
+};
+/* RC_INVALID: neither, or a bad number. */
+enum rc who_read(const struct cli *cli, struct who *out, struct err *err) MUST_CHECK;
+/* The id of the retirement that is meant; RC_NOT_FOUND. */
+enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id,
+                 struct err *err) MUST_CHECK;
+
+/* ---- for people to read (print.c) ---- */
+
+/* Text of strangers, with control characters made harmless. */
+void print_text(FILE *out, const char *text);
+/* Several lines of it, each after the indent. */
+void print_block(FILE *out, const char *indent, const char *text);
+/* JSON as it is, and a line end. */
+void print_json(const struct json *value);
+void print_buf(const struct buf *buf);
+/* "2026-11-21 13:04:05" of the API's form of a time; "-" for none. */
+const char *print_time(struct arena *a, const char *text);
+/* "1 person", "2 people". */
+const char *print_count(struct arena *a, int64_t n, const char *one, const char *many);
+
+enum { TABLE_COLUMNS_MAX = 6 };
+struct table {
+    struct arena arena;
+    unsigned n_columns;
+    const char *titles[TABLE_COLUMNS_MAX];
+    size_t width[TABLE_COLUMNS_MAX]; /* characters; the widest so far */
+    size_t max_width;                /* of a line: that of the terminal; 0: no limit */
+    const char **cells;              /* rows that are not printed yet */
+    size_t n_rows, cap_rows;
+    bool titled; /* the titles have been printed */
+};
+/* titles ends with NULL and is borrowed. */
+void table_open(struct table *t, const char *const *titles);
+void table_add(struct table *t, const char *const *cells); /* n_columns of them; copied */
+/* Prints what was added since the last time; later rows keep at least these widths. */
+void table_print(struct table *t, FILE *out);
+void table_close(struct table *t);
+
+/* ---- help (help.c) ---- */
+
+void help_everything(FILE *out);
+void help_group(FILE *out, const char *group);
+void help_command(FILE *out, const struct cli_command *command);
+
+/* ---- rows of people in a CSV file (people_file.c) ---- */
+
+enum people_column { PEOPLE_USERNAME, PEOPLE_EMAIL, PEOPLE_NAME, PEOPLE_ORGS, PEOPLE_ID, PEOPLE_COLUMNS };
+
+struct people_row {
+    unsigned line;
+    const char *field[PEOPLE_COLUMNS]; /* NULL: there is no such column, or it is empty */
+};
+
+struct people {
+    struct people_row *rows;
+    size_t n;
+};
+
+/* columns: how many there may be without a header row, in the order of the enum. A header row is known by its
+ * words, and may name the columns in any order, and others, which are left out. RC_INVALID: names file:line,
+ * never who stands there. */
+enum rc people_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
+                     struct people *out, struct err *err) MUST_CHECK;
+enum rc people_read(struct arena *a, const char *path, unsigned columns, struct people *out,
+                    struct err *err) MUST_CHECK;
+
+typedef void people_put_fn(struct arena *a, struct json_out *o, const struct people_row *row);
+/* Writes a JSON list of the rows from `from` on, until it is as big as a request may be; returns the first
+ * row that is not in it. */
+size_t people_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
+                        struct json_out *o);
+
+/* ---- the picture of the states (graph.c) ---- */
+
+struct graph_state {
+    const char *name;
+    const char *role; /* as the API calls it */
+    int64_t count;    /* people in it */
+};
+/* In Graphviz's language. */
+void graph_dot(struct buf *out, const struct graph_state *states, size_t n);
+enum rc graph_svg(const char *dot, struct buf *out, struct err *err) MUST_CHECK;
+
+#endif

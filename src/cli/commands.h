@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of the commands' structs, for the table in commands.c. */
+#ifndef LETHE_CLI_COMMANDS_H
+#define LETHE_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+/* run.c */
+extern const struct cli_command command_run, command_serve, command_drive;
+/* states.c */
+extern const struct cli_command command_states_sync, command_states_list, command_states_graph;
+/* retirement.c */
+extern const struct cli_command command_retirement_request, command_retirement_list, command_retirement_move;
+/* show.c */
+extern const struct cli_command command_retirement_show;
+/* bulk.c */
+extern const struct cli_command command_retirement_resume, command_retirement_rerun;
+/* import.c */
+extern const struct cli_command command_retirement_import, command_account_import;
+/* account.c */
+extern const struct cli_command command_account_add;
+/* client.c */
+extern const struct cli_command command_client_add, command_client_list, command_client_disable;
+/* tools.c */
+extern const struct cli_command command_config_check, command_fsck, command_hash, command_version;
+/* help.c */
+extern const struct cli_command command_help;
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Help that teaches: everything from the table of commands, and how to begin. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+static const char intro[] =
+    "Lethe retires users: it takes requests to be forgotten, waits the cool-off,\n"
+    "walks each person through the stages of your configuration, and records every\n"
+    "step.\n"
+    "\n"
+    "usage: lethe COMMAND [OPTIONS]     lethe COMMAND --help     lethe help COMMAND\n";
+
+static const char outro[] =
+    "\n"
+    "To begin, with a configuration in lethe.yml (examples/ has one with comments):\n"
+    "  lethe config check\n"
+    "  lethe retirement request --username ada --email ada@example.com\n"
+    "  lethe drive --once\n"
+    "  lethe retirement show ada\n"
+    "\n"
+    "Most commands take --json for machine output, and --server URL for a server\n"
+    "elsewhere, with credentials from the environment: LETHE_CLIENT_ID and\n"
+    "LETHE_CLIENT_SECRET_FILE.\n"
+    "\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused by the state\n"
+    "of things.\n";
+
+static void print_command_line(FILE *out, struct arena *a, const struct cli_command *c)
+{
+    const char *usage = arena_printf(a, "%s%s%s", cli_command_name(a, c), c->operands ? " " : "",
+                                     c->operands ? c->operands : "");
+    fprintf(out, "  %-38s %s\n", usage, c->summary);
+}
+
+static bool same_group(const struct cli_command *a, const struct cli_command *b)
+{
+    if (!a->group || !b->group)
+        return !a->group && !b->group;
+    return strcmp(a->group, b->group) == 0;
+}
+
+void help_everything(FILE *out)
+{
+    struct arena a = { 0 };
+    fputs(intro, out);
+    for (size_t i = 0; cli_commands[i]; i++) {
+        if (i == 0 || !same_group(cli_commands[i - 1], cli_commands[i]))
+            fputc('\n', out);
+        print_command_line(out, &a, cli_commands[i]);
+    }
+    fputs(outro, out);
+    arena_free(&a);
+}
+
+void help_group(FILE *out, const char *group)
+{
+    struct arena a = { 0 };
+    fprintf(out, "usage: lethe %s COMMAND [OPTIONS]\n\n", group);
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (cli_commands[i]->group && strcmp(cli_commands[i]->group, group) == 0)
+            print_command_line(out, &a, cli_commands[i]);
+    fprintf(out, "\nMore about one: lethe %s COMMAND --help\n", group);
+    arena_free(&a);
+}
+
+static void print_options(FILE *out, struct arena *a, const struct cli_command *c)
+{
+    const struct cli_option *all[CLI_OPTIONS_MAX];
+    cli_list_options(c, all);
+    fputs("\nOptions\n", out);
+    for (size_t i = 0; all[i]; i++) {
+        const struct cli_option *o = all[i];
+        const char *name = arena_printf(a, "--%s%s%s%s", o->name, o->value ? " " : "",
+                                        o->value ? o->value : "", o->repeated ? " ..." : "");
+        fprintf(out, "  %-24s %s\n", name, o->help);
+    }
+}
+
+static void print_indented(FILE *out, const char *text)
+{
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n");
+        fprintf(out, "  %.*s\n", (int)len, line);
+        line += len + (line[len] != '\0');
+    }
+}
+
+void help_command(FILE *out, const struct cli_command *c)
+{
+    struct arena a = { 0 };
+    fprintf(out, "lethe %s: %s\n\n", cli_command_name(&a, c), c->summary);
+    fprintf(out, "usage: lethe %s%s%s [OPTIONS]\n\n", cli_command_name(&a, c), c->operands ? " " : "",
+            c->operands ? c->operands : "");
+    fprintf(out, "%s\n", c->about);
+    print_options(out, &a, c);
+    fprintf(out, "\nExamples\n");
+    print_indented(out, c->examples);
+    arena_free(&a);
+}
+
+static enum rc run_help(struct cli *cli, struct err *err)
+{
+    if (cli->n_operands == 0) {
+        help_everything(stdout);
+        return RC_OK;
+    }
+    if (cli->n_operands == 1 && cli_is_group(cli->operands[0])) {
+        help_group(stdout, cli->operands[0]);
+        return RC_OK;
+    }
+    const char *second = cli->n_operands > 1 ? cli->operands[1] : NULL;
+    const struct cli_command *command;
+    unsigned words;
+    enum rc rc = cli_find_command(&cli->arena, cli->operands[0], second, &command, &words, err);
+    if (rc)
+        return rc;
+    if (words < cli->n_operands)
+        return err_set(err, RC_INVALID, "there is no command \"%s %s\"", cli->operands[0], second);
+    help_command(stdout, command);
+    return RC_OK;
+}
+
+const struct cli_command command_help = {
+    .name = "help",
+    .operands = "[COMMAND]",
+    .max_operands = 2,
+    .summary = "all commands, or one of them",
+    .about = "Without a command: all of them, and how to begin. With one: what it does, its\n"
+             "options and examples.",
+    .examples = "lethe help\nlethe help retirement\nlethe help retirement show",
+    .run = run_help,
+};

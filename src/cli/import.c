@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Many people out of a CSV file, in requests that are not too big.
+ *
+ * A slip in a list of people to retire must do nothing at all, so the whole file is asked about in a dry run
+ * before anything is done (--partial retires the rest instead). Who could not be retired is named by the line
+ * of the file.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+/* ---- retirement import ---- */
+
+struct refusal_line {
+    unsigned line;
+    const char *code, *detail;
+};
+
+struct import {
+    const struct people *people;
+    const char *file;
+    int64_t *ids; /* one a row; 0: not retired */
+    struct refusal_line *refused;
+    size_t n_refused;
+};
+
+static void put_person(struct arena *a, struct json_out *o, const struct people_row *row)
+{
+    (void)a;
+    json_open_map(o);
+    json_field_text(o, "username", row->field[PEOPLE_USERNAME]);
+    json_field_text(o, "email", row->field[PEOPLE_EMAIL]);
+    json_close_map(o);
+}
+
+static void take_result(struct arena *a, struct import *im, size_t row, const struct json *result)
+{
+    const struct json *ok = json_get(result, "ok");
+    if (ok && ok->kind == JSON_BOOL && ok->integer) {
+        im->ids[row] = api_int(result, "id");
+        return;
+    }
+    im->refused[im->n_refused++] = (struct refusal_line){
+        .line = im->people->rows[row].line,
+        .code = arena_strdup(a, api_text(result, "code")),
+        .detail = arena_strdup(a, api_text(result, "detail")),
+    };
+}
+
+static enum rc take_results(struct arena *a, struct import *im, size_t from, size_t to,
+                            const struct json *answer, struct err *err)
+{
+    const struct json *results;
+    enum rc rc = api_expect(answer, "results", JSON_LIST, &results, err);
+    if (rc)
+        return rc;
+    if (results->count != to - from)
+        return err_set(err, RC_INTERNAL, "the server answered for %u people of %zu", results->count,
+                       to - from);
+    const struct json *result = results->first;
+    for (size_t row = from; row < to; row++, result = result->next)
+        take_result(a, im, row, result);
+    return RC_OK;
+}
+
+/* All chunks, in the dry run and with --partial each person on its own terms: who is refused is taken down
+ * and does not stop the others. */
+static enum rc send_people(struct cli *cli, struct api *api, struct import *im, bool dry_run, struct err *err)
+{
+    struct arena chunk = { 0 };
+    enum rc rc = RC_OK;
+    for (size_t from = 0; !rc && from < im->people->n;) {
+        struct api_body body;
+        struct api_answer answer;
+        api_body_open(&body);
+        body.repeatable = true; /* the second time gives the live ones */
+        json_field_bool(&body.json, "dry_run", dry_run);
+        json_field_bool(&body.json, "partial", dry_run || cli_flag(cli, "partial"));
+        json_put_key(&body.json, "people");
+        size_t to = people_put_chunk(&chunk, im->people, from, put_person, &body.json);
+        rc = api_post(api, &chunk, "/v1/retirements/import", &body, &answer, err);
+        if (!rc)
+            rc = take_results(&cli->arena, im, from, to, answer.json, err);
+        if (rc && !dry_run && from > 0)
+            rc = err_prefix(err, "%s: everything before line %u is done, nothing from there on", im->file,
+                            im->people->rows[from].line);
+        from = to;
+        arena_reset(&chunk);
+    }
+    arena_free(&chunk);
+    return rc;
+}
+
+static void print_refused(const struct import *im)
+{
+    for (size_t i = 0; i < im->n_refused; i++) {
+        fprintf(stderr, "%s:%u: ", im->file, im->refused[i].line);
+        print_text(stderr, im->refused[i].detail);
+        fputc('\n', stderr);
+    }
+}
+
+static void print_imported_json(const struct import *im)
+{
+    struct buf b;
+    buf_init(&b, HTTP_ANSWER_MAX);
+    struct json_out o = { .buf = &b };
+    json_open_map(&o);
+    json_field_int(&o, "requested", (int64_t)(im->people->n - im->n_refused));
+    json_put_key(&o, "ids");
+    json_open_list(&o);
+    for (size_t i = 0; i < im->people->n; i++)
+        if (im->ids[i])
+            json_put_int(&o, im->ids[i]);
+    json_close_list(&o);
+    json_put_key(&o, "refused");
+    json_open_list(&o);
+    for (size_t i = 0; i < im->n_refused; i++) {
+        json_open_map(&o);
+        json_field_int(&o, "line", im->refused[i].line);
+        json_field_text(&o, "code", im->refused[i].code);
+        json_field_text(&o, "detail", im->refused[i].detail);
+        json_close_map(&o);
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    print_buf(&b);
+    buf_free(&b);
+}
+
+static enum rc import_people(struct cli *cli, struct api *api, struct import *im, struct err *err)
+{
+    bool partial = cli_flag(cli, "partial");
+    enum rc rc = partial ? RC_OK : send_people(cli, api, im, true, err);
+    if (!rc && im->n_refused) {
+        print_refused(im);
+        return err_set(err, RC_CONFLICT,
+                       "%zu of %s cannot be retired, so nobody was; --partial retires the rest",
+                       im->n_refused, print_count(&cli->arena, (int64_t)im->people->n, "person", "people"));
+    }
+    if (!rc)
+        rc = send_people(cli, api, im, false, err);
+    if (rc)
+        return rc;
+    print_refused(im);
+    if (cli_flag(cli, "json"))
+        print_imported_json(im);
+    else
+        printf(
+            "%s of %zu requested.\n",
+            print_count(&cli->arena, (int64_t)(im->people->n - im->n_refused), "retirement", "retirements"),
+            im->people->n);
+    if (im->n_refused == im->people->n)
+        return err_set(err, RC_CONFLICT, "nobody in %s can be retired", im->file);
+    return RC_OK;
+}
+
+static enum rc run_retirement_import(struct cli *cli, struct err *err)
+{
+    struct people people;
+    struct api *api;
+    struct import im = { .people = &people, .file = cli->operands[0] };
+    enum rc rc = people_read(&cli->arena, im.file, PEOPLE_EMAIL + 1, &people, err);
+    if (rc)
+        return rc;
+    im.ids = arena_array(&cli->arena, people.n, sizeof *im.ids);
+    im.refused = arena_array(&cli->arena, people.n, sizeof *im.refused);
+    rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = import_people(cli, api, &im, err);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- account import ---- */
+
+/* "a; b" as a list of texts. */
+static void put_orgs(struct arena *a, struct json_out *o, const char *orgs)
+{
+    json_put_key(o, "orgs");
+    json_open_list(o);
+    char *rest = arena_strdup(a, orgs);
+    for (char *org = strsep(&rest, ";"); org; org = strsep(&rest, ";")) {
+        org += strspn(org, " ");
+        size_t len = strlen(org);
+        while (len && org[len - 1] == ' ')
+            len--;
+        if (len)
+            json_put_textn(o, org, len);
+    }
+    json_close_list(o);
+}
+
+static void put_account(struct arena *a, struct json_out *o, const struct people_row *row)
+{
+    int64_t id;
+    json_open_map(o);
+    json_field_text(o, "username", row->field[PEOPLE_USERNAME]);
+    json_field_text(o, "email", row->field[PEOPLE_EMAIL]);
+    if (row->field[PEOPLE_NAME])
+        json_field_text(o, "name", row->field[PEOPLE_NAME]);
+    if (row->field[PEOPLE_ORGS])
+        put_orgs(a, o, row->field[PEOPLE_ORGS]);
+    if (row->field[PEOPLE_ID] && !cli_parse_id("id", row->field[PEOPLE_ID], &id, NULL))
+        json_field_int(o, "id", id);
+    json_close_map(o);
+}
+
+static enum rc check_ids(const char *file, const struct people *people, struct err *err)
+{
+    int64_t id;
+    for (size_t i = 0; i < people->n; i++) {
+        const char *text = people->rows[i].field[PEOPLE_ID];
+        if (text && cli_parse_id("the id", text, &id, err))
+            return err_prefix(err, "%s:%u", file, people->rows[i].line);
+    }
+    return RC_OK;
+}
+
+/* Each request is all or nothing. The server names a row that it refuses by its place in the request,
+ * "accounts: item 5: ..."; the file calls it by its line. */
+static enum rc refused_account(const char *file, const struct people *people, size_t from, size_t to,
+                               struct err *err)
+{
+    size_t item;
+    int skip = 0;
+    const char *text = err->text;
+    if (sscanf(text, "accounts: item %zu: %n", &item, &skip) == 1 && skip && item >= 1 && item <= to - from)
+        return err_set_code(err, err->rc, err->code, "%s:%u: %s", file, people->rows[from + item - 1].line,
+                            text + skip);
+    return err_prefix(err, "%s: from line %u on", file, people->rows[from].line);
+}
+
+static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people, struct err *err)
+{
+    struct arena chunk = { 0 };
+    enum rc rc = RC_OK;
+    for (size_t from = 0; !rc && from < people->n;) {
+        struct api_body body;
+        struct api_answer answer;
+        api_body_open(&body);
+        json_put_key(&body.json, "accounts");
+        size_t to = people_put_chunk(&chunk, people, from, put_account, &body.json);
+        rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
+        if (rc)
+            rc = refused_account(cli->operands[0], people, from, to, err);
+        if (rc && from > 0)
+            rc = err_set_code(err, rc, err->code, "%s (what stands before line %u is imported)", err->text,
+                              people->rows[from].line);
+        from = to;
+        arena_reset(&chunk);
+    }
+    arena_free(&chunk);
+    return rc;
+}
+
+static enum rc run_account_import(struct cli *cli, struct err *err)
+{
+    struct people people;
+    struct api *api;
+    const char *file = cli->operands[0];
+    enum rc rc = people_read(&cli->arena, file, PEOPLE_ORGS + 1, &people, err);
+    if (!rc)
+        rc = check_ids(file, &people, err);
+    if (!rc)
+        rc = api_open(cli, &api, err);
+    if (rc)
+        return rc;
+    rc = send_accounts(cli, api, &people, err);
+    if (!rc && cli_flag(cli, "json"))
+        printf("{\"imported\":%zu}\n", people.n);
+    else if (!rc)
+        printf("%s imported.\n", print_count(&cli->arena, (int64_t)people.n, "account", "accounts"));
+    api_close(&api);
+    return rc;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option partial_options[] = {
+    { .name = "partial", .help = "retire those who can be, when others cannot" },
+    { 0 },
+};
+
+const struct cli_command command_retirement_import = {
+    .group = "retirement",
+    .name = "import",
+    .operands = "FILE.csv",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = partial_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "ask for everybody in a file",
+    .about = "The columns are username,email, with or without a header row, as a spreadsheet\n"
+             "writes them. Each pair must be in the directory. One that is not stops\n"
+             "everything before anything is done, and is named by its line; with --partial\n"
+             "the others are retired all the same.",
+    .examples = "lethe retirement import leavers.csv\nlethe retirement import leavers.csv --partial",
+    .run = run_retirement_import,
+};
+
+const struct cli_command command_account_import = {
+    .group = "account",
+    .name = "import",
+    .operands = "FILE.csv",
+    .min_operands = 1,
+    .max_operands = 1,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "add everybody in a file",
+    .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
+             "semicolons), with or without a header row. A header row may also name a column\n"
+             "id: the number that your services know people by.",
+    .examples = "lethe account import people.csv",
+    .run = run_account_import,
+};

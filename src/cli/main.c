@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program: makes the process safe, finds the command (commands.c), runs it, and says how it went. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* Documented in help.c and docs/lethe.1. */
+enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
+
+static enum exit_code exit_code_of(enum rc rc)
+{
+    switch (rc) {
+    case RC_OK: return EXIT_DONE;
+    case RC_INVALID:
+    case RC_TOO_LARGE: return EXIT_USAGE;
+    case RC_NOT_FOUND: return EXIT_NOT_FOUND;
+    case RC_CONFLICT: return EXIT_REFUSED;
+    case RC_UNAUTHENTICATED:
+    case RC_FORBIDDEN:
+    case RC_UNAVAILABLE:
+    case RC_NO_SPACE:
+    case RC_IO:
+    case RC_INTERNAL: return EXIT_FAILED;
+    }
+    return EXIT_FAILED;
+}
+
+/* Files are for their owner alone, memory with people in it is never dumped, a closed pipe and a full file
+ * are errors of the write and no end of the process. */
+static void protect_process(void)
+{
+    const struct rlimit none = { 0 };
+    umask(077);
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* its search for leaks attaches to the process */
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+static enum rc run(struct cli *cli, struct err *err)
+{
+    if (!cli->help)
+        return cli->command->run(cli, err);
+    if (cli->command)
+        help_command(stdout, cli->command);
+    else if (cli->help_group)
+        help_group(stdout, cli->help_group);
+    else
+        help_everything(stdout);
+    return RC_OK;
+}
+
+/* What was printed has arrived, or the command has failed. */
+static enum rc finish_output(struct err *err)
+{
+    bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) != 0 || failed)
+        return err_set_errno(err, "cannot write to standard output");
+    return RC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = { 0 };
+    struct err err = { 0 };
+    protect_process();
+    log_setup(LOG_WARNING, false, STDERR_FILENO);
+    enum rc rc = cli_parse(&cli, argc, argv, &err);
+    if (!rc)
+        rc = run(&cli, &err);
+    if (!rc)
+        rc = finish_output(&err);
+    if (rc) {
+        fflush(stdout);
+        fputs("lethe: ", stderr);
+        print_text(stderr, err.text);
+        fputc('\n', stderr);
+    }
+    arena_free(&cli.arena);
+    return (int)exit_code_of(rc);
+}

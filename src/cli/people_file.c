@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of people in a CSV file, with or without a header row, and their way into requests that are not too
+ * big. A row is named by its line, so that an error tells nothing about anybody. */
+#include "cli/cli.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/csv.h"
+#include "base/file.h"
+#include "base/text.h"
+
+enum {
+    PEOPLE_FILE_MAX = 512 * 1024 * 1024,
+    PEOPLE_CHUNK_ROWS = 1000,        /* the server takes no more in one request */
+    PEOPLE_CHUNK_BYTES = 512 * 1024, /* well below HTTP_BODY_MAX: the last row goes beyond */
+    USERNAME_MAX = 150,              /* characters */
+    EMAIL_MAX = 254,
+    NAME_MAX_CHARS = 255
+};
+
+static const char *const titles[PEOPLE_COLUMNS] = {
+    [PEOPLE_USERNAME] = "username", [PEOPLE_EMAIL] = "email", [PEOPLE_NAME] = "name",
+    [PEOPLE_ORGS] = "orgs",         [PEOPLE_ID] = "id",
+};
+
+/* Which field of a row is which column; -1: there is none. */
+struct layout {
+    int field[PEOPLE_COLUMNS];
+    unsigned min_fields, max_fields;
+};
+
+static int find_title(const struct csv_row *row, const char *title)
+{
+    for (unsigned i = 0; i < row->n; i++)
+        if (strcasecmp(row->field[i], title) == 0)
+            return (int)i;
+    return -1;
+}
+
+static bool is_header(const struct csv_row *row)
+{
+    return find_title(row, titles[PEOPLE_USERNAME]) >= 0 && find_title(row, titles[PEOPLE_EMAIL]) >= 0;
+}
+
+static void layout_of_header(const struct csv_row *row, unsigned columns, struct layout *out)
+{
+    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++)
+        out->field[c] = c < columns ? find_title(row, titles[c]) : -1;
+    out->min_fields = 1;
+    out->max_fields = row->n;
+}
+
+static void layout_of_order(unsigned columns, struct layout *out)
+{
+    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++)
+        out->field[c] = c < columns ? (int)c : -1;
+    out->min_fields = 2;
+    out->max_fields = columns;
+}
+
+static enum rc check_length(const char *where, unsigned line, const char *what, const char *value, size_t max,
+                            struct err *err)
+{
+    if (value && text_count(value) > max)
+        return err_set(err, RC_INVALID, "%s:%u: the %s has more than %zu characters", where, line, what, max);
+    return RC_OK;
+}
+
+static enum rc check_row(const char *name, const struct people_row *row, struct err *err)
+{
+    const char *username = row->field[PEOPLE_USERNAME];
+    const char *email = row->field[PEOPLE_EMAIL];
+    if (!username)
+        return err_set(err, RC_INVALID, "%s:%u: the user name is empty", name, row->line);
+    if (!email)
+        return err_set(err, RC_INVALID, "%s:%u: the e-mail address is empty", name, row->line);
+    if (!strchr(email, '@'))
+        return err_set(err, RC_INVALID,
+                       "%s:%u: the e-mail address has no @ (if this is a header row, it must have "
+                       "the columns username and email)",
+                       name, row->line);
+    enum rc rc = check_length(name, row->line, "user name", username, USERNAME_MAX, err);
+    if (!rc)
+        rc = check_length(name, row->line, "e-mail address", email, EMAIL_MAX, err);
+    if (!rc)
+        rc = check_length(name, row->line, "name", row->field[PEOPLE_NAME], NAME_MAX_CHARS, err);
+    return rc;
+}
+
+static enum rc take_row(const char *name, unsigned line, const struct csv_row *csv,
+                        const struct layout *layout, struct people_row *out, struct err *err)
+{
+    if (csv->n < layout->min_fields || csv->n > layout->max_fields)
+        return err_set(err, RC_INVALID, "%s:%u: has %u columns and should have %u to %u", name, line, csv->n,
+                       layout->min_fields, layout->max_fields);
+    *out = (struct people_row){ .line = line };
+    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++) {
+        int i = layout->field[c];
+        if (i >= 0 && (unsigned)i < csv->n && csv->field[i][0])
+            out->field[c] = csv->field[i];
+    }
+    return check_row(name, out, err);
+}
+
+/* Makes room for one more row; in the arena, so that a file of n rows costs 2n. */
+static struct people_row *add_row(struct arena *a, struct people *people, size_t *cap)
+{
+    if (people->n == *cap) {
+        *cap = *cap ? 2 * *cap : 256;
+        struct people_row *rows = arena_array(a, *cap, sizeof *rows);
+        if (people->n)
+            memcpy(rows, people->rows, people->n * sizeof *rows);
+        people->rows = rows;
+    }
+    return &people->rows[people->n];
+}
+
+enum rc people_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
+                     struct people *out, struct err *err)
+{
+    struct csv csv;
+    struct csv_row row;
+    struct layout layout;
+    size_t cap = 0;
+    *out = (struct people){ 0 };
+    csv_open(&csv, name, text, len);
+    layout_of_order(columns, &layout);
+    for (bool first = true;; first = false) {
+        enum rc rc = csv_next(&csv, a, &row, err);
+        if (rc)
+            return rc;
+        if (row.n == 0)
+            break;
+        if (first && is_header(&row)) {
+            layout_of_header(&row, columns, &layout);
+            continue;
+        }
+        rc = take_row(name, csv.line, &row, &layout, add_row(a, out, &cap), err);
+        if (rc)
+            return rc;
+        out->n++;
+    }
+    if (out->n == 0)
+        return err_set(err, RC_INVALID, "%s: there is nobody in it", name);
+    return RC_OK;
+}
+
+enum rc people_read(struct arena *a, const char *path, unsigned columns, struct people *out, struct err *err)
+{
+    char *text;
+    size_t len;
+    enum rc rc = file_read(a, path, PEOPLE_FILE_MAX, &text, &len, err);
+    if (rc == RC_NOT_FOUND) /* to a script this is wrong usage, not "no such person" */
+        return err_set(err, RC_INVALID, "%s", err->text);
+    if (rc)
+        return rc;
+    return people_parse(a, path, text, len, columns, out, err);
+}
+
+size_t people_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
+                        struct json_out *o)
+{
+    size_t i = from;
+    json_open_list(o);
+    for (; i < people->n && i - from < PEOPLE_CHUNK_ROWS && o->buf->len < PEOPLE_CHUNK_BYTES; i++)
+        put(a, o, &people->rows[i]);
+    json_close_list(o);
+    return i;
+}

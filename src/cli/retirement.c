@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking for a retirement, listing them, moving one by hand. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+/* ---- request ---- */
+
+static enum rc put_request(struct cli *cli, struct json_out *o, struct err *err)
+{
+    const char *username, *email;
+    int64_t account_id = 0;
+    enum rc rc = cli_require(cli, "username", &username, err);
+    if (!rc)
+        rc = cli_require(cli, "email", &email, err);
+    if (!rc && cli_option(cli, "account-id"))
+        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &account_id, err);
+    if (rc)
+        return rc;
+    json_field_text(o, "username", username);
+    json_field_text(o, "email", email);
+    if (cli_option(cli, "name"))
+        json_field_text(o, "name", cli_option(cli, "name"));
+    if (account_id)
+        json_field_int(o, "account_id", account_id);
+    return RC_OK;
+}
+
+static void print_requested(struct cli *cli, const struct api_answer *answer)
+{
+    if (cli_flag(cli, "json")) {
+        print_json(answer->json);
+        return;
+    }
+    int64_t id = api_int(answer->json, "id");
+    const char *state = api_text(answer->json, "state");
+    if (answer->status == 200)
+        printf("Retirement %lld of this user was there before, in %s; nothing has changed.\n", (long long)id,
+               state);
+    else
+        printf("Retirement %lld is requested, and waits in %s.\n", (long long)id, state);
+}
+
+static enum rc run_request(struct cli *cli, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    api_body_open(&body);
+    body.repeatable = true; /* the second time gives the live one */
+    enum rc rc = put_request(cli, &body.json, err);
+    if (rc) {
+        api_body_free(&body);
+        return rc;
+    }
+    rc = api_post_once(cli, "/v1/retirements", &body, &answer, err);
+    if (!rc && !answer.json)
+        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    if (!rc)
+        print_requested(cli, &answer);
+    return rc;
+}
+
+/* ---- list ---- */
+
+/* Where rows go: a table, or one JSON array over all pages. */
+struct listing {
+    bool json;
+    struct table table;
+    int64_t n;
+};
+
+static void listing_open(struct listing *l, bool json)
+{
+    static const char *const titles[] = { "ID", "STATE", "USER NAME", "REQUESTED (UTC)", "LAST MOVE (UTC)",
+                                          NULL };
+    *l = (struct listing){ .json = json };
+    table_open(&l->table, titles);
+}
+
+static void listing_add_json(struct listing *l, const struct json *r)
+{
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    json_dump(&b, r);
+    printf("%s\n%s", l->n ? "," : "[", buf_str(&b));
+    buf_free(&b);
+}
+
+static void listing_add_row(struct listing *l, struct arena *a, const struct json *r)
+{
+    const char *const cells[] = {
+        arena_printf(a, "%lld", (long long)api_int(r, "id")),
+        api_text(r, "state"),
+        api_text(r, "original_username"),
+        print_time(a, api_text(r, "created")),
+        print_time(a, api_text(r, "modified")),
+    };
+    table_add(&l->table, cells);
+}
+
+static void listing_add_all(struct listing *l, struct arena *a, const struct json *list)
+{
+    for (const struct json *r = list->first; r; r = r->next, l->n++) {
+        if (l->json)
+            listing_add_json(l, r);
+        else
+            listing_add_row(l, a, r);
+    }
+    if (!l->json && l->n)
+        table_print(&l->table, stdout);
+}
+
+static void listing_close(struct listing *l, bool whole)
+{
+    if (l->json && whole)
+        puts(l->n ? "\n]" : "[]");
+    else if (whole && l->n == 0)
+        puts("Nobody.");
+    table_close(&l->table);
+}
+
+/* "/v1/retirements?limit=1000&state=A&state=B&after=" */
+static const char *list_path(struct cli *cli)
+{
+    size_t n;
+    const char **states = cli_option_all(cli, "state", &n);
+    struct buf b;
+    buf_init(&b, HTTP_HEADER_MAX);
+    buf_add_str(&b, "/v1/retirements?limit=1000");
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&b, "&state=");
+        buf_add_url(&b, states[i], strlen(states[i]));
+    }
+    buf_add_str(&b, "&after=");
+    const char *path = arena_strdup(&cli->arena, buf_str(&b));
+    buf_free(&b);
+    return path;
+}
+
+/* Page after page, each forgotten before the next, so that a million people need no more memory than a
+ * thousand. */
+static enum rc list_pages(struct cli *cli, struct api *api, struct listing *l, struct err *err)
+{
+    const char *path = list_path(cli);
+    struct arena page = { 0 };
+    struct api_answer answer;
+    const struct json *list;
+    int64_t after = 0;
+    enum rc rc;
+    do {
+        rc = api_get(api, &page, arena_printf(&page, "%s%lld", path, (long long)after), &answer, err);
+        if (!rc)
+            rc = api_expect(answer.json, "retirements", JSON_LIST, &list, err);
+        if (rc)
+            break;
+        listing_add_all(l, &page, list);
+        after = api_int(answer.json, "next");
+        arena_reset(&page);
+    } while (after && !ferror(stdout));
+    arena_free(&page);
+    return rc;
+}
+
+static enum rc list_address(struct cli *cli, struct api *api, struct listing *l, struct err *err)
+{
+    const struct json *list;
+    enum rc rc = who_search(api, &cli->arena, "email", cli_option(cli, "email"), &list, err);
+    if (!rc)
+        listing_add_all(l, &cli->arena, list);
+    return rc;
+}
+
+static enum rc run_list(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct listing listing;
+    if (cli_option(cli, "email") && cli_flag(cli, "state"))
+        return err_set(err, RC_INVALID, "--email and --state do not go together");
+    enum rc rc = api_open(cli, &api, err);
+    if (rc)
+        return rc;
+    listing_open(&listing, cli_flag(cli, "json"));
+    rc = cli_option(cli, "email") ? list_address(cli, api, &listing, err)
+                                  : list_pages(cli, api, &listing, err);
+    listing_close(&listing, rc == RC_OK);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- move ---- */
+
+static enum rc post_move(struct cli *cli, struct api *api, const struct who *who, struct api_answer *answer,
+                         struct err *err)
+{
+    int64_t id;
+    enum rc rc = who_find(api, &cli->arena, who, &id, err);
+    if (rc)
+        return rc;
+    struct api_body body;
+    api_body_open(&body);
+    json_field_text(&body.json, "state", cli->operands[who->operands]);
+    json_field_text(&body.json, "reason", cli_option(cli, "reason"));
+    const char *path = arena_printf(&cli->arena, "/v1/retirements/%lld/move", (long long)id);
+    return api_post(api, &cli->arena, path, &body, answer, err);
+}
+
+static void print_moved(struct cli *cli, const struct api_answer *answer)
+{
+    if (cli_flag(cli, "json")) {
+        print_json(answer->json);
+        return;
+    }
+    long long id = (long long)api_int(answer->json, "id");
+    if (answer->status == 202)
+        printf("Retirement %lld is being worked on; it moves as soon as its driver's lease has ended.\n", id);
+    else
+        printf("Retirement %lld is in %s now.\n", id, api_text(answer->json, "state"));
+}
+
+static enum rc run_move(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct api_answer answer;
+    struct who who;
+    const char *reason;
+    enum rc rc = who_read(cli, &who, err);
+    if (rc)
+        return rc;
+    if (cli->n_operands != who.operands + 1)
+        return err_set(err, RC_INVALID, "\"lethe retirement move\" needs USERNAME STATE, or --id ID STATE");
+    rc = cli_require(cli, "reason", &reason, err);
+    if (rc)
+        return rc;
+    rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = post_move(cli, api, &who, &answer, err);
+    if (!rc && !answer.json)
+        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    if (!rc)
+        print_moved(cli, &answer);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option request_options[] = {
+    { .name = "username", .value = "NAME", .help = "exactly as it is written" },
+    { .name = "email", .value = "ADDRESS", .help = "must be the address of this user name" },
+    { .name = "name", .value = "NAME", .help = "the full name, if services need it" },
+    { .name = "account-id", .value = "ID", .help = "the number that your services know the person by" },
+    { 0 },
+};
+
+static const struct cli_option list_options[] = {
+    { .name = "state", .value = "STATE", .help = "only those in it", .repeated = true },
+    { .name = "email", .value = "ADDRESS", .help = "only those of this address, in any case" },
+    { 0 },
+};
+
+static const struct cli_option move_options[] = {
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
+    { 0 },
+};
+
+const struct cli_command command_retirement_request = {
+    .group = "retirement",
+    .name = "request",
+    .options = request_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "ask for somebody to be forgotten",
+    .about = "User name and address must belong together, so that a slip of the hand retires\n"
+             "nobody else. Somebody whom the directory does not know is brought along.\n"
+             "Asking twice changes nothing.",
+    .examples = "lethe retirement request --username ada --email ada@example.com\n"
+                "lethe retirement request --username ada --email ada@example.com --name \"Ada L.\" --json",
+    .run = run_request,
+};
+
+const struct cli_command command_retirement_list = {
+    .group = "retirement",
+    .name = "list",
+    .options = list_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "who is where",
+    .about = "All retirements, or those in some states, in the order they were requested.",
+    .examples = "lethe retirement list\nlethe retirement list --state ERRORED --state ABORTED\n"
+                "lethe retirement list --email ada@example.com --json",
+    .run = run_list,
+};
+
+const struct cli_command command_retirement_move = {
+    .group = "retirement",
+    .name = "move",
+    .operands = "USERNAME STATE",
+    .min_operands = 1,
+    .max_operands = 2,
+    .options = move_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "set any state by hand",
+    .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too.\n"
+             "Needs a reason, which stays in the history. To try a failed one again, \"lethe\n"
+             "retirement resume\" knows the right state.",
+    .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"
+                "lethe retirement move --id 12 ABORTED --reason \"court order\"",
+    .run = run_move,
+};

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run, serve, drive: the commands that stay. A driver works on a thread of its own; the main thread waits at
+ * a pipe for what happens: a signal ('s'), or the end of the driver ('d'). The first signal stops in order, a
+ * second one hurries.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "driver/driver.h"
+#include "server/server.h"
+
+/* ---- what happens ---- */
+
+static int events[2] = { -1, -1 }; /* a pipe; global because a signal handler has no argument */
+
+static void post_event(char event)
+{
+    ssize_t ignored = write(events[1], &event, 1);
+    (void)ignored; /* full: enough events are waiting */
+}
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    (void)number;
+    post_event('s');
+    errno = saved;
+}
+
+static enum rc watch_signals(struct err *err)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    if (pipe2(events, O_CLOEXEC) != 0 || fcntl(events[1], F_SETFL, O_NONBLOCK) != 0)
+        return err_set_errno(err, "cannot make a pipe");
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    return RC_OK;
+}
+
+static char next_event(void)
+{
+    char event;
+    while (read(events[0], &event, 1) != 1)
+        ;
+    return event;
+}
+
+/* Tells the service manager, if there is one: sd_notify(3) by hand. */
+static void notify_manager(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, len) < 0)
+        log_warning("cannot tell the service manager: %s", strerror(errno));
+    close(fd);
+}
+
+/* ---- before anything starts ---- */
+
+static enum rc check_user(const struct cli *cli, struct err *err)
+{
+    const char *allowed = getenv("LETHE_ALLOW_ROOT");
+    if (geteuid() != 0 || cli_flag(cli, "allow-root") || (allowed && strcmp(allowed, "1") == 0))
+        return RC_OK;
+    return err_set(err, RC_FORBIDDEN,
+                   "does not run as root: use a user of its own, or --allow-root or "
+                   "LETHE_ALLOW_ROOT=1 if root is meant");
+}
+
+static enum rc setup_log(const struct config *config, struct err *err)
+{
+    enum log_level level;
+    enum rc rc = log_level_parse(config->log_level, &level, err);
+    if (rc)
+        return rc;
+    log_setup(level, config->log_json, STDERR_FILENO);
+    return RC_OK;
+}
+
+/* Where something else says what is done, info is too much. */
+static void calm_log(const struct config *config)
+{
+    if (strcmp(config->log_level, "info") == 0)
+        log_setup(LOG_WARNING, config->log_json, STDERR_FILENO);
+}
+
+static enum rc prepare(struct cli *cli, const struct config **config, struct err *err)
+{
+    enum rc rc = check_user(cli, err);
+    if (!rc)
+        rc = cli_config(cli, config, err);
+    if (!rc)
+        rc = setup_log(*config, err);
+    if (!rc)
+        rc = watch_signals(err);
+    return rc;
+}
+
+static enum rc check_stages(const struct config *config, struct err *err)
+{
+    if (config->has_stages)
+        return RC_OK;
+    return err_set(err, RC_INVALID,
+                   "%s has no stages, so there is nothing to drive; other drivers may, with \"lethe "
+                   "serve\" here",
+                   config->file);
+}
+
+static enum rc say_ready(const struct config *config, const struct server *server, struct err *err)
+{
+    bool v6 = strchr(config->listen_host, ':') != NULL;
+    printf("ready %s://%s%s%s:%u\n", config->tls_certificate ? "https" : "http", v6 ? "[" : "",
+           config->listen_host, v6 ? "]" : "", server_port(server));
+    if (fflush(stdout) != 0)
+        return err_set_errno(err, "cannot write to standard output");
+    notify_manager("READY=1");
+    return RC_OK;
+}
+
+/* ---- a driver on its thread ---- */
+
+struct crew {
+    struct driver *driver;
+    pthread_t thread;
+    struct driver_summary summary;
+    enum rc rc; /* how driver_run ended */
+    struct err err;
+    unsigned signals;
+};
+
+static void *crew_work(void *arg)
+{
+    struct crew *crew = arg;
+    crew->rc = driver_run(crew->driver, &crew->summary, &crew->err);
+    post_event('d');
+    return NULL;
+}
+
+static enum rc crew_start(struct crew *crew, const struct driver_conf *conf, struct err *err)
+{
+    enum rc rc = driver_open(conf, &crew->driver, err);
+    if (rc)
+        return rc;
+    int failed = pthread_create(&crew->thread, NULL, crew_work, crew);
+    if (!failed)
+        return RC_OK;
+    driver_close(&crew->driver);
+    return err_set(err, RC_INTERNAL, "cannot start a thread: %s", strerror(failed));
+}
+
+/* Until the driver has ended, by itself or by signals. */
+static enum rc crew_wait(struct crew *crew, struct err *err)
+{
+    while (next_event() != 'd') {
+        crew->signals++;
+        notify_manager("STOPPING=1");
+        driver_stop(crew->driver);
+    }
+    pthread_join(crew->thread, NULL);
+    driver_close(&crew->driver);
+    if (crew->rc)
+        *err = crew->err;
+    return crew->rc;
+}
+
+static int progress_fd(void)
+{
+    return isatty(STDERR_FILENO) ? STDERR_FILENO : -1;
+}
+
+/* ---- run, serve ---- */
+
+enum { LOCK_PATIENCE_S = 2, LOCK_AGAIN_MS = 10 };
+
+/* A command may have the data directory for a moment, with a server inside it. */
+static enum rc open_server(const struct server_conf *conf, struct server **out, struct err *err)
+{
+    int64_t deadline = clock_mono() + LOCK_PATIENCE_S * CLOCK_S;
+    for (;;) {
+        enum rc rc = server_open(conf, out, err);
+        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || clock_mono() > deadline)
+            return rc;
+        poll(NULL, 0, LOCK_AGAIN_MS);
+    }
+}
+
+static enum rc run_serve(struct cli *cli, struct err *err)
+{
+    struct server_conf conf = { .tcp = true, .populate = true };
+    struct server *server;
+    enum rc rc = prepare(cli, &conf.config, err);
+    if (!rc)
+        rc = open_server(&conf, &server, err);
+    if (rc)
+        return rc;
+    rc = say_ready(conf.config, server, err);
+    if (!rc)
+        next_event();
+    notify_manager("STOPPING=1");
+    server_close(&server);
+    return rc;
+}
+
+static enum rc drive_beside(const struct config *config, struct server *server, struct err *err)
+{
+    struct arena a = { 0 };
+    struct crew crew = { 0 };
+    const struct driver_conf conf = {
+        .config = config,
+        .socket_path = server_socket_path(&a, config->data_dir),
+        .progress_fd = progress_fd(),
+    };
+    enum rc rc = say_ready(config, server, err);
+    if (!rc)
+        rc = crew_start(&crew, &conf, err);
+    if (!rc)
+        rc = crew_wait(&crew, err);
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc run_run(struct cli *cli, struct err *err)
+{
+    struct server_conf conf = { .tcp = true, .populate = true };
+    struct server *server;
+    enum rc rc = prepare(cli, &conf.config, err);
+    if (!rc)
+        rc = check_stages(conf.config, err);
+    if (!rc)
+        rc = open_server(&conf, &server, err);
+    if (rc)
+        return rc;
+    rc = drive_beside(conf.config, server, err);
+    server_close(&server);
+    return rc;
+}
+
+/* ---- drive ---- */
+
+static void print_summary_json(const struct driver_summary *s)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    struct json_out o = { .buf = &b };
+    json_open_map(&o);
+    json_field_int(&o, "people", s->people);
+    json_field_int(&o, "completed", s->completed);
+    json_field_int(&o, "errored", s->errored);
+    json_field_int(&o, "aborted", s->aborted);
+    json_field_int(&o, "released", s->released);
+    json_field_int(&o, "stages", s->stages);
+    json_field_int(&o, "calls", s->calls);
+    json_field_int(&o, "retries", s->retries);
+    json_field_int(&o, "took_ms", s->took_us / CLOCK_MS);
+    json_close_map(&o);
+    print_buf(&b);
+    buf_free(&b);
+}
+
+static void print_summary(struct arena *a, const struct driver_summary *s)
+{
+    char took[32];
+    clock_format_length(s->took_us, took);
+    if (s->people == 0) {
+        puts("Nobody is due.");
+        return;
+    }
+    printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,
+           (long long)s->completed, (long long)s->errored);
+    if (s->aborted)
+        printf(", %lld ABORTED", (long long)s->aborted);
+    if (s->released)
+        printf(", %lld given back", (long long)s->released);
+    printf(".\n%s, %s, %s.\n", print_count(a, s->stages, "stage", "stages"),
+           print_count(a, s->calls, "call", "calls"),
+           print_count(a, s->retries, "repetition", "repetitions"));
+    if (s->errored)
+        puts("Who and why: lethe retirement list --state ERRORED, then lethe retirement show USERNAME");
+}
+
+/* With a server of its own, if none runs: --once is a whole job. */
+static enum rc drive_once(struct cli *cli, const struct driver_conf *given, struct err *err)
+{
+    struct api *api;
+    const struct json *known;
+    struct crew crew = { 0 };
+    struct driver_conf conf = *given;
+    conf.once = true;
+    if (conf.progress_fd >= 0)
+        calm_log(conf.config);
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc && api_is_inside(api))
+        calm_log(conf.config);
+    if (!rc && conf.username)
+        rc = who_search(api, &cli->arena, "username", conf.username, &known, err);
+    if (!rc)
+        rc = crew_start(&crew, &conf, err);
+    if (!rc)
+        rc = crew_wait(&crew, err);
+    if (!rc && cli_flag(cli, "json"))
+        print_summary_json(&crew.summary);
+    else if (!rc)
+        print_summary(&cli->arena, &crew.summary);
+    if (!rc && crew.signals)
+        rc = err_set(err, RC_UNAVAILABLE, "stopped by a signal before everybody was done");
+    api_close(&api);
+    return rc;
+}
+
+/* For ever: waits for a server where there is none. */
+static enum rc drive_on(const struct driver_conf *conf, struct err *err)
+{
+    struct crew crew = { 0 };
+    enum rc rc = crew_start(&crew, conf, err);
+    if (rc)
+        return rc;
+    notify_manager("READY=1");
+    return crew_wait(&crew, err);
+}
+
+static enum rc run_drive(struct cli *cli, struct err *err)
+{
+    struct driver_conf conf = { .username = cli_option(cli, "username"), .progress_fd = progress_fd() };
+    const char *cool_off = cli_option(cli, "cool-off");
+    enum rc rc = RC_OK;
+    if (cool_off)
+        rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
+    if (rc)
+        return err_prefix(err, "--cool-off");
+    rc = prepare(cli, &conf.config, err);
+    if (!rc)
+        rc = check_stages(conf.config, err);
+    if (rc)
+        return rc;
+    conf.socket_path = server_socket_path(&cli->arena, conf.config->data_dir);
+    if (cli_flag(cli, "once") || conf.username)
+        return drive_once(cli, &conf, err);
+    return drive_on(&conf, err);
+}
+
+/* ---- the commands ---- */
+
+#define ALLOW_ROOT                                                                       \
+    {                                                                                    \
+        .name = "allow-root", .help = "run as root all the same (or LETHE_ALLOW_ROOT=1)" \
+    }
+
+static const struct cli_option stay_options[] = {
+    ALLOW_ROOT,
+    { 0 },
+};
+
+static const struct cli_option drive_options[] = {
+    { .name = "once", .help = "until nobody is due, then say what was done" },
+    { .name = "username", .value = "NAME", .help = "this one alone; implies --once" },
+    { .name = "cool-off", .value = "LENGTH", .help = "0d, 12h, 7d; only lengthens what the server asks" },
+    ALLOW_ROOT,
+    { 0 },
+};
+
+const struct cli_command command_run = {
+    .name = "run",
+    .options = stay_options,
+    .summary = "server and driver in one process",
+    .about = "Answers the API at `listen`, and retires whoever is due. Prints \"ready\n"
+             "http://HOST:PORT\" when it is; logs to standard error. SIGTERM or SIGINT stop\n"
+             "it in order; a second one hurries.",
+    .examples = "lethe run\nlethe run --config /etc/lethe/lethe.yml",
+    .run = run_run,
+};
+
+const struct cli_command command_serve = {
+    .name = "serve",
+    .options = stay_options,
+    .summary = "the server alone",
+    .about = "Answers the API at `listen`, for drivers elsewhere. Prints \"ready\n"
+             "http://HOST:PORT\" when it does; logs to standard error. SIGTERM or SIGINT stop\n"
+             "it in order.",
+    .examples = "lethe serve\nlethe serve --config /etc/lethe/lethe.yml",
+    .run = run_serve,
+};
+
+const struct cli_command command_drive = {
+    .name = "drive",
+    .options = drive_options,
+    .shared = CLI_JSON,
+    .summary = "the driver alone",
+    .about = "Takes whoever is due through the stages of the configuration, for the server\n"
+             "of its data_dir. With --once it ends when nobody is due any more, and starts a\n"
+             "server for itself if none runs; without, it stays and waits. People who fail\n"
+             "become ERRORED: that is work done, and no failure of the command.",
+    .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada",
+    .run = run_drive,
+};

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One retirement on a page: who, where, and every move with what was answered. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+static void print_field(const char *title, const char *value)
+{
+    if (!value[0])
+        return;
+    printf("  %-15s ", title);
+    print_text(stdout, value);
+    fputc('\n', stdout);
+}
+
+static void print_person(const struct json *r)
+{
+    print_field("user name", api_text(r, "original_username"));
+    print_field("e-mail", api_text(r, "original_email"));
+    print_field("name", api_text(r, "original_name"));
+    print_field("retired name", api_text(r, "retired_username"));
+    print_field("retired e-mail", api_text(r, "retired_email"));
+}
+
+static bool is_true(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_BOOL && value->integer;
+}
+
+static void print_place(struct arena *a, const struct json *r)
+{
+    const char *state = api_text(r, "state");
+    const struct json *last = json_get(r, "last_state");
+    const struct json *lease = json_get(r, "lease");
+    print_field("state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
+    if (last && last->kind == JSON_MAP)
+        print_field("before that", api_text(last, "state_name"));
+    if (strcmp(state, "ERRORED") == 0)
+        print_field("to try again", arena_printf(a, "lethe retirement resume --id %lld (goes to %s)",
+                                                 (long long)api_int(r, "id"), api_text(r, "resume_state")));
+    if (lease && lease->kind == JSON_MAP)
+        print_field("worked on by", arena_printf(a, "%s until %s", api_text(lease, "driver"),
+                                                 print_time(a, api_text(lease, "until"))));
+    if (is_true(r, "abort_asked"))
+        print_field("abort", "asked for; final when the lease has ended");
+    print_field("requested", print_time(a, api_text(r, "created")));
+    if (api_int(r, "run") > 0)
+        print_field("sent back", print_count(a, api_int(r, "run"), "time", "times"));
+}
+
+/* What was answered. A driver reports JSON: a line for each thing it says. */
+static void print_response(struct arena *a, const char *response)
+{
+    static const char indent[] = "      ";
+    struct json *json;
+    if (json_parse(a, response, strlen(response), &json, NULL) || json->kind != JSON_MAP) {
+        print_block(stdout, indent, response);
+        return;
+    }
+    for (const struct json *value = json->first; value; value = value->next) {
+        struct buf dumped;
+        buf_init(&dumped, HTTP_BODY_MAX);
+        json_dump(&dumped, value);
+        const char *text = value->kind == JSON_TEXT ? value->text : buf_str(&dumped);
+        if (value->kind != JSON_NULL_KIND)
+            print_block(stdout, indent, arena_printf(a, "%s: %s", value->key, text));
+        buf_free(&dumped);
+    }
+}
+
+static void print_entry(struct arena *a, const struct json *e)
+{
+    const char *from = api_text(e, "from");
+    printf("  %s  ", print_time(a, api_text(e, "at")));
+    if (from[0])
+        printf("%s -> ", from);
+    printf("%s  by ", api_text(e, "to"));
+    print_text(stdout, api_text(e, "actor"));
+    printf("%s%s\n", is_true(e, "forced") ? ", forced" : "", is_true(e, "skipped") ? ", skipped states" : "");
+    if (api_text(e, "reason")[0])
+        print_block(stdout, "      ", arena_printf(a, "reason: %s", api_text(e, "reason")));
+    print_response(a, api_text(e, "response"));
+}
+
+static void print_page(struct arena *a, const struct json *r, const struct json *log)
+{
+    printf("Retirement %lld (times are UTC)\n", (long long)api_int(r, "id"));
+    print_person(r);
+    print_place(a, r);
+    puts("\nHistory");
+    for (const struct json *e = log->first; e; e = e->next)
+        print_entry(a, e);
+}
+
+static enum rc show(struct cli *cli, struct api *api, int64_t id, struct err *err)
+{
+    struct arena *a = &cli->arena;
+    struct api_answer one, history;
+    const struct json *log, *checked;
+    const char *path = arena_printf(a, "/v1/retirements/%lld", (long long)id);
+    enum rc rc = api_get(api, a, path, &one, err);
+    if (!rc)
+        rc = api_expect(one.json, "id", JSON_INT, &checked, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json")) {
+        print_json(one.json);
+        return RC_OK;
+    }
+    rc = api_get(api, a, arena_printf(a, "%s/log", path), &history, err);
+    if (!rc)
+        rc = api_expect(history.json, "log", JSON_LIST, &log, err);
+    if (!rc)
+        print_page(a, one.json, log);
+    return rc;
+}
+
+static enum rc run_show(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct who who;
+    int64_t id;
+    enum rc rc = who_read(cli, &who, err);
+    if (rc)
+        return rc;
+    if (cli->n_operands > who.operands)
+        return err_set(err, RC_INVALID, "give a user name or --id, not both");
+    rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = who_find(api, &cli->arena, &who, &id, err);
+    if (!rc)
+        rc = show(cli, api, id, err);
+    api_close(&api);
+    return rc;
+}
+
+static const struct cli_option show_options[] = {
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    { 0 },
+};
+
+const struct cli_command command_retirement_show = {
+    .group = "retirement",
+    .name = "show",
+    .operands = "USERNAME",
+    .max_operands = 1,
+    .options = show_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "one person's way so far",
+    .about = "Where somebody is, and every move with its time, who did it, and what the\n"
+             "service answered. Of several retirements of one user name the live one is\n"
+             "shown, else the newest.",
+    .examples = "lethe retirement show ada\nlethe retirement show --id 12\nlethe retirement show ada --json",
+    .run = run_show,
+};

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is the configuration right, is the database, what becomes of a name, which version is this. */
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+#include "core/core.h"
+
+/* ---- config check ---- */
+
+static enum rc run_config_check(struct cli *cli, struct err *err)
+{
+    const struct config *config;
+    if (cli_flag(cli, "settings")) {
+        struct buf table;
+        buf_init(&table, HTTP_BODY_MAX);
+        config_print_settings(&table);
+        fputs(buf_str(&table), stdout);
+        buf_free(&table);
+        return RC_OK;
+    }
+    enum rc rc = cli_config(cli, &config, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json"))
+        printf("{\"services\":%zu,\"stages\":%zu,\"states\":%u}\n", config->n_services, config->n_stages,
+               config->pipeline ? config->pipeline->n : 0);
+    else
+        printf("%s is right: %s, %s\n", config->file,
+               print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),
+               print_count(&cli->arena, (int64_t)config->n_stages, "stage", "stages"));
+    return RC_OK;
+}
+
+/* ---- fsck ---- */
+
+static void print_violations(const struct json *list)
+{
+    for (const struct json *v = list->first; v; v = v->next) {
+        printf("%s: retirement %lld: ", api_text(v, "invariant"), (long long)api_int(v, "id"));
+        print_text(stdout, api_text(v, "what"));
+        fputc('\n', stdout);
+    }
+}
+
+static enum rc run_fsck(struct cli *cli, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *list;
+    api_body_open(&body);
+    body.repeatable = true;
+    enum rc rc = api_post_once(cli, "/v1/fsck", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "violations", JSON_LIST, &list, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json"))
+        print_json(list);
+    else
+        print_violations(list);
+    if (list->first)
+        return err_set(err, RC_INTERNAL, "the database violates %s",
+                       print_count(&cli->arena, list->count, "invariant", "invariants"));
+    if (!cli_flag(cli, "json"))
+        puts("The database satisfies every invariant.");
+    return RC_OK;
+}
+
+/* ---- hash ---- */
+
+static void put_forms(struct arena *a, struct json_out *o, const struct config *config, const char *salt,
+                      const char *value)
+{
+    json_field_text(o, "retired_username", retired_name(a, config->retired_username, salt, value));
+    json_field_text(o, "retired_email", retired_name(a, config->retired_email, salt, value));
+}
+
+/* The current forms, then those of all salts, oldest first. */
+static void print_forms_json(struct arena *a, const struct config *config, const char *value)
+{
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &b };
+    json_open_map(&o);
+    put_forms(a, &o, config, config->salts.salt[config->salts.n - 1], value);
+    json_put_key(&o, "all");
+    json_open_list(&o);
+    for (size_t i = 0; i < config->salts.n; i++) {
+        json_open_map(&o);
+        put_forms(a, &o, config, config->salts.salt[i], value);
+        json_close_map(&o);
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    print_buf(&b);
+    buf_free(&b);
+}
+
+static enum rc run_hash(struct cli *cli, struct err *err)
+{
+    const struct config *config;
+    const char *value = cli->operands[0];
+    enum rc rc = cli_config(cli, &config, err);
+    if (rc)
+        return rc;
+    if (config->salts.n == 0)
+        return err_set(err, RC_INVALID, "%s names no salts", config->file);
+    if (cli_flag(cli, "json"))
+        print_forms_json(&cli->arena, config, value);
+    else
+        puts(retired_name(&cli->arena, config->retired_username, config->salts.salt[config->salts.n - 1],
+                          value));
+    return RC_OK;
+}
+
+/* ---- version ---- */
+
+static enum rc run_version(struct cli *cli, struct err *err)
+{
+    (void)err;
+    puts(cli_flag(cli, "json") ? "{\"version\":\"" LETHE_VERSION "\"}" : "lethe " LETHE_VERSION);
+    return RC_OK;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option check_options[] = {
+    { .name = "settings", .help = "all settings with type, default and meaning" },
+    { 0 },
+};
+
+const struct cli_command command_config_check = {
+    .group = "config",
+    .name = "check",
+    .options = check_options,
+    .shared = CLI_JSON,
+    .summary = "is this configuration right?",
+    .about = "Reads the whole file and everything it names, secrets included, and starts\n"
+             "nothing. A mistake is named by file:line:column, with what was probably meant.",
+    .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
+    .run = run_config_check,
+};
+
+const struct cli_command command_fsck = {
+    .name = "fsck",
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "is the database right?",
+    .about = "Checks every invariant on the whole database, and names what violates one by\n"
+             "its id. Exit code 1 then.",
+    .examples = "lethe fsck",
+    .run = run_fsck,
+};
+
+const struct cli_command command_hash = {
+    .name = "hash",
+    .operands = "VALUE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .shared = CLI_JSON,
+    .summary = "the retired form of a name",
+    .about = "What a user name becomes, by the salts and formats of the configuration; with\n"
+             "--json also as an address, and under every salt.",
+    .examples = "lethe hash Learner1\nlethe hash Learner1 --json",
+    .run = run_hash,
+};
+
+const struct cli_command command_version = {
+    .name = "version",
+    .shared = CLI_JSON,
+    .summary = "which version this is",
+    .about = "The version of this program.",
+    .examples = "lethe version",
+    .run = run_version,
+};

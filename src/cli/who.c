@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whom a command is about. A name goes in the body of a request, never in a URL, which would be logged on the
+ * way. */
+#include "cli/cli.h"
+
+enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
+                   const struct json **list, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    api_body_open(&body);
+    body.repeatable = true;
+    json_field_text(&body.json, key, value);
+    enum rc rc = api_post(api, a, "/v1/retirements/search", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "retirements", JSON_LIST, list, err);
+    if (rc || (*list)->first)
+        return rc;
+    return err_set(err, RC_NOT_FOUND, "there is no retirement of this %s",
+                   key[0] == 'e' ? "address" : "user name (upper and lower case matter)");
+}
+
+enum rc who_read(const struct cli *cli, struct who *out, struct err *err)
+{
+    const char *id = cli_option(cli, "id");
+    *out = (struct who){ .operands = id ? 0 : 1 };
+    if (id)
+        return cli_parse_id("--id", id, &out->id, err);
+    if (cli->n_operands == 0)
+        return err_set(err, RC_INVALID, "whom? give a user name, or --id ID");
+    out->username = cli->operands[0];
+    return RC_OK;
+}
+
+enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id, struct err *err)
+{
+    const struct json *list;
+    *id = who->id;
+    if (!who->username)
+        return RC_OK;
+    enum rc rc = who_search(api, a, "username", who->username, &list, err);
+    if (!rc)
+        *id = api_int(list->first, "id");
+    return rc;
+}
