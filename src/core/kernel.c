@@ -124,13 +124,17 @@ static bool abort_is_due(const struct retirement *r, int64_t now)
     return r->abort_asked && !retirement_is_leased(r, now);
 }
 
-/* A driver is at work: it is told with its next report, and the abort is final when its lease has ended. */
+/* A driver is at work: it is told with its next report, and the abort is final when its lease has ended. That
+ * it was asked for, by whom and why, is a move that stays. */
 static void ask_for_abort(struct decision *d)
 {
+    struct retirement *r = &d->after;
     d->abort_waits = true;
-    if (d->after.abort_asked)
-        replay(d, d->after.state);
-    d->after.abort_asked = true;
+    if (r->abort_asked)
+        replay(d, r->state);
+    else
+        d->moves[d->n_moves++] = (struct move){ r->state, r->state, false };
+    r->abort_asked = true;
 }
 
 /* Any state, by an operator or by force. */
@@ -186,7 +190,7 @@ static void decide_update(struct decision *d, const struct command *cmd, int64_t
 static void decide_move(struct decision *d, const struct command *cmd, int64_t now)
 {
     send_to(d, cmd, now);
-    if (d->n_moves > 0 && role_of(&d->after) == ROLE_WORKING)
+    if (d->n_moves > 0 && !d->abort_waits && role_of(&d->after) == ROLE_WORKING)
         d->after.lease_until = LEASE_FREE;
 }
 

@@ -260,7 +260,7 @@ enum rc store_find_report(struct store *s, const struct retirement *row, int64_t
     enum rc rc =
         db_query(s->db, &rows,
                  LOG_CHAIN "SELECT l.from_id, l.to_id FROM chain c JOIN retirement_log l ON l.id = c.id"
-                           " WHERE c.epoch = $2 AND l.from_id <> 0 ORDER BY l.id",
+                           " WHERE c.epoch = $2 AND l.from_id <> 0 AND l.from_id <> l.to_id ORDER BY l.id",
                  DB_ARGS(DB_INT(row->id), DB_INT(epoch)), err);
     while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
         if (db_int(&rows, 0) != at_state)

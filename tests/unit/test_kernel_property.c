@@ -61,6 +61,7 @@ struct verdict {
     bool replayed, granted, waits, skipped;
     unsigned n_ways;
     struct place ways[2];
+    bool noted; /* a move that stays: who asked for the abort, and why */
 };
 
 static unsigned stages(const struct pipeline *list)
@@ -252,7 +253,7 @@ static void ways(const struct belief *b, const struct command *c, int64_t now, s
     else if (c->kind == COMMAND_CANCEL)
         go(v, (struct place){ ROLE_ABORTED, 0 });
     else if (is_held(b, now))
-        v->waits = true;
+        v->waits = v->noted = true;
     else
         go(v, place(list_meant(b, c), c->to));
 }
@@ -502,7 +503,7 @@ static void check_oracle(const struct world *w, const struct decision *d, const 
     check(w, d->replayed == v->replayed, "oracle: replayed");
     check(w, d->granted == v->granted, "oracle: granted");
     check(w, d->abort_waits == v->waits, "oracle: abort_waits");
-    check(w, d->n_moves == v->n_ways, "oracle: moves");
+    check(w, d->n_moves == v->n_ways + v->noted, "oracle: moves");
     check(w, d->moves[0].skipped == v->skipped && !d->moves[1].skipped, "oracle: skipped");
     check(w, r->pipeline == b->list, "oracle: list");
     check(w, r->state == position(b->list, b->at), "oracle: state");
@@ -559,6 +560,12 @@ static void check_ends(const struct world *w, const struct command *c, const str
     check(w, failed || died || sent, "I9: ERRORED without a failure");
 }
 
+/* Not when it was only noted that somebody asked for an abort. */
+static bool is_moved(const struct decision *d)
+{
+    return d->n_moves > 0 && !d->abort_waits;
+}
+
 static void check_leases(const struct world *w, const struct command *c, const struct decision *d)
 {
     const struct retirement *r = &d->after;
@@ -569,7 +576,7 @@ static void check_leases(const struct world *w, const struct command *c, const s
     check(w, !d->granted || w->row.state != 0 || START + COOL_OFF < w->now, "I16: claimed in the cool-off");
     check(w, !(accepted && is_report(c)) || (held && c->epoch == w->granted_epoch),
           "I8: a report without a lease");
-    check(w, d->n_moves == 0 || !held || is_report(c), "I10: moved under the holder's hands");
+    check(w, !is_moved(d) || !held || is_report(c), "I10: moved under the holder's hands");
     check(w, !retirement_is_leased(r, w->now) || d->granted || held, "I10: a lease nobody was granted");
     check(w, r->lease_until == LEASE_NONE || pipeline_role(r->pipeline, r->state) == ROLE_WORKING,
           "a lease outside the working states");
@@ -610,7 +617,7 @@ static void witness_work(struct world *w, const struct command *c, const struct 
 static void witness_leases(struct world *w, const struct command *c, const struct decision *d)
 {
     bool accepted = d->refusal == REFUSAL_NONE && !d->replayed;
-    if (d->n_moves > 0)
+    if (is_moved(d))
         w->expired = 0;
     if (d->granted) {
         w->expired += d->n_moves == 0 && w->row.lease_until != LEASE_FREE;
@@ -620,7 +627,7 @@ static void witness_leases(struct world *w, const struct command *c, const struc
     }
     if (!accepted)
         return;
-    if (d->n_moves > 0 && !is_report(c))
+    if (is_moved(d) && !is_report(c))
         w->granted_until = 0; /* it had run out, and stays so when the clock jumps back */
     if (c->kind == COMMAND_RENEW && !d->abort_waits)
         w->granted_until = w->now + LEASE;

@@ -1,0 +1,325 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What Lethe does in a second, as ratios to something measured in the same run on the same machine.
+
+bench.py BUILD_DIR [NAME...]: all measurements, or those named. Exits 1 if one misses its mark.
+"""
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
+LETHE = os.path.join(BUILD, "lethe")
+STAGES = ["FORUM", "SHOP", "LISTS", "LMS"]
+SECONDS = 5
+missed = []
+
+
+# -- a site ------------------------------------------------------------------------------------------------
+
+def configuration(service_url="http://127.0.0.1:1"):
+    stages = "".join(f"""
+  - working: RETIRING_{name}
+    completed: {name}_COMPLETE
+    http: {{ service: local, post: "/retire/{name.lower()}", json: {{ username: "{{original_username}}" }} }}"""
+                     for name in STAGES)
+    return f"""data_dir: data
+listen: 127.0.0.1:0
+cool_off: 0d
+log: {{ level: warning }}
+identity: {{ salts_file: salts }}
+services:
+  local: {{ url: "{service_url}", max_concurrent: 64 }}
+stages:{stages}
+"""
+
+
+def write(path, text):
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as f:
+        f.write(text)
+
+
+class Site:
+    """A folder with a configuration, and the server that runs on it."""
+
+    def __init__(self, folder, service_url="http://127.0.0.1:1"):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        write(os.path.join(folder, "lethe.yml"), configuration(service_url))
+        write(os.path.join(folder, "salts"), "bench-salt-of-the-past\nbench-salt-of-today\n")
+        self.environment = {**os.environ, "LETHE_ALLOW_ROOT": "1"}
+
+    def command(self, *words):
+        return [LETHE, *words, "--config", os.path.join(self.folder, "lethe.yml")]
+
+    @contextlib.contextmanager
+    def serving(self):
+        began = time.monotonic()
+        server = subprocess.Popen(self.command("serve"), stdout=subprocess.PIPE, env=self.environment, text=True)
+        try:
+            line = server.stdout.readline()
+            assert line.startswith("ready "), "the server did not start"
+            self.ready_after = time.monotonic() - began
+            self.pid = server.pid
+            self.port = urllib.parse.urlsplit(line.split()[1]).port
+            yield self
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait()
+
+    def connect(self):
+        connection = http.client.HTTPConnection("local")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(os.path.join(self.folder, "data", "lethe.sock"))
+        return connection
+
+    def call(self, connection, method, path, body=None):
+        connection.request(method, path, json.dumps(body) if body is not None else None)
+        answer = connection.getresponse()
+        data = answer.read()
+        assert answer.status < 300, (path, answer.status, data[:300])
+        return json.loads(data) if data else None
+
+    def token(self):
+        connection = self.connect()
+        client = self.call(connection, "POST", "/v1/clients",
+                           {"name": f"bench-{time.time_ns()}", "scope": "retirement:read retirement:drive"})
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": client["client_id"],
+                                       "client_secret": client["client_secret"]})
+        connection.request("POST", "/oauth2/access_token", form)
+        return json.loads(connection.getresponse().read())["access_token"]
+
+    def fill(self, people):
+        """So many accounts, each with a request in PENDING. Many at once, so that they share commits."""
+        starts = iter(range(0, people, 1000))
+        lock = threading.Lock()
+        faults = []
+
+        def work():
+            connection = self.connect()
+            while not faults:
+                with lock:
+                    start = next(starts, None)
+                if start is None:
+                    return
+                rows = [{"username": f"user{i:07d}", "email": f"user{i:07d}@example.com"}
+                        for i in range(start, min(start + 1000, people))]
+                try:
+                    self.call(connection, "POST", "/v1/accounts", {"accounts": rows})
+                    self.call(connection, "POST", "/v1/retirements/import", {"people": rows})
+                except Exception as fault:  # told to the caller below
+                    faults.append(fault)
+
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise faults[0]
+
+    def resident_mib(self):
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
+
+
+# -- measuring -----------------------------------------------------------------------------------------------
+
+def report(what, figure, mark, held):
+    print(f"  {what}: {figure}   (mark: {mark}) {'' if held else '  MISSED'}", flush=True)
+    if not held:
+        missed.append(what)
+
+
+def wrk(url, script=None, token=None, seconds=SECONDS):
+    """Answers a second, from one thread with 64 connections; anything but success is an error."""
+    command = ["wrk", "-t1", "-c64", f"-d{seconds}"]
+    if script:
+        command += ["-s", script]
+    if token:
+        command += ["-H", f"Authorization: JWT {token}", "-H", "Content-Type: application/json"]
+    out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in out and "Socket errors" not in out, out
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def constant(threads=1):
+    """The same HTTP library with a constant answer."""
+    port = free_port()
+    server = subprocess.Popen([os.path.join(BUILD, "bench", "constant"), str(port), str(threads)],
+                              stdin=subprocess.PIPE)
+    try:
+        end = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert time.monotonic() < end, "the constant server did not start"
+                time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
+def lua(folder, name, text):
+    path = os.path.join(folder, name)
+    write(path, text)
+    return path
+
+
+# -- the measurements ------------------------------------------------------------------------------------------
+
+def updates_and_reads(folder):
+    """PATCH and GET on 100,000 rows, against the store alone and against a constant answer."""
+    people = 100_000
+    print(f"updates and reads, {people} people", flush=True)
+    out = subprocess.run([os.path.join(BUILD, "bench", "transitions"), str(people), "100", folder],
+                         capture_output=True, text=True, check=True).stdout
+    alone = float(re.search(r"([\d.]+) transitions", out)[1])
+
+    site = Site(os.path.join(folder, "hundred"))
+    with site.serving():
+        site.fill(people)
+    with site.serving():
+        resident = site.resident_mib()
+        token = site.token()
+        url = f"http://127.0.0.1:{site.port}"
+        # A person a request, in an order that jumps about; the next state when all have had their turn.
+        patch = lua(folder, "patch.lua", f"""
+local i, states = 0, {{"RETIRING_FORUM", "FORUM_COMPLETE", "RETIRING_SHOP", "SHOP_COMPLETE"}}
+function request()
+  local body = string.format('{{"username":"user%07d","new_state":"%s","response":"moved"}}',
+                             (i * 70001) % {people}, states[math.floor(i / {people}) + 1])
+  i = i + 1
+  return wrk.format("PATCH", "/api/user/v1/accounts/update_retirement_status/", nil, body)
+end
+""")
+        get = lua(folder, "get.lua", f"""
+local i = 0
+function request()
+  i = i + 1
+  return wrk.format("GET", string.format("/api/user/v1/accounts/user%07d/retirement_status/", (i * 70001) % {people}))
+end
+""")
+        updates = wrk(url, patch, token)
+        reads = wrk(url, get, token)
+    with constant() as bare:
+        plain = wrk(bare)
+    report("durable updates through HTTP",
+           f"{updates:,.0f}/s, {updates / alone:.0%} of {alone:,.0f}/s in process at 100 a commit", "60 %",
+           updates >= 0.6 * alone)
+    report("reading one status", f"{reads:,.0f}/s, {reads / plain:.0%} of {plain:,.0f}/s for a constant answer",
+           "25 %", reads >= 0.25 * plain)
+    report("server ready on 100,000 rows", f"{site.ready_after * 1000:.0f} ms", "200 ms", site.ready_after <= 0.2)
+    report("resident when ready", f"{resident:.0f} MiB", "under 64 MiB", resident < 64)
+
+
+def whole_job(folder):
+    """1,000 people through four HTTP stages against a local service; server and driver apart."""
+    people = 1000
+    print(f"the whole job, {people} people through {len(STAGES)} HTTP stages", flush=True)
+    rates, usage = [], None
+    with constant() as service:
+        for turn in range(3):
+            site = Site(os.path.join(folder, f"job-{turn}"), service)
+            with site.serving():
+                site.fill(people)
+                began = time.monotonic()
+                driver = subprocess.Popen(site.command("drive", "--once"), env=site.environment,
+                                          stdout=subprocess.DEVNULL)
+                _, status, usage = os.wait4(driver.pid, 0)
+                rates.append(people / (time.monotonic() - began))
+                assert status == 0, "the driver failed"
+                counts = {s["name"]: s["count"] for s in site.call(site.connect(), "GET", "/v1/states")["states"]}
+                assert counts["COMPLETE"] == people, counts
+    rate = statistics.median(rates)
+    report("people a second", f"{rate:,.0f} (of {', '.join(f'{r:,.0f}' for r in rates)})", "500", rate >= 500)
+    print(f"  the driver: {usage.ru_utime + usage.ru_stime:.2f} s CPU, {usage.ru_maxrss / 1024:.0f} MiB at its peak",
+          flush=True)
+
+
+def median_ms(site, connection, path, turns=40):
+    took = []
+    for _ in range(turns):
+        began = time.perf_counter()
+        rows = site.call(connection, "GET", path)
+        took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took), len(rows)
+
+
+def queue(folder):
+    """The queue of 200 people out of 10,000 and out of 1,000,000."""
+    print("the queue of 200 people", flush=True)
+    some = 200
+    paths = {
+        "200 of those who are due": f"cool_off_days=0&states=PENDING,FORUM_COMPLETE,SHOP_COMPLETE&limit={some}",
+        "the only 200 in their state": "cool_off_days=0&states=LISTS_COMPLETE",
+    }
+    took = {}
+    for people in (10_000, 1_000_000):
+        site = Site(os.path.join(folder, f"queue-{people}"))
+        with site.serving():
+            site.fill(people)
+            connection = site.connect()
+            ids = list(range(people // 2, people // 2 + some))
+            site.call(connection, "POST", "/v1/bulk", {"select": {"ids": ids}, "action": "move",
+                                                       "to": "LISTS_COMPLETE", "reason": "benchmark"})
+        with site.serving():
+            connection = site.connect()
+            for what, query in paths.items():
+                ms, rows = median_ms(site, connection, f"/api/user/v1/accounts/retirement_queue/?{query}")
+                assert rows == some, (what, rows)
+                took[what, people] = ms
+    for what in paths:
+        few, many = took[what, 10_000], took[what, 1_000_000]
+        report(what, f"{many:.2f} ms of 1,000,000 and {few:.2f} ms of 10,000: {many / few:.2f} times", "2 times",
+               many <= 2 * few)
+
+
+def connections(folder):
+    """600 busy connections for a minute; every request is answered."""
+    print("600 busy connections for a minute", flush=True)
+    done = subprocess.run([os.path.join(BUILD, "bench", "connections"), "600", "60"], capture_output=True, text=True)
+    print("  " + done.stdout.strip().replace("\n", "\n  "), flush=True)
+    report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
+
+
+MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, queue, connections)}
+
+
+def main():
+    chosen = sys.argv[2:] or list(MEASUREMENTS)
+    folder = tempfile.mkdtemp(prefix="lethe-bench-")
+    try:
+        for name in chosen:
+            MEASUREMENTS[name](folder)
+    finally:
+        shutil.rmtree(folder)
+    print("all marks held" if not missed else f"missed: {', '.join(missed)}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
