@@ -38,7 +38,9 @@ static const char *status_title(unsigned status)
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
         { 431, "Request Header Fields Too Large" },
+        { 429, "Too Many Requests" },
         { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
         { 503, "Service Unavailable" },
         { 507, "Insufficient Storage" },
     };

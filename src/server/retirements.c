@@ -2,6 +2,7 @@
 /* Part B: asking for retirements and looking at them. Names are never in our URLs, so a search is a POST. */
 #include "server/exchange.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- asking ---- */
@@ -180,10 +181,60 @@ enum rc handle_list(struct exchange *x, struct err *err)
     return rc ? rc : answer_page(x, &filter, err);
 }
 
+/* ---- searching ---- */
+
+struct found {
+    int64_t id;
+    bool over;
+};
+
+struct found_list {
+    struct found *one;
+    size_t n;
+};
+
+static enum rc add_found(void *arg, const struct retirement_view *view, struct err *err)
+{
+    struct found_list *list = arg;
+    list->one[list->n++] = (struct found){ view->row.id, retirement_is_over(&view->row) };
+    return RC_OK;
+}
+
+/* The live one first, then the newest. */
+static int by_interest(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    if (x->over != y->over)
+        return x->over ? 1 : -1;
+    return x->id > y->id ? -1 : x->id < y->id;
+}
+
+static enum rc answer_search(struct exchange *x, const struct retirement_filter *filter, struct err *err)
+{
+    struct found_list list = { .one = arena_array(x->arena, (size_t)filter->limit, sizeof(struct found)) };
+    enum rc rc = store_list(x->store, filter, add_found, &list, err);
+    qsort(list.one, list.n, sizeof(list.one[0]), by_interest);
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "retirements");
+    json_open_list(&o);
+    for (size_t i = 0; !rc && i < list.n; i++) {
+        struct retirement_view view;
+        rc = store_get(x->store, x->arena, list.one[i].id, &view, err);
+        if (!rc)
+            view_native(&o, &view, NULL, 0, x->now);
+    }
+    json_close_list(&o);
+    json_put_key(&o, "next");
+    json_put_null(&o);
+    json_close_map(&o);
+    return rc;
+}
+
 enum rc handle_search(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", NULL };
-    struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
+    struct retirement_filter filter = { .limit = 100 };
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text_optional(x->body, "username", &filter.username, err);
@@ -191,7 +242,7 @@ enum rc handle_search(struct exchange *x, struct err *err)
         rc = field_text_optional(x->body, "email", &filter.email, err);
     if (!rc && !filter.username == !filter.email)
         return err_set(err, RC_INVALID, "give either username or email");
-    return rc ? rc : answer_page(x, &filter, err);
+    return rc ? rc : answer_search(x, &filter, err);
 }
 
 enum rc handle_one(struct exchange *x, struct err *err)

@@ -165,8 +165,8 @@ enum rc service_import(struct act *act, struct import_row *rows, size_t n, bool 
     size_t bad = 0;
     for (size_t i = 0; i < n; i++) {
         rows[i].id = 0;
-        rows[i].err.rc = RC_OK;
         enum rc rc = import_one(act, &rows[i], dry_run, &rows[i].err);
+        rows[i].err.rc = rc; /* looking for what is not there leaves words behind */
         if (rc && !is_refusal(rc)) {
             *err = rows[i].err;
             return rc;
