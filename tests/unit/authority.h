@@ -70,7 +70,7 @@ struct world {
     unsigned silent;         /* so many requests are answered 503 and change nothing */
     unsigned lose;           /* so many answers to /v1/progress are lost, their effect is not */
     bool garble;             /* lost answers are garbage with status 200 */
-    bool abort_on_renewal;
+    bool abort_on_renewal, abort_on_done;
     unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
     int64_t others;         /* people whom another driver holds, for that many more claims */
     authority_refuse_fn *refuse;
@@ -232,7 +232,8 @@ static inline const char *take_report(struct world *w, const struct said *s, str
         return stage_name(w, p);
     }
     p->state = AT_END;
-    if (w->abort_on_renewal && (s->stop || strcmp(s->outcome, "released") == 0)) {
+    bool aborts = w->abort_on_renewal || w->abort_on_done;
+    if (aborts && (s->stop || strcmp(s->outcome, "released") == 0)) {
         p->end = "ABORTED";
     } else if (strcmp(s->outcome, "failed") == 0) {
         p->end = "ERRORED";
@@ -269,7 +270,9 @@ static inline void answer_report(struct world *w, struct json_out *o, const stru
         const char *next = take_report(w, s, p);
         json_field_text(o, "state", p->end ? p->end : stage_name(w, p));
         json_field_text(o, "next", next);
-        json_field_bool(o, "abort", w->abort_on_renewal && strcmp(s->outcome, "renewed") == 0);
+        json_field_bool(o, "abort",
+                        (w->abort_on_renewal && strcmp(s->outcome, "renewed") == 0) ||
+                            (w->abort_on_done && strcmp(s->outcome, "done") == 0));
     }
     json_close_map(o);
 }

@@ -340,6 +340,35 @@ static void test_driver__a_token_is_fetched_once_and_renewed_on_a_401(void **sta
     world_close(w);
 }
 
+/* The first call keeps the service busy until the second has been turned down, has got another token and has
+ * come again with it. */
+static unsigned answer_first_late(struct world *w, struct http_request *req, unsigned n)
+{
+    static unsigned fetched;
+    if (n == 0)
+        fetched = 0;
+    if (strcmp(req->path, "/oauth2/access_token") == 0) {
+        buf_printf(&req->answer, "{\"access_token\":\"t%u\"}", ++fetched);
+        return 200;
+    }
+    if (strcmp(http_header(req, "Authorization"), "JWT t1") != 0) {
+        service_release(w, 401);
+        return 204;
+    }
+    return w->n_held == 0 && fetched == 1 ? 0 : 401;
+}
+
+static void test_driver__a_late_401_does_not_cost_a_good_token(void **state)
+{
+    struct world *w =
+        world_open(2, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
+    w->answer = answer_first_late;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_called, 2 + 4); /* two tokens, and each of the two calls twice */
+    world_close(w);
+}
+
 static unsigned answer_401(struct world *w, struct http_request *req, unsigned n)
 {
     if (strcmp(req->path, "/oauth2/access_token") != 0)
@@ -573,6 +602,44 @@ static void test_driver__an_abort_during_a_call_lets_it_end(void **state)
     world_close(w);
 }
 
+static void test_driver__an_abort_told_with_a_next_stage_gives_it_back(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(""));
+    w->abort_on_done = true;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.aborted, 1);
+    assert_int_equal(w->n_called, 1);
+    assert_string_equal(last_said(w)->outcome, "released");
+    assert_string_equal(last_said(w)->stage, "ERASING_B");
+    world_close(w);
+}
+
+static unsigned answer_hold_b(struct world *w, struct http_request *req, unsigned n)
+{
+    return strncmp(req->path, "/b/", 3) == 0 ? 0 : 204;
+}
+
+/* Half of the lease goes by while the first stage is being reported, when a renewal would be of no use. */
+static const char *take_long_over_a(struct world *w, const struct said *said)
+{
+    if (strcmp(said->stage, "ERASING_A") == 0)
+        usleep(1200 * 1000);
+    return release_on_renewal(w, said);
+}
+
+static void test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage(void **state)
+{
+    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 700ms"));
+    w->grant_s = 2;
+    w->answer = answer_hold_b;
+    w->refuse = take_long_over_a;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(count_said(w, "renewed"), 1);
+    assert_int_equal(w->n_called, 2);
+    world_close(w);
+}
+
 /* ---- others ---- */
 
 static void test_driver__people_of_another_driver_are_waited_for(void **state)
@@ -707,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_driver__no_more_calls_at_once_than_the_service_allows),
         cmocka_unit_test(test_driver__no_more_calls_a_second_than_the_service_allows),
         cmocka_unit_test(test_driver__a_token_is_fetched_once_and_renewed_on_a_401),
+        cmocka_unit_test(test_driver__a_late_401_does_not_cost_a_good_token),
         cmocka_unit_test(test_driver__a_second_401_is_final),
         cmocka_unit_test(test_driver__without_a_token_nobody_is_errored_at_once),
         cmocka_unit_test(test_driver__fixed_credentials_are_sent),
@@ -721,6 +789,8 @@ int main(void)
         cmocka_unit_test(test_driver__a_refused_renewal_ends_the_call_and_says_nothing),
         cmocka_unit_test(test_driver__an_abort_during_backoff_gives_it_back),
         cmocka_unit_test(test_driver__an_abort_during_a_call_lets_it_end),
+        cmocka_unit_test(test_driver__an_abort_told_with_a_next_stage_gives_it_back),
+        cmocka_unit_test(test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage),
         cmocka_unit_test(test_driver__people_of_another_driver_are_waited_for),
         cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_left_alone),
         cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_no_busy_loop),
