@@ -98,6 +98,8 @@ static enum rc setup_log(const struct config *config, struct err *err)
     if (rc)
         return rc;
     log_setup(level, config->log_json, STDERR_FILENO);
+    if (config->warning)
+        log_warning("%s", config->warning);
     return RC_OK;
 }
 

@@ -25,8 +25,8 @@ static enum rc print_sync(const struct json *answer, bool dry_run, struct err *e
                                            { "removed", "Removed" },
                                            { "remaining", "Remaining" } };
     const struct json *list;
-    puts(dry_run ? "--- Dry run, no changes were made ---\nStates would be synchronized. Differences:"
-                 : "States have been synchronized. Differences:");
+    puts(dry_run ? "Dry run: nothing is changed. The list of states would change so:"
+                 : "The list of states was changed so:");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         enum rc rc = api_expect(answer, keys[i][0], JSON_LIST, &list, err);
         if (rc)
@@ -36,7 +36,7 @@ static enum rc print_sync(const struct json *answer, bool dry_run, struct err *e
     enum rc rc = api_expect(answer, "states", JSON_LIST, &list, err);
     if (rc)
         return rc;
-    puts(dry_run ? "States would then be:" : "States updated successfully. Current states:");
+    puts(dry_run ? "The states would then be:" : "The states are now:");
     for (const struct json *s = list->first; s; s = s->next)
         printf("%s (step %lld)\n", api_text(s, "name"), (long long)api_int(s, "order"));
     return RC_OK;

@@ -25,7 +25,8 @@ static enum rc run_config_check(struct cli *cli, struct err *err)
         printf("{\"services\":%zu,\"stages\":%zu,\"states\":%u}\n", config->n_services, config->n_stages,
                config->pipeline ? config->pipeline->n : 0);
     else
-        printf("%s is right: %s, %s\n", config->file,
+        printf("%s%s%s is right: %s, %s\n", config->warning ? config->warning : "",
+               config->warning ? "\n" : "", config->file,
                print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),
                print_count(&cli->arena, (int64_t)config->n_stages, "stage", "stages"));
     return RC_OK;

@@ -198,13 +198,13 @@ static enum rc check_all(struct config *config, const struct yaml *root, struct 
     return rc == RC_OK ? check_lease(config, root, err) : rc;
 }
 
-static void warn_of_readers(const struct yaml *secret)
+static const char *warning_of_readers(struct arena *a, const struct yaml *secret)
 {
     struct stat st;
     if (secret == NULL || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
-        return;
-    log_warning(
-        "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use %s_file",
+        return NULL;
+    return arena_printf(
+        a, "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use %s_file",
         secret->file, secret->line, secret->key);
 }
 
@@ -234,7 +234,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     if (rc != RC_OK)
         return rc;
     config->file = arena_strdup(a, path);
-    warn_of_readers(r.literal_secret);
+    config->warning = warning_of_readers(a, r.literal_secret);
     *out = config;
     return RC_OK;
 }

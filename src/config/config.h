@@ -129,6 +129,8 @@ struct config {
 
     const char *log_level;
     bool log_json;
+
+    const char *warning;       /* one line for whoever operates it; NULL: all is well */
 };
 
 /* Reads and checks it all, secrets included. Everything lives in the arena. RC_INVALID with file:line:column,

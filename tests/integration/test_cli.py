@@ -137,18 +137,18 @@ def test_output_that_cannot_be_written_is_a_failure(site):
 
 def test_states_sync_prints_what_operators_know(site):
     dry = site.ok("states", "sync", "--dry-run")
-    assert dry.out.startswith("--- Dry run, no changes were made ---\n")
+    assert dry.out.startswith("Dry run: nothing is changed.")
     assert "   Added: PENDING, RETIRING_FORUMS" in dry.out and "(step 11)" in dry.out
     expect(site.lethe("retirement", "list", "--state", "NO_SUCH"), USAGE, "NO_SUCH")
 
     site.ok("states", "sync")
     site.configure(states=["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"])
     assert site.ok("states", "sync").out == (
-        "States have been synchronized. Differences:\n"
+        "The list of states was changed so:\n"
         "   Added: none\n"
         "   Removed: RETIRING_LMS, LMS_COMPLETE\n"
         "   Remaining: PENDING, RETIRING_FORUMS, FORUMS_COMPLETE, ERRORED, ABORTED, COMPLETE\n"
-        "States updated successfully. Current states:\n"
+        "The states are now:\n"
         "PENDING (step 1)\nRETIRING_FORUMS (step 11)\nFORUMS_COMPLETE (step 21)\nERRORED (step 31)\n"
         "ABORTED (step 41)\nCOMPLETE (step 51)\n")
 
