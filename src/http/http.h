@@ -2,9 +2,9 @@
 /*
  * HTTP both ways. Has never heard of a retirement.
  *
- * The server (server.c, on libmicrohttpd) collects a request whole, within limits and absolute deadlines, and hands
- * it to one function, on a worker thread of its own. That function answers at once, or keeps the request and
- * answers later from any thread; the connection sleeps meanwhile and no thread waits.
+ * The server (server.c, on libmicrohttpd) collects a request whole, within limits and absolute deadlines, and
+ * hands it to one function, on a worker thread of its own. That function answers at once, or keeps the
+ * request and answers later from any thread; the connection sleeps meanwhile and no thread waits.
  *
  * libmicrohttpd 0.9.75 can hang in epoll mode when 128 events arrive at once, so each worker is capped at 120
  * connections, and there are as many workers as the limit of connections needs.
@@ -21,43 +21,44 @@
 #include "base/err.h"
 
 enum {
-    HTTP_HEADER_MAX = 16 * 1024,    /* bytes of all headers of a request */
+    HTTP_HEADER_MAX = 16 * 1024, /* bytes of all headers of a request */
     HTTP_BODY_MAX = 1024 * 1024,
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
-    HTTP_HEADER_DEADLINE_S = 10,    /* absolute, from the connection or the last answer's end */
+    HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */
     HTTP_REQUEST_DEADLINE_S = 30,
-    HTTP_PARAMS_MAX = 4             /* {name} parts of a path */
+    HTTP_PARAMS_MAX = 4 /* {name} parts of a path */
 };
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER };
 
 struct http_pair {
-    const char *name, *value;  /* decoded, valid UTF-8, without control characters */
+    const char *name, *value; /* decoded, valid UTF-8, without control characters */
 };
 
 struct http_request {
-    struct arena arena;          /* everything about this request lives here */
-    char id[24];                 /* for the log; also sent as X-Request-Id */
+    struct arena arena; /* everything about this request lives here */
+    char id[24];        /* for the log; also sent as X-Request-Id */
     enum http_method method;
-    const char *path;            /* decoded, valid UTF-8; begins with / */
+    const char *path; /* decoded, valid UTF-8; begins with / */
     const struct http_pair *query;
     size_t n_query;
-    const char *body;            /* terminated; "" when none */
+    const char *body; /* terminated; "" when none */
     size_t body_len;
-    bool local;                  /* over the Unix socket: the peer is the same user */
-    const char *peer;            /* address, for limits; never logged */
-    int64_t arrived_at;          /* us, wall clock */
-    void *worker;                /* what open_worker made for the thread this arrived on */
+    bool local;         /* over the Unix socket: the peer is the same user */
+    const char *peer;   /* address, for limits; never logged */
+    int64_t arrived_at; /* us, wall clock */
+    void *worker;       /* what open_worker made for the thread this arrived on */
 
     /* the answer */
     unsigned status;
-    const char *content_type;    /* default application/json */
-    const char *extra_name, *extra_value;      /* one more header: Location, WWW-Authenticate, Retry-After */
+    const char *content_type;             /* default application/json */
+    const char *extra_name, *extra_value; /* one more header: Location, WWW-Authenticate, Retry-After */
     struct buf answer;
-    void *user;                  /* the owner's, until it is answered */
+    void *user; /* the owner's, until it is answered */
 };
 
-const char *http_header(const struct http_request *req, const char *name);  /* NULL; case of name does not matter */
+const char *http_header(const struct http_request *req,
+                        const char *name); /* NULL; case of name does not matter */
 /* The first of this name, NULL when absent. */
 const char *http_query(const struct http_request *req, const char *name);
 /* Fields of an application/x-www-form-urlencoded text. RC_INVALID. */
@@ -67,21 +68,22 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
 enum http_when { HTTP_NOW, HTTP_LATER };
 
 struct http_server_conf {
-    const char *host;            /* NULL: no TCP */
-    unsigned port;               /* 0: a free one, see http_server_port */
-    const char *socket_path;     /* NULL: no Unix socket. Mode 0600, and the peer must be the same user */
-    const char *tls_certificate, *tls_key;  /* PEM texts; NULL: plain */
-    unsigned max_connections;            /* 1 to 10,000 */
+    const char *host;        /* NULL: no TCP */
+    unsigned port;           /* 0: a free one, see http_server_port */
+    const char *socket_path; /* NULL: no Unix socket. Mode 0600, and the peer must be the same user */
+    const char *tls_certificate, *tls_key; /* PEM texts; NULL: plain */
+    unsigned max_connections;              /* 1 to 10,000 */
     unsigned max_connections_per_address;  /* 0: no limit */
-    /* Called with a whole, well-formed request. HTTP_NOW: it is answered on return. HTTP_LATER: somebody calls
-     * http_answer() once, from any thread, even before this returns. */
+    /* Called with a whole, well-formed request. HTTP_NOW: it is answered on return. HTTP_LATER: somebody
+     * calls http_answer() once, from any thread, even before this returns. */
     enum http_when (*dispatch)(void *arg, struct http_request *req);
-    /* The server answers malformed, over-long and late requests by itself: status and a text for a person go through
-     * this, so that all errors look alike. */
+    /* The server answers malformed, over-long and late requests by itself: status and a text for a person go
+     * through this, so that all errors look alike. */
     void (*complain)(void *arg, struct http_request *req, unsigned status, const char *text);
     /* Called after the answer has gone out (or the client has): for the log line and metrics. May be NULL. */
     void (*finished)(void *arg, const struct http_request *req, int64_t took_us);
-    /* What each worker thread has of its own (a read-only connection); made at its first request, on its thread. */
+    /* What each worker thread has of its own (a read-only connection); made at its first request, on its
+     * thread. */
     enum rc (*open_worker)(void *arg, void **worker, struct err *err);
     void (*close_worker)(void *arg, void *worker);
     void *arg;
@@ -89,7 +91,8 @@ struct http_server_conf {
 
 struct http_server;
 /* RC_CONFLICT: the port or socket is taken. RC_INVALID: certificate, address. */
-enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out, struct err *err) MUST_CHECK;
+enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out,
+                         struct err *err) MUST_CHECK;
 unsigned http_server_port(const struct http_server *server);
 void http_answer(struct http_request *req);
 /* Takes no new connections, answers what has been dispatched, then closes. */
@@ -99,78 +102,80 @@ void http_server_close(struct http_server **server);
 
 struct http_route {
     enum http_method method;
-    const char *path;  /* "/v1/retirements/{id}/log"; {name} is one segment, not empty */
+    const char *path; /* "/v1/retirements/{id}/log"; {name} is one segment, not empty */
 };
 enum http_match { HTTP_FOUND, HTTP_NO_PATH, HTTP_NO_METHOD, HTTP_ADD_SLASH };
 struct http_found {
-    size_t route;                           /* index into the table */
-    const char *param[HTTP_PARAMS_MAX];     /* values of {name} parts, in order */
-    const char *allow;                      /* HTTP_NO_METHOD: for the Allow header */
+    size_t route;                       /* index into the table */
+    const char *param[HTTP_PARAMS_MAX]; /* values of {name} parts, in order */
+    const char *allow;                  /* HTTP_NO_METHOD: for the Allow header */
 };
-/* The table is `count` rows of `stride` bytes that begin with a struct http_route. A path that lacks only the slash
- * at the end of its row: HTTP_ADD_SLASH for GET, found as if it had it for the rest. */
-enum http_match http_route(struct arena *a, const void *table, size_t count, size_t stride, enum http_method method,
-                           const char *path, struct http_found *out);
+/* The table is `count` rows of `stride` bytes that begin with a struct http_route. A path that lacks only the
+ * slash at the end of its row: HTTP_ADD_SLASH for GET, found as if it had it for the rest. */
+enum http_match http_route(struct arena *a, const void *table, size_t count, size_t stride,
+                           enum http_method method, const char *path, struct http_found *out);
 
 /* ---- client.c: calls to others, on libcurl's multi interface; one thread ---- */
 
 enum http_failure {
-    HTTP_OK,            /* there is a whole answer with a status */
-    HTTP_NOT_SENT,      /* could not connect, resolve, shake hands: nothing can have happened there */
-    HTTP_UNKNOWN,       /* sent, but no whole answer: it may have happened */
-    HTTP_TIMED_OUT,     /* the same, by our own time limit */
-    HTTP_ANSWER_TOO_LARGE,  /* status is set; the call was ended because of the answer's size */
+    HTTP_OK,               /* there is a whole answer with a status */
+    HTTP_NOT_SENT,         /* could not connect, resolve, shake hands: nothing can have happened there */
+    HTTP_UNKNOWN,          /* sent, but no whole answer: it may have happened */
+    HTTP_TIMED_OUT,        /* the same, by our own time limit */
+    HTTP_ANSWER_TOO_LARGE, /* status is set; the call was ended because of the answer's size */
     HTTP_CANCELLED
 };
 
 struct http_call {
     /* the request; borrowed until done */
     enum http_method method;
-    const char *url;             /* http, https */
-    const char *socket_path;     /* NULL, or a Unix socket to go through */
-    const char *const *headers;  /* "Name: value" */
+    const char *url;            /* http, https */
+    const char *socket_path;    /* NULL, or a Unix socket to go through */
+    const char *const *headers; /* "Name: value" */
     size_t n_headers;
-    const char *body;            /* NULL: none */
+    const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
-    size_t answer_max;           /* bytes that are kept */
-    bool stop_at_max;            /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
+    size_t answer_max; /* bytes that are kept */
+    bool stop_at_max;  /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
 
     /* the answer; valid during done */
     enum http_failure failure;
     unsigned status;
-    const char *content_type;    /* NULL */
-    const char *retry_after;     /* header; NULL */
-    struct buf answer;           /* over: its end was dropped */
-    char error[160];             /* one line about the failure, without URL or personal data */
+    const char *content_type; /* NULL */
+    const char *retry_after;  /* header; NULL */
+    struct buf answer;        /* over: its end was dropped */
+    char error[160];          /* one line about the failure, without URL or personal data */
     int64_t took_us;
 
-    void (*done)(struct http_call *call);  /* from http_client_wait; may send and cancel others and this */
+    void (*done)(struct http_call *call); /* from http_client_wait; may send and cancel others and this */
     void *arg;
-    void *handle;                /* the client's */
+    void *handle; /* the client's */
 };
 
 struct http_client;
 struct http_client_conf {
-    unsigned connections_per_host;  /* kept open */
-    const char *ca_file;            /* NULL: the system's */
+    unsigned connections_per_host; /* kept open */
+    const char *ca_file;           /* NULL: the system's */
     const char *user_agent;
 };
-/* Redirects are not followed, proxies from the environment ignored, certificates checked, only http and https,
- * no decompression. */
-enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out, struct err *err) MUST_CHECK;
-void http_client_close(struct http_client **client);  /* calls in flight end as HTTP_CANCELLED */
+/* Redirects are not followed, proxies from the environment ignored, certificates checked, only http and
+ * https, no decompression. */
+enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out,
+                         struct err *err) MUST_CHECK;
+void http_client_close(struct http_client **client); /* calls in flight end as HTTP_CANCELLED */
 enum rc http_client_send(struct http_client *client, struct http_call *call, struct err *err) MUST_CHECK;
-void http_client_cancel(struct http_client *client, struct http_call *call);  /* done is not called */
+void http_client_cancel(struct http_client *client, struct http_call *call); /* done is not called */
 
-/* Waits until something happened or the time is over, and calls done for what ended. extra: other descriptors to
- * wait for, as in poll(2), revents filled; may be NULL. http_client_wake ends the wait from another thread. */
+/* Waits until something happened or the time is over, and calls done for what ended. extra: other descriptors
+ * to wait for, as in poll(2), revents filled; may be NULL. http_client_wake ends the wait from another
+ * thread. */
 struct pollfd;
 void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us);
 void http_client_wake(struct http_client *client);
 
-/* One call, waited for: done and arg are not the caller's. The answer is, with buf_free; the other texts are valid
- * until the next call. */
+/* One call, waited for: done and arg are not the caller's. The answer is, with buf_free; the other texts are
+ * valid until the next call. */
 void http_call_now(struct http_client *client, struct http_call *call);
 
 /* Text as it stands in a URL's path or query, or a form: everything but A-Za-z0-9-_.~ as %XX. */
