@@ -8,10 +8,11 @@ from site_under_test import Site
 
 @pytest.fixture
 def site(tmp_path):
-    """A site with a configuration of its own; what it started is stopped afterwards."""
+    """A site with a configuration of its own; what it started is stopped afterwards, and what it left is looked at."""
     s = Site(tmp_path)
     yield s
     s.stop()
+    s.check()
 
 
 @pytest.fixture
@@ -33,3 +34,21 @@ def make_service():
     yield make
     for service in made:
         service.stop()
+
+
+STAGES = ["forum", "notes", "store"]
+
+
+@pytest.fixture
+def pipeline(site, make_service):
+    """A site with three stages, each at a service of its own: site.forum, site.notes, site.store."""
+    for name in STAGES:
+        service = make_service()
+        setattr(site, name, service)
+        site.service(name, service)
+        site.stage(f"RETIRING_{name.upper()}", f"{name.upper()}_COMPLETE",
+                   http={"service": name, "post": f"/{name}/retire", "json": {"username": "{original_username}"}},
+                   retry={"for": "20s", "first": "20ms", "longest": "200ms"})
+    site.configure(driver={"poll": "100ms"})
+    site.everywhere = [site.forum, site.notes, site.store]
+    return site

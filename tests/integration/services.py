@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outside services, scripted inside the test."""
+import collections
 import json
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HANG_UP = None  # an answer: the connection ends without one
 
 
 class Call:
-    """What the service was asked: method, path, headers, and the body as JSON where it is JSON."""
+    """What the service was asked, and when: method, path, headers, and the body as JSON where it is JSON."""
 
     def __init__(self, handler, raw):
         self.method = handler.command
         self.path = handler.path
         self.headers = dict(handler.headers.items())
         self.raw = raw
+        self.at = time.time()
         try:
             self.json = json.loads(raw)
         except ValueError:
@@ -20,77 +26,179 @@ class Call:
 
     @property
     def username(self):
-        return (self.json or {}).get("username")
+        return self.json.get("username") if isinstance(self.json, dict) else None
+
+    @property
+    def key(self):
+        return self.headers.get("Idempotency-Key")
 
 
 class Service:
-    """Answers each call with script(call): a status, or (status, body), or (status, body, headers).
+    """Answers each call with script(call): a status, or (status, body), or (status, body, headers), or HANG_UP.
 
     A script may block (on an Event of the test) to be slow. Without one every call is a 204. `calls` has all of
     them in the order they came in; `most_at_once` the highest number under way together.
+
+    It keeps to its callers' Idempotency-Key: `effects` has what took effect, by user name and key, which happens before
+    the script gets to answer, and once a key.
     """
 
     def __init__(self, script=None):
         self.script = script or (lambda call: 204)
         self.calls = []
+        self.effects = collections.Counter()  # calls by (user name, key)
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
-        service = self
+        self.connections = set()
+        self.server = None
+        self.port = 0
+        self.come_back()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
 
-            def handle_any(self):
-                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                call = Call(self, raw)
-                with service.lock:
-                    service.calls.append(call)
-                    service.at_once += 1
-                    service.most_at_once = max(service.most_at_once, service.at_once)
-                try:
-                    answer = service.script(call)
-                finally:
-                    with service.lock:
-                        service.at_once -= 1
-                self.send(*(answer if isinstance(answer, tuple) else (answer,)))
+    def come_back(self):
+        """Answers (again), at the same port."""
+        self.server = make_server(self, self.port)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+    def go_down(self):
+        """Nobody answers at the port any more, and who is connected is cut off."""
+        self.server.shutdown()
+        self.server.server_close()
+        self.server = None
+        with self.lock:
+            connections = list(self.connections)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has just ended by itself
 
-            def send(self, status, body=b"", headers=()):
-                if status is None:  # hang up without an answer
-                    self.close_connection = True
-                    self.connection.close()
-                    return
-                if not isinstance(body, bytes):
-                    body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in dict(headers).items():
-                    self.send_header(name, value)
-                if status != 204:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if status != 204:
-                    self.wfile.write(body)
+    def stop(self):
+        if self.server:
+            self.go_down()
 
-            def log_message(self, *args):
-                pass
+    # -- what came in --
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 256
+    def note(self, call):
+        with self.lock:
+            self.calls.append(call)
+            self.effects[call.username, call.key] += 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
 
-            def handle_error(self, request, client_address):
-                pass
+    def note_end(self):
+        with self.lock:
+            self.at_once -= 1
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
+    def calls_for(self, username):
+        with self.lock:
+            return [call for call in self.calls if call.username == username]
+
+    def keys_of(self, username):
+        """The Idempotency-Keys that came with this one's calls, in their order."""
+        return [call.key for call in self.calls_for(username)]
 
     def usernames(self):
         with self.lock:
             return [call.username for call in self.calls]
 
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+    def times_erased(self):
+        """By user name, how many times something took effect, a repeat with the same key not counted."""
+        with self.lock:
+            return collections.Counter(username for username, key in self.effects)
+
+
+def make_server(service, port):
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self):
+            super().setup()
+            with service.lock:
+                service.connections.add(self.connection)
+
+        def finish(self):
+            with service.lock:
+                service.connections.discard(self.connection)
+            super().finish()
+
+        def handle_any(self):
+            call = Call(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            service.note(call)
+            try:
+                answer = service.script(call)
+            finally:
+                service.note_end()
+            self.send(*(answer if isinstance(answer, tuple) else (answer,)))
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+        def send(self, status, body=b"", headers=()):
+            if status is HANG_UP:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if not isinstance(body, bytes):
+                body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in dict(headers).items():
+                self.send_header(name, value)
+            if status != 204:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if status != 204:
+                self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 256
+
+        def handle_error(self, request, client_address):
+            pass
+
+    return Server(("127.0.0.1", port), Handler)
+
+
+def first_time_for_each(answer, otherwise=204):
+    """A script: this answer to the first call for everybody, the other one to all that follow."""
+    seen = set()
+    lock = threading.Lock()
+
+    def script(call):
+        with lock:
+            first = call.username not in seen
+            seen.add(call.username)
+        return answer if first else otherwise
+
+    return script
+
+
+class Gate:
+    """A script that keeps callers waiting until it is opened; `reached` once somebody has come."""
+
+    def __init__(self, who=None, answer=204):
+        self.who = who  # None: everybody
+        self.answer = answer
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, call):
+        if self.who is None or call.username in self.who:
+            self.reached.set()
+            self.opened.wait(120)
+        return self.answer
+
+    def wait_reached(self):
+        assert self.reached.wait(60), "nobody came to the gate"
+
+    def open(self):
+        self.opened.set()

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site with Lethe: its configuration, its server and driver, its commands and its API, as verbs."""
+import datetime
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import urllib.parse
 
 import yaml
 
-LETHE = os.environ.get("LETHE", os.path.join(os.path.dirname(__file__), "..", "..", "build", "lethe"))
+LETHE = os.path.abspath(os.environ.get("LETHE", os.path.join(os.path.dirname(__file__), "..", "..", "build", "lethe")))
 TIMEOUT = 60
 ALL_SCOPES = ("retirement:read retirement:drive retirement:request retirement:force retirement:partner "
               "retirement:admin accounts:admin")
@@ -133,6 +135,14 @@ class Site:
     def logs(self):
         return "".join(self.log(p) for p in self.processes)
 
+    def start_driver(self):
+        """A driver that stays, beside a server."""
+        return self.start("drive")
+
+    def wait_said(self, process, words):
+        """Until the log of the process has these words."""
+        wait_for(lambda: words in self.log(process), f"{words!r} in the log")
+
     def kill(self, process, how=signal.SIGKILL):
         process.send_signal(how)
         return process.wait(TIMEOUT)
@@ -147,6 +157,20 @@ class Site:
                     process.kill()
                     process.wait()
             process.stdout.close()
+
+    def check(self):
+        """What holds after every test: the database satisfies every invariant, and no process was caught by a
+        sanitizer or an assertion."""
+        for words in ("Sanitizer", "runtime error:", "Assertion"):
+            assert words not in self.logs(), self.logs()
+        if not (self.data_dir / "lethe.db").exists():
+            return
+        plain = self.folder / "fsck.yml"
+        plain.write_text(yaml.safe_dump({"data_dir": "data", "identity": {"salts": ["a salt of no use"]},
+                                         "states": ["PENDING", "ERRORED", "ABORTED", "COMPLETE"]}))
+        plain.chmod(0o600)
+        result = self.lethe("fsck", "--config", str(plain), config=False)
+        assert result.code == 0 and "every invariant" in result.out, result
 
     # -- commands --
 
@@ -164,16 +188,61 @@ class Site:
         return result
 
     def request(self, username, email=None, name=None):
-        """Somebody asks to be forgotten. Gives the retirement as JSON."""
-        body = {"username": username, "email": email or f"{username}@example.com"}
+        """Somebody asks to be forgotten, with a server or without. Gives the retirement as JSON."""
+        email = email or f"{username}@example.com"
+        if self.port is None:
+            return self.ok("retirement", "request", "--username", username, "--email", email, "--json").json
+        body = {"username": username, "email": email}
         if name:
             body["name"] = name
         answer = self.post("/v1/retirements", body)
         assert answer.status in (200, 201), answer
         return answer.json
 
+    def request_all(self, names):
+        """The same for many, by a file."""
+        people = self.folder / "people.csv"
+        people.write_text("".join(f"{name},{name}@example.com\n" for name in names))
+        self.ok("account", "import", str(people))
+        return self.ok("retirement", "import", str(people), "--json").json["ids"]
+
     def drive(self, *words, **options):
         return self.lethe("drive", "--once", *words, **options)
+
+    def drive_all(self, *words):
+        """Until nobody is due. Gives what was done."""
+        return self.ok("drive", "--once", "--json", *words).json
+
+    def show(self, username):
+        return self.ok("retirement", "show", username, "--json").json
+
+    def states(self):
+        """Where everybody is, by user name."""
+        rows = self.ok("retirement", "list", "--json").json
+        return {row["original_username"]: row["state"] for row in rows}
+
+    def wait_states(self, expected):
+        """Until everybody is in this state (one for all), or each in its own."""
+        wanted = expected if isinstance(expected, dict) else None
+
+        def arrived():
+            states = self.states()
+            return states == wanted if wanted else states and set(states.values()) == {expected}
+
+        wait_for(arrived, f"states {expected}")
+
+    def history(self, username):
+        """Every move of somebody, as (from, to, what was answered)."""
+        moves = []
+        for line in self.show(username)["responses"].splitlines():
+            match = re.match(r"\S+ (\S+) -> (\S+) by .*?(?:: (\{.*\}))?$", line)
+            if match:
+                moves.append((match[1], match[2], json.loads(match[3]) if match[3] else None))
+        return moves
+
+    def recorded(self, username, state):
+        """What was answered when somebody last came to this state."""
+        return [answer for _, to, answer in self.history(username) if to == state][-1]
 
     # -- the API --
 
@@ -233,3 +302,8 @@ class Site:
             assert answer.status == 200, answer
             self.tokens[scope] = answer.json["access_token"]
         return self.tokens[scope]
+
+    @staticmethod
+    def seconds(text):
+        """A time of the API, as seconds since 1970."""
+        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
