@@ -2,6 +2,7 @@
 /* The program: makes the process safe, finds the command (commands.c), runs it, and says how it went. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -58,13 +59,14 @@ static enum rc run(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
-/* What was printed has arrived, or the command has failed. */
+/* What was printed has arrived, or the command has failed. A reader who left early has seen enough. */
 static enum rc finish_output(struct err *err)
 {
     bool failed = ferror(stdout) != 0;
-    if (fflush(stdout) != 0 || failed)
-        return err_set_errno(err, "cannot write to standard output");
-    return RC_OK;
+    errno = EIO; /* if what failed was earlier */
+    if (fflush(stdout) == 0 && !failed)
+        return RC_OK;
+    return errno == EPIPE ? RC_OK : err_set_errno(err, "cannot write to standard output");
 }
 
 int main(int argc, char **argv)

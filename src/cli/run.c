@@ -52,10 +52,13 @@ static enum rc watch_signals(struct err *err)
     return RC_OK;
 }
 
+/* poll before read: under ThreadSanitizer a handler runs in the first, and waits for the end of the second.
+ */
 static char next_event(void)
 {
+    struct pollfd end = { .fd = events[0], .events = POLLIN };
     char event;
-    while (read(events[0], &event, 1) != 1)
+    while (poll(&end, 1, -1) != 1 || read(events[0], &event, 1) != 1)
         ;
     return event;
 }

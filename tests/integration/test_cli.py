@@ -133,6 +133,15 @@ def test_output_that_cannot_be_written_is_a_failure(site):
     assert "cannot write to standard output" in done.stderr
 
 
+def test_a_reader_who_leaves_early_is_no_failure(site):
+    add_people(site, [f"user{n}" for n in range(3000)])
+    (site.folder / "all.csv").write_text("".join(f"user{n},user{n}@example.com\n" for n in range(3000)))
+    site.ok("retirement", "import", "all.csv")
+    done = subprocess.run(f"set -o pipefail; '{LETHE}' retirement list --config '{site.file}' | head -1", shell=True,
+                          executable="/bin/bash", capture_output=True, text=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("ID")
+
+
 # ---- states ----
 
 def test_states_sync_prints_what_operators_know(site):
@@ -403,6 +412,20 @@ def test_a_signal_ends_drive_once_with_a_failure(erasing):
     assert process.wait(TIMEOUT) == FAILED
     assert "stopped by a signal" in erasing.log(process)
     assert erasing.drive("--json").code == 0
+
+
+def test_a_second_signal_does_not_wait_for_the_service(erasing):
+    called, go_on = threading.Event(), threading.Event()
+    erasing.erase.script = lambda call: (called.set(), go_on.wait(TIMEOUT), 204)[2]
+    process = erasing.run_all()
+    request(erasing, "ada")
+    assert called.wait(TIMEOUT)
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: "waited for" in erasing.log(process), "the driver hears the first signal")
+    assert erasing.kill(process, signal.SIGINT) == 0
+    go_on.set()
+    erasing.erase.script = lambda call: 204
+    assert erasing.drive("--json").json["completed"] == 1
 
 
 # ---- commands that stay ----
