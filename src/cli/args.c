@@ -51,19 +51,28 @@ static const char *where_to_read(struct arena *a, const struct cli_command *comm
     return command ? arena_printf(a, "lethe %s --help", cli_command_name(a, command)) : "lethe help";
 }
 
-static enum rc unknown_option(struct cli *cli, const char *name, size_t len, struct err *err)
+/* One that begins so, or is spelt nearly so; NULL. */
+static const char *similar_option(const struct cli_command *command, const char *word)
 {
     const struct cli_option *all[CLI_OPTIONS_MAX];
     const char *names[CLI_OPTIONS_MAX];
-    cli_list_options(cli->command, all);
     size_t n = 0;
-    for (; all[n]; n++)
+    cli_list_options(command, all);
+    for (; all[n]; n++) {
         names[n] = all[n]->name;
+        if (strncmp(names[n], word, strlen(word)) == 0)
+            return names[n];
+    }
     names[n] = NULL;
+    return text_nearest(word, names);
+}
+
+static enum rc unknown_option(struct cli *cli, const char *name, size_t len, struct err *err)
+{
     const char *word = arena_strndup(&cli->arena, name, len);
-    const char *nearest = text_nearest(word, names);
-    if (nearest)
-        return err_set(err, RC_INVALID, "there is no option --%s here; did you mean --%s?", word, nearest);
+    const char *similar = similar_option(cli->command, word);
+    if (similar)
+        return err_set(err, RC_INVALID, "there is no option --%s here; did you mean --%s?", word, similar);
     return err_set(err, RC_INVALID, "there is no option --%s here; see \"%s\"", word,
                    where_to_read(&cli->arena, cli->command));
 }

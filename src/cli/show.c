@@ -36,7 +36,7 @@ static void print_place(struct arena *a, const struct json *r)
     const struct json *last = json_get(r, "last_state");
     const struct json *lease = json_get(r, "lease");
     print_field("state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
-    if (last && last->kind == JSON_MAP)
+    if (last && last->kind == JSON_MAP && strcmp(api_text(last, "state_name"), state) != 0)
         print_field("before that", api_text(last, "state_name"));
     if (strcmp(state, "ERRORED") == 0)
         print_field("to try again", arena_printf(a, "lethe retirement resume --id %lld (goes to %s)",

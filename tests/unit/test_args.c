@@ -56,6 +56,7 @@ static void test_args__repeated_options_keep_their_order(void **state)
 static void test_args__wrong_options_are_explained(void **state)
 {
     expect_wrong("lethe retirement list --stat A", "did you mean --state?");
+    expect_wrong("lethe drive --user ada", "did you mean --username?");
     expect_wrong("lethe retirement list --xyzzy", "\"lethe retirement list --help\"");
     expect_wrong("lethe run --json", "there is no option --json here");
     expect_wrong("lethe drive --server http://x", "there is no option --server here");
