@@ -234,7 +234,7 @@ class Site:
     def history(self, username):
         """Every move of somebody, as (from, to, what was answered)."""
         moves = []
-        for line in self.show(username)["responses"].splitlines():
+        for line in self.show(username)["responses"].split("\n"):
             match = re.match(r"\S+ (\S+) -> (\S+) by .*?(?:: (\{.*\}))?$", line)
             if match:
                 moves.append((match[1], match[2], json.loads(match[3]) if match[3] else None))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the driver makes itself known to services: OAuth2 with renewal, bearer, basic."""
+import base64
+import json
+import threading
+import urllib.parse
+
+import pytest
+
+SECRET = "correct horse/battery+staple=é&"
+
+
+class Guarded:
+    """A script of a service with an OAuth2 token path: only the current token is good, for as many calls as said."""
+
+    def __init__(self, token_type="JWT", calls_each=None, expires_in=3600, grant=200):
+        self.token_type, self.calls_each, self.expires_in, self.grant = token_type, calls_each, expires_in, grant
+        self.granted, self.left, self.forms = 0, 0, []
+        self.lock = threading.Lock()
+
+    def __call__(self, call):
+        with self.lock:
+            return self.give_token(call) if call.path.endswith("/access_token") else self.act(call)
+
+    def give_token(self, call):
+        self.forms.append(dict(urllib.parse.parse_qsl(call.raw.decode())))
+        if self.grant != 200:
+            return self.grant, {"error": "invalid_client"}
+        self.granted += 1
+        self.left = self.calls_each
+        return 200, {"access_token": f"token-{self.granted}", "expires_in": self.expires_in, "token_type": "JWT"}
+
+    def act(self, call):
+        if call.headers.get("Authorization") != f"{self.token_type} token-{self.granted}" or self.left == 0:
+            return 401, {"detail": "token is invalid"}
+        if self.left:
+            self.left -= 1
+        return 204
+
+
+@pytest.fixture
+def erasing(site, make_service):
+    site.store = make_service()
+    site.service("store", site.store)
+    site.stage("ERASING", "ERASED", http={"service": "store", "post": "/erase", "json": {"username": "{original_username}"}},
+               retry="none")
+    return site
+
+
+def oauth2(site, **settings):
+    site.config["services"]["store"]["oauth2"] = {"client_id": "lethe & co", "client_secret": SECRET, **settings}
+
+
+def erasures(site):
+    return [call for call in site.store.calls if call.path == "/erase"]
+
+
+def people(n):
+    return [f"user{i}" for i in range(n)]
+
+
+@pytest.mark.parametrize("token_type", ["JWT", "Bearer"])
+def test_one_token_serves_everybody(erasing, token_type):
+    guard = erasing.store.script = Guarded(token_type)
+    oauth2(erasing, token_type=token_type)
+    erasing.request_all(people(50))
+    done = erasing.drive_all()
+    assert (done["completed"], done["retries"]) == (50, 0)
+    assert guard.granted == 1 and len(erasures(erasing)) == 50
+    assert guard.forms == [{"grant_type": "client_credentials", "client_id": "lethe & co", "client_secret": SECRET,
+                            "token_type": token_type.lower()}]
+
+
+def test_a_token_that_is_turned_down_is_renewed_at_once(erasing):
+    """Even with retry none: the service has not looked at such a call. The key is the same."""
+    guard = erasing.store.script = Guarded(calls_each=10)
+    erasing.config["services"]["store"]["max_concurrent"] = 1
+    oauth2(erasing)
+    erasing.request_all(people(35))
+    done = erasing.drive_all()
+    assert (done["completed"], done["errored"]) == (35, 0)
+    assert guard.granted == 4 and len(erasures(erasing)) == 35 + 3
+    assert set(erasing.store.times_erased()) == {None, *people(35)}
+    assert all(len(set(erasing.store.keys_of(name))) == 1 for name in people(35))
+
+
+def test_many_that_are_turned_down_at_once_ask_for_few_tokens(erasing):
+    """Eight calls are under way whenever a token ends. Who is turned down with the new one as well is final, so it is
+    allowed to be repeated."""
+    guard = erasing.store.script = Guarded(calls_each=20)
+    oauth2(erasing)
+    erasing.config["stages"][0]["retry"] = {"for": "20s", "first": "10ms", "longest": "50ms"}
+    erasing.request_all(people(10))
+    assert erasing.drive_all()["completed"] == 10 and guard.granted == 1
+    guard.left = 0
+    erasing.request_all(people(18)[10:])
+    assert erasing.drive_all()["completed"] == 8
+    assert guard.granted <= 3  # another driver process: its first one, and one for all eight
+
+
+def test_a_service_that_turns_down_every_token_is_final(erasing):
+    guard = erasing.store.script = Guarded(calls_each=0)
+    oauth2(erasing)
+    erasing.request("ada")
+    assert erasing.drive_all()["errored"] == 1
+    assert len(erasures(erasing)) == 2 and guard.granted == 2
+    failed = erasing.recorded("ada", "ERRORED")
+    assert failed["status"] == 401 and json.loads(failed["answer"]) == {"detail": "token is invalid"}
+
+
+def test_without_a_token_nobody_is_errored_while_the_budget_lasts(erasing):
+    guard = erasing.store.script = Guarded(grant=503)
+    oauth2(erasing)
+    erasing.config["stages"][0]["retry"] = {"for": "60s", "first": "10ms", "longest": "50ms"}
+    erasing.configure(driver={"poll": "100ms"})
+    erasing.request_all(people(5))
+    erasing.run_all()
+    while len(guard.forms) < 2:
+        assert "ERRORED" not in erasing.states().values()
+    guard.grant = 200
+    erasing.wait_states("COMPLETE")
+    assert len(erasures(erasing)) == 5
+
+
+def test_wrong_credentials_are_errored_with_the_reason(erasing):
+    erasing.store.script = Guarded(grant=401)
+    oauth2(erasing)
+    erasing.request("ada")
+    assert erasing.drive_all()["errored"] == 1
+    assert "no access token: status 401" in erasing.recorded("ada", "ERRORED")["error"]
+    assert erasures(erasing) == []
+
+
+def test_the_token_path_can_be_elsewhere(erasing, make_service):
+    guard = Guarded()
+    elsewhere = make_service(script=guard)
+    erasing.store.script = guard
+    oauth2(erasing, token_url=elsewhere.url + "/realm/access_token")
+    erasing.request("ada")
+    assert erasing.drive_all()["completed"] == 1
+    assert [call.path for call in elsewhere.calls] == ["/realm/access_token"]
+    assert [call.path for call in erasing.store.calls] == ["/erase"]
+
+
+def test_a_bearer_token_from_a_file(erasing):
+    (erasing.folder / "token").write_text("abc.DEF-123~x\n")
+    (erasing.folder / "token").chmod(0o600)
+    erasing.config["services"]["store"]["bearer"] = {"token_file": "token"}
+    erasing.request("ada")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.store.calls[0].headers["Authorization"] == "Bearer abc.DEF-123~x"
+
+
+def test_user_and_password(erasing):
+    erasing.config["services"]["store"]["basic"] = {"user": "lethe", "password": SECRET}
+    erasing.request("ada")
+    assert erasing.drive_all()["completed"] == 1
+    word, coded = erasing.store.calls[0].headers["Authorization"].split()
+    assert (word, base64.b64decode(coded).decode()) == ("Basic", f"lethe:{SECRET}")
+
+
+def test_no_credentials_are_sent_where_none_are_configured(erasing):
+    erasing.request("ada")
+    assert erasing.drive_all()["completed"] == 1
+    assert "Authorization" not in erasing.store.calls[0].headers
+
+
+def test_secrets_are_never_logged(erasing):
+    erasing.configure(log={"level": "debug"}, driver={"poll": "100ms"})
+    erasing.store.script = Guarded(calls_each=1)
+    erasing.config["services"]["store"]["max_concurrent"] = 1
+    oauth2(erasing)
+    erasing.run_all()
+    for name in people(5):
+        erasing.request(name)
+    erasing.wait_states("COMPLETE")
+    assert SECRET not in erasing.logs() and "token-" not in erasing.logs()
+
+
+def test_proxies_of_the_environment_are_ignored(erasing, make_service):
+    proxy = make_service()
+    erasing.request("ada")
+    env = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "ALL_PROXY": proxy.url, "all_proxy": proxy.url}
+    assert erasing.drive("--json", env=env).json["completed"] == 1
+    assert proxy.calls == [] and len(erasing.store.calls) == 1
