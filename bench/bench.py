@@ -301,7 +301,7 @@ def queue(folder):
 def connections(folder):
     """600 busy connections for a minute; every request is answered."""
     print("600 busy connections for a minute", flush=True)
-    done = subprocess.run([os.path.join(BUILD, "bench", "connections"), "600", "60"], capture_output=True, text=True)
+    done = subprocess.run([os.path.join(BUILD, "bench", "connections"), "60", "600"], capture_output=True, text=True)
     print("  " + done.stdout.strip().replace("\n", "\n  "), flush=True)
     report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
 

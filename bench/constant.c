@@ -22,7 +22,10 @@ static enum MHD_Result answer(void *response, struct MHD_Connection *connection,
         *context = &seen;
         return MHD_YES;
     }
-    *len = 0;
+    if (*len > 0) {
+        *len = 0; /* a body is read and dropped */
+        return MHD_YES;
+    }
     return MHD_queue_response(connection, MHD_HTTP_OK, response);
 }
 
