@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct scope_row {
     unsigned bit;
     const char *name;
@@ -30,7 +32,7 @@ static enum rc unknown_scope(const char *name, size_t len, struct err *err)
     buf_init(&known, 256);
     scope_print(&known, SCOPE_ALL);
     enum rc rc = err_set_code(err, RC_INVALID, "invalid_scope", "scope: there is no \"%.*s\"; there are: %s",
-                              (int)(len > 40 ? 40 : len), name, buf_str(&known));
+                              (int)text_cut(name, len, 40), name, buf_str(&known));
     buf_free(&known);
     return rc;
 }

@@ -170,13 +170,23 @@ static enum rc add_state(struct exchange *x, const char *query, const char *name
         return rc;
     if (!id)
         return err_set_code(err, RC_INVALID, "unknown_state",
-                            "%s: there is no state \"%.40s\"; GET /v1/states lists them", query, name);
+                            "%s: there is no state \"%.*s\"; GET /v1/states lists them", query,
+                            (int)text_cut(name, strlen(name), 40), name);
     for (size_t i = 0; i < *n; i++) {
         if (ids[i] == id)
             return RC_OK;
     }
     ids[(*n)++] = id;
     return RC_OK;
+}
+
+static char *trim(char *word)
+{
+    word += strspn(word, " ");
+    size_t len = strlen(word);
+    while (len > 0 && word[len - 1] == ' ')
+        word[--len] = '\0';
+    return word;
 }
 
 enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n, struct err *err)
@@ -188,8 +198,7 @@ enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t
             continue;
         char *rest = arena_strdup(x->arena, x->http->query[i].value);
         for (char *word; (word = strsep(&rest, ","));) {
-            word += strspn(word, " ");
-            word[strcspn(word, " ")] = '\0';
+            word = trim(word);
             if (!*word)
                 continue;
             if (*n >= PIPELINE_MAX * 2)
