@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures with verbs. A test is a conversation with a running server and driver, and with services that it scripts."""
+import signal
+
 import pytest
 
 from services import Service
@@ -20,6 +22,18 @@ def served(site):
     """A site with a server that is ready."""
     site.serve()
     return site
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A server that all tests of a file share: each brings its own people."""
+    s = Site(tmp_path_factory.mktemp("authority"))
+    s.serve()
+    yield s
+    assert s.violations() == []
+    assert s.kill(s.processes[0], signal.SIGTERM) == 0
+    s.stop()
+    s.check()
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 import urllib.parse
 
 import yaml
+
+from contract import contract
 
 LETHE = os.path.abspath(os.environ.get("LETHE", os.path.join(os.path.dirname(__file__), "..", "..", "build", "lethe")))
 TIMEOUT = 60
@@ -259,15 +262,32 @@ class Site:
             send.setdefault("Content-Type", "application/json")
         try:
             connection.request(method, path, raw, send)
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
         finally:
             connection.close()
+        contract.check(method, path, answer)
+        return answer
+
+    def say(self, data, timeout=TIMEOUT):
+        """These very bytes on a connection of their own; gives all that comes back until the server hangs up."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout) as s:
+            heard = b""
+            try:
+                s.sendall(data)
+                while more := s.recv(65536):
+                    heard += more
+            except (ConnectionResetError, BrokenPipeError):
+                pass
+            return heard
 
     def get(self, path, **options):
         return self.call("GET", path, **options)
 
     def post(self, path, body=None, **options):
         return self.call("POST", path, body, **options)
+
+    def put(self, path, body=None, **options):
+        return self.call("PUT", path, body, **options)
 
     def patch(self, username, new_state, response="done", **options):
         """update_retirement_status, as the existing clients call it."""
@@ -287,6 +307,55 @@ class Site:
         query = urllib.parse.urlencode({"cool_off_days": cool_off_days, "states": ",".join(states), **query})
         return self.get(f"/api/user/v1/accounts/retirement_queue/?{query}")
 
+    def log_of(self, id):
+        """Every move of one retirement, as the log has it."""
+        answer = self.get(f"/v1/retirements/{id}/log")
+        assert answer.status == 200, answer
+        return answer.json["log"]
+
+    def moves_of(self, id):
+        return [(entry["from"], entry["to"]) for entry in self.log_of(id)]
+
+    def one(self, id):
+        answer = self.get(f"/v1/retirements/{id}")
+        assert answer.status == 200, answer
+        return answer.json
+
+    def counts(self):
+        """How many are in each state."""
+        return {state["name"]: state["count"] for state in self.get("/v1/states").json["states"]}
+
+    def violations(self):
+        answer = self.post("/v1/fsck")
+        assert answer.status == 200, answer
+        return answer.json["violations"]
+
+    def somebody(self, *path, name=None):
+        """A new person, who asked to be forgotten and was then led through these states, by force. Gives the
+        retirement as it is then."""
+        self.people = getattr(self, "people", 0) + 1
+        name = name or f"person{self.people}"
+        asked = self.request(name)
+        for state in path:
+            answer = self.patch(name, state, f"led to {state}", extra={"force": True})
+            assert answer.status == 204, answer
+        return self.one(asked["id"])
+
+    # -- what drivers do --
+
+    def claim(self, limit=1, lease_s=60, driver="driver", **more):
+        """The claims that are granted."""
+        answer = self.post("/v1/claims", {"driver": driver, "limit": limit, "lease_s": lease_s, **more})
+        assert answer.status == 200, answer
+        return answer.json["claims"]
+
+    def report(self, claim, outcome, **more):
+        """One report about what was claimed; gives its answer."""
+        report = {"id": claim["id"], "epoch": claim["epoch"], "stage": claim["stage"], "outcome": outcome, **more}
+        answer = self.post("/v1/progress", [report])
+        assert answer.status == 200, answer
+        return answer.json[0]
+
     # -- credentials --
 
     def client(self, name, scope):
@@ -295,13 +364,20 @@ class Site:
     def token(self, scope):
         if scope not in self.tokens:
             made = self.client(f"test-{len(self.tokens)}", scope)
-            form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": made["client_id"],
-                                           "client_secret": made["client_secret"], "token_type": "jwt"})
-            answer = self.call("POST", "/oauth2/access_token", token="", raw=form.encode(),
-                               headers={"Content-Type": "application/x-www-form-urlencoded"})
-            assert answer.status == 200, answer
-            self.tokens[scope] = answer.json["access_token"]
+            self.tokens[scope] = self.token_of(made)
         return self.tokens[scope]
+
+    def token_of(self, made):
+        """A token for what client() made."""
+        answer = self.ask_token(client_id=made["client_id"], client_secret=made["client_secret"], token_type="jwt")
+        assert answer.status == 200, answer
+        return answer.json["access_token"]
+
+    def ask_token(self, headers=None, grant_type="client_credentials", **form):
+        """The token endpoint; None leaves a field out."""
+        form = {k: v for k, v in {"grant_type": grant_type, **form}.items() if v is not None}
+        return self.call("POST", "/oauth2/access_token", token="", raw=urllib.parse.urlencode(form).encode(),
+                         headers={"Content-Type": "application/x-www-form-urlencoded", **(headers or {})})
 
     @staticmethod
     def seconds(text):
