@@ -113,12 +113,12 @@ static void renewal_accepted(struct run *run, const struct report_answer *answer
 {
     set_lease(run, sent_at, run->lease_asked_us);
     run->abort = run->abort || answer->abort;
-    if (run->abort && run->state != RUN_CALLING)
+    if (run->wanted != REPORT_NONE)
+        reports_want(run, run->wanted); /* it had to wait for this answer */
+    else if (run->abort && run->state != RUN_CALLING)
         run_release(run);
     else if (run->state == RUN_RENEWING)
         wait_for_limits(run);
-    else if (run->wanted != REPORT_NONE)
-        reports_want(run, run->wanted);
 }
 
 /* ---- one attempt ---- */

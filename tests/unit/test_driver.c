@@ -524,10 +524,21 @@ static void test_driver__a_call_that_does_not_fit_waits_for_a_renewal(void **sta
     world_close(w);
 }
 
+/* Busy until the lease was renewed. */
+static unsigned answer_after_renewal(struct world *w, struct http_request *req, unsigned n)
+{
+    return count_said(w, "renewed") > 0 ? 204 : 0;
+}
+
+/* The service answers before the authority does, so that the outcome has to wait for the renewal. */
 static const char *release_on_renewal(struct world *w, const struct said *said)
 {
-    if (strcmp(said->outcome, "renewed") == 0)
-        service_release(w, 204);
+    if (strcmp(said->outcome, "renewed") != 0)
+        return NULL;
+    service_release(w, 204);
+    world_unlock(w);
+    usleep(20 * 1000);
+    world_lock(w);
     return NULL;
 }
 
@@ -535,7 +546,7 @@ static void test_driver__the_lease_is_renewed_while_a_slow_service_works(void **
 {
     struct world *w = world_open(3, "", ONE_STAGE(", timeout: 1500ms"));
     w->grant_s = 2;
-    w->answer = answer_hold;
+    w->answer = answer_after_renewal;
     w->refuse = release_on_renewal;
     world_run(w);
     expect_all_complete(w);
@@ -553,14 +564,14 @@ static const char *refuse_renewal(struct world *w, const struct said *said)
 
 static void test_driver__a_refused_renewal_ends_the_call_and_says_nothing(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 1500ms"));
+    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 1900ms"));
     w->grant_s = 2;
     w->answer = answer_hold;
     w->refuse = refuse_renewal;
     struct driver_summary s = world_run(w);
     assert_int_equal(s.released, 1);
     assert_int_equal(w->n_said, 1);
-    assert_true(s.took_us < 1500 * CLOCK_MS);
+    assert_true(s.took_us < 1900 * CLOCK_MS);
     world_close(w);
 }
 
@@ -591,7 +602,7 @@ static void test_driver__an_abort_during_a_call_lets_it_end(void **state)
 {
     struct world *w = world_open(1, "", TWO_STAGES(", timeout: 1500ms"));
     w->grant_s = 2;
-    w->answer = answer_hold;
+    w->answer = answer_after_renewal;
     w->refuse = release_on_renewal;
     w->abort_on_renewal = true;
     struct driver_summary s = world_run(w);
@@ -614,9 +625,9 @@ static void test_driver__an_abort_told_with_a_next_stage_gives_it_back(void **st
     world_close(w);
 }
 
-static unsigned answer_hold_b(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_b_after_renewal(struct world *w, struct http_request *req, unsigned n)
 {
-    return strncmp(req->path, "/b/", 3) == 0 ? 0 : 204;
+    return strncmp(req->path, "/b/", 3) == 0 ? answer_after_renewal(w, req, n) : 204;
 }
 
 /* Half of the lease goes by while the first stage is being reported, when a renewal would be of no use. */
@@ -631,7 +642,7 @@ static void test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage(
 {
     struct world *w = world_open(1, "", TWO_STAGES(", timeout: 700ms"));
     w->grant_s = 2;
-    w->answer = answer_hold_b;
+    w->answer = answer_b_after_renewal;
     w->refuse = take_long_over_a;
     world_run(w);
     expect_all_complete(w);

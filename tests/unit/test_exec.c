@@ -89,6 +89,10 @@ static void test_exec__the_environment_is_clean(void **state)
 static void test_exec__nothing_else_is_inherited(void **state)
 {
     int leak = dup(1); /* without close-on-exec */
+    struct rlimit core;
+    assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
+    core.rlim_cur = core.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_CORE, &core), 0);
     struct world *w = open_with(1,
                                 "ls /proc/self/fd | tr -d \"\\n\" > \"$0/fds\"; umask > \"$0/umask\"; "
                                 "ulimit -c > \"$0/core\"; ulimit -n > \"$0/files\"",
