@@ -54,11 +54,13 @@ TAILQ_HEAD(run_list, run);
 
 struct token;
 
+/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody who was begun is
+ * soon done, instead of everybody being half done for long. Nobody starves: who goes first came from behind. */
 struct service {
     struct driver *driver;
     const struct service_conf *conf;  /* NULL: commands without a service */
     struct limits limits;
-    struct run_list waiting;
+    unsigned n_waiting;               /* in the queues of its stages */
     struct timer pump;                /* the rate allows the next call then */
     struct token *token;              /* NULL: no OAuth2 */
     struct metric *calls;             /* histogram */
@@ -93,7 +95,7 @@ struct exec_step {
 struct run {
     struct driver *driver;
     enum run_state state;
-    TAILQ_ENTRY(run) entry;    /* of the free, a service's waiting, or the parked */
+    TAILQ_ENTRY(run) entry;    /* of the free, a stage's waiting, or the parked */
 
     int64_t id, epoch;
     const char *run_key;
@@ -246,6 +248,7 @@ struct driver {
 
     struct service *services;  /* of the configuration; behind them that of commands without one */
     unsigned n_services;       /* with that one */
+    struct run_list *waiting;  /* for each stage */
 
     struct run **runs;         /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
@@ -281,6 +284,7 @@ struct driver {
 
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
 struct service *driver_service(struct driver *d, const struct stage_conf *stage);
+struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage);
 void driver_fail(struct driver *d, enum rc rc, const char *text);
 void driver_release_parked(struct driver *d);
 

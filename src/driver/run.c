@@ -34,7 +34,10 @@ static void leave_state(struct run *run)
 {
     struct driver *d = run->driver;
     switch (run->state) {
-    case RUN_WAITING: TAILQ_REMOVE(&driver_service(d, run->stage)->waiting, run, entry); break;
+    case RUN_WAITING:
+        TAILQ_REMOVE(driver_waiting(d, run->stage), run, entry);
+        driver_service(d, run->stage)->n_waiting--;
+        break;
     case RUN_PARKED:
         TAILQ_REMOVE(&d->parked, run, entry);
         d->n_parked--;
@@ -59,7 +62,8 @@ static void enter_state(struct run *run, enum run_state state)
 static void wait_for_limits(struct run *run)
 {
     enter_state(run, RUN_WAITING);
-    TAILQ_INSERT_TAIL(&driver_service(run->driver, run->stage)->waiting, run, entry);
+    TAILQ_INSERT_TAIL(driver_waiting(run->driver, run->stage), run, entry);
+    driver_service(run->driver, run->stage)->n_waiting++;
 }
 
 static void back_off(struct run *run, int64_t until)
@@ -149,16 +153,28 @@ static bool fits_into_lease(const struct run *run, int64_t now)
     return policy_fits(now, run->stage->timeout_us, run->lease_sent_at, run->lease_us);
 }
 
+static struct run *first_waiting(const struct service *s)
+{
+    struct driver *d = s->driver;
+    for (size_t i = d->config->n_stages; i-- > 0;) {
+        struct run *run = TAILQ_FIRST(&d->waiting[i]);
+        if (run != NULL && driver_service(d, run->stage) == s)
+            return run;
+    }
+    assert(!"nobody waits");
+    return NULL;
+}
+
 void service_pump(struct service *s, int64_t now)
 {
-    struct run *run;
-    while ((run = TAILQ_FIRST(&s->waiting)) != NULL) {
+    while (s->n_waiting > 0) {
         int64_t at = limits_next_at(&s->limits, now);
         if (at > now) {
             if (at != INT64_MAX)
                 timers_set(&s->driver->timers, &s->pump, at);
             return;
         }
+        struct run *run = first_waiting(s);
         if (!fits_into_lease(run, now)) {
             enter_state(run, RUN_RENEWING);
             ask_renewal(run);
