@@ -10,7 +10,7 @@ build/build.ninja: meson.build
 	@meson setup build
 
 demo: all
-	@python3 demo/demo.py build/lethe
+	@/usr/bin/python3 demo/demo.py build/lethe --keep build/demo
 
 test: packages
 	@python3 scripts/test.py
