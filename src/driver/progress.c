@@ -26,8 +26,8 @@ struct progress {
     int fd;
     pthread_mutex_t lock;
     struct buf line; /* as it stands on the terminal */
-    int64_t measured_at, measured_stages;
-    double stages_per_s;
+    int64_t began_at, measured_at, measured_stages;
+    double stages_per_s; /* smoothed; 0: not measured yet */
 };
 
 /* ---- the line ---- */
@@ -141,26 +141,33 @@ struct progress *progress_open(int fd)
     return p;
 }
 
-static void measure(struct progress *p, int64_t stages, int64_t now)
+static double per_s(int64_t n, int64_t took_us)
 {
+    return took_us > 0 ? (double)n * (double)CLOCK_S / (double)took_us : 0;
+}
+
+/* Gives the rate of late; the average of all the time until there is one. */
+static double measure(struct progress *p, int64_t stages, int64_t now)
+{
+    if (p->began_at == 0)
+        p->began_at = p->measured_at = now;
     int64_t took_us = now - p->measured_at;
-    if (p->measured_at != 0 && took_us < MEASURE_EVERY)
-        return;
-    double newest = (double)(stages - p->measured_stages) * (double)CLOCK_S / (double)took_us;
-    if (p->stages_per_s > 0)
-        newest = SMOOTHING * newest + (1 - SMOOTHING) * p->stages_per_s;
-    p->stages_per_s = p->measured_at != 0 ? newest : 0;
-    p->measured_at = now;
-    p->measured_stages = stages;
+    if (took_us >= MEASURE_EVERY) {
+        double newest = per_s(stages - p->measured_stages, took_us);
+        p->stages_per_s =
+            p->stages_per_s > 0 ? SMOOTHING * newest + (1 - SMOOTHING) * p->stages_per_s : newest;
+        p->measured_at = now;
+        p->measured_stages = stages;
+    }
+    return p->stages_per_s > 0 ? p->stages_per_s : per_s(stages, now - p->began_at);
 }
 
 void progress_show(struct progress *p, struct progress_view *view, int64_t left_stages, int64_t now)
 {
-    measure(p, view->stages, now);
-    view->stages_per_s = p->stages_per_s;
+    view->stages_per_s = measure(p, view->stages, now);
     view->left_us = -1;
-    if (p->stages_per_s > 0.01 && left_stages > 0)
-        view->left_us = (int64_t)((double)left_stages / p->stages_per_s * (double)CLOCK_S);
+    if (view->stages_per_s > 0.01 && left_stages > 0)
+        view->left_us = (int64_t)((double)left_stages / view->stages_per_s * (double)CLOCK_S);
     /* The last column stays free: some terminals break the line there. */
     unsigned width = terminal_width(p->fd);
     pthread_mutex_lock(&p->lock);

@@ -136,6 +136,9 @@ static void test_progress__tells_how_long_it_takes(void **state)
     struct progress_view view = { .total = 100 };
     progress_show(p, &view, 400, CLOCK_S);
     assert_int_equal(view.left_us, -1);
+    view.stages = 10;
+    progress_show(p, &view, 390, CLOCK_S + CLOCK_S / 10);
+    assert_int_equal((int)view.stages_per_s, 100);
     view.stages = 100;
     progress_show(p, &view, 300, 2 * CLOCK_S);
     assert_int_equal((int)view.stages_per_s, 100);
