@@ -65,9 +65,10 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
                           struct err *err)
 {
-    *id = 0;
-    enum rc rc = insert_account(s, in, now, id, err);
-    if (rc == RC_OK && *id == 0)
+    int64_t added = 0; /* id may be the one of in, which has to last until then */
+    enum rc rc = insert_account(s, in, now, &added, err);
+    *id = added;
+    if (rc == RC_OK && added == 0)
         return err_set_code(err, RC_CONFLICT, "taken", "the user name or the id is taken");
     return rc;
 }

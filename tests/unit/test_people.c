@@ -42,6 +42,9 @@ static void test_people__taken_names_and_ids_are_refused(void **state)
     account.id = 0;
     OK(store_add_account(f->s, &account, f->now, &id, &f->err));
     assert_true(id > 77);
+    account = (struct account){ .id = 4711, .username = "Cyd", .email = "c@example.com" };
+    OK(store_add_account(f->s, &account, f->now, &account.id, &f->err)); /* in and out at the same place */
+    assert_int_equal(account.id, 4711);
 }
 
 static void test_people__brought_along_leave_only_hashes(void **state)
