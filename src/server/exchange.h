@@ -81,6 +81,8 @@ enum rc field_list(const struct json *body, const char *key, bool required, unsi
 /* A list of texts as an array; empty when absent. */
 enum rc field_texts(struct arena *a, const struct json *body, const char *key, unsigned max,
                     const char ***out, size_t *n, struct err *err) MUST_CHECK;
+/* The organisations of somebody, as they are kept: a JSON array, "[]" when absent. */
+enum rc field_orgs(struct arena *a, const struct json *body, const char **out, struct err *err) MUST_CHECK;
 /* Refuses keys that are not in the list, which ends with NULL. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err) MUST_CHECK;
 enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,

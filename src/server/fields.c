@@ -78,7 +78,8 @@ enum rc field_list(const struct json *body, const char *key, bool required, unsi
     if ((*out)->kind != JSON_LIST)
         return wrong_kind(key, "an array", *out, err);
     if ((*out)->count > max)
-        return err_set(err, RC_INVALID, "%s: has more than %u items; send several requests", key, max);
+        return err_set(err, RC_INVALID, "%s: has %u items, at most %u are taken", key,
+                       (unsigned)(*out)->count, max);
     return RC_OK;
 }
 
@@ -101,6 +102,44 @@ enum rc field_texts(struct arena *a, const struct json *body, const char *key, u
     return RC_OK;
 }
 
+enum rc field_orgs(struct arena *a, const struct json *body, const char **out, struct err *err)
+{
+    const char **orgs;
+    size_t n;
+    enum rc rc = field_texts(a, body, "orgs", 100, &orgs, &n, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(orgs[i]) > SERVICE_NAME_MAX)
+            return err_set(err, RC_INVALID, "orgs: item %zu is longer than %d bytes", i + 1,
+                           SERVICE_NAME_MAX);
+    }
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX * 2);
+    const struct json *list = json_get(body, "orgs");
+    if (list)
+        json_dump(&text, list);
+    *out = list ? arena_strndup(a, buf_str(&text), text.len) : "[]";
+    buf_free(&text);
+    return RC_OK;
+}
+
+/* What is not known is not quoted: it could be anything, a name included. */
+static enum rc unknown_field(const char *key, const char *const *known, struct err *err)
+{
+    static const char text[] = "there is a field that is not known here";
+    const char *near = text_nearest(key, known);
+    if (near)
+        return err_set_code(err, RC_INVALID, "unknown_field", "%s; did you mean %s?", text, near);
+    struct buf list;
+    buf_init(&list, ERR_TEXT_MAX);
+    for (; *known; known++)
+        buf_printf(&list, "%s%s", list.len ? ", " : "", *known);
+    enum rc rc = err_set_code(err, RC_INVALID, "unknown_field", "%s; there are %s", text, buf_str(&list));
+    buf_free(&list);
+    return rc;
+}
+
 enum rc field_only(const struct json *body, const char *const *known, struct err *err)
 {
     for (const struct json *field = body->first; field; field = field->next) {
@@ -109,9 +148,7 @@ enum rc field_only(const struct json *body, const char *const *known, struct err
             k++;
         if (*k)
             continue;
-        const char *near = text_nearest(field->key, known);
-        return err_set_code(err, RC_INVALID, "unknown_field", "there is a field that is not known here%s%s%s",
-                            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return unknown_field(field->key, known, err);
     }
     return RC_OK;
 }

@@ -7,29 +7,6 @@
 
 /* ---- asking ---- */
 
-/* A list of texts as it is kept: a JSON array. */
-static enum rc read_orgs(struct exchange *x, const struct json *body, const char **out, struct err *err)
-{
-    const char **orgs;
-    size_t n;
-    enum rc rc = field_texts(x->arena, body, "orgs", 100, &orgs, &n, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        if (strlen(orgs[i]) > SERVICE_NAME_MAX)
-            return err_set(err, RC_INVALID, "orgs: item %zu is longer than %d bytes", i + 1,
-                           SERVICE_NAME_MAX);
-    }
-    struct buf text;
-    buf_init(&text, HTTP_BODY_MAX * 2);
-    const struct json *list = json_get(body, "orgs");
-    if (list)
-        json_dump(&text, list);
-    *out = list ? arena_strndup(x->arena, buf_str(&text), text.len) : "[]";
-    buf_free(&text);
-    return RC_OK;
-}
-
 enum rc handle_request(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", "name", "account_id", "orgs", NULL };
@@ -44,7 +21,7 @@ enum rc handle_request(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_int_optional(x->body, "account_id", 1, INT64_MAX, &in.account_id, err);
     if (!rc)
-        rc = read_orgs(x, x->body, &in.orgs, err);
+        rc = field_orgs(x->arena, x->body, &in.orgs, err);
     if (rc)
         return rc;
 

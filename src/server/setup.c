@@ -116,8 +116,6 @@ enum rc handle_sync_states(struct exchange *x, struct err *err)
 static enum rc read_account(struct exchange *x, const struct json *body, struct account *out, struct err *err)
 {
     static const char *const known[] = { "id", "username", "email", "name", "orgs", NULL };
-    const char **orgs;
-    size_t n;
     enum rc rc = field_only(body, known, err);
     if (!rc)
         rc = field_int_optional(body, "id", 1, INT64_MAX, &out->id, err);
@@ -128,17 +126,9 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
     if (!rc)
         rc = field_text_optional(body, "name", &out->name, err);
     if (!rc)
-        rc = field_texts(x->arena, body, "orgs", 100, &orgs, &n, err);
-    if (rc)
-        return rc;
-    struct buf text;
-    buf_init(&text, HTTP_BODY_MAX * 2);
-    if (n)
-        json_dump(&text, json_get(body, "orgs"));
-    out->orgs = n ? arena_strndup(x->arena, buf_str(&text), text.len) : "[]";
+        rc = field_orgs(x->arena, body, &out->orgs, err);
     out->name = out->name ? out->name : "";
-    buf_free(&text);
-    return RC_OK;
+    return rc;
 }
 
 static enum rc add_account(struct exchange *x, const struct json *body, int64_t *id, struct err *err)
