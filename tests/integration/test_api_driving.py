@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What drivers say and hear: claims, leases, reports, repeats, refusals."""
+import sqlite3
+
+import pytest
+
+from site_under_test import wait_for
+
+HOUR = 3600 * 1000000
+
+
+def expect_refused(answer, code):
+    assert answer["ok"] is False and answer["code"] == code and answer["detail"], answer
+
+
+def expect_400(answer, *words, code="invalid"):
+    assert answer.status == 400 and answer.json["code"] == code, answer
+    for word in words:
+        assert word in answer.json["detail"], answer
+
+
+def end_leases(site):
+    """As if time had passed: every lease ran out a moment ago. The server is stopped for it, and started again."""
+    site.kill(site.processes[-1])
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
+    db.close()
+    site.serve()
+
+
+# ---- claims ----
+
+def test_a_claim_says_what_to_do_for_whom(served):
+    who = served.somebody(name="Learner1")
+    [claim] = served.claim(lease_s=30)
+    assert claim == {"id": who["id"], "epoch": 1, "stage": "RETIRING_FORUMS", "run_key": claim["run_key"], "lease_s": 30,
+                     "user": {"id": who["user"]["id"], "original_username": "Learner1", "original_email": "Learner1@example.com",
+                              "original_name": "", "retired_username": who["retired_username"], "retired_email": who["retired_email"]}}
+    assert len(claim["run_key"]) >= 16 and "earner" not in claim["run_key"]
+    held = served.one(who["id"])
+    assert held["state"] == "RETIRING_FORUMS" and held["lease"]["driver"] == "driver"
+    assert served.log_of(who["id"])[-1]["epoch"] == 1
+    assert served.claim() == []
+
+
+def test_claims_go_oldest_first_and_count(served):
+    ids = [served.somebody()["id"] for _ in range(5)]
+    first = served.post("/v1/claims", {"driver": "a", "limit": 2, "lease_s": 60, "count": True}).json
+    assert [c["id"] for c in first["claims"]] == ids[:2] and first["due"] == 3 and first["under_way"] == 2
+    rest = served.post("/v1/claims", {"driver": "b", "limit": 10, "lease_s": 60}).json
+    assert [c["id"] for c in rest["claims"]] == ids[2:] and rest["held"] == 5 and rest["due"] is None
+    nobody = served.post("/v1/claims", {"driver": "c", "limit": 10, "lease_s": 60, "count": True}).json
+    assert nobody == {"claims": [], "held": 5, "due": 0, "under_way": 5}
+
+
+def test_one_can_be_claimed_by_name(served):
+    first, second = served.somebody(), served.somebody()
+    assert [c["id"] for c in served.claim(limit=10, username=second["original_username"])] == [second["id"]]
+    answer = served.post("/v1/claims", {"driver": "a", "limit": 1, "lease_s": 60, "username": "nobody"})
+    assert answer.status == 404 and answer.json["code"] == "not_found"
+    assert [c["id"] for c in served.claim(limit=10)] == [first["id"]]
+
+
+def test_the_cool_off_is_the_servers_and_can_only_be_lengthened(site):
+    site.configure(cool_off="1h")
+    site.serve()
+    old, young = site.somebody(), site.somebody()
+    assert site.claim(limit=10) == [] and site.claim(limit=10, cool_off_s=0) == []
+    site.kill(site.processes[-1])
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        db.execute("UPDATE retirement SET created_at = created_at - ? WHERE id = ?", (2 * HOUR, old["id"]))
+    db.close()
+    site.serve()
+    assert site.claim(limit=10, cool_off_s=3 * 3600) == []
+    assert [c["id"] for c in site.claim(limit=10, cool_off_s=60)] == [old["id"]]
+    assert site.state_of(young["original_username"]) == "PENDING"
+
+
+def test_dead_ends_and_other_peoples_work_are_not_claimed(served):
+    for path in (["ERRORED"], ["ABORTED"], ["COMPLETE"], ["RETIRING_LMS"]):
+        served.somebody(*path)
+    assert served.claim(limit=10) == []
+
+
+def test_who_stands_in_a_completed_state_is_claimed_for_the_next_stage(served):
+    served.somebody("FORUMS_COMPLETE")
+    assert served.claim()[0]["stage"] == "RETIRING_LMS"
+
+
+def test_who_an_operator_put_into_a_working_state_is_free_to_be_claimed(served):
+    who = served.somebody()
+    served.post(f"/v1/retirements/{who['id']}/move", {"state": "RETIRING_LMS", "reason": "by hand"})
+    assert served.claim()[0]["stage"] == "RETIRING_LMS"
+
+
+def test_the_end_needs_no_driver(served):
+    """After the last stage nothing is left to do: COMPLETE comes with the report."""
+    who = served.somebody()
+    [claim] = served.claim()
+    assert served.report(claim, "done")["next"] == "RETIRING_LMS"
+    last = served.report({**claim, "stage": "RETIRING_LMS"}, "done")
+    assert last == {"id": who["id"], "ok": True, "state": "COMPLETE", "next": None, "abort": False}
+    assert [to for _, to in served.moves_of(who["id"])] == ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS",
+                                                            "LMS_COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"driver": None}, ["driver", "missing"]), ({"driver": ""}, ["driver", "missing"]), ({"driver": "x" * 65}, ["driver", "64"]),
+    ({"driver": "a\nb"}, ["driver"]), ({"driver": 7}, ["driver", "string"]), ({"limit": None}, ["limit", "missing"]), ({"limit": 0}, ["limit"]),
+    ({"limit": 1001}, ["limit", "1000"]), ({"limit": "1"}, ["limit", "integer"]), ({"lease_s": None}, ["lease_s", "missing"]),
+    ({"lease_s": 0}, ["lease_s", "from 1"]), ({"lease_s": 10**9}, ["lease_s"]), ({"lease_s": 1.5}, ["lease_s", "integer"]),
+    ({"cool_off_s": -1}, ["cool_off_s"]), ({"cool_off_s": 10**15}, ["cool_off_s"]), ({"username": 5}, ["username", "string"]), ({"count": 1}, ["count"]),
+])
+def test_a_claim_is_refused(authority, change, words):
+    expect_400(authority.post("/v1/claims", {"driver": "a", "limit": 1, "lease_s": 60, **change}), *words)
+
+
+def test_a_claim_with_a_field_too_many(authority):
+    expect_400(authority.post("/v1/claims", {"driver": "a", "limit": 1, "lease_s": 60, "coutn": 1}), "did you mean count?", code="unknown_field")
+    expect_400(authority.post("/v1/claims", {"ada@example.com": 1}), "; there are driver, limit, lease_s", code="unknown_field")
+
+
+# ---- reports ----
+
+def test_the_response_is_on_record(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    served.report(claim, "done", response='{"status": 204}')
+    done, entered = served.log_of(who["id"])[-2:]
+    assert done["to"] == "FORUMS_COMPLETE" and done["response"] == '{"status": 204}' and entered["response"] is None
+
+
+def test_a_long_response_is_cut_and_marked(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    served.report(claim, "failed", response="日" * 40000)
+    kept = served.log_of(who["id"])[-1]["response"]
+    assert kept.endswith(" [cut]") and len(kept.encode()) <= 65536 and set(kept.removesuffix(" [cut]")) == {"日"}
+
+
+def test_a_failure_can_be_resumed(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    failed = served.report(claim, "failed", response="503")
+    assert failed == {"id": who["id"], "ok": True, "state": "ERRORED", "next": None, "abort": False}
+    errored = served.one(who["id"])
+    assert errored["last_state"]["state_name"] == "RETIRING_FORUMS" and errored["resume_state"] == "PENDING" and errored["lease"] is None
+    assert served.post(f"/v1/retirements/{who['id']}/resume", {}).status == 200
+    [again] = served.claim()
+    assert again["stage"] == claim["stage"] and again["epoch"] > claim["epoch"] and again["run_key"] != claim["run_key"]
+
+
+def test_stop_stays_in_the_completed_state(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    answer = served.report(claim, "done", stop=True)
+    assert answer["state"] == "FORUMS_COMPLETE" and answer["next"] is None
+    assert served.report(claim, "done", stop=True) == answer
+    [again] = served.claim()
+    assert again["id"] == who["id"] and again["stage"] == "RETIRING_LMS" and again["run_key"] == claim["run_key"]
+
+
+@pytest.mark.parametrize("outcome", ["done", "failed", "released"])
+def test_a_repeat_gets_the_first_answer(served, outcome):
+    who = served.somebody()
+    [claim] = served.claim()
+    first = served.report(claim, outcome, response="x")
+    entries = served.log_of(who["id"])
+    for _ in range(3):
+        assert served.report(claim, outcome, response="x") == first
+    assert served.log_of(who["id"]) == entries
+
+
+def test_a_late_repeat_gets_the_first_answer_and_no_next_stage(served):
+    """Of a stage long done, when somebody else has the lease: acknowledged, but nothing to do any more."""
+    served.somebody()
+    [claim] = served.claim()
+    first = served.report(claim, "done")
+    assert first["next"] == "RETIRING_LMS"
+    served.report({**claim, "stage": "RETIRING_LMS"}, "released")
+    [other] = served.claim(driver="other")
+    assert other["stage"] == "RETIRING_LMS" and other["epoch"] > claim["epoch"]
+    late = served.report(claim, "done")
+    assert late == {**first, "next": None}
+    assert served.report({**claim, "stage": "RETIRING_LMS"}, "done")["code"] == "stale_epoch"
+    assert served.report(other, "done")["state"] == "COMPLETE"
+
+
+def test_a_released_one_is_taken_at_the_same_stage_with_the_same_key(served):
+    served.somebody()
+    [claim] = served.claim()
+    assert served.report(claim, "released")["state"] == "RETIRING_FORUMS"
+    [again] = served.claim(driver="other")
+    assert (again["stage"], again["run_key"], again["epoch"]) == (claim["stage"], claim["run_key"], claim["epoch"] + 1)
+    expect_refused(served.report(claim, "done"), "stale_epoch")
+    expect_refused(served.report(claim, "renewed", lease_s=60), "stale_epoch")
+    assert served.report(again, "done")["ok"]
+
+
+@pytest.mark.parametrize("outcome", ["done", "failed", "renewed", "released"])
+def test_after_the_lease_nothing_is_accepted(served, outcome):
+    who = served.somebody()
+    [claim] = served.claim()
+    end_leases(served)
+    before = served.one(who["id"])
+    assert before["lease"] is None
+    expect_refused(served.report(claim, outcome, lease_s=60), "lease_over")
+    assert served.one(who["id"]) == before
+    [again] = served.claim(driver="other")
+    assert again["stage"] == claim["stage"] and again["epoch"] == claim["epoch"] + 1
+    expect_refused(served.report(claim, outcome, lease_s=60), "stale_epoch")
+
+
+def test_a_lease_runs_out_by_the_clock(served):
+    served.somebody()
+    [claim] = served.claim(lease_s=1)
+    assert served.claim() == []
+    [again] = wait_for(served.claim, "the lease has run out", timeout=10)
+    assert again["id"] == claim["id"] and again["epoch"] == claim["epoch"] + 1
+
+
+def test_a_renewal_lengthens_the_lease(served):
+    who = served.somebody()
+    [claim] = served.claim(lease_s=60)
+    until = served.one(who["id"])["lease"]["until"]
+    entries = served.log_of(who["id"])
+    assert served.report(claim, "renewed", lease_s=600) == {"id": who["id"], "ok": True, "state": "RETIRING_FORUMS", "next": None, "abort": False}
+    assert served.one(who["id"])["lease"]["until"] > until and served.log_of(who["id"]) == entries
+
+
+def test_who_dies_again_and_again_is_errored(site):
+    """Somebody whose data crashes the driver must not do so for ever."""
+    site.serve()
+    who = site.somebody()
+    claims = 0
+    while site.claim():
+        claims += 1
+        assert claims < 50
+        end_leases(site)
+    assert site.one(who["id"])["state"] == "ERRORED" and claims >= 2
+    assert "driver was lost" in site.log_of(who["id"])[-1]["response"]
+
+
+def test_each_report_is_judged_by_itself(served):
+    for _ in range(3):
+        served.somebody()
+    a, b, c = served.claim(limit=3)
+
+    def report(claim, outcome="done", **more):
+        return {"id": claim["id"], "epoch": claim["epoch"], "stage": claim["stage"], "outcome": outcome, **more}
+
+    answers = served.post("/v1/progress", [report(c), report({**a, "epoch": 7}), report({**b, "stage": "NOWHERE"}),
+                                           report({**a, "id": 999}), report({**b, "stage": "RETIRING_LMS"}), report(a), report(a)]).json
+    assert [x["id"] for x in answers] == [c["id"], a["id"], b["id"], 999, b["id"], a["id"], a["id"]]
+    assert [x.get("code") for x in answers] == [None, "stale_epoch", "unknown_stage", "not_found", "stale_epoch", None, None]
+    assert answers[5] == answers[6]
+    assert served.post("/v1/progress", []).json == []
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"id": None}, ["id", "missing"]), ({"id": 0}, ["id"]), ({"id": "1"}, ["id", "integer"]), ({"epoch": None}, ["epoch", "missing"]), ({"epoch": 0}, ["epoch"]),
+    ({"epoch": 1.5}, ["epoch"]), ({"stage": None}, ["stage", "missing"]), ({"stage": 1}, ["stage", "string"]), ({"outcome": None}, ["outcome", "missing"]),
+    ({"outcome": "finished"}, ["outcome", "renewed"]), ({"outcome": "renewed"}, ["lease_s", "missing"]), ({"outcome": "renewed", "lease_s": 0}, ["lease_s"]),
+    ({"response": {}}, ["response", "string"]), ({"stop": "yes"}, ["stop"]),
+])
+def test_a_malformed_report_fails_the_whole_request(authority, change, words):
+    who = authority.somebody()
+    [claim] = authority.claim(username=who["original_username"])
+    good = {"id": claim["id"], "epoch": claim["epoch"], "stage": claim["stage"], "outcome": "done"}
+    before = authority.one(claim["id"])
+    expect_400(authority.post("/v1/progress", [good, {**good, **change}]), "report 2", *words)
+    assert authority.one(claim["id"]) == before
+
+
+@pytest.mark.parametrize("body, words", [({}, "an array"), ([1], "report 1"), ([[]], "report 1"), ("x", "an array"), ([{}], "id"),
+                                         ([{"id": 1, "epoch": 1, "stage": "X", "outcome": "done"}] * 1001, "1000")])
+def test_what_is_no_list_of_reports(authority, body, words):
+    expect_400(authority.post("/v1/progress", body), words)
