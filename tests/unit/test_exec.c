@@ -110,10 +110,12 @@ static void test_exec__nothing_else_is_inherited(void **state)
 
 static void test_exec__ignored_signals_are_not_inherited(void **state)
 {
+    const uint64_t of_the_c_library = UINT64_C(1) << (32 - 1) | UINT64_C(1) << (33 - 1);
     signal(SIGPIPE, SIG_IGN);
     struct world *w = open_with(1, "grep SigIgn /proc/self/status > \"$0/signals\"", "", "");
     run_one(w);
-    expect_text_has(written(w, "signals"), "0000000000000000");
+    uint64_t ignored = strtoull(written(w, "signals") + strlen("SigIgn:"), NULL, 16);
+    assert_int_equal(ignored & ~of_the_c_library, 0);
     signal(SIGPIPE, SIG_DFL);
     world_close(w);
 }

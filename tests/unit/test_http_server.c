@@ -208,14 +208,24 @@ static void release(void)
 
 /* ---- a client ---- */
 
-static int dial(void)
+/* -1 when nobody listens. */
+static int try_dial(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)house.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int dial(void)
+{
+    int fd = try_dial();
+    assert_true(fd >= 0);
     return fd;
 }
 
@@ -781,9 +791,11 @@ static void test_http_server__closing_waits_for_what_was_dispatched(void **state
     await_count(&house.n_kept, 1);
     pthread_t closer;
     assert_int_equal(pthread_create(&closer, NULL, close_house, NULL), 0);
-    int probe = dial(); /* until the door is shut, what comes in now is refused or let in and told so */
-    say(probe, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
-    close(probe);
+    int probe = try_dial(); /* until the door is shut, what comes in now is refused or let in and told so */
+    if (probe >= 0) {
+        say_bytes(probe, "GET /fine HTTP/1.1\r\n\r\n", 22);
+        close(probe);
+    }
     release();
     struct heard h = hear(fd);
     assert_string_equal(h.body, "GET /keep");
