@@ -183,7 +183,8 @@ def first_time_for_each(answer, otherwise=204):
 
 
 class Gate:
-    """A script that keeps callers waiting until it is opened; `reached` once somebody has come."""
+    """A script that keeps callers waiting until it is opened, and gives them its answer then; others go on at once.
+    `reached` once somebody has come."""
 
     def __init__(self, who=None, answer=204):
         self.who = who  # None: everybody
@@ -195,7 +196,8 @@ class Gate:
         if self.who is None or call.username in self.who:
             self.reached.set()
             self.opened.wait(120)
-        return self.answer
+            return self.answer
+        return 204
 
     def wait_reached(self):
         assert self.reached.wait(60), "nobody came to the gate"

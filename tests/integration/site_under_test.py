@@ -83,7 +83,14 @@ class Site:
     # -- configuration --
 
     def write_config(self):
-        self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        """At once: a process that has just been started may be reading it."""
+        text = yaml.safe_dump(self.config, sort_keys=False)
+        if self.file.exists() and self.file.read_text() == text:
+            return
+        new = self.folder / "lethe.yml.new"
+        new.write_text(text)
+        new.chmod(0o600)  # the salts are in it
+        new.rename(self.file)
 
     def configure(self, **settings):
         """Replaces top-level settings; None takes one out."""
@@ -151,7 +158,8 @@ class Site:
         return process.wait(TIMEOUT)
 
     def stop(self):
-        for process in self.processes:
+        """Drivers before the server that they report to."""
+        for process in sorted(self.processes, key=lambda p: p.args[1] != "drive"):
             if process.poll() is None:
                 process.terminate()
                 try:

@@ -18,12 +18,6 @@ STATES = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS", "LMS_
           "COMPLETE"]
 
 
-@pytest.fixture(autouse=True)
-def private(site):
-    """The configuration has salts in it, so it is nobody else's business."""
-    site.file.touch(mode=0o600)
-
-
 def expect(result, code, words):
     """The exit code; one line of error with these words; nothing else on standard error."""
     assert result.code == code, result
