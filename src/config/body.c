@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bodies of calls, from YAML to templates. A JSON body is built here and not parsed from text, so that it is
- * JSON whatever a person is called: places occur only within strings, and there they are escaped.
+ * JSON whatever a person is called: places occur within strings, where they are escaped, or stand for
+ * numbers.
  */
 #include "config/config_int.h"
 
@@ -66,16 +67,21 @@ static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struc
     return RC_OK;
 }
 
-/* {user_id} without quotes is a map with one key. */
-static bool is_unquoted_place(const struct yaml *at)
+/* The name in {user_id} without quotes, which is a map with one key; NULL: it is something else. */
+static const char *unquoted_place(const struct yaml *at)
 {
     const struct yaml *only = at->first;
     if (at->kind != YAML_MAP || at->count != 1 || only->kind != YAML_SCALAR || only->text != NULL)
-        return false;
+        return NULL;
     struct arena scratch = { 0 };
-    bool found = template_find_place(arena_printf(&scratch, "{%s}", only->key)) != NULL;
+    const char *found = template_find_place(arena_printf(&scratch, "{%s}", only->key));
     arena_free(&scratch);
     return found;
+}
+
+static enum rc add_number(struct template_maker *m, const struct yaml *at, const char *place, struct err *err)
+{
+    return template_add_number(m, place, err) == RC_OK ? RC_OK : yaml_wrap(at, err);
 }
 
 static enum rc add_key(struct template_maker *m, const struct yaml *at, struct err *err)
@@ -97,9 +103,9 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     enum rc rc = RC_OK;
     if (at->kind == YAML_SCALAR)
         return add_scalar(m, at, err);
-    if (is_unquoted_place(at))
-        return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
-                                at->first->key, at->first->key);
+    const char *place = unquoted_place(at);
+    if (place != NULL)
+        return add_number(m, at, place, err);
     template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
     for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
         if (child != at->first)
@@ -147,7 +153,7 @@ static enum rc add_form_field(struct template_maker *m, const struct yaml *at, s
 {
     if (strpbrk(at->key, "{}") != NULL)
         return yaml_key_error(at, err, "braces stand in values, not in keys");
-    if (is_unquoted_place(at))
+    if (unquoted_place(at) != NULL)
         return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
                                 at->first->key, at->first->key);
     enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);

@@ -87,6 +87,7 @@ struct retry_conf {
 
 struct stage_conf {
     const char *working, *completed;
+    const char *use;           /* the entry of the catalogue that it is; NULL: written out */
     enum action_kind action;
     struct http_action_conf http;
     struct exec_action_conf exec;

@@ -15,6 +15,8 @@ struct reading {
     struct arena *arena;
     struct config *config;             /* what has been read so far: services before stages */
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
+    const char *services_key;          /* what the services stand under */
+    struct yaml *catalogue;            /* NULL: not needed so far */
 };
 
 struct setting;
@@ -77,6 +79,10 @@ setting_read_fn setting_service_name; /* -> const struct service_conf * */
 /* stages.c */
 extern const struct setting stage_settings[];
 setting_read_fn setting_stages, setting_states; /* into the whole config */
+
+/* catalogue.c: what `use` names in its place, and the rest as it is. Without use it is the stage itself. */
+enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
+                         struct err *err) MUST_CHECK;
 
 /* actions.c */
 extern const struct setting http_settings[], exec_settings[];

@@ -61,6 +61,13 @@ static enum rc setting_retry(struct reading *r, const struct setting *s, const s
 
 /* ---- one stage ---- */
 
+/* With use, catalogue_expand has put it where it belongs. */
+static enum rc setting_service_of_entry(struct reading *r, const struct setting *s, const struct yaml *at,
+                                        void *field, struct err *err)
+{
+    return yaml_key_error(at, err, "here service goes with use; that of http or exec stands there");
+}
+
 #define OF(field) offsetof(struct stage_conf, field)
 
 const struct setting stage_settings[] = {
@@ -68,6 +75,9 @@ const struct setting stage_settings[] = {
       .required = true },
     { "completed", "state", setting_state, OF(completed), NULL, "the state once this stage is done",
       .required = true },
+    { "use", "name", setting_text, OF(use), NULL, "the action: one of the catalogue" },
+    { "service", "name", setting_service_of_entry, 0, NULL,
+      "with use: the service that is called, if it is not called as the catalogue says" },
     { "http", "section", setting_section, OF(http), NULL, "the action: a call to a service",
       .inner = http_settings, .inner_form = "." },
     { "exec", "section", setting_section, OF(exec), NULL, "the action: a program", .inner = exec_settings,
@@ -96,21 +106,36 @@ static enum rc check_action(struct stage_conf *stage, const struct yaml *at, str
 {
     const struct yaml *http = yaml_get(at, "http"), *exec = yaml_get(at, "exec");
     if (http == NULL && exec == NULL)
-        return yaml_error(at, err, "the stage %s has no action: http or exec is wanted", stage->working);
+        return yaml_error(at, err, "the stage %s has no action: http, exec or use is wanted", stage->working);
     if (http != NULL && exec != NULL)
         return yaml_key_error(exec, err, "http and exec: the stage %s takes one action", stage->working);
     stage->action = http != NULL ? ACTION_HTTP : ACTION_EXEC;
     return http != NULL ? http_check(&stage->http, http, err) : RC_OK;
 }
 
+static enum rc check_use(const struct yaml *at, struct err *err)
+{
+    const struct yaml *use = yaml_get(at, "use"), *action = yaml_get(at, "http");
+    if (action == NULL)
+        action = yaml_get(at, "exec");
+    if (use == NULL || action == NULL)
+        return RC_OK;
+    return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
+}
+
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
 {
+    const struct yaml *whole;
     enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
     if (rc == RC_OK)
         rc = refuse_actions(at, err);
     if (rc == RC_OK)
-        rc = settings_read(r, stage_settings, at, stage, err);
-    return rc == RC_OK ? check_action(stage, at, err) : rc;
+        rc = check_use(at, err);
+    if (rc == RC_OK)
+        rc = catalogue_expand(r, at, &whole, err);
+    if (rc == RC_OK)
+        rc = settings_read(r, stage_settings, whole, stage, err);
+    return rc == RC_OK ? check_action(stage, whole, err) : rc;
 }
 
 /* ---- the list ---- */

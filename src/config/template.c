@@ -33,7 +33,8 @@ enum {
 };
 
 struct piece {
-    int place; /* index into place_names, or FIXED */
+    int place;   /* index into place_names, or FIXED */
+    bool number; /* stands outside of a string */
     const char *text;
     size_t len;
     struct piece *next;
@@ -163,6 +164,20 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
     return rc;
 }
 
+/* Those that are numbers wherever they come from. */
+static bool is_number_place(const char *name)
+{
+    return strcmp(name, "user_id") == 0 || strcmp(name, "retirement_id") == 0;
+}
+
+enum rc template_add_number(struct template_maker *m, const char *name, struct err *err)
+{
+    if (!is_number_place(name))
+        return err_set(err, RC_INVALID, "{%s} is a text: write \"{%s}\"", name, name);
+    add_piece(m, find_place(name))->number = true;
+    return RC_OK;
+}
+
 const struct template *template_end(struct template_maker *m)
 {
     const struct template *made = m->made;
@@ -216,10 +231,20 @@ static const char *value_of(const struct template_values *values, int place)
     return value;
 }
 
-static enum rc check_value(enum template_kind kind, const char *name, const char *value, struct err *err)
+static bool is_number(const char *value)
 {
+    size_t digits = strspn(value, "0123456789");
+    return digits > 0 && value[digits] == '\0' && (value[0] != '0' || digits == 1);
+}
+
+static enum rc check_value(enum template_kind kind, const struct piece *piece, const char *value,
+                           struct err *err)
+{
+    const char *name = place_names[piece->place];
     if (value == NULL)
         return err_set(err, RC_INVALID, "{%s} is not known", name);
+    if (piece->number && !is_number(value))
+        return err_set(err, RC_INVALID, "{%s} is not a number", name);
     if (kind == TEMPLATE_URL && value[0] == '\0')
         return err_set(err, RC_INVALID, "{%s} is empty: the address would be of something else", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
@@ -237,7 +262,7 @@ enum rc template_render(const struct template *t, const struct template_values *
             continue;
         }
         const char *value = value_of(values, piece->place);
-        enum rc rc = check_value(t->kind, place_names[piece->place], value, err);
+        enum rc rc = check_value(t->kind, piece, value, err);
         if (rc != RC_OK)
             return rc;
         encode(t->kind, out, value, strlen(value));

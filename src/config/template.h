@@ -5,7 +5,8 @@
  *
  * Its hard idea: where a text is going to stand is fixed when it is compiled, so that nobody can render it
  * with the wrong encoding later, and no value can break out of its place: not into another path or query
- * parameter, not out of a JSON string, not into another header.
+ * parameter, not out of a JSON string, not into another header. A place that stands for a number is filled
+ * with digits or not at all.
  */
 #ifndef LETHE_CONFIG_TEMPLATE_H
 #define LETHE_CONFIG_TEMPLATE_H
@@ -56,6 +57,8 @@ void template_begin(struct template_maker *m, struct arena *a, enum template_kin
 void template_add_fixed(struct template_maker *m, const char *text); /* stands as it is, braces and all */
 /* Compiles as template_compile does; on an error the maker is of no more use. */
 enum rc template_add(struct template_maker *m, const char *text, struct err *err) MUST_CHECK;
+/* A place that stands as a number of its own, without quotes around it. RC_INVALID: its values are texts. */
+enum rc template_add_number(struct template_maker *m, const char *name, struct err *err) MUST_CHECK;
 const struct template *template_end(struct template_maker *m);
 
 /* The first place that a text names, whatever else is in it; NULL. */

@@ -561,6 +561,76 @@ static const char *repeated(const char *before, const char *item, int n, const c
     return text;
 }
 
+/* ---- the catalogue ---- */
+
+#define OPEN_EDX                                                      \
+    "services:\n"                                                     \
+    "  lms: { url: \"https://lms.example.com\" }\n"                   \
+    "  ecommerce: { url: \"https://shop.example.com\" }\n"            \
+    "  credentials: { url: \"https://credentials.example.com\" }\n"   \
+    "  demographics: { url: \"https://demographics.example.com\" }\n" \
+    "  license_manager: { url: \"https://licenses.example.com\" }\n"
+
+static const char *render(const struct template *t)
+{
+    static const struct template_values values = {
+        .original_username = "a\"da",
+        .original_email = "ada@example.com",
+        .user_id = "17",
+    };
+    struct buf out;
+    struct err err;
+    buf_init(&out, TEXT_MAX);
+    if (template_render(t, &values, &out, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    const char *text = arena_strdup(&arena, buf_str(&out));
+    buf_free(&out);
+    return text;
+}
+
+static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(void **state)
+{
+    const struct config *c = load_good(
+        IDENTITY OPEN_EDX
+        "stages:\n"
+        "  - { working: A, completed: B, use: LMS.retirement_retire_forum, timeout: 3s }\n"
+        "  - { working: C, completed: D, use: LICENSE_MANAGER.retire_learner, retry: none }\n"
+        "  - { working: E, completed: F, use: LMS.retirement_partner_queue, service: ecommerce }\n");
+    const struct stage_conf *s = c->stages;
+    assert_string_equal(s[0].use, "LMS.retirement_retire_forum");
+    assert_int_equal(s[0].action, ACTION_HTTP);
+    assert_string_equal(s[0].http.service->name, "lms");
+    assert_string_equal(s[0].http.method, "POST");
+    assert_string_equal(render(s[0].http.path), "/api/discussion/v1/accounts/retire_forum/");
+    assert_string_equal(render(s[0].http.json), "{\"username\":\"a\\\"da\"}");
+    assert_int_equal(s[0].http.nothing_to_erase.n, 1);
+    assert_int_equal(s[0].http.nothing_to_erase.status[0], 404);
+    assert_int_equal(s[0].timeout_us, 3 * CLOCK_S);
+    assert_string_equal(render(s[1].http.json), "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
+    assert_true(s[1].retry.none);
+    assert_string_equal(s[2].http.service->name, "ecommerce");
+    assert_string_equal(s[2].http.method, "PUT");
+    assert_int_equal(s[2].http.nothing_to_erase.n, 0);
+}
+
+static void test_config__all_of_the_catalogue_is_valid(void **state)
+{
+    const char *text =
+        read_text(arena_printf(&arena, "%s/../../../src/config/catalogue.yaml", getenv("LETHE_TESTDATA")));
+    unsigned n = 0;
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        size_t len = strcspn(line, ":\n");
+        if (line[0] < 'A' || line[0] > 'Z' || line[len] != ':')
+            continue;
+        const struct config *c = load_good(arena_printf(
+            &arena, IDENTITY OPEN_EDX "stages: [{ working: A, completed: B, use: %.*s }]\n", (int)len, line));
+        assert_int_equal(c->n_stages, 1);
+        n++;
+    }
+    assert_true(n >= 13);
+}
+
 static void test_config__lists_have_their_limits(void **state)
 {
     static const struct {
@@ -719,6 +789,8 @@ int main(void)
         T(test_config__form_and_headers),
         T(test_config__exec),
         T(test_config__program_without_a_slash_is_left_to_the_path),
+        T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
+        T(test_config__all_of_the_catalogue_is_valid),
         T(test_config__lists_have_their_limits),
         T(test_config__errors_do_not_show_secrets),
         T(test_config__warns_when_others_can_read_a_secret),

@@ -240,6 +240,40 @@ static void test_template__maker_keeps_fixed_pieces_as_they_are(void **state)
     assert_string_equal(got, "{\"a\":\"\\\"17\\\"\"}");
 }
 
+static enum rc render_number(const char *user_id, const char **out, struct err *err)
+{
+    struct template_maker m;
+    const struct template_values values = { .user_id = user_id };
+    template_begin(&m, &arena, TEMPLATE_JSON);
+    assert_int_equal(template_add_number(&m, "user_id", err), RC_OK);
+    return render(template_end(&m), &values, out, err);
+}
+
+static void test_template__numbers_are_digits_or_refused(void **state)
+{
+    static const char *const bad[] = { "", "1,2", "-1", "017", "1e3", "null", "\"1\"", " 1", "1 " };
+    struct err err;
+    const char *got;
+    assert_int_equal(render_number("17", &got, &err), RC_OK);
+    assert_string_equal(got, "17");
+    assert_int_equal(render_number("0", &got, &err), RC_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(render_number(bad[i], &got, &err), RC_INVALID);
+        assert_string_equal(err.text, "{user_id} is not a number");
+    }
+    assert_int_equal(render_number(NULL, &got, &err), RC_INVALID);
+}
+
+static void test_template__only_ids_are_numbers(void **state)
+{
+    struct template_maker m;
+    struct err err;
+    template_begin(&m, &arena, TEMPLATE_JSON);
+    assert_int_equal(template_add_number(&m, "retirement_id", &err), RC_OK);
+    assert_int_equal(template_add_number(&m, "original_email", &err), RC_INVALID);
+    assert_string_equal(err.text, "{original_email} is a text: write \"{original_email}\"");
+}
+
 static void test_template__finds_places_in_any_text(void **state)
 {
     assert_string_equal(template_find_place("awk '{print}' {user_id}"), "user_id");
@@ -271,6 +305,8 @@ int main(void)
         T(test_template__ceiling_of_the_buffer_is_an_error),
         T(test_template__appends_to_what_is_there),
         T(test_template__maker_keeps_fixed_pieces_as_they_are),
+        T(test_template__numbers_are_digits_or_refused),
+        T(test_template__only_ids_are_numbers),
         T(test_template__finds_places_in_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The catalogue of known calls: data in the form of stages (catalogue.yaml), put into the place where a stage
+ * says `use`. What comes out is read like any other stage, so that an entry can say what an operator could,
+ * and no more.
+ */
+#include "config/catalogue.h"
+
+#include <string.h>
+
+#include "base/text.h"
+#include "config/config_int.h"
+
+enum { ENTRIES_MAX = 200 };
+
+/* ---- finding an entry ---- */
+
+static enum rc parse_catalogue(struct reading *r, struct err *err)
+{
+    if (r->catalogue != NULL)
+        return RC_OK;
+    return yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
+}
+
+/* "LMS" of "LMS.retirement_unenroll": has the catalogue anything of it? */
+static bool knows_system(const struct yaml *catalogue, const char *name)
+{
+    size_t len = strcspn(name, ".");
+    for (const struct yaml *entry = catalogue->first; entry != NULL; entry = entry->next)
+        if (strncmp(entry->key, name, len) == 0 && entry->key[len] == '.')
+            return true;
+    return false;
+}
+
+static enum rc refuse_name(struct reading *r, const struct yaml *at, const char *name, struct err *err)
+{
+    const char *keys[ENTRIES_MAX + 1] = { NULL };
+    size_t n = 0;
+    for (const struct yaml *entry = r->catalogue->first; entry != NULL && n < ENTRIES_MAX;
+         entry = entry->next)
+        keys[n++] = entry->key;
+    const char *nearest = text_nearest(name, keys);
+    if (nearest != NULL)
+        return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?", shown(r->arena, name),
+                          nearest);
+    if (knows_system(r->catalogue, name))
+        return yaml_error(at, err, "there is no %s in the catalogue", shown(r->arena, name));
+    return yaml_error(at, err, "there is no %s in the catalogue, nor anything else of %s",
+                      shown(r->arena, name),
+                      shown(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));
+}
+
+static enum rc find_entry(struct reading *r, const struct yaml *at, const struct yaml **out, struct err *err)
+{
+    const char *name;
+    enum rc rc = yaml_text(at, "a name of the catalogue", &name, err);
+    if (rc == RC_OK)
+        rc = parse_catalogue(r, err);
+    if (rc != RC_OK)
+        return rc;
+    *out = yaml_get(r->catalogue, name);
+    return *out != NULL ? RC_OK : refuse_name(r, at, name, err);
+}
+
+/* ---- putting it in its place ---- */
+
+static void append(struct arena *a, struct yaml *map, const struct yaml *child)
+{
+    struct yaml *copy = ARENA_NEW(a, struct yaml);
+    *copy = *child;
+    copy->next = NULL;
+    struct yaml **end = &map->first;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = copy;
+    map->count++;
+}
+
+static struct yaml *empty_like(struct arena *a, const struct yaml *map)
+{
+    struct yaml *made = ARENA_NEW(a, struct yaml);
+    *made = *map;
+    made->first = NULL;
+    made->count = 0;
+    return made;
+}
+
+/* The entry's call, with the service that the stage names in place of its own. */
+static const struct yaml *with_service(struct arena *a, const struct yaml *http, const struct yaml *service)
+{
+    if (service == NULL || http->kind != YAML_MAP)
+        return http;
+    struct yaml *made = empty_like(a, http);
+    for (const struct yaml *child = http->first; child != NULL; child = child->next)
+        append(a, made, strcmp(child->key, "service") == 0 ? service : child);
+    return made;
+}
+
+static bool has_service(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_services; i++)
+        if (strcmp(config->services[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whoever wrote the stage did not write the service's name, so that the error is about the entry. */
+static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
+                             struct err *err)
+{
+    const struct yaml *service = yaml_get(yaml_get(entry, "http"), "service");
+    if (service == NULL || has_service(r->config, service->text))
+        return RC_OK;
+    return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text,
+                      r->services_key);
+}
+
+enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
+                         struct err *err)
+{
+    const struct yaml *use = yaml_get(stage, "use"), *service = yaml_get(stage, "service");
+    const struct yaml *entry = NULL;
+    *out = stage;
+    if (use == NULL)
+        return RC_OK;
+    enum rc rc = find_entry(r, use, &entry, err);
+    if (rc == RC_OK && service == NULL)
+        rc = check_service(r, use, entry, err);
+    if (rc != RC_OK)
+        return rc;
+    struct yaml *made = empty_like(r->arena, stage);
+    for (const struct yaml *child = stage->first; child != NULL; child = child->next)
+        if (child != service)
+            append(r->arena, made, child);
+    for (const struct yaml *child = entry->first; child != NULL; child = child->next)
+        if (yaml_get(stage, child->key) == NULL)
+            append(r->arena, made, with_service(r->arena, child, service));
+    *out = made;
+    return RC_OK;
+}
