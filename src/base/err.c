@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,27 @@ const char *rc_code(enum rc rc)
     return codes[rc];
 }
 
+/* A control character of ASCII or its second half; len: bytes of the character. */
+static bool is_control(const char *s, size_t len)
+{
+    unsigned char first = (unsigned char)s[0];
+    return first < 0x20 || first == 0x7f || (len == 2 && first == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
+/* Arguments come from outside: what would not be one line of UTF-8 becomes a question mark. */
+static void clean(char *text, size_t len)
+{
+    char *to = text;
+    for (const char *at = text, *end = text + len; at < end;) {
+        size_t n = text_char_len(at, (size_t)(end - at));
+        bool good = n > 0 && !is_control(at, n);
+        memmove(to, good ? at : "?", good ? n : 1);
+        to += good ? n : 1;
+        at += n > 0 ? n : 1;
+    }
+    *to = '\0';
+}
+
 __attribute__((format(printf, 2, 0))) static void format_text(char out[ERR_TEXT_MAX], const char *fmt,
                                                               va_list args)
 {
@@ -29,7 +51,7 @@ __attribute__((format(printf, 2, 0))) static void format_text(char out[ERR_TEXT_
     size_t len = n < 0 ? 0 : (size_t)n < sizeof full ? (size_t)n : sizeof full - 1;
     size_t cut = text_cut(full, len, ERR_TEXT_MAX - 1);
     memcpy(out, full, cut);
-    out[cut] = '\0';
+    clean(out, cut);
 }
 
 __attribute__((format(printf, 4, 0))) static enum rc fill(struct err *err, enum rc rc, const char *code,

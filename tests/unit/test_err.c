@@ -77,6 +77,15 @@ static void test_err__long_texts_are_cut_at_a_character(void **state)
     assert_int_equal(strlen(err.text), 511);
 }
 
+static void test_err__is_one_line_of_utf8(void **state)
+{
+    struct err err;
+    err_set(&err, RC_INVALID, "no %s", "a\nb\x1b[2J\x7f\xc2\x85\xc3\xa9\xff");
+    assert_string_equal(err.text, "no a?b?[2J??\xc3\xa9?");
+    assert_int_equal(err_prefix(&err, "%s", "x\ty"), RC_INVALID);
+    assert_string_equal(err.text, "x?y: no a?b?[2J??\xc3\xa9?");
+}
+
 static void test_err__errno_becomes_the_rc_that_fits(void **state)
 {
     struct err err;
@@ -105,6 +114,7 @@ int main(void)
         cmocka_unit_test(test_err__prefix_goes_before_and_keeps_the_code),
         cmocka_unit_test(test_err__own_text_may_be_an_argument),
         cmocka_unit_test(test_err__long_texts_are_cut_at_a_character),
+        cmocka_unit_test(test_err__is_one_line_of_utf8),
         cmocka_unit_test(test_err__errno_becomes_the_rc_that_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
