@@ -151,7 +151,7 @@ static void test_yaml__an_alias_has_siblings_of_its_own(void **state)
 static void test_yaml__nothing_is_printed(void **state)
 {
     static const char *const bad[] = { "%YAML 9.9\n---\na: 1\n", "a: [1\n", "a: 'x\n", "a: *\n",
-                                       "\t- x: y\n z" };
+                                       "\t- x: y\n z", "a: |0\n  b\n" };
     FILE *caught = tmpfile();
     struct yaml *root;
     struct err err;
@@ -160,12 +160,12 @@ static void test_yaml__nothing_is_printed(void **state)
     assert_true(kept >= 0);
     dup2(fileno(caught), STDERR_FILENO);
     unsigned refused = 0;
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         refused += yaml_parse(&arena, "f", bad[i], strlen(bad[i]), &root, &err) == RC_INVALID;
     fflush(stderr);
     dup2(kept, STDERR_FILENO);
     close(kept);
-    assert_int_equal(refused, 5);
+    assert_int_equal(refused, 6);
     assert_int_equal(lseek(fileno(caught), 0, SEEK_END), 0);
     fclose(caught);
 }
