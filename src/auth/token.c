@@ -46,6 +46,12 @@ static bool grant_is(jwt_t *jwt, const char *grant, const char *expected)
     return value && strcmp(value, expected) == 0;
 }
 
+/* In seconds, and can be said in microseconds. */
+static bool is_time(long s)
+{
+    return s > 0 && s <= INT64_MAX / CLOCK_S;
+}
+
 /* Everything but the signature. */
 static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct token *out)
 {
@@ -57,7 +63,8 @@ static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct
     const char *scope = jwt_get_grant(jwt, "scope");
     long iat = jwt_get_grant_int(jwt, "iat"), nbf = jwt_get_grant_int(jwt, "nbf"),
          exp = jwt_get_grant_int(jwt, "exp");
-    if (!sub || !scope || iat <= 0 || nbf <= 0 || exp <= 0 || scope_parse(scope, &out->scopes, NULL))
+    if (!sub || !scope || !is_time(iat) || !is_time(nbf) || !is_time(exp) ||
+        scope_parse(scope, &out->scopes, NULL))
         return "the token is not complete";
     if (now_s < nbf)
         return "the token is not valid yet";
