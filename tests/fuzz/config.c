@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole configuration file: refused in one line, or fit to be used: every call it describes can be made for
+ * somebody with a hostile name.
+ */
+#include "fuzz.h"
+
+#include "../unit/scratch.h"
+#include "base/json.h"
+#include "config/config.h"
+
+enum { RENDERED_MAX = 4 * 1024 * 1024 };
+
+static struct scratch folder;
+
+static void remove_folder(void)
+{
+    scratch_remove(&folder);
+}
+
+static const char *config_path(void)
+{
+    static char path[SCRATCH_MAX + 16];
+    if (path[0] == '\0') {
+        scratch_make(&folder);
+        atexit(remove_folder);
+        snprintf(path, sizeof(path), "%s/lethe.yml", folder.folder);
+    }
+    return path;
+}
+
+static char *render(struct arena *a, const struct template *t)
+{
+    static const struct template_values hostile = {
+        "o'\"\\/?&=\n#{x}", "\xc3\xa9@x", "\"}", "x", "x", "1", "2"
+    };
+    struct buf out;
+    struct err err;
+    buf_init(&out, RENDERED_MAX);
+    enum rc rc = template_render(t, &hostile, &out, &err);
+    if (rc != RC_OK)
+        fuzz_check_err(rc, &err);
+    char *text = rc == RC_OK ? arena_strdup(a, buf_str(&out)) : NULL;
+    buf_free(&out);
+    return text;
+}
+
+static void check_http(struct arena *a, const struct http_action_conf *http)
+{
+    struct json *body;
+    struct err err;
+    assert(http->service && http->method && http->path && !(http->json && http->form));
+    const char *path = render(a, http->path);
+    assert(!path || (path[0] == '/' && !text_has_control(path) && !strpbrk(path, " #")));
+    const char *json = http->json ? render(a, http->json) : NULL;
+    if (json) {
+        enum rc rc = json_parse(a, json, strlen(json), &body, &err);
+        assert(rc == RC_OK);
+    }
+    for (size_t i = 0; i < http->n_headers; i++) {
+        const char *value = render(a, http->headers[i].value);
+        assert(!strpbrk(http->headers[i].name, "\r\n:") && (!value || !strpbrk(value, "\r\n")));
+    }
+}
+
+static void check_config(struct arena *a, const struct config *config)
+{
+    assert(config->data_dir && config->listen_host && config->max_connections > 0 && config->salts.n > 0);
+    assert(config->cool_off_us >= 0 && config->token_lifetime_us > 0 && config->lease_us > 0);
+    assert(config->has_stages == (config->n_stages > 0) && (!config->has_stages || config->pipeline));
+    for (size_t i = 0; i < config->n_stages; i++) {
+        const struct stage_conf *stage = &config->stages[i];
+        assert(stage->working && stage->completed && stage->timeout_us > 0);
+        if (stage->action == ACTION_HTTP)
+            check_http(a, &stage->http);
+        else
+            assert(stage->exec.argc > 0 && stage->exec.argv[0][0] != '\0');
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena a = { 0 };
+    struct config *config;
+    struct err err;
+    scratch_write(config_path(), data, size, 0600);
+    enum rc rc = config_load(&a, config_path(), &config, &err);
+    if (rc == RC_OK)
+        check_config(&a, config);
+    else
+        fuzz_check_err(rc, &err);
+    arena_free(&a);
+    return 0;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The authority whole: real requests through its socket, on a database of its own. Whatever is asked, nothing
+ * fails inside (no status of 500 or above), every answer that says it is JSON is JSON, and the database keeps
+ * its invariants (`lethe fsck`).
+ *
+ * An input is a conversation. A request is a line with method and target, and a body from the next line to an
+ * empty one. In it $I and $E are the id and the epoch that an answer named last, and $N is a number that was
+ * never used before. The database lives for many inputs, so that they meet what others left behind.
+ */
+#include "fuzz.h"
+
+#include "../unit/scratch.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "http/http_int.h"
+#include "server/server.h"
+
+enum { REQUESTS_MAX = 16, TEXT_MAX = 256 * 1024, INPUTS_OF_A_SERVER = 500, PEOPLE = 8 };
+
+static const char configuration[] =
+    "data_dir: data\n"
+    "cool_off: 0\n"
+    "identity: { salts: [93b1c5d2e4f60718a9, 0f1e2d3c4b5a69788796] }\n"
+    "states: [PENDING, LOCKING, LOCKED, ERASING, ERASED, ERRORED, ABORTED, COMPLETE]\n";
+
+static struct world {
+    struct scratch folder;
+    struct arena arena;
+    struct config *config;
+    struct server *server;
+    struct http_client *client;
+    char *socket_path;
+    unsigned inputs;
+    int64_t id, epoch, number; /* $I, $E, $N */
+} world;
+
+/* ---- one request ---- */
+
+static void note(const char *answer, const char *key, int64_t *out)
+{
+    const char *found = strstr(answer, key);
+    if (found)
+        *out = strtoll(found + strlen(key), NULL, 10);
+}
+
+static void check_answer(struct arena *a, const struct http_call *call)
+{
+    struct json *value;
+    struct err err = { 0 };
+    bool json = call->content_type && strstr(call->content_type, "json");
+    enum rc rc = json && call->answer.len
+                     ? json_parse(a, buf_str(&call->answer), call->answer.len, &value, &err)
+                     : RC_OK;
+    if (call->failure == HTTP_OK && call->status < 500 && rc == RC_OK && !call->answer.over)
+        return;
+    fprintf(stderr, "%s: status %u, %s%s\n%s\n", call->url, call->status, call->error, err.text,
+            buf_str(&call->answer));
+    abort();
+}
+
+/* The header that the body may begin with. */
+static const char *authorization(struct arena *a, const char **body)
+{
+    static const char name[] = "Authorization: ";
+    if (strncmp(*body, name, sizeof(name) - 1) != 0)
+        return NULL;
+    size_t len = strcspn(*body, "\r\n");
+    const char *header = arena_strndup(a, *body, len);
+    *body += len + ((*body)[len] != '\0');
+    return header;
+}
+
+static void request(struct arena *a, enum http_method method, const char *target, const char *body)
+{
+    const char *header = authorization(a, &body);
+    struct http_call call = {
+        .method = method,
+        .url = arena_printf(a, "http://localhost%s", target),
+        .socket_path = world.socket_path,
+        .headers = &header,
+        .n_headers = header != NULL,
+        .body = body,
+        .body_len = strlen(body),
+        .timeout_us = 20 * CLOCK_S,
+        .answer_max = (size_t)64 * 1024 * 1024,
+    };
+    http_call_now(world.client, &call);
+    if (call.failure != HTTP_NOT_SENT) { /* libcurl takes the target for no URL */
+        check_answer(a, &call);
+        note(buf_str(&call.answer), "\"id\":", &world.id);
+        note(buf_str(&call.answer), "\"epoch\":", &world.epoch);
+    }
+    buf_free(&call.answer);
+}
+
+/* ---- the server ---- */
+
+static void add_people(struct arena *a)
+{
+    for (unsigned i = 1; i <= PEOPLE; i++) {
+        char *person = arena_printf(a, "{\"username\":\"u%u\",\"email\":\"u%u@example.com\"}", i, i);
+        request(a, HTTP_POST, "/v1/accounts", person);
+        request(a, HTTP_POST, "/v1/retirements", person);
+    }
+}
+
+static void close_world(void)
+{
+    http_client_close(&world.client);
+    server_close(&world.server);
+    scratch_remove(&world.folder);
+    arena_free(&world.arena);
+    world = (struct world){ .number = world.number };
+}
+
+static void open_world(void)
+{
+    struct http_client_conf client = { .connections_per_host = 1 };
+    struct server_conf server = { .populate = true };
+    struct err err = { 0 };
+    log_setup(LOG_ERROR, false, STDERR_FILENO);
+    scratch_make(&world.folder);
+    const char *path = arena_strdup(&world.arena, scratch_path(&world.folder, "", "lethe.yml"));
+    scratch_write(path, configuration, strlen(configuration), 0600);
+    enum rc rc = config_load(&world.arena, path, &world.config, &err);
+    server.config = world.config;
+    if (!rc)
+        rc = server_open(&server, &world.server, &err);
+    if (!rc)
+        rc = http_client_open(&client, &world.client, &err);
+    if (rc) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    world.socket_path = server_socket_path(&world.arena, world.config->data_dir);
+    add_people(&world.arena);
+}
+
+static void need_world(void)
+{
+    static bool registered;
+    if (world.server && world.inputs++ < INPUTS_OF_A_SERVER)
+        return;
+    if (world.server)
+        close_world();
+    open_world();
+    if (!registered)
+        atexit(close_world); /* now: before the libraries' own */
+    registered = true;
+}
+
+static void check_database(struct arena *a)
+{
+    struct http_call call = {
+        .method = HTTP_POST,
+        .url = "http://localhost/v1/fsck",
+        .socket_path = world.socket_path,
+        .timeout_us = 20 * CLOCK_S,
+        .answer_max = TEXT_MAX,
+    };
+    http_call_now(world.client, &call);
+    check_answer(a, &call);
+    if (strcmp(buf_str(&call.answer), "{\"violations\":[]}") != 0) {
+        fprintf(stderr, "%s\n", buf_str(&call.answer));
+        abort();
+    }
+    buf_free(&call.answer);
+}
+
+/* ---- the conversation ---- */
+
+static void fill_in(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strncmp(text, "$I", 2) == 0)
+            buf_add_int(out, world.id);
+        else if (strncmp(text, "$E", 2) == 0)
+            buf_add_int(out, world.epoch);
+        else if (strncmp(text, "$N", 2) == 0)
+            buf_add_int(out, world.number);
+        else
+            buf_add_char(out, *text);
+        text += *text == '$' && text[1] && strchr("IEN", text[1]);
+    }
+}
+
+/* What cannot stand in a URL as it is goes as %XX; the rest, % among it, stays. */
+static char *as_target(struct arena *a, const char *text)
+{
+    struct buf out;
+    buf_init(&out, 3 * TEXT_MAX);
+    for (; *text; text++) {
+        if (*text > ' ' && *text < 0x7f && *text != '#')
+            buf_add_char(&out, *text);
+        else
+            http_url_encode(&out, text, 1);
+    }
+    char *target = arena_strdup(a, buf_str(&out));
+    buf_free(&out);
+    return target;
+}
+
+static void say(struct arena *a, char *text)
+{
+    enum http_method method;
+    char *body = fuzz_rest(text);
+    char *target = strchr(text, ' ');
+    if (!target)
+        return;
+    *target++ = '\0';
+    if (request_method(text, &method) && method != HTTP_OTHER && target[0] == '/')
+        request(a, method, as_target(a, target), body);
+}
+
+static void converse(struct arena *a, char *text)
+{
+    for (unsigned i = 0; i < REQUESTS_MAX && *text; i++) {
+        char *end = strstr(text, "\n\n");
+        char *next = end ? end + 2 : text + strlen(text);
+        struct buf one;
+        if (end)
+            *end = '\0';
+        buf_init(&one, TEXT_MAX);
+        fill_in(&one, text);
+        char *copy = fuzz_text(buf_str(&one), one.len);
+        say(a, copy);
+        free(copy);
+        buf_free(&one);
+        text = next;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena a = { 0 };
+    char *text = fuzz_text(data, size);
+    need_world();
+    world.number++;
+    converse(&a, text);
+    check_database(&a);
+    free(text);
+    arena_free(&a);
+    return 0;
+}
