@@ -205,6 +205,8 @@ static enum rc open_remote(struct api *api, const char *url, struct err *err)
 static enum rc open_local(struct api *api, struct cli *cli, struct err *err)
 {
     enum rc rc = cli_config(cli, &api->config, err);
+    if (!rc)
+        rc = cli_want_server(api->config, err);
     if (rc)
         return rc;
     api->base_url = "http://localhost";

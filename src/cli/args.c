@@ -283,3 +283,14 @@ enum rc cli_config(struct cli *cli, const struct config **out, struct err *err)
     *out = cli->config;
     return rc;
 }
+
+enum rc cli_want_server(const struct config *config, struct err *err)
+{
+    if (!config->authority)
+        return RC_OK;
+    return err_set(
+        err, RC_INVALID,
+        "%s is the configuration of a driver, whose server is at %s: only \"lethe drive\" uses it; "
+        "commands for that server take --server",
+        config->file, config->authority->url);
+}

@@ -96,6 +96,8 @@ enum rc cli_require(const struct cli *cli, const char *name, const char **out, s
 /* A whole number of at least 1. what: how to call it in the error. RC_INVALID. */
 enum rc cli_parse_id(const char *what, const char *text, int64_t *out, struct err *err) MUST_CHECK;
 
+/* RC_INVALID: the configuration is that of a driver for an authority elsewhere. */
+enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK;
 /* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
 

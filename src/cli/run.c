@@ -219,6 +219,8 @@ static enum rc run_serve(struct cli *cli, struct err *err)
     struct server *server;
     enum rc rc = prepare(cli, &conf.config, err);
     if (!rc)
+        rc = cli_want_server(conf.config, err);
+    if (!rc)
         rc = open_server(&conf, &server, err);
     if (rc)
         return rc;
@@ -253,6 +255,8 @@ static enum rc run_run(struct cli *cli, struct err *err)
     struct server_conf conf = { .tcp = true, .populate = true };
     struct server *server;
     enum rc rc = prepare(cli, &conf.config, err);
+    if (!rc)
+        rc = cli_want_server(conf.config, err);
     if (!rc)
         rc = check_stages(conf.config, err);
     if (!rc)
@@ -307,21 +311,31 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
         puts("Who and why: lethe retirement list --state ERRORED, then lethe retirement show USERNAME");
 }
 
+/* The server of the data directory: one inside this process, if none runs. */
+static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, struct api **api,
+                            struct err *err)
+{
+    const struct json *known;
+    enum rc rc = api_open(cli, api, err);
+    if (!rc && api_is_inside(*api))
+        calm_log(conf->config);
+    if (!rc && conf->username)
+        rc = who_search(*api, &cli->arena, "username", conf->username, &known, err);
+    return rc;
+}
+
 /* With a server of its own, if none runs: --once is a whole job. */
 static enum rc drive_once(struct cli *cli, const struct driver_conf *given, struct err *err)
 {
-    struct api *api;
-    const struct json *known;
+    struct api *api = NULL;
     struct crew crew = { 0 };
     struct driver_conf conf = *given;
+    enum rc rc = RC_OK;
     conf.once = true;
     if (conf.progress_fd >= 0)
         calm_log(conf.config);
-    enum rc rc = api_open(cli, &api, err);
-    if (!rc && api_is_inside(api))
-        calm_log(conf.config);
-    if (!rc && conf.username)
-        rc = who_search(api, &cli->arena, "username", conf.username, &known, err);
+    if (!conf.config->authority)
+        rc = reach_server(cli, &conf, &api, err);
     if (!rc)
         rc = crew_start(&crew, &conf, err);
     if (!rc)
@@ -415,9 +429,10 @@ const struct cli_command command_drive = {
     .shared = CLI_JSON,
     .summary = "the driver alone",
     .about = "Takes whoever is due through the stages of the configuration, for the server\n"
-             "of its data_dir. With --once it ends when nobody is due any more, and starts a\n"
-             "server for itself if none runs; without, it stays and waits. People who fail\n"
-             "become ERRORED: that is work done, and no failure of the command.",
+             "of its data_dir or that of `authority`. With --once it ends when nobody is due\n"
+             "any more, and starts a server for itself if none runs on data_dir; without, it\n"
+             "stays and waits. People who fail become ERRORED: that is work done, and no\n"
+             "failure of the command.",
     .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada",
     .run = run_drive,
 };

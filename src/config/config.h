@@ -123,6 +123,7 @@ struct config {
     bool has_stages;           /* false: `states` only, this server is driven by others */
 
     /* the driver */
+    const struct service_conf *authority;  /* whom it works for; NULL: the server of data_dir */
     int64_t lease_us;
     unsigned max_in_flight;    /* people at once */
     int64_t poll_us;           /* between two looks for due people */

@@ -72,7 +72,8 @@ void settings_print(struct buf *out, const struct setting *rows);
 const char *shown(struct arena *a, const char *text);
 
 /* services.c */
-extern const struct setting service_settings[];
+extern const struct setting service_settings[], authority_settings[];
+setting_read_fn setting_authority;    /* into the whole config */
 setting_read_fn setting_services;     /* into the whole config */
 setting_read_fn setting_service_name; /* -> const struct service_conf * */
 

@@ -198,6 +198,39 @@ static enum rc read_service(struct reading *r, const struct yaml *at, struct ser
     return check_service(r, service, at, credentials, err);
 }
 
+/* ---- the authority, when it is elsewhere ---- */
+
+const struct setting authority_settings[] = {
+    { "url", "URL", setting_url, OF(url), NULL, "where it is: https://, or http:// on this machine",
+      .required = true },
+    { "client_id", "text", setting_text, OF(client_id), NULL, "what `lethe client add` there gave",
+      .required = true },
+    { "client_secret", "secret", setting_secret, OF(secret), NULL, "the secret itself; " SECRET_HELP },
+    { "client_secret_file", "path", setting_secret_file, OF(secret), NULL,
+      "a file with the secret; only its owner may read it" },
+    { "client_secret_env", "name", setting_secret_env, OF(secret), NULL,
+      "a variable of the environment with it" },
+    { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
+      "lets personal data go to another machine without encryption" },
+    { NULL }
+};
+
+enum rc setting_authority(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    struct config *config = field;
+    struct service_conf *authority = ARENA_NEW(r->arena, struct service_conf);
+    authority->name = "authority";
+    authority->credentials = CREDENTIALS_OAUTH2;
+    authority->token_type = "JWT";
+    enum rc rc = settings_read(r, authority_settings, at, authority, err);
+    if (rc == RC_OK)
+        rc = check_service(r, authority, at, at, err);
+    if (rc == RC_OK)
+        config->authority = authority;
+    return rc;
+}
+
 /* ---- all of them ---- */
 
 enum rc setting_services(struct reading *r, const struct setting *s, const struct yaml *at, void *field,

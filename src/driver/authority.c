@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request to the authority, and whether it answers at all: said once in the log when it stops, once when
  * it is back. `once` does not wait for ever. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -8,38 +9,131 @@
 #include "base/log.h"
 #include "driver/driver_int.h"
 
-static const char *const headers[] = { "Content-Type: application/json" };
+enum { ANSWER_MAX = 16 * 1024 * 1024, STOPPED_TWICE_S = 3, URL_MAX = 64 * 1024, HEADER_MAX = 64 * 1024 };
 
-enum { ANSWER_MAX = 16 * 1024 * 1024, STOPPED_TWICE_S = 3 };
+/* ---- one request ---- */
 
-void authority_post(struct driver *d, struct http_call *call, const char *path, const struct buf *body)
+static void ask_ended(struct ask *ask, const char *no_token)
 {
-    call->method = HTTP_POST;
-    call->url = path;
-    call->socket_path = d->conf.socket_path;
-    call->headers = headers;
+    ask->no_token = no_token;
+    ask->busy = false;
+    ask->done(ask);
+}
+
+static void send_now(struct ask *ask)
+{
+    struct err err;
+    enum rc rc = http_client_send(ask->driver->client, &ask->call, &err);
+    if (rc != RC_OK)
+        driver_fail(ask->driver, rc, err.text);
+}
+
+/* Sends it, waits for a token, or ends without one. */
+static void send_with_token(struct ask *ask)
+{
+    struct token *token = ask->driver->authority_token;
+    if (token == NULL) {
+        send_now(ask);
+        return;
+    }
+    const char *value = token_get(token, &ask->wait, &ask->token_used, clock_mono());
+    if (value == NULL) {
+        if (!ask->wait.waits)
+            ask_ended(ask, token_error(token));
+        return;
+    }
+    buf_reset(&ask->authorization);
+    buf_printf(&ask->authorization, "Authorization: %s", value);
+    ask->headers[1] = buf_str(&ask->authorization);
+    ask->call.n_headers = 2;
+    send_now(ask);
+}
+
+static void token_came(void *arg, const char *error)
+{
+    if (error)
+        ask_ended(arg, error);
+    else
+        send_with_token(arg);
+}
+
+/* The token may have been revoked, or the key it was signed with. */
+static bool is_worth_another_token(const struct ask *ask)
+{
+    return ask->driver->authority_token && ask->call.failure == HTTP_OK && ask->call.status == 401 &&
+           !ask->token_renewed;
+}
+
+static void call_done(struct http_call *call)
+{
+    struct ask *ask = call->arg;
+    if (!is_worth_another_token(ask)) {
+        ask_ended(ask, NULL);
+        return;
+    }
+    ask->token_renewed = true;
+    token_reject(ask->driver->authority_token, ask->token_used);
+    send_with_token(ask);
+}
+
+void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), void *arg)
+{
+    *ask = (struct ask){ .driver = d, .done = done, .arg = arg };
+    ask->call.done = call_done;
+    ask->call.arg = ask;
+    ask->wait = (struct token_wait){ .came = token_came, .arg = ask };
+    ask->headers[0] = "Content-Type: application/json";
+    buf_init(&ask->url, URL_MAX);
+    buf_init(&ask->authorization, HEADER_MAX);
+}
+
+void ask_close(struct ask *ask)
+{
+    if (ask->wait.waits)
+        token_cancel(ask->driver->authority_token, &ask->wait);
+    else if (ask->busy)
+        http_client_cancel(ask->driver->client, &ask->call);
+    if (ask->authorization.data)
+        crypto_wipe(ask->authorization.data, ask->authorization.cap);
+    buf_free(&ask->authorization);
+    buf_free(&ask->url);
+}
+
+void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body)
+{
+    const struct driver *d = ask->driver;
+    struct http_call *call = &ask->call;
+    assert(!ask->busy);
+    ask->busy = true;
+    ask->token_renewed = false;
+    buf_reset(&ask->url);
+    buf_printf(&ask->url, "%s%s", d->config->authority ? d->config->authority->url : "http://lethe", path);
+    assert(!ask->url.over);
+    call->method = method;
+    call->url = buf_str(&ask->url);
+    call->socket_path = d->config->authority ? NULL : d->conf.socket_path;
+    call->headers = ask->headers;
     call->n_headers = 1;
-    call->body = buf_str(body);
-    call->body_len = body->len;
+    call->body = body ? buf_str(body) : NULL;
+    call->body_len = body ? body->len : 0;
     call->timeout_us = AUTHORITY_TIMEOUT_S * CLOCK_S;
     call->answer_max = ANSWER_MAX;
     call->stop_at_max = true;
-    struct err err;
-    enum rc rc = http_client_send(d->client, call, &err);
-    if (rc != RC_OK)
-        driver_fail(d, rc, err.text);
+    send_with_token(ask);
 }
+
+/* ---- whether it answers ---- */
 
 int64_t authority_pause(const struct driver *d)
 {
-    unsigned failures = d->authority.failures ? d->authority.failures : 1;
+    unsigned failures = d->silence.failures ? d->silence.failures : 1;
     return POLICY_AUTHORITY_FIRST / 2 +
            policy_backoff(POLICY_AUTHORITY_FIRST, POLICY_AUTHORITY_LONGEST, failures, crypto_random_u64());
 }
 
 static bool is_enough(const struct driver *d, int64_t now)
 {
-    int64_t silent_us = now - d->authority.failing_since;
+    int64_t silent_us = now - d->silence.since;
     if (d->stopping > 1)
         return silent_us >= STOPPED_TWICE_S * CLOCK_S;
     return (d->conf.once || d->stopping) && silent_us >= UNREACHABLE_S * CLOCK_S;
@@ -47,11 +141,11 @@ static bool is_enough(const struct driver *d, int64_t now)
 
 void authority_is_silent(struct driver *d, const char *why)
 {
-    struct authority *a = &d->authority;
+    struct silence *s = &d->silence;
     int64_t now = clock_mono();
-    a->failures++;
-    if (a->failing_since == 0) {
-        a->failing_since = now;
+    s->failures++;
+    if (s->since == 0) {
+        s->since = now;
         log_warning("the authority does not answer: %s; trying again", why);
     }
     if (!is_enough(d, now))
@@ -63,9 +157,9 @@ void authority_is_silent(struct driver *d, const char *why)
 
 static void is_back(struct driver *d)
 {
-    if (d->authority.failing_since != 0)
+    if (d->silence.since != 0)
         log_info("the authority answers again");
-    d->authority = (struct authority){ 0 };
+    d->silence = (struct silence){ 0 };
 }
 
 static bool is_worth_repeating(unsigned status)
@@ -73,13 +167,25 @@ static bool is_worth_repeating(unsigned status)
     return status == 408 || status == 429 || status >= 500;
 }
 
-enum authority_word authority_judge(struct driver *d, const struct http_call *call)
+static enum authority_word judge_token(const struct ask *ask)
 {
+    if (token_is_refused(ask->driver->authority_token))
+        return AUTHORITY_REFUSED;
+    authority_is_silent(ask->driver, ask->no_token);
+    return AUTHORITY_SILENT;
+}
+
+enum authority_word authority_judge(const struct ask *ask)
+{
+    struct driver *d = ask->driver;
+    const struct http_call *call = &ask->call;
+    if (ask->no_token)
+        return judge_token(ask);
     if (call->failure != HTTP_OK) {
         authority_is_silent(d, call->error);
         return AUTHORITY_SILENT;
     }
-    if (call->status == 200) {
+    if (call->status == 200 || call->status == 204) {
         is_back(d);
         return AUTHORITY_ANSWERED;
     }
@@ -103,8 +209,11 @@ static enum rc rc_of(unsigned status)
     }
 }
 
-enum rc authority_explain(const struct http_call *call, struct err *err)
+enum rc authority_explain(const struct ask *ask, struct err *err)
 {
+    if (ask->no_token)
+        return err_set(err, RC_UNAUTHENTICATED, "the authority gives %s", ask->no_token);
+    const struct http_call *call = &ask->call;
     struct arena a = { 0 };
     struct json *problem;
     const struct json *detail = NULL;

@@ -49,9 +49,8 @@ static void send(struct claims *c, unsigned places, int64_t now)
     write_body(c, count);
     if (count)
         c->counted_at = now;
-    c->busy = true;
     c->sent_at = now;
-    authority_post(d, &c->call, "http://lethe/v1/claims", &c->body);
+    ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
 }
 
 /* That the timer is not set any more is all that claims_pump needs to know. */
@@ -76,7 +75,7 @@ void claims_pump(struct driver *d, int64_t now)
 {
     struct claims *c = &d->claims;
     unsigned places = d->max_runs - d->in_flight;
-    if (c->busy || c->next.place || d->ending || d->stopping || places == 0)
+    if (c->ask.busy || c->next.place || d->ending || d->stopping || places == 0)
         return;
     if (d->conf.once && c->all_taken && d->in_flight > 0)
         return;
@@ -100,22 +99,51 @@ static int64_t get_int(const struct json *map, const char *key, int64_t otherwis
     return value ? value->integer : otherwise;
 }
 
+static const char *get_text(const struct json *map, const char *key)
+{
+    const struct json *value = get(map, key, JSON_TEXT);
+    return value ? value->text : NULL;
+}
+
+static const char *get_number(struct claims *c, const struct json *map, const char *key)
+{
+    const struct json *value = get(map, key, JSON_INT);
+    return value ? arena_printf(&c->arena, "%" PRId64, value->integer) : NULL;
+}
+
+static struct template_values read_person(struct claims *c, const struct json *item, const struct json *user)
+{
+    return (struct template_values){
+        .original_username = get_text(user, "original_username"),
+        .original_email = get_text(user, "original_email"),
+        .original_name = get_text(user, "original_name"),
+        .retired_username = get_text(user, "retired_username"),
+        .retired_email = get_text(user, "retired_email"),
+        .user_id = get_number(c, user, "id"),
+        .retirement_id = get_number(c, item, "id"),
+    };
+}
+
 static enum rc take(struct claims *c, const struct json *item, int64_t now, struct err *err)
 {
     if (item->kind != JSON_MAP)
         return err_set(err, RC_INVALID, "a claim that is not an object");
-    const struct json *stage = get(item, "stage", JSON_TEXT);
+    const struct json *user = get(item, "user", JSON_MAP);
     struct claim claim = {
         .id = get_int(item, "id", -1),
         .epoch = get_int(item, "epoch", -1),
         .lease_us = get_int(item, "lease_s", 0) * CLOCK_S,
         .sent_at = c->sent_at,
-        .stage = stage ? stage->text : NULL,
-        .json = item,
+        .stage = get_text(item, "stage"),
+        .run_key = get_text(item, "run_key"),
     };
     if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.stage == NULL)
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
-    return run_begin(c->driver, &claim, now, err);
+    if (user == NULL || claim.run_key == NULL)
+        return err_set(err, RC_INVALID, "a claim without user or run_key");
+    claim.person = read_person(c, item, user);
+    run_begin(c->driver, &claim, now);
+    return RC_OK;
 }
 
 /* Returns how many were taken. One that makes no sense is left: its lease runs out. */
@@ -178,19 +206,19 @@ static void refused(struct claims *c)
 {
     struct driver *d = c->driver;
     struct err err;
-    enum rc rc = authority_explain(&c->call, &err);
+    enum rc rc = authority_explain(&c->ask, &err);
     if (d->conf.once)
         driver_fail(d, rc, err.text);
     else
         authority_is_silent(d, err.text);
 }
 
-static void claim_done(struct http_call *call)
+static void claim_done(struct ask *ask)
 {
-    struct claims *c = call->arg;
+    struct claims *c = ask->arg;
     struct driver *d = c->driver;
-    c->busy = false;
-    enum authority_word word = authority_judge(d, call);
+    const struct http_call *call = &ask->call;
+    enum authority_word word = authority_judge(ask);
     if (word == AUTHORITY_REFUSED)
         refused(c);
     struct json *answer = NULL;
@@ -210,7 +238,8 @@ static void claim_done(struct http_call *call)
 void claims_open(struct driver *d)
 {
     struct claims *c = &d->claims;
-    *c = (struct claims){ .driver = d, .call = { .done = claim_done, .arg = c } };
+    *c = (struct claims){ .driver = d };
+    ask_open(&c->ask, d, claim_done, c);
     c->next = (struct timer){ .fire = time_for_next, .arg = c };
     buf_init(&c->body, BODY_MAX);
 }
@@ -218,8 +247,7 @@ void claims_open(struct driver *d)
 void claims_close(struct driver *d)
 {
     struct claims *c = &d->claims;
-    if (c->busy)
-        http_client_cancel(d->client, &c->call);
+    ask_close(&c->ask);
     timers_clear(&d->timers, &c->next);
     buf_free(&c->body);
     arena_free(&c->arena);

@@ -106,6 +106,16 @@ static enum rc open_client(struct driver *d, struct err *err)
     return http_client_open(&conf, &d->client, err);
 }
 
+static enum rc open_authority(struct driver *d, struct err *err)
+{
+    const struct service_conf *conf = d->config->authority;
+    TAILQ_INIT(&d->reports);
+    d->authority = &authority_lethe;
+    if (conf && conf->credentials == CREDENTIALS_OAUTH2)
+        d->authority_token = token_open(d, conf);
+    return d->authority->open(d, err);
+}
+
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err)
 {
     struct driver *d = XNEW(struct driver);
@@ -127,10 +137,11 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     make_name(d);
     open_metrics(d);
     open_services(d);
-    claims_open(d);
-    reports_open(d);
+    rc = open_authority(d, err);
+    if (rc != RC_OK)
+        driver_close(&d);
     *out = d;
-    return RC_OK;
+    return rc;
 }
 
 /* ---- stopping ---- */
@@ -175,7 +186,7 @@ static bool is_over(const struct driver *d)
 {
     if (d->rc != RC_OK)
         return true;
-    return (d->ending || d->stopping) && d->in_flight == 0 && !d->claims.busy;
+    return (d->ending || d->stopping) && d->in_flight == 0 && !d->authority->is_asking(d);
 }
 
 /* ---- the bar ---- */
@@ -212,8 +223,7 @@ static void turn(struct driver *d)
     timers_fire(&d->timers, now);
     for (unsigned i = 0; i < d->n_services; i++)
         service_pump(&d->services[i], now);
-    claims_pump(d, now);
-    reports_pump(d, now);
+    d->authority->pump(d, now);
     metric_set(d->people_gauge, d->in_flight);
     if (is_over(d))
         return;
@@ -265,8 +275,8 @@ void driver_close(struct driver **driver)
     if (d == NULL)
         return;
     close_runs(d);
-    claims_close(d);
-    reports_close(d);
+    d->authority->close(d);
+    token_close(&d->authority_token);
     for (unsigned i = 0; i < d->n_services; i++)
         token_close(&d->services[i].token);
     http_client_close(&d->client);

@@ -5,12 +5,13 @@
  * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c), and
  * nobody's stage is started that could outlive its lease. The way of a retirement:
  *
- *   claims.c         asks the authority for due people; reports.c tells it what became of them, in batches, and keeps
- *                    leases alive; authority.c knows whether it answers at all
+ *   lethe.c          a Lethe as the authority: claims.c asks for due people; reports.c tells what became of them, in
+ *                    batches, and keeps leases alive
+ *   authority.c      one request to the authority, with its token, and whether it answers at all
  *   run.c            takes each one through its stages: wait for the service's limits, act, try again or report
  *   policy.c         pure: what an answer means, when to try again, whether a call still fits into the lease
  *   limits.c         pure: calls at once and calls a second of a service
- *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens of services
+ *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens
  *   response.c       what is recorded of a stage
  *   progress.c       the bar on a terminal
  */
@@ -25,7 +26,7 @@
 
 struct driver_conf {
     const struct config *config;
-    const char *socket_path;   /* of the authority */
+    const char *socket_path;   /* of the authority, unless config->authority says where it is */
     const char *username;      /* NULL: everybody; only this one otherwise, implies once */
     int64_t cool_off_us;       /* lengthens what the server enforces; 0: as the server says */
     bool once;                 /* end when nobody is due, in flight, or held by another driver */

@@ -14,8 +14,8 @@
  *              PARKED   '---------^                                                 |
  *                '------------------------------------------------------------------'
  *
- * Whoever wants to tell the authority something about a run says so with reports_want(); claims.c sends what has
- * gathered. A run has at most one report under way, so that the authority sees them in their order.
+ * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's struct sends
+ * what has gathered. A run has at most one report under way, so that the authority sees them in their order.
  */
 #ifndef LETHE_DRIVER_DRIVER_INT_H
 #define LETHE_DRIVER_DRIVER_INT_H
@@ -66,6 +66,27 @@ struct service {
     struct metric *calls;             /* histogram */
 };
 
+/* ---- tokens (token.c) ---- */
+
+/* Somebody who may have to wait for a token; came: there is one now, or there is none because of error. */
+struct token_wait {
+    void (*came)(void *arg, const char *error);
+    void *arg;
+    bool waits;
+    TAILQ_ENTRY(token_wait) entry;
+};
+
+struct token *token_open(struct driver *d, const struct service_conf *conf);
+void token_close(struct token **token);
+/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of its
+ * token. NULL: there is none. Then either wait->waits, and wait->came is called when that is settled, or it has just
+ * failed because of token_error. */
+const char *token_get(struct token *token, struct token_wait *wait, unsigned *generation, int64_t now);
+const char *token_error(const struct token *token);
+bool token_is_refused(const struct token *token);  /* it failed because the credentials are wrong */
+void token_reject(struct token *token, unsigned generation);  /* a 401 came for it: another is needed */
+void token_cancel(struct token *token, struct token_wait *wait);  /* waits no longer */
+
 /* ---- one retirement in flight (run.c) ---- */
 
 enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_PARKED, RUN_REPORTING };
@@ -79,8 +100,7 @@ struct http_step {
     int64_t deadline;
     unsigned token_used;       /* generation of the token that was sent */
     bool token_renewed;        /* after a 401; once a step */
-    bool waits_for_token;
-    TAILQ_ENTRY(run) token_entry;
+    struct token_wait wait;
 };
 
 struct exec_step {
@@ -138,10 +158,11 @@ extern const struct action action_http, action_exec;
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
     const char *stage;
-    const struct json *json;   /* the rest of it */
+    const char *run_key;
+    struct template_values person;
 };
-/* Takes up a claimed one. RC_INVALID: something is missing. */
-enum rc run_begin(struct driver *d, const struct claim *claim, int64_t now, struct err *err) MUST_CHECK;
+/* Takes up a claimed one; copies what it needs. */
+void run_begin(struct driver *d, const struct claim *claim, int64_t now);
 void run_ended(struct run *run, const struct attempt *attempt);
 /* The authority's answer to the report that was under way. */
 struct report_answer {
@@ -157,24 +178,52 @@ void run_cancel_call(struct run *run);  /* CALLING only; gives the service's pla
 bool run_is_unreported(const struct run *run);  /* no outcome is to be sent or under way */
 void service_pump(struct service *s, int64_t now);
 
-/* ---- the authority (authority.c): one request to it, and whether it answers at all ---- */
+/* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
 struct authority {
-    int64_t failing_since;     /* 0: it answers */
+    const char *name;
+    enum rc (*open)(struct driver *d, struct err *err) MUST_CHECK;
+    void (*close)(struct driver *d);
+    void (*pump)(struct driver *d, int64_t now);  /* asks for whom there is room, tells what is to be told */
+    bool (*is_asking)(const struct driver *d);    /* somebody may yet come of a request that is under way */
+};
+extern const struct authority authority_lethe;
+
+/* ---- authority.c: one request to it, and whether it answers at all ---- */
+
+struct silence {
+    int64_t since;             /* 0: it answers */
     unsigned failures;         /* in a row */
 };
 
+/* With the credentials of the authority, and once more with another token after a 401. */
+struct ask {
+    struct driver *driver;
+    struct http_call call;     /* its answer, in done; body and body_len are the caller's */
+    void (*done)(struct ask *ask);  /* perhaps from within ask_send */
+    void *arg;
+    bool busy;
+    const char *no_token;      /* why it could not even be sent; NULL: it was */
+    struct buf url, authorization;
+    const char *headers[2];
+    struct token_wait wait;
+    unsigned token_used;
+    bool token_renewed;
+};
+
 enum authority_word {
-    AUTHORITY_ANSWERED,        /* 200: there is something to read */
+    AUTHORITY_ANSWERED,        /* 200, 204: it took it */
     AUTHORITY_SILENT,          /* not reached, or not now: worth repeating after authority_pause */
     AUTHORITY_REFUSED          /* repeating is of no use */
 };
 
-/* POSTs body to the path; call->done and call->arg are set. */
-void authority_post(struct driver *d, struct http_call *call, const char *path, const struct buf *body);
-enum authority_word authority_judge(struct driver *d, const struct http_call *call);
+void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), void *arg);
+void ask_close(struct ask *ask);
+/* path: behind the authority's url. body may be NULL, and stays as it is until done. */
+void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body);
+enum authority_word authority_judge(const struct ask *ask);
 /* The words of a refusal. Returns its rc. */
-enum rc authority_explain(const struct http_call *call, struct err *err);
+enum rc authority_explain(const struct ask *ask, struct err *err);
 void authority_is_silent(struct driver *d, const char *why);  /* also: its answer was not understood */
 int64_t authority_pause(const struct driver *d);
 
@@ -182,9 +231,8 @@ int64_t authority_pause(const struct driver *d);
 
 struct claims {
     struct driver *driver;
-    struct http_call call;
+    struct ask ask;
     struct buf body;
-    bool busy;
     bool all_taken;            /* the last claim brought fewer than asked for */
     unsigned limit;
     int64_t sent_at, counted_at;
@@ -200,11 +248,10 @@ void claims_pump(struct driver *d, int64_t now);
 
 struct batch {
     struct driver *driver;
-    struct http_call call;
+    struct ask ask;            /* busy; else it waits to be repeated */
     struct buf body;
     struct run *runs[REPORTS_MAX];
     unsigned n;                /* 0: not in use */
-    bool busy;                 /* under way; else it waits to be repeated */
     int64_t sent_at;           /* the first time */
     struct timer again;
     struct arena arena;        /* of its answer */
@@ -214,21 +261,9 @@ void reports_open(struct driver *d);
 void reports_close(struct driver *d);
 void reports_pump(struct driver *d, int64_t now);
 void reports_want(struct run *run, enum report report);  /* an outcome takes the place of a renewal */
+/* The one that has waited longest; what it wants is under way from now on. */
+struct run *reports_take(struct driver *d);
 void reports_drop(struct run *run);  /* what is to be sent about it will not be */
-
-/* ---- tokens of services (token.c) ---- */
-
-struct token *token_open(struct driver *d, const struct service_conf *conf);
-void token_close(struct token **token);
-/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of its
- * token. NULL: there is none. Then either run->step.http.waits_for_token, and http_token_came is called for run when
- * that is settled, or it has just failed because of token_error. */
-const char *token_get(struct token *token, struct run *run, unsigned *generation, int64_t now);
-const char *token_error(const struct token *token);
-void token_reject(struct token *token, unsigned generation);  /* a 401 came for it: another is needed */
-void token_cancel(struct token *token, struct run *run);      /* waits no longer */
-/* http.c: there is a token now, or there is none because of error. */
-void http_token_came(struct run *run, const char *error);
 
 /* ---- commands (exec.c) ---- */
 
@@ -258,11 +293,13 @@ struct driver {
     const char **unknown_stages;
     unsigned n_unknown_stages;
 
+    const struct authority *authority;
+    struct token *authority_token;  /* NULL: it needs none */
+    struct silence silence;
     struct claims claims;
     struct batch batches[BATCHES];
     struct run_list reports;   /* runs with something to send */
     unsigned n_reports;
-    struct authority authority;
 
     struct run **commands;     /* running ones */
     size_t n_commands, commands_room;

@@ -126,7 +126,8 @@ static const char *basic_header(struct run *run)
 
 static const char *oauth2_header(struct run *run, int64_t now)
 {
-    const char *value = token_get(token_of(run), run, &run->step.http.token_used, now);
+    struct http_step *step = &run->step.http;
+    const char *value = token_get(token_of(run), &step->wait, &step->token_used, now);
     return value ? arena_printf(&run->step_arena, "Authorization: %s", value) : NULL;
 }
 
@@ -170,7 +171,7 @@ static enum rc send_with_credentials(struct run *run, int64_t now, struct err *e
     const char *header = authorization(run, now);
     if (header)
         return send(run, header, now, err);
-    if (run->step.http.waits_for_token)
+    if (run->step.http.wait.waits)
         return RC_OK;
     return err_set(err, RC_UNAVAILABLE, "%s", token_error(token_of(run)));
 }
@@ -181,8 +182,9 @@ static void end_without_answer(struct run *run, const struct judgement judgement
     run_ended(run, &attempt);
 }
 
-void http_token_came(struct run *run, const char *error)
+static void token_came(void *arg, const char *error)
 {
+    struct run *run = arg;
     struct err err;
     if (error) {
         end_without_answer(run, policy_judge_rc(RC_UNAVAILABLE), error);
@@ -244,7 +246,7 @@ static void call_done(struct http_call *call)
     }
     run->step.http.token_renewed = true;
     token_reject(token_of(run), run->step.http.token_used);
-    http_token_came(run, NULL);
+    token_came(run, NULL);
 }
 
 static enum rc http_start(struct run *run, int64_t now, struct err *err)
@@ -252,6 +254,7 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
     struct http_step *step = &run->step.http;
     *step = (struct http_step){
         .deadline = now + run->stage->timeout_us,
+        .wait = { .came = token_came, .arg = run },
         .call = {
             .method = method_of(run->stage->http.method),
             .answer_max = ANSWER_MAX,
@@ -268,8 +271,8 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
 
 static void http_cancel(struct run *run)
 {
-    if (run->step.http.waits_for_token)
-        token_cancel(token_of(run), run);
+    if (run->step.http.wait.waits)
+        token_cancel(token_of(run), &run->step.http.wait);
     else
         http_client_cancel(run->driver->client, &run->step.http.call);
 }

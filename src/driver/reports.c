@@ -53,6 +53,17 @@ void reports_drop(struct run *run)
         dequeue(run);
 }
 
+struct run *reports_take(struct driver *d)
+{
+    struct run *run = TAILQ_FIRST(&d->reports);
+    if (run == NULL)
+        return NULL;
+    dequeue(run);
+    run->sent = run->wanted;
+    run->wanted = REPORT_NONE;
+    return run;
+}
+
 /* ---- a batch goes out ---- */
 
 static const char *outcome_name(enum report report)
@@ -101,11 +112,8 @@ static void fill(struct batch *b)
     while (b->n < REPORTS_MAX && (run = TAILQ_FIRST(&d->reports)) != NULL) {
         if (b->body.len + most_bytes(run) > HTTP_BODY_MAX)
             break;
-        dequeue(run);
         put_report(&o, run);
-        run->sent = run->wanted;
-        run->wanted = REPORT_NONE;
-        b->runs[b->n++] = run;
+        b->runs[b->n++] = reports_take(d);
     }
     json_close_list(&o);
     assert(!b->body.over && b->n > 0);
@@ -113,8 +121,7 @@ static void fill(struct batch *b)
 
 static void send(struct batch *b)
 {
-    b->busy = true;
-    authority_post(b->driver, &b->call, "http://lethe/v1/progress", &b->body);
+    ask_send(&b->ask, HTTP_POST, "/v1/progress", &b->body);
 }
 
 static void send_again(void *arg, int64_t now)
@@ -199,7 +206,7 @@ static void repeat_later(struct batch *b)
 static void batch_refused(struct batch *b)
 {
     struct err err;
-    if (authority_explain(&b->call, &err) != RC_OK)
+    if (authority_explain(&b->ask, &err) != RC_OK)
         log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
     for (unsigned i = 0; i < b->n; i++) {
         b->runs[i]->sent = REPORT_NONE;
@@ -208,18 +215,17 @@ static void batch_refused(struct batch *b)
     b->n = 0;
 }
 
-static void batch_done(struct http_call *call)
+static void batch_done(struct ask *ask)
 {
-    struct batch *b = call->arg;
+    struct batch *b = ask->arg;
+    const struct buf *answer = &ask->call.answer;
     struct json *list;
-    b->busy = false;
-    switch (authority_judge(b->driver, call)) {
+    switch (authority_judge(ask)) {
     case AUTHORITY_SILENT: repeat_later(b); return;
     case AUTHORITY_REFUSED: batch_refused(b); return;
     case AUTHORITY_ANSWERED: break;
     }
-    if (json_parse(&b->arena, buf_str(&call->answer), call->answer.len, &list, NULL) == RC_OK &&
-        is_answer_to(b, list)) {
+    if (json_parse(&b->arena, buf_str(answer), answer->len, &list, NULL) == RC_OK && is_answer_to(b, list)) {
         take_answers(b, list);
         b->n = 0;
     } else {
@@ -231,10 +237,10 @@ static void batch_done(struct http_call *call)
 
 void reports_open(struct driver *d)
 {
-    TAILQ_INIT(&d->reports);
     for (unsigned i = 0; i < BATCHES; i++) {
         struct batch *b = &d->batches[i];
-        *b = (struct batch){ .driver = d, .call = { .done = batch_done, .arg = b } };
+        *b = (struct batch){ .driver = d };
+        ask_open(&b->ask, d, batch_done, b);
         b->again = (struct timer){ .fire = send_again, .arg = b };
         buf_init(&b->body, HTTP_BODY_MAX);
     }
@@ -244,8 +250,7 @@ void reports_close(struct driver *d)
 {
     for (unsigned i = 0; i < BATCHES; i++) {
         struct batch *b = &d->batches[i];
-        if (b->busy)
-            http_client_cancel(d->client, &b->call);
+        ask_close(&b->ask);
         timers_clear(&d->timers, &b->again);
         buf_free(&b->body);
         arena_free(&b->arena);

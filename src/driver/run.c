@@ -292,49 +292,26 @@ static struct run *run_new(struct driver *d)
     return d->runs[d->n_runs++] = run;
 }
 
-static const char *copy_text(struct run *run, const struct json *map, const char *key)
+static void copy_person(struct run *run, const struct template_values *person)
 {
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_TEXT ? arena_strdup(&run->arena, value->text) : NULL;
+#define X(name) run->person.name = arena_strdup(&run->arena, person->name);
+    TEMPLATE_PLACES(X)
+#undef X
 }
 
-static const char *copy_int(struct run *run, const struct json *map, const char *key)
+void run_begin(struct driver *d, const struct claim *claim, int64_t now)
 {
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_INT ? arena_printf(&run->arena, "%" PRId64, value->integer) : NULL;
-}
-
-static void read_person(struct run *run, const struct json *claim)
-{
-    const struct json *user = json_get(claim, "user");
-    run->person = (struct template_values){
-        .original_username = copy_text(run, user, "original_username"),
-        .original_email = copy_text(run, user, "original_email"),
-        .original_name = copy_text(run, user, "original_name"),
-        .retired_username = copy_text(run, user, "retired_username"),
-        .retired_email = copy_text(run, user, "retired_email"),
-        .user_id = copy_int(run, user, "id"),
-        .retirement_id = copy_int(run, claim, "id"),
-    };
-    run->run_key = copy_text(run, claim, "run_key");
-}
-
-enum rc run_begin(struct driver *d, const struct claim *claim, int64_t now, struct err *err)
-{
-    const struct json *user = json_get(claim->json, "user"), *key = json_get(claim->json, "run_key");
-    if (user == NULL || user->kind != JSON_MAP || key == NULL || key->kind != JSON_TEXT)
-        return err_set(err, RC_INVALID, "a claim without user or run_key");
     struct run *run = run_new(d);
     d->in_flight++;
     d->summary.people++;
     run->id = claim->id;
     run->epoch = claim->epoch;
-    read_person(run, claim->json);
+    run->run_key = arena_strdup(&run->arena, claim->run_key);
+    copy_person(run, &claim->person);
     set_lease(run, claim->sent_at, claim->lease_us);
     enter_stage(run, claim->stage, now);
     run->stages_done = run->stage ? (unsigned)(run->stage - d->config->stages) : 0;
     d->stages_in_flight += run->stages_done;
-    return RC_OK;
 }
 
 static void forget(struct run *run)

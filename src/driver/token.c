@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The access token of a service: OAuth2 client credentials, fetched once for all who wait for it, renewed in
- * the background before it runs out, and anew when the service turned it down.
+ * The access token of a service or authority: OAuth2 client credentials, fetched once for all who wait for
+ * it, renewed in the background before it runs out, and anew when the service turned it down.
  *
  * A token has a generation, so that a hundred calls that were turned down with the same token fetch one new
  * token and not a hundred.
@@ -35,7 +35,8 @@ struct token {
     int64_t renew_at, ends_at; /* clock_mono */
     int64_t asked_at, failed_at;
     char error[ERR_TEXT_MAX]; /* why the last fetch failed */
-    struct run_list waiting;
+    bool refused;             /* because of the credentials */
+    TAILQ_HEAD(, token_wait) waiting;
     struct arena arena; /* of the answer */
 };
 
@@ -113,6 +114,7 @@ static enum rc read_answer(struct token *t, struct err *err)
     struct json *answer;
     if (call->failure != HTTP_OK)
         return err_set(err, RC_UNAVAILABLE, "no access token: %s", call->error);
+    t->refused = call->status == 400 || call->status == 401 || call->status == 403;
     if (call->status != 200)
         return err_set(err, RC_UNAVAILABLE, "no access token: status %u", call->status);
     enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);
@@ -134,14 +136,14 @@ static enum rc read_answer(struct token *t, struct err *err)
 
 static void wake_waiting(struct token *t, const char *error)
 {
-    struct run_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
-    struct run *run;
-    TAILQ_CONCAT(&waiting, &t->waiting, step.http.token_entry);
-    while ((run = TAILQ_FIRST(&waiting)) != NULL) {
-        TAILQ_REMOVE(&waiting, run, step.http.token_entry);
-        run->step.http.waits_for_token = false;
-        http_token_came(run, error);
+    struct token_wait end = { .waits = true }; /* who comes back to wait again is behind it */
+    struct token_wait *wait;
+    TAILQ_INSERT_TAIL(&t->waiting, &end, entry);
+    while ((wait = TAILQ_FIRST(&t->waiting)) != &end) {
+        token_cancel(t, wait);
+        wait->came(wait->arg, error);
     }
+    token_cancel(t, &end);
 }
 
 static void fetched(struct http_call *call)
@@ -161,7 +163,7 @@ static void fetched(struct http_call *call)
     wake_waiting(t, rc == RC_OK ? NULL : t->error);
 }
 
-/* ---- what http.c asks for ---- */
+/* ---- what is asked for ---- */
 
 static bool is_usable(const struct token *t, int64_t now)
 {
@@ -173,7 +175,7 @@ static bool failed_just_now(const struct token *t, int64_t now)
     return t->failed_at != 0 && now - t->failed_at < FAILURE_HOLDS;
 }
 
-const char *token_get(struct token *t, struct run *run, unsigned *generation, int64_t now)
+const char *token_get(struct token *t, struct token_wait *wait, unsigned *generation, int64_t now)
 {
     struct err err;
     bool wanted = !is_usable(t, now) || now >= t->renew_at;
@@ -186,8 +188,8 @@ const char *token_get(struct token *t, struct run *run, unsigned *generation, in
         return buf_str(&t->header);
     }
     if (t->busy) {
-        run->step.http.waits_for_token = true;
-        TAILQ_INSERT_TAIL(&t->waiting, run, step.http.token_entry);
+        wait->waits = true;
+        TAILQ_INSERT_TAIL(&t->waiting, wait, entry);
     }
     return NULL;
 }
@@ -198,10 +200,15 @@ void token_reject(struct token *t, unsigned generation)
         t->ends_at = 0;
 }
 
-void token_cancel(struct token *t, struct run *run)
+void token_cancel(struct token *t, struct token_wait *wait)
 {
-    TAILQ_REMOVE(&t->waiting, run, step.http.token_entry);
-    run->step.http.waits_for_token = false;
+    TAILQ_REMOVE(&t->waiting, wait, entry);
+    wait->waits = false;
+}
+
+bool token_is_refused(const struct token *t)
+{
+    return t->refused;
 }
 
 const char *token_error(const struct token *t)

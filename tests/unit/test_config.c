@@ -561,6 +561,22 @@ static const char *repeated(const char *before, const char *item, int n, const c
     return text;
 }
 
+static void test_config__the_authority_elsewhere(void **state)
+{
+    const struct config *c =
+        load_good("authority: { url: \"https://lethe.example.com/a/\", client_id: driver, "
+                  "client_secret_file: lms.secret }\n" SERVICES
+                  "stages: [{ working: A, completed: B, use: LMS.retirement_unenroll }]\n");
+    assert_string_equal(c->authority->url, "https://lethe.example.com/a");
+    assert_string_equal(c->authority->token_url, "https://lethe.example.com/a/oauth2/access_token");
+    assert_int_equal(c->authority->credentials, CREDENTIALS_OAUTH2);
+    assert_string_equal(c->authority->client_id, "driver");
+    assert_string_equal(c->authority->secret, "0123456789abcdef");
+    assert_int_equal(c->salts.n, 0);
+    assert_int_equal(c->n_services, 1);
+    assert_null(load_good(IDENTITY)->authority);
+}
+
 /* ---- the catalogue ---- */
 
 #define OPEN_EDX                                                      \
@@ -789,6 +805,7 @@ int main(void)
         T(test_config__form_and_headers),
         T(test_config__exec),
         T(test_config__program_without_a_slash_is_left_to_the_path),
+        T(test_config__the_authority_elsewhere),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
         T(test_config__all_of_the_catalogue_is_valid),
         T(test_config__lists_have_their_limits),
