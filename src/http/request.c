@@ -105,14 +105,25 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
     return RC_OK;
 }
 
+/* What is plain at the beginning of a path that is malformed: it tells whose form of errors is expected. */
+static const char *plain_part(struct arena *a, const char *path, size_t len)
+{
+    size_t n = 0;
+    while (n < len && path[n] > ' ' && path[n] < 0x7f && path[n] != '%')
+        n++;
+    return arena_strndup(a, path, n);
+}
+
 enum rc request_set_target(struct http_request *req, const char *target, struct err *err)
 {
     if (target[0] != '/')
         return err_set(err, RC_INVALID, "the path must begin with /");
     size_t path_len = strcspn(target, "?");
     enum rc rc = decode(&req->arena, target, path_len, false, &req->path, err);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        req->path = plain_part(&req->arena, target, path_len);
         return err_prefix(err, "path");
+    }
     if (target[path_len] == '\0')
         return RC_OK;
     const char *query = target + path_len + 1;

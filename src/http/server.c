@@ -60,6 +60,7 @@ struct exchange {
     struct buf body;
     atomic_int state; /* enum state */
     bool begun;       /* the headers were seen */
+    bool endless;     /* nobody can say where its body ends */
     bool counted;     /* in in_flight */
     unsigned wrong;   /* the status, when the request cannot be served */
     const char *wrong_text;
@@ -118,7 +119,7 @@ static struct exchange *exchange_new(struct worker *worker)
     };
     x->conn = NULL;
     x->connection = NULL;
-    x->begun = x->counted = false;
+    x->begun = x->endless = x->counted = false;
     x->wrong = 0;
     make_id(worker, x->req.id);
     x->req.arrived_at = clock_now();
@@ -190,7 +191,10 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     struct header_check *check = arg;
     check->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
     check->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
-    check->encodings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+        check->encodings++;
+        check->x->endless |= value == NULL || strcasecmp(value, "chunked") != 0;
+    }
     if (value != NULL && !is_clean(value, value_len))
         set_wrong(check->x, 400, "a header has characters that are not allowed");
     return MHD_YES;
@@ -205,6 +209,8 @@ static void check_headers(struct exchange *x)
         set_wrong(x, 400, "more than one Host header");
     if (check.lengths + check.encodings > 1)
         set_wrong(x, 400, "the length of the body is given more than once");
+    if (x->endless)
+        set_wrong(x, 501, "the only transfer encoding that is known here is chunked");
     const union MHD_ConnectionInfo *size =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (size && size->header_size > HTTP_HEADER_MAX)
@@ -228,7 +234,8 @@ static struct MHD_Response *make_response(struct exchange *x)
     MHD_add_response_header(response, "X-Request-Id", req->id);
     if (req->extra_name)
         MHD_add_response_header(response, req->extra_name, req->extra_value);
-    if (atomic_load(&x->worker->server->closing))
+    /* After what is wrong, who knows where the next request begins. */
+    if (x->wrong || atomic_load(&x->worker->server->closing))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     return response;
 }
@@ -342,7 +349,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
     uint64_t length = announced_length(x);
     if (length > HTTP_BODY_MAX)
         set_wrong(x, 413, "the body is too large");
-    if (x->wrong && (length > SWALLOW_MAX || http_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
+    if (x->wrong && (length > SWALLOW_MAX || x->endless || http_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
         return answer(x);
     return MHD_YES;
 }
@@ -557,7 +564,7 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
 }
 
 enum rc http_server_open_with(const struct http_server_conf *conf, const struct http_limits *limits,
-                    struct http_server **out, struct err *err)
+                              struct http_server **out, struct err *err)
 {
     assert(conf->max_connections >= 1 && conf->max_connections <= 10000);
     struct http_server *server = XNEW(struct http_server);

@@ -485,6 +485,28 @@ static void test_http_server__bad_headers_are_400(void **state)
     assert_served();
 }
 
+static void test_http_server__after_a_doubtful_length_nothing_more_is_read(void **state)
+{
+    open_house();
+    static const struct {
+        const char *header;
+        unsigned status;
+    } cases[] = { { "Content-Length: 2\r\nContent-Length: 3", 400 },
+                  { "Transfer-Encoding: gzip, chunked", 501 },
+                  { "Transfer-Encoding: identity", 501 },
+                  { "Transfer-Encoding: xchunked", 501 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                 cases[i].header);
+        struct heard h = ask(text);
+        assert_int_equal(h.status, cases[i].status);
+        assert_null(strstr(h.body, "HTTP/1.1 "));
+    }
+    assert_served();
+}
+
 static void test_http_server__what_is_not_http_is_never_served(void **state)
 {
     house.limits.header_us = house.limits.request_us = 200 * CLOCK_MS; /* for those that wait for more */
@@ -1133,6 +1155,7 @@ int main(void)
         TEST(a_big_answer_arrives_whole),
         TEST(bad_targets_are_400),
         TEST(bad_headers_are_400),
+        TEST(after_a_doubtful_length_nothing_more_is_read),
         TEST(what_is_not_http_is_never_served),
         TEST(noise_does_no_harm),
         TEST(methods),

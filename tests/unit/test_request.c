@@ -39,6 +39,17 @@ static void test_request__path_is_decoded(void **state)
     assert_string_equal(parse("/a%3Fb").path, "/a?b");
 }
 
+static void test_request__of_a_malformed_path_the_plain_part_is_kept(void **state)
+{
+    struct http_request req = { .arena = arena };
+    struct err err;
+    assert_int_equal(request_set_target(&req, "/api/us%00er?x", &err), RC_INVALID);
+    assert_string_equal(req.path, "/api/us");
+    assert_int_equal(request_set_target(&req, "/api/\xff", &err), RC_INVALID);
+    assert_string_equal(req.path, "/api/");
+    arena = req.arena;
+}
+
 static void test_request__query_is_decoded(void **state)
 {
     struct http_request req = parse("/x?a=1&b=two+words&c=%26%3D%2B&a=2&&empty=&bare&e=f=g");
@@ -126,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request__path_is_decoded),
+        cmocka_unit_test(test_request__of_a_malformed_path_the_plain_part_is_kept),
         cmocka_unit_test(test_request__query_is_decoded),
         cmocka_unit_test(test_request__bad_targets_are_refused),
         cmocka_unit_test(test_request__forms_have_a_limit_of_fields),
