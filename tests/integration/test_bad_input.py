@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile bytes at every door: the right status, a text that helps, never a 500, and nothing has changed."""
+import json
+import re
+import socket
+
+import pytest
+
+from contract import contract
+from site_under_test import ALL_SCOPES, TIMEOUT
+
+UPDATE = "/api/user/v1/accounts/update_retirement_status/"
+WITH_BODY = [(method.upper(), path) for path, item in contract.document["paths"].items() for method, operation in item.items()
+             if "application/json" in operation.get("requestBody", {}).get("content", {})]
+ALL = [(method.upper(), path) for path, item in contract.document["paths"].items() for method in item]
+
+
+@pytest.fixture(scope="module")
+def victim(authority):
+    """Somebody of whom nothing may change."""
+    who = authority.somebody("RETIRING_LMS", name="victim")
+    return who["id"]
+
+
+@pytest.fixture(autouse=True)
+def unchanged(authority, victim):
+    def look():
+        return authority.counts(), authority.one(victim), authority.log_of(victim), authority.get("/v1/clients").json
+
+    before = look()
+    yield
+    assert look() == before, "something has changed"
+    assert not re.search(r"(^|\s)error\b.*\(no route\)|Sanitizer", authority.logs())
+
+
+def concrete(path, victim):
+    return path.replace("{username}", "victim").replace("{id}", str(victim)).replace("{name}", "nobody")
+
+
+def words_of(answer):
+    body = answer.json
+    return body if isinstance(body, str) else body.get("detail") or body.get("message") or body["error_description"]
+
+
+def status_of(heard):
+    """The status of what came back, or None when the server only hung up."""
+    match = re.match(rb"HTTP/1\.[01] (\d\d\d) ", heard)
+    return int(match[1]) if match else None
+
+
+def request_bytes(authority, start, *headers, body=b""):
+    lines = [start, b"Host: x", b"Connection: close", b"Authorization: JWT " + authority.token(ALL_SCOPES).encode(), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+# ---- bodies ----
+
+BODIES = {
+    "nothing": (b"", ["body", "missing"]),
+    "blanks": (b" \n ", ["JSON"]),
+    "half": (b'{"username": "vic', ["JSON"]),
+    "not JSON": (b"username=victim&new_state=COMPLETE", ["JSON"]),
+    "XML": (b"<?xml version='1.0'?><a/>", ["JSON"]),
+    "a comment": (b'{} // ok', ["JSON"]),
+    "something behind": (b'{} {}', ["JSON", "after"]),
+    "single quotes": (b"{'a': 1}", ["JSON"]),
+    "not UTF-8": (b'{"username": "\xff\xfe"}', ["UTF-8"]),
+    "overlong UTF-8": (b'{"username": "\xc0\xaf"}', ["UTF-8"]),
+    "half a surrogate": (b'{"username": "\\ud800"}', ["JSON"]),
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "a BOM": (b"\xef\xbb\xbf{}", ["JSON"]),
+    "NUL in a value": (b'{"username": "a\\u0000b"}', ["NUL"]),
+    "NUL in a key": (b'{"user\\u0000name": "a"}', ["NUL"]),
+    "a raw NUL": (b'{"username": "a\x00b"}', ["JSON"]),
+    "a raw newline": (b'{"username": "a\nb"}', ["JSON"]),
+    "a key twice": (b'{"username": "a", "username": "victim"}', ["key twice"]),
+    "a key twice, escaped": (b'{"username": "a", "usern\\u0061me": "victim"}', ["key twice"]),
+    "deep": (b"[" * 33 + b"]" * 33, ["deeper than 32"]),
+    "deeper": (b'{"a":' * 100000 + b"1" + b"}" * 100000, ["deeper than 32"]),
+    "unclosed": (b"[" * 100000, ["deeper than 32"]),
+    "a number too large": (b'{"limit": 99999999999999999999}', ["too large"]),
+    "a number far too large": (b'{"limit": 1' + b"0" * 5000 + b"}", ["too large"]),
+    "infinity": (b'{"limit": 1e999}', ["too large"]),
+    "NaN": (b'{"limit": NaN}', ["JSON"]),
+    "a string": (b'"victim"', ["must be an"]),
+    "a number": (b"7", ["must be an"]),
+    "null": (b"null", ["must be an"]),
+    "true": (b"true", ["must be an"]),
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+@pytest.mark.parametrize("method, path", WITH_BODY)
+def test_bodies(authority, victim, method, path, what):
+    body, words = BODIES[what] if isinstance(BODIES[what], tuple) else (BODIES[what], ["JSON"])
+    answer = authority.call(method, concrete(path, victim), raw=body, headers={"Content-Type": "application/json"})
+    assert answer.status == 400, answer
+    for word in words:
+        assert word in words_of(answer), answer
+
+
+@pytest.mark.parametrize("method, path", WITH_BODY)
+def test_the_wrong_kind_of_body(authority, victim, method, path):
+    wrong = [] if path != "/v1/progress" else {}
+    answer = authority.call(method, concrete(path, victim), wrong)
+    assert answer.status == 400 and "must be an" in words_of(answer), answer
+
+
+@pytest.mark.parametrize("method, path", WITH_BODY)
+def test_a_field_that_nobody_knows(authority, victim, method, path):
+    """Refused, and not quoted back: it could be a name."""
+    secret = "ada.lovelace@example.com"
+    body = [{secret: 1}] if path == "/v1/progress" else {"username": "victim", secret: 1}
+    answer = authority.call(method, concrete(path, victim), body)
+    assert answer.status == 400 and "not known here" in words_of(answer) and secret.encode() not in answer.raw, answer
+
+
+@pytest.mark.parametrize("method, path", WITH_BODY + [("POST", "/oauth2/access_token")])
+def test_a_body_over_a_mebibyte(authority, victim, method, path):
+    path = concrete(path, victim)
+    answer = authority.call(method, path, raw=b'{"username": "' + b"x" * (1 << 20) + b'"}')
+    assert answer.status == 413 and "too large" in words_of(answer), answer
+    exactly = b'{"' + b"x" * ((1 << 20) - 6) + b'":1}'
+    assert len(exactly) == 1 << 20
+    assert authority.call(method, path, raw=exactly).status in (400, 401, 404)
+
+
+def test_a_body_that_claims_to_be_huge(authority):
+    start = f"PATCH {UPDATE} HTTP/1.1".encode()
+    for length in (b"99999999999", b"18446744073709551615"):
+        assert status_of(authority.say(request_bytes(authority, start, b"Content-Length: " + length))) == 413
+    heard = authority.say(request_bytes(authority, start, b"Content-Length: 99999999", b"Expect: 100-continue"))
+    assert status_of(heard) == 413 and b" 100 " not in heard
+
+
+def test_a_body_in_chunks(authority):
+    start = f"PATCH {UPDATE} HTTP/1.1".encode()
+    heard = authority.say(request_bytes(authority, start, b"Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n"))
+    assert status_of(heard) == 404 and b"The user was not specified." in heard
+    endless = (b"10000\r\n" + b" " * 0x10000 + b"\r\n") * 20 + b"0\r\n\r\n"
+    assert status_of(authority.say(request_bytes(authority, start, b"Transfer-Encoding: chunked", body=endless))) == 413
+
+
+@pytest.mark.parametrize("headers", [
+    [b"Content-Length: 2", b"Content-Length: 3"], [b"Content-Length: 2", b"Transfer-Encoding: chunked"], [b"Content-Length: -1"],
+    [b"Content-Length: x"], [b"Content-Length: 2, 2"], [b"Content-Length: 0x2"], [b"Content-Length: 18446744073709551616"],
+    [b"Transfer-Encoding: gzip, chunked"], [b"Transfer-Encoding: identity", b"Content-Length: 2"], [b"Content-Length : 2"],
+])
+def test_a_body_whose_length_is_said_in_doubtful_ways(authority, headers):
+    """One request or two? It must not be for the server and a proxy to disagree."""
+    second = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    start = f"PATCH {UPDATE} HTTP/1.1".encode()
+    data = request_bytes(authority, start, *headers, body=b"{}" + second).replace(b"Connection: close\r\n", b"", 1)
+    heard = authority.say(data, timeout=15)
+    assert status_of(heard) in (400, 413, 501, None), heard[:300]
+    assert b"lethe_http_request_seconds" not in heard
+
+
+# ---- headers ----
+
+def test_headers_over_16_kib(authority):
+    get = b"GET /v1/states HTTP/1.1"
+    assert status_of(authority.say(request_bytes(authority, get, b"X-Long: " + b"x" * 13000))) == 200
+    for header in (b"X-Long: " + b"x" * 17000, b"X-Long: " + b"x" * 100000, b"\r\n".join(b"X-%d: y" % n for n in range(3000)),
+                   b"Cookie: " + b"a=b; " * 5000):
+        assert status_of(authority.say(request_bytes(authority, get, header))) == 431
+
+
+@pytest.mark.parametrize("start", [b"GET /" + b"x" * 20000 + b" HTTP/1.1", b"GET /v1/states?a=" + b"b" * 20000 + b" HTTP/1.1"])
+def test_a_target_that_is_too_long(authority, start):
+    assert status_of(authority.say(request_bytes(authority, start))) in (414, 431)
+
+
+@pytest.mark.parametrize("header", [b"X: a\x01b", b"X: a\x7fb", b"X: \xff\xfe", b"X: a\xc2\x85b", b"Host: two"])
+def test_headers_with_hostile_characters(authority, header):
+    heard = authority.say(request_bytes(authority, b"GET /v1/states HTTP/1.1", header), timeout=15)
+    assert status_of(heard) in (400, None), heard[:300]
+
+
+@pytest.mark.parametrize("data", [b"\r\n\r\n\r\n", b"\x00" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\n\n", b"\x16\x03\x01\x02\x00\x01\x00",
+                                  b"GET http://evil.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                                  b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\xff" * 5000 + b"\r\n\r\n", b"GET  /  HTTP/1.1\r\n\r\n", b"G" * 30000])
+def test_what_is_hardly_http(authority, data):
+    with socket.create_connection(("127.0.0.1", authority.port), TIMEOUT) as s:
+        s.settimeout(0.5)  # some of it could still become a request
+        heard = b""
+        try:
+            s.sendall(data)
+            while more := s.recv(65536):
+                heard += more
+        except (ConnectionResetError, BrokenPipeError, TimeoutError):
+            pass
+    assert status_of(heard) in (None, 400, 404, 405, 414, 431, 501, 505), heard[:300]
+
+
+# ---- paths and methods ----
+
+@pytest.mark.parametrize("path, status", [
+    ("/v1/states%00", 400), ("/%00", 400), ("/v1/retirements/1%00", 400), ("/v1/%zz", 400), ("/v1/%", 400), ("/v1/%f", 400), ("/v1/%ff", 400),
+    ("/v1/states%0d%0aX-Injected:%20yes", 400), ("/v1/%c2%85", 400), ("/v1/%c0%af", 400), ("/v1/states?x=%00", 400), ("/v1/states?x=%ff", 400),
+    ("/v1/states?%0a=1", 400), ("/v1/states?x=%", 400),
+    ("/v1/../v1/states", 404), ("/../../etc/passwd", 404), ("/v1/%2e%2e/v1/states", 404), ("/..%2f..%2fetc%2fpasswd", 404), ("//v1/states", 404),
+    ("/v1//states", 404), ("/v1/states/", 404), ("/v1/./states", 404), ("/V1/states", 404), ("/v1/states;x=1", 404), ("/v1%5cstates", 404),
+    ("/v1/clients/a%2fb/disable", 404), ("/api/user/v1/accounts/a%2fb/retirement_status/", 404),
+    ("/api/user/v1/accounts/%2e%2e/retirement_status/", 404), ("/api/user/v1/accounts//retirement_status/", 404), ("/", 404), ("/v1", 404),
+    ("/lethe.db", 404), ("/favicon.ico", 404), ("/" + "x" * 10000, 404), ("/" + "a/" * 5000, 404),
+])
+def test_paths(authority, path, status):
+    answer = authority.get(path)
+    assert answer.status == status, answer
+    assert answer.headers["X-Injected"] is None and answer.headers["Location"] is None
+
+
+@pytest.mark.parametrize("method, path", ALL)
+def test_methods(authority, victim, method, path):
+    """Those that a path does not have are refused, and it says which it has."""
+    path = concrete(path, victim)
+    known = {m for m, p in ALL if concrete(p, victim) == path}
+    for other in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"} - known:
+        if other == "CONNECT":
+            continue  # Python's client makes something else of it
+        answer = authority.call(other, path)
+        assert answer.status in (404, 405), (other, answer)
+        assert answer.status == 404 or known <= set(answer.headers["Allow"].split(", ")), (other, answer)
+
+
+@pytest.mark.parametrize("method", ["FOO", "get", "PROPFIND", "G" * 300])
+def test_unknown_methods(authority, method):
+    assert authority.call(method, "/v1/states").status == 501
+
+
+# ---- values ----
+
+HOSTILE = ["' OR '1'='1", "victim'; DROP TABLE retirement; --", "%s%n%s%n", "../../etc/passwd", "<script>alert(1)</script>", "{original_username}",
+           "victim\u202e", "\ud7ff\ue000", "x" * 100000, "-1", "NULL", "\\u0000", "\u00a0", "victim ", " victim", "VICTIM", "ｖictim"]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_user_names_are_nobody(authority, value):
+    for force in ({}, {"extra": {"force": True}}):
+        answer = authority.patch(value, "COMPLETE", **force)
+        assert answer.status == 404 and answer.raw == b"", answer
+    assert authority.post("/v1/retirements/search", {"username": value}).json["retirements"] == []
+    assert authority.post("/v1/retirements/search", {"email": value}).json["retirements"] == []
+    assert authority.post("/v1/claims", {"driver": "a", "limit": 1, "lease_s": 1, "username": value}).status == 404
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_states_are_unknown(authority, victim, value):
+    assert authority.patch("victim", value).status == 400
+    assert authority.post(f"/v1/retirements/{victim}/move", {"state": value, "reason": "x"}).status == 400
+    assert authority.post("/v1/progress", [{"id": victim, "epoch": 1, "stage": value, "outcome": "done"}]).json[0]["code"] == "unknown_stage"
+
+
+@pytest.mark.parametrize("wrong", [None, 1, 1.5, True, [], {}, [[]], ["victim"], {"a": "victim"}])
+def test_wrong_types_of_every_field(authority, victim, wrong):
+    """Each field that openapi.yaml has, with each type; where the type fits, the rest of the body does not."""
+    for method, path in WITH_BODY:
+        schema = contract.resolve(contract.find(method, path)["requestBody"]["content"]["application/json"]["schema"])
+        if path == "/v1/progress":
+            fields = contract.members(schema["items"])
+        else:
+            fields = contract.members(schema)
+        for field in fields:
+            body = [{field: wrong}] if path == "/v1/progress" else {field: wrong}
+            answer = authority.call(method, concrete(path, victim), body)
+            harmless = path.endswith("/resume") or field == "accounts" and wrong == [] or field == "people" and wrong == []
+            assert answer.status in (400, 404, 409) or harmless, (method, path, body, answer)
+            assert answer.status == 404 or harmless or words_of(answer), answer
+
+
+def test_a_long_line_in_an_answer_does_not_split_it(authority, victim):
+    """What is quoted back is quoted as JSON."""
+    answer = authority.get("/v1/retirements?state=%22%7D%2C%22x%22%3A%22")
+    assert answer.status == 400 and set(answer.json) == {"type", "title", "status", "detail", "code", "request"}
+    json.loads(answer.raw)
