@@ -137,7 +137,7 @@ static enum rc read_body(struct exchange *x, struct err *err)
 
 static void fail(struct exchange *x, const struct err *err)
 {
-    if (err->rc == RC_INTERNAL || err->rc == RC_IO)
+    if (err->rc == RC_INTERNAL || err->rc == RC_IO || err->rc == RC_NO_SPACE)
         log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
     answer_error(x->http, x->route->dialect, err);
 }
