@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What breaks around a server: it is killed, the disk is full, files are spoilt. What was answered stays, and what is
+wrong is said in one line."""
+import http.client
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+
+from site_under_test import ALL_SCOPES, LETHE, TIMEOUT, wait_for
+
+FAILED, USAGE, NOT_FOUND, REFUSED = 1, 2, 3, 4
+STEPS = ["RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS", "LMS_COMPLETE", "COMPLETE"]
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture(autouse=True)
+def private(site):
+    """The configuration has salts in it, so it is nobody else's business."""
+    site.file.touch(mode=0o600)
+
+
+def expect_line(result, code, *words):
+    """The exit code, and one line that says why."""
+    assert result.code == code and result.out == "", result
+    lines = [line for line in result.err.splitlines() if line.startswith("lethe: ")]
+    assert len(lines) == 1 and "Assertion" not in result.err, result
+    for word in words:
+        assert word in lines[0], result
+
+
+# ---- killed ----
+
+class Stream(threading.Thread):
+    """A client that leads people through their states, one update after the other, until the server is gone. `moved` has
+    what was acknowledged: (user name, state)."""
+
+    def __init__(self, site, names):
+        super().__init__(daemon=True)
+        self.site, self.names, self.moved, self.token = site, names, [], site.token(ALL_SCOPES)
+        self.under_way = None
+        self.wrong = []
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=TIMEOUT)
+        try:
+            for to in STEPS:
+                for name in self.names:
+                    self.under_way = (name, to)
+                    connection.request("PATCH", "/api/user/v1/accounts/update_retirement_status/",
+                                       json.dumps({"username": name, "new_state": to, "response": "x"}), {"Authorization": "JWT " + self.token})
+                    answer = connection.getresponse()
+                    body = answer.read()
+                    if answer.status != 204:
+                        self.wrong.append((name, to, answer.status, body))
+                        return
+                    self.moved.append((name, to))
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("after", [1, 50, 400])
+def test_what_was_acknowledged_survives_a_kill(site, after):
+    process = site.serve()
+    names = [f"user{n}" for n in range(320)]
+    site.request_all(names)
+    streams = [Stream(site, names[n::8]) for n in range(8)]
+    for stream in streams:
+        stream.start()
+    wait_for(lambda: sum(len(s.moved) for s in streams) >= after, "enough was moved")
+    site.kill(process)
+    for stream in streams:
+        stream.join(TIMEOUT)
+        assert not stream.wrong, stream.wrong
+
+    site.serve()
+    now = site.states()
+    for stream in streams:
+        last = dict(stream.moved)
+        for name in stream.names:
+            acknowledged = last.get(name, "PENDING")
+            both = {acknowledged} | ({stream.under_way[1]} if stream.under_way[0] == name else set())
+            assert now[name] in both, f"{name} is in {now[name]}, not in {both}"
+        # Whoever has no answer repeats the update, and it is done.
+        if stream.under_way not in stream.moved:
+            assert site.patch(*stream.under_way, "x").status == 204
+            assert site.state_of(stream.under_way[0]) == stream.under_way[1]
+    assert site.violations() == []
+    moved = sum(len(s.moved) for s in streams)
+    assert after <= moved < len(names) * len(STEPS), "the kill came too late to show anything"
+
+
+def test_killed_at_its_start_again_and_again(site):
+    for n in range(6):
+        process = site.start("serve")
+        wait_for(lambda: (site.data_dir / "lethe.db").exists(), "it has begun")
+        site.kill(process)
+    site.serve()
+    assert site.request("ada")["state"] == "PENDING" and site.violations() == []
+
+
+def test_a_signal_lets_what_was_begun_be_answered(site):
+    process = site.serve()
+    names = [f"user{n}" for n in range(40)]
+    site.request_all(names)
+    stream = Stream(site, names)
+    stream.start()
+    wait_for(lambda: len(stream.moved) > 10)
+    assert site.kill(process, signal.SIGTERM) == 0
+    stream.join(TIMEOUT)
+    site.serve()
+    now = site.states()
+    for name, state in dict(stream.moved).items():
+        assert STEPS.index(now[name]) >= STEPS.index(state)
+    refused = [w for w in stream.wrong if w[2] != 503]
+    assert not refused
+
+
+# ---- the disk is full ----
+
+def fill(site, limit):
+    """Writes people until the server says 507; gives the names that were taken."""
+    taken = []
+    for n in range(limit):
+        answer = site.post("/v1/retirements", {"username": f"filler{n}", "email": f"filler{n}@example.com", "name": "x" * 255})
+        if answer.status == 507:
+            assert answer.json["code"] == "no_space" and int(answer.headers["Retry-After"]) > 0
+            return taken
+        assert answer.status == 201, answer
+        taken.append(f"filler{n}")
+    raise AssertionError("the disk did not fill up")
+
+
+def expect_full_and_readable(site, taken):
+    """Nothing can be written, everything can be read."""
+    before = site.counts()
+    assert before["PENDING"] == len(taken)
+    assert site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).status == 507
+    assert site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).json == site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).json
+    for name in (taken[0], taken[-1]):
+        assert site.status(name).json["original_username"] == name
+    assert site.get("/healthz").status == 200 and site.counts() == before
+    assert len(site.queue(["PENDING"]).json) == len(taken)
+
+
+@pytest.fixture
+def small_disk(site):
+    """The data directory on a file system of its own of 2 MiB."""
+    site.data_dir.mkdir(mode=0o700)
+    mounted = AS_ROOT and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", str(site.data_dir)],
+                                         capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("needs to mount a small file system")
+    yield site
+    site.stop()
+    (site.data_dir / "ballast").unlink(missing_ok=True)
+    site.check()
+    subprocess.run(["umount", str(site.data_dir)], check=True)
+
+
+def test_a_full_disk_is_507_and_it_recovers_by_itself(small_disk):
+    site = small_disk
+    process = site.serve()
+    site.token(ALL_SCOPES)
+    ballast = site.data_dir / "ballast"
+    ballast.write_bytes(b"\0" * (900 << 10))
+    taken = fill(site, 20000)
+    assert len(taken) > 5
+    expect_full_and_readable(site, taken)
+    assert "the disk is full" in site.log(process)
+    ballast.unlink()
+    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS", "again").status == 204, "it writes again", timeout=10)
+    assert site.state_of(taken[0]) == "RETIRING_FORUMS" and site.counts()["PENDING"] == len(taken) - 1
+    assert site.violations() == []
+    site.kill(process)
+    site.serve()
+    assert set(site.states()) == set(taken) and site.violations() == []
+
+
+def test_killed_while_the_disk_is_full(small_disk):
+    site = small_disk
+    process = site.serve()
+    site.token(ALL_SCOPES)
+    ballast = site.data_dir / "ballast"
+    ballast.write_bytes(b"\0" * (900 << 10))
+    taken = fill(site, 20000)
+    site.kill(process)
+    ballast.unlink()
+    site.serve()
+    assert site.counts()["PENDING"] == len(taken) and site.violations() == []
+
+
+def test_files_that_must_not_grow_are_a_full_disk(site):
+    """A quota, in other words: each file of the server has a limit."""
+    process = site.serve()
+    site.token(ALL_SCOPES)
+    size = max(os.path.getsize(site.data_dir / name) for name in os.listdir(site.data_dir))
+    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size + (512 << 10), hard))
+    taken = fill(site, 20000)
+    expect_full_and_readable(site, taken)
+    assert process.poll() is None
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS").status == 204, "it writes again", timeout=10)
+    assert site.violations() == []
+
+
+# ---- what cannot be started ----
+
+def test_a_port_that_is_taken(site):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        site.configure(listen=f"127.0.0.1:{port}")
+        expect_line(site.lethe("serve"), REFUSED, str(port), "taken by another program")
+    site.serve()
+    assert site.port == port
+
+
+def test_a_second_server_leaves_the_first_alone(served):
+    who = served.somebody()
+    expect_line(served.lethe("serve"), REFUSED, "in use by process", str(served.processes[0].pid))
+    assert served.one(who["id"]) == who and served.somebody()["state"] == "PENDING"
+    assert served.ok("states", "list").code == 0  # the socket is still the first one's
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs to mount a file system")
+def test_a_data_directory_that_is_read_only(site):
+    process = site.serve()
+    who = site.somebody()
+    site.kill(process)
+    subprocess.run(["mount", "--bind", str(site.data_dir), str(site.data_dir)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(site.data_dir)], check=True)
+        expect_line(site.lethe("serve"), FAILED, str(site.data_dir), "Read-only file system")
+    finally:
+        subprocess.run(["umount", str(site.data_dir)], check=True)
+    site.serve()
+    assert site.one(who["id"]) == who
+
+
+@pytest.mark.parametrize("make, code, words", [
+    (lambda d: d.write_text("a file"), USAGE, "not a directory"),
+    (lambda d: d.mkdir(mode=0o755), USAGE, "chmod 700"),
+    (lambda d: d.symlink_to("/nowhere/at/all"), NOT_FOUND, "No such file"),
+])
+def test_a_data_directory_that_is_none(site, make, code, words):
+    make(site.data_dir)
+    expect_line(site.lethe("serve"), code, words)
+
+
+def test_a_data_directory_in_a_folder_that_is_not_there(site):
+    site.configure(data_dir="nowhere/data")
+    expect_line(site.lethe("serve"), NOT_FOUND, "nowhere/data", "No such file")
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda f: None, "there is no file"),
+    (lambda f: f.mkdir(), "salts"),
+    (lambda f: f.write_text(""), "salts"),
+    (lambda f: (f.write_text("salt-2018-old\n"), f.chmod(0o644)), "chmod 600"),
+    (lambda f: (f.write_text("short\n"), f.chmod(0o600)), "salt"),
+    (lambda f: (f.write_bytes(b"\xff\xfe\x00salt\n"), f.chmod(0o600)), "salts"),
+])
+def test_salts_that_cannot_be_read(site, make, words):
+    make(site.folder / "salts")
+    site.configure(identity={"salts_file": "salts"})
+    expect_line(site.lethe("serve"), USAGE, words)
+    assert not site.data_dir.exists()
+
+
+def test_a_database_newer_than_the_program(site):
+    site.kill(site.serve())
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        version = int(db.execute("SELECT value FROM setting WHERE name = 'schema'").fetchone()[0])
+        db.execute("UPDATE setting SET value = ? WHERE name = 'schema'", (str(version + 1),))
+    db.close()
+    before = (site.data_dir / "lethe.db").read_bytes()
+    expect_line(site.lethe("serve"), REFUSED, f"schema {version + 1}", "too old")
+    assert (site.data_dir / "lethe.db").read_bytes() == before
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        db.execute("UPDATE setting SET value = ? WHERE name = 'schema'", (str(version),))
+    db.close()
+
+
+@pytest.mark.parametrize("garbage", [b"this is no database, " * 500, b"\0" * 8192, b"SQLite format 3\0" + b"\xff" * 8000, os.urandom(5000)])
+def test_a_database_file_that_is_garbage(site, garbage):
+    site.data_dir.mkdir(mode=0o700)
+    file = site.data_dir / "lethe.db"
+    file.write_bytes(garbage)
+    result = site.lethe("serve")
+    expect_line(result, result.code, "lethe.db")
+    assert result.code in (FAILED, USAGE)
+    assert file.read_bytes() == garbage, "what cannot be read was written over"
+    file.unlink()
+
+
+def test_a_database_that_lost_its_end(site):
+    process = site.serve()
+    site.request_all([f"user{n}" for n in range(200)])
+    site.kill(process, signal.SIGTERM)
+    file = site.data_dir / "lethe.db"
+    whole = file.read_bytes()
+    assert len(whole) > 40000
+    file.write_bytes(whole[:len(whole) // 2])
+    result = subprocess.run([LETHE, "fsck", "--config", str(site.file)], capture_output=True, text=True, timeout=TIMEOUT, env=site.environment())
+    assert result.returncode == FAILED and "Assertion" not in result.stderr and result.stderr.count("\n") <= 3, result
+    file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("spoil, words", [(b"", "secret.key"), (b"short", "secret.key"), (b"x" * 1000, "secret.key")])
+def test_a_key_that_was_spoilt(site, spoil, words):
+    site.kill(site.serve(), signal.SIGTERM)
+    key = site.data_dir / "secret.key"
+    good = key.read_bytes()
+    key.write_bytes(spoil)
+    result = site.lethe("serve")
+    expect_line(result, USAGE, words)
+    key.write_bytes(good)
+    site.serve()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="is about another user")
+def test_a_key_that_others_can_read(site):
+    site.kill(site.serve(), signal.SIGTERM)
+    key = site.data_dir / "secret.key"
+    key.chmod(0o644)
+    expect_line(site.lethe("serve"), USAGE, "secret.key", "chmod 600")
+    key.chmod(0o600)
+
+
+def test_what_it_makes_is_private(served):
+    served.somebody()
+    assert served.data_dir.stat().st_mode & 0o777 == 0o700
+    for file in served.data_dir.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_no_core_is_written(served):
+    limits = open(f"/proc/{served.processes[0].pid}/limits").read()
+    assert re.search(r"Max core file size +0 ", limits)
