@@ -116,40 +116,23 @@ static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struc
 
 /* ---- resume ---- */
 
-static enum rc post_resume(struct cli *cli, struct api *api, const struct who *who, struct api_answer *answer,
-                           struct err *err)
-{
-    int64_t id;
-    enum rc rc = who_find(api, &cli->arena, who, &id, err);
-    if (rc)
-        return rc;
-    struct api_body body;
-    api_body_open(&body);
-    if (cli_option(cli, "reason"))
-        json_field_text(&body.json, "reason", cli_option(cli, "reason"));
-    const char *path = arena_printf(&cli->arena, "/v1/retirements/%lld/resume", (long long)id);
-    return api_post(api, &cli->arena, path, &body, answer, err);
-}
-
 static enum rc resume_one(struct cli *cli, struct err *err)
 {
-    struct api *api;
     struct who who;
+    struct api_body body;
     struct api_answer answer;
     enum rc rc = who_read(cli, &who, err);
     if (rc)
         return rc;
-    rc = api_open(cli, &api, err);
-    if (!rc)
-        rc = post_resume(cli, api, &who, &answer, err);
-    if (!rc && !answer.json)
-        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    api_body_open(&body);
+    if (cli_option(cli, "reason"))
+        json_field_text(&body.json, "reason", cli_option(cli, "reason"));
+    rc = who_post(cli, &who, "resume", &body, &answer, err);
     if (!rc && cli_flag(cli, "json"))
         print_json(answer.json);
     else if (!rc)
         printf("Retirement %lld is in %s now; the driver goes on from there.\n",
                (long long)api_int(answer.json, "id"), api_text(answer.json, "state"));
-    api_close(&api);
     return rc;
 }
 

@@ -170,6 +170,9 @@ enum rc who_read(const struct cli *cli, struct who *out, struct err *err) MUST_C
 /* The id of the retirement that is meant; RC_NOT_FOUND. */
 enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id,
                  struct err *err) MUST_CHECK;
+/* POSTs body, which is freed, to /v1/retirements/ID/verb of the one who is meant; the answer has JSON. */
+enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
+                 struct api_answer *answer, struct err *err) MUST_CHECK;
 
 /* ---- for people to read (print.c) ---- */
 

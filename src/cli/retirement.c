@@ -191,21 +191,6 @@ static enum rc run_list(struct cli *cli, struct err *err)
 
 /* ---- move ---- */
 
-static enum rc post_move(struct cli *cli, struct api *api, const struct who *who, struct api_answer *answer,
-                         struct err *err)
-{
-    int64_t id;
-    enum rc rc = who_find(api, &cli->arena, who, &id, err);
-    if (rc)
-        return rc;
-    struct api_body body;
-    api_body_open(&body);
-    json_field_text(&body.json, "state", cli->operands[who->operands]);
-    json_field_text(&body.json, "reason", cli_option(cli, "reason"));
-    const char *path = arena_printf(&cli->arena, "/v1/retirements/%lld/move", (long long)id);
-    return api_post(api, &cli->arena, path, &body, answer, err);
-}
-
 static void print_moved(struct cli *cli, const struct api_answer *answer)
 {
     if (cli_flag(cli, "json")) {
@@ -221,9 +206,9 @@ static void print_moved(struct cli *cli, const struct api_answer *answer)
 
 static enum rc run_move(struct cli *cli, struct err *err)
 {
-    struct api *api;
-    struct api_answer answer;
     struct who who;
+    struct api_body body;
+    struct api_answer answer;
     const char *reason;
     enum rc rc = who_read(cli, &who, err);
     if (rc)
@@ -233,14 +218,12 @@ static enum rc run_move(struct cli *cli, struct err *err)
     rc = cli_require(cli, "reason", &reason, err);
     if (rc)
         return rc;
-    rc = api_open(cli, &api, err);
-    if (!rc)
-        rc = post_move(cli, api, &who, &answer, err);
-    if (!rc && !answer.json)
-        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    api_body_open(&body);
+    json_field_text(&body.json, "state", cli->operands[who.operands]);
+    json_field_text(&body.json, "reason", reason);
+    rc = who_post(cli, &who, "move", &body, &answer, err);
     if (!rc)
         print_moved(cli, &answer);
-    api_close(&api);
     return rc;
 }
 

@@ -43,3 +43,24 @@ enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_
         *id = api_int(list->first, "id");
     return rc;
 }
+
+enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
+                 struct api_answer *answer, struct err *err)
+{
+    struct api *api;
+    int64_t id;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = who_find(api, &cli->arena, who, &id, err);
+    if (rc) {
+        api_body_free(body);
+        api_close(&api);
+        return rc;
+    }
+    const char *path = arena_printf(&cli->arena, "/v1/retirements/%lld/%s", (long long)id, verb);
+    rc = api_post(api, &cli->arena, path, body, answer, err);
+    if (!rc && !answer->json)
+        rc = err_set(err, RC_INTERNAL, "the server's answer is empty");
+    api_close(&api);
+    return rc;
+}

@@ -103,10 +103,7 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
                       struct err *err)
 {
     const struct pipeline *current;
-    enum rc rc = store_current_pipeline(act->store, &current, err);
-    if (rc == RC_NOT_FOUND)
-        return err_set_code(err, RC_CONFLICT, "no_states",
-                            "there are no states yet: run \"lethe states sync\" first");
+    enum rc rc = current_list(act, &current, err);
     if (rc)
         return rc;
 

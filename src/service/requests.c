@@ -89,10 +89,7 @@ static enum rc add_retirement(struct act *act, const struct account *account, co
                               int64_t *id, struct err *err)
 {
     const struct pipeline *current;
-    enum rc rc = store_current_pipeline(act->store, &current, err);
-    if (rc == RC_NOT_FOUND)
-        return err_set_code(err, RC_CONFLICT, "no_states",
-                            "there are no states yet: run \"lethe states sync\" first");
+    enum rc rc = current_list(act, &current, err);
     if (rc)
         return rc;
     struct new_retirement new = {

@@ -11,6 +11,9 @@ static inline bool is_refusal(enum rc rc)
     return rc == RC_INVALID || rc == RC_CONFLICT || rc == RC_NOT_FOUND;
 }
 
+/* The list of today. RC_CONFLICT "no_states" when there is none: it says which command makes one. */
+enum rc current_list(struct act *act, const struct pipeline **out, struct err *err) MUST_CHECK;
+
 /* Cuts a response that is longer than SERVICE_RESPONSE_MAX, and marks it as cut. */
 void cut_response(struct arena *a, const char **text, size_t *len);
 

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What must be there before anybody can be forgotten: the list of states, and the directory of accounts. */
-#include "service/service.h"
+#include "service/service_int.h"
 
 #include "base/text.h"
+
+enum rc current_list(struct act *act, const struct pipeline **out, struct err *err)
+{
+    enum rc rc = store_current_pipeline(act->store, out, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set_code(err, RC_CONFLICT, "no_states",
+                            "there are no states yet: run \"lethe states sync\" first");
+    return rc;
+}
 
 enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err)
