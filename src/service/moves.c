@@ -146,8 +146,10 @@ enum rc service_operate(struct act *act, int64_t id, const struct operator_move 
     out->from = row.pipeline->names[row.state];
     out->state = d.after.pipeline->names[d.after.state];
     out->waits = d.abort_waits;
-    if (in->dry_run || d.replayed)
+    if (d.replayed)
         return RC_OK;
+    if (in->dry_run)
+        return store_check_live(act->store, &row, &d.after, err);
     struct transition t = {
         .decision = &d, .actor = act->actor, .forced = true, .reason = in->reason, .now = act->now
     };

@@ -57,6 +57,11 @@ static enum rc changed(const struct retirement *r, struct err *err)
                         (long long)r->id);
 }
 
+static enum rc not_alone(struct err *err)
+{
+    return err_set_code(err, RC_CONFLICT, "live", "the account is being retired by another request");
+}
+
 static void make_entry(const struct retirement *before, const struct transition *t, unsigned i,
                        struct new_entry *out)
 {
@@ -143,10 +148,22 @@ static enum rc update_row(struct store *s, const struct retirement *before, cons
                 DB_INT(!retirement_is_over(after))),
         &n, err);
     if (rc == RC_CONFLICT)
-        return err_set_code(err, rc, "live", "the account is being retired by another request");
+        return not_alone(err);
     return rc == RC_OK && n == 0 ? changed(before, err) : rc;
 }
 
+enum rc store_check_live(struct store *s, const struct retirement *before, const struct retirement *after,
+                         struct err *err)
+{
+    int64_t other;
+    if (!retirement_is_over(before) || retirement_is_over(after))
+        return RC_OK;
+    enum rc rc = find_live(s, before->account_id, &other, err);
+    return rc == RC_OK && other != 0 ? not_alone(err) : rc;
+}
+
+/* Refused before anything is written: who goes on with others afterwards must not leave half a move behind.
+ */
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err)
 {
@@ -154,7 +171,9 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
     struct db_value driver;
     int64_t head = 0;
     assert(d->refusal == REFUSAL_NONE && !d->replayed);
-    enum rc rc = d->n_moves > 0 ? add_entries(s, before, t, &head, err) : RC_OK;
+    enum rc rc = store_check_live(s, before, &d->after, err);
+    if (rc == RC_OK && d->n_moves > 0)
+        rc = add_entries(s, before, t, &head, err);
     if (rc == RC_OK)
         rc = find_driver(s, t->driver, &driver, err);
     return rc != RC_OK ? rc : update_row(s, before, d, driver, head, err);

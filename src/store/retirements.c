@@ -135,12 +135,18 @@ enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retiremen
     return rc;
 }
 
+enum rc find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err)
+{
+    *id = 0;
+    return store_first_int(s->db, "SELECT id FROM retirement WHERE account_id = $1 AND live = 1",
+                           DB_ARGS(DB_INT(account_id)), id, err);
+}
+
 enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, struct retirement_view *out,
                        struct err *err)
 {
-    int64_t id = 0;
-    enum rc rc = store_first_int(s->db, "SELECT id FROM retirement WHERE account_id = $1 AND live = 1",
-                                 DB_ARGS(DB_INT(account_id)), &id, err);
+    int64_t id;
+    enum rc rc = find_live(s, account_id, &id, err);
     return rc != RC_OK ? rc : store_get(s, a, id, out, err);
 }
 

@@ -178,6 +178,9 @@ struct transition {
  * code "live" when it would come back to life beside another one of the account. */
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err) MUST_CHECK;
+/* That alone: RC_CONFLICT with code "live". */
+enum rc store_check_live(struct store *s, const struct retirement *before, const struct retirement *after,
+                         struct err *err) MUST_CHECK;
 
 /* The history, oldest first. */
 enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry **out, size_t *n,

@@ -65,6 +65,9 @@ enum { ROW_COLUMNS_N = 12 };
 enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement *out,
                  struct err *err) MUST_CHECK;
 
+/* The id of the live one of an account, 0 when there is none. */
+enum rc find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err) MUST_CHECK;
+
 /* Rows and views are fetched so many at a time: as many as the statements have parameters. */
 enum { GROUP_MAX = 32 };
 #define GROUP_PARAMETERS                                                                               \
