@@ -5,8 +5,9 @@
  * its invariants (`lethe fsck`).
  *
  * An input is a conversation. A request is a line with method and target, and a body from the next line to an
- * empty one. In it $I and $E are the id and the epoch that an answer named last, and $N is a number that was
- * never used before. The database lives for many inputs, so that they meet what others left behind.
+ * empty one. In it $I, $E, $C and $S are the id, epoch, client id and client secret that an answer named
+ * last, and $N is a number that was never used before. The database lives for many inputs, so that they meet
+ * what others left behind.
  */
 #include "fuzz.h"
 
@@ -33,16 +34,33 @@ static struct world {
     struct http_client *client;
     char *socket_path;
     unsigned inputs;
-    int64_t id, epoch, number; /* $I, $E, $N */
+    unsigned inputs_ever;
 } world;
+
+static struct named {
+    char letter;
+    const char *key; /* as an answer has it; NULL: none has */
+    char value[64];
+} named[] = {
+    { 'I', "\"id\":", "" },
+    { 'E', "\"epoch\":", "" },
+    { 'C', "\"client_id\":\"", "" },
+    { 'S', "\"client_secret\":\"", "" },
+    { 'N', NULL, "" },
+};
+enum { NAMED = sizeof(named) / sizeof(named[0]), NUMBER = NAMED - 1 };
 
 /* ---- one request ---- */
 
-static void note(const char *answer, const char *key, int64_t *out)
+static void note(const char *answer)
 {
-    const char *found = strstr(answer, key);
-    if (found)
-        *out = strtoll(found + strlen(key), NULL, 10);
+    for (unsigned i = 0; i < NAMED; i++) {
+        const char *found = named[i].key ? strstr(answer, named[i].key) : NULL;
+        if (!found)
+            continue;
+        found += strlen(named[i].key);
+        snprintf(named[i].value, sizeof(named[i].value), "%.*s", (int)strcspn(found, ",\"}"), found);
+    }
 }
 
 static void check_answer(struct arena *a, const struct http_call *call)
@@ -89,8 +107,7 @@ static void request(struct arena *a, enum http_method method, const char *target
     http_call_now(world.client, &call);
     if (call.failure != HTTP_NOT_SENT) { /* libcurl takes the target for no URL */
         check_answer(a, &call);
-        note(buf_str(&call.answer), "\"id\":", &world.id);
-        note(buf_str(&call.answer), "\"epoch\":", &world.epoch);
+        note(buf_str(&call.answer));
     }
     buf_free(&call.answer);
 }
@@ -112,7 +129,7 @@ static void close_world(void)
     server_close(&world.server);
     scratch_remove(&world.folder);
     arena_free(&world.arena);
-    world = (struct world){ .number = world.number };
+    world = (struct world){ .inputs_ever = world.inputs_ever };
 }
 
 static void open_world(void)
@@ -171,18 +188,24 @@ static void check_database(struct arena *a)
 
 /* ---- the conversation ---- */
 
+static const struct named *find_named(const char *text)
+{
+    for (unsigned i = 0; i < NAMED; i++) {
+        if (text[0] == '$' && text[1] == named[i].letter)
+            return &named[i];
+    }
+    return NULL;
+}
+
 static void fill_in(struct buf *out, const char *text)
 {
     for (; *text; text++) {
-        if (strncmp(text, "$I", 2) == 0)
-            buf_add_int(out, world.id);
-        else if (strncmp(text, "$E", 2) == 0)
-            buf_add_int(out, world.epoch);
-        else if (strncmp(text, "$N", 2) == 0)
-            buf_add_int(out, world.number);
+        const struct named *name = find_named(text);
+        if (name)
+            buf_add_str(out, name->value);
         else
             buf_add_char(out, *text);
-        text += *text == '$' && text[1] && strchr("IEN", text[1]);
+        text += name != NULL;
     }
 }
 
@@ -237,7 +260,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena a = { 0 };
     char *text = fuzz_text(data, size);
     need_world();
-    world.number++;
+    snprintf(named[NUMBER].value, sizeof(named[NUMBER].value), "%u", ++world.inputs_ever);
     converse(&a, text);
     check_database(&a);
     free(text);
