@@ -5,8 +5,8 @@
  * Its hard idea is who may do what when. SQLite itself would let every connection commit, and checkpoint in
  * the middle of any commit. Here only the writing connection does either, checkpoints only when told to, and
  * a lock file keeps other processes from becoming a second writer. synchronous=FULL makes each commit one
- * fsync; secure_delete overwrites what is deleted, and a truncating checkpoint takes the old pages out of the
- * log.
+ * fsync; secure_delete overwrites what is deleted, scrub.h what that leaves, and a truncating checkpoint
+ * takes the old pages out of the log.
  *
  * Which errors mean what is decided in one place, map_code. The care in it is for a full disk: only a page
  * that could not be *written* is known not to be committed. When the fsync fails, or what follows it, nobody
@@ -29,12 +29,14 @@
 
 #include "base/arena.h"
 #include "db/db_int.h"
+#include "db/scrub.h"
 
 enum {
+    PAGE_LEN = 4096,
     BUSY_TIMEOUT_MS = 5000,
     RESTART_TIMEOUT_MS = 100,
     WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
-    WAL_FRAME_LEN = 4096 + 24,
+    WAL_FRAME_LEN = PAGE_LEN + 24,
     SLOTS_MIN = 64
 };
 
@@ -505,9 +507,45 @@ static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
                   : err_set(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
 }
 
+/* ---- what is written to the main file ---- */
+
+/* Those of the library, and the same with one of our own; made with the first file. */
+static sqlite3_io_methods plain_methods, scrubbing_methods;
+
+static int write_scrubbed(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
+{
+    uint8_t page[PAGE_LEN];
+    sqlite3_int64 size;
+    if (len != PAGE_LEN || offset == 0 || plain_methods.xFileSize(file, &size) != SQLITE_OK ||
+        size / PAGE_LEN >= SCRUB_PAGES_MAX)
+        return plain_methods.xWrite(file, data, len, offset);
+    memcpy(page, data, PAGE_LEN);
+    scrub_page(page, PAGE_LEN);
+    return plain_methods.xWrite(file, page, len, offset);
+}
+
+static enum rc scrub_main_file(struct sqlite *sq, struct err *err)
+{
+    sqlite3_file *file;
+    int code = sqlite3_file_control(sq->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    if (plain_methods.xWrite == NULL) {
+        scrubbing_methods = plain_methods = *file->pMethods;
+        scrubbing_methods.xWrite = write_scrubbed;
+    }
+    pthread_mutex_unlock(&mutex);
+    file->pMethods = &scrubbing_methods;
+    return RC_OK;
+}
+
 static enum rc set_up_writing(struct sqlite *sq, struct err *err)
 {
     enum rc rc = switch_to_wal(sq, err);
+    if (rc == RC_OK)
+        rc = scrub_main_file(sq, err);
     if (rc != RC_OK)
         return rc;
     sqlite3_wal_hook(sq->handle, after_commit, sq);

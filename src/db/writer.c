@@ -25,6 +25,8 @@ enum {
     IDLE_MS = 200
 };
 
+#define ERASE_AGAIN_US (5 * CLOCK_S)
+
 struct outcome {
     struct writer_job *job;
     enum rc rc;
@@ -39,6 +41,7 @@ struct writer {
     struct writer_job *head, **tail; /* what waits, in order; under the mutex, as is closing */
     bool closing;
     int64_t checkpoint_at; /* pages */
+    int64_t erase_at; /* clock_mono: what was deleted is still in the files, try again then; 0: it is gone */
     struct outcome batch[BATCH_MAX];
     size_t n_batch;
     struct metric *commits, *jobs, *took;
@@ -67,10 +70,24 @@ static bool wait_a_while(struct writer *w)
 }
 
 static void checkpoint(struct writer *w);
+static void erase(struct writer *w);
+
+/* With the mutex held, which is given up meanwhile. */
+static void erase_if_due(struct writer *w)
+{
+    if (w->erase_at == 0 || clock_mono() < w->erase_at)
+        return;
+    pthread_mutex_unlock(&w->mutex);
+    erase(w);
+    pthread_mutex_lock(&w->mutex);
+}
 
 /* With the mutex held, which is given up meanwhile. */
 static void wait_for_jobs(struct writer *w)
 {
+    erase_if_due(w);
+    while (w->erase_at != 0 && !wait_a_while(w))
+        erase_if_due(w);
     if (db_wal_pages(w->db) > CHECKPOINT_IDLE_PAGES && !wait_a_while(w)) {
         pthread_mutex_unlock(&w->mutex);
         checkpoint(w);
@@ -80,13 +97,18 @@ static void wait_for_jobs(struct writer *w)
         pthread_cond_wait(&w->arrived, &w->mutex);
 }
 
+static bool may_join(const struct writer *w, const struct writer_job *job)
+{
+    return w->n_batch == 0 || (w->n_batch < BATCH_MAX && !job->alone && !w->batch[0].job->alone);
+}
+
 /* The batch is empty when the writer is to end. */
 static void take_batch(struct writer *w)
 {
     w->n_batch = 0;
     pthread_mutex_lock(&w->mutex);
     wait_for_jobs(w);
-    while (w->head != NULL && w->n_batch < BATCH_MAX) {
+    while (w->head != NULL && may_join(w, w->head)) {
         struct outcome *o = &w->batch[w->n_batch++];
         o->job = w->head;
         o->err.code[0] = o->err.text[0] = '\0';
@@ -165,9 +187,22 @@ static bool run_together(struct writer *w)
     return commit(w, &err) == RC_OK;
 }
 
+/* Stops where a transaction fails: those before it are done, and whoever wrote the job can go on from there.
+ */
+static void run_steps(struct writer *w, struct outcome *o)
+{
+    do {
+        o->job->again = false;
+        run_alone(w, o);
+    } while (o->rc == RC_OK && o->job->again);
+    erase(w);
+}
+
 static void run_batch(struct writer *w)
 {
-    if (!run_together(w))
+    if (w->batch[0].job->alone)
+        run_steps(w, &w->batch[0]);
+    else if (!run_together(w))
         for (size_t i = 0; i < w->n_batch; i++)
             run_alone(w, &w->batch[i]);
     metric_add(w->jobs, (int64_t)w->n_batch);
@@ -188,6 +223,22 @@ static void checkpoint(struct writer *w)
     if (rc != RC_OK)
         log_warning("checkpoint: %s", err.text);
     w->checkpoint_at = db_wal_pages(w->db) + CHECKPOINT_PAGES;
+}
+
+/* Takes what was deleted out of the log and the main file: a truncating checkpoint, which readers can keep
+ * from being whole. */
+static void erase(struct writer *w)
+{
+    struct err err;
+    bool all = false;
+    enum rc rc = db_checkpoint(w->db, true, &all, &err);
+    if (rc == RC_IO)
+        die(&err);
+    if (rc != RC_OK)
+        log_warning("checkpoint: %s", err.text);
+    else if (!all)
+        log_warning("readers keep what was deleted from leaving the files: trying again");
+    w->erase_at = all ? 0 : clock_mono() + ERASE_AGAIN_US;
 }
 
 static void last_checkpoint(struct writer *w)
@@ -234,6 +285,7 @@ enum rc writer_open(struct db *db, struct writer **out, struct err *err)
     w->db = db;
     w->tail = &w->head;
     w->checkpoint_at = CHECKPOINT_PAGES;
+    w->erase_at = db_wal_pages(db) > 0; /* a writer before this one may have died before it could */
     w->commits = metrics_counter("lethe_commits_total", "", "Transactions of the writer.");
     w->jobs = metrics_counter("lethe_commit_jobs_total", "", "Writes in these transactions.");
     w->took = metrics_histogram("lethe_commit_seconds", "", "How long a commit took, to the disk and back.");

@@ -169,9 +169,14 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct visit *v = (struct visit *)job;
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     v->x.store = v->server->store;
+    v->x.again = false;
     enum rc rc = v->x.route->handler(&v->x, err);
     if (!rc)
         rc = check_answer(&v->x, err);
+    if (job->alone && !rc) {
+        job->again = v->x.again;
+        v->x.step++;
+    }
     log_set_subject(before);
     return rc;
 }
@@ -216,6 +221,7 @@ enum http_when dispatch(void *arg, struct http_request *req)
     }
     v->job.run = write_run;
     v->job.done = write_done;
+    v->job.alone = x->route->lane == LANE_ALONE;
     writer_submit(server->writer, &v->job);
     return HTTP_LATER;
 }

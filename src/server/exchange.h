@@ -27,6 +27,8 @@ struct exchange {
     struct store *store;     /* a reader's, or the writer's */
     int64_t now;             /* us */
     const struct json *body; /* parsed, when the route says so */
+    unsigned step;           /* LANE_ALONE: how many transactions of this request are committed */
+    bool again;              /* LANE_ALONE, set by the handler: commit, and call it for the next step */
 };
 
 typedef enum rc handler_fn(struct exchange *x, struct err *err);
@@ -34,8 +36,9 @@ typedef enum rc handler_fn(struct exchange *x, struct err *err);
 /* Part A of the contract answers as the Open edX LMS does, part B with RFC 9457. */
 enum dialect { DIALECT_OPENEDX, DIALECT_NATIVE, DIALECT_OAUTH };
 enum lane {
-    LANE_READ, /* on the worker, with its read-only connection */
-    LANE_WRITE /* in the writer's queue, answered after the commit */
+    LANE_READ,  /* on the worker, with its read-only connection */
+    LANE_WRITE, /* in the writer's queue, answered after the commit */
+    LANE_ALONE  /* the same, in several transactions between which nobody else writes (db/writer.h) */
 };
 enum body { BODY_NONE, BODY_MAP, BODY_LIST, BODY_FORM }; /* a JSON object, a JSON array, a form */
 
@@ -109,6 +112,7 @@ struct act exchange_act(struct exchange *x);
 /* ---- handlers, one file for each part of the API ---- */
 
 handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
+handler_fn handle_cleanup;                                                        /* cleanup.c */
 handler_fn handle_token;                                                          /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log;                                     /* retirements.c */

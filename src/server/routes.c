@@ -16,6 +16,7 @@ const struct route routes[] = {
     { { HTTP_GET,   EDX "retirements_by_status_and_date/" }, SCOPE_READ, LANE_READ,  BODY_NONE, A, handle_by_status_and_date },
     { { HTTP_GET,   EDX "{username}/retirement_status/" },  SCOPE_READ,  LANE_READ,  BODY_NONE, A, handle_status },
     { { HTTP_PATCH, EDX "update_retirement_status/" },      SCOPE_DRIVE, LANE_WRITE, BODY_MAP,  A, handle_update },
+    { { HTTP_POST,  EDX "retirement_cleanup/" },            SCOPE_ADMIN, LANE_ALONE, BODY_MAP,  A, handle_cleanup },
 
     { { HTTP_POST,  "/oauth2/access_token" },               SCOPE_NONE,  LANE_READ,  BODY_FORM, DIALECT_OAUTH, handle_token },
 

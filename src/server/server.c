@@ -79,6 +79,19 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
     return rc;
 }
 
+/* What a server that was killed has left half done. */
+static enum rc finish_forgetting(struct server *s, struct err *err)
+{
+    enum rc rc = db_begin(s->db, err);
+    if (!rc)
+        rc = store_forget_redacted(s->store, err);
+    if (!rc)
+        rc = db_commit(s->db, err);
+    if (rc)
+        db_rollback(s->db);
+    return rc;
+}
+
 static enum rc open_database(struct server *s, bool populate, struct err *err)
 {
     s->target = arena_printf(&s->arena, "sqlite:%s/lethe.db", s->config->data_dir);
@@ -89,6 +102,8 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
         rc = store_open(s->db, s->lookup_key, &s->store, err);
     if (!rc)
         rc = prepare_rows(s, populate, err);
+    if (!rc)
+        rc = finish_forgetting(s, err);
     return rc;
 }
 

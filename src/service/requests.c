@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 
-static enum rc check_field(const char *field, const char *value, size_t max, struct err *err)
+enum rc check_field(const char *field, const char *value, size_t max, struct err *err)
 {
     if (!text_is_utf8(value, strlen(value)))
         return err_set(err, RC_INVALID, "%s: is not UTF-8", field);

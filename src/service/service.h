@@ -7,6 +7,7 @@
  *   requests.c   asking to be forgotten: one person, or a file of them
  *   moves.c      what changes somebody's state from outside: updates and operators' moves
  *   driving.c    claims and reports
+ *   cleanup.c    forgetting the person after all is done
  *   setup.c      states, accounts
  */
 #ifndef LETHE_SERVICE_SERVICE_H
@@ -136,6 +137,15 @@ struct report_answer {
  * database does. */
 enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err) MUST_CHECK;
+
+/* ---- cleanup.c ---- */
+
+/* The first of two transactions: overwrites the data of everybody of these user names, all of whom must be COMPLETE.
+ * RC_CONFLICT "not_complete"; RC_INVALID. */
+enum rc service_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
+                       struct err *err) MUST_CHECK;
+/* The second: deletes what was overwritten, and what an earlier server was killed before deleting. */
+enum rc service_forget(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 

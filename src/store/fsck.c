@@ -282,6 +282,22 @@ static enum rc check_strays(struct fsck *f, struct err *err)
     return rc;
 }
 
+/* Data of a person that no retirement leads to can be found by nobody, and so is never forgotten. */
+static enum rc check_forgotten(struct fsck *f, struct err *err)
+{
+    struct db_rows rows;
+    bool more;
+    enum rc rc = db_query(f->s->db, &rows,
+                          "SELECT p.retirement_id FROM retirement_person p LEFT JOIN retirement r"
+                          " ON r.id = p.retirement_id WHERE r.id IS NULL",
+                          DB_NO_ARGS, err);
+    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+        f->row.id = db_int(&rows, 0);
+        report(f, "I18", "the retirement was deleted, and data of the person is left");
+    }
+    return rc;
+}
+
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
 {
     struct fsck *f = XNEW(struct fsck);
@@ -293,6 +309,8 @@ enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *er
         rc = check_twins(f, err);
     if (rc == RC_OK)
         rc = check_strays(f, err);
+    if (rc == RC_OK)
+        rc = check_forgotten(f, err);
     free(f);
     return rc;
 }

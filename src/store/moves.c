@@ -186,15 +186,6 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
     " l.response FROM "
 #define LOG_JOIN " LEFT JOIN state f ON f.id = l.from_id LEFT JOIN state t ON t.id = l.to_id "
 
-/* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one.
- */
-#define LOG_CHAIN                                                                                       \
-    "WITH RECURSIVE chain (id, prev, epoch) AS ("                                                       \
-    " SELECT l.id, l.prev, l.epoch FROM retirement r JOIN retirement_log l ON l.id = r.log_head"        \
-    " WHERE r.id = $1 UNION ALL"                                                                        \
-    " SELECT l.id, l.prev, l.epoch FROM chain c JOIN retirement_log l ON l.id = c.prev AND l.id < c.id" \
-    " WHERE c.epoch >= $2) "
-
 static void read_entry(struct arena *a, const struct db_rows *rows, struct log_entry *out)
 {
     size_t len;

@@ -63,6 +63,7 @@ static const char schema_1[] =
     "CREATE INDEX retirement_state ON retirement (state_id, id);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
     "CREATE UNIQUE INDEX retirement_live ON retirement (account_id) WHERE live = 1;"
+    "CREATE INDEX retirement_over ON retirement (account_id) WHERE live = 0;"
 
     "CREATE TABLE retirement_person ("
     "  retirement_id INTEGER PRIMARY KEY,"
@@ -75,6 +76,9 @@ static const char schema_1[] =
     "  retired_email TEXT NOT NULL);"
     "CREATE INDEX retirement_person_username ON retirement_person (username_key);"
     "CREATE INDEX retirement_person_email ON retirement_person (email_key);"
+
+    "CREATE TABLE redacted ("
+    "  retirement_id INTEGER PRIMARY KEY);"
 
     "CREATE TABLE retired_name ("
     "  digest BLOB NOT NULL,"

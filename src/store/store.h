@@ -11,6 +11,7 @@
  *   retirement_person  the person: names, addresses, and keyed look-up hashes. All personal data is here ...
  *   account            ... and in the directory; people brought along by a request have no names here, only
  *                      hashes
+ *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
  *                      retirement to its newest: history needs no index, and a step writes one row and
@@ -212,6 +213,23 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
 /* How many leases are live. */
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
     MUST_CHECK;
+
+/* ---- forgetting (cleanup.c) ---- */
+
+struct redaction {
+    const char *username, *email, *name;
+};
+/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; with it the others of its
+ * account that are over, unless the account has a live one again: all of them hold the same person. RC_CONFLICT
+ * with code "not_complete". */
+enum rc store_redact(struct store *s, const struct retirement *row, const struct redaction *with,
+                     struct err *err) MUST_CHECK;
+/* The COMPLETE ones of exactly this user name, by id. */
+enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
+                            size_t *n, struct err *err) MUST_CHECK;
+/* Deletes those that are marked: rows, logs, and accounts that no retirement is left of. Digests of names
+ * stay, so that a retired name is recognised. */
+enum rc store_forget_redacted(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

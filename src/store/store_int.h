@@ -114,6 +114,14 @@ struct new_entry {
     const char *actor, *reason, *response;
     size_t response_len;
 };
+/* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one. */
+#define LOG_CHAIN                                                                                       \
+    "WITH RECURSIVE chain (id, prev, epoch) AS ("                                                       \
+    " SELECT l.id, l.prev, l.epoch FROM retirement r JOIN retirement_log l ON l.id = r.log_head"        \
+    " WHERE r.id = $1 UNION ALL"                                                                        \
+    " SELECT l.id, l.prev, l.epoch FROM chain c JOIN retirement_log l ON l.id = c.prev AND l.id < c.id" \
+    " WHERE c.epoch >= $2) "
+
 enum rc add_entry(struct store *s, const struct new_entry *e, int64_t *id, struct err *err) MUST_CHECK;
 
 #endif

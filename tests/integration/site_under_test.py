@@ -149,6 +149,19 @@ class Site:
         """A driver that stays, beside a server."""
         return self.start("drive")
 
+    def start_tracer(self, process, *options):
+        """strace on a process that runs, for its faults; attached when this returns."""
+        tracer = subprocess.Popen(["strace", "-f", "-q", "-e", "trace=fdatasync,fsync", *options, "-p", str(process.pid), "-o",
+                                   "/dev/null"], stderr=subprocess.DEVNULL)
+
+        def attached():
+            assert tracer.poll() is None, "strace could not attach"
+            with open(f"/proc/{process.pid}/status", encoding="utf-8") as f:
+                return f"TracerPid:\t{tracer.pid}\n" in f.read()
+
+        wait_for(attached, "strace to attach")
+        return tracer
+
     def wait_said(self, process, words):
         """Until the log of the process has these words."""
         wait_for(lambda: words in self.log(process), f"{words!r} in the log")

@@ -462,6 +462,118 @@ static void test_writer__many_submitters(void **state)
     free(s);
 }
 
+/* ---- alone ---- */
+
+/* Stores n, n + 1, ... in a transaction each, and looks from outside at what the last one has left. */
+struct errand_alone {
+    struct writer_job job;
+    struct fixture *f;
+    int64_t n, steps, fails_at; /* fails_at: the step that does; -1: none */
+    int64_t seen;               /* rows that the reader saw when the last step began */
+    int64_t shared;             /* rows of others that came between two steps */
+    _Atomic int answered;       /* 1 + rc */
+    int64_t done;
+};
+
+static enum rc alone_run(struct writer_job *job, struct db *db, struct err *err)
+{
+    struct errand_alone *e = (struct errand_alone *)(void *)job;
+    e->seen = ask(e->f->reader, "SELECT count(*) FROM t WHERE n >= 100");
+    e->shared = ask(db, "SELECT count(*) FROM t WHERE n < 100");
+    enum rc rc = insert(db, e->n + e->done, err);
+    if (rc == RC_OK && e->done == e->fails_at)
+        rc = err_set(err, RC_NO_SPACE, "the disk is full");
+    if (rc == RC_OK)
+        job->again = ++e->done < e->steps;
+    return rc;
+}
+
+static void alone_done(struct writer_job *job, enum rc rc, const struct err *err)
+{
+    struct errand_alone *e = (struct errand_alone *)(void *)job;
+    e->answered = 1 + (int)rc;
+}
+
+static struct errand_alone make_alone(struct fixture *f, int64_t steps, int64_t fails_at)
+{
+    return (struct errand_alone){ .job = { .run = alone_run, .done = alone_done, .alone = true },
+                                  .f = f,
+                                  .n = 100,
+                                  .steps = steps,
+                                  .fails_at = fails_at };
+}
+
+static void test_writer__alone_nobody_comes_between_visible_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct gate gate;
+    struct note before = make_note(1), after = make_note(2);
+    struct errand_alone e = make_alone(f, 3, -1);
+    gate_close(&gate, f->writer);
+    writer_submit(f->writer, &before.job);
+    writer_submit(f->writer, &e.job);
+    writer_submit(f->writer, &after.job);
+    gate_open(&gate);
+    writer_close(&f->writer);
+    assert_int_equal(e.answered, 1 + RC_OK);
+    assert_int_equal(e.seen, 2);   /* two steps were committed when the third began ... */
+    assert_int_equal(e.shared, 1); /* ... and of the others only the one before them */
+    assert_int_equal(after.answered, 1 + RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 5);
+}
+
+static void test_writer__alone_keeps_the_steps_before_the_failing_one(void **state)
+{
+    struct fixture *f = *state;
+    struct errand_alone e = make_alone(f, 3, 1);
+    struct note after = make_note(2);
+    writer_submit(f->writer, &e.job);
+    writer_submit(f->writer, &after.job);
+    writer_close(&f->writer);
+    assert_int_equal(e.answered, 1 + RC_NO_SPACE);
+    assert_int_equal(after.answered, 1 + RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
+}
+
+static off_t log_size(const struct fixture *f)
+{
+    struct stat st;
+    return stat(scratch_path(&f->dir, "", "t.db-wal"), &st) == 0 ? st.st_size : 0;
+}
+
+static void test_writer__alone_leaves_nothing_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct errand_alone e = make_alone(f, 2, -1);
+    writer_submit(f->writer, &e.job);
+    while (e.answered == 0)
+        usleep(1000);
+    assert_int_equal(log_size(f), 0);
+}
+
+/* A reader that keeps its picture is in the way: the writer says so, answers, and tries again. */
+static void test_writer__alone_erases_once_readers_let_it(void **state)
+{
+    struct fixture *f = *state;
+    struct note first = make_note(1), other = make_note(3);
+    struct errand_alone e = make_alone(f, 1, -1);
+    writer_submit(f->writer, &first.job);
+    while (first.answered == 0)
+        usleep(1000);
+    assert_int_equal(db_begin(f->reader, &f->err), RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    e.f = &(struct fixture){ .reader = f->db };
+    writer_submit(f->writer, &e.job);
+    while (e.answered == 0)
+        usleep(1000);
+    assert_true(log_size(f) > 0);
+    db_rollback(f->reader);
+    writer_submit(f->writer, &other.job);
+    while (log_size(f) > 0)
+        usleep(1000);
+    assert_int_equal(other.answered, 1 + RC_OK);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
 int main(void)
@@ -479,6 +591,10 @@ int main(void)
         T(test_writer__small_logs_are_left_alone_until_the_end),
         T(test_writer__close_runs_what_waits_in_order),
         T(test_writer__many_submitters),
+        T(test_writer__alone_nobody_comes_between_visible_steps),
+        T(test_writer__alone_keeps_the_steps_before_the_failing_one),
+        T(test_writer__alone_leaves_nothing_in_the_log),
+        T(test_writer__alone_erases_once_readers_let_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Forgetting the person after all is done. Two transactions, so that a warehouse that follows the tables sees
+ * the overwritten row before it goes; store/cleanup.c marks who is between the two.
+ */
+#include "service/service_int.h"
+
+static enum rc check_redaction(const struct redaction *with, struct err *err)
+{
+    enum rc rc = check_field("redacted_username", with->username, SERVICE_USERNAME_MAX, err);
+    if (!rc)
+        rc = check_field("redacted_email", with->email, SERVICE_EMAIL_MAX, err);
+    if (!rc)
+        rc = check_field("redacted_name", with->name, SERVICE_NAME_MAX, err);
+    return rc;
+}
+
+enum rc service_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
+                       struct err *err)
+{
+    struct retirement **rows = arena_array(act->arena, n + 1, sizeof(rows[0]));
+    size_t *n_rows = arena_array(act->arena, n + 1, sizeof(n_rows[0]));
+    enum rc rc = check_redaction(with, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = store_find_complete(act->store, act->arena, usernames[i], &rows[i], &n_rows[i], err);
+        if (!rc && n_rows[i] == 0)
+            return err_set_code(err, RC_CONFLICT, "not_complete",
+                                "Not all usernames exist in the COMPLETE state.");
+    }
+    for (size_t i = 0; !rc && i < n; i++)
+        for (size_t j = 0; !rc && j < n_rows[i]; j++)
+            rc = store_redact(act->store, &rows[i][j], with, err);
+    return rc;
+}
+
+enum rc service_forget(struct act *act, struct err *err)
+{
+    return store_forget_redacted(act->store, err);
+}

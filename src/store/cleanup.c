@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Forgetting the person, in two transactions: the data is overwritten and the retirement marked, then it is
+ * deleted. A follower of the tables sees the overwritten row in between, and a server that was killed in
+ * between goes on with the marked ones. What stays are digests, so that a retired name is recognised.
+ *
+ * When adding a table that holds something about a person: delete from it in forget_one().
+ */
+#include "store/store.h"
+
+#include "store/store_int.h"
+
+/* ---- who ---- */
+
+enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
+                            size_t *n, struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    uint8_t key[LOOKUP_LEN];
+    int64_t max = 0;
+    username_key(s, username, key);
+    *n = 0;
+    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM retirement_person WHERE username_key = $1",
+                                 DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), &max, err);
+    if (rc != RC_OK)
+        return rc;
+    *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
+    rc =
+        db_query(s->db, &rows,
+                 "SELECT " ROW_COLUMNS
+                 " FROM retirement_person p JOIN retirement r ON r.id = p.retirement_id JOIN state t"
+                 " ON t.id = r.state_id WHERE p.username_key = $1 AND p.username = $2 AND t.name = 'COMPLETE'"
+                 " ORDER BY r.id",
+                 DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        rc = read_row(s, &rows, &(*out)[(*n)++], err);
+    db_rows_close(&rows);
+    return rc;
+}
+
+/* ---- overwriting ---- */
+
+static enum rc redact_one(struct store *s, int64_t id, const struct redaction *with, struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    username_key(s, with->username, name_key);
+    email_key(s, with->email, mail_key);
+    enum rc rc = db_run(s->db,
+                        "UPDATE retirement_person SET username_key = $2, email_key = $3, username = $4,"
+                        " email = $5, name = $6 WHERE retirement_id = $1",
+                        DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                                DB_TEXT(with->username), DB_TEXT(with->email), DB_TEXT(with->name)),
+                        NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    return db_run(s->db, "INSERT INTO redacted (retirement_id) VALUES ($1) ON CONFLICT DO NOTHING",
+                  DB_ARGS(DB_INT(id)), NULL, err);
+}
+
+enum { PAGE_MAX = 64 };
+
+/* Those of the account that are over and not marked. None while it has a live one. */
+static enum rc find_others(struct store *s, struct arena *a, int64_t account_id, struct id_list *out,
+                           struct err *err)
+{
+    id_list_init(out, a, PAGE_MAX);
+    return id_list_add(out, s->db,
+                       "SELECT id FROM retirement WHERE account_id = $1 AND live = 0"
+                       " AND id NOT IN (SELECT retirement_id FROM redacted)"
+                       " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)"
+                       " ORDER BY id LIMIT $2",
+                       DB_ARGS(DB_INT(account_id), DB_INT(PAGE_MAX)), err);
+}
+
+static enum rc redact_others(struct store *s, int64_t account_id, const struct redaction *with,
+                             struct err *err)
+{
+    struct arena a = { 0 };
+    struct id_list ids;
+    enum rc rc;
+    do {
+        rc = find_others(s, &a, account_id, &ids, err);
+        for (size_t i = 0; rc == RC_OK && i < ids.n; i++)
+            rc = redact_one(s, ids.id[i], with, err);
+    } while (rc == RC_OK && ids.n == PAGE_MAX);
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_redact(struct store *s, const struct retirement *row, const struct redaction *with,
+                     struct err *err)
+{
+    if (pipeline_role(row->pipeline, row->state) != ROLE_COMPLETE)
+        return err_set_code(err, RC_CONFLICT, "not_complete", "retirement %lld is not COMPLETE",
+                            (long long)row->id);
+    enum rc rc = redact_one(s, row->id, with, err);
+    return rc != RC_OK ? rc : redact_others(s, row->account_id, with, err);
+}
+
+/* ---- deleting ---- */
+
+static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struct err *err)
+{
+    static const char *const of_the_retirement[] = {
+        LOG_CHAIN "DELETE FROM retirement_log WHERE id IN (SELECT id FROM chain)",
+        "DELETE FROM retirement_person WHERE retirement_id = $1",
+        "DELETE FROM retirement WHERE id = $1",
+        "DELETE FROM redacted WHERE retirement_id = $1",
+    };
+    enum { N = sizeof(of_the_retirement) / sizeof(of_the_retirement[0]) };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < N; i++)
+        rc = db_run(s->db, of_the_retirement[i], DB_ARGS(DB_INT(id), DB_INT(INT64_MIN)), NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    return db_run(s->db,
+                  "DELETE FROM account WHERE id = $1"
+                  " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
+                  " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
+                  DB_ARGS(DB_INT(account_id)), NULL, err);
+}
+
+struct marked {
+    int64_t id, account_id;
+};
+
+static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t *n, struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    *n = 0;
+    enum rc rc = db_query(s->db, &rows,
+                          "SELECT d.retirement_id, r.account_id FROM redacted d LEFT JOIN retirement r"
+                          " ON r.id = d.retirement_id ORDER BY d.retirement_id LIMIT $1",
+                          DB_ARGS(DB_INT(PAGE_MAX)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        out[(*n)++] = (struct marked){ db_int(&rows, 0), db_int(&rows, 1) };
+    return rc;
+}
+
+enum rc store_forget_redacted(struct store *s, struct err *err)
+{
+    struct marked marked[PAGE_MAX];
+    size_t n;
+    enum rc rc;
+    do {
+        rc = read_marked(s, marked, &n, err);
+        for (size_t i = 0; rc == RC_OK && i < n; i++)
+            rc = forget_one(s, marked[i].id, marked[i].account_id, err);
+    } while (rc == RC_OK && n == PAGE_MAX);
+    return rc;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forgetting: who is marked, what is deleted, what stays, and that the raw files hold nothing of it. */
+#include "store_fixture.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct redaction WITH = { "gone-name", "gone-mail", "gone-full" };
+
+static int64_t complete_one(struct fixture *f, const char *username)
+{
+    int64_t id = add_person(f, username);
+    move_to(f, id, COMPLETE);
+    return id;
+}
+
+static enum rc redact(struct fixture *f, int64_t id)
+{
+    struct retirement row = row_of(f, id);
+    return store_redact(f->s, &row, &WITH, &f->err);
+}
+
+static int64_t count_of(struct fixture *f, const char *username)
+{
+    struct retirement *rows;
+    size_t n;
+    OK(store_find_complete(f->s, &f->arena, username, &rows, &n, &f->err));
+    return (int64_t)n;
+}
+
+static void test_cleanup__overwrites_then_deletes(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = complete_one(f, "Ada");
+    int64_t stays = complete_one(f, "ada");
+    OK(redact(f, id));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'gone-name'"
+                            " AND email = 'gone-mail' AND name = 'gone-full'"),
+                     1);
+    assert_int_equal(count_of(f, "Ada"), 0);
+    OK(store_forget_redacted(f->s, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_log"), 2);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
+    assert_int_equal(row_of(f, stays).id, stays);
+    assert_sound(f);
+}
+
+static void test_cleanup__digests_of_the_name_stay(void **state)
+{
+    struct fixture *f = *state;
+    OK(redact(f, complete_one(f, "Ada")));
+    OK(store_forget_redacted(f->s, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retired_name"), 2);
+}
+
+static void test_cleanup__only_complete_ones(void **state)
+{
+    struct fixture *f = *state;
+    static const unsigned others[] = { FORUM_ING, FORUM_DONE, ERRORED, ABORTED };
+    int64_t pending = add_person(f, "pending");
+    assert_int_equal(redact(f, pending), RC_CONFLICT);
+    assert_string_equal(f->err.code, "not_complete");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        int64_t id = add_person(f, STATE_NAMES[others[i]]);
+        move_to(f, id, others[i]);
+        assert_int_equal(redact(f, id), RC_CONFLICT);
+        assert_int_equal(count_of(f, STATE_NAMES[others[i]]), 0);
+    }
+    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
+}
+
+static void test_cleanup__takes_along_what_is_over_of_the_account(void **state)
+{
+    struct fixture *f = *state;
+    int64_t account = add_account(f, "Ada"), id;
+    for (int i = 0; i < 150; i++) {
+        OK(try_add(f, account, "Ada", &id));
+        move_to(f, id, i == 149 ? COMPLETE : ABORTED);
+    }
+    OK(redact(f, id));
+    OK(store_forget_redacted(f->s, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
+    assert_sound(f);
+}
+
+static void test_cleanup__keeps_the_account_of_who_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t account = add_account(f, "Ada"), aborted, complete, live;
+    OK(try_add(f, account, "Ada", &aborted));
+    move_to(f, aborted, ABORTED);
+    OK(try_add(f, account, "Ada", &complete));
+    move_to(f, complete, COMPLETE);
+    OK(try_add(f, account, "Ada", &live));
+    OK(redact(f, complete));
+    OK(store_forget_redacted(f->s, &f->err));
+    assert_int_equal(row_of(f, live).id, live);
+    assert_int_equal(row_of(f, aborted).id, aborted);
+    struct retirement gone;
+    assert_int_equal(store_get_row(f->s, complete, &gone, &f->err), RC_NOT_FOUND);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 1);
+    assert_sound(f);
+}
+
+static void test_cleanup__what_is_left_half_done_is_found(void **state)
+{
+    struct fixture *f = *state;
+    OK(redact(f, complete_one(f, "Ada")));
+    store_close(&f->s);
+    OK(store_open(f->db, LOOKUP_KEY, &f->s, &f->err));
+    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
+    assert_sound(f);
+}
+
+static void test_cleanup__fsck_finds_data_that_nobody_leads_to(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = complete_one(f, "Ada");
+    OK(db_script(f->db, "DELETE FROM retirement; DELETE FROM retirement_log", &f->err));
+    struct findings found = check(f);
+    char expected[160];
+    snprintf(expected, sizeof(expected),
+             "I18 %lld the retirement was deleted, and data of the person is left", (long long)id);
+    assert_int_equal(found.n, 1);
+    assert_string_equal(found.first, expected);
+}
+
+/* ---- the raw files ---- */
+
+/* How often the words are in a file of the database. */
+static size_t found_in(struct fixture *f, const char *name, const char *words)
+{
+    struct arena a = { 0 };
+    char *data;
+    size_t len, n = 0;
+    enum rc rc = file_read(&a, scratch_path(&f->dir, "", name), 64 * 1024 * 1024, &data, &len, &f->err);
+    for (char *at = data; rc == RC_OK && (at = memmem(at, len - (size_t)(at - data), words, strlen(words)));)
+        n++, at++;
+    arena_free(&a);
+    return n;
+}
+
+/* Hundreds of them with long answers, forgotten in an order that moves what is left between pages. */
+static void test_cleanup__nothing_is_left_in_the_files(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 300 };
+    int64_t ids[N];
+    char *answer = arena_alloc(&f->arena, 2001);
+    OK(db_begin(f->db, &f->err));
+    for (int i = 0; i < N; i++) {
+        ids[i] = add_person(f, arena_printf(&f->arena, "plantedname%d", i));
+        memset(answer, 'a', (size_t)(i * 37 % 1900));
+        snprintf(answer + i * 37 % 1900, 64, "planted-answer%d", i);
+        claim(f, ids[i]);
+        report(f, ids[i], COMMAND_FAILED, false, answer);
+        move_to(f, ids[i], COMPLETE);
+    }
+    OK(db_commit(f->db, &f->err));
+    assert_true(found_in(f, "t.db-wal", "lantedname") >= N);
+    assert_true(found_in(f, "t.db-wal", "planted-answer") >= N);
+    for (int i = 0; i < N; i += 10) {
+        OK(db_begin(f->db, &f->err));
+        for (int j = 0; j < 10; j++)
+            OK(redact(f, ids[(i + j) * 7 % N]));
+        OK(db_commit(f->db, &f->err));
+        OK(db_begin(f->db, &f->err));
+        OK(store_forget_redacted(f->s, &f->err));
+        OK(db_commit(f->db, &f->err));
+        bool all = false;
+        OK(db_checkpoint(f->db, true, &all, &f->err));
+        assert_true(all);
+        assert_int_equal(found_in(f, "t.db-wal", "lanted"), 0);
+        for (int j = 0; j < i + 10; j++) {
+            const char *gone = arena_printf(&f->arena, "plantedname%d@", j * 7 % N);
+            assert_int_equal(found_in(f, "t.db", gone), 0);
+        }
+    }
+    assert_int_equal(found_in(f, "t.db", "lanted"), 0);
+    assert_int_equal(found_in(f, "t.db", "Lanted"), 0);
+    assert_sound(f);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_cleanup__overwrites_then_deletes),
+        T(test_cleanup__digests_of_the_name_stay),
+        T(test_cleanup__only_complete_ones),
+        T(test_cleanup__takes_along_what_is_over_of_the_account),
+        T(test_cleanup__keeps_the_account_of_who_asked_again),
+        T(test_cleanup__what_is_left_half_done_is_found),
+        T(test_cleanup__fsck_finds_data_that_nobody_leads_to),
+        T(test_cleanup__nothing_is_left_in_the_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
