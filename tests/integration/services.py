@@ -62,7 +62,7 @@ class Service:
         """Answers (again), at the same port."""
         self.server = make_server(self, self.port)
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def go_down(self):
         """Nobody answers at the port any more, and who is connected is cut off."""

@@ -114,7 +114,7 @@ def test_people_of_a_killed_fleet_all_reach_the_end(crashing):
     for stage in crashing.config["stages"]:
         stage["timeout"] = "500ms"
         stage["retry"] = {"for": "1h", "first": "10ms", "longest": "100ms"}
-    crashing.configure(driver={"poll": "100ms", "lease": "11s", "max_in_flight": 25, "deaths_max": 100})
+    crashing.configure(driver={"poll": "100ms", "lease": "11s", "max_in_flight": 12, "deaths_max": 100})
     for service in crashing.everywhere:
         service.script = lambda call: chance.choice([204, 204, 204, 204, 204, 204, 503, 429, HANG_UP])
     for settings in crashing.config["services"].values():
