@@ -116,6 +116,7 @@ def test_the_lease_is_renewed_while_people_wait_for_a_slow_service(crashing):
     crashing.start_driver()
     granted = wait_for(lambda: lease_of(crashing, "user019"))
     wait_for(lambda: lease_of(crashing, "user019")["until"] > granted["until"], "a renewal")
+    assert time.time() < crashing.seconds(granted["until"]) - 2, "long before the first lease is over"
     assert lease_of(crashing, "user019")["driver"] == granted["driver"]
     crashing.forum.script = lambda call: 204
     crashing.wait_states("COMPLETE")
