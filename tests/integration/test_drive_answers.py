@@ -59,7 +59,7 @@ def test_a_long_answer_is_cut_on_record(erasing):
     assert 60_000 < len(done["answer"]) < 65_536
 
 
-def test_a_huge_answer_is_no_success_and_fills_no_memory(erasing):
+def test_a_huge_answer_is_no_success(erasing):
     state, failed = drive_one(erasing, lambda call: (200, b"x" * (8 << 20)))
     assert state == "ERRORED" and failed["outcome"] == "unknown"
 
