@@ -47,6 +47,8 @@ enum rc scope_parse(const char *text, unsigned *out, struct err *err) MUST_CHECK
 void scope_print(struct buf *out, unsigned scopes);
 /* Does somebody with these scopes have what is needed? retirement:admin has every retirement: one. */
 bool scope_allows(unsigned scopes, enum scope needed);
+/* Does somebody with these scopes have all of the wanted ones? Nobody gives others more than that. */
+bool scope_covers(unsigned scopes, unsigned wanted);
 
 /* ---- clients ---- */
 

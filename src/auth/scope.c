@@ -73,3 +73,12 @@ bool scope_allows(unsigned scopes, enum scope needed)
         return true;
     return (scopes & SCOPE_ADMIN) && needed != SCOPE_ACCOUNTS;
 }
+
+bool scope_covers(unsigned scopes, unsigned wanted)
+{
+    for (unsigned bit = 1; bit <= SCOPE_ALL; bit <<= 1) {
+        if ((wanted & bit) && !scope_allows(scopes, (enum scope)bit))
+            return false;
+    }
+    return true;
+}

@@ -135,7 +135,8 @@ struct command {
     unsigned to;                        /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
     bool forced;                        /* UPDATE */
     bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
-    bool repeated;                      /* UPDATE: the newest log entry is this very update by this caller */
+    bool repeated;                      /* UPDATE, MOVE, RESUME, RERUN: the newest log entry is this very command
+                                         * by this caller: its reply was lost */
     const struct pipeline *current;     /* the list of today, to which whoever leaves or enters PENDING
                                          * changes over; NULL: the row's own */
     int64_t cool_off_us;                /* CLAIM: the server's own */

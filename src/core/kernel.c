@@ -172,9 +172,15 @@ static enum refusal why_not_update(const struct retirement *r, const struct comm
     return REFUSAL_NONE;
 }
 
+/* The caller says so; for a state that is named, it must be where the row is. */
+static bool is_repeat(const struct decision *d, const struct command *cmd)
+{
+    return cmd->repeated && (!names_state(cmd) || cmd->to == d->after.state);
+}
+
 static void decide_update(struct decision *d, const struct command *cmd, int64_t now)
 {
-    if (cmd->repeated && cmd->to == d->after.state) {
+    if (is_repeat(d, cmd)) {
         replay(d, d->after.state);
         return;
     }
@@ -189,6 +195,10 @@ static void decide_update(struct decision *d, const struct command *cmd, int64_t
 
 static void decide_move(struct decision *d, const struct command *cmd, int64_t now)
 {
+    if (is_repeat(d, cmd)) {
+        replay(d, d->after.state);
+        return;
+    }
     send_to(d, cmd, now);
     if (d->n_moves > 0 && !d->abort_waits && role_of(&d->after) == ROLE_WORKING)
         d->after.lease_until = LEASE_FREE;
@@ -197,6 +207,10 @@ static void decide_move(struct decision *d, const struct command *cmd, int64_t n
 static void decide_resume(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
+    if (is_repeat(d, cmd)) {
+        replay(d, r->state);
+        return;
+    }
     if (role_of(r) != ROLE_ERRORED) {
         refuse(d, REFUSAL_NOT_ERRORED);
         return;
@@ -208,6 +222,10 @@ static void decide_resume(struct decision *d, const struct command *cmd, int64_t
 static void decide_rerun(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
+    if (is_repeat(d, cmd)) {
+        replay(d, r->state);
+        return;
+    }
     if (role_of(r) != ROLE_COMPLETE) {
         refuse(d, REFUSAL_NOT_COMPLETE);
         return;

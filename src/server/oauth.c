@@ -80,11 +80,8 @@ static enum rc narrow(const struct grant *grant, unsigned *scopes, struct err *e
     enum rc rc = scope_parse(grant->scope, &wanted, err);
     if (rc)
         return rc;
-    for (unsigned bit = 1; bit <= SCOPE_ALL; bit <<= 1) {
-        if ((wanted & bit) && !scope_allows(*scopes, (enum scope)bit))
-            return err_set_code(err, RC_INVALID, "invalid_scope",
-                                "scope: this client does not have all of that");
-    }
+    if (!scope_covers(*scopes, wanted))
+        return err_set_code(err, RC_INVALID, "invalid_scope", "scope: this client does not have all of that");
     *scopes = wanted;
     return RC_OK;
 }

@@ -207,6 +207,8 @@ enum rc handle_add_client(struct exchange *x, struct err *err)
         rc = field_text(x->body, "scope", &scope, err);
     if (!rc)
         rc = scope_parse(scope, &scopes, err);
+    if (!rc && !scope_covers(x->caller.scopes, scopes))
+        rc = err_set(err, RC_FORBIDDEN, "scope: nobody gives a client more than they have themselves");
     if (!rc)
         rc = auth_add_client(x->store, name, scopes, x->now, &new, err);
     if (rc)

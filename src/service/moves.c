@@ -56,6 +56,15 @@ void cut_response(struct arena *a, const char **text, size_t *len)
     *len = keep + sizeof(mark) - 1;
 }
 
+/* What was sent with a forced update is the reason for it, as far as one line goes. */
+static const char *reason_of_force(struct act *act, const struct update *in)
+{
+    size_t line = strcspn(in->response, "\r\n");
+    size_t len =
+        text_cut(in->response, line < in->response_len ? line : in->response_len, SERVICE_REASON_MAX);
+    return len ? arena_strndup(act->arena, in->response, len) : "forced without a word";
+}
+
 enum rc service_update(struct act *act, const struct update *update, struct err *err)
 {
     struct update cut = *update;
@@ -89,6 +98,7 @@ enum rc service_update(struct act *act, const struct update *update, struct err 
         .decision = &d,
         .actor = act->actor,
         .forced = in->force,
+        .reason = in->force ? reason_of_force(act, in) : NULL,
         .response = in->response,
         .response_len = in->response_len,
         .now = act->now,
@@ -97,6 +107,33 @@ enum rc service_update(struct act *act, const struct update *update, struct err 
 }
 
 /* ---- operators ---- */
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool leads_there(const struct log_entry *e, const struct operator_move *in)
+{
+    switch (in->operation) {
+    case OPERATION_MOVE: return strcmp(e->to, in->to) == 0;
+    case OPERATION_RESUME: return e->from && strcmp(e->from, "ERRORED") == 0;
+    case OPERATION_RERUN: return e->from && strcmp(e->from, "COMPLETE") == 0 && strcmp(e->to, "PENDING") == 0;
+    }
+    return false;
+}
+
+/* As for updates: is the newest entry this very move by this caller? */
+static enum rc find_move_repeat(struct act *act, const struct retirement *row, const struct operator_move *in,
+                                bool *repeated, struct err *err)
+{
+    struct log_entry newest;
+    enum rc rc = store_log_newest(act->store, act->arena, row->id, &newest, err);
+    if (!rc)
+        *repeated = newest.forced && strcmp(newest.actor, act->actor) == 0 &&
+                    is_same_text(newest.reason, in->reason) && leads_there(&newest, in);
+    return rc;
+}
 
 static enum rc check_reason(const struct operator_move *in, struct err *err)
 {
@@ -136,6 +173,8 @@ enum rc service_operate(struct act *act, int64_t id, const struct operator_move 
         rc = store_current_pipeline(act->store, &current, err);
     if (!rc)
         rc = make_command(&row, current, in, &cmd, err);
+    if (!rc)
+        rc = find_move_repeat(act, &row, in, &cmd.repeated, err);
     if (rc)
         return rc;
 

@@ -477,6 +477,21 @@ static void test_kernel_update__repeated_is_success_and_recorded_once(void **sta
     assert_true(got.replayed);
 }
 
+static void test_kernel_operator__repeated_commands_are_success_and_recorded_once(void **state)
+{
+    put(E, W1, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NONE);
+    assert_int_equal(row.state, P);
+    assert_int_equal(SEND(COMMAND_RESUME, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = W1), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = W1, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.n_moves, 0);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = D1, .repeated = true), REFUSAL_NONE);
+    assert_false(got.replayed);
+}
+
 static void test_kernel_update__not_under_a_live_lease_even_by_force(void **state)
 {
     claim();
@@ -672,6 +687,7 @@ int main(void)
         T(test_kernel_update__all_pairs_of_states),
         T(test_kernel_update__by_force_all_pairs_of_states),
         T(test_kernel_update__repeated_is_success_and_recorded_once),
+        T(test_kernel_operator__repeated_commands_are_success_and_recorded_once),
         T(test_kernel_update__not_under_a_live_lease_even_by_force),
         T(test_kernel_update__out_of_pending_is_in_the_list_of_today),
         T(test_kernel_move__into_work_is_free_for_a_driver),

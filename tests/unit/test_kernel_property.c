@@ -183,7 +183,8 @@ static bool is_repeat(const struct belief *b, const struct command *c, int64_t n
     switch (c->kind) {
     case COMMAND_UPDATE:
         return (c->repeated && c->to == position(b->list, b->at)) || leaves_word_again(b, c, now);
-    case COMMAND_MOVE: return leaves_word_again(b, c, now);
+    case COMMAND_MOVE:
+        return (c->repeated && c->to == position(b->list, b->at)) || leaves_word_again(b, c, now);
     case COMMAND_CANCEL: return aborted && b->before.role == ROLE_PENDING;
     case COMMAND_DONE:
     case COMMAND_FAILED: return c->first_answer != NULL;
@@ -193,9 +194,9 @@ static bool is_repeat(const struct belief *b, const struct command *c, int64_t n
         return (b->hands == FREE && c->stage == position(b->list, b->at)) ||
                (aborted && c->stage == position(b->list, b->before));
     case COMMAND_CLAIM:
-    case COMMAND_RESUME:
-    case COMMAND_RERUN:
     case COMMAND_RENEW: break;
+    case COMMAND_RESUME:
+    case COMMAND_RERUN: return c->repeated;
     }
     return false;
 }
