@@ -284,6 +284,8 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "stages", s->stages);
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
+    json_field_int(&o, "services_failing", s->failing);
+    json_field_int(&o, "services_quiet", s->quiet);
     json_field_int(&o, "took_ms", s->took_us / CLOCK_MS);
     json_close_map(&o);
     print_buf(&b);
@@ -294,8 +296,11 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
     clock_format_length(s->took_us, took);
+    if (s->quiet)
+        printf("%s in quiet hours: who comes to it waits.\n",
+               print_count(a, s->quiet, "service is", "services are"));
     if (s->people == 0) {
-        puts("Nobody is due.");
+        puts(s->quiet || s->failing ? "Nobody else is due." : "Nobody is due.");
         return;
     }
     printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,
@@ -344,6 +349,9 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
         print_summary_json(&crew.summary);
     else if (!rc)
         print_summary(&cli->arena, &crew.summary);
+    if (!rc && crew.summary.failing)
+        rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before those stages",
+                     print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));
     if (!rc && crew.signals)
         rc = err_set(err, RC_UNAVAILABLE, "stopped by a signal before everybody was done");
     api_close(&api);

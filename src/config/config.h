@@ -29,6 +29,18 @@ enum credentials {
     CREDENTIALS_BASIC
 };
 
+enum { QUIET_MINUTES = 7 * 24 * 60 };
+
+/* In which minutes of a week nobody is called for, local time, Sunday 00:00 first. */
+struct quiet_hours {
+    bool minute[QUIET_MINUTES];
+};
+
+struct breaker_conf {
+    unsigned failures;          /* in a row; 0: none */
+    int64_t pause_us;
+};
+
 struct service_conf {
     const char *name;
     const char *url;            /* without a slash at the end */
@@ -40,6 +52,8 @@ struct service_conf {
     bool allow_http;            /* plain http to other hosts than this machine is opted into */
     unsigned max_concurrent;    /* calls at once, 1 to 10,000; default 8 */
     double rate;                /* calls a second; 0: no limit */
+    struct breaker_conf breaker;
+    const struct quiet_hours *quiet;  /* NULL: none */
     unsigned index;             /* in config.services */
 };
 

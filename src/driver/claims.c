@@ -18,9 +18,36 @@
 #define LOOK_FOR_HELD CLOCK_S
 #define COUNT_EVERY   CLOCK_S
 
-enum { BODY_MAX = 4096 };
+enum { BODY_MAX = 32768 };
 
 /* ---- a claim goes out ---- */
+
+static bool is_named(const struct claims *c, const struct service *s)
+{
+    return c->probed ? s == c->probed : service_is_shut(s);
+}
+
+/* Stages of services that are shut, or those of the one that is probed. */
+static void put_stages(struct claims *c, struct json_out *o)
+{
+    struct driver *d = c->driver;
+    json_put_key(o, c->probed ? "only_stages" : "skip_stages");
+    json_open_list(o);
+    for (size_t i = 0; i < d->config->n_stages; i++) {
+        const struct stage_conf *stage = &d->config->stages[i];
+        if (is_named(c, driver_service(d, stage)))
+            json_put_text(o, stage->working);
+    }
+    json_close_list(o);
+}
+
+static bool is_any_shut(const struct driver *d)
+{
+    for (unsigned i = 0; i < d->n_services; i++)
+        if (service_is_shut(&d->services[i]))
+            return true;
+    return false;
+}
 
 static void write_body(struct claims *c, bool count)
 {
@@ -35,6 +62,8 @@ static void write_body(struct claims *c, bool count)
         json_field_int(&o, "cool_off_s", (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S);
     if (d->conf.username)
         json_field_text(&o, "username", d->conf.username);
+    if (is_any_shut(d))
+        put_stages(c, &o);
     if (count)
         json_field_bool(&o, "count", true);
     json_close_map(&o);
@@ -71,11 +100,40 @@ static bool is_worthwhile(const struct claims *c, unsigned places, int64_t now)
     return places >= many || d->in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
 }
 
+/* A service that fails, and that nobody in flight can be called for to find out whether it still does. For
+ * `once` that is worth finding out only as long as there is other work. */
+static struct service *find_unprobed(struct driver *d, int64_t now)
+{
+    struct service *found = NULL;
+    unsigned probers = 0;
+    for (unsigned i = 0; i < d->n_services; i++) {
+        struct service *s = &d->services[i];
+        probers += s->prober != NULL;
+        if (service_wants_prober(s, now) && now - s->prober_asked_at >= d->config->poll_us)
+            found = s;
+    }
+    return d->conf.once && d->in_flight <= probers ? NULL : found;
+}
+
+void claims_look_again(struct driver *d)
+{
+    timers_clear(&d->timers, &d->claims.next);
+    d->claims.all_taken = false;
+}
+
 void claims_pump(struct driver *d, int64_t now)
 {
     struct claims *c = &d->claims;
     unsigned places = d->max_runs - d->in_flight;
-    if (c->ask.busy || c->next.place || d->ending || d->stopping || places == 0)
+    if (c->ask.busy || d->ending || d->stopping || places == 0)
+        return;
+    c->probed = find_unprobed(d, now);
+    if (c->probed) {
+        c->probed->prober_asked_at = now;
+        send(c, 1, now);
+        return;
+    }
+    if (c->next.place)
         return;
     if (d->conf.once && c->all_taken && d->in_flight > 0)
         return;
@@ -197,6 +255,8 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     d->due = get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
     if (n > d->n_parked - parked_before)
         d->held = 0;
+    if (c->probed)
+        return;
     c->all_taken = list->count < c->limit;
     if (c->all_taken || d->n_parked == d->max_runs)
         look_is_over(c, get_int(answer, "held", 0), now);

@@ -60,6 +60,11 @@ static void open_service(struct driver *d, struct service *s, const struct servi
     limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
     snprintf(labels, sizeof labels, "service=\"%.80s\"", conf ? conf->name : "");
     s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
+    s->shut = metrics_gauge("lethe_driver_service_shut", labels,
+                            "0: it is called; 1: it has its quiet hours; 2: it fails, people wait");
+    if (conf)
+        s->breaker = (struct breaker){ .limit = conf->breaker.failures, .pause_us = conf->breaker.pause_us };
+    s->prober_asked_at = INT64_MIN / 2;
     if (conf && conf->credentials == CREDENTIALS_OAUTH2)
         s->token = token_open(d, conf);
 }
@@ -221,8 +226,10 @@ static void turn(struct driver *d)
     int64_t now = clock_mono();
     heed_stop(d);
     timers_fire(&d->timers, now);
-    for (unsigned i = 0; i < d->n_services; i++)
+    for (unsigned i = 0; i < d->n_services; i++) {
+        service_look(&d->services[i], now);
         service_pump(&d->services[i], now);
+    }
     d->authority->pump(d, now);
     metric_set(d->people_gauge, d->in_flight);
     if (is_over(d))
@@ -233,6 +240,14 @@ static void turn(struct driver *d)
     unsigned n_fds = exec_poll_fds(d);
     http_client_wait(d->client, d->fds, n_fds, wait_us);
     exec_look(d, n_fds);
+}
+
+static void count_shut(struct driver *d)
+{
+    for (unsigned i = 0; i < d->n_services; i++) {
+        d->summary.failing += service_is_failing(&d->services[i]);
+        d->summary.quiet += d->services[i].quiet;
+    }
 }
 
 enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err)
@@ -250,6 +265,7 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     timers_clear(&d->timers, &d->redraw);
     progress_close(&d->progress);
     d->summary.took_us = clock_mono() - began_at;
+    count_shut(d);
     *out = d->summary;
     return d->rc == RC_OK ? RC_OK : err_set(err, d->rc, "%s", d->err.text);
 }

@@ -10,7 +10,9 @@
  *   authority.c      one request to the authority, with its token, and whether it answers at all
  *   run.c            takes each one through its stages: wait for the service's limits, act, try again or report
  *   policy.c         pure: what an answer means, when to try again, whether a call still fits into the lease
+ *   service.c        who may call a service now, and who waits before one that is shut
  *   limits.c         pure: calls at once and calls a second of a service
+ *   breaker.c        pure: is a service worth calling
  *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens
  *   response.c       what is recorded of a stage
  *   progress.c       the bar on a terminal
@@ -37,6 +39,7 @@ struct driver_summary {
     int64_t people;            /* taken up */
     int64_t completed, errored, aborted, released;
     int64_t stages, calls, retries;
+    unsigned failing, quiet;   /* services that nobody is called for at the end: before their stages people may wait */
     int64_t took_us;
 };
 

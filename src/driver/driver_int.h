@@ -30,6 +30,7 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "config/template.h"
+#include "driver/breaker.h"
 #include "driver/driver.h"
 #include "driver/limits.h"
 #include "driver/policy.h"
@@ -48,7 +49,7 @@ enum {
     UNREACHABLE_S = 30        /* `once` gives up after so long without an answer */
 };
 
-/* ---- services ---- */
+/* ---- services (service.c) ---- */
 
 TAILQ_HEAD(run_list, run);
 
@@ -60,11 +61,29 @@ struct service {
     struct driver *driver;
     const struct service_conf *conf;  /* NULL: commands without a service */
     struct limits limits;
+    struct breaker breaker;
+    struct run *prober;               /* while the breaker is open: whose call finds out; NULL: nobody's yet */
+    int64_t prober_asked_at;          /* the last claim for one */
+    bool quiet;                       /* it has its quiet hours */
+    int64_t quiet_until;
     unsigned n_waiting;               /* in the queues of its stages */
-    struct timer pump;                /* the rate allows the next call then */
+    struct timer pump;                /* there may be a call then */
     struct token *token;              /* NULL: no OAuth2 */
     struct metric *calls;             /* histogram */
+    struct metric *shut;              /* gauge */
 };
+
+struct attempt;
+
+bool service_is_failing(const struct service *s);  /* its breaker is open */
+bool service_is_shut(const struct service *s);     /* nobody is taken to its stages now */
+/* May this one wait for a call? Makes it the prober where there is need of one. */
+bool service_keeps(struct service *s, struct run *run);
+void service_let_go(struct service *s, const struct run *run);  /* it waits for no call any more */
+void service_heard(struct service *s, const struct attempt *attempt, int64_t now);  /* a call has ended so */
+bool service_wants_prober(const struct service *s, int64_t now);
+void service_look(struct service *s, int64_t now);  /* have its quiet hours begun or ended? */
+void service_pump(struct service *s, int64_t now);
 
 /* ---- tokens (token.c) ---- */
 
@@ -127,6 +146,7 @@ struct run {
     int64_t lease_sent_at, lease_us;  /* it holds at least until their sum */
     struct timer renew;
     bool abort;                /* asked for: no new call */
+    bool shut_out;             /* given back because a service is shut */
 
     struct attempts attempts;
     struct timer wake;         /* BACKING_OFF: until then */
@@ -172,11 +192,13 @@ struct report_answer {
     const char *next;          /* the next working state under this lease; NULL: none */
 };
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
+void run_call(struct run *run, int64_t now);  /* it is its turn; the limits allow it */
 void run_release(struct run *run);   /* gives it back, unless a report is to be sent already */
+void run_shut_out(struct run *run);  /* the same, because its service is shut */
+bool run_stops_after(struct run *run);  /* is it to be given back once its stage is done? */
 void run_give_up(struct run *run);   /* forgets it without a word to the authority */
 void run_cancel_call(struct run *run);  /* CALLING only; gives the service's place back */
 bool run_is_unreported(const struct run *run);  /* no outcome is to be sent or under way */
-void service_pump(struct service *s, int64_t now);
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -234,6 +256,7 @@ struct claims {
     struct ask ask;
     struct buf body;
     bool all_taken;            /* the last claim brought fewer than asked for */
+    struct service *probed;    /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
     int64_t sent_at, counted_at;
     struct timer next;         /* set: none before */
@@ -243,6 +266,7 @@ struct claims {
 void claims_open(struct driver *d);
 void claims_close(struct driver *d);
 void claims_pump(struct driver *d, int64_t now);
+void claims_look_again(struct driver *d);  /* there may be people whom the last look left out */
 
 /* ---- reports.c ---- */
 

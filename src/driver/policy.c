@@ -100,6 +100,16 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+int64_t policy_retry_after(int64_t retry_after_us)
+{
+    return smaller(retry_after_us, POLICY_RETRY_AFTER_MAX);
+}
+
+int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts)
+{
+    return attempts->n > 0 ? attempts->first_at + retry->for_us : INT64_MAX;
+}
+
 bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now,
                       uint64_t random, int64_t *delay_us)
 {
@@ -107,9 +117,24 @@ bool policy_try_again(const struct retry_conf *retry, const struct attempts *att
     if (retry->none || left <= 0)
         return false;
     int64_t delay = policy_backoff(retry->first_us, retry->longest_us, attempts->n, random);
-    int64_t wish = smaller(attempts->retry_after_us, POLICY_RETRY_AFTER_MAX);
+    int64_t wish = policy_retry_after(attempts->retry_after_us);
     *delay_us = smaller(delay > wish ? delay : wish, left);
     return true;
+}
+
+/* Credentials that it does not take any more are nobody's in the queue. */
+bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status)
+{
+    return judgement.verdict == VERDICT_AGAIN ||
+           (judgement.verdict == VERDICT_FINAL && has_status && (status == 401 || status == 403));
+}
+
+unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute)
+{
+    unsigned n = 0;
+    while (n < QUIET_MINUTES && quiet->minute[(minute + n) % QUIET_MINUTES])
+        n++;
+    return n;
 }
 
 bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us)

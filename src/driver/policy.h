@@ -53,6 +53,16 @@ struct attempts {
 bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us);
 
+/* When the attempt at the very end of the budget is due; INT64_MAX before the first one. */
+int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts);
+/* The service's wish, as far as it is heeded; -1: none. */
+int64_t policy_retry_after(int64_t retry_after_us);
+
+/* Is it the service that failed, and not a call for one person? */
+bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status);
+/* How long quiet hours last from this minute of the week on; 0: it has none now. */
+unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute);
+
 /* Rule 4: a call starts only if it can end before the lease does, counted from when its claim was sent. */
 bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us);
 /* The lease to ask for, in seconds: twice the time limit of a call fits into it. */

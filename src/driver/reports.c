@@ -79,7 +79,7 @@ static const char *outcome_name(enum report report)
     return NULL;
 }
 
-static void put_report(struct json_out *o, const struct run *run)
+static void put_report(struct json_out *o, struct run *run)
 {
     json_open_map(o);
     json_field_int(o, "id", run->id);
@@ -88,7 +88,7 @@ static void put_report(struct json_out *o, const struct run *run)
     json_field_text(o, "outcome", outcome_name(run->wanted));
     if (run->wanted == REPORT_DONE || run->wanted == REPORT_FAILED)
         json_field_text(o, "response", run->response);
-    if (run->wanted == REPORT_DONE && (run->driver->stopping || run->abort))
+    if (run->wanted == REPORT_DONE && run_stops_after(run))
         json_field_bool(o, "stop", true);
     if (run->wanted == REPORT_RENEWED)
         json_field_int(o, "lease_s", run->lease_asked_us / CLOCK_S);

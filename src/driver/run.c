@@ -75,6 +75,8 @@ static void back_off(struct run *run, int64_t until)
 
 static void report(struct run *run, enum report what)
 {
+    if (run->stage)
+        service_let_go(driver_service(run->driver, run->stage), run);
     enter_state(run, RUN_REPORTING);
     reports_want(run, what);
 }
@@ -88,6 +90,12 @@ void run_release(struct run *run)
 {
     if (run_is_unreported(run))
         report(run, REPORT_RELEASED);
+}
+
+void run_shut_out(struct run *run)
+{
+    run->shut_out = true;
+    run_release(run);
 }
 
 /* ---- the lease ---- */
@@ -153,37 +161,16 @@ static bool fits_into_lease(const struct run *run, int64_t now)
     return policy_fits(now, run->stage->timeout_us, run->lease_sent_at, run->lease_us);
 }
 
-static struct run *first_waiting(const struct service *s)
+void run_call(struct run *run, int64_t now)
 {
-    struct driver *d = s->driver;
-    for (size_t i = d->config->n_stages; i-- > 0;) {
-        struct run *run = TAILQ_FIRST(&d->waiting[i]);
-        if (run != NULL && driver_service(d, run->stage) == s)
-            return run;
+    if (!fits_into_lease(run, now)) {
+        enter_state(run, RUN_RENEWING);
+        ask_renewal(run);
+        return;
     }
-    assert(!"nobody waits");
-    return NULL;
-}
-
-void service_pump(struct service *s, int64_t now)
-{
-    while (s->n_waiting > 0) {
-        int64_t at = limits_next_at(&s->limits, now);
-        if (at > now) {
-            if (at != INT64_MAX)
-                timers_set(&s->driver->timers, &s->pump, at);
-            return;
-        }
-        struct run *run = first_waiting(s);
-        if (!fits_into_lease(run, now)) {
-            enter_state(run, RUN_RENEWING);
-            ask_renewal(run);
-            continue;
-        }
-        bool taken = limits_take(&s->limits, now);
-        assert(taken);
-        attempt_starts(run, now);
-    }
+    bool taken = limits_take(&driver_service(run->driver, run->stage)->limits, now);
+    assert(taken);
+    attempt_starts(run, now);
 }
 
 static void try_again_now(void *arg, int64_t now)
@@ -208,16 +195,20 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
     int64_t delay_us, now = clock_mono();
     if (run->abort || d->stopping)
         report(run, REPORT_RELEASED);
-    else if (policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
+    else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
+        record(run, last, REPORT_FAILED);
+    else if (service_keeps(driver_service(d, run->stage), run))
         back_off(run, now + delay_us);
     else
-        record(run, last, REPORT_FAILED);
+        run_shut_out(run);
 }
 
 void run_ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
-    limits_give_back(&driver_service(run->driver, run->stage)->limits);
+    struct service *service = driver_service(run->driver, run->stage);
+    limits_give_back(&service->limits);
+    service_heard(service, attempt, clock_mono());
     run->attempts.retry_after_us = attempt->retry_after_us;
     switch (attempt->judgement.verdict) {
     case VERDICT_DONE:
@@ -269,8 +260,10 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
         report(run, REPORT_RELEASED);
     else if (run->stage == NULL)
         park(run);
-    else
+    else if (service_keeps(driver_service(d, run->stage), run))
         wait_for_limits(run);
+    else
+        run_shut_out(run);
     if (run_is_unreported(run) && now >= run->lease_sent_at + run->lease_us / 2)
         ask_renewal(run);
 }
@@ -317,6 +310,8 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
 static void forget(struct run *run)
 {
     struct driver *d = run->driver;
+    if (run->stage)
+        service_let_go(driver_service(d, run->stage), run);
     enter_state(run, RUN_FREE);
     reports_drop(run);
     timers_clear(&d->timers, &run->renew);
@@ -325,8 +320,23 @@ static void forget(struct run *run)
     d->in_flight--;
     d->stages_in_flight -= run->stages_done;
     run->stages_done = 0;
-    run->abort = false;
+    run->abort = run->shut_out = false;
     TAILQ_INSERT_HEAD(&d->free, run, entry);
+}
+
+static bool is_shut(struct driver *d, const struct stage_conf *stage)
+{
+    return service_is_shut(driver_service(d, stage));
+}
+
+bool run_stops_after(struct run *run)
+{
+    struct driver *d = run->driver;
+    const struct stage_conf *next = run->stage + 1;
+    if (d->stopping || run->abort)
+        return true;
+    run->shut_out = next < d->config->stages + d->config->n_stages && is_shut(d, next);
+    return run->shut_out;
 }
 
 static void tell_end(const struct driver *d, const char *how)
@@ -337,13 +347,15 @@ static void tell_end(const struct driver *d, const char *how)
         log_info("%s", how);
 }
 
-/* Who was only passed by in a look was not taken up. */
+/* Who was only passed by in a look was not taken up; who waits before a service that is shut will be again.
+ */
 static void count_released(struct run *run)
 {
-    if (run->stage)
-        run->driver->summary.released++;
+    struct driver *d = run->driver;
+    if (run->stage && (d->stopping || run->abort || !run->shut_out))
+        d->summary.released++;
     else
-        run->driver->summary.people--;
+        d->summary.people--;
 }
 
 /* What the authority says it is now decides in what column it counts. */

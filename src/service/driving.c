@@ -108,8 +108,13 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
         return rc;
 
     int64_t own = act->config->cool_off_us;
-    struct due_filter filter = { .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
-                                 .now = act->now };
+    struct due_filter filter = {
+        .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
+        .now = act->now,
+        .stages = in->stages,
+        .n_stages = in->n_stages,
+        .only_stages = in->only_stages,
+    };
     if (in->username)
         rc = find_only(act, in->username, &filter.only_id, err);
 

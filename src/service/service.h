@@ -102,6 +102,9 @@ struct claim_request {
     int64_t lease_us;
     int64_t cool_off_us;  /* can only lengthen the configured one */
     const char *username; /* NULL: anybody */
+    const char *const *stages; /* as in struct due_filter */
+    size_t n_stages;
+    bool only_stages;
     bool count;
 };
 struct claim {

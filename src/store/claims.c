@@ -6,13 +6,18 @@
  */
 #include "store/store.h"
 
+#include <string.h>
+
 #include "store/store_int.h"
 
 /* ---- the states of all lists ---- */
 
+/* A state that somebody may be taken from, in all lists that have it, or in one of them. */
 struct due_state {
     int64_t state_id;
     enum role role;
+    int64_t pipeline_id; /* 0: in all of them */
+    bool aborting;       /* only those whose abort waits */
 };
 
 struct due_states {
@@ -20,25 +25,71 @@ struct due_states {
     size_t n;
 };
 
-static bool is_known(const struct due_states *l, int64_t state_id, enum role role)
+static void add_state(struct due_states *l, struct due_state state)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (l->state[i].state_id == state_id && l->state[i].role == role)
-            return true;
-    return false;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct due_state *d = &l->state[i];
+        if (d->state_id == state.state_id && d->role == state.role && d->pipeline_id == state.pipeline_id &&
+            d->aborting == state.aborting)
+            return;
+    }
+    l->state[l->n++] = state;
 }
 
-static void add_states(struct due_states *l, const struct pipeline *p)
+/* The stage that somebody in this state would be taken to; NULL: none, it is done. Who is in PENDING follows
+ * the list of today. */
+static const char *stage_after(const struct pipeline *p, unsigned state, const struct pipeline *today)
 {
+    enum role role = pipeline_role(p, state);
+    if (role == ROLE_WORKING)
+        return p->names[state];
+    const struct pipeline *list = role == ROLE_PENDING ? today : p;
+    unsigned next = role == ROLE_PENDING ? 1 : state + 1;
+    return pipeline_role(list, next) == ROLE_WORKING ? list->names[next] : NULL;
+}
+
+static bool is_wanted(const struct due_filter *f, const char *stage)
+{
+    for (size_t i = 0; stage != NULL && i < f->n_stages; i++)
+        if (strcmp(f->stages[i], stage) == 0)
+            return f->only_stages;
+    return !f->only_stages;
+}
+
+/* Do all lists that have the state agree about it? */
+static bool is_everywhere(const struct pipeline *const *lists, size_t n, const struct due_filter *f,
+                          int64_t state_id, enum role role, bool wanted)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned at;
+        if (!pipeline_position(lists[i], state_id, &at) || pipeline_role(lists[i], at) != role)
+            continue;
+        if (is_wanted(f, stage_after(lists[i], at, lists[n - 1])) != wanted)
+            return false;
+    }
+    return true;
+}
+
+static void add_states(struct due_states *l, const struct pipeline *const *lists, size_t n, size_t of,
+                       const struct due_filter *f)
+{
+    const struct pipeline *p = lists[of];
     for (unsigned i = 0; i < p->n; i++) {
-        enum role role = pipeline_role(p, i);
-        if (!pipeline_is_dead_end(p, i) && !is_known(l, p->state_ids[i], role))
-            l->state[l->n++] = (struct due_state){ p->state_ids[i], role };
+        struct due_state state = { .state_id = p->state_ids[i], .role = pipeline_role(p, i) };
+        if (pipeline_is_dead_end(p, i))
+            continue;
+        bool wanted = is_wanted(f, stage_after(p, i, lists[n - 1]));
+        if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))
+            state.pipeline_id = p->id;
+        state.aborting = !wanted;
+        if (wanted || (state.role == ROLE_WORKING && !f->only_stages))
+            add_state(l, state);
     }
 }
 
-/* All that are not dead ends; PENDING first. */
-static enum rc find_states(struct store *s, struct arena *a, struct due_states *out, struct err *err)
+/* All that are not dead ends and lead to a stage that is wanted; PENDING first. */
+static enum rc find_states(struct store *s, struct arena *a, const struct due_filter *f,
+                           struct due_states *out, struct err *err)
 {
     const struct pipeline **lists;
     size_t n, total = 0;
@@ -49,7 +100,7 @@ static enum rc find_states(struct store *s, struct arena *a, struct due_states *
         total += lists[i]->n;
     *out = (struct due_states){ .state = arena_array(a, total + 1, sizeof(out->state[0])) };
     for (size_t i = 0; i < n; i++)
-        add_states(out, lists[i]);
+        add_states(out, lists, n, i, f);
     return RC_OK;
 }
 
@@ -59,6 +110,20 @@ static enum rc find_states(struct store *s, struct arena *a, struct due_states *
 static int64_t lease_least(enum role role)
 {
     return role == ROLE_WORKING ? LEASE_FREE : LEASE_NONE;
+}
+
+/* Rarely, so it looks at all of the state's rows. */
+static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto, int64_t now,
+                           struct id_list *ids, struct err *err)
+{
+    return id_list_add(ids, s->db,
+                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
+                       " AND lease_until <= $4 AND ($6 = 0 OR pipeline_id = $6) AND abort_asked >= $7"
+                       " ORDER BY id LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
+                               DB_INT(lease_least(d->role)), DB_INT(now), DB_INT((int64_t)ids->max),
+                               DB_INT(d->pipeline_id), DB_INT(d->aborting)),
+                       err);
 }
 
 static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto, int64_t now,
@@ -77,9 +142,11 @@ static enum rc add_of_one(struct store *s, const struct due_state *d, int64_t up
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE id = $6 AND state_id = $1 AND id <= $2"
-                       " AND lease_until >= $3 AND lease_until <= $4 LIMIT $5",
+                       " AND lease_until >= $3 AND lease_until <= $4 AND ($7 = 0 OR pipeline_id = $7)"
+                       " AND abort_asked >= $8 LIMIT $5",
                        DB_ARGS(DB_INT(d->state_id), DB_INT(upto), DB_INT(lease_least(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(f->only_id)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(f->only_id),
+                               DB_INT(d->pipeline_id), DB_INT(d->aborting)),
                        err);
 }
 
@@ -88,14 +155,18 @@ static enum rc find_due(struct store *s, struct arena *a, const struct due_filte
 {
     struct due_states states;
     int64_t pending_upto = 0;
-    enum rc rc = find_states(s, a, &states, err);
+    enum rc rc = find_states(s, a, f, &states, err);
     if (rc == RC_OK)
         rc = id_created_before(s->db, f->due_before, &pending_upto, err);
     for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
         const struct due_state *d = &states.state[i];
         int64_t upto = d->role == ROLE_PENDING ? pending_upto : INT64_MAX;
-        rc = f->only_id != 0 ? add_of_one(s, d, upto, f, ids, err)
-                             : add_of_state(s, d, upto, f->now, ids, err);
+        if (f->only_id != 0)
+            rc = add_of_one(s, d, upto, f, ids, err);
+        else if (d->pipeline_id != 0 || d->aborting)
+            rc = add_of_some(s, d, upto, f->now, ids, err);
+        else
+            rc = add_of_state(s, d, upto, f->now, ids, err);
     }
     return rc;
 }
@@ -124,7 +195,8 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
 {
     struct due_states states;
     *due = *under_way = 0;
-    enum rc rc = find_states(s, a, &states, err);
+    const struct due_filter all = { 0 };
+    enum rc rc = find_states(s, a, &all, &states, err);
     for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
         bool pending = states.state[i].role == ROLE_PENDING;
         struct retirement_filter filter = { .state_ids = &states.state[i].state_id, .n_states = 1 };
@@ -140,7 +212,8 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
 {
     struct due_states states;
     *out = 0;
-    enum rc rc = find_states(s, a, &states, err);
+    const struct due_filter all = { 0 };
+    enum rc rc = find_states(s, a, &all, &states, err);
     for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
         int64_t count = 0;
         if (states.state[i].role != ROLE_WORKING)

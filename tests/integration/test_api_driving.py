@@ -30,6 +30,21 @@ def end_leases(site):
 
 # ---- claims ----
 
+def test_stages_can_be_left_out_or_asked_for_alone(served):
+    served.somebody(name="first")
+    second = served.somebody("RETIRING_FORUMS", "FORUMS_COMPLETE", name="second")
+    assert served.claim(10, skip_stages=["RETIRING_FORUMS", "RETIRING_LMS"]) == []
+    assert served.claim(10, only_stages=["NO_SUCH_STAGE"]) == []
+    [claim] = served.claim(10, only_stages=["RETIRING_LMS"])
+    assert claim["id"] == second["id"] and claim["stage"] == "RETIRING_LMS"
+    [claim] = served.claim(10, skip_stages=["RETIRING_LMS"])
+    assert claim["stage"] == "RETIRING_FORUMS"
+    both = served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": ["A"], "only_stages": ["B"]})
+    expect_400(both, "only_stages")
+    expect_400(served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": "A"}), "skip_stages")
+    expect_400(served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": [1]}), "skip_stages")
+
+
 def test_a_claim_says_what_to_do_for_whom(served):
     who = served.somebody(name="Learner1")
     [claim] = served.claim(lease_s=30)

@@ -15,7 +15,7 @@ MANY = [f"user{n}" for n in range(30)]
 def erasing(site, make_service):
     """One stage at one service, site.store, with a budget of a minute and short waits."""
     site.store = make_service()
-    site.service("store", site.store)
+    site.service("store", site.store, breaker="none")
     site.stage("ERASING", "ERASED", http={"service": "store", "post": "/erase", "json": {"username": "{original_username}"}},
                retry={"for": "60s", "first": "10ms", "longest": "100ms"})
     site.configure(driver={"poll": "100ms"})

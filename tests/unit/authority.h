@@ -65,8 +65,8 @@ struct world {
     unsigned n_people;
     const char *first_stage; /* NULL: that of the configuration */
     int64_t grant_s;         /* the lease granted; 0: what was asked for */
-    unsigned claim_status;        /* claims are refused with it; 0: not */
-    char claimed[512];            /* the body of the last claim */
+    unsigned claim_status;   /* claims are refused with it; 0: not */
+    char claimed[512];       /* the body of the last claim */
     unsigned silent;         /* so many requests are answered 503 and change nothing */
     unsigned lose;           /* so many answers to /v1/progress are lost, their effect is not */
     bool garble;             /* lost answers are garbage with status 200 */
@@ -137,6 +137,22 @@ static inline bool is_free(const struct person *p)
     return p->state == DUE || (p->state == LEASED && clock_mono() >= p->lease_until);
 }
 
+static inline bool is_listed(const struct json *list, const char *stage)
+{
+    for (const struct json *item = list ? list->first : NULL; item; item = item->next)
+        if (strcmp(item->text, stage) == 0)
+            return true;
+    return false;
+}
+
+/* As far as the stages go that the claim leaves out or asks for. */
+static inline bool is_wanted(const struct world *w, const struct json *body, const struct person *p)
+{
+    const char *stage = stage_name(w, p);
+    const struct json *only = json_get(body, "only_stages");
+    return !is_listed(json_get(body, "skip_stages"), stage) && (only == NULL || is_listed(only, stage));
+}
+
 static inline void put_claim(struct world *w, struct json_out *o, const struct person *p, int64_t lease_s)
 {
     char text[64];
@@ -177,7 +193,7 @@ static inline void answer_claims(struct world *w, struct http_request *req, cons
     json_open_list(&o);
     for (unsigned i = 0; i < w->n_people; i++) {
         struct person *p = &w->people[i];
-        if (is_free(p) && granted < limit) {
+        if (is_free(p) && p->state != AT_END && is_wanted(w, body, p) && granted < limit) {
             granted++;
             p->state = LEASED;
             p->epoch++;

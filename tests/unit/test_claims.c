@@ -172,12 +172,83 @@ static void test_claims__nobody_without_states(void **state)
     assert_int_equal(n_due + under_way, 0);
 }
 
+static size_t due_without(struct fixture *f, const char *stage, bool only, int64_t *first)
+{
+    struct retirement *rows;
+    struct due_filter filter = {
+        .due_before = f->now, .now = f->now, .limit = 10, .stages = &stage, .n_stages = 1, .only_stages = only
+    };
+    size_t n = due(f, filter, &rows);
+    *first = n > 0 ? rows[0].id : 0;
+    return n;
+}
+
+static void test_claims__stages_that_are_not_wanted_are_left_out(void **state)
+{
+    struct fixture *f = *state;
+    int64_t asked = add_person(f, "Learner1"), halfway = add_person(f, "Learner2"), first;
+    int64_t in_mail = add_person(f, "Learner3"), last = add_person(f, "Learner4");
+    move_to(f, halfway, FORUM_DONE);
+    move_to(f, in_mail, MAIL_ING);
+    move_to(f, last, MAIL_DONE);
+    f->now += CLOCK_S;
+    assert_int_equal(due_without(f, "FORUM_ING", false, &first), 3);
+    assert_int_equal(first, halfway);
+    assert_int_equal(due_without(f, "MAIL_ING", false, &first), 2);
+    assert_int_equal(first, asked);
+    assert_int_equal(due_without(f, "FORUM_ING", true, &first), 1);
+    assert_int_equal(first, asked);
+    assert_int_equal(due_without(f, "MAIL_ING", true, &first), 2);
+    assert_int_equal(first, halfway);
+    assert_int_equal(due_without(f, "NEVER_HEARD_OF", true, &first), 0);
+    assert_int_equal(due_without(f, "NEVER_HEARD_OF", false, &first), 4);
+}
+
+static void test_claims__an_abort_is_settled_in_a_stage_that_is_not_wanted(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "Learner1"), first;
+    claim(f, id);
+    move_to(f, id, ABORTED);
+    f->now += CLOCK_DAY;
+    assert_true(row_of(f, id).abort_asked);
+    assert_int_equal(due_without(f, "FORUM_ING", false, &first), 1);
+    assert_int_equal(due_without(f, "MAIL_ING", true, &first), 0);
+}
+
+static void test_claims__lists_may_differ_about_what_comes_next(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const today[] = { "PENDING",    "FORUM_ING", "FORUM_DONE", "NOTES_ING",
+                                         "NOTES_DONE", "ERRORED",   "ABORTED",    "COMPLETE" };
+    int64_t then = add_person(f, "Learner1"), now = add_person(f, "Learner2"), first;
+    claim(f, then);
+    report(f, then, COMMAND_FAILED, false, "no");
+    add_pipeline(f, today, 8);
+    move_to(f, then, FORUM_DONE);
+    move_to(f, now, FORUM_DONE);
+    assert_true(row_of(f, then).pipeline != row_of(f, now).pipeline);
+    assert_int_equal(due_without(f, "NOTES_ING", false, &first), 1);
+    assert_int_equal(first, then);
+    assert_int_equal(due_without(f, "NOTES_ING", true, &first), 1);
+    assert_int_equal(first, now);
+    assert_int_equal(due_without(f, "MAIL_ING", false, &first), 1);
+    assert_int_equal(first, now);
+    assert_int_equal(due_without(f, "FORUM_ING", false, &first), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_claims__due_are_those_the_kernel_takes), T(test_claims__cooling_off_are_not_due),
-        T(test_claims__resumed_in_an_old_list_is_due),  T(test_claims__rolled_back_list_is_not_looked_at),
-        T(test_claims__live_leases_are_counted),        T(test_claims__nobody_without_states),
+        T(test_claims__due_are_those_the_kernel_takes),
+        T(test_claims__cooling_off_are_not_due),
+        T(test_claims__resumed_in_an_old_list_is_due),
+        T(test_claims__rolled_back_list_is_not_looked_at),
+        T(test_claims__live_leases_are_counted),
+        T(test_claims__nobody_without_states),
+        T(test_claims__stages_that_are_not_wanted_are_left_out),
+        T(test_claims__an_abort_is_settled_in_a_stage_that_is_not_wanted),
+        T(test_claims__lists_may_differ_about_what_comes_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,6 +340,44 @@ static void test_config__key_that_others_can_read_is_refused(void **state)
     assert_non_null(strstr(err.text, "chmod 600"));
 }
 
+static unsigned count_quiet(const struct quiet_hours *quiet)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < QUIET_MINUTES; i++)
+        n += quiet->minute[i];
+    return n;
+}
+
+static void test_config__when_a_service_is_left_alone(void **state)
+{
+    enum { HOUR = 60, DAY = 24 * HOUR };
+    const struct config *c = load_good(
+        IDENTITY "services:\n"
+                 "  a: { url: \"https://a.example.com\" }\n"
+                 "  b: { url: \"https://b.example.com\", breaker: none, quiet_hours: [] }\n"
+                 "  c: { url: \"https://c.example.com\", breaker: { failures: 3, pause: 5s }, quiet_hours: "
+                 "[\"22:00-06:30\"] }\n"
+                 "  d: { url: \"https://d.example.com\", quiet_hours: [\"Mon-Wed 08:00-18:00\", \"Sat "
+                 "12:00-24:00\"] }\n"
+                 "  e: { url: \"https://e.example.com\", quiet_hours: [\"Sat-Sun 23:00-01:00\"] }\n");
+    const struct service_conf *s = c->services;
+    assert_int_equal(s[0].breaker.failures, 20);
+    assert_int_equal(s[0].breaker.pause_us, 30 * CLOCK_S);
+    assert_null(s[0].quiet);
+    assert_int_equal(s[1].breaker.failures, 0);
+    assert_null(s[1].quiet);
+    assert_int_equal(s[2].breaker.failures, 3);
+    assert_int_equal(s[2].breaker.pause_us, 5 * CLOCK_S);
+    assert_int_equal(count_quiet(s[2].quiet), 7 * (8 * HOUR + 30));
+    assert_true(s[2].quiet->minute[0] && s[2].quiet->minute[6 * HOUR + 29]);
+    assert_false(s[2].quiet->minute[6 * HOUR + 30]);
+    assert_int_equal(count_quiet(s[3].quiet), 3 * 10 * HOUR + 12 * HOUR);
+    assert_true(s[3].quiet->minute[DAY + 8 * HOUR] && s[3].quiet->minute[7 * DAY - 1]);
+    assert_false(s[3].quiet->minute[0] || s[3].quiet->minute[DAY + 18 * HOUR]);
+    assert_int_equal(count_quiet(s[4].quiet), 2 * 2 * HOUR);
+    assert_true(s[4].quiet->minute[0] && s[4].quiet->minute[DAY] && s[4].quiet->minute[7 * DAY - HOUR]);
+}
+
 static void test_config__services(void **state)
 {
     const struct config *c = load_good(
@@ -793,6 +831,7 @@ int main(void)
         T(test_config__salts_written_here),
         T(test_config__other_machines_with_tls_or_a_proxy),
         T(test_config__key_that_others_can_read_is_refused),
+        T(test_config__when_a_service_is_left_alone),
         T(test_config__services),
         T(test_config__services_may_stand_behind_stages),
         T(test_config__states_follow_from_stages),

@@ -2,6 +2,8 @@
 /* The driver in conversation with an authority and a service. */
 #include "authority.h"
 
+#include <time.h>
+
 #define ONE_STAGE(settings)                                                                        \
     "stages:\n"                                                                                    \
     "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, post: \"/a/{user_id}\",\n" \
@@ -764,6 +766,121 @@ static void test_driver__without_once_it_looks_again_until_stopped(void **state)
     world_close(w);
 }
 
+/* ---- services that are down, or have quiet hours ---- */
+
+#define BREAKER ", breaker: { failures: 20, pause: 30ms }"
+
+static int64_t storm_until; /* clock_mono */
+
+static unsigned answer_storm(struct world *w, struct http_request *req, unsigned n)
+{
+    return clock_mono() >= storm_until ? 204 : n % 2 ? 503 : 429;
+}
+
+/* Ten minutes with the pause of 30 s that is the default, a thousand times faster. */
+static void test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody(void **state)
+{
+    struct world *w = world_open(500, BREAKER, TWO_STAGES(QUICK));
+    w->answer = answer_storm;
+    storm_until = clock_mono() + 600 * CLOCK_MS;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.errored, 0);
+    assert_int_equal(s.completed, 500);
+    assert_int_equal(s.people, 500);
+    assert_int_equal(s.failing, 0);
+    assert_int_equal(s.stages, 1000);
+    assert_true(s.calls > 1000 && s.calls <= 1100);
+    world_close(w);
+}
+
+static void test_driver__a_service_that_is_down_errors_one_not_all(void **state)
+{
+    struct world *w = world_open(200, ", breaker: { failures: 20, pause: 1h }",
+                                 ONE_STAGE(", timeout: 5s, retry: { for: 300ms, first: 1ms, longest: 2ms }"));
+    w->answer = answer_503;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 1);
+    assert_int_equal(s.people, 1);
+    assert_int_equal(s.failing, 1);
+    assert_true(w->n_called <= 30);
+    assert_true(w->n_claims < 20);
+    for (unsigned i = 0, n = 0; i < w->n_people; i++) {
+        n += w->people[i].state == AT_END;
+        assert_true(n <= 1);
+    }
+    world_close(w);
+}
+
+static void test_driver__refused_credentials_do_not_error_a_queue(void **state)
+{
+    struct world *w =
+        world_open(200, ", max_concurrent: 4, breaker: { failures: 10, pause: 1h }", ONE_STAGE(""));
+    w->answer = answer_401;
+    struct driver_summary s = world_run(w);
+    assert_true(s.errored >= 10 && s.errored <= 13);
+    assert_int_equal(s.failing, 1);
+    world_close(w);
+}
+
+static unsigned fail_b(struct world *w, struct http_request *req, unsigned n)
+{
+    return strncmp(req->path, "/b/", 3) == 0 && clock_mono() < storm_until ? 503 : 204;
+}
+
+static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **state)
+{
+    char rest[1024];
+    struct world *w = world_open(0, "", ONE_STAGE(""));
+    snprintf(rest, sizeof rest,
+             "services: { a: { url: \"http://127.0.0.1:%u\" }, b: { url: \"http://127.0.0.1:%u\", breaker: { "
+             "failures: 3, pause: 200ms } } }\n"
+             "stages:\n"
+             "- { working: ERASING_A, completed: A_ERASED, http: { service: a, post: /a } }\n"
+             "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b/x }" QUICK " }\n",
+             http_server_port(w->service), http_server_port(w->service));
+    const char *path = scratch_path(&w->scratch, "", "other.yml");
+    char text[2048];
+    int len =
+        snprintf(text, sizeof text, "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n%s", rest);
+    struct err err;
+    scratch_write(path, text, (size_t)len, 0600);
+    expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
+    w->n_people = 300;
+    for (unsigned i = 0; i < w->n_people; i++)
+        w->people[i] = (struct person){ .id = i + 1 };
+    w->answer = fail_b;
+    storm_until = clock_mono() + 700 * CLOCK_MS;
+    struct driver_summary s = world_run(w);
+    unsigned stopped = 0;
+    for (unsigned i = 0; i < w->n_said; i++)
+        stopped += w->said[i].stop && strcmp(w->said[i].stage, "ERASING_A") == 0;
+    expect_all_complete(w);
+    assert_int_equal(s.completed, 300);
+    assert_true(stopped > 100);
+    assert_true(s.retries < 40);
+    world_close(w);
+}
+
+static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
+{
+    struct world *w =
+        world_open(5, ", quiet_hours: [\"00:00-23:59\", \"Mon-Sat 23:00-24:00\"]", TWO_STAGES(""));
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    bool is_the_free_minute = local.tm_wday == 0 && local.tm_hour == 23 && local.tm_min >= 58;
+    struct driver_summary s = world_run(w);
+    if (!is_the_free_minute) {
+        assert_int_equal(w->n_called, 0);
+        assert_int_equal(s.people, 0);
+        assert_int_equal(s.quiet, 1);
+        expect_text_has(w->claimed, "\"skip_stages\":[\"ERASING_A\",\"ERASING_B\"]");
+        assert_int_equal(w->n_claims, 1);
+    }
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -809,6 +926,11 @@ int main(void)
         cmocka_unit_test(test_driver__a_second_stop_gives_up_on_calls),
         cmocka_unit_test(test_driver__people_granted_during_a_stop_are_given_back),
         cmocka_unit_test(test_driver__without_once_it_looks_again_until_stopped),
+        cmocka_unit_test(test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody),
+        cmocka_unit_test(test_driver__a_service_that_is_down_errors_one_not_all),
+        cmocka_unit_test(test_driver__refused_credentials_do_not_error_a_queue),
+        cmocka_unit_test(test_driver__who_comes_to_a_shut_service_stops_before_it),
+        cmocka_unit_test(test_driver__nobody_is_called_for_in_quiet_hours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

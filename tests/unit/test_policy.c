@@ -171,6 +171,38 @@ static void test_policy__the_lease_asked_for_fits_the_call_twice(void **state)
     assert_int_equal(policy_lease_s(60 * CLOCK_S, 30 * CLOCK_DAY), 7 * 86400);
 }
 
+static void test_policy__an_outage_is_the_services_fault(void **state)
+{
+    static const struct judgement again = { VERDICT_AGAIN, false }, final = { VERDICT_FINAL, false },
+                                  done = { VERDICT_DONE, false };
+    assert_true(policy_is_outage(again, false, 0));
+    assert_true(policy_is_outage(again, true, 503));
+    assert_true(policy_is_outage(final, true, 401));
+    assert_true(policy_is_outage(final, true, 403));
+    assert_false(policy_is_outage(final, true, 422));
+    assert_false(policy_is_outage(final, false, 401));
+    assert_false(policy_is_outage(done, true, 204));
+}
+
+static void test_policy__quiet_hours_are_counted_to_their_end(void **state)
+{
+    struct quiet_hours quiet = { 0 };
+    for (unsigned i = QUIET_MINUTES - 60; i < QUIET_MINUTES + 30; i++)
+        quiet.minute[i % QUIET_MINUTES] = true;
+    assert_int_equal(policy_quiet_minutes(&quiet, QUIET_MINUTES - 60), 90);
+    assert_int_equal(policy_quiet_minutes(&quiet, 29), 1);
+    assert_int_equal(policy_quiet_minutes(&quiet, 30), 0);
+    assert_int_equal(policy_quiet_minutes(&quiet, QUIET_MINUTES - 61), 0);
+}
+
+static void test_policy__the_last_attempt_is_at_the_end_of_the_budget(void **state)
+{
+    struct attempts attempts = { .first_at = 50 };
+    assert_true(policy_last_attempt_at(&retry, &attempts) == INT64_MAX);
+    attempts.n = 1;
+    assert_true(policy_last_attempt_at(&retry, &attempts) == 600 * CLOCK_S + 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +220,9 @@ int main(void)
         cmocka_unit_test(test_policy__retry_none_is_none),
         cmocka_unit_test(test_policy__a_call_fits_if_it_can_end_before_the_lease),
         cmocka_unit_test(test_policy__the_lease_asked_for_fits_the_call_twice),
+        cmocka_unit_test(test_policy__an_outage_is_the_services_fault),
+        cmocka_unit_test(test_policy__quiet_hours_are_counted_to_their_end),
+        cmocka_unit_test(test_policy__the_last_attempt_is_at_the_end_of_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
