@@ -314,6 +314,12 @@ void json_put_null(struct json_out *o)
     buf_add(o->buf, "null", 4);
 }
 
+void json_put_raw(struct json_out *o, const char *json)
+{
+    separate(o);
+    buf_add_str(o->buf, json);
+}
+
 void json_put_time(struct json_out *o, int64_t at_us)
 {
     char quoted[1 + CLOCK_TEXT_LEN];

@@ -91,6 +91,7 @@ enum rc field_only(const struct json *body, const char *const *known, struct err
 enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
                   struct err *err) MUST_CHECK; /* leaves *out alone when absent */
 enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err) MUST_CHECK;
+char *field_trim(char *word); /* without the spaces around it; in place */
 /* The number in a path. RC_NOT_FOUND when it is none. */
 enum rc path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
 /* Ids of the states that a query names, repeated or separated by commas; RC_INVALID "unknown_state". */
@@ -113,6 +114,8 @@ struct act exchange_act(struct exchange *x);
 
 handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
 handler_fn handle_cleanup;                                                        /* cleanup.c */
+handler_fn handle_partner_report, handle_queue_partner, handle_clean_partners,
+    handle_bulk_retire;                                                           /* partners.c */
 handler_fn handle_token;                                                          /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log;                                     /* retirements.c */

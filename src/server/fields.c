@@ -217,7 +217,7 @@ static enum rc add_state(struct exchange *x, const char *query, const char *name
     return RC_OK;
 }
 
-static char *trim(char *word)
+char *field_trim(char *word)
 {
     word += strspn(word, " ");
     size_t len = strlen(word);
@@ -235,7 +235,7 @@ enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t
             continue;
         char *rest = arena_strdup(x->arena, x->http->query[i].value);
         for (char *word; (word = strsep(&rest, ","));) {
-            word = trim(word);
+            word = field_trim(word);
             if (!*word)
                 continue;
             if (*n >= PIPELINE_MAX * 2)

@@ -125,6 +125,22 @@ enum rc service_request(struct act *act, const struct person_request *in, struct
     return store_get(act->store, act->arena, id, out, err);
 }
 
+enum rc service_request_by_name(struct act *act, const char *username, struct err *err)
+{
+    struct account_match match = { 0 };
+    struct retirement_view view;
+    bool created;
+    enum rc rc = store_find_account(act->store, act->arena, username, NULL, &match, err);
+    if (!rc && !match.account.email)
+        return err_set(err, RC_NOT_FOUND, "the directory has no account of this user name");
+    struct person_request in = { .username = username, .email = match.account.email };
+    if (!rc)
+        rc = service_request(act, &in, &view, &created, err);
+    if (!rc && !created)
+        return err_set_code(err, RC_CONFLICT, "live", "the account is being retired already");
+    return rc;
+}
+
 /* ---- a file of people ---- */
 
 static enum rc check_pair(struct act *act, const struct import_row *row, struct account *out, struct err *err)

@@ -7,6 +7,7 @@
  *   requests.c   asking to be forgotten: one person, or a file of them
  *   moves.c      what changes somebody's state from outside: updates and operators' moves
  *   driving.c    claims and reports
+ *   partners.c   of whom partner organisations have to be told
  *   cleanup.c    forgetting the person after all is done
  *   setup.c      states, accounts
  */
@@ -53,6 +54,9 @@ struct person_request {
  * "unknown_pair": the user name is known with another address, or another account id. */
 enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,
                         bool *created, struct err *err) MUST_CHECK;
+
+/* Somebody of the directory, by exact user name alone. RC_NOT_FOUND; RC_CONFLICT with code "live". */
+enum rc service_request_by_name(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
 struct import_row {
     const char *username, *email;
@@ -140,6 +144,23 @@ struct report_answer {
  * database does. */
 enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err) MUST_CHECK;
+
+/* ---- partners.c ---- */
+
+/* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND; RC_CONFLICT with
+ * code "not_working". */
+enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
+
+struct partner_cleanup {
+    const char *const *usernames;
+    size_t n;
+    bool *found;    /* out: one for each of them */
+    size_t n_found;
+};
+/* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then nothing
+ * has changed. */
+enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
+                                      struct err *err) MUST_CHECK;
 
 /* ---- cleanup.c ---- */
 

@@ -104,6 +104,7 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
 {
     static const char *const of_the_retirement[] = {
         LOG_CHAIN "DELETE FROM retirement_log WHERE id IN (SELECT id FROM chain)",
+        "DELETE FROM partner_report WHERE retirement_id = $1",
         "DELETE FROM retirement_person WHERE retirement_id = $1",
         "DELETE FROM retirement WHERE id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",

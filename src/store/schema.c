@@ -100,6 +100,14 @@ static const char schema_1[] =
     "  reason TEXT,"
     "  response BLOB);"
 
+    "CREATE TABLE partner_report ("
+    "  id INTEGER PRIMARY KEY,"
+    "  retirement_id INTEGER NOT NULL UNIQUE,"
+    "  orgs TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  being_processed INTEGER NOT NULL);"
+    "CREATE INDEX partner_report_waiting ON partner_report (being_processed, id) WHERE being_processed = 0;"
+
     "CREATE TABLE client ("
     "  id INTEGER PRIMARY KEY,"
     "  client_id TEXT NOT NULL UNIQUE,"

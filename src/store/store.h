@@ -11,6 +11,7 @@
  *   retirement_person  the person: names, addresses, and keyed look-up hashes. All personal data is here ...
  *   account            ... and in the directory; people brought along by a request have no names here, only
  *                      hashes
+ *   partner_report     those of whom partner organisations have to be told
  *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
@@ -217,6 +218,27 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
 /* How many leases are live. */
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
     MUST_CHECK;
+
+/* ---- partner organisations (partners.c) ---- */
+
+struct partner_report {
+    int64_t id;
+    int64_t account_id;
+    const char *username, *email, *name; /* original */
+    const char *orgs;                    /* JSON array of strings, as they were when it was queued */
+    int64_t created_at;                  /* queued */
+};
+/* Once for each retirement, and only if the account has organisations. */
+enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now,
+                                   struct err *err) MUST_CHECK;
+/* Those that nobody is processing, or all; by id. They are being processed then. */
+typedef enum rc store_partner_fn(void *arg, const struct partner_report *report, struct err *err);
+enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *fn, void *arg,
+                                   struct err *err) MUST_CHECK;
+/* Being processed, and of exactly this user name: the oldest; *id is 0 when there is none. */
+enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id,
+                                  struct err *err) MUST_CHECK;
+enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- forgetting (cleanup.c) ---- */
 

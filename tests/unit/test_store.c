@@ -143,6 +143,25 @@ static enum rc forget_another(struct fixture *f)
     return rc != RC_OK ? rc : store_forget_redacted(f->s, &f->err);
 }
 
+static enum rc ignore_report(void *arg, const struct partner_report *report, struct err *err)
+{
+    return RC_OK;
+}
+
+static enum rc tell_partners(struct fixture *f, int64_t id)
+{
+    struct retirement row;
+    int64_t report;
+    enum rc rc = store_get_row(f->s, id, &row, &f->err);
+    if (rc == RC_OK)
+        rc = store_queue_partner_report(f->s, &row, f->now, &f->err);
+    for (int all = 0; rc == RC_OK && all < 2; all++)
+        rc = store_take_partner_reports(f->s, all, ignore_report, NULL, &f->err);
+    if (rc == RC_OK)
+        rc = store_find_partner_report(f->s, "Learner1", &report, &f->err);
+    return rc != RC_OK ? rc : store_delete_partner_report(f->s, report, &f->err);
+}
+
 static enum rc live(struct fixture *f)
 {
     struct pipeline *p;
@@ -162,6 +181,8 @@ static enum rc live(struct fixture *f)
         rc = list_all(f);
     if (rc == RC_OK)
         rc = look_up(f, ids[0]);
+    if (rc == RC_OK)
+        rc = tell_partners(f, ids[0]);
     if (rc == RC_OK)
         rc = forget_another(f);
     return rc != RC_OK ? rc : use_clients(f);
@@ -199,7 +220,8 @@ static void empty(struct fixture *f)
     OK(db_script(f->db,
                  "DELETE FROM account; DELETE FROM retirement; DELETE FROM retirement_person; DELETE FROM "
                  "retired_name;"
-                 "DELETE FROM redacted; DELETE FROM retirement_log; DELETE FROM client; DELETE FROM driver; DELETE FROM setting "
+                 "DELETE FROM redacted; DELETE FROM retirement_log; DELETE FROM client; DELETE FROM driver; "
+                 "DELETE FROM setting "
                  "WHERE name = 'salts'",
                  &f->err));
 }
@@ -297,7 +319,8 @@ static void test_store__no_statement_scans_a_big_table(void **state)
     size_t checked = 0;
     for (size_t i = 0; i < texts.n; i++) {
         if (strncmp(texts.sql[i], "SELECT", 6) != 0 && strncmp(texts.sql[i], "WITH", 4) != 0 &&
-            strncmp(texts.sql[i], "DELETE", 6) != 0 && strncmp(texts.sql[i], "UPDATE", 6) != 0 && strncmp(texts.sql[i], "INSERT", 6) != 0)
+            strncmp(texts.sql[i], "DELETE", 6) != 0 && strncmp(texts.sql[i], "UPDATE", 6) != 0 &&
+            strncmp(texts.sql[i], "INSERT", 6) != 0)
             continue;
         check_plan(f, texts.sql[i]);
         checked++;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partner organisations are told who was retired: people are queued by a stage, and reported by somebody
+ * else. */
+#include "service/service_int.h"
+
+enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err)
+{
+    struct retirement row;
+    enum rc rc = store_find_row(act->store, username, &row, err);
+    if (rc)
+        return rc;
+    if (pipeline_role(row.pipeline, row.state) != ROLE_WORKING)
+        return err_set_code(err, RC_CONFLICT, "not_working",
+                            "retirement %lld is in %s, which is not a working state", (long long)row.id,
+                            row.pipeline->names[row.state]);
+    return store_queue_partner_report(act->store, &row, act->now, err);
+}
+
+static bool is_among(const int64_t *ids, size_t n, int64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* A name that stands twice is found once. */
+enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
+                                      struct err *err)
+{
+    int64_t *ids = arena_array(act->arena, in->n + 1, sizeof(ids[0]));
+    enum rc rc = RC_OK;
+    in->n_found = 0;
+    for (size_t i = 0; !rc && i < in->n; i++) {
+        rc = store_find_partner_report(act->store, in->usernames[i], &ids[i], err);
+        in->found[i] = !rc && ids[i] != 0 && !is_among(ids, i, ids[i]);
+        in->n_found += in->found[i];
+    }
+    *done = in->n_found == in->n;
+    for (size_t i = 0; !rc && *done && i < in->n; i++)
+        rc = store_delete_partner_report(act->store, ids[i], err);
+    return rc;
+}
