@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory, and the names by which people are found. Names are looked up by keyed hashes: so somebody of
- * whom nothing but the hash is kept is recognised, and nobody without the key can try names out.
+ * The names by which people are found, and whether a name is to be had. Names are looked up by keyed hashes:
+ * so somebody of whom nothing but the hash is kept is recognised, and nobody without the key can try names
+ * out.
  */
 #include "store/store.h"
 
@@ -39,80 +40,106 @@ bool same_email(const char *a, const char *b)
     return same;
 }
 
-/* ---- accounts ---- */
+/* ---- identities ---- */
 
-static enum rc insert_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
-                              struct err *err)
+void identity_key(const struct store *s, enum identity_kind kind, const char *value, uint8_t out[LOOKUP_LEN])
 {
-    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
-    username_key(s, in->username, name_key);
-    email_key(s, in->email, mail_key);
-    struct account kept = in->brought_along ? (struct account){ 0 } : *in;
-    /* Without an id the last argument is not taken, and the database gives the next one. */
-    const char *sql =
-        in->id != 0
-            ? "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, id)"
-              " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
-            : "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at)"
-              " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id";
-    return store_first_int(s->db, sql,
-                           DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
-                                   DB_TEXT(kept.username), DB_TEXT(kept.email), DB_TEXT(kept.name),
-                                   DB_TEXT(in->orgs != NULL ? in->orgs : "[]"), DB_INT(now), DB_INT(in->id)),
-                           id, err);
+    struct arena a = { 0 };
+    const char *prefix = kind == IDENTITY_EMAIL ? "email" : "username";
+    lookup(s, arena_printf(&a, "%s\n%s", prefix, text_lower(&a, value)), out);
+    arena_free(&a);
 }
 
-enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
-                          struct err *err)
+static enum rc add_identity(struct store *s, enum identity_kind kind, const char *value,
+                            int64_t retirement_id, struct err *err)
 {
-    int64_t added = 0; /* id may be the one of in, which has to last until then */
-    enum rc rc = insert_account(s, in, now, &added, err);
-    *id = added;
-    if (rc == RC_OK && added == 0)
-        return err_set_code(err, RC_CONFLICT, "taken", "the user name or the id is taken");
+    uint8_t key[LOOKUP_LEN];
+    identity_key(s, kind, value, key);
+    return db_run(s->db, "INSERT INTO identity (key, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(retirement_id)), NULL, err);
+}
+
+enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person, struct err *err)
+{
+    enum rc rc = add_identity(s, IDENTITY_USERNAME, person->username, retirement_id, err);
+    return rc != RC_OK ? rc : add_identity(s, IDENTITY_EMAIL, person->email, retirement_id, err);
+}
+
+/* By the retirements that are about it; of one that was cleaned up nothing but this is left. */
+static enum rc check_retirements(struct store *s, const struct identity_question *q, enum identity *out,
+                                 struct err *err)
+{
+    struct db_rows rows;
+    struct retirement r;
+    bool row;
+    uint8_t key[LOOKUP_LEN];
+    identity_key(s, q->kind, q->value, key);
+    enum rc rc = db_query(s->db, &rows,
+                          "SELECT " ROW_COLUMNS " FROM identity i LEFT JOIN retirement r"
+                          " ON r.id = i.retirement_id WHERE i.key = $1",
+                          DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+        enum identity one = IDENTITY_RETIRED;
+        if (!db_is_null(&rows, 0)) {
+            rc = read_row(s, &rows, &r, err);
+            if (rc != RC_OK)
+                break;
+            if (!retirement_is_over(&r))
+                one = IDENTITY_PENDING;
+            else if (pipeline_role(r.pipeline, r.state) == ROLE_ABORTED)
+                one = IDENTITY_FREE;
+        }
+        *out = one > *out ? one : *out;
+    }
+    db_rows_close(&rows);
     return rc;
 }
 
-static void read_account(struct arena *a, const struct db_rows *rows, struct account *out)
-{
-    *out = (struct account){
-        .id = db_int(rows, 0),
-        .username = arena_strdup(a, db_text(rows, 1)),
-        .email = arena_strdup(a, db_text(rows, 2)),
-        .name = arena_strdup(a, db_text(rows, 3)),
-        .orgs = arena_strdup(a, db_text(rows, 4)),
-        .brought_along = db_is_null(rows, 1),
-    };
-}
-
-static bool key_matches(const struct store *s, const struct db_rows *rows, int column, const char *email)
+/* Is there an account of this retired name? */
+static enum rc check_retired_form(struct store *s, enum identity_kind kind, const char *form, bool *found,
+                                  struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    size_t len;
-    const void *stored = db_bytes(rows, column, &len);
-    email_key(s, email, key);
-    return len == LOOKUP_LEN && memcmp(stored, key, LOOKUP_LEN) == 0;
+    int64_t id = 0;
+    bool email = kind == IDENTITY_EMAIL;
+    if (email)
+        email_key(s, form, key);
+    else
+        username_key(s, form, key);
+    enum rc rc = store_first_int(s->db,
+                                 email ? "SELECT id FROM account WHERE email_key = $1 LIMIT 1"
+                                       : "SELECT id FROM account WHERE username_key = $1",
+                                 DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), &id, err);
+    *found = id != 0;
+    return rc;
 }
 
-enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
-                           struct account_match *out, struct err *err)
+/* Accounts that another system retired are known by their names alone. */
+static enum rc check_accounts(struct store *s, const struct identity_question *q, bool *found,
+                              struct err *err)
 {
-    struct db_rows rows;
+    enum rc rc = RC_OK;
+    struct arena a = { 0 };
+    *found = false;
+    for (size_t i = 0; rc == RC_OK && !*found && i < q->salts->n; i++)
+        rc = check_retired_form(s, q->kind, retired_name(&a, q->format, q->salts->salt[i], q->value), found,
+                                err);
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_check_identity(struct store *s, const struct identity_question *q, enum identity *out,
+                             struct err *err)
+{
     bool found;
-    uint8_t key[LOOKUP_LEN];
-    username_key(s, username, key);
-    enum rc rc = store_first(s->db, &rows,
-                             "SELECT id, username, email, name, orgs, email_key FROM account"
-                             " WHERE username_key = $1 AND (username IS NULL OR username = $2)",
-                             DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), &found, err);
-    if (rc != RC_OK)
+    *out = IDENTITY_FREE;
+    enum rc rc = check_retirements(s, q, out, err);
+    if (rc != RC_OK || *out == IDENTITY_RETIRED)
         return rc;
-    if (!found)
-        return err_set(err, RC_NOT_FOUND, "there is no such account");
-    read_account(a, &rows, &out->account);
-    out->email_matches = email != NULL && key_matches(s, &rows, 5, email);
-    db_rows_close(&rows);
-    return RC_OK;
+    rc = check_accounts(s, q, &found, err);
+    if (rc == RC_OK && found)
+        *out = IDENTITY_RETIRED;
+    return rc;
 }
 
 /* ---- retired names ---- */

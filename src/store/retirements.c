@@ -293,6 +293,8 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (rc == RC_OK)
         rc = add_retired_names(s, in->salts, *id, in->person.username, err);
     if (rc == RC_OK)
+        rc = add_identities(s, *id, &in->person, err);
+    if (rc == RC_OK)
         rc = insert_first_entry(s, *id, p, in->actor, created_at, err);
     return rc;
 }

@@ -13,6 +13,9 @@
  *                      hashes
  *   partner_report     those of whom partner organisations have to be told
  *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
+ *   account_token      digests of what signed-in accounts show, and of one-time links
+ *   identity           keyed hashes of the lower case of names and addresses that a retirement is about: they
+ *                      stay when the retirement is cleaned up, so that nobody can take the name again
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
  *                      retirement to its newest: history needs no index, and a step writes one row and
@@ -81,7 +84,13 @@ struct account {
     int64_t id;
     const char *username, *email, *name;  /* as they are now; NULL when brought along by a request */
     const char *orgs;                     /* JSON array of strings */
+    const char *secondary;                /* JSON object: all that retire_misc erases; NULL: nothing */
+    const char *password;                 /* what crypt made of it; NULL: nobody can sign in */
     bool brought_along;
+    bool locked;                          /* being retired: email is the retired one ... */
+    const char *locked_email;             /* ... and this one was written; NULL when not locked */
+    bool retired;                         /* for good: all of it is erased */
+    int64_t created_at;
 };
 
 /* id 0: the next free one. RC_CONFLICT with code "taken" when the id or the exact user name is taken. */
@@ -95,6 +104,56 @@ struct account_match {
 };
 enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
                            struct account_match *out, struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
+enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
+                          struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
+/* Of the directory, by the address they were registered with, in any case; by id, at most limit. */
+enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
+                                struct account **out, size_t *n, struct err *err) MUST_CHECK;
+
+/* What follows is about accounts of the directory that are not retired: to others nothing happens. */
+
+/* Somebody asked to be forgotten: the address becomes the retired one, the password unusable, sessions and
+ * links end. Locking twice is locking once. */
+enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email, struct err *err)
+    MUST_CHECK;
+/* The address as it was written is back. */
+enum rc store_unlock_account(struct store *s, int64_t id, struct err *err) MUST_CHECK;
+enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err) MUST_CHECK;
+/* For good: nothing of the person is left, and nobody else can have the retired name. */
+enum rc store_retire_account(struct store *s, int64_t id, const char *retired_username,
+                             const char *retired_email, int64_t now, struct err *err) MUST_CHECK;
+/* NULL: unusable. Ends all sessions and links. */
+enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err) MUST_CHECK;
+/* RC_CONFLICT with code "taken". */
+enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
+
+/* ---- tokens of accounts ---- */
+
+enum token_purpose { TOKEN_SESSION = 1, TOKEN_RESET = 2 };
+
+enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
+                        enum token_purpose purpose, int64_t now, int64_t expires_at,
+                        struct err *err) MUST_CHECK;
+/* Whose it is, as long as it is good. RC_NOT_FOUND. */
+enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
+                         int64_t now, int64_t *account_id, struct err *err) MUST_CHECK;
+enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err) MUST_CHECK;
+
+/* ---- names that are not to be had ---- */
+
+enum identity { IDENTITY_FREE, IDENTITY_PENDING, IDENTITY_RETIRED };
+enum identity_kind { IDENTITY_USERNAME, IDENTITY_EMAIL };
+
+/* Is a name or address being retired, or was it, in any case of letters and under any salt? format: of retired
+ * names of its kind. */
+struct identity_question {
+    enum identity_kind kind;
+    const char *value;
+    const char *format;
+    const struct salts *salts;
+};
+enum rc store_check_identity(struct store *s, const struct identity_question *q, enum identity *out,
+                             struct err *err) MUST_CHECK;
 
 /* ---- retirements ---- */
 

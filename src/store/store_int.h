@@ -51,6 +51,10 @@ enum { LOOKUP_LEN = 16 };
 void username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
 void email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
 bool same_email(const char *a, const char *b);
+/* The same, of names of either kind in any case, for the table of identities. */
+void identity_key(const struct store *s, enum identity_kind kind, const char *value, uint8_t out[LOOKUP_LEN]);
+enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person,
+                       struct err *err) MUST_CHECK;
 enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
                           const char *username, struct err *err) MUST_CHECK;
 

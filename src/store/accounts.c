@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The directory. An account whose person asked to be forgotten is locked: it carries its retired address
+ * already and nobody can sign in, but the address as it was written stands beside it until it is clear which
+ * way things go. Only retiring the account erases it.
+ */
+#include "store/store.h"
+
+#include <string.h>
+
+#include "store/store_int.h"
+
+/* ---- adding ---- */
+
+static enum rc insert_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
+                              struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    username_key(s, in->username, name_key);
+    email_key(s, in->email, mail_key);
+    struct account kept = in->brought_along ? (struct account){ 0 } : *in;
+    /* Without an id the last argument is not taken, and the database gives the next one. */
+    const char *sql =
+        in->id != 0
+            ? "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, "
+              "password,"
+              " secondary, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+              " RETURNING id"
+            : "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, "
+              "password,"
+              " secondary) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id";
+    return store_first_int(s->db, sql,
+                           DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                                   DB_TEXT(kept.username), DB_TEXT(kept.email), DB_TEXT(kept.name),
+                                   DB_TEXT(in->orgs != NULL ? in->orgs : "[]"), DB_INT(now),
+                                   DB_TEXT(kept.password), DB_TEXT(kept.secondary), DB_INT(in->id)),
+                           id, err);
+}
+
+enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
+                          struct err *err)
+{
+    int64_t added = 0; /* id may be the one of in, which has to last until then */
+    enum rc rc = insert_account(s, in, now, &added, err);
+    *id = added;
+    if (rc == RC_OK && added == 0)
+        return err_set_code(err, RC_CONFLICT, "taken", "the user name or the id is taken");
+    return rc;
+}
+
+/* ---- reading ---- */
+
+#define ACCOUNT                                                                                          \
+    "SELECT id, username, email, name, orgs, secondary, password, locked_email, retired_at, created_at," \
+    " email_key FROM account "
+enum { COLUMN_EMAIL_KEY = 10 };
+
+static void read_account(struct arena *a, const struct db_rows *rows, struct account *out)
+{
+    *out = (struct account){
+        .id = db_int(rows, 0),
+        .username = arena_strdup(a, db_text(rows, 1)),
+        .email = arena_strdup(a, db_text(rows, 2)),
+        .name = arena_strdup(a, db_text(rows, 3)),
+        .orgs = arena_strdup(a, db_text(rows, 4)),
+        .secondary = arena_strdup(a, db_text(rows, 5)),
+        .password = arena_strdup(a, db_text(rows, 6)),
+        .brought_along = db_is_null(rows, 1),
+        .locked = !db_is_null(rows, 7),
+        .locked_email = arena_strdup(a, db_text(rows, 7)),
+        .retired = !db_is_null(rows, 8),
+        .created_at = db_int(rows, 9),
+    };
+}
+
+static enum rc not_found(struct err *err)
+{
+    return err_set(err, RC_NOT_FOUND, "there is no such account");
+}
+
+static bool key_matches(const struct store *s, const struct db_rows *rows, const char *email)
+{
+    uint8_t key[LOOKUP_LEN];
+    size_t len;
+    const void *stored = db_bytes(rows, COLUMN_EMAIL_KEY, &len);
+    email_key(s, email, key);
+    return len == LOOKUP_LEN && memcmp(stored, key, LOOKUP_LEN) == 0;
+}
+
+enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
+                           struct account_match *out, struct err *err)
+{
+    struct db_rows rows;
+    bool found;
+    uint8_t key[LOOKUP_LEN];
+    username_key(s, username, key);
+    enum rc rc =
+        store_first(s->db, &rows, ACCOUNT "WHERE username_key = $1 AND (username IS NULL OR username = $2)",
+                    DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), &found, err);
+    if (rc != RC_OK)
+        return rc;
+    if (!found)
+        return not_found(err);
+    read_account(a, &rows, &out->account);
+    out->email_matches = email != NULL && key_matches(s, &rows, email);
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out, struct err *err)
+{
+    struct db_rows rows;
+    bool found;
+    enum rc rc = store_first(s->db, &rows, ACCOUNT "WHERE id = $1", DB_ARGS(DB_INT(id)), &found, err);
+    if (rc != RC_OK)
+        return rc;
+    if (!found)
+        return not_found(err);
+    read_account(a, &rows, out);
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
+                                struct account **out, size_t *n, struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    uint8_t key[LOOKUP_LEN];
+    email_key(s, email, key);
+    *n = 0;
+    *out = arena_array(a, (size_t)limit, sizeof((*out)[0]));
+    enum rc rc =
+        db_query(s->db, &rows, ACCOUNT "WHERE email_key = $1 AND username IS NOT NULL ORDER BY id LIMIT $2",
+                 DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(limit)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        read_account(a, &rows, &(*out)[(*n)++]);
+    db_rows_close(&rows);
+    return rc;
+}
+
+/* ---- changing ---- */
+
+#define UNLESS_RETIRED " WHERE id = $1 AND username IS NOT NULL AND retired_at IS NULL"
+
+static enum rc end_tokens(struct store *s, int64_t id, struct err *err)
+{
+    return db_run(s->db, "DELETE FROM account_token WHERE account_id = $1", DB_ARGS(DB_INT(id)), NULL, err);
+}
+
+enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email, struct err *err)
+{
+    enum rc rc = db_run(s->db,
+                        "UPDATE account SET locked_email = coalesce(locked_email, email), email = $2,"
+                        " password = NULL" UNLESS_RETIRED,
+                        DB_ARGS(DB_INT(id), DB_TEXT(retired_email)), NULL, err);
+    return rc != RC_OK ? rc : end_tokens(s, id, err);
+}
+
+enum rc store_unlock_account(struct store *s, int64_t id, struct err *err)
+{
+    return db_run(
+        s->db, "UPDATE account SET email = coalesce(locked_email, email), locked_email = NULL" UNLESS_RETIRED,
+        DB_ARGS(DB_INT(id)), NULL, err);
+}
+
+enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err)
+{
+    return db_run(s->db, "UPDATE account SET secondary = NULL" UNLESS_RETIRED, DB_ARGS(DB_INT(id)), NULL,
+                  err);
+}
+
+enum rc store_retire_account(struct store *s, int64_t id, const char *retired_username,
+                             const char *retired_email, int64_t now, struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    username_key(s, retired_username, name_key);
+    email_key(s, retired_email, mail_key);
+    enum rc rc = db_run(s->db,
+                        "UPDATE account SET username_key = $2, email_key = $3, username = $4, email = $5,"
+                        " name = '', locked_email = NULL, password = NULL, secondary = NULL,"
+                        " retired_at = $6" UNLESS_RETIRED,
+                        DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                                DB_TEXT(retired_username), DB_TEXT(retired_email), DB_INT(now)),
+                        NULL, err);
+    if (rc == RC_CONFLICT)
+        return err_set_code(err, rc, "taken", "another account has the retired user name");
+    return rc != RC_OK ? rc : end_tokens(s, id, err);
+}
+
+enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err)
+{
+    enum rc rc = db_run(s->db, "UPDATE account SET password = $2" UNLESS_RETIRED,
+                        DB_ARGS(DB_INT(id), DB_TEXT(password)), NULL, err);
+    return rc != RC_OK ? rc : end_tokens(s, id, err);
+}
+
+enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN];
+    username_key(s, username, key);
+    enum rc rc = db_run(s->db, "UPDATE account SET username_key = $2, username = $3" UNLESS_RETIRED,
+                        DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), NULL, err);
+    return rc == RC_CONFLICT ? err_set_code(err, rc, "taken", "the user name is taken") : rc;
+}
+
+/* ---- tokens ---- */
+
+/* What has run out goes when the next one comes. */
+static enum rc drop_expired(struct store *s, int64_t account_id, int64_t now, struct err *err)
+{
+    return db_run(s->db, "DELETE FROM account_token WHERE account_id = $1 AND expires_at <= $2",
+                  DB_ARGS(DB_INT(account_id), DB_INT(now)), NULL, err);
+}
+
+enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
+                        enum token_purpose purpose, int64_t now, int64_t expires_at, struct err *err)
+{
+    enum rc rc = drop_expired(s, account_id, now, err);
+    if (rc != RC_OK)
+        return rc;
+    return db_run(
+        s->db,
+        "INSERT INTO account_token (digest, account_id, purpose, expires_at)"
+        " VALUES ($1, $2, $3, $4)",
+        DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(account_id), DB_INT(purpose), DB_INT(expires_at)),
+        NULL, err);
+}
+
+enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
+                         int64_t now, int64_t *account_id, struct err *err)
+{
+    *account_id = 0;
+    enum rc rc = store_first_int(s->db,
+                                 "SELECT account_id FROM account_token WHERE digest = $1 AND purpose = $2"
+                                 " AND expires_at > $3",
+                                 DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(purpose), DB_INT(now)),
+                                 account_id, err);
+    return rc == RC_OK && *account_id == 0 ? err_set(err, RC_NOT_FOUND, "there is no such token") : rc;
+}
+
+enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err)
+{
+    return db_run(s->db, "DELETE FROM account_token WHERE digest = $1",
+                  DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN)), NULL, err);
+}
