@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory of accounts, as far as requests need it. */
+/* The directory of accounts. */
 #include "cli/cli.h"
 
 #include "cli/commands.h"
+
+/* ---- add ---- */
 
 static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
 {
@@ -54,6 +56,62 @@ static enum rc run_add(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* ---- show ---- */
+
+/* An account by exact user name; RC_NOT_FOUND. */
+static enum rc find_account(struct cli *cli, struct api *api, const char *username, const struct json **out,
+                            struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *list;
+    api_body_open(&body);
+    body.repeatable = true;
+    json_field_text(&body.json, "username", username);
+    enum rc rc = api_post(api, &cli->arena, "/v1/accounts/search", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "accounts", JSON_LIST, &list, err);
+    if (rc)
+        return rc;
+    *out = list->first;
+    return *out ? RC_OK
+                : err_set(err, RC_NOT_FOUND,
+                          "there is no account of this user name (upper and lower case matter)");
+}
+
+static void print_account(struct arena *a, const struct json *account)
+{
+    static const char *const fields[][2] = {
+        { "username", "user name" }, { "email", "e-mail" }, { "name", "name" }, { "state", "state" }
+    };
+    printf("Account %lld\n", (long long)api_int(account, "id"));
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (!api_text(account, fields[i][0])[0])
+            continue;
+        printf("  %-10s ", fields[i][1]);
+        print_text(stdout, api_text(account, fields[i][0]));
+        fputc('\n', stdout);
+    }
+    printf("  %-10s %s\n", "created", print_time(a, api_text(account, "created")));
+}
+
+static enum rc run_show(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    const struct json *account;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = find_account(cli, api, cli->operands[0], &account, err);
+    if (!rc && cli_flag(cli, "json"))
+        print_json(account);
+    else if (!rc)
+        print_account(&cli->arena, account);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- the commands ---- */
+
 static const struct cli_option add_options[] = {
     { .name = "username", .value = "NAME", .help = "upper and lower case matter" },
     { .name = "email", .value = "ADDRESS", .help = "the address" },
@@ -73,4 +131,19 @@ const struct cli_command command_account_add = {
              "forgotten without being in it is brought along by the request.",
     .examples = "lethe account add --username ada --email ada@example.com --name \"Ada L.\" --org Analytical",
     .run = run_add,
+};
+
+const struct cli_command command_account_show = {
+    .group = "account",
+    .name = "show",
+    .operands = "USERNAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "one account of the directory",
+    .about = "What the directory has of somebody now. The state is active, no_password\n"
+             "(nobody can sign in before a reset), locked (asked to be forgotten), retired,\n"
+             "or brought_along (known by a request alone, and without a name here).",
+    .examples = "lethe account show ada\nlethe account show ada --json",
+    .run = run_show,
 };

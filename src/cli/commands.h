@@ -11,6 +11,8 @@ extern const struct cli_command command_run, command_serve, command_drive;
 extern const struct cli_command command_states_sync, command_states_list, command_states_graph;
 /* retirement.c */
 extern const struct cli_command command_retirement_request, command_retirement_list, command_retirement_move;
+/* cancel.c */
+extern const struct cli_command command_retirement_cancel;
 /* show.c */
 extern const struct cli_command command_retirement_show;
 /* bulk.c */
@@ -18,7 +20,7 @@ extern const struct cli_command command_retirement_resume, command_retirement_re
 /* import.c */
 extern const struct cli_command command_retirement_import, command_account_import;
 /* account.c */
-extern const struct cli_command command_account_add;
+extern const struct cli_command command_account_add, command_account_show;
 /* client.c */
 extern const struct cli_command command_client_add, command_client_list, command_client_disable;
 /* tools.c */

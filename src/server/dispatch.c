@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -117,11 +118,49 @@ static enum rc authorise(struct visit *v, struct reader *reader, struct err *err
     return rc;
 }
 
+/* A form as if it had been an object of texts. */
+static enum rc read_form(struct exchange *x, struct json *map, struct err *err)
+{
+    struct http_pair *form;
+    size_t n;
+    enum rc rc = http_parse_form(x->arena, x->http->body, x->http->body_len, &form, &n, err);
+    for (size_t i = rc ? 0 : n; i-- > 0;) {
+        struct json *field = ARENA_NEW(x->arena, struct json);
+        *field = (struct json){ .kind = JSON_TEXT,
+                                .key = form[i].name,
+                                .text = form[i].value,
+                                .len = strlen(form[i].value),
+                                .next = map->first };
+        map->first = field;
+        map->count++;
+    }
+    return rc;
+}
+
+/* BODY_FIELDS. *done: there is no JSON to read. */
+static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    const char *type = http_header(x->http, "Content-Type");
+    bool is_form = type && strncasecmp(type, form, sizeof(form) - 1) == 0;
+    struct json *map = ARENA_NEW(x->arena, struct json);
+    map->kind = JSON_MAP;
+    *done = is_form || x->http->body_len == 0;
+    x->body = map;
+    return is_form ? read_form(x, map, err) : RC_OK;
+}
+
 static enum rc read_body(struct exchange *x, struct err *err)
 {
-    enum json_kind expected = x->route->body == BODY_MAP ? JSON_MAP : JSON_LIST;
+    if (x->route->body == BODY_FIELDS) {
+        bool done;
+        enum rc rc = read_fields(x, &done, err);
+        if (rc || done)
+            return rc;
+    }
+    enum json_kind expected = x->route->body == BODY_LIST ? JSON_LIST : JSON_MAP;
     struct json *body;
-    if (x->route->body != BODY_MAP && x->route->body != BODY_LIST)
+    if (x->route->body == BODY_NONE || x->route->body == BODY_FORM)
         return RC_OK;
     if (x->http->body_len == 0)
         return err_set(err, RC_INVALID, "the body is missing; it must be JSON");

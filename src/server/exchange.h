@@ -40,7 +40,14 @@ enum lane {
     LANE_WRITE, /* in the writer's queue, answered after the commit */
     LANE_ALONE  /* the same, in several transactions between which nobody else writes (db/writer.h) */
 };
-enum body { BODY_NONE, BODY_MAP, BODY_LIST, BODY_FORM }; /* a JSON object, a JSON array, a form */
+enum body {
+    BODY_NONE,
+    BODY_MAP,   /* a JSON object */
+    BODY_LIST,  /* a JSON array */
+    BODY_FORM,  /* a form; the handler reads it */
+    BODY_FIELDS /* a JSON object, a form, or nothing; body is an object, whose values are texts if it was a
+                   form */
+};
 
 struct route {
     struct http_route http; /* first: see http_route() */
@@ -106,6 +113,8 @@ void view_retirement(struct json_out *o, const struct retirement_view *v);
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now);
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
+/* The members of `user` in contract A2, in a map that is open. */
+void view_user(struct json_out *o, const struct account *account);
 
 /* What a write's use case runs with. */
 struct act exchange_act(struct exchange *x);
@@ -115,14 +124,17 @@ struct act exchange_act(struct exchange *x);
 handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
 handler_fn handle_cleanup;                                                        /* cleanup.c */
 handler_fn handle_partner_report, handle_queue_partner, handle_clean_partners,
-    handle_bulk_retire;                                                           /* partners.c */
-handler_fn handle_token;                                                          /* oauth.c */
+    handle_bulk_retire; /* partners.c */
+handler_fn handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,
+    handle_replace_usernames; /* openedx_accounts.c */
+handler_fn handle_token;      /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
-    handle_log;                                     /* retirements.c */
-handler_fn handle_move, handle_resume, handle_bulk; /* operate.c */
-handler_fn handle_claims, handle_progress;          /* driving.c */
-handler_fn handle_states, handle_sync_states, handle_accounts, handle_add_client, handle_clients,
-    handle_disable_client, handle_fsck;                                 /* setup.c */
+    handle_log;                                                                         /* retirements.c */
+handler_fn handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
+handler_fn handle_claims, handle_progress;                                              /* driving.c */
+handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;    /* accounts.c */
+handler_fn handle_states, handle_sync_states, handle_add_client, handle_clients, handle_disable_client,
+    handle_fsck;                                                        /* setup.c */
 handler_fn handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */
 
 #endif

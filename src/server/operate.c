@@ -50,6 +50,42 @@ enum rc handle_resume(struct exchange *x, struct err *err)
     return rc ? rc : answer_operated(x, id, &move, err);
 }
 
+/* ---- taking a request back ---- */
+
+enum rc handle_cancel(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "reason", NULL };
+    struct operator_move move = { .operation = OPERATION_CANCEL };
+    int64_t id;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &move.reason, err);
+    return rc ? rc : answer_operated(x, id, &move, err);
+}
+
+enum rc handle_cancellation(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "email", "username", "reason", NULL };
+    struct operator_move move = { .operation = OPERATION_CANCEL };
+    struct act act = exchange_act(x);
+    const char *email, *username;
+    int64_t id;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "email", &email, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "username", &username, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &move.reason, err);
+    if (!rc && !username == !email)
+        return err_set(err, RC_INVALID, "give either username or email");
+    if (!rc)
+        rc = service_find_request(&act, username, email, &id, err);
+    return rc ? rc : answer_operated(x, id, &move, err);
+}
+
 /* ---- many ---- */
 
 struct selection {
@@ -143,7 +179,8 @@ static enum rc read_bulk(struct exchange *x, struct operator_move *out, const st
         enum operation operation;
     } actions[] = { { "move", OPERATION_MOVE },
                     { "resume", OPERATION_RESUME },
-                    { "rerun", OPERATION_RERUN } };
+                    { "rerun", OPERATION_RERUN },
+                    { "cancel", OPERATION_CANCEL } };
 
     const char *action;
     *select = json_get(x->body, "select");
@@ -168,7 +205,7 @@ static enum rc read_bulk(struct exchange *x, struct operator_move *out, const st
             return err_set(err, RC_INVALID, "to: goes with the action move, and only with it");
         return RC_OK;
     }
-    return err_set(err, RC_INVALID, "action: must be move, resume or rerun");
+    return err_set(err, RC_INVALID, "action: must be move, resume, rerun or cancel");
 }
 
 static enum rc operate_one(struct act *act, int64_t id, const struct operator_move *move, struct json_out *o,

@@ -22,6 +22,12 @@ const struct route routes[] = {
     { { HTTP_POST,  EDX "retirement_partner_report_cleanup/" }, SCOPE_PARTNER, LANE_WRITE, BODY_LIST, A, handle_clean_partners },
     { { HTTP_POST,  "/v1/accounts/bulk_retire_users" },     SCOPE_ADMIN, LANE_WRITE, BODY_FORM, A, handle_bulk_retire },
 
+    { { HTTP_POST,  EDX "cancel_retirement/" },             SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, handle_cancel_retirement },
+    { { HTTP_POST,  EDX "{username}/deactivate/" },         SCOPE_ACCOUNTS, LANE_WRITE, BODY_NONE, A, handle_deactivate },
+    { { HTTP_POST,  EDX "retire_misc/" },                   SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, handle_retire_misc },
+    { { HTTP_POST,  EDX "retire/" },                        SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, handle_retire },
+    { { HTTP_POST,  EDX "replace_usernames/" },             SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP, A, handle_replace_usernames },
+
     { { HTTP_POST,  "/oauth2/access_token" },               SCOPE_NONE,  LANE_READ,  BODY_FORM, DIALECT_OAUTH, handle_token },
 
     { { HTTP_POST,  "/v1/retirements" },             SCOPE_REQUEST,  LANE_WRITE, BODY_MAP,  B, handle_request },
@@ -32,6 +38,8 @@ const struct route routes[] = {
     { { HTTP_GET,   "/v1/retirements/{id}/log" },    SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_log },
     { { HTTP_POST,  "/v1/retirements/{id}/move" },   SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_move },
     { { HTTP_POST,  "/v1/retirements/{id}/resume" }, SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_resume },
+    { { HTTP_POST,  "/v1/retirements/{id}/cancel" }, SCOPE_FORCE,    LANE_WRITE, BODY_FIELDS, B, handle_cancel },
+    { { HTTP_POST,  "/v1/cancellations" },           SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_cancellation },
     { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_bulk },
 
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
@@ -40,6 +48,9 @@ const struct route routes[] = {
     { { HTTP_GET,   "/v1/states" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_states },
     { { HTTP_PUT,   "/v1/states" },                  SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_sync_states },
     { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP,  B, handle_accounts },
+    { { HTTP_POST,  "/v1/accounts/search" },         SCOPE_ACCOUNTS, LANE_READ,  BODY_MAP,  B, handle_find_accounts },
+    { { HTTP_GET,   "/v1/accounts/{id}" },           SCOPE_ACCOUNTS, LANE_READ,  BODY_NONE, B, handle_account },
+    { { HTTP_POST,  "/v1/identities/check" },        SCOPE_REQUEST,  LANE_READ,  BODY_MAP,  B, handle_identities },
     { { HTTP_POST,  "/v1/clients" },                 SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_add_client },
     { { HTTP_GET,   "/v1/clients" },                 SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, handle_clients },
     { { HTTP_POST,  "/v1/clients/{name}/disable" },  SCOPE_ADMIN,    LANE_WRITE, BODY_NONE, B, handle_disable_client },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: states, accounts, clients, and the check of the whole database. */
+/* Part B: states, clients, and the check of the whole database. */
 #include "server/exchange.h"
 
 #include <string.h>
@@ -108,78 +108,6 @@ enum rc handle_sync_states(struct exchange *x, struct err *err)
         return rc;
     struct json_out o = answer_json(x, 200);
     put_sync(&o, &diff, names, n, dry_run);
-    return RC_OK;
-}
-
-/* ---- accounts ---- */
-
-static enum rc read_account(struct exchange *x, const struct json *body, struct account *out, struct err *err)
-{
-    static const char *const known[] = { "id", "username", "email", "name", "orgs", NULL };
-    enum rc rc = field_only(body, known, err);
-    if (!rc)
-        rc = field_int_optional(body, "id", 1, INT64_MAX, &out->id, err);
-    if (!rc)
-        rc = field_text(body, "username", &out->username, err);
-    if (!rc)
-        rc = field_text(body, "email", &out->email, err);
-    if (!rc)
-        rc = field_text_optional(body, "name", &out->name, err);
-    if (!rc)
-        rc = field_orgs(x->arena, body, &out->orgs, err);
-    out->name = out->name ? out->name : "";
-    return rc;
-}
-
-static enum rc add_account(struct exchange *x, const struct json *body, int64_t *id, struct err *err)
-{
-    struct account in = { 0 };
-    struct act act = exchange_act(x);
-    enum rc rc = read_account(x, body, &in, err);
-    return rc ? rc : service_add_account(&act, &in, id, err);
-}
-
-static enum rc add_accounts(struct exchange *x, struct err *err)
-{
-    static const char *const known[] = { "accounts", NULL };
-    const struct json *list;
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_list(x->body, "accounts", true, SERVICE_LIST_MAX, &list, err);
-    if (rc)
-        return rc;
-    struct json_out o = answer_json(x, 201);
-    json_open_map(&o);
-    json_put_key(&o, "ids");
-    json_open_list(&o);
-    size_t n = 0;
-    for (const struct json *item = list->first; item; item = item->next) {
-        int64_t id;
-        n++;
-        if (item->kind != JSON_MAP)
-            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", n);
-        rc = add_account(x, item, &id, err);
-        if (rc)
-            return err_prefix(err, "accounts: item %zu", n);
-        json_put_int(&o, id);
-    }
-    json_close_list(&o);
-    json_close_map(&o);
-    return RC_OK;
-}
-
-enum rc handle_accounts(struct exchange *x, struct err *err)
-{
-    int64_t id;
-    if (json_get(x->body, "accounts"))
-        return add_accounts(x, err);
-    enum rc rc = add_account(x, x->body, &id, err);
-    if (rc)
-        return rc;
-    struct json_out o = answer_json(x, 201);
-    json_open_map(&o);
-    json_field_int(&o, "id", id);
-    json_close_map(&o);
     return RC_OK;
 }
 

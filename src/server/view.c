@@ -14,10 +14,8 @@ static void view_state(struct json_out *o, const char *key, const struct pipelin
     json_close_map(o);
 }
 
-static void view_account(struct json_out *o, const struct account *account)
+void view_user(struct json_out *o, const struct account *account)
 {
-    json_put_key(o, "user");
-    json_open_map(o);
     json_field_int(o, "id", account->id);
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
@@ -26,14 +24,16 @@ static void view_account(struct json_out *o, const struct account *account)
     json_field_int(o, "id", account->id);
     json_field_text(o, "name", account->name);
     json_close_map(o);
-    json_close_map(o);
 }
 
 static void view_fields(struct json_out *o, const struct retirement_view *v)
 {
     const struct retirement *r = &v->row;
     json_field_int(o, "id", r->id);
-    view_account(o, &v->account);
+    json_put_key(o, "user");
+    json_open_map(o);
+    view_user(o, &v->account);
+    json_close_map(o);
     view_state(o, "current_state", r->pipeline, r->state);
     view_state(o, "last_state", r->pipeline, r->last_state);
     json_field_time(o, "created", r->created_at);

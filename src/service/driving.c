@@ -51,7 +51,7 @@ static enum rc claim_row(struct act *act, const struct claim_request *in, const 
         .response_len = died ? sizeof(deaths) - 1 : 0,
         .now = act->now,
     };
-    enum rc rc = store_apply(act->store, row, &t, err);
+    enum rc rc = apply_decision(act, row, &t, err);
     if (rc || !d.granted)
         return rc;
 
@@ -193,7 +193,7 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
             .now = act->now,
         };
         cut_response(act->arena, &t.response, &t.response_len);
-        rc = store_apply(act->store, &row, &t, err);
+        rc = apply_decision(act, &row, &t, err);
     }
     if (!rc)
         fill_answer(&row, in, &d, act->now, out);

@@ -56,6 +56,39 @@ void cut_response(struct arena *a, const char **text, size_t *len)
     *len = keep + sizeof(mark) - 1;
 }
 
+/* ---- what follows from a move ---- */
+
+static bool is_cancelled(const struct decision *d)
+{
+    for (unsigned i = 0; i < d->n_moves; i++) {
+        if (d->moves[i].from == 0 && pipeline_role(d->after.pipeline, d->moves[i].to) == ROLE_ABORTED)
+            return true;
+    }
+    return false;
+}
+
+static enum rc lock_again(struct act *act, const struct retirement *row, struct err *err)
+{
+    struct retirement_view view;
+    enum rc rc = store_get(act->store, act->arena, row->id, &view, err);
+    if (rc || !view.person.retired_email)
+        return rc; /* cleaned up: the account was retired then */
+    return store_lock_account(act->store, row->account_id, view.person.retired_email, err);
+}
+
+enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
+                       struct err *err)
+{
+    enum rc rc = store_apply(act->store, before, t, err);
+    if (!rc && is_cancelled(t->decision))
+        rc = store_unlock_account(act->store, before->account_id, err);
+    if (!rc && retirement_is_over(before) && !retirement_is_over(&t->decision->after))
+        rc = lock_again(act, before, err);
+    return rc;
+}
+
+/* ---- the update ---- */
+
 /* What was sent with a forced update is the reason for it, as far as one line goes. */
 static const char *reason_of_force(struct act *act, const struct update *in)
 {
@@ -103,7 +136,7 @@ enum rc service_update(struct act *act, const struct update *update, struct err 
         .response_len = in->response_len,
         .now = act->now,
     };
-    return store_apply(act->store, &row, &t, err);
+    return apply_decision(act, &row, &t, err);
 }
 
 /* ---- operators ---- */
@@ -119,6 +152,7 @@ static bool leads_there(const struct log_entry *e, const struct operator_move *i
     case OPERATION_MOVE: return strcmp(e->to, in->to) == 0;
     case OPERATION_RESUME: return e->from && strcmp(e->from, "ERRORED") == 0;
     case OPERATION_RERUN: return e->from && strcmp(e->from, "COMPLETE") == 0 && strcmp(e->to, "PENDING") == 0;
+    case OPERATION_CANCEL: return false; /* the row itself knows */
     }
     return false;
 }
@@ -138,7 +172,7 @@ static enum rc find_move_repeat(struct act *act, const struct retirement *row, c
 static enum rc check_reason(const struct operator_move *in, struct err *err)
 {
     if (!in->reason || !*in->reason) {
-        if (in->operation == OPERATION_RESUME)
+        if (in->operation == OPERATION_RESUME || in->operation == OPERATION_CANCEL)
             return RC_OK;
         return err_set(err, RC_INVALID, "reason: is missing; it goes on record");
     }
@@ -156,6 +190,7 @@ static enum rc make_command(const struct retirement *row, const struct pipeline 
     case OPERATION_MOVE: cmd->kind = COMMAND_MOVE; return find_target(row, current, in->to, &cmd->to, err);
     case OPERATION_RESUME: cmd->kind = COMMAND_RESUME; return RC_OK;
     case OPERATION_RERUN: cmd->kind = COMMAND_RERUN; return RC_OK;
+    case OPERATION_CANCEL: cmd->kind = COMMAND_CANCEL; return RC_OK;
     }
     return err_set(err, RC_INTERNAL, "no such operation");
 }
@@ -190,7 +225,11 @@ enum rc service_operate(struct act *act, int64_t id, const struct operator_move 
     if (in->dry_run)
         return store_check_live(act->store, &row, &d.after, err);
     struct transition t = {
-        .decision = &d, .actor = act->actor, .forced = true, .reason = in->reason, .now = act->now
+        .decision = &d,
+        .actor = act->actor,
+        .forced = in->operation != OPERATION_CANCEL,
+        .reason = in->reason,
+        .now = act->now,
     };
-    return store_apply(act->store, &row, &t, err);
+    return apply_decision(act, &row, &t, err);
 }

@@ -46,6 +46,27 @@ static enum rc unknown_pair(struct err *err)
                         "username and email do not belong to the same account: check both for slips");
 }
 
+/* An account that was retired has another name since. While its retirement goes on, a repeated request finds
+ * it all the same; afterwards there is nothing left to forget. */
+static enum rc find_retired(struct act *act, const struct person_request *in, struct account *out,
+                            struct err *err)
+{
+    struct retirement_view view;
+    struct retirement row;
+    enum rc rc = store_find_row(act->store, in->username, &row, err);
+    if (!rc)
+        rc = store_get(act->store, act->arena, row.id, &view, err);
+    if (!rc)
+        rc = store_get_account(act->store, act->arena, row.account_id, out, err);
+    if (rc || !out->retired)
+        return rc ? rc : RC_NOT_FOUND;
+    if (retirement_is_over(&row))
+        return err_set_code(err, RC_CONFLICT, "retired", "this user is retired already");
+    if (strcmp(text_lower(act->arena, view.person.email), text_lower(act->arena, in->email)) != 0)
+        return unknown_pair(err);
+    return RC_OK;
+}
+
 static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
                                    struct err *err)
 {
@@ -57,6 +78,8 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
         *out = match.account;
         return RC_OK;
     }
+    if (rc == RC_NOT_FOUND)
+        rc = find_retired(act, in, out, err);
     if (rc != RC_NOT_FOUND)
         return rc;
     *out = (struct account){
@@ -75,9 +98,10 @@ static struct person person_of(struct act *act, const struct account *account,
     const struct config *c = act->config;
     const char *salt = c->salts.salt[c->salts.n - 1];
     bool own = !account->brought_along;
+    const char *written = account->locked ? account->locked_email : account->email;
     struct person p = {
         .username = in->username,
-        .email = own && account->email ? account->email : in->email,
+        .email = own && written ? written : in->email,
         .name = own && account->name ? account->name : (in->name ? in->name : ""),
     };
     p.retired_username = retired_name(act->arena, c->retired_username, salt, p.username);
@@ -85,8 +109,8 @@ static struct person person_of(struct act *act, const struct account *account,
     return p;
 }
 
-static enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
-                              int64_t *id, struct err *err)
+enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
+                       int64_t *id, struct err *err)
 {
     const struct pipeline *current;
     enum rc rc = current_list(act, &current, err);
@@ -99,7 +123,8 @@ static enum rc add_retirement(struct act *act, const struct account *account, co
         .actor = act->actor,
         .now = act->now,
     };
-    return store_add_retirement(act->store, &new, id, err);
+    rc = store_add_retirement(act->store, &new, id, err);
+    return rc ? rc : store_lock_account(act->store, account->id, new.person.retired_email, err);
 }
 
 enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,

@@ -9,7 +9,9 @@
  *   driving.c    claims and reports
  *   partners.c   of whom partner organisations have to be told
  *   cleanup.c    forgetting the person after all is done
- *   setup.c      states, accounts
+ *   cancel.c     taking a request back, by the name or address it was made for
+ *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
+ *   setup.c      states
  */
 #ifndef LETHE_SERVICE_SERVICE_H
 #define LETHE_SERVICE_SERVICE_H
@@ -83,12 +85,12 @@ struct update {
  * refusal's code. */
 enum rc service_update(struct act *act, const struct update *in, struct err *err) MUST_CHECK;
 
-enum operation { OPERATION_MOVE, OPERATION_RESUME, OPERATION_RERUN };
+enum operation { OPERATION_MOVE, OPERATION_RESUME, OPERATION_RERUN, OPERATION_CANCEL };
 
 struct operator_move {
     enum operation operation;
     const char *to;     /* MOVE: name of the state */
-    const char *reason; /* required but for RESUME */
+    const char *reason; /* required but for RESUME and CANCEL */
     bool dry_run;       /* decide, but change nothing */
 };
 struct operator_answer {
@@ -97,6 +99,14 @@ struct operator_answer {
 };
 enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err) MUST_CHECK;
+
+/* ---- cancel.c ---- */
+
+/* The retirement that somebody means who wants the request for a user name (exact) or an address (any case)
+ * taken back; exactly one of the two. RC_NOT_FOUND: there is no request for it. RC_CONFLICT "ambiguous":
+ * several people have the address. */
+enum rc service_find_request(struct act *act, const char *username, const char *email, int64_t *id,
+                             struct err *err) MUST_CHECK;
 
 /* ---- driving.c ---- */
 
@@ -177,8 +187,32 @@ enum rc service_forget(struct act *act, struct err *err) MUST_CHECK;
 enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
-/* RC_INVALID names the field; RC_CONFLICT "taken". */
+/* ---- accounts.c ---- */
+
+/* RC_INVALID names the field; RC_CONFLICT "taken", "pending", "retired". */
 enum rc service_add_account(struct act *act, const struct account *in, int64_t *id,
                             struct err *err) MUST_CHECK;
+
+/* Is a name or address being retired, or was it? In any case of letters, under any salt. */
+enum rc service_check_identity(struct act *act, enum identity_kind kind, const char *value,
+                               enum identity *out, struct err *err) MUST_CHECK;
+
+/* Somebody of the directory asks to be forgotten, by being signed in or through a program that knows. What is
+ * there already stays. */
+enum rc service_request_own(struct act *act, int64_t account_id, struct err *err) MUST_CHECK;
+
+/* Nobody can sign in any more. RC_NOT_FOUND. */
+enum rc service_deactivate(struct act *act, const char *username, struct account *out,
+                           struct err *err) MUST_CHECK;
+
+/* What the stages of a retirement erase from the directory, by exact original user name. RC_NOT_FOUND;
+ * RC_CONFLICT "not_working": it is not in a working state. */
+enum erasure { ERASE_SECONDARY, ERASE_ACCOUNT };
+enum rc service_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
+
+/* A user name for another. *renamed: what it is now; a name that is not to be had gets - and four random
+ * letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT (being retired): it stays as it was. */
+enum rc service_rename(struct act *act, const char *username, const char *desired, const char **renamed,
+                       struct err *err) MUST_CHECK;
 
 #endif

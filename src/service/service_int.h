@@ -20,4 +20,14 @@ enum rc check_field(const char *field, const char *value, size_t max, struct err
 /* Cuts a response that is longer than SERVICE_RESPONSE_MAX, and marks it as cut. */
 void cut_response(struct arena *a, const char **text, size_t *len);
 
+/* Stores what was decided, and lets the account of the directory follow: who is taken out of PENDING into
+ * ABORTED has the account back as it was, and who comes back out of ABORTED is locked again. Every decision
+ * is stored by this. */
+enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
+                       struct err *err) MUST_CHECK;
+
+/* For an account of the directory or somebody brought along, without looking at who asks. */
+enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
+                       int64_t *id, struct err *err) MUST_CHECK;
+
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must be there before anybody can be forgotten: the list of states, and the directory of accounts. */
+/* What must be there before anybody can be forgotten: the list of states. */
 #include "service/service_int.h"
-
-#include "base/text.h"
 
 enum rc current_list(struct act *act, const struct pipeline **out, struct err *err)
 {
@@ -36,14 +34,4 @@ enum rc service_sync_states(struct act *act, const char *const *names, size_t n,
     if (rc || dry_run)
         return rc;
     return store_add_pipeline(act->store, wanted, act->now, err);
-}
-
-enum rc service_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
-{
-    enum rc rc = service_check_person(in->username, in->email, in->name, err);
-    if (rc)
-        return rc;
-    if (in->id < 0)
-        return err_set(err, RC_INVALID, "id: must be greater than 0");
-    return store_add_account(act->store, in, act->now, id, err);
 }

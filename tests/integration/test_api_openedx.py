@@ -47,7 +47,7 @@ def test_the_object_has_its_fields_in_order(authority):
         assert list(state) == ["id", "state_name", "state_execution_order"]
         assert state["state_name"] == "PENDING" and state["state_execution_order"] == 1
     assert who["id"] == asked["id"]
-    assert who["user"] == {"id": account, "username": "Learner1", "email": "A.Learner@Example.COM",
+    assert who["user"] == {"id": account, "username": "Learner1", "email": NEW_A_LEARNER,
                            "profile": {"id": account, "name": "Zoë Learner"}}
     assert who["original_username"] == "Learner1" and who["original_email"] == "A.Learner@Example.COM"
     assert who["original_name"] == "Zoë Learner"

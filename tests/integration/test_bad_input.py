@@ -12,6 +12,11 @@ from site_under_test import ALL_SCOPES, TIMEOUT
 UPDATE = "/api/user/v1/accounts/update_retirement_status/"
 WITH_BODY = [(method.upper(), path) for path, item in contract.document["paths"].items() for method, operation in item.items()
              if "application/json" in operation.get("requestBody", {}).get("content", {})]
+# Where a body may be left out, and where members that nobody knows are refused: the LMS's own calls take what comes.
+OPTIONAL = {(method, path) for method, path in WITH_BODY
+            if not contract.document["paths"][path][method.lower()]["requestBody"].get("required")}
+CLOSED = [(method, path) for method, path in WITH_BODY
+          if path.startswith("/v1/") or path == UPDATE]
 ALL = [(method.upper(), path) for path, item in contract.document["paths"].items() for method in item]
 
 
@@ -94,6 +99,9 @@ BODIES = {
 def test_bodies(authority, victim, method, path, what):
     body, words = BODIES[what] if isinstance(BODIES[what], tuple) else (BODIES[what], ["JSON"])
     answer = authority.call(method, concrete(path, victim), raw=body, headers={"Content-Type": "application/json"})
+    if what == "nothing" and (method, path) in OPTIONAL:
+        assert answer.status < 500, answer
+        return
     assert answer.status == 400, answer
     for word in words:
         assert word in words_of(answer), answer
@@ -106,7 +114,7 @@ def test_the_wrong_kind_of_body(authority, victim, method, path):
     assert answer.status == 400 and "must be an" in words_of(answer), answer
 
 
-@pytest.mark.parametrize("method, path", WITH_BODY)
+@pytest.mark.parametrize("method, path", CLOSED)
 def test_a_field_that_nobody_knows(authority, victim, method, path):
     """Refused, and not quoted back: it could be a name."""
     secret = "ada.lovelace@example.com"
@@ -264,7 +272,7 @@ def test_wrong_types_of_every_field(authority, victim, wrong):
         for field in fields:
             body = [{field: wrong}] if path == "/v1/progress" else {field: wrong}
             answer = authority.call(method, concrete(path, victim), body)
-            harmless = path.endswith("/resume") or field == "accounts" and wrong == [] or field == "people" and wrong == []
+            harmless = path.endswith("/resume") or wrong == [] and field in ("accounts", "people", "username_mappings", "usernames")
             assert answer.status in (400, 404, 409) or harmless, (method, path, body, answer)
             assert answer.status == 404 or harmless or words_of(answer), answer
 

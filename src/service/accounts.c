@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The directory: who may be in it, and what becomes of an account whose person is forgotten. A name that is
+ * being retired or was retired is nobody else's, whatever its case and whichever salt it was retired with.
+ */
+#include "service/service_int.h"
+
+#include <string.h>
+
+#include "base/crypto.h"
+#include "base/text.h"
+
+/* ---- names that are not to be had ---- */
+
+enum rc service_check_identity(struct act *act, enum identity_kind kind, const char *value,
+                               enum identity *out, struct err *err)
+{
+    const struct config *c = act->config;
+    struct identity_question q = {
+        .kind = kind,
+        .value = value,
+        .format = kind == IDENTITY_EMAIL ? c->retired_email : c->retired_username,
+        .salts = &c->salts,
+    };
+    return store_check_identity(act->store, &q, out, err);
+}
+
+static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, const char *value,
+                                  struct err *err)
+{
+    const char *what = kind == IDENTITY_EMAIL ? "email" : "username";
+    enum identity found;
+    enum rc rc = service_check_identity(act, kind, value, &found, err);
+    if (rc)
+        return rc;
+    switch (found) {
+    case IDENTITY_FREE: return RC_OK;
+    case IDENTITY_PENDING: return err_set_code(err, RC_CONFLICT, "pending", "%s: is being retired", what);
+    case IDENTITY_RETIRED: return err_set_code(err, RC_CONFLICT, "retired", "%s: is retired, for ever", what);
+    }
+    return RC_OK;
+}
+
+enum rc service_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
+{
+    enum rc rc = service_check_person(in->username, in->email, in->name, err);
+    if (rc)
+        return rc;
+    if (in->id < 0)
+        return err_set(err, RC_INVALID, "id: must be greater than 0");
+    rc = refuse_unless_free(act, IDENTITY_USERNAME, in->username, err);
+    if (!rc)
+        rc = refuse_unless_free(act, IDENTITY_EMAIL, in->email, err);
+    return rc ? rc : store_add_account(act->store, in, act->now, id, err);
+}
+
+/* ---- asking, for oneself ---- */
+
+enum rc service_request_own(struct act *act, int64_t account_id, struct err *err)
+{
+    struct account account;
+    struct retirement_view live;
+    int64_t id;
+    enum rc rc = store_get_account(act->store, act->arena, account_id, &account, err);
+    if (!rc && (account.brought_along || account.retired))
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    if (rc)
+        return rc;
+    rc = store_get_live(act->store, act->arena, account_id, &live, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    struct person_request in = { .username = account.username, .email = account.email };
+    return add_retirement(act, &account, &in, &id, err);
+}
+
+/* ---- erasing ---- */
+
+enum rc service_deactivate(struct act *act, const char *username, struct account *out, struct err *err)
+{
+    struct account_match match;
+    enum rc rc = store_find_account(act->store, act->arena, username, NULL, &match, err);
+    if (!rc && match.account.brought_along)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    if (!rc)
+        rc = store_set_password(act->store, match.account.id, NULL, err);
+    return rc ? rc : store_get_account(act->store, act->arena, match.account.id, out, err);
+}
+
+static enum rc erase_account(struct act *act, const struct retirement *row, struct err *err)
+{
+    struct retirement_view view;
+    enum rc rc = store_get(act->store, act->arena, row->id, &view, err);
+    if (rc)
+        return rc;
+    return store_retire_account(act->store, row->account_id, view.person.retired_username,
+                                view.person.retired_email, act->now, err);
+}
+
+enum rc service_erase(struct act *act, const char *username, enum erasure what, struct err *err)
+{
+    struct retirement row;
+    enum rc rc = store_find_row(act->store, username, &row, err);
+    if (rc)
+        return rc;
+    if (pipeline_role(row.pipeline, row.state) != ROLE_WORKING)
+        return err_set_code(err, RC_CONFLICT, "not_working", "%s is not a working state",
+                            row.pipeline->names[row.state]);
+    switch (what) {
+    case ERASE_SECONDARY: return store_erase_secondary(act->store, row.account_id, err);
+    case ERASE_ACCOUNT: return erase_account(act, &row, err);
+    }
+    return RC_OK;
+}
+
+/* ---- other user names ---- */
+
+enum { SUFFIX_LEN = 4, SUFFIX_TRIES = 20 };
+
+static const char *with_suffix(struct arena *a, const char *name)
+{
+    static const char signs[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    char suffix[SUFFIX_LEN + 1] = "";
+    uint64_t random = crypto_random_u64();
+    for (size_t i = 0; i < SUFFIX_LEN; i++, random /= sizeof(signs) - 1)
+        suffix[i] = signs[random % (sizeof(signs) - 1)];
+    return arena_printf(a, "%s-%s", name, suffix);
+}
+
+/* Takes the name for the account if it is to be had; RC_CONFLICT else. */
+static enum rc try_rename(struct act *act, const struct account *account, const char *name, struct err *err)
+{
+    struct account_match other;
+    enum rc rc = service_check_person(name, account->email, NULL, err);
+    if (!rc)
+        rc = refuse_unless_free(act, IDENTITY_USERNAME, name, err);
+    if (rc)
+        return rc;
+    rc = store_find_account(act->store, act->arena, name, NULL, &other, err);
+    if (!rc)
+        return err_set_code(err, RC_CONFLICT, "taken", "the user name is taken");
+    return rc == RC_NOT_FOUND ? store_rename_account(act->store, account->id, name, err) : rc;
+}
+
+enum rc service_rename(struct act *act, const char *username, const char *desired, const char **renamed,
+                       struct err *err)
+{
+    struct account_match match;
+    *renamed = desired;
+    enum rc rc = store_find_account(act->store, act->arena, username, NULL, &match, err);
+    if (rc)
+        return rc;
+    if (match.account.brought_along)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    if (match.account.locked || match.account.retired)
+        return err_set_code(err, RC_CONFLICT, "pending", "the account is being retired");
+    if (strcmp(username, desired) == 0)
+        return RC_OK;
+    rc = try_rename(act, &match.account, desired, err);
+    for (int i = 0; rc == RC_CONFLICT && i < SUFFIX_TRIES; i++) {
+        *renamed = with_suffix(act->arena, desired);
+        rc = try_rename(act, &match.account, *renamed, err);
+    }
+    return rc;
+}
