@@ -120,6 +120,15 @@ enum rc handle_status(struct exchange *x, struct err *err)
 
 /* ---- the update ---- */
 
+/* An optional field may be null elsewhere; what breaks the rules is asked for in one way only. */
+static enum rc read_force(const struct json *body, bool *out, struct err *err)
+{
+    const struct json *force = json_get(body, "force");
+    if (force && force->kind == JSON_NULL_KIND)
+        return err_set(err, RC_INVALID, "force: must be true or false, not null");
+    return field_bool_optional(body, "force", out, err);
+}
+
 static enum rc read_update(struct exchange *x, struct update *out, struct err *err)
 {
     static const char *const known[] = { "username", "new_state", "response", "force", NULL };
@@ -130,7 +139,7 @@ static enum rc read_update(struct exchange *x, struct update *out, struct err *e
     if (!rc && !response)
         return err_set(err, RC_INVALID, "response: is missing");
     if (!rc)
-        rc = field_bool_optional(x->body, "force", &out->force, err);
+        rc = read_force(x->body, &out->force, err);
     if (rc)
         return rc;
     if (response->kind == JSON_TEXT) {

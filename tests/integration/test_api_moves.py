@@ -153,11 +153,11 @@ def test_a_repeat_of_a_long_response_is_a_repeat(authority):
 
 # ---- force ----
 
-@pytest.mark.parametrize("value", ["true", 1, [], {}, "yes", 1.0])
+@pytest.mark.parametrize("value", ["true", 1, [], {}, "yes", 1.0, None])
 def test_force_is_a_boolean(authority, value):
     who = authority.somebody("COMPLETE")
     answer = authority.patch(who["original_username"], "PENDING", extra={"force": value})
-    assert answer.status == 400 and "force" in answer.json
+    assert answer.status == 400 and answer.json.startswith("force: must be true or false")
     assert authority.one(who["id"]) == who
 
 
