@@ -15,6 +15,15 @@ static enum rc wrong_kind(const char *key, const char *expected, const struct js
     return err_set(err, RC_INVALID, "%s: must be %s, not %s", key, expected, json_kind_name(got->kind));
 }
 
+/* A limit that only the type sets is none that a reader could have meant. */
+static enum rc out_of_range(const char *key, int64_t min, int64_t max, struct err *err)
+{
+    if (max == INT64_MAX)
+        return err_set(err, RC_INVALID, "%s: must be an integer, %lld or more", key, (long long)min);
+    return err_set(err, RC_INVALID, "%s: must be an integer from %lld to %lld", key, (long long)min,
+                   (long long)max);
+}
+
 enum rc field_text_optional(const struct json *body, const char *key, const char **out, struct err *err)
 {
     const struct json *value = json_get(body, key);
@@ -44,7 +53,7 @@ enum rc field_int_optional(const struct json *body, const char *key, int64_t min
     if (value->kind != JSON_INT)
         return wrong_kind(key, "an integer", value, err);
     if (value->integer < min || value->integer > max)
-        return err_set(err, RC_INVALID, "%s: must be from %lld to %lld", key, (long long)min, (long long)max);
+        return out_of_range(key, min, max, err);
     *out = value->integer;
     return RC_OK;
 }
@@ -174,8 +183,7 @@ enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64
     if (!parse_int(text, &value))
         return err_set(err, RC_INVALID, "%s: must be an integer", name);
     if (value < min || value > max)
-        return err_set(err, RC_INVALID, "%s: must be an integer from %lld to %lld", name, (long long)min,
-                       (long long)max);
+        return out_of_range(name, min, max, err);
     *out = value;
     return RC_OK;
 }
