@@ -68,6 +68,9 @@ unsigned pipeline_next(const struct pipeline *p, unsigned state);
 unsigned pipeline_at(const struct pipeline *p, enum role dead_end);
 /* Returns false when there is no such name. */
 bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state);
+/* What to say to somebody who named a state that is not in it: "did you mean ERRORED?", or which there are, as far
+ * as an error's text has room for them. */
+const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name);
 /* 1, 11, 21, ...: room for an operator to insert by hand. Contract A1. */
 int pipeline_order(unsigned state);
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* The dead ends' distance from the end of the list. */
 enum { FROM_END_ERRORED = 3, FROM_END_ABORTED = 2, FROM_END_COMPLETE = 1 };
 
@@ -182,6 +184,29 @@ bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state)
         }
     }
     return false;
+}
+
+enum { HINT_MAX = ERR_TEXT_MAX - 200 }; /* leaves room for the last name and what stands around */
+
+static const char *list_names(struct arena *a, const struct pipeline *p)
+{
+    size_t len = 0;
+    unsigned n = 0;
+    char *list = arena_alloc(a, HINT_MAX + STATE_NAME_MAX + 3);
+    list[0] = '\0';
+    for (; n < p->n && len < HINT_MAX; n++)
+        len += (size_t)sprintf(list + len, "%s%s", n ? ", " : "", p->names[n]);
+    if (n < p->n)
+        return arena_printf(a, "there are %s and %u more: see \"lethe states list\"", list, p->n - n);
+    return arena_printf(a, "there are %s", list);
+}
+
+const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name)
+{
+    const char **known = arena_array(a, p->n + 1, sizeof *known);
+    memcpy(known, p->names, p->n * sizeof *known);
+    const char *near = text_nearest(name, known);
+    return near ? arena_printf(a, "did you mean %s?", near) : list_names(a, p);
 }
 
 int pipeline_order(unsigned state)

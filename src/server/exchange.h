@@ -101,6 +101,9 @@ enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, 
 char *field_trim(char *word); /* without the spaces around it; in place */
 /* The number in a path. RC_NOT_FOUND when it is none. */
 enum rc path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
+/* The id of a state, which may be one of an earlier list. RC_INVALID "unknown_state". */
+enum rc state_id(struct exchange *x, const char *field, const char *name, int64_t *out,
+                 struct err *err) MUST_CHECK;
 /* Ids of the states that a query names, repeated or separated by commas; RC_INVALID "unknown_state". */
 enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n,
                      struct err *err) MUST_CHECK;

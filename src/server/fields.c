@@ -204,19 +204,31 @@ enum rc path_id(const struct exchange *x, int64_t *out, struct err *err)
     return err_set(err, RC_NOT_FOUND, "there is no such retirement");
 }
 
-/* ---- states in a query ---- */
+/* ---- states ---- */
+
+/* Those of earlier lists are known too; those of today are what is offered. */
+enum rc state_id(struct exchange *x, const char *field, const char *name, int64_t *out, struct err *err)
+{
+    const struct pipeline *current;
+    enum rc rc = store_find_state(x->store, name, out, err);
+    if (rc || *out)
+        return rc;
+    rc = store_current_pipeline(x->store, &current, err);
+    if (rc && rc != RC_NOT_FOUND)
+        return rc;
+    const char *hint =
+        rc ? "there are none yet: run \"lethe states sync\"" : pipeline_hint(x->arena, current, name);
+    return err_set_code(err, RC_INVALID, "unknown_state", "%s: there is no state \"%.*s\"; %s", field,
+                        (int)text_cut(name, strlen(name), 40), name, hint);
+}
 
 static enum rc add_state(struct exchange *x, const char *query, const char *name, int64_t *ids, size_t *n,
                          struct err *err)
 {
     int64_t id;
-    enum rc rc = store_find_state(x->store, name, &id, err);
+    enum rc rc = state_id(x, query, name, &id, err);
     if (rc)
         return rc;
-    if (!id)
-        return err_set_code(err, RC_INVALID, "unknown_state",
-                            "%s: there is no state \"%.*s\"; GET /v1/states lists them", query,
-                            (int)text_cut(name, strlen(name), 40), name);
     for (size_t i = 0; i < *n; i++) {
         if (ids[i] == id)
             return RC_OK;

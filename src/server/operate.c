@@ -128,11 +128,8 @@ static enum rc read_states(struct exchange *x, const struct json *select, struct
     size_t n;
     enum rc rc = field_texts(x->arena, select, "state", PIPELINE_MAX, &names, &n, err);
     int64_t *ids = arena_array(x->arena, n, sizeof(*ids));
-    for (size_t i = 0; !rc && i < n; i++) {
-        rc = store_find_state(x->store, names[i], &ids[i], err);
-        if (!rc && !ids[i])
-            return err_set_code(err, RC_INVALID, "unknown_state", "select: state %zu is not known", i + 1);
-    }
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = state_id(x, "select", names[i], &ids[i], err);
     filter->state_ids = ids;
     filter->n_states = n;
     return rc;

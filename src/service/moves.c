@@ -6,22 +6,15 @@
 
 #include "base/text.h"
 
-static enum rc find_target(const struct retirement *row, const struct pipeline *current, const char *name,
-                           unsigned *to, struct err *err)
+static enum rc find_target(struct act *act, const struct retirement *row, const char *name,
+                           struct command *cmd, struct err *err)
 {
     const struct pipeline *p =
-        pipeline_role(row->pipeline, row->state) == ROLE_PENDING ? current : row->pipeline;
-    if (pipeline_find(p, name, to))
+        pipeline_role(row->pipeline, row->state) == ROLE_PENDING ? cmd->current : row->pipeline;
+    if (pipeline_find(p, name, &cmd->to))
         return RC_OK;
-    const char **known = NULL;
-    struct arena a = { 0 };
-    known = arena_array(&a, p->n + 1, sizeof(*known));
-    memcpy(known, p->names, p->n * sizeof(*known));
-    const char *near = text_nearest(name, known);
-    enum rc rc = err_set_code(err, RC_INVALID, "unknown_state", "state: there is no such state%s%s%s",
-                              near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    arena_free(&a);
-    return rc;
+    return err_set_code(err, RC_INVALID, "unknown_state", "state: there is no such state; %s",
+                        pipeline_hint(act->arena, p, name));
 }
 
 static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
@@ -115,7 +108,7 @@ enum rc service_update(struct act *act, const struct update *update, struct err 
     struct command cmd = {
         .kind = COMMAND_UPDATE, .forced = in->force, .strict = act->config->strict, .current = current
     };
-    rc = find_target(&row, current, in->new_state, &cmd.to, err);
+    rc = find_target(act, &row, in->new_state, &cmd, err);
     if (!rc && strcmp(row.pipeline->names[row.state], in->new_state) == 0)
         rc = find_repeat(act, &row, in, &cmd.repeated, err);
     if (rc)
@@ -182,12 +175,11 @@ static enum rc check_reason(const struct operator_move *in, struct err *err)
     return RC_OK;
 }
 
-static enum rc make_command(const struct retirement *row, const struct pipeline *current,
-                            const struct operator_move *in, struct command *cmd, struct err *err)
+static enum rc make_command(struct act *act, const struct retirement *row, const struct operator_move *in,
+                            struct command *cmd, struct err *err)
 {
-    *cmd = (struct command){ .current = current };
     switch (in->operation) {
-    case OPERATION_MOVE: cmd->kind = COMMAND_MOVE; return find_target(row, current, in->to, &cmd->to, err);
+    case OPERATION_MOVE: cmd->kind = COMMAND_MOVE; return find_target(act, row, in->to, cmd, err);
     case OPERATION_RESUME: cmd->kind = COMMAND_RESUME; return RC_OK;
     case OPERATION_RERUN: cmd->kind = COMMAND_RERUN; return RC_OK;
     case OPERATION_CANCEL: cmd->kind = COMMAND_CANCEL; return RC_OK;
@@ -199,15 +191,14 @@ enum rc service_operate(struct act *act, int64_t id, const struct operator_move 
                         struct operator_answer *out, struct err *err)
 {
     struct retirement row;
-    const struct pipeline *current;
-    struct command cmd;
+    struct command cmd = { 0 };
     enum rc rc = check_reason(in, err);
     if (!rc)
         rc = store_get_row(act->store, id, &row, err);
     if (!rc)
-        rc = store_current_pipeline(act->store, &current, err);
+        rc = store_current_pipeline(act->store, &cmd.current, err);
     if (!rc)
-        rc = make_command(&row, current, in, &cmd, err);
+        rc = make_command(act, &row, in, &cmd, err);
     if (!rc)
         rc = find_move_repeat(act, &row, in, &cmd.repeated, err);
     if (rc)

@@ -276,7 +276,7 @@ def test_a_bulk_is_refused(authority, body, words):
 
 
 def test_a_bulk_about_an_unknown_state(authority):
-    expect(authority.post("/v1/bulk", {"select": {"state": ["PENDING", "NOWHERE"]}, "action": "resume"}), 400, "unknown_state", "state 2")
+    expect(authority.post("/v1/bulk", {"select": {"state": ["PENDING", "NOWHERE"]}, "action": "resume"}), 400, "unknown_state", "NOWHERE", "there are PENDING")
     expect(authority.post("/v1/bulk", {"select": {"ids": [1], "sate": []}, "action": "resume"}), 400, "unknown_field", "state")
 
 

@@ -231,7 +231,12 @@ def test_a_user_name_with_another_address_is_refused(site):
 
 def test_unknown_states_are_named(site):
     request(site, "ada")
-    expect(site.lethe("retirement", "move", "ada", "PENDIG", "--reason", "x"), USAGE, "")
+    known = "there are PENDING, RETIRING_FORUMS, FORUMS_COMPLETE, RETIRING_LMS, LMS_COMPLETE, ERRORED, ABORTED, COMPLETE"
+    expect(site.lethe("retirement", "move", "ada", "PENDIG", "--reason", "x"), USAGE, "did you mean PENDING?")
+    expect(site.lethe("retirement", "move", "ada", "NOPE", "--reason", "x"), USAGE, known)
+    expect(site.lethe("retirement", "list", "--state", "NOPE"), USAGE, known)
+    expect(site.lethe("retirement", "list", "--state", "ERORED"), USAGE, "did you mean ERRORED?")
+    expect(site.lethe("retirement", "rerun", "--from", "NOPE", "--reason", "x"), USAGE, known)
 
 
 def test_answers_cannot_command_the_terminal(site):

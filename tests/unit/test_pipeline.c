@@ -174,6 +174,33 @@ static void test_pipeline__finds_exact_names_only(void **state)
     assert_int_equal(at, 5);
 }
 
+static void test_pipeline__a_hint_says_which_was_meant_or_which_there_are(void **state)
+{
+    struct pipeline *p = MAKE("PENDING", "W1", "D1", ENDS);
+    assert_string_equal(pipeline_hint(&arena, p, "ERORED"), "did you mean ERRORED?");
+    assert_string_equal(pipeline_hint(&arena, p, "NOWHERE"),
+                        "there are PENDING, W1, D1, ERRORED, ABORTED, COMPLETE");
+    assert_string_equal(pipeline_hint(&arena, p, ""),
+                        "there are PENDING, W1, D1, ERRORED, ABORTED, COMPLETE");
+}
+
+static void test_pipeline__a_hint_about_the_longest_list_fits_an_error(void **state)
+{
+    char names[PIPELINE_MAX][STATE_NAME_MAX + 1] = { "PENDING" };
+    const char *list[PIPELINE_MAX] = { "PENDING" };
+    for (size_t i = 1; i < PIPELINE_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "A_STATE_WITH_A_LONG_NAME_N_%03zu", i);
+        list[i] = names[i];
+    }
+    list[PIPELINE_MAX - 3] = "ERRORED";
+    list[PIPELINE_MAX - 2] = "ABORTED";
+    list[PIPELINE_MAX - 1] = "COMPLETE";
+    const char *hint = pipeline_hint(&arena, make(list, PIPELINE_MAX), "NOWHERE");
+    assert_true(strlen(hint) < ERR_TEXT_MAX - 50);
+    assert_non_null(strstr(hint, "there are PENDING, A_STATE_WITH_A_LONG_NAME_N_001, "));
+    assert_non_null(strstr(hint, " more: see \"lethe states list\""));
+}
+
 static void test_pipeline__order_leaves_gaps_of_ten(void **state)
 {
     assert_int_equal(pipeline_order(0), 1);
@@ -271,6 +298,8 @@ int main(void)
         cmocka_unit_test_teardown(test_pipeline__roles_follow_from_positions, tear_down),
         cmocka_unit_test_teardown(test_pipeline__next_leads_from_pending_to_complete, tear_down),
         cmocka_unit_test_teardown(test_pipeline__finds_exact_names_only, tear_down),
+        cmocka_unit_test_teardown(test_pipeline__a_hint_says_which_was_meant_or_which_there_are, tear_down),
+        cmocka_unit_test_teardown(test_pipeline__a_hint_about_the_longest_list_fits_an_error, tear_down),
         cmocka_unit_test_teardown(test_pipeline__order_leaves_gaps_of_ten, tear_down),
         cmocka_unit_test_teardown(test_pipeline_compare__tells_added_removed_remaining, tear_down),
         cmocka_unit_test_teardown(test_pipeline_compare__the_first_list_is_all_added, tear_down),
