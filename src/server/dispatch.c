@@ -150,6 +150,13 @@ static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
     return is_form ? read_form(x, map, err) : RC_OK;
 }
 
+/* A filter that is not known would give everybody where few were asked for. */
+static enum rc check_query(const struct exchange *x, struct err *err)
+{
+    const char *const *known = route_query(x->route);
+    return known ? query_only(x->http, known, err) : RC_OK;
+}
+
 static enum rc read_body(struct exchange *x, struct err *err)
 {
     if (x->route->body == BODY_FIELDS) {
@@ -248,6 +255,8 @@ enum http_when dispatch(void *arg, struct http_request *req)
 
     struct err err = { 0 };
     enum rc rc = authorise(v, reader, &err);
+    if (!rc)
+        rc = check_query(x, &err);
     if (!rc)
         rc = read_body(x, &err);
     if (rc) {

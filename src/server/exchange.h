@@ -59,6 +59,8 @@ struct route {
 };
 extern const struct route routes[];
 extern const size_t routes_n;
+/* The query parameters that it takes, ending with NULL. NULL: any, as LMSs and probes do. */
+const char *const *route_query(const struct route *route);
 
 /* ---- answer.c ---- */
 
@@ -95,6 +97,8 @@ enum rc field_texts(struct arena *a, const struct json *body, const char *key, u
 enum rc field_orgs(struct arena *a, const struct json *body, const char **out, struct err *err) MUST_CHECK;
 /* Refuses keys that are not in the list, which ends with NULL. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err) MUST_CHECK;
+/* The same for query parameters. RC_INVALID "unknown_parameter". */
+enum rc query_only(const struct http_request *req, const char *const *known, struct err *err) MUST_CHECK;
 enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
                   struct err *err) MUST_CHECK; /* leaves *out alone when absent */
 enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err) MUST_CHECK;

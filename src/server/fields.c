@@ -133,31 +133,47 @@ enum rc field_orgs(struct arena *a, const struct json *body, const char **out, s
     return RC_OK;
 }
 
-/* What is not known is not quoted: it could be anything, a name included. */
-static enum rc unknown_field(const char *key, const char *const *known, struct err *err)
+static bool is_listed(const char *name, const char *const *known)
 {
-    static const char text[] = "there is a field that is not known here";
-    const char *near = text_nearest(key, known);
+    while (*known && strcmp(*known, name) != 0)
+        known++;
+    return *known != NULL;
+}
+
+static enum rc unknown(const char *code, const char *text, const char *name, const char *const *known,
+                       struct err *err)
+{
+    const char *near = text_nearest(name, known);
     if (near)
-        return err_set_code(err, RC_INVALID, "unknown_field", "%s; did you mean %s?", text, near);
+        return err_set_code(err, RC_INVALID, code, "%s; did you mean %s?", text, near);
     struct buf list;
     buf_init(&list, ERR_TEXT_MAX);
     for (; *known; known++)
         buf_printf(&list, "%s%s", list.len ? ", " : "", *known);
-    enum rc rc = err_set_code(err, RC_INVALID, "unknown_field", "%s; there are %s", text, buf_str(&list));
+    enum rc rc = err_set_code(err, RC_INVALID, code, "%s; %s%s", text,
+                              list.len ? "there are " : "this call takes none", buf_str(&list));
     buf_free(&list);
     return rc;
 }
 
+/* What is not known is not quoted: it could be anything, a name included. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err)
 {
     for (const struct json *field = body->first; field; field = field->next) {
-        const char *const *k = known;
-        while (*k && strcmp(*k, field->key) != 0)
-            k++;
-        if (*k)
-            continue;
-        return unknown_field(field->key, known, err);
+        if (!is_listed(field->key, known))
+            return unknown("unknown_field", "there is a field that is not known here", field->key, known,
+                           err);
+    }
+    return RC_OK;
+}
+
+enum rc query_only(const struct http_request *req, const char *const *known, struct err *err)
+{
+    for (size_t i = 0; i < req->n_query; i++) {
+        const char *name = req->query[i].name;
+        if (!is_listed(name, known))
+            return unknown("unknown_parameter", "the query has a parameter that is not known here", name,
+                           known, err);
     }
     return RC_OK;
 }

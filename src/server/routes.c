@@ -2,9 +2,12 @@
 /*
  * Every route: method, path, scope, read or write, what its body is, whose form its errors have, handler.
  *
- * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md.
+ * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md; and if
+ * it belongs to /v1 and has query parameters, give their names below.
  */
 #include "server/exchange.h"
+
+#include <string.h>
 
 #define EDX "/api/user/v1/accounts/"
 #define A   DIALECT_OPENEDX
@@ -64,3 +67,29 @@ const struct route routes[] = {
 /* clang-format on */
 
 const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
+
+/* What stands behind the ? of our own calls; one that is not here takes nothing. q is taken so that it can be
+ * refused with a reason. */
+static const char *const list_query[] = { "state", "created_before", "modified_before", "after", "limit", "q",
+                                          NULL };
+static const char *const sync_query[] = { "dry_run", NULL };
+static const char *const no_query[] = { NULL };
+
+static const struct {
+    handler_fn *handler;
+    const char *const *names;
+} queries[] = {
+    { handle_list, list_query },
+    { handle_sync_states, sync_query },
+};
+
+const char *const *route_query(const struct route *route)
+{
+    if (route->dialect != DIALECT_NATIVE || strncmp(route->http.path, "/v1/", 4) != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        if (queries[i].handler == route->handler)
+            return queries[i].names;
+    }
+    return no_query;
+}

@@ -154,10 +154,21 @@ def test_lists_come_in_pages(served):
     ("limit=0", "invalid", ["limit", "1 to 1000"]), ("limit=1001", "invalid", ["limit"]), ("limit=x", "invalid", ["limit", "integer"]),
     ("after=-1", "invalid", ["after"]), ("state=NOWHERE", "unknown_state", ["NOWHERE"]), ("created_before=soon", "invalid", ["created_before"]),
     ("modified_before=2026-02-30", "invalid", ["modified_before"]), ("created_before=2026-01-01T25:00:00Z", "invalid", ["created_before"]),
-    ("q=ada", "invalid", ["q:", "search"]),
+    ("q=ada", "invalid", ["q:", "search"]), ("stuck=true", "unknown_parameter", ["created_before", "limit"]),
+    ("overdue=true", "unknown_parameter", ["state"]), ("stat=PENDING", "unknown_parameter", ["did you mean state?"]),
+    ("limit=1&=", "unknown_parameter", []), ("State=PENDING", "unknown_parameter", ["did you mean state?"]),
 ])
 def test_a_list_is_refused(authority, query, code, words):
     expect(authority.get(f"/v1/retirements?{query}"), 400, code, *words)
+
+
+def test_a_call_that_takes_no_parameters_says_so(authority):
+    who = authority.somebody()
+    for method, path in ("GET", "/v1/states"), ("GET", f"/v1/retirements/{who['id']}"), ("POST", f"/v1/retirements/{who['id']}/resume"):
+        expect(authority.call(method, f"{path}?dryrun=true", {} if method == "POST" else None), 400, "unknown_parameter", "takes none")
+    expect(authority.put("/v1/states?dryrun=true", {"states": ["PENDING", "ERRORED", "ABORTED", "COMPLETE"]}), 400,
+           "unknown_parameter", "did you mean dry_run?")
+    assert authority.get("/healthz?x=1").status == 200
 
 
 def test_a_search_finds_names_exactly_and_addresses_in_any_case(authority):

@@ -9,12 +9,17 @@
 
 static const char *const methods[] = { "get", "post", "put", "patch", "delete" };
 
-static const struct yaml *load(struct arena *a)
+static const struct yaml *load_document(struct arena *a)
 {
     struct yaml *document;
     struct err err;
     expect_ok(yaml_parse(a, "openapi.yaml", openapi_yaml, openapi_yaml_len, &document, &err), &err);
-    const struct yaml *paths = yaml_get(document, "paths");
+    return document;
+}
+
+static const struct yaml *load(struct arena *a)
+{
+    const struct yaml *paths = yaml_get(load_document(a), "paths");
     assert_non_null(paths);
     return paths;
 }
@@ -56,6 +61,54 @@ static void test_routes__scopes_are_described(void **state)
     arena_free(&a);
 }
 
+/* The name of a parameter of the query, which may stand among the components; NULL: it is none. */
+static const char *query_name(const struct yaml *document, const struct yaml *parameter)
+{
+    const struct yaml *ref = yaml_get(parameter, "$ref");
+    if (ref)
+        parameter =
+            yaml_get(yaml_get(yaml_get(document, "components"), "parameters"), strrchr(ref->text, '/') + 1);
+    if (strcmp(yaml_get(parameter, "in")->text, "query") != 0)
+        return NULL;
+    return yaml_get(parameter, "name")->text;
+}
+
+static void test_routes__query_parameters_are_those_described(void **state)
+{
+    struct arena a = { 0 };
+    const struct yaml *document = load_document(&a);
+    for (size_t i = 0; i < routes_n; i++) {
+        const char *const *known = route_query(&routes[i]);
+        if (!known)
+            continue;
+        const struct yaml *list = yaml_get(describes(yaml_get(document, "paths"), &routes[i]), "parameters");
+        size_t described = 0, taken = 0;
+        for (const struct yaml *p = list ? list->first : NULL; p; p = p->next) {
+            const char *name = query_name(document, p);
+            if (!name)
+                continue;
+            described++;
+            for (size_t k = 0; known[k]; k++)
+                taken += strcmp(known[k], name) == 0;
+        }
+        size_t n = 0;
+        while (known[n])
+            n++;
+        if (described != n || taken != n)
+            fail_msg("%s: takes %zu parameters, openapi.yaml describes %zu, %zu alike", routes[i].http.path,
+                     n, described, taken);
+    }
+    arena_free(&a);
+}
+
+static void test_routes__others_than_ours_take_any_query(void **state)
+{
+    for (size_t i = 0; i < routes_n; i++) {
+        bool ours = routes[i].dialect == DIALECT_NATIVE && strncmp(routes[i].http.path, "/v1/", 4) == 0;
+        assert_int_equal(route_query(&routes[i]) != NULL, ours);
+    }
+}
+
 static bool is_routed(const char *path, const char *method)
 {
     for (size_t i = 0; i < routes_n; i++) {
@@ -91,6 +144,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routes__each_is_described),
         cmocka_unit_test(test_routes__scopes_are_described),
+        cmocka_unit_test(test_routes__query_parameters_are_those_described),
+        cmocka_unit_test(test_routes__others_than_ours_take_any_query),
         cmocka_unit_test(test_routes__nothing_else_is_described),
         cmocka_unit_test(test_routes__what_writes_needs_a_scope),
     };
