@@ -2,6 +2,8 @@
 /* One action on many retirements, page after page; and resume of a single one. */
 #include "cli/cli.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "cli/commands.h"
 
@@ -9,6 +11,9 @@ struct bulk {
     const char *action; /* as the API calls it */
     const char *state;  /* select those in it */
     const char *since;  /* and came there since; NULL: whenever */
+    const char *stage;  /* and failed in it; NULL: in whatever */
+    int64_t status;     /* and with it; -1: with any */
+    const char *cause;  /* and for it; NULL: for whatever */
     const char *reason; /* NULL: none */
     bool dry_run;
     bool json;
@@ -25,6 +30,12 @@ static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
     json_close_list(o);
     if (b->since)
         json_field_text(o, "since", b->since);
+    if (b->stage)
+        json_field_text(o, "stage", b->stage);
+    if (b->status >= 0)
+        json_field_int(o, "status", b->status);
+    if (b->cause)
+        json_field_text(o, "cause", b->cause);
     if (after)
         json_field_int(o, "after", after);
     json_field_int(o, "limit", 1000);
@@ -136,21 +147,42 @@ static enum rc resume_one(struct cli *cli, struct err *err)
     return rc;
 }
 
+static enum rc read_status(const char *text, int64_t *out, struct err *err)
+{
+    char *end;
+    *out = -1;
+    if (!text)
+        return RC_OK;
+    *out = strtoll(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || *out > 999)
+        return err_set(err, RC_INVALID, "--status: must be a number like 502");
+    return RC_OK;
+}
+
 static enum rc run_resume(struct cli *cli, struct err *err)
 {
-    bool all = cli_flag(cli, "all");
-    unsigned ways = all + (cli_option(cli, "id") != NULL) + (cli->n_operands > 0);
-    if (ways != 1)
-        return err_set(err, RC_INVALID, "\"lethe retirement resume\" needs a user name, --id ID or --all");
-    if (!all)
-        return resume_one(cli, err);
     struct bulk bulk = {
         .action = "resume",
         .state = "ERRORED",
+        .stage = cli_option(cli, "stage"),
+        .cause = cli_option(cli, "cause"),
         .reason = cli_option(cli, "reason"),
+        .dry_run = cli_flag(cli, "dry-run"),
         .json = cli_flag(cli, "json"),
     };
-    return run_bulk(cli, &bulk, "resumed", err);
+    bool group = bulk.stage || bulk.cause || cli_option(cli, "status");
+    bool one = cli_option(cli, "id") || cli->n_operands;
+    unsigned ways = cli_flag(cli, "all") + group + (cli_option(cli, "id") != NULL) + (cli->n_operands > 0);
+    if (ways != 1)
+        return err_set(
+            err, RC_INVALID,
+            "\"lethe retirement resume\" needs a user name, --id ID, --all, or --stage, --status, --cause");
+    if (one && bulk.dry_run)
+        return err_set(err, RC_INVALID, "--dry-run goes with --all, --stage, --status and --cause");
+    enum rc rc = read_status(cli_option(cli, "status"), &bulk.status, err);
+    if (rc)
+        return rc;
+    return one ? resume_one(cli, err) : run_bulk(cli, &bulk, "resumed", err);
 }
 
 /* ---- rerun ---- */
@@ -161,6 +193,7 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
         .action = "rerun",
         .state = cli_option(cli, "from") ? cli_option(cli, "from") : "COMPLETE",
         .since = cli_option(cli, "since"),
+        .status = -1,
         .dry_run = cli_flag(cli, "dry-run"),
         .json = cli_flag(cli, "json"),
     };
@@ -177,8 +210,12 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
 
 static const struct cli_option resume_options[] = {
     { .name = "all", .help = "everybody in ERRORED" },
+    { .name = "stage", .value = "STATE", .help = "all who failed in this working state" },
+    { .name = "status", .value = "N", .help = "all who failed with this status, like 502" },
+    { .name = "cause", .value = "TEXT", .help = "all who failed for this, as \"failures\" prints it" },
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
+    { .name = "dry-run", .help = "of many: show who it would be, change nothing" },
     { 0 },
 };
 
@@ -193,15 +230,16 @@ static const struct cli_option rerun_options[] = {
 const struct cli_command command_retirement_resume = {
     .group = "retirement",
     .name = "resume",
-    .operands = "USERNAME|--all",
+    .operands = "USERNAME|--all|--stage STATE",
     .max_operands = 1,
     .options = resume_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "try again after ERRORED",
     .about = "Sends somebody who is ERRORED to the state before the stage that failed; the\n"
              "driver then tries that stage again. Mend the cause first: \"lethe retirement\n"
-             "show\" has the service's words.",
-    .examples = "lethe retirement resume ada --reason \"forum repaired\"\nlethe retirement resume --all",
+             "failures\" groups them, \"lethe retirement show\" has the service's words.",
+    .examples = "lethe retirement resume ada --reason \"forum repaired\"\n"
+                "lethe retirement resume --stage RETIRING_FORUMS --status 502\nlethe retirement resume --all",
     .run = run_resume,
 };
 

@@ -174,6 +174,11 @@ enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_
 enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
                  struct api_answer *answer, struct err *err) MUST_CHECK;
 
+/* ---- who failed alike (failures.c) ---- */
+
+/* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing when nobody is ERRORED. */
+enum rc failures_print(struct cli *cli, struct api *api, struct err *err) MUST_CHECK;
+
 /* ---- for people to read (print.c) ---- */
 
 /* Text of strangers, with control characters made harmless. */

@@ -19,6 +19,7 @@ const struct cli_command *const cli_commands[] = {
     &command_retirement_show,
     &command_retirement_list,
     &command_retirement_move,
+    &command_retirement_failures,
     &command_retirement_resume,
     &command_retirement_rerun,
     &command_retirement_cancel,

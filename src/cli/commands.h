@@ -15,6 +15,8 @@ extern const struct cli_command command_retirement_request, command_retirement_l
 extern const struct cli_command command_retirement_cancel;
 /* show.c */
 extern const struct cli_command command_retirement_show;
+/* failures.c */
+extern const struct cli_command command_retirement_failures;
 /* bulk.c */
 extern const struct cli_command command_retirement_resume, command_retirement_rerun;
 /* import.c */

@@ -312,8 +312,6 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     printf(".\n%s, %s, %s.\n", print_count(a, s->stages, "stage", "stages"),
            print_count(a, s->calls, "call", "calls"),
            print_count(a, s->retries, "repetition", "repetitions"));
-    if (s->errored)
-        puts("Who and why: lethe retirement list --state ERRORED, then lethe retirement show USERNAME");
 }
 
 /* The server of the data directory: one inside this process, if none runs. */
@@ -326,6 +324,14 @@ static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, str
         calm_log(conf->config);
     if (!rc && conf->username)
         rc = who_search(*api, &cli->arena, "username", conf->username, &known, err);
+    return rc;
+}
+
+static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
+{
+    puts("\nERRORED, these and from before:");
+    enum rc rc = failures_print(cli, api, err);
+    puts("Who and why: lethe retirement list --state ERRORED, then lethe retirement show USERNAME");
     return rc;
 }
 
@@ -349,6 +355,8 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
         print_summary_json(&crew.summary);
     else if (!rc)
         print_summary(&cli->arena, &crew.summary);
+    if (!rc && crew.summary.errored && api && !cli_flag(cli, "json"))
+        rc = print_failures(cli, api, err);
     if (!rc && crew.summary.failing)
         rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before those stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));

@@ -46,6 +46,7 @@ enum {
     BATCH_WORTHWHILE = 100,   /* reports that justify a second request beside the first */
     COMMANDS_CONCURRENT = 8,  /* commands of stages without a service at once */
     AUTHORITY_TIMEOUT_S = 30, /* of one request */
+    CAUSE_MAX = 100,          /* bytes */
     UNREACHABLE_S = 30        /* `once` gives up after so long without an answer */
 };
 
@@ -160,6 +161,8 @@ struct run {
     bool queued;               /* in driver->reports */
     int64_t lease_asked_us;    /* of the renewal under way */
     const char *response;      /* DONE, FAILED */
+    int status;                /* FAILED: of HTTP or of an exit; -1: none */
+    const char *cause;         /* FAILED: in few words, so that people fail alike */
     TAILQ_ENTRY(run) report_entry;
 
     struct arena arena;        /* the person; lives as long as it is in flight */

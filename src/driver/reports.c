@@ -79,6 +79,13 @@ static const char *outcome_name(enum report report)
     return NULL;
 }
 
+static void put_failure(struct json_out *o, const struct run *run)
+{
+    if (run->status >= 0)
+        json_field_int(o, "status", run->status);
+    json_field_text(o, "cause", run->cause);
+}
+
 static void put_report(struct json_out *o, struct run *run)
 {
     json_open_map(o);
@@ -88,6 +95,8 @@ static void put_report(struct json_out *o, struct run *run)
     json_field_text(o, "outcome", outcome_name(run->wanted));
     if (run->wanted == REPORT_DONE || run->wanted == REPORT_FAILED)
         json_field_text(o, "response", run->response);
+    if (run->wanted == REPORT_FAILED)
+        put_failure(o, run);
     if (run->wanted == REPORT_DONE && run_stops_after(run))
         json_field_bool(o, "stop", true);
     if (run->wanted == REPORT_RENEWED)

@@ -9,11 +9,13 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "driver/driver_int.h"
 
 static const struct action *const actions[] = {
@@ -178,6 +180,21 @@ static void try_again_now(void *arg, int64_t now)
     wait_for_limits(arg);
 }
 
+/* "502 from forum", "forum: timed out", "exit status 3". */
+static const char *cause_of(struct run *run, const struct attempt *last)
+{
+    char text[256];
+    const struct service_conf *service = driver_service(run->driver, run->stage)->conf;
+    const char *name = service ? service->name : "a command";
+    if (last->has_status && run->stage->action == ACTION_EXEC)
+        snprintf(text, sizeof text, "exit status %u", last->status);
+    else if (last->has_status)
+        snprintf(text, sizeof text, "%u from %s", last->status, name);
+    else
+        snprintf(text, sizeof text, "%s: %s", name, last->error ? last->error : "no answer");
+    return arena_strndup(&run->step_arena, text, text_cut(text, strlen(text), CAUSE_MAX));
+}
+
 static void record(struct run *run, const struct attempt *last, enum report what)
 {
     struct buf text;
@@ -185,6 +202,8 @@ static void record(struct run *run, const struct attempt *last, enum report what
     response_write(&text, run->stage_name, run->attempts.n, last);
     assert(!text.over);
     run->response = arena_strndup(&run->step_arena, buf_str(&text), text.len);
+    run->status = last->has_status ? (int)last->status : -1;
+    run->cause = cause_of(run, last);
     buf_free(&text);
     report(run, what);
 }

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { DRIVER_NAME_MAX = 64, LEASE_MAX_S = 7 * 86400 };
+enum { DRIVER_NAME_MAX = 64, LEASE_MAX_S = 7 * 86400, CAUSE_MAX = 100 };
 
 static enum rc read_stages(struct exchange *x, struct claim_request *out, struct err *err)
 {
@@ -135,10 +135,26 @@ static enum rc read_outcome(const struct json *item, struct report *out, struct 
     return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed or released");
 }
 
+static enum rc read_failure(const struct json *item, struct report *out, struct err *err)
+{
+    out->failure.status = -1;
+    enum rc rc = field_int_optional(item, "status", 0, 999, &out->failure.status, err);
+    if (!rc)
+        rc = field_text_optional(item, "cause", &out->failure.cause, err);
+    if (rc)
+        return rc;
+    const char *cause = out->failure.cause;
+    if (cause && (text_count(cause) > CAUSE_MAX || text_has_control(cause)))
+        return err_set(err, RC_INVALID, "cause: must be one line of at most %d characters", CAUSE_MAX);
+    if (out->kind != COMMAND_FAILED && (cause || out->failure.status >= 0))
+        return err_set(err, RC_INVALID, "cause, status: go with the outcome failed, and only with it");
+    return RC_OK;
+}
+
 static enum rc read_report(const struct json *item, struct report *out, struct err *err)
 {
-    static const char *const known[] = { "id",       "epoch", "stage",   "outcome",
-                                         "response", "stop",  "lease_s", NULL };
+    static const char *const known[] = { "id",   "epoch",   "stage",  "outcome", "response",
+                                         "stop", "lease_s", "status", "cause",   NULL };
     int64_t lease_s = 0;
     if (item->kind != JSON_MAP)
         return err_set(err, RC_INVALID, "must be an object, not %s", json_kind_name(item->kind));
@@ -157,6 +173,8 @@ static enum rc read_report(const struct json *item, struct report *out, struct e
         rc = field_bool_optional(item, "stop", &out->stop, err);
     if (!rc)
         rc = field_int_optional(item, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
+    if (!rc)
+        rc = read_failure(item, out, err);
     if (!rc && out->kind == COMMAND_RENEW && !lease_s)
         return err_set(err, RC_INVALID, "lease_s: is missing; a renewal needs it");
     out->response_len = out->response ? strlen(out->response) : 0;

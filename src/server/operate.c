@@ -135,11 +135,33 @@ static enum rc read_states(struct exchange *x, const struct json *select, struct
     return rc;
 }
 
+/* Which of those in ERRORED. *any: it says so at all. */
+static enum rc read_failure_filter(struct exchange *x, const struct json *select, struct failure_filter *out,
+                                   bool *any, struct err *err)
+{
+    const char *stage = NULL;
+    *out = (struct failure_filter){ .status = -1 };
+    enum rc rc = field_text_optional(select, "stage", &stage, err);
+    if (!rc)
+        rc = field_int_optional(select, "status", 0, 999, &out->status, err);
+    if (!rc)
+        rc = field_text_optional(select, "cause", &out->cause, err);
+    if (!rc && stage)
+        rc = store_find_state(x->store, stage, &out->stage_id, err);
+    if (!rc && stage && !out->stage_id)
+        return err_set_code(err, RC_INVALID, "unknown_state", "select: stage is not known");
+    *any = stage || out->cause || out->status >= 0;
+    return rc;
+}
+
 static enum rc select_rows(struct exchange *x, const struct json *select, struct selection *out,
                            struct err *err)
 {
-    static const char *const known[] = { "state", "ids", "since", "after", "limit", NULL };
+    static const char *const known[] = { "state", "ids",    "since", "after", "limit",
+                                         "stage", "status", "cause", NULL };
     struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
+    struct failure_filter failure;
+    bool by_failure = false;
     const struct json *ids;
     enum rc rc = field_only(select, known, err);
     if (!rc)
@@ -152,10 +174,15 @@ static enum rc select_rows(struct exchange *x, const struct json *select, struct
         rc = read_since(select, &filter.modified_from, err);
     if (!rc)
         rc = read_states(x, select, &filter, err);
+    if (!rc)
+        rc = read_failure_filter(x, select, &failure, &by_failure, err);
     if (rc)
         return rc;
     if (!ids == !filter.n_states)
         return err_set(err, RC_INVALID, "select: give either ids or state");
+    if (ids && by_failure)
+        return err_set(err, RC_INVALID, "select: stage, status and cause go with state, not with ids");
+    filter.failure = by_failure ? &failure : NULL;
 
     out->max = SERVICE_LIST_MAX;
     out->ids = arena_array(x->arena, out->max, sizeof(*out->ids));
@@ -218,6 +245,48 @@ static enum rc operate_one(struct act *act, int64_t id, const struct operator_mo
     json_field_text(o, rc ? "code" : "from", rc ? err->code : done.from);
     json_field_text(o, rc ? "detail" : "state", rc ? err->text : done.state);
     json_close_map(o);
+    return RC_OK;
+}
+
+/* ---- who failed alike ---- */
+
+static void put_failure_group(struct json_out *o, const struct failure_group *g)
+{
+    char text[CLOCK_TEXT_LEN];
+    json_open_map(o);
+    json_field_int(o, "count", g->count);
+    json_field_text(o, "stage", g->stage);
+    json_put_key(o, "status");
+    if (g->failure.status >= 0)
+        json_put_int(o, g->failure.status);
+    else
+        json_put_null(o);
+    json_field_text(o, "cause", g->failure.cause);
+    clock_format(g->first_at, text);
+    json_field_text(o, "first", text);
+    clock_format(g->last_at, text);
+    json_field_text(o, "last", text);
+    json_close_map(o);
+}
+
+enum rc handle_failures(struct exchange *x, struct err *err)
+{
+    int64_t limit = 100;
+    struct failure_group *groups;
+    size_t n;
+    enum rc rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &limit, err);
+    if (!rc)
+        rc = store_failures(x->store, x->arena, (size_t)limit, &groups, &n, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_put_key(&o, "failures");
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++)
+        put_failure_group(&o, &groups[i]);
+    json_close_list(&o);
+    json_close_map(&o);
     return RC_OK;
 }
 

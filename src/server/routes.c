@@ -43,6 +43,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/retirements/{id}/resume" }, SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_resume },
     { { HTTP_POST,  "/v1/retirements/{id}/cancel" }, SCOPE_FORCE,    LANE_WRITE, BODY_FIELDS, B, handle_cancel },
     { { HTTP_POST,  "/v1/cancellations" },           SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_cancellation },
+    { { HTTP_GET,   "/v1/failures" },                SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_failures },
     { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_bulk },
 
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
@@ -73,6 +74,7 @@ const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
 static const char *const list_query[] = { "state", "created_before", "modified_before", "after", "limit", "q",
                                           NULL };
 static const char *const sync_query[] = { "dry_run", NULL };
+static const char *const failures_query[] = { "limit", NULL };
 static const char *const no_query[] = { NULL };
 
 static const struct {
@@ -81,6 +83,7 @@ static const struct {
 } queries[] = {
     { handle_list, list_query },
     { handle_sync_states, sync_query },
+    { handle_failures, failures_query },
 };
 
 const char *const *route_query(const struct route *route)

@@ -43,12 +43,14 @@ static enum rc claim_row(struct act *act, const struct claim_request *in, const 
     bool died = d.n_moves && pipeline_role(d.after.pipeline, d.after.state) == ROLE_ERRORED;
     static const char deaths[] =
         "the driver was lost again and again at this stage: see its log for the cause";
+    static const struct failure lost = { .status = -1, .cause = "the driver was lost again and again" };
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
         .driver = in->driver,
         .response = died ? deaths : NULL,
         .response_len = died ? sizeof(deaths) - 1 : 0,
+        .failure = died ? &lost : NULL,
         .now = act->now,
     };
     enum rc rc = apply_decision(act, row, &t, err);
@@ -190,6 +192,7 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
             .actor = act->actor,
             .response = in->response,
             .response_len = in->response_len,
+            .failure = in->kind == COMMAND_FAILED ? &in->failure : NULL,
             .now = act->now,
         };
         cut_response(act->arena, &t.response, &t.response_len);

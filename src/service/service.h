@@ -141,6 +141,7 @@ struct report {
     enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE */
     const char *response;   /* NULL: none */
     size_t response_len;
+    struct failure failure; /* FAILED */
     bool stop;
     int64_t lease_us; /* RENEW */
 };

@@ -5,6 +5,7 @@
  */
 #include "store/store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "store/store_int.h"
@@ -76,6 +77,22 @@ static enum rc add_of_all(struct store *s, const struct range *r, struct id_list
                        err);
 }
 
+static enum rc add_of_failure(struct store *s, int64_t state_id, const struct failure_filter *f,
+                              const struct range *r, struct id_list *ids, struct err *err)
+{
+    return id_list_add(ids, s->db,
+                       "SELECT r.id FROM retirement r JOIN retirement_log l ON l.id = r.log_head"
+                       " WHERE r.state_id = $1 AND r.id > $2 AND r.id <= $3"
+                       " AND r.modified_at >= $5 AND r.modified_at < $6"
+                       " AND ($7 = 0 OR r.last_state_id = $7) AND ($8 < 0 OR l.status = $8)"
+                       " AND ($9 IS NULL OR l.cause = $9) ORDER BY r.id LIMIT $4",
+                       DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
+                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
+                               DB_INT(r->modified_before), DB_INT(f->stage_id), DB_INT(f->status),
+                               DB_TEXT(f->cause)),
+                       err);
+}
+
 /* The few of one person. */
 static enum rc add_of_person(struct store *s, const struct retirement_filter *f, const struct range *r,
                              struct id_list *ids, struct err *err)
@@ -104,7 +121,8 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
         return add_of_all(s, r, ids, err);
     enum rc rc = RC_OK;
     for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
-        rc = add_of_state(s, f->state_ids[i], r, ids, err);
+        rc = f->failure != NULL ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
+                                : add_of_state(s, f->state_ids[i], r, ids, err);
     return rc;
 }
 
@@ -241,6 +259,7 @@ static enum rc count_one(void *arg, const struct retirement_view *view, struct e
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
+    assert(filter->failure == NULL);
     *out = 0;
     if (filter->username != NULL || filter->email != NULL)
         return store_list(s, filter, count_one, out, err);

@@ -15,24 +15,35 @@
 
 /* ---- entries ---- */
 
-#define ENTRY_COLUMNS \
-    "(retirement_id, prev, pipeline_id, from_id, to_id, at, epoch, run, flags, actor, reason, response)"
+#define ENTRY_COLUMNS                                                                                    \
+    "(retirement_id, prev, pipeline_id, from_id, to_id, at, epoch, run, flags, actor, reason, response," \
+    " status, cause)"
 
 static struct db_value response_value(const struct new_entry *e)
 {
     return e->response == NULL ? DB_TEXT(NULL) : DB_BLOB(e->response, e->response_len);
 }
 
+static struct db_value status_value(const struct new_entry *e)
+{
+    return e->failure == NULL || e->failure->status < 0 ? DB_TEXT(NULL) : DB_INT(e->failure->status);
+}
+
+static struct db_value cause_value(const struct new_entry *e)
+{
+    return DB_TEXT(e->failure != NULL ? e->failure->cause : NULL);
+}
+
 enum rc add_entry(struct store *s, const struct new_entry *e, int64_t *id, struct err *err)
 {
-    return store_first_int(s->db,
-                           "INSERT INTO retirement_log " ENTRY_COLUMNS
-                           " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
-                           DB_ARGS(DB_INT(e->retirement_id), DB_INT(e->prev), DB_INT(e->pipeline_id),
-                                   DB_INT(e->from_id), DB_INT(e->to_id), DB_INT(e->at), DB_INT(e->epoch),
-                                   DB_INT(e->run), DB_INT(e->flags), DB_TEXT(e->actor), DB_TEXT(e->reason),
-                                   response_value(e)),
-                           id, err);
+    return store_first_int(
+        s->db,
+        "INSERT INTO retirement_log " ENTRY_COLUMNS
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+        DB_ARGS(DB_INT(e->retirement_id), DB_INT(e->prev), DB_INT(e->pipeline_id), DB_INT(e->from_id),
+                DB_INT(e->to_id), DB_INT(e->at), DB_INT(e->epoch), DB_INT(e->run), DB_INT(e->flags),
+                DB_TEXT(e->actor), DB_TEXT(e->reason), response_value(e), status_value(e), cause_value(e)),
+        id, err);
 }
 
 /* The same for the first move of a decision: only if the row is as it was, behind what is its newest entry.
@@ -42,12 +53,14 @@ static enum rc add_entry_if(struct store *s, const struct retirement *before, co
 {
     return store_first_int(s->db,
                            "INSERT INTO retirement_log " ENTRY_COLUMNS
-                           " SELECT id, log_head, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM retirement"
+                           " SELECT id, log_head, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15"
+                           " FROM retirement"
                            " WHERE id = $1 AND epoch = $2 AND state_id = $3 RETURNING id",
                            DB_ARGS(DB_INT(before->id), DB_INT(before->epoch), DB_INT(e->from_id),
                                    DB_INT(e->pipeline_id), DB_INT(e->from_id), DB_INT(e->to_id),
                                    DB_INT(e->at), DB_INT(e->epoch), DB_INT(e->run), DB_INT(e->flags),
-                                   DB_TEXT(e->actor), DB_TEXT(e->reason), response_value(e)),
+                                   DB_TEXT(e->actor), DB_TEXT(e->reason), response_value(e), status_value(e),
+                                   cause_value(e)),
                            id, err);
 }
 
@@ -81,6 +94,7 @@ static void make_entry(const struct retirement *before, const struct transition 
         .reason = t->reason,
         .response = i == 0 ? t->response : NULL,
         .response_len = i == 0 ? t->response_len : 0,
+        .failure = i == 0 ? t->failure : NULL,
     };
 }
 

@@ -115,6 +115,8 @@ static const char schema_1[] =
     "  flags INTEGER NOT NULL,"
     "  actor TEXT NOT NULL,"
     "  reason TEXT,"
+    "  status INTEGER,"
+    "  cause TEXT,"
     "  response BLOB);"
 
     "CREATE TABLE partner_report ("

@@ -201,7 +201,16 @@ struct retirement_filter {
     int64_t modified_from, modified_before;
     int64_t after_id;
     const char *username, *email;            /* exact user name; address in any case */
+    const struct failure_filter *failure;    /* how those in state_ids (ERRORED) failed; NULL: however. Not for
+                                              * store_count */
     int64_t limit;                           /* 0: all */
+};
+
+/* What is left 0, -1 or NULL does not restrict. Looked up in the newest log entry. */
+struct failure_filter {
+    int64_t stage_id;   /* the working state that failed */
+    int64_t status;     /* -1: any */
+    const char *cause;
 };
 /* Called for each; what it points to is valid during the call. Anything but RC_OK ends the walk with it. */
 typedef enum rc store_view_fn(void *arg, const struct retirement_view *view, struct err *err);
@@ -224,6 +233,12 @@ struct log_entry {
     size_t response_len;
 };
 
+/* Why a stage failed, in so few words that people fail alike. No personal data. */
+struct failure {
+    int64_t status;        /* of HTTP, or of a command's exit; -1: none */
+    const char *cause;     /* "502 from forum"; NULL: not said */
+};
+
 struct transition {
     const struct decision *decision;  /* not refused, not replayed */
     const char *actor;
@@ -232,6 +247,7 @@ struct transition {
     const char *reason;
     const char *response;             /* goes to the first move's entry; cut by the caller */
     size_t response_len;
+    const struct failure *failure;    /* the same; NULL: none */
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state
@@ -253,6 +269,18 @@ enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id
  * state the retirement was in after that report. */
 enum rc store_find_report(struct store *s, const struct retirement *row, int64_t epoch, unsigned stage,
                           bool *found, unsigned *state_after, struct err *err) MUST_CHECK;
+
+/* ---- failures (failures.c) ---- */
+
+struct failure_group {
+    const char *stage;     /* its working state */
+    struct failure failure;
+    int64_t count;
+    int64_t first_at, last_at;
+};
+/* Those in ERRORED by stage and cause, the most first; costs what there are people in ERRORED. */
+enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct failure_group **out, size_t *n,
+                       struct err *err) MUST_CHECK;
 
 /* ---- claims ---- */
 

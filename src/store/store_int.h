@@ -117,6 +117,7 @@ struct new_entry {
     int flags;
     const char *actor, *reason, *response;
     size_t response_len;
+    const struct failure *failure; /* NULL: none */
 };
 /* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one. */
 #define LOG_CHAIN                                                                                       \

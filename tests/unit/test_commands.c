@@ -22,7 +22,7 @@ static void test_commands__unknown_commands_name_the_nearest(void **state)
     expect_wrong("lethe xyzzy", "\"lethe help\"");
     expect_wrong("lethe states xyzzy", "\"lethe help states\"");
     expect_wrong("lethe show ada", "there is no command \"show\"");
-    expect_wrong("lethe retirement", "request, import, show, list, move, resume, rerun");
+    expect_wrong("lethe retirement", "request, import, show, list, move, failures, resume, rerun");
     expect_wrong("lethe", "no command");
     expect_wrong("lethe --json", "no command");
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who failed alike: what stands in the newest log entry of those in ERRORED. */
+#include "store/store.h"
+
+#include "store/store_int.h"
+
+static void read_failure_group(struct arena *a, const struct db_rows *rows, struct failure_group *out)
+{
+    *out = (struct failure_group){
+        .stage = arena_strdup(a, db_text(rows, 0)),
+        .failure = { .status = db_is_null(rows, 1) ? -1 : db_int(rows, 1),
+                     .cause = arena_strdup(a, db_text(rows, 2)) },
+        .count = db_int(rows, 3),
+        .first_at = db_int(rows, 4),
+        .last_at = db_int(rows, 5),
+    };
+}
+
+enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct failure_group **out, size_t *n,
+                       struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    *out = arena_array(a, limit, sizeof((*out)[0]));
+    *n = 0;
+    enum rc rc =
+        db_query(s->db, &rows,
+                 "SELECT s.name, f.status, f.cause, f.n, f.first_at, f.last_at FROM"
+                 " (SELECT r.last_state_id AS stage_id, l.status AS status, l.cause AS cause,"
+                 " count(*) AS n, min(l.at) AS first_at, max(l.at) AS last_at"
+                 " FROM retirement r JOIN retirement_log l ON l.id = r.log_head"
+                 " WHERE r.state_id = (SELECT id FROM state WHERE name = 'ERRORED')"
+                 " GROUP BY r.last_state_id, l.status, l.cause) f"
+                 " JOIN state s ON s.id = f.stage_id ORDER BY f.n DESC, s.name, f.cause, f.status LIMIT $1",
+                 DB_ARGS(DB_INT((int64_t)limit)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        read_failure_group(a, &rows, &(*out)[(*n)++]);
+    db_rows_close(&rows);
+    return rc;
+}
