@@ -77,6 +77,7 @@ struct cli {
     const char **operands;
     size_t n_operands;
     struct config *config; /* once cli_config has read it */
+    int exit_status;       /* of the process; 0: as the rc says */
 };
 
 /* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */

@@ -87,5 +87,5 @@ int main(int argc, char **argv)
         fputc('\n', stderr);
     }
     arena_free(&cli.arena);
-    return (int)exit_code_of(rc);
+    return cli.exit_status ? cli.exit_status : (int)exit_code_of(rc);
 }

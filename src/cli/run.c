@@ -351,6 +351,8 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
         rc = crew_start(&crew, &conf, err);
     if (!rc)
         rc = crew_wait(&crew, err);
+    if (rc && crew.summary.people > 0)
+        rc = err_set_code(err, rc, "failed_while_retiring", "%s", arena_strdup(&cli->arena, err->text));
     if (!rc && cli_flag(cli, "json"))
         print_summary_json(&crew.summary);
     else if (!rc)
@@ -361,7 +363,7 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
         rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before those stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));
     if (!rc && crew.signals)
-        rc = err_set(err, RC_UNAVAILABLE, "stopped by a signal before everybody was done");
+        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before everybody was done");
     api_close(&api);
     return rc;
 }
@@ -377,24 +379,68 @@ static enum rc drive_on(const struct driver_conf *conf, struct err *err)
     return crew_wait(&crew, err);
 }
 
+static enum rc drive(struct cli *cli, struct driver_conf *conf, struct err *err)
+{
+    const char *cool_off = cli_option(cli, "cool-off");
+    enum rc rc = prepare(cli, &conf->config, err);
+    if (!rc)
+        rc = check_stages(conf->config, err);
+    if (rc)
+        return rc;
+    /* A Lethe knows itself how long people wait; an LMS is told. */
+    if (!cool_off && conf->config->authority_is_lms)
+        conf->cool_off_us = conf->config->cool_off_us;
+    conf->socket_path = server_socket_path(&cli->arena, conf->config->data_dir);
+    if (cli_flag(cli, "once") || conf->username)
+        return drive_once(cli, conf, err);
+    return drive_on(conf, err);
+}
+
+/* The exit codes of the script retire_one_learner.py, which others look at. */
+enum script_exit {
+    SCRIPT_BAD_CONFIG = 249,
+    SCRIPT_UNKNOWN_STATE,
+    SCRIPT_NO_SUCH_LEARNER,
+    SCRIPT_FAILED_WHILE_RETIRING,
+    SCRIPT_IN_WORKING_STATE,
+    SCRIPT_AT_END_STATE,
+    SCRIPT_SETUP_FAILED
+};
+
+static enum script_exit script_exit_of(const struct cli *cli, const struct err *err)
+{
+    static const struct {
+        const char *code;
+        enum script_exit exit;
+    } table[] = {
+        { "unknown_state", SCRIPT_UNKNOWN_STATE },
+        { "no_such_learner", SCRIPT_NO_SUCH_LEARNER },
+        { "failed_while_retiring", SCRIPT_FAILED_WHILE_RETIRING },
+        { "in_working_state", SCRIPT_IN_WORKING_STATE },
+        { "at_end_state", SCRIPT_AT_END_STATE },
+        { "stopped", SCRIPT_FAILED_WHILE_RETIRING },
+    };
+    if (!cli->config)
+        return err->rc == RC_FORBIDDEN ? SCRIPT_SETUP_FAILED : SCRIPT_BAD_CONFIG;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(err->code, table[i].code) == 0)
+            return table[i].exit;
+    return SCRIPT_SETUP_FAILED;
+}
+
 static enum rc run_drive(struct cli *cli, struct err *err)
 {
     struct driver_conf conf = { .username = cli_option(cli, "username"), .progress_fd = progress_fd() };
-    const char *cool_off = cli_option(cli, "cool-off");
+    const char *cool_off = cli_option(cli, "cool-off"), *file = cli_option(cli, "config");
     enum rc rc = RC_OK;
     if (cool_off)
         rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
     if (rc)
         return err_prefix(err, "--cool-off");
-    rc = prepare(cli, &conf.config, err);
-    if (!rc)
-        rc = check_stages(conf.config, err);
-    if (rc)
-        return rc;
-    conf.socket_path = server_socket_path(&cli->arena, conf.config->data_dir);
-    if (cli_flag(cli, "once") || conf.username)
-        return drive_once(cli, &conf, err);
-    return drive_on(&conf, err);
+    rc = drive(cli, &conf, err);
+    if (rc && conf.username && config_looks_like_driver_file(file ? file : "lethe.yml"))
+        cli->exit_status = (int)script_exit_of(cli, err);
+    return rc;
 }
 
 /* ---- the commands ---- */
@@ -412,7 +458,7 @@ static const struct cli_option stay_options[] = {
 static const struct cli_option drive_options[] = {
     { .name = "once", .help = "until nobody is due, then say what was done" },
     { .name = "username", .value = "NAME", .help = "this one alone; implies --once" },
-    { .name = "cool-off", .value = "LENGTH", .help = "0d, 12h, 7d; only lengthens what the server asks" },
+    { .name = "cool-off", .value = "LENGTH", .help = "0d, 12h, 7d; can only lengthen that of a Lethe" },
     ALLOW_ROOT,
     { 0 },
 };
@@ -448,7 +494,13 @@ const struct cli_command command_drive = {
              "of its data_dir or that of `authority`. With --once it ends when nobody is due\n"
              "any more, and starts a server for itself if none runs on data_dir; without, it\n"
              "stays and waits. People who fail become ERRORED: that is work done, and no\n"
-             "failure of the command.",
-    .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada",
+             "failure of the command.\n\n"
+             "With the driver file of an Open edX site it works for that LMS. --cool-off (7d)\n"
+             "is then what the LMS is asked for, and --username has the exit codes of the\n"
+             "script: 255 setup failed, 254 in an end state, 253 in a working state, 252\n"
+             "failed while retiring, 251 no such learner, 250 unknown state, 249 bad\n"
+             "configuration.",
+    .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada\n"
+                "lethe drive --config config.yml --once --cool-off 7d",
     .run = run_drive,
 };

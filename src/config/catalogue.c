@@ -64,35 +64,14 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
 
 /* ---- putting it in its place ---- */
 
-static void append(struct arena *a, struct yaml *map, const struct yaml *child)
-{
-    struct yaml *copy = ARENA_NEW(a, struct yaml);
-    *copy = *child;
-    copy->next = NULL;
-    struct yaml **end = &map->first;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = copy;
-    map->count++;
-}
-
-static struct yaml *empty_like(struct arena *a, const struct yaml *map)
-{
-    struct yaml *made = ARENA_NEW(a, struct yaml);
-    *made = *map;
-    made->first = NULL;
-    made->count = 0;
-    return made;
-}
-
 /* The entry's call, with the service that the stage names in place of its own. */
 static const struct yaml *with_service(struct arena *a, const struct yaml *http, const struct yaml *service)
 {
     if (service == NULL || http->kind != YAML_MAP)
         return http;
-    struct yaml *made = empty_like(a, http);
+    struct yaml *made = yaml_empty_like(a, http, YAML_MAP);
     for (const struct yaml *child = http->first; child != NULL; child = child->next)
-        append(a, made, strcmp(child->key, "service") == 0 ? service : child);
+        yaml_append(a, made, strcmp(child->key, "service") == 0 ? service : child);
     return made;
 }
 
@@ -128,13 +107,13 @@ enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const stru
         rc = check_service(r, use, entry, err);
     if (rc != RC_OK)
         return rc;
-    struct yaml *made = empty_like(r->arena, stage);
+    struct yaml *made = yaml_empty_like(r->arena, stage, YAML_MAP);
     for (const struct yaml *child = stage->first; child != NULL; child = child->next)
         if (child != service)
-            append(r->arena, made, child);
+            yaml_append(r->arena, made, child);
     for (const struct yaml *child = entry->first; child != NULL; child = child->next)
         if (yaml_get(stage, child->key) == NULL)
-            append(r->arena, made, with_service(r->arena, child, service));
+            yaml_append(r->arena, made, with_service(r->arena, child, service));
     *out = made;
     return RC_OK;
 }

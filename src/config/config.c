@@ -7,6 +7,7 @@
  */
 #include "config/config.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,10 +18,17 @@
 #include "base/yaml.h"
 #include "config/config_int.h"
 
-enum { CONNECTIONS_MAX = 10000, IN_FLIGHT_MAX = 100000, DEATHS_MAX = 1000, PEM_MAX = 1024 * 1024 };
+enum {
+    CONNECTIONS_MAX = 10000,
+    IN_FLIGHT_MAX = 100000,
+    DEATHS_MAX = 1000,
+    PEM_MAX = 1024 * 1024,
+    DRIVER_FILE_MAX = 1024 * 1024
+};
 
 #define YEAR        (365 * CLOCK_DAY)
 #define LEASE_SPARE (10 * CLOCK_S)
+#define LMS_POLL    (10 * CLOCK_S)
 
 /* ---- readers of its own ---- */
 
@@ -141,19 +149,6 @@ void config_print_settings(struct buf *out)
 
 /* ---- what has to hold between settings ---- */
 
-static enum rc refuse_files_of_others(const struct yaml *root, struct err *err)
-{
-    const struct yaml *driver_file = yaml_get(root, "retirement_pipeline");
-    if (driver_file == NULL)
-        driver_file = yaml_get(root, "base_urls");
-    if (driver_file != NULL)
-        return yaml_key_error(driver_file, err,
-                              "this is a driver file of Open edX (%s), which this version does not "
-                              "read yet: write services and stages, see docs/config.md",
-                              driver_file->key);
-    return RC_OK;
-}
-
 static enum rc check_listen(const struct config *config, const struct yaml *root, struct err *err)
 {
     if (host_is_loopback(config->listen_host) || config->tls_key != NULL || config->behind_proxy)
@@ -188,32 +183,55 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     return RC_OK;
 }
 
+/* Each look at an LMS is work for a site that people use. */
+static void look_at_lms_less_often(struct config *config, const struct yaml *root)
+{
+    if (config->authority_is_lms && yaml_get(yaml_get(root, "driver"), "poll") == NULL)
+        config->poll_us = LMS_POLL;
+}
+
 static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
 {
+    look_at_lms_less_often(config, root);
     enum rc rc = config->authority ? RC_OK : identity_check(config, root, err);
     if (rc == RC_OK)
         rc = check_listen(config, root, err);
     return rc == RC_OK ? check_lease(config, root, err) : rc;
 }
 
-static const char *warning_of_readers(struct arena *a, const struct yaml *secret)
+void config_warn(struct reading *r, const char *fmt, ...)
 {
+    struct config *config = r->config;
+    char text[ERR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    config->warning = config->warning ? arena_printf(r->arena, "%s; %s", config->warning, text)
+                                      : arena_strdup(r->arena, text);
+}
+
+static void warn_of_readers(struct reading *r)
+{
+    const struct yaml *secret = r->literal_secret;
     struct stat st;
     if (secret == NULL || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
-        return NULL;
-    return arena_printf(
-        a, "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use %s_file",
-        secret->file, secret->line, secret->key);
+        return;
+    config_warn(r,
+                "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use "
+                "%s_file",
+                secret->file, secret->line, secret->key);
 }
 
 /* ---- loading ---- */
 
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err)
 {
-    struct yaml *root;
+    struct yaml *file;
+    const struct yaml *root;
     struct config *config = ARENA_NEW(a, struct config);
     struct reading r = { .arena = a, .config = config, .services_key = "services" };
-    enum rc rc = yaml_load(a, path, &root, err);
+    enum rc rc = yaml_load(a, path, &file, err);
     if (rc == RC_NOT_FOUND)
         return err_set(
             err, rc,
@@ -222,9 +240,10 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
             path);
     if (rc != RC_OK)
         return rc;
+    root = file;
     rc = yaml_want(root, YAML_MAP, "a map of settings", err);
-    if (rc == RC_OK)
-        rc = refuse_files_of_others(root, err);
+    if (rc == RC_OK && driver_file_is(root))
+        rc = driver_file_read(&r, root, &root, err);
     if (rc == RC_OK)
         rc = settings_read(&r, settings, root, config, err);
     if (rc == RC_OK)
@@ -232,7 +251,22 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     if (rc != RC_OK)
         return rc;
     config->file = arena_strdup(a, path);
-    config->warning = warning_of_readers(a, r.literal_secret);
+    warn_of_readers(&r);
     *out = config;
     return RC_OK;
+}
+
+/* By its lines, since it may not even be YAML. */
+bool config_looks_like_driver_file(const char *path)
+{
+    struct arena a = { 0 };
+    char *text = NULL;
+    bool found = false;
+    if (file_read(&a, path, DRIVER_FILE_MAX, &text, NULL, NULL) == RC_OK)
+        for (const char *line = text; line != NULL && !found; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            found = strncmp(line, "retirement_pipeline", 19) == 0 || strncmp(line, "base_urls", 9) == 0;
+        }
+    arena_free(&a);
+    return found;
 }

@@ -6,6 +6,8 @@
  * docs/config.md are checked against it. Unknown keys are errors that name file:line:column and the nearest known
  * key. Relative paths are seen from the file's folder. Secrets come from files (..._file), from the environment
  * (..._env), or stand here.
+ *
+ * The file of the driver scripts of Open edX is read into the same struct (driver_file.c).
  */
 #ifndef LETHE_CONFIG_CONFIG_H
 #define LETHE_CONFIG_CONFIG_H
@@ -138,6 +140,7 @@ struct config {
 
     /* the driver */
     const struct service_conf *authority;  /* whom it works for; NULL: the server of data_dir */
+    bool authority_is_lms;     /* it is one of services and grants no leases: what the driver does stands in data_dir */
     int64_t lease_us;
     unsigned max_in_flight;    /* people at once */
     int64_t poll_us;           /* between two looks for due people */
@@ -146,12 +149,15 @@ struct config {
     const char *log_level;
     bool log_json;
 
-    const char *warning;       /* one line for whoever operates it; NULL: all is well */
+    const char *warning;       /* one line for whoever operates it, parts of it between "; "; NULL: all is well */
 };
 
 /* Reads and checks it all, secrets included. Everything lives in the arena. RC_INVALID with file:line:column,
  * RC_NOT_FOUND when there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
+
+/* Has it, right or wrong, the look of a driver's file of Open edX? false too when it cannot be read. */
+bool config_looks_like_driver_file(const char *path);
 
 /* What is wrong with the URL of a service or server, in words; NULL: nothing. */
 const char *url_fault(struct arena *a, const char *url);

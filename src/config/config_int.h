@@ -67,7 +67,12 @@ enum rc yaml_key_error(const struct yaml *at, struct err *err, const char *fmt, 
     __attribute__((format(printf, 3, 4)));
 /* Puts the place and the key before the words that err has already; always RC_INVALID. */
 enum rc yaml_wrap(const struct yaml *at, struct err *err);
+/* A map or list without children, at the same place in the file. */
+struct yaml *yaml_empty_like(struct arena *a, const struct yaml *at, enum yaml_kind kind);
+void yaml_append(struct arena *a, struct yaml *to, const struct yaml *child); /* a copy of it */
 void settings_print(struct buf *out, const struct setting *rows);
+/* Adds to config.warning. */
+void config_warn(struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A text of a stranger, fit for an error: cut. */
 const char *shown(struct arena *a, const char *text);
 
@@ -83,6 +88,12 @@ setting_read_fn setting_stages, setting_states; /* into the whole config */
 
 /* catalogue.c: what `use` names in its place, and the rest as it is. Without use it is the stage itself. */
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
+                         struct err *err) MUST_CHECK;
+
+/* driver_file.c: is it the file of a driver of Open edX? */
+bool driver_file_is(const struct yaml *root);
+/* Reads what is peculiar to it, services included; the rest comes out in the form of our own settings. */
+enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct yaml **out,
                          struct err *err) MUST_CHECK;
 
 /* actions.c */

@@ -90,6 +90,30 @@ enum rc yaml_text(const struct yaml *at, const char *wanted, const char **out, s
     return RC_OK;
 }
 
+/* ---- trees that nobody wrote ---- */
+
+struct yaml *yaml_empty_like(struct arena *a, const struct yaml *at, enum yaml_kind kind)
+{
+    struct yaml *made = ARENA_NEW(a, struct yaml);
+    *made = *at;
+    made->kind = kind;
+    made->first = made->next = NULL;
+    made->count = 0;
+    return made;
+}
+
+void yaml_append(struct arena *a, struct yaml *to, const struct yaml *child)
+{
+    struct yaml *copy = ARENA_NEW(a, struct yaml);
+    *copy = *child;
+    copy->next = NULL;
+    struct yaml **end = &to->first;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = copy;
+    to->count++;
+}
+
 /* ---- tables ---- */
 
 static const struct setting *find_row(const struct setting *rows, const char *key)

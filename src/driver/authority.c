@@ -23,9 +23,8 @@ static void ask_ended(struct ask *ask, const char *no_token)
 static void send_now(struct ask *ask)
 {
     struct err err;
-    enum rc rc = http_client_send(ask->driver->client, &ask->call, &err);
-    if (rc != RC_OK)
-        driver_fail(ask->driver, rc, err.text);
+    if (http_client_send(ask->driver->client, &ask->call, &err) != RC_OK)
+        driver_fail(ask->driver, &err);
 }
 
 /* Sends it, waits for a token, or ends without one. */
@@ -150,9 +149,9 @@ void authority_is_silent(struct driver *d, const char *why)
     }
     if (!is_enough(d, now))
         return;
-    char text[ERR_TEXT_MAX];
-    snprintf(text, sizeof text, "the authority does not answer: %s", why);
-    driver_fail(d, RC_UNAVAILABLE, text);
+    struct err err;
+    if (err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why) != RC_OK)
+        driver_fail(d, &err);
 }
 
 static void is_back(struct driver *d)
@@ -218,9 +217,8 @@ enum rc authority_explain(const struct ask *ask, struct err *err)
     struct json *problem;
     const struct json *detail = NULL;
     enum rc rc = rc_of(call->status);
-    if (json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL) == RC_OK &&
-        problem->kind == JSON_MAP)
-        detail = json_get(problem, "detail");
+    if (json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL) == RC_OK)
+        detail = problem->kind == JSON_MAP ? json_get(problem, "detail") : problem;
     if (detail && detail->kind == JSON_TEXT)
         err_set(err, rc, "%s", detail->text);
     else

@@ -266,9 +266,8 @@ static void refused(struct claims *c)
 {
     struct driver *d = c->driver;
     struct err err;
-    enum rc rc = authority_explain(&c->ask, &err);
-    if (d->conf.once)
-        driver_fail(d, rc, err.text);
+    if (authority_explain(&c->ask, &err) != RC_OK && d->conf.once)
+        driver_fail(d, &err);
     else
         authority_is_silent(d, err.text);
 }

@@ -115,7 +115,7 @@ static enum rc open_authority(struct driver *d, struct err *err)
 {
     const struct service_conf *conf = d->config->authority;
     TAILQ_INIT(&d->reports);
-    d->authority = &authority_lethe;
+    d->authority = d->config->authority_is_lms ? &authority_lms : &authority_lethe;
     if (conf && conf->credentials == CREDENTIALS_OAUTH2)
         d->authority_token = token_open(d, conf);
     return d->authority->open(d, err);
@@ -151,10 +151,12 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
 
 /* ---- stopping ---- */
 
-void driver_fail(struct driver *d, enum rc rc, const char *text)
+void driver_fail(struct driver *d, const struct err *err)
 {
-    if (d->rc == RC_OK)
-        d->rc = err_set(&d->err, rc, "%s", text);
+    if (d->rc != RC_OK)
+        return;
+    d->rc = err->rc;
+    d->err = *err;
 }
 
 void driver_stop(struct driver *d)
@@ -267,7 +269,9 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     d->summary.took_us = clock_mono() - began_at;
     count_shut(d);
     *out = d->summary;
-    return d->rc == RC_OK ? RC_OK : err_set(err, d->rc, "%s", d->err.text);
+    if (d->rc != RC_OK && err != NULL)
+        *err = d->err;
+    return d->rc;
 }
 
 /* ---- the end ---- */

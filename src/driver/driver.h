@@ -7,6 +7,8 @@
  *
  *   lethe.c          a Lethe as the authority: claims.c asks for due people; reports.c tells what became of them, in
  *                    batches, and keeps leases alive
+ *   lms.c            an LMS as the authority, which grants no leases; updates.c tells it where people are, journal.c
+ *                    remembers what was begun
  *   authority.c      one request to the authority, with its token, and whether it answers at all
  *   run.c            takes each one through its stages: wait for the service's limits, act, try again or report
  *   policy.c         pure: what an answer means, when to try again, whether a call still fits into the lease

@@ -111,7 +111,15 @@ void token_cancel(struct token *token, struct token_wait *wait);  /* waits no lo
 
 enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_PARKED, RUN_REPORTING };
 
-enum report { REPORT_NONE, REPORT_RENEWED, REPORT_DONE, REPORT_FAILED, REPORT_RELEASED };
+/* ENTERED: its stage is to be entered first, where a claim has not done so. */
+enum report {
+    REPORT_NONE,
+    REPORT_RENEWED,
+    REPORT_ENTERED,
+    REPORT_DONE,
+    REPORT_FAILED,
+    REPORT_RELEASED
+};
 
 struct http_step {
     struct http_call call;
@@ -180,7 +188,8 @@ extern const struct action action_http, action_exec;
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
-    const char *stage;
+    const char *stage;         /* working state; COMPLETE: nothing is left to be done */
+    bool to_be_entered;
     const char *run_key;
     struct template_values person;
 };
@@ -212,7 +221,7 @@ struct authority {
     void (*pump)(struct driver *d, int64_t now);  /* asks for whom there is room, tells what is to be told */
     bool (*is_asking)(const struct driver *d);    /* somebody may yet come of a request that is under way */
 };
-extern const struct authority authority_lethe;
+extern const struct authority authority_lethe, authority_lms;
 
 /* ---- authority.c: one request to it, and whether it answers at all ---- */
 
@@ -292,6 +301,10 @@ void reports_want(struct run *run, enum report report);  /* an outcome takes the
 struct run *reports_take(struct driver *d);
 void reports_drop(struct run *run);  /* what is to be sent about it will not be */
 
+/* ---- lms.c ---- */
+
+struct lms;
+
 /* ---- commands (exec.c) ---- */
 
 unsigned exec_poll_fds(struct driver *d);   /* fills driver->fds, returns how many */
@@ -323,6 +336,7 @@ struct driver {
     const struct authority *authority;
     struct token *authority_token;  /* NULL: it needs none */
     struct silence silence;
+    struct lms *lms;           /* NULL: the authority grants leases */
     struct claims claims;
     struct batch batches[BATCHES];
     struct run_list reports;   /* runs with something to send */
@@ -349,7 +363,7 @@ struct driver {
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
 struct service *driver_service(struct driver *d, const struct stage_conf *stage);
 struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage);
-void driver_fail(struct driver *d, enum rc rc, const char *text);
+void driver_fail(struct driver *d, const struct err *err);
 void driver_release_parked(struct driver *d);
 
 #endif

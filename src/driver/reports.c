@@ -73,6 +73,7 @@ static const char *outcome_name(enum report report)
     case REPORT_DONE: return "done";
     case REPORT_FAILED: return "failed";
     case REPORT_RELEASED: return "released";
+    case REPORT_ENTERED:
     case REPORT_NONE: break;
     }
     assert(!"nothing to report");

@@ -311,6 +311,19 @@ static void copy_person(struct run *run, const struct template_values *person)
 #undef X
 }
 
+static unsigned stages_before(const struct driver *d, const char *working)
+{
+    const struct stage_conf *stage = driver_find_stage(d, working);
+    return stage ? (unsigned)(stage - d->config->stages) : 0;
+}
+
+static void want_to_enter(struct run *run, const char *state)
+{
+    run->stage = NULL;
+    run->stage_name = arena_strdup(&run->arena, state);
+    report(run, REPORT_ENTERED);
+}
+
 void run_begin(struct driver *d, const struct claim *claim, int64_t now)
 {
     struct run *run = run_new(d);
@@ -321,9 +334,12 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
     run->run_key = arena_strdup(&run->arena, claim->run_key);
     copy_person(run, &claim->person);
     set_lease(run, claim->sent_at, claim->lease_us);
-    enter_stage(run, claim->stage, now);
-    run->stages_done = run->stage ? (unsigned)(run->stage - d->config->stages) : 0;
+    run->stages_done = stages_before(d, claim->stage);
     d->stages_in_flight += run->stages_done;
+    if (claim->to_be_entered)
+        want_to_enter(run, claim->stage);
+    else
+        enter_stage(run, claim->stage, now);
 }
 
 static void forget(struct run *run)
@@ -428,6 +444,14 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
         finish(run, answer->state);
 }
 
+static void stage_entered(struct run *run, const struct report_answer *answer)
+{
+    if (answer->next)
+        enter_stage(run, answer->next, clock_mono());
+    else
+        finish(run, answer->state);
+}
+
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at)
 {
     enum report about = run->sent;
@@ -441,6 +465,7 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
     }
     switch (about) {
     case REPORT_RENEWED: renewal_accepted(run, answer, sent_at); break;
+    case REPORT_ENTERED: stage_entered(run, answer); break;
     case REPORT_DONE: stage_accepted(run, answer); break;
     case REPORT_FAILED:
     case REPORT_RELEASED: finish(run, answer->state); break;

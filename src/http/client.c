@@ -300,6 +300,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method_name(call->method));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");

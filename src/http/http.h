@@ -136,6 +136,7 @@ struct http_call {
     const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
+    bool fresh_connection; /* never repeated unnoticed, as libcurl does when one that was kept open is dead */
     size_t answer_max; /* bytes that are kept */
     bool stop_at_max;  /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
 

@@ -615,6 +615,94 @@ static void test_config__the_authority_elsewhere(void **state)
     assert_null(load_good(IDENTITY)->authority);
 }
 
+/* ---- the file of a driver of Open edX ---- */
+
+#define DRIVER_FILE                                                                         \
+    "client_id: retirement_service_worker\n"                                                \
+    "client_secret: not_so_secret_but_old\n"                                                \
+    "base_urls:\n"                                                                          \
+    "  lms: https://courses.example.com/\n"                                                 \
+    "  ecommerce: https://shop.example.com/\n"                                              \
+    "  credentials:\n"                                                                      \
+    "  license_manager: https://licenses.example.com\n"                                     \
+    "  segment: https://segment.example.com\n"                                              \
+    "retirement_pipeline:\n"                                                                \
+    "  - ['RETIRING_FORUMS', 'FORUMS_COMPLETE', 'LMS', 'retirement_retire_forum']\n"        \
+    "  - ['RETIRING_ECOM', 'ECOM_COMPLETE', 'ECOMMERCE', 'retire_learner']\n"               \
+    "  - ['RETIRING_LICENSES', 'LICENSES_COMPLETE', 'LICENSE_MANAGER', 'retire_learner']\n" \
+    "  - ['RETIRING_LMS', 'LMS_COMPLETE', 'LMS', 'retirement_lms_retire']\n"
+
+static void test_config__the_file_of_a_driver_of_open_edx(void **state)
+{
+    const struct config *c = load_good(DRIVER_FILE "fetch_ecommerce_segment_id: true\n"
+                                                   "drive_partners_folder: abc\n"
+                                                   "org_partner_mapping: { Org: [a, b] }\n");
+    assert_string_equal(c->data_dir, in_folder("./lethe-data"));
+    assert_int_equal(c->cool_off_us, 7 * CLOCK_DAY);
+    assert_int_equal(c->max_in_flight, 1000);
+    assert_null(c->warning);
+    assert_int_equal(c->n_services, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct service_conf *s = &c->services[i];
+        assert_int_equal(s->credentials, CREDENTIALS_OAUTH2);
+        assert_string_equal(s->client_id, "retirement_service_worker");
+        assert_string_equal(s->secret, "not_so_secret_but_old");
+        assert_string_equal(s->token_url, "https://courses.example.com/oauth2/access_token");
+        assert_string_equal(s->token_type, "JWT");
+        assert_int_equal(s->max_concurrent, 8);
+        assert_int_equal(s->index, i);
+    }
+    assert_string_equal(c->services[0].url, "https://courses.example.com");
+    assert_string_equal(c->services[1].name, "ecommerce");
+    assert_string_equal(c->services[2].name, "license_manager");
+    assert_ptr_equal(c->authority, &c->services[0]);
+    assert_true(c->authority_is_lms);
+    assert_int_equal(c->n_stages, 4);
+    assert_string_equal(c->stages[0].working, "RETIRING_FORUMS");
+    assert_string_equal(c->stages[1].completed, "ECOM_COMPLETE");
+    assert_string_equal(c->stages[2].use, "LICENSE_MANAGER.retire_learner");
+    assert_string_equal(c->stages[2].http.service->name, "license_manager");
+    assert_int_equal(c->pipeline->n, 12);
+    assert_string_equal(c->pipeline->names[11], "COMPLETE");
+}
+
+static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
+{
+    const struct config *c = load_good(DRIVER_FILE "data_dir: /var/lib/lethe\ndriver: { max_in_flight: 5 }\n"
+                                                   "log: { format: json }\ncool_off: 3d\n");
+    assert_string_equal(c->data_dir, "/var/lib/lethe");
+    assert_int_equal(c->max_in_flight, 5);
+    assert_true(c->log_json);
+    assert_int_equal(c->cool_off_us, 3 * CLOCK_DAY);
+}
+
+static void test_config__what_worked_for_years_is_only_warned_about(void **state)
+{
+    struct config *c = NULL;
+    struct err err;
+    write_file(
+        "lethe.yml",
+        "client_id: worker\nclient_secret: secret\nbase_urls: { lms: \"http://courses.example.com\" }\n"
+        "retirement_pipeline: [[A, B, LMS, retirement_unenroll]]\n",
+        0644);
+    assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &c, &err), RC_OK);
+    assert_string_equal(c->services[0].secret, "secret");
+    assert_non_null(strstr(c->warning, "lethe.yml:2: the secret is too short"));
+    assert_non_null(strstr(c->warning, "lethe.yml:3: lms: http:// to another machine"));
+    assert_non_null(strstr(c->warning, "others can read or write it: chmod 600, or use client_secret_file"));
+}
+
+static void test_config__the_file_of_a_driver_is_known_by_its_look(void **state)
+{
+    write_file("lethe.yml", "client_id: x\nretirement_pipeline: [[\n", 0600);
+    assert_true(config_looks_like_driver_file(in_folder("lethe.yml")));
+    write_file("lethe.yml", "base_urls: {}\n", 0600);
+    assert_true(config_looks_like_driver_file(in_folder("lethe.yml")));
+    write_file("lethe.yml", "stages: []\n# base_urls\n", 0600);
+    assert_false(config_looks_like_driver_file(in_folder("lethe.yml")));
+    assert_false(config_looks_like_driver_file(in_folder("nowhere.yml")));
+}
+
 /* ---- the catalogue ---- */
 
 #define OPEN_EDX                                                      \
@@ -845,6 +933,10 @@ int main(void)
         T(test_config__exec),
         T(test_config__program_without_a_slash_is_left_to_the_path),
         T(test_config__the_authority_elsewhere),
+        T(test_config__the_file_of_a_driver_of_open_edx),
+        T(test_config__our_own_settings_in_the_file_of_a_driver),
+        T(test_config__what_worked_for_years_is_only_warned_about),
+        T(test_config__the_file_of_a_driver_is_known_by_its_look),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
         T(test_config__all_of_the_catalogue_is_valid),
         T(test_config__lists_have_their_limits),

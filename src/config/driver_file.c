@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file of the driver scripts of Open edX, as those sites have it: its services are made from base_urls,
+ * and the rest becomes settings of our own form, the pipeline as stages that `use` the catalogue, which are
+ * then read like any.
+ *
+ * Its hard idea is tolerance in the right places. The same file configures other scripts too, so that keys of
+ * which nothing is known are theirs; but one that is nearly a key of ours is a slip. And what worked for
+ * years (plain http, a short secret, a file that others can read) is warned about and not refused.
+ */
+#include "config/config_int.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+struct driver_file {
+    const char *client_id, *secret;
+    bool fetch_segment_id; /* only calls that the catalogue does not have would want it */
+};
+
+enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8 };
+
+/* ---- keys ---- */
+
+/* What goes into the base_urls is a client of the LMS: it takes the LMS's tokens. Others in there are not. */
+static const char *const clients[] = { "lms", "ecommerce", "credentials", "demographics", "license_manager" };
+
+/* Settings of our own that may stand in such a file besides. */
+static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log" };
+
+static enum rc setting_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
+                                    void *field, struct err *err)
+{
+    const char *why;
+    const char **secret = field;
+    if (*secret != NULL)
+        return yaml_key_error(at, err, "%s: this secret was given already", at->key);
+    enum rc rc = yaml_text(at, "a secret", secret, err);
+    if (rc != RC_OK)
+        return rc;
+    r->literal_secret = at;
+    if (secret_is_weak(*secret, &why))
+        config_warn(r, "%s:%u: the secret is %s", at->file, at->line, why);
+    return RC_OK;
+}
+
+/* Read on their own, once all of the rest is known. */
+static enum rc setting_later(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    return RC_OK;
+}
+
+#define OF(field) offsetof(struct driver_file, field)
+
+static const struct setting settings[] = {
+    { "client_id", "text", setting_text, OF(client_id), NULL, "what the LMS knows the driver as",
+      .required = true },
+    { "client_secret", "secret", setting_known_secret, OF(secret), NULL, "its secret" },
+    { "client_secret_file", "path", setting_secret_file, OF(secret), NULL, "a file with the secret" },
+    { "client_secret_env", "name", setting_secret_env, OF(secret), NULL, "a variable with the secret" },
+    { "base_urls", "map of URLs", setting_later, 0, NULL, "where the LMS and the other services are",
+      .required = true },
+    { "retirement_pipeline", "list of stages", setting_later, 0, NULL,
+      "[working, completed, SERVICE, method] for each stage", .required = true },
+    { "fetch_ecommerce_segment_id", "true or false", setting_bool, OF(fetch_segment_id), "false",
+      "read, and not needed by anything in the catalogue" },
+    { NULL }
+};
+
+static bool is_native(const char *key)
+{
+    for (size_t i = 0; i < sizeof native_keys / sizeof native_keys[0]; i++)
+        if (strcmp(native_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static bool is_of_driver_file(const char *key)
+{
+    for (const struct setting *s = settings; s->key != NULL; s++)
+        if (strcmp(s->key, key) == 0)
+            return true;
+    return false;
+}
+
+static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err *err)
+{
+    const char *keys[KEYS_MAX + 1] = { NULL };
+    size_t n = 0;
+    for (const struct setting *s = settings; s->key != NULL; s++)
+        keys[n++] = s->key;
+    for (size_t i = 0; i < sizeof native_keys / sizeof native_keys[0]; i++)
+        keys[n++] = native_keys[i];
+    const char *nearest = text_nearest(at->key, keys);
+    if (nearest == NULL)
+        return RC_OK;
+    return yaml_key_error(at, err, "unknown key %s: did you mean %s?", shown(r->arena, at->key), nearest);
+}
+
+/* Its children into two maps: those of the scripts, and those of our own. */
+static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml *theirs, struct yaml *ours,
+                         struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (const struct yaml *child = root->first; rc == RC_OK && child != NULL; child = child->next) {
+        if (is_of_driver_file(child->key))
+            yaml_append(r->arena, theirs, child);
+        else if (is_native(child->key))
+            yaml_append(r->arena, ours, child);
+        else
+            rc = refuse_slip(r, child, err);
+    }
+    return rc;
+}
+
+/* ---- services ---- */
+
+static enum rc add_service(struct reading *r, const struct driver_file *file, const struct yaml *at,
+                           struct service_conf *service, struct err *err)
+{
+    static const struct setting url = { .key = "url", .type = "URL" };
+    *service = (struct service_conf){
+        .name = at->key,
+        .credentials = CREDENTIALS_OAUTH2,
+        .client_id = file->client_id,
+        .secret = file->secret,
+        .token_type = "JWT",
+        .allow_http = true,
+        .max_concurrent = CONCURRENT,
+        .index = (unsigned)r->config->n_services,
+    };
+    enum rc rc = setting_url(r, &url, at, &service->url, err);
+    if (rc != RC_OK)
+        return rc;
+    if (url_is_exposed(r->arena, service->url))
+        config_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
+                    at->line, at->key);
+    r->config->n_services++;
+    return RC_OK;
+}
+
+/* A key without a value is one that was left open. */
+static bool is_given(const struct yaml *at)
+{
+    return at != NULL && (at->kind != YAML_SCALAR || (at->text != NULL && at->text[0] != '\0'));
+}
+
+static enum rc make_services(struct reading *r, const struct driver_file *file, const struct yaml *base_urls,
+                             struct err *err)
+{
+    size_t n = sizeof clients / sizeof clients[0];
+    struct service_conf *services = arena_array(r->arena, n, sizeof services[0]);
+    struct config *config = r->config;
+    enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
+    if (rc == RC_OK && !is_given(yaml_get(base_urls, "lms")))
+        rc = yaml_error(base_urls, err, "base_urls has no lms: it says who is where in the process");
+    config->services = services;
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        const struct yaml *at = yaml_get(base_urls, clients[i]);
+        if (is_given(at))
+            rc = add_service(r, file, at, &services[config->n_services], err);
+    }
+    for (size_t i = 0; i < config->n_services; i++)
+        services[i].token_url = arena_printf(r->arena, "%s/oauth2/access_token", services[0].url);
+    return rc;
+}
+
+/* ---- stages ---- */
+
+static struct yaml *named(struct arena *a, const struct yaml *node, const char *key)
+{
+    struct yaml *made = ARENA_NEW(a, struct yaml);
+    *made = *node;
+    made->key = key;
+    made->key_line = node->line;
+    made->key_column = node->column;
+    return made;
+}
+
+static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml *stages, struct err *err)
+{
+    static const char wanted[] = "[working, completed, SERVICE, method]";
+    const struct yaml *item[ROW_LEN];
+    size_t n = 0;
+    enum rc rc = yaml_want(row, YAML_LIST, wanted, err);
+    if (rc != RC_OK)
+        return rc;
+    if (row->count != ROW_LEN)
+        return yaml_error(row, err, "expected %s, found a list of %u", wanted, row->count);
+    for (const struct yaml *child = row->first; rc == RC_OK && child != NULL; child = child->next) {
+        const char *text;
+        rc = yaml_text(child, wanted, &text, err);
+        item[n++] = child;
+    }
+    if (rc != RC_OK)
+        return rc;
+    struct yaml *stage = yaml_empty_like(r->arena, row, YAML_MAP);
+    struct yaml *use = named(r->arena, item[3], "use");
+    use->text = arena_printf(r->arena, "%s.%s", item[2]->text, item[3]->text);
+    yaml_append(r->arena, stage, named(r->arena, item[0], "working"));
+    yaml_append(r->arena, stage, named(r->arena, item[1], "completed"));
+    yaml_append(r->arena, stage, use);
+    yaml_append(r->arena, stages, stage);
+    return RC_OK;
+}
+
+static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struct yaml *ours, struct err *err)
+{
+    enum rc rc = yaml_want(pipeline, YAML_LIST, "a list of [working, completed, SERVICE, method]", err);
+    if (rc != RC_OK)
+        return rc;
+    struct yaml *stages = named(r->arena, yaml_empty_like(r->arena, pipeline, YAML_LIST), "stages");
+    for (const struct yaml *row = pipeline->first; rc == RC_OK && row != NULL; row = row->next)
+        rc = make_stage(r, row, stages, err);
+    yaml_append(r->arena, ours, stages);
+    return rc;
+}
+
+/* ---- the whole ---- */
+
+bool driver_file_is(const struct yaml *root)
+{
+    return yaml_get(root, "retirement_pipeline") != NULL || yaml_get(root, "base_urls") != NULL;
+}
+
+enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct yaml **out, struct err *err)
+{
+    struct driver_file file = { NULL };
+    struct yaml *theirs = yaml_empty_like(r->arena, root, YAML_MAP);
+    struct yaml *ours = yaml_empty_like(r->arena, root, YAML_MAP);
+    enum rc rc = sort_keys(r, root, theirs, ours, err);
+    if (rc == RC_OK)
+        rc = settings_read(r, settings, theirs, &file, err);
+    if (rc == RC_OK && file.secret == NULL)
+        rc = yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id");
+    if (rc == RC_OK)
+        rc = make_services(r, &file, yaml_get(root, "base_urls"), err);
+    if (rc == RC_OK)
+        rc = make_stages(r, yaml_get(root, "retirement_pipeline"), ours, err);
+    if (rc != RC_OK)
+        return rc;
+    r->services_key = "base_urls";
+    r->config->authority = &r->config->services[0];
+    r->config->authority_is_lms = true;
+    *out = ours;
+    return RC_OK;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal: see journal.h. In memory a table of those who are not through; on disk the lines that lead to
+ * it, written anew with the live ones alone when the journal is opened and whenever most lines are of the
+ * past.
+ */
+#include "driver/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/file.h"
+#include "base/log.h"
+
+enum {
+    BUCKETS_MIN = 64,
+    SUM_LEN = 8,      /* hex digits */
+    LINES_MIN = 1000, /* below it, old lines are not worth a new file */
+    LIVE_SHARE = 4,
+    FILE_MAX = 256 * 1024 * 1024,
+    URL_DIGITS = 16,
+    PATIENCE_S = 30,
+    LOOK_AGAIN_MS = 100
+};
+
+struct journal {
+    struct arena arena; /* of the paths */
+    const char *folder, *path, *new_path;
+    int fd, lock_fd;
+    struct journal_entry **buckets;
+    size_t n_buckets, n;
+    size_t lines; /* in the file and in unwritten */
+    struct buf unwritten;
+};
+
+/* ---- the table ---- */
+
+static struct journal_entry **place_of(const struct journal *j, int64_t id)
+{
+    size_t hash = (size_t)((uint64_t)id * 0x9E3779B97F4A7C15u >> 32);
+    struct journal_entry **at = &j->buckets[hash & (j->n_buckets - 1)];
+    while (*at != NULL && (*at)->id != id)
+        at = &(*at)->next;
+    return at;
+}
+
+const struct journal_entry *journal_find(const struct journal *j, int64_t id)
+{
+    return *place_of(j, id);
+}
+
+static void grow(struct journal *j)
+{
+    struct journal_entry **old = j->buckets;
+    size_t n_old = j->n_buckets;
+    j->n_buckets = 2 * n_old;
+    j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));
+    for (size_t i = 0; i < n_old; i++)
+        for (struct journal_entry *entry = old[i], *next; entry != NULL; entry = next) {
+            next = entry->next;
+            entry->next = NULL;
+            *place_of(j, entry->id) = entry;
+        }
+    free(old);
+}
+
+static void put(struct journal *j, int64_t id, const char *stage, const char *run_key)
+{
+    struct journal_entry **at = place_of(j, id);
+    if (*at == NULL) {
+        if (j->n == j->n_buckets) {
+            grow(j);
+            at = place_of(j, id);
+        }
+        *at = XNEW(struct journal_entry);
+        (*at)->id = id;
+        j->n++;
+    }
+    snprintf((*at)->stage, sizeof(*at)->stage, "%s", stage);
+    snprintf((*at)->run_key, sizeof(*at)->run_key, "%s", run_key);
+}
+
+static bool take_out(struct journal *j, int64_t id)
+{
+    struct journal_entry **at = place_of(j, id);
+    struct journal_entry *entry = *at;
+    if (entry == NULL)
+        return false;
+    *at = entry->next;
+    free(entry);
+    j->n--;
+    return true;
+}
+
+void journal_each(struct journal *j, journal_entry_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < j->n_buckets; i++)
+        for (struct journal_entry *entry = j->buckets[i], *next; entry != NULL; entry = next) {
+            next = entry->next;
+            fn(arg, entry);
+        }
+}
+
+/* ---- lines ---- */
+
+static void checksum(const char *text, size_t len, char out[SUM_LEN + 1])
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    char hex[2 * CRYPTO_SHA256_LEN + 1];
+    crypto_sha256(text, len, digest);
+    crypto_hex(digest, sizeof digest, hex);
+    memcpy(out, hex, SUM_LEN);
+    out[SUM_LEN] = '\0';
+}
+
+static void __attribute__((format(printf, 2, 3))) add_line(struct buf *out, const char *fmt, ...)
+{
+    char line[128], sum[SUM_LEN + 1];
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    checksum(line, (size_t)len, sum);
+    buf_printf(out, "%s %s\n", line, sum);
+}
+
+static void add_enter(struct buf *out, const struct journal_entry *entry)
+{
+    add_line(out, "enter %" PRId64 " %s %s", entry->id, entry->stage, entry->run_key);
+}
+
+/* The line without its checksum, or NULL when it is not whole. */
+static char *verified(char *line)
+{
+    char sum[SUM_LEN + 1];
+    size_t len = strlen(line);
+    if (len <= SUM_LEN || line[len - SUM_LEN - 1] != ' ')
+        return NULL;
+    line[len - SUM_LEN - 1] = '\0';
+    checksum(line, len - SUM_LEN - 1, sum);
+    return strcmp(line + len - SUM_LEN, sum) == 0 ? line : NULL;
+}
+
+static bool replay(struct journal *j, char *line)
+{
+    int64_t id;
+    char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
+    if (verified(line) == NULL)
+        return false;
+    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3)
+        put(j, id, stage, key);
+    else if (sscanf(line, "end %" SCNd64, &id) == 1)
+        take_out(j, id);
+    else
+        return false;
+    return true;
+}
+
+static enum rc read_lines(struct journal *j, struct err *err)
+{
+    struct arena a = { 0 };
+    char *text, *saved = NULL;
+    unsigned damaged = 0;
+    enum rc rc = file_read_private(&a, j->path, FILE_MAX, &text, NULL, err);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc == RC_OK)
+        for (char *line = strtok_r(text, "\n", &saved); line != NULL; line = strtok_r(NULL, "\n", &saved))
+            damaged += !replay(j, line);
+    if (damaged > 0) /* the last one of a driver that was killed is no news */
+        log_warning("%s: %u lines are cut off or damaged: who stood there is now somebody else's", j->path,
+                    damaged);
+    arena_free(&a);
+    return rc;
+}
+
+/* ---- the file ---- */
+
+static enum rc write_all(int fd, const struct buf *text, const char *path, struct err *err)
+{
+    size_t done = 0;
+    while (done < text->len) {
+        ssize_t n = write(fd, text->data + done, text->len - done);
+        if (n < 0 && errno != EINTR)
+            return err_set_errno(err, "%s", path);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return RC_OK;
+}
+
+static enum rc sync_folder(const struct journal *j, struct err *err)
+{
+    int fd = open(j->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, "%s", j->folder);
+    int failed = fsync(fd);
+    close(fd);
+    return failed ? err_set_errno(err, "%s", j->folder) : RC_OK;
+}
+
+static void add_live(void *arg, const struct journal_entry *entry)
+{
+    add_enter(arg, entry);
+}
+
+/* The live entries alone, in a file that takes the place of the old one when it is whole. */
+static enum rc write_anew(struct journal *j, struct err *err)
+{
+    struct buf text;
+    enum rc rc = RC_OK;
+    int fd = open(j->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set_errno(err, "%s", j->new_path);
+    buf_init(&text, FILE_MAX);
+    journal_each(j, add_live, &text);
+    rc = write_all(fd, &text, j->new_path, err);
+    buf_free(&text);
+    if (rc == RC_OK && (fsync(fd) != 0 || rename(j->new_path, j->path) != 0))
+        rc = err_set_errno(err, "%s", j->new_path);
+    if (rc == RC_OK)
+        rc = sync_folder(j, err);
+    if (rc != RC_OK) {
+        close(fd);
+        return rc;
+    }
+    if (j->fd >= 0)
+        close(j->fd);
+    j->fd = fd;
+    j->lines = j->n;
+    buf_reset(&j->unwritten);
+    return RC_OK;
+}
+
+void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key)
+{
+    put(j, id, stage, run_key);
+    add_enter(&j->unwritten, journal_find(j, id));
+    j->lines++;
+}
+
+void journal_end(struct journal *j, int64_t id)
+{
+    if (!take_out(j, id))
+        return;
+    add_line(&j->unwritten, "end %" PRId64, id);
+    j->lines++;
+}
+
+enum rc journal_sync(struct journal *j, struct err *err)
+{
+    if (j->lines > LINES_MIN + LIVE_SHARE * j->n)
+        return write_anew(j, err);
+    if (j->unwritten.len == 0)
+        return RC_OK;
+    enum rc rc = write_all(j->fd, &j->unwritten, j->path, err);
+    if (rc == RC_OK && fdatasync(j->fd) != 0)
+        rc = err_set_errno(err, "%s", j->path);
+    buf_reset(&j->unwritten);
+    return rc;
+}
+
+/* ---- opening and closing ---- */
+
+static void name_paths(struct journal *j, const char *data_dir, const char *url)
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    char hex[2 * CRYPTO_SHA256_LEN + 1];
+    crypto_sha256(url, strlen(url), digest);
+    crypto_hex(digest, sizeof digest, hex);
+    j->folder = arena_strdup(&j->arena, data_dir);
+    j->path = arena_printf(&j->arena, "%s/journal-%.*s", data_dir, URL_DIGITS, hex);
+    j->new_path = arena_printf(&j->arena, "%s.new", j->path);
+}
+
+static enum rc lock(struct journal *j, struct err *err)
+{
+    const char *path = arena_printf(&j->arena, "%s.lock", j->path);
+    int64_t deadline = clock_mono() + PATIENCE_S * CLOCK_S;
+    j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (j->lock_fd < 0)
+        return err_set_errno(err, "%s", path);
+    while (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_set_errno(err, "%s", path);
+        if (clock_mono() > deadline)
+            return err_set(err, RC_CONFLICT, "another driver is at work with the journal %s", j->path);
+        poll(NULL, 0, LOOK_AGAIN_MS);
+    }
+    return RC_OK;
+}
+
+enum rc journal_open(const char *data_dir, const char *url, struct journal **out, struct err *err)
+{
+    struct journal *j = XNEW(struct journal);
+    enum rc rc = RC_OK;
+    j->fd = j->lock_fd = -1;
+    j->n_buckets = BUCKETS_MIN;
+    j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));
+    buf_init(&j->unwritten, FILE_MAX);
+    name_paths(j, data_dir, url);
+    if (mkdir(data_dir, 0700) != 0 && errno != EEXIST)
+        rc = err_set_errno(err, "cannot make the directory %s", data_dir);
+    if (rc == RC_OK)
+        rc = lock(j, err);
+    if (rc == RC_OK)
+        rc = read_lines(j, err);
+    if (rc == RC_OK)
+        rc = write_anew(j, err);
+    if (rc != RC_OK)
+        journal_close(&j);
+    *out = j;
+    return rc;
+}
+
+void journal_close(struct journal **journal)
+{
+    struct journal *j = *journal;
+    struct err err;
+    if (j == NULL)
+        return;
+    if (j->fd >= 0 && journal_sync(j, &err) != RC_OK)
+        log_error("%s", err.text);
+    if (j->fd >= 0)
+        close(j->fd);
+    if (j->lock_fd >= 0)
+        close(j->lock_fd);
+    for (size_t i = 0; i < j->n_buckets; i++)
+        for (struct journal_entry *entry = j->buckets[i], *next; entry != NULL; entry = next) {
+            next = entry->next;
+            free(entry);
+        }
+    free(j->buckets);
+    buf_free(&j->unwritten);
+    arena_free(&j->arena);
+    free(j);
+    *journal = NULL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a driver is doing for an authority without leases, on disk: so that one that was killed goes on at the
+ * same stage with the same Idempotency-Key, and nobody stays in a working state for ever because of it.
+ *
+ * A file of lines that is only appended to, one for each entering of a stage and one for each end:
+ *
+ *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 5d41402a
+ *   end 17 7d793037
+ *
+ * The last word is a checksum of those before it: a line that was cut off or damaged is none. The file holds
+ * numbers of retirements, names of states and random keys, and nothing about a person. It belongs to one
+ * authority and one driver at a time.
+ */
+#ifndef LETHE_DRIVER_JOURNAL_H
+#define LETHE_DRIVER_JOURNAL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/core.h"
+
+enum { RUN_KEY_LEN = 32 };
+
+struct journal_entry {
+    int64_t id;
+    char stage[STATE_NAME_MAX + 1]; /* working state that was entered, or was about to be */
+    char run_key[RUN_KEY_LEN + 1];
+    struct journal_entry *next; /* the journal's */
+};
+
+struct journal;
+
+/* Makes the directory (mode 0700) and the file where there are none, and waits a moment for another driver to
+ * end. RC_CONFLICT: one is at work with this journal. RC_IO, RC_NO_SPACE. */
+enum rc journal_open(const char *data_dir, const char *url, struct journal **out, struct err *err) MUST_CHECK;
+void journal_close(struct journal **journal);
+
+const struct journal_entry *journal_find(const struct journal *j, int64_t id); /* NULL: not ours */
+/* Durable once journal_sync was called; takes the place of an earlier entry. */
+void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key);
+void journal_end(struct journal *j, int64_t id);
+/* After a failure the journal is of no more use: stop, and begin with what is on disk. RC_IO, RC_NO_SPACE. */
+enum rc journal_sync(struct journal *j, struct err *err) MUST_CHECK;
+
+/* Every entry, in no order; fn may end it. */
+typedef void journal_entry_fn(void *arg, const struct journal_entry *entry);
+void journal_each(struct journal *j, journal_entry_fn *fn, void *arg);
+
+#endif

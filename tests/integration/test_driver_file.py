@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver file of Open edX, unchanged: an LMS without leases is driven, and every step of it may fail."""
+import json
+import re
+import signal
+import threading
+
+import pytest
+import yaml
+
+from old_lms import OldLms
+from services import HANG_UP
+from site_under_test import Site, TIMEOUT, wait_for
+
+STATES = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_ECOM", "ECOM_COMPLETE", "RETIRING_LMS",
+          "LMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"]
+WAY = [*STATES[1:7], "COMPLETE"]
+FORUM, ECOM, LMS = ("/api/discussion/v1/accounts/retire_forum/", "/api/v2/user/retire/",
+                    "/api/user/v1/accounts/retire/")
+
+
+class DriverSite(Site):
+    """A machine with nothing but config.yml."""
+
+    def __init__(self, folder, lms):
+        super().__init__(folder)
+        self.lms = lms
+        self.file = folder / "config.yml"
+        self.data_dir = folder / "lethe-data"
+        self.config = {
+            "client_id": "worker",
+            "client_secret": "secret",
+            "base_urls": {"lms": lms.url + "/", "ecommerce": lms.url + "/", "credentials": None},
+            "retirement_pipeline": [
+                ["RETIRING_FORUMS", "FORUMS_COMPLETE", "LMS", "retirement_retire_forum"],
+                ["RETIRING_ECOM", "ECOM_COMPLETE", "ECOMMERCE", "retire_learner"],
+                ["RETIRING_LMS", "LMS_COMPLETE", "LMS", "retirement_lms_retire"],
+            ],
+            "drive_partners_folder": "of another script",
+        }
+
+    def drive_one(self, name):
+        return self.lethe("drive", "--username", name)
+
+    def start_once(self, *words):
+        return self.start("drive", "--once", *words)
+
+    def journal(self):
+        files = [path for path in self.data_dir.glob("journal-*") if path.suffix == ""]
+        assert len(files) == 1, files
+        return files[0]
+
+
+@pytest.fixture
+def lms(make_service):
+    return OldLms(make_service, STATES)
+
+
+@pytest.fixture
+def driver(tmp_path, lms):
+    site = DriverSite(tmp_path, lms)
+    yield site
+    site.stop()
+    site.check()
+
+
+def numbered(n):
+    return [f"user{i}" for i in range(n)]
+
+
+# ---- the main job ----
+
+def test_people_are_taken_through_the_pipeline(driver, lms):
+    names = numbered(30)
+    lms.add(*names)
+    done = driver.drive_all()
+    assert (done["people"], done["completed"], done["stages"], done["calls"], done["errored"]) == (30, 30, 90, 90, 0)
+    for name in names:
+        assert lms.moves_of(name) == WAY
+        assert [call.path for call in lms.calls_for(name)] == [FORUM, ECOM, LMS]
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    answers = [json.loads(text) for _, to, text in lms.moves if to == "FORUMS_COMPLETE"]
+    assert answers == [{"status": 204, "attempts": 1}] * 30
+    keys = [call.key for call in lms.calls]
+    assert len(set(keys)) == 90 and not any(name in key for key in keys for name in names)
+    assert driver.drive_all()["people"] == 0
+
+
+def test_what_the_lms_is_asked_for(driver, lms):
+    driver.drive_all()
+    driver.drive_all("--cool-off", "0d")
+    driver.drive_all("--cool-off", "36h")
+    working, completed = STATES[1:7:2], STATES[2:7:2]
+    ours, due = lms.queries[0], lms.queries[1]
+    assert (ours["states"], ours["cool_off_days"]) == (working, ["0"])
+    assert (due["states"], due["cool_off_days"]) == (["PENDING", *completed], ["7"])
+    assert [query["cool_off_days"] for query in lms.queries[3::2]] == [["0"], ["2"]]
+
+
+def test_people_in_the_middle_go_on_where_they_are(driver, lms):
+    lms.add("ada", state="FORUMS_COMPLETE")
+    lms.add("bob", state="ECOM_COMPLETE")
+    lms.add("cyd", state="LMS_COMPLETE")
+    assert driver.drive_all()["completed"] == 3
+    assert lms.moves_of("ada") == WAY[2:]
+    assert [call.path for call in lms.calls_for("bob")] == [LMS]
+    assert lms.moves_of("cyd") == ["COMPLETE"] and lms.calls_for("cyd") == []
+
+
+def test_more_people_than_places(driver, lms):
+    driver.configure(driver={"max_in_flight": 4})
+    lms.add(*numbered(30))
+    assert driver.drive_all()["completed"] == 30
+    assert len(lms.calls) == 90
+
+
+def test_a_driver_that_stays(driver, lms):
+    driver.configure(driver={"poll": "100ms"})
+    process = driver.start("drive")
+    lms.add("ada")
+    wait_for(lambda: lms.state_of("ada") == "COMPLETE")
+    lms.add("bob")
+    wait_for(lambda: lms.state_of("bob") == "COMPLETE")
+    assert driver.kill(process, signal.SIGTERM) == 0
+
+
+def test_a_lethe_speaks_the_same_language(site, make_service, tmp_path):
+    """Lethe as the LMS: the same file works, and every move is on its record."""
+    site.configure(states=STATES)
+    site.serve()
+    made = site.client("worker", "retirement:read retirement:drive")
+    erased = make_service()
+
+    def door(call):
+        if not re.search("/retirement_|/update_retirement|/oauth2/", call.path):
+            return erased.script(call)
+        answer = site.call(call.method, call.path, raw=call.raw or None, token="", headers={
+            k: v for k, v in call.headers.items() if k in ("Authorization", "Content-Type")})
+        return answer.status, answer.raw
+
+    (tmp_path / "driver").mkdir()
+    driver = DriverSite(tmp_path / "driver", make_service(script=door))
+    driver.configure(client_id=made["client_id"], client_secret=made["client_secret"])
+    site.request("ada")
+    site.request("bob")
+    assert driver.drive_one("ada").code == 0
+    assert site.states() == {"ada": "COMPLETE", "bob": "PENDING"}
+    assert driver.drive_all("--cool-off", "0d")["completed"] == 1
+    assert [to for _, to, _ in site.history("bob")[1:]] == WAY
+    driver.check()
+
+
+# ---- failures of a stage ----
+
+def test_a_failure_is_errored_with_what_was_answered(driver, lms):
+    lms.meddle = lambda kind, call: (409, "unpaid") if kind == ECOM else None
+    lms.add("ada")
+    assert driver.drive_all()["errored"] == 1
+    assert lms.moves_of("ada") == [*WAY[:3], "ERRORED"]
+    failed = json.loads(lms.moves[-1][2])
+    assert (failed["stage"], failed["outcome"], failed["status"], failed["answer"]) == ("RETIRING_ECOM", "failed", 409, "unpaid")
+
+
+def test_after_a_failure_was_mended_it_is_another_attempt(driver, lms):
+    lms.meddle = lambda kind, call: lms.calls.append(call) or 409 if kind == ECOM else None
+    lms.add("ada")
+    driver.drive_all()
+    lms.meddle = lambda kind, call: None
+    lms.put("ada", "FORUMS_COMPLETE")
+    assert driver.drive_all()["completed"] == 1
+    first, second = [call.key for call in lms.calls_for("ada") if call.path == ECOM]
+    assert first != second
+    lms.put("ada", "PENDING")
+    assert driver.drive_all()["completed"] == 1
+    assert len({call.key for call in lms.calls}) == len(lms.calls) == 6 + 1
+
+
+# ---- other drivers ----
+
+def test_whom_another_driver_has_is_left_alone(driver, lms):
+    """Between our look and our move somebody else was faster."""
+    def faster(kind, call):
+        if kind == "retiring_forums" and call.username == "ada":
+            lms.put("ada", "RETIRING_FORUMS")
+
+    lms.meddle = faster
+    lms.add("ada", "bob")
+    done = driver.drive_all()
+    assert (done["people"], done["completed"], done["errored"]) == (1, 1, 0)
+    assert lms.states_of_all() == {"ada": "RETIRING_FORUMS", "bob": "COMPLETE"}
+    assert lms.calls_for("ada") == []
+
+
+def test_people_in_working_states_of_somebody_else_are_left_alone_and_said(driver, lms):
+    lms.add("ada", "bob", state="RETIRING_ECOM")
+    done = driver.drive("--json")
+    assert done.code == 0 and done.json["people"] == 0
+    assert "2 people are in working states because of somebody else" in done.err
+    assert lms.moves == []
+
+
+def test_whom_somebody_else_moves_meanwhile_is_no_longer_ours(driver, lms):
+    def abort(kind, call):
+        if kind == ECOM:
+            lms.put("ada", "ABORTED")
+
+    lms.meddle = abort
+    lms.add("ada")
+    done = driver.drive_all()
+    assert (done["completed"], done["errored"]) == (0, 0)
+    assert lms.state_of("ada") == "ABORTED" and len(lms.calls) == 2
+
+
+def test_an_lms_without_the_completed_state_is_a_failure_on_record(driver, lms):
+    """Its list is another one: nobody is left in a working state because of us."""
+    driver.config["retirement_pipeline"][0][1] = "FORUMS_DONE"
+    lms.meddle = lambda kind, call: (200, []) if kind == "queue" and "FORUMS_DONE" in call.path and lms.calls else None
+    lms.states = [*STATES[:2], "FORUMS_COMPLETE", *STATES[3:]]
+    lms.add("ada")
+    result = driver.drive_one("ada")
+    assert result.code == 252, result
+    assert lms.moves_of("ada") == ["RETIRING_FORUMS", "ERRORED"]
+
+
+# ---- lost replies ----
+
+@pytest.mark.parametrize("lost", [state.lower() for state in WAY] + ["errored"])
+def test_the_lost_reply_of_a_move(driver, lms, lost):
+    """The repeat gets a 400 from an old LMS. It is never taken for a failure, and nothing is done twice."""
+    seen = []
+
+    def lose(kind, call):
+        if lost == "errored" and kind == LMS:
+            return 409
+        if kind == lost and not seen:
+            seen.append(call)
+            return lms.LOSE
+        return None
+
+    lms.meddle = lose
+    lms.add("ada")
+    done = driver.drive_all()
+    assert seen
+    if lost == "errored":
+        assert (done["errored"], lms.moves_of("ada")) == (1, [*WAY[:5], "ERRORED"])
+    else:
+        assert (done["completed"], lms.moves_of("ada")) == (1, WAY)
+        assert [call.path for call in lms.calls] == [FORUM, ECOM, LMS]
+
+
+NONSENSE = (200, "<html>", {"Content-Type": "text/html"})  # to a move it would be an answer
+
+
+@pytest.mark.parametrize("kind, answer", [
+    *((kind, answer) for kind in ("token", "queue", "ecom_complete", "retiring_lms") for answer in (HANG_UP, 500, 503, 429)),
+    ("token", NONSENSE), ("queue", NONSENSE)])
+def test_an_lms_that_fails_for_a_while(driver, lms, kind, answer):
+    times = []
+    lms.meddle = lambda k, call: times.append(k) or answer if k == kind and times.count(k) < 3 else None
+    lms.add("ada")
+    assert driver.drive_all()["completed"] == 1
+    assert lms.moves_of("ada") == WAY and len(lms.calls) == 3
+
+
+def test_a_token_is_renewed_once_on_a_401(driver, lms):
+    """Every token but the newest is forgotten while the driver works."""
+    def forget(kind, call):
+        if kind in (ECOM, "retiring_lms") and len(lms.tokens) < 4:
+            if call.headers["Authorization"] == lms.tokens[0]:
+                return 401
+        return None
+
+    lms.meddle = forget
+    lms.add("ada")
+    done = driver.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 0)
+    assert lms.moves_of("ada") == WAY
+
+
+# ---- killed ----
+
+@pytest.mark.parametrize("point", ["retiring_forums", FORUM, "forums_complete", "retiring_ecom", ECOM, LMS,
+                                   "lms_complete", "complete"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_driver_that_is_killed_goes_on_at_the_same_stage(driver, lms, point, when):
+    """At the moment of this call, before it has taken effect or after: the next start finishes, with the same key."""
+    reached, killed = threading.Event(), threading.Event()
+
+    def stop_there(kind, call):
+        if kind != point or killed.is_set():
+            return None
+        if when == "after":
+            with lms.lock:
+                lms.find(call)[1](call)
+        reached.set()
+        killed.wait(TIMEOUT)
+        return HANG_UP
+
+    lms.meddle = stop_there
+    lms.add("ada", "bob")
+    process = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    driver.kill(process)
+    killed.set()
+    done = driver.drive_all()
+    assert done["errored"] == 0
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    for name in ("ada", "bob"):
+        assert lms.moves_of(name) == WAY
+        keys = {}
+        for call in lms.calls_for(name):
+            keys.setdefault(call.path, set()).add(call.key)
+        assert set(keys) == {FORUM, ECOM, LMS}
+        assert all(len(of_stage) == 1 for of_stage in keys.values()), keys
+
+
+def test_a_driver_that_is_asked_to_stop_and_started_again(driver, lms):
+    gate, reached = threading.Event(), threading.Event()
+
+    def wait(kind, call):
+        if kind == ECOM:
+            reached.set()
+            gate.wait(TIMEOUT)
+
+    lms.meddle = wait
+    lms.add(*numbered(20))
+    process = driver.start("drive")
+    assert reached.wait(TIMEOUT)
+    process.send_signal(signal.SIGTERM)
+    driver.wait_said(process, "stopping")
+    gate.set()
+    assert process.wait(TIMEOUT) == 0
+    assert set(lms.states_of_all().values()) <= {"PENDING", "FORUMS_COMPLETE", "RETIRING_ECOM", "RETIRING_FORUMS",
+                                                 "ECOM_COMPLETE"}
+    assert driver.drive_all()["errored"] == 0
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    assert len(lms.calls) == 60
+
+
+# ---- the journal ----
+
+def test_the_journal_has_no_personal_data_and_forgets(driver, lms):
+    lms.meddle = lambda kind, call: driver.journal_text.append(driver.journal().read_text()) if kind == LMS else None
+    driver.journal_text = []
+    lms.add("ada")
+    driver.drive_all()
+    text = driver.journal_text[0]
+    assert "enter 101 RETIRING_LMS " in text
+    assert "ada" not in text and "example.com" not in text
+    assert driver.data_dir.stat().st_mode & 0o777 == 0o700
+    assert driver.journal().stat().st_mode & 0o777 == 0o600
+    driver.drive_all()
+    assert driver.journal().read_text() == ""
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-5], lambda text: text + "enter 9", lambda text: "\n\n" + text,
+                                    lambda text: text + "\0\0\0\n"])
+def test_a_journal_whose_end_was_lost(driver, lms, damage):
+    lms.add("ada")
+    reached, killed = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), killed.wait(TIMEOUT), HANG_UP)[2] if kind == ECOM and not killed.is_set() else None
+    process = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    driver.kill(process)
+    killed.set()
+    path = driver.journal()
+    text = damage(path.read_text())
+    path.write_text(text)
+    result = driver.drive("--json")
+    assert result.code == 0, result
+    if text.startswith("enter") and text.endswith("\n") or "enter 9" in text or text.startswith("\n\n"):
+        assert lms.state_of("ada") == "COMPLETE"
+    else:  # its own line is lost: it is left alone and said
+        assert lms.state_of("ada") == "RETIRING_ECOM" and "because of somebody else" in result.err
+
+
+def test_stages_that_were_taken_out_while_somebody_was_in_them(driver, lms):
+    lms.add("ada")
+    reached, killed = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), killed.wait(TIMEOUT), HANG_UP)[2] if kind == ECOM and not killed.is_set() else None
+    process = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    driver.kill(process)
+    killed.set()
+    row = driver.config["retirement_pipeline"].pop(1)
+    assert "1 people were left in the middle of stages that this configuration does not have" in driver.drive().err
+    driver.config["retirement_pipeline"].insert(1, row)
+    assert driver.drive_all()["completed"] == 1
+
+
+def test_each_lms_has_a_journal_of_its_own(driver, lms, make_service):
+    other = OldLms(make_service, STATES)
+    lms.add("ada")
+    driver.drive_all()
+    driver.config["base_urls"]["lms"] = driver.config["base_urls"]["ecommerce"] = other.url
+    other.add("bob")
+    driver.drive_all()
+    assert other.state_of("bob") == "COMPLETE"
+    assert len([path for path in driver.data_dir.glob("journal-*") if path.suffix == ""]) == 2
+
+
+# ---- exit codes ----
+
+def test_exit_0_when_the_learner_is_retired(driver, lms):
+    lms.add("ada", "bob")
+    result = driver.drive_one("ada")
+    assert result.code == 0 and "1 person" in result.out
+    assert lms.states_of_all() == {"ada": "COMPLETE", "bob": "PENDING"}
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "ERRORED", "ABORTED"])
+def test_exit_254_in_an_end_state(driver, lms, state):
+    lms.add("ada", state=state)
+    assert driver.drive_one("ada").code == 254
+    assert lms.moves == []
+
+
+def test_exit_253_in_a_working_state(driver, lms):
+    lms.add("ada", state="RETIRING_ECOM")
+    assert driver.drive_one("ada").code == 253
+    assert lms.moves == [] and lms.calls == []
+
+
+def test_exit_253_when_somebody_else_is_faster(driver, lms):
+    lms.meddle = lambda kind, call: lms.put("ada", "RETIRING_FORUMS") if kind == "retiring_forums" else None
+    lms.add("ada")
+    assert driver.drive_one("ada").code == 253
+
+
+def test_a_learner_in_our_own_working_state_is_gone_on_with(driver, lms):
+    lms.add("ada")
+    reached, killed = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), killed.wait(TIMEOUT), HANG_UP)[2] if kind == ECOM and not killed.is_set() else None
+    process = driver.start("drive", "--username", "ada")
+    assert reached.wait(TIMEOUT)
+    driver.kill(process)
+    killed.set()
+    assert lms.state_of("ada") == "RETIRING_ECOM"
+    assert driver.drive_one("ada").code == 0
+    assert lms.moves_of("ada") == WAY
+
+
+def test_exit_252_when_it_fails(driver, lms):
+    lms.meddle = lambda kind, call: 409 if kind == ECOM else None
+    lms.add("ada")
+    result = driver.drive_one("ada")
+    assert result.code == 252 and lms.state_of("ada") == "ERRORED"
+
+
+def test_exit_251_when_there_is_no_such_learner(driver, lms):
+    lms.add("ada")
+    for name in ("bob", "Ada", "../ada", "é"):
+        assert driver.drive_one(name).code == 251
+
+
+def test_exit_250_in_a_state_that_the_pipeline_does_not_have(driver, lms):
+    lms.states = [*STATES[:5], "PAUSED", *STATES[5:]]
+    lms.add("ada", state="PAUSED")
+    assert driver.drive_one("ada").code == 250
+
+
+@pytest.mark.parametrize("change", [
+    {"retirement_pipeline": [["A", "B", "LMS", "retirement_retire_foren"]]},
+    {"retirement_pipeline": [["A", "B", "CREDENTIALS", "retire_learner"]]},
+    {"retirement_pipeline": None},
+    {"client_secret": None},
+    {"base_urls": {"ecommerce": "https://shop.example.com"}},
+])
+def test_exit_249_with_a_bad_configuration(driver, lms, change):
+    lms.add("ada")
+    driver.configure(**change)
+    result = driver.drive_one("ada")
+    assert result.code == 249 and "config.yml:" in result.err, result
+    assert driver.drive().code == 2, "without --username the codes are those of every command"
+    assert lms.service.calls == []
+
+
+def test_exit_249_with_a_file_that_is_no_yaml(driver):
+    driver.write_config()
+    driver.file.write_text(driver.file.read_text() + "]: [")
+    assert driver.lethe("drive", "--username", "ada", "--config", str(driver.file), config=False).code == 249
+
+
+def test_exit_255_when_the_credentials_are_wrong(driver, lms):
+    lms.add("ada")
+    driver.configure(client_secret="not the secret")
+    result = driver.drive_one("ada")
+    assert result.code == 255 and "no access token: status 401" in result.err
+
+
+def test_exit_255_without_the_permission(driver, lms):
+    lms.add("ada")
+    lms.meddle = lambda kind, call: (403, {"detail": "You do not have permission"}) if kind == "status" else None
+    result = driver.drive_one("ada")
+    assert result.code == 255 and "You do not have permission" in result.err
+
+
+# ---- the file ----
+
+def test_the_file_is_only_for_driving(driver):
+    for words in (["serve"], ["run"], ["retirement", "list"]):
+        result = driver.lethe(*words)
+        assert result.code == 2 and "is the configuration of a driver" in result.err
+    assert "2 services, 3 stages" in driver.ok("config", "check").out
+
+
+def test_what_is_warned_about(driver, lms):
+    driver.write_config()
+    driver.file.chmod(0o644)
+    result = driver.lethe("drive", "--once", "--config", str(driver.file), config=False)
+    assert result.code == 0
+    assert "others can read or write it" in result.err and "the secret is too short" in result.err
+    assert yaml.safe_load(driver.file.read_text())["client_secret"] == "secret"
+
+
+def test_two_drivers_on_one_machine_take_turns(driver, lms):
+    gate, reached = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), gate.wait(TIMEOUT), None)[2] if kind == ECOM else None
+    lms.add("ada")
+    first = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    second = driver.start_once()
+    lms.add("bob")
+    gate.set()
+    assert (first.wait(TIMEOUT), second.wait(TIMEOUT)) == (0, 0)
+    assert lms.states_of_all() == {"ada": "COMPLETE", "bob": "COMPLETE"}
+    assert len(lms.calls) == 6

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal: what is found again after an end of any kind, and what a damaged file is taken for. */
+#include "driver/journal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+
+enum { TEXT_MAX = 16 * 1024 * 1024 };
+
+#define URL  "https://courses.example.com"
+#define KEY  "0123456789abcdef0123456789abcdef"
+#define KEY2 "fedcba9876543210fedcba9876543210"
+
+static char folder[64];
+static struct arena arena;
+
+static int make_folder(void **state)
+{
+    snprintf(folder, sizeof folder, "/tmp/lethe-test-journal.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(rmdir(folder), 0); /* it is made by the journal */
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    int failed = system(command);
+    arena_free(&arena);
+    return failed;
+}
+
+static struct journal *open_journal(void)
+{
+    struct journal *j = NULL;
+    struct err err;
+    if (journal_open(folder, URL, &j, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    return j;
+}
+
+static void sync_journal(struct journal *j)
+{
+    struct err err;
+    if (journal_sync(j, &err) != RC_OK)
+        fail_msg("%s", err.text);
+}
+
+/* Its name is a digest of the address. */
+static const char *path(void)
+{
+    return arena_printf(&arena, "%s/journal-%s", folder, "68e655cde34c5d04");
+}
+
+static char *read_journal(void)
+{
+    char *text = NULL;
+    struct err err;
+    if (file_read(&arena, path(), TEXT_MAX, &text, NULL, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    return text;
+}
+
+static void write_journal(const char *text)
+{
+    FILE *f = fopen(path(), "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void expect(const struct journal *j, int64_t id, const char *stage, const char *key)
+{
+    const struct journal_entry *entry = journal_find(j, id);
+    assert_non_null(entry);
+    assert_string_equal(entry->stage, stage);
+    assert_string_equal(entry->run_key, key);
+}
+
+static void test_journal__what_was_entered_is_found_again(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_enter(j, 18, "RETIRING_FORUMS", KEY2);
+    journal_enter(j, 17, "RETIRING_LMS", KEY);
+    journal_end(j, 18);
+    journal_end(j, 99);
+    expect(j, 17, "RETIRING_LMS", KEY);
+    assert_null(journal_find(j, 18));
+    journal_close(&j);
+    j = open_journal();
+    expect(j, 17, "RETIRING_LMS", KEY);
+    assert_null(journal_find(j, 18));
+    assert_null(journal_find(j, 99));
+    journal_close(&j);
+}
+
+static void test_journal__is_on_disk_after_a_sync(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    assert_string_equal(read_journal(), "");
+    sync_journal(j);
+    assert_non_null(strstr(read_journal(), "enter 17 RETIRING_FORUMS " KEY " "));
+    journal_close(&j);
+}
+
+static void test_journal__is_for_its_owner_alone(void **state)
+{
+    struct stat st;
+    struct journal *j = open_journal();
+    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_int_equal(stat(path(), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    journal_close(&j);
+}
+
+/* Wherever the file ends: no line is half believed, and those before the cut are. */
+static void test_journal__a_cut_file_loses_its_last_line_alone(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    sync_journal(j);
+    size_t first = strlen(read_journal());
+    journal_enter(j, 18, "RETIRING_LMS", KEY2);
+    journal_close(&j);
+    const char *whole = read_journal();
+    for (size_t len = first; len < strlen(whole) - 1; len++) {
+        write_journal(arena_strndup(&arena, whole, len));
+        j = open_journal();
+        expect(j, 17, "RETIRING_FORUMS", KEY);
+        assert_null(journal_find(j, 18));
+        journal_close(&j);
+    }
+}
+
+static void test_journal__a_changed_byte_is_no_line(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_close(&j);
+    const char *whole = read_journal();
+    for (size_t i = 0; whole[i] != '\n'; i++) {
+        char *changed = arena_strdup(&arena, whole);
+        changed[i] = changed[i] == 'x' ? 'y' : 'x';
+        write_journal(changed);
+        j = open_journal();
+        assert_null(journal_find(j, 17));
+        journal_close(&j);
+    }
+}
+
+static void test_journal__old_lines_do_not_gather(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 1, "RETIRING_FORUMS", KEY);
+    for (int64_t id = 2; id < 5000; id++) {
+        journal_enter(j, id, "RETIRING_FORUMS", KEY2);
+        journal_end(j, id);
+        if (id % 10 == 0)
+            sync_journal(j);
+    }
+    assert_true(strlen(read_journal()) < 200000);
+    expect(j, 1, "RETIRING_FORUMS", KEY);
+    journal_close(&j);
+    j = open_journal();
+    expect(j, 1, "RETIRING_FORUMS", KEY);
+    assert_null(journal_find(j, 4999));
+    journal_close(&j);
+}
+
+static void end_odd(void *arg, const struct journal_entry *entry)
+{
+    if (entry->id % 2 == 1)
+        journal_end(arg, entry->id);
+}
+
+static void test_journal__entries_may_end_while_they_are_looked_at(void **state)
+{
+    struct journal *j = open_journal();
+    for (int64_t id = 1; id <= 1000; id++)
+        journal_enter(j, id, "RETIRING_FORUMS", KEY);
+    journal_each(j, end_odd, j);
+    for (int64_t id = 1; id <= 1000; id++)
+        assert_int_equal(journal_find(j, id) != NULL, id % 2 == 0);
+    journal_close(&j);
+}
+
+static void test_journal__is_of_one_authority(void **state)
+{
+    struct err err;
+    struct journal *other = NULL, *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    assert_int_equal(journal_open(folder, URL "/other", &other, &err), RC_OK);
+    assert_null(journal_find(other, 17));
+    journal_close(&other);
+    journal_close(&j);
+}
+
+static void test_journal__a_folder_that_cannot_be_made(void **state)
+{
+    struct err err;
+    struct journal *j = NULL;
+    assert_int_equal(journal_open("/proc/no/such/folder", URL, &j, &err), RC_NOT_FOUND);
+    assert_null(j);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_journal__what_was_entered_is_found_again),
+        T(test_journal__is_on_disk_after_a_sync),
+        T(test_journal__is_for_its_owner_alone),
+        T(test_journal__a_cut_file_loses_its_last_line_alone),
+        T(test_journal__a_changed_byte_is_no_line),
+        T(test_journal__old_lines_do_not_gather),
+        T(test_journal__entries_may_end_while_they_are_looked_at),
+        T(test_journal__is_of_one_authority),
+        T(test_journal__a_folder_that_cannot_be_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
