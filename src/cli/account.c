@@ -14,8 +14,8 @@ static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
     enum rc rc = cli_require(cli, "username", &username, err);
     if (!rc)
         rc = cli_require(cli, "email", &email, err);
-    if (!rc && cli_option(cli, "id"))
-        rc = cli_parse_id("--id", cli_option(cli, "id"), &id, err);
+    if (!rc && cli_option(cli, "account-id"))
+        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &id, err);
     if (rc)
         return rc;
     json_field_text(o, "username", username);
@@ -23,7 +23,7 @@ static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
     if (cli_option(cli, "name"))
         json_field_text(o, "name", cli_option(cli, "name"));
     if (id)
-        json_field_int(o, "id", id);
+        json_field_int(o, "account_id", id);
     const char **orgs = cli_option_all(cli, "org", &n);
     json_put_key(o, "orgs");
     json_open_list(o);
@@ -117,7 +117,7 @@ static const struct cli_option add_options[] = {
     { .name = "email", .value = "ADDRESS", .help = "the address" },
     { .name = "name", .value = "NAME", .help = "the full name" },
     { .name = "org", .value = "ORG", .help = "an organisation the person belongs to", .repeated = true },
-    { .name = "id", .value = "ID", .help = "the number that your services know the person by" },
+    { .name = "account-id", .value = "ID", .help = "the number that your services know the person by" },
     { 0 },
 };
 

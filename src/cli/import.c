@@ -204,8 +204,8 @@ static void put_account(struct arena *a, struct json_out *o, const struct people
         json_field_text(o, "name", row->field[PEOPLE_NAME]);
     if (row->field[PEOPLE_ORGS])
         put_orgs(a, o, row->field[PEOPLE_ORGS]);
-    if (row->field[PEOPLE_ID] && !cli_parse_id("id", row->field[PEOPLE_ID], &id, NULL))
-        json_field_int(o, "id", id);
+    if (row->field[PEOPLE_ID] && !cli_parse_id("account_id", row->field[PEOPLE_ID], &id, NULL))
+        json_field_int(o, "account_id", id);
     json_close_map(o);
 }
 
@@ -214,7 +214,7 @@ static enum rc check_ids(const char *file, const struct people *people, struct e
     int64_t id;
     for (size_t i = 0; i < people->n; i++) {
         const char *text = people->rows[i].field[PEOPLE_ID];
-        if (text && cli_parse_id("the id", text, &id, err))
+        if (text && cli_parse_id("the account_id", text, &id, err))
             return err_prefix(err, "%s:%u", file, people->rows[i].line);
     }
     return RC_OK;
@@ -312,7 +312,7 @@ const struct cli_command command_account_import = {
     .summary = "add everybody in a file",
     .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
              "semicolons), with or without a header row. A header row may also name a column\n"
-             "id: the number that your services know people by.",
+             "account_id: the number that your services know people by.",
     .examples = "lethe account import people.csv",
     .run = run_account_import,
 };

@@ -21,7 +21,7 @@ enum {
 
 static const char *const titles[PEOPLE_COLUMNS] = {
     [PEOPLE_USERNAME] = "username", [PEOPLE_EMAIL] = "email", [PEOPLE_NAME] = "name",
-    [PEOPLE_ORGS] = "orgs",         [PEOPLE_ID] = "id",
+    [PEOPLE_ORGS] = "orgs",         [PEOPLE_ID] = "account_id",
 };
 
 /* Which field of a row is which column; -1: there is none. */

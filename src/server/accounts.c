@@ -41,13 +41,12 @@ static enum rc read_secondary(struct exchange *x, const struct json *body, const
 
 static enum rc read_account(struct exchange *x, const struct json *body, struct account *out, struct err *err)
 {
-    static const char *const known[] = {
-        "id",     "username",      "email",           "name",           "orgs",
-        "extras", "linked_logins", "pending_changes", "recovery_email", NULL
-    };
+    static const char *const known[] = { "account_id",     "username", "email",         "name",
+                                         "orgs",           "extras",   "linked_logins", "pending_changes",
+                                         "recovery_email", NULL };
     enum rc rc = field_only(body, known, err);
     if (!rc)
-        rc = field_int_optional(body, "id", 1, INT64_MAX, &out->id, err);
+        rc = field_int_optional(body, "account_id", 1, JSON_SAFE_MAX, &out->service_id, err);
     if (!rc)
         rc = field_text(body, "username", &out->username, err);
     if (!rc)
@@ -145,6 +144,11 @@ static void put_account(struct exchange *x, struct json_out *o, const struct acc
 {
     json_open_map(o);
     json_field_int(o, "id", account->id);
+    json_put_key(o, "account_id");
+    if (account->service_id)
+        json_put_int(o, account->service_id);
+    else
+        json_put_null(o);
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
     json_field_text(o, "name", account->name);

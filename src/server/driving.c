@@ -64,7 +64,11 @@ static void put_claim(struct json_out *o, const struct claim *claim, int64_t lea
     json_field_int(o, "lease_s", lease_us / CLOCK_S);
     json_put_key(o, "user");
     json_open_map(o);
-    json_field_int(o, "id", v->account.id);
+    json_put_key(o, "id");
+    if (v->account.brought_along && !v->account.service_id)
+        json_put_null(o); /* ours would be somebody else's there */
+    else
+        json_put_int(o, account_number(&v->account));
     json_field_text(o, "original_username", v->person.username);
     json_field_text(o, "original_email", v->person.email);
     json_field_text(o, "original_name", v->person.name);

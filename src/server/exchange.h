@@ -76,6 +76,9 @@ void answer_status(struct http_request *req, enum dialect dialect, unsigned stat
                    const char *text);
 unsigned rc_status(enum rc rc);
 
+/* The largest number that every reader of JSON keeps exactly. */
+#define JSON_SAFE_MAX ((INT64_C(1) << 53) - 1)
+
 /* ---- fields.c: reading what came from outside; RC_INVALID names the field ---- */
 
 enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;

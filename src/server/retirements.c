@@ -19,7 +19,7 @@ enum rc handle_request(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_text_optional(x->body, "name", &in.name, err);
     if (!rc)
-        rc = field_int_optional(x->body, "account_id", 1, INT64_MAX, &in.account_id, err);
+        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in.account_id, err);
     if (!rc)
         rc = field_orgs(x->arena, x->body, &in.orgs, err);
     if (rc)

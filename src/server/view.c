@@ -16,12 +16,12 @@ static void view_state(struct json_out *o, const char *key, const struct pipelin
 
 void view_user(struct json_out *o, const struct account *account)
 {
-    json_field_int(o, "id", account->id);
+    json_field_int(o, "id", account_number(account));
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
     json_put_key(o, "profile");
     json_open_map(o);
-    json_field_int(o, "id", account->id);
+    json_field_int(o, "id", account_number(account));
     json_field_text(o, "name", account->name);
     json_close_map(o);
 }

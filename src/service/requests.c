@@ -67,23 +67,41 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
     return RC_OK;
 }
 
+static bool is_other_number(const struct account *account, int64_t wanted)
+{
+    return wanted != 0 && wanted != account_number(account);
+}
+
+/* Whoever was brought along is known by what the application said last; only while a request of theirs is
+ * under way does another address mean a slip. */
+static enum rc follow(struct act *act, const struct account *account, const char *email, struct err *err)
+{
+    struct retirement_view live;
+    if (!account->brought_along)
+        return unknown_pair(err);
+    enum rc rc = store_get_live(act->store, act->arena, account->id, &live, err);
+    if (rc != RC_NOT_FOUND)
+        return rc ? rc : unknown_pair(err);
+    return store_follow_email(act->store, account->id, email, err);
+}
+
 static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
                                    struct err *err)
 {
     struct account_match match = { 0 };
     enum rc rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);
     if (!rc) {
-        if (!match.email_matches || (in->account_id && in->account_id != match.account.id))
-            return unknown_pair(err);
         *out = match.account;
-        return RC_OK;
+        if (is_other_number(out, in->account_id))
+            return unknown_pair(err);
+        return match.email_matches ? RC_OK : follow(act, out, in->email, err);
     }
     if (rc == RC_NOT_FOUND)
         rc = find_retired(act, in, out, err);
     if (rc != RC_NOT_FOUND)
         return rc;
     *out = (struct account){
-        .id = in->account_id,
+        .service_id = in->account_id,
         .username = in->username,
         .email = in->email,
         .orgs = in->orgs ? in->orgs : "[]",

@@ -19,32 +19,25 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
     username_key(s, in->username, name_key);
     email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
-    /* Without an id the last argument is not taken, and the database gives the next one. */
-    const char *sql =
-        in->id != 0
-            ? "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, "
-              "password,"
-              " secondary, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
-              " RETURNING id"
-            : "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, "
-              "password,"
-              " secondary) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id";
-    return store_first_int(s->db, sql,
-                           DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
-                                   DB_TEXT(kept.username), DB_TEXT(kept.email), DB_TEXT(kept.name),
-                                   DB_TEXT(in->orgs != NULL ? in->orgs : "[]"), DB_INT(now),
-                                   DB_TEXT(kept.password), DB_TEXT(kept.secondary), DB_INT(in->id)),
-                           id, err);
+    struct db_value service_id = in->service_id != 0 ? DB_INT(in->service_id) : DB_TEXT(NULL);
+    return store_first_int(
+        s->db,
+        "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, password,"
+        " secondary, service_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+        " RETURNING id",
+        DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username),
+                DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs != NULL ? in->orgs : "[]"),
+                DB_INT(now), DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id),
+        id, err);
 }
 
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
                           struct err *err)
 {
-    int64_t added = 0; /* id may be the one of in, which has to last until then */
-    enum rc rc = insert_account(s, in, now, &added, err);
-    *id = added;
-    if (rc == RC_OK && added == 0)
-        return err_set_code(err, RC_CONFLICT, "taken", "the user name or the id is taken");
+    *id = 0;
+    enum rc rc = insert_account(s, in, now, id, err);
+    if (rc == RC_OK && *id == 0)
+        return err_set_code(err, RC_CONFLICT, "taken", "the user name or the account_id is taken");
     return rc;
 }
 
@@ -52,7 +45,7 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
 
 #define ACCOUNT                                                                                          \
     "SELECT id, username, email, name, orgs, secondary, password, locked_email, retired_at, created_at," \
-    " email_key FROM account "
+    " email_key, service_id FROM account "
 enum { COLUMN_EMAIL_KEY = 10 };
 
 static void read_account(struct arena *a, const struct db_rows *rows, struct account *out)
@@ -70,6 +63,7 @@ static void read_account(struct arena *a, const struct db_rows *rows, struct acc
         .locked_email = arena_strdup(a, db_text(rows, 7)),
         .retired = !db_is_null(rows, 8),
         .created_at = db_int(rows, 9),
+        .service_id = db_int(rows, 11),
     };
 }
 
@@ -105,6 +99,14 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
     out->email_matches = email != NULL && key_matches(s, &rows, email);
     db_rows_close(&rows);
     return RC_OK;
+}
+
+enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN];
+    email_key(s, email, key);
+    return db_run(s->db, "UPDATE account SET email_key = $2 WHERE id = $1 AND username IS NULL",
+                  DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN)), NULL, err);
 }
 
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out, struct err *err)

@@ -21,9 +21,11 @@ enum rc store_queue_partner_report(struct store *s, const struct retirement *row
 
 /* ---- telling ---- */
 
-#define REPORT                                                                                           \
-    "SELECT q.id, r.account_id, p.username, p.email, p.name, q.orgs, q.created_at FROM partner_report q" \
-    " JOIN retirement r ON r.id = q.retirement_id JOIN retirement_person p ON p.retirement_id = r.id "
+#define REPORT                                                                                              \
+    "SELECT q.id, coalesce(a.service_id, r.account_id), p.username, p.email, p.name, q.orgs, q.created_at " \
+    "FROM partner_report q"                                                                                 \
+    " JOIN retirement r ON r.id = q.retirement_id LEFT JOIN account a ON a.id = r.account_id JOIN "         \
+    "retirement_person p ON p.retirement_id = r.id "
 
 static struct partner_report read_report(const struct db_rows *rows)
 {

@@ -35,7 +35,7 @@ enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement 
 /* Columns after those of the row, and where they come from. */
 #define VIEW                                                                                                 \
     "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email, a.username,"  \
-    " a.email, a.name, a.orgs, d.name FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = " \
+    " a.email, a.name, a.orgs, d.name, a.service_id FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = " \
     "r.id"                                                                                                   \
     " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id "
 
@@ -66,6 +66,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
         .email = either(column(a, rows, 6), out->person.email),
         .name = either(column(a, rows, 7), out->person.name),
         .orgs = column(a, rows, 8),
+        .service_id = db_int(rows, ROW_COLUMNS_N + 10),
     };
     out->driver = column(a, rows, 9);
     return read_row(s, rows, &out->row, err);

@@ -30,8 +30,10 @@ static const char schema_1[] =
     "  state_id INTEGER NOT NULL,"
     "  PRIMARY KEY (pipeline_id, position)) WITHOUT ROWID;"
 
+    /* service_id: the number that the application and its services know the person by, when one was given. */
     "CREATE TABLE account ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  service_id INTEGER UNIQUE,"
     "  username_key BLOB NOT NULL UNIQUE,"
     "  email_key BLOB NOT NULL,"
     "  username TEXT,"

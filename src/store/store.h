@@ -81,7 +81,8 @@ struct person {
 };
 
 struct account {
-    int64_t id;
+    int64_t id;                           /* ours */
+    int64_t service_id;                   /* what the application and its services call it; 0: nobody said */
     const char *username, *email, *name;  /* as they are now; NULL when brought along by a request */
     const char *orgs;                     /* JSON array of strings */
     const char *secondary;                /* JSON object: all that retire_misc erases; NULL: nothing */
@@ -93,7 +94,14 @@ struct account {
     int64_t created_at;
 };
 
-/* id 0: the next free one. RC_CONFLICT with code "taken" when the id or the exact user name is taken. */
+/* The number by which the outside knows somebody: never another's, see {user_id} in docs/actions.md. */
+static inline int64_t account_number(const struct account *account)
+{
+    return account->service_id != 0 ? account->service_id : account->id;
+}
+
+/* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken" when the service_id or the exact user
+ * name is taken. */
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
                           struct err *err) MUST_CHECK;
 /* By exact user name, whether brought along (then `email_matches` is about the address it came with) or
@@ -104,6 +112,8 @@ struct account_match {
 };
 enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
                            struct account_match *out, struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
+/* Somebody brought along has another address now: the application says so. */
+enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err) MUST_CHECK;
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
                           struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
 /* Of the directory, by the address they were registered with, in any case; by id, at most limit. */

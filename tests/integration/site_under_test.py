@@ -211,14 +211,17 @@ class Site:
         assert result.code == 0, result
         return result
 
-    def request(self, username, email=None, name=None):
+    def request(self, username, email=None, name=None, account_id=None):
         """Somebody asks to be forgotten, with a server or without. Gives the retirement as JSON."""
         email = email or f"{username}@example.com"
         if self.port is None:
-            return self.ok("retirement", "request", "--username", username, "--email", email, "--json").json
+            number = ("--account-id", str(account_id)) if account_id else ()
+            return self.ok("retirement", "request", "--username", username, "--email", email, *number, "--json").json
         body = {"username": username, "email": email}
         if name:
             body["name"] = name
+        if account_id:
+            body["account_id"] = account_id
         answer = self.post("/v1/retirements", body)
         assert answer.status in (200, 201), answer
         return answer.json

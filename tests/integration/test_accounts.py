@@ -41,7 +41,7 @@ def complete(site, username):
 def test_an_account_as_it_is(authority):
     id = account(authority, "looker", name="Loo Ker", orgs=["edX"], **SECONDARY)
     found = show(authority, id)
-    assert found == {"id": id, "username": "looker", "email": "looker@example.com", "name": "Loo Ker",
+    assert found == {"id": id, "account_id": None, "username": "looker", "email": "looker@example.com", "name": "Loo Ker",
                      "orgs": ["edX"], "secondary": SECONDARY, "state": "no_password", "created": found["created"]}
     assert authority.post("/v1/accounts/search", {"email": "LOOKER@example.com"}).json == {"accounts": [found]}
     assert authority.post("/v1/accounts/search", {"username": "Looker"}).json == {"accounts": []}

@@ -52,8 +52,17 @@ def test_somebody_unknown_is_brought_along(authority):
     assert authority.status("stranger").json["user"]["id"] == 4711
 
 
+def test_who_was_brought_along_may_have_another_address_by_now(authority):
+    first = ask(authority, "mover", "old@example.com").json
+    expect(ask(authority, "mover", "new@example.com"), 409, "unknown_pair")  # while that one is under way
+    assert authority.post(f"/v1/retirements/{first['id']}/cancel", {}).status == 200
+    again = ask(authority, "mover", "new@example.com")
+    assert again.status == 201 and again.json["original_email"] == "new@example.com"
+    expect(ask(authority, "mover", "old@example.com"), 409, "unknown_pair")
+
+
 def test_an_account_and_its_address_belong_together(authority):
-    assert authority.post("/v1/accounts", {"username": "bob", "email": "bob@example.com", "id": 4712}).status == 201
+    assert authority.post("/v1/accounts", {"username": "bob", "email": "bob@example.com", "account_id": 4712}).status == 201
     before = authority.counts()
     expect(ask(authority, "bob", "bobby@example.com"), 409, "unknown_pair", "slips")
     expect(ask(authority, "bob", account_id=4713), 409, "unknown_pair")
@@ -83,7 +92,7 @@ def test_an_errored_one_is_still_live(authority):
     ({"email": "x@"}, ["email", "address"]), ({"email": "a b@c"}, ["email", "address"]), ({"email": "x@" + "y" * 253}, ["email", "254"]),
     ({"email": ["a@b"]}, ["email", "string"]), ({"email": "a@b\r\nBcc: c@d"}, ["email", "control"]),
     ({"name": 1}, ["name", "string"]), ({"name": "x" * 256}, ["name", "255"]), ({"name": "a\u007f"}, ["name", "control"]),
-    ({"account_id": 0}, ["account_id", "1 or more"]), ({"account_id": -5}, ["account_id"]), ({"account_id": "7"}, ["account_id", "integer"]),
+    ({"account_id": 0}, ["account_id", "from 1 to"]), ({"account_id": -5}, ["account_id"]), ({"account_id": "7"}, ["account_id", "integer"]),
     ({"account_id": 1.5}, ["account_id", "integer"]), ({"account_id": True}, ["account_id", "integer"]),
     ({"orgs": "edX"}, ["orgs", "array"]), ({"orgs": [1]}, ["orgs", "item 1"]), ({"orgs": ["x" * 256]}, ["orgs", "255"]),
     ({"orgs": ["x"] * 101}, ["orgs", "100"]),

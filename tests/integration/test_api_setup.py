@@ -147,11 +147,11 @@ def test_accounts_one_and_many(authority):
     one = authority.post("/v1/accounts", {"username": "ann", "email": "ann@example.com"})
     assert one.status == 201 and list(one.json) == ["id"]
     many = authority.post("/v1/accounts", {"accounts": [{"username": "Ann", "email": "ann@example.com"},
-                                                        {"username": "bea", "email": "b@c", "id": 900, "orgs": ["x"], "name": "Bea"}]})
-    assert many.status == 201 and many.json["ids"][1] == 900 and many.json["ids"][0] != one.json["id"]
+                                                        {"username": "bea", "email": "b@c", "account_id": 900, "orgs": ["x"], "name": "Bea"}]})
+    assert many.status == 201 and many.json["ids"] == [one.json["id"] + 1, one.json["id"] + 2]
     assert authority.post("/v1/accounts", {"accounts": []}).json == {"ids": []}
     expect(authority.post("/v1/accounts", {"username": "ann", "email": "other@example.com"}), 409, "taken")
-    expect(authority.post("/v1/accounts", {"username": "cyd", "email": "c@d", "id": 900}), 409, "taken")
+    expect(authority.post("/v1/accounts", {"username": "cyd", "email": "c@d", "account_id": 900}), 409, "taken")
 
 
 def test_of_a_list_of_accounts_all_or_none(authority):
@@ -161,7 +161,7 @@ def test_of_a_list_of_accounts_all_or_none(authority):
 
 @pytest.mark.parametrize("change, code, words", [
     ({"username": ""}, "invalid", ["username"]), ({"username": "x" * 151}, "invalid", ["username", "150"]), ({"email": "x"}, "invalid", ["email"]),
-    ({"name": "x" * 256}, "invalid", ["name", "255"]), ({"id": 0}, "invalid", ["id"]), ({"id": "x"}, "invalid", ["id"]), ({"orgs": {}}, "invalid", ["orgs"]),
+    ({"name": "x" * 256}, "invalid", ["name", "255"]), ({"account_id": 0}, "invalid", ["account_id"]), ({"account_id": 2**53}, "invalid", ["account_id"]), ({"account_id": "x"}, "invalid", ["account_id"]), ({"orgs": {}}, "invalid", ["orgs"]),
     ({"orgs": ["x" * 256]}, "invalid", ["orgs", "item 1"]), ({"orgs": ["x"] * 101}, "invalid", ["orgs", "100"]), ({"user": 1}, "unknown_field", ["not known"]),
     ({"username": "a\u0000b"}, "invalid", ["NUL"]), ({"email": "a@b\u202e\u0007"}, "invalid", ["email"]),
 ])

@@ -49,7 +49,7 @@ def test_every_entry_makes_its_very_call(open_edx):
     site = open_edx
     for i, entry in enumerate(CATALOGUE):
         site.stage(f"DOING_{i}", f"DONE_{i}", use=entry)
-    site.request("ada")
+    site.request("ada", account_id=4711)
     user_id = site.show("ada")["user"]["id"]
     assert site.drive_all()["completed"] == 1
     expected = {name: [] for name in SERVICES}
@@ -64,7 +64,7 @@ def test_what_a_404_means(open_edx, entry):
     service, _, _, _, nothing_to_erase = CATALOGUE[entry]
     open_edx.at[service].script = lambda call: (404, "")
     open_edx.stage("DOING", "DONE", use=entry)
-    open_edx.request("ada")
+    open_edx.request("ada", account_id=4711)
     done = open_edx.drive_all()
     assert (done["completed"], done["errored"]) == ((1, 0) if nothing_to_erase else (0, 1))
 
@@ -72,6 +72,6 @@ def test_what_a_404_means(open_edx, entry):
 def test_a_service_by_another_name(site, make_service):
     site.service("courses", courses := make_service())
     site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", use="LMS.retirement_retire_forum", service="courses")
-    site.request("ada")
+    site.request("ada", account_id=4711)
     assert site.drive_all()["completed"] == 1
     assert [call.json for call in courses.calls] == [{"username": "ada"}]

@@ -99,11 +99,25 @@ def test_the_retired_forms_and_numbers_are_there_too(erasing):
     erasing.stage("RENAMING", "RENAMED",
                   http={"service": "store", "patch": "/users/{user_id}",
                         "json": {"name": "{retired_username}", "mail": "{retired_email}", "of": "{original_email}"}})
-    erasing.request("Learner1", email="A.Learner@Example.COM")
+    erasing.request("Learner1", email="A.Learner@Example.COM", account_id=4711)
     assert erasing.drive_all()["completed"] == 1
     call, = erasing.store.calls
-    assert call.method == "PATCH" and call.path == f"/users/{erasing.show('Learner1')['user']['id']}"
+    assert call.method == "PATCH" and call.path == "/users/4711"
     assert call.json == {
         "name": "retired__user_ab727831c5038a2dc4a4d8116ce566401185e0d7",
         "mail": "retired__user_fcd91a47693ab9b02565bd0a384f24d67fb09708@retired.invalid",
         "of": "A.Learner@Example.COM"}
+
+
+def test_a_number_that_nobody_gave_is_not_made_up(site, make_service):
+    """Ours would be somebody else's in the service."""
+    service = make_service()
+    site.service("shop", service)
+    site.stage("ERASING_ORDERS", "ORDERS_ERASED", http={"service": "shop", "delete": "/customers/{user_id}"}, retry="none")
+    site.ok("retirement", "request", "--username", "ada", "--email", "ada@example.com", "--account-id", "4711")
+    site.ok("retirement", "request", "--username", "bob", "--email", "bob@example.com")
+    site.drive()
+    assert [call.path for call in service.calls] == ["/customers/4711"]
+    assert site.show("ada")["state"] == "COMPLETE"
+    bob = site.show("bob")
+    assert bob["state"] == "ERRORED" and "user_id" in bob["responses"]

@@ -25,26 +25,39 @@ static void test_people__account_is_found_by_exact_name(void **state)
     assert_int_equal(store_find_account(f->s, &f->arena, "", NULL, &m, &f->err), RC_NOT_FOUND);
 }
 
-static void test_people__taken_names_and_ids_are_refused(void **state)
+static void test_people__taken_names_and_numbers_are_refused(void **state)
 {
     struct fixture *f = *state;
+    struct account_match m;
     int64_t id;
-    struct account account = { .id = 77, .username = "Alice", .email = "a@example.com", .name = "A" };
+    struct account account = { .service_id = 77, .username = "Alice", .email = "a@example.com", .name = "A" };
     OK(store_add_account(f->s, &account, f->now, &id, &f->err));
-    assert_int_equal(id, 77);
-    account.id = 0;
+    account.service_id = 0;
     assert_int_equal(store_add_account(f->s, &account, f->now, &id, &f->err), RC_CONFLICT);
     assert_string_equal(f->err.code, "taken");
     assert_null(strstr(f->err.text, "Alice"));
     account.username = "Bob";
-    account.id = 77;
+    account.service_id = 77;
     assert_int_equal(store_add_account(f->s, &account, f->now, &id, &f->err), RC_CONFLICT);
-    account.id = 0;
-    OK(store_add_account(f->s, &account, f->now, &id, &f->err));
-    assert_true(id > 77);
-    account = (struct account){ .id = 4711, .username = "Cyd", .email = "c@example.com" };
+    account.service_id = 0;
     OK(store_add_account(f->s, &account, f->now, &account.id, &f->err)); /* in and out at the same place */
-    assert_int_equal(account.id, 4711);
+    OK(store_find_account(f->s, &f->arena, "Bob", NULL, &m, &f->err));
+    assert_int_equal(m.account.id, account.id);
+    assert_int_equal(account_number(&m.account), account.id);
+    OK(store_find_account(f->s, &f->arena, "Alice", NULL, &m, &f->err));
+    assert_int_equal(account_number(&m.account), 77);
+}
+
+/* A number from outside does not move our own. */
+static void test_people__the_largest_number_harms_nobody(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first, second;
+    struct account account = { .service_id = INT64_MAX, .username = "Alice", .email = "a@example.com" };
+    OK(store_add_account(f->s, &account, f->now, &first, &f->err));
+    account = (struct account){ .username = "Bob", .email = "b@example.com" };
+    OK(store_add_account(f->s, &account, f->now, &second, &f->err));
+    assert_int_equal(second, first + 1);
 }
 
 static void test_people__brought_along_leave_only_hashes(void **state)
@@ -126,7 +139,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_people__account_is_found_by_exact_name),
-        T(test_people__taken_names_and_ids_are_refused),
+        T(test_people__taken_names_and_numbers_are_refused),
+        T(test_people__the_largest_number_harms_nobody),
         T(test_people__brought_along_leave_only_hashes),
         T(test_people__another_key_finds_nobody),
         T(test_people__retired_name_is_recognised_under_every_salt),

@@ -71,7 +71,7 @@ static void test_people_file__more_columns_may_be_left_out(void **state)
 static void test_people_file__a_header_row_may_name_an_id(void **state)
 {
     struct reading r;
-    expect_ok(read_text(&r, "id,username,email\n7,a,a@x\n,b,b@x\n", PEOPLE_COLUMNS), &r.err);
+    expect_ok(read_text(&r, "account_id,username,email\n7,a,a@x\n,b,b@x\n", PEOPLE_COLUMNS), &r.err);
     assert_string_equal(r.people.rows[0].field[PEOPLE_ID], "7");
     assert_null(r.people.rows[1].field[PEOPLE_ID]);
     arena_free(&r.arena);
