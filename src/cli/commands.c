@@ -11,6 +11,7 @@ const struct cli_command *const cli_commands[] = {
     &command_run,
     &command_serve,
     &command_drive,
+    &command_plan,
     &command_states_sync,
     &command_states_list,
     &command_states_graph,

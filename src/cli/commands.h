@@ -7,6 +7,8 @@
 
 /* run.c */
 extern const struct cli_command command_run, command_serve, command_drive;
+/* plan.c */
+extern const struct cli_command command_plan;
 /* states.c */
 extern const struct cli_command command_states_sync, command_states_list, command_states_graph;
 /* retirement.c */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 
 static const struct judgement done = { VERDICT_DONE, false };
 static const struct judgement nothing_to_erase = { VERDICT_NOTHING_TO_ERASE, false };
@@ -127,6 +128,14 @@ bool policy_is_outage(struct judgement judgement, bool has_status, unsigned stat
 {
     return judgement.verdict == VERDICT_AGAIN ||
            (judgement.verdict == VERDICT_FINAL && has_status && (status == 401 || status == 403));
+}
+
+unsigned policy_minute_of_week(int64_t at_us)
+{
+    time_t seconds = (time_t)(at_us / CLOCK_S);
+    struct tm local;
+    localtime_r(&seconds, &local);
+    return (unsigned)((local.tm_wday * 24 + local.tm_hour) * 60 + local.tm_min);
 }
 
 unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute)

@@ -60,6 +60,7 @@ int64_t policy_retry_after(int64_t retry_after_us);
 
 /* Is it the service that failed, and not a call for one person? */
 bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status);
+unsigned policy_minute_of_week(int64_t at_us);  /* local time */
 /* How long quiet hours last from this minute of the week on; 0: it has none now. */
 unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute);
 

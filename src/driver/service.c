@@ -12,7 +12,6 @@
  */
 #include <assert.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,14 +110,6 @@ bool service_wants_prober(const struct service *s, int64_t now)
 
 /* ---- quiet hours ---- */
 
-static unsigned minute_of_week(int64_t at_us)
-{
-    time_t seconds = (time_t)(at_us / CLOCK_S);
-    struct tm local;
-    localtime_r(&seconds, &local);
-    return (unsigned)((local.tm_wday * 24 + local.tm_hour) * 60 + local.tm_min);
-}
-
 static void begin_quiet(struct service *s)
 {
     log_info("service %s has its quiet hours; people wait before its stages", name_of(s));
@@ -137,7 +128,7 @@ void service_look(struct service *s, int64_t now)
     if (s->conf == NULL || s->conf->quiet == NULL)
         return;
     int64_t wall = clock_now();
-    unsigned minutes = policy_quiet_minutes(s->conf->quiet, minute_of_week(wall));
+    unsigned minutes = policy_quiet_minutes(s->conf->quiet, policy_minute_of_week(wall));
     bool was_quiet = s->quiet;
     s->quiet = minutes > 0;
     s->quiet_until = now + minutes * 60 * CLOCK_S - wall % (60 * CLOCK_S);

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the driver would do next, without doing it: for one person every call with its values masked, for
+ * everybody a line each. It only asks the server to list and to search, which the server answers from
+ * connections that cannot write, and it calls no service.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "driver/policy.h"
+
+/* ---- who goes where ---- */
+
+struct way {
+    size_t first;        /* index of the next stage; n_stages: none */
+    bool is_over;        /* in a dead end for good, or not of this configuration */
+    const char *why_not; /* why nothing happens now; NULL: it does */
+};
+
+static const char *wait_for_cool_off(struct arena *a, const struct config *config, const struct json *r)
+{
+    char text[CLOCK_TEXT_LEN];
+    int64_t created = 0;
+    if (clock_parse(api_text(r, "created"), &created, NULL) || created + config->cool_off_us <= clock_now())
+        return NULL;
+    clock_format(created + config->cool_off_us, text);
+    return arena_printf(a, "cooling off until %s", print_time(a, text));
+}
+
+static const char *wait_for_driver(struct arena *a, const struct json *r)
+{
+    const struct json *lease = json_get(r, "lease");
+    if (!lease || lease->kind != JSON_MAP)
+        return NULL;
+    return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
+                        print_time(a, api_text(lease, "until")));
+}
+
+static size_t stage_from(const struct config *config, const char *state)
+{
+    for (size_t i = 0; i < config->n_stages; i++) {
+        if (strcmp(config->stages[i].working, state) == 0)
+            return i;
+        if (strcmp(config->stages[i].completed, state) == 0)
+            return i + 1;
+    }
+    return strcmp(state, "PENDING") == 0 ? 0 : SIZE_MAX;
+}
+
+/* From where an ERRORED one would go on is shown as well. */
+static struct way find_way(struct arena *a, const struct config *config, const struct json *r)
+{
+    const char *state = api_text(r, "state");
+    struct way way = { .first = config->n_stages };
+    if (strcmp(state, "COMPLETE") == 0 || strcmp(state, "ABORTED") == 0) {
+        way.is_over = true;
+        way.why_not = "it is over";
+        return way;
+    }
+    bool errored = strcmp(state, "ERRORED") == 0;
+    way.first = stage_from(config, errored ? api_text(r, "resume_state") : state);
+    if (way.first == SIZE_MAX) {
+        way.first = config->n_stages;
+        way.is_over = true;
+        way.why_not = "this configuration has no such stage";
+    } else if (errored) {
+        way.why_not = "ERRORED: waits for lethe retirement resume";
+    } else {
+        way.why_not = wait_for_driver(a, r);
+    }
+    if (!way.why_not && strcmp(state, "PENDING") == 0)
+        way.why_not = wait_for_cool_off(a, config, r);
+    return way;
+}
+
+/* ---- what is called ---- */
+
+/* "a...", "a...@e...": the same letter is no proof, but tells an operator whether the right value stands
+ * there. */
+static const char *mask(struct arena *a, const char *text)
+{
+    size_t first = text_char_len(text, strlen(text));
+    const char *at = strchr(text, '@');
+    if (first == 0)
+        return "";
+    if (at && text_char_len(at + 1, strlen(at + 1)))
+        return arena_printf(a, "%.*s...@%.*s...", (int)first, text,
+                            (int)text_char_len(at + 1, strlen(at + 1)), at + 1);
+    return arena_printf(a, "%.*s...", (int)first, text);
+}
+
+static struct template_values masked_person(struct arena *a, const struct json *r)
+{
+    const struct json *user = json_get(r, "user");
+    return (struct template_values){
+        .original_username = mask(a, api_text(r, "original_username")),
+        .original_email = mask(a, api_text(r, "original_email")),
+        .original_name = mask(a, api_text(r, "original_name")),
+        .retired_username = api_text(r, "retired_username"),
+        .retired_email = api_text(r, "retired_email"),
+        .user_id = arena_printf(a, "%lld", (long long)api_int(user, "id")),
+        .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
+    };
+}
+
+static const char *render(struct arena *a, const struct template *t, const struct template_values *values)
+{
+    struct buf b;
+    struct err err;
+    buf_init(&b, HTTP_BODY_MAX);
+    const char *text = t == NULL ? NULL
+                       : template_render(t, values, &b, &err) == RC_OK
+                           ? arena_strndup(a, buf_str(&b), b.len)
+                           : arena_printf(a, "(cannot be made: %s)", err.text);
+    buf_free(&b);
+    return text;
+}
+
+struct step {
+    const char *call, *body; /* body NULL: none */
+    const char *why_not;     /* NULL: nothing is in the way now */
+};
+
+static const char *wait_for_quiet(struct arena *a, const struct service_conf *service)
+{
+    char left[32];
+    if (!service || !service->quiet)
+        return NULL;
+    unsigned minutes = policy_quiet_minutes(service->quiet, policy_minute_of_week(clock_now()));
+    if (minutes == 0)
+        return NULL;
+    clock_format_length(minutes * 60 * CLOCK_S, left);
+    return arena_printf(a, "quiet hours of %s for another %s", service->name, left);
+}
+
+static struct step step_of(struct arena *a, const struct stage_conf *stage,
+                           const struct template_values *values)
+{
+    const struct http_action_conf *http = &stage->http;
+    if (stage->action == ACTION_EXEC)
+        return (struct step){ .call = arena_printf(a, "run %s, the person on standard input",
+                                                   stage->exec.argv[0]),
+                              .why_not = wait_for_quiet(a, stage->exec.service) };
+    return (struct step){
+        .call = arena_printf(a, "%s %s%s", http->method, http->service->url, render(a, http->path, values)),
+        .body = render(a, http->json ? http->json : http->form, values),
+        .why_not = wait_for_quiet(a, http->service),
+    };
+}
+
+/* ---- one person ---- */
+
+static void put_plan(struct arena *a, struct json_out *o, const struct config *config, const struct json *r)
+{
+    struct way way = find_way(a, config, r);
+    struct template_values values = masked_person(a, r);
+    json_open_map(o);
+    json_field_int(o, "id", api_int(r, "id"));
+    json_field_text(o, "state", api_text(r, "state"));
+    json_field_text(o, "why_not", way.why_not);
+    json_put_key(o, "steps");
+    json_open_list(o);
+    for (size_t i = way.first; i < config->n_stages; i++) {
+        struct step step = step_of(a, &config->stages[i], &values);
+        json_open_map(o);
+        json_field_text(o, "stage", config->stages[i].working);
+        json_field_text(o, "call", step.call);
+        json_field_text(o, "body", step.body);
+        json_field_text(o, "why_not", step.why_not);
+        json_close_map(o);
+    }
+    json_close_list(o);
+    json_close_map(o);
+}
+
+static void print_step(unsigned n, const struct stage_conf *stage, const struct step *step)
+{
+    printf("%3u. %s: %s\n", n, stage->working, step->call);
+    if (step->body)
+        print_block(stdout, "       ", step->body);
+    if (step->why_not)
+        printf("       not now: %s\n", step->why_not);
+}
+
+static void print_person(struct arena *a, const struct config *config, const struct json *r)
+{
+    struct way way = find_way(a, config, r);
+    struct template_values values = masked_person(a, r);
+    unsigned n = 0;
+    printf("Retirement %lld is in %s%s%s.\n", (long long)api_int(r, "id"), api_text(r, "state"),
+           way.why_not ? "; not now: " : ", and is due", way.why_not ? way.why_not : "");
+    for (size_t i = 0; i < way.first && !way.is_over; i++)
+        printf("     %s: done before\n", config->stages[i].working);
+    for (size_t i = way.first; i < config->n_stages; i++) {
+        struct step step = step_of(a, &config->stages[i], &values);
+        print_step(++n, &config->stages[i], &step);
+    }
+}
+
+static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config, struct err *err)
+{
+    const struct json *list;
+    enum rc rc = who_search(api, &cli->arena, "username", cli->operands[0], &list, err);
+    if (rc)
+        return rc;
+    if (!cli_flag(cli, "json")) {
+        print_person(&cli->arena, config, list->first);
+        return RC_OK;
+    }
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &b };
+    put_plan(&cli->arena, &o, config, list->first);
+    print_buf(&b);
+    buf_free(&b);
+    return RC_OK;
+}
+
+/* ---- everybody ---- */
+
+struct queue {
+    const struct config *config;
+    bool json;
+    struct table table;
+    int64_t n, now; /* people; of them those for whom something happens now */
+    int64_t *calls; /* of each stage, by those */
+};
+
+static void add_person(struct queue *q, struct arena *a, const struct json *r)
+{
+    struct way way = find_way(a, q->config, r);
+    bool is_last = way.first >= q->config->n_stages;
+    const char *const cells[] = {
+        arena_printf(a, "%lld", (long long)api_int(r, "id")),
+        api_text(r, "state"),
+        is_last ? "-" : q->config->stages[way.first].working,
+        way.why_not ? way.why_not
+        : is_last   ? "becomes COMPLETE"
+                    : "due",
+    };
+    table_add(&q->table, cells);
+    q->now += way.why_not == NULL;
+    for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++)
+        q->calls[i]++;
+}
+
+static void add_json(struct queue *q, struct arena *a, const struct json *r)
+{
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &b };
+    put_plan(a, &o, q->config, r);
+    printf("%s\n%s", q->n ? "," : "[", buf_str(&b));
+    buf_free(&b);
+}
+
+/* Everybody who is not over, in the order in which the driver takes them up. NULL: there are no states yet. */
+static enum rc queue_path(struct arena *a, struct api *api, const char **path, struct err *err)
+{
+    struct api_answer answer;
+    const struct json *states;
+    *path = NULL;
+    enum rc rc = api_get(api, a, "/v1/states", &answer, err);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (!rc)
+        rc = api_expect(answer.json, "states", JSON_LIST, &states, err);
+    if (rc)
+        return rc;
+    *path = "/v1/retirements?limit=1000&state=PENDING";
+    for (const struct json *s = states->first; s; s = s->next) {
+        const char *role = api_text(s, "role");
+        if (strcmp(role, "aborted") != 0 && strcmp(role, "complete") != 0)
+            *path = arena_printf(a, "%s,%s", *path, api_text(s, "name"));
+    }
+    return RC_OK;
+}
+
+static enum rc plan_pages(struct cli *cli, struct api *api, struct queue *q, struct err *err)
+{
+    const char *path;
+    struct arena page = { 0 };
+    struct api_answer answer;
+    const struct json *list;
+    int64_t after = 0;
+    enum rc rc = queue_path(&cli->arena, api, &path, err);
+    if (rc || !path)
+        return rc;
+    do {
+        rc = api_get(api, &page, arena_printf(&page, "%s&after=%lld", path, (long long)after), &answer, err);
+        if (!rc)
+            rc = api_expect(answer.json, "retirements", JSON_LIST, &list, err);
+        if (rc)
+            break;
+        for (const struct json *r = list->first; r; r = r->next, q->n++)
+            (q->json ? add_json : add_person)(q, &page, r);
+        if (!q->json && q->n)
+            table_print(&q->table, stdout);
+        after = api_int(answer.json, "next");
+        arena_reset(&page);
+    } while (after && !ferror(stdout));
+    arena_free(&page);
+    return rc;
+}
+
+static void print_calls(struct arena *a, const struct queue *q)
+{
+    if (q->n == 0) {
+        puts("Nobody.");
+        return;
+    }
+    printf("\n%s of %lld would be taken up now, the oldest request first:\n",
+           print_count(a, q->now, "person", "people"), (long long)q->n);
+    for (size_t i = 0; i < q->config->n_stages; i++) {
+        const struct stage_conf *stage = &q->config->stages[i];
+        const struct service_conf *service =
+            stage->action == ACTION_EXEC ? stage->exec.service : stage->http.service;
+        const char *quiet = wait_for_quiet(a, service);
+        printf("  %s: %s%s%s%s%s\n", stage->working, print_count(a, q->calls[i], "call", "calls"),
+               service ? " to " : "", service ? service->name : "", quiet ? "; not now: " : "",
+               quiet ? quiet : "");
+    }
+}
+
+static enum rc plan_all(struct cli *cli, struct api *api, const struct config *config, struct err *err)
+{
+    static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
+    struct queue q = { .config = config, .json = cli_flag(cli, "json") };
+    q.calls = arena_array(&cli->arena, config->n_stages + 1, sizeof q.calls[0]);
+    table_open(&q.table, titles);
+    enum rc rc = plan_pages(cli, api, &q, err);
+    if (!rc && q.json)
+        puts(q.n ? "\n]" : "[]");
+    else if (!rc)
+        print_calls(&cli->arena, &q);
+    table_close(&q.table);
+    return rc;
+}
+
+static enum rc run_plan(struct cli *cli, struct err *err)
+{
+    const struct config *config;
+    struct api *api;
+    enum rc rc = cli_config(cli, &config, err);
+    if (!rc && !config->has_stages)
+        rc = err_set(err, RC_INVALID, "%s has no stages, so there is nothing to plan", config->file);
+    if (!rc)
+        rc = api_open(cli, &api, err);
+    if (rc)
+        return rc;
+    rc = cli->n_operands ? plan_one(cli, api, config, err) : plan_all(cli, api, config, err);
+    api_close(&api);
+    return rc;
+}
+
+const struct cli_command command_plan = {
+    .name = "plan",
+    .operands = "[USERNAME]",
+    .max_operands = 1,
+    .shared = CLI_JSON | CLI_SERVER | CLI_AS_IT_IS,
+    .summary = "what would be done, without doing it",
+    .about = "For one person every call, in order, with the values that belong to them masked;\n"
+             "for everybody a line each, and how many calls each stage would make. Says what\n"
+             "is not done now, and why. Changes nothing, and calls no service.",
+    .examples = "lethe plan\nlethe plan ada\nlethe plan --json",
+    .run = run_plan,
+};
