@@ -17,8 +17,7 @@ static enum rc answer_operated(struct exchange *x, int64_t id, const struct oper
         rc = store_get(x->store, x->arena, id, &view, err);
     if (rc)
         return rc;
-    struct json_out o = answer_json(x, done.waits ? 202 : 200);
-    view_native(&o, &view, NULL, 0, x->now);
+    answer_written(x, done.waits ? 202 : 200, &view);
     return RC_OK;
 }
 

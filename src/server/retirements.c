@@ -31,8 +31,7 @@ enum rc handle_request(struct exchange *x, struct err *err)
     rc = service_request(&act, &in, &view, &created, err);
     if (rc)
         return rc;
-    struct json_out o = answer_json(x, created ? 201 : 200);
-    view_native(&o, &view, NULL, 0, x->now);
+    answer_written(x, created ? 201 : 200, &view);
     return RC_OK;
 }
 

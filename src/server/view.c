@@ -130,3 +130,16 @@ void view_log(struct json_out *o, const struct log_entry *log, size_t n)
     }
     json_close_list(o);
 }
+
+void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v)
+{
+    struct json_out o = answer_json(x, status);
+    if (scope_allows(x->caller.scopes, SCOPE_READ)) {
+        view_native(&o, v, NULL, 0, x->now);
+        return;
+    }
+    json_open_map(&o);
+    json_field_int(&o, "id", v->row.id);
+    json_field_text(&o, "state", v->row.pipeline->names[v->row.state]);
+    json_close_map(&o);
+}

@@ -220,6 +220,22 @@ def test_of_nobody(authority, id):
     expect(authority.post(f"/v1/retirements/{id}/resume", {}), 404, "not_found")
 
 
+def test_who_may_not_look_hears_id_and_state_alone(authority):
+    """Whatever is asked, moved, resumed or cancelled: no name, no address."""
+    asking, forcing = authority.token("retirement:request"), authority.token("retirement:force")
+    body = {"username": "somebody.shy", "email": "shy@example.com"}
+    first = authority.post("/v1/retirements", body, token=asking)
+    again = authority.post("/v1/retirements", body, token=asking)
+    assert (first.status, again.status) == (201, 200)
+    assert first.json == again.json == {"id": first.json["id"], "state": "PENDING"}
+    one = f"/v1/retirements/{first.json['id']}"
+    for verb, given, state in ("move", {"state": "ERRORED", "reason": "x"}, "ERRORED"), ("resume", {"reason": "x"}, "PENDING"), ("cancel", {}, "ABORTED"):
+        answer = authority.post(f"{one}/{verb}", given, token=forcing)
+        assert answer.status == 200 and answer.json == {"id": first.json["id"], "state": state}, answer
+    both = authority.token("retirement:request retirement:read")
+    assert authority.post("/v1/retirements", body, token=both).json["original_username"] == "somebody.shy"
+
+
 # ---- by hand ----
 
 @pytest.mark.parametrize("start", STATES)
