@@ -44,7 +44,7 @@ struct http_request {
     size_t n_query;
     const char *body; /* terminated; "" when none */
     size_t body_len;
-    bool local;         /* over the Unix socket: the peer is the same user */
+    bool local;         /* over the Unix socket: the peer is the same user, or root */
     const char *peer;   /* address, for limits; never logged */
     int64_t arrived_at; /* us, wall clock */
     void *worker;       /* what open_worker made for the thread this arrived on */
@@ -70,7 +70,7 @@ enum http_when { HTTP_NOW, HTTP_LATER };
 struct http_server_conf {
     const char *host;        /* NULL: no TCP */
     unsigned port;           /* 0: a free one, see http_server_port */
-    const char *socket_path; /* NULL: no Unix socket. Mode 0600, and the peer must be the same user */
+    const char *socket_path; /* NULL: no Unix socket. Mode 0600, and the peer must be the same user or root */
     const char *tls_certificate, *tls_key; /* PEM texts; NULL: plain */
     unsigned max_connections;              /* 1 to 10,000 */
     unsigned max_connections_per_address;  /* 0: no limit */

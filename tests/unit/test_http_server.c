@@ -1014,10 +1014,10 @@ static void test_http_server__a_file_in_the_sockets_place_is_left_alone(void **s
     rmdir(dir);
 }
 
-/* As nobody: 0 when it was turned away, 1 when it was served. */
-static int visit_as_another(const char *path)
+/* 0 when it was turned away, 1 when it was served. */
+static int visit_as(uid_t user, const char *path)
 {
-    if (setuid(65534) != 0)
+    if (seteuid(0) != 0 || setuid(user) != 0)
         return 2;
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
@@ -1030,23 +1030,42 @@ static int visit_as_another(const char *path)
     return n == 1;
 }
 
-static void test_http_server__another_user_is_turned_away(void **state)
+/* The same, when the server runs as `host`. */
+static int visit(uid_t host, uid_t guest)
 {
-    if (geteuid() != 0)
-        skip();
     const char *dir = temporary_dir(), *path = socket_in(dir);
     open_house();
     chmod(dir, 0755);
     chmod(path, 0666);
+    assert_int_equal(seteuid(host), 0);
     pid_t child = fork();
     if (child == 0)
-        _exit(visit_as_another(path));
+        _exit(visit_as(guest, path));
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(seteuid(0), 0);
     http_server_close(&house.server);
     rmdir(dir);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+enum { NOBODY = 65534 };
+
+static void test_http_server__another_user_is_turned_away(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(visit(0, NOBODY), 0);
+    assert_int_equal(visit(NOBODY - 1, NOBODY), 0);
+}
+
+static void test_http_server__the_same_user_and_root_get_through(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(visit(NOBODY, NOBODY), 1);
+    assert_int_equal(visit(NOBODY, 0), 1);
 }
 
 /* ---- opening ---- */
@@ -1182,6 +1201,7 @@ int main(void)
         TEST(a_socket_left_over_is_replaced_and_a_live_one_is_not),
         TEST(a_file_in_the_sockets_place_is_left_alone),
         TEST(another_user_is_turned_away),
+        TEST(the_same_user_and_root_get_through),
         TEST(what_cannot_be_opened_is_said),
         TEST(speaks_tls),
     };
