@@ -40,6 +40,7 @@ struct api {
     const char *socket_path;     /* NULL: a server elsewhere */
     const char *base_url;        /* without a slash at the end */
     char *authorization;         /* the header; NULL at a socket */
+    bool user_is_meant;          /* may make a data directory */
     bool populate;               /* a server inside this process gives an empty database its states */
     struct server *server;       /* the one inside this process; NULL: somebody else's */
 };
@@ -74,13 +75,21 @@ static enum rc probe(const char *path, enum presence *out, struct err *err)
     return err_set_errno(err, "cannot reach %s", path);
 }
 
-/* A server inside a command writes files: those must belong to whom the directory belongs. */
-static enum rc check_owner(const struct config *config, struct err *err)
+/* A server inside a command writes files: those must belong to whom the directory belongs. One that is root's
+ * has been made for root; one that is not there yet should hardly become so. */
+static enum rc check_owner(const struct api *api, struct err *err)
 {
     struct stat st;
-    if (stat(config->data_dir, &st) == 0 && st.st_uid != geteuid())
+    const char *data_dir = api->config->data_dir;
+    bool exists = stat(data_dir, &st) == 0;
+    if (exists && st.st_uid != geteuid())
         return err_set(err, RC_FORBIDDEN, "%s belongs to another user: run the command as that user",
-                       config->data_dir);
+                       data_dir);
+    if (!exists && !api->user_is_meant)
+        return err_set(err, RC_FORBIDDEN,
+                       "%s would be made as root, and belong to root alone: run the command as the user the "
+                       "server runs as, or set LETHE_ALLOW_ROOT=1 if root is meant",
+                       data_dir);
     return RC_OK;
 }
 
@@ -92,7 +101,7 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         enum rc rc = probe(api->socket_path, &presence, err);
         if (rc || presence == PRESENT)
             return rc;
-        rc = check_owner(api->config, err);
+        rc = check_owner(api, err);
         if (!rc)
             rc = server_open(&conf, &api->server, err);
         if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || clock_mono() > deadline)
@@ -210,6 +219,7 @@ static enum rc open_local(struct api *api, struct cli *cli, struct err *err)
     if (rc)
         return rc;
     api->base_url = "http://localhost";
+    api->user_is_meant = cli_user_is_meant(cli);
     api->populate = !(cli->command->shared & CLI_AS_IT_IS);
     api->socket_path = server_socket_path(&api->arena, api->config->data_dir);
     return reach(api, clock_mono() + REACH_DEADLINE_S * CLOCK_S, err);

@@ -6,7 +6,9 @@
 #include "cli/cli.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -268,6 +270,12 @@ enum rc cli_parse_id(const char *what, const char *text, int64_t *out, struct er
         return err_set(err, RC_INVALID, "%s is not a number from 1 on", what);
     *out = n;
     return RC_OK;
+}
+
+bool cli_user_is_meant(const struct cli *cli)
+{
+    const char *allowed = getenv("LETHE_ALLOW_ROOT");
+    return geteuid() != 0 || cli->allow_root || (allowed && strcmp(allowed, "1") == 0);
 }
 
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err)

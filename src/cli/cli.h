@@ -78,6 +78,7 @@ struct cli {
     size_t n_operands;
     struct config *config; /* once cli_config has read it */
     int exit_status;       /* of the process; 0: as the rc says */
+    bool allow_root;       /* --allow-root, where there is such an option */
 };
 
 /* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */
@@ -101,6 +102,9 @@ enum rc cli_parse_id(const char *what, const char *text, int64_t *out, struct er
 enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK;
 /* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
+
+/* False: the user is root, and nothing says that root is meant. */
+bool cli_user_is_meant(const struct cli *cli);
 
 /* ---- the API (api.c) ---- */
 

@@ -84,10 +84,10 @@ static void notify_manager(const char *state)
 
 /* ---- before anything starts ---- */
 
-static enum rc check_user(const struct cli *cli, struct err *err)
+static enum rc check_user(struct cli *cli, struct err *err)
 {
-    const char *allowed = getenv("LETHE_ALLOW_ROOT");
-    if (geteuid() != 0 || cli_flag(cli, "allow-root") || (allowed && strcmp(allowed, "1") == 0))
+    cli->allow_root = cli_flag(cli, "allow-root");
+    if (cli_user_is_meant(cli))
         return RC_OK;
     return err_set(err, RC_FORBIDDEN,
                    "does not run as root: use a user of its own, or --allow-root or "

@@ -478,6 +478,19 @@ def test_root_must_be_meant(erasing):
     erasing.ok("drive", "--once", "--allow-root", env={"LETHE_ALLOW_ROOT": ""})
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
+def test_a_command_does_not_make_a_data_directory_for_root(erasing):
+    """Without a word its database and its key would be root's, and of no use to the service's user."""
+    unsaid = {"env": {"LETHE_ALLOW_ROOT": ""}}
+    for words in (["states", "list"], ["client", "add", "worker", "--scope", "retirement:read"], ["fsck"],
+                  ["retirement", "request", "--username", "ada", "--email", "ada@example.com"]):
+        expect(erasing.lethe(*words, **unsaid), FAILED, "LETHE_ALLOW_ROOT=1")
+        assert not erasing.data_dir.exists()
+    erasing.ok("drive", "--once", "--allow-root", **unsaid)
+    assert erasing.data_dir.exists()
+    erasing.ok("states", "list", **unsaid)  # it is root's now, so root is meant
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to give a folder away")
 def test_a_data_directory_of_somebody_else_is_left_alone(site):
     site.data_dir.mkdir(mode=0o700)
