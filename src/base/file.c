@@ -175,6 +175,26 @@ enum rc file_create_private(const char *path, const void *data, size_t len, stru
     return rc;
 }
 
+enum rc file_check_room(const char *folder, size_t bytes, struct err *err)
+{
+    struct arena scratch = { 0 };
+    char *path = arena_printf(&scratch, "%s/.room.XXXXXX", folder);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0) {
+        unlink(path);
+        errno = posix_fallocate(fd, 0, (off_t)bytes);
+    }
+    enum rc rc = RC_OK;
+    if (errno == EFBIG)
+        rc = err_set(err, RC_NO_SPACE, "%s: files must not grow so large", folder);
+    else if (fd < 0 || errno)
+        rc = err_set_errno(err, "%s", folder);
+    if (fd >= 0)
+        close(fd);
+    arena_free(&scratch);
+    return rc;
+}
+
 char *file_beside(struct arena *a, const char *from, const char *path)
 {
     const char *slash = strrchr(from, '/');

@@ -21,6 +21,9 @@ enum rc file_read_secret(struct arena *a, const char *path, char **out, struct e
 /* A new file with mode 0600, whole and synced before it is seen under its name. RC_CONFLICT when there is one
  * already, which stays as it is; RC_IO, RC_NO_SPACE. */
 enum rc file_create_private(const char *path, const void *data, size_t len, struct err *err) MUST_CHECK;
+/* Can a file of so many bytes be written in this folder now? It is tried, and leaves nothing behind. RC_NO_SPACE: no
+ * space, or a quota or limit is in the way; RC_NOT_FOUND, RC_IO. */
+enum rc file_check_room(const char *folder, size_t bytes, struct err *err) MUST_CHECK;
 /* path as seen from the folder of the file `from`, unless absolute. */
 char *file_beside(struct arena *a, const char *from, const char *path);
 

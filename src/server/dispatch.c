@@ -230,6 +230,8 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
 static void write_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct visit *v = (struct visit *)job;
+    if (rc == RC_NO_SPACE)
+        atomic_store(&v->server->disk_full, true);
     if (rc)
         fail(&v->x, err);
     http_answer(v->x.http);
@@ -247,6 +249,7 @@ enum http_when dispatch(void *arg, struct http_request *req)
     x->config = server->config;
     x->keys = &server->keys;
     x->run_key = server->run_key;
+    x->disk_full = &server->disk_full;
     x->now = clock_now();
     x->route = find_route(req, x->param);
     if (!x->route)

@@ -8,6 +8,8 @@
 #ifndef LETHE_SERVER_EXCHANGE_H
 #define LETHE_SERVER_EXCHANGE_H
 
+#include <stdatomic.h>
+
 #include "auth/auth.h"
 #include "base/json.h"
 #include "config/config.h"
@@ -23,6 +25,7 @@ struct exchange {
     const struct config *config;
     const struct auth_keys *keys;
     const uint8_t *run_key;
+    atomic_bool *disk_full; /* the server's */
     struct caller caller;
     struct store *store;     /* a reader's, or the writer's */
     int64_t now;             /* us */

@@ -3,6 +3,7 @@
  * spoken to. */
 #include "server/exchange.h"
 
+#include "base/file.h"
 #include "base/metrics.h"
 #include "server/openapi.h"
 
@@ -16,6 +17,21 @@ enum rc handle_health(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
+enum { ROOM_ENOUGH = 256 * 1024 };
+
+/* Whether a write has failed is remembered, so that a disk with room costs nothing; whether there is room
+ * again is tried, because nobody may be sent here meanwhile whose write would show it. */
+static bool is_disk_full(struct exchange *x)
+{
+    struct err err;
+    if (!atomic_load(x->disk_full))
+        return false;
+    if (file_check_room(x->config->data_dir, ROOM_ENOUGH, &err) == RC_NO_SPACE)
+        return true;
+    atomic_store(x->disk_full, false);
+    return false;
+}
+
 /* What keeps it from being ready, or NULL; *warning: what an operator should know all the same. */
 static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
                                 struct err *err)
@@ -27,6 +43,8 @@ static enum rc look_for_trouble(struct exchange *x, const char **trouble, const 
         *trouble = "there are no states: run \"lethe states sync\"";
         return RC_OK;
     }
+    if (!rc && is_disk_full(x))
+        *trouble = "the disk is full: nothing can be written, reading goes on";
     if (rc || !x->config->pipeline)
         return rc;
     pipeline_compare(x->arena, current, x->config->pipeline, &diff);

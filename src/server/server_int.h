@@ -3,6 +3,8 @@
 #ifndef LETHE_SERVER_INT_H
 #define LETHE_SERVER_INT_H
 
+#include <stdatomic.h>
+
 #include "auth/auth.h"
 #include "config/config.h"
 #include "db/db.h"
@@ -23,6 +25,7 @@ struct server {
     struct store *store; /* ... and its store: the writer's thread's alone once it runs */
     struct writer *writer;
     struct http_server *http;
+    atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
 };
 
 /* What each HTTP worker has of its own. */

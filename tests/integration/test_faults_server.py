@@ -177,7 +177,11 @@ def test_a_full_disk_is_507_and_it_recovers_by_itself(small_disk):
     assert len(taken) > 5
     expect_full_and_readable(site, taken)
     assert "the disk is full" in site.log(process)
+    ready = site.get("/readyz", token="")
+    assert ready.status == 503 and ready.json["ready"] is False and "the disk is full" in ready.json["trouble"], ready
     ballast.unlink()
+    ready = site.get("/readyz", token="")
+    assert ready.status == 200 and ready.json == {"ready": True, "trouble": None, "warning": None}
     wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS", "again").status == 204, "it writes again", timeout=10)
     assert site.state_of(taken[0]) == "RETIRING_FORUMS" and site.counts()["PENDING"] == len(taken) - 1
     assert site.violations() == []

@@ -2,6 +2,7 @@
 /* base/file.c: whole files, limits, who may read a secret. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -154,6 +155,27 @@ static void test_file__create_private_reports_failures(void **state)
     assert_int_not_equal(file_create_private("/proc/x", "a", 1, &err), RC_OK);
 }
 
+static int count_entries(const char *folder)
+{
+    int n = 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void test_file__room_is_tried_and_nothing_left_behind(void **state)
+{
+    struct err err;
+    int before = count_entries(scratch.folder);
+    expect_ok(file_check_room(scratch.folder, 4096, &err), &err);
+    assert_int_equal(file_check_room(scratch.folder, (size_t)1 << 61, &err), RC_NO_SPACE);
+    assert_int_equal(file_check_room(scratch_path(&scratch, "", "nowhere"), 1, &err), RC_NOT_FOUND);
+    assert_int_equal(count_entries(scratch.folder), before);
+}
+
 static void test_file__beside_is_seen_from_the_folder(void **state)
 {
     struct arena a = { 0 };
@@ -176,6 +198,7 @@ int main(void)
         cmocka_unit_test_teardown(test_file__secret_is_refused_when_empty_or_open_to_others, remove_file),
         cmocka_unit_test_teardown(test_file__create_private_never_overwrites, remove_file),
         cmocka_unit_test(test_file__create_private_reports_failures),
+        cmocka_unit_test(test_file__room_is_tried_and_nothing_left_behind),
         cmocka_unit_test(test_file__beside_is_seen_from_the_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
