@@ -195,6 +195,30 @@ enum rc file_check_room(const char *folder, size_t bytes, struct err *err)
     return rc;
 }
 
+enum rc file_rename(const char *from, const char *to, struct err *err)
+{
+    struct arena scratch = { 0 };
+    enum rc rc = RC_OK;
+    if (rename(from, to) != 0 || sync_folder(file_beside(&scratch, to, ".")) != 0)
+        rc = err_set_errno(err, "%s", to);
+    arena_free(&scratch);
+    return rc;
+}
+
+enum rc file_make_folder(const char *path, struct err *err)
+{
+    struct arena scratch = { 0 };
+    enum rc rc = RC_OK;
+    if (mkdir(path, 0700) != 0) {
+        if (errno != EEXIST)
+            rc = err_set_errno(err, "%s", path);
+    } else if (sync_folder(file_beside(&scratch, path, ".")) != 0) {
+        rc = err_set_errno(err, "%s", path);
+    }
+    arena_free(&scratch);
+    return rc;
+}
+
 char *file_beside(struct arena *a, const char *from, const char *path)
 {
     const char *slash = strrchr(from, '/');

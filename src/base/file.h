@@ -24,6 +24,10 @@ enum rc file_create_private(const char *path, const void *data, size_t len, stru
 /* Can a file of so many bytes be written in this folder now? It is tried, and leaves nothing behind. RC_NO_SPACE: no
  * space, or a quota or limit is in the way; RC_NOT_FOUND, RC_IO. */
 enum rc file_check_room(const char *folder, size_t bytes, struct err *err) MUST_CHECK;
+/* Gives a file its other name, durably, in place of what had that name. RC_NOT_FOUND, RC_IO. */
+enum rc file_rename(const char *from, const char *to, struct err *err) MUST_CHECK;
+/* A folder with mode 0700, durably; harmless when it is there. RC_IO, RC_NO_SPACE. */
+enum rc file_make_folder(const char *path, struct err *err) MUST_CHECK;
 /* path as seen from the folder of the file `from`, unless absolute. */
 char *file_beside(struct arena *a, const char *from, const char *path);
 

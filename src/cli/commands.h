@@ -27,6 +27,8 @@ extern const struct cli_command command_retirement_import, command_account_impor
 extern const struct cli_command command_account_add, command_account_show;
 /* client.c */
 extern const struct cli_command command_client_add, command_client_list, command_client_disable;
+/* archive.c */
+extern const struct cli_command command_archive;
 /* tools.c */
 extern const struct cli_command command_config_check, command_fsck, command_hash, command_version;
 /* help.c */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "base/yaml.h"
 #include "config/config_int.h"
 
@@ -40,6 +41,21 @@ static enum rc setting_certificate(struct reading *r, const struct setting *s, c
     if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
         rc = yaml_wrap(at, err);
     return rc;
+}
+
+/* The text itself: it is needed again and again. */
+static enum rc setting_recipient(struct reading *r, const struct setting *s, const struct yaml *at,
+                                 void *field, struct err *err)
+{
+    const char *path;
+    char *pem;
+    enum rc rc = setting_path(r, s, at, &path, err);
+    if (rc != RC_OK)
+        return rc;
+    if (file_read(r->arena, path, PEM_MAX, &pem, NULL, err) != RC_OK || seal_check(pem, err) != RC_OK)
+        return yaml_wrap(at, err);
+    *(const char **)field = pem;
+    return RC_OK;
 }
 
 static enum rc setting_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -95,6 +111,16 @@ static const struct setting driver_settings[] = {
     { NULL }
 };
 
+static const struct setting archive_settings[] = {
+    { "older_than", "time", setting_length, OF(archive_older_than_us), "30d",
+      "who is COMPLETE for so long is archived and forgotten", .max = 100 * YEAR },
+    { "certificate_file", "path", setting_recipient, OF(archive_certificate), NULL,
+      "a certificate, PEM: archives are encrypted to its key, and only its holder can read them" },
+    { "every", "time", setting_length, OF(archive_every_us), "0",
+      "how often the server does it by itself; 0: only when it is told to", .max = YEAR },
+    { NULL }
+};
+
 static const struct setting log_settings[] = {
     { "level", "error, warning, info or debug", setting_choice, OF(log_level), "info",
       "the least that is shown", .choices = "error|warning|info|debug" },
@@ -137,6 +163,8 @@ static const struct setting settings[] = {
       "in place of stages, for a server that other programs drive: all states, PENDING first" },
     { "driver", "section", setting_section, 0, "{}", "how people are taken through the stages",
       .inner = driver_settings, .inner_form = "." },
+    { "archive", "section", setting_section, 0, "{}", "what becomes of people who are COMPLETE",
+      .inner = archive_settings, .inner_form = "." },
     { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,
       .inner_form = "." },
     { NULL }

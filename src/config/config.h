@@ -146,6 +146,10 @@ struct config {
     int64_t poll_us;           /* between two looks for due people */
     unsigned deaths_max;       /* see core.h */
 
+    int64_t archive_older_than_us;
+    const char *archive_certificate;       /* what is archived is encrypted to it, PEM; NULL: it is not */
+    int64_t archive_every_us;              /* the server archives by itself so often; 0: never */
+
     const char *log_level;
     bool log_json;
 

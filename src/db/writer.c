@@ -330,6 +330,7 @@ void writer_submit(struct writer *w, struct writer_job *job)
 struct errand {
     struct writer_job job; /* first, so that the job is the errand */
     enum rc (*run)(void *arg, struct db *db, struct err *err);
+    writer_alone_fn *run_alone; /* in place of run */
     void *arg;
     pthread_mutex_t mutex;
     pthread_cond_t finished;
@@ -341,7 +342,7 @@ struct errand {
 static enum rc errand_run(struct writer_job *job, struct db *db, struct err *err)
 {
     struct errand *e = (struct errand *)(void *)job;
-    return e->run(e->arg, db, err);
+    return job->alone ? e->run_alone(e->arg, db, &job->again, err) : e->run(e->arg, db, err);
 }
 
 static void errand_done(struct writer_job *job, enum rc rc, const struct err *err)
@@ -356,20 +357,33 @@ static void errand_done(struct writer_job *job, enum rc rc, const struct err *er
     pthread_mutex_unlock(&e->mutex);
 }
 
+static enum rc run_errand(struct writer *w, struct errand *e, struct err *err)
+{
+    e->job.run = errand_run;
+    e->job.done = errand_done;
+    pthread_mutex_init(&e->mutex, NULL);
+    pthread_cond_init(&e->finished, NULL);
+    writer_submit(w, &e->job);
+    pthread_mutex_lock(&e->mutex);
+    while (!e->is_done)
+        pthread_cond_wait(&e->finished, &e->mutex);
+    pthread_mutex_unlock(&e->mutex);
+    pthread_cond_destroy(&e->finished);
+    pthread_mutex_destroy(&e->mutex);
+    if (e->rc != RC_OK && err != NULL)
+        *err = e->err;
+    return e->rc;
+}
+
 enum rc writer_run(struct writer *w, enum rc (*run)(void *arg, struct db *db, struct err *err), void *arg,
                    struct err *err)
 {
-    struct errand e = { .job = { .run = errand_run, .done = errand_done }, .run = run, .arg = arg };
-    pthread_mutex_init(&e.mutex, NULL);
-    pthread_cond_init(&e.finished, NULL);
-    writer_submit(w, &e.job);
-    pthread_mutex_lock(&e.mutex);
-    while (!e.is_done)
-        pthread_cond_wait(&e.finished, &e.mutex);
-    pthread_mutex_unlock(&e.mutex);
-    pthread_cond_destroy(&e.finished);
-    pthread_mutex_destroy(&e.mutex);
-    if (e.rc != RC_OK && err != NULL)
-        *err = e.err;
-    return e.rc;
+    struct errand e = { .run = run, .arg = arg };
+    return run_errand(w, &e, err);
+}
+
+enum rc writer_run_alone(struct writer *w, writer_alone_fn *run, void *arg, struct err *err)
+{
+    struct errand e = { .job = { .alone = true }, .run_alone = run, .arg = arg };
+    return run_errand(w, &e, err);
 }

@@ -44,5 +44,8 @@ void writer_submit(struct writer *w, struct writer_job *job);
 /* The same, and waits until it is done; for use outside of event loops. */
 enum rc writer_run(struct writer *w, enum rc (*run)(void *arg, struct db *db, struct err *err), void *arg,
                    struct err *err) MUST_CHECK;
+/* The same, alone; run sets *again for another transaction. */
+typedef enum rc writer_alone_fn(void *arg, struct db *db, bool *again, struct err *err);
+enum rc writer_run_alone(struct writer *w, writer_alone_fn *run, void *arg, struct err *err) MUST_CHECK;
 
 #endif

@@ -146,6 +146,7 @@ handler_fn handle_token;      /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log;                                                                         /* retirements.c */
 handler_fn handle_failures, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
+handler_fn handle_archives;                                                             /* archives.c */
 handler_fn handle_claims, handle_progress;                                              /* driving.c */
 handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;    /* accounts.c */
 handler_fn handle_states, handle_sync_states, handle_add_client, handle_clients, handle_disable_client,

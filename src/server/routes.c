@@ -46,6 +46,8 @@ const struct route routes[] = {
     { { HTTP_GET,   "/v1/failures" },                SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_failures },
     { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_bulk },
 
+    { { HTTP_POST,  "/v1/archives" },                SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, handle_archives },
+
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
     { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, handle_progress },
 

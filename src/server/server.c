@@ -82,9 +82,12 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 /* What a server that was killed has left half done. */
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
+    struct act act = {
+        .store = s->store, .arena = &s->arena, .config = s->config, .actor = "server", .now = clock_now()
+    };
     enum rc rc = db_begin(s->db, err);
     if (!rc)
-        rc = store_forget_redacted(s->store, err);
+        rc = service_finish_archives(&act, err);
     if (!rc)
         rc = db_commit(s->db, err);
     if (rc)
@@ -187,6 +190,8 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
         rc = writer_open(s->db, &s->writer, err);
     if (!rc)
         rc = open_doors(s, conf->tcp, err);
+    if (!rc && conf->tcp)
+        rc = upkeep_open(s, &s->upkeep, err);
     if (rc)
         server_close(&s);
     *out = s;
@@ -204,6 +209,7 @@ void server_close(struct server **server)
     *server = NULL;
     if (!s)
         return;
+    upkeep_close(&s->upkeep);
     if (s->http)
         http_server_close(&s->http);
     if (s->writer)

@@ -26,6 +26,7 @@ struct server {
     struct writer *writer;
     struct http_server *http;
     atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
+    struct upkeep *upkeep; /* NULL: there is nothing to keep up */
 };
 
 /* What each HTTP worker has of its own. */
@@ -34,6 +35,10 @@ struct reader {
     struct store *store;
     struct auth_memory *memory;
 };
+
+/* What the server does by itself, once the writer runs. */
+enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;
+void upkeep_close(struct upkeep **upkeep);
 
 enum http_when dispatch(void *server, struct http_request *req);
 void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text);

@@ -33,7 +33,8 @@ enum rc service_redact(struct act *act, const char *const *usernames, size_t n, 
     return rc;
 }
 
+/* What is marked may be somebody of an archive that is not finished. */
 enum rc service_forget(struct act *act, struct err *err)
 {
-    return store_forget_redacted(act->store, err);
+    return service_finish_archives(act, err);
 }

@@ -9,6 +9,7 @@
  *   driving.c    claims and reports
  *   partners.c   of whom partner organisations have to be told
  *   cleanup.c    forgetting the person after all is done
+ *   archive.c    the same, into a file
  *   cancel.c     taking a request back, by the name or address it was made for
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   setup.c      states
@@ -114,8 +115,8 @@ struct claim_request {
     const char *driver;
     int64_t limit; /* 1 to SERVICE_LIST_MAX */
     int64_t lease_us;
-    int64_t cool_off_us;  /* can only lengthen the configured one */
-    const char *username; /* NULL: anybody */
+    int64_t cool_off_us;       /* can only lengthen the configured one */
+    const char *username;      /* NULL: anybody */
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
     bool only_stages;
@@ -158,29 +159,50 @@ enum rc service_report(struct act *act, const struct report *reports, struct rep
 
 /* ---- partners.c ---- */
 
-/* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND; RC_CONFLICT with
- * code "not_working". */
+/* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND;
+ * RC_CONFLICT with code "not_working". */
 enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
 struct partner_cleanup {
     const char *const *usernames;
     size_t n;
-    bool *found;    /* out: one for each of them */
+    bool *found; /* out: one for each of them */
     size_t n_found;
 };
-/* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then nothing
- * has changed. */
+/* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then
+ * nothing has changed. */
 enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err) MUST_CHECK;
 
 /* ---- cleanup.c ---- */
 
-/* The first of two transactions: overwrites the data of everybody of these user names, all of whom must be COMPLETE.
- * RC_CONFLICT "not_complete"; RC_INVALID. */
+/* The first of two transactions: overwrites the data of everybody of these user names, all of whom must be
+ * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
 enum rc service_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err) MUST_CHECK;
 /* The second: deletes what was overwritten, and what an earlier server was killed before deleting. */
 enum rc service_forget(struct act *act, struct err *err) MUST_CHECK;
+
+/* ---- archive.c ---- */
+
+enum { SERVICE_ARCHIVE_MAX = 5000 }; /* people in one file */
+
+struct archive_request {
+    int64_t older_than_us;
+    bool dry_run;
+};
+struct archive_answer {
+    int64_t people;    /* in the file; those that would be archived for a dry run */
+    int64_t held_back; /* old enough, but partners are not told of them yet */
+    const char *file;  /* its name; NULL: there is none */
+    bool more;         /* there may be more for another file */
+};
+/* The first of two transactions: writes the file, reads it back, and overwrites who is in it. */
+enum rc service_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
+                        struct err *err) MUST_CHECK;
+/* The second: the file gets its name, and its people are deleted. Also what a server that was killed has
+ * left: a file that no transaction knows is removed. */
+enum rc service_finish_archives(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 

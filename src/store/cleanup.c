@@ -100,6 +100,22 @@ enum rc store_redact(struct store *s, const struct retirement *row, const struct
 
 /* ---- deleting ---- */
 
+/* Unless a retirement of it is left. */
+static enum rc forget_account(struct store *s, int64_t id, struct err *err)
+{
+    enum rc rc = db_run(s->db,
+                        "DELETE FROM account WHERE id = $1"
+                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
+                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
+                        DB_ARGS(DB_INT(id)), NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    return db_run(s->db,
+                  "DELETE FROM account_token WHERE account_id = $1"
+                  " AND NOT EXISTS (SELECT 1 FROM account WHERE id = $1)",
+                  DB_ARGS(DB_INT(id)), NULL, err);
+}
+
 static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struct err *err)
 {
     static const char *const of_the_retirement[] = {
@@ -113,13 +129,7 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
     enum rc rc = RC_OK;
     for (size_t i = 0; rc == RC_OK && i < N; i++)
         rc = db_run(s->db, of_the_retirement[i], DB_ARGS(DB_INT(id), DB_INT(INT64_MIN)), NULL, err);
-    if (rc != RC_OK)
-        return rc;
-    return db_run(s->db,
-                  "DELETE FROM account WHERE id = $1"
-                  " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
-                  " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
-                  DB_ARGS(DB_INT(account_id)), NULL, err);
+    return rc != RC_OK ? rc : forget_account(s, account_id, err);
 }
 
 struct marked {

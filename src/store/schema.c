@@ -129,6 +129,14 @@ static const char schema_1[] =
     "  being_processed INTEGER NOT NULL);"
     "CREATE INDEX partner_report_waiting ON partner_report (being_processed, id) WHERE being_processed = 0;"
 
+    "CREATE TABLE archive ("
+    "  id INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  people INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  finished INTEGER NOT NULL);"
+    "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
+
     "CREATE TABLE client ("
     "  id INTEGER PRIMARY KEY,"
     "  client_id TEXT NOT NULL UNIQUE,"

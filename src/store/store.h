@@ -12,6 +12,7 @@
  *   account            ... and in the directory; people brought along by a request have no names here, only
  *                      hashes
  *   partner_report     those of whom partner organisations have to be told
+ *   archive            names of files with people who were forgotten here
  *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
  *   account_token      digests of what signed-in accounts show, and of one-time links
  *   identity           keyed hashes of the lower case of names and addresses that a retirement is about: they
@@ -353,6 +354,22 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
 /* Deletes those that are marked: rows, logs, and accounts that no retirement is left of. Digests of names
  * stay, so that a retired name is recognised. */
 enum rc store_forget_redacted(struct store *s, struct err *err) MUST_CHECK;
+
+/* ---- archives (archives.c) ---- */
+
+/* COMPLETE since before then, oldest request first, at most limit; without those of whom partners are not told yet.
+ * *more: there may be others. fn as in store_list. */
+enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
+                              bool *more, struct err *err) MUST_CHECK;
+/* How many that would be without limit, and how many wait for partners. */
+enum rc store_count_archivable(struct store *s, int64_t before, int64_t *people, int64_t *held_back,
+                               struct err *err) MUST_CHECK;
+/* A file of this name holds them, and is to get that name for good after the commit. */
+enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now,
+                          struct err *err) MUST_CHECK;
+enum rc store_finish_archive(struct store *s, const char *name, struct err *err) MUST_CHECK;
+enum rc store_unfinished_archives(struct store *s, struct arena *a, const char ***out, size_t *n,
+                                  struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

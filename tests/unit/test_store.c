@@ -197,6 +197,25 @@ static enum rc use_directory(struct fixture *f)
     return rc != RC_OK ? rc : store_check_identity(f->s, &q, &identity, &f->err);
 }
 
+static enum rc keep_archives(struct fixture *f)
+{
+    const char **names;
+    size_t n_names;
+    int n = 0;
+    int64_t people, held_back;
+    bool more;
+    enum rc rc = store_count_archivable(f->s, f->now + 1, &people, &held_back, &f->err);
+    if (rc == RC_OK)
+        rc = store_walk_archivable(f->s, f->now + 1, 10, count_view, &n, &more, &f->err);
+    if (rc == RC_OK && (n != people || more))
+        rc = RC_INTERNAL;
+    if (rc == RC_OK)
+        rc = store_add_archive(f->s, "file", n, f->now, &f->err);
+    if (rc == RC_OK)
+        rc = store_unfinished_archives(f->s, &f->arena, &names, &n_names, &f->err);
+    return rc != RC_OK ? rc : store_finish_archive(f->s, "file", &f->err);
+}
+
 static enum rc live(struct fixture *f)
 {
     struct pipeline *p;
@@ -216,6 +235,8 @@ static enum rc live(struct fixture *f)
         rc = list_all(f);
     if (rc == RC_OK)
         rc = look_up(f, ids[0]);
+    if (rc == RC_OK)
+        rc = keep_archives(f);
     if (rc == RC_OK)
         rc = tell_partners(f, ids[0]);
     if (rc == RC_OK)
@@ -258,7 +279,8 @@ static void empty(struct fixture *f)
                  "DELETE FROM account; DELETE FROM identity; DELETE FROM retirement; DELETE FROM "
                  "retirement_person; DELETE FROM "
                  "retired_name;"
-                 "DELETE FROM redacted; DELETE FROM retirement_log; DELETE FROM client; DELETE FROM driver; "
+                 "DELETE FROM redacted; DELETE FROM archive; DELETE FROM retirement_log; DELETE FROM client; "
+                 "DELETE FROM driver; "
                  "DELETE FROM setting "
                  "WHERE name = 'salts'",
                  &f->err));

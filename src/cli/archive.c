@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Archiving: file after file, until nobody is old enough any more. */
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+
+struct archiving {
+    const char *older_than; /* NULL: as configured */
+    bool dry_run, json;
+    int64_t people, held_back;
+    struct buf names; /* of the files, as a JSON list without its brackets */
+};
+
+static bool is_true(const struct json *answer, const char *key)
+{
+    const struct json *value = json_get(answer, key);
+    return value && value->kind == JSON_BOOL && value->integer;
+}
+
+static enum rc archive_once(struct api *api, struct arena *a, struct archiving *c,
+                            const struct json **answered, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *people;
+    api_body_open(&body);
+    if (c->older_than)
+        json_field_text(&body.json, "older_than", c->older_than);
+    json_field_bool(&body.json, "dry_run", c->dry_run);
+    enum rc rc = api_post(api, a, "/v1/archives", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "people", JSON_INT, &people, err);
+    if (rc)
+        return rc;
+    c->people += people->integer;
+    c->held_back = api_int(answer.json, "held_back");
+    *answered = answer.json;
+    return RC_OK;
+}
+
+static void note_file(struct arena *a, struct archiving *c, const struct json *answer)
+{
+    struct json_out names = { .buf = &c->names, .comma = c->names.len > 0 };
+    const char *file = api_text(answer, "file");
+    if (!*file)
+        return;
+    json_put_text(&names, file);
+    if (!c->json)
+        printf("%s: %s\n", file, print_count(a, api_int(answer, "people"), "person", "people"));
+}
+
+static enum rc archive_all(struct cli *cli, struct archiving *c, struct err *err)
+{
+    struct api *api;
+    const struct json *answer = NULL;
+    enum rc rc = api_open(cli, &api, err);
+    do {
+        if (!rc)
+            rc = archive_once(api, &cli->arena, c, &answer, err);
+        if (!rc)
+            note_file(&cli->arena, c, answer);
+    } while (!rc && is_true(answer, "more"));
+    api_close(&api);
+    return rc;
+}
+
+static void print_end(struct arena *a, const struct archiving *c)
+{
+    if (c->json) {
+        printf("{\"dry_run\":%s,\"people\":%lld,\"held_back\":%lld,\"files\":[%s]}\n",
+               c->dry_run ? "true" : "false", (long long)c->people, (long long)c->held_back,
+               buf_str(&c->names));
+        return;
+    }
+    if (c->dry_run)
+        printf("Dry run, nothing has changed: %s would be archived and forgotten.\n",
+               print_count(a, c->people, "person", "people"));
+    else
+        printf("%s archived and forgotten.\n", print_count(a, c->people, "person", "people"));
+    if (c->held_back)
+        printf("%s not, because partners have not been told yet: lethe partner-report.\n",
+               print_count(a, c->held_back, "person", "people"));
+}
+
+static enum rc run_archive(struct cli *cli, struct err *err)
+{
+    struct archiving c = {
+        .older_than = cli_option(cli, "older-than"),
+        .dry_run = cli_flag(cli, "dry-run"),
+        .json = cli_flag(cli, "json"),
+    };
+    buf_init(&c.names, HTTP_BODY_MAX);
+    enum rc rc = archive_all(cli, &c, err);
+    if (!rc)
+        print_end(&cli->arena, &c);
+    buf_free(&c.names);
+    return rc;
+}
+
+static const struct cli_option archive_options[] = {
+    { .name = "older-than", .value = "LENGTH", .help = "COMPLETE for so long: 30d, 12h; else as configured" },
+    { .name = "dry-run", .help = "count, and change nothing" },
+    { 0 },
+};
+
+const struct cli_command command_archive = {
+    .name = "archive",
+    .options = archive_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "archive and forget people long COMPLETE",
+    .about = "Writes them to files in the data directory of the server (archives/, gzip, JSON\n"
+             "lines; encrypted if archive.certificate_file is configured), verifies each, and\n"
+             "then forgets who is in it. Who is still to be reported to partners is held back.",
+    .examples = "lethe archive --dry-run\nlethe archive --older-than 90d",
+    .run = run_archive,
+};

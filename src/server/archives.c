@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /v1/archives: people who are COMPLETE for long go into a file, and are forgotten here. */
+#include "server/exchange.h"
+
+#include "base/clock.h"
+
+static enum rc read_request(struct exchange *x, struct archive_request *out, struct err *err)
+{
+    static const char *const known[] = { "older_than", "dry_run", NULL };
+    const char *older_than;
+    out->older_than_us = x->config->archive_older_than_us;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "older_than", &older_than, err);
+    if (!rc && older_than && clock_parse_length(older_than, &out->older_than_us, err))
+        return err_prefix(err, "older_than");
+    return rc ? rc : field_bool_optional(x->body, "dry_run", &out->dry_run, err);
+}
+
+static void answer_archive(struct exchange *x, const struct archive_request *in,
+                           const struct archive_answer *done)
+{
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_bool(&o, "dry_run", in->dry_run);
+    json_field_int(&o, "people", done->people);
+    json_field_int(&o, "held_back", done->held_back);
+    json_field_text(&o, "file", done->file);
+    json_field_bool(&o, "more", done->more);
+    json_close_map(&o);
+}
+
+/* The first step writes the file, the second deletes who is in it. */
+enum rc handle_archives(struct exchange *x, struct err *err)
+{
+    struct act act = exchange_act(x);
+    struct archive_request in = { 0 };
+    struct archive_answer done;
+    if (x->step > 0)
+        return service_finish_archives(&act, err);
+    enum rc rc = read_request(x, &in, err);
+    if (!rc)
+        rc = service_archive(&act, &in, &done, err);
+    if (rc)
+        return rc;
+    answer_archive(x, &in, &done);
+    x->again = done.file != NULL;
+    return RC_OK;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Archiving: people who are COMPLETE for long go from the database into a file, each exactly once, whenever
+ * the server is killed.
+ *
+ *   1. the file is written under an unfinished name, synced, read back and compared
+ *   2. one transaction notes its name, and overwrites and marks its people
+ *   3. after the commit the file gets its name, and another transaction deletes the people
+ *
+ * Killed before 2 has committed: the people are where they were, and nobody knows the unfinished file, which
+ * the next server removes. Killed after it: the next server goes on with 3. Nothing is written in plain text
+ * when there is a certificate to encrypt to.
+ */
+#include "service/service_int.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/file.h"
+#include "base/gzip.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/seal.h"
+
+enum { TEXT_MAX = 64 * 1024 * 1024, NAME_RANDOM = 4 };
+
+#define UNFINISHED ".unfinished"
+
+/* ---- names ---- */
+
+static const char *folder_of(struct act *act)
+{
+    return arena_printf(act->arena, "%s/archives", act->config->data_dir);
+}
+
+static const char *path_of(struct act *act, const char *name, const char *suffix)
+{
+    return arena_printf(act->arena, "%s/%s%s", folder_of(act), name, suffix);
+}
+
+/* lethe-2026-11-21T130405-9c41d0e7.jsonl.gz */
+static const char *make_name(struct act *act)
+{
+    char at[CLOCK_TEXT_LEN], hex[2 * NAME_RANDOM + 1];
+    uint8_t random[NAME_RANDOM];
+    clock_format(act->now, at);
+    crypto_random(random, sizeof(random));
+    crypto_hex(random, sizeof(random), hex);
+    return arena_printf(act->arena, "lethe-%.13s%.2s%.2s-%s.jsonl.gz%s", at, at + 14, at + 17, hex,
+                        act->config->archive_certificate ? ".cms" : "");
+}
+
+/* ---- contents ---- */
+
+struct content {
+    struct buf text; /* JSON lines */
+    struct retirement *rows;
+    size_t n;
+};
+
+static enum rc add_person(void *arg, const struct retirement_view *v, struct err *err)
+{
+    struct content *c = arg;
+    struct json_out o = { .buf = &c->text };
+    json_open_map(&o);
+    json_field_int(&o, "user_id", account_number(&v->account));
+    json_field_text(&o, "original_username", v->person.username);
+    json_field_text(&o, "original_email", v->person.email);
+    json_field_text(&o, "original_name", v->person.name);
+    json_field_text(&o, "retired_username", v->person.retired_username);
+    json_field_text(&o, "retired_email", v->person.retired_email);
+    json_field_time(&o, "retirement_request_date", v->row.created_at);
+    json_field_time(&o, "last_modified_date", v->row.modified_at);
+    json_close_map(&o);
+    buf_add_char(&c->text, '\n');
+    c->rows[c->n++] = v->row;
+    return RC_OK;
+}
+
+static bool same(const struct buf *a, const char *data, size_t len)
+{
+    return a->len == len && memcmp(buf_str(a), data, len) == 0;
+}
+
+/* Packs, and looks whether it can be unpacked again. */
+static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
+{
+    struct buf again;
+    buf_init(&again, TEXT_MAX);
+    gzip_pack(packed, buf_str(text), text->len);
+    enum rc rc = packed->over ? err_set(err, RC_TOO_LARGE, "an archive would be too large")
+                              : gzip_unpack(&again, buf_str(packed), packed->len, err);
+    if (!rc && !same(text, buf_str(&again), again.len))
+        rc = err_set(err, RC_INTERNAL, "an archive does not unpack to what was packed");
+    crypto_wipe(again.data, again.cap);
+    buf_free(&again);
+    return rc;
+}
+
+/* Onto the disk, and back from it. */
+static enum rc write_verified(const char *path, const struct buf *data, struct err *err)
+{
+    struct arena a = { 0 };
+    char *read;
+    size_t len;
+    enum rc rc = file_create_private(path, buf_str(data), data->len, err);
+    if (!rc)
+        rc = file_read(&a, path, TEXT_MAX, &read, &len, err);
+    if (!rc && !same(data, read, len))
+        rc = err_set(err, RC_IO, "%s: what was read back is not what was written", path);
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc write_archive(struct act *act, const struct buf *text, const char *path, struct err *err)
+{
+    const char *certificate = act->config->archive_certificate;
+    struct buf packed, sealed;
+    buf_init(&packed, TEXT_MAX);
+    buf_init(&sealed, TEXT_MAX);
+    enum rc rc =
+        text->over ? err_set(err, RC_TOO_LARGE, "an archive would be too large") : pack(text, &packed, err);
+    if (!rc && certificate)
+        rc = seal(certificate, buf_str(&packed), packed.len, &sealed, err);
+    if (!rc)
+        rc = write_verified(path, certificate ? &sealed : &packed, err);
+    crypto_wipe(packed.data, packed.cap);
+    buf_free(&packed);
+    buf_free(&sealed);
+    return rc;
+}
+
+/* ---- the first transaction ---- */
+
+static enum rc redact_all(struct act *act, const struct content *c, struct err *err)
+{
+    static const struct redaction with = { "redacted", "redacted", "redacted" };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < c->n; i++)
+        rc = store_redact(act->store, &c->rows[i], &with, err);
+    return rc;
+}
+
+static enum rc keep_content(struct act *act, const struct content *c, struct archive_answer *out,
+                            struct err *err)
+{
+    const char *name = make_name(act);
+    enum rc rc = file_make_folder(folder_of(act), err);
+    if (!rc)
+        rc = write_archive(act, &c->text, path_of(act, name, UNFINISHED), err);
+    if (!rc)
+        rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, err);
+    if (!rc)
+        rc = redact_all(act, c, err);
+    out->file = name;
+    return rc;
+}
+
+enum rc service_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
+                        struct err *err)
+{
+    int64_t before = act->now - in->older_than_us;
+    *out = (struct archive_answer){ 0 };
+    enum rc rc = store_count_archivable(act->store, before, &out->people, &out->held_back, err);
+    if (rc || in->dry_run || out->people == 0)
+        return rc;
+    struct content c = { .rows = arena_array(act->arena, SERVICE_ARCHIVE_MAX, sizeof(c.rows[0])) };
+    buf_init(&c.text, TEXT_MAX);
+    rc = store_walk_archivable(act->store, before, SERVICE_ARCHIVE_MAX, add_person, &c, &out->more, err);
+    if (!rc && c.n > 0)
+        rc = keep_content(act, &c, out, err);
+    out->people = (int64_t)c.n;
+    crypto_wipe(c.text.data, c.text.cap);
+    buf_free(&c.text);
+    return rc;
+}
+
+/* ---- the second ---- */
+
+/* A file that somebody took away is gone, and so are its people: that cannot be mended here. */
+static enum rc finish_one(struct act *act, const char *name, struct err *err)
+{
+    const char *path = path_of(act, name, "");
+    enum rc rc = file_rename(path_of(act, name, UNFINISHED), path, err);
+    if (rc == RC_NOT_FOUND && access(path, F_OK) != 0)
+        log_error("the archive %s is missing: somebody has removed it", name);
+    if (rc && rc != RC_NOT_FOUND)
+        return rc;
+    return store_finish_archive(act->store, name, err);
+}
+
+static void remove_strays(struct act *act)
+{
+    DIR *folder = opendir(folder_of(act));
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (!strstr(entry->d_name, UNFINISHED))
+            continue;
+        log_warning("removing %s, which a server was killed in the middle of", entry->d_name);
+        unlink(path_of(act, entry->d_name, ""));
+    }
+    closedir(folder);
+}
+
+enum rc service_finish_archives(struct act *act, struct err *err)
+{
+    const char **names;
+    size_t n;
+    enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = finish_one(act, names[i], err);
+    if (rc)
+        return rc;
+    remove_strays(act);
+    return store_forget_redacted(act->store, err);
+}
