@@ -5,6 +5,9 @@
  *   scope.c    what a caller may do, as bits
  *   client.c   credentials of programs: 256-bit secrets, shown once, stored as a digest
  *   token.c    tokens: JWT, HS256 and nothing else, signed with the key of this data directory
+ *   password.c passwords of accounts: yescrypt, slow on purpose
+ *   throttle.c how often somebody may try
+ *   session.c  sessions of accounts and one-time links: 256-bit, stored as a digest
  *   check.c    from the Authorization header to a caller; remembers answers for less than a second
  *
  * A token is dead within a second of its client being disabled: however good its signature is, the client is
@@ -31,21 +34,24 @@
     X(SCOPE_FORCE, 0x08u, "retirement:force")                          \
     X(SCOPE_PARTNER, 0x10u, "retirement:partner")                      \
     X(SCOPE_ADMIN, 0x20u, "retirement:admin") /* all of retirement: */ \
-    X(SCOPE_ACCOUNTS, 0x40u, "accounts:admin")
+    X(SCOPE_ACCOUNTS, 0x40u, "accounts:admin")                         \
+    X(SCOPE_OWN, 0x80u, "account:own") /* a session's, for its own account: never a client's */
 
 enum scope {
     SCOPE_NONE = 0,
 #define X(name, bit, text) name = bit,
     SCOPE_TABLE(X)
 #undef X
-        SCOPE_ALL = 0x7f
+        SCOPE_ALL = 0x7f, /* that clients can have */
+    SCOPE_OWN_OR_DRIVE = SCOPE_OWN | SCOPE_DRIVE
 };
 
 /* Names separated by spaces. RC_INVALID names the unknown one and what there is. */
 enum rc scope_parse(const char *text, unsigned *out, struct err *err) MUST_CHECK;
 /* The names, separated by spaces, in the order of the table. */
 void scope_print(struct buf *out, unsigned scopes);
-/* Does somebody with these scopes have what is needed? retirement:admin has every retirement: one. */
+/* Does somebody with these scopes have what is needed, or one of what is? retirement:admin has every
+ * retirement: one. */
 bool scope_allows(unsigned scopes, enum scope needed);
 /* Does somebody with these scopes have all of the wanted ones? Nobody gives others more than that. */
 bool scope_covers(unsigned scopes, unsigned wanted);
@@ -83,13 +89,52 @@ char *token_issue(struct arena *a, const struct auth_keys *keys, const struct to
 enum rc token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
                      struct token *out, struct err *err) MUST_CHECK;
 
+/* ---- passwords ---- */
+
+enum { AUTH_PASSWORD_MIN = 8, AUTH_PASSWORD_MAX = 500 /* bytes */ };
+
+/* RC_INVALID: too short, too long. */
+enum rc auth_password_rules(const char *password, struct err *err) MUST_CHECK;
+/* Takes a tenth of a second and 16 MiB, on purpose: never call it on the writer's thread. In the arena. */
+enum rc auth_password_hash(struct arena *a, const char *password, char **out, struct err *err) MUST_CHECK;
+/* stored: of auth_password_hash; NULL, for an account that does not exist or has none, takes as long and
+ * never matches. */
+bool auth_password_matches(const char *password, const char *stored);
+
+/* ---- tries ---- */
+
+/* Counts tries by whom or what they are about; shared by all threads. */
+struct auth_throttle;
+struct auth_throttle *auth_throttle_open(void);
+void auth_throttle_close(struct auth_throttle **t);
+
+enum { AUTH_ACCOUNT_TRIES = 10, AUTH_SOURCE_TRIES = 100 };
+#define AUTH_TRIES_WINDOW_US (INT64_C(15) * 60 * 1000000)
+
+/* Counts a try before its outcome is known, so that tries at once count too. False: there were `max` of them
+ * in the last AUTH_TRIES_WINDOW_US already. who: is not kept, only a digest of it. */
+bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, int64_t now);
+/* The tries were no guessing. */
+void auth_throttle_forget(struct auth_throttle *t, const char *who);
+
+/* ---- sessions and links ---- */
+
+/* Makes and stores one. token: to be shown once; wipe it. */
+enum rc auth_add_token(struct store *s, int64_t account_id, enum token_purpose purpose, int64_t now,
+                       int64_t expires_at, char token[AUTH_SECRET_LEN], struct err *err) MUST_CHECK;
+/* Whose it is. RC_NOT_FOUND. */
+enum rc auth_find_token(struct store *s, const char *token, enum token_purpose purpose, int64_t now,
+                        int64_t *account_id, struct err *err) MUST_CHECK;
+enum rc auth_end_token(struct store *s, const char *token, struct err *err) MUST_CHECK;
+
 /* ---- the caller of a request ---- */
 
 enum { AUTH_ACTOR_MAX = 96, AUTH_MEMORY_US = 800000 };
 
 struct caller {
-    char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "local"; for the log */
+    char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "account:ID", "local"; for the log */
     unsigned scopes;
+    int64_t account_id; /* whose session it is; 0: none */
 };
 
 /* Answers remembered by one worker thread. */
@@ -97,7 +142,10 @@ struct auth_memory;
 struct auth_memory *auth_memory_open(void);
 void auth_memory_close(struct auth_memory **m);
 
-/* header: of Authorization, "JWT ..." or "Bearer ..."; NULL when absent. RC_UNAUTHENTICATED. */
+/* The token in the header of Authorization; NULL when there is none. */
+const char *auth_header_token(const char *header);
+/* A session ends at once, and so is never remembered. header: of Authorization, "JWT ..." or "Bearer ...";
+ * NULL when absent. RC_UNAUTHENTICATED. */
 enum rc auth_check(struct auth_memory *m, const struct auth_keys *keys, struct store *s, struct arena *a,
                    const char *header, int64_t now, struct caller *out, struct err *err) MUST_CHECK;
 

@@ -32,7 +32,7 @@ void auth_memory_close(struct auth_memory **m)
     *m = NULL;
 }
 
-static const char *find_token(const char *header)
+const char *auth_header_token(const char *header)
 {
     static const char *const schemes[] = { "JWT ", "Bearer " };
     for (size_t i = 0; header && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
@@ -63,13 +63,35 @@ static enum rc look_up(const struct auth_keys *keys, struct store *s, struct are
     return RC_OK;
 }
 
+/* A JWT has dots, a session's token has none. */
+static bool is_session(const char *text)
+{
+    return strlen(text) == AUTH_SECRET_LEN - 1 && !strchr(text, '.');
+}
+
+static enum rc check_session(struct store *s, const char *text, int64_t now, struct caller *out,
+                             struct err *err)
+{
+    int64_t id;
+    enum rc rc = auth_find_token(s, text, TOKEN_SESSION, now, &id, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
+    if (rc)
+        return rc;
+    *out = (struct caller){ .scopes = SCOPE_OWN, .account_id = id };
+    snprintf(out->actor, sizeof(out->actor), "account:%lld", (long long)id);
+    return RC_OK;
+}
+
 enum rc auth_check(struct auth_memory *m, const struct auth_keys *keys, struct store *s, struct arena *a,
                    const char *header, int64_t now, struct caller *out, struct err *err)
 {
-    const char *text = find_token(header);
+    const char *text = auth_header_token(header);
     if (!text || !*text)
         return err_set(err, RC_UNAUTHENTICATED,
                        "credentials were not provided: send Authorization: JWT <token>");
+    if (is_session(text))
+        return check_session(s, text, now, out, err);
 
     uint8_t digest[CRYPTO_SHA256_LEN];
     crypto_sha256(text, strlen(text), digest);

@@ -20,7 +20,8 @@ enum { SCOPES_KNOWN = sizeof(scopes_known) / sizeof(scopes_known[0]) };
 static unsigned find_scope(const char *name, size_t len)
 {
     for (size_t i = 0; i < SCOPES_KNOWN; i++) {
-        if (strlen(scopes_known[i].name) == len && memcmp(scopes_known[i].name, name, len) == 0)
+        if ((scopes_known[i].bit & SCOPE_ALL) && strlen(scopes_known[i].name) == len &&
+            memcmp(scopes_known[i].name, name, len) == 0)
             return scopes_known[i].bit;
     }
     return 0;
@@ -69,9 +70,8 @@ void scope_print(struct buf *out, unsigned scopes)
 
 bool scope_allows(unsigned scopes, enum scope needed)
 {
-    if (needed == SCOPE_NONE || (scopes & (unsigned)needed))
-        return true;
-    return (scopes & SCOPE_ADMIN) && needed != SCOPE_ACCOUNTS;
+    unsigned all = scopes & SCOPE_ADMIN ? scopes | (SCOPE_ALL & ~(unsigned)SCOPE_ACCOUNTS) : scopes;
+    return needed == SCOPE_NONE || (all & (unsigned)needed);
 }
 
 bool scope_covers(unsigned scopes, unsigned wanted)

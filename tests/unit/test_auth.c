@@ -75,6 +75,152 @@ static void test_scope__admin_has_every_retirement_scope_and_no_other(void **sta
     assert_true(scope_allows(0, SCOPE_NONE));
 }
 
+static void test_scope__a_sessions_is_never_a_clients(void **state)
+{
+    struct err err;
+    unsigned scopes;
+    expect_error(scope_parse("account:own", &scopes, &err), RC_INVALID, &err, "account:own");
+    assert_null(strstr(strstr(err.text, "there are"), "account:own"));
+    assert_false(scope_allows(SCOPE_ALL, SCOPE_OWN));
+    assert_false(scope_allows(SCOPE_ADMIN, SCOPE_OWN));
+    assert_true(scope_allows(SCOPE_OWN, SCOPE_OWN_OR_DRIVE));
+    assert_true(scope_allows(SCOPE_DRIVE, SCOPE_OWN_OR_DRIVE));
+    assert_true(scope_allows(SCOPE_ADMIN, SCOPE_OWN_OR_DRIVE));
+    assert_false(scope_allows(SCOPE_READ | SCOPE_ACCOUNTS, SCOPE_OWN_OR_DRIVE));
+}
+
+/* ---- passwords ---- */
+
+static void test_password__matches_itself_alone(void **state)
+{
+    struct fixture *f = *state;
+    char *one, *two;
+    expect_ok(auth_password_hash(&f->arena, "correct horse", &one, &f->err), &f->err);
+    expect_ok(auth_password_hash(&f->arena, "correct horse", &two, &f->err), &f->err);
+    assert_string_not_equal(one, two);
+    assert_true(strncmp(one, "$y$", 3) == 0);
+    assert_true(auth_password_matches("correct horse", one));
+    assert_true(auth_password_matches("correct horse", two));
+    assert_false(auth_password_matches("correct horsf", one));
+    assert_false(auth_password_matches("", one));
+    assert_false(auth_password_matches(one, one));
+}
+
+static void test_password__nobodys_never_matches(void **state)
+{
+    char longer[AUTH_PASSWORD_MAX + 2];
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    assert_false(auth_password_matches("", NULL));
+    assert_false(auth_password_matches("correct horse", NULL));
+    assert_false(auth_password_matches("correct horse", ""));
+    assert_false(auth_password_matches("correct horse", "correct horse"));
+    assert_false(auth_password_matches("*0", "*0"));
+    assert_false(auth_password_matches(longer, "$y$j9T$x$x"));
+}
+
+static void test_password__rules(void **state)
+{
+    struct err err;
+    char text[AUTH_PASSWORD_MAX + 2];
+    memset(text, 'x', sizeof(text));
+    text[AUTH_PASSWORD_MAX] = '\0';
+    expect_ok(auth_password_rules(text, &err), &err);
+    text[AUTH_PASSWORD_MAX] = 'x';
+    text[AUTH_PASSWORD_MAX + 1] = '\0';
+    expect_error(auth_password_rules(text, &err), RC_INVALID, &err, "500");
+    expect_error(auth_password_rules("1234567", &err), RC_INVALID, &err, "8");
+    expect_error(auth_password_rules("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", &err), RC_INVALID, &err, "8");
+    expect_ok(auth_password_rules("12345678", &err), &err);
+}
+
+/* ---- tries ---- */
+
+static void test_throttle__counts_until_the_window_is_over(void **state)
+{
+    struct auth_throttle *t = auth_throttle_open();
+    for (int i = 0; i < 3; i++)
+        assert_true(auth_throttle_try(t, "ann", 3, noon + i));
+    assert_false(auth_throttle_try(t, "ann", 3, noon + 3));
+    assert_true(auth_throttle_try(t, "ben", 3, noon + 3));
+    assert_false(auth_throttle_try(t, "ann", 3, noon + AUTH_TRIES_WINDOW_US - 1));
+    assert_true(auth_throttle_try(t, "ann", 3, noon + AUTH_TRIES_WINDOW_US));
+    auth_throttle_close(&t);
+    assert_null(t);
+}
+
+static void test_throttle__forgets_who_was_right(void **state)
+{
+    struct auth_throttle *t = auth_throttle_open();
+    assert_true(auth_throttle_try(t, "ann", 1, noon));
+    assert_false(auth_throttle_try(t, "ann", 1, noon));
+    auth_throttle_forget(t, "ben");
+    assert_false(auth_throttle_try(t, "ann", 1, noon));
+    auth_throttle_forget(t, "ann");
+    assert_true(auth_throttle_try(t, "ann", 1, noon));
+    auth_throttle_close(&t);
+}
+
+static void test_throttle__survives_a_flood_and_a_clock_that_jumps_back(void **state)
+{
+    struct auth_throttle *t = auth_throttle_open();
+    char who[32];
+    for (int i = 0; i < 100000; i++) {
+        snprintf(who, sizeof(who), "name %d", i);
+        assert_true(auth_throttle_try(t, who, 1, noon + i));
+    }
+    assert_true(auth_throttle_try(t, "ann", 1, noon));
+    assert_true(auth_throttle_try(t, "ann", 1, noon - 1));
+    auth_throttle_close(&t);
+}
+
+/* ---- sessions ---- */
+
+static int64_t add_account(struct fixture *f)
+{
+    int64_t id;
+    struct account in = { .username = "ann", .email = "ann@example.com", .name = "" };
+    expect_ok(store_add_account(f->store, &in, noon, &id, &f->err), &f->err);
+    return id;
+}
+
+static void test_session__is_its_account_until_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct auth_memory *memory = auth_memory_open();
+    struct caller caller;
+    char token[AUTH_SECRET_LEN], header[80];
+    int64_t id = add_account(f);
+    expect_ok(auth_add_token(f->store, id, TOKEN_SESSION, noon, noon + 10, token, &f->err), &f->err);
+    snprintf(header, sizeof(header), "Bearer %s", token);
+    assert_string_equal(auth_header_token(header), token);
+    for (int64_t now = noon; now < noon + 10; now += 9) {
+        expect_ok(auth_check(memory, &f->keys, f->store, &f->arena, header, now, &caller, &f->err), &f->err);
+        assert_int_equal(caller.account_id, id);
+        assert_int_equal(caller.scopes, SCOPE_OWN);
+        assert_null(strstr(caller.actor, "ann"));
+    }
+    expect_error(auth_check(memory, &f->keys, f->store, &f->arena, header, noon + 10, &caller, &f->err),
+                 RC_UNAUTHENTICATED, &f->err, "ended");
+    expect_ok(store_lock_account(f->store, id, "r@x", &f->err), &f->err);
+    expect_error(auth_check(memory, &f->keys, f->store, &f->arena, header, noon, &caller, &f->err),
+                 RC_UNAUTHENTICATED, &f->err, "ended");
+    auth_memory_close(&memory);
+}
+
+static void test_session__a_link_is_no_session(void **state)
+{
+    struct fixture *f = *state;
+    char token[AUTH_SECRET_LEN];
+    int64_t id = add_account(f), found;
+    expect_ok(auth_add_token(f->store, id, TOKEN_RESET, noon, noon + 10, token, &f->err), &f->err);
+    assert_int_equal(auth_find_token(f->store, token, TOKEN_SESSION, noon, &found, &f->err), RC_NOT_FOUND);
+    expect_ok(auth_find_token(f->store, token, TOKEN_RESET, noon, &found, &f->err), &f->err);
+    assert_int_equal(found, id);
+    expect_ok(auth_end_token(f->store, token, &f->err), &f->err);
+    assert_int_equal(auth_find_token(f->store, token, TOKEN_RESET, noon, &found, &f->err), RC_NOT_FOUND);
+}
+
 /* ---- clients ---- */
 
 static struct new_client add_client(struct fixture *f, const char *name, unsigned scopes)
@@ -292,6 +438,15 @@ int main(void)
         cmocka_unit_test(test_scope__names_are_read_and_written),
         cmocka_unit_test(test_scope__unknown_and_empty_are_refused),
         cmocka_unit_test(test_scope__admin_has_every_retirement_scope_and_no_other),
+        cmocka_unit_test(test_scope__a_sessions_is_never_a_clients),
+        WITH_STORE(test_password__matches_itself_alone),
+        cmocka_unit_test(test_password__nobodys_never_matches),
+        cmocka_unit_test(test_password__rules),
+        cmocka_unit_test(test_throttle__counts_until_the_window_is_over),
+        cmocka_unit_test(test_throttle__forgets_who_was_right),
+        cmocka_unit_test(test_throttle__survives_a_flood_and_a_clock_that_jumps_back),
+        WITH_STORE(test_session__is_its_account_until_it_ends),
+        WITH_STORE(test_session__a_link_is_no_session),
         WITH_STORE(test_client__the_right_secret_alone_is_taken),
         WITH_STORE(test_client__unknown_wrong_and_disabled_look_alike),
         WITH_STORE(test_client__secrets_differ_and_are_not_stored),
