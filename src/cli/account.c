@@ -2,6 +2,9 @@
 /* The directory of accounts. */
 #include "cli/cli.h"
 
+#include <string.h>
+
+#include "base/crypto.h"
 #include "cli/commands.h"
 
 /* ---- add ---- */
@@ -33,6 +36,18 @@ static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
     return RC_OK;
 }
 
+/* The first line of standard input; a password is never an argument, where others could read it. */
+static enum rc put_password(struct json_out *o, struct err *err)
+{
+    char line[1024];
+    if (!fgets(line, sizeof line, stdin))
+        return err_set(err, RC_INVALID, "--password-stdin: there is nothing on standard input");
+    line[strcspn(line, "\r\n")] = '\0';
+    json_field_text(o, "password", line);
+    crypto_wipe(line, sizeof line);
+    return RC_OK;
+}
+
 static enum rc run_add(struct cli *cli, struct err *err)
 {
     struct api_body body;
@@ -40,6 +55,8 @@ static enum rc run_add(struct cli *cli, struct err *err)
     const struct json *id;
     api_body_open(&body);
     enum rc rc = put_account(cli, &body.json, err);
+    if (!rc && cli_flag(cli, "password-stdin"))
+        rc = put_password(&body.json, err);
     if (rc) {
         api_body_free(&body);
         return rc;
@@ -110,6 +127,41 @@ static enum rc run_show(struct cli *cli, struct err *err)
     return rc;
 }
 
+/* ---- reset-password ---- */
+
+static enum rc make_link(struct cli *cli, struct api *api, struct api_answer *answer, struct err *err)
+{
+    const struct json *account, *token;
+    struct api_body body;
+    enum rc rc = find_account(cli, api, cli->operands[0], &account, err);
+    if (rc)
+        return rc;
+    api_body_open(&body);
+    const char *path =
+        arena_printf(&cli->arena, "/v1/accounts/%lld/password-reset", (long long)api_int(account, "id"));
+    rc = api_post(api, &cli->arena, path, &body, answer, err);
+    return rc ? rc : api_expect(answer->json, "token", JSON_TEXT, &token, err);
+}
+
+static enum rc run_reset(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct api_answer answer;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = make_link(cli, api, &answer, err);
+    if (!rc && cli_flag(cli, "json"))
+        print_json(answer.json);
+    else if (!rc)
+        printf("%s\n", api_text(answer.json, "token"));
+    if (!rc && !cli_flag(cli, "json"))
+        fprintf(stderr,
+                "Good once, until %s (UTC): POST /v1/password-resets takes it with the new password.\n",
+                print_time(&cli->arena, api_text(answer.json, "expires")));
+    api_close(&api);
+    return rc;
+}
+
 /* ---- the commands ---- */
 
 static const struct cli_option add_options[] = {
@@ -118,6 +170,7 @@ static const struct cli_option add_options[] = {
     { .name = "name", .value = "NAME", .help = "the full name" },
     { .name = "org", .value = "ORG", .help = "an organisation the person belongs to", .repeated = true },
     { .name = "account-id", .value = "ID", .help = "the number that your services know the person by" },
+    { .name = "password-stdin", .help = "read the password from standard input" },
     { 0 },
 };
 
@@ -146,4 +199,19 @@ const struct cli_command command_account_show = {
              "or brought_along (known by a request alone, and without a name here).",
     .examples = "lethe account show ada\nlethe account show ada --json",
     .run = run_show,
+};
+
+const struct cli_command command_account_reset_password = {
+    .group = "account",
+    .name = "reset-password",
+    .operands = "USERNAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "a one-time token for a new password",
+    .about = "Prints a token that is good once, and for an hour; the new password is set with\n"
+             "it by POST /v1/password-resets. Bring it to its person by a way that only they\n"
+             "can read. Refused while the account is being retired.",
+    .examples = "lethe account reset-password ada",
+    .run = run_reset,
 };

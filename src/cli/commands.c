@@ -27,6 +27,7 @@ const struct cli_command *const cli_commands[] = {
     &command_account_add,
     &command_account_import,
     &command_account_show,
+    &command_account_reset_password,
     &command_client_add,
     &command_client_list,
     &command_client_disable,

@@ -95,6 +95,14 @@ static const struct setting tls_settings[] = {
     { NULL }
 };
 
+static const struct setting account_settings[] = {
+    { "self_deletion", "true or false", setting_bool, OF(self_deletion), "true",
+      "may somebody who is signed in ask to be forgotten" },
+    { "session_lifetime", "time", setting_length, OF(session_lifetime_us), "14d",
+      "how long somebody stays signed in", .min = 60 * CLOCK_S, .max = YEAR },
+    { NULL }
+};
+
 static const struct setting driver_settings[] = {
     { "lease", "time", setting_length, OF(lease_us), "60s",
       "how long a driver has somebody to itself before others may take over; at least twice the longest "
@@ -149,6 +157,8 @@ static const struct setting settings[] = {
       "may a client skip states (forward), or only go to the next (strict)", .choices = "forward|strict" },
     { "token_lifetime", "time", setting_length, OF(token_lifetime_us), "1h",
       "how long a client's token is good", .min = 60 * CLOCK_S, .max = CLOCK_DAY },
+    { "accounts", "section", setting_section, 0, "{}", "the built-in directory",
+      .inner = account_settings, .inner_form = "." },
     { "identity", "section", setting_section, 0, "{}", "what retired names are made of",
       .inner = identity_settings, .inner_form = "." },
     { "authority", "section", setting_authority, 0, NULL,

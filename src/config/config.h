@@ -127,6 +127,8 @@ struct config {
     int64_t cool_off_us;
     bool strict;               /* transitions: strict */
     int64_t token_lifetime_us;
+    bool self_deletion;        /* may somebody who is signed in ask to be forgotten? */
+    int64_t session_lifetime_us;
 
     struct salts salts;
     const char *retired_username, *retired_email;  /* formats with one {} */

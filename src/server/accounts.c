@@ -41,10 +41,13 @@ static enum rc read_secondary(struct exchange *x, const struct json *body, const
 
 static enum rc read_account(struct exchange *x, const struct json *body, struct account *out, struct err *err)
 {
-    static const char *const known[] = { "account_id",     "username", "email",         "name",
-                                         "orgs",           "extras",   "linked_logins", "pending_changes",
-                                         "recovery_email", NULL };
+    static const char *const known[] = {
+        "account_id",    "username",        "email",          "name",     "orgs", "extras",
+        "linked_logins", "pending_changes", "recovery_email", "password", NULL
+    };
     enum rc rc = field_only(body, known, err);
+    if (!rc && body != x->body && json_get(body, "password"))
+        return err_set(err, RC_INVALID, "password: goes with one account, not with a list");
     if (!rc)
         rc = field_int_optional(body, "account_id", 1, JSON_SAFE_MAX, &out->service_id, err);
     if (!rc)
@@ -66,6 +69,7 @@ static enum rc add_account(struct exchange *x, const struct json *body, int64_t 
     struct account in = { 0 };
     struct act act = exchange_act(x);
     enum rc rc = read_account(x, body, &in, err);
+    in.password = x->carry;
     return rc ? rc : service_add_account(&act, &in, id, err);
 }
 
@@ -98,7 +102,7 @@ static enum rc add_accounts(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_accounts(struct exchange *x, struct err *err)
+static enum rc then_add(struct exchange *x, struct err *err)
 {
     int64_t id;
     if (json_get(x->body, "accounts"))
@@ -111,6 +115,24 @@ enum rc handle_accounts(struct exchange *x, struct err *err)
     json_field_int(&o, "id", id);
     json_close_map(&o);
     return RC_OK;
+}
+
+/* The hash, when there is a password, then the rest. */
+enum rc handle_accounts(struct exchange *x, struct err *err)
+{
+    const char *password;
+    char *hash = NULL;
+    enum rc rc = field_text_optional(x->body, "password", &password, err);
+    if (!rc && password && json_get(x->body, "accounts"))
+        return err_set(err, RC_INVALID, "password: goes with one account, not with a list");
+    if (!rc && password)
+        rc = auth_password_rules(password, err);
+    exchange_stop_reading(x);
+    if (!rc && password)
+        rc = auth_password_hash(x->arena, password, &hash, err);
+    x->carry = hash;
+    x->then = then_add;
+    return rc;
 }
 
 /* ---- looking ---- */

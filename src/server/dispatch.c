@@ -2,12 +2,13 @@
 /*
  * The way of a request: its row in the table of routes, credentials and scope, the body; then a read runs at
  * once, on this worker's own read-only connection, and a write goes into the writer's queue and is answered
- * after the commit.
+ * after the commit. Where a password is involved, a thread of slow.c reads and hashes before the write.
  */
 #include "server/server_int.h"
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +20,7 @@
 /* A request from its dispatch to its end; lives in its arena. */
 struct visit {
     struct writer_job job; /* first: the writer hands it back */
+    struct slow_job slow;
     struct exchange x;
     struct server *server;
 };
@@ -44,6 +46,11 @@ struct act exchange_act(struct exchange *x)
         .actor = x->caller.actor,
         .now = x->now,
     };
+}
+
+void exchange_stop_reading(struct exchange *x)
+{
+    db_rollback(x->reading);
 }
 
 /* ---- finding the row ---- */
@@ -196,17 +203,21 @@ static enum rc check_answer(struct exchange *x, struct err *err)
     return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
 }
 
+static enum rc run_reading(struct exchange *x, struct reader *reader, struct err *err)
+{
+    x->store = reader->store;
+    x->reading = reader->db;
+    enum rc rc = db_begin(reader->db, err);
+    if (!rc)
+        rc = x->route->handler(x, err);
+    db_rollback(reader->db);
+    return rc ? rc : check_answer(x, err);
+}
+
 static void read_now(struct exchange *x, struct reader *reader)
 {
     struct err err = { 0 };
-    x->store = reader->store;
-    enum rc rc = db_begin(reader->db, &err);
-    if (!rc)
-        rc = x->route->handler(x, &err);
-    db_rollback(reader->db);
-    if (!rc)
-        rc = check_answer(x, &err);
-    if (rc)
+    if (run_reading(x, reader, &err))
         fail(x, &err);
 }
 
@@ -216,7 +227,7 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     v->x.store = v->server->store;
     v->x.again = false;
-    enum rc rc = v->x.route->handler(&v->x, err);
+    enum rc rc = v->x.then ? v->x.then(&v->x, err) : v->x.route->handler(&v->x, err);
     if (!rc)
         rc = check_answer(&v->x, err);
     if (job->alone && !rc) {
@@ -237,6 +248,41 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
     http_answer(v->x.http);
 }
 
+static void write_later(struct visit *v)
+{
+    v->job.run = write_run;
+    v->job.done = write_done;
+    v->job.alone = v->x.route->lane == LANE_ALONE;
+    writer_submit(v->server->writer, &v->job);
+}
+
+static void slow_run(struct slow_job *job, struct reader *reader)
+{
+    struct visit *v = (struct visit *)((char *)job - offsetof(struct visit, slow));
+    struct err err = { 0 };
+    struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
+    enum rc rc = run_reading(&v->x, reader, &err);
+    if (rc)
+        fail(&v->x, &err);
+    log_set_subject(before);
+    if (!rc && v->x.then)
+        write_later(v);
+    else
+        http_answer(v->x.http);
+}
+
+/* A password is to be hashed: the connection waits for its turn, unless too many do. */
+static enum http_when start_slowly(struct visit *v)
+{
+    struct err err;
+    v->slow.run = slow_run;
+    if (slow_submit(v->server->slow, &v->slow))
+        return HTTP_LATER;
+    (void)err_set(&err, RC_UNAVAILABLE, "too many passwords are being checked: try again");
+    fail(&v->x, &err);
+    return HTTP_NOW;
+}
+
 enum http_when dispatch(void *arg, struct http_request *req)
 {
     struct server *server = arg;
@@ -250,6 +296,7 @@ enum http_when dispatch(void *arg, struct http_request *req)
     x->keys = &server->keys;
     x->run_key = server->run_key;
     x->disk_full = &server->disk_full;
+    x->throttle = server->throttle;
     x->now = clock_now();
     x->route = find_route(req, x->param);
     if (!x->route)
@@ -270,16 +317,15 @@ enum http_when dispatch(void *arg, struct http_request *req)
         read_now(x, reader);
         return HTTP_NOW;
     }
-    v->job.run = write_run;
-    v->job.done = write_done;
-    v->job.alone = x->route->lane == LANE_ALONE;
-    writer_submit(server->writer, &v->job);
+    if (x->route->lane == LANE_SLOW)
+        return start_slowly(v);
+    write_later(v);
     return HTTP_LATER;
 }
 
 /* ---- afterwards ---- */
 
-enum { STATUS_CLASSES = 6, ROUTES_MAX = 64 };
+enum { STATUS_CLASSES = 6, ROUTES_MAX = 128 };
 
 /* Metrics are looked up once for each route and class of status. */
 static struct metric *request_metric(const struct route *route, unsigned status)

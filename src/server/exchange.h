@@ -17,6 +17,9 @@
 #include "service/service.h"
 #include "store/store.h"
 
+struct exchange;
+typedef enum rc handler_fn(struct exchange *x, struct err *err);
+
 struct exchange {
     struct http_request *http;
     const struct route *route;
@@ -28,20 +31,24 @@ struct exchange {
     atomic_bool *disk_full; /* the server's */
     struct caller caller;
     struct store *store;     /* a reader's, or the writer's */
+    struct db *reading;      /* of a reader's store */
     int64_t now;             /* us */
     const struct json *body; /* parsed, when the route says so */
     unsigned step;           /* LANE_ALONE: how many transactions of this request are committed */
-    bool again;              /* LANE_ALONE, set by the handler: commit, and call it for the next step */
+    handler_fn *then;        /* LANE_SLOW, set by the handler: the write that follows; NULL: it is answered */
+    void *carry;             /* LANE_SLOW: what the handler has for `then` */
+    struct auth_throttle *throttle;
+    bool again; /* LANE_ALONE, set by the handler: commit, and call it for the next step */
 };
-
-typedef enum rc handler_fn(struct exchange *x, struct err *err);
 
 /* Part A of the contract answers as the Open edX LMS does, part B with RFC 9457. */
 enum dialect { DIALECT_OPENEDX, DIALECT_NATIVE, DIALECT_OAUTH };
 enum lane {
     LANE_READ,  /* on the worker, with its read-only connection */
     LANE_WRITE, /* in the writer's queue, answered after the commit */
-    LANE_ALONE  /* the same, in several transactions between which nobody else writes (db/writer.h) */
+    LANE_ALONE, /* the same, in several transactions between which nobody else writes (db/writer.h) */
+    LANE_SLOW /* for passwords: reads like LANE_READ but on a thread of its own, then writes if it sets `then`
+               */
 };
 enum body {
     BODY_NONE,
@@ -131,8 +138,19 @@ void answer_written(struct exchange *x, unsigned status, const struct retirement
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
 
+/* A reading handler is about to do something slow: its picture of the data goes, so that no checkpoint waits.
+ */
+void exchange_stop_reading(struct exchange *x);
+
 /* What a write's use case runs with. */
 struct act exchange_act(struct exchange *x);
+
+/* ---- sessions.c ---- */
+
+/* Is this the account's password? Counts the try; *throttled: there were too many, and it was not looked at.
+ * With account NULL it takes as long. typed: how the account was called, when there is none. */
+bool check_password(struct exchange *x, const struct account *account, const char *typed,
+                    const char *password, bool *throttled);
 
 /* ---- handlers, one file for each part of the API ---- */
 
@@ -141,14 +159,15 @@ handler_fn handle_cleanup;                                                      
 handler_fn handle_partner_report, handle_queue_partner, handle_clean_partners,
     handle_bulk_retire; /* partners.c */
 handler_fn handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,
-    handle_replace_usernames; /* openedx_accounts.c */
-handler_fn handle_token;      /* oauth.c */
+    handle_replace_usernames, handle_deactivate_logout; /* openedx_accounts.c */
+handler_fn handle_token;                                /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log;                                                                         /* retirements.c */
 handler_fn handle_failures, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
 handler_fn handle_archives;                                                             /* archives.c */
 handler_fn handle_claims, handle_progress;                                              /* driving.c */
 handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;    /* accounts.c */
+handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset;   /* sessions.c */
 handler_fn handle_states, handle_sync_states, handle_add_client, handle_clients, handle_disable_client,
     handle_fsck;                                                        /* setup.c */
 handler_fn handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */

@@ -107,6 +107,88 @@ enum rc handle_retire(struct exchange *x, struct err *err)
     return erase(x, ERASE_ACCOUNT, err);
 }
 
+/* ---- asking to be forgotten, for oneself ---- */
+
+static enum rc answer_text(struct exchange *x, unsigned status, const char *text)
+{
+    struct json_out o = answer_json(x, status);
+    json_put_text(&o, text);
+    return RC_OK;
+}
+
+struct leaving {
+    int64_t account_id;
+    const char *password; /* as stored, when it matched; NULL: a program asks */
+};
+
+static enum rc then_leave(struct exchange *x, struct err *err)
+{
+    const struct leaving *leaving = x->carry;
+    struct act act = exchange_act(x);
+    struct account account;
+    enum rc rc = store_get_account(x->store, x->arena, leaving->account_id, &account, err);
+    if (!rc && leaving->password && (!account.password || strcmp(account.password, leaving->password) != 0))
+        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
+    if (!rc)
+        rc = service_request_own(&act, leaving->account_id, err);
+    if (!rc)
+        answer_empty(x, 204);
+    return rc;
+}
+
+static enum rc leave_later(struct exchange *x, const struct account *account, const char *password)
+{
+    struct leaving *leaving = ARENA_NEW(x->arena, struct leaving);
+    *leaving = (struct leaving){ account->id, password };
+    x->carry = leaving;
+    x->then = then_leave;
+    return RC_OK;
+}
+
+static enum rc leave_oneself(struct exchange *x, struct err *err)
+{
+    const char *password;
+    struct account account;
+    bool throttled;
+    if (!x->config->self_deletion) {
+        answer_empty(x, 403);
+        return RC_OK;
+    }
+    enum rc rc = field_text(x->body, "password", &password, err);
+    if (!rc)
+        rc = store_get_account(x->store, x->arena, x->caller.account_id, &account, err);
+    if (rc)
+        return rc;
+    if (check_password(x, &account, account.username, password, &throttled))
+        return leave_later(x, &account, account.password);
+    return answer_text(x, 403,
+                       throttled
+                           ? "This account has been temporarily locked due to excessive login failures. "
+                             "Try again later."
+                           : "Email or password is incorrect.");
+}
+
+static enum rc leave_by_name(struct exchange *x, struct err *err)
+{
+    const char *username;
+    struct account_match match;
+    enum rc rc = field_text_optional(x->body, "username", &username, err);
+    if (!rc && (!username || !*username)) {
+        answer_message(x, 404, "The user was not specified.");
+        return RC_OK;
+    }
+    if (!rc)
+        rc = store_find_account(x->store, x->arena, username, NULL, &match, err);
+    if (!rc && match.account.brought_along)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    return rc ? rc : leave_later(x, &match.account, NULL);
+}
+
+enum rc handle_deactivate_logout(struct exchange *x, struct err *err)
+{
+    return x->caller.account_id ? leave_oneself(x, err) : leave_by_name(x, err);
+}
+
 /* ---- other user names ---- */
 
 static enum rc read_mappings(struct exchange *x, const struct json **out, struct err *err)

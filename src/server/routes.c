@@ -26,6 +26,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/accounts/bulk_retire_users" },     SCOPE_ADMIN, LANE_WRITE, BODY_FORM, A, handle_bulk_retire },
 
     { { HTTP_POST,  EDX "cancel_retirement/" },             SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, handle_cancel_retirement },
+    { { HTTP_POST,  EDX "deactivate_logout/" },             SCOPE_OWN_OR_DRIVE, LANE_SLOW, BODY_FIELDS, A, handle_deactivate_logout },
     { { HTTP_POST,  EDX "{username}/deactivate/" },         SCOPE_ACCOUNTS, LANE_WRITE, BODY_NONE, A, handle_deactivate },
     { { HTTP_POST,  EDX "retire_misc/" },                   SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, handle_retire_misc },
     { { HTTP_POST,  EDX "retire/" },                        SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, handle_retire },
@@ -53,9 +54,13 @@ const struct route routes[] = {
 
     { { HTTP_GET,   "/v1/states" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_states },
     { { HTTP_PUT,   "/v1/states" },                  SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_sync_states },
-    { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP,  B, handle_accounts },
+    { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_SLOW,  BODY_MAP,  B, handle_accounts },
     { { HTTP_POST,  "/v1/accounts/search" },         SCOPE_ACCOUNTS, LANE_READ,  BODY_MAP,  B, handle_find_accounts },
     { { HTTP_GET,   "/v1/accounts/{id}" },           SCOPE_ACCOUNTS, LANE_READ,  BODY_NONE, B, handle_account },
+    { { HTTP_POST,  "/v1/accounts/{id}/password-reset" }, SCOPE_ACCOUNTS, LANE_WRITE, BODY_NONE, B, handle_reset_link },
+    { { HTTP_POST,  "/v1/password-resets" },         SCOPE_NONE,     LANE_SLOW,  BODY_MAP,  B, handle_password_reset },
+    { { HTTP_POST,  "/v1/sessions" },                SCOPE_NONE,     LANE_SLOW,  BODY_MAP,  B, handle_sign_in },
+    { { HTTP_DELETE, "/v1/sessions" },               SCOPE_OWN,      LANE_WRITE, BODY_NONE, B, handle_sign_out },
     { { HTTP_POST,  "/v1/identities/check" },        SCOPE_REQUEST,  LANE_READ,  BODY_MAP,  B, handle_identities },
     { { HTTP_POST,  "/v1/clients" },                 SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_add_client },
     { { HTTP_GET,   "/v1/clients" },                 SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, handle_clients },

@@ -112,7 +112,7 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
 
 /* ---- workers ---- */
 
-static void close_reader(void *server, void *worker)
+void close_reader(void *server, void *worker)
 {
     struct reader *r = worker;
     auth_memory_close(&r->memory);
@@ -121,7 +121,7 @@ static void close_reader(void *server, void *worker)
     free(r);
 }
 
-static enum rc open_reader(void *arg, void **worker, struct err *err)
+enum rc open_reader(void *arg, void **worker, struct err *err)
 {
     struct server *s = arg;
     struct reader *r = XNEW(struct reader);
@@ -181,6 +181,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
 {
     struct server *s = XNEW(struct server);
     s->config = conf->config;
+    s->throttle = auth_throttle_open();
     enum rc rc = make_data_dir(s->config->data_dir, err);
     if (!rc)
         rc = load_keys(s, err);
@@ -188,6 +189,8 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
         rc = open_database(s, conf->populate, err);
     if (!rc)
         rc = writer_open(s->db, &s->writer, err);
+    if (!rc)
+        rc = slow_open(s, &s->slow, err);
     if (!rc)
         rc = open_doors(s, conf->tcp, err);
     if (!rc && conf->tcp)
@@ -212,11 +215,13 @@ void server_close(struct server **server)
     upkeep_close(&s->upkeep);
     if (s->http)
         http_server_close(&s->http);
+    slow_close(&s->slow);
     if (s->writer)
         writer_close(&s->writer);
     store_close(&s->store);
     if (s->db)
         db_close(&s->db);
+    auth_throttle_close(&s->throttle);
     crypto_wipe(&s->keys, sizeof(s->keys));
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
     arena_free(&s->arena);

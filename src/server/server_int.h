@@ -27,6 +27,8 @@ struct server {
     struct http_server *http;
     atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
     struct upkeep *upkeep; /* NULL: there is nothing to keep up */
+    struct slow *slow;
+    struct auth_throttle *throttle;
 };
 
 /* What each HTTP worker has of its own. */
@@ -39,6 +41,23 @@ struct reader {
 /* What the server does by itself, once the writer runs. */
 enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;
 void upkeep_close(struct upkeep **upkeep);
+
+/* Makes and ends a reader of a thread; arg: the server. */
+enum rc open_reader(void *arg, void **worker, struct err *err) MUST_CHECK;
+void close_reader(void *arg, void *worker);
+
+/* ---- slow.c: threads for what takes long on purpose ---- */
+
+struct slow_job {
+    void (*run)(struct slow_job *job, struct reader *reader);
+    struct slow_job *next;
+};
+
+enum rc slow_open(struct server *server, struct slow **out, struct err *err) MUST_CHECK;
+/* Runs what was submitted, then ends the threads. */
+void slow_close(struct slow **slow);
+/* Returns false when too many wait already. */
+bool slow_submit(struct slow *slow, struct slow_job *job);
 
 enum http_when dispatch(void *server, struct http_request *req);
 void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text);

@@ -131,10 +131,16 @@ static void test_routes__nothing_else_is_described(void **state)
     arena_free(&a);
 }
 
+/* Who has no credentials yet is let in where they are to be had. */
+static bool is_door(const struct route *route)
+{
+    return route->handler == handle_sign_in || route->handler == handle_password_reset;
+}
+
 static void test_routes__what_writes_needs_a_scope(void **state)
 {
     for (size_t i = 0; i < routes_n; i++) {
-        if (routes[i].lane == LANE_WRITE && routes[i].scope == SCOPE_NONE)
+        if (routes[i].lane != LANE_READ && routes[i].scope == SCOPE_NONE && !is_door(&routes[i]))
             fail_msg("%s can be written to by anybody", routes[i].http.path);
     }
 }

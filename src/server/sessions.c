@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signing in and out, and new passwords. Passwords are hashed in the reading part of a request (slow.c), so
+ * the writing part looks again whether the account is still as it was.
+ */
+#include "server/exchange.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define RESET_LIFETIME_US (3600 * CLOCK_S)
+
+/* ---- who tries ---- */
+
+/* The address that tries: behind a proxy the one that it has put last; of IPv6 the network. */
+static const char *find_source(struct exchange *x)
+{
+    const char *source = x->http->peer;
+    const char *forwarded = x->config->behind_proxy ? http_header(x->http, "X-Forwarded-For") : NULL;
+    if (forwarded) {
+        const char *last = strrchr(forwarded, ',');
+        source = last ? last + 1 : forwarded;
+        source += strspn(source, " ");
+    }
+    struct in6_addr six;
+    char network[INET6_ADDRSTRLEN] = "";
+    if (inet_pton(AF_INET6, source, &six) == 1) {
+        memset(&six.s6_addr[8], 0, 8);
+        inet_ntop(AF_INET6, &six, network, sizeof(network));
+        return arena_strdup(x->arena, network);
+    }
+    return source;
+}
+
+/* Returns false when this source has tried too often. */
+static bool source_may_try(struct exchange *x)
+{
+    if (x->http->local)
+        return true;
+    const char *who = arena_printf(x->arena, "source %s", find_source(x));
+    return auth_throttle_try(x->throttle, who, AUTH_SOURCE_TRIES, x->now);
+}
+
+bool check_password(struct exchange *x, const struct account *account, const char *typed,
+                    const char *password, bool *throttled)
+{
+    const char *who = account ? arena_printf(x->arena, "account %lld", (long long)account->id)
+                              : arena_printf(x->arena, "name %s", text_lower(x->arena, typed));
+    *throttled = !source_may_try(x) || !auth_throttle_try(x->throttle, who, AUTH_ACCOUNT_TRIES, x->now);
+    if (*throttled)
+        return false;
+    exchange_stop_reading(x);
+    if (!auth_password_matches(password, account ? account->password : NULL))
+        return false;
+    auth_throttle_forget(x->throttle, who);
+    return true;
+}
+
+static enum rc answer_throttled(struct exchange *x)
+{
+    answer_status(x->http, x->route->dialect, 429, "throttled",
+                  "too many tries: wait a quarter of an hour, or have the password reset");
+    x->http->extra_name = "Retry-After";
+    x->http->extra_value = "900";
+    return RC_OK;
+}
+
+/* ---- signing in ---- */
+
+struct sign_in {
+    int64_t account_id;
+    const char *password; /* as stored, when it matched */
+};
+
+/* By exact user name, or by an address that belongs to one account only. *found is NULL when there is none.
+ */
+static enum rc find_by_login(struct exchange *x, const char *login, struct account **found, struct err *err)
+{
+    struct account_match match;
+    struct account *all;
+    size_t n;
+    *found = NULL;
+    enum rc rc = store_find_account(x->store, x->arena, login, NULL, &match, err);
+    if (!rc) {
+        *found = ARENA_NEW(x->arena, struct account);
+        **found = match.account;
+        return RC_OK;
+    }
+    if (rc == RC_NOT_FOUND)
+        rc = store_accounts_of_email(x->store, x->arena, login, 2, &all, &n, err);
+    if (!rc && n == 1)
+        *found = all;
+    return rc;
+}
+
+static enum rc wrong_credentials(struct err *err)
+{
+    return err_set_code(err, RC_UNAUTHENTICATED, "wrong_credentials",
+                        "the user name or the password is wrong");
+}
+
+static enum rc then_sign_in(struct exchange *x, struct err *err)
+{
+    const struct sign_in *in = x->carry;
+    struct account account;
+    char token[AUTH_SECRET_LEN];
+    int64_t expires_at = x->now + x->config->session_lifetime_us;
+    enum rc rc = store_get_account(x->store, x->arena, in->account_id, &account, err);
+    if (rc == RC_NOT_FOUND || (!rc && (!account.password || strcmp(account.password, in->password) != 0)))
+        return wrong_credentials(err);
+    if (!rc)
+        rc = auth_add_token(x->store, account.id, TOKEN_SESSION, x->now, expires_at, token, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 201);
+    json_open_map(&o);
+    json_field_text(&o, "token", token);
+    json_field_time(&o, "expires", expires_at);
+    json_put_key(&o, "account");
+    json_open_map(&o);
+    view_user(&o, &account);
+    json_close_map(&o);
+    json_close_map(&o);
+    crypto_wipe(token, sizeof(token));
+    return RC_OK;
+}
+
+enum rc handle_sign_in(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "username", "password", NULL };
+    const char *login, *password;
+    struct account *account = NULL;
+    bool throttled;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "username", &login, err);
+    if (!rc)
+        rc = field_text(x->body, "password", &password, err);
+    if (!rc)
+        rc = find_by_login(x, login, &account, err);
+    if (rc)
+        return rc;
+    if (!check_password(x, account, login, password, &throttled))
+        return throttled ? answer_throttled(x) : wrong_credentials(err);
+    struct sign_in *in = ARENA_NEW(x->arena, struct sign_in);
+    *in = (struct sign_in){ account->id, account->password };
+    x->carry = in;
+    x->then = then_sign_in;
+    return RC_OK;
+}
+
+enum rc handle_sign_out(struct exchange *x, struct err *err)
+{
+    if (!x->caller.account_id)
+        return err_set(err, RC_FORBIDDEN, "only a session can be ended");
+    enum rc rc = auth_end_token(x->store, auth_header_token(http_header(x->http, "Authorization")), err);
+    if (!rc)
+        answer_empty(x, 204);
+    return rc;
+}
+
+/* ---- new passwords ---- */
+
+static enum rc check_may_reset(const struct account *account, struct err *err)
+{
+    if (account->brought_along)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    if (account->retired)
+        return err_set_code(err, RC_CONFLICT, "retired", "the account is retired");
+    if (account->locked)
+        return err_set_code(err, RC_CONFLICT, "pending", "the account is being retired: cancel that first");
+    return RC_OK;
+}
+
+enum rc handle_reset_link(struct exchange *x, struct err *err)
+{
+    int64_t id;
+    struct account account;
+    char token[AUTH_SECRET_LEN];
+    int64_t expires_at = x->now + RESET_LIFETIME_US;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = store_get_account(x->store, x->arena, id, &account, err);
+    if (!rc)
+        rc = check_may_reset(&account, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set(err, rc, "there is no such account");
+    if (!rc)
+        rc = auth_add_token(x->store, id, TOKEN_RESET, x->now, expires_at, token, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 201);
+    json_open_map(&o);
+    json_field_text(&o, "token", token);
+    json_field_time(&o, "expires", expires_at);
+    json_close_map(&o);
+    crypto_wipe(token, sizeof(token));
+    return RC_OK;
+}
+
+struct reset {
+    const char *token, *hash;
+};
+
+static enum rc find_reset(struct exchange *x, const char *token, int64_t *id, struct err *err)
+{
+    enum rc rc = auth_find_token(x->store, token, TOKEN_RESET, x->now, id, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set_code(err, RC_INVALID, "bad_token", "token: is unknown, used, or older than an hour");
+    return rc;
+}
+
+/* Ends the link, and with it every session. */
+static enum rc then_reset(struct exchange *x, struct err *err)
+{
+    const struct reset *reset = x->carry;
+    int64_t id;
+    enum rc rc = find_reset(x, reset->token, &id, err);
+    if (!rc)
+        rc = store_set_password(x->store, id, reset->hash, err);
+    if (!rc)
+        answer_empty(x, 204);
+    return rc;
+}
+
+enum rc handle_password_reset(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "token", "password", NULL };
+    struct reset *reset = ARENA_NEW(x->arena, struct reset);
+    const char *password;
+    char *hash;
+    int64_t id;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "token", &reset->token, err);
+    if (!rc)
+        rc = field_text(x->body, "password", &password, err);
+    if (!rc)
+        rc = auth_password_rules(password, err);
+    if (!rc && !source_may_try(x))
+        return answer_throttled(x);
+    if (!rc)
+        rc = find_reset(x, reset->token, &id, err);
+    if (rc)
+        return rc;
+    exchange_stop_reading(x);
+    rc = auth_password_hash(x->arena, password, &hash, err);
+    if (rc)
+        return rc;
+    reset->hash = hash;
+    x->carry = reset;
+    x->then = then_reset;
+    return RC_OK;
+}
