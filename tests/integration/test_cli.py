@@ -52,7 +52,7 @@ def erasing(site, make_service):
 def test_help_teaches(site):
     everything = site.ok("help", config=False)
     assert "lethe config check" in everything.out and "Exit codes" in everything.out
-    names = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?= |$)", everything.out.split("To begin")[0], re.M)
+    names = re.findall(r"^  ([a-z-]+(?: [a-z-]+)?)(?= |$)", everything.out.split("To begin")[0], re.M)
     assert len(names) > 20 and "retirement show" in names
     for name in names:
         page = site.ok(*name.split(), "--help", config=False)
