@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 struct driver_file {
@@ -19,7 +20,9 @@ struct driver_file {
     bool fetch_segment_id; /* only calls that the catalogue does not have would want it */
 };
 
-enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8 };
+enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
+
+#define BREAKER_PAUSE (30 * CLOCK_S)
 
 /* ---- keys ---- */
 
@@ -129,6 +132,7 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         .token_type = "JWT",
         .allow_http = true,
         .max_concurrent = CONCURRENT,
+        .breaker = { .failures = BREAKER_FAILURES, .pause_us = BREAKER_PAUSE },
         .index = (unsigned)r->config->n_services,
     };
     enum rc rc = setting_url(r, &url, at, &service->url, err);

@@ -220,6 +220,7 @@ struct authority {
     void (*close)(struct driver *d);
     void (*pump)(struct driver *d, int64_t now);  /* asks for whom there is room, tells what is to be told */
     bool (*is_asking)(const struct driver *d);    /* somebody may yet come of a request that is under way */
+    void (*look_again)(struct driver *d);         /* there may be people whom the last look left out */
 };
 extern const struct authority authority_lethe, authority_lms;
 

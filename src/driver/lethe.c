@@ -32,4 +32,5 @@ const struct authority authority_lethe = {
     .close = lethe_close,
     .pump = lethe_pump,
     .is_asking = lethe_is_asking,
+    .look_again = claims_look_again,
 };

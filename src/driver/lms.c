@@ -158,6 +158,21 @@ static bool has_room(const struct driver *d)
     return d->in_flight < d->max_runs;
 }
 
+/* Nobody is taken to a service that is shut, but for the one whose call finds out whether it answers again.
+ */
+static bool is_open(struct lms *lms, const char *working, int64_t now)
+{
+    struct driver *d = lms->driver;
+    const struct stage_conf *stage = driver_find_stage(d, working);
+    struct service *s = stage ? driver_service(d, stage) : NULL;
+    if (s == NULL || !service_is_shut(s))
+        return true;
+    if (d->conf.once || !service_wants_prober(s, now) || now - s->prober_asked_at < d->config->poll_us)
+        return false;
+    s->prober_asked_at = now;
+    return true;
+}
+
 /* The journal has this one at this very stage: it was us who entered it. */
 static const struct journal_entry *entry_of(const struct lms *lms, const struct json *item)
 {
@@ -209,6 +224,7 @@ static void take_ours(struct lms *lms, const struct json *list)
     struct driver *d = lms->driver;
     unsigned n = 0, strangers = 0;
     bool all = true;
+    lms->given_back = false;
     for (const struct json *item = list->first; item != NULL; item = item->next) {
         if (!is_retirement(item))
             continue;
@@ -217,6 +233,8 @@ static void take_ours(struct lms *lms, const struct json *list)
             strangers++;
         } else if (is_in_flight(d, entry->id)) {
             continue;
+        } else if (!is_open(lms, entry->stage, clock_mono())) {
+            lms->given_back = true;
         } else if (has_room(d)) {
             begin(lms, item, entry->stage, entry);
             n++;
@@ -225,12 +243,13 @@ static void take_ours(struct lms *lms, const struct json *list)
         }
     }
     if (n > 0)
-        log_info("going on with %u people whom this driver was at when it ended", n);
+        log_info("going on with %u people in the middle of a stage", n);
     if (!all)
         return;
-    if (strangers > 0)
+    if (strangers > 0 && !lms->strangers_said)
         log_warning("%u people are in working states because of somebody else: they are left alone",
                     strangers);
+    lms->strangers_said = true;
     tidy_journal(lms, list);
     lms->look = LOOK_DUE;
 }
@@ -247,7 +266,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
             continue;
         int64_t id = lms_get(item, "id", JSON_INT)->integer;
         const char *stage = stage_after(d->config, lms_state_of(item));
-        if (stage == NULL || is_left_alone(lms, id) || is_in_flight(d, id))
+        if (stage == NULL || is_left_alone(lms, id) || is_in_flight(d, id) || !is_open(lms, stage, now))
             continue;
         if (has_room(d))
             begin(lms, item, stage, NULL);
@@ -260,6 +279,8 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     lms->more = waiting > 0 || list->count >= lms->limit;
     if (n == 0 || (!lms->more && !d->conf.once))
         timers_set(&d->timers, &lms->next, now + d->config->poll_us);
+    if (lms->given_back && !d->conf.once)
+        lms->look = LOOK_OURS;
 }
 
 /* ---- one person ---- */
@@ -284,6 +305,7 @@ static void take_one(struct lms *lms, const struct json *item)
     }
     const char *state = lms_state_of(item), *stage = stage_after(lms->driver->config, state);
     const struct journal_entry *entry = entry_of(lms, item);
+    lms->one_taken = true;
     if (entry != NULL && driver_find_stage(lms->driver, state) != NULL)
         begin(lms, item, state, entry);
     else if (stage != NULL)
@@ -303,7 +325,7 @@ static void conclude_one(struct lms *lms)
     struct driver *d = lms->driver;
     if (d->summary.completed > 0 || d->stopping)
         d->ending = true;
-    else if (d->summary.people == 0)
+    else if (lms->n_left > 0)
         refuse_one(lms, RC_CONFLICT, "in_working_state", "another driver has this retirement");
     else
         refuse_one(lms, RC_UNAVAILABLE, "failed_while_retiring",
@@ -421,7 +443,7 @@ static void look(struct lms *lms, int64_t now)
     unsigned most_in_flight = d->conf.once && !lms->more ? 0 : d->max_runs / 2;
     if (lms->next.place || d->in_flight > most_in_flight)
         return;
-    if (lms->look == LOOK_ONE && d->summary.people + (int64_t)lms->n_left > 0) {
+    if (lms->one_taken) {
         if (is_at_rest(lms))
             conclude_one(lms);
         return;
@@ -470,10 +492,20 @@ static bool lms_is_asking(const struct driver *d)
     return d->lms->ask.busy;
 }
 
+static void lms_look_again(struct driver *d)
+{
+    struct lms *lms = d->lms;
+    timers_clear(&d->timers, &lms->next);
+    lms->found_nobody = false;
+    if (lms->given_back && lms->look != LOOK_ONE)
+        lms->look = LOOK_OURS;
+}
+
 const struct authority authority_lms = {
     .name = "lms",
     .open = lms_open,
     .close = lms_close,
     .pump = lms_pump,
     .is_asking = lms_is_asking,
+    .look_again = lms_look_again,
 };

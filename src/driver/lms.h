@@ -51,7 +51,9 @@ struct lms {
     struct arena arena;      /* of an answer */
     struct left_alone *left;
     size_t n_left, left_room;
-    unsigned n_strangers; /* in working states because of somebody else */
+    bool strangers_said;
+    bool given_back; /* somebody in a working state, because the service is shut: the journal has them */
+    bool one_taken;  /* of LOOK_ONE */
     struct update *updates;
     unsigned n_updates, n_in_use;
 };

@@ -3,12 +3,12 @@
  * Services: who may call one now, and what happens to people while nobody may.
  *
  * A service is shut while its breaker is open and in its quiet hours. Then nobody is taken to its stages:
- * reports say `stop` to whoever would come to it next, claims leave its stages out, and who waits before a
- * call is given back. So people stand in the completed state before the stage, and cost nothing.
+ * reports say `stop` to whoever would come to it next, looks for people leave its stages out, and who waits
+ * before a call is given back. So people stand in the completed state before the stage, and cost nothing.
  *
  * Its hard idea is the prober: while the breaker is open, one person at most stays, whose call finds out
  * whether the service answers again. The prober spends its own budget of retries, nobody else's; when it is
- * spent, or there is nobody in flight, claims.c asks for another one.
+ * spent, or there is nobody in flight, the authority is asked for another one.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -88,7 +88,7 @@ static void answers_again(struct service *s)
 {
     log_info("service %s answers again", name_of(s));
     s->prober = NULL;
-    claims_look_again(s->driver);
+    s->driver->authority->look_again(s->driver);
 }
 
 void service_heard(struct service *s, const struct attempt *attempt, int64_t now)
@@ -120,7 +120,7 @@ static void begin_quiet(struct service *s)
 static void end_quiet(struct service *s)
 {
     log_info("the quiet hours of service %s are over", name_of(s));
-    claims_look_again(s->driver);
+    s->driver->authority->look_again(s->driver);
 }
 
 void service_look(struct service *s, int64_t now)

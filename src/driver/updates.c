@@ -133,7 +133,7 @@ static void after_completed(struct update *u)
 {
     const struct driver *d = driver_of(u);
     const struct stage_conf *next = u->run->stage + 1;
-    if (d->stopping || u->run->abort)
+    if (run_stops_after(u->run))
         end_in(u, u->target);
     else if (next < d->config->stages + d->config->n_stages)
         enter(u, next->working);
@@ -263,22 +263,37 @@ static void update_done(struct ask *ask)
 
 /* ---- taking up what is to be told ---- */
 
+/* Before a service that is shut people wait in the completed state, all but the one who finds out. */
+static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
+{
+    const struct service *s = driver_service(d, stage);
+    return service_is_shut(s) && (s->quiet || s->prober != NULL);
+}
+
+static void start_entering(struct update *u)
+{
+    struct driver *d = driver_of(u);
+    const struct stage_conf *stage = driver_find_stage(d, u->run->stage_name);
+    if (d->stopping || (stage && is_shut_for(d, stage)))
+        answer(u, &(struct report_answer){ .ok = false, .code = d->stopping ? "stopping" : "service_shut" });
+    else if (stage)
+        enter(u, u->run->stage_name);
+    else
+        update_to(u, u->run->stage_name, "complete");
+}
+
 static void start(struct update *u, struct run *run)
 {
     u->run = run;
     u->lms->n_in_use++;
     switch (run->sent) {
-    case REPORT_ENTERED:
-        if (driver_of(u)->stopping)
-            answer(u, &(struct report_answer){ .ok = false, .code = "stopping" });
-        else if (driver_find_stage(driver_of(u), run->stage_name))
-            enter(u, run->stage_name);
-        else
-            update_to(u, run->stage_name, "complete");
-        break;
+    case REPORT_ENTERED: start_entering(u); break;
     case REPORT_DONE: update_to(u, run->stage->completed, run->response); break;
     case REPORT_FAILED: update_to(u, "ERRORED", run->response); break;
-    case REPORT_RELEASED: answer_in(u, run->stage_name, NULL); break;
+    case REPORT_RELEASED:
+        u->lms->given_back = true;
+        answer_in(u, run->stage_name, NULL);
+        break;
     case REPORT_RENEWED:
     case REPORT_NONE: assert(!"there is no lease");
     }

@@ -175,6 +175,29 @@ def test_after_a_failure_was_mended_it_is_another_attempt(driver, lms):
     assert len({call.key for call in lms.calls}) == len(lms.calls) == 6 + 1
 
 
+def test_people_wait_before_a_service_that_is_down(driver, lms):
+    """Its breaker opens; one call at a time finds out when it answers again. Nobody is ERRORED, nobody is forgotten."""
+    down = threading.Event()
+    down.set()
+    lms.meddle = lambda kind, call: lms.calls.append(call) or 503 if kind == ECOM and down.is_set() else None
+    driver.configure(driver={"poll": "100ms"})
+    lms.add(*numbered(60))
+    process = driver.start("drive")
+    driver.wait_said(process, "service ecommerce fails")
+    lms.add("late")
+    wait_for(lambda: lms.state_of("late") == "FORUMS_COMPLETE")
+    wait_for(lambda: set(lms.states_of_all().values()) == {"FORUMS_COMPLETE", "RETIRING_ECOM"})
+    while_down = len([call for call in lms.calls if call.path == ECOM])
+    down.clear()
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"}, timeout=120)
+    assert while_down < 60
+    for name in lms.rows:
+        assert lms.moves_of(name) == WAY
+        keys = {call.key for call in lms.calls_for(name) if call.path == ECOM}
+        assert len(keys) == 1, "who is taken up again at the same stage is the same run"
+    assert driver.kill(process, signal.SIGTERM) == 0
+
+
 # ---- other drivers ----
 
 def test_whom_another_driver_has_is_left_alone(driver, lms):
