@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,10 @@
 
 /* ---- what happens ---- */
 
-static int events[2] = { -1, -1 }; /* a pipe; global because a signal handler has no argument */
+/* Global because a signal handler has no argument. */
+static int events[2] = { -1, -1 }; /* a pipe */
+static atomic_int signals;
+static atomic_bool hurry; /* there was a second one */
 
 static void post_event(char event)
 {
@@ -38,6 +42,8 @@ static void on_signal(int number)
 {
     int saved = errno;
     (void)number;
+    if (atomic_fetch_add(&signals, 1) > 0)
+        atomic_store(&hurry, true);
     post_event('s');
     errno = saved;
 }
@@ -215,7 +221,7 @@ static enum rc open_server(const struct server_conf *conf, struct server **out, 
 
 static enum rc run_serve(struct cli *cli, struct err *err)
 {
-    struct server_conf conf = { .tcp = true, .populate = true };
+    struct server_conf conf = { .tcp = true, .populate = true, .hurry = &hurry };
     struct server *server;
     enum rc rc = prepare(cli, &conf.config, err);
     if (!rc)
@@ -252,7 +258,7 @@ static enum rc drive_beside(const struct config *config, struct server *server, 
 
 static enum rc run_run(struct cli *cli, struct err *err)
 {
-    struct server_conf conf = { .tcp = true, .populate = true };
+    struct server_conf conf = { .tcp = true, .populate = true, .hurry = &hurry };
     struct server *server;
     enum rc rc = prepare(cli, &conf.config, err);
     if (!rc)
@@ -480,7 +486,7 @@ const struct cli_command command_serve = {
     .summary = "the server alone",
     .about = "Answers the API at `listen`, for drivers elsewhere. Prints \"ready\n"
              "http://HOST:PORT\" when it does; logs to standard error. SIGTERM or SIGINT stop\n"
-             "it in order.",
+             "it in order; a second one hurries.",
     .examples = "lethe serve\nlethe serve --config /etc/lethe/lethe.yml",
     .run = run_serve,
 };

@@ -12,6 +12,7 @@
 #ifndef LETHE_HTTP_HTTP_H
 #define LETHE_HTTP_HTTP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ enum {
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
     HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */
     HTTP_REQUEST_DEADLINE_S = 30,
+    HTTP_CLOSING_S = 5, /* for answers that are going out while the server closes */
     HTTP_PARAMS_MAX = 4 /* {name} parts of a path */
 };
 
@@ -87,6 +89,9 @@ struct http_server_conf {
     enum rc (*open_worker)(void *arg, void **worker, struct err *err);
     void (*close_worker)(void *arg, void *worker);
     void *arg;
+    /* Set by somebody else, also from a signal handler: closing waits for no answer to go out. May be NULL.
+     */
+    const atomic_bool *hurry;
 };
 
 struct http_server;
@@ -95,7 +100,8 @@ enum rc http_server_open(const struct http_server_conf *conf, struct http_server
                          struct err *err) MUST_CHECK;
 unsigned http_server_port(const struct http_server *server);
 void http_answer(struct http_request *req);
-/* Takes no new connections, answers what has been dispatched, then closes. */
+/* Takes no new connections and answers what has been dispatched. Who is slow to read an answer has
+ * HTTP_CLOSING_S for the rest of it. */
 void http_server_close(struct http_server **server);
 
 /* ---- router.c: which row of a table a path belongs to ---- */
@@ -137,8 +143,8 @@ struct http_call {
     size_t body_len;
     int64_t timeout_us;
     bool fresh_connection; /* never repeated unnoticed, as libcurl does when one that was kept open is dead */
-    size_t answer_max; /* bytes that are kept */
-    bool stop_at_max;  /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
+    size_t answer_max;     /* bytes that are kept */
+    bool stop_at_max; /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
 
     /* the answer; valid during done */
     enum http_failure failure;

@@ -21,6 +21,7 @@ struct http_limits {
     int64_t request_us;  /* the same, to the end of the body */
     int64_t answer_us;   /* for an answer to go out, and then ... */
     int64_t answer_rate; /* ... so many bytes a second that it must at least go out with */
+    int64_t closing_us;  /* for what is going out while the server closes, whatever the rate */
 };
 extern const struct http_limits http_default_limits;
 

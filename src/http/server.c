@@ -46,9 +46,10 @@ struct worker {
     void *context;          /* what open_worker made */
     bool opened;
     uint64_t next_id;
-    /* http_server_close waits until both are 0 */
-    atomic_uint in_flight; /* requests that are being answered */
+    /* http_server_close waits until these two are 0, and for a while until the third is */
+    atomic_uint in_flight; /* requests whose answers the library does not have yet */
     atomic_uint answering; /* threads inside http_answer */
+    atomic_uint sending;   /* answers that the library has, and their clients not yet */
 };
 
 /* A request and its answer: what the library's callbacks pass around. */
@@ -61,7 +62,8 @@ struct exchange {
     atomic_int state; /* enum state */
     bool begun;       /* the headers were seen */
     bool endless;     /* nobody can say where its body ends */
-    bool counted;     /* in in_flight */
+    bool counted;     /* in in_flight, or later ... */
+    bool sending;     /* ... in sending */
     unsigned wrong;   /* the status, when the request cannot be served */
     const char *wrong_text;
     int64_t began_at;      /* monotonic */
@@ -73,6 +75,7 @@ struct http_server {
     struct door *door;
     struct worker *workers;
     unsigned n_workers; /* with the one of the Unix socket, which is the last */
+    int64_t closing_us;
     atomic_bool closing;
 };
 
@@ -87,6 +90,7 @@ const struct http_limits http_default_limits = {
     .request_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
     .answer_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
     .answer_rate = 16 * 1024,
+    .closing_us = HTTP_CLOSING_S * CLOCK_S,
 };
 
 /* ---- exchanges ---- */
@@ -119,7 +123,7 @@ static struct exchange *exchange_new(struct worker *worker)
     };
     x->conn = NULL;
     x->connection = NULL;
-    x->begun = x->endless = x->counted = false;
+    x->begun = x->endless = x->counted = x->sending = false;
     x->wrong = 0;
     make_id(worker, x->req.id);
     x->req.arrived_at = clock_now();
@@ -253,12 +257,16 @@ static void complain(struct exchange *x, unsigned status, const char *text)
 static enum MHD_Result send_answer(struct exchange *x)
 {
     assert(x->req.status >= 100 && x->req.status < 600);
+    assert(x->counted && !x->sending);
     if (x->req.answer.over)
         complain(x, 500, "the answer is too large");
     struct MHD_Response *response = make_response(x);
     conn_answering(x->conn, x->req.answer.len);
     enum MHD_Result result = MHD_queue_response(x->connection, x->req.status, response);
     MHD_destroy_response(response);
+    x->sending = true;
+    atomic_fetch_add(&x->worker->sending, 1); /* before it leaves in_flight: it is always in one of them */
+    atomic_fetch_sub(&x->worker->in_flight, 1);
     return result;
 }
 
@@ -421,10 +429,10 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **ex
     if (x->req.status && conf->finished)
         conf->finished(conf->arg, &x->req, now - x->began_at);
     conn_idle(x->conn, now);
-    bool counted = x->counted;
+    atomic_uint *count = x->sending ? &worker->sending : x->counted ? &worker->in_flight : NULL;
     exchange_release(x);
-    if (counted)
-        atomic_fetch_sub(&worker->in_flight, 1);
+    if (count)
+        atomic_fetch_sub(count, 1);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
@@ -569,6 +577,7 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
     assert(conf->max_connections >= 1 && conf->max_connections <= 10000);
     struct http_server *server = XNEW(struct http_server);
     server->conf = *conf;
+    server->closing_us = limits->closing_us;
     server->n_workers = workers_needed(conf->max_connections) + 1;
     server->workers = xcalloc(server->n_workers, sizeof *server->workers);
     enum rc rc = start(server, limits, err);
@@ -593,6 +602,20 @@ static bool is_busy(struct worker *worker)
     return atomic_load(&worker->in_flight) > 0 || atomic_load(&worker->answering) > 0;
 }
 
+static bool is_sending(struct http_server *server)
+{
+    for (unsigned i = 0; i < server->n_workers; i++) {
+        if (atomic_load(&server->workers[i].sending) > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_hurried(const struct http_server *server)
+{
+    return server->conf.hurry && atomic_load(server->conf.hurry);
+}
+
 /* It looks again and again, so that requests need not report to anybody: a server closes once. */
 static void await_answers(struct http_server *server)
 {
@@ -601,6 +624,9 @@ static void await_answers(struct http_server *server)
         while (is_busy(&server->workers[i]))
             nanosleep(&moment, NULL);
     }
+    int64_t deadline = clock_mono() + server->closing_us;
+    while (is_sending(server) && !is_hurried(server) && clock_mono() < deadline)
+        nanosleep(&moment, NULL);
 }
 
 static void close_worker(struct worker *worker)

@@ -153,8 +153,9 @@ static enum rc read_tls(struct server *s, struct http_server_conf *conf, struct 
     return RC_OK;
 }
 
-static enum rc open_doors(struct server *s, bool tcp, struct err *err)
+static enum rc open_doors(struct server *s, const struct server_conf *given, struct err *err)
 {
+    bool tcp = given->tcp;
     struct http_server_conf conf = {
         .host = tcp ? s->config->listen_host : NULL,
         .port = s->config->listen_port,
@@ -167,6 +168,7 @@ static enum rc open_doors(struct server *s, bool tcp, struct err *err)
         .open_worker = open_reader,
         .close_worker = close_reader,
         .arg = s,
+        .hurry = given->hurry,
     };
     if (strlen(conf.socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return err_set(err, RC_INVALID, "data_dir %s: its path is too long for a socket in it",
@@ -192,7 +194,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     if (!rc)
         rc = slow_open(s, &s->slow, err);
     if (!rc)
-        rc = open_doors(s, conf->tcp, err);
+        rc = open_doors(s, conf, err);
     if (!rc && conf->tcp)
         rc = upkeep_open(s, &s->upkeep, err);
     if (rc)

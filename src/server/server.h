@@ -9,6 +9,7 @@
 #ifndef LETHE_SERVER_SERVER_H
 #define LETHE_SERVER_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -20,6 +21,7 @@ struct server_conf {
     const struct config *config;
     bool tcp;       /* false for the server inside a command: the socket alone */
     bool populate;  /* an empty database gets its states from the configuration */
+    const atomic_bool *hurry; /* see struct http_server_conf */
 };
 
 /* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE, RC_IO; all

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """lethe run: server and driver in one process, from the first start to the last signal."""
 import signal
+import socket
+import time
+
+import pytest
 
 from services import Gate
-from site_under_test import TIMEOUT, wait_for
+from site_under_test import ALL_SCOPES, TIMEOUT, wait_for
 
 
 def test_an_empty_folder_to_a_retired_person(pipeline):
@@ -66,6 +70,46 @@ def test_a_second_signal_hurries(pipeline):
     gate.open()
     assert pipeline.drive_all()["completed"] == 1
     assert len(pipeline.forum.calls) == 2 and pipeline.forum.times_erased() == {"ada": 1}
+
+
+def slow_reader(site):
+    """Asked for 8 MiB, took the first of it, and reads no more."""
+    who = site.request("ada")
+    for n in range(140):
+        assert site.patch("ada", ["ERRORED", "ABORTED"][n % 2], f"{n} " + "x" * 60000, extra={"force": True}).status == 204
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", site.port))
+    s.sendall(f"GET /v1/retirements/{who['id']}/log HTTP/1.1\r\nHost: x\r\nAuthorization: JWT {site.token(ALL_SCOPES)}\r\n\r\n".encode())
+    assert s.recv(100).startswith(b"HTTP/1.1 200")
+    return s
+
+
+def is_shut(site):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", site.port)) != 0
+
+
+@pytest.mark.parametrize("how", ["serve", "run"])
+def test_a_slow_reader_does_not_hold_up_a_stop(pipeline, how):
+    pipeline.configure(cool_off="1d")
+    process = pipeline.serve() if how == "serve" else pipeline.run_all()
+    with slow_reader(pipeline):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("how", ["serve", "run"])
+def test_a_second_signal_waits_for_no_reader(pipeline, how):
+    pipeline.configure(cool_off="1d")
+    process = pipeline.serve() if how == "serve" else pipeline.run_all()
+    with slow_reader(pipeline):
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: is_shut(pipeline), "the doors to be shut")
+        before = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT) == 0
+        assert time.monotonic() - before < 3
 
 
 def test_a_driver_beside_it_helps(pipeline):

@@ -834,6 +834,52 @@ static unsigned count_descriptors(void)
     return n;
 }
 
+/* Somebody who was answered and does not read on. */
+static int dial_slow_reader(void)
+{
+    int fd = dial();
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(hear_headers(fd).status, 200);
+    return fd;
+}
+
+static void test_http_server__closing_waits_for_a_slow_reader_only_so_long(void **state)
+{
+    house.limits.closing_us = 200 * CLOCK_MS;
+    open_house();
+    int fd = dial_slow_reader();
+    int64_t began_at = clock_mono();
+    http_server_close(&house.server);
+    int64_t took_us = clock_mono() - began_at;
+    assert_true(took_us >= house.limits.closing_us && took_us < PATIENCE_MS * CLOCK_MS);
+    close(fd);
+}
+
+static void test_http_server__closing_in_a_hurry_waits_for_no_reader(void **state)
+{
+    atomic_bool hurry = true;
+    house.limits.closing_us = 3600 * CLOCK_S;
+    house.conf.hurry = &hurry;
+    open_house();
+    int fd = dial_slow_reader();
+    http_server_close(&house.server);
+    close(fd);
+}
+
+static void test_http_server__who_reads_on_while_it_closes_gets_all(void **state)
+{
+    pthread_t closer;
+    open_house();
+    int fd = dial_slow_reader();
+    assert_int_equal(pthread_create(&closer, NULL, close_house, NULL), 0);
+    for (int other; (other = try_dial()) >= 0;) /* until the doors are locked */
+        close(other);
+    struct heard h = { 0 };
+    hear_body(fd, &h, strlen("GET /big") + (size_t)256 * 1024 * 64);
+    pthread_join(closer, NULL);
+    close(fd);
+}
+
 static void test_http_server__closing_amid_a_hail_of_connections_loses_none(void **state)
 {
     unsigned before = count_descriptors();
@@ -1192,6 +1238,9 @@ int main(void)
         TEST(what_comes_in_meanwhile_waits_its_turn),
         TEST(a_client_may_leave_before_its_answer),
         TEST(closing_waits_for_what_was_dispatched),
+        TEST(closing_waits_for_a_slow_reader_only_so_long),
+        TEST(closing_in_a_hurry_waits_for_no_reader),
+        TEST(who_reads_on_while_it_closes_gets_all),
         TEST(closing_amid_a_hail_of_connections_loses_none),
         TEST(too_many_connections_are_told),
         TEST(an_address_has_a_limit),
