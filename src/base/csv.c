@@ -145,3 +145,32 @@ enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct e
     skip_line_end(csv);
     return RC_OK;
 }
+
+/* ---- writing ---- */
+
+static bool is_formula(const char *text)
+{
+    return text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
+}
+
+static bool needs_quotes(const char *text)
+{
+    size_t len = strlen(text);
+    return strpbrk(text, ",\"\r\n\t") != NULL || (len > 0 && (text[0] == ' ' || text[len - 1] == ' '));
+}
+
+void csv_put(struct buf *out, const char *text)
+{
+    bool quoted = needs_quotes(text);
+    if (quoted)
+        buf_add_char(out, '"');
+    if (is_formula(text))
+        buf_add_char(out, '\'');
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            buf_add_char(out, '"');
+        buf_add_char(out, *text);
+    }
+    if (quoted)
+        buf_add_char(out, '"');
+}

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 enum { CSV_FIELDS_MAX = 16 };
@@ -28,5 +29,9 @@ void csv_open(struct csv *csv, const char *name, const char *text, size_t len);
 /* The next row that is not blank; row->n is 0 at the end. RC_INVALID, with name:line: an unclosed quote,
  * text after a closing quote, not UTF-8, a NUL, more than CSV_FIELDS_MAX fields. */
 enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct err *err) MUST_CHECK;
+
+/* Writes a field: quoted where it must be, and with an apostrophe in front where a spreadsheet would take it
+ * for a formula (it begins with = + - @, a tab or a carriage return). Commas and line ends are the caller's. */
+void csv_put(struct buf *out, const char *text);
 
 #endif

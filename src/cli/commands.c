@@ -31,6 +31,7 @@ const struct cli_command *const cli_commands[] = {
     &command_client_add,
     &command_client_list,
     &command_client_disable,
+    &command_partner_report,
     &command_archive,
     &command_config_check,
     &command_fsck,

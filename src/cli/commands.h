@@ -27,6 +27,8 @@ extern const struct cli_command command_retirement_import, command_account_impor
 extern const struct cli_command command_account_add, command_account_show, command_account_reset_password;
 /* client.c */
 extern const struct cli_command command_client_add, command_client_list, command_client_disable;
+/* partner_report.c */
+extern const struct cli_command command_partner_report;
 /* archive.c */
 extern const struct cli_command command_archive;
 /* tools.c */

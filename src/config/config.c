@@ -173,6 +173,8 @@ static const struct setting settings[] = {
       "in place of stages, for a server that other programs drive: all states, PENDING first" },
     { "driver", "section", setting_section, 0, "{}", "how people are taken through the stages",
       .inner = driver_settings, .inner_form = "." },
+    { "partners", "section", setting_section, 0, "{}", "who is told that people were retired",
+      .inner = partner_settings, .inner_form = "." },
     { "archive", "section", setting_section, 0, "{}", "what becomes of people who are COMPLETE",
       .inner = archive_settings, .inner_form = "." },
     { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,

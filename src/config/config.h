@@ -111,6 +111,14 @@ struct stage_conf {
     struct retry_conf retry;
 };
 
+/* ---- partner organisations ---- */
+
+struct organisation_conf {
+    const char *name;             /* as accounts have it */
+    const char *const *partners;  /* who is told */
+    size_t n;
+};
+
 /* ---- the whole ---- */
 
 struct config {
@@ -147,6 +155,10 @@ struct config {
     unsigned max_in_flight;    /* people at once */
     int64_t poll_us;           /* between two looks for due people */
     unsigned deaths_max;       /* see core.h */
+
+    const char *platform;                  /* what partners know this by */
+    const struct organisation_conf *organisations; /* NULL: each organisation is its own partner */
+    size_t n_organisations;
 
     int64_t archive_older_than_us;
     const char *archive_certificate;       /* what is archived is encrypted to it, PEM; NULL: it is not */

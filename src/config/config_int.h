@@ -108,6 +108,9 @@ setting_read_fn setting_json, setting_form; /* -> const struct template * */
 extern const struct setting identity_settings[];
 enum rc identity_check(const struct config *config, const struct yaml *root, struct err *err) MUST_CHECK;
 
+/* partners.c */
+extern const struct setting partner_settings[];
+
 /* secret.c */
 setting_read_fn setting_secret, setting_secret_file, setting_secret_env; /* -> const char * */
 /* Is it short, out of an example, or as easily guessed? *why: the end of "the secret is ...". */

@@ -146,9 +146,46 @@ static void test_csv__memory_grows_with_the_text_only(void **state)
     free(text);
 }
 
+/* ---- writing ---- */
+
+static void expect_put(const char *text, const char *expected)
+{
+    struct buf out;
+    buf_init(&out, 1000);
+    csv_put(&out, text);
+    assert_string_equal(buf_str(&out), expected);
+    buf_free(&out);
+}
+
+static void test_csv__put_quotes_where_it_must(void **state)
+{
+    expect_put("", "");
+    expect_put("words and words", "words and words");
+    expect_put("a,b", "\"a,b\"");
+    expect_put("say \"hi\"", "\"say \"\"hi\"\"\"");
+    expect_put("a\nb", "\"a\nb\"");
+    expect_put("a\rb", "\"a\rb\"");
+    expect_put(" a", "\" a\"");
+    expect_put("a ", "\"a \"");
+}
+
+static void test_csv__put_makes_no_formula(void **state)
+{
+    expect_put("=1+1", "'=1+1");
+    expect_put("+1", "'+1");
+    expect_put("-1", "'-1");
+    expect_put("@A1", "'@A1");
+    expect_put("\tx", "\"'\tx\"");
+    expect_put("\rx", "\"'\rx\"");
+    expect_put("=a,\"b\"", "\"'=a,\"\"b\"\"\"");
+    expect_put("a=1", "a=1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_csv__put_quotes_where_it_must),
+        cmocka_unit_test(test_csv__put_makes_no_formula),
         cmocka_unit_test(test_csv__plain_rows),
         cmocka_unit_test(test_csv__bom_crlf_blank_lines_and_no_last_line_end),
         cmocka_unit_test(test_csv__quotes_carry_anything),

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Telling partners: one CSV file for each, then those people are taken off the list who stand in every file
+ * that they belong into. Whoever fails, an organisation without a partner or a file that cannot be written,
+ * keeps only its own people; they are reported again the next time, to all of their partners.
+ */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/csv.h"
+#include "base/file.h"
+#include "cli/commands.h"
+
+#define LIST_PATH  "/api/user/v1/accounts/retirement_partner_report/?again=true"
+#define CLEAN_PATH "/api/user/v1/accounts/retirement_partner_report_cleanup/"
+
+enum { CSV_MAX = 64 * 1024 * 1024, NAME_PART_MAX = 80, SAME_NAME_MAX = 1000, CLEAN_MAX = 1000 };
+
+struct partner {
+    struct partner *next;
+    const char *name;
+    struct buf csv;
+    const struct json *last; /* whose line was added last */
+    int64_t people;
+    const char *file; /* once it is written */
+};
+
+struct telling {
+    struct arena *arena;
+    const struct config *config;
+    const char *folder;
+    char today[11];
+    const struct json *people;
+    struct partner *partners, **tail;
+    const char **unknown; /* organisations without a partner */
+    size_t n_unknown;
+    int64_t done, failed_files;
+};
+
+/* ---- who belongs to whom ---- */
+
+struct partner_names {
+    const char *const *name;
+    size_t n; /* 0: the organisation has no partner */
+};
+
+static struct partner_names partners_of(const struct telling *t, const char *const *org)
+{
+    const struct config *c = t->config;
+    if (!c->organisations)
+        return (struct partner_names){ org, 1 };
+    for (size_t i = 0; i < c->n_organisations; i++)
+        if (strcmp(c->organisations[i].name, *org) == 0)
+            return (struct partner_names){ c->organisations[i].partners, c->organisations[i].n };
+    return (struct partner_names){ NULL, 0 };
+}
+
+static struct partner *find_partner(const struct telling *t, const char *name)
+{
+    for (struct partner *p = t->partners; p; p = p->next)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+static struct partner *make_partner(struct telling *t, const char *name)
+{
+    struct partner *p = ARENA_NEW(t->arena, struct partner);
+    p->name = name;
+    buf_init(&p->csv, CSV_MAX);
+    buf_add_str(&p->csv, "user_id,original_username,original_email,original_name,deletion_completed\r\n");
+    *t->tail = p;
+    t->tail = &p->next;
+    return p;
+}
+
+static void note_unknown(struct telling *t, const char *org)
+{
+    for (size_t i = 0; i < t->n_unknown; i++)
+        if (strcmp(t->unknown[i], org) == 0)
+            return;
+    fputs("lethe: partners.organisations does not have the organisation ", stderr);
+    print_text(stderr, org);
+    fputc('\n', stderr);
+    t->unknown[t->n_unknown++] = org;
+}
+
+/* ---- lines ---- */
+
+static void add_line(struct partner *p, const struct json *person)
+{
+    static const char *const columns[] = { "original_username", "original_email", "original_name",
+                                           "created" };
+    if (p->last == person)
+        return;
+    p->last = person;
+    p->people++;
+    buf_add_int(&p->csv, api_int(person, "user_id"));
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        buf_add_char(&p->csv, ',');
+        csv_put(&p->csv, api_text(person, columns[i]));
+    }
+    buf_add_str(&p->csv, "\r\n");
+}
+
+static void add_person(struct telling *t, const struct json *person)
+{
+    const struct json *orgs = json_get(person, "orgs");
+    for (const struct json *org = orgs->first; org; org = org->next) {
+        struct partner_names names = partners_of(t, &org->text);
+        if (names.n == 0)
+            note_unknown(t, org->text);
+        for (size_t i = 0; i < names.n; i++) {
+            struct partner *p = find_partner(t, names.name[i]);
+            add_line(p ? p : make_partner(t, names.name[i]), person);
+        }
+    }
+}
+
+/* Does the person stand in all files? */
+static bool is_told(const struct telling *t, const struct json *person)
+{
+    const struct json *orgs = json_get(person, "orgs");
+    for (const struct json *org = orgs->first; org; org = org->next) {
+        struct partner_names names = partners_of(t, &org->text);
+        if (names.n == 0)
+            return false;
+        for (size_t i = 0; i < names.n; i++)
+            if (!find_partner(t, names.name[i])->file)
+                return false;
+    }
+    return true;
+}
+
+/* ---- files ---- */
+
+/* As a part of a file's name. */
+static const char *name_part(struct arena *a, const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.";
+    char *part = arena_strndup(a, name, strnlen(name, NAME_PART_MAX));
+    for (char *at = part; *at; at++)
+        if (!strchr(allowed, *at))
+            *at = '_';
+    return part;
+}
+
+static enum rc write_file(struct telling *t, struct partner *p, struct err *err)
+{
+    const char *base =
+        arena_printf(t->arena, "%s/user_retirement_%s_%s_%s", t->folder,
+                     name_part(t->arena, t->config->platform), name_part(t->arena, p->name), t->today);
+    const char *path = arena_printf(t->arena, "%s.csv", base);
+    enum rc rc = RC_CONFLICT;
+    if (p->csv.over)
+        return err_set(err, RC_TOO_LARGE, "%s: it would be larger than %d bytes", path, CSV_MAX);
+    for (int n = 2; rc == RC_CONFLICT && n <= SAME_NAME_MAX; n++) {
+        rc = file_create_private(path, buf_str(&p->csv), p->csv.len, err);
+        if (!rc)
+            p->file = path;
+        path = arena_printf(t->arena, "%s_%d.csv", base, n);
+    }
+    return rc;
+}
+
+static void write_files(struct telling *t)
+{
+    struct err err;
+    for (struct partner *p = t->partners; p; p = p->next) {
+        if (!write_file(t, p, &err))
+            continue;
+        fprintf(stderr, "lethe: %s\n", err.text);
+        t->failed_files++;
+    }
+}
+
+/* ---- off the list ---- */
+
+/* From `from` on, as many as one request takes; returns the first that is not in it. */
+static const struct json *put_told(const struct telling *t, const struct json *from, struct json_out *o,
+                                   int64_t *n)
+{
+    json_open_list(o);
+    for (; from && *n < CLEAN_MAX; from = from->next) {
+        if (!is_told(t, from))
+            continue;
+        json_open_map(o);
+        json_field_text(o, "original_username", api_text(from, "original_username"));
+        json_close_map(o);
+        ++*n;
+    }
+    json_close_list(o);
+    return from;
+}
+
+static enum rc clean_told(struct telling *t, struct api *api, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (const struct json *from = t->people->first; !rc && from;) {
+        struct buf body;
+        struct api_answer answer;
+        int64_t n = 0;
+        buf_init(&body, HTTP_BODY_MAX);
+        struct json_out o = { .buf = &body };
+        from = put_told(t, from, &o, &n);
+        const struct api_request request = { .method = HTTP_POST, .path = CLEAN_PATH, .body = &body };
+        if (n > 0)
+            rc = api_call(api, t->arena, &request, &answer, err);
+        if (!rc)
+            t->done += n;
+        buf_free(&body);
+    }
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static enum rc read_people(struct telling *t, struct api *api, struct err *err)
+{
+    const struct api_request request = { .method = HTTP_POST, .path = LIST_PATH, .repeatable = true };
+    struct api_answer answer;
+    enum rc rc = api_call(api, t->arena, &request, &answer, err);
+    if (rc)
+        return rc;
+    t->people = answer.json;
+    size_t orgs = 0;
+    for (const struct json *person = t->people ? t->people->first : NULL; person; person = person->next) {
+        const struct json *list;
+        rc = api_expect(person, "orgs", JSON_LIST, &list, err);
+        if (rc)
+            return rc;
+        orgs += list->count;
+    }
+    t->unknown = arena_array(t->arena, orgs + 1, sizeof(t->unknown[0]));
+    return t->people ? RC_OK : err_set(err, RC_INTERNAL, "the server did not answer with a list");
+}
+
+static enum rc tell_all(struct cli *cli, struct telling *t, struct err *err)
+{
+    struct api *api;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = read_people(t, api, err);
+    if (!rc) {
+        for (const struct json *person = t->people->first; person; person = person->next)
+            add_person(t, person);
+        write_files(t);
+        rc = clean_told(t, api, err);
+    }
+    api_close(&api);
+    return rc;
+}
+
+static void print_files(const struct telling *t, bool json)
+{
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &text };
+    json_open_map(&o);
+    json_field_int(&o, "people", t->done);
+    json_field_int(&o, "kept", t->people->count - t->done);
+    json_put_key(&o, "files");
+    json_open_list(&o);
+    for (const struct partner *p = t->partners; p; p = p->next) {
+        if (!p->file)
+            continue;
+        json_put_text(&o, p->file);
+        if (!json)
+            printf("%s: %s\n", p->file, print_count(t->arena, p->people, "person", "people"));
+    }
+    json_close_list(&o);
+    json_close_map(&o);
+    if (json)
+        print_buf(&text);
+    else
+        printf("%s reported.\n", print_count(t->arena, t->done, "person", "people"));
+    buf_free(&text);
+}
+
+static enum rc check_folder(const char *path, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_set_errno(err, "--output-dir %s", path);
+    return S_ISDIR(st.st_mode) ? RC_OK : err_set(err, RC_INVALID, "--output-dir %s: is not a folder", path);
+}
+
+static enum rc run_partner_report(struct cli *cli, struct err *err)
+{
+    struct telling t = { .arena = &cli->arena };
+    char now[CLOCK_TEXT_LEN];
+    t.tail = &t.partners;
+    clock_format(clock_now(), now);
+    memcpy(t.today, now, sizeof(t.today) - 1);
+    enum rc rc = cli_require(cli, "output-dir", &t.folder, err);
+    if (!rc)
+        rc = check_folder(t.folder, err);
+    if (!rc)
+        rc = cli_config(cli, &t.config, err);
+    if (!rc)
+        rc = tell_all(cli, &t, err);
+    if (!rc)
+        print_files(&t, cli_flag(cli, "json"));
+    for (struct partner *p = t.partners; p; p = p->next)
+        buf_free(&p->csv);
+    if (!rc && t.done < t.people->count)
+        rc = err_set(err, RC_IO, "%s could not be reported to all of their partners, and stay on the list",
+                     print_count(&cli->arena, t.people->count - t.done, "person", "people"));
+    return rc;
+}
+
+static const struct cli_option partner_report_options[] = {
+    { .name = "output-dir", .value = "DIR", .help = "the folder that the files go to" },
+    { 0 },
+};
+
+const struct cli_command command_partner_report = {
+    .name = "partner-report",
+    .options = partner_report_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "tell partners whom they have to forget",
+    .about = "Writes one CSV file for each partner organisation, then takes off the list who\n"
+             "stands in every file that they belong into. A partner that fails keeps only its\n"
+             "own people on it. Run one at a time.",
+    .examples = "lethe partner-report --output-dir /srv/reports",
+    .run = run_partner_report,
+};

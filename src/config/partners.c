@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partner organisations, and which organisations of accounts belong to whom. */
+#include "config/config_int.h"
+
+#include <stddef.h>
+
+enum { ORGANISATIONS_MAX = 10000 };
+
+static enum rc read_names(struct reading *r, const struct yaml *at, struct organisation_conf *out,
+                          struct err *err)
+{
+    bool one = at->kind == YAML_SCALAR;
+    const char **names = arena_array(r->arena, one ? 1 : at->count + 1, sizeof(names[0]));
+    enum rc rc = RC_OK;
+    if (one)
+        rc = yaml_text(at, "the name of a partner, or a list of them", &names[out->n++], err);
+    else
+        rc = yaml_want(at, YAML_LIST, "the name of a partner, or a list of them", err);
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+        rc = yaml_text(child, "the name of a partner", &names[out->n++], err);
+    if (rc == RC_OK && out->n == 0)
+        rc = yaml_value_error(at, err, "it names no partner");
+    out->partners = names;
+    return rc;
+}
+
+static enum rc setting_organisations(struct reading *r, const struct setting *s, const struct yaml *at,
+                                     void *field, struct err *err)
+{
+    struct config *config = field;
+    enum rc rc = yaml_want(at, YAML_MAP, s->type, err);
+    if (rc == RC_OK && at->count > ORGANISATIONS_MAX)
+        rc = yaml_value_error(at, err, "there are %u organisations, at most %d are possible", at->count,
+                              ORGANISATIONS_MAX);
+    if (rc != RC_OK)
+        return rc;
+    struct organisation_conf *list = arena_array(r->arena, at->count + 1, sizeof(list[0]));
+    config->organisations = list;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        struct organisation_conf *org = &list[config->n_organisations++];
+        org->name = child->key;
+        rc = read_names(r, child, org, err);
+    }
+    return rc;
+}
+
+const struct setting partner_settings[] = {
+    { "platform", "text", setting_text, offsetof(struct config, platform), "lethe",
+      "what the reports call this platform", .max = 100 },
+    { "organisations", "map of partners", setting_organisations, 0, NULL,
+      "the partner, or a list of them, for each organisation of accounts; without it each is its own "
+      "partner" },
+    { NULL }
+};

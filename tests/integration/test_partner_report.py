@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""lethe partner-report: whose file gets whom, what a file looks like, and that nobody is dropped who was not told of."""
+import csv
+import datetime
+import re
+import stat
+
+import pytest
+
+EDX = "/api/user/v1/accounts/"
+HEADER = ["user_id", "original_username", "original_email", "original_name", "deletion_completed"]
+
+
+@pytest.fixture
+def reports(site):
+    """A site with a server and a folder for reports."""
+    site.reports = site.folder / "reports"
+    site.reports.mkdir()
+    site.configure(partners={"platform": "example"})
+    site.serve()
+    return site
+
+
+def queue(site, name, *orgs, **more):
+    site.post("/v1/accounts", {"username": name, "email": f"{name}@example.com", "name": more.get("full", "Some Body"),
+                               "orgs": list(orgs)})
+    site.request(name)
+    assert site.patch(name, "RETIRING_LMS").status == 204
+    assert site.put(EDX + "retirement_partner_report/", {"username": name}).status == 204
+
+
+def report(site):
+    return site.lethe("partner-report", "--output-dir", str(site.reports))
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as f:
+        return list(csv.reader(f))
+
+
+def names(path):
+    return [row[1] for row in rows(path)[1:]]
+
+
+def files(site):
+    """By partner."""
+    found = {}
+    for path in site.reports.iterdir():
+        match = re.fullmatch(r"user_retirement_example_(.+)_\d{4}-\d\d-\d\d(_\d+)?\.csv", path.name)
+        assert match, path
+        found[match[1] + (match[2] or "")] = path
+    return found
+
+
+def left(site):
+    answer = site.post(EDX + "retirement_partner_report/?again=true")
+    return [row["original_username"] for row in answer.json]
+
+
+def test_one_file_for_each_partner(reports):
+    queue(reports, "ada", "edX")
+    queue(reports, "bob", "edX", "MITx")
+    user = reports.status("ada").json["user"]["id"]
+    done = report(reports)
+    assert done.code == 0 and "2 people reported." in done.out and "ada" not in done.out + done.err
+    found = files(reports)
+    assert sorted(found) == ["MITx", "edX"]
+    assert names(found["edX"]) == ["ada", "bob"] and names(found["MITx"]) == ["bob"]
+    header, first, _ = rows(found["edX"])
+    assert header == HEADER
+    assert first[:4] == [str(user), "ada", "ada@example.com", "Some Body"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", first[4])
+    assert stat.S_IMODE(found["edX"].stat().st_mode) == 0o600
+    assert found["edX"].name.endswith(f"_edX_{datetime.datetime.utcnow():%Y-%m-%d}.csv")
+    assert left(reports) == []
+
+
+def test_nobody_makes_no_file(reports):
+    done = report(reports)
+    assert done.code == 0 and "0 people reported." in done.out and files(reports) == {}
+
+
+def test_the_second_of_a_day_has_another_name(reports):
+    for name in ("ada", "bob"):
+        queue(reports, name, "edX")
+        assert report(reports).code == 0
+    found = files(reports)
+    assert names(found["edX"]) == ["ada"] and names(found["edX_2"]) == ["bob"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "a,b", 'say "hi"', " spaces ", "Zoë, O'Line"])
+def test_no_field_is_a_formula(reports, name):
+    queue(reports, "ada", "edX", full=name)
+    assert report(reports).code == 0
+    value = rows(files(reports)["edX"])[1][3]
+    assert value == ("'" + name if name[0] in "=+-@" else name)
+
+
+@pytest.mark.parametrize("org, part", [("../../etc/passwd", ".._.._etc_passwd"), ("a b/c", "a_b_c"), ("Ünï", "__n__"),
+                                       ("x" * 100, "x" * 80)])
+def test_the_name_of_a_partner_is_no_path(reports, org, part):
+    queue(reports, "ada", org)
+    assert report(reports).code == 0
+    assert list(files(reports)) == [part]
+
+
+def test_partners_that_are_called_alike(reports):
+    queue(reports, "ada", "a/b")
+    queue(reports, "bob", "a b")
+    assert report(reports).code == 0
+    found = files(reports)
+    assert names(found["a_b"]) == ["ada"] and names(found["a_b_2"]) == ["bob"]
+
+
+def test_organisations_have_partners(reports):
+    reports.configure(partners={"platform": "example", "organisations": {"edX": "one", "MITx": ["one", "two"]}})
+    queue(reports, "ada", "edX", "MITx")
+    assert report(reports).code == 0
+    found = files(reports)
+    assert sorted(found) == ["one", "two"] and names(found["one"]) == names(found["two"]) == ["ada"]
+
+
+def test_a_bad_organisation_does_not_stop_the_others(reports):
+    reports.configure(partners={"platform": "example", "organisations": {"edX": "one"}})
+    queue(reports, "ada", "edX")
+    queue(reports, "bob", "Unknown")
+    queue(reports, "cid", "edX", "Unknown")
+    done = report(reports)
+    assert done.code == 1 and done.err.count("Unknown") == 1 and "2 people could not be reported" in done.err
+    assert names(files(reports)["one"]) == ["ada", "cid"]
+    assert left(reports) == ["bob", "cid"]
+    reports.configure(partners={"platform": "example", "organisations": {"edX": "one", "Unknown": "two"}})
+    assert report(reports).code == 0
+    assert names(files(reports)["two"]) == ["bob", "cid"] and left(reports) == []
+
+
+def test_a_folder_that_cannot_be_written(reports):
+    queue(reports, "ada", "edX")
+    for folder in ("missing", "lethe.yml"):
+        done = reports.lethe("partner-report", "--output-dir", str(reports.folder / folder))
+        assert done.code != 0 and "--output-dir" in done.err
+    assert reports.lethe("partner-report").code == 2
+    assert left(reports) == ["ada"]
+
+
+def test_who_was_taken_by_a_report_that_died_is_reported(reports):
+    queue(reports, "ada", "edX")
+    assert len(reports.post(EDX + "retirement_partner_report/").json) == 1
+    assert report(reports).code == 0
+    assert names(files(reports)["edX"]) == ["ada"]
+
+
+def test_without_a_server(reports):
+    for i in range(3):
+        queue(reports, f"user{i}", "edX")
+    reports.stop()
+    done = reports.ok("partner-report", "--output-dir", str(reports.reports), "--json").json
+    assert done["people"] == 3 and done["kept"] == 0 and done["files"] == [str(files(reports)["edX"])]
+
+
+@pytest.mark.parametrize("organisations, words", [([], "map of partners"), ({"edX": []}, "names no partner"),
+                                                  ({"edX": {"a": 1}}, "list"), ({"edX": [""]}, "name of a partner")])
+def test_configurations_that_are_refused(site, organisations, words):
+    site.configure(partners={"organisations": organisations})
+    result = site.lethe("config", "check")
+    assert result.code == 2 and words in result.err and "lethe.yml:" in result.err
