@@ -92,10 +92,10 @@ void slow_close(struct slow **out)
     slow->closing = true;
     pthread_cond_broadcast(&slow->some);
     pthread_mutex_unlock(&slow->lock);
-    for (unsigned i = 0; i < slow->n; i++) {
+    for (unsigned i = 0; i < slow->n; i++)
         pthread_join(slow->thread[i], NULL);
+    for (unsigned i = 0; i < slow->n; i++) /* which thread had which is not known */
         close_reader(slow->server, slow->reader[i]);
-    }
     pthread_cond_destroy(&slow->some);
     pthread_mutex_destroy(&slow->lock);
     free(slow);
