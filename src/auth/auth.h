@@ -114,7 +114,9 @@ enum { AUTH_ACCOUNT_TRIES = 10, AUTH_SOURCE_TRIES = 100 };
 /* Counts a try before its outcome is known, so that tries at once count too. False: there were `max` of them
  * in the last AUTH_TRIES_WINDOW_US already. who: is not kept, only a digest of it. */
 bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, int64_t now);
-/* The tries were no guessing. */
+/* This try was no guess: it does not count. */
+void auth_throttle_return(struct auth_throttle *t, const char *who);
+/* None of the tries was. */
 void auth_throttle_forget(struct auth_throttle *t, const char *who);
 
 /* ---- sessions and links ---- */

@@ -77,6 +77,16 @@ bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, i
     return allowed;
 }
 
+void auth_throttle_return(struct auth_throttle *t, const char *who)
+{
+    uint8_t key[KEY_LEN];
+    pthread_mutex_lock(&t->lock);
+    struct tries *s = find_slot(t, who, key);
+    if (memcmp(s->key, key, KEY_LEN) == 0 && s->n > 0)
+        s->n--;
+    pthread_mutex_unlock(&t->lock);
+}
+
 void auth_throttle_forget(struct auth_throttle *t, const char *who)
 {
     uint8_t key[KEY_LEN];

@@ -35,13 +35,15 @@ static const char *find_source(struct exchange *x)
     return source;
 }
 
+static const char *name_source(struct exchange *x)
+{
+    return x->http->local ? "local" : arena_printf(x->arena, "source %s", find_source(x));
+}
+
 /* Returns false when this source has tried too often. */
 static bool source_may_try(struct exchange *x)
 {
-    if (x->http->local)
-        return true;
-    const char *who = arena_printf(x->arena, "source %s", find_source(x));
-    return auth_throttle_try(x->throttle, who, AUTH_SOURCE_TRIES, x->now);
+    return x->http->local || auth_throttle_try(x->throttle, name_source(x), AUTH_SOURCE_TRIES, x->now);
 }
 
 bool check_password(struct exchange *x, const struct account *account, const char *typed,
@@ -56,6 +58,7 @@ bool check_password(struct exchange *x, const struct account *account, const cha
     if (!auth_password_matches(password, account ? account->password : NULL))
         return false;
     auth_throttle_forget(x->throttle, who);
+    auth_throttle_return(x->throttle, name_source(x));
     return true;
 }
 

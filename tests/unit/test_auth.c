@@ -161,6 +161,20 @@ static void test_throttle__forgets_who_was_right(void **state)
     auth_throttle_close(&t);
 }
 
+static void test_throttle__a_good_try_does_not_count(void **state)
+{
+    struct auth_throttle *t = auth_throttle_open();
+    auth_throttle_return(t, "10.0.0.1");
+    for (int i = 0; i < 50; i++) {
+        assert_true(auth_throttle_try(t, "10.0.0.1", 2, noon));
+        auth_throttle_return(t, "10.0.0.1");
+    }
+    assert_true(auth_throttle_try(t, "10.0.0.1", 2, noon));
+    assert_true(auth_throttle_try(t, "10.0.0.1", 2, noon));
+    assert_false(auth_throttle_try(t, "10.0.0.1", 2, noon));
+    auth_throttle_close(&t);
+}
+
 static void test_throttle__survives_a_flood_and_a_clock_that_jumps_back(void **state)
 {
     struct auth_throttle *t = auth_throttle_open();
@@ -444,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_password__rules),
         cmocka_unit_test(test_throttle__counts_until_the_window_is_over),
         cmocka_unit_test(test_throttle__forgets_who_was_right),
+        cmocka_unit_test(test_throttle__a_good_try_does_not_count),
         cmocka_unit_test(test_throttle__survives_a_flood_and_a_clock_that_jumps_back),
         WITH_STORE(test_session__is_its_account_until_it_ends),
         WITH_STORE(test_session__a_link_is_no_session),
