@@ -62,7 +62,11 @@ static enum rc add_identity(struct store *s, enum identity_kind kind, const char
 enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person, struct err *err)
 {
     enum rc rc = add_identity(s, IDENTITY_USERNAME, person->username, retirement_id, err);
-    return rc != RC_OK ? rc : add_identity(s, IDENTITY_EMAIL, person->email, retirement_id, err);
+    if (rc == RC_OK)
+        rc = add_identity(s, IDENTITY_EMAIL, person->email, retirement_id, err);
+    if (rc == RC_OK)
+        rc = add_identity(s, IDENTITY_USERNAME, person->retired_username, retirement_id, err);
+    return rc != RC_OK ? rc : add_identity(s, IDENTITY_EMAIL, person->retired_email, retirement_id, err);
 }
 
 /* By the retirements that are about it; of one that was cleaned up nothing but this is left. */

@@ -15,8 +15,8 @@
  *   archive            names of files with people who were forgotten here
  *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
  *   account_token      digests of what signed-in accounts show, and of one-time links
- *   identity           keyed hashes of the lower case of names and addresses that a retirement is about: they
- *                      stay when the retirement is cleaned up, so that nobody can take the name again
+ *   identity           keyed hashes of the lower case of names and addresses that a retirement is about, and of
+ *                      their retired forms: they stay when the retirement is cleaned up, so that nobody can take the name again
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
  *                      retirement to its newest: history needs no index, and a step writes one row and

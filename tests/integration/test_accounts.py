@@ -135,6 +135,19 @@ def test_a_request_for_somebody_retired(authority):
     assert show(authority, account_id)["state"] == "retired" and who["state"] == "PENDING"
 
 
+def test_a_retired_name_stays_so_when_all_else_is_gone(authority):
+    account_id = account(authority, "Yara", name="Yara Y.", **SECONDARY)
+    who = complete(authority, "Yara")
+    answer = authority.post(EDX + "retirement_cleanup/", {"usernames": ["Yara"]})
+    assert answer.status == 204, answer
+    assert authority.get(f"/v1/retirements/{who['id']}").status == 404
+    assert authority.get(f"/v1/accounts/{account_id}").status == 404
+    for name, email in (("YARA", "yARA@example.com"), (who["retired_username"], who["retired_email"])):
+        assert check(authority, username=name, email=email) == {"status": "retired", "username": "retired", "email": "retired"}
+        assert authority.post("/v1/accounts", {"username": name, "email": "n@example.com"}).json["code"] == "retired"
+        assert authority.post("/v1/accounts", {"username": "n", "email": email}).json["code"] == "retired"
+
+
 # ---- deactivate ----
 
 def test_deactivate(authority):

@@ -219,6 +219,9 @@ static void test_accounts__identity_outlives_the_retirement(void **state)
                  "DELETE FROM retired_name; DELETE FROM account",
                  &f->err));
     assert_both(f, IDENTITY_RETIRED);
+    const char *form = retired_name(&f->arena, RETIRED_FORMAT, SALT[1], "Learner1");
+    assert_int_equal(look(f, IDENTITY_USERNAME, form), IDENTITY_RETIRED);
+    assert_int_equal(look(f, IDENTITY_EMAIL, "retired@retired.invalid"), IDENTITY_RETIRED);
 }
 
 static void test_accounts__identity_knows_accounts_retired_elsewhere(void **state)
