@@ -112,41 +112,48 @@ static int64_t lease_least(enum role role)
     return role == ROLE_WORKING ? LEASE_FREE : LEASE_NONE;
 }
 
+/* Only those in PENDING wait for their time. */
+static int64_t created_before(const struct due_state *d, const struct due_filter *f)
+{
+    return d->role == ROLE_PENDING ? f->due_before : INT64_MAX;
+}
+
 /* Rarely, so it looks at all of the state's rows. */
-static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto, int64_t now,
-                           struct id_list *ids, struct err *err)
+static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto,
+                           const struct due_filter *f, struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
                        " AND lease_until <= $4 AND ($6 = 0 OR pipeline_id = $6) AND abort_asked >= $7"
-                       " ORDER BY id LIMIT $5",
+                       " AND created_at < $8 ORDER BY id LIMIT $5",
                        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_least(d->role)), DB_INT(now), DB_INT((int64_t)ids->max),
-                               DB_INT(d->pipeline_id), DB_INT(d->aborting)),
+                               DB_INT(lease_least(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
+                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f))),
                        err);
 }
 
-static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto, int64_t now,
-                            struct id_list *ids, struct err *err)
+static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto,
+                            const struct due_filter *f, struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
-                       " AND lease_until <= $4 ORDER BY id LIMIT $5",
+                       " AND lease_until <= $4 AND created_at < $6 ORDER BY id LIMIT $5",
                        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_least(d->role)), DB_INT(now), DB_INT((int64_t)ids->max)),
+                               DB_INT(lease_least(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
+                               DB_INT(created_before(d, f))),
                        err);
 }
 
-static enum rc add_of_one(struct store *s, const struct due_state *d, int64_t upto,
-                          const struct due_filter *f, struct id_list *ids, struct err *err)
+static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
+                          struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE id = $6 AND state_id = $1 AND id <= $2"
-                       " AND lease_until >= $3 AND lease_until <= $4 AND ($7 = 0 OR pipeline_id = $7)"
-                       " AND abort_asked >= $8 LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(upto), DB_INT(lease_least(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(f->only_id),
-                               DB_INT(d->pipeline_id), DB_INT(d->aborting)),
+                       "SELECT id FROM retirement WHERE id = $2 AND state_id = $1 AND lease_until >= $3"
+                       " AND lease_until <= $4 AND ($6 = 0 OR pipeline_id = $6) AND abort_asked >= $7"
+                       " AND created_at < $8 LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_least(d->role)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id),
+                               DB_INT(d->aborting), DB_INT(created_before(d, f))),
                        err);
 }
 
@@ -154,19 +161,19 @@ static enum rc find_due(struct store *s, struct arena *a, const struct due_filte
                         struct err *err)
 {
     struct due_states states;
-    int64_t pending_upto = 0;
+    struct id_range old_enough;
     enum rc rc = find_states(s, a, f, &states, err);
     if (rc == RC_OK)
-        rc = id_created_before(s->db, f->due_before, &pending_upto, err);
+        rc = id_range_of_creation(s->db, INT64_MIN, f->due_before, &old_enough, err);
     for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
         const struct due_state *d = &states.state[i];
-        int64_t upto = d->role == ROLE_PENDING ? pending_upto : INT64_MAX;
+        int64_t upto = d->role == ROLE_PENDING ? old_enough.upto : INT64_MAX;
         if (f->only_id != 0)
-            rc = add_of_one(s, d, upto, f, ids, err);
+            rc = add_of_one(s, d, f, ids, err);
         else if (d->pipeline_id != 0 || d->aborting)
-            rc = add_of_some(s, d, upto, f->now, ids, err);
+            rc = add_of_some(s, d, upto, f, ids, err);
         else
-            rc = add_of_state(s, d, upto, f->now, ids, err);
+            rc = add_of_state(s, d, upto, f, ids, err);
     }
     return rc;
 }

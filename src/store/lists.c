@@ -15,28 +15,25 @@ enum { PAGE_MAX = 1024 };
 /* What a filter means in ids. */
 struct range {
     int64_t after, upto;
+    int64_t created_from, created_before;
     int64_t modified_from, modified_before;
-    bool by_modified;
+    bool by_time; /* the ids do not say it all: look at the times of each */
 };
 
 static enum rc make_range(struct store *s, const struct retirement_filter *f, struct range *out,
                           struct err *err)
 {
     *out = (struct range){
-        .after = f->after_id,
-        .upto = INT64_MAX,
+        .created_from = f->created_from != 0 ? f->created_from : INT64_MIN,
+        .created_before = f->created_before != 0 ? f->created_before : INT64_MAX,
         .modified_from = f->modified_from,
         .modified_before = f->modified_before != 0 ? f->modified_before : INT64_MAX,
-        .by_modified = f->modified_from != 0 || f->modified_before != 0,
     };
-    enum rc rc = RC_OK;
-    int64_t after = 0;
-    if (f->created_before != 0)
-        rc = id_created_before(s->db, f->created_before, &out->upto, err);
-    if (rc == RC_OK && f->created_from != 0)
-        rc = id_created_from(s->db, f->created_from, &after, err);
-    if (after > out->after)
-        out->after = after;
+    struct id_range ids;
+    enum rc rc = id_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
+    out->after = ids.after > f->after_id ? ids.after : f->after_id;
+    out->upto = ids.upto;
+    out->by_time = !ids.exact || f->modified_from != 0 || f->modified_before != 0;
     return rc;
 }
 
@@ -53,27 +50,30 @@ static bool is_repeated(const struct retirement_filter *f, size_t i)
 static enum rc add_of_state(struct store *s, int64_t state_id, const struct range *r, struct id_list *ids,
                             struct err *err)
 {
-    const char *sql = r->by_modified
-                          ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
-                            " AND modified_at >= $5 AND modified_at < $6 ORDER BY id LIMIT $4"
-                          : "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
-                            " ORDER BY id LIMIT $4";
+    const char *sql = r->by_time ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
+                                   " AND modified_at >= $5 AND modified_at < $6"
+                                   " AND created_at >= $7 AND created_at < $8 ORDER BY id LIMIT $4"
+                                 : "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
+                                   " ORDER BY id LIMIT $4";
     return id_list_add(ids, s->db, sql,
                        DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
                                DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
-                               DB_INT(r->modified_before)),
+                               DB_INT(r->modified_before), DB_INT(r->created_from),
+                               DB_INT(r->created_before)),
                        err);
 }
 
 static enum rc add_of_all(struct store *s, const struct range *r, struct id_list *ids, struct err *err)
 {
-    const char *sql = r->by_modified
+    const char *sql = r->by_time
                           ? "SELECT id FROM retirement WHERE id > $1 AND id <= $2"
-                            " AND modified_at >= $4 AND modified_at < $5 ORDER BY id LIMIT $3"
+                            " AND modified_at >= $4 AND modified_at < $5"
+                            " AND created_at >= $6 AND created_at < $7 ORDER BY id LIMIT $3"
                           : "SELECT id FROM retirement WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
     return id_list_add(ids, s->db, sql,
                        DB_ARGS(DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max),
-                               DB_INT(r->modified_from), DB_INT(r->modified_before)),
+                               DB_INT(r->modified_from), DB_INT(r->modified_before), DB_INT(r->created_from),
+                               DB_INT(r->created_before)),
                        err);
 }
 
@@ -227,14 +227,16 @@ enum rc store_list(struct store *s, const struct retirement_filter *filter, stor
 static enum rc count_state(struct store *s, int64_t state_id, const struct range *r, int64_t *out,
                            struct err *err)
 {
-    const char *sql = r->by_modified ? "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
-                                       " AND id <= $3 AND modified_at >= $4 AND modified_at < $5"
-                                     : "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
-                                       " AND id <= $3";
+    const char *sql = r->by_time ? "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
+                                   " AND id <= $3 AND modified_at >= $4 AND modified_at < $5"
+                                   " AND created_at >= $6 AND created_at < $7"
+                                 : "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
+                                   " AND id <= $3";
     int64_t n = 0;
     enum rc rc = store_first_int(s->db, sql,
                                  DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(r->upto),
-                                         DB_INT(r->modified_from), DB_INT(r->modified_before)),
+                                         DB_INT(r->modified_from), DB_INT(r->modified_before),
+                                         DB_INT(r->created_from), DB_INT(r->created_before)),
                                  &n, err);
     *out += n;
     return rc;
@@ -270,9 +272,10 @@ enum rc store_count(struct store *s, const struct retirement_filter *filter, int
         rc = store_first_int(
             s->db,
             "SELECT count(*) FROM retirement WHERE id > $1 AND id <= $2"
-            " AND modified_at >= $3 AND modified_at < $4",
-            DB_ARGS(DB_INT(r.after), DB_INT(r.upto), DB_INT(r.modified_from), DB_INT(r.modified_before)), out,
-            err);
+            " AND modified_at >= $3 AND modified_at < $4 AND created_at >= $5 AND created_at < $6",
+            DB_ARGS(DB_INT(r.after), DB_INT(r.upto), DB_INT(r.modified_from), DB_INT(r.modified_before),
+                    DB_INT(r.created_from), DB_INT(r.created_before)),
+            out, err);
     if (rc == RC_OK && filter->limit != 0 && *out > filter->limit)
         *out = filter->limit;
     return rc;

@@ -218,20 +218,8 @@ enum rc store_find(struct store *s, struct arena *a, const char *username, const
 
 /* ---- asking for one ---- */
 
-/* created never decreases with id, whatever the clock does. */
-static enum rc next_created(struct store *s, int64_t now, int64_t *out, struct err *err)
-{
-    *out = now;
-    int64_t newest = 0;
-    enum rc rc = store_first_int(s->db, "SELECT created_at FROM retirement ORDER BY id DESC LIMIT 1",
-                                 DB_NO_ARGS, &newest, err);
-    if (newest > now)
-        *out = newest;
-    return rc;
-}
-
 static enum rc insert_row(struct store *s, const struct new_retirement *in, const struct pipeline *p,
-                          int64_t created_at, int64_t *id, struct err *err)
+                          int64_t *id, struct err *err)
 {
     *id = 0;
     enum rc rc = store_first_int(s->db,
@@ -241,7 +229,7 @@ static enum rc insert_row(struct store *s, const struct new_retirement *in, cons
                                  " VALUES ($1, $2, $3, $3, $4, $4, 0, $5, 0, 0, 0, 1, 0)"
                                  " ON CONFLICT (account_id) WHERE live = 1 DO NOTHING RETURNING id",
                                  DB_ARGS(DB_INT(in->account_id), DB_INT(p->id), DB_INT(p->state_ids[0]),
-                                         DB_INT(created_at), DB_INT(LEASE_NONE)),
+                                         DB_INT(in->now), DB_INT(LEASE_NONE)),
                                  id, err);
     if (rc == RC_OK && *id == 0)
         return err_set_code(err, RC_CONFLICT, "live", "the account is being retired already");
@@ -280,15 +268,14 @@ static enum rc insert_first_entry(struct store *s, int64_t id, const struct pipe
 enum rc store_add_retirement(struct store *s, const struct new_retirement *in, int64_t *id, struct err *err)
 {
     const struct pipeline *p;
-    int64_t created_at;
     enum rc rc = store_current_pipeline(s, &p, err);
     if (rc == RC_NOT_FOUND)
         return err_set_code(err, RC_CONFLICT, "no_states",
                             "the states are not populated yet: lethe states sync does it");
     if (rc == RC_OK)
-        rc = next_created(s, in->now, &created_at, err);
+        rc = insert_row(s, in, p, id, err);
     if (rc == RC_OK)
-        rc = insert_row(s, in, p, created_at, id, err);
+        rc = id_note_creation(s->db, *id, in->now, err);
     if (rc == RC_OK)
         rc = insert_person(s, *id, &in->person, err);
     if (rc == RC_OK)
@@ -296,6 +283,6 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (rc == RC_OK)
         rc = add_identities(s, *id, &in->person, err);
     if (rc == RC_OK)
-        rc = insert_first_entry(s, *id, p, in->actor, created_at, err);
+        rc = insert_first_entry(s, *id, p, in->actor, in->now, err);
     return rc;
 }

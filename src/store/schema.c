@@ -81,6 +81,12 @@ static const char schema_1[] =
     "  driver_id INTEGER);"
     "CREATE INDEX retirement_state ON retirement (state_id, id);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
+    /* One row at most: see struct id_range. */
+    "CREATE TABLE creation_break ("
+    "  one INTEGER PRIMARY KEY,"
+    "  retirement_id INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  highest_at INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX retirement_live ON retirement (account_id) WHERE live = 1;"
     "CREATE INDEX retirement_over ON retirement (account_id) WHERE live = 0;"
 

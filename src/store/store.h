@@ -27,7 +27,8 @@
  *   client             credentials of programs
  *   setting            what must survive a restart: the version of the schema, the digest of the salts
  *
- * created never decreases with id (store_add_retirement sees to it), so that "created before" is "id up to".
+ * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do not;
+ * that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
  *
  * A struct store is a connection with its caches; it belongs to one thread at a time. Functions that write
  * must run inside the writer's transaction, under a savepoint: where they fail, a part may have been written.

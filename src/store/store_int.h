@@ -100,9 +100,21 @@ enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db
 /* What the next query needs to look at: up to the last one when the list is full. */
 int64_t id_list_upto(const struct id_list *l, int64_t upto);
 
-/* Times of creation as ids: created < before means id <= *upto; created >= from means id > *after. */
-enum rc id_created_before(struct db *db, int64_t before, int64_t *upto, struct err *err) MUST_CHECK;
-enum rc id_created_from(struct db *db, int64_t from, int64_t *after, struct err *err) MUST_CHECK;
+/*
+ * A range of creation times as a range of ids. Ids rise with the time of creation, unless the clock was set
+ * back between two of them. The last time it was is remembered (table creation_break: who came first after
+ * it, when, and the latest creation before it): behind that break ids rise with time again, so one probe of
+ * an index bounds them; in front of it, only what the latest creation there says is known.
+ */
+struct id_range {
+    int64_t after, upto; /* everybody created within has after < id <= upto */
+    bool exact;          /* and everybody there was created within; else look at each */
+};
+/* from <= created < before; INT64_MIN and INT64_MAX do not restrict. */
+enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
+                             struct err *err) MUST_CHECK;
+/* To be called for each new one: remembers a break in front of it. */
+enum rc id_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err) MUST_CHECK;
 
 /* ---- the log (moves.c) ---- */
 

@@ -90,6 +90,31 @@ static void test_claims__cooling_off_are_not_due(void **state)
     assert_int_equal(under_way, 1);
 }
 
+/* L1: one request made under a clock that is ahead holds nobody up but itself. */
+static void test_claims__a_clock_that_was_ahead_delays_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement *rows;
+    int64_t n_due, under_way, before = add_person(f, "Learner1");
+    f->now = START + 1000 * CLOCK_DAY;
+    int64_t ahead = add_person(f, "Learner2");
+    f->now = START + 1;
+    int64_t after = add_person(f, "Learner3");
+    f->now = START + CLOCK_DAY;
+    add_person(f, "Learner4");
+
+    struct due_filter filter = { .due_before = START + CLOCK_S, .now = f->now, .limit = 10 };
+    assert_int_equal(due(f, filter, &rows), 2);
+    assert_int_equal(rows[0].id, before);
+    assert_int_equal(rows[1].id, after);
+    OK(store_count_due(f->s, &f->arena, filter.due_before, &n_due, &under_way, &f->err));
+    assert_int_equal(n_due, 2);
+    filter.only_id = ahead;
+    assert_int_equal(due(f, filter, &rows), 0);
+    filter.due_before = START + 1001 * CLOCK_DAY;
+    assert_int_equal(due(f, filter, &rows), 1);
+}
+
 static void test_claims__resumed_in_an_old_list_is_due(void **state)
 {
     struct fixture *f = *state;
@@ -242,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_claims__due_are_those_the_kernel_takes),
         T(test_claims__cooling_off_are_not_due),
+        T(test_claims__a_clock_that_was_ahead_delays_nobody_else),
         T(test_claims__resumed_in_an_old_list_is_due),
         T(test_claims__rolled_back_list_is_not_looked_at),
         T(test_claims__live_leases_are_counted),

@@ -21,11 +21,19 @@ static enum rc see(void *arg, const struct retirement_view *v, struct err *err)
     return RC_OK;
 }
 
+/* Somebody sets the clock before this person comes. */
+struct jump {
+    int before;
+    int64_t by_us;
+};
+
 /* Learner0 to Learner59, a minute apart, spread over the states. */
-static void add_people(struct fixture *f)
+static void add_people_under(struct fixture *f, const struct jump *jumps, size_t n_jumps)
 {
     OK(db_begin(f->db, &f->err));
     for (int i = 0; i < PEOPLE; i++) {
+        for (size_t k = 0; k < n_jumps; k++)
+            f->now += jumps[k].before == i ? jumps[k].by_us : 0;
         int64_t id = add_person(f, arena_printf(&f->arena, "Learner%d", i));
         unsigned to = (unsigned)i * 7 % STATES_N;
         f->now += 59 * CLOCK_S;
@@ -33,6 +41,11 @@ static void add_people(struct fixture *f)
             move_to(f, id, to);
     }
     OK(db_commit(f->db, &f->err));
+}
+
+static void add_people(struct fixture *f)
+{
+    add_people_under(f, NULL, 0);
 }
 
 static bool is_wanted(struct fixture *f, const struct retirement_filter *want, const struct retirement *r)
@@ -66,10 +79,8 @@ static size_t compare(struct fixture *f, const struct retirement_filter *want)
     return n;
 }
 
-static void test_lists__every_filter_agrees_with_a_plain_walk(void **state)
+static void compare_filters(struct fixture *f)
 {
-    struct fixture *f = *state;
-    add_people(f);
     const int64_t *ids = current(f)->state_ids;
     const int64_t some[] = { ids[MAIL_ING], ids[PENDING], ids[ERRORED], ids[PENDING], 12345 };
     const int64_t at[] = { 0,
@@ -96,6 +107,31 @@ static void test_lists__every_filter_agrees_with_a_plain_walk(void **state)
         not_empty += compare(f, &want) > 0;
     }
     assert_true(not_empty > 1000);
+}
+
+static void test_lists__every_filter_agrees_with_a_plain_walk(void **state)
+{
+    struct fixture *f = *state;
+    add_people(f);
+    compare_filters(f);
+}
+
+static void test_lists__filters_hold_when_the_clock_was_set_back(void **state)
+{
+    struct fixture *f = *state;
+    static const struct jump jumps[] = { { 20, -25 * 60 * CLOCK_S }, { 21, 10 * 60 * CLOCK_S } };
+    add_people_under(f, jumps, 2);
+    compare_filters(f);
+}
+
+static void test_lists__filters_hold_when_the_clock_was_ahead(void **state)
+{
+    struct fixture *f = *state;
+    static const struct jump jumps[] = { { 5, 100 * CLOCK_DAY },
+                                         { 8, -100 * CLOCK_DAY },
+                                         { 30, -11 * 60 * CLOCK_S } };
+    add_people_under(f, jumps, 3);
+    compare_filters(f);
 }
 
 static void test_lists__nobody_is_in_an_empty_store(void **state)
@@ -181,6 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_lists__every_filter_agrees_with_a_plain_walk),
+        T(test_lists__filters_hold_when_the_clock_was_set_back),
+        T(test_lists__filters_hold_when_the_clock_was_ahead),
         T(test_lists__nobody_is_in_an_empty_store),
         T(test_lists__person_by_exact_name_or_any_case_of_the_address),
         T(test_lists__callback_ends_the_walk),

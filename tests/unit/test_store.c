@@ -24,6 +24,7 @@ static enum rc ask_for_two(struct fixture *f, int64_t ids[2])
     enum rc rc = store_add_account(f->s, &in, f->now, &account, &f->err);
     if (rc == RC_OK)
         rc = try_add(f, account, "Learner1", &ids[0]);
+    f->now--; /* the clock is set back */
     if (rc == RC_OK)
         rc = store_add_account(f->s, &guest, f->now, &account, &f->err);
     if (rc == RC_OK)
@@ -276,7 +277,8 @@ static enum rc fail_nth(void *arg, const char *sql)
 static void empty(struct fixture *f)
 {
     OK(db_script(f->db,
-                 "DELETE FROM account; DELETE FROM identity; DELETE FROM retirement; DELETE FROM "
+                 "DELETE FROM account; DELETE FROM identity; DELETE FROM creation_break; DELETE FROM "
+                 "retirement; DELETE FROM "
                  "retirement_person; DELETE FROM "
                  "retired_name;"
                  "DELETE FROM redacted; DELETE FROM archive; DELETE FROM retirement_log; DELETE FROM client; "
