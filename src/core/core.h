@@ -96,6 +96,9 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 #define LEASE_NONE ((int64_t)0)
 /* No lease, and free to be claimed at once: released, or put there by an operator. */
 #define LEASE_FREE ((int64_t)1)
+/* No lease is granted for longer. One that seems to last longer was granted under a clock that was set back
+ * since: it is not live. */
+enum { LEASE_MAX_S = 7 * 86400 };
 
 /* The row that changes with every step. Times in us since 1970. */
 struct retirement {
@@ -143,7 +146,7 @@ struct command {
     const struct pipeline *current;     /* the list of today, to which whoever leaves or enters PENDING
                                          * changes over; NULL: the row's own */
     int64_t cool_off_us;                /* CLAIM: the server's own */
-    int64_t lease_us;                   /* CLAIM, RENEW */
+    int64_t lease_us;                   /* CLAIM, RENEW; up to LEASE_MAX_S */
     unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
     int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE: of the lease reported under */
     unsigned stage;                     /* the same: position of its working state */

@@ -34,7 +34,8 @@ unsigned retirement_resume_state(const struct retirement *r)
 
 bool retirement_is_leased(const struct retirement *r, int64_t now)
 {
-    return r->lease_until > LEASE_FREE && r->lease_until > now;
+    return r->lease_until > LEASE_FREE && r->lease_until > now &&
+           r->lease_until <= now + LEASE_MAX_S * CLOCK_S;
 }
 
 bool retirement_is_over(const struct retirement *r)
@@ -247,10 +248,15 @@ static void decide_cancel(struct decision *d, const struct command *cmd, int64_t
 
 /* ---- drivers: to take one ---- */
 
+static int64_t lease_end(const struct command *cmd, int64_t now)
+{
+    assert(cmd->lease_us > 0 && cmd->lease_us <= LEASE_MAX_S * CLOCK_S);
+    return now + cmd->lease_us;
+}
+
 static void grant(struct decision *d, const struct command *cmd, int64_t now)
 {
-    assert(cmd->lease_us > 0);
-    d->after.lease_until = now + cmd->lease_us;
+    d->after.lease_until = lease_end(cmd, now);
     d->granted = true;
 }
 
@@ -363,7 +369,7 @@ static void decide_renew(struct decision *d, const struct command *cmd, int64_t 
     if (r->abort_asked)
         d->abort_waits = true;
     else
-        r->lease_until = now + cmd->lease_us;
+        r->lease_until = lease_end(cmd, now);
 }
 
 /* Nothing but a release leaves these traces under the epoch of the one who reports. */

@@ -154,5 +154,5 @@ bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t
 int64_t policy_lease_s(int64_t lease_us, int64_t timeout_us)
 {
     int64_t wanted_us = lease_us > 2 * timeout_us ? lease_us : 2 * timeout_us;
-    return smaller((wanted_us + CLOCK_S - 1) / CLOCK_S, POLICY_LEASE_MAX_S);
+    return smaller((wanted_us + CLOCK_S - 1) / CLOCK_S, LEASE_MAX_S);
 }

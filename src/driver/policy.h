@@ -12,14 +12,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "core/core.h"
 #include "http/http.h"
 
 #define POLICY_RETRY_AFTER_MAX (3600 * CLOCK_S)
 /* Authority: the longest wait between two tries of the same request. */
 #define POLICY_AUTHORITY_FIRST (100 * CLOCK_MS)
 #define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
-
-enum { POLICY_LEASE_MAX_S = 7 * 86400 };  /* the authority grants no longer one */
 
 enum verdict {
     VERDICT_DONE,

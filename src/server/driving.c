@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { DRIVER_NAME_MAX = 64, LEASE_MAX_S = 7 * 86400, CAUSE_MAX = 100 };
+enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
 
 static enum rc read_stages(struct exchange *x, struct claim_request *out, struct err *err)
 {

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/store_int.h"
 
 /* ---- the states of all lists ---- */
@@ -112,6 +113,12 @@ static int64_t lease_least(enum role role)
     return role == ROLE_WORKING ? LEASE_FREE : LEASE_NONE;
 }
 
+/* The greatest that a live lease can have. */
+static int64_t lease_most(int64_t now)
+{
+    return now + LEASE_MAX_S * CLOCK_S;
+}
+
 /* Only those in PENDING wait for their time. */
 static int64_t created_before(const struct due_state *d, const struct due_filter *f)
 {
@@ -124,24 +131,26 @@ static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t u
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
-                       " AND lease_until <= $4 AND ($6 = 0 OR pipeline_id = $6) AND abort_asked >= $7"
-                       " AND created_at < $8 ORDER BY id LIMIT $5",
+                       " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
+                       " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
                        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
                                DB_INT(lease_least(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
-                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f))),
+                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f)),
+                               DB_INT(lease_most(f->now))),
                        err);
 }
 
 static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto,
                             const struct due_filter *f, struct id_list *ids, struct err *err)
 {
-    return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
-                       " AND lease_until <= $4 AND created_at < $6 ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_least(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
-                               DB_INT(created_before(d, f))),
-                       err);
+    return id_list_add(
+        ids, s->db,
+        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
+        " AND (lease_until <= $4 OR lease_until > $7) AND created_at < $6 ORDER BY id LIMIT $5",
+        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)), DB_INT(lease_least(d->role)),
+                DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
+                DB_INT(lease_most(f->now))),
+        err);
 }
 
 static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
@@ -149,11 +158,11 @@ static enum rc add_of_one(struct store *s, const struct due_state *d, const stru
 {
     return id_list_add(ids, s->db,
                        "SELECT id FROM retirement WHERE id = $2 AND state_id = $1 AND lease_until >= $3"
-                       " AND lease_until <= $4 AND ($6 = 0 OR pipeline_id = $6) AND abort_asked >= $7"
-                       " AND created_at < $8 LIMIT $5",
+                       " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
+                       " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
                        DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_least(d->role)),
                                DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id),
-                               DB_INT(d->aborting), DB_INT(created_before(d, f))),
+                               DB_INT(d->aborting), DB_INT(created_before(d, f)), DB_INT(lease_most(f->now))),
                        err);
 }
 
@@ -225,9 +234,10 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
         int64_t count = 0;
         if (states.state[i].role != ROLE_WORKING)
             continue;
-        rc =
-            store_first_int(s->db, "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until > $2",
-                            DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now)), &count, err);
+        rc = store_first_int(
+            s->db,
+            "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until > $2 AND lease_until <= $3",
+            DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now), DB_INT(lease_most(now))), &count, err);
         *out += count;
     }
     return rc;

@@ -84,7 +84,7 @@ static enum rc find_upto(struct db *db, const struct creation_break *b, int64_t 
         return RC_OK;
     *upto = b->id - 1;
     if (b->created_at >= before)
-        return RC_OK;
+        return RC_OK; /* the probe would look at everybody in front of the break, for nobody behind it */
     return store_first_int(db,
                            "SELECT id FROM retirement WHERE created_at < $1 AND id >= $2"
                            " ORDER BY created_at DESC, id DESC LIMIT 1",

@@ -185,6 +185,26 @@ static void test_claims__live_leases_are_counted(void **state)
     assert_int_equal(n, 1);
 }
 
+static void test_claims__lease_from_a_clock_that_was_set_back_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement *rows;
+    int64_t n, id = add_person(f, "Learner1");
+    claim(f, id);
+    f->now -= LEASE_MAX_S * CLOCK_S;
+    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
+    assert_int_equal(due(f, filter, &rows), 1);
+    filter.only_id = id;
+    assert_int_equal(due(f, filter, &rows), 1);
+    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
+    assert_int_equal(n, 0);
+    f->now += 60 * CLOCK_S;
+    filter.now = f->now;
+    assert_int_equal(due(f, filter, &rows), 0);
+    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
+    assert_int_equal(n, 1);
+}
+
 static void test_claims__nobody_without_states(void **state)
 {
     struct fixture *f = *state;
@@ -271,6 +291,7 @@ int main(void)
         T(test_claims__resumed_in_an_old_list_is_due),
         T(test_claims__rolled_back_list_is_not_looked_at),
         T(test_claims__live_leases_are_counted),
+        T(test_claims__lease_from_a_clock_that_was_set_back_is_over),
         T(test_claims__nobody_without_states),
         T(test_claims__stages_that_are_not_wanted_are_left_out),
         T(test_claims__an_abort_is_settled_in_a_stage_that_is_not_wanted),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+
 /* The row's list, and a newer one in which a stage went and another came. */
 enum { P, W1, D1, W2, D2, E, A, C };
 enum { NEW_W0 = 1, NEW_D0, NEW_W2, NEW_D2, NEW_W3, NEW_D3, NEW_E, NEW_A, NEW_C };
@@ -655,6 +657,30 @@ static void test_kernel__every_refusal_has_a_code_and_words(void **state)
     assert_string_equal(refusal_code(REFUSAL_STALE), "stale_epoch");
 }
 
+static void test_kernel__lease_does_not_outlive_a_clock_that_was_set_back(void **state)
+{
+    now += 2 * LEASE_MAX_S * CLOCK_S;
+    claim();
+    int64_t epoch = row.epoch;
+    now -= LEASE_MAX_S * CLOCK_S - LEASE;
+    assert_int_equal(claim(), REFUSAL_LEASED);
+    now--;
+    assert_false(retirement_is_leased(&row, now));
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_LEASE_OVER);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.epoch, epoch + 1);
+    assert_int_equal(row.lease_until, now + LEASE);
+    assert_true(retirement_is_leased(&row, now));
+}
+
+static void test_kernel__longest_lease_is_live_from_its_first_moment(void **state)
+{
+    SEND(COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE_MAX_S * CLOCK_S, .deaths_max = 3);
+    assert_true(retirement_is_leased(&row, now));
+    assert_true(retirement_is_leased(&row, now + LEASE_MAX_S * CLOCK_S - 1));
+    assert_false(retirement_is_leased(&row, now + LEASE_MAX_S * CLOCK_S));
+}
+
 #define T(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -698,6 +724,8 @@ int main(void)
         T(test_kernel_cancel__only_out_of_pending_and_repeatable),
         T(test_kernel_cancel__against_a_claim_exactly_one_wins),
         T(test_kernel__a_clock_that_jumps_back_does_not_undo_the_past),
+        T(test_kernel__lease_does_not_outlive_a_clock_that_was_set_back),
+        T(test_kernel__longest_lease_is_live_from_its_first_moment),
         T(test_kernel__a_refusal_says_where_it_is_and_what_is_wrong),
         T(test_kernel__every_refusal_has_a_code_and_words),
     };
