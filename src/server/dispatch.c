@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -227,6 +226,7 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     v->x.store = v->server->store;
     v->x.again = false;
+    v->x.now = server_now(v->server); /* of the moment it happens: writes follow each other in time, too */
     enum rc rc = v->x.then ? v->x.then(&v->x, err) : v->x.route->handler(&v->x, err);
     if (!rc)
         rc = check_answer(&v->x, err);
@@ -297,7 +297,7 @@ enum http_when dispatch(void *arg, struct http_request *req)
     x->run_key = server->run_key;
     x->disk_full = &server->disk_full;
     x->throttle = server->throttle;
-    x->now = clock_now();
+    x->now = server_now(server);
     x->route = find_route(req, x->param);
     if (!x->route)
         return HTTP_NOW;

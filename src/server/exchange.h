@@ -32,7 +32,7 @@ struct exchange {
     struct caller caller;
     struct store *store;     /* a reader's, or the writer's */
     struct db *reading;      /* of a reader's store */
-    int64_t now;             /* us */
+    int64_t now;             /* us, the server's time (steady.h) */
     const struct json *body; /* parsed, when the route says so */
     unsigned step;           /* LANE_ALONE: how many transactions of this request are committed */
     handler_fn *then;        /* LANE_SLOW, set by the handler: the write that follows; NULL: it is answered */

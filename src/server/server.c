@@ -12,6 +12,11 @@
 #include "base/file.h"
 #include "base/log.h"
 
+int64_t server_now(struct server *s)
+{
+    return steady_now(&s->steady, clock_now(), clock_mono());
+}
+
 char *server_socket_path(struct arena *a, const char *data_dir)
 {
     return arena_printf(a, "%s/lethe.sock", data_dir);
@@ -54,7 +59,7 @@ static enum rc first_states(struct server *s, struct err *err)
     struct pipeline_diff diff;
     enum rc rc = store_current_pipeline(s->store, &current, err);
     if (rc == RC_NOT_FOUND)
-        return s->config->pipeline ? store_add_pipeline(s->store, s->config->pipeline, clock_now(), err)
+        return s->config->pipeline ? store_add_pipeline(s->store, s->config->pipeline, server_now(s), err)
                                    : RC_OK;
     if (rc || !s->config->pipeline)
         return rc;
@@ -83,7 +88,7 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
     struct act act = {
-        .store = s->store, .arena = &s->arena, .config = s->config, .actor = "server", .now = clock_now()
+        .store = s->store, .arena = &s->arena, .config = s->config, .actor = "server", .now = server_now(s)
     };
     enum rc rc = db_begin(s->db, err);
     if (!rc)
@@ -184,6 +189,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     struct server *s = XNEW(struct server);
     s->config = conf->config;
     s->throttle = auth_throttle_open();
+    steady_start(&s->steady, clock_now(), clock_mono());
     enum rc rc = make_data_dir(s->config->data_dir, err);
     if (!rc)
         rc = load_keys(s, err);

@@ -12,11 +12,13 @@
 #include "http/http.h"
 #include "server/exchange.h"
 #include "server/server.h"
+#include "server/steady.h"
 #include "store/store.h"
 
 struct server {
     const struct config *config;
     struct arena arena; /* for as long as it runs */
+    struct steady steady;
     char *target;       /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     uint8_t run_key[CRYPTO_KEY_LEN];
@@ -37,6 +39,9 @@ struct reader {
     struct store *store;
     struct auth_memory *memory;
 };
+
+/* The server's time, us since 1970: all decisions go by it. */
+int64_t server_now(struct server *s);
 
 /* What the server does by itself, once the writer runs. */
 enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;

@@ -29,10 +29,10 @@ struct archiving {
 static enum rc archive_step(void *arg, struct db *db, bool *again, struct err *err)
 {
     struct archiving *a = arg;
-    const struct server *s = a->server;
+    struct server *s = a->server;
     const struct archive_request in = { .older_than_us = s->config->archive_older_than_us };
     struct act act = {
-        .store = s->store, .arena = &a->arena, .config = s->config, .actor = "server", .now = clock_now()
+        .store = s->store, .arena = &a->arena, .config = s->config, .actor = "server", .now = server_now(s)
     };
     if (a->written)
         return service_finish_archives(&act, err);

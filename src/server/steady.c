@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server's time, and a word in the log when the wall clock says another. */
+#include "server/steady.h"
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Leap seconds, and what a time service slews, are no news. */
+#define NEWS_US (5 * CLOCK_S)
+
+void steady_start(struct steady *s, int64_t wall_us, int64_t mono_us)
+{
+    s->offset_us = wall_us - mono_us;
+    atomic_init(&s->told_apart_us, 0);
+}
+
+static bool is_apart(int64_t a_us, int64_t b_us)
+{
+    return a_us - b_us > NEWS_US || b_us - a_us > NEWS_US;
+}
+
+static void tell(int64_t apart_us)
+{
+    char length[32];
+    clock_format_length(apart_us < 0 ? -apart_us : apart_us, length);
+    if (!is_apart(apart_us, 0))
+        log_info("the wall clock agrees with the server's time again");
+    else
+        log_error("the wall clock was set: it is %s %s the server's time, which goes on as before; set it "
+                  "right, or "
+                  "restart the server to go by it",
+                  length, apart_us < 0 ? "behind" : "ahead of");
+}
+
+int64_t steady_now(struct steady *s, int64_t wall_us, int64_t mono_us)
+{
+    int64_t now = mono_us + s->offset_us;
+    int64_t apart_us = wall_us - now;
+    int64_t told_us = atomic_load_explicit(&s->told_apart_us, memory_order_relaxed);
+    bool news = is_apart(apart_us, told_us) || (is_apart(told_us, 0) && !is_apart(apart_us, 0));
+    /* Of several threads that see it, the one that writes it down says it. */
+    if (news &&
+        atomic_compare_exchange_strong(&s->told_apart_us, &told_us, is_apart(apart_us, 0) ? apart_us : 0))
+        tell(apart_us);
+    return now;
+}
