@@ -94,7 +94,8 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 /* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract
  * A) is at work there. */
 #define LEASE_NONE ((int64_t)0)
-/* No lease, and free to be claimed at once: released, or put there by an operator. */
+/* No lease, and free to be claimed at once: released, put there by an operator, or out of a lease that ended
+ * while there was no server to hear its holder. */
 #define LEASE_FREE ((int64_t)1)
 /* No lease is granted for longer. One that seems to last longer was granted under a clock that was set back
  * since: it is not live. */
@@ -110,7 +111,7 @@ struct retirement {
     int64_t epoch;                    /* rises with every claim and every move that is not a report */
     int64_t lease_until;              /* LEASE_NONE, LEASE_FREE, or until when the holder of epoch has it */
     int64_t run;                      /* rises when an operator sends it back: stages are then done anew */
-    unsigned deaths;                  /* leases in a row that ran out at this stage */
+    unsigned deaths;                  /* leases in a row that ran out at this stage before the server's eyes */
     bool abort_asked;                 /* ABORTED as soon as the lease has ended */
 };
 

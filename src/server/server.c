@@ -78,6 +78,8 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
     if (!rc && s->config->salts.n)
         rc = store_refresh_retired_names(s->store, &s->config->salts, err);
     if (!rc)
+        rc = store_free_leases(s->store, server_now(s), err);
+    if (!rc)
         rc = db_commit(s->db, err);
     if (rc)
         db_rollback(s->db);

@@ -242,3 +242,25 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
     }
     return rc;
 }
+
+/* ---- leases that nobody could renew ---- */
+
+enum rc store_free_leases(struct store *s, int64_t now, struct err *err)
+{
+    struct arena a = { 0 };
+    struct due_states states;
+    const struct due_filter all = { 0 };
+    enum rc rc = find_states(s, &a, &all, &states, err);
+    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+        if (states.state[i].role != ROLE_WORKING)
+            continue;
+        rc = db_run(s->db,
+                    "UPDATE retirement SET lease_until = $4 WHERE state_id = $1 AND lease_until > $4"
+                    " AND (lease_until <= $2 OR lease_until > $3) AND abort_asked = 0",
+                    DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now), DB_INT(lease_most(now)),
+                            DB_INT(LEASE_FREE)),
+                    NULL, err);
+    }
+    arena_free(&a);
+    return rc;
+}

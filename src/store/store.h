@@ -317,6 +317,11 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
 /* How many leases are live. */
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
     MUST_CHECK;
+/* For a server that starts: who held a lease that has ended could not report while there was no server, and
+ * is not a driver that died. The rows are free to be claimed, and no death is counted (a driver that takes its
+ * server down with it is counted if the server is back before the lease ends); those whose abort waits are left
+ * to the next claim. */
+enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
 
 /* ---- partner organisations (partners.c) ---- */
 

@@ -19,8 +19,12 @@ def expect_400(answer, *words, code="invalid"):
         assert word in answer.json["detail"], answer
 
 
-def end_leases(site):
-    """As if time had passed: every lease ran out a moment ago. The server is stopped for it, and started again."""
+def wait_for_the_end_of_the_lease(site, who):
+    wait_for(lambda: site.one(who["id"])["lease"] is None, "the lease has run out", timeout=10)
+
+
+def be_away_past_all_leases(site):
+    """The server is killed, every lease runs out, and it is started again."""
     site.kill(site.processes[-1])
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
@@ -215,10 +219,9 @@ def test_a_released_one_is_taken_at_the_same_stage_with_the_same_key(served):
 @pytest.mark.parametrize("outcome", ["done", "failed", "renewed", "released"])
 def test_after_the_lease_nothing_is_accepted(served, outcome):
     who = served.somebody()
-    [claim] = served.claim()
-    end_leases(served)
+    [claim] = served.claim(lease_s=1)
+    wait_for_the_end_of_the_lease(served, who)
     before = served.one(who["id"])
-    assert before["lease"] is None
     expect_refused(served.report(claim, outcome, lease_s=60), "lease_over")
     assert served.one(who["id"]) == before
     [again] = served.claim(driver="other")
@@ -245,15 +248,30 @@ def test_a_renewal_lengthens_the_lease(served):
 
 def test_who_dies_again_and_again_is_errored(site):
     """Somebody whose data crashes the driver must not do so for ever."""
+    site.configure(driver={"deaths_max": 2})
     site.serve()
     who = site.somebody()
     claims = 0
-    while site.claim():
+    while site.claim(lease_s=1):
         claims += 1
-        assert claims < 50
-        end_leases(site)
-    assert site.one(who["id"])["state"] == "ERRORED" and claims >= 2
+        wait_for_the_end_of_the_lease(site, who)
+    assert site.one(who["id"])["state"] == "ERRORED" and claims == 2
     assert "driver was lost" in site.log_of(who["id"])[-1]["response"]
+
+
+def test_that_the_server_was_away_is_nobodys_death(site):
+    """I9: a driver cannot report while there is no server."""
+    site.configure(driver={"deaths_max": 2})
+    site.serve()
+    who = site.somebody()
+    for outages in range(4):
+        [claim] = site.claim()
+        assert claim["epoch"] == outages + 1
+        be_away_past_all_leases(site)
+        assert site.one(who["id"])["lease"] is None
+        expect_refused(site.report(claim, "done"), "lease_over")
+    [claim] = site.claim()
+    assert site.report(claim, "done")["ok"]
 
 
 def test_each_report_is_judged_by_itself(served):

@@ -231,6 +231,8 @@ static enum rc live(struct fixture *f)
     if (rc == RC_OK)
         rc = claim_all(f);
     if (rc == RC_OK)
+        rc = store_free_leases(f->s, f->now, &f->err);
+    if (rc == RC_OK)
         rc = finish(f, ids[0]);
     if (rc == RC_OK)
         rc = list_all(f);
