@@ -11,13 +11,13 @@
 #include "config/config_int.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 
 struct driver_file {
     const char *client_id, *secret;
-    bool fetch_segment_id; /* only calls that the catalogue does not have would want it */
 };
 
 enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
@@ -48,6 +48,20 @@ static enum rc setting_known_secret(struct reading *r, const struct setting *s, 
     return RC_OK;
 }
 
+/* As the scripts' reader takes it: True and yes are true too. Only looked at, since nothing depends on it. */
+static enum rc setting_known_bool(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
+{
+    static const char *const words[] = { "true", "false", "yes", "no", "on", "off" };
+    const char *text;
+    enum rc rc = yaml_text(at, "true or false", &text, err);
+    for (size_t i = 0; rc == RC_OK && i < sizeof words / sizeof words[0]; i++)
+        if (strcasecmp(text, words[i]) == 0)
+            return RC_OK;
+    return rc == RC_OK ? yaml_value_error(at, err, "expected true or false, found %s", shown(r->arena, text))
+                       : rc;
+}
+
 /* Read on their own, once all of the rest is known. */
 static enum rc setting_later(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                              struct err *err)
@@ -67,8 +81,8 @@ static const struct setting settings[] = {
       .required = true },
     { "retirement_pipeline", "list of stages", setting_later, 0, NULL,
       "[working, completed, SERVICE, method] for each stage", .required = true },
-    { "fetch_ecommerce_segment_id", "true or false", setting_bool, OF(fetch_segment_id), "false",
-      "read, and not needed by anything in the catalogue" },
+    { "fetch_ecommerce_segment_id", "true or false", setting_known_bool, 0, NULL,
+      "only calls that the catalogue does not have would want it" },
     { NULL }
 };
 

@@ -218,7 +218,7 @@ enum rc authority_explain(const struct ask *ask, struct err *err)
     const struct json *detail = NULL;
     enum rc rc = rc_of(call->status);
     if (json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL) == RC_OK)
-        detail = problem->kind == JSON_MAP ? json_get(problem, "detail") : problem;
+        detail = problem->kind == JSON_MAP ? json_get(problem, "detail") : ask->about_nobody ? problem : NULL;
     if (detail && detail->kind == JSON_TEXT)
         err_set(err, rc, "%s", detail->text);
     else

@@ -32,7 +32,7 @@ struct driver_conf {
     const struct config *config;
     const char *socket_path;   /* of the authority, unless config->authority says where it is */
     const char *username;      /* NULL: everybody; only this one otherwise, implies once */
-    int64_t cool_off_us;       /* lengthens what the server enforces; 0: as the server says */
+    int64_t cool_off_us;       /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
     bool once;                 /* end when nobody is due, in flight, or held by another driver */
     int progress_fd;           /* a terminal for the progress bar; -1: none */
 };

@@ -239,6 +239,7 @@ struct ask {
     void *arg;
     bool busy;
     const char *no_token;      /* why it could not even be sent; NULL: it was */
+    bool about_nobody;         /* no person in it: a refusal may be shown in whatever words it comes */
     struct buf url, authorization;
     const char *headers[2];
     struct token_wait wait;

@@ -368,6 +368,7 @@ static void write_status_path(struct lms *lms)
 static void send_look(struct lms *lms)
 {
     buf_reset(&lms->path);
+    lms->ask.about_nobody = lms->look != LOOK_ONE;
     if (lms->look == LOOK_ONE)
         write_status_path(lms);
     else

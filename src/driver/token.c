@@ -108,13 +108,18 @@ static int64_t lifetime(const struct json *answer)
     return (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
 }
 
+static bool is_refusal(unsigned status)
+{
+    return status == 400 || status == 401 || status == 403;
+}
+
 static enum rc read_answer(struct token *t, struct err *err)
 {
     const struct http_call *call = &t->call;
     struct json *answer;
+    t->refused = call->failure == HTTP_OK && is_refusal(call->status);
     if (call->failure != HTTP_OK)
         return err_set(err, RC_UNAVAILABLE, "no access token: %s", call->error);
-    t->refused = call->status == 400 || call->status == 401 || call->status == 403;
     if (call->status != 200)
         return err_set(err, RC_UNAVAILABLE, "no access token: status %u", call->status);
     enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);

@@ -2,6 +2,9 @@
 """The catalogue: each entry's very call, and what a 404 to it means."""
 import pytest
 
+from old_lms import OldLms
+from site_under_test import Site
+
 OF_THE_USERNAME = {"username": "ada"}
 SERVICES = ["lms", "ecommerce", "credentials", "demographics", "license_manager"]
 # entry: (service, method, path, body, does a 404 mean that there is nothing to erase). USER_ID stands for the number.
@@ -57,6 +60,28 @@ def test_every_entry_makes_its_very_call(open_edx):
         expected[service].append((method, path.format(user_id), body_for(body, user_id)))
     for name, service in site.at.items():
         assert [(call.method, call.path, call.json) for call in service.calls] == expected[name]
+
+
+def test_every_entry_by_the_file_of_a_driver(tmp_path, make_service):
+    """The same calls, from the LMS's own list of retirements."""
+    pairs = [(f"DOING_{i}", f"DONE_{i}") for i in range(len(CATALOGUE))]
+    lms = OldLms(make_service, ["PENDING", *(state for pair in pairs for state in pair), "ERRORED", "ABORTED", "COMPLETE"])
+    site = Site(tmp_path)
+    site.at = {"lms": lms, **{name: make_service() for name in SERVICES[1:]}}
+    site.config = {
+        "client_id": "worker", "client_secret": "secret",
+        "base_urls": {name: service.url + "/" for name, service in site.at.items()},
+        "retirement_pipeline": [[*pair, *entry.split(".")] for pair, entry in zip(pairs, CATALOGUE)],
+    }
+    lms.add("ada")
+    assert site.drive_all()["completed"] == 1
+    user_id = lms.rows["ada"]["user"]["id"]
+    for name, service in site.at.items():
+        expected = [(method, path.format(user_id), body_for(body, user_id))
+                    for at, method, path, body, _ in CATALOGUE.values() if at == name]
+        assert [(call.method, call.path, call.json) for call in service.calls] == expected
+        assert all(call.headers["Authorization"] in lms.tokens for call in service.calls)
+    site.check()
 
 
 @pytest.mark.parametrize("entry", CATALOGUE)

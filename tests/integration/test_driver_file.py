@@ -150,6 +150,43 @@ def test_a_lethe_speaks_the_same_language(site, make_service, tmp_path):
     driver.check()
 
 
+def test_a_file_as_it_is_found_in_the_wild(driver, lms):
+    """With a document start, anchors, quotes, comments, and the settings of other scripts."""
+    lms.add("ada")
+    driver.file.write_text(f"""---
+# Retirement
+client_id: 'worker'
+client_secret: "secret"
+base_urls: &urls
+    lms: {lms.url}/
+    ecommerce: {lms.url}
+    credentials:
+    segment: https://platform.segmentapis.com
+retirement_pipeline:
+    - ['RETIRING_FORUMS', 'FORUMS_COMPLETE', 'LMS', 'retirement_retire_forum']
+    - - RETIRING_ECOM
+      - ECOM_COMPLETE
+      - ECOMMERCE
+      - retire_learner
+    - ["RETIRING_LMS", "LMS_COMPLETE", "LMS", "retirement_lms_retire"]
+fetch_ecommerce_segment_id: True
+org_partner_mapping: {{ OrgX: ['PartnerX'] }}
+s3_archive:
+    bucket_name: 'retired'
+    region: us-east-1
+max_cleanup_batch: 100
+""")
+    driver.file.chmod(0o600)
+    result = driver.lethe("drive", "--once", "--json", "--config", str(driver.file), config=False)
+    assert result.code == 0 and result.json["completed"] == 1, result
+
+
+def test_states_that_the_lms_does_not_know_are_said(driver, lms):
+    lms.states = [state for state in STATES if not state.startswith("ECOM")]
+    result = driver.drive()
+    assert result.code == 2 and "Unknown state" in result.err, result
+
+
 # ---- failures of a stage ----
 
 def test_a_failure_is_errored_with_what_was_answered(driver, lms):
@@ -365,11 +402,11 @@ def test_a_driver_that_is_asked_to_stop_and_started_again(driver, lms):
 def test_the_journal_has_no_personal_data_and_forgets(driver, lms):
     lms.meddle = lambda kind, call: driver.journal_text.append(driver.journal().read_text()) if kind == LMS else None
     driver.journal_text = []
-    lms.add("ada")
+    lms.add("ursula")  # no word of hexadecimal digits
     driver.drive_all()
     text = driver.journal_text[0]
     assert "enter 101 RETIRING_LMS " in text
-    assert "ada" not in text and "example.com" not in text
+    assert "ursula" not in text and "example.com" not in text
     assert driver.data_dir.stat().st_mode & 0o777 == 0o700
     assert driver.journal().stat().st_mode & 0o777 == 0o600
     driver.drive_all()
