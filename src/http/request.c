@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 
-enum { FIELDS_MAX = 1000 };
+enum { FIELDS_MAX = 1000 }; /* of a query or a form */
 
 static int hex_digit(char c)
 {

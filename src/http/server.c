@@ -385,6 +385,15 @@ static struct conn *conn_of(struct MHD_Connection *connection)
     return info->socket_context;
 }
 
+/* The library would parse the query once more, for nobody, and stall when its memory for the connection is
+ * too small for all parameters. The target stands in its own buffer, so that it can be ended before them. */
+static void hide_query(const char *target)
+{
+    char *query = strchr((char *)(uintptr_t)target, '?');
+    if (query)
+        query[1] = '\0';
+}
+
 /* The request line has come. */
 static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
@@ -397,6 +406,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     conn_reading(x->conn);
     if (request_set_target(&x->req, target ? target : "", &err) != RC_OK)
         set_wrong(x, 400, arena_strdup(&x->req.arena, err.text));
+    if (target)
+        hide_query(target);
     return x;
 }
 

@@ -605,6 +605,37 @@ static char *long_body(size_t len)
     return body;
 }
 
+/* "GET /?a&a&a" with so many parameters. */
+static struct heard ask_with_parameters(unsigned n)
+{
+    struct buf text;
+    buf_init(&text, 64 * 1024);
+    buf_add_str(&text, "GET /?");
+    for (unsigned i = 0; i < n; i++)
+        buf_add_str(&text, i ? "&a" : "a");
+    buf_add_str(&text, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    struct heard h = ask(buf_str(&text));
+    buf_free(&text);
+    return h;
+}
+
+static void test_http_server__query_parameters_have_a_limit(void **state)
+{
+    open_house();
+    for (unsigned n = 100; n <= 1000; n += 100) {
+        struct heard h = ask_with_parameters(n);
+        assert_int_equal(h.status, 200);
+        assert_int_equal(h.len, strlen("GET /") + n * strlen(" a="));
+    }
+    for (unsigned n = 1001; n <= 7001; n += 1000) {
+        struct heard h = ask_with_parameters(n);
+        assert_int_equal(h.status, 400);
+        assert_non_null(strstr(h.body, "query: more than 1000 fields"));
+    }
+    unsigned status = ask_with_parameters(20000).status;
+    assert_true(status == 414 || status == 431);
+}
+
 static void test_http_server__bodies_have_a_limit(void **state)
 {
     open_house();
@@ -1225,6 +1256,7 @@ int main(void)
         TEST(noise_does_no_harm),
         TEST(methods),
         TEST(headers_have_a_limit),
+        TEST(query_parameters_have_a_limit),
         TEST(bodies_have_a_limit),
         TEST(a_huge_body_is_refused_before_it_is_sent),
         TEST(an_endless_body_is_cut),
