@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The use cases on a store of their own: what each does, what it refuses, and that a repeat does nothing. */
+#include "store_fixture.h"
+
+#include <string.h>
+
+#include "service/service.h"
+
+static const uint8_t RUN_KEY[CRYPTO_KEY_LEN] = { 7 };
+
+static struct config site = {
+    .salts = { SALT, 2 },
+    .retired_username = RETIRED_FORMAT,
+    .retired_email = "retired__user_{}@retired.invalid",
+    .deaths_max = 3,
+};
+
+static struct act act_as(struct fixture *f, const char *actor)
+{
+    f->now += CLOCK_S;
+    return (struct act){
+        .store = f->s, .arena = &f->arena, .config = &site, .run_key = RUN_KEY, .actor = actor, .now = f->now
+    };
+}
+
+static void refused(enum rc rc, enum rc wanted, const struct err *err, const char *code)
+{
+    assert_string_equal(rc_code(rc), rc_code(wanted));
+    assert_string_equal(err->code, code);
+}
+
+static int64_t count_log(struct fixture *f, int64_t id)
+{
+    struct log_entry *log;
+    size_t n;
+    OK(store_log(f->s, &f->arena, id, &log, &n, &f->err));
+    return (int64_t)n;
+}
+
+static const char *state_of(struct fixture *f, int64_t id)
+{
+    struct retirement row = row_of(f, id);
+    return row.pipeline->names[row.state];
+}
+
+/* ---- asking ---- */
+
+static enum rc ask_for(struct fixture *f, const char *username, const char *email, int64_t *id, bool *created)
+{
+    struct act act = act_as(f, "client:web");
+    struct retirement_view view;
+    struct person_request in = { .username = username, .email = email };
+    enum rc rc = service_request(&act, &in, &view, created, &f->err);
+    *id = rc ? 0 : view.row.id;
+    return rc;
+}
+
+static void test_service_request__somebody_unknown_is_brought_along_and_waits(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id;
+    bool created;
+    OK(ask_for(f, "ada", "Ada@example.com", &id, &created));
+    assert_true(created);
+    assert_string_equal(state_of(f, id), "PENDING");
+    struct retirement_view view;
+    OK(store_get(f->s, &f->arena, id, &view, &f->err));
+    assert_string_equal(view.person.username, "ada");
+    assert_string_equal(view.person.email, "Ada@example.com");
+    assert_string_equal(view.person.retired_username,
+                        retired_name(&f->arena, RETIRED_FORMAT, SALT[1], "ada"));
+    assert_sound(f);
+}
+
+static void test_service_request__a_repeat_gives_the_live_one(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first, second;
+    bool created;
+    OK(ask_for(f, "ada", "ada@example.com", &first, &created));
+    OK(ask_for(f, "ada", "ADA@example.com", &second, &created));
+    assert_false(created);
+    assert_int_equal(first, second);
+    assert_int_equal(count_log(f, first), 1);
+}
+
+static void test_service_request__name_and_address_belong_together(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id, account = add_account(f, "eve");
+    bool created;
+    refused(ask_for(f, "eve", "somebody@else.com", &id, &created), RC_CONFLICT, &f->err, "unknown_pair");
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+    OK(ask_for(f, "eve", "eve@example.com", &id, &created));
+    assert_int_equal(row_of(f, id).account_id, account);
+}
+
+static void test_service_request__what_is_wrong_is_named(void **state)
+{
+    static const struct {
+        const char *username, *email, *field;
+    } wrong[] = {
+        { "", "a@b", "username: " },      { NULL, "a@b", "username: " }, { "a\nb", "a@b", "username: " },
+        { "a\xff", "a@b", "username: " }, { "ada", "", "email: " },      { "ada", "ada", "email: " },
+        { "ada", "@b", "email: " },       { "ada", "ada@", "email: " },  { "ada", "a b@c", "email: " },
+    };
+    struct fixture *f = *state;
+    int64_t id;
+    bool created;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        refused(ask_for(f, wrong[i].username, wrong[i].email, &id, &created), RC_INVALID, &f->err, "invalid");
+        assert_int_equal(strncmp(f->err.text, wrong[i].field, strlen(wrong[i].field)), 0);
+    }
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
+}
+
+/* ---- the update call ---- */
+
+static enum rc update(struct fixture *f, const char *actor, const char *to, const char *response, bool force)
+{
+    struct act act = act_as(f, actor);
+    struct update in = { "ada", to, response, strlen(response), force };
+    return service_update(&act, &in, &f->err);
+}
+
+static void test_service_update__goes_forward_and_a_repeat_is_recorded_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    for (int i = 0; i < 3; i++)
+        OK(update(f, "client:lms", "FORUM_ING", "begun", false));
+    assert_string_equal(state_of(f, id), "FORUM_ING");
+    assert_int_equal(count_log(f, id), 2);
+    refused(update(f, "client:other", "FORUM_ING", "begun", false), RC_CONFLICT, &f->err, "not_later");
+    refused(update(f, "client:lms", "FORUM_ING", "other words", false), RC_CONFLICT, &f->err, "not_later");
+    refused(update(f, "client:lms", "PENDING", "back", false), RC_CONFLICT, &f->err, "not_later");
+    assert_int_equal(count_log(f, id), 2);
+}
+
+static void test_service_update__only_force_leads_out_of_a_dead_end(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    OK(update(f, "client:lms", "ERRORED", "it broke", false));
+    refused(update(f, "client:lms", "COMPLETE", "x", false), RC_CONFLICT, &f->err, "dead_end");
+    OK(update(f, "client:lms", "FORUM_DONE", "by hand\nmore", true));
+    struct log_entry newest;
+    OK(store_log_newest(f->s, &f->arena, id, &newest, &f->err));
+    assert_true(newest.forced);
+    assert_string_equal(newest.reason, "by hand");
+    assert_sound(f);
+}
+
+static void test_service_update__states_are_skipped_unless_strict(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    site.strict = true;
+    enum rc rc = update(f, "client:lms", "FORUM_DONE", "x", false);
+    site.strict = false;
+    refused(rc, RC_CONFLICT, &f->err, "skips_states");
+    OK(update(f, "client:lms", "FORUM_DONE", "x", false));
+    assert_string_equal(state_of(f, id), "FORUM_DONE");
+}
+
+static void test_service_update__nobody_and_nowhere(void **state)
+{
+    struct fixture *f = *state;
+    refused(update(f, "client:lms", "FORUM_ING", "x", false), RC_NOT_FOUND, &f->err, "not_found");
+    add_person(f, "ada");
+    refused(update(f, "client:lms", "NOWHERE", "x", true), RC_INVALID, &f->err, "unknown_state");
+}
+
+static void test_service_update__a_long_response_is_cut_and_still_a_repeat(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    char *response = arena_alloc(&f->arena, SERVICE_RESPONSE_MAX + 100);
+    memset(response, 'x', SERVICE_RESPONSE_MAX + 99);
+    response[SERVICE_RESPONSE_MAX + 99] = '\0';
+    OK(update(f, "client:lms", "FORUM_ING", response, false));
+    OK(update(f, "client:lms", "FORUM_ING", response, false));
+    struct log_entry newest;
+    OK(store_log_newest(f->s, &f->arena, id, &newest, &f->err));
+    assert_int_equal(newest.response_len, SERVICE_RESPONSE_MAX);
+    assert_string_equal(newest.response + SERVICE_RESPONSE_MAX - 6, " [cut]");
+    assert_int_equal(count_log(f, id), 2);
+}
+
+/* ---- operators ---- */
+
+static enum rc operate(struct fixture *f, int64_t id, struct operator_move in, struct operator_answer *out)
+{
+    struct act act = act_as(f, "operator:grace");
+    return service_operate(&act, id, &in, out, &f->err);
+}
+
+static void test_service_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct operator_answer out;
+    struct operator_move move = { .operation = OPERATION_MOVE, .to = "MAIL_DONE" };
+    refused(operate(f, id, move, &out), RC_INVALID, &f->err, "invalid");
+    move.reason = "two\nlines";
+    refused(operate(f, id, move, &out), RC_INVALID, &f->err, "invalid");
+    move.reason = "ticket 12";
+    refused(operate(f, id + 1, move, &out), RC_NOT_FOUND, &f->err, "not_found");
+    for (int i = 0; i < 2; i++) {
+        OK(operate(f, id, move, &out));
+        assert_string_equal(out.state, "MAIL_DONE");
+    }
+    assert_int_equal(count_log(f, id), 2);
+    move.to = "NOWHERE";
+    refused(operate(f, id, move, &out), RC_INVALID, &f->err, "unknown_state");
+}
+
+static void test_service_operate__a_dry_run_says_what_would_be(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct operator_answer out;
+    OK(operate(f, id, (struct operator_move){ OPERATION_MOVE, "MAIL_ING", "x", true }, &out));
+    assert_string_equal(out.from, "PENDING");
+    assert_string_equal(out.state, "MAIL_ING");
+    assert_string_equal(state_of(f, id), "PENDING");
+    assert_int_equal(count_log(f, id), 1);
+}
+
+static void test_service_operate__resume_goes_before_the_stage_that_failed(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct operator_answer out;
+    struct operator_move resume = { .operation = OPERATION_RESUME };
+    refused(operate(f, id, resume, &out), RC_CONFLICT, &f->err, "not_errored");
+    move_to(f, id, MAIL_ING);
+    OK(update(f, "client:lms", "ERRORED", "it broke", false));
+    OK(operate(f, id, resume, &out));
+    assert_string_equal(out.from, "ERRORED");
+    assert_string_equal(state_of(f, id), "FORUM_DONE");
+}
+
+/* ---- drivers ---- */
+
+static struct claim_answer take(struct fixture *f, int64_t limit, int64_t cool_off_us)
+{
+    struct act act = act_as(f, "driver:d1");
+    struct claim_request in = {
+        .driver = "d1", .limit = limit, .lease_us = 60 * CLOCK_S, .cool_off_us = cool_off_us
+    };
+    struct claim_answer out;
+    OK(service_claim(&act, &in, &out, &f->err));
+    return out;
+}
+
+static void test_service_claim__each_is_given_once_with_what_a_driver_needs(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first = add_person(f, "ada"), second = add_person(f, "bob");
+    struct claim_answer got = take(f, 1, 0);
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.claims[0].view.row.id, first);
+    assert_int_equal(got.claims[0].view.row.epoch, 1);
+    assert_string_equal(got.claims[0].stage, "FORUM_ING");
+    assert_string_equal(got.claims[0].view.person.username, "ada");
+    assert_true(strlen(got.claims[0].run_key) >= 16);
+    got = take(f, 10, 0);
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.claims[0].view.row.id, second);
+    assert_int_equal(got.held, 2);
+    assert_int_equal(take(f, 10, 0).n, 0);
+}
+
+static void test_service_claim__nobody_before_the_longer_cool_off(void **state)
+{
+    struct fixture *f = *state;
+    add_person(f, "ada");
+    site.cool_off_us = CLOCK_DAY;
+    size_t n = take(f, 1, 0).n;
+    f->now += CLOCK_DAY;
+    size_t n_after = take(f, 1, 2 * CLOCK_DAY).n;
+    f->now += CLOCK_DAY;
+    size_t n_at_last = take(f, 1, 2 * CLOCK_DAY).n;
+    site.cool_off_us = 0;
+    assert_int_equal(n, 0);
+    assert_int_equal(n_after, 0);
+    assert_int_equal(n_at_last, 1);
+}
+
+static void test_service_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage(void **state)
+{
+    struct fixture *f = *state;
+    add_person(f, "ada");
+    struct claim first = take(f, 1, 0).claims[0];
+    f->now += 61 * CLOCK_S;
+    struct claim second = take(f, 1, 0).claims[0];
+    assert_string_equal(first.stage, second.stage);
+    assert_string_equal(first.run_key, second.run_key);
+    assert_int_equal(second.view.row.epoch, 2);
+}
+
+static struct report report_on(const struct claim *claim, enum command_kind kind, const char *stage)
+{
+    return (struct report){ .id = claim->view.row.id,
+                            .epoch = claim->view.row.epoch,
+                            .stage = stage,
+                            .kind = kind,
+                            .response = "204",
+                            .response_len = 3 };
+}
+
+static struct report_answer tell(struct fixture *f, struct report report)
+{
+    struct act act = act_as(f, "driver:d1");
+    struct report_answer answer;
+    OK(service_report(&act, &report, &answer, 1, &f->err));
+    return answer;
+}
+
+static void test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct claim claim = take(f, 1, 0).claims[0];
+    for (int i = 0; i < 2; i++) {
+        struct report_answer answer = tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING"));
+        assert_int_equal(answer.err.rc, RC_OK);
+        assert_string_equal(answer.state, "MAIL_ING");
+        assert_string_equal(answer.next, "MAIL_ING");
+    }
+    int64_t entries = count_log(f, id);
+    assert_null(tell(f, report_on(&claim, COMMAND_DONE, "MAIL_ING")).next);
+    assert_string_equal(state_of(f, id), "COMPLETE");
+    struct report_answer late = tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING"));
+    assert_int_equal(late.err.rc, RC_OK);
+    assert_string_equal(late.state, "MAIL_ING");
+    assert_null(late.next);
+    assert_int_equal(count_log(f, id), entries + 2);
+    assert_sound(f);
+}
+
+static void test_service_report__a_failure_is_errored(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct claim claim = take(f, 1, 0).claims[0];
+    assert_string_equal(tell(f, report_on(&claim, COMMAND_FAILED, "FORUM_ING")).state, "ERRORED");
+    assert_string_equal(state_of(f, id), "ERRORED");
+    assert_int_equal(take(f, 1, 0).n, 0);
+}
+
+static void test_service_report__one_refusal_stops_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    add_person(f, "ada");
+    add_person(f, "bob");
+    struct claim_answer got = take(f, 2, 0);
+    struct report reports[] = {
+        report_on(&got.claims[1], COMMAND_DONE, "FORUM_ING"),
+        report_on(&got.claims[0], COMMAND_DONE, "FORUM_ING"),
+        report_on(&got.claims[0], COMMAND_DONE, "NOWHERE"),
+        report_on(&got.claims[0], COMMAND_RELEASE, "MAIL_ING"),
+        report_on(&got.claims[0], COMMAND_DONE, "MAIL_ING"),
+    };
+    reports[1].epoch = 7;
+    reports[3].id = 99;
+    struct report_answer answers[5];
+    struct act act = act_as(f, "driver:d1");
+    OK(service_report(&act, reports, answers, 5, &f->err));
+    assert_int_equal(answers[0].err.rc, RC_OK);
+    assert_string_equal(answers[0].next, "MAIL_ING");
+    assert_string_equal(answers[1].err.code, "stale_epoch");
+    assert_string_equal(answers[2].err.code, "unknown_stage");
+    assert_string_equal(answers[3].err.code, "not_found");
+    assert_string_equal(answers[4].err.code, "stale_epoch");
+}
+
+static void test_service_report__an_abort_waits_for_the_lease_and_is_told(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct claim claim = take(f, 1, 0).claims[0];
+    struct operator_answer out;
+    refused(operate(f, id, (struct operator_move){ OPERATION_MOVE, "MAIL_ING", "x", false }, &out),
+            RC_CONFLICT, &f->err, "leased");
+    OK(operate(f, id, (struct operator_move){ OPERATION_MOVE, "ABORTED", "legal hold", false }, &out));
+    assert_true(out.waits);
+    assert_string_equal(state_of(f, id), "FORUM_ING");
+    struct report renew = report_on(&claim, COMMAND_RENEW, "FORUM_ING");
+    renew.lease_us = 60 * CLOCK_S;
+    assert_true(tell(f, renew).abort);
+    tell(f, report_on(&claim, COMMAND_RELEASE, "FORUM_ING"));
+    assert_string_equal(state_of(f, id), "ABORTED");
+    assert_sound(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_service_request__somebody_unknown_is_brought_along_and_waits),
+        T(test_service_request__a_repeat_gives_the_live_one),
+        T(test_service_request__name_and_address_belong_together),
+        T(test_service_request__what_is_wrong_is_named),
+        T(test_service_update__goes_forward_and_a_repeat_is_recorded_once),
+        T(test_service_update__only_force_leads_out_of_a_dead_end),
+        T(test_service_update__states_are_skipped_unless_strict),
+        T(test_service_update__nobody_and_nowhere),
+        T(test_service_update__a_long_response_is_cut_and_still_a_repeat),
+        T(test_service_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once),
+        T(test_service_operate__a_dry_run_says_what_would_be),
+        T(test_service_operate__resume_goes_before_the_stage_that_failed),
+        T(test_service_claim__each_is_given_once_with_what_a_driver_needs),
+        T(test_service_claim__nobody_before_the_longer_cool_off),
+        T(test_service_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage),
+        T(test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike),
+        T(test_service_report__a_failure_is_errored),
+        T(test_service_report__one_refusal_stops_nobody_else),
+        T(test_service_report__an_abort_waits_for_the_lease_and_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
