@@ -408,6 +408,23 @@ static decide_fn *const rules[] = {
     [COMMAND_RELEASE] = decide_release,
 };
 
+static bool is_about_the_lease_alone(const struct decision *d, const struct command *cmd)
+{
+    switch (cmd->kind) {
+    case COMMAND_CLAIM:
+    case COMMAND_RENEW:
+    case COMMAND_RELEASE: return d->n_moves == 0;
+    case COMMAND_UPDATE:
+    case COMMAND_MOVE:
+    case COMMAND_RESUME:
+    case COMMAND_RERUN:
+    case COMMAND_CANCEL:
+    case COMMAND_DONE:
+    case COMMAND_FAILED: break;
+    }
+    return false;
+}
+
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out)
 {
     *out = (struct decision){ .after = *row };
@@ -415,9 +432,9 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
     if (out->replayed)
         return;
     out->answer_state = out->after.state;
-    /* A renewal is not a change. The clock may have jumped back; the past of the row stays before its
-     * present. */
-    if (out->refusal == REFUSAL_NONE && cmd->kind != COMMAND_RENEW && now > row->modified_at)
+    /* Who holds the lease is not a change: somebody who is stuck stays visible as such. The clock may have
+     * jumped back; the past of the row stays before its present. */
+    if (out->refusal == REFUSAL_NONE && !is_about_the_lease_alone(out, cmd) && now > row->modified_at)
         out->after.modified_at = now;
 }
 

@@ -2,9 +2,8 @@
 /*
  * Who is next: claims as many due people as there are free places, and finds out when there is nobody left.
  *
- * A look is a row of claims up to one that brings fewer than it asked for. People whose stage this
- * configuration does not have are kept until the look is over, so that it gets past them, and are given back
- * then.
+ * A look is a row of claims up to one that brings fewer than it asked for. A claim names the stages that
+ * people may be taken to: those of this configuration, but for services that are shut.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -24,14 +23,13 @@ enum { BODY_MAX = 32768 };
 
 static bool is_named(const struct claims *c, const struct service *s)
 {
-    return c->probed ? s == c->probed : service_is_shut(s);
+    return c->probed ? s == c->probed : !service_is_shut(s);
 }
 
-/* Stages of services that are shut, or those of the one that is probed. */
 static void put_stages(struct claims *c, struct json_out *o)
 {
     struct driver *d = c->driver;
-    json_put_key(o, c->probed ? "only_stages" : "skip_stages");
+    json_put_key(o, "stages");
     json_open_list(o);
     for (size_t i = 0; i < d->config->n_stages; i++) {
         const struct stage_conf *stage = &d->config->stages[i];
@@ -39,14 +37,6 @@ static void put_stages(struct claims *c, struct json_out *o)
             json_put_text(o, stage->working);
     }
     json_close_list(o);
-}
-
-static bool is_any_shut(const struct driver *d)
-{
-    for (unsigned i = 0; i < d->n_services; i++)
-        if (service_is_shut(&d->services[i]))
-            return true;
-    return false;
 }
 
 static void write_body(struct claims *c, bool count)
@@ -62,8 +52,7 @@ static void write_body(struct claims *c, bool count)
         json_field_int(&o, "cool_off_s", (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S);
     if (d->conf.username)
         json_field_text(&o, "username", d->conf.username);
-    if (is_any_shut(d))
-        put_stages(c, &o);
+    put_stages(c, &o);
     if (count)
         json_field_bool(&o, "count", true);
     json_close_map(&o);
@@ -199,6 +188,8 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
     if (user == NULL || claim.run_key == NULL)
         return err_set(err, RC_INVALID, "a claim without user or run_key");
+    if (driver_find_stage(c->driver, claim.stage) == NULL)
+        return err_set(err, RC_INVALID, "a stage that was not asked for");
     claim.person = read_person(c, item, user);
     run_begin(c->driver, &claim, now);
     return RC_OK;
@@ -230,12 +221,9 @@ static void wait_for_held(struct driver *d, int64_t held)
 static void look_is_over(struct claims *c, int64_t held, int64_t now)
 {
     struct driver *d = c->driver;
-    bool nobody = d->in_flight == d->n_parked;
-    int64_t of_others = held - d->n_parked;
-    driver_release_parked(d);
+    bool nobody = d->in_flight == 0;
     /* Who drives one person does not wait for what others do about the rest. */
-    if (d->conf.username)
-        of_others = 0;
+    int64_t of_others = d->conf.username ? 0 : held;
     if (!d->conf.once) {
         next_at(c, now + d->config->poll_us);
     } else if (nobody && of_others > 0) {
@@ -250,15 +238,14 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
 {
     struct driver *d = c->driver;
     int64_t now = clock_mono();
-    unsigned parked_before = d->n_parked;
     unsigned n = take_all(c, list, now);
     d->due = get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
-    if (n > d->n_parked - parked_before)
+    if (n > 0)
         d->held = 0;
     if (c->probed)
         return;
     c->all_taken = list->count < c->limit;
-    if (c->all_taken || d->n_parked == d->max_runs)
+    if (c->all_taken)
         look_is_over(c, get_int(answer, "held", 0), now);
 }
 

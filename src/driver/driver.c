@@ -135,7 +135,6 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     }
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
     TAILQ_INIT(&d->free);
-    TAILQ_INIT(&d->parked);
     buf_init(&d->scratch, HTTP_BODY_MAX);
     d->runs = xcalloc(d->max_runs, sizeof(struct run *));
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
@@ -163,13 +162,6 @@ void driver_stop(struct driver *d)
 {
     atomic_fetch_add(&d->stop_asked, 1);
     http_client_wake(d->client);
-}
-
-void driver_release_parked(struct driver *d)
-{
-    struct run *run;
-    while ((run = TAILQ_FIRST(&d->parked)) != NULL)
-        run_release(run);
 }
 
 static void heed_stop(struct driver *d)
@@ -202,14 +194,14 @@ static void show(struct driver *d, int64_t now)
 {
     const struct driver_summary *s = &d->summary;
     int64_t through = s->completed + s->errored + s->aborted + s->released;
-    int64_t to_do = d->due + d->in_flight - d->n_parked;
+    int64_t to_do = d->due + d->in_flight;
     struct progress_view view = {
         .people = through,
         .total = through + to_do,
         .stages = s->stages,
         .errored = s->errored,
         .waiting = d->n_backing_off,
-        .held = d->in_flight == d->n_parked ? d->held : 0,
+        .held = d->in_flight == 0 ? d->held : 0,
     };
     progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->stages_in_flight, now);
 }

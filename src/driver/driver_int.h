@@ -10,8 +10,8 @@
  *             (stage?) WAITING --------------------------> CALLING -----------> REPORTING --> gone
  *                |      |  ^ ^                               |                      ^
  *      no such   |  too |  | '-- renewed      try again      v         given back   |
- *      stage     v  late|  '---- RENEWING   <---------- BACKING_OFF                 |
- *              PARKED   '---------^                                                 |
+ *      stage     |  late|  '---- RENEWING   <---------- BACKING_OFF                 |
+ *                |      '---------^                                                 |
  *                '------------------------------------------------------------------'
  *
  * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's struct sends
@@ -109,7 +109,7 @@ void token_cancel(struct token *token, struct token_wait *wait);  /* waits no lo
 
 /* ---- one retirement in flight (run.c) ---- */
 
-enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_PARKED, RUN_REPORTING };
+enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_REPORTING };
 
 /* ENTERED: its stage is to be entered first, where a claim has not done so. */
 enum report {
@@ -143,7 +143,7 @@ struct exec_step {
 struct run {
     struct driver *driver;
     enum run_state state;
-    TAILQ_ENTRY(run) entry;    /* of the free, a stage's waiting, or the parked */
+    TAILQ_ENTRY(run) entry;    /* of the free, or a stage's waiting */
 
     int64_t id, epoch;
     const char *run_key;
@@ -329,8 +329,8 @@ struct driver {
 
     struct run **runs;         /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
-    struct run_list free, parked;
-    unsigned in_flight, n_parked, n_backing_off;
+    struct run_list free;
+    unsigned in_flight, n_backing_off;
     int64_t stages_in_flight;  /* done by those in flight, before us too */
     const char **unknown_stages;
     unsigned n_unknown_stages;
@@ -366,6 +366,5 @@ const struct stage_conf *driver_find_stage(const struct driver *d, const char *w
 struct service *driver_service(struct driver *d, const struct stage_conf *stage);
 struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage);
 void driver_fail(struct driver *d, const struct err *err);
-void driver_release_parked(struct driver *d);
 
 #endif

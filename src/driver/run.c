@@ -40,10 +40,6 @@ static void leave_state(struct run *run)
         TAILQ_REMOVE(driver_waiting(d, run->stage), run, entry);
         driver_service(d, run->stage)->n_waiting--;
         break;
-    case RUN_PARKED:
-        TAILQ_REMOVE(&d->parked, run, entry);
-        d->n_parked--;
-        break;
     case RUN_BACKING_OFF:
         timers_clear(&d->timers, &run->wake);
         d->n_backing_off--;
@@ -257,15 +253,12 @@ static void warn_unknown_stage(struct driver *d, const char *name)
     log_warning("this configuration has no such stage: who is due for it is left to others");
 }
 
-static void park(struct run *run)
+static void leave_to_others(struct run *run)
 {
-    struct driver *d = run->driver;
     struct log_subject before = log_about(run);
-    warn_unknown_stage(d, run->stage_name);
+    warn_unknown_stage(run->driver, run->stage_name);
     log_set_subject(before);
-    enter_state(run, RUN_PARKED);
-    TAILQ_INSERT_TAIL(&d->parked, run, entry);
-    d->n_parked++;
+    report(run, REPORT_RELEASED);
 }
 
 static void enter_stage(struct run *run, const char *working, int64_t now)
@@ -278,7 +271,7 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
     if (d->stopping || run->abort)
         report(run, REPORT_RELEASED);
     else if (run->stage == NULL)
-        park(run);
+        leave_to_others(run);
     else if (service_keeps(driver_service(d, run->stage), run))
         wait_for_limits(run);
     else
@@ -382,8 +375,7 @@ static void tell_end(const struct driver *d, const char *how)
         log_info("%s", how);
 }
 
-/* Who was only passed by in a look was not taken up; who waits before a service that is shut will be again.
- */
+/* Who waits before a service that is shut, or a stage of others, will be taken up again. */
 static void count_released(struct run *run)
 {
     struct driver *d = run->driver;

@@ -9,28 +9,12 @@
 
 enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
 
-static enum rc read_stages(struct exchange *x, struct claim_request *out, struct err *err)
-{
-    const char **skip, **only;
-    size_t n_skip, n_only;
-    enum rc rc = field_texts(x->arena, x->body, "skip_stages", PIPELINE_MAX, &skip, &n_skip, err);
-    if (!rc)
-        rc = field_texts(x->arena, x->body, "only_stages", PIPELINE_MAX, &only, &n_only, err);
-    if (rc)
-        return rc;
-    if (n_skip && n_only)
-        return err_set(err, RC_INVALID, "only_stages: cannot go with skip_stages");
-    out->stages = n_only ? only : skip;
-    out->n_stages = n_only + n_skip;
-    out->only_stages = n_only > 0;
-    return RC_OK;
-}
-
 static enum rc read_claim(struct exchange *x, struct claim_request *out, struct err *err)
 {
-    static const char *const known[] = { "driver",      "limit",       "lease_s", "cool_off_s", "username",
-                                         "skip_stages", "only_stages", "count",   NULL };
+    static const char *const known[] = { "driver",   "limit",  "lease_s", "cool_off_s",
+                                         "username", "stages", "count",   NULL };
     int64_t lease_s = 0, cool_off_s = 0;
+    const char **stages = NULL;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "driver", &out->driver, err);
@@ -47,7 +31,8 @@ static enum rc read_claim(struct exchange *x, struct claim_request *out, struct 
     if (!rc)
         rc = field_bool_optional(x->body, "count", &out->count, err);
     if (!rc)
-        rc = read_stages(x, out, err);
+        rc = field_texts(x->arena, x->body, "stages", PIPELINE_MAX, &stages, &out->n_stages, err);
+    out->stages = stages;
     out->lease_us = lease_s * CLOCK_S;
     out->cool_off_us = cool_off_s * CLOCK_S;
     return rc;

@@ -115,7 +115,6 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
         .now = act->now,
         .stages = in->stages,
         .n_stages = in->n_stages,
-        .only_stages = in->only_stages,
     };
     if (in->username)
         rc = find_only(act, in->username, &filter.only_id, err);

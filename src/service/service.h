@@ -119,7 +119,6 @@ struct claim_request {
     const char *username;      /* NULL: anybody */
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
-    bool only_stages;
     bool count;
 };
 struct claim {

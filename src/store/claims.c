@@ -51,10 +51,12 @@ static const char *stage_after(const struct pipeline *p, unsigned state, const s
 
 static bool is_wanted(const struct due_filter *f, const char *stage)
 {
-    for (size_t i = 0; stage != NULL && i < f->n_stages; i++)
+    if (f->stages == NULL || stage == NULL)
+        return true;
+    for (size_t i = 0; i < f->n_stages; i++)
         if (strcmp(f->stages[i], stage) == 0)
-            return f->only_stages;
-    return !f->only_stages;
+            return true;
+    return false;
 }
 
 /* Do all lists that have the state agree about it? */
@@ -83,7 +85,7 @@ static void add_states(struct due_states *l, const struct pipeline *const *lists
         if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))
             state.pipeline_id = p->id;
         state.aborting = !wanted;
-        if (wanted || (state.role == ROLE_WORKING && !f->only_stages))
+        if (wanted || state.role == ROLE_WORKING)
             add_state(l, state);
     }
 }

@@ -304,10 +304,9 @@ struct due_filter {
     int64_t now;
     int64_t limit;
     int64_t only_id;  /* 0: any */
-    const char *const *stages;  /* names of working states that somebody would be taken to: ... */
+    const char *const *stages;  /* names of working states: only who would be taken to one of them, or needs no stage
+                                 * any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
-    bool only_stages;           /* ... these alone; false: all but these. Who needs no stage any more, because it
-                                 * is done or aborted, is taken unless only_stages */
 };
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
                   size_t *n, struct err *err) MUST_CHECK;

@@ -34,19 +34,32 @@ def be_away_past_all_leases(site):
 
 # ---- claims ----
 
-def test_stages_can_be_left_out_or_asked_for_alone(served):
+def test_nobody_is_taken_to_a_stage_that_is_not_asked_for(served):
     served.somebody(name="first")
     second = served.somebody("RETIRING_FORUMS", "FORUMS_COMPLETE", name="second")
-    assert served.claim(10, skip_stages=["RETIRING_FORUMS", "RETIRING_LMS"]) == []
-    assert served.claim(10, only_stages=["NO_SUCH_STAGE"]) == []
-    [claim] = served.claim(10, only_stages=["RETIRING_LMS"])
+    third = served.somebody("LMS_COMPLETE", name="third")
+    before = served.one(second["id"])["modified"]
+    assert served.claim(10, stages=[]) == []
+    assert served.one(third["id"])["state"] == "COMPLETE"
+    assert served.claim(10, stages=["NO_SUCH_STAGE"]) == []
+    assert served.one(second["id"])["modified"] == before
+    [claim] = served.claim(1, stages=["RETIRING_LMS"])
     assert claim["id"] == second["id"] and claim["stage"] == "RETIRING_LMS"
-    [claim] = served.claim(10, skip_stages=["RETIRING_LMS"])
+    assert served.claim(10, stages=["RETIRING_LMS"]) == []
+    [claim] = served.claim(10, stages=["RETIRING_FORUMS", "RETIRING_LMS"])
     assert claim["stage"] == "RETIRING_FORUMS"
-    both = served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": ["A"], "only_stages": ["B"]})
-    expect_400(both, "only_stages")
-    expect_400(served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": "A"}), "skip_stages")
-    expect_400(served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "skip_stages": [1]}), "skip_stages")
+    for wrong in ("A", [1], {"A": 1}, ["A"] * 500):
+        expect_400(served.post("/v1/claims", {"driver": "d", "limit": 1, "lease_s": 5, "stages": wrong}), "stages")
+
+
+def test_taking_it_up_and_giving_it_back_is_no_change(served):
+    who = served.somebody()
+    [claim] = served.claim(10)
+    begun = served.one(who["id"])["modified"]
+    for _ in range(2):
+        served.report(claim, "released")
+        [claim] = served.claim(10)
+    assert claim["epoch"] == 3 and served.one(who["id"])["modified"] == begun
 
 
 def test_a_claim_says_what_to_do_for_whom(served):

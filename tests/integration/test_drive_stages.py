@@ -208,3 +208,31 @@ def test_a_hundred_people_at_three_stages_at_once(pipeline):
     driving.join(TIMEOUT)
     assert answers[0]["completed"] == 100
     expect_once_everywhere(pipeline, names)
+
+
+# ---- drivers that have some of the stages ----
+
+def test_drivers_with_different_stages_share_the_work(pipeline):
+    """Each takes only those who come to its own stages, however many stand in front of them, and leaves the rest as it
+    is."""
+    pipeline.serve()
+    forum, notes, store = pipeline.config["stages"]
+    names = numbered(10)
+    pipeline.request_all(names)
+    pipeline.configure(driver={"max_in_flight": 3})
+
+    def driver_with(*stages):
+        pipeline.config["stages"] = list(stages)
+        return pipeline.drive_all()
+
+    assert driver_with(notes)["stages"] == 0
+    assert set(pipeline.states().values()) == {"PENDING"}
+    assert driver_with(forum)["stages"] == 10
+    before = [pipeline.show(name)["modified"] for name in names]
+    assert (driver_with(store)["people"], driver_with(forum)["people"]) == (0, 0)
+    assert [pipeline.show(name)["modified"] for name in names] == before
+    pipeline.request_all(["late"])
+    assert driver_with(forum)["stages"] == 1
+    assert driver_with(notes)["stages"] == 11
+    assert driver_with(store)["completed"] == 11
+    expect_once_everywhere(pipeline, [*names, "late"])

@@ -63,7 +63,8 @@ struct world {
     struct http_server *authority;
     struct person people[PEOPLE_MAX];
     unsigned n_people;
-    const char *first_stage; /* NULL: that of the configuration */
+    const char *first_stage, *second_stage; /* NULL: those of the configuration */
+    bool grants_all;         /* whatever stages are asked for */
     int64_t grant_s;         /* the lease granted; 0: what was asked for */
     unsigned claim_status;   /* claims are refused with it; 0: not */
     char claimed[512];       /* the body of the last claim */
@@ -103,6 +104,8 @@ static inline const char *stage_name(const struct world *w, const struct person 
 {
     if (p->stage == 0 && w->first_stage)
         return w->first_stage;
+    if (p->stage == 1 && w->second_stage)
+        return w->second_stage;
     return w->config->stages[p->stage].working;
 }
 
@@ -145,12 +148,11 @@ static inline bool is_listed(const struct json *list, const char *stage)
     return false;
 }
 
-/* As far as the stages go that the claim leaves out or asks for. */
+/* As far as the stages go that the claim asks for. */
 static inline bool is_wanted(const struct world *w, const struct json *body, const struct person *p)
 {
-    const char *stage = stage_name(w, p);
-    const struct json *only = json_get(body, "only_stages");
-    return !is_listed(json_get(body, "skip_stages"), stage) && (only == NULL || is_listed(only, stage));
+    const struct json *stages = json_get(body, "stages");
+    return stages == NULL || w->grants_all || is_listed(stages, stage_name(w, p));
 }
 
 static inline void put_claim(struct world *w, struct json_out *o, const struct person *p, int64_t lease_s)

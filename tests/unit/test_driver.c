@@ -672,8 +672,49 @@ static void test_driver__a_stage_of_another_configuration_is_left_alone(void **s
     struct driver_summary s = world_run(w);
     assert_int_equal(w->n_called, 0);
     assert_int_equal(s.people, 0);
-    assert_int_equal(count_said(w, "released"), w->n_said);
+    assert_int_equal(w->n_said, 0);
     assert_int_equal(w->n_claims, 1);
+    expect_text_has(w->claimed, "\"stages\":[\"ERASING_A\"]");
+    world_close(w);
+}
+
+static void test_driver__people_behind_those_of_others_are_taken(void **state)
+{
+    struct world *w = world_open(9, "", "driver: { max_in_flight: 3 }\n" TWO_STAGES(""));
+    w->first_stage = "ERASING_ELSEWHERE";
+    for (unsigned i = 5; i < w->n_people; i++)
+        w->people[i].stage = 1;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.completed, 4);
+    assert_int_equal(w->n_said, 4);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(w->people[i].epoch, 0);
+    world_close(w);
+}
+
+static void test_driver__who_comes_to_a_stage_of_others_is_left_to_them(void **state)
+{
+    struct world *w = world_open(2, "", TWO_STAGES(""));
+    w->second_stage = "ERASING_ELSEWHERE";
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.stages, 2);
+    assert_int_equal(s.calls, 2);
+    assert_int_equal(count_said(w, "released"), 2);
+    assert_int_equal(w->people[0].epoch, 1);
+    assert_string_equal(last_said(w)->stage, "ERASING_ELSEWHERE");
+    world_close(w);
+}
+
+static void test_driver__a_stage_that_was_not_asked_for_is_not_begun(void **state)
+{
+    struct world *w = world_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
+    w->first_stage = "ERASING_ELSEWHERE";
+    w->grants_all = true;
+    w->stop_at_claim = 3;
+    world_prepare(w, false);
+    struct driver_summary s = world_run(w);
+    assert_int_equal(w->n_called + w->n_said, 0);
+    assert_int_equal(s.people, 0);
     world_close(w);
 }
 
@@ -875,7 +916,7 @@ static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
         assert_int_equal(w->n_called, 0);
         assert_int_equal(s.people, 0);
         assert_int_equal(s.quiet, 1);
-        expect_text_has(w->claimed, "\"skip_stages\":[\"ERASING_A\",\"ERASING_B\"]");
+        expect_text_has(w->claimed, "\"stages\":[]");
         assert_int_equal(w->n_claims, 1);
     }
     world_close(w);
@@ -921,6 +962,9 @@ int main(void)
         cmocka_unit_test(test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage),
         cmocka_unit_test(test_driver__people_of_another_driver_are_waited_for),
         cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_left_alone),
+        cmocka_unit_test(test_driver__people_behind_those_of_others_are_taken),
+        cmocka_unit_test(test_driver__who_comes_to_a_stage_of_others_is_left_to_them),
+        cmocka_unit_test(test_driver__a_stage_that_was_not_asked_for_is_not_begun),
         cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_no_busy_loop),
         cmocka_unit_test(test_driver__a_stop_finishes_calls_and_gives_the_rest_back),
         cmocka_unit_test(test_driver__a_second_stop_gives_up_on_calls),

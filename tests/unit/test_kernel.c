@@ -318,13 +318,16 @@ static void test_kernel_renew__lengthens_the_lease_and_nothing_else(void **state
 static void test_kernel_release__frees_it_at_the_same_stage(void **state)
 {
     claim();
+    int64_t begun_at = now++;
     assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
+    assert_int_equal(row.modified_at, begun_at);
     assert_int_equal(row.state, W1);
     assert_int_equal(row.lease_until, LEASE_FREE);
     assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
     assert_true(got.replayed);
     assert_int_equal(report(COMMAND_DONE), REFUSAL_LEASE_OVER);
     assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.modified_at, begun_at);
     assert_int_equal(row.deaths, 0);
     assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_STALE);
 }

@@ -324,7 +324,8 @@ static void believe(struct belief *b, const struct command *c, int64_t now, cons
     b->run += begins_anew(&was, c, v);
     b->deaths = deaths_after(&was, c, v);
     b->doomed = v->n_ways == 0 && (was.doomed || v->waits);
-    if (c->kind != COMMAND_RENEW && now > b->changed_at)
+    bool only_hands = v->n_ways == 0 && (c->kind == COMMAND_CLAIM || is_report(c));
+    if (!only_hands && now > b->changed_at)
         b->changed_at = now;
 }
 
