@@ -67,6 +67,8 @@ struct service {
     int64_t prober_asked_at;          /* the last claim for one */
     bool quiet;                       /* it has its quiet hours */
     int64_t quiet_until;
+    bool no_token;                    /* and none to be expected soon */
+    int64_t held_until;               /* it asked for no calls before */
     unsigned n_waiting;               /* in the queues of its stages */
     struct timer pump;                /* there may be a call then */
     struct token *token;              /* NULL: no OAuth2 */
@@ -76,14 +78,16 @@ struct service {
 
 struct attempt;
 
-bool service_is_failing(const struct service *s);  /* its breaker is open */
+bool service_is_failing(const struct service *s);  /* its breaker is open, or it gives no token */
 bool service_is_shut(const struct service *s);     /* nobody is taken to its stages now */
 /* May this one wait for a call? Makes it the prober where there is need of one. */
 bool service_keeps(struct service *s, struct run *run);
 void service_let_go(struct service *s, const struct run *run);  /* it waits for no call any more */
 void service_heard(struct service *s, const struct attempt *attempt, int64_t now);  /* a call has ended so */
 bool service_wants_prober(const struct service *s, int64_t now);
-void service_look(struct service *s, int64_t now);  /* have its quiet hours begun or ended? */
+/* When it was shut or held last. What somebody waited before is not of its budget. */
+int64_t service_opened_at(const struct service *s);
+void service_look(struct service *s, int64_t now);  /* has it been shut or opened, but for its breaker? */
 void service_pump(struct service *s, int64_t now);
 
 /* ---- tokens (token.c) ---- */
@@ -104,6 +108,12 @@ void token_close(struct token **token);
 const char *token_get(struct token *token, struct token_wait *wait, unsigned *generation, int64_t now);
 const char *token_error(const struct token *token);
 bool token_is_refused(const struct token *token);  /* it failed because the credentials are wrong */
+/* When token_get may give one: now; INT64_MAX: once it is settled whether a request under way brings one; or when the
+ * next request goes out. Asks for one if that is due. */
+int64_t token_next_at(struct token *token, int64_t now);
+/* There is none, and it does not look as if there would soon be. */
+bool token_is_lacking(const struct token *token, int64_t now);
+int64_t token_back_at(const struct token *token);  /* when failures last ended; 0: never */
 void token_reject(struct token *token, unsigned generation);  /* a 401 came for it: another is needed */
 void token_cancel(struct token *token, struct token_wait *wait);  /* waits no longer */
 
@@ -158,6 +168,7 @@ struct run {
     bool shut_out;             /* given back because a service is shut */
 
     struct attempts attempts;
+    int64_t waiting_since;     /* WAITING */
     struct timer wake;         /* BACKING_OFF: until then */
     union {
         struct http_step http;
@@ -196,6 +207,7 @@ struct claim {
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);
 void run_ended(struct run *run, const struct attempt *attempt);
+void run_lacks_token(struct run *run);  /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
 struct report_answer {
     bool ok, abort;

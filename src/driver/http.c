@@ -131,18 +131,22 @@ static const char *oauth2_header(struct run *run, int64_t now)
     return value ? arena_printf(&run->step_arena, "Authorization: %s", value) : NULL;
 }
 
-/* NULL: OAuth2, and there is no token. */
+/* NULL: none is wanted. */
 static const char *authorization(struct run *run, int64_t now)
 {
     const struct service_conf *service = run->stage->http.service;
+    const char *header;
     switch (service->credentials) {
-    case CREDENTIALS_OAUTH2: return oauth2_header(run, now);
+    case CREDENTIALS_NONE: return NULL;
     case CREDENTIALS_BASIC: return basic_header(run);
     case CREDENTIALS_BEARER:
         return arena_printf(&run->step_arena, "Authorization: Bearer %s", service->secret);
-    case CREDENTIALS_NONE: break;
+    case CREDENTIALS_OAUTH2:
+        header = oauth2_header(run, now);
+        assert(header != NULL); /* service_pump waits for it */
+        return header;
     }
-    assert(!"no credentials to send");
+    assert(!"unknown credentials");
     return NULL;
 }
 
@@ -154,26 +158,12 @@ static enum rc send(struct run *run, const char *header, int64_t now, struct err
     struct http_step *step = &run->step.http;
     struct http_call *call = &step->call;
     call->timeout_us = step->deadline - now;
-    if (call->timeout_us <= 0)
-        return err_set(err, RC_UNAVAILABLE, "no access token in time");
+    assert(call->timeout_us > 0);
     call->headers = step->headers;
     call->n_headers = step->n_headers;
     if (header)
         step->headers[call->n_headers++] = header;
     return http_client_send(run->driver->client, call, err);
-}
-
-/* Sends it, or waits for a token. */
-static enum rc send_with_credentials(struct run *run, int64_t now, struct err *err)
-{
-    if (run->stage->http.service->credentials == CREDENTIALS_NONE)
-        return send(run, NULL, now, err);
-    const char *header = authorization(run, now);
-    if (header)
-        return send(run, header, now, err);
-    if (run->step.http.wait.waits)
-        return RC_OK;
-    return err_set(err, RC_UNAVAILABLE, "%s", token_error(token_of(run)));
 }
 
 static void end_without_answer(struct run *run, const struct judgement judgement, const char *error)
@@ -182,15 +172,19 @@ static void end_without_answer(struct run *run, const struct judgement judgement
     run_ended(run, &attempt);
 }
 
+/* Again with another token, if there is one before the attempt's time is over. */
 static void token_came(void *arg, const char *error)
 {
     struct run *run = arg;
     struct err err;
-    if (error) {
-        end_without_answer(run, policy_judge_rc(RC_UNAVAILABLE), error);
+    int64_t now = clock_mono();
+    const char *header = error || now >= run->step.http.deadline ? NULL : oauth2_header(run, now);
+    if (header == NULL) {
+        if (!run->step.http.wait.waits)
+            run_lacks_token(run);
         return;
     }
-    enum rc rc = send_with_credentials(run, clock_mono(), &err);
+    enum rc rc = send(run, header, now, &err);
     if (rc != RC_OK)
         end_without_answer(run, policy_judge_rc(rc), err.text);
 }
@@ -266,7 +260,7 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
     enum rc rc = write_request(run, err);
     if (rc != RC_OK)
         return rc;
-    return send_with_credentials(run, now, err);
+    return send(run, authorization(run, now), now, err);
 }
 
 static void http_cancel(struct run *run)

@@ -106,20 +106,31 @@ int64_t policy_retry_after(int64_t retry_after_us)
     return smaller(retry_after_us, POLICY_RETRY_AFTER_MAX);
 }
 
-int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts)
+static int64_t larger(int64_t a, int64_t b)
 {
-    return attempts->n > 0 ? attempts->first_at + retry->for_us : INT64_MAX;
+    return a > b ? a : b;
 }
 
-bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now,
-                      uint64_t random, int64_t *delay_us)
+static int64_t end_of_budget(const struct retry_conf *retry, const struct attempts *attempts)
 {
-    int64_t left = attempts->first_at + retry->for_us - now;
-    if (retry->none || left <= 0)
+    return attempts->first_at + retry->for_us + attempts->wished_us;
+}
+
+int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts)
+{
+    return attempts->n > 0 ? end_of_budget(retry, attempts) : INT64_MAX;
+}
+
+bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
+                      int64_t *delay_us)
+{
+    int64_t wish = larger(policy_retry_after(attempts->retry_after_us), 0);
+    attempts->wished_us = smaller(attempts->wished_us + wish, POLICY_RETRY_AFTER_MAX);
+    int64_t left = end_of_budget(retry, attempts) - now;
+    if (retry->none || left <= 0 || wish > left)
         return false;
     int64_t delay = policy_backoff(retry->first_us, retry->longest_us, attempts->n, random);
-    int64_t wish = policy_retry_after(attempts->retry_after_us);
-    *delay_us = smaller(delay > wish ? delay : wish, left);
+    *delay_us = larger(smaller(delay, left), wish);
     return true;
 }
 

@@ -46,10 +46,11 @@ struct attempts {
     unsigned n;              /* made so far, at least 1 */
     int64_t first_at;        /* when the first began */
     int64_t retry_after_us;  /* the service's wish; -1: none */
+    int64_t wished_us;       /* its wishes in all, at most POLICY_RETRY_AFTER_MAX */
 };
-/* Whether to try again, and after how long. Neither backoff nor the service's wish goes past the end of the budget:
- * there is one attempt at its very end, and none after. */
-bool policy_try_again(const struct retry_conf *retry, const struct attempts *attempts, int64_t now, uint64_t random,
+/* Whether to try again, and after how long. The service's wishes lengthen the budget. Backoff does not go past its
+ * end: there is one attempt at its very end, and none after. */
+bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us);
 
 /* When the attempt at the very end of the budget is due; INT64_MAX before the first one. */

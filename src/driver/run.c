@@ -60,6 +60,7 @@ static void enter_state(struct run *run, enum run_state state)
 static void wait_for_limits(struct run *run)
 {
     enter_state(run, RUN_WAITING);
+    run->waiting_since = clock_mono();
     TAILQ_INSERT_TAIL(driver_waiting(run->driver, run->stage), run, entry);
     driver_service(run->driver, run->stage)->n_waiting++;
 }
@@ -166,6 +167,9 @@ void run_call(struct run *run, int64_t now)
         ask_renewal(run);
         return;
     }
+    int64_t opened_at = service_opened_at(driver_service(run->driver, run->stage));
+    if (opened_at > run->waiting_since)
+        run->attempts.first_at += opened_at - run->waiting_since;
     bool taken = limits_take(&driver_service(run->driver, run->stage)->limits, now);
     assert(taken);
     attempt_starts(run, now);
@@ -231,6 +235,21 @@ void run_ended(struct run *run, const struct attempt *attempt)
     case VERDICT_FINAL: record(run, attempt, REPORT_FAILED); break;
     case VERDICT_AGAIN: try_again_or_fail(run, attempt); break;
     }
+}
+
+void run_lacks_token(struct run *run)
+{
+    assert(run->state == RUN_CALLING);
+    struct driver *d = run->driver;
+    struct service *service = driver_service(d, run->stage);
+    limits_give_back(&service->limits);
+    run->attempts.n--;
+    if (run->abort || d->stopping)
+        report(run, REPORT_RELEASED);
+    else if (service_keeps(service, run))
+        wait_for_limits(run);
+    else
+        run_shut_out(run);
 }
 
 void run_cancel_call(struct run *run)

@@ -2,9 +2,10 @@
 /*
  * Services: who may call one now, and what happens to people while nobody may.
  *
- * A service is shut while its breaker is open and in its quiet hours. Then nobody is taken to its stages:
- * reports say `stop` to whoever would come to it next, looks for people leave its stages out, and who waits
- * before a call is given back. So people stand in the completed state before the stage, and cost nothing.
+ * A service is shut while its breaker is open, in its quiet hours, and when it gives no token. Then nobody is
+ * taken to its stages: reports say `stop` to whoever would come to it next, looks leave its stages out, and
+ * who waits before a call is given back. So people stand in the completed state before the stage, and cost
+ * nothing.
  *
  * Its hard idea is the prober: while the breaker is open, one person at most stays, whose call finds out
  * whether the service answers again. The prober spends its own budget of retries, nobody else's; when it is
@@ -17,6 +18,11 @@
 #include "base/log.h"
 #include "driver/driver_int.h"
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 enum { SHUT_NOT, SHUT_QUIET, SHUT_FAILING }; /* values of the gauge */
 
 static const char *name_of(const struct service *s)
@@ -26,7 +32,7 @@ static const char *name_of(const struct service *s)
 
 bool service_is_failing(const struct service *s)
 {
-    return breaker_is_open(&s->breaker);
+    return s->no_token || breaker_is_open(&s->breaker);
 }
 
 bool service_is_shut(const struct service *s)
@@ -58,9 +64,9 @@ static void give_back_waiting(struct service *s)
 
 bool service_keeps(struct service *s, struct run *run)
 {
-    if (s->quiet)
+    if (s->quiet || s->no_token)
         return false;
-    if (!service_is_failing(s))
+    if (!breaker_is_open(&s->breaker))
         return true;
     if (s->prober == NULL)
         s->prober = run;
@@ -91,8 +97,17 @@ static void answers_again(struct service *s)
     s->driver->authority->look_again(s->driver);
 }
 
+/* It wants no calls for a while: for nobody, whoever it was said about. */
+static void heed_wish(struct service *s, const struct attempt *attempt, int64_t now)
+{
+    bool is_busy = attempt->has_status && (attempt->status == 429 || attempt->status == 503);
+    if (is_busy && attempt->retry_after_us > 0)
+        s->held_until = later(s->held_until, now + policy_retry_after(attempt->retry_after_us));
+}
+
 void service_heard(struct service *s, const struct attempt *attempt, int64_t now)
 {
+    heed_wish(s, attempt, now);
     if (!policy_is_outage(attempt->judgement, attempt->has_status, attempt->status)) {
         if (breaker_succeeded(&s->breaker))
             answers_again(s);
@@ -104,8 +119,22 @@ void service_heard(struct service *s, const struct attempt *attempt, int64_t now
 
 bool service_wants_prober(const struct service *s, int64_t now)
 {
-    return service_is_failing(s) && !s->quiet && s->prober == NULL && s->limits.in_use == 0 &&
-           now >= s->breaker.pause_until;
+    return breaker_is_open(&s->breaker) && !s->quiet && !s->no_token && s->prober == NULL &&
+           s->limits.in_use == 0 && now >= later(s->breaker.pause_until, s->held_until);
+}
+
+/* ---- tokens ---- */
+
+static void look_at_token(struct service *s, int64_t now)
+{
+    bool lacked = s->no_token;
+    s->no_token = s->token && token_is_lacking(s->token, now);
+    if (s->no_token && !lacked) {
+        s->prober = NULL;
+        give_back_waiting(s);
+    }
+    if (!s->no_token && lacked)
+        s->driver->authority->look_again(s->driver);
 }
 
 /* ---- quiet hours ---- */
@@ -123,7 +152,7 @@ static void end_quiet(struct service *s)
     s->driver->authority->look_again(s->driver);
 }
 
-void service_look(struct service *s, int64_t now)
+static void look_at_hours(struct service *s, int64_t now)
 {
     if (s->conf == NULL || s->conf->quiet == NULL)
         return;
@@ -136,6 +165,12 @@ void service_look(struct service *s, int64_t now)
         begin_quiet(s);
     if (!s->quiet && was_quiet)
         end_quiet(s);
+}
+
+void service_look(struct service *s, int64_t now)
+{
+    look_at_hours(s, now);
+    look_at_token(s, now);
     show_shut(s);
 }
 
@@ -158,7 +193,7 @@ static int64_t open_at(const struct service *s, const struct run *run, int64_t n
 {
     if (s->quiet)
         return s->quiet_until;
-    if (!service_is_failing(s))
+    if (!breaker_is_open(&s->breaker))
         return now;
     if (s->limits.in_use > 0)
         return INT64_MAX;
@@ -166,23 +201,32 @@ static int64_t open_at(const struct service *s, const struct run *run, int64_t n
     return last_at < s->breaker.pause_until ? last_at : s->breaker.pause_until;
 }
 
+/* A token is asked for only if there could be a call. */
 static int64_t next_call_at(const struct service *s, const struct run *run, int64_t now)
 {
-    int64_t allowed_at = limits_next_at(&s->limits, now), at = open_at(s, run, now);
-    return allowed_at > at ? allowed_at : at;
+    int64_t at = later(limits_next_at(&s->limits, now), open_at(s, run, now));
+    at = later(at, s->held_until);
+    return at <= now && s->token ? token_next_at(s->token, now) : at;
+}
+
+int64_t service_opened_at(const struct service *s)
+{
+    return s->token ? later(s->held_until, token_back_at(s->token)) : s->held_until;
 }
 
 /* What the turn of the loop after it has to look at, too. */
-static int64_t idle_until(const struct service *s)
+static int64_t idle_until(const struct service *s, int64_t now)
 {
     if (s->quiet)
         return s->quiet_until;
+    if (s->no_token)
+        return token_next_at(s->token, now);
     return service_is_failing(s) && s->prober == NULL ? s->breaker.pause_until : INT64_MAX;
 }
 
 void service_pump(struct service *s, int64_t now)
 {
-    int64_t at = idle_until(s);
+    int64_t at = idle_until(s, now);
     while (s->n_waiting > 0) {
         struct run *run = first_waiting(s);
         at = next_call_at(s, run, now);

@@ -5,6 +5,9 @@
  *
  * A token has a generation, so that a hundred calls that were turned down with the same token fetch one new
  * token and not a hundred.
+ *
+ * When there is none, that is nobody's fault in the queue: service.c lets no call begin before there is one
+ * again, and the request for it is repeated, ever more rarely.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -20,9 +23,14 @@
 #define TOKEN_TIMEOUT      (10 * CLOCK_S)
 #define TOKEN_LIFETIME     (300 * CLOCK_S) /* when the service does not say */
 #define TOKEN_LIFETIME_MAX (86400 * CLOCK_S)
-#define FAILURE_HOLDS      CLOCK_S /* who asks within this gets the same failure */
+#define AGAIN_FIRST        (CLOCK_S / 2)
+#define AGAIN_LONGEST      (30 * CLOCK_S) /* the authority: POLICY_AUTHORITY_LONGEST */
 
-enum { TOKEN_MAX = 16 * 1024, ANSWER_MAX = 64 * 1024 };
+enum {
+    TOKEN_MAX = 16 * 1024,
+    ANSWER_MAX = 64 * 1024,
+    PATIENCE = 5 /* failures in a row, before it is not only a moment */
+};
 
 struct token {
     struct driver *driver;
@@ -33,7 +41,10 @@ struct token {
     struct buf header;         /* "JWT eyJ..." */
     unsigned generation;       /* of header; 0: none yet */
     int64_t renew_at, ends_at; /* clock_mono */
-    int64_t asked_at, failed_at;
+    int64_t asked_at;
+    unsigned failures;        /* in a row */
+    int64_t again_at;         /* after a failure: not asked for before */
+    int64_t back_at;          /* when failures last ended */
     char error[ERR_TEXT_MAX]; /* why the last fetch failed */
     bool refused;             /* because of the credentials */
     TAILQ_HEAD(, token_wait) waiting;
@@ -108,16 +119,10 @@ static int64_t lifetime(const struct json *answer)
     return (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
 }
 
-static bool is_refusal(unsigned status)
-{
-    return status == 400 || status == 401 || status == 403;
-}
-
 static enum rc read_answer(struct token *t, struct err *err)
 {
     const struct http_call *call = &t->call;
     struct json *answer;
-    t->refused = call->failure == HTTP_OK && is_refusal(call->status);
     if (call->failure != HTTP_OK)
         return err_set(err, RC_UNAVAILABLE, "no access token: %s", call->error);
     if (call->status != 200)
@@ -135,7 +140,6 @@ static enum rc read_answer(struct token *t, struct err *err)
     t->generation++;
     t->ends_at = t->asked_at + lives_us;
     t->renew_at = t->ends_at - lives_us / 5;
-    t->failed_at = 0;
     return RC_OK;
 }
 
@@ -151,6 +155,59 @@ static void wake_waiting(struct token *t, const char *error)
     token_cancel(t, &end);
 }
 
+/* ---- failures ---- */
+
+static bool is_of_authority(const struct token *t)
+{
+    return t->conf == t->driver->config->authority;
+}
+
+static int64_t pause_after(const struct token *t)
+{
+    int64_t longest_us = is_of_authority(t) ? POLICY_AUTHORITY_LONGEST : AGAIN_LONGEST;
+    return AGAIN_FIRST / 2 + policy_backoff(AGAIN_FIRST, longest_us, t->failures, crypto_random_u64());
+}
+
+static void tell_failure(const struct token *t)
+{
+    const char *of = is_of_authority(t) ? "the authority" : t->conf->name;
+    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
+    if (t->refused)
+        log_error(
+            "the token endpoint of %s refuses our credentials: status %u: mend client_id and client_secret",
+            of, t->call.status);
+    else
+        log_error("%s gives %s; asking again", of, t->error);
+    log_set_subject(before);
+}
+
+static void has_failed(struct token *t, const char *why, bool refused, int64_t now)
+{
+    bool is_news = t->failures++ == 0 || (refused && !t->refused);
+    t->refused = refused;
+    t->again_at = now + pause_after(t);
+    snprintf(t->error, sizeof t->error, "%s", why);
+    if (is_news)
+        tell_failure(t);
+}
+
+static void is_back(struct token *t)
+{
+    if (t->failures == 0)
+        return;
+    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
+    log_info("%s gives an access token again", is_of_authority(t) ? "the authority" : t->conf->name);
+    log_set_subject(before);
+    t->failures = 0;
+    t->refused = false;
+    t->back_at = clock_mono();
+}
+
+static bool is_refusal(const struct http_call *call)
+{
+    return call->failure == HTTP_OK && (call->status == 400 || call->status == 401 || call->status == 403);
+}
+
 static void fetched(struct http_call *call)
 {
     struct token *t = call->arg;
@@ -158,13 +215,10 @@ static void fetched(struct http_call *call)
     t->busy = false;
     enum rc rc = read_answer(t, &err);
     arena_reset(&t->arena);
-    if (rc != RC_OK) {
-        struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
-        log_error("%s", err.text);
-        log_set_subject(before);
-        t->failed_at = clock_mono();
-        snprintf(t->error, sizeof t->error, "%s", err.text);
-    }
+    if (rc == RC_OK)
+        is_back(t);
+    else
+        has_failed(t, err.text, is_refusal(call), clock_mono());
     wake_waiting(t, rc == RC_OK ? NULL : t->error);
 }
 
@@ -175,19 +229,37 @@ static bool is_usable(const struct token *t, int64_t now)
     return t->generation > 0 && now < t->ends_at;
 }
 
-static bool failed_just_now(const struct token *t, int64_t now)
+/* Sees to it that one is on its way, if one is wanted. */
+static void pump(struct token *t, int64_t now)
 {
-    return t->failed_at != 0 && now - t->failed_at < FAILURE_HOLDS;
+    struct err err;
+    bool wanted = !is_usable(t, now) || now >= t->renew_at;
+    bool may_ask = !t->busy && (t->failures == 0 || now >= t->again_at);
+    if (wanted && may_ask && fetch(t, now, &err) != RC_OK)
+        has_failed(t, err.text, false, now);
+}
+
+int64_t token_next_at(struct token *t, int64_t now)
+{
+    pump(t, now);
+    if (is_usable(t, now))
+        return now;
+    return t->busy ? INT64_MAX : t->again_at;
+}
+
+bool token_is_lacking(const struct token *t, int64_t now)
+{
+    return !is_usable(t, now) && (t->refused || t->failures >= PATIENCE);
+}
+
+int64_t token_back_at(const struct token *t)
+{
+    return t->back_at;
 }
 
 const char *token_get(struct token *t, struct token_wait *wait, unsigned *generation, int64_t now)
 {
-    struct err err;
-    bool wanted = !is_usable(t, now) || now >= t->renew_at;
-    if (wanted && !t->busy && !failed_just_now(t, now) && fetch(t, now, &err) != RC_OK) {
-        t->failed_at = now;
-        snprintf(t->error, sizeof t->error, "%s", err.text);
-    }
+    pump(t, now);
     if (is_usable(t, now)) {
         *generation = t->generation;
         return buf_str(&t->header);

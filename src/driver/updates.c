@@ -267,7 +267,7 @@ static void update_done(struct ask *ask)
 static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 {
     const struct service *s = driver_service(d, stage);
-    return service_is_shut(s) && (s->quiet || s->prober != NULL);
+    return service_is_shut(s) && (s->quiet || s->no_token || s->prober != NULL);
 }
 
 static void start_entering(struct update *u)

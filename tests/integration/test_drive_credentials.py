@@ -7,6 +7,8 @@ import urllib.parse
 
 import pytest
 
+from site_under_test import wait_for
+
 SECRET = "correct horse/battery+staple=é&"
 
 
@@ -108,27 +110,32 @@ def test_a_service_that_turns_down_every_token_is_final(erasing):
     assert failed["status"] == 401 and json.loads(failed["answer"]) == {"detail": "token is invalid"}
 
 
-def test_without_a_token_nobody_is_errored_while_the_budget_lasts(erasing):
-    guard = erasing.store.script = Guarded(grant=503)
+@pytest.mark.parametrize("status", [401, 503])
+def test_without_a_token_nobodys_attempt_begins(erasing, status):
+    """However small their budget (here there is none): it is nobody's fault in the queue."""
+    guard = erasing.store.script = Guarded(grant=status)
     oauth2(erasing)
-    erasing.config["stages"][0]["retry"] = {"for": "60s", "first": "10ms", "longest": "50ms"}
     erasing.configure(driver={"poll": "100ms"})
     erasing.request_all(people(5))
     erasing.run_all()
-    while len(guard.forms) < 2:
-        assert "ERRORED" not in erasing.states().values()
+    wait_for(lambda: len(guard.forms) >= 3, "the driver to ask again for a token")
+    assert "ERRORED" not in erasing.states().values() and erasures(erasing) == []
     guard.grant = 200
     erasing.wait_states("COMPLETE")
     assert len(erasures(erasing)) == 5
+    assert all(erasing.recorded(name, "ERASED")["attempts"] == 1 for name in people(5))
 
 
-def test_wrong_credentials_are_errored_with_the_reason(erasing):
-    erasing.store.script = Guarded(grant=401)
+def test_wrong_credentials_are_said_once_and_cost_nobody(erasing):
+    guard = erasing.store.script = Guarded(grant=401)
     oauth2(erasing)
-    erasing.request("ada")
-    assert erasing.drive_all()["errored"] == 1
-    assert "no access token: status 401" in erasing.recorded("ada", "ERRORED")["error"]
-    assert erasures(erasing) == []
+    erasing.request_all(people(5))
+    done = erasing.drive("--json")
+    assert done.code == 1 and (done.json["errored"], done.json["calls"], done.json["services_failing"]) == (0, 0, 1)
+    assert done.err.count("store refuses our credentials: status 401: mend client_id and client_secret") == 1
+    assert SECRET not in done.err
+    guard.grant = 200
+    assert erasing.drive_all()["completed"] == 5
 
 
 def test_the_token_path_can_be_elsewhere(erasing, make_service):

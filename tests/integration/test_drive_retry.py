@@ -180,9 +180,29 @@ def test_a_retry_after_of_no_use_does_no_harm(erasing, wish):
     assert len(erasing.store.calls) == 2
 
 
-def test_the_wish_of_one_does_not_hold_up_others(erasing):
-    """While one is asked to come back in an hour, everybody else is done."""
-    erasing.store.script = lambda call: (429, "", {"Retry-After": "3600"}) if call.username == "user3" else 204
+def test_a_wish_that_is_longer_than_the_budget_is_honoured(erasing):
+    retry(erasing, {"for": "300ms", "first": "10ms", "longest": "50ms"})
+    erasing.store.script = first_time_for_each((503, "maintenance", {"Retry-After": "2"}))
+    erasing.request("ada")
+    assert erasing.drive_all()["completed"] == 1
+    first, second = erasing.store.calls
+    assert second.at - first.at >= 1.99
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wish_is_for_everybody(erasing, status):
+    """Who is told to come back later speaks for all; nobody's budget is spent by it."""
+    erasing.config["services"]["store"]["max_concurrent"] = 1
+    retry(erasing, {"for": "500ms", "first": "10ms", "longest": "50ms"})
+    erasing.store.script = lambda call: (status, "later", {"Retry-After": "1"}) if len(erasing.store.calls) == 1 else 204
+    erasing.request_all(MANY)
+    assert erasing.drive_all()["completed"] == 30
+    first, second = erasing.store.calls[:2]
+    assert second.at - first.at >= 0.99
+
+
+def test_other_failures_speak_for_one_alone(erasing):
+    erasing.store.script = lambda call: (500, "", {"Retry-After": "3600"}) if call.username == "user3" else 204
     erasing.request_all(MANY)
     erasing.run_all()
     wait_for(lambda: list(erasing.states().values()).count("COMPLETE") == 29)

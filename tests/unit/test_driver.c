@@ -224,6 +224,31 @@ static void test_driver__retry_after_is_honoured(void **state)
     world_close(w);
 }
 
+/* The first wants a second for everybody; whoever comes then fails once more. */
+static unsigned answer_hold_everybody(struct world *w, struct http_request *req, unsigned n)
+{
+    if (n == 1 || n == 2)
+        *(n == 1 ? &first_called_at : &second_called_at) = clock_mono();
+    if (n == 1) {
+        req->extra_name = "Retry-After";
+        req->extra_value = "1";
+        return 503;
+    }
+    return n == 0 || n == 2 ? 500 : 204;
+}
+
+static void test_driver__retry_after_holds_everybody_and_nobodys_budget_runs(void **state)
+{
+    struct world *w = world_open(2, ", max_concurrent: 1",
+                                 ONE_STAGE(", timeout: 5s, retry: { for: 500ms, first: 1ms, longest: 2ms }"));
+    w->answer = answer_hold_everybody;
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_true(second_called_at - first_called_at >= CLOCK_S);
+    assert_int_equal(s.calls, 5);
+    world_close(w);
+}
+
 static unsigned answer_hold(struct world *w, struct http_request *req, unsigned n)
 {
     return 0;
@@ -390,22 +415,124 @@ static void test_driver__a_second_401_is_final(void **state)
     world_close(w);
 }
 
-static unsigned answer_no_token_twice(struct world *w, struct http_request *req, unsigned n)
+#define OAUTH2  ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }"
+#define AT_ONCE ", timeout: 300ms, retry: none"
+
+static int64_t no_token_until; /* clock_mono */
+
+static bool is_for_token(const struct http_request *req)
 {
-    if (strcmp(req->path, "/oauth2/access_token") != 0)
-        return 204;
-    buf_add_str(&req->answer, n == 0 ? "{\"access_token\":\"a\\r\\nX: y\"}" : "{\"access_token\":\"t\"}");
+    return strcmp(req->path, "/oauth2/access_token") == 0;
+}
+
+static unsigned give_token(struct http_request *req)
+{
+    buf_add_str(&req->answer, "{\"access_token\":\"t\"}");
     return 200;
 }
 
-static void test_driver__without_a_token_nobody_is_errored_at_once(void **state)
+static unsigned answer_late_token(struct world *w, struct http_request *req, unsigned n)
 {
-    struct world *w =
-        world_open(3, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
-    w->answer = answer_no_token_twice;
+    if (!is_for_token(req))
+        return 204;
+    if (clock_mono() >= no_token_until)
+        return give_token(req);
+    buf_add_str(&req->answer, "{\"access_token\":\"a\\r\\nX: y\"}");
+    return n == 0 ? 200 : 503;
+}
+
+/* Fewer than five failures fit into that time, so it is only a moment. */
+static void test_driver__people_wait_for_a_token_as_for_a_limit(void **state)
+{
+    struct world *w = world_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
+    w->answer = answer_late_token;
+    w->grant_s = 1;
+    no_token_until = clock_mono() + 900 * CLOCK_MS;
     struct driver_summary s = world_run(w);
     expect_all_complete(w);
-    assert_true(s.retries > 0);
+    assert_int_equal(s.calls, 3);
+    assert_int_equal(s.retries, 0);
+    assert_int_equal(count_said(w, "released"), 0);
+    assert_true(count_said(w, "renewed") >= 3);
+    world_close(w);
+}
+
+static unsigned answer_wrong_credentials(struct world *w, struct http_request *req, unsigned n)
+{
+    return 401;
+}
+
+static void test_driver__wrong_credentials_cost_nobody(void **state)
+{
+    struct world *w = world_open(50, OAUTH2, TWO_STAGES(AT_ONCE));
+    w->answer = answer_wrong_credentials;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.errored, 0);
+    assert_int_equal(s.calls, 0);
+    assert_int_equal(s.people, 0);
+    assert_int_equal(s.failing, 1);
+    assert_int_equal(w->n_called, 1);
+    assert_int_equal(count_said(w, "released"), 50);
+    for (unsigned i = 0; i < w->n_people; i++)
+        assert_int_equal(w->people[i].state, DUE);
+    world_close(w);
+}
+
+static unsigned answer_mended(struct world *w, struct http_request *req, unsigned n)
+{
+    if (is_for_token(req))
+        return n < 2 ? 401 : give_token(req);
+    if (n == 2 + 3)
+        driver_stop(w->driver);
+    return 204;
+}
+
+static void test_driver__mended_credentials_are_found_out(void **state)
+{
+    struct world *w = world_open(3, OAUTH2, "driver: { poll: 1h }\n" ONE_STAGE(AT_ONCE));
+    w->answer = answer_mended;
+    world_prepare(w, false);
+    struct driver_summary s = world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(s.completed, 3);
+    assert_int_equal(count_said(w, "released"), 3);
+    world_close(w);
+}
+
+static const char *stop_when_renewed(struct world *w, const struct said *said)
+{
+    if (strcmp(said->outcome, "renewed") == 0)
+        driver_stop(w->driver);
+    return NULL;
+}
+
+static void test_driver__a_stop_gives_back_who_waits_for_a_token(void **state)
+{
+    struct world *w = world_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
+    w->answer = answer_late_token;
+    w->refuse = stop_when_renewed;
+    w->grant_s = 1;
+    no_token_until = INT64_MAX;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.released, 3);
+    assert_int_equal(s.calls, 0);
+    world_close(w);
+}
+
+/* Token, 401, no token, token, done. */
+static unsigned answer_revoked(struct world *w, struct http_request *req, unsigned n)
+{
+    return n == 1 ? 401 : n == 2 ? 503 : is_for_token(req) ? give_token(req) : 204;
+}
+
+static void test_driver__a_call_that_gets_no_other_token_does_not_count(void **state)
+{
+    struct world *w = world_open(1, OAUTH2, ONE_STAGE(AT_ONCE));
+    w->answer = answer_revoked;
+    world_run(w);
+    expect_all_complete(w);
+    assert_string_equal(last_said(w)->response, "{\"status\":204,\"attempts\":1}");
+    assert_int_equal(w->n_called, 5);
     world_close(w);
 }
 
@@ -937,6 +1064,7 @@ int main(void)
         cmocka_unit_test(test_driver__a_spent_budget_is_a_failure),
         cmocka_unit_test(test_driver__retry_none_is_immediately_errored),
         cmocka_unit_test(test_driver__retry_after_is_honoured),
+        cmocka_unit_test(test_driver__retry_after_holds_everybody_and_nobodys_budget_runs),
         cmocka_unit_test(test_driver__a_time_out_is_of_unknown_outcome),
         cmocka_unit_test(test_driver__huge_answers_are_no_success_and_long_ones_are_cut),
         cmocka_unit_test(test_driver__a_service_that_is_down_is_tried_again),
@@ -945,7 +1073,11 @@ int main(void)
         cmocka_unit_test(test_driver__a_token_is_fetched_once_and_renewed_on_a_401),
         cmocka_unit_test(test_driver__a_late_401_does_not_cost_a_good_token),
         cmocka_unit_test(test_driver__a_second_401_is_final),
-        cmocka_unit_test(test_driver__without_a_token_nobody_is_errored_at_once),
+        cmocka_unit_test(test_driver__people_wait_for_a_token_as_for_a_limit),
+        cmocka_unit_test(test_driver__wrong_credentials_cost_nobody),
+        cmocka_unit_test(test_driver__mended_credentials_are_found_out),
+        cmocka_unit_test(test_driver__a_stop_gives_back_who_waits_for_a_token),
+        cmocka_unit_test(test_driver__a_call_that_gets_no_other_token_does_not_count),
         cmocka_unit_test(test_driver__fixed_credentials_are_sent),
         cmocka_unit_test(test_driver__a_lost_answer_is_asked_for_again),
         cmocka_unit_test(test_driver__garbage_is_no_answer),

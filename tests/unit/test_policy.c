@@ -127,11 +127,35 @@ static void test_policy__retry_after_is_a_floor(void **state)
 
 static void test_policy__nothing_waits_past_the_budget(void **state)
 {
-    assert_int_equal(delay_after(0, 7200 * CLOCK_S, 0), 600 * CLOCK_S);
     assert_int_equal(delay_after(590 * CLOCK_S, -1, 60 * CLOCK_S), 10 * CLOCK_S);
     assert_int_equal(delay_after(600 * CLOCK_S - 1, -1, 60 * CLOCK_S), 1);
     assert_int_equal(delay_after(600 * CLOCK_S, -1, 0), -1);
     assert_int_equal(delay_after(6000 * CLOCK_S, 1, 0), -1);
+}
+
+static void test_policy__wishes_lengthen_the_budget(void **state)
+{
+    struct attempts attempts = { .n = 3, .retry_after_us = 900 * CLOCK_S };
+    int64_t delay;
+    assert_true(policy_try_again(&retry, &attempts, 599 * CLOCK_S, 0, &delay));
+    assert_int_equal(delay, 900 * CLOCK_S);
+    assert_true(policy_last_attempt_at(&retry, &attempts) == 1500 * CLOCK_S);
+    attempts.retry_after_us = -1;
+    assert_true(policy_try_again(&retry, &attempts, 1499 * CLOCK_S, 60 * CLOCK_S, &delay));
+    assert_int_equal(delay, CLOCK_S);
+    assert_false(policy_try_again(&retry, &attempts, 1500 * CLOCK_S, 0, &delay));
+}
+
+/* Called early it would not be, and it is an hour in all. */
+static void test_policy__wishes_end(void **state)
+{
+    struct attempts attempts = { .n = 1, .retry_after_us = 2000 * CLOCK_S };
+    int64_t delay;
+    assert_true(policy_try_again(&retry, &attempts, 0, 0, &delay));
+    assert_true(policy_try_again(&retry, &attempts, 2000 * CLOCK_S, 0, &delay));
+    assert_int_equal(delay, 2000 * CLOCK_S);
+    assert_true(policy_last_attempt_at(&retry, &attempts) == 4200 * CLOCK_S);
+    assert_false(policy_try_again(&retry, &attempts, 4000 * CLOCK_S, 0, &delay));
 }
 
 static void test_policy__retry_after_is_at_most_an_hour(void **state)
@@ -216,6 +240,8 @@ int main(void)
         cmocka_unit_test(test_policy__backoff_takes_odd_settings),
         cmocka_unit_test(test_policy__retry_after_is_a_floor),
         cmocka_unit_test(test_policy__nothing_waits_past_the_budget),
+        cmocka_unit_test(test_policy__wishes_lengthen_the_budget),
+        cmocka_unit_test(test_policy__wishes_end),
         cmocka_unit_test(test_policy__retry_after_is_at_most_an_hour),
         cmocka_unit_test(test_policy__retry_none_is_none),
         cmocka_unit_test(test_policy__a_call_fits_if_it_can_end_before_the_lease),
