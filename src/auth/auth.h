@@ -43,7 +43,8 @@ enum scope {
     SCOPE_TABLE(X)
 #undef X
         SCOPE_ALL = 0x7f, /* that clients can have */
-    SCOPE_OWN_OR_DRIVE = SCOPE_OWN | SCOPE_DRIVE
+    SCOPE_OWN_OR_DRIVE = SCOPE_OWN | SCOPE_DRIVE,
+    SCOPE_PARTNER_OR_DRIVE = SCOPE_PARTNER | SCOPE_DRIVE
 };
 
 /* Names separated by spaces. RC_INVALID names the unknown one and what there is. */

@@ -4,7 +4,6 @@
 #include "server/exchange.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { PARTNER_CLEANUP_MAX = 10000 }; /* in one request */
 
@@ -118,35 +117,6 @@ enum rc handle_clean_partners(struct exchange *x, struct err *err)
 
 /* ---- many by name ---- */
 
-static const char *form_usernames(const struct http_pair *form, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(form[i].name, "usernames") == 0)
-            return form[i].value;
-    return NULL;
-}
-
-/* JSON, or a form. */
-static enum rc read_usernames(struct exchange *x, const char **out, struct err *err)
-{
-    static const char form_type[] = "application/x-www-form-urlencoded";
-    const char *type = http_header(x->http, "Content-Type");
-    struct http_pair *form;
-    struct json *body;
-    size_t n;
-    *out = NULL;
-    if (type && strncasecmp(type, form_type, sizeof(form_type) - 1) == 0) {
-        enum rc rc = http_parse_form(x->arena, x->http->body, x->http->body_len, &form, &n, err);
-        if (!rc)
-            *out = form_usernames(form, n);
-        return rc;
-    }
-    enum rc rc = json_parse(x->arena, x->http->body, x->http->body_len, &body, err);
-    if (!rc && body->kind != JSON_MAP)
-        return err_set(err, RC_INVALID, "the body must be an object, not %s", json_kind_name(body->kind));
-    return rc ? rc : field_text_optional(body, "usernames", out, err);
-}
-
 struct retired_names {
     const char **name;
     bool *retired;
@@ -183,7 +153,7 @@ enum rc handle_bulk_retire(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
     const char *text;
-    enum rc rc = read_usernames(x, &text, err);
+    enum rc rc = field_text_optional(x->body, "usernames", &text, err);
     if (!rc && !text)
         return err_set(err, RC_INVALID, "usernames: is missing; it must be user names separated by commas");
     if (rc)

@@ -21,9 +21,9 @@ const struct route routes[] = {
     { { HTTP_PATCH, EDX "update_retirement_status/" },      SCOPE_DRIVE, LANE_WRITE, BODY_MAP,  A, handle_update },
     { { HTTP_POST,  EDX "retirement_cleanup/" },            SCOPE_ADMIN, LANE_ALONE, BODY_MAP,  A, handle_cleanup },
     { { HTTP_POST,  EDX "retirement_partner_report/" },     SCOPE_PARTNER, LANE_WRITE, BODY_NONE, A, handle_partner_report },
-    { { HTTP_PUT,   EDX "retirement_partner_report/" },     SCOPE_PARTNER, LANE_WRITE, BODY_MAP,  A, handle_queue_partner },
+    { { HTTP_PUT,   EDX "retirement_partner_report/" },     SCOPE_PARTNER_OR_DRIVE, LANE_WRITE, BODY_FIELDS, A, handle_queue_partner },
     { { HTTP_POST,  EDX "retirement_partner_report_cleanup/" }, SCOPE_PARTNER, LANE_WRITE, BODY_LIST, A, handle_clean_partners },
-    { { HTTP_POST,  "/v1/accounts/bulk_retire_users" },     SCOPE_ADMIN, LANE_WRITE, BODY_FORM, A, handle_bulk_retire },
+    { { HTTP_POST,  "/v1/accounts/bulk_retire_users" },     SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, handle_bulk_retire },
 
     { { HTTP_POST,  EDX "cancel_retirement/" },             SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, handle_cancel_retirement },
     { { HTTP_POST,  EDX "deactivate_logout/" },             SCOPE_OWN_OR_DRIVE, LANE_SLOW, BODY_FIELDS, A, handle_deactivate_logout },

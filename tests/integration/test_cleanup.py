@@ -136,6 +136,24 @@ def test_no_file_contains_the_person(site):
     assert files_with(site, *PLANTED) == []
 
 
+def test_an_account_that_was_never_retired_goes_too(site):
+    """With its session, its password, and everything that it knew."""
+    site.serve()
+    site.post("/v1/accounts", {"username": "Plantagenet", "email": "Rosebush@roses.example", "name": "Rose of Roses",
+                               "orgs": ["her roses"], "password": "rose-answer 1234567"})
+    signed_in = site.post("/v1/sessions", {"username": "Plantagenet", "password": "rose-answer 1234567"}, token="")
+    assert signed_in.status in (200, 201), signed_in
+    site.request("Plantagenet", "rosebush@roses.example")
+    site.patch("Plantagenet", "COMPLETE", extra={"force": True})
+    assert cleanup(site, "Plantagenet").status == 204
+    assert files_with(site, *PLANTED) == []
+    with sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True) as db:
+        for table in ("account", "account_token", "retirement", "retirement_person", "retirement_log"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    again = site.post("/v1/accounts", {"username": "plantagenet", "email": "new@example.com"})
+    assert again.status == 409, "a retired name can never be registered again"
+
+
 def test_readers_are_waited_for(site):
     """Somebody reads the database while the person goes: the file is cleared when they are done."""
     process = site.serve()

@@ -168,10 +168,20 @@ def test_who_is_forgotten_is_off_the_list(empty):
     assert clean(empty, name).status == 400
 
 
+def test_a_driver_may_queue(empty):
+    name = member(empty, "edX")
+    drive = empty.token("retirement:drive")
+    assert empty.put(REPORT, {"username": name}, token=drive).status == 204
+    form = urllib.parse.urlencode({"username": name}).encode()
+    answer = empty.call("PUT", REPORT, raw=form, token=drive, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status == 204
+    assert names(take(empty)) == [name]
+
+
 @pytest.mark.parametrize("method, path", [("POST", REPORT), ("PUT", REPORT), ("POST", CLEAN)])
 def test_scopes(authority, method, path):
     body = [{"original_username": "x"}] if path == CLEAN else {"username": "nobody-of-this-name"}
-    answer = authority.call(method, path, body, token=authority.token("retirement:read retirement:drive"))
+    answer = authority.call(method, path, body, token=authority.token("retirement:read retirement:request"))
     assert answer.status == 403 and "retirement:partner" in answer.json["detail"]
     assert authority.call(method, path, body, token="").status == 401
     allowed = authority.call(method, path, body, token=authority.token("retirement:partner"))
