@@ -110,14 +110,24 @@ static enum rc select_listed(const struct json *ids, struct selection *out, stru
     return RC_OK;
 }
 
-static enum rc read_since(const struct json *select, int64_t *out, struct err *err)
+/* By when they asked, and by when they last changed. */
+static enum rc read_times(const struct json *select, struct retirement_filter *filter, struct err *err)
 {
-    const char *since;
-    enum rc rc = field_text_optional(select, "since", &since, err);
-    if (rc || !since)
-        return rc;
-    rc = clock_parse(since, out, err);
-    return rc ? err_prefix(err, "since") : RC_OK;
+    const struct {
+        const char *key;
+        int64_t *at;
+    } times[] = { { "since", &filter->modified_from },
+                  { "modified_before", &filter->modified_before },
+                  { "created_from", &filter->created_from },
+                  { "created_before", &filter->created_before } };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < sizeof(times) / sizeof(times[0]); i++) {
+        const char *text;
+        rc = field_text_optional(select, times[i].key, &text, err);
+        if (!rc && text && clock_parse(text, times[i].at, err))
+            rc = err_prefix(err, "%s", times[i].key);
+    }
+    return rc;
 }
 
 static enum rc read_states(struct exchange *x, const struct json *select, struct retirement_filter *filter,
@@ -156,8 +166,10 @@ static enum rc read_failure_filter(struct exchange *x, const struct json *select
 static enum rc select_rows(struct exchange *x, const struct json *select, struct selection *out,
                            struct err *err)
 {
-    static const char *const known[] = { "state", "ids",    "since", "after", "limit",
-                                         "stage", "status", "cause", NULL };
+    static const char *const known[] = { "state",           "ids",          "since",
+                                         "modified_before", "created_from", "created_before",
+                                         "after",           "limit",        "stage",
+                                         "status",          "cause",        NULL };
     struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
     struct failure_filter failure;
     bool by_failure = false;
@@ -170,7 +182,7 @@ static enum rc select_rows(struct exchange *x, const struct json *select, struct
     if (!rc)
         rc = field_int_optional(select, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
     if (!rc)
-        rc = read_since(select, &filter.modified_from, err);
+        rc = read_times(select, &filter, err);
     if (!rc)
         rc = read_states(x, select, &filter, err);
     if (!rc)

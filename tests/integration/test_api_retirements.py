@@ -297,7 +297,29 @@ def test_many_at_once(served):
     assert bulk({"state": ["PENDING"], "since": "2999-01-01"}, "resume")["results"] == []
 
 
+def test_many_by_when_they_asked_and_changed(served):
+    ids = [served.somebody("RETIRING_LMS")["id"] for _ in range(3)]
+    created = [served.one(id)["created"] for id in ids]
+    changed = [served.one(id)["modified"] for id in ids]
+
+    def chosen(**times):
+        body = {"select": {"state": ["RETIRING_LMS"], **times}, "action": "move", "to": "ERRORED", "reason": "stuck", "dry_run": True}
+        answer = served.post("/v1/bulk", body)
+        assert answer.status == 200, answer
+        return [r["id"] for r in answer.json["results"]]
+
+    assert chosen() == ids
+    assert chosen(created_from=created[1]) == ids[1:] and chosen(created_before=created[1]) == ids[:1]
+    assert chosen(since=changed[1]) == ids[1:] and chosen(modified_before=changed[1]) == ids[:1]
+    assert chosen(created_from=created[1], created_before=created[2]) == ids[1:2]
+    assert chosen(created_before="2020-01-01") == []
+    assert served.counts()["RETIRING_LMS"] == 3
+
+
 @pytest.mark.parametrize("body, words", [
+    ({"select": {"state": ["PENDING"], "created_from": "now"}, "action": "resume"}, ["created_from"]),
+    ({"select": {"state": ["PENDING"], "created_before": 1}, "action": "resume"}, ["created_before", "string"]),
+    ({"select": {"state": ["PENDING"], "modified_before": "2026-13-01"}, "action": "resume"}, ["modified_before"]),
     ({}, ["select"]), ({"select": []}, ["select"]), ({"select": {}, "action": "resume"}, ["select"]),
     ({"select": {"ids": [1], "state": ["PENDING"]}, "action": "resume"}, ["select"]), ({"select": {"ids": ["1"]}, "action": "resume"}, ["ids"]),
     ({"select": {"ids": [0]}, "action": "resume"}, ["ids"]), ({"select": {"ids": 1}, "action": "resume"}, ["ids"]),
