@@ -25,20 +25,31 @@ static const char *make_run_key(struct act *act, const struct retirement *row)
     return hex;
 }
 
-static enum rc claim_row(struct act *act, const struct claim_request *in, const struct pipeline *current,
-                         const struct retirement *row, struct claim_answer *out, struct err *err)
+/* What is granted to one driver, look by look. */
+struct claiming {
+    struct act *act;
+    const struct claim_request *in;
+    const struct pipeline *current;
+    struct claim_answer *out;
+    struct due_filter filter; /* goes on behind those who were looked at */
+    bool more;                /* there may be others behind them */
+    bool changed;             /* the last look was not for nothing */
+};
+
+static enum rc claim_row(struct claiming *c, const struct retirement *row, struct err *err)
 {
     struct command cmd = {
         .kind = COMMAND_CLAIM,
-        .current = current,
-        .cool_off_us = act->config->cool_off_us,
-        .lease_us = in->lease_us,
-        .deaths_max = act->config->deaths_max,
+        .current = c->current,
+        .cool_off_us = c->act->config->cool_off_us,
+        .lease_us = c->in->lease_us,
+        .deaths_max = c->act->config->deaths_max,
     };
     struct decision d;
-    core_decide(row, &cmd, act->now, &d);
+    core_decide(row, &cmd, c->act->now, &d);
     if (d.refusal)
         return RC_OK; /* the query for due rows is wider than the rules */
+    c->changed = true;
 
     bool died = d.n_moves && pipeline_role(d.after.pipeline, d.after.state) == ROLE_ERRORED;
     static const char deaths[] =
@@ -46,38 +57,40 @@ static enum rc claim_row(struct act *act, const struct claim_request *in, const 
     static const struct failure lost = { .status = -1, .cause = "the driver was lost again and again" };
     struct transition t = {
         .decision = &d,
-        .actor = act->actor,
-        .driver = in->driver,
+        .actor = c->act->actor,
+        .driver = c->in->driver,
         .response = died ? deaths : NULL,
         .response_len = died ? sizeof(deaths) - 1 : 0,
         .failure = died ? &lost : NULL,
-        .now = act->now,
+        .now = c->act->now,
     };
-    enum rc rc = apply_decision(act, row, &t, err);
+    enum rc rc = apply_decision(c->act, row, &t, err);
     if (rc || !d.granted)
         return rc;
 
-    struct claim *claim = &out->claims[out->n];
-    rc = store_get(act->store, act->arena, row->id, &claim->view, err);
+    struct claim *claim = &c->out->claims[c->out->n];
+    rc = store_get(c->act->store, c->act->arena, row->id, &claim->view, err);
     if (rc)
         return rc;
     claim->stage = d.after.pipeline->names[d.after.state];
-    claim->run_key = make_run_key(act, &d.after);
-    out->n++;
+    claim->run_key = make_run_key(c->act, &d.after);
+    c->out->n++;
     return RC_OK;
 }
 
-/* One look for due rows; *more: there may be others behind them. */
-static enum rc claim_batch(struct act *act, const struct claim_request *in, const struct pipeline *current,
-                           const struct due_filter *filter, struct claim_answer *out, bool *more,
-                           struct err *err)
+/* One look for due rows. */
+static enum rc claim_batch(struct claiming *c, struct err *err)
 {
     struct retirement *rows;
     size_t n;
-    enum rc rc = store_due(act->store, act->arena, filter, &rows, &n, err);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = claim_row(act, in, current, &rows[i], out, err);
-    *more = (int64_t)n == filter->limit;
+    c->changed = false;
+    c->filter.limit = c->in->limit - (int64_t)c->out->n;
+    enum rc rc = store_due(c->act->store, c->act->arena, &c->filter, &rows, &n, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = claim_row(c, &rows[i], err);
+        c->filter.after_id = rows[i].id;
+    }
+    c->more = (int64_t)n == c->filter.limit;
     return rc;
 }
 
@@ -104,31 +117,29 @@ static enum rc count(struct act *act, const struct claim_request *in, int64_t du
 enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
                       struct err *err)
 {
-    const struct pipeline *current;
-    enum rc rc = current_list(act, &current, err);
+    struct claiming c = { .act = act, .in = in, .out = out, .more = true };
+    enum rc rc = current_list(act, &c.current, err);
     if (rc)
         return rc;
 
     int64_t own = act->config->cool_off_us;
-    struct due_filter filter = {
+    c.filter = (struct due_filter){
         .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
         .now = act->now,
         .stages = in->stages,
         .n_stages = in->n_stages,
     };
     if (in->username)
-        rc = find_only(act, in->username, &filter.only_id, err);
+        rc = find_only(act, in->username, &c.filter.only_id, err);
 
     *out =
         (struct claim_answer){ .claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim)) };
-    bool more = true;
-    /* Rows that need no driver any more (finished, aborted) fill no places: look again until the places are
-     * full. */
-    for (int round = 0; !rc && more && (int64_t)out->n < in->limit && round < 20; round++) {
-        filter.limit = in->limit - (int64_t)out->n;
-        rc = claim_batch(act, in, current, &filter, out, &more, err);
-    }
-    return rc ? rc : count(act, in, filter.due_before, more, out, err);
+    /* Rows that need no driver any more (finished, aborted), and those that the rules refuse, fill no places:
+     * look further until the places are full. What is settled meanwhile has a limit; the next claim goes on.
+     */
+    for (int rounds = 0; !rc && c.more && (int64_t)out->n < in->limit && rounds < 20; rounds += c.changed)
+        rc = claim_batch(&c, err);
+    return rc ? rc : count(act, in, c.filter.due_before, c.more, out, err);
 }
 
 /* ---- reports ---- */

@@ -131,15 +131,15 @@ static int64_t created_before(const struct due_state *d, const struct due_filter
 static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto,
                            const struct due_filter *f, struct id_list *ids, struct err *err)
 {
-    return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
-                       " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
-                       " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_least(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
-                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f)),
-                               DB_INT(lease_most(f->now))),
-                       err);
+    return id_list_add(
+        ids, s->db,
+        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $10 AND lease_until >= $3"
+        " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
+        " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
+        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)), DB_INT(lease_least(d->role)),
+                DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id), DB_INT(d->aborting),
+                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
+        err);
 }
 
 static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto,
@@ -147,25 +147,26 @@ static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t 
 {
     return id_list_add(
         ids, s->db,
-        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND lease_until >= $3"
+        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $8 AND lease_until >= $3"
         " AND (lease_until <= $4 OR lease_until > $7) AND created_at < $6 ORDER BY id LIMIT $5",
         DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)), DB_INT(lease_least(d->role)),
                 DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
-                DB_INT(lease_most(f->now))),
+                DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
         err);
 }
 
 static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
                           struct id_list *ids, struct err *err)
 {
-    return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE id = $2 AND state_id = $1 AND lease_until >= $3"
-                       " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
-                       " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_least(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id),
-                               DB_INT(d->aborting), DB_INT(created_before(d, f)), DB_INT(lease_most(f->now))),
-                       err);
+    return id_list_add(
+        ids, s->db,
+        "SELECT id FROM retirement WHERE id = $2 AND id > $10 AND state_id = $1 AND lease_until >= $3"
+        " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
+        " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
+        DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_least(d->role)), DB_INT(f->now),
+                DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id), DB_INT(d->aborting),
+                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
+        err);
 }
 
 static enum rc find_due(struct store *s, struct arena *a, const struct due_filter *f, struct id_list *ids,

@@ -304,6 +304,7 @@ struct due_filter {
     int64_t now;
     int64_t limit;
     int64_t only_id;  /* 0: any */
+    int64_t after_id; /* 0: from the beginning */
     const char *const *stages;  /* names of working states: only who would be taken to one of them, or needs no stage
                                  * any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;

@@ -32,6 +32,19 @@ def be_away_past_all_leases(site):
     site.serve()
 
 
+def add_list(site, *names):
+    """A newer list, while those who are under way keep theirs. The server is stopped for it, and started again."""
+    site.kill(site.processes[-1])
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        [(pipeline,)] = db.execute("INSERT INTO pipeline (stamp, created_at) VALUES (1, 1) RETURNING id").fetchall()
+        for position, name in enumerate(names):
+            db.execute("INSERT INTO state (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+            db.execute("INSERT INTO pipeline_state (pipeline_id, position, state_id) SELECT ?, ?, id FROM state WHERE name = ?",
+                       (pipeline, position, name))
+    db.close()
+    site.serve()
+
+
 # ---- claims ----
 
 def test_nobody_is_taken_to_a_stage_that_is_not_asked_for(served):
@@ -240,6 +253,15 @@ def test_after_the_lease_nothing_is_accepted(served, outcome):
     [again] = served.claim(driver="other")
     assert again["stage"] == claim["stage"] and again["epoch"] == claim["epoch"] + 1
     expect_refused(served.report(claim, outcome, lease_s=60), "stale_epoch")
+
+
+def test_whom_the_rules_refuse_stands_in_nobodys_way(served):
+    """25 people are in a state that is somebody's work in their list, and done in the list of today."""
+    for _ in range(25):
+        served.patch(served.somebody()["original_username"], "RETIRING_FORUMS")
+    add_list(served, "PENDING", "CALLING", "RETIRING_FORUMS", "ERRORED", "ABORTED", "COMPLETE")
+    who = served.somebody()
+    assert [c["id"] for c in served.claim()] == [who["id"]]
 
 
 def test_a_lease_runs_out_by_the_clock(served):

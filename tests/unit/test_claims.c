@@ -55,6 +55,11 @@ static void test_claims__due_are_those_the_kernel_takes(void **state)
     for (size_t i = 0; i < 7; i++)
         assert_int_equal(rows[i].id, wanted[i]);
 
+    filter.after_id = wanted[6];
+    assert_int_equal(due(f, filter, &rows), n_wanted - 7 < 7 ? n_wanted - 7 : 7);
+    assert_int_equal(rows[0].id, wanted[7]);
+    filter.after_id = 0;
+
     filter.limit = 0;
     assert_int_equal(due(f, filter, &rows), 0);
 
