@@ -145,9 +145,9 @@ static void run_job(struct writer *w, struct outcome *o)
     if (o->rc != RC_OK)
         return;
     o->rc = o->job->run(o->job, w->db, &o->err);
-    if (o->rc == RC_OK)
+    if (o->rc == RC_OK && !o->job->undo)
         o->rc = db_savepoint_release(w->db, &o->err);
-    if (o->rc != RC_OK)
+    if (o->rc != RC_OK || o->job->undo)
         db_savepoint_rollback(w->db);
 }
 
@@ -157,7 +157,7 @@ static void run_alone(struct writer *w, struct outcome *o)
     if (o->rc != RC_OK)
         return;
     o->rc = o->job->run(o->job, w->db, &o->err);
-    if (o->rc == RC_OK)
+    if (o->rc == RC_OK && !o->job->undo)
         o->rc = commit(w, &o->err);
     else
         db_rollback(w->db);

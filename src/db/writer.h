@@ -30,6 +30,7 @@ struct writer_job {
     struct writer_job *next;
     bool alone; /* not in a batch; run may set `again` then */
     bool again; /* set by run: commit, and call run once more, in the next transaction */
+    bool undo;  /* set by run: it was only tried; undone, though all went well */
 };
 
 struct writer;

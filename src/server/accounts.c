@@ -73,30 +73,40 @@ static enum rc add_account(struct exchange *x, const struct json *body, int64_t 
     return rc ? rc : service_add_account(&act, &in, id, err);
 }
 
+static enum rc add_each(struct exchange *x, const struct json *list, int64_t *ids, struct err *err)
+{
+    size_t n = 0;
+    for (const struct json *item = list->first; item; item = item->next, n++) {
+        if (item->kind != JSON_MAP)
+            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", n + 1);
+        if (add_account(x, item, &ids[n], err))
+            return err_prefix(err, "accounts: item %zu", n + 1);
+    }
+    return RC_OK;
+}
+
+/* A dry run does all of it, so that it finds all that could be wrong, and then it is undone. */
 static enum rc add_accounts(struct exchange *x, struct err *err)
 {
-    static const char *const known[] = { "accounts", NULL };
+    static const char *const known[] = { "accounts", "dry_run", NULL };
     const struct json *list;
     enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "dry_run", &x->undo, err);
     if (!rc)
         rc = field_list(x->body, "accounts", true, SERVICE_LIST_MAX, &list, err);
     if (rc)
         return rc;
-    struct json_out o = answer_json(x, 201);
+    int64_t *ids = arena_array(x->arena, list->count, sizeof(*ids));
+    rc = add_each(x, list, ids, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, x->undo ? 200 : 201);
     json_open_map(&o);
     json_put_key(&o, "ids");
     json_open_list(&o);
-    size_t n = 0;
-    for (const struct json *item = list->first; item; item = item->next) {
-        int64_t id;
-        n++;
-        if (item->kind != JSON_MAP)
-            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", n);
-        rc = add_account(x, item, &id, err);
-        if (rc)
-            return err_prefix(err, "accounts: item %zu", n);
-        json_put_int(&o, id);
-    }
+    for (size_t i = 0; !x->undo && i < list->count; i++)
+        json_put_int(&o, ids[i]);
     json_close_list(&o);
     json_close_map(&o);
     return RC_OK;

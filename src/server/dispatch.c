@@ -225,9 +225,10 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct visit *v = (struct visit *)job;
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     v->x.store = v->server->store;
-    v->x.again = false;
+    v->x.again = v->x.undo = false;
     v->x.now = server_now(v->server); /* of the moment it happens: writes follow each other in time, too */
     enum rc rc = v->x.then ? v->x.then(&v->x, err) : v->x.route->handler(&v->x, err);
+    job->undo = v->x.undo;
     if (!rc)
         rc = check_answer(&v->x, err);
     if (job->alone && !rc) {

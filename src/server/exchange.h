@@ -38,6 +38,7 @@ struct exchange {
     handler_fn *then;        /* LANE_SLOW, set by the handler: the write that follows; NULL: it is answered */
     void *carry;             /* LANE_SLOW: what the handler has for `then` */
     struct auth_throttle *throttle;
+    bool undo;  /* of a write, set by the handler: a dry run, whose answer stands and whose changes do not */
     bool again; /* LANE_ALONE, set by the handler: commit, and call it for the next step */
 };
 

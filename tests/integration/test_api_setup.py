@@ -154,6 +154,16 @@ def test_accounts_one_and_many(authority):
     expect(authority.post("/v1/accounts", {"username": "cyd", "email": "c@d", "account_id": 900}), 409, "taken")
 
 
+def test_a_dry_run_adds_no_account(authority):
+    people = [{"username": f"dry{n}", "email": f"dry{n}@example.com"} for n in range(3)]
+    tried = authority.post("/v1/accounts", {"accounts": people, "dry_run": True})
+    assert tried.status == 200 and tried.json == {"ids": []}
+    expect(authority.post("/v1/accounts", {"accounts": [*people, people[0]], "dry_run": True}), 409, "taken", "item 4")
+    expect(authority.post("/v1/accounts", {"accounts": people, "dry_run": "yes"}), 400, "invalid", "dry_run")
+    added = authority.post("/v1/accounts", {"accounts": people, "dry_run": False})
+    assert added.status == 201 and len(added.json["ids"]) == 3
+
+
 def test_of_a_list_of_accounts_all_or_none(authority):
     expect(authority.post("/v1/accounts", {"accounts": [{"username": "dora", "email": "d@e"}, {"username": "dora", "email": "d@e"}]}), 409, "taken", "item 2")
     assert authority.post("/v1/accounts", {"username": "dora", "email": "d@e"}).status == 201

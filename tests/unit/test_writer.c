@@ -264,6 +264,32 @@ static enum rc fail_begin(void *arg, const char *sql)
     return strcmp(sql, "BEGIN") == 0 ? RC_UNAVAILABLE : RC_OK;
 }
 
+/* In a batch, and each alone after the batch's commit was refused. */
+static void test_writer__what_was_only_tried_is_undone(void **state)
+{
+    struct fixture *f = *state;
+    for (int refusals = 0; refusals < 2; refusals++) {
+        struct note notes[3];
+        for (int i = 0; i < 3; i++)
+            notes[i] = make_note(10 * refusals + i);
+        notes[1].job.undo = true;
+        notes[2].n = notes[1].n; /* may stand there once only */
+        struct gate gate;
+        gate_close(&gate, f->writer);
+        struct commit_plan plan = { refusals, RC_NO_SPACE };
+        db_set_fault(f->db, fail_commits, &plan);
+        for (int i = 0; i < 3; i++)
+            writer_submit(f->writer, &notes[i].job);
+        gate_open(&gate);
+        while (!notes[2].answered)
+            sched_yield();
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(notes[i].answered, 1 + RC_OK);
+        assert_int_equal(notes[1].runs, 1 + refusals);
+    }
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
+}
+
 static void test_writer__refused_begin_is_everybodys_answer(void **state)
 {
     struct fixture *f = *state;
@@ -584,6 +610,7 @@ int main(void)
         T(test_writer__a_batch_is_one_commit),
         T(test_writer__ended_transaction_is_done_anew_one_by_one),
         T(test_writer__refused_commit_is_tried_alone_then_answered),
+        T(test_writer__what_was_only_tried_is_undone),
         T(test_writer__refused_begin_is_everybodys_answer),
         T(test_writer__lost_commit_ends_the_process_unanswered),
         T(test_writer__full_disk_is_answered_and_recovers),
