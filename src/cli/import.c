@@ -2,12 +2,13 @@
 /*
  * Many people out of a CSV file, in requests that are not too big.
  *
- * A slip in a list of people to retire must do nothing at all, so the whole file is asked about in a dry run
- * before anything is done (--partial retires the rest instead). Who could not be retired is named by the line
- * of the file.
+ * A slip in a list of people must do nothing at all, so the whole file is asked about in a dry run before
+ * anything is done (retirement import --partial retires the rest instead). Who could not be retired is named
+ * by the line of the file.
  */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -234,7 +235,51 @@ static enum rc refused_account(const char *file, const struct people *people, si
     return err_prefix(err, "%s: from line %u on", file, people->rows[from].line);
 }
 
-static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people, struct err *err)
+struct entry {
+    const char *text;
+    unsigned line;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : x->line < y->line ? -1 : 1;
+}
+
+/* The server sees one request at a time: what stands twice in two of them is seen here alone. */
+static enum rc check_twice(struct arena *a, const struct people *people, enum people_column column,
+                           const char *what, struct err *err)
+{
+    struct entry *entries = arena_array(a, people->n, sizeof *entries);
+    size_t n = 0;
+    for (size_t i = 0; i < people->n; i++) {
+        const char *text = people->rows[i].field[column];
+        if (text)
+            entries[n++] = (struct entry){ text, people->rows[i].line };
+    }
+    qsort(entries, n, sizeof *entries, by_text);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(entries[i - 1].text, entries[i].text) == 0)
+            return err_set_code(err, RC_CONFLICT, "taken", "%u: the same %s as in line %u", entries[i].line,
+                                what, entries[i - 1].line);
+    }
+    return RC_OK;
+}
+
+static enum rc check_rows(struct arena *a, const char *file, const struct people *people, struct err *err)
+{
+    enum rc rc = check_ids(file, people, err);
+    if (rc)
+        return rc;
+    rc = check_twice(a, people, PEOPLE_USERNAME, "user name", err);
+    if (!rc)
+        rc = check_twice(a, people, PEOPLE_ID, "account_id", err);
+    return rc ? err_set_code(err, rc, err->code, "%s:%s", file, arena_strdup(a, err->text)) : RC_OK;
+}
+
+static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people, bool dry_run,
+                             struct err *err)
 {
     struct arena chunk = { 0 };
     enum rc rc = RC_OK;
@@ -242,12 +287,14 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         struct api_body body;
         struct api_answer answer;
         api_body_open(&body);
+        body.repeatable = dry_run;
+        json_field_bool(&body.json, "dry_run", dry_run);
         json_put_key(&body.json, "accounts");
         size_t to = people_put_chunk(&chunk, people, from, put_account, &body.json);
         rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
         if (rc)
             rc = refused_account(cli->operands[0], people, from, to, err);
-        if (rc && from > 0)
+        if (rc && from > 0 && !dry_run)
             rc = err_set_code(err, rc, err->code, "%s (what stands before line %u is imported)", err->text,
                               people->rows[from].line);
         from = to;
@@ -264,12 +311,14 @@ static enum rc run_account_import(struct cli *cli, struct err *err)
     const char *file = cli->operands[0];
     enum rc rc = people_read(&cli->arena, file, PEOPLE_ORGS + 1, &people, err);
     if (!rc)
-        rc = check_ids(file, &people, err);
+        rc = check_rows(&cli->arena, file, &people, err);
     if (!rc)
         rc = api_open(cli, &api, err);
     if (rc)
         return rc;
-    rc = send_accounts(cli, api, &people, err);
+    rc = send_accounts(cli, api, &people, true, err);
+    if (!rc)
+        rc = send_accounts(cli, api, &people, false, err);
     if (!rc && cli_flag(cli, "json"))
         printf("{\"imported\":%zu}\n", people.n);
     else if (!rc)
@@ -311,7 +360,8 @@ const struct cli_command command_account_import = {
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "add everybody in a file",
     .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
-             "semicolons), with or without a header row. A header row may also name a column\n"
+             "semicolons), with or without a header row. A row that is refused stops\n"
+             "everything before anything is done. A header row may also name a column\n"
              "account_id: the number that your services know people by.",
     .examples = "lethe account import people.csv",
     .run = run_account_import,

@@ -298,6 +298,20 @@ def test_account_import_names_the_line_that_is_refused(site):
     site.ok("account", "add", "--username", "ada", "--email", "ada@example.com")  # nothing of the file was done
 
 
+def test_a_bad_row_far_down_leaves_no_account_behind(site):
+    """Also behind the first thousand, which are a request of their own."""
+    site.ok("account", "add", "--username", "bob", "--email", "bob@example.com")
+    rows = [f"user{n},user{n}@example.com\n" for n in range(2500)]
+    file = site.folder / "people.csv"
+    for last, words in (("bob,bob@example.com\n", f"{file}:2501: "), ("new,no address\n", f"{file}:2501: "),
+                        ("user3,other@example.com\n", f"{file}:2501: the same user name as in line 4")):
+        file.write_text("".join(rows) + last)
+        refused = site.lethe("account", "import", str(file))
+        assert refused.code in (USAGE, REFUSED) and words in refused.err and "is imported" not in refused.err, refused
+    file.write_text("".join(rows))
+    assert site.ok("account", "import", str(file), "--json").json == {"imported": 2500}
+
+
 # ---- clients, servers elsewhere ----
 
 def test_clients_are_added_listed_and_disabled(site):
