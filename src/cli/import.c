@@ -309,7 +309,7 @@ static enum rc run_account_import(struct cli *cli, struct err *err)
     struct people people;
     struct api *api;
     const char *file = cli->operands[0];
-    enum rc rc = people_read(&cli->arena, file, PEOPLE_ORGS + 1, &people, err);
+    enum rc rc = people_read(&cli->arena, file, PEOPLE_COLUMNS, &people, err);
     if (!rc)
         rc = check_rows(&cli->arena, file, &people, err);
     if (!rc)

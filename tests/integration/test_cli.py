@@ -298,6 +298,12 @@ def test_account_import_names_the_line_that_is_refused(site):
     site.ok("account", "add", "--username", "ada", "--email", "ada@example.com")  # nothing of the file was done
 
 
+def test_account_import_takes_the_number_that_services_know(site):
+    (site.folder / "people.csv").write_text("account_id,username,email\n4711,ada,ada@example.com\n,bob,bob@example.com\n")
+    site.ok("account", "import", "people.csv")
+    assert site.ok("account", "show", "ada", "--json").json["account_id"] == 4711
+
+
 def test_a_bad_row_far_down_leaves_no_account_behind(site):
     """Also behind the first thousand, which are a request of their own."""
     site.ok("account", "add", "--username", "bob", "--email", "bob@example.com")
@@ -308,6 +314,8 @@ def test_a_bad_row_far_down_leaves_no_account_behind(site):
         file.write_text("".join(rows) + last)
         refused = site.lethe("account", "import", str(file))
         assert refused.code in (USAGE, REFUSED) and words in refused.err and "is imported" not in refused.err, refused
+    file.write_text("username,email,account_id\n" + "".join(f"user{n},user{n}@example.com,{n % 2000 + 1}\n" for n in range(2500)))
+    expect(site.lethe("account", "import", str(file)), REFUSED, "the same account_id as in line ")
     file.write_text("".join(rows))
     assert site.ok("account", "import", str(file), "--json").json == {"imported": 2500}
 
