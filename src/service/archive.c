@@ -164,9 +164,9 @@ enum rc service_archive(struct act *act, const struct archive_request *in, struc
 {
     int64_t before = act->now - in->older_than_us;
     *out = (struct archive_answer){ 0 };
-    enum rc rc = store_count_archivable(act->store, before, &out->people, &out->held_back, err);
-    if (rc || in->dry_run || out->people == 0)
-        return rc;
+    enum rc rc = store_count_held_back(act->store, before, &out->held_back, err);
+    if (rc || in->dry_run)
+        return rc ? rc : store_count_archivable(act->store, before, &out->people, err);
     struct content c = { .rows = arena_array(act->arena, SERVICE_ARCHIVE_MAX, sizeof(c.rows[0])) };
     buf_init(&c.text, TEXT_MAX);
     rc = store_walk_archivable(act->store, before, SERVICE_ARCHIVE_MAX, add_person, &c, &out->more, err);

@@ -57,22 +57,32 @@ enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, st
     return rc;
 }
 
-enum rc store_count_archivable(struct store *s, int64_t before, int64_t *people, int64_t *held_back,
-                               struct err *err)
+/* CROSS JOIN: from the short list to the rows, never the other way. */
+enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err)
 {
     struct retirement_filter filter;
     int64_t state_id;
-    *held_back = 0;
+    *out = 0;
+    enum rc rc = make_filter(s, before, &state_id, &filter, err);
+    return rc != RC_OK
+               ? rc
+               : store_first_int(s->db,
+                                 "SELECT count(*) FROM partner_report q CROSS JOIN retirement r"
+                                 " WHERE r.id = q.retirement_id AND r.state_id = $1 AND r.modified_at < $2",
+                                 DB_ARGS(DB_INT(state_id), DB_INT(before)), out, err);
+}
+
+enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err)
+{
+    struct retirement_filter filter;
+    int64_t state_id, held_back;
     enum rc rc = make_filter(s, before, &state_id, &filter, err);
     if (rc == RC_OK)
-        rc = store_count(s, &filter, people, err);
+        rc = store_count(s, &filter, out, err);
     if (rc == RC_OK)
-        rc = store_first_int(
-            s->db,
-            "SELECT count(*) FROM partner_report q JOIN retirement r ON r.id = q.retirement_id"
-            " WHERE r.state_id = $1 AND r.modified_at < $2",
-            DB_ARGS(DB_INT(state_id), DB_INT(before)), held_back, err);
-    *people -= *held_back;
+        rc = store_count_held_back(s, before, &held_back, err);
+    if (rc == RC_OK)
+        *out -= held_back;
     return rc;
 }
 

@@ -28,13 +28,14 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
     rc =
         db_query(s->db, &rows,
-                 "SELECT " ROW_COLUMNS
-                 " FROM retirement_person p JOIN retirement r ON r.id = p.retirement_id JOIN state t"
-                 " ON t.id = r.state_id WHERE p.username_key = $1 AND p.username = $2 AND t.name = 'COMPLETE'"
-                 " ORDER BY r.id",
+                 "SELECT " ROW_COLUMNS " FROM retirement_person p JOIN retirement r ON r.id = p.retirement_id"
+                 " WHERE p.username_key = $1 AND p.username = $2 ORDER BY r.id",
                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
-        rc = read_row(s, &rows, &(*out)[(*n)++], err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+        struct retirement *r = &(*out)[*n];
+        rc = read_row(s, &rows, r, err);
+        *n += rc == RC_OK && pipeline_role(r->pipeline, r->state) == ROLE_COMPLETE;
+    }
     db_rows_close(&rows);
     return rc;
 }

@@ -367,9 +367,10 @@ enum rc store_forget_redacted(struct store *s, struct err *err) MUST_CHECK;
  * *more: there may be others. fn as in store_list. */
 enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
                               bool *more, struct err *err) MUST_CHECK;
-/* How many that would be without limit, and how many wait for partners. */
-enum rc store_count_archivable(struct store *s, int64_t before, int64_t *people, int64_t *held_back,
-                               struct err *err) MUST_CHECK;
+/* How many that would be without limit. */
+enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
+/* How many are as old, but partners are not told of them yet. */
+enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 /* A file of this name holds them, and is to get that name for good after the commit. */
 enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now,
                           struct err *err) MUST_CHECK;
