@@ -27,7 +27,13 @@ struct visit {
 /* Before a route is known, the path tells whose form errors have. */
 static enum dialect guess_dialect(const struct http_request *req)
 {
-    return req->path && strncmp(req->path, "/api/", 5) == 0 ? DIALECT_OPENEDX : DIALECT_NATIVE;
+    if (req->path && strncmp(req->path, "/api/", 5) == 0)
+        return DIALECT_OPENEDX;
+    for (size_t i = 0; req->path && i < routes_n; i++) {
+        if (routes[i].dialect == DIALECT_OPENEDX && strcmp(routes[i].http.path, req->path) == 0)
+            return DIALECT_OPENEDX;
+    }
+    return DIALECT_NATIVE;
 }
 
 void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text)
