@@ -585,3 +585,38 @@ def test_two_drivers_on_one_machine_take_turns(driver, lms):
     assert (first.wait(TIMEOUT), second.wait(TIMEOUT)) == (0, 0)
     assert lms.states_of_all() == {"ada": "COMPLETE", "bob": "COMPLETE"}
     assert len(lms.calls) == 6
+
+
+def test_two_drivers_on_two_machines(driver, lms, tmp_path):
+    """They know nothing of each other: only the LMS's refusals keep them apart."""
+    (tmp_path / "other").mkdir()
+    other = DriverSite(tmp_path / "other", lms)
+    names = numbered(60)
+    lms.add(*names)
+    both = [site.start_once() for site in (driver, other)]
+    assert [process.wait(TIMEOUT) for process in both] == [0, 0]
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    for name in names:
+        assert lms.moves_of(name) == WAY
+        assert [call.path for call in lms.calls_for(name)] == [FORUM, ECOM, LMS]
+    other.stop()
+    other.check()
+
+
+def test_exit_255_when_the_lms_cannot_be_reached(driver, lms):
+    lms.service.go_down()
+    result = driver.drive_one("ada")
+    assert result.code == 255 and "the authority does not answer" in result.err, result
+
+
+def test_exit_252_when_it_is_stopped_in_the_middle(driver, lms):
+    gate, reached = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), gate.wait(TIMEOUT), None)[2] if kind == ECOM else None
+    lms.add("ada")
+    process = driver.start("drive", "--username", "ada")
+    assert reached.wait(TIMEOUT)
+    process.send_signal(signal.SIGTERM)
+    driver.wait_said(process, "stopping")
+    gate.set()
+    assert process.wait(TIMEOUT) == 252
+    assert lms.state_of("ada") == "ECOM_COMPLETE"
