@@ -59,7 +59,7 @@ def test_it_says_what_is_skipped_and_why(planned):
     planned.somebody("RETIRING_NOTES", "ERRORED", name="failed")
     planned.somebody("COMPLETE", name="done")
     planned.somebody(name="held")
-    planned.claim(10, only_stages=["RETIRING_FORUM"])
+    planned.claim(10, stages=["RETIRING_FORUM"])
     said = planned.ok("plan", "halfway").out
     assert "RETIRING_FORUM: done before" in said and "1. RETIRING_NOTES: POST" in said
     assert "not now: quiet hours of store for another" in said
