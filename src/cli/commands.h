@@ -19,6 +19,8 @@ extern const struct cli_command command_retirement_cancel;
 extern const struct cli_command command_retirement_show;
 /* failures.c */
 extern const struct cli_command command_retirement_failures;
+/* fuse.c */
+extern const struct cli_command command_fuse_show, command_fuse_release;
 /* bulk.c */
 extern const struct cli_command command_retirement_resume, command_retirement_rerun;
 /* import.c */

@@ -95,14 +95,15 @@ static const char *mask(struct arena *a, const char *text)
 
 static struct template_values masked_person(struct arena *a, const struct json *r)
 {
-    const struct json *user = json_get(r, "user");
+    const struct json *user = json_get(r, "user"), *known = json_get(r, "user_id_known");
+    bool has_id = known && known->kind == JSON_BOOL && known->integer;
     return (struct template_values){
         .original_username = mask(a, api_text(r, "original_username")),
         .original_email = mask(a, api_text(r, "original_email")),
         .original_name = mask(a, api_text(r, "original_name")),
         .retired_username = api_text(r, "retired_username"),
         .retired_email = api_text(r, "retired_email"),
-        .user_id = arena_printf(a, "%lld", (long long)api_int(user, "id")),
+        .user_id = has_id ? arena_printf(a, "%lld", (long long)api_int(user, "id")) : NULL,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
     };
 }
@@ -258,7 +259,8 @@ static void add_json(struct queue *q, struct arena *a, const struct json *r)
     buf_free(&b);
 }
 
-/* Everybody who is not over, in the order in which the driver takes them up. NULL: there are no states yet. */
+/* Everybody who is not over, in the order in which the driver takes them up. NULL: there are no states yet.
+ */
 static enum rc queue_path(struct arena *a, struct api *api, const char **path, struct err *err)
 {
     struct api_answer answer;

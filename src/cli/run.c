@@ -365,6 +365,11 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
         print_summary(&cli->arena, &crew.summary);
     if (!rc && crew.summary.errored && api && !cli_flag(cli, "json"))
         rc = print_failures(cli, api, err);
+    if (!rc && crew.summary.fuse_blown)
+        rc = err_set(
+            err, RC_CONFLICT,
+            "the fuse has blown, because far more people are due than usual: nobody is begun with, see "
+            "\"lethe fuse show\"");
     if (!rc && crew.summary.failing)
         rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before those stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));

@@ -129,6 +129,18 @@ static const struct setting archive_settings[] = {
     { NULL }
 };
 
+static const struct setting fuse_settings[] = {
+    { "people", "number", setting_count, offsetof(struct fuse_conf, people), "10000",
+      "more than so many people due are a mistake until an operator says otherwise; 0: no limit",
+      .max = 1000000000 },
+    { "times_usual", "number", setting_count, offsetof(struct fuse_conf, times_usual), "10",
+      "so are more than so many times the requests of a usual day (the median of four weeks), from 100 "
+      "people on; 0: "
+      "no limit",
+      .max = 1000000 },
+    { NULL }
+};
+
 static const struct setting log_settings[] = {
     { "level", "error, warning, info or debug", setting_choice, OF(log_level), "info",
       "the least that is shown", .choices = "error|warning|info|debug" },
@@ -177,6 +189,9 @@ static const struct setting settings[] = {
       .inner = partner_settings, .inner_form = "." },
     { "archive", "section", setting_section, 0, "{}", "what becomes of people who are COMPLETE",
       .inner = archive_settings, .inner_form = "." },
+    { "fuse", "section", setting_section, OF(fuse), "{}",
+      "when nobody is begun with, because too many people are due", .inner = fuse_settings,
+      .inner_form = "." },
     { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,
       .inner_form = "." },
     { NULL }

@@ -119,6 +119,12 @@ struct organisation_conf {
     size_t n;
 };
 
+/* How many people in PENDING may be due before nobody is begun with any more; 0: no limit. */
+struct fuse_conf {
+    unsigned people;
+    unsigned times_usual;  /* times the requests of a usual day */
+};
+
 /* ---- the whole ---- */
 
 struct config {
@@ -163,6 +169,8 @@ struct config {
     int64_t archive_older_than_us;
     const char *archive_certificate;       /* what is archived is encrypted to it, PEM; NULL: it is not */
     int64_t archive_every_us;              /* the server archives by itself so often; 0: never */
+
+    struct fuse_conf fuse;
 
     const char *log_level;
     bool log_json;

@@ -242,6 +242,8 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     d->due = get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
     if (n > 0)
         d->held = 0;
+    const struct json *blown = json_get(answer, "fuse_blown");
+    d->summary.fuse_blown = blown && blown->kind == JSON_BOOL && blown->integer;
     if (c->probed)
         return;
     c->all_taken = list->count < c->limit;

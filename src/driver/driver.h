@@ -41,6 +41,7 @@ struct driver_summary {
     int64_t people;            /* taken up */
     int64_t completed, errored, aborted, released;
     int64_t stages, calls, retries;
+    bool fuse_blown;           /* the authority lets nobody be begun with */
     unsigned failing, quiet;   /* services that nobody is called for at the end: before their stages people may wait */
     int64_t took_us;
 };

@@ -50,10 +50,10 @@ static void put_claim(struct json_out *o, const struct claim *claim, int64_t lea
     json_put_key(o, "user");
     json_open_map(o);
     json_put_key(o, "id");
-    if (v->account.brought_along && !v->account.service_id)
-        json_put_null(o); /* ours would be somebody else's there */
-    else
+    if (account_is_known(&v->account))
         json_put_int(o, account_number(&v->account));
+    else
+        json_put_null(o); /* ours would be somebody else's there */
     json_field_text(o, "original_username", v->person.username);
     json_field_text(o, "original_email", v->person.email);
     json_field_text(o, "original_name", v->person.name);
@@ -84,8 +84,10 @@ enum rc handle_claims(struct exchange *x, struct err *err)
     if (rc)
         return rc;
 
+    fuse_checked(&answer.fuse);
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
+    json_field_bool(&o, "fuse_blown", answer.fuse.blown);
     json_put_key(&o, "claims");
     json_open_list(&o);
     for (size_t i = 0; i < answer.n; i++)

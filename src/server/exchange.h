@@ -153,6 +153,9 @@ struct act exchange_act(struct exchange *x);
 bool check_password(struct exchange *x, const struct account *account, const char *typed,
                     const char *password, bool *throttled);
 
+/* Says so when it has just blown, and keeps the metric (fuse.c). */
+void fuse_checked(const struct fuse_state *state);
+
 /* ---- handlers, one file for each part of the API ---- */
 
 handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
@@ -166,6 +169,7 @@ handler_fn handle_request, handle_import, handle_list, handle_search, handle_one
     handle_log;                                                                         /* retirements.c */
 handler_fn handle_failures, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
 handler_fn handle_archives;                                                             /* archives.c */
+handler_fn handle_fuse, handle_release_fuse; /* fuse.c */
 handler_fn handle_claims, handle_progress;                                              /* driving.c */
 handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;    /* accounts.c */
 handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset;   /* sessions.c */

@@ -32,6 +32,18 @@ static bool is_disk_full(struct exchange *x)
     return false;
 }
 
+static enum rc look_at_fuse(struct exchange *x, const char **warning, struct err *err)
+{
+    struct fuse_entry last = { 0 };
+    size_t n;
+    enum rc rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
+    if (last.blown)
+        *warning =
+            "the fuse has blown, because far more people are due than usual: nobody is begun with, see "
+            "\"lethe fuse show\"";
+    return rc;
+}
+
 /* What keeps it from being ready, or NULL; *warning: what an operator should know all the same. */
 static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
                                 struct err *err)
@@ -43,12 +55,14 @@ static enum rc look_for_trouble(struct exchange *x, const char **trouble, const 
         *trouble = "there are no states: run \"lethe states sync\"";
         return RC_OK;
     }
+    if (!rc)
+        rc = look_at_fuse(x, warning, err);
     if (!rc && is_disk_full(x))
         *trouble = "the disk is full: nothing can be written, reading goes on";
     if (rc || !x->config->pipeline)
         return rc;
     pipeline_compare(x->arena, current, x->config->pipeline, &diff);
-    if (!diff.same)
+    if (!diff.same && !*warning)
         *warning = "the configured states differ from the database's, which are used: see \"lethe states "
                    "sync --dry-run\"";
     return RC_OK;

@@ -45,6 +45,8 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/retirements/{id}/cancel" }, SCOPE_FORCE,    LANE_WRITE, BODY_FIELDS, B, handle_cancel },
     { { HTTP_POST,  "/v1/cancellations" },           SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_cancellation },
     { { HTTP_GET,   "/v1/failures" },                SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_failures },
+    { { HTTP_GET,   "/v1/fuse" },                    SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_fuse },
+    { { HTTP_POST,  "/v1/fuse/release" },            SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_release_fuse },
     { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_bulk },
 
     { { HTTP_POST,  "/v1/archives" },                SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, handle_archives },

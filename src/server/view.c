@@ -100,6 +100,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_field_int(o, "run", r->run);
     view_lease(o, v, now);
     json_field_bool(o, "abort_asked", r->abort_asked);
+    json_field_bool(o, "user_id_known", account_is_known(&v->account));
     if (log)
         view_responses(o, log, n_log);
     json_close_map(o);

@@ -129,11 +129,15 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
         .stages = in->stages,
         .n_stages = in->n_stages,
     };
+    *out = (struct claim_answer){ 0 };
+    rc = service_check_fuse(act, &out->fuse, err);
+    if (rc)
+        return rc;
+    c.filter.no_pending = out->fuse.blown;
     if (in->username)
         rc = find_only(act, in->username, &c.filter.only_id, err);
 
-    *out =
-        (struct claim_answer){ .claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim)) };
+    out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim));
     /* Rows that need no driver any more (finished, aborted), and those that the rules refuse, fill no places:
      * look further until the places are full. What is settled meanwhile has a limit; the next claim goes on.
      */

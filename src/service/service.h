@@ -111,6 +111,20 @@ enum rc service_find_request(struct act *act, const char *username, const char *
 
 /* ---- driving.c ---- */
 
+/* ---- fuse.c ---- */
+
+struct fuse_state {
+    bool blown;         /* nobody may be begun with */
+    bool blew;          /* just now */
+    int64_t due, most;  /* when it blew just now */
+};
+/* Looks at the whole queue; writes when that changes how it stands. */
+enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
+/* RC_CONFLICT "not_blown". */
+enum rc service_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
+
+/* ---- driving.c: claims ---- */
+
 struct claim_request {
     const char *driver;
     int64_t limit; /* 1 to SERVICE_LIST_MAX */
@@ -129,6 +143,7 @@ struct claim {
 struct claim_answer {
     struct claim *claims;
     size_t n;
+    struct fuse_state fuse;
     int64_t held;           /* live leases of everybody; -1: there may be more to claim, not counted */
     int64_t due, under_way; /* -1: not asked for */
 };

@@ -79,7 +79,7 @@ static void add_states(struct due_states *l, const struct pipeline *const *lists
     const struct pipeline *p = lists[of];
     for (unsigned i = 0; i < p->n; i++) {
         struct due_state state = { .state_id = p->state_ids[i], .role = pipeline_role(p, i) };
-        if (pipeline_is_dead_end(p, i))
+        if (pipeline_is_dead_end(p, i) || (f->no_pending && state.role == ROLE_PENDING))
             continue;
         bool wanted = is_wanted(f, stage_after(p, i, lists[n - 1]));
         if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))

@@ -143,6 +143,15 @@ static const char schema_1[] =
     "  finished INTEGER NOT NULL);"
     "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
 
+    "CREATE TABLE fuse ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at INTEGER NOT NULL,"
+    "  blown INTEGER NOT NULL,"
+    "  due INTEGER NOT NULL,"
+    "  most INTEGER NOT NULL,"
+    "  actor TEXT NOT NULL,"
+    "  reason TEXT);"
+
     "CREATE TABLE client ("
     "  id INTEGER PRIMARY KEY,"
     "  client_id TEXT NOT NULL UNIQUE,"

@@ -102,6 +102,12 @@ static inline int64_t account_number(const struct account *account)
     return account->service_id != 0 ? account->service_id : account->id;
 }
 
+/* Is that what services know the person by? Of somebody brought along it may be a number of our own. */
+static inline bool account_is_known(const struct account *a)
+{
+    return !a->brought_along || a->service_id != 0;
+}
+
 /* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken" when the service_id or the exact user
  * name is taken. */
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
@@ -308,6 +314,7 @@ struct due_filter {
     const char *const *stages;  /* names of working states: only who would be taken to one of them, or needs no stage
                                  * any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
+    bool no_pending; /* nobody is begun with */
 };
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
                   size_t *n, struct err *err) MUST_CHECK;
@@ -377,6 +384,25 @@ enum rc store_add_archive(struct store *s, const char *name, int64_t people, int
 enum rc store_finish_archive(struct store *s, const char *name, struct err *err) MUST_CHECK;
 enum rc store_unfinished_archives(struct store *s, struct arena *a, const char ***out, size_t *n,
                                   struct err *err) MUST_CHECK;
+
+/* ---- the fuse (fuse.c) ---- */
+
+/* What happened to it; the newest is how it stands. */
+struct fuse_entry {
+    int64_t at;
+    bool blown;          /* false: released, or as it was in the beginning */
+    int64_t due, most;   /* how many were due then, and how many may be. Not blown: released for so many; 0: none */
+    const char *actor, *reason;
+};
+/* The newest first, at most limit of them; without any it is whole. */
+enum rc store_fuse(struct store *s, struct arena *a, size_t limit, struct fuse_entry *out, size_t *n,
+                   struct err *err) MUST_CHECK;
+enum rc store_add_fuse(struct store *s, const struct fuse_entry *e, struct err *err) MUST_CHECK;
+/* How many in PENDING were created before; stops counting at most. */
+enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_t *out,
+                       struct err *err) MUST_CHECK;
+/* Requests of a usual day: the median of the 28 days up to then, so that one mad day does not count. */
+enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

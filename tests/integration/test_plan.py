@@ -26,6 +26,7 @@ def expect_no_calls(site):
 
 
 def test_for_one_person_every_call_in_order_with_masked_values(planned):
+    planned.ok("account", "add", "--username", "Ada.Lovelace", "--email", "ada@example.org")
     asked = planned.request("Ada.Lovelace", "ada@example.org")
     said = planned.ok("plan", "Ada.Lovelace").out
     assert f"Retirement {asked['id']} is in PENDING, and is due." in said
@@ -38,6 +39,12 @@ def test_for_one_person_every_call_in_order_with_masked_values(planned):
     for secret in ("Lovelace", "example.org", "ada"):
         assert secret not in said
     expect_no_calls(planned)
+
+
+def test_a_value_that_is_not_known_is_said(planned):
+    """Somebody who was brought along by the request has no number that the services know."""
+    planned.request("ada")
+    assert "(cannot be made: {user_id} is not known)" in planned.ok("plan", "ada").out
 
 
 def test_the_same_as_json(planned):
@@ -81,8 +88,7 @@ def test_the_cool_off_is_a_reason(planned):
 
 
 def test_it_changes_nothing_with_a_server_and_without(planned):
-    planned.request("ada")
-    planned.request("bob")
+    planned.request_all(["ada", "bob"])
     before = database(planned)
     for words in (["plan"], ["plan", "ada"], ["plan", "--json"]):
         planned.ok(*words)

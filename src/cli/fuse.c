@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fuse: how it stands, and letting drivers begin again. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+static void print_entry(struct arena *a, const struct json *e)
+{
+    const struct json *blown = json_get(e, "blown");
+    const char *reason = api_text(e, "reason");
+    printf("  %s  ", print_time(a, api_text(e, "at")));
+    if (blown && blown->integer)
+        printf("blew: %s due, at most %lld are usual", print_count(a, api_int(e, "due"), "person", "people"),
+               (long long)api_int(e, "most"));
+    else if (api_int(e, "due"))
+        printf("released for %s by ", print_count(a, api_int(e, "due"), "person", "people"));
+    if (!(blown && blown->integer) && api_int(e, "due"))
+        print_text(stdout, api_text(e, "actor"));
+    if (reason[0]) {
+        fputs(": ", stdout);
+        print_text(stdout, reason);
+    }
+    fputc('\n', stdout);
+}
+
+static enum rc print_fuse(struct cli *cli, const struct api_answer *answer, struct err *err)
+{
+    const struct json *blown, *history;
+    enum rc rc = api_expect(answer->json, "blown", JSON_BOOL, &blown, err);
+    if (!rc)
+        rc = api_expect(answer->json, "history", JSON_LIST, &history, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json")) {
+        print_json(answer->json);
+        return RC_OK;
+    }
+    puts(blown->integer ? "The fuse has blown: nobody is begun with, whoever is under way goes on."
+                        : "The fuse is whole.");
+    for (const struct json *e = history->first; e; e = e->next)
+        print_entry(&cli->arena, e);
+    return RC_OK;
+}
+
+static enum rc run_show(struct cli *cli, struct err *err)
+{
+    struct api_answer answer;
+    enum rc rc = api_get_once(cli, "/v1/fuse", &answer, err);
+    return rc ? rc : print_fuse(cli, &answer, err);
+}
+
+static enum rc run_release(struct cli *cli, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const char *reason;
+    enum rc rc = cli_require(cli, "reason", &reason, err);
+    if (rc)
+        return rc;
+    api_body_open(&body);
+    json_field_text(&body.json, "reason", reason);
+    rc = api_post_once(cli, "/v1/fuse/release", &body, &answer, err);
+    return rc ? rc : print_fuse(cli, &answer, err);
+}
+
+static const struct cli_option release_options[] = {
+    { .name = "reason", .value = "TEXT", .help = "why so many are right; is recorded" },
+    { 0 },
+};
+
+const struct cli_command command_fuse_show = {
+    .group = "fuse",
+    .name = "show",
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "are too many people due?",
+    .about = "How the fuse stands, and what happened to it before. It blows when more people\n"
+             "are due than fuse.people, or than fuse.times_usual times a usual day's\n"
+             "requests; then nobody is begun with until it is released.",
+    .examples = "lethe fuse show\nlethe fuse show --json",
+    .run = run_show,
+};
+
+const struct cli_command command_fuse_release = {
+    .group = "fuse",
+    .name = "release",
+    .options = release_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "begin with so many people after all",
+    .about = "Lets drivers begin with as many people as are due now. When yet more come, it\n"
+             "blows again.",
+    .examples = "lethe fuse release --reason \"the import of the old site, ticket 12\"",
+    .run = run_release,
+};

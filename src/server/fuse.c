@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Part B: the fuse, which keeps drivers from beginning with far more people than usual. */
+#include "server/exchange.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+enum { HISTORY_MAX = 20 };
+
+static void show_gauge(bool blown)
+{
+    metric_set(metrics_gauge("lethe_fuse_blown", "", "1: too many people are due, nobody is begun with"),
+               blown);
+}
+
+void fuse_checked(const struct fuse_state *state)
+{
+    show_gauge(state->blown);
+    if (state->blew)
+        log_error(
+            "the fuse has blown: %lld people are due, at most %lld are usual; nobody is begun with until "
+            "\"lethe fuse release\"",
+            (long long)state->due, (long long)state->most);
+}
+
+static void put_entry(struct json_out *o, const struct fuse_entry *e)
+{
+    char text[CLOCK_TEXT_LEN];
+    clock_format(e->at, text);
+    json_open_map(o);
+    json_field_text(o, "at", text);
+    json_field_bool(o, "blown", e->blown);
+    json_field_int(o, "due", e->due);
+    json_field_int(o, "most", e->most);
+    json_field_text(o, "actor", e->actor);
+    json_field_text(o, "reason", e->reason);
+    json_close_map(o);
+}
+
+enum rc handle_fuse(struct exchange *x, struct err *err)
+{
+    struct fuse_entry history[HISTORY_MAX];
+    size_t n;
+    enum rc rc = store_fuse(x->store, x->arena, HISTORY_MAX, history, &n, err);
+    if (rc)
+        return rc;
+    show_gauge(n > 0 && history[0].blown);
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_bool(&o, "blown", n > 0 && history[0].blown);
+    json_put_key(&o, "history");
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++)
+        put_entry(&o, &history[i]);
+    json_close_list(&o);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+enum rc handle_release_fuse(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "reason", NULL };
+    const char *reason;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "reason", &reason, err);
+    if (rc)
+        return rc;
+    struct act act = exchange_act(x);
+    rc = service_release_fuse(&act, reason, err);
+    return rc ? rc : handle_fuse(x, err);
+}

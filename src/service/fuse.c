@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fuse: when far more people are due than usual, somebody has made a mistake (an import gone wrong, a
+ * stolen credential), and nobody is begun with until an operator has looked. Whoever is under way goes on.
+ *
+ * Its hard idea is what "released" means: that as many as were due then may be begun with. So it does not
+ * blow again at once, does blow when yet more come, and is as it was when the queue is usual again. Every
+ * change of it is a row, the newest is how it stands, so that a restart changes nothing.
+ */
+#include "service/service_int.h"
+
+enum { FUSE_LEAST = 100 }; /* fewer than that are never too many compared to usual */
+
+static enum rc find_most(struct act *act, int64_t due_before, int64_t *out, struct err *err)
+{
+    const struct fuse_conf *conf = &act->config->fuse;
+    int64_t usual = 0;
+    enum rc rc = RC_OK;
+    *out = conf->people > 0 ? conf->people : INT64_MAX;
+    if (conf->times_usual > 0)
+        rc = store_usual_day(act->store, due_before, &usual, err);
+    if (rc || usual == 0)
+        return rc;
+    int64_t many = usual * conf->times_usual;
+    many = many > FUSE_LEAST ? many : FUSE_LEAST;
+    *out = many < *out ? many : *out;
+    return RC_OK;
+}
+
+static enum rc add(struct act *act, bool blown, int64_t due, int64_t most, const char *reason,
+                   struct err *err)
+{
+    const struct fuse_entry e = {
+        .at = act->now, .blown = blown, .due = due, .most = most, .actor = act->actor, .reason = reason
+    };
+    return store_add_fuse(act->store, &e, err);
+}
+
+enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
+{
+    int64_t due_before = act->now - act->config->cool_off_us, most, due;
+    struct fuse_entry last = { 0 };
+    size_t n;
+    *out = (struct fuse_state){ 0 };
+    if (act->config->fuse.people == 0 && act->config->fuse.times_usual == 0)
+        return RC_OK;
+    enum rc rc = store_fuse(act->store, act->arena, 1, &last, &n, err);
+    out->blown = last.blown;
+    if (rc || last.blown)
+        return rc;
+    rc = find_most(act, due_before, &most, err);
+    if (rc || most == INT64_MAX)
+        return rc;
+    rc = store_due_upto(act->store, due_before, most + last.due + 1, &due, err);
+    if (rc)
+        return rc;
+    if (due > most + last.due) {
+        rc = store_due_upto(act->store, due_before, INT64_MAX, &due, err);
+        *out = (struct fuse_state){ .blown = true, .blew = true, .due = due, .most = most };
+        return rc ? rc : add(act, true, due, most, NULL, err);
+    }
+    return last.due > 0 && due <= most ? add(act, false, 0, most, "the queue is usual again", err) : RC_OK;
+}
+
+enum rc service_release_fuse(struct act *act, const char *reason, struct err *err)
+{
+    struct fuse_entry last = { 0 };
+    size_t n;
+    int64_t due;
+    enum rc rc = check_field("reason", reason, SERVICE_REASON_MAX, err);
+    if (!rc)
+        rc = store_fuse(act->store, act->arena, 1, &last, &n, err);
+    if (!rc && !last.blown)
+        return err_set_code(err, RC_CONFLICT, "not_blown", "the fuse has not blown");
+    if (!rc)
+        rc = store_due_upto(act->store, act->now - act->config->cool_off_us, INT64_MAX, &due, err);
+    return rc ? rc : add(act, false, due, last.most, reason, err);
+}

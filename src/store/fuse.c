@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fuse's memory, and the two numbers that it looks at. What it does is service/fuse.c. */
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "store/store_int.h"
+
+enum { DAYS = 28 };
+
+#define FUSE_SELECT "SELECT id, at, blown, due, most, actor, reason FROM fuse ORDER BY id DESC LIMIT $1"
+
+enum rc store_fuse(struct store *s, struct arena *a, size_t limit, struct fuse_entry *out, size_t *n,
+                   struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    *n = 0;
+    enum rc rc = db_query(s->db, &rows, FUSE_SELECT, DB_ARGS(DB_INT((int64_t)limit)), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+        out[(*n)++] = (struct fuse_entry){
+            .at = db_int(&rows, 1),
+            .blown = db_int(&rows, 2) != 0,
+            .due = db_int(&rows, 3),
+            .most = db_int(&rows, 4),
+            .actor = arena_strdup(a, db_text(&rows, 5)),
+            .reason = arena_strdup(a, db_text(&rows, 6)),
+        };
+    db_rows_close(&rows);
+    return rc;
+}
+
+enum rc store_add_fuse(struct store *s, const struct fuse_entry *e, struct err *err)
+{
+    return db_run(s->db,
+                  "INSERT INTO fuse (at, blown, due, most, actor, reason) VALUES ($1, $2, $3, $4, $5, $6)",
+                  DB_ARGS(DB_INT(e->at), DB_INT(e->blown), DB_INT(e->due), DB_INT(e->most), DB_TEXT(e->actor),
+                          DB_TEXT(e->reason)),
+                  NULL, err);
+}
+
+#define DUE_SELECT_START                                              \
+    "SELECT count(*) FROM (SELECT 1 FROM retirement WHERE state_id =" \
+    " (SELECT id FROM state WHERE name = 'PENDING') AND id <= $1"
+#define DUE_SELECT_END " LIMIT $2) d"
+
+enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_t *out, struct err *err)
+{
+    struct id_range r;
+    *out = 0;
+    enum rc rc = id_range_of_creation(s->db, INT64_MIN, due_before, &r, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *sql =
+        r.exact ? DUE_SELECT_START DUE_SELECT_END : DUE_SELECT_START " AND created_at < $3" DUE_SELECT_END;
+    return store_first_int(s->db, sql, DB_ARGS(DB_INT(r.upto), DB_INT(most), DB_INT(due_before)), out, err);
+}
+
+/* Requests of a day: the ids between its ends, where they are in the order of creation. */
+static enum rc count_day(struct store *s, int64_t from, int64_t before, int64_t *out, struct err *err)
+{
+    struct id_range r;
+    enum rc rc = id_range_of_creation(s->db, from, before, &r, err);
+    if (rc != RC_OK)
+        return rc;
+    *out = r.upto > r.after ? r.upto - r.after : 0;
+    if (r.exact)
+        return RC_OK;
+    return store_first_int(s->db,
+                           "SELECT count(*) FROM retirement WHERE created_at >= $1 AND created_at < $2",
+                           DB_ARGS(DB_INT(from), DB_INT(before)), out, err);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err)
+{
+    int64_t requests[DAYS];
+    enum rc rc = RC_OK;
+    for (int i = 0; rc == RC_OK && i < DAYS; i++)
+        rc = count_day(s, before - (i + 1) * CLOCK_DAY, before - i * CLOCK_DAY, &requests[i], err);
+    if (rc != RC_OK)
+        return rc;
+    qsort(requests, DAYS, sizeof(requests[0]), by_size);
+    *out = requests[DAYS / 2];
+    return RC_OK;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store/fuse.c: how many are due, how many are usual, and what happened to the fuse. */
+#include "store_fixture.h"
+
+static void ask_for(struct fixture *f, int n)
+{
+    static int last;
+    for (int i = 0; i < n; i++)
+        add_person(f, arena_printf(&f->arena, "Learner%d", ++last));
+}
+
+static int64_t due_upto(struct fixture *f, int64_t before, int64_t most)
+{
+    int64_t n;
+    OK(store_due_upto(f->s, before, most, &n, &f->err));
+    return n;
+}
+
+static void test_fuse__counts_who_is_due_up_to_a_limit(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(due_upto(f, f->now + 1, 10), 0);
+    ask_for(f, 5);
+    f->now += CLOCK_S;
+    ask_for(f, 3);
+    assert_int_equal(due_upto(f, START, 10), 0);
+    assert_int_equal(due_upto(f, f->now, 10), 5);
+    assert_int_equal(due_upto(f, f->now + 1, 10), 8);
+    assert_int_equal(due_upto(f, f->now + 1, 6), 6);
+    claim(f, 1);
+    assert_int_equal(due_upto(f, f->now + 1, 10), 7);
+}
+
+static int64_t usual(struct fixture *f)
+{
+    int64_t n;
+    OK(store_usual_day(f->s, f->now, &n, &f->err));
+    return n;
+}
+
+static void test_fuse__a_usual_day_is_the_median_of_four_weeks(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(usual(f), 0);
+    for (int day = 0; day < 28; day++) {
+        ask_for(f, day == 9 ? 150 : day % 2 == 0 ? 2 : 4);
+        f->now += CLOCK_DAY;
+    }
+    assert_int_equal(usual(f), 4);
+    f->now += 10 * CLOCK_DAY;
+    assert_int_equal(usual(f), 2);
+    f->now += 10 * CLOCK_DAY;
+    assert_int_equal(usual(f), 0);
+}
+
+static void test_fuse__remembers_what_happened(void **state)
+{
+    struct fixture *f = *state;
+    struct fuse_entry e[3];
+    size_t n;
+    OK(store_fuse(f->s, &f->arena, 3, e, &n, &f->err));
+    assert_int_equal(n, 0);
+    const struct fuse_entry blew = { .at = 5, .blown = true, .due = 300, .most = 100, .actor = "driver:d" };
+    const struct fuse_entry released = {
+        .at = 6, .due = 310, .most = 100, .actor = "local:0", .reason = "import"
+    };
+    OK(store_add_fuse(f->s, &blew, &f->err));
+    OK(store_add_fuse(f->s, &released, &f->err));
+    OK(store_fuse(f->s, &f->arena, 3, e, &n, &f->err));
+    assert_int_equal(n, 2);
+    assert_false(e[0].blown);
+    assert_int_equal(e[0].due, 310);
+    assert_string_equal(e[0].reason, "import");
+    assert_true(e[1].blown);
+    assert_string_equal(e[1].actor, "driver:d");
+    assert_null(e[1].reason);
+    OK(store_fuse(f->s, &f->arena, 1, e, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(e[0].at, 6);
+}
+
+static void test_fuse__nobody_is_begun_with(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement *rows;
+    size_t n;
+    ask_for(f, 2);
+    move_to(f, 2, FORUM_DONE);
+    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10, .no_pending = true };
+    OK(store_due(f->s, &f->arena, &filter, &rows, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].id, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_fuse__counts_who_is_due_up_to_a_limit),
+        T(test_fuse__a_usual_day_is_the_median_of_four_weeks),
+        T(test_fuse__remembers_what_happened),
+        T(test_fuse__nobody_is_begun_with),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
