@@ -99,6 +99,7 @@ def test_it_shows_people_stages_errors_and_time_left(slow_pipeline):
 
 
 def test_it_says_who_is_waiting_for_another_attempt(slow_pipeline):
+    slow_pipeline.config["services"]["notes"]["breaker"] = "none"
     slow_pipeline.notes.go_down()
     slow_pipeline.request_all([f"user{n}" for n in range(10)])
     terminal = Terminal(slow_pipeline, "drive", "--once")
