@@ -268,6 +268,7 @@ static enum rc fail_begin(void *arg, const char *sql)
 static void test_writer__what_was_only_tried_is_undone(void **state)
 {
     struct fixture *f = *state;
+    struct commit_plan plan; /* asked at every commit, the last one included */
     for (int refusals = 0; refusals < 2; refusals++) {
         struct note notes[3];
         for (int i = 0; i < 3; i++)
@@ -276,7 +277,7 @@ static void test_writer__what_was_only_tried_is_undone(void **state)
         notes[2].n = notes[1].n; /* may stand there once only */
         struct gate gate;
         gate_close(&gate, f->writer);
-        struct commit_plan plan = { refusals, RC_NO_SPACE };
+        plan = (struct commit_plan){ refusals, RC_NO_SPACE };
         db_set_fault(f->db, fail_commits, &plan);
         for (int i = 0; i < 3; i++)
             writer_submit(f->writer, &notes[i].job);
@@ -287,6 +288,7 @@ static void test_writer__what_was_only_tried_is_undone(void **state)
             assert_int_equal(notes[i].answered, 1 + RC_OK);
         assert_int_equal(notes[1].runs, 1 + refusals);
     }
+    writer_close(&f->writer);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
 }
 
