@@ -80,6 +80,13 @@ static enum rc add_person(void *arg, const struct retirement_view *v, struct err
     return RC_OK;
 }
 
+static void wipe_and_free(struct buf *b)
+{
+    if (b->data != NULL)
+        crypto_wipe(b->data, b->cap);
+    buf_free(b);
+}
+
 static bool same(const struct buf *a, const char *data, size_t len)
 {
     return a->len == len && memcmp(buf_str(a), data, len) == 0;
@@ -95,8 +102,7 @@ static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
                               : gzip_unpack(&again, buf_str(packed), packed->len, err);
     if (!rc && !same(text, buf_str(&again), again.len))
         rc = err_set(err, RC_INTERNAL, "an archive does not unpack to what was packed");
-    crypto_wipe(again.data, again.cap);
-    buf_free(&again);
+    wipe_and_free(&again);
     return rc;
 }
 
@@ -127,8 +133,7 @@ static enum rc write_archive(struct act *act, const struct buf *text, const char
         rc = seal(certificate, buf_str(&packed), packed.len, &sealed, err);
     if (!rc)
         rc = write_verified(path, certificate ? &sealed : &packed, err);
-    crypto_wipe(packed.data, packed.cap);
-    buf_free(&packed);
+    wipe_and_free(&packed);
     buf_free(&sealed);
     return rc;
 }
@@ -173,8 +178,7 @@ enum rc service_archive(struct act *act, const struct archive_request *in, struc
     if (!rc && c.n > 0)
         rc = keep_content(act, &c, out, err);
     out->people = (int64_t)c.n;
-    crypto_wipe(c.text.data, c.text.cap);
-    buf_free(&c.text);
+    wipe_and_free(&c.text);
     return rc;
 }
 
