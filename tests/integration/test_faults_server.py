@@ -297,7 +297,8 @@ def test_a_database_newer_than_the_program(site):
     db.close()
 
 
-@pytest.mark.parametrize("garbage", [b"this is no database, " * 500, b"\0" * 8192, b"SQLite format 3\0" + b"\xff" * 8000, os.urandom(5000)])
+@pytest.mark.parametrize("garbage", [b"this is no database, " * 500, b"\0" * 8192, b"SQLite format 3\0" + b"\xff" * 8000, os.urandom(5000)],
+                         ids=["text", "zeros", "header", "random"])
 def test_a_database_file_that_is_garbage(site, garbage):
     site.data_dir.mkdir(mode=0o700)
     file = site.data_dir / "lethe.db"
