@@ -69,7 +69,8 @@ def unit(path, what, names=(), env=None):
 def integration(path, what, env=None):
     report = os.path.join(path, "integration.xml")
     run = subprocess.run(
-        ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", report, "tests/integration"],
+        ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "--dist", "loadfile",
+         "--junit-xml", report, "tests/integration"],
         cwd=ROOT, env={**os.environ, "LETHE": os.path.join(path, "lethe"), **(env or {})})
     add(what, run.returncode, *(count_junit(report) if os.path.exists(report) else (0, 1)))
 
