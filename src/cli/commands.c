@@ -24,6 +24,7 @@ const struct cli_command *const cli_commands[] = {
     &command_retirement_resume,
     &command_retirement_rerun,
     &command_retirement_cancel,
+    &command_retirement_confirm,
     &command_fuse_show,
     &command_fuse_release,
     &command_account_add,

@@ -15,6 +15,8 @@ extern const struct cli_command command_states_sync, command_states_list, comman
 extern const struct cli_command command_retirement_request, command_retirement_list, command_retirement_move;
 /* cancel.c */
 extern const struct cli_command command_retirement_cancel;
+/* confirm.c */
+extern const struct cli_command command_retirement_confirm;
 /* show.c */
 extern const struct cli_command command_retirement_show;
 /* failures.c */

@@ -33,7 +33,10 @@ static const char *wait_for_cool_off(struct arena *a, const struct config *confi
 
 static const char *wait_for_driver(struct arena *a, const struct json *r)
 {
-    const struct json *lease = json_get(r, "lease");
+    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting");
+    if (waiting && waiting->kind == JSON_MAP)
+        return arena_printf(a, "waits for somebody to confirm since %s",
+                            print_time(a, api_text(waiting, "since")));
     if (!lease || lease->kind != JSON_MAP)
         return NULL;
     return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
@@ -142,6 +145,9 @@ static struct step step_of(struct arena *a, const struct stage_conf *stage,
                            const struct template_values *values)
 {
     const struct http_action_conf *http = &stage->http;
+    if (stage->action == ACTION_MANUAL)
+        return (struct step){ .call = "wait until somebody has done this and confirms",
+                              .body = render(a, stage->manual.instructions, values) };
     if (stage->action == ACTION_EXEC)
         return (struct step){ .call = arena_printf(a, "run %s, the person on standard input",
                                                    stage->exec.argv[0]),
@@ -245,8 +251,11 @@ static void add_person(struct queue *q, struct arena *a, const struct json *r)
     };
     table_add(&q->table, cells);
     q->now += way.why_not == NULL;
-    for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++)
+    for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
         q->calls[i]++;
+        if (q->config->stages[i].action == ACTION_MANUAL)
+            break; /* who knows when it goes on */
+    }
 }
 
 static void add_json(struct queue *q, struct arena *a, const struct json *r)
@@ -319,12 +328,13 @@ static void print_calls(struct arena *a, const struct queue *q)
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const struct service_conf *service =
-            stage->action == ACTION_EXEC ? stage->exec.service : stage->http.service;
+        const struct service_conf *service = stage_service(stage);
         const char *quiet = wait_for_quiet(a, service);
-        printf("  %s: %s%s%s%s%s\n", stage->working, print_count(a, q->calls[i], "call", "calls"),
-               service ? " to " : "", service ? service->name : "", quiet ? "; not now: " : "",
-               quiet ? quiet : "");
+        const char *n = stage->action == ACTION_MANUAL
+                            ? print_count(a, q->calls[i], "person begins to wait", "people begin to wait")
+                            : print_count(a, q->calls[i], "call", "calls");
+        printf("  %s: %s%s%s%s%s\n", stage->working, n, service ? " to " : "", service ? service->name : "",
+               quiet ? "; not now: " : "", quiet ? quiet : "");
     }
 }
 

@@ -66,16 +66,16 @@ static enum rc run_request(struct cli *cli, struct err *err)
 
 /* Where rows go: a table, or one JSON array over all pages. */
 struct listing {
-    bool json;
+    bool json, waiting;
     struct table table;
     int64_t n;
 };
 
-static void listing_open(struct listing *l, bool json)
+static void listing_open(struct listing *l, bool json, bool waiting)
 {
     static const char *const titles[] = { "ID", "STATE", "USER NAME", "REQUESTED (UTC)", "LAST MOVE (UTC)",
                                           NULL };
-    *l = (struct listing){ .json = json };
+    *l = (struct listing){ .json = json, .waiting = waiting };
     table_open(&l->table, titles);
 }
 
@@ -100,15 +100,30 @@ static void listing_add_row(struct listing *l, struct arena *a, const struct jso
     table_add(&l->table, cells);
 }
 
+/* What somebody has to do is a text of some lines, for which a table has no room. */
+static void print_waiting(struct arena *a, const struct json *r)
+{
+    const struct json *waiting = json_get(r, "waiting");
+    long long id = (long long)api_int(r, "id");
+    if (!waiting || waiting->kind != JSON_MAP)
+        return;
+    printf("Retirement %lld waits in %s since %s:\n", id, api_text(r, "state"),
+           print_time(a, api_text(waiting, "since")));
+    print_block(stdout, "    ", api_text(waiting, "instructions"));
+    printf("    When that is done: lethe retirement confirm --id %lld --note TEXT\n", id);
+}
+
 static void listing_add_all(struct listing *l, struct arena *a, const struct json *list)
 {
     for (const struct json *r = list->first; r; r = r->next, l->n++) {
         if (l->json)
             listing_add_json(l, r);
+        else if (l->waiting)
+            print_waiting(a, r);
         else
             listing_add_row(l, a, r);
     }
-    if (!l->json && l->n)
+    if (!l->json && !l->waiting && l->n)
         table_print(&l->table, stdout);
 }
 
@@ -129,6 +144,8 @@ static const char *list_path(struct cli *cli)
     struct buf b;
     buf_init(&b, HTTP_HEADER_MAX);
     buf_add_str(&b, "/v1/retirements?limit=1000");
+    if (cli_flag(cli, "waiting"))
+        buf_add_str(&b, "&waiting=true");
     for (size_t i = 0; i < n; i++) {
         buf_add_str(&b, "&state=");
         buf_add_url(&b, states[i], strlen(states[i]));
@@ -176,12 +193,12 @@ static enum rc run_list(struct cli *cli, struct err *err)
 {
     struct api *api;
     struct listing listing;
-    if (cli_option(cli, "email") && cli_flag(cli, "state"))
-        return err_set(err, RC_INVALID, "--email and --state do not go together");
+    if (cli_option(cli, "email") && (cli_flag(cli, "state") || cli_flag(cli, "waiting")))
+        return err_set(err, RC_INVALID, "--email goes with neither --state nor --waiting");
     enum rc rc = api_open(cli, &api, err);
     if (rc)
         return rc;
-    listing_open(&listing, cli_flag(cli, "json"));
+    listing_open(&listing, cli_flag(cli, "json"), cli_flag(cli, "waiting"));
     rc = cli_option(cli, "email") ? list_address(cli, api, &listing, err)
                                   : list_pages(cli, api, &listing, err);
     listing_close(&listing, rc == RC_OK);
@@ -239,6 +256,7 @@ static const struct cli_option request_options[] = {
 
 static const struct cli_option list_options[] = {
     { .name = "state", .value = "STATE", .help = "only those in it", .repeated = true },
+    { .name = "waiting", .help = "only those who wait for somebody to confirm" },
     { .name = "email", .value = "ADDRESS", .help = "only those of this address, in any case" },
     { 0 },
 };
@@ -271,6 +289,7 @@ const struct cli_command command_retirement_list = {
     .summary = "who is where",
     .about = "All retirements, or those in some states, in the order they were requested.",
     .examples = "lethe retirement list\nlethe retirement list --state ERRORED --state ABORTED\n"
+                "lethe retirement list --waiting\n"
                 "lethe retirement list --email ada@example.com --json",
     .run = run_list,
 };

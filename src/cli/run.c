@@ -287,6 +287,7 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "errored", s->errored);
     json_field_int(&o, "aborted", s->aborted);
     json_field_int(&o, "released", s->released);
+    json_field_int(&o, "waiting", s->waiting);
     json_field_int(&o, "stages", s->stages);
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
@@ -305,8 +306,11 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     if (s->quiet)
         printf("%s in quiet hours: who comes to it waits.\n",
                print_count(a, s->quiet, "service is", "services are"));
+    if (s->waiting)
+        printf("%s for somebody to confirm a stage: lethe retirement list --waiting\n",
+               print_count(a, s->waiting, "person waits", "people wait"));
     if (s->people == 0) {
-        puts(s->quiet || s->failing ? "Nobody else is due." : "Nobody is due.");
+        puts(s->quiet || s->failing || s->waiting ? "Nobody else is due." : "Nobody is due.");
         return;
     }
     printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,

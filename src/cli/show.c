@@ -34,7 +34,7 @@ static void print_place(struct arena *a, const struct json *r)
 {
     const char *state = api_text(r, "state");
     const struct json *last = json_get(r, "last_state");
-    const struct json *lease = json_get(r, "lease");
+    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting");
     print_field("state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
     if (last && last->kind == JSON_MAP && strcmp(api_text(last, "state_name"), state) != 0)
         print_field("before that", api_text(last, "state_name"));
@@ -44,6 +44,10 @@ static void print_place(struct arena *a, const struct json *r)
     if (lease && lease->kind == JSON_MAP)
         print_field("worked on by", arena_printf(a, "%s until %s", api_text(lease, "driver"),
                                                  print_time(a, api_text(lease, "until"))));
+    if (waiting && waiting->kind == JSON_MAP) {
+        print_field("waits for", "somebody to confirm this, with lethe retirement confirm:");
+        print_block(stdout, "      ", api_text(waiting, "instructions"));
+    }
     if (is_true(r, "abort_asked"))
         print_field("abort", "asked for; final when the lease has ended");
     print_field("requested", print_time(a, api_text(r, "created")));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Actions: what a stage does, http or exec. When adding one, also: its row in stages.c, enum action_kind, the
- * driver, docs/actions.md.
+ * Actions: what a stage does: http, exec or manual. When adding one, also: its row in stages.c, enum
+ * action_kind, the driver, docs/actions.md.
  */
 #include "config/config_int.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -21,7 +22,8 @@ enum {
     VARIABLE_NAME_MAX = 100,
     STATUS_MIN = 200,
     STATUS_MAX = 499,
-    EXIT_MAX = 125
+    EXIT_MAX = 125,
+    INSTRUCTIONS_MAX = 4000 /* bytes */
 };
 
 static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -311,3 +313,32 @@ const struct setting exec_settings[] = {
     { "service", "name", setting_service_name, OF(service), NULL, "whose limits hold for it" },
     { NULL }
 };
+#undef OF
+
+/* ---- manual ---- */
+
+static enum rc setting_instructions(struct reading *r, const struct setting *s, const struct yaml *at,
+                                    void *field, struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_SCALAR, "what somebody has to do", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->text == NULL || at->text[strspn(at->text, " \t\n")] == '\0')
+        return yaml_value_error(at, err, "nobody could know what is to be done: it is empty");
+    if (strlen(at->text) > INSTRUCTIONS_MAX)
+        return yaml_value_error(at, err, "at most %d bytes are possible", INSTRUCTIONS_MAX);
+    if (template_compile(r->arena, TEMPLATE_TEXT, at->text, field, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return RC_OK;
+}
+
+#define OF(field) offsetof(struct manual_action_conf, field)
+
+const struct setting manual_settings[] = {
+    { "instructions", "text", setting_instructions, OF(instructions), NULL,
+      "what somebody has to do before they confirm; the person's data can stand in it", .required = true },
+    { "remind", "time", setting_length, OF(remind_us), "7d",
+      "how often the driver's log says that somebody still waits", .min = CLOCK_S, .max = 365 * CLOCK_DAY },
+    { NULL }
+};
+#undef OF

@@ -61,7 +61,7 @@ struct service_conf {
 
 /* ---- stages ---- */
 
-enum action_kind { ACTION_HTTP, ACTION_EXEC };
+enum action_kind { ACTION_HTTP, ACTION_EXEC, ACTION_MANUAL };
 
 /* HTTP statuses or exit statuses, each once. */
 struct statuses {
@@ -95,6 +95,11 @@ struct exec_action_conf {
     const struct service_conf *service;  /* whose limits hold; NULL: none */
 };
 
+struct manual_action_conf {
+    const struct template *instructions;  /* what somebody has to do */
+    int64_t remind_us;         /* how often a line of the log says that somebody still waits */
+};
+
 struct retry_conf {
     bool none;                 /* immediately ERRORED */
     int64_t for_us;            /* the budget, from the first attempt */
@@ -107,9 +112,21 @@ struct stage_conf {
     enum action_kind action;
     struct http_action_conf http;
     struct exec_action_conf exec;
+    struct manual_action_conf manual;
     int64_t timeout_us;        /* of one attempt */
     struct retry_conf retry;
 };
+
+/* Whose limits hold for a stage; NULL: nobody's. */
+static inline const struct service_conf *stage_service(const struct stage_conf *stage)
+{
+    switch (stage->action) {
+    case ACTION_HTTP: return stage->http.service;
+    case ACTION_EXEC: return stage->exec.service;
+    case ACTION_MANUAL: break;
+    }
+    return NULL;
+}
 
 /* ---- partner organisations ---- */
 

@@ -97,7 +97,7 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
                          struct err *err) MUST_CHECK;
 
 /* actions.c */
-extern const struct setting http_settings[], exec_settings[];
+extern const struct setting http_settings[], exec_settings[], manual_settings[];
 /* What has to hold between the settings of a call. */
 enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err) MUST_CHECK;
 

@@ -82,6 +82,8 @@ const struct setting stage_settings[] = {
       .inner = http_settings, .inner_form = "." },
     { "exec", "section", setting_section, OF(exec), NULL, "the action: a program", .inner = exec_settings,
       .inner_form = "." },
+    { "manual", "section", setting_section, OF(manual), NULL,
+      "the action: somebody does it by hand, and confirms", .inner = manual_settings, .inner_form = "." },
     { "timeout", "time", setting_length, OF(timeout_us), "30s", "how long one attempt may take",
       .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
     { "retry", "section, or none", setting_retry, OF(retry), "{}",
@@ -92,32 +94,61 @@ const struct setting stage_settings[] = {
 
 static enum rc refuse_actions(const struct yaml *at, struct err *err)
 {
-    static const char *const later[] = { "manual", "sql", "mail" };
+    static const char *const later[] = { "sql", "mail" };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const struct yaml *found = yaml_get(at, later[i]);
         if (found != NULL)
             return yaml_key_error(
-                found, err, "the action %s is not supported by this version, only http and exec", later[i]);
+                found, err, "the action %s is not supported by this version, only http, exec and manual",
+                later[i]);
     }
     return RC_OK;
 }
 
+/* Both are about attempts, which nobody counts here. */
+static enum rc refuse_attempts(const struct yaml *at, struct err *err)
+{
+    const struct yaml *given = yaml_get(at, "timeout");
+    if (given == NULL)
+        given = yaml_get(at, "retry");
+    if (given == NULL)
+        return RC_OK;
+    return yaml_key_error(given, err, "%s: goes with http and exec, manual waits as long as it takes",
+                          given->key);
+}
+
+static const struct {
+    const char *key;
+    enum action_kind kind;
+} action_keys[] = { { "http", ACTION_HTTP }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL } };
+enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
+
 static enum rc check_action(struct stage_conf *stage, const struct yaml *at, struct err *err)
 {
-    const struct yaml *http = yaml_get(at, "http"), *exec = yaml_get(at, "exec");
-    if (http == NULL && exec == NULL)
-        return yaml_error(at, err, "the stage %s has no action: http, exec or use is wanted", stage->working);
-    if (http != NULL && exec != NULL)
-        return yaml_key_error(exec, err, "http and exec: the stage %s takes one action", stage->working);
-    stage->action = http != NULL ? ACTION_HTTP : ACTION_EXEC;
-    return http != NULL ? http_check(&stage->http, http, err) : RC_OK;
+    const struct yaml *action = NULL;
+    for (size_t i = 0; i < ACTIONS_N; i++) {
+        const struct yaml *found = yaml_get(at, action_keys[i].key);
+        if (found == NULL)
+            continue;
+        if (action != NULL)
+            return yaml_key_error(found, err, "%s and %s: the stage %s takes one action", action->key,
+                                  found->key, stage->working);
+        action = found;
+        stage->action = action_keys[i].kind;
+    }
+    if (action == NULL)
+        return yaml_error(at, err, "the stage %s has no action: http, exec, manual or use is wanted",
+                          stage->working);
+    if (stage->action == ACTION_MANUAL)
+        return refuse_attempts(at, err);
+    return stage->action == ACTION_HTTP ? http_check(&stage->http, action, err) : RC_OK;
 }
 
 static enum rc check_use(const struct yaml *at, struct err *err)
 {
-    const struct yaml *use = yaml_get(at, "use"), *action = yaml_get(at, "http");
-    if (action == NULL)
-        action = yaml_get(at, "exec");
+    const struct yaml *use = yaml_get(at, "use"), *action = NULL;
+    for (size_t i = 0; i < ACTIONS_N && action == NULL; i++)
+        action = yaml_get(at, action_keys[i].key);
     if (use == NULL || action == NULL)
         return RC_OK;
     return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);

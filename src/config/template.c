@@ -87,7 +87,8 @@ static void encode(enum template_kind kind, struct buf *out, const char *s, size
     case TEMPLATE_URL:
     case TEMPLATE_FORM: buf_add_url(out, s, len); break;
     case TEMPLATE_JSON: json_escape(out, s, len); break;
-    case TEMPLATE_HEADER: buf_add(out, s, len); break;
+    case TEMPLATE_HEADER:
+    case TEMPLATE_TEXT: buf_add(out, s, len); break;
     }
 }
 

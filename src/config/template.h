@@ -38,7 +38,8 @@ enum template_kind {
     TEMPLATE_URL,   /* path and query: values as %XX; an empty one, or one that makes . or .., is refused */
     TEMPLATE_FORM,  /* values and fixed text as %XX */
     TEMPLATE_JSON,  /* within strings: values and fixed text escaped */
-    TEMPLATE_HEADER /* as they are; control characters are refused */
+    TEMPLATE_HEADER, /* as they are; control characters are refused */
+    TEMPLATE_TEXT   /* for people to read: all of it as it is */
 };
 
 struct template;

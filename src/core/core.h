@@ -19,6 +19,9 @@
  *              ABORTED               ERRORED ----------> D of the stage before, or PENDING
  *                                             resume
  *
+ * A stage that a person does: its driver reports `wait`, and the retirement stays in W without a lease until
+ * somebody confirms, which leads to D.
+ *
  * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch
  * of a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this
  * command arrives now, or why not. It is checked against a simple oracle by
@@ -97,6 +100,8 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 /* No lease, and free to be claimed at once: released, put there by an operator, or out of a lease that ended
  * while there was no server to hear its holder. */
 #define LEASE_FREE ((int64_t)1)
+/* No lease, and not to be claimed: in a working state until somebody confirms that the stage is done. */
+#define LEASE_WAITING ((int64_t)-1)
 /* No lease is granted for longer. One that seems to last longer was granted under a clock that was set back
  * since: it is not live. */
 enum { LEASE_MAX_S = 7 * 86400 };
@@ -109,7 +114,8 @@ struct retirement {
     unsigned state, last_state;       /* last_state: before the last move; PENDING in the beginning */
     int64_t created_at, modified_at;
     int64_t epoch;                    /* rises with every claim and every move that is not a report */
-    int64_t lease_until;              /* LEASE_NONE, LEASE_FREE, or until when the holder of epoch has it */
+    int64_t lease_until;              /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, or until when the holder of
+                                       * epoch has it */
     int64_t run;                      /* rises when an operator sends it back: stages are then done anew */
     unsigned deaths;                  /* leases in a row that ran out at this stage before the server's eyes */
     bool abort_asked;                 /* ABORTED as soon as the lease has ended */
@@ -119,6 +125,7 @@ struct retirement {
  * is not ERRORED, its own state. */
 unsigned retirement_resume_state(const struct retirement *r);
 bool retirement_is_leased(const struct retirement *r, int64_t now);
+bool retirement_is_waiting(const struct retirement *r);  /* for somebody to confirm */
 /* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
 bool retirement_is_over(const struct retirement *r);
 
@@ -134,7 +141,9 @@ enum command_kind {
     COMMAND_DONE,     /* the stage took effect; enter the next one unless `stop` */
     COMMAND_FAILED,   /* the stage failed for good -> ERRORED */
     COMMAND_RENEW,    /* the holder needs longer */
-    COMMAND_RELEASE   /* the holder gives it back at the same stage */
+    COMMAND_RELEASE,  /* the holder gives it back at the same stage */
+    COMMAND_WAIT,     /* the stage is a person's: it waits until somebody confirms */
+    COMMAND_CONFIRM   /* somebody did it: the completed state */
 };
 
 struct command {
@@ -142,14 +151,14 @@ struct command {
     unsigned to;                        /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
     bool forced;                        /* UPDATE */
     bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
-    bool repeated;                      /* UPDATE, MOVE, RESUME, RERUN: the newest log entry is this very command
-                                         * by this caller: its reply was lost */
+    bool repeated;                      /* UPDATE, MOVE, RESUME, RERUN, CONFIRM: the newest log entry is this very
+                                         * command by this caller: its reply was lost */
     const struct pipeline *current;     /* the list of today, to which whoever leaves or enters PENDING
                                          * changes over; NULL: the row's own */
     int64_t cool_off_us;                /* CLAIM: the server's own */
     int64_t lease_us;                   /* CLAIM, RENEW; up to LEASE_MAX_S */
     unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
-    int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE: of the lease reported under */
+    int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE, WAIT: of the lease reported under */
     unsigned stage;                     /* the same: position of its working state */
     bool stop;                          /* DONE: give it back in the completed state */
     const unsigned *first_answer;       /* DONE, FAILED: the log has this report as accepted, and the
@@ -166,6 +175,7 @@ struct command {
     X(REFUSAL_NOT_PENDING,    RC_CONFLICT, "not_pending")                                      \
     X(REFUSAL_NOT_ERRORED,    RC_CONFLICT, "not_errored")                                      \
     X(REFUSAL_NOT_COMPLETE,   RC_CONFLICT, "not_complete")                                     \
+    X(REFUSAL_NOT_WAITING,    RC_CONFLICT, "not_waiting")       /* for a confirmation */        \
     X(REFUSAL_COOLING_OFF,    RC_CONFLICT, "cooling_off")                                      \
     X(REFUSAL_UNLEASED_WORK,  RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */ \
     X(REFUSAL_STALE,          RC_CONFLICT, "stale_epoch")       /* not the current epoch or its stage */   \

@@ -38,6 +38,11 @@ bool retirement_is_leased(const struct retirement *r, int64_t now)
            r->lease_until <= now + LEASE_MAX_S * CLOCK_S;
 }
 
+bool retirement_is_waiting(const struct retirement *r)
+{
+    return r->lease_until == LEASE_WAITING;
+}
+
 bool retirement_is_over(const struct retirement *r)
 {
     return role_of(r) == ROLE_ABORTED || role_of(r) == ROLE_COMPLETE;
@@ -271,7 +276,7 @@ static void claim_next_stage(struct decision *d, const struct command *cmd, int6
 static void claim_same_stage(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
-    if (r->lease_until == LEASE_NONE) {
+    if (r->lease_until == LEASE_NONE || retirement_is_waiting(r)) {
         refuse(d, REFUSAL_UNLEASED_WORK);
         return;
     }
@@ -397,6 +402,53 @@ static void decide_release(struct decision *d, const struct command *cmd, int64_
         r->lease_until = LEASE_FREE;
 }
 
+/* ---- what a person does ---- */
+
+/* Nothing but a wait leaves these traces: what comes after it raises the epoch again. */
+static bool was_waiting(const struct retirement *r, const struct command *cmd)
+{
+    if (retirement_is_waiting(r))
+        return cmd->epoch + 1 == r->epoch && cmd->stage == r->state;
+    return cmd->epoch == r->epoch && role_of(r) == ROLE_ABORTED && cmd->stage == r->last_state;
+}
+
+/* That it began to wait is a move that stays: what the person is to do goes on record with it. */
+static void begin_to_wait(struct decision *d)
+{
+    struct retirement *r = &d->after;
+    d->moves[d->n_moves++] = (struct move){ r->state, r->state, false };
+    r->epoch++;
+    r->lease_until = LEASE_WAITING;
+    r->deaths = 0;
+}
+
+static void decide_wait(struct decision *d, const struct command *cmd, int64_t now)
+{
+    struct retirement *r = &d->after;
+    if (was_waiting(r, cmd)) {
+        replay(d, r->state);
+        return;
+    }
+    refuse(d, why_not_report(r, cmd, now));
+    if (d->refusal != REFUSAL_NONE)
+        return;
+    if (r->abort_asked)
+        enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
+    else
+        begin_to_wait(d);
+}
+
+static void decide_confirm(struct decision *d, const struct command *cmd, int64_t now)
+{
+    struct retirement *r = &d->after;
+    if (is_repeat(d, cmd))
+        replay(d, r->state);
+    else if (retirement_is_waiting(r))
+        enter_anew(d, cmd, pipeline_next(r->pipeline, r->state));
+    else
+        refuse(d, REFUSAL_NOT_WAITING);
+}
+
 /* ---- all together ---- */
 
 typedef void decide_fn(struct decision *d, const struct command *cmd, int64_t now);
@@ -405,7 +457,7 @@ static decide_fn *const rules[] = {
     [COMMAND_UPDATE] = decide_update,   [COMMAND_MOVE] = decide_move,     [COMMAND_RESUME] = decide_resume,
     [COMMAND_RERUN] = decide_rerun,     [COMMAND_CANCEL] = decide_cancel, [COMMAND_CLAIM] = decide_claim,
     [COMMAND_DONE] = decide_done,       [COMMAND_FAILED] = decide_failed, [COMMAND_RENEW] = decide_renew,
-    [COMMAND_RELEASE] = decide_release,
+    [COMMAND_RELEASE] = decide_release, [COMMAND_WAIT] = decide_wait,     [COMMAND_CONFIRM] = decide_confirm,
 };
 
 static bool is_about_the_lease_alone(const struct decision *d, const struct command *cmd)
@@ -420,7 +472,9 @@ static bool is_about_the_lease_alone(const struct decision *d, const struct comm
     case COMMAND_RERUN:
     case COMMAND_CANCEL:
     case COMMAND_DONE:
-    case COMMAND_FAILED: break;
+    case COMMAND_FAILED:
+    case COMMAND_WAIT:
+    case COMMAND_CONFIRM: break;
     }
     return false;
 }
@@ -503,8 +557,11 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
     case REFUSAL_NOT_ERRORED: why = "only one in ERRORED can be resumed"; break;
     case REFUSAL_NOT_COMPLETE: why = "only one in COMPLETE can be run again"; break;
     case REFUSAL_COOLING_OFF: say_cooling_off(row, cmd, out); return;
+    case REFUSAL_NOT_WAITING: why = "it does not wait for anybody to confirm"; break;
     case REFUSAL_UNLEASED_WORK:
-        why = "somebody without a lease is at work on it, an operator can move it";
+        why = retirement_is_waiting(row)
+                  ? "it waits until somebody confirms that this stage is done"
+                  : "somebody without a lease is at work on it, an operator can move it";
         break;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;
     case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;

@@ -55,6 +55,8 @@ static void write_body(struct claims *c, bool count)
     put_stages(c, &o);
     if (count)
         json_field_bool(&o, "count", true);
+    if (c->waiting_at == c->sent_at)
+        json_field_bool(&o, "waiting", true);
     json_close_map(&o);
     assert(!c->body.over);
 }
@@ -64,10 +66,12 @@ static void send(struct claims *c, unsigned places, int64_t now)
     struct driver *d = c->driver;
     bool count = d->progress && (c->counted_at == 0 || now - c->counted_at >= COUNT_EVERY);
     c->limit = places < CLAIM_MAX ? places : CLAIM_MAX;
+    c->sent_at = now;
+    if (reminders_want(d, now))
+        c->waiting_at = now;
     write_body(c, count);
     if (count)
         c->counted_at = now;
-    c->sent_at = now;
     ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
 }
 
@@ -244,6 +248,7 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
         d->held = 0;
     const struct json *blown = json_get(answer, "fuse_blown");
     d->summary.fuse_blown = blown && blown->kind == JSON_BOOL && blown->integer;
+    reminders_look(d, get(answer, "waiting", JSON_LIST));
     if (c->probed)
         return;
     c->all_taken = list->count < c->limit;

@@ -33,8 +33,7 @@ const struct stage_conf *driver_find_stage(const struct driver *d, const char *w
 
 struct service *driver_service(struct driver *d, const struct stage_conf *stage)
 {
-    const struct service_conf *conf =
-        stage->action == ACTION_HTTP ? stage->http.service : stage->exec.service;
+    const struct service_conf *conf = stage_service(stage);
     return &d->services[conf ? conf->index : d->n_services - 1];
 }
 
@@ -141,6 +140,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     make_name(d);
     open_metrics(d);
     open_services(d);
+    reminders_open(d);
     rc = open_authority(d, err);
     if (rc != RC_OK)
         driver_close(&d);
@@ -193,7 +193,7 @@ static bool is_over(const struct driver *d)
 static void show(struct driver *d, int64_t now)
 {
     const struct driver_summary *s = &d->summary;
-    int64_t through = s->completed + s->errored + s->aborted + s->released;
+    int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
     int64_t to_do = d->due + d->in_flight;
     struct progress_view view = {
         .people = through,
@@ -260,6 +260,7 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     progress_close(&d->progress);
     d->summary.took_us = clock_mono() - began_at;
     count_shut(d);
+    d->summary.waiting += d->waited_before;
     *out = d->summary;
     if (d->rc != RC_OK && err != NULL)
         *err = d->err;

@@ -17,6 +17,7 @@
  *   breaker.c        pure: is a service worth calling
  *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens
  *   response.c       what is recorded of a stage
+ *   reminders.c      says who waits for somebody to confirm a stage
  *   progress.c       the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H
@@ -40,6 +41,7 @@ struct driver_conf {
 struct driver_summary {
     int64_t people;            /* taken up */
     int64_t completed, errored, aborted, released;
+    int64_t waiting;           /* for somebody to confirm a stage; for `once` those from before, too */
     int64_t stages, calls, retries;
     bool fuse_blown;           /* the authority lets nobody be begun with */
     unsigned failing, quiet;   /* services that nobody is called for at the end: before their stages people may wait */

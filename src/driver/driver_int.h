@@ -14,6 +14,8 @@
  *                |      '---------^                                                 |
  *                '------------------------------------------------------------------'
  *
+ * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone.
+ *
  * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's struct sends
  * what has gathered. A run has at most one report under way, so that the authority sees them in their order.
  */
@@ -128,6 +130,7 @@ enum report {
     REPORT_ENTERED,
     REPORT_DONE,
     REPORT_FAILED,
+    REPORT_WAITING,            /* for somebody to confirm; response is what they have to do */
     REPORT_RELEASED
 };
 
@@ -179,7 +182,7 @@ struct run {
     enum report sent;          /* under way */
     bool queued;               /* in driver->reports */
     int64_t lease_asked_us;    /* of the renewal under way */
-    const char *response;      /* DONE, FAILED */
+    const char *response;      /* DONE, FAILED, WAITING */
     int status;                /* FAILED: of HTTP or of an exit; -1: none */
     const char *cause;         /* FAILED: in few words, so that people fail alike */
     TAILQ_ENTRY(run) report_entry;
@@ -285,6 +288,7 @@ struct claims {
     struct service *probed;    /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
     int64_t sent_at, counted_at;
+    int64_t waiting_at;        /* the last claim that asked who waits for somebody to confirm; 0: none yet */
     struct timer next;         /* set: none before */
     struct arena arena;
 };
@@ -293,6 +297,12 @@ void claims_open(struct driver *d);
 void claims_close(struct driver *d);
 void claims_pump(struct driver *d, int64_t now);
 void claims_look_again(struct driver *d);  /* there may be people whom the last look left out */
+
+/* ---- reminders.c: of those who wait for somebody to confirm ---- */
+
+void reminders_open(struct driver *d);
+bool reminders_want(const struct driver *d, int64_t now);  /* is it time to ask who waits? */
+void reminders_look(struct driver *d, const struct json *waiting);  /* they do; NULL: not told */
 
 /* ---- reports.c ---- */
 
@@ -352,6 +362,9 @@ struct driver {
     struct silence silence;
     struct lms *lms;           /* NULL: the authority grants leases */
     struct claims claims;
+    int64_t waited_before;     /* who waited for somebody to confirm when `once` began */
+    int64_t remind_every_us;   /* the shortest of the stages that people do; 0: there are none */
+    int64_t reminded_at;       /* up to then, by the clock on the wall, reminders have been said */
     struct batch batches[BATCHES];
     struct run_list reports;   /* runs with something to send */
     unsigned n_reports;

@@ -72,6 +72,7 @@ static const char *outcome_name(enum report report)
     case REPORT_RENEWED: return "renewed";
     case REPORT_DONE: return "done";
     case REPORT_FAILED: return "failed";
+    case REPORT_WAITING: return "waiting";
     case REPORT_RELEASED: return "released";
     case REPORT_ENTERED:
     case REPORT_NONE: break;
@@ -94,7 +95,7 @@ static void put_report(struct json_out *o, struct run *run)
     json_field_int(o, "epoch", run->epoch);
     json_field_text(o, "stage", run->stage_name);
     json_field_text(o, "outcome", outcome_name(run->wanted));
-    if (run->wanted == REPORT_DONE || run->wanted == REPORT_FAILED)
+    if (run->wanted == REPORT_DONE || run->wanted == REPORT_FAILED || run->wanted == REPORT_WAITING)
         json_field_text(o, "response", run->response);
     if (run->wanted == REPORT_FAILED)
         put_failure(o, run);

@@ -180,12 +180,14 @@ static void try_again_now(void *arg, int64_t now)
     wait_for_limits(arg);
 }
 
-/* "502 from forum", "forum: timed out", "exit status 3". */
+/* "502 from forum", "forum: timed out", "exit status 3", "instructions: ...". */
 static const char *cause_of(struct run *run, const struct attempt *last)
 {
     char text[256];
     const struct service_conf *service = driver_service(run->driver, run->stage)->conf;
-    const char *name = service ? service->name : "a command";
+    const char *name = service                               ? service->name
+                       : run->stage->action == ACTION_MANUAL ? "instructions"
+                                                             : "a command";
     if (last->has_status && run->stage->action == ACTION_EXEC)
         snprintf(text, sizeof text, "exit status %u", last->status);
     else if (last->has_status)
@@ -280,6 +282,23 @@ static void leave_to_others(struct run *run)
     report(run, REPORT_RELEASED);
 }
 
+/* Nobody is called: what somebody has to do goes on record, and the person out of our hands. */
+static void begin_to_wait(struct run *run)
+{
+    struct buf *text = &run->driver->scratch;
+    struct err err;
+    arena_reset(&run->step_arena);
+    buf_reset(text);
+    enum rc rc = template_render(run->stage->manual.instructions, &run->person, text, &err);
+    if (rc == RC_OK) {
+        run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
+        report(run, REPORT_WAITING);
+        return;
+    }
+    struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
+    record(run, &failed, REPORT_FAILED);
+}
+
 static void enter_stage(struct run *run, const char *working, int64_t now)
 {
     struct driver *d = run->driver;
@@ -291,6 +310,8 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
         report(run, REPORT_RELEASED);
     else if (run->stage == NULL)
         leave_to_others(run);
+    else if (run->stage->action == ACTION_MANUAL)
+        begin_to_wait(run);
     else if (service_keeps(driver_service(d, run->stage), run))
         wait_for_limits(run);
     else
@@ -405,7 +426,7 @@ static void count_released(struct run *run)
 }
 
 /* What the authority says it is now decides in what column it counts. */
-static void finish(struct run *run, const char *state)
+static void finish(struct run *run, const char *state, bool waits)
 {
     struct driver *d = run->driver;
     struct log_subject before = log_about(run);
@@ -419,6 +440,9 @@ static void finish(struct run *run, const char *state)
     } else if (strcmp(state, "ABORTED") == 0) {
         d->summary.aborted++;
         tell_end(d, "aborted");
+    } else if (waits) {
+        d->summary.waiting++;
+        tell_end(d, "waits for somebody to confirm");
     } else {
         count_released(run);
         log_debug("given back");
@@ -452,7 +476,7 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
     if (answer->next)
         enter_stage(run, answer->next, clock_mono());
     else
-        finish(run, answer->state);
+        finish(run, answer->state, false);
 }
 
 static void stage_entered(struct run *run, const struct report_answer *answer)
@@ -460,7 +484,7 @@ static void stage_entered(struct run *run, const struct report_answer *answer)
     if (answer->next)
         enter_stage(run, answer->next, clock_mono());
     else
-        finish(run, answer->state);
+        finish(run, answer->state, false);
 }
 
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at)
@@ -478,8 +502,9 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
     case REPORT_RENEWED: renewal_accepted(run, answer, sent_at); break;
     case REPORT_ENTERED: stage_entered(run, answer); break;
     case REPORT_DONE: stage_accepted(run, answer); break;
+    case REPORT_WAITING: finish(run, answer->state, true); break;
     case REPORT_FAILED:
-    case REPORT_RELEASED: finish(run, answer->state); break;
+    case REPORT_RELEASED: finish(run, answer->state, false); break;
     case REPORT_NONE: assert(!"an answer to nothing");
     }
 }

@@ -294,6 +294,7 @@ static void start(struct update *u, struct run *run)
         u->lms->given_back = true;
         answer_in(u, run->stage_name, NULL);
         break;
+    case REPORT_WAITING: /* the file of a driver for an LMS has no such stages */
     case REPORT_RENEWED:
     case REPORT_NONE: assert(!"there is no lease");
     }

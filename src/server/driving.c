@@ -11,8 +11,8 @@ enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
 
 static enum rc read_claim(struct exchange *x, struct claim_request *out, struct err *err)
 {
-    static const char *const known[] = { "driver",   "limit",  "lease_s", "cool_off_s",
-                                         "username", "stages", "count",   NULL };
+    static const char *const known[] = { "driver", "limit", "lease_s", "cool_off_s", "username",
+                                         "stages", "count", "waiting", NULL };
     int64_t lease_s = 0, cool_off_s = 0;
     const char **stages = NULL;
     enum rc rc = field_only(x->body, known, err);
@@ -30,6 +30,8 @@ static enum rc read_claim(struct exchange *x, struct claim_request *out, struct 
         rc = field_text_optional(x->body, "username", &out->username, err);
     if (!rc)
         rc = field_bool_optional(x->body, "count", &out->count, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "waiting", &out->waiting, err);
     if (!rc)
         rc = field_texts(x->arena, x->body, "stages", PIPELINE_MAX, &stages, &out->n_stages, err);
     out->stages = stages;
@@ -72,6 +74,21 @@ static void put_count(struct json_out *o, const char *key, int64_t n)
         json_put_int(o, n);
 }
 
+static void put_waiting(struct json_out *o, const struct claim_answer *answer)
+{
+    json_put_key(o, "waiting");
+    json_open_list(o);
+    for (size_t i = 0; i < answer->n_waiting; i++) {
+        const struct waiting *w = &answer->waiting[i];
+        json_open_map(o);
+        json_field_int(o, "id", w->id);
+        json_field_text(o, "stage", w->stage);
+        json_field_time(o, "since", w->since);
+        json_close_map(o);
+    }
+    json_close_list(o);
+}
+
 enum rc handle_claims(struct exchange *x, struct err *err)
 {
     struct claim_request in = { 0 };
@@ -96,6 +113,8 @@ enum rc handle_claims(struct exchange *x, struct err *err)
     put_count(&o, "held", answer.held);
     put_count(&o, "due", answer.due);
     put_count(&o, "under_way", answer.under_way);
+    if (in.waiting)
+        put_waiting(&o, &answer);
     json_close_map(&o);
     return RC_OK;
 }
@@ -108,10 +127,8 @@ static enum rc read_outcome(const struct json *item, struct report *out, struct 
         const char *name;
         enum command_kind kind;
     } outcomes[] = {
-        { "done", COMMAND_DONE },
-        { "failed", COMMAND_FAILED },
-        { "renewed", COMMAND_RENEW },
-        { "released", COMMAND_RELEASE },
+        { "done", COMMAND_DONE },        { "failed", COMMAND_FAILED }, { "renewed", COMMAND_RENEW },
+        { "released", COMMAND_RELEASE }, { "waiting", COMMAND_WAIT },
     };
     const char *outcome;
     enum rc rc = field_text(item, "outcome", &outcome, err);
@@ -123,7 +140,7 @@ static enum rc read_outcome(const struct json *item, struct report *out, struct 
             return RC_OK;
         }
     }
-    return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed or released");
+    return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed, released or waiting");
 }
 
 static enum rc read_failure(const struct json *item, struct report *out, struct err *err)

@@ -115,6 +115,8 @@ enum rc field_only(const struct json *body, const char *const *known, struct err
 enum rc query_only(const struct http_request *req, const char *const *known, struct err *err) MUST_CHECK;
 enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
                   struct err *err) MUST_CHECK; /* leaves *out alone when absent */
+enum rc query_bool(const struct exchange *x, const char *name, bool *out,
+                   struct err *err) MUST_CHECK; /* leaves *out alone when absent */
 enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err) MUST_CHECK;
 char *field_trim(char *word); /* without the spaces around it; in place */
 /* The number in a path. RC_NOT_FOUND when it is none. */
@@ -167,7 +169,7 @@ handler_fn handle_cancel_retirement, handle_deactivate, handle_retire_misc, hand
 handler_fn handle_token;                                /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log;                                                                         /* retirements.c */
-handler_fn handle_failures, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
+handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
 handler_fn handle_archives;                                                             /* archives.c */
 handler_fn handle_fuse, handle_release_fuse; /* fuse.c */
 handler_fn handle_claims, handle_progress;                                              /* driving.c */

@@ -204,6 +204,17 @@ enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64
     return RC_OK;
 }
 
+enum rc query_bool(const struct exchange *x, const char *name, bool *out, struct err *err)
+{
+    const char *text = http_query(x->http, name);
+    if (!text)
+        return RC_OK;
+    *out = strcmp(text, "true") == 0;
+    if (*out || strcmp(text, "false") == 0)
+        return RC_OK;
+    return err_set(err, RC_INVALID, "%s: must be true or false", name);
+}
+
 enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err)
 {
     const char *text = http_query(x->http, name);

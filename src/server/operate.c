@@ -49,6 +49,32 @@ enum rc handle_resume(struct exchange *x, struct err *err)
     return rc ? rc : answer_operated(x, id, &move, err);
 }
 
+/* ---- stages that people do ---- */
+
+enum rc handle_confirm(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "note", "stage", NULL };
+    struct act act = exchange_act(x);
+    struct confirmation in;
+    struct retirement_view view;
+    int64_t id;
+    enum rc rc = path_id(x, &id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "note", &in.note, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "stage", &in.stage, err);
+    if (!rc)
+        rc = service_confirm(&act, id, &in, err);
+    if (!rc)
+        rc = store_get(x->store, x->arena, id, &view, err);
+    if (rc)
+        return rc;
+    answer_written(x, 200, &view);
+    return RC_OK;
+}
+
 /* ---- taking a request back ---- */
 
 enum rc handle_cancel(struct exchange *x, struct err *err)

@@ -83,8 +83,20 @@ enum rc handle_ready(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
+static enum rc count_waiting(struct exchange *x, struct err *err)
+{
+    int64_t n;
+    enum rc rc = store_count_waiting(x->store, x->arena, &n, err);
+    if (!rc)
+        metric_set(metrics_gauge("lethe_waiting", "", "People who wait for somebody to confirm a stage"), n);
+    return rc;
+}
+
 enum rc handle_metrics(struct exchange *x, struct err *err)
 {
+    enum rc rc = count_waiting(x, err);
+    if (rc)
+        return rc;
     answer_empty(x, 200);
     x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(&x->http->answer);

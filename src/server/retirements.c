@@ -137,6 +137,16 @@ static enum rc answer_page(struct exchange *x, const struct retirement_filter *f
     return rc;
 }
 
+/* Those who wait are in working states. */
+static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter, int64_t **ids,
+                            struct err *err)
+{
+    enum rc rc = query_bool(x, "waiting", &filter->waiting, err);
+    if (rc || !filter->waiting || filter->n_states > 0)
+        return rc;
+    return store_working_states(x->store, x->arena, ids, &filter->n_states, err);
+}
+
 enum rc handle_list(struct exchange *x, struct err *err)
 {
     struct retirement_filter filter = { .limit = 100 };
@@ -153,6 +163,8 @@ enum rc handle_list(struct exchange *x, struct err *err)
         rc = query_int(x, "after", 0, INT64_MAX, &filter.after_id, err);
     if (!rc)
         rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+    if (!rc)
+        rc = read_waiting(x, &filter, &ids, err);
     filter.state_ids = ids;
     return rc ? rc : answer_page(x, &filter, err);
 }

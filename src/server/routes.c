@@ -41,6 +41,7 @@ const struct route routes[] = {
     { { HTTP_GET,   "/v1/retirements/{id}" },        SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_one },
     { { HTTP_GET,   "/v1/retirements/{id}/log" },    SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_log },
     { { HTTP_POST,  "/v1/retirements/{id}/move" },   SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_move },
+    { { HTTP_POST,  "/v1/retirements/{id}/confirm" }, SCOPE_FORCE,   LANE_WRITE, BODY_MAP,  B, handle_confirm },
     { { HTTP_POST,  "/v1/retirements/{id}/resume" }, SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_resume },
     { { HTTP_POST,  "/v1/retirements/{id}/cancel" }, SCOPE_FORCE,    LANE_WRITE, BODY_FIELDS, B, handle_cancel },
     { { HTTP_POST,  "/v1/cancellations" },           SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, handle_cancellation },
@@ -80,7 +81,7 @@ const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
 
 /* What stands behind the ? of our own calls; one that is not here takes nothing. q is taken so that it can be
  * refused with a reason. */
-static const char *const list_query[] = { "state", "created_before", "modified_before", "after", "limit", "q",
+static const char *const list_query[] = { "state", "created_before", "modified_before", "after", "limit", "q", "waiting",
                                           NULL };
 static const char *const sync_query[] = { "dry_run", NULL };
 static const char *const failures_query[] = { "limit", NULL };

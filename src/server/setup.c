@@ -93,11 +93,10 @@ enum rc handle_sync_states(struct exchange *x, struct err *err)
     const char **names;
     size_t n;
     struct pipeline_diff diff;
-    const char *flag = http_query(x->http, "dry_run");
-    bool dry_run = flag && strcmp(flag, "true") == 0;
-    if (flag && !dry_run && strcmp(flag, "false") != 0)
-        return err_set(err, RC_INVALID, "dry_run: must be true or false");
-    enum rc rc = field_only(x->body, known, err);
+    bool dry_run = false;
+    enum rc rc = query_bool(x, "dry_run", &dry_run, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_texts(x->arena, x->body, "states", PIPELINE_MAX, &names, &n, err);
     if (rc)

@@ -88,6 +88,19 @@ static void view_lease(struct json_out *o, const struct retirement_view *v, int6
     json_close_map(o);
 }
 
+static void view_waiting(struct json_out *o, const struct retirement_view *v)
+{
+    json_put_key(o, "waiting");
+    if (!v->instructions) {
+        json_put_null(o);
+        return;
+    }
+    json_open_map(o);
+    json_field_time(o, "since", v->waiting_since);
+    json_field_text(o, "instructions", v->instructions);
+    json_close_map(o);
+}
+
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now)
 {
@@ -99,6 +112,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_field_text(o, "resume_state", errored ? r->pipeline->names[retirement_resume_state(r)] : NULL);
     json_field_int(o, "run", r->run);
     view_lease(o, v, now);
+    view_waiting(o, v);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
     if (log)

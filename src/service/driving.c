@@ -111,6 +111,8 @@ static enum rc count(struct act *act, const struct claim_request *in, int64_t du
         rc = store_count_leases(act->store, act->arena, act->now, &out->held, err);
     if (!rc && in->count)
         rc = store_count_due(act->store, act->arena, due_before, &out->due, &out->under_way, err);
+    if (!rc && in->waiting)
+        rc = store_waiting(act->store, act->arena, SERVICE_WAITING_MAX, &out->waiting, &out->n_waiting, err);
     return rc;
 }
 

@@ -10,6 +10,7 @@
  *   partners.c   of whom partner organisations have to be told
  *   cleanup.c    forgetting the person after all is done
  *   archive.c    the same, into a file
+ *   confirm.c    stages that people do
  *   cancel.c     taking a request back, by the name or address it was made for
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   setup.c      states
@@ -32,7 +33,8 @@ enum {
     SERVICE_NAME_MAX = 255,
     SERVICE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
     SERVICE_REASON_MAX = 1000,        /* characters */
-    SERVICE_LIST_MAX = 1000           /* rows of one call */
+    SERVICE_LIST_MAX = 1000,          /* rows of one call */
+    SERVICE_WAITING_MAX = 10000       /* of those who wait, in the answer to a claim */
 };
 
 /* What a use case runs with. */
@@ -101,6 +103,16 @@ struct operator_answer {
 enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err) MUST_CHECK;
 
+/* ---- confirm.c ---- */
+
+struct confirmation {
+    const char *stage; /* the working state that is confirmed; NULL: where it waits */
+    const char *note;  /* what was done */
+};
+/* Somebody did what a retirement waited for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": not, or not in this
+ * stage. The same one again by the same caller changes nothing. */
+enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *in, struct err *err) MUST_CHECK;
+
 /* ---- cancel.c ---- */
 
 /* The retirement that somebody means who wants the request for a user name (exact) or an address (any case)
@@ -134,6 +146,7 @@ struct claim_request {
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
     bool count;
+    bool waiting;         /* tell who waits for somebody to confirm */
 };
 struct claim {
     struct retirement_view view;
@@ -146,6 +159,8 @@ struct claim_answer {
     struct fuse_state fuse;
     int64_t held;           /* live leases of everybody; -1: there may be more to claim, not counted */
     int64_t due, under_way; /* -1: not asked for */
+    struct waiting *waiting; /* n_waiting of them, SERVICE_WAITING_MAX at most */
+    size_t n_waiting;
 };
 enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
                       struct err *err) MUST_CHECK;
@@ -153,7 +168,7 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
 struct report {
     int64_t id, epoch;
     const char *stage;
-    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE */
+    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE, WAIT */
     const char *response;   /* NULL: none */
     size_t response_len;
     struct failure failure; /* FAILED */

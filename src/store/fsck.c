@@ -61,6 +61,8 @@ static void check_order(struct fsck *f, const struct pipeline *p, const struct s
                         unsigned to)
 {
     enum role role = pipeline_role(p, from);
+    if (role == ROLE_WORKING && to == from)
+        return; /* it began to wait for somebody to confirm */
     if (role == ROLE_ABORTED || role == ROLE_COMPLETE)
         report(f, "I1", "left ABORTED or COMPLETE without an operator");
     else if (role == ROLE_ERRORED || to <= from)
@@ -162,6 +164,8 @@ static void check_end(struct fsck *f)
 static void check_lease(struct fsck *f)
 {
     const struct retirement *r = &f->row;
+    if (retirement_is_waiting(r) && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        report(f, "I8", "it waits for somebody to confirm, but not in a working state");
     if (r->lease_until <= LEASE_FREE)
         return;
     if (pipeline_role(r->pipeline, r->state) != ROLE_WORKING)

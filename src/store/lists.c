@@ -155,7 +155,8 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
 static bool matches(const struct retirement_filter *f, const struct retirement_view *v)
 {
     return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
-           is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person);
+           is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person) &&
+           (!f->waiting || retirement_is_waiting(&v->row));
 }
 
 struct walk {
@@ -261,7 +262,7 @@ static enum rc count_one(void *arg, const struct retirement_view *view, struct e
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
-    assert(filter->failure == NULL);
+    assert(filter->failure == NULL && !filter->waiting);
     *out = 0;
     if (filter->username != NULL || filter->email != NULL)
         return store_list(s, filter, count_one, out, err);

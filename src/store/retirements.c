@@ -33,11 +33,14 @@ enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement 
 }
 
 /* Columns after those of the row, and where they come from. */
-#define VIEW                                                                                                 \
-    "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email, a.username,"  \
-    " a.email, a.name, a.orgs, d.name, a.service_id FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = " \
-    "r.id"                                                                                                   \
-    " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id "
+#define VIEW                                                                                                   \
+    "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email, a.username,"    \
+    " a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response FROM retirement r LEFT JOIN "            \
+    "retirement_person p ON p.retirement_id = "                                                                \
+    "r.id"                                                                                                     \
+    " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"                     \
+    " LEFT JOIN retirement_log w ON w.id = CASE WHEN r.lease_until = -1 THEN r.log_head END " /* LEASE_WAITING \
+                                                                                               */
 
 static const char *column(struct arena *a, const struct db_rows *rows, int n)
 {
@@ -47,6 +50,15 @@ static const char *column(struct arena *a, const struct db_rows *rows, int n)
 static const char *either(const char *first, const char *second)
 {
     return first != NULL ? first : second;
+}
+
+static void read_waiting(struct arena *a, const struct db_rows *rows, struct retirement_view *out)
+{
+    size_t len;
+    const char *text = db_bytes(rows, ROW_COLUMNS_N + 12, &len);
+    bool waits = !db_is_null(rows, ROW_COLUMNS_N + 11);
+    out->waiting_since = waits ? db_int(rows, ROW_COLUMNS_N + 11) : 0;
+    out->instructions = waits ? arena_strndup(a, text != NULL ? text : "", len) : NULL;
 }
 
 static enum rc read_view(struct store *s, struct arena *a, const struct db_rows *rows,
@@ -69,6 +81,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
         .service_id = db_int(rows, ROW_COLUMNS_N + 10),
     };
     out->driver = column(a, rows, 9);
+    read_waiting(a, rows, out);
     return read_row(s, rows, &out->row, err);
 }
 

@@ -181,6 +181,8 @@ struct retirement_view {
     struct person person;
     struct account account;  /* as it is now; names are the person's where it has none of its own */
     const char *driver;      /* who holds the lease, or held the last one; NULL: nobody yet */
+    const char *instructions;  /* what somebody has to do and confirm; NULL: it does not wait for that */
+    int64_t waiting_since;     /* 0: it does not */
 };
 
 struct new_retirement {
@@ -221,6 +223,7 @@ struct retirement_filter {
     const char *username, *email;            /* exact user name; address in any case */
     const struct failure_filter *failure;    /* how those in state_ids (ERRORED) failed; NULL: however. Not for
                                               * store_count */
+    bool waiting;                            /* only those who wait for somebody to confirm; not for store_count */
     int64_t limit;                           /* 0: all */
 };
 
@@ -303,7 +306,7 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 /* ---- claims ---- */
 
 /* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and
- * working states, without a live lease (working states: not LEASE_NONE); and those whose abort waits for a
+ * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING); and those whose abort waits for a
  * lease that is over. */
 struct due_filter {
     int64_t due_before;
@@ -329,6 +332,21 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
  * server down with it is counted if the server is back before the lease ends); those whose abort waits are left
  * to the next claim. */
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
+
+/* ---- waiting for somebody to confirm (waiting.c): costs what there are people in working states ---- */
+
+/* The working states of all lists that ever were. */
+enum rc store_working_states(struct store *s, struct arena *a, int64_t **ids, size_t *n,
+                             struct err *err) MUST_CHECK;
+struct waiting {
+    int64_t id;
+    const char *stage;
+    int64_t since;
+};
+/* At most so many, each state's oldest first. */
+enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct waiting **out, size_t *n,
+                      struct err *err) MUST_CHECK;
+enum rc store_count_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- partner organisations (partners.c) ---- */
 

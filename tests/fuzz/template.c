@@ -54,12 +54,19 @@ static void check_rendered(struct arena *a, enum template_kind kind, const struc
     case TEMPLATE_FORM: check_form(rendered); break;
     case TEMPLATE_JSON: check_json(a, rendered); break;
     case TEMPLATE_HEADER: assert(!strpbrk(buf_str(rendered), "\r\n")); break;
+    case TEMPLATE_TEXT: assert(text_is_utf8(buf_str(rendered), rendered->len)); break;
     }
 }
 
 static enum template_kind kind_of(char c)
 {
-    return c == 'u' ? TEMPLATE_URL : c == 'f' ? TEMPLATE_FORM : c == 'j' ? TEMPLATE_JSON : TEMPLATE_HEADER;
+    switch (c) {
+    case 'u': return TEMPLATE_URL;
+    case 'f': return TEMPLATE_FORM;
+    case 'j': return TEMPLATE_JSON;
+    case 't': return TEMPLATE_TEXT;
+    default: return TEMPLATE_HEADER;
+    }
 }
 
 static void try(enum template_kind kind, const char *text, const char *value)

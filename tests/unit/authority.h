@@ -73,6 +73,7 @@ struct world {
     bool garble;             /* lost answers are garbage with status 200 */
     bool abort_on_renewal, abort_on_done;
     unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
+    const char *waiting;    /* JSON: who is said to wait for somebody to confirm; NULL: nothing is said */
     int64_t others;         /* people whom another driver holds, for that many more claims */
     authority_refuse_fn *refuse;
     struct said said[SAID_MAX];
@@ -214,6 +215,11 @@ static inline void answer_claims(struct world *w, struct http_request *req, cons
         w->others--;
     if (field_true(body, "count"))
         json_field_int(&o, "due", due);
+    if (field_true(body, "waiting") && w->waiting != NULL) {
+        json_put_key(&o, "waiting");
+        buf_add_str(o.buf, w->waiting);
+        o.comma = true;
+    }
     json_close_map(&o);
 }
 
@@ -255,6 +261,8 @@ static inline const char *take_report(struct world *w, const struct said *s, str
         p->end = "ABORTED";
     } else if (strcmp(s->outcome, "failed") == 0) {
         p->end = "ERRORED";
+    } else if (strcmp(s->outcome, "waiting") == 0) {
+        p->end = stage_name(w, p);
     } else if (strcmp(s->outcome, "released") == 0) {
         p->state = DUE;
         p->end = "SOMEWHERE";

@@ -849,7 +849,7 @@ static void test_config__example_is_valid(void **state)
     const struct config *c = load_good(
         read_text(arena_printf(&arena, "%s/../../../examples/lethe.yml", getenv("LETHE_TESTDATA"))));
     assert_int_equal(c->n_services, 3);
-    assert_int_equal(c->n_stages, 5);
+    assert_int_equal(c->n_stages, 6);
     assert_int_equal(c->lease_us, 250 * CLOCK_S);
     assert_true(c->stages[3].retry.none);
 }

@@ -1049,6 +1049,53 @@ static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
     world_close(w);
 }
 
+/* ---- stages that people do ---- */
+
+#define MANUAL_STAGE(instructions) \
+    "- { working: ASKING, completed: ASKED, manual: { instructions: \"" instructions "\", remind: 1s } }\n"
+
+static void test_driver__a_stage_that_people_do_is_waited_for_by_nobody(void **state)
+{
+    struct world *w = world_open(2, "", ONE_STAGE("") MANUAL_STAGE("Remove {original_email}: {user_id}"));
+    struct driver_summary s = world_run(w);
+    assert_int_equal(w->n_called, 2);
+    assert_int_equal(s.people, 2);
+    assert_int_equal(s.waiting, 2);
+    assert_int_equal(s.completed + s.errored + s.released, 0);
+    assert_int_equal(s.stages, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct said *said = &w->said[w->n_said - 1 - i];
+        char expected[64];
+        snprintf(expected, sizeof expected, "Remove u%ld@example.com: %ld", (long)said->id,
+                 5000 + (long)said->id);
+        assert_string_equal(said->outcome, "waiting");
+        assert_string_equal(said->stage, "ASKING");
+        assert_string_equal(said->response, expected);
+        assert_string_equal(w->people[i].end, "ASKING");
+    }
+    world_close(w);
+}
+
+static void test_driver__who_waits_from_before_is_counted(void **state)
+{
+    struct world *w = world_open(1, "", "stages:\n" MANUAL_STAGE("x"));
+    w->waiting = "[{\"id\":77,\"stage\":\"ASKING\",\"since\":\"2020-01-01T00:00:00.000000Z\"},{\"id\":1},3,"
+                 "{\"id\":78,\"stage\":\"ELSEWHERE\",\"since\":\"2020-01-01T00:00:00.000000Z\"}]";
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.waiting, 4);
+    world_close(w);
+}
+
+static void test_driver__a_lost_answer_to_waiting_is_asked_for_again(void **state)
+{
+    struct world *w = world_open(1, "", "stages:\n" MANUAL_STAGE("x"));
+    w->lose = 2;
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.waiting, 1);
+    assert_int_equal(w->n_said, 1);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1107,6 +1154,9 @@ int main(void)
         cmocka_unit_test(test_driver__refused_credentials_do_not_error_a_queue),
         cmocka_unit_test(test_driver__who_comes_to_a_shut_service_stops_before_it),
         cmocka_unit_test(test_driver__nobody_is_called_for_in_quiet_hours),
+        cmocka_unit_test(test_driver__a_stage_that_people_do_is_waited_for_by_nobody),
+        cmocka_unit_test(test_driver__who_waits_from_before_is_counted),
+        cmocka_unit_test(test_driver__a_lost_answer_to_waiting_is_asked_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -332,6 +332,90 @@ static void test_kernel_release__frees_it_at_the_same_stage(void **state)
     assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_STALE);
 }
 
+/* ---- stages that people do ---- */
+
+static void test_kernel_wait__nobody_holds_it_and_nobody_can_claim_it(void **state)
+{
+    claim();
+    assert_int_equal(report(COMMAND_WAIT), REFUSAL_NONE);
+    assert_int_equal(got.n_moves, 1);
+    assert_true(got.moves[0].from == W1 && got.moves[0].to == W1);
+    assert_true(row.state == W1 && row.last_state == P);
+    assert_int_equal(row.epoch, 2);
+    assert_true(retirement_is_waiting(&row));
+    assert_false(retirement_is_leased(&row, now));
+    now += 1000 * LEASE;
+    assert_int_equal(claim(), REFUSAL_UNLEASED_WORK);
+    assert_int_equal(SEND(COMMAND_DONE, .epoch = 1, .stage = W1), REFUSAL_STALE);
+    assert_int_equal(SEND(COMMAND_RENEW, .epoch = 2, .stage = W1, .lease_us = LEASE), REFUSAL_LEASE_OVER);
+}
+
+static void test_kernel_wait__a_repeat_gets_the_first_answer(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.answer_state, W1);
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_STALE);
+}
+
+static void test_kernel_wait__only_the_holder_says_so(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 0, .stage = W1), REFUSAL_STALE);
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W2), REFUSAL_STALE);
+    now += LEASE;
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_LEASE_OVER);
+}
+
+static void test_kernel_wait__is_the_abort_that_was_asked_for(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_MOVE, .to = A), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_int_equal(row.state, A);
+    assert_false(retirement_is_waiting(&row));
+    assert_int_equal(SEND(COMMAND_WAIT, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_true(got.replayed);
+}
+
+static void test_kernel_confirm__leads_to_the_completed_state_once(void **state)
+{
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NOT_WAITING);
+    claim();
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NOT_WAITING);
+    report(COMMAND_WAIT);
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NONE);
+    assert_moved(1, W1, D1);
+    assert_int_equal(row.state, D1);
+    assert_int_equal(row.lease_until, LEASE_NONE);
+    assert_int_equal(row.epoch, 3);
+    assert_int_equal(SEND(COMMAND_CONFIRM, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NOT_WAITING);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.state, W2);
+}
+
+static void test_kernel_move__takes_somebody_who_waits_anywhere(void **state)
+{
+    claim();
+    report(COMMAND_WAIT);
+    struct retirement waiting = row;
+    assert_int_equal(SEND(COMMAND_MOVE, .to = A), REFUSAL_NONE);
+    assert_int_equal(row.state, A);
+    assert_false(got.abort_waits);
+    row = waiting;
+    assert_int_equal(SEND(COMMAND_MOVE, .to = W1), REFUSAL_NONE);
+    assert_int_equal(row.lease_until, LEASE_FREE);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    row = waiting;
+    assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NOT_PENDING);
+    assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NOT_ERRORED);
+}
+
 /* ---- aborting somebody who is being worked on ---- */
 
 static void test_kernel_abort__waits_for_the_report(void **state)
@@ -706,6 +790,12 @@ int main(void)
         T(test_kernel_failed__is_an_error_of_the_stage),
         T(test_kernel_renew__lengthens_the_lease_and_nothing_else),
         T(test_kernel_release__frees_it_at_the_same_stage),
+        T(test_kernel_wait__nobody_holds_it_and_nobody_can_claim_it),
+        T(test_kernel_wait__a_repeat_gets_the_first_answer),
+        T(test_kernel_wait__only_the_holder_says_so),
+        T(test_kernel_wait__is_the_abort_that_was_asked_for),
+        T(test_kernel_confirm__leads_to_the_completed_state_once),
+        T(test_kernel_move__takes_somebody_who_waits_anywhere),
         T(test_kernel_abort__waits_for_the_report),
         T(test_kernel_abort__wins_over_a_failure),
         T(test_kernel_abort__is_final_with_the_release),

@@ -42,7 +42,7 @@ static const struct pipeline lists[] = {
 /* ---- the oracle ---- */
 
 /* What it believes of the row: where it is as a role and the number of its stage, and in whose hands. */
-enum hands { NOBODY, FREE, HELD };
+enum hands { NOBODY, FREE, HELD, PERSON };
 
 struct place {
     enum role role;
@@ -112,7 +112,7 @@ static bool same_place(struct place x, struct place y)
 static bool is_report(const struct command *c)
 {
     return c->kind == COMMAND_DONE || c->kind == COMMAND_FAILED || c->kind == COMMAND_RENEW ||
-           c->kind == COMMAND_RELEASE;
+           c->kind == COMMAND_RELEASE || c->kind == COMMAND_WAIT;
 }
 
 /* Contract A's update without force, and an order that may do anything. */
@@ -163,6 +163,8 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
         { (claim || is_plain(c) || (is_order(c) && !to_aborted)) && held, REFUSAL_LEASED },
         { claim && b->at.role == ROLE_PENDING && START + COOL_OFF >= now, REFUSAL_COOLING_OFF },
         { claim && b->at.role == ROLE_WORKING && b->hands == NOBODY, REFUSAL_UNLEASED_WORK },
+        { claim && b->hands == PERSON, REFUSAL_UNLEASED_WORK },
+        { c->kind == COMMAND_CONFIRM && b->hands != PERSON, REFUSAL_NOT_WAITING },
         { is_report(c) && (c->epoch != b->epoch || c->stage != position(b->list, b->at)), REFUSAL_STALE },
         { is_report(c) && !held, REFUSAL_LEASE_OVER },
         { is_plain(c) && c->to <= position(b->list, b->at), REFUSAL_NOT_LATER },
@@ -196,8 +198,13 @@ static bool is_repeat(const struct belief *b, const struct command *c, int64_t n
             return false;
         return (b->hands == FREE && c->stage == position(b->list, b->at)) ||
                (aborted && c->stage == position(b->list, b->before));
+    case COMMAND_WAIT:
+        if (b->hands == PERSON)
+            return c->epoch == b->epoch - 1 && c->stage == position(b->list, b->at);
+        return c->epoch == b->epoch && aborted && c->stage == position(b->list, b->before);
     case COMMAND_CLAIM:
     case COMMAND_RENEW: break;
+    case COMMAND_CONFIRM:
     case COMMAND_RESUME:
     case COMMAND_RERUN: return c->repeated;
     }
@@ -241,6 +248,8 @@ static void ways_of_report(const struct belief *b, const struct command *c, stru
         go(v, errored);
     else if (c->kind == COMMAND_DONE && !c->stop)
         go(v, following(b->list, done));
+    else if (c->kind == COMMAND_WAIT)
+        go(v, b->at);
     v->waits = b->doomed && c->kind == COMMAND_RENEW;
 }
 
@@ -252,6 +261,8 @@ static void ways(const struct belief *b, const struct command *c, int64_t now, s
         ways_of_report(b, c, v);
     else if (c->kind == COMMAND_RESUME)
         go(v, before_the_failure(b));
+    else if (c->kind == COMMAND_CONFIRM)
+        go(v, (struct place){ ROLE_COMPLETED, b->at.k });
     else if (c->kind == COMMAND_RERUN)
         go(v, (struct place){ ROLE_PENDING, 0 });
     else if (c->kind == COMMAND_CANCEL)
@@ -289,6 +300,8 @@ static enum hands hands_after(const struct belief *b, const struct command *c, c
         return HELD;
     if (c->kind == COMMAND_RELEASE && !b->doomed)
         return FREE;
+    if (c->kind == COMMAND_WAIT && works)
+        return PERSON;
     if (v->n_ways == 0 || (c->kind == COMMAND_DONE && works))
         return b->hands;
     return c->kind == COMMAND_MOVE && works ? FREE : NOBODY;
@@ -320,7 +333,8 @@ static void believe(struct belief *b, const struct command *c, int64_t now, cons
     b->hands = hands_after(&was, c, v, b->at.role == ROLE_WORKING);
     if (v->granted || (c->kind == COMMAND_RENEW && !was.doomed))
         b->until = now + LEASE;
-    b->epoch += !is_report(c) && (v->granted || v->n_ways > 0);
+    b->epoch +=
+        (!is_report(c) && (v->granted || v->n_ways > 0)) || (c->kind == COMMAND_WAIT && b->hands == PERSON);
     b->run += begins_anew(&was, c, v);
     b->deaths = deaths_after(&was, c, v);
     b->doomed = v->n_ways == 0 && (was.doomed || v->waits);
@@ -407,8 +421,8 @@ static bool one_in(struct world *w, unsigned n)
 
 static void print_step(const struct step *s)
 {
-    static const char *const kinds[] = { "update", "move", "resume", "rerun", "cancel",
-                                         "claim",  "done", "failed", "renew", "release" };
+    static const char *const kinds[] = { "update", "move",   "resume", "rerun",   "cancel", "claim",
+                                         "done",   "failed", "renew",  "release", "wait",   "confirm" };
     print_error("  at %" PRId64 " in state %u: %s to=%u epoch=%" PRId64 " stage=%u%s%s%s%s%s -> %s\n", s->now,
                 s->state, kinds[s->cmd.kind], s->cmd.to, s->cmd.epoch, s->cmd.stage,
                 s->cmd.forced ? " forced" : "", s->cmd.strict ? " strict" : "",
@@ -430,10 +444,10 @@ static void check(const struct world *w, bool holds, const char *what)
 static enum command_kind random_kind(struct world *w)
 {
     static const enum command_kind all[] = {
-        COMMAND_CLAIM,  COMMAND_CLAIM,   COMMAND_CLAIM,  COMMAND_CLAIM,  COMMAND_DONE,
-        COMMAND_DONE,   COMMAND_DONE,    COMMAND_DONE,   COMMAND_FAILED, COMMAND_RENEW,
-        COMMAND_RENEW,  COMMAND_RELEASE, COMMAND_RERUN,  COMMAND_RERUN,  COMMAND_RESUME,
-        COMMAND_CANCEL, COMMAND_MOVE,    COMMAND_UPDATE, COMMAND_UPDATE,
+        COMMAND_CLAIM,   COMMAND_CLAIM,   COMMAND_CLAIM,  COMMAND_CLAIM,  COMMAND_DONE,   COMMAND_DONE,
+        COMMAND_DONE,    COMMAND_DONE,    COMMAND_FAILED, COMMAND_RENEW,  COMMAND_RENEW,  COMMAND_RELEASE,
+        COMMAND_RERUN,   COMMAND_RERUN,   COMMAND_RESUME, COMMAND_CANCEL, COMMAND_WAIT,   COMMAND_WAIT,
+        COMMAND_CONFIRM, COMMAND_CONFIRM, COMMAND_MOVE,   COMMAND_UPDATE, COMMAND_UPDATE,
     };
     return all[below(w, sizeof all / sizeof all[0] - (w->drivers_only ? 3 : 0))];
 }
@@ -505,7 +519,10 @@ static void check_oracle(const struct world *w, const struct decision *d, const 
 {
     const struct belief *b = &w->belief;
     const struct retirement *r = &d->after;
-    int64_t lease = b->hands == HELD ? b->until : b->hands == FREE ? LEASE_FREE : LEASE_NONE;
+    int64_t lease = b->hands == HELD     ? b->until
+                    : b->hands == FREE   ? LEASE_FREE
+                    : b->hands == PERSON ? LEASE_WAITING
+                                         : LEASE_NONE;
     check(w, d->refusal == v->refusal, "oracle: refusal");
     check(w, d->replayed == v->replayed, "oracle: replayed");
     check(w, d->granted == v->granted, "oracle: granted");
@@ -621,7 +638,7 @@ static void witness_work(struct world *w, const struct command *c, const struct 
             continue;
         if (role == ROLE_WORKING)
             check(w, (m->to + 1) / 2 == w->done + 1, "I15: a stage left out, or done twice");
-        if (role == ROLE_COMPLETED && c->kind == COMMAND_DONE)
+        if (role == ROLE_COMPLETED && (c->kind == COMMAND_DONE || c->kind == COMMAND_CONFIRM))
             w->done++;
         check(w, role != ROLE_COMPLETE || w->done == stages(p), "I5: COMPLETE without all stages");
     }
@@ -644,7 +661,7 @@ static void witness_leases(struct world *w, const struct command *c, const struc
         w->granted_until = 0; /* it had run out, and stays so when the clock jumps back */
     if (c->kind == COMMAND_RENEW && !d->abort_waits)
         w->granted_until = w->now + LEASE;
-    else if (c->kind == COMMAND_FAILED || c->kind == COMMAND_RELEASE ||
+    else if (c->kind == COMMAND_FAILED || c->kind == COMMAND_RELEASE || c->kind == COMMAND_WAIT ||
              (c->kind == COMMAND_DONE && pipeline_role(d->after.pipeline, d->after.state) != ROLE_WORKING))
         w->granted_until = 0;
 }
@@ -701,7 +718,7 @@ static void test_kernel_property__agrees_with_the_oracle_and_keeps_the_invariant
     }
 }
 
-/* L1: from wherever chance has led, a driver that does its work reaches an end. */
+/* L1: from wherever chance has led, a driver that does its work, and people who do theirs, reach an end. */
 static void test_kernel_property__a_working_driver_reaches_an_end(void **state)
 {
     enum { WILD = STEPS / 2 };
@@ -716,6 +733,8 @@ static void test_kernel_property__a_working_driver_reaches_an_end(void **state)
                 w.now = w.row.lease_until;
             if (w.now <= START + COOL_OFF)
                 w.now = START + COOL_OFF + 1;
+            if (retirement_is_waiting(&w.row))
+                step(&w, (struct command){ COMMAND_CONFIRM });
             step(&w, (struct command){ COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE,
                                        .deaths_max = DEATHS_MAX });
             while (is_granted(&w))

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Somebody did by hand what a retirement waits for. */
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+
+static enum rc run_confirm(struct cli *cli, struct err *err)
+{
+    struct who who;
+    struct api_body body;
+    struct api_answer answer;
+    const char *note;
+    enum rc rc = who_read(cli, &who, err);
+    if (!rc && cli->n_operands != who.operands)
+        rc = err_set(err, RC_INVALID, "\"lethe retirement confirm\" needs USERNAME or --id ID");
+    if (!rc)
+        rc = cli_require(cli, "note", &note, err);
+    if (rc)
+        return rc;
+    api_body_open(&body);
+    json_field_text(&body.json, "note", note);
+    if (cli_option(cli, "stage"))
+        json_field_text(&body.json, "stage", cli_option(cli, "stage"));
+    rc = who_post(cli, &who, "confirm", &body, &answer, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json"))
+        print_json(answer.json);
+    else
+        printf("Retirement %lld is confirmed; it is in %s now.\n", (long long)api_int(answer.json, "id"),
+               api_text(answer.json, "state"));
+    return RC_OK;
+}
+
+static const struct cli_option confirm_options[] = {
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    { .name = "note", .value = "TEXT", .help = "what was done; goes on record as the stage's response" },
+    { .name = "stage", .value = "STATE", .help = "refuse unless it waits in this one" },
+    { 0 },
+};
+
+const struct cli_command command_retirement_confirm = {
+    .group = "retirement",
+    .name = "confirm",
+    .operands = "USERNAME",
+    .max_operands = 1,
+    .options = confirm_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "say that what it waits for is done",
+    .about = "For a retirement that waits in a stage with the action manual. Who you are and\n"
+             "the note go on record, and the retirement goes on. Who waits, and for what:\n"
+             "\"lethe retirement list --waiting\".",
+    .examples = "lethe retirement confirm ada --note \"removed, ticket 4711\"\n"
+                "lethe retirement confirm --id 12 --stage UNSUBSCRIBING_NEWSLETTER --note \"was not listed\"",
+    .run = run_confirm,
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * People who wait for somebody to confirm a stage are in nobody's hands; so that they are not forgotten, a
+ * line of the log names each at every full multiple of `remind` since they began to wait. Which multiples
+ * have passed is worked out from the time of the last look: nothing is remembered about anybody.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "driver/driver_int.h"
+
+#define LOOK_AT_MOST_EVERY  CLOCK_S
+#define LOOK_AT_LEAST_EVERY (600 * CLOCK_S)
+
+static int64_t shortest(const struct config *config)
+{
+    int64_t found = 0;
+    for (size_t i = 0; i < config->n_stages; i++) {
+        const struct stage_conf *stage = &config->stages[i];
+        if (stage->action == ACTION_MANUAL && (found == 0 || stage->manual.remind_us < found))
+            found = stage->manual.remind_us;
+    }
+    return found;
+}
+
+void reminders_open(struct driver *d)
+{
+    d->remind_every_us = shortest(d->config);
+    d->reminded_at = clock_now();
+}
+
+/* `once` looks when it begins, to know who waits from before. */
+bool reminders_want(const struct driver *d, int64_t now)
+{
+    const struct claims *c = &d->claims;
+    if (d->remind_every_us == 0 || d->conf.username != NULL)
+        return false;
+    if (c->waiting_at == 0)
+        return true;
+    int64_t every_us = d->remind_every_us / 2;
+    if (every_us > LOOK_AT_LEAST_EVERY)
+        every_us = LOOK_AT_LEAST_EVERY;
+    if (every_us < LOOK_AT_MOST_EVERY)
+        every_us = LOOK_AT_MOST_EVERY;
+    return !d->conf.once && now - c->waiting_at >= every_us;
+}
+
+static void remind(int64_t id, const struct stage_conf *stage, int64_t waits_us)
+{
+    char length[32];
+    struct log_subject before =
+        log_set_subject((struct log_subject){ .retirement = id, .stage = stage->working });
+    clock_format_length(waits_us / CLOCK_S * CLOCK_S, length);
+    log_warning("has waited %s for somebody to confirm: lethe retirement list --waiting", length);
+    log_set_subject(before);
+}
+
+static void look_at(struct driver *d, const struct json *item, int64_t now)
+{
+    const struct json *id = json_get(item, "id"), *name = json_get(item, "stage"),
+                      *since = json_get(item, "since");
+    int64_t since_at;
+    if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
+        return;
+    const struct stage_conf *stage = driver_find_stage(d, name->text);
+    if (stage == NULL || stage->action != ACTION_MANUAL ||
+        clock_parse(since->text, &since_at, NULL) != RC_OK || since_at > now)
+        return;
+    int64_t every_us = stage->manual.remind_us;
+    int64_t before = since_at < d->reminded_at ? (d->reminded_at - since_at) / every_us : 0;
+    if ((now - since_at) / every_us > before)
+        remind(id->integer, stage, now - since_at);
+}
+
+void reminders_look(struct driver *d, const struct json *waiting)
+{
+    if (waiting == NULL || waiting->kind != JSON_LIST)
+        return;
+    int64_t now = clock_now();
+    for (const struct json *item = waiting->first; item != NULL; item = item->next) {
+        if (item->kind != JSON_MAP)
+            continue;
+        look_at(d, item, now);
+        d->waited_before += d->conf.once;
+    }
+    if (now > d->reminded_at)
+        d->reminded_at = now;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who waits for somebody to confirm. There is no index of them, which every step would pay for: they are
+ * looked for in the working states, where nobody stays for long but they.
+ */
+#include "store/store.h"
+
+#include "store/store_int.h"
+
+static bool is_listed(const int64_t *ids, size_t n, int64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+static void add_working(const struct pipeline *p, int64_t *ids, size_t *n)
+{
+    for (unsigned i = 0; i < p->n; i++)
+        if (pipeline_role(p, i) == ROLE_WORKING && !is_listed(ids, *n, p->state_ids[i]))
+            ids[(*n)++] = p->state_ids[i];
+}
+
+enum rc store_working_states(struct store *s, struct arena *a, int64_t **ids, size_t *n, struct err *err)
+{
+    const struct pipeline **lists;
+    size_t n_lists, total = 0;
+    *n = 0;
+    enum rc rc = all_pipelines(s, a, &lists, &n_lists, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n_lists; i++)
+        total += lists[i]->n;
+    *ids = arena_array(a, total + 1, sizeof((*ids)[0]));
+    for (size_t i = 0; i < n_lists; i++)
+        add_working(lists[i], *ids, n);
+    return RC_OK;
+}
+
+static enum rc add_of_state(struct store *s, struct arena *a, int64_t state_id, size_t limit,
+                            struct waiting *out, size_t *n, struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    enum rc rc =
+        db_query(s->db, &rows,
+                 "SELECT r.id, s.name, l.at FROM retirement r JOIN state s ON s.id = r.state_id"
+                 " JOIN retirement_log l ON l.id = r.log_head"
+                 " WHERE r.state_id = $1 AND r.lease_until = $2 ORDER BY r.id LIMIT $3",
+                 DB_ARGS(DB_INT(state_id), DB_INT(LEASE_WAITING), DB_INT((int64_t)(limit - *n))), err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row && *n < limit)
+        out[(*n)++] = (struct waiting){ .id = db_int(&rows, 0),
+                                        .stage = arena_strdup(a, db_text(&rows, 1)),
+                                        .since = db_int(&rows, 2) };
+    db_rows_close(&rows);
+    return rc;
+}
+
+enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct waiting **out, size_t *n,
+                      struct err *err)
+{
+    int64_t *ids;
+    size_t n_ids;
+    *n = 0;
+    *out = arena_array(a, limit, sizeof((*out)[0]));
+    enum rc rc = store_working_states(s, a, &ids, &n_ids, err);
+    for (size_t i = 0; rc == RC_OK && i < n_ids && *n < limit; i++)
+        rc = add_of_state(s, a, ids[i], limit, *out, n, err);
+    return rc;
+}
+
+enum rc store_count_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err)
+{
+    int64_t *ids;
+    size_t n_ids;
+    *out = 0;
+    enum rc rc = store_working_states(s, a, &ids, &n_ids, err);
+    for (size_t i = 0; rc == RC_OK && i < n_ids; i++) {
+        int64_t count = 0;
+        rc =
+            store_first_int(s->db, "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until = $2",
+                            DB_ARGS(DB_INT(ids[i]), DB_INT(LEASE_WAITING)), &count, err);
+        *out += count;
+    }
+    return rc;
+}
