@@ -28,7 +28,8 @@
 enum {
     REACH_DEADLINE_S = 10,
     REACH_AGAIN_MS = 10,
-    CALL_TIMEOUT_S = 600, /* a check of a large database takes its time */
+    CALL_TIMEOUT_S = 600,  /* a check of a large database takes its time */
+    MONITOR_TIMEOUT_S = 8, /* monitoring systems give up after 10 */
     ANSWER_MAX = 64 * 1024 * 1024,
     TOKEN_ANSWER_MAX = 64 * 1024
 };
@@ -42,6 +43,7 @@ struct api {
     char *authorization;         /* the header; NULL at a socket */
     bool user_is_meant;          /* may make a data directory */
     bool populate;               /* a server inside this process gives an empty database its states */
+    bool monitors;               /* CLI_MONITOR */
     struct server *server;       /* the one inside this process; NULL: somebody else's */
 };
 
@@ -101,6 +103,8 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         enum rc rc = probe(api->socket_path, &presence, err);
         if (rc || presence == PRESENT)
             return rc;
+        if (api->monitors)
+            return err_set(err, RC_UNAVAILABLE, "no server runs: nobody answers at %s", api->socket_path);
         rc = check_owner(api, err);
         if (!rc)
             rc = server_open(&conf, &api->server, err);
@@ -125,6 +129,11 @@ static enum rc check_url(struct arena *a, const char *url, const char **out, str
         len--;
     *out = arena_strndup(a, url, len);
     return RC_OK;
+}
+
+static int64_t call_timeout(const struct api *api)
+{
+    return (api->monitors ? MONITOR_TIMEOUT_S : CALL_TIMEOUT_S) * CLOCK_S;
 }
 
 static enum rc call_failed(const struct api *api, const struct http_call *call, struct err *err)
@@ -179,7 +188,7 @@ static enum rc fetch_token(struct api *api, const char *client_id, const char *s
         .n_headers = 1,
         .body = buf_str(&body),
         .body_len = body.len,
-        .timeout_us = CALL_TIMEOUT_S * CLOCK_S,
+        .timeout_us = call_timeout(api),
         .answer_max = TOKEN_ANSWER_MAX,
         .stop_at_max = true,
     };
@@ -230,6 +239,7 @@ enum rc api_open(struct cli *cli, struct api **out, struct err *err)
     const struct http_client_conf conf = { .connections_per_host = 1, .user_agent = "lethe/" LETHE_VERSION };
     const char *url = cli->command->shared & CLI_SERVER ? cli_option(cli, "server") : NULL;
     struct api *api = XNEW(struct api);
+    api->monitors = cli->command->shared & CLI_MONITOR;
     enum rc rc = http_client_open(&conf, &api->client, err);
     if (!rc)
         rc = url ? open_remote(api, url, err) : open_local(api, cli, err);
@@ -313,7 +323,7 @@ static void exchange(struct api *api, const struct api_request *request, const c
         .n_headers = api->authorization ? 2 : 1,
         .body = request->body ? buf_str(request->body) : NULL,
         .body_len = request->body ? request->body->len : 0,
-        .timeout_us = CALL_TIMEOUT_S * CLOCK_S,
+        .timeout_us = call_timeout(api),
         .answer_max = ANSWER_MAX,
         .stop_at_max = true,
     };
@@ -325,7 +335,7 @@ static void exchange(struct api *api, const struct api_request *request, const c
  * repetition changes nothing. */
 static bool may_repeat(const struct api *api, const struct api_request *request, const struct http_call *call)
 {
-    if (!api->socket_path || api->server)
+    if (!api->socket_path || api->server || api->monitors)
         return false;
     if (call->failure == HTTP_OK)
         return call->status == 503;

@@ -34,8 +34,10 @@ struct cli_option {
 };
 
 /* What a command shares with others: --json, --server (--config and --help go with all); and whether a server
- * that is started inside it leaves an empty database as it is, without states. */
-enum { CLI_JSON = 1, CLI_SERVER = 2, CLI_AS_IT_IS = 4 };
+ * that is started inside it leaves an empty database as it is, without states. CLI_MONITOR: for a monitoring
+ * system, which asks how the server is now: none is started inside, nothing is tried twice, and an error that
+ * the command does not report itself exits with 3, "unknown". */
+enum { CLI_JSON = 1, CLI_SERVER = 2, CLI_AS_IT_IS = 4, CLI_MONITOR = 8 };
 
 struct cli_command {
     const char *group;    /* "retirement"; NULL when the name stands alone */

@@ -35,6 +35,8 @@ extern const struct cli_command command_client_add, command_client_list, command
 extern const struct cli_command command_partner_report;
 /* archive.c */
 extern const struct cli_command command_archive;
+/* check.c */
+extern const struct cli_command command_check;
 /* tools.c */
 extern const struct cli_command command_config_check, command_fsck, command_hash, command_version;
 /* help.c */

@@ -14,6 +14,9 @@
 /* Documented in help.c and docs/lethe.1. */
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
 
+/* What a monitoring system takes for "cannot be told". */
+enum { EXIT_UNKNOWN = 3 };
+
 static enum exit_code exit_code_of(enum rc rc)
 {
     switch (rc) {
@@ -44,6 +47,15 @@ static void protect_process(void)
 #endif
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+}
+
+static int exit_status_of(const struct cli *cli, enum rc rc)
+{
+    if (cli->exit_status)
+        return cli->exit_status;
+    if (rc && cli->command && cli->command->shared & CLI_MONITOR)
+        return EXIT_UNKNOWN;
+    return (int)exit_code_of(rc);
 }
 
 static enum rc run(struct cli *cli, struct err *err)
@@ -86,6 +98,7 @@ int main(int argc, char **argv)
         print_text(stderr, err.text);
         fputc('\n', stderr);
     }
+    int status = exit_status_of(&cli, rc);
     arena_free(&cli.arena);
-    return cli.exit_status ? cli.exit_status : (int)exit_code_of(rc);
+    return status;
 }

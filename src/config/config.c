@@ -141,6 +141,14 @@ static const struct setting fuse_settings[] = {
     { NULL }
 };
 
+static const struct setting watch_settings[] = {
+    { "stuck_after", "time", setting_length, OF(stuck_after_us), "1d",
+      "who is in a working state for longer, without a driver at work, is stuck", .max = YEAR },
+    { "overdue_after", "time", setting_length, OF(overdue_after_us), "1d",
+      "who is in PENDING for longer than this and cool_off is overdue", .max = YEAR },
+    { NULL }
+};
+
 static const struct setting log_settings[] = {
     { "level", "error, warning, info or debug", setting_choice, OF(log_level), "info",
       "the least that is shown", .choices = "error|warning|info|debug" },
@@ -169,8 +177,8 @@ static const struct setting settings[] = {
       "may a client skip states (forward), or only go to the next (strict)", .choices = "forward|strict" },
     { "token_lifetime", "time", setting_length, OF(token_lifetime_us), "1h",
       "how long a client's token is good", .min = 60 * CLOCK_S, .max = CLOCK_DAY },
-    { "accounts", "section", setting_section, 0, "{}", "the built-in directory",
-      .inner = account_settings, .inner_form = "." },
+    { "accounts", "section", setting_section, 0, "{}", "the built-in directory", .inner = account_settings,
+      .inner_form = "." },
     { "identity", "section", setting_section, 0, "{}", "what retired names are made of",
       .inner = identity_settings, .inner_form = "." },
     { "authority", "section", setting_authority, 0, NULL,
@@ -191,6 +199,8 @@ static const struct setting settings[] = {
       .inner = archive_settings, .inner_form = "." },
     { "fuse", "section", setting_section, OF(fuse), "{}",
       "when nobody is begun with, because too many people are due", .inner = fuse_settings,
+      .inner_form = "." },
+    { "watch", "section", setting_section, 0, "{}", "when `lethe check` warns", .inner = watch_settings,
       .inner_form = "." },
     { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,
       .inner_form = "." },

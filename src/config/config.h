@@ -189,6 +189,9 @@ struct config {
 
     struct fuse_conf fuse;
 
+    int64_t stuck_after_us;    /* who is in a stage for longer without a driver is stuck ... */
+    int64_t overdue_after_us;  /* ... and who is in PENDING for longer past cool_off is overdue */
+
     const char *log_level;
     bool log_json;
 

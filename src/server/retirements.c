@@ -144,7 +144,44 @@ static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter
     enum rc rc = query_bool(x, "waiting", &filter->waiting, err);
     if (rc || !filter->waiting || filter->n_states > 0)
         return rc;
-    return store_working_states(x->store, x->arena, ids, &filter->n_states, err);
+    return store_states_of_role(x->store, x->arena, ROLE_WORKING, ids, &filter->n_states, err);
+}
+
+/* In a stage, no driver is at work, and nobody is asked to confirm. */
+static enum rc filter_stuck(struct exchange *x, struct retirement_filter *filter, struct err *err)
+{
+    int64_t *ids;
+    enum rc rc = store_states_of_role(x->store, x->arena, ROLE_WORKING, &ids, &filter->n_states, err);
+    filter->state_ids = ids;
+    filter->modified_before = x->now - x->config->stuck_after_us;
+    filter->idle_at = x->now;
+    return rc;
+}
+
+/* Past the cool-off, and in PENDING for long enough: who was sent back to it asked long before. */
+static enum rc filter_overdue(struct exchange *x, struct retirement_filter *filter, struct err *err)
+{
+    int64_t *ids;
+    enum rc rc = store_states_of_role(x->store, x->arena, ROLE_PENDING, &ids, &filter->n_states, err);
+    filter->state_ids = ids;
+    filter->modified_before = x->now - x->config->overdue_after_us;
+    filter->created_before = filter->modified_before - x->config->cool_off_us;
+    return rc;
+}
+
+/* stuck and overdue; RC_INVALID: with each other, or with what they say themselves. */
+static enum rc query_trouble(struct exchange *x, struct retirement_filter *filter, struct err *err)
+{
+    bool stuck = false, overdue = false;
+    enum rc rc = query_bool(x, "stuck", &stuck, err);
+    if (!rc)
+        rc = query_bool(x, "overdue", &overdue, err);
+    if (rc || (!stuck && !overdue))
+        return rc;
+    if ((stuck && overdue) || http_query(x->http, "state") || filter->created_before ||
+        filter->modified_before || filter->waiting)
+        return err_set(err, RC_INVALID, "stuck and overdue go with limit and after, and with nothing else");
+    return stuck ? filter_stuck(x, filter, err) : filter_overdue(x, filter, err);
 }
 
 enum rc handle_list(struct exchange *x, struct err *err)
@@ -166,6 +203,8 @@ enum rc handle_list(struct exchange *x, struct err *err)
     if (!rc)
         rc = read_waiting(x, &filter, &ids, err);
     filter.state_ids = ids;
+    if (!rc)
+        rc = query_trouble(x, &filter, err);
     return rc ? rc : answer_page(x, &filter, err);
 }
 

@@ -151,12 +151,19 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
            (f->email == NULL || same_email(f->email, p->email));
 }
 
+static bool is_idle(const struct retirement *r, int64_t at)
+{
+    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, at) &&
+           !retirement_is_waiting(r);
+}
+
 /* Looked at again, because a row may have changed since its id was found. */
 static bool matches(const struct retirement_filter *f, const struct retirement_view *v)
 {
     return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
            is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person) &&
-           (!f->waiting || retirement_is_waiting(&v->row));
+           (!f->waiting || retirement_is_waiting(&v->row)) &&
+           (f->idle_at == 0 || is_idle(&v->row, f->idle_at));
 }
 
 struct walk {
@@ -262,7 +269,7 @@ static enum rc count_one(void *arg, const struct retirement_view *view, struct e
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
-    assert(filter->failure == NULL && !filter->waiting);
+    assert(filter->failure == NULL && !filter->waiting && filter->idle_at == 0);
     *out = 0;
     if (filter->username != NULL || filter->email != NULL)
         return store_list(s, filter, count_one, out, err);

@@ -207,3 +207,32 @@ enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct 
                            " AND ps.pipeline_id = (SELECT max(id) FROM pipeline)))",
                            DB_ARGS(DB_TEXT(name)), id, err);
 }
+
+/* ---- states of all lists ---- */
+
+static void add_id(int64_t *ids, size_t *n, int64_t id)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (ids[i] == id)
+            return;
+    ids[(*n)++] = id;
+}
+
+enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, int64_t **ids, size_t *n,
+                             struct err *err)
+{
+    const struct pipeline **lists;
+    size_t n_lists, total = 0;
+    *n = 0;
+    enum rc rc = all_pipelines(s, a, &lists, &n_lists, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n_lists; i++)
+        total += lists[i]->n;
+    *ids = arena_array(a, total + 1, sizeof((*ids)[0]));
+    for (size_t i = 0; i < n_lists; i++)
+        for (unsigned k = 0; k < lists[i]->n; k++)
+            if (pipeline_role(lists[i], k) == role)
+                add_id(*ids, n, lists[i]->state_ids[k]);
+    return RC_OK;
+}

@@ -74,6 +74,9 @@ enum rc store_count_states(struct store *s, struct arena *a, struct state_count 
 /* The store's number of a state's name; *id is 0 when it is neither in the current list nor used by
  * anybody. */
 enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct err *err) MUST_CHECK;
+/* The numbers of the states that have this role in any list that ever was; in the arena. */
+enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, int64_t **ids, size_t *n,
+                             struct err *err) MUST_CHECK;
 
 /* ---- accounts and people ---- */
 
@@ -224,6 +227,8 @@ struct retirement_filter {
     const struct failure_filter *failure;    /* how those in state_ids (ERRORED) failed; NULL: however. Not for
                                               * store_count */
     bool waiting;                            /* only those who wait for somebody to confirm; not for store_count */
+    int64_t idle_at;                         /* us: in a working state, without a live lease then, and not
+                                              * waiting for somebody; not for store_count */
     int64_t limit;                           /* 0: all */
 };
 
@@ -335,9 +340,6 @@ enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CH
 
 /* ---- waiting for somebody to confirm (waiting.c): costs what there are people in working states ---- */
 
-/* The working states of all lists that ever were. */
-enum rc store_working_states(struct store *s, struct arena *a, int64_t **ids, size_t *n,
-                             struct err *err) MUST_CHECK;
 struct waiting {
     int64_t id;
     const char *stage;

@@ -7,37 +7,6 @@
 
 #include "store/store_int.h"
 
-static bool is_listed(const int64_t *ids, size_t n, int64_t id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
-}
-
-static void add_working(const struct pipeline *p, int64_t *ids, size_t *n)
-{
-    for (unsigned i = 0; i < p->n; i++)
-        if (pipeline_role(p, i) == ROLE_WORKING && !is_listed(ids, *n, p->state_ids[i]))
-            ids[(*n)++] = p->state_ids[i];
-}
-
-enum rc store_working_states(struct store *s, struct arena *a, int64_t **ids, size_t *n, struct err *err)
-{
-    const struct pipeline **lists;
-    size_t n_lists, total = 0;
-    *n = 0;
-    enum rc rc = all_pipelines(s, a, &lists, &n_lists, err);
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; i < n_lists; i++)
-        total += lists[i]->n;
-    *ids = arena_array(a, total + 1, sizeof((*ids)[0]));
-    for (size_t i = 0; i < n_lists; i++)
-        add_working(lists[i], *ids, n);
-    return RC_OK;
-}
-
 static enum rc add_of_state(struct store *s, struct arena *a, int64_t state_id, size_t limit,
                             struct waiting *out, size_t *n, struct err *err)
 {
@@ -64,7 +33,7 @@ enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct wai
     size_t n_ids;
     *n = 0;
     *out = arena_array(a, limit, sizeof((*out)[0]));
-    enum rc rc = store_working_states(s, a, &ids, &n_ids, err);
+    enum rc rc = store_states_of_role(s, a, ROLE_WORKING, &ids, &n_ids, err);
     for (size_t i = 0; rc == RC_OK && i < n_ids && *n < limit; i++)
         rc = add_of_state(s, a, ids[i], limit, *out, n, err);
     return rc;
@@ -75,7 +44,7 @@ enum rc store_count_waiting(struct store *s, struct arena *a, int64_t *out, stru
     int64_t *ids;
     size_t n_ids;
     *out = 0;
-    enum rc rc = store_working_states(s, a, &ids, &n_ids, err);
+    enum rc rc = store_states_of_role(s, a, ROLE_WORKING, &ids, &n_ids, err);
     for (size_t i = 0; rc == RC_OK && i < n_ids; i++) {
         int64_t count = 0;
         rc =

@@ -163,8 +163,11 @@ def test_lists_come_in_pages(served):
     ("limit=0", "invalid", ["limit", "1 to 1000"]), ("limit=1001", "invalid", ["limit"]), ("limit=x", "invalid", ["limit", "integer"]),
     ("after=-1", "invalid", ["after"]), ("state=NOWHERE", "unknown_state", ["NOWHERE"]), ("created_before=soon", "invalid", ["created_before"]),
     ("modified_before=2026-02-30", "invalid", ["modified_before"]), ("created_before=2026-01-01T25:00:00Z", "invalid", ["created_before"]),
-    ("q=ada", "invalid", ["q:", "search"]), ("stuck=true", "unknown_parameter", ["created_before", "limit"]),
-    ("overdue=true", "unknown_parameter", ["state"]), ("stat=PENDING", "unknown_parameter", ["did you mean state?"]),
+    ("q=ada", "invalid", ["q:", "search"]), ("stuck=yes", "invalid", ["stuck", "true or false"]),
+    ("overdue=1", "invalid", ["overdue"]), ("stuck=true&overdue=true", "invalid", ["stuck and overdue"]),
+    ("stuck=true&state=PENDING", "invalid", ["nothing else"]), ("overdue=true&created_before=2026-01-01", "invalid", ["nothing else"]),
+    ("overdue=true&modified_before=2026-01-01", "invalid", ["nothing else"]), ("stuck=true&limit=0", "invalid", ["limit"]),
+    ("stukc=true", "unknown_parameter", ["did you mean stuck?"]), ("stat=PENDING", "unknown_parameter", ["did you mean state?"]),
     ("limit=1&=", "unknown_parameter", []), ("State=PENDING", "unknown_parameter", ["did you mean state?"]),
 ])
 def test_a_list_is_refused(authority, query, code, words):

@@ -213,6 +213,59 @@ static void test_lists__long_lists_go_over_pages(void **state)
     }
 }
 
+static void test_lists__idle_ones_are_in_a_stage_without_a_live_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { 0 };
+    int64_t *ids;
+    size_t n;
+    add_people(f);
+    int64_t leased = add_person(f, "leased");
+    claim(f, leased);
+    assert_int_equal(row_of(f, leased).state, FORUM_ING);
+    struct retirement_filter want = { .idle_at = f->now };
+    OK(store_states_of_role(f->s, &f->arena, ROLE_WORKING, &ids, &n, &f->err));
+    assert_int_equal(n, 2);
+    want.state_ids = ids;
+    want.n_states = n;
+    OK(store_list(f->s, &want, see, &seen, &f->err));
+    for (int64_t id = 1, k = 0; id <= PEOPLE + 1; id++) {
+        unsigned at = row_of(f, id).state;
+        if ((at == FORUM_ING || at == MAIL_ING) && id != leased)
+            assert_int_equal(seen.ids[k++], id);
+        if (id == leased)
+            assert_int_equal(seen.n, k);
+    }
+    size_t before = seen.n;
+    assert_true(before > 10);
+    want.idle_at = f->now + 61 * CLOCK_S; /* the lease has run out by then */
+    seen.n = 0;
+    OK(store_list(f->s, &want, see, &seen, &f->err));
+    assert_int_equal(seen.n, before + 1);
+    want.n_states = 0; /* and nobody in another state is ever idle */
+    seen.n = 0;
+    OK(store_list(f->s, &want, see, &seen, &f->err));
+    assert_int_equal(seen.n, before + 1);
+}
+
+static void test_lists__states_of_a_role_are_those_of_all_lists(void **state)
+{
+    static const char *const NAMES[] = { "PENDING",   "PAPER_ING", "PAPER_DONE", "MAIL_ING",
+                                         "MAIL_DONE", "ERRORED",   "ABORTED",    "COMPLETE" };
+    struct fixture *f = *state;
+    int64_t *ids;
+    size_t n;
+    int64_t forum = current(f)->state_ids[FORUM_ING];
+    add_pipeline(f, NAMES, STATES_N);
+    OK(store_states_of_role(f->s, &f->arena, ROLE_WORKING, &ids, &n, &f->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(ids[0], forum);
+    assert_int_equal(ids[1], current(f)->state_ids[3]);
+    assert_int_equal(ids[2], current(f)->state_ids[1]);
+    OK(store_states_of_role(f->s, &f->arena, ROLE_PENDING, &ids, &n, &f->err));
+    assert_int_equal(n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +276,8 @@ int main(void)
         T(test_lists__person_by_exact_name_or_any_case_of_the_address),
         T(test_lists__callback_ends_the_walk),
         T(test_lists__long_lists_go_over_pages),
+        T(test_lists__idle_ones_are_in_a_stage_without_a_live_lease),
+        T(test_lists__states_of_a_role_are_those_of_all_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static void test_waiting__a_list_can_be_of_them_alone(void **state)
     struct retirement_filter filter = { .waiting = true };
     claim(f, add_person(f, "At work"));
     int64_t id = waiting_person(f, "Learner1", "x");
-    OK(store_working_states(f->s, &f->arena, &states, &filter.n_states, &f->err));
+    OK(store_states_of_role(f->s, &f->arena, ROLE_WORKING, &states, &filter.n_states, &f->err));
     filter.state_ids = states;
     assert_int_equal(filter.n_states, 2);
     OK(store_list(f->s, &filter, note_id, &next, &f->err));

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For a monitoring system: one line in the form of its plugins, and their exit codes. Counts of one page
+ * each, so that asking every minute costs nothing however many people there are.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+
+/* As the plugins of monitoring systems exit. */
+enum health { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL, HEALTH_UNKNOWN };
+
+enum { COUNT_MAX = 1000 }; /* a page */
+
+struct counts {
+    int64_t errored, stuck, overdue; /* the last two up to COUNT_MAX */
+};
+
+static const char *health_name(enum health health)
+{
+    switch (health) {
+    case HEALTH_OK: return "OK";
+    case HEALTH_WARNING: return "WARNING";
+    case HEALTH_CRITICAL: return "CRITICAL";
+    case HEALTH_UNKNOWN: break;
+    }
+    return "UNKNOWN";
+}
+
+/* ---- asking ---- */
+
+/* A server that is not ready says why. */
+static enum rc check_ready(struct api *api, struct arena *a, struct err *err)
+{
+    struct api_answer answer;
+    enum rc rc = api_get(api, a, "/readyz", &answer, err);
+    const char *trouble = rc == RC_UNAVAILABLE && answer.json ? api_text(answer.json, "trouble") : "";
+    return trouble[0] ? err_set(err, rc, "the server is not ready: %s", trouble) : rc;
+}
+
+static enum rc count_errored(struct api *api, struct arena *a, int64_t *out, struct err *err)
+{
+    struct api_answer answer;
+    const struct json *states;
+    *out = 0;
+    enum rc rc = api_get(api, a, "/v1/states", &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "states", JSON_LIST, &states, err);
+    if (rc)
+        return rc;
+    for (const struct json *state = states->first; state; state = state->next)
+        if (strcmp(api_text(state, "role"), "errored") == 0)
+            *out += api_int(state, "count");
+    return RC_OK;
+}
+
+static enum rc count_listed(struct api *api, struct arena *a, const char *which, int64_t *out,
+                            struct err *err)
+{
+    struct api_answer answer;
+    const struct json *list;
+    enum rc rc =
+        api_get(api, a, arena_printf(a, "/v1/retirements?%s=true&limit=%d", which, COUNT_MAX), &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "retirements", JSON_LIST, &list, err);
+    if (!rc)
+        *out = list->count;
+    return rc;
+}
+
+static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
+{
+    struct api *api;
+    struct arena *a = &cli->arena;
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = check_ready(api, a, err);
+    if (!rc)
+        rc = count_errored(api, a, &out->errored, err);
+    if (!rc)
+        rc = count_listed(api, a, "stuck", &out->stuck, err);
+    if (!rc)
+        rc = count_listed(api, a, "overdue", &out->overdue, err);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- saying ---- */
+
+static void add_count(struct buf *out, int64_t n, const char *what)
+{
+    if (n)
+        buf_printf(out, "%s%lld%s %s", out->len ? ", " : "", (long long)n, n == COUNT_MAX ? " or more" : "",
+                   what);
+}
+
+static void print_line(enum health health, const struct counts *c)
+{
+    struct buf text;
+    buf_init(&text, HTTP_HEADER_MAX);
+    if (c->errored)
+        buf_printf(&text, "%lld errored", (long long)c->errored);
+    add_count(&text, c->stuck, "stuck");
+    add_count(&text, c->overdue, "overdue");
+    printf("LETHE %s - %s | errored=%lld stuck=%lld overdue=%lld\n", health_name(health),
+           text.len ? buf_str(&text) : "nobody is errored, stuck or overdue", (long long)c->errored,
+           (long long)c->stuck, (long long)c->overdue);
+    buf_free(&text);
+}
+
+/* c: NULL when the server could not say. */
+static void print_as_json(enum health health, const struct counts *c, const char *problem)
+{
+    struct buf text;
+    struct json_out o = { .buf = &text };
+    buf_init(&text, HTTP_HEADER_MAX);
+    json_open_map(&o);
+    json_field_text(&o, "status", health_name(health));
+    if (c) {
+        json_field_int(&o, "errored", c->errored);
+        json_field_int(&o, "stuck", c->stuck);
+        json_field_int(&o, "overdue", c->overdue);
+    }
+    json_field_text(&o, "problem", problem);
+    json_close_map(&o);
+    print_buf(&text);
+    buf_free(&text);
+}
+
+/* A bar would begin the figures. */
+static void print_problem(struct arena *a, enum health health, const char *problem)
+{
+    char *text = arena_strdup(a, problem);
+    for (char *bar = text; (bar = strchr(bar, '|'));)
+        *bar = '/';
+    printf("LETHE %s - ", health_name(health));
+    print_text(stdout, text);
+    putchar('\n');
+}
+
+static enum health health_of(enum rc rc, const struct counts *c)
+{
+    if (rc)
+        return rc == RC_UNAVAILABLE ? HEALTH_CRITICAL : HEALTH_UNKNOWN;
+    if (c->errored)
+        return HEALTH_CRITICAL;
+    return c->stuck || c->overdue ? HEALTH_WARNING : HEALTH_OK;
+}
+
+/* What went wrong is the answer here, and no failure of the command. */
+static enum rc run_check(struct cli *cli, struct err *err)
+{
+    struct counts counts = { 0 };
+    bool json = cli_flag(cli, "json");
+    enum rc rc = ask(cli, &counts, err);
+    enum health health = health_of(rc, &counts);
+    if (json)
+        print_as_json(health, rc ? NULL : &counts, rc ? err->text : NULL);
+    else if (rc)
+        print_problem(&cli->arena, health, err->text);
+    else
+        print_line(health, &counts);
+    cli->exit_status = (int)health;
+    return RC_OK;
+}
+
+const struct cli_command command_check = {
+    .name = "check",
+    .shared = CLI_JSON | CLI_SERVER | CLI_MONITOR,
+    .summary = "is anybody stuck, errored, overdue?",
+    .about = "For monitoring systems: one line in the form of their plugins, and their exit\n"
+             "codes. 0 OK. 1 WARNING: somebody is stuck or overdue (watch.stuck_after,\n"
+             "watch.overdue_after). 2 CRITICAL: somebody is ERRORED, or no server answers or\n"
+             "is ready. 3 UNKNOWN: it could not be found out. Who is stuck and who is overdue\n"
+             "is counted up to 1000.",
+    .examples = "lethe check\nlethe check --json",
+    .run = run_check,
+};
