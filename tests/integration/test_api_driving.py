@@ -95,7 +95,7 @@ def test_claims_go_oldest_first_and_count(served):
     rest = served.post("/v1/claims", {"driver": "b", "limit": 10, "lease_s": 60}).json
     assert [c["id"] for c in rest["claims"]] == ids[2:] and rest["held"] == 5 and rest["due"] is None
     nobody = served.post("/v1/claims", {"driver": "c", "limit": 10, "lease_s": 60, "count": True}).json
-    assert nobody == {"claims": [], "held": 5, "due": 0, "under_way": 5}
+    assert nobody == {"fuse_blown": False, "claims": [], "held": 5, "due": 0, "under_way": 5}
 
 
 def test_one_can_be_claimed_by_name(served):
