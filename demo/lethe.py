@@ -84,10 +84,10 @@ class Api:
         """How many people are in each state, by its name."""
         return {state["name"]: state["count"] for state in self.get("/v1/states")["states"]}
 
-    def count_repeated(self):
-        """How many of the driver's calls were not the first ones of their stage."""
+    def leaves_alone(self, service):
+        """Whether the driver has shut the service, because it failed for everybody."""
         metrics = self.send("GET", "/metrics", None, {})
-        return int(re.search(r"^lethe_driver_retries_total (\d+)$", metrics, re.MULTILINE)[1])
+        return re.search(rf'^lethe_driver_service_shut{{service="{service}"}} 2$', metrics, re.MULTILINE) is not None
 
     def get_log(self, number):
         """Every move of one retirement; the driver's reports are JSON in its responses."""

@@ -436,7 +436,7 @@ static void finish(struct run *run, const char *state, bool waits)
     } else if (strcmp(state, "ERRORED") == 0) {
         d->summary.errored++;
         metric_add(d->errored_total, 1);
-        log_warning("errored after %u attempts", run->attempts.n);
+        log_warning("errored, attempts: %u", run->attempts.n);
     } else if (strcmp(state, "ABORTED") == 0) {
         d->summary.aborted++;
         tell_end(d, "aborted");
