@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 struct arena {
-    struct arena_chunk *chunk;  /* the newest; older ones behind it */
-    size_t used;                /* bytes handed out in all */
+    struct arena_chunk *chunk; /* the newest; older ones behind it */
+    size_t used;               /* bytes handed out in all */
 };
 
 /* An arena is ready when zeroed: struct arena a = {0}. */
@@ -22,8 +22,8 @@ char *arena_strdup(struct arena *a, const char *s);            /* NULL gives NUL
 char *arena_strndup(struct arena *a, const char *s, size_t n); /* always terminated */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-void arena_reset(struct arena *a);  /* forgets everything, wipes it, keeps one chunk to use again */
-void arena_free(struct arena *a);   /* wipes and gives everything back; the arena is as new */
+void arena_reset(struct arena *a); /* forgets everything, wipes it, keeps one chunk to use again */
+void arena_free(struct arena *a);  /* wipes and gives everything back; the arena is as new */
 
 /* The same promise for the few things that live long: never NULL. */
 void *xcalloc(size_t n, size_t size);
@@ -31,6 +31,6 @@ void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
-#define XNEW(type) ((type *)xcalloc(1, sizeof(type)))
+#define XNEW(type)         ((type *)xcalloc(1, sizeof(type)))
 
 #endif

@@ -12,16 +12,16 @@
 #include <stdint.h>
 
 struct buf {
-    char *data;  /* always terminated once something was added; NULL before */
-    size_t len;  /* bytes, without the terminator */
+    char *data; /* always terminated once something was added; NULL before */
+    size_t len; /* bytes, without the terminator */
     size_t cap;
-    size_t max;  /* the ceiling in bytes */
-    bool over;   /* something did not fit; a character may have been split */
+    size_t max; /* the ceiling in bytes */
+    bool over;  /* something did not fit; a character may have been split */
 };
 
 void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b);
-void buf_reset(struct buf *b);  /* empty, memory kept, over cleared */
+void buf_reset(struct buf *b); /* empty, memory kept, over cleared */
 
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_add_str(struct buf *b, const char *s);
@@ -31,6 +31,6 @@ void buf_add_int(struct buf *b, int64_t n);
 void buf_add_url(struct buf *b, const char *s, size_t len);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-const char *buf_str(const struct buf *b);  /* "" when empty; borrowed until the next change */
+const char *buf_str(const struct buf *b); /* "" when empty; borrowed until the next change */
 
 #endif

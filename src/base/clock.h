@@ -9,14 +9,14 @@
 
 #include "base/err.h"
 
-#define CLOCK_S ((int64_t)1000000)
-#define CLOCK_MS ((int64_t)1000)
+#define CLOCK_S   ((int64_t)1000000)
+#define CLOCK_MS  ((int64_t)1000)
 #define CLOCK_DAY (86400 * CLOCK_S)
 
-enum { CLOCK_TEXT_LEN = 28 };  /* of "2026-11-21T13:04:05.000006Z" with its terminator */
+enum { CLOCK_TEXT_LEN = 28 }; /* of "2026-11-21T13:04:05.000006Z" with its terminator */
 
-int64_t clock_now(void);   /* the wall clock, us */
-int64_t clock_mono(void);  /* a clock that never jumps, us; counts while the machine sleeps */
+int64_t clock_now(void);  /* the wall clock, us */
+int64_t clock_mono(void); /* a clock that never jumps, us; counts while the machine sleeps */
 
 /* ISO 8601, UTC, six decimals, Z. */
 void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN]);
@@ -25,8 +25,8 @@ enum rc clock_parse(const char *text, int64_t *out_us, struct err *err) MUST_CHE
 /* YYYY-MM-DD alone, a real day of the calendar. RC_INVALID. */
 enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
 /* Retry-After: seconds, or an HTTP date. Gives the delay from now in us, never negative. RC_INVALID. */
-enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us, struct err *err)
-    MUST_CHECK;
+enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us,
+                                struct err *err) MUST_CHECK;
 
 /* A length: "500ms", "30s", "10m", "12h", "7d"; a bare 0. Never negative, up to 100 years. RC_INVALID. */
 enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;

@@ -15,19 +15,18 @@ void crypto_random(void *out, size_t len);
 uint64_t crypto_random_u64(void);
 
 /* The digest of the two texts one after the other; the second may have length 0. */
-void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len,
-                 uint8_t out[CRYPTO_SHA1_LEN]);
+void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN]);
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN]);
 void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
                         uint8_t out[CRYPTO_SHA256_LEN]);
 
-bool crypto_equal(const void *a, const void *b, size_t len);  /* in a time that tells nothing */
+bool crypto_equal(const void *a, const void *b, size_t len); /* in a time that tells nothing */
 void crypto_wipe(void *p, size_t len);
 
-void crypto_hex(const uint8_t *data, size_t len, char *out);  /* out: 2 * len + 1, lower case */
+void crypto_hex(const uint8_t *data, size_t len, char *out); /* out: 2 * len + 1, lower case */
 /* Writes base64url without padding; out: (len * 4 + 2) / 3 + 1. */
 void crypto_base64url(const uint8_t *data, size_t len, char *out);
-void crypto_base64(const uint8_t *data, size_t len, char *out);  /* padded; out: (len + 2) / 3 * 4 + 1 */
+void crypto_base64(const uint8_t *data, size_t len, char *out); /* padded; out: (len + 2) / 3 * 4 + 1 */
 /* Standard base64, padding optional. Returns the decoded length, or SIZE_MAX when it is malformed or does not
  * fit into size. */
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);

@@ -12,14 +12,15 @@
 enum { CSV_FIELDS_MAX = 16 };
 
 struct csv {
-    const char *name;      /* for errors; borrowed */
-    const char *at, *end;  /* what is left */
-    unsigned line;         /* from 1: where the row that was read last began */
+    const char *name;     /* for errors; borrowed */
+    const char *at, *end; /* what is left */
+    unsigned line;        /* from 1: where the row that was read last began */
     unsigned next_line;
 };
 
 struct csv_row {
-    const char *field[CSV_FIELDS_MAX];  /* without quotes, spaces around it removed when unquoted; in the arena */
+    const char
+        *field[CSV_FIELDS_MAX]; /* without quotes, spaces around it removed when unquoted; in the arena */
     unsigned n;
 };
 
@@ -31,7 +32,8 @@ void csv_open(struct csv *csv, const char *name, const char *text, size_t len);
 enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct err *err) MUST_CHECK;
 
 /* Writes a field: quoted where it must be, and with an apostrophe in front where a spreadsheet would take it
- * for a formula (it begins with = + - @, a tab or a carriage return). Commas and line ends are the caller's. */
+ * for a formula (it begins with = + - @, a tab or a carriage return). Commas and line ends are the caller's.
+ */
 void csv_put(struct buf *out, const char *text);
 
 #endif

@@ -15,18 +15,18 @@
 #include <stdarg.h>
 
 /*      name             code for programs     meaning                                        */
-#define RC_TABLE(X)                                                                            \
-    X(RC_OK,              "ok",                "done")                                         \
-    X(RC_INVALID,         "invalid",           "the input is wrong: mend it, then repeat")     \
-    X(RC_UNAUTHENTICATED, "unauthenticated",   "no credentials, or bad ones")                  \
-    X(RC_FORBIDDEN,       "forbidden",         "known, but not allowed to")                    \
-    X(RC_NOT_FOUND,       "not_found",         "there is no such thing")                       \
-    X(RC_CONFLICT,        "conflict",          "refused by the state of things")               \
-    X(RC_TOO_LARGE,       "too_large",         "over a limit")                                 \
-    X(RC_UNAVAILABLE,     "unavailable",       "not now: repeat it later")                     \
-    X(RC_NO_SPACE,        "no_space",          "the disk is full")                             \
-    X(RC_IO,              "io",                "the machine failed to read or write")          \
-    X(RC_INTERNAL,        "internal",          "a mistake in this program")
+#define RC_TABLE(X)                                                         \
+    X(RC_OK, "ok", "done")                                                  \
+    X(RC_INVALID, "invalid", "the input is wrong: mend it, then repeat")    \
+    X(RC_UNAUTHENTICATED, "unauthenticated", "no credentials, or bad ones") \
+    X(RC_FORBIDDEN, "forbidden", "known, but not allowed to")               \
+    X(RC_NOT_FOUND, "not_found", "there is no such thing")                  \
+    X(RC_CONFLICT, "conflict", "refused by the state of things")            \
+    X(RC_TOO_LARGE, "too_large", "over a limit")                            \
+    X(RC_UNAVAILABLE, "unavailable", "not now: repeat it later")            \
+    X(RC_NO_SPACE, "no_space", "the disk is full")                          \
+    X(RC_IO, "io", "the machine failed to read or write")                   \
+    X(RC_INTERNAL, "internal", "a mistake in this program")
 
 enum rc {
 #define X(name, code, meaning) name,
@@ -38,16 +38,15 @@ enum { ERR_TEXT_MAX = 512, ERR_CODE_MAX = 40 };
 
 struct err {
     enum rc rc;
-    char code[ERR_CODE_MAX];  /* stable, for programs; that of rc unless err_set_code gave another */
-    char text[ERR_TEXT_MAX];  /* one line for a person, UTF-8, cut at a character where too long */
+    char code[ERR_CODE_MAX]; /* stable, for programs; that of rc unless err_set_code gave another */
+    char text[ERR_TEXT_MAX]; /* one line for a person, UTF-8, cut at a character where too long */
 };
 
 /* Must be checked: every function that returns an enum rc is declared with it. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* Fills err (may be NULL) and returns rc, so that raising is one line. */
-enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

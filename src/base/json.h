@@ -31,18 +31,18 @@ struct json {
 
 /* Reads one whole JSON value. RC_INVALID: not JSON, not UTF-8, a NUL character, a key twice, deeper
  * than JSON_DEPTH_MAX; the text says where (line and column). */
-enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **out, struct err *err)
-    MUST_CHECK;
+enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **out,
+                   struct err *err) MUST_CHECK;
 
-const struct json *json_get(const struct json *map, const char *key);  /* NULL when absent */
-const char *json_kind_name(enum json_kind kind);                       /* "a string", "an array", ... */
-void json_dump(struct buf *out, const struct json *value);             /* compact, keys in their order */
+const struct json *json_get(const struct json *map, const char *key); /* NULL when absent */
+const char *json_kind_name(enum json_kind kind);                      /* "a string", "an array", ... */
+void json_dump(struct buf *out, const struct json *value);            /* compact, keys in their order */
 
 /* Writing. Commas and quotes are its business; the order is yours. Text that is not UTF-8 is written
  * with U+FFFD in place of the bad bytes. */
 struct json_out {
     struct buf *buf;
-    bool comma;  /* something stands before on this level */
+    bool comma; /* something stands before on this level */
 };
 
 void json_open_map(struct json_out *o);
@@ -50,13 +50,13 @@ void json_close_map(struct json_out *o);
 void json_open_list(struct json_out *o);
 void json_close_list(struct json_out *o);
 void json_put_key(struct json_out *o, const char *key);
-void json_put_text(struct json_out *o, const char *s);  /* NULL is written as null */
+void json_put_text(struct json_out *o, const char *s); /* NULL is written as null */
 void json_put_textn(struct json_out *o, const char *s, size_t len);
 void json_put_int(struct json_out *o, int64_t n);
 void json_put_bool(struct json_out *o, bool b);
 void json_put_null(struct json_out *o);
-void json_put_raw(struct json_out *o, const char *json);  /* one whole value that is JSON already */
-void json_put_time(struct json_out *o, int64_t at_us);  /* as clock_format; 0 is written as null */
+void json_put_raw(struct json_out *o, const char *json); /* one whole value that is JSON already */
+void json_put_time(struct json_out *o, int64_t at_us);   /* as clock_format; 0 is written as null */
 
 /* Key and value together. */
 void json_field_text(struct json_out *o, const char *key, const char *s);

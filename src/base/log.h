@@ -18,9 +18,9 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* What the lines of this thread are about; NULL and 0 mean: not said. */
 struct log_subject {
-    const char *request;  /* request id */
-    int64_t retirement;   /* id */
-    const char *stage;    /* working state */
+    const char *request; /* request id */
+    int64_t retirement;  /* id */
+    const char *stage;   /* working state */
     const char *service;
 };
 

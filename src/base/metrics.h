@@ -13,17 +13,17 @@
 
 struct metric;
 
-/* name: lethe_..._total and so on. labels: `route="/healthz",status="200"`, or "" for none. All calls with the
- * same name and labels give the same metric. */
+/* name: lethe_..._total and so on. labels: `route="/healthz",status="200"`, or "" for none. All calls with
+ * the same name and labels give the same metric. */
 struct metric *metrics_counter(const char *name, const char *labels, const char *help);
 struct metric *metrics_gauge(const char *name, const char *labels, const char *help);
 /* Seconds, in buckets from 0.5 ms to 60 s. */
 struct metric *metrics_histogram(const char *name, const char *labels, const char *help);
 
-void metric_add(struct metric *m, int64_t n);            /* counter, gauge */
-void metric_set(struct metric *m, int64_t n);            /* gauge */
-void metric_observe(struct metric *m, int64_t took_us);  /* histogram */
-int64_t metric_value(const struct metric *m);            /* of a histogram: how many observations */
+void metric_add(struct metric *m, int64_t n);           /* counter, gauge */
+void metric_set(struct metric *m, int64_t n);           /* gauge */
+void metric_observe(struct metric *m, int64_t took_us); /* histogram */
+int64_t metric_value(const struct metric *m);           /* of a histogram: how many observations */
 
 /* The text exposition format 0.0.4, families sorted by name. */
 void metrics_render(struct buf *out);

@@ -9,11 +9,12 @@
 #include "base/arena.h"
 
 bool text_is_utf8(const char *s, size_t len);
-size_t text_char_len(const char *s, size_t len);         /* bytes of the well-formed character at s; 0 if none */
-size_t text_count(const char *s);                        /* characters (code points) of valid UTF-8 */
-bool text_has_control(const char *s);                    /* U+0000..1F, U+7F..9F */
-char *text_lower(struct arena *a, const char *s);        /* full Unicode lower case, locale-free; s is valid UTF-8 */
-size_t text_cut(const char *s, size_t len, size_t max);  /* longest prefix <= max bytes that splits no character */
+size_t text_char_len(const char *s, size_t len);  /* bytes of the well-formed character at s; 0 if none */
+size_t text_count(const char *s);                 /* characters (code points) of valid UTF-8 */
+bool text_has_control(const char *s);             /* U+0000..1F, U+7F..9F */
+char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, locale-free; s is valid UTF-8 */
+size_t text_cut(const char *s, size_t len,
+                size_t max); /* longest prefix <= max bytes that splits no character */
 
 /* The candidate nearest to word by edit distance, if it is near enough to be a slip of the hand
  * (at most a third of the word, and 3), else NULL. candidates ends with NULL. */

@@ -13,9 +13,9 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml {
     enum yaml_kind kind;
-    const char *file;          /* as given to yaml_load */
-    unsigned line, column;     /* from 1 */
-    const char *key;           /* its name within a map, else NULL */
+    const char *file;      /* as given to yaml_load */
+    unsigned line, column; /* from 1 */
+    const char *key;       /* its name within a map, else NULL */
     unsigned key_line, key_column;
     const char *text;          /* scalar: UTF-8; NULL for an empty or null one */
     bool quoted;               /* scalar in quotes or a block: text, whatever it looks like */

@@ -20,7 +20,7 @@ enum {
 };
 
 static const char *const titles[PEOPLE_COLUMNS] = {
-    [PEOPLE_USERNAME] = "username", [PEOPLE_EMAIL] = "email", [PEOPLE_NAME] = "name",
+    [PEOPLE_USERNAME] = "username", [PEOPLE_EMAIL] = "email",   [PEOPLE_NAME] = "name",
     [PEOPLE_ORGS] = "orgs",         [PEOPLE_ID] = "account_id",
 };
 

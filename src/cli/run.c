@@ -341,7 +341,7 @@ static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
 {
     puts("\nERRORED, these and from before:");
     enum rc rc = failures_print(cli, api, err);
-    puts("Who and why: lethe retirement list --state ERRORED, then lethe retirement show USERNAME");
+    puts("Who: lethe retirement list --state ERRORED\nWhy: lethe retirement show USERNAME");
     return rc;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: one YAML file, checked whole before anything starts, then a const struct that is passed down.
+ * The configuration: one YAML file, checked whole before anything starts, then a const struct that is passed
+ * down.
  *
- * Every setting is one row of a table, config.c and beside it (key, type, default, help); `lethe config check` and
- * docs/config.md are checked against it. Unknown keys are errors that name file:line:column and the nearest known
- * key. Relative paths are seen from the file's folder. Secrets come from files (..._file), from the environment
+ * Every setting is one row of a table, config.c and beside it (key, type, default, help); `lethe config
+ * check` and docs/config.md are checked against it. Unknown keys are errors that name file:line:column and
+ * the nearest known key. Relative paths are seen from the file's folder. Secrets come from files (..._file),
+ * from the environment
  * (..._env), or stand here.
  *
  * The file of the driver scripts of Open edX is read into the same struct (driver_file.c).
@@ -26,8 +28,8 @@
 
 enum credentials {
     CREDENTIALS_NONE,
-    CREDENTIALS_OAUTH2,  /* client credentials at token_url; sent as "JWT <token>" or "Bearer <token>" */
-    CREDENTIALS_BEARER,  /* a fixed token */
+    CREDENTIALS_OAUTH2, /* client credentials at token_url; sent as "JWT <token>" or "Bearer <token>" */
+    CREDENTIALS_BEARER, /* a fixed token */
     CREDENTIALS_BASIC
 };
 
@@ -39,24 +41,24 @@ struct quiet_hours {
 };
 
 struct breaker_conf {
-    unsigned failures;          /* in a row; 0: none */
+    unsigned failures; /* in a row; 0: none */
     int64_t pause_us;
 };
 
 struct service_conf {
     const char *name;
-    const char *url;            /* without a slash at the end */
+    const char *url; /* without a slash at the end */
     enum credentials credentials;
-    const char *client_id;      /* OAUTH2; BASIC: the user */
-    const char *secret;         /* OAUTH2, BASIC: the password; BEARER: the token */
-    const char *token_url;      /* OAUTH2; default: url + /oauth2/access_token */
-    const char *token_type;     /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
-    bool allow_http;            /* plain http to other hosts than this machine is opted into */
-    unsigned max_concurrent;    /* calls at once, 1 to 10,000; default 8 */
-    double rate;                /* calls a second; 0: no limit */
+    const char *client_id;   /* OAUTH2; BASIC: the user */
+    const char *secret;      /* OAUTH2, BASIC: the password; BEARER: the token */
+    const char *token_url;   /* OAUTH2; default: url + /oauth2/access_token */
+    const char *token_type;  /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    bool allow_http;         /* plain http to other hosts than this machine is opted into */
+    unsigned max_concurrent; /* calls at once, 1 to 10,000; default 8 */
+    double rate;             /* calls a second; 0: no limit */
     struct breaker_conf breaker;
-    const struct quiet_hours *quiet;  /* NULL: none */
-    unsigned index;             /* in config.services */
+    const struct quiet_hours *quiet; /* NULL: none */
+    unsigned index;                  /* in config.services */
 };
 
 /* ---- stages ---- */
@@ -76,44 +78,44 @@ struct header_conf {
 
 struct http_action_conf {
     const struct service_conf *service;
-    const char *method;        /* GET, POST, PUT, PATCH, DELETE */
-    const struct template *path;  /* begins with /; goes behind the service's url */
-    const struct template *json;  /* a whole JSON text; NULL: none. Never both this and form */
-    const struct template *form;  /* a=b&c=d; NULL: none */
-    const struct header_conf *headers;  /* a Content-Type here stands in place of that of json or form */
+    const char *method;                /* GET, POST, PUT, PATCH, DELETE */
+    const struct template *path;       /* begins with /; goes behind the service's url */
+    const struct template *json;       /* a whole JSON text; NULL: none. Never both this and form */
+    const struct template *form;       /* a=b&c=d; NULL: none */
+    const struct header_conf *headers; /* a Content-Type here stands in place of that of json or form */
     size_t n_headers;
-    struct statuses success;   /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
-    struct statuses nothing_to_erase;  /* that mean: never had this person; default none */
+    struct statuses success;          /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
+    struct statuses nothing_to_erase; /* that mean: never had this person; default none */
 };
 
 struct exec_action_conf {
-    const char *const *argv;   /* no templates: personal data goes to standard input as JSON */
+    const char *const *argv; /* no templates: personal data goes to standard input as JSON */
     size_t argc;
-    const char *const *env;    /* NAME=VALUE, nothing else is passed but PATH, LANG, HOME */
+    const char *const *env; /* NAME=VALUE, nothing else is passed but PATH, LANG, HOME */
     size_t n_env;
-    struct statuses nothing_to_erase;  /* exit statuses */
-    const struct service_conf *service;  /* whose limits hold; NULL: none */
+    struct statuses nothing_to_erase;   /* exit statuses */
+    const struct service_conf *service; /* whose limits hold; NULL: none */
 };
 
 struct manual_action_conf {
-    const struct template *instructions;  /* what somebody has to do */
-    int64_t remind_us;         /* how often a line of the log says that somebody still waits */
+    const struct template *instructions; /* what somebody has to do */
+    int64_t remind_us;                   /* how often a line of the log says that somebody still waits */
 };
 
 struct retry_conf {
-    bool none;                 /* immediately ERRORED */
-    int64_t for_us;            /* the budget, from the first attempt */
+    bool none;      /* immediately ERRORED */
+    int64_t for_us; /* the budget, from the first attempt */
     int64_t first_us, longest_us;
 };
 
 struct stage_conf {
     const char *working, *completed;
-    const char *use;           /* the entry of the catalogue that it is; NULL: written out */
+    const char *use; /* the entry of the catalogue that it is; NULL: written out */
     enum action_kind action;
     struct http_action_conf http;
     struct exec_action_conf exec;
     struct manual_action_conf manual;
-    int64_t timeout_us;        /* of one attempt */
+    int64_t timeout_us; /* of one attempt */
     struct retry_conf retry;
 };
 
@@ -131,15 +133,15 @@ static inline const struct service_conf *stage_service(const struct stage_conf *
 /* ---- partner organisations ---- */
 
 struct organisation_conf {
-    const char *name;             /* as accounts have it */
-    const char *const *partners;  /* who is told */
+    const char *name;            /* as accounts have it */
+    const char *const *partners; /* who is told */
     size_t n;
 };
 
 /* How many people in PENDING may be due before nobody is begun with any more; 0: no limit. */
 struct fuse_conf {
     unsigned people;
-    unsigned times_usual;  /* times the requests of a usual day */
+    unsigned times_usual; /* times the requests of a usual day */
 };
 
 /* ---- the whole ---- */
@@ -147,22 +149,22 @@ struct fuse_conf {
 struct config {
     const char *file;
     const char *data_dir;
-    const char *listen_host;   /* of `listen` */
-    unsigned listen_port;      /* 0: any free one */
-    const char *tls_certificate, *tls_key;  /* PEM files; both or neither */
+    const char *listen_host;               /* of `listen` */
+    unsigned listen_port;                  /* 0: any free one */
+    const char *tls_certificate, *tls_key; /* PEM files; both or neither */
     bool behind_proxy;
     unsigned max_connections;
     unsigned max_connections_per_address;
-    const char *database;      /* as written: "sqlite" */
+    const char *database; /* as written: "sqlite" */
 
     int64_t cool_off_us;
-    bool strict;               /* transitions: strict */
+    bool strict; /* transitions: strict */
     int64_t token_lifetime_us;
-    bool self_deletion;        /* may somebody who is signed in ask to be forgotten? */
+    bool self_deletion; /* may somebody who is signed in ask to be forgotten? */
     int64_t session_lifetime_us;
 
     struct salts salts;
-    const char *retired_username, *retired_email;  /* formats with one {} */
+    const char *retired_username, *retired_email; /* formats with one {} */
 
     const struct service_conf *services;
     size_t n_services;
@@ -172,30 +174,31 @@ struct config {
     bool has_stages;           /* false: `states` only, this server is driven by others */
 
     /* the driver */
-    const struct service_conf *authority;  /* whom it works for; NULL: the server of data_dir */
-    bool authority_is_lms;     /* it is one of services and grants no leases: what the driver does stands in data_dir */
+    const struct service_conf *authority; /* whom it works for; NULL: the server of data_dir */
+    bool authority_is_lms; /* it is one of services and grants no leases: what the driver does stands in
+                              data_dir */
     int64_t lease_us;
-    unsigned max_in_flight;    /* people at once */
-    int64_t poll_us;           /* between two looks for due people */
-    unsigned deaths_max;       /* see core.h */
+    unsigned max_in_flight; /* people at once */
+    int64_t poll_us;        /* between two looks for due people */
+    unsigned deaths_max;    /* see core.h */
 
-    const char *platform;                  /* what partners know this by */
+    const char *platform;                          /* what partners know this by */
     const struct organisation_conf *organisations; /* NULL: each organisation is its own partner */
     size_t n_organisations;
 
     int64_t archive_older_than_us;
-    const char *archive_certificate;       /* what is archived is encrypted to it, PEM; NULL: it is not */
-    int64_t archive_every_us;              /* the server archives by itself so often; 0: never */
+    const char *archive_certificate; /* what is archived is encrypted to it, PEM; NULL: it is not */
+    int64_t archive_every_us;        /* the server archives by itself so often; 0: never */
 
     struct fuse_conf fuse;
 
-    int64_t stuck_after_us;    /* who is in a stage for longer without a driver is stuck ... */
-    int64_t overdue_after_us;  /* ... and who is in PENDING for longer past cool_off is overdue */
+    int64_t stuck_after_us;   /* who is in a stage for longer without a driver is stuck ... */
+    int64_t overdue_after_us; /* ... and who is in PENDING for longer past cool_off is overdue */
 
     const char *log_level;
     bool log_json;
 
-    const char *warning;       /* one line for whoever operates it, parts of it between "; "; NULL: all is well */
+    const char *warning; /* one line for whoever operates it, parts of it between "; "; NULL: all is well */
 };
 
 /* Reads and checks it all, secrets included. Everything lives in the arena. RC_INVALID with file:line:column,

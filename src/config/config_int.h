@@ -56,7 +56,8 @@ setting_read_fn setting_either;   /* -> bool: the second of two choices */
 setting_read_fn setting_statuses; /* -> struct statuses, each from min to max */
 setting_read_fn setting_section;  /* inner, seen from the field */
 
-/* The text of a scalar that is not empty and has no control characters; else an error, "expected WANTED, ...". */
+/* The text of a scalar that is not empty and has no control characters; else an error, "expected WANTED,
+ * ...". */
 enum rc yaml_text(const struct yaml *at, const char *wanted, const char **out, struct err *err) MUST_CHECK;
 enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted, struct err *err) MUST_CHECK;
 /* yaml_error with the key of a map before the words. */

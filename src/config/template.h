@@ -35,17 +35,17 @@ struct template_values {
 };
 
 enum template_kind {
-    TEMPLATE_URL,   /* path and query: values as %XX; an empty one, or one that makes . or .., is refused */
-    TEMPLATE_FORM,  /* values and fixed text as %XX */
-    TEMPLATE_JSON,  /* within strings: values and fixed text escaped */
+    TEMPLATE_URL,    /* path and query: values as %XX; an empty one, or one that makes . or .., is refused */
+    TEMPLATE_FORM,   /* values and fixed text as %XX */
+    TEMPLATE_JSON,   /* within strings: values and fixed text escaped */
     TEMPLATE_HEADER, /* as they are; control characters are refused */
-    TEMPLATE_TEXT   /* for people to read: all of it as it is */
+    TEMPLATE_TEXT    /* for people to read: all of it as it is */
 };
 
 struct template;
 
-/* {{ and }} are braces. RC_INVALID: a brace without its partner, no such place (with the nearest that exists),
- * . or .. in a path. */
+/* {{ and }} are braces. RC_INVALID: a brace without its partner, no such place (with the nearest that
+ * exists), . or .. in a path. */
 enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
                          const struct template **out, struct err *err) MUST_CHECK;
 

@@ -41,8 +41,8 @@
 /* ---- the list of states (pipeline.c) ---- */
 
 enum {
-    STATE_NAME_MAX = 30,   /* characters, of A-Z0-9_ */
-    PIPELINE_MAX = 1 + 2 * 200 + 3,  /* states */
+    STATE_NAME_MAX = 30,            /* characters, of A-Z0-9_ */
+    PIPELINE_MAX = 1 + 2 * 200 + 3, /* states */
     PIPELINE_MIN = 4
 };
 
@@ -50,10 +50,10 @@ enum role { ROLE_PENDING, ROLE_WORKING, ROLE_COMPLETED, ROLE_ERRORED, ROLE_ABORT
 
 /* Immutable once made. A state is named by its position, 0 to n-1. */
 struct pipeline {
-    int64_t id;          /* of the stored list; 0: not stored */
-    unsigned n;          /* PIPELINE_MIN to PIPELINE_MAX */
-    const char **names;  /* n of them */
-    int64_t *state_ids;  /* n of them: what the store calls each name; NULL: not stored */
+    int64_t id;         /* of the stored list; 0: not stored */
+    unsigned n;         /* PIPELINE_MIN to PIPELINE_MAX */
+    const char **names; /* n of them */
+    int64_t *state_ids; /* n of them: what the store calls each name; NULL: not stored */
 };
 
 /* Checks a list and makes a pipeline of it. RC_INVALID, in this order of checks: the list is empty, or over
@@ -71,8 +71,8 @@ unsigned pipeline_next(const struct pipeline *p, unsigned state);
 unsigned pipeline_at(const struct pipeline *p, enum role dead_end);
 /* Returns false when there is no such name. */
 bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state);
-/* What to say to somebody who named a state that is not in it: "did you mean ERRORED?", or which there are, as far
- * as an error's text has room for them. */
+/* What to say to somebody who named a state that is not in it: "did you mean ERRORED?", or which there are,
+ * as far as an error's text has room for them. */
 const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name);
 /* 1, 11, 21, ...: room for an operator to insert by hand. Contract A1. */
 int pipeline_order(unsigned state);
@@ -81,7 +81,7 @@ int pipeline_order(unsigned state);
 struct pipeline_diff {
     const char **added, **removed, **remaining;
     unsigned n_added, n_removed, n_remaining;
-    bool same;  /* the same names in the same order */
+    bool same; /* the same names in the same order */
 };
 /* before may be NULL: everything is added. */
 void pipeline_compare(struct arena *a, const struct pipeline *before, const struct pipeline *after,
@@ -110,76 +110,76 @@ enum { LEASE_MAX_S = 7 * 86400 };
 struct retirement {
     int64_t id;
     int64_t account_id;
-    const struct pipeline *pipeline;  /* the one it started with; PENDING ones follow the current one */
-    unsigned state, last_state;       /* last_state: before the last move; PENDING in the beginning */
+    const struct pipeline *pipeline; /* the one it started with; PENDING ones follow the current one */
+    unsigned state, last_state;      /* last_state: before the last move; PENDING in the beginning */
     int64_t created_at, modified_at;
-    int64_t epoch;                    /* rises with every claim and every move that is not a report */
-    int64_t lease_until;              /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, or until when the holder of
-                                       * epoch has it */
-    int64_t run;                      /* rises when an operator sends it back: stages are then done anew */
-    unsigned deaths;                  /* leases in a row that ran out at this stage before the server's eyes */
-    bool abort_asked;                 /* ABORTED as soon as the lease has ended */
+    int64_t epoch;       /* rises with every claim and every move that is not a report */
+    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, or until when the holder of
+                          * epoch has it */
+    int64_t run;         /* rises when an operator sends it back: stages are then done anew */
+    unsigned deaths;     /* leases in a row that ran out at this stage before the server's eyes */
+    bool abort_asked;    /* ABORTED as soon as the lease has ended */
 };
 
 /* Where an operator sends an ERRORED one to try again: the state before the one that failed. For one that
  * is not ERRORED, its own state. */
 unsigned retirement_resume_state(const struct retirement *r);
 bool retirement_is_leased(const struct retirement *r, int64_t now);
-bool retirement_is_waiting(const struct retirement *r);  /* for somebody to confirm */
+bool retirement_is_waiting(const struct retirement *r); /* for somebody to confirm */
 /* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
 bool retirement_is_over(const struct retirement *r);
 
 /* ---- the kernel (kernel.c) ---- */
 
 enum command_kind {
-    COMMAND_UPDATE,   /* contract A: update_retirement_status */
-    COMMAND_MOVE,     /* an operator sets any state */
-    COMMAND_RESUME,   /* ERRORED -> resume state */
-    COMMAND_RERUN,    /* COMPLETE -> PENDING, a new run with the current pipeline */
-    COMMAND_CANCEL,   /* PENDING -> ABORTED */
-    COMMAND_CLAIM,    /* take it and enter its next stage */
-    COMMAND_DONE,     /* the stage took effect; enter the next one unless `stop` */
-    COMMAND_FAILED,   /* the stage failed for good -> ERRORED */
-    COMMAND_RENEW,    /* the holder needs longer */
-    COMMAND_RELEASE,  /* the holder gives it back at the same stage */
-    COMMAND_WAIT,     /* the stage is a person's: it waits until somebody confirms */
-    COMMAND_CONFIRM   /* somebody did it: the completed state */
+    COMMAND_UPDATE,  /* contract A: update_retirement_status */
+    COMMAND_MOVE,    /* an operator sets any state */
+    COMMAND_RESUME,  /* ERRORED -> resume state */
+    COMMAND_RERUN,   /* COMPLETE -> PENDING, a new run with the current pipeline */
+    COMMAND_CANCEL,  /* PENDING -> ABORTED */
+    COMMAND_CLAIM,   /* take it and enter its next stage */
+    COMMAND_DONE,    /* the stage took effect; enter the next one unless `stop` */
+    COMMAND_FAILED,  /* the stage failed for good -> ERRORED */
+    COMMAND_RENEW,   /* the holder needs longer */
+    COMMAND_RELEASE, /* the holder gives it back at the same stage */
+    COMMAND_WAIT,    /* the stage is a person's: it waits until somebody confirms */
+    COMMAND_CONFIRM  /* somebody did it: the completed state */
 };
 
 struct command {
     enum command_kind kind;
-    unsigned to;                        /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
-    bool forced;                        /* UPDATE */
-    bool strict;                        /* UPDATE: `transitions: strict`, no skipping */
-    bool repeated;                      /* UPDATE, MOVE, RESUME, RERUN, CONFIRM: the newest log entry is this very
-                                         * command by this caller: its reply was lost */
-    const struct pipeline *current;     /* the list of today, to which whoever leaves or enters PENDING
-                                         * changes over; NULL: the row's own */
-    int64_t cool_off_us;                /* CLAIM: the server's own */
-    int64_t lease_us;                   /* CLAIM, RENEW; up to LEASE_MAX_S */
-    unsigned deaths_max;                /* CLAIM: after so many leases that ran out at one stage, ERRORED */
-    int64_t epoch;                      /* DONE, FAILED, RENEW, RELEASE, WAIT: of the lease reported under */
-    unsigned stage;                     /* the same: position of its working state */
-    bool stop;                          /* DONE: give it back in the completed state */
-    const unsigned *first_answer;       /* DONE, FAILED: the log has this report as accepted, and the
-                                         * retirement was in this state after it; NULL: it has not */
+    unsigned to;                    /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
+    bool forced;                    /* UPDATE */
+    bool strict;                    /* UPDATE: `transitions: strict`, no skipping */
+    bool repeated;                  /* UPDATE, MOVE, RESUME, RERUN, CONFIRM: the newest log entry is this very
+                                     * command by this caller: its reply was lost */
+    const struct pipeline *current; /* the list of today, to which whoever leaves or enters PENDING
+                                     * changes over; NULL: the row's own */
+    int64_t cool_off_us;            /* CLAIM: the server's own */
+    int64_t lease_us;               /* CLAIM, RENEW; up to LEASE_MAX_S */
+    unsigned deaths_max;            /* CLAIM: after so many leases that ran out at one stage, ERRORED */
+    int64_t epoch;                  /* DONE, FAILED, RENEW, RELEASE, WAIT: of the lease reported under */
+    unsigned stage;                 /* the same: position of its working state */
+    bool stop;                      /* DONE: give it back in the completed state */
+    const unsigned *first_answer;   /* DONE, FAILED: the log has this report as accepted, and the
+                                     * retirement was in this state after it; NULL: it has not */
 };
 
 /* Why not. The code is part of the API; the rc says what kind of refusal it is. */
-#define REFUSAL_TABLE(X)                                                                       \
-    X(REFUSAL_NONE,           RC_OK,       "ok")                                               \
-    X(REFUSAL_DEAD_END,       RC_CONFLICT, "dead_end")          /* out of one, unforced */      \
-    X(REFUSAL_NOT_LATER,      RC_CONFLICT, "not_later")         /* same or earlier state */     \
-    X(REFUSAL_SKIPS,          RC_CONFLICT, "skips_states")      /* transitions: strict */       \
-    X(REFUSAL_LEASED,         RC_CONFLICT, "leased")            /* a driver is at work on it */ \
-    X(REFUSAL_NOT_PENDING,    RC_CONFLICT, "not_pending")                                      \
-    X(REFUSAL_NOT_ERRORED,    RC_CONFLICT, "not_errored")                                      \
-    X(REFUSAL_NOT_COMPLETE,   RC_CONFLICT, "not_complete")                                     \
-    X(REFUSAL_NOT_WAITING,    RC_CONFLICT, "not_waiting")       /* for a confirmation */        \
-    X(REFUSAL_COOLING_OFF,    RC_CONFLICT, "cooling_off")                                      \
-    X(REFUSAL_UNLEASED_WORK,  RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */ \
-    X(REFUSAL_STALE,          RC_CONFLICT, "stale_epoch")       /* not the current epoch or its stage */   \
-    X(REFUSAL_LEASE_OVER,     RC_CONFLICT, "lease_over")        /* the lease has run out */
+#define REFUSAL_TABLE(X)                                                                                  \
+    X(REFUSAL_NONE, RC_OK, "ok")                                                                          \
+    X(REFUSAL_DEAD_END, RC_CONFLICT, "dead_end")   /* out of one, unforced */                             \
+    X(REFUSAL_NOT_LATER, RC_CONFLICT, "not_later") /* same or earlier state */                            \
+    X(REFUSAL_SKIPS, RC_CONFLICT, "skips_states")  /* transitions: strict */                              \
+    X(REFUSAL_LEASED, RC_CONFLICT, "leased")       /* a driver is at work on it */                        \
+    X(REFUSAL_NOT_PENDING, RC_CONFLICT, "not_pending")                                                    \
+    X(REFUSAL_NOT_ERRORED, RC_CONFLICT, "not_errored")                                                    \
+    X(REFUSAL_NOT_COMPLETE, RC_CONFLICT, "not_complete")                                                  \
+    X(REFUSAL_NOT_WAITING, RC_CONFLICT, "not_waiting") /* for a confirmation */                           \
+    X(REFUSAL_COOLING_OFF, RC_CONFLICT, "cooling_off")                                                    \
+    X(REFUSAL_UNLEASED_WORK, RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */          \
+    X(REFUSAL_STALE, RC_CONFLICT, "stale_epoch")                 /* not the current epoch or its stage */ \
+    X(REFUSAL_LEASE_OVER, RC_CONFLICT, "lease_over")             /* the lease has run out */
 
 enum refusal {
 #define X(name, rc, code) name,
@@ -188,22 +188,22 @@ enum refusal {
 };
 
 struct move {
-    unsigned from;  /* in the row's list before the command */
-    unsigned to;    /* in after.pipeline */
-    bool skipped;   /* UPDATE, MOVE: states were left out between the two */
+    unsigned from; /* in the row's list before the command */
+    unsigned to;   /* in after.pipeline */
+    bool skipped;  /* UPDATE, MOVE: states were left out between the two */
 };
 
 enum { DECISION_MOVES_MAX = 2 };
 
 struct decision {
     enum refusal refusal;
-    struct retirement after;  /* the row to store; as before when refused */
+    struct retirement after; /* the row to store; as before when refused */
     struct move moves[DECISION_MOVES_MAX];
-    unsigned n_moves;         /* one log entry each, in this order */
-    bool replayed;            /* a repeat: nothing to store, answer as the first time with `answer_state` */
-    unsigned answer_state;    /* the state after the command (of the first time, when replayed) */
-    bool granted;             /* CLAIM: the caller holds a lease now, and after.state is its stage */
-    bool abort_waits;         /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
+    unsigned n_moves;      /* one log entry each, in this order */
+    bool replayed;         /* a repeat: nothing to store, answer as the first time with `answer_state` */
+    unsigned answer_state; /* the state after the command (of the first time, when replayed) */
+    bool granted;          /* CLAIM: the caller holds a lease now, and after.state is its stage */
+    bool abort_waits;      /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
 };
 
 /* All rules. now: us since 1970. Never fails: a refusal is an answer. */
@@ -218,8 +218,8 @@ enum rc refusal_explain(const struct decision *d, const struct retirement *row, 
 /* ---- retired names (retired.c), contract E ---- */
 
 struct salts {
-    const char *const *salt;  /* oldest first, the last one is current */
-    size_t n;                 /* >= 1 */
+    const char *const *salt; /* oldest first, the last one is current */
+    size_t n;                /* >= 1 */
 };
 
 enum { RETIRED_DIGEST_LEN = 20 };

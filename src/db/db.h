@@ -26,21 +26,21 @@ enum db_kind { DB_NULL, DB_INTEGER, DB_STRING, DB_BYTES };
 struct db_value {
     enum db_kind kind;
     int64_t integer;
-    const void *data;  /* of DB_STRING, DB_BYTES; borrowed until db_run returns, or the rows are closed */
+    const void *data; /* of DB_STRING, DB_BYTES; borrowed until db_run returns, or the rows are closed */
     size_t len;
 };
 
 /* DB_TEXT(NULL) is NULL. */
-#define DB_INT(n) ((struct db_value){ DB_INTEGER, (n), NULL, 0 })
-#define DB_TEXT(s) db_text_value(s)
+#define DB_INT(n)      ((struct db_value){ DB_INTEGER, (n), NULL, 0 })
+#define DB_TEXT(s)     db_text_value(s)
 #define DB_TEXTN(s, n) ((struct db_value){ DB_STRING, 0, (s), (n) })
-#define DB_BLOB(p, n) ((struct db_value){ DB_BYTES, 0, (p), (n) })
+#define DB_BLOB(p, n)  ((struct db_value){ DB_BYTES, 0, (p), (n) })
 struct db_value db_text_value(const char *s);
 
 /* The arguments $1, $2, ... of a statement: db_run(db, sql, DB_ARGS(DB_INT(id), DB_TEXT(name)), NULL, err). A
  * statement may take fewer: then the last ones are left out. */
-#define DB_ARGS(...)                                                                            \
-    ((struct db_args){ (const struct db_value[]){ __VA_ARGS__ },                                \
+#define DB_ARGS(...)                                             \
+    ((struct db_args){ (const struct db_value[]){ __VA_ARGS__ }, \
                        sizeof((const struct db_value[]){ __VA_ARGS__ }) / sizeof(struct db_value) })
 #define DB_NO_ARGS ((struct db_args){ NULL, 0 })
 struct db_args {
@@ -62,8 +62,8 @@ void db_close(struct db **db);
 
 /* RC_CONFLICT: a constraint was violated. RC_NO_SPACE, RC_IO, RC_UNAVAILABLE (locked by somebody else),
  * RC_INTERNAL: the SQL is wrong. Texts never hold values. After RC_NO_SPACE, RC_IO: see db_in_transaction. */
-enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
-    MUST_CHECK;
+enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed,
+               struct err *err) MUST_CHECK;
 /* Several statements without arguments or results: migrations. */
 enum rc db_script(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 
@@ -72,16 +72,16 @@ struct db_rows {
     struct db *db;
     void *stmt;
 };
-enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, struct err *err)
-    MUST_CHECK;
+enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args,
+                 struct err *err) MUST_CHECK;
 /* Moves to the next row; *row is false after the last, and the rows are closed then, and on an error. */
 enum rc db_next(struct db_rows *rows, bool *row, struct err *err) MUST_CHECK;
-void db_rows_close(struct db_rows *rows);  /* for leaving early; harmless when closed */
+void db_rows_close(struct db_rows *rows); /* for leaving early; harmless when closed */
 
 /* Columns of the current row, from 0. Text and bytes are borrowed until db_next. */
 bool db_is_null(const struct db_rows *rows, int column);
-int64_t db_int(const struct db_rows *rows, int column);                        /* NULL is 0 */
-const char *db_text(const struct db_rows *rows, int column);                   /* NULL is NULL */
+int64_t db_int(const struct db_rows *rows, int column);      /* NULL is 0 */
+const char *db_text(const struct db_rows *rows, int column); /* NULL is NULL */
 const void *db_bytes(const struct db_rows *rows, int column, size_t *len);
 
 /* Transactions. A reader's keeps one picture of the data for several statements. */
@@ -89,10 +89,10 @@ enum rc db_begin(struct db *db, struct err *err) MUST_CHECK;
 /* Durable when it returns RC_OK. RC_NO_SPACE, RC_UNAVAILABLE: rolled back. RC_IO: nobody knows; the caller
  * must stop and recover, never go on (db_rollback does not help). */
 enum rc db_commit(struct db *db, struct err *err) MUST_CHECK;
-void db_rollback(struct db *db);  /* harmless outside of a transaction */
+void db_rollback(struct db *db); /* harmless outside of a transaction */
 /* Some errors (disk full) end the whole transaction by themselves. */
 bool db_in_transaction(const struct db *db);
-enum rc db_savepoint(struct db *db, struct err *err) MUST_CHECK;          /* one level */
+enum rc db_savepoint(struct db *db, struct err *err) MUST_CHECK; /* one level */
 enum rc db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;
 void db_savepoint_rollback(struct db *db);
 

@@ -4,9 +4,10 @@
  * transaction, commits once, and only then tells all of them: a hundred writes cost one fsync, and a bad one
  * spoils nobody else's. Checkpoints are large and happen after the answers have gone out.
  *
- * A job that is to be alone is not part of a batch: nobody else writes between its transactions, each of which is
- * committed, and visible, before the next begins. What such a job deletes is gone from the files before it is
- * told, unless readers are in the way for long; then it is tried again and again, also after a restart.
+ * A job that is to be alone is not part of a batch: nobody else writes between its transactions, each of
+ * which is committed, and visible, before the next begins. What such a job deletes is gone from the files
+ * before it is told, unless readers are in the way for long; then it is tried again and again, also after a
+ * restart.
  *
  * Order of things: commit, fsync, visible, answered (models/commit.pml). A commit whose fsync failed ends the
  * process: what the disk holds then is known only after a recovery.

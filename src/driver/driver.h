@@ -2,23 +2,19 @@
 /*
  * The driver: takes people through the pipeline. A client of the API like any other.
  *
- * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c), and
- * nobody's stage is started that could outlive its lease. The way of a retirement:
+ * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c),
+ * and nobody's stage is started that could outlive its lease. The way of a retirement:
  *
- *   lethe.c          a Lethe as the authority: claims.c asks for due people; reports.c tells what became of them, in
- *                    batches, and keeps leases alive
- *   lms.c            an LMS as the authority, which grants no leases; updates.c tells it where people are, journal.c
- *                    remembers what was begun
- *   authority.c      one request to the authority, with its token, and whether it answers at all
- *   run.c            takes each one through its stages: wait for the service's limits, act, try again or report
- *   policy.c         pure: what an answer means, when to try again, whether a call still fits into the lease
- *   service.c        who may call a service now, and who waits before one that is shut
- *   limits.c         pure: calls at once and calls a second of a service
- *   breaker.c        pure: is a service worth calling
- *   http.c, exec.c   what a stage does: one const struct action each; token.c: access tokens
- *   response.c       what is recorded of a stage
- *   reminders.c      says who waits for somebody to confirm a stage
- *   progress.c       the bar on a terminal
+ *   lethe.c          a Lethe as the authority: claims.c asks for due people; reports.c tells what became of
+ * them, in batches, and keeps leases alive lms.c            an LMS as the authority, which grants no leases;
+ * updates.c tells it where people are, journal.c remembers what was begun authority.c      one request to the
+ * authority, with its token, and whether it answers at all run.c            takes each one through its
+ * stages: wait for the service's limits, act, try again or report policy.c         pure: what an answer
+ * means, when to try again, whether a call still fits into the lease service.c        who may call a service
+ * now, and who waits before one that is shut limits.c         pure: calls at once and calls a second of a
+ * service breaker.c        pure: is a service worth calling http.c, exec.c   what a stage does: one const
+ * struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c says
+ * who waits for somebody to confirm a stage progress.c       the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H
@@ -31,31 +27,32 @@
 
 struct driver_conf {
     const struct config *config;
-    const char *socket_path;   /* of the authority, unless config->authority says where it is */
-    const char *username;      /* NULL: everybody; only this one otherwise, implies once */
-    int64_t cool_off_us;       /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
-    bool once;                 /* end when nobody is due, in flight, or held by another driver */
-    int progress_fd;           /* a terminal for the progress bar; -1: none */
+    const char *socket_path; /* of the authority, unless config->authority says where it is */
+    const char *username;    /* NULL: everybody; only this one otherwise, implies once */
+    int64_t cool_off_us; /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
+    bool once;           /* end when nobody is due, in flight, or held by another driver */
+    int progress_fd;     /* a terminal for the progress bar; -1: none */
 };
 
 struct driver_summary {
-    int64_t people;            /* taken up */
+    int64_t people; /* taken up */
     int64_t completed, errored, aborted, released;
-    int64_t waiting;           /* for somebody to confirm a stage; for `once` those from before, too */
+    int64_t waiting; /* for somebody to confirm a stage; for `once` those from before, too */
     int64_t stages, calls, retries;
-    bool fuse_blown;           /* the authority lets nobody be begun with */
-    unsigned failing, quiet;   /* services that nobody is called for at the end: before their stages people may wait */
+    bool fuse_blown; /* the authority lets nobody be begun with */
+    unsigned failing,
+        quiet; /* services that nobody is called for at the end: before their stages people may wait */
     int64_t took_us;
 };
 
 struct driver;
 
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err) MUST_CHECK;
-/* Until it is done (once) or told to stop. RC_UNAVAILABLE: the authority could not be reached for `once`; without
- * once it waits for it for ever, and says so. */
+/* Until it is done (once) or told to stop. RC_UNAVAILABLE: the authority could not be reached for `once`;
+ * without once it waits for it for ever, and says so. */
 enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err) MUST_CHECK;
-/* From another thread or a signal handler: starts nothing new, finishes calls in flight, gives the rest back. A
- * second call gives up on the calls in flight as well. */
+/* From another thread or a signal handler: starts nothing new, finishes calls in flight, gives the rest back.
+ * A second call gives up on the calls in flight as well. */
 void driver_stop(struct driver *d);
 void driver_close(struct driver **d);
 

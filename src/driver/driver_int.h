@@ -16,8 +16,9 @@
  *
  * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone.
  *
- * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's struct sends
- * what has gathered. A run has at most one report under way, so that the authority sees them in their order.
+ * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's
+ * struct sends what has gathered. A run has at most one report under way, so that the authority sees them in
+ * their order.
  */
 #ifndef LETHE_DRIVER_DRIVER_INT_H
 #define LETHE_DRIVER_DRIVER_INT_H
@@ -58,38 +59,39 @@ TAILQ_HEAD(run_list, run);
 
 struct token;
 
-/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody who was begun is
- * soon done, instead of everybody being half done for long. Nobody starves: who goes first came from behind. */
+/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody who was
+ * begun is soon done, instead of everybody being half done for long. Nobody starves: who goes first came from
+ * behind. */
 struct service {
     struct driver *driver;
-    const struct service_conf *conf;  /* NULL: commands without a service */
+    const struct service_conf *conf; /* NULL: commands without a service */
     struct limits limits;
     struct breaker breaker;
-    struct run *prober;               /* while the breaker is open: whose call finds out; NULL: nobody's yet */
-    int64_t prober_asked_at;          /* the last claim for one */
-    bool quiet;                       /* it has its quiet hours */
+    struct run *prober;      /* while the breaker is open: whose call finds out; NULL: nobody's yet */
+    int64_t prober_asked_at; /* the last claim for one */
+    bool quiet;              /* it has its quiet hours */
     int64_t quiet_until;
-    bool no_token;                    /* and none to be expected soon */
-    int64_t held_until;               /* it asked for no calls before */
-    unsigned n_waiting;               /* in the queues of its stages */
-    struct timer pump;                /* there may be a call then */
-    struct token *token;              /* NULL: no OAuth2 */
-    struct metric *calls;             /* histogram */
-    struct metric *shut;              /* gauge */
+    bool no_token;        /* and none to be expected soon */
+    int64_t held_until;   /* it asked for no calls before */
+    unsigned n_waiting;   /* in the queues of its stages */
+    struct timer pump;    /* there may be a call then */
+    struct token *token;  /* NULL: no OAuth2 */
+    struct metric *calls; /* histogram */
+    struct metric *shut;  /* gauge */
 };
 
 struct attempt;
 
-bool service_is_failing(const struct service *s);  /* its breaker is open, or it gives no token */
-bool service_is_shut(const struct service *s);     /* nobody is taken to its stages now */
+bool service_is_failing(const struct service *s); /* its breaker is open, or it gives no token */
+bool service_is_shut(const struct service *s);    /* nobody is taken to its stages now */
 /* May this one wait for a call? Makes it the prober where there is need of one. */
 bool service_keeps(struct service *s, struct run *run);
-void service_let_go(struct service *s, const struct run *run);  /* it waits for no call any more */
-void service_heard(struct service *s, const struct attempt *attempt, int64_t now);  /* a call has ended so */
+void service_let_go(struct service *s, const struct run *run); /* it waits for no call any more */
+void service_heard(struct service *s, const struct attempt *attempt, int64_t now); /* a call has ended so */
 bool service_wants_prober(const struct service *s, int64_t now);
 /* When it was shut or held last. What somebody waited before is not of its budget. */
 int64_t service_opened_at(const struct service *s);
-void service_look(struct service *s, int64_t now);  /* has it been shut or opened, but for its breaker? */
+void service_look(struct service *s, int64_t now); /* has it been shut or opened, but for its breaker? */
 void service_pump(struct service *s, int64_t now);
 
 /* ---- tokens (token.c) ---- */
@@ -104,20 +106,20 @@ struct token_wait {
 
 struct token *token_open(struct driver *d, const struct service_conf *conf);
 void token_close(struct token **token);
-/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of its
- * token. NULL: there is none. Then either wait->waits, and wait->came is called when that is settled, or it has just
- * failed because of token_error. */
+/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of
+ * its token. NULL: there is none. Then either wait->waits, and wait->came is called when that is settled, or
+ * it has just failed because of token_error. */
 const char *token_get(struct token *token, struct token_wait *wait, unsigned *generation, int64_t now);
 const char *token_error(const struct token *token);
-bool token_is_refused(const struct token *token);  /* it failed because the credentials are wrong */
-/* When token_get may give one: now; INT64_MAX: once it is settled whether a request under way brings one; or when the
- * next request goes out. Asks for one if that is due. */
+bool token_is_refused(const struct token *token); /* it failed because the credentials are wrong */
+/* When token_get may give one: now; INT64_MAX: once it is settled whether a request under way brings one; or
+ * when the next request goes out. Asks for one if that is due. */
 int64_t token_next_at(struct token *token, int64_t now);
 /* There is none, and it does not look as if there would soon be. */
 bool token_is_lacking(const struct token *token, int64_t now);
-int64_t token_back_at(const struct token *token);  /* when failures last ended; 0: never */
-void token_reject(struct token *token, unsigned generation);  /* a 401 came for it: another is needed */
-void token_cancel(struct token *token, struct token_wait *wait);  /* waits no longer */
+int64_t token_back_at(const struct token *token);                /* when failures last ended; 0: never */
+void token_reject(struct token *token, unsigned generation);     /* a 401 came for it: another is needed */
+void token_cancel(struct token *token, struct token_wait *wait); /* waits no longer */
 
 /* ---- one retirement in flight (run.c) ---- */
 
@@ -130,17 +132,17 @@ enum report {
     REPORT_ENTERED,
     REPORT_DONE,
     REPORT_FAILED,
-    REPORT_WAITING,            /* for somebody to confirm; response is what they have to do */
+    REPORT_WAITING, /* for somebody to confirm; response is what they have to do */
     REPORT_RELEASED
 };
 
 struct http_step {
     struct http_call call;
     const char **headers;
-    size_t n_headers;          /* without Authorization */
+    size_t n_headers; /* without Authorization */
     int64_t deadline;
-    unsigned token_used;       /* generation of the token that was sent */
-    bool token_renewed;        /* after a 401; once a step */
+    unsigned token_used; /* generation of the token that was sent */
+    bool token_renewed;  /* after a 401; once a step */
     struct token_wait wait;
 };
 
@@ -150,49 +152,50 @@ struct exec_step {
     struct buf output;
     struct timer limit;
     bool timed_out;
-    size_t index;              /* in driver->commands */
+    size_t index; /* in driver->commands */
 };
 
 struct run {
     struct driver *driver;
     enum run_state state;
-    TAILQ_ENTRY(run) entry;    /* of the free, or a stage's waiting */
+    TAILQ_ENTRY(run) entry; /* of the free, or a stage's waiting */
 
     int64_t id, epoch;
     const char *run_key;
     struct template_values person;
-    const char *stage_name;    /* working state; in the person arena */
-    const struct stage_conf *stage;  /* NULL: the configuration does not have it */
-    unsigned stages_done;      /* of its pipeline, as far as the configuration tells */
+    const char *stage_name;         /* working state; in the person arena */
+    const struct stage_conf *stage; /* NULL: the configuration does not have it */
+    unsigned stages_done;           /* of its pipeline, as far as the configuration tells */
 
-    int64_t lease_sent_at, lease_us;  /* it holds at least until their sum */
+    int64_t lease_sent_at, lease_us; /* it holds at least until their sum */
     struct timer renew;
-    bool abort;                /* asked for: no new call */
-    bool shut_out;             /* given back because a service is shut */
+    bool abort;    /* asked for: no new call */
+    bool shut_out; /* given back because a service is shut */
 
     struct attempts attempts;
-    int64_t waiting_since;     /* WAITING */
-    struct timer wake;         /* BACKING_OFF: until then */
+    int64_t waiting_since; /* WAITING */
+    struct timer wake;     /* BACKING_OFF: until then */
     union {
         struct http_step http;
         struct exec_step exec;
     } step;
 
-    enum report wanted;        /* to be sent, or to be sent once `sent` is answered */
-    enum report sent;          /* under way */
-    bool queued;               /* in driver->reports */
-    int64_t lease_asked_us;    /* of the renewal under way */
-    const char *response;      /* DONE, FAILED, WAITING */
-    int status;                /* FAILED: of HTTP or of an exit; -1: none */
-    const char *cause;         /* FAILED: in few words, so that people fail alike */
+    enum report wanted;     /* to be sent, or to be sent once `sent` is answered */
+    enum report sent;       /* under way */
+    bool queued;            /* in driver->reports */
+    int64_t lease_asked_us; /* of the renewal under way */
+    const char *response;   /* DONE, FAILED, WAITING */
+    int status;             /* FAILED: of HTTP or of an exit; -1: none */
+    const char *cause;      /* FAILED: in few words, so that people fail alike */
     TAILQ_ENTRY(run) report_entry;
 
-    struct arena arena;        /* the person; lives as long as it is in flight */
-    struct arena step_arena;   /* one attempt and its response */
+    struct arena arena;      /* the person; lives as long as it is in flight */
+    struct arena step_arena; /* one attempt and its response */
 };
 
-/* What a stage does. start begins one attempt, whose end is told with run_ended(), never from within start. cancel
- * ends it without a word. When adding an action, also: enum action_kind, settings of config/, docs/actions.md. */
+/* What a stage does. start begins one attempt, whose end is told with run_ended(), never from within start.
+ * cancel ends it without a word. When adding an action, also: enum action_kind, settings of config/,
+ * docs/actions.md. */
 struct action {
     const char *name;
     enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
@@ -202,7 +205,7 @@ extern const struct action action_http, action_exec;
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
-    const char *stage;         /* working state; COMPLETE: nothing is left to be done */
+    const char *stage; /* working state; COMPLETE: nothing is left to be done */
     bool to_be_entered;
     const char *run_key;
     struct template_values person;
@@ -210,22 +213,22 @@ struct claim {
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);
 void run_ended(struct run *run, const struct attempt *attempt);
-void run_lacks_token(struct run *run);  /* CALLING only: the attempt does not count */
+void run_lacks_token(struct run *run); /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
 struct report_answer {
     bool ok, abort;
-    const char *code;          /* when not ok */
-    const char *state;         /* where it is now */
-    const char *next;          /* the next working state under this lease; NULL: none */
+    const char *code;  /* when not ok */
+    const char *state; /* where it is now */
+    const char *next;  /* the next working state under this lease; NULL: none */
 };
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
-void run_call(struct run *run, int64_t now);  /* it is its turn; the limits allow it */
-void run_release(struct run *run);   /* gives it back, unless a report is to be sent already */
-void run_shut_out(struct run *run);  /* the same, because its service is shut */
-bool run_stops_after(struct run *run);  /* is it to be given back once its stage is done? */
-void run_give_up(struct run *run);   /* forgets it without a word to the authority */
-void run_cancel_call(struct run *run);  /* CALLING only; gives the service's place back */
-bool run_is_unreported(const struct run *run);  /* no outcome is to be sent or under way */
+void run_call(struct run *run, int64_t now);   /* it is its turn; the limits allow it */
+void run_release(struct run *run);             /* gives it back, unless a report is to be sent already */
+void run_shut_out(struct run *run);            /* the same, because its service is shut */
+bool run_stops_after(struct run *run);         /* is it to be given back once its stage is done? */
+void run_give_up(struct run *run);             /* forgets it without a word to the authority */
+void run_cancel_call(struct run *run);         /* CALLING only; gives the service's place back */
+bool run_is_unreported(const struct run *run); /* no outcome is to be sent or under way */
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -233,28 +236,28 @@ struct authority {
     const char *name;
     enum rc (*open)(struct driver *d, struct err *err) MUST_CHECK;
     void (*close)(struct driver *d);
-    void (*pump)(struct driver *d, int64_t now);  /* asks for whom there is room, tells what is to be told */
-    bool (*is_asking)(const struct driver *d);    /* somebody may yet come of a request that is under way */
-    void (*look_again)(struct driver *d);         /* there may be people whom the last look left out */
+    void (*pump)(struct driver *d, int64_t now); /* asks for whom there is room, tells what is to be told */
+    bool (*is_asking)(const struct driver *d);   /* somebody may yet come of a request that is under way */
+    void (*look_again)(struct driver *d);        /* there may be people whom the last look left out */
 };
 extern const struct authority authority_lethe, authority_lms;
 
 /* ---- authority.c: one request to it, and whether it answers at all ---- */
 
 struct silence {
-    int64_t since;             /* 0: it answers */
-    unsigned failures;         /* in a row */
+    int64_t since;     /* 0: it answers */
+    unsigned failures; /* in a row */
 };
 
 /* With the credentials of the authority, and once more with another token after a 401. */
 struct ask {
     struct driver *driver;
-    struct http_call call;     /* its answer, in done; body and body_len are the caller's */
-    void (*done)(struct ask *ask);  /* perhaps from within ask_send */
+    struct http_call call;         /* its answer, in done; body and body_len are the caller's */
+    void (*done)(struct ask *ask); /* perhaps from within ask_send */
     void *arg;
     bool busy;
-    const char *no_token;      /* why it could not even be sent; NULL: it was */
-    bool about_nobody;         /* no person in it: a refusal may be shown in whatever words it comes */
+    const char *no_token; /* why it could not even be sent; NULL: it was */
+    bool about_nobody;    /* no person in it: a refusal may be shown in whatever words it comes */
     struct buf url, authorization;
     const char *headers[2];
     struct token_wait wait;
@@ -263,9 +266,9 @@ struct ask {
 };
 
 enum authority_word {
-    AUTHORITY_ANSWERED,        /* 200, 204: it took it */
-    AUTHORITY_SILENT,          /* not reached, or not now: worth repeating after authority_pause */
-    AUTHORITY_REFUSED          /* repeating is of no use */
+    AUTHORITY_ANSWERED, /* 200, 204: it took it */
+    AUTHORITY_SILENT,   /* not reached, or not now: worth repeating after authority_pause */
+    AUTHORITY_REFUSED   /* repeating is of no use */
 };
 
 void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), void *arg);
@@ -275,7 +278,7 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
 enum authority_word authority_judge(const struct ask *ask);
 /* The words of a refusal. Returns its rc. */
 enum rc authority_explain(const struct ask *ask, struct err *err);
-void authority_is_silent(struct driver *d, const char *why);  /* also: its answer was not understood */
+void authority_is_silent(struct driver *d, const char *why); /* also: its answer was not understood */
 int64_t authority_pause(const struct driver *d);
 
 /* ---- claims.c ---- */
@@ -284,46 +287,46 @@ struct claims {
     struct driver *driver;
     struct ask ask;
     struct buf body;
-    bool all_taken;            /* the last claim brought fewer than asked for */
-    struct service *probed;    /* the claim under way is for a prober of this one; NULL: it is for everybody */
+    bool all_taken;         /* the last claim brought fewer than asked for */
+    struct service *probed; /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
     int64_t sent_at, counted_at;
-    int64_t waiting_at;        /* the last claim that asked who waits for somebody to confirm; 0: none yet */
-    struct timer next;         /* set: none before */
+    int64_t waiting_at; /* the last claim that asked who waits for somebody to confirm; 0: none yet */
+    struct timer next;  /* set: none before */
     struct arena arena;
 };
 
 void claims_open(struct driver *d);
 void claims_close(struct driver *d);
 void claims_pump(struct driver *d, int64_t now);
-void claims_look_again(struct driver *d);  /* there may be people whom the last look left out */
+void claims_look_again(struct driver *d); /* there may be people whom the last look left out */
 
 /* ---- reminders.c: of those who wait for somebody to confirm ---- */
 
 void reminders_open(struct driver *d);
-bool reminders_want(const struct driver *d, int64_t now);  /* is it time to ask who waits? */
-void reminders_look(struct driver *d, const struct json *waiting);  /* they do; NULL: not told */
+bool reminders_want(const struct driver *d, int64_t now);          /* is it time to ask who waits? */
+void reminders_look(struct driver *d, const struct json *waiting); /* they do; NULL: not told */
 
 /* ---- reports.c ---- */
 
 struct batch {
     struct driver *driver;
-    struct ask ask;            /* busy; else it waits to be repeated */
+    struct ask ask; /* busy; else it waits to be repeated */
     struct buf body;
     struct run *runs[REPORTS_MAX];
-    unsigned n;                /* 0: not in use */
-    int64_t sent_at;           /* the first time */
+    unsigned n;      /* 0: not in use */
+    int64_t sent_at; /* the first time */
     struct timer again;
-    struct arena arena;        /* of its answer */
+    struct arena arena; /* of its answer */
 };
 
 void reports_open(struct driver *d);
 void reports_close(struct driver *d);
 void reports_pump(struct driver *d, int64_t now);
-void reports_want(struct run *run, enum report report);  /* an outcome takes the place of a renewal */
+void reports_want(struct run *run, enum report report); /* an outcome takes the place of a renewal */
 /* The one that has waited longest; what it wants is under way from now on. */
 struct run *reports_take(struct driver *d);
-void reports_drop(struct run *run);  /* what is to be sent about it will not be */
+void reports_drop(struct run *run); /* what is to be sent about it will not be */
 
 /* ---- lms.c ---- */
 
@@ -331,8 +334,8 @@ struct lms;
 
 /* ---- commands (exec.c) ---- */
 
-unsigned exec_poll_fds(struct driver *d);   /* fills driver->fds, returns how many */
-void exec_look(struct driver *d, unsigned n_polled);  /* after the wait */
+unsigned exec_poll_fds(struct driver *d);            /* fills driver->fds, returns how many */
+void exec_look(struct driver *d, unsigned n_polled); /* after the wait */
 
 /* ---- the whole (driver.c) ---- */
 
@@ -341,49 +344,49 @@ struct driver {
     const struct config *config;
     struct http_client *client;
     struct timers timers;
-    struct arena arena;        /* as long as the driver */
-    struct buf scratch;        /* for texts on their way into an arena */
-    char name[65];             /* host, process id, something random; the authority takes 64 bytes */
+    struct arena arena; /* as long as the driver */
+    struct buf scratch; /* for texts on their way into an arena */
+    char name[65];      /* host, process id, something random; the authority takes 64 bytes */
 
-    struct service *services;  /* of the configuration; behind them that of commands without one */
-    unsigned n_services;       /* with that one */
-    struct run_list *waiting;  /* for each stage */
+    struct service *services; /* of the configuration; behind them that of commands without one */
+    unsigned n_services;      /* with that one */
+    struct run_list *waiting; /* for each stage */
 
-    struct run **runs;         /* made as they are needed, never given back before the end */
+    struct run **runs; /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
     struct run_list free;
     unsigned in_flight, n_backing_off;
-    int64_t stages_in_flight;  /* done by those in flight, before us too */
+    int64_t stages_in_flight; /* done by those in flight, before us too */
     const char **unknown_stages;
     unsigned n_unknown_stages;
 
     const struct authority *authority;
-    struct token *authority_token;  /* NULL: it needs none */
+    struct token *authority_token; /* NULL: it needs none */
     struct silence silence;
-    struct lms *lms;           /* NULL: the authority grants leases */
+    struct lms *lms; /* NULL: the authority grants leases */
     struct claims claims;
-    int64_t waited_before;     /* who waited for somebody to confirm when `once` began */
-    int64_t remind_every_us;   /* the shortest of the stages that people do; 0: there are none */
-    int64_t reminded_at;       /* up to then, by the clock on the wall, reminders have been said */
+    int64_t waited_before;   /* who waited for somebody to confirm when `once` began */
+    int64_t remind_every_us; /* the shortest of the stages that people do; 0: there are none */
+    int64_t reminded_at;     /* up to then, by the clock on the wall, reminders have been said */
     struct batch batches[BATCHES];
-    struct run_list reports;   /* runs with something to send */
+    struct run_list reports; /* runs with something to send */
     unsigned n_reports;
 
-    struct run **commands;     /* running ones */
+    struct run **commands; /* running ones */
     size_t n_commands, commands_room;
     struct pollfd *fds;
     size_t fds_room;
 
     atomic_uint stop_asked;
-    unsigned stopping;         /* how much of that was heeded: 1 start nothing new, 2 end calls too */
-    bool ending;               /* claim nobody any more */
-    enum rc rc;                /* not RC_OK: it ends at once because of err */
+    unsigned stopping; /* how much of that was heeded: 1 start nothing new, 2 end calls too */
+    bool ending;       /* claim nobody any more */
+    enum rc rc;        /* not RC_OK: it ends at once because of err */
     struct err err;
 
     struct driver_summary summary;
     struct progress *progress; /* NULL: none */
     struct timer redraw;
-    int64_t due, held;         /* as the authority said last */
+    int64_t due, held; /* as the authority said last */
     struct metric *people_gauge, *stages_total, *retries_total, *errored_total;
 };
 

@@ -6,10 +6,11 @@
  *   exit 0 done · a listed status: nothing to erase · 75 (EX_TEMPFAIL): try again · killed, or out of time:
  * unknown · anything else: failed for good
  *
- * Its hard idea: nothing of a command outlives its time. It leads a process group of its own, which the driver
- * kills as a whole at the end, whatever the end was. Two things are out of its reach: what the command has put
- * into another group or session; and, when the driver itself is killed (SIGKILL, out of memory), what the
- * command has started, since the kernel then ends only the command (PR_SET_PDEATHSIG goes to no grandchildren).
+ * Its hard idea: nothing of a command outlives its time. It leads a process group of its own, which the
+ * driver kills as a whole at the end, whatever the end was. Two things are out of its reach: what the command
+ * has put into another group or session; and, when the driver itself is killed (SIGKILL, out of memory), what
+ * the command has started, since the kernel then ends only the command (PR_SET_PDEATHSIG goes to no
+ * grandchildren).
  */
 #include <assert.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
 /*
  * The limits of a service: how many calls at once, how many a second. Pure: time is passed in.
  *
- * The rate is a bucket of tokens that holds a tenth of a second's worth (at least one), kept as one number: the
- * time at which the bucket would be full again.
+ * The rate is a bucket of tokens that holds a tenth of a second's worth (at least one), kept as one number:
+ * the time at which the bucket would be full again.
  */
 #ifndef LETHE_DRIVER_LIMITS_H
 #define LETHE_DRIVER_LIMITS_H
@@ -14,8 +14,8 @@
 struct limits {
     unsigned max_concurrent;
     unsigned in_use;
-    int64_t interval_us;   /* between two calls on average; 0: no limit of the rate */
-    int64_t tolerance_us;  /* how much earlier than that a call may come */
+    int64_t interval_us;  /* between two calls on average; 0: no limit of the rate */
+    int64_t tolerance_us; /* how much earlier than that a call may come */
     int64_t full_at;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver's judgement, pure: what an answer means, whether and when to try again, whether a call still fits into
- * the lease. Time and randomness are arguments.
+ * The driver's judgement, pure: what an answer means, whether and when to try again, whether a call still
+ * fits into the lease. Time and randomness are arguments.
  */
 #ifndef LETHE_DRIVER_POLICY_H
 #define LETHE_DRIVER_POLICY_H
@@ -17,23 +17,24 @@
 
 #define POLICY_RETRY_AFTER_MAX (3600 * CLOCK_S)
 /* Authority: the longest wait between two tries of the same request. */
-#define POLICY_AUTHORITY_FIRST (100 * CLOCK_MS)
+#define POLICY_AUTHORITY_FIRST   (100 * CLOCK_MS)
 #define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
 
 enum verdict {
     VERDICT_DONE,
-    VERDICT_NOTHING_TO_ERASE,  /* the service never had this person */
-    VERDICT_AGAIN,             /* worth another attempt */
-    VERDICT_FINAL              /* an operator must look at it */
+    VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
+    VERDICT_AGAIN,            /* worth another attempt */
+    VERDICT_FINAL             /* an operator must look at it */
 };
 
 struct judgement {
     enum verdict verdict;
-    bool unknown;  /* it may have taken effect, or not */
+    bool unknown; /* it may have taken effect, or not */
 };
 
 /* What a call's end means. A redirect is never success, whatever the configuration says. */
-struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure, unsigned status);
+struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure,
+                                   unsigned status);
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
 /* What it means that an attempt could not even begin. */
@@ -43,13 +44,13 @@ struct judgement policy_judge_rc(enum rc rc);
 int64_t policy_backoff(int64_t first_us, int64_t longest_us, unsigned attempts, uint64_t random);
 
 struct attempts {
-    unsigned n;              /* made so far, at least 1 */
-    int64_t first_at;        /* when the first began */
-    int64_t retry_after_us;  /* the service's wish; -1: none */
-    int64_t wished_us;       /* its wishes in all, at most POLICY_RETRY_AFTER_MAX */
+    unsigned n;             /* made so far, at least 1 */
+    int64_t first_at;       /* when the first began */
+    int64_t retry_after_us; /* the service's wish; -1: none */
+    int64_t wished_us;      /* its wishes in all, at most POLICY_RETRY_AFTER_MAX */
 };
-/* Whether to try again, and after how long. The service's wishes lengthen the budget. Backoff does not go past its
- * end: there is one attempt at its very end, and none after. */
+/* Whether to try again, and after how long. The service's wishes lengthen the budget. Backoff does not go
+ * past its end: there is one attempt at its very end, and none after. */
 bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us);
 
@@ -60,7 +61,7 @@ int64_t policy_retry_after(int64_t retry_after_us);
 
 /* Is it the service that failed, and not a call for one person? */
 bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status);
-unsigned policy_minute_of_week(int64_t at_us);  /* local time */
+unsigned policy_minute_of_week(int64_t at_us); /* local time */
 /* How long quiet hours last from this minute of the week on; 0: it has none now. */
 unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is recorded of a stage: one JSON object, of which the service's own words are the last member. It is valid
- * UTF-8 and at most RESPONSE_MAX bytes whatever the service sent: its answer is cut to fit, and marked.
+ * What is recorded of a stage: one JSON object, of which the service's own words are the last member. It is
+ * valid UTF-8 and at most RESPONSE_MAX bytes whatever the service sent: its answer is cut to fit, and marked.
  *
  *   {"status":204,"attempts":1}
  *   {"outcome":"nothing_to_erase","status":404,"attempts":1,"answer":"no such user"}
@@ -22,13 +22,13 @@ enum { RESPONSE_MAX = 64 * 1024 };
 /* How one attempt ended. */
 struct attempt {
     struct judgement judgement;
-    unsigned status;         /* of HTTP, or of the command's exit */
+    unsigned status; /* of HTTP, or of the command's exit */
     bool has_status;
-    int64_t retry_after_us;  /* -1: not said */
-    const char *error;       /* one line without personal data; NULL: none */
-    const char *answer;      /* the service's words, any bytes; NULL: none */
+    int64_t retry_after_us; /* -1: not said */
+    const char *error;      /* one line without personal data; NULL: none */
+    const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;
-    bool answer_cut;         /* there was more */
+    bool answer_cut; /* there was more */
 };
 
 /* The final record of a stage, after so many attempts of which this was the last. */

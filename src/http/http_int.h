@@ -27,7 +27,7 @@ extern const struct http_limits http_default_limits;
 
 /* http_server_open with other limits than the default ones. */
 enum rc http_server_open_with(const struct http_server_conf *conf, const struct http_limits *limits,
-                    struct http_server **out, struct err *err) MUST_CHECK;
+                              struct http_server **out, struct err *err) MUST_CHECK;
 
 /*
  * A connection's life. The worker moves it along; the door may move IDLE and READING to CUT, once it is late,

@@ -168,13 +168,14 @@ handler_fn handle_cancel_retirement, handle_deactivate, handle_retire_misc, hand
     handle_replace_usernames, handle_deactivate_logout; /* openedx_accounts.c */
 handler_fn handle_token;                                /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
-    handle_log;                                                                         /* retirements.c */
-handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation, handle_bulk; /* operate.c */
-handler_fn handle_archives;                                                             /* archives.c */
-handler_fn handle_fuse, handle_release_fuse; /* fuse.c */
-handler_fn handle_claims, handle_progress;                                              /* driving.c */
-handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;    /* accounts.c */
-handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset;   /* sessions.c */
+    handle_log; /* retirements.c */
+handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation,
+    handle_bulk;                                                                      /* operate.c */
+handler_fn handle_archives;                                                           /* archives.c */
+handler_fn handle_fuse, handle_release_fuse;                                          /* fuse.c */
+handler_fn handle_claims, handle_progress;                                            /* driving.c */
+handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;  /* accounts.c */
+handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset; /* sessions.c */
 handler_fn handle_states, handle_sync_states, handle_add_client, handle_clients, handle_disable_client,
     handle_fsck;                                                        /* setup.c */
 handler_fn handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */

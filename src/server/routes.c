@@ -81,9 +81,8 @@ const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
 
 /* What stands behind the ? of our own calls; one that is not here takes nothing. q is taken so that it can be
  * refused with a reason. */
-static const char *const list_query[] = {
-    "state", "stuck", "overdue", "created_before", "modified_before", "after", "limit", "q", "waiting", NULL
-};
+static const char *const list_query[] = { "state", "stuck", "overdue", "created_before", "modified_before",
+                                          "after", "limit", "q",       "waiting",        NULL };
 static const char *const sync_query[] = { "dry_run", NULL };
 static const char *const failures_query[] = { "limit", NULL };
 static const char *const no_query[] = { NULL };

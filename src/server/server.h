@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The authority: `lethe serve`. Opens the database (nobody else does), brings its schema up to date, and answers
- * the API over TCP and over the socket in the data directory.
+ * The authority: `lethe serve`. Opens the database (nobody else does), brings its schema up to date, and
+ * answers the API over TCP and over the socket in the data directory.
  *
- * The way of a request: dispatch.c finds its row in routes.c, checks credentials and scope; a read runs at once on
- * the worker's own read-only connection; a write waits in the writer's queue and is answered after the commit.
+ * The way of a request: dispatch.c finds its row in routes.c, checks credentials and scope; a read runs at
+ * once on the worker's own read-only connection; a write waits in the writer's queue and is answered after
+ * the commit.
  */
 #ifndef LETHE_SERVER_SERVER_H
 #define LETHE_SERVER_SERVER_H
@@ -19,13 +20,13 @@ struct server;
 
 struct server_conf {
     const struct config *config;
-    bool tcp;       /* false for the server inside a command: the socket alone */
-    bool populate;  /* an empty database gets its states from the configuration */
+    bool tcp;                 /* false for the server inside a command: the socket alone */
+    bool populate;            /* an empty database gets its states from the configuration */
     const atomic_bool *hurry; /* see struct http_server_conf */
 };
 
-/* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE, RC_IO; all
- * in one line that names the path. */
+/* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE,
+ * RC_IO; all in one line that names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
 unsigned server_port(const struct server *server);
 void server_close(struct server **server);

@@ -19,7 +19,7 @@ struct server {
     const struct config *config;
     struct arena arena; /* for as long as it runs */
     struct steady steady;
-    char *target;       /* of db_open */
+    char *target; /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     uint8_t run_key[CRYPTO_KEY_LEN];
     struct auth_keys keys;

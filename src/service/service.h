@@ -109,9 +109,10 @@ struct confirmation {
     const char *stage; /* the working state that is confirmed; NULL: where it waits */
     const char *note;  /* what was done */
 };
-/* Somebody did what a retirement waited for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": not, or not in this
- * stage. The same one again by the same caller changes nothing. */
-enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *in, struct err *err) MUST_CHECK;
+/* Somebody did what a retirement waited for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": not, or not
+ * in this stage. The same one again by the same caller changes nothing. */
+enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *in,
+                        struct err *err) MUST_CHECK;
 
 /* ---- cancel.c ---- */
 
@@ -126,9 +127,9 @@ enum rc service_find_request(struct act *act, const char *username, const char *
 /* ---- fuse.c ---- */
 
 struct fuse_state {
-    bool blown;         /* nobody may be begun with */
-    bool blew;          /* just now */
-    int64_t due, most;  /* when it blew just now */
+    bool blown;        /* nobody may be begun with */
+    bool blew;         /* just now */
+    int64_t due, most; /* when it blew just now */
 };
 /* Looks at the whole queue; writes when that changes how it stands. */
 enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
@@ -146,7 +147,7 @@ struct claim_request {
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
     bool count;
-    bool waiting;         /* tell who waits for somebody to confirm */
+    bool waiting; /* tell who waits for somebody to confirm */
 };
 struct claim {
     struct retirement_view view;
@@ -157,8 +158,8 @@ struct claim_answer {
     struct claim *claims;
     size_t n;
     struct fuse_state fuse;
-    int64_t held;           /* live leases of everybody; -1: there may be more to claim, not counted */
-    int64_t due, under_way; /* -1: not asked for */
+    int64_t held;            /* live leases of everybody; -1: there may be more to claim, not counted */
+    int64_t due, under_way;  /* -1: not asked for */
     struct waiting *waiting; /* n_waiting of them, SERVICE_WAITING_MAX at most */
     size_t n_waiting;
 };

@@ -13,22 +13,19 @@
  *                      hashes
  *   partner_report     those of whom partner organisations have to be told
  *   archive            names of files with people who were forgotten here
- *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes on with
- *   account_token      digests of what signed-in accounts show, and of one-time links
- *   identity           keyed hashes of the lower case of names and addresses that a retirement is about, and of
- *                      their retired forms: they stay when the retirement is cleaned up, so that nobody can take the name again
- *   retired_name       digests of names under every salt, so that a retired name is recognised
- *   retirement_log     append only; each entry points to the one before it of the same retirement, and the
- *                      retirement to its newest: history needs no index, and a step writes one row and
- *                      changes one
- *   state, pipeline    names of states, each once for ever; and the lists that were configured, newest is
- *                      current
- *   driver             names of drivers, each once
- *   client             credentials of programs
- *   setting            what must survive a restart: the version of the schema, the digest of the salts
+ *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes
+ * on with account_token      digests of what signed-in accounts show, and of one-time links identity keyed
+ * hashes of the lower case of names and addresses that a retirement is about, and of their retired forms:
+ * they stay when the retirement is cleaned up, so that nobody can take the name again retired_name digests of
+ * names under every salt, so that a retired name is recognised retirement_log     append only; each entry
+ * points to the one before it of the same retirement, and the retirement to its newest: history needs no
+ * index, and a step writes one row and changes one state, pipeline    names of states, each once for ever;
+ * and the lists that were configured, newest is current driver             names of drivers, each once client
+ * credentials of programs setting            what must survive a restart: the version of the schema, the
+ * digest of the salts
  *
- * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do not;
- * that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
+ * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
+ * not; that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
  *
  * A struct store is a connection with its caches; it belongs to one thread at a time. Functions that write
  * must run inside the writer's transaction, under a savepoint: where they fail, a part may have been written.
@@ -59,11 +56,11 @@ enum rc store_migrate(struct db *db, struct err *err) MUST_CHECK;
 /* The list of today; RC_NOT_FOUND when there is none yet. The pipeline lives as long as the store. */
 enum rc store_current_pipeline(struct store *s, const struct pipeline **out, struct err *err) MUST_CHECK;
 /* Stores a list and makes it current. */
-enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now, struct err *err)
-    MUST_CHECK;
+enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now,
+                           struct err *err) MUST_CHECK;
 /* Names of the states that some retirement is in now. */
-enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n, struct err *err)
-    MUST_CHECK;
+enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n,
+                            struct err *err) MUST_CHECK;
 /* How many are in each: names as above, counts beside them. */
 struct state_count {
     const char *name;
@@ -81,21 +78,21 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
 /* ---- accounts and people ---- */
 
 struct person {
-    const char *username, *email, *name;     /* as they were when the request came */
+    const char *username, *email, *name; /* as they were when the request came */
     const char *retired_username, *retired_email;
 };
 
 struct account {
-    int64_t id;                           /* ours */
-    int64_t service_id;                   /* what the application and its services call it; 0: nobody said */
-    const char *username, *email, *name;  /* as they are now; NULL when brought along by a request */
-    const char *orgs;                     /* JSON array of strings */
-    const char *secondary;                /* JSON object: all that retire_misc erases; NULL: nothing */
-    const char *password;                 /* what crypt made of it; NULL: nobody can sign in */
+    int64_t id;                          /* ours */
+    int64_t service_id;                  /* what the application and its services call it; 0: nobody said */
+    const char *username, *email, *name; /* as they are now; NULL when brought along by a request */
+    const char *orgs;                    /* JSON array of strings */
+    const char *secondary;               /* JSON object: all that retire_misc erases; NULL: nothing */
+    const char *password;                /* what crypt made of it; NULL: nobody can sign in */
     bool brought_along;
-    bool locked;                          /* being retired: email is the retired one ... */
-    const char *locked_email;             /* ... and this one was written; NULL when not locked */
-    bool retired;                         /* for good: all of it is erased */
+    bool locked;              /* being retired: email is the retired one ... */
+    const char *locked_email; /* ... and this one was written; NULL when not locked */
+    bool retired;             /* for good: all of it is erased */
     int64_t created_at;
 };
 
@@ -111,22 +108,22 @@ static inline bool account_is_known(const struct account *a)
     return !a->brought_along || a->service_id != 0;
 }
 
-/* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken" when the service_id or the exact user
- * name is taken. */
+/* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken" when the service_id or the
+ * exact user name is taken. */
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
                           struct err *err) MUST_CHECK;
 /* By exact user name, whether brought along (then `email_matches` is about the address it came with) or
  * not. */
 struct account_match {
     struct account account;
-    bool email_matches;  /* the address is the account's, whatever its case */
+    bool email_matches; /* the address is the account's, whatever its case */
 };
 enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
-                           struct account_match *out, struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
+                           struct account_match *out, struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
 /* Somebody brought along has another address now: the application says so. */
 enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err) MUST_CHECK;
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
-                          struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
+                          struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
 /* Of the directory, by the address they were registered with, in any case; by id, at most limit. */
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
                                 struct account **out, size_t *n, struct err *err) MUST_CHECK;
@@ -135,8 +132,8 @@ enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *em
 
 /* Somebody asked to be forgotten: the address becomes the retired one, the password unusable, sessions and
  * links end. Locking twice is locking once. */
-enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email, struct err *err)
-    MUST_CHECK;
+enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email,
+                           struct err *err) MUST_CHECK;
 /* The address as it was written is back. */
 enum rc store_unlock_account(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err) MUST_CHECK;
@@ -165,8 +162,8 @@ enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN]
 enum identity { IDENTITY_FREE, IDENTITY_PENDING, IDENTITY_RETIRED };
 enum identity_kind { IDENTITY_USERNAME, IDENTITY_EMAIL };
 
-/* Is a name or address being retired, or was it, in any case of letters and under any salt? format: of retired
- * names of its kind. */
+/* Is a name or address being retired, or was it, in any case of letters and under any salt? format: of
+ * retired names of its kind. */
 struct identity_question {
     enum identity_kind kind;
     const char *value;
@@ -182,35 +179,35 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
 struct retirement_view {
     struct retirement row;
     struct person person;
-    struct account account;  /* as it is now; names are the person's where it has none of its own */
-    const char *driver;      /* who holds the lease, or held the last one; NULL: nobody yet */
-    const char *instructions;  /* what somebody has to do and confirm; NULL: it does not wait for that */
-    int64_t waiting_since;     /* 0: it does not */
+    struct account account;   /* as it is now; names are the person's where it has none of its own */
+    const char *driver;       /* who holds the lease, or held the last one; NULL: nobody yet */
+    const char *instructions; /* what somebody has to do and confirm; NULL: it does not wait for that */
+    int64_t waiting_since;    /* 0: it does not */
 };
 
 struct new_retirement {
     int64_t account_id;
     struct person person;
-    const struct salts *salts;     /* all of them: the name is recognised under each */
+    const struct salts *salts; /* all of them: the name is recognised under each */
     const char *actor;
     int64_t now;
 };
 /* In PENDING, with its first log entry. RC_CONFLICT with code "live": the account has a live one; with code
  * "no_states": there is no list of states yet. */
-enum rc store_add_retirement(struct store *s, const struct new_retirement *in, int64_t *id, struct err *err)
-    MUST_CHECK;
+enum rc store_add_retirement(struct store *s, const struct new_retirement *in, int64_t *id,
+                             struct err *err) MUST_CHECK;
 
 /* Each gives RC_NOT_FOUND when there is none. */
-enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retirement_view *out, struct err *err)
-    MUST_CHECK;
+enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retirement_view *out,
+                  struct err *err) MUST_CHECK;
 /* The live one of an account. */
 enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, struct retirement_view *out,
                        struct err *err) MUST_CHECK;
 /* The row alone, as cheaply as it goes: by id, and by exact original user name (the live one, else the
  * newest). */
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
-enum rc store_find_row(struct store *s, const char *username, struct retirement *out, struct err *err)
-    MUST_CHECK;
+enum rc store_find_row(struct store *s, const char *username, struct retirement *out,
+                       struct err *err) MUST_CHECK;
 /* By exact original user name (the live one first, else the newest), else by a retired name of the given
  * format under any salt. */
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,
@@ -220,30 +217,30 @@ enum rc store_find(struct store *s, struct arena *a, const char *username, const
 struct retirement_filter {
     const int64_t *state_ids;
     size_t n_states;
-    int64_t created_from, created_before;    /* us: from <= created < before */
+    int64_t created_from, created_before; /* us: from <= created < before */
     int64_t modified_from, modified_before;
     int64_t after_id;
-    const char *username, *email;            /* exact user name; address in any case */
-    const struct failure_filter *failure;    /* how those in state_ids (ERRORED) failed; NULL: however. Not for
-                                              * store_count */
-    bool waiting;                            /* only those who wait for somebody to confirm; not for store_count */
-    int64_t idle_at;                         /* us: in a working state, without a live lease then, and not
-                                              * waiting for somebody; not for store_count */
-    int64_t limit;                           /* 0: all */
+    const char *username, *email;         /* exact user name; address in any case */
+    const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: however. Not for
+                                           * store_count */
+    bool waiting;    /* only those who wait for somebody to confirm; not for store_count */
+    int64_t idle_at; /* us: in a working state, without a live lease then, and not
+                      * waiting for somebody; not for store_count */
+    int64_t limit;   /* 0: all */
 };
 
 /* What is left 0, -1 or NULL does not restrict. Looked up in the newest log entry. */
 struct failure_filter {
-    int64_t stage_id;   /* the working state that failed */
-    int64_t status;     /* -1: any */
+    int64_t stage_id; /* the working state that failed */
+    int64_t status;   /* -1: any */
     const char *cause;
 };
 /* Called for each; what it points to is valid during the call. Anything but RC_OK ends the walk with it. */
 typedef enum rc store_view_fn(void *arg, const struct retirement_view *view, struct err *err);
 enum rc store_list(struct store *s, const struct retirement_filter *filter, store_view_fn *fn, void *arg,
                    struct err *err) MUST_CHECK;
-enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
-    MUST_CHECK;
+enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out,
+                    struct err *err) MUST_CHECK;
 
 /* ---- moves and their log ---- */
 
@@ -254,26 +251,26 @@ struct log_entry {
     const char *from, *to; /* names of states; from is NULL in the first entry */
     int64_t epoch, run;
     bool forced, skipped;
-    const char *reason;    /* of an operator; NULL */
-    const char *response;  /* of the service, or sent with the update; NULL. May hold personal data */
+    const char *reason;   /* of an operator; NULL */
+    const char *response; /* of the service, or sent with the update; NULL. May hold personal data */
     size_t response_len;
 };
 
 /* Why a stage failed, in so few words that people fail alike. No personal data. */
 struct failure {
-    int64_t status;        /* of HTTP, or of a command's exit; -1: none */
-    const char *cause;     /* "502 from forum"; NULL: not said */
+    int64_t status;    /* of HTTP, or of a command's exit; -1: none */
+    const char *cause; /* "502 from forum"; NULL: not said */
 };
 
 struct transition {
-    const struct decision *decision;  /* not refused, not replayed */
+    const struct decision *decision; /* not refused, not replayed */
     const char *actor;
-    const char *driver;               /* CLAIM: who holds the lease now; else NULL: unchanged */
+    const char *driver; /* CLAIM: who holds the lease now; else NULL: unchanged */
     bool forced;
     const char *reason;
-    const char *response;             /* goes to the first move's entry; cut by the caller */
+    const char *response; /* goes to the first move's entry; cut by the caller */
     size_t response_len;
-    const struct failure *failure;    /* the same; NULL: none */
+    const struct failure *failure; /* the same; NULL: none */
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state
@@ -299,7 +296,7 @@ enum rc store_find_report(struct store *s, const struct retirement *row, int64_t
 /* ---- failures (failures.c) ---- */
 
 struct failure_group {
-    const char *stage;     /* its working state */
+    const char *stage; /* its working state */
     struct failure failure;
     int64_t count;
     int64_t first_at, last_at;
@@ -311,16 +308,16 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 /* ---- claims ---- */
 
 /* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and
- * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING); and those whose abort waits for a
- * lease that is over. */
+ * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING); and those
+ * whose abort waits for a lease that is over. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
     int64_t limit;
-    int64_t only_id;  /* 0: any */
-    int64_t after_id; /* 0: from the beginning */
-    const char *const *stages;  /* names of working states: only who would be taken to one of them, or needs no stage
-                                 * any more, because it is done or aborted. NULL: anybody */
+    int64_t only_id;           /* 0: any */
+    int64_t after_id;          /* 0: from the beginning */
+    const char *const *stages; /* names of working states: only who would be taken to one of them, or needs no
+                                * stage any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
     bool no_pending; /* nobody is begun with */
 };
@@ -330,12 +327,12 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
 enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
                         int64_t *under_way, struct err *err) MUST_CHECK;
 /* How many leases are live. */
-enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
-    MUST_CHECK;
+enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out,
+                           struct err *err) MUST_CHECK;
 /* For a server that starts: who held a lease that has ended could not report while there was no server, and
- * is not a driver that died. The rows are free to be claimed, and no death is counted (a driver that takes its
- * server down with it is counted if the server is back before the lease ends); those whose abort waits are left
- * to the next claim. */
+ * is not a driver that died. The rows are free to be claimed, and no death is counted (a driver that takes
+ * its server down with it is counted if the server is back before the lease ends); those whose abort waits
+ * are left to the next claim. */
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
 
 /* ---- waiting for somebody to confirm (waiting.c): costs what there are people in working states ---- */
@@ -376,9 +373,9 @@ enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err
 struct redaction {
     const char *username, *email, *name;
 };
-/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; with it the others of its
- * account that are over, unless the account has a live one again: all of them hold the same person. RC_CONFLICT
- * with code "not_complete". */
+/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; with it the others of
+ * its account that are over, unless the account has a live one again: all of them hold the same person.
+ * RC_CONFLICT with code "not_complete". */
 enum rc store_redact(struct store *s, const struct retirement *row, const struct redaction *with,
                      struct err *err) MUST_CHECK;
 /* The COMPLETE ones of exactly this user name, by id. */
@@ -390,8 +387,8 @@ enum rc store_forget_redacted(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- archives (archives.c) ---- */
 
-/* COMPLETE since before then, oldest request first, at most limit; without those of whom partners are not told yet.
- * *more: there may be others. fn as in store_list. */
+/* COMPLETE since before then, oldest request first, at most limit; without those of whom partners are not
+ * told yet. *more: there may be others. fn as in store_list. */
 enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
                               bool *more, struct err *err) MUST_CHECK;
 /* How many that would be without limit. */
@@ -410,8 +407,9 @@ enum rc store_unfinished_archives(struct store *s, struct arena *a, const char *
 /* What happened to it; the newest is how it stands. */
 struct fuse_entry {
     int64_t at;
-    bool blown;          /* false: released, or as it was in the beginning */
-    int64_t due, most;   /* how many were due then, and how many may be. Not blown: released for so many; 0: none */
+    bool blown; /* false: released, or as it was in the beginning */
+    int64_t due,
+        most; /* how many were due then, and how many may be. Not blown: released for so many; 0: none */
     const char *actor, *reason;
 };
 /* The newest first, at most limit of them; without any it is whole. */
@@ -428,19 +426,19 @@ enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct er
 
 struct client {
     int64_t id;
-    const char *client_id;  /* what it calls itself with; opaque */
+    const char *client_id; /* what it calls itself with; opaque */
     const char *name;
     uint8_t secret_digest[CRYPTO_SHA256_LEN];
-    unsigned scopes;        /* bits, auth/auth.h */
+    unsigned scopes; /* bits, auth/auth.h */
     bool disabled;
     int64_t created_at;
 };
 /* RC_CONFLICT with code "taken": there is one of this name. */
 enum rc store_add_client(struct store *s, const struct client *in, struct err *err) MUST_CHECK;
 enum rc store_find_client(struct store *s, struct arena *a, const char *client_id, struct client *out,
-                          struct err *err) MUST_CHECK;  /* RC_NOT_FOUND */
-enum rc store_list_clients(struct store *s, struct arena *a, struct client **out, size_t *n, struct err *err)
-    MUST_CHECK;
+                          struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
+enum rc store_list_clients(struct store *s, struct arena *a, struct client **out, size_t *n,
+                           struct err *err) MUST_CHECK;
 /* By name. RC_NOT_FOUND. */
 enum rc store_disable_client(struct store *s, const char *name, struct err *err) MUST_CHECK;
 

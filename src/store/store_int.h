@@ -131,7 +131,8 @@ struct new_entry {
     size_t response_len;
     const struct failure *failure; /* NULL: none */
 };
-/* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one. */
+/* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one.
+ */
 #define LOG_CHAIN                                                                                       \
     "WITH RECURSIVE chain (id, prev, epoch) AS ("                                                       \
     " SELECT l.id, l.prev, l.epoch FROM retirement r JOIN retirement_log l ON l.id = r.log_head"        \

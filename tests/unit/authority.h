@@ -64,13 +64,13 @@ struct world {
     struct person people[PEOPLE_MAX];
     unsigned n_people;
     const char *first_stage, *second_stage; /* NULL: those of the configuration */
-    bool grants_all;         /* whatever stages are asked for */
-    int64_t grant_s;         /* the lease granted; 0: what was asked for */
-    unsigned claim_status;   /* claims are refused with it; 0: not */
-    char claimed[512];       /* the body of the last claim */
-    unsigned silent;         /* so many requests are answered 503 and change nothing */
-    unsigned lose;           /* so many answers to /v1/progress are lost, their effect is not */
-    bool garble;             /* lost answers are garbage with status 200 */
+    bool grants_all;                        /* whatever stages are asked for */
+    int64_t grant_s;                        /* the lease granted; 0: what was asked for */
+    unsigned claim_status;                  /* claims are refused with it; 0: not */
+    char claimed[512];                      /* the body of the last claim */
+    unsigned silent;                        /* so many requests are answered 503 and change nothing */
+    unsigned lose; /* so many answers to /v1/progress are lost, their effect is not */
+    bool garble;   /* lost answers are garbage with status 200 */
     bool abort_on_renewal, abort_on_done;
     unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
     const char *waiting;    /* JSON: who is said to wait for somebody to confirm; NULL: nothing is said */

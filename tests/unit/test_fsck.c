@@ -42,7 +42,8 @@ static const struct breakage breakages[] = {
     { "I17", "DELETE FROM retirement_log WHERE retirement_id = 1 AND to_id = (SELECT id FROM state WHERE "
              "name = 'MAIL_ING')" },
     { "I17", "UPDATE retirement_log SET retirement_id = 3 WHERE retirement_id = 2" },
-    { "I17", "INSERT INTO retirement_log SELECT 1000, 3, 0, 1, 0, 1, 0, 0, 0, 0, 'x', NULL, NULL, NULL, NULL" },
+    { "I17",
+      "INSERT INTO retirement_log SELECT 1000, 3, 0, 1, 0, 1, 0, 0, 0, 0, 'x', NULL, NULL, NULL, NULL" },
     { "I17", "UPDATE retirement SET state_id = 99 WHERE id = 3" },
     { "I7", "UPDATE retirement SET modified_at = created_at - 1 WHERE id = 2" },
     { "I10", "UPDATE retirement SET epoch = 0 WHERE id = 1" },

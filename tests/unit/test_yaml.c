@@ -150,8 +150,8 @@ static void test_yaml__an_alias_has_siblings_of_its_own(void **state)
 
 static void test_yaml__nothing_is_printed(void **state)
 {
-    static const char *const bad[] = { "%YAML 9.9\n---\na: 1\n", "a: [1\n", "a: 'x\n", "a: *\n",
-                                       "\t- x: y\n z", "a: |0\n  b\n" };
+    static const char *const bad[] = { "%YAML 9.9\n---\na: 1\n", "a: [1\n",     "a: 'x\n", "a: *\n",
+                                       "\t- x: y\n z",           "a: |0\n  b\n" };
     FILE *caught = tmpfile();
     struct yaml *root;
     struct err err;
