@@ -24,13 +24,15 @@ struct visit {
     struct server *server;
 };
 
-/* Before a route is known, the path tells whose form errors have. */
+/* Before a route is known, method and path tell whose form errors have. */
 static enum dialect guess_dialect(const struct http_request *req)
 {
     if (req->path && strncmp(req->path, "/api/", 5) == 0)
         return DIALECT_OPENEDX;
     for (size_t i = 0; req->path && i < routes_n; i++) {
-        if (routes[i].dialect == DIALECT_OPENEDX && strcmp(routes[i].http.path, req->path) == 0)
+        const struct route *route = &routes[i];
+        if (route->dialect == DIALECT_OPENEDX && route->http.method == req->method &&
+            strcmp(route->http.path, req->path) == 0)
             return DIALECT_OPENEDX;
     }
     return DIALECT_NATIVE;

@@ -285,3 +285,11 @@ def test_a_long_line_in_an_answer_does_not_split_it(authority, victim):
     answer = authority.get("/v1/retirements?state=%22%7D%2C%22x%22%3A%22")
     assert answer.status == 400 and set(answer.json) == {"type", "title", "status", "detail", "code", "request"}
     json.loads(answer.raw)
+
+
+def test_a_malformed_query_is_answered_in_the_form_of_its_method(authority):
+    """POST of this path is one of the LMS's calls, GET of it one of ours."""
+    ours = authority.get("/v1/accounts/bulk_retire_users?x=%")
+    assert ours.status == 400 and ours.headers["Content-Type"] == "application/problem+json"
+    theirs = authority.post("/v1/accounts/bulk_retire_users?x=%", {"usernames": "a"})
+    assert theirs.status == 400 and isinstance(theirs.json, str)
