@@ -36,10 +36,11 @@ enum rc handle_move(struct exchange *x, struct err *err)
     return rc ? rc : answer_operated(x, id, &move, err);
 }
 
-enum rc handle_resume(struct exchange *x, struct err *err)
+/* What takes a reason and nothing else. */
+static enum rc operate(struct exchange *x, enum operation operation, struct err *err)
 {
     static const char *const known[] = { "reason", NULL };
-    struct operator_move move = { .operation = OPERATION_RESUME };
+    struct operator_move move = { .operation = operation };
     int64_t id;
     enum rc rc = path_id(x, &id, err);
     if (!rc)
@@ -47,6 +48,11 @@ enum rc handle_resume(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_text_optional(x->body, "reason", &move.reason, err);
     return rc ? rc : answer_operated(x, id, &move, err);
+}
+
+enum rc handle_resume(struct exchange *x, struct err *err)
+{
+    return operate(x, OPERATION_RESUME, err);
 }
 
 /* ---- stages that people do ---- */
@@ -79,15 +85,7 @@ enum rc handle_confirm(struct exchange *x, struct err *err)
 
 enum rc handle_cancel(struct exchange *x, struct err *err)
 {
-    static const char *const known[] = { "reason", NULL };
-    struct operator_move move = { .operation = OPERATION_CANCEL };
-    int64_t id;
-    enum rc rc = path_id(x, &id, err);
-    if (!rc)
-        rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "reason", &move.reason, err);
-    return rc ? rc : answer_operated(x, id, &move, err);
+    return operate(x, OPERATION_CANCEL, err);
 }
 
 enum rc handle_cancellation(struct exchange *x, struct err *err)
