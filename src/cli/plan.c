@@ -144,14 +144,14 @@ static const char *wait_for_quiet(struct arena *a, const struct service_conf *se
 static struct step step_of(struct arena *a, const struct stage_conf *stage,
                            const struct template_values *values)
 {
-    const struct http_action_conf *http = &stage->http;
-    if (stage->action == ACTION_MANUAL)
+    const struct http_action_conf *http = &stage->action.http;
+    if (stage->action.kind == ACTION_MANUAL)
         return (struct step){ .call = "wait until somebody has done this and confirms",
-                              .body = render(a, stage->manual.instructions, values) };
-    if (stage->action == ACTION_EXEC)
+                              .body = render(a, stage->action.manual.instructions, values) };
+    if (stage->action.kind == ACTION_EXEC)
         return (struct step){ .call = arena_printf(a, "run %s, the person on standard input",
-                                                   stage->exec.argv[0]),
-                              .why_not = wait_for_quiet(a, stage->exec.service) };
+                                                   stage->action.exec.argv[0]),
+                              .why_not = wait_for_quiet(a, stage->action.exec.service) };
     return (struct step){
         .call = arena_printf(a, "%s %s%s", http->method, http->service->url, render(a, http->path, values)),
         .body = render(a, http->json ? http->json : http->form, values),
@@ -253,7 +253,7 @@ static void add_person(struct queue *q, struct arena *a, const struct json *r)
     q->now += way.why_not == NULL;
     for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
         q->calls[i]++;
-        if (q->config->stages[i].action == ACTION_MANUAL)
+        if (q->config->stages[i].action.kind == ACTION_MANUAL)
             break; /* who knows when it goes on */
     }
 }
@@ -328,9 +328,9 @@ static void print_calls(struct arena *a, const struct queue *q)
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const struct service_conf *service = stage_service(stage);
+        const struct service_conf *service = action_service(&stage->action);
         const char *quiet = wait_for_quiet(a, service);
-        const char *n = stage->action == ACTION_MANUAL
+        const char *n = stage->action.kind == ACTION_MANUAL
                             ? print_count(a, q->calls[i], "person begins to wait", "people begin to wait")
                             : print_count(a, q->calls[i], "call", "calls");
         printf("  %s: %s%s%s%s%s\n", stage->working, n, service ? " to " : "", service ? service->name : "",

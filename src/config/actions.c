@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Actions: what a stage does: http, exec or manual. When adding one, also: its row in stages.c, enum
- * action_kind, the driver, docs/actions.md.
+ * Actions: what is done about a person: http, exec or manual. When adding one, also: its row in
+ * ACTION_SETTINGS, enum action_kind, the driver, docs/actions.md.
  */
 #include "config/config_int.h"
 
@@ -201,7 +201,7 @@ static enum rc check_answers(const struct http_action_conf *http, const struct y
     return RC_OK;
 }
 
-enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+static enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err)
 {
     if (http->method == NULL)
         return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
@@ -342,3 +342,37 @@ const struct setting manual_settings[] = {
     { NULL }
 };
 #undef OF
+
+/* ---- which of them ---- */
+
+static const struct {
+    const char *key;
+    enum action_kind kind;
+} action_keys[] = { { "http", ACTION_HTTP }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL } };
+enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
+
+const struct yaml *action_given(const struct yaml *at)
+{
+    const struct yaml *found = NULL;
+    for (size_t i = 0; i < ACTIONS_N && found == NULL; i++)
+        found = yaml_get(at, action_keys[i].key);
+    return found;
+}
+
+enum rc action_check(struct action_conf *action, const struct yaml *at, struct err *err)
+{
+    const struct yaml *given = action_given(at), *timeout = yaml_get(at, "timeout");
+    for (size_t i = 0; i < ACTIONS_N; i++) {
+        const struct yaml *found = yaml_get(at, action_keys[i].key);
+        if (found != NULL && found != given)
+            return yaml_key_error(found, err, "%s and %s: one action is wanted", given->key, found->key);
+        if (found != NULL)
+            action->kind = action_keys[i].kind;
+    }
+    if (action->kind == ACTION_HTTP)
+        return http_check(&action->http, given, err);
+    if (action->kind == ACTION_MANUAL && timeout != NULL)
+        return yaml_key_error(timeout, err,
+                              "timeout: goes with http and exec, manual waits as long as it takes");
+    return RC_OK;
+}

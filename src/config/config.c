@@ -230,8 +230,8 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     const struct yaml *given = yaml_get(yaml_get(root, "driver"), "lease");
     int64_t longest_us = 0;
     for (size_t i = 0; i < config->n_stages; i++)
-        if (config->stages[i].timeout_us > longest_us)
-            longest_us = config->stages[i].timeout_us;
+        if (config->stages[i].action.timeout_us > longest_us)
+            longest_us = config->stages[i].action.timeout_us;
     int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
     if (config->lease_us >= needed_us)
         return RC_OK;

@@ -61,7 +61,7 @@ struct service_conf {
     unsigned index;                  /* in config.services */
 };
 
-/* ---- stages ---- */
+/* ---- actions and stages ---- */
 
 enum action_kind { ACTION_HTTP, ACTION_EXEC, ACTION_MANUAL };
 
@@ -102,6 +102,26 @@ struct manual_action_conf {
     int64_t remind_us;                   /* how often a line of the log says that somebody still waits */
 };
 
+/* What is done about one person: the one of these that kind names is filled in. */
+struct action_conf {
+    enum action_kind kind;
+    struct http_action_conf http;
+    struct exec_action_conf exec;
+    struct manual_action_conf manual;
+    int64_t timeout_us; /* of one attempt */
+};
+
+/* Whose limits hold for it; NULL: nobody's. */
+static inline const struct service_conf *action_service(const struct action_conf *action)
+{
+    switch (action->kind) {
+    case ACTION_HTTP: return action->http.service;
+    case ACTION_EXEC: return action->exec.service;
+    case ACTION_MANUAL: break;
+    }
+    return NULL;
+}
+
 struct retry_conf {
     bool none;      /* immediately ERRORED */
     int64_t for_us; /* the budget, from the first attempt */
@@ -111,24 +131,9 @@ struct retry_conf {
 struct stage_conf {
     const char *working, *completed;
     const char *use; /* the entry of the catalogue that it is; NULL: written out */
-    enum action_kind action;
-    struct http_action_conf http;
-    struct exec_action_conf exec;
-    struct manual_action_conf manual;
-    int64_t timeout_us; /* of one attempt */
+    struct action_conf action;
     struct retry_conf retry;
 };
-
-/* Whose limits hold for a stage; NULL: nobody's. */
-static inline const struct service_conf *stage_service(const struct stage_conf *stage)
-{
-    switch (stage->action) {
-    case ACTION_HTTP: return stage->http.service;
-    case ACTION_EXEC: return stage->exec.service;
-    case ACTION_MANUAL: break;
-    }
-    return NULL;
-}
 
 /* ---- partner organisations ---- */
 

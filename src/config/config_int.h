@@ -8,6 +8,7 @@
 #ifndef LETHE_CONFIG_CONFIG_INT_H
 #define LETHE_CONFIG_CONFIG_INT_H
 
+#include "base/clock.h"
 #include "base/yaml.h"
 #include "config/config.h"
 
@@ -99,8 +100,25 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
 
 /* actions.c */
 extern const struct setting http_settings[], exec_settings[], manual_settings[];
-/* What has to hold between the settings of a call. */
-enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err) MUST_CHECK;
+/* Rows for the table of whatever has an action: a struct action_conf called `field` in `type`. */
+#define ACTION_ROW(type, field, kind, help_)                                        \
+    {                                                                               \
+#kind, "section", setting_section, offsetof(type, field.kind), NULL, help_, \
+            .inner = kind##_settings, .inner_form = "."                             \
+    }
+#define ACTION_SETTINGS(type, field)                                                           \
+    ACTION_ROW(type, field, http, "the action: a call to a service"),                          \
+        ACTION_ROW(type, field, exec, "the action: a program"),                                \
+        ACTION_ROW(type, field, manual, "the action: somebody does it by hand, and confirms"), \
+    {                                                                                          \
+        "timeout", "time", setting_length, offsetof(type, field.timeout_us), "30s",            \
+            "how long one attempt may take", .min = 100 * CLOCK_MS, .max = CLOCK_DAY           \
+    }
+/* The first action that stands there; NULL: none. */
+const struct yaml *action_given(const struct yaml *at);
+/* Once the rows are read: which action it is, and what has to hold between its settings. RC_INVALID too when
+ * there are two; there is one at least. */
+enum rc action_check(struct action_conf *action, const struct yaml *at, struct err *err) MUST_CHECK;
 
 /* body.c */
 setting_read_fn setting_json, setting_form; /* -> const struct template * */

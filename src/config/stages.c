@@ -78,80 +78,32 @@ const struct setting stage_settings[] = {
     { "use", "name", setting_text, OF(use), NULL, "the action: one of the catalogue" },
     { "service", "name", setting_service_of_entry, 0, NULL,
       "with use: the service that is called, if it is not called as the catalogue says" },
-    { "http", "section", setting_section, OF(http), NULL, "the action: a call to a service",
-      .inner = http_settings, .inner_form = "." },
-    { "exec", "section", setting_section, OF(exec), NULL, "the action: a program", .inner = exec_settings,
-      .inner_form = "." },
-    { "manual", "section", setting_section, OF(manual), NULL,
-      "the action: somebody does it by hand, and confirms", .inner = manual_settings, .inner_form = "." },
-    { "timeout", "time", setting_length, OF(timeout_us), "30s", "how long one attempt may take",
-      .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    ACTION_SETTINGS(struct stage_conf, action),
     { "retry", "section, or none", setting_retry, OF(retry), "{}",
       "what happens after an attempt that may go better next time; none: ERRORED at once",
       .inner = retry_settings, .inner_form = "." },
     { NULL }
 };
 
-static enum rc refuse_actions(const struct yaml *at, struct err *err)
-{
-    static const char *const later[] = { "sql", "mail" };
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        const struct yaml *found = yaml_get(at, later[i]);
-        if (found != NULL)
-            return yaml_key_error(
-                found, err, "the action %s is not supported by this version, only http, exec and manual",
-                later[i]);
-    }
-    return RC_OK;
-}
-
-/* Both are about attempts, which nobody counts here. */
-static enum rc refuse_attempts(const struct yaml *at, struct err *err)
-{
-    const struct yaml *given = yaml_get(at, "timeout");
-    if (given == NULL)
-        given = yaml_get(at, "retry");
-    if (given == NULL)
-        return RC_OK;
-    return yaml_key_error(given, err, "%s: goes with http and exec, manual waits as long as it takes",
-                          given->key);
-}
-
-static const struct {
-    const char *key;
-    enum action_kind kind;
-} action_keys[] = { { "http", ACTION_HTTP }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL } };
-enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
-
-static enum rc check_action(struct stage_conf *stage, const struct yaml *at, struct err *err)
-{
-    const struct yaml *action = NULL;
-    for (size_t i = 0; i < ACTIONS_N; i++) {
-        const struct yaml *found = yaml_get(at, action_keys[i].key);
-        if (found == NULL)
-            continue;
-        if (action != NULL)
-            return yaml_key_error(found, err, "%s and %s: the stage %s takes one action", action->key,
-                                  found->key, stage->working);
-        action = found;
-        stage->action = action_keys[i].kind;
-    }
-    if (action == NULL)
-        return yaml_error(at, err, "the stage %s has no action: http, exec, manual or use is wanted",
-                          stage->working);
-    if (stage->action == ACTION_MANUAL)
-        return refuse_attempts(at, err);
-    return stage->action == ACTION_HTTP ? http_check(&stage->http, action, err) : RC_OK;
-}
-
 static enum rc check_use(const struct yaml *at, struct err *err)
 {
-    const struct yaml *use = yaml_get(at, "use"), *action = NULL;
-    for (size_t i = 0; i < ACTIONS_N && action == NULL; i++)
-        action = yaml_get(at, action_keys[i].key);
-    if (use == NULL || action == NULL)
+    const struct yaml *action = action_given(at);
+    if (yaml_get(at, "use") == NULL || action == NULL)
         return RC_OK;
     return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
+}
+
+/* Nobody counts attempts at what is done by hand. */
+static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, struct err *err)
+{
+    const struct yaml *retry = yaml_get(at, "retry");
+    if (action_given(at) == NULL)
+        return yaml_error(at, err, "the stage %s has no action: http, exec, manual or use is wanted",
+                          stage->working);
+    enum rc rc = action_check(&stage->action, at, err);
+    if (rc == RC_OK && retry != NULL && stage->action.kind == ACTION_MANUAL)
+        rc = yaml_key_error(retry, err, "retry: goes with http and exec, manual waits as long as it takes");
+    return rc;
 }
 
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
@@ -159,14 +111,12 @@ static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage
     const struct yaml *whole;
     enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
     if (rc == RC_OK)
-        rc = refuse_actions(at, err);
-    if (rc == RC_OK)
         rc = check_use(at, err);
     if (rc == RC_OK)
         rc = catalogue_expand(r, at, &whole, err);
     if (rc == RC_OK)
         rc = settings_read(r, stage_settings, whole, stage, err);
-    return rc == RC_OK ? check_action(stage, whole, err) : rc;
+    return rc == RC_OK ? check_stage(stage, whole, err) : rc;
 }
 
 /* ---- the list ---- */

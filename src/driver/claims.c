@@ -33,7 +33,7 @@ static void put_stages(struct claims *c, struct json_out *o)
     json_open_list(o);
     for (size_t i = 0; i < d->config->n_stages; i++) {
         const struct stage_conf *stage = &d->config->stages[i];
-        if (is_named(c, driver_service(d, stage)))
+        if (is_named(c, driver_service(d, &stage->action)))
             json_put_text(o, stage->working);
     }
     json_close_list(o);

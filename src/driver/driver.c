@@ -31,9 +31,9 @@ const struct stage_conf *driver_find_stage(const struct driver *d, const char *w
     return NULL;
 }
 
-struct service *driver_service(struct driver *d, const struct stage_conf *stage)
+struct service *driver_service(struct driver *d, const struct action_conf *action)
 {
-    const struct service_conf *conf = stage_service(stage);
+    const struct service_conf *conf = action_service(action);
     return &d->services[conf ? conf->index : d->n_services - 1];
 }
 

@@ -163,9 +163,10 @@ struct run {
     int64_t id, epoch;
     const char *run_key;
     struct template_values person;
-    const char *stage_name;         /* working state; in the person arena */
-    const struct stage_conf *stage; /* NULL: the configuration does not have it */
-    unsigned stages_done;           /* of its pipeline, as far as the configuration tells */
+    const char *stage_name;           /* working state; in the person arena */
+    const struct stage_conf *stage;   /* NULL: the configuration does not have it */
+    const struct action_conf *action; /* what is to be done now; NULL: as stage */
+    unsigned stages_done;             /* of its pipeline, as far as the configuration tells */
 
     int64_t lease_sent_at, lease_us; /* it holds at least until their sum */
     struct timer renew;
@@ -193,9 +194,9 @@ struct run {
     struct arena step_arena; /* one attempt and its response */
 };
 
-/* What a stage does. start begins one attempt, whose end is told with run_ended(), never from within start.
- * cancel ends it without a word. When adding an action, also: enum action_kind, settings of config/,
- * docs/actions.md. */
+/* What run->action says, done. start begins one attempt, whose end is told with run_ended(), never from
+ * within start. cancel ends it without a word. When adding an action, also: enum action_kind,
+ * config/actions.c, docs/actions.md. */
 struct action {
     const char *name;
     enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
@@ -391,7 +392,7 @@ struct driver {
 };
 
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
-struct service *driver_service(struct driver *d, const struct stage_conf *stage);
+struct service *driver_service(struct driver *d, const struct action_conf *action);
 struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage);
 void driver_fail(struct driver *d, const struct err *err);
 

@@ -90,7 +90,7 @@ static const char **make_environment(struct run *run)
     static const struct {
         const char *name, *otherwise;
     } passed[] = { { "PATH", default_path }, { "LANG", "C.UTF-8" }, { "HOME", "/" } };
-    const struct exec_action_conf *conf = &run->stage->exec;
+    const struct exec_action_conf *conf = &run->action->exec;
     size_t n = 0, n_passed = sizeof passed / sizeof *passed;
     const char **env = arena_array(&run->step_arena, conf->n_env + n_passed + 1, sizeof *env);
     for (size_t i = 0; i < n_passed; i++) {
@@ -247,7 +247,7 @@ static enum rc open_and_spawn(struct run *run, int input, struct err *err)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_set_errno(err, "cannot take the command's output");
-    const struct exec_action_conf *conf = &run->stage->exec;
+    const struct exec_action_conf *conf = &run->action->exec;
     const char **env = make_environment(run);
     const struct child child = {
         .program = find_program(run, conf->argv[0], env),
@@ -281,7 +281,7 @@ static enum rc exec_start(struct run *run, int64_t now, struct err *err)
     fcntl(step->output_fd, F_SETFL, O_NONBLOCK);
     buf_init(&step->output, RESPONSE_MAX);
     add_command(run);
-    timers_set(&run->driver->timers, &step->limit, now + run->stage->timeout_us);
+    timers_set(&run->driver->timers, &step->limit, now + run->action->timeout_us);
     return RC_OK;
 }
 
@@ -329,7 +329,7 @@ static void ended(struct run *run)
     clean_up(run);
     struct buf output = step->output;
     struct attempt attempt = {
-        .judgement = policy_judge_exec(&run->stage->exec, wait_status, step->timed_out),
+        .judgement = policy_judge_exec(&run->action->exec, wait_status, step->timed_out),
         .has_status = WIFEXITED(wait_status) && !step->timed_out,
         .status = WIFEXITED(wait_status) ? (unsigned)WEXITSTATUS(wait_status) : 0,
         .retry_after_us = -1,

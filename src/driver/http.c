@@ -20,7 +20,7 @@ enum {
 
 static struct token *token_of(const struct run *run)
 {
-    return run->driver->services[run->stage->http.service->index].token;
+    return run->driver->services[run->action->http.service->index].token;
 }
 
 /* ---- the request: all of it lives in the step's arena ---- */
@@ -53,7 +53,7 @@ static enum http_method method_of(const char *name)
 
 static enum rc add_configured_headers(struct run *run, bool *has_type, struct err *err)
 {
-    const struct http_action_conf *conf = &run->stage->http;
+    const struct http_action_conf *conf = &run->action->http;
     struct http_step *step = &run->step.http;
     for (size_t i = 0; i < conf->n_headers; i++) {
         const char *name = conf->headers[i].name;
@@ -70,7 +70,7 @@ static enum rc add_configured_headers(struct run *run, bool *has_type, struct er
 
 static enum rc write_headers(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->stage->http;
+    const struct http_action_conf *conf = &run->action->http;
     struct http_step *step = &run->step.http;
     bool has_type = false;
     step->headers = arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof *step->headers);
@@ -88,7 +88,7 @@ static enum rc write_headers(struct run *run, struct err *err)
 
 static enum rc write_body(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->stage->http;
+    const struct http_action_conf *conf = &run->action->http;
     const struct template *t = conf->json ? conf->json : conf->form;
     struct http_call *call = &run->step.http.call;
     if (t == NULL)
@@ -102,7 +102,7 @@ static enum rc write_body(struct run *run, struct err *err)
 
 static enum rc write_request(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->stage->http;
+    const struct http_action_conf *conf = &run->action->http;
     struct http_call *call = &run->step.http.call;
     enum rc rc = render(run, conf->service->url, conf->path, HTTP_HEADER_MAX, &call->url, err);
     if (rc != RC_OK)
@@ -117,7 +117,7 @@ static enum rc write_request(struct run *run, struct err *err)
 
 static const char *basic_header(struct run *run)
 {
-    const struct service_conf *service = run->stage->http.service;
+    const struct service_conf *service = run->action->http.service;
     char *pair = arena_printf(&run->step_arena, "%s:%s", service->client_id, service->secret);
     char *coded = arena_alloc(&run->step_arena, (strlen(pair) + 2) / 3 * 4 + 1);
     crypto_base64((const uint8_t *)pair, strlen(pair), coded);
@@ -134,7 +134,7 @@ static const char *oauth2_header(struct run *run, int64_t now)
 /* NULL: none is wanted. */
 static const char *authorization(struct run *run, int64_t now)
 {
-    const struct service_conf *service = run->stage->http.service;
+    const struct service_conf *service = run->action->http.service;
     const char *header;
     switch (service->credentials) {
     case CREDENTIALS_NONE: return NULL;
@@ -210,7 +210,7 @@ static void answered(struct run *run)
     const struct http_call *call = &run->step.http.call;
     bool is_long = call->answer.len > RESPONSE_MAX;
     struct attempt attempt = {
-        .judgement = policy_judge_http(&run->stage->http, call->failure, call->status),
+        .judgement = policy_judge_http(&run->action->http, call->failure, call->status),
         .status = call->status,
         .has_status = call->failure == HTTP_OK || call->failure == HTTP_ANSWER_TOO_LARGE,
         .retry_after_us = retry_after(call),
@@ -227,13 +227,13 @@ static bool is_worth_another_token(const struct run *run)
 {
     const struct http_step *step = &run->step.http;
     return step->call.failure == HTTP_OK && step->call.status == 401 && !step->token_renewed &&
-           run->stage->http.service->credentials == CREDENTIALS_OAUTH2;
+           run->action->http.service->credentials == CREDENTIALS_OAUTH2;
 }
 
 static void call_done(struct http_call *call)
 {
     struct run *run = call->arg;
-    metric_observe(driver_service(run->driver, run->stage)->calls, call->took_us);
+    metric_observe(driver_service(run->driver, run->action)->calls, call->took_us);
     if (!is_worth_another_token(run)) {
         answered(run);
         return;
@@ -247,10 +247,10 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
 {
     struct http_step *step = &run->step.http;
     *step = (struct http_step){
-        .deadline = now + run->stage->timeout_us,
+        .deadline = now + run->action->timeout_us,
         .wait = { .came = token_came, .arg = run },
         .call = {
-            .method = method_of(run->stage->http.method),
+            .method = method_of(run->action->http.method),
             .answer_max = ANSWER_MAX,
             .stop_at_max = true,
             .done = call_done,

@@ -16,8 +16,8 @@ static int64_t shortest(const struct config *config)
     int64_t found = 0;
     for (size_t i = 0; i < config->n_stages; i++) {
         const struct stage_conf *stage = &config->stages[i];
-        if (stage->action == ACTION_MANUAL && (found == 0 || stage->manual.remind_us < found))
-            found = stage->manual.remind_us;
+        if (stage->action.kind == ACTION_MANUAL && (found == 0 || stage->action.manual.remind_us < found))
+            found = stage->action.manual.remind_us;
     }
     return found;
 }
@@ -62,10 +62,10 @@ static void look_at(struct driver *d, const struct json *item, int64_t now)
     if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
         return;
     const struct stage_conf *stage = driver_find_stage(d, name->text);
-    if (stage == NULL || stage->action != ACTION_MANUAL ||
+    if (stage == NULL || stage->action.kind != ACTION_MANUAL ||
         clock_parse(since->text, &since_at, NULL) != RC_OK || since_at > now)
         return;
-    int64_t every_us = stage->manual.remind_us;
+    int64_t every_us = stage->action.manual.remind_us;
     int64_t before = since_at < d->reminded_at ? (d->reminded_at - since_at) / every_us : 0;
     if ((now - since_at) / every_us > before)
         remind(id->integer, stage, now - since_at);

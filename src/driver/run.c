@@ -38,7 +38,7 @@ static void leave_state(struct run *run)
     switch (run->state) {
     case RUN_WAITING:
         TAILQ_REMOVE(driver_waiting(d, run->stage), run, entry);
-        driver_service(d, run->stage)->n_waiting--;
+        driver_service(d, run->action)->n_waiting--;
         break;
     case RUN_BACKING_OFF:
         timers_clear(&d->timers, &run->wake);
@@ -62,7 +62,7 @@ static void wait_for_limits(struct run *run)
     enter_state(run, RUN_WAITING);
     run->waiting_since = clock_mono();
     TAILQ_INSERT_TAIL(driver_waiting(run->driver, run->stage), run, entry);
-    driver_service(run->driver, run->stage)->n_waiting++;
+    driver_service(run->driver, run->action)->n_waiting++;
 }
 
 static void back_off(struct run *run, int64_t until)
@@ -75,7 +75,7 @@ static void back_off(struct run *run, int64_t until)
 static void report(struct run *run, enum report what)
 {
     if (run->stage)
-        service_let_go(driver_service(run->driver, run->stage), run);
+        service_let_go(driver_service(run->driver, run->action), run);
     enter_state(run, RUN_REPORTING);
     reports_want(run, what);
 }
@@ -108,7 +108,7 @@ static void set_lease(struct run *run, int64_t sent_at, int64_t lease_us)
 
 static void ask_renewal(struct run *run)
 {
-    int64_t timeout_us = run->stage ? run->stage->timeout_us : 0;
+    int64_t timeout_us = run->action ? run->action->timeout_us : 0;
     run->lease_asked_us = policy_lease_s(run->driver->config->lease_us, timeout_us) * CLOCK_S;
     reports_want(run, REPORT_RENEWED);
 }
@@ -148,7 +148,7 @@ static void attempt_starts(struct run *run, int64_t now)
     }
 
     struct err err;
-    enum rc rc = actions[run->stage->action]->start(run, now, &err);
+    enum rc rc = actions[run->action->kind]->start(run, now, &err);
     if (rc == RC_OK)
         return;
     struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
@@ -157,7 +157,7 @@ static void attempt_starts(struct run *run, int64_t now)
 
 static bool fits_into_lease(const struct run *run, int64_t now)
 {
-    return policy_fits(now, run->stage->timeout_us, run->lease_sent_at, run->lease_us);
+    return policy_fits(now, run->action->timeout_us, run->lease_sent_at, run->lease_us);
 }
 
 void run_call(struct run *run, int64_t now)
@@ -167,10 +167,10 @@ void run_call(struct run *run, int64_t now)
         ask_renewal(run);
         return;
     }
-    int64_t opened_at = service_opened_at(driver_service(run->driver, run->stage));
+    int64_t opened_at = service_opened_at(driver_service(run->driver, run->action));
     if (opened_at > run->waiting_since)
         run->attempts.first_at += opened_at - run->waiting_since;
-    bool taken = limits_take(&driver_service(run->driver, run->stage)->limits, now);
+    bool taken = limits_take(&driver_service(run->driver, run->action)->limits, now);
     assert(taken);
     attempt_starts(run, now);
 }
@@ -184,11 +184,11 @@ static void try_again_now(void *arg, int64_t now)
 static const char *cause_of(struct run *run, const struct attempt *last)
 {
     char text[256];
-    const struct service_conf *service = driver_service(run->driver, run->stage)->conf;
-    const char *name = service                               ? service->name
-                       : run->stage->action == ACTION_MANUAL ? "instructions"
-                                                             : "a command";
-    if (last->has_status && run->stage->action == ACTION_EXEC)
+    const struct service_conf *service = driver_service(run->driver, run->action)->conf;
+    const char *name = service                              ? service->name
+                       : run->action->kind == ACTION_MANUAL ? "instructions"
+                                                            : "a command";
+    if (last->has_status && run->action->kind == ACTION_EXEC)
         snprintf(text, sizeof text, "exit status %u", last->status);
     else if (last->has_status)
         snprintf(text, sizeof text, "%u from %s", last->status, name);
@@ -218,7 +218,7 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
         report(run, REPORT_RELEASED);
     else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         record(run, last, REPORT_FAILED);
-    else if (service_keeps(driver_service(d, run->stage), run))
+    else if (service_keeps(driver_service(d, run->action), run))
         back_off(run, now + delay_us);
     else
         run_shut_out(run);
@@ -227,7 +227,7 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
 void run_ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
-    struct service *service = driver_service(run->driver, run->stage);
+    struct service *service = driver_service(run->driver, run->action);
     limits_give_back(&service->limits);
     service_heard(service, attempt, clock_mono());
     run->attempts.retry_after_us = attempt->retry_after_us;
@@ -243,7 +243,7 @@ void run_lacks_token(struct run *run)
 {
     assert(run->state == RUN_CALLING);
     struct driver *d = run->driver;
-    struct service *service = driver_service(d, run->stage);
+    struct service *service = driver_service(d, run->action);
     limits_give_back(&service->limits);
     run->attempts.n--;
     if (run->abort || d->stopping)
@@ -257,8 +257,8 @@ void run_lacks_token(struct run *run)
 void run_cancel_call(struct run *run)
 {
     assert(run->state == RUN_CALLING);
-    actions[run->stage->action]->cancel(run);
-    limits_give_back(&driver_service(run->driver, run->stage)->limits);
+    actions[run->action->kind]->cancel(run);
+    limits_give_back(&driver_service(run->driver, run->action)->limits);
     enter_state(run, RUN_REPORTING);
 }
 
@@ -289,7 +289,7 @@ static void begin_to_wait(struct run *run)
     struct err err;
     arena_reset(&run->step_arena);
     buf_reset(text);
-    enum rc rc = template_render(run->stage->manual.instructions, &run->person, text, &err);
+    enum rc rc = template_render(run->action->manual.instructions, &run->person, text, &err);
     if (rc == RC_OK) {
         run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
         report(run, REPORT_WAITING);
@@ -303,6 +303,7 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
 {
     struct driver *d = run->driver;
     run->stage = driver_find_stage(d, working);
+    run->action = run->stage ? &run->stage->action : NULL;
     run->stage_name = run->stage ? run->stage->working : arena_strdup(&run->arena, working);
     run->attempts = (struct attempts){ 0 };
     run->response = NULL;
@@ -310,9 +311,9 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
         report(run, REPORT_RELEASED);
     else if (run->stage == NULL)
         leave_to_others(run);
-    else if (run->stage->action == ACTION_MANUAL)
+    else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
-    else if (service_keeps(driver_service(d, run->stage), run))
+    else if (service_keeps(driver_service(d, run->action), run))
         wait_for_limits(run);
     else
         run_shut_out(run);
@@ -353,6 +354,7 @@ static unsigned stages_before(const struct driver *d, const char *working)
 static void want_to_enter(struct run *run, const char *state)
 {
     run->stage = NULL;
+    run->action = NULL;
     run->stage_name = arena_strdup(&run->arena, state);
     report(run, REPORT_ENTERED);
 }
@@ -379,7 +381,7 @@ static void forget(struct run *run)
 {
     struct driver *d = run->driver;
     if (run->stage)
-        service_let_go(driver_service(d, run->stage), run);
+        service_let_go(driver_service(d, run->action), run);
     enter_state(run, RUN_FREE);
     reports_drop(run);
     timers_clear(&d->timers, &run->renew);
@@ -394,7 +396,7 @@ static void forget(struct run *run)
 
 static bool is_shut(struct driver *d, const struct stage_conf *stage)
 {
-    return service_is_shut(driver_service(d, stage));
+    return service_is_shut(driver_service(d, &stage->action));
 }
 
 bool run_stops_after(struct run *run)

@@ -50,7 +50,7 @@ static void show_shut(struct service *s)
 static bool waits_for(const struct run *run, const struct service *s)
 {
     bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;
-    return waits && driver_service(run->driver, run->stage) == s && run != s->prober;
+    return waits && driver_service(run->driver, run->action) == s && run != s->prober;
 }
 
 /* The one whose call comes next keeps its place; everybody else is given back. */
@@ -181,7 +181,7 @@ static struct run *first_waiting(const struct service *s)
     struct driver *d = s->driver;
     for (size_t i = d->config->n_stages; i-- > 0;) {
         struct run *run = TAILQ_FIRST(&d->waiting[i]);
-        if (run != NULL && driver_service(d, run->stage) == s)
+        if (run != NULL && driver_service(d, run->action) == s)
             return run;
     }
     assert(!"nobody waits");

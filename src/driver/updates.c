@@ -266,7 +266,7 @@ static void update_done(struct ask *ask)
 /* Before a service that is shut people wait in the completed state, all but the one who finds out. */
 static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 {
-    const struct service *s = driver_service(d, stage);
+    const struct service *s = driver_service(d, &stage->action);
     return service_is_shut(s) && (s->quiet || s->no_token || s->prober != NULL);
 }
 

@@ -70,11 +70,11 @@ static void check_config(struct arena *a, const struct config *config)
     assert(config->has_stages == (config->n_stages > 0) && (!config->has_stages || config->pipeline));
     for (size_t i = 0; i < config->n_stages; i++) {
         const struct stage_conf *stage = &config->stages[i];
-        assert(stage->working && stage->completed && stage->timeout_us > 0);
-        if (stage->action == ACTION_HTTP)
-            check_http(a, &stage->http);
+        assert(stage->working && stage->completed && stage->action.timeout_us > 0);
+        if (stage->action.kind == ACTION_HTTP)
+            check_http(a, &stage->action.http);
         else
-            assert(stage->exec.argc > 0 && stage->exec.argv[0][0] != '\0');
+            assert(stage->action.exec.argc > 0 && stage->action.exec.argv[0][0] != '\0');
     }
 }
 

@@ -420,7 +420,7 @@ static void test_config__services_may_stand_behind_stages(void **state)
 {
     const struct config *c = load_good(
         "stages: [{ working: A, completed: B, http: { service: lms, get: /x } }]\n" SERVICES IDENTITY);
-    assert_ptr_equal(c->stages[0].http.service, &c->services[0]);
+    assert_ptr_equal(c->stages[0].action.http.service, &c->services[0]);
 }
 
 static void test_config__states_follow_from_stages(void **state)
@@ -434,8 +434,8 @@ static void test_config__states_follow_from_stages(void **state)
     assert_int_equal(c->pipeline->n, 8);
     for (unsigned i = 0; i < 8; i++)
         assert_string_equal(c->pipeline->names[i], names[i]);
-    assert_int_equal(c->stages[0].action, ACTION_HTTP);
-    assert_int_equal(c->stages[1].action, ACTION_EXEC);
+    assert_int_equal(c->stages[0].action.kind, ACTION_HTTP);
+    assert_int_equal(c->stages[1].action.kind, ACTION_EXEC);
     assert_string_equal(c->stages[1].working, "C");
     assert_string_equal(c->stages[1].completed, "D");
 }
@@ -458,26 +458,26 @@ static const struct stage_conf *load_stage(const char *rest)
 static void test_config__stage_presets(void **state)
 {
     const struct stage_conf *s = load_stage("    http: { service: lms, post: /x }\n");
-    assert_int_equal(s->timeout_us, 30 * CLOCK_S);
+    assert_int_equal(s->action.timeout_us, 30 * CLOCK_S);
     assert_false(s->retry.none);
     assert_int_equal(s->retry.for_us, 600 * CLOCK_S);
     assert_int_equal(s->retry.first_us, CLOCK_S);
     assert_int_equal(s->retry.longest_us, 60 * CLOCK_S);
-    assert_string_equal(s->http.method, "POST");
-    assert_null(s->http.json);
-    assert_null(s->http.form);
-    assert_int_equal(s->http.success.n, 3);
-    assert_int_equal(s->http.success.status[0], 200);
-    assert_int_equal(s->http.success.status[1], 201);
-    assert_int_equal(s->http.success.status[2], 204);
-    assert_int_equal(s->http.nothing_to_erase.n, 0);
+    assert_string_equal(s->action.http.method, "POST");
+    assert_null(s->action.http.json);
+    assert_null(s->action.http.form);
+    assert_int_equal(s->action.http.success.n, 3);
+    assert_int_equal(s->action.http.success.status[0], 200);
+    assert_int_equal(s->action.http.success.status[1], 201);
+    assert_int_equal(s->action.http.success.status[2], 204);
+    assert_int_equal(s->action.http.nothing_to_erase.n, 0);
 }
 
 static void test_config__retry_and_timeout(void **state)
 {
     const struct stage_conf *s = load_stage("    exec: { command: [x] }\n    timeout: 2m\n"
                                             "    retry: { for: 0, first: 5s, longest: 5s }\n");
-    assert_int_equal(s->timeout_us, 120 * CLOCK_S);
+    assert_int_equal(s->action.timeout_us, 120 * CLOCK_S);
     assert_int_equal(s->retry.for_us, 0);
     assert_true(load_stage("    exec: { command: [x] }\n    retry: none\n")->retry.none);
 }
@@ -521,10 +521,10 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
                    "        \"k\\\"ey\": { deep: [[]], none: {} }\n"
                    "        empty:\n"
                    "        braces: \"{{x}}\"\n");
-    assert_string_equal(s->http.method, "PATCH");
-    assert_string_equal(rendered(s->http.path), "/u/Jane%20%22J%22%20%26%20Co");
+    assert_string_equal(s->action.http.method, "PATCH");
+    assert_string_equal(rendered(s->action.http.path), "/u/Jane%20%22J%22%20%26%20Co");
     assert_string_equal(
-        rendered(s->http.json),
+        rendered(s->action.http.json),
         "{\"who\":\"Jane \\\"J\\\" & Co\",\"list\":[1,-2.5e3,true,false,null,\"1\",\"true\",\"\","
         "\"yes\",\"007\"],\"k\\\"ey\":{\"deep\":[[]],\"none\":{}},\"empty\":null,\"braces\":\"{x}\"}");
 }
@@ -532,7 +532,7 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
 static void test_config__json_that_is_one_text(void **state)
 {
     const struct stage_conf *s = load_stage("    http: { service: lms, post: /x, json: \"{user_id}\" }\n");
-    assert_string_equal(rendered(s->http.json), "\"17\"");
+    assert_string_equal(rendered(s->action.http.json), "\"17\"");
 }
 
 static void test_config__form_and_headers(void **state)
@@ -542,14 +542,14 @@ static void test_config__form_and_headers(void **state)
         "      form: { who: \"{original_username}\", n: 1, \"a b\": \"c&d\", none: }\n"
         "      headers: { X-Who: \"is {user_id}\", Content-Type: application/x-www-form-urlencoded }\n"
         "      success: [202]\n      nothing_to_erase: [404, 410]\n");
-    assert_string_equal(rendered(s->http.form), "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
-    assert_int_equal(s->http.n_headers, 2);
-    assert_string_equal(s->http.headers[0].name, "X-Who");
-    assert_string_equal(rendered(s->http.headers[0].value), "is 17");
-    assert_int_equal(s->http.success.n, 1);
-    assert_int_equal(s->http.success.status[0], 202);
-    assert_int_equal(s->http.nothing_to_erase.n, 2);
-    assert_int_equal(s->http.nothing_to_erase.status[1], 410);
+    assert_string_equal(rendered(s->action.http.form), "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
+    assert_int_equal(s->action.http.n_headers, 2);
+    assert_string_equal(s->action.http.headers[0].name, "X-Who");
+    assert_string_equal(rendered(s->action.http.headers[0].value), "is 17");
+    assert_int_equal(s->action.http.success.n, 1);
+    assert_int_equal(s->action.http.success.status[0], 202);
+    assert_int_equal(s->action.http.nothing_to_erase.n, 2);
+    assert_int_equal(s->action.http.nothing_to_erase.status[1], 410);
 }
 
 static void test_config__exec(void **state)
@@ -558,25 +558,25 @@ static void test_config__exec(void **state)
         load_stage("    exec:\n      command: [./erase, \"\", \"awk '{print}'\", \"a\\nb\"]\n"
                    "      env: { A: b, EMPTY: }\n      nothing_to_erase: [3]\n"
                    "      service: lms\n");
-    assert_int_equal(s->exec.argc, 4);
-    assert_string_equal(s->exec.argv[0], in_folder("./erase"));
-    assert_string_equal(s->exec.argv[1], "");
-    assert_string_equal(s->exec.argv[2], "awk '{print}'");
-    assert_string_equal(s->exec.argv[3], "a\nb");
-    assert_null(s->exec.argv[4]);
-    assert_int_equal(s->exec.n_env, 2);
-    assert_string_equal(s->exec.env[0], "A=b");
-    assert_string_equal(s->exec.env[1], "EMPTY=");
-    assert_null(s->exec.env[2]);
-    assert_int_equal(s->exec.nothing_to_erase.status[0], 3);
-    assert_string_equal(s->exec.service->name, "lms");
+    assert_int_equal(s->action.exec.argc, 4);
+    assert_string_equal(s->action.exec.argv[0], in_folder("./erase"));
+    assert_string_equal(s->action.exec.argv[1], "");
+    assert_string_equal(s->action.exec.argv[2], "awk '{print}'");
+    assert_string_equal(s->action.exec.argv[3], "a\nb");
+    assert_null(s->action.exec.argv[4]);
+    assert_int_equal(s->action.exec.n_env, 2);
+    assert_string_equal(s->action.exec.env[0], "A=b");
+    assert_string_equal(s->action.exec.env[1], "EMPTY=");
+    assert_null(s->action.exec.env[2]);
+    assert_int_equal(s->action.exec.nothing_to_erase.status[0], 3);
+    assert_string_equal(s->action.exec.service->name, "lms");
 }
 
 static void test_config__program_without_a_slash_is_left_to_the_path(void **state)
 {
     const struct stage_conf *s = load_stage("    exec: { command: [erase] }\n");
-    assert_string_equal(s->exec.argv[0], "erase");
-    assert_null(s->exec.service);
+    assert_string_equal(s->action.exec.argv[0], "erase");
+    assert_null(s->action.exec.service);
 }
 
 /* before, then item n times with its number in place of #, then after. */
@@ -661,7 +661,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_string_equal(c->stages[0].working, "RETIRING_FORUMS");
     assert_string_equal(c->stages[1].completed, "ECOM_COMPLETE");
     assert_string_equal(c->stages[2].use, "LICENSE_MANAGER.retire_learner");
-    assert_string_equal(c->stages[2].http.service->name, "license_manager");
+    assert_string_equal(c->stages[2].action.http.service->name, "license_manager");
     assert_int_equal(c->pipeline->n, 12);
     assert_string_equal(c->pipeline->names[11], "COMPLETE");
 }
@@ -740,19 +740,20 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
         "  - { working: E, completed: F, use: LMS.retirement_partner_queue, service: ecommerce }\n");
     const struct stage_conf *s = c->stages;
     assert_string_equal(s[0].use, "LMS.retirement_retire_forum");
-    assert_int_equal(s[0].action, ACTION_HTTP);
-    assert_string_equal(s[0].http.service->name, "lms");
-    assert_string_equal(s[0].http.method, "POST");
-    assert_string_equal(render(s[0].http.path), "/api/discussion/v1/accounts/retire_forum/");
-    assert_string_equal(render(s[0].http.json), "{\"username\":\"a\\\"da\"}");
-    assert_int_equal(s[0].http.nothing_to_erase.n, 1);
-    assert_int_equal(s[0].http.nothing_to_erase.status[0], 404);
-    assert_int_equal(s[0].timeout_us, 3 * CLOCK_S);
-    assert_string_equal(render(s[1].http.json), "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
+    assert_int_equal(s[0].action.kind, ACTION_HTTP);
+    assert_string_equal(s[0].action.http.service->name, "lms");
+    assert_string_equal(s[0].action.http.method, "POST");
+    assert_string_equal(render(s[0].action.http.path), "/api/discussion/v1/accounts/retire_forum/");
+    assert_string_equal(render(s[0].action.http.json), "{\"username\":\"a\\\"da\"}");
+    assert_int_equal(s[0].action.http.nothing_to_erase.n, 1);
+    assert_int_equal(s[0].action.http.nothing_to_erase.status[0], 404);
+    assert_int_equal(s[0].action.timeout_us, 3 * CLOCK_S);
+    assert_string_equal(render(s[1].action.http.json),
+                        "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
     assert_true(s[1].retry.none);
-    assert_string_equal(s[2].http.service->name, "ecommerce");
-    assert_string_equal(s[2].http.method, "PUT");
-    assert_int_equal(s[2].http.nothing_to_erase.n, 0);
+    assert_string_equal(s[2].action.http.service->name, "ecommerce");
+    assert_string_equal(s[2].action.http.method, "PUT");
+    assert_int_equal(s[2].action.http.nothing_to_erase.n, 0);
 }
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)

@@ -716,7 +716,7 @@ static void test_driver__an_abort_during_backoff_gives_it_back(void **state)
     struct world *w = world_open(1, "", TWO_STAGES(QUICK));
     w->grant_s = 2;
     w->config->lease_us = 2 * CLOCK_S;
-    ((struct stage_conf *)(uintptr_t)w->config->stages)->timeout_us = CLOCK_S;
+    ((struct stage_conf *)(uintptr_t)w->config->stages)->action.timeout_us = CLOCK_S;
     w->answer = answer_much_later;
     w->abort_on_renewal = true;
     struct driver_summary s = world_run(w);

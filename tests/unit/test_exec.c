@@ -22,7 +22,7 @@ static struct world *open_with(unsigned people, const char *script, const char *
                        script, more, rest);
     assert_true(len > 0 && (size_t)len < sizeof stage);
     struct world *w = world_open(people, "", stage);
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].exec.argv;
+    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
     argv[3] = arena_strdup(&w->arena, w->scratch.folder);
     return w;
 }
@@ -123,7 +123,7 @@ static void test_exec__ignored_signals_are_not_inherited(void **state)
 static void test_exec__a_program_is_found_along_the_path(void **state)
 {
     struct world *w = open_with(1, "", "", "");
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].exec.argv;
+    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
     argv[0] = "true";
     assert_string_equal(run_one(w)->outcome, "done");
     world_close(w);
@@ -164,7 +164,7 @@ static void test_exec__75_is_tried_again(void **state)
 static void test_exec__a_program_that_is_not_there(void **state)
 {
     struct world *w = open_with(1, "", "", "");
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].exec.argv;
+    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
     argv[0] = "/nowhere/program";
     const struct said *s = run_one(w);
     assert_string_equal(s->outcome, "failed");
