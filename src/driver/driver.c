@@ -37,11 +37,6 @@ struct service *driver_service(struct driver *d, const struct action_conf *actio
     return &d->services[conf ? conf->index : d->n_services - 1];
 }
 
-struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage)
-{
-    return &d->waiting[stage - d->config->stages];
-}
-
 /* ---- beginning ---- */
 
 static void service_is_allowed(void *arg, int64_t now)
@@ -56,6 +51,9 @@ static void open_service(struct driver *d, struct service *s, const struct servi
     s->driver = d;
     s->conf = conf;
     s->pump = (struct timer){ .fire = service_is_allowed, .arg = s };
+    s->waiting = xcalloc(d->config->n_stages, sizeof *s->waiting);
+    for (size_t i = 0; i < d->config->n_stages; i++)
+        TAILQ_INIT(&s->waiting[i]);
     limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
     snprintf(labels, sizeof labels, "service=\"%.80s\"", conf ? conf->name : "");
     s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
@@ -74,9 +72,6 @@ static void open_services(struct driver *d)
     d->services = xcalloc(d->n_services, sizeof *d->services);
     for (unsigned i = 0; i < d->n_services; i++)
         open_service(d, &d->services[i], i < d->config->n_services ? &d->config->services[i] : NULL);
-    d->waiting = xcalloc(d->config->n_stages, sizeof *d->waiting);
-    for (size_t i = 0; i < d->config->n_stages; i++)
-        TAILQ_INIT(&d->waiting[i]);
 }
 
 static void open_metrics(struct driver *d)
@@ -290,14 +285,15 @@ void driver_close(struct driver **driver)
     close_runs(d);
     d->authority->close(d);
     token_close(&d->authority_token);
-    for (unsigned i = 0; i < d->n_services; i++)
+    for (unsigned i = 0; i < d->n_services; i++) {
         token_close(&d->services[i].token);
+        free(d->services[i].waiting);
+    }
     http_client_close(&d->client);
     timers_free(&d->timers);
     arena_free(&d->arena);
     buf_free(&d->scratch);
     free(d->services);
-    free(d->waiting);
     free(d->commands);
     free(d->fds);
     free(d);

@@ -71,13 +71,14 @@ struct service {
     int64_t prober_asked_at; /* the last claim for one */
     bool quiet;              /* it has its quiet hours */
     int64_t quiet_until;
-    bool no_token;        /* and none to be expected soon */
-    int64_t held_until;   /* it asked for no calls before */
-    unsigned n_waiting;   /* in the queues of its stages */
-    struct timer pump;    /* there may be a call then */
-    struct token *token;  /* NULL: no OAuth2 */
-    struct metric *calls; /* histogram */
-    struct metric *shut;  /* gauge */
+    bool no_token;            /* and none to be expected soon */
+    int64_t held_until;       /* it asked for no calls before */
+    struct run_list *waiting; /* for each stage */
+    unsigned n_waiting;       /* in all of them */
+    struct timer pump;        /* there may be a call then */
+    struct token *token;      /* NULL: no OAuth2 */
+    struct metric *calls;     /* histogram */
+    struct metric *shut;      /* gauge */
 };
 
 struct attempt;
@@ -158,7 +159,7 @@ struct exec_step {
 struct run {
     struct driver *driver;
     enum run_state state;
-    TAILQ_ENTRY(run) entry; /* of the free, or a stage's waiting */
+    TAILQ_ENTRY(run) entry; /* of the free, or a service's waiting */
 
     int64_t id, epoch;
     const char *run_key;
@@ -223,13 +224,14 @@ struct report_answer {
     const char *next;  /* the next working state under this lease; NULL: none */
 };
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
-void run_call(struct run *run, int64_t now);   /* it is its turn; the limits allow it */
-void run_release(struct run *run);             /* gives it back, unless a report is to be sent already */
-void run_shut_out(struct run *run);            /* the same, because its service is shut */
-bool run_stops_after(struct run *run);         /* is it to be given back once its stage is done? */
-void run_give_up(struct run *run);             /* forgets it without a word to the authority */
-void run_cancel_call(struct run *run);         /* CALLING only; gives the service's place back */
-bool run_is_unreported(const struct run *run); /* no outcome is to be sent or under way */
+struct service *run_service(const struct run *run); /* whom it calls next, or calls now */
+void run_call(struct run *run, int64_t now);        /* it is its turn; the limits allow it */
+void run_release(struct run *run);                  /* gives it back, unless a report is to be sent already */
+void run_shut_out(struct run *run);                 /* the same, because its service is shut */
+bool run_stops_after(struct run *run);              /* is it to be given back once its stage is done? */
+void run_give_up(struct run *run);                  /* forgets it without a word to the authority */
+void run_cancel_call(struct run *run);              /* CALLING only; gives the service's place back */
+bool run_is_unreported(const struct run *run);      /* no outcome is to be sent or under way */
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -351,7 +353,6 @@ struct driver {
 
     struct service *services; /* of the configuration; behind them that of commands without one */
     unsigned n_services;      /* with that one */
-    struct run_list *waiting; /* for each stage */
 
     struct run **runs; /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
@@ -393,7 +394,6 @@ struct driver {
 
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
 struct service *driver_service(struct driver *d, const struct action_conf *action);
-struct run_list *driver_waiting(struct driver *d, const struct stage_conf *stage);
 void driver_fail(struct driver *d, const struct err *err);
 
 #endif

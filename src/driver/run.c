@@ -32,13 +32,23 @@ static struct log_subject log_about(const struct run *run)
 
 /* ---- between the states ---- */
 
+struct service *run_service(const struct run *run)
+{
+    return driver_service(run->driver, run->action);
+}
+
+static struct run_list *queue_of(const struct run *run)
+{
+    return &run_service(run)->waiting[run->stage - run->driver->config->stages];
+}
+
 static void leave_state(struct run *run)
 {
     struct driver *d = run->driver;
     switch (run->state) {
     case RUN_WAITING:
-        TAILQ_REMOVE(driver_waiting(d, run->stage), run, entry);
-        driver_service(d, run->action)->n_waiting--;
+        TAILQ_REMOVE(queue_of(run), run, entry);
+        run_service(run)->n_waiting--;
         break;
     case RUN_BACKING_OFF:
         timers_clear(&d->timers, &run->wake);
@@ -61,8 +71,8 @@ static void wait_for_limits(struct run *run)
 {
     enter_state(run, RUN_WAITING);
     run->waiting_since = clock_mono();
-    TAILQ_INSERT_TAIL(driver_waiting(run->driver, run->stage), run, entry);
-    driver_service(run->driver, run->action)->n_waiting++;
+    TAILQ_INSERT_TAIL(queue_of(run), run, entry);
+    run_service(run)->n_waiting++;
 }
 
 static void back_off(struct run *run, int64_t until)
@@ -75,7 +85,7 @@ static void back_off(struct run *run, int64_t until)
 static void report(struct run *run, enum report what)
 {
     if (run->stage)
-        service_let_go(driver_service(run->driver, run->action), run);
+        service_let_go(run_service(run), run);
     enter_state(run, RUN_REPORTING);
     reports_want(run, what);
 }
@@ -167,10 +177,10 @@ void run_call(struct run *run, int64_t now)
         ask_renewal(run);
         return;
     }
-    int64_t opened_at = service_opened_at(driver_service(run->driver, run->action));
+    int64_t opened_at = service_opened_at(run_service(run));
     if (opened_at > run->waiting_since)
         run->attempts.first_at += opened_at - run->waiting_since;
-    bool taken = limits_take(&driver_service(run->driver, run->action)->limits, now);
+    bool taken = limits_take(&run_service(run)->limits, now);
     assert(taken);
     attempt_starts(run, now);
 }
@@ -184,7 +194,7 @@ static void try_again_now(void *arg, int64_t now)
 static const char *cause_of(struct run *run, const struct attempt *last)
 {
     char text[256];
-    const struct service_conf *service = driver_service(run->driver, run->action)->conf;
+    const struct service_conf *service = run_service(run)->conf;
     const char *name = service                              ? service->name
                        : run->action->kind == ACTION_MANUAL ? "instructions"
                                                             : "a command";
@@ -218,7 +228,7 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
         report(run, REPORT_RELEASED);
     else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         record(run, last, REPORT_FAILED);
-    else if (service_keeps(driver_service(d, run->action), run))
+    else if (service_keeps(run_service(run), run))
         back_off(run, now + delay_us);
     else
         run_shut_out(run);
@@ -227,7 +237,7 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
 void run_ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
-    struct service *service = driver_service(run->driver, run->action);
+    struct service *service = run_service(run);
     limits_give_back(&service->limits);
     service_heard(service, attempt, clock_mono());
     run->attempts.retry_after_us = attempt->retry_after_us;
@@ -243,7 +253,7 @@ void run_lacks_token(struct run *run)
 {
     assert(run->state == RUN_CALLING);
     struct driver *d = run->driver;
-    struct service *service = driver_service(d, run->action);
+    struct service *service = run_service(run);
     limits_give_back(&service->limits);
     run->attempts.n--;
     if (run->abort || d->stopping)
@@ -258,7 +268,7 @@ void run_cancel_call(struct run *run)
 {
     assert(run->state == RUN_CALLING);
     actions[run->action->kind]->cancel(run);
-    limits_give_back(&driver_service(run->driver, run->action)->limits);
+    limits_give_back(&run_service(run)->limits);
     enter_state(run, RUN_REPORTING);
 }
 
@@ -313,7 +323,7 @@ static void enter_stage(struct run *run, const char *working, int64_t now)
         leave_to_others(run);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
-    else if (service_keeps(driver_service(d, run->action), run))
+    else if (service_keeps(run_service(run), run))
         wait_for_limits(run);
     else
         run_shut_out(run);
@@ -381,7 +391,7 @@ static void forget(struct run *run)
 {
     struct driver *d = run->driver;
     if (run->stage)
-        service_let_go(driver_service(d, run->action), run);
+        service_let_go(run_service(run), run);
     enter_state(run, RUN_FREE);
     reports_drop(run);
     timers_clear(&d->timers, &run->renew);

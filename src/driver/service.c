@@ -50,7 +50,7 @@ static void show_shut(struct service *s)
 static bool waits_for(const struct run *run, const struct service *s)
 {
     bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;
-    return waits && driver_service(run->driver, run->action) == s && run != s->prober;
+    return waits && run_service(run) == s && run != s->prober;
 }
 
 /* The one whose call comes next keeps its place; everybody else is given back. */
@@ -178,12 +178,9 @@ void service_look(struct service *s, int64_t now)
 
 static struct run *first_waiting(const struct service *s)
 {
-    struct driver *d = s->driver;
-    for (size_t i = d->config->n_stages; i-- > 0;) {
-        struct run *run = TAILQ_FIRST(&d->waiting[i]);
-        if (run != NULL && driver_service(d, run->action) == s)
-            return run;
-    }
+    for (size_t i = s->driver->config->n_stages; i-- > 0;)
+        if (!TAILQ_EMPTY(&s->waiting[i]))
+            return TAILQ_FIRST(&s->waiting[i]);
     assert(!"nobody waits");
     return NULL;
 }
