@@ -168,6 +168,55 @@ const struct json *json_get(const struct json *map, const char *key)
     return NULL;
 }
 
+/* ---- pointers ---- */
+
+const char *json_pointer_fault(const char *pointer)
+{
+    if (pointer[0] != '\0' && pointer[0] != '/')
+        return "it begins with /, like /total or /people/0/id";
+    for (const char *tilde = pointer; (tilde = strchr(tilde, '~')) != NULL; tilde++)
+        if (tilde[1] != '0' && tilde[1] != '1')
+            return "~ itself is written ~0, and a / within a name ~1";
+    return NULL;
+}
+
+/* Is key what stands in the pointer from part on, up to the next slash? */
+static bool is_named(const char *key, const char *part, size_t len)
+{
+    for (size_t i = 0; i < len; i++, key++) {
+        char c = part[i];
+        if (c == '~')
+            c = part[++i] == '0' ? '~' : '/';
+        if (*key != c)
+            return false;
+    }
+    return *key == '\0';
+}
+
+static const struct json *find_child(const struct json *value, const char *part, size_t len)
+{
+    char number[16];
+    unsigned i = 0;
+    for (const struct json *child = value->first; child != NULL; child = child->next, i++) {
+        if (value->kind == JSON_LIST)
+            snprintf(number, sizeof number, "%u", i);
+        if (is_named(value->kind == JSON_LIST ? number : child->key, part, len))
+            return child;
+    }
+    return NULL;
+}
+
+const struct json *json_find(const struct json *value, const char *pointer)
+{
+    assert(json_pointer_fault(pointer) == NULL);
+    while (value != NULL && *pointer == '/') {
+        size_t len = strcspn(++pointer, "/");
+        value = find_child(value, pointer, len);
+        pointer += len;
+    }
+    return value;
+}
+
 const char *json_kind_name(enum json_kind kind)
 {
     switch (kind) {

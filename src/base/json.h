@@ -35,8 +35,13 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
                    struct err *err) MUST_CHECK;
 
 const struct json *json_get(const struct json *map, const char *key); /* NULL when absent */
-const char *json_kind_name(enum json_kind kind);                      /* "a string", "an array", ... */
-void json_dump(struct buf *out, const struct json *value);            /* compact, keys in their order */
+/* The part of value that a JSON pointer leads to (RFC 6901: "/people/0/id", "" is all of it), in which
+ * json_pointer_fault finds nothing; NULL: there is no such part. */
+const struct json *json_find(const struct json *value, const char *pointer);
+/* What is wrong with it, in words; NULL: nothing. */
+const char *json_pointer_fault(const char *pointer);
+const char *json_kind_name(enum json_kind kind);           /* "a string", "an array", ... */
+void json_dump(struct buf *out, const struct json *value); /* compact, keys in their order */
 
 /* Writing. Commas and quotes are its business; the order is yours. Text that is not UTF-8 is written
  * with U+FFFD in place of the bad bytes. */

@@ -261,6 +261,64 @@ static void test_json__kinds_have_names(void **state)
     assert_string_equal(json_kind_name(JSON_REAL_KIND), "a number with a fraction");
 }
 
+/* With what RFC 6901 itself gives as examples. */
+static void test_json__a_pointer_leads_to_a_part(void **state)
+{
+    static const char text[] = "{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"m~n\":8,\"~1\":9,"
+                               "\"deep\":{\"list\":[{\"id\":7}]},\"0\":10,\"none\":null}";
+    static const struct {
+        const char *pointer, *found; /* NULL: nothing */
+    } cases[] = {
+        { "", text },
+        { "/foo", "[\"bar\",\"baz\"]" },
+        { "/foo/0", "\"bar\"" },
+        { "/foo/1", "\"baz\"" },
+        { "/", "0" },
+        { "/a~1b", "1" },
+        { "/c%d", "2" },
+        { "/m~0n", "8" },
+        { "/~01", "9" },
+        { "/deep/list/0/id", "7" },
+        { "/0", "10" },
+        { "/none", "null" },
+        { "/fo", NULL },
+        { "/fooo", NULL },
+        { "/foo/2", NULL },
+        { "/foo/01", NULL },
+        { "/foo/-", NULL },
+        { "/foo/", NULL },
+        { "/foo/0/x", NULL },
+        { "/none/x", NULL },
+        { "/deep/", NULL },
+    };
+    struct arena a = { 0 };
+    struct json *value;
+    struct err err;
+    expect_ok(json_parse(&a, text, strlen(text), &value, &err), &err);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf out;
+        const struct json *found = json_find(value, cases[i].pointer);
+        buf_init(&out, 4096);
+        if (found != NULL)
+            json_dump(&out, found);
+        if ((found == NULL) != (cases[i].found == NULL) ||
+            (found != NULL && strcmp(buf_str(&out), cases[i].found) != 0))
+            fail_msg("%s leads to %s", cases[i].pointer, found ? buf_str(&out) : "nothing");
+        buf_free(&out);
+    }
+    arena_free(&a);
+}
+
+static void test_json__what_is_no_pointer_is_said(void **state)
+{
+    assert_null(json_pointer_fault(""));
+    assert_null(json_pointer_fault("/a~0~1/0"));
+    expect_text_has(json_pointer_fault("total"), "begins with /");
+    expect_text_has(json_pointer_fault("$.total"), "begins with /");
+    expect_text_has(json_pointer_fault("/a~2"), "~0");
+    expect_text_has(json_pointer_fault("/a~"), "~0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +336,8 @@ int main(void)
         cmocka_unit_test(test_json__bad_bytes_become_replacements),
         cmocka_unit_test(test_json__anything_escaped_can_be_read_back),
         cmocka_unit_test(test_json__kinds_have_names),
+        cmocka_unit_test(test_json__a_pointer_leads_to_a_part),
+        cmocka_unit_test(test_json__what_is_no_pointer_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
