@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
 
@@ -39,6 +38,7 @@ def configuration(service_url="http://127.0.0.1:1"):
     return f"""data_dir: data
 listen: 127.0.0.1:0
 cool_off: 0d
+fuse: {{ people: 0, times_usual: 0 }}
 log: {{ level: warning }}
 identity: {{ salts_file: salts }}
 services:
@@ -102,34 +102,11 @@ class Site:
         connection.request("POST", "/oauth2/access_token", form)
         return json.loads(connection.getresponse().read())["access_token"]
 
-    def fill(self, people):
-        """So many accounts, each with a request in PENDING. Many at once, so that they share commits."""
-        starts = iter(range(0, people, 1000))
-        lock = threading.Lock()
-        faults = []
-
-        def work():
-            connection = self.connect()
-            while not faults:
-                with lock:
-                    start = next(starts, None)
-                if start is None:
-                    return
-                rows = [{"username": f"user{i:07d}", "email": f"user{i:07d}@example.com"}
-                        for i in range(start, min(start + 1000, people))]
-                try:
-                    self.call(connection, "POST", "/v1/accounts", {"accounts": rows})
-                    self.call(connection, "POST", "/v1/retirements/import", {"people": rows})
-                except Exception as fault:  # told to the caller below
-                    faults.append(fault)
-
-        threads = [threading.Thread(target=work) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if faults:
-            raise faults[0]
+    def fill(self, people, **states):
+        """So many accounts, each with a request; the first so many in each of the states, the others in PENDING.
+        While no server runs."""
+        subprocess.run([os.path.join(BUILD, "bench", "fill"), os.path.join(self.folder, "lethe.yml"), str(people),
+                        *(f"{name}={count}" for name, count in states.items())], check=True, env=self.environment)
 
     def resident_mib(self):
         with open(f"/proc/{self.pid}/status") as f:
@@ -200,8 +177,7 @@ def updates_and_reads(folder):
     alone = float(re.search(r"([\d.]+) transitions", out)[1])
 
     site = Site(os.path.join(folder, "hundred"))
-    with site.serving():
-        site.fill(people)
+    site.fill(people)
     with site.serving():
         resident = site.resident_mib()
         token = site.token()
@@ -244,8 +220,8 @@ def whole_job(folder):
     with constant() as service:
         for turn in range(3):
             site = Site(os.path.join(folder, f"job-{turn}"), service)
+            site.fill(people)
             with site.serving():
-                site.fill(people)
                 began = time.monotonic()
                 driver = subprocess.Popen(site.command("drive", "--once"), env=site.environment,
                                           stdout=subprocess.DEVNULL)
@@ -280,12 +256,7 @@ def queue(folder):
     took = {}
     for people in (10_000, 1_000_000):
         site = Site(os.path.join(folder, f"queue-{people}"))
-        with site.serving():
-            site.fill(people)
-            connection = site.connect()
-            ids = list(range(people // 2, people // 2 + some))
-            site.call(connection, "POST", "/v1/bulk", {"select": {"ids": ids}, "action": "move",
-                                                       "to": "LISTS_COMPLETE", "reason": "benchmark"})
+        site.fill(people, RETIRING_FORUM=people // 2, LISTS_COMPLETE=some)
         with site.serving():
             connection = site.connect()
             for what, query in paths.items():
