@@ -13,8 +13,10 @@
 
 #include "store/store_int.h"
 
+/* A script comes in parts, which end with NULL, because there is a limit to how long a literal may be. */
+
 /* The hot row has only integers, and an index only where a query needs it: each costs every step. */
-static const char schema_1[] =
+static const char *const schema_1[] = {
     "CREATE TABLE state ("
     "  id INTEGER PRIMARY KEY,"
     "  name TEXT NOT NULL UNIQUE);"
@@ -125,7 +127,7 @@ static const char schema_1[] =
     "  reason TEXT,"
     "  status INTEGER,"
     "  cause TEXT,"
-    "  response BLOB);"
+    "  response BLOB);",
 
     "CREATE TABLE partner_report ("
     "  id INTEGER PRIMARY KEY,"
@@ -159,9 +161,11 @@ static const char schema_1[] =
     "  secret_digest BLOB NOT NULL,"
     "  scopes INTEGER NOT NULL,"
     "  disabled INTEGER NOT NULL,"
-    "  created_at INTEGER NOT NULL);";
+    "  created_at INTEGER NOT NULL);",
+    NULL,
+};
 
-static const char *const migrations[] = { schema_1 };
+static const char *const *const migrations[] = { schema_1 };
 enum { MIGRATIONS_N = sizeof(migrations) / sizeof(migrations[0]) };
 
 /* ---- settings ---- */
@@ -211,7 +215,8 @@ static enum rc migrate_to(struct db *db, int version, struct err *err)
     enum rc rc = db_begin(db, err);
     if (rc != RC_OK)
         return rc;
-    rc = db_script(db, migrations[version - 1], err);
+    for (const char *const *part = migrations[version - 1]; rc == RC_OK && *part; part++)
+        rc = db_script(db, *part, err);
     if (rc == RC_OK)
         rc = setting_set(db, "schema", value, err);
     if (rc == RC_OK)
