@@ -9,31 +9,15 @@
 
 /* ---- add ---- */
 
-static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
+static void put_orgs(struct cli *cli, struct json_out *o)
 {
-    const char *username, *email;
-    int64_t id = 0;
     size_t n;
-    enum rc rc = cli_require(cli, "username", &username, err);
-    if (!rc)
-        rc = cli_require(cli, "email", &email, err);
-    if (!rc && cli_option(cli, "account-id"))
-        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &id, err);
-    if (rc)
-        return rc;
-    json_field_text(o, "username", username);
-    json_field_text(o, "email", email);
-    if (cli_option(cli, "name"))
-        json_field_text(o, "name", cli_option(cli, "name"));
-    if (id)
-        json_field_int(o, "account_id", id);
     const char **orgs = cli_option_all(cli, "org", &n);
     json_put_key(o, "orgs");
     json_open_list(o);
     for (size_t i = 0; i < n; i++)
         json_put_text(o, orgs[i]);
     json_close_list(o);
-    return RC_OK;
 }
 
 /* The first line of standard input; a password is never an argument, where others could read it. */
@@ -54,7 +38,8 @@ static enum rc run_add(struct cli *cli, struct err *err)
     struct api_answer answer;
     const struct json *id;
     api_body_open(&body);
-    enum rc rc = put_account(cli, &body.json, err);
+    enum rc rc = who_put_new(cli, &body.json, err);
+    put_orgs(cli, &body.json);
     if (!rc && cli_flag(cli, "password-stdin"))
         rc = put_password(&body.json, err);
     if (rc) {

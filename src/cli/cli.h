@@ -181,6 +181,10 @@ enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_
 enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
                  struct api_answer *answer, struct err *err) MUST_CHECK;
 
+/* Somebody who is not known yet, by --username, --email, --name and --account-id, into the open map.
+ * RC_INVALID: the first two are required. */
+enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err) MUST_CHECK;
+
 /* ---- who failed alike (failures.c) ---- */
 
 /* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing when nobody is ERRORED. */

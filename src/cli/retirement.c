@@ -8,26 +8,6 @@
 
 /* ---- request ---- */
 
-static enum rc put_request(struct cli *cli, struct json_out *o, struct err *err)
-{
-    const char *username, *email;
-    int64_t account_id = 0;
-    enum rc rc = cli_require(cli, "username", &username, err);
-    if (!rc)
-        rc = cli_require(cli, "email", &email, err);
-    if (!rc && cli_option(cli, "account-id"))
-        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &account_id, err);
-    if (rc)
-        return rc;
-    json_field_text(o, "username", username);
-    json_field_text(o, "email", email);
-    if (cli_option(cli, "name"))
-        json_field_text(o, "name", cli_option(cli, "name"));
-    if (account_id)
-        json_field_int(o, "account_id", account_id);
-    return RC_OK;
-}
-
 static void print_requested(struct cli *cli, const struct api_answer *answer)
 {
     if (cli_flag(cli, "json")) {
@@ -49,7 +29,7 @@ static enum rc run_request(struct cli *cli, struct err *err)
     struct api_answer answer;
     api_body_open(&body);
     body.repeatable = true; /* the second time gives the live one */
-    enum rc rc = put_request(cli, &body.json, err);
+    enum rc rc = who_put_new(cli, &body.json, err);
     if (rc) {
         api_body_free(&body);
         return rc;

@@ -64,3 +64,23 @@ enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struc
     api_close(&api);
     return rc;
 }
+
+enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err)
+{
+    const char *username, *email;
+    int64_t account_id = 0;
+    enum rc rc = cli_require(cli, "username", &username, err);
+    if (!rc)
+        rc = cli_require(cli, "email", &email, err);
+    if (!rc && cli_option(cli, "account-id"))
+        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &account_id, err);
+    if (rc)
+        return rc;
+    json_field_text(o, "username", username);
+    json_field_text(o, "email", email);
+    if (cli_option(cli, "name"))
+        json_field_text(o, "name", cli_option(cli, "name"));
+    if (account_id)
+        json_field_int(o, "account_id", account_id);
+    return RC_OK;
+}
