@@ -86,7 +86,7 @@ enum rc handle_ready(struct exchange *x, struct err *err)
 static enum rc count_waiting(struct exchange *x, struct err *err)
 {
     int64_t n;
-    enum rc rc = store_count_waiting(x->store, x->arena, &n, err);
+    enum rc rc = store_count_waiting(x->store, &n, err);
     if (!rc)
         metric_set(metrics_gauge("lethe_waiting", "", "People who wait for somebody to confirm a stage"), n);
     return rc;

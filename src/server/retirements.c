@@ -137,14 +137,13 @@ static enum rc answer_page(struct exchange *x, const struct retirement_filter *f
     return rc;
 }
 
-/* Those who wait are in working states. */
 static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter, int64_t **ids,
                             struct err *err)
 {
     enum rc rc = query_bool(x, "waiting", &filter->waiting, err);
     if (rc || !filter->waiting || filter->n_states > 0)
         return rc;
-    return store_states_of_role(x->store, x->arena, ROLE_WORKING, ids, &filter->n_states, err);
+    return store_states_waited_in(x->store, x->arena, ids, &filter->n_states, err);
 }
 
 /* In a stage, no driver is at work, and nobody is asked to confirm. */

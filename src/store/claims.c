@@ -212,19 +212,14 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
 enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
                         int64_t *under_way, struct err *err)
 {
-    struct due_states states;
+    struct retirement_filter filter = { .created_before = due_before };
+    int64_t *pending;
     *due = *under_way = 0;
-    const struct due_filter all = { 0 };
-    enum rc rc = find_states(s, a, &all, &states, err);
-    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
-        bool pending = states.state[i].role == ROLE_PENDING;
-        struct retirement_filter filter = { .state_ids = &states.state[i].state_id, .n_states = 1 };
-        int64_t count = 0;
-        filter.created_before = pending ? due_before : 0;
-        rc = store_count(s, &filter, &count, err);
-        *(pending ? due : under_way) += count;
-    }
-    return rc;
+    enum rc rc = store_states_of_role(s, a, ROLE_PENDING, &pending, &filter.n_states, err);
+    filter.state_ids = pending;
+    if (rc == RC_OK)
+        rc = store_count(s, &filter, due, err);
+    return rc != RC_OK ? rc : count_under_way(s, under_way, err);
 }
 
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)

@@ -302,6 +302,23 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
     return rc;
 }
 
+/* What counts.c keeps against what there is. */
+static enum rc check_counts(struct fsck *f, struct err *err)
+{
+    int64_t wrong = 0;
+    enum rc rc = store_first_int(
+        f->s->db,
+        "SELECT count(*) FROM state s LEFT JOIN (SELECT state_id, count(*) AS people,"
+        " sum(CASE WHEN lease_until = $1 THEN 1 ELSE 0 END) AS waiting FROM retirement GROUP BY state_id) r"
+        " ON r.state_id = s.id"
+        " WHERE s.people <> coalesce(r.people, 0) OR s.waiting <> coalesce(r.waiting, 0)",
+        DB_ARGS(DB_INT(LEASE_WAITING)), &wrong, err);
+    f->row.id = 0;
+    if (rc == RC_OK && wrong != 0)
+        report(f, "I7", "how many are counted in a state is not how many there are");
+    return rc;
+}
+
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
 {
     struct fsck *f = XNEW(struct fsck);
@@ -315,6 +332,8 @@ enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *er
         rc = check_strays(f, err);
     if (rc == RC_OK)
         rc = check_forgotten(f, err);
+    if (rc == RC_OK)
+        rc = check_counts(f, err);
     free(f);
     return rc;
 }

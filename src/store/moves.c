@@ -190,7 +190,9 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
         rc = add_entries(s, before, t, &head, err);
     if (rc == RC_OK)
         rc = find_driver(s, t->driver, &driver, err);
-    return rc != RC_OK ? rc : update_row(s, before, d, driver, head, err);
+    if (rc == RC_OK)
+        rc = update_row(s, before, d, driver, head, err);
+    return rc != RC_OK ? rc : count_change(s, before, &d->after, err);
 }
 
 /* ---- history ---- */

@@ -181,22 +181,6 @@ enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out,
     return rc;
 }
 
-enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n,
-                           struct err *err)
-{
-    const char **names;
-    enum rc rc = store_states_in_use(s, a, &names, n, err);
-    *out = arena_array(a, *n + 1, sizeof((*out)[0]));
-    for (size_t i = 0; rc == RC_OK && i < *n; i++) {
-        (*out)[i].name = names[i];
-        rc = store_first_int(s->db,
-                             "SELECT count(*) FROM retirement"
-                             " WHERE state_id = (SELECT id FROM state WHERE name = $1)",
-                             DB_ARGS(DB_TEXT(names[i])), &(*out)[i].count, err);
-    }
-    return rc;
-}
-
 enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct err *err)
 {
     *id = 0;

@@ -288,6 +288,8 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (rc == RC_OK)
         rc = insert_row(s, in, p, id, err);
     if (rc == RC_OK)
+        rc = count_new(s, p->state_ids[0], err);
+    if (rc == RC_OK)
         rc = id_note_creation(s->db, *id, in->now, err);
     if (rc == RC_OK)
         rc = insert_person(s, *id, &in->person, err);

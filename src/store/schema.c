@@ -17,9 +17,12 @@
 
 /* The hot row has only integers, and an index only where a query needs it: each costs every step. */
 static const char *const schema_1[] = {
+    /* people, waiting: how many are in it, and how many of them wait for somebody (counts.c). */
     "CREATE TABLE state ("
     "  id INTEGER PRIMARY KEY,"
-    "  name TEXT NOT NULL UNIQUE);"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  people INTEGER NOT NULL DEFAULT 0,"
+    "  waiting INTEGER NOT NULL DEFAULT 0);"
 
     /* stamp: a list that was rolled back and another one of the same id differ in it. */
     "CREATE TABLE pipeline ("

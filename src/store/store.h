@@ -14,15 +14,16 @@
  *   partner_report     those of whom partner organisations have to be told
  *   archive            names of files with people who were forgotten here
  *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes
- * on with account_token      digests of what signed-in accounts show, and of one-time links identity keyed
- * hashes of the lower case of names and addresses that a retirement is about, and of their retired forms:
- * they stay when the retirement is cleaned up, so that nobody can take the name again retired_name digests of
- * names under every salt, so that a retired name is recognised retirement_log     append only; each entry
- * points to the one before it of the same retirement, and the retirement to its newest: history needs no
- * index, and a step writes one row and changes one state, pipeline    names of states, each once for ever;
- * and the lists that were configured, newest is current driver             names of drivers, each once client
- * credentials of programs setting            what must survive a restart: the version of the schema, the
- * digest of the salts
+ *                      on with
+ *   account_token      digests of what signed-in accounts show, and of one-time links
+ *   identity           keyed hashes of the lower case of names and addresses that a retirement is about, and
+ *                      of their retired forms: they stay when the retirement is cleaned up, so that nobody
+ * can take the name again retired_name       digests of names under every salt, so that a retired name is
+ * recognised retirement_log     append only; each entry points to the one before it of the same retirement,
+ * and the retirement to its newest: history needs no index, and a step writes one row state, pipeline names
+ * of states, each once for ever, and how many are in each; and the lists that were configured, the newest is
+ * current driver             names of drivers, each once client             credentials of programs setting
+ * what must survive a restart: the version of the schema, the digest of the salts
  *
  * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
  * not; that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
@@ -61,7 +62,7 @@ enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t no
 /* Names of the states that some retirement is in now. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n,
                             struct err *err) MUST_CHECK;
-/* How many are in each: names as above, counts beside them. */
+/* How many are in each state that ever was; costs nothing, however many they are (counts.c). */
 struct state_count {
     const char *name;
     int64_t count;
@@ -326,6 +327,9 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
 /* How many of them PENDING people are due, and how many are under way (between PENDING and the dead ends). */
 enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
                         int64_t *under_way, struct err *err) MUST_CHECK;
+/* Since when somebody in PENDING is due; 0: nobody is there. In the future: when somebody will be. Only the
+ * 200 who asked first are looked at. */
+enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;
 /* How many leases are live. */
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out,
                            struct err *err) MUST_CHECK;
@@ -335,7 +339,8 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
  * are left to the next claim. */
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
 
-/* ---- waiting for somebody to confirm (waiting.c): costs what there are people in working states ---- */
+/* ---- waiting for somebody to confirm (waiting.c): costs what there are people in the states where somebody
+ * waits ---- */
 
 struct waiting {
     int64_t id;
@@ -345,7 +350,10 @@ struct waiting {
 /* At most so many, each state's oldest first. */
 enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct waiting **out, size_t *n,
                       struct err *err) MUST_CHECK;
-enum rc store_count_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err) MUST_CHECK;
+/* The states they are in; at least one, which is no state's where nobody waits. */
+enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, size_t *n,
+                               struct err *err) MUST_CHECK;
+enum rc store_count_waiting(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- partner organisations (partners.c) ---- */
 

@@ -84,6 +84,15 @@ enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirem
 enum rc read_view_group(struct store *s, struct arena *a, const int64_t *ids, size_t n,
                         struct retirement_view *out, size_t *n_out, struct err *err) MUST_CHECK;
 
+/* ---- counts (counts.c) ---- */
+
+/* Of what was just stored. */
+enum rc count_change(struct store *s, const struct retirement *before, const struct retirement *after,
+                     struct err *err) MUST_CHECK;
+enum rc count_new(struct store *s, int64_t state_id, struct err *err) MUST_CHECK;
+/* Neither in PENDING nor in a dead end. */
+enum rc count_under_way(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+
 /* ---- ids (ids.c) ---- */
 
 /* The smallest so many ids of several queries, each of which gives its own in order. */

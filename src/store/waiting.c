@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who waits for somebody to confirm. There is no index of them, which every step would pay for: they are
- * looked for in the working states, where nobody stays for long but they.
+ * looked for in the states where somebody waits (counts.c), which few but they stay in.
  */
 #include "store/store.h"
 
@@ -33,24 +33,8 @@ enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct wai
     size_t n_ids;
     *n = 0;
     *out = arena_array(a, limit, sizeof((*out)[0]));
-    enum rc rc = store_states_of_role(s, a, ROLE_WORKING, &ids, &n_ids, err);
+    enum rc rc = store_states_waited_in(s, a, &ids, &n_ids, err);
     for (size_t i = 0; rc == RC_OK && i < n_ids && *n < limit; i++)
         rc = add_of_state(s, a, ids[i], limit, *out, n, err);
-    return rc;
-}
-
-enum rc store_count_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err)
-{
-    int64_t *ids;
-    size_t n_ids;
-    *out = 0;
-    enum rc rc = store_states_of_role(s, a, ROLE_WORKING, &ids, &n_ids, err);
-    for (size_t i = 0; rc == RC_OK && i < n_ids; i++) {
-        int64_t count = 0;
-        rc =
-            store_first_int(s->db, "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until = $2",
-                            DB_ARGS(DB_INT(ids[i]), DB_INT(LEASE_WAITING)), &count, err);
-        *out += count;
-    }
     return rc;
 }

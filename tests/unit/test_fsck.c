@@ -45,6 +45,8 @@ static const struct breakage breakages[] = {
     { "I17",
       "INSERT INTO retirement_log SELECT 1000, 3, 0, 1, 0, 1, 0, 0, 0, 0, 'x', NULL, NULL, NULL, NULL" },
     { "I17", "UPDATE retirement SET state_id = 99 WHERE id = 3" },
+    { "I7", "UPDATE state SET people = people + 1 WHERE name = 'PENDING'" },
+    { "I7", "UPDATE state SET waiting = 1 WHERE name = 'MAIL_ING'" },
     { "I7", "UPDATE retirement SET modified_at = created_at - 1 WHERE id = 2" },
     { "I10", "UPDATE retirement SET epoch = 0 WHERE id = 1" },
     { "I10", "UPDATE retirement_log SET epoch = 9 WHERE retirement_id = 1 AND from_id = 0" },

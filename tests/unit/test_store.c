@@ -72,6 +72,7 @@ static enum rc list_all(struct fixture *f)
     int n = 0;
     int64_t count, under_way;
     struct state_count *counts;
+    struct waiting *waiting;
     size_t n_counts;
     enum rc rc = store_current_pipeline(f->s, &p, &f->err);
     for (int i = 0; rc == RC_OK && i < 16; i++) {
@@ -88,6 +89,12 @@ static enum rc list_all(struct fixture *f)
     }
     if (rc == RC_OK)
         rc = store_count_due(f->s, &f->arena, f->now, &count, &under_way, &f->err);
+    if (rc == RC_OK)
+        rc = store_due_since(f->s, CLOCK_DAY, &count, &f->err);
+    if (rc == RC_OK)
+        rc = store_waiting(f->s, &f->arena, 10, &waiting, &n_counts, &f->err);
+    if (rc == RC_OK)
+        rc = store_count_waiting(f->s, &count, &f->err);
     return rc != RC_OK ? rc : store_count_states(f->s, &f->arena, &counts, &n_counts, &f->err);
 }
 
@@ -287,7 +294,7 @@ static void empty(struct fixture *f)
                  "retired_name;"
                  "DELETE FROM redacted; DELETE FROM archive; DELETE FROM retirement_log; DELETE FROM client; "
                  "DELETE FROM driver; "
-                 "DELETE FROM setting "
+                 "UPDATE state SET people = 0, waiting = 0; DELETE FROM setting "
                  "WHERE name = 'salts'",
                  &f->err));
 }

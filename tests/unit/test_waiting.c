@@ -20,7 +20,7 @@ static struct waiting *all_waiting(struct fixture *f, size_t limit, size_t *n)
 static int64_t count(struct fixture *f)
 {
     int64_t n;
-    OK(store_count_waiting(f->s, &f->arena, &n, &f->err));
+    OK(store_count_waiting(f->s, &n, &f->err));
     return n;
 }
 
@@ -105,7 +105,8 @@ static void test_waiting__fsck_finds_one_outside_of_the_working_states(void **st
 {
     struct fixture *f = *state;
     add_person(f, "Learner1");
-    OK(db_script(f->db, "UPDATE retirement SET lease_until = -1", &f->err));
+    OK(db_script(f->db, "UPDATE retirement SET lease_until = -1; UPDATE state SET waiting = people",
+                 &f->err));
     struct findings found = check(f);
     assert_int_equal(found.n, 1);
     assert_non_null(strstr(found.first, "waits for somebody"));

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many are in each state, without counting them: the numbers stand beside the states' names, and change
+ * in the transaction that moves somebody. So they are as right after a rollback or a crash as the rows are,
+ * and fsck compares the two.
+ *
+ * When adding a statement that changes somebody's state, or adds or deletes a retirement: count it here.
+ */
+#include "store/store.h"
+
+#include "store/store_int.h"
+
+/* ---- keeping them ---- */
+
+static int64_t state_id_of(const struct retirement *r)
+{
+    return r->pipeline->state_ids[r->state];
+}
+
+static enum rc add_people(struct store *s, int64_t state_id, int n, struct err *err)
+{
+    return db_run(s->db, "UPDATE state SET people = people + $2 WHERE id = $1",
+                  DB_ARGS(DB_INT(state_id), DB_INT(n)), NULL, err);
+}
+
+static enum rc add_waiting(struct store *s, int64_t state_id, int n, struct err *err)
+{
+    return db_run(s->db, "UPDATE state SET waiting = waiting + $2 WHERE id = $1",
+                  DB_ARGS(DB_INT(state_id), DB_INT(n)), NULL, err);
+}
+
+enum rc count_change(struct store *s, const struct retirement *before, const struct retirement *after,
+                     struct err *err)
+{
+    int64_t from = state_id_of(before), to = state_id_of(after);
+    enum rc rc = RC_OK;
+    if (from != to)
+        rc = add_people(s, from, -1, err);
+    if (rc == RC_OK && from != to)
+        rc = add_people(s, to, 1, err);
+    if (rc == RC_OK && retirement_is_waiting(before))
+        rc = add_waiting(s, from, -1, err);
+    if (rc == RC_OK && retirement_is_waiting(after))
+        rc = add_waiting(s, to, 1, err);
+    return rc;
+}
+
+enum rc count_new(struct store *s, int64_t state_id, struct err *err)
+{
+    return add_people(s, state_id, 1, err);
+}
+
+/* ---- reading them ---- */
+
+enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n,
+                           struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    *out = NULL;
+    *n = 0;
+    enum rc rc =
+        db_query(s->db, &rows, "SELECT name, people, (SELECT count(*) FROM state) FROM state ORDER BY id",
+                 DB_NO_ARGS, err);
+    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+        if (*out == NULL)
+            *out = arena_array(a, (size_t)db_int(&rows, 2), sizeof((*out)[0]));
+        (*out)[(*n)++] = (struct state_count){ arena_strdup(a, db_text(&rows, 0)), db_int(&rows, 1) };
+    }
+    return rc;
+}
+
+enum rc store_count_waiting(struct store *s, int64_t *out, struct err *err)
+{
+    *out = 0;
+    return store_first_int(s->db, "SELECT coalesce(sum(waiting), 0) FROM state", DB_NO_ARGS, out, err);
+}
+
+enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, size_t *n, struct err *err)
+{
+    struct id_list list;
+    int64_t states = 0;
+    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM state", DB_NO_ARGS, &states, err);
+    id_list_init(&list, a, (size_t)states + 1);
+    if (rc == RC_OK)
+        rc = id_list_add(&list, s->db, "SELECT id FROM state WHERE waiting > 0 ORDER BY id", DB_NO_ARGS, err);
+    if (list.n == 0)
+        list.id[list.n++] = 0;
+    *ids = list.id;
+    *n = list.n;
+    return rc;
+}
+
+enum rc count_under_way(struct store *s, int64_t *out, struct err *err)
+{
+    *out = 0;
+    return store_first_int(s->db,
+                           "SELECT coalesce(sum(people), 0) FROM state"
+                           " WHERE name NOT IN ('PENDING', 'ERRORED', 'ABORTED', 'COMPLETE')",
+                           DB_NO_ARGS, out, err);
+}
+
+/* Who asked first has mostly waited longest: but somebody who was sent back asked long before. */
+enum { OLDEST_MAX = 200 };
+
+enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err)
+{
+    *out = 0;
+    return store_first_int(
+        s->db,
+        "SELECT coalesce(min(due_at), 0) FROM (SELECT CASE WHEN modified_at > created_at + $1"
+        " THEN modified_at ELSE created_at + $1 END AS due_at FROM retirement"
+        " WHERE state_id = (SELECT id FROM state WHERE name = 'PENDING')"
+        " ORDER BY id LIMIT $2) oldest",
+        DB_ARGS(DB_INT(cool_off_us), DB_INT(OLDEST_MAX)), out, err);
+}
