@@ -459,11 +459,15 @@ static enum rc take_lock(struct sqlite *sq, struct err *err)
     return rc;
 }
 
-/* SQLite gives its other files the mode of this one. */
+/* SQLite gives its other files the mode of this one. Only the writer, which is the first of the process, may
+ * open it beside SQLite: closing any descriptor of a file drops all locks that the process has on it, and
+ * then another program that has a look would believe itself alone, and delete the log under us when it ends.
+ */
 static enum rc make_file(const struct sqlite *sq, struct err *err)
 {
-    int flags = sq->writing ? O_RDWR | O_CREAT : O_RDONLY;
-    int fd = open(sq->path, flags | O_CLOEXEC, 0600);
+    if (!sq->writing)
+        return access(sq->path, R_OK) == 0 ? RC_OK : err_set_errno(err, "cannot open %s", sq->path);
+    int fd = open(sq->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_set_errno(err, "cannot open %s", sq->path);
     close(fd);

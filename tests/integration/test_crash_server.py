@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that are killed, with their drivers or without: what was answered is still there, and nobody is done twice."""
 import random
+import sqlite3
 import time
 
 import pytest
@@ -132,3 +133,22 @@ def test_people_of_a_killed_fleet_all_reach_the_end(crashing):
         assert service.times_erased() == {name: 1 for name in names}, "one key for each, whatever happened"
     assert all(process.poll() is None for process in fleet.values())
     assert "errored" not in crashing.logs()
+
+
+def names_from_outside(site):
+    """What another program sees of the database, which is the last thing that it does with it."""
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        names = [row[0] for row in db.execute("SELECT username FROM retirement_person ORDER BY retirement_id")]
+    db.close()
+    return names
+
+
+def test_who_looks_at_the_database_from_outside_takes_nothing_from_the_server(served):
+    served.request("ada")
+    assert served.status("ada").status == 200
+    assert names_from_outside(served) == ["ada"]
+    served.request("bob")
+    assert names_from_outside(served) == ["ada", "bob"]
+    served.kill(served.processes[0])
+    served.serve()
+    assert served.status("bob").status == 200
