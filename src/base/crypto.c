@@ -26,12 +26,14 @@ static void must(bool worked)
 
 static EVP_MD *sha1, *sha256;
 static EVP_MAC *hmac;
+static EVP_CIPHER *aes_gcm;
 static pthread_key_t of_thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 struct contexts {
     EVP_MD_CTX *digest;
     EVP_MAC_CTX *hmac;
+    EVP_CIPHER_CTX *cipher;
 };
 
 static __thread struct contexts *mine;
@@ -41,6 +43,7 @@ static void contexts_free(void *arg)
     struct contexts *c = arg;
     EVP_MD_CTX_free(c->digest);
     EVP_MAC_CTX_free(c->hmac);
+    EVP_CIPHER_CTX_free(c->cipher);
     OPENSSL_free(c);
     mine = NULL;
 }
@@ -50,7 +53,8 @@ static void fetch_all(void)
     sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    must(sha1 != NULL && sha256 != NULL && hmac != NULL);
+    aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    must(sha1 != NULL && sha256 != NULL && hmac != NULL && aes_gcm != NULL);
     must(pthread_key_create(&of_thread, contexts_free) == 0);
 }
 
@@ -66,8 +70,9 @@ static struct contexts *contexts(void)
     must(c != NULL);
     c->digest = EVP_MD_CTX_new();
     c->hmac = EVP_MAC_CTX_new(hmac);
-    must(c->digest != NULL && c->hmac != NULL && EVP_MAC_CTX_set_params(c->hmac, params));
-    must(pthread_setspecific(of_thread, c) == 0);
+    c->cipher = EVP_CIPHER_CTX_new();
+    must(c->digest != NULL && c->hmac != NULL && c->cipher != NULL);
+    must(EVP_MAC_CTX_set_params(c->hmac, params) && pthread_setspecific(of_thread, c) == 0);
     mine = c;
     return c;
 }
@@ -105,6 +110,36 @@ void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, siz
     size_t out_len = 0;
     must(EVP_MAC_init(ctx, key, CRYPTO_KEY_LEN, NULL) && EVP_MAC_update(ctx, data, len) &&
          EVP_MAC_final(ctx, out, &out_len, CRYPTO_SHA256_LEN) && out_len == CRYPTO_SHA256_LEN);
+}
+
+void crypto_encrypt(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len, uint8_t *out)
+{
+    EVP_CIPHER_CTX *ctx = contexts()->cipher;
+    uint8_t *text = out + CRYPTO_NONCE_LEN, *tag = text + len;
+    int n = 0, rest = 0;
+    must(len <= INT32_MAX);
+    crypto_random(out, CRYPTO_NONCE_LEN);
+    must(EVP_EncryptInit_ex2(ctx, aes_gcm, key, out, NULL) &&
+         EVP_EncryptUpdate(ctx, text, &n, data, (int)len) && EVP_EncryptFinal_ex(ctx, text + n, &rest) &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_TAG_LEN, tag));
+    must(EVP_CIPHER_CTX_reset(ctx)); /* it does not keep the key */
+}
+
+bool crypto_decrypt(const uint8_t key[CRYPTO_KEY_LEN], const uint8_t *sealed, size_t len, void *out)
+{
+    EVP_CIPHER_CTX *ctx = contexts()->cipher;
+    int n = 0, rest = 0;
+    if (len < CRYPTO_SEALED_EXTRA || len > INT32_MAX)
+        return false;
+    uint8_t tag[CRYPTO_TAG_LEN];
+    size_t text_len = len - CRYPTO_SEALED_EXTRA;
+    memcpy(tag, sealed + CRYPTO_NONCE_LEN + text_len, CRYPTO_TAG_LEN);
+    must(EVP_DecryptInit_ex2(ctx, aes_gcm, key, sealed, NULL) &&
+         EVP_DecryptUpdate(ctx, out, &n, sealed + CRYPTO_NONCE_LEN, (int)text_len) &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, CRYPTO_TAG_LEN, tag));
+    bool authentic = EVP_DecryptFinal_ex(ctx, (uint8_t *)out + n, &rest) > 0;
+    must(EVP_CIPHER_CTX_reset(ctx));
+    return authentic;
 }
 
 bool crypto_equal(const void *a, const void *b, size_t len)

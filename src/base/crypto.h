@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests, keyed hashes and random bytes, from OpenSSL's libcrypto. */
+/* Digests, keyed hashes, ciphers and random bytes, from OpenSSL's libcrypto. */
 #ifndef LETHE_BASE_CRYPTO_H
 #define LETHE_BASE_CRYPTO_H
 
@@ -19,6 +19,14 @@ void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN]);
 void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
                         uint8_t out[CRYPTO_SHA256_LEN]);
+
+/* AES-256-GCM: a random nonce, the text, the tag. out: len + CRYPTO_SEALED_EXTRA bytes. The nonce is short: a
+ * key is for a few texts, not for billions. */
+enum { CRYPTO_NONCE_LEN = 12, CRYPTO_TAG_LEN = 16, CRYPTO_SEALED_EXTRA = CRYPTO_NONCE_LEN + CRYPTO_TAG_LEN };
+void crypto_encrypt(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len, uint8_t *out);
+/* out: len - CRYPTO_SEALED_EXTRA bytes. Returns false when it was not encrypted with this key, or was changed
+ * since; what is in out then is nothing to use. */
+bool crypto_decrypt(const uint8_t key[CRYPTO_KEY_LEN], const uint8_t *sealed, size_t len, void *out);
 
 bool crypto_equal(const void *a, const void *b, size_t len); /* in a time that tells nothing */
 void crypto_wipe(void *p, size_t len);

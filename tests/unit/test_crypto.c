@@ -257,6 +257,47 @@ static void test_crypto__key_file_in_no_folder_is_an_error(void **state)
     expect_text_has(err.text, "none/key");
 }
 
+static void test_crypto__what_was_encrypted_is_read_with_the_key_alone(void **state)
+{
+    static const char text[] = "a first answer";
+    uint8_t key[CRYPTO_KEY_LEN] = { 7 }, other[CRYPTO_KEY_LEN] = { 8 };
+    uint8_t sealed[sizeof text + CRYPTO_SEALED_EXTRA], again[sizeof sealed];
+    char out[sizeof text];
+    crypto_encrypt(key, text, sizeof text, sealed);
+    crypto_encrypt(key, text, sizeof text, again);
+    assert_memory_not_equal(sealed, again, sizeof sealed);
+    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+    assert_string_equal(out, text);
+    assert_false(crypto_decrypt(other, sealed, sizeof sealed, out));
+    assert_false(crypto_decrypt(key, sealed, sizeof sealed - 1, out));
+    assert_false(crypto_decrypt(key, sealed, CRYPTO_SEALED_EXTRA - 1, out));
+    for (size_t i = 0; i < sizeof sealed; i++) {
+        sealed[i] ^= 1;
+        assert_false(crypto_decrypt(key, sealed, sizeof sealed, out));
+        sealed[i] ^= 1;
+    }
+    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+}
+
+/* Test case 14 of the GCM specification (McGrew, Viega): a key, nonce and block of zeros. */
+static void test_crypto__what_another_program_encrypted_is_read(void **state)
+{
+    static const uint8_t sealed[] = { 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+                                      0,    0xce, 0xa7, 0x40, 0x3d, 0x4d, 0x60, 0x6b, 0x6e, 0x07, 0x4e,
+                                      0xc5, 0xd3, 0xba, 0xf3, 0x9d, 0x18, 0xd0, 0xd1, 0xc8, 0xa7, 0x99,
+                                      0x99, 0x6b, 0xf0, 0x26, 0x5b, 0x98, 0xb5, 0xd4, 0x8a, 0xb9, 0x19 };
+    uint8_t key[CRYPTO_KEY_LEN] = { 0 }, zeros[16] = { 0 }, out[16] = { 1 };
+    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+    assert_memory_equal(out, zeros, sizeof zeros);
+}
+
+static void test_crypto__nothing_can_be_encrypted(void **state)
+{
+    uint8_t key[CRYPTO_KEY_LEN] = { 7 }, sealed[CRYPTO_SEALED_EXTRA], out[1];
+    crypto_encrypt(key, "", 0, sealed);
+    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +305,9 @@ int main(void)
         cmocka_unit_test(test_crypto__sha256),
         cmocka_unit_test(test_crypto__hmac_depends_on_key_and_data),
         cmocka_unit_test(test_crypto__threads_do_not_disturb_each_other),
+        cmocka_unit_test(test_crypto__what_was_encrypted_is_read_with_the_key_alone),
+        cmocka_unit_test(test_crypto__what_another_program_encrypted_is_read),
+        cmocka_unit_test(test_crypto__nothing_can_be_encrypted),
         cmocka_unit_test(test_crypto__random_fills_all_and_differs),
         cmocka_unit_test(test_crypto__equal_and_wipe),
         cmocka_unit_test(test_crypto__base64url_has_no_padding),
