@@ -37,6 +37,7 @@ static const char *status_title(unsigned status)
         { 409, "Conflict" },
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" },
         { 431, "Request Header Fields Too Large" },
         { 429, "Too Many Requests" },
         { 500, "Internal Server Error" },

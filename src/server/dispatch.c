@@ -21,6 +21,7 @@ struct visit {
     struct writer_job job; /* first: the writer hands it back */
     struct slow_job slow;
     struct exchange x;
+    struct repeat repeat;
     struct server *server;
 };
 
@@ -210,22 +211,42 @@ static enum rc check_answer(struct exchange *x, struct err *err)
     return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
 }
 
-static enum rc run_reading(struct exchange *x, struct reader *reader, struct err *err)
+static enum rc run_reading(struct visit *v, struct reader *reader, struct err *err)
 {
+    struct exchange *x = &v->x;
+    bool answered = false;
     x->store = reader->store;
     x->reading = reader->db;
     enum rc rc = db_begin(reader->db, err);
     if (!rc)
+        rc = repeat_answer(&v->repeat, x, &answered, err);
+    if (!rc && !answered)
         rc = x->route->handler(x, err);
     db_rollback(reader->db);
     return rc ? rc : check_answer(x, err);
 }
 
-static void read_now(struct exchange *x, struct reader *reader)
+static void read_now(struct visit *v, struct reader *reader)
 {
     struct err err = { 0 };
-    if (run_reading(x, reader, &err))
-        fail(x, &err);
+    if (run_reading(v, reader, &err))
+        fail(&v->x, &err);
+}
+
+/* The first step's answer is that of the whole, and is kept with it. */
+static enum rc write_step(struct visit *v, struct err *err)
+{
+    struct exchange *x = &v->x;
+    bool answered = false;
+    enum rc rc = x->step == 0 ? repeat_answer(&v->repeat, x, &answered, err) : RC_OK;
+    if (rc || answered)
+        return rc;
+    rc = x->then ? x->then(x, err) : x->route->handler(x, err);
+    if (!rc)
+        rc = check_answer(x, err);
+    if (!rc && x->step == 0 && !x->undo)
+        rc = repeat_keep(&v->repeat, x, err);
+    return rc;
 }
 
 static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
@@ -235,10 +256,8 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     v->x.store = v->server->store;
     v->x.again = v->x.undo = false;
     v->x.now = server_now(v->server); /* of the moment it happens: writes follow each other in time, too */
-    enum rc rc = v->x.then ? v->x.then(&v->x, err) : v->x.route->handler(&v->x, err);
+    enum rc rc = write_step(v, err);
     job->undo = v->x.undo;
-    if (!rc)
-        rc = check_answer(&v->x, err);
     if (job->alone && !rc) {
         job->again = v->x.again;
         v->x.step++;
@@ -270,7 +289,7 @@ static void slow_run(struct slow_job *job, struct reader *reader)
     struct visit *v = (struct visit *)((char *)job - offsetof(struct visit, slow));
     struct err err = { 0 };
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
-    enum rc rc = run_reading(&v->x, reader, &err);
+    enum rc rc = run_reading(v, reader, &err);
     if (rc)
         fail(&v->x, &err);
     log_set_subject(before);
@@ -318,12 +337,14 @@ enum http_when dispatch(void *arg, struct http_request *req)
         rc = check_query(x, &err);
     if (!rc)
         rc = read_body(x, &err);
+    if (!rc)
+        rc = repeat_begin(server, x, &v->repeat, &err);
     if (rc) {
         fail(x, &err);
         return HTTP_NOW;
     }
     if (x->route->lane == LANE_READ) {
-        read_now(x, reader);
+        read_now(v, reader);
         return HTTP_NOW;
     }
     if (x->route->lane == LANE_SLOW)

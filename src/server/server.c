@@ -46,6 +46,7 @@ static enum rc load_keys(struct server *s, struct err *err)
     crypto_hmac_sha256(master, "lookup", 6, s->lookup_key);
     crypto_hmac_sha256(master, "token", 5, s->keys.token_key);
     crypto_hmac_sha256(master, "run", 3, s->run_key);
+    crypto_hmac_sha256(master, "repeat", 6, s->repeat_key);
     crypto_wipe(master, sizeof(master));
     s->keys.lifetime_us = s->config->token_lifetime_us;
     return RC_OK;
@@ -234,6 +235,7 @@ void server_close(struct server **server)
     auth_throttle_close(&s->throttle);
     crypto_wipe(&s->keys, sizeof(s->keys));
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
+    crypto_wipe(s->repeat_key, sizeof(s->repeat_key));
     arena_free(&s->arena);
     free(s);
 }

@@ -22,13 +22,14 @@ struct server {
     char *target; /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     uint8_t run_key[CRYPTO_KEY_LEN];
+    uint8_t repeat_key[CRYPTO_KEY_LEN];
     struct auth_keys keys;
     struct db *db;       /* the writing connection ... */
     struct store *store; /* ... and its store: the writer's thread's alone once it runs */
     struct writer *writer;
     struct http_server *http;
     atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
-    struct upkeep *upkeep; /* NULL: there is nothing to keep up */
+    struct upkeep *upkeep; /* NULL: it only lives for a command */
     struct slow *slow;
     struct auth_throttle *throttle;
 };
@@ -63,6 +64,21 @@ enum rc slow_open(struct server *server, struct slow **out, struct err *err) MUS
 void slow_close(struct slow **slow);
 /* Returns false when too many wait already. */
 bool slow_submit(struct slow *slow, struct slow_job *job);
+
+/* ---- repeats.c: writes with an Idempotency-Key ---- */
+
+struct repeat {
+    bool wanted; /* the request has a key; else there is nothing to find and nothing to keep */
+    uint8_t digest[CRYPTO_SHA256_LEN], request[CRYPTO_SHA256_LEN], seal_key[CRYPTO_KEY_LEN];
+};
+
+/* *out must be zero. RC_INVALID: the key is not one. */
+enum rc repeat_begin(const struct server *s, const struct exchange *x, struct repeat *out,
+                     struct err *err) MUST_CHECK;
+/* *answered: it was kept, or the key was for another request; the answer is filled in. */
+enum rc repeat_answer(const struct repeat *r, struct exchange *x, bool *answered, struct err *err) MUST_CHECK;
+/* In the transaction of the write that was answered. RC_TOO_LARGE. */
+enum rc repeat_keep(const struct repeat *r, struct exchange *x, struct err *err) MUST_CHECK;
 
 enum http_when dispatch(void *server, struct http_request *req);
 void dispatch_complain(void *server, struct http_request *req, unsigned status, const char *text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the server does by itself, on a thread of its own: archiving, at the start and every so often. */
+/* What the server does by itself, on a thread of its own, at the start and every so often: archiving, and
+ * letting go of what was only kept for a while. */
 #include "server/server_int.h"
 
 #include <pthread.h>
@@ -56,6 +57,33 @@ static bool archive_once(struct server *s)
     return more;
 }
 
+/* ---- expiring ---- */
+
+enum { EXPIRE_BATCH = 500 };
+#define EXPIRE_EVERY (CLOCK_DAY / 24)
+
+struct expiring {
+    struct server *server;
+    int64_t n;
+};
+
+static enum rc expire_step(void *arg, struct db *db, struct err *err)
+{
+    struct expiring *e = arg;
+    return store_expire_answers(e->server->store, server_now(e->server), EXPIRE_BATCH, &e->n, err);
+}
+
+/* So many at a time that no write waits for it. Returns false when there are no others. */
+static bool expire_some(struct server *s)
+{
+    struct expiring e = { .server = s };
+    struct err err;
+    enum rc rc = writer_run(s->writer, expire_step, &e, &err);
+    if (rc)
+        log_error("first answers cannot be let go of: %s", err.text);
+    return !rc && e.n == EXPIRE_BATCH;
+}
+
 /* ---- the thread ---- */
 
 /* Returns false when the server is closing. */
@@ -76,13 +104,61 @@ static bool wait_for_next(struct upkeep *u, int64_t us)
     return !closing;
 }
 
+static void archive_all(struct upkeep *u)
+{
+    while (archive_once(u->server) && wait_for_next(u, 0))
+        ;
+}
+
+static int64_t archive_every(const struct server *s)
+{
+    return s->config->archive_every_us;
+}
+
+static void expire_all(struct upkeep *u)
+{
+    while (expire_some(u->server) && wait_for_next(u, 0))
+        ;
+}
+
+static int64_t expire_every(const struct server *s)
+{
+    return EXPIRE_EVERY;
+}
+
+static const struct chore {
+    void (*run)(struct upkeep *u);
+    int64_t (*every_us)(const struct server *s); /* 0: never */
+} chores[] = {
+    { archive_all, archive_every },
+    { expire_all, expire_every },
+};
+enum { CHORES_N = sizeof(chores) / sizeof(chores[0]) };
+
+/* Does what is due. Returns how long nothing will be. */
+static int64_t do_chores(struct upkeep *u, int64_t due_at[CHORES_N])
+{
+    int64_t next_at = INT64_MAX;
+    for (size_t i = 0; i < CHORES_N; i++) {
+        int64_t every_us = chores[i].every_us(u->server);
+        if (every_us == 0)
+            continue;
+        if (due_at[i] <= clock_mono()) {
+            chores[i].run(u);
+            due_at[i] = clock_mono() + every_us;
+        }
+        next_at = due_at[i] < next_at ? due_at[i] : next_at;
+    }
+    int64_t now = clock_mono();
+    return next_at > now ? next_at - now : 0;
+}
+
 static void *upkeep_main(void *arg)
 {
     struct upkeep *u = arg;
-    do {
-        while (archive_once(u->server) && wait_for_next(u, 0))
-            ;
-    } while (wait_for_next(u, u->server->config->archive_every_us));
+    int64_t due_at[CHORES_N] = { 0 };
+    while (wait_for_next(u, do_chores(u, due_at)))
+        ;
     return NULL;
 }
 
@@ -95,8 +171,6 @@ static void free_upkeep(struct upkeep *u)
 
 enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err)
 {
-    if (server->config->archive_every_us == 0)
-        return RC_OK;
     struct upkeep *u = XNEW(struct upkeep);
     pthread_condattr_t attr;
     u->server = server;

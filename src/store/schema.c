@@ -148,6 +148,15 @@ static const char *const schema_1[] = {
     "  finished INTEGER NOT NULL);"
     "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
 
+    /* First answers, by a digest of the key that a repeat is known by; only who has that key can open one. */
+    "CREATE TABLE answer ("
+    "  id INTEGER PRIMARY KEY,"
+    "  digest BLOB NOT NULL UNIQUE,"
+    "  request BLOB NOT NULL,"
+    "  sealed BLOB NOT NULL,"
+    "  expires_at INTEGER NOT NULL);"
+    "CREATE INDEX answer_expiry ON answer (expires_at);"
+
     "CREATE TABLE fuse ("
     "  id INTEGER PRIMARY KEY,"
     "  at INTEGER NOT NULL,"

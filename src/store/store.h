@@ -430,6 +430,24 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
 /* Requests of a usual day: the median of the 28 days up to then, so that one mad day does not count. */
 enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 
+/* ---- first answers (answers.c): what a repeated request is answered with ---- */
+
+struct kept_answer {
+    uint8_t digest[CRYPTO_SHA256_LEN];  /* what it is found by */
+    uint8_t request[CRYPTO_SHA256_LEN]; /* of what was asked */
+    const void *sealed;
+    size_t len;
+    int64_t expires_at;
+};
+/* In place of an older one of the same digest. */
+enum rc store_keep_answer(struct store *s, const struct kept_answer *in, struct err *err) MUST_CHECK;
+/* RC_NOT_FOUND: there is none, or its time is over. */
+enum rc store_find_answer(struct store *s, struct arena *a, const uint8_t digest[CRYPTO_SHA256_LEN],
+                          int64_t now, struct kept_answer *out, struct err *err) MUST_CHECK;
+/* Deletes those whose time is over, at most limit. */
+enum rc store_expire_answers(struct store *s, int64_t now, int64_t limit, int64_t *n,
+                             struct err *err) MUST_CHECK;
+
 /* ---- clients ---- */
 
 struct client {

@@ -131,6 +131,31 @@ static void test_routes__nothing_else_is_described(void **state)
     arena_free(&a);
 }
 
+static bool takes_key(const struct yaml *operation)
+{
+    const struct yaml *list = yaml_get(operation, "parameters");
+    for (const struct yaml *p = list ? list->first : NULL; p; p = p->next) {
+        const struct yaml *ref = yaml_get(p, "$ref");
+        if (ref && strcmp(ref->text, "#/components/parameters/IdempotencyKey") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void test_routes__every_write_of_ours_is_described_with_a_key(void **state)
+{
+    struct arena a = { 0 };
+    const struct yaml *paths = load(&a);
+    for (size_t i = 0; i < routes_n; i++) {
+        const struct yaml *operation = describes(paths, &routes[i]);
+        bool writes = routes[i].lane != LANE_READ && strncmp(routes[i].http.path, "/v1/", 4) == 0;
+        if (takes_key(operation) != writes ||
+            (yaml_get(yaml_get(operation, "responses"), "422") != NULL) != writes)
+            fail_msg("%s: openapi.yaml and the lane do not agree about Idempotency-Key", routes[i].http.path);
+    }
+    arena_free(&a);
+}
+
 /* Who has no credentials yet is let in where they are to be had. */
 static bool is_door(const struct route *route)
 {
@@ -153,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_routes__query_parameters_are_those_described),
         cmocka_unit_test(test_routes__others_than_ours_take_any_query),
         cmocka_unit_test(test_routes__nothing_else_is_described),
+        cmocka_unit_test(test_routes__every_write_of_ours_is_described_with_a_key),
         cmocka_unit_test(test_routes__what_writes_needs_a_scope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
