@@ -27,11 +27,23 @@ static void send_now(struct ask *ask)
         driver_fail(ask->driver, &err);
 }
 
+static void set_headers(struct ask *ask, const char *authorization)
+{
+    size_t n = 0;
+    ask->headers[n++] = "Content-Type: application/json";
+    if (ask->key)
+        ask->headers[n++] = ask->key;
+    if (authorization)
+        ask->headers[n++] = authorization;
+    ask->call.n_headers = n;
+}
+
 /* Sends it, waits for a token, or ends without one. */
 static void send_with_token(struct ask *ask)
 {
     struct token *token = ask->driver->authority_token;
     if (token == NULL) {
+        set_headers(ask, NULL);
         send_now(ask);
         return;
     }
@@ -43,8 +55,7 @@ static void send_with_token(struct ask *ask)
     }
     buf_reset(&ask->authorization);
     buf_printf(&ask->authorization, "Authorization: %s", value);
-    ask->headers[1] = buf_str(&ask->authorization);
-    ask->call.n_headers = 2;
+    set_headers(ask, buf_str(&ask->authorization));
     send_now(ask);
 }
 
@@ -81,7 +92,6 @@ void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), 
     ask->call.done = call_done;
     ask->call.arg = ask;
     ask->wait = (struct token_wait){ .came = token_came, .arg = ask };
-    ask->headers[0] = "Content-Type: application/json";
     buf_init(&ask->url, URL_MAX);
     buf_init(&ask->authorization, HEADER_MAX);
 }
@@ -112,7 +122,6 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
     call->url = buf_str(&ask->url);
     call->socket_path = d->config->authority ? NULL : d->conf.socket_path;
     call->headers = ask->headers;
-    call->n_headers = 1;
     call->body = body ? buf_str(body) : NULL;
     call->body_len = body ? body->len : 0;
     call->timeout_us = AUTHORITY_TIMEOUT_S * CLOCK_S;

@@ -7,8 +7,10 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "driver/driver_int.h"
 
@@ -61,6 +63,15 @@ static void write_body(struct claims *c, bool count)
     assert(!c->body.over);
 }
 
+static void make_key(struct claims *c)
+{
+    uint8_t random[16];
+    char hex[2 * sizeof random + 1];
+    crypto_random(random, sizeof random);
+    crypto_hex(random, sizeof random, hex);
+    snprintf(c->key, sizeof c->key, "Idempotency-Key: %s", hex);
+}
+
 static void send(struct claims *c, unsigned places, int64_t now)
 {
     struct driver *d = c->driver;
@@ -72,7 +83,15 @@ static void send(struct claims *c, unsigned places, int64_t now)
     write_body(c, count);
     if (count)
         c->counted_at = now;
+    make_key(c);
     ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
+}
+
+/* Whom a claim was granted whose answer was lost is ours, and would be held against us as lost when the lease
+ * ends. The same claim again is answered as the first time; what is left of the lease counts from then. */
+static bool is_worth_repeating(const struct claims *c, int64_t now)
+{
+    return c->lost && now - c->sent_at < policy_lease_s(c->driver->config->lease_us, 0) * CLOCK_S / 2;
 }
 
 /* That the timer is not set any more is all that claims_pump needs to know. */
@@ -120,6 +139,11 @@ void claims_pump(struct driver *d, int64_t now)
     unsigned places = d->max_runs - d->in_flight;
     if (c->ask.busy || d->ending || d->stopping || places == 0)
         return;
+    if (is_worth_repeating(c, now)) {
+        if (!c->next.place)
+            ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
+        return;
+    }
     c->probed = find_unprobed(d, now);
     if (c->probed) {
         c->probed->prober_asked_at = now;
@@ -281,6 +305,7 @@ static void claim_done(struct ask *ask)
         list = answer->kind == JSON_MAP ? get(answer, "claims", JSON_LIST) : NULL;
     if (word == AUTHORITY_ANSWERED && list == NULL)
         authority_is_silent(d, "its answer to a claim makes no sense");
+    c->lost = !list && word != AUTHORITY_REFUSED;
     if (list)
         take_answer(c, answer, list);
     else
@@ -293,6 +318,7 @@ void claims_open(struct driver *d)
     struct claims *c = &d->claims;
     *c = (struct claims){ .driver = d };
     ask_open(&c->ask, d, claim_done, c);
+    c->ask.key = c->key;
     c->next = (struct timer){ .fire = time_for_next, .arg = c };
     buf_init(&c->body, BODY_MAX);
 }

@@ -261,8 +261,9 @@ struct ask {
     bool busy;
     const char *no_token; /* why it could not even be sent; NULL: it was */
     bool about_nobody;    /* no person in it: a refusal may be shown in whatever words it comes */
+    const char *key; /* the header of the next one that is sent, by which a repeat is known; NULL: none */
     struct buf url, authorization;
-    const char *headers[2];
+    const char *headers[3];
     struct token_wait wait;
     unsigned token_used;
     bool token_renewed;
@@ -293,6 +294,8 @@ struct claims {
     bool all_taken;         /* the last claim brought fewer than asked for */
     struct service *probed; /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
+    bool lost;    /* nobody knows what became of the last claim: it is sent once more, as it was */
+    char key[64]; /* of the last claim */
     int64_t sent_at, counted_at;
     int64_t waiting_at; /* the last claim that asked who waits for somebody to confirm; 0: none yet */
     struct timer next;  /* set: none before */

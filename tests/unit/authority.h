@@ -69,8 +69,10 @@ struct world {
     unsigned claim_status;                  /* claims are refused with it; 0: not */
     char claimed[512];                      /* the body of the last claim */
     unsigned silent;                        /* so many requests are answered 503 and change nothing */
-    unsigned lose; /* so many answers to /v1/progress are lost, their effect is not */
-    bool garble;   /* lost answers are garbage with status 200 */
+    unsigned lose;        /* so many answers to /v1/progress are lost, their effect is not */
+    bool garble;          /* lost answers are garbage with status 200 */
+    unsigned lose_claims; /* so many answers to /v1/claims are lost, their effect is not */
+    char claim_key[64];   /* of the first one that was lost */
     bool abort_on_renewal, abort_on_done;
     unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
     const char *waiting;    /* JSON: who is said to wait for somebody to confirm; NULL: nothing is said */
@@ -334,6 +336,27 @@ static inline void answer_progress(struct world *w, struct http_request *req, co
         lose_answer(w, req);
 }
 
+/* A claim that comes with the key of a lost one is answered as that would have been. */
+static inline void answer_claim_once(struct world *w, struct http_request *req, const struct json *body)
+{
+    const char *key = http_header(req, "Idempotency-Key");
+    assert_non_null(key);
+    if (w->lost_body && strcmp(key, w->claim_key) == 0) {
+        assert_string_equal(req->body, w->lost_body);
+        w->n_repeats++;
+        buf_add_str(&req->answer, w->lost_answer);
+    } else {
+        answer_claims(w, req, body);
+    }
+    if (w->lose_claims == 0)
+        return;
+    w->lose_claims--;
+    if (w->lost_body == NULL)
+        snprintf(w->claim_key, sizeof w->claim_key, "%s", key);
+    w->lose++;
+    lose_answer(w, req);
+}
+
 static inline enum http_when authority_dispatch(void *arg, struct http_request *req)
 {
     struct world *w = arg;
@@ -350,7 +373,7 @@ static inline enum http_when authority_dispatch(void *arg, struct http_request *
         buf_add_str(&req->answer, "{\"detail\":\"there is no such person\"}");
     } else if (strcmp(req->path, "/v1/claims") == 0) {
         snprintf(w->claimed, sizeof w->claimed, "%s", req->body);
-        answer_claims(w, req, body);
+        answer_claim_once(w, req, body);
     } else if (strcmp(req->path, "/v1/progress") == 0) {
         answer_progress(w, req, body);
     } else {

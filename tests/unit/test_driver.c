@@ -563,6 +563,38 @@ static void test_driver__a_lost_answer_is_asked_for_again(void **state)
     world_close(w);
 }
 
+static unsigned highest_epoch(const struct world *w)
+{
+    int64_t highest = 0;
+    for (unsigned i = 0; i < w->n_people; i++)
+        highest = w->people[i].epoch > highest ? w->people[i].epoch : highest;
+    return (unsigned)highest;
+}
+
+static void test_driver__a_lost_claim_is_made_again_and_granted_once(void **state)
+{
+    struct world *w = world_open(3, "", ONE_STAGE(QUICK));
+    w->lose_claims = 2;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_repeats, 2);
+    assert_int_equal(highest_epoch(w), 1);
+    assert_int_equal(w->n_called, 3);
+    world_close(w);
+}
+
+static void test_driver__a_claim_that_was_answered_is_not_repeated(void **state)
+{
+    struct world *w = world_open(3, "", ONE_STAGE(QUICK));
+    w->lose_claims = 1;
+    w->garble = true;
+    world_run(w);
+    expect_all_complete(w);
+    assert_int_equal(w->n_repeats, 1);
+    assert_true(w->n_claims >= 2);
+    world_close(w);
+}
+
 static void test_driver__garbage_is_no_answer(void **state)
 {
     struct world *w = world_open(1, "", ONE_STAGE(QUICK));
@@ -1132,6 +1164,8 @@ int main(void)
         cmocka_unit_test(test_driver__a_call_that_gets_no_other_token_does_not_count),
         cmocka_unit_test(test_driver__fixed_credentials_are_sent),
         cmocka_unit_test(test_driver__a_lost_answer_is_asked_for_again),
+        cmocka_unit_test(test_driver__a_lost_claim_is_made_again_and_granted_once),
+        cmocka_unit_test(test_driver__a_claim_that_was_answered_is_not_repeated),
         cmocka_unit_test(test_driver__garbage_is_no_answer),
         cmocka_unit_test(test_driver__an_authority_that_is_away_is_waited_for),
         cmocka_unit_test(test_driver__a_refused_claim_ends_it_with_the_words_of_the_authority),
