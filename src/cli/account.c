@@ -68,7 +68,6 @@ static enum rc find_account(struct cli *cli, struct api *api, const char *userna
     struct api_answer answer;
     const struct json *list;
     api_body_open(&body);
-    body.repeatable = true;
     json_field_text(&body.json, "username", username);
     enum rc rc = api_post(api, &cli->arena, "/v1/accounts/search", &body, &answer, err);
     if (!rc)

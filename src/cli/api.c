@@ -311,16 +311,22 @@ static enum rc read_answer(const struct http_call *call, struct arena *a, struct
     return call->status < 300 ? RC_OK : problem(out, err);
 }
 
-static void exchange(struct api *api, const struct api_request *request, const char *url,
+/* key: the header of a write, the same for every time that it is sent. */
+static void exchange(struct api *api, const struct api_request *request, const char *url, const char *key,
                      struct http_call *call)
 {
-    const char *headers[] = { "Content-Type: application/json", api->authorization };
+    const char *headers[3] = { "Content-Type: application/json" };
+    size_t n_headers = 1;
+    if (api->authorization)
+        headers[n_headers++] = api->authorization;
+    if (key)
+        headers[n_headers++] = key;
     *call = (struct http_call){
         .method = request->method,
         .url = url,
         .socket_path = api->socket_path,
         .headers = headers,
-        .n_headers = api->authorization ? 2 : 1,
+        .n_headers = n_headers,
         .body = request->body ? buf_str(request->body) : NULL,
         .body_len = request->body ? request->body->len : 0,
         .timeout_us = call_timeout(api),
@@ -331,15 +337,23 @@ static void exchange(struct api *api, const struct api_request *request, const c
     call->headers = NULL;
 }
 
-/* May the call be sent again? Nothing of it was received, or a server that is closing would not do it, or a
- * repetition changes nothing. */
-static bool may_repeat(const struct api *api, const struct api_request *request, const struct http_call *call)
+/* May the call be sent again? A write is known by its key, so that nothing is done twice. */
+static bool may_repeat(const struct api *api, const struct http_call *call)
 {
     if (!api->socket_path || api->server || api->monitors)
         return false;
     if (call->failure == HTTP_OK)
         return call->status == 503;
-    return call->failure == HTTP_NOT_SENT || (call->failure == HTTP_UNKNOWN && request->repeatable);
+    return call->failure == HTTP_NOT_SENT || call->failure == HTTP_UNKNOWN;
+}
+
+static const char *make_key(struct arena *a)
+{
+    uint8_t random[16];
+    char hex[2 * sizeof random + 1];
+    crypto_random(random, sizeof random);
+    crypto_hex(random, sizeof random, hex);
+    return arena_printf(a, "Idempotency-Key: %s", hex);
 }
 
 enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
@@ -347,16 +361,17 @@ enum rc api_call(struct api *api, struct arena *a, const struct api_request *req
 {
     struct http_call call;
     const char *url = arena_printf(a, "%s%s", api->base_url, request->path);
+    const char *key = request->method == HTTP_GET ? NULL : make_key(a);
     int64_t deadline = clock_mono() + REACH_DEADLINE_S * CLOCK_S;
     *out = (struct api_answer){ .text = "" };
-    exchange(api, request, url, &call);
-    while (may_repeat(api, request, &call) && clock_mono() < deadline) {
+    exchange(api, request, url, key, &call);
+    while (may_repeat(api, &call) && clock_mono() < deadline) {
         buf_free(&call.answer);
         poll(NULL, 0, REACH_AGAIN_MS);
         enum rc reached = reach(api, deadline, err);
         if (reached)
             return reached;
-        exchange(api, request, url, &call);
+        exchange(api, request, url, key, &call);
     }
     enum rc rc = call_failed(api, &call, err);
     if (!rc)
@@ -381,9 +396,7 @@ void api_body_free(struct api_body *body)
 enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
                  struct api_answer *out, struct err *err)
 {
-    struct api_request request = {
-        .method = HTTP_POST, .path = path, .body = &body->buf, .repeatable = body->repeatable
-    };
+    struct api_request request = { .method = HTTP_POST, .path = path, .body = &body->buf };
     json_close_map(&body->json);
     enum rc rc = body->buf.over ? err_set(err, RC_TOO_LARGE, "what was given is too large for one request")
                                 : api_call(api, a, &request, out, err);
@@ -393,7 +406,7 @@ enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_
 
 enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_answer *out, struct err *err)
 {
-    struct api_request request = { .method = HTTP_GET, .path = path, .repeatable = true };
+    struct api_request request = { .method = HTTP_GET, .path = path };
     return api_call(api, a, &request, out, err);
 }
 

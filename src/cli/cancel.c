@@ -28,7 +28,6 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
     const struct json *id;
     const char *path = NULL;
     api_body_open(&body);
-    body.repeatable = true; /* cancelling twice is cancelling once */
     enum rc rc = read_whom(cli, &body.json, &path, err);
     if (rc) {
         api_body_free(&body);

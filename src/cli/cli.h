@@ -116,7 +116,6 @@ struct api_request {
     enum http_method method;
     const char *path;       /* "/v1/states?dry_run=true" */
     const struct buf *body; /* NULL: none */
-    bool repeatable;        /* doing it twice changes nothing: sent again when the answer was lost */
 };
 
 struct api_answer {
@@ -127,15 +126,15 @@ struct api_answer {
 
 /* Finds the server: --server, else the one of the data directory, else one started inside this process. */
 enum rc api_open(struct cli *cli, struct api **out, struct err *err) MUST_CHECK;
-/* The answer lives in the arena. An error status becomes its rc with the server's own words; the answer is
- * there then too, when there was one. RC_UNAVAILABLE: nobody answered. */
+/* A write is sent with a key of its own, so that it can be sent again when its answer was lost, and is done
+ * once. The answer lives in the arena. An error status becomes its rc with the server's own words; the answer
+ * is there then too, when there was one. RC_UNAVAILABLE: nobody answered. */
 enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
                  struct err *err) MUST_CHECK;
 /* The body of a POST while it is written: a map that is open. */
 struct api_body {
     struct buf buf;
     struct json_out json;
-    bool repeatable; /* as in api_request */
 };
 void api_body_open(struct api_body *body);
 void api_body_free(struct api_body *body);

@@ -80,7 +80,6 @@ static enum rc run_disable(struct cli *cli, struct err *err)
     buf_add_url(&path, cli->operands[0], strlen(cli->operands[0]));
     buf_add_str(&path, "/disable");
     api_body_open(&body);
-    body.repeatable = true;
     enum rc rc = api_post_once(cli, buf_str(&path), &body, &answer, err);
     buf_free(&path);
     if (rc)

@@ -77,7 +77,6 @@ static enum rc send_people(struct cli *cli, struct api *api, struct import *im, 
         struct api_body body;
         struct api_answer answer;
         api_body_open(&body);
-        body.repeatable = true; /* the second time gives the live ones */
         json_field_bool(&body.json, "dry_run", dry_run);
         json_field_bool(&body.json, "partial", dry_run || cli_flag(cli, "partial"));
         json_put_key(&body.json, "people");
@@ -287,7 +286,6 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         struct api_body body;
         struct api_answer answer;
         api_body_open(&body);
-        body.repeatable = dry_run;
         json_field_bool(&body.json, "dry_run", dry_run);
         json_put_key(&body.json, "accounts");
         size_t to = people_put_chunk(&chunk, people, from, put_account, &body.json);

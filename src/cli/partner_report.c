@@ -221,7 +221,7 @@ static enum rc clean_told(struct telling *t, struct api *api, struct err *err)
 
 static enum rc read_people(struct telling *t, struct api *api, struct err *err)
 {
-    const struct api_request request = { .method = HTTP_POST, .path = LIST_PATH, .repeatable = true };
+    const struct api_request request = { .method = HTTP_POST, .path = LIST_PATH };
     struct api_answer answer;
     enum rc rc = api_call(api, t->arena, &request, &answer, err);
     if (rc)

@@ -28,7 +28,6 @@ static enum rc run_request(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     api_body_open(&body);
-    body.repeatable = true; /* the second time gives the live one */
     enum rc rc = who_put_new(cli, &body.json, err);
     if (rc) {
         api_body_free(&body);

@@ -49,7 +49,6 @@ static enum rc run_fsck(struct cli *cli, struct err *err)
     struct api_answer answer;
     const struct json *list;
     api_body_open(&body);
-    body.repeatable = true;
     enum rc rc = api_post_once(cli, "/v1/fsck", &body, &answer, err);
     if (!rc)
         rc = api_expect(answer.json, "violations", JSON_LIST, &list, err);

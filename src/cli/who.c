@@ -9,7 +9,6 @@ enum rc who_search(struct api *api, struct arena *a, const char *key, const char
     struct api_body body;
     struct api_answer answer;
     api_body_open(&body);
-    body.repeatable = true;
     json_field_text(&body.json, key, value);
     enum rc rc = api_post(api, a, "/v1/retirements/search", &body, &answer, err);
     if (!rc)
