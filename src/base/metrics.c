@@ -16,23 +16,38 @@
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-static const struct {
+struct bucket {
     int64_t us;
     const char *le;
-} buckets[] = {
+};
+
+static const struct bucket short_buckets[] = {
     { 500, "0.0005" },  { 1000, "0.001" },     { 2500, "0.0025" }, { 5000, "0.005" },  { 10000, "0.01" },
     { 25000, "0.025" }, { 50000, "0.05" },     { 100000, "0.1" },  { 250000, "0.25" }, { 500000, "0.5" },
     { 1000000, "1" },   { 2500000, "2.5" },    { 5000000, "5" },   { 10000000, "10" }, { 30000000, "30" },
     { 60000000, "60" }, { INT64_MAX, "+Inf" },
 };
 
-enum { BUCKETS = sizeof buckets / sizeof buckets[0] };
+#define S INT64_C(1000000)
+static const struct bucket long_buckets[] = {
+    { S / 10, "0.1" },        { S, "1" },
+    { 5 * S, "5" },           { 30 * S, "30" },
+    { 120 * S, "120" },       { 600 * S, "600" },
+    { 3600 * S, "3600" },     { 14400 * S, "14400" },
+    { 43200 * S, "43200" },   { 86400 * S, "86400" },
+    { 259200 * S, "259200" }, { 604800 * S, "604800" },
+    { INT64_MAX, "+Inf" },
+};
+#undef S
+
+enum { BUCKETS_MAX = sizeof short_buckets / sizeof short_buckets[0] };
 
 struct metric {
     enum metric_kind kind;
     const char *name, *labels, *help;
-    _Atomic int64_t value; /* of a histogram: the sum, us */
-    _Atomic int64_t in_bucket[BUCKETS];
+    const struct bucket *buckets; /* of a histogram: the last one is infinite */
+    _Atomic int64_t value;        /* of a histogram: the sum, us */
+    _Atomic int64_t in_bucket[BUCKETS_MAX];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -63,6 +78,7 @@ static struct metric *insert(size_t place, const struct metric *wanted)
 {
     struct metric *m = XNEW(struct metric);
     m->kind = wanted->kind;
+    m->buckets = wanted->buckets;
     m->name = xstrdup(wanted->name);
     m->labels = xstrdup(wanted->labels);
     m->help = xstrdup(wanted->help);
@@ -104,7 +120,17 @@ struct metric *metrics_gauge(const char *name, const char *labels, const char *h
 
 struct metric *metrics_histogram(const char *name, const char *labels, const char *help)
 {
-    struct metric m = { .kind = METRIC_HISTOGRAM, .name = name, .labels = labels, .help = help };
+    struct metric m = {
+        .kind = METRIC_HISTOGRAM, .name = name, .labels = labels, .help = help, .buckets = short_buckets
+    };
+    return find_or_make(&m);
+}
+
+struct metric *metrics_long_histogram(const char *name, const char *labels, const char *help)
+{
+    struct metric m = {
+        .kind = METRIC_HISTOGRAM, .name = name, .labels = labels, .help = help, .buckets = long_buckets
+    };
     return find_or_make(&m);
 }
 
@@ -125,7 +151,7 @@ void metric_observe(struct metric *m, int64_t took_us)
     assert(m->kind == METRIC_HISTOGRAM);
     size_t i = 0;
     took_us = took_us < 0 ? 0 : took_us;
-    while (took_us > buckets[i].us)
+    while (took_us > m->buckets[i].us)
         i++;
     atomic_fetch_add_explicit(&m->in_bucket[i], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&m->value, took_us, memory_order_relaxed);
@@ -136,7 +162,7 @@ int64_t metric_value(const struct metric *m)
     int64_t n = 0;
     if (m->kind != METRIC_HISTOGRAM)
         return atomic_load_explicit(&m->value, memory_order_relaxed);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < BUCKETS_MAX; i++)
         n += atomic_load_explicit(&m->in_bucket[i], memory_order_relaxed);
     return n;
 }
@@ -163,10 +189,10 @@ static void render_histogram(struct buf *out, const struct metric *m)
 {
     int64_t n = 0;
     int64_t sum_us = atomic_load_explicit(&m->value, memory_order_relaxed);
-    for (size_t i = 0; i < BUCKETS; i++) {
+    for (size_t i = 0; i == 0 || m->buckets[i - 1].us != INT64_MAX; i++) {
         n += atomic_load_explicit(&m->in_bucket[i], memory_order_relaxed);
         buf_printf(out, "%s_bucket{%s%sle=\"%s\"} %" PRId64 "\n", m->name, m->labels, m->labels[0] ? "," : "",
-                   buckets[i].le, n);
+                   m->buckets[i].le, n);
     }
     render_name(out, m, "_sum");
     buf_printf(out, "%" PRId64 ".%06" PRId64 "\n", sum_us / 1000000, sum_us % 1000000);

@@ -19,6 +19,8 @@ struct metric *metrics_counter(const char *name, const char *labels, const char 
 struct metric *metrics_gauge(const char *name, const char *labels, const char *help);
 /* Seconds, in buckets from 0.5 ms to 60 s. */
 struct metric *metrics_histogram(const char *name, const char *labels, const char *help);
+/* The same for what takes people: from 0.1 s to 7 days. */
+struct metric *metrics_long_histogram(const char *name, const char *labels, const char *help);
 
 void metric_add(struct metric *m, int64_t n);           /* counter, gauge */
 void metric_set(struct metric *m, int64_t n);           /* gauge */

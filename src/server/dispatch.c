@@ -53,6 +53,7 @@ struct act exchange_act(struct exchange *x)
         .run_key = x->run_key,
         .actor = x->caller.actor,
         .now = x->now,
+        .tally = &x->tally,
     };
 }
 
@@ -255,6 +256,8 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     v->x.store = v->server->store;
     v->x.again = v->x.undo = false;
+    if (v->x.step == 0)
+        v->x.tally = (struct tally){ 0 }; /* it may be the second time, after a rollback */
     v->x.now = server_now(v->server); /* of the moment it happens: writes follow each other in time, too */
     enum rc rc = write_step(v, err);
     job->undo = v->x.undo;
@@ -273,6 +276,8 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
         atomic_store(&v->server->disk_full, true);
     if (rc)
         fail(&v->x, err);
+    else if (!job->undo)
+        tally_count(&v->x.tally);
     http_answer(v->x.http);
 }
 

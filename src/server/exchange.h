@@ -33,6 +33,7 @@ struct exchange {
     struct store *store;     /* a reader's, or the writer's */
     struct db *reading;      /* of a reader's store */
     int64_t now;             /* us, the server's time (steady.h) */
+    struct tally tally;      /* of a write: counted after the commit */
     const struct json *body; /* parsed, when the route says so */
     unsigned step;           /* LANE_ALONE: how many transactions of this request are committed */
     handler_fn *then;        /* LANE_SLOW, set by the handler: the write that follows; NULL: it is answered */

@@ -3,6 +3,7 @@
  * spoken to. */
 #include "server/exchange.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/metrics.h"
 #include "server/openapi.h"
@@ -83,7 +84,9 @@ enum rc handle_ready(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-static enum rc count_waiting(struct exchange *x, struct err *err)
+/* ---- metrics ---- */
+
+static enum rc measure_waiting(struct exchange *x, struct err *err)
 {
     int64_t n;
     enum rc rc = store_count_waiting(x->store, &n, err);
@@ -92,9 +95,46 @@ static enum rc count_waiting(struct exchange *x, struct err *err)
     return rc;
 }
 
+/* Of every state that ever was: one that nobody is in any more is 0, and not what it was. */
+static enum rc measure_states(struct exchange *x, struct err *err)
+{
+    const struct pipeline *current;
+    struct state_count *counts;
+    size_t n;
+    enum rc rc = store_current_pipeline(x->store, &current, err);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc)
+        return rc;
+    tally_expect(current);
+    rc = store_count_states(x->store, x->arena, &counts, &n, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        const char *labels = arena_printf(x->arena, "state=\"%s\"", counts[i].name);
+        metric_set(metrics_gauge("lethe_people", labels, "People, by the state they are in"),
+                   counts[i].count);
+    }
+    return rc;
+}
+
+static enum rc measure_queue(struct exchange *x, struct err *err)
+{
+    int64_t since;
+    enum rc rc = store_due_since(x->store, x->config->cool_off_us, &since, err);
+    int64_t age_s = since != 0 && since < x->now ? (x->now - since) / CLOCK_S : 0;
+    if (!rc)
+        metric_set(metrics_gauge("lethe_queue_age_seconds", "",
+                                 "For how long somebody in PENDING has been due; 0: nobody is"),
+                   age_s);
+    return rc;
+}
+
 enum rc handle_metrics(struct exchange *x, struct err *err)
 {
-    enum rc rc = count_waiting(x, err);
+    enum rc rc = measure_waiting(x, err);
+    if (!rc)
+        rc = measure_states(x, err);
+    if (!rc)
+        rc = measure_queue(x, err);
     if (rc)
         return rc;
     answer_empty(x, 200);

@@ -65,6 +65,8 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
         .now = c->act->now,
     };
     enum rc rc = apply_decision(c->act, row, &t, err);
+    if (!rc)
+        tally_claim(c->act, row, &d);
     if (rc || !d.granted)
         return rc;
 

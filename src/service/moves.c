@@ -77,7 +77,7 @@ enum rc apply_decision(struct act *act, const struct retirement *before, const s
         rc = store_unlock_account(act->store, before->account_id, err);
     if (!rc && retirement_is_over(before) && !retirement_is_over(&t->decision->after))
         rc = lock_again(act, before, err);
-    return rc;
+    return rc ? rc : tally_transition(act, before, t, err);
 }
 
 /* ---- the update ---- */

@@ -142,6 +142,8 @@ enum rc add_retirement(struct act *act, const struct account *account, const str
         .now = act->now,
     };
     rc = store_add_retirement(act->store, &new, id, err);
+    if (!rc)
+        tally_request(act, current);
     return rc ? rc : store_lock_account(act->store, account->id, new.person.retired_email, err);
 }
 

@@ -14,6 +14,7 @@
  *   cancel.c     taking a request back, by the name or address it was made for
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   setup.c      states
+ *   tally.c      what of it is counted
  */
 #ifndef LETHE_SERVICE_SERVICE_H
 #define LETHE_SERVICE_SERVICE_H
@@ -37,6 +38,16 @@ enum {
     SERVICE_WAITING_MAX = 10000       /* of those who wait, in the answer to a claim */
 };
 
+/* What happened in a transaction, for the metrics (tally.c); lives in the act's arena. Zeroes to begin with.
+ */
+struct tally {
+    struct tally_event *newest;
+};
+/* To be called once it is committed, and not if it is not. */
+void tally_count(const struct tally *tally);
+/* Makes what is counted for the states of a list, as 0: the first event of its kind is a change then. */
+void tally_expect(const struct pipeline *p);
+
 /* What a use case runs with. */
 struct act {
     struct store *store;
@@ -45,6 +56,7 @@ struct act {
     const uint8_t *run_key; /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
     const char *actor;      /* for the log */
     int64_t now;            /* us */
+    struct tally *tally;    /* NULL: nobody counts */
 };
 
 /* ---- requests.c ---- */

@@ -26,6 +26,12 @@ void cut_response(struct arena *a, const char **text, size_t *len);
 enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
                        struct err *err) MUST_CHECK;
 
+/* Notes for the metrics what apply_decision() stored, a request, and a claim that was decided on. */
+enum rc tally_transition(struct act *act, const struct retirement *before, const struct transition *t,
+                         struct err *err) MUST_CHECK;
+void tally_request(struct act *act, const struct pipeline *p);
+void tally_claim(struct act *act, const struct retirement *before, const struct decision *d);
+
 /* For an account of the directory or somebody brought along, without looking at who asks. */
 enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
                        int64_t *id, struct err *err) MUST_CHECK;

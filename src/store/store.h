@@ -13,17 +13,18 @@
  *                      hashes
  *   partner_report     those of whom partner organisations have to be told
  *   archive            names of files with people who were forgotten here
- *   redacted           those whose data was overwritten and is to be deleted next: what a killed server goes
- *                      on with
+ *   redacted           whose data was overwritten and is deleted next: what a killed server goes on with
  *   account_token      digests of what signed-in accounts show, and of one-time links
- *   identity           keyed hashes of the lower case of names and addresses that a retirement is about, and
- *                      of their retired forms: they stay when the retirement is cleaned up, so that nobody
- * can take the name again retired_name       digests of names under every salt, so that a retired name is
- * recognised retirement_log     append only; each entry points to the one before it of the same retirement,
- * and the retirement to its newest: history needs no index, and a step writes one row state, pipeline names
- * of states, each once for ever, and how many are in each; and the lists that were configured, the newest is
- * current driver             names of drivers, each once client             credentials of programs setting
- * what must survive a restart: the version of the schema, the digest of the salts
+ *   identity           keyed hashes of the lower case of names and addresses that a retirement is about,
+ *                      and of their retired forms: they outlive it, so that nobody can take the name again
+ *   retired_name       digests of names under every salt, so that a retired name is recognised
+ *   retirement_log     append only; each entry points to the one before it of the same retirement, and
+ *                      that to its newest: history needs no index, and a step writes one row
+ *   state, pipeline    names of states, each once for ever, and how many are in each; and the lists that
+ *                      were configured, the newest is current
+ *   driver             names of drivers, each once
+ *   client             credentials of programs
+ *   setting            what must survive a restart: the version of the schema, the digest of the salts
  *
  * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
  * not; that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
