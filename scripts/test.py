@@ -13,7 +13,7 @@ import time
 import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-THREADED = ["metrics", "log", "writer", "http_server", "http_client", "driver"]
+THREADED = ["metrics", "log", "writer", "http_server", "http_client", "smtp", "driver"]
 
 
 class Totals:

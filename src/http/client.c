@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/http_int.h"
 
 enum {
     EVENTS = 256,
@@ -515,6 +516,12 @@ static void init_library(void)
     assert(code == CURLE_OK);
 }
 
+void http_init_curl(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_library);
+}
+
 static void init_multi(struct http_client *client, const struct http_client_conf *conf)
 {
     client->multi = curl_multi_init();
@@ -528,8 +535,7 @@ static void init_multi(struct http_client *client, const struct http_client_conf
 
 enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_library);
+    http_init_curl();
     struct http_client *client = XNEW(struct http_client);
     client->ca_file = conf->ca_file ? xstrdup(conf->ca_file) : NULL;
     client->user_agent = conf->user_agent ? xstrdup(conf->user_agent) : NULL;

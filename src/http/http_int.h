@@ -16,6 +16,9 @@ enum rc request_set_target(struct http_request *req, const char *target, struct 
 /* HTTP_OTHER for those that are known and not served; false when nobody knows it. */
 bool request_method(const char *name, enum http_method *out);
 
+/* libcurl, once and for all; client.c and smtp.c use it. */
+void http_init_curl(void);
+
 struct http_limits {
     int64_t header_us;   /* absolute, from the connection or the last answer's end */
     int64_t request_us;  /* the same, to the end of the body */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing an e-mail: headers with encoded words (RFC 2047), a quoted-printable body (RFC 2045). See mail.h.
+ */
+#include "base/mail.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/text.h"
+
+enum {
+    LOCAL_MAX = 64,
+    PLAIN_MAX = 60,     /* characters of a value that stays on the line of its header */
+    ENCODED_BYTES = 39, /* in one encoded word, so that a line has no more than 76 characters */
+    BODY_LINE_MAX = 75, /* before the = of a soft line end */
+    MESSAGE_ID_BYTES = 16
+};
+
+static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/* ---- addresses ---- */
+
+static bool has_only(const char *s, size_t len, const char *others)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((signed char)s[i] >= 0 && strchr(alnum, s[i]) == NULL && strchr(others, s[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* Parts between dots, none of them empty. */
+static bool is_dotted(const char *s, size_t len)
+{
+    if (len == 0 || s[0] == '.' || s[len - 1] == '.')
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if (s[i] == '.' && s[i - 1] == '.')
+            return false;
+    return true;
+}
+
+bool mail_is_address(const char *text)
+{
+    size_t len = strlen(text), local = strcspn(text, "@");
+    if (len > MAIL_ADDRESS_MAX || text[local] != '@' || local > LOCAL_MAX)
+        return false;
+    if (!text_is_utf8(text, len) || text_has_control(text))
+        return false;
+    const char *domain = text + local + 1;
+    size_t domain_len = len - local - 1;
+    return is_dotted(text, local) && has_only(text, local, ".!#$%&'*+-/=?^_`{|}~") &&
+           is_dotted(domain, domain_len) && has_only(domain, domain_len, ".-") && domain[0] != '-';
+}
+
+/* ---- headers ---- */
+
+static bool is_ascii(const char *s)
+{
+    while ((signed char)*s > 0)
+        s++;
+    return *s == '\0';
+}
+
+static void add_encoded_word(struct buf *out, const char *s, size_t len)
+{
+    char coded[(ENCODED_BYTES + 2) / 3 * 4 + 1];
+    crypto_base64((const uint8_t *)s, len, coded);
+    buf_printf(out, "=?UTF-8?B?%s?=", coded);
+}
+
+/* As it is if that is plain, else as encoded words, each on a line of its own. */
+static void add_words(struct buf *out, const char *s, bool plain)
+{
+    size_t len = strlen(s);
+    if (plain && is_ascii(s) && len <= PLAIN_MAX && strstr(s, "=?") == NULL) {
+        buf_add_str(out, s);
+        return;
+    }
+    while (len > 0) {
+        size_t n = text_cut(s, len, ENCODED_BYTES);
+        add_encoded_word(out, s, n);
+        s += n;
+        len -= n;
+        if (len > 0)
+            buf_add_str(out, "\r\n ");
+    }
+}
+
+static void add_from(struct buf *out, const struct mail_message *m)
+{
+    buf_add_str(out, "From: ");
+    if (m->from_name == NULL) {
+        buf_printf(out, "<%s>\r\n", m->from);
+        return;
+    }
+    add_words(out, m->from_name, m->from_name[strspn(m->from_name, alnum)] == '\0');
+    buf_printf(out, "\r\n <%s>\r\n", m->from);
+}
+
+/* The names are fixed, whatever the language of the machine. */
+static void add_date(struct buf *out, int64_t at)
+{
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)(at / CLOCK_S);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    buf_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
+               months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void add_message_id(struct buf *out, const struct mail_message *m)
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    char id[2 * MESSAGE_ID_BYTES + 1];
+    crypto_sha256(m->key, strlen(m->key), digest);
+    crypto_hex(digest, MESSAGE_ID_BYTES, id);
+    buf_printf(out, "Message-ID: <%s%s>\r\n", id, strchr(m->from, '@'));
+}
+
+static void add_headers(struct buf *out, const struct mail_message *m)
+{
+    add_date(out, m->date_at);
+    add_from(out, m);
+    buf_printf(out, "To: <%s>\r\nSubject: ", m->to);
+    add_words(out, m->subject, true);
+    buf_add_str(out, "\r\n");
+    add_message_id(out, m);
+    buf_add_str(out, "Auto-Submitted: auto-generated\r\n"
+                     "MIME-Version: 1.0\r\n"
+                     "Content-Type: text/plain; charset=utf-8\r\n"
+                     "Content-Transfer-Encoding: quoted-printable\r\n"
+                     "\r\n");
+}
+
+/* ---- body ---- */
+
+/* Blanks only where no line ends behind them. */
+static bool is_body_plain(char c, bool ends_line)
+{
+    if (c == ' ' || c == '\t')
+        return !ends_line;
+    return c > ' ' && c <= '~' && c != '=';
+}
+
+static size_t line_end_len(const char *s)
+{
+    return s[0] == '\r' && s[1] == '\n' ? 2 : s[0] == '\r' || s[0] == '\n';
+}
+
+static void add_body(struct buf *out, const char *s)
+{
+    size_t column = 0;
+    while (*s != '\0') {
+        size_t end = line_end_len(s);
+        if (end > 0) {
+            buf_add_str(out, "\r\n");
+            column = 0;
+            s += end;
+            continue;
+        }
+        bool plain = is_body_plain(*s, s[1] == '\0' || line_end_len(s + 1) > 0);
+        size_t width = plain ? 1 : 3;
+        if (column + width > BODY_LINE_MAX) {
+            buf_add_str(out, "=\r\n");
+            column = 0;
+        }
+        if (plain)
+            buf_add_char(out, *s);
+        else
+            buf_printf(out, "=%02X", (unsigned)(unsigned char)*s);
+        column += width;
+        s++;
+    }
+    if (column > 0)
+        buf_add_str(out, "\r\n");
+}
+
+/* ---- the whole ---- */
+
+static enum rc check_header(const char *name, const char *value, struct err *err)
+{
+    if (!text_is_utf8(value, strlen(value)))
+        return err_set(err, RC_INVALID, "%s: it is not UTF-8", name);
+    if (text_has_control(value))
+        return err_set(err, RC_INVALID, "%s: it has a control character, which cannot stand in a header",
+                       name);
+    return RC_OK;
+}
+
+static enum rc check_message(const struct mail_message *m, struct err *err)
+{
+    if (!mail_is_address(m->from))
+        return err_set(err, RC_INVALID, "from: it is not an address");
+    if (!mail_is_address(m->to))
+        return err_set(err, RC_INVALID, "to: it is not an address");
+    enum rc rc = m->from_name ? check_header("from", m->from_name, err) : RC_OK;
+    return rc == RC_OK ? check_header("subject", m->subject, err) : rc;
+}
+
+enum rc mail_write(struct buf *out, const struct mail_message *m, struct err *err)
+{
+    enum rc rc = check_message(m, err);
+    if (rc != RC_OK)
+        return rc;
+    add_headers(out, m);
+    add_body(out, m->text);
+    if (out->over)
+        return err_set(err, RC_TOO_LARGE, "the message is longer than %zu bytes", out->max);
+    return RC_OK;
+}

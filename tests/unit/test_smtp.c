@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * E-mails to a server that is scripted here, one command after the other. Every time: is the verdict right
+ * about whether the message was accepted, and does nobody wait who must not?
+ */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/smtp.h"
+
+/* ---- the server ---- */
+
+/* The answers to greeting, EHLO, MAIL, RCPT, DATA, the message and QUIT. NULL: that of a server in order;
+ * HANG_UP: the connection ends; SILENCE: nothing is ever said again. */
+enum { GREETING, EHLO, MAIL_FROM, RCPT_TO, DATA, MESSAGE, QUIT, STEPS };
+static const char *const hang_up = "", *const silence = "silence";
+static const char *const in_order[STEPS] = { "220 hello", "250 fine",   "250 fine", "250 fine",
+                                             "354 go on", "250 queued", "221 bye" };
+
+static struct {
+    int listener;
+    unsigned port;
+    const char *answer[STEPS];
+    pthread_t thread;
+    char heard[16 * 1024]; /* of the last connection */
+    atomic_uint n_messages, n_quits, n_connections;
+    atomic_bool ending;
+} peer;
+
+static bool say(int fd, int step)
+{
+    const char *text = peer.answer[step] ? peer.answer[step] : in_order[step];
+    char line[400];
+    if (text == hang_up)
+        return false;
+    if (text == silence) {
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+        while (!atomic_load(&peer.ending) && poll(&p, 1, 10) == 0)
+            ;
+        return false;
+    }
+    int len = snprintf(line, sizeof line, "%s\r\n", text);
+    return send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+/* Up to this end, appended to what was heard. */
+static bool hear(int fd, const char *end)
+{
+    size_t from = strlen(peer.heard), n = from;
+    while (strstr(peer.heard + from, end) == NULL) {
+        if (n + 1 >= sizeof peer.heard || recv(fd, peer.heard + n, 1, 0) != 1)
+            return false;
+        peer.heard[++n] = '\0';
+    }
+    return true;
+}
+
+static int step_of(const char *command)
+{
+    static const char *const words[STEPS] = {
+        [EHLO] = "EHLO", [MAIL_FROM] = "MAIL", [RCPT_TO] = "RCPT", [DATA] = "DATA", [QUIT] = "QUIT"
+    };
+    for (int i = 0; i < STEPS; i++)
+        if (words[i] && strncmp(command, words[i], 4) == 0)
+            return i;
+    return EHLO;
+}
+
+static void converse(int fd)
+{
+    peer.heard[0] = '\0';
+    bool goes_on = say(fd, GREETING);
+    while (goes_on) {
+        size_t before = strlen(peer.heard);
+        if (!hear(fd, "\r\n"))
+            return;
+        int step = step_of(peer.heard + before);
+        atomic_fetch_add(&peer.n_quits, step == QUIT);
+        goes_on = say(fd, step) && step != QUIT;
+        if (!goes_on || step != DATA || peer.answer[DATA])
+            continue;
+        if (!hear(fd, "\r\n.\r\n"))
+            return;
+        atomic_fetch_add(&peer.n_messages, 1);
+        goes_on = say(fd, MESSAGE);
+    }
+}
+
+static void *serve(void *arg)
+{
+    for (int fd; (fd = accept(peer.listener, NULL, NULL)) >= 0; close(fd)) {
+        atomic_fetch_add(&peer.n_connections, 1);
+        converse(fd);
+    }
+    return NULL;
+}
+
+static int setup(void **state)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    memset(&peer, 0, sizeof peer);
+    peer.listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(peer.listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(peer.listener, 100), 0);
+    assert_int_equal(getsockname(peer.listener, (struct sockaddr *)&address, &len), 0);
+    peer.port = ntohs(address.sin_port);
+    return pthread_create(&peer.thread, NULL, serve, NULL);
+}
+
+static int teardown(void **state)
+{
+    atomic_store(&peer.ending, true);
+    shutdown(peer.listener, SHUT_RDWR);
+    pthread_join(peer.thread, NULL);
+    close(peer.listener);
+    return 0;
+}
+
+/* ---- the sender ---- */
+
+static char url[64], answer[MAIL_ANSWER_MAX + 1];
+
+static struct mail make_mail(void)
+{
+    snprintf(url, sizeof url, "smtp://127.0.0.1:%u", peer.port);
+    return (struct mail){
+        .server = { .url = url },
+        .message = { .from = "lethe@example.com",
+                     .to = "ada@example.org",
+                     .subject = "Subject",
+                     .text = "first\n.\n..last",
+                     .key = "key",
+                     .date_at = CLOCK_S },
+        .timeout_us = 60 * CLOCK_S,
+    };
+}
+
+static struct mail sent_in(int64_t timeout_us)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    mail.timeout_us = timeout_us;
+    expect_ok(mail_send_now(&mail, &err), &err);
+    snprintf(answer, sizeof answer, "%s", buf_str(&mail.answer));
+    buf_free(&mail.answer);
+    return mail;
+}
+
+static void expect(const char *about, struct mail mail, enum mail_outcome outcome, unsigned status)
+{
+    if (mail.outcome != outcome || mail.status != status)
+        fail_msg("%s: outcome %d, status %u, %s", about, (int)mail.outcome, mail.status, mail.error);
+    assert_null(strstr(mail.error, "127.0.0.1"));
+    assert_null(strstr(mail.error, "ada"));
+}
+
+/* ---- verdicts ---- */
+
+static void test_smtp__gives_the_whole_message(void **state)
+{
+    expect("in order", sent_in(60 * CLOCK_S), MAIL_ACCEPTED, 250);
+    assert_string_equal(answer, "250 queued\r\n");
+    teardown(state); /* the other thread has heard all, its QUIT included */
+    expect_text_has(peer.heard, "MAIL FROM:<lethe@example.com>");
+    expect_text_has(peer.heard, "RCPT TO:<ada@example.org>\r\n");
+    expect_text_has(peer.heard, "\r\nSubject: Subject\r\n");
+    expect_text_has(peer.heard, "\r\n\r\nfirst\r\n..\r\n...last\r\n.\r\nQUIT\r\n");
+    assert_int_equal(atomic_load(&peer.n_messages), 1);
+    setup(state);
+}
+
+static void test_smtp__refusals(void **state)
+{
+    static const struct {
+        const char *about;
+        int step;
+        const char *answer;
+        enum mail_outcome outcome;
+        unsigned status;
+    } cases[] = {
+        { "greylisted", RCPT_TO, "450 4.2.0 come again", MAIL_AGAIN, 450 },
+        { "mailbox full", RCPT_TO, "452 full", MAIL_AGAIN, 452 },
+        { "no such user", RCPT_TO, "550 5.1.1 no ada here", MAIL_REFUSED, 550 },
+        { "lines", RCPT_TO, "550-no\r\n550 ada here", MAIL_REFUSED, 550 },
+        { "bad sender", MAIL_FROM, "553 no", MAIL_REFUSED, 553 },
+        { "sender waits", MAIL_FROM, "451 later", MAIL_AGAIN, 451 },
+        { "no data now", DATA, "451 later", MAIL_AGAIN, 451 },
+        { "no data", DATA, "554 no", MAIL_REFUSED, 554 },
+        { "spam", MESSAGE, "554 5.7.1 spam", MAIL_REFUSED, 554 },
+        { "busy filter", MESSAGE, "451 4.7.1 later", MAIL_AGAIN, 451 },
+        { "shutting down", GREETING, "421 later", MAIL_AGAIN, 421 },
+        { "not for us", GREETING, "554 go away", MAIL_AGAIN, 554 },
+        { "not without login", MAIL_FROM, "530 5.7.0 login first", MAIL_AGAIN, 530 },
+        { "not without login", RCPT_TO, "530 5.7.0 login first", MAIL_AGAIN, 530 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memset(peer.answer, 0, sizeof peer.answer);
+        peer.answer[cases[i].step] = cases[i].answer;
+        struct mail mail = sent_in(60 * CLOCK_S);
+        expect(cases[i].about, mail, cases[i].outcome, cases[i].status);
+        assert_string_equal(mail.error, "");
+        expect_text_has(answer,
+                        strrchr(cases[i].answer, '\n') ? "550-no\r\n550 ada here\r\n" : cases[i].answer);
+    }
+}
+
+static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **state)
+{
+    for (int step = GREETING; step < QUIT; step++) {
+        memset(peer.answer, 0, sizeof peer.answer);
+        peer.answer[step] = hang_up;
+        struct mail mail = sent_in(60 * CLOCK_S);
+        assert_true(mail.error[0] != '\0');
+        expect("hung up", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
+    }
+}
+
+static void test_smtp__time_limits(void **state)
+{
+    for (int step = GREETING; step < QUIT; step++) {
+        memset(peer.answer, 0, sizeof peer.answer);
+        peer.answer[step] = silence;
+        struct mail mail = sent_in(300 * CLOCK_MS);
+        assert_true(mail.took_us >= 299 * CLOCK_MS);
+        assert_true(mail.error[0] != '\0');
+        expect("silent", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
+    }
+}
+
+static void test_smtp__answers_that_are_none(void **state)
+{
+    static const char *const answers[] = { "HTTP/1.1 200 OK", "999999999999 fine", "\x01\x02", "25" };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        memset(peer.answer, 0, sizeof peer.answer);
+        peer.answer[MESSAGE] = answers[i];
+        struct mail mail = sent_in(400 * CLOCK_MS);
+        if (mail.outcome == MAIL_ACCEPTED)
+            fail_msg("%s is taken for an answer", answers[i]);
+    }
+}
+
+static void test_smtp__nobody_there(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    int fd = dup(peer.listener);
+    teardown(state);
+    close(fd);
+    expect_ok(mail_send_now(&mail, &err), &err);
+    expect("nobody", mail, MAIL_AGAIN, 0);
+    assert_true(mail.error[0] != '\0');
+    buf_free(&mail.answer);
+    setup(state);
+}
+
+static void test_smtp__without_tls_nothing_is_said_where_it_is_wanted(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    mail.server.tls = true;
+    mail.server.user = "user";
+    mail.server.password = "p4ssw0rd-secret";
+    expect_ok(mail_send_now(&mail, &err), &err);
+    assert_int_equal(mail.outcome, MAIL_AGAIN);
+    buf_free(&mail.answer);
+    teardown(state);
+    assert_null(strstr(peer.heard, "MAIL FROM"));
+    assert_null(strstr(peer.heard, "AUTH"));
+    setup(state);
+}
+
+static void test_smtp__a_refused_login_is_about_us(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    mail.server.user = "user";
+    mail.server.password = "p4ssw0rd-secret";
+    peer.answer[EHLO] = "250-fine\r\n250 AUTH PLAIN";
+    /* what is not a command of the table is AUTH, and gets the answer to EHLO: neither is a login */
+    expect_ok(mail_send_now(&mail, &err), &err);
+    assert_int_equal(mail.outcome, MAIL_AGAIN);
+    buf_free(&mail.answer);
+}
+
+static void test_smtp__bad_values_are_refused_before_anything_is_sent(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    mail.message.to = "ada@example.org>\r\nRCPT TO:<eve@example.org";
+    expect_error(mail_send_now(&mail, &err), RC_INVALID, &err, "to: it is not an address");
+    mail = make_mail();
+    mail.message.subject = "x\r\nBcc: eve@example.org";
+    expect_error(mail_send_now(&mail, &err), RC_INVALID, &err, "subject");
+    assert_int_equal(atomic_load(&peer.n_connections), 0);
+}
+
+static void test_smtp__other_protocols_are_not_spoken(void **state)
+{
+    static const char *const urls[] = { "file:///etc/passwd", "http://127.0.0.1/", "imap://127.0.0.1/", "",
+                                        "smtp://u:p@127.0.0.1/" };
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct mail mail = make_mail();
+        struct err err;
+        mail.server.url = urls[i];
+        expect_ok(mail_send_now(&mail, &err), &err);
+        expect(urls[i], mail, MAIL_AGAIN, 0);
+        buf_free(&mail.answer);
+    }
+}
+
+/* ---- many at once ---- */
+
+enum { MANY = 20 };
+
+static struct mailer *mailer;
+static unsigned n_done;
+
+static void note_done(struct mail *mail)
+{
+    n_done++;
+    assert_int_equal(mail->outcome, MAIL_ACCEPTED);
+    assert_string_equal(buf_str(&mail->answer), "250 queued\r\n");
+}
+
+static void wait_for(unsigned n)
+{
+    while (n_done < n) {
+        struct pollfd p = { .fd = mailer_fd(mailer), .events = POLLIN };
+        assert_int_equal(poll(&p, 1, 60000), 1);
+        mailer_look(mailer);
+    }
+}
+
+static void open_mailer(void)
+{
+    struct err err;
+    n_done = 0;
+    expect_ok(mailer_open(&mailer, &err), &err);
+}
+
+static void test_smtp__many_are_under_way_at_once(void **state)
+{
+    struct mail mails[MANY];
+    struct err err;
+    open_mailer();
+    for (int i = 0; i < MANY; i++) {
+        mails[i] = make_mail();
+        mails[i].done = note_done;
+        expect_ok(mail_send(mailer, &mails[i], &err), &err);
+    }
+    wait_for(MANY);
+    mailer_close(&mailer);
+    assert_int_equal(atomic_load(&peer.n_messages), MANY);
+}
+
+static void test_smtp__done_comes_without_an_answer_to_quit(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    open_mailer();
+    peer.answer[QUIT] = silence;
+    mail.done = note_done;
+    expect_ok(mail_send(mailer, &mail, &err), &err);
+    wait_for(1);
+    mailer_close(&mailer);
+    while (atomic_load(&peer.n_quits) == 0)
+        sched_yield();
+}
+
+/* The time limit is so long that whoever waited for it would be seen. */
+static void test_smtp__a_refusal_comes_without_an_answer_to_quit(void **state)
+{
+    peer.answer[RCPT_TO] = "550 no";
+    peer.answer[QUIT] = silence;
+    expect("refused", sent_in(3600 * CLOCK_S), MAIL_REFUSED, 550);
+    assert_string_equal(answer, "550 no\r\n");
+}
+
+static void test_smtp__a_cancelled_one_is_forgotten(void **state)
+{
+    struct mail mails[2] = { make_mail(), make_mail() };
+    struct err err;
+    open_mailer();
+    peer.answer[GREETING] = silence;
+    mails[0].done = note_done;
+    expect_ok(mail_send(mailer, &mails[0], &err), &err);
+    while (atomic_load(&peer.n_connections) == 0)
+        sched_yield();
+    mail_cancel(mailer, &mails[0]);
+    mail_cancel(mailer, &mails[0]);
+    memset(&mails[0], 0xff, sizeof mails[0]);
+    peer.answer[GREETING] = NULL;
+    mails[1].done = note_done;
+    expect_ok(mail_send(mailer, &mails[1], &err), &err);
+    wait_for(1);
+    mailer_close(&mailer);
+    assert_int_equal(n_done, 1);
+}
+
+static void test_smtp__closing_gives_up(void **state)
+{
+    struct mail mail = make_mail();
+    struct err err;
+    open_mailer();
+    peer.answer[MESSAGE] = silence;
+    mail.done = note_done;
+    mail.timeout_us = 3600 * CLOCK_S;
+    expect_ok(mail_send(mailer, &mail, &err), &err);
+    while (atomic_load(&peer.n_messages) == 0)
+        sched_yield();
+    mailer_close(&mailer);
+    assert_int_equal(n_done, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_smtp__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(gives_the_whole_message),
+        TEST(refusals),
+        TEST(without_an_answer_it_depends_on_what_was_said),
+        TEST(time_limits),
+        TEST(answers_that_are_none),
+        TEST(nobody_there),
+        TEST(without_tls_nothing_is_said_where_it_is_wanted),
+        TEST(a_refused_login_is_about_us),
+        TEST(bad_values_are_refused_before_anything_is_sent),
+        TEST(other_protocols_are_not_spoken),
+        TEST(many_are_under_way_at_once),
+        TEST(done_comes_without_an_answer_to_quit),
+        TEST(a_refusal_comes_without_an_answer_to_quit),
+        TEST(a_cancelled_one_is_forgotten),
+        TEST(closing_gives_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
