@@ -141,6 +141,17 @@ static const char *wait_for_quiet(struct arena *a, const struct service_conf *se
     return arena_printf(a, "quiet hours of %s for another %s", service->name, left);
 }
 
+static struct step step_of_mail(struct arena *a, const struct mail_action_conf *mail,
+                                const struct template_values *values)
+{
+    return (struct step){
+        .call = arena_printf(a, "e-mail to %s: %s", render(a, mail->to, values),
+                             render(a, mail->subject, values)),
+        .body = render(a, mail->text, values),
+        .why_not = wait_for_quiet(a, &mail->server->service),
+    };
+}
+
 static struct step step_of(struct arena *a, const struct stage_conf *stage,
                            const struct template_values *values)
 {
@@ -148,6 +159,8 @@ static struct step step_of(struct arena *a, const struct stage_conf *stage,
     if (stage->action.kind == ACTION_MANUAL)
         return (struct step){ .call = "wait until somebody has done this and confirms",
                               .body = render(a, stage->action.manual.instructions, values) };
+    if (stage->action.kind == ACTION_MAIL)
+        return step_of_mail(a, &stage->action.mail, values);
     if (stage->action.kind == ACTION_EXEC)
         return (struct step){ .call = arena_printf(a, "run %s, the person on standard input",
                                                    stage->action.exec.argv[0]),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Actions: what is done about a person: http, exec or manual. When adding one, also: its row in
- * ACTION_SETTINGS, enum action_kind, the driver, docs/actions.md.
+ * Actions: what is done about a person: http, mail (mail.c), exec or manual. When adding one, also: its row
+ * in ACTION_SETTINGS, enum action_kind, the driver, docs/actions.md.
  */
 #include "config/config_int.h"
 
@@ -348,7 +348,9 @@ const struct setting manual_settings[] = {
 static const struct {
     const char *key;
     enum action_kind kind;
-} action_keys[] = { { "http", ACTION_HTTP }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL } };
+} action_keys[] = {
+    { "http", ACTION_HTTP }, { "mail", ACTION_MAIL }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL }
+};
 enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
 
 const struct yaml *action_given(const struct yaml *at)
@@ -373,6 +375,6 @@ enum rc action_check(struct action_conf *action, const struct yaml *at, struct e
         return http_check(&action->http, given, err);
     if (action->kind == ACTION_MANUAL && timeout != NULL)
         return yaml_key_error(timeout, err,
-                              "timeout: goes with http and exec, manual waits as long as it takes");
+                              "timeout: goes with http, mail and exec, manual waits as long as it takes");
     return RC_OK;
 }

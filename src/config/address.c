@@ -92,28 +92,28 @@ enum rc setting_listen(struct reading *r, const struct setting *s, const struct 
 
 /* ---- URLs ---- */
 
-static const char *after_scheme(const char *url)
+/* What is behind "http://", or the same with an s; NULL: it begins in another way. */
+static const char *after_scheme(const char *url, const char *plain)
 {
-    if (strncasecmp(url, "https://", 8) == 0)
-        return url + 8;
-    if (strncasecmp(url, "http://", 7) == 0)
-        return url + 7;
-    return NULL;
+    size_t len = strlen(plain);
+    if (strncasecmp(url, plain, len) != 0)
+        return NULL;
+    url += len;
+    url += *url == 's' || *url == 'S';
+    return strncmp(url, "://", 3) == 0 ? url + 3 : NULL;
 }
 
-const char *url_fault(struct arena *a, const char *url)
+/* rest: of the url, behind its scheme. */
+static const char *place_fault(struct arena *a, const char *url, const char *rest)
 {
     struct authority where;
     unsigned port;
-    const char *rest = after_scheme(url);
-    if (rest == NULL)
-        return "it must begin with https:// or http://";
     for (const char *c = url; *c != '\0'; c++)
         if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`{|}", *c) != NULL)
             return "a URL has no spaces, braces or letters beyond ASCII";
     size_t len = strcspn(rest, "/?#");
     if (memchr(rest, '@', len) != NULL)
-        return "credentials stand under oauth2, bearer or basic, not in the URL";
+        return "credentials have settings of their own, they do not stand in the URL";
     if (strpbrk(rest, "?#") != NULL)
         return "it must end with the path: ? and # have no place in it";
     if (!split_authority(a, rest, len, &where))
@@ -121,6 +121,21 @@ const char *url_fault(struct arena *a, const char *url)
     if (where.port != NULL && (!parse_port(where.port, &port) || port == 0))
         return "its port must be from 1 to 65535";
     return NULL;
+}
+
+const char *url_fault(struct arena *a, const char *url)
+{
+    const char *rest = after_scheme(url, "http");
+    return rest == NULL ? "it must begin with https:// or http://" : place_fault(a, url, rest);
+}
+
+static const char *mail_url_fault(struct arena *a, const char *url)
+{
+    const char *rest = after_scheme(url, "smtp");
+    if (rest == NULL)
+        return "it must begin with smtps:// or smtp://";
+    return strchr(rest, '/') != NULL ? "there is nothing behind its host and port"
+                                     : place_fault(a, url, rest);
 }
 
 enum rc setting_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -140,11 +155,21 @@ enum rc setting_url(struct reading *r, const struct setting *s, const struct yam
     return RC_OK;
 }
 
+enum rc setting_mail_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *fault = mail_url_fault(r->arena, *(const char **)field);
+    return fault != NULL ? yaml_value_error(at, err, "%s", fault) : RC_OK;
+}
+
 bool url_is_exposed(struct arena *a, const char *url)
 {
     struct authority where;
-    const char *rest = after_scheme(url);
-    if (strncasecmp(url, "https:", 6) == 0)
+    const char *rest = strstr(url, "://") + 3;
+    if (strchr("sS", rest[-4]) != NULL)
         return false;
     return !split_authority(a, rest, strcspn(rest, "/"), &where) || !host_is_loopback(where.host);
 }

@@ -186,6 +186,8 @@ static const struct setting settings[] = {
       .inner = authority_settings, .inner_form = "." },
     { "services", "map of sections", setting_services, 0, NULL, "outside systems by name",
       .inner = service_settings, .inner_form = ".NAME." },
+    { "mail", "section", setting_mail_server, 0, NULL, "the server that takes e-mail",
+      .inner = mail_server_settings, .inner_form = "." },
     { "stages", "list of sections", setting_stages, 0, NULL,
       "what is done, in this order; the states follow from it", .inner = stage_settings,
       .inner_form = "[]." },

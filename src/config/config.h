@@ -61,9 +61,21 @@ struct service_conf {
     unsigned index;                  /* in config.services */
 };
 
+/* ---- e-mail ---- */
+
+struct mail_conf {
+    struct service_conf service; /* the server, smtp:// or smtps://; credentials NONE or BASIC. It is called
+                                    mail, and its index comes after those of config.services */
+    const char *from_name;       /* NULL: none */
+    const char *from;
+    const char *tls;     /* as written: "required" or "none"; NULL: not said */
+    bool starttls;       /* smtp://: nothing is said without it */
+    const char *ca_file; /* PEM; NULL: the system's */
+};
+
 /* ---- actions and stages ---- */
 
-enum action_kind { ACTION_HTTP, ACTION_EXEC, ACTION_MANUAL };
+enum action_kind { ACTION_HTTP, ACTION_MAIL, ACTION_EXEC, ACTION_MANUAL };
 
 /* HTTP statuses or exit statuses, each once. */
 struct statuses {
@@ -97,6 +109,11 @@ struct exec_action_conf {
     const struct service_conf *service; /* whose limits hold; NULL: none */
 };
 
+struct mail_action_conf {
+    const struct mail_conf *server;
+    const struct template *to, *subject, *text;
+};
+
 struct manual_action_conf {
     const struct template *instructions; /* what somebody has to do */
     int64_t remind_us;                   /* how often a line of the log says that somebody still waits */
@@ -106,6 +123,7 @@ struct manual_action_conf {
 struct action_conf {
     enum action_kind kind;
     struct http_action_conf http;
+    struct mail_action_conf mail;
     struct exec_action_conf exec;
     struct manual_action_conf manual;
     int64_t timeout_us; /* of one attempt */
@@ -116,6 +134,7 @@ static inline const struct service_conf *action_service(const struct action_conf
 {
     switch (action->kind) {
     case ACTION_HTTP: return action->http.service;
+    case ACTION_MAIL: return &action->mail.server->service;
     case ACTION_EXEC: return action->exec.service;
     case ACTION_MANUAL: break;
     }
@@ -173,6 +192,7 @@ struct config {
 
     const struct service_conf *services;
     size_t n_services;
+    const struct mail_conf *mail; /* NULL: no e-mail can be sent */
     const struct stage_conf *stages;
     size_t n_stages;
     struct pipeline *pipeline; /* of stages or states, not stored; NULL when neither is given */

@@ -79,7 +79,28 @@ void config_warn(struct reading *r, const char *fmt, ...) __attribute__((format(
 const char *shown(struct arena *a, const char *text);
 
 /* services.c */
-extern const struct setting service_settings[], authority_settings[];
+extern const struct setting service_settings[], authority_settings[], breaker_settings[];
+setting_read_fn setting_rate;        /* -> double, calls a second */
+setting_read_fn setting_breaker;     /* -> struct breaker_conf */
+setting_read_fn setting_quiet_hours; /* -> const struct quiet_hours * */
+/* Rows for the table of whatever is a service: AT gives the place of a field of struct service_conf. */
+#define LIMIT_SETTINGS(AT, at_once, most_at_once)                                                 \
+    { "max_concurrent", "number",        setting_count, AT(max_concurrent),                       \
+      at_once,          "calls at once", .min = 1,      .max = most_at_once },                    \
+        { "rate",   "rate, or none", setting_rate,                                                \
+          AT(rate), "none",          "calls in a time, like 50/s, 600/m or 5000/h" },             \
+        { "breaker",                                                                              \
+          "section, or none",                                                                     \
+          setting_breaker,                                                                        \
+          AT(breaker),                                                                            \
+          "{}",                                                                                   \
+          "when to leave a service alone that fails for everybody",                               \
+          .inner = breaker_settings,                                                              \
+          .inner_form = "." },                                                                    \
+    {                                                                                             \
+        "quiet_hours", "list of hours", setting_quiet_hours, AT(quiet), NULL,                     \
+            "when no call starts, in local time, like \"22:00-06:00\" or \"Mon-Fri 08:00-18:00\"" \
+    }
 setting_read_fn setting_authority;    /* into the whole config */
 setting_read_fn setting_services;     /* into the whole config */
 setting_read_fn setting_service_name; /* -> const struct service_conf * */
@@ -100,19 +121,25 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
 
 /* actions.c */
 extern const struct setting http_settings[], exec_settings[], manual_settings[];
+/* mail.c */
+extern const struct setting mail_server_settings[], mail_settings[];
+setting_read_fn setting_mail_server; /* into the whole config */
+setting_read_fn setting_mail;        /* -> struct mail_action_conf */
 /* Rows for the table of whatever has an action: a struct action_conf called `field` in `type`. */
-#define ACTION_ROW(type, field, kind, help_)                                        \
-    {                                                                               \
-#kind, "section", setting_section, offsetof(type, field.kind), NULL, help_, \
-            .inner = kind##_settings, .inner_form = "."                             \
+#define ACTION_ROW(type, field, kind, reader, help_)                                                 \
+    {                                                                                                \
+#kind, "section", reader, offsetof(type, field.kind), NULL, help_, .inner = kind##_settings, \
+                                                                           .inner_form = "."         \
     }
-#define ACTION_SETTINGS(type, field)                                                           \
-    ACTION_ROW(type, field, http, "the action: a call to a service"),                          \
-        ACTION_ROW(type, field, exec, "the action: a program"),                                \
-        ACTION_ROW(type, field, manual, "the action: somebody does it by hand, and confirms"), \
-    {                                                                                          \
-        "timeout", "time", setting_length, offsetof(type, field.timeout_us), "30s",            \
-            "how long one attempt may take", .min = 100 * CLOCK_MS, .max = CLOCK_DAY           \
+#define ACTION_SETTINGS(type, field)                                                   \
+    ACTION_ROW(type, field, http, setting_section, "the action: a call to a service"), \
+        ACTION_ROW(type, field, mail, setting_mail, "the action: an e-mail"),          \
+        ACTION_ROW(type, field, exec, setting_section, "the action: a program"),       \
+        ACTION_ROW(type, field, manual, setting_section,                               \
+                   "the action: somebody does it by hand, and confirms"),              \
+    {                                                                                  \
+        "timeout", "time", setting_length, offsetof(type, field.timeout_us), "30s",    \
+            "how long one attempt may take", .min = 100 * CLOCK_MS, .max = CLOCK_DAY   \
     }
 /* The first action that stands there; NULL: none. */
 const struct yaml *action_given(const struct yaml *at);
@@ -136,8 +163,9 @@ setting_read_fn setting_secret, setting_secret_file, setting_secret_env; /* -> c
 bool secret_is_weak(const char *secret, const char **why);
 
 /* address.c */
-setting_read_fn setting_listen; /* into the whole config */
-setting_read_fn setting_url;    /* -> const char *, without slashes at the end */
+setting_read_fn setting_listen;   /* into the whole config */
+setting_read_fn setting_url;      /* -> const char *, without slashes at the end */
+setting_read_fn setting_mail_url; /* -> const char * */
 bool host_is_loopback(const char *host);
 
 #endif

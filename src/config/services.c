@@ -33,8 +33,8 @@ static bool parse_rate(const char *text, double *out)
     }
 }
 
-static enum rc setting_rate(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                            struct err *err)
+enum rc setting_rate(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                     struct err *err)
 {
     const char *text;
     double rate = 0;
@@ -51,7 +51,7 @@ static enum rc setting_rate(struct reading *r, const struct setting *s, const st
 
 /* ---- breaker ---- */
 
-static const struct setting breaker_settings[] = {
+const struct setting breaker_settings[] = {
     { "failures", "number", setting_count, offsetof(struct breaker_conf, failures), "20",
       "so many in a row, of whomever, mean that the service is down", .min = 1, .max = 10000 },
     { "pause", "time", setting_length, offsetof(struct breaker_conf, pause_us), "30s",
@@ -59,8 +59,8 @@ static const struct setting breaker_settings[] = {
     { NULL }
 };
 
-static enum rc setting_breaker(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                               struct err *err)
+enum rc setting_breaker(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
     if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0)
         return RC_OK;
@@ -136,8 +136,8 @@ static bool is_never_called(const struct quiet_hours *quiet)
     return true;
 }
 
-static enum rc setting_quiet_hours(struct reading *r, const struct setting *s, const struct yaml *at,
-                                   void *field, struct err *err)
+enum rc setting_quiet_hours(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
 {
     const char *text;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of hours like [\"22:00-06:00\"]", err);
@@ -215,15 +215,7 @@ const struct setting service_settings[] = {
       .inner_form = "." },
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
       "lets personal data go to another machine without encryption" },
-    { "max_concurrent", "number", setting_count, OF(max_concurrent), "8", "calls at once", .min = 1,
-      .max = CONCURRENT_MAX },
-    { "rate", "rate, or none", setting_rate, OF(rate), "none",
-      "calls in a time, like 50/s, 600/m or 5000/h" },
-    { "breaker", "section, or none", setting_breaker, OF(breaker), "{}",
-      "when to leave a service alone that fails for everybody", .inner = breaker_settings,
-      .inner_form = "." },
-    { "quiet_hours", "list of hours", setting_quiet_hours, OF(quiet), NULL,
-      "when no call starts, in local time, like \"22:00-06:00\" or \"Mon-Fri 08:00-18:00\"" },
+    LIMIT_SETTINGS(OF, "8", CONCURRENT_MAX),
     { NULL }
 };
 

@@ -98,11 +98,12 @@ static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, stru
 {
     const struct yaml *retry = yaml_get(at, "retry");
     if (action_given(at) == NULL)
-        return yaml_error(at, err, "the stage %s has no action: http, exec, manual or use is wanted",
+        return yaml_error(at, err, "the stage %s has no action: http, mail, exec, manual or use is wanted",
                           stage->working);
     enum rc rc = action_check(&stage->action, at, err);
     if (rc == RC_OK && retry != NULL && stage->action.kind == ACTION_MANUAL)
-        rc = yaml_key_error(retry, err, "retry: goes with http and exec, manual waits as long as it takes");
+        rc = yaml_key_error(retry, err,
+                            "retry: goes with http, mail and exec, manual waits as long as it takes");
     return rc;
 }
 

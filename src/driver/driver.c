@@ -68,10 +68,14 @@ static void open_service(struct driver *d, struct service *s, const struct servi
 
 static void open_services(struct driver *d)
 {
-    d->n_services = (unsigned)d->config->n_services + 1;
+    unsigned n = (unsigned)d->config->n_services;
+    d->n_services = n + (d->config->mail != NULL) + 1;
     d->services = xcalloc(d->n_services, sizeof *d->services);
-    for (unsigned i = 0; i < d->n_services; i++)
-        open_service(d, &d->services[i], i < d->config->n_services ? &d->config->services[i] : NULL);
+    for (unsigned i = 0; i < n; i++)
+        open_service(d, &d->services[i], &d->config->services[i]);
+    if (d->config->mail)
+        open_service(d, &d->services[n], &d->config->mail->service);
+    open_service(d, &d->services[d->n_services - 1], NULL);
 }
 
 static void open_metrics(struct driver *d)
@@ -93,7 +97,7 @@ static void make_name(struct driver *d)
              (unsigned)(crypto_random_u64() & 0xffff));
 }
 
-static enum rc open_client(struct driver *d, struct err *err)
+static enum rc open_clients(struct driver *d, struct err *err)
 {
     unsigned connections = SPARE_CONNECTIONS;
     for (size_t i = 0; i < d->config->n_services; i++)
@@ -102,7 +106,12 @@ static enum rc open_client(struct driver *d, struct err *err)
         .connections_per_host = connections < d->max_runs ? connections : d->max_runs + SPARE_CONNECTIONS,
         .user_agent = "lethe/" LETHE_VERSION,
     };
-    return http_client_open(&conf, &d->client, err);
+    enum rc rc = http_client_open(&conf, &d->client, err);
+    if (rc == RC_OK && d->config->mail)
+        rc = mailer_open(&d->mailer, err);
+    if (rc != RC_OK)
+        http_client_close(&d->client);
+    return rc;
 }
 
 static enum rc open_authority(struct driver *d, struct err *err)
@@ -122,7 +131,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->conf.once = conf->once || conf->username;
     d->config = conf->config;
     d->max_runs = conf->config->max_in_flight;
-    enum rc rc = open_client(d, err);
+    enum rc rc = open_clients(d, err);
     if (rc != RC_OK) {
         free(d);
         return rc;
@@ -131,6 +140,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     TAILQ_INIT(&d->free);
     buf_init(&d->scratch, HTTP_BODY_MAX);
     d->runs = xcalloc(d->max_runs, sizeof(struct run *));
+    d->fds = xcalloc(1, sizeof *d->fds);
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
     open_metrics(d);
@@ -227,7 +237,11 @@ static void turn(struct driver *d)
     int64_t next_at = timers_next_at(&d->timers);
     int64_t wait_us = next_at - now < LONGEST_WAIT ? next_at - now : LONGEST_WAIT;
     unsigned n_fds = exec_poll_fds(d);
-    http_client_wait(d->client, d->fds, n_fds, wait_us);
+    if (d->mailer)
+        d->fds[n_fds] = (struct pollfd){ .fd = mailer_fd(d->mailer), .events = POLLIN };
+    http_client_wait(d->client, d->fds, n_fds + (d->mailer != NULL), wait_us);
+    if (d->mailer)
+        mailer_look(d->mailer);
     exec_look(d, n_fds);
 }
 
@@ -285,6 +299,7 @@ void driver_close(struct driver **driver)
     close_runs(d);
     d->authority->close(d);
     token_close(&d->authority_token);
+    mailer_close(&d->mailer);
     for (unsigned i = 0; i < d->n_services; i++) {
         token_close(&d->services[i].token);
         free(d->services[i].waiting);

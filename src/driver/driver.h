@@ -12,8 +12,8 @@
  * stages: wait for the service's limits, act, try again or report policy.c         pure: what an answer
  * means, when to try again, whether a call still fits into the lease service.c        who may call a service
  * now, and who waits before one that is shut limits.c         pure: calls at once and calls a second of a
- * service breaker.c        pure: is a service worth calling http.c, exec.c   what a stage does: one const
- * struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c says
+ * service breaker.c        pure: is a service worth calling http.c, mail.c, exec.c   what a stage does: one
+ * const struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c says
  * who waits for somebody to confirm a stage progress.c       the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H

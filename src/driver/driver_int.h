@@ -41,6 +41,7 @@
 #include "driver/response.h"
 #include "driver/timers.h"
 #include "http/http.h"
+#include "http/smtp.h"
 
 enum {
     CLAIM_MAX = 500,          /* people a request */
@@ -179,6 +180,7 @@ struct run {
     struct timer wake;     /* BACKING_OFF: until then */
     union {
         struct http_step http;
+        struct mail mail;
         struct exec_step exec;
     } step;
 
@@ -203,7 +205,7 @@ struct action {
     enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
     void (*cancel)(struct run *run);
 };
-extern const struct action action_http, action_exec;
+extern const struct action action_http, action_mail, action_exec;
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
@@ -340,7 +342,8 @@ struct lms;
 
 /* ---- commands (exec.c) ---- */
 
-unsigned exec_poll_fds(struct driver *d);            /* fills driver->fds, returns how many */
+unsigned exec_poll_fds(
+    struct driver *d); /* fills driver->fds, returns how many; there is room for one more */
 void exec_look(struct driver *d, unsigned n_polled); /* after the wait */
 
 /* ---- the whole (driver.c) ---- */
@@ -349,13 +352,15 @@ struct driver {
     struct driver_conf conf;
     const struct config *config;
     struct http_client *client;
+    struct mailer *mailer; /* NULL: no e-mail can be sent */
     struct timers timers;
     struct arena arena; /* as long as the driver */
     struct buf scratch; /* for texts on their way into an arena */
     char name[65];      /* host, process id, something random; the authority takes 64 bytes */
 
-    struct service *services; /* of the configuration; behind them that of commands without one */
-    unsigned n_services;      /* with that one */
+    struct service
+        *services;       /* of the configuration; then that of e-mail if any, then of commands without one */
+    unsigned n_services; /* with that one */
 
     struct run **runs; /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;

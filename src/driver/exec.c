@@ -192,7 +192,7 @@ static void add_command(struct run *run)
     if (d->n_commands == d->commands_room) {
         d->commands_room = d->commands_room ? 2 * d->commands_room : 16;
         d->commands = xrealloc(d->commands, d->commands_room * sizeof *d->commands);
-        d->fds = xrealloc(d->fds, d->commands_room * FDS_EACH * sizeof *d->fds);
+        d->fds = xrealloc(d->fds, (d->commands_room * FDS_EACH + 1) * sizeof *d->fds);
     }
     run->step.exec.index = d->n_commands;
     d->commands[d->n_commands++] = run;

@@ -69,6 +69,17 @@ struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait
     return status == EX_TEMPFAIL ? again : final;
 }
 
+struct judgement policy_judge_mail(enum mail_outcome outcome)
+{
+    switch (outcome) {
+    case MAIL_ACCEPTED: return done;
+    case MAIL_AGAIN: return again;
+    case MAIL_UNKNOWN: return again_unknown;
+    case MAIL_REFUSED: return final;
+    }
+    return final;
+}
+
 struct judgement policy_judge_rc(enum rc rc)
 {
     switch (rc) {

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "core/core.h"
 #include "http/http.h"
+#include "http/smtp.h"
 
 #define POLICY_RETRY_AFTER_MAX (3600 * CLOCK_S)
 /* Authority: the longest wait between two tries of the same request. */
@@ -37,6 +38,7 @@ struct judgement policy_judge_http(const struct http_action_conf *conf, enum htt
                                    unsigned status);
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
+struct judgement policy_judge_mail(enum mail_outcome outcome);
 /* What it means that an attempt could not even begin. */
 struct judgement policy_judge_rc(enum rc rc);
 

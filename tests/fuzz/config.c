@@ -7,6 +7,7 @@
 
 #include "../unit/scratch.h"
 #include "base/json.h"
+#include "base/mail.h"
 #include "config/config.h"
 
 enum { RENDERED_MAX = 4 * 1024 * 1024 };
@@ -63,6 +64,25 @@ static void check_http(struct arena *a, const struct http_action_conf *http)
     }
 }
 
+static void check_mail(struct arena *a, const struct mail_action_conf *mail)
+{
+    const char *subject = render(a, mail->subject), *to = render(a, mail->to);
+    assert(mail->server && mail_is_address(mail->server->from) && mail->text);
+    assert(!subject || !text_has_control(subject));
+    assert(!to || !text_has_control(to));
+}
+
+static void check_action(struct arena *a, const struct action_conf *action)
+{
+    assert(action->timeout_us > 0);
+    switch (action->kind) {
+    case ACTION_HTTP: check_http(a, &action->http); break;
+    case ACTION_MAIL: check_mail(a, &action->mail); break;
+    case ACTION_EXEC: assert(action->exec.argc > 0 && action->exec.argv[0][0] != '\0'); break;
+    case ACTION_MANUAL: assert(action->manual.instructions && action->manual.remind_us > 0); break;
+    }
+}
+
 static void check_config(struct arena *a, const struct config *config)
 {
     assert(config->data_dir && config->listen_host && config->max_connections > 0 && config->salts.n > 0);
@@ -70,11 +90,8 @@ static void check_config(struct arena *a, const struct config *config)
     assert(config->has_stages == (config->n_stages > 0) && (!config->has_stages || config->pipeline));
     for (size_t i = 0; i < config->n_stages; i++) {
         const struct stage_conf *stage = &config->stages[i];
-        assert(stage->working && stage->completed && stage->action.timeout_us > 0);
-        if (stage->action.kind == ACTION_HTTP)
-            check_http(a, &stage->action.http);
-        else
-            assert(stage->action.exec.argc > 0 && stage->action.exec.argv[0][0] != '\0');
+        assert(stage->working && stage->completed);
+        check_action(a, &stage->action);
     }
 }
 

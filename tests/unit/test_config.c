@@ -882,6 +882,61 @@ static unsigned count_of(const char *text, const char *word)
     return n;
 }
 
+/* ---- e-mail ---- */
+
+static void test_config__mail(void **state)
+{
+    const struct config *config = load_good(
+        IDENTITY
+        "services: { lms: { url: \"https://lms.example.com\" } }\n"
+        "mail:\n"
+        "  server: smtp://mail.example.com:587\n"
+        "  from: \"Example University <lethe@example.com>\"\n"
+        "  user: lethe\n"
+        "  password_file: lms.secret\n"
+        "  rate: 1/s\n"
+        "stages:\n"
+        "  - { working: A, completed: B, mail: { to: \"{original_email}\", subject: s, text: t } }\n");
+    const struct mail_conf *mail = config->mail;
+    assert_string_equal(mail->service.name, "mail");
+    assert_string_equal(mail->service.url, "smtp://mail.example.com:587");
+    assert_string_equal(mail->service.client_id, "lethe");
+    assert_string_equal(mail->service.secret, "0123456789abcdef");
+    assert_int_equal(mail->service.credentials, CREDENTIALS_BASIC);
+    assert_int_equal(mail->service.max_concurrent, 4);
+    assert_true(mail->service.rate == 1);
+    assert_int_equal(mail->service.index, 1);
+    assert_string_equal(mail->from_name, "Example University");
+    assert_string_equal(mail->from, "lethe@example.com");
+    const struct action_conf *action = &config->stages[0].action;
+    assert_int_equal(action->kind, ACTION_MAIL);
+    assert_ptr_equal(action_service(action), &mail->service);
+}
+
+static void test_config__mail_wants_tls_but_on_this_machine(void **state)
+{
+    static const struct {
+        const char *text;
+        bool starttls;
+    } cases[] = {
+        { "server: smtp://mail.example.com", true },
+        { "server: smtp://mail.example.com, tls: none", false },
+        { "server: smtp://127.0.0.1:25", false },
+        { "server: smtp://localhost", false },
+        { "server: smtp://localhost, tls: required", true },
+        { "server: smtps://mail.example.com", false }, /* it has TLS before that */
+        { "server: SMTPS://mail.example.com", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = arena_printf(&arena, IDENTITY "mail: { %s, from: a@b.c }\n", cases[i].text);
+        const struct mail_conf *mail = load_good(text)->mail;
+        if (mail->starttls != cases[i].starttls)
+            fail_msg("%s", cases[i].text);
+        assert_null(mail->from_name);
+        assert_int_equal(mail->service.credentials, CREDENTIALS_NONE);
+    }
+}
+
 static void test_config__settings_and_documentation_agree(void **state)
 {
     const char *docs =
@@ -944,6 +999,8 @@ int main(void)
         T(test_config__errors_do_not_show_secrets),
         T(test_config__warns_when_others_can_read_a_secret),
         T(test_config__example_is_valid),
+        T(test_config__mail),
+        T(test_config__mail_wants_tls_but_on_this_machine),
         T(test_config__settings_and_documentation_agree),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -72,6 +72,14 @@ static void test_policy__exit_statuses(void **state)
     expect(policy_judge_exec(&exec, SIGKILL, true), VERDICT_AGAIN, true, SIGKILL);
 }
 
+static void test_policy__e_mails(void **state)
+{
+    expect(policy_judge_mail(MAIL_ACCEPTED), VERDICT_DONE, false, MAIL_ACCEPTED);
+    expect(policy_judge_mail(MAIL_AGAIN), VERDICT_AGAIN, false, MAIL_AGAIN);
+    expect(policy_judge_mail(MAIL_UNKNOWN), VERDICT_AGAIN, true, MAIL_UNKNOWN);
+    expect(policy_judge_mail(MAIL_REFUSED), VERDICT_FINAL, false, MAIL_REFUSED);
+}
+
 static void test_policy__own_errors(void **state)
 {
     expect(policy_judge_rc(RC_INVALID), VERDICT_FINAL, false, RC_INVALID);
@@ -234,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_policy__a_redirect_is_never_success),
         cmocka_unit_test(test_policy__only_a_whole_answer_counts),
         cmocka_unit_test(test_policy__exit_statuses),
+        cmocka_unit_test(test_policy__e_mails),
         cmocka_unit_test(test_policy__own_errors),
         cmocka_unit_test(test_policy__backoff_doubles_and_stops_at_longest),
         cmocka_unit_test(test_policy__backoff_uses_the_whole_range),
