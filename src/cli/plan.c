@@ -33,10 +33,13 @@ static const char *wait_for_cool_off(struct arena *a, const struct config *confi
 
 static const char *wait_for_driver(struct arena *a, const struct json *r)
 {
-    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting");
+    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
+                      *later = json_get(r, "later");
     if (waiting && waiting->kind == JSON_MAP)
         return arena_printf(a, "waits for somebody to confirm since %s",
                             print_time(a, api_text(waiting, "since")));
+    if (later && later->kind == JSON_MAP)
+        return arena_printf(a, "put off by its driver until %s", print_time(a, api_text(later, "until")));
     if (!lease || lease->kind != JSON_MAP)
         return NULL;
     return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),

@@ -67,11 +67,20 @@ static void listing_add_json(struct listing *l, const struct json *r)
     buf_free(&b);
 }
 
+static const char *state_cell(struct arena *a, const struct json *r)
+{
+    const struct json *later = json_get(r, "later");
+    if (!later || later->kind != JSON_MAP)
+        return api_text(r, "state");
+    return arena_printf(a, "%s, put off until %s", api_text(r, "state"),
+                        print_time(a, api_text(later, "until")));
+}
+
 static void listing_add_row(struct listing *l, struct arena *a, const struct json *r)
 {
     const char *const cells[] = {
         arena_printf(a, "%lld", (long long)api_int(r, "id")),
-        api_text(r, "state"),
+        state_cell(a, r),
         api_text(r, "original_username"),
         print_time(a, api_text(r, "created")),
         print_time(a, api_text(r, "modified")),

@@ -34,7 +34,8 @@ static void print_place(struct arena *a, const struct json *r)
 {
     const char *state = api_text(r, "state");
     const struct json *last = json_get(r, "last_state");
-    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting");
+    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
+                      *later = json_get(r, "later");
     print_field("state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
     if (last && last->kind == JSON_MAP && strcmp(api_text(last, "state_name"), state) != 0)
         print_field("before that", api_text(last, "state_name"));
@@ -48,6 +49,10 @@ static void print_place(struct arena *a, const struct json *r)
         print_field("waits for", "somebody to confirm this, with lethe retirement confirm:");
         print_block(stdout, "      ", api_text(waiting, "instructions"));
     }
+    if (later && later->kind == JSON_MAP)
+        print_field("put off", arena_printf(a, "until %s; at this stage since %s",
+                                            print_time(a, api_text(later, "until")),
+                                            print_time(a, api_text(later, "since"))));
     if (is_true(r, "abort_asked"))
         print_field("abort", "asked for; final when the lease has ended");
     print_field("requested", print_time(a, api_text(r, "created")));

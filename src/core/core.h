@@ -20,7 +20,8 @@
  *                                             resume
  *
  * A stage that a person does: its driver reports `wait`, and the retirement stays in W without a lease until
- * somebody confirms, which leads to D.
+ * somebody confirms, which leads to D. A stage that takes hours or days: its driver reports `later`, and the
+ * retirement stays in W without a lease until it may be claimed again.
  *
  * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch
  * of a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this
@@ -102,9 +103,14 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 #define LEASE_FREE ((int64_t)1)
 /* No lease, and not to be claimed: in a working state until somebody confirms that the stage is done. */
 #define LEASE_WAITING ((int64_t)-1)
-/* No lease is granted for longer. One that seems to last longer was granted under a clock that was set back
- * since: it is not live. */
+/* No lease, and not to be claimed in a working state before then: put off by its driver. Less than
+ * LEASE_WAITING, and rising with time when the sign is taken away. */
+#define LEASE_PUT_OFF(until) (-(int64_t)(until))
+/* No lease is granted for longer, and nobody is put off for longer. One that seems to last longer was granted
+ * under a clock that was set back since: it is not live. */
 enum { LEASE_MAX_S = 7 * 86400 };
+/* Bytes of what a driver may leave with somebody whom it puts off. */
+enum { MEMO_MAX = 4096 };
 
 /* The row that changes with every step. Times in us since 1970. */
 struct retirement {
@@ -114,8 +120,8 @@ struct retirement {
     unsigned state, last_state;      /* last_state: before the last move; PENDING in the beginning */
     int64_t created_at, modified_at;
     int64_t epoch;       /* rises with every claim and every move that is not a report */
-    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, or until when the holder of
-                          * epoch has it */
+    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, LEASE_PUT_OFF, or until when the
+                          * holder of epoch has it */
     int64_t run;         /* rises when an operator sends it back: stages are then done anew */
     unsigned deaths;     /* leases in a row that ran out at this stage before the server's eyes */
     bool abort_asked;    /* ABORTED as soon as the lease has ended */
@@ -126,6 +132,9 @@ struct retirement {
 unsigned retirement_resume_state(const struct retirement *r);
 bool retirement_is_leased(const struct retirement *r, int64_t now);
 bool retirement_is_waiting(const struct retirement *r); /* for somebody to confirm */
+/* When its driver wanted to come back to it, which may be past; 0: it was not put off. */
+int64_t retirement_put_off_until(const struct retirement *r);
+bool retirement_is_put_off(const struct retirement *r, int64_t now);
 /* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
 bool retirement_is_over(const struct retirement *r);
 
@@ -142,6 +151,7 @@ enum command_kind {
     COMMAND_FAILED,  /* the stage failed for good -> ERRORED */
     COMMAND_RENEW,   /* the holder needs longer */
     COMMAND_RELEASE, /* the holder gives it back at the same stage */
+    COMMAND_LATER,   /* the stage takes time: the holder gives it back, to go on with it later */
     COMMAND_WAIT,    /* the stage is a person's: it waits until somebody confirms */
     COMMAND_CONFIRM  /* somebody did it: the completed state */
 };
@@ -158,11 +168,12 @@ struct command {
     int64_t cool_off_us;            /* CLAIM: the server's own */
     int64_t lease_us;               /* CLAIM, RENEW; up to LEASE_MAX_S */
     unsigned deaths_max;            /* CLAIM: after so many leases that ran out at one stage, ERRORED */
-    int64_t epoch;                  /* DONE, FAILED, RENEW, RELEASE, WAIT: of the lease reported under */
-    unsigned stage;                 /* the same: position of its working state */
-    bool stop;                      /* DONE: give it back in the completed state */
-    const unsigned *first_answer;   /* DONE, FAILED: the log has this report as accepted, and the
-                                     * retirement was in this state after it; NULL: it has not */
+    int64_t later_us;               /* LATER: nobody is to take it up before; up to LEASE_MAX_S */
+    int64_t epoch;                /* DONE, FAILED, RENEW, RELEASE, LATER, WAIT: of the lease reported under */
+    unsigned stage;               /* the same: position of its working state */
+    bool stop;                    /* DONE: give it back in the completed state */
+    const unsigned *first_answer; /* DONE, FAILED: the log has this report as accepted, and the
+                                   * retirement was in this state after it; NULL: it has not */
 };
 
 /* Why not. The code is part of the API; the rc says what kind of refusal it is. */
@@ -178,6 +189,7 @@ struct command {
     X(REFUSAL_NOT_WAITING, RC_CONFLICT, "not_waiting") /* for a confirmation */                           \
     X(REFUSAL_COOLING_OFF, RC_CONFLICT, "cooling_off")                                                    \
     X(REFUSAL_UNLEASED_WORK, RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */          \
+    X(REFUSAL_PUT_OFF, RC_CONFLICT, "put_off")                   /* by its driver, until later */         \
     X(REFUSAL_STALE, RC_CONFLICT, "stale_epoch")                 /* not the current epoch or its stage */ \
     X(REFUSAL_LEASE_OVER, RC_CONFLICT, "lease_over")             /* the lease has run out */
 

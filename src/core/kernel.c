@@ -43,6 +43,17 @@ bool retirement_is_waiting(const struct retirement *r)
     return r->lease_until == LEASE_WAITING;
 }
 
+int64_t retirement_put_off_until(const struct retirement *r)
+{
+    return r->lease_until < LEASE_WAITING ? -r->lease_until : 0;
+}
+
+bool retirement_is_put_off(const struct retirement *r, int64_t now)
+{
+    int64_t until = retirement_put_off_until(r);
+    return until > now && until <= now + LEASE_MAX_S * CLOCK_S;
+}
+
 bool retirement_is_over(const struct retirement *r)
 {
     return role_of(r) == ROLE_ABORTED || role_of(r) == ROLE_COMPLETE;
@@ -280,8 +291,12 @@ static void claim_same_stage(struct decision *d, const struct command *cmd, int6
         refuse(d, REFUSAL_UNLEASED_WORK);
         return;
     }
+    if (retirement_is_put_off(r, now)) {
+        refuse(d, REFUSAL_PUT_OFF);
+        return;
+    }
     unsigned deaths = r->deaths;
-    if (r->lease_until != LEASE_FREE && ++deaths >= cmd->deaths_max) {
+    if (r->lease_until > LEASE_FREE && ++deaths >= cmd->deaths_max) {
         enter_anew(d, cmd, pipeline_at(r->pipeline, ROLE_ERRORED));
         r->deaths = deaths; /* says why it is there */
         return;
@@ -402,6 +417,40 @@ static void decide_release(struct decision *d, const struct command *cmd, int64_
         r->lease_until = LEASE_FREE;
 }
 
+/* Nothing but this leaves these traces under the epoch of the one who reports. */
+static bool was_put_off(const struct retirement *r, const struct command *cmd)
+{
+    if (cmd->epoch != r->epoch)
+        return false;
+    return (r->state == cmd->stage && retirement_put_off_until(r) > 0) ||
+           (role_of(r) == ROLE_ABORTED && r->last_state == cmd->stage);
+}
+
+/* A driver that comes this far has not died of the stage. */
+static void put_off(struct decision *d, const struct command *cmd, int64_t now)
+{
+    assert(cmd->later_us >= 0 && cmd->later_us <= LEASE_MAX_S * CLOCK_S);
+    d->after.lease_until = LEASE_PUT_OFF(now + cmd->later_us);
+    assert(retirement_put_off_until(&d->after) > 0);
+    d->after.deaths = 0;
+}
+
+static void decide_later(struct decision *d, const struct command *cmd, int64_t now)
+{
+    struct retirement *r = &d->after;
+    if (was_put_off(r, cmd)) {
+        replay(d, r->state);
+        return;
+    }
+    refuse(d, why_not_report(r, cmd, now));
+    if (d->refusal != REFUSAL_NONE)
+        return;
+    if (r->abort_asked)
+        enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
+    else
+        put_off(d, cmd, now);
+}
+
 /* ---- what a person does ---- */
 
 /* Nothing but a wait leaves these traces: what comes after it raises the epoch again. */
@@ -457,7 +506,8 @@ static decide_fn *const rules[] = {
     [COMMAND_UPDATE] = decide_update,   [COMMAND_MOVE] = decide_move,     [COMMAND_RESUME] = decide_resume,
     [COMMAND_RERUN] = decide_rerun,     [COMMAND_CANCEL] = decide_cancel, [COMMAND_CLAIM] = decide_claim,
     [COMMAND_DONE] = decide_done,       [COMMAND_FAILED] = decide_failed, [COMMAND_RENEW] = decide_renew,
-    [COMMAND_RELEASE] = decide_release, [COMMAND_WAIT] = decide_wait,     [COMMAND_CONFIRM] = decide_confirm,
+    [COMMAND_RELEASE] = decide_release, [COMMAND_LATER] = decide_later,   [COMMAND_WAIT] = decide_wait,
+    [COMMAND_CONFIRM] = decide_confirm,
 };
 
 static bool is_about_the_lease_alone(const struct decision *d, const struct command *cmd)
@@ -473,6 +523,7 @@ static bool is_about_the_lease_alone(const struct decision *d, const struct comm
     case COMMAND_CANCEL:
     case COMMAND_DONE:
     case COMMAND_FAILED:
+    case COMMAND_LATER:
     case COMMAND_WAIT:
     case COMMAND_CONFIRM: break;
     }
@@ -523,6 +574,13 @@ static void say_cooling_off(const struct retirement *row, const struct command *
     snprintf(out, WHY_MAX, "its cool-off lasts until %s", until);
 }
 
+static void say_put_off(const struct retirement *row, char out[WHY_MAX])
+{
+    char until[CLOCK_TEXT_LEN];
+    clock_format(retirement_put_off_until(row), until);
+    snprintf(out, WHY_MAX, "its driver put it off until %s", until);
+}
+
 static void say_skips(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
 {
     const struct pipeline *p = list_for(row, cmd);
@@ -563,6 +621,7 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
                   ? "it waits until somebody confirms that this stage is done"
                   : "somebody without a lease is at work on it, an operator can move it";
         break;
+    case REFUSAL_PUT_OFF: say_put_off(row, out); return;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;
     case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;
     }

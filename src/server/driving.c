@@ -49,6 +49,8 @@ static void put_claim(struct json_out *o, const struct claim *claim, int64_t lea
     json_field_text(o, "stage", claim->stage);
     json_field_text(o, "run_key", claim->run_key);
     json_field_int(o, "lease_s", lease_us / CLOCK_S);
+    json_field_time(o, "since", v->since);
+    json_field_text(o, "memo", v->memo);
     json_put_key(o, "user");
     json_open_map(o);
     json_put_key(o, "id");
@@ -128,7 +130,7 @@ static enum rc read_outcome(const struct json *item, struct report *out, struct 
         enum command_kind kind;
     } outcomes[] = {
         { "done", COMMAND_DONE },        { "failed", COMMAND_FAILED }, { "renewed", COMMAND_RENEW },
-        { "released", COMMAND_RELEASE }, { "waiting", COMMAND_WAIT },
+        { "released", COMMAND_RELEASE }, { "later", COMMAND_LATER },   { "waiting", COMMAND_WAIT },
     };
     const char *outcome;
     enum rc rc = field_text(item, "outcome", &outcome, err);
@@ -140,7 +142,7 @@ static enum rc read_outcome(const struct json *item, struct report *out, struct 
             return RC_OK;
         }
     }
-    return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed, released or waiting");
+    return err_set(err, RC_INVALID, "outcome: must be done, failed, renewed, released, later or waiting");
 }
 
 static enum rc read_failure(const struct json *item, struct report *out, struct err *err)
@@ -159,10 +161,29 @@ static enum rc read_failure(const struct json *item, struct report *out, struct 
     return RC_OK;
 }
 
+/* When to come back, and what to know again then. */
+static enum rc read_later(const struct json *item, struct report *out, struct err *err)
+{
+    int64_t in_s = -1;
+    enum rc rc = field_int_optional(item, "in_s", 0, LEASE_MAX_S, &in_s, err);
+    if (!rc)
+        rc = field_text_optional(item, "memo", &out->memo, err);
+    if (rc)
+        return rc;
+    if (out->memo && strlen(out->memo) > MEMO_MAX)
+        return err_set(err, RC_INVALID, "memo: longer than %d bytes", MEMO_MAX);
+    if (out->kind == COMMAND_LATER && in_s < 0)
+        return err_set(err, RC_INVALID, "in_s: is missing; the outcome later needs it");
+    if (out->kind != COMMAND_LATER && (out->memo || in_s >= 0))
+        return err_set(err, RC_INVALID, "in_s, memo: go with the outcome later, and only with it");
+    out->later_us = in_s * CLOCK_S;
+    return RC_OK;
+}
+
 static enum rc read_report(const struct json *item, struct report *out, struct err *err)
 {
-    static const char *const known[] = { "id",   "epoch",   "stage",  "outcome", "response",
-                                         "stop", "lease_s", "status", "cause",   NULL };
+    static const char *const known[] = { "id",      "epoch",  "stage", "outcome", "response", "stop",
+                                         "lease_s", "status", "cause", "in_s",    "memo",     NULL };
     int64_t lease_s = 0;
     if (item->kind != JSON_MAP)
         return err_set(err, RC_INVALID, "must be an object, not %s", json_kind_name(item->kind));
@@ -183,6 +204,8 @@ static enum rc read_report(const struct json *item, struct report *out, struct e
         rc = field_int_optional(item, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
     if (!rc)
         rc = read_failure(item, out, err);
+    if (!rc)
+        rc = read_later(item, out, err);
     if (!rc && out->kind == COMMAND_RENEW && !lease_s)
         return err_set(err, RC_INVALID, "lease_s: is missing; a renewal needs it");
     out->response_len = out->response ? strlen(out->response) : 0;

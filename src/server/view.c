@@ -101,6 +101,19 @@ static void view_waiting(struct json_out *o, const struct retirement_view *v)
     json_close_map(o);
 }
 
+static void view_later(struct json_out *o, const struct retirement_view *v)
+{
+    json_put_key(o, "later");
+    if (!retirement_put_off_until(&v->row)) {
+        json_put_null(o);
+        return;
+    }
+    json_open_map(o);
+    json_field_time(o, "since", v->since);
+    json_field_time(o, "until", retirement_put_off_until(&v->row));
+    json_close_map(o);
+}
+
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now)
 {
@@ -113,6 +126,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_field_int(o, "run", r->run);
     view_lease(o, v, now);
     view_waiting(o, v);
+    view_later(o, v);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
     if (log)

@@ -189,7 +189,13 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
                           struct err *err)
 {
     struct retirement row;
-    struct command cmd = { .kind = in->kind, .epoch = in->epoch, .stop = in->stop, .lease_us = in->lease_us };
+    struct command cmd = {
+        .kind = in->kind,
+        .epoch = in->epoch,
+        .stop = in->stop,
+        .lease_us = in->lease_us,
+        .later_us = in->later_us,
+    };
     enum rc rc = store_get_row(act->store, in->id, &row, err);
     if (rc)
         return rc;
@@ -211,6 +217,7 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
             .response = in->response,
             .response_len = in->response_len,
             .failure = in->kind == COMMAND_FAILED ? &in->failure : NULL,
+            .memo = in->memo,
             .now = act->now,
         };
         cut_response(act->arena, &t.response, &t.response_len);

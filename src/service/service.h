@@ -181,12 +181,14 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
 struct report {
     int64_t id, epoch;
     const char *stage;
-    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE, WAIT */
+    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE, LATER, WAIT */
     const char *response;   /* NULL: none */
     size_t response_len;
     struct failure failure; /* FAILED */
     bool stop;
     int64_t lease_us; /* RENEW */
+    int64_t later_us; /* LATER */
+    const char *memo; /* LATER: for the next claim, at most MEMO_MAX bytes; NULL: nothing */
 };
 struct report_answer {
     const char *state; /* after it */

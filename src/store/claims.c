@@ -109,13 +109,14 @@ static enum rc find_states(struct store *s, struct arena *a, const struct due_fi
 
 /* ---- due ones ---- */
 
-/* The least lease_until that somebody in a state of this role may have and yet be taken. */
-static int64_t lease_least(enum role role)
+/* Besides LEASE_WAITING, the lease_until that keeps somebody in a state of this role from being taken. Of any
+ * other the size is when it ends: of a lease, and of the time that somebody was put off for. */
+static int64_t lease_bar(enum role role)
 {
-    return role == ROLE_WORKING ? LEASE_FREE : LEASE_NONE;
+    return role == ROLE_WORKING ? LEASE_NONE : LEASE_WAITING;
 }
 
-/* The greatest that a live lease can have. */
+/* Neither can end later. */
 static int64_t lease_most(int64_t now)
 {
     return now + LEASE_MAX_S * CLOCK_S;
@@ -131,42 +132,44 @@ static int64_t created_before(const struct due_state *d, const struct due_filter
 static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto,
                            const struct due_filter *f, struct id_list *ids, struct err *err)
 {
-    return id_list_add(
-        ids, s->db,
-        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $10 AND lease_until >= $3"
-        " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
-        " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
-        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)), DB_INT(lease_least(d->role)),
-                DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id), DB_INT(d->aborting),
-                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
-        err);
+    return id_list_add(ids, s->db,
+                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $10"
+                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
+                       "$9) AND ($6 = 0 OR pipeline_id = $6)"
+                       " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
+                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
+                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f)),
+                               DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
+                       err);
 }
 
 static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto,
                             const struct due_filter *f, struct id_list *ids, struct err *err)
 {
-    return id_list_add(
-        ids, s->db,
-        "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $8 AND lease_until >= $3"
-        " AND (lease_until <= $4 OR lease_until > $7) AND created_at < $6 ORDER BY id LIMIT $5",
-        DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)), DB_INT(lease_least(d->role)),
-                DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
-                DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
-        err);
+    return id_list_add(ids, s->db,
+                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $8"
+                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
+                       "$7) AND created_at < $6 ORDER BY id LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
+                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
+                               DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
+                       err);
 }
 
 static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
                           struct id_list *ids, struct err *err)
 {
-    return id_list_add(
-        ids, s->db,
-        "SELECT id FROM retirement WHERE id = $2 AND id > $10 AND state_id = $1 AND lease_until >= $3"
-        " AND (lease_until <= $4 OR lease_until > $9) AND ($6 = 0 OR pipeline_id = $6)"
-        " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
-        DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_least(d->role)), DB_INT(f->now),
-                DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id), DB_INT(d->aborting),
-                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
-        err);
+    return id_list_add(ids, s->db,
+                       "SELECT id FROM retirement WHERE id = $2 AND id > $10 AND state_id = $1"
+                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
+                       "$9) AND ($6 = 0 OR pipeline_id = $6)"
+                       " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_bar(d->role)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id),
+                               DB_INT(d->aborting), DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
+                               DB_INT(f->after_id)),
+                       err);
 }
 
 static enum rc find_due(struct store *s, struct arena *a, const struct due_filter *f, struct id_list *ids,

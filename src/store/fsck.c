@@ -166,6 +166,8 @@ static void check_lease(struct fsck *f)
     const struct retirement *r = &f->row;
     if (retirement_is_waiting(r) && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
         report(f, "I8", "it waits for somebody to confirm, but not in a working state");
+    if (retirement_put_off_until(r) > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        report(f, "I8", "it was put off, but is not in a working state");
     if (r->lease_until <= LEASE_FREE)
         return;
     if (pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
@@ -205,6 +207,18 @@ static enum rc check_retirement(struct fsck *f, struct err *err)
 
 /* ---- all of them ---- */
 
+/* What a driver remembered is of a stage, and must be gone with it. */
+static enum rc check_memo(struct fsck *f, struct err *err)
+{
+    const struct retirement *r = &f->row;
+    int64_t n = 0;
+    enum rc rc = store_first_int(f->s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1",
+                                 DB_ARGS(DB_INT(r->id)), &n, err);
+    if (rc == RC_OK && n > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        report(f, "I18", "what its driver remembered of a stage outlived the stage");
+    return rc;
+}
+
 static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
 {
     struct db_rows rows;
@@ -231,7 +245,9 @@ static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
     }
     if (rc == RC_OK)
         rc = read_stored(f, id, err);
-    return rc != RC_OK ? rc : check_retirement(f, err);
+    if (rc == RC_OK)
+        rc = check_retirement(f, err);
+    return rc != RC_OK ? rc : check_memo(f, err);
 }
 
 static enum rc check_page(struct fsck *f, const struct id_list *ids, struct err *err)
@@ -293,7 +309,9 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
     bool more;
     enum rc rc = db_query(f->s->db, &rows,
                           "SELECT p.retirement_id FROM retirement_person p LEFT JOIN retirement r"
-                          " ON r.id = p.retirement_id WHERE r.id IS NULL",
+                          " ON r.id = p.retirement_id WHERE r.id IS NULL"
+                          " UNION SELECT m.retirement_id FROM stage_memo m LEFT JOIN retirement r"
+                          " ON r.id = m.retirement_id WHERE r.id IS NULL",
                           DB_NO_ARGS, err);
     while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
         f->row.id = db_int(&rows, 0);

@@ -151,10 +151,10 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
            (f->email == NULL || same_email(f->email, p->email));
 }
 
-static bool is_idle(const struct retirement *r, int64_t at)
+static bool is_idle(const struct retirement *r, const struct retirement_filter *f)
 {
-    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, at) &&
-           !retirement_is_waiting(r);
+    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, f->idle_at) &&
+           !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, f->modified_before);
 }
 
 /* Looked at again, because a row may have changed since its id was found. */
@@ -162,8 +162,7 @@ static bool matches(const struct retirement_filter *f, const struct retirement_v
 {
     return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
            is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person) &&
-           (!f->waiting || retirement_is_waiting(&v->row)) &&
-           (f->idle_at == 0 || is_idle(&v->row, f->idle_at));
+           (!f->waiting || retirement_is_waiting(&v->row)) && (f->idle_at == 0 || is_idle(&v->row, f));
 }
 
 struct walk {

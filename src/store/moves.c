@@ -166,6 +166,29 @@ static enum rc update_row(struct store *s, const struct retirement *before, cons
     return rc == RC_OK && n == 0 ? changed(before, err) : rc;
 }
 
+/* ---- what a driver remembers ---- */
+
+static enum rc put_memo(struct store *s, const struct retirement *before, const char *memo, struct err *err)
+{
+    return db_run(s->db,
+                  "INSERT INTO stage_memo (retirement_id, since, memo) VALUES ($1, $2, $3)"
+                  " ON CONFLICT (retirement_id) DO UPDATE SET memo = excluded.memo",
+                  DB_ARGS(DB_INT(before->id), DB_INT(before->modified_at), DB_TEXT(memo)), NULL, err);
+}
+
+/* It is of this stage, and of no other. That an abort waits is no move out of it. */
+static enum rc follow_with_memo(struct store *s, const struct retirement *before, const struct transition *t,
+                                struct err *err)
+{
+    const struct decision *d = t->decision;
+    if (retirement_put_off_until(&d->after) > 0)
+        return put_memo(s, before, t->memo, err);
+    if (d->n_moves == 0 || d->abort_waits || pipeline_role(before->pipeline, before->state) != ROLE_WORKING)
+        return RC_OK;
+    return db_run(s->db, "DELETE FROM stage_memo WHERE retirement_id = $1", DB_ARGS(DB_INT(before->id)), NULL,
+                  err);
+}
+
 enum rc store_check_live(struct store *s, const struct retirement *before, const struct retirement *after,
                          struct err *err)
 {
@@ -192,7 +215,9 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
         rc = find_driver(s, t->driver, &driver, err);
     if (rc == RC_OK)
         rc = update_row(s, before, d, driver, head, err);
-    return rc != RC_OK ? rc : count_change(s, before, &d->after, err);
+    if (rc == RC_OK)
+        rc = count_change(s, before, &d->after, err);
+    return rc != RC_OK ? rc : follow_with_memo(s, before, t, err);
 }
 
 /* ---- history ---- */

@@ -35,10 +35,12 @@ enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement 
 /* Columns after those of the row, and where they come from. */
 #define VIEW                                                                                                   \
     "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email, a.username,"    \
-    " a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response FROM retirement r LEFT JOIN "            \
+    " a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo FROM retirement r "     \
+    "LEFT JOIN "                                                                                               \
     "retirement_person p ON p.retirement_id = "                                                                \
     "r.id"                                                                                                     \
     " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"                     \
+    " LEFT JOIN stage_memo m ON m.retirement_id = r.id"                                                        \
     " LEFT JOIN retirement_log w ON w.id = CASE WHEN r.lease_until = -1 THEN r.log_head END " /* LEASE_WAITING \
                                                                                                */
 
@@ -82,6 +84,8 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
     };
     out->driver = column(a, rows, 9);
     read_waiting(a, rows, out);
+    out->since = db_is_null(rows, ROW_COLUMNS_N + 13) ? 0 : db_int(rows, ROW_COLUMNS_N + 13);
+    out->memo = column(a, rows, 14);
     return read_row(s, rows, &out->row, err);
 }
 

@@ -84,7 +84,9 @@ static const char *const schema_1[] = {
     "  live INTEGER NOT NULL,"
     "  log_head INTEGER NOT NULL,"
     "  driver_id INTEGER);"
-    "CREATE INDEX retirement_state ON retirement (state_id, id);"
+    /* lease_until: claims walk over those who are leased, wait or are put off without looking at their rows.
+     */
+    "CREATE INDEX retirement_state ON retirement (state_id, id, lease_until);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
     /* One row at most: see struct id_range. */
     "CREATE TABLE creation_break ("
@@ -131,6 +133,13 @@ static const char *const schema_1[] = {
     "  status INTEGER,"
     "  cause TEXT,"
     "  response BLOB);",
+
+    /* Of those whose stage was put off by its driver, until they leave it. The memo may hold personal data.
+     */
+    "CREATE TABLE stage_memo ("
+    "  retirement_id INTEGER PRIMARY KEY,"
+    "  since INTEGER NOT NULL,"
+    "  memo TEXT);"
 
     "CREATE TABLE partner_report ("
     "  id INTEGER PRIMARY KEY,"

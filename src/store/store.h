@@ -185,6 +185,8 @@ struct retirement_view {
     const char *driver;       /* who holds the lease, or held the last one; NULL: nobody yet */
     const char *instructions; /* what somebody has to do and confirm; NULL: it does not wait for that */
     int64_t waiting_since;    /* 0: it does not */
+    int64_t since;            /* when the stage began that was put off; 0: none was */
+    const char *memo; /* what its driver wanted to know again; NULL: nothing. May hold personal data */
 };
 
 struct new_retirement {
@@ -226,8 +228,8 @@ struct retirement_filter {
     const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: however. Not for
                                            * store_count */
     bool waiting;    /* only those who wait for somebody to confirm; not for store_count */
-    int64_t idle_at; /* us: in a working state, without a live lease then, and not
-                      * waiting for somebody; not for store_count */
+    int64_t idle_at; /* us: in a working state, without a live lease then, not waiting for somebody, and not
+                      * put off until modified_before or later; not for store_count */
     int64_t limit;   /* 0: all */
 };
 
@@ -273,6 +275,7 @@ struct transition {
     const char *response; /* goes to the first move's entry; cut by the caller */
     size_t response_len;
     const struct failure *failure; /* the same; NULL: none */
+    const char *memo;              /* LATER: kept until it leaves the stage; NULL: nothing to keep */
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state
@@ -310,8 +313,8 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 /* ---- claims ---- */
 
 /* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and
- * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING); and those
- * whose abort waits for a lease that is over. */
+ * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING, nor put off
+ * until after now); and those whose abort waits for a lease that is over. */
 struct due_filter {
     int64_t due_before;
     int64_t now;

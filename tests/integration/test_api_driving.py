@@ -79,6 +79,7 @@ def test_a_claim_says_what_to_do_for_whom(served):
     who = served.somebody(name="Learner1")
     [claim] = served.claim(lease_s=30)
     assert claim == {"id": who["id"], "epoch": 1, "stage": "RETIRING_FORUMS", "run_key": claim["run_key"], "lease_s": 30,
+                     "since": None, "memo": None,
                      "user": {"id": None, "original_username": "Learner1", "original_email": "Learner1@example.com",
                               "original_name": "", "retired_username": who["retired_username"], "retired_email": who["retired_email"]}}
     assert len(claim["run_key"]) >= 16 and "earner" not in claim["run_key"]
@@ -242,17 +243,98 @@ def test_a_released_one_is_taken_at_the_same_stage_with_the_same_key(served):
     assert served.report(again, "done")["ok"]
 
 
-@pytest.mark.parametrize("outcome", ["done", "failed", "renewed", "released"])
+# ---- later ----
+
+def test_who_is_put_off_comes_back_with_what_the_driver_remembers(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    begun, entries = served.one(who["id"])["modified"], served.log_of(who["id"])
+    first = served.report(claim, "later", in_s=2, memo='{"poll": "é\\n"}')
+    assert first == {"id": who["id"], "ok": True, "state": "RETIRING_FORUMS", "next": None, "abort": False}
+    put_off = served.one(who["id"])
+    assert put_off["later"]["since"] == begun < put_off["later"]["until"] and put_off["lease"] is None
+    assert served.report(claim, "later", in_s=2, memo='{"poll": "é\\n"}') == first
+    assert served.one(who["id"]) == put_off
+    [again] = wait_for(lambda: served.claim(driver="other", limit=10), "the time")
+    assert again == {**claim, "epoch": 2, "since": begun, "memo": '{"poll": "é\\n"}'}
+    assert served.one(who["id"])["later"] is None and served.log_of(who["id"]) == entries
+    expect_refused(served.report(claim, "later", in_s=2), "stale_epoch")
+    assert served.report(again, "done", stop=True)["ok"]
+    [next_stage] = served.claim(stages=["RETIRING_LMS"])
+    assert next_stage["since"] is None and next_stage["memo"] is None
+
+
+def test_nobody_takes_up_who_is_put_off(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    assert served.report(claim, "later", in_s=3600)["ok"]
+    nobody = served.post("/v1/claims", {"driver": "d", "limit": 5, "lease_s": 60, "count": True, "waiting": True}).json
+    assert nobody == {"fuse_blown": False, "claims": [], "held": 0, "due": 0, "under_way": 1, "waiting": []}
+    assert served.claim(username=who["original_username"]) == []
+    expect_refused(served.report(claim, "done"), "lease_over")
+    shown = served.ok("retirement", "show", "--id", str(who["id"])).out
+    assert "put off" in shown and "until " + served.one(who["id"])["later"]["until"][:10] in shown
+    assert "RETIRING_FORUMS, put off until" in served.ok("retirement", "list").out
+    assert served.get("/v1/retirements?waiting=true").json["retirements"] == []
+
+
+def test_put_off_survives_the_server(served):
+    who, other = served.somebody(), served.somebody()
+    claims = served.claim(2)
+    served.report(claims[0], "later", in_s=3600, memo="day 2")
+    served.report(claims[1], "later", in_s=0, memo="day 3")
+    before = served.one(who["id"])
+    served.kill(served.processes[-1])
+    served.serve()
+    assert served.one(who["id"]) == before
+    [again] = served.claim(2)
+    assert again["id"] == other["id"] and again["memo"] == "day 3"
+
+
+def test_operators_move_who_is_put_off_as_they_like(served):
+    ids = [served.somebody()["id"] for _ in range(3)]
+    for claim in served.claim(3):
+        assert served.report(claim, "later", in_s=3600, memo="x")["ok"]
+    for id, to in zip(ids, ["ABORTED", "RETIRING_FORUMS", "COMPLETE"]):
+        answer = served.post(f"/v1/retirements/{id}/move", {"state": to, "reason": "enough"})
+        assert answer.status == 200 and answer.json["later"] is None, answer
+    [claim] = served.claim(3)
+    assert claim["id"] == ids[1] and claim["memo"] is None and claim["since"] is None
+
+
+def test_an_abort_that_was_asked_for_needs_no_later(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    assert served.post(f"/v1/retirements/{who['id']}/move", {"state": "ABORTED", "reason": "stop"}).status == 202
+    answer = served.report(claim, "later", in_s=3600, memo="x")
+    assert answer["state"] == "ABORTED" and served.one(who["id"])["later"] is None
+    assert served.report(claim, "later", in_s=3600, memo="x") == answer
+
+
+def test_being_put_off_is_no_death(site):
+    site.configure(driver={"deaths_max": 2})
+    site.serve()
+    who = site.somebody()
+    for _ in range(4):
+        [claim] = wait_for(site.claim, "the lease to be over")
+        assert site.report(claim, "later", in_s=0)["ok"]
+        [claim] = site.claim(lease_s=1)
+        wait_for_the_end_of_the_lease(site, who)
+    assert site.one(who["id"])["state"] == "RETIRING_FORUMS"
+
+
+@pytest.mark.parametrize("outcome", ["done", "failed", "renewed", "released", "later"])
 def test_after_the_lease_nothing_is_accepted(served, outcome):
     who = served.somebody()
     [claim] = served.claim(lease_s=1)
     wait_for_the_end_of_the_lease(served, who)
     before = served.one(who["id"])
-    expect_refused(served.report(claim, outcome, lease_s=60), "lease_over")
+    more = {"in_s": 5} if outcome == "later" else {"lease_s": 60}
+    expect_refused(served.report(claim, outcome, **more), "lease_over")
     assert served.one(who["id"]) == before
     [again] = served.claim(driver="other")
     assert again["stage"] == claim["stage"] and again["epoch"] == claim["epoch"] + 1
-    expect_refused(served.report(claim, outcome, lease_s=60), "stale_epoch")
+    expect_refused(served.report(claim, outcome, **more), "stale_epoch")
 
 
 def test_whom_the_rules_refuse_stands_in_nobodys_way(served):
@@ -329,7 +411,10 @@ def test_each_report_is_judged_by_itself(served):
     ({"id": None}, ["id", "missing"]), ({"id": 0}, ["id"]), ({"id": "1"}, ["id", "integer"]), ({"epoch": None}, ["epoch", "missing"]), ({"epoch": 0}, ["epoch"]),
     ({"epoch": 1.5}, ["epoch"]), ({"stage": None}, ["stage", "missing"]), ({"stage": 1}, ["stage", "string"]), ({"outcome": None}, ["outcome", "missing"]),
     ({"outcome": "finished"}, ["outcome", "renewed"]), ({"outcome": "renewed"}, ["lease_s", "missing"]), ({"outcome": "renewed", "lease_s": 0}, ["lease_s"]),
-    ({"response": {}}, ["response", "string"]), ({"stop": "yes"}, ["stop"]),
+    ({"response": {}}, ["response", "string"]), ({"stop": "yes"}, ["stop"]), ({"outcome": "later"}, ["in_s", "missing"]),
+    ({"outcome": "later", "in_s": -1}, ["in_s"]), ({"outcome": "later", "in_s": 604801}, ["in_s"]), ({"outcome": "later", "in_s": 1.5}, ["in_s"]),
+    ({"outcome": "later", "in_s": 1, "memo": {}}, ["memo", "string"]), ({"outcome": "later", "in_s": 1, "memo": "é" * 2049}, ["memo", "4096"]),
+    ({"outcome": "released", "in_s": 1}, ["in_s"]), ({"memo": "x"}, ["memo"]),
 ])
 def test_a_malformed_report_fails_the_whole_request(authority, change, words):
     who = authority.somebody()

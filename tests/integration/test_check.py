@@ -4,6 +4,8 @@ import signal
 
 import pytest
 
+from site_under_test import wait_for
+
 NEVER = {"stuck_after": "1d", "overdue_after": "1d"}
 AT_ONCE = {"stuck_after": "0", "overdue_after": "0"}
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
@@ -54,6 +56,17 @@ def test_who_waits_for_a_person_is_not_stuck(site):
     assert len(listed(site, "waiting=true")) == 1 and listed(site, "stuck=true") == []
     assert site.get("/v1/retirements?stuck=true&waiting=true").status == 400
     expect(site, OK, "LETHE OK - nobody is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
+
+
+def test_who_is_put_off_is_not_stuck_before_that_time(watched):
+    who = watched.somebody()["id"]
+    [claim] = watched.claim()
+    assert watched.report(claim, "later", in_s=3600)["ok"]
+    assert watched.one(who)["lease"] is None and listed(watched, "stuck=true") == []
+    assert watched.post(f"/v1/retirements/{who}/move", {"state": "RETIRING_FORUMS", "reason": "now"}).status == 200
+    [claim] = watched.claim()
+    assert watched.report(claim, "later", in_s=0)["ok"]
+    wait_for(lambda: listed(watched, "stuck=true") == [who], "the time to be past")
 
 
 def test_nobody_is_stuck_where_there_are_no_stages(site):

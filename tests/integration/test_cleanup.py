@@ -30,6 +30,20 @@ def files_with(site, *words):
     return found
 
 
+def test_what_a_driver_remembered_is_gone_too(served):
+    who = served.somebody()
+    [claim] = served.claim()
+    served.report(claim, "later", in_s=0, memo='{"id": "third-party-4711", "fill": "' + "x" * 3000 + '"}')
+    served.kill(served.processes[-1], signal.SIGTERM)
+    assert files_with(served, "third-party-4711")
+    served.serve()
+    [claim] = served.claim()
+    assert served.report(claim, "done", stop=True)["ok"]
+    assert served.post(f"/v1/retirements/{who['id']}/move", {"state": "COMPLETE", "reason": "done"}).status == 200
+    assert cleanup(served, who["original_username"]).status == 204
+    assert files_with(served, "third-party-4711") == []
+
+
 # ---- statuses and bodies ----
 
 def test_of_one(authority):

@@ -146,6 +146,7 @@ static inline enum rc try_command(struct fixture *f, int64_t id, struct command 
         .reason = reason,
         .response = response,
         .response_len = response != NULL ? strlen(response) : 0,
+        .memo = cmd.kind == COMMAND_LATER ? response : NULL,
         .now = f->now,
     };
     return d.replayed ? RC_OK : store_apply(f->s, &row, &t, &f->err);
@@ -172,6 +173,16 @@ static inline void report(struct fixture *f, int64_t id, enum command_kind kind,
     OK(try_command(f, id,
                    (struct command){ .kind = kind, .epoch = row.epoch, .stage = row.state, .stop = stop },
                    NULL, response));
+}
+
+static inline void put_off(struct fixture *f, int64_t id, int64_t later_us, const char *memo)
+{
+    struct retirement row = row_of(f, id);
+    f->now += CLOCK_S;
+    OK(try_command(f, id,
+                   (struct command){
+                       .kind = COMMAND_LATER, .epoch = row.epoch, .stage = row.state, .later_us = later_us },
+                   NULL, memo));
 }
 
 static inline void done(struct fixture *f, int64_t id)

@@ -38,6 +38,8 @@ static void test_claims__due_are_those_the_kernel_takes(void **state)
             claim(f, id);
         if (i % 6 == 0 && row_of(f, id).lease_until > LEASE_FREE)
             move_to(f, id, ABORTED);
+        else if (i % 9 == 0 && row_of(f, id).lease_until > LEASE_FREE)
+            put_off(f, id, (i % 2 ? 20 : 2000) * CLOCK_S, NULL);
         if (i % 5 == 0 && to == PENDING && i % 3 != 0)
             OK(try_command(f, id, (struct command){ .kind = COMMAND_UPDATE, .to = FORUM_ING }, NULL, NULL));
     }
@@ -328,6 +330,37 @@ static void test_claims__lists_may_differ_about_what_comes_next(void **state)
     assert_int_equal(due_for(f, "FORUM_ING", &first), 0);
 }
 
+static int64_t until_of(struct fixture *f, int64_t id)
+{
+    struct retirement row = row_of(f, id);
+    return retirement_put_off_until(&row);
+}
+
+static void test_claims__who_is_put_off_is_due_when_the_time_has_come(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement *rows;
+    int64_t id = add_person(f, "Learner1"), held;
+    claim(f, id);
+    put_off(f, id, 100 * CLOCK_S, "x");
+    int64_t until = until_of(f, id);
+    struct due_filter filter = { .due_before = until, .now = until - 1, .limit = 10 };
+    assert_int_equal(due(f, filter, &rows), 0);
+    OK(store_count_leases(f->s, &f->arena, filter.now, &held, &f->err));
+    assert_int_equal(held, 0);
+    filter.now = until;
+    assert_int_equal(due(f, filter, &rows), 1);
+    filter.only_id = id;
+    assert_int_equal(due(f, filter, &rows), 1);
+    filter.now = until - LEASE_MAX_S * CLOCK_S;
+    assert_int_equal(due(f, filter, &rows), 0);
+    filter.now--; /* the clock was set back */
+    assert_int_equal(due(f, filter, &rows), 1);
+
+    OK(store_free_leases(f->s, until - 1, &f->err));
+    assert_true(until_of(f, id) == until);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +376,7 @@ int main(void)
         T(test_claims__nobody_without_states),
         T(test_claims__stages_that_are_not_wanted_are_left_out),
         T(test_claims__an_abort_is_settled_in_a_stage_that_is_not_wanted),
+        T(test_claims__who_is_put_off_is_due_when_the_time_has_come),
         T(test_claims__lists_may_differ_about_what_comes_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

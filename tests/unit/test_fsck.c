@@ -16,6 +16,9 @@ static void test_fsck__all_that_is_allowed_is_sound(void **state)
     claim(f, id);
     f->now += CLOCK_DAY;
     claim(f, id);
+    put_off(f, id, 0, "x");
+    assert_sound(f);
+    claim(f, id);
     done(f, id);
     assert_int_equal(row_of(f, id).state, COMPLETE);
     assert_sound(f);
@@ -52,6 +55,9 @@ static const struct breakage breakages[] = {
     { "I10", "UPDATE retirement_log SET epoch = 9 WHERE retirement_id = 1 AND from_id = 0" },
     { "I8", "UPDATE retirement SET lease_until = 1700009999000000 WHERE id = 3" },
     { "I8", "UPDATE retirement SET driver_id = NULL WHERE id = 2" },
+    { "I8", "UPDATE retirement SET lease_until = -1700009999000000 WHERE id = 3" },
+    { "I18", "INSERT INTO stage_memo VALUES (3, 1, 'x')" },
+    { "I18", "INSERT INTO stage_memo VALUES (99, 1, 'x')" },
     { "I14", "UPDATE retirement SET live = 0 WHERE id = 3" },
     { "I14", "DROP INDEX retirement_live; UPDATE retirement SET account_id = 2 WHERE id = 3" },
     { "I15", "UPDATE retirement_log SET flags = 0 WHERE flags = 2" },

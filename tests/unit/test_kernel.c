@@ -21,7 +21,7 @@ static const struct pipeline list_old = { .n = 8, .names = names_old };
 static const struct pipeline list_new = { .n = 10, .names = names_new };
 static const struct pipeline list_bare = { .n = 4, .names = names_bare };
 
-enum { T0 = 1000000, COOL_OFF = 500, LEASE = 60, T1 = T0 + COOL_OFF + 1 };
+enum { T0 = 1000000, COOL_OFF = 500, LEASE = 60, LATER = 300, T1 = T0 + COOL_OFF + 1 };
 
 /* The row of the conversation, the time in it, and the last answer. */
 static struct retirement row;
@@ -76,7 +76,7 @@ static enum refusal claim(void)
 
 static enum refusal report(enum command_kind kind)
 {
-    return SEND(kind, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE);
+    return SEND(kind, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE, .later_us = LATER);
 }
 
 static enum refusal update(unsigned to)
@@ -330,6 +330,123 @@ static void test_kernel_release__frees_it_at_the_same_stage(void **state)
     assert_int_equal(row.modified_at, begun_at);
     assert_int_equal(row.deaths, 0);
     assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_STALE);
+}
+
+/* ---- stages that take time ---- */
+
+static void test_kernel_later__nobody_can_claim_it_before(void **state)
+{
+    claim();
+    now += 5;
+    assert_int_equal(report(COMMAND_LATER), REFUSAL_NONE);
+    assert_int_equal(got.n_moves, 0);
+    assert_true(row.state == W1 && row.last_state == P && row.epoch == 1);
+    assert_int_equal(row.modified_at, now);
+    assert_int_equal(retirement_put_off_until(&row), now + LATER);
+    assert_false(retirement_is_leased(&row, now) || retirement_is_waiting(&row));
+    now += LATER - 1;
+    assert_true(retirement_is_put_off(&row, now));
+    assert_int_equal(claim(), REFUSAL_PUT_OFF);
+    assert_int_equal(SEND(COMMAND_CONFIRM), REFUSAL_NOT_WAITING);
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_LEASE_OVER);
+    now++;
+    assert_false(retirement_is_put_off(&row, now));
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_true(got.granted && row.state == W1 && row.epoch == 2);
+    assert_int_equal(retirement_put_off_until(&row), 0);
+    assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
+}
+
+static void test_kernel_later__a_repeat_gets_the_first_answer(void **state)
+{
+    claim();
+    report(COMMAND_LATER);
+    int64_t until = retirement_put_off_until(&row);
+    now += 10;
+    assert_int_equal(report(COMMAND_LATER), REFUSAL_NONE);
+    assert_true(got.replayed && got.answer_state == W1);
+    assert_int_equal(retirement_put_off_until(&row), until);
+    now = until;
+    claim();
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 1, .stage = W1, .later_us = LATER), REFUSAL_STALE);
+}
+
+static void test_kernel_later__only_the_holder_says_so(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 0, .stage = W1, .later_us = LATER), REFUSAL_STALE);
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 1, .stage = W2, .later_us = LATER), REFUSAL_STALE);
+    assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
+    assert_int_equal(report(COMMAND_LATER), REFUSAL_LEASE_OVER);
+    claim();
+    now += LEASE;
+    assert_int_equal(report(COMMAND_LATER), REFUSAL_LEASE_OVER);
+}
+
+static void test_kernel_later__is_the_abort_that_was_asked_for(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_MOVE, .to = A), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 1, .stage = W1, .later_us = LATER), REFUSAL_NONE);
+    assert_int_equal(row.state, A);
+    assert_int_equal(retirement_put_off_until(&row), 0);
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 1, .stage = W1, .later_us = LATER), REFUSAL_NONE);
+    assert_true(got.replayed);
+}
+
+static void test_kernel_later__is_no_death_and_forgives_those_before(void **state)
+{
+    claim();
+    now += LEASE;
+    claim();
+    assert_int_equal(row.deaths, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(report(COMMAND_LATER), REFUSAL_NONE);
+        assert_int_equal(row.deaths, 0);
+        now += 1000 * LATER;
+        assert_int_equal(claim(), REFUSAL_NONE);
+        assert_true(got.granted);
+    }
+    now += LEASE;
+    claim();
+    assert_int_equal(row.deaths, 1);
+}
+
+static void test_kernel_later__at_once_if_no_time_is_given(void **state)
+{
+    claim();
+    assert_int_equal(SEND(COMMAND_LATER, .epoch = 1, .stage = W1), REFUSAL_NONE);
+    assert_int_equal(retirement_put_off_until(&row), now);
+    assert_int_equal(claim(), REFUSAL_NONE);
+}
+
+static void test_kernel_later__a_clock_that_was_set_back_puts_nobody_off_for_ever(void **state)
+{
+    now += 3 * LEASE_MAX_S * CLOCK_S;
+    claim();
+    assert_int_equal(report(COMMAND_LATER), REFUSAL_NONE);
+    now -= LEASE_MAX_S * CLOCK_S - LATER;
+    assert_int_equal(claim(), REFUSAL_PUT_OFF);
+    now--;
+    assert_int_equal(claim(), REFUSAL_NONE);
+    assert_int_equal(row.deaths, 0);
+}
+
+static void test_kernel_later__operators_move_it_anywhere(void **state)
+{
+    claim();
+    report(COMMAND_LATER);
+    struct retirement put_off = row;
+    assert_int_equal(SEND(COMMAND_MOVE, .to = A), REFUSAL_NONE);
+    assert_true(row.state == A && row.lease_until == LEASE_NONE && !got.abort_waits);
+    row = put_off;
+    assert_int_equal(SEND(COMMAND_MOVE, .to = W1), REFUSAL_NONE);
+    assert_int_equal(row.lease_until, LEASE_FREE);
+    assert_int_equal(claim(), REFUSAL_NONE);
+    row = put_off;
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = E), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NONE);
+    assert_int_equal(claim(), REFUSAL_NONE);
 }
 
 /* ---- stages that people do ---- */
@@ -790,6 +907,14 @@ int main(void)
         T(test_kernel_failed__is_an_error_of_the_stage),
         T(test_kernel_renew__lengthens_the_lease_and_nothing_else),
         T(test_kernel_release__frees_it_at_the_same_stage),
+        T(test_kernel_later__nobody_can_claim_it_before),
+        T(test_kernel_later__a_repeat_gets_the_first_answer),
+        T(test_kernel_later__only_the_holder_says_so),
+        T(test_kernel_later__is_the_abort_that_was_asked_for),
+        T(test_kernel_later__is_no_death_and_forgives_those_before),
+        T(test_kernel_later__at_once_if_no_time_is_given),
+        T(test_kernel_later__a_clock_that_was_set_back_puts_nobody_off_for_ever),
+        T(test_kernel_later__operators_move_it_anywhere),
         T(test_kernel_wait__nobody_holds_it_and_nobody_can_claim_it),
         T(test_kernel_wait__a_repeat_gets_the_first_answer),
         T(test_kernel_wait__only_the_holder_says_so),

@@ -25,7 +25,7 @@
 #include "base/crypto.h"
 
 enum { SEQUENCES = 100000, STEPS = 60, REPORTS_MAX = STEPS };
-enum { COOL_OFF = 100, LEASE = 40, DEATHS_MAX = 3 };
+enum { COOL_OFF = 100, LEASE = 40, LATER = 70, DEATHS_MAX = 3 };
 #define LONGEST (LEASE_MAX_S * CLOCK_S)
 #define START   (10 * LONGEST)
 
@@ -42,7 +42,7 @@ static const struct pipeline lists[] = {
 /* ---- the oracle ---- */
 
 /* What it believes of the row: where it is as a role and the number of its stage, and in whose hands. */
-enum hands { NOBODY, FREE, HELD, PERSON };
+enum hands { NOBODY, FREE, HELD, PERSON, TIME };
 
 struct place {
     enum role role;
@@ -53,7 +53,7 @@ struct belief {
     const struct pipeline *list;
     struct place at, before;
     enum hands hands;
-    int64_t until; /* HELD: the end of the lease, which may lie in the past */
+    int64_t until; /* HELD: the end of the lease; TIME: of the pause. May lie in the past */
     int64_t epoch, run, changed_at;
     unsigned deaths;
     bool doomed; /* an abort waits */
@@ -112,7 +112,7 @@ static bool same_place(struct place x, struct place y)
 static bool is_report(const struct command *c)
 {
     return c->kind == COMMAND_DONE || c->kind == COMMAND_FAILED || c->kind == COMMAND_RENEW ||
-           c->kind == COMMAND_RELEASE || c->kind == COMMAND_WAIT;
+           c->kind == COMMAND_RELEASE || c->kind == COMMAND_LATER || c->kind == COMMAND_WAIT;
 }
 
 /* Contract A's update without force, and an order that may do anything. */
@@ -129,6 +129,11 @@ static bool is_order(const struct command *c)
 static bool is_held(const struct belief *b, int64_t now)
 {
     return b->hands == HELD && now < b->until && b->until - now <= LONGEST;
+}
+
+static bool is_pausing(const struct belief *b, int64_t now)
+{
+    return b->hands == TIME && now < b->until && b->until - now <= LONGEST;
 }
 
 static const struct pipeline *list_meant(const struct belief *b, const struct command *c)
@@ -164,6 +169,7 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
         { claim && b->at.role == ROLE_PENDING && START + COOL_OFF >= now, REFUSAL_COOLING_OFF },
         { claim && b->at.role == ROLE_WORKING && b->hands == NOBODY, REFUSAL_UNLEASED_WORK },
         { claim && b->hands == PERSON, REFUSAL_UNLEASED_WORK },
+        { claim && is_pausing(b, now), REFUSAL_PUT_OFF },
         { c->kind == COMMAND_CONFIRM && b->hands != PERSON, REFUSAL_NOT_WAITING },
         { is_report(c) && (c->epoch != b->epoch || c->stage != position(b->list, b->at)), REFUSAL_STALE },
         { is_report(c) && !held, REFUSAL_LEASE_OVER },
@@ -194,9 +200,11 @@ static bool is_repeat(const struct belief *b, const struct command *c, int64_t n
     case COMMAND_DONE:
     case COMMAND_FAILED: return c->first_answer != NULL;
     case COMMAND_RELEASE:
+    case COMMAND_LATER:
         if (c->epoch != b->epoch)
             return false;
-        return (b->hands == FREE && c->stage == position(b->list, b->at)) ||
+        return (b->hands == (c->kind == COMMAND_LATER ? TIME : FREE) &&
+                c->stage == position(b->list, b->at)) ||
                (aborted && c->stage == position(b->list, b->before));
     case COMMAND_WAIT:
         if (b->hands == PERSON)
@@ -300,6 +308,8 @@ static enum hands hands_after(const struct belief *b, const struct command *c, c
         return HELD;
     if (c->kind == COMMAND_RELEASE && !b->doomed)
         return FREE;
+    if (c->kind == COMMAND_LATER && works)
+        return TIME;
     if (c->kind == COMMAND_WAIT && works)
         return PERSON;
     if (v->n_ways == 0 || (c->kind == COMMAND_DONE && works))
@@ -312,7 +322,7 @@ static unsigned deaths_after(const struct belief *b, const struct command *c, co
     bool died = c->kind == COMMAND_CLAIM && b->hands == HELD && !b->doomed;
     if (died)
         return b->deaths + 1;
-    return v->n_ways > 0 ? 0 : b->deaths;
+    return v->n_ways > 0 || c->kind == COMMAND_LATER ? 0 : b->deaths;
 }
 
 static bool begins_anew(const struct belief *b, const struct command *c, const struct verdict *v)
@@ -333,12 +343,15 @@ static void believe(struct belief *b, const struct command *c, int64_t now, cons
     b->hands = hands_after(&was, c, v, b->at.role == ROLE_WORKING);
     if (v->granted || (c->kind == COMMAND_RENEW && !was.doomed))
         b->until = now + LEASE;
+    if (b->hands == TIME)
+        b->until = c->kind == COMMAND_LATER ? now + c->later_us : b->until;
     b->epoch +=
         (!is_report(c) && (v->granted || v->n_ways > 0)) || (c->kind == COMMAND_WAIT && b->hands == PERSON);
     b->run += begins_anew(&was, c, v);
     b->deaths = deaths_after(&was, c, v);
     b->doomed = v->n_ways == 0 && (was.doomed || v->waits);
-    bool only_hands = v->n_ways == 0 && (c->kind == COMMAND_CLAIM || is_report(c));
+    bool only_hands =
+        v->n_ways == 0 && (c->kind == COMMAND_CLAIM || (is_report(c) && c->kind != COMMAND_LATER));
     if (!only_hands && now > b->changed_at)
         b->changed_at = now;
 }
@@ -421,8 +434,8 @@ static bool one_in(struct world *w, unsigned n)
 
 static void print_step(const struct step *s)
 {
-    static const char *const kinds[] = { "update", "move",   "resume", "rerun",   "cancel", "claim",
-                                         "done",   "failed", "renew",  "release", "wait",   "confirm" };
+    static const char *const kinds[] = { "update", "move",  "resume",  "rerun", "cancel", "claim",  "done",
+                                         "failed", "renew", "release", "later", "wait",   "confirm" };
     print_error("  at %" PRId64 " in state %u: %s to=%u epoch=%" PRId64 " stage=%u%s%s%s%s%s -> %s\n", s->now,
                 s->state, kinds[s->cmd.kind], s->cmd.to, s->cmd.epoch, s->cmd.stage,
                 s->cmd.forced ? " forced" : "", s->cmd.strict ? " strict" : "",
@@ -444,10 +457,11 @@ static void check(const struct world *w, bool holds, const char *what)
 static enum command_kind random_kind(struct world *w)
 {
     static const enum command_kind all[] = {
-        COMMAND_CLAIM,   COMMAND_CLAIM,   COMMAND_CLAIM,  COMMAND_CLAIM,  COMMAND_DONE,   COMMAND_DONE,
-        COMMAND_DONE,    COMMAND_DONE,    COMMAND_FAILED, COMMAND_RENEW,  COMMAND_RENEW,  COMMAND_RELEASE,
-        COMMAND_RERUN,   COMMAND_RERUN,   COMMAND_RESUME, COMMAND_CANCEL, COMMAND_WAIT,   COMMAND_WAIT,
-        COMMAND_CONFIRM, COMMAND_CONFIRM, COMMAND_MOVE,   COMMAND_UPDATE, COMMAND_UPDATE,
+        COMMAND_CLAIM,  COMMAND_CLAIM,   COMMAND_CLAIM, COMMAND_CLAIM,   COMMAND_DONE,
+        COMMAND_DONE,   COMMAND_DONE,    COMMAND_DONE,  COMMAND_FAILED,  COMMAND_RENEW,
+        COMMAND_RENEW,  COMMAND_RELEASE, COMMAND_RERUN, COMMAND_RERUN,   COMMAND_RESUME,
+        COMMAND_CANCEL, COMMAND_WAIT,    COMMAND_WAIT,  COMMAND_CONFIRM, COMMAND_CONFIRM,
+        COMMAND_LATER,  COMMAND_LATER,   COMMAND_MOVE,  COMMAND_UPDATE,  COMMAND_UPDATE,
     };
     return all[below(w, sizeof all / sizeof all[0] - (w->drivers_only ? 3 : 0))];
 }
@@ -468,6 +482,7 @@ static void aim_report(struct world *w, struct command *c)
     c->epoch = w->row.epoch;
     c->stage = w->row.state;
     c->stop = one_in(w, 4);
+    c->later_us = one_in(w, 8) ? LONGEST : below(w, LATER);
     if (one_in(w, 10))
         c->epoch += (int)below(w, 3) - 1;
     if (one_in(w, 10))
@@ -522,6 +537,7 @@ static void check_oracle(const struct world *w, const struct decision *d, const 
     int64_t lease = b->hands == HELD     ? b->until
                     : b->hands == FREE   ? LEASE_FREE
                     : b->hands == PERSON ? LEASE_WAITING
+                    : b->hands == TIME   ? -b->until
                                          : LEASE_NONE;
     check(w, d->refusal == v->refusal, "oracle: refusal");
     check(w, d->replayed == v->replayed, "oracle: replayed");
@@ -650,18 +666,21 @@ static void witness_leases(struct world *w, const struct command *c, const struc
     if (is_moved(d))
         w->expired = 0;
     if (d->granted) {
-        w->expired += d->n_moves == 0 && w->row.lease_until != LEASE_FREE;
+        w->expired += d->n_moves == 0 && w->row.lease_until > LEASE_FREE;
         w->granted_epoch = w->highest_grant = d->after.epoch;
         w->granted_until = w->now + LEASE;
         return;
     }
     if (!accepted)
         return;
+    if (c->kind == COMMAND_LATER)
+        w->expired = 0;
     if (is_moved(d) && !is_report(c))
         w->granted_until = 0; /* it had run out, and stays so when the clock jumps back */
     if (c->kind == COMMAND_RENEW && !d->abort_waits)
         w->granted_until = w->now + LEASE;
-    else if (c->kind == COMMAND_FAILED || c->kind == COMMAND_RELEASE || c->kind == COMMAND_WAIT ||
+    else if (c->kind == COMMAND_FAILED || c->kind == COMMAND_RELEASE || c->kind == COMMAND_LATER ||
+             c->kind == COMMAND_WAIT ||
              (c->kind == COMMAND_DONE && pipeline_role(d->after.pipeline, d->after.state) != ROLE_WORKING))
         w->granted_until = 0;
 }
@@ -731,6 +750,8 @@ static void test_kernel_property__a_working_driver_reaches_an_end(void **state)
         while (!pipeline_is_dead_end(w.row.pipeline, w.row.state)) {
             if (retirement_is_leased(&w.row, w.now))
                 w.now = w.row.lease_until;
+            if (retirement_is_put_off(&w.row, w.now))
+                w.now = retirement_put_off_until(&w.row);
             if (w.now <= START + COOL_OFF)
                 w.now = START + COOL_OFF + 1;
             if (retirement_is_waiting(&w.row))

@@ -248,6 +248,22 @@ static void test_lists__idle_ones_are_in_a_stage_without_a_live_lease(void **sta
     assert_int_equal(seen.n, before + 1);
 }
 
+static void test_lists__who_is_put_off_is_not_idle_before_that_time_is_long_past(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { 0 };
+    int64_t id = add_person(f, "Learner1");
+    claim(f, id);
+    put_off(f, id, 1000 * CLOCK_S, NULL);
+    int64_t until = f->now + 1000 * CLOCK_S;
+    struct retirement_filter want = { .idle_at = until + 50, .modified_before = until };
+    OK(store_list(f->s, &want, see, &seen, &f->err));
+    assert_int_equal(seen.n, 0);
+    want.modified_before = until + 1;
+    OK(store_list(f->s, &want, see, &seen, &f->err));
+    assert_int_equal(seen.n, 1);
+}
+
 static void test_lists__states_of_a_role_are_those_of_all_lists(void **state)
 {
     static const char *const NAMES[] = { "PENDING",   "PAPER_ING", "PAPER_DONE", "MAIL_ING",
@@ -277,6 +293,7 @@ int main(void)
         T(test_lists__callback_ends_the_walk),
         T(test_lists__long_lists_go_over_pages),
         T(test_lists__idle_ones_are_in_a_stage_without_a_live_lease),
+        T(test_lists__who_is_put_off_is_not_idle_before_that_time_is_long_past),
         T(test_lists__states_of_a_role_are_those_of_all_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

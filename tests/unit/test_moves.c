@@ -195,6 +195,81 @@ static void test_moves__stopped_and_failed_reports_are_found(void **state)
     assert_sound(f);
 }
 
+/* ---- what a driver remembers of a stage ---- */
+
+static struct retirement_view view_of(struct fixture *f, int64_t id)
+{
+    struct retirement_view view;
+    OK(store_get(f->s, &f->arena, id, &view, &f->err));
+    return view;
+}
+
+static void assert_memo(struct fixture *f, int64_t id, int64_t since, const char *memo)
+{
+    struct retirement_view view = view_of(f, id);
+    assert_true(view.since == since);
+    if (memo)
+        assert_string_equal(view.memo, memo);
+    else
+        assert_null(view.memo);
+}
+
+static void test_moves__memo_is_kept_from_visit_to_visit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "Learner1"), other = add_person(f, "Learner2");
+    claim(f, id);
+    int64_t begun_at = f->now;
+    assert_memo(f, id, 0, NULL);
+    put_off(f, id, 10 * CLOCK_S, "{\"poll\":1}");
+    assert_memo(f, id, begun_at, "{\"poll\":1}");
+    assert_memo(f, other, 0, NULL);
+    f->now += 10 * CLOCK_S;
+    claim(f, id);
+    assert_memo(f, id, begun_at, "{\"poll\":1}");
+    report(f, id, COMMAND_RELEASE, false, NULL);
+    claim(f, id);
+    f->now += CLOCK_DAY; /* it died */
+    claim(f, id);
+    assert_memo(f, id, begun_at, "{\"poll\":1}");
+    put_off(f, id, 10 * CLOCK_S, NULL);
+    assert_memo(f, id, begun_at, NULL);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_log WHERE retirement_id = 1"), 2);
+    assert_sound(f);
+}
+
+/* Of each way out of a stage. */
+static void test_moves__memo_is_gone_with_its_stage(void **state)
+{
+    struct fixture *f = *state;
+    enum { DONE, STOPPED, FAILED, WAITS, ABORTS, MOVED, SAME_STAGE, UPDATED, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        int64_t id = add_person(f, arena_printf(&f->arena, "Learner%d", way));
+        claim(f, id);
+        put_off(f, id, 0, "secret");
+        if (way == ABORTS) {
+            claim(f, id);
+            move_to(f, id, ABORTED);
+            assert_memo(f, id, view_of(f, id).since, "secret"); /* a driver has it still */
+            report(f, id, COMMAND_RELEASE, false, NULL);
+        } else if (way == MOVED || way == SAME_STAGE) {
+            move_to(f, id, way == MOVED ? ABORTED : FORUM_ING);
+        } else if (way == UPDATED) {
+            OK(try_command(f, id, (struct command){ .kind = COMMAND_UPDATE, .to = MAIL_ING }, NULL, NULL));
+        } else {
+            claim(f, id);
+            report(f, id,
+                   way == FAILED  ? COMMAND_FAILED
+                   : way == WAITS ? COMMAND_WAIT
+                                  : COMMAND_DONE,
+                   way == STOPPED, "x");
+        }
+        assert_memo(f, id, 0, NULL);
+        assert_int_equal(ask(f, "SELECT count(*) FROM stage_memo"), 0);
+    }
+    assert_sound(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +281,8 @@ int main(void)
         T(test_moves__abort_word_is_stored),
         T(test_moves__report_is_found_with_its_answer),
         T(test_moves__stopped_and_failed_reports_are_found),
+        T(test_moves__memo_is_kept_from_visit_to_visit),
+        T(test_moves__memo_is_gone_with_its_stage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,6 +350,35 @@ static void test_service_report__a_failure_is_errored(void **state)
     assert_int_equal(take(f, 1, 0).n, 0);
 }
 
+static void test_service_report__later_comes_back_with_its_memo(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct claim claim = take(f, 1, 0).claims[0];
+    int64_t begun_at = f->now;
+    assert_true(claim.view.since == 0 && claim.view.memo == NULL);
+    struct report later = report_on(&claim, COMMAND_LATER, "FORUM_ING");
+    later.later_us = 600 * CLOCK_S;
+    later.memo = "{\"poll\":17}";
+    for (int i = 0; i < 2; i++) {
+        struct report_answer answer = tell(f, later);
+        assert_int_equal(answer.err.rc, RC_OK);
+        assert_string_equal(answer.state, "FORUM_ING");
+        assert_null(answer.next);
+    }
+    int64_t entries = count_log(f, id);
+    f->now += 500 * CLOCK_S;
+    assert_int_equal(take(f, 1, 0).n, 0);
+    f->now += 100 * CLOCK_S;
+    claim = take(f, 1, 0).claims[0];
+    assert_true(claim.view.since == begun_at);
+    assert_string_equal(claim.view.memo, "{\"poll\":17}");
+    assert_string_equal(claim.stage, "FORUM_ING");
+    assert_int_equal(count_log(f, id), entries);
+    assert_string_equal(tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING")).next, "MAIL_ING");
+    assert_sound(f);
+}
+
 static void test_service_report__one_refusal_stops_nobody_else(void **state)
 {
     struct fixture *f = *state;
@@ -415,6 +444,7 @@ int main(void)
         T(test_service_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage),
         T(test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike),
         T(test_service_report__a_failure_is_errored),
+        T(test_service_report__later_comes_back_with_its_memo),
         T(test_service_report__one_refusal_stops_nobody_else),
         T(test_service_report__an_abort_waits_for_the_lease_and_is_told),
     };

@@ -49,6 +49,13 @@ static enum rc claim_all(struct fixture *f)
     return rc;
 }
 
+static enum rc put_one_off(struct fixture *f, int64_t id)
+{
+    struct command cmd = { .kind = COMMAND_LATER, .epoch = 1, .stage = FORUM_ING };
+    enum rc rc = try_command(f, id, cmd, NULL, "to be known again");
+    return rc != RC_OK ? rc : claim_all(f);
+}
+
 static enum rc finish(struct fixture *f, int64_t id)
 {
     bool found;
@@ -242,6 +249,8 @@ static enum rc live(struct fixture *f)
     if (rc == RC_OK)
         rc = store_free_leases(f->s, f->now, &f->err);
     if (rc == RC_OK)
+        rc = put_one_off(f, ids[1]);
+    if (rc == RC_OK)
         rc = finish(f, ids[0]);
     if (rc == RC_OK)
         rc = list_all(f);
@@ -292,7 +301,8 @@ static void empty(struct fixture *f)
                  "retirement; DELETE FROM "
                  "retirement_person; DELETE FROM "
                  "retired_name;"
-                 "DELETE FROM redacted; DELETE FROM archive; DELETE FROM retirement_log; DELETE FROM client; "
+                 "DELETE FROM redacted; DELETE FROM stage_memo; DELETE FROM archive; DELETE FROM "
+                 "retirement_log; DELETE FROM client; "
                  "DELETE FROM driver; "
                  "UPDATE state SET people = 0, waiting = 0; DELETE FROM setting "
                  "WHERE name = 'salts'",
