@@ -288,6 +288,7 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "aborted", s->aborted);
     json_field_int(&o, "released", s->released);
     json_field_int(&o, "waiting", s->waiting);
+    json_field_int(&o, "later", s->later);
     json_field_int(&o, "stages", s->stages);
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
@@ -309,8 +310,11 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     if (s->waiting)
         printf("%s for somebody to confirm a stage: lethe retirement list --waiting\n",
                print_count(a, s->waiting, "person waits", "people wait"));
+    if (s->later)
+        printf("%s put off by a stage that takes time: come back to by the next run.\n",
+               print_count(a, s->later, "person was", "people were"));
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting ? "Nobody else is due." : "Nobody is due.");
+        puts(s->quiet || s->failing || s->waiting || s->later ? "Nobody else is due." : "Nobody is due.");
         return;
     }
     printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,

@@ -180,6 +180,14 @@ static const char *get_text(const struct json *map, const char *key)
     return value ? value->text : NULL;
 }
 
+/* 0: there is none. */
+static int64_t get_time(const struct json *map, const char *key)
+{
+    const char *text = get_text(map, key);
+    int64_t at;
+    return text && clock_parse(text, &at, NULL) == RC_OK ? at : 0;
+}
+
 static const char *get_number(struct claims *c, const struct json *map, const char *key)
 {
     const struct json *value = get(map, key, JSON_INT);
@@ -211,6 +219,8 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         .sent_at = c->sent_at,
         .stage = get_text(item, "stage"),
         .run_key = get_text(item, "run_key"),
+        .begun_at = get_time(item, "since"),
+        .memo = get_text(item, "memo"),
     };
     if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.stage == NULL)
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");

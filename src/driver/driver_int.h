@@ -14,7 +14,9 @@
  *                |      '---------^                                                 |
  *                '------------------------------------------------------------------'
  *
- * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone.
+ * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
+ * stage that takes hours or days is put off with run_come_back(), and is gone until it is claimed again, with
+ * what it wanted to remember; so it survives the end of this driver, and takes up nobody's place meanwhile.
  *
  * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's
  * struct sends what has gathered. A run has at most one report under way, so that the authority sees them in
@@ -135,6 +137,7 @@ enum report {
     REPORT_DONE,
     REPORT_FAILED,
     REPORT_WAITING, /* for somebody to confirm; response is what they have to do */
+    REPORT_LATER,   /* put off for later_us; memo is for whoever takes it up then */
     REPORT_RELEASED
 };
 
@@ -175,6 +178,12 @@ struct run {
     bool abort;    /* asked for: no new call */
     bool shut_out; /* given back because a service is shut */
 
+    int64_t begun_at;     /* clock_now: this stage, in this run, whoever began it and however often it was put
+                           * off since. Deadlines in hours or days count from it */
+    const char *memo;     /* what run_come_back() was told at this stage the last time; NULL: nothing */
+    const char *put_memo; /* the one to be sent */
+    int64_t later_us;     /* the same: how long it is to be put off */
+
     struct attempts attempts;
     int64_t waiting_since; /* WAITING */
     struct timer wake;     /* BACKING_OFF: until then */
@@ -211,12 +220,20 @@ struct claim {
     int64_t id, epoch, lease_us, sent_at;
     const char *stage; /* working state; COMPLETE: nothing is left to be done */
     bool to_be_entered;
+    int64_t begun_at; /* clock_now: the stage, when it was put off before; 0: it was not */
+    const char *memo; /* of then; NULL: nothing */
     const char *run_key;
     struct template_values person;
 };
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);
 void run_ended(struct run *run, const struct attempt *attempt);
+/* In place of run_ended(), or of beginning anything: there is nothing to be done at this stage before so
+ * long. It is given up, and comes to run_begin() again not before then, here or at another driver, after any
+ * number of restarts, with run->begun_at as it is and run->memo as told. Every visit has a retry budget of
+ * its own. memo: a JSON object on one line, at most MEMO_MAX bytes with its personal data, if any; or NULL.
+ */
+void run_come_back(struct run *run, int64_t in_us, const char *memo);
 void run_lacks_token(struct run *run); /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
 struct report_answer {

@@ -6,6 +6,7 @@
  */
 #include "driver/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,9 +25,12 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#define STALE_MEMOS_FOR (60 * CLOCK_S)
+
 enum {
     BUCKETS_MIN = 64,
-    SUM_LEN = 8,      /* hex digits */
+    SUM_LEN = 8, /* hex digits */
+    LINE_MAX = 256 + MEMO_MAX,
     LINES_MIN = 1000, /* below it, old lines are not worth a new file */
     LIVE_SHARE = 4,
     FILE_MAX = 256 * 1024 * 1024,
@@ -41,7 +45,9 @@ struct journal {
     int fd, lock_fd;
     struct journal_entry **buckets;
     size_t n_buckets, n;
-    size_t lines; /* in the file and in unwritten */
+    size_t lines;       /* in the file and in unwritten */
+    size_t stale_memos; /* of them, with a memo that is of no more use */
+    int64_t written_at; /* clock_mono: the file as a whole */
     struct buf unwritten;
 };
 
@@ -76,6 +82,14 @@ static void grow(struct journal *j)
     free(old);
 }
 
+static void forget_memo(struct journal *j, struct journal_entry *entry)
+{
+    j->stale_memos += entry->memo != NULL;
+    free(entry->memo);
+    entry->memo = NULL;
+    entry->begun_at = entry->until = 0;
+}
+
 static void put(struct journal *j, int64_t id, const char *stage, const char *run_key)
 {
     struct journal_entry **at = place_of(j, id);
@@ -88,6 +102,7 @@ static void put(struct journal *j, int64_t id, const char *stage, const char *ru
         (*at)->id = id;
         j->n++;
     }
+    forget_memo(j, *at);
     snprintf((*at)->stage, sizeof(*at)->stage, "%s", stage);
     snprintf((*at)->run_key, sizeof(*at)->run_key, "%s", run_key);
 }
@@ -99,8 +114,22 @@ static bool take_out(struct journal *j, int64_t id)
     if (entry == NULL)
         return false;
     *at = entry->next;
+    forget_memo(j, entry);
     free(entry);
     j->n--;
+    return true;
+}
+
+/* Returns false when it is not there. */
+static bool put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
+{
+    struct journal_entry *entry = *place_of(j, id);
+    if (entry == NULL)
+        return false;
+    forget_memo(j, entry);
+    entry->begun_at = begun_at;
+    entry->until = until;
+    entry->memo = memo != NULL ? xstrdup(memo) : NULL;
     return true;
 }
 
@@ -127,18 +156,26 @@ static void checksum(const char *text, size_t len, char out[SUM_LEN + 1])
 
 static void __attribute__((format(printf, 2, 3))) add_line(struct buf *out, const char *fmt, ...)
 {
-    char line[128], sum[SUM_LEN + 1];
+    char line[LINE_MAX], sum[SUM_LEN + 1];
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    assert(len > 0 && len < LINE_MAX);
     checksum(line, (size_t)len, sum);
-    buf_printf(out, "%s %s\n", line, sum);
+    buf_add(out, line, (size_t)len);
+    buf_printf(out, " %s\n", sum);
 }
 
 static void add_enter(struct buf *out, const struct journal_entry *entry)
 {
     add_line(out, "enter %" PRId64 " %s %s", entry->id, entry->stage, entry->run_key);
+}
+
+static void add_later(struct buf *out, const struct journal_entry *entry)
+{
+    add_line(out, "later %" PRId64 " %" PRId64 " %" PRId64 "%s%s", entry->id, entry->begun_at, entry->until,
+             entry->memo ? " " : "", entry->memo ? entry->memo : "");
 }
 
 /* The line without its checksum, or NULL when it is not whole. */
@@ -153,6 +190,15 @@ static char *verified(char *line)
     return strcmp(line + len - SUM_LEN, sum) == 0 ? line : NULL;
 }
 
+static bool replay_later(struct journal *j, const char *line)
+{
+    int64_t id, begun_at, until;
+    int len = 0;
+    if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) != 3)
+        return false;
+    return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
+}
+
 static bool replay(struct journal *j, char *line)
 {
     int64_t id;
@@ -164,7 +210,7 @@ static bool replay(struct journal *j, char *line)
     else if (sscanf(line, "end %" SCNd64, &id) == 1)
         take_out(j, id);
     else
-        return false;
+        return replay_later(j, line);
     return true;
 }
 
@@ -213,6 +259,8 @@ static enum rc sync_folder(const struct journal *j, struct err *err)
 static void add_live(void *arg, const struct journal_entry *entry)
 {
     add_enter(arg, entry);
+    if (entry->until != 0)
+        add_later(arg, entry);
 }
 
 /* The live entries alone, in a file that takes the place of the old one when it is whole. */
@@ -239,6 +287,8 @@ static enum rc write_anew(struct journal *j, struct err *err)
         close(j->fd);
     j->fd = fd;
     j->lines = j->n;
+    j->stale_memos = 0;
+    j->written_at = clock_mono();
     buf_reset(&j->unwritten);
     return RC_OK;
 }
@@ -258,9 +308,29 @@ void journal_end(struct journal *j, int64_t id)
     j->lines++;
 }
 
+void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
+{
+    assert(memo == NULL || (strlen(memo) <= MEMO_MAX && strchr(memo, '\n') == NULL));
+    if (!put_off(j, id, begun_at, until, memo))
+        return;
+    add_later(&j->unwritten, journal_find(j, id));
+    j->lines++;
+}
+
+bool journal_is_put_off(const struct journal_entry *entry, int64_t now)
+{
+    return entry->until > now && entry->until <= now + LEASE_MAX_S * CLOCK_S;
+}
+
+static bool is_worth_a_new_file(const struct journal *j)
+{
+    return j->lines > LINES_MIN + LIVE_SHARE * j->n ||
+           (j->stale_memos > 0 && clock_mono() - j->written_at >= STALE_MEMOS_FOR);
+}
+
 enum rc journal_sync(struct journal *j, struct err *err)
 {
-    if (j->lines > LINES_MIN + LIVE_SHARE * j->n)
+    if (is_worth_a_new_file(j))
         return write_anew(j, err);
     if (j->unwritten.len == 0)
         return RC_OK;
@@ -330,7 +400,7 @@ void journal_close(struct journal **journal)
     struct err err;
     if (j == NULL)
         return;
-    if (j->fd >= 0 && journal_sync(j, &err) != RC_OK)
+    if (j->fd >= 0 && (j->stale_memos > 0 ? write_anew(j, &err) : journal_sync(j, &err)) != RC_OK)
         log_error("%s", err.text);
     if (j->fd >= 0)
         close(j->fd);
@@ -339,6 +409,7 @@ void journal_close(struct journal **journal)
     for (size_t i = 0; i < j->n_buckets; i++)
         for (struct journal_entry *entry = j->buckets[i], *next; entry != NULL; entry = next) {
             next = entry->next;
+            free(entry->memo);
             free(entry);
         }
     free(j->buckets);

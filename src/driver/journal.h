@@ -6,15 +6,19 @@
  * A file of lines that is only appended to, one for each entering of a stage and one for each end:
  *
  *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 5d41402a
+ *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
  *   end 17 7d793037
  *
+ * "later": when the stage was begun and until when it is put off, in us, and what is to be known again then.
  * The last word is a checksum of those before it: a line that was cut off or damaged is none. The file holds
- * numbers of retirements, names of states and random keys, and nothing about a person. It belongs to one
- * authority and one driver at a time.
+ * numbers of retirements, names of states and random keys; but what is to be known again may be what a
+ * service calls the person, so it leaves the file within a minute of being of no more use, as long as the
+ * driver runs, and otherwise when it is next opened. It belongs to one authority and one driver at a time.
  */
 #ifndef LETHE_DRIVER_JOURNAL_H
 #define LETHE_DRIVER_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -26,6 +30,9 @@ struct journal_entry {
     int64_t id;
     char stage[STATE_NAME_MAX + 1]; /* working state that was entered, or was about to be */
     char run_key[RUN_KEY_LEN + 1];
+    int64_t begun_at, until; /* clock_now: when the stage that was put off was begun, and until when it is to
+                              * rest; 0: it was not put off */
+    char *memo;              /* what is to be known again then; NULL: nothing */
     struct journal_entry *next; /* the journal's */
 };
 
@@ -40,6 +47,9 @@ const struct journal_entry *journal_find(const struct journal *j, int64_t id); /
 /* Durable once journal_sync was called; takes the place of an earlier entry. */
 void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key);
 void journal_end(struct journal *j, int64_t id);
+/* Of one that is there. memo may be NULL and has no line breaks; durable as above. */
+void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo);
+bool journal_is_put_off(const struct journal_entry *entry, int64_t now); /* now: clock_now */
 /* After a failure the journal is of no more use: stop, and begin with what is on disk. RC_IO, RC_NO_SPACE. */
 enum rc journal_sync(struct journal *j, struct err *err) MUST_CHECK;
 

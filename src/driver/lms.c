@@ -102,6 +102,12 @@ void lms_let_go(struct lms *lms, int64_t id)
         add_left(lms, id, 0);
 }
 
+void lms_come_back(struct lms *lms, int64_t at)
+{
+    if (at < lms->back_at)
+        lms->back_at = at;
+}
+
 static void forget_left(struct lms *lms, int64_t now)
 {
     size_t n = 0;
@@ -139,6 +145,8 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
         .stage = stage,
         .to_be_entered = ours == NULL,
         .run_key = ours ? ours->run_key : fresh,
+        .begun_at = ours ? ours->begun_at : 0,
+        .memo = ours ? ours->memo : NULL,
         .person = read_person(lms, item),
     };
     run_begin(lms->driver, &claim, now);
@@ -225,6 +233,7 @@ static void take_ours(struct lms *lms, const struct json *list)
     unsigned n = 0, strangers = 0;
     bool all = true;
     lms->given_back = false;
+    lms->back_at = INT64_MAX;
     for (const struct json *item = list->first; item != NULL; item = item->next) {
         if (!is_retirement(item))
             continue;
@@ -233,6 +242,8 @@ static void take_ours(struct lms *lms, const struct json *list)
             strangers++;
         } else if (is_in_flight(d, entry->id)) {
             continue;
+        } else if (journal_is_put_off(entry, clock_now())) {
+            lms_come_back(lms, entry->until);
         } else if (!is_open(lms, entry->stage, clock_mono())) {
             lms->given_back = true;
         } else if (has_room(d)) {
@@ -279,7 +290,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     lms->more = waiting > 0 || list->count >= lms->limit;
     if (n == 0 || (!lms->more && !d->conf.once))
         timers_set(&d->timers, &lms->next, now + d->config->poll_us);
-    if (lms->given_back && !d->conf.once)
+    if ((lms->given_back || clock_now() >= lms->back_at) && !d->conf.once)
         lms->look = LOOK_OURS;
 }
 
@@ -461,6 +472,7 @@ static enum rc lms_open(struct driver *d, struct err *err)
     d->lms = lms;
     lms->driver = d;
     lms->look = d->conf.username ? LOOK_ONE : LOOK_OURS;
+    lms->back_at = INT64_MAX;
     lms->next = (struct timer){ .fire = time_for_next, .arg = lms };
     buf_init(&lms->path, PATH_MAX_BYTES);
     ask_open(&lms->ask, d, look_done, lms);

@@ -53,6 +53,7 @@ struct lms {
     size_t n_left, left_room;
     bool strangers_said;
     bool given_back; /* somebody in a working state, because the service is shut: the journal has them */
+    int64_t back_at; /* clock_now: when somebody who was put off is to be taken up again; INT64_MAX: nobody */
     bool one_taken;  /* of LOOK_ONE */
     struct update *updates;
     unsigned n_updates, n_in_use;
@@ -61,6 +62,7 @@ struct lms {
 /* lms.c */
 void lms_leave_alone(struct lms *lms, int64_t id);
 void lms_let_go(struct lms *lms, int64_t id);
+void lms_come_back(struct lms *lms, int64_t at); /* clock_now: somebody was put off until then */
 /* The first member of this kind, NULL. */
 const struct json *lms_get(const struct json *map, const char *key, enum json_kind kind);
 const char *lms_state_of(const struct json *retirement); /* NULL: it does not say */

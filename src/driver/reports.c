@@ -73,6 +73,7 @@ static const char *outcome_name(enum report report)
     case REPORT_DONE: return "done";
     case REPORT_FAILED: return "failed";
     case REPORT_WAITING: return "waiting";
+    case REPORT_LATER: return "later";
     case REPORT_RELEASED: return "released";
     case REPORT_ENTERED:
     case REPORT_NONE: break;
@@ -99,6 +100,10 @@ static void put_report(struct json_out *o, struct run *run)
         json_field_text(o, "response", run->response);
     if (run->wanted == REPORT_FAILED)
         put_failure(o, run);
+    if (run->wanted == REPORT_LATER) {
+        json_field_int(o, "in_s", (run->later_us + CLOCK_S - 1) / CLOCK_S);
+        json_field_text(o, "memo", run->put_memo);
+    }
     if (run->wanted == REPORT_DONE && run_stops_after(run))
         json_field_bool(o, "stop", true);
     if (run->wanted == REPORT_RENEWED)
@@ -106,11 +111,11 @@ static void put_report(struct json_out *o, struct run *run)
     json_close_map(o);
 }
 
-/* A response is valid UTF-8 with its control characters escaped: as a string it grows to twice its length at
- * most. */
+/* Both are JSON with its control characters escaped: as a string it grows to twice its length at most. */
 static size_t most_bytes(const struct run *run)
 {
-    return REPORT_ROOM + (run->response ? 2 * strlen(run->response) : 0);
+    return REPORT_ROOM + (run->response ? 2 * strlen(run->response) : 0) +
+           (run->put_memo ? 2 * strlen(run->put_memo) : 0);
 }
 
 static void fill(struct batch *b)

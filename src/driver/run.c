@@ -235,12 +235,17 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
         run_shut_out(run);
 }
 
-void run_ended(struct run *run, const struct attempt *attempt)
+static void call_answered(struct run *run, const struct attempt *attempt)
 {
-    assert(run->state == RUN_CALLING);
     struct service *service = run_service(run);
     limits_give_back(&service->limits);
     service_heard(service, attempt, clock_mono());
+}
+
+void run_ended(struct run *run, const struct attempt *attempt)
+{
+    assert(run->state == RUN_CALLING);
+    call_answered(run, attempt);
     run->attempts.retry_after_us = attempt->retry_after_us;
     switch (attempt->judgement.verdict) {
     case VERDICT_DONE:
@@ -248,6 +253,23 @@ void run_ended(struct run *run, const struct attempt *attempt)
     case VERDICT_FINAL: record(run, attempt, REPORT_FAILED); break;
     case VERDICT_AGAIN: try_again_or_fail(run, attempt); break;
     }
+}
+
+void run_come_back(struct run *run, int64_t in_us, const char *memo)
+{
+    assert(run_is_unreported(run) && run->stage != NULL);
+    if (run->state == RUN_CALLING)
+        call_answered(run, &(struct attempt){ .judgement = { VERDICT_DONE, false }, .retry_after_us = -1 });
+    if (memo != NULL && strlen(memo) > MEMO_MAX) {
+        struct attempt failed = { .judgement = { VERDICT_FINAL, true },
+                                  .retry_after_us = -1,
+                                  .error = "what is to be remembered until later is too long" };
+        record(run, &failed, REPORT_FAILED);
+        return;
+    }
+    run->later_us = in_us < 0 ? 0 : in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
+    run->put_memo = arena_strdup(&run->arena, memo);
+    report(run, REPORT_LATER);
 }
 
 void run_lacks_token(struct run *run)
@@ -310,9 +332,13 @@ static void begin_to_wait(struct run *run)
     record(run, &failed, REPORT_FAILED);
 }
 
-static void enter_stage(struct run *run, const char *working, int64_t now)
+/* before: of the claim that brings it back; NULL: the stage begins now. */
+static void enter_stage(struct run *run, const char *working, const struct claim *before, int64_t now)
 {
     struct driver *d = run->driver;
+    run->begun_at = before && before->begun_at ? before->begun_at : clock_now();
+    run->memo = before ? arena_strdup(&run->arena, before->memo) : NULL;
+    run->put_memo = NULL;
     run->stage = driver_find_stage(d, working);
     run->action = run->stage ? &run->stage->action : NULL;
     run->stage_name = run->stage ? run->stage->working : arena_strdup(&run->arena, working);
@@ -385,7 +411,7 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
     if (claim->to_be_entered)
         want_to_enter(run, claim->stage);
     else
-        enter_stage(run, claim->stage, now);
+        enter_stage(run, claim->stage, claim, now);
 }
 
 static void forget(struct run *run)
@@ -428,6 +454,13 @@ static void tell_end(const struct driver *d, const char *how)
         log_info("%s", how);
 }
 
+static void tell_put_off(const struct run *run)
+{
+    char length[32];
+    clock_format_length((run->later_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, length);
+    log_debug("put off for %s", length);
+}
+
 /* Who waits before a service that is shut, or a stage of others, will be taken up again. */
 static void count_released(struct run *run)
 {
@@ -439,7 +472,7 @@ static void count_released(struct run *run)
 }
 
 /* What the authority says it is now decides in what column it counts. */
-static void finish(struct run *run, const char *state, bool waits)
+static void finish(struct run *run, const char *state, enum report about)
 {
     struct driver *d = run->driver;
     struct log_subject before = log_about(run);
@@ -453,9 +486,13 @@ static void finish(struct run *run, const char *state, bool waits)
     } else if (strcmp(state, "ABORTED") == 0) {
         d->summary.aborted++;
         tell_end(d, "aborted");
-    } else if (waits) {
+    } else if (about == REPORT_WAITING) {
         d->summary.waiting++;
         tell_end(d, "waits for somebody to confirm");
+    } else if (about == REPORT_LATER) {
+        d->summary.later++;
+        d->summary.people--; /* it comes again */
+        tell_put_off(run);
     } else {
         count_released(run);
         log_debug("given back");
@@ -487,17 +524,17 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
 
     run->abort = run->abort || answer->abort;
     if (answer->next)
-        enter_stage(run, answer->next, clock_mono());
+        enter_stage(run, answer->next, NULL, clock_mono());
     else
-        finish(run, answer->state, false);
+        finish(run, answer->state, REPORT_DONE);
 }
 
 static void stage_entered(struct run *run, const struct report_answer *answer)
 {
     if (answer->next)
-        enter_stage(run, answer->next, clock_mono());
+        enter_stage(run, answer->next, NULL, clock_mono());
     else
-        finish(run, answer->state, false);
+        finish(run, answer->state, REPORT_ENTERED);
 }
 
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at)
@@ -515,9 +552,10 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
     case REPORT_RENEWED: renewal_accepted(run, answer, sent_at); break;
     case REPORT_ENTERED: stage_entered(run, answer); break;
     case REPORT_DONE: stage_accepted(run, answer); break;
-    case REPORT_WAITING: finish(run, answer->state, true); break;
+    case REPORT_WAITING:
+    case REPORT_LATER:
     case REPORT_FAILED:
-    case REPORT_RELEASED: finish(run, answer->state, false); break;
+    case REPORT_RELEASED: finish(run, answer->state, about); break;
     case REPORT_NONE: assert(!"an answer to nothing");
     }
 }

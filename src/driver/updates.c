@@ -282,6 +282,16 @@ static void start_entering(struct update *u)
         update_to(u, u->run->stage_name, "complete");
 }
 
+/* The LMS is not told: it stays in our working state, and the journal knows more. */
+static void put_off(struct update *u)
+{
+    const struct run *run = u->run;
+    int64_t until = clock_now() + run->later_us;
+    journal_put_off(u->lms->journal, run->id, run->begun_at, until, run->put_memo);
+    lms_come_back(u->lms, until);
+    answer_in(u, run->stage_name, NULL);
+}
+
 static void start(struct update *u, struct run *run)
 {
     u->run = run;
@@ -294,6 +304,7 @@ static void start(struct update *u, struct run *run)
         u->lms->given_back = true;
         answer_in(u, run->stage_name, NULL);
         break;
+    case REPORT_LATER: put_off(u); break;
     case REPORT_WAITING: /* the file of a driver for an LMS has no such stages */
     case REPORT_RENEWED:
     case REPORT_NONE: assert(!"there is no lease");

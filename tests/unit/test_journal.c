@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 
 enum { TEXT_MAX = 16 * 1024 * 1024 };
@@ -216,6 +217,104 @@ static void test_journal__a_folder_that_cannot_be_made(void **state)
     assert_null(j);
 }
 
+/* ---- what is put off ---- */
+
+#define MEMO "{\"poll\":2,\"id\":\"third party 4711\"}"
+
+static void test_journal__what_is_put_off_is_found_again(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_enter(j, 18, "RETIRING_FORUMS", KEY2);
+    journal_put_off(j, 17, 1000, 5000, "old");
+    journal_put_off(j, 17, 1000, 7000, MEMO);
+    journal_put_off(j, 18, 2000, 8000, NULL);
+    journal_put_off(j, 19, 1, 2, "nobody's");
+    for (int i = 0; i < 3; i++) { /* as it was written, and written anew */
+        const struct journal_entry *entry = journal_find(j, 17);
+        assert_true(entry->begun_at == 1000 && entry->until == 7000);
+        assert_string_equal(entry->memo, MEMO);
+        assert_string_equal(entry->stage, "RETIRING_FORUMS");
+        assert_string_equal(entry->run_key, KEY);
+        entry = journal_find(j, 18);
+        assert_true(entry->begun_at == 2000 && entry->until == 8000);
+        assert_null(entry->memo);
+        assert_null(journal_find(j, 19));
+        journal_close(&j);
+        j = open_journal();
+    }
+    journal_close(&j);
+}
+
+static void test_journal__it_rests_until_its_time_and_not_for_ever(void **state)
+{
+    const int64_t until = INT64_C(1800000000) * CLOCK_S;
+    struct journal_entry entry = { .until = until };
+    assert_true(journal_is_put_off(&entry, until - 1));
+    assert_false(journal_is_put_off(&entry, until));
+    assert_true(journal_is_put_off(&entry, until - LEASE_MAX_S * CLOCK_S));
+    assert_false(journal_is_put_off(&entry, until - LEASE_MAX_S * CLOCK_S - 1)); /* the clock was set back */
+    entry.until = 0;
+    assert_false(journal_is_put_off(&entry, 0));
+}
+
+static void test_journal__the_next_stage_knows_nothing_of_it(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_put_off(j, 17, 1000, 7000, MEMO);
+    journal_enter(j, 17, "RETIRING_NOTES", KEY);
+    for (int i = 0; i < 2; i++) {
+        const struct journal_entry *entry = journal_find(j, 17);
+        assert_true(entry->begun_at == 0 && entry->until == 0 && entry->memo == NULL);
+        journal_close(&j);
+        j = open_journal();
+    }
+    journal_close(&j);
+}
+
+/* It may hold what a service calls the person. */
+static void test_journal__what_was_remembered_does_not_stay_in_the_file(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_put_off(j, 17, 1000, 7000, MEMO);
+    sync_journal(j);
+    assert_non_null(strstr(read_journal(), "third party 4711"));
+    journal_end(j, 17);
+    sync_journal(j);
+    journal_close(&j);
+    assert_null(strstr(read_journal(), "third party 4711"));
+}
+
+static void test_journal__a_damaged_pause_is_none(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_put_off(j, 17, 1000, 7000, MEMO);
+    journal_close(&j);
+    char *text = read_journal();
+    *strstr(text, "4711") = '5';
+    write_journal(text);
+    j = open_journal();
+    assert_true(journal_find(j, 17)->until == 0 && journal_find(j, 17)->memo == NULL);
+    journal_close(&j);
+}
+
+static void test_journal__the_longest_memo_fits(void **state)
+{
+    char memo[MEMO_MAX + 1];
+    memset(memo, 'x', MEMO_MAX);
+    memo[MEMO_MAX] = '\0';
+    struct journal *j = open_journal();
+    journal_enter(j, INT64_MAX, "RETIRING_FORUMS", KEY);
+    journal_put_off(j, INT64_MAX, INT64_MAX, INT64_MAX, memo);
+    journal_close(&j);
+    j = open_journal();
+    assert_string_equal(journal_find(j, INT64_MAX)->memo, memo);
+    journal_close(&j);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void)
@@ -229,6 +328,12 @@ int main(void)
         T(test_journal__old_lines_do_not_gather),
         T(test_journal__entries_may_end_while_they_are_looked_at),
         T(test_journal__is_of_one_authority),
+        T(test_journal__what_is_put_off_is_found_again),
+        T(test_journal__it_rests_until_its_time_and_not_for_ever),
+        T(test_journal__the_next_stage_knows_nothing_of_it),
+        T(test_journal__what_was_remembered_does_not_stay_in_the_file),
+        T(test_journal__a_damaged_pause_is_none),
+        T(test_journal__the_longest_memo_fits),
         T(test_journal__a_folder_that_cannot_be_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
