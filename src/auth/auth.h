@@ -76,7 +76,6 @@ enum rc auth_check_client(struct store *s, struct arena *a, const char *client_i
 
 struct auth_keys {
     uint8_t token_key[CRYPTO_KEY_LEN];
-    int64_t lifetime_us;
 };
 
 struct token {

@@ -1,144 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run, serve, drive: the commands that stay. A driver works on a thread of its own; the main thread waits at
- * a pipe for what happens: a signal ('s'), or the end of the driver ('d'). The first signal stops in order, a
- * second one hurries.
+ * run, serve, drive: the commands that stay. A driver works on a thread of its own; the main thread waits for
+ * what happens (stay.h). The first signal stops in order, a second one hurries.
+ *
+ * With another configuration the driver makes way for another one, which begins when it has ended: the two
+ * together would exceed the limits of services.
  */
 #include "cli/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/stay.h"
 #include "driver/driver.h"
 #include "server/server.h"
-
-/* ---- what happens ---- */
-
-/* Global because a signal handler has no argument. */
-static int events[2] = { -1, -1 }; /* a pipe */
-static atomic_int signals;
-static atomic_bool hurry; /* there was a second one */
-
-static void post_event(char event)
-{
-    ssize_t ignored = write(events[1], &event, 1);
-    (void)ignored; /* full: enough events are waiting */
-}
-
-static void on_signal(int number)
-{
-    int saved = errno;
-    (void)number;
-    if (atomic_fetch_add(&signals, 1) > 0)
-        atomic_store(&hurry, true);
-    post_event('s');
-    errno = saved;
-}
-
-static enum rc watch_signals(struct err *err)
-{
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-    if (pipe2(events, O_CLOEXEC) != 0 || fcntl(events[1], F_SETFL, O_NONBLOCK) != 0)
-        return err_set_errno(err, "cannot make a pipe");
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    return RC_OK;
-}
-
-/* poll before read: under ThreadSanitizer a handler runs in the first, and waits for the end of the second.
- */
-static char next_event(void)
-{
-    struct pollfd end = { .fd = events[0], .events = POLLIN };
-    char event;
-    while (poll(&end, 1, -1) != 1 || read(events[0], &event, 1) != 1)
-        ;
-    return event;
-}
-
-/* Tells the service manager, if there is one: sd_notify(3) by hand. */
-static void notify_manager(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
-        return;
-    memcpy(address.sun_path, path, strlen(path));
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, len) < 0)
-        log_warning("cannot tell the service manager: %s", strerror(errno));
-    close(fd);
-}
-
-/* ---- before anything starts ---- */
-
-static enum rc check_user(struct cli *cli, struct err *err)
-{
-    cli->allow_root = cli_flag(cli, "allow-root");
-    if (cli_user_is_meant(cli))
-        return RC_OK;
-    return err_set(err, RC_FORBIDDEN,
-                   "does not run as root: use a user of its own, or --allow-root or "
-                   "LETHE_ALLOW_ROOT=1 if root is meant");
-}
-
-static enum rc setup_log(const struct config *config, struct err *err)
-{
-    enum log_level level;
-    enum rc rc = log_level_parse(config->log_level, &level, err);
-    if (rc)
-        return rc;
-    log_setup(level, config->log_json, STDERR_FILENO);
-    if (config->warning)
-        log_warning("%s", config->warning);
-    return RC_OK;
-}
 
 /* Where something else says what is done, info is too much. */
 static void calm_log(const struct config *config)
 {
     if (strcmp(config->log_level, "info") == 0)
         log_setup(LOG_WARNING, config->log_json, STDERR_FILENO);
-}
-
-static enum rc prepare(struct cli *cli, const struct config **config, struct err *err)
-{
-    enum rc rc = check_user(cli, err);
-    if (!rc)
-        rc = cli_config(cli, config, err);
-    if (!rc)
-        rc = setup_log(*config, err);
-    if (!rc)
-        rc = watch_signals(err);
-    return rc;
-}
-
-static enum rc check_stages(const struct config *config, struct err *err)
-{
-    if (config->has_stages)
-        return RC_OK;
-    return err_set(err, RC_INVALID,
-                   "%s has no stages, so there is nothing to drive; other drivers may, with \"lethe "
-                   "serve\" here",
-                   config->file);
 }
 
 static enum rc say_ready(const struct config *config, const struct server *server, struct err *err)
@@ -148,7 +34,7 @@ static enum rc say_ready(const struct config *config, const struct server *serve
            config->listen_host, v6 ? "]" : "", server_port(server));
     if (fflush(stdout) != 0)
         return err_set_errno(err, "cannot write to standard output");
-    notify_manager("READY=1");
+    stay_notify("READY=1");
     return RC_OK;
 }
 
@@ -161,18 +47,20 @@ struct crew {
     enum rc rc; /* how driver_run ended */
     struct err err;
     unsigned signals;
+    unsigned stops; /* how often it was told to */
 };
 
 static void *crew_work(void *arg)
 {
     struct crew *crew = arg;
     crew->rc = driver_run(crew->driver, &crew->summary, &crew->err);
-    post_event('d');
+    stay_post(STAY_DRIVER_ENDED);
     return NULL;
 }
 
 static enum rc crew_start(struct crew *crew, const struct driver_conf *conf, struct err *err)
 {
+    *crew = (struct crew){ 0 };
     enum rc rc = driver_open(conf, &crew->driver, err);
     if (rc)
         return rc;
@@ -183,19 +71,78 @@ static enum rc crew_start(struct crew *crew, const struct driver_conf *conf, str
     return err_set(err, RC_INTERNAL, "cannot start a thread: %s", strerror(failed));
 }
 
-/* Until the driver has ended, by itself or by signals. */
-static enum rc crew_wait(struct crew *crew, struct err *err)
+static void crew_stop(struct crew *crew, unsigned stops)
 {
-    while (next_event() != 'd') {
-        crew->signals++;
-        notify_manager("STOPPING=1");
+    for (; crew->stops < stops; crew->stops++)
         driver_stop(crew->driver);
+}
+
+static void crew_hear(struct crew *crew, struct stay *stay, enum stay_event event)
+{
+    if (event == STAY_STOP) {
+        stay_notify("STOPPING=1");
+        crew_stop(crew, ++crew->signals);
+    } else if (crew->signals == 0 && stay_reload(stay)) {
+        log_info("calls that have begun end by the configuration of before; the next begin by the new one");
+        crew_stop(crew, 1);
     }
+}
+
+/* Until the driver has ended: by itself, by signals, or to make way for another one. */
+static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
+{
+    enum stay_event event;
+    while ((event = stay_next()) != STAY_DRIVER_ENDED)
+        crew_hear(crew, stay, event);
     pthread_join(crew->thread, NULL);
     driver_close(&crew->driver);
     if (crew->rc)
         *err = crew->err;
     return crew->rc;
+}
+
+/* A Lethe knows itself how long people wait; an LMS is told. */
+enum { COOL_OFF_AS_CONFIGURED = -1 };
+
+static struct driver_conf configured(const struct driver_conf *given, struct stay *stay)
+{
+    struct driver_conf conf = *given;
+    conf.config = stay->config;
+    conf.socket_path = server_socket_path(&stay->cli->arena, stay->config->data_dir);
+    if (given->cool_off_us == COOL_OFF_AS_CONFIGURED)
+        conf.cool_off_us = stay->config->authority_is_lms ? stay->config->cool_off_us : 0;
+    return conf;
+}
+
+/* With the configuration of before, if it cannot with this one. */
+static enum rc crew_follow(struct crew *crew, const struct driver_conf *given, struct stay *stay,
+                           struct err *err)
+{
+    struct driver_conf conf = configured(given, stay);
+    enum rc rc = crew_start(crew, &conf, err);
+    if (!rc || !stay->before)
+        return rc;
+    log_error("%s; the driver goes on with the configuration of before", err->text);
+    conf.config = stay->before;
+    conf.socket_path = server_socket_path(&stay->cli->arena, stay->before->data_dir);
+    return crew_start(crew, &conf, err);
+}
+
+/* For ever: waits for a server where there is none. */
+static enum rc drive_on(const struct driver_conf *given, struct stay *stay, struct err *err)
+{
+    struct crew crew;
+    enum rc rc;
+    do {
+        rc = crew_follow(&crew, given, stay, err);
+        if (rc)
+            return rc;
+        stay_notify("READY=1");
+        rc = crew_wait(&crew, stay, err);
+        if (rc && crew.stops > crew.signals)
+            log_warning("%s", err->text);
+    } while (crew.stops > crew.signals);
+    return rc;
 }
 
 static int progress_fd(void)
@@ -219,58 +166,44 @@ static enum rc open_server(const struct server_conf *conf, struct server **out, 
     }
 }
 
-static enum rc run_serve(struct cli *cli, struct err *err)
+static enum rc open_beside(struct stay *stay, struct err *err)
 {
-    struct server_conf conf = { .tcp = true, .populate = true, .hurry = &hurry };
-    struct server *server;
-    enum rc rc = prepare(cli, &conf.config, err);
-    if (!rc)
-        rc = cli_want_server(conf.config, err);
-    if (!rc)
-        rc = open_server(&conf, &server, err);
+    enum rc rc = stay_open(stay, true, err);
     if (rc)
         return rc;
-    rc = say_ready(conf.config, server, err);
-    if (!rc)
-        next_event();
-    notify_manager("STOPPING=1");
-    server_close(&server);
-    return rc;
+    const struct server_conf conf = {
+        .config = stay->config, .tcp = true, .populate = true, .hurry = stay_hurry()
+    };
+    rc = open_server(&conf, &stay->server, err);
+    return rc ? rc : say_ready(stay->config, stay->server, err);
 }
 
-static enum rc drive_beside(const struct config *config, struct server *server, struct err *err)
+static void close_beside(struct stay *stay)
 {
-    struct arena a = { 0 };
-    struct crew crew = { 0 };
-    const struct driver_conf conf = {
-        .config = config,
-        .socket_path = server_socket_path(&a, config->data_dir),
-        .progress_fd = progress_fd(),
-    };
-    enum rc rc = say_ready(config, server, err);
-    if (!rc)
-        rc = crew_start(&crew, &conf, err);
-    if (!rc)
-        rc = crew_wait(&crew, err);
-    arena_free(&a);
+    if (stay->server)
+        server_close(&stay->server);
+    stay_close(stay);
+}
+
+static enum rc run_serve(struct cli *cli, struct err *err)
+{
+    struct stay stay = { .cli = cli, .roles = STAY_SERVES };
+    enum rc rc = open_beside(&stay, err);
+    while (!rc && stay_next() == STAY_RELOAD)
+        stay_reload(&stay);
+    stay_notify("STOPPING=1");
+    close_beside(&stay);
     return rc;
 }
 
 static enum rc run_run(struct cli *cli, struct err *err)
 {
-    struct server_conf conf = { .tcp = true, .populate = true, .hurry = &hurry };
-    struct server *server;
-    enum rc rc = prepare(cli, &conf.config, err);
+    struct stay stay = { .cli = cli, .roles = STAY_SERVES | STAY_DRIVES };
+    const struct driver_conf conf = { .progress_fd = progress_fd(), .cool_off_us = COOL_OFF_AS_CONFIGURED };
+    enum rc rc = open_beside(&stay, err);
     if (!rc)
-        rc = cli_want_server(conf.config, err);
-    if (!rc)
-        rc = check_stages(conf.config, err);
-    if (!rc)
-        rc = open_server(&conf, &server, err);
-    if (rc)
-        return rc;
-    rc = drive_beside(conf.config, server, err);
-    server_close(&server);
+        rc = drive_on(&conf, &stay, err);
+    close_beside(&stay);
     return rc;
 }
 
@@ -350,11 +283,12 @@ static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
 }
 
 /* With a server of its own, if none runs: --once is a whole job. */
-static enum rc drive_once(struct cli *cli, const struct driver_conf *given, struct err *err)
+static enum rc drive_once(struct stay *stay, const struct driver_conf *given, struct err *err)
 {
+    struct cli *cli = stay->cli;
     struct api *api = NULL;
     struct crew crew = { 0 };
-    struct driver_conf conf = *given;
+    struct driver_conf conf = configured(given, stay);
     enum rc rc = RC_OK;
     conf.once = true;
     if (conf.progress_fd >= 0)
@@ -364,7 +298,7 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
     if (!rc)
         rc = crew_start(&crew, &conf, err);
     if (!rc)
-        rc = crew_wait(&crew, err);
+        rc = crew_wait(&crew, stay, err);
     if (rc && crew.summary.people > 0)
         rc = err_set_code(err, rc, "failed_while_retiring", "%s", arena_strdup(&cli->arena, err->text));
     if (!rc && cli_flag(cli, "json"))
@@ -387,32 +321,14 @@ static enum rc drive_once(struct cli *cli, const struct driver_conf *given, stru
     return rc;
 }
 
-/* For ever: waits for a server where there is none. */
-static enum rc drive_on(const struct driver_conf *conf, struct err *err)
+static enum rc drive(struct stay *stay, const struct driver_conf *given, struct err *err)
 {
-    struct crew crew = { 0 };
-    enum rc rc = crew_start(&crew, conf, err);
-    if (rc)
-        return rc;
-    notify_manager("READY=1");
-    return crew_wait(&crew, err);
-}
-
-static enum rc drive(struct cli *cli, struct driver_conf *conf, struct err *err)
-{
-    const char *cool_off = cli_option(cli, "cool-off");
-    enum rc rc = prepare(cli, &conf->config, err);
+    bool once = cli_flag(stay->cli, "once") || given->username;
+    enum rc rc = stay_open(stay, !once, err);
     if (!rc)
-        rc = check_stages(conf->config, err);
-    if (rc)
-        return rc;
-    /* A Lethe knows itself how long people wait; an LMS is told. */
-    if (!cool_off && conf->config->authority_is_lms)
-        conf->cool_off_us = conf->config->cool_off_us;
-    conf->socket_path = server_socket_path(&cli->arena, conf->config->data_dir);
-    if (cli_flag(cli, "once") || conf->username)
-        return drive_once(cli, conf, err);
-    return drive_on(conf, err);
+        rc = once ? drive_once(stay, given, err) : drive_on(given, stay, err);
+    stay_close(stay);
+    return rc;
 }
 
 /* The exit codes of the script retire_one_learner.py, which others look at. */
@@ -449,14 +365,19 @@ static enum script_exit script_exit_of(const struct cli *cli, const struct err *
 
 static enum rc run_drive(struct cli *cli, struct err *err)
 {
-    struct driver_conf conf = { .username = cli_option(cli, "username"), .progress_fd = progress_fd() };
+    struct stay stay = { .cli = cli, .roles = STAY_DRIVES };
+    struct driver_conf conf = {
+        .username = cli_option(cli, "username"),
+        .progress_fd = progress_fd(),
+        .cool_off_us = COOL_OFF_AS_CONFIGURED,
+    };
     const char *cool_off = cli_option(cli, "cool-off"), *file = cli_option(cli, "config");
     enum rc rc = RC_OK;
     if (cool_off)
         rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
     if (rc)
         return err_prefix(err, "--cool-off");
-    rc = drive(cli, &conf, err);
+    rc = drive(&stay, &conf, err);
     if (rc && conf.username && config_looks_like_driver_file(file ? file : "lethe.yml"))
         cli->exit_status = (int)script_exit_of(cli, err);
     return rc;
@@ -488,7 +409,7 @@ const struct cli_command command_run = {
     .summary = "server and driver in one process",
     .about = "Answers the API at `listen`, and retires whoever is due. Prints \"ready\n"
              "http://HOST:PORT\" when it is; logs to standard error. SIGTERM or SIGINT stop\n"
-             "it in order; a second one hurries.",
+             "it in order; a second one hurries. SIGHUP has the configuration read again.",
     .examples = "lethe run\nlethe run --config /etc/lethe/lethe.yml",
     .run = run_run,
 };
@@ -499,7 +420,7 @@ const struct cli_command command_serve = {
     .summary = "the server alone",
     .about = "Answers the API at `listen`, for drivers elsewhere. Prints \"ready\n"
              "http://HOST:PORT\" when it does; logs to standard error. SIGTERM or SIGINT stop\n"
-             "it in order; a second one hurries.",
+             "it in order; a second one hurries. SIGHUP has the configuration read again.",
     .examples = "lethe serve\nlethe serve --config /etc/lethe/lethe.yml",
     .run = run_serve,
 };

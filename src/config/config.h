@@ -230,6 +230,11 @@ struct config {
  * RC_NOT_FOUND when there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
 
+/* Before `next` takes the place of the configuration that a server runs with: what can be changed by a
+ * restart alone is in it as it was, and the names of those settings that should have changed, separated by ",
+ * ", are in kept. Both must live as long as next is used. */
+void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept);
+
 /* Has it, right or wrong, the look of a driver's file of Open edX? false too when it cannot be read. */
 bool config_looks_like_driver_file(const char *path);
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "driver/driver_int.h"
 
-enum { ANSWER_MAX = 16 * 1024 * 1024, STOPPED_TWICE_S = 3, URL_MAX = 64 * 1024, HEADER_MAX = 64 * 1024 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, URL_MAX = 64 * 1024, HEADER_MAX = 64 * 1024 };
 
 /* ---- one request ---- */
 
@@ -142,9 +142,7 @@ int64_t authority_pause(const struct driver *d)
 static bool is_enough(const struct driver *d, int64_t now)
 {
     int64_t silent_us = now - d->silence.since;
-    if (d->stopping > 1)
-        return silent_us >= STOPPED_TWICE_S * CLOCK_S;
-    return (d->conf.once || d->stopping) && silent_us >= UNREACHABLE_S * CLOCK_S;
+    return d->conf.once && silent_us >= UNREACHABLE_S * CLOCK_S;
 }
 
 void authority_is_silent(struct driver *d, const char *why)
@@ -168,6 +166,7 @@ static void is_back(struct driver *d)
     if (d->silence.since != 0)
         log_info("the authority answers again");
     d->silence = (struct silence){ 0 };
+    d->heard_at = clock_mono();
 }
 
 static bool is_worth_repeating(unsigned status)

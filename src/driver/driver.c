@@ -19,6 +19,9 @@
 #define REDRAW_EVERY (100 * CLOCK_MS)
 #define LONGEST_WAIT (60 * CLOCK_S)
 
+/* How long one that has to end waits for an authority that does not answer. */
+enum { STOPPED_S = 10, STOPPED_TWICE_S = 3 };
+
 enum { SPARE_CONNECTIONS = 4 };
 
 /* ---- looking things up ---- */
@@ -64,6 +67,14 @@ static void open_service(struct driver *d, struct service *s, const struct servi
     s->prober_asked_at = INT64_MIN / 2;
     if (conf && conf->credentials == CREDENTIALS_OAUTH2)
         s->token = token_open(d, conf);
+}
+
+/* The next configuration may not have it any more. */
+static void close_service(struct service *s)
+{
+    metric_set(s->shut, 0);
+    token_close(&s->token);
+    free(s->waiting);
 }
 
 static void open_services(struct driver *d)
@@ -175,6 +186,7 @@ static void heed_stop(struct driver *d)
     if (asked <= d->stopping)
         return;
     d->stopping = asked;
+    d->heard_at = clock_mono();
     for (unsigned i = 0; i < d->n_runs; i++) {
         struct run *run = d->runs[i];
         if (run->state == RUN_CALLING && d->stopping > 1)
@@ -186,11 +198,34 @@ static void heed_stop(struct driver *d)
              d->stopping > 1 ? "given up" : "waited for");
 }
 
-static bool is_over(const struct driver *d)
+static bool is_calling(const struct driver *d)
+{
+    for (unsigned i = 0; i < d->n_services; i++)
+        if (d->services[i].limits.in_use > 0)
+            return true;
+    return false;
+}
+
+/* Of an authority that does not answer nothing is expected for long: what it is not told is repeated, with
+ * the same key, by whoever comes next. */
+static bool is_out_of_patience(struct driver *d, int64_t now)
+{
+    if (is_calling(d))
+        d->heard_at = now;
+    int64_t patience_us = (d->stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
+    return d->stopping && now - d->heard_at >= patience_us;
+}
+
+static bool is_over(struct driver *d)
 {
     if (d->rc != RC_OK)
         return true;
-    return (d->ending || d->stopping) && d->in_flight == 0 && !d->authority->is_asking(d);
+    if (!d->ending && !d->stopping)
+        return false;
+    bool is_silent = d->stopping && d->silence.since != 0;
+    if (d->in_flight == 0 && (is_silent || !d->authority->is_asking(d)))
+        return true;
+    return is_out_of_patience(d, clock_mono());
 }
 
 /* ---- the bar ---- */
@@ -235,7 +270,8 @@ static void turn(struct driver *d)
         return;
 
     int64_t next_at = timers_next_at(&d->timers);
-    int64_t wait_us = next_at - now < LONGEST_WAIT ? next_at - now : LONGEST_WAIT;
+    int64_t longest_us = d->stopping ? CLOCK_S : LONGEST_WAIT;
+    int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
     unsigned n_fds = exec_poll_fds(d);
     if (d->mailer)
         d->fds[n_fds] = (struct pollfd){ .fd = mailer_fd(d->mailer), .events = POLLIN };
@@ -263,6 +299,9 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     }
     while (!is_over(d))
         turn(d);
+    if (d->rc == RC_OK && d->in_flight > 0)
+        log_warning("the authority does not answer: %u people keep their leases until they run out",
+                    d->in_flight);
     if (d->progress)
         show(d, clock_mono());
     timers_clear(&d->timers, &d->redraw);
@@ -300,10 +339,8 @@ void driver_close(struct driver **driver)
     d->authority->close(d);
     token_close(&d->authority_token);
     mailer_close(&d->mailer);
-    for (unsigned i = 0; i < d->n_services; i++) {
-        token_close(&d->services[i].token);
-        free(d->services[i].waiting);
-    }
+    for (unsigned i = 0; i < d->n_services; i++)
+        close_service(&d->services[i]);
     http_client_close(&d->client);
     timers_free(&d->timers);
     arena_free(&d->arena);

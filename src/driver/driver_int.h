@@ -407,6 +407,7 @@ struct driver {
     atomic_uint stop_asked;
     unsigned stopping; /* how much of that was heeded: 1 start nothing new, 2 end calls too */
     bool ending;       /* claim nobody any more */
+    int64_t heard_at;  /* stopping: when there was last anybody to wait for but a silent authority */
     enum rc rc;        /* not RC_OK: it ends at once because of err */
     struct err err;
 

@@ -105,7 +105,7 @@ enum rc handle_token(struct exchange *x, struct err *err)
         .client_id = client.client_id,
         .scopes = client.scopes,
         .issued_at = now,
-        .expires_at = now + x->keys->lifetime_us,
+        .expires_at = now + x->config->token_lifetime_us,
     };
     struct buf scope;
     buf_init(&scope, 512);
@@ -113,7 +113,7 @@ enum rc handle_token(struct exchange *x, struct err *err)
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_field_text(&o, "access_token", token_issue(x->arena, x->keys, &token));
-    json_field_int(&o, "expires_in", x->keys->lifetime_us / CLOCK_S);
+    json_field_int(&o, "expires_in", x->config->token_lifetime_us / CLOCK_S);
     bool bearer = grant.token_type && strcasecmp(grant.token_type, "bearer") == 0;
     json_field_text(&o, "token_type", bearer ? "Bearer" : "JWT");
     json_field_text(&o, "scope", buf_str(&scope));

@@ -48,27 +48,35 @@ static enum rc load_keys(struct server *s, struct err *err)
     crypto_hmac_sha256(master, "run", 3, s->run_key);
     crypto_hmac_sha256(master, "repeat", 6, s->repeat_key);
     crypto_wipe(master, sizeof(master));
-    s->keys.lifetime_us = s->config->token_lifetime_us;
     return RC_OK;
 }
 
 /* ---- the database, before anybody else may use it ---- */
 
-static enum rc first_states(struct server *s, struct err *err)
+static enum rc compare_states(struct server *s, struct store *store, struct err *err)
 {
+    const struct config *config = s->config;
     const struct pipeline *current;
     struct pipeline_diff diff;
-    enum rc rc = store_current_pipeline(s->store, &current, err);
-    if (rc == RC_NOT_FOUND)
-        return s->config->pipeline ? store_add_pipeline(s->store, s->config->pipeline, server_now(s), err)
-                                   : RC_OK;
-    if (rc || !s->config->pipeline)
+    struct arena a = { 0 };
+    enum rc rc = config->pipeline ? store_current_pipeline(store, &current, err) : RC_OK;
+    if (rc || !config->pipeline)
         return rc;
-    pipeline_compare(&s->arena, current, s->config->pipeline, &diff);
+    pipeline_compare(&a, current, config->pipeline, &diff);
     if (!diff.same)
         log_warning("the configured states differ from the database's, which are used; "
                     "\"lethe states sync --dry-run\" shows how");
+    arena_free(&a);
     return RC_OK;
+}
+
+static enum rc first_states(struct server *s, struct err *err)
+{
+    const struct config *config = s->config;
+    enum rc rc = compare_states(s, s->store, err);
+    if (rc == RC_NOT_FOUND)
+        return store_add_pipeline(s->store, config->pipeline, server_now(s), err);
+    return rc;
 }
 
 static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
@@ -210,6 +218,28 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
         server_close(&s);
     *out = s;
     return rc;
+}
+
+/* Beside the writer, whose store is its own. */
+static enum rc compare_again(struct server *s, struct err *err)
+{
+    void *reader = NULL;
+    enum rc rc = open_reader(s, &reader, err);
+    if (rc)
+        return rc;
+    rc = compare_states(s, ((struct reader *)reader)->store, err);
+    close_reader(s, reader);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+void server_reload(struct server *server, const struct config *config)
+{
+    struct err err;
+    server->config = config;
+    if (server->upkeep)
+        upkeep_reload(server->upkeep);
+    if (compare_again(server, &err) != RC_OK)
+        log_warning("the states of the database could not be read: %s", err.text);
 }
 
 unsigned server_port(const struct server *server)

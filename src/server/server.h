@@ -28,6 +28,9 @@ struct server_conf {
 /* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE,
  * RC_IO; all in one line that names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
+/* Another configuration for what begins from now on; requests that have begun, and the one before must live
+ * as long as the server, go on with the old one. See config_keep_fixed(). */
+void server_reload(struct server *server, const struct config *config);
 unsigned server_port(const struct server *server);
 void server_close(struct server **server);
 

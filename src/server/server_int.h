@@ -16,8 +16,9 @@
 #include "store/store.h"
 
 struct server {
-    const struct config *config;
-    struct arena arena; /* for as long as it runs */
+    const struct config
+        *_Atomic config; /* server_reload puts another in its place: read it again for each job */
+    struct arena arena;  /* for as long as it runs */
     struct steady steady;
     char *target; /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
@@ -46,6 +47,7 @@ int64_t server_now(struct server *s);
 
 /* What the server does by itself, once the writer runs. */
 enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;
+void upkeep_reload(struct upkeep *upkeep); /* the configuration is another */
 void upkeep_close(struct upkeep **upkeep);
 
 /* Makes and ends a reader of a thread; arg: the server. */

@@ -10,12 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define NEVER INT64_MIN
+
 struct upkeep {
     struct server *server;
     pthread_t thread;
     pthread_mutex_t mutex;
-    pthread_cond_t closing_soon;
-    bool closing; /* under the mutex */
+    pthread_cond_t changed; /* one of these, which are under the mutex: */
+    bool closing;
+    bool reloaded; /* the configuration is another, and the chores do not know yet */
 };
 
 /* ---- archiving ---- */
@@ -86,7 +89,15 @@ static bool expire_some(struct server *s)
 
 /* ---- the thread ---- */
 
-/* Returns false when the server is closing. */
+static bool is_closing(struct upkeep *u)
+{
+    pthread_mutex_lock(&u->mutex);
+    bool closing = u->closing;
+    pthread_mutex_unlock(&u->mutex);
+    return closing;
+}
+
+/* So long, or until the configuration is another. Returns false when the server is closing. */
 static bool wait_for_next(struct upkeep *u, int64_t us)
 {
     struct timespec until;
@@ -97,16 +108,17 @@ static bool wait_for_next(struct upkeep *u, int64_t us)
     until.tv_nsec %= 1000000000L;
     int timed_out = 0;
     pthread_mutex_lock(&u->mutex);
-    while (!u->closing && timed_out == 0)
-        timed_out = pthread_cond_timedwait(&u->closing_soon, &u->mutex, &until);
+    while (!u->closing && !u->reloaded && timed_out == 0)
+        timed_out = pthread_cond_timedwait(&u->changed, &u->mutex, &until);
     bool closing = u->closing;
+    u->reloaded = false;
     pthread_mutex_unlock(&u->mutex);
     return !closing;
 }
 
 static void archive_all(struct upkeep *u)
 {
-    while (archive_once(u->server) && wait_for_next(u, 0))
+    while (archive_once(u->server) && !is_closing(u))
         ;
 }
 
@@ -117,7 +129,7 @@ static int64_t archive_every(const struct server *s)
 
 static void expire_all(struct upkeep *u)
 {
-    while (expire_some(u->server) && wait_for_next(u, 0))
+    while (expire_some(u->server) && !is_closing(u))
         ;
 }
 
@@ -135,19 +147,24 @@ static const struct chore {
 };
 enum { CHORES_N = sizeof(chores) / sizeof(chores[0]) };
 
+/* By the configuration as it is now. last_at: NEVER, or when it was done last. */
+static int64_t chore_due_at(const struct upkeep *u, const struct chore *chore, int64_t last_at)
+{
+    int64_t every_us = chore->every_us(u->server);
+    return every_us == 0 ? INT64_MAX : last_at == NEVER ? 0 : last_at + every_us;
+}
+
 /* Does what is due. Returns how long nothing will be. */
-static int64_t do_chores(struct upkeep *u, int64_t due_at[CHORES_N])
+static int64_t do_chores(struct upkeep *u, int64_t last_at[CHORES_N])
 {
     int64_t next_at = INT64_MAX;
     for (size_t i = 0; i < CHORES_N; i++) {
-        int64_t every_us = chores[i].every_us(u->server);
-        if (every_us == 0)
-            continue;
-        if (due_at[i] <= clock_mono()) {
+        if (chore_due_at(u, &chores[i], last_at[i]) <= clock_mono()) {
             chores[i].run(u);
-            due_at[i] = clock_mono() + every_us;
+            last_at[i] = clock_mono();
         }
-        next_at = due_at[i] < next_at ? due_at[i] : next_at;
+        int64_t due_at = chore_due_at(u, &chores[i], last_at[i]);
+        next_at = due_at < next_at ? due_at : next_at;
     }
     int64_t now = clock_mono();
     return next_at > now ? next_at - now : 0;
@@ -156,15 +173,17 @@ static int64_t do_chores(struct upkeep *u, int64_t due_at[CHORES_N])
 static void *upkeep_main(void *arg)
 {
     struct upkeep *u = arg;
-    int64_t due_at[CHORES_N] = { 0 };
-    while (wait_for_next(u, do_chores(u, due_at)))
+    int64_t last_at[CHORES_N];
+    for (size_t i = 0; i < CHORES_N; i++)
+        last_at[i] = NEVER;
+    while (wait_for_next(u, do_chores(u, last_at)))
         ;
     return NULL;
 }
 
 static void free_upkeep(struct upkeep *u)
 {
-    pthread_cond_destroy(&u->closing_soon);
+    pthread_cond_destroy(&u->changed);
     pthread_mutex_destroy(&u->mutex);
     free(u);
 }
@@ -177,7 +196,7 @@ enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err)
     pthread_mutex_init(&u->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->closing_soon, &attr);
+    pthread_cond_init(&u->changed, &attr);
     pthread_condattr_destroy(&attr);
     if (pthread_create(&u->thread, NULL, upkeep_main, u) != 0) {
         free_upkeep(u);
@@ -185,6 +204,14 @@ enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err)
     }
     *out = u;
     return RC_OK;
+}
+
+void upkeep_reload(struct upkeep *u)
+{
+    pthread_mutex_lock(&u->mutex);
+    u->reloaded = true;
+    pthread_cond_signal(&u->changed);
+    pthread_mutex_unlock(&u->mutex);
 }
 
 void upkeep_close(struct upkeep **upkeep)
@@ -195,7 +222,7 @@ void upkeep_close(struct upkeep **upkeep)
         return;
     pthread_mutex_lock(&u->mutex);
     u->closing = true;
-    pthread_cond_signal(&u->closing_soon);
+    pthread_cond_signal(&u->changed);
     pthread_mutex_unlock(&u->mutex);
     pthread_join(u->thread, NULL);
     free_upkeep(u);

@@ -166,6 +166,13 @@ class Site:
         """Until the log of the process has these words."""
         wait_for(lambda: words in self.log(process), f"{words!r} in the log")
 
+    def reload(self, process, says="has been read again"):
+        """The configuration as it is now, by SIGHUP."""
+        said = self.log(process).count(says)
+        self.write_config()
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log(process).count(says) > said, f"{says!r} in the log")
+
     def kill(self, process, how=signal.SIGKILL):
         process.send_signal(how)
         return process.wait(TIMEOUT)

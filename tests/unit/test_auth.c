@@ -8,6 +8,8 @@
 
 static const int64_t noon = 1800000000 * CLOCK_S;
 
+#define TOKEN_LIFETIME (3600 * CLOCK_S)
+
 struct fixture {
     struct scratch dir;
     struct db *db;
@@ -26,7 +28,6 @@ static int open_fixture(void **state)
     expect_ok(store_migrate(f->db, &f->err), &f->err);
     expect_ok(store_open(f->db, lookup_key, &f->store, &f->err), &f->err);
     memset(f->keys.token_key, 7, sizeof(f->keys.token_key));
-    f->keys.lifetime_us = 3600 * CLOCK_S;
     *state = f;
     return 0;
 }
@@ -308,7 +309,7 @@ static void test_client__bad_names_are_refused(void **state)
 static char *issue(struct fixture *f, const char *client_id, unsigned scopes, int64_t at)
 {
     struct token token = {
-        .client_id = client_id, .scopes = scopes, .issued_at = at, .expires_at = at + f->keys.lifetime_us
+        .client_id = client_id, .scopes = scopes, .issued_at = at, .expires_at = at + TOKEN_LIFETIME
     };
     return token_issue(&f->arena, &f->keys, &token);
 }
@@ -321,7 +322,7 @@ static void test_token__what_was_issued_is_verified(void **state)
     expect_ok(token_verify(&f->arena, &f->keys, text, noon + CLOCK_S, &token, &f->err), &f->err);
     assert_string_equal(token.client_id, "me");
     assert_int_equal(token.scopes, SCOPE_READ | SCOPE_ACCOUNTS);
-    assert_int_equal(token.expires_at, noon + f->keys.lifetime_us);
+    assert_int_equal(token.expires_at, noon + TOKEN_LIFETIME);
 }
 
 static void test_token__is_valid_from_its_first_to_its_last_second(void **state)
@@ -329,7 +330,7 @@ static void test_token__is_valid_from_its_first_to_its_last_second(void **state)
     struct fixture *f = *state;
     struct token token;
     char *text = issue(f, "me", SCOPE_READ, noon);
-    int64_t end = noon + f->keys.lifetime_us;
+    int64_t end = noon + TOKEN_LIFETIME;
     expect_error(token_verify(&f->arena, &f->keys, text, noon - CLOCK_S, &token, &f->err), RC_UNAUTHENTICATED,
                  &f->err, "not valid yet");
     expect_ok(token_verify(&f->arena, &f->keys, text, end - 1, &token, &f->err), &f->err);
@@ -426,7 +427,7 @@ static void test_check__memory_ends_with_the_token(void **state)
     struct new_client new = add_client(f, "driver", SCOPE_DRIVE);
     struct call call = { .memory = auth_memory_open() };
     char *token = issue(f, new.client_id, SCOPE_DRIVE, noon);
-    int64_t end = noon + f->keys.lifetime_us;
+    int64_t end = noon + TOKEN_LIFETIME;
     expect_ok(check(f, &call, "JWT", token, end - 1000), &f->err);
     expect_error(check(f, &call, "JWT", token, end), RC_UNAUTHENTICATED, &f->err, "expired");
     auth_memory_close(&call.memory);

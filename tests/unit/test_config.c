@@ -265,6 +265,33 @@ static void test_config__presets(void **state)
     assert_false(c->log_json);
 }
 
+static void test_config__what_needs_a_restart_is_kept_and_named(void **state)
+{
+    struct buf kept;
+    buf_init(&kept, 1000);
+    const struct config *running = load_good("cool_off: 1d\nmax_connections: 5\n" IDENTITY);
+    struct config *next = load_good("cool_off: 2d\nmax_connections: 6\nlisten: 127.0.0.1:81\n"
+                                    "identity: { salts: [another-salt-2027] }\n");
+    config_keep_fixed(running, next, &kept);
+    assert_string_equal(buf_str(&kept), "identity, listen, max_connections");
+    assert_int_equal(next->cool_off_us, 2 * CLOCK_DAY);
+    assert_int_equal(next->max_connections, 5);
+    assert_int_equal(next->listen_port, 8080);
+    assert_string_equal(next->salts.salt[0], running->salts.salt[0]);
+
+    buf_reset(&kept);
+    config_keep_fixed(running,
+                      load_good("data_dir: there\ntls: { certificate_file: cert.pem, key_file: key.pem }\n"
+                                "behind_proxy: true\nmax_connections: 5\n"
+                                "max_connections_per_address: 4\n" IDENTITY),
+                      &kept);
+    assert_string_equal(buf_str(&kept), "data_dir, tls, behind_proxy, max_connections_per_address");
+    buf_reset(&kept);
+    config_keep_fixed(running, load_good("max_connections: 5\n" IDENTITY), &kept);
+    assert_string_equal(buf_str(&kept), "");
+    buf_free(&kept);
+}
+
 static void test_config__neither_stages_nor_states(void **state)
 {
     const struct config *c = load_good(IDENTITY);
@@ -969,6 +996,7 @@ int main(void)
         T(test_config__works_without_a_place_for_the_error),
         T(test_config__cut_files_do_no_harm),
         T(test_config__presets),
+        T(test_config__what_needs_a_restart_is_kept_and_named),
         T(test_config__neither_stages_nor_states),
         T(test_config__everything_given),
         T(test_config__salts_from_a_file_oldest_first),

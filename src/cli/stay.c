@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals, the service manager, and another configuration while running: see stay.h. */
+#include "cli/stay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* ---- what happens ---- */
+
+/* Global because a signal handler has no argument. */
+static int events[2] = { -1, -1 }; /* a pipe */
+static atomic_int signals;
+static atomic_bool hurry;
+static bool had_terminal;
+
+void stay_post(enum stay_event event)
+{
+    char byte = (char)event;
+    ssize_t ignored = write(events[1], &byte, 1);
+    (void)ignored; /* full: enough events are waiting */
+}
+
+const atomic_bool *stay_hurry(void)
+{
+    return &hurry;
+}
+
+static void on_stop(int number)
+{
+    int saved = errno;
+    (void)number;
+    if (atomic_fetch_add(&signals, 1) > 0)
+        atomic_store(&hurry, true);
+    stay_post(STAY_STOP);
+    errno = saved;
+}
+
+/* The signal is also that of a terminal which was closed. */
+static void on_hangup(int number)
+{
+    int saved = errno;
+    if (had_terminal && !isatty(STDERR_FILENO))
+        on_stop(number);
+    else
+        stay_post(STAY_RELOAD);
+    errno = saved;
+}
+
+static enum rc watch_signals(bool reloads, struct err *err)
+{
+    const struct sigaction stop = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
+    const struct sigaction hangup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+    if (pipe2(events, O_CLOEXEC) != 0 || fcntl(events[1], F_SETFL, O_NONBLOCK) != 0)
+        return err_set_errno(err, "cannot make a pipe");
+    had_terminal = isatty(STDERR_FILENO);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGHUP, reloads ? &hangup : &stop, NULL);
+    return RC_OK;
+}
+
+/* poll before read: under ThreadSanitizer a handler runs in the first, and waits for the end of the second.
+ */
+enum stay_event stay_next(void)
+{
+    struct pollfd end = { .fd = events[0], .events = POLLIN };
+    char event;
+    while (poll(&end, 1, -1) != 1 || read(events[0], &event, 1) != 1)
+        ;
+    return (enum stay_event)event;
+}
+
+/* sd_notify(3) by hand. */
+void stay_notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, len) < 0)
+        log_warning("cannot tell the service manager: %s", strerror(errno));
+    close(fd);
+}
+
+/* ---- the configuration ---- */
+
+static enum rc check_user(struct cli *cli, struct err *err)
+{
+    cli->allow_root = cli_flag(cli, "allow-root");
+    if (cli_user_is_meant(cli))
+        return RC_OK;
+    return err_set(err, RC_FORBIDDEN,
+                   "does not run as root: use a user of its own, or --allow-root or "
+                   "LETHE_ALLOW_ROOT=1 if root is meant");
+}
+
+static enum rc check_roles(const struct stay *stay, const struct config *config, struct err *err)
+{
+    enum rc rc = stay->roles & STAY_SERVES ? cli_want_server(config, err) : RC_OK;
+    if (rc || config->has_stages || !(stay->roles & STAY_DRIVES))
+        return rc;
+    return err_set(err, RC_INVALID,
+                   "%s has no stages, so there is nothing to drive; other drivers may, with \"lethe "
+                   "serve\" here",
+                   config->file);
+}
+
+static enum rc setup_log(const struct config *config, struct err *err)
+{
+    enum log_level level;
+    enum rc rc = log_level_parse(config->log_level, &level, err);
+    if (rc)
+        return rc;
+    log_setup(level, config->log_json, STDERR_FILENO);
+    if (config->warning)
+        log_warning("%s", config->warning);
+    return RC_OK;
+}
+
+enum rc stay_open(struct stay *stay, bool reloads, struct err *err)
+{
+    enum rc rc = check_user(stay->cli, err);
+    if (!rc)
+        rc = cli_config(stay->cli, &stay->config, err);
+    if (!rc)
+        rc = setup_log(stay->config, err);
+    if (!rc)
+        rc = check_roles(stay, stay->config, err);
+    if (!rc)
+        rc = watch_signals(reloads, err);
+    return rc;
+}
+
+/* ---- another one ---- */
+
+/* One that was read while running. They are kept to the end: what began under one goes on under it. */
+struct configuration {
+    struct arena arena;
+    struct config *config;
+    struct configuration *before;
+};
+
+static void forget(struct configuration *c)
+{
+    arena_free(&c->arena);
+    free(c);
+}
+
+void stay_close(struct stay *stay)
+{
+    while (stay->reread) {
+        struct configuration *c = stay->reread;
+        stay->reread = c->before;
+        forget(c);
+    }
+}
+
+static enum rc read_again(const struct stay *stay, struct configuration *c, struct err *err)
+{
+    enum rc rc = config_load(&c->arena, stay->config->file, &c->config, err);
+    if (!rc)
+        rc = check_roles(stay, c->config, err);
+    if (!rc)
+        rc = setup_log(c->config, err);
+    return rc;
+}
+
+static void keep_fixed(struct stay *stay, struct config *next)
+{
+    struct buf names;
+    buf_init(&names, 1024);
+    config_keep_fixed(stay->config, next, &names);
+    if (names.len)
+        log_warning("%s: needs a restart, and is as it was until then: %s", next->file, buf_str(&names));
+    buf_free(&names);
+}
+
+static void notify_reloading(void)
+{
+    char state[64];
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
+    stay_notify(state);
+}
+
+static void take_up(struct stay *stay, struct configuration *c)
+{
+    if (stay->roles & STAY_SERVES)
+        keep_fixed(stay, c->config);
+    c->before = stay->reread;
+    stay->reread = c;
+    stay->before = stay->config;
+    stay->config = c->config;
+    if (stay->server)
+        server_reload(stay->server, stay->config);
+    log_info("%s has been read again", stay->config->file);
+}
+
+bool stay_reload(struct stay *stay)
+{
+    struct configuration *c = XNEW(struct configuration);
+    struct err err;
+    notify_reloading();
+    enum rc rc = read_again(stay, c, &err);
+    if (rc) {
+        log_error("%s; the configuration of before stays in force", err.text);
+        forget(c);
+    } else {
+        take_up(stay, c);
+    }
+    stay_notify("READY=1");
+    return !rc;
+}

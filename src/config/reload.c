@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Another configuration for a server that runs: what can be changed by a restart alone stays as it is. */
+#include "config/config.h"
+
+#include <string.h>
+
+/* ---- has it changed? ---- */
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same_salts(const struct salts *a, const struct salts *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->salt[i], b->salt[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool is_same_identity(const struct config *a, const struct config *b)
+{
+    return is_same_salts(&a->salts, &b->salts) && is_same_text(a->retired_username, b->retired_username) &&
+           is_same_text(a->retired_email, b->retired_email);
+}
+
+/* ---- one after the other ---- */
+
+static void note(struct buf *kept, bool same, const char *name)
+{
+    if (!same)
+        buf_printf(kept, "%s%s", kept->len ? ", " : "", name);
+}
+
+static void note_doors(const struct config *running, const struct config *next, struct buf *kept)
+{
+    bool same_place =
+        is_same_text(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
+    bool same_files = is_same_text(running->tls_certificate, next->tls_certificate) &&
+                      is_same_text(running->tls_key, next->tls_key);
+    note(kept, same_place, "listen");
+    note(kept, same_files, "tls");
+    note(kept, running->behind_proxy == next->behind_proxy, "behind_proxy");
+    note(kept, running->max_connections == next->max_connections, "max_connections");
+    note(kept, running->max_connections_per_address == next->max_connections_per_address,
+         "max_connections_per_address");
+}
+
+static void keep_doors(const struct config *running, struct config *next)
+{
+    next->listen_host = running->listen_host;
+    next->listen_port = running->listen_port;
+    next->tls_certificate = running->tls_certificate;
+    next->tls_key = running->tls_key;
+    next->behind_proxy = running->behind_proxy;
+    next->max_connections = running->max_connections;
+    next->max_connections_per_address = running->max_connections_per_address;
+}
+
+void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept)
+{
+    note(kept, is_same_text(running->data_dir, next->data_dir), "data_dir");
+    note(kept, is_same_text(running->database, next->database), "database");
+    note(kept, is_same_identity(running, next), "identity");
+    note_doors(running, next, kept);
+
+    next->data_dir = running->data_dir;
+    next->database = running->database;
+    next->salts = running->salts;
+    next->retired_username = running->retired_username;
+    next->retired_email = running->retired_email;
+    keep_doors(running, next);
+}
