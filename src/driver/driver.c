@@ -272,13 +272,13 @@ static void turn(struct driver *d)
     int64_t next_at = timers_next_at(&d->timers);
     int64_t longest_us = d->stopping ? CLOCK_S : LONGEST_WAIT;
     int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
-    unsigned n_fds = exec_poll_fds(d);
+    unsigned n_fds = process_poll_fds(d);
     if (d->mailer)
         d->fds[n_fds] = (struct pollfd){ .fd = mailer_fd(d->mailer), .events = POLLIN };
     http_client_wait(d->client, d->fds, n_fds + (d->mailer != NULL), wait_us);
     if (d->mailer)
         mailer_look(d->mailer);
-    exec_look(d, n_fds);
+    process_look(d, n_fds);
 }
 
 static void count_shut(struct driver *d)
@@ -346,7 +346,7 @@ void driver_close(struct driver **driver)
     arena_free(&d->arena);
     buf_free(&d->scratch);
     free(d->services);
-    free(d->commands);
+    free(d->processes);
     free(d->fds);
     free(d);
     *driver = NULL;

@@ -39,6 +39,7 @@
 #include "driver/driver.h"
 #include "driver/limits.h"
 #include "driver/policy.h"
+#include "driver/process.h"
 #include "driver/progress.h"
 #include "driver/response.h"
 #include "driver/timers.h"
@@ -151,15 +152,6 @@ struct http_step {
     struct token_wait wait;
 };
 
-struct exec_step {
-    pid_t pid;
-    int pid_fd, output_fd;
-    struct buf output;
-    struct timer limit;
-    bool timed_out;
-    size_t index; /* in driver->commands */
-};
-
 struct run {
     struct driver *driver;
     enum run_state state;
@@ -190,7 +182,7 @@ struct run {
     union {
         struct http_step http;
         struct mail mail;
-        struct exec_step exec;
+        struct process process;
     } step;
 
     enum report wanted;     /* to be sent, or to be sent once `sent` is answered */
@@ -357,12 +349,6 @@ void reports_drop(struct run *run); /* what is to be sent about it will not be *
 
 struct lms;
 
-/* ---- commands (exec.c) ---- */
-
-unsigned exec_poll_fds(
-    struct driver *d); /* fills driver->fds, returns how many; there is room for one more */
-void exec_look(struct driver *d, unsigned n_polled); /* after the wait */
-
 /* ---- the whole (driver.c) ---- */
 
 struct driver {
@@ -399,8 +385,8 @@ struct driver {
     struct run_list reports; /* runs with something to send */
     unsigned n_reports;
 
-    struct run **commands; /* running ones */
-    size_t n_commands, commands_room;
+    struct process **processes; /* running ones */
+    size_t n_processes, processes_room;
     struct pollfd *fds;
     size_t fds_room;
 

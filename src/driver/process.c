@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs beside the calls: see process.h. */
+#include "driver/process.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "driver/driver_int.h"
+
+enum {
+    READ_AT_ONCE = 16, /* pieces of output in one turn of the loop */
+    FILES_MAX = 1024,
+    EXIT_NOT_STARTED = 127, /* as shells say it */
+    FDS_EACH = 2
+};
+
+/* ---- what it gets ---- */
+
+/* A file in memory: the program reads it when it likes, and nobody has to write while it does. */
+static enum rc open_input(const struct buf *text, int *out, struct err *err)
+{
+    assert(!text->over);
+    int fd = memfd_create("person", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, "cannot make the command's input");
+    if (write(fd, text->data, text->len) != (ssize_t)text->len || lseek(fd, 0, SEEK_SET) != 0) {
+        err_set_errno(err, "cannot write the command's input");
+        close(fd);
+        return err->rc;
+    }
+    *out = fd;
+    return RC_OK;
+}
+
+static bool has_variable(const char *const *env, size_t n, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(env[i], name, len) == 0 && env[i][len] == '=')
+            return true;
+    return false;
+}
+
+const char **process_environment(struct arena *a, const char *const *more, size_t n_more)
+{
+    static const struct {
+        const char *name, *otherwise;
+    } passed[] = { { "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+                   { "LANG", "C.UTF-8" },
+                   { "HOME", "/" } };
+    size_t n = 0, n_passed = sizeof passed / sizeof *passed;
+    const char **env = arena_array(a, n_more + n_passed + 1, sizeof *env);
+    for (size_t i = 0; i < n_passed; i++) {
+        const char *value = getenv(passed[i].name);
+        if (!has_variable(more, n_more, passed[i].name))
+            env[n++] = arena_printf(a, "%s=%s", passed[i].name, value ? value : passed[i].otherwise);
+    }
+    for (size_t i = 0; i < n_more; i++)
+        env[n++] = more[i];
+    return env;
+}
+
+/* ---- the child: between fork and execve only what is safe in a copy of a program with threads ---- */
+
+struct child {
+    const char *program;
+    char *const *argv, *const *env;
+    int input, output;
+    pid_t parent;
+};
+
+static void limit(__rlimit_resource_t what, rlim_t most)
+{
+    struct rlimit limit;
+    if (getrlimit(what, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max = most < limit.rlim_max ? most : limit.rlim_max;
+    setrlimit(what, &limit);
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        signal(signal_number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void say_why_not(void)
+{
+    static const char begin[] = "lethe: cannot execute the command: ";
+    const char *why = strerrordesc_np(errno);
+    if (write(STDERR_FILENO, begin, sizeof begin - 1) > 0 && why &&
+        write(STDERR_FILENO, why, strlen(why)) > 0)
+        (void)!write(STDERR_FILENO, "\n", 1);
+}
+
+static _Noreturn void run_child(const struct child *c)
+{
+    setpgid(0, 0);
+    reset_signals();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != c->parent)
+        _exit(EXIT_NOT_STARTED);
+    umask(077);
+    bool ready = dup2(c->input, STDIN_FILENO) >= 0 && dup2(c->output, STDOUT_FILENO) >= 0 &&
+                 dup2(c->output, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0;
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NOFILE, FILES_MAX);
+    if (ready)
+        execve(c->program, c->argv, c->env);
+    say_why_not();
+    _exit(EXIT_NOT_STARTED);
+}
+
+/* ---- under way ---- */
+
+static void add_process(struct process *p)
+{
+    struct driver *d = p->driver;
+    if (d->n_processes == d->processes_room) {
+        d->processes_room = d->processes_room ? 2 * d->processes_room : 16;
+        d->processes = xrealloc(d->processes, d->processes_room * sizeof *d->processes);
+        d->fds = xrealloc(d->fds, (d->processes_room * FDS_EACH + 1) * sizeof *d->fds);
+    }
+    p->index = d->n_processes;
+    d->processes[d->n_processes++] = p;
+}
+
+static void remove_process(struct process *p)
+{
+    struct driver *d = p->driver;
+    struct process *last = d->processes[--d->n_processes];
+    d->processes[p->index] = last;
+    last->index = p->index;
+}
+
+static void time_is_over(void *arg, int64_t now)
+{
+    struct process *p = arg;
+    p->timed_out = true;
+    kill(-p->pid, SIGKILL);
+}
+
+/* Gives everything back but the output, which somebody may still want to read. */
+static void clean_up(struct process *p)
+{
+    timers_clear(&p->driver->timers, &p->limit);
+    close(p->pid_fd);
+    if (p->output_fd >= 0)
+        close(p->output_fd);
+    remove_process(p);
+}
+
+static enum rc spawn(struct process *p, const struct child *child, struct err *err)
+{
+    p->pid = fork();
+    if (p->pid == 0)
+        run_child(child);
+    if (p->pid < 0)
+        return err_set_errno(err, "cannot start the command");
+    setpgid(p->pid, p->pid); /* whoever of the two comes first */
+    p->pid_fd = pidfd_open(p->pid, 0);
+    if (p->pid_fd >= 0)
+        return RC_OK;
+    err_set_errno(err, "cannot watch the command");
+    kill(-p->pid, SIGKILL);
+    waitpid(p->pid, NULL, 0);
+    return err->rc;
+}
+
+static enum rc open_and_spawn(struct process *p, const struct process_conf *conf, int input, struct err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_set_errno(err, "cannot take the command's output");
+    const struct child child = {
+        .program = conf->program,
+        .argv = (char *const *)(uintptr_t)conf->argv,
+        .env = (char *const *)(uintptr_t)conf->env,
+        .input = input,
+        .output = ends[1],
+        .parent = getpid(),
+    };
+    enum rc rc = spawn(p, &child, err);
+    close(ends[1]);
+    if (rc != RC_OK)
+        close(ends[0]);
+    else
+        p->output_fd = ends[0];
+    return rc;
+}
+
+enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err)
+{
+    int input = -1;
+    p->limit = (struct timer){ .fire = time_is_over, .arg = p };
+    p->timed_out = false;
+    enum rc rc = open_input(conf->input, &input, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = open_and_spawn(p, conf, input, err);
+    close(input);
+    if (rc != RC_OK)
+        return rc;
+    fcntl(p->output_fd, F_SETFL, O_NONBLOCK);
+    buf_init(&p->output, conf->output_max);
+    add_process(p);
+    timers_set(&p->driver->timers, &p->limit, conf->limit_at);
+    return RC_OK;
+}
+
+/* Reads what is there; past the ceiling of the buffer it is dropped, so that the command can go on. */
+static void read_output(struct process *p)
+{
+    char piece[16 * 1024];
+    for (int i = 0; i < READ_AT_ONCE && p->output_fd >= 0; i++) {
+        ssize_t n = read(p->output_fd, piece, sizeof piece);
+        if (n > 0) {
+            buf_add(&p->output, piece, (size_t)n);
+        } else if (n == 0 || errno != EAGAIN) {
+            close(p->output_fd);
+            p->output_fd = -1;
+        } else {
+            return;
+        }
+    }
+}
+
+/* While it has not been waited for, its number and its group's cannot be anybody else's. */
+static int reap(struct process *p)
+{
+    int wait_status = 0;
+    kill(-p->pid, SIGKILL);
+    while (waitpid(p->pid, &wait_status, 0) != p->pid)
+        assert(errno == EINTR);
+    return wait_status;
+}
+
+static void end(struct process *p)
+{
+    int wait_status = reap(p);
+    read_output(p);
+    clean_up(p);
+    struct buf output = p->output; /* p may be gone after this, or another one */
+    p->ended(p, wait_status);
+    buf_free(&output);
+}
+
+void process_cancel(struct process *p)
+{
+    reap(p);
+    clean_up(p);
+    buf_free(&p->output);
+}
+
+/* ---- the loop ---- */
+
+unsigned process_poll_fds(struct driver *d)
+{
+    for (size_t i = 0; i < d->n_processes; i++) {
+        const struct process *p = d->processes[i];
+        d->fds[FDS_EACH * i] = (struct pollfd){ .fd = p->pid_fd, .events = POLLIN };
+        d->fds[FDS_EACH * i + 1] = (struct pollfd){ .fd = p->output_fd, .events = POLLIN };
+    }
+    return (unsigned)(FDS_EACH * d->n_processes);
+}
+
+/* Answers of the authority may have ended some during the wait, and moved others to their places: what does
+ * not fit any more is seen in the next turn. From the last to the first, because the last one takes the place
+ * of one that ends. */
+void process_look(struct driver *d, unsigned n_polled)
+{
+    for (size_t i = n_polled / FDS_EACH; i-- > 0;) {
+        const struct pollfd *fds = &d->fds[FDS_EACH * i];
+        struct process *p = i < d->n_processes ? d->processes[i] : NULL;
+        if (p == NULL || fds[0].fd != p->pid_fd)
+            continue;
+        if (fds[1].revents)
+            read_output(p);
+        if (fds[0].revents)
+            end(p);
+    }
+}
