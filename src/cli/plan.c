@@ -127,9 +127,9 @@ static const char *render(struct arena *a, const struct template *t, const struc
     return text;
 }
 
-struct step {
-    const char *call, *body; /* body NULL: none */
-    const char *why_not;     /* NULL: nothing is in the way now */
+struct call {
+    const char *call, *body;           /* body NULL: none */
+    const struct http_step_conf *http; /* whose answer is taken apart; NULL: nobody's */
 };
 
 static const char *wait_for_quiet(struct arena *a, const struct service_conf *service)
@@ -144,38 +144,82 @@ static const char *wait_for_quiet(struct arena *a, const struct service_conf *se
     return arena_printf(a, "quiet hours of %s for another %s", service->name, left);
 }
 
-static struct step step_of_mail(struct arena *a, const struct mail_action_conf *mail,
+/* Why the stage is not done now; NULL: nothing is in the way. */
+static const char *wait_of(struct arena *a, const struct action_conf *action)
+{
+    const char *why_not = NULL;
+    for (size_t i = 0; !why_not && i < action_calls(action); i++)
+        why_not = wait_for_quiet(a, action_service(action, i));
+    return why_not;
+}
+
+static struct call mail_call_of(struct arena *a, const struct mail_action_conf *mail,
                                 const struct template_values *values)
 {
-    return (struct step){
+    return (struct call){
         .call = arena_printf(a, "e-mail to %s: %s", render(a, mail->to, values),
                              render(a, mail->subject, values)),
         .body = render(a, mail->text, values),
-        .why_not = wait_for_quiet(a, &mail->server->service),
     };
 }
 
-static struct step step_of(struct arena *a, const struct stage_conf *stage,
-                           const struct template_values *values)
+static struct call http_call_of(struct arena *a, const struct http_step_conf *http,
+                                const struct template_values *values)
 {
-    const struct http_action_conf *http = &stage->action.http;
-    if (stage->action.kind == ACTION_MANUAL)
-        return (struct step){ .call = "wait until somebody has done this and confirms",
-                              .body = render(a, stage->action.manual.instructions, values) };
-    if (stage->action.kind == ACTION_MAIL)
-        return step_of_mail(a, &stage->action.mail, values);
-    if (stage->action.kind == ACTION_EXEC)
-        return (struct step){ .call = arena_printf(a, "run %s, the person on standard input",
-                                                   stage->action.exec.argv[0]),
-                              .why_not = wait_for_quiet(a, stage->action.exec.service) };
-    return (struct step){
+    return (struct call){
         .call = arena_printf(a, "%s %s%s", http->method, http->service->url, render(a, http->path, values)),
         .body = render(a, http->json ? http->json : http->form, values),
-        .why_not = wait_for_quiet(a, http->service),
+        .http = http,
     };
+}
+
+static struct call call_of(struct arena *a, const struct action_conf *action, size_t n,
+                           const struct template_values *values)
+{
+    switch (action->kind) {
+    case ACTION_HTTP: return http_call_of(a, &action->http.steps[n], values);
+    case ACTION_MAIL: return mail_call_of(a, &action->mail, values);
+    case ACTION_EXEC:
+        return (struct call){ .call = arena_printf(a, "run %s, the person on standard input",
+                                                   action->exec.argv[0]) };
+    case ACTION_MANUAL: break;
+    }
+    return (struct call){ .call = "wait until somebody has done this and confirms",
+                          .body = render(a, action->manual.instructions, values) };
 }
 
 /* ---- one person ---- */
+
+static void put_call(struct json_out *o, const struct call *call)
+{
+    json_field_text(o, "call", call->call);
+    json_field_text(o, "body", call->body);
+    json_put_key(o, "captures");
+    json_open_list(o);
+    for (size_t i = 0; call->http && i < call->http->n_captures; i++)
+        json_put_text(o, call->http->captures[i].name);
+    json_close_list(o);
+}
+
+static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
+                      const struct template_values *values)
+{
+    struct call call = call_of(a, &stage->action, 0, values);
+    json_open_map(o);
+    json_field_text(o, "stage", stage->working);
+    put_call(o, &call);
+    json_put_key(o, "then");
+    json_open_list(o);
+    for (size_t i = 1; i < action_calls(&stage->action); i++) {
+        call = call_of(a, &stage->action, i, values);
+        json_open_map(o);
+        put_call(o, &call);
+        json_close_map(o);
+    }
+    json_close_list(o);
+    json_field_text(o, "why_not", wait_of(a, &stage->action));
+    json_close_map(o);
+}
 
 static void put_plan(struct arena *a, struct json_out *o, const struct config *config, const struct json *r)
 {
@@ -187,26 +231,39 @@ static void put_plan(struct arena *a, struct json_out *o, const struct config *c
     json_field_text(o, "why_not", way.why_not);
     json_put_key(o, "steps");
     json_open_list(o);
-    for (size_t i = way.first; i < config->n_stages; i++) {
-        struct step step = step_of(a, &config->stages[i], &values);
-        json_open_map(o);
-        json_field_text(o, "stage", config->stages[i].working);
-        json_field_text(o, "call", step.call);
-        json_field_text(o, "body", step.body);
-        json_field_text(o, "why_not", step.why_not);
-        json_close_map(o);
-    }
+    for (size_t i = way.first; i < config->n_stages; i++)
+        put_stage(a, o, &config->stages[i], &values);
     json_close_list(o);
     json_close_map(o);
 }
 
-static void print_step(unsigned n, const struct stage_conf *stage, const struct step *step)
+/* What else is called, and what of an answer is kept for it. */
+static void print_rest(const struct call *call)
 {
-    printf("%3u. %s: %s\n", n, stage->working, step->call);
-    if (step->body)
-        print_block(stdout, "       ", step->body);
-    if (step->why_not)
-        printf("       not now: %s\n", step->why_not);
+    if (call->body)
+        print_block(stdout, "       ", call->body);
+    for (size_t i = 0; call->http && i < call->http->n_captures; i++)
+        printf("       keeps {%s} of the answer; %s, if it is not there\n", call->http->captures[i].name,
+               call->http->missing_is_nothing ? "nothing to erase" : "an error");
+}
+
+static void print_stage(struct arena *a, unsigned n, const struct stage_conf *stage,
+                        const struct template_values *values)
+{
+    const struct action_conf *action = &stage->action;
+    const char *why_not = wait_of(a, action);
+    for (size_t i = 0; i < action_calls(action); i++) {
+        struct call call = call_of(a, action, i, values);
+        if (i == 0)
+            printf("%3u. %s: %s\n", n, stage->working, call.call);
+        else
+            printf("     then %s\n", call.call);
+        print_rest(&call);
+    }
+    if (action->kind == ACTION_HTTP && action->http.rounds > 1)
+        printf("     again until nothing is found, %u times at most\n", action->http.rounds);
+    if (why_not)
+        printf("       not now: %s\n", why_not);
 }
 
 static void print_person(struct arena *a, const struct config *config, const struct json *r)
@@ -218,10 +275,8 @@ static void print_person(struct arena *a, const struct config *config, const str
            way.why_not ? "; not now: " : ", and is due", way.why_not ? way.why_not : "");
     for (size_t i = 0; i < way.first && !way.is_over; i++)
         printf("     %s: done before\n", config->stages[i].working);
-    for (size_t i = way.first; i < config->n_stages; i++) {
-        struct step step = step_of(a, &config->stages[i], &values);
-        print_step(++n, &config->stages[i], &step);
-    }
+    for (size_t i = way.first; i < config->n_stages; i++)
+        print_stage(a, ++n, &config->stages[i], &values);
 }
 
 static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config, struct err *err)
@@ -250,7 +305,7 @@ struct queue {
     bool json;
     struct table table;
     int64_t n, now; /* people; of them those for whom something happens now */
-    int64_t *calls; /* of each stage, by those */
+    int64_t *calls; /* of each stage, by those; of several steps, all */
 };
 
 static void add_person(struct queue *q, struct arena *a, const struct json *r)
@@ -268,7 +323,7 @@ static void add_person(struct queue *q, struct arena *a, const struct json *r)
     table_add(&q->table, cells);
     q->now += way.why_not == NULL;
     for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
-        q->calls[i]++;
+        q->calls[i] += (int64_t)action_calls(&q->config->stages[i].action);
         if (q->config->stages[i].action.kind == ACTION_MANUAL)
             break; /* who knows when it goes on */
     }
@@ -334,6 +389,21 @@ static enum rc plan_pages(struct cli *cli, struct api *api, struct queue *q, str
     return rc;
 }
 
+/* " to crm, shop", each once; "" for nobody's. */
+static const char *called_services(struct arena *a, const struct action_conf *action)
+{
+    const char *names = "";
+    for (size_t i = 0; i < action_calls(action); i++) {
+        const struct service_conf *service = action_service(action, i);
+        bool again = !service;
+        for (size_t j = 0; j < i; j++)
+            again = again || action_service(action, j) == service;
+        if (!again)
+            names = arena_printf(a, "%s%s%s", names, names[0] ? ", " : " to ", service->name);
+    }
+    return names;
+}
+
 static void print_calls(struct arena *a, const struct queue *q)
 {
     if (q->n == 0) {
@@ -344,12 +414,11 @@ static void print_calls(struct arena *a, const struct queue *q)
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const struct service_conf *service = action_service(&stage->action);
-        const char *quiet = wait_for_quiet(a, service);
+        const char *quiet = wait_of(a, &stage->action);
         const char *n = stage->action.kind == ACTION_MANUAL
                             ? print_count(a, q->calls[i], "person begins to wait", "people begin to wait")
                             : print_count(a, q->calls[i], "call", "calls");
-        printf("  %s: %s%s%s%s%s\n", stage->working, n, service ? " to " : "", service ? service->name : "",
+        printf("  %s: %s%s%s%s\n", stage->working, n, called_services(a, &stage->action),
                quiet ? "; not now: " : "", quiet ? quiet : "");
     }
 }

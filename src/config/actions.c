@@ -1,221 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Actions: what is done about a person: http, mail (mail.c), exec or manual. When adding one, also: its row
- * in ACTION_SETTINGS, enum action_kind, the driver, docs/actions.md.
+ * Actions: what is done about a person: http (http.c), mail (mail.c), exec or manual. When adding one, also:
+ * its row in ACTION_SETTINGS, enum action_kind, the driver, docs/actions.md.
  */
 #include "config/config_int.h"
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 
 enum {
-    PATH_CHARS_MAX = 2000,
-    HEADERS_MAX = 50,
-    HEADER_NAME_MAX = 100,
     ARGUMENTS_MAX = 200,
     VARIABLES_MAX = 200,
     VARIABLE_NAME_MAX = 100,
-    STATUS_MIN = 200,
-    STATUS_MAX = 499,
     EXIT_MAX = 125,
     INSTRUCTIONS_MAX = 4000 /* bytes */
 };
 
 static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/* ---- http: method and path ---- */
-
-static const char *path_fault(const char *path)
-{
-    if (path[0] != '/' || path[1] == '/')
-        return "a path begins with one /";
-    for (const char *c = path; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~')
-            return "a path has no spaces and no letters beyond ASCII: write them as %XX";
-        if (strchr("#\\\"<>^`|", *c) != NULL)
-            return "one of # \\ \" < > ^ ` | cannot stand in a path: write it as %XX";
-        if (*c == '%' && !(isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2])))
-            return "% is followed by two hexadecimal digits: itself it is written %25";
-    }
-    return NULL;
-}
-
-static const char *method_name(struct arena *a, const char *key)
-{
-    char *name = arena_strdup(a, key);
-    for (char *c = name; *c != '\0'; c++)
-        *c = (char)toupper((unsigned char)*c);
-    return name;
-}
-
-static enum rc setting_method(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                              struct err *err)
-{
-    struct http_action_conf *http = field;
-    const char *path;
-    if (http->method != NULL)
-        return yaml_key_error(at, err, "exactly one of get, post, put, patch, delete is wanted");
-    enum rc rc = setting_text(r, s, at, &path, err);
-    if (rc != RC_OK)
-        return rc;
-    const char *fault = path_fault(path);
-    if (fault != NULL)
-        return yaml_value_error(at, err, "%s", fault);
-    if (template_compile(r->arena, TEMPLATE_URL, path, &http->path, err) != RC_OK)
-        return yaml_wrap(at, err);
-    http->method = method_name(r->arena, s->key);
-    return RC_OK;
-}
-
-/* ---- http: headers ---- */
-
-static enum rc check_header_name(struct reading *r, const struct yaml *at, struct err *err)
-{
-    /* The client's own; a second one would contradict it. */
-    static const char *const taken[] = { "Host",       "Content-Length",  "Transfer-Encoding",
-                                         "Connection", "Idempotency-Key", "Expect",
-                                         "TE",         "Upgrade",         "Trailer" };
-    size_t len = strlen(at->key);
-    for (size_t i = 0; i < len; i++)
-        if (strchr(alnum, at->key[i]) == NULL && strchr("!#$%&'*+-.^_`|~", at->key[i]) == NULL)
-            return yaml_key_error(at, err, "this cannot be the name of a header");
-    if (len == 0 || len > HEADER_NAME_MAX)
-        return yaml_key_error(at, err, "the name of a header has 1 to %d characters", HEADER_NAME_MAX);
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (strcasecmp(at->key, taken[i]) == 0)
-            return yaml_key_error(at, err, "the header %s is sent by Lethe itself", taken[i]);
-    return RC_OK;
-}
-
-static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
-{
-    const char *text;
-    enum rc rc = check_header_name(r, at, err);
-    if (rc == RC_OK)
-        rc = yaml_text(at, "the value of a header", &text, err);
-    if (rc != RC_OK)
-        return rc;
-    if (text_count(text) > TEXT_SETTING_MAX)
-        return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
-                                TEXT_SETTING_MAX);
-    if (template_compile(r->arena, TEMPLATE_HEADER, text, &out->value, err) != RC_OK)
-        return yaml_wrap(at, err);
-    out->name = at->key;
-    return RC_OK;
-}
-
-static enum rc setting_headers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                               struct err *err)
-{
-    struct http_action_conf *http = field;
-    enum rc rc = yaml_want(at, YAML_MAP, "a map of headers", err);
-    if (rc != RC_OK)
-        return rc;
-    if (at->count > HEADERS_MAX)
-        return yaml_value_error(at, err, "there are %u headers, at most %d are possible", at->count,
-                                HEADERS_MAX);
-    struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof headers[0]);
-    size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
-        rc = read_header(r, child, &headers[n], err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
-            if (strcasecmp(headers[i].name, child->key) == 0)
-                rc = yaml_key_error(child, err, "the header %s a second time", headers[i].name);
-    }
-    http->headers = headers;
-    http->n_headers = n;
-    return rc;
-}
-
-/* ---- http: answers ---- */
-
-static enum rc setting_answers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                               struct err *err)
-{
-    /* These never speak about the person: the credentials are wrong, or the service is busy. */
-    static const unsigned never[] = { 401, 407, 408, 425, 429 };
-    struct statuses *statuses = field;
-    enum rc rc = setting_statuses(r, s, at, field, err);
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; i < statuses->n; i++)
-        for (size_t j = 0; j < sizeof never / sizeof never[0]; j++)
-            if (statuses->status[i] == never[j])
-                return yaml_value_error(
-                    at, err, "%u says nothing about the person: the service has not even looked", never[j]);
-    return RC_OK;
-}
-
-#define OF(field) offsetof(struct http_action_conf, field)
-#define METHOD(name)                                              \
-    {                                                             \
-        name, "path", setting_method, 0, NULL,                    \
-            "the call: its path, behind the url of the service; " \
-            "exactly one of get, post, put, patch, delete",       \
-            .max = PATH_CHARS_MAX                                 \
-    }
-
-const struct setting http_settings[] = {
-    { "service", "name", setting_service_name, OF(service), NULL, "which of services is called",
-      .required = true },
-    METHOD("get"),
-    METHOD("post"),
-    METHOD("put"),
-    METHOD("patch"),
-    METHOD("delete"),
-    { "json", "any value", setting_json, OF(json), NULL, "the body, sent as JSON" },
-    { "form", "map of text", setting_form, OF(form), NULL, "the body, sent as a form" },
-    { "headers", "map of text", setting_headers, 0, NULL, "more headers of the call" },
-    { "success", "list of statuses", setting_answers, OF(success), "[200, 201, 204]",
-      "which answers mean that the data is gone; 202 only means that the call was accepted",
-      .min = STATUS_MIN, .max = STATUS_MAX },
-    { "nothing_to_erase", "list of statuses", setting_answers, OF(nothing_to_erase), "[]",
-      "which answers mean that the service never had this person", .min = STATUS_MIN, .max = STATUS_MAX },
-    { NULL }
-};
-#undef OF
-
-static bool has_header(const struct http_action_conf *http, const char *name)
-{
-    for (size_t i = 0; i < http->n_headers; i++)
-        if (strcasecmp(http->headers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static enum rc check_answers(const struct http_action_conf *http, const struct yaml *at, struct err *err)
-{
-    if (http->success.n == 0)
-        return yaml_value_error(yaml_get(at, "success"), err,
-                                "the list is empty: nothing would ever succeed");
-    for (size_t i = 0; i < http->success.n; i++)
-        for (size_t j = 0; j < http->nothing_to_erase.n; j++)
-            if (http->success.status[i] == http->nothing_to_erase.status[j])
-                return yaml_error(at, err, "%u stands in both success and nothing_to_erase",
-                                  http->success.status[i]);
-    return RC_OK;
-}
-
-static enum rc http_check(const struct http_action_conf *http, const struct yaml *at, struct err *err)
-{
-    if (http->method == NULL)
-        return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
-    if (http->json != NULL && http->form != NULL)
-        return yaml_key_error(yaml_get(at, "form"), err, "json and form: a call has one body");
-    if (strcmp(http->method, "GET") == 0 && (http->json != NULL || http->form != NULL))
-        return yaml_key_error(yaml_get(at, "get"), err,
-                              "a GET has no body: use post, or put it into the path");
-    if (http->service->credentials != CREDENTIALS_NONE && has_header(http, "Authorization"))
-        return yaml_key_error(yaml_get(at, "headers"), err,
-                              "Authorization is sent by the credentials of the service %s",
-                              http->service->name);
-    return check_answers(http, at, err);
-}
 
 /* ---- exec ---- */
 
@@ -371,8 +176,6 @@ enum rc action_check(struct action_conf *action, const struct yaml *at, struct e
         if (found != NULL)
             action->kind = action_keys[i].kind;
     }
-    if (action->kind == ACTION_HTTP)
-        return http_check(&action->http, given, err);
     if (action->kind == ACTION_MANUAL && timeout != NULL)
         return yaml_key_error(timeout, err,
                               "timeout: goes with http, mail and exec, manual waits as long as it takes");

@@ -68,15 +68,12 @@ static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struc
 }
 
 /* The name in {user_id} without quotes, which is a map with one key; NULL: it is something else. */
-static const char *unquoted_place(const struct yaml *at)
+static const char *unquoted_place(const struct template_maker *m, const struct yaml *at)
 {
     const struct yaml *only = at->first;
     if (at->kind != YAML_MAP || at->count != 1 || only->kind != YAML_SCALAR || only->text != NULL)
         return NULL;
-    struct arena scratch = { 0 };
-    const char *found = template_find_place(arena_printf(&scratch, "{%s}", only->key));
-    arena_free(&scratch);
-    return found;
+    return template_knows(m, only->key) ? only->key : NULL;
 }
 
 static enum rc add_number(struct template_maker *m, const struct yaml *at, const char *place, struct err *err)
@@ -103,7 +100,7 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     enum rc rc = RC_OK;
     if (at->kind == YAML_SCALAR)
         return add_scalar(m, at, err);
-    const char *place = unquoted_place(at);
+    const char *place = unquoted_place(m, at);
     if (place != NULL)
         return add_number(m, at, place, err);
     template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
@@ -133,6 +130,7 @@ enum rc setting_json(struct reading *r, const struct setting *s, const struct ya
     if (is_json_in_quotes(at))
         return yaml_value_error(at, err, "leave out the quotes around it: JSON is YAML already");
     template_begin(&m, r->arena, TEMPLATE_JSON);
+    m.more = r->captured;
     enum rc rc = add_json(&m, at, err);
     if (rc == RC_OK)
         *(const struct template **)field = template_end(&m);
@@ -153,7 +151,7 @@ static enum rc add_form_field(struct template_maker *m, const struct yaml *at, s
 {
     if (strpbrk(at->key, "{}") != NULL)
         return yaml_key_error(at, err, "braces stand in values, not in keys");
-    if (unquoted_place(at) != NULL)
+    if (unquoted_place(m, at) != NULL)
         return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
                                 at->first->key, at->first->key);
     enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);
@@ -173,6 +171,7 @@ enum rc setting_form(struct reading *r, const struct setting *s, const struct ya
     if (at->count == 0)
         return yaml_value_error(at, err, "there is no field in it");
     template_begin(&m, r->arena, TEMPLATE_FORM);
+    m.more = r->captured;
     for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
         if (child != at->first)
             template_add_fixed(&m, "&");

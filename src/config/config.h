@@ -88,7 +88,13 @@ struct header_conf {
     const struct template *value;
 };
 
-struct http_action_conf {
+/* A value of a JSON answer, kept for the calls after it. */
+struct capture_conf {
+    const char *name;    /* how their templates call it */
+    const char *pointer; /* where it stands in the answer, as in json_find */
+};
+
+struct http_step_conf {
     const struct service_conf *service;
     const char *method;                /* GET, POST, PUT, PATCH, DELETE */
     const struct template *path;       /* begins with /; goes behind the service's url */
@@ -98,6 +104,19 @@ struct http_action_conf {
     size_t n_headers;
     struct statuses success;          /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
     struct statuses nothing_to_erase; /* that mean: never had this person; default none */
+    const struct capture_conf *captures;
+    size_t n_captures;
+    size_t first_capture;    /* place of the first in template_values.more: so many were captured before */
+    bool missing_is_nothing; /* what is to be captured is not there: never had this person; else it is an
+                                error */
+};
+
+/* One call, or several in a row, of which each is made after the one before has succeeded. */
+struct http_action_conf {
+    const struct http_step_conf *steps;
+    size_t n_steps;    /* at least 1 */
+    size_t n_captures; /* of all of them */
+    unsigned rounds;   /* so often at most, until what is to be captured is not there any more; 1: once */
 };
 
 struct exec_action_conf {
@@ -126,14 +145,19 @@ struct action_conf {
     struct mail_action_conf mail;
     struct exec_action_conf exec;
     struct manual_action_conf manual;
-    int64_t timeout_us; /* of one attempt */
+    int64_t timeout_us; /* of one attempt; of several calls in a row, of each */
 };
 
-/* Whose limits hold for it; NULL: nobody's. */
-static inline const struct service_conf *action_service(const struct action_conf *action)
+static inline size_t action_calls(const struct action_conf *action)
+{
+    return action->kind == ACTION_HTTP ? action->http.n_steps : 1;
+}
+
+/* Whose limits hold for its n-th call, from 0; NULL: nobody's. */
+static inline const struct service_conf *action_service(const struct action_conf *action, size_t n)
 {
     switch (action->kind) {
-    case ACTION_HTTP: return action->http.service;
+    case ACTION_HTTP: return action->http.steps[n].service;
     case ACTION_MAIL: return &action->mail.server->service;
     case ACTION_EXEC: return action->exec.service;
     case ACTION_MANUAL: break;

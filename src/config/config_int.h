@@ -18,6 +18,7 @@ struct reading {
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
     const char *services_key;          /* what the services stand under */
     struct yaml *catalogue;            /* NULL: not needed so far */
+    struct template_names *captured;   /* by the steps before the one that is read; NULL: it is none */
 };
 
 struct setting;
@@ -120,26 +121,30 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
                          struct err *err) MUST_CHECK;
 
 /* actions.c */
-extern const struct setting http_settings[], exec_settings[], manual_settings[];
+extern const struct setting exec_settings[], manual_settings[];
 /* mail.c */
 extern const struct setting mail_server_settings[], mail_settings[];
 setting_read_fn setting_mail_server; /* into the whole config */
 setting_read_fn setting_mail;        /* -> struct mail_action_conf */
+/* http.c */
+extern const struct setting http_settings[];
+setting_read_fn setting_http; /* -> struct http_action_conf */
 /* Rows for the table of whatever has an action: a struct action_conf called `field` in `type`. */
 #define ACTION_ROW(type, field, kind, reader, help_)                                                 \
     {                                                                                                \
 #kind, "section", reader, offsetof(type, field.kind), NULL, help_, .inner = kind##_settings, \
                                                                            .inner_form = "."         \
     }
-#define ACTION_SETTINGS(type, field)                                                   \
-    ACTION_ROW(type, field, http, setting_section, "the action: a call to a service"), \
-        ACTION_ROW(type, field, mail, setting_mail, "the action: an e-mail"),          \
-        ACTION_ROW(type, field, exec, setting_section, "the action: a program"),       \
-        ACTION_ROW(type, field, manual, setting_section,                               \
-                   "the action: somebody does it by hand, and confirms"),              \
-    {                                                                                  \
-        "timeout", "time", setting_length, offsetof(type, field.timeout_us), "30s",    \
-            "how long one attempt may take", .min = 100 * CLOCK_MS, .max = CLOCK_DAY   \
+#define ACTION_SETTINGS(type, field)                                                                \
+    ACTION_ROW(type, field, http, setting_http, "the action: a call to a service, or several"),     \
+        ACTION_ROW(type, field, mail, setting_mail, "the action: an e-mail"),                       \
+        ACTION_ROW(type, field, exec, setting_section, "the action: a program"),                    \
+        ACTION_ROW(type, field, manual, setting_section,                                            \
+                   "the action: somebody does it by hand, and confirms"),                           \
+    {                                                                                               \
+        "timeout", "time", setting_length, offsetof(type, field.timeout_us), "30s",                 \
+            "how long one attempt may take; of several calls, each of them", .min = 100 * CLOCK_MS, \
+                                                                             .max = CLOCK_DAY       \
     }
 /* The first action that stands there; NULL: none. */
 const struct yaml *action_given(const struct yaml *at);

@@ -33,9 +33,9 @@ enum {
 };
 
 struct piece {
-    int place;   /* index into place_names, or FIXED */
-    bool number; /* stands outside of a string */
-    const char *text;
+    int place;        /* index into place_names, behind those into values.more, or FIXED */
+    bool number;      /* stands outside of a string */
+    const char *text; /* FIXED: what is added; else the name of the place */
     size_t len;
     struct piece *next;
 };
@@ -50,8 +50,7 @@ struct template
 
 void template_begin(struct template_maker *m, struct arena *a, enum template_kind kind)
 {
-    m->arena = a;
-    m->made = ARENA_NEW(a, struct template);
+    *m = (struct template_maker){ .arena = a, .made = ARENA_NEW(a, struct template) };
     m->made->kind = kind;
 }
 
@@ -107,19 +106,38 @@ static void add_text(struct template_maker *m, const char *text, size_t len)
     buf_free(&encoded);
 }
 
-static int find_place(const char *name)
+static int find_place(const struct template_maker *m, const char *name)
 {
     for (int i = 0; i < PLACES_N; i++)
         if (strcmp(place_names[i], name) == 0)
             return i;
+    for (size_t i = 0; m->more != NULL && i < m->more->n; i++)
+        if (strcmp(m->more->name[i], name) == 0)
+            return PLACES_N + (int)i;
     return FIXED;
 }
 
-static enum rc refuse_name(const char *name, struct err *err)
+bool template_knows(const struct template_maker *m, const char *name)
+{
+    return find_place(m, name) != FIXED;
+}
+
+static const char *find_nearest(const struct template_maker *m, const char *name)
+{
+    const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1] = { NULL };
+    size_t n = 0;
+    for (; n < PLACES_N; n++)
+        names[n] = place_names[n];
+    for (size_t i = 0; m->more != NULL && i < m->more->n; i++)
+        names[n++] = m->more->name[i];
+    return text_nearest(name, names);
+}
+
+static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
 {
     int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
     const char *dots = name[shown] != '\0' ? "..." : "";
-    const char *nearest = text_nearest(name, place_names);
+    const char *nearest = find_nearest(m, name);
     if (nearest != NULL)
         return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
                        nearest);
@@ -136,17 +154,32 @@ static enum rc add_place(struct template_maker *m, const char *at, const char **
     if (at[len] != '}')
         return err_set(err, RC_INVALID, "{ without }: a brace that is to be sent is written {{");
     const char *name = arena_strndup(m->arena, at, len);
-    int place = find_place(name);
+    int place = find_place(m, name);
     if (place == FIXED)
-        return refuse_name(name, err);
-    add_piece(m, place);
+        return refuse_name(m, name, err);
+    add_piece(m, place)->text = name;
     *rest = at + len + 1;
     return RC_OK;
+}
+
+/* Dots alone between two slashes lead to another place, encoded or not. */
+static bool has_dot_segment(const char *path)
+{
+    for (;;) {
+        size_t len = strcspn(path, "/?");
+        if ((len == 1 && path[0] == '.') || (len == 2 && path[0] == '.' && path[1] == '.'))
+            return true;
+        if (path[len] != '/')
+            return false;
+        path += len + 1;
+    }
 }
 
 enum rc template_add(struct template_maker *m, const char *text, struct err *err)
 {
     enum rc rc = RC_OK;
+    if (m->made->kind == TEMPLATE_URL && has_dot_segment(text))
+        return err_set(err, RC_INVALID, "a part of the path is . or ..");
     while (rc == RC_OK && *text != '\0') {
         size_t len = strcspn(text, "{}");
         add_text(m, text, len);
@@ -165,17 +198,22 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
     return rc;
 }
 
-/* Those that are numbers wherever they come from. */
-static bool is_number_place(const char *name)
+/* Those that are numbers wherever they come from, and those of which nobody knows yet. */
+static bool may_be_number(int place)
 {
-    return strcmp(name, "user_id") == 0 || strcmp(name, "retirement_id") == 0;
+    return place >= PLACES_N || strcmp(place_names[place], "user_id") == 0 ||
+           strcmp(place_names[place], "retirement_id") == 0;
 }
 
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err)
 {
-    if (!is_number_place(name))
+    int place = find_place(m, name);
+    assert(place != FIXED);
+    if (!may_be_number(place))
         return err_set(err, RC_INVALID, "{%s} is a text: write \"{%s}\"", name, name);
-    add_piece(m, find_place(name))->number = true;
+    struct piece *piece = add_piece(m, place);
+    piece->text = arena_strdup(m->arena, name);
+    piece->number = true;
     return RC_OK;
 }
 
@@ -186,25 +224,10 @@ const struct template *template_end(struct template_maker *m)
     return made;
 }
 
-/* Dots alone between two slashes lead to another place, encoded or not. */
-static bool has_dot_segment(const char *path)
-{
-    for (;;) {
-        size_t len = strcspn(path, "/?");
-        if ((len == 1 && path[0] == '.') || (len == 2 && path[0] == '.' && path[1] == '.'))
-            return true;
-        if (path[len] != '/')
-            return false;
-        path += len + 1;
-    }
-}
-
 enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
                          const struct template **out, struct err *err)
 {
     struct template_maker m;
-    if (kind == TEMPLATE_URL && has_dot_segment(text))
-        return err_set(err, RC_INVALID, "a part of the path is . or ..");
     template_begin(&m, a, kind);
     enum rc rc = template_add(&m, text, err);
     if (rc == RC_OK)
@@ -228,6 +251,8 @@ const char *template_find_place(const char *text)
 static const char *value_of(const struct template_values *values, int place)
 {
     const char *value;
+    if (place >= PLACES_N)
+        return values->more[place - PLACES_N];
     memcpy(&value, (const char *)values + place_offsets[place], sizeof value);
     return value;
 }
@@ -241,7 +266,7 @@ static bool is_number(const char *value)
 static enum rc check_value(enum template_kind kind, const struct piece *piece, const char *value,
                            struct err *err)
 {
-    const char *name = place_names[piece->place];
+    const char *name = piece->text;
     if (value == NULL)
         return err_set(err, RC_INVALID, "{%s} is not known", name);
     if (piece->number && !is_number(value))
@@ -260,6 +285,10 @@ enum rc template_render(const struct template *t, const struct template_values *
     for (const struct piece *piece = t->first; piece != NULL; piece = piece->next) {
         if (piece->place == FIXED) {
             buf_add(out, piece->text, piece->len);
+            continue;
+        }
+        if (piece->place >= PLACES_N && values->more == NULL) {
+            buf_printf(out, "{%s}", piece->text);
             continue;
         }
         const char *value = value_of(values, piece->place);

@@ -11,6 +11,7 @@
 #ifndef LETHE_CONFIG_TEMPLATE_H
 #define LETHE_CONFIG_TEMPLATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,17 @@ struct template_values {
 #define X(name) const char *name; /* NULL: not known, and rendering a text that needs it fails */
     TEMPLATE_PLACES(X)
 #undef X
+    /* What template_names brought besides, in their order. NULL: their places are shown as they were written,
+     * which is for people to read and never for a service. */
+    const char *const *more;
+};
+
+enum { TEMPLATE_MORE_MAX = 20, TEMPLATE_NAME_MAX = 40 };
+
+/* Places beside those of the person, that only some templates know. */
+struct template_names {
+    const char *name[TEMPLATE_MORE_MAX];
+    size_t n;
 };
 
 enum template_kind {
@@ -53,16 +65,20 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
 struct template_maker {
     struct arena *arena;
     struct template *made;
+    const struct template_names *more; /* NULL: none */
 };
 void template_begin(struct template_maker *m, struct arena *a, enum template_kind kind);
 void template_add_fixed(struct template_maker *m, const char *text); /* stands as it is, braces and all */
 /* Compiles as template_compile does; on an error the maker is of no more use. */
 enum rc template_add(struct template_maker *m, const char *text, struct err *err) MUST_CHECK;
-/* A place that stands as a number of its own, without quotes around it. RC_INVALID: its values are texts. */
+/* A place that stands as a number of its own, without quotes around it. RC_INVALID: its values are texts for
+ * certain. */
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err) MUST_CHECK;
 const struct template *template_end(struct template_maker *m);
 
-/* The first place that a text names, whatever else is in it; NULL. */
+bool template_knows(const struct template_maker *m, const char *name); /* is there such a place? */
+
+/* The first place of a person that a text names, whatever else is in it; NULL. */
 const char *template_find_place(const char *text);
 
 /* Appends. RC_INVALID: a value that is missing or cannot stand there; the words name the place, never the

@@ -23,9 +23,10 @@ enum { BODY_MAX = 32768 };
 
 /* ---- a claim goes out ---- */
 
-static bool is_named(const struct claims *c, const struct service *s)
+static bool is_named(const struct claims *c, const struct stage_conf *stage)
 {
-    return c->probed ? s == c->probed : !service_is_shut(s);
+    bool is_shut = driver_find_shut(c->driver, stage, NULL) != NULL;
+    return c->probed ? is_shut && !driver_find_shut(c->driver, stage, c->probed) : !is_shut;
 }
 
 static void put_stages(struct claims *c, struct json_out *o)
@@ -35,7 +36,7 @@ static void put_stages(struct claims *c, struct json_out *o)
     json_open_list(o);
     for (size_t i = 0; i < d->config->n_stages; i++) {
         const struct stage_conf *stage = &d->config->stages[i];
-        if (is_named(c, driver_service(d, &stage->action)))
+        if (is_named(c, stage))
             json_put_text(o, stage->working);
     }
     json_close_list(o);

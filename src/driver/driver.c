@@ -34,10 +34,26 @@ const struct stage_conf *driver_find_stage(const struct driver *d, const char *w
     return NULL;
 }
 
-struct service *driver_service(struct driver *d, const struct action_conf *action)
+struct service *driver_service(struct driver *d, const struct service_conf *conf)
 {
-    const struct service_conf *conf = action_service(action);
     return &d->services[conf ? conf->index : d->n_services - 1];
+}
+
+struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
+                                 const struct service *but_for)
+{
+    for (size_t i = 0; i < action_calls(&stage->action); i++) {
+        struct service *s = driver_service(d, action_service(&stage->action, i));
+        if (s != but_for && service_is_shut(s))
+            return s;
+    }
+    return NULL;
+}
+
+void driver_let_go(struct driver *d, const struct run *run)
+{
+    for (unsigned i = 0; i < d->n_services; i++)
+        service_let_go(&d->services[i], run);
 }
 
 /* ---- beginning ---- */
@@ -325,6 +341,7 @@ static void close_runs(struct driver *d)
             run_cancel_call(run);
         arena_free(&run->arena);
         arena_free(&run->step_arena);
+        arena_free(&run->captured_arena);
         free(run);
     }
     free(d->runs);

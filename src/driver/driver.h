@@ -13,8 +13,8 @@
  * means, when to try again, whether a call still fits into the lease service.c        who may call a service
  * now, and who waits before one that is shut limits.c         pure: calls at once and calls a second of a
  * service breaker.c        pure: is a service worth calling http.c, mail.c, exec.c   what a stage does: one
- * const struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c says
- * who waits for somebody to confirm a stage progress.c       the bar on a terminal
+ * const struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c
+ * says who waits for somebody to confirm a stage progress.c       the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H

@@ -14,6 +14,8 @@
  *                |      '---------^                                                 |
  *                '------------------------------------------------------------------'
  *
+ * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them.
+ *
  * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
  * stage that takes hours or days is put off with run_come_back(), and is gone until it is claimed again, with
  * what it wanted to remember; so it survives the end of this driver, and takes up nobody's place meanwhile.
@@ -177,8 +179,12 @@ struct run {
     int64_t later_us;     /* the same: how long it is to be put off */
 
     struct attempts attempts;
-    int64_t waiting_since; /* WAITING */
-    struct timer wake;     /* BACKING_OFF: until then */
+    size_t call_no;              /* of the action, the next one or the one under way */
+    unsigned round;              /* from 1: how often it goes through its calls */
+    struct arena captured_arena; /* what calls of this attempt left for the later ones: */
+    const char **captured;       /* person.more */
+    int64_t waiting_since;       /* WAITING */
+    struct timer wake;           /* BACKING_OFF: until then */
     union {
         struct http_step http;
         struct mail mail;
@@ -195,10 +201,10 @@ struct run {
     TAILQ_ENTRY(run) report_entry;
 
     struct arena arena;      /* the person; lives as long as it is in flight */
-    struct arena step_arena; /* one attempt and its response */
+    struct arena step_arena; /* one call and its response */
 };
 
-/* What run->action says, done. start begins one attempt, whose end is told with run_ended(), never from
+/* What run->action says, done. start begins one call, whose end is told with run_ended(), never from
  * within start. cancel ends it without a word. When adding an action, also: enum action_kind,
  * config/actions.c, docs/actions.md. */
 struct action {
@@ -235,14 +241,15 @@ struct report_answer {
     const char *next;  /* the next working state under this lease; NULL: none */
 };
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
-struct service *run_service(const struct run *run); /* whom it calls next, or calls now */
-void run_call(struct run *run, int64_t now);        /* it is its turn; the limits allow it */
-void run_release(struct run *run);                  /* gives it back, unless a report is to be sent already */
-void run_shut_out(struct run *run);                 /* the same, because its service is shut */
-bool run_stops_after(struct run *run);              /* is it to be given back once its stage is done? */
-void run_give_up(struct run *run);                  /* forgets it without a word to the authority */
-void run_cancel_call(struct run *run);              /* CALLING only; gives the service's place back */
-bool run_is_unreported(const struct run *run);      /* no outcome is to be sent or under way */
+struct service *run_service(const struct run *run);             /* whom it calls next, or calls now */
+bool run_needs(const struct run *run, const struct service *s); /* from now on, for this action */
+void run_call(struct run *run, int64_t now);                    /* it is its turn; the limits allow it */
+void run_release(struct run *run);             /* gives it back, unless a report is to be sent already */
+void run_shut_out(struct run *run);            /* the same, because its service is shut */
+bool run_stops_after(struct run *run);         /* is it to be given back once its stage is done? */
+void run_give_up(struct run *run);             /* forgets it without a word to the authority */
+void run_cancel_call(struct run *run);         /* CALLING only; gives the service's place back */
+bool run_is_unreported(const struct run *run); /* no outcome is to be sent or under way */
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -405,7 +412,11 @@ struct driver {
 };
 
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
-struct service *driver_service(struct driver *d, const struct action_conf *action);
+struct service *driver_service(struct driver *d, const struct service_conf *conf);
+/* The first that the stage calls and that is shut, but for this one; NULL: none. */
+struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
+                                 const struct service *but_for);
+void driver_let_go(struct driver *d, const struct run *run); /* it is no service's prober any more */
 void driver_fail(struct driver *d, const struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The http action: one call to a service. Templates render with the encoding of their place
+ * The http action: one call to a service, or several in a row, each with a turn of its own (run.c) and all of
+ * one attempt. Templates render with the encoding of their place
  * (config/template.h), the credentials are the service's, and every repeat of a stage carries the same
  * Idempotency-Key.
  */
@@ -10,17 +11,25 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "driver/capture.h"
 #include "driver/driver_int.h"
 
 enum {
     HEADER_MAX = 8 * 1024,
     ANSWER_MAX = 1024 * 1024, /* read; a longer answer ends the call */
-    OWN_HEADERS = 3           /* beside the configured ones */
+    OWN_HEADERS = 3,          /* beside the configured ones */
+    KEY_DIGEST_LEN = 8        /* bytes */
 };
+
+/* The call that is made now. */
+static const struct http_step_conf *conf_of(const struct run *run)
+{
+    return &run->action->http.steps[run->call_no];
+}
 
 static struct token *token_of(const struct run *run)
 {
-    return run->driver->services[run->action->http.service->index].token;
+    return run->driver->services[conf_of(run)->service->index].token;
 }
 
 /* ---- the request: all of it lives in the step's arena ---- */
@@ -53,7 +62,7 @@ static enum http_method method_of(const char *name)
 
 static enum rc add_configured_headers(struct run *run, bool *has_type, struct err *err)
 {
-    const struct http_action_conf *conf = &run->action->http;
+    const struct http_step_conf *conf = conf_of(run);
     struct http_step *step = &run->step.http;
     for (size_t i = 0; i < conf->n_headers; i++) {
         const char *name = conf->headers[i].name;
@@ -68,17 +77,47 @@ static enum rc add_configured_headers(struct run *run, bool *has_type, struct er
     return RC_OK;
 }
 
+static const char *digest_captured(struct run *run)
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    struct buf *text = &run->driver->scratch;
+    buf_reset(text);
+    buf_add_str(text, run->run_key);
+    for (size_t i = 0; i < conf_of(run)->first_capture; i++) {
+        buf_add_char(text, '\n'); /* which a captured value cannot have */
+        buf_add_str(text, run->person.more[i] ? run->person.more[i] : "");
+    }
+    crypto_sha256(buf_str(text), text->len, digest);
+    char *hex = arena_alloc(&run->step_arena, 2 * KEY_DIGEST_LEN + 1);
+    crypto_hex(digest, KEY_DIGEST_LEN, hex);
+    return hex;
+}
+
+/* One for each thing to be done, however often it is tried: so each step has its own, each round has, and
+ * about another value that was captured it is another. */
+static const char *make_key(struct run *run)
+{
+    struct arena *a = &run->step_arena;
+    char *key = arena_printf(a, "%s-%s", run->run_key, run->stage_name);
+    if (run->call_no > 0)
+        key = arena_printf(a, "%s-%zu", key, run->call_no + 1);
+    if (run->round > 1)
+        key = arena_printf(a, "%s-round%u", key, run->round);
+    if (conf_of(run)->first_capture > 0)
+        key = arena_printf(a, "%s-%s", key, digest_captured(run));
+    return key;
+}
+
 static enum rc write_headers(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->action->http;
+    const struct http_step_conf *conf = conf_of(run);
     struct http_step *step = &run->step.http;
     bool has_type = false;
     step->headers = arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof *step->headers);
     enum rc rc = add_configured_headers(run, &has_type, err);
     if (rc != RC_OK)
         return rc;
-    step->headers[step->n_headers++] =
-        arena_printf(&run->step_arena, "Idempotency-Key: %s-%s", run->run_key, run->stage_name);
+    step->headers[step->n_headers++] = arena_printf(&run->step_arena, "Idempotency-Key: %s", make_key(run));
     if (conf->json && !has_type)
         step->headers[step->n_headers++] = "Content-Type: application/json";
     if (conf->form && !has_type)
@@ -88,7 +127,7 @@ static enum rc write_headers(struct run *run, struct err *err)
 
 static enum rc write_body(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->action->http;
+    const struct http_step_conf *conf = conf_of(run);
     const struct template *t = conf->json ? conf->json : conf->form;
     struct http_call *call = &run->step.http.call;
     if (t == NULL)
@@ -102,7 +141,7 @@ static enum rc write_body(struct run *run, struct err *err)
 
 static enum rc write_request(struct run *run, struct err *err)
 {
-    const struct http_action_conf *conf = &run->action->http;
+    const struct http_step_conf *conf = conf_of(run);
     struct http_call *call = &run->step.http.call;
     enum rc rc = render(run, conf->service->url, conf->path, HTTP_HEADER_MAX, &call->url, err);
     if (rc != RC_OK)
@@ -117,7 +156,7 @@ static enum rc write_request(struct run *run, struct err *err)
 
 static const char *basic_header(struct run *run)
 {
-    const struct service_conf *service = run->action->http.service;
+    const struct service_conf *service = conf_of(run)->service;
     char *pair = arena_printf(&run->step_arena, "%s:%s", service->client_id, service->secret);
     char *coded = arena_alloc(&run->step_arena, (strlen(pair) + 2) / 3 * 4 + 1);
     crypto_base64((const uint8_t *)pair, strlen(pair), coded);
@@ -134,7 +173,7 @@ static const char *oauth2_header(struct run *run, int64_t now)
 /* NULL: none is wanted. */
 static const char *authorization(struct run *run, int64_t now)
 {
-    const struct service_conf *service = run->action->http.service;
+    const struct service_conf *service = conf_of(run)->service;
     const char *header;
     switch (service->credentials) {
     case CREDENTIALS_NONE: return NULL;
@@ -205,12 +244,65 @@ static const char *words_for(const struct http_call *call)
     return call->status >= 300 && call->status < 400 ? "redirects are not followed" : NULL;
 }
 
+/* ---- what the answer means ---- */
+
+/* In a later round it is the end that was wanted: somebody was there, and is not any more. */
+static enum verdict verdict_nobody(const struct run *run)
+{
+    return run->round > 1 ? VERDICT_DONE : VERDICT_NOTHING_TO_ERASE;
+}
+
+static enum verdict verdict_so_far(const struct run *run, struct err *err)
+{
+    const struct http_action_conf *http = &run->action->http;
+    if (run->call_no + 1 < http->n_steps || run->round < http->rounds)
+        return VERDICT_NEXT;
+    if (http->rounds == 1)
+        return VERDICT_DONE;
+    err_set(err, RC_INVALID, "something is still there after %u rounds", http->rounds);
+    return VERDICT_FINAL;
+}
+
+/* The status was one of success. */
+static void judge_answer(struct run *run, struct attempt *attempt, struct err *err)
+{
+    const struct http_step_conf *conf = conf_of(run);
+    const struct buf *answer = &run->step.http.call.answer;
+    struct judgement *j = &attempt->judgement;
+    enum captured captured = CAPTURED_ALL;
+    if (conf->n_captures > 0)
+        captured =
+            capture_values(&run->captured_arena, conf, buf_str(answer), answer->len, run->captured, err);
+    switch (captured) {
+    case CAPTURED_ALL: j->verdict = verdict_so_far(run, err); break;
+    case CAPTURED_NOT_THERE:
+        j->verdict = conf->missing_is_nothing ? verdict_nobody(run) : VERDICT_FINAL;
+        break;
+    case CAPTURED_STRANGE: j->verdict = VERDICT_FINAL; break;
+    case CAPTURED_NOT_JSON: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
+    }
+    attempt->in_answer = j->verdict == VERDICT_FINAL || j->verdict == VERDICT_AGAIN;
+    if (attempt->in_answer)
+        attempt->error = err->text;
+}
+
+static void judge(struct run *run, struct attempt *attempt, struct err *err)
+{
+    const struct http_call *call = &run->step.http.call;
+    attempt->judgement = policy_judge_http(conf_of(run), call->failure, call->status);
+    if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
+        attempt->judgement.verdict = verdict_nobody(run);
+    else if (attempt->judgement.verdict == VERDICT_DONE)
+        judge_answer(run, attempt, err);
+}
+
 static void answered(struct run *run)
 {
     const struct http_call *call = &run->step.http.call;
     bool is_long = call->answer.len > RESPONSE_MAX;
+    struct err err;
     struct attempt attempt = {
-        .judgement = policy_judge_http(&run->action->http, call->failure, call->status),
+        .step = run->action->http.n_steps > 1 ? (unsigned)run->call_no + 1 : 0,
         .status = call->status,
         .has_status = call->failure == HTTP_OK || call->failure == HTTP_ANSWER_TOO_LARGE,
         .retry_after_us = retry_after(call),
@@ -219,6 +311,7 @@ static void answered(struct run *run)
         .answer_len = is_long ? RESPONSE_MAX : call->answer.len,
         .answer_cut = is_long || call->answer.over,
     };
+    judge(run, &attempt, &err);
     run_ended(run, &attempt);
 }
 
@@ -227,13 +320,13 @@ static bool is_worth_another_token(const struct run *run)
 {
     const struct http_step *step = &run->step.http;
     return step->call.failure == HTTP_OK && step->call.status == 401 && !step->token_renewed &&
-           run->action->http.service->credentials == CREDENTIALS_OAUTH2;
+           conf_of(run)->service->credentials == CREDENTIALS_OAUTH2;
 }
 
 static void call_done(struct http_call *call)
 {
     struct run *run = call->arg;
-    metric_observe(driver_service(run->driver, run->action)->calls, call->took_us);
+    metric_observe(run_service(run)->calls, call->took_us);
     if (!is_worth_another_token(run)) {
         answered(run);
         return;
@@ -250,7 +343,7 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
         .deadline = now + run->action->timeout_us,
         .wait = { .came = token_came, .arg = run },
         .call = {
-            .method = method_of(run->action->http.method),
+            .method = method_of(conf_of(run)->method),
             .answer_max = ANSWER_MAX,
             .stop_at_max = true,
             .done = call_done,

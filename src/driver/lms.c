@@ -172,8 +172,8 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
 {
     struct driver *d = lms->driver;
     const struct stage_conf *stage = driver_find_stage(d, working);
-    struct service *s = stage ? driver_service(d, &stage->action) : NULL;
-    if (s == NULL || !service_is_shut(s))
+    struct service *s = stage ? driver_find_shut(d, stage, NULL) : NULL;
+    if (s == NULL)
         return true;
     if (d->conf.once || !service_wants_prober(s, now) || now - s->prober_asked_at < d->config->poll_us)
         return false;

@@ -28,7 +28,7 @@ static enum rc render(struct run *run, const char *name, const struct template *
 static void mail_done(struct mail *mail)
 {
     struct run *run = mail->arg;
-    metric_observe(driver_service(run->driver, run->action)->calls, mail->took_us);
+    metric_observe(run_service(run)->calls, mail->took_us);
     struct attempt attempt = {
         .judgement = policy_judge_mail(mail->outcome),
         .status = mail->status,

@@ -28,7 +28,7 @@ static bool is_gateway_failure(unsigned status)
     return status == 502 || status == 504;
 }
 
-static struct judgement judge_status(const struct http_action_conf *conf, unsigned status)
+static struct judgement judge_status(const struct http_step_conf *conf, unsigned status)
 {
     if (status >= 300 && status < 400)
         return final;
@@ -43,7 +43,7 @@ static struct judgement judge_status(const struct http_action_conf *conf, unsign
     return final;
 }
 
-struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure,
+struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_failure failure,
                                    unsigned status)
 {
     switch (failure) {

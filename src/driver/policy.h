@@ -23,6 +23,7 @@
 
 enum verdict {
     VERDICT_DONE,
+    VERDICT_NEXT,             /* well so far: the action goes on with its next call */
     VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
     VERDICT_AGAIN,            /* worth another attempt */
     VERDICT_FINAL             /* an operator must look at it */
@@ -34,7 +35,7 @@ struct judgement {
 };
 
 /* What a call's end means. A redirect is never success, whatever the configuration says. */
-struct judgement policy_judge_http(const struct http_action_conf *conf, enum http_failure failure,
+struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_failure failure,
                                    unsigned status);
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);

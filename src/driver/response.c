@@ -59,6 +59,8 @@ void response_write(struct buf *out, const char *stage, unsigned attempts, const
     }
     put_status(&o, last);
     json_field_int(&o, "attempts", attempts);
+    if (last->step > 0)
+        json_field_int(&o, "step", last->step);
     if (failed)
         json_field_text(&o, "error", last->error);
     if (failed || last->answer_len > 0)

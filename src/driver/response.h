@@ -22,8 +22,10 @@ enum { RESPONSE_MAX = 64 * 1024 };
 /* How one attempt ended. */
 struct attempt {
     struct judgement judgement;
+    unsigned step;   /* which call of several it was, from 1; 0: there is only one */
     unsigned status; /* of HTTP, or of the command's exit */
     bool has_status;
+    bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
     int64_t retry_after_us; /* -1: not said */
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */

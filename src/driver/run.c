@@ -35,7 +35,15 @@ static struct log_subject log_about(const struct run *run)
 
 struct service *run_service(const struct run *run)
 {
-    return driver_service(run->driver, run->action);
+    return driver_service(run->driver, action_service(run->action, run->call_no));
+}
+
+bool run_needs(const struct run *run, const struct service *s)
+{
+    for (size_t i = run->round == 1 ? run->call_no : 0; i < action_calls(run->action); i++)
+        if (driver_service(run->driver, action_service(run->action, i)) == s)
+            return true;
+    return false;
 }
 
 static struct run_list *queue_of(const struct run *run)
@@ -68,11 +76,19 @@ static void enter_state(struct run *run, enum run_state state)
     run->state = state;
 }
 
+static bool is_first_call(const struct run *run)
+{
+    return run->call_no == 0 && run->round == 1;
+}
+
 static void wait_for_limits(struct run *run)
 {
     enter_state(run, RUN_WAITING);
     run->waiting_since = clock_mono();
-    TAILQ_INSERT_TAIL(queue_of(run), run, entry);
+    if (is_first_call(run))
+        TAILQ_INSERT_TAIL(queue_of(run), run, entry);
+    else
+        TAILQ_INSERT_HEAD(queue_of(run), run, entry); /* who was begun is soon done */
     run_service(run)->n_waiting++;
 }
 
@@ -85,8 +101,7 @@ static void back_off(struct run *run, int64_t until)
 
 static void report(struct run *run, enum report what)
 {
-    if (run->stage)
-        service_let_go(run_service(run), run);
+    driver_let_go(run->driver, run);
     enter_state(run, RUN_REPORTING);
     reports_want(run, what);
 }
@@ -145,20 +160,43 @@ static void renewal_accepted(struct run *run, const struct report_answer *answer
 
 /* ---- one attempt ---- */
 
-static void attempt_starts(struct run *run, int64_t now)
+/* Every attempt begins with the first call, and knows nothing of what the one before captured. */
+static void begin_again(struct run *run)
 {
+    run->call_no = 0;
+    run->round = 1;
+}
+
+static void count_attempt(struct run *run, int64_t now)
+{
+    if (run->attempts.n++ == 0) {
+        run->attempts.first_at = now;
+        return;
+    }
+    run->driver->summary.retries++;
+    metric_add(run->driver->retries_total, 1);
+}
+
+static void make_room_for_captured(struct run *run)
+{
+    arena_reset(&run->captured_arena);
+    run->captured = NULL;
+    if (run->action->kind == ACTION_HTTP && run->action->http.n_captures > 0)
+        run->captured = arena_array(&run->captured_arena, run->action->http.n_captures, sizeof(char *));
+    run->person.more = run->captured;
+}
+
+static void call_starts(struct run *run, int64_t now)
+{
+    struct err err;
     enter_state(run, RUN_CALLING);
     arena_reset(&run->step_arena);
     run->attempts.retry_after_us = -1;
     run->driver->summary.calls++;
-    if (run->attempts.n++ == 0) {
-        run->attempts.first_at = now;
-    } else {
-        run->driver->summary.retries++;
-        metric_add(run->driver->retries_total, 1);
-    }
-
-    struct err err;
+    if (is_first_call(run))
+        count_attempt(run, now);
+    if (run->call_no == 0)
+        make_room_for_captured(run);
     enum rc rc = actions[run->action->kind]->start(run, now, &err);
     if (rc == RC_OK)
         return;
@@ -183,12 +221,14 @@ void run_call(struct run *run, int64_t now)
         run->attempts.first_at += opened_at - run->waiting_since;
     bool taken = limits_take(&run_service(run)->limits, now);
     assert(taken);
-    attempt_starts(run, now);
+    call_starts(run, now);
 }
 
 static void try_again_now(void *arg, int64_t now)
 {
-    wait_for_limits(arg);
+    struct run *run = arg;
+    begin_again(run);
+    wait_for_limits(run);
 }
 
 /* "502 from forum", "forum: timed out", "exit status 3", "instructions: ...". */
@@ -199,12 +239,13 @@ static const char *cause_of(struct run *run, const struct attempt *last)
     const char *name = service                              ? service->name
                        : run->action->kind == ACTION_MANUAL ? "instructions"
                                                             : "a command";
+    const char *at = last->step > 0 ? arena_printf(&run->step_arena, " at step %u", last->step) : "";
     if (last->has_status && run->action->kind == ACTION_EXEC)
         snprintf(text, sizeof text, "exit status %u", last->status);
-    else if (last->has_status)
-        snprintf(text, sizeof text, "%u from %s", last->status, name);
+    else if (last->has_status && !last->in_answer)
+        snprintf(text, sizeof text, "%u from %s%s", last->status, name, at);
     else
-        snprintf(text, sizeof text, "%s: %s", name, last->error ? last->error : "no answer");
+        snprintf(text, sizeof text, "%s%s: %s", name, at, last->error ? last->error : "no answer");
     return arena_strndup(&run->step_arena, text, text_cut(text, strlen(text), CAUSE_MAX));
 }
 
@@ -235,6 +276,19 @@ static void try_again_or_fail(struct run *run, const struct attempt *last)
         run_shut_out(run);
 }
 
+/* The next call waits for its turn like any: another service may be meant, and a call is a call. */
+static void go_on(struct run *run)
+{
+    run->call_no = (run->call_no + 1) % action_calls(run->action);
+    run->round += run->call_no == 0;
+    if (run->abort || run->driver->stopping)
+        report(run, REPORT_RELEASED);
+    else if (service_keeps(run_service(run), run))
+        wait_for_limits(run);
+    else
+        run_shut_out(run);
+}
+
 static void call_answered(struct run *run, const struct attempt *attempt)
 {
     struct service *service = run_service(run);
@@ -248,6 +302,7 @@ void run_ended(struct run *run, const struct attempt *attempt)
     call_answered(run, attempt);
     run->attempts.retry_after_us = attempt->retry_after_us;
     switch (attempt->judgement.verdict) {
+    case VERDICT_NEXT: go_on(run); break;
     case VERDICT_DONE:
     case VERDICT_NOTHING_TO_ERASE: record(run, attempt, REPORT_DONE); break;
     case VERDICT_FINAL: record(run, attempt, REPORT_FAILED); break;
@@ -278,7 +333,8 @@ void run_lacks_token(struct run *run)
     struct driver *d = run->driver;
     struct service *service = run_service(run);
     limits_give_back(&service->limits);
-    run->attempts.n--;
+    if (is_first_call(run))
+        run->attempts.n--;
     if (run->abort || d->stopping)
         report(run, REPORT_RELEASED);
     else if (service_keeps(service, run))
@@ -332,6 +388,15 @@ static void begin_to_wait(struct run *run)
     record(run, &failed, REPORT_FAILED);
 }
 
+/* By all whom its stage is going to call. */
+static bool is_kept(struct run *run)
+{
+    for (size_t i = 0; i < action_calls(run->action); i++)
+        if (!service_keeps(driver_service(run->driver, action_service(run->action, i)), run))
+            return false;
+    return true;
+}
+
 /* before: of the claim that brings it back; NULL: the stage begins now. */
 static void enter_stage(struct run *run, const char *working, const struct claim *before, int64_t now)
 {
@@ -343,6 +408,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->action = run->stage ? &run->stage->action : NULL;
     run->stage_name = run->stage ? run->stage->working : arena_strdup(&run->arena, working);
     run->attempts = (struct attempts){ 0 };
+    begin_again(run);
     run->response = NULL;
     if (d->stopping || run->abort)
         report(run, REPORT_RELEASED);
@@ -350,7 +416,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         leave_to_others(run);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
-    else if (service_keeps(run_service(run), run))
+    else if (is_kept(run))
         wait_for_limits(run);
     else
         run_shut_out(run);
@@ -417,23 +483,18 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
 static void forget(struct run *run)
 {
     struct driver *d = run->driver;
-    if (run->stage)
-        service_let_go(run_service(run), run);
+    driver_let_go(d, run);
     enter_state(run, RUN_FREE);
     reports_drop(run);
     timers_clear(&d->timers, &run->renew);
     arena_reset(&run->arena);
     arena_reset(&run->step_arena);
+    arena_reset(&run->captured_arena);
     d->in_flight--;
     d->stages_in_flight -= run->stages_done;
     run->stages_done = 0;
     run->abort = run->shut_out = false;
     TAILQ_INSERT_HEAD(&d->free, run, entry);
-}
-
-static bool is_shut(struct driver *d, const struct stage_conf *stage)
-{
-    return service_is_shut(driver_service(d, &stage->action));
 }
 
 bool run_stops_after(struct run *run)
@@ -442,7 +503,7 @@ bool run_stops_after(struct run *run)
     const struct stage_conf *next = run->stage + 1;
     if (d->stopping || run->abort)
         return true;
-    run->shut_out = next < d->config->stages + d->config->n_stages && is_shut(d, next);
+    run->shut_out = next < d->config->stages + d->config->n_stages && driver_find_shut(d, next, NULL);
     return run->shut_out;
 }
 

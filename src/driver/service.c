@@ -50,7 +50,7 @@ static void show_shut(struct service *s)
 static bool waits_for(const struct run *run, const struct service *s)
 {
     bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;
-    return waits && run_service(run) == s && run != s->prober;
+    return waits && run_needs(run, s) && run != s->prober;
 }
 
 /* The one whose call comes next keeps its place; everybody else is given back. */

@@ -266,8 +266,8 @@ static void update_done(struct ask *ask)
 /* Before a service that is shut people wait in the completed state, all but the one who finds out. */
 static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 {
-    const struct service *s = driver_service(d, &stage->action);
-    return service_is_shut(s) && (s->quiet || s->no_token || s->prober != NULL);
+    const struct service *s = driver_find_shut(d, stage, NULL);
+    return s && (s->quiet || s->no_token || s->prober != NULL);
 }
 
 static void start_entering(struct update *u)

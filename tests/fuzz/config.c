@@ -32,11 +32,14 @@ static const char *config_path(void)
 
 static char *render(struct arena *a, const struct template *t)
 {
+    static const char *more[TEMPLATE_MORE_MAX];
     static const struct template_values hostile = {
-        "o'\"\\/?&=\n#{x}", "\xc3\xa9@x", "\"}", "x", "x", "1", "2"
+        "o'\"\\/?&=\n#{x}", "\xc3\xa9@x", "\"}", "x", "x", "1", "2", more
     };
     struct buf out;
     struct err err;
+    for (size_t i = 0; i < TEMPLATE_MORE_MAX; i++)
+        more[i] = i % 2 ? "../\"},'?#" : "7";
     buf_init(&out, RENDERED_MAX);
     enum rc rc = template_render(t, &hostile, &out, &err);
     if (rc != RC_OK)
@@ -46,7 +49,7 @@ static char *render(struct arena *a, const struct template *t)
     return text;
 }
 
-static void check_http(struct arena *a, const struct http_action_conf *http)
+static void check_http(struct arena *a, const struct http_step_conf *http)
 {
     struct json *body;
     struct err err;
@@ -76,7 +79,10 @@ static void check_action(struct arena *a, const struct action_conf *action)
 {
     assert(action->timeout_us > 0);
     switch (action->kind) {
-    case ACTION_HTTP: check_http(a, &action->http); break;
+    case ACTION_HTTP:
+        for (size_t i = 0; i < action->http.n_steps; i++)
+            check_http(a, &action->http.steps[i]);
+        break;
     case ACTION_MAIL: check_mail(a, &action->mail); break;
     case ACTION_EXEC: assert(action->exec.argc > 0 && action->exec.argv[0][0] != '\0'); break;
     case ACTION_MANUAL: assert(action->manual.instructions && action->manual.remind_us > 0); break;

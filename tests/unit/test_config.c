@@ -447,7 +447,7 @@ static void test_config__services_may_stand_behind_stages(void **state)
 {
     const struct config *c = load_good(
         "stages: [{ working: A, completed: B, http: { service: lms, get: /x } }]\n" SERVICES IDENTITY);
-    assert_ptr_equal(c->stages[0].action.http.service, &c->services[0]);
+    assert_ptr_equal(c->stages[0].action.http.steps[0].service, &c->services[0]);
 }
 
 static void test_config__states_follow_from_stages(void **state)
@@ -490,14 +490,14 @@ static void test_config__stage_presets(void **state)
     assert_int_equal(s->retry.for_us, 600 * CLOCK_S);
     assert_int_equal(s->retry.first_us, CLOCK_S);
     assert_int_equal(s->retry.longest_us, 60 * CLOCK_S);
-    assert_string_equal(s->action.http.method, "POST");
-    assert_null(s->action.http.json);
-    assert_null(s->action.http.form);
-    assert_int_equal(s->action.http.success.n, 3);
-    assert_int_equal(s->action.http.success.status[0], 200);
-    assert_int_equal(s->action.http.success.status[1], 201);
-    assert_int_equal(s->action.http.success.status[2], 204);
-    assert_int_equal(s->action.http.nothing_to_erase.n, 0);
+    assert_string_equal(s->action.http.steps[0].method, "POST");
+    assert_null(s->action.http.steps[0].json);
+    assert_null(s->action.http.steps[0].form);
+    assert_int_equal(s->action.http.steps[0].success.n, 3);
+    assert_int_equal(s->action.http.steps[0].success.status[0], 200);
+    assert_int_equal(s->action.http.steps[0].success.status[1], 201);
+    assert_int_equal(s->action.http.steps[0].success.status[2], 204);
+    assert_int_equal(s->action.http.steps[0].nothing_to_erase.n, 0);
 }
 
 static void test_config__retry_and_timeout(void **state)
@@ -548,10 +548,10 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
                    "        \"k\\\"ey\": { deep: [[]], none: {} }\n"
                    "        empty:\n"
                    "        braces: \"{{x}}\"\n");
-    assert_string_equal(s->action.http.method, "PATCH");
-    assert_string_equal(rendered(s->action.http.path), "/u/Jane%20%22J%22%20%26%20Co");
+    assert_string_equal(s->action.http.steps[0].method, "PATCH");
+    assert_string_equal(rendered(s->action.http.steps[0].path), "/u/Jane%20%22J%22%20%26%20Co");
     assert_string_equal(
-        rendered(s->action.http.json),
+        rendered(s->action.http.steps[0].json),
         "{\"who\":\"Jane \\\"J\\\" & Co\",\"list\":[1,-2.5e3,true,false,null,\"1\",\"true\",\"\","
         "\"yes\",\"007\"],\"k\\\"ey\":{\"deep\":[[]],\"none\":{}},\"empty\":null,\"braces\":\"{x}\"}");
 }
@@ -559,7 +559,7 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
 static void test_config__json_that_is_one_text(void **state)
 {
     const struct stage_conf *s = load_stage("    http: { service: lms, post: /x, json: \"{user_id}\" }\n");
-    assert_string_equal(rendered(s->action.http.json), "\"17\"");
+    assert_string_equal(rendered(s->action.http.steps[0].json), "\"17\"");
 }
 
 static void test_config__form_and_headers(void **state)
@@ -569,14 +569,15 @@ static void test_config__form_and_headers(void **state)
         "      form: { who: \"{original_username}\", n: 1, \"a b\": \"c&d\", none: }\n"
         "      headers: { X-Who: \"is {user_id}\", Content-Type: application/x-www-form-urlencoded }\n"
         "      success: [202]\n      nothing_to_erase: [404, 410]\n");
-    assert_string_equal(rendered(s->action.http.form), "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
-    assert_int_equal(s->action.http.n_headers, 2);
-    assert_string_equal(s->action.http.headers[0].name, "X-Who");
-    assert_string_equal(rendered(s->action.http.headers[0].value), "is 17");
-    assert_int_equal(s->action.http.success.n, 1);
-    assert_int_equal(s->action.http.success.status[0], 202);
-    assert_int_equal(s->action.http.nothing_to_erase.n, 2);
-    assert_int_equal(s->action.http.nothing_to_erase.status[1], 410);
+    assert_string_equal(rendered(s->action.http.steps[0].form),
+                        "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
+    assert_int_equal(s->action.http.steps[0].n_headers, 2);
+    assert_string_equal(s->action.http.steps[0].headers[0].name, "X-Who");
+    assert_string_equal(rendered(s->action.http.steps[0].headers[0].value), "is 17");
+    assert_int_equal(s->action.http.steps[0].success.n, 1);
+    assert_int_equal(s->action.http.steps[0].success.status[0], 202);
+    assert_int_equal(s->action.http.steps[0].nothing_to_erase.n, 2);
+    assert_int_equal(s->action.http.steps[0].nothing_to_erase.status[1], 410);
 }
 
 static void test_config__exec(void **state)
@@ -688,7 +689,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_string_equal(c->stages[0].working, "RETIRING_FORUMS");
     assert_string_equal(c->stages[1].completed, "ECOM_COMPLETE");
     assert_string_equal(c->stages[2].use, "LICENSE_MANAGER.retire_learner");
-    assert_string_equal(c->stages[2].action.http.service->name, "license_manager");
+    assert_string_equal(c->stages[2].action.http.steps[0].service->name, "license_manager");
     assert_int_equal(c->pipeline->n, 12);
     assert_string_equal(c->pipeline->names[11], "COMPLETE");
 }
@@ -768,19 +769,19 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     const struct stage_conf *s = c->stages;
     assert_string_equal(s[0].use, "LMS.retirement_retire_forum");
     assert_int_equal(s[0].action.kind, ACTION_HTTP);
-    assert_string_equal(s[0].action.http.service->name, "lms");
-    assert_string_equal(s[0].action.http.method, "POST");
-    assert_string_equal(render(s[0].action.http.path), "/api/discussion/v1/accounts/retire_forum/");
-    assert_string_equal(render(s[0].action.http.json), "{\"username\":\"a\\\"da\"}");
-    assert_int_equal(s[0].action.http.nothing_to_erase.n, 1);
-    assert_int_equal(s[0].action.http.nothing_to_erase.status[0], 404);
+    assert_string_equal(s[0].action.http.steps[0].service->name, "lms");
+    assert_string_equal(s[0].action.http.steps[0].method, "POST");
+    assert_string_equal(render(s[0].action.http.steps[0].path), "/api/discussion/v1/accounts/retire_forum/");
+    assert_string_equal(render(s[0].action.http.steps[0].json), "{\"username\":\"a\\\"da\"}");
+    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.n, 1);
+    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.status[0], 404);
     assert_int_equal(s[0].action.timeout_us, 3 * CLOCK_S);
-    assert_string_equal(render(s[1].action.http.json),
+    assert_string_equal(render(s[1].action.http.steps[0].json),
                         "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
     assert_true(s[1].retry.none);
-    assert_string_equal(s[2].action.http.service->name, "ecommerce");
-    assert_string_equal(s[2].action.http.method, "PUT");
-    assert_int_equal(s[2].action.http.nothing_to_erase.n, 0);
+    assert_string_equal(s[2].action.http.steps[0].service->name, "ecommerce");
+    assert_string_equal(s[2].action.http.steps[0].method, "PUT");
+    assert_int_equal(s[2].action.http.steps[0].nothing_to_erase.n, 0);
 }
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)
@@ -877,9 +878,9 @@ static void test_config__example_is_valid(void **state)
     const struct config *c = load_good(
         read_text(arena_printf(&arena, "%s/../../../examples/lethe.yml", getenv("LETHE_TESTDATA"))));
     assert_int_equal(c->n_services, 3);
-    assert_int_equal(c->n_stages, 6);
+    assert_int_equal(c->n_stages, 7);
     assert_int_equal(c->lease_us, 250 * CLOCK_S);
-    assert_true(c->stages[3].retry.none);
+    assert_true(c->stages[4].retry.none);
 }
 
 /* "key  type  preset  help" as the start of a row of the table in docs/config.md. */
@@ -937,7 +938,7 @@ static void test_config__mail(void **state)
     assert_string_equal(mail->from, "lethe@example.com");
     const struct action_conf *action = &config->stages[0].action;
     assert_int_equal(action->kind, ACTION_MAIL);
-    assert_ptr_equal(action_service(action), &mail->service);
+    assert_ptr_equal(action_service(action, 0), &mail->service);
 }
 
 static void test_config__mail_wants_tls_but_on_this_machine(void **state)

@@ -8,7 +8,7 @@
 
 static const unsigned success[] = { 200, 201, 204, 302 };
 static const unsigned nothing[] = { 404, 410 };
-static const struct http_action_conf http = {
+static const struct http_step_conf http = {
     .success = { success, 4 },
     .nothing_to_erase = { nothing, 2 },
 };

@@ -274,6 +274,70 @@ static void test_template__only_ids_are_numbers(void **state)
     assert_string_equal(err.text, "{original_email} is a text: write \"{original_email}\"");
 }
 
+static const struct template *compile_more(enum template_kind kind, const char *text)
+{
+    static const struct template_names more = { .name = { "contact", "list" }, .n = 2 };
+    struct template_maker m;
+    struct err err;
+    template_begin(&m, &arena, kind);
+    m.more = &more;
+    if (template_add(&m, text, &err) != RC_OK)
+        fail_msg("%s: %s", text, err.text);
+    return template_end(&m);
+}
+
+static void test_template__more_places_are_filled_like_those_of_the_person(void **state)
+{
+    const char *const values[] = { "a/../b", "\"x\"" };
+    const struct template_values known = { .user_id = "17", .more = values };
+    const struct template_values dots = { .more = (const char *const[]){ "..", "x" } };
+    const struct template_values lacking = { .more = (const char *const[]){ NULL, "x" } };
+    struct err err;
+    const char *got;
+    assert_int_equal(render(compile_more(TEMPLATE_URL, "/{contact}/{list}/{user_id}"), &known, &got, &err),
+                     RC_OK);
+    assert_string_equal(got, "/a%2F..%2Fb/%22x%22/17");
+    assert_int_equal(render(compile_more(TEMPLATE_JSON, "{list}"), &known, &got, &err), RC_OK);
+    assert_string_equal(got, "\\\"x\\\"");
+    assert_int_equal(render(compile_more(TEMPLATE_URL, "/{contact}"), &dots, &got, &err), RC_INVALID);
+    assert_int_equal(render(compile_more(TEMPLATE_URL, "/{contact}"), &lacking, &got, &err), RC_INVALID);
+    assert_string_equal(err.text, "{contact} is not known");
+}
+
+static void test_template__more_places_without_values_are_shown(void **state)
+{
+    const struct template_values person = { .user_id = "17" };
+    struct err err;
+    const char *got;
+    assert_int_equal(render(compile_more(TEMPLATE_URL, "/{contact}/{user_id}"), &person, &got, &err), RC_OK);
+    assert_string_equal(got, "/{contact}/17");
+}
+
+static void test_template__more_places_are_of_some_templates_only(void **state)
+{
+    expect_bad(TEMPLATE_JSON, "{contact}",
+               "there is no {contact}: there are {original_username}, {original_email}, {original_name}, "
+               "{retired_username}, {retired_email}, {user_id}, {retirement_id}; a brace is written {{");
+}
+
+static void test_template__more_places_can_be_numbers(void **state)
+{
+    static const struct template_names more = { .name = { "contact" }, .n = 1 };
+    const struct template_values number = { .more = (const char *const[]){ "17" } };
+    const struct template_values text = { .more = (const char *const[]){ "17,\"x\":1" } };
+    struct template_maker m;
+    struct err err;
+    const char *got;
+    template_begin(&m, &arena, TEMPLATE_JSON);
+    m.more = &more;
+    assert_int_equal(template_add_number(&m, "contact", &err), RC_OK);
+    const struct template *t = template_end(&m);
+    assert_int_equal(render(t, &number, &got, &err), RC_OK);
+    assert_string_equal(got, "17");
+    assert_int_equal(render(t, &text, &got, &err), RC_INVALID);
+    assert_string_equal(err.text, "{contact} is not a number");
+}
+
 static void test_template__finds_places_in_any_text(void **state)
 {
     assert_string_equal(template_find_place("awk '{print}' {user_id}"), "user_id");
@@ -307,6 +371,10 @@ int main(void)
         T(test_template__maker_keeps_fixed_pieces_as_they_are),
         T(test_template__numbers_are_digits_or_refused),
         T(test_template__only_ids_are_numbers),
+        T(test_template__more_places_are_filled_like_those_of_the_person),
+        T(test_template__more_places_without_values_are_shown),
+        T(test_template__more_places_are_of_some_templates_only),
+        T(test_template__more_places_can_be_numbers),
         T(test_template__finds_places_in_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The http action: one call to a service, or several in a row. What a call captures of its answer becomes a
+ * place in the templates of those after it, so that they are read in their order and each knows the names of
+ * the ones before.
+ */
+#include "config/config_int.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+enum {
+    PATH_CHARS_MAX = 2000,
+    HEADERS_MAX = 50,
+    HEADER_NAME_MAX = 100,
+    STATUS_MIN = 200,
+    STATUS_MAX = 499,
+    STEPS_MAX = 20,
+    ROUNDS_MAX = 1000,
+    POINTER_MAX = 500
+};
+
+static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+static enum rc compile(struct reading *r, enum template_kind kind, const char *text,
+                       const struct template **out, struct err *err)
+{
+    struct template_maker m;
+    template_begin(&m, r->arena, kind);
+    m.more = r->captured;
+    enum rc rc = template_add(&m, text, err);
+    if (rc == RC_OK)
+        *out = template_end(&m);
+    return rc;
+}
+
+/* ---- method and path ---- */
+
+static const char *path_fault(const char *path)
+{
+    if (path[0] != '/' || path[1] == '/')
+        return "a path begins with one /";
+    for (const char *c = path; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~')
+            return "a path has no spaces and no letters beyond ASCII: write them as %XX";
+        if (strchr("#\\\"<>^`|", *c) != NULL)
+            return "one of # \\ \" < > ^ ` | cannot stand in a path: write it as %XX";
+        if (*c == '%' && !(isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2])))
+            return "% is followed by two hexadecimal digits: itself it is written %25";
+    }
+    return NULL;
+}
+
+static const char *method_name(struct arena *a, const char *key)
+{
+    char *name = arena_strdup(a, key);
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return name;
+}
+
+static enum rc setting_method(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    struct http_step_conf *step = field;
+    const char *path;
+    if (step->method != NULL)
+        return yaml_key_error(at, err, "exactly one of get, post, put, patch, delete is wanted");
+    enum rc rc = setting_text(r, s, at, &path, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *fault = path_fault(path);
+    if (fault != NULL)
+        return yaml_value_error(at, err, "%s", fault);
+    if (compile(r, TEMPLATE_URL, path, &step->path, err) != RC_OK)
+        return yaml_wrap(at, err);
+    step->method = method_name(r->arena, s->key);
+    return RC_OK;
+}
+
+/* ---- headers ---- */
+
+static enum rc check_header_name(struct reading *r, const struct yaml *at, struct err *err)
+{
+    /* The client's own; a second one would contradict it. */
+    static const char *const taken[] = { "Host",       "Content-Length",  "Transfer-Encoding",
+                                         "Connection", "Idempotency-Key", "Expect",
+                                         "TE",         "Upgrade",         "Trailer" };
+    size_t len = strlen(at->key);
+    for (size_t i = 0; i < len; i++)
+        if (strchr(alnum, at->key[i]) == NULL && strchr("!#$%&'*+-.^_`|~", at->key[i]) == NULL)
+            return yaml_key_error(at, err, "this cannot be the name of a header");
+    if (len == 0 || len > HEADER_NAME_MAX)
+        return yaml_key_error(at, err, "the name of a header has 1 to %d characters", HEADER_NAME_MAX);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (strcasecmp(at->key, taken[i]) == 0)
+            return yaml_key_error(at, err, "the header %s is sent by Lethe itself", taken[i]);
+    return RC_OK;
+}
+
+static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
+{
+    const char *text;
+    enum rc rc = check_header_name(r, at, err);
+    if (rc == RC_OK)
+        rc = yaml_text(at, "the value of a header", &text, err);
+    if (rc != RC_OK)
+        return rc;
+    if (text_count(text) > TEXT_SETTING_MAX)
+        return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
+                                TEXT_SETTING_MAX);
+    if (compile(r, TEMPLATE_HEADER, text, &out->value, err) != RC_OK)
+        return yaml_wrap(at, err);
+    out->name = at->key;
+    return RC_OK;
+}
+
+static enum rc setting_headers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    struct http_step_conf *step = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map of headers", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count > HEADERS_MAX)
+        return yaml_value_error(at, err, "there are %u headers, at most %d are possible", at->count,
+                                HEADERS_MAX);
+    struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof headers[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+        rc = read_header(r, child, &headers[n], err);
+        for (size_t i = 0; rc == RC_OK && i < n; i++)
+            if (strcasecmp(headers[i].name, child->key) == 0)
+                rc = yaml_key_error(child, err, "the header %s a second time", headers[i].name);
+    }
+    step->headers = headers;
+    step->n_headers = n;
+    return rc;
+}
+
+/* ---- answers ---- */
+
+static enum rc setting_answers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    /* These never speak about the person: the credentials are wrong, or the service is busy. */
+    static const unsigned never[] = { 401, 407, 408, 425, 429 };
+    struct statuses *statuses = field;
+    enum rc rc = setting_statuses(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < statuses->n; i++)
+        for (size_t j = 0; j < sizeof never / sizeof never[0]; j++)
+            if (statuses->status[i] == never[j])
+                return yaml_value_error(
+                    at, err, "%u says nothing about the person: the service has not even looked", never[j]);
+    return RC_OK;
+}
+
+/* ---- what is captured ---- */
+
+static bool is_place(struct reading *r, const char *name)
+{
+    struct template_maker m;
+    template_begin(&m, r->arena, TEMPLATE_TEXT);
+    m.more = r->captured;
+    return template_knows(&m, name);
+}
+
+static enum rc check_name(struct reading *r, const struct yaml *at, struct err *err)
+{
+    size_t len = strlen(at->key);
+    if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
+        strspn(at->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+        return yaml_key_error(at, err, "a value is called by 1 to %d of a-z, 0-9 and _, a letter first",
+                              TEMPLATE_NAME_MAX);
+    if (is_place(r, at->key))
+        return yaml_key_error(at, err, "there is {%s} already", at->key);
+    return RC_OK;
+}
+
+static enum rc read_capture(struct reading *r, const struct yaml *at, struct capture_conf *out,
+                            struct err *err)
+{
+    enum rc rc = check_name(r, at, err);
+    if (rc == RC_OK)
+        rc = yaml_text(at, "where it stands in the answer, like /results/0/id", &out->pointer, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *fault = json_pointer_fault(out->pointer);
+    if (fault != NULL)
+        return yaml_value_error(at, err, "%s", fault);
+    if (strlen(out->pointer) > POINTER_MAX)
+        return yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    out->name = at->key;
+    return RC_OK;
+}
+
+/* Known to the templates of the steps after this one; this one's are read before. */
+static enum rc setting_capture(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    struct http_step_conf *step = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map like { contact: /results/0/id }", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0 || r->captured->n + at->count > TEMPLATE_MORE_MAX)
+        return yaml_value_error(at, err, "from 1 to %d values are possible, in all steps together",
+                                TEMPLATE_MORE_MAX);
+    struct capture_conf *captures = arena_array(r->arena, at->count, sizeof captures[0]);
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        rc = read_capture(r, child, &captures[step->n_captures++], err);
+        r->captured->name[r->captured->n++] = child->key;
+    }
+    step->captures = captures;
+    return rc;
+}
+
+/* ---- one call ---- */
+
+#define OF(field) offsetof(struct http_step_conf, field)
+#define METHOD(name)                                              \
+    {                                                             \
+        name, "path", setting_method, 0, NULL,                    \
+            "the call: its path, behind the url of the service; " \
+            "exactly one of get, post, put, patch, delete",       \
+            .max = PATH_CHARS_MAX                                 \
+    }
+/* Those of a call that stands alone, and of each of several. */
+#define CALL_SETTINGS(SERVICE)                                                                              \
+    { "service", "name", setting_service_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"), \
+        METHOD("put"), METHOD("patch"), METHOD("delete"),                                                   \
+        { "json", "any value", setting_json, OF(json), NULL, "the body, sent as JSON" },                    \
+        { "form", "map of text", setting_form, OF(form), NULL, "the body, sent as a form" },                \
+        { "headers", "map of text", setting_headers, 0, NULL, "more headers of the call" },                 \
+        { "success",                                                                                        \
+          "list of statuses",                                                                               \
+          setting_answers,                                                                                  \
+          OF(success),                                                                                      \
+          "[200, 201, 204]",                                                                                \
+          "which answers mean that the data is gone; 202 only means that the call was accepted",            \
+          .min = STATUS_MIN,                                                                                \
+          .max = STATUS_MAX },                                                                              \
+    {                                                                                                       \
+        "nothing_to_erase", "list of statuses", setting_answers, OF(nothing_to_erase), "[]",                \
+            "which answers mean that the service never had this person", .min = STATUS_MIN,                 \
+                                                                         .max = STATUS_MAX                  \
+    }
+
+static const struct setting step_settings[] = {
+    CALL_SETTINGS("which of services is called; by itself that of all steps"),
+    { "capture", "map of text", setting_capture, 0, NULL,
+      "what the steps after it need of the answer: { name: JSON pointer }, there as {name}" },
+    { "if_missing", "error or nothing_to_erase", setting_either, OF(missing_is_nothing), "error",
+      "what it means that something to be captured is not there", .choices = "error|nothing_to_erase" },
+    { NULL }
+};
+
+static bool has_header(const struct http_step_conf *step, const char *name)
+{
+    for (size_t i = 0; i < step->n_headers; i++)
+        if (strcasecmp(step->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static enum rc check_answers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    if (step->success.n == 0)
+        return yaml_value_error(yaml_get(at, "success"), err,
+                                "the list is empty: nothing would ever succeed");
+    for (size_t i = 0; i < step->success.n; i++)
+        for (size_t j = 0; j < step->nothing_to_erase.n; j++)
+            if (step->success.status[i] == step->nothing_to_erase.status[j])
+                return yaml_error(at, err, "%u stands in both success and nothing_to_erase",
+                                  step->success.status[i]);
+    return RC_OK;
+}
+
+/* What has to hold between its settings. */
+static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    if (step->service == NULL)
+        return yaml_error(at, err, "service is missing: which of services is called");
+    if (step->method == NULL)
+        return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
+    if (step->json != NULL && step->form != NULL)
+        return yaml_key_error(yaml_get(at, "form"), err, "json and form: a call has one body");
+    if (strcmp(step->method, "GET") == 0 && (step->json != NULL || step->form != NULL))
+        return yaml_key_error(yaml_get(at, "get"), err,
+                              "a GET has no body: use post, or put it into the path");
+    if (step->service->credentials != CREDENTIALS_NONE && has_header(step, "Authorization"))
+        return yaml_key_error(yaml_get(at, "headers"), err,
+                              "Authorization is sent by the credentials of the service %s",
+                              step->service->name);
+    return check_answers(step, at, err);
+}
+
+/* ---- several ---- */
+
+/* What is read at once: the call, if it is one alone, and the whole. Steps take the service of the call when
+ * they name none. */
+struct http_reading {
+    struct http_step_conf call;
+    struct http_action_conf http;
+};
+_Static_assert(offsetof(struct http_reading, call) == 0, "CALL_SETTINGS count from the call");
+
+static enum rc read_step(struct reading *r, const struct yaml *at, struct http_step_conf *step,
+                         struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_MAP, "a call, with one of get, post, put, patch, delete", err);
+    if (rc == RC_OK)
+        rc = settings_read(r, step_settings, at, step, err);
+    if (rc == RC_OK && step->missing_is_nothing && step->n_captures == 0)
+        rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
+    return rc == RC_OK ? check_call(step, at, err) : rc;
+}
+
+static enum rc setting_steps(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct http_reading *all = field;
+    struct template_names names = { .n = 0 };
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of calls", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0 || at->count > STEPS_MAX)
+        return yaml_value_error(at, err, "there are %u calls: from 1 to %d are possible", at->count,
+                                STEPS_MAX);
+    struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof steps[0]);
+    r->captured = &names;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+        struct http_step_conf *step = &steps[all->http.n_steps++];
+        step->service = all->call.service;
+        step->first_capture = names.n;
+        rc = read_step(r, child, step, err);
+    }
+    r->captured = NULL;
+    all->http.steps = steps;
+    all->http.n_captures = names.n;
+    return rc;
+}
+
+const struct setting http_settings[] = {
+    CALL_SETTINGS("which of services is called"),
+    { "steps", "list of calls", setting_steps, 0, NULL, "several calls, one after the other, in place of one",
+      .inner = step_settings, .inner_form = "[]." },
+    { "rounds", "number", setting_count, offsetof(struct http_reading, http.rounds), "1",
+      "how often to go through the steps, until what they capture is not there any more", .min = 1,
+      .max = ROUNDS_MAX },
+    { NULL }
+};
+
+/* In rounds only what ends them may say that nobody is there. */
+static enum rc check_rounds(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+{
+    size_t i = 0;
+    while (i < http->n_steps && !http->steps[i].missing_is_nothing)
+        i++;
+    if (i == http->n_steps)
+        return yaml_key_error(
+            yaml_get(at, "rounds"), err,
+            "rounds: nothing would end them: a step with if_missing: nothing_to_erase does");
+    const struct yaml *step = yaml_get(at, "steps")->first;
+    for (size_t j = 0; j < http->n_steps; j++, step = step->next)
+        if (j > i && http->steps[j].nothing_to_erase.n > 0)
+            return yaml_key_error(yaml_get(step, "nothing_to_erase"), err,
+                                  "nothing_to_erase would end the rounds while others may be left: put it "
+                                  "into success");
+    return RC_OK;
+}
+
+static enum rc check_steps(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+{
+    for (const struct yaml *child = at->first; child != NULL; child = child->next)
+        if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
+            strcmp(child->key, "rounds") != 0)
+            return yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
+    return http->rounds > 1 ? check_rounds(http, at, err) : RC_OK;
+}
+
+static enum rc take_single(struct reading *r, struct http_reading *all, const struct yaml *at,
+                           struct err *err)
+{
+    const struct yaml *rounds = yaml_get(at, "rounds");
+    if (rounds != NULL)
+        return yaml_key_error(rounds, err, "rounds: goes with steps");
+    struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+    *step = all->call;
+    all->http.steps = step;
+    all->http.n_steps = 1;
+    return check_call(step, at, err);
+}
+
+enum rc setting_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                     struct err *err)
+{
+    struct http_reading all = { .http.n_steps = 0 };
+    const struct yaml *capture = at->kind == YAML_MAP ? yaml_get(at, "capture") : NULL;
+    if (capture != NULL)
+        return yaml_key_error(capture, err, "capture goes with steps: no call comes after this one");
+    enum rc rc = settings_read(r, http_settings, at, &all, err);
+    if (rc == RC_OK && all.http.steps != NULL)
+        rc = check_steps(&all.http, at, err);
+    else if (rc == RC_OK)
+        rc = take_single(r, &all, at, err);
+    if (rc == RC_OK)
+        *(struct http_action_conf *)field = all.http;
+    return rc;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a step takes out of an answer: see capture.h. */
+#include "driver/capture.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+/* What the first part of the pointer leads to, which is up to end. */
+static const struct json *find_part(struct arena *scratch, const struct json *answer, const char *pointer,
+                                    const char *end)
+{
+    return json_find(answer, arena_strndup(scratch, pointer, (size_t)(end - pointer)));
+}
+
+static bool is_index(const char *part)
+{
+    size_t digits = strspn(part, "0123456789");
+    return digits > 0 && (part[digits] == '/' || part[digits] == '\0');
+}
+
+/* Nothing stands where the pointer leads. Is it built so that there could have been something? */
+static bool could_be_there(struct arena *scratch, const struct json *answer, const char *pointer)
+{
+    const char *end = pointer;
+    const struct json *inner = answer;
+    while (*end == '/') {
+        const char *next = end + 1 + strcspn(end + 1, "/");
+        const struct json *child = find_part(scratch, answer, pointer, next);
+        if (child == NULL)
+            break;
+        if (inner->kind == JSON_LIST)
+            return false;
+        inner = child;
+        end = next;
+    }
+    switch (inner->kind) {
+    case JSON_NULL_KIND: return true;
+    case JSON_LIST: return is_index(end + 1);
+    case JSON_MAP: return strchr(end + 1, '/') == NULL;
+    case JSON_BOOL:
+    case JSON_INT:
+    case JSON_REAL_KIND:
+    case JSON_TEXT: break;
+    }
+    return false;
+}
+
+static enum captured take_text(const struct capture_conf *conf, const char *text, size_t len, struct err *err)
+{
+    if (len == 0)
+        err_set(err, RC_INVALID, "%s: the answer has an empty text at %s", conf->name, conf->pointer);
+    else if (len > CAPTURED_MAX)
+        err_set(err, RC_INVALID, "%s: the answer has more than %d bytes at %s", conf->name, CAPTURED_MAX,
+                conf->pointer);
+    else if (text_has_control(text))
+        err_set(err, RC_INVALID, "%s: the answer has a control character at %s", conf->name, conf->pointer);
+    else
+        return CAPTURED_ALL;
+    return CAPTURED_STRANGE;
+}
+
+static enum captured take(struct arena *a, const struct capture_conf *conf, const struct json *found,
+                          const char **out, struct err *err)
+{
+    if (found->kind == JSON_INT) {
+        *out = arena_printf(a, "%" PRId64, found->integer);
+        return CAPTURED_ALL;
+    }
+    if (found->kind != JSON_TEXT) {
+        err_set(err, RC_INVALID, "%s: the answer has %s at %s, not a string or a whole number", conf->name,
+                json_kind_name(found->kind), conf->pointer);
+        return CAPTURED_STRANGE;
+    }
+    *out = arena_strndup(a, found->text, found->len);
+    return take_text(conf, found->text, found->len, err);
+}
+
+static enum captured miss(struct arena *scratch, const struct capture_conf *conf, const struct json *answer,
+                          struct err *err)
+{
+    err_set(err, RC_INVALID, "%s: the answer has nothing at %s", conf->name, conf->pointer);
+    return could_be_there(scratch, answer, conf->pointer) ? CAPTURED_NOT_THERE : CAPTURED_STRANGE;
+}
+
+enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
+                             size_t len, const char **values, struct err *err)
+{
+    struct arena scratch = { 0 };
+    struct json *json;
+    enum captured all = CAPTURED_ALL;
+    if (json_parse(&scratch, answer, len, &json, err) != RC_OK) {
+        err_prefix(err, "the answer cannot be read");
+        all = CAPTURED_NOT_JSON;
+    }
+    for (size_t i = 0; all == CAPTURED_ALL && i < step->n_captures; i++) {
+        const struct capture_conf *conf = &step->captures[i];
+        const struct json *found = json_find(json, conf->pointer);
+        bool is_there = found != NULL && found->kind != JSON_NULL_KIND;
+        all = is_there ? take(a, conf, found, &values[step->first_capture + i], err)
+                       : miss(&scratch, conf, json, err);
+    }
+    arena_free(&scratch);
+    return all;
+}
