@@ -30,7 +30,8 @@ enum credentials {
     CREDENTIALS_NONE,
     CREDENTIALS_OAUTH2, /* client credentials at token_url; sent as "JWT <token>" or "Bearer <token>" */
     CREDENTIALS_BEARER, /* a fixed token */
-    CREDENTIALS_BASIC
+    CREDENTIALS_BASIC,
+    CREDENTIALS_API_KEY /* a fixed key in a header, or two */
 };
 
 enum { QUIET_MINUTES = 7 * 24 * 60 };
@@ -49,10 +50,13 @@ struct service_conf {
     const char *name;
     const char *url; /* without a slash at the end */
     enum credentials credentials;
-    const char *client_id;   /* OAUTH2; BASIC: the user */
-    const char *secret;      /* OAUTH2, BASIC: the password; BEARER: the token */
-    const char *token_url;   /* OAUTH2; default: url + /oauth2/access_token */
-    const char *token_type;  /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    const char *client_id;     /* OAUTH2; BASIC: the user */
+    const char *secret;        /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
+    const char *token_url;     /* OAUTH2; default: url + /oauth2/access_token */
+    const char *token_type;    /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    const char *key_header;    /* API_KEY: what the key stands in */
+    const char *secret_header; /* API_KEY: what second_secret stands in; NULL: there is none */
+    const char *second_secret;
     bool allow_http;         /* plain http to other hosts than this machine is opted into */
     unsigned max_concurrent; /* calls at once, 1 to 10,000; default 8 */
     double rate;             /* calls a second; 0: no limit */

@@ -129,6 +129,8 @@ setting_read_fn setting_mail;        /* -> struct mail_action_conf */
 /* http.c */
 extern const struct setting http_settings[];
 setting_read_fn setting_http; /* -> struct http_action_conf */
+/* Why it cannot be a header of ours, in words; NULL: it can. */
+const char *header_name_fault(struct arena *a, const char *name);
 /* Rows for the table of whatever has an action: a struct action_conf called `field` in `type`. */
 #define ACTION_ROW(type, field, kind, reader, help_)                                                 \
     {                                                                                                \

@@ -546,6 +546,11 @@ static void test_driver__fixed_credentials_are_sent(void **state)
     world_run(w);
     assert_string_equal(w->called[0].authorization, "Bearer 93b1c5d2e4f60718a");
     world_close(w);
+    w = world_open(1, ", api_key: { header: Authorization, key: \"Token 93b1c5d2e4f60718a\" }",
+                   ONE_STAGE(""));
+    world_run(w);
+    assert_string_equal(w->called[0].authorization, "Token 93b1c5d2e4f60718a");
+    world_close(w);
 }
 
 /* ---- the authority's answers get lost ---- */
