@@ -233,6 +233,8 @@ struct config {
     int64_t lease_us;
     unsigned max_in_flight; /* people at once */
     int64_t poll_us;        /* between two looks for due people */
+    unsigned batch;         /* people that one look takes up; 0: all who are due */
+    bool newest_first;      /* whom it takes up before others, by when they asked */
     unsigned deaths_max;    /* see core.h */
 
     const char *platform;                          /* what partners know this by */

@@ -56,6 +56,22 @@ void driver_let_go(struct driver *d, const struct run *run)
         service_let_go(&d->services[i], run);
 }
 
+/* ---- a batch ---- */
+
+bool driver_batch_is_full(const struct driver *d)
+{
+    return d->config->batch > 0 && d->batch_taken >= d->config->batch;
+}
+
+unsigned driver_room(const struct driver *d)
+{
+    unsigned places = d->max_runs - d->in_flight;
+    if (d->config->batch == 0)
+        return places;
+    unsigned left = driver_batch_is_full(d) ? 0 : d->config->batch - d->batch_taken;
+    return places < left ? places : left;
+}
+
 /* ---- beginning ---- */
 
 static void service_is_allowed(void *arg, int64_t now)

@@ -376,6 +376,7 @@ struct driver {
     unsigned n_runs, max_runs;
     struct run_list free;
     unsigned in_flight, n_backing_off;
+    unsigned batch_taken;     /* people whom this look has taken up */
     int64_t stages_in_flight; /* done by those in flight, before us too */
     const char **unknown_stages;
     unsigned n_unknown_stages;
@@ -417,6 +418,9 @@ struct service *driver_service(struct driver *d, const struct service_conf *conf
 struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
                                  const struct service *but_for);
 void driver_let_go(struct driver *d, const struct run *run); /* it is no service's prober any more */
+/* How many people may be taken up now; a batch that is full ends the look. */
+unsigned driver_room(const struct driver *d);
+bool driver_batch_is_full(const struct driver *d);
 void driver_fail(struct driver *d, const struct err *err);
 
 #endif
