@@ -232,14 +232,24 @@ static enum rc check_listen(const struct config *config, const struct yaml *root
                             config->listen_host);
 }
 
+static int64_t longest_timeout(const struct config *config)
+{
+    int64_t longest_us = 0;
+    for (const struct stage_conf *stage = config->stages; stage < config->stages + config->n_stages;
+         stage++) {
+        if (stage->action.timeout_us > longest_us)
+            longest_us = stage->action.timeout_us;
+        if (stage->verify && stage->verify->probe.timeout_us > longest_us)
+            longest_us = stage->verify->probe.timeout_us;
+    }
+    return longest_us;
+}
+
 /* Rule 4 of the driver: a call starts only if it can end before the lease does. */
 static enum rc check_lease(struct config *config, const struct yaml *root, struct err *err)
 {
     const struct yaml *given = yaml_get(yaml_get(root, "driver"), "lease");
-    int64_t longest_us = 0;
-    for (size_t i = 0; i < config->n_stages; i++)
-        if (config->stages[i].action.timeout_us > longest_us)
-            longest_us = config->stages[i].action.timeout_us;
+    int64_t longest_us = longest_timeout(config);
     int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
     if (config->lease_us >= needed_us)
         return RC_OK;

@@ -175,11 +175,24 @@ struct retry_conf {
     int64_t first_us, longest_us;
 };
 
+/* How it is found out, once an action says that it is done, that nothing is left of the person. */
+struct verify_conf {
+    struct action_conf probe; /* only looks: http or exec */
+    struct statuses expect;   /* of HTTP or of an exit, that mean that nothing is left; none: it is counted */
+    const char *count;        /* http: a JSON pointer to the number of records, or to a list of them; NULL:
+                                 they are not counted. exec without expect prints the number */
+    const int64_t *after_us; /* when to look, from the end of the action on, rising: what is there at the last
+                                look is left for good */
+    size_t n_after;          /* at least 1 */
+    bool read_only;          /* looking changes nothing */
+};
+
 struct stage_conf {
     const char *working, *completed;
     const char *use; /* the entry of the catalogue that it is; NULL: written out */
     struct action_conf action;
-    struct retry_conf retry;
+    struct retry_conf retry;          /* holds for a look too */
+    const struct verify_conf *verify; /* NULL: the action's word is enough */
 };
 
 /* ---- partner organisations ---- */

@@ -223,13 +223,12 @@ static enum rc setting_capture(struct reading *r, const struct setting *s, const
 /* ---- one call ---- */
 
 #define OF(field) offsetof(struct http_step_conf, field)
-#define METHOD(name)                                              \
-    {                                                             \
-        name, "path", setting_method, 0, NULL,                    \
-            "the call: its path, behind the url of the service; " \
-            "exactly one of get, post, put, patch, delete",       \
-            .max = PATH_CHARS_MAX                                 \
+#define METHOD_OF(name, all)                                                                                \
+    {                                                                                                       \
+        name, "path", setting_method, 0, NULL,                                                              \
+            "the call: its path, behind the url of the service; exactly one of " all, .max = PATH_CHARS_MAX \
     }
+#define METHOD(name) METHOD_OF(name, "get, post, put, patch, delete")
 /* Those of a call that stands alone, and of each of several. */
 #define CALL_SETTINGS(SERVICE)                                                                              \
     { "service", "name", setting_service_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"), \
@@ -296,8 +295,8 @@ static enum rc check_answers(const struct http_step_conf *step, const struct yam
     return RC_OK;
 }
 
-/* What has to hold between its settings. */
-static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+/* What has to hold between its settings, but for its answers. */
+static enum rc check_request(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     if (step->service == NULL)
         return yaml_error(at, err, "service is missing: which of services is called");
@@ -308,7 +307,13 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
     if (strcmp(step->method, "GET") == 0 && (step->json != NULL || step->form != NULL))
         return yaml_key_error(yaml_get(at, "get"), err,
                               "a GET has no body: use post, or put it into the path");
-    return check_headers(step, at, err) == RC_OK ? check_answers(step, at, err) : RC_INVALID;
+    return check_headers(step, at, err);
+}
+
+static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    enum rc rc = check_request(step, at, err);
+    return rc == RC_OK ? check_answers(step, at, err) : rc;
 }
 
 /* ---- several ---- */
@@ -423,4 +428,29 @@ enum rc setting_http(struct reading *r, const struct setting *s, const struct ya
     if (rc == RC_OK)
         *(struct http_action_conf *)field = all.http;
     return rc;
+}
+
+/* ---- a call that only looks ---- */
+
+#define METHOD_LOOKING(name) METHOD_OF(name, "get, post")
+
+/* What its answers mean is said beside it: verify.c. */
+const struct setting probe_http_settings[] = {
+    { "service", "name", setting_service_name, OF(service), NULL, "which of services is asked",
+      .required = true },
+    METHOD_LOOKING("get"),
+    METHOD_LOOKING("post"),
+    { "json", "any value", setting_json, OF(json), NULL, "the body, sent as JSON" },
+    { "form", "map of text", setting_form, OF(form), NULL, "the body, sent as a form" },
+    { "headers", "map of text", setting_headers, 0, NULL, "more headers of the call" },
+    { NULL }
+};
+
+enum rc setting_probe_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+    enum rc rc = settings_read(r, probe_http_settings, at, step, err);
+    *(struct http_action_conf *)field = (struct http_action_conf){ .steps = step, .n_steps = 1, .rounds = 1 };
+    return rc == RC_OK ? check_request(step, at, err) : rc;
 }

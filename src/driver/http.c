@@ -131,7 +131,8 @@ static enum rc write_headers(struct run *run, struct err *err)
     enum rc rc = add_configured_headers(run, &has_type, err);
     if (rc != RC_OK)
         return rc;
-    add_header(run, "Idempotency-Key", make_key(run));
+    if (!run->proof.begun) /* the answer to a look is another one each time */
+        add_header(run, "Idempotency-Key", make_key(run));
     if (conf->json && !has_type)
         add_header(run, "Content-Type", "application/json");
     if (conf->form && !has_type)
@@ -315,7 +316,6 @@ static void judge(struct run *run, struct attempt *attempt, struct err *err)
 static void answered(struct run *run)
 {
     const struct http_call *call = &run->step.http.call;
-    bool is_long = call->answer.len > RESPONSE_MAX;
     struct err err;
     struct attempt attempt = {
         .step = run->action->http.n_steps > 1 ? (unsigned)run->call_no + 1 : 0,
@@ -324,8 +324,8 @@ static void answered(struct run *run)
         .retry_after_us = retry_after(call),
         .error = words_for(call),
         .answer = buf_str(&call->answer),
-        .answer_len = is_long ? RESPONSE_MAX : call->answer.len,
-        .answer_cut = is_long || call->answer.over,
+        .answer_len = call->answer.len,
+        .answer_cut = call->answer.over,
     };
     judge(run, &attempt, &err);
     run_ended(run, &attempt);
