@@ -29,6 +29,8 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
         .modified_from = f->modified_from,
         .modified_before = f->modified_before != 0 ? f->modified_before : INT64_MAX,
     };
+    if (out->modified_before < out->created_before)
+        out->created_before = out->modified_before; /* nobody changed before they asked */
     struct id_range ids;
     enum rc rc = id_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
@@ -47,9 +49,43 @@ static bool is_repeated(const struct retirement_filter *f, size_t i)
 
 /* ---- the ids of a page ---- */
 
+/* Of those who changed since then: a few are found by when they changed, where there is an index for it. More
+ * are found soon enough in the order of their ids. *few is false when that is to be done. */
+#define CHANGED "FROM retirement WHERE state_id = $1 AND live = 0 AND modified_at >= $2 AND modified_at < $3 "
+enum { FEW = 4096 };
+
+static enum rc add_of_few(struct store *s, int64_t state_id, const struct range *r, struct id_list *ids,
+                          bool *few, struct err *err)
+{
+    int64_t n = FEW;
+    *few = false;
+    if (r->modified_from == 0)
+        return RC_OK;
+    enum rc rc = store_first_int(
+        s->db,
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM state WHERE id = $1 AND name IN ('ABORTED', 'COMPLETE'))"
+        " THEN (SELECT count(*) FROM (SELECT 1 " CHANGED "LIMIT $4) some) ELSE $4 END",
+        DB_ARGS(DB_INT(state_id), DB_INT(r->modified_from), DB_INT(r->modified_before), DB_INT(FEW)), &n,
+        err);
+    *few = rc == RC_OK && n < FEW;
+    if (!*few)
+        return rc;
+    return id_list_add(ids, s->db,
+                       "SELECT id " CHANGED "AND id + 0 > $4 AND id + 0 <= $5 AND created_at >= $6"
+                       " AND created_at < $7 ORDER BY id + 0",
+                       DB_ARGS(DB_INT(state_id), DB_INT(r->modified_from), DB_INT(r->modified_before),
+                               DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)), DB_INT(r->created_from),
+                               DB_INT(r->created_before)),
+                       err);
+}
+
 static enum rc add_of_state(struct store *s, int64_t state_id, const struct range *r, struct id_list *ids,
                             struct err *err)
 {
+    bool few;
+    enum rc rc = add_of_few(s, state_id, r, ids, &few, err);
+    if (rc != RC_OK || few)
+        return rc;
     const char *sql = r->by_time ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
                                    " AND modified_at >= $5 AND modified_at < $6"
                                    " AND created_at >= $7 AND created_at < $8 ORDER BY id LIMIT $4"

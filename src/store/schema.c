@@ -86,7 +86,7 @@ static const char *const schema_1[] = {
     "  driver_id INTEGER);"
     /* lease_until: claims walk over those who are leased, wait or are put off without looking at their rows.
      */
-    "CREATE INDEX retirement_state ON retirement (state_id, id, lease_until);"
+    "CREATE INDEX retirement_state ON retirement (state_id, id);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
     /* One row at most: see struct id_range. */
     "CREATE TABLE creation_break ("
@@ -96,6 +96,8 @@ static const char *const schema_1[] = {
     "  highest_at INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX retirement_live ON retirement (account_id) WHERE live = 1;"
     "CREATE INDEX retirement_over ON retirement (account_id) WHERE live = 0;"
+    /* Of those who are over a step costs it once: when it is their last. */
+    "CREATE INDEX retirement_ended ON retirement (state_id, modified_at) WHERE live = 0;"
 
     "CREATE TABLE retirement_person ("
     "  retirement_id INTEGER PRIMARY KEY,"

@@ -2,7 +2,7 @@
 /* Lists: which ones, in what order, how many. Checked against a plain walk over the same people. */
 #include "store_fixture.h"
 
-enum { PEOPLE = 60, SEEN_MAX = 4000 };
+enum { PEOPLE = 60, SEEN_MAX = 6000 };
 
 struct seen {
     int64_t ids[SEEN_MAX];
@@ -213,6 +213,33 @@ static void test_lists__long_lists_go_over_pages(void **state)
     }
 }
 
+/* Few are found by when they changed, many in the order of their ids: it is all the same. */
+static void test_lists__who_ended_since_then_are_found_few_or_many(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen seen;
+    enum { ENDED = 5000 };
+    move_to(f, add_person(f, "Learner0"), COMPLETE);
+    OK(db_script(f->db,
+                 "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n <= 5000)"
+                 " INSERT INTO retirement SELECT n, n, pipeline_id, state_id, last_state_id, created_at,"
+                 " created_at + 10000 - n, 0, 0, 0, 0, 0, 0, 0, NULL FROM c, retirement;"
+                 "UPDATE retirement SET modified_at = created_at + 9999 WHERE id = 1;"
+                 "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's'"
+                 " FROM retirement r WHERE r.id > 1",
+                 &f->err));
+    const int64_t complete = current(f)->state_ids[COMPLETE];
+    for (int64_t since = 0; since < ENDED; since += 499) {
+        struct retirement_filter want = { .state_ids = &complete, .n_states = 1, .after_id = 2 };
+        want.modified_from = START + 10000 - ENDED + since;
+        seen.n = 0;
+        OK(store_list(f->s, &want, see, &seen, &f->err));
+        assert_int_equal(seen.n, ENDED - since - 2);
+        for (size_t k = 0; k < seen.n; k++)
+            assert_int_equal(seen.ids[k], (int64_t)k + 3);
+    }
+}
+
 static void test_lists__idle_ones_are_in_a_stage_without_a_live_lease(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +319,7 @@ int main(void)
         T(test_lists__person_by_exact_name_or_any_case_of_the_address),
         T(test_lists__callback_ends_the_walk),
         T(test_lists__long_lists_go_over_pages),
+        T(test_lists__who_ended_since_then_are_found_few_or_many),
         T(test_lists__idle_ones_are_in_a_stage_without_a_live_lease),
         T(test_lists__who_is_put_off_is_not_idle_before_that_time_is_long_past),
         T(test_lists__states_of_a_role_are_those_of_all_lists),

@@ -46,9 +46,6 @@ static enum rc claim_all(struct fixture *f)
         rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
         rc = try_command(f, rows[i].id, cmd, NULL, NULL);
-    filter.newest_first = true;
-    if (rc == RC_OK)
-        rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
     return rc;
 }
 
@@ -90,6 +87,7 @@ static enum rc list_all(struct fixture *f)
                                           .n_states = i & 1 ? p->n : 0,
                                           .limit = 200 };
         want.modified_before = i & 2 ? f->now + 1 : 0;
+        want.modified_from = i & 8 ? START : 0;
         want.created_before = want.created_from = i & 4 ? START : 0;
         want.username = i == 8 ? "Guest" : NULL;
         want.email = i == 9 ? "l1@example.com" : NULL;
