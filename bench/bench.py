@@ -19,6 +19,10 @@ import tempfile
 import time
 import urllib.parse
 
+import yaml
+
+import endpoints
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
 LETHE = os.path.join(BUILD, "lethe")
@@ -269,6 +273,38 @@ def queue(folder):
                many <= 2 * few)
 
 
+def show_endpoint(what, took, few, many):
+    """A line of the table; below a fifth of a millisecond it is the socket and this script that are measured."""
+    ratio = took[many] / took[few]
+    meant = what.split(":")[0] in endpoints.READS_EVERYTHING
+    slower = ratio > 2 and took[many] - took[few] > 0.2
+    note = "" if not slower else "  reads everything, as it is meant to" if meant else "  MISSED"
+    print(f"  {what:72}{took[few]:>8.2f} ms{took[many]:>9.2f} ms{ratio:>8.2f}{note}", flush=True)
+    if slower and not meant:
+        missed.append(what)
+
+
+def routes():
+    with open(os.path.join(HERE, "..", "src", "server", "openapi.yaml"), encoding="utf-8") as f:
+        return {f"{method.upper()} {path}" for path, item in yaml.safe_load(f)["paths"].items() for method in item}
+
+
+def every_endpoint(folder):
+    """Each route with 10,000 and with 1,000,000 people; what it answers is as long in both."""
+    few, many = 10_000, 1_000_000
+    print(f"every endpoint with {few:,} and with {many:,} people: lower quartiles of {endpoints.TURNS} calls, mark: 2 times",
+          flush=True)
+    sites = {people: Site(os.path.join(folder, f"endpoints-{people}")) for people in (few, many)}
+    for people, site in sites.items():
+        site.fill(people, **endpoints.population(people))
+    with sites[few].serving(), sites[many].serving():
+        took = endpoints.measure(sites)
+    for what, times in took.items():
+        show_endpoint(what, times, few, many)
+    left_out = sorted(routes() - {what.split(":")[0] for what in took})
+    report("routes of openapi.yaml that are not measured", ", ".join(left_out) or "none", "none", not left_out)
+
+
 def connections(folder):
     """600 busy connections for a minute; every request is answered."""
     print("600 busy connections for a minute", flush=True)
@@ -277,7 +313,7 @@ def connections(folder):
     report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
 
 
-MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, queue, connections)}
+MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, queue, every_endpoint, connections)}
 
 
 def main():

@@ -6,8 +6,8 @@
  *
  *   fill CONFIG PEOPLE [STATE=N ...]
  *
- * They asked one after the other over the last thousand days. The first so many of them are moved on to each
- * STATE, in the order given; the others are in PENDING.
+ * A hundred of them asked on each day until now. The first so many are moved on to each STATE, in the order
+ * given; the others are in PENDING.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "server/server_int.h"
 
-enum { STEP = 100000, DAYS = 1000, NAME_LEN = 48, ORGS_EVERY = 100 };
+enum { STEP = 100000, A_DAY = 100, NAME_LEN = 48, ORGS_EVERY = 10 };
 
 #define CACHE "PRAGMA cache_size=-2000000"
 
@@ -70,7 +70,7 @@ static enum rc fill_one(struct fill *f, struct act *act, struct err *err)
 {
     int64_t account_id;
     const char *state = state_of(f, f->done);
-    act->now = f->now - (f->people - f->done) * (DAYS * CLOCK_DAY / f->people);
+    act->now = f->now - (f->people - f->done) * (CLOCK_DAY / A_DAY);
     enum rc rc = add_person(act, f->done++, &account_id, err);
     if (!rc)
         rc = service_request_own(act, account_id, err);
