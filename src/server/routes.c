@@ -2,8 +2,9 @@
 /*
  * Every route: method, path, scope, read or write, what its body is, whose form its errors have, handler.
  *
- * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md; and if
- * it belongs to /v1 and has query parameters, give their names below.
+ * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md, and
+ * measure it in bench/endpoints.py; and if it belongs to /v1 and has query parameters, give their names
+ * below.
  */
 #include "server/exchange.h"
 
