@@ -86,7 +86,7 @@ static const char *const schema_1[] = {
     "  driver_id INTEGER);"
     /* lease_until: claims walk over those who are leased, wait or are put off without looking at their rows.
      */
-    "CREATE INDEX retirement_state ON retirement (state_id, id);"
+    "CREATE INDEX retirement_state ON retirement (state_id, id, lease_until);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
     /* One row at most: see struct id_range. */
     "CREATE TABLE creation_break ("
