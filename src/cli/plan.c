@@ -83,6 +83,37 @@ static struct way find_way(struct arena *a, const struct config *config, const s
     return way;
 }
 
+/* ---- whom stages are for ---- */
+
+static const char *const *orgs_of(struct arena *a, const struct json *r)
+{
+    const struct json *list = json_get(r, "orgs");
+    size_t n = 0;
+    const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof orgs[0]);
+    for (const struct json *org = list ? list->first : NULL; org; org = org->next)
+        if (org->kind == JSON_TEXT)
+            orgs[n++] = org->text;
+    return orgs;
+}
+
+static bool has_number(const struct json *r)
+{
+    const struct json *known = json_get(r, "user_id_known");
+    return known && known->kind == JSON_BOOL && known->integer;
+}
+
+/* Why the driver would skip it for this one, by their values as they are; NULL: it would not. */
+static const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
+{
+    const struct template_values person = {
+        .original_username = api_text(r, "original_username"),
+        .original_email = api_text(r, "original_email"),
+        .original_name = api_text(r, "original_name"),
+        .user_id = has_number(r) ? "" : NULL,
+    };
+    return stage_passes_over(stage, &person, orgs_of(a, r));
+}
+
 /* ---- what is called ---- */
 
 /* "a...", "a...@e...": the same letter is no proof, but tells an operator whether the right value stands
@@ -101,15 +132,14 @@ static const char *mask(struct arena *a, const char *text)
 
 static struct template_values masked_person(struct arena *a, const struct json *r)
 {
-    const struct json *user = json_get(r, "user"), *known = json_get(r, "user_id_known");
-    bool has_id = known && known->kind == JSON_BOOL && known->integer;
+    const struct json *user = json_get(r, "user");
     return (struct template_values){
         .original_username = mask(a, api_text(r, "original_username")),
         .original_email = mask(a, api_text(r, "original_email")),
         .original_name = mask(a, api_text(r, "original_name")),
         .retired_username = api_text(r, "retired_username"),
         .retired_email = api_text(r, "retired_email"),
-        .user_id = has_id ? arena_printf(a, "%lld", (long long)api_int(user, "id")) : NULL,
+        .user_id = has_number(r) ? arena_printf(a, "%lld", (long long)api_int(user, "id")) : NULL,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
     };
 }
@@ -202,11 +232,12 @@ static void put_call(struct json_out *o, const struct call *call)
 }
 
 static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
-                      const struct template_values *values)
+                      const struct template_values *values, const char *skipped)
 {
     struct call call = call_of(a, &stage->action, 0, values);
     json_open_map(o);
     json_field_text(o, "stage", stage->working);
+    json_field_text(o, "skipped", skipped);
     put_call(o, &call);
     json_put_key(o, "then");
     json_open_list(o);
@@ -232,7 +263,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct config *c
     json_put_key(o, "steps");
     json_open_list(o);
     for (size_t i = way.first; i < config->n_stages; i++)
-        put_stage(a, o, &config->stages[i], &values);
+        put_stage(a, o, &config->stages[i], &values, why_skipped(a, &config->stages[i], r));
     json_close_list(o);
     json_close_map(o);
 }
@@ -275,8 +306,13 @@ static void print_person(struct arena *a, const struct config *config, const str
            way.why_not ? "; not now: " : ", and is due", way.why_not ? way.why_not : "");
     for (size_t i = 0; i < way.first && !way.is_over; i++)
         printf("     %s: done before\n", config->stages[i].working);
-    for (size_t i = way.first; i < config->n_stages; i++)
-        print_stage(a, ++n, &config->stages[i], &values);
+    for (size_t i = way.first; i < config->n_stages; i++) {
+        const char *skipped = why_skipped(a, &config->stages[i], r);
+        if (skipped)
+            printf("%3u. %s: skipped: %s\n", ++n, config->stages[i].working, skipped);
+        else
+            print_stage(a, ++n, &config->stages[i], &values);
+    }
 }
 
 static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config, struct err *err)
@@ -323,6 +359,8 @@ static void add_person(struct queue *q, struct arena *a, const struct json *r)
     table_add(&q->table, cells);
     q->now += way.why_not == NULL;
     for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
+        if (why_skipped(a, &q->config->stages[i], r))
+            continue;
         q->calls[i] += (int64_t)action_calls(&q->config->stages[i].action);
         if (q->config->stages[i].action.kind == ACTION_MANUAL)
             break; /* who knows when it goes on */

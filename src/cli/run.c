@@ -223,6 +223,7 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "waiting", s->waiting);
     json_field_int(&o, "later", s->later);
     json_field_int(&o, "stages", s->stages);
+    json_field_int(&o, "skipped", s->skipped);
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
     json_field_int(&o, "services_failing", s->failing);
@@ -256,8 +257,10 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
         printf(", %lld ABORTED", (long long)s->aborted);
     if (s->released)
         printf(", %lld given back", (long long)s->released);
-    printf(".\n%s, %s, %s.\n", print_count(a, s->stages, "stage", "stages"),
-           print_count(a, s->calls, "call", "calls"),
+    printf(".\n%s, ", print_count(a, s->stages, "stage", "stages"));
+    if (s->skipped)
+        printf("%lld of them skipped, ", (long long)s->skipped);
+    printf("%s, %s.\n", print_count(a, s->calls, "call", "calls"),
            print_count(a, s->retries, "repetition", "repetitions"));
 }
 

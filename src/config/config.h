@@ -171,12 +171,31 @@ struct retry_conf {
     int64_t first_us, longest_us;
 };
 
+enum known { KNOWN_ANY, KNOWN_YES, KNOWN_NO };
+
+/* What is asked about somebody. Lists are patterns, of which one has to match, and end with NULL; a list that
+ * is NULL asks nothing. */
+struct conditions {
+    const char *const *original_username;
+    const char *const *original_email; /* in lower case */
+    const char *const *original_name;
+    const char *const *org;
+    enum known user_id;
+};
+
 struct stage_conf {
     const char *working, *completed;
-    const char *use; /* the entry of the catalogue that it is; NULL: written out */
+    const char *use;                 /* the entry of the catalogue that it is; NULL: written out */
+    const struct conditions *when;   /* whom it is for, who meets all of them; NULL: everybody */
+    const struct conditions *unless; /* whom it is not for, who meets any of them; NULL: nobody */
     struct action_conf action;
     struct retry_conf retry;
 };
+
+/* Why the stage is not for this one, in words without anything about them; NULL: it is. orgs end with NULL.
+ */
+const char *stage_passes_over(const struct stage_conf *stage, const struct template_values *person,
+                              const char *const *orgs);
 
 /* ---- partner organisations ---- */
 

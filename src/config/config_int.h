@@ -152,6 +152,10 @@ const struct yaml *action_given(const struct yaml *at);
  * there are two; there is one at least. */
 enum rc action_check(struct action_conf *action, const struct yaml *at, struct err *err) MUST_CHECK;
 
+/* when.c */
+extern const struct setting condition_settings[];
+setting_read_fn setting_conditions; /* -> const struct conditions * */
+
 /* body.c */
 setting_read_fn setting_json, setting_form; /* -> const struct template * */
 

@@ -208,6 +208,22 @@ static struct template_values read_person(struct claims *c, const struct json *i
     };
 }
 
+static enum rc read_orgs(struct claims *c, const struct json *user, const char *const **out, struct err *err)
+{
+    const struct json *list = get(user, "orgs", JSON_LIST);
+    if (list == NULL)
+        return RC_OK;
+    const char **orgs = arena_array(&c->arena, list->count + 1, sizeof *orgs);
+    size_t n = 0;
+    for (const struct json *item = list->first; item; item = item->next) {
+        if (item->kind != JSON_TEXT)
+            return err_set(err, RC_INVALID, "a claim with orgs that are no texts");
+        orgs[n++] = item->text;
+    }
+    *out = orgs;
+    return RC_OK;
+}
+
 static enum rc take(struct claims *c, const struct json *item, int64_t now, struct err *err)
 {
     if (item->kind != JSON_MAP)
@@ -230,8 +246,10 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
     if (driver_find_stage(c->driver, claim.stage) == NULL)
         return err_set(err, RC_INVALID, "a stage that was not asked for");
     claim.person = read_person(c, item, user);
-    run_begin(c->driver, &claim, now);
-    return RC_OK;
+    enum rc rc = read_orgs(c, user, &claim.orgs, err);
+    if (rc == RC_OK)
+        run_begin(c->driver, &claim, now);
+    return rc;
 }
 
 /* Returns how many were taken. One that makes no sense is left: its lease runs out. */

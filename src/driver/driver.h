@@ -40,6 +40,7 @@ struct driver_summary {
     int64_t waiting; /* for somebody to confirm a stage; for `once` those from before, too */
     int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to */
     int64_t stages, calls, retries;
+    int64_t skipped; /* of the stages: not for the person whose turn it was */
     bool fuse_blown; /* the authority lets nobody be begun with */
     unsigned failing,
         quiet; /* services that nobody is called for at the end: before their stages people may wait */

@@ -162,6 +162,7 @@ struct run {
     int64_t id, epoch;
     const char *run_key;
     struct template_values person;
+    const char *const *orgs;          /* end with NULL */
     const char *stage_name;           /* working state; in the person arena */
     const struct stage_conf *stage;   /* NULL: the configuration does not have it */
     const struct action_conf *action; /* what is to be done now; NULL: as stage */
@@ -222,6 +223,7 @@ struct claim {
     const char *memo; /* of then; NULL: nothing */
     const char *run_key;
     struct template_values person;
+    const char *const *orgs; /* end with NULL; NULL: nothing is known of them */
 };
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);

@@ -67,3 +67,12 @@ void response_write(struct buf *out, const char *stage, unsigned attempts, const
         put_answer(&o, last);
     json_close_map(&o);
 }
+
+void response_write_skipped(struct buf *out, const char *why)
+{
+    struct json_out o = { .buf = out };
+    json_open_map(&o);
+    json_field_text(&o, "outcome", "skipped");
+    json_field_text(&o, "reason", why);
+    json_close_map(&o);
+}

@@ -5,6 +5,7 @@
  *
  *   {"status":204,"attempts":1}
  *   {"outcome":"nothing_to_erase","status":404,"attempts":1,"answer":"no such user"}
+ *   {"outcome":"skipped","reason":"when.org does not hold"}
  *   {"stage":"RETIRING_FORUM","outcome":"failed","status":422,"attempts":1,"error":null,"answer":"..."}
  *   {"stage":"RETIRING_FORUM","outcome":"unknown","status":null,"attempts":7,"error":"timed out","answer":""}
  */
@@ -35,5 +36,8 @@ struct attempt {
 
 /* The final record of a stage, after so many attempts of which this was the last. */
 void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last);
+
+/* The record of a stage that is not for this person: why, in words without personal data. */
+void response_write_skipped(struct buf *out, const char *why);
 
 #endif

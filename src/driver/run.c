@@ -31,6 +31,21 @@ static struct log_subject log_about(const struct run *run)
     return log_set_subject((struct log_subject){ .retirement = run->id, .stage = run->stage_name });
 }
 
+static void tell_end(const struct driver *d, const char *how)
+{
+    if (d->progress)
+        log_debug("%s", how);
+    else
+        log_info("%s", how);
+}
+
+static void tell_put_off(const struct run *run)
+{
+    char length[32];
+    clock_format_length((run->later_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, length);
+    log_debug("put off for %s", length);
+}
+
 /* ---- between the states ---- */
 
 struct service *run_service(const struct run *run)
@@ -388,6 +403,21 @@ static void begin_to_wait(struct run *run)
     record(run, &failed, REPORT_FAILED);
 }
 
+/* Nobody is called, since the stage is not for this one; which condition said so goes on record. */
+static void skip(struct run *run, const char *why)
+{
+    struct buf *text = &run->driver->scratch;
+    arena_reset(&run->step_arena);
+    buf_reset(text);
+    response_write_skipped(text, why);
+    run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
+    run->driver->summary.skipped++;
+    struct log_subject before = log_about(run);
+    tell_end(run->driver, arena_printf(&run->step_arena, "skipped: %s", why));
+    log_set_subject(before);
+    report(run, REPORT_DONE);
+}
+
 /* By all whom its stage is going to call. */
 static bool is_kept(struct run *run)
 {
@@ -401,6 +431,7 @@ static bool is_kept(struct run *run)
 static void enter_stage(struct run *run, const char *working, const struct claim *before, int64_t now)
 {
     struct driver *d = run->driver;
+    const char *why;
     run->begun_at = before && before->begun_at ? before->begun_at : clock_now();
     run->memo = before ? arena_strdup(&run->arena, before->memo) : NULL;
     run->put_memo = NULL;
@@ -414,6 +445,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         report(run, REPORT_RELEASED);
     else if (run->stage == NULL)
         leave_to_others(run);
+    else if ((why = stage_passes_over(run->stage, &run->person, run->orgs)) != NULL)
+        skip(run, why);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
     else if (is_kept(run))
@@ -448,6 +481,17 @@ static void copy_person(struct run *run, const struct template_values *person)
 #undef X
 }
 
+static void copy_orgs(struct run *run, const char *const *orgs)
+{
+    size_t n = 0;
+    while (orgs != NULL && orgs[n] != NULL)
+        n++;
+    const char **copy = arena_array(&run->arena, n + 1, sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_strdup(&run->arena, orgs[i]);
+    run->orgs = copy;
+}
+
 static unsigned stages_before(const struct driver *d, const char *working)
 {
     const struct stage_conf *stage = driver_find_stage(d, working);
@@ -471,6 +515,7 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
     run->epoch = claim->epoch;
     run->run_key = arena_strdup(&run->arena, claim->run_key);
     copy_person(run, &claim->person);
+    copy_orgs(run, claim->orgs);
     set_lease(run, claim->sent_at, claim->lease_us);
     run->stages_done = stages_before(d, claim->stage);
     d->stages_in_flight += run->stages_done;
@@ -503,23 +548,9 @@ bool run_stops_after(struct run *run)
     const struct stage_conf *next = run->stage + 1;
     if (d->stopping || run->abort)
         return true;
-    run->shut_out = next < d->config->stages + d->config->n_stages && driver_find_shut(d, next, NULL);
+    run->shut_out = next < d->config->stages + d->config->n_stages && driver_find_shut(d, next, NULL) &&
+                    !stage_passes_over(next, &run->person, run->orgs);
     return run->shut_out;
-}
-
-static void tell_end(const struct driver *d, const char *how)
-{
-    if (d->progress)
-        log_debug("%s", how);
-    else
-        log_info("%s", how);
-}
-
-static void tell_put_off(const struct run *run)
-{
-    char length[32];
-    clock_format_length((run->later_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, length);
-    log_debug("put off for %s", length);
 }
 
 /* Who waits before a service that is shut, or a stage of others, will be taken up again. */

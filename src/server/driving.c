@@ -63,6 +63,7 @@ static void put_claim(struct json_out *o, const struct claim *claim, int64_t lea
     json_field_text(o, "original_name", v->person.name);
     json_field_text(o, "retired_username", v->person.retired_username);
     json_field_text(o, "retired_email", v->person.retired_email);
+    view_orgs(o, &v->account);
     json_close_map(o);
     json_close_map(o);
 }

@@ -141,6 +141,7 @@ void view_log(struct json_out *o, const struct log_entry *log, size_t n);
 void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
+void view_orgs(struct json_out *o, const struct account *account); /* with its key */
 
 /* A reading handler is about to do something slow: its picture of the data goes, so that no checkpoint waits.
  */

@@ -89,6 +89,17 @@ static void check_action(struct arena *a, const struct action_conf *action)
     }
 }
 
+static void check_conditions(const struct stage_conf *stage)
+{
+    static const struct template_values nobody = { 0 },
+                                        somebody = { "aaaaab*", "A@B\xc3\x89", "", .user_id = "1" };
+    static const char *const none[] = { NULL }, *const orgs[] = { "", "**a", NULL };
+    const char *whys[] = { stage_passes_over(stage, &nobody, none),
+                           stage_passes_over(stage, &somebody, orgs) };
+    for (size_t i = 0; i < 2; i++)
+        assert(!whys[i] || stage->when || stage->unless);
+}
+
 static void check_config(struct arena *a, const struct config *config)
 {
     assert(config->data_dir && config->listen_host && config->max_connections > 0 && config->salts.n > 0);
@@ -97,6 +108,7 @@ static void check_config(struct arena *a, const struct config *config)
     for (size_t i = 0; i < config->n_stages; i++) {
         const struct stage_conf *stage = &config->stages[i];
         assert(stage->working && stage->completed);
+        check_conditions(stage);
         check_action(a, &stage->action);
     }
 }

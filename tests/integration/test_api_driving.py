@@ -81,7 +81,8 @@ def test_a_claim_says_what_to_do_for_whom(served):
     assert claim == {"id": who["id"], "epoch": 1, "stage": "RETIRING_FORUMS", "run_key": claim["run_key"], "lease_s": 30,
                      "since": None, "memo": None,
                      "user": {"id": None, "original_username": "Learner1", "original_email": "Learner1@example.com",
-                              "original_name": "", "retired_username": who["retired_username"], "retired_email": who["retired_email"]}}
+                              "original_name": "", "retired_username": who["retired_username"], "retired_email": who["retired_email"],
+                              "orgs": []}}
     assert len(claim["run_key"]) >= 16 and "earner" not in claim["run_key"]
     held = served.one(who["id"])
     assert held["state"] == "RETIRING_FORUMS" and held["lease"]["driver"] == "driver"

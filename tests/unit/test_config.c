@@ -965,6 +965,83 @@ static void test_config__mail_wants_tls_but_on_this_machine(void **state)
     }
 }
 
+struct somebody {
+    const char *username, *email, *name, *user_id;
+    const char *orgs[4];
+};
+
+static const char *passed_over(const char *conditions, const struct somebody *who)
+{
+    const struct template_values person = { .original_username = who->username,
+                                            .original_email = who->email,
+                                            .original_name = who->name,
+                                            .user_id = who->user_id };
+    const struct stage_conf *stage =
+        load_stage(arena_printf(&arena, "    exec: { command: [x] }\n    %s\n", conditions));
+    return stage_passes_over(stage, &person, who->orgs);
+}
+
+static void test_config__conditions_say_whom_a_stage_is_for(void **state)
+{
+    static const struct somebody ada = {
+        "ada", "Ada.L@Example.COM", "Ada \xc3\x89", "17", { "X", "Example-Y" }
+    };
+    static const struct somebody bob = { .username = "Bob", .email = "bob@other.example", .name = "" };
+    static const struct {
+        const char *conditions;
+        const struct somebody *who;
+        const char *expected; /* NULL: it is for this one */
+    } cases[] = {
+        { "retry: none", &ada, NULL },
+        { "when: { original_username: [ada] }", &ada, NULL },
+        { "when: { original_username: [Ada] }", &ada, "when.original_username does not hold" },
+        { "when: { original_username: [b, \"*da\"] }", &ada, NULL },
+        { "when: { original_username: [ad] }", &ada, "when.original_username does not hold" },
+        { "when: { original_email: [\"*@example.com\"] }", &ada, NULL },
+        { "when: { original_email: [\"*@EXAMPLE.com\"] }", &ada, NULL },
+        { "when: { original_email: [\"*@example.co\"] }", &ada, "when.original_email does not hold" },
+        { "when: { original_email: [\"*@*.example\"] }", &bob, NULL },
+        { "unless: { original_email: [\"*@example.com\"] }", &ada, "unless.original_email holds" },
+        { "unless: { original_email: [\"*@example.com\"] }", &bob, NULL },
+        { "when: { original_name: [\"*\"] }", &bob, NULL },
+        { "when: { original_name: [\"?*\"] }", &ada, "when.original_name does not hold" },
+        { "when: { original_name: [\"A*a*\"] }", &ada, NULL },
+        { "when: { org: [Z, X] }", &ada, NULL },
+        { "when: { org: [\"Example-*\"] }", &ada, NULL },
+        { "when: { org: [x] }", &ada, "when.org does not hold" },
+        { "when: { org: [\"*\"] }", &bob, "when.org does not hold" },
+        { "unless: { org: [\"*\"] }", &bob, NULL },
+        { "when: { user_id: known }", &ada, NULL },
+        { "when: { user_id: unknown }", &ada, "when.user_id does not hold" },
+        { "when: { user_id: known }", &bob, "when.user_id does not hold" },
+        { "unless: { user_id: unknown }", &bob, "unless.user_id holds" },
+        { "when: { org: [X], user_id: unknown }", &ada, "when.user_id does not hold" },
+        { "unless: { org: [Q], original_username: [ada] }", &ada, "unless.original_username holds" },
+        { "when: { org: [X] }\n    unless: { user_id: known }", &ada, "unless.user_id holds" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *got = passed_over(cases[i].conditions, cases[i].who);
+        if ((got == NULL) != (cases[i].expected == NULL) ||
+            (got != NULL && strcmp(got, cases[i].expected) != 0))
+            fail_msg("%s: %s", cases[i].conditions, got ? got : "it is for this one");
+    }
+}
+
+/* Many stars against a long text, without much time. */
+static void test_config__hostile_patterns_are_matched_in_time(void **state)
+{
+    char pattern[201], text[10001];
+    for (size_t i = 0; i < 200; i++)
+        pattern[i] = i % 2 ? 'a' : '*';
+    pattern[200] = '\0';
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    const struct somebody who = { .username = text };
+    assert_null(passed_over(arena_printf(&arena, "when: { original_username: [\"%s\"] }", pattern), &who));
+    assert_non_null(
+        passed_over(arena_printf(&arena, "when: { original_username: [\"%sb\"] }", pattern), &who));
+}
+
 static void test_config__settings_and_documentation_agree(void **state)
 {
     const char *docs =
@@ -1030,6 +1107,8 @@ int main(void)
         T(test_config__example_is_valid),
         T(test_config__mail),
         T(test_config__mail_wants_tls_but_on_this_machine),
+        T(test_config__conditions_say_whom_a_stage_is_for),
+        T(test_config__hostile_patterns_are_matched_in_time),
         T(test_config__settings_and_documentation_agree),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

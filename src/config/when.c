@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * when and unless: whom a stage is for. No language: a map of what is known about somebody, each with a list
+ * of what it may be, so that all that can be wrong with it is found when the file is read.
+ *
+ * A stage that is passed over leaves data where it is. So it is said each time which condition it was, in
+ * words that tell nothing about the person, and these words are what goes on record.
+ */
+#include "config/config_int.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+enum { PATTERNS_MAX = 1000 };
+
+/* ---- reading ---- */
+
+static enum rc read_patterns(struct reading *r, const struct yaml *at, const char *const **out,
+                             struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of what it may be", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0 || at->count > PATTERNS_MAX)
+        return yaml_value_error(at, err, "from 1 to %d are possible", PATTERNS_MAX);
+    const char **patterns = arena_array(r->arena, at->count + 1, sizeof patterns[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+        rc = yaml_text(child, "a text, in which * stands for anything", &patterns[n++], err);
+    *out = patterns;
+    return rc;
+}
+
+static enum rc setting_patterns(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err)
+{
+    return read_patterns(r, at, field, err);
+}
+
+/* In lower case: addresses are the same in any. */
+static enum rc setting_addresses(struct reading *r, const struct setting *s, const struct yaml *at,
+                                 void *field, struct err *err)
+{
+    const char *const *patterns;
+    enum rc rc = read_patterns(r, at, &patterns, err);
+    if (rc != RC_OK)
+        return rc;
+    const char **lower = arena_array(r->arena, at->count + 1, sizeof lower[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; child != NULL; child = child->next, n++) {
+        if (strpbrk(patterns[n], "@*") == NULL)
+            return yaml_error(child, err, "no address is like this: those of a domain are *@%s",
+                              shown(r->arena, patterns[n]));
+        lower[n] = text_lower(r->arena, patterns[n]);
+    }
+    *(const char *const **)field = lower;
+    return RC_OK;
+}
+
+static enum rc setting_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    bool unknown;
+    enum rc rc = setting_either(r, s, at, &unknown, err);
+    if (rc == RC_OK)
+        *(enum known *)field = unknown ? KNOWN_NO : KNOWN_YES;
+    return rc;
+}
+
+#define OF(field) offsetof(struct conditions, field)
+
+const struct setting condition_settings[] = {
+    { "original_username", "list of text", setting_patterns, OF(original_username), NULL,
+      "the user name is one of these; * in them stands for anything" },
+    { "original_email", "list of text", setting_addresses, OF(original_email), NULL,
+      "the address is one of these, in any case of letters" },
+    { "original_name", "list of text", setting_patterns, OF(original_name), NULL,
+      "the name is one of these" },
+    { "org", "list of text", setting_patterns, OF(org), NULL, "one of the person's organisations is" },
+    { "user_id", "known or unknown", setting_known, OF(user_id), NULL,
+      "is there a number by which services know the person?", .choices = "known|unknown" },
+    { NULL }
+};
+#undef OF
+
+enum rc setting_conditions(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    struct conditions *conditions = ARENA_NEW(r->arena, struct conditions);
+    enum rc rc = settings_read(r, condition_settings, at, conditions, err);
+    if (rc == RC_OK && at->count == 0)
+        return yaml_value_error(at, err, "there is no condition in it");
+    *(const struct conditions **)field = conditions;
+    return rc;
+}
+
+/* ---- asking ---- */
+
+/* Goes back to the last * only, which is enough, and so takes no longer than the product of the lengths. */
+static bool matches(const char *pattern, const char *text)
+{
+    const char *star = NULL, *from = NULL;
+    while (*text != '\0') {
+        if (*pattern == '*') {
+            star = ++pattern;
+            from = text;
+        } else if (*pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star != NULL) {
+            pattern = star;
+            text = ++from;
+        } else {
+            return false;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
+static bool matches_any(const char *const *patterns, const char *text)
+{
+    for (; text != NULL && *patterns != NULL; patterns++)
+        if (matches(*patterns, text))
+            return true;
+    return false;
+}
+
+static bool matches_address(const char *const *patterns, const char *address)
+{
+    struct arena scratch = { 0 };
+    bool found = address != NULL && matches_any(patterns, text_lower(&scratch, address));
+    arena_free(&scratch);
+    return found;
+}
+
+static bool has_org(const char *const *patterns, const char *const *orgs)
+{
+    for (; *orgs != NULL; orgs++)
+        if (matches_any(patterns, *orgs))
+            return true;
+    return false;
+}
+
+enum answer { NOT_ASKED, NO, YES };
+
+static enum answer yes_or_no(bool yes)
+{
+    return yes ? YES : NO;
+}
+
+#define QUESTIONS(X)     \
+    X(original_username) \
+    X(original_email)    \
+    X(original_name)     \
+    X(org)               \
+    X(user_id)
+
+enum question {
+#define X(name) ASK_##name,
+    QUESTIONS(X)
+#undef X
+        QUESTIONS_N
+};
+
+static enum answer ask(enum question question, const struct conditions *c,
+                       const struct template_values *person, const char *const *orgs)
+{
+    switch (question) {
+    case ASK_original_username:
+        return c->original_username ? yes_or_no(matches_any(c->original_username, person->original_username))
+                                    : NOT_ASKED;
+    case ASK_original_email:
+        return c->original_email ? yes_or_no(matches_address(c->original_email, person->original_email))
+                                 : NOT_ASKED;
+    case ASK_original_name:
+        return c->original_name ? yes_or_no(matches_any(c->original_name, person->original_name)) : NOT_ASKED;
+    case ASK_org: return c->org ? yes_or_no(has_org(c->org, orgs)) : NOT_ASKED;
+    case ASK_user_id:
+        return c->user_id ? yes_or_no((c->user_id == KNOWN_YES) == (person->user_id != NULL)) : NOT_ASKED;
+    case QUESTIONS_N: break;
+    }
+    return NOT_ASKED;
+}
+
+const char *stage_passes_over(const struct stage_conf *stage, const struct template_values *person,
+                              const char *const *orgs)
+{
+    static const char *const when_not[] = {
+#define X(name) "when." #name " does not hold",
+        QUESTIONS(X)
+#undef X
+    };
+    static const char *const unless[] = {
+#define X(name) "unless." #name " holds",
+        QUESTIONS(X)
+#undef X
+    };
+    for (enum question i = 0; i < QUESTIONS_N; i++) {
+        if (stage->when != NULL && ask(i, stage->when, person, orgs) == NO)
+            return when_not[i];
+        if (stage->unless != NULL && ask(i, stage->unless, person, orgs) == YES)
+            return unless[i];
+    }
+    return NULL;
+}
