@@ -104,6 +104,7 @@ struct http_step_conf {
     size_t n_headers;
     struct statuses success;          /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
     struct statuses nothing_to_erase; /* that mean: never had this person; default none */
+    bool any_answer;                  /* whatever comes with a status of success is one */
     const struct capture_conf *captures;
     size_t n_captures;
     size_t first_capture;    /* place of the first in template_values.more: so many were captured before */

@@ -245,10 +245,19 @@ static enum rc setting_capture(struct reading *r, const struct setting *s, const
           "which answers mean that the data is gone; 202 only means that the call was accepted",            \
           .min = STATUS_MIN,                                                                                \
           .max = STATUS_MAX },                                                                              \
+        { "nothing_to_erase",                                                                               \
+          "list of statuses",                                                                               \
+          setting_answers,                                                                                  \
+          OF(nothing_to_erase),                                                                             \
+          "[]",                                                                                             \
+          "which answers mean that the service never had this person",                                      \
+          .min = STATUS_MIN,                                                                                \
+          .max = STATUS_MAX },                                                                              \
     {                                                                                                       \
-        "nothing_to_erase", "list of statuses", setting_answers, OF(nothing_to_erase), "[]",                \
-            "which answers mean that the service never had this person", .min = STATUS_MIN,                 \
-                                                                         .max = STATUS_MAX                  \
+        "answer", "checked or any", setting_either, OF(any_answer), "checked",                              \
+            "checked: with a status of success, a web page, or what is called JSON and is none, is no "     \
+            "success; any: it is",                                                                          \
+            .choices = "checked|any"                                                                        \
     }
 
 static const struct setting step_settings[] = {

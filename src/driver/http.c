@@ -263,6 +263,14 @@ static enum verdict verdict_so_far(const struct run *run, struct err *err)
     return VERDICT_FINAL;
 }
 
+static const char *answer_fault(const struct run *run)
+{
+    const struct http_call *call = &run->step.http.call;
+    if (conf_of(run)->any_answer)
+        return NULL;
+    return policy_answer_fault(call->content_type, buf_str(&call->answer), call->answer.len);
+}
+
 /* The status was one of success. */
 static void judge_answer(struct run *run, struct attempt *attempt, struct err *err)
 {
@@ -270,6 +278,13 @@ static void judge_answer(struct run *run, struct attempt *attempt, struct err *e
     const struct buf *answer = &run->step.http.call.answer;
     struct judgement *j = &attempt->judgement;
     enum captured captured = CAPTURED_ALL;
+    const char *fault = answer_fault(run);
+    if (fault) {
+        *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
+        attempt->in_answer = true;
+        attempt->error = fault;
+        return;
+    }
     if (conf->n_captures > 0)
         captured =
             capture_values(&run->captured_arena, conf, buf_str(answer), answer->len, run->captured, err);

@@ -3,9 +3,14 @@
 #include "driver/policy.h"
 
 #include <assert.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
+
+#include "base/arena.h"
+#include "base/json.h"
 
 static const struct judgement done = { VERDICT_DONE, false };
 static const struct judgement nothing_to_erase = { VERDICT_NOTHING_TO_ERASE, false };
@@ -55,6 +60,50 @@ struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_
     case HTTP_ANSWER_TOO_LARGE: return again_unknown;
     }
     return final;
+}
+
+static bool begins_with(const char *s, size_t len, const char *words)
+{
+    size_t n = strlen(words);
+    return len >= n && strncasecmp(s, words, n) == 0;
+}
+
+static bool is_type(const char *content_type, const char *type)
+{
+    size_t n = strlen(type);
+    return content_type && strncasecmp(content_type, type, n) == 0 && strchr("; \t", content_type[n]) != NULL;
+}
+
+static bool is_web_page(const char *content_type, const char *answer, size_t len)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    size_t skip = begins_with(answer, len, byte_order_mark) ? sizeof byte_order_mark - 1 : 0;
+    while (skip < len && memchr(" \t\r\n", answer[skip], 4) != NULL)
+        skip++;
+    answer += skip;
+    len -= skip;
+    if (begins_with(answer, len, "<!doctype html") || begins_with(answer, len, "<html"))
+        return true;
+    bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
+    return is_html && len > 0 && answer[0] == '<';
+}
+
+static bool is_broken_json(const char *content_type, const char *answer, size_t len)
+{
+    struct arena a = { 0 };
+    struct json *json;
+    if (len == 0 || !is_type(content_type, "application/json"))
+        return false;
+    bool broken = json_parse(&a, answer, len, &json, NULL) != RC_OK;
+    arena_free(&a);
+    return broken;
+}
+
+const char *policy_answer_fault(const char *content_type, const char *answer, size_t len)
+{
+    if (is_web_page(content_type, answer, len))
+        return "a web page came in place of an answer";
+    return is_broken_json(content_type, answer, len) ? "the answer is called JSON and is none" : NULL;
 }
 
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out)

@@ -37,6 +37,10 @@ struct judgement {
 /* What a call's end means. A redirect is never success, whatever the configuration says. */
 struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_failure failure,
                                    unsigned status);
+/* What is wrong with an answer whose status is one of success, in words; NULL: nothing. A page for people: a
+ * portal on the way asks them to sign in with status 200, or says that the service is being mended; by its
+ * beginning, because many services call an empty answer or a single word text/html. And JSON that is none. */
+const char *policy_answer_fault(const char *content_type, const char *answer, size_t len);
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
 struct judgement policy_judge_mail(enum mail_outcome outcome);

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that are no success, whatever they look like, and what is kept of them."""
-import socket
-import threading
-
+"""Answers by their status, and what is kept of them. Those that are broken: test_bad_replies.py."""
 import pytest
 
 from services import Gate
@@ -71,66 +68,6 @@ def test_answers_that_are_no_text_are_recorded_as_text(erasing, body):
     assert state == "COMPLETE" and isinstance(done["answer"], str)
     page = erasing.ok("retirement", "show", "ada").out
     assert "\x1b" not in page and "\x07" not in page
-
-
-class RawService:
-    """Says these bytes to whoever connects, whatever was asked, then hangs up."""
-
-    def __init__(self, words):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.words = words
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.recv(65536)
-                for piece in self.words:
-                    try:
-                        connection.sendall(piece)
-                    except OSError:
-                        break
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
-def endless(piece):
-    while True:
-        yield piece
-
-
-@pytest.mark.parametrize("words", [
-    [b"\x16\x03\x01 this is not HTTP\r\n\r\n"],
-    [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"],
-    [b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
-    [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
-    [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"],
-    [b"HTTP/1.1 99999 OK\r\n\r\n"],
-    [b"HTTP/1.1 100 Continue\r\n\r\n"],
-    endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
-    None,
-    [],
-], ids=["no http", "half an answer", "negative length", "bad chunk", "no end of headers", "no status", "continue only",
-        "continue for ever", "headers for ever", "nothing"])
-def test_answers_that_are_no_http_are_never_success(erasing, words):
-    if words is None:
-        words = (b"HTTP/1.1 200 OK\r\n" if n == 0 else b"X-Filler: %060d\r\n" % n * 100 for n in range(100_000))
-    service = RawService(words)
-    try:
-        erasing.config["services"]["store"]["url"] = service.url
-        erasing.config["stages"][0]["timeout"] = "2s"
-        erasing.request("ada")
-        assert erasing.drive_all()["errored"] == 1
-        assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown"
-    finally:
-        service.stop()
 
 
 def test_neither_names_nor_answers_are_in_the_log(erasing):

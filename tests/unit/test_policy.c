@@ -57,6 +57,38 @@ static int exited(int status)
     return status << 8;
 }
 
+static const char *fault_of(const char *content_type, const char *answer)
+{
+    return policy_answer_fault(content_type, answer, strlen(answer));
+}
+
+static void test_policy__a_web_page_is_no_answer(void **state)
+{
+    assert_non_null(fault_of(NULL, "<!DOCTYPE html><title>Sign in</title>"));
+    assert_non_null(fault_of("application/json", "\xEF\xBB\xBF \r\n\t<HTML lang=en>"));
+    assert_non_null(fault_of("text/html; charset=utf-8", "<br /><b>Fatal error</b>"));
+    assert_non_null(fault_of("TEXT/HTML", " <head>"));
+    assert_non_null(fault_of("application/xhtml+xml", "<?xml version='1.0'?><html/>"));
+    assert_null(fault_of("text/html", ""));
+    assert_null(fault_of("text/html; charset=utf-8", "OK"));
+    assert_null(fault_of("text/htmlx", "<erased/>"));
+    assert_null(fault_of("application/xml", "<erased/>"));
+    assert_null(fault_of(NULL, "<htm"));
+    assert_null(fault_of(NULL, ""));
+    assert_null(policy_answer_fault(NULL, "\0<html>", 7));
+}
+
+static void test_policy__what_is_called_json_must_be_some(void **state)
+{
+    assert_null(fault_of("application/json", "{\"erased\": 7}"));
+    assert_null(fault_of("application/json;charset=utf-8", " null\n"));
+    assert_null(fault_of("application/json", ""));
+    assert_null(fault_of("text/plain", "{\"erased\": "));
+    assert_non_null(fault_of("application/json", "{\"erased\": "));
+    assert_non_null(fault_of("Application/JSON ; charset=utf-8", "{} trailing"));
+    assert_non_null(fault_of("application/json", "\"\xff\xfe\""));
+}
+
 static void test_policy__exit_statuses(void **state)
 {
     static const unsigned codes[] = { 3, 44 };
@@ -241,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_policy__statuses),
         cmocka_unit_test(test_policy__a_redirect_is_never_success),
         cmocka_unit_test(test_policy__only_a_whole_answer_counts),
+        cmocka_unit_test(test_policy__a_web_page_is_no_answer),
+        cmocka_unit_test(test_policy__what_is_called_json_must_be_some),
         cmocka_unit_test(test_policy__exit_statuses),
         cmocka_unit_test(test_policy__e_mails),
         cmocka_unit_test(test_policy__own_errors),
