@@ -4,12 +4,13 @@ import http.client
 import json
 import os
 import random
+import sqlite3
 import string
 
 from contract import contract
 from site_under_test import ALL_SCOPES, TIMEOUT, Answer
 
-REQUESTS = 4000
+REQUESTS = 10000
 CALLS = [(method.upper(), path, operation) for path, item in contract.document["paths"].items() for method, operation in item.items()]
 FIELDS = ["username", "new_state", "response", "force", "email", "name", "account_id", "orgs", "people", "select", "action", "to", "reason",
           "driver", "limit", "lease_s", "states", "accounts", "scope", "ids", "state", "since", "after", "id", "epoch", "stage", "outcome", "stop"]
@@ -96,31 +97,68 @@ class Hostile:
         return method, self.path(path), body
 
 
+class Content:
+    """Everything that is in the database, looked at only when somebody has committed something."""
+
+    def __init__(self, site):
+        self.db = sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True)
+        self.version, self.rows = None, None
+        self.has_changed()
+
+    def has_changed(self):
+        """Since the last time."""
+        version = self.db.execute("PRAGMA data_version").fetchone()
+        if version == self.version:
+            return False
+        before, self.version = self.rows, version
+        tables = self.db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
+        self.rows = {name: sorted(map(repr, self.db.execute(f"SELECT * FROM {name}"))) for name, in tables}
+        return self.rows != before
+
+
+class Storm:
+    """Sends what it is told on one connection, and looks at each answer and at what became of the database."""
+
+    def __init__(self, site):
+        self.tokens = {"all": site.token(ALL_SCOPES), "read": site.token("retirement:read"), "none": None, "garbage": "a.b.c"}
+        self.connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=TIMEOUT)
+        self.content = Content(site)
+        self.seen, self.changes = {}, 0
+
+    def send(self, method, path, body, who):
+        token = self.tokens[who]
+        self.connection.request(method, path, body, {"Authorization": "JWT " + token} if token else {})
+        answer = Answer(self.connection.getresponse())
+        assert answer.status < 500 or path.startswith("/readyz"), "the server failed"
+        contract.check(method, path, answer)
+        self.seen[answer.status] = self.seen.get(answer.status, 0) + 1
+        if self.content.has_changed():
+            assert who == "all" and answer.status < 400, "what was refused has changed something"
+            self.changes += 1
+        return answer
+
+
 def test_a_storm_of_hostile_requests(site):
-    """No 500, the server lives, and the database satisfies every invariant."""
+    """No 500, nothing changed by what is refused or may not write, the server lives, and the database satisfies every
+    invariant."""
     seed = int(os.environ.get("LETHE_TEST_SEED", random.randrange(10**6)))
     print(f"seed {seed}")
     site.serve()
     for _ in range(6):
         site.somebody()
-    token = site.token(ALL_SCOPES)
-    hostile = Hostile(seed)
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=TIMEOUT)
-    seen = {}
+    storm, hostile = Storm(site), Hostile(seed)
     for n in range(REQUESTS):
         method, path, body = hostile.request()
-        if path.startswith("/v1/clients/test-0"):
+        who = hostile.r.choice(["all"] * 8 + ["read", "none", "garbage"])
+        if path.startswith("/v1/clients/test-"):
             continue
-        connection.request(method, path, body, {"Authorization": "JWT " + token})
-        answer = Answer(connection.getresponse())
-        what = f"seed {seed}, request {n}: {method} {path} {body!r}: {answer}"
-        assert answer.status < 500 or path.startswith("/readyz"), what
         try:
-            contract.check(method, path, answer)
+            storm.send(method, path, body, who)
         except AssertionError as e:
-            raise AssertionError(what) from e
-        seen[answer.status] = seen.get(answer.status, 0) + 1
-    connection.close()
-    assert seen.get(200, 0) > REQUESTS // 20 and seen.get(400, 0) > REQUESTS // 10, seen  # else it reached nothing
+            raise AssertionError(f"seed {seed}, request {n} with {who}: {method} {path} {body!r}") from e
+    storm.connection.close()
+    storm.content.db.close()
+    assert storm.seen.get(200, 0) > REQUESTS // 25 and storm.seen.get(400, 0) > REQUESTS // 10, storm.seen  # else it reached nothing
+    assert storm.seen.get(401, 0) > REQUESTS // 50 and storm.seen.get(403, 0) > REQUESTS // 50 and storm.changes > 0, storm.seen
     assert site.get("/healthz").status == 200
     assert site.violations() == []
