@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One action on many retirements, page after page; and resume of a single one. */
+/* One action on many retirements, page after page; and moving or resuming a single one. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -8,13 +8,15 @@
 #include "cli/commands.h"
 
 struct bulk {
-    const char *action; /* as the API calls it */
-    const char *state;  /* select those in it */
-    const char *since;  /* and came there since; NULL: whenever */
-    const char *stage;  /* and failed in it; NULL: in whatever */
-    int64_t status;     /* and with it; -1: with any */
-    const char *cause;  /* and for it; NULL: for whatever */
-    const char *reason; /* NULL: none */
+    const char *action;                        /* as the API calls it */
+    const char *state;                         /* select those in it */
+    const char *to;                            /* move: to there */
+    const char *since;                         /* and came there since; NULL: whenever */
+    const char *created_from, *created_before; /* and asked then; NULL: whenever */
+    const char *stage;                         /* and failed in it; NULL: in whatever */
+    int64_t status;                            /* and with it; -1: with any */
+    const char *cause;                         /* and for it; NULL: for whatever */
+    const char *reason;                        /* NULL: none */
     bool dry_run;
     bool json;
     int64_t done, refused;
@@ -30,6 +32,10 @@ static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
     json_close_list(o);
     if (b->since)
         json_field_text(o, "since", b->since);
+    if (b->created_from)
+        json_field_text(o, "created_from", b->created_from);
+    if (b->created_before)
+        json_field_text(o, "created_before", b->created_before);
     if (b->stage)
         json_field_text(o, "stage", b->stage);
     if (b->status >= 0)
@@ -41,6 +47,8 @@ static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
     json_field_int(o, "limit", 1000);
     json_close_map(o);
     json_field_text(o, "action", b->action);
+    if (b->to)
+        json_field_text(o, "to", b->to);
     if (b->reason)
         json_field_text(o, "reason", b->reason);
     json_field_bool(o, "dry_run", b->dry_run);
@@ -125,6 +133,112 @@ static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struc
     return rc;
 }
 
+/* ---- by the days on which people asked ---- */
+
+static bool has_days(const struct cli *cli)
+{
+    return cli_option(cli, "created-from") || cli_option(cli, "created-to");
+}
+
+static enum rc read_day(struct cli *cli, const char *name, int64_t *day, struct err *err)
+{
+    *day = 0;
+    if (!cli_option(cli, name))
+        return RC_OK;
+    enum rc rc = clock_parse_date(cli_option(cli, name), day, err);
+    return rc ? err_prefix(err, "--%s", name) : RC_OK;
+}
+
+/* Both days belong to it. */
+static enum rc read_days(struct cli *cli, struct bulk *out, struct err *err)
+{
+    int64_t from, to;
+    enum rc rc = read_day(cli, "created-from", &from, err);
+    if (!rc)
+        rc = read_day(cli, "created-to", &to, err);
+    if (rc)
+        return rc;
+    out->created_from = cli_option(cli, "created-from");
+    if (!cli_option(cli, "created-to"))
+        return RC_OK;
+    if (out->created_from && to < from)
+        return err_set(err, RC_INVALID, "--created-to is before --created-from");
+    char *text = arena_alloc(&cli->arena, CLOCK_TEXT_LEN);
+    clock_format(to + CLOCK_DAY, text);
+    out->created_before = text;
+    return RC_OK;
+}
+
+/* ---- move ---- */
+
+static void print_moved(struct cli *cli, const struct api_answer *answer)
+{
+    if (cli_flag(cli, "json")) {
+        print_json(answer->json);
+        return;
+    }
+    long long id = (long long)api_int(answer->json, "id");
+    if (answer->status == 202)
+        printf("Retirement %lld is being worked on; it moves as soon as its driver's lease has ended.\n", id);
+    else
+        printf("Retirement %lld is in %s now.\n", id, api_text(answer->json, "state"));
+}
+
+static enum rc move_one(struct cli *cli, struct err *err)
+{
+    struct who who;
+    struct api_body body;
+    struct api_answer answer;
+    const char *reason;
+    enum rc rc = who_read(cli, &who, err);
+    if (rc)
+        return rc;
+    if (cli->n_operands != who.operands + 1)
+        return err_set(
+            err, RC_INVALID,
+            "\"lethe retirement move\" needs USERNAME STATE, --id ID STATE, or --state STATE --to STATE");
+    rc = cli_require(cli, "reason", &reason, err);
+    if (rc)
+        return rc;
+    api_body_open(&body);
+    json_field_text(&body.json, "state", cli->operands[who.operands]);
+    json_field_text(&body.json, "reason", reason);
+    rc = who_post(cli, &who, "move", &body, &answer, err);
+    if (!rc)
+        print_moved(cli, &answer);
+    return rc;
+}
+
+static enum rc move_many(struct cli *cli, struct err *err)
+{
+    struct bulk bulk = {
+        .action = "move",
+        .state = cli_option(cli, "state"),
+        .status = -1,
+        .dry_run = cli_flag(cli, "dry-run"),
+        .json = cli_flag(cli, "json"),
+    };
+    if (cli->n_operands || cli_option(cli, "id"))
+        return err_set(err, RC_INVALID,
+                       "--state is about many: it goes with --to, and with nobody's name or --id");
+    enum rc rc = cli_require(cli, "to", &bulk.to, err);
+    if (!rc)
+        rc = cli_require(cli, "reason", &bulk.reason, err);
+    if (!rc)
+        rc = read_days(cli, &bulk, err);
+    return rc ? rc : run_bulk(cli, &bulk, arena_printf(&cli->arena, "moved to %s", bulk.to), err);
+}
+
+static enum rc run_move(struct cli *cli, struct err *err)
+{
+    bool about_many = cli_option(cli, "to") || has_days(cli) || cli_flag(cli, "dry-run");
+    if (cli_option(cli, "state"))
+        return move_many(cli, err);
+    if (about_many)
+        return err_set(err, RC_INVALID, "--to, --created-from, --created-to and --dry-run go with --state");
+    return move_one(cli, err);
+}
+
 /* ---- resume ---- */
 
 static enum rc resume_one(struct cli *cli, struct err *err)
@@ -179,7 +293,12 @@ static enum rc run_resume(struct cli *cli, struct err *err)
             "\"lethe retirement resume\" needs a user name, --id ID, --all, or --stage, --status, --cause");
     if (one && bulk.dry_run)
         return err_set(err, RC_INVALID, "--dry-run goes with --all, --stage, --status and --cause");
+    if (one && has_days(cli))
+        return err_set(err, RC_INVALID,
+                       "--created-from and --created-to go with --all, --stage, --status and --cause");
     enum rc rc = read_status(cli_option(cli, "status"), &bulk.status, err);
+    if (!rc)
+        rc = read_days(cli, &bulk, err);
     if (rc)
         return rc;
     return one ? resume_one(cli, err) : run_bulk(cli, &bulk, "resumed", err);
@@ -208,11 +327,24 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
 
 /* ---- the commands ---- */
 
+static const struct cli_option move_options[] = {
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    { .name = "state", .value = "STATE", .help = "all who are in it, in place of a user name" },
+    { .name = "to", .value = "STATE", .help = "of many: where they are to go" },
+    { .name = "created-from", .value = "DATE", .help = "of many: who asked on this day or later" },
+    { .name = "created-to", .value = "DATE", .help = "of many: who asked on this day or earlier" },
+    { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
+    { .name = "dry-run", .help = "of many: show who it would be, change nothing" },
+    { 0 },
+};
+
 static const struct cli_option resume_options[] = {
     { .name = "all", .help = "everybody in ERRORED" },
     { .name = "stage", .value = "STATE", .help = "all who failed in this working state" },
     { .name = "status", .value = "N", .help = "all who failed with this status, like 502" },
     { .name = "cause", .value = "TEXT", .help = "all who failed for this, as \"failures\" prints it" },
+    { .name = "created-from", .value = "DATE", .help = "of many: who asked on this day or later" },
+    { .name = "created-to", .value = "DATE", .help = "of many: who asked on this day or earlier" },
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { .name = "dry-run", .help = "of many: show who it would be, change nothing" },
@@ -225,6 +357,25 @@ static const struct cli_option rerun_options[] = {
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { .name = "dry-run", .help = "show who it would be, change nothing" },
     { 0 },
+};
+
+const struct cli_command command_retirement_move = {
+    .group = "retirement",
+    .name = "move",
+    .operands = "USERNAME STATE",
+    .max_operands = 2,
+    .options = move_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "set any state by hand",
+    .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too;\n"
+             "with --state all who are in one state, or those of them who asked on some days.\n"
+             "Needs a reason, which stays in the history. To try failed ones again, \"lethe\n"
+             "retirement resume\" knows the right state of each.",
+    .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"
+                "lethe retirement move --id 12 ABORTED --reason \"court order\"\n"
+                "lethe retirement move --state RETIRING_FORUMS --to PENDING --created-from 2026-01-01\n"
+                "  --created-to 2026-01-31 --reason \"the pipeline stood still\" --dry-run",
+    .run = run_move,
 };
 
 const struct cli_command command_retirement_resume = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking for a retirement, listing them, moving one by hand. */
+/* Asking for a retirement, and listing them. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -194,44 +194,6 @@ static enum rc run_list(struct cli *cli, struct err *err)
     return rc;
 }
 
-/* ---- move ---- */
-
-static void print_moved(struct cli *cli, const struct api_answer *answer)
-{
-    if (cli_flag(cli, "json")) {
-        print_json(answer->json);
-        return;
-    }
-    long long id = (long long)api_int(answer->json, "id");
-    if (answer->status == 202)
-        printf("Retirement %lld is being worked on; it moves as soon as its driver's lease has ended.\n", id);
-    else
-        printf("Retirement %lld is in %s now.\n", id, api_text(answer->json, "state"));
-}
-
-static enum rc run_move(struct cli *cli, struct err *err)
-{
-    struct who who;
-    struct api_body body;
-    struct api_answer answer;
-    const char *reason;
-    enum rc rc = who_read(cli, &who, err);
-    if (rc)
-        return rc;
-    if (cli->n_operands != who.operands + 1)
-        return err_set(err, RC_INVALID, "\"lethe retirement move\" needs USERNAME STATE, or --id ID STATE");
-    rc = cli_require(cli, "reason", &reason, err);
-    if (rc)
-        return rc;
-    api_body_open(&body);
-    json_field_text(&body.json, "state", cli->operands[who.operands]);
-    json_field_text(&body.json, "reason", reason);
-    rc = who_post(cli, &who, "move", &body, &answer, err);
-    if (!rc)
-        print_moved(cli, &answer);
-    return rc;
-}
-
 /* ---- the commands ---- */
 
 static const struct cli_option request_options[] = {
@@ -246,12 +208,6 @@ static const struct cli_option list_options[] = {
     { .name = "state", .value = "STATE", .help = "only those in it", .repeated = true },
     { .name = "waiting", .help = "only those who wait for somebody to confirm" },
     { .name = "email", .value = "ADDRESS", .help = "only those of this address, in any case" },
-    { 0 },
-};
-
-static const struct cli_option move_options[] = {
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
-    { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { 0 },
 };
 
@@ -280,21 +236,4 @@ const struct cli_command command_retirement_list = {
                 "lethe retirement list --waiting\n"
                 "lethe retirement list --email ada@example.com --json",
     .run = run_list,
-};
-
-const struct cli_command command_retirement_move = {
-    .group = "retirement",
-    .name = "move",
-    .operands = "USERNAME STATE",
-    .min_operands = 1,
-    .max_operands = 2,
-    .options = move_options,
-    .shared = CLI_JSON | CLI_SERVER,
-    .summary = "set any state by hand",
-    .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too.\n"
-             "Needs a reason, which stays in the history. To try a failed one again, \"lethe\n"
-             "retirement resume\" knows the right state.",
-    .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"
-                "lethe retirement move --id 12 ABORTED --reason \"court order\"",
-    .run = run_move,
 };
