@@ -118,6 +118,14 @@ const struct setting exec_settings[] = {
     { "service", "name", setting_service_name, OF(service), NULL, "whose limits hold for it" },
     { NULL }
 };
+
+const struct setting probe_exec_settings[] = {
+    { "command", "list of text", setting_command, 0, NULL,
+      "program and arguments; the person arrives on its standard input as JSON", .required = true },
+    { "env", "map of text", setting_env, 0, NULL, "its environment, besides PATH, LANG and HOME" },
+    { "service", "name", setting_service_name, OF(service), NULL, "whose limits hold for it" },
+    { NULL }
+};
 #undef OF
 
 /* ---- manual ---- */

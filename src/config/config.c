@@ -23,6 +23,7 @@ enum {
     CONNECTIONS_MAX = 10000,
     IN_FLIGHT_MAX = 100000,
     DEATHS_MAX = 1000,
+    BATCH_MAX = 1000000000,
     PEM_MAX = 1024 * 1024,
     DRIVER_FILE_MAX = 1024 * 1024
 };
@@ -113,6 +114,11 @@ static const struct setting driver_settings[] = {
       .min = 1, .max = IN_FLIGHT_MAX },
     { "poll", "time", setting_length, OF(poll_us), "2s", "between two looks for people who are due",
       .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { "batch", "number", setting_count, OF(batch), "0",
+      "people taken up at one look, so after every `poll`, and in all with --once; 0: whoever is due",
+      .max = BATCH_MAX },
+    { "order", "oldest or newest", setting_either, OF(newest_first), "oldest",
+      "who is taken up before others, by when they asked", .choices = "oldest|newest" },
     { "deaths_max", "number", setting_count, OF(deaths_max), "5",
       "ERRORED after so many drivers in a row that died while working on somebody", .min = 1,
       .max = DEATHS_MAX },
@@ -226,14 +232,24 @@ static enum rc check_listen(const struct config *config, const struct yaml *root
                             config->listen_host);
 }
 
+static int64_t longest_timeout(const struct config *config)
+{
+    int64_t longest_us = 0;
+    for (const struct stage_conf *stage = config->stages; stage < config->stages + config->n_stages;
+         stage++) {
+        if (stage->action.timeout_us > longest_us)
+            longest_us = stage->action.timeout_us;
+        if (stage->verify && stage->verify->probe.timeout_us > longest_us)
+            longest_us = stage->verify->probe.timeout_us;
+    }
+    return longest_us;
+}
+
 /* Rule 4 of the driver: a call starts only if it can end before the lease does. */
 static enum rc check_lease(struct config *config, const struct yaml *root, struct err *err)
 {
     const struct yaml *given = yaml_get(yaml_get(root, "driver"), "lease");
-    int64_t longest_us = 0;
-    for (size_t i = 0; i < config->n_stages; i++)
-        if (config->stages[i].action.timeout_us > longest_us)
-            longest_us = config->stages[i].action.timeout_us;
+    int64_t longest_us = longest_timeout(config);
     int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
     if (config->lease_us >= needed_us)
         return RC_OK;
@@ -257,12 +273,23 @@ static void look_at_lms_less_often(struct config *config, const struct yaml *roo
         config->poll_us = LMS_POLL;
 }
 
+/* It gives whoever asked first. */
+static enum rc check_order(const struct config *config, const struct yaml *root, struct err *err)
+{
+    if (!config->authority_is_lms || !config->newest_first)
+        return RC_OK;
+    return yaml_value_error(yaml_get(yaml_get(root, "driver"), "order"), err,
+                            "an LMS gives who asked first before others, so it can only be oldest");
+}
+
 static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
 {
     look_at_lms_less_often(config, root);
     enum rc rc = config->authority ? RC_OK : identity_check(config, root, err);
     if (rc == RC_OK)
         rc = check_listen(config, root, err);
+    if (rc == RC_OK)
+        rc = check_order(config, root, err);
     return rc == RC_OK ? check_lease(config, root, err) : rc;
 }
 

@@ -30,7 +30,8 @@ enum credentials {
     CREDENTIALS_NONE,
     CREDENTIALS_OAUTH2, /* client credentials at token_url; sent as "JWT <token>" or "Bearer <token>" */
     CREDENTIALS_BEARER, /* a fixed token */
-    CREDENTIALS_BASIC
+    CREDENTIALS_BASIC,
+    CREDENTIALS_API_KEY /* a fixed key in a header, or two */
 };
 
 enum { QUIET_MINUTES = 7 * 24 * 60 };
@@ -49,10 +50,13 @@ struct service_conf {
     const char *name;
     const char *url; /* without a slash at the end */
     enum credentials credentials;
-    const char *client_id;   /* OAUTH2; BASIC: the user */
-    const char *secret;      /* OAUTH2, BASIC: the password; BEARER: the token */
-    const char *token_url;   /* OAUTH2; default: url + /oauth2/access_token */
-    const char *token_type;  /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    const char *client_id;     /* OAUTH2; BASIC: the user */
+    const char *secret;        /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
+    const char *token_url;     /* OAUTH2; default: url + /oauth2/access_token */
+    const char *token_type;    /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
+    const char *key_header;    /* API_KEY: what the key stands in */
+    const char *secret_header; /* API_KEY: what second_secret stands in; NULL: there is none */
+    const char *second_secret;
     bool allow_http;         /* plain http to other hosts than this machine is opted into */
     unsigned max_concurrent; /* calls at once, 1 to 10,000; default 8 */
     double rate;             /* calls a second; 0: no limit */
@@ -172,6 +176,17 @@ struct retry_conf {
     int64_t first_us, longest_us;
 };
 
+/* How it is found out, once an action says that it is done, that nothing is left of the person. */
+struct verify_conf {
+    struct action_conf probe; /* only looks: http or exec */
+    struct statuses expect;   /* of HTTP or of an exit, that mean that nothing is left; none: it is counted */
+    const char *count;        /* http: a JSON pointer to the number of records, or to a list of them; NULL:
+                                 they are not counted. exec without expect prints the number */
+    const int64_t *after_us; /* when to look, from the end of the action on, rising: what is there at the last
+                                look is left for good */
+    size_t n_after;          /* at least 1 */
+};
+
 enum known { KNOWN_ANY, KNOWN_YES, KNOWN_NO };
 
 /* What is asked about somebody. Lists are patterns, of which one has to match, and end with NULL; a list that
@@ -190,7 +205,8 @@ struct stage_conf {
     const struct conditions *when;   /* whom it is for, who meets all of them; NULL: everybody */
     const struct conditions *unless; /* whom it is not for, who meets any of them; NULL: nobody */
     struct action_conf action;
-    struct retry_conf retry;
+    struct retry_conf retry;          /* holds for a look too */
+    const struct verify_conf *verify; /* NULL: the action's word is enough */
 };
 
 /* Why the stage is not for this one, in words without anything about them; NULL: it is. orgs end with NULL.
@@ -249,6 +265,8 @@ struct config {
     int64_t lease_us;
     unsigned max_in_flight; /* people at once */
     int64_t poll_us;        /* between two looks for due people */
+    unsigned batch;         /* people that one look takes up; 0: all who are due */
+    bool newest_first;      /* whom it takes up before others, by when they asked */
     unsigned deaths_max;    /* see core.h */
 
     const char *platform;                          /* what partners know this by */

@@ -129,6 +129,8 @@ setting_read_fn setting_mail;        /* -> struct mail_action_conf */
 /* http.c */
 extern const struct setting http_settings[];
 setting_read_fn setting_http; /* -> struct http_action_conf */
+/* Why it cannot be a header of ours, in words; NULL: it can. */
+const char *header_name_fault(struct arena *a, const char *name);
 /* Rows for the table of whatever has an action: a struct action_conf called `field` in `type`. */
 #define ACTION_ROW(type, field, kind, reader, help_)                                                 \
     {                                                                                                \
@@ -146,11 +148,18 @@ setting_read_fn setting_http; /* -> struct http_action_conf */
             "how long one attempt may take; of several calls, each of them", .min = 100 * CLOCK_MS, \
                                                                              .max = CLOCK_DAY       \
     }
+/* What a probe may be: an action that only looks. */
+extern const struct setting probe_http_settings[], probe_exec_settings[];
+setting_read_fn setting_probe_http; /* -> struct http_action_conf, without what its answers mean */
 /* The first action that stands there; NULL: none. */
 const struct yaml *action_given(const struct yaml *at);
 /* Once the rows are read: which action it is, and what has to hold between its settings. RC_INVALID too when
  * there are two; there is one at least. */
 enum rc action_check(struct action_conf *action, const struct yaml *at, struct err *err) MUST_CHECK;
+
+/* verify.c */
+extern const struct setting verify_settings[];
+setting_read_fn setting_verify; /* -> const struct verify_conf * */
 
 /* when.c */
 extern const struct setting condition_settings[];

@@ -197,6 +197,23 @@ static struct yaml *named(struct arena *a, const struct yaml *node, const char *
     return made;
 }
 
+/* What the scripts do not know of and may stand in a row behind what they read. */
+static enum rc add_settings(struct reading *r, const struct yaml *more, struct yaml *stage, struct err *err)
+{
+    static const char *const keys[] = { "timeout", "retry", "verify", NULL };
+    enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
+    for (const struct yaml *child = more->first; rc == RC_OK && child != NULL; child = child->next) {
+        size_t i = 0;
+        while (keys[i] != NULL && strcmp(keys[i], child->key) != 0)
+            i++;
+        if (keys[i] == NULL)
+            rc = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
+                                shown(r->arena, child->key));
+        yaml_append(r->arena, stage, child);
+    }
+    return rc;
+}
+
 static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml *stages, struct err *err)
 {
     static const char wanted[] = "[working, completed, SERVICE, method]";
@@ -205,9 +222,10 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
     enum rc rc = yaml_want(row, YAML_LIST, wanted, err);
     if (rc != RC_OK)
         return rc;
-    if (row->count != ROW_LEN)
+    if (row->count != ROW_LEN && row->count != ROW_LEN + 1)
         return yaml_error(row, err, "expected %s, found a list of %u", wanted, row->count);
-    for (const struct yaml *child = row->first; rc == RC_OK && child != NULL; child = child->next) {
+    const struct yaml *child = row->first;
+    for (; rc == RC_OK && n < ROW_LEN; child = child->next) {
         const char *text;
         rc = yaml_text(child, wanted, &text, err);
         item[n++] = child;
@@ -220,8 +238,10 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
     yaml_append(r->arena, stage, named(r->arena, item[0], "working"));
     yaml_append(r->arena, stage, named(r->arena, item[1], "completed"));
     yaml_append(r->arena, stage, use);
+    if (child != NULL)
+        rc = add_settings(r, child, stage, err);
     yaml_append(r->arena, stages, stage);
-    return RC_OK;
+    return rc;
 }
 
 static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struct yaml *ours, struct err *err)

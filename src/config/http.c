@@ -84,30 +84,30 @@ static enum rc setting_method(struct reading *r, const struct setting *s, const 
 
 /* ---- headers ---- */
 
-static enum rc check_header_name(struct reading *r, const struct yaml *at, struct err *err)
+const char *header_name_fault(struct arena *a, const char *name)
 {
     /* The client's own; a second one would contradict it. */
     static const char *const taken[] = { "Host",       "Content-Length",  "Transfer-Encoding",
                                          "Connection", "Idempotency-Key", "Expect",
                                          "TE",         "Upgrade",         "Trailer" };
-    size_t len = strlen(at->key);
+    size_t len = strlen(name);
     for (size_t i = 0; i < len; i++)
-        if (strchr(alnum, at->key[i]) == NULL && strchr("!#$%&'*+-.^_`|~", at->key[i]) == NULL)
-            return yaml_key_error(at, err, "this cannot be the name of a header");
+        if (strchr(alnum, name[i]) == NULL && strchr("!#$%&'*+-.^_`|~", name[i]) == NULL)
+            return "this cannot be the name of a header";
     if (len == 0 || len > HEADER_NAME_MAX)
-        return yaml_key_error(at, err, "the name of a header has 1 to %d characters", HEADER_NAME_MAX);
+        return arena_printf(a, "the name of a header has 1 to %d characters", HEADER_NAME_MAX);
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (strcasecmp(at->key, taken[i]) == 0)
-            return yaml_key_error(at, err, "the header %s is sent by Lethe itself", taken[i]);
-    return RC_OK;
+        if (strcasecmp(name, taken[i]) == 0)
+            return arena_printf(a, "the header %s is sent by Lethe itself", taken[i]);
+    return NULL;
 }
 
 static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
 {
-    const char *text;
-    enum rc rc = check_header_name(r, at, err);
-    if (rc == RC_OK)
-        rc = yaml_text(at, "the value of a header", &text, err);
+    const char *text, *fault = header_name_fault(r->arena, at->key);
+    if (fault != NULL)
+        return yaml_key_error(at, err, "%s", fault);
+    enum rc rc = yaml_text(at, "the value of a header", &text, err);
     if (rc != RC_OK)
         return rc;
     if (text_count(text) > TEXT_SETTING_MAX)
@@ -223,13 +223,12 @@ static enum rc setting_capture(struct reading *r, const struct setting *s, const
 /* ---- one call ---- */
 
 #define OF(field) offsetof(struct http_step_conf, field)
-#define METHOD(name)                                              \
-    {                                                             \
-        name, "path", setting_method, 0, NULL,                    \
-            "the call: its path, behind the url of the service; " \
-            "exactly one of get, post, put, patch, delete",       \
-            .max = PATH_CHARS_MAX                                 \
+#define METHOD_OF(name, all)                                                                                \
+    {                                                                                                       \
+        name, "path", setting_method, 0, NULL,                                                              \
+            "the call: its path, behind the url of the service; exactly one of " all, .max = PATH_CHARS_MAX \
     }
+#define METHOD(name) METHOD_OF(name, "get, post, put, patch, delete")
 /* Those of a call that stands alone, and of each of several. */
 #define CALL_SETTINGS(SERVICE)                                                                              \
     { "service", "name", setting_service_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"), \
@@ -269,12 +268,27 @@ static const struct setting step_settings[] = {
     { NULL }
 };
 
-static bool has_header(const struct http_step_conf *step, const char *name)
+static bool is_sent_by(const struct service_conf *service, const char *name)
+{
+    switch (service->credentials) {
+    case CREDENTIALS_NONE: return false;
+    case CREDENTIALS_OAUTH2:
+    case CREDENTIALS_BEARER:
+    case CREDENTIALS_BASIC: return strcasecmp(name, "Authorization") == 0;
+    case CREDENTIALS_API_KEY: break;
+    }
+    return strcasecmp(name, service->key_header) == 0 ||
+           (service->secret_header != NULL && strcasecmp(name, service->secret_header) == 0);
+}
+
+static enum rc check_headers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     for (size_t i = 0; i < step->n_headers; i++)
-        if (strcasecmp(step->headers[i].name, name) == 0)
-            return true;
-    return false;
+        if (is_sent_by(step->service, step->headers[i].name))
+            return yaml_key_error(yaml_get(at, "headers"), err,
+                                  "%s is sent by the credentials of the service %s", step->headers[i].name,
+                                  step->service->name);
+    return RC_OK;
 }
 
 static enum rc check_answers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
@@ -290,8 +304,8 @@ static enum rc check_answers(const struct http_step_conf *step, const struct yam
     return RC_OK;
 }
 
-/* What has to hold between its settings. */
-static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+/* What has to hold between its settings, but for its answers. */
+static enum rc check_request(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     if (step->service == NULL)
         return yaml_error(at, err, "service is missing: which of services is called");
@@ -302,11 +316,13 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
     if (strcmp(step->method, "GET") == 0 && (step->json != NULL || step->form != NULL))
         return yaml_key_error(yaml_get(at, "get"), err,
                               "a GET has no body: use post, or put it into the path");
-    if (step->service->credentials != CREDENTIALS_NONE && has_header(step, "Authorization"))
-        return yaml_key_error(yaml_get(at, "headers"), err,
-                              "Authorization is sent by the credentials of the service %s",
-                              step->service->name);
-    return check_answers(step, at, err);
+    return check_headers(step, at, err);
+}
+
+static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    enum rc rc = check_request(step, at, err);
+    return rc == RC_OK ? check_answers(step, at, err) : rc;
 }
 
 /* ---- several ---- */
@@ -421,4 +437,29 @@ enum rc setting_http(struct reading *r, const struct setting *s, const struct ya
     if (rc == RC_OK)
         *(struct http_action_conf *)field = all.http;
     return rc;
+}
+
+/* ---- a call that only looks ---- */
+
+#define METHOD_LOOKING(name) METHOD_OF(name, "get, post")
+
+/* What its answers mean is said beside it: verify.c. */
+const struct setting probe_http_settings[] = {
+    { "service", "name", setting_service_name, OF(service), NULL, "which of services is asked",
+      .required = true },
+    METHOD_LOOKING("get"),
+    METHOD_LOOKING("post"),
+    { "json", "any value", setting_json, OF(json), NULL, "the body, sent as JSON" },
+    { "form", "map of text", setting_form, OF(form), NULL, "the body, sent as a form" },
+    { "headers", "map of text", setting_headers, 0, NULL, "more headers of the call" },
+    { NULL }
+};
+
+enum rc setting_probe_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+    enum rc rc = settings_read(r, probe_http_settings, at, step, err);
+    *(struct http_action_conf *)field = (struct http_action_conf){ .steps = step, .n_steps = 1, .rounds = 1 };
+    return rc == RC_OK ? check_request(step, at, err) : rc;
 }

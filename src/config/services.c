@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -195,12 +196,43 @@ static const struct setting bearer_settings[] = {
     { NULL }
 };
 
+static enum rc setting_key_header(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
+{
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *fault = header_name_fault(r->arena, at->text);
+    return fault != NULL ? yaml_value_error(at, err, "%s", fault) : RC_OK;
+}
+
 static const struct setting basic_settings[] = {
-    { "user", "text", setting_basic_user, OF(client_id), NULL, "the user's name", .required = true },
+    { "user", "text", setting_basic_user, OF(client_id), NULL,
+      "the user's name; this or ..._file or ..._env" },
+    { "user_file", "path", setting_secret_file, OF(client_id), NULL,
+      "a file with it, where it is a key; then there may be no password" },
+    { "user_env", "name", setting_secret_env, OF(client_id), NULL, "a variable of the environment with it" },
     { "password", "secret", setting_secret, OF(secret), NULL, "the password itself; " SECRET_HELP },
     { "password_file", "path", setting_secret_file, OF(secret), NULL,
       "a file with the password; only its owner may read it" },
     { "password_env", "name", setting_secret_env, OF(secret), NULL, "a variable of the environment with it" },
+    { NULL }
+};
+
+static const struct setting api_key_settings[] = {
+    { "header", "name of a header", setting_key_header, OF(key_header), NULL, "what the key is sent in",
+      .required = true },
+    { "key", "secret", setting_secret, OF(secret), NULL, "the key itself; " SECRET_HELP },
+    { "key_file", "path", setting_secret_file, OF(secret), NULL,
+      "a file with the key; only its owner may read it" },
+    { "key_env", "name", setting_secret_env, OF(secret), NULL, "a variable of the environment with it" },
+    { "secret_header", "name of a header", setting_key_header, OF(secret_header), NULL,
+      "what the secret that belongs to the key is sent in, if there is one" },
+    { "secret", "secret", setting_secret, OF(second_secret), NULL, "the secret itself" },
+    { "secret_file", "path", setting_secret_file, OF(second_secret), NULL,
+      "a file with the secret; only its owner may read it" },
+    { "secret_env", "name", setting_secret_env, OF(second_secret), NULL,
+      "a variable of the environment with it" },
     { NULL }
 };
 
@@ -213,6 +245,8 @@ const struct setting service_settings[] = {
       .inner = bearer_settings, .inner_form = "." },
     { "basic", "section", setting_section, 0, NULL, "credentials: user and password", .inner = basic_settings,
       .inner_form = "." },
+    { "api_key", "section", setting_section, 0, NULL, "credentials: a key in a header of its own",
+      .inner = api_key_settings, .inner_form = "." },
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
       "lets personal data go to another machine without encryption" },
     LIMIT_SETTINGS(OF, "8", CONCURRENT_MAX),
@@ -226,6 +260,7 @@ static const struct {
     { "oauth2", CREDENTIALS_OAUTH2 },
     { "bearer", CREDENTIALS_BEARER },
     { "basic", CREDENTIALS_BASIC },
+    { "api_key", CREDENTIALS_API_KEY },
 };
 
 /* Which section of credentials there is; *at is NULL when there is none. */
@@ -257,18 +292,58 @@ static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const c
                             "https://, or opt into it with allow_http: true");
 }
 
+static const char *secret_key(enum credentials kind)
+{
+    switch (kind) {
+    case CREDENTIALS_OAUTH2: return "client_secret";
+    case CREDENTIALS_BEARER: return "token";
+    case CREDENTIALS_BASIC: return "password";
+    case CREDENTIALS_API_KEY: return "key";
+    case CREDENTIALS_NONE: break;
+    }
+    return "secret";
+}
+
+/* A key that stands for the user may be all there is. */
+static enum rc check_basic(struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    bool is_key = yaml_get(at, "user_file") != NULL || yaml_get(at, "user_env") != NULL;
+    if (service->client_id == NULL)
+        return yaml_error(at, err, "user is missing: the user's name, or user_file where it is a key");
+    if (strchr(service->client_id, ':') != NULL)
+        return yaml_error(at, err, "a colon cannot stand in the user's name of basic credentials");
+    if (is_key && service->secret == NULL)
+        service->secret = "";
+    return RC_OK;
+}
+
+static enum rc check_api_key(const struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    if ((service->secret_header != NULL) != (service->second_secret != NULL))
+        return yaml_error(at, err, "secret_header and secret_file (or secret_env): both or neither");
+    if (service->secret_header != NULL && strcasecmp(service->secret_header, service->key_header) == 0)
+        return yaml_value_error(yaml_get(at, "secret_header"), err, "the key stands in this header");
+    return RC_OK;
+}
+
+static enum rc check_credentials(struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    enum rc rc = RC_OK;
+    if (service->credentials == CREDENTIALS_BASIC)
+        rc = check_basic(service, at, err);
+    else if (service->credentials == CREDENTIALS_API_KEY)
+        rc = check_api_key(service, at, err);
+    if (rc == RC_OK && at != NULL && service->secret == NULL)
+        rc = yaml_error(at, err, "%s has no secret: write %s_file with the name of a file that has it",
+                        at->key, secret_key(service->credentials));
+    return rc;
+}
+
 static enum rc check_service(struct reading *r, struct service_conf *service, const struct yaml *map,
                              const struct yaml *credentials, struct err *err)
 {
-    enum rc rc = RC_OK;
-    if (credentials != NULL && service->secret == NULL)
-        return yaml_error(credentials, err,
-                          "%s has no secret: write %s_file with the name of a file that has it",
-                          credentials->key,
-                          service->credentials == CREDENTIALS_OAUTH2   ? "client_secret"
-                          : service->credentials == CREDENTIALS_BEARER ? "token"
-                                                                       : "password");
-    if (!service->allow_http)
+    enum rc rc = check_credentials(service, credentials, err);
+    if (rc == RC_OK && !service->allow_http)
         rc = refuse_exposed(r, map, "url", service->url, err);
     if (rc == RC_OK && !service->allow_http)
         rc = refuse_exposed(r, credentials, "token_url", service->token_url, err);

@@ -87,6 +87,9 @@ const struct setting stage_settings[] = {
     { "retry", "section, or none", setting_retry, OF(retry), "{}",
       "what happens after an attempt that may go better next time; none: ERRORED at once",
       .inner = retry_settings, .inner_form = "." },
+    { "verify", "section", setting_verify, OF(verify), NULL,
+      "how it is found out that nothing is left, before the stage is done", .inner = verify_settings,
+      .inner_form = "." },
     { NULL }
 };
 
@@ -101,7 +104,7 @@ static enum rc check_use(const struct yaml *at, struct err *err)
 /* Nobody counts attempts at what is done by hand. */
 static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, struct err *err)
 {
-    const struct yaml *retry = yaml_get(at, "retry");
+    const struct yaml *retry = yaml_get(at, "retry"), *verify = yaml_get(at, "verify");
     if (action_given(at) == NULL)
         return yaml_error(at, err, "the stage %s has no action: http, mail, exec, manual or use is wanted",
                           stage->working);
@@ -109,6 +112,9 @@ static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, stru
     if (rc == RC_OK && retry != NULL && stage->action.kind == ACTION_MANUAL)
         rc = yaml_key_error(retry, err,
                             "retry: goes with http, mail and exec, manual waits as long as it takes");
+    if (rc == RC_OK && verify != NULL && stage->action.kind == ACTION_MANUAL)
+        rc = yaml_key_error(verify, err,
+                            "verify: goes with http, mail and exec, who confirms manual has looked");
     return rc;
 }
 

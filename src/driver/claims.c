@@ -2,8 +2,8 @@
 /*
  * Who is next: claims as many due people as there are free places, and finds out when there is nobody left.
  *
- * A look is a row of claims up to one that brings fewer than it asked for. A claim names the stages that
- * people may be taken to: those of this configuration, but for services that are shut.
+ * A look is a row of claims up to one that brings fewer than it asked for, or fills the batch. A claim names
+ * the stages that people may be taken to: those of this configuration, but for services that are shut.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -56,6 +56,8 @@ static void write_body(struct claims *c, bool count)
     if (d->conf.username)
         json_field_text(&o, "username", d->conf.username);
     put_stages(c, &o);
+    if (d->config->newest_first)
+        json_field_text(&o, "order", "newest");
     if (count)
         json_field_bool(&o, "count", true);
     if (c->waiting_at == c->sent_at)
@@ -130,6 +132,8 @@ static struct service *find_unprobed(struct driver *d, int64_t now)
 
 void claims_look_again(struct driver *d)
 {
+    if (driver_batch_is_full(d))
+        return; /* the next look will find them */
     timers_clear(&d->timers, &d->claims.next);
     d->claims.all_taken = false;
 }
@@ -155,6 +159,9 @@ void claims_pump(struct driver *d, int64_t now)
         return;
     if (d->conf.once && c->all_taken && d->in_flight > 0)
         return;
+    if (c->all_taken && !d->conf.once)
+        d->batch_taken = 0;
+    places = driver_room(d);
     if (is_worthwhile(c, places, now))
         send(c, places, now);
     else
@@ -283,6 +290,8 @@ static void look_is_over(struct claims *c, int64_t held, int64_t now)
     int64_t of_others = d->conf.username ? 0 : held;
     if (!d->conf.once) {
         next_at(c, now + d->config->poll_us);
+    } else if (driver_batch_is_full(d)) {
+        d->ending = true;
     } else if (nobody && of_others > 0) {
         wait_for_held(d, of_others);
         next_at(c, now + LOOK_FOR_HELD);
@@ -304,7 +313,8 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     reminders_look(d, get(answer, "waiting", JSON_LIST));
     if (c->probed)
         return;
-    c->all_taken = list->count < c->limit;
+    d->batch_taken += n;
+    c->all_taken = list->count < c->limit || driver_batch_is_full(d);
     if (c->all_taken)
         look_is_over(c, get_int(answer, "held", 0), now);
 }

@@ -39,21 +39,46 @@ struct service *driver_service(struct driver *d, const struct service_conf *conf
     return &d->services[conf ? conf->index : d->n_services - 1];
 }
 
-struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
+static struct service *find_shut(struct driver *d, const struct action_conf *action,
                                  const struct service *but_for)
 {
-    for (size_t i = 0; i < action_calls(&stage->action); i++) {
-        struct service *s = driver_service(d, action_service(&stage->action, i));
+    for (size_t i = 0; i < action_calls(action); i++) {
+        struct service *s = driver_service(d, action_service(action, i));
         if (s != but_for && service_is_shut(s))
             return s;
     }
     return NULL;
 }
 
+struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
+                                 const struct service *but_for)
+{
+    struct service *found = find_shut(d, &stage->action, but_for);
+    if (found == NULL && stage->verify)
+        found = find_shut(d, &stage->verify->probe, but_for);
+    return found;
+}
+
 void driver_let_go(struct driver *d, const struct run *run)
 {
     for (unsigned i = 0; i < d->n_services; i++)
         service_let_go(&d->services[i], run);
+}
+
+/* ---- a batch ---- */
+
+bool driver_batch_is_full(const struct driver *d)
+{
+    return d->config->batch > 0 && d->batch_taken >= d->config->batch;
+}
+
+unsigned driver_room(const struct driver *d)
+{
+    unsigned places = d->max_runs - d->in_flight;
+    if (d->config->batch == 0)
+        return places;
+    unsigned left = driver_batch_is_full(d) ? 0 : d->config->batch - d->batch_taken;
+    return places < left ? places : left;
 }
 
 /* ---- beginning ---- */
@@ -340,6 +365,7 @@ static void close_runs(struct driver *d)
         if (run->state == RUN_CALLING)
             run_cancel_call(run);
         arena_free(&run->arena);
+        arena_free(&run->stage_arena);
         arena_free(&run->step_arena);
         arena_free(&run->captured_arena);
         free(run);

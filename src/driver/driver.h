@@ -5,16 +5,21 @@
  * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c),
  * and nobody's stage is started that could outlive its lease. The way of a retirement:
  *
- *   lethe.c          a Lethe as the authority: claims.c asks for due people; reports.c tells what became of
- * them, in batches, and keeps leases alive lms.c            an LMS as the authority, which grants no leases;
- * updates.c tells it where people are, journal.c remembers what was begun authority.c      one request to the
- * authority, with its token, and whether it answers at all run.c            takes each one through its
- * stages: wait for the service's limits, act, try again or report policy.c         pure: what an answer
- * means, when to try again, whether a call still fits into the lease service.c        who may call a service
- * now, and who waits before one that is shut limits.c         pure: calls at once and calls a second of a
- * service breaker.c        pure: is a service worth calling http.c, mail.c, exec.c   what a stage does: one
- * const struct action each; token.c: access tokens response.c       what is recorded of a stage reminders.c
- * says who waits for somebody to confirm a stage progress.c       the bar on a terminal
+ *  - lethe.c: a Lethe as the authority. claims.c asks for due people; reports.c tells what became of them, in
+ *    batches, and keeps leases alive
+ *  - lms.c: an LMS as the authority, which grants no leases. updates.c tells it where people are, journal.c
+ *    remembers what was begun
+ *  - authority.c: one request to the authority, with its token, and whether it answers at all
+ *  - run.c: takes each one through its stages: wait for the service's limits, act, try again or report
+ *  - verify.c: looks whether anything is left; finding.c, pure: what an answer to that means
+ *  - policy.c, pure: what an answer means, when to try again, whether a call still fits into the lease
+ *  - service.c: who may call a service now, and who waits before one that is shut
+ *  - limits.c, pure: calls at once and calls a second of a service
+ *  - breaker.c, pure: is a service worth calling
+ *  - http.c, mail.c, exec.c: what a stage does, one const struct action each; token.c: access tokens
+ *  - response.c: what is recorded of a stage
+ *  - reminders.c: says who waits for somebody to confirm a stage
+ *  - progress.c: the bar on a terminal
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H

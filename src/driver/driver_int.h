@@ -6,15 +6,24 @@
  *
  *              claim                                      next stage
  *                |        .-------------------------------------------------------------.
- *                v        v         the limits allow it            done, failed         |
+ *                v        v         the limits allow it        the end of the stage     |
  *             (stage?) WAITING --------------------------> CALLING -----------> REPORTING --> gone
- *                |      |  ^ ^                               |                      ^
- *      no such   |  too |  | '-- renewed      try again      v         given back   |
- *      stage     |  late|  '---- RENEWING   <---------- BACKING_OFF                 |
- *                |      '---------^                                                 |
+ *                |      |  ^ ^ ^                            |   |                   ^
+ *      no such   |  too |  | | |         try again          |   |       given back  |
+ *      stage     |  late|  | | '------- BACKING_OFF <-------'   |                   |
+ *                |      |  | '--------- SETTLING <--------------'                   |
+ *                |      |  '- renewed    look (again) later                         |
+ *                |      '---> RENEWING                                              |
  *                '------------------------------------------------------------------'
  *
  * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them.
+ *
+ * A stage ends with its action, done or failed; or, if it has a verification (verify.c), with that. Then it
+ * takes the circle again with the probe in place of the action, once for each look:
+ *
+ *      clean         the end: done
+ *      residue       SETTLING until the next look; after the last one the end: failed
+ *      inconclusive  BACKING_OFF, and the same look once more; the end when its budget is spent: failed
  *
  * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
  * stage that takes hours or days is put off with run_come_back(), and is gone until it is claimed again, with
@@ -34,6 +43,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "config/config.h"
 #include "config/template.h"
@@ -130,7 +140,15 @@ void token_cancel(struct token *token, struct token_wait *wait); /* waits no lon
 
 /* ---- one retirement in flight (run.c) ---- */
 
-enum run_state { RUN_FREE, RUN_WAITING, RUN_RENEWING, RUN_CALLING, RUN_BACKING_OFF, RUN_REPORTING };
+enum run_state {
+    RUN_FREE,
+    RUN_WAITING,
+    RUN_RENEWING,
+    RUN_CALLING,
+    RUN_BACKING_OFF,
+    RUN_SETTLING,
+    RUN_REPORTING
+};
 
 /* ENTERED: its stage is to be entered first, where a claim has not done so. */
 enum report {
@@ -152,6 +170,16 @@ struct http_step {
     unsigned token_used; /* generation of the token that was sent */
     bool token_renewed;  /* after a 401; once a step */
     struct token_wait wait;
+};
+
+/* Once the action of a stage is done and its verification has begun. */
+struct proof {
+    bool begun;            /* what is called now is the probe */
+    int64_t done_at;       /* the end of the action */
+    unsigned looks;        /* that told something, and residue */
+    struct attempt action; /* how it ended; its texts are in the stage's arena */
+    unsigned action_attempts;
+    struct verification found;
 };
 
 struct run {
@@ -179,13 +207,14 @@ struct run {
     const char *put_memo; /* the one to be sent */
     int64_t later_us;     /* the same: how long it is to be put off */
 
-    struct attempts attempts;
+    struct attempts attempts; /* of the action, or of the look that is due */
+    struct proof proof;
     size_t call_no;              /* of the action, the next one or the one under way */
     unsigned round;              /* from 1: how often it goes through its calls */
     struct arena captured_arena; /* what calls of this attempt left for the later ones: */
     const char **captured;       /* person.more */
     int64_t waiting_since;       /* WAITING */
-    struct timer wake;           /* BACKING_OFF: until then */
+    struct timer wake;           /* BACKING_OFF, SETTLING: until then */
     union {
         struct http_step http;
         struct mail mail;
@@ -201,8 +230,9 @@ struct run {
     const char *cause;      /* FAILED: in few words, so that people fail alike */
     TAILQ_ENTRY(run) report_entry;
 
-    struct arena arena;      /* the person; lives as long as it is in flight */
-    struct arena step_arena; /* one call and its response */
+    struct arena arena;       /* the person; lives as long as it is in flight */
+    struct arena stage_arena; /* what has to be known of the action once it is done */
+    struct arena step_arena;  /* one call and its response */
 };
 
 /* What run->action says, done. start begins one call, whose end is told with run_ended(), never from
@@ -246,12 +276,27 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
 struct service *run_service(const struct run *run);             /* whom it calls next, or calls now */
 bool run_needs(const struct run *run, const struct service *s); /* from now on, for this action */
 void run_call(struct run *run, int64_t now);                    /* it is its turn; the limits allow it */
-void run_release(struct run *run);             /* gives it back, unless a report is to be sent already */
-void run_shut_out(struct run *run);            /* the same, because its service is shut */
-bool run_stops_after(struct run *run);         /* is it to be given back once its stage is done? */
-void run_give_up(struct run *run);             /* forgets it without a word to the authority */
-void run_cancel_call(struct run *run);         /* CALLING only; gives the service's place back */
-bool run_is_unreported(const struct run *run); /* no outcome is to be sent or under way */
+void run_release(struct run *run);               /* gives it back, unless a report is to be sent already */
+void run_shut_out(struct run *run);              /* the same, because its service is shut */
+bool run_stops_after(struct run *run);           /* is it to be given back once its stage is done? */
+void run_give_up(struct run *run);               /* forgets it without a word to the authority */
+void run_cancel_call(struct run *run);           /* CALLING only; gives the service's place back */
+bool run_is_unreported(const struct run *run);   /* no outcome is to be sent or under way */
+void run_call_from(struct run *run, int64_t at); /* it is called for then, or as soon as it is its turn */
+void run_try_again(struct run *run, const struct attempt *last); /* or fails, if the budget is spent */
+void run_done(struct run *run, const struct attempt *last);
+/* status and cause: how people fail alike, as in struct run. */
+void run_fail(struct run *run, const struct attempt *last, int status, const char *cause);
+/* What is logged is about it; gives what the log was about before. */
+struct log_subject run_log_about(const struct run *run);
+const char *run_called_name(const struct run *run); /* of the service, or what stands for it */
+const char *run_cause(struct run *run, const struct attempt *last);
+
+/* ---- is anything left? (verify.c) ---- */
+
+void verify_begin(struct run *run, const struct attempt *done);      /* the action says that it is done */
+void verify_looked(struct run *run, const struct attempt *attempt);  /* a call of the probe has ended */
+void verify_give_up(struct run *run, const struct attempt *attempt); /* nobody knows, and time is over */
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -378,6 +423,7 @@ struct driver {
     unsigned n_runs, max_runs;
     struct run_list free;
     unsigned in_flight, n_backing_off;
+    unsigned batch_taken;     /* people whom this look has taken up */
     int64_t stages_in_flight; /* done by those in flight, before us too */
     const char **unknown_stages;
     unsigned n_unknown_stages;
@@ -419,6 +465,9 @@ struct service *driver_service(struct driver *d, const struct service_conf *conf
 struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
                                  const struct service *but_for);
 void driver_let_go(struct driver *d, const struct run *run); /* it is no service's prober any more */
+/* How many people may be taken up now; a batch that is full ends the look. */
+unsigned driver_room(const struct driver *d);
+bool driver_batch_is_full(const struct driver *d);
 void driver_fail(struct driver *d, const struct err *err);
 
 #endif

@@ -26,7 +26,8 @@ static void write_person(struct run *run, struct buf *out)
     TEMPLATE_PLACES(X)
 #undef X
     json_field_text(&o, "stage", run->stage_name);
-    json_field_text(&o, "idempotency_key", key);
+    if (!run->proof.begun)
+        json_field_text(&o, "idempotency_key", key);
     json_close_map(&o);
     buf_add_char(out, '\n');
 }

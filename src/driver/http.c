@@ -17,7 +17,7 @@
 enum {
     HEADER_MAX = 8 * 1024,
     ANSWER_MAX = 1024 * 1024, /* read; a longer answer ends the call */
-    OWN_HEADERS = 3,          /* beside the configured ones */
+    OWN_HEADERS = 5,          /* beside the configured ones */
     KEY_DIGEST_LEN = 8        /* bytes */
 };
 
@@ -108,20 +108,36 @@ static const char *make_key(struct run *run)
     return key;
 }
 
+static void add_header(struct run *run, const char *name, const char *value)
+{
+    struct http_step *step = &run->step.http;
+    step->headers[step->n_headers++] = arena_printf(&run->step_arena, "%s: %s", name, value);
+}
+
+static void add_keys(struct run *run, const struct service_conf *service)
+{
+    if (service->credentials == CREDENTIALS_API_KEY)
+        add_header(run, service->key_header, service->secret);
+    if (service->credentials == CREDENTIALS_API_KEY && service->secret_header)
+        add_header(run, service->secret_header, service->second_secret);
+}
+
 static enum rc write_headers(struct run *run, struct err *err)
 {
     const struct http_step_conf *conf = conf_of(run);
-    struct http_step *step = &run->step.http;
     bool has_type = false;
-    step->headers = arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof *step->headers);
+    run->step.http.headers =
+        arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof run->step.http.headers[0]);
     enum rc rc = add_configured_headers(run, &has_type, err);
     if (rc != RC_OK)
         return rc;
-    step->headers[step->n_headers++] = arena_printf(&run->step_arena, "Idempotency-Key: %s", make_key(run));
+    if (!run->proof.begun) /* the answer to a look is another one each time */
+        add_header(run, "Idempotency-Key", make_key(run));
     if (conf->json && !has_type)
-        step->headers[step->n_headers++] = "Content-Type: application/json";
+        add_header(run, "Content-Type", "application/json");
     if (conf->form && !has_type)
-        step->headers[step->n_headers++] = "Content-Type: application/x-www-form-urlencoded";
+        add_header(run, "Content-Type", "application/x-www-form-urlencoded");
+    add_keys(run, conf->service);
     return RC_OK;
 }
 
@@ -170,13 +186,14 @@ static const char *oauth2_header(struct run *run, int64_t now)
     return value ? arena_printf(&run->step_arena, "Authorization: %s", value) : NULL;
 }
 
-/* NULL: none is wanted. */
+/* NULL: none is wanted; keys have headers of their own. */
 static const char *authorization(struct run *run, int64_t now)
 {
     const struct service_conf *service = conf_of(run)->service;
     const char *header;
     switch (service->credentials) {
-    case CREDENTIALS_NONE: return NULL;
+    case CREDENTIALS_NONE:
+    case CREDENTIALS_API_KEY: return NULL;
     case CREDENTIALS_BASIC: return basic_header(run);
     case CREDENTIALS_BEARER:
         return arena_printf(&run->step_arena, "Authorization: Bearer %s", service->secret);
@@ -314,7 +331,6 @@ static void judge(struct run *run, struct attempt *attempt, struct err *err)
 static void answered(struct run *run)
 {
     const struct http_call *call = &run->step.http.call;
-    bool is_long = call->answer.len > RESPONSE_MAX;
     struct err err;
     struct attempt attempt = {
         .step = run->action->http.n_steps > 1 ? (unsigned)run->call_no + 1 : 0,
@@ -323,8 +339,8 @@ static void answered(struct run *run)
         .retry_after_us = retry_after(call),
         .error = words_for(call),
         .answer = buf_str(&call->answer),
-        .answer_len = is_long ? RESPONSE_MAX : call->answer.len,
-        .answer_cut = is_long || call->answer.over,
+        .answer_len = call->answer.len,
+        .answer_cut = call->answer.over,
     };
     judge(run, &attempt, &err);
     run_ended(run, &attempt);

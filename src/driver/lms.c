@@ -279,15 +279,17 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
         const char *stage = stage_after(d->config, lms_state_of(item));
         if (stage == NULL || is_left_alone(lms, id) || is_in_flight(d, id) || !is_open(lms, stage, now))
             continue;
-        if (has_room(d))
-            begin(lms, item, stage, NULL);
-        else
-            waiting++;
         n++;
+        if (driver_room(d) == 0) {
+            waiting++;
+            continue;
+        }
+        begin(lms, item, stage, NULL);
+        d->batch_taken++;
     }
     d->due = waiting;
     lms->found_nobody = n == 0;
-    lms->more = waiting > 0 || list->count >= lms->limit;
+    lms->more = (waiting > 0 || list->count >= lms->limit) && !driver_batch_is_full(d);
     if (n == 0 || (!lms->more && !d->conf.once))
         timers_set(&d->timers, &lms->next, now + d->config->poll_us);
     if ((lms->given_back || clock_now() >= lms->back_at) && !d->conf.once)
@@ -447,7 +449,8 @@ static void look(struct lms *lms, int64_t now)
     struct driver *d = lms->driver;
     if (lms->ask.busy || d->ending || d->stopping)
         return;
-    if (lms->look == LOOK_DUE && d->conf.once && lms->found_nobody && is_at_rest(lms)) {
+    bool is_last = d->conf.once && (lms->found_nobody || driver_batch_is_full(d));
+    if (lms->look == LOOK_DUE && is_last && is_at_rest(lms)) {
         d->ending = true;
         return;
     }
@@ -460,6 +463,8 @@ static void look(struct lms *lms, int64_t now)
             conclude_one(lms);
         return;
     }
+    if (!lms->more && !d->conf.once)
+        d->batch_taken = 0;
     forget_left(lms, now);
     send_look(lms);
 }
@@ -508,6 +513,8 @@ static bool lms_is_asking(const struct driver *d)
 static void lms_look_again(struct driver *d)
 {
     struct lms *lms = d->lms;
+    if (driver_batch_is_full(d))
+        return; /* the next look will find them */
     timers_clear(&d->timers, &lms->next);
     lms->found_nobody = false;
     if (lms->given_back && lms->look != LOOK_ONE)

@@ -37,30 +37,50 @@ static void put_answer(struct json_out *o, const struct attempt *last)
         json_field_bool(o, "answer_cut", true);
 }
 
-static void put_status(struct json_out *o, const struct attempt *last)
+static void put_known(struct json_out *o, const char *key, bool known, int64_t n)
 {
-    json_put_key(o, "status");
-    if (last->has_status)
-        json_put_int(o, last->status);
+    json_put_key(o, key);
+    if (known)
+        json_put_int(o, n);
     else
         json_put_null(o);
 }
 
-void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last)
+static void put_verification(struct json_out *o, const struct verification *v)
+{
+    json_put_key(o, "verification");
+    json_open_map(o);
+    put_known(o, "left", v->left >= 0, v->left);
+    put_known(o, "status", v->has_status, v->status);
+    json_field_int(o, "tries", v->tries);
+    json_close_map(o);
+}
+
+static const char *failure_name(const struct attempt *last, const struct verification *v)
+{
+    if (v != NULL && v->left > 0)
+        return "residue";
+    return last->judgement.unknown ? "unknown" : "failed";
+}
+
+void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last,
+                    const struct verification *verification)
 {
     struct json_out o = { .buf = out };
     bool failed = last->judgement.verdict == VERDICT_AGAIN || last->judgement.verdict == VERDICT_FINAL;
     json_open_map(&o);
     if (failed) {
         json_field_text(&o, "stage", stage);
-        json_field_text(&o, "outcome", last->judgement.unknown ? "unknown" : "failed");
+        json_field_text(&o, "outcome", failure_name(last, verification));
     } else if (last->judgement.verdict == VERDICT_NOTHING_TO_ERASE) {
         json_field_text(&o, "outcome", "nothing_to_erase");
     }
-    put_status(&o, last);
+    put_known(&o, "status", last->has_status, last->status);
     json_field_int(&o, "attempts", attempts);
     if (last->step > 0)
         json_field_int(&o, "step", last->step);
+    if (verification)
+        put_verification(&o, verification);
     if (failed)
         json_field_text(&o, "error", last->error);
     if (failed || last->answer_len > 0)

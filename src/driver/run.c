@@ -26,7 +26,7 @@ static const struct action *const actions[] = {
 
 /* ---- the log ---- */
 
-static struct log_subject log_about(const struct run *run)
+struct log_subject run_log_about(const struct run *run)
 {
     return log_set_subject((struct log_subject){ .retirement = run->id, .stage = run->stage_name });
 }
@@ -78,6 +78,7 @@ static void leave_state(struct run *run)
         timers_clear(&d->timers, &run->wake);
         d->n_backing_off--;
         break;
+    case RUN_SETTLING: timers_clear(&d->timers, &run->wake); break;
     case RUN_FREE:
     case RUN_RENEWING:
     case RUN_CALLING:
@@ -111,6 +112,12 @@ static void back_off(struct run *run, int64_t until)
 {
     enter_state(run, RUN_BACKING_OFF);
     run->driver->n_backing_off++;
+    timers_set(&run->driver->timers, &run->wake, until);
+}
+
+static void settle(struct run *run, int64_t until)
+{
+    enter_state(run, RUN_SETTLING);
     timers_set(&run->driver->timers, &run->wake, until);
 }
 
@@ -239,52 +246,95 @@ void run_call(struct run *run, int64_t now)
     call_starts(run, now);
 }
 
-static void try_again_now(void *arg, int64_t now)
+/* By all whom its action is going to call. */
+static bool is_kept(struct run *run)
 {
-    struct run *run = arg;
+    for (size_t i = 0; i < action_calls(run->action); i++)
+        if (!service_keeps(driver_service(run->driver, action_service(run->action, i)), run))
+            return false;
+    return true;
+}
+
+void run_call_from(struct run *run, int64_t at)
+{
     begin_again(run);
-    wait_for_limits(run);
+    if (run->abort || run->driver->stopping)
+        report(run, REPORT_RELEASED);
+    else if (at > clock_mono())
+        settle(run, at);
+    else if (is_kept(run))
+        wait_for_limits(run);
+    else
+        run_shut_out(run);
+}
+
+static void is_time(void *arg, int64_t now)
+{
+    run_call_from(arg, now);
+}
+
+const char *run_called_name(const struct run *run)
+{
+    const struct service_conf *service = run_service(run)->conf;
+    if (service)
+        return service->name;
+    return run->action->kind == ACTION_MANUAL ? "instructions" : "a command";
 }
 
 /* "502 from forum", "forum: timed out", "exit status 3", "instructions: ...". */
-static const char *cause_of(struct run *run, const struct attempt *last)
+const char *run_cause(struct run *run, const struct attempt *last)
 {
-    char text[256];
-    const struct service_conf *service = run_service(run)->conf;
-    const char *name = service                              ? service->name
-                       : run->action->kind == ACTION_MANUAL ? "instructions"
-                                                            : "a command";
-    const char *at = last->step > 0 ? arena_printf(&run->step_arena, " at step %u", last->step) : "";
-    if (last->has_status && run->action->kind == ACTION_EXEC)
-        snprintf(text, sizeof text, "exit status %u", last->status);
-    else if (last->has_status && !last->in_answer)
-        snprintf(text, sizeof text, "%u from %s%s", last->status, name, at);
-    else
-        snprintf(text, sizeof text, "%s%s: %s", name, at, last->error ? last->error : "no answer");
-    return arena_strndup(&run->step_arena, text, text_cut(text, strlen(text), CAUSE_MAX));
+    struct arena *a = &run->step_arena;
+    const char *name = run_called_name(run);
+    const char *at = last->step > 0 ? arena_printf(a, " at step %u", last->step) : "";
+    if (last->has_status && !last->in_answer && run->action->kind == ACTION_EXEC)
+        return arena_printf(a, "exit status %u", last->status);
+    if (last->has_status && !last->in_answer)
+        return arena_printf(a, "%u from %s%s", last->status, name, at);
+    return arena_printf(a, "%s%s: %s", name, at, last->error ? last->error : "no answer");
 }
 
 static void record(struct run *run, const struct attempt *last, enum report what)
 {
+    const struct proof *proof = &run->proof;
     struct buf text;
     buf_init(&text, RESPONSE_MAX);
-    response_write(&text, run->stage_name, run->attempts.n, last);
+    response_write(&text, run->stage_name, proof->begun ? proof->action_attempts : run->attempts.n, last,
+                   proof->begun ? &proof->found : NULL);
     assert(!text.over);
     run->response = arena_strndup(&run->step_arena, buf_str(&text), text.len);
-    run->status = last->has_status ? (int)last->status : -1;
-    run->cause = cause_of(run, last);
     buf_free(&text);
     report(run, what);
 }
 
-static void try_again_or_fail(struct run *run, const struct attempt *last)
+void run_done(struct run *run, const struct attempt *last)
+{
+    record(run, last, REPORT_DONE);
+}
+
+void run_fail(struct run *run, const struct attempt *last, int status, const char *cause)
+{
+    run->status = status;
+    run->cause = arena_strndup(&run->step_arena, cause, text_cut(cause, strlen(cause), CAUSE_MAX));
+    record(run, last, REPORT_FAILED);
+}
+
+static void fail(struct run *run, const struct attempt *last)
+{
+    if (run->proof.begun)
+        verify_give_up(run, last);
+    else
+        run_fail(run, last, last->has_status ? (int)last->status : -1, run_cause(run, last));
+}
+
+void run_try_again(struct run *run, const struct attempt *last)
 {
     struct driver *d = run->driver;
     int64_t delay_us, now = clock_mono();
     if (run->abort || d->stopping)
         report(run, REPORT_RELEASED);
     else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
-        record(run, last, REPORT_FAILED);
+        fail(run, last);
     else if (service_keeps(run_service(run), run))
         back_off(run, now + delay_us);
     else
@@ -304,6 +354,22 @@ static void go_on(struct run *run)
         run_shut_out(run);
 }
 
+static void action_ended(struct run *run, const struct attempt *attempt)
+{
+    switch (attempt->judgement.verdict) {
+    case VERDICT_NEXT: go_on(run); break;
+    case VERDICT_DONE:
+    case VERDICT_NOTHING_TO_ERASE:
+        if (run->stage->verify)
+            verify_begin(run, attempt);
+        else
+            run_done(run, attempt);
+        break;
+    case VERDICT_FINAL: fail(run, attempt); break;
+    case VERDICT_AGAIN: run_try_again(run, attempt); break;
+    }
+}
+
 static void call_answered(struct run *run, const struct attempt *attempt)
 {
     struct service *service = run_service(run);
@@ -316,13 +382,10 @@ void run_ended(struct run *run, const struct attempt *attempt)
     assert(run->state == RUN_CALLING);
     call_answered(run, attempt);
     run->attempts.retry_after_us = attempt->retry_after_us;
-    switch (attempt->judgement.verdict) {
-    case VERDICT_NEXT: go_on(run); break;
-    case VERDICT_DONE:
-    case VERDICT_NOTHING_TO_ERASE: record(run, attempt, REPORT_DONE); break;
-    case VERDICT_FINAL: record(run, attempt, REPORT_FAILED); break;
-    case VERDICT_AGAIN: try_again_or_fail(run, attempt); break;
-    }
+    if (run->proof.begun)
+        verify_looked(run, attempt);
+    else
+        action_ended(run, attempt);
 }
 
 void run_come_back(struct run *run, int64_t in_us, const char *memo)
@@ -334,7 +397,7 @@ void run_come_back(struct run *run, int64_t in_us, const char *memo)
         struct attempt failed = { .judgement = { VERDICT_FINAL, true },
                                   .retry_after_us = -1,
                                   .error = "what is to be remembered until later is too long" };
-        record(run, &failed, REPORT_FAILED);
+        fail(run, &failed);
         return;
     }
     run->later_us = in_us < 0 ? 0 : in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
@@ -380,7 +443,7 @@ static void warn_unknown_stage(struct driver *d, const char *name)
 
 static void leave_to_others(struct run *run)
 {
-    struct log_subject before = log_about(run);
+    struct log_subject before = run_log_about(run);
     warn_unknown_stage(run->driver, run->stage_name);
     log_set_subject(before);
     report(run, REPORT_RELEASED);
@@ -400,7 +463,7 @@ static void begin_to_wait(struct run *run)
         return;
     }
     struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
-    record(run, &failed, REPORT_FAILED);
+    fail(run, &failed);
 }
 
 /* Nobody is called, since the stage is not for this one; which condition said so goes on record. */
@@ -412,19 +475,10 @@ static void skip(struct run *run, const char *why)
     response_write_skipped(text, why);
     run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
     run->driver->summary.skipped++;
-    struct log_subject before = log_about(run);
+    struct log_subject before = run_log_about(run);
     tell_end(run->driver, arena_printf(&run->step_arena, "skipped: %s", why));
     log_set_subject(before);
     report(run, REPORT_DONE);
-}
-
-/* By all whom its stage is going to call. */
-static bool is_kept(struct run *run)
-{
-    for (size_t i = 0; i < action_calls(run->action); i++)
-        if (!service_keeps(driver_service(run->driver, action_service(run->action, i)), run))
-            return false;
-    return true;
 }
 
 /* before: of the claim that brings it back; NULL: the stage begins now. */
@@ -439,6 +493,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->action = run->stage ? &run->stage->action : NULL;
     run->stage_name = run->stage ? run->stage->working : arena_strdup(&run->arena, working);
     run->attempts = (struct attempts){ 0 };
+    run->proof = (struct proof){ 0 };
+    arena_reset(&run->stage_arena);
     begin_again(run);
     run->response = NULL;
     if (d->stopping || run->abort)
@@ -449,10 +505,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         skip(run, why);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
-    else if (is_kept(run))
-        wait_for_limits(run);
     else
-        run_shut_out(run);
+        run_call_from(run, now);
     if (run_is_unreported(run) && now >= run->lease_sent_at + run->lease_us / 2)
         ask_renewal(run);
 }
@@ -470,7 +524,7 @@ static struct run *run_new(struct driver *d)
     run = XNEW(struct run);
     run->driver = d;
     run->renew = (struct timer){ .fire = lease_is_half_over, .arg = run };
-    run->wake = (struct timer){ .fire = try_again_now, .arg = run };
+    run->wake = (struct timer){ .fire = is_time, .arg = run };
     return d->runs[d->n_runs++] = run;
 }
 
@@ -533,6 +587,7 @@ static void forget(struct run *run)
     reports_drop(run);
     timers_clear(&d->timers, &run->renew);
     arena_reset(&run->arena);
+    arena_reset(&run->stage_arena);
     arena_reset(&run->step_arena);
     arena_reset(&run->captured_arena);
     d->in_flight--;
@@ -567,7 +622,7 @@ static void count_released(struct run *run)
 static void finish(struct run *run, const char *state, enum report about)
 {
     struct driver *d = run->driver;
-    struct log_subject before = log_about(run);
+    struct log_subject before = run_log_about(run);
     if (strcmp(state, "COMPLETE") == 0) {
         d->summary.completed++;
         tell_end(d, "complete");
@@ -610,7 +665,7 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
     d->stages_in_flight++;
     run->stages_done++;
     metric_add(d->stages_total, 1);
-    struct log_subject before = log_about(run);
+    struct log_subject before = run_log_about(run);
     log_debug("done after %u attempts", run->attempts.n);
     log_set_subject(before);
 
@@ -634,7 +689,7 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
     enum report about = run->sent;
     run->sent = REPORT_NONE;
     if (!answer->ok) {
-        struct log_subject before = log_about(run);
+        struct log_subject before = run_log_about(run);
         log_info("no longer ours: %s", answer->code);
         log_set_subject(before);
         run_give_up(run);

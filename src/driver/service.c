@@ -47,6 +47,7 @@ static void show_shut(struct service *s)
 
 /* ---- who stays ---- */
 
+/* Who only waits for the time of a look is called for then, and not now. */
 static bool waits_for(const struct run *run, const struct service *s)
 {
     bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;

@@ -9,10 +9,22 @@
 
 enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
 
+static enum rc read_order(struct exchange *x, struct claim_request *out, struct err *err)
+{
+    const char *order = "oldest";
+    enum rc rc = field_text_optional(x->body, "order", &order, err);
+    if (rc || !order)
+        return rc;
+    out->newest_first = strcmp(order, "newest") == 0;
+    if (out->newest_first || strcmp(order, "oldest") == 0)
+        return RC_OK;
+    return err_set(err, RC_INVALID, "order: must be oldest or newest");
+}
+
 static enum rc read_claim(struct exchange *x, struct claim_request *out, struct err *err)
 {
     static const char *const known[] = { "driver", "limit", "lease_s", "cool_off_s", "username",
-                                         "stages", "count", "waiting", NULL };
+                                         "stages", "order", "count",   "waiting",    NULL };
     int64_t lease_s = 0, cool_off_s = 0;
     const char **stages = NULL;
     enum rc rc = field_only(x->body, known, err);
@@ -32,6 +44,8 @@ static enum rc read_claim(struct exchange *x, struct claim_request *out, struct 
         rc = field_bool_optional(x->body, "count", &out->count, err);
     if (!rc)
         rc = field_bool_optional(x->body, "waiting", &out->waiting, err);
+    if (!rc)
+        rc = read_order(x, out, err);
     if (!rc)
         rc = field_texts(x->arena, x->body, "stages", PIPELINE_MAX, &stages, &out->n_stages, err);
     out->stages = stages;

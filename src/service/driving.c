@@ -132,6 +132,7 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
         .now = act->now,
         .stages = in->stages,
         .n_stages = in->n_stages,
+        .newest_first = in->newest_first,
     };
     *out = (struct claim_answer){ 0 };
     rc = service_check_fuse(act, &out->fuse, err);

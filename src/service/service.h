@@ -158,6 +158,7 @@ struct claim_request {
     const char *username;      /* NULL: anybody */
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
+    bool newest_first; /* as in struct due_filter */
     bool count;
     bool waiting; /* tell who waits for somebody to confirm */
 };

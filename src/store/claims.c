@@ -128,47 +128,49 @@ static int64_t created_before(const struct due_state *d, const struct due_filter
     return d->role == ROLE_PENDING ? f->due_before : INT64_MAX;
 }
 
+/* The ids that the next walk looks at. Of the newest first the list has the ids negated, so that it rises. */
+struct span {
+    int64_t least, most;
+};
+
+static struct span span_of(const struct due_filter *f, const struct id_list *ids, int64_t upto)
+{
+    if (f->only_id != 0)
+        return (struct span){ f->only_id, f->after_id ? 0 : f->only_id };
+    if (!f->newest_first)
+        return (struct span){ f->after_id + 1, id_list_upto(ids, upto) };
+    int64_t most = f->after_id ? f->after_id - 1 : INT64_MAX;
+    return (struct span){ -id_list_upto(ids, 0), most < upto ? most : upto };
+}
+
+#define IN_STATE                                                                                     \
+    " FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $8 AND lease_until NOT IN (-1, $3)" \
+    " AND (abs(lease_until) <= $4 OR abs(lease_until) > $7) AND created_at < $6"
+#define IN_STATE_AND_LIST IN_STATE " AND ($9 = 0 OR pipeline_id = $9) AND abort_asked >= $10"
+
 /* Rarely, so it looks at all of the state's rows. */
-static enum rc add_of_some(struct store *s, const struct due_state *d, int64_t upto,
+static enum rc add_of_some(struct store *s, const struct due_state *d, struct span span,
                            const struct due_filter *f, struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $10"
-                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
-                       "$9) AND ($6 = 0 OR pipeline_id = $6)"
-                       " AND abort_asked >= $7 AND created_at < $8 ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
-                               DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(created_before(d, f)),
-                               DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
+                       f->newest_first ? "SELECT -id" IN_STATE_AND_LIST " ORDER BY id DESC LIMIT $5"
+                                       : "SELECT id" IN_STATE_AND_LIST " ORDER BY id LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(span.least), DB_INT(lease_bar(d->role)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
+                               DB_INT(lease_most(f->now)), DB_INT(span.most), DB_INT(d->pipeline_id),
+                               DB_INT(d->aborting)),
                        err);
 }
 
-static enum rc add_of_state(struct store *s, const struct due_state *d, int64_t upto,
+static enum rc add_of_state(struct store *s, const struct due_state *d, struct span span,
                             const struct due_filter *f, struct id_list *ids, struct err *err)
 {
     return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 AND id > $8"
-                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
-                       "$7) AND created_at < $6 ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(id_list_upto(ids, upto)),
-                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)ids->max),
-                               DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)), DB_INT(f->after_id)),
-                       err);
-}
-
-static enum rc add_of_one(struct store *s, const struct due_state *d, const struct due_filter *f,
-                          struct id_list *ids, struct err *err)
-{
-    return id_list_add(ids, s->db,
-                       "SELECT id FROM retirement WHERE id = $2 AND id > $10 AND state_id = $1"
-                       " AND lease_until NOT IN (-1, $3) AND (abs(lease_until) <= $4 OR abs(lease_until) > "
-                       "$9) AND ($6 = 0 OR pipeline_id = $6)"
-                       " AND abort_asked >= $7 AND created_at < $8 LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->only_id), DB_INT(lease_bar(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(d->pipeline_id),
-                               DB_INT(d->aborting), DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
-                               DB_INT(f->after_id)),
+                       f->newest_first ? "SELECT -id" IN_STATE " ORDER BY id DESC LIMIT $5"
+                                       : "SELECT id" IN_STATE " ORDER BY id LIMIT $5",
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(span.least), DB_INT(lease_bar(d->role)),
+                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
+                               DB_INT(lease_most(f->now)), DB_INT(span.most)),
                        err);
 }
 
@@ -183,14 +185,22 @@ static enum rc find_due(struct store *s, struct arena *a, const struct due_filte
     for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
         const struct due_state *d = &states.state[i];
         int64_t upto = d->role == ROLE_PENDING ? old_enough.upto : INT64_MAX;
-        if (f->only_id != 0)
-            rc = add_of_one(s, d, f, ids, err);
-        else if (d->pipeline_id != 0 || d->aborting)
-            rc = add_of_some(s, d, upto, f, ids, err);
+        struct span span = span_of(f, ids, upto);
+        if (f->only_id != 0 || d->pipeline_id != 0 || d->aborting)
+            rc = add_of_some(s, d, span, f, ids, err);
         else
-            rc = add_of_state(s, d, upto, f, ids, err);
+            rc = add_of_state(s, d, span, f, ids, err);
     }
     return rc;
+}
+
+static void turn_round(struct retirement *rows, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        struct retirement row = rows[i];
+        rows[i] = rows[n - 1 - i];
+        rows[n - 1 - i] = row;
+    }
 }
 
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
@@ -201,10 +211,14 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
     *n = 0;
     enum rc rc = find_due(s, a, filter, &ids, err);
     *out = arena_array(a, ids.n + 1, sizeof((*out)[0]));
+    for (size_t i = 0; filter->newest_first && i < ids.n; i++)
+        ids.id[i] = -ids.id[i];
     for (size_t i = 0; rc == RC_OK && i < ids.n; i += GROUP_MAX) {
         size_t n_read;
         rc =
             read_group(s, ids.id + i, ids.n - i < GROUP_MAX ? ids.n - i : GROUP_MAX, *out + *n, &n_read, err);
+        if (filter->newest_first)
+            turn_round(*out + *n, n_read);
         *n += n_read;
     }
     return rc;

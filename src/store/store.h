@@ -312,7 +312,7 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 
 /* ---- claims ---- */
 
-/* Rows that a driver may take now, oldest first: PENDING created before due_before, completed states, and
+/* Rows that a driver may take now, who asked first before all others: PENDING created before due_before, completed states, and
  * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING, nor put off
  * until after now); and those whose abort waits for a lease that is over. */
 struct due_filter {
@@ -320,11 +320,12 @@ struct due_filter {
     int64_t now;
     int64_t limit;
     int64_t only_id;           /* 0: any */
-    int64_t after_id;          /* 0: from the beginning */
+    int64_t after_id;          /* 0: from the beginning; else who comes behind it in the order */
     const char *const *stages; /* names of working states: only who would be taken to one of them, or needs no
                                 * stage any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
     bool no_pending; /* nobody is begun with */
+    bool newest_first; /* who asked last before all others */
 };
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
                   size_t *n, struct err *err) MUST_CHECK;

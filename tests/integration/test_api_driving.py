@@ -108,6 +108,13 @@ def test_one_can_be_claimed_by_name(served):
     assert [c["id"] for c in served.claim(limit=10)] == [first["id"]]
 
 
+def test_the_newest_first(served):
+    ids = [served.somebody()["id"] for _ in range(5)] + [served.somebody("RETIRING_FORUMS", "FORUMS_COMPLETE")["id"]]
+    assert [c["id"] for c in served.claim(limit=2, order="newest")] == ids[:-3:-1]
+    assert [c["id"] for c in served.claim(limit=1, order="oldest")] == ids[:1]
+    assert [c["id"] for c in served.claim(limit=9, order="newest")] == ids[3:0:-1]
+
+
 def test_the_cool_off_is_the_servers_and_can_only_be_lengthened(site):
     site.configure(cool_off="1h")
     site.serve()
@@ -157,6 +164,7 @@ def test_the_end_needs_no_driver(served):
     ({"limit": 1001}, ["limit", "1000"]), ({"limit": "1"}, ["limit", "integer"]), ({"lease_s": None}, ["lease_s", "missing"]),
     ({"lease_s": 0}, ["lease_s", "from 1"]), ({"lease_s": 10**9}, ["lease_s"]), ({"lease_s": 1.5}, ["lease_s", "integer"]),
     ({"cool_off_s": -1}, ["cool_off_s"]), ({"cool_off_s": 10**15}, ["cool_off_s"]), ({"username": 5}, ["username", "string"]), ({"count": 1}, ["count"]),
+    ({"order": "random"}, ["order", "oldest"]), ({"order": 1}, ["order", "string"]),
 ])
 def test_a_claim_is_refused(authority, change, words):
     expect_400(authority.post("/v1/claims", {"driver": "a", "limit": 1, "lease_s": 60, **change}), *words)

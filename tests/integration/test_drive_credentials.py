@@ -190,3 +190,33 @@ def test_proxies_of_the_environment_are_ignored(erasing, make_service):
     env = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "ALL_PROXY": proxy.url, "all_proxy": proxy.url}
     assert erasing.drive("--json", env=env).json["completed"] == 1
     assert proxy.calls == [] and len(erasing.store.calls) == 1
+
+
+def test_keys_stand_in_headers_of_their_own(erasing, tmp_path):
+    """From a file and the environment; never in a log, nor in what a refusal leaves on record."""
+    (tmp_path / "store.key").write_text("key-0123456789\n")
+    (tmp_path / "store.key").chmod(0o600)
+    erasing.config["services"]["store"]["api_key"] = {
+        "header": "X-Api-Key", "key_file": "store.key", "secret_header": "X-Api-Secret", "secret_env": "STORE_SECRET"}
+    erasing.store.script = lambda call: 204 if call.headers.get("X-Api-Secret") == "secret-0123456789" else 401
+    environment = {"STORE_SECRET": "secret-0123456789"}
+    erasing.ok("retirement", "request", "--username", "ada", "--email", "ada@example.com", env=environment)
+    erasing.configure(log={"level": "debug"})
+    done = erasing.ok("drive", "--once", env=environment)
+    call, = erasing.store.calls
+    assert call.headers["X-Api-Key"] == "key-0123456789" and "Authorization" not in call.headers
+    erasing.ok("retirement", "request", "--username", "bob", "--email", "bob@example.com", env=environment)
+    wrong = erasing.lethe("drive", "--once", env={"STORE_SECRET": "wrong-0123456789"})
+    assert erasing.store.calls[-1].headers["X-Api-Secret"] == "wrong-0123456789"
+    shown = erasing.ok("retirement", "show", "bob", "--json", env=environment)
+    assert shown.json["state"] == "ERRORED"
+    assert "0123456789" not in done.out + done.err + wrong.out + wrong.err + shown.out
+
+
+def test_a_key_that_is_the_user(erasing):
+    erasing.config["services"]["store"]["basic"] = {"user_env": "STORE_KEY"}
+    environment = {"STORE_KEY": "key-0123456789"}
+    erasing.ok("retirement", "request", "--username", "ada", "--email", "ada@example.com", env=environment)
+    erasing.ok("drive", "--once", env=environment)
+    call, = erasing.store.calls
+    assert base64.b64decode(call.headers["Authorization"].removeprefix("Basic ")) == b"key-0123456789:"

@@ -86,6 +86,21 @@ def test_people_are_taken_through_the_pipeline(driver, lms):
     assert driver.drive_all()["people"] == 0
 
 
+def test_a_batch_is_all_that_one_run_takes(driver, lms):
+    lms.add(*numbered(12))
+    driver.configure(driver={"batch": 5, "max_in_flight": 2, "poll": "100ms"})
+    assert driver.drive_all()["completed"] == 5
+    assert sorted(lms.states_of_all().values()) == ["COMPLETE"] * 5 + ["PENDING"] * 7
+    driver.start_driver()
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"})
+
+
+def test_an_lms_gives_the_oldest_only(driver, lms):
+    driver.configure(driver={"order": "newest"})
+    result = driver.lethe("config", "check")
+    assert result.code == 2 and "order: an LMS gives who asked first before others" in result.err, result
+
+
 def test_what_the_lms_is_asked_for(driver, lms):
     driver.drive_all()
     driver.drive_all("--cool-off", "0d")

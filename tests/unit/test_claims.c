@@ -62,6 +62,20 @@ static void test_claims__due_are_those_the_kernel_takes(void **state)
     assert_int_equal(rows[0].id, wanted[7]);
     filter.after_id = 0;
 
+    filter.newest_first = true;
+    assert_int_equal(due(f, filter, &rows), 7);
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(rows[i].id, wanted[n_wanted - 1 - i]);
+    filter.after_id = wanted[n_wanted - 7];
+    assert_true(due(f, filter, &rows) > 0);
+    assert_int_equal(rows[0].id, wanted[n_wanted - 8]);
+    filter.after_id = 0;
+    filter.limit = 1000;
+    assert_int_equal(due(f, filter, &rows), n_wanted);
+    for (size_t i = 0; i < n_wanted; i++)
+        assert_int_equal(rows[i].id, wanted[n_wanted - 1 - i]);
+    filter.newest_first = false;
+
     filter.limit = 0;
     assert_int_equal(due(f, filter, &rows), 0);
 

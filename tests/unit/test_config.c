@@ -600,6 +600,43 @@ static void test_config__exec(void **state)
     assert_string_equal(s->action.exec.service->name, "lms");
 }
 
+static void test_config__verify(void **state)
+{
+    const struct stage_conf *s =
+        load_stage("    exec: { command: [x] }\n"
+                   "    verify:\n      http: { service: lms, get: \"/people/{original_username}\" }\n"
+                   "      expect: { status: [404, 410] }\n      count: /total\n      after: [0s, 90s, 1d]\n"
+                   "      timeout: 5s\n");
+    assert_int_equal(s->action.kind, ACTION_EXEC);
+    assert_int_equal(s->verify->probe.kind, ACTION_HTTP);
+    assert_string_equal(s->verify->probe.http.steps[0].method, "GET");
+    assert_string_equal(s->verify->probe.http.steps[0].service->name, "lms");
+    assert_int_equal(s->verify->probe.timeout_us, 5 * CLOCK_S);
+    assert_int_equal(s->verify->expect.n, 2);
+    assert_int_equal(s->verify->expect.status[1], 410);
+    assert_string_equal(s->verify->count, "/total");
+    assert_int_equal(s->verify->n_after, 3);
+    assert_int_equal(s->verify->after_us[0], 0);
+    assert_int_equal(s->verify->after_us[2], CLOCK_DAY);
+}
+
+static void test_config__verify_presets(void **state)
+{
+    const struct stage_conf *s = load_stage("    exec: { command: [x] }\n"
+                                            "    verify: { exec: { command: [y] } }\n");
+    assert_int_equal(s->verify->probe.kind, ACTION_EXEC);
+    assert_string_equal(s->verify->probe.exec.argv[0], "y");
+    assert_int_equal(s->verify->probe.timeout_us, 30 * CLOCK_S);
+    assert_int_equal(s->verify->expect.n, 0);
+    assert_null(s->verify->count);
+    assert_int_equal(s->verify->n_after, 1);
+    assert_int_equal(s->verify->after_us[0], 0);
+    assert_null(load_stage("    exec: { command: [x] }\n")->verify);
+    s = load_stage("    exec: { command: [x] }\n"
+                   "    verify: { http: { service: lms, post: /search }, count: \"\" }\n");
+    assert_string_equal(s->verify->count, "");
+}
+
 static void test_config__program_without_a_slash_is_left_to_the_path(void **state)
 {
     const struct stage_conf *s = load_stage("    exec: { command: [erase] }\n");
@@ -692,6 +729,20 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_string_equal(c->stages[2].action.http.steps[0].service->name, "license_manager");
     assert_int_equal(c->pipeline->n, 12);
     assert_string_equal(c->pipeline->names[11], "COMPLETE");
+}
+
+static void test_config__more_in_a_row_of_the_file_of_a_driver(void **state)
+{
+    const struct config *c =
+        load_good(DRIVER_FILE "  - ['A', 'B', 'LMS', 'retirement_retire_notes', { timeout: 5s, retry: none, "
+                              "verify: { http: { service: lms, get: /x }, expect: { status: [404] } } }]\n");
+    assert_int_equal(c->n_stages, 5);
+    assert_null(c->stages[3].verify);
+    const struct stage_conf *s = &c->stages[4];
+    assert_string_equal(s->use, "LMS.retirement_retire_notes");
+    assert_int_equal(s->action.timeout_us, 5 * CLOCK_S);
+    assert_true(s->retry.none);
+    assert_string_equal(s->verify->probe.http.steps[0].service->name, "lms");
 }
 
 static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
@@ -1093,9 +1144,12 @@ int main(void)
         T(test_config__json_that_is_one_text),
         T(test_config__form_and_headers),
         T(test_config__exec),
+        T(test_config__verify),
+        T(test_config__verify_presets),
         T(test_config__program_without_a_slash_is_left_to_the_path),
         T(test_config__the_authority_elsewhere),
         T(test_config__the_file_of_a_driver_of_open_edx),
+        T(test_config__more_in_a_row_of_the_file_of_a_driver),
         T(test_config__our_own_settings_in_the_file_of_a_driver),
         T(test_config__what_worked_for_years_is_only_warned_about),
         T(test_config__the_file_of_a_driver_is_known_by_its_look),

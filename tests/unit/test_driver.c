@@ -546,6 +546,11 @@ static void test_driver__fixed_credentials_are_sent(void **state)
     world_run(w);
     assert_string_equal(w->called[0].authorization, "Bearer 93b1c5d2e4f60718a");
     world_close(w);
+    w = world_open(1, ", api_key: { header: Authorization, key: \"Token 93b1c5d2e4f60718a\" }",
+                   ONE_STAGE(""));
+    world_run(w);
+    assert_string_equal(w->called[0].authorization, "Token 93b1c5d2e4f60718a");
+    world_close(w);
 }
 
 /* ---- the authority's answers get lost ---- */
@@ -966,6 +971,29 @@ static void test_driver__without_once_it_looks_again_until_stopped(void **state)
     world_close(w);
 }
 
+static void test_driver__once_takes_one_batch(void **state)
+{
+    struct world *w =
+        world_open(20, "", "driver: { batch: 7, max_in_flight: 3, order: newest }\n" ONE_STAGE(""));
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.people, 7);
+    assert_int_equal(s.completed, 7);
+    expect_text_has(w->claimed, "\"order\":\"newest\"");
+    world_close(w);
+}
+
+static void test_driver__each_look_takes_a_batch(void **state)
+{
+    struct world *w =
+        world_open(3, "", "driver: { batch: 1, max_in_flight: 2, poll: 100ms }\n" ONE_STAGE(""));
+    w->answer = answer_stop_at_third;
+    world_prepare(w, false);
+    struct driver_summary s = world_run(w);
+    assert_int_equal(s.completed, 3);
+    assert_true(s.took_us >= 200 * CLOCK_MS);
+    world_close(w);
+}
+
 /* ---- services that are down, or have quiet hours ---- */
 
 #define BREAKER ", breaker: { failures: 20, pause: 30ms }"
@@ -1188,6 +1216,8 @@ int main(void)
         cmocka_unit_test(test_driver__a_second_stop_gives_up_on_calls),
         cmocka_unit_test(test_driver__people_granted_during_a_stop_are_given_back),
         cmocka_unit_test(test_driver__without_once_it_looks_again_until_stopped),
+        cmocka_unit_test(test_driver__once_takes_one_batch),
+        cmocka_unit_test(test_driver__each_look_takes_a_batch),
         cmocka_unit_test(test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody),
         cmocka_unit_test(test_driver__a_service_that_is_down_errors_one_not_all),
         cmocka_unit_test(test_driver__refused_credentials_do_not_error_a_queue),

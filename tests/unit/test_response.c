@@ -13,9 +13,35 @@ static const char *write(unsigned attempts, struct attempt last)
 {
     buf_free(&text);
     buf_init(&text, RESPONSE_MAX);
-    response_write(&text, "RETIRING_FORUM", attempts, &last);
+    response_write(&text, "RETIRING_FORUM", attempts, &last, NULL);
     assert_false(text.over);
     return buf_str(&text);
+}
+
+static void test_response__of_a_verification(void **state)
+{
+    struct attempt a = { .judgement = { VERDICT_DONE, false }, .status = 204, .has_status = true };
+    struct verification v = { .left = 0, .status = 404, .has_status = true, .tries = 2 };
+    buf_free(&text);
+    buf_init(&text, RESPONSE_MAX);
+    response_write(&text, "RETIRING_FORUM", 1, &a, &v);
+    assert_string_equal(buf_str(&text), "{\"status\":204,\"attempts\":1,\"verification\":{\"left\":0,"
+                                        "\"status\":404,\"tries\":2}}");
+    buf_reset(&text);
+    a.judgement = (struct judgement){ VERDICT_FINAL, false };
+    a.error = "3 records left in forum";
+    v = (struct verification){ .left = 3, .tries = 1 };
+    response_write(&text, "RETIRING_FORUM", 2, &a, &v);
+    assert_string_equal(buf_str(&text),
+                        "{\"stage\":\"RETIRING_FORUM\",\"outcome\":\"residue\",\"status\":204,\"attempts\":2,"
+                        "\"verification\":{\"left\":3,\"status\":null,\"tries\":1},"
+                        "\"error\":\"3 records left in forum\",\"answer\":\"\"}");
+    buf_reset(&text);
+    a.judgement.unknown = true;
+    v.left = -1;
+    response_write(&text, "RETIRING_FORUM", 2, &a, &v);
+    expect_text_has(buf_str(&text), "\"outcome\":\"unknown\"");
+    expect_text_has(buf_str(&text), "\"verification\":{\"left\":null,");
 }
 
 static const struct json *parse(void)
@@ -124,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_response__of_success),
         cmocka_unit_test(test_response__of_nothing_to_erase),
         cmocka_unit_test(test_response__of_failure),
+        cmocka_unit_test(test_response__of_a_verification),
         cmocka_unit_test(test_response__long_answers_are_cut_and_marked),
         cmocka_unit_test(test_response__bytes_that_are_not_utf8_are_replaced),
         cmocka_unit_test(test_response__a_cut_before_us_is_marked_too),

@@ -46,6 +46,9 @@ static enum rc claim_all(struct fixture *f)
         rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
         rc = try_command(f, rows[i].id, cmd, NULL, NULL);
+    filter.newest_first = true;
+    if (rc == RC_OK)
+        rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
     return rc;
 }
 

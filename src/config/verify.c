@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verification: what is looked at once an action says that it is done. A probe is a call or a program that
+ * only looks; what it answers is either counted, or one of the statuses that mean that nothing is left.
+ * Everything else proves nothing, so that what is expected has to be said.
+ */
+#include "config/config_int.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+enum { STATUS_MAX = 499, HTTP_MIN = 200, EXIT_MAX = 125, LOOKS_MAX = 20, HTTP_FOUND = 200 };
+
+#define AFTER_MAX (30 * CLOCK_DAY)
+
+static enum rc setting_pointer(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_SCALAR, "a JSON pointer like /total", err);
+    if (rc != RC_OK)
+        return rc;
+    const char *pointer = at->text ? at->text : "";
+    const char *fault = at->text == NULL && !at->quoted
+                            ? "nothing stands there: all of the answer is written \"\""
+                            : json_pointer_fault(pointer);
+    if (fault != NULL)
+        return yaml_value_error(at, err, "%s", fault);
+    *(const char **)field = pointer;
+    return RC_OK;
+}
+
+static enum rc setting_after(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    static const struct setting length = { .type = "time", .max = AFTER_MAX };
+    struct verify_conf *verify = field;
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of times like [0s, 1m, 1h]", err);
+    if (rc == RC_OK && (at->count == 0 || at->count > LOOKS_MAX))
+        rc = yaml_value_error(at, err, "there are %u looks: from 1 to %d are possible", at->count, LOOKS_MAX);
+    if (rc != RC_OK)
+        return rc;
+    int64_t *after_us = arena_array(r->arena, at->count, sizeof after_us[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+        rc = setting_length(r, &length, child, &after_us[n], err);
+        if (rc == RC_OK && n > 0 && after_us[n] <= after_us[n - 1])
+            rc = yaml_error(child, err,
+                            "%s is not later than the look before it: all count from the end of the action",
+                            child->text);
+    }
+    verify->after_us = after_us;
+    verify->n_after = n;
+    return rc;
+}
+
+static const struct setting expect_settings[] = {
+    { "status", "list of statuses", setting_statuses, 0, NULL,
+      "which answers mean that nothing is left: of HTTP, or of the program's exit", .max = STATUS_MAX,
+      .required = true },
+    { NULL }
+};
+
+#define OF(field) offsetof(struct verify_conf, field)
+
+const struct setting verify_settings[] = {
+    { "http", "section", setting_probe_http, OF(probe.http), NULL,
+      "the probe: a call that shows what is left", .inner = probe_http_settings, .inner_form = "." },
+    { "exec", "section", setting_section, OF(probe.exec), NULL,
+      "the probe: a program that shows what is left, by default by the number that it prints",
+      .inner = probe_exec_settings, .inner_form = "." },
+    { "expect", "section", setting_section, OF(expect), NULL, "what means that nothing is left",
+      .inner = expect_settings, .inner_form = "." },
+    { "count", "JSON pointer", setting_pointer, OF(count), NULL,
+      "where in the answer the number of records stands, or a list of them" },
+    { "after", "list of times", setting_after, 0, "[0s]",
+      "when to look, counted from the end of the action; what is left at the last look is left for good" },
+    { "timeout", "time", setting_length, OF(probe.timeout_us), "30s", "how long one look may take",
+      .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { NULL }
+};
+#undef OF
+
+/* ---- what has to hold between them ---- */
+
+static enum rc check_kind(struct verify_conf *verify, const struct yaml *at, struct err *err)
+{
+    const struct yaml *http = yaml_get(at, "http"), *exec = yaml_get(at, "exec");
+    if (http != NULL && exec != NULL)
+        return yaml_key_error(exec, err, "http and exec: one probe is wanted");
+    if (http == NULL && exec == NULL)
+        return yaml_value_error(at, err, "there is no probe: http or exec is wanted");
+    verify->probe.kind = http ? ACTION_HTTP : ACTION_EXEC;
+    return RC_OK;
+}
+
+/* Such an answer is never about the person: it has not even been looked. */
+static bool is_of_no_use(unsigned status)
+{
+    static const unsigned never[] = { 401, 403, 407, 408, 425, 429 };
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        if (status == never[i])
+            return true;
+    return status >= 300 && status < 400;
+}
+
+static enum rc check_http_status(const struct verify_conf *verify, unsigned status, const struct yaml *at,
+                                 struct err *err)
+{
+    if (status < HTTP_MIN)
+        return yaml_value_error(at, err, "%u is no status that a service answers with: from %d to %d", status,
+                                HTTP_MIN, STATUS_MAX);
+    if (is_of_no_use(status))
+        return yaml_value_error(at, err, "%u says nothing about the person: the service has not even looked",
+                                status);
+    if (verify->count != NULL && status == HTTP_FOUND)
+        return yaml_value_error(at, err, "%d is the answer in which count counts", HTTP_FOUND);
+    return RC_OK;
+}
+
+static enum rc check_expect(const struct verify_conf *verify, const struct yaml *at, struct err *err)
+{
+    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status");
+    enum rc rc = RC_OK;
+    if (list != NULL && verify->expect.n == 0)
+        return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
+    for (size_t i = 0; rc == RC_OK && i < verify->expect.n; i++) {
+        unsigned status = verify->expect.status[i];
+        if (verify->probe.kind == ACTION_HTTP)
+            rc = check_http_status(verify, status, list, err);
+        else if (status > EXIT_MAX)
+            rc = yaml_value_error(list, err, "%u is no exit status of a program: from 0 to %d", status,
+                                  EXIT_MAX);
+    }
+    return rc;
+}
+
+static enum rc check_count(const struct verify_conf *verify, const struct yaml *at, struct err *err)
+{
+    const struct yaml *count = yaml_get(at, "count");
+    bool is_http = verify->probe.kind == ACTION_HTTP;
+    if (count != NULL && !is_http)
+        return yaml_key_error(count, err, "count: goes with http; a program prints the number");
+    if (is_http && count == NULL && verify->expect.n == 0)
+        return yaml_value_error(at, err,
+                                "what proves that nothing is left? expect: { status: [404] } or "
+                                "count: /total is wanted");
+    return RC_OK;
+}
+
+/* What the service may answer to a look without being taken for one that fails. */
+static void expect_answers(struct arena *a, struct verify_conf *verify)
+{
+    struct http_step_conf *step = ARENA_NEW(a, struct http_step_conf);
+    unsigned *status = arena_array(a, verify->expect.n + 1, sizeof status[0]);
+    *step = verify->probe.http.steps[0];
+    for (size_t i = 0; i < verify->expect.n; i++)
+        status[i] = verify->expect.status[i];
+    status[verify->expect.n] = HTTP_FOUND;
+    step->success = (struct statuses){ status, verify->expect.n + 1 };
+    step->any_answer =
+        true; /* a status that is expected may come with a page, and a count is read with care */
+    verify->probe.http.steps = step;
+}
+
+static enum rc check_verify(struct reading *r, struct verify_conf *verify, const struct yaml *at,
+                            struct err *err)
+{
+    enum rc rc = check_kind(verify, at, err);
+    if (rc == RC_OK)
+        rc = check_expect(verify, at, err);
+    if (rc == RC_OK)
+        rc = check_count(verify, at, err);
+    if (rc == RC_OK && verify->probe.kind == ACTION_HTTP)
+        expect_answers(r->arena, verify);
+    return rc;
+}
+
+enum rc setting_verify(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
+{
+    struct verify_conf *verify = ARENA_NEW(r->arena, struct verify_conf);
+    enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it has to find", err);
+    if (rc == RC_OK)
+        rc = settings_read(r, s->inner, at, verify, err);
+    if (rc == RC_OK)
+        rc = check_verify(r, verify, at, err);
+    *(const struct verify_conf **)field = verify;
+    return rc;
+}
