@@ -22,8 +22,8 @@
  * takes the circle again with the probe in place of the action, once for each look:
  *
  *      clean         the end: done
- *      residue       SETTLING until the next look; after the last one the end: failed
- *      inconclusive  BACKING_OFF, and the same look once more; the end when its budget is spent: failed
+ *      residue       SETTLING until the next look, or put off if that is long; after the last one: failed
+ *      inconclusive  BACKING_OFF, and the same look once more; when its budget is spent: failed
  *
  * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
  * stage that takes hours or days is put off with run_come_back(), and is gone until it is claimed again, with
@@ -175,7 +175,7 @@ struct http_step {
 /* Once the action of a stage is done and its verification has begun. */
 struct proof {
     bool begun;            /* what is called now is the probe */
-    int64_t done_at;       /* the end of the action */
+    int64_t done_at;       /* clock_now: the end of the action */
     unsigned looks;        /* that told something, and residue */
     struct attempt action; /* how it ended; its texts are in the stage's arena */
     unsigned action_attempts;
@@ -283,6 +283,8 @@ void run_give_up(struct run *run);               /* forgets it without a word to
 void run_cancel_call(struct run *run);           /* CALLING only; gives the service's place back */
 bool run_is_unreported(const struct run *run);   /* no outcome is to be sent or under way */
 void run_call_from(struct run *run, int64_t at); /* it is called for then, or as soon as it is its turn */
+/* As run_come_back, of one whose call is over. memo: as there, and not too long. */
+void run_put_off(struct run *run, int64_t in_us, const char *memo);
 void run_try_again(struct run *run, const struct attempt *last); /* or fails, if the budget is spent */
 void run_done(struct run *run, const struct attempt *last);
 /* status and cause: how people fail alike, as in struct run. */
@@ -294,7 +296,10 @@ const char *run_cause(struct run *run, const struct attempt *last);
 
 /* ---- is anything left? (verify.c) ---- */
 
-void verify_begin(struct run *run, const struct attempt *done);      /* the action says that it is done */
+void verify_begin(struct run *run, const struct attempt *done); /* the action says that it is done */
+/* Goes on where run->memo says that the verification stood; false: it says nothing of the kind. */
+bool verify_go_on(struct run *run);
+const char *verify_memo(struct run *run); /* where it stands; borrowed until the driver's scratch is used */
 void verify_looked(struct run *run, const struct attempt *attempt);  /* a call of the probe has ended */
 void verify_give_up(struct run *run, const struct attempt *attempt); /* nobody knows, and time is over */
 

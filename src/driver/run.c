@@ -133,10 +133,26 @@ bool run_is_unreported(const struct run *run)
     return run->wanted <= REPORT_RENEWED && run->sent <= REPORT_RENEWED;
 }
 
+void run_put_off(struct run *run, int64_t in_us, const char *memo)
+{
+    run->later_us = in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
+    run->put_memo = arena_strdup(&run->arena, memo);
+    report(run, REPORT_LATER);
+}
+
+/* What is known of an action that is done is kept for whoever takes it up. */
+static void give_back(struct run *run)
+{
+    if (run->proof.begun && !run->abort)
+        run_put_off(run, 0, verify_memo(run));
+    else
+        report(run, REPORT_RELEASED);
+}
+
 void run_release(struct run *run)
 {
     if (run_is_unreported(run))
-        report(run, REPORT_RELEASED);
+        give_back(run);
 }
 
 void run_shut_out(struct run *run)
@@ -259,7 +275,7 @@ void run_call_from(struct run *run, int64_t at)
 {
     begin_again(run);
     if (run->abort || run->driver->stopping)
-        report(run, REPORT_RELEASED);
+        give_back(run);
     else if (at > clock_mono())
         settle(run, at);
     else if (is_kept(run))
@@ -332,7 +348,7 @@ void run_try_again(struct run *run, const struct attempt *last)
     struct driver *d = run->driver;
     int64_t delay_us, now = clock_mono();
     if (run->abort || d->stopping)
-        report(run, REPORT_RELEASED);
+        give_back(run);
     else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         fail(run, last);
     else if (service_keeps(run_service(run), run))
@@ -400,9 +416,7 @@ void run_come_back(struct run *run, int64_t in_us, const char *memo)
         fail(run, &failed);
         return;
     }
-    run->later_us = in_us < 0 ? 0 : in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
-    run->put_memo = arena_strdup(&run->arena, memo);
-    report(run, REPORT_LATER);
+    run_put_off(run, in_us < 0 ? 0 : in_us, memo);
 }
 
 void run_lacks_token(struct run *run)
@@ -414,7 +428,7 @@ void run_lacks_token(struct run *run)
     if (is_first_call(run))
         run->attempts.n--;
     if (run->abort || d->stopping)
-        report(run, REPORT_RELEASED);
+        give_back(run);
     else if (service_keeps(service, run))
         wait_for_limits(run);
     else
@@ -505,6 +519,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         skip(run, why);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
+    else if (run->stage->verify && verify_go_on(run))
+        ; /* the action is done already */
     else
         run_call_from(run, now);
     if (run_is_unreported(run) && now >= run->lease_sent_at + run->lease_us / 2)
@@ -636,7 +652,7 @@ static void finish(struct run *run, const char *state, enum report about)
     } else if (about == REPORT_WAITING) {
         d->summary.waiting++;
         tell_end(d, "waits for somebody to confirm");
-    } else if (about == REPORT_LATER) {
+    } else if (about == REPORT_LATER && !d->stopping && !run->shut_out) {
         d->summary.later++;
         d->summary.people--; /* it comes again */
         tell_put_off(run);

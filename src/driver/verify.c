@@ -5,19 +5,42 @@
  * Its hard idea: a stage is done when an answer proves it, and only then. Each look is an attempt of its own
  * with a budget of its own, at the times that the configuration tells, counted from the end of the action.
  * What is left at a look before the last one may only need longer; at the last one it is left for good.
+ * Whoever is given up meanwhile takes along that the action is done, so that it is not repeated.
  */
+#include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "driver/driver_int.h"
 #include "driver/finding.h"
 
+/* Who has to wait for longer is put off, and takes up nobody's place meanwhile. */
+#define HELD_MAX (2 * CLOCK_S)
+
+enum { KEPT_MAX = 500 }; /* bytes of what the action was answered, of one that is put off */
+
 /* ---- looks ---- */
+
+/* The wall clock may have been set meanwhile: it is no longer than it would be if the action had just ended.
+ */
+static int64_t time_to_next(const struct run *run)
+{
+    int64_t after_us = run->stage->verify->after_us[run->proof.looks];
+    int64_t left_us = run->proof.done_at + after_us - clock_now();
+    return left_us < 0 ? 0 : left_us < after_us ? left_us : after_us;
+}
 
 static void look_next(struct run *run)
 {
+    int64_t in_us = time_to_next(run);
     run->attempts = (struct attempts){ 0 };
-    run_call_from(run, run->proof.done_at + run->stage->verify->after_us[run->proof.looks]);
+    run->action = &run->stage->verify->probe;
+    if (in_us > HELD_MAX)
+        run_put_off(run, in_us, verify_memo(run));
+    else
+        run_call_from(run, clock_mono() + in_us);
 }
 
 static struct attempt keep(struct run *run, const struct attempt *attempt)
@@ -34,14 +57,87 @@ void verify_begin(struct run *run, const struct attempt *done)
 {
     run->proof = (struct proof){
         .begun = true,
-        .done_at = clock_mono(),
+        .done_at = clock_now(),
         .action = keep(run, done),
         .action_attempts = run->attempts.n,
         .found = { .left = -1 },
     };
     driver_let_go(run->driver, run);
-    run->action = &run->stage->verify->probe;
     look_next(run);
+}
+
+/* ---- from one driver to the next ---- */
+
+const char *verify_memo(struct run *run)
+{
+    const struct proof *proof = &run->proof;
+    const struct attempt *action = &proof->action;
+    struct buf *text = &run->driver->scratch;
+    struct json_out o = { .buf = text };
+    buf_reset(text);
+    json_open_map(&o);
+    json_field_time(&o, "erased_at", proof->done_at);
+    json_field_int(&o, "looks", proof->looks);
+    json_field_int(&o, "tries", proof->found.tries);
+    json_field_int(&o, "attempts", proof->action_attempts);
+    json_field_int(&o, "status", action->has_status ? (int64_t)action->status : -1);
+    json_field_int(&o, "step", action->step);
+    json_field_bool(&o, "nothing_to_erase", action->judgement.verdict == VERDICT_NOTHING_TO_ERASE);
+    json_put_key(&o, "answer");
+    json_put_textn(&o, action->answer, text_cut(action->answer, action->answer_len, KEPT_MAX));
+    json_close_map(&o);
+    assert(!text->over && text->len <= MEMO_MAX);
+    return buf_str(text);
+}
+
+static int64_t number(const struct json *memo, const char *key)
+{
+    const struct json *value = json_get(memo, key);
+    return value && value->kind == JSON_INT ? value->integer : 0;
+}
+
+static const char *words(const struct json *memo, const char *key)
+{
+    const struct json *value = json_get(memo, key);
+    return value && value->kind == JSON_TEXT ? value->text : "";
+}
+
+static struct attempt action_of(const struct json *memo)
+{
+    const struct json *nothing = json_get(memo, "nothing_to_erase");
+    const char *answer = words(memo, "answer");
+    int64_t status = number(memo, "status");
+    return (struct attempt){
+        .judgement = { nothing && nothing->integer ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false },
+        .step = (unsigned)number(memo, "step"),
+        .status = status >= 0 ? (unsigned)status : 0,
+        .has_status = status >= 0,
+        .retry_after_us = -1,
+        .answer = answer,
+        .answer_len = strlen(answer),
+    };
+}
+
+/* The times of the looks may be other ones by now. */
+bool verify_go_on(struct run *run)
+{
+    struct json *memo;
+    int64_t done_at;
+    if (run->memo == NULL ||
+        json_parse(&run->stage_arena, run->memo, strlen(run->memo), &memo, NULL) != RC_OK ||
+        clock_parse(words(memo, "erased_at"), &done_at, NULL) != RC_OK)
+        return false;
+    unsigned looks = (unsigned)number(memo, "looks"), last = (unsigned)run->stage->verify->n_after - 1;
+    run->proof = (struct proof){
+        .begun = true,
+        .done_at = done_at,
+        .looks = looks < last ? looks : last,
+        .action = action_of(memo),
+        .action_attempts = (unsigned)number(memo, "attempts"),
+        .found = { .left = -1, .tries = (unsigned)number(memo, "tries") },
+    };
+    look_next(run);
+    return true;
 }
 
 /* ---- what they tell ---- */

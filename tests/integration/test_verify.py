@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 
 import pytest
 
@@ -174,15 +175,53 @@ def test_others_go_on_while_somebody_waits_for_a_look(verifying, forum):
     assert forum.looks["ada"] == 1
 
 
-def test_a_lease_is_renewed_while_somebody_waits_for_a_look(verifying, forum):
-    """The lease is far shorter than the wait: nobody else takes over, the erasure is not repeated."""
-    verifying.configure(driver={"poll": "100ms", "lease": "11s"})
-    verifying.config["stages"][0]["timeout"] = "500ms"
-    verify(verifying, after=["0s", "13s"], timeout="500ms")
-    forum.left = lambda name, look: 2 - look
+def test_a_long_wait_is_held_by_nobody(verifying, forum):
+    """No lease, no place of max_in_flight, and no second erasure when the time has come."""
+    verifying.configure(driver={"poll": "100ms", "max_in_flight": 1})
+    verify(verifying, after=["0s", "3s"])
+    forum.left = lambda name, look: 2 - look if name == "ada" else 0
+    verifying.serve()
+    ada = verifying.request("ada")
+    verifying.request_all(["bob", "carla"])
+    verifying.start_driver()
+    verifying.wait_states({"ada": "RETIRING_FORUM", "bob": "COMPLETE", "carla": "COMPLETE"})
+    assert verifying.one(ada["id"])["lease"] is None
+    verifying.wait_states("COMPLETE")
+    assert forum.looks["ada"] == 2 and len(forum.erased) == 3
+    assert verifying.recorded("ada", "FORUM_COMPLETE") == {
+        "status": 204, "attempts": 1, "verification": {"left": 0, "status": 200, "tries": 2}}
+
+
+def test_a_long_wait_outlives_the_driver_and_the_server(verifying, forum):
+    """Days, for all they know: what was erased is known by the next ones, and is not erased again."""
+    verify(verifying, after=["0s", "3s", "6s"])
+    verifying.config["stages"][0]["http"].update(success=[404], nothing_to_erase=[204])
+    forum.left = lambda name, look: 3 - look
     verifying.request("ada")
-    assert verifying.drive_all()["completed"] == 1
-    assert len(forum.erased) == 1 and forum.looks == {"ada": 2}
+    for _ in range(10):
+        before = forum.looks.get("ada", 0)
+        done = verifying.drive_all()
+        if done["completed"]:
+            break
+        assert done["errored"] == 0 and done["later"] == forum.looks["ada"] - before
+        time.sleep(1)
+    assert forum.looks == {"ada": 3} and len(forum.erased) == 1
+    assert verifying.recorded("ada", "FORUM_COMPLETE") == {
+        "outcome": "nothing_to_erase", "status": 204, "attempts": 1,
+        "verification": {"left": 0, "status": 200, "tries": 3}}
+
+
+def test_residue_after_long_waits_is_erased_anew_by_a_resume(verifying, forum):
+    verify(verifying, after=["0s", "3s"])
+    forum.left = lambda name, look: 1 if look < 3 else 0
+    verifying.serve()
+    verifying.request("ada")
+    verifying.start_driver()
+    verifying.wait_states("ERRORED")
+    assert verifying.recorded("ada", "ERRORED")["verification"]["tries"] == 2
+    verifying.ok("retirement", "resume", "ada")
+    verifying.wait_states("COMPLETE")
+    assert len({call.key for call in forum.erased}) == 2 and forum.looks == {"ada": 3}
 
 
 # ---- a probe that cannot answer ----
@@ -304,10 +343,10 @@ def test_a_program_that_says_nothing_of_use_is_asked_again(looking, forum, end):
 # ---- drivers that end, services that are left alone ----
 
 def test_a_driver_that_is_killed_before_a_look(verifying, forum):
-    """Another one begins the stage anew: the erasure with the same key, and the looks."""
+    """It could tell nobody: another one begins the stage anew, the erasure with the same key, and the looks."""
     verifying.configure(driver={"poll": "100ms", "lease": "11s"})
     verifying.config["stages"][0]["timeout"] = "500ms"
-    verify(verifying, after=["1s", "2s"], timeout="500ms")
+    verify(verifying, after=["0s", "2s"], timeout="500ms")
     forum.left = lambda name, look: 2 - look
     verifying.serve()
     verifying.request("ada")
@@ -321,14 +360,29 @@ def test_a_driver_that_is_killed_before_a_look(verifying, forum):
 
 
 def test_stopping_does_not_wait_for_a_look(verifying, forum):
-    verify(verifying, after=["0s", "1h"])
-    forum.left = lambda name, look: 1
+    """The erasure is not repeated by whoever goes on."""
+    held = threading.Event()
+    script = forum.script
+
+    def hold_first_look(call):
+        answer = script(call)
+        if call.method == "GET" and forum.looks["ada"] == 1:
+            held.wait(60)
+            return 503
+        return answer
+
+    forum.service.script = hold_first_look
     verifying.serve()
     verifying.request("ada")
     driver = verifying.start_driver()
     wait_for(lambda: forum.looks.get("ada"))
-    assert verifying.kill(driver, signal.SIGTERM) == 0
-    assert verifying.states() == {"ada": "RETIRING_FORUM"}
+    driver.send_signal(signal.SIGTERM)
+    verifying.wait_said(driver, "stopping:")
+    held.set()
+    assert driver.wait(60) == 0
+    assert verifying.states() == {"ada": "RETIRING_FORUM"} and forum.looks["ada"] == 1
+    assert verifying.drive_all()["completed"] == 1
+    assert len(forum.erased) == 1 and forum.looks["ada"] == 2
 
 
 def test_a_service_that_only_looks_keeps_people_before_the_stage_while_it_fails(verifying, forum, make_service):
@@ -345,6 +399,7 @@ def test_a_service_that_only_looks_keeps_people_before_the_stage_while_it_fails(
     search.script = forum.script
     verifying.wait_states("COMPLETE")
     assert search.most_at_once <= 8 and len(search.calls) >= 36
+    assert len(forum.erased) == 30, "nobody's erasure is repeated only because nobody could look"
 
 
 # ---- at an LMS ----
@@ -392,3 +447,25 @@ def test_at_an_lms_residue_is_never_complete(driver, lms):
     assert failed["verification"] == {"left": 4, "status": 200, "tries": 2}
     done = [json.loads(text)["verification"] for _, to, text in lms.moves if to == "FORUMS_COMPLETE"]
     assert done == [{"left": 0, "status": 200, "tries": 2}] * 2
+
+
+def test_at_an_lms_a_long_wait_outlives_the_driver(driver, lms):
+    """The journal knows that it is erased."""
+    driver.config["retirement_pipeline"][0][4]["verify"]["after"] = ["0s", "3s"]
+    looks = []
+
+    def look(kind, call):
+        if "/search" not in call.path:
+            return None
+        looks.append(call)
+        return 200, {"total": 2 - len(looks)}
+
+    lms.meddle = look
+    lms.add("ada")
+    assert driver.drive_all()["later"] == 1
+    assert lms.states_of_all() == {"ada": "RETIRING_FORUMS"} and len(looks) == 1
+    wait_for(lambda: driver.drive_all()["completed"])
+    assert lms.states_of_all() == {"ada": "COMPLETE"} and len(looks) == 2
+    [done] = [json.loads(text) for _, to, text in lms.moves if to == "FORUMS_COMPLETE"]
+    assert done == {"status": 204, "attempts": 1, "verification": {"left": 0, "status": 200, "tries": 2}}
+    assert len([call for call in lms.calls if "/search" not in call.path]) == 1
