@@ -272,6 +272,7 @@ static unsigned answer_endlessly(struct world *w, struct http_request *req, unsi
         buf_add(&req->answer, piece, sizeof piece);
     if (n == 1)
         buf_add(&req->answer, piece, 100 * 1024);
+    req->content_type = "text/plain";
     return 200;
 }
 
