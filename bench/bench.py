@@ -33,7 +33,7 @@ missed = []
 
 # -- a site ------------------------------------------------------------------------------------------------
 
-def configuration(service_url="http://127.0.0.1:1"):
+def configuration(service_url="http://127.0.0.1:1", at_once=64, in_flight=1000):
     stages = "".join(f"""
   - working: RETIRING_{name}
     completed: {name}_COMPLETE
@@ -46,7 +46,8 @@ fuse: {{ people: 0, times_usual: 0 }}
 log: {{ level: warning }}
 identity: {{ salts_file: salts }}
 services:
-  local: {{ url: "{service_url}", max_concurrent: 64 }}
+  local: {{ url: "{service_url}", max_concurrent: {at_once} }}
+driver: {{ max_in_flight: {in_flight} }}
 stages:{stages}
 """
 
@@ -59,10 +60,10 @@ def write(path, text):
 class Site:
     """A folder with a configuration, and the server that runs on it."""
 
-    def __init__(self, folder, service_url="http://127.0.0.1:1"):
+    def __init__(self, folder, service_url="http://127.0.0.1:1", **limits):
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
-        write(os.path.join(folder, "lethe.yml"), configuration(service_url))
+        write(os.path.join(folder, "lethe.yml"), configuration(service_url, **limits))
         write(os.path.join(folder, "salts"), "bench-salt-of-the-past\nbench-salt-of-today\n")
         self.environment = {**os.environ, "LETHE_ALLOW_ROOT": "1"}
 
@@ -240,6 +241,97 @@ def whole_job(folder):
           flush=True)
 
 
+class SlowService:
+    """Takes so long for each call, however many there are. With a gate it answers none before so many are under way, or it
+    is opened. `most` is known in the end: how many there were at once."""
+
+    def __init__(self, delay_ms, gate=0):
+        self.process = subprocess.Popen([os.path.join(BUILD, "bench", "slow"), str(delay_ms), str(gate)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.url = f"http://127.0.0.1:{self.process.stdout.readline().split()[1]}"
+
+    def open(self):
+        self.process.stdin.write("open\n")
+        self.process.stdin.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.process.stdin.close()
+        self.most = int(self.process.stdout.read().split()[1])
+        self.process.wait()
+
+
+def peak_mib(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        peak = re.search(r"VmHWM:\s+(\d+)", f.read())
+    return int(peak[1]) / 1024 if peak else 0  # it has just ended
+
+
+def counts_of(site):
+    return {s["name"]: s["count"] for s in site.call(site.connect(), "GET", "/v1/states")["states"]}
+
+
+def drive_all(site, people, watch=lambda: None):
+    """Drives everybody. Gives seconds, and the highest memory of the driver, in MiB."""
+    began, peak = time.monotonic(), 0
+    driver = subprocess.Popen(site.command("drive", "--once"), env=site.environment, stdout=subprocess.DEVNULL)
+    while driver.poll() is None:
+        peak = max(peak, peak_mib(driver))
+        watch()
+        time.sleep(0.01)
+    took = time.monotonic() - began
+    assert driver.returncode == 0, "the driver failed"
+    assert counts_of(site)["COMPLETE"] == people, counts_of(site)
+    return took, peak
+
+
+def slow_calls(folder):
+    """1,000 people through four HTTP stages against a service that takes 200 ms for each call: the time follows the
+    configured concurrency. No less is possible than the calls take one after the other, divided by it; our own work, which
+    is measured without the 200 ms, comes on top where there is no time left to do it meanwhile."""
+    people, delay_ms = 1000, 200
+    print(f"{people} people through {len(STAGES)} stages of {delay_ms} ms", flush=True)
+    took = {}
+    for at_once, delay in ((200, 0), (50, delay_ms), (200, delay_ms), (800, delay_ms)):
+        with SlowService(delay) as service:
+            site = Site(os.path.join(folder, f"slow-{at_once}-{delay}"), service.url, at_once=at_once)
+            site.fill(people)
+            with site.serving():
+                took[at_once, delay], _ = drive_all(site, people)
+        assert service.most <= at_once, f"{service.most} calls at once"
+    own = took.pop((200, 0))
+    for (at_once, _), seconds in took.items():
+        least = people * len(STAGES) * delay_ms / 1000 / at_once
+        report(f"{at_once:3} at once", f"{seconds:.2f} s = {least:.2f} s of calls + {seconds - least:.2f} s",
+               f"+ {3 * own:.2f} s, three times our own work", seconds <= least + 3 * own)
+
+
+def in_flight(folder):
+    """10,000 people in flight: a thousand calls wait for their answers until everybody is taken up, the others for their
+    turn. And all of them in a call, which is mostly libcurl's memory."""
+    people = 10_000
+    print(f"{people:,} people in flight", flush=True)
+    for at_once, mark in ((1000, 100), (people, None)):
+        with SlowService(0, at_once + 1 if mark else people) as service:
+            site = Site(os.path.join(folder, f"in-flight-{at_once}"), service.url, at_once=at_once, in_flight=people)
+            site.fill(people)
+
+            def open_once_all_are_there():
+                if counts_of(site)[f"RETIRING_{STAGES[0]}"] == people:
+                    service.open()
+
+            with site.serving():
+                took, peak = drive_all(site, people, open_once_all_are_there if mark else lambda: None)
+        assert service.most == at_once, f"{service.most} calls at once"
+        figure = f"{peak:.0f} MiB at the driver's peak, all done in {took:.1f} s"
+        if mark:
+            report(f"{at_once:,} calls at once", figure, f"{mark} MiB", peak < mark)
+        else:
+            print(f"  {at_once:,} calls at once: {figure}", flush=True)
+
+
 def median_ms(site, connection, path, turns=40):
     took = []
     for _ in range(turns):
@@ -313,7 +405,7 @@ def connections(folder):
     report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
 
 
-MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, queue, every_endpoint, connections)}
+MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, slow_calls, in_flight, queue, every_endpoint, connections)}
 
 
 def main():

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_MIN = 4096, CHUNK_MAX = 65536, ALIGNMENT = _Alignof(max_align_t) };
+enum { CHUNK_MIN = 1024, CHUNK_MAX = 65536, ALIGNMENT = _Alignof(max_align_t) };
 
 struct arena_chunk {
     struct arena_chunk *older;

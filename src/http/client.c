@@ -32,8 +32,13 @@ enum {
     HOSTS = 16,                     /* to so many at once connections are kept open */
     HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
     DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and not kept */
-    VALUE_MAX = 256
+    VALUE_MAX = 256,
+    MUCH = 1024 * 1024
 };
+
+/* What is read at once: each call on its way has room for so much. */
+#define MUCH_AT_ONCE   16384L
+#define LITTLE_AT_ONCE 1024L
 
 /* A call on its way, and the libcurl handle that lives on after it. */
 struct transfer {
@@ -164,7 +169,6 @@ static void set_constants(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
@@ -298,6 +302,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
 {
     CURL *easy = t->easy;
     int64_t timeout_ms = (call->timeout_us + CLOCK_MS - 1) / CLOCK_MS;
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > MUCH ? MUCH_AT_ONCE : LITTLE_AT_ONCE);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
