@@ -32,6 +32,8 @@ bool crypto_equal(const void *a, const void *b, size_t len); /* in a time that t
 void crypto_wipe(void *p, size_t len);
 
 void crypto_hex(const uint8_t *data, size_t len, char *out); /* out: 2 * len + 1, lower case */
+/* Reads exactly len bytes of them, in either case. Returns false when that is not what the text is. */
+bool crypto_unhex(const char *text, uint8_t *out, size_t len);
 /* Writes base64url without padding; out: (len * 4 + 2) / 3 + 1. */
 void crypto_base64url(const uint8_t *data, size_t len, char *out);
 void crypto_base64(const uint8_t *data, size_t len, char *out); /* padded; out: (len + 2) / 3 * 4 + 1 */

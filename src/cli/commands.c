@@ -36,6 +36,8 @@ const struct cli_command *const cli_commands[] = {
     &command_client_disable,
     &command_partner_report,
     &command_archive,
+    &command_audit_verify,
+    &command_audit_export,
     &command_check,
     &command_config_check,
     &command_fsck,

@@ -35,6 +35,7 @@ extern const struct cli_command command_client_add, command_client_list, command
 extern const struct cli_command command_partner_report;
 /* archive.c */
 extern const struct cli_command command_archive;
+extern const struct cli_command command_audit_verify, command_audit_export;
 /* check.c */
 extern const struct cli_command command_check;
 /* tools.c */

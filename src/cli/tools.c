@@ -2,6 +2,8 @@
 /* Is the configuration right, is the database, what becomes of a name, which version is this. */
 #include "cli/cli.h"
 
+#include <string.h>
+
 #include "cli/commands.h"
 #include "core/core.h"
 
@@ -37,7 +39,9 @@ static enum rc run_config_check(struct cli *cli, struct err *err)
 static void print_violations(const struct json *list)
 {
     for (const struct json *v = list->first; v; v = v->next) {
-        printf("%s: retirement %lld: ", api_text(v, "invariant"), (long long)api_int(v, "id"));
+        const char *invariant = api_text(v, "invariant");
+        const char *of = strcmp(invariant, "audit") == 0 ? "entry" : "retirement";
+        printf("%s: %s %lld: ", invariant, of, (long long)api_int(v, "id"));
         print_text(stdout, api_text(v, "what"));
         fputc('\n', stdout);
     }

@@ -174,6 +174,7 @@ handler_fn handle_request, handle_import, handle_list, handle_search, handle_one
 handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation,
     handle_bulk;                                                                      /* operate.c */
 handler_fn handle_archives;                                                           /* archives.c */
+handler_fn handle_audit, handle_verify_audit;                                         /* audit.c */
 handler_fn handle_fuse, handle_release_fuse;                                          /* fuse.c */
 handler_fn handle_claims, handle_progress;                                            /* driving.c */
 handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;  /* accounts.c */

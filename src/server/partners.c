@@ -30,9 +30,10 @@ enum rc handle_partner_report(struct exchange *x, struct err *err)
     bool all = again && strcmp(again, "true") == 0;
     if (again && !all && strcmp(again, "false") != 0)
         return err_set(err, RC_INVALID, "again: must be true or false");
+    struct act act = exchange_act(x);
     struct json_out o = answer_json(x, 200);
     json_open_list(&o);
-    enum rc rc = store_take_partner_reports(x->store, all, put_report, &o, err);
+    enum rc rc = service_take_partner_reports(&act, all, put_report, &o, err);
     json_close_list(&o);
     return rc;
 }

@@ -53,6 +53,9 @@ const struct route routes[] = {
 
     { { HTTP_POST,  "/v1/archives" },                SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, handle_archives },
 
+    { { HTTP_GET,   "/v1/audit" },                   SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, handle_audit },
+    { { HTTP_POST,  "/v1/audit/verify" },            SCOPE_ADMIN,    LANE_READ,  BODY_MAP,  B, handle_verify_audit },
+
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
     { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, handle_progress },
 
@@ -86,6 +89,7 @@ static const char *const list_query[] = { "state", "stuck", "overdue", "created_
                                           "after", "limit", "q",       "waiting",        NULL };
 static const char *const sync_query[] = { "dry_run", NULL };
 static const char *const failures_query[] = { "limit", NULL };
+static const char *const audit_query[] = { "after", "limit", "retirement", "actor", "since", "before", NULL };
 static const char *const no_query[] = { NULL };
 
 static const struct {
@@ -95,6 +99,7 @@ static const struct {
     { handle_list, list_query },
     { handle_sync_states, sync_query },
     { handle_failures, failures_query },
+    { handle_audit, audit_query },
 };
 
 const char *const *route_query(const struct route *route)

@@ -138,6 +138,9 @@ enum rc handle_add_client(struct exchange *x, struct err *err)
         rc = err_set(err, RC_FORBIDDEN, "scope: nobody gives a client more than they have themselves");
     if (!rc)
         rc = auth_add_client(x->store, name, scopes, x->now, &new, err);
+    struct act act = exchange_act(x);
+    if (!rc)
+        rc = service_audit_client(&act, "client_added", name, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
@@ -178,7 +181,10 @@ enum rc handle_clients(struct exchange *x, struct err *err)
 
 enum rc handle_disable_client(struct exchange *x, struct err *err)
 {
+    struct act act = exchange_act(x);
     enum rc rc = store_disable_client(x->store, x->param[0], err);
+    if (!rc)
+        rc = service_audit_client(&act, "client_disabled", x->param[0], err);
     if (!rc)
         answer_empty(x, 204);
     return rc;

@@ -83,6 +83,8 @@ enum rc service_deactivate(struct act *act, const char *username, struct account
         return err_set(err, RC_NOT_FOUND, "there is no such account");
     if (!rc)
         rc = store_set_password(act->store, match.account.id, NULL, err);
+    if (!rc)
+        rc = service_audit_account(act, "deactivated", match.account.id, err);
     return rc ? rc : store_get_account(act->store, act->arena, match.account.id, out, err);
 }
 
@@ -106,10 +108,11 @@ enum rc service_erase(struct act *act, const char *username, enum erasure what, 
         return err_set_code(err, RC_CONFLICT, "not_working", "%s is not a working state",
                             row.pipeline->names[row.state]);
     switch (what) {
-    case ERASE_SECONDARY: return store_erase_secondary(act->store, row.account_id, err);
-    case ERASE_ACCOUNT: return erase_account(act, &row, err);
+    case ERASE_SECONDARY: rc = store_erase_secondary(act->store, row.account_id, err); break;
+    case ERASE_ACCOUNT: rc = erase_account(act, &row, err); break;
     }
-    return RC_OK;
+    const char *action = what == ERASE_ACCOUNT ? "account_retired" : "secondary_erased";
+    return rc ? rc : audit(act, (struct audit_entry){ .action = action, .retirement_id = row.id }, err);
 }
 
 /* ---- other user names ---- */
@@ -160,5 +163,5 @@ enum rc service_rename(struct act *act, const char *username, const char *desire
         *renamed = with_suffix(act->arena, desired);
         rc = try_rename(act, &match.account, *renamed, err);
     }
-    return rc;
+    return rc ? rc : service_audit_account(act, "renamed", match.account.id, err);
 }

@@ -160,6 +160,9 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
         rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, err);
     if (!rc)
         rc = redact_all(act, c, err);
+    if (!rc)
+        rc = audit(
+            act, (struct audit_entry){ .action = "archived", .subject = name, .people = (int64_t)c->n }, err);
     out->file = name;
     return rc;
 }
@@ -210,6 +213,11 @@ static void remove_strays(struct act *act)
     closedir(folder);
 }
 
+static enum rc audit_forgotten(void *arg, int64_t id, struct err *err)
+{
+    return audit(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
+}
+
 enum rc service_finish_archives(struct act *act, struct err *err)
 {
     const char **names;
@@ -220,5 +228,5 @@ enum rc service_finish_archives(struct act *act, struct err *err)
     if (rc)
         return rc;
     remove_strays(act);
-    return store_forget_redacted(act->store, err);
+    return store_forget_redacted(act->store, audit_forgotten, act, err);
 }

@@ -30,6 +30,8 @@ enum rc service_redact(struct act *act, const char *const *usernames, size_t n, 
     for (size_t i = 0; !rc && i < n; i++)
         for (size_t j = 0; !rc && j < n_rows[i]; j++)
             rc = store_redact(act->store, &rows[i][j], with, err);
+    if (!rc && n > 0)
+        rc = audit(act, (struct audit_entry){ .action = "cleanup", .people = (int64_t)n }, err);
     return rc;
 }
 

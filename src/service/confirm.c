@@ -89,6 +89,7 @@ enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
+        .action = "confirmed",
         .response = response,
         .response_len = strlen(response),
         .now = act->now,

@@ -27,13 +27,12 @@ static enum rc find_most(struct act *act, int64_t due_before, int64_t *out, stru
     return RC_OK;
 }
 
-static enum rc add(struct act *act, bool blown, int64_t due, int64_t most, const char *reason,
-                   struct err *err)
+static enum rc add(struct act *act, const char *action, struct fuse_entry e, struct err *err)
 {
-    const struct fuse_entry e = {
-        .at = act->now, .blown = blown, .due = due, .most = most, .actor = act->actor, .reason = reason
-    };
-    return store_add_fuse(act->store, &e, err);
+    e.at = act->now;
+    e.actor = act->actor;
+    enum rc rc = store_add_fuse(act->store, &e, err);
+    return rc ? rc : audit(act, (struct audit_entry){ .action = action, .people = e.due }, err);
 }
 
 enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
@@ -57,9 +56,14 @@ enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *
     if (due > most + last.due) {
         rc = store_due_upto(act->store, due_before, INT64_MAX, &due, err);
         *out = (struct fuse_state){ .blown = true, .blew = true, .due = due, .most = most };
-        return rc ? rc : add(act, true, due, most, NULL, err);
+        return rc ? rc
+                  : add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = due, .most = most },
+                        err);
     }
-    return last.due > 0 && due <= most ? add(act, false, 0, most, "the queue is usual again", err) : RC_OK;
+    if (last.due == 0 || due > most)
+        return RC_OK;
+    return add(act, "fuse_reset", (struct fuse_entry){ .most = most, .reason = "the queue is usual again" },
+               err);
 }
 
 enum rc service_release_fuse(struct act *act, const char *reason, struct err *err)
@@ -74,5 +78,8 @@ enum rc service_release_fuse(struct act *act, const char *reason, struct err *er
         return err_set_code(err, RC_CONFLICT, "not_blown", "the fuse has not blown");
     if (!rc)
         rc = store_due_upto(act->store, act->now - act->config->cool_off_us, INT64_MAX, &due, err);
-    return rc ? rc : add(act, false, due, last.most, reason, err);
+    if (rc)
+        return rc;
+    return add(act, "fuse_released", (struct fuse_entry){ .due = due, .most = last.most, .reason = reason },
+               err);
 }

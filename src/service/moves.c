@@ -69,10 +69,41 @@ static enum rc lock_again(struct act *act, const struct retirement *row, struct 
     return store_lock_account(act->store, row->account_id, view.person.retired_email, err);
 }
 
+static const char *action_of(const struct transition *t, const struct move *move)
+{
+    if (move->from == 0 && pipeline_role(t->decision->after.pipeline, move->to) == ROLE_ABORTED)
+        return "cancelled";
+    if (t->decision->abort_waits && move->from == move->to)
+        return "abort_asked";
+    if (t->action)
+        return t->action;
+    return t->forced ? "forced" : "moved";
+}
+
+static enum rc audit_decision(struct act *act, const struct retirement *before, const struct transition *t,
+                              struct err *err)
+{
+    const struct decision *d = t->decision;
+    enum rc rc = RC_OK;
+    for (unsigned i = 0; !rc && i < d->n_moves; i++) {
+        const struct move *move = &d->moves[i];
+        const struct pipeline *from_list = i == 0 ? before->pipeline : d->after.pipeline;
+        rc = audit(act,
+                   (struct audit_entry){ .action = action_of(t, move),
+                                         .retirement_id = before->id,
+                                         .from = from_list->names[move->from],
+                                         .to = d->after.pipeline->names[move->to] },
+                   err);
+    }
+    return rc;
+}
+
 enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
                        struct err *err)
 {
     enum rc rc = store_apply(act->store, before, t, err);
+    if (!rc)
+        rc = audit_decision(act, before, t, err);
     if (!rc && is_cancelled(t->decision))
         rc = store_unlock_account(act->store, before->account_id, err);
     if (!rc && retirement_is_over(before) && !retirement_is_over(&t->decision->after))
@@ -187,6 +218,17 @@ static enum rc make_command(struct act *act, const struct retirement *row, const
     return err_set(err, RC_INTERNAL, "no such operation");
 }
 
+static const char *operation_name(enum operation operation)
+{
+    switch (operation) {
+    case OPERATION_MOVE: return "forced";
+    case OPERATION_RESUME: return "resumed";
+    case OPERATION_RERUN: return "rerun";
+    case OPERATION_CANCEL: return "cancelled";
+    }
+    return "forced";
+}
+
 enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err)
 {
@@ -218,6 +260,7 @@ enum rc service_operate(struct act *act, int64_t id, const struct operator_move 
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
+        .action = operation_name(in->operation),
         .forced = in->operation != OPERATION_CANCEL,
         .reason = in->reason,
         .now = act->now,

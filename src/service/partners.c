@@ -16,6 +16,29 @@ enum rc service_queue_partner_report(struct act *act, const char *username, stru
     return store_queue_partner_report(act->store, &row, act->now, err);
 }
 
+struct taking {
+    store_partner_fn *fn;
+    void *arg;
+    int64_t n;
+};
+
+static enum rc take_one(void *arg, const struct partner_report *report, struct err *err)
+{
+    struct taking *t = arg;
+    t->n++;
+    return t->fn(t->arg, report, err);
+}
+
+enum rc service_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
+                                     struct err *err)
+{
+    struct taking t = { .fn = fn, .arg = arg };
+    enum rc rc = store_take_partner_reports(act->store, all, take_one, &t, err);
+    if (rc || t.n == 0)
+        return rc;
+    return audit(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
+}
+
 static bool is_among(const int64_t *ids, size_t n, int64_t id)
 {
     for (size_t i = 0; i < n; i++)
@@ -39,5 +62,7 @@ enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *i
     *done = in->n_found == in->n;
     for (size_t i = 0; !rc && *done && i < in->n; i++)
         rc = store_delete_partner_report(act->store, ids[i], err);
+    if (!rc && *done && in->n > 0)
+        rc = audit(act, (struct audit_entry){ .action = "partners_told", .people = (int64_t)in->n }, err);
     return rc;
 }

@@ -144,6 +144,10 @@ enum rc add_retirement(struct act *act, const struct account *account, const str
     rc = store_add_retirement(act->store, &new, id, err);
     if (!rc)
         tally_request(act, current);
+    if (!rc)
+        rc = audit(
+            act, (struct audit_entry){ .action = "requested", .retirement_id = *id, .to = current->names[0] },
+            err);
     return rc ? rc : store_lock_account(act->store, account->id, new.person.retired_email, err);
 }
 

@@ -15,6 +15,7 @@
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   setup.c      states
  *   tally.c      what of it is counted
+ *   audit.c      writing into the audit trail, which each of the others does in its transaction
  */
 #ifndef LETHE_SERVICE_SERVICE_H
 #define LETHE_SERVICE_SERVICE_H
@@ -54,10 +55,17 @@ struct act {
     struct arena *arena; /* of the request: results live there */
     const struct config *config;
     const uint8_t *run_key; /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
-    const char *actor;      /* for the log */
+    const char *actor;      /* for the log and the audit trail */
     int64_t now;            /* us */
     struct tally *tally;    /* NULL: nobody counts */
 };
+
+/* ---- audit.c ---- */
+
+/* For what is done to a client or an account without a use case of this layer. */
+enum rc service_audit_client(struct act *act, const char *action, const char *name,
+                             struct err *err) MUST_CHECK;
+enum rc service_audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- requests.c ---- */
 
@@ -207,6 +215,10 @@ enum rc service_report(struct act *act, const struct report *reports, struct rep
 /* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND;
  * RC_CONFLICT with code "not_working". */
 enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
+
+/* As store_take_partner_reports: people are shown to who asks. */
+enum rc service_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
+                                     struct err *err) MUST_CHECK;
 
 struct partner_cleanup {
     const char *const *usernames;

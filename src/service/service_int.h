@@ -17,6 +17,10 @@ enum rc current_list(struct act *act, const struct pipeline **out, struct err *e
 /* A text of one line, of at most so many characters. RC_INVALID names the field. */
 enum rc check_field(const char *field, const char *value, size_t max, struct err *err) MUST_CHECK;
 
+/* Writes that into the audit trail, as done by who acts now: at and actor are filled in. One call for each
+ * thing that is done. */
+enum rc audit(struct act *act, struct audit_entry entry, struct err *err) MUST_CHECK;
+
 /* Cuts a response that is longer than SERVICE_RESPONSE_MAX, and marks it as cut. */
 void cut_response(struct arena *a, const char **text, size_t *len);
 

@@ -33,5 +33,6 @@ enum rc service_sync_states(struct act *act, const char *const *names, size_t n,
         rc = pipeline_may_replace(current, wanted, in_use, n_in_use, err);
     if (rc || dry_run)
         return rc;
-    return store_add_pipeline(act->store, wanted, act->now, err);
+    rc = store_add_pipeline(act->store, wanted, act->now, err);
+    return rc ? rc : audit(act, (struct audit_entry){ .action = "states_synced" }, err);
 }

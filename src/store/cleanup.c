@@ -152,15 +152,18 @@ static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t 
     return rc;
 }
 
-enum rc store_forget_redacted(struct store *s, struct err *err)
+enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err)
 {
     struct marked marked[PAGE_MAX];
     size_t n;
     enum rc rc;
     do {
         rc = read_marked(s, marked, &n, err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
+        for (size_t i = 0; rc == RC_OK && i < n; i++) {
             rc = forget_one(s, marked[i].id, marked[i].account_id, err);
+            if (rc == RC_OK && fn)
+                rc = fn(arg, marked[i].id, err);
+        }
     } while (rc == RC_OK && n == PAGE_MAX);
     return rc;
 }

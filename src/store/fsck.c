@@ -337,6 +337,16 @@ static enum rc check_counts(struct fsck *f, struct err *err)
     return rc;
 }
 
+static enum rc check_trail(struct fsck *f, struct err *err)
+{
+    struct audit_check check;
+    enum rc rc = store_check_audit(f->s, NULL, &check, err);
+    f->row.id = check.broken_at;
+    if (rc == RC_OK && check.what)
+        report(f, "audit", check.what);
+    return rc;
+}
+
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
 {
     struct fsck *f = XNEW(struct fsck);
@@ -352,6 +362,8 @@ enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *er
         rc = check_forgotten(f, err);
     if (rc == RC_OK)
         rc = check_counts(f, err);
+    if (rc == RC_OK)
+        rc = check_trail(f, err);
     free(f);
     return rc;
 }

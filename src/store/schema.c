@@ -159,6 +159,21 @@ static const char *const schema_1[] = {
     "  finished INTEGER NOT NULL);"
     "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
 
+    /* Who did what, when: no personal data, and never deleted. Each hash is made of the one before it, too.
+     */
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at INTEGER NOT NULL,"
+    "  actor TEXT NOT NULL,"
+    "  action TEXT NOT NULL,"
+    "  retirement_id INTEGER,"
+    "  subject TEXT,"
+    "  from_state TEXT,"
+    "  to_state TEXT,"
+    "  people INTEGER,"
+    "  hash BLOB NOT NULL);"
+    "CREATE INDEX audit_retirement ON audit (retirement_id, id) WHERE retirement_id IS NOT NULL;"
+
     /* First answers, by a digest of the key that a repeat is known by; only who has that key can open one. */
     "CREATE TABLE answer ("
     "  id INTEGER PRIMARY KEY,"

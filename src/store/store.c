@@ -7,12 +7,15 @@
 
 #include "store/store_int.h"
 
+enum { LINE_MAX = 16 * 1024 };
+
 enum rc store_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                    struct err *err)
 {
     struct store *s = XNEW(struct store);
     s->db = db;
     memcpy(s->lookup_key, lookup_key, CRYPTO_KEY_LEN);
+    buf_init(&s->line, LINE_MAX);
     *out = s;
     return RC_OK;
 }
@@ -23,6 +26,7 @@ void store_close(struct store **store)
     if (s == NULL)
         return;
     arena_free(&s->arena);
+    buf_free(&s->line);
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
     free(s);
     *store = NULL;

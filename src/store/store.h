@@ -20,6 +20,8 @@
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and
  *                      that to its newest: history needs no index, and a step writes one row
+ *   audit              who did what, without personal data, for ever: each entry's hash is made of the one before
+ *   answer             first answers to requests that may be repeated, sealed, for a day
  *   state, pipeline    names of states, each once for ever, and how many are in each; and the lists that
  *                      were configured, the newest is current
  *   driver             names of drivers, each once
@@ -37,6 +39,7 @@
 #define LETHE_STORE_STORE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/crypto.h"
 #include "base/err.h"
 #include "core/core.h"
@@ -269,6 +272,7 @@ struct failure {
 struct transition {
     const struct decision *decision; /* not refused, not replayed */
     const char *actor;
+    const char *action; /* what the audit trail calls it; NULL: by what it is */
     const char *driver; /* CLAIM: who holds the lease now; else NULL: unchanged */
     bool forced;
     const char *reason;
@@ -395,8 +399,10 @@ enum rc store_redact(struct store *s, const struct retirement *row, const struct
 enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
                             size_t *n, struct err *err) MUST_CHECK;
 /* Deletes those that are marked: rows, logs, and accounts that no retirement is left of. Digests of names
- * stay, so that a retired name is recognised. */
-enum rc store_forget_redacted(struct store *s, struct err *err) MUST_CHECK;
+ * stay, so that a retired name is recognised, and the audit trail. fn, unless NULL, is called with the id of
+ * each. */
+typedef enum rc store_id_fn(void *arg, int64_t id, struct err *err);
+enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
 /* ---- archives (archives.c) ---- */
 
@@ -434,6 +440,49 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
                        struct err *err) MUST_CHECK;
 /* Requests of a usual day: the median of the 28 days up to then, so that one mad day does not count. */
 enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
+
+/* ---- the audit trail (audit.c) ---- */
+
+/* Who did what. No personal data: no names, and no free text, which may have some. */
+struct audit_entry {
+    int64_t id; /* 1, 2, 3 ... */
+    int64_t at;
+    const char *actor;     /* as in the log */
+    const char *action;    /* a word, docs/operations.md */
+    int64_t retirement_id; /* 0: it is not about one */
+    const char *subject;   /* what else it is about: "client:NAME", "account:ID", the name of a file; NULL */
+    const char *from, *to; /* names of states; NULL */
+    int64_t people;        /* how many it concerned; 0: does not apply */
+    uint8_t hash[CRYPTO_SHA256_LEN]; /* SHA-256 of the hash before (zeros before the first) and of
+                                        store_print_audit */
+};
+/* Writes it at the end, in the transaction of what it tells of; id and hash of *in are not looked at. */
+enum rc store_append_audit(struct store *s, const struct audit_entry *in, struct err *err) MUST_CHECK;
+/* One line of JSON without its end, as it is hashed; with_hash: and its hash as the last member. */
+void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_hash);
+
+struct audit_filter {
+    int64_t after_id, limit;
+    int64_t retirement_id; /* 0: any */
+    const char *actor;     /* NULL: any */
+    int64_t from, before;  /* us: from <= at < before; 0: any */
+};
+/* In the order of their ids. Looks at so many that it takes a short while: *next is the id to go on behind,
+ * also when fewer than limit were found; 0: there are no others. */
+typedef enum rc store_audit_fn(void *arg, const struct audit_entry *e, struct err *err);
+enum rc store_list_audit(struct store *s, const struct audit_filter *filter, store_audit_fn *fn, void *arg,
+                         int64_t *next, struct err *err) MUST_CHECK;
+
+struct audit_check {
+    int64_t entries;                 /* that are sound, from the first on */
+    uint8_t head[CRYPTO_SHA256_LEN]; /* hash of the last one of them */
+    const char *what;                /* is wrong with the first entry that is not; NULL: all are sound */
+    int64_t broken_at;               /* its id */
+    bool has_known;                  /* the known hash is among them */
+};
+/* known: the hash of an entry that was seen earlier, to notice that the end was cut off; NULL: none. */
+enum rc store_check_audit(struct store *s, const uint8_t *known, struct audit_check *out,
+                          struct err *err) MUST_CHECK;
 
 /* ---- first answers (answers.c): what a repeated request is answered with ---- */
 
@@ -479,7 +528,8 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
  * digest). */
 enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
-/* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. */
+/* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. Of the
+ * invariant "audit" it is the id of an entry of the audit trail. */
 typedef void store_fsck_fn(void *arg, const char *invariant, int64_t retirement_id, const char *what);
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #ifndef LETHE_STORE_STORE_INT_H
 #define LETHE_STORE_STORE_INT_H
 
+#include "base/buf.h"
 #include "store/store.h"
 
 struct stored_pipeline;
@@ -13,6 +14,7 @@ struct stored_pipeline;
 struct store {
     struct db *db;
     uint8_t lookup_key[CRYPTO_KEY_LEN];
+    struct buf line;                   /* scratch of audit.c */
     struct arena arena;                /* of the pipelines */
     struct stored_pipeline *pipelines; /* those loaded so far, newest load first */
 };

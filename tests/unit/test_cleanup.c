@@ -41,7 +41,7 @@ static void test_cleanup__overwrites_then_deletes(void **state)
                             " AND email = 'gone-mail' AND name = 'gone-full'"),
                      1);
     assert_int_equal(count_of(f, "Ada"), 0);
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 1);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_log"), 2);
@@ -55,7 +55,7 @@ static void test_cleanup__digests_of_the_name_stay(void **state)
 {
     struct fixture *f = *state;
     OK(redact(f, complete_one(f, "Ada")));
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(ask(f, "SELECT count(*) FROM retired_name"), 2);
 }
 
@@ -84,7 +84,7 @@ static void test_cleanup__takes_along_what_is_over_of_the_account(void **state)
         move_to(f, id, i == 149 ? COMPLETE : ABORTED);
     }
     OK(redact(f, id));
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
     assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
     assert_sound(f);
@@ -100,7 +100,7 @@ static void test_cleanup__keeps_the_account_of_who_asked_again(void **state)
     move_to(f, complete, COMPLETE);
     OK(try_add(f, account, "Ada", &live));
     OK(redact(f, complete));
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(row_of(f, live).id, live);
     assert_int_equal(row_of(f, aborted).id, aborted);
     struct retirement gone;
@@ -115,8 +115,8 @@ static void test_cleanup__what_is_left_half_done_is_found(void **state)
     OK(redact(f, complete_one(f, "Ada")));
     store_close(&f->s);
     OK(store_open(f->db, LOOKUP_KEY, &f->s, &f->err));
-    OK(store_forget_redacted(f->s, &f->err));
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
     assert_sound(f);
 }
@@ -175,7 +175,7 @@ static void test_cleanup__nothing_is_left_in_the_files(void **state)
             OK(redact(f, ids[(i + j) * 7 % N]));
         OK(db_commit(f->db, &f->err));
         OK(db_begin(f->db, &f->err));
-        OK(store_forget_redacted(f->s, &f->err));
+        OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
         OK(db_commit(f->db, &f->err));
         bool all = false;
         OK(db_checkpoint(f->db, true, &all, &f->err));

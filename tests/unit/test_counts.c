@@ -75,7 +75,7 @@ static void test_counts__forget_who_is_forgotten(void **state)
     struct retirement row = row_of(f, id);
     OK(store_redact(f->s, &row, &with, &f->err));
     assert_int_equal(count(f, "COMPLETE"), 1);
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(count(f, "COMPLETE"), 0);
     assert_sound(f);
 }

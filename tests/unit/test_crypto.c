@@ -291,6 +291,17 @@ static void test_crypto__what_another_program_encrypted_is_read(void **state)
     assert_memory_equal(out, zeros, sizeof zeros);
 }
 
+static void test_crypto__hex_is_read_back(void **state)
+{
+    uint8_t out[4] = { 0 };
+    assert_true(crypto_unhex("00ffA1b2", out, 4));
+    assert_memory_equal(out, "\x00\xff\xa1\xb2", 4);
+    static const char *const bad[] = { "",         "00ffa1b",  "00ffa1b2c", "00ffa1b2c3",
+                                       "00ffa1bg", "00ffa1 2", "0xffa1b2" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(crypto_unhex(bad[i], out, 4));
+}
+
 static void test_crypto__nothing_can_be_encrypted(void **state)
 {
     uint8_t key[CRYPTO_KEY_LEN] = { 7 }, sealed[CRYPTO_SEALED_EXTRA], out[1];
@@ -307,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_crypto__threads_do_not_disturb_each_other),
         cmocka_unit_test(test_crypto__what_was_encrypted_is_read_with_the_key_alone),
         cmocka_unit_test(test_crypto__what_another_program_encrypted_is_read),
+        cmocka_unit_test(test_crypto__hex_is_read_back),
         cmocka_unit_test(test_crypto__nothing_can_be_encrypted),
         cmocka_unit_test(test_crypto__random_fills_all_and_differs),
         cmocka_unit_test(test_crypto__equal_and_wipe),

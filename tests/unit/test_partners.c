@@ -99,7 +99,7 @@ static void test_partners__forgetting_takes_the_report_along(void **state)
     move_to(f, id, COMPLETE);
     struct retirement row = row_of(f, id);
     OK(store_redact(f->s, &row, &with, &f->err));
-    OK(store_forget_redacted(f->s, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     expect_taken(f, true, "");
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
 }

@@ -140,6 +140,35 @@ static enum rc use_clients(struct fixture *f)
     return rc != RC_OK ? rc : store_list_clients(f->s, &f->arena, &list, &n, &f->err);
 }
 
+static enum rc ignore_entry(void *arg, const struct audit_entry *e, struct err *err)
+{
+    return RC_OK;
+}
+
+static enum rc keep_a_trail(struct fixture *f)
+{
+    const struct audit_entry e = { .at = f->now, .actor = "local", .action = "moved", .retirement_id = 1 };
+    struct audit_check check;
+    int64_t next;
+    enum rc rc = store_append_audit(f->s, &e, &f->err);
+    for (int i = 0; rc == RC_OK && i < 2; i++) {
+        struct audit_filter filter = { .limit = 10, .retirement_id = i };
+        rc = store_list_audit(f->s, &filter, ignore_entry, NULL, &next, &f->err);
+    }
+    return rc != RC_OK ? rc : store_check_audit(f->s, NULL, &check, &f->err);
+}
+
+static enum rc keep_an_answer(struct fixture *f)
+{
+    const struct kept_answer in = { .digest = { 1 }, .sealed = "sealed", .len = 6, .expires_at = f->now + 1 };
+    struct kept_answer out;
+    int64_t n;
+    enum rc rc = store_keep_answer(f->s, &in, &f->err);
+    if (rc == RC_OK)
+        rc = store_find_answer(f->s, &f->arena, in.digest, f->now, &out, &f->err);
+    return rc != RC_OK ? rc : store_expire_answers(f->s, f->now + 1, 10, &n, &f->err);
+}
+
 /* One more, who asked twice, and is forgotten altogether. */
 static enum rc forget_another(struct fixture *f)
 {
@@ -159,7 +188,7 @@ static enum rc forget_another(struct fixture *f)
         rc = store_find_complete(f->s, &f->arena, "Gone", &rows, &n, &f->err);
     if (rc == RC_OK)
         rc = store_redact(f->s, &rows[0], &with, &f->err);
-    return rc != RC_OK ? rc : store_forget_redacted(f->s, &f->err);
+    return rc != RC_OK ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
 }
 
 static enum rc ignore_report(void *arg, const struct partner_report *report, struct err *err)
@@ -268,6 +297,10 @@ static enum rc live(struct fixture *f)
         rc = forget_another(f);
     if (rc == RC_OK)
         rc = use_directory(f);
+    if (rc == RC_OK)
+        rc = keep_a_trail(f);
+    if (rc == RC_OK)
+        rc = keep_an_answer(f);
     return rc != RC_OK ? rc : use_clients(f);
 }
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit trail: whether it is whole, and a copy of it to keep elsewhere. Only a hash that is kept
+ * elsewhere tells that the end of a trail was cut off, or all of it written anew.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+
+enum { PAGE = 1000, LAST_LINE_MAX = 64 * 1024 };
+
+/* ---- the hash of an earlier copy ---- */
+
+/* The last so many bytes of a file, terminated. */
+static enum rc read_end(struct arena *a, const char *path, char **out, struct err *err)
+{
+    enum rc rc = RC_OK;
+    *out = arena_alloc(a, LAST_LINE_MAX + 1);
+    FILE *in = fopen(path, "rb");
+    if (!in)
+        return err_set_errno(err, "%s", path);
+    if (fseek(in, -LAST_LINE_MAX, SEEK_END))
+        rewind(in); /* it is shorter */
+    if (fread(*out, 1, LAST_LINE_MAX, in) == 0)
+        rc = ferror(in) ? err_set_errno(err, "%s", path) : err_set(err, RC_INVALID, "%s is empty", path);
+    fclose(in);
+    return rc;
+}
+
+static enum rc last_hash(struct arena *a, const char *path, const char **out, struct err *err)
+{
+    char *end;
+    struct json *entry;
+    enum rc rc = read_end(a, path, &end, err);
+    if (rc)
+        return rc;
+    size_t len = strlen(end);
+    while (len > 0 && end[len - 1] == '\n')
+        end[--len] = '\0';
+    char *line = strrchr(end, '\n');
+    line = line ? line + 1 : end;
+    rc = json_parse(a, line, strlen(line), &entry, NULL);
+    *out = rc ? "" : api_text(entry, "hash");
+    return **out ? RC_OK
+                 : err_set(err, RC_INVALID, "%s: its last line is not one of \"lethe audit export\"", path);
+}
+
+static enum rc find_known(struct cli *cli, const char **out, struct err *err)
+{
+    const char *file = cli_option(cli, "export");
+    *out = cli_option(cli, "head");
+    if (*out && file)
+        return err_set(err, RC_INVALID, "give either --head or --export");
+    return file ? last_hash(&cli->arena, file, out, err) : RC_OK;
+}
+
+/* ---- verify ---- */
+
+static enum rc judge(struct cli *cli, const struct json *answer, const char *known, struct err *err)
+{
+    const struct json *has_head = json_get(answer, "has_head");
+    const char *what = api_text(answer, "what");
+    if (*what)
+        return err_set(err, RC_INTERNAL, "the audit trail is broken: entry %lld %s",
+                       (long long)api_int(answer, "broken_at"), what);
+    if (known && !(has_head && has_head->kind == JSON_BOOL && has_head->integer))
+        return err_set(
+            err, RC_INTERNAL,
+            "the audit trail does not go on from there: its end was cut off, or it was written anew");
+    if (!cli_flag(cli, "json"))
+        printf("The audit trail is whole: %s, the last one's hash is %s\n",
+               print_count(&cli->arena, api_int(answer, "entries"), "entry", "entries"),
+               api_text(answer, "head"));
+    return RC_OK;
+}
+
+static enum rc run_verify(struct cli *cli, struct err *err)
+{
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *entries;
+    const char *known;
+    enum rc rc = find_known(cli, &known, err);
+    if (rc)
+        return rc;
+    api_body_open(&body);
+    if (known)
+        json_field_text(&body.json, "head", known);
+    rc = api_post_once(cli, "/v1/audit/verify", &body, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "entries", JSON_INT, &entries, err);
+    if (rc)
+        return rc;
+    if (cli_flag(cli, "json"))
+        print_json(answer.json);
+    return judge(cli, answer.json, known, err);
+}
+
+/* ---- export ---- */
+
+struct copy {
+    FILE *out;
+    const char *path; /* NULL: standard output */
+    const char *since;
+    int64_t entries, after;
+    char head[2 * 32 + 1];
+};
+
+static enum rc cannot_write(const struct copy *c, struct err *err)
+{
+    return err_set_errno(err, "cannot write %s", c->path ? c->path : "the audit trail");
+}
+
+static enum rc write_entries(struct copy *c, const struct json *list, struct err *err)
+{
+    struct buf line;
+    enum rc rc = RC_OK;
+    buf_init(&line, LAST_LINE_MAX);
+    for (const struct json *e = list->first; !rc && e; e = e->next) {
+        buf_reset(&line);
+        json_dump(&line, e);
+        buf_add_char(&line, '\n');
+        if (fwrite(buf_str(&line), 1, line.len, c->out) != line.len)
+            rc = cannot_write(c, err);
+        snprintf(c->head, sizeof c->head, "%s", api_text(e, "hash"));
+        c->entries++;
+    }
+    buf_free(&line);
+    return rc;
+}
+
+/* *more: there is another page. */
+static enum rc copy_page(struct api *api, struct copy *c, bool *more, struct err *err)
+{
+    struct arena a = { 0 };
+    struct api_answer answer;
+    const struct json *list;
+    const char *path = arena_printf(&a, "/v1/audit?limit=%d&after=%lld%s%s", PAGE, (long long)c->after,
+                                    c->since ? "&since=" : "", c->since ? c->since : "");
+    enum rc rc = api_get(api, &a, path, &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "entries", JSON_LIST, &list, err);
+    if (!rc)
+        rc = write_entries(c, list, err);
+    c->after = rc ? 0 : api_int(answer.json, "next");
+    *more = c->after != 0;
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc copy_all(struct cli *cli, struct copy *c, struct err *err)
+{
+    struct api *api;
+    bool more = true;
+    enum rc rc = api_open(cli, &api, err);
+    while (!rc && more)
+        rc = copy_page(api, c, &more, err);
+    api_close(&api);
+    return rc;
+}
+
+static enum rc open_output(struct copy *c, struct err *err)
+{
+    int fd = c->path ? open(c->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
+    c->out = fd < 0 ? NULL : fdopen(fd, "w");
+    return c->out ? RC_OK : cannot_write(c, err);
+}
+
+/* Half a copy would pass for a whole one. */
+static enum rc close_output(struct copy *c, enum rc rc, struct err *err)
+{
+    bool failed = fflush(c->out) || (c->path && fsync(fileno(c->out)));
+    if (!rc && failed)
+        rc = cannot_write(c, err);
+    fclose(c->out);
+    if (rc && c->path)
+        unlink(c->path);
+    return rc;
+}
+
+static enum rc read_since(struct cli *cli, const char **out, struct err *err)
+{
+    struct buf url;
+    int64_t at;
+    const char *since = cli_option(cli, "since");
+    *out = NULL;
+    if (!since)
+        return RC_OK;
+    if (clock_parse(since, &at, err))
+        return err_prefix(err, "--since");
+    buf_init(&url, 256);
+    buf_add_url(&url, since, strlen(since));
+    *out = arena_strdup(&cli->arena, buf_str(&url));
+    buf_free(&url);
+    return RC_OK;
+}
+
+static enum rc run_export(struct cli *cli, struct err *err)
+{
+    struct copy c = { .path = cli_option(cli, "output") };
+    enum rc rc = read_since(cli, &c.since, err);
+    if (!rc)
+        rc = open_output(&c, err);
+    if (rc)
+        return rc;
+    rc = copy_all(cli, &c, err);
+    rc = close_output(&c, rc, err);
+    if (!rc)
+        fprintf(stderr, "%s, the last one's hash is %s\n",
+                print_count(&cli->arena, c.entries, "entry", "entries"), c.entries ? c.head : "-");
+    return rc;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option verify_options[] = {
+    { .name = "head", .value = "HASH", .help = "of an entry that was there: is it still?" },
+    { .name = "export", .value = "FILE", .help = "the same, of the last entry in this file" },
+    { 0 },
+};
+
+static const struct cli_option export_options[] = {
+    { .name = "output", .value = "FILE", .help = "a new file; otherwise standard output" },
+    { .name = "since", .value = "TIME", .help = "only entries of this day or time (UTC) and later" },
+    { 0 },
+};
+
+const struct cli_command command_audit_verify = {
+    .group = "audit",
+    .name = "verify",
+    .options = verify_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "is the audit trail whole?",
+    .about = "Computes the hash of every entry anew, and names the first one that is not what\n"
+             "was written; exit code 1 then. That the end was cut off, or everything was\n"
+             "written anew, only a hash tells that was kept elsewhere: give it with --head,\n"
+             "or a file of \"lethe audit export\".",
+    .examples = "lethe audit verify\nlethe audit verify --export /mnt/elsewhere/audit-2026-11.jsonl",
+    .run = run_verify,
+};
+
+const struct cli_command command_audit_export = {
+    .group = "audit",
+    .name = "export",
+    .options = export_options,
+    .shared = CLI_SERVER,
+    .summary = "copy the audit trail",
+    .about = "One line of JSON for each entry, with its hash. Keep a copy, or the hash of its\n"
+             "last line, elsewhere. The trail has no personal data.",
+    .examples = "lethe audit export --output audit-2026-11.jsonl\nlethe audit export --since 2026-11-01",
+    .run = run_export,
+};
