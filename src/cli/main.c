@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "driver/odbc.h"
 
 /* Documented in help.c and docs/lethe.1. */
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
@@ -86,6 +88,8 @@ int main(int argc, char **argv)
     struct cli cli = { 0 };
     struct err err = { 0 };
     protect_process();
+    if (argc > 0 && strcmp(argv[0], ODBC_PROGRAM) == 0)
+        odbc_main();
     log_setup(LOG_WARNING, false, STDERR_FILENO);
     enum rc rc = cli_parse(&cli, argc, argv, &err);
     if (!rc)

@@ -203,11 +203,24 @@ static struct call http_call_of(struct arena *a, const struct http_step_conf *ht
     };
 }
 
+static struct call sql_call_of(struct arena *a, const struct sql_action_conf *sql,
+                               const struct template_values *values)
+{
+    const char *text = render(a, sql->statements[0].shown, values);
+    for (size_t i = 1; i < sql->n; i++)
+        text = arena_printf(a, "%s\n%s", text, render(a, sql->statements[i].shown, values));
+    return (struct call){ .call = arena_printf(a, "%s in the database %s",
+                                               print_count(a, (int64_t)sql->n, "statement", "statements"),
+                                               sql->service->name),
+                          .body = text };
+}
+
 static struct call call_of(struct arena *a, const struct action_conf *action, size_t n,
                            const struct template_values *values)
 {
     switch (action->kind) {
     case ACTION_HTTP: return http_call_of(a, &action->http.steps[n], values);
+    case ACTION_SQL: return sql_call_of(a, &action->sql, values);
     case ACTION_MAIL: return mail_call_of(a, &action->mail, values);
     case ACTION_EXEC:
         return (struct call){ .call = arena_printf(a, "run %s, the person on standard input",

@@ -161,9 +161,11 @@ const struct setting manual_settings[] = {
 static const struct {
     const char *key;
     enum action_kind kind;
-} action_keys[] = {
-    { "http", ACTION_HTTP }, { "mail", ACTION_MAIL }, { "exec", ACTION_EXEC }, { "manual", ACTION_MANUAL }
-};
+} action_keys[] = { { "http", ACTION_HTTP },
+                    { "sql", ACTION_SQL },
+                    { "mail", ACTION_MAIL },
+                    { "exec", ACTION_EXEC },
+                    { "manual", ACTION_MANUAL } };
 enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
 
 const struct yaml *action_given(const struct yaml *at)
@@ -185,7 +187,7 @@ enum rc action_check(struct action_conf *action, const struct yaml *at, struct e
             action->kind = action_keys[i].kind;
     }
     if (action->kind == ACTION_MANUAL && timeout != NULL)
-        return yaml_key_error(timeout, err,
-                              "timeout: goes with http, mail and exec, manual waits as long as it takes");
+        return yaml_key_error(
+            timeout, err, "timeout: goes with http, sql, mail and exec, manual waits as long as it takes");
     return RC_OK;
 }

@@ -48,7 +48,9 @@ struct breaker_conf {
 
 struct service_conf {
     const char *name;
-    const char *url; /* without a slash at the end */
+    const char *url; /* without a slash at the end; NULL: a database */
+    const char
+        *odbc; /* a database, in the words of SQLDriverConnect and without its password, which is secret */
     enum credentials credentials;
     const char *client_id;     /* OAUTH2; BASIC: the user */
     const char *secret;        /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
@@ -79,7 +81,7 @@ struct mail_conf {
 
 /* ---- actions and stages ---- */
 
-enum action_kind { ACTION_HTTP, ACTION_MAIL, ACTION_EXEC, ACTION_MANUAL };
+enum action_kind { ACTION_HTTP, ACTION_SQL, ACTION_MAIL, ACTION_EXEC, ACTION_MANUAL };
 
 /* HTTP statuses or exit statuses, each once. */
 struct statuses {
@@ -124,6 +126,19 @@ struct http_action_conf {
     unsigned rounds;   /* so often at most, until what is to be captured is not there any more; 1: once */
 };
 
+struct sql_statement_conf {
+    const struct template *sql;   /* places are bound values */
+    const struct template *shown; /* the same for people to read */
+};
+
+/* In one transaction, in this order. */
+struct sql_action_conf {
+    const struct service_conf *service; /* a database */
+    const struct sql_statement_conf *statements;
+    size_t n;      /* at least 1 */
+    bool is_query; /* there is one, which only looks */
+};
+
 struct exec_action_conf {
     const char *const *argv; /* no templates: personal data goes to standard input as JSON */
     size_t argc;
@@ -147,6 +162,7 @@ struct manual_action_conf {
 struct action_conf {
     enum action_kind kind;
     struct http_action_conf http;
+    struct sql_action_conf sql;
     struct mail_action_conf mail;
     struct exec_action_conf exec;
     struct manual_action_conf manual;
@@ -163,6 +179,7 @@ static inline const struct service_conf *action_service(const struct action_conf
 {
     switch (action->kind) {
     case ACTION_HTTP: return action->http.steps[n].service;
+    case ACTION_SQL: return action->sql.service;
     case ACTION_MAIL: return &action->mail.server->service;
     case ACTION_EXEC: return action->exec.service;
     case ACTION_MANUAL: break;

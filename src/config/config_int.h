@@ -122,6 +122,9 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
 
 /* actions.c */
 extern const struct setting exec_settings[], manual_settings[];
+/* sql.c */
+extern const struct setting sql_settings[];
+setting_read_fn setting_sql; /* -> struct sql_action_conf */
 /* mail.c */
 extern const struct setting mail_server_settings[], mail_settings[];
 setting_read_fn setting_mail_server; /* into the whole config */
@@ -139,6 +142,7 @@ const char *header_name_fault(struct arena *a, const char *name);
     }
 #define ACTION_SETTINGS(type, field)                                                                \
     ACTION_ROW(type, field, http, setting_http, "the action: a call to a service, or several"),     \
+        ACTION_ROW(type, field, sql, setting_sql, "the action: statements to a database"),          \
         ACTION_ROW(type, field, mail, setting_mail, "the action: an e-mail"),                       \
         ACTION_ROW(type, field, exec, setting_section, "the action: a program"),                    \
         ACTION_ROW(type, field, manual, setting_section,                                            \

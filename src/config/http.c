@@ -309,6 +309,8 @@ static enum rc check_request(const struct http_step_conf *step, const struct yam
 {
     if (step->service == NULL)
         return yaml_error(at, err, "service is missing: which of services is called");
+    if (step->service->url == NULL)
+        return yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name);
     if (step->method == NULL)
         return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
     if (step->json != NULL && step->form != NULL)

@@ -170,6 +170,25 @@ static enum rc setting_basic_user(struct reading *r, const struct setting *s, co
 
 /* ---- one service ---- */
 
+/* Secrets stand where only their owner can read them. */
+static enum rc setting_odbc(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    static const char *const passwords[] = { "pwd", "password" };
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    for (const char *part = at->text; part != NULL; part = strchr(part, ';')) {
+        part += strspn(part, "; ");
+        for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++) {
+            size_t len = strlen(passwords[i]);
+            if (strncasecmp(part, passwords[i], len) == 0 && part[len + strspn(part + len, " ")] == '=')
+                return yaml_value_error(at, err, "the password stands in a file, which password_file names");
+        }
+    }
+    return RC_OK;
+}
+
 #define OF(field)   offsetof(struct service_conf, field)
 #define SECRET_HELP "this or ..._file or ..._env is needed"
 
@@ -237,8 +256,16 @@ static const struct setting api_key_settings[] = {
 };
 
 const struct setting service_settings[] = {
-    { "url", "URL", setting_url, OF(url), NULL, "where it is: https://, or http:// on this machine",
-      .required = true },
+    { "url", "URL", setting_url, OF(url), NULL,
+      "where it is: https://, or http:// on this machine; a service has this or odbc" },
+    { "odbc", "text", setting_odbc, OF(odbc), NULL,
+      "a database, as ODBC finds it: Driver=PostgreSQL Unicode;Server=...;Database=...;UID=..." },
+    { "password", "secret", setting_secret, OF(secret), NULL,
+      "of a database: the password itself; or ..._file, ..._env" },
+    { "password_file", "path", setting_secret_file, OF(secret), NULL,
+      "of a database: a file with the password; only its owner may read it" },
+    { "password_env", "name", setting_secret_env, OF(secret), NULL,
+      "of a database: a variable of the environment with it" },
     { "oauth2", "section", setting_section, 0, NULL, "credentials: a token for a client's id and secret",
       .inner = oauth2_settings, .inner_form = "." },
     { "bearer", "section", setting_section, 0, NULL, "credentials: a token that stays the same",
@@ -339,6 +366,26 @@ static enum rc check_credentials(struct service_conf *service, const struct yaml
     return rc;
 }
 
+/* A database has odbc and a password, everything else a url and perhaps a section of credentials. */
+static enum rc check_kind(const struct service_conf *service, const struct yaml *map,
+                          const struct yaml *credentials, struct err *err)
+{
+    static const char *const passwords[] = { "password", "password_file", "password_env" };
+    if (service->odbc == NULL && service->url == NULL)
+        return yaml_error(map, err, "url is missing: where the service is; a database has odbc in its place");
+    if (service->odbc != NULL && service->url != NULL)
+        return yaml_key_error(yaml_get(map, "odbc"), err, "url and odbc: a service has one of the two");
+    if (service->odbc != NULL && credentials != NULL)
+        return yaml_key_error(credentials, err, "%s: a database has password_file in its place",
+                              credentials->key);
+    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0] && service->odbc == NULL; i++) {
+        const struct yaml *found = yaml_get(map, passwords[i]);
+        if (found != NULL)
+            return yaml_key_error(found, err, "%s: goes with odbc; here it stands in basic", found->key);
+    }
+    return RC_OK;
+}
+
 static enum rc check_service(struct reading *r, struct service_conf *service, const struct yaml *map,
                              const struct yaml *credentials, struct err *err)
 {
@@ -377,7 +424,8 @@ static enum rc read_service(struct reading *r, const struct yaml *at, struct ser
     if (rc != RC_OK)
         return rc;
     service->name = at->key;
-    return check_service(r, service, at, credentials, err);
+    rc = check_kind(service, at, credentials, err);
+    return rc == RC_OK ? check_service(r, service, at, credentials, err) : rc;
 }
 
 /* ---- the authority, when it is elsewhere ---- */

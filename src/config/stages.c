@@ -106,15 +106,19 @@ static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, stru
 {
     const struct yaml *retry = yaml_get(at, "retry"), *verify = yaml_get(at, "verify");
     if (action_given(at) == NULL)
-        return yaml_error(at, err, "the stage %s has no action: http, mail, exec, manual or use is wanted",
+        return yaml_error(at, err,
+                          "the stage %s has no action: http, sql, mail, exec, manual or use is wanted",
                           stage->working);
     enum rc rc = action_check(&stage->action, at, err);
+    if (rc == RC_OK && stage->action.kind == ACTION_SQL && stage->action.sql.is_query)
+        rc = yaml_key_error(yaml_get(action_given(at), "query"), err,
+                            "query: only looks, and goes with verify; statements erase");
     if (rc == RC_OK && retry != NULL && stage->action.kind == ACTION_MANUAL)
         rc = yaml_key_error(retry, err,
-                            "retry: goes with http, mail and exec, manual waits as long as it takes");
+                            "retry: goes with http, sql, mail and exec, manual waits as long as it takes");
     if (rc == RC_OK && verify != NULL && stage->action.kind == ACTION_MANUAL)
         rc = yaml_key_error(verify, err,
-                            "verify: goes with http, mail and exec, who confirms manual has looked");
+                            "verify: goes with http, sql, mail and exec, who confirms manual has looked");
     return rc;
 }
 

@@ -86,16 +86,18 @@ static void encode(enum template_kind kind, struct buf *out, const char *s, size
     case TEMPLATE_URL:
     case TEMPLATE_FORM: buf_add_url(out, s, len); break;
     case TEMPLATE_JSON: json_escape(out, s, len); break;
+    case TEMPLATE_SQL: buf_add_char(out, '?'); break;
     case TEMPLATE_HEADER:
     case TEMPLATE_TEXT: buf_add(out, s, len); break;
     }
 }
 
-/* The operator's own text. In a path it is written as it shall stand; elsewhere it is encoded like a value.
+/* The operator's own text. In a path and in SQL it is written as it shall stand; elsewhere it is encoded like
+ * a value.
  */
 static void add_text(struct template_maker *m, const char *text, size_t len)
 {
-    if (m->made->kind == TEMPLATE_URL) {
+    if (m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL) {
         add_fixed(m, text, len);
         return;
     }
@@ -273,6 +275,8 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
         return err_set(err, RC_INVALID, "{%s} is not a number", name);
     if (kind == TEMPLATE_URL && value[0] == '\0')
         return err_set(err, RC_INVALID, "{%s} is empty: the address would be of something else", name);
+    if (kind == TEMPLATE_SQL && value[0] == '\0')
+        return err_set(err, RC_INVALID, "{%s} is empty: the statement would be about others", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
     return RC_OK;
@@ -301,5 +305,30 @@ enum rc template_render(const struct template *t, const struct template_values *
         return err_set(err, RC_TOO_LARGE, "longer than %zu bytes once it is filled in", out->max);
     if (t->kind == TEMPLATE_URL && has_dot_segment(buf_str(out) + before))
         return err_set(err, RC_INVALID, "a value makes . or .. of a part of the path");
+    return RC_OK;
+}
+
+static size_t count_places(const struct template *t)
+{
+    size_t n = 0;
+    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next)
+        n += piece->place != FIXED;
+    return n;
+}
+
+enum rc template_bind(struct arena *a, const struct template *t, const struct template_values *values,
+                      const char *const **out, size_t *n, struct err *err)
+{
+    const char **bound = arena_array(a, count_places(t) + 1, sizeof bound[0]);
+    *n = 0;
+    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next) {
+        if (piece->place == FIXED)
+            continue;
+        bound[*n] = value_of(values, piece->place);
+        enum rc rc = check_value(t->kind, piece, bound[(*n)++], err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    *out = bound;
     return RC_OK;
 }

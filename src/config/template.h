@@ -51,6 +51,7 @@ enum template_kind {
     TEMPLATE_FORM,   /* values and fixed text as %XX */
     TEMPLATE_JSON,   /* within strings: values and fixed text escaped */
     TEMPLATE_HEADER, /* as they are; control characters are refused */
+    TEMPLATE_SQL,    /* a place is ?, for which template_bind gives the value; an empty one is refused */
     TEMPLATE_TEXT    /* for people to read: all of it as it is */
 };
 
@@ -85,5 +86,8 @@ const char *template_find_place(const char *text);
  * value. RC_TOO_LARGE: past the ceiling of out. */
 enum rc template_render(const struct template *t, const struct template_values *values, struct buf *out,
                         struct err *err) MUST_CHECK;
+/* The values of its places, in their order. RC_INVALID as above. */
+enum rc template_bind(struct arena *a, const struct template *t, const struct template_values *values,
+                      const char *const **out, size_t *n, struct err *err) MUST_CHECK;
 
 #endif

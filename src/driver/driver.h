@@ -16,7 +16,8 @@
  *  - service.c: who may call a service now, and who waits before one that is shut
  *  - limits.c, pure: calls at once and calls a second of a service
  *  - breaker.c, pure: is a service worth calling
- *  - http.c, mail.c, exec.c: what a stage does, one const struct action each; token.c: access tokens
+ *  - http.c, sql.c, mail.c, exec.c: what a stage does, one const struct action each; token.c: access tokens
+ *  - odbc.c: talks to databases, in a process of its own; process.c: programs beside the calls
  *  - response.c: what is recorded of a stage
  *  - reminders.c: says who waits for somebody to confirm a stage
  *  - progress.c: the bar on a terminal

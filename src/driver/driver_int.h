@@ -243,7 +243,7 @@ struct action {
     enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
     void (*cancel)(struct run *run);
 };
-extern const struct action action_http, action_mail, action_exec;
+extern const struct action action_http, action_sql, action_mail, action_exec;
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;

@@ -96,6 +96,7 @@ struct finding finding_of(const struct verify_conf *verify, const struct attempt
     switch (verify->probe.kind) {
     case ACTION_HTTP: return http_finding(verify, attempt, a);
     case ACTION_EXEC: return exec_finding(verify, attempt);
+    case ACTION_SQL:
     case ACTION_MAIL:
     case ACTION_MANUAL: break;
     }

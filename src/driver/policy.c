@@ -129,6 +129,27 @@ struct judgement policy_judge_mail(enum mail_outcome outcome)
     return final;
 }
 
+/* A lost connection, a transaction in the way of another one, a database that is full, stopping or busy, a
+ * time limit of its own. */
+static bool is_for_now(const char *state)
+{
+    static const char *const starts[] = { "08", "40", "53", "55P03", "57", "HYT" };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(state, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Whoever cannot connect is nobody in the queue. What was not committed is rolled back. */
+struct judgement policy_judge_sql(bool connecting, bool committing, bool dead, const char *state)
+{
+    if (connecting)
+        return again;
+    if (!dead && !is_for_now(state))
+        return final;
+    return committing ? again_unknown : again;
+}
+
 struct judgement policy_judge_rc(enum rc rc)
 {
     switch (rc) {

@@ -44,6 +44,8 @@ const char *policy_answer_fault(const char *content_type, const char *answer, si
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
 struct judgement policy_judge_mail(enum mail_outcome outcome);
+/* What the failure of a transaction means, by its SQLSTATE. dead: the connection was lost. */
+struct judgement policy_judge_sql(bool connecting, bool committing, bool dead, const char *state);
 /* What it means that an attempt could not even begin. */
 struct judgement policy_judge_rc(enum rc rc);
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "driver/driver_int.h"
 
 enum {
@@ -209,6 +210,7 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
     int input = -1;
     p->limit = (struct timer){ .fire = time_is_over, .arg = p };
     p->timed_out = false;
+    p->began_at = clock_mono();
     enum rc rc = open_input(conf->input, &input, err);
     if (rc != RC_OK)
         return rc;

@@ -30,8 +30,9 @@ struct process {
     int pid_fd, output_fd;
     struct buf output; /* of standard output and error together; over: its end was dropped */
     struct timer limit;
-    bool timed_out; /* and was killed */
-    size_t index;   /* in driver->processes */
+    int64_t began_at; /* monotonic */
+    bool timed_out;   /* and was killed */
+    size_t index;     /* in driver->processes */
 };
 
 struct process_conf {

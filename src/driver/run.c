@@ -20,6 +20,7 @@
 
 static const struct action *const actions[] = {
     [ACTION_HTTP] = &action_http,
+    [ACTION_SQL] = &action_sql,
     [ACTION_MAIL] = &action_mail,
     [ACTION_EXEC] = &action_exec,
 };

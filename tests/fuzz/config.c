@@ -75,6 +75,23 @@ static void check_mail(struct arena *a, const struct mail_action_conf *mail)
     assert(!to || !text_has_control(to));
 }
 
+static void check_sql(struct arena *a, const struct sql_action_conf *sql)
+{
+    static const struct template_values somebody = { "a'b", "a'b", "a'b", "a'b", "a'b", "a'b", "a'b" };
+    const char *const *values;
+    struct err err;
+    assert(sql->service && sql->service->odbc && sql->n > 0);
+    for (size_t i = 0; i < sql->n; i++) {
+        const char *text = render(a, sql->statements[i].sql);
+        size_t n, places = 0;
+        enum rc rc = template_bind(a, sql->statements[i].sql, &somebody, &values, &n, &err);
+        assert(rc == RC_OK && text);
+        for (; *text; text++)
+            places += *text == '?';
+        assert(places >= n);
+    }
+}
+
 static void check_action(struct arena *a, const struct action_conf *action)
 {
     assert(action->timeout_us > 0);
@@ -83,6 +100,7 @@ static void check_action(struct arena *a, const struct action_conf *action)
         for (size_t i = 0; i < action->http.n_steps; i++)
             check_http(a, &action->http.steps[i]);
         break;
+    case ACTION_SQL: check_sql(a, &action->sql); break;
     case ACTION_MAIL: check_mail(a, &action->mail); break;
     case ACTION_EXEC: assert(action->exec.argc > 0 && action->exec.argv[0][0] != '\0'); break;
     case ACTION_MANUAL: assert(action->manual.instructions && action->manual.remind_us > 0); break;

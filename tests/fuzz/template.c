@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Templates: no value breaks out of its place. The first line is the kind (u, f, j, h) and the template, the
- * rest is the value that stands in all its places.
+ * Templates: no value breaks out of its place. The first line is the kind (u, f, j, q, t, h) and the
+ * template, the rest is the value that stands in all its places.
  */
 #include "fuzz.h"
 
@@ -46,6 +46,22 @@ static void check_form(const struct buf *rendered)
     assert(strspn(buf_str(rendered), allowed) == rendered->len);
 }
 
+/* Whatever the values, the statement is the same, and there are as many as it has places. */
+static void check_sql(struct arena *a, const struct template *t, const struct buf *rendered)
+{
+    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x" };
+    const char *const *values;
+    struct buf other;
+    struct err err;
+    size_t n;
+    buf_init(&other, RENDERED_MAX);
+    enum rc rc = template_render(t, &harmless, &other, &err);
+    assert(rc == RC_OK && strcmp(buf_str(&other), buf_str(rendered)) == 0);
+    rc = template_bind(a, t, &harmless, &values, &n, &err);
+    assert(rc == RC_OK && n <= count_of(buf_str(rendered), "?"));
+    buf_free(&other);
+}
+
 static void check_rendered(struct arena *a, enum template_kind kind, const struct template *t,
                            const struct buf *rendered)
 {
@@ -53,6 +69,7 @@ static void check_rendered(struct arena *a, enum template_kind kind, const struc
     case TEMPLATE_URL: check_url(t, rendered); break;
     case TEMPLATE_FORM: check_form(rendered); break;
     case TEMPLATE_JSON: check_json(a, rendered); break;
+    case TEMPLATE_SQL: check_sql(a, t, rendered); break;
     case TEMPLATE_HEADER: assert(!strpbrk(buf_str(rendered), "\r\n")); break;
     case TEMPLATE_TEXT: assert(text_is_utf8(buf_str(rendered), rendered->len)); break;
     }
@@ -64,6 +81,7 @@ static enum template_kind kind_of(char c)
     case 'u': return TEMPLATE_URL;
     case 'f': return TEMPLATE_FORM;
     case 'j': return TEMPLATE_JSON;
+    case 'q': return TEMPLATE_SQL;
     case 't': return TEMPLATE_TEXT;
     default: return TEMPLATE_HEADER;
     }

@@ -961,6 +961,57 @@ static unsigned count_of(const char *text, const char *word)
     return n;
 }
 
+/* ---- databases ---- */
+
+static const char *filled_in(const struct template *t, const struct template_values *values)
+{
+    struct buf out;
+    struct err err;
+    buf_init(&out, TEXT_MAX);
+    assert_int_equal(template_render(t, values, &out, &err), RC_OK);
+    const char *text = arena_strdup(&arena, buf_str(&out));
+    buf_free(&out);
+    return text;
+}
+
+static void test_config__sql(void **state)
+{
+    static const struct template_values person = { .original_email = "a'b@c", .user_id = "7" };
+    const char *const *values;
+    struct err err;
+    size_t n;
+    const struct config *config = load_good(
+        IDENTITY
+        "services: { shop: { odbc: \"Driver=SQLite3;Database=shop.db\", password_file: lms.secret } }\n"
+        "stages:\n"
+        "  - working: A\n"
+        "    completed: B\n"
+        "    sql:\n"
+        "      service: shop\n"
+        "      statements:\n"
+        "        - DELETE FROM o WHERE mail = {original_email} AND note <> 'it''s -- {{; ? $1 /*'\n"
+        "        - UPDATE p SET x = {user_id}, mail = {original_email} WHERE id = {user_id}\n");
+    const struct service_conf *shop = &config->services[0];
+    const struct action_conf *action = &config->stages[0].action;
+    assert_string_equal(shop->odbc, "Driver=SQLite3;Database=shop.db");
+    assert_string_equal(shop->secret, "0123456789abcdef");
+    assert_null(shop->url);
+    assert_int_equal(shop->credentials, CREDENTIALS_NONE);
+    assert_int_equal(action->kind, ACTION_SQL);
+    assert_ptr_equal(action_service(action, 0), shop);
+    assert_int_equal(action->sql.n, 2);
+    assert_false(action->sql.is_query);
+    assert_string_equal(filled_in(action->sql.statements[0].sql, &person),
+                        "DELETE FROM o WHERE mail = ? AND note <> 'it''s -- {; ? $1 /*'");
+    assert_string_equal(filled_in(action->sql.statements[1].shown, &person),
+                        "UPDATE p SET x = 7, mail = a'b@c WHERE id = 7");
+    assert_int_equal(template_bind(&arena, action->sql.statements[1].sql, &person, &values, &n, &err), RC_OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(values[0], "7");
+    assert_string_equal(values[1], "a'b@c");
+    assert_string_equal(values[2], "7");
+}
+
 /* ---- e-mail ---- */
 
 static void test_config__mail(void **state)
@@ -1159,6 +1210,7 @@ int main(void)
         T(test_config__errors_do_not_show_secrets),
         T(test_config__warns_when_others_can_read_a_secret),
         T(test_config__example_is_valid),
+        T(test_config__sql),
         T(test_config__mail),
         T(test_config__mail_wants_tls_but_on_this_machine),
         T(test_config__conditions_say_whom_a_stage_is_for),

@@ -112,6 +112,25 @@ static void test_policy__e_mails(void **state)
     expect(policy_judge_mail(MAIL_REFUSED), VERDICT_FINAL, false, MAIL_REFUSED);
 }
 
+static void test_policy__databases(void **state)
+{
+    static const char *const for_now[] = { "08S01", "08006", "40001", "40P01", "53300",
+                                           "55P03", "57P01", "57014", "HYT00" };
+    static const char *const for_good[] = { "23505", "42S02", "42601", "HY000", "22001",
+                                            "07001", "28000", "55000", "" };
+    for (unsigned i = 0; i < sizeof for_now / sizeof *for_now; i++) {
+        expect(policy_judge_sql(false, false, false, for_now[i]), VERDICT_AGAIN, false, i);
+        expect(policy_judge_sql(false, true, false, for_now[i]), VERDICT_AGAIN, true, i);
+    }
+    for (unsigned i = 0; i < sizeof for_good / sizeof *for_good; i++) {
+        expect(policy_judge_sql(false, false, false, for_good[i]), VERDICT_FINAL, false, i);
+        expect(policy_judge_sql(false, true, false, for_good[i]), VERDICT_FINAL, false, i);
+        expect(policy_judge_sql(true, false, false, for_good[i]), VERDICT_AGAIN, false, i);
+        expect(policy_judge_sql(false, false, true, for_good[i]), VERDICT_AGAIN, false, i);
+        expect(policy_judge_sql(false, true, true, for_good[i]), VERDICT_AGAIN, true, i);
+    }
+}
+
 static void test_policy__own_errors(void **state)
 {
     expect(policy_judge_rc(RC_INVALID), VERDICT_FINAL, false, RC_INVALID);
@@ -277,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_policy__what_is_called_json_must_be_some),
         cmocka_unit_test(test_policy__exit_statuses),
         cmocka_unit_test(test_policy__e_mails),
+        cmocka_unit_test(test_policy__databases),
         cmocka_unit_test(test_policy__own_errors),
         cmocka_unit_test(test_policy__backoff_doubles_and_stops_at_longest),
         cmocka_unit_test(test_policy__backoff_uses_the_whole_range),

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sql action: statements for a service that is a database.
+ *
+ * Its hard idea: places become bound values, and a place that would not (within quotes, in a comment) is
+ * refused here, since the statement would do nothing, or something else. So nothing may stand in a statement
+ * that makes it doubtful what is within quotes.
+ */
+#include "config/config_int.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+enum { STATEMENTS_MAX = 50, STATEMENT_MAX = 10000 /* bytes */ };
+
+/* ---- one statement ---- */
+
+/* What is wrong outside of quotes with the text that begins here. */
+static const char *plain_fault(const char *s)
+{
+    if (*s == '?')
+        return "values are written as places, like {original_email}, and not as ?";
+    if (*s == ';')
+        return "each statement is an entry of its own, without ;";
+    if (*s == '$')
+        return "$ means different things to different databases: it can stand within quotes only";
+    if (strncmp(s, "--", 2) == 0 || strncmp(s, "/*", 2) == 0)
+        return "comments stand in YAML, behind #, and not in the statement";
+    return NULL;
+}
+
+static const char *quoted_fault(const char *s)
+{
+    if (*s == '{' && s[1] != '{')
+        return "a place stands without quotes: it becomes a bound value, and within quotes it would be text";
+    return NULL;
+}
+
+static const char *statement_fault(const char *text)
+{
+    char quote = '\0';
+    for (const char *s = text; *s != '\0'; s++) {
+        const char *fault = quote ? quoted_fault(s) : plain_fault(s);
+        if (fault != NULL)
+            return fault;
+        if (*s == '\\')
+            return "\\ means different things to different databases: it cannot stand in a statement";
+        if (*s == '{' && s[1] == '{')
+            s++;
+        else if (quote ? *s == quote : strchr("'\"`", *s) != NULL)
+            quote = quote ? '\0' : *s;
+    }
+    return quote ? "a quote is opened and not closed" : NULL;
+}
+
+static bool is_of_everybody(const char *text)
+{
+    text += strspn(text, " \t\n");
+    bool changes = strncasecmp(text, "delete", 6) == 0 || strncasecmp(text, "update", 6) == 0;
+    return changes && template_find_place(text) == NULL;
+}
+
+static enum rc read_statement(struct reading *r, const struct yaml *at, struct sql_statement_conf *out,
+                              struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_SCALAR, "a statement", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->text == NULL || at->text[strspn(at->text, " \t\n")] == '\0')
+        return yaml_value_error(at, err, "the statement is empty");
+    if (strlen(at->text) > STATEMENT_MAX)
+        return yaml_value_error(at, err, "at most %d bytes are possible", STATEMENT_MAX);
+    const char *fault = statement_fault(at->text);
+    if (fault != NULL)
+        return yaml_value_error(at, err, "%s", fault);
+    if (template_compile(r->arena, TEMPLATE_SQL, at->text, &out->sql, err) != RC_OK ||
+        template_compile(r->arena, TEMPLATE_TEXT, at->text, &out->shown, err) != RC_OK)
+        return yaml_wrap(at, err);
+    return RC_OK;
+}
+
+/* ---- the settings ---- */
+
+static enum rc setting_statements(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
+{
+    struct sql_action_conf *sql = field;
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of statements", err);
+    if (rc != RC_OK)
+        return rc;
+    if (at->count == 0 || at->count > STATEMENTS_MAX)
+        return yaml_value_error(at, err, "there are %u statements: from 1 to %d are possible", at->count,
+                                STATEMENTS_MAX);
+    struct sql_statement_conf *statements = arena_array(r->arena, at->count, sizeof statements[0]);
+    size_t n = 0;
+    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+        rc = read_statement(r, child, &statements[n], err);
+        if (rc == RC_OK && is_of_everybody(child->text))
+            rc = yaml_error(child, err,
+                            "there is no place like {original_email} in it: it would be about everybody");
+    }
+    sql->statements = statements;
+    sql->n = n;
+    return rc;
+}
+
+static enum rc setting_query(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct sql_action_conf *sql = field;
+    if (sql->n > 0)
+        return yaml_key_error(at, err, "statements and query: one of the two is wanted");
+    struct sql_statement_conf *query = ARENA_NEW(r->arena, struct sql_statement_conf);
+    sql->statements = query;
+    sql->n = 1;
+    sql->is_query = true;
+    return read_statement(r, at, query, err);
+}
+
+#define OF(field) offsetof(struct sql_action_conf, field)
+
+const struct setting sql_settings[] = {
+    { "service", "name", setting_service_name, OF(service), NULL, "which database", .required = true },
+    { "statements", "list of statements", setting_statements, 0, NULL,
+      "what erases, in one transaction: like DELETE FROM orders WHERE email = {original_email}" },
+    { "query", "statement", setting_query, 0, NULL,
+      "what only looks, for verify: like SELECT count(*) FROM orders WHERE email = {original_email}" },
+    { NULL }
+};
+#undef OF
+
+enum rc setting_sql(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                    struct err *err)
+{
+    struct sql_action_conf *sql = field;
+    enum rc rc = setting_section(r, s, at, field, err);
+    if (rc != RC_OK)
+        return rc;
+    if (sql->service->odbc == NULL)
+        return yaml_value_error(yaml_get(at, "service"), err,
+                                "%s is called by HTTP: a database has odbc in place of url",
+                                sql->service->name);
+    if (sql->n == 0)
+        return yaml_error(at, err, "statements is missing: what is to be done in the database");
+    return RC_OK;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Talks ODBC: see odbc.h. Values are bound, and a statement whose number of places is not the number of
+ * values is not executed: then something that looks like a place to us is none to the database, or the other
+ * way round.
+ */
+#include "driver/odbc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <sql.h>
+#include <sqlext.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/json.h"
+
+enum { STATE_LEN = 5, RECORDS_MAX = 10 };
+
+struct session {
+    struct arena arena;
+    const char *password; /* NULL: none */
+    SQLULEN timeout_s;
+    SQLHENV env;
+    SQLHDBC db;
+    SQLHSTMT statement; /* SQL_NULL_HSTMT: none */
+    const char *failed; /* "connect", ...; NULL: nothing has */
+    size_t number;      /* of the statement, from 1 */
+    char state[STATE_LEN + 1];
+    bool dead;
+    struct buf words;
+};
+
+/* ---- what went wrong ---- */
+
+/* Adds text without the password, which a driver may show with all else that it was given. */
+static void add_words(struct session *s, const char *text)
+{
+    size_t len = s->password ? strlen(s->password) : 0;
+    for (const char *found; len > 0 && (found = strstr(text, s->password)) != NULL; text = found + len) {
+        buf_add(&s->words, text, (size_t)(found - text));
+        buf_add_str(&s->words, "***");
+    }
+    buf_add_str(&s->words, text);
+}
+
+static bool is_dead(const struct session *s)
+{
+    SQLUINTEGER dead = SQL_CD_FALSE;
+    return s->db && SQL_SUCCEEDED(SQLGetConnectAttr(s->db, SQL_ATTR_CONNECTION_DEAD, &dead, 0, NULL)) &&
+           dead == SQL_CD_TRUE;
+}
+
+static void fail(struct session *s, const char *what, const char *state, const char *words)
+{
+    s->failed = what;
+    memcpy(s->state, state, STATE_LEN);
+    add_words(s, words);
+}
+
+/* From the diagnostic records of a handle; the first has the state. Warnings (01) come before the error
+ * itself. */
+static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQLHANDLE handle)
+{
+    SQLCHAR state[STATE_LEN + 1] = "", text[SQL_MAX_MESSAGE_LENGTH * 4];
+    SQLINTEGER native;
+    SQLSMALLINT len;
+    s->failed = what;
+    memcpy(s->state, "HY000", STATE_LEN);
+    for (SQLSMALLINT i = 1; i <= RECORDS_MAX; i++) {
+        if (!SQL_SUCCEEDED(SQLGetDiagRec(type, handle, i, state, &native, text, sizeof text, &len)))
+            break;
+        if (i == 1 || memcmp(s->state, "01", 2) == 0)
+            memcpy(s->state, state, STATE_LEN);
+        if (i > 1)
+            buf_add_char(&s->words, '\n');
+        add_words(s, (const char *)text);
+    }
+    s->dead = is_dead(s);
+}
+
+/* ---- the connection ---- */
+
+/* In braces, where only a closing one means something, and is doubled. */
+static void add_password(struct buf *out, const char *password)
+{
+    buf_add_str(out, ";PWD={");
+    for (; *password; password++) {
+        buf_add_char(out, *password);
+        if (*password == '}')
+            buf_add_char(out, '}');
+    }
+    buf_add_char(out, '}');
+}
+
+static SQLCHAR *text_of(const char *text)
+{
+    return (SQLCHAR *)(uintptr_t)text;
+}
+
+static bool connect_to(struct session *s, const char *to)
+{
+    struct buf text;
+    buf_init(&text, ODBC_REQUEST_MAX);
+    buf_add_str(&text, to);
+    if (s->password)
+        add_password(&text, s->password);
+    SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &s->env);
+    SQLSetEnvAttr(s->env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0);
+    SQLAllocHandle(SQL_HANDLE_DBC, s->env, &s->db);
+    SQLRETURN done =
+        SQLDriverConnect(s->db, NULL, text_of(buf_str(&text)), SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT);
+    buf_free(&text);
+    if (SQL_SUCCEEDED(done))
+        done = SQLSetConnectAttr(s->db, SQL_ATTR_AUTOCOMMIT, (SQLPOINTER)SQL_AUTOCOMMIT_OFF, 0);
+    if (!SQL_SUCCEEDED(done))
+        fail_with(s, "connect", SQL_HANDLE_DBC, s->db);
+    return SQL_SUCCEEDED(done);
+}
+
+static void disconnect(struct session *s)
+{
+    SQLDisconnect(s->db);
+    SQLFreeHandle(SQL_HANDLE_DBC, s->db);
+    SQLFreeHandle(SQL_HANDLE_ENV, s->env);
+}
+
+/* ---- one statement ---- */
+
+static bool bind_values(struct session *s, const struct json *values)
+{
+    SQLSMALLINT places = 0;
+    SQLUSMALLINT number = 0;
+    if (!SQL_SUCCEEDED(SQLNumParams(s->statement, &places)) || places < 0 ||
+        (unsigned)places != values->count) {
+        fail(s, "statement", "07001",
+             "the database sees another number of places for values in the statement");
+        return false;
+    }
+    SQLLEN *lengths = arena_array(&s->arena, values->count + 1, sizeof *lengths);
+    for (const struct json *v = values->first; v; v = v->next, number++) {
+        lengths[number] = (SQLLEN)v->len;
+        if (SQL_SUCCEEDED(SQLBindParameter(s->statement, number + 1, SQL_PARAM_INPUT, SQL_C_CHAR, SQL_VARCHAR,
+                                           v->len > 0 ? v->len : 1, 0, text_of(v->text), lengths[number],
+                                           &lengths[number])))
+            continue;
+        fail_with(s, "statement", SQL_HANDLE_STMT, s->statement);
+        return false;
+    }
+    return true;
+}
+
+/* SQL_NO_DATA: nobody's rows were touched. */
+static bool execute(struct session *s, const struct json *statement)
+{
+    const struct json *sql = json_get(statement, "sql"), *values = json_get(statement, "values");
+    SQLAllocHandle(SQL_HANDLE_STMT, s->db, &s->statement);
+    SQLSetStmtAttr(s->statement, SQL_ATTR_QUERY_TIMEOUT, (SQLPOINTER)s->timeout_s, 0);
+    SQLRETURN done = SQLPrepare(s->statement, text_of(sql->text), (SQLINTEGER)sql->len);
+    if (SQL_SUCCEEDED(done)) {
+        if (!bind_values(s, values))
+            return false;
+        done = SQLExecute(s->statement);
+    }
+    if (SQL_SUCCEEDED(done) || done == SQL_NO_DATA)
+        return true;
+    fail_with(s, "statement", SQL_HANDLE_STMT, s->statement);
+    return false;
+}
+
+static void put_affected(struct session *s, struct json_out *o)
+{
+    SQLLEN rows = -1;
+    SQLRowCount(s->statement, &rows);
+    json_put_int(o, rows < 0 ? -1 : rows);
+}
+
+/* ---- a transaction ---- */
+
+static bool change(struct session *s, const struct json *statements, struct json_out *o)
+{
+    json_put_key(o, "rows");
+    json_open_list(o);
+    for (const struct json *statement = statements->first; statement; statement = statement->next) {
+        s->number++;
+        if (!execute(s, statement))
+            return false;
+        put_affected(s, o);
+        SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
+        s->statement = SQL_NULL_HSTMT;
+    }
+    json_close_list(o);
+    if (SQL_SUCCEEDED(SQLEndTran(SQL_HANDLE_DBC, s->db, SQL_COMMIT)))
+        return true;
+    fail_with(s, "commit", SQL_HANDLE_DBC, s->db);
+    return false;
+}
+
+/* Gives how many rows there are, and what stands first; false: it failed on the way. */
+static bool fetch(struct session *s, char value[ODBC_VALUE_MAX + 1], bool *has_value, int64_t *n)
+{
+    SQLLEN len = SQL_NULL_DATA;
+    SQLRETURN done = SQL_NO_DATA;
+    for (*n = 0; *n < ODBC_ROWS_MAX && SQL_SUCCEEDED(done = SQLFetch(s->statement)); ++*n)
+        if (*n == 0 &&
+            SQL_SUCCEEDED(SQLGetData(s->statement, 1, SQL_C_CHAR, value, ODBC_VALUE_MAX + 1, &len)))
+            *has_value = len != SQL_NULL_DATA;
+    return SQL_SUCCEEDED(done) || done == SQL_NO_DATA;
+}
+
+static bool look(struct session *s, const struct json *statements, struct json_out *o)
+{
+    char value[ODBC_VALUE_MAX + 1] = "";
+    bool has_value = false;
+    int64_t n = 0;
+    s->number = 1;
+    if (!execute(s, statements->first))
+        return false;
+    if (!fetch(s, value, &has_value, &n)) {
+        fail_with(s, "statement", SQL_HANDLE_STMT, s->statement);
+        return false;
+    }
+    json_put_key(o, "rows");
+    json_open_list(o);
+    json_put_int(o, n);
+    json_close_list(o);
+    json_field_text(o, "value", has_value ? value : NULL);
+    return true;
+}
+
+static void end_transaction(struct session *s)
+{
+    if (s->statement)
+        SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
+    SQLEndTran(SQL_HANDLE_DBC, s->db, SQL_ROLLBACK);
+}
+
+/* ---- a request ---- */
+
+static bool is_of_kind(const struct json *map, const char *key, enum json_kind kind)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == kind;
+}
+
+static bool is_statement(const struct json *statement)
+{
+    if (!is_of_kind(statement, "sql", JSON_TEXT) || !is_of_kind(statement, "values", JSON_LIST))
+        return false;
+    for (const struct json *v = json_get(statement, "values")->first; v; v = v->next)
+        if (v->kind != JSON_TEXT)
+            return false;
+    return true;
+}
+
+static bool is_request(const struct json *r)
+{
+    const struct json *list = json_get(r, "statements");
+    if (!is_of_kind(r, "connect", JSON_TEXT) || !is_of_kind(r, "query", JSON_BOOL) ||
+        !is_of_kind(r, "timeout_s", JSON_INT) || !is_of_kind(r, "statements", JSON_LIST) || list->count == 0)
+        return false;
+    for (const struct json *statement = list->first; statement; statement = statement->next)
+        if (statement->kind != JSON_MAP || !is_statement(statement))
+            return false;
+    return true;
+}
+
+static void put_failure(const struct session *s, struct json_out *o)
+{
+    json_field_text(o, "failed", s->failed);
+    json_field_int(o, "statement", (int64_t)s->number);
+    json_field_text(o, "state", s->state);
+    json_field_bool(o, "dead", s->dead);
+    json_field_text(o, "words", buf_str(&s->words));
+}
+
+static void serve(struct session *s, const struct json *request, struct buf *answer)
+{
+    const struct json *statements = json_get(request, "statements"),
+                      *password = json_get(request, "password");
+    size_t before = answer->len;
+    struct json_out o = { .buf = answer };
+    s->timeout_s = (SQLULEN)json_get(request, "timeout_s")->integer;
+    s->password = password && password->kind == JSON_TEXT ? password->text : NULL;
+    bool connected = connect_to(s, json_get(request, "connect")->text);
+    json_open_map(&o);
+    bool done = connected &&
+                (json_get(request, "query")->integer ? look(s, statements, &o) : change(s, statements, &o));
+    if (connected)
+        end_transaction(s);
+    if (!done) {
+        answer->len = before;
+        o = (struct json_out){ .buf = answer };
+        json_open_map(&o);
+        put_failure(s, &o);
+    }
+    json_close_map(&o);
+    disconnect(s);
+}
+
+void odbc_do(const char *text, size_t len, struct buf *answer)
+{
+    struct session s = { 0 };
+    struct json *request;
+    buf_init(&s.words, ODBC_WORDS_MAX);
+    if (json_parse(&s.arena, text, len, &request, NULL) == RC_OK && request->kind == JSON_MAP &&
+        is_request(request))
+        serve(&s, request, answer);
+    buf_free(&s.words);
+    arena_free(&s.arena);
+}
+
+/* ---- the process ---- */
+
+static void read_all(struct buf *out)
+{
+    char piece[16 * 1024];
+    ssize_t n;
+    while ((n = read(STDIN_FILENO, piece, sizeof piece)) > 0)
+        buf_add(out, piece, (size_t)n);
+}
+
+/* What drivers print is not our answer. */
+static int keep_output(void)
+{
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
+        nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (out < 0 || nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+        _exit(EXIT_FAILURE);
+    return out;
+}
+
+static bool write_all(int fd, const struct buf *text)
+{
+    for (size_t at = 0; at < text->len;) {
+        ssize_t n = write(fd, text->data + at, text->len - at);
+        if (n < 0 && errno != EINTR)
+            return false;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+/* Ends without a word to anybody: what drivers do at the end is of no interest. */
+_Noreturn void odbc_main(void)
+{
+    struct buf request, answer;
+    buf_init(&request, ODBC_REQUEST_MAX);
+    buf_init(&answer, ODBC_ANSWER_MAX);
+    setlocale(LC_ALL, "C.UTF-8"); /* values are UTF-8, whatever the machine speaks */
+    int out = keep_output();
+    read_all(&request);
+    odbc_do(buf_str(&request), request.len, &answer);
+    _exit(write_all(out, &answer) ? EXIT_SUCCESS : EXIT_FAILURE);
+}

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sql action: people erased in SQLite, PostgreSQL and MariaDB, each a real one that is thrown away."""
+import pytest
+
+from databases import DATABASES, LosingCommits
+from site_under_test import TIMEOUT, wait_for
+
+HOSTILE = ["O'Neil", 'x"y', "back\\slash", "' OR '1'='1", "x'; DROP TABLE orders; --", "\\'; DELETE FROM orders; -- ", "?", "{original_email}",
+           "%", "_", "x' UNION SELECT 1 -- ", "$1", ":name", "né 😀 ß", "\U00020000\U0001F469\u200D\U0001F52C", "NULL", "0"]
+
+
+@pytest.fixture(scope="module", params=list(DATABASES))
+def database(request):
+    db = DATABASES[request.param]()
+    yield db
+    db.close()
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def server(request):
+    """One that can be killed."""
+    db = DATABASES[request.param]()
+    yield db
+    db.close()
+
+
+def prepare(site, db):
+    site.db = db
+    for table in ("items", "orders", "people", "pauses"):
+        db.do(f"DROP TABLE IF EXISTS {table}")
+    db.do("CREATE TABLE orders (id INTEGER PRIMARY KEY, email VARCHAR(200), note VARCHAR(200))")
+    db.do("CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(200), email VARCHAR(200))")
+    db.do("CREATE TABLE pauses (n INTEGER)")
+    service = {"odbc": db.odbc}
+    if db.password:
+        (site.folder / "shop.password").write_text(db.password)
+        (site.folder / "shop.password").chmod(0o600)
+        service["password_file"] = "shop.password"
+    site.configure(services={"shop": service}, driver={"poll": "100ms"})
+    site.stage("ERASING", "ERASED", sql={"service": "shop", "statements": [
+        "DELETE FROM orders WHERE email = {original_email}",
+        "UPDATE people SET name = {retired_username}, email = {retired_email} WHERE email = {original_email}"]},
+        retry={"for": "60s", "first": "10ms", "longest": "200ms"})
+    return site
+
+
+@pytest.fixture
+def shop(site, database):
+    return prepare(site, database)
+
+
+@pytest.fixture
+def shop_server(site, server):
+    return prepare(site, server)
+
+
+def stage(site, **settings):
+    site.config["stages"][0].update(settings)
+
+
+def statements(site, *texts):
+    site.config["stages"][0]["sql"]["statements"] = list(texts)
+
+
+def order(site, number, email, note=""):
+    site.db.do(f"INSERT INTO orders VALUES ({number}, {site.db.literal(email)}, {site.db.literal(note)})")
+
+
+def orders(site):
+    return [row[0] for row in site.db.do("SELECT id FROM orders ORDER BY id")]
+
+
+# ---- what is done ----
+
+
+def test_rows_are_erased_and_counted(shop):
+    for number, who in enumerate(["ada", "eve", "ada", "ada"]):
+        order(shop, number, f"{who}@example.com")
+    shop.db.do("INSERT INTO people VALUES (1, 'Ada', 'ada@example.com')")
+    shop.request("ada")
+    assert shop.drive_all()["completed"] == 1
+    assert orders(shop) == ["1"]
+    [[name, email]] = shop.db.do("SELECT name, email FROM people")
+    assert name.startswith("retired__user_") and email.endswith("@retired.invalid")
+    assert shop.recorded("ada", "ERASED") == {"status": None, "attempts": 1, "answer": "affected rows: 3, 1"}
+
+
+def test_nobody_there_is_nothing_to_erase(shop):
+    order(shop, 1, "eve@example.com")
+    shop.request("ada")
+    assert shop.drive_all()["completed"] == 1
+    done = shop.recorded("ada", "ERASED")
+    assert (done["outcome"], done["answer"]) == ("nothing_to_erase", "affected rows: 0, 0")
+    assert orders(shop) == ["1"]
+
+
+def test_hostile_values_are_only_values(shop):
+    """Each erases its own row and no other, and comes out of the database as it went in."""
+    shop.serve()
+    statements(shop, "INSERT INTO people VALUES ({retirement_id}, {original_name}, {original_email})",
+               "DELETE FROM orders WHERE note = {original_name}")
+    for number, name in enumerate(HOSTILE):
+        order(shop, number, "x", name)
+    order(shop, 1000, "x", "somebody else")
+    names = {}
+    for number, name in enumerate(HOSTILE):
+        names[str(shop.request(f"user{number}", name=name)["id"])] = name
+    assert shop.drive_all()["completed"] == len(HOSTILE)
+    assert orders(shop) == ["1000"]
+    assert dict(shop.db.do("SELECT id, name FROM people")) == names
+    for number in range(len(HOSTILE)):
+        assert shop.recorded(f"user{number}", "ERASED")["answer"] == "affected rows: 1, 1"
+
+
+def test_hostile_user_names(shop):
+    shop.serve()
+    statements(shop, "DELETE FROM orders WHERE note = {original_username}")
+    names = ["x'; DROP TABLE orders; --", "' OR ''='", "a\\", "né😀"]
+    for number, name in enumerate(names):
+        order(shop, number, "x", name)
+    order(shop, 1000, "x", "somebody else")
+    for number, name in enumerate(names):
+        shop.request(name, email=f"user{number}@example.com")
+    assert shop.drive_all()["completed"] == len(names)
+    assert orders(shop) == ["1000"]
+
+
+def test_numbers_and_text_find_each_other(shop):
+    """A number of the person is found in a column of numbers and in one of text."""
+    order(shop, 4711, "x", "4711")
+    order(shop, 4712, "x", "4712")
+    statements(shop, "DELETE FROM orders WHERE id = {user_id} AND note = {user_id}")
+    shop.request("ada", account_id=4711)
+    assert shop.drive_all()["completed"] == 1
+    assert orders(shop) == ["4712"]
+
+
+def test_all_statements_or_none(shop):
+    """The second one fails: what the first one did is not there afterwards."""
+    order(shop, 1, "ada@example.com")
+    shop.db.do("INSERT INTO people VALUES (1, 'Ada', 'ada@example.com')")
+    statements(shop, "DELETE FROM orders WHERE email = {original_email}",
+               "INSERT INTO people VALUES (1, {original_username}, {original_email})")
+    shop.request("ada")
+    done = shop.drive_all()
+    assert (done["errored"], done["calls"]) == (1, 1)
+    assert orders(shop) == ["1"]
+    failed = shop.recorded("ada", "ERRORED")
+    assert failed["outcome"] == "failed" and failed["error"].startswith("statement 2 failed (SQLSTATE ")
+    assert failed["answer"]
+    assert "shop: statement 2 failed" in shop.ok("retirement", "failures").out
+
+
+def test_a_table_that_is_not_there(shop):
+    statements(shop, "DELETE FROM nowhere WHERE email = {original_email}")
+    shop.request("ada")
+    assert shop.drive_all()["errored"] == 1
+    assert "nowhere" in shop.recorded("ada", "ERRORED")["answer"]
+
+
+def test_an_empty_value_is_nobodys(shop):
+    """Else it would be about all who have none."""
+    order(shop, 1, "x", "")
+    statements(shop, "DELETE FROM orders WHERE note = {original_name}")
+    shop.request("ada")
+    assert shop.drive_all()["errored"] == 1
+    assert orders(shop) == ["1"]
+    assert "{original_name} is empty" in shop.recorded("ada", "ERRORED")["error"]
+
+
+def test_many_people(shop):
+    people = [f"user{n}" for n in range(60)]
+    for number, who in enumerate(people):
+        order(shop, number, f"{who}@example.com")
+    order(shop, 1000, "x")
+    shop.request_all(people)
+    assert shop.drive_all()["completed"] == 60
+    assert orders(shop) == ["1000"]
+
+
+def test_nothing_of_the_person_is_in_the_log_or_the_processes(shop):
+    """Nor is the password: not even while a statement runs."""
+    statements(shop, "INSERT INTO people VALUES (1, {original_username}, {original_email})")
+    shop.db.do("INSERT INTO people VALUES (1, 'x', 'x')")
+    shop.configure(log={"level": "debug"})
+    shop.run_all()
+    shop.request("adalovelace", email="countess@example.com")
+    shop.wait_states("ERRORED")
+    for private in ("adalovelace", "countess", shop.db.password or "countess"):
+        assert private not in shop.logs()
+
+
+def test_the_plan_shows_statements_with_masked_values(shop):
+    order(shop, 1, "ada@example.com")
+    shop.request("ada")
+    said = shop.ok("plan", "ada").out
+    assert "2 statements in the database shop" in said and "DELETE FROM orders WHERE email = a...@e..." in said
+    assert "ada@" not in said and orders(shop) == ["1"]
+
+
+# ---- what goes wrong ----
+
+
+def test_nobody_connects_while_the_server_is_down(shop_server):
+    """Tried again until it is up: nobody is ERRORED."""
+    order(shop_server, 1, "ada@example.com")
+    shop_server.db.kill()
+    shop_server.run_all()
+    shop_server.request("ada")
+    wait_for(lambda: 'lethe_driver_retries_total 2' in shop_server.call("GET", "/metrics", token="").raw.decode()
+             or shop_server.state_of("ada") == "ERRORED", "two tries")
+    shop_server.db.start()
+    shop_server.wait_states("COMPLETE")
+    assert orders(shop_server) == []
+
+
+def test_a_server_that_is_killed_in_the_middle(shop_server):
+    """What had been done is not there, and is done again."""
+    site = shop_server
+    order(site, 1, "ada@example.com")
+    site.db.do("INSERT INTO pauses VALUES (1)")
+    statements(site, "DELETE FROM orders WHERE email = {original_email}", site.db.sleep)
+    stage(site, timeout="5s")  # of a repeat that comes before the pauses are over
+    site.run_all()
+    site.request("ada")
+    busy = {"Postgresql": "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+            "Mariadb": "SELECT 1 FROM information_schema.processlist WHERE state = 'User sleep'"}[type(site.db).__name__]
+    wait_for(lambda: site.db.do(busy), "the statement to be under way")
+    site.db.kill()
+    site.db.start()
+    site.db.do("DELETE FROM pauses")
+    site.wait_states("COMPLETE")
+    assert orders(site) == []
+    assert site.recorded("ada", "ERASED")["attempts"] >= 2
+
+
+def test_over_its_timeout_it_is_rolled_back(shop_server):
+    site = shop_server
+    order(site, 1, "ada@example.com")
+    site.db.do("INSERT INTO pauses VALUES (1)")
+    statements(site, "DELETE FROM orders WHERE email = {original_email}", site.db.sleep)
+    stage(site, timeout="700ms", retry="none")
+    site.request("ada")
+    assert site.drive_all()["errored"] == 1
+    failed = site.recorded("ada", "ERRORED")
+    assert failed["outcome"] == "unknown" and failed["error"] == "the database took too long"
+    assert orders(site) == ["1"]
+
+
+def test_a_lost_commit_is_repeated(shop_server):
+    """Nobody knows whether it was done; the repeat finds that it was."""
+    site = shop_server
+    between = LosingCommits(site.db.port)
+    site.config["services"]["shop"]["odbc"] = site.db.odbc.replace(str(site.db.port), str(between.port))
+    order(site, 1, "ada@example.com")
+    site.request("ada")
+    done = site.drive_all()
+    between.stop()
+    assert (done["completed"], done["calls"], between.lost) == (1, 2, 1)
+    assert orders(site) == []
+    assert site.recorded("ada", "ERASED")["outcome"] == "nothing_to_erase"
+
+
+def test_a_lost_commit_is_unknown_when_the_budget_ends_so(shop_server):
+    site = shop_server
+    between = LosingCommits(site.db.port)
+    site.config["services"]["shop"]["odbc"] = site.db.odbc.replace(str(site.db.port), str(between.port))
+    stage(site, retry="none")
+    site.request("ada")
+    assert site.drive_all()["errored"] == 1
+    between.stop()
+    failed = site.recorded("ada", "ERRORED")
+    assert failed["outcome"] == "unknown" and failed["error"].startswith("the commit failed (SQLSTATE ")
+
+
+def test_a_wrong_password(shop_server):
+    """It is about us: tried again. Nobody is told what it was."""
+    site = shop_server
+    (site.folder / "shop.password").write_text("wr0ng-passw0rd")
+    stage(site, retry={"for": "500ms", "first": "10ms", "longest": "50ms"})
+    site.request("ada")
+    driver = site.start("drive", "--once")
+    assert driver.wait(TIMEOUT) in (0, 1)
+    failed = site.recorded("ada", "ERRORED")
+    assert failed["error"].startswith("no connection (SQLSTATE ") and failed["attempts"] > 1
+    assert "lethe" in failed["answer"]
+    assert "wr0ng-passw0rd" not in str(failed) and "wr0ng-passw0rd" not in site.logs()
+
+
+def test_people_in_each_others_way(shop_server):
+    """Two transactions that lock each other: the one that is ended is tried again."""
+    site = shop_server
+    for number in (1, 2):
+        order(site, number, "x")
+    pause = site.db.sleep.replace("3600", "0.3")
+    site.db.do("INSERT INTO pauses VALUES (1)")
+    statements(site, "UPDATE orders SET note = {original_username} WHERE id = CASE {original_username} WHEN 'ada' THEN 1 ELSE 2 END",
+               pause,
+               "UPDATE orders SET note = {original_username} WHERE id = CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
+    site.request_all(["ada", "eve"])
+    assert site.drive_all()["completed"] == 2
+
+
+def test_a_driver_that_is_not_there(site):
+    site.configure(services={"shop": {"odbc": "Driver=Nowhere;Server=x"}})
+    site.stage("ERASING", "ERASED", sql={"service": "shop", "statements": ["DELETE FROM orders WHERE email = {original_email}"]},
+               retry="none")
+    site.request("ada")
+    assert site.drive_all()["errored"] == 1
+    assert "Nowhere" in site.recorded("ada", "ERRORED")["answer"]
+
+
+def test_a_killed_driver_takes_its_transaction_with_it(shop_server):
+    site = shop_server
+    order(site, 1, "ada@example.com")
+    site.db.do("INSERT INTO pauses VALUES (1)")
+    statements(site, "DELETE FROM orders WHERE email = {original_email}", site.db.sleep)
+    site.request("ada")
+    driver = site.start("drive", "--once")
+    busy = {"Postgresql": "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+            "Mariadb": "SELECT 1 FROM information_schema.processlist WHERE state = 'User sleep'"}[type(site.db).__name__]
+    wait_for(lambda: site.db.do(busy), "the statement to be under way")
+    site.kill(driver)
+    assert orders(site) == ["1"]
