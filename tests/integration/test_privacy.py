@@ -9,6 +9,7 @@ import pytest
 
 from site_under_test import wait_for
 
+EDX = "/api/user/v1/accounts/"
 PEOPLE = [("Xanthippe.Q", "xanthippe.q@agora.example", "Xanthippe of Athens"), ("Zaphod42", "ZBeeblebrox@betelgeuse.example", "Zaphod Beeblebrox"),
           ("ÉlodieΣ", "elodie.sigma@exemple.example", "Élodie Šigma"), ("Błażej", "blazej@przyklad.example", "Błażej Żółć")]
 
@@ -31,6 +32,46 @@ def arguments_of(pid):
         return f.read().decode("utf-8", "replace")
 
 
+# A stage's program: notes what anybody can see of it and of who started it, and blurts out whom it is about.
+PROGRAM = """#!/bin/sh
+person=$(cat)
+echo "$person" >> heard
+{ tr '\\0' ' ' < /proc/$$/cmdline; tr '\\0' ' ' < /proc/$PPID/cmdline; tr '\\0' ' ' < /proc/$$/environ; pwd; ls -l /proc/$$/fd; } >> seen
+echo "$person"; echo "$person" >&2
+case $person in *blazej@*) exit 1;; esac
+"""
+
+
+def plant_program(site):
+    program = site.folder / "erase"
+    program.write_text(PROGRAM)
+    program.chmod(0o700)
+    site.stage("RUNNING", "RUN", exec={"command": ["./erase"]}, retry="none")
+
+
+def refusals(site, username, email, name):
+    """Calls about somebody, each of which goes wrong in its way."""
+    body = {"username": username, "email": email, "name": name}
+    yield site.post(EDX + "cancel_retirement/", {"retirement_id": username})
+    yield site.post(EDX + "retire_misc/", {"username": username + "x"})
+    yield site.post(EDX + "retire/", {"username": name})
+    yield site.post(EDX + "replace_usernames/", {"username_mappings": [[username, name]]})
+    yield site.post(EDX + "retirement_cleanup/", {"usernames": [username, name]})
+    yield site.put(EDX + "retirement_partner_report/", {"username": name})
+    yield site.post("/v1/sessions", {"username": username, "password": name}, token="")
+    yield site.post("/v1/sessions", {"username": email, "password": name}, token="")
+    yield site.post("/v1/password-resets", {"token": name, "password": name + email}, token="")
+    yield site.post("/v1/cancellations", {"email": "z" + email})
+    yield site.post("/v1/accounts/search", {**body, "id": name})
+    yield site.post("/v1/identities/check", {"name": name})
+    yield site.post("/v1/bulk", {"select": {"ids": [username]}, "action": name, "to": email})
+    yield site.post("/v1/claims", {"driver": name + "\n", "limit": 1, "lease_s": 1})
+    yield site.post("/v1/progress", [{"id": username, "epoch": email, "stage": name, "outcome": name}])
+    yield site.ask_token(client_id=username, client_secret=name)
+    yield site.call("GET", f"/{urllib.parse.quote(name)}")
+    yield site.call("GET", "/v1/retirements?q=" + urllib.parse.quote(email))
+
+
 @pytest.mark.parametrize("log", [{"level": "info"}, {"level": "debug"}, {"level": "debug", "format": "json"}])
 def test_nothing_personal_gets_out(site, make_service, log):
     erase = make_service()
@@ -38,6 +79,7 @@ def test_nothing_personal_gets_out(site, make_service, log):
     site.service("store", erase)
     site.stage("ERASING", "ERASED", http={"service": "store", "post": "/erase/{original_username}", "json": {"username": "{original_username}"}},
                retry="none")
+    plant_program(site)
     site.configure(log=log)
     process = site.run_all()
     texts = []
@@ -65,12 +107,22 @@ def test_nothing_personal_gets_out(site, make_service, log):
         assert site.post("/v1/retirements/search", {"email": email}).json["retirements"]
         said(site.post("/v1/retirements/search", {"email": email, "username": username}))
         said(site.patch(username, "PENDING", {"name": name}))
+        for answer in refusals(site, username, email, name):
+            said(answer)
+        # Its answer has to name them (the LMS's does); nothing else may.
+        assert site.post(EDX + "retirement_partner_report_cleanup/", [{"original_username": username}]).status == 400
         site.status(username), site.status(username + "x")
         site.get(f"/v1/retirements/{username.encode().hex()}")
-    wait_for(lambda: site.counts()["COMPLETE"] == len(PEOPLE) - 1 and site.counts()["ERRORED"] == 1, "everybody has arrived")
+    wait_for(lambda: site.counts()["COMPLETE"] == len(PEOPLE) - 2 and site.counts()["ERRORED"] == 2, "everybody has arrived")
     assert len(erase.calls) == len(PEOPLE)
     texts.append(site.lethe("retirement", "request", "--username", PEOPLE[0][0], "--email", "wrong@example.com").err)
 
+    heard, seen = ((site.folder / name).read_text() for name in ("heard", "seen"))
+    assert all(email in heard for _, email, _ in PEOPLE if not email.startswith("ZB")) and "./erase" in seen and "lethe" in seen
+    expect_clean(seen, "what is seen of the program that a stage starts")
+    for words in (["check"], ["retirement", "failures"], ["fuse", "show"], ["states", "list"]):
+        done = site.lethe(*words)
+        expect_clean(done.out + done.err, f"lethe {' '.join(words)}")
     expect_clean(arguments_of(process.pid), "the arguments of the process")
     expect_clean(site.get("/metrics").raw.decode(), "metrics")
     for text in texts:
