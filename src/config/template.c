@@ -19,6 +19,8 @@ static const char *const place_names[] = {
         NULL
 };
 
+#define QUOTED ":quoted"
+
 static const size_t place_offsets[] = {
 #define X(name) offsetof(struct template_values, name),
     TEMPLATE_PLACES(X)
@@ -35,6 +37,7 @@ enum {
 struct piece {
     int place;        /* index into place_names, behind those into values.more, or FIXED */
     bool number;      /* stands outside of a string */
+    bool quoted;      /* stands within the quotes of a query */
     const char *text; /* FIXED: what is added; else the name of the place */
     size_t len;
     struct piece *next;
@@ -155,11 +158,14 @@ static enum rc add_place(struct template_maker *m, const char *at, const char **
     size_t len = strcspn(at, "{}");
     if (at[len] != '}')
         return err_set(err, RC_INVALID, "{ without }: a brace that is to be sent is written {{");
-    const char *name = arena_strndup(m->arena, at, len);
+    bool quoted = len >= strlen(QUOTED) && strncmp(at + len - strlen(QUOTED), QUOTED, strlen(QUOTED)) == 0;
+    const char *name = arena_strndup(m->arena, at, len - (quoted ? strlen(QUOTED) : 0));
     int place = find_place(m, name);
     if (place == FIXED)
         return refuse_name(m, name, err);
-    add_piece(m, place)->text = name;
+    struct piece *piece = add_piece(m, place);
+    piece->text = name;
+    piece->quoted = quoted;
     *rest = at + len + 1;
     return RC_OK;
 }
@@ -242,7 +248,9 @@ const char *template_find_place(const char *text)
     for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{'))
         for (int i = 0; i < PLACES_N; i++) {
             size_t len = strlen(place_names[i]);
-            if (strncmp(at + 1, place_names[i], len) == 0 && at[1 + len] == '}')
+            const char *end = at + 1 + len;
+            if (strncmp(at + 1, place_names[i], len) == 0 &&
+                (*end == '}' || strncmp(end, QUOTED "}", strlen(QUOTED "}")) == 0))
                 return place_names[i];
         }
     return NULL;
@@ -279,7 +287,23 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
         return err_set(err, RC_INVALID, "{%s} is empty: the statement would be about others", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
+    if (piece->quoted && text_has_control(value))
+        return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in quotes", name);
     return RC_OK;
+}
+
+static void add_value(enum template_kind kind, const struct piece *piece, const char *value, struct buf *out)
+{
+    while (piece->quoted && *value != '\0') {
+        size_t len = strcspn(value, "'\"\\");
+        encode(kind, out, value, len);
+        value += len;
+        if (*value == '\0')
+            return;
+        encode(kind, out, "\\", 1);
+        encode(kind, out, value++, 1);
+    }
+    encode(kind, out, value, strlen(value));
 }
 
 enum rc template_render(const struct template *t, const struct template_values *values, struct buf *out,
@@ -299,7 +323,7 @@ enum rc template_render(const struct template *t, const struct template_values *
         enum rc rc = check_value(t->kind, piece, value, err);
         if (rc != RC_OK)
             return rc;
-        encode(t->kind, out, value, strlen(value));
+        add_value(t->kind, piece, value, out);
     }
     if (out->over)
         return err_set(err, RC_TOO_LARGE, "longer than %zu bytes once it is filled in", out->max);

@@ -57,8 +57,9 @@ enum template_kind {
 
 struct template;
 
-/* {{ and }} are braces. RC_INVALID: a brace without its partner, no such place (with the nearest that
- * exists), . or .. in a path. */
+/* {{ and }} are braces. {name:quoted} has a backslash before each ' " and \\ of the value, as within the
+ * strings of query languages such as SOQL; then it is encoded like any. RC_INVALID: a brace without its
+ * partner, no such place (with the nearest that exists), . or .. in a path. */
 enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
                          const struct template **out, struct err *err) MUST_CHECK;
 

@@ -85,6 +85,11 @@ static enum captured miss(struct arena *scratch, const struct capture_conf *conf
     return could_be_there(scratch, answer, conf->pointer) ? CAPTURED_NOT_THERE : CAPTURED_STRANGE;
 }
 
+static bool is_there(const struct json *found)
+{
+    return found != NULL && found->kind != JSON_NULL_KIND;
+}
+
 enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
                              size_t len, const char **values, struct err *err)
 {
@@ -95,12 +100,15 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
         err_prefix(err, "the answer cannot be read");
         all = CAPTURED_NOT_JSON;
     }
-    for (size_t i = 0; all == CAPTURED_ALL && i < step->n_captures; i++) {
+    for (size_t i = 0; all < CAPTURED_STRANGE && i < step->n_captures; i++) {
+        struct err worse;
         const struct capture_conf *conf = &step->captures[i];
         const struct json *found = json_find(json, conf->pointer);
-        bool is_there = found != NULL && found->kind != JSON_NULL_KIND;
-        all = is_there ? take(a, conf, found, &values[step->first_capture + i], err)
-                       : miss(&scratch, conf, json, err);
+        enum captured one = is_there(found) ? take(a, conf, found, &values[step->first_capture + i], &worse)
+                                            : miss(&scratch, conf, json, &worse);
+        if (one > all)
+            *err = worse;
+        all = one > all ? one : all;
     }
     arena_free(&scratch);
     return all;

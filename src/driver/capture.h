@@ -23,8 +23,8 @@ enum captured {
     CAPTURED_NOT_JSON   /* perhaps not even the service's own answer */
 };
 
-/* Fills in values[step->first_capture] and those behind it, in the arena. err says what is wrong, also when
- * something is only not there. */
+/* Fills in values[step->first_capture] and those behind it, in the arena: the worst that holds for one of
+ * them, and err says what that is. */
 enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
                              size_t len, const char **values, struct err *err);
 

@@ -157,6 +157,30 @@ static void test_capture__several_stand_behind_those_before(void **state)
     expect_text_has(err.text, "b: ");
 }
 
+/* Nobody there by the one, but by the other the answer is about something else. */
+static void test_capture__the_worst_of_several_holds(void **state)
+{
+    static const struct capture_conf confs[] = { { "day", "/day" }, { "id", "/ids/0/id" } };
+    const struct http_step_conf step = { .captures = confs, .n_captures = 2 };
+    static const struct {
+        const char *answer, *about;
+        enum captured expected;
+    } cases[] = {
+        { "{\"day\":\"1\",\"ids\":[]}", "id: ", CAPTURED_NOT_THERE },
+        { "{\"ids\":[]}", "day: ", CAPTURED_NOT_THERE },
+        { "{}", "id: ", CAPTURED_STRANGE },
+        { "{\"day\":{},\"ids\":[]}", "day: ", CAPTURED_STRANGE },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *values[2] = { NULL };
+        struct err err = { 0 };
+        assert_int_equal(
+            capture_values(&arena, &step, cases[i].answer, strlen(cases[i].answer), values, &err),
+            cases[i].expected);
+        assert_int_equal(strncmp(err.text, cases[i].about, strlen(cases[i].about)), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +192,7 @@ int main(void)
         cmocka_unit_test_teardown(test_capture__what_is_not_json, forget),
         cmocka_unit_test_teardown(test_capture__errors_do_not_tell_the_value, forget),
         cmocka_unit_test_teardown(test_capture__several_stand_behind_those_before, forget),
+        cmocka_unit_test_teardown(test_capture__the_worst_of_several_holds, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

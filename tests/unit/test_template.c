@@ -274,6 +274,34 @@ static void test_template__only_ids_are_numbers(void **state)
     assert_string_equal(err.text, "{original_email} is a text: write \"{original_email}\"");
 }
 
+static void test_template__quoted_values_stay_within_their_quotes(void **state)
+{
+    static const struct {
+        enum template_kind kind;
+        const char *value, *expected;
+    } cases[] = {
+        { TEMPLATE_URL, "o'neil@x", "%27o%5C%27neil%40x%27" },
+        { TEMPLATE_URL, "' OR Id != '", "%27%5C%27%20OR%20Id%20%21%3D%20%5C%27%27" },
+        { TEMPLATE_URL, "\\' OR '", "%27%5C%5C%5C%27%20OR%20%5C%27%27" },
+        { TEMPLATE_URL, "a\\", "%27a%5C%5C%27" },
+        { TEMPLATE_JSON, "\"'", "'\\\\\\\"\\\\''" },
+        { TEMPLATE_TEXT, "plain", "'plain'" },
+        { TEMPLATE_TEXT, "'", "'\\''" },
+        { TEMPLATE_TEXT, "", "''" },
+    };
+    const char *got;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = cases[i].kind == TEMPLATE_URL ? "%27{original_username:quoted}%27"
+                                                         : "'{original_username:quoted}'";
+        assert_int_equal(render_name(cases[i].kind, text, cases[i].value, &got), RC_OK);
+        assert_string_equal(got, cases[i].expected);
+    }
+    assert_int_equal(render_name(TEMPLATE_TEXT, "{original_username:quoted}", "a\nb", &got), RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_URL, "/{original_username:quoted}", "", &got), RC_INVALID);
+    expect_bad(TEMPLATE_URL, "/{user_ids:quoted}", "there is no {user_ids}: did you mean {user_id}?");
+    expect_bad(TEMPLATE_URL, "/{user_id:x}", "there is no {user_id:x}: did you mean {user_id}?");
+}
+
 static const struct template *compile_more(enum template_kind kind, const char *text)
 {
     static const struct template_names more = { .name = { "contact", "list" }, .n = 2 };
@@ -342,6 +370,7 @@ static void test_template__finds_places_in_any_text(void **state)
 {
     assert_string_equal(template_find_place("awk '{print}' {user_id}"), "user_id");
     assert_string_equal(template_find_place("{{retired_email}"), "retired_email");
+    assert_string_equal(template_find_place("{user_id:quoted}"), "user_id");
     assert_null(template_find_place("awk '{print}' {user_id"));
     assert_null(template_find_place(""));
 }
@@ -371,6 +400,7 @@ int main(void)
         T(test_template__maker_keeps_fixed_pieces_as_they_are),
         T(test_template__numbers_are_digits_or_refused),
         T(test_template__only_ids_are_numbers),
+        T(test_template__quoted_values_stay_within_their_quotes),
         T(test_template__more_places_are_filled_like_those_of_the_person),
         T(test_template__more_places_without_values_are_shown),
         T(test_template__more_places_are_of_some_templates_only),
