@@ -233,6 +233,24 @@ static struct call call_of(struct arena *a, const struct action_conf *action, si
 
 /* ---- one person ---- */
 
+static const struct poll_conf *poll_of(const struct call *call)
+{
+    return call->http ? call->http->poll : NULL;
+}
+
+static void put_poll(struct json_out *o, const struct poll_conf *poll)
+{
+    json_put_key(o, "poll");
+    if (!poll) {
+        json_put_null(o);
+        return;
+    }
+    json_open_map(o);
+    json_field_int(o, "every_s", poll->every_us / CLOCK_S);
+    json_field_int(o, "for_s", poll->for_us / CLOCK_S);
+    json_close_map(o);
+}
+
 static void put_call(struct json_out *o, const struct call *call)
 {
     json_field_text(o, "call", call->call);
@@ -242,6 +260,7 @@ static void put_call(struct json_out *o, const struct call *call)
     for (size_t i = 0; call->http && i < call->http->n_captures; i++)
         json_put_text(o, call->http->captures[i].name);
     json_close_list(o);
+    put_poll(o, poll_of(call));
 }
 
 static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
@@ -282,10 +301,20 @@ static void put_plan(struct arena *a, struct json_out *o, const struct config *c
 }
 
 /* What else is called, and what of an answer is kept for it. */
+static void print_poll(const struct poll_conf *poll)
+{
+    char every[32], most[32];
+    clock_format_length(poll->every_us, every);
+    clock_format_length(poll->for_us, most);
+    printf("       again every %s until it is finished, for %s at most\n", every, most);
+}
+
 static void print_rest(const struct call *call)
 {
     if (call->body)
         print_block(stdout, "       ", call->body);
+    if (poll_of(call))
+        print_poll(poll_of(call));
     for (size_t i = 0; call->http && i < call->http->n_captures; i++)
         printf("       keeps {%s} of the answer; %s, if it is not there\n", call->http->captures[i].name,
                call->http->missing_is_nothing ? "nothing to erase" : "an error");

@@ -100,6 +100,27 @@ struct capture_conf {
     const char *pointer; /* where it stands in the answer, as in json_find */
 };
 
+/* What some part of a JSON answer may be. */
+struct expected_conf {
+    const char *pointer; /* as in json_find */
+    const char *const *values;
+    size_t n_values; /* at least 1 */
+};
+
+struct expectation_conf {
+    const struct expected_conf *parts;
+    size_t n;
+};
+
+/* A call that is made again and again, until what it asks about is finished. */
+struct poll_conf {
+    struct expectation_conf finished; /* all parts say so; none: any answer of success does */
+    struct expectation_conf failed;   /* one part says so */
+    struct statuses unfinished;       /* that mean: not yet; default 202 */
+    int64_t every_us;
+    int64_t for_us; /* from the beginning of the stage on */
+};
+
 struct http_step_conf {
     const struct service_conf *service;
     const char *method;                /* GET, POST, PUT, PATCH, DELETE */
@@ -116,6 +137,7 @@ struct http_step_conf {
     size_t first_capture;    /* place of the first in template_values.more: so many were captured before */
     bool missing_is_nothing; /* what is to be captured is not there: never had this person; else it is an
                                 error */
+    const struct poll_conf *poll; /* NULL: it is made once */
 };
 
 /* One call, or several in a row, of which each is made after the one before has succeeded. */

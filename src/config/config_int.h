@@ -169,6 +169,14 @@ setting_read_fn setting_verify; /* -> const struct verify_conf * */
 extern const struct setting condition_settings[];
 setting_read_fn setting_conditions; /* -> const struct conditions * */
 
+setting_read_fn setting_answers; /* -> struct statuses: those that say something about the person */
+
+/* poll.c */
+extern const struct setting poll_settings[];
+setting_read_fn setting_poll; /* -> const struct poll_conf * */
+/* What has to hold between a call and how it is polled. */
+enum rc poll_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
+
 /* body.c */
 setting_read_fn setting_json, setting_form; /* -> const struct template * */
 

@@ -144,8 +144,8 @@ static enum rc setting_headers(struct reading *r, const struct setting *s, const
 
 /* ---- answers ---- */
 
-static enum rc setting_answers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                               struct err *err)
+enum rc setting_answers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
     /* These never speak about the person: the credentials are wrong, or the service is busy. */
     static const unsigned never[] = { 401, 407, 408, 425, 429 };
@@ -265,6 +265,9 @@ static const struct setting step_settings[] = {
       "what the steps after it need of the answer: { name: JSON pointer }, there as {name}" },
     { "if_missing", "error or nothing_to_erase", setting_either, OF(missing_is_nothing), "error",
       "what it means that something to be captured is not there", .choices = "error|nothing_to_erase" },
+    { "poll", "section", setting_poll, OF(poll), NULL,
+      "this step asks whether something is finished, again and again until it is", .inner = poll_settings,
+      .inner_form = "." },
     { NULL }
 };
 
@@ -345,7 +348,9 @@ static enum rc read_step(struct reading *r, const struct yaml *at, struct http_s
         rc = settings_read(r, step_settings, at, step, err);
     if (rc == RC_OK && step->missing_is_nothing && step->n_captures == 0)
         rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
-    return rc == RC_OK ? check_call(step, at, err) : rc;
+    if (rc == RC_OK)
+        rc = check_call(step, at, err);
+    return rc == RC_OK && step->poll != NULL ? poll_check(step, yaml_get(at, "poll"), err) : rc;
 }
 
 static enum rc setting_steps(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -394,11 +399,14 @@ static enum rc check_rounds(const struct http_action_conf *http, const struct ya
             yaml_get(at, "rounds"), err,
             "rounds: nothing would end them: a step with if_missing: nothing_to_erase does");
     const struct yaml *step = yaml_get(at, "steps")->first;
-    for (size_t j = 0; j < http->n_steps; j++, step = step->next)
+    for (size_t j = 0; j < http->n_steps; j++, step = step->next) {
+        if (http->steps[j].poll != NULL)
+            return yaml_key_error(yaml_get(step, "poll"), err, "poll and rounds do not go together");
         if (j > i && http->steps[j].nothing_to_erase.n > 0)
             return yaml_key_error(yaml_get(step, "nothing_to_erase"), err,
                                   "nothing_to_erase would end the rounds while others may be left: put it "
                                   "into success");
+    }
     return RC_OK;
 }
 
@@ -429,8 +437,12 @@ enum rc setting_http(struct reading *r, const struct setting *s, const struct ya
 {
     struct http_reading all = { .http.n_steps = 0 };
     const struct yaml *capture = at->kind == YAML_MAP ? yaml_get(at, "capture") : NULL;
+    const struct yaml *poll = at->kind == YAML_MAP ? yaml_get(at, "poll") : NULL;
     if (capture != NULL)
         return yaml_key_error(capture, err, "capture goes with steps: no call comes after this one");
+    if (poll != NULL)
+        return yaml_key_error(poll, err,
+                              "poll goes with steps: it is one of them that is made again and again");
     enum rc rc = settings_read(r, http_settings, at, &all, err);
     if (rc == RC_OK && all.http.steps != NULL)
         rc = check_steps(&all.http, at, err);

@@ -26,7 +26,7 @@
  *      inconclusive  BACKING_OFF, and the same look once more; when its budget is spent: failed
  *
  * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
- * stage that takes hours or days is put off with run_come_back(), and is gone until it is claimed again, with
+ * stage that takes hours or days is put off with run_put_off(), and is gone until it is claimed again, with
  * what it wanted to remember; so it survives the end of this driver, and takes up nobody's place meanwhile.
  *
  * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's
@@ -203,14 +203,15 @@ struct run {
 
     int64_t begun_at;     /* clock_now: this stage, in this run, whoever began it and however often it was put
                            * off since. Deadlines in hours or days count from it */
-    const char *memo;     /* what run_come_back() was told at this stage the last time; NULL: nothing */
+    const char *memo;     /* what run_put_off() was told at this stage the last time; NULL: nothing */
     const char *put_memo; /* the one to be sent */
     int64_t later_us;     /* the same: how long it is to be put off */
 
     struct attempts attempts; /* of the action, or of the look that is due */
     struct proof proof;
-    size_t call_no;              /* of the action, the next one or the one under way */
-    unsigned round;              /* from 1: how often it goes through its calls */
+    size_t first_call; /* of the action, with which an attempt begins: 0, or the one that is polled */
+    size_t call_no;    /* of the action, the next one or the one under way */
+    unsigned round;    /* from 1: how often it goes through its calls */
     struct arena captured_arena; /* what calls of this attempt left for the later ones: */
     const char **captured;       /* person.more */
     int64_t waiting_since;       /* WAITING */
@@ -258,12 +259,6 @@ struct claim {
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);
 void run_ended(struct run *run, const struct attempt *attempt);
-/* In place of run_ended(), or of beginning anything: there is nothing to be done at this stage before so
- * long. It is given up, and comes to run_begin() again not before then, here or at another driver, after any
- * number of restarts, with run->begun_at as it is and run->memo as told. Every visit has a retry budget of
- * its own. memo: a JSON object on one line, at most MEMO_MAX bytes with its personal data, if any; or NULL.
- */
-void run_come_back(struct run *run, int64_t in_us, const char *memo);
 void run_lacks_token(struct run *run); /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
 struct report_answer {
@@ -283,7 +278,12 @@ void run_give_up(struct run *run);               /* forgets it without a word to
 void run_cancel_call(struct run *run);           /* CALLING only; gives the service's place back */
 bool run_is_unreported(const struct run *run);   /* no outcome is to be sent or under way */
 void run_call_from(struct run *run, int64_t at); /* it is called for then, or as soon as it is its turn */
-/* As run_come_back, of one whose call is over. memo: as there, and not too long. */
+/* There is nothing to be done at this stage before so long; not to be told while a call is under way, but
+ * from its run_ended() on. It is given up, and comes to run_begin() again not before then, here or at another
+ * driver, after any number of restarts, with run->begun_at as it is and run->memo as told. Every visit has a
+ * retry budget of its own. memo: a JSON object on one line, at most MEMO_MAX bytes with its personal data, if
+ * any; or NULL.
+ */
 void run_put_off(struct run *run, int64_t in_us, const char *memo);
 void run_try_again(struct run *run, const struct attempt *last); /* or fails, if the budget is spent */
 void run_done(struct run *run, const struct attempt *last);

@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "driver/capture.h"
 #include "driver/driver_int.h"
+#include "driver/poll.h"
 
 enum {
     HEADER_MAX = 8 * 1024,
@@ -131,7 +132,7 @@ static enum rc write_headers(struct run *run, struct err *err)
     enum rc rc = add_configured_headers(run, &has_type, err);
     if (rc != RC_OK)
         return rc;
-    if (!run->proof.begun) /* the answer to a look is another one each time */
+    if (!run->proof.begun && conf->poll == NULL) /* the answer to a look is another one each time */
         add_header(run, "Idempotency-Key", make_key(run));
     if (conf->json && !has_type)
         add_header(run, "Content-Type", "application/json");
@@ -261,6 +262,48 @@ static const char *words_for(const struct http_call *call)
     return call->status >= 300 && call->status < 400 ? "redirects are not followed" : NULL;
 }
 
+/* ---- is it finished? ---- */
+
+/* The same is known at the next look; or that there is one, if it is the first. */
+static const char *memo_for(struct run *run)
+{
+    if (run->memo && run->first_call == run->call_no)
+        return run->memo;
+    return poll_write_memo(&run->step_arena, &run->action->http, run->call_no, run->captured);
+}
+
+static void look_later(struct run *run, struct attempt *attempt, struct err *err)
+{
+    const struct poll_conf *poll = conf_of(run)->poll;
+    char length[32];
+    attempt->judgement = (struct judgement){ .verdict = VERDICT_LATER };
+    attempt->memo = memo_for(run);
+    if (poll_next(poll, run->begun_at, clock_now(), attempt->retry_after_us, &attempt->later_us))
+        return;
+    clock_format_length(poll->for_us, length);
+    err_set(err, RC_INVALID, "not finished after %s", length);
+    attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL, .unknown = true };
+    attempt->in_answer = true;
+    attempt->error = err->text;
+}
+
+/* Returns whether it is, so that what the answer has besides may be looked at. */
+static bool is_finished(struct run *run, struct attempt *attempt, struct err *err)
+{
+    const struct buf *answer = &run->step.http.call.answer;
+    switch (poll_judge(conf_of(run)->poll, buf_str(answer), answer->len, err)) {
+    case POLL_FINISHED: return true;
+    case POLL_UNFINISHED: look_later(run, attempt, err); return false;
+    case POLL_FAILED: attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL }; break;
+    case POLL_STRANGE:
+        attempt->judgement = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
+        break;
+    }
+    attempt->in_answer = true;
+    attempt->error = err->text;
+    return false;
+}
+
 /* ---- what the answer means ---- */
 
 /* In a later round it is the end that was wanted: somebody was there, and is not any more. */
@@ -321,10 +364,13 @@ static void judge_answer(struct run *run, struct attempt *attempt, struct err *e
 static void judge(struct run *run, struct attempt *attempt, struct err *err)
 {
     const struct http_call *call = &run->step.http.call;
+    const struct poll_conf *poll = conf_of(run)->poll;
     attempt->judgement = policy_judge_http(conf_of(run), call->failure, call->status);
-    if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
+    if (poll && call->failure == HTTP_OK && poll_is_unfinished(poll, call->status))
+        look_later(run, attempt, err);
+    else if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
         attempt->judgement.verdict = verdict_nobody(run);
-    else if (attempt->judgement.verdict == VERDICT_DONE)
+    else if (attempt->judgement.verdict == VERDICT_DONE && (!poll || is_finished(run, attempt, err)))
         judge_answer(run, attempt, err);
 }
 

@@ -108,6 +108,11 @@ void lms_come_back(struct lms *lms, int64_t at)
         lms->back_at = at;
 }
 
+static bool is_time_to_come_back(const struct lms *lms)
+{
+    return clock_now() >= lms->back_at;
+}
+
 static void forget_left(struct lms *lms, int64_t now)
 {
     size_t n = 0;
@@ -253,6 +258,7 @@ static void take_ours(struct lms *lms, const struct json *list)
             all = false;
         }
     }
+    lms->found_nobody = lms->found_nobody && n == 0;
     if (n > 0)
         log_info("going on with %u people in the middle of a stage", n);
     if (!all)
@@ -290,9 +296,10 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     d->due = waiting;
     lms->found_nobody = n == 0;
     lms->more = (waiting > 0 || list->count >= lms->limit) && !driver_batch_is_full(d);
-    if (n == 0 || (!lms->more && !d->conf.once))
+    bool back = is_time_to_come_back(lms);
+    if (!back && (n == 0 || (!lms->more && !d->conf.once)))
         timers_set(&d->timers, &lms->next, now + d->config->poll_us);
-    if ((lms->given_back || clock_now() >= lms->back_at) && !d->conf.once)
+    if (back || (lms->given_back && !d->conf.once))
         lms->look = LOOK_OURS;
 }
 
@@ -312,6 +319,7 @@ static bool is_dead_end(const char *state)
 
 static void take_one(struct lms *lms, const struct json *item)
 {
+    lms->back_at = INT64_MAX;
     if (!is_retirement(item)) {
         refuse_one(lms, RC_UNAVAILABLE, "setup", "the LMS sent no retirement");
         return;
@@ -458,11 +466,10 @@ static void look(struct lms *lms, int64_t now)
     unsigned most_in_flight = d->conf.once && !lms->more ? 0 : d->max_runs / 2;
     if (lms->next.place || d->in_flight > most_in_flight)
         return;
-    if (lms->one_taken) {
-        if (is_at_rest(lms))
-            conclude_one(lms);
+    if (lms->one_taken && is_at_rest(lms) && !is_time_to_come_back(lms))
+        conclude_one(lms);
+    if (lms->one_taken && (!is_at_rest(lms) || !is_time_to_come_back(lms)))
         return;
-    }
     if (!lms->more && !d->conf.once)
         d->batch_taken = 0;
     forget_left(lms, now);

@@ -24,6 +24,7 @@
 enum verdict {
     VERDICT_DONE,
     VERDICT_NEXT,             /* well so far: the action goes on with its next call */
+    VERDICT_LATER,            /* well so far: the same call again after later_us of the attempt */
     VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
     VERDICT_AGAIN,            /* worth another attempt */
     VERDICT_FINAL             /* an operator must look at it */

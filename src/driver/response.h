@@ -35,6 +35,8 @@ struct attempt {
     bool has_status;
     bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
     int64_t retry_after_us; /* -1: not said */
+    int64_t later_us;       /* LATER */
+    const char *memo;       /* LATER: as in run_put_off */
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "driver/driver_int.h"
+#include "driver/poll.h"
 
 static const struct action *const actions[] = {
     [ACTION_HTTP] = &action_http,
@@ -95,7 +96,7 @@ static void enter_state(struct run *run, enum run_state state)
 
 static bool is_first_call(const struct run *run)
 {
-    return run->call_no == 0 && run->round == 1;
+    return run->call_no == run->first_call && run->round == 1;
 }
 
 static void wait_for_limits(struct run *run)
@@ -136,6 +137,7 @@ bool run_is_unreported(const struct run *run)
 
 void run_put_off(struct run *run, int64_t in_us, const char *memo)
 {
+    assert(run_is_unreported(run) && run->stage != NULL && in_us >= 0);
     run->later_us = in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
     run->put_memo = arena_strdup(&run->arena, memo);
     report(run, REPORT_LATER);
@@ -202,7 +204,7 @@ static void renewal_accepted(struct run *run, const struct report_answer *answer
 /* Every attempt begins with the first call, and knows nothing of what the one before captured. */
 static void begin_again(struct run *run)
 {
-    run->call_no = 0;
+    run->call_no = run->first_call;
     run->round = 1;
 }
 
@@ -223,6 +225,22 @@ static void make_room_for_captured(struct run *run)
     if (run->action->kind == ACTION_HTTP && run->action->http.n_captures > 0)
         run->captured = arena_array(&run->captured_arena, run->action->http.n_captures, sizeof(char *));
     run->person.more = run->captured;
+    if (run->first_call > 0) {
+        size_t step;
+        bool is_one =
+            poll_read_memo(&run->captured_arena, &run->action->http, run->memo, &step, run->captured);
+        assert(is_one && step == run->first_call);
+    }
+}
+
+/* What was done at this stage before it was put off is not done again: it is gone on with the call that asks
+ * whether that is finished. */
+static void find_first_call(struct run *run)
+{
+    const char *captured[TEMPLATE_MORE_MAX];
+    run->first_call = 0;
+    if (run->action && run->action->kind == ACTION_HTTP && run->memo)
+        (void)!poll_read_memo(&run->step_arena, &run->action->http, run->memo, &run->first_call, captured);
 }
 
 static void call_starts(struct run *run, int64_t now)
@@ -234,7 +252,7 @@ static void call_starts(struct run *run, int64_t now)
     run->driver->summary.calls++;
     if (is_first_call(run))
         count_attempt(run, now);
-    if (run->call_no == 0)
+    if (is_first_call(run) || run->call_no == 0)
         make_room_for_captured(run);
     enum rc rc = actions[run->action->kind]->start(run, now, &err);
     if (rc == RC_OK)
@@ -266,7 +284,7 @@ void run_call(struct run *run, int64_t now)
 /* By all whom its action is going to call. */
 static bool is_kept(struct run *run)
 {
-    for (size_t i = 0; i < action_calls(run->action); i++)
+    for (size_t i = run->first_call; i < action_calls(run->action); i++)
         if (!service_keeps(driver_service(run->driver, action_service(run->action, i)), run))
             return false;
     return true;
@@ -358,12 +376,35 @@ void run_try_again(struct run *run, const struct attempt *last)
         run_shut_out(run);
 }
 
+/* What was done so far is to be known whatever becomes of this driver, before it asks whether it is finished.
+ */
+static bool begins_to_poll(const struct run *run)
+{
+    return run->action->kind == ACTION_HTTP && run->call_no > 0 &&
+           run->action->http.steps[run->call_no].poll != NULL;
+}
+
+/* What was captured comes from others, and all of it may be too long. */
+static void poll_later(struct run *run, int64_t in_us, const char *memo)
+{
+    struct attempt failed = { .judgement = { VERDICT_FINAL, true },
+                              .retry_after_us = -1,
+                              .error = "what was captured is too long to be remembered until later" };
+    if (strlen(memo) > MEMO_MAX)
+        fail(run, &failed);
+    else
+        run_put_off(run, in_us, memo);
+}
+
 /* The next call waits for its turn like any: another service may be meant, and a call is a call. */
 static void go_on(struct run *run)
 {
     run->call_no = (run->call_no + 1) % action_calls(run->action);
     run->round += run->call_no == 0;
-    if (run->abort || run->driver->stopping)
+    if (begins_to_poll(run))
+        poll_later(run, 0,
+                   poll_write_memo(&run->step_arena, &run->action->http, run->call_no, run->captured));
+    else if (run->abort || run->driver->stopping)
         report(run, REPORT_RELEASED);
     else if (service_keeps(run_service(run), run))
         wait_for_limits(run);
@@ -375,6 +416,7 @@ static void action_ended(struct run *run, const struct attempt *attempt)
 {
     switch (attempt->judgement.verdict) {
     case VERDICT_NEXT: go_on(run); break;
+    case VERDICT_LATER: poll_later(run, attempt->later_us, attempt->memo); break;
     case VERDICT_DONE:
     case VERDICT_NOTHING_TO_ERASE:
         if (run->stage->verify)
@@ -387,37 +429,17 @@ static void action_ended(struct run *run, const struct attempt *attempt)
     }
 }
 
-static void call_answered(struct run *run, const struct attempt *attempt)
-{
-    struct service *service = run_service(run);
-    limits_give_back(&service->limits);
-    service_heard(service, attempt, clock_mono());
-}
-
 void run_ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
-    call_answered(run, attempt);
+    struct service *service = run_service(run);
+    limits_give_back(&service->limits);
+    service_heard(service, attempt, clock_mono());
     run->attempts.retry_after_us = attempt->retry_after_us;
     if (run->proof.begun)
         verify_looked(run, attempt);
     else
         action_ended(run, attempt);
-}
-
-void run_come_back(struct run *run, int64_t in_us, const char *memo)
-{
-    assert(run_is_unreported(run) && run->stage != NULL);
-    if (run->state == RUN_CALLING)
-        call_answered(run, &(struct attempt){ .judgement = { VERDICT_DONE, false }, .retry_after_us = -1 });
-    if (memo != NULL && strlen(memo) > MEMO_MAX) {
-        struct attempt failed = { .judgement = { VERDICT_FINAL, true },
-                                  .retry_after_us = -1,
-                                  .error = "what is to be remembered until later is too long" };
-        fail(run, &failed);
-        return;
-    }
-    run_put_off(run, in_us < 0 ? 0 : in_us, memo);
 }
 
 void run_lacks_token(struct run *run)
@@ -510,6 +532,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->attempts = (struct attempts){ 0 };
     run->proof = (struct proof){ 0 };
     arena_reset(&run->stage_arena);
+    find_first_call(run);
     begin_again(run);
     run->response = NULL;
     if (d->stopping || run->abort)

@@ -63,6 +63,7 @@ void verify_begin(struct run *run, const struct attempt *done)
         .found = { .left = -1 },
     };
     driver_let_go(run->driver, run);
+    run->first_call = 0;
     look_next(run);
 }
 

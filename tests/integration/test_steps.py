@@ -271,5 +271,5 @@ def test_the_plan_shows_every_step_and_whatever_is_captured_as_such(erasing):
     assert "ERASING_CONTACT: 2 calls to crm" in erasing.ok("plan").out
     stage, = erasing.ok("plan", "ada", "--json").json["steps"]
     assert stage["captures"] == ["contact"] and stage["then"] == [
-        {"call": f"DELETE {erasing.crm.url}/contacts/{{contact}}", "body": '{"who":{contact},"mail":"a...@e..."}', "captures": []}]
+        {"call": f"DELETE {erasing.crm.url}/contacts/{{contact}}", "body": '{"who":{contact},"mail":"a...@e..."}', "captures": [], "poll": None}]
     assert erasing.crm.calls == []

@@ -580,6 +580,34 @@ static void test_config__form_and_headers(void **state)
     assert_int_equal(s->action.http.steps[0].nothing_to_erase.status[1], 410);
 }
 
+static void test_config__poll(void **state)
+{
+    const struct stage_conf *s = load_stage("    http:\n      service: lms\n      steps:\n"
+                                            "        - { get: /x, poll: { finished: { /a: DONE, /b~1c: "
+                                            "[true, 3, \"x y\"] }, failed: { /z: no },\n"
+                                            "            unfinished: [202, 404], every: 5m, for: 2d } }\n"
+                                            "        - { get: /y, poll: {} }\n");
+    const struct poll_conf *poll = s->action.http.steps[0].poll;
+    assert_int_equal(poll->finished.n, 2);
+    assert_string_equal(poll->finished.parts[0].pointer, "/a");
+    assert_int_equal(poll->finished.parts[0].n_values, 1);
+    assert_string_equal(poll->finished.parts[0].values[0], "DONE");
+    assert_string_equal(poll->finished.parts[1].pointer, "/b~1c");
+    assert_int_equal(poll->finished.parts[1].n_values, 3);
+    assert_string_equal(poll->finished.parts[1].values[0], "true");
+    assert_string_equal(poll->finished.parts[1].values[2], "x y");
+    assert_int_equal(poll->failed.n, 1);
+    assert_string_equal(poll->failed.parts[0].pointer, "/z");
+    assert_int_equal(poll->unfinished.n, 2);
+    assert_int_equal(poll->every_us, 300 * CLOCK_S);
+    assert_int_equal(poll->for_us, 2 * CLOCK_DAY);
+    poll = s->action.http.steps[1].poll;
+    assert_int_equal(poll->finished.n + poll->failed.n, 0);
+    assert_int_equal(poll->unfinished.status[0], 202);
+    assert_int_equal(poll->every_us, 3600 * CLOCK_S);
+    assert_int_equal(poll->for_us, 30 * CLOCK_DAY);
+}
+
 static void test_config__exec(void **state)
 {
     const struct stage_conf *s =
@@ -929,9 +957,9 @@ static void test_config__example_is_valid(void **state)
     const struct config *c = load_good(
         read_text(arena_printf(&arena, "%s/../../../examples/lethe.yml", getenv("LETHE_TESTDATA"))));
     assert_int_equal(c->n_services, 3);
-    assert_int_equal(c->n_stages, 7);
+    assert_int_equal(c->n_stages, 8);
     assert_int_equal(c->lease_us, 250 * CLOCK_S);
-    assert_true(c->stages[4].retry.none);
+    assert_true(c->stages[5].retry.none);
 }
 
 /* "key  type  preset  help" as the start of a row of the table in docs/config.md. */
@@ -1194,6 +1222,7 @@ int main(void)
         T(test_config__json_keeps_kinds_and_fills_strings),
         T(test_config__json_that_is_one_text),
         T(test_config__form_and_headers),
+        T(test_config__poll),
         T(test_config__exec),
         T(test_config__verify),
         T(test_config__verify_presets),

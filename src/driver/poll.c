@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is it finished? See poll.h. */
+#include "driver/poll.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "core/core.h"
+#include "http/http.h"
+
+/* ---- what the answer says ---- */
+
+/* As it is written in the configuration; NULL: it is nothing that can be. */
+static const char *text_of(const struct json *value, char number[24])
+{
+    switch (value->kind) {
+    case JSON_TEXT: return value->text;
+    case JSON_BOOL: return value->integer ? "true" : "false";
+    case JSON_INT: snprintf(number, 24, "%" PRId64, value->integer); return number;
+    case JSON_NULL_KIND:
+    case JSON_REAL_KIND:
+    case JSON_LIST:
+    case JSON_MAP: break;
+    }
+    return NULL;
+}
+
+enum said { SAID, NOT_SAID, UNREADABLE };
+
+static enum said says(const struct json *answer, const struct expected_conf *part, struct err *err)
+{
+    char number[24];
+    const struct json *found = json_find(answer, part->pointer);
+    const char *text = found ? text_of(found, number) : NULL;
+    if (text == NULL) {
+        err_set(err, RC_INVALID, "the answer has %s at %s", found ? json_kind_name(found->kind) : "nothing",
+                part->pointer);
+        return UNREADABLE;
+    }
+    for (size_t i = 0; i < part->n_values; i++)
+        if (strcmp(part->values[i], text) == 0)
+            return SAID;
+    return NOT_SAID;
+}
+
+/* A part that is not there does not say it. */
+static bool says_failed(const struct poll_conf *poll, const struct json *answer, struct err *err)
+{
+    struct err ignored;
+    for (size_t i = 0; i < poll->failed.n; i++)
+        if (says(answer, &poll->failed.parts[i], &ignored) == SAID) {
+            err_set(err, RC_INVALID, "the service says at %s that it has failed",
+                    poll->failed.parts[i].pointer);
+            return true;
+        }
+    return false;
+}
+
+static enum poll_word judge_json(const struct poll_conf *poll, const struct json *answer, struct err *err)
+{
+    enum poll_word word = POLL_FINISHED;
+    if (says_failed(poll, answer, err))
+        return POLL_FAILED;
+    for (size_t i = 0; i < poll->finished.n; i++) {
+        enum said said = says(answer, &poll->finished.parts[i], err);
+        if (said == UNREADABLE)
+            return POLL_STRANGE;
+        if (said == NOT_SAID)
+            word = POLL_UNFINISHED;
+    }
+    return word;
+}
+
+enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size_t len, struct err *err)
+{
+    struct arena a = { 0 };
+    struct json *json;
+    enum poll_word word = POLL_STRANGE;
+    if (poll->finished.n == 0 && poll->failed.n == 0)
+        return POLL_FINISHED;
+    if (json_parse(&a, answer, len, &json, err) == RC_OK)
+        word = judge_json(poll, json, err);
+    else
+        err_prefix(err, "the answer cannot be read");
+    arena_free(&a);
+    return word;
+}
+
+bool poll_is_unfinished(const struct poll_conf *poll, unsigned status)
+{
+    for (size_t i = 0; i < poll->unfinished.n; i++)
+        if (poll->unfinished.status[i] == status)
+            return true;
+    return false;
+}
+
+/* ---- when to look again ---- */
+
+bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int64_t wish_us, int64_t *in_us)
+{
+    int64_t left_us = begun_at + poll->for_us - now;
+    *in_us = wish_us > poll->every_us ? wish_us : poll->every_us;
+    if (*in_us > left_us)
+        *in_us = left_us;
+    return left_us > 0;
+}
+
+/* ---- what has to be known then ---- */
+
+/* The names of what the steps before this one capture. */
+static const char *name_of(const struct http_action_conf *http, size_t n)
+{
+    size_t i = 0;
+    while (n >= http->steps[i].first_capture + http->steps[i].n_captures)
+        i++;
+    return http->steps[i].captures[n - http->steps[i].first_capture].name;
+}
+
+const char *poll_write_memo(struct arena *a, const struct http_action_conf *http, size_t step,
+                            const char *const *captured)
+{
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &text };
+    json_open_map(&o);
+    json_put_key(&o, "poll");
+    json_open_map(&o);
+    json_field_int(&o, "step", (int64_t)step);
+    json_put_key(&o, "captured");
+    json_open_map(&o);
+    for (size_t i = 0; i < http->steps[step].first_capture; i++)
+        json_field_text(&o, name_of(http, i), captured[i]);
+    json_close_map(&o);
+    json_close_map(&o);
+    json_close_map(&o);
+    const char *memo = arena_strndup(a, buf_str(&text), text.len);
+    buf_free(&text);
+    return memo;
+}
+
+static const struct json *member(const struct json *map, const char *key, enum json_kind kind)
+{
+    const struct json *value = map && map->kind == JSON_MAP ? json_get(map, key) : NULL;
+    return value && value->kind == kind ? value : NULL;
+}
+
+static bool read_captured(struct arena *a, const struct http_action_conf *http, const struct json *from,
+                          size_t n, const char **captured)
+{
+    if (from == NULL || from->count != n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct json *value = member(from, name_of(http, i), JSON_TEXT);
+        if (value == NULL)
+            return false;
+        captured[i] = arena_strdup(a, value->text);
+    }
+    return true;
+}
+
+static bool read_poll(struct arena *a, const struct http_action_conf *http, const struct json *poll,
+                      size_t *step, const char **captured)
+{
+    const struct json *number = member(poll, "step", JSON_INT);
+    if (number == NULL || number->integer < 0 || number->integer >= (int64_t)http->n_steps)
+        return false;
+    const struct http_step_conf *asks = &http->steps[number->integer];
+    if (asks->poll == NULL ||
+        !read_captured(a, http, member(poll, "captured", JSON_MAP), asks->first_capture, captured))
+        return false;
+    *step = (size_t)number->integer;
+    return true;
+}
+
+bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const char *memo, size_t *step,
+                    const char **captured)
+{
+    struct arena scratch = { 0 };
+    struct json *json;
+    bool is_one = memo != NULL && json_parse(&scratch, memo, strlen(memo), &json, NULL) == RC_OK &&
+                  read_poll(a, http, member(json, "poll", JSON_MAP), step, captured);
+    arena_free(&scratch);
+    return is_one;
+}
