@@ -168,6 +168,24 @@ const struct json *json_get(const struct json *map, const char *key)
     return NULL;
 }
 
+const char *json_get_text(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_TEXT ? value->text : NULL;
+}
+
+int64_t json_get_int(const struct json *map, const char *key, int64_t otherwise)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_INT ? value->integer : otherwise;
+}
+
+bool json_get_bool(const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    return value && value->kind == JSON_BOOL && value->integer != 0;
+}
+
 /* ---- pointers ---- */
 
 const char *json_pointer_fault(const char *pointer)

@@ -35,6 +35,10 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
                    struct err *err) MUST_CHECK;
 
 const struct json *json_get(const struct json *map, const char *key); /* NULL when absent */
+/* The value of a map's key if it is of this kind; else NULL, otherwise, false. */
+const char *json_get_text(const struct json *map, const char *key);
+int64_t json_get_int(const struct json *map, const char *key, int64_t otherwise);
+bool json_get_bool(const struct json *map, const char *key);
 /* The part of value that a JSON pointer leads to (RFC 6901: "/people/0/id", "" is all of it), in which
  * json_pointer_fault finds nothing; NULL: there is no such part. */
 const struct json *json_find(const struct json *value, const char *pointer);

@@ -203,7 +203,7 @@ const char *print_time(struct arena *a, const char *text);
 /* "1 person", "2 people". */
 const char *print_count(struct arena *a, int64_t n, const char *one, const char *many);
 
-enum { TABLE_COLUMNS_MAX = 6 };
+enum { TABLE_COLUMNS_MAX = 8 };
 struct table {
     struct arena arena;
     unsigned n_columns;

@@ -27,6 +27,8 @@ const struct cli_command *const cli_commands[] = {
     &command_retirement_confirm,
     &command_fuse_show,
     &command_fuse_release,
+    &command_outbox_list,
+    &command_outbox_retry,
     &command_account_add,
     &command_account_import,
     &command_account_show,

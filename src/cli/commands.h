@@ -23,6 +23,8 @@ extern const struct cli_command command_retirement_show;
 extern const struct cli_command command_retirement_failures;
 /* fuse.c */
 extern const struct cli_command command_fuse_show, command_fuse_release;
+/* outbox.c */
+extern const struct cli_command command_outbox_list, command_outbox_retry;
 /* bulk.c */
 extern const struct cli_command command_retirement_resume, command_retirement_rerun;
 /* import.c */

@@ -185,26 +185,27 @@ static void close_beside(struct stay *stay)
     stay_close(stay);
 }
 
-static enum rc run_serve(struct cli *cli, struct err *err)
+static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_conf *conf, struct err *err)
 {
-    struct stay stay = { .cli = cli, .roles = STAY_SERVES };
+    struct stay stay = { .cli = cli, .roles = roles };
     enum rc rc = open_beside(&stay, err);
-    while (!rc && stay_next() == STAY_RELOAD)
-        stay_reload(&stay);
-    stay_notify("STOPPING=1");
+    if (!rc)
+        rc = drive_on(conf, &stay, err);
     close_beside(&stay);
     return rc;
 }
 
+/* Hooks are told all the same. */
+static enum rc run_serve(struct cli *cli, struct err *err)
+{
+    const struct driver_conf conf = { .progress_fd = -1, .deliver_only = true };
+    return run_beside(cli, STAY_SERVES, &conf, err);
+}
+
 static enum rc run_run(struct cli *cli, struct err *err)
 {
-    struct stay stay = { .cli = cli, .roles = STAY_SERVES | STAY_DRIVES };
     const struct driver_conf conf = { .progress_fd = progress_fd(), .cool_off_us = COOL_OFF_AS_CONFIGURED };
-    enum rc rc = open_beside(&stay, err);
-    if (!rc)
-        rc = drive_on(&conf, &stay, err);
-    close_beside(&stay);
-    return rc;
+    return run_beside(cli, STAY_SERVES | STAY_DRIVES, &conf, err);
 }
 
 /* ---- drive ---- */

@@ -69,6 +69,12 @@ struct service_conf {
 
 /* ---- e-mail ---- */
 
+/* To who asked for themselves. */
+struct confirmation_conf {
+    bool none;
+    const struct template *subject, *text;
+};
+
 struct mail_conf {
     struct service_conf service; /* the server, smtp:// or smtps://; credentials NONE or BASIC. It is called
                                     mail, and its index comes after those of config.services */
@@ -77,6 +83,7 @@ struct mail_conf {
     const char *tls;     /* as written: "required" or "none"; NULL: not said */
     bool starttls;       /* smtp://: nothing is said without it */
     const char *ca_file; /* PEM; NULL: the system's */
+    struct confirmation_conf confirmation;
 };
 
 /* ---- actions and stages ---- */
@@ -172,7 +179,8 @@ struct exec_action_conf {
 
 struct mail_action_conf {
     const struct mail_conf *server;
-    const struct template *to, *subject, *text;
+    const struct template *to, *subject,
+        *text; /* of an alert: subject and text are NULL, it brings its own */
 };
 
 struct manual_action_conf {
@@ -246,6 +254,29 @@ struct stage_conf {
     struct action_conf action;
     struct retry_conf retry;          /* holds for a look too */
     const struct verify_conf *verify; /* NULL: the action's word is enough */
+    int64_t stuck_after_us; /* who is in it for longer without a driver is stuck; 0: as config says for all */
+};
+
+/* ---- hooks: who is told what ---- */
+
+#define HOOK_EVENT_TABLE(X)                                                       \
+    X(HOOK_REQUEST, "on_request")        /* somebody asked to be forgotten */     \
+    X(HOOK_CANCEL, "on_cancel")          /* that was taken back */                \
+    X(HOOK_CONFIRMATION, "confirmation") /* a mail to who asked for themselves */ \
+    X(HOOK_ALERT, "alert")               /* to operators: people are ERRORED, stuck */
+
+enum hook_event {
+#define X(constant, name) constant,
+    HOOK_EVENT_TABLE(X)
+#undef X
+};
+const char *hook_event_name(enum hook_event event);
+
+struct hook_conf {
+    enum hook_event event;
+    const char *name;       /* no other one of its event has it */
+    bool elsewhere;         /* it is only named here: whoever has its action in their file delivers */
+    struct stage_conf work; /* what is done; its working state is the event's name */
 };
 
 /* Why the stage is not for this one, in words without anything about them; NULL: it is. orgs end with NULL.
@@ -318,6 +349,13 @@ struct config {
 
     struct fuse_conf fuse;
 
+    struct hook_conf *hooks; /* in the order of the file */
+    size_t n_hooks;
+    bool has_alerts; /* some of them */
+
+    int64_t watch_every_us;   /* between two looks for who is stuck */
+    int64_t alert_every_us;   /* between two alerts: what happens meanwhile is gathered */
+    bool stuck_is_errored;    /* who is stuck is moved to ERRORED */
     int64_t stuck_after_us;   /* who is in a stage for longer without a driver is stuck ... */
     int64_t overdue_after_us; /* ... and who is in PENDING for longer past cool_off is overdue */
 
@@ -338,6 +376,9 @@ void config_keep_fixed(const struct config *running, struct config *next, struct
 
 /* Has it, right or wrong, the look of a driver's file of Open edX? false too when it cannot be read. */
 bool config_looks_like_driver_file(const char *path);
+
+/* NULL: there is none. */
+const struct hook_conf *config_hook(const struct config *config, const char *event, const char *name);
 
 /* What is wrong with the URL of a service or server, in words; NULL: nothing. */
 const char *url_fault(struct arena *a, const char *url);

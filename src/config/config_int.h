@@ -38,7 +38,8 @@ struct setting {
     int64_t min, max;            /* numbers; lengths in us; text: characters, 0 for max: TEXT_SETTING_MAX */
     const char *choices;         /* "one|other" */
     const struct setting *inner; /* rows of a section */
-    const char *inner_form;      /* what stands between the keys: ".", ".NAME.", "[]." */
+    const char *inner_form; /* what stands between the keys: ".", ".NAME.", "[]."; NULL: its rows are shown
+                             * elsewhere */
 };
 
 enum { TEXT_SETTING_MAX = 1000 };
@@ -109,6 +110,14 @@ setting_read_fn setting_service_name; /* -> const struct service_conf * */
 /* stages.c */
 extern const struct setting stage_settings[];
 setting_read_fn setting_stages, setting_states; /* into the whole config */
+setting_read_fn setting_retry;                  /* -> struct retry_conf; inner has its rows */
+
+/* hooks.c */
+extern const struct setting hook_settings[], alert_settings[];
+/* The e-mail to who asked for themselves. at: of mail. */
+enum rc hook_add_confirmation(struct reading *r, const struct mail_conf *mail, const struct yaml *at,
+                              struct err *err) MUST_CHECK;
+setting_read_fn setting_on_request, setting_on_cancel, setting_alerts; /* into the whole config */
 
 /* catalogue.c: what `use` names in its place, and the rest as it is. Without use it is the stage itself. */
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
@@ -126,7 +135,7 @@ extern const struct setting exec_settings[], manual_settings[];
 extern const struct setting sql_settings[];
 setting_read_fn setting_sql; /* -> struct sql_action_conf */
 /* mail.c */
-extern const struct setting mail_server_settings[], mail_settings[];
+extern const struct setting mail_server_settings[], mail_settings[], alert_mail_settings[];
 setting_read_fn setting_mail_server; /* into the whole config */
 setting_read_fn setting_mail;        /* -> struct mail_action_conf */
 /* http.c */

@@ -13,101 +13,7 @@
 
 enum { TEXT_MAX = 64 * 1024, /* bytes */ PEM_MAX = 1024 * 1024 };
 
-/* ---- the server ---- */
-
-/* "lethe@example.com", or "Example University <lethe@example.com>". */
-static enum rc setting_from(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                            struct err *err)
-{
-    struct mail_conf *mail = field;
-    const char *text;
-    enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
-        return rc;
-    size_t len = strlen(text);
-    const char *bracket = strchr(text, '<');
-    if (bracket != NULL && text[len - 1] == '>') {
-        size_t name = (size_t)(bracket - text);
-        while (name > 0 && text[name - 1] == ' ')
-            name--;
-        mail->from_name = name > 0 ? arena_strndup(r->arena, text, name) : NULL;
-        text = arena_strndup(r->arena, bracket + 1, (size_t)(text + len - bracket) - 2);
-    }
-    if (!mail_is_address(text))
-        return yaml_value_error(at, err,
-                                "expected an address like lethe@example.com, or Name <lethe@example.com>");
-    mail->from = text;
-    return RC_OK;
-}
-
-static enum rc setting_ca_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                               struct err *err)
-{
-    char *pem;
-    enum rc rc = setting_path(r, s, at, field, err);
-    if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
-        rc = yaml_wrap(at, err);
-    return rc;
-}
-
-#define OF(field) offsetof(struct mail_conf, field)
-#define AT(field) offsetof(struct mail_conf, service.field)
-
-const struct setting mail_server_settings[] = {
-    { "server", "URL", setting_mail_url, AT(url), NULL,
-      "the server that takes e-mail: smtp://HOST:PORT, or smtps:// with TLS from the first byte",
-      .required = true },
-    { "from", "address", setting_from, 0, NULL, "whose e-mails they are, like Name <lethe@example.com>",
-      .required = true },
-    { "user", "text", setting_text, AT(client_id), NULL,
-      "what the server knows Lethe as; goes with a password" },
-    { "password", "secret", setting_secret, AT(secret), NULL, "the password itself; or ..._file, ..._env" },
-    { "password_file", "path", setting_secret_file, AT(secret), NULL,
-      "a file with the password; only its owner may read it" },
-    { "password_env", "name", setting_secret_env, AT(secret), NULL, "a variable of the environment with it" },
-    { "tls", "required or none", setting_choice, OF(tls), NULL,
-      "with smtp://: is anything said without TLS (STARTTLS)? by itself required, but not on this machine",
-      .choices = "required|none" },
-    { "ca_file", "path", setting_ca_file, OF(ca_file), NULL,
-      "certificates that the server's is checked against, PEM, in place of those of the system" },
-    LIMIT_SETTINGS(AT, "4", 100),
-    { NULL }
-};
-#undef OF
-#undef AT
-
-static enum rc check_server(struct reading *r, struct mail_conf *mail, const struct yaml *at, struct err *err)
-{
-    bool implicit = strncmp(mail->service.url, "smtps:", 6) == 0;
-    const struct yaml *tls = yaml_get(at, "tls");
-    if ((mail->service.client_id == NULL) != (mail->service.secret == NULL))
-        return yaml_error(at, err, "user and password go together: there is only one of them");
-    if (implicit && tls != NULL)
-        return yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte");
-    mail->starttls =
-        !implicit && (tls ? strcmp(mail->tls, "required") == 0 : url_is_exposed(r->arena, mail->service.url));
-    if (mail->service.secret != NULL)
-        mail->service.credentials = CREDENTIALS_BASIC;
-    return RC_OK;
-}
-
-enum rc setting_mail_server(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                            struct err *err)
-{
-    struct config *config = field;
-    struct mail_conf *mail = ARENA_NEW(r->arena, struct mail_conf);
-    enum rc rc = settings_read(r, mail_server_settings, at, mail, err);
-    if (rc == RC_OK)
-        rc = check_server(r, mail, at, err);
-    if (rc != RC_OK)
-        return rc;
-    mail->service.name = "mail";
-    mail->service.index = (unsigned)config->n_services;
-    config->mail = mail;
-    return RC_OK;
-}
-
-/* ---- the action ---- */
+/* ---- what e-mails say ---- */
 
 static enum rc setting_to(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                           struct err *err)
@@ -148,6 +54,131 @@ static enum rc setting_mail_text(struct reading *r, const struct setting *s, con
                                                                                     : yaml_wrap(at, err);
 }
 
+/* ---- the server ---- */
+
+/* "lethe@example.com", or "Example University <lethe@example.com>". */
+static enum rc setting_from(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    struct mail_conf *mail = field;
+    const char *text;
+    enum rc rc = setting_text(r, s, at, &text, err);
+    if (rc != RC_OK)
+        return rc;
+    size_t len = strlen(text);
+    const char *bracket = strchr(text, '<');
+    if (bracket != NULL && text[len - 1] == '>') {
+        size_t name = (size_t)(bracket - text);
+        while (name > 0 && text[name - 1] == ' ')
+            name--;
+        mail->from_name = name > 0 ? arena_strndup(r->arena, text, name) : NULL;
+        text = arena_strndup(r->arena, bracket + 1, (size_t)(text + len - bracket) - 2);
+    }
+    if (!mail_is_address(text))
+        return yaml_value_error(at, err,
+                                "expected an address like lethe@example.com, or Name <lethe@example.com>");
+    mail->from = text;
+    return RC_OK;
+}
+
+static enum rc setting_ca_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    char *pem;
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+        rc = yaml_wrap(at, err);
+    return rc;
+}
+
+#define OF(field) offsetof(struct confirmation_conf, field)
+
+static const struct setting confirmation_settings[] = {
+    { "subject", "text", setting_subject, OF(subject), "Your account is going to be deleted", "its subject" },
+    { "text", "text", setting_mail_text, OF(text),
+      "\"Hello {original_username},\\n\\nwe have received your request to delete your account, and will do "
+      "so "
+      "soon. You cannot sign in any more. If it was not you who asked, or if you have thought again, please "
+      "write to us at once.\\n\"",
+      "the e-mail itself" },
+    { NULL }
+};
+#undef OF
+
+static enum rc setting_confirmation(struct reading *r, const struct setting *s, const struct yaml *at,
+                                    void *field, struct err *err)
+{
+    struct confirmation_conf *confirmation = field;
+    if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0) {
+        confirmation->none = true;
+        return RC_OK;
+    }
+    enum rc rc = yaml_want(at, YAML_MAP, "none or { subject: ..., text: ... }", err);
+    return rc == RC_OK ? settings_read(r, s->inner, at, confirmation, err) : rc;
+}
+
+#define OF(field) offsetof(struct mail_conf, field)
+#define AT(field) offsetof(struct mail_conf, service.field)
+
+const struct setting mail_server_settings[] = {
+    { "server", "URL", setting_mail_url, AT(url), NULL,
+      "the server that takes e-mail: smtp://HOST:PORT, or smtps:// with TLS from the first byte",
+      .required = true },
+    { "from", "address", setting_from, 0, NULL, "whose e-mails they are, like Name <lethe@example.com>",
+      .required = true },
+    { "user", "text", setting_text, AT(client_id), NULL,
+      "what the server knows Lethe as; goes with a password" },
+    { "password", "secret", setting_secret, AT(secret), NULL, "the password itself; or ..._file, ..._env" },
+    { "password_file", "path", setting_secret_file, AT(secret), NULL,
+      "a file with the password; only its owner may read it" },
+    { "password_env", "name", setting_secret_env, AT(secret), NULL, "a variable of the environment with it" },
+    { "tls", "required or none", setting_choice, OF(tls), NULL,
+      "with smtp://: is anything said without TLS (STARTTLS)? by itself required, but not on this machine",
+      .choices = "required|none" },
+    { "ca_file", "path", setting_ca_file, OF(ca_file), NULL,
+      "certificates that the server's is checked against, PEM, in place of those of the system" },
+    { "confirmation", "section, or none", setting_confirmation, OF(confirmation), "{}",
+      "the e-mail to who is signed in and asks to be forgotten", .inner = confirmation_settings,
+      .inner_form = "." },
+    LIMIT_SETTINGS(AT, "4", 100),
+    { NULL }
+};
+#undef OF
+#undef AT
+
+static enum rc check_server(struct reading *r, struct mail_conf *mail, const struct yaml *at, struct err *err)
+{
+    bool implicit = strncmp(mail->service.url, "smtps:", 6) == 0;
+    const struct yaml *tls = yaml_get(at, "tls");
+    if ((mail->service.client_id == NULL) != (mail->service.secret == NULL))
+        return yaml_error(at, err, "user and password go together: there is only one of them");
+    if (implicit && tls != NULL)
+        return yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte");
+    mail->starttls =
+        !implicit && (tls ? strcmp(mail->tls, "required") == 0 : url_is_exposed(r->arena, mail->service.url));
+    if (mail->service.secret != NULL)
+        mail->service.credentials = CREDENTIALS_BASIC;
+    return RC_OK;
+}
+
+enum rc setting_mail_server(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    struct config *config = field;
+    struct mail_conf *mail = ARENA_NEW(r->arena, struct mail_conf);
+    enum rc rc = settings_read(r, mail_server_settings, at, mail, err);
+    if (rc == RC_OK)
+        rc = check_server(r, mail, at, err);
+    if (rc != RC_OK)
+        return rc;
+    mail->service.name = "mail";
+    mail->service.index = (unsigned)config->n_services;
+    config->mail = mail;
+    return mail->confirmation.none ? RC_OK : hook_add_confirmation(r, mail, at, err);
+}
+
+/* ---- the action ---- */
+
 #define OF(field) offsetof(struct mail_action_conf, field)
 
 const struct setting mail_settings[] = {
@@ -158,6 +189,10 @@ const struct setting mail_settings[] = {
     { "text", "text", setting_mail_text, OF(text), NULL,
       "the e-mail itself, up to 64 KiB; the person's data can stand in it", .required = true },
     { NULL }
+};
+/* What an alert says is its own. */
+const struct setting alert_mail_settings[] = {
+    { "to", "address", setting_to, OF(to), NULL, "who gets it: one address", .required = true }, { NULL }
 };
 #undef OF
 

@@ -336,11 +336,11 @@ static void print_rows(struct buf *out, const char *prefix, const struct setting
     struct arena scratch = { 0 };
     for (; rows->key != NULL; rows++) {
         const char *key = arena_printf(&scratch, "%s%s", prefix, rows->key);
-        bool section = rows->inner != NULL;
+        bool section = rows->inner != NULL && rows->inner_form != NULL;
         buf_printf(out, "%s  %s  %s  %s\n", key, rows->type,
-                   rows->required                    ? "required"
-                   : rows->preset == NULL || section ? "-"
-                                                     : rows->preset,
+                   rows->required                        ? "required"
+                   : rows->preset == NULL || rows->inner ? "-"
+                                                         : rows->preset,
                    rows->help);
         if (section)
             print_rows(out, arena_printf(&scratch, "%s%s", key, rows->inner_form), rows->inner);

@@ -43,8 +43,8 @@ static const struct setting retry_settings[] = {
     { NULL }
 };
 
-static enum rc setting_retry(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+enum rc setting_retry(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                      struct err *err)
 {
     struct retry_conf *retry = field;
     if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0) {
@@ -53,7 +53,7 @@ static enum rc setting_retry(struct reading *r, const struct setting *s, const s
     }
     enum rc rc = yaml_want(at, YAML_MAP, "none or { for: 10m, first: 1s, longest: 60s }", err);
     if (rc == RC_OK)
-        rc = settings_read(r, retry_settings, at, retry, err);
+        rc = settings_read(r, s->inner, at, retry, err);
     if (rc == RC_OK && retry->longest_us < retry->first_us)
         rc = yaml_value_error(at, err, "longest is shorter than first");
     return rc;
@@ -90,6 +90,10 @@ const struct setting stage_settings[] = {
     { "verify", "section", setting_verify, OF(verify), NULL,
       "how it is found out that nothing is left, before the stage is done", .inner = verify_settings,
       .inner_form = "." },
+    { "stuck_after", "time", setting_length, OF(stuck_after_us), "0",
+      "who is in its working state for longer, without a driver at work, is stuck; 0: as watch.stuck_after "
+      "says",
+      .max = 365 * CLOCK_DAY },
     { NULL }
 };
 

@@ -176,42 +176,30 @@ static const struct json *get(const struct json *map, const char *key, enum json
     return value && value->kind == kind ? value : NULL;
 }
 
-static int64_t get_int(const struct json *map, const char *key, int64_t otherwise)
+static const char *number_text(struct arena *a, const struct json *value)
 {
-    const struct json *value = get(map, key, JSON_INT);
-    return value ? value->integer : otherwise;
-}
-
-static const char *get_text(const struct json *map, const char *key)
-{
-    const struct json *value = get(map, key, JSON_TEXT);
-    return value ? value->text : NULL;
+    return value && value->kind == JSON_INT ? arena_printf(a, "%" PRId64, value->integer) : NULL;
 }
 
 /* 0: there is none. */
 static int64_t get_time(const struct json *map, const char *key)
 {
-    const char *text = get_text(map, key);
+    const char *text = json_get_text(map, key);
     int64_t at;
     return text && clock_parse(text, &at, NULL) == RC_OK ? at : 0;
 }
 
-static const char *get_number(struct claims *c, const struct json *map, const char *key)
-{
-    const struct json *value = get(map, key, JSON_INT);
-    return value ? arena_printf(&c->arena, "%" PRId64, value->integer) : NULL;
-}
-
-static struct template_values read_person(struct claims *c, const struct json *item, const struct json *user)
+struct template_values claims_person(struct arena *a, const struct json *user,
+                                     const struct json *retirement_id)
 {
     return (struct template_values){
-        .original_username = get_text(user, "original_username"),
-        .original_email = get_text(user, "original_email"),
-        .original_name = get_text(user, "original_name"),
-        .retired_username = get_text(user, "retired_username"),
-        .retired_email = get_text(user, "retired_email"),
-        .user_id = get_number(c, user, "id"),
-        .retirement_id = get_number(c, item, "id"),
+        .original_username = json_get_text(user, "original_username"),
+        .original_email = json_get_text(user, "original_email"),
+        .original_name = json_get_text(user, "original_name"),
+        .retired_username = json_get_text(user, "retired_username"),
+        .retired_email = json_get_text(user, "retired_email"),
+        .user_id = number_text(a, json_get(user, "id")),
+        .retirement_id = number_text(a, retirement_id),
     };
 }
 
@@ -237,14 +225,14 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         return err_set(err, RC_INVALID, "a claim that is not an object");
     const struct json *user = get(item, "user", JSON_MAP);
     struct claim claim = {
-        .id = get_int(item, "id", -1),
-        .epoch = get_int(item, "epoch", -1),
-        .lease_us = get_int(item, "lease_s", 0) * CLOCK_S,
+        .id = json_get_int(item, "id", -1),
+        .epoch = json_get_int(item, "epoch", -1),
+        .lease_us = json_get_int(item, "lease_s", 0) * CLOCK_S,
         .sent_at = c->sent_at,
-        .stage = get_text(item, "stage"),
-        .run_key = get_text(item, "run_key"),
+        .stage = json_get_text(item, "stage"),
+        .run_key = json_get_text(item, "run_key"),
         .begun_at = get_time(item, "since"),
-        .memo = get_text(item, "memo"),
+        .memo = json_get_text(item, "memo"),
     };
     if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.stage == NULL)
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
@@ -252,7 +240,7 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         return err_set(err, RC_INVALID, "a claim without user or run_key");
     if (driver_find_stage(c->driver, claim.stage) == NULL)
         return err_set(err, RC_INVALID, "a stage that was not asked for");
-    claim.person = read_person(c, item, user);
+    claim.person = claims_person(&c->arena, user, json_get(item, "id"));
     enum rc rc = read_orgs(c, user, &claim.orgs, err);
     if (rc == RC_OK)
         run_begin(c->driver, &claim, now);
@@ -305,7 +293,7 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     struct driver *d = c->driver;
     int64_t now = clock_mono();
     unsigned n = take_all(c, list, now);
-    d->due = get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
+    d->due = json_get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
     if (n > 0)
         d->held = 0;
     const struct json *blown = json_get(answer, "fuse_blown");
@@ -316,7 +304,7 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     d->batch_taken += n;
     c->all_taken = list->count < c->limit || driver_batch_is_full(d);
     if (c->all_taken)
-        look_is_over(c, get_int(answer, "held", 0), now);
+        look_is_over(c, json_get_int(answer, "held", 0), now);
 }
 
 static void refused(struct claims *c)

@@ -95,8 +95,8 @@ static void open_service(struct driver *d, struct service *s, const struct servi
     s->driver = d;
     s->conf = conf;
     s->pump = (struct timer){ .fire = service_is_allowed, .arg = s };
-    s->waiting = xcalloc(d->config->n_stages, sizeof *s->waiting);
-    for (size_t i = 0; i < d->config->n_stages; i++)
+    s->waiting = xcalloc(d->config->n_stages + 1, sizeof *s->waiting);
+    for (size_t i = 0; i <= d->config->n_stages; i++)
         TAILQ_INIT(&s->waiting[i]);
     limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
     snprintf(labels, sizeof labels, "service=\"%.80s\"", conf ? conf->name : "");
@@ -191,13 +191,14 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
     TAILQ_INIT(&d->free);
     buf_init(&d->scratch, HTTP_BODY_MAX);
-    d->runs = xcalloc(d->max_runs, sizeof(struct run *));
+    d->runs = xcalloc(d->max_runs + DELIVERIES_MAX, sizeof(struct run *));
     d->fds = xcalloc(1, sizeof *d->fds);
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
     open_metrics(d);
     open_services(d);
     reminders_open(d);
+    deliveries_open(d);
     rc = open_authority(d, err);
     if (rc != RC_OK)
         driver_close(&d);
@@ -235,6 +236,8 @@ static void heed_stop(struct driver *d)
         if (run->state != RUN_FREE && run->state != RUN_CALLING)
             run_release(run);
     }
+    if (d->conf.deliver_only)
+        return;
     log_info("stopping: %u people under way, calls that have begun are %s", d->in_flight,
              d->stopping > 1 ? "given up" : "waited for");
 }
@@ -264,7 +267,8 @@ static bool is_over(struct driver *d)
     if (!d->ending && !d->stopping)
         return false;
     bool is_silent = d->stopping && d->silence.since != 0;
-    if (d->in_flight == 0 && (is_silent || !d->authority->is_asking(d)))
+    bool is_idle = d->in_flight == 0 && d->deliveries.in_flight == 0;
+    if (is_idle && (is_silent || (!d->authority->is_asking(d) && deliveries_are_over(d))))
         return true;
     return is_out_of_patience(d, clock_mono());
 }
@@ -306,6 +310,7 @@ static void turn(struct driver *d)
         service_pump(&d->services[i], now);
     }
     d->authority->pump(d, now);
+    deliveries_pump(d, now);
     metric_set(d->people_gauge, d->in_flight);
     if (is_over(d))
         return;
@@ -379,6 +384,7 @@ void driver_close(struct driver **driver)
     if (d == NULL)
         return;
     close_runs(d);
+    deliveries_close(d);
     d->authority->close(d);
     token_close(&d->authority_token);
     mailer_close(&d->mailer);

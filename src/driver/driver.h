@@ -37,6 +37,7 @@ struct driver_conf {
     const char *username;    /* NULL: everybody; only this one otherwise, implies once */
     int64_t cool_off_us; /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
     bool once;           /* end when nobody is due, in flight, or held by another driver */
+    bool deliver_only;   /* nobody is retired: it only tells hooks */
     int progress_fd;     /* a terminal for the progress bar; -1: none */
 };
 
@@ -47,6 +48,7 @@ struct driver_summary {
     int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to */
     int64_t stages, calls, retries;
     int64_t skipped; /* of the stages: not for the person whose turn it was */
+    int64_t delivered; /* messages to hooks */
     bool fuse_blown; /* the authority lets nobody be begun with */
     unsigned failing,
         quiet; /* services that nobody is called for at the end: before their stages people may wait */

@@ -61,6 +61,7 @@
 enum {
     CLAIM_MAX = 500,          /* people a request */
     REPORTS_MAX = 500,        /* reports a request */
+    DELIVERIES_MAX = 32,      /* of hooks, at once */
     BATCHES = 2,              /* requests with reports under way at once */
     BATCH_WORTHWHILE = 100,   /* reports that justify a second request beside the first */
     COMMANDS_CONCURRENT = 8,  /* commands of stages without a service at once */
@@ -89,7 +90,7 @@ struct service {
     int64_t quiet_until;
     bool no_token;            /* and none to be expected soon */
     int64_t held_until;       /* it asked for no calls before */
-    struct run_list *waiting; /* for each stage */
+    struct run_list *waiting; /* for each stage, and behind them for hooks */
     unsigned n_waiting;       /* in all of them */
     struct timer pump;        /* there may be a call then */
     struct token *token;      /* NULL: no OAuth2 */
@@ -159,6 +160,7 @@ enum report {
     REPORT_FAILED,
     REPORT_WAITING, /* for somebody to confirm; response is what they have to do */
     REPORT_LATER,   /* put off for later_us; memo is for whoever takes it up then */
+    REPORT_AGAIN,   /* a delivery alone: to be tried after after_us */
     REPORT_RELEASED
 };
 
@@ -195,6 +197,11 @@ struct run {
     const struct stage_conf *stage;   /* NULL: the configuration does not have it */
     const struct action_conf *action; /* what is to be done now; NULL: as stage */
     unsigned stages_done;             /* of its pipeline, as far as the configuration tells */
+
+    const struct hook_conf *hook; /* it is a delivery to this; NULL: a retirement at a stage */
+    int64_t delivery_id;
+    const char *payload; /* what an alert says, a JSON object; NULL: it is about the person */
+    int64_t after_us;    /* AGAIN */
 
     int64_t lease_sent_at, lease_us; /* it holds at least until their sum */
     struct timer renew;
@@ -258,6 +265,18 @@ struct claim {
 };
 /* Takes up a claimed one; copies what it needs. */
 void run_begin(struct driver *d, const struct claim *claim, int64_t now);
+struct delivery_claim {
+    int64_t id, epoch, lease_us, sent_at;
+    int64_t retirement_id; /* 0: an alert */
+    const struct hook_conf *hook;
+    const char *key, *payload;
+    int64_t attempts; /* with this one */
+    int64_t age_us;   /* since the first attempt could be made */
+    struct template_values person;
+};
+/* The same for a message to a hook: one attempt, of which the report tells whether there is to be another. */
+void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t now);
+void run_forget(struct run *run); /* it is over, and the authority knows */
 void run_ended(struct run *run, const struct attempt *attempt);
 void run_lacks_token(struct run *run); /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
@@ -375,6 +394,9 @@ struct claims {
 void claims_open(struct driver *d);
 void claims_close(struct driver *d);
 void claims_pump(struct driver *d, int64_t now);
+/* Who it is: `user` of a claim, and the number of the retirement. */
+struct template_values claims_person(struct arena *a, const struct json *user,
+                                     const struct json *retirement_id);
 void claims_look_again(struct driver *d); /* there may be people whom the last look left out */
 
 /* ---- reminders.c: of those who wait for somebody to confirm ---- */
@@ -403,6 +425,33 @@ void reports_want(struct run *run, enum report report); /* an outcome takes the 
 /* The one that has waited longest; what it wants is under way from now on. */
 struct run *reports_take(struct driver *d);
 void reports_drop(struct run *run); /* what is to be sent about it will not be */
+
+/* What it wants is under way from now on. */
+void reports_begin(struct run *run);
+
+/* ---- deliveries.c: what is told to hooks ---- */
+
+struct deliveries {
+    struct driver *driver;
+    struct ask claim, tell; /* requests for them, and about them */
+    struct buf claim_body, tell_body;
+    int64_t sent_at;   /* of the claim under way */
+    unsigned asked;    /* for so many */
+    bool asked_at_end; /* `once`: when nobody was due any more */
+    bool over;         /* no more claims: there are no hooks, or `once` has asked at the end and got none */
+    struct timer next; /* set: no claim before */
+    struct run_list reports;
+    struct run *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */
+    unsigned n_told;
+    struct timer again;
+    unsigned in_flight;
+    struct arena arena; /* of an answer */
+};
+
+void deliveries_open(struct driver *d);
+void deliveries_close(struct driver *d);
+void deliveries_pump(struct driver *d, int64_t now);
+bool deliveries_are_over(const struct driver *d); /* none under way, and none to come */
 
 /* ---- lms.c ---- */
 
@@ -441,6 +490,7 @@ struct driver {
     int64_t waited_before;   /* who waited for somebody to confirm when `once` began */
     int64_t remind_every_us; /* the shortest of the stages that people do; 0: there are none */
     int64_t reminded_at;     /* up to then, by the clock on the wall, reminders have been said */
+    struct deliveries deliveries;
     struct batch batches[BATCHES];
     struct run_list reports; /* runs with something to send */
     unsigned n_reports;

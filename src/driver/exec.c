@@ -21,11 +21,15 @@ static void write_person(struct run *run, struct buf *out)
 {
     struct json_out o = { .buf = out };
     char *key = arena_printf(&run->step_arena, "%s-%s", run->run_key, run->stage_name);
+    if (run->payload) { /* an object, to which the key is added */
+        buf_printf(out, "{\"idempotency_key\":\"%s\",%s\n", key, run->payload + 1);
+        return;
+    }
     json_open_map(&o);
 #define X(name) json_field_text(&o, #name, run->person.name);
     TEMPLATE_PLACES(X)
 #undef X
-    json_field_text(&o, "stage", run->stage_name);
+    json_field_text(&o, run->hook ? "event" : "stage", run->stage_name);
     if (!run->proof.begun)
         json_field_text(&o, "idempotency_key", key);
     json_close_map(&o);

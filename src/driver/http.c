@@ -134,7 +134,7 @@ static enum rc write_headers(struct run *run, struct err *err)
         return rc;
     if (!run->proof.begun && conf->poll == NULL) /* the answer to a look is another one each time */
         add_header(run, "Idempotency-Key", make_key(run));
-    if (conf->json && !has_type)
+    if ((conf->json || run->payload) && !has_type)
         add_header(run, "Content-Type", "application/json");
     if (conf->form && !has_type)
         add_header(run, "Content-Type", "application/x-www-form-urlencoded");
@@ -147,6 +147,10 @@ static enum rc write_body(struct run *run, struct err *err)
     const struct http_step_conf *conf = conf_of(run);
     const struct template *t = conf->json ? conf->json : conf->form;
     struct http_call *call = &run->step.http.call;
+    if (run->payload) {
+        call->body = run->payload;
+        call->body_len = strlen(run->payload);
+    }
     if (t == NULL)
         return RC_OK;
     enum rc rc = render(run, "", t, HTTP_BODY_MAX, &call->body, err);

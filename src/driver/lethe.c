@@ -17,7 +17,8 @@ static void lethe_close(struct driver *d)
 
 static void lethe_pump(struct driver *d, int64_t now)
 {
-    claims_pump(d, now);
+    if (!d->conf.deliver_only)
+        claims_pump(d, now);
     reports_pump(d, now);
 }
 

@@ -42,10 +42,25 @@ static void mail_done(struct mail *mail)
     run_ended(run, &attempt);
 }
 
+/* It brings its own words. */
+static enum rc write_alert(struct run *run, struct mail *mail, struct err *err)
+{
+    struct json *alert;
+    enum rc rc = json_parse(&run->step_arena, run->payload, strlen(run->payload), &alert, err);
+    if (rc != RC_OK)
+        return rc;
+    const char *summary = json_get_text(alert, "summary"), *text = json_get_text(alert, "text");
+    mail->message.subject = arena_printf(&run->step_arena, "Lethe: %s", summary ? summary : "alert");
+    mail->message.text = text ? text : "";
+    return RC_OK;
+}
+
 static enum rc write_mail(struct run *run, struct mail *mail, struct err *err)
 {
     const struct mail_action_conf *conf = &run->action->mail;
     enum rc rc = render(run, "to", conf->to, HEADER_MAX, &mail->message.to, err);
+    if (rc == RC_OK && run->payload)
+        return write_alert(run, mail, err);
     if (rc == RC_OK)
         rc = render(run, "subject", conf->subject, HEADER_MAX, &mail->message.subject, err);
     return rc == RC_OK ? render(run, "text", conf->text, MAIL_MAX, &mail->message.text, err) : rc;

@@ -22,16 +22,17 @@ static void enqueue(struct run *run)
     struct driver *d = run->driver;
     if (run->queued || run->sent != REPORT_NONE)
         return;
-    TAILQ_INSERT_TAIL(&d->reports, run, report_entry);
+    TAILQ_INSERT_TAIL(run->hook ? &d->deliveries.reports : &d->reports, run, report_entry);
     run->queued = true;
-    d->n_reports++;
+    d->n_reports += run->hook == NULL;
 }
 
 static void dequeue(struct run *run)
 {
-    TAILQ_REMOVE(&run->driver->reports, run, report_entry);
+    struct driver *d = run->driver;
+    TAILQ_REMOVE(run->hook ? &d->deliveries.reports : &d->reports, run, report_entry);
     run->queued = false;
-    run->driver->n_reports--;
+    d->n_reports -= run->hook == NULL;
 }
 
 void reports_want(struct run *run, enum report report)
@@ -53,14 +54,18 @@ void reports_drop(struct run *run)
         dequeue(run);
 }
 
-struct run *reports_take(struct driver *d)
+void reports_begin(struct run *run)
 {
-    struct run *run = TAILQ_FIRST(&d->reports);
-    if (run == NULL)
-        return NULL;
     dequeue(run);
     run->sent = run->wanted;
     run->wanted = REPORT_NONE;
+}
+
+struct run *reports_take(struct driver *d)
+{
+    struct run *run = TAILQ_FIRST(&d->reports);
+    if (run != NULL)
+        reports_begin(run);
     return run;
 }
 
@@ -76,6 +81,7 @@ static const char *outcome_name(enum report report)
     case REPORT_LATER: return "later";
     case REPORT_RELEASED: return "released";
     case REPORT_ENTERED:
+    case REPORT_AGAIN:
     case REPORT_NONE: break;
     }
     assert(!"nothing to report");

@@ -65,7 +65,8 @@ bool run_needs(const struct run *run, const struct service *s)
 
 static struct run_list *queue_of(const struct run *run)
 {
-    return &run_service(run)->waiting[run->stage - run->driver->config->stages];
+    const struct config *config = run->driver->config;
+    return &run_service(run)->waiting[run->hook ? config->n_stages : (size_t)(run->stage - config->stages)];
 }
 
 static void leave_state(struct run *run)
@@ -210,10 +211,10 @@ static void begin_again(struct run *run)
 
 static void count_attempt(struct run *run, int64_t now)
 {
-    if (run->attempts.n++ == 0) {
+    if (run->attempts.n++ == 0)
         run->attempts.first_at = now;
+    if (run->hook || run->attempts.n == 1)
         return;
-    }
     run->driver->summary.retries++;
     metric_add(run->driver->retries_total, 1);
 }
@@ -249,7 +250,7 @@ static void call_starts(struct run *run, int64_t now)
     enter_state(run, RUN_CALLING);
     arena_reset(&run->step_arena);
     run->attempts.retry_after_us = -1;
-    run->driver->summary.calls++;
+    run->driver->summary.calls += run->hook == NULL;
     if (is_first_call(run))
         count_attempt(run, now);
     if (is_first_call(run) || run->call_no == 0)
@@ -268,6 +269,10 @@ static bool fits_into_lease(const struct run *run, int64_t now)
 
 void run_call(struct run *run, int64_t now)
 {
+    if (run->hook && !fits_into_lease(run, now)) {
+        run_release(run);
+        return;
+    }
     if (!fits_into_lease(run, now)) {
         enter_state(run, RUN_RENEWING);
         ask_renewal(run);
@@ -362,11 +367,25 @@ static void fail(struct run *run, const struct attempt *last)
         run_fail(run, last, last->has_status ? (int)last->status : -1, run_cause(run, last));
 }
 
+/* Others may have the next attempt. */
+static void deliver_again_or_fail(struct run *run, const struct attempt *last, int64_t now)
+{
+    if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &run->after_us)) {
+        fail(run, last);
+        return;
+    }
+    run->status = last->has_status ? (int)last->status : -1;
+    run->cause = run_cause(run, last);
+    report(run, REPORT_AGAIN);
+}
+
 void run_try_again(struct run *run, const struct attempt *last)
 {
     struct driver *d = run->driver;
     int64_t delay_us, now = clock_mono();
-    if (run->abort || d->stopping)
+    if (run->hook)
+        deliver_again_or_fail(run, last, now);
+    else if (run->abort || d->stopping)
         give_back(run);
     else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         fail(run, last);
@@ -560,7 +579,7 @@ static struct run *run_new(struct driver *d)
         TAILQ_REMOVE(&d->free, run, entry);
         return run;
     }
-    assert(d->n_runs < d->max_runs);
+    assert(d->n_runs < d->max_runs + DELIVERIES_MAX);
     run = XNEW(struct run);
     run->driver = d;
     run->renew = (struct timer){ .fire = lease_is_half_over, .arg = run };
@@ -619,7 +638,33 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
         enter_stage(run, claim->stage, claim, now);
 }
 
-static void forget(struct run *run)
+void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t now)
+{
+    struct run *run = run_new(d);
+    d->deliveries.in_flight++;
+    run->hook = claim->hook;
+    run->stage = &claim->hook->work;
+    run->action = &run->stage->action;
+    run->stage_name = run->stage->working;
+    run->delivery_id = claim->id;
+    run->id = claim->retirement_id;
+    run->epoch = claim->epoch;
+    run->run_key = arena_strdup(&run->arena, claim->key);
+    run->payload = arena_strdup(&run->arena, claim->payload);
+    copy_person(run, &claim->person);
+    run->lease_sent_at = claim->sent_at;
+    run->lease_us = claim->lease_us;
+    run->attempts =
+        (struct attempts){ .n = (unsigned)(claim->attempts - 1), .first_at = now - claim->age_us };
+    run->proof = (struct proof){ 0 };
+    begin_again(run);
+    if (is_kept(run))
+        wait_for_limits(run);
+    else
+        run_shut_out(run);
+}
+
+void run_forget(struct run *run)
 {
     struct driver *d = run->driver;
     driver_let_go(d, run);
@@ -630,10 +675,12 @@ static void forget(struct run *run)
     arena_reset(&run->stage_arena);
     arena_reset(&run->step_arena);
     arena_reset(&run->captured_arena);
-    d->in_flight--;
+    *(run->hook ? &d->deliveries.in_flight : &d->in_flight) -= 1;
     d->stages_in_flight -= run->stages_done;
     run->stages_done = 0;
     run->abort = run->shut_out = false;
+    run->hook = NULL;
+    run->payload = NULL;
     TAILQ_INSERT_HEAD(&d->free, run, entry);
 }
 
@@ -685,7 +732,7 @@ static void finish(struct run *run, const char *state, enum report about)
         log_debug("given back");
     }
     log_set_subject(before);
-    forget(run);
+    run_forget(run);
 }
 
 void run_give_up(struct run *run)
@@ -693,7 +740,7 @@ void run_give_up(struct run *run)
     if (run->state == RUN_CALLING)
         run_cancel_call(run);
     count_released(run);
-    forget(run);
+    run_forget(run);
 }
 
 /* ---- what the authority answered ---- */
@@ -743,6 +790,7 @@ void run_answered(struct run *run, const struct report_answer *answer, int64_t s
     case REPORT_LATER:
     case REPORT_FAILED:
     case REPORT_RELEASED: finish(run, answer->state, about); break;
+    case REPORT_AGAIN:
     case REPORT_NONE: assert(!"an answer to nothing");
     }
 }

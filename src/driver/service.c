@@ -179,7 +179,7 @@ void service_look(struct service *s, int64_t now)
 
 static struct run *first_waiting(const struct service *s)
 {
-    for (size_t i = s->driver->config->n_stages; i-- > 0;)
+    for (size_t i = s->driver->config->n_stages + 1; i-- > 0;)
         if (!TAILQ_EMPTY(&s->waiting[i]))
             return TAILQ_FIRST(&s->waiting[i]);
     assert(!"nobody waits");

@@ -307,6 +307,7 @@ static void start(struct update *u, struct run *run)
     case REPORT_LATER: put_off(u); break;
     case REPORT_WAITING: /* the file of a driver for an LMS has no such stages */
     case REPORT_RENEWED:
+    case REPORT_AGAIN:
     case REPORT_NONE: assert(!"there is no lease");
     }
 }

@@ -139,6 +139,8 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
 /* The answer to a write about one: the same as view_native, but who may not look gets id and state alone. */
 void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v);
+/* Who it is, for whoever has to work on it. */
+void view_claimed(struct json_out *o, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
 void view_orgs(struct json_out *o, const struct account *account); /* with its key */
@@ -176,6 +178,8 @@ handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_c
 handler_fn handle_archives;                                                           /* archives.c */
 handler_fn handle_audit, handle_verify_audit;                                         /* audit.c */
 handler_fn handle_fuse, handle_release_fuse;                                          /* fuse.c */
+handler_fn handle_deliveries, handle_retry_delivery, handle_delivery_claims,
+    handle_delivery_reports;                                                          /* deliveries.c */
 handler_fn handle_claims, handle_progress;                                            /* driving.c */
 handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;  /* accounts.c */
 handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset; /* sessions.c */

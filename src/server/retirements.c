@@ -146,17 +146,6 @@ static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter
     return store_states_waited_in(x->store, x->arena, ids, &filter->n_states, err);
 }
 
-/* In a stage, no driver is at work, and nobody is asked to confirm. */
-static enum rc filter_stuck(struct exchange *x, struct retirement_filter *filter, struct err *err)
-{
-    int64_t *ids;
-    enum rc rc = store_states_of_role(x->store, x->arena, ROLE_WORKING, &ids, &filter->n_states, err);
-    filter->state_ids = ids;
-    filter->modified_before = x->now - x->config->stuck_after_us;
-    filter->idle_at = x->now;
-    return rc;
-}
-
 /* Past the cool-off, and in PENDING for long enough: who was sent back to it asked long before. */
 static enum rc filter_overdue(struct exchange *x, struct retirement_filter *filter, struct err *err)
 {
@@ -180,7 +169,8 @@ static enum rc query_trouble(struct exchange *x, struct retirement_filter *filte
     if ((stuck && overdue) || http_query(x->http, "state") || filter->created_before ||
         filter->modified_before || filter->waiting)
         return err_set(err, RC_INVALID, "stuck and overdue go with limit and after, and with nothing else");
-    return stuck ? filter_stuck(x, filter, err) : filter_overdue(x, filter, err);
+    struct act act = exchange_act(x);
+    return stuck ? service_filter_stuck(&act, filter, err) : filter_overdue(x, filter, err);
 }
 
 enum rc handle_list(struct exchange *x, struct err *err)

@@ -59,6 +59,11 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_claims },
     { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, handle_progress },
 
+    { { HTTP_GET,   "/v1/deliveries" },              SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_deliveries },
+    { { HTTP_POST,  "/v1/deliveries/claims" },       SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, handle_delivery_claims },
+    { { HTTP_POST,  "/v1/deliveries/reports" },      SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, handle_delivery_reports },
+    { { HTTP_POST,  "/v1/deliveries/{id}/retry" },   SCOPE_FORCE,    LANE_WRITE, BODY_NONE, B, handle_retry_delivery },
+
     { { HTTP_GET,   "/v1/states" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, handle_states },
     { { HTTP_PUT,   "/v1/states" },                  SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, handle_sync_states },
     { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_SLOW,  BODY_MAP,  B, handle_accounts },
@@ -90,6 +95,7 @@ static const char *const list_query[] = { "state", "stuck", "overdue", "created_
 static const char *const sync_query[] = { "dry_run", NULL };
 static const char *const failures_query[] = { "limit", NULL };
 static const char *const audit_query[] = { "after", "limit", "retirement", "actor", "since", "before", NULL };
+static const char *const deliveries_query[] = { "state", "retirement", "after", "limit", NULL };
 static const char *const no_query[] = { NULL };
 
 static const struct {
@@ -100,6 +106,7 @@ static const struct {
     { handle_sync_states, sync_query },
     { handle_failures, failures_query },
     { handle_audit, audit_query },
+    { handle_deliveries, deliveries_query },
 };
 
 const char *const *route_query(const struct route *route)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the server does by itself, on a thread of its own, at the start and every so often: archiving, and
- * letting go of what was only kept for a while. */
+/* What the server does by itself, on a thread of its own, at the start and every so often: archiving, letting
+ * go of what was only kept for a while, and looking for who is stuck. */
 #include "server/server_int.h"
 
 #include <pthread.h>
@@ -87,6 +87,46 @@ static bool expire_some(struct server *s)
     return !rc && e.n == EXPIRE_BATCH;
 }
 
+/* ---- watching ---- */
+
+struct watching {
+    struct server *server;
+    int64_t after_id;
+    struct watch_answer answer;
+};
+
+static enum rc watch_step(void *arg, struct db *db, struct err *err)
+{
+    struct watching *w = arg;
+    struct server *s = w->server;
+    struct arena a = { 0 };
+    int64_t after_id = w->after_id;
+    struct act act = {
+        .store = s->store, .arena = &a, .config = s->config, .actor = "watch", .now = server_now(s)
+    };
+    enum rc rc = service_watch(&act, &after_id, &w->answer, err);
+    if (!rc)
+        w->after_id = after_id;
+    arena_free(&a);
+    return rc;
+}
+
+/* So many at a time that no write waits for it. Returns false when there are no others. */
+static bool watch_some(struct watching *w)
+{
+    struct err err;
+    if (writer_run(w->server->writer, watch_step, w, &err)) {
+        log_error("looking for who is stuck failed: %s", err.text);
+        return false;
+    }
+    if (w->answer.found)
+        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true tells who",
+                    (long long)w->answer.found);
+    if (w->answer.errored)
+        log_warning("moved to ERRORED because they were stuck: %lld", (long long)w->answer.errored);
+    return w->answer.more;
+}
+
 /* ---- the thread ---- */
 
 static bool is_closing(struct upkeep *u)
@@ -138,12 +178,26 @@ static int64_t expire_every(const struct server *s)
     return EXPIRE_EVERY;
 }
 
+static void watch_all(struct upkeep *u)
+{
+    struct watching w = { .server = u->server };
+    while (watch_some(&w) && !is_closing(u))
+        ;
+}
+
+static int64_t watch_every(const struct server *s)
+{
+    const struct config *config = s->config;
+    return config->has_alerts || config->stuck_is_errored ? config->watch_every_us : 0;
+}
+
 static const struct chore {
     void (*run)(struct upkeep *u);
     int64_t (*every_us)(const struct server *s); /* 0: never */
 } chores[] = {
     { archive_all, archive_every },
     { expire_all, expire_every },
+    { watch_all, watch_every },
 };
 enum { CHORES_N = sizeof(chores) / sizeof(chores[0]) };
 

@@ -52,6 +52,23 @@ static void view_fields(struct json_out *o, const struct retirement_view *v)
     json_field_text(o, "retired_email", v->person.retired_email);
 }
 
+void view_claimed(struct json_out *o, const struct retirement_view *v)
+{
+    json_open_map(o);
+    json_put_key(o, "id");
+    if (account_is_known(&v->account))
+        json_put_int(o, account_number(&v->account));
+    else
+        json_put_null(o); /* ours would be somebody else's there */
+    json_field_text(o, "original_username", v->person.username);
+    json_field_text(o, "original_email", v->person.email);
+    json_field_text(o, "original_name", v->person.name);
+    json_field_text(o, "retired_username", v->person.retired_username);
+    json_field_text(o, "retired_email", v->person.retired_email);
+    view_orgs(o, &v->account);
+    json_close_map(o);
+}
+
 void view_retirement(struct json_out *o, const struct retirement_view *v)
 {
     json_open_map(o);

@@ -70,7 +70,8 @@ enum rc service_request_own(struct act *act, int64_t account_id, struct err *err
     if (rc != RC_NOT_FOUND)
         return rc;
     struct person_request in = { .username = account.username, .email = account.email };
-    return add_retirement(act, &account, &in, &id, err);
+    rc = add_retirement(act, &account, &in, &id, err);
+    return rc ? rc : tell_hooks(act, HOOK_CONFIRMATION, id, NULL, err);
 }
 
 /* ---- erasing ---- */

@@ -35,6 +35,16 @@ static enum rc add(struct act *act, const char *action, struct fuse_entry e, str
     return rc ? rc : audit(act, (struct audit_entry){ .action = action, .people = e.due }, err);
 }
 
+static enum rc note_blown(struct act *act, int64_t due, int64_t most, struct err *err)
+{
+    const struct alarm alarm = {
+        .what = "fuse",
+        .failure = { -1, arena_printf(act->arena, "%lld people are due, at most %lld are usual",
+                                      (long long)due, (long long)most) },
+    };
+    return act->config->has_alerts ? store_add_alarm(act->store, &alarm, act->now, err) : RC_OK;
+}
+
 enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
 {
     int64_t due_before = act->now - act->config->cool_off_us, most, due;
@@ -56,9 +66,9 @@ enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *
     if (due > most + last.due) {
         rc = store_due_upto(act->store, due_before, INT64_MAX, &due, err);
         *out = (struct fuse_state){ .blown = true, .blew = true, .due = due, .most = most };
-        return rc ? rc
-                  : add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = due, .most = most },
-                        err);
+        if (!rc)
+            rc = add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = due, .most = most }, err);
+        return rc ? rc : note_blown(act, due, most, err);
     }
     if (last.due == 0 || due > most)
         return RC_OK;

@@ -60,13 +60,23 @@ static bool is_cancelled(const struct decision *d)
     return false;
 }
 
+static enum rc take_back(struct act *act, const struct retirement *row, struct err *err)
+{
+    enum rc rc = store_unlock_account(act->store, row->account_id, err);
+    return rc ? rc : tell_hooks(act, HOOK_CANCEL, row->id, NULL, err);
+}
+
+/* Whoever was told that the request was taken back has to hear of it again. */
 static enum rc lock_again(struct act *act, const struct retirement *row, struct err *err)
 {
     struct retirement_view view;
     enum rc rc = store_get(act->store, act->arena, row->id, &view, err);
     if (rc || !view.person.retired_email)
         return rc; /* cleaned up: the account was retired then */
-    return store_lock_account(act->store, row->account_id, view.person.retired_email, err);
+    rc = store_lock_account(act->store, row->account_id, view.person.retired_email, err);
+    if (rc || pipeline_role(row->pipeline, row->state) != ROLE_ABORTED)
+        return rc;
+    return tell_hooks(act, HOOK_REQUEST, row->id, NULL, err);
 }
 
 static const char *action_of(const struct transition *t, const struct move *move)
@@ -105,10 +115,12 @@ enum rc apply_decision(struct act *act, const struct retirement *before, const s
     if (!rc)
         rc = audit_decision(act, before, t, err);
     if (!rc && is_cancelled(t->decision))
-        rc = store_unlock_account(act->store, before->account_id, err);
+        rc = take_back(act, before, err);
     if (!rc && retirement_is_over(before) && !retirement_is_over(&t->decision->after))
         rc = lock_again(act, before, err);
-    return rc ? rc : tally_transition(act, before, t, err);
+    if (!rc)
+        rc = tally_transition(act, before, t, err);
+    return rc ? rc : note_errored(act, before, t, err);
 }
 
 /* ---- the update ---- */

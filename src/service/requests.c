@@ -148,7 +148,9 @@ enum rc add_retirement(struct act *act, const struct account *account, const str
         rc = audit(
             act, (struct audit_entry){ .action = "requested", .retirement_id = *id, .to = current->names[0] },
             err);
-    return rc ? rc : store_lock_account(act->store, account->id, new.person.retired_email, err);
+    if (!rc)
+        rc = store_lock_account(act->store, account->id, new.person.retired_email, err);
+    return rc ? rc : tell_hooks(act, HOOK_REQUEST, *id, NULL, err);
 }
 
 enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,

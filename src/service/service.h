@@ -16,6 +16,8 @@
  *   setup.c      states
  *   tally.c      what of it is counted
  *   audit.c      writing into the audit trail, which each of the others does in its transaction
+ *   outbox.c     what is told to other systems and to operators, and who delivers it
+ *   watch.c      who is stuck, and what alerts say
  */
 #ifndef LETHE_SERVICE_SERVICE_H
 #define LETHE_SERVICE_SERVICE_H
@@ -209,6 +211,63 @@ struct report_answer {
  * database does. */
 enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err) MUST_CHECK;
+
+/* ---- outbox.c ---- */
+
+/* A message for a hook, as whoever delivers it gets it. */
+struct delivery_claim {
+    struct delivery delivery;
+    int64_t lease_us;
+    const char *key;             /* opaque; the same for every repeat until an operator has it sent again */
+    struct retirement_view view; /* who it is about; nobody when the delivery's retirement_id is 0 */
+};
+struct hook_name {
+    const char *event, *name;
+    int64_t lease_us; /* how long whoever asks has a delivery to it */
+};
+struct delivery_claim_request {
+    const struct hook_name *hooks; /* that whoever asks can deliver to */
+    size_t n_hooks;
+    int64_t limit; /* 1 to SERVICE_LIST_MAX */
+};
+/* Makes an alert of what has gathered, if it is time, and takes deliveries that are due. */
+enum rc service_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
+                                 struct delivery_claim **out, size_t *n, struct err *err) MUST_CHECK;
+
+enum delivery_outcome {
+    DELIVERY_OUTCOME_DONE,
+    DELIVERY_OUTCOME_AGAIN,
+    DELIVERY_OUTCOME_FAILED,
+    DELIVERY_OUTCOME_RELEASED /* not even tried */
+};
+struct delivery_report {
+    int64_t id, epoch;
+    enum delivery_outcome outcome;
+    int64_t after_us;       /* AGAIN, RELEASED: not before */
+    struct failure failure; /* AGAIN, FAILED */
+};
+/* RC_CONFLICT "stale_epoch": somebody else has it now. A repeat changes nothing. RC_NOT_FOUND: it was
+ * forgotten. */
+enum rc service_report_delivery(struct act *act, const struct delivery_report *report,
+                                struct err *err) MUST_CHECK;
+/* An operator has it sent again, at once and with another key if it had failed or been delivered. RC_CONFLICT
+ * "overtaken": the request was taken back since. */
+enum rc service_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err) MUST_CHECK;
+
+/* ---- watch.c ---- */
+
+/* Those in working states for too long, without a driver at work, each stage by its own limit; limit and
+ * after_id stay as they are. */
+enum rc service_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err) MUST_CHECK;
+/* Looks for some of them behind *after_id, which it moves on: moves them to ERRORED if that is configured,
+ * else notes who is to be told of. */
+struct watch_answer {
+    int64_t found;   /* stuck for the first time */
+    int64_t errored; /* moved */
+    bool more;       /* there may be others behind */
+};
+enum rc service_watch(struct act *act, int64_t *after_id, struct watch_answer *out,
+                      struct err *err) MUST_CHECK;
 
 /* ---- partners.c ---- */
 

@@ -40,4 +40,13 @@ void tally_claim(struct act *act, const struct retirement *before, const struct 
 enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
                        int64_t *id, struct err *err) MUST_CHECK;
 
+/* A message to every hook of the event, in this transaction. */
+enum rc tell_hooks(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,
+                   struct err *err) MUST_CHECK;
+/* Somebody became ERRORED: an alert will tell of it, if there are any. */
+enum rc note_errored(struct act *act, const struct retirement *before, const struct transition *t,
+                     struct err *err) MUST_CHECK;
+/* An alert of what has gathered, if there is something and it is time. */
+enum rc make_alert(struct act *act, struct err *err) MUST_CHECK;
+
 #endif

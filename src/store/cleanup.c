@@ -126,6 +126,8 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
         "UPDATE state SET people = people - 1 WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
         "DELETE FROM retirement WHERE id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",
+        "DELETE FROM outbox WHERE retirement_id = $1",
+        "DELETE FROM stuck WHERE retirement_id = $1",
     };
     enum { N = sizeof(of_the_retirement) / sizeof(of_the_retirement[0]) };
     enum rc rc = RC_OK;

@@ -35,7 +35,8 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
     enum rc rc = id_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
     out->upto = ids.upto;
-    out->by_time = !ids.exact || f->modified_from != 0 || f->modified_before != 0;
+    out->by_time =
+        !ids.exact || f->modified_from != 0 || f->modified_before != 0 || f->modified_before_each != NULL;
     return rc;
 }
 
@@ -79,8 +80,8 @@ static enum rc add_of_few(struct store *s, int64_t state_id, const struct range 
                        err);
 }
 
-static enum rc add_of_state(struct store *s, int64_t state_id, const struct range *r, struct id_list *ids,
-                            struct err *err)
+static enum rc add_of_state(struct store *s, int64_t state_id, int64_t modified_before, const struct range *r,
+                            struct id_list *ids, struct err *err)
 {
     bool few;
     enum rc rc = add_of_few(s, state_id, r, ids, &few, err);
@@ -93,9 +94,8 @@ static enum rc add_of_state(struct store *s, int64_t state_id, const struct rang
                                    " ORDER BY id LIMIT $4";
     return id_list_add(ids, s->db, sql,
                        DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
-                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
-                               DB_INT(r->modified_before), DB_INT(r->created_from),
-                               DB_INT(r->created_before)),
+                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from), DB_INT(modified_before),
+                               DB_INT(r->created_from), DB_INT(r->created_before)),
                        err);
 }
 
@@ -148,6 +148,11 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
         DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
 }
 
+static int64_t modified_before(const struct retirement_filter *f, const struct range *r, size_t state)
+{
+    return f->modified_before_each != NULL ? f->modified_before_each[state] : r->modified_before;
+}
+
 static enum rc add_page(struct store *s, const struct retirement_filter *f, const struct range *r,
                         struct id_list *ids, struct err *err)
 {
@@ -158,18 +163,32 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
     enum rc rc = RC_OK;
     for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
         rc = f->failure != NULL ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
-                                : add_of_state(s, f->state_ids[i], r, ids, err);
+                                : add_of_state(s, f->state_ids[i], modified_before(f, r, i), r, ids, err);
     return rc;
 }
 
 /* ---- what is shown ---- */
 
+/* Its place among the states that are asked for; n_states: it is not among them. */
+static size_t find_listed(const struct retirement_filter *f, const struct retirement *r)
+{
+    size_t i = 0;
+    while (i < f->n_states && f->state_ids[i] != r->pipeline->state_ids[r->state])
+        i++;
+    return i;
+}
+
+static int64_t idle_before(const struct retirement_filter *f, const struct retirement *r)
+{
+    size_t i = find_listed(f, r);
+    return f->modified_before_each != NULL && i < f->n_states ? f->modified_before_each[i]
+                                                              : f->modified_before;
+}
+
 static bool state_is_listed(const struct retirement_filter *f, const struct retirement *r)
 {
-    for (size_t i = 0; i < f->n_states; i++)
-        if (f->state_ids[i] == r->pipeline->state_ids[r->state])
-            return true;
-    return f->n_states == 0;
+    bool is_old_enough = f->modified_before_each == NULL || r->modified_at < idle_before(f, r);
+    return f->n_states == 0 || (find_listed(f, r) < f->n_states && is_old_enough);
 }
 
 static bool is_within(int64_t at, int64_t from, int64_t before)
@@ -190,7 +209,7 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
 static bool is_idle(const struct retirement *r, const struct retirement_filter *f)
 {
     return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, f->idle_at) &&
-           !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, f->modified_before);
+           !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, idle_before(f, r));
 }
 
 /* Looked at again, because a row may have changed since its id was found. */
@@ -304,7 +323,8 @@ static enum rc count_one(void *arg, const struct retirement_view *view, struct e
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
-    assert(filter->failure == NULL && !filter->waiting && filter->idle_at == 0);
+    assert(filter->failure == NULL && !filter->waiting && filter->idle_at == 0 &&
+           filter->modified_before_each == NULL);
     *out = 0;
     if (filter->username != NULL || filter->email != NULL)
         return store_list(s, filter, count_one, out, err);

@@ -183,6 +183,43 @@ static const char *const schema_1[] = {
     "  expires_at INTEGER NOT NULL);"
     "CREATE INDEX answer_expiry ON answer (expires_at);"
 
+    /* What is to be told to others. next_at: not to be taken before, be it to try again or because somebody has
+     * it; retirement_id: NULL when it is about several. */
+    "CREATE TABLE outbox ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  event TEXT NOT NULL,"
+    "  hook TEXT NOT NULL,"
+    "  retirement_id INTEGER,"
+    "  payload TEXT,"
+    "  state INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  began_at INTEGER NOT NULL,"
+    "  next_at INTEGER NOT NULL,"
+    "  ended_at INTEGER NOT NULL,"
+    "  attempts INTEGER NOT NULL,"
+    "  round INTEGER NOT NULL,"
+    "  epoch INTEGER NOT NULL,"
+    "  taken INTEGER NOT NULL,"
+    "  status INTEGER,"
+    "  cause TEXT);"
+    "CREATE INDEX outbox_due ON outbox (event, hook, next_at) WHERE state = 0;"
+    "CREATE INDEX outbox_state ON outbox (state, id);"
+    "CREATE INDEX outbox_retirement ON outbox (retirement_id, id);"
+
+    /* Who became ERRORED or stuck, until an alert tells of it; retirement_id: NULL when it is about nobody. */
+    "CREATE TABLE alarm ("
+    "  id INTEGER PRIMARY KEY,"
+    "  what TEXT NOT NULL,"
+    "  retirement_id INTEGER,"
+    "  stage TEXT,"
+    "  status INTEGER,"
+    "  cause TEXT,"
+    "  at INTEGER NOT NULL);"
+    /* Who was found stuck since then, so that it is told once. */
+    "CREATE TABLE stuck ("
+    "  retirement_id INTEGER PRIMARY KEY,"
+    "  since INTEGER NOT NULL);"
+
     "CREATE TABLE fuse ("
     "  id INTEGER PRIMARY KEY,"
     "  at INTEGER NOT NULL,"

@@ -13,6 +13,8 @@
  *                      hashes
  *   partner_report     those of whom partner organisations have to be told
  *   archive            names of files with people who were forgotten here
+ *   outbox             what is to be told to other systems and to operators, committed with what it is about
+ *   alarm, stuck       who became ERRORED or stuck, until an alert tells of it; who was told of
  *   redacted           whose data was overwritten and is deleted next: what a killed server goes on with
  *   account_token      digests of what signed-in accounts show, and of one-time links
  *   identity           keyed hashes of the lower case of names and addresses that a retirement is about,
@@ -230,9 +232,11 @@ struct retirement_filter {
     const char *username, *email;         /* exact user name; address in any case */
     const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: however. Not for
                                            * store_count */
-    bool waiting;    /* only those who wait for somebody to confirm; not for store_count */
+    bool waiting; /* only those who wait for somebody to confirm; not for store_count */
+    const int64_t *modified_before_each; /* for each of state_ids, in place of modified_before; NULL: the same
+                                          * for all. Not for store_count */
     int64_t idle_at; /* us: in a working state, without a live lease then, not waiting for somebody, and not
-                      * put off until modified_before or later; not for store_count */
+                      * put off until modified_before (or that of its state) or later; not for store_count */
     int64_t limit;   /* 0: all */
 };
 
@@ -501,6 +505,93 @@ enum rc store_find_answer(struct store *s, struct arena *a, const uint8_t digest
 /* Deletes those whose time is over, at most limit. */
 enum rc store_expire_answers(struct store *s, int64_t now, int64_t limit, int64_t *n,
                              struct err *err) MUST_CHECK;
+
+/* ---- what is to be told to others (outbox.c) ---- */
+
+enum delivery_state { DELIVERY_WAITING, DELIVERY_DONE, DELIVERY_FAILED };
+
+/* One message to one hook. No personal data: who it is about is looked up when it is taken. */
+struct delivery {
+    int64_t id;
+    const char *event;     /* "on_request", "on_cancel", "confirmation", "alert" */
+    const char *hook;      /* whom it goes to: a name of the configuration */
+    int64_t retirement_id; /* 0: it is about several */
+    const char *payload;   /* what an alert says, JSON; NULL: nothing more */
+    enum delivery_state state;
+    int64_t created_at;
+    int64_t began_at; /* the first attempt of this round: its budget of retries begins then */
+    int64_t next_at;  /* WAITING: not to be taken before */
+    int64_t ended_at; /* 0: it is waiting */
+    int64_t attempts; /* in this round, the one under way included */
+    int64_t round;    /* rises when an operator has it sent again */
+    int64_t epoch;    /* rises whenever somebody takes it */
+    bool taken;       /* somebody has it, until next_at */
+    struct failure failure;
+};
+
+/* WAITING, and to be taken at once; the event, hook, retirement_id and payload of in are looked at. */
+enum rc store_add_delivery(struct store *s, const struct delivery *in, int64_t now,
+                           struct err *err) MUST_CHECK;
+enum rc store_get_delivery(struct store *s, struct arena *a, int64_t id, struct delivery *out,
+                           struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
+struct delivery_filter {
+    int state;             /* of enum delivery_state; -1: any */
+    int64_t retirement_id; /* 0: any */
+    int64_t after_id;
+    int64_t limit;
+};
+/* By id, at most limit. */
+enum rc store_deliveries(struct store *s, struct arena *a, const struct delivery_filter *filter,
+                         struct delivery **out, size_t *n, struct err *err) MUST_CHECK;
+/* Those of one hook that may be taken now, the longest due first. An on_cancel waits for what was on_request
+ * before it for the same retirement and hook, or for all of them when no hook of its name was told; an
+ * on_request of one that came back waits for the on_cancel in the same way. */
+enum rc store_due_deliveries(struct store *s, struct arena *a, const char *event, const char *hook,
+                             int64_t now, int64_t limit, struct delivery **out, size_t *n,
+                             struct err *err) MUST_CHECK;
+/* Somebody has it until then: raises its epoch, counts an attempt. */
+enum rc store_take_delivery(struct store *s, struct delivery *d, int64_t until, struct err *err) MUST_CHECK;
+/* Stores state, next_at, ended_at, attempts, taken and failure; the round, epoch and began_at with them. */
+enum rc store_update_delivery(struct store *s, const struct delivery *d, struct err *err) MUST_CHECK;
+/* Is there an on_cancel of the same retirement behind it? */
+enum rc store_is_overtaken(struct store *s, const struct delivery *d, bool *out, struct err *err) MUST_CHECK;
+/* Deletes alerts that ended before. */
+enum rc store_forget_alerts(struct store *s, int64_t before, struct err *err) MUST_CHECK;
+
+/* ---- what alerts are about (alarms.c) ---- */
+
+struct alarm {
+    const char *what;      /* "errored", "stuck", "fuse" */
+    int64_t retirement_id; /* 0: it is about nobody */
+    const char *stage;     /* the working state; NULL: none */
+    struct failure failure;
+};
+struct alarm_group {
+    struct alarm alarm; /* of the first */
+    int64_t count, first_at, last_at;
+    int64_t *ids; /* n_ids of them, the first */
+    size_t n_ids;
+};
+enum rc store_add_alarm(struct store *s, const struct alarm *in, int64_t now, struct err *err) MUST_CHECK;
+/* How many there are by kind, and the groups of those that are alike, the most first, at most limit. */
+struct alarms {
+    int64_t errored, stuck, fuse;
+    struct alarm_group *groups;
+    size_t n;
+    size_t n_more; /* groups beyond the limit */
+};
+enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_max, struct alarms *out,
+                     struct err *err) MUST_CHECK;
+enum rc store_clear_alarms(struct store *s, struct err *err) MUST_CHECK;
+/* When an alert was made last, 0: never. */
+enum rc store_alerted_at(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err) MUST_CHECK;
+
+/* Somebody was found stuck who has not moved since then. *fresh: for the first time. */
+enum rc store_note_stuck(struct store *s, int64_t retirement_id, int64_t since, bool *fresh,
+                         struct err *err) MUST_CHECK;
+/* Forgets those who have moved since they were found. */
+enum rc store_forget_stuck(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

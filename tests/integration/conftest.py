@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from post_office import PostOffice
 from services import Service
 from site_under_test import Site
 
@@ -48,6 +49,20 @@ def make_service():
     yield make
     for service in made:
         service.stop()
+
+
+@pytest.fixture
+def make_office():
+    """Makes scripted mail servers."""
+    made = []
+
+    def make(**options):
+        made.append(PostOffice(**options))
+        return made[-1]
+
+    yield make
+    for office in made:
+        office.stop()
 
 
 STAGES = ["forum", "notes", "store"]

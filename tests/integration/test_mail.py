@@ -4,23 +4,10 @@ import threading
 
 import pytest
 
-from post_office import HANG_UP, PostOffice
+from post_office import HANG_UP
 from site_under_test import TIMEOUT, wait_for
 
 PASSWORD = "corr3ct-horse"
-
-
-@pytest.fixture
-def make_office():
-    made = []
-
-    def make(**options):
-        made.append(PostOffice(**options))
-        return made[-1]
-
-    yield make
-    for office in made:
-        office.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is told to other systems and to operators: what waits or has failed, and sending it again. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+
+enum { PAGE = 1000 };
+
+/* ---- list ---- */
+
+static const char *state_cell(const struct json *d)
+{
+    return json_get_bool(d, "under_way") ? "under way" : api_text(d, "state");
+}
+
+static const char *when_cell(struct arena *a, const struct json *d)
+{
+    const char *next = json_get_text(d, "next_attempt"), *ended = json_get_text(d, "ended");
+    return next ? print_time(a, next) : ended ? print_time(a, ended) : "";
+}
+
+static void add_delivery(struct arena *a, struct table *table, const struct json *d)
+{
+    int64_t retirement = json_get_int(d, "retirement_id", 0);
+    const char *const cells[] = {
+        arena_printf(a, "%lld", (long long)api_int(d, "id")),
+        api_text(d, "event"),
+        api_text(d, "hook"),
+        retirement ? arena_printf(a, "%lld", (long long)retirement) : "",
+        state_cell(d),
+        arena_printf(a, "%lld", (long long)api_int(d, "attempts")),
+        when_cell(a, d),
+        api_text(d, "cause"),
+    };
+    table_add(table, cells);
+}
+
+/* Without an option those that are not delivered: what waits, then what has failed. */
+static enum rc add_pages(struct cli *cli, struct api *api, const char *filter, struct table *table,
+                         struct json_out *o, struct err *err)
+{
+    int64_t after = 0;
+    enum rc rc;
+    do {
+        struct api_answer answer;
+        const struct json *list;
+        rc = api_get(
+            api, &cli->arena,
+            arena_printf(&cli->arena, "/v1/deliveries?%slimit=%d&after=%lld", filter, PAGE, (long long)after),
+            &answer, err);
+        if (!rc)
+            rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
+        for (const struct json *d = rc ? NULL : list->first; d; d = d->next) {
+            add_delivery(&cli->arena, table, d);
+            struct buf text;
+            buf_init(&text, HTTP_BODY_MAX);
+            json_dump(&text, d);
+            json_put_raw(o, buf_str(&text));
+            buf_free(&text);
+        }
+        after = rc ? 0 : json_get_int(answer.json, "next", 0);
+    } while (!rc && after);
+    return rc;
+}
+
+static const char *read_filter(struct cli *cli)
+{
+    const char *state = cli_option(cli, "state"), *id = cli_option(cli, "retirement");
+    const char *filter = state ? arena_printf(&cli->arena, "state=%s&", state) : "";
+    return id ? arena_printf(&cli->arena, "%sretirement=%s&", filter, id) : filter;
+}
+
+static bool is_word(const char *text)
+{
+    return !text || text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")] == '\0';
+}
+
+static enum rc list_all(struct cli *cli, struct api *api, struct table *table, struct json_out *o,
+                        struct err *err)
+{
+    const char *filter = read_filter(cli);
+    if (cli_option(cli, "state") || cli_option(cli, "retirement") || cli_flag(cli, "all"))
+        return add_pages(cli, api, filter, table, o, err);
+    enum rc rc = add_pages(cli, api, "state=waiting&", table, o, err);
+    return rc ? rc : add_pages(cli, api, "state=failed&", table, o, err);
+}
+
+static enum rc run_list(struct cli *cli, struct err *err)
+{
+    static const char *const titles[] = { "ID",       "EVENT", "HOOK",  "RETIREMENT", "STATE",
+                                          "ATTEMPTS", "AT",    "CAUSE", NULL };
+    struct api *api = NULL;
+    struct table table;
+    struct buf json;
+    struct json_out o = { .buf = &json };
+    if (!is_word(cli_option(cli, "state")) || !is_word(cli_option(cli, "retirement")))
+        return err_set(err, RC_INVALID, "--state is waiting, done or failed; --retirement a number");
+    table_open(&table, titles);
+    buf_init(&json, HTTP_ANSWER_MAX);
+    json_open_list(&o);
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = list_all(cli, api, &table, &o, err);
+    json_close_list(&o);
+    if (!rc && cli_flag(cli, "json"))
+        print_buf(&json);
+    else if (!rc)
+        table_print(&table, stdout);
+    table_close(&table);
+    buf_free(&json);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- retry ---- */
+
+static enum rc retry(struct cli *cli, struct api *api, const char *id, struct err *err)
+{
+    struct api_answer answer;
+    const struct api_request request = { .method = HTTP_POST,
+                                         .path = arena_printf(&cli->arena, "/v1/deliveries/%s/retry", id) };
+    enum rc rc = api_call(api, &cli->arena, &request, &answer, err);
+    if (rc)
+        return err_prefix(err, "delivery %s", id);
+    if (cli_flag(cli, "json"))
+        print_json(answer.json);
+    else
+        printf("Delivery %s will be sent again at once.\n", id);
+    return RC_OK;
+}
+
+static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
+{
+    struct api_answer answer;
+    const struct json *list;
+    size_t n = 0, overtaken = 0;
+    int64_t after = 0;
+    enum rc rc;
+    do {
+        rc = api_get(api, &cli->arena,
+                     arena_printf(&cli->arena, "/v1/deliveries?state=failed&limit=%d&after=%lld", PAGE,
+                                  (long long)after),
+                     &answer, err);
+        if (!rc)
+            rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
+        after = rc ? 0 : json_get_int(answer.json, "next", 0);
+        for (const struct json *d = rc ? NULL : list->first; !rc && d; d = d->next) {
+            rc = retry(cli, api, arena_printf(&cli->arena, "%lld", (long long)api_int(d, "id")), err);
+            n += rc == RC_OK;
+            overtaken += rc == RC_CONFLICT;
+            rc = rc == RC_CONFLICT ? RC_OK : rc;
+        }
+    } while (!rc && after);
+    if (!rc && !cli_flag(cli, "json") && n + overtaken == 0)
+        puts("Nothing has failed.");
+    if (!rc && !cli_flag(cli, "json") && overtaken)
+        printf("%s left alone: the request was taken back since.\n",
+               print_count(&cli->arena, (int64_t)overtaken, "delivery was", "deliveries were"));
+    return rc;
+}
+
+static enum rc run_retry(struct cli *cli, struct err *err)
+{
+    struct api *api = NULL;
+    bool failed = cli_flag(cli, "failed");
+    if (failed == (cli->n_operands > 0))
+        return err_set(err, RC_INVALID, "\"lethe outbox retry\" needs the number of a delivery, or --failed");
+    if (!failed && !is_word(cli->operands[0]))
+        return err_set(err, RC_INVALID, "a delivery is called by its number, see \"lethe outbox list\"");
+    enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = failed ? retry_failed(cli, api, err) : retry(cli, api, cli->operands[0], err);
+    api_close(&api);
+    return rc;
+}
+
+/* ---- the commands ---- */
+
+static const struct cli_option list_options[] = {
+    { .name = "state", .value = "STATE", .help = "waiting, done or failed" },
+    { .name = "retirement", .value = "ID", .help = "about this one alone" },
+    { .name = "all", .help = "what was delivered, too" },
+    { 0 },
+};
+
+static const struct cli_option retry_options[] = {
+    { .name = "failed", .help = "all that have failed" },
+    { 0 },
+};
+
+const struct cli_command command_outbox_list = {
+    .group = "outbox",
+    .name = "list",
+    .options = list_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "what others are still to be told",
+    .about = "What waits to be delivered to hooks (on_request, on_cancel, alerts), and what\n"
+             "has failed for good. It names nobody.",
+    .examples = "lethe outbox list\nlethe outbox list --retirement 12 --all --json",
+    .run = run_list,
+};
+
+const struct cli_command command_outbox_retry = {
+    .group = "outbox",
+    .name = "retry",
+    .operands = "ID",
+    .max_operands = 1,
+    .options = retry_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "deliver it again",
+    .about = "Has something sent again that failed or was delivered, or at once what waits for\n"
+             "its next attempt. An on_request whose request was taken back since is refused.",
+    .examples = "lethe outbox retry 7\nlethe outbox retry --failed",
+    .run = run_retry,
+};

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is told to other systems and to operators. A message is written with what it is about, and whoever
+ * delivers it (a driver) takes it for a while, at least once until somebody has reported the end; a report is
+ * good only from who has it.
+ */
+#include "service/service_int.h"
+
+#include <stdio.h>
+
+#include "base/crypto.h"
+
+enum rc tell_hooks(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,
+                   struct err *err)
+{
+    const struct config *c = act->config;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < c->n_hooks; i++) {
+        const struct delivery d = {
+            .event = hook_event_name(event),
+            .hook = c->hooks[i].name,
+            .retirement_id = retirement_id,
+            .payload = payload,
+        };
+        if (c->hooks[i].event == event)
+            rc = store_add_delivery(act->store, &d, act->now, err);
+    }
+    return rc;
+}
+
+/* ---- taking ---- */
+
+/* Tells one round of one delivery from all others, those of a database that was restored included. */
+static const char *make_key(struct act *act, const struct delivery *d)
+{
+    char text[96];
+    uint8_t mac[CRYPTO_SHA256_LEN];
+    char *hex = arena_alloc(act->arena, 33);
+    int len = snprintf(text, sizeof(text), "delivery %lld %lld %lld", (long long)d->id,
+                       (long long)d->created_at, (long long)d->round);
+    crypto_hmac_sha256(act->run_key, text, (size_t)len, mac);
+    crypto_hex(mac, 16, hex);
+    return hex;
+}
+
+static enum rc take(struct act *act, struct delivery *d, int64_t lease_us, struct delivery_claim *out,
+                    struct err *err)
+{
+    enum rc rc = RC_OK;
+    if (d->retirement_id)
+        rc = store_get(act->store, act->arena, d->retirement_id, &out->view, err);
+    if (!d->attempts)
+        d->began_at = act->now;
+    if (!rc)
+        rc = store_take_delivery(act->store, d, act->now + lease_us, err);
+    out->delivery = *d;
+    out->lease_us = lease_us;
+    out->key = make_key(act, d);
+    return rc;
+}
+
+enum rc service_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
+                                 struct delivery_claim **out, size_t *n, struct err *err)
+{
+    *n = 0;
+    *out = arena_array(act->arena, (size_t)in->limit, sizeof(**out));
+    enum rc rc = make_alert(act, err);
+    for (size_t i = 0; !rc && i < in->n_hooks && (int64_t)*n < in->limit; i++) {
+        struct delivery *due;
+        size_t n_due;
+        rc = store_due_deliveries(act->store, act->arena, in->hooks[i].event, in->hooks[i].name, act->now,
+                                  in->limit - (int64_t)*n, &due, &n_due, err);
+        for (size_t k = 0; !rc && k < n_due; k++)
+            rc = take(act, &due[k], in->hooks[i].lease_us, &(*out)[(*n)++], err);
+    }
+    return rc;
+}
+
+/* ---- reporting ---- */
+
+static void end(struct delivery *d, enum delivery_state state, int64_t now)
+{
+    d->state = state;
+    d->ended_at = now;
+}
+
+static void apply(struct delivery *d, const struct delivery_report *r, int64_t now)
+{
+    d->taken = false;
+    d->next_at = now + r->after_us;
+    switch (r->outcome) {
+    case DELIVERY_OUTCOME_DONE:
+        d->failure = (struct failure){ .status = -1 };
+        end(d, DELIVERY_DONE, now);
+        break;
+    case DELIVERY_OUTCOME_AGAIN: d->failure = r->failure; break;
+    case DELIVERY_OUTCOME_FAILED:
+        d->failure = r->failure;
+        end(d, DELIVERY_FAILED, now);
+        break;
+    case DELIVERY_OUTCOME_RELEASED: d->attempts--; break;
+    }
+}
+
+enum rc service_report_delivery(struct act *act, const struct delivery_report *report, struct err *err)
+{
+    struct delivery d;
+    enum rc rc = store_get_delivery(act->store, act->arena, report->id, &d, err);
+    if (rc)
+        return rc;
+    if (d.epoch != report->epoch)
+        return err_set_code(err, RC_CONFLICT, "stale_epoch", "somebody else has this delivery now");
+    if (!d.taken)
+        return RC_OK; /* it was reported: the reply was lost */
+    apply(&d, report, act->now);
+    return store_update_delivery(act->store, &d, err);
+}
+
+/* ---- once more ---- */
+
+static enum rc audit_retry(struct act *act, const struct delivery *d, struct err *err)
+{
+    return audit(act,
+                 (struct audit_entry){ .action = "delivery_retried",
+                                       .retirement_id = d->retirement_id,
+                                       .subject = arena_printf(act->arena, "delivery:%lld", (long long)d->id) },
+                 err);
+}
+
+enum rc service_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err)
+{
+    bool overtaken = false;
+    enum rc rc = store_get_delivery(act->store, act->arena, id, out, err);
+    if (rc)
+        return rc;
+    if (out->state == DELIVERY_WAITING && out->taken && out->next_at > act->now)
+        return err_set_code(err, RC_CONFLICT, "taken", "it is being delivered right now");
+    if (out->retirement_id && out->state != DELIVERY_WAITING)
+        rc = store_is_overtaken(act->store, out, &overtaken, err);
+    if (overtaken)
+        return err_set_code(err, RC_CONFLICT, "overtaken",
+                            "the request was taken back since: this would tell the opposite");
+    if (rc)
+        return rc;
+    if (out->state != DELIVERY_WAITING) {
+        out->round++;
+        out->attempts = 0;
+        out->began_at = act->now;
+        out->ended_at = 0;
+        out->state = DELIVERY_WAITING;
+    }
+    out->taken = false;
+    out->epoch++;
+    out->next_at = act->now;
+    rc = store_update_delivery(act->store, out, err);
+    return rc ? rc : audit_retry(act, out, err);
+}

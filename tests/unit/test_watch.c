@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks, alerts and the watch on a store of their own: what is told, to whom, when, and what it says. */
+#include "store_fixture.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "service/service.h"
+
+static const uint8_t RUN_KEY[CRYPTO_KEY_LEN] = { 7 };
+
+static struct hook_conf hooks[] = {
+    { .event = HOOK_REQUEST, .name = "app" }, { .event = HOOK_REQUEST, .name = "crm" },
+    { .event = HOOK_CANCEL, .name = "app" },  { .event = HOOK_ALERT, .name = "1" },
+    { .event = HOOK_ALERT, .name = "2" },     { .event = HOOK_CONFIRMATION, .name = "mail" },
+};
+static const struct stage_conf stages[] = {
+    { .working = "FORUM_ING", .completed = "FORUM_DONE", .stuck_after_us = 10 * CLOCK_S },
+    { .working = "MAIL_ING", .completed = "MAIL_DONE" },
+};
+static struct config site;
+
+static int open_site(void **state)
+{
+    site = (struct config){
+        .salts = { SALT, 2 },
+        .retired_username = RETIRED_FORMAT,
+        .retired_email = "retired__user_{}@retired.invalid",
+        .deaths_max = 3,
+        .platform = "here",
+        .hooks = hooks,
+        .n_hooks = sizeof hooks / sizeof hooks[0],
+        .has_alerts = true,
+        .stages = stages,
+        .n_stages = 2,
+        .stuck_after_us = 7200 * CLOCK_S,
+        .alert_every_us = 60 * CLOCK_S,
+    };
+    return open_fixture(state);
+}
+
+static struct act act_now(struct fixture *f)
+{
+    return (struct act){ .store = f->s,
+                         .arena = &f->arena,
+                         .config = &site,
+                         .run_key = RUN_KEY,
+                         .actor = "watch",
+                         .now = f->now };
+}
+
+static int64_t request(struct fixture *f, const char *username)
+{
+    struct act act = act_now(f);
+    struct retirement_view view;
+    bool created;
+    const struct person_request in = { .username = username,
+                                       .email = arena_printf(&f->arena, "%s@example.com", username) };
+    OK(service_request(&act, &in, &view, &created, &f->err));
+    return view.row.id;
+}
+
+static void move(struct fixture *f, int64_t id, const char *to)
+{
+    struct act act = act_now(f);
+    struct operator_answer out;
+    OK(service_operate(&act, id, &(struct operator_move){ OPERATION_MOVE, to, "a test", false }, &out,
+                       &f->err));
+}
+
+/* "on_request/app 1; on_request/crm 1": all that waits, in its order. */
+static const char *waiting(struct fixture *f)
+{
+    struct delivery *list;
+    size_t n;
+    const char *text = "";
+    const struct delivery_filter filter = { .state = DELIVERY_WAITING, .limit = 100 };
+    OK(store_deliveries(f->s, &f->arena, &filter, &list, &n, &f->err));
+    for (size_t i = 0; i < n; i++)
+        text = arena_printf(&f->arena, "%s%s%s/%s %lld", text, i ? "; " : "", list[i].event, list[i].hook,
+                            (long long)list[i].retirement_id);
+    return text;
+}
+
+static size_t take(struct fixture *f, const char *event, const char *name, struct delivery_claim **out)
+{
+    struct act act = act_now(f);
+    const struct hook_name hook = { event, name, 30 * CLOCK_S };
+    const struct delivery_claim_request in = { .hooks = &hook, .n_hooks = 1, .limit = 10 };
+    size_t n;
+    OK(service_claim_deliveries(&act, &in, out, &n, &f->err));
+    return n;
+}
+
+static enum rc say(struct fixture *f, const struct delivery_claim *c, enum delivery_outcome outcome)
+{
+    struct act act = act_now(f);
+    const struct delivery_report r = { .id = c->delivery.id,
+                                       .epoch = c->delivery.epoch,
+                                       .outcome = outcome,
+                                       .after_us = 5 * CLOCK_S,
+                                       .failure = { 503, "503 from app" } };
+    return service_report_delivery(&act, &r, &f->err);
+}
+
+/* ---- hooks ---- */
+
+static void test_watch__a_request_and_its_cancel_are_told_to_each_hook(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = request(f, "ada");
+    request(f, "ada"); /* the live one: nothing is new */
+    assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1");
+    struct act act = act_now(f);
+    struct operator_answer out;
+    OK(service_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
+    OK(service_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
+    assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1; on_cancel/app 1");
+}
+
+static void test_watch__who_asks_for_themselves_gets_a_confirmation_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t account = add_account(f, "eve");
+    struct act act = act_now(f);
+    OK(service_request_own(&act, account, &f->err));
+    OK(service_request_own(&act, account, &f->err));
+    assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1; confirmation/mail 1");
+}
+
+static void test_watch__a_delivery_brings_the_person_and_a_steady_key(void **state)
+{
+    struct fixture *f = *state;
+    struct delivery_claim *first, *again, *anew;
+    request(f, "ada");
+    assert_int_equal(take(f, "on_request", "app", &first), 1);
+    assert_string_equal(first->view.person.email, "ada@example.com");
+    assert_int_equal(strlen(first->key), 32);
+    assert_int_equal(take(f, "on_request", "app", &again), 0);
+    OK(say(f, first, DELIVERY_OUTCOME_AGAIN));
+    f->now += 5 * CLOCK_S;
+    assert_int_equal(take(f, "on_request", "app", &again), 1);
+    assert_string_equal(again->key, first->key);
+    assert_true(again->delivery.attempts == 2 && again->delivery.began_at == first->delivery.began_at);
+    assert_int_equal(say(f, first, DELIVERY_OUTCOME_DONE), RC_CONFLICT);
+    OK(say(f, again, DELIVERY_OUTCOME_FAILED));
+
+    struct act act = act_now(f);
+    struct delivery d;
+    OK(service_retry_delivery(&act, again->delivery.id, &d, &f->err));
+    assert_int_equal(take(f, "on_request", "app", &anew), 1);
+    assert_string_not_equal(anew->key, first->key);
+    assert_int_equal(anew->delivery.attempts, 1);
+}
+
+static void test_watch__what_was_not_tried_is_no_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct delivery_claim *c;
+    request(f, "ada");
+    take(f, "on_request", "app", &c);
+    OK(say(f, c, DELIVERY_OUTCOME_RELEASED));
+    OK(say(f, c, DELIVERY_OUTCOME_FAILED)); /* a repeat with other words, which changes nothing */
+    f->now += CLOCK_DAY;
+    assert_int_equal(take(f, "on_request", "app", &c), 1);
+    assert_true(c->delivery.attempts == 1 && c->delivery.began_at == f->now);
+}
+
+static void test_watch__nothing_is_sent_anew_while_it_is_under_way(void **state)
+{
+    struct fixture *f = *state;
+    struct act act = act_now(f);
+    struct delivery_claim *c;
+    struct delivery d;
+    request(f, "ada");
+    take(f, "on_request", "app", &c);
+    assert_int_equal(service_retry_delivery(&act, c->delivery.id, &d, &f->err), RC_CONFLICT);
+    assert_string_equal(f->err.code, "taken");
+    f->now += CLOCK_DAY; /* whoever had it is gone */
+    act = act_now(f);
+    OK(service_retry_delivery(&act, c->delivery.id, &d, &f->err));
+    assert_int_equal(say(f, c, DELIVERY_OUTCOME_DONE), RC_CONFLICT);
+    assert_int_equal(service_retry_delivery(&act, 99, &d, &f->err), RC_NOT_FOUND);
+}
+
+/* ---- alerts ---- */
+
+static struct json *alert(struct fixture *f)
+{
+    struct delivery_claim *c;
+    struct json *said;
+    if (take(f, "alert", "1", &c) == 0)
+        return NULL;
+    OK(json_parse(&f->arena, c->delivery.payload, strlen(c->delivery.payload), &said, &f->err));
+    OK(say(f, c, DELIVERY_OUTCOME_DONE));
+    return said;
+}
+
+static void test_watch__errors_are_told_at_once_and_then_gathered(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ada = request(f, "ada"), bob = request(f, "bob"), cid = request(f, "cid");
+    assert_null(alert(f));
+    move(f, ada, "FORUM_ING");
+    assert_null(alert(f));
+    move(f, ada, "ERRORED");
+    struct json *said = alert(f);
+    assert_string_equal(json_get_text(said, "summary"), "1 ERRORED");
+    assert_string_equal(json_get_text(said, "text"), "1 ERRORED: FORUM_ING\n    retirements 1\n");
+    assert_string_equal(json_get_text(said, "platform"), "here");
+    move(f, bob, "ERRORED");
+    f->now += 59 * CLOCK_S;
+    move(f, cid, "ERRORED");
+    assert_null(alert(f));
+    f->now += CLOCK_S;
+    assert_int_equal(json_get_int(alert(f), "errored", 0), 2);
+    f->now += CLOCK_DAY;
+    assert_null(alert(f));
+}
+
+static void test_watch__each_alert_goes_to_all(void **state)
+{
+    struct fixture *f = *state;
+    struct delivery_claim *c;
+    move(f, request(f, "ada"), "ERRORED");
+    assert_int_equal(take(f, "alert", "2", &c), 1);
+    assert_int_equal(take(f, "alert", "1", &c), 1);
+    assert_int_equal(c->delivery.retirement_id, 0);
+}
+
+static void test_watch__without_alerts_nothing_gathers(void **state)
+{
+    struct fixture *f = *state;
+    site.has_alerts = false;
+    move(f, request(f, "ada"), "ERRORED");
+    assert_int_equal(ask(f, "SELECT count(*) FROM alarm"), 0);
+}
+
+static void test_watch__a_clock_that_was_set_back_holds_nothing_up(void **state)
+{
+    struct fixture *f = *state;
+    move(f, request(f, "ada"), "ERRORED");
+    assert_non_null(alert(f));
+    f->now -= CLOCK_DAY;
+    move(f, request(f, "bob"), "ERRORED");
+    assert_non_null(alert(f));
+}
+
+/* ---- who is stuck ---- */
+
+static struct watch_answer look(struct fixture *f)
+{
+    struct act act = act_now(f);
+    struct watch_answer out;
+    int64_t after_id = 0;
+    OK(service_watch(&act, &after_id, &out, &f->err));
+    return out;
+}
+
+static void test_watch__each_stage_has_its_limit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ada = request(f, "ada"), bob = request(f, "bob");
+    move(f, ada, "FORUM_ING"), move(f, bob, "MAIL_ING");
+    f->now += 10 * CLOCK_S;
+    assert_int_equal(look(f).found, 0);
+    f->now += 1;
+    assert_int_equal(look(f).found, 1);
+    assert_int_equal(look(f).found, 0); /* known already */
+    f->now += 7200 * CLOCK_S;
+    assert_int_equal(look(f).found, 1);
+    struct json *said = alert(f);
+    assert_string_equal(json_get_text(said, "summary"), "2 stuck");
+    assert_non_null(
+        strstr(json_get_text(said, "text"), "1 stuck: FORUM_ING, stuck for 10s\n    retirements 1\n"));
+    assert_non_null(
+        strstr(json_get_text(said, "text"), "1 stuck: MAIL_ING, stuck for 2h\n    retirements 2\n"));
+}
+
+static void test_watch__who_is_stuck_may_be_moved_and_is_told_of_as_errored(void **state)
+{
+    struct fixture *f = *state;
+    site.stuck_is_errored = true;
+    int64_t ada = request(f, "ada"), bob = request(f, "bob");
+    move(f, ada, "FORUM_ING"), move(f, bob, "FORUM_DONE");
+    f->now += CLOCK_DAY;
+    struct watch_answer found = look(f);
+    assert_true(found.errored == 1 && found.found == 0 && !found.more);
+    struct retirement row = row_of(f, ada);
+    assert_string_equal(row.pipeline->names[row.state], "ERRORED");
+    assert_string_equal(row.pipeline->names[row.last_state], "FORUM_ING");
+    assert_string_equal(json_get_text(alert(f), "text"),
+                        "1 ERRORED: FORUM_ING, stuck for 10s\n    retirements 1\n");
+    assert_int_equal(look(f).errored, 0);
+    assert_sound(f);
+}
+
+static void test_watch__goes_on_behind_a_full_look(void **state)
+{
+    struct fixture *f = *state;
+    struct watch_answer out;
+    int64_t after_id = 0, found = 0;
+    for (int i = 0; i < 501; i++)
+        move(f, request(f, arena_printf(&f->arena, "p%d", i)), "FORUM_ING");
+    f->now += CLOCK_DAY;
+    struct act act = act_now(f);
+    OK(service_watch(&act, &after_id, &out, &f->err));
+    assert_true(out.more && out.found == 500 && after_id == 500);
+    found += out.found;
+    OK(service_watch(&act, &after_id, &out, &f->err));
+    assert_true(!out.more && found + out.found == 501);
+}
+
+#define S(name) cmocka_unit_test_setup_teardown(name, open_site, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(test_watch__a_request_and_its_cancel_are_told_to_each_hook),
+        S(test_watch__who_asks_for_themselves_gets_a_confirmation_once),
+        S(test_watch__a_delivery_brings_the_person_and_a_steady_key),
+        S(test_watch__what_was_not_tried_is_no_attempt),
+        S(test_watch__nothing_is_sent_anew_while_it_is_under_way),
+        S(test_watch__errors_are_told_at_once_and_then_gathered),
+        S(test_watch__each_alert_goes_to_all),
+        S(test_watch__without_alerts_nothing_gathers),
+        S(test_watch__a_clock_that_was_set_back_holds_nothing_up),
+        S(test_watch__each_stage_has_its_limit),
+        S(test_watch__who_is_stuck_may_be_moved_and_is_told_of_as_errored),
+        S(test_watch__goes_on_behind_a_full_look),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
