@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sql action: people erased in SQLite, PostgreSQL and MariaDB, each a real one that is thrown away."""
+import subprocess
+
 import pytest
 
 from databases import DATABASES, LosingCommits
@@ -299,6 +301,32 @@ def test_people_in_each_others_way(shop_server):
                "UPDATE orders SET note = {original_username} WHERE id = CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
     site.request_all(["ada", "eve"])
     assert site.drive_all()["completed"] == 2
+
+
+HOSTILE_DRIVERS = {
+    "crashes": "abort();",
+    "ends": "exit(0);",
+    "ends with noise": 'write(1, "{\\"rows\\":[1]}", 12); _exit(0);',
+    "hangs": "for (;;) pause();",
+    "hangs and does not want to die": "signal(SIGTERM, SIG_IGN); if (fork()) for (;;) pause(); for (;;) pause();",
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE_DRIVERS)
+def test_a_hostile_driver_of_a_database_harms_nobody(site, how):
+    """Its attempt is of unknown outcome, and ours goes on."""
+    (site.folder / "hostile.c").write_text(
+        "#include <signal.h>\n#include <stdlib.h>\n#include <unistd.h>\n"
+        f"__attribute__((constructor)) static void begin(void) {{ {HOSTILE_DRIVERS[how]} }}\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "hostile.so", "hostile.c"], cwd=site.folder, check=True)
+    site.configure(services={"shop": {"odbc": f"Driver={site.folder}/hostile.so", "breaker": "none"}})
+    site.stage("ERASING", "ERASED", sql={"service": "shop", "statements": ["DELETE FROM orders WHERE email = {original_email}"]},
+               retry="none", timeout="700ms")
+    site.request_all(["ada", "eve"])
+    assert site.drive_all()["errored"] == 2
+    failed = site.recorded("ada", "ERRORED")
+    words = "the database took too long" if "hangs" in how else "the database's driver ended without an answer"
+    assert (failed["outcome"], failed["error"], failed["answer"]) == ("unknown", words, "")
 
 
 def test_a_driver_that_is_not_there(site):

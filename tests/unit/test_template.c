@@ -375,6 +375,42 @@ static void test_template__finds_places_in_any_text(void **state)
     assert_null(template_find_place(""));
 }
 
+/* ---- SQL ---- */
+
+static void test_template__values_of_sql_are_bound(void **state)
+{
+    static const struct template_values person = { .original_email = "a' OR '1'='1", .user_id = "7" };
+    const struct template *t =
+        compile(TEMPLATE_SQL, "UPDATE t SET \"{{\" = {user_id} WHERE m = {original_email}");
+    const char *const *values;
+    const char *text;
+    struct err err;
+    size_t n;
+    assert_int_equal(render(t, &person, &text, &err), RC_OK);
+    assert_string_equal(text, "UPDATE t SET \"{\" = ? WHERE m = ?");
+    assert_int_equal(template_bind(&arena, t, &person, &values, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(values[0], "7");
+    assert_string_equal(values[1], "a' OR '1'='1");
+    assert_int_equal(template_bind(&arena, compile(TEMPLATE_SQL, "SELECT 1"), &person, &values, &n, &err),
+                     RC_OK);
+    assert_int_equal(n, 0);
+}
+
+static void test_template__sql_without_a_value_is_refused(void **state)
+{
+    static const struct template_values nobody = { .original_name = "" };
+    const char *const *values;
+    struct err err;
+    size_t n;
+    const struct template *empty = compile(TEMPLATE_SQL, "DELETE FROM t WHERE n = {original_name}");
+    const struct template *unknown = compile(TEMPLATE_SQL, "DELETE FROM t WHERE n = {user_id}");
+    assert_int_equal(template_bind(&arena, empty, &nobody, &values, &n, &err), RC_INVALID);
+    assert_string_equal(err.text, "{original_name} is empty: the statement would be about others");
+    assert_int_equal(template_bind(&arena, unknown, &nobody, &values, &n, &err), RC_INVALID);
+    assert_string_equal(err.text, "{user_id} is not known");
+}
+
 #define T(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
@@ -406,6 +442,8 @@ int main(void)
         T(test_template__more_places_are_of_some_templates_only),
         T(test_template__more_places_can_be_numbers),
         T(test_template__finds_places_in_any_text),
+        T(test_template__values_of_sql_are_bound),
+        T(test_template__sql_without_a_value_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
