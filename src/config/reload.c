@@ -39,10 +39,9 @@ static void note_doors(const struct config *running, const struct config *next, 
 {
     bool same_place =
         is_same_text(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
-    bool same_files = is_same_text(running->tls_certificate, next->tls_certificate) &&
-                      is_same_text(running->tls_key, next->tls_key);
+    bool both_or_neither = (running->tls_key == NULL) == (next->tls_key == NULL);
     note(kept, same_place, "listen");
-    note(kept, same_files, "tls");
+    note(kept, both_or_neither, "tls");
     note(kept, running->behind_proxy == next->behind_proxy, "behind_proxy");
     note(kept, running->max_connections == next->max_connections, "max_connections");
     note(kept, running->max_connections_per_address == next->max_connections_per_address,
@@ -51,10 +50,12 @@ static void note_doors(const struct config *running, const struct config *next, 
 
 static void keep_doors(const struct config *running, struct config *next)
 {
+    if (running->tls_key == NULL || next->tls_key == NULL) {
+        next->tls_certificate = running->tls_certificate;
+        next->tls_key = running->tls_key;
+    }
     next->listen_host = running->listen_host;
     next->listen_port = running->listen_port;
-    next->tls_certificate = running->tls_certificate;
-    next->tls_key = running->tls_key;
     next->behind_proxy = running->behind_proxy;
     next->max_connections = running->max_connections;
     next->max_connections_per_address = running->max_connections_per_address;

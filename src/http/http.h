@@ -99,6 +99,9 @@ struct http_server;
 enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out,
                          struct err *err) MUST_CHECK;
 unsigned http_server_port(const struct http_server *server);
+/* For handshakes from now on, of a server that has TLS. RC_INVALID: nothing changes. */
+enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
+                              struct err *err) MUST_CHECK;
 void http_answer(struct http_request *req);
 /* Takes no new connections and answers what has been dispatched. Who is slow to read an answer has
  * HTTP_CLOSING_S for the rest of it. */

@@ -19,6 +19,15 @@ bool request_method(const char *name, enum http_method *out);
 /* libcurl, once and for all; client.c and smtp.c use it. */
 void http_init_curl(void);
 
+/* ---- tls.c: the certificate that is shown from now on ---- */
+
+struct tls;
+/* PEM texts. Puts it in front of those of before. RC_INVALID: they are not right, or not of one another; then
+ * nothing changes. */
+enum rc tls_use(struct tls **tls, const char *certificate, const char *key, struct err *err) MUST_CHECK;
+void tls_close(struct tls **tls);
+void *tls_callback(void); /* for MHD_OPTION_HTTPS_CERT_CALLBACK */
+
 struct http_limits {
     int64_t header_us;   /* absolute, from the connection or the last answer's end */
     int64_t request_us;  /* the same, to the end of the body */

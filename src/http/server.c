@@ -73,6 +73,7 @@ struct exchange {
 struct http_server {
     struct http_server_conf conf;
     struct door *door;
+    struct tls *tls; /* NULL: none */
     struct worker *workers;
     unsigned n_workers; /* with the one of the Unix socket, which is the last */
     int64_t closing_us;
@@ -509,13 +510,11 @@ static void refusal(void *arg, unsigned status, const char *text, struct buf *ou
 
 static enum rc start_worker(struct worker *worker, bool tls, struct err *err)
 {
-    const struct http_server_conf *conf = &worker->server->conf;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC |
                      MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
                      (tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem secure[] = {
-        { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)conf->tls_certificate },
-        { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)conf->tls_key },
+        { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_callback() },
         { MHD_OPTION_HTTPS_PRIORITIES, 0,
           (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
         { MHD_OPTION_END, 0, NULL },
@@ -531,8 +530,6 @@ static enum rc start_worker(struct worker *worker, bool tls, struct err *err)
         MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_END);
     if (worker->daemon)
         return RC_OK;
-    if (tls)
-        return err_set(err, RC_INVALID, "TLS cannot be used: the certificate and the key are not right");
     return err_set(err, RC_IO, "a worker cannot start");
 }
 
@@ -577,6 +574,8 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
         .arg = server,
     };
     enum rc rc = door_open(&door, &server->door, err);
+    if (rc == RC_OK && conf->tls_certificate)
+        rc = tls_use(&server->tls, conf->tls_certificate, conf->tls_key, err);
     if (rc == RC_OK)
         rc = start_workers(server, err);
     return rc == RC_OK ? door_start(server->door, err) : rc;
@@ -601,6 +600,13 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
 enum rc http_server_open(const struct http_server_conf *conf, struct http_server **out, struct err *err)
 {
     return http_server_open_with(conf, &http_default_limits, out, err);
+}
+
+enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
+                              struct err *err)
+{
+    assert(server->tls != NULL);
+    return tls_use(&server->tls, certificate, key, err);
 }
 
 unsigned http_server_port(const struct http_server *server)
@@ -671,6 +677,7 @@ void http_server_close(struct http_server **server)
             close_worker(&s->workers[i]);
     }
     door_close(&s->door);
+    tls_close(&s->tls);
     free(s->workers);
     free(s);
 }

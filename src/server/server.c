@@ -154,18 +154,20 @@ enum rc open_reader(void *arg, void **worker, struct err *err)
 
 /* ---- the doors ---- */
 
-static enum rc read_tls(struct server *s, struct http_server_conf *conf, struct err *err)
+/* Leaves them alone when there is no TLS. */
+static enum rc read_tls(const struct config *config, struct arena *a, const char **certificate,
+                        const char **key, struct err *err)
 {
-    char *certificate, *key;
-    if (!s->config->tls_certificate)
+    char *texts[2];
+    if (!config->tls_certificate)
         return RC_OK;
-    enum rc rc = file_read(&s->arena, s->config->tls_certificate, HTTP_BODY_MAX, &certificate, NULL, err);
+    enum rc rc = file_read(a, config->tls_certificate, HTTP_BODY_MAX, &texts[0], NULL, err);
     if (!rc)
-        rc = file_read_secret(&s->arena, s->config->tls_key, &key, err);
+        rc = file_read_secret(a, config->tls_key, &texts[1], err);
     if (rc)
         return err_prefix(err, "tls");
-    conf->tls_certificate = certificate;
-    conf->tls_key = key;
+    *certificate = texts[0];
+    *key = texts[1];
     return RC_OK;
 }
 
@@ -189,7 +191,9 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
     if (strlen(conf.socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return err_set(err, RC_INVALID, "data_dir %s: its path is too long for a socket in it",
                        s->config->data_dir);
-    enum rc rc = tcp ? read_tls(s, &conf, err) : RC_OK;
+    enum rc rc = RC_OK;
+    if (tcp)
+        rc = read_tls(s->config, &s->arena, &conf.tls_certificate, &conf.tls_key, err);
     if (!rc)
         rc = http_server_open(&conf, &s->http, err);
     return rc;
@@ -232,10 +236,24 @@ static enum rc compare_again(struct server *s, struct err *err)
     return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
+/* What was renewed at the same place, too. */
+static enum rc renew_tls(struct server *s, const struct config *config, struct err *err)
+{
+    struct arena a = { 0 };
+    const char *certificate = NULL, *key = NULL;
+    enum rc rc = read_tls(config, &a, &certificate, &key, err);
+    if (!rc && certificate)
+        rc = http_server_renew_tls(s->http, certificate, key, err);
+    arena_free(&a);
+    return rc;
+}
+
 void server_reload(struct server *server, const struct config *config)
 {
     struct err err;
     server->config = config;
+    if (renew_tls(server, config, &err) != RC_OK)
+        log_error("%s; the certificate of before stays in use", err.text);
     if (server->upkeep)
         upkeep_reload(server->upkeep);
     if (compare_again(server, &err) != RC_OK)

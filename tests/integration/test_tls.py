@@ -15,12 +15,16 @@ from site_under_test import TIMEOUT
 USAGE = 2
 
 
+def make_certificate(site, name="cert.pem", key="key.pem"):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", name, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=site.folder, check=True, capture_output=True)
+    (site.folder / key).chmod(0o600)
+
+
 @pytest.fixture
 def certified(site):
     """A site with a certificate and key of its own."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=site.folder, check=True, capture_output=True)
-    (site.folder / "key.pem").chmod(0o600)
+    make_certificate(site)
     site.configure(tls={"certificate_file": "cert.pem", "key_file": "key.pem"})
     return site
 
@@ -101,3 +105,26 @@ def test_what_is_wrong_with_the_files_is_said(certified, spoil, words):
     assert result.code == USAGE and result.out == "", result
     [line] = [line for line in result.err.splitlines() if line.startswith("lethe:")]
     assert words in line
+
+
+def test_a_renewed_certificate_is_shown_after_a_reload(certified):
+    process = certified.serve()
+    before = trusting(certified)
+    make_certificate(certified)
+    assert get(certified, "/healthz", before)[0] == 200  # nobody has said so yet
+    certified.reload(process)
+    assert get(certified, "/healthz", trusting(certified))[0] == 200
+    with pytest.raises(ssl.SSLCertVerificationError):
+        get(certified, "/healthz", before)
+
+    shown = trusting(certified)
+    make_certificate(certified, key="another.pem")
+    certified.reload(process)
+    certified.wait_said(process, "the key is not that of the certificate; the certificate of before stays in use")
+    assert get(certified, "/healthz", shown)[0] == 200
+    certified.configure(tls={"certificate_file": "cert.pem", "key_file": "another.pem"})
+    certified.reload(process)
+    assert get(certified, "/healthz", trusting(certified))[0] == 200
+    certified.configure(tls=None)
+    certified.reload(process)
+    assert "needs a restart, and is as it was until then: tls\n" in certified.log(process)

@@ -1208,6 +1208,34 @@ static struct http_call call_tls(const char *ca_file, const char *path)
     return call;
 }
 
+/* Another certificate takes the place of the first one; neither what is none does, nor one without its key.
+ */
+static void expect_renewal(const char *first)
+{
+    struct err err;
+    const char *dir = temporary_dir(), *old_certificate = house.conf.tls_certificate;
+    const char *second = make_certificate(dir);
+    const char *new_certificate = house.conf.tls_certificate, *new_key = house.conf.tls_key;
+    assert_int_equal(http_server_renew_tls(house.server, "nothing", new_key, &err), RC_INVALID);
+    assert_int_equal(http_server_renew_tls(house.server, new_certificate, "nothing", &err), RC_INVALID);
+    assert_int_equal(http_server_renew_tls(house.server, old_certificate, new_key, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "the key is not that of the certificate"));
+    struct http_call call = call_tls(first, "/x");
+    assert_int_equal(call.failure, HTTP_OK);
+    buf_free(&call.answer);
+
+    assert_int_equal(http_server_renew_tls(house.server, new_certificate, new_key, &err), RC_OK);
+    call = call_tls(first, "/x");
+    assert_int_equal(call.failure, HTTP_NOT_SENT);
+    buf_free(&call.answer);
+    call = call_tls(second, "/x");
+    assert_int_equal(call.failure, HTTP_OK);
+    buf_free(&call.answer);
+    unlink(second);
+    unlink(arena_printf(&arena, "%s/key", dir));
+    rmdir(dir);
+}
+
 static void test_http_server__speaks_tls(void **state)
 {
     const char *dir = temporary_dir(), *certificate = make_certificate(dir);
@@ -1221,6 +1249,7 @@ static void test_http_server__speaks_tls(void **state)
     call = call_tls(certificate, "/thread");
     assert_string_equal(buf_str(&call.answer), "POST /thread body 6 sealed");
     buf_free(&call.answer);
+    expect_renewal(certificate);
     call = call_tls(NULL, "/x"); /* a certificate that the system does not know */
     assert_int_equal(call.failure, HTTP_NOT_SENT);
     assert_int_equal(call.answer.len, 0);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The certificate that the server shows, which may be renewed while it runs: a handshake takes the one of its
+ * moment. GnuTLS asks for it without saying for which server, so there is one in a process.
+ */
+#include "http/http_int.h"
+
+#include <assert.h>
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+enum { CHAIN_MAX = 16, KEY_ID_MAX = 64 };
+
+/* Handshakes may still look at the ones of before: they are kept until the server closes. */
+struct tls {
+    gnutls_pcert_st chain[CHAIN_MAX];
+    unsigned n;
+    gnutls_privkey_t key;
+    struct tls *before;
+};
+
+static struct tls *_Atomic current;
+
+static int show_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int n_authorities,
+                            const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                            gnutls_pcert_st **chain, unsigned *n, gnutls_privkey_t *key)
+{
+    struct tls *tls = current;
+    *chain = tls->chain;
+    *n = tls->n;
+    *key = tls->key;
+    return 0;
+}
+
+void *tls_callback(void)
+{
+    gnutls_certificate_retrieve_function2 *function = show_certificate;
+    void *pointer;
+    static_assert(sizeof pointer == sizeof function, "POSIX has it so");
+    memcpy(&pointer, &function, sizeof pointer);
+    return pointer;
+}
+
+/* ---- reading ---- */
+
+static gnutls_datum_t text_of(const char *pem)
+{
+    union {
+        const char *in;
+        unsigned char *out;
+    } text = { .in = pem };
+    return (gnutls_datum_t){ .data = text.out, .size = (unsigned)strlen(pem) };
+}
+
+static enum rc read_chain(struct tls *tls, const char *pem, struct err *err)
+{
+    gnutls_datum_t text = text_of(pem);
+    unsigned n = CHAIN_MAX;
+    int failed = gnutls_pcert_list_import_x509_raw(tls->chain, &n, &text, GNUTLS_X509_FMT_PEM, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "TLS cannot be used: the certificate is not right: %s",
+                       gnutls_strerror(failed));
+    tls->n = n;
+    return RC_OK;
+}
+
+static enum rc read_key(struct tls *tls, const char *pem, struct err *err)
+{
+    gnutls_datum_t text = text_of(pem);
+    int failed = gnutls_privkey_init(&tls->key);
+    if (failed == 0)
+        failed = gnutls_privkey_import_x509_raw(tls->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "TLS cannot be used: the key is not right: %s",
+                       gnutls_strerror(failed));
+    return RC_OK;
+}
+
+static bool belong_together(const struct tls *tls)
+{
+    unsigned char ids[2][KEY_ID_MAX];
+    size_t len[2] = { KEY_ID_MAX, KEY_ID_MAX };
+    gnutls_pubkey_t of_key;
+    if (gnutls_pubkey_init(&of_key) != 0)
+        return false;
+    bool same = gnutls_pubkey_import_privkey(of_key, tls->key, 0, 0) == 0 &&
+                gnutls_pubkey_get_key_id(of_key, 0, ids[0], &len[0]) == 0 &&
+                gnutls_pubkey_get_key_id(tls->chain[0].pubkey, 0, ids[1], &len[1]) == 0 && len[0] == len[1] &&
+                memcmp(ids[0], ids[1], len[0]) == 0;
+    gnutls_pubkey_deinit(of_key);
+    return same;
+}
+
+static void free_one(struct tls *tls)
+{
+    for (unsigned i = 0; i < tls->n; i++)
+        gnutls_pcert_deinit(&tls->chain[i]);
+    if (tls->key)
+        gnutls_privkey_deinit(tls->key);
+    free(tls);
+}
+
+enum rc tls_use(struct tls **tls, const char *certificate, const char *key, struct err *err)
+{
+    struct tls *next = XNEW(struct tls);
+    enum rc rc = read_chain(next, certificate, err);
+    if (rc == RC_OK)
+        rc = read_key(next, key, err);
+    if (rc == RC_OK && !belong_together(next))
+        rc = err_set(err, RC_INVALID, "TLS cannot be used: the key is not that of the certificate");
+    if (rc != RC_OK) {
+        free_one(next);
+        return rc;
+    }
+    next->before = *tls;
+    *tls = current = next;
+    return RC_OK;
+}
+
+void tls_close(struct tls **tls)
+{
+    while (*tls) {
+        struct tls *one = *tls;
+        *tls = one->before;
+        free_one(one);
+    }
+}
