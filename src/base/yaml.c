@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML. libfyaml delivers events; the tree is built here, where depth, size, keys and aliases are in our
+ * YAML. libyaml delivers events; the tree is built here, where depth, size, keys and aliases are in our
  * hands. An alias is a copy of its anchor's top node that shares the children: a bomb of aliases costs no
  * memory here, but would cost whoever walks the tree, so what each node unfolds to is counted, and the
  * unfolded tree has a ceiling. Tags and merge keys are not taken: no configuration needs them.
@@ -8,11 +8,12 @@
 #include "base/yaml.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libfyaml.h>
+#include <yaml.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -44,7 +45,7 @@ struct level {
 struct reading {
     struct arena *arena;
     const char *file;
-    struct fy_parser *parser;
+    yaml_parser_t parser;
     struct yaml *root;
     struct level levels[DEPTH_MAX];
     unsigned depth;
@@ -58,23 +59,9 @@ static enum rc bad(const struct reading *r, struct place at, struct err *err, co
     return err_set(err, RC_INVALID, "%s:%u:%u: %s", r->file, at.line, at.column, what);
 }
 
-static struct place place_of(struct reading *r, struct fy_event *event)
+static struct place place_of(const yaml_mark_t *mark)
 {
-    const struct fy_mark *mark = fy_event_start_mark(event);
-    if (mark != NULL)
-        return (struct place){ (unsigned)mark->line + 1, (unsigned)mark->column + 1 };
-    if (r->depth > 0 && r->levels[r->depth - 1].key != NULL)
-        return r->levels[r->depth - 1].key_at;
-    return (struct place){ 1, 1 };
-}
-
-/* The library's mark of a quoted scalar stands behind the quote. */
-static struct place place_of_scalar(struct reading *r, struct fy_event *event, enum fy_scalar_style style)
-{
-    struct place at = place_of(r, event);
-    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1)
-        at.column--;
-    return at;
+    return (struct place){ (unsigned)mark->line + 1, (unsigned)mark->column + 1 };
 }
 
 static struct level *top(struct reading *r)
@@ -138,17 +125,9 @@ static void anchor_add(struct reading *r, struct anchor anchor)
     r->anchors = kept;
 }
 
-static const char *token_text(struct reading *r, struct fy_token *token, size_t *len)
+static const char *anchor_name(struct reading *r, const yaml_char_t *name)
 {
-    *len = 0;
-    const char *text = token ? fy_token_get_text(token, len) : NULL;
-    return text ? arena_strndup(r->arena, text, *len) : NULL;
-}
-
-static const char *anchor_name(struct reading *r, struct fy_token *token)
-{
-    size_t len;
-    return token_text(r, token, &len);
+    return name ? arena_strdup(r->arena, (const char *)name) : NULL;
 }
 
 static bool is_null(const char *text)
@@ -162,48 +141,50 @@ static bool is_null(const char *text)
 
 static enum rc take_key(struct reading *r, const char *text, struct place at, struct err *err)
 {
-    if (text == NULL || text[0] == '\0')
+    if (text[0] == '\0')
         return bad(r, at, err, "a key is empty");
     top(r)->key = text;
     top(r)->key_at = at;
     return RC_OK;
 }
 
-static enum rc take_scalar(struct reading *r, struct fy_event *event, struct err *err)
+static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct err *err)
 {
-    struct fy_token *value = event->scalar.value;
-    enum fy_scalar_style style = value ? fy_token_scalar_style(value) : FYSS_PLAIN;
-    struct place at = place_of_scalar(r, event, style);
-    size_t len;
-    const char *text = token_text(r, value, &len);
-    bool quoted = style != FYSS_PLAIN;
-    if (event->scalar.tag != NULL)
+    const char *value = (const char *)event->data.scalar.value;
+    const yaml_char_t *anchor = event->data.scalar.anchor;
+    bool quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    struct level *in = top(r);
+    struct place at = place_of(&event->start_mark);
+    if (!quoted && value[0] == '\0' && in != NULL && in->key != NULL)
+        at = in->key_at; /* nothing stands there: its key does */
+    if (event->data.scalar.tag != NULL)
         return bad(r, at, err, "tags (!) are not taken here");
-    if (text != NULL && strlen(text) != len)
+    if (strlen(value) != event->data.scalar.length)
         return bad(r, at, err, "a NUL character");
+    const char *text = arena_strdup(r->arena, value);
     if (key_expected(r))
-        return event->scalar.anchor ? bad(r, at, err, "an anchor on a key") : take_key(r, text, at, err);
+        return anchor ? bad(r, at, err, "an anchor on a key") : take_key(r, text, at, err);
 
     enum rc rc = count_tree(r, 1, 1, at, err);
     if (rc != RC_OK)
         return rc;
     struct yaml *node = node_new(r, YAML_SCALAR, at);
     node->quoted = quoted;
-    node->text = text != NULL && (quoted || !is_null(text)) ? text : NULL;
+    node->text = quoted || !is_null(text) ? text : NULL;
     place_node(r, node);
-    if (event->scalar.anchor != NULL)
-        anchor_add(r, (struct anchor){ anchor_name(r, event->scalar.anchor), node, 1, 1, NULL });
+    if (anchor != NULL)
+        anchor_add(r, (struct anchor){ anchor_name(r, anchor), node, 1, 1, NULL });
     return RC_OK;
 }
 
-static enum rc take_alias(struct reading *r, struct fy_event *event, struct err *err)
+static enum rc take_alias(struct reading *r, const yaml_event_t *event, struct err *err)
 {
-    struct place at = place_of(r, event);
-    const char *name = anchor_name(r, event->alias.anchor);
+    struct place at = place_of(&event->start_mark);
+    const char *name = (const char *)event->data.alias.anchor;
     if (key_expected(r))
         return bad(r, at, err, "an alias cannot be a key");
     const struct anchor *anchor = r->anchors;
-    while (anchor != NULL && (name == NULL || strcmp(anchor->name, name) != 0))
+    while (anchor != NULL && strcmp(anchor->name, name) != 0)
         anchor = anchor->older;
     if (anchor == NULL)
         return bad(r, at, err, "an alias without its anchor before it");
@@ -219,12 +200,12 @@ static enum rc take_alias(struct reading *r, struct fy_event *event, struct err 
 
 struct opening {
     enum yaml_kind kind;
-    struct fy_token *anchor, *tag;
+    const yaml_char_t *anchor, *tag;
 };
 
-static enum rc take_open(struct reading *r, struct fy_event *event, struct opening o, struct err *err)
+static enum rc take_open(struct reading *r, const yaml_event_t *event, struct opening o, struct err *err)
 {
-    struct place at = place_of(r, event);
+    struct place at = place_of(&event->start_mark);
     if (o.tag != NULL)
         return bad(r, at, err, "tags (!) are not taken here");
     if (key_expected(r))
@@ -283,81 +264,76 @@ static enum rc take_close(struct reading *r, struct err *err)
     return rc;
 }
 
-static enum rc take_event(struct reading *r, struct fy_event *event, struct err *err)
+static enum rc take_event(struct reading *r, const yaml_event_t *event, struct err *err)
 {
     switch (event->type) {
-    case FYET_DOCUMENT_START:
+    case YAML_DOCUMENT_START_EVENT:
         if (r->documents++ > 0)
-            return bad(r, place_of(r, event), err, "a second document (---)");
+            return bad(r, place_of(&event->start_mark), err, "a second document (---)");
         return RC_OK;
-    case FYET_SCALAR: return take_scalar(r, event, err);
-    case FYET_ALIAS: return take_alias(r, event, err);
-    case FYET_MAPPING_START:
-        return take_open(r, event,
-                         (struct opening){ YAML_MAP, event->mapping_start.anchor, event->mapping_start.tag },
-                         err);
-    case FYET_SEQUENCE_START:
+    case YAML_SCALAR_EVENT: return take_scalar(r, event, err);
+    case YAML_ALIAS_EVENT: return take_alias(r, event, err);
+    case YAML_MAPPING_START_EVENT:
         return take_open(
-            r, event, (struct opening){ YAML_LIST, event->sequence_start.anchor, event->sequence_start.tag },
+            r, event,
+            (struct opening){ YAML_MAP, event->data.mapping_start.anchor, event->data.mapping_start.tag },
             err);
-    case FYET_MAPPING_END:
-    case FYET_SEQUENCE_END: return take_close(r, err);
-    case FYET_NONE:
-    case FYET_STREAM_START:
-    case FYET_STREAM_END:
-    case FYET_DOCUMENT_END: break;
+    case YAML_SEQUENCE_START_EVENT:
+        return take_open(
+            r, event,
+            (struct opening){ YAML_LIST, event->data.sequence_start.anchor, event->data.sequence_start.tag },
+            err);
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT: return take_close(r, err);
+    case YAML_NO_EVENT:
+    case YAML_STREAM_START_EVENT:
+    case YAML_STREAM_END_EVENT:
+    case YAML_DOCUMENT_END_EVENT: break;
     }
     return RC_OK;
 }
 
-/* The library's own complaint, with its place. */
-static enum rc parser_error(const struct reading *r, struct fy_diag *diag, struct err *err)
+/* The library's own complaint. What is no character of YAML it cannot name, nor a tab that indents. */
+static enum rc parser_error(const struct reading *r, const char *text, size_t len, struct err *err)
 {
-    void *iterator = NULL;
-    const struct fy_diag_error *first = fy_diag_errors_iterate(diag, &iterator);
+    const yaml_parser_t *p = &r->parser;
+    size_t i = 0, problem_char = p->error == YAML_READER_ERROR ? SIZE_MAX : p->problem_mark.index;
+    size_t problem_byte = p->error == YAML_READER_ERROR ? p->problem_offset : SIZE_MAX;
     struct place at = { 1, 1 };
-    if (first == NULL)
-        return bad(r, at, err, "not YAML");
-    if (first->line > 0 && first->column > 0)
-        at = (struct place){ (unsigned)first->line, (unsigned)first->column };
-    return bad(r, at, err, first->msg);
-}
-
-static enum rc read_events(struct reading *r, struct fy_diag *diag, struct err *err)
-{
-    enum rc rc = RC_OK;
-    struct fy_event *event;
-    while (rc == RC_OK && (event = fy_parser_parse(r->parser)) != NULL) {
-        rc = take_event(r, event, err);
-        fy_parser_event_free(r->parser, event);
+    for (size_t n = 0; i < len && i < problem_byte && n < problem_char; n++) {
+        at.line += text[i] == '\n';
+        at.column = text[i] == '\n' ? 1 : at.column + 1;
+        i += text_char_len(text + i, len - i);
     }
-    if (rc == RC_OK && fy_parser_get_stream_error(r->parser))
-        return parser_error(r, diag, err);
-    return rc;
-}
-
-/* FYPCF_QUIET alone leaves some complaints on standard error. */
-static void say_nothing(struct fy_diag *diag, void *user, const char *text, size_t len)
-{
+    assert(p->error != YAML_MEMORY_ERROR && p->problem != NULL);
+    if (i < len && text[i] == '\t' && p->error == YAML_SCANNER_ERROR)
+        return bad(r, at, err, "a tab: lines are indented with spaces");
+    if (p->context == NULL)
+        return bad(r, at, err, p->problem);
+    if (i == len)
+        at = place_of(&p->context_mark); /* what has no end is mended where it begins */
+    return bad(r, at, err, arena_printf(r->arena, "%s: %s", p->context, p->problem));
 }
 
 static enum rc read_text(struct reading *r, const char *text, size_t len, struct err *err)
 {
-    struct fy_diag_cfg quiet;
-    fy_diag_cfg_default(&quiet);
-    quiet.fp = NULL;
-    quiet.output_fn = say_nothing;
-    struct fy_diag *diag = fy_diag_create(&quiet);
-    assert(diag != NULL);
-    fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET, .diag = diag };
-    r->parser = fy_parser_create(&cfg);
-    assert(r->parser != NULL);
-    int failed = fy_parser_set_string(r->parser, text, len);
-    assert(!failed);
-    enum rc rc = read_events(r, diag, err);
-    fy_parser_destroy(r->parser);
-    fy_diag_destroy(diag);
+    enum rc rc = RC_OK;
+    bool over = false;
+    int ready = yaml_parser_initialize(&r->parser);
+    assert(ready);
+    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)text, len);
+    while (rc == RC_OK && !over) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&r->parser, &event)) {
+            rc = parser_error(r, text, len, err);
+            break;
+        }
+        over = event.type == YAML_STREAM_END_EVENT;
+        rc = take_event(r, &event, err);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&r->parser);
     return rc;
 }
 

@@ -101,6 +101,18 @@ static void test_yaml__blocks_and_escapes(void **state)
     assert_false(yaml_get(root, "d")->quoted);
 }
 
+/* What other libraries got wrong, and with it memory. */
+static void test_yaml__quotes_in_quotes(void **state)
+{
+    char text[600] = "a: '", expected[300] = "";
+    for (int i = 0; i < 100; i++) {
+        strcat(text, "x''");
+        strcat(expected, "x'");
+    }
+    strcat(text, "'\n");
+    assert_string_equal(yaml_get(parse(text), "a")->text, expected);
+}
+
 static void test_yaml__empty_files_are_empty_maps(void **state)
 {
     static const char *const empty[] = { "", "\n\n", "# nothing\n", "---\n", "--- ~\n", "---\n...\n" };
@@ -176,21 +188,23 @@ static void test_yaml__mistakes_are_named_with_their_place(void **state)
         { "a: 1\nb: 2\na: 3\n", ":3:1: the key a a second time" },
         { "x:\n  k: 1\n  'k': 2\n", ":3:3: the key k a second time" },
         { "a: b: c\n", ":1:5: " },
-        { "a: [1, 2\nb: 3\n", ":3:1: " },
-        { "a: 'x\n", ":1:5: " },
+        { "a: [1, 2\nb: 3\n", ":2:2: while parsing a flow sequence" },
+        { "a: 'x\n", ":1:4: while scanning a quoted scalar" },
         { "a: @x\n", ":1:4: " },
         { "a: 1\n---\nb: 2\n", ":2:1: a second document" },
-        { "a: *y\n", ":1:5: an alias without its anchor" },
-        { "a: &x [*x]\n", ":1:9: an alias without its anchor" },
+        { "a: *y\n", ":1:4: an alias without its anchor" },
+        { "a: &x [*x]\n", ":1:8: an alias without its anchor" },
         { "a: !!str 1\n", "tags (!)" },
         { "a: !tag {b: c}\n", "tags (!)" },
         { "? [a]\n: b\n", ":1:3: a key is a list or map" },
-        { "a: &k b\n*k : c\n", ":2:2: an alias cannot be a key" },
+        { "a: &k b\n*k : c\n", ":2:1: an alias cannot be a key" },
         { "&k a: b\n", "an anchor on a key" },
-        { ": b\n", "a key is empty" },
+        { ": b\n", ":1:1: while parsing a block mapping: did not find expected key" },
         { "'': b\n", "a key is empty" },
         { "a: \"x\\0y\"\n", ":1:4: a NUL character" },
         { "\"a\\0b\": c\n", "a NUL character" },
+        { "a:\n\tb: 1\n", ":2:1: a tab" },
+        { "a: 1\nb: \x01\n", ":2:4: control characters are not allowed" },
         { "%YAML 9.9\n---\na: 1\n", ":1:1: directives (%)" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -338,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_yaml__every_node_knows_its_place),
         cmocka_unit_test(test_yaml__empty_and_null_scalars_have_no_text),
         cmocka_unit_test(test_yaml__blocks_and_escapes),
+        cmocka_unit_test(test_yaml__quotes_in_quotes),
         cmocka_unit_test(test_yaml__empty_files_are_empty_maps),
         cmocka_unit_test(test_yaml__json_is_yaml),
         cmocka_unit_test(test_yaml__aliases_are_resolved),
