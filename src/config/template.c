@@ -163,6 +163,10 @@ static enum rc add_place(struct template_maker *m, const char *at, const char **
     int place = find_place(m, name);
     if (place == FIXED)
         return refuse_name(m, name, err);
+    if (quoted && m->made->kind == TEMPLATE_SQL)
+        return err_set(err, RC_INVALID,
+                       "{%s" QUOTED "}: a value is bound to a statement, never put into it: {%s} is enough",
+                       name, name);
     struct piece *piece = add_piece(m, place);
     piece->text = name;
     piece->quoted = quoted;
