@@ -299,7 +299,8 @@ static void test_template__quoted_values_stay_within_their_quotes(void **state)
     assert_int_equal(render_name(TEMPLATE_TEXT, "{original_username:quoted}", "a\nb", &got), RC_INVALID);
     assert_int_equal(render_name(TEMPLATE_URL, "/{original_username:quoted}", "", &got), RC_INVALID);
     expect_bad(TEMPLATE_URL, "/{user_ids:quoted}", "there is no {user_ids}: did you mean {user_id}?");
-    expect_bad(TEMPLATE_SQL, "DELETE FROM t WHERE n = {user_id:quoted}", "is bound to a statement");
+    expect_bad(TEMPLATE_SQL, "DELETE FROM t WHERE n = {user_id:quoted}",
+               "{user_id:quoted}: a value is bound to a statement, never put into it: {user_id} is enough");
     expect_bad(TEMPLATE_URL, "/{user_id:x}", "there is no {user_id:x}: did you mean {user_id}?");
 }
 
