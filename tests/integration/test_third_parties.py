@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The third parties of the catalogue, each scripted after its public documentation: found, not found, busy, refused, and
+answering in another form. The configuration is that of docs/actions.md, as it stands there."""
+import base64
+import json
+import os
+import re
+import threading
+import urllib.parse
+
+import pytest
+import yaml
+
+from site_under_test import wait_for
+
+SOURCES = os.path.join(os.path.dirname(__file__), "..", "..")
+SECRETS = {"segment.token": "token-of-segment", "braze.token": "token-of-braze", "amplitude.key": "key-of-amplitude",
+           "amplitude.secret": "secret-of-amplitude", "salesforce.secret": "secret-of-salesforce",
+           "hubspot.token": "token-of-hubspot"}
+
+
+def documented():
+    """By service, the configuration in docs/actions.md."""
+    with open(os.path.join(SOURCES, "docs", "actions.md"), encoding="utf-8") as f:
+        section = f.read().split("## Third parties\n")[1].split("\n## ")[0]
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", section, re.S)]
+    return {next(iter(block["services"])): block for block in blocks}
+
+
+def catalogue():
+    with open(os.path.join(SOURCES, "src", "config", "catalogue.yaml"), encoding="utf-8") as f:
+        text = re.sub(r"\{(user_id)\}(?!\")", r'"\1"', f.read())  # numbers without quotes, which are ours alone
+    return yaml.safe_load(text)
+
+
+class Party:
+    """What the five have in common: credentials, being busy, a fault of the test's."""
+
+    def __init__(self, **people):
+        self.people = {str(number): list(entries) for number, entries in people.items()}
+        self.fault = None  # answers in place of the service: fault(call), None to let it answer
+        self.lock = threading.Lock()
+
+    def __call__(self, call):
+        if self.fault:
+            answer = self.fault(call)
+            if answer is not None:
+                return answer
+        url = urllib.parse.urlsplit(call.path)
+        query = urllib.parse.parse_qs(url.query, strict_parsing=True) if url.query else {}
+        with self.lock:
+            if not self.knows(call):
+                return self.unknown()
+            return self.answer(call, url.path, {name: value for name, (value,) in query.items()})
+
+    def knows(self, call):
+        return call.headers.get("Authorization") == self.authorization
+
+    def unknown(self):
+        return 401, {"message": "unauthorized"}
+
+
+class Segment(Party):
+    authorization = "Bearer token-of-segment"
+    status = "FINISHED"
+
+    def answer(self, call, path, query):
+        if call.method == "POST" and path == "/regulations":
+            if set(call.json) != {"regulationType", "subjectType", "subjectIds"}:
+                return 422, {"errors": [{"type": "validation", "message": "a property"}]}
+            assert (call.json["regulationType"], call.json["subjectType"]) == ("SUPPRESS_WITH_DELETE", "USER_ID")
+            for number in call.json["subjectIds"]:
+                self.people.pop(number, None)
+            return 200, {"data": {"regulateId": "1qJkfE1tpwvQcklImGksLN629wn"}}
+        if call.method == "GET" and path == "/regulations/1qJkfE1tpwvQcklImGksLN629wn":
+            return 200, {"data": {"regulation": {"id": path.rsplit("/", 1)[1], "workspaceId": "9aQ1Lj62S4bomZKLF4DPqW",
+                                                 "overallStatus": self.status, "createdAt": "2026-11-01T00:00:00.000Z"}}}
+        return 404, {"errors": [{"type": "not-found", "message": "Not Found"}]}
+
+
+class Braze(Party):
+    authorization = "Bearer token-of-braze"
+
+    def answer(self, call, path, query):
+        if (call.method, path) != ("POST", "/users/delete"):
+            return 404, {"message": "Not found"}
+        if set(call.json) != {"external_ids"} or not 0 < len(call.json["external_ids"]) <= 50:
+            return 400, {"message": "invalid request"}
+        gone = [number for number in call.json["external_ids"] if self.people.pop(number, None) is not None]
+        return 201, {"deleted": len(gone), "message": "success"}
+
+
+class Amplitude(Party):
+    authorization = "Basic " + base64.b64encode(b"key-of-amplitude:secret-of-amplitude").decode()
+    status = "done"
+
+    def answer(self, call, path, query):
+        if path != "/api/2/deletions/users":
+            return 404, ""
+        if call.method == "GET":
+            assert query == {"start_day": "2026-11-30", "end_day": "2026-11-30"}
+            return 200, [{"day": "2026-11-30", "amplitude_ids": [{"amplitude_id": 12345}], "app": "67890", "status": self.status,
+                          "active_scrub_done_date": None}]
+        assert call.json.pop("requester") == "lethe" and call.json.pop("ignore_invalid_id") == "True"
+        gone = [number for number in call.json.pop("user_ids") if self.people.pop(number, None) is not None]
+        assert not call.json
+        return 200, {"day": "2026-11-30", "status": "staging", "amplitude_ids": [
+            {"amplitude_id": 12345, "requested_on_day": "2026-11-22", "requester": "lethe"} for _ in gone]}
+
+
+class Salesforce(Party):
+    """Leads and Contacts by address: people["Lead"] is a list of (Id, address)."""
+    token = "00Dexample!AQEA.one"
+
+    def knows(self, call):
+        return call.path == "/services/oauth2/token" or call.headers.get("Authorization") == f"Bearer {self.token}"
+
+    def unknown(self):
+        return 401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+
+    def answer(self, call, path, query):
+        if path == "/services/oauth2/token":
+            form = dict(urllib.parse.parse_qsl(call.raw.decode()))
+            if (form["grant_type"], form["client_secret"]) != ("client_credentials", "secret-of-salesforce"):
+                return 400, {"error": "invalid_client", "error_description": "invalid client credentials"}
+            return 200, {"access_token": self.token, "token_type": "Bearer", "issued_at": "1700000000000",
+                         "instance_url": "https://example.my.salesforce.com"}
+        if path == "/services/data/v61.0/query":
+            return self.query(query["q"])
+        found = re.fullmatch(r"/services/data/v61\.0/sobjects/(Lead|Contact)/(\w+)", path)
+        rows = self.people[found[1]]
+        if call.method != "DELETE" or found[2] not in [row[0] for row in rows]:
+            return 404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
+        rows[:] = [row for row in rows if row[0] != found[2]]
+        return 204
+
+    def query(self, soql):
+        found = re.fullmatch(r"SELECT Id FROM (Lead|Contact) WHERE Email = '((?:[^'\\]|\\['\"\\])*)'", soql)
+        if not found:
+            return 400, [{"errorCode": "MALFORMED_QUERY", "message": "unexpected token"}]
+        wanted = re.sub(r"\\(.)", r"\1", found[2]).lower()
+        ids = [row[0] for row in self.people[found[1]] if row[1].lower() == wanted]
+        return 200, {"totalSize": len(ids), "done": True, "records": [
+            {"attributes": {"type": found[1], "url": f"/services/data/v61.0/sobjects/{found[1]}/{i}"}, "Id": i} for i in ids]}
+
+
+class Hubspot(Party):
+    authorization = "Bearer token-of-hubspot"
+
+    def answer(self, call, path, query):
+        address = urllib.parse.unquote(path.rsplit("/", 1)[1])
+        if call.method == "GET" and path.startswith("/crm/v3/objects/contacts/"):
+            assert query == {"idProperty": "email", "properties": "email"}
+            for number, addresses in self.people.items():
+                if address.lower() in addresses:
+                    return 200, {"id": number, "properties": {"email": address, "hs_object_id": number}, "archived": False}
+            return 404, {"status": "error", "message": "resource not found", "category": "OBJECT_NOT_FOUND"}
+        if (call.method, path) == ("POST", "/crm/v3/objects/contacts/gdpr-delete"):
+            assert set(call.json) == {"objectId"}, "by an address HubSpot would remember it"
+            return 204 if self.people.pop(call.json["objectId"], None) else 404
+        return 404, {"status": "error"}
+
+
+# service: (party, how somebody with the number 4711 and this address is known there, calls of one stage)
+PARTIES = {
+    "segment": (Segment, lambda address: {"4711": [address]}),
+    "braze": (Braze, lambda address: {"4711": [address]}),
+    "amplitude": (Amplitude, lambda address: {"4711": [address]}),
+    "salesforce": (Salesforce, lambda address: {"Lead": [("00Q1", address.upper()), ("00Q2", "x@example.com"), ("00Q3", address)],
+                                                "Contact": [("0031", address)]}),
+    "hubspot": (Hubspot, lambda address: {"51": [address]}),
+}
+ADDRESS = "o'ada\\\"+1@example.com"
+NOBODY = {"segment": {}, "braze": {}, "amplitude": {}, "salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []},
+          "hubspot": {"52": ["x@example.com"]}}
+SAYS_NOTHING_TO_ERASE = {"amplitude", "salesforce", "hubspot"}
+
+
+@pytest.fixture
+def make_party(site, make_service):
+    """make_party(service, people): a site configured as documented, with the service scripted."""
+
+    def make(name, people):
+        for file, secret in SECRETS.items():
+            (site.folder / file).write_text(secret)
+            (site.folder / file).chmod(0o600)
+        service = make_service()
+        site.party = service.script = PARTIES[name][0](**people)
+        site.service_calls = service.calls
+        conf = documented()[name]
+        text = re.sub(r"https://[a-z0-9.-]+", service.url, json.dumps(conf["services"]))
+        site.configure(services=json.loads(text), states=None, stages=conf["stages"])
+        site.config["services"][name].pop("rate", None)
+        for stage in site.config["stages"]:
+            stage["retry"] = {"for": "10s", "first": "10ms", "longest": "50ms"}
+        return site
+
+    return make
+
+
+def ask(site):
+    return site.request("ada", ADDRESS, account_id=4711)
+
+
+def party_calls(site):
+    return [call for call in site.service_calls if not call.path.endswith("/oauth2/token")]
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_the_documented_configuration_is_right(make_party, name):
+    """As it is pasted, but for the states and salts that every configuration has."""
+    site = make_party(name, {})
+    site.configure(services=documented()[name]["services"], stages=documented()[name]["stages"])
+    assert "is right" in site.ok("config", "check").out
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_who_is_found_is_erased(make_party, name):
+    """An address with all that quotes can be ended with finds its own entries, and no other."""
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    ask(site)
+    done = site.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 0), site.show("ada")
+    assert site.party.people == {"Lead": [("00Q2", "x@example.com")], "Contact": []} if name == "salesforce" else not site.party.people
+    for stage in site.config["stages"]:
+        recorded = site.recorded("ada", stage["completed"])
+        assert "outcome" not in recorded, recorded
+    keys = [call.key for call in party_calls(site)]
+    assert len(set(keys)) == len(keys) or name in ("segment", "amplitude")
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_who_is_not_there_changes_nothing(make_party, name):
+    site = make_party(name, NOBODY[name])
+    before = json.dumps(site.party.people)
+    ask(site)
+    assert site.drive_all()["completed"] == 1
+    assert json.dumps(site.party.people) == before
+    for stage in site.config["stages"]:
+        outcome = site.recorded("ada", stage["completed"]).get("outcome")
+        assert outcome == ("nothing_to_erase" if name in SAYS_NOTHING_TO_ERASE else None)
+    if name == "braze":
+        assert '"deleted": 0' in site.recorded("ada", "BRAZE_COMPLETE")["answer"]
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_a_busy_service_is_called_again(make_party, name):
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    busy = iter([(429, {"message": "Too many requests"}, {"Retry-After": "1"}), (503, "Service Unavailable")])
+    site.party.fault = lambda call: None if call.path.endswith("/token") else next(busy, None)
+    ask(site)
+    done = site.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 2)
+
+
+@pytest.mark.parametrize("name", [name for name in PARTIES if name != "salesforce"])
+def test_refused_credentials_are_said_and_erase_nothing(make_party, name):
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    site.party.authorization = "of somebody else"
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    failed = site.recorded("ada", "ERRORED")
+    assert failed["status"] == 401 and len(site.service_calls) == 1 and site.party.people
+    everything = json.dumps(failed) + site.ok("retirement", "failures").out + site.show("ada")["responses"]
+    assert not any(secret in everything for secret in SECRETS.values())
+
+
+def test_an_expired_session_of_salesforce_is_renewed(make_party):
+    site = make_party("salesforce", PARTIES["salesforce"][1](ADDRESS))
+    seen = []
+
+    def expire(call):
+        if call.method == "DELETE" and not seen:
+            seen.append(call)
+            site.party.token = "00Dexample!AQEA.two"
+        return None
+
+    site.party.fault = expire
+    ask(site)
+    done = site.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 0) and site.party.people["Contact"] == []
+
+
+def test_refused_credentials_of_salesforce_cost_nobody(make_party):
+    site = make_party("salesforce", PARTIES["salesforce"][1](ADDRESS))
+    (site.folder / "salesforce.secret").write_text("another-secret")
+    ask(site)
+    assert site.lethe("drive", "--once").code == 1
+    assert site.states() == {"ada": "RETIRING_LEADS"} and party_calls(site) == []
+
+
+def test_what_salesforce_cannot_delete_is_an_error_with_its_words(make_party):
+    site = make_party("salesforce", PARTIES["salesforce"][1](ADDRESS))
+    site.party.fault = lambda call: (400, [{"errorCode": "DELETE_FAILED", "message": "associated with cases"}]) \
+        if call.method == "DELETE" and "/Contact/" in call.path else None
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    failed = site.recorded("ada", "ERRORED")
+    assert (failed["stage"], failed["status"], failed["step"]) == ("RETIRING_CONTACTS", 400, 2)
+    assert "associated with cases" in failed["answer"]
+
+
+STRANGE = [{}, [], {"error": "maintenance"}, {"message": "success"}, "text", {"data": None}, {"data": {"regulation": {}}},
+           {"records": {}, "totalSize": 1}, {"amplitude_ids": "none"}, {"id": None}, {"id": {}}]
+
+
+@pytest.mark.parametrize("name", PARTIES)
+@pytest.mark.parametrize("body", STRANGE, ids=json.dumps)
+def test_an_answer_in_another_form_is_never_complete(make_party, name, body):
+    """Whatever the first call is answered with, with a status of success."""
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    site.party.fault = lambda call: None if call.path.endswith("/token") else (200, json.dumps(body))
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    assert site.recorded("ada", "ERRORED").get("step", 1) == 1 and len(party_calls(site)) == 1 and site.party.people
+
+
+@pytest.mark.parametrize("status", ["FAILED", "INVALID", "NOT_SUPPORTED", "PARTIAL_SUCCESS"])
+def test_what_segment_could_not_do_everywhere_is_an_error(make_party, status):
+    site = make_party("segment", PARTIES["segment"][1](ADDRESS))
+    site.party.status = status
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    assert status in site.recorded("ada", "ERRORED")["answer"]
+
+
+@pytest.mark.parametrize("name, unfinished, finished", [("segment", ["INITIALIZED", "RUNNING"], "FINISHED"),
+                                                        ("amplitude", ["staging", "submitted"], "done")])
+def test_what_takes_its_time_is_waited_for(make_party, name, unfinished, finished):
+    """The entry as it is, but looked at every second."""
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    stage = site.config["stages"][0]
+    stage.update(catalogue()[stage.pop("use")])
+    stage["http"]["steps"][1]["poll"]["every"] = "1s"
+    site.party.status = unfinished[0]
+    site.configure(driver={"poll": "100ms"})
+    site.serve()
+    ask(site)
+    site.start_driver()
+    for status in [*unfinished[1:], finished]:
+        before = len(site.service_calls)
+        wait_for(lambda before=before: len(site.service_calls) > before + 1, "two looks")
+        assert site.states() == {"ada": stage["working"]}
+        site.party.status = status
+    site.wait_states("COMPLETE")
+    methods = [call.method for call in site.service_calls]
+    assert methods[0] == "POST" and methods.count("POST") == 1
