@@ -20,7 +20,7 @@ A_DAY = 100      # requests, and one in so many ...
 ORGS_EVERY = 10  # ... of people has an organisation: fill.c
 GROUP = 300
 PASSWORD = "a long enough password"
-READS_EVERYTHING = {"POST /v1/fsck"}
+READS_EVERYTHING = {"POST /v1/fsck", "POST /v1/audit/verify"}
 REFUSED = {"/v1/fuse/release"}  # it has not blown
 EDX = "/api/user/v1/accounts/"
 SOMEBODY, SOME_ID = EDX + "{username}", "/v1/retirements/{id}"
@@ -233,6 +233,10 @@ def of_the_rest(p, ready):
         "GET /openapi.yaml": lambda i: ("/openapi.yaml",),
         "POST /v1/archives: dry run": lambda i: ("/v1/archives", {"older_than": old, "dry_run": True}),
         "POST /v1/archives": lambda i: ("/v1/archives", {"older_than": f"{(p.people - 1000 - i * 50) // A_DAY}d"}),
+        "GET /v1/audit": lambda i: (f"/v1/audit?limit=100&after={p.people // 4}",),
+        "GET /v1/audit: of one": lambda i: (f"/v1/audit?retirement={p.pending + i + 1}",),
+        "GET /v1/audit: of nobody": lambda i: ("/v1/audit?actor=client:nobody",),
+        "POST /v1/audit/verify": lambda i: ("/v1/audit/verify", {}),
         "POST /v1/fsck": lambda i: ("/v1/fsck",),
     }
 
