@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 
-enum { KEY_MAX = 255, ANSWER_MAX = 4 * 1024 * 1024 };
+enum { KEY_MAX = 255, ANSWER_MAX = 16 * 1024 * 1024 };
 
 #define KEPT_FOR CLOCK_DAY
 
