@@ -863,6 +863,13 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     assert_int_equal(s[2].action.http.steps[0].nothing_to_erase.n, 0);
 }
 
+#define THIRD_PARTIES                                             \
+    "  segment: { url: \"https://segment.example.com\" }\n"       \
+    "  braze: { url: \"https://braze.example.com\" }\n"           \
+    "  amplitude: { url: \"https://amplitude.example.com\" }\n"   \
+    "  salesforce: { url: \"https://salesforce.example.com\" }\n" \
+    "  hubspot: { url: \"https://hubspot.example.com\" }\n"
+
 static void test_config__all_of_the_catalogue_is_valid(void **state)
 {
     const char *text =
@@ -874,11 +881,12 @@ static void test_config__all_of_the_catalogue_is_valid(void **state)
         if (line[0] < 'A' || line[0] > 'Z' || line[len] != ':')
             continue;
         const struct config *c = load_good(arena_printf(
-            &arena, IDENTITY OPEN_EDX "stages: [{ working: A, completed: B, use: %.*s }]\n", (int)len, line));
+            &arena, IDENTITY OPEN_EDX THIRD_PARTIES "stages: [{ working: A, completed: B, use: %.*s }]\n",
+            (int)len, line));
         assert_int_equal(c->n_stages, 1);
         n++;
     }
-    assert_true(n >= 13);
+    assert_true(n >= 19);
 }
 
 static void test_config__lists_have_their_limits(void **state)
