@@ -33,12 +33,15 @@ struct log_subject run_log_about(const struct run *run)
     return log_set_subject((struct log_subject){ .retirement = run->id, .stage = run->stage_name });
 }
 
-static void tell_end(const struct driver *d, const char *how)
+/* Where a bar is shown, that is enough. */
+static void tell(const struct run *run, const char *how)
 {
-    if (d->progress)
+    struct log_subject before = run_log_about(run);
+    if (run->driver->progress)
         log_debug("%s", how);
     else
         log_info("%s", how);
+    log_set_subject(before);
 }
 
 static void tell_put_off(const struct run *run)
@@ -531,9 +534,7 @@ static void skip(struct run *run, const char *why)
     response_write_skipped(text, why);
     run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
     run->driver->summary.skipped++;
-    struct log_subject before = run_log_about(run);
-    tell_end(run->driver, arena_printf(&run->step_arena, "skipped: %s", why));
-    log_set_subject(before);
+    tell(run, arena_printf(&run->step_arena, "skipped: %s", why));
     report(run, REPORT_DONE);
 }
 
@@ -712,17 +713,17 @@ static void finish(struct run *run, const char *state, enum report about)
     struct log_subject before = run_log_about(run);
     if (strcmp(state, "COMPLETE") == 0) {
         d->summary.completed++;
-        tell_end(d, "complete");
+        tell(run, "complete");
     } else if (strcmp(state, "ERRORED") == 0) {
         d->summary.errored++;
         metric_add(d->errored_total, 1);
         log_warning("errored, attempts: %u", run->attempts.n);
     } else if (strcmp(state, "ABORTED") == 0) {
         d->summary.aborted++;
-        tell_end(d, "aborted");
+        tell(run, "aborted");
     } else if (about == REPORT_WAITING) {
         d->summary.waiting++;
-        tell_end(d, "waits for somebody to confirm");
+        tell(run, "waits for somebody to confirm");
     } else if (about == REPORT_LATER && !d->stopping && !run->shut_out) {
         d->summary.later++;
         d->summary.people--; /* it comes again */
@@ -752,10 +753,8 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
     d->stages_in_flight++;
     run->stages_done++;
     metric_add(d->stages_total, 1);
-    struct log_subject before = run_log_about(run);
-    log_debug("done after %u attempts", run->attempts.n);
-    log_set_subject(before);
-
+    if (run->attempts.n > 0)
+        tell(run, arena_printf(&run->step_arena, "done, attempts: %u", run->attempts.n));
     run->abort = run->abort || answer->abort;
     if (answer->next)
         enter_stage(run, answer->next, NULL, clock_mono());

@@ -236,3 +236,17 @@ def test_drivers_with_different_stages_share_the_work(pipeline):
     assert driver_with(notes)["stages"] == 11
     assert driver_with(store)["completed"] == 11
     expect_once_everywhere(pipeline, [*names, "late"])
+
+
+def test_one_line_of_the_log_for_each_stage(pipeline):
+    pipeline.forum.script = lambda call: 204 if len(pipeline.forum.calls_for(call.username)) > 1 else 503
+    process = pipeline.run_all()
+    ids = pipeline.request_all(["ada", "bob"])
+    pipeline.wait_states("COMPLETE")
+    log = pipeline.log(process).splitlines()
+    for id in ids:
+        lines = [line.split("info    ")[1] for line in log if f" retirement={id} " in line]
+        assert lines == [f"retirement={id} stage=RETIRING_FORUM done, attempts: 2",
+                         f"retirement={id} stage=RETIRING_NOTES done, attempts: 1",
+                         f"retirement={id} stage=RETIRING_STORE done, attempts: 1",
+                         f"retirement={id} stage=RETIRING_STORE complete"]
