@@ -121,10 +121,10 @@ def test_a_rerun_has_keys_of_its_own(pipeline):
 
 
 def test_keys_tell_nothing_about_the_person(pipeline):
-    pipeline.request("ada")
+    pipeline.request("lovelace")
     pipeline.drive_all()
     for call in pipeline.forum.calls:
-        assert "ada" not in call.key and "example.com" not in call.key and call.key.endswith("-RETIRING_FORUM")
+        assert "lovelace" not in call.key and "example.com" not in call.key and call.key.endswith("-RETIRING_FORUM")
 
 
 def test_one_person_alone(pipeline):
