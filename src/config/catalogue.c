@@ -22,14 +22,15 @@ static enum rc parse_catalogue(struct reading *r, struct err *err)
     return yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
 }
 
-/* "LMS" of "LMS.retirement_unenroll": has the catalogue anything of it? */
-static bool knows_system(const struct yaml *catalogue, const char *name)
+/* "SEGMENT.delete_user", the entries of "SEGMENT" in "SEGMENT.delete"; NULL: there are none. */
+static const char *entries_of_system(struct arena *a, const struct yaml *catalogue, const char *name)
 {
+    const char *names = NULL;
     size_t len = strcspn(name, ".");
     for (const struct yaml *entry = catalogue->first; entry != NULL; entry = entry->next)
         if (strncmp(entry->key, name, len) == 0 && entry->key[len] == '.')
-            return true;
-    return false;
+            names = names ? arena_printf(a, "%s, %s", names, entry->key) : entry->key;
+    return names;
 }
 
 static enum rc refuse_name(struct reading *r, const struct yaml *at, const char *name, struct err *err)
@@ -43,8 +44,10 @@ static enum rc refuse_name(struct reading *r, const struct yaml *at, const char 
     if (nearest != NULL)
         return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?", shown(r->arena, name),
                           nearest);
-    if (knows_system(r->catalogue, name))
-        return yaml_error(at, err, "there is no %s in the catalogue", shown(r->arena, name));
+    const char *others = entries_of_system(r->arena, r->catalogue, name);
+    if (others != NULL)
+        return yaml_error(at, err, "there is no %s in the catalogue: it has %s", shown(r->arena, name),
+                          others);
     return yaml_error(at, err, "there is no %s in the catalogue, nor anything else of %s",
                       shown(r->arena, name),
                       shown(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));

@@ -103,8 +103,11 @@ setting_read_fn setting_quiet_hours; /* -> const struct quiet_hours * */
         "quiet_hours", "list of hours", setting_quiet_hours, AT(quiet), NULL,                     \
             "when no call starts, in local time, like \"22:00-06:00\" or \"Mon-Fri 08:00-18:00\"" \
     }
-setting_read_fn setting_authority;    /* into the whole config */
-setting_read_fn setting_services;     /* into the whole config */
+setting_read_fn setting_authority; /* into the whole config */
+setting_read_fn setting_services;  /* into the whole config */
+/* One of them, all but its index. */
+enum rc service_read(struct reading *r, const struct yaml *at, struct service_conf *service,
+                     struct err *err) MUST_CHECK;
 setting_read_fn setting_service_name; /* -> const struct service_conf * */
 
 /* stages.c */

@@ -79,6 +79,8 @@ static const struct setting settings[] = {
     { "client_secret_env", "name", setting_secret_env, OF(secret), NULL, "a variable with the secret" },
     { "base_urls", "map of URLs", setting_later, 0, NULL, "where the LMS and the other services are",
       .required = true },
+    { "services", "map of services", setting_later, 0, NULL,
+      "third parties that stages call, as in a file of Lethe's own" },
     { "retirement_pipeline", "list of stages", setting_later, 0, NULL,
       "[working, completed, SERVICE, method] for each stage", .required = true },
     { "fetch_ecommerce_segment_id", "true or false", setting_known_bool, 0, NULL,
@@ -165,11 +167,36 @@ static bool is_given(const struct yaml *at)
     return at != NULL && (at->kind != YAML_SCALAR || (at->text != NULL && at->text[0] != '\0'));
 }
 
-static enum rc make_services(struct reading *r, const struct driver_file *file, const struct yaml *base_urls,
+/* They have credentials of their own: nobody else gets the LMS's tokens. */
+static enum rc add_third_party(struct reading *r, const struct yaml *at, struct service_conf *service,
+                               struct err *err)
+{
+    for (size_t i = 0; i < r->config->n_services; i++)
+        if (strcmp(r->config->services[i].name, at->key) == 0)
+            return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
+    enum rc rc = service_read(r, at, service, err);
+    service->index = (unsigned)r->config->n_services++;
+    return rc;
+}
+
+static enum rc add_third_parties(struct reading *r, const struct yaml *parties, struct service_conf *services,
+                                 struct err *err)
+{
+    if (!is_given(parties))
+        return RC_OK;
+    enum rc rc = yaml_want(parties, YAML_MAP, "a map of services", err);
+    for (const struct yaml *at = parties->first; rc == RC_OK && at != NULL; at = at->next)
+        rc = add_third_party(r, at, &services[r->config->n_services], err);
+    return rc;
+}
+
+static enum rc make_services(struct reading *r, const struct driver_file *file, const struct yaml *theirs,
                              struct err *err)
 {
+    const struct yaml *base_urls = yaml_get(theirs, "base_urls"), *parties = yaml_get(theirs, "services");
     size_t n = sizeof clients / sizeof clients[0];
-    struct service_conf *services = arena_array(r->arena, n, sizeof services[0]);
+    struct service_conf *services =
+        arena_array(r->arena, n + (parties ? parties->count : 0), sizeof services[0]);
     struct config *config = r->config;
     enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
     if (rc == RC_OK && !is_given(yaml_get(base_urls, "lms")))
@@ -182,7 +209,7 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
     }
     for (size_t i = 0; i < config->n_services; i++)
         services[i].token_url = arena_printf(r->arena, "%s/oauth2/access_token", services[0].url);
-    return rc;
+    return rc == RC_OK ? add_third_parties(r, parties, services, err) : rc;
 }
 
 /* ---- stages ---- */
@@ -274,12 +301,12 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     if (rc == RC_OK && file.secret == NULL)
         rc = yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id");
     if (rc == RC_OK)
-        rc = make_services(r, &file, yaml_get(root, "base_urls"), err);
+        rc = make_services(r, &file, theirs, err);
     if (rc == RC_OK)
         rc = make_stages(r, yaml_get(root, "retirement_pipeline"), ours, err);
     if (rc != RC_OK)
         return rc;
-    r->services_key = "base_urls";
+    r->services_key = "base_urls or services";
     r->config->authority = &r->config->services[0];
     r->config->authority_is_lms = true;
     *out = ours;

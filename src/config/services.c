@@ -410,8 +410,7 @@ static enum rc check_service_name(struct reading *r, const struct yaml *at, stru
     return RC_OK;
 }
 
-static enum rc read_service(struct reading *r, const struct yaml *at, struct service_conf *service,
-                            struct err *err)
+enum rc service_read(struct reading *r, const struct yaml *at, struct service_conf *service, struct err *err)
 {
     const struct yaml *credentials;
     enum rc rc = check_service_name(r, at, err);
@@ -476,7 +475,7 @@ enum rc setting_services(struct reading *r, const struct setting *s, const struc
     struct service_conf *services = arena_array(r->arena, at->count + 1, sizeof services[0]);
     unsigned n = 0;
     for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
-        rc = read_service(r, child, &services[n], err);
+        rc = service_read(r, child, &services[n], err);
         services[n].index = n;
     }
     config->services = services;

@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 import yaml
 
+from old_lms import OldLms
 from site_under_test import wait_for
 
 SOURCES = os.path.join(os.path.dirname(__file__), "..", "..")
@@ -345,3 +346,17 @@ def test_what_takes_its_time_is_waited_for(make_party, name, unfinished, finishe
     site.wait_states("COMPLETE")
     methods = [call.method for call in site.service_calls]
     assert methods[0] == "POST" and methods.count("POST") == 1
+
+
+def test_a_third_party_in_the_file_of_a_driver(make_party, make_service):
+    """With credentials of its own: it never sees the LMS's tokens."""
+    site = make_party("hubspot", PARTIES["hubspot"][1](ADDRESS))
+    lms = OldLms(make_service, ["PENDING", "RETIRING_HUBSPOT", "HUBSPOT_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"])
+    services = site.config["services"]
+    site.config = {"client_id": "worker", "client_secret": "secret", "base_urls": {"lms": lms.url}, "services": services,
+                   "retirement_pipeline": [["RETIRING_HUBSPOT", "HUBSPOT_COMPLETE", "HUBSPOT", "delete_contact"]]}
+    lms.add("ada")
+    lms.rows["ada"]["original_email"] = ADDRESS
+    assert site.drive_all()["completed"] == 1
+    assert not site.party.people
+    assert {call.headers["Authorization"] for call in site.service_calls} == {"Bearer token-of-hubspot"}
