@@ -137,7 +137,8 @@ static enum rc drive_on(const struct driver_conf *given, struct stay *stay, stru
         rc = crew_follow(&crew, given, stay, err);
         if (rc)
             return rc;
-        stay_notify("READY=1");
+        if (!stay->server) /* else that was said when it answered */
+            stay_notify("READY=1");
         rc = crew_wait(&crew, stay, err);
         if (rc && crew.stops > crew.signals)
             log_warning("%s", err->text);

@@ -136,6 +136,16 @@ static enum rc check_alert(const struct yaml *http, struct err *err)
     return rc;
 }
 
+/* Whoever is told something is not asked about it for days. */
+static enum rc refuse_poll(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+{
+    const struct yaml *step = http->n_steps > 0 && yaml_get(at, "steps") ? yaml_get(at, "steps")->first : NULL;
+    for (size_t i = 0; step != NULL && i < http->n_steps; i++, step = step->next)
+        if (http->steps[i].poll != NULL)
+            return yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells");
+    return RC_OK;
+}
+
 static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struct yaml *at, struct err *err)
 {
     const struct yaml *given = action_given(at), *http = yaml_get(at, "http");
@@ -149,6 +159,8 @@ static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struc
     if (rc == RC_OK && hook->event == HOOK_ALERT)
         rc = hook->work.action.kind == ACTION_MAIL ? refuse_place(yaml_get(given, "to"), err)
                                                    : check_alert(http, err);
+    if (rc == RC_OK && http != NULL)
+        rc = refuse_poll(&hook->work.action.http, http, err);
     if (rc == RC_OK)
         accept_accepted(r, hook, http);
     return rc;

@@ -274,6 +274,8 @@ def test_what_is_forgotten_is_told_to_nobody(site, app):
     ({"exec": {"command": ["x", "{original_email}"]}}, "{original_email} cannot stand in a command"),
     ({"exec": {"command": ["x"]}, "http": {"service": "app", "post": "/"}}, "one action is wanted"),
     ({"http": {"service": "nosuch", "post": "/"}}, "nosuch"),
+    ({"http": {"service": "app", "steps": [{"post": "/", "capture": {"job": "/id"}}, {
+        "get": "/{job}", "poll": {"finished": {"/s": "d"}}}]}}, "poll: goes with stages"),
 ], ids=lambda v: v if isinstance(v, str) else "hook")
 def test_a_hook_that_cannot_be_is_refused(site, app, hook, words):
     site.configure(on_request=[hook])
