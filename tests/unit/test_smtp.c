@@ -27,16 +27,23 @@ static const char *const in_order[STEPS] = { "220 hello", "250 fine",   "250 fin
 static struct {
     int listener;
     unsigned port;
-    const char *answer[STEPS];
+    const char *_Atomic answer[STEPS];
     pthread_t thread;
     char heard[16 * 1024]; /* of the last connection */
     atomic_uint n_messages, n_quits, n_connections;
     atomic_bool ending;
 } peer;
 
+/* In order but for this step. */
+static void script(int step, const char *text)
+{
+    for (int i = 0; i < STEPS; i++)
+        atomic_store(&peer.answer[i], i == step ? text : NULL);
+}
+
 static bool say(int fd, int step)
 {
-    const char *text = peer.answer[step] ? peer.answer[step] : in_order[step];
+    const char *scripted = atomic_load(&peer.answer[step]), *text = scripted ? scripted : in_order[step];
     char line[400];
     if (text == hang_up)
         return false;
@@ -84,7 +91,7 @@ static void converse(int fd)
         int step = step_of(peer.heard + before);
         atomic_fetch_add(&peer.n_quits, step == QUIT);
         goes_on = say(fd, step) && step != QUIT;
-        if (!goes_on || step != DATA || peer.answer[DATA])
+        if (!goes_on || step != DATA || atomic_load(&peer.answer[DATA]))
             continue;
         if (!hear(fd, "\r\n.\r\n"))
             return;
@@ -202,8 +209,7 @@ static void test_smtp__refusals(void **state)
         { "not without login", RCPT_TO, "530 5.7.0 login first", MAIL_AGAIN, 530 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        memset(peer.answer, 0, sizeof peer.answer);
-        peer.answer[cases[i].step] = cases[i].answer;
+        script(cases[i].step, cases[i].answer);
         struct mail mail = sent_in(60 * CLOCK_S);
         expect(cases[i].about, mail, cases[i].outcome, cases[i].status);
         assert_string_equal(mail.error, "");
@@ -215,8 +221,7 @@ static void test_smtp__refusals(void **state)
 static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **state)
 {
     for (int step = GREETING; step < QUIT; step++) {
-        memset(peer.answer, 0, sizeof peer.answer);
-        peer.answer[step] = hang_up;
+        script(step, hang_up);
         struct mail mail = sent_in(60 * CLOCK_S);
         assert_true(mail.error[0] != '\0');
         expect("hung up", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
@@ -226,8 +231,7 @@ static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **stat
 static void test_smtp__time_limits(void **state)
 {
     for (int step = GREETING; step < QUIT; step++) {
-        memset(peer.answer, 0, sizeof peer.answer);
-        peer.answer[step] = silence;
+        script(step, silence);
         struct mail mail = sent_in(300 * CLOCK_MS);
         assert_true(mail.took_us >= 299 * CLOCK_MS);
         assert_true(mail.error[0] != '\0');
@@ -239,8 +243,7 @@ static void test_smtp__answers_that_are_none(void **state)
 {
     static const char *const answers[] = { "HTTP/1.1 200 OK", "999999999999 fine", "\x01\x02", "25" };
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
-        memset(peer.answer, 0, sizeof peer.answer);
-        peer.answer[MESSAGE] = answers[i];
+        script(MESSAGE, answers[i]);
         struct mail mail = sent_in(400 * CLOCK_MS);
         if (mail.outcome == MAIL_ACCEPTED)
             fail_msg("%s is taken for an answer", answers[i]);
@@ -283,7 +286,7 @@ static void test_smtp__a_refused_login_is_about_us(void **state)
     struct err err;
     mail.server.user = "user";
     mail.server.password = "p4ssw0rd-secret";
-    peer.answer[EHLO] = "250-fine\r\n250 AUTH PLAIN";
+    script(EHLO, "250-fine\r\n250 AUTH PLAIN");
     /* what is not a command of the table is AUTH, and gets the answer to EHLO: neither is a login */
     expect_ok(mail_send_now(&mail, &err), &err);
     assert_int_equal(mail.outcome, MAIL_AGAIN);
@@ -366,7 +369,7 @@ static void test_smtp__done_comes_without_an_answer_to_quit(void **state)
     struct mail mail = make_mail();
     struct err err;
     open_mailer();
-    peer.answer[QUIT] = silence;
+    script(QUIT, silence);
     mail.done = note_done;
     expect_ok(mail_send(mailer, &mail, &err), &err);
     wait_for(1);
@@ -378,8 +381,8 @@ static void test_smtp__done_comes_without_an_answer_to_quit(void **state)
 /* libcurl by itself would wait for two minutes. */
 static void test_smtp__a_refusal_comes_without_an_answer_to_quit(void **state)
 {
-    peer.answer[RCPT_TO] = "550 no";
-    peer.answer[QUIT] = silence;
+    script(RCPT_TO, "550 no");
+    atomic_store(&peer.answer[QUIT], silence);
     struct mail mail = sent_in(3600 * CLOCK_S);
     expect("refused", mail, MAIL_REFUSED, 550);
     assert_string_equal(answer, "550 no\r\n");
@@ -391,7 +394,7 @@ static void test_smtp__a_cancelled_one_is_forgotten(void **state)
     struct mail mails[2] = { make_mail(), make_mail() };
     struct err err;
     open_mailer();
-    peer.answer[GREETING] = silence;
+    script(GREETING, silence);
     mails[0].done = note_done;
     expect_ok(mail_send(mailer, &mails[0], &err), &err);
     while (atomic_load(&peer.n_connections) == 0)
@@ -399,7 +402,7 @@ static void test_smtp__a_cancelled_one_is_forgotten(void **state)
     mail_cancel(mailer, &mails[0]);
     mail_cancel(mailer, &mails[0]);
     memset(&mails[0], 0xff, sizeof mails[0]);
-    peer.answer[GREETING] = NULL;
+    script(STEPS, NULL);
     mails[1].done = note_done;
     expect_ok(mail_send(mailer, &mails[1], &err), &err);
     wait_for(1);
@@ -412,7 +415,7 @@ static void test_smtp__closing_gives_up(void **state)
     struct mail mail = make_mail();
     struct err err;
     open_mailer();
-    peer.answer[MESSAGE] = silence;
+    script(MESSAGE, silence);
     mail.done = note_done;
     mail.timeout_us = 3600 * CLOCK_S;
     expect_ok(mail_send(mailer, &mail, &err), &err);
