@@ -63,6 +63,12 @@ static void fail(struct session *s, const char *what, const char *state, const c
     add_words(s, words);
 }
 
+static bool is_state(const SQLCHAR *text)
+{
+    return strspn((const char *)text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == STATE_LEN &&
+           text[STATE_LEN] == '\0';
+}
+
 /* From the diagnostic records of a handle; the first has the state. Warnings (01) come before the error
  * itself. */
 static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQLHANDLE handle)
@@ -75,7 +81,7 @@ static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQL
     for (SQLSMALLINT i = 1; i <= RECORDS_MAX; i++) {
         if (!SQL_SUCCEEDED(SQLGetDiagRec(type, handle, i, state, &native, text, sizeof text, &len)))
             break;
-        if (i == 1 || memcmp(s->state, "01", 2) == 0)
+        if (is_state(state) && (i == 1 || memcmp(s->state, "01", 2) == 0))
             memcpy(s->state, state, STATE_LEN);
         if (i > 1)
             buf_add_char(&s->words, '\n');
