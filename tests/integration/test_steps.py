@@ -7,6 +7,7 @@ import urllib.parse
 
 import pytest
 
+from services import Gate
 from site_under_test import wait_for
 
 FIND = {"get": "/contacts?email={original_email}", "capture": {"contact": "/results/0/id"}, "if_missing": "nothing_to_erase"}
@@ -188,6 +189,35 @@ def test_rounds_go_on_until_nobody_is_left(erasing):
     assert erasing.recorded("bob", "CONTACT_ERASED")["outcome"] == "nothing_to_erase"
     keys = [call.key for call in erasing.crm.calls]
     assert len(set(keys)) == len(keys) == 8
+
+
+def test_a_fault_in_a_later_round_begins_with_the_first_one(erasing):
+    """Whoever was erased in the rounds before is not there any more."""
+    erasing.config["stages"][0]["http"]["rounds"] = 5
+    del erasing.steps[1]["nothing_to_erase"]
+    crm, seen = Crm(ada=[1, 2]), []
+    erasing.crm.script = lambda call: 503 if call.path.endswith("/2") and not seen.append(1) and len(seen) == 1 else crm(call)
+    erasing.request("ada")
+    done = erasing.drive_all()
+    assert (done["completed"], done["retries"], done["calls"]) == (1, 1, 7)
+    assert crm.contacts["ada@example.com"] == [] and "outcome" not in erasing.recorded("ada", "CONTACT_ERASED")
+
+
+def test_a_driver_that_is_stopped_between_steps_gives_back(erasing):
+    """The call under way ends, the next one is left to whoever comes then; they begin with the first."""
+    gate = Gate(answer=(200, {"results": [{"id": 17}]}))
+    erasing.crm.script = lambda call: gate(call) if call.method == "GET" else 204
+    erasing.serve()
+    erasing.request("ada")
+    driver = erasing.start_driver()
+    gate.wait_reached()
+    driver.terminate()
+    erasing.wait_said(driver, "stopping")
+    gate.open()
+    assert driver.wait(60) == 0
+    assert [method for method, _ in requests(erasing.crm)] == ["GET"] and erasing.states() == {"ada": "ERASING_CONTACT"}
+    assert erasing.drive_all()["completed"] == 1
+    assert [method for method, _ in requests(erasing.crm)] == ["GET", "GET", "DELETE"]
 
 
 def test_who_is_still_there_after_the_last_round_is_not_complete(erasing):
