@@ -33,6 +33,14 @@ class Call:
         return self.headers.get("Idempotency-Key")
 
 
+def keep_port(port):
+    """Nobody listens there, and nobody else gets it: not the service of another test either."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", port))
+    return kept
+
+
 class Service:
     """Answers each call with script(call): a status, or (status, body), or (status, body, headers), or HANG_UP.
 
@@ -50,7 +58,7 @@ class Service:
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.connections = set()
-        self.server = None
+        self.server = self.kept = None
         self.port = 0
         self.come_back()
 
@@ -60,6 +68,9 @@ class Service:
 
     def come_back(self):
         """Answers (again), at the same port."""
+        if self.kept:
+            self.kept.close()
+            self.kept = None
         self.server = make_server(self, self.port)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -69,6 +80,7 @@ class Service:
         self.server.shutdown()
         self.server.server_close()
         self.server = None
+        self.kept = keep_port(self.port)
         with self.lock:
             connections = list(self.connections)
         for connection in connections:
@@ -80,6 +92,8 @@ class Service:
     def stop(self):
         if self.server:
             self.go_down()
+        if self.kept:
+            self.kept.close()
 
     # -- what came in --
 
