@@ -73,7 +73,9 @@ class Server:
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([*self.as_user, *self.command()], stdout=log, stderr=log, cwd=self.folder,
+            # whoever kills the tests kills it, too
+            words = [*(self.as_user or ("setpriv",)), "--pdeathsig", "KILL", *self.command()]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.folder,
                                             start_new_session=True)
         wait_for(self.is_up, f"the database\n{(self.folder / 'log').read_text()}")
 
