@@ -20,7 +20,7 @@ struct stay {
     struct cli *cli;
     unsigned roles;               /* enum stay_role */
     const struct config *config;  /* that is in force */
-    const struct config *before;  /* it; NULL: there has been no other */
+    const struct config *before;  /* the one that was in force before; NULL: none */
     struct server *server;        /* NULL: of another process */
     struct configuration *reread; /* the last one that was read while running */
 };

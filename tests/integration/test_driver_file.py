@@ -412,6 +412,26 @@ def test_a_driver_that_is_asked_to_stop_and_started_again(driver, lms):
     assert len(lms.calls) == 60
 
 
+def test_another_file_while_it_runs(driver, lms, make_service):
+    """The calls that have begun end where they were made; the next go to the new address, each once."""
+    gate, reached = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), gate.wait(TIMEOUT), None)[2] if kind == ECOM else None
+    names = numbered(20)
+    lms.add(*names)
+    process = driver.start_driver()
+    assert reached.wait(TIMEOUT)
+    moved = make_service()
+    driver.config["base_urls"]["ecommerce"] = moved.url
+    driver.reload(process)
+    driver.wait_said(process, "stopping")
+    gate.set()
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"}, "everybody to be through")
+    old = {call.username for call in lms.calls if call.path == ECOM}
+    assert old and moved.calls and old | set(moved.usernames()) == set(names)
+    assert len(moved.calls) + len(lms.calls) == 60
+    assert driver.kill(process, signal.SIGTERM) == 0
+
+
 # ---- the journal ----
 
 def test_the_journal_has_no_personal_data_and_forgets(driver, lms):
