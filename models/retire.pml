@@ -14,8 +14,8 @@
  * REACHABLE=COMPLETE (ERRORED, ABORTED) asserts that this end is never reached after everything that may go
  * wrong went wrong. It must fail, or the model would hold for want of anything happening.
  *
- * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal and release,
- * which move a lease's end; cool-off; an operator's other moves.
+ * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal, release and being
+ * put off, which move a lease's end; cool-off; an operator's other moves.
  */
 #ifndef MAX_CRASHES
 #define MAX_CRASHES 1
