@@ -2,7 +2,8 @@
 /*
  * What the driver would do next, without doing it: for one person every call with its values masked, for
  * everybody a line each. It only asks the server to list and to search, which the server answers from
- * connections that cannot write, and it calls no service.
+ * connections that cannot write. It calls no service, unless it is told to look (--probe): then those probes
+ * of verifications that only read.
  */
 #include "cli/cli.h"
 
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/probe.h"
 #include "driver/policy.h"
 
 /* ---- who goes where ---- */
@@ -83,37 +85,6 @@ static struct way find_way(struct arena *a, const struct config *config, const s
     return way;
 }
 
-/* ---- whom stages are for ---- */
-
-static const char *const *orgs_of(struct arena *a, const struct json *r)
-{
-    const struct json *list = json_get(r, "orgs");
-    size_t n = 0;
-    const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof orgs[0]);
-    for (const struct json *org = list ? list->first : NULL; org; org = org->next)
-        if (org->kind == JSON_TEXT)
-            orgs[n++] = org->text;
-    return orgs;
-}
-
-static bool has_number(const struct json *r)
-{
-    const struct json *known = json_get(r, "user_id_known");
-    return known && known->kind == JSON_BOOL && known->integer;
-}
-
-/* Why the driver would skip it for this one, by their values as they are; NULL: it would not. */
-static const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
-{
-    const struct template_values person = {
-        .original_username = api_text(r, "original_username"),
-        .original_email = api_text(r, "original_email"),
-        .original_name = api_text(r, "original_name"),
-        .user_id = has_number(r) ? "" : NULL,
-    };
-    return stage_passes_over(stage, &person, orgs_of(a, r));
-}
-
 /* ---- what is called ---- */
 
 /* "a...", "a...@e...": the same letter is no proof, but tells an operator whether the right value stands
@@ -132,16 +103,11 @@ static const char *mask(struct arena *a, const char *text)
 
 static struct template_values masked_person(struct arena *a, const struct json *r)
 {
-    const struct json *user = json_get(r, "user");
-    return (struct template_values){
-        .original_username = mask(a, api_text(r, "original_username")),
-        .original_email = mask(a, api_text(r, "original_email")),
-        .original_name = mask(a, api_text(r, "original_name")),
-        .retired_username = api_text(r, "retired_username"),
-        .retired_email = api_text(r, "retired_email"),
-        .user_id = has_number(r) ? arena_printf(a, "%lld", (long long)api_int(user, "id")) : NULL,
-        .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
-    };
+    struct template_values person = person_of(a, r);
+    person.original_username = mask(a, person.original_username);
+    person.original_email = mask(a, person.original_email);
+    person.original_name = mask(a, person.original_name);
+    return person;
 }
 
 static const char *render(struct arena *a, const struct template *t, const struct template_values *values)
@@ -284,8 +250,40 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
     json_close_map(o);
 }
 
-static void put_plan(struct arena *a, struct json_out *o, const struct config *config, const struct json *r)
+/* found: NULL, nobody looked. person: the place of r in it. */
+struct subject {
+    const struct config *config;
+    const struct json *r;
+    const struct found *found;
+    size_t person;
+};
+
+static void put_probes(struct json_out *o, const struct subject *s)
 {
+    json_put_key(o, "probes");
+    json_open_list(o);
+    for (size_t i = 0; i < s->config->n_stages; i++) {
+        const struct probe *probe = probe_found(s->found, s->person, i);
+        if (!probe)
+            continue;
+        json_open_map(o);
+        json_field_text(o, "stage", probe->stage->working);
+        json_field_text(o, "where", probe_place(probe->stage));
+        json_put_key(o, "left");
+        if (probe->left < 0)
+            json_put_null(o);
+        else
+            json_put_int(o, probe->left);
+        json_field_text(o, "why_not", probe->why_not);
+        json_close_map(o);
+    }
+    json_close_list(o);
+}
+
+static void put_plan(struct arena *a, struct json_out *o, const struct subject *s)
+{
+    const struct config *config = s->config;
+    const struct json *r = s->r;
     struct way way = find_way(a, config, r);
     struct template_values values = masked_person(a, r);
     json_open_map(o);
@@ -297,6 +295,8 @@ static void put_plan(struct arena *a, struct json_out *o, const struct config *c
     for (size_t i = way.first; i < config->n_stages; i++)
         put_stage(a, o, &config->stages[i], &values, why_skipped(a, &config->stages[i], r));
     json_close_list(o);
+    if (s->found)
+        put_probes(o, s);
     json_close_map(o);
 }
 
@@ -339,38 +339,56 @@ static void print_stage(struct arena *a, unsigned n, const struct stage_conf *st
         printf("       not now: %s\n", why_not);
 }
 
-static void print_person(struct arena *a, const struct config *config, const struct json *r)
+static void print_done(struct arena *a, const struct subject *s, size_t stage)
 {
+    const struct probe *probe = probe_found(s->found, s->person, stage);
+    printf("     %s: done before%s%s\n", s->config->stages[stage].working, probe ? "; " : "",
+           probe ? probe_words(a, probe) : "");
+}
+
+static void print_person(struct arena *a, const struct subject *s)
+{
+    const struct config *config = s->config;
+    const struct json *r = s->r;
     struct way way = find_way(a, config, r);
     struct template_values values = masked_person(a, r);
     unsigned n = 0;
     printf("Retirement %lld is in %s%s%s.\n", (long long)api_int(r, "id"), api_text(r, "state"),
            way.why_not ? "; not now: " : ", and is due", way.why_not ? way.why_not : "");
-    for (size_t i = 0; i < way.first && !way.is_over; i++)
-        printf("     %s: done before\n", config->stages[i].working);
+    for (size_t i = 0; i < way.first; i++)
+        if (!way.is_over || probe_found(s->found, s->person, i))
+            print_done(a, s, i);
     for (size_t i = way.first; i < config->n_stages; i++) {
+        const struct probe *probe = probe_found(s->found, s->person, i);
         const char *skipped = why_skipped(a, &config->stages[i], r);
         if (skipped)
             printf("%3u. %s: skipped: %s\n", ++n, config->stages[i].working, skipped);
         else
             print_stage(a, ++n, &config->stages[i], &values);
+        if (probe)
+            printf("       %s\n", probe_words(a, probe));
     }
 }
 
 static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config, struct err *err)
 {
     const struct json *list;
+    struct found found;
+    bool looks = cli_flag(cli, "probe");
     enum rc rc = who_search(api, &cli->arena, "username", cli->operands[0], &list, err);
+    if (!rc && looks)
+        rc = probe_all(&cli->arena, config, list, &found, err);
     if (rc)
         return rc;
+    struct subject s = { .config = config, .r = list->first, .found = looks ? &found : NULL };
     if (!cli_flag(cli, "json")) {
-        print_person(&cli->arena, config, list->first);
+        print_person(&cli->arena, &s);
         return RC_OK;
     }
     struct buf b;
     buf_init(&b, HTTP_BODY_MAX);
     struct json_out o = { .buf = &b };
-    put_plan(&cli->arena, &o, config, list->first);
+    put_plan(&cli->arena, &o, &s);
     print_buf(&b);
     buf_free(&b);
     return RC_OK;
@@ -378,17 +396,37 @@ static enum rc plan_one(struct cli *cli, struct api *api, const struct config *c
 
 /* ---- everybody ---- */
 
+/* What probes of one stage found about all of them. */
+struct left {
+    int64_t records, people, not_counted;
+};
+
 struct queue {
     const struct config *config;
-    bool json;
+    bool json, looks;
+    struct left *left; /* of each stage */
     struct table table;
     int64_t n, now; /* people; of them those for whom something happens now */
     int64_t *calls; /* of each stage, by those; of several steps, all */
 };
 
-static void add_person(struct queue *q, struct arena *a, const struct json *r)
+static void add_left(struct queue *q, const struct subject *s)
 {
+    for (size_t i = 0; i < q->config->n_stages; i++) {
+        const struct probe *probe = probe_found(s->found, s->person, i);
+        if (!probe)
+            continue;
+        q->left[i].not_counted += probe->left < 0;
+        q->left[i].people += probe->left > 0;
+        q->left[i].records += probe->left > 0 ? probe->left : 0;
+    }
+}
+
+static void add_person(struct queue *q, struct arena *a, const struct subject *s)
+{
+    const struct json *r = s->r;
     struct way way = find_way(a, q->config, r);
+    add_left(q, s);
     bool is_last = way.first >= q->config->n_stages;
     const char *const cells[] = {
         arena_printf(a, "%lld", (long long)api_int(r, "id")),
@@ -409,12 +447,12 @@ static void add_person(struct queue *q, struct arena *a, const struct json *r)
     }
 }
 
-static void add_json(struct queue *q, struct arena *a, const struct json *r)
+static void add_json(struct queue *q, struct arena *a, const struct subject *s)
 {
     struct buf b;
     buf_init(&b, HTTP_BODY_MAX);
     struct json_out o = { .buf = &b };
-    put_plan(a, &o, q->config, r);
+    put_plan(a, &o, s);
     printf("%s\n%s", q->n ? "," : "[", buf_str(&b));
     buf_free(&b);
 }
@@ -442,6 +480,16 @@ static enum rc queue_path(struct arena *a, struct api *api, const char **path, s
     return RC_OK;
 }
 
+static enum rc add_page(struct queue *q, struct arena *a, const struct json *list, struct err *err)
+{
+    struct found found;
+    struct subject s = { .config = q->config, .r = list->first, .found = q->looks ? &found : NULL };
+    enum rc rc = q->looks ? probe_all(a, q->config, list, &found, err) : RC_OK;
+    for (; !rc && s.r; s.r = s.r->next, s.person++, q->n++)
+        (q->json ? add_json : add_person)(q, a, &s);
+    return rc;
+}
+
 static enum rc plan_pages(struct cli *cli, struct api *api, struct queue *q, struct err *err)
 {
     const char *path;
@@ -456,10 +504,10 @@ static enum rc plan_pages(struct cli *cli, struct api *api, struct queue *q, str
         rc = api_get(api, &page, arena_printf(&page, "%s&after=%lld", path, (long long)after), &answer, err);
         if (!rc)
             rc = api_expect(answer.json, "retirements", JSON_LIST, &list, err);
+        if (!rc)
+            rc = add_page(q, &page, list, err);
         if (rc)
             break;
-        for (const struct json *r = list->first; r; r = r->next, q->n++)
-            (q->json ? add_json : add_person)(q, &page, r);
         if (!q->json && q->n)
             table_print(&q->table, stdout);
         after = api_int(answer.json, "next");
@@ -484,6 +532,22 @@ static const char *called_services(struct arena *a, const struct action_conf *ac
     return names;
 }
 
+/* "; 12 records of 3 people in forum now, 1 not counted"; "" for a stage at which nobody looked. */
+static const char *left_words(struct arena *a, const struct queue *q, size_t i)
+{
+    const struct stage_conf *stage = &q->config->stages[i];
+    const struct left *left = &q->left[i];
+    if (!q->looks || !stage->verify || !stage->verify->read_only)
+        return "";
+    const char *words =
+        arena_printf(a, "; %s of %s in %s now", print_count(a, left->records, "record", "records"),
+                     print_count(a, left->people, "person", "people"), probe_place(stage));
+    if (left->not_counted == 0)
+        return words;
+    return arena_printf(a, "%s, %s not counted", words,
+                        print_count(a, left->not_counted, "person", "people"));
+}
+
 static void print_calls(struct arena *a, const struct queue *q)
 {
     if (q->n == 0) {
@@ -498,15 +562,16 @@ static void print_calls(struct arena *a, const struct queue *q)
         const char *n = stage->action.kind == ACTION_MANUAL
                             ? print_count(a, q->calls[i], "person begins to wait", "people begin to wait")
                             : print_count(a, q->calls[i], "call", "calls");
-        printf("  %s: %s%s%s%s\n", stage->working, n, called_services(a, &stage->action),
-               quiet ? "; not now: " : "", quiet ? quiet : "");
+        printf("  %s: %s%s%s%s%s\n", stage->working, n, called_services(a, &stage->action),
+               left_words(a, q, i), quiet ? "; not now: " : "", quiet ? quiet : "");
     }
 }
 
 static enum rc plan_all(struct cli *cli, struct api *api, const struct config *config, struct err *err)
 {
     static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
-    struct queue q = { .config = config, .json = cli_flag(cli, "json") };
+    struct queue q = { .config = config, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe") };
+    q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof q.left[0]);
     q.calls = arena_array(&cli->arena, config->n_stages + 1, sizeof q.calls[0]);
     table_open(&q.table, titles);
     enum rc rc = plan_pages(cli, api, &q, err);
@@ -534,15 +599,23 @@ static enum rc run_plan(struct cli *cli, struct err *err)
     return rc;
 }
 
+static const struct cli_option plan_options[] = {
+    { .name = "probe", .help = "look how many records there are now" },
+    { 0 },
+};
+
 const struct cli_command command_plan = {
     .name = "plan",
+    .options = plan_options,
     .operands = "[USERNAME]",
     .max_operands = 1,
     .shared = CLI_JSON | CLI_SERVER | CLI_AS_IT_IS,
     .summary = "what would be done, without doing it",
     .about = "For one person every call, in order, with the values that belong to them masked;\n"
              "for everybody a line each, and how many calls each stage would make. Says what\n"
-             "is not done now, and why. Changes nothing, and calls no service.",
-    .examples = "lethe plan\nlethe plan ada\nlethe plan --json",
+             "is not done now, and why. Changes nothing, and calls no service. With --probe it\n"
+             "looks how many records there are now: by the verify of stages, as far as that\n"
+             "only reads; then services are asked about people, and nothing is changed.",
+    .examples = "lethe plan\nlethe plan ada\nlethe plan ada --probe\nlethe plan --json",
     .run = run_plan,
 };

@@ -225,13 +225,14 @@ struct retry_conf {
 
 /* How it is found out, once an action says that it is done, that nothing is left of the person. */
 struct verify_conf {
-    struct action_conf probe; /* only looks: http or exec */
+    struct action_conf probe; /* only looks: http, sql or exec */
     struct statuses expect;   /* of HTTP or of an exit, that mean that nothing is left; none: it is counted */
     const char *count;        /* http: a JSON pointer to the number of records, or to a list of them; NULL:
-                                 they are not counted. exec without expect prints the number */
+                                 they are not counted. exec without expect prints the number, sql gives it */
     const int64_t *after_us; /* when to look, from the end of the action on, rising: what is there at the last
                                 look is left for good */
     size_t n_after;          /* at least 1 */
+    bool read_only;          /* looking changes nothing, so that it may be done without a need */
 };
 
 enum known { KNOWN_ANY, KNOWN_YES, KNOWN_NO };

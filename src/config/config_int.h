@@ -165,7 +165,7 @@ const char *header_name_fault(struct arena *a, const char *name);
                                                                              .max = CLOCK_DAY       \
     }
 /* What a probe may be: an action that only looks. */
-extern const struct setting probe_http_settings[], probe_exec_settings[];
+extern const struct setting probe_http_settings[], probe_sql_settings[], probe_exec_settings[];
 setting_read_fn setting_probe_http; /* -> struct http_action_conf, without what its answers mean */
 /* The first action that stands there; NULL: none. */
 const struct yaml *action_given(const struct yaml *at);

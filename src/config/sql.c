@@ -129,8 +129,17 @@ const struct setting sql_settings[] = {
       "what only looks, for verify: like SELECT count(*) FROM orders WHERE email = {original_email}" },
     { NULL }
 };
+
+const struct setting probe_sql_settings[] = {
+    { "service", "name", setting_service_name, OF(service), NULL, "which database", .required = true },
+    { "query", "statement", setting_query, 0, NULL,
+      "the number of records: like SELECT count(*) FROM orders WHERE email = {original_email}",
+      .required = true },
+    { NULL }
+};
 #undef OF
 
+/* For both tables. */
 enum rc setting_sql(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                     struct err *err)
 {

@@ -6,6 +6,9 @@
  */
 #include "config/config_int.h"
 
+#include <string.h>
+#include <strings.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -65,6 +68,8 @@ static const struct setting expect_settings[] = {
 const struct setting verify_settings[] = {
     { "http", "section", setting_probe_http, OF(probe.http), NULL,
       "the probe: a call that shows what is left", .inner = probe_http_settings, .inner_form = "." },
+    { "sql", "section", setting_sql, OF(probe.sql), NULL, "the probe: a query that counts what is left",
+      .inner = probe_sql_settings, .inner_form = "." },
     { "exec", "section", setting_section, OF(probe.exec), NULL,
       "the probe: a program that shows what is left, by default by the number that it prints",
       .inner = probe_exec_settings, .inner_form = "." },
@@ -76,6 +81,8 @@ const struct setting verify_settings[] = {
       "when to look, counted from the end of the action; what is left at the last look is left for good" },
     { "timeout", "time", setting_length, OF(probe.timeout_us), "30s", "how long one look may take",
       .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { "read_only", "true or false", setting_bool, OF(read_only), NULL,
+      "does looking change nothing: then lethe plan --probe does it; by itself so with get and SELECT" },
     { NULL }
 };
 #undef OF
@@ -84,13 +91,21 @@ const struct setting verify_settings[] = {
 
 static enum rc check_kind(struct verify_conf *verify, const struct yaml *at, struct err *err)
 {
-    const struct yaml *http = yaml_get(at, "http"), *exec = yaml_get(at, "exec");
-    if (http != NULL && exec != NULL)
-        return yaml_key_error(exec, err, "http and exec: one probe is wanted");
-    if (http == NULL && exec == NULL)
-        return yaml_value_error(at, err, "there is no probe: http or exec is wanted");
-    verify->probe.kind = http ? ACTION_HTTP : ACTION_EXEC;
-    return RC_OK;
+    static const struct {
+        const char *key;
+        enum action_kind kind;
+    } probes[] = { { "http", ACTION_HTTP }, { "sql", ACTION_SQL }, { "exec", ACTION_EXEC } };
+    const struct yaml *given = NULL;
+    for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
+        const struct yaml *found = yaml_get(at, probes[i].key);
+        if (found != NULL && given != NULL)
+            return yaml_key_error(found, err, "%s and %s: one probe is wanted", given->key, found->key);
+        if (found != NULL) {
+            given = found;
+            verify->probe.kind = probes[i].kind;
+        }
+    }
+    return given ? RC_OK : yaml_value_error(at, err, "there is no probe: http, sql or exec is wanted");
 }
 
 /* Such an answer is never about the person: it has not even been looked. */
@@ -121,6 +136,9 @@ static enum rc check_expect(const struct verify_conf *verify, const struct yaml 
 {
     const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status");
     enum rc rc = RC_OK;
+    if (list != NULL && verify->probe.kind == ACTION_SQL)
+        return yaml_value_error(list, err,
+                                "a database has no statuses: the query gives the number of records");
     if (list != NULL && verify->expect.n == 0)
         return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
     for (size_t i = 0; rc == RC_OK && i < verify->expect.n; i++) {
@@ -139,7 +157,8 @@ static enum rc check_count(const struct verify_conf *verify, const struct yaml *
     const struct yaml *count = yaml_get(at, "count");
     bool is_http = verify->probe.kind == ACTION_HTTP;
     if (count != NULL && !is_http)
-        return yaml_key_error(count, err, "count: goes with http; a program prints the number");
+        return yaml_key_error(count, err,
+                              "count: goes with http; a program prints the number, a query gives it");
     if (is_http && count == NULL && verify->expect.n == 0)
         return yaml_value_error(at, err,
                                 "what proves that nothing is left? expect: { status: [404] } or "
@@ -162,6 +181,15 @@ static void expect_answers(struct arena *a, struct verify_conf *verify)
     verify->probe.http.steps = step;
 }
 
+/* By the look of it. */
+static bool only_reads(const struct yaml *at)
+{
+    const struct yaml *query = yaml_get(yaml_get(at, "sql"), "query");
+    if (query != NULL && query->text != NULL)
+        return strncasecmp(query->text + strspn(query->text, " \t\n"), "select", 6) == 0;
+    return yaml_get(yaml_get(at, "http"), "get") != NULL;
+}
+
 static enum rc check_verify(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                             struct err *err)
 {
@@ -172,6 +200,8 @@ static enum rc check_verify(struct reading *r, struct verify_conf *verify, const
         rc = check_count(verify, at, err);
     if (rc == RC_OK && verify->probe.kind == ACTION_HTTP)
         expect_answers(r->arena, verify);
+    if (yaml_get(at, "read_only") == NULL)
+        verify->read_only = only_reads(at);
     return rc;
 }
 

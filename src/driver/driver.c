@@ -170,8 +170,10 @@ static enum rc open_authority(struct driver *d, struct err *err)
 {
     const struct service_conf *conf = d->config->authority;
     TAILQ_INIT(&d->reports);
-    d->authority = d->config->authority_is_lms ? &authority_lms : &authority_lethe;
-    if (conf && conf->credentials == CREDENTIALS_OAUTH2)
+    d->authority = d->conf.probes                ? &authority_none
+                   : d->config->authority_is_lms ? &authority_lms
+                                                 : &authority_lethe;
+    if (conf && d->authority != &authority_none && conf->credentials == CREDENTIALS_OAUTH2)
         d->authority_token = token_open(d, conf);
     return d->authority->open(d, err);
 }

@@ -32,14 +32,31 @@
 #include "base/err.h"
 #include "config/config.h"
 
+/* What the probe of a stage's verification finds about somebody now. */
+struct probe {
+    int64_t id; /* of the retirement */
+    const struct stage_conf *stage;
+    struct template_values person;
+    int64_t left;        /* found: records; -1: it could not be found out, */
+    const char *why_not; /* because of this */
+};
+
+struct probes {
+    struct probe *list;
+    size_t n;
+    struct arena *arena; /* for the words of what was found */
+    size_t n_begun;      /* the driver's */
+};
+
 struct driver_conf {
     const struct config *config;
     const char *socket_path; /* of the authority, unless config->authority says where it is */
     const char *username;    /* NULL: everybody; only this one otherwise, implies once */
-    int64_t cool_off_us; /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
-    bool once;           /* end when nobody is due, in flight, or held by another driver */
-    bool deliver_only;   /* nobody is retired: it only tells hooks */
-    int progress_fd;     /* a terminal for the progress bar; -1: none */
+    int64_t cool_off_us;   /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
+    bool once;             /* end when nobody is due, in flight, or held by another driver */
+    bool deliver_only;     /* nobody is retired: it only tells hooks */
+    int progress_fd;       /* a terminal for the progress bar; -1: none */
+    struct probes *probes; /* not NULL: nothing is done but these, and there is no authority */
 };
 
 struct driver_summary {
@@ -48,9 +65,9 @@ struct driver_summary {
     int64_t waiting; /* for somebody to confirm a stage; for `once` those from before, too */
     int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to */
     int64_t stages, calls, retries;
-    int64_t skipped; /* of the stages: not for the person whose turn it was */
+    int64_t skipped;   /* of the stages: not for the person whose turn it was */
     int64_t delivered; /* messages to hooks */
-    bool fuse_blown; /* the authority lets nobody be begun with */
+    bool fuse_blown;   /* the authority lets nobody be begun with */
     unsigned failing,
         quiet; /* services that nobody is called for at the end: before their stages people may wait */
     int64_t took_us;
@@ -66,5 +83,10 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
  * A second call gives up on the calls in flight as well. */
 void driver_stop(struct driver *d);
 void driver_close(struct driver **d);
+
+/* Makes each of them once, within the limits of the services, and does nothing else: nobody is told,
+ * nothing is remembered. Their stages have a verification, whose probe only reads if the configuration says
+ * so. */
+enum rc driver_probe(const struct config *config, struct probes *probes, struct err *err) MUST_CHECK;
 
 #endif

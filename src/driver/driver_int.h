@@ -141,6 +141,9 @@ void token_cancel(struct token *token, struct token_wait *wait); /* waits no lon
 
 /* ---- one retirement in flight (run.c) ---- */
 
+#define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* of whom nobody else would take up */
+#define CAUSE_OF_VERIFICATION "verification: "
+
 enum run_state {
     RUN_FREE,
     RUN_WAITING,
@@ -257,6 +260,7 @@ struct claim {
     int64_t id, epoch, lease_us, sent_at;
     const char *stage; /* working state; COMPLETE: nothing is left to be done */
     bool to_be_entered;
+    bool only_look;   /* at what the probe of the stage finds now, whatever was done before */
     int64_t begun_at; /* clock_now: the stage, when it was put off before; 0: it was not */
     const char *memo; /* of then; NULL: nothing */
     const char *run_key;
@@ -318,6 +322,7 @@ const char *run_cause(struct run *run, const struct attempt *last);
 void verify_begin(struct run *run, const struct attempt *done); /* the action says that it is done */
 /* Goes on where run->memo says that the verification stood; false: it says nothing of the kind. */
 bool verify_go_on(struct run *run);
+void verify_alone(struct run *run);       /* looks once, as if the action had been done long ago */
 const char *verify_memo(struct run *run); /* where it stands; borrowed until the driver's scratch is used */
 void verify_looked(struct run *run, const struct attempt *attempt);  /* a call of the probe has ended */
 void verify_give_up(struct run *run, const struct attempt *attempt); /* nobody knows, and time is over */
@@ -332,7 +337,7 @@ struct authority {
     bool (*is_asking)(const struct driver *d);   /* somebody may yet come of a request that is under way */
     void (*look_again)(struct driver *d);        /* there may be people whom the last look left out */
 };
-extern const struct authority authority_lethe, authority_lms;
+extern const struct authority authority_lethe, authority_lms, authority_none;
 
 /* ---- authority.c: one request to it, and whether it answers at all ---- */
 

@@ -61,9 +61,9 @@ static struct finding http_finding(const struct verify_conf *verify, const struc
     return verify->count ? read_count(verify, attempt, a) : counted(1);
 }
 
-/* ---- what a program prints ---- */
+/* ---- what a program prints, or a query gives ---- */
 
-static struct finding read_number(const struct attempt *attempt)
+static struct finding read_number(const struct attempt *attempt, const char *why_not)
 {
     enum { DIGITS_MAX = 18 };
     const char *text = attempt->answer ? attempt->answer : "", *const end = text + attempt->answer_len;
@@ -73,7 +73,7 @@ static struct finding read_number(const struct attempt *attempt)
     size_t digits = strspn(text, "0123456789");
     if (attempt->answer_cut || digits == 0 || digits > DIGITS_MAX ||
         text + digits + strspn(text + digits, space) != end)
-        return inconclusive("what it printed is not a number");
+        return inconclusive(why_not);
     for (size_t i = 0; i < digits; i++)
         n = 10 * n + (text[i] - '0');
     return counted(n);
@@ -83,7 +83,8 @@ static struct finding read_number(const struct attempt *attempt)
 static struct finding exec_finding(const struct verify_conf *verify, const struct attempt *attempt)
 {
     if (verify->expect.n == 0)
-        return attempt->status == EXIT_DONE ? read_number(attempt) : inconclusive(NULL);
+        return attempt->status == EXIT_DONE ? read_number(attempt, "what it printed is not a number")
+                                            : inconclusive(NULL);
     if (is_expected(verify, attempt->status))
         return counted(0);
     return attempt->status == EXIT_DONE || attempt->status == EXIT_NOT_SO ? counted(1) : inconclusive(NULL);
@@ -91,12 +92,14 @@ static struct finding exec_finding(const struct verify_conf *verify, const struc
 
 struct finding finding_of(const struct verify_conf *verify, const struct attempt *attempt, struct arena *a)
 {
-    if (!attempt->has_status || attempt->judgement.verdict == VERDICT_AGAIN)
+    enum verdict verdict = attempt->judgement.verdict;
+    bool is_query = verify->probe.kind == ACTION_SQL;
+    if (verdict == VERDICT_AGAIN || (!attempt->has_status && !(is_query && verdict == VERDICT_DONE)))
         return inconclusive(NULL);
     switch (verify->probe.kind) {
     case ACTION_HTTP: return http_finding(verify, attempt, a);
     case ACTION_EXEC: return exec_finding(verify, attempt);
-    case ACTION_SQL:
+    case ACTION_SQL: return read_number(attempt, "its first value is not a number");
     case ACTION_MAIL:
     case ACTION_MANUAL: break;
     }

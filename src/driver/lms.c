@@ -17,7 +17,6 @@
 #include "base/crypto.h"
 #include "base/log.h"
 
-#define FOREVER   (100 * 365 * CLOCK_DAY) /* there is no lease that could end */
 #define ALONE_FOR (600 * CLOCK_S)
 
 enum { PATH_MAX_BYTES = 64 * 1024 };
@@ -145,7 +144,7 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
     make_key(fresh);
     const struct claim claim = {
         .id = lms_get(item, "id", JSON_INT)->integer,
-        .lease_us = FOREVER,
+        .lease_us = LEASE_FOREVER,
         .sent_at = now,
         .stage = stage,
         .to_be_entered = ours == NULL,

@@ -390,7 +390,8 @@ void run_try_again(struct run *run, const struct attempt *last)
         deliver_again_or_fail(run, last, now);
     else if (run->abort || d->stopping)
         give_back(run);
-    else if (!policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
+    else if (d->conf.probes ||
+             !policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         fail(run, last);
     else if (service_keeps(run_service(run), run))
         back_off(run, now + delay_us);
@@ -620,6 +621,13 @@ static void want_to_enter(struct run *run, const char *state)
     report(run, REPORT_ENTERED);
 }
 
+static void enter_look(struct run *run, const char *working)
+{
+    run->stage = driver_find_stage(run->driver, working);
+    run->stage_name = run->stage->working;
+    verify_alone(run);
+}
+
 void run_begin(struct driver *d, const struct claim *claim, int64_t now)
 {
     struct run *run = run_new(d);
@@ -633,7 +641,9 @@ void run_begin(struct driver *d, const struct claim *claim, int64_t now)
     set_lease(run, claim->sent_at, claim->lease_us);
     run->stages_done = stages_before(d, claim->stage);
     d->stages_in_flight += run->stages_done;
-    if (claim->to_be_entered)
+    if (claim->only_look)
+        enter_look(run, claim->stage);
+    else if (claim->to_be_entered)
         want_to_enter(run, claim->stage);
     else
         enter_stage(run, claim->stage, claim, now);

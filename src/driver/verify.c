@@ -37,6 +37,7 @@ static void look_next(struct run *run)
     int64_t in_us = time_to_next(run);
     run->attempts = (struct attempts){ 0 };
     run->action = &run->stage->verify->probe;
+    run->first_call = 0;
     if (in_us > HELD_MAX)
         run_put_off(run, in_us, verify_memo(run));
     else
@@ -63,7 +64,17 @@ void verify_begin(struct run *run, const struct attempt *done)
         .found = { .left = -1 },
     };
     driver_let_go(run->driver, run);
-    run->first_call = 0;
+    look_next(run);
+}
+
+void verify_alone(struct run *run)
+{
+    run->proof = (struct proof){
+        .begun = true,
+        .looks = (unsigned)run->stage->verify->n_after - 1,
+        .action = { .answer = "" },
+        .found = { .left = -1 },
+    };
     look_next(run);
 }
 
@@ -157,6 +168,13 @@ static struct attempt failed(const struct run *run, const struct attempt *look, 
     };
 }
 
+static void warn_of(const struct run *run, const char *residue)
+{
+    struct log_subject before = run_log_about(run);
+    log_warning("verification: %s", residue);
+    log_set_subject(before);
+}
+
 static void found_residue(struct run *run, const struct attempt *look, int64_t left)
 {
     struct proof *proof = &run->proof;
@@ -169,10 +187,10 @@ static void found_residue(struct run *run, const struct attempt *look, int64_t l
     struct attempt last = failed(
         run, look,
         arena_printf(&run->step_arena, "%" PRId64 " record%s left in %s", left, left == 1 ? "" : "s", name));
-    struct log_subject before = run_log_about(run);
-    log_warning("verification: %s", last.error);
-    log_set_subject(before);
-    run_fail(run, &last, -1, arena_printf(&run->step_arena, "verification: records left in %s", name));
+    if (!run->driver->conf.probes)
+        warn_of(run, last.error);
+    run_fail(run, &last, -1,
+             arena_printf(&run->step_arena, CAUSE_OF_VERIFICATION "records left in %s", name));
 }
 
 void verify_give_up(struct run *run, const struct attempt *attempt)
@@ -182,7 +200,7 @@ void verify_give_up(struct run *run, const struct attempt *attempt)
     struct attempt last =
         failed(run, attempt, arena_printf(&run->step_arena, "verification is inconclusive: %s", cause));
     run_fail(run, &last, attempt->has_status ? (int)attempt->status : -1,
-             arena_printf(&run->step_arena, "verification: %s", cause));
+             arena_printf(&run->step_arena, CAUSE_OF_VERIFICATION "%s", cause));
 }
 
 /* A look that could not even be made will not be possible later either. */
@@ -192,7 +210,7 @@ static void found_nothing_out(struct run *run, const struct attempt *attempt, co
     look.judgement.unknown = true;
     look.error = why ? why : attempt->error;
     look.in_answer = why != NULL;
-    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status)
+    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status && why == NULL)
         verify_give_up(run, &look);
     else
         run_try_again(run, &look);

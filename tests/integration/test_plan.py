@@ -111,3 +111,116 @@ def test_nobody_is_a_plan_too(planned):
 
 def test_without_stages_there_is_nothing_to_plan(site):
     assert "no stages" in site.lethe("plan").err
+
+
+# ---- what probes find ----
+
+@pytest.fixture
+def probed(planned):
+    """The forum counts, the notes say by a status, the store cannot be asked, and the program might change something."""
+    left = {"forum": 3, "notes": 1}
+
+    def forum(call):
+        return (200, {"total": left["forum"]}) if call.method == "GET" else 204
+
+    def notes(call):
+        return (200 if left["notes"] else 404) if call.method == "GET" else 204
+
+    planned.left = left
+    planned.forum.script, planned.notes.script = forum, notes
+    planned.store.script = lambda call: 503 if call.method == "GET" else 204
+    stages = planned.config["stages"]
+    stages[1]["http"]["post"] = "/notes/retire"
+    stages[0]["verify"] = {"http": {"service": "forum", "get": "/search?author={original_username}"}, "count": "/total"}
+    stages[1]["verify"] = {"http": {"service": "notes", "get": "/people/{original_email}"}, "expect": {"status": [404]}}
+    stages[2]["verify"] = {"http": {"service": "store", "get": "/orders?who={original_email}"}, "count": ""}
+    stages[3]["verify"] = {"exec": {"command": ["./look"]}}
+    look = planned.folder / "look"
+    look.write_text("#!/bin/sh\ntouch looked\necho 0\n")
+    look.chmod(0o755)
+    return planned
+
+
+def test_probes_count_what_there_is_now(probed):
+    probed.request("ada")
+    said = probed.ok("plan", "ada", "--probe").out
+    assert "3 records in forum now" in said and "1 record in notes now" in said
+    assert "not counted: 503 from store" in said
+    assert not (probed.folder / "looked").exists(), "nobody said that the program only reads"
+    assert "ada" not in said.replace("/search?author=a...", "")
+    assert [call.path for call in probed.forum.calls] == ["/search?author=ada"]
+    assert [(call.method, call.key) for service in probed.everywhere for call in service.calls] == [("GET", None)] * 3
+
+
+def test_a_program_that_only_reads_is_asked_too(probed):
+    probed.config["stages"][3]["verify"]["read_only"] = True
+    probed.config["stages"][0]["verify"]["read_only"] = False
+    probed.request("ada")
+    said = probed.ok("plan", "ada", "--probe").out
+    assert "nothing in" in said and "look now" in said and "in forum now" not in said
+    assert probed.forum.calls == []
+
+
+def test_probes_as_json(probed):
+    probed.request("ada")
+    plan = probed.ok("plan", "ada", "--probe", "--json").json
+    assert plan["probes"] == [
+        {"stage": "RETIRING_FORUM", "where": "forum", "left": 3, "why_not": None},
+        {"stage": "RETIRING_NOTES", "where": "notes", "left": 1, "why_not": None},
+        {"stage": "RETIRING_STORE", "where": "store", "left": None, "why_not": "503 from store"}]
+    assert probed.ok("plan", "--probe", "--json").json == [plan]
+    assert "probes" not in probed.ok("plan", "ada", "--json").json
+
+
+def test_probes_of_everybody(probed):
+    probed.request_all([f"user{n}" for n in range(5)])
+    said = probed.ok("plan", "--probe").out
+    assert "RETIRING_FORUM: 5 calls to forum; 15 records of 5 people in forum now\n" in said
+    assert "RETIRING_STORE: 5 calls to store; 0 records of 0 people in store now, 5 people not counted" in said
+    assert len(probed.forum.calls) == 5
+
+
+def test_probes_of_somebody_who_is_through(probed):
+    """Has anything come back?"""
+    probed.store.script = lambda call: (200, []) if call.method == "GET" else 204
+    probed.left.update(forum=0, notes=0)
+    probed.request("ada")
+    assert probed.drive_all()["completed"] == 1
+    probed.left["notes"] = 1
+    said = probed.ok("plan", "ada", "--probe").out
+    assert "RETIRING_FORUM: done before; nothing in forum now" in said
+    assert "RETIRING_NOTES: done before; 1 record in notes now" in said
+
+
+def test_probes_change_nothing(probed):
+    """Neither here nor there: not a byte of the database, and every call only reads."""
+    probed.request_all(["ada", "bob"])
+    before = database(probed)
+    files = sorted(path.name for path in probed.folder.iterdir())
+    for words in (["plan", "--probe"], ["plan", "ada", "--probe"], ["plan", "--probe", "--json"]):
+        probed.ok(*words)
+        assert database(probed) == before
+    probed.serve()
+    before = database(probed)
+    probed.ok("plan", "--probe")
+    assert database(probed) == before
+    assert {call.method for service in probed.everywhere for call in service.calls} == {"GET"}
+    assert not (probed.folder / "looked").exists()
+    made = set(path.name for path in probed.folder.iterdir()) - set(files)
+    assert all(name.startswith("log-") for name in made), made
+
+
+def test_a_service_that_is_down_is_asked_once_for_each(probed):
+    probed.store.go_down()
+    probed.request("ada")
+    said = probed.ok("plan", "ada", "--probe").out
+    assert "not counted: store: " in said and "3 records in forum now" in said
+
+
+def test_in_quiet_hours_nobody_is_asked(probed):
+    now = datetime.datetime.now()
+    probed.config["services"]["forum"]["quiet_hours"] = [f"{now - datetime.timedelta(hours=1):%H:%M}-"
+                                                         f"{now + datetime.timedelta(hours=1):%H:%M}"]
+    probed.request("ada")
+    assert "not counted: forum is not called now" in probed.ok("plan", "ada", "--probe").out
+    assert probed.forum.calls == []

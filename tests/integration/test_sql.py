@@ -379,3 +379,50 @@ def test_a_killed_driver_takes_its_transaction_with_it(shop_server):
     wait_for(lambda: site.db.do(busy), "the statement to be under way")
     site.kill(driver)
     assert orders(site) == ["1"]
+
+
+# ---- what is left ----
+
+COUNT = {"sql": {"service": "shop", "query": "SELECT count(*) FROM orders WHERE email = {original_email}"}}
+
+
+def test_a_query_proves_that_nothing_is_left(shop):
+    order(shop, 1, "ada@example.com")
+    order(shop, 2, "eve@example.com")
+    stage(shop, verify=COUNT)
+    shop.request("ada")
+    assert shop.drive_all()["completed"] == 1
+    assert shop.recorded("ada", "ERASED")["verification"] == {"left": 0, "status": None, "tries": 1}
+
+
+def test_a_query_finds_what_is_left(shop):
+    for number in range(3):
+        order(shop, number, "ada@example.com")
+    stage(shop, verify=COUNT)
+    statements(shop, "DELETE FROM orders WHERE email = {original_email} AND id = 0")
+    shop.request("ada")
+    assert "3 records in shop now" in shop.ok("plan", "ada", "--probe").out
+    assert len(orders(shop)) == 3
+    assert shop.drive_all()["errored"] == 1
+    failed = shop.recorded("ada", "ERRORED")
+    assert (failed["outcome"], failed["error"]) == ("residue", "2 records left in shop")
+
+
+@pytest.mark.parametrize("query", ["SELECT email FROM orders WHERE email = {original_email}", "SELECT NULL", "SELECT -1",
+                                   "SELECT id FROM orders WHERE id < 0", "SELECT count(*) FROM nowhere"])
+def test_a_query_that_counts_nothing_proves_nothing(shop, query):
+    order(shop, 1, "ada@example.com")
+    stage(shop, verify={"sql": {"service": "shop", "query": query}}, retry={"for": "100ms", "first": "10ms", "longest": "50ms"})
+    statements(shop, "UPDATE orders SET note = 'x' WHERE email = {original_email}")
+    shop.request("ada")
+    assert shop.drive_all()["errored"] == 1
+    assert shop.recorded("ada", "ERRORED")["outcome"] == "unknown"
+
+
+def test_a_query_changes_nothing_whatever_it_says(shop):
+    order(shop, 1, "ada@example.com")
+    stage(shop, verify={"sql": {"service": "shop", "query": "DELETE FROM orders WHERE email = {original_email}"},
+                        "read_only": True})
+    shop.request("ada")
+    shop.ok("plan", "ada", "--probe")
+    assert orders(shop) == ["1"]

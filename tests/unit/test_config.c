@@ -648,6 +648,28 @@ static void test_config__verify(void **state)
     assert_int_equal(s->verify->after_us[2], CLOCK_DAY);
 }
 
+static bool only_reads(const char *verify)
+{
+    const struct config *c = load_good(arena_printf(
+        &arena,
+        "%sservices: { lms: { url: \"https://lms.example.com\" }, shop: { odbc: \"Driver=SQLite3\" } }\n"
+        "stages:\n  - { working: A, completed: B, exec: { command: [x] }, verify: { %s } }\n",
+        IDENTITY, verify));
+    return c->stages[0].verify->read_only;
+}
+
+static void test_config__what_only_reads(void **state)
+{
+    assert_true(only_reads("http: { service: lms, get: /x }, count: /n"));
+    assert_false(only_reads("http: { service: lms, post: /x }, count: /n"));
+    assert_true(only_reads("http: { service: lms, post: /x }, count: /n, read_only: true"));
+    assert_false(only_reads("http: { service: lms, get: /x }, count: /n, read_only: false"));
+    assert_false(only_reads("exec: { command: [y] }"));
+    assert_true(only_reads("exec: { command: [y] }, read_only: true"));
+    assert_true(only_reads("sql: { service: shop, query: ' Select 1' }"));
+    assert_false(only_reads("sql: { service: shop, query: 'WITH x AS (DELETE FROM y) SELECT 1' }"));
+}
+
 static void test_config__verify_presets(void **state)
 {
     const struct stage_conf *s = load_stage("    exec: { command: [x] }\n"
@@ -1233,6 +1255,7 @@ int main(void)
         T(test_config__poll),
         T(test_config__exec),
         T(test_config__verify),
+        T(test_config__what_only_reads),
         T(test_config__verify_presets),
         T(test_config__program_without_a_slash_is_left_to_the_path),
         T(test_config__the_authority_elsewhere),

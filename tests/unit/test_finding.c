@@ -161,6 +161,26 @@ static void test_finding__of_how_a_program_ends(void **state)
     expect_all(&test, like_test, sizeof like_test / sizeof like_test[0]);
 }
 
+/* A query that succeeded has no status. */
+static void test_finding__of_what_a_query_gives(void **state)
+{
+    const struct verify_conf verify = { .probe.kind = ACTION_SQL };
+    static const struct {
+        const char *value, *found;
+    } answers[] = { { "0", "clean" },         { "12", "12 left" },       { "", "inconclusive" },
+                    { "-1", "inconclusive" }, { "ada", "inconclusive" }, { "1.0", "inconclusive" } };
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct attempt attempt = { .judgement = { VERDICT_DONE },
+                                   .answer = answers[i].value,
+                                   .answer_len = strlen(answers[i].value) };
+        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), answers[i].found);
+        attempt.judgement = (struct judgement){ VERDICT_FINAL };
+        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), "inconclusive");
+        attempt.judgement = (struct judgement){ VERDICT_AGAIN };
+        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), "inconclusive");
+    }
+}
+
 static void test_finding__half_an_answer_counts_for_nothing(void **state)
 {
     const struct verify_conf http = { .probe.kind = ACTION_HTTP, .count = "" };
@@ -190,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_finding__of_all_of_the_answer),
         cmocka_unit_test(test_finding__of_what_a_program_prints),
         cmocka_unit_test(test_finding__of_how_a_program_ends),
+        cmocka_unit_test(test_finding__of_what_a_query_gives),
         cmocka_unit_test(test_finding__half_an_answer_counts_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, forget);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the probes of stages find now: see probe.h. The driver looks (driver_probe), and nobody else is told.
+ */
+#include "cli/probe.h"
+
+#include "cli/cli.h"
+
+/* ---- people ---- */
+
+static bool has_number(const struct json *r)
+{
+    const struct json *known = json_get(r, "user_id_known");
+    return known && known->kind == JSON_BOOL && known->integer;
+}
+
+struct template_values person_of(struct arena *a, const struct json *r)
+{
+    return (struct template_values){
+        .original_username = api_text(r, "original_username"),
+        .original_email = api_text(r, "original_email"),
+        .original_name = api_text(r, "original_name"),
+        .retired_username = api_text(r, "retired_username"),
+        .retired_email = api_text(r, "retired_email"),
+        .user_id =
+            has_number(r) ? arena_printf(a, "%lld", (long long)api_int(json_get(r, "user"), "id")) : NULL,
+        .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
+    };
+}
+
+static const char *const *orgs_of(struct arena *a, const struct json *r)
+{
+    const struct json *list = json_get(r, "orgs");
+    size_t n = 0;
+    const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof orgs[0]);
+    for (const struct json *org = list ? list->first : NULL; org; org = org->next)
+        if (org->kind == JSON_TEXT)
+            orgs[n++] = org->text;
+    return orgs;
+}
+
+const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
+{
+    struct template_values person = person_of(a, r);
+    return stage_passes_over(stage, &person, orgs_of(a, r));
+}
+
+/* ---- looking ---- */
+
+static void add_probes(struct probes *probes, struct found *found, size_t person, const struct json *r)
+{
+    const struct config *config = found->config;
+    struct template_values values = person_of(probes->arena, r);
+    for (size_t i = 0; i < config->n_stages; i++) {
+        const struct stage_conf *stage = &config->stages[i];
+        if (!stage->verify || !stage->verify->read_only || why_skipped(probes->arena, stage, r))
+            continue;
+        struct probe *probe = &probes->list[probes->n++];
+        *probe = (struct probe){ .id = api_int(r, "id"), .stage = stage, .person = values, .left = -1 };
+        found->of[person * config->n_stages + i] = probe;
+    }
+}
+
+enum rc probe_all(struct arena *a, const struct config *config, const struct json *list, struct found *out,
+                  struct err *err)
+{
+    size_t most = list->count * config->n_stages, person = 0;
+    struct probes probes = { .list = arena_array(a, most + 1, sizeof(struct probe)), .arena = a };
+    *out = (struct found){ .config = config, .of = arena_array(a, most + 1, sizeof out->of[0]) };
+    for (const struct json *r = list->first; r; r = r->next)
+        add_probes(&probes, out, person++, r);
+    return driver_probe(config, &probes, err);
+}
+
+/* ---- what was found ---- */
+
+const struct probe *probe_found(const struct found *found, size_t person, size_t stage)
+{
+    return found ? found->of[person * found->config->n_stages + stage] : NULL;
+}
+
+const char *probe_place(const struct stage_conf *stage)
+{
+    const struct action_conf *probe = &stage->verify->probe;
+    const struct service_conf *service = action_service(probe, 0);
+    return service ? service->name : probe->exec.argv[0];
+}
+
+const char *probe_words(struct arena *a, const struct probe *probe)
+{
+    const char *place = probe_place(probe->stage);
+    if (probe->left < 0)
+        return arena_printf(a, "not counted: %s", probe->why_not);
+    if (probe->left == 0)
+        return arena_printf(a, "nothing in %s now", place);
+    return arena_printf(a, "%s in %s now", print_count(a, probe->left, "record", "records"), place);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Retirements of the API as the driver sees them, and what the probes of their stages find now. */
+#ifndef LETHE_CLI_PROBE_H
+#define LETHE_CLI_PROBE_H
+
+#include "base/json.h"
+#include "driver/driver.h"
+
+/* Values as they are, for no eyes but the services'. */
+struct template_values person_of(struct arena *a, const struct json *retirement);
+/* Why the driver would skip the stage for this one; NULL: it would not. */
+const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *retirement);
+
+/* What is found about some people: of[i * n_stages + stage] is of the i-th of them; NULL where a stage has no
+ * probe that only reads, or is not for this one. */
+struct found {
+    const struct config *config;
+    const struct probe **of;
+};
+
+/* list: of retirements. All lives in the arena. */
+enum rc probe_all(struct arena *a, const struct config *config, const struct json *list, struct found *out,
+                  struct err *err) MUST_CHECK;
+/* found may be NULL, when nobody looked. */
+const struct probe *probe_found(const struct found *found, size_t person, size_t stage);
+/* "3 records in forum now", "nothing in forum now", "not counted: 503 from forum". */
+const char *probe_words(struct arena *a, const struct probe *probe);
+/* Where a stage's probe looks. */
+const char *probe_place(const struct stage_conf *stage);
+
+#endif
