@@ -228,6 +228,7 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "skipped", s->skipped);
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
+    json_field_int(&o, "delivered", s->delivered);
     json_field_int(&o, "services_failing", s->failing);
     json_field_int(&o, "services_quiet", s->quiet);
     json_field_int(&o, "took_ms", s->took_us / CLOCK_MS);

@@ -20,6 +20,7 @@
  *  - http.c, sql.c, mail.c, exec.c: what a stage does, one const struct action each; token.c: access tokens
  *  - odbc.c: talks to databases, in a process of its own; process.c: programs beside the calls
  *  - response.c: what is recorded of a stage
+ *  - deliveries.c: messages to hooks, taken and run in the same way
  *  - reminders.c: says who waits for somebody to confirm a stage
  *  - progress.c: the bar on a terminal
  */

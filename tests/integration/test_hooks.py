@@ -244,7 +244,7 @@ def test_a_driver_delivers_for_a_server_that_only_knows_the_names(site, app):
 def test_once_delivers_what_is_due_and_ends(site, app):
     site.stage("RETIRING_LMS", "LMS_COMPLETE", http={"service": "app", "post": "/retire", "json": WHO})
     site.request("ada"), site.request("bob")
-    site.drive_all()
+    assert site.drive_all()["delivered"] == 2
     assert sorted((c.path, c.json["user"]) for c in app.calls) == [("/lock", "ada"), ("/lock", "bob")]
     app.go_down()
     site.request("cid")
