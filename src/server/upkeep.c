@@ -93,21 +93,28 @@ struct watching {
     struct server *server;
     int64_t after_id;
     struct watch_answer answer;
+    struct arena arena; /* of one step, until it is committed */
+    struct tally tally;
 };
 
 static enum rc watch_step(void *arg, struct db *db, struct err *err)
 {
     struct watching *w = arg;
     struct server *s = w->server;
-    struct arena a = { 0 };
     int64_t after_id = w->after_id;
+    arena_reset(&w->arena);
+    w->tally = (struct tally){ 0 }; /* it may be the second time, after a rollback */
     struct act act = {
-        .store = s->store, .arena = &a, .config = s->config, .actor = "watch", .now = server_now(s)
+        .store = s->store,
+        .arena = &w->arena,
+        .config = s->config,
+        .actor = "watch",
+        .now = server_now(s),
+        .tally = &w->tally,
     };
     enum rc rc = service_watch(&act, &after_id, &w->answer, err);
     if (!rc)
         w->after_id = after_id;
-    arena_free(&a);
     return rc;
 }
 
@@ -115,7 +122,11 @@ static enum rc watch_step(void *arg, struct db *db, struct err *err)
 static bool watch_some(struct watching *w)
 {
     struct err err;
-    if (writer_run(w->server->writer, watch_step, w, &err)) {
+    enum rc rc = writer_run(w->server->writer, watch_step, w, &err);
+    if (!rc)
+        tally_count(&w->tally);
+    arena_free(&w->arena);
+    if (rc) {
         log_error("looking for who is stuck failed: %s", err.text);
         return false;
     }

@@ -59,6 +59,17 @@ def test_errors_by_stage_and_status(served):
     assert metrics(served)["lethe_errors_total"].value(stage="RETIRING_LMS", status="none") == 1
 
 
+def test_whom_the_watch_moves_is_counted(site):
+    site.configure(watch={"stuck_after": "0", "every": "100ms", "stuck": "error"})
+    site.serve()
+    site.somebody("RETIRING_FORUMS")
+    wait_for(lambda: people(site)["ERRORED"] == 1, "the watch has moved them")
+    key = "lethe_errors_total", frozenset({("stage", "RETIRING_FORUMS"), ("status", "none")})
+    wait_for(lambda: key in metrics(site).get("lethe_errors_total", exposition.Family("", "")).samples, "it is counted")
+    counted = metrics(site)
+    assert counted["lethe_errors_total"].samples == {key: 1} and counted["lethe_moves_total"].value(state="ERRORED") == 1
+
+
 def test_a_lease_that_ran_out_is_lost(served):
     who = served.somebody()
     claim(served, who, lease_s=1)
