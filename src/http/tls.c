@@ -118,7 +118,8 @@ enum rc tls_use(struct tls **tls, const char *certificate, const char *key, stru
         return rc;
     }
     next->before = *tls;
-    *tls = current = next;
+    *tls = next;
+    current = next;
     return RC_OK;
 }
 
