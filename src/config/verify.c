@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verification: what is looked at once an action says that it is done. A probe is a call or a program that
- * only looks; what it answers is either counted, or one of the statuses that mean that nothing is left.
- * Everything else proves nothing, so that what is expected has to be said.
+ * Verification: what is looked at once an action says that it is done. A probe is a call, a query or a
+ * program that only looks; what it answers is either counted, or one of the statuses that mean that nothing
+ * is left. Everything else proves nothing, so that what is expected has to be said.
  */
 #include "config/config_int.h"
 

@@ -4,7 +4,6 @@
  * authority: it says who is next, and what is to be told about somebody is what was found. So each goes the
  * way of any call, with its service's limits, credentials and quiet hours, but once.
  */
-#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"

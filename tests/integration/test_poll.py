@@ -312,3 +312,19 @@ def test_the_plan_says_how_long_it_may_take(erasing):
     assert "again every 1s until it is finished, for 1h at most" in said, said
     stage, = erasing.ok("plan", "ada", "--json").json["steps"]
     assert stage["poll"] is None and stage["then"][0]["poll"] == {"every_s": 1, "for_s": 3600}
+
+
+def test_what_is_finished_may_have_to_be_looked_at_later(erasing, make_service):
+    """First the erasure takes its time, then the system that is asked whether anything is left."""
+    left = [1, 0]
+    search = make_service(script=lambda call: (200, {"total": left.pop(0)}))
+    erasing.service("search", search)
+    erasing.config["stages"][0]["verify"] = {
+        "http": {"service": "search", "get": "/search?who={original_username}"}, "count": "/total", "after": ["0s", "3s"]}
+    erasing.serve()
+    erasing.request("ada")
+    erasing.start_driver()
+    erasing.wait_states("COMPLETE")
+    assert len(erasing.regulator.begun) == 1 and len(looks(erasing)) == 3 and len(search.calls) == 2
+    done = erasing.recorded("ada", "REGULATED")
+    assert done["verification"] == {"left": 0, "status": 200, "tries": 2} and done["step"] == 2
