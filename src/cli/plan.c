@@ -140,13 +140,19 @@ static const char *wait_for_quiet(struct arena *a, const struct service_conf *se
     return arena_printf(a, "quiet hours of %s for another %s", service->name, left);
 }
 
-/* Why the stage is not done now; NULL: nothing is in the way. */
-static const char *wait_of(struct arena *a, const struct action_conf *action)
+static const char *wait_for_services(struct arena *a, const struct action_conf *action)
 {
     const char *why_not = NULL;
     for (size_t i = 0; !why_not && i < action_calls(action); i++)
         why_not = wait_for_quiet(a, action_service(action, i));
     return why_not;
+}
+
+/* Why the stage is not done now; NULL: nothing is in the way. */
+static const char *wait_of(struct arena *a, const struct stage_conf *stage)
+{
+    const char *why_not = wait_for_services(a, &stage->action);
+    return why_not || !stage->verify ? why_not : wait_for_services(a, &stage->verify->probe);
 }
 
 static struct call mail_call_of(struct arena *a, const struct mail_action_conf *mail,
@@ -229,6 +235,26 @@ static void put_call(struct json_out *o, const struct call *call)
     put_poll(o, poll_of(call));
 }
 
+static void put_look(struct arena *a, struct json_out *o, const struct verify_conf *verify,
+                     const struct template_values *values)
+{
+    json_put_key(o, "verify");
+    if (!verify) {
+        json_put_null(o);
+        return;
+    }
+    struct call call = call_of(a, &verify->probe, 0, values);
+    json_open_map(o);
+    json_field_text(o, "call", call.call);
+    json_field_text(o, "body", call.body);
+    json_put_key(o, "after_s");
+    json_open_list(o);
+    for (size_t i = 0; i < verify->n_after; i++)
+        json_put_int(o, verify->after_us[i] / CLOCK_S);
+    json_close_list(o);
+    json_close_map(o);
+}
+
 static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
                       const struct template_values *values, const char *skipped)
 {
@@ -246,7 +272,8 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
         json_close_map(o);
     }
     json_close_list(o);
-    json_field_text(o, "why_not", wait_of(a, &stage->action));
+    put_look(a, o, stage->verify, values);
+    json_field_text(o, "why_not", wait_of(a, stage));
     json_close_map(o);
 }
 
@@ -320,11 +347,32 @@ static void print_rest(const struct call *call)
                call->http->missing_is_nothing ? "nothing to erase" : "an error");
 }
 
+static void print_look(struct arena *a, const struct verify_conf *verify,
+                       const struct template_values *values)
+{
+    struct call call = call_of(a, &verify->probe, 0, values);
+    printf("     then looks whether anything is left: %s\n", call.call);
+    if (call.body)
+        print_block(stdout, "       ", call.body);
+    if (verify->n_after == 1 && verify->after_us[0] == 0)
+        return;
+    printf("       ");
+    for (size_t i = 0; i < verify->n_after; i++) {
+        char after[32];
+        clock_format_length(verify->after_us[i], after);
+        if (verify->after_us[i] == 0)
+            printf("at once, ");
+        else
+            printf("%s after the erasure, ", after);
+    }
+    puts("until nothing is");
+}
+
 static void print_stage(struct arena *a, unsigned n, const struct stage_conf *stage,
                         const struct template_values *values)
 {
     const struct action_conf *action = &stage->action;
-    const char *why_not = wait_of(a, action);
+    const char *why_not = wait_of(a, stage);
     for (size_t i = 0; i < action_calls(action); i++) {
         struct call call = call_of(a, action, i, values);
         if (i == 0)
@@ -335,6 +383,8 @@ static void print_stage(struct arena *a, unsigned n, const struct stage_conf *st
     }
     if (action->kind == ACTION_HTTP && action->http.rounds > 1)
         printf("     again until nothing is found, %u times at most\n", action->http.rounds);
+    if (stage->verify)
+        print_look(a, stage->verify, values);
     if (why_not)
         printf("       not now: %s\n", why_not);
 }
@@ -407,7 +457,7 @@ struct queue {
     struct left *left; /* of each stage */
     struct table table;
     int64_t n, now; /* people; of them those for whom something happens now */
-    int64_t *calls; /* of each stage, by those; of several steps, all */
+    int64_t *turns; /* of each stage: how many of those come to it */
 };
 
 static void add_left(struct queue *q, const struct subject *s)
@@ -441,7 +491,7 @@ static void add_person(struct queue *q, struct arena *a, const struct subject *s
     for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
         if (why_skipped(a, &q->config->stages[i], r))
             continue;
-        q->calls[i] += (int64_t)action_calls(&q->config->stages[i].action);
+        q->turns[i]++;
         if (q->config->stages[i].action.kind == ACTION_MANUAL)
             break; /* who knows when it goes on */
     }
@@ -548,6 +598,20 @@ static const char *left_words(struct arena *a, const struct queue *q, size_t i)
                         print_count(a, left->not_counted, "person", "people"));
 }
 
+/* "2 calls to crm, shop, then 1 look in crm". */
+static const char *turns_words(struct arena *a, const struct stage_conf *stage, int64_t turns)
+{
+    const struct action_conf *action = &stage->action;
+    if (action->kind == ACTION_MANUAL)
+        return print_count(a, turns, "person begins to wait", "people begin to wait");
+    const char *calls = print_count(a, turns * (int64_t)action_calls(action), "call", "calls");
+    const char *words = arena_printf(a, "%s%s", calls, called_services(a, action));
+    if (!stage->verify)
+        return words;
+    return arena_printf(a, "%s, then %s in %s", words, print_count(a, turns, "look", "looks"),
+                        probe_place(stage));
+}
+
 static void print_calls(struct arena *a, const struct queue *q)
 {
     if (q->n == 0) {
@@ -558,12 +622,9 @@ static void print_calls(struct arena *a, const struct queue *q)
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const char *quiet = wait_of(a, &stage->action);
-        const char *n = stage->action.kind == ACTION_MANUAL
-                            ? print_count(a, q->calls[i], "person begins to wait", "people begin to wait")
-                            : print_count(a, q->calls[i], "call", "calls");
-        printf("  %s: %s%s%s%s%s\n", stage->working, n, called_services(a, &stage->action),
-               left_words(a, q, i), quiet ? "; not now: " : "", quiet ? quiet : "");
+        const char *quiet = wait_of(a, stage);
+        printf("  %s: %s%s%s%s\n", stage->working, turns_words(a, stage, q->turns[i]), left_words(a, q, i),
+               quiet ? "; not now: " : "", quiet ? quiet : "");
     }
 }
 
@@ -572,7 +633,7 @@ static enum rc plan_all(struct cli *cli, struct api *api, const struct config *c
     static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
     struct queue q = { .config = config, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe") };
     q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof q.left[0]);
-    q.calls = arena_array(&cli->arena, config->n_stages + 1, sizeof q.calls[0]);
+    q.turns = arena_array(&cli->arena, config->n_stages + 1, sizeof q.turns[0]);
     table_open(&q.table, titles);
     enum rc rc = plan_pages(cli, api, &q, err);
     if (!rc && q.json)

@@ -152,6 +152,34 @@ def test_probes_count_what_there_is_now(probed):
     assert [(call.method, call.key) for service in probed.everywhere for call in service.calls] == [("GET", None)] * 3
 
 
+def test_what_a_stage_looks_at_is_part_of_its_plan(probed):
+    """Without --probe too: they are calls that would be made, and this asks nobody."""
+    probed.config["stages"][1]["verify"]["after"] = ["0s", "2m", "1h"]
+    probed.request("ada")
+    said = probed.ok("plan", "ada").out
+    look = f"then looks whether anything is left: GET {probed.forum.url}/search?author=a..."
+    assert look in said and said.index("1. RETIRING_FORUM") < said.index(look) < said.index("2. RETIRING_NOTES")
+    assert "at once, 2m after the erasure, 1h after the erasure, until nothing is" in said
+    assert "is left: run " in said and "/look, the person on standard input" in said
+    assert "ada" not in said
+    forum, notes, *_ = probed.ok("plan", "ada", "--json").json["steps"]
+    assert forum["verify"] == {"call": f"GET {probed.forum.url}/search?author=a...", "body": None, "after_s": [0]}
+    assert notes["verify"]["after_s"] == [0, 120, 3600]
+    assert "RETIRING_FORUM: 1 call to forum, then 1 look in forum\n" in probed.ok("plan").out
+    expect_no_calls(probed)
+
+
+def test_quiet_hours_of_who_is_only_looked_at_are_a_reason(probed, make_service):
+    now = datetime.datetime.now()
+    index = make_service()
+    probed.service("index", index, quiet_hours=[f"{now - datetime.timedelta(hours=1):%H:%M}-"
+                                                f"{now + datetime.timedelta(hours=1):%H:%M}"])
+    probed.config["stages"][0]["verify"]["http"]["service"] = "index"
+    probed.request("ada")
+    assert "not now: quiet hours of index for another" in probed.ok("plan", "ada").out
+    assert index.calls == []
+
+
 def test_a_program_that_only_reads_is_asked_too(probed):
     probed.config["stages"][3]["verify"]["read_only"] = True
     probed.config["stages"][0]["verify"]["read_only"] = False
@@ -175,8 +203,8 @@ def test_probes_as_json(probed):
 def test_probes_of_everybody(probed):
     probed.request_all([f"user{n}" for n in range(5)])
     said = probed.ok("plan", "--probe").out
-    assert "RETIRING_FORUM: 5 calls to forum; 15 records of 5 people in forum now\n" in said
-    assert "RETIRING_STORE: 5 calls to store; 0 records of 0 people in store now, 5 people not counted" in said
+    assert "RETIRING_FORUM: 5 calls to forum, then 5 looks in forum; 15 records of 5 people in forum now\n" in said
+    assert "RETIRING_STORE: 5 calls to store, then 5 looks in store; 0 records of 0 people in store now, 5 people not counted" in said
     assert len(probed.forum.calls) == 5
 
 
