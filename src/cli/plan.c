@@ -327,7 +327,6 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     json_close_map(o);
 }
 
-/* What else is called, and what of an answer is kept for it. */
 static void print_poll(const struct poll_conf *poll)
 {
     char every[32], most[32];
@@ -336,6 +335,7 @@ static void print_poll(const struct poll_conf *poll)
     printf("       again every %s until it is finished, for %s at most\n", every, most);
 }
 
+/* What stands below a call. */
 static void print_rest(const struct call *call)
 {
     if (call->body)
