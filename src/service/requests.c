@@ -85,6 +85,15 @@ static enum rc follow(struct act *act, const struct account *account, const char
     return store_follow_email(act->store, account->id, email, err);
 }
 
+/* The address of an account, under a user name that the directory does not have: a slip, not somebody new. */
+static enum rc refuse_address_of_another(struct act *act, const char *email, struct err *err)
+{
+    struct account *others;
+    size_t n;
+    enum rc rc = store_accounts_of_email(act->store, act->arena, email, 1, &others, &n, err);
+    return !rc && n > 0 ? unknown_pair(err) : rc;
+}
+
 static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
                                    struct err *err)
 {
@@ -99,6 +108,9 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
     if (rc == RC_NOT_FOUND)
         rc = find_retired(act, in, out, err);
     if (rc != RC_NOT_FOUND)
+        return rc;
+    rc = refuse_address_of_another(act, in->email, err);
+    if (rc)
         return rc;
     *out = (struct account){
         .service_id = in->account_id,

@@ -95,6 +95,19 @@ static void test_service_request__name_and_address_belong_together(void **state)
     assert_int_equal(row_of(f, id).account_id, account);
 }
 
+static void test_service_request__a_slip_in_the_name_brings_nobody_along(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id;
+    bool created;
+    add_account(f, "eve");
+    refused(ask_for(f, "Eve", "EVE@example.com", &id, &created), RC_CONFLICT, &f->err, "unknown_pair");
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 1);
+    OK(ask_for(f, "ada", "shared@example.com", &id, &created));
+    OK(ask_for(f, "bob", "shared@example.com", &id, &created));
+    assert_true(created);
+}
+
 static void test_service_request__what_is_wrong_is_named(void **state)
 {
     static const struct {
@@ -430,6 +443,7 @@ int main(void)
         T(test_service_request__somebody_unknown_is_brought_along_and_waits),
         T(test_service_request__a_repeat_gives_the_live_one),
         T(test_service_request__name_and_address_belong_together),
+        T(test_service_request__a_slip_in_the_name_brings_nobody_along),
         T(test_service_request__what_is_wrong_is_named),
         T(test_service_update__goes_forward_and_a_repeat_is_recorded_once),
         T(test_service_update__only_force_leads_out_of_a_dead_end),
