@@ -96,7 +96,8 @@ const char *verify_memo(struct run *run)
     json_field_int(&o, "step", action->step);
     json_field_bool(&o, "nothing_to_erase", action->judgement.verdict == VERDICT_NOTHING_TO_ERASE);
     json_put_key(&o, "answer");
-    json_put_textn(&o, action->answer, text_cut(action->answer, action->answer_len, KEPT_MAX));
+    size_t len = strnlen(action->answer, action->answer_len); /* no JSON of ours has a NUL */
+    json_put_textn(&o, action->answer, text_cut(action->answer, len, KEPT_MAX));
     json_close_map(&o);
     assert(!text->over && text->len <= MEMO_MAX);
     return buf_str(text);

@@ -211,6 +211,19 @@ def test_a_long_wait_outlives_the_driver_and_the_server(verifying, forum):
         "verification": {"left": 0, "status": 200, "tries": 3}}
 
 
+def test_a_long_wait_whatever_the_erasure_was_answered(verifying, forum):
+    """Bytes that no JSON may have, and more of them than are kept."""
+    verify(verifying, after=["0s", "3s"])
+    forum.left = lambda name, look: 2 - look
+    forum.service.script = lambda call: (200, b"gone\0 \xff\"\\\x01" * 1000) if call.method == "POST" else forum.script(call)
+    verifying.serve()
+    verifying.request("ada")
+    verifying.start_driver()
+    verifying.wait_states("COMPLETE")
+    assert forum.looks == {"ada": 2} and len(forum.service.calls) == 3
+    assert verifying.recorded("ada", "FORUM_COMPLETE")["answer"].startswith("gone")
+
+
 def test_residue_after_long_waits_is_erased_anew_by_a_resume(verifying, forum):
     verify(verifying, after=["0s", "3s"])
     forum.left = lambda name, look: 1 if look < 3 else 0
