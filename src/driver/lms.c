@@ -219,7 +219,8 @@ static void check_entry(void *arg, const struct journal_entry *entry)
         journal_end(check->lms->journal, entry->id);
 }
 
-/* Who is in no working state any more is through, or was moved by somebody. */
+/* Who is in no working state any more is through, or was moved by somebody; but not whoever was between two
+ * stages when the LMS made its list. */
 static void tidy_journal(struct lms *lms, const struct json *list)
 {
     struct check check = { .lms = lms, .list = list };
@@ -236,8 +237,6 @@ static void take_ours(struct lms *lms, const struct json *list)
     struct driver *d = lms->driver;
     unsigned n = 0, strangers = 0;
     bool all = true;
-    lms->given_back = false;
-    lms->back_at = INT64_MAX;
     for (const struct json *item = list->first; item != NULL; item = item->next) {
         if (!is_retirement(item))
             continue;
@@ -266,7 +265,8 @@ static void take_ours(struct lms *lms, const struct json *list)
         log_warning("%u people are in working states because of somebody else: they are left alone",
                     strangers);
     lms->strangers_said = true;
-    tidy_journal(lms, list);
+    if (lms->looks_alone)
+        tidy_journal(lms, list);
     lms->look = LOOK_DUE;
 }
 
@@ -385,9 +385,24 @@ static void write_status_path(struct lms *lms)
     buf_add_str(&lms->path, "/retirement_status/");
 }
 
+static bool is_at_rest(const struct lms *lms)
+{
+    return lms->driver->in_flight == 0 && lms->n_in_use == 0;
+}
+
+/* Who is given back or put off from now on may not be in the list yet that the LMS is about to make. */
+static void begin_to_look_for_ours(struct lms *lms)
+{
+    lms->given_back = false;
+    lms->back_at = INT64_MAX;
+}
+
 static void send_look(struct lms *lms)
 {
     buf_reset(&lms->path);
+    if (lms->look == LOOK_OURS)
+        begin_to_look_for_ours(lms);
+    lms->looks_alone = is_at_rest(lms);
     lms->ask.about_nobody = lms->look != LOOK_ONE;
     if (lms->look == LOOK_ONE)
         write_status_path(lms);
@@ -444,11 +459,6 @@ static void look_done(struct ask *ask)
 /* That the timer is not set any more is all that look needs to know. */
 static void time_for_next(void *arg, int64_t now)
 {
-}
-
-static bool is_at_rest(const struct lms *lms)
-{
-    return lms->driver->in_flight == 0 && lms->n_in_use == 0;
 }
 
 static void look(struct lms *lms, int64_t now)

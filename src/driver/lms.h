@@ -52,7 +52,8 @@ struct lms {
     struct left_alone *left;
     size_t n_left, left_room;
     bool strangers_said;
-    bool given_back; /* somebody in a working state, because the service is shut: the journal has them */
+    bool looks_alone; /* nobody was in flight when the look under way was sent */
+    bool given_back;  /* somebody in a working state, because the service is shut: the journal has them */
     int64_t back_at; /* clock_now: when somebody who was put off is to be taken up again; INT64_MAX: nobody */
     bool one_taken;  /* of LOOK_ONE */
     struct update *updates;
