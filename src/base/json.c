@@ -413,6 +413,15 @@ void json_field_int(struct json_out *o, const char *key, int64_t n)
     json_put_int(o, n);
 }
 
+void json_field_int_if(struct json_out *o, const char *key, bool known, int64_t n)
+{
+    json_put_key(o, key);
+    if (known)
+        json_put_int(o, n);
+    else
+        json_put_null(o);
+}
+
 void json_field_bool(struct json_out *o, const char *key, bool b)
 {
     json_put_key(o, key);

@@ -70,6 +70,7 @@ void json_put_time(struct json_out *o, int64_t at_us);   /* as clock_format; 0 i
 /* Key and value together. */
 void json_field_text(struct json_out *o, const char *key, const char *s);
 void json_field_int(struct json_out *o, const char *key, int64_t n);
+void json_field_int_if(struct json_out *o, const char *key, bool known, int64_t n); /* else null */
 void json_field_bool(struct json_out *o, const char *key, bool b);
 void json_field_time(struct json_out *o, const char *key, int64_t at_us);
 

@@ -296,11 +296,7 @@ static void put_probes(struct json_out *o, const struct subject *s)
         json_open_map(o);
         json_field_text(o, "stage", probe->stage->working);
         json_field_text(o, "where", probe_place(probe->stage));
-        json_put_key(o, "left");
-        if (probe->left < 0)
-            json_put_null(o);
-        else
-            json_put_int(o, probe->left);
+        json_field_int_if(o, "left", probe->left >= 0, probe->left);
         json_field_text(o, "why_not", probe->why_not);
         json_close_map(o);
     }

@@ -37,21 +37,12 @@ static void put_answer(struct json_out *o, const struct attempt *last)
         json_field_bool(o, "answer_cut", true);
 }
 
-static void put_known(struct json_out *o, const char *key, bool known, int64_t n)
-{
-    json_put_key(o, key);
-    if (known)
-        json_put_int(o, n);
-    else
-        json_put_null(o);
-}
-
 static void put_verification(struct json_out *o, const struct verification *v)
 {
     json_put_key(o, "verification");
     json_open_map(o);
-    put_known(o, "left", v->left >= 0, v->left);
-    put_known(o, "status", v->has_status, v->status);
+    json_field_int_if(o, "left", v->left >= 0, v->left);
+    json_field_int_if(o, "status", v->has_status, v->status);
     json_field_int(o, "tries", v->tries);
     json_close_map(o);
 }
@@ -75,7 +66,7 @@ void response_write(struct buf *out, const char *stage, unsigned attempts, const
     } else if (last->judgement.verdict == VERDICT_NOTHING_TO_ERASE) {
         json_field_text(&o, "outcome", "nothing_to_erase");
     }
-    put_known(&o, "status", last->has_status, last->status);
+    json_field_int_if(&o, "status", last->has_status, last->status);
     json_field_int(&o, "attempts", attempts);
     if (last->step > 0)
         json_field_int(&o, "step", last->step);

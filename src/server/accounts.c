@@ -176,11 +176,7 @@ static void put_account(struct exchange *x, struct json_out *o, const struct acc
 {
     json_open_map(o);
     json_field_int(o, "id", account->id);
-    json_put_key(o, "account_id");
-    if (account->service_id)
-        json_put_int(o, account->service_id);
-    else
-        json_put_null(o);
+    json_field_int_if(o, "account_id", account->service_id != 0, account->service_id);
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
     json_field_text(o, "name", account->name);

@@ -44,11 +44,7 @@ enum rc handle_audit(struct exchange *x, struct err *err)
     json_open_list(&o);
     rc = store_list_audit(x->store, &filter, put_entry, &o, &next, err);
     json_close_list(&o);
-    json_put_key(&o, "next");
-    if (next)
-        json_put_int(&o, next);
-    else
-        json_put_null(&o);
+    json_field_int_if(&o, "next", next != 0, next);
     json_close_map(&o);
     return rc;
 }
@@ -85,11 +81,7 @@ enum rc handle_verify_audit(struct exchange *x, struct err *err)
     json_open_map(&o);
     json_field_int(&o, "entries", check.entries);
     json_field_text(&o, "head", hex);
-    json_put_key(&o, "broken_at");
-    if (check.what)
-        json_put_int(&o, check.broken_at);
-    else
-        json_put_null(&o);
+    json_field_int_if(&o, "broken_at", check.what, check.broken_at);
     json_field_text(&o, "what", check.what);
     json_put_key(&o, "has_head");
     if (given)

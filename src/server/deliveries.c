@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 
-enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100, HOOKS_MAX = 100, HOOK_NAME_MAX = 40, TAKEN_MAX = 100 };
+enum { HOOKS_MAX = 100, HOOK_NAME_MAX = 40, TAKEN_MAX = 100 };
 
 /* ---- looking ---- */
 
@@ -19,15 +18,6 @@ static const char *const state_names[] = {
 };
 enum { STATES_N = sizeof(state_names) / sizeof(state_names[0]) };
 
-static void put_int_or_null(struct json_out *o, const char *key, int64_t n, bool known)
-{
-    json_put_key(o, key);
-    if (known)
-        json_put_int(o, n);
-    else
-        json_put_null(o);
-}
-
 static void put_delivery(struct json_out *o, const struct delivery *d, int64_t now)
 {
     bool waits = d->state == DELIVERY_WAITING;
@@ -35,11 +25,11 @@ static void put_delivery(struct json_out *o, const struct delivery *d, int64_t n
     json_field_int(o, "id", d->id);
     json_field_text(o, "event", d->event);
     json_field_text(o, "hook", d->hook);
-    put_int_or_null(o, "retirement_id", d->retirement_id, d->retirement_id != 0);
+    json_field_int_if(o, "retirement_id", d->retirement_id != 0, d->retirement_id);
     json_field_text(o, "state", state_names[d->state]);
     json_field_bool(o, "under_way", waits && d->taken && d->next_at > now);
     json_field_int(o, "attempts", d->attempts);
-    put_int_or_null(o, "status", d->failure.status, d->failure.status >= 0);
+    json_field_int_if(o, "status", d->failure.status >= 0, d->failure.status);
     json_field_text(o, "cause", d->failure.cause);
     json_field_time(o, "created", d->created_at);
     json_field_time(o, "next_attempt", waits ? d->next_at : 0);
@@ -85,7 +75,7 @@ enum rc handle_deliveries(struct exchange *x, struct err *err)
     for (size_t i = 0; i < n; i++)
         put_delivery(&o, &list[i], x->now);
     json_close_list(&o);
-    put_int_or_null(&o, "next", n ? list[n - 1].id : 0, (int64_t)n == filter.limit);
+    json_field_int_if(&o, "next", (int64_t)n == filter.limit, n ? list[n - 1].id : 0);
     json_close_map(&o);
     return RC_OK;
 }
@@ -117,9 +107,7 @@ static enum rc read_hook(const struct json *item, struct hook_name *out, struct 
     if (!rc)
         rc = field_text(item, "event", &out->event, err);
     if (!rc)
-        rc = field_text(item, "name", &out->name, err);
-    if (!rc && text_count(out->name) > HOOK_NAME_MAX)
-        rc = err_set(err, RC_INVALID, "name: must have at most %d characters", HOOK_NAME_MAX);
+        rc = field_line(item, "name", HOOK_NAME_MAX, &out->name, err);
     if (!rc)
         rc = field_int(item, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
     out->lease_us = lease_s * CLOCK_S;
@@ -148,9 +136,7 @@ static enum rc read_taking(struct exchange *x, struct delivery_claim_request *ou
     const char *driver;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "driver", &driver, err);
-    if (!rc && (text_count(driver) > DRIVER_NAME_MAX || text_has_control(driver)))
-        return err_set(err, RC_INVALID, "driver: must be one line of at most %d characters", DRIVER_NAME_MAX);
+        rc = field_line(x->body, "driver", DRIVER_NAME_MAX, &driver, err);
     if (!rc)
         rc = field_int(x->body, "limit", 1, TAKEN_MAX, &out->limit, err);
     return rc ? rc : read_hooks(x, out, err);
@@ -169,7 +155,7 @@ static void put_taken(struct json_out *o, const struct delivery_claim *claim, in
     json_field_int(o, "attempts", d->attempts);
     json_field_int(o, "age_s", now > d->began_at ? (now - d->began_at) / CLOCK_S : 0);
     json_field_text(o, "payload", d->payload);
-    put_int_or_null(o, "retirement_id", d->retirement_id, d->retirement_id != 0);
+    json_field_int_if(o, "retirement_id", d->retirement_id != 0, d->retirement_id);
     json_put_key(o, "user");
     if (d->retirement_id)
         view_claimed(o, &claim->view);
@@ -243,10 +229,7 @@ static enum rc read_delivery_report(const struct json *item, struct delivery_rep
     if (!rc)
         rc = field_int_optional(item, "status", 0, 999, &out->failure.status, err);
     if (!rc)
-        rc = field_text_optional(item, "cause", &out->failure.cause, err);
-    const char *cause = rc ? NULL : out->failure.cause;
-    if (cause && (text_count(cause) > CAUSE_MAX || text_has_control(cause)))
-        return err_set(err, RC_INVALID, "cause: must be one line of at most %d characters", CAUSE_MAX);
+        rc = field_line_optional(item, "cause", CAUSE_MAX, &out->failure.cause, err);
     out->after_us = after_ms * CLOCK_MS;
     return rc;
 }

@@ -5,9 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/text.h"
-
-enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
 
 static enum rc read_order(struct exchange *x, struct claim_request *out, struct err *err)
 {
@@ -29,9 +26,7 @@ static enum rc read_claim(struct exchange *x, struct claim_request *out, struct 
     const char **stages = NULL;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "driver", &out->driver, err);
-    if (!rc && (text_count(out->driver) > DRIVER_NAME_MAX || text_has_control(out->driver)))
-        return err_set(err, RC_INVALID, "driver: must be one line of at most %d characters", DRIVER_NAME_MAX);
+        rc = field_line(x->body, "driver", DRIVER_NAME_MAX, &out->driver, err);
     if (!rc)
         rc = field_int(x->body, "limit", 1, SERVICE_LIST_MAX, &out->limit, err);
     if (!rc)
@@ -70,15 +65,6 @@ static void put_claim(struct json_out *o, const struct claim *claim, int64_t lea
     json_close_map(o);
 }
 
-static void put_count(struct json_out *o, const char *key, int64_t n)
-{
-    json_put_key(o, key);
-    if (n < 0)
-        json_put_null(o);
-    else
-        json_put_int(o, n);
-}
-
 static void put_waiting(struct json_out *o, const struct claim_answer *answer)
 {
     json_put_key(o, "waiting");
@@ -115,9 +101,9 @@ enum rc handle_claims(struct exchange *x, struct err *err)
     for (size_t i = 0; i < answer.n; i++)
         put_claim(&o, &answer.claims[i], in.lease_us);
     json_close_list(&o);
-    put_count(&o, "held", answer.held);
-    put_count(&o, "due", answer.due);
-    put_count(&o, "under_way", answer.under_way);
+    json_field_int_if(&o, "held", answer.held >= 0, answer.held);
+    json_field_int_if(&o, "due", answer.due >= 0, answer.due);
+    json_field_int_if(&o, "under_way", answer.under_way >= 0, answer.under_way);
     if (in.waiting)
         put_waiting(&o, &answer);
     json_close_map(&o);
@@ -153,13 +139,10 @@ static enum rc read_failure(const struct json *item, struct report *out, struct 
     out->failure.status = -1;
     enum rc rc = field_int_optional(item, "status", 0, 999, &out->failure.status, err);
     if (!rc)
-        rc = field_text_optional(item, "cause", &out->failure.cause, err);
+        rc = field_line_optional(item, "cause", CAUSE_MAX, &out->failure.cause, err);
     if (rc)
         return rc;
-    const char *cause = out->failure.cause;
-    if (cause && (text_count(cause) > CAUSE_MAX || text_has_control(cause)))
-        return err_set(err, RC_INVALID, "cause: must be one line of at most %d characters", CAUSE_MAX);
-    if (out->kind != COMMAND_FAILED && (cause || out->failure.status >= 0))
+    if (out->kind != COMMAND_FAILED && (out->failure.cause || out->failure.status >= 0))
         return err_set(err, RC_INVALID, "cause, status: go with the outcome failed, and only with it");
     return RC_OK;
 }

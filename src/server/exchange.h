@@ -96,6 +96,12 @@ unsigned rc_status(enum rc rc);
 enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;
 enum rc field_text_optional(const struct json *body, const char *key, const char **out,
                             struct err *err) MUST_CHECK;
+/* The same for a text of one line, of at most max characters. */
+enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
+enum rc field_line(const struct json *body, const char *key, int max, const char **out,
+                   struct err *err) MUST_CHECK;
+enum rc field_line_optional(const struct json *body, const char *key, int max, const char **out,
+                            struct err *err) MUST_CHECK;
 enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
                   struct err *err) MUST_CHECK;
 /* Leaves *out alone when absent. */
@@ -174,10 +180,10 @@ handler_fn handle_token;                                /* oauth.c */
 handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log; /* retirements.c */
 handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation,
-    handle_bulk;                                                                      /* operate.c */
-handler_fn handle_archives;                                                           /* archives.c */
-handler_fn handle_audit, handle_verify_audit;                                         /* audit.c */
-handler_fn handle_fuse, handle_release_fuse;                                          /* fuse.c */
+    handle_bulk;                              /* operate.c */
+handler_fn handle_archives;                   /* archives.c */
+handler_fn handle_audit, handle_verify_audit; /* audit.c */
+handler_fn handle_fuse, handle_release_fuse;  /* fuse.c */
 handler_fn handle_deliveries, handle_retry_delivery, handle_delivery_claims,
     handle_delivery_reports;                                                          /* deliveries.c */
 handler_fn handle_claims, handle_progress;                                            /* driving.c */

@@ -291,11 +291,7 @@ static void put_failure_group(struct json_out *o, const struct failure_group *g)
     json_open_map(o);
     json_field_int(o, "count", g->count);
     json_field_text(o, "stage", g->stage);
-    json_put_key(o, "status");
-    if (g->failure.status >= 0)
-        json_put_int(o, g->failure.status);
-    else
-        json_put_null(o);
+    json_field_int_if(o, "status", g->failure.status >= 0, g->failure.status);
     json_field_text(o, "cause", g->failure.cause);
     clock_format(g->first_at, text);
     json_field_text(o, "first", text);
@@ -345,11 +341,7 @@ enum rc handle_bulk(struct exchange *x, struct err *err)
     for (size_t i = 0; !rc && i < chosen.n; i++)
         rc = operate_one(&act, chosen.ids[i], &move, &o, err);
     json_close_list(&o);
-    json_put_key(&o, "next");
-    if (chosen.next)
-        json_put_int(&o, chosen.next);
-    else
-        json_put_null(&o);
+    json_field_int_if(&o, "next", chosen.next != 0, chosen.next);
     json_close_map(&o);
     return rc;
 }

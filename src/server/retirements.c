@@ -128,11 +128,7 @@ static enum rc answer_page(struct exchange *x, const struct retirement_filter *f
     json_open_list(&o);
     enum rc rc = store_list(x->store, filter, put_view, &page, err);
     json_close_list(&o);
-    json_put_key(&o, "next");
-    if (page.count == filter->limit)
-        json_put_int(&o, page.last_id);
-    else
-        json_put_null(&o);
+    json_field_int_if(&o, "next", page.count == filter->limit, page.last_id);
     json_close_map(&o);
     return rc;
 }

@@ -55,11 +55,8 @@ static void view_fields(struct json_out *o, const struct retirement_view *v)
 void view_claimed(struct json_out *o, const struct retirement_view *v)
 {
     json_open_map(o);
-    json_put_key(o, "id");
-    if (account_is_known(&v->account))
-        json_put_int(o, account_number(&v->account));
-    else
-        json_put_null(o); /* ours would be somebody else's there */
+    /* Our own number would be somebody else's there. */
+    json_field_int_if(o, "id", account_is_known(&v->account), account_number(&v->account));
     json_field_text(o, "original_username", v->person.username);
     json_field_text(o, "original_email", v->person.email);
     json_field_text(o, "original_name", v->person.name);

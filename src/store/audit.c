@@ -22,15 +22,6 @@ enum { PAGE = 1000, LOOK_MAX = 20000 };
 
 /* ---- an entry as a line ---- */
 
-static void put_number(struct json_out *o, const char *key, int64_t n)
-{
-    json_put_key(o, key);
-    if (n)
-        json_put_int(o, n);
-    else
-        json_put_null(o);
-}
-
 void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_hash)
 {
     char hex[2 * CRYPTO_SHA256_LEN + 1];
@@ -40,11 +31,11 @@ void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_h
     json_field_time(&o, "at", e->at);
     json_field_text(&o, "actor", e->actor);
     json_field_text(&o, "action", e->action);
-    put_number(&o, "retirement", e->retirement_id);
+    json_field_int_if(&o, "retirement", e->retirement_id != 0, e->retirement_id);
     json_field_text(&o, "subject", e->subject);
     json_field_text(&o, "from", e->from);
     json_field_text(&o, "to", e->to);
-    put_number(&o, "people", e->people);
+    json_field_int_if(&o, "people", e->people != 0, e->people);
     if (with_hash) {
         crypto_hex(e->hash, sizeof(e->hash), hex);
         json_field_text(&o, "hash", hex);

@@ -188,10 +188,13 @@ static void test_json__writer_sets_commas(void **state)
     json_field_bool(&o, "yes", true);
     json_field_time(&o, "at", 1795266245000006);
     json_field_time(&o, "never", 0);
+    json_field_int_if(&o, "known", true, 0);
+    json_field_int_if(&o, "unknown", false, 7);
     json_close_map(&o);
     assert_string_equal(buf_str(&b), "{\"id\":5,\"user\":{\"name\":\"A\\\"b\",\"none\":null},"
                                      "\"list\":[1,false,[],null],\"yes\":true,"
-                                     "\"at\":\"2026-11-21T13:04:05.000006Z\",\"never\":null}");
+                                     "\"at\":\"2026-11-21T13:04:05.000006Z\",\"never\":null,"
+                                     "\"known\":0,\"unknown\":null}");
     buf_free(&b);
 }
 
