@@ -80,20 +80,32 @@ static enum rc find_account(struct cli *cli, struct api *api, const char *userna
                           "there is no account of this user name (upper and lower case matter)");
 }
 
+static const char *join_texts(struct arena *a, const struct json *list)
+{
+    const char *joined = "";
+    for (const struct json *item = list ? list->first : NULL; item; item = item->next)
+        joined = arena_printf(a, "%s%s%s", joined, joined[0] ? ", " : "", item->text);
+    return joined;
+}
+
+static void print_field(const char *title, const char *value)
+{
+    if (!value[0])
+        return;
+    printf("  %-10s ", title);
+    print_text(stdout, value);
+    fputc('\n', stdout);
+}
+
 static void print_account(struct arena *a, const struct json *account)
 {
-    static const char *const fields[][2] = {
-        { "username", "user name" }, { "email", "e-mail" }, { "name", "name" }, { "state", "state" }
-    };
     printf("Account %lld\n", (long long)api_int(account, "id"));
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (!api_text(account, fields[i][0])[0])
-            continue;
-        printf("  %-10s ", fields[i][1]);
-        print_text(stdout, api_text(account, fields[i][0]));
-        fputc('\n', stdout);
-    }
-    printf("  %-10s %s\n", "created", print_time(a, api_text(account, "created")));
+    print_field("user name", api_text(account, "username"));
+    print_field("e-mail", api_text(account, "email"));
+    print_field("name", api_text(account, "name"));
+    print_field("orgs", join_texts(a, json_get(account, "orgs")));
+    print_field("state", api_text(account, "state"));
+    print_field("created", print_time(a, api_text(account, "created")));
 }
 
 static enum rc run_show(struct cli *cli, struct err *err)

@@ -47,7 +47,8 @@ def test_an_account_as_it_is(authority):
     assert authority.post("/v1/accounts/search", {"username": "Looker"}).json == {"accounts": []}
     assert authority.get("/v1/accounts/99999999").status == 404 and authority.get("/v1/accounts/x").status == 404
     assert authority.ok("account", "show", "looker", "--json").json == found
-    assert "looker@example.com" in authority.ok("account", "show", "looker").out
+    shown = authority.ok("account", "show", "looker").out
+    assert "looker@example.com" in shown and "edX" in shown, shown
     assert authority.lethe("account", "show", "Looker").code == 3
 
 
