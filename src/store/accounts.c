@@ -19,7 +19,7 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
     username_key(s, in->username, name_key);
     email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
-    struct db_value service_id = in->service_id != 0 ? DB_INT(in->service_id) : DB_TEXT(NULL);
+    struct db_value service_id = int_or_null(in->service_id, 0);
     return store_first_int(
         s->db,
         "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, password,"

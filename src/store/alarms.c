@@ -14,14 +14,12 @@
 
 enum rc store_add_alarm(struct store *s, const struct alarm *in, int64_t now, struct err *err)
 {
-    return db_run(
-        s->db,
-        "INSERT INTO alarm (what, retirement_id, stage, status, cause, at)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
-        DB_ARGS(DB_TEXT(in->what), in->retirement_id != 0 ? DB_INT(in->retirement_id) : DB_TEXT(NULL),
-                DB_TEXT(in->stage), in->failure.status >= 0 ? DB_INT(in->failure.status) : DB_TEXT(NULL),
-                DB_TEXT(in->failure.cause), DB_INT(now)),
-        NULL, err);
+    return db_run(s->db,
+                  "INSERT INTO alarm (what, retirement_id, stage, status, cause, at)"
+                  " VALUES ($1, $2, $3, $4, $5, $6)",
+                  DB_ARGS(DB_TEXT(in->what), int_or_null(in->retirement_id, 0), DB_TEXT(in->stage),
+                          int_or_null(in->failure.status, -1), DB_TEXT(in->failure.cause), DB_INT(now)),
+                  NULL, err);
 }
 
 enum rc store_clear_alarms(struct store *s, struct err *err)

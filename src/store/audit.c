@@ -77,11 +77,6 @@ static struct audit_entry read_entry(const struct db_rows *rows)
     return e;
 }
 
-static struct db_value or_null(int64_t n)
-{
-    return n ? DB_INT(n) : DB_TEXT(NULL);
-}
-
 /* The id and hash of the last entry; 0 and zeros when there is none. */
 static enum rc read_last(struct store *s, struct audit_entry *last, struct err *err)
 {
@@ -112,8 +107,8 @@ enum rc store_append_audit(struct store *s, const struct audit_entry *in, struct
         return err_set(err, RC_TOO_LARGE, "an entry of the audit trail would be too long");
     return db_run(s->db, "INSERT INTO audit (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                   DB_ARGS(DB_INT(e.id), DB_INT(e.at), DB_TEXT(e.actor), DB_TEXT(e.action),
-                          or_null(e.retirement_id), DB_TEXT(e.subject), DB_TEXT(e.from), DB_TEXT(e.to),
-                          or_null(e.people), DB_BLOB(e.hash, sizeof(e.hash))),
+                          int_or_null(e.retirement_id, 0), DB_TEXT(e.subject), DB_TEXT(e.from), DB_TEXT(e.to),
+                          int_or_null(e.people, 0), DB_BLOB(e.hash, sizeof(e.hash))),
                   NULL, err);
 }
 

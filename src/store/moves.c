@@ -26,7 +26,7 @@ static struct db_value response_value(const struct new_entry *e)
 
 static struct db_value status_value(const struct new_entry *e)
 {
-    return e->failure == NULL || e->failure->status < 0 ? DB_TEXT(NULL) : DB_INT(e->failure->status);
+    return e->failure == NULL ? DB_TEXT(NULL) : int_or_null(e->failure->status, -1);
 }
 
 static struct db_value cause_value(const struct new_entry *e)

@@ -35,11 +35,6 @@ static void read_delivery(struct arena *a, const struct db_rows *rows, struct de
     };
 }
 
-static struct db_value int_or_null(int64_t n, int64_t null)
-{
-    return n == null ? DB_TEXT(NULL) : DB_INT(n);
-}
-
 enum rc store_add_delivery(struct store *s, const struct delivery *in, int64_t now, struct err *err)
 {
     return db_run(s->db,

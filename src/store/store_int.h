@@ -28,6 +28,11 @@ enum rc store_first(struct db *db, struct db_rows *rows, const char *sql, struct
 enum rc store_first_int(struct db *db, const char *sql, struct db_args args, int64_t *out,
                         struct err *err) MUST_CHECK;
 
+static inline struct db_value int_or_null(int64_t n, int64_t null)
+{
+    return n == null ? DB_TEXT(NULL) : DB_INT(n);
+}
+
 /* ---- settings (schema.c) ---- */
 
 /* *out lives in a; NULL when there is none. */
