@@ -644,6 +644,8 @@ static void await_answers(struct http_server *server)
     int64_t deadline = clock_mono() + server->closing_us;
     while (is_sending(server) && !is_hurried(server) && clock_mono() < deadline)
         nanosleep(&moment, NULL);
+    if (is_sending(server) && !is_hurried(server))
+        log_warning("closing: answers that nobody reads are cut off");
 }
 
 static void close_worker(struct worker *worker)

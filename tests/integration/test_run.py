@@ -2,7 +2,6 @@
 """lethe run: server and driver in one process, from the first start to the last signal."""
 import signal
 import socket
-import time
 
 import pytest
 
@@ -85,9 +84,7 @@ def slow_reader(site):
     return s
 
 
-def is_shut(site):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", site.port)) != 0
+CUT_OFF = "answers that nobody reads are cut off"
 
 
 @pytest.mark.parametrize("how", ["serve", "run"])
@@ -96,7 +93,8 @@ def test_a_slow_reader_does_not_hold_up_a_stop(pipeline, how):
     process = pipeline.serve() if how == "serve" else pipeline.run_all()
     with slow_reader(pipeline):
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(TIMEOUT) == 0
+    assert CUT_OFF in pipeline.log(process)
 
 
 @pytest.mark.parametrize("how", ["serve", "run"])
@@ -105,11 +103,9 @@ def test_a_second_signal_waits_for_no_reader(pipeline, how):
     process = pipeline.serve() if how == "serve" else pipeline.run_all()
     with slow_reader(pipeline):
         process.send_signal(signal.SIGTERM)
-        wait_for(lambda: is_shut(pipeline), "the doors to be shut")
-        before = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)  # the same twice could be taken for one
         assert process.wait(TIMEOUT) == 0
-        assert time.monotonic() - before < 3
+    assert CUT_OFF not in pipeline.log(process)
 
 
 def test_a_driver_beside_it_helps(pipeline):
