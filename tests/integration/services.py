@@ -68,11 +68,11 @@ class Service:
 
     def come_back(self):
         """Answers (again), at the same port."""
+        self.server = make_server(self, self.port)  # before the port is let go, or another test might get it
+        self.port = self.server.server_address[1]
         if self.kept:
             self.kept.close()
             self.kept = None
-        self.server = make_server(self, self.port)
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def go_down(self):

@@ -20,7 +20,7 @@ def expect_400(answer, *words, code="invalid"):
 
 
 def wait_for_the_end_of_the_lease(site, who):
-    wait_for(lambda: site.one(who["id"])["lease"] is None, "the lease has run out", timeout=10)
+    wait_for(lambda: site.one(who["id"])["lease"] is None, "the lease has run out")
 
 
 def be_away_past_all_leases(site):
@@ -359,7 +359,7 @@ def test_a_lease_runs_out_by_the_clock(served):
     served.somebody()
     [claim] = served.claim(lease_s=1)
     assert served.claim() == []
-    [again] = wait_for(served.claim, "the lease has run out", timeout=10)
+    [again] = wait_for(served.claim, "the lease has run out")
     assert again["id"] == claim["id"] and again["epoch"] == claim["epoch"] + 1
 
 

@@ -74,11 +74,6 @@ BAD = [
     ("a body without end",                          forever(b"x" * 65536, OK + b"\r\n"), 200, True),
     ("chunks without end",                          forever(b"8000\r\n" + b"x" * 32768 + b"\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n"), 200, True),
     ("a body of 8 GiB",                             forever(b"x" * 65536, OK + b"Content-Length: 8589934592\r\n\r\n"), 200, True),
-    ("nothing, and stays",                          [SILENCE], None, True),
-    ("a status, and then nothing",                  [OK, SILENCE], None, True),
-    ("headers, and then nothing",                   [OK + b"Content-Length: 2\r\n\r\n", SILENCE], None, True),
-    ("headers drop by drop",                        drop_by_drop(OK + b"X-Filler: "), None, True),
-    ("a body drop by drop",                         drop_by_drop(OK + b"Content-Length: 100000\r\n\r\n"), None, True),
     ("202, accepted",                               answer(202, b"queued"), 202, False),
     ("203, from a proxy's memory",                  answer(203), 203, False),
     ("206, a part",                                 answer(206, b"part", "Content-Range: bytes 0-3/100"), 206, False),
@@ -103,6 +98,15 @@ BAD = [
     ("200 with an error of a script",               answer(200, b"<br />\n<b>Fatal error</b>", "Content-Type: text/html"), 200, True),
     ("200 with half of its JSON",                   answer(200, b'{"erased": ', "Content-Type: application/json"), 200, True),
     ("200 with JSON that is no UTF-8",              answer(200, b'"\xff\xfe"', "Content-Type: application/json"), 200, True),
+]
+
+# what it does that only a time-out ends; nothing of it is on record
+ENDLESS = [
+    ("nothing, and stays",                          [SILENCE]),
+    ("a status, and then nothing",                  [OK, SILENCE]),
+    ("headers, and then nothing",                   [OK + b"Content-Length: 2\r\n\r\n", SILENCE]),
+    ("headers drop by drop",                        drop_by_drop(OK + b"X-Filler: ")),
+    ("a body drop by drop",                         drop_by_drop(OK + b"Content-Length: 100000\r\n\r\n")),
 ]
 
 BAD_TLS = [
@@ -176,11 +180,11 @@ def most_mib():
         return 1500 if b"__asan_init" in f.read() else 64
 
 
-def start(site, url):
+def start(site, url, timeout="60s"):
     """A server and a driver that erases at this service, and calls for nobody twice."""
     site.configure(services={"store": {"url": url, "breaker": "none"}}, driver={"poll": "100ms"})
     site.stage("ERASING", "ERASED", http={"service": "store", "post": "/erase", "json": {"username": "{original_username}"}},
-               retry="none", timeout="1s")
+               retry="none", timeout=timeout)
     return site.run_all()
 
 
@@ -192,12 +196,13 @@ def drive_one(site, name):
     return site.recorded(name, "ERRORED")
 
 
-@pytest.fixture(scope="module", params=["http"])
+@pytest.fixture(scope="module", params=[("http", "60s")])
 def erasing(request, tmp_path_factory):
     """A site for all of them, one after the other, with site.store to be told what to do."""
     site = Site(tmp_path_factory.mktemp("erasing"))
     site.store = BadService()
-    process = start(site, site.store.url.replace("http", request.param))
+    scheme, timeout = request.param
+    process = start(site, site.store.url.replace("http", scheme), timeout)
     yield site
     site.store.stop()
     assert peak_mib(process) < most_mib()
@@ -215,7 +220,15 @@ def test_a_service_that(erasing, number):
     assert erasing.store.calls > calls and record["attempts"] == 1
 
 
-@pytest.mark.parametrize("erasing", ["https"], indirect=True)
+@pytest.mark.parametrize("erasing", [("http", "1s")], indirect=True)
+@pytest.mark.parametrize("number", range(len(ENDLESS)), ids=[row[0] for row in ENDLESS])
+def test_for_ever_a_service_that(erasing, number):
+    erasing.store.doings = ENDLESS[number][1]
+    record = drive_one(erasing, f"person{number}")
+    assert record["status"] is None and record["outcome"] == "unknown" and record["attempts"] == 1
+
+
+@pytest.mark.parametrize("erasing", [("https", "1s")], indirect=True)
 @pytest.mark.parametrize("number", range(len(BAD_TLS)), ids=[row[0] for row in BAD_TLS])
 def test_with_tls_a_service_that(erasing, number):
     erasing.store.doings = BAD_TLS[number][1]

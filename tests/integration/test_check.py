@@ -118,7 +118,7 @@ def test_without_a_server_it_is_critical_and_none_is_started(site):
 def test_a_server_that_is_not_ready_is_critical(site):
     site.configure(states=None, stages=None)
     site.serve()
-    said = site.lethe("check", timeout=5)  # does not wait for it
+    said = site.lethe("check")  # does not wait for it
     assert said.code == CRITICAL and said.out.startswith("LETHE CRITICAL - the server is not ready: there are no states"), said
 
 

@@ -92,11 +92,11 @@ def test_retry_none_is_immediately_errored(erasing, passing, status, outcome):
 def test_a_spent_budget_is_errored_with_its_outcome(erasing, passing, outcome):
     """I9: marked as unknown where it may have taken effect."""
     erasing.store.script = lambda call: passing
-    retry(erasing, {"for": "400ms", "first": "10ms", "longest": "50ms"})
+    retry(erasing, {"for": "1s", "first": "10ms", "longest": "50ms"})
     erasing.request("ada")
     began = time.monotonic()
     done = erasing.drive_all()
-    assert time.monotonic() - began >= 0.4
+    assert time.monotonic() - began >= 1
     failed = erasing.recorded("ada", "ERRORED")
     assert failed["outcome"] == outcome and failed["attempts"] == done["calls"] > 2
     assert ("still closed" in failed["answer"]) == (outcome == "failed")

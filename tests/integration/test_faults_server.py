@@ -182,7 +182,7 @@ def test_a_full_disk_is_507_and_it_recovers_by_itself(small_disk):
     ballast.unlink()
     ready = site.get("/readyz", token="")
     assert ready.status == 200 and ready.json == {"ready": True, "trouble": None, "warning": None}
-    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS", "again").status == 204, "it writes again", timeout=10)
+    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS", "again").status == 204, "it writes again")
     assert site.state_of(taken[0]) == "RETIRING_FORUMS" and site.counts()["PENDING"] == len(taken) - 1
     assert site.violations() == []
     site.kill(process)
@@ -214,7 +214,7 @@ def test_files_that_must_not_grow_are_a_full_disk(site):
     expect_full_and_readable(site, taken)
     assert process.poll() is None
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS").status == 204, "it writes again", timeout=10)
+    wait_for(lambda: site.patch(taken[0], "RETIRING_FORUMS").status == 204, "it writes again")
     assert site.violations() == []
 
 

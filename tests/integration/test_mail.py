@@ -133,7 +133,7 @@ def test_a_slow_server_holds_up_nobody_else(writing, make_service):
 def test_over_its_timeout_it_is_given_up(writing):
     gate = threading.Event()
     writing.open_office(lambda step, text: gate.wait(TIMEOUT) and "" if step == "MESSAGE" else "")
-    stage(writing, timeout="300ms", retry="none")
+    stage(writing, timeout="3s", retry="none")
     writing.request("ada")
     assert writing.drive_all()["errored"] == 1
     gate.set()

@@ -55,13 +55,22 @@ def poll(site, **settings):
     site.steps[1]["poll"].update(settings)
 
 
+def is_put_off_for_long(site, username):
+    later = site.show(username)["later"]
+    return later and site.seconds(later["until"]) - site.seconds(later["since"]) > 600
+
+
 def looks(site):
     return [call for call in site.privacy.calls if call.method == "GET"]
 
 
-def put_off(site, username):
-    """Once it is known that somebody waits between two looks: until when, and since when."""
-    return wait_for(lambda: site.show(username)["later"], f"{username} to be put off")
+def put_off(site, username, before=None):
+    """Once it is known that somebody waits between two looks (anew, if they did before): until when, and since when."""
+    def later():
+        now = site.show(username)["later"]
+        return now if now and (before is None or now["until"] > before["until"]) else None
+
+    return wait_for(later, f"{username} to be put off")
 
 
 def memos(site):
@@ -103,12 +112,14 @@ def test_once_leaves_it_to_the_next_run(erasing):
 
 def test_a_killed_driver_and_a_killed_server_change_nothing(erasing):
     erasing.regulator = Regulator(looks=10**6)
+    erasing.config["stages"][0]["timeout"] = "2s"
+    erasing.configure(driver={"poll": "100ms", "lease": "14s"})  # of one that is killed at a look
     erasing.serve()
     erasing.request("ada")
+    before = None
     for _ in range(3):
-        driver, n = erasing.start_driver(), len(looks(erasing))
-        wait_for(lambda: len(looks(erasing)) > n, "a look")
-        before = put_off(erasing, "ada")
+        driver = erasing.start_driver()
+        before = put_off(erasing, "ada", before)
         erasing.kill(driver)
         erasing.kill(next(p for p in erasing.processes if p.poll() is None))
         erasing.serve()
@@ -121,22 +132,23 @@ def test_a_killed_driver_and_a_killed_server_change_nothing(erasing):
 
 def test_a_driver_that_is_killed_at_a_look_looks_again(erasing):
     """And does not begin anew: that it was begun was known before."""
-    reached = threading.Event()
+    reached, killed = threading.Event(), threading.Event()
 
     def script(call):
         if call.method == "GET" and not reached.is_set():
             reached.set()
-            threading.Event().wait(2)
+            killed.wait(60)
         return erasing.regulator(call)
 
     erasing.privacy.script = script
-    erasing.config["stages"][0]["timeout"] = "1s"
-    erasing.configure(driver={"poll": "100ms", "lease": "12s"})
+    erasing.config["stages"][0]["timeout"] = "2s"
+    erasing.configure(driver={"poll": "100ms", "lease": "14s"})
     erasing.serve()
     erasing.request("ada")
     driver = erasing.start_driver()
     assert reached.wait(60)
     erasing.kill(driver)
+    killed.set()
     erasing.start_driver()
     erasing.wait_states("COMPLETE")
     assert len(erasing.regulator.begun) == 1
@@ -146,9 +158,10 @@ def test_a_stopped_driver_keeps_what_it_knows(erasing):
     erasing.regulator = Regulator(looks=10**6)
     erasing.serve()
     erasing.request("ada")
+    before = None
     for _ in range(2):
         driver = erasing.start_driver()
-        put_off(erasing, "ada")
+        before = put_off(erasing, "ada", before)
         assert erasing.kill(driver, signal.SIGTERM) == 0
     assert len(erasing.regulator.begun) == 1 and erasing.show("ada")["later"]
 
@@ -270,7 +283,7 @@ def test_who_waits_can_be_aborted(erasing):
     erasing.serve()
     erasing.request("ada")
     erasing.start_driver()
-    put_off(erasing, "ada")
+    wait_for(lambda: is_put_off_for_long(erasing, "ada"), "the first look to be over")
     n = len(erasing.privacy.calls)
     assert erasing.ok("retirement", "move", "ada", "ABORTED", "--reason", "legal hold").code == 0
     assert erasing.state_of("ada") == "ABORTED" and len(erasing.privacy.calls) == n

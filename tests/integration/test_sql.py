@@ -2,6 +2,7 @@
 """The sql action: people erased in SQLite, PostgreSQL and MariaDB, each a real one that is thrown away."""
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -35,7 +36,7 @@ def prepare(site, db):
     db.do("CREATE TABLE orders (id INTEGER PRIMARY KEY, email VARCHAR(200), note VARCHAR(200))")
     db.do("CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(200), email VARCHAR(200))")
     db.do("CREATE TABLE pauses (n INTEGER)")
-    service = {"odbc": db.odbc}
+    service = {"odbc": db.odbc, "breaker": "none"}  # whose pauses are longer than a restart
     if db.password:
         (site.folder / "shop.password").write_text(db.password)
         (site.folder / "shop.password").chmod(0o600)
@@ -205,14 +206,18 @@ def test_the_plan_shows_statements_with_masked_values(shop):
 # ---- what goes wrong ----
 
 
+def retries(site):
+    said = re.search(r"^lethe_driver_retries_total (\d+)$", site.call("GET", "/metrics", token="").raw.decode(), re.M)
+    return int(said[1]) if said else 0
+
+
 def test_nobody_connects_while_the_server_is_down(shop_server):
     """Tried again until it is up: nobody is ERRORED."""
     order(shop_server, 1, "ada@example.com")
     shop_server.db.kill()
     shop_server.run_all()
     shop_server.request("ada")
-    wait_for(lambda: 'lethe_driver_retries_total 2' in shop_server.call("GET", "/metrics", token="").raw.decode()
-             or shop_server.state_of("ada") == "ERRORED", "two tries")
+    wait_for(lambda: retries(shop_server) >= 2, "two tries")
     shop_server.db.start()
     shop_server.wait_states("COMPLETE")
     assert orders(shop_server) == []
@@ -259,10 +264,10 @@ def test_nothing_of_the_person_is_seen_of_the_process(shop_server):
     stage(site, timeout="2s")
     site.run_all()
     site.request("adalovelace", email="countess@example.com")
-    seen = wait_for(seen_of_processes)
+    seen = wait_for(lambda: b"PATH=" in (seen := seen_of_processes()) and seen)
     for private in (b"adalovelace", b"countess", b"corr3ct"):
         assert private not in seen
-    assert b"lethe.db" not in seen and b"PATH=" in seen
+    assert b"lethe.db" not in seen
 
 
 def test_over_its_timeout_it_is_rolled_back(shop_server):
@@ -270,7 +275,7 @@ def test_over_its_timeout_it_is_rolled_back(shop_server):
     order(site, 1, "ada@example.com")
     site.db.do("INSERT INTO pauses VALUES (1)")
     statements(site, "DELETE FROM orders WHERE email = {original_email}", site.db.sleep)
-    stage(site, timeout="700ms", retry="none")
+    stage(site, timeout="3s", retry="none")
     site.request("ada")
     assert site.drive_all()["errored"] == 1
     failed = site.recorded("ada", "ERRORED")
@@ -308,7 +313,7 @@ def test_a_wrong_password(shop_server):
     """It is about us: tried again. Nobody is told what it was."""
     site = shop_server
     (site.folder / "shop.password").write_text("wr0ng-passw0rd")
-    stage(site, retry={"for": "500ms", "first": "10ms", "longest": "50ms"})
+    stage(site, retry={"for": "3s", "first": "10ms", "longest": "50ms"})
     site.request("ada")
     driver = site.start("drive", "--once")
     assert driver.wait(TIMEOUT) in (0, 1)
@@ -350,7 +355,7 @@ def test_a_hostile_driver_of_a_database_harms_nobody(site, how):
     subprocess.run(["cc", "-shared", "-fPIC", "-o", "hostile.so", "hostile.c"], cwd=site.folder, check=True)
     site.configure(services={"shop": {"odbc": f"Driver={site.folder}/hostile.so", "breaker": "none"}})
     site.stage("ERASING", "ERASED", sql={"service": "shop", "statements": ["DELETE FROM orders WHERE email = {original_email}"]},
-               retry="none", timeout="700ms")
+               retry="none", timeout="700ms" if "hangs" in how else "60s")
     site.request_all(["ada", "eve"])
     assert site.drive_all()["errored"] == 2
     failed = site.recorded("ada", "ERRORED")

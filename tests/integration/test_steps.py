@@ -267,8 +267,8 @@ def test_a_later_service_that_is_down_is_probed_and_comes_back(erasing, make_ser
 def test_a_killed_driver_begins_the_stage_again(erasing):
     crm = Crm(ada=[17])
     reached = threading.Event()
-    erasing.config["stages"][0].update(timeout="1s", retry={"for": "1m", "first": "30s", "longest": "30s"})
-    erasing.configure(driver={"lease": "12s", "poll": "100ms"})
+    erasing.config["stages"][0].update(timeout="2s", retry={"for": "1m", "first": "30s", "longest": "30s"})
+    erasing.configure(driver={"lease": "14s", "poll": "100ms"})
 
     def script(call):
         if call.method == "DELETE" and not reached.is_set():
