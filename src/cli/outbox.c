@@ -22,6 +22,15 @@ static const char *when_cell(struct arena *a, const struct json *d)
     return next ? print_time(a, next) : ended ? print_time(a, ended) : "";
 }
 
+static void put_delivery(struct json_out *o, const struct json *d)
+{
+    struct buf text;
+    buf_init(&text, HTTP_BODY_MAX);
+    json_dump(&text, d);
+    json_put_raw(o, buf_str(&text));
+    buf_free(&text);
+}
+
 static void add_delivery(struct arena *a, struct table *table, const struct json *d)
 {
     int64_t retirement = json_get_int(d, "retirement_id", 0);
@@ -55,11 +64,7 @@ static enum rc add_pages(struct cli *cli, struct api *api, const char *filter, s
             rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
         for (const struct json *d = rc ? NULL : list->first; d; d = d->next) {
             add_delivery(&cli->arena, table, d);
-            struct buf text;
-            buf_init(&text, HTTP_BODY_MAX);
-            json_dump(&text, d);
-            json_put_raw(o, buf_str(&text));
-            buf_free(&text);
+            put_delivery(o, d);
         }
         after = rc ? 0 : json_get_int(answer.json, "next", 0);
     } while (!rc && after);
@@ -117,27 +122,71 @@ static enum rc run_list(struct cli *cli, struct err *err)
 
 /* ---- retry ---- */
 
-static enum rc retry(struct cli *cli, struct api *api, const char *id, struct err *err)
+static enum rc retry(struct cli *cli, struct api *api, const char *id, struct api_answer *answer,
+                     struct err *err)
 {
-    struct api_answer answer;
     const struct api_request request = { .method = HTTP_POST,
                                          .path = arena_printf(&cli->arena, "/v1/deliveries/%s/retry", id) };
-    enum rc rc = api_call(api, &cli->arena, &request, &answer, err);
+    enum rc rc = api_call(api, &cli->arena, &request, answer, err);
     if (rc)
         return err_prefix(err, "delivery %s", id);
-    if (cli_flag(cli, "json"))
-        print_json(answer.json);
-    else
+    if (!cli_flag(cli, "json"))
         printf("Delivery %s will be sent again at once.\n", id);
     return RC_OK;
+}
+
+static enum rc retry_one(struct cli *cli, struct api *api, const char *id, struct err *err)
+{
+    struct api_answer answer;
+    enum rc rc = retry(cli, api, id, &answer, err);
+    if (!rc && cli_flag(cli, "json"))
+        print_json(answer.json);
+    return rc;
+}
+
+/* Of all that have failed: how many are sent again, and of how many the request was taken back. */
+struct retried {
+    size_t n, overtaken;
+    struct json_out out;
+};
+
+static enum rc retry_each(struct cli *cli, struct api *api, const struct json *list, struct retried *done,
+                          struct err *err)
+{
+    struct api_answer answer;
+    for (const struct json *d = list->first; d; d = d->next) {
+        enum rc rc =
+            retry(cli, api, arena_printf(&cli->arena, "%lld", (long long)api_int(d, "id")), &answer, err);
+        if (rc && rc != RC_CONFLICT)
+            return rc;
+        done->n += !rc;
+        done->overtaken += rc && strcmp(err->code, "overtaken") == 0;
+        if (!rc)
+            put_delivery(&done->out, answer.json);
+    }
+    return RC_OK;
+}
+
+static void print_retried(struct cli *cli, const struct retried *done)
+{
+    if (cli_flag(cli, "json"))
+        print_buf(done->out.buf);
+    else if (done->n + done->overtaken == 0)
+        puts("Nothing has failed.");
+    else if (done->overtaken)
+        printf("%s left alone: the request was taken back since.\n",
+               print_count(&cli->arena, (int64_t)done->overtaken, "delivery was", "deliveries were"));
 }
 
 static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
 {
     struct api_answer answer;
     const struct json *list;
-    size_t n = 0, overtaken = 0;
+    struct buf json;
+    struct retried done = { .out = { .buf = &json } };
     int64_t after = 0;
+    buf_init(&json, HTTP_ANSWER_MAX);
+    json_open_list(&done.out);
     enum rc rc;
     do {
         rc = api_get(api, &cli->arena,
@@ -147,18 +196,13 @@ static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
         if (!rc)
             rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
         after = rc ? 0 : json_get_int(answer.json, "next", 0);
-        for (const struct json *d = rc ? NULL : list->first; !rc && d; d = d->next) {
-            rc = retry(cli, api, arena_printf(&cli->arena, "%lld", (long long)api_int(d, "id")), err);
-            n += rc == RC_OK;
-            overtaken += rc == RC_CONFLICT;
-            rc = rc == RC_CONFLICT ? RC_OK : rc;
-        }
+        if (!rc)
+            rc = retry_each(cli, api, list, &done, err);
     } while (!rc && after);
-    if (!rc && !cli_flag(cli, "json") && n + overtaken == 0)
-        puts("Nothing has failed.");
-    if (!rc && !cli_flag(cli, "json") && overtaken)
-        printf("%s left alone: the request was taken back since.\n",
-               print_count(&cli->arena, (int64_t)overtaken, "delivery was", "deliveries were"));
+    json_close_list(&done.out);
+    if (!rc)
+        print_retried(cli, &done);
+    buf_free(&json);
     return rc;
 }
 
@@ -172,7 +216,7 @@ static enum rc run_retry(struct cli *cli, struct err *err)
         return err_set(err, RC_INVALID, "a delivery is called by its number, see \"lethe outbox list\"");
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
-        rc = failed ? retry_failed(cli, api, err) : retry(cli, api, cli->operands[0], err);
+        rc = failed ? retry_failed(cli, api, err) : retry_one(cli, api, cli->operands[0], err);
     api_close(&api);
     return rc;
 }

@@ -174,6 +174,18 @@ def test_a_refusal_is_shown_and_sent_again_by_an_operator(site, app):
     assert site.lethe("outbox", "retry", "99").code == 3
 
 
+def test_all_that_failed_are_sent_again_and_listed_for_machines(site, app):
+    app.script = lambda call: 403 if len(app.calls) <= 2 else 204
+    site.serve()
+    assert site.ok("outbox", "retry", "--failed", "--json").json == []
+    for name in ("ada", "bob"):
+        site.request(name)
+    wait_for(lambda: [d["state"] for d in deliveries(site)] == ["failed", "failed"])
+    again = site.ok("outbox", "retry", "--failed", "--json").json
+    assert [(d["id"], d["state"]) for d in again] == [(d["id"], "waiting") for d in deliveries(site)]
+    wait_delivered(site, 2)
+
+
 def test_a_request_that_was_taken_back_is_not_told_again(site, app):
     app.script = lambda call: 403 if call.path == "/lock" else 204
     site.serve()
