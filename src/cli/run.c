@@ -237,10 +237,25 @@ static void print_summary_json(const struct driver_summary *s)
     buf_free(&b);
 }
 
-static void print_summary(struct arena *a, const struct driver_summary *s)
+static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
+    if (s->people == 0) {
+        puts(s->quiet || s->failing || s->waiting || s->later ? "Nobody else is due." : "Nobody is due.");
+        return;
+    }
     clock_format_length(s->took_us, took);
+    printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,
+           (long long)s->completed, (long long)s->errored);
+    if (s->aborted)
+        printf(", %lld ABORTED", (long long)s->aborted);
+    if (s->released)
+        printf(", %lld given back", (long long)s->released);
+    puts(".");
+}
+
+static void print_summary(struct arena *a, const struct driver_summary *s)
+{
     if (s->quiet)
         printf("%s in quiet hours: who comes to it waits.\n",
                print_count(a, s->quiet, "service is", "services are"));
@@ -250,17 +265,10 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     if (s->later)
         printf("%s put off by a stage that takes time: come back to by the next run.\n",
                print_count(a, s->later, "person was", "people were"));
-    if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later ? "Nobody else is due." : "Nobody is due.");
+    print_people(a, s);
+    if (s->people == 0 && s->calls == 0 && s->stages == 0)
         return;
-    }
-    printf("%s in %s: %lld completed, %lld ERRORED", print_count(a, s->people, "person", "people"), took,
-           (long long)s->completed, (long long)s->errored);
-    if (s->aborted)
-        printf(", %lld ABORTED", (long long)s->aborted);
-    if (s->released)
-        printf(", %lld given back", (long long)s->released);
-    printf(".\n%s, ", print_count(a, s->stages, "stage", "stages"));
+    printf("%s, ", print_count(a, s->stages, "stage", "stages"));
     if (s->skipped)
         printf("%lld of them skipped, ", (long long)s->skipped);
     printf("%s, %s.\n", print_count(a, s->calls, "call", "calls"),

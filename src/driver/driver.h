@@ -65,7 +65,8 @@ struct driver_summary {
     int64_t people; /* taken up */
     int64_t completed, errored, aborted, released;
     int64_t waiting; /* for somebody to confirm a stage; for `once` those from before, too */
-    int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to */
+    int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to,
+                        but not at once */
     int64_t stages, calls, retries;
     int64_t skipped;   /* of the stages: not for the person whose turn it was */
     int64_t delivered; /* messages to hooks */

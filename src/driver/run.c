@@ -337,13 +337,18 @@ const char *run_cause(struct run *run, const struct attempt *last)
     return arena_printf(a, "%s%s: %s", name, at, last->error ? last->error : "no answer");
 }
 
+/* To erase: looks whether that worked are no attempts at it. */
+static unsigned attempts_of(const struct run *run)
+{
+    return run->proof.begun ? run->proof.action_attempts : run->attempts.n;
+}
+
 static void record(struct run *run, const struct attempt *last, enum report what)
 {
-    const struct proof *proof = &run->proof;
     struct buf text;
     buf_init(&text, RESPONSE_MAX);
-    response_write(&text, run->stage_name, proof->begun ? proof->action_attempts : run->attempts.n, last,
-                   proof->begun ? &proof->found : NULL);
+    response_write(&text, run->stage_name, attempts_of(run), last,
+                   run->proof.begun ? &run->proof.found : NULL);
     assert(!text.over);
     run->response = arena_strndup(&run->step_arena, buf_str(&text), text.len);
     buf_free(&text);
@@ -727,7 +732,7 @@ static void finish(struct run *run, const char *state, enum report about)
     } else if (strcmp(state, "ERRORED") == 0) {
         d->summary.errored++;
         metric_add(d->errored_total, 1);
-        log_warning("errored, attempts: %u", run->attempts.n);
+        log_warning("errored, attempts: %u", attempts_of(run));
     } else if (strcmp(state, "ABORTED") == 0) {
         d->summary.aborted++;
         tell(run, "aborted");
@@ -735,8 +740,8 @@ static void finish(struct run *run, const char *state, enum report about)
         d->summary.waiting++;
         tell(run, "waits for somebody to confirm");
     } else if (about == REPORT_LATER && !d->stopping && !run->shut_out) {
-        d->summary.later++;
-        d->summary.people--; /* it comes again */
+        d->summary.later += run->later_us > 0; /* else it is come back to at once */
+        d->summary.people--;                   /* it comes again */
         tell_put_off(run);
     } else {
         count_released(run);
@@ -763,8 +768,8 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
     d->stages_in_flight++;
     run->stages_done++;
     metric_add(d->stages_total, 1);
-    if (run->attempts.n > 0)
-        tell(run, arena_printf(&run->step_arena, "done, attempts: %u", run->attempts.n));
+    if (attempts_of(run) > 0)
+        tell(run, arena_printf(&run->step_arena, "done, attempts: %u", attempts_of(run)));
     run->abort = run->abort || answer->abort;
     if (answer->next)
         enter_stage(run, answer->next, NULL, clock_mono());

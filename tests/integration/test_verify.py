@@ -79,6 +79,16 @@ def test_what_is_gone_is_verified_and_on_record(verifying, forum, how, status):
         "status": 204, "attempts": 1, "verification": {"left": 0, "status": status, "tries": 1}}
 
 
+def test_the_log_counts_attempts_at_the_erasure_and_not_at_the_look(verifying, forum):
+    answers = [503, 204]
+    forum.service.script = lambda call: answers.pop(0) if call.method == "POST" else forum.script(call)
+    verifying.serve()
+    verifying.request("ada")
+    driver = verifying.start_driver()
+    verifying.wait_states("COMPLETE")
+    verifying.wait_said(driver, "stage=RETIRING_FORUM done, attempts: 2")
+
+
 def test_a_look_carries_no_key_of_the_erasure(verifying, forum):
     """A service that keeps to it would give the answer that it gave to the erasure."""
     verifying.request("ada")
