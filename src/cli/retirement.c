@@ -72,8 +72,7 @@ static const char *state_cell(struct arena *a, const struct json *r)
     const struct json *later = json_get(r, "later");
     if (!later || later->kind != JSON_MAP)
         return api_text(r, "state");
-    return arena_printf(a, "%s, put off until %s", api_text(r, "state"),
-                        print_time(a, api_text(later, "until")));
+    return arena_printf(a, "%s, put off", api_text(r, "state"));
 }
 
 static void listing_add_row(struct listing *l, struct arena *a, const struct json *r)
@@ -95,8 +94,8 @@ static void print_waiting(struct arena *a, const struct json *r)
     long long id = (long long)api_int(r, "id");
     if (!waiting || waiting->kind != JSON_MAP)
         return;
-    printf("Retirement %lld waits in %s since %s:\n", id, api_text(r, "state"),
-           print_time(a, api_text(waiting, "since")));
+    printf("Retirement %lld (%s) waits in %s since %s:\n", id, api_text(r, "original_username"),
+           api_text(r, "state"), print_time(a, api_text(waiting, "since")));
     print_block(stdout, "    ", api_text(waiting, "instructions"));
     printf("    When that is done: lethe retirement confirm --id %lld --note TEXT\n", id);
 }

@@ -71,7 +71,7 @@ def test_the_list_says_what_is_to_be_done(manual):
     manual.request("ada")
     manual.drive_all()
     out = manual.ok("retirement", "list", "--waiting").out
-    assert "Retirement 1 waits in UNSUBSCRIBING since" in out and "Remove ada@example.com" in out
+    assert "Retirement 1 (ada) waits in UNSUBSCRIBING since" in out and "Remove ada@example.com" in out
     assert "lethe retirement confirm --id 1" in out
     assert "Remove ada@example.com" in manual.ok("retirement", "show", "ada").out
     manual.ok("retirement", "confirm", "--id", "1", "--note", NOTE, "--stage", WORKING)
