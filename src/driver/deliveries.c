@@ -349,7 +349,7 @@ static void tell_done(struct ask *ask)
 
 static bool are_wanted(const struct driver *d)
 {
-    if (d->config->authority_is_lms || d->conf.username)
+    if (d->config->authority_is_lms || d->conf.username || d->conf.probes)
         return false;
     for (size_t i = 0; i < d->config->n_hooks; i++)
         if (is_ours(&d->config->hooks[i]))

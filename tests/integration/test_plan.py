@@ -180,6 +180,13 @@ def test_quiet_hours_of_who_is_only_looked_at_are_a_reason(probed, make_service)
     assert index.calls == []
 
 
+def test_hooks_do_not_keep_a_look_waiting(probed):
+    probed.config["on_request"] = [{"name": "app", "http": {"service": "store", "post": "/lock"}}]
+    probed.request("ada")
+    assert "3 records in forum now" in probed.ok("plan", "ada", "--probe").out
+    assert [call.path for call in probed.store.calls] == ["/orders?who=ada%40example.com"], "nobody is told by a look"
+
+
 def test_a_program_that_only_reads_is_asked_too(probed):
     probed.config["stages"][3]["verify"]["read_only"] = True
     probed.config["stages"][0]["verify"]["read_only"] = False
