@@ -153,12 +153,14 @@ static enum rc read_form(struct exchange *x, struct json *map, struct err *err)
     return rc;
 }
 
-/* BODY_FIELDS. *done: there is no JSON to read. */
+/* BODY_FIELDS. *done: there is no JSON to read. Calls of our own take no forms, and JSON whatever it is
+ * called: what `curl -d` sends is called a form. */
 static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
 {
     static const char form[] = "application/x-www-form-urlencoded";
     const char *type = http_header(x->http, "Content-Type");
-    bool is_form = type && strncasecmp(type, form, sizeof(form) - 1) == 0;
+    bool is_form =
+        x->route->dialect == DIALECT_OPENEDX && type && strncasecmp(type, form, sizeof(form) - 1) == 0;
     struct json *map = ARENA_NEW(x->arena, struct json);
     map->kind = JSON_MAP;
     *done = is_form || x->http->body_len == 0;

@@ -57,8 +57,8 @@ enum body {
     BODY_MAP,   /* a JSON object */
     BODY_LIST,  /* a JSON array */
     BODY_FORM,  /* a form; the handler reads it */
-    BODY_FIELDS /* a JSON object, a form, or nothing; body is an object, whose values are texts if it was a
-                   form */
+    BODY_FIELDS /* a JSON object, nothing, or a form (an LMS's calls only); body is an object, whose values
+                   are texts if it was a form */
 };
 
 struct route {

@@ -102,6 +102,13 @@ def test_by_id_with_a_reason_and_without_a_body(authority):
     assert authority.post(f"/v1/retirements/{who['id']}/cancel", {"why": "x"}).status == 400
 
 
+def test_json_is_json_whatever_it_is_called(authority):
+    who = authority.somebody()
+    answer = authority.call("POST", f"/v1/retirements/{who['id']}/cancel", raw=b'{"reason": "thought again"}',
+                            headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status == 200 and authority.log_of(who["id"])[-1]["reason"] == "thought again", answer
+
+
 def test_by_address_in_any_case(authority):
     who = authority.request("Ümit", "Ümit.Ö@Example.com")
     answer = authority.post("/v1/cancellations", {"email": "üMIT.ö@eXAMPLE.COM"})
