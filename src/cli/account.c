@@ -178,7 +178,7 @@ const struct cli_command command_account_add = {
     .summary = "add somebody to the directory",
     .about = "Needed only where Lethe's own directory is used: somebody who asks to be\n"
              "forgotten without being in it is brought along by the request.",
-    .examples = "lethe account add --username ada --email ada@example.com --name \"Ada L.\" --org Analytical",
+    .examples = "lethe account add --username ada --email ada@example.com --org Analytical",
     .run = run_add,
 };
 

@@ -373,8 +373,8 @@ const struct cli_command command_retirement_move = {
              "retirement resume\" knows the right state of each.",
     .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"
                 "lethe retirement move --id 12 ABORTED --reason \"court order\"\n"
-                "lethe retirement move --state RETIRING_FORUMS --to PENDING --reason \"it stood still\"\n"
-                "lethe retirement move --state PENDING --to ABORTED --created-to 2026-01-31 --reason \"x\"",
+                "lethe retirement move --state RETIRING_FORUMS --to PENDING --reason \"retry\"\n"
+                "lethe retirement move --state PENDING --to ABORTED --reason \"x\" --dry-run",
     .run = run_move,
 };
 

@@ -2,6 +2,8 @@
 /* Taking a request back while it waits in PENDING. */
 #include "cli/cli.h"
 
+#include <string.h>
+
 #include "cli/commands.h"
 
 static enum rc read_whom(struct cli *cli, struct json_out *o, const char **path, struct err *err)
@@ -17,6 +19,8 @@ static enum rc read_whom(struct cli *cli, struct json_out *o, const char **path,
         *path = arena_printf(&cli->arena, "/v1/retirements/%lld/cancel", rc ? 0LL : (long long)id);
         return rc;
     }
+    if (!username && !strchr(cli->operands[0], '@'))
+        return err_set(err, RC_INVALID, "this is no address; a user name is given with --username NAME");
     json_field_text(o, username ? "username" : "email", username ? username : cli->operands[0]);
     return RC_OK;
 }
@@ -43,7 +47,7 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         print_json(answer.json);
     else
-        printf("Retirement %lld is cancelled. To sign in again, the person needs a new password.\n",
+        printf("Retirement %lld is cancelled. An account of the directory needs a new password to sign in.\n",
                (long long)id->integer);
     return RC_OK;
 }

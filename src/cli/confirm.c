@@ -51,6 +51,6 @@ const struct cli_command command_retirement_confirm = {
              "the note go on record, and the retirement goes on. Who waits, and for what:\n"
              "\"lethe retirement list --waiting\".",
     .examples = "lethe retirement confirm ada --note \"removed, ticket 4711\"\n"
-                "lethe retirement confirm --id 12 --stage UNSUBSCRIBING_NEWSLETTER --note \"was not listed\"",
+                "lethe retirement confirm --id 12 --stage ERASING --note \"not listed\"",
     .run = run_confirm,
 };

@@ -112,6 +112,8 @@ static enum rc run_list(struct cli *cli, struct err *err)
     json_close_list(&o);
     if (!rc && cli_flag(cli, "json"))
         print_buf(&json);
+    else if (!rc && table.n_rows == 0)
+        puts("Nothing.");
     else if (!rc)
         table_print(&table, stdout);
     table_close(&table);

@@ -220,7 +220,7 @@ const struct cli_command command_retirement_request = {
              "nobody else. Somebody whom the directory does not know is brought along.\n"
              "Asking twice changes nothing.",
     .examples = "lethe retirement request --username ada --email ada@example.com\n"
-                "lethe retirement request --username ada --email ada@example.com --name \"Ada L.\" --json",
+                "lethe retirement request --username ada --email ada@example.com --json",
     .run = run_request,
 };
 
