@@ -142,7 +142,7 @@ def test_75_is_tried_again_with_the_same_key(commanding):
 
 def test_out_of_time_it_is_killed_with_all_it_started(commanding):
     commanding.program("sleep 1000 & echo $! >> pids; (sleep 1000 & echo $! >> pids; wait) & echo $$ >> pids; wait\n")
-    stage(commanding, timeout="400ms")
+    stage(commanding, timeout="3s")
     commanding.request("ada")
     assert commanding.drive_all()["errored"] == 1
     failed = commanding.recorded("ada", "ERRORED")
