@@ -86,6 +86,15 @@ static bool has_service(const struct config *config, const char *name)
     return false;
 }
 
+/* Under base_urls stand those that take the LMS's tokens; all others have credentials of their own. */
+static const char *where_to_write(const struct reading *r, const char *service)
+{
+    for (const char *const *name = r->base_urls; name != NULL && *name != NULL; name++)
+        if (strcmp(*name, service) == 0)
+            return "base_urls or services";
+    return r->base_urls ? "services: it needs credentials of its own" : "services";
+}
+
 /* Whoever wrote the stage did not write the service's name, so that the error is about the entry. */
 static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
                              struct err *err)
@@ -94,7 +103,7 @@ static enum rc check_service(struct reading *r, const struct yaml *use, const st
     if (service == NULL || has_service(r->config, service->text))
         return RC_OK;
     return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text,
-                      r->services_key);
+                      where_to_write(r, service->text));
 }
 
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,

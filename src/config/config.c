@@ -340,7 +340,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     struct yaml *file;
     const struct yaml *root;
     struct config *config = ARENA_NEW(a, struct config);
-    struct reading r = { .arena = a, .config = config, .services_key = "services" };
+    struct reading r = { .arena = a, .config = config };
     enum rc rc = yaml_load(a, path, &file, err);
     if (rc == RC_NOT_FOUND)
         return err_set(

@@ -16,7 +16,7 @@ struct reading {
     struct arena *arena;
     struct config *config;             /* what has been read so far: services before stages */
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
-    const char *services_key;          /* what the services stand under */
+    const char *const *base_urls;      /* of a driver file: what may stand there, ends with NULL; else NULL */
     struct yaml *catalogue;            /* NULL: not needed so far */
     struct template_names *captured;   /* by the steps before the one that is read; NULL: it is none */
 };

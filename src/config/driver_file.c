@@ -27,7 +27,8 @@ enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
 /* ---- keys ---- */
 
 /* What goes into the base_urls is a client of the LMS: it takes the LMS's tokens. Others in there are not. */
-static const char *const clients[] = { "lms", "ecommerce", "credentials", "demographics", "license_manager" };
+static const char *const clients[] = { "lms",          "ecommerce",       "credentials",
+                                       "demographics", "license_manager", NULL };
 
 /* Settings of our own that may stand in such a file besides. */
 static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log" };
@@ -194,7 +195,7 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
                              struct err *err)
 {
     const struct yaml *base_urls = yaml_get(theirs, "base_urls"), *parties = yaml_get(theirs, "services");
-    size_t n = sizeof clients / sizeof clients[0];
+    size_t n = sizeof clients / sizeof clients[0] - 1;
     struct service_conf *services =
         arena_array(r->arena, n + (parties ? parties->count : 0), sizeof services[0]);
     struct config *config = r->config;
@@ -306,7 +307,7 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
         rc = make_stages(r, yaml_get(root, "retirement_pipeline"), ours, err);
     if (rc != RC_OK)
         return rc;
-    r->services_key = "base_urls or services";
+    r->base_urls = clients;
     r->config->authority = &r->config->services[0];
     r->config->authority_is_lms = true;
     *out = ours;
