@@ -80,12 +80,16 @@ static size_t give_message(char *out, size_t size, size_t n, void *arg)
 static size_t take_answer(char *line, size_t size, size_t n, void *arg)
 {
     struct job *job = arg;
-    size_t len = size * n;
+    size_t len = size * n, kept = len;
     if (job->is_over)
         return len;
+    while (kept > 0 && (line[kept - 1] == '\n' || line[kept - 1] == '\r'))
+        kept--;
     if (job->answer_ended)
         buf_reset(&job->answer);
-    buf_add(&job->answer, line, len < ANSWER_LINE_MAX ? len : ANSWER_LINE_MAX);
+    if (job->answer.len > 0)
+        buf_add(&job->answer, "\n", 1);
+    buf_add(&job->answer, line, kept < ANSWER_LINE_MAX ? kept : ANSWER_LINE_MAX);
     job->answer_ended = len < 4 || line[3] != '-';
     return len;
 }

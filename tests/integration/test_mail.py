@@ -55,7 +55,7 @@ def test_an_e_mail_arrives_whole(writing):
     assert message["To"] == "erasure@processor.example" and message["Subject"] == "Erase no. 1"
     assert message.get_content() == "Please erase Ada Lovelace, née Byron 😀 <ada@example.com>.\r\n"
     assert not message.defects and message["Date"].datetime and message["Message-ID"].endswith("@example.com>")
-    assert writing.recorded("ada", "WRITTEN") == {"status": 250, "attempts": 1, "answer": "250 queued\r\n"}
+    assert writing.recorded("ada", "WRITTEN") == {"status": 250, "attempts": 1, "answer": "250 queued"}
 
 
 def test_to_the_person(writing):
@@ -80,7 +80,7 @@ def test_a_refusal_is_final_and_its_words_on_record(writing):
     done = writing.drive_all()
     assert (done["errored"], done["calls"]) == (1, 1)
     failed = writing.recorded("ada", "ERRORED")
-    assert (failed["status"], failed["outcome"], failed["answer"]) == (550, "failed", "550 5.1.1 no such mailbox\r\n")
+    assert (failed["status"], failed["outcome"], failed["answer"]) == (550, "failed", "550 5.1.1 no such mailbox")
     assert "550 from mail" in writing.ok("retirement", "failures").out
 
 
