@@ -2,7 +2,6 @@
 /* The driver in conversation with an authority and a service. */
 #include "authority.h"
 
-#include <limits.h>
 #include <time.h>
 
 #define ONE_STAGE(settings)                                                                        \
@@ -420,7 +419,7 @@ static void test_driver__a_second_401_is_final(void **state)
 #define OAUTH2  ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }"
 #define AT_ONCE ", timeout: 1500ms, retry: none"
 
-static unsigned no_token_before; /* so many renewals */
+static bool token_comes;
 
 static bool is_for_token(const struct http_request *req)
 {
@@ -433,23 +432,32 @@ static unsigned give_token(struct http_request *req)
     return 200;
 }
 
+/* Two failures, fewer than make it look as if none would come; then an answer that takes its time. */
 static unsigned answer_late_token(struct world *w, struct http_request *req, unsigned n)
 {
     if (!is_for_token(req))
         return 204;
-    if (count_said(w, "renewed") >= no_token_before)
+    if (token_comes)
         return give_token(req);
     buf_add_str(&req->answer, "{\"access_token\":\"a\\r\\nX: y\"}");
-    return n == 0 ? 200 : 503;
+    return n == 0 ? 200 : n == 1 ? 503 : 0;
 }
 
-/* Fewer than five failures fit into the time until a renewal, so it is only a moment. */
+static const char *let_the_token_come(struct world *w, const struct said *said)
+{
+    token_comes = count_said(w, "renewed") >= 3;
+    if (token_comes)
+        service_release(w, 503);
+    return NULL;
+}
+
 static void test_driver__people_wait_for_a_token_as_for_a_limit(void **state)
 {
     struct world *w = world_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
     w->answer = answer_late_token;
+    w->refuse = let_the_token_come;
     w->grant_s = 4;
-    no_token_before = 3;
+    token_comes = false;
     struct driver_summary s = world_run(w);
     expect_all_complete(w);
     assert_int_equal(s.calls, 3);
@@ -514,7 +522,7 @@ static void test_driver__a_stop_gives_back_who_waits_for_a_token(void **state)
     w->answer = answer_late_token;
     w->refuse = stop_when_renewed;
     w->grant_s = 4;
-    no_token_before = UINT_MAX;
+    token_comes = false;
     struct driver_summary s = world_run(w);
     assert_int_equal(s.released, 3);
     assert_int_equal(s.calls, 0);
