@@ -27,9 +27,7 @@ static enum rc read_answer(struct arena *a, const struct db_rows *rows, struct k
     if (request_len != sizeof(out->request))
         return err_set(err, RC_INTERNAL, "the database has a damaged answer");
     memcpy(out->request, request, request_len);
-    void *copy = arena_alloc(a, len + 1);
-    memcpy(copy, sealed, len);
-    out->sealed = copy;
+    out->sealed = len ? memcpy(arena_alloc(a, len), sealed, len) : "";
     out->len = len;
     out->expires_at = db_int(rows, 2);
     return RC_OK;
