@@ -33,11 +33,11 @@ missed = []
 
 # -- a site ------------------------------------------------------------------------------------------------
 
-def configuration(service_url="http://127.0.0.1:1", at_once=64, in_flight=1000, more=""):
+def configuration(service_url="http://127.0.0.1:1", at_once=64, in_flight=1000, stage="", driver="", more=""):
     stages = "".join(f"""
   - working: RETIRING_{name}
     completed: {name}_COMPLETE
-    http: {{ service: local, post: "/retire/{name.lower()}", json: {{ username: "{{original_username}}" }} }}"""
+    http: {{ service: local, post: "/retire/{name.lower()}", json: {{ username: "{{original_username}}" }} }}{stage}"""
                      for name in STAGES)
     return f"""data_dir: data
 listen: 127.0.0.1:0
@@ -47,7 +47,7 @@ log: {{ level: warning }}
 identity: {{ salts_file: salts }}
 services:
   local: {{ url: "{service_url}", max_concurrent: {at_once} }}
-driver: {{ max_in_flight: {in_flight} }}
+driver: {{ max_in_flight: {in_flight}{driver} }}
 stages:{stages}
 {more}"""
 
@@ -332,6 +332,38 @@ def in_flight(folder):
             print(f"  {at_once:,} calls at once: {figure}", flush=True)
 
 
+def take_up(folder):
+    """Of a driver that was killed: how long until another one has taken up everybody whom it had (reliability.md, L2). The
+    lease of somebody ends by then at the latest, and was renewed just before, perhaps."""
+    people, lease_s, spare_s = 100, 20, 5
+    print(f"{people} people of a driver that is killed, with a lease of {lease_s} s", flush=True)
+    settings = {"at_once": people, "stage": "\n    timeout: 5s", "driver": f", lease: {lease_s}s, poll: 1s"}
+    with SlowService(0, people + 1) as never, SlowService(0) as service:
+        site = Site(os.path.join(folder, "take-up"), never.url, **settings)
+        site.fill(people)
+
+        def wait_under_way(wanted):
+            while counts_of(site)[f"RETIRING_{STAGES[0]}"] != wanted:
+                time.sleep(0.01)
+
+        def start_driver(url):
+            write(os.path.join(site.folder, "lethe.yml"), configuration(url, **settings))
+            return subprocess.Popen(site.command("drive"), env=site.environment, stdout=subprocess.DEVNULL)
+
+        with site.serving():
+            driver = start_driver(never.url)
+            wait_under_way(people)
+            driver.kill()
+            driver.wait()
+            killed_at = time.monotonic()
+            driver = start_driver(service.url)
+            wait_under_way(0)
+            took = time.monotonic() - killed_at
+            driver.terminate()
+            driver.wait()
+    report("taken up again", f"the last one {took:.1f} s after", f"{lease_s + spare_s} s", took <= lease_s + spare_s)
+
+
 def median_ms(site, connection, path, turns=40):
     took = []
     for _ in range(turns):
@@ -405,7 +437,8 @@ def connections(folder):
     report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
 
 
-MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, slow_calls, in_flight, queue, every_endpoint, connections)}
+MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, slow_calls, in_flight, take_up, queue, every_endpoint,
+                                        connections)}
 
 
 def main():
