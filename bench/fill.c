@@ -54,7 +54,7 @@ static enum rc add_person(struct act *act, int64_t i, int64_t *account_id, struc
         .email = email,
         .orgs = i % ORGS_EVERY ? "[]" : "[\"org\"]",
     };
-    return service_add_account(act, &account, account_id, err);
+    return usecase_add_account(act, &account, account_id, err);
 }
 
 static enum rc move_on(struct act *act, int64_t account_id, const char *state, struct err *err)
@@ -63,7 +63,7 @@ static enum rc move_on(struct act *act, int64_t account_id, const char *state, s
     struct operator_answer answer;
     const struct operator_move move = { .operation = OPERATION_MOVE, .to = state, .reason = "benchmark" };
     enum rc rc = store_get_live(act->store, act->arena, account_id, &view, err);
-    return rc ? rc : service_operate(act, view.row.id, &move, &answer, err);
+    return rc ? rc : usecase_operate(act, view.row.id, &move, &answer, err);
 }
 
 static enum rc fill_one(struct fill *f, struct act *act, struct err *err)
@@ -73,7 +73,7 @@ static enum rc fill_one(struct fill *f, struct act *act, struct err *err)
     act->now = f->now - (f->people - f->done) * (CLOCK_DAY / A_DAY);
     enum rc rc = add_person(act, f->done++, &account_id, err);
     if (!rc)
-        rc = service_request_own(act, account_id, err);
+        rc = usecase_request_own(act, account_id, err);
     return rc || !state ? rc : move_on(act, account_id, state, err);
 }
 

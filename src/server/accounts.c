@@ -70,7 +70,7 @@ static enum rc add_account(struct exchange *x, const struct json *body, int64_t 
     struct act act = exchange_act(x);
     enum rc rc = read_account(x, body, &in, err);
     in.password = x->carry;
-    return rc ? rc : service_add_account(&act, &in, id, err);
+    return rc ? rc : usecase_add_account(&act, &in, id, err);
 }
 
 static enum rc add_each(struct exchange *x, const struct json *list, int64_t *ids, struct err *err)
@@ -94,7 +94,7 @@ static enum rc add_accounts(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_bool_optional(x->body, "dry_run", &x->undo, err);
     if (!rc)
-        rc = field_list(x->body, "accounts", true, SERVICE_LIST_MAX, &list, err);
+        rc = field_list(x->body, "accounts", true, USECASE_LIST_MAX, &list, err);
     if (rc)
         return rc;
     int64_t *ids = arena_array(x->arena, list->count, sizeof(*ids));
@@ -208,7 +208,7 @@ static enum rc find_accounts(struct exchange *x, const char *username, const cha
 {
     struct account_match match;
     if (email)
-        return store_accounts_of_email(x->store, x->arena, email, SERVICE_LIST_MAX, out, n, err);
+        return store_accounts_of_email(x->store, x->arena, email, USECASE_LIST_MAX, out, n, err);
     enum rc rc = store_find_account(x->store, x->arena, username, NULL, &match, err);
     *n = rc ? 0 : 1;
     *out = ARENA_NEW(x->arena, struct account);
@@ -270,9 +270,9 @@ enum rc handle_identities(struct exchange *x, struct err *err)
     if (!rc && !username && !email)
         return err_set(err, RC_INVALID, "give username, email, or both");
     if (!rc && username)
-        rc = service_check_identity(&act, IDENTITY_USERNAME, username, &of_username, err);
+        rc = usecase_check_identity(&act, IDENTITY_USERNAME, username, &of_username, err);
     if (!rc && email)
-        rc = service_check_identity(&act, IDENTITY_EMAIL, email, &of_email, err);
+        rc = usecase_check_identity(&act, IDENTITY_EMAIL, email, &of_email, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);

@@ -37,10 +37,10 @@ enum rc handle_archives(struct exchange *x, struct err *err)
     struct archive_request in = { 0 };
     struct archive_answer done;
     if (x->step > 0)
-        return service_finish_archives(&act, err);
+        return usecase_finish_archives(&act, err);
     enum rc rc = read_request(x, &in, err);
     if (!rc)
-        rc = service_archive(&act, &in, &done, err);
+        rc = usecase_archive(&act, &in, &done, err);
     if (rc)
         return rc;
     answer_archive(x, &in, &done);

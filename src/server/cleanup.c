@@ -27,7 +27,7 @@ enum rc handle_cleanup(struct exchange *x, struct err *err)
     size_t n;
     answer_empty(x, 204);
     if (x->step > 0)
-        return service_forget(&act, err);
+        return usecase_forget(&act, err);
 
     enum rc rc = field_list(x->body, "usernames", true, CLEANUP_MAX, &list, err);
     if (!rc)
@@ -35,7 +35,7 @@ enum rc handle_cleanup(struct exchange *x, struct err *err)
     if (!rc)
         rc = read_redaction(x->body, &with, err);
     if (!rc)
-        rc = service_redact(&act, usernames, n, &with, err);
+        rc = usecase_redact(&act, usernames, n, &with, err);
     x->again = !rc && n > 0;
     return rc;
 }

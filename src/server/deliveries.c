@@ -63,7 +63,7 @@ enum rc handle_deliveries(struct exchange *x, struct err *err)
     if (!rc)
         rc = query_int(x, "after", 0, INT64_MAX, &filter.after_id, err);
     if (!rc)
-        rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+        rc = query_int(x, "limit", 1, USECASE_LIST_MAX, &filter.limit, err);
     if (!rc)
         rc = store_deliveries(x->store, x->arena, &filter, &list, &n, err);
     if (rc)
@@ -87,7 +87,7 @@ enum rc handle_retry_delivery(struct exchange *x, struct err *err)
     int64_t id;
     enum rc rc = path_id(x, &id, err);
     if (!rc)
-        rc = service_retry_delivery(&act, id, &d, err);
+        rc = usecase_retry_delivery(&act, id, &d, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -173,7 +173,7 @@ enum rc handle_delivery_claims(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct act act = exchange_act(x);
-    rc = service_claim_deliveries(&act, &in, &claims, &n, err);
+    rc = usecase_claim_deliveries(&act, &in, &claims, &n, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -239,7 +239,7 @@ static enum rc report_one(struct exchange *x, const struct delivery_report *repo
 {
     struct act act = exchange_act(x);
     struct err why;
-    enum rc rc = service_report_delivery(&act, report, &why);
+    enum rc rc = usecase_report_delivery(&act, report, &why);
     if (rc && rc != RC_CONFLICT && rc != RC_NOT_FOUND) {
         *err = why;
         return rc;
@@ -257,8 +257,8 @@ enum rc handle_delivery_reports(struct exchange *x, struct err *err)
 {
     size_t n = 0;
     enum rc rc = RC_OK;
-    if (x->body->count > SERVICE_LIST_MAX)
-        return err_set(err, RC_INVALID, "at most %d reports go into one request", SERVICE_LIST_MAX);
+    if (x->body->count > USECASE_LIST_MAX)
+        return err_set(err, RC_INVALID, "at most %d reports go into one request", USECASE_LIST_MAX);
     struct delivery_report *reports = arena_array(x->arena, x->body->count + 1, sizeof(*reports));
     for (const struct json *item = x->body->first; item; item = item->next, n++) {
         rc = read_delivery_report(item, &reports[n], err);

@@ -28,7 +28,7 @@ static enum rc read_claim(struct exchange *x, struct claim_request *out, struct 
     if (!rc)
         rc = field_line(x->body, "driver", DRIVER_NAME_MAX, &out->driver, err);
     if (!rc)
-        rc = field_int(x->body, "limit", 1, SERVICE_LIST_MAX, &out->limit, err);
+        rc = field_int(x->body, "limit", 1, USECASE_LIST_MAX, &out->limit, err);
     if (!rc)
         rc = field_int(x->body, "lease_s", 1, LEASE_MAX_S, &lease_s, err);
     if (!rc)
@@ -88,7 +88,7 @@ enum rc handle_claims(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct act act = exchange_act(x);
-    rc = service_claim(&act, &in, &answer, err);
+    rc = usecase_claim(&act, &in, &answer, err);
     if (rc)
         return rc;
 
@@ -220,8 +220,8 @@ static void put_report_answer(struct json_out *o, const struct report *report,
 enum rc handle_progress(struct exchange *x, struct err *err)
 {
     size_t n = 0;
-    if (x->body->count > SERVICE_LIST_MAX)
-        return err_set(err, RC_INVALID, "at most %d reports go into one request", SERVICE_LIST_MAX);
+    if (x->body->count > USECASE_LIST_MAX)
+        return err_set(err, RC_INVALID, "at most %d reports go into one request", USECASE_LIST_MAX);
     struct report *reports = arena_array(x->arena, x->body->count, sizeof(*reports));
     for (const struct json *item = x->body->first; item; item = item->next, n++) {
         enum rc rc = read_report(item, &reports[n], err);
@@ -231,7 +231,7 @@ enum rc handle_progress(struct exchange *x, struct err *err)
 
     struct act act = exchange_act(x);
     struct report_answer *answers = arena_array(x->arena, n, sizeof(*answers));
-    enum rc rc = service_report(&act, reports, answers, n, err);
+    enum rc rc = usecase_report(&act, reports, answers, n, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);

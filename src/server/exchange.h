@@ -14,8 +14,8 @@
 #include "base/json.h"
 #include "config/config.h"
 #include "http/http.h"
-#include "service/service.h"
 #include "store/store.h"
+#include "usecase/usecase.h"
 
 struct exchange;
 typedef enum rc handler_fn(struct exchange *x, struct err *err);

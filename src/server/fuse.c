@@ -68,6 +68,6 @@ enum rc handle_release_fuse(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct act act = exchange_act(x);
-    rc = service_release_fuse(&act, reason, err);
+    rc = usecase_release_fuse(&act, reason, err);
     return rc ? rc : handle_fuse(x, err);
 }

@@ -171,7 +171,7 @@ enum rc handle_update(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct act act = exchange_act(x);
-    rc = service_update(&act, &in, err);
+    rc = usecase_update(&act, &in, err);
     if (!rc)
         answer_empty(x, 204);
     return rc;

@@ -49,7 +49,7 @@ enum rc handle_cancel_retirement(struct exchange *x, struct err *err)
         return RC_OK;
     }
     if (!rc)
-        rc = service_operate(&act, id, &move, &done, err);
+        rc = usecase_operate(&act, id, &move, &done, err);
     if (rc == RC_CONFLICT && strcmp(err->code, "not_pending") == 0) {
         answer_not_pending(x, &view);
         return RC_OK;
@@ -69,7 +69,7 @@ enum rc handle_deactivate(struct exchange *x, struct err *err)
 {
     struct account account;
     struct act act = exchange_act(x);
-    enum rc rc = service_deactivate(&act, x->param[0], &account, err);
+    enum rc rc = usecase_deactivate(&act, x->param[0], &account, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -91,7 +91,7 @@ static enum rc erase(struct exchange *x, enum erasure what, struct err *err)
         answer_message(x, 404, "The user was not specified.");
         return RC_OK;
     }
-    rc = service_erase(&act, username, what, err);
+    rc = usecase_erase(&act, username, what, err);
     if (!rc)
         answer_empty(x, 204);
     return rc;
@@ -130,7 +130,7 @@ static enum rc then_leave(struct exchange *x, struct err *err)
     if (!rc && leaving->password && (!account.password || strcmp(account.password, leaving->password) != 0))
         return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
     if (!rc)
-        rc = service_request_own(&act, leaving->account_id, err);
+        rc = usecase_request_own(&act, leaving->account_id, err);
     if (!rc)
         answer_empty(x, 204);
     return rc;
@@ -199,9 +199,9 @@ static enum rc read_mappings(struct exchange *x, const struct json **out, struct
     const struct json *list = json_get(x->body, "username_mappings");
     if (!list || list->kind != JSON_LIST)
         return err_set(err, RC_INVALID, "%s", shape);
-    if (list->count > SERVICE_LIST_MAX)
+    if (list->count > USECASE_LIST_MAX)
         return err_set(err, RC_INVALID, "username_mappings: has more than %d items; send several requests",
-                       SERVICE_LIST_MAX);
+                       USECASE_LIST_MAX);
     for (const struct json *item = list->first; item; item = item->next) {
         if (item->kind != JSON_MAP || item->count != 1 || item->first->kind != JSON_TEXT)
             return err_set(err, RC_INVALID, "%s", shape);
@@ -245,7 +245,7 @@ enum rc handle_replace_usernames(struct exchange *x, struct err *err)
     size_t n = 0;
     for (const struct json *item = list->first; item; item = item->next, n++) {
         all[n] = (struct replacement){ .from = item->first->key, .to = item->first->text };
-        rc = service_rename(&act, all[n].from, item->first->text, &all[n].to, err);
+        rc = usecase_rename(&act, all[n].from, item->first->text, &all[n].to, err);
         all[n].done = !rc;
         if (rc && rc != RC_NOT_FOUND && rc != RC_INVALID && rc != RC_CONFLICT)
             return rc;

@@ -12,7 +12,7 @@ static enum rc answer_operated(struct exchange *x, int64_t id, const struct oper
     struct act act = exchange_act(x);
     struct operator_answer done;
     struct retirement_view view;
-    enum rc rc = service_operate(&act, id, move, &done, err);
+    enum rc rc = usecase_operate(&act, id, move, &done, err);
     if (!rc)
         rc = store_get(x->store, x->arena, id, &view, err);
     if (rc)
@@ -72,7 +72,7 @@ enum rc handle_confirm(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_text_optional(x->body, "stage", &in.stage, err);
     if (!rc)
-        rc = service_confirm(&act, id, &in, err);
+        rc = usecase_confirm(&act, id, &in, err);
     if (!rc)
         rc = store_get(x->store, x->arena, id, &view, err);
     if (rc)
@@ -105,7 +105,7 @@ enum rc handle_cancellation(struct exchange *x, struct err *err)
     if (!rc && !username == !email)
         return err_set(err, RC_INVALID, "give either username or email");
     if (!rc)
-        rc = service_find_request(&act, username, email, &id, err);
+        rc = usecase_find_request(&act, username, email, &id, err);
     return rc ? rc : answer_operated(x, id, &move, err);
 }
 
@@ -194,17 +194,17 @@ static enum rc select_rows(struct exchange *x, const struct json *select, struct
                                          "modified_before", "created_from", "created_before",
                                          "after",           "limit",        "stage",
                                          "status",          "cause",        NULL };
-    struct retirement_filter filter = { .limit = SERVICE_LIST_MAX };
+    struct retirement_filter filter = { .limit = USECASE_LIST_MAX };
     struct failure_filter failure;
     bool by_failure = false;
     const struct json *ids;
     enum rc rc = field_only(select, known, err);
     if (!rc)
-        rc = field_list(select, "ids", false, SERVICE_LIST_MAX, &ids, err);
+        rc = field_list(select, "ids", false, USECASE_LIST_MAX, &ids, err);
     if (!rc)
         rc = field_int_optional(select, "after", 0, INT64_MAX, &filter.after_id, err);
     if (!rc)
-        rc = field_int_optional(select, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+        rc = field_int_optional(select, "limit", 1, USECASE_LIST_MAX, &filter.limit, err);
     if (!rc)
         rc = read_times(select, &filter, err);
     if (!rc)
@@ -219,7 +219,7 @@ static enum rc select_rows(struct exchange *x, const struct json *select, struct
         return err_set(err, RC_INVALID, "select: stage, status and cause go with state, not with ids");
     filter.failure = by_failure ? &failure : NULL;
 
-    out->max = SERVICE_LIST_MAX;
+    out->max = USECASE_LIST_MAX;
     out->ids = arena_array(x->arena, out->max, sizeof(*out->ids));
     if (ids)
         return select_listed(ids, out, err);
@@ -271,7 +271,7 @@ static enum rc operate_one(struct act *act, int64_t id, const struct operator_mo
                            struct err *err)
 {
     struct operator_answer done;
-    enum rc rc = service_operate(act, id, move, &done, err);
+    enum rc rc = usecase_operate(act, id, move, &done, err);
     if (rc && rc != RC_CONFLICT && rc != RC_NOT_FOUND && rc != RC_INVALID)
         return rc;
     json_open_map(o);
@@ -305,7 +305,7 @@ enum rc handle_failures(struct exchange *x, struct err *err)
     int64_t limit = 100;
     struct failure_group *groups;
     size_t n;
-    enum rc rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &limit, err);
+    enum rc rc = query_int(x, "limit", 1, USECASE_LIST_MAX, &limit, err);
     if (!rc)
         rc = store_failures(x->store, x->arena, (size_t)limit, &groups, &n, err);
     if (rc)

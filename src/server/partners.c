@@ -33,7 +33,7 @@ enum rc handle_partner_report(struct exchange *x, struct err *err)
     struct act act = exchange_act(x);
     struct json_out o = answer_json(x, 200);
     json_open_list(&o);
-    enum rc rc = service_take_partner_reports(&act, all, put_report, &o, err);
+    enum rc rc = usecase_take_partner_reports(&act, all, put_report, &o, err);
     json_close_list(&o);
     return rc;
 }
@@ -48,7 +48,7 @@ enum rc handle_queue_partner(struct exchange *x, struct err *err)
     }
     struct act act = exchange_act(x);
     if (!rc)
-        rc = service_queue_partner_report(&act, username, err);
+        rc = usecase_queue_partner_report(&act, username, err);
     if (!rc)
         answer_empty(x, 204);
     return rc;
@@ -106,7 +106,7 @@ enum rc handle_clean_partners(struct exchange *x, struct err *err)
     bool done = false;
     enum rc rc = read_cleanup(x, &in, err);
     if (!rc)
-        rc = service_clean_partner_reports(&act, &in, &done, err);
+        rc = usecase_clean_partner_reports(&act, &in, &done, err);
     if (rc)
         return rc;
     if (done)
@@ -161,7 +161,7 @@ enum rc handle_bulk_retire(struct exchange *x, struct err *err)
         return rc;
     struct retired_names names = split_names(x->arena, text);
     for (size_t i = 0; i < names.n; i++) {
-        rc = service_request_by_name(&act, names.name[i], err);
+        rc = usecase_request_by_name(&act, names.name[i], err);
         names.retired[i] = rc == RC_OK;
         if (rc && rc != RC_NOT_FOUND && rc != RC_CONFLICT && rc != RC_INVALID)
             return rc;

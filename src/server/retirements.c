@@ -28,7 +28,7 @@ enum rc handle_request(struct exchange *x, struct err *err)
     struct act act = exchange_act(x);
     struct retirement_view view;
     bool created;
-    rc = service_request(&act, &in, &view, &created, err);
+    rc = usecase_request(&act, &in, &view, &created, err);
     if (rc)
         return rc;
     answer_written(x, created ? 201 : 200, &view);
@@ -38,7 +38,7 @@ enum rc handle_request(struct exchange *x, struct err *err)
 static enum rc read_people(struct exchange *x, struct import_row **rows, size_t *n, struct err *err)
 {
     const struct json *people;
-    enum rc rc = field_list(x->body, "people", true, SERVICE_LIST_MAX, &people, err);
+    enum rc rc = field_list(x->body, "people", true, USECASE_LIST_MAX, &people, err);
     if (rc)
         return rc;
     *rows = arena_array(x->arena, people->count, sizeof(**rows));
@@ -91,7 +91,7 @@ enum rc handle_import(struct exchange *x, struct err *err)
         return rc;
 
     struct act act = exchange_act(x);
-    rc = service_import(&act, rows, n, partial || dry_run, dry_run, err);
+    rc = usecase_import(&act, rows, n, partial || dry_run, dry_run, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -166,7 +166,7 @@ static enum rc query_trouble(struct exchange *x, struct retirement_filter *filte
         filter->modified_before || filter->waiting)
         return err_set(err, RC_INVALID, "stuck and overdue go with limit and after, and with nothing else");
     struct act act = exchange_act(x);
-    return stuck ? service_filter_stuck(&act, filter, err) : filter_overdue(x, filter, err);
+    return stuck ? usecase_filter_stuck(&act, filter, err) : filter_overdue(x, filter, err);
 }
 
 enum rc handle_list(struct exchange *x, struct err *err)
@@ -184,7 +184,7 @@ enum rc handle_list(struct exchange *x, struct err *err)
     if (!rc)
         rc = query_int(x, "after", 0, INT64_MAX, &filter.after_id, err);
     if (!rc)
-        rc = query_int(x, "limit", 1, SERVICE_LIST_MAX, &filter.limit, err);
+        rc = query_int(x, "limit", 1, USECASE_LIST_MAX, &filter.limit, err);
     if (!rc)
         rc = read_waiting(x, &filter, &ids, err);
     filter.state_ids = ids;

@@ -103,7 +103,7 @@ static enum rc finish_forgetting(struct server *s, struct err *err)
     };
     enum rc rc = db_begin(s->db, err);
     if (!rc)
-        rc = service_finish_archives(&act, err);
+        rc = usecase_finish_archives(&act, err);
     if (!rc)
         rc = db_commit(s->db, err);
     if (rc)

@@ -195,7 +195,7 @@ enum rc handle_reset_link(struct exchange *x, struct err *err)
         rc = auth_add_token(x->store, id, TOKEN_RESET, x->now, expires_at, token, err);
     struct act act = exchange_act(x);
     if (!rc)
-        rc = service_audit_account(&act, "reset_link_made", id, err);
+        rc = usecase_audit_account(&act, "reset_link_made", id, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);

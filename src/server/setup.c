@@ -102,7 +102,7 @@ enum rc handle_sync_states(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct act act = exchange_act(x);
-    rc = service_sync_states(&act, names, n, dry_run, &diff, err);
+    rc = usecase_sync_states(&act, names, n, dry_run, &diff, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -140,7 +140,7 @@ enum rc handle_add_client(struct exchange *x, struct err *err)
         rc = auth_add_client(x->store, name, scopes, x->now, &new, err);
     struct act act = exchange_act(x);
     if (!rc)
-        rc = service_audit_client(&act, "client_added", name, err);
+        rc = usecase_audit_client(&act, "client_added", name, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
@@ -184,7 +184,7 @@ enum rc handle_disable_client(struct exchange *x, struct err *err)
     struct act act = exchange_act(x);
     enum rc rc = store_disable_client(x->store, x->param[0], err);
     if (!rc)
-        rc = service_audit_client(&act, "client_disabled", x->param[0], err);
+        rc = usecase_audit_client(&act, "client_disabled", x->param[0], err);
     if (!rc)
         answer_empty(x, 204);
     return rc;

@@ -39,8 +39,8 @@ static enum rc archive_step(void *arg, struct db *db, bool *again, struct err *e
         .store = s->store, .arena = &a->arena, .config = s->config, .actor = "server", .now = server_now(s)
     };
     if (a->written)
-        return service_finish_archives(&act, err);
-    enum rc rc = service_archive(&act, &in, &a->done, err);
+        return usecase_finish_archives(&act, err);
+    enum rc rc = usecase_archive(&act, &in, &a->done, err);
     *again = a->written = !rc && a->done.file;
     return rc;
 }
@@ -112,7 +112,7 @@ static enum rc watch_step(void *arg, struct db *db, struct err *err)
         .now = server_now(s),
         .tally = &w->tally,
     };
-    enum rc rc = service_watch(&act, &after_id, &w->answer, err);
+    enum rc rc = usecase_watch(&act, &after_id, &w->answer, err);
     if (!rc)
         w->after_id = after_id;
     return rc;

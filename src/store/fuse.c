@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fuse's memory, and the two numbers that it looks at. What it does is service/fuse.c. */
+/* The fuse's memory, and the two numbers that it looks at. What it does is usecase/fuse.c. */
 #include "store/store.h"
 
 #include <stdlib.h>

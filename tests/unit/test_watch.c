@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "service/service.h"
+#include "usecase/usecase.h"
 
 static const uint8_t RUN_KEY[CRYPTO_KEY_LEN] = { 7 };
 
@@ -56,7 +56,7 @@ static int64_t request(struct fixture *f, const char *username)
     bool created;
     const struct person_request in = { .username = username,
                                        .email = arena_printf(&f->arena, "%s@example.com", username) };
-    OK(service_request(&act, &in, &view, &created, &f->err));
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
     return view.row.id;
 }
 
@@ -64,7 +64,7 @@ static void move(struct fixture *f, int64_t id, const char *to)
 {
     struct act act = act_now(f);
     struct operator_answer out;
-    OK(service_operate(&act, id, &(struct operator_move){ OPERATION_MOVE, to, "a test", false }, &out,
+    OK(usecase_operate(&act, id, &(struct operator_move){ OPERATION_MOVE, to, "a test", false }, &out,
                        &f->err));
 }
 
@@ -88,7 +88,7 @@ static size_t take(struct fixture *f, const char *event, const char *name, struc
     const struct hook_name hook = { event, name, 30 * CLOCK_S };
     const struct delivery_claim_request in = { .hooks = &hook, .n_hooks = 1, .limit = 10 };
     size_t n;
-    OK(service_claim_deliveries(&act, &in, out, &n, &f->err));
+    OK(usecase_claim_deliveries(&act, &in, out, &n, &f->err));
     return n;
 }
 
@@ -100,7 +100,7 @@ static enum rc say(struct fixture *f, const struct delivery_claim *c, enum deliv
                                        .outcome = outcome,
                                        .after_us = 5 * CLOCK_S,
                                        .failure = { 503, "503 from app" } };
-    return service_report_delivery(&act, &r, &f->err);
+    return usecase_report_delivery(&act, &r, &f->err);
 }
 
 /* ---- hooks ---- */
@@ -113,8 +113,8 @@ static void test_watch__a_request_and_its_cancel_are_told_to_each_hook(void **st
     assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1");
     struct act act = act_now(f);
     struct operator_answer out;
-    OK(service_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
-    OK(service_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
+    OK(usecase_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
+    OK(usecase_operate(&act, id, &(struct operator_move){ .operation = OPERATION_CANCEL }, &out, &f->err));
     assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1; on_cancel/app 1");
 }
 
@@ -123,8 +123,8 @@ static void test_watch__who_asks_for_themselves_gets_a_confirmation_once(void **
     struct fixture *f = *state;
     int64_t account = add_account(f, "eve");
     struct act act = act_now(f);
-    OK(service_request_own(&act, account, &f->err));
-    OK(service_request_own(&act, account, &f->err));
+    OK(usecase_request_own(&act, account, &f->err));
+    OK(usecase_request_own(&act, account, &f->err));
     assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1; confirmation/mail 1");
 }
 
@@ -147,7 +147,7 @@ static void test_watch__a_delivery_brings_the_person_and_a_steady_key(void **sta
 
     struct act act = act_now(f);
     struct delivery d;
-    OK(service_retry_delivery(&act, again->delivery.id, &d, &f->err));
+    OK(usecase_retry_delivery(&act, again->delivery.id, &d, &f->err));
     assert_int_equal(take(f, "on_request", "app", &anew), 1);
     assert_string_not_equal(anew->key, first->key);
     assert_int_equal(anew->delivery.attempts, 1);
@@ -174,13 +174,13 @@ static void test_watch__nothing_is_sent_anew_while_it_is_under_way(void **state)
     struct delivery d;
     request(f, "ada");
     take(f, "on_request", "app", &c);
-    assert_int_equal(service_retry_delivery(&act, c->delivery.id, &d, &f->err), RC_CONFLICT);
+    assert_int_equal(usecase_retry_delivery(&act, c->delivery.id, &d, &f->err), RC_CONFLICT);
     assert_string_equal(f->err.code, "taken");
     f->now += CLOCK_DAY; /* whoever had it is gone */
     act = act_now(f);
-    OK(service_retry_delivery(&act, c->delivery.id, &d, &f->err));
+    OK(usecase_retry_delivery(&act, c->delivery.id, &d, &f->err));
     assert_int_equal(say(f, c, DELIVERY_OUTCOME_DONE), RC_CONFLICT);
-    assert_int_equal(service_retry_delivery(&act, 99, &d, &f->err), RC_NOT_FOUND);
+    assert_int_equal(usecase_retry_delivery(&act, 99, &d, &f->err), RC_NOT_FOUND);
 }
 
 /* ---- alerts ---- */
@@ -253,7 +253,7 @@ static struct watch_answer look(struct fixture *f)
     struct act act = act_now(f);
     struct watch_answer out;
     int64_t after_id = 0;
-    OK(service_watch(&act, &after_id, &out, &f->err));
+    OK(usecase_watch(&act, &after_id, &out, &f->err));
     return out;
 }
 
@@ -304,10 +304,10 @@ static void test_watch__goes_on_behind_a_full_look(void **state)
         move(f, request(f, arena_printf(&f->arena, "p%d", i)), "FORUM_ING");
     f->now += CLOCK_DAY;
     struct act act = act_now(f);
-    OK(service_watch(&act, &after_id, &out, &f->err));
+    OK(usecase_watch(&act, &after_id, &out, &f->err));
     assert_true(out.more && out.found == 500 && after_id == 500);
     found += out.found;
-    OK(service_watch(&act, &after_id, &out, &f->err));
+    OK(usecase_watch(&act, &after_id, &out, &f->err));
     assert_true(!out.more && found + out.found == 501);
 }
 

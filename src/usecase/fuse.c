@@ -7,7 +7,7 @@
  * blow again at once, does blow when yet more come, and is as it was when the queue is usual again. Every
  * change of it is a row, the newest is how it stands, so that a restart changes nothing.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 enum { FUSE_LEAST = 100 }; /* fewer than that are never too many compared to usual */
 
@@ -45,7 +45,7 @@ static enum rc note_blown(struct act *act, int64_t due, int64_t most, struct err
     return act->config->has_alerts ? store_add_alarm(act->store, &alarm, act->now, err) : RC_OK;
 }
 
-enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
+enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
 {
     int64_t due_before = act->now - act->config->cool_off_us, most, due;
     struct fuse_entry last = { 0 };
@@ -76,12 +76,12 @@ enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *
                err);
 }
 
-enum rc service_release_fuse(struct act *act, const char *reason, struct err *err)
+enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err)
 {
     struct fuse_entry last = { 0 };
     size_t n;
     int64_t due;
-    enum rc rc = check_field("reason", reason, SERVICE_REASON_MAX, err);
+    enum rc rc = check_field("reason", reason, USECASE_REASON_MAX, err);
     if (!rc)
         rc = store_fuse(act->store, act->arena, 1, &last, &n, err);
     if (!rc && !last.blown)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit trail, from the side of those who have something to tell. */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <inttypes.h>
 
@@ -16,12 +16,12 @@ static enum rc audit_subject(struct act *act, const char *action, const char *su
     return audit(act, (struct audit_entry){ .action = action, .subject = subject }, err);
 }
 
-enum rc service_audit_client(struct act *act, const char *action, const char *name, struct err *err)
+enum rc usecase_audit_client(struct act *act, const char *action, const char *name, struct err *err)
 {
     return audit_subject(act, action, arena_printf(act->arena, "client:%s", name), err);
 }
 
-enum rc service_audit_account(struct act *act, const char *action, int64_t id, struct err *err)
+enum rc usecase_audit_account(struct act *act, const char *action, int64_t id, struct err *err)
 {
     return audit_subject(act, action, arena_printf(act->arena, "account:%" PRId64, id), err);
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "service/service.h"
+#include "usecase/usecase.h"
 
 static const uint8_t RUN_KEY[CRYPTO_KEY_LEN] = { 7 };
 
@@ -50,12 +50,12 @@ static enum rc ask_for(struct fixture *f, const char *username, const char *emai
     struct act act = act_as(f, "client:web");
     struct retirement_view view;
     struct person_request in = { .username = username, .email = email };
-    enum rc rc = service_request(&act, &in, &view, created, &f->err);
+    enum rc rc = usecase_request(&act, &in, &view, created, &f->err);
     *id = rc ? 0 : view.row.id;
     return rc;
 }
 
-static void test_service_request__somebody_unknown_is_brought_along_and_waits(void **state)
+static void test_usecase_request__somebody_unknown_is_brought_along_and_waits(void **state)
 {
     struct fixture *f = *state;
     int64_t id;
@@ -72,7 +72,7 @@ static void test_service_request__somebody_unknown_is_brought_along_and_waits(vo
     assert_sound(f);
 }
 
-static void test_service_request__a_repeat_gives_the_live_one(void **state)
+static void test_usecase_request__a_repeat_gives_the_live_one(void **state)
 {
     struct fixture *f = *state;
     int64_t first, second;
@@ -84,7 +84,7 @@ static void test_service_request__a_repeat_gives_the_live_one(void **state)
     assert_int_equal(count_log(f, first), 1);
 }
 
-static void test_service_request__name_and_address_belong_together(void **state)
+static void test_usecase_request__name_and_address_belong_together(void **state)
 {
     struct fixture *f = *state;
     int64_t id, account = add_account(f, "eve");
@@ -95,7 +95,7 @@ static void test_service_request__name_and_address_belong_together(void **state)
     assert_int_equal(row_of(f, id).account_id, account);
 }
 
-static void test_service_request__a_slip_in_the_name_brings_nobody_along(void **state)
+static void test_usecase_request__a_slip_in_the_name_brings_nobody_along(void **state)
 {
     struct fixture *f = *state;
     int64_t id;
@@ -108,7 +108,7 @@ static void test_service_request__a_slip_in_the_name_brings_nobody_along(void **
     assert_true(created);
 }
 
-static void test_service_request__what_is_wrong_is_named(void **state)
+static void test_usecase_request__what_is_wrong_is_named(void **state)
 {
     static const struct {
         const char *username, *email, *field;
@@ -133,10 +133,10 @@ static enum rc update(struct fixture *f, const char *actor, const char *to, cons
 {
     struct act act = act_as(f, actor);
     struct update in = { "ada", to, response, strlen(response), force };
-    return service_update(&act, &in, &f->err);
+    return usecase_update(&act, &in, &f->err);
 }
 
-static void test_service_update__goes_forward_and_a_repeat_is_recorded_once(void **state)
+static void test_usecase_update__goes_forward_and_a_repeat_is_recorded_once(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -150,7 +150,7 @@ static void test_service_update__goes_forward_and_a_repeat_is_recorded_once(void
     assert_int_equal(count_log(f, id), 2);
 }
 
-static void test_service_update__only_force_leads_out_of_a_dead_end(void **state)
+static void test_usecase_update__only_force_leads_out_of_a_dead_end(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -164,7 +164,7 @@ static void test_service_update__only_force_leads_out_of_a_dead_end(void **state
     assert_sound(f);
 }
 
-static void test_service_update__states_are_skipped_unless_strict(void **state)
+static void test_usecase_update__states_are_skipped_unless_strict(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -176,7 +176,7 @@ static void test_service_update__states_are_skipped_unless_strict(void **state)
     assert_string_equal(state_of(f, id), "FORUM_DONE");
 }
 
-static void test_service_update__nobody_and_nowhere(void **state)
+static void test_usecase_update__nobody_and_nowhere(void **state)
 {
     struct fixture *f = *state;
     refused(update(f, "client:lms", "FORUM_ING", "x", false), RC_NOT_FOUND, &f->err, "not_found");
@@ -184,19 +184,19 @@ static void test_service_update__nobody_and_nowhere(void **state)
     refused(update(f, "client:lms", "NOWHERE", "x", true), RC_INVALID, &f->err, "unknown_state");
 }
 
-static void test_service_update__a_long_response_is_cut_and_still_a_repeat(void **state)
+static void test_usecase_update__a_long_response_is_cut_and_still_a_repeat(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
-    char *response = arena_alloc(&f->arena, SERVICE_RESPONSE_MAX + 100);
-    memset(response, 'x', SERVICE_RESPONSE_MAX + 99);
-    response[SERVICE_RESPONSE_MAX + 99] = '\0';
+    char *response = arena_alloc(&f->arena, USECASE_RESPONSE_MAX + 100);
+    memset(response, 'x', USECASE_RESPONSE_MAX + 99);
+    response[USECASE_RESPONSE_MAX + 99] = '\0';
     OK(update(f, "client:lms", "FORUM_ING", response, false));
     OK(update(f, "client:lms", "FORUM_ING", response, false));
     struct log_entry newest;
     OK(store_log_newest(f->s, &f->arena, id, &newest, &f->err));
-    assert_int_equal(newest.response_len, SERVICE_RESPONSE_MAX);
-    assert_string_equal(newest.response + SERVICE_RESPONSE_MAX - 6, " [cut]");
+    assert_int_equal(newest.response_len, USECASE_RESPONSE_MAX);
+    assert_string_equal(newest.response + USECASE_RESPONSE_MAX - 6, " [cut]");
     assert_int_equal(count_log(f, id), 2);
 }
 
@@ -205,10 +205,10 @@ static void test_service_update__a_long_response_is_cut_and_still_a_repeat(void 
 static enum rc operate(struct fixture *f, int64_t id, struct operator_move in, struct operator_answer *out)
 {
     struct act act = act_as(f, "operator:grace");
-    return service_operate(&act, id, &in, out, &f->err);
+    return usecase_operate(&act, id, &in, out, &f->err);
 }
 
-static void test_service_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once(void **state)
+static void test_usecase_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -228,7 +228,7 @@ static void test_service_operate__a_move_needs_a_reason_and_a_repeat_is_recorded
     refused(operate(f, id, move, &out), RC_INVALID, &f->err, "unknown_state");
 }
 
-static void test_service_operate__a_dry_run_says_what_would_be(void **state)
+static void test_usecase_operate__a_dry_run_says_what_would_be(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -240,7 +240,7 @@ static void test_service_operate__a_dry_run_says_what_would_be(void **state)
     assert_int_equal(count_log(f, id), 1);
 }
 
-static void test_service_operate__resume_goes_before_the_stage_that_failed(void **state)
+static void test_usecase_operate__resume_goes_before_the_stage_that_failed(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -263,11 +263,11 @@ static struct claim_answer take(struct fixture *f, int64_t limit, int64_t cool_o
         .driver = "d1", .limit = limit, .lease_us = 60 * CLOCK_S, .cool_off_us = cool_off_us
     };
     struct claim_answer out;
-    OK(service_claim(&act, &in, &out, &f->err));
+    OK(usecase_claim(&act, &in, &out, &f->err));
     return out;
 }
 
-static void test_service_claim__each_is_given_once_with_what_a_driver_needs(void **state)
+static void test_usecase_claim__each_is_given_once_with_what_a_driver_needs(void **state)
 {
     struct fixture *f = *state;
     int64_t first = add_person(f, "ada"), second = add_person(f, "bob");
@@ -285,7 +285,7 @@ static void test_service_claim__each_is_given_once_with_what_a_driver_needs(void
     assert_int_equal(take(f, 10, 0).n, 0);
 }
 
-static void test_service_claim__nobody_before_the_longer_cool_off(void **state)
+static void test_usecase_claim__nobody_before_the_longer_cool_off(void **state)
 {
     struct fixture *f = *state;
     add_person(f, "ada");
@@ -301,7 +301,7 @@ static void test_service_claim__nobody_before_the_longer_cool_off(void **state)
     assert_int_equal(n_at_last, 1);
 }
 
-static void test_service_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage(void **state)
+static void test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage(void **state)
 {
     struct fixture *f = *state;
     add_person(f, "ada");
@@ -327,11 +327,11 @@ static struct report_answer tell(struct fixture *f, struct report report)
 {
     struct act act = act_as(f, "driver:d1");
     struct report_answer answer;
-    OK(service_report(&act, &report, &answer, 1, &f->err));
+    OK(usecase_report(&act, &report, &answer, 1, &f->err));
     return answer;
 }
 
-static void test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike(void **state)
+static void test_usecase_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -353,7 +353,7 @@ static void test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_an
     assert_sound(f);
 }
 
-static void test_service_report__a_failure_is_errored(void **state)
+static void test_usecase_report__a_failure_is_errored(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -363,7 +363,7 @@ static void test_service_report__a_failure_is_errored(void **state)
     assert_int_equal(take(f, 1, 0).n, 0);
 }
 
-static void test_service_report__later_comes_back_with_its_memo(void **state)
+static void test_usecase_report__later_comes_back_with_its_memo(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -392,7 +392,7 @@ static void test_service_report__later_comes_back_with_its_memo(void **state)
     assert_sound(f);
 }
 
-static void test_service_report__one_refusal_stops_nobody_else(void **state)
+static void test_usecase_report__one_refusal_stops_nobody_else(void **state)
 {
     struct fixture *f = *state;
     add_person(f, "ada");
@@ -409,7 +409,7 @@ static void test_service_report__one_refusal_stops_nobody_else(void **state)
     reports[3].id = 99;
     struct report_answer answers[5];
     struct act act = act_as(f, "driver:d1");
-    OK(service_report(&act, reports, answers, 5, &f->err));
+    OK(usecase_report(&act, reports, answers, 5, &f->err));
     assert_int_equal(answers[0].err.rc, RC_OK);
     assert_string_equal(answers[0].next, "MAIL_ING");
     assert_string_equal(answers[1].err.code, "stale_epoch");
@@ -418,7 +418,7 @@ static void test_service_report__one_refusal_stops_nobody_else(void **state)
     assert_string_equal(answers[4].err.code, "stale_epoch");
 }
 
-static void test_service_report__an_abort_waits_for_the_lease_and_is_told(void **state)
+static void test_usecase_report__an_abort_waits_for_the_lease_and_is_told(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
@@ -440,27 +440,27 @@ static void test_service_report__an_abort_waits_for_the_lease_and_is_told(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_service_request__somebody_unknown_is_brought_along_and_waits),
-        T(test_service_request__a_repeat_gives_the_live_one),
-        T(test_service_request__name_and_address_belong_together),
-        T(test_service_request__a_slip_in_the_name_brings_nobody_along),
-        T(test_service_request__what_is_wrong_is_named),
-        T(test_service_update__goes_forward_and_a_repeat_is_recorded_once),
-        T(test_service_update__only_force_leads_out_of_a_dead_end),
-        T(test_service_update__states_are_skipped_unless_strict),
-        T(test_service_update__nobody_and_nowhere),
-        T(test_service_update__a_long_response_is_cut_and_still_a_repeat),
-        T(test_service_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once),
-        T(test_service_operate__a_dry_run_says_what_would_be),
-        T(test_service_operate__resume_goes_before_the_stage_that_failed),
-        T(test_service_claim__each_is_given_once_with_what_a_driver_needs),
-        T(test_service_claim__nobody_before_the_longer_cool_off),
-        T(test_service_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage),
-        T(test_service_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike),
-        T(test_service_report__a_failure_is_errored),
-        T(test_service_report__later_comes_back_with_its_memo),
-        T(test_service_report__one_refusal_stops_nobody_else),
-        T(test_service_report__an_abort_waits_for_the_lease_and_is_told),
+        T(test_usecase_request__somebody_unknown_is_brought_along_and_waits),
+        T(test_usecase_request__a_repeat_gives_the_live_one),
+        T(test_usecase_request__name_and_address_belong_together),
+        T(test_usecase_request__a_slip_in_the_name_brings_nobody_along),
+        T(test_usecase_request__what_is_wrong_is_named),
+        T(test_usecase_update__goes_forward_and_a_repeat_is_recorded_once),
+        T(test_usecase_update__only_force_leads_out_of_a_dead_end),
+        T(test_usecase_update__states_are_skipped_unless_strict),
+        T(test_usecase_update__nobody_and_nowhere),
+        T(test_usecase_update__a_long_response_is_cut_and_still_a_repeat),
+        T(test_usecase_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once),
+        T(test_usecase_operate__a_dry_run_says_what_would_be),
+        T(test_usecase_operate__resume_goes_before_the_stage_that_failed),
+        T(test_usecase_claim__each_is_given_once_with_what_a_driver_needs),
+        T(test_usecase_claim__nobody_before_the_longer_cool_off),
+        T(test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage),
+        T(test_usecase_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike),
+        T(test_usecase_report__a_failure_is_errored),
+        T(test_usecase_report__later_comes_back_with_its_memo),
+        T(test_usecase_report__one_refusal_stops_nobody_else),
+        T(test_usecase_report__an_abort_waits_for_the_lease_and_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

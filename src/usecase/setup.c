@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What must be there before anybody can be forgotten: the list of states. */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 enum rc current_list(struct act *act, const struct pipeline **out, struct err *err)
 {
@@ -11,7 +11,7 @@ enum rc current_list(struct act *act, const struct pipeline **out, struct err *e
     return rc;
 }
 
-enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
+enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err)
 {
     struct pipeline *wanted;

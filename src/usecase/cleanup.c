@@ -3,19 +3,19 @@
  * Forgetting the person after all is done. Two transactions, so that a warehouse that follows the tables sees
  * the overwritten row before it goes; store/cleanup.c marks who is between the two.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 static enum rc check_redaction(const struct redaction *with, struct err *err)
 {
-    enum rc rc = check_field("redacted_username", with->username, SERVICE_USERNAME_MAX, err);
+    enum rc rc = check_field("redacted_username", with->username, USECASE_USERNAME_MAX, err);
     if (!rc)
-        rc = check_field("redacted_email", with->email, SERVICE_EMAIL_MAX, err);
+        rc = check_field("redacted_email", with->email, USECASE_EMAIL_MAX, err);
     if (!rc)
-        rc = check_field("redacted_name", with->name, SERVICE_NAME_MAX, err);
+        rc = check_field("redacted_name", with->name, USECASE_NAME_MAX, err);
     return rc;
 }
 
-enum rc service_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
+enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err)
 {
     struct retirement **rows = arena_array(act->arena, n + 1, sizeof(rows[0]));
@@ -36,7 +36,7 @@ enum rc service_redact(struct act *act, const char *const *usernames, size_t n, 
 }
 
 /* What is marked may be somebody of an archive that is not finished. */
-enum rc service_forget(struct act *act, struct err *err)
+enum rc usecase_forget(struct act *act, struct err *err)
 {
-    return service_finish_archives(act, err);
+    return usecase_finish_archives(act, err);
 }

@@ -19,8 +19,8 @@
  *   outbox.c     what is told to other systems and to operators, and who delivers it
  *   watch.c      who is stuck, and what alerts say
  */
-#ifndef LETHE_SERVICE_SERVICE_H
-#define LETHE_SERVICE_SERVICE_H
+#ifndef LETHE_USECASE_USECASE_H
+#define LETHE_USECASE_USECASE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,13 +32,13 @@
 #include "store/store.h"
 
 enum {
-    SERVICE_USERNAME_MAX = 150, /* characters; contract A2 */
-    SERVICE_EMAIL_MAX = 254,
-    SERVICE_NAME_MAX = 255,
-    SERVICE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
-    SERVICE_REASON_MAX = 1000,        /* characters */
-    SERVICE_LIST_MAX = 1000,          /* rows of one call */
-    SERVICE_WAITING_MAX = 10000       /* of those who wait, in the answer to a claim */
+    USECASE_USERNAME_MAX = 150, /* characters; contract A2 */
+    USECASE_EMAIL_MAX = 254,
+    USECASE_NAME_MAX = 255,
+    USECASE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
+    USECASE_REASON_MAX = 1000,        /* characters */
+    USECASE_LIST_MAX = 1000,          /* rows of one call */
+    USECASE_WAITING_MAX = 10000       /* of those who wait, in the answer to a claim */
 };
 
 /* What happened in a transaction, for the metrics (tally.c); lives in the act's arena. Zeroes to begin with.
@@ -65,9 +65,9 @@ struct act {
 /* ---- audit.c ---- */
 
 /* For what is done to a client or an account without a use case of this layer. */
-enum rc service_audit_client(struct act *act, const char *action, const char *name,
+enum rc usecase_audit_client(struct act *act, const char *action, const char *name,
                              struct err *err) MUST_CHECK;
-enum rc service_audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
+enum rc usecase_audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- requests.c ---- */
 
@@ -79,11 +79,11 @@ struct person_request {
 /* A retirement in PENDING for an account of the directory, or for somebody brought along. *created is false
  * when the account has a live one, which is given then. RC_INVALID names the field. RC_CONFLICT
  * "unknown_pair": the user name is known with another address, or another account id. */
-enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,
+enum rc usecase_request(struct act *act, const struct person_request *in, struct retirement_view *out,
                         bool *created, struct err *err) MUST_CHECK;
 
 /* Somebody of the directory, by exact user name alone. RC_NOT_FOUND; RC_CONFLICT with code "live". */
-enum rc service_request_by_name(struct act *act, const char *username, struct err *err) MUST_CHECK;
+enum rc usecase_request_by_name(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
 struct import_row {
     const char *username, *email;
@@ -92,11 +92,11 @@ struct import_row {
 };
 /* Each pair must be an account's. One bad pair fails all (RC_CONFLICT "unknown_pair", rows say which) unless
  * partial. */
-enum rc service_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
+enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
                        struct err *err) MUST_CHECK;
 
 /* RC_INVALID "username: ...". name may be NULL. */
-enum rc service_check_person(const char *username, const char *email, const char *name,
+enum rc usecase_check_person(const char *username, const char *email, const char *name,
                              struct err *err) MUST_CHECK;
 
 /* ---- moves.c ---- */
@@ -108,7 +108,7 @@ struct update {
 };
 /* Contract A3, update_retirement_status. RC_NOT_FOUND; RC_INVALID "unknown_state"; RC_CONFLICT with a
  * refusal's code. */
-enum rc service_update(struct act *act, const struct update *in, struct err *err) MUST_CHECK;
+enum rc usecase_update(struct act *act, const struct update *in, struct err *err) MUST_CHECK;
 
 enum operation { OPERATION_MOVE, OPERATION_RESUME, OPERATION_RERUN, OPERATION_CANCEL };
 
@@ -122,7 +122,7 @@ struct operator_answer {
     const char *from, *state; /* before and after; state is what it would be for a dry run */
     bool waits;               /* an abort that becomes final when the lease ends */
 };
-enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
+enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err) MUST_CHECK;
 
 /* ---- confirm.c ---- */
@@ -133,7 +133,7 @@ struct confirmation {
 };
 /* Somebody did what a retirement waited for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": not, or not
  * in this stage. The same one again by the same caller changes nothing. */
-enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *in,
+enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *in,
                         struct err *err) MUST_CHECK;
 
 /* ---- cancel.c ---- */
@@ -141,7 +141,7 @@ enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *
 /* The retirement that somebody means who wants the request for a user name (exact) or an address (any case)
  * taken back; exactly one of the two. RC_NOT_FOUND: there is no request for it. RC_CONFLICT "ambiguous":
  * several people have the address. */
-enum rc service_find_request(struct act *act, const char *username, const char *email, int64_t *id,
+enum rc usecase_find_request(struct act *act, const char *username, const char *email, int64_t *id,
                              struct err *err) MUST_CHECK;
 
 /* ---- driving.c ---- */
@@ -154,15 +154,15 @@ struct fuse_state {
     int64_t due, most; /* when it blew just now */
 };
 /* Looks at the whole queue; writes when that changes how it stands. */
-enum rc service_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
+enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
 /* RC_CONFLICT "not_blown". */
-enum rc service_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
+enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
 
 /* ---- driving.c: claims ---- */
 
 struct claim_request {
     const char *driver;
-    int64_t limit; /* 1 to SERVICE_LIST_MAX */
+    int64_t limit; /* 1 to USECASE_LIST_MAX */
     int64_t lease_us;
     int64_t cool_off_us;       /* can only lengthen the configured one */
     const char *username;      /* NULL: anybody */
@@ -183,10 +183,10 @@ struct claim_answer {
     struct fuse_state fuse;
     int64_t held;            /* live leases of everybody; -1: there may be more to claim, not counted */
     int64_t due, under_way;  /* -1: not asked for */
-    struct waiting *waiting; /* n_waiting of them, SERVICE_WAITING_MAX at most */
+    struct waiting *waiting; /* n_waiting of them, USECASE_WAITING_MAX at most */
     size_t n_waiting;
 };
-enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
+enum rc usecase_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
                       struct err *err) MUST_CHECK;
 
 struct report {
@@ -209,7 +209,7 @@ struct report_answer {
 };
 /* Applies them in the order of their ids; answers[i] is to reports[i]. Fails as a whole only when the
  * database does. */
-enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
+enum rc usecase_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err) MUST_CHECK;
 
 /* ---- outbox.c ---- */
@@ -228,10 +228,10 @@ struct hook_name {
 struct delivery_claim_request {
     const struct hook_name *hooks; /* that whoever asks can deliver to */
     size_t n_hooks;
-    int64_t limit; /* 1 to SERVICE_LIST_MAX */
+    int64_t limit; /* 1 to USECASE_LIST_MAX */
 };
 /* Makes an alert of what has gathered, if it is time, and takes deliveries that are due. */
-enum rc service_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
+enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
                                  struct delivery_claim **out, size_t *n, struct err *err) MUST_CHECK;
 
 enum delivery_outcome {
@@ -248,17 +248,17 @@ struct delivery_report {
 };
 /* RC_CONFLICT "stale_epoch": somebody else has it now. A repeat changes nothing. RC_NOT_FOUND: it was
  * forgotten. */
-enum rc service_report_delivery(struct act *act, const struct delivery_report *report,
+enum rc usecase_report_delivery(struct act *act, const struct delivery_report *report,
                                 struct err *err) MUST_CHECK;
 /* An operator has it sent again, at once and with another key if it had failed or been delivered. RC_CONFLICT
  * "overtaken": the request was taken back since. */
-enum rc service_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err) MUST_CHECK;
+enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err) MUST_CHECK;
 
 /* ---- watch.c ---- */
 
 /* Those in working states for too long, without a driver at work, each stage by its own limit; limit and
  * after_id stay as they are. */
-enum rc service_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err) MUST_CHECK;
+enum rc usecase_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err) MUST_CHECK;
 /* Looks for some of them behind *after_id, which it moves on: moves them to ERRORED if that is configured,
  * else notes who is to be told of. */
 struct watch_answer {
@@ -266,17 +266,17 @@ struct watch_answer {
     int64_t errored; /* moved */
     bool more;       /* there may be others behind */
 };
-enum rc service_watch(struct act *act, int64_t *after_id, struct watch_answer *out,
+enum rc usecase_watch(struct act *act, int64_t *after_id, struct watch_answer *out,
                       struct err *err) MUST_CHECK;
 
 /* ---- partners.c ---- */
 
 /* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND;
  * RC_CONFLICT with code "not_working". */
-enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
+enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
 /* As store_take_partner_reports: people are shown to who asks. */
-enum rc service_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
+enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
                                      struct err *err) MUST_CHECK;
 
 struct partner_cleanup {
@@ -287,21 +287,21 @@ struct partner_cleanup {
 };
 /* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then
  * nothing has changed. */
-enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
+enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err) MUST_CHECK;
 
 /* ---- cleanup.c ---- */
 
 /* The first of two transactions: overwrites the data of everybody of these user names, all of whom must be
  * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
-enum rc service_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
+enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err) MUST_CHECK;
 /* The second: deletes what was overwritten, and what an earlier server was killed before deleting. */
-enum rc service_forget(struct act *act, struct err *err) MUST_CHECK;
+enum rc usecase_forget(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- archive.c ---- */
 
-enum { SERVICE_ARCHIVE_MAX = 5000 }; /* people in one file */
+enum { USECASE_ARCHIVE_MAX = 5000 }; /* people in one file */
 
 struct archive_request {
     int64_t older_than_us;
@@ -314,44 +314,44 @@ struct archive_answer {
     bool more;         /* there may be more for another file */
 };
 /* The first of two transactions: writes the file, reads it back, and overwrites who is in it. */
-enum rc service_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
+enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err) MUST_CHECK;
 /* The second: the file gets its name, and its people are deleted. Also what a server that was killed has
  * left: a file that no transaction knows is removed. */
-enum rc service_finish_archives(struct act *act, struct err *err) MUST_CHECK;
+enum rc usecase_finish_archives(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 
 /* Compares a list with the current one; unless dry_run makes it current. All refusals of contract A4. */
-enum rc service_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
+enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
 /* ---- accounts.c ---- */
 
 /* RC_INVALID names the field; RC_CONFLICT "taken", "pending", "retired". */
-enum rc service_add_account(struct act *act, const struct account *in, int64_t *id,
+enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id,
                             struct err *err) MUST_CHECK;
 
 /* Is a name or address being retired, or was it? In any case of letters, under any salt. */
-enum rc service_check_identity(struct act *act, enum identity_kind kind, const char *value,
+enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err) MUST_CHECK;
 
 /* Somebody of the directory asks to be forgotten, by being signed in or through a program that knows. What is
  * there already stays. */
-enum rc service_request_own(struct act *act, int64_t account_id, struct err *err) MUST_CHECK;
+enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err) MUST_CHECK;
 
 /* Nobody can sign in any more. RC_NOT_FOUND. */
-enum rc service_deactivate(struct act *act, const char *username, struct account *out,
+enum rc usecase_deactivate(struct act *act, const char *username, struct account *out,
                            struct err *err) MUST_CHECK;
 
 /* What the stages of a retirement erase from the directory, by exact original user name. RC_NOT_FOUND;
  * RC_CONFLICT "not_working": it is not in a working state. */
 enum erasure { ERASE_SECONDARY, ERASE_ACCOUNT };
-enum rc service_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
+enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
 
 /* A user name for another. *renamed: what it is now; a name that is not to be had gets - and four random
  * letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT (being retired): it stays as it was. */
-enum rc service_rename(struct act *act, const char *username, const char *desired, const char **renamed,
+enum rc usecase_rename(struct act *act, const char *username, const char *desired, const char **renamed,
                        struct err *err) MUST_CHECK;
 
 #endif

@@ -3,7 +3,7 @@
  * What happened, for the metrics. It is noted while a transaction runs and counted when that is committed:
  * what was rolled back did not happen. Labels are names of states and statuses; there are few of either.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Partner organisations are told who was retired: people are queued by a stage, and reported by somebody
  * else. */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
-enum rc service_queue_partner_report(struct act *act, const char *username, struct err *err)
+enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err)
 {
     struct retirement row;
     enum rc rc = store_find_row(act->store, username, &row, err);
@@ -29,7 +29,7 @@ static enum rc take_one(void *arg, const struct partner_report *report, struct e
     return t->fn(t->arg, report, err);
 }
 
-enum rc service_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
+enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
                                      struct err *err)
 {
     struct taking t = { .fn = fn, .arg = arg };
@@ -48,7 +48,7 @@ static bool is_among(const int64_t *ids, size_t n, int64_t id)
 }
 
 /* A name that stands twice is found once. */
-enum rc service_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
+enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err)
 {
     int64_t *ids = arena_array(act->arena, in->n + 1, sizeof(ids[0]));

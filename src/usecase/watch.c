@@ -7,7 +7,7 @@
  * causes. Each alarm is in exactly one: it is deleted in the transaction that writes the alert. Nothing in it
  * is about a person but the number of the retirement.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -202,7 +202,7 @@ static enum rc find_limits(struct act *act, int64_t *before, const int64_t *ids,
     return rc;
 }
 
-enum rc service_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err)
+enum rc usecase_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err)
 {
     int64_t *ids, *before;
     enum rc rc = store_states_of_role(act->store, act->arena, ROLE_WORKING, &ids, &filter->n_states, err);
@@ -273,12 +273,12 @@ static enum rc note_stuck(struct act *act, const struct retirement *row, int64_t
     return act->config->has_alerts ? store_add_alarm(act->store, &alarm, act->now, err) : RC_OK;
 }
 
-enum rc service_watch(struct act *act, int64_t *after_id, struct watch_answer *out, struct err *err)
+enum rc usecase_watch(struct act *act, int64_t *after_id, struct watch_answer *out, struct err *err)
 {
     struct retirement_filter filter = { .limit = WATCH_MAX, .after_id = *after_id };
     struct found_stuck w = { .rows = arena_array(act->arena, WATCH_MAX, sizeof(*w.rows)) };
     *out = (struct watch_answer){ 0 };
-    enum rc rc = service_filter_stuck(act, &filter, err);
+    enum rc rc = usecase_filter_stuck(act, &filter, err);
     if (!rc && filter.n_states)
         rc = store_list(act->store, &filter, keep_row, &w, err);
     for (size_t i = 0; !rc && i < w.n; i++) {

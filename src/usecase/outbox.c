@@ -4,7 +4,7 @@
  * delivers it (a driver) takes it for a while, at least once until somebody has reported the end; a report is
  * good only from who has it.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <stdio.h>
 
@@ -59,7 +59,7 @@ static enum rc take(struct act *act, struct delivery *d, int64_t lease_us, struc
     return rc;
 }
 
-enum rc service_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
+enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
                                  struct delivery_claim **out, size_t *n, struct err *err)
 {
     *n = 0;
@@ -102,7 +102,7 @@ static void apply(struct delivery *d, const struct delivery_report *r, int64_t n
     }
 }
 
-enum rc service_report_delivery(struct act *act, const struct delivery_report *report, struct err *err)
+enum rc usecase_report_delivery(struct act *act, const struct delivery_report *report, struct err *err)
 {
     struct delivery d;
     enum rc rc = store_get_delivery(act->store, act->arena, report->id, &d, err);
@@ -120,14 +120,15 @@ enum rc service_report_delivery(struct act *act, const struct delivery_report *r
 
 static enum rc audit_retry(struct act *act, const struct delivery *d, struct err *err)
 {
-    return audit(act,
-                 (struct audit_entry){ .action = "delivery_retried",
-                                       .retirement_id = d->retirement_id,
-                                       .subject = arena_printf(act->arena, "delivery:%lld", (long long)d->id) },
-                 err);
+    return audit(
+        act,
+        (struct audit_entry){ .action = "delivery_retried",
+                              .retirement_id = d->retirement_id,
+                              .subject = arena_printf(act->arena, "delivery:%lld", (long long)d->id) },
+        err);
 }
 
-enum rc service_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err)
+enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err)
 {
     bool overtaken = false;
     enum rc rc = store_get_delivery(act->store, act->arena, id, out, err);

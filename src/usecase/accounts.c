@@ -3,7 +3,7 @@
  * The directory: who may be in it, and what becomes of an account whose person is forgotten. A name that is
  * being retired or was retired is nobody else's, whatever its case and whichever salt it was retired with.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 
 /* ---- names that are not to be had ---- */
 
-enum rc service_check_identity(struct act *act, enum identity_kind kind, const char *value,
+enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err)
 {
     const struct config *c = act->config;
@@ -30,7 +30,7 @@ static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, cons
 {
     const char *what = kind == IDENTITY_EMAIL ? "email" : "username";
     enum identity found;
-    enum rc rc = service_check_identity(act, kind, value, &found, err);
+    enum rc rc = usecase_check_identity(act, kind, value, &found, err);
     if (rc)
         return rc;
     switch (found) {
@@ -41,9 +41,9 @@ static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, cons
     return RC_OK;
 }
 
-enum rc service_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
+enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
 {
-    enum rc rc = service_check_person(in->username, in->email, in->name, err);
+    enum rc rc = usecase_check_person(in->username, in->email, in->name, err);
     if (rc)
         return rc;
     if (in->id < 0)
@@ -56,7 +56,7 @@ enum rc service_add_account(struct act *act, const struct account *in, int64_t *
 
 /* ---- asking, for oneself ---- */
 
-enum rc service_request_own(struct act *act, int64_t account_id, struct err *err)
+enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err)
 {
     struct account account;
     struct retirement_view live;
@@ -76,7 +76,7 @@ enum rc service_request_own(struct act *act, int64_t account_id, struct err *err
 
 /* ---- erasing ---- */
 
-enum rc service_deactivate(struct act *act, const char *username, struct account *out, struct err *err)
+enum rc usecase_deactivate(struct act *act, const char *username, struct account *out, struct err *err)
 {
     struct account_match match;
     enum rc rc = store_find_account(act->store, act->arena, username, NULL, &match, err);
@@ -85,7 +85,7 @@ enum rc service_deactivate(struct act *act, const char *username, struct account
     if (!rc)
         rc = store_set_password(act->store, match.account.id, NULL, err);
     if (!rc)
-        rc = service_audit_account(act, "deactivated", match.account.id, err);
+        rc = usecase_audit_account(act, "deactivated", match.account.id, err);
     return rc ? rc : store_get_account(act->store, act->arena, match.account.id, out, err);
 }
 
@@ -99,7 +99,7 @@ static enum rc erase_account(struct act *act, const struct retirement *row, stru
                                 view.person.retired_email, act->now, err);
 }
 
-enum rc service_erase(struct act *act, const char *username, enum erasure what, struct err *err)
+enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err)
 {
     struct retirement row;
     enum rc rc = store_find_row(act->store, username, &row, err);
@@ -134,7 +134,7 @@ static const char *with_suffix(struct arena *a, const char *name)
 static enum rc try_rename(struct act *act, const struct account *account, const char *name, struct err *err)
 {
     struct account_match other;
-    enum rc rc = service_check_person(name, account->email, NULL, err);
+    enum rc rc = usecase_check_person(name, account->email, NULL, err);
     if (!rc)
         rc = refuse_unless_free(act, IDENTITY_USERNAME, name, err);
     if (rc)
@@ -145,7 +145,7 @@ static enum rc try_rename(struct act *act, const struct account *account, const 
     return rc == RC_NOT_FOUND ? store_rename_account(act->store, account->id, name, err) : rc;
 }
 
-enum rc service_rename(struct act *act, const char *username, const char *desired, const char **renamed,
+enum rc usecase_rename(struct act *act, const char *username, const char *desired, const char **renamed,
                        struct err *err)
 {
     struct account_match match;
@@ -164,5 +164,5 @@ enum rc service_rename(struct act *act, const char *username, const char *desire
         *renamed = with_suffix(act->arena, desired);
         rc = try_rename(act, &match.account, *renamed, err);
     }
-    return rc ? rc : service_audit_account(act, "renamed", match.account.id, err);
+    return rc ? rc : usecase_audit_account(act, "renamed", match.account.id, err);
 }

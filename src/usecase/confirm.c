@@ -4,20 +4,20 @@
  * of this kind before the reply has arrived; so a repeat is looked for in the whole history, where the caller
  * says which stage is meant.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
 
-enum { RESPONSE_ROOM = 6 * 4 * SERVICE_REASON_MAX + 100 };
+enum { RESPONSE_ROOM = 6 * 4 * USECASE_REASON_MAX + 100 };
 
 static enum rc check_note(const char *note, struct err *err)
 {
-    if (*note && !text_has_control(note) && text_count(note) <= SERVICE_REASON_MAX)
+    if (*note && !text_has_control(note) && text_count(note) <= USECASE_REASON_MAX)
         return RC_OK;
-    return err_set(err, RC_INVALID, "note: must be one line of 1 to %d characters", SERVICE_REASON_MAX);
+    return err_set(err, RC_INVALID, "note: must be one line of 1 to %d characters", USECASE_REASON_MAX);
 }
 
 static const char *make_response(struct arena *a, const char *note)
@@ -61,7 +61,7 @@ static bool is_at(const struct retirement *row, const char *stage)
     return !stage || strcmp(row->pipeline->names[row->state], stage) == 0;
 }
 
-enum rc service_confirm(struct act *act, int64_t id, const struct confirmation *in, struct err *err)
+enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *in, struct err *err)
 {
     struct retirement row;
     struct command cmd = { .kind = COMMAND_CONFIRM };

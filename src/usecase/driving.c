@@ -3,7 +3,7 @@
  * Claims and reports: what drivers do. A report that is refused as stale may be the repeat of one that was
  * accepted and whose reply was lost; the log knows, and the first answer is given again.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,11 +114,11 @@ static enum rc count(struct act *act, const struct claim_request *in, int64_t du
     if (!rc && in->count)
         rc = store_count_due(act->store, act->arena, due_before, &out->due, &out->under_way, err);
     if (!rc && in->waiting)
-        rc = store_waiting(act->store, act->arena, SERVICE_WAITING_MAX, &out->waiting, &out->n_waiting, err);
+        rc = store_waiting(act->store, act->arena, USECASE_WAITING_MAX, &out->waiting, &out->n_waiting, err);
     return rc;
 }
 
-enum rc service_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
+enum rc usecase_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
                       struct err *err)
 {
     struct claiming c = { .act = act, .in = in, .out = out, .more = true };
@@ -135,7 +135,7 @@ enum rc service_claim(struct act *act, const struct claim_request *in, struct cl
         .newest_first = in->newest_first,
     };
     *out = (struct claim_answer){ 0 };
-    rc = service_check_fuse(act, &out->fuse, err);
+    rc = usecase_check_fuse(act, &out->fuse, err);
     if (rc)
         return rc;
     c.filter.no_pending = out->fuse.blown;
@@ -242,7 +242,7 @@ static int by_id(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-enum rc service_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
+enum rc usecase_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err)
 {
     struct order *order = arena_array(act->arena, n, sizeof(*order));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the use cases, and by nobody else. */
-#ifndef LETHE_SERVICE_INT_H
-#define LETHE_SERVICE_INT_H
+#ifndef LETHE_USECASE_INT_H
+#define LETHE_USECASE_INT_H
 
-#include "service/service.h"
+#include "usecase/usecase.h"
 
 /* Is rc about one row or report alone (so that others go on), or is the database at fault? */
 static inline bool is_refusal(enum rc rc)
@@ -21,7 +21,7 @@ enum rc check_field(const char *field, const char *value, size_t max, struct err
  * thing that is done. */
 enum rc audit(struct act *act, struct audit_entry entry, struct err *err) MUST_CHECK;
 
-/* Cuts a response that is longer than SERVICE_RESPONSE_MAX, and marks it as cut. */
+/* Cuts a response that is longer than USECASE_RESPONSE_MAX, and marks it as cut. */
 void cut_response(struct arena *a, const char **text, size_t *len);
 
 /* Stores what was decided, and lets the account of the directory follow: who is taken out of PENDING into

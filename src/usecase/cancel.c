@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose request is to be taken back, when all that is known is an address or a user name. */
-#include "service/service.h"
+#include "usecase/usecase.h"
 
 enum { FOUND_MAX = 100 };
 
@@ -24,7 +24,7 @@ static enum rc look_at(void *arg, const struct retirement_view *view, struct err
     return RC_OK;
 }
 
-enum rc service_find_request(struct act *act, const char *username, const char *email, int64_t *id,
+enum rc usecase_find_request(struct act *act, const char *username, const char *email, int64_t *id,
                              struct err *err)
 {
     struct candidates c = { 0 };

@@ -4,7 +4,7 @@
  * so that a slip of the hand does not retire somebody else. Applications that keep their own users bring
  * people along with the request: they get an entry in the directory that holds no names.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <string.h>
 
@@ -21,17 +21,17 @@ enum rc check_field(const char *field, const char *value, size_t max, struct err
     return RC_OK;
 }
 
-enum rc service_check_person(const char *username, const char *email, const char *name, struct err *err)
+enum rc usecase_check_person(const char *username, const char *email, const char *name, struct err *err)
 {
     if (!username || !*username)
         return err_set(err, RC_INVALID, "username: is missing");
     if (!email || !*email)
         return err_set(err, RC_INVALID, "email: is missing");
-    enum rc rc = check_field("username", username, SERVICE_USERNAME_MAX, err);
+    enum rc rc = check_field("username", username, USECASE_USERNAME_MAX, err);
     if (!rc)
-        rc = check_field("email", email, SERVICE_EMAIL_MAX, err);
+        rc = check_field("email", email, USECASE_EMAIL_MAX, err);
     if (!rc && name)
-        rc = check_field("name", name, SERVICE_NAME_MAX, err);
+        rc = check_field("name", name, USECASE_NAME_MAX, err);
     if (rc)
         return rc;
     const char *at = strrchr(email, '@');
@@ -165,10 +165,10 @@ enum rc add_retirement(struct act *act, const struct account *account, const str
     return rc ? rc : tell_hooks(act, HOOK_REQUEST, *id, NULL, err);
 }
 
-enum rc service_request(struct act *act, const struct person_request *in, struct retirement_view *out,
+enum rc usecase_request(struct act *act, const struct person_request *in, struct retirement_view *out,
                         bool *created, struct err *err)
 {
-    enum rc rc = service_check_person(in->username, in->email, in->name, err);
+    enum rc rc = usecase_check_person(in->username, in->email, in->name, err);
     if (rc)
         return rc;
     struct account account;
@@ -188,7 +188,7 @@ enum rc service_request(struct act *act, const struct person_request *in, struct
     return store_get(act->store, act->arena, id, out, err);
 }
 
-enum rc service_request_by_name(struct act *act, const char *username, struct err *err)
+enum rc usecase_request_by_name(struct act *act, const char *username, struct err *err)
 {
     struct account_match match = { 0 };
     struct retirement_view view;
@@ -198,7 +198,7 @@ enum rc service_request_by_name(struct act *act, const char *username, struct er
         return err_set(err, RC_NOT_FOUND, "the directory has no account of this user name");
     struct person_request in = { .username = username, .email = match.account.email };
     if (!rc)
-        rc = service_request(act, &in, &view, &created, err);
+        rc = usecase_request(act, &in, &view, &created, err);
     if (!rc && !created)
         return err_set_code(err, RC_CONFLICT, "live", "the account is being retired already");
     return rc;
@@ -208,7 +208,7 @@ enum rc service_request_by_name(struct act *act, const char *username, struct er
 
 static enum rc check_pair(struct act *act, const struct import_row *row, struct account *out, struct err *err)
 {
-    enum rc rc = service_check_person(row->username, row->email, NULL, err);
+    enum rc rc = usecase_check_person(row->username, row->email, NULL, err);
     if (rc)
         return rc;
     struct account_match match = { 0 };
@@ -235,7 +235,7 @@ static enum rc import_one(struct act *act, struct import_row *row, bool dry_run,
     return add_retirement(act, &account, &in, &row->id, err);
 }
 
-enum rc service_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
+enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
                        struct err *err)
 {
     size_t bad = 0;

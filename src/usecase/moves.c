@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changes somebody's state from outside: the update call of contract A, and operators. */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <string.h>
 
@@ -39,10 +39,10 @@ static enum rc find_repeat(struct act *act, const struct retirement *row, const 
 void cut_response(struct arena *a, const char **text, size_t *len)
 {
     static const char mark[] = " [cut]";
-    if (*len <= SERVICE_RESPONSE_MAX)
+    if (*len <= USECASE_RESPONSE_MAX)
         return;
-    size_t keep = text_cut(*text, *len, SERVICE_RESPONSE_MAX - (sizeof(mark) - 1));
-    char *cut = arena_alloc(a, SERVICE_RESPONSE_MAX + 1);
+    size_t keep = text_cut(*text, *len, USECASE_RESPONSE_MAX - (sizeof(mark) - 1));
+    char *cut = arena_alloc(a, USECASE_RESPONSE_MAX + 1);
     memcpy(cut, *text, keep);
     memcpy(cut + keep, mark, sizeof(mark));
     *text = cut;
@@ -130,11 +130,11 @@ static const char *reason_of_force(struct act *act, const struct update *in)
 {
     size_t line = strcspn(in->response, "\r\n");
     size_t len =
-        text_cut(in->response, line < in->response_len ? line : in->response_len, SERVICE_REASON_MAX);
+        text_cut(in->response, line < in->response_len ? line : in->response_len, USECASE_REASON_MAX);
     return len ? arena_strndup(act->arena, in->response, len) : "forced without a word";
 }
 
-enum rc service_update(struct act *act, const struct update *update, struct err *err)
+enum rc usecase_update(struct act *act, const struct update *update, struct err *err)
 {
     struct update cut = *update;
     const struct update *in = &cut;
@@ -212,9 +212,9 @@ static enum rc check_reason(const struct operator_move *in, struct err *err)
             return RC_OK;
         return err_set(err, RC_INVALID, "reason: is missing; it goes on record");
     }
-    if (text_has_control(in->reason) || text_count(in->reason) > SERVICE_REASON_MAX)
+    if (text_has_control(in->reason) || text_count(in->reason) > USECASE_REASON_MAX)
         return err_set(err, RC_INVALID, "reason: must be one line of at most %d characters",
-                       SERVICE_REASON_MAX);
+                       USECASE_REASON_MAX);
     return RC_OK;
 }
 
@@ -241,7 +241,7 @@ static const char *operation_name(enum operation operation)
     return "forced";
 }
 
-enum rc service_operate(struct act *act, int64_t id, const struct operator_move *in,
+enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err)
 {
     struct retirement row;

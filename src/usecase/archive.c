@@ -11,7 +11,7 @@
  * the next server removes. Killed after it: the next server goes on with 3. Nothing is written in plain text
  * when there is a certificate to encrypt to.
  */
-#include "service/service_int.h"
+#include "usecase/usecase_int.h"
 
 #include <dirent.h>
 #include <string.h>
@@ -167,7 +167,7 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
     return rc;
 }
 
-enum rc service_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
+enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err)
 {
     int64_t before = act->now - in->older_than_us;
@@ -175,9 +175,9 @@ enum rc service_archive(struct act *act, const struct archive_request *in, struc
     enum rc rc = store_count_held_back(act->store, before, &out->held_back, err);
     if (rc || in->dry_run)
         return rc ? rc : store_count_archivable(act->store, before, &out->people, err);
-    struct content c = { .rows = arena_array(act->arena, SERVICE_ARCHIVE_MAX, sizeof(c.rows[0])) };
+    struct content c = { .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
     buf_init(&c.text, TEXT_MAX);
-    rc = store_walk_archivable(act->store, before, SERVICE_ARCHIVE_MAX, add_person, &c, &out->more, err);
+    rc = store_walk_archivable(act->store, before, USECASE_ARCHIVE_MAX, add_person, &c, &out->more, err);
     if (!rc && c.n > 0)
         rc = keep_content(act, &c, out, err);
     out->people = (int64_t)c.n;
@@ -218,7 +218,7 @@ static enum rc audit_forgotten(void *arg, int64_t id, struct err *err)
     return audit(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
 }
 
-enum rc service_finish_archives(struct act *act, struct err *err)
+enum rc usecase_finish_archives(struct act *act, struct err *err)
 {
     const char **names;
     size_t n;
