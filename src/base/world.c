@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine's own clocks and randomness, behind struct world. */
+#include "base/world.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+
+static int64_t real_now(void *arg)
+{
+    return clock_now();
+}
+
+static int64_t real_mono(void *arg)
+{
+    return clock_mono();
+}
+
+static void real_random(void *arg, void *out, size_t len)
+{
+    crypto_random(out, len);
+}
+
+uint64_t world_random_u64(const struct world *w)
+{
+    uint64_t n;
+    world_random(w, &n, sizeof(n));
+    return n;
+}
+
+const struct world world_real = {
+    .now = real_now,
+    .mono = real_mono,
+    .random = real_random,
+};
