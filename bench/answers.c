@@ -38,7 +38,7 @@ static void *answer_batches(void *arg)
     while (!b->stop) {
         struct http_request *batch = b->waiting;
         b->waiting = NULL;
-        if (batch == NULL) {
+        if (!batch) {
             pthread_cond_wait(&b->some, &b->lock);
             continue;
         }
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     };
     struct http_server *server;
     struct err err;
-    if (http_server_open(&conf, &server, &err) != RC_OK) {
+    if (http_server_open(&conf, &server, &err)) {
         fprintf(stderr, "answers: %s\n", err.text);
         return 1;
     }

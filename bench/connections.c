@@ -69,7 +69,7 @@ static struct server start_server(char *program, const char *mode)
     close(input[0]);
     close(output[1]);
     FILE *said = fdopen(output[0], "r");
-    if (said == NULL || fscanf(said, "port %u", &server.port) != 1)
+    if (!said || fscanf(said, "port %u", &server.port) != 1)
         die(program);
     fclose(said);
     return server;
@@ -79,9 +79,9 @@ static long resident_kib(pid_t pid)
 {
     char path[64], text[256];
     long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "r");
-    while (f && kib == 0 && fgets(text, sizeof text, f)) {
+    while (f && kib == 0 && fgets(text, sizeof(text), f)) {
         if (sscanf(text, "VmRSS: %ld", &kib) == 1)
             break;
     }
@@ -95,7 +95,7 @@ static void ask(struct line *line, int64_t now)
     static const char text[] = "GET /v1/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
     line->heard = 0;
     line->asked_at = now;
-    if (send(line->fd, text, sizeof text - 1, MSG_NOSIGNAL) != sizeof text - 1)
+    if (send(line->fd, text, sizeof(text) - 1, MSG_NOSIGNAL) != sizeof(text) - 1)
         die("send");
 }
 
@@ -107,10 +107,10 @@ static void open_line(struct crowd *crowd, struct line *line, unsigned port)
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     char answer[4096];
     line->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (line->fd < 0 || connect(line->fd, (struct sockaddr *)&address, sizeof address) != 0)
+    if (line->fd < 0 || connect(line->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         die("connect");
     ask(line, clock_mono());
-    ssize_t n = recv(line->fd, answer, sizeof answer, 0);
+    ssize_t n = recv(line->fd, answer, sizeof(answer), 0);
     if (n <= 0 || strncmp(answer, "HTTP/1.1 200", 12) != 0)
         die("the first answer");
     crowd->answer_len = (size_t)n;
@@ -121,7 +121,7 @@ static void open_line(struct crowd *crowd, struct line *line, unsigned port)
 static void hear(struct crowd *crowd, struct line *line, int64_t now)
 {
     char answer[4096];
-    ssize_t n = recv(line->fd, answer, sizeof answer, 0);
+    ssize_t n = recv(line->fd, answer, sizeof(answer), 0);
     if (n <= 0)
         die("a connection ended");
     line->heard += (size_t)n;
@@ -167,7 +167,7 @@ static bool run(char *program, const char *mode, unsigned connections, unsigned 
 {
     struct server server = start_server(program, mode);
     struct crowd crowd = { .n = connections, .epoll_fd = epoll_create1(0) };
-    crowd.lines = calloc(connections, sizeof *crowd.lines);
+    crowd.lines = calloc(connections, sizeof(*crowd.lines));
     for (unsigned i = 0; i < connections; i++)
         open_line(&crowd, &crowd.lines[i], server.port);
     int64_t began_at = clock_mono();
@@ -198,8 +198,8 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     char path[4096], program[4200];
-    snprintf(path, sizeof path, "%s", argv[0]);
-    snprintf(program, sizeof program, "%s/answers", dirname(path));
+    snprintf(path, sizeof(path), "%s", argv[0]);
+    snprintf(program, sizeof(program), "%s/answers", dirname(path));
     bool now = run(program, "now", connections, seconds);
     bool later = run(program, "later", connections, seconds);
     return now && later ? 0 : 1;

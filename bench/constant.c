@@ -18,7 +18,7 @@ static enum MHD_Result answer(void *response, struct MHD_Connection *connection,
                               void **context)
 {
     static int seen;
-    if (*context == NULL) {
+    if (!*context) {
         *context = &seen;
         return MHD_YES;
     }
@@ -46,7 +46,7 @@ int main(int argc, char **argv)
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)atoi(argv[1]), NULL, NULL, answer, response,
                          MHD_OPTION_CONNECTION_LIMIT, 120 * threads, MHD_OPTION_ARRAY,
                          threads > 1 ? pool : pool + 1, MHD_OPTION_END);
-    if (daemon == NULL) {
+    if (!daemon) {
         fprintf(stderr, "constant: cannot listen on port %s\n", argv[1]);
         return 1;
     }

@@ -54,7 +54,7 @@ static void watch(const struct service *s, int fd, void *arg)
 static void listen_somewhere(struct service *s)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof address;
+    socklen_t len = sizeof(address);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (bind(s->listener, (const struct sockaddr *)&address, len) != 0 || listen(s->listener, BACKLOG) != 0 ||
         getsockname(s->listener, (struct sockaddr *)&address, &len) != 0)
@@ -68,8 +68,8 @@ static void accept_all(struct service *s)
 {
     int fd;
     while ((fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-        struct line *line = calloc(1, sizeof *line);
-        if (line == NULL)
+        struct line *line = calloc(1, sizeof(*line));
+        if (!line)
             die("memory");
         line->fd = fd;
         watch(s, fd, line);
@@ -80,7 +80,7 @@ static bool is_whole(const struct line *line)
 {
     const char *end = strstr(line->heard, "\r\n\r\n");
     const char *length = strcasestr(line->heard, "\r\nContent-Length:");
-    if (end == NULL)
+    if (!end)
         return false;
     size_t body = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
     return line->n_heard >= (size_t)(end - line->heard) + 4 + body;
@@ -111,10 +111,10 @@ static void answer_due(struct service *s)
 {
     static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
     struct line *line;
-    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) != NULL && line->answer_at <= clock_mono()) {
+    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) && line->answer_at <= clock_mono()) {
         STAILQ_REMOVE_HEAD(&s->waiting, entry);
         s->n_waiting--;
-        if (write(line->fd, answer, sizeof answer - 1) < 0)
+        if (write(line->fd, answer, sizeof(answer) - 1) < 0)
             die("write");
     }
 }
@@ -132,7 +132,7 @@ static bool open_gate(struct service *s)
 {
     char line[16];
     s->gate = 0;
-    return read(STDIN_FILENO, line, sizeof line) > 0;
+    return read(STDIN_FILENO, line, sizeof(line)) > 0;
 }
 
 static void serve(struct service *s)
@@ -141,9 +141,9 @@ static void serve(struct service *s)
     for (;;) {
         int n = epoll_wait(s->epoll_fd, events, EVENTS, patience(s));
         for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr == NULL && !open_gate(s))
+            if (!events[i].data.ptr && !open_gate(s))
                 return;
-            if (events[i].data.ptr == NULL)
+            if (!events[i].data.ptr)
                 continue;
             if (events[i].data.ptr == &s->listener)
                 accept_all(s);

@@ -33,7 +33,7 @@ struct bench {
 
 static void must(struct bench *b, enum rc rc, const char *what)
 {
-    if (rc == RC_OK)
+    if (!rc)
         return;
     fprintf(stderr, "%s: %s\n", what, b->err.text);
     exit(1);
@@ -50,7 +50,7 @@ static void open_all(struct bench *b, const char *folder)
 {
     static const uint8_t key[CRYPTO_KEY_LEN] = { 1 };
     snprintf(b->target, sizeof(b->target), "sqlite:%s/lethe-bench-XXXXXX", folder);
-    if (mkdtemp(b->target + strlen("sqlite:")) == NULL) {
+    if (!mkdtemp(b->target + strlen("sqlite:"))) {
         perror(b->target + strlen("sqlite:"));
         exit(1);
     }

@@ -31,7 +31,7 @@ static _Noreturn void out_of_memory(void)
 void *xcalloc(size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size ? size : 1);
-    if (p == NULL)
+    if (!p)
         out_of_memory();
     return p;
 }
@@ -39,7 +39,7 @@ void *xcalloc(size_t n, size_t size)
 void *xrealloc(void *p, size_t size)
 {
     void *grown = realloc(p, size ? size : 1);
-    if (grown == NULL)
+    if (!grown)
         out_of_memory();
     return grown;
 }
@@ -54,7 +54,7 @@ static struct arena_chunk *chunk_new(size_t size)
 {
     if (size > SIZE_MAX / 2)
         out_of_memory();
-    struct arena_chunk *c = xcalloc(1, sizeof *c + size);
+    struct arena_chunk *c = xcalloc(1, sizeof(*c) + size);
     c->size = size;
     return c;
 }
@@ -67,7 +67,7 @@ static void chunk_wipe(struct arena_chunk *c)
 
 static size_t chunk_next_size(const struct arena *a)
 {
-    if (a->chunk == NULL)
+    if (!a->chunk)
         return CHUNK_MIN;
     return a->chunk->size < CHUNK_MAX ? 2 * a->chunk->size : CHUNK_MAX;
 }
@@ -78,7 +78,7 @@ static struct arena_chunk *chunk_add(struct arena *a, size_t size)
     size_t usual = chunk_next_size(a);
     struct arena_chunk *c = chunk_new(size > usual / 2 ? size : usual);
     struct arena_chunk **place = &a->chunk;
-    if (size > usual / 2 && a->chunk != NULL)
+    if (size > usual / 2 && a->chunk)
         place = &a->chunk->older;
     c->older = *place;
     *place = c;
@@ -90,7 +90,7 @@ void *arena_alloc(struct arena *a, size_t size)
     assert(size <= SIZE_MAX / 2);
     size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     struct arena_chunk *c = a->chunk;
-    if (c == NULL || c->size - c->used < rounded)
+    if (!c || c->size - c->used < rounded)
         c = chunk_add(a, rounded);
     void *p = c->data + c->used;
     c->used += rounded;
@@ -124,11 +124,11 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(small, sizeof small, fmt, args);
+    int n = vsnprintf(small, sizeof(small), fmt, args);
     va_end(args);
     assert(n >= 0);
     char *text = arena_alloc(a, (size_t)n + 1);
-    if ((size_t)n < sizeof small)
+    if ((size_t)n < sizeof(small))
         memcpy(text, small, (size_t)n);
     else
         vsnprintf(text, (size_t)n + 1, fmt, again);
@@ -138,7 +138,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 static void free_from(struct arena_chunk *c)
 {
-    while (c != NULL) {
+    while (c) {
         struct arena_chunk *older = c->older;
         chunk_wipe(c);
         free(c);
@@ -149,7 +149,7 @@ static void free_from(struct arena_chunk *c)
 void arena_reset(struct arena *a)
 {
     a->used = 0;
-    if (a->chunk == NULL)
+    if (!a->chunk)
         return;
     free_from(a->chunk->older);
     a->chunk->older = NULL;

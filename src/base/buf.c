@@ -27,7 +27,7 @@ void buf_reset(struct buf *b)
 {
     b->len = 0;
     b->over = false;
-    if (b->data != NULL)
+    if (b->data)
         b->data[0] = '\0';
 }
 
@@ -78,7 +78,7 @@ void buf_add_char(struct buf *b, char c)
 void buf_add_int(struct buf *b, int64_t n)
 {
     char digits[20];
-    size_t at = sizeof digits;
+    size_t at = sizeof(digits);
     uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
     do {
         digits[--at] = (char)('0' + left % 10);
@@ -86,7 +86,7 @@ void buf_add_int(struct buf *b, int64_t n)
     } while (left > 0);
     if (n < 0)
         digits[--at] = '-';
-    buf_add(b, digits + at, sizeof digits - at);
+    buf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void buf_add_url(struct buf *b, const char *s, size_t len)
@@ -95,11 +95,11 @@ void buf_add_url(struct buf *b, const char *s, size_t len)
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c != '\0' && strchr(plain, c) != NULL) {
+        if (c && strchr(plain, c)) {
             buf_add_char(b, (char)c);
         } else {
             const char escape[3] = { '%', digits[c >> 4], digits[c & 15] };
-            buf_add(b, escape, sizeof escape);
+            buf_add(b, escape, sizeof(escape));
         }
     }
 }
@@ -110,10 +110,10 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(small, sizeof small, fmt, args);
+    int n = vsnprintf(small, sizeof(small), fmt, args);
     va_end(args);
     assert(n >= 0);
-    if ((size_t)n < sizeof small) {
+    if ((size_t)n < sizeof(small)) {
         buf_add(b, small, (size_t)n);
     } else {
         char *large = xcalloc(1, (size_t)n + 1);

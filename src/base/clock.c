@@ -167,7 +167,7 @@ enum rc clock_parse(const char *text, int64_t *out_us, struct err *err)
     bool good = take_date(&at, &day_us);
     if (good && take_char(&at, 'T'))
         good = take_time_of_day(&at, &time_us) && take_char(&at, 'Z');
-    if (!good || *at != '\0')
+    if (!good || *at)
         return err_set(err, RC_INVALID, "not a date (YYYY-MM-DD) or time (YYYY-MM-DDTHH:MM:SSZ)");
     *out_us = day_us + time_us;
     return RC_OK;
@@ -177,7 +177,7 @@ enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err)
 {
     const char *at = text;
     int64_t day_us;
-    if (!take_date(&at, &day_us) || *at != '\0')
+    if (!take_date(&at, &day_us) || *at)
         return err_set(err, RC_INVALID, "not a date (YYYY-MM-DD)");
     *out_us = day_us;
     return RC_OK;
@@ -201,11 +201,11 @@ static bool parse_http_date(const char *text, int64_t *out_us)
 {
     static const char *const forms[] = { "%a, %d %b %Y %H:%M:%S GMT", "%a, %d-%b-%y %H:%M:%S GMT",
                                          "%a %b %d %H:%M:%S %Y" };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         struct tm tm = { 0 };
         const char *end = strptime(text, forms[i], &tm);
         struct date d = { (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1, (unsigned)tm.tm_mday };
-        if (end == NULL || *end != '\0' || tm.tm_year < -1900 || !date_exists(d))
+        if (!end || *end || tm.tm_year < -1900 || !date_exists(d))
             continue;
         int64_t seconds = tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec;
         *out_us = days_of_date(d) * CLOCK_DAY + seconds * CLOCK_S;
@@ -218,7 +218,7 @@ enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_u
 {
     const char *at = text;
     int64_t seconds, at_us;
-    if (take_number(&at, LENGTH_MAX / CLOCK_S, &seconds) && *at == '\0') {
+    if (take_number(&at, LENGTH_MAX / CLOCK_S, &seconds) && !*at) {
         *out_us = seconds * CLOCK_S;
         return RC_OK;
     }
@@ -235,7 +235,7 @@ static const struct unit {
     { "d", CLOCK_DAY }, { "h", 3600 * CLOCK_S }, { "m", 60 * CLOCK_S }, { "s", CLOCK_S }, { "ms", CLOCK_MS },
 };
 
-enum { UNITS = sizeof units / sizeof units[0] };
+enum { UNITS = sizeof(units) / sizeof(units[0]) };
 
 static int64_t unit_us(const char *name)
 {
@@ -250,7 +250,7 @@ enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err)
     const char *at = text;
     int64_t number = 0, unit = 0;
     if (take_number(&at, LENGTH_MAX, &number))
-        unit = *at == '\0' && number == 0 ? CLOCK_S : unit_us(at);
+        unit = !*at && number == 0 ? CLOCK_S : unit_us(at);
     if (unit == 0)
         return err_set(err, RC_INVALID,
                        "not a length of time: a whole number and ms, s, m, h or d, like 30s");

@@ -54,24 +54,24 @@ static void fetch_all(void)
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    must(sha1 != NULL && sha256 != NULL && hmac != NULL && aes_gcm != NULL);
+    must(sha1 && sha256 && hmac && aes_gcm);
     must(pthread_key_create(&of_thread, contexts_free) == 0);
 }
 
 static struct contexts *contexts(void)
 {
-    if (mine != NULL)
+    if (mine)
         return mine;
     must(pthread_once(&once, fetch_all) == 0);
     char digest[] = "SHA256";
     OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                             OSSL_PARAM_construct_end() };
-    struct contexts *c = OPENSSL_zalloc(sizeof *c);
-    must(c != NULL);
+    struct contexts *c = OPENSSL_zalloc(sizeof(*c));
+    must(c);
     c->digest = EVP_MD_CTX_new();
     c->hmac = EVP_MAC_CTX_new(hmac);
     c->cipher = EVP_CIPHER_CTX_new();
-    must(c->digest != NULL && c->hmac != NULL && c->cipher != NULL);
+    must(c->digest && c->hmac && c->cipher);
     must(EVP_MAC_CTX_set_params(c->hmac, params) && pthread_setspecific(of_thread, c) == 0);
     mine = c;
     return c;
@@ -85,7 +85,7 @@ void crypto_random(void *out, size_t len)
 uint64_t crypto_random_u64(void)
 {
     uint64_t n;
-    crypto_random(&n, sizeof n);
+    crypto_random(&n, sizeof(n));
     return n;
 }
 
@@ -250,9 +250,9 @@ static enum rc key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct er
     char *data;
     size_t len = 0;
     enum rc rc = file_read_private(&scratch, path, CRYPTO_KEY_LEN, &data, &len, err);
-    if (rc == RC_TOO_LARGE || (rc == RC_OK && len != CRYPTO_KEY_LEN))
+    if (rc == RC_TOO_LARGE || (!rc && len != CRYPTO_KEY_LEN))
         rc = err_set(err, RC_INVALID, "%s: not a key: it should have %d bytes", path, CRYPTO_KEY_LEN);
-    if (rc == RC_OK)
+    if (!rc)
         memcpy(key, data, CRYPTO_KEY_LEN);
     arena_free(&scratch);
     return rc;

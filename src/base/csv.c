@@ -78,7 +78,7 @@ static const char *closing_quote(const struct csv *csv)
 static enum rc take_quoted(struct csv *csv, struct arena *a, const char **out, size_t *len, struct err *err)
 {
     const char *close = closing_quote(csv);
-    if (close == NULL)
+    if (!close)
         return bad(csv, err, "a quote is not closed");
     char *to = arena_alloc(a, (size_t)(close - csv->at) + 1);
     *out = to;
@@ -118,9 +118,9 @@ static enum rc take_field(struct csv *csv, struct arena *a, const char **out, st
     } else {
         take_plain(csv, a, out, &len);
     }
-    if (rc == RC_OK && memchr(*out, '\0', len) != NULL)
+    if (!rc && memchr(*out, '\0', len))
         return bad(csv, err, "a NUL character");
-    if (rc == RC_OK && !text_is_utf8(*out, len))
+    if (!rc && !text_is_utf8(*out, len))
         return bad(csv, err, "not UTF-8");
     return rc;
 }
@@ -136,7 +136,7 @@ enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct e
         if (row->n == CSV_FIELDS_MAX)
             return bad(csv, err, "too many fields");
         enum rc rc = take_field(csv, a, &row->field[row->n++], err);
-        if (rc != RC_OK)
+        if (rc)
             return rc;
         if (at_row_end(csv))
             break;
@@ -150,7 +150,7 @@ enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct e
 
 static bool is_formula(const char *text)
 {
-    return text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
+    return text[0] && strchr("=+-@\t\r", text[0]);
 }
 
 static bool needs_quotes(const char *text)
@@ -166,7 +166,7 @@ void csv_put(struct buf *out, const char *text)
         buf_add_char(out, '"');
     if (is_formula(text))
         buf_add_char(out, '\'');
-    for (; *text != '\0'; text++) {
+    for (; *text; text++) {
         if (*text == '"')
             buf_add_char(out, '"');
         buf_add_char(out, *text);

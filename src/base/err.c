@@ -47,8 +47,8 @@ __attribute__((format(printf, 2, 0))) static void format_text(char out[ERR_TEXT_
                                                               va_list args)
 {
     char full[2 * ERR_TEXT_MAX];
-    int n = vsnprintf(full, sizeof full, fmt, args);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof full ? (size_t)n : sizeof full - 1;
+    int n = vsnprintf(full, sizeof(full), fmt, args);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof(full) ? (size_t)n : sizeof(full) - 1;
     size_t cut = text_cut(full, len, ERR_TEXT_MAX - 1);
     memcpy(out, full, cut);
     clean(out, cut);
@@ -58,12 +58,12 @@ __attribute__((format(printf, 4, 0))) static enum rc fill(struct err *err, enum 
                                                           const char *fmt, va_list args)
 {
     char text[ERR_TEXT_MAX];
-    if (err == NULL)
+    if (!err)
         return rc;
     format_text(text, fmt, args);
     err->rc = rc;
-    snprintf(err->code, sizeof err->code, "%s", code);
-    memcpy(err->text, text, sizeof text);
+    snprintf(err->code, sizeof(err->code), "%s", code);
+    memcpy(err->text, text, sizeof(text));
     return rc;
 }
 
@@ -93,7 +93,7 @@ enum rc err_prefix(struct err *err, const char *fmt, ...)
     va_start(args, fmt);
     format_text(what, fmt, args);
     va_end(args);
-    size_t len = (size_t)snprintf(whole, sizeof whole, "%s: %s", what, err->text);
+    size_t len = (size_t)snprintf(whole, sizeof(whole), "%s: %s", what, err->text);
     size_t cut = text_cut(whole, len, ERR_TEXT_MAX - 1);
     memcpy(err->text, whole, cut);
     err->text[cut] = '\0';

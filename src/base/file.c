@@ -57,9 +57,9 @@ static enum rc read_open(struct arena *a, const char *path, int fd, const struct
     enum rc rc = read_all(a, fd, room_for(st, max), max, out, &n);
     if (rc == RC_TOO_LARGE)
         return err_set(err, rc, "%s: larger than %zu bytes", path, max);
-    if (rc != RC_OK)
+    if (rc)
         return err_set_errno(err, "%s", path);
-    if (len != NULL)
+    if (len)
         *len = n;
     return RC_OK;
 }
@@ -103,7 +103,7 @@ enum rc file_read_secret(struct arena *a, const char *path, char **out, struct e
     char *text;
     size_t len;
     enum rc rc = file_read_private(a, path, SECRET_MAX, &text, &len, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (strlen(text) != len)
         return err_set(err, RC_INVALID, "%s: not text: it has a NUL byte", path);
@@ -222,7 +222,7 @@ enum rc file_make_folder(const char *path, struct err *err)
 char *file_beside(struct arena *a, const char *from, const char *path)
 {
     const char *slash = strrchr(from, '/');
-    if (path[0] == '/' || slash == NULL)
+    if (path[0] == '/' || !slash)
         return arena_strdup(a, path);
     return arena_printf(a, "%.*s%s", (int)(slash - from + 1), from, path);
 }

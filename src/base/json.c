@@ -97,7 +97,7 @@ static struct json *copy(struct arena *a, json_t *from);
 
 static void add_child(struct json *parent, struct json **last, struct json *child)
 {
-    if (*last == NULL)
+    if (!*last)
         parent->first = child;
     else
         (*last)->next = child;
@@ -115,7 +115,7 @@ static void copy_list(struct arena *a, struct json *to, json_t *from)
 static void copy_map(struct arena *a, struct json *to, json_t *from)
 {
     struct json *last = NULL;
-    for (void *it = json_object_iter(from); it != NULL; it = json_object_iter_next(from, it)) {
+    for (void *it = json_object_iter(from); it; it = json_object_iter_next(from, it)) {
         struct json *child = copy(a, json_object_iter_value(it));
         child->key = arena_strdup(a, json_object_iter_key(it));
         add_child(to, &last, child);
@@ -147,10 +147,10 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
 {
     json_error_t error;
     enum rc rc = check_depth(text, len, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (root == NULL)
+    if (!root)
         return err_set(err, RC_INVALID, "not acceptable JSON: %s at line %d, column %d",
                        words_for(json_error_code(&error)), error.line, error.column);
     *out = copy(a, root);
@@ -160,9 +160,9 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
 
 const struct json *json_get(const struct json *map, const char *key)
 {
-    if (map == NULL || map->kind != JSON_MAP)
+    if (!map || map->kind != JSON_MAP)
         return NULL;
-    for (const struct json *child = map->first; child != NULL; child = child->next)
+    for (const struct json *child = map->first; child; child = child->next)
         if (strcmp(child->key, key) == 0)
             return child;
     return NULL;
@@ -190,9 +190,9 @@ bool json_get_bool(const struct json *map, const char *key)
 
 const char *json_pointer_fault(const char *pointer)
 {
-    if (pointer[0] != '\0' && pointer[0] != '/')
+    if (pointer[0] && pointer[0] != '/')
         return "it begins with /, like /total or /people/0/id";
-    for (const char *tilde = pointer; (tilde = strchr(tilde, '~')) != NULL; tilde++)
+    for (const char *tilde = pointer; (tilde = strchr(tilde, '~')); tilde++)
         if (tilde[1] != '0' && tilde[1] != '1')
             return "~ itself is written ~0, and a / within a name ~1";
     return NULL;
@@ -215,9 +215,9 @@ static const struct json *find_child(const struct json *value, const char *part,
 {
     char number[16];
     unsigned i = 0;
-    for (const struct json *child = value->first; child != NULL; child = child->next, i++) {
+    for (const struct json *child = value->first; child; child = child->next, i++) {
         if (value->kind == JSON_LIST)
-            snprintf(number, sizeof number, "%u", i);
+            snprintf(number, sizeof(number), "%u", i);
         if (is_named(value->kind == JSON_LIST ? number : child->key, part, len))
             return child;
     }
@@ -226,8 +226,8 @@ static const struct json *find_child(const struct json *value, const char *part,
 
 const struct json *json_find(const struct json *value, const char *pointer)
 {
-    assert(json_pointer_fault(pointer) == NULL);
-    while (value != NULL && *pointer == '/') {
+    assert(!json_pointer_fault(pointer));
+    while (value && *pointer == '/') {
         size_t len = strcspn(++pointer, "/");
         value = find_child(value, pointer, len);
         pointer += len;
@@ -252,7 +252,7 @@ const char *json_kind_name(enum json_kind kind)
 static void put_real(struct json_out *o, double real)
 {
     char text[32];
-    snprintf(text, sizeof text, "%.17g", real);
+    snprintf(text, sizeof(text), "%.17g", real);
     bool looks_whole = strpbrk(text, ".e") == NULL;
     buf_add_str(o->buf, text);
     buf_add_str(o->buf, looks_whole ? ".0" : "");
@@ -270,7 +270,7 @@ static void dump(struct json_out *o, const struct json *value);
 
 static void dump_children(struct json_out *o, const struct json *value)
 {
-    for (const struct json *child = value->first; child != NULL; child = child->next) {
+    for (const struct json *child = value->first; child; child = child->next) {
         if (value->kind == JSON_MAP)
             json_put_key(o, child->key);
         dump(o, child);
@@ -349,7 +349,7 @@ void json_put_key(struct json_out *o, const char *key)
 
 void json_put_text(struct json_out *o, const char *s)
 {
-    if (s == NULL)
+    if (!s)
         json_put_null(o);
     else
         json_put_textn(o, s, strlen(s));
@@ -398,7 +398,7 @@ void json_put_time(struct json_out *o, int64_t at_us)
     quoted[0] = '"';
     clock_format(at_us, quoted + 1);
     quoted[CLOCK_TEXT_LEN] = '"';
-    buf_add(o->buf, quoted, sizeof quoted);
+    buf_add(o->buf, quoted, sizeof(quoted));
 }
 
 void json_field_text(struct json_out *o, const char *key, const char *s)
@@ -461,7 +461,7 @@ static void escape_one(struct buf *out, unsigned char c)
     };
     if (c >= 0x80) {
         buf_add_str(out, "\xEF\xBF\xBD");
-    } else if (short_form[c] != '\0') {
+    } else if (short_form[c]) {
         buf_add_char(out, '\\');
         buf_add_char(out, short_form[c]);
     } else {

@@ -92,7 +92,7 @@ static void add_escaped(struct buf *line, const char *s, size_t len)
 
 static void add_field(struct buf *line, const char *name, const char *value)
 {
-    if (value == NULL)
+    if (!value)
         return;
     buf_printf(line, "%s=", name);
     add_escaped(line, value, text_cut(value, strlen(value), SUBJECT_MAX));
@@ -112,7 +112,7 @@ static void build_text(struct buf *line, enum log_level level, const char *when,
 
 static void put_field(struct json_out *o, const char *name, const char *value)
 {
-    if (value == NULL)
+    if (!value)
         return;
     json_put_key(o, name);
     json_put_textn(o, value, text_cut(value, strlen(value), SUBJECT_MAX));
@@ -137,12 +137,12 @@ static void build_json(struct buf *line, enum log_level level, const char *when,
 static void write_line(const struct buf *line)
 {
     ssize_t n;
-    if (sink.hook != NULL)
+    if (sink.hook)
         sink.hook(sink.hook_arg, true);
     do
         n = write(sink.fd, line->data, line->len);
     while (n < 0 && errno == EINTR);
-    if (sink.hook != NULL)
+    if (sink.hook)
         sink.hook(sink.hook_arg, false);
 }
 
@@ -155,7 +155,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
     int kept_errno = errno;
     if ((int)level > atomic_load_explicit(&shown, memory_order_relaxed))
         return;
-    vsnprintf(message, sizeof message, fmt, args);
+    vsnprintf(message, sizeof(message), fmt, args);
     message[text_cut(message, strlen(message), MESSAGE_MAX - 4)] = '\0';
     clock_format(clock_now(), when);
     strcpy(when + sizeof "2026-11-21T13:04:05.123" - 1, "Z");

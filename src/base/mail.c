@@ -25,7 +25,7 @@ static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 static bool has_only(const char *s, size_t len, const char *others)
 {
     for (size_t i = 0; i < len; i++)
-        if ((signed char)s[i] >= 0 && strchr(alnum, s[i]) == NULL && strchr(others, s[i]) == NULL)
+        if ((signed char)s[i] >= 0 && !strchr(alnum, s[i]) && !strchr(others, s[i]))
             return false;
     return true;
 }
@@ -74,7 +74,7 @@ static void add_encoded_word(struct buf *out, const char *s, size_t len)
 static void add_words(struct buf *out, const char *s, bool plain)
 {
     size_t len = strlen(s);
-    if (plain && is_ascii(s) && len <= PLAIN_MAX && strstr(s, "=?") == NULL) {
+    if (plain && is_ascii(s) && len <= PLAIN_MAX && !strstr(s, "=?")) {
         buf_add_str(out, s);
         return;
     }
@@ -91,7 +91,7 @@ static void add_words(struct buf *out, const char *s, bool plain)
 static void add_from(struct buf *out, const struct mail_message *m)
 {
     buf_add_str(out, "From: ");
-    if (m->from_name == NULL) {
+    if (!m->from_name) {
         buf_printf(out, "<%s>\r\n", m->from);
         return;
     }
@@ -152,7 +152,7 @@ static size_t line_end_len(const char *s)
 static void add_body(struct buf *out, const char *s)
 {
     size_t column = 0;
-    while (*s != '\0') {
+    while (*s) {
         size_t end = line_end_len(s);
         if (end > 0) {
             buf_add_str(out, "\r\n");
@@ -196,13 +196,13 @@ static enum rc check_message(const struct mail_message *m, struct err *err)
     if (!mail_is_address(m->to))
         return err_set(err, RC_INVALID, "to: it is not an address");
     enum rc rc = m->from_name ? check_header("from", m->from_name, err) : RC_OK;
-    return rc == RC_OK ? check_header("subject", m->subject, err) : rc;
+    return !rc ? check_header("subject", m->subject, err) : rc;
 }
 
 enum rc mail_write(struct buf *out, const struct mail_message *m, struct err *err)
 {
     enum rc rc = check_message(m, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     add_headers(out, m);
     add_body(out, m->text);

@@ -40,7 +40,7 @@ static const struct bucket long_buckets[] = {
 };
 #undef S
 
-enum { BUCKETS_MAX = sizeof short_buckets / sizeof short_buckets[0] };
+enum { BUCKETS_MAX = sizeof(short_buckets) / sizeof(short_buckets[0]) };
 
 struct metric {
     enum metric_kind kind;
@@ -180,7 +180,7 @@ static void render_family(struct buf *out, const struct metric *m)
 static void render_name(struct buf *out, const struct metric *m, const char *suffix)
 {
     buf_printf(out, "%s%s", m->name, suffix);
-    if (m->labels[0] != '\0')
+    if (m->labels[0])
         buf_printf(out, "{%s}", m->labels);
     buf_add_char(out, ' ');
 }

@@ -47,7 +47,7 @@ enum rc seal(const char *certificate, const void *data, size_t len, struct buf *
     STACK_OF(X509) *to = NULL;
     assert(len <= INT_MAX);
     enum rc rc = read_certificate(certificate, &to, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     BIO *in = BIO_new_mem_buf(data, (int)len), *sealed = BIO_new(BIO_s_mem());
     assert(in && sealed);

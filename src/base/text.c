@@ -49,10 +49,10 @@ bool text_is_utf8(const char *s, size_t len)
     size_t i = 0;
     while (i < len) {
         uint64_t eight;
-        if (len - i >= sizeof eight) {
-            memcpy(&eight, s + i, sizeof eight);
+        if (len - i >= sizeof(eight)) {
+            memcpy(&eight, s + i, sizeof(eight));
             if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                i += sizeof eight;
+                i += sizeof(eight);
                 continue;
             }
         }
@@ -67,7 +67,7 @@ bool text_is_utf8(const char *s, size_t len)
 size_t text_count(const char *s)
 {
     size_t n = 0;
-    for (; *s != '\0'; s++)
+    for (; *s; s++)
         n += !is_continuation((unsigned char)*s);
     return n;
 }
@@ -75,7 +75,7 @@ size_t text_count(const char *s)
 bool text_has_control(const char *s)
 {
     const unsigned char *u = (const unsigned char *)s;
-    for (; *u != '\0'; u++) {
+    for (; *u; u++) {
         if (*u < 0x20 || *u == 0x7F)
             return true;
         if (*u == 0xC2 && u[1] >= 0x80 && u[1] <= 0x9F)
@@ -90,7 +90,7 @@ char *text_lower(struct arena *a, const char *s)
     if (len == 0)
         return arena_strdup(a, "");
     uint8_t *lower = u8_tolower((const uint8_t *)s, len, NULL, NULL, NULL, &lower_len);
-    assert(lower != NULL);
+    assert(lower);
     char *copy = arena_strndup(a, (const char *)lower, lower_len);
     explicit_bzero(lower, lower_len);
     free(lower);
@@ -148,7 +148,7 @@ const char *text_nearest(const char *word, const char *const *candidates)
     unsigned allowed = least((unsigned)len / 3, SLIP_MAX);
     unsigned best = allowed + 1;
     const char *nearest = NULL;
-    for (; *candidates != NULL; candidates++) {
+    for (; *candidates; candidates++) {
         size_t candidate_len = strlen(*candidates);
         if (candidate_len > WORD_MAX)
             continue;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program asks of the world beside files and the network: the time, and random bytes. Server and driver
- * get it as an argument, so that the same code runs under a clock and a randomness that a test makes up.
+ * What a program asks of the world beside files and the network: the time, and random bytes. Server and
+ * driver get it as an argument, so that the same code runs under a clock and a randomness that a test makes
+ * up.
  */
 #ifndef LETHE_BASE_WORLD_H
 #define LETHE_BASE_WORLD_H

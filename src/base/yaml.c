@@ -72,7 +72,7 @@ static struct level *top(struct reading *r)
 static bool key_expected(struct reading *r)
 {
     struct level *in = top(r);
-    return in != NULL && in->node->kind == YAML_MAP && in->key == NULL;
+    return in && in->node->kind == YAML_MAP && !in->key;
 }
 
 static struct yaml *node_new(struct reading *r, enum yaml_kind kind, struct place at)
@@ -86,7 +86,7 @@ static struct yaml *node_new(struct reading *r, enum yaml_kind kind, struct plac
 static void place_node(struct reading *r, struct yaml *node)
 {
     struct level *in = top(r);
-    if (in == NULL) {
+    if (!in) {
         r->root = node;
         return;
     }
@@ -94,7 +94,7 @@ static void place_node(struct reading *r, struct yaml *node)
     node->key_line = in->key ? in->key_at.line : 0;
     node->key_column = in->key ? in->key_at.column : 0;
     in->key = NULL;
-    if (in->last == NULL)
+    if (!in->last)
         in->node->first = node;
     else
         in->last->next = node;
@@ -133,7 +133,7 @@ static const char *anchor_name(struct reading *r, const yaml_char_t *name)
 static bool is_null(const char *text)
 {
     static const char *const forms[] = { "", "~", "null", "Null", "NULL" };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
         if (strcmp(text, forms[i]) == 0)
             return true;
     return false;
@@ -141,7 +141,7 @@ static bool is_null(const char *text)
 
 static enum rc take_key(struct reading *r, const char *text, struct place at, struct err *err)
 {
-    if (text[0] == '\0')
+    if (!text[0])
         return bad(r, at, err, "a key is empty");
     top(r)->key = text;
     top(r)->key_at = at;
@@ -155,9 +155,9 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
     bool quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     struct level *in = top(r);
     struct place at = place_of(&event->start_mark);
-    if (!quoted && value[0] == '\0' && in != NULL && in->key != NULL)
+    if (!quoted && !value[0] && in && in->key)
         at = in->key_at; /* nothing stands there: its key does */
-    if (event->data.scalar.tag != NULL)
+    if (event->data.scalar.tag)
         return bad(r, at, err, "tags (!) are not taken here");
     if (strlen(value) != event->data.scalar.length)
         return bad(r, at, err, "a NUL character");
@@ -166,13 +166,13 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
         return anchor ? bad(r, at, err, "an anchor on a key") : take_key(r, text, at, err);
 
     enum rc rc = count_tree(r, 1, 1, at, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *node = node_new(r, YAML_SCALAR, at);
     node->quoted = quoted;
     node->text = quoted || !is_null(text) ? text : NULL;
     place_node(r, node);
-    if (anchor != NULL)
+    if (anchor)
         anchor_add(r, (struct anchor){ anchor_name(r, anchor), node, 1, 1, NULL });
     return RC_OK;
 }
@@ -184,12 +184,12 @@ static enum rc take_alias(struct reading *r, const yaml_event_t *event, struct e
     if (key_expected(r))
         return bad(r, at, err, "an alias cannot be a key");
     const struct anchor *anchor = r->anchors;
-    while (anchor != NULL && strcmp(anchor->name, name) != 0)
+    while (anchor && strcmp(anchor->name, name) != 0)
         anchor = anchor->older;
-    if (anchor == NULL)
+    if (!anchor)
         return bad(r, at, err, "an alias without its anchor before it");
     enum rc rc = count_tree(r, anchor->nodes, anchor->height, at, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *node = ARENA_NEW(r->arena, struct yaml);
     *node = *anchor->node;
@@ -206,7 +206,7 @@ struct opening {
 static enum rc take_open(struct reading *r, const yaml_event_t *event, struct opening o, struct err *err)
 {
     struct place at = place_of(&event->start_mark);
-    if (o.tag != NULL)
+    if (o.tag)
         return bad(r, at, err, "tags (!) are not taken here");
     if (key_expected(r))
         return bad(r, at, err, "a key is a list or map");
@@ -214,7 +214,7 @@ static enum rc take_open(struct reading *r, const yaml_event_t *event, struct op
         return bad(r, at, err, "nested deeper than 32");
     unsigned before = r->nodes;
     enum rc rc = count_tree(r, 1, 1, at, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *node = node_new(r, o.kind, at);
     place_node(r, node);
@@ -241,14 +241,14 @@ static enum rc check_keys(const struct reading *r, const struct yaml *map, struc
     const struct yaml **sorted = xcalloc(map->count, sizeof(struct yaml *));
     const struct yaml *twice = NULL;
     unsigned n = 0;
-    for (const struct yaml *child = map->first; child != NULL; child = child->next)
+    for (const struct yaml *child = map->first; child; child = child->next)
         sorted[n++] = child;
-    qsort(sorted, n, sizeof sorted[0], compare_keys);
-    for (unsigned i = 1; i < n && twice == NULL; i++)
+    qsort(sorted, n, sizeof(sorted[0]), compare_keys);
+    for (unsigned i = 1; i < n && !twice; i++)
         if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
             twice = sorted[i];
     free(sorted);
-    if (twice == NULL)
+    if (!twice)
         return RC_OK;
     return err_set(err, RC_INVALID, "%s:%u:%u: the key %s a second time", r->file, twice->key_line,
                    twice->key_column, twice->key);
@@ -258,7 +258,7 @@ static enum rc take_close(struct reading *r, struct err *err)
 {
     struct level *in = top(r);
     enum rc rc = check_keys(r, in->node, err);
-    if (in->anchor != NULL)
+    if (in->anchor)
         anchor_add(r, (struct anchor){ in->anchor, in->node, r->nodes - in->nodes_before, in->height, NULL });
     r->depth--;
     return rc;
@@ -305,10 +305,10 @@ static enum rc parser_error(const struct reading *r, const char *text, size_t le
         at.column = text[i] == '\n' ? 1 : at.column + 1;
         i += text_char_len(text + i, len - i);
     }
-    assert(p->error != YAML_MEMORY_ERROR && p->problem != NULL);
+    assert(p->error != YAML_MEMORY_ERROR && p->problem);
     if (i < len && text[i] == '\t' && p->error == YAML_SCANNER_ERROR)
         return bad(r, at, err, "a tab: lines are indented with spaces");
-    if (p->context == NULL)
+    if (!p->context)
         return bad(r, at, err, p->problem);
     if (i == len)
         at = place_of(&p->context_mark); /* what has no end is mended where it begins */
@@ -323,7 +323,7 @@ static enum rc read_text(struct reading *r, const char *text, size_t len, struct
     assert(ready);
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)text, len);
-    while (rc == RC_OK && !over) {
+    while (!rc && !over) {
         yaml_event_t event;
         if (!yaml_parser_parse(&r->parser, &event)) {
             rc = parser_error(r, text, len, err);
@@ -345,7 +345,7 @@ static enum rc check_bytes(const struct reading *r, const char *text, size_t len
         n = text_char_len(text + i, len - i);
         if (n == 0)
             return bad(r, at, err, "not UTF-8");
-        if (text[i] == '\0')
+        if (!text[i])
             return bad(r, at, err, "a NUL character");
         if (text[i] == '%' && at.column == 1)
             return bad(r, at, err, "directives (%) are not taken here");
@@ -362,11 +362,11 @@ enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t l
     if (len > BYTES_MAX)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", name);
     enum rc rc = check_bytes(&r, text, len, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = read_text(&r, text, len, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (r.root == NULL || (r.root->kind == YAML_SCALAR && r.root->text == NULL))
+    if (!r.root || (r.root->kind == YAML_SCALAR && !r.root->text))
         r.root = node_new(&r, YAML_MAP, (struct place){ 1, 1 });
     *out = r.root;
     return RC_OK;
@@ -379,14 +379,14 @@ enum rc yaml_load(struct arena *a, const char *path, struct yaml **out, struct e
     enum rc rc = file_read(a, path, BYTES_MAX, &text, &len, err);
     if (rc == RC_TOO_LARGE)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", path);
-    return rc == RC_OK ? yaml_parse(a, path, text, len, out, err) : rc;
+    return !rc ? yaml_parse(a, path, text, len, out, err) : rc;
 }
 
 const struct yaml *yaml_get(const struct yaml *map, const char *key)
 {
-    if (map == NULL || map->kind != YAML_MAP)
+    if (!map || map->kind != YAML_MAP)
         return NULL;
-    for (const struct yaml *child = map->first; child != NULL; child = child->next)
+    for (const struct yaml *child = map->first; child; child = child->next)
         if (strcmp(child->key, key) == 0)
             return child;
     return NULL;
@@ -397,7 +397,7 @@ enum rc yaml_error(const struct yaml *at, struct err *err, const char *fmt, ...)
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     return err_set(err, RC_INVALID, "%s:%u:%u: %s", at->file, at->line, at->column, text);
 }

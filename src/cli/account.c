@@ -24,11 +24,11 @@ static void put_orgs(struct cli *cli, struct json_out *o)
 static enum rc put_password(struct json_out *o, struct err *err)
 {
     char line[1024];
-    if (!fgets(line, sizeof line, stdin))
+    if (!fgets(line, sizeof(line), stdin))
         return err_set(err, RC_INVALID, "--password-stdin: there is nothing on standard input");
     line[strcspn(line, "\r\n")] = '\0';
     json_field_text(o, "password", line);
-    crypto_wipe(line, sizeof line);
+    crypto_wipe(line, sizeof(line));
     return RC_OK;
 }
 

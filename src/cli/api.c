@@ -56,15 +56,15 @@ static enum rc probe(const char *path, enum presence *out, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     *out = ABSENT;
-    if (strlen(path) >= sizeof address.sun_path)
+    if (strlen(path) >= sizeof(address.sun_path))
         return err_set(err, RC_INVALID,
                        "data_dir is too long: %s has more than %zu bytes, the most a socket may have", path,
-                       sizeof address.sun_path - 1);
+                       sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno(err, "cannot make a socket");
-    int failed = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    int failed = connect(fd, (const struct sockaddr *)&address, sizeof(address));
     int why = errno;
     close(fd);
     *out = failed ? ABSENT : PRESENT;
@@ -350,9 +350,9 @@ static bool may_repeat(const struct api *api, const struct http_call *call)
 static const char *make_key(struct arena *a)
 {
     uint8_t random[16];
-    char hex[2 * sizeof random + 1];
-    crypto_random(random, sizeof random);
-    crypto_hex(random, sizeof random, hex);
+    char hex[2 * sizeof(random) + 1];
+    crypto_random(random, sizeof(random));
+    crypto_hex(random, sizeof(random), hex);
     return arena_printf(a, "Idempotency-Key: %s", hex);
 }
 

@@ -153,7 +153,7 @@ static const char *usual_word(const char *word)
     static const char *const usual[][2] = {
         { "-h", "--help" }, { "-?", "--help" }, { "-V", "version" }, { "--version", "version" }
     };
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
         if (strcmp(word, usual[i][0]) == 0)
             return usual[i][1];
     return word;
@@ -189,8 +189,8 @@ static enum rc no_command(struct cli *cli, struct err *err)
 
 enum rc cli_parse(struct cli *cli, int argc, char *const *argv, struct err *err)
 {
-    cli->values = arena_array(&cli->arena, (size_t)argc, sizeof *cli->values);
-    cli->operands = arena_array(&cli->arena, (size_t)argc, sizeof *cli->operands);
+    cli->values = arena_array(&cli->arena, (size_t)argc, sizeof(*cli->values));
+    cli->operands = arena_array(&cli->arena, (size_t)argc, sizeof(*cli->operands));
     bool options = true;
     for (int i = 1; i < argc; i++) {
         enum rc rc = check_word(argv[i], i, err);
@@ -241,7 +241,7 @@ bool cli_flag(const struct cli *cli, const char *name)
 const char **cli_option_all(struct cli *cli, const char *name, size_t *n)
 {
     const struct cli_option *option = known_option(cli, name);
-    const char **all = arena_array(&cli->arena, cli->n_values + 1, sizeof *all);
+    const char **all = arena_array(&cli->arena, cli->n_values + 1, sizeof(*all));
     *n = 0;
     for (size_t i = 0; i < cli->n_values; i++)
         if (cli->values[i].option == option)

@@ -129,7 +129,7 @@ static enum rc write_entries(struct copy *c, const struct json *list, struct err
         buf_add_char(&line, '\n');
         if (fwrite(buf_str(&line), 1, line.len, c->out) != line.len)
             rc = cannot_write(c, err);
-        snprintf(c->head, sizeof c->head, "%s", api_text(e, "hash"));
+        snprintf(c->head, sizeof(c->head), "%s", api_text(e, "hash"));
         c->entries++;
     }
     buf_free(&line);

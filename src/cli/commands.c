@@ -49,7 +49,7 @@ const struct cli_command *const cli_commands[] = {
     NULL,
 };
 
-enum { WORDS_MAX = sizeof cli_commands / sizeof cli_commands[0] };
+enum { WORDS_MAX = sizeof(cli_commands) / sizeof(cli_commands[0]) };
 
 const char *cli_command_name(struct arena *a, const struct cli_command *command)
 {

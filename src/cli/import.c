@@ -166,8 +166,8 @@ static enum rc run_retirement_import(struct cli *cli, struct err *err)
     enum rc rc = people_read(&cli->arena, im.file, PEOPLE_EMAIL + 1, &people, err);
     if (rc)
         return rc;
-    im.ids = arena_array(&cli->arena, people.n, sizeof *im.ids);
-    im.refused = arena_array(&cli->arena, people.n, sizeof *im.refused);
+    im.ids = arena_array(&cli->arena, people.n, sizeof(*im.ids));
+    im.refused = arena_array(&cli->arena, people.n, sizeof(*im.refused));
     rc = api_open(cli, &api, err);
     if (!rc)
         rc = import_people(cli, api, &im, err);
@@ -250,14 +250,14 @@ static int by_text(const void *a, const void *b)
 static enum rc check_twice(struct arena *a, const struct people *people, enum people_column column,
                            const char *what, struct err *err)
 {
-    struct entry *entries = arena_array(a, people->n, sizeof *entries);
+    struct entry *entries = arena_array(a, people->n, sizeof(*entries));
     size_t n = 0;
     for (size_t i = 0; i < people->n; i++) {
         const char *text = people->rows[i].field[column];
         if (text)
             entries[n++] = (struct entry){ text, people->rows[i].line };
     }
-    qsort(entries, n, sizeof *entries, by_text);
+    qsort(entries, n, sizeof(*entries), by_text);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(entries[i - 1].text, entries[i].text) == 0)
             return err_set_code(err, RC_CONFLICT, "taken", "%u: the same %s as in line %u", entries[i].line,

@@ -80,7 +80,7 @@ static const char *read_filter(struct cli *cli)
 
 static bool is_word(const char *text)
 {
-    return !text || text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")] == '\0';
+    return !text || !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")];
 }
 
 static enum rc list_all(struct cli *cli, struct api *api, struct table *table, struct json_out *o,

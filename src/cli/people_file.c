@@ -108,9 +108,9 @@ static struct people_row *add_row(struct arena *a, struct people *people, size_t
 {
     if (people->n == *cap) {
         *cap = *cap ? 2 * *cap : 256;
-        struct people_row *rows = arena_array(a, *cap, sizeof *rows);
+        struct people_row *rows = arena_array(a, *cap, sizeof(*rows));
         if (people->n)
-            memcpy(rows, people->rows, people->n * sizeof *rows);
+            memcpy(rows, people->rows, people->n * sizeof(*rows));
         people->rows = rows;
     }
     return &people->rows[people->n];

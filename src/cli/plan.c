@@ -115,7 +115,7 @@ static const char *render(struct arena *a, const struct template *t, const struc
     struct buf b;
     struct err err;
     buf_init(&b, HTTP_BODY_MAX);
-    const char *text = t == NULL ? NULL
+    const char *text = !t ? NULL
                        : template_render(t, values, &b, &err) == RC_OK
                            ? arena_strndup(a, buf_str(&b), b.len)
                            : arena_printf(a, "(cannot be made: %s)", err.text);
@@ -628,8 +628,8 @@ static enum rc plan_all(struct cli *cli, struct api *api, const struct config *c
 {
     static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
     struct queue q = { .config = config, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe") };
-    q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof q.left[0]);
-    q.turns = arena_array(&cli->arena, config->n_stages + 1, sizeof q.turns[0]);
+    q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.left[0]));
+    q.turns = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.turns[0]));
     table_open(&q.table, titles);
     enum rc rc = plan_pages(cli, api, &q, err);
     if (!rc && q.json)

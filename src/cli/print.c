@@ -110,7 +110,7 @@ void table_add(struct table *t, const char *const *cells)
 {
     if (t->n_rows == t->cap_rows) {
         t->cap_rows = t->cap_rows ? 2 * t->cap_rows : 64;
-        t->cells = xrealloc(t->cells, t->cap_rows * t->n_columns * sizeof *t->cells);
+        t->cells = xrealloc(t->cells, t->cap_rows * t->n_columns * sizeof(*t->cells));
     }
     const char **row = t->cells + t->n_rows * t->n_columns;
     for (unsigned i = 0; i < t->n_columns; i++) {

@@ -31,7 +31,7 @@ static const char *const *orgs_of(struct arena *a, const struct json *r)
 {
     const struct json *list = json_get(r, "orgs");
     size_t n = 0;
-    const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof orgs[0]);
+    const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof(orgs[0]));
     for (const struct json *org = list ? list->first : NULL; org; org = org->next)
         if (org->kind == JSON_TEXT)
             orgs[n++] = org->text;

@@ -371,7 +371,7 @@ static enum script_exit script_exit_of(const struct cli *cli, const struct err *
     };
     if (!cli->config)
         return err->rc == RC_FORBIDDEN ? SCRIPT_SETUP_FAILED : SCRIPT_BAD_CONFIG;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (strcmp(err->code, table[i].code) == 0)
             return table[i].exit;
     return SCRIPT_SETUP_FAILED;

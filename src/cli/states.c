@@ -27,7 +27,7 @@ static enum rc print_sync(const struct json *answer, bool dry_run, struct err *e
     const struct json *list;
     puts(dry_run ? "Dry run: nothing is changed. The list of states would change so:"
                  : "The list of states was changed so:");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         enum rc rc = api_expect(answer, keys[i][0], JSON_LIST, &list, err);
         if (rc)
             return rc;
@@ -129,7 +129,7 @@ static enum rc run_list(struct cli *cli, struct err *err)
 
 static struct graph_state *graph_states(struct arena *a, const struct json *list)
 {
-    struct graph_state *states = arena_array(a, list->count, sizeof *states);
+    struct graph_state *states = arena_array(a, list->count, sizeof(*states));
     size_t n = 0;
     for (const struct json *s = list->first; s; s = s->next)
         states[n++] = (struct graph_state){ .name = api_text(s, "name"),

@@ -87,7 +87,7 @@ void stay_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(address.sun_path))
         return;
     memcpy(address.sun_path, path, strlen(path));
     if (path[0] == '@')
@@ -197,7 +197,7 @@ static void keep_fixed(struct stay *stay, struct config *next)
 static void notify_reloading(void)
 {
     char state[64];
-    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
     stay_notify(state);
 }
 

@@ -27,13 +27,13 @@ static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 static enum rc read_argument(struct reading *r, const struct yaml *at, const char **out, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, "an argument", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (at->text == NULL && !at->quoted)
+    if (!at->text && !at->quoted)
         return yaml_error(at, err, "an argument is nothing: an empty one is written \"\"");
     *out = at->text != NULL ? at->text : "";
     const char *place = template_find_place(*out);
-    if (place != NULL)
+    if (place)
         return yaml_error(at, err,
                           "{%s} cannot stand in a command, where every user of the machine can read it: the "
                           "person arrives on standard input as JSON",
@@ -46,19 +46,19 @@ static enum rc setting_command(struct reading *r, const struct setting *s, const
 {
     struct exec_action_conf *exec = field;
     enum rc rc = yaml_want(at, YAML_LIST, "a list, [program, argument, ...]", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > ARGUMENTS_MAX)
         return yaml_value_error(at, err, "a program and at most %d arguments are wanted", ARGUMENTS_MAX - 1);
-    const char **argv = arena_array(r->arena, at->count + 1, sizeof argv[0]);
+    const char **argv = arena_array(r->arena, at->count + 1, sizeof(argv[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
         rc = read_argument(r, child, &argv[n], err);
-    if (rc == RC_OK && argv[0][0] == '\0')
+    if (!rc && !argv[0][0])
         rc = yaml_error(at->first, err, "the program is empty");
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (strchr(argv[0], '/') != NULL)
+    if (strchr(argv[0], '/'))
         argv[0] = file_beside(r->arena, at->file, argv[0]);
     exec->argv = argv;
     exec->argc = n;
@@ -71,14 +71,14 @@ static enum rc read_variable(struct reading *r, const struct yaml *at, const cha
     if (len == 0 || len > VARIABLE_NAME_MAX || isdigit((unsigned char)at->key[0]))
         return yaml_key_error(at, err, "this cannot be the name of a variable");
     for (size_t i = 0; i < len; i++)
-        if (at->key[i] != '_' && strchr(alnum, at->key[i]) == NULL)
+        if (at->key[i] != '_' && !strchr(alnum, at->key[i]))
             return yaml_key_error(at, err, "this cannot be the name of a variable");
     enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a variable", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    const char *text = at->text != NULL ? at->text : "";
+    const char *text = at->text ? at->text : "";
     const char *place = template_find_place(text);
-    if (place != NULL)
+    if (place)
         return yaml_value_error(at, err,
                                 "{%s} cannot stand in the environment: the person arrives on standard input "
                                 "as JSON",
@@ -92,14 +92,14 @@ static enum rc setting_env(struct reading *r, const struct setting *s, const str
 {
     struct exec_action_conf *exec = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map of variables", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count > VARIABLES_MAX)
         return yaml_value_error(at, err, "there are %u variables, at most %d are possible", at->count,
                                 VARIABLES_MAX);
-    const char **env = arena_array(r->arena, at->count + 1, sizeof env[0]);
+    const char **env = arena_array(r->arena, at->count + 1, sizeof(env[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
         rc = read_variable(r, child, &env[n], err);
     exec->env = env;
     exec->n_env = n;
@@ -134,13 +134,13 @@ static enum rc setting_instructions(struct reading *r, const struct setting *s, 
                                     void *field, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, "what somebody has to do", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (at->text == NULL || at->text[strspn(at->text, " \t\n")] == '\0')
+    if (!at->text || !at->text[strspn(at->text, " \t\n")])
         return yaml_value_error(at, err, "nobody could know what is to be done: it is empty");
     if (strlen(at->text) > INSTRUCTIONS_MAX)
         return yaml_value_error(at, err, "at most %d bytes are possible", INSTRUCTIONS_MAX);
-    if (template_compile(r->arena, TEMPLATE_TEXT, at->text, field, err) != RC_OK)
+    if (template_compile(r->arena, TEMPLATE_TEXT, at->text, field, err))
         return yaml_wrap(at, err);
     return RC_OK;
 }
@@ -166,12 +166,12 @@ static const struct {
                     { "mail", ACTION_MAIL },
                     { "exec", ACTION_EXEC },
                     { "manual", ACTION_MANUAL } };
-enum { ACTIONS_N = sizeof action_keys / sizeof action_keys[0] };
+enum { ACTIONS_N = sizeof(action_keys) / sizeof(action_keys[0]) };
 
 const struct yaml *action_given(const struct yaml *at)
 {
     const struct yaml *found = NULL;
-    for (size_t i = 0; i < ACTIONS_N && found == NULL; i++)
+    for (size_t i = 0; i < ACTIONS_N && !found; i++)
         found = yaml_get(at, action_keys[i].key);
     return found;
 }
@@ -181,12 +181,12 @@ enum rc action_check(struct action_conf *action, const struct yaml *at, struct e
     const struct yaml *given = action_given(at), *timeout = yaml_get(at, "timeout");
     for (size_t i = 0; i < ACTIONS_N; i++) {
         const struct yaml *found = yaml_get(at, action_keys[i].key);
-        if (found != NULL && found != given)
+        if (found && found != given)
             return yaml_key_error(found, err, "%s and %s: one action is wanted", given->key, found->key);
-        if (found != NULL)
+        if (found)
             action->kind = action_keys[i].kind;
     }
-    if (action->kind == ACTION_MANUAL && timeout != NULL)
+    if (action->kind == ACTION_MANUAL && timeout)
         return yaml_key_error(
             timeout, err, "timeout: goes with http, sql, mail and exec, manual waits as long as it takes");
     return RC_OK;

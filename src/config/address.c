@@ -22,7 +22,7 @@ bool host_is_loopback(const char *host)
         return true;
     if (inet_pton(AF_INET, host, &v4) == 1)
         return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && memcmp(&v6, &in6addr_loopback, sizeof v6) == 0;
+    return inet_pton(AF_INET6, host, &v6) == 1 && memcmp(&v6, &in6addr_loopback, sizeof(v6)) == 0;
 }
 
 static bool host_is_well_formed(const char *host, bool bracketed)
@@ -32,7 +32,7 @@ static bool host_is_well_formed(const char *host, bool bracketed)
         return inet_pton(AF_INET6, host, &v6) == 1;
     size_t len = strlen(host);
     for (size_t i = 0; i < len; i++)
-        if (strchr(letters, host[i]) == NULL && strchr("0123456789.-_", host[i]) == NULL)
+        if (!strchr(letters, host[i]) && !strchr("0123456789.-_", host[i]))
             return false;
     return len > 0 && len <= HOST_MAX && host[0] != '-' && host[0] != '.';
 }
@@ -48,14 +48,14 @@ static bool split_authority(struct arena *a, const char *text, size_t len, struc
     bool bracketed = len > 0 && text[0] == '[';
     char *copy = arena_strndup(a, bracketed ? text + 1 : text, bracketed ? len - 1 : len);
     char *end = strchr(copy, bracketed ? ']' : ':');
-    if (bracketed && end == NULL)
+    if (bracketed && !end)
         return false;
     char *colon = bracketed ? end + 1 : end;
     if (bracketed)
         *end = '\0';
-    if (colon != NULL && *colon != '\0' && *colon != ':')
+    if (colon && *colon && *colon != ':')
         return false;
-    bool has_port = colon != NULL && *colon == ':';
+    bool has_port = colon && *colon == ':';
     if (has_port)
         *colon = '\0';
     *out = (struct authority){ copy, has_port ? colon + 1 : NULL };
@@ -65,7 +65,7 @@ static bool split_authority(struct arena *a, const char *text, size_t len, struc
 static bool parse_port(const char *text, unsigned *out)
 {
     size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 5 || text[digits] != '\0')
+    if (digits == 0 || digits > 5 || text[digits])
         return false;
     *out = (unsigned)strtoul(text, NULL, 10);
     return *out <= PORT_MAX;
@@ -78,9 +78,9 @@ enum rc setting_listen(struct reading *r, const struct setting *s, const struct 
     struct authority where;
     const char *text;
     enum rc rc = yaml_text(at, s->type, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (!split_authority(r->arena, text, strlen(text), &where) || where.port == NULL)
+    if (!split_authority(r->arena, text, strlen(text), &where) || !where.port)
         return yaml_value_error(at, err, "expected HOST:PORT, like 127.0.0.1:8080 or [::1]:8080, found %s",
                                 shown(r->arena, text));
     if (!parse_port(where.port, &config->listen_port))
@@ -108,17 +108,17 @@ static const char *place_fault(struct arena *a, const char *url, const char *res
 {
     struct authority where;
     unsigned port;
-    for (const char *c = url; *c != '\0'; c++)
+    for (const char *c = url; *c; c++)
         if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`{|}", *c) != NULL)
             return "a URL has no spaces, braces or letters beyond ASCII";
     size_t len = strcspn(rest, "/?#");
-    if (memchr(rest, '@', len) != NULL)
+    if (memchr(rest, '@', len))
         return "credentials have settings of their own, they do not stand in the URL";
-    if (strpbrk(rest, "?#") != NULL)
+    if (strpbrk(rest, "?#"))
         return "it must end with the path: ? and # have no place in it";
     if (!split_authority(a, rest, len, &where))
         return "there is no proper host in it";
-    if (where.port != NULL && (!parse_port(where.port, &port) || port == 0))
+    if (where.port && (!parse_port(where.port, &port) || port == 0))
         return "its port must be from 1 to 65535";
     return NULL;
 }
@@ -126,16 +126,15 @@ static const char *place_fault(struct arena *a, const char *url, const char *res
 const char *url_fault(struct arena *a, const char *url)
 {
     const char *rest = after_scheme(url, "http");
-    return rest == NULL ? "it must begin with https:// or http://" : place_fault(a, url, rest);
+    return !rest ? "it must begin with https:// or http://" : place_fault(a, url, rest);
 }
 
 static const char *mail_url_fault(struct arena *a, const char *url)
 {
     const char *rest = after_scheme(url, "smtp");
-    if (rest == NULL)
+    if (!rest)
         return "it must begin with smtps:// or smtp://";
-    return strchr(rest, '/') != NULL ? "there is nothing behind its host and port"
-                                     : place_fault(a, url, rest);
+    return strchr(rest, '/') ? "there is nothing behind its host and port" : place_fault(a, url, rest);
 }
 
 enum rc setting_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -143,10 +142,10 @@ enum rc setting_url(struct reading *r, const struct setting *s, const struct yam
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *fault = url_fault(r->arena, text);
-    if (fault != NULL)
+    if (fault)
         return yaml_value_error(at, err, "%s", fault);
     size_t len = strlen(text);
     while (text[len - 1] == '/')
@@ -159,17 +158,17 @@ enum rc setting_mail_url(struct reading *r, const struct setting *s, const struc
                          struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *fault = mail_url_fault(r->arena, *(const char **)field);
-    return fault != NULL ? yaml_value_error(at, err, "%s", fault) : RC_OK;
+    return fault ? yaml_value_error(at, err, "%s", fault) : RC_OK;
 }
 
 bool url_is_exposed(struct arena *a, const char *url)
 {
     struct authority where;
     const char *rest = strstr(url, "://") + 3;
-    if (strchr("sS", rest[-4]) != NULL)
+    if (strchr("sS", rest[-4]))
         return false;
     return !split_authority(a, rest, strcspn(rest, "/"), &where) || !host_is_loopback(where.host);
 }

@@ -50,7 +50,7 @@ static bool is_json_word(const char *s)
 static enum rc add_text(struct template_maker *m, const struct yaml *at, struct err *err)
 {
     template_add_fixed(m, "\"");
-    if (at->text != NULL && template_add(m, at->text, err) != RC_OK)
+    if (at->text && template_add(m, at->text, err))
         return yaml_wrap(at, err);
     template_add_fixed(m, "\"");
     return RC_OK;
@@ -58,9 +58,9 @@ static enum rc add_text(struct template_maker *m, const struct yaml *at, struct 
 
 static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struct err *err)
 {
-    if (at->text == NULL && !at->quoted)
+    if (!at->text && !at->quoted)
         template_add_fixed(m, "null");
-    else if (at->text != NULL && !at->quoted && is_json_word(at->text))
+    else if (at->text && !at->quoted && is_json_word(at->text))
         template_add_fixed(m, at->text);
     else
         return add_text(m, at, err);
@@ -71,20 +71,20 @@ static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struc
 static const char *unquoted_place(const struct template_maker *m, const struct yaml *at)
 {
     const struct yaml *only = at->first;
-    if (at->kind != YAML_MAP || at->count != 1 || only->kind != YAML_SCALAR || only->text != NULL)
+    if (at->kind != YAML_MAP || at->count != 1 || only->kind != YAML_SCALAR || only->text)
         return NULL;
     return template_knows(m, only->key) ? only->key : NULL;
 }
 
 static enum rc add_number(struct template_maker *m, const struct yaml *at, const char *place, struct err *err)
 {
-    return template_add_number(m, place, err) == RC_OK ? RC_OK : yaml_wrap(at, err);
+    return !template_add_number(m, place, err) ? RC_OK : yaml_wrap(at, err);
 }
 
 static enum rc add_key(struct template_maker *m, const struct yaml *at, struct err *err)
 {
     struct buf key;
-    if (strpbrk(at->key, "{}") != NULL)
+    if (strpbrk(at->key, "{}"))
         return yaml_key_error(at, err, "braces stand in values, not in keys");
     buf_init(&key, 6 * strlen(at->key) + 4);
     buf_add_char(&key, '"');
@@ -101,15 +101,15 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     if (at->kind == YAML_SCALAR)
         return add_scalar(m, at, err);
     const char *place = unquoted_place(m, at);
-    if (place != NULL)
+    if (place)
         return add_number(m, at, place, err);
     template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         if (child != at->first)
             template_add_fixed(m, ",");
         if (at->kind == YAML_MAP)
             rc = add_key(m, child, err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = add_json(m, child, err);
     }
     template_add_fixed(m, at->kind == YAML_MAP ? "}" : "]");
@@ -119,8 +119,7 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
 /* JSON in quotes would be sent as one string. */
 static bool is_json_in_quotes(const struct yaml *at)
 {
-    return at->kind == YAML_SCALAR && at->text != NULL &&
-           (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
+    return at->kind == YAML_SCALAR && at->text && (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
 }
 
 enum rc setting_json(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -132,7 +131,7 @@ enum rc setting_json(struct reading *r, const struct setting *s, const struct ya
     template_begin(&m, r->arena, TEMPLATE_JSON);
     m.more = r->captured;
     enum rc rc = add_json(&m, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(const struct template **)field = template_end(&m);
     return rc;
 }
@@ -142,23 +141,23 @@ enum rc setting_json(struct reading *r, const struct setting *s, const struct ya
 static enum rc add_form_text(struct template_maker *m, const struct yaml *at, const char *text,
                              struct err *err)
 {
-    if (text != NULL && template_add(m, text, err) != RC_OK)
+    if (text && template_add(m, text, err))
         return yaml_wrap(at, err);
     return RC_OK;
 }
 
 static enum rc add_form_field(struct template_maker *m, const struct yaml *at, struct err *err)
 {
-    if (strpbrk(at->key, "{}") != NULL)
+    if (strpbrk(at->key, "{}"))
         return yaml_key_error(at, err, "braces stand in values, not in keys");
-    if (unquoted_place(m, at) != NULL)
+    if (unquoted_place(m, at))
         return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
                                 at->first->key, at->first->key);
     enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = add_form_text(m, at, at->key, err);
     template_add_fixed(m, "=");
-    return rc == RC_OK ? add_form_text(m, at, at->text, err) : rc;
+    return !rc ? add_form_text(m, at, at->text, err) : rc;
 }
 
 enum rc setting_form(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -166,18 +165,18 @@ enum rc setting_form(struct reading *r, const struct setting *s, const struct ya
 {
     struct template_maker m;
     enum rc rc = yaml_want(at, YAML_MAP, "a map of fields", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0)
         return yaml_value_error(at, err, "there is no field in it");
     template_begin(&m, r->arena, TEMPLATE_FORM);
     m.more = r->captured;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         if (child != at->first)
             template_add_fixed(&m, "&");
         rc = add_form_field(&m, child, err);
     }
-    if (rc == RC_OK)
+    if (!rc)
         *(const struct template **)field = template_end(&m);
     return rc;
 }

@@ -17,7 +17,7 @@ enum { ENTRIES_MAX = 200 };
 
 static enum rc parse_catalogue(struct reading *r, struct err *err)
 {
-    if (r->catalogue != NULL)
+    if (r->catalogue)
         return RC_OK;
     return yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
 }
@@ -27,7 +27,7 @@ static const char *entries_of_system(struct arena *a, const struct yaml *catalog
 {
     const char *names = NULL;
     size_t len = strcspn(name, ".");
-    for (const struct yaml *entry = catalogue->first; entry != NULL; entry = entry->next)
+    for (const struct yaml *entry = catalogue->first; entry; entry = entry->next)
         if (strncmp(entry->key, name, len) == 0 && entry->key[len] == '.')
             names = names ? arena_printf(a, "%s, %s", names, entry->key) : entry->key;
     return names;
@@ -37,15 +37,14 @@ static enum rc refuse_name(struct reading *r, const struct yaml *at, const char 
 {
     const char *keys[ENTRIES_MAX + 1] = { NULL };
     size_t n = 0;
-    for (const struct yaml *entry = r->catalogue->first; entry != NULL && n < ENTRIES_MAX;
-         entry = entry->next)
+    for (const struct yaml *entry = r->catalogue->first; entry && n < ENTRIES_MAX; entry = entry->next)
         keys[n++] = entry->key;
     const char *nearest = text_nearest(name, keys);
-    if (nearest != NULL)
+    if (nearest)
         return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?", shown(r->arena, name),
                           nearest);
     const char *others = entries_of_system(r->arena, r->catalogue, name);
-    if (others != NULL)
+    if (others)
         return yaml_error(at, err, "there is no %s in the catalogue: it has %s", shown(r->arena, name),
                           others);
     return yaml_error(at, err, "there is no %s in the catalogue, nor anything else of %s",
@@ -57,9 +56,9 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
 {
     const char *name;
     enum rc rc = yaml_text(at, "a name of the catalogue", &name, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = parse_catalogue(r, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = yaml_get(r->catalogue, name);
     return *out != NULL ? RC_OK : refuse_name(r, at, name, err);
@@ -70,10 +69,10 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
 /* The entry's call, with the service that the stage names in place of its own. */
 static const struct yaml *with_service(struct arena *a, const struct yaml *http, const struct yaml *service)
 {
-    if (service == NULL || http->kind != YAML_MAP)
+    if (!service || http->kind != YAML_MAP)
         return http;
     struct yaml *made = yaml_empty_like(a, http, YAML_MAP);
-    for (const struct yaml *child = http->first; child != NULL; child = child->next)
+    for (const struct yaml *child = http->first; child; child = child->next)
         yaml_append(a, made, strcmp(child->key, "service") == 0 ? service : child);
     return made;
 }
@@ -89,7 +88,7 @@ static bool has_service(const struct config *config, const char *name)
 /* Under base_urls stand those that take the LMS's tokens; all others have credentials of their own. */
 static const char *where_to_write(const struct reading *r, const char *service)
 {
-    for (const char *const *name = r->base_urls; name != NULL && *name != NULL; name++)
+    for (const char *const *name = r->base_urls; name && *name; name++)
         if (strcmp(*name, service) == 0)
             return "base_urls or services";
     return r->base_urls ? "services: it needs credentials of its own" : "services";
@@ -100,7 +99,7 @@ static enum rc check_service(struct reading *r, const struct yaml *use, const st
                              struct err *err)
 {
     const struct yaml *service = yaml_get(yaml_get(entry, "http"), "service");
-    if (service == NULL || has_service(r->config, service->text))
+    if (!service || has_service(r->config, service->text))
         return RC_OK;
     return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text,
                       where_to_write(r, service->text));
@@ -112,19 +111,19 @@ enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const stru
     const struct yaml *use = yaml_get(stage, "use"), *service = yaml_get(stage, "service");
     const struct yaml *entry = NULL;
     *out = stage;
-    if (use == NULL)
+    if (!use)
         return RC_OK;
     enum rc rc = find_entry(r, use, &entry, err);
-    if (rc == RC_OK && service == NULL)
+    if (!rc && !service)
         rc = check_service(r, use, entry, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *made = yaml_empty_like(r->arena, stage, YAML_MAP);
-    for (const struct yaml *child = stage->first; child != NULL; child = child->next)
+    for (const struct yaml *child = stage->first; child; child = child->next)
         if (child != service)
             yaml_append(r->arena, made, child);
-    for (const struct yaml *child = entry->first; child != NULL; child = child->next)
-        if (yaml_get(stage, child->key) == NULL)
+    for (const struct yaml *child = entry->first; child; child = child->next)
+        if (!yaml_get(stage, child->key))
             yaml_append(r->arena, made, with_service(r->arena, child, service));
     *out = made;
     return RC_OK;

@@ -39,7 +39,7 @@ static enum rc setting_certificate(struct reading *r, const struct setting *s, c
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
-    if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+    if (!rc && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
         rc = yaml_wrap(at, err);
     return rc;
 }
@@ -51,9 +51,9 @@ static enum rc setting_recipient(struct reading *r, const struct setting *s, con
     const char *path;
     char *pem;
     enum rc rc = setting_path(r, s, at, &path, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (file_read(r->arena, path, PEM_MAX, &pem, NULL, err) != RC_OK || seal_check(pem, err) != RC_OK)
+    if (file_read(r->arena, path, PEM_MAX, &pem, NULL, err) || seal_check(pem, err))
         return yaml_wrap(at, err);
     *(const char **)field = pem;
     return RC_OK;
@@ -64,7 +64,7 @@ static enum rc setting_key(struct reading *r, const struct setting *s, const str
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
-    if (rc == RC_OK && file_read_private(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+    if (!rc && file_read_private(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
         rc = yaml_wrap(at, err);
     return rc;
 }
@@ -74,7 +74,7 @@ static enum rc setting_database(struct reading *r, const struct setting *s, cons
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (strncmp(text, "postgres", 8) == 0)
         return yaml_value_error(at, err, "PostgreSQL is not supported by this version, only sqlite");
@@ -240,7 +240,7 @@ void config_print_settings(struct buf *out)
 
 static enum rc check_listen(const struct config *config, const struct yaml *root, struct err *err)
 {
-    if (host_is_loopback(config->listen_host) || config->tls_key != NULL || config->behind_proxy)
+    if (host_is_loopback(config->listen_host) || config->tls_key || config->behind_proxy)
         return RC_OK;
     return yaml_value_error(yaml_get(root, "listen"), err,
                             "other machines could reach %s without TLS: give tls with "
@@ -269,7 +269,7 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
     if (config->lease_us >= needed_us)
         return RC_OK;
-    if (given != NULL) {
+    if (given) {
         char needed[32], longest[32];
         clock_format_length(needed_us, needed);
         clock_format_length(longest_us, longest);
@@ -285,7 +285,7 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
 /* Each look at an LMS is work for a site that people use. */
 static void look_at_lms_less_often(struct config *config, const struct yaml *root)
 {
-    if (config->authority_is_lms && yaml_get(yaml_get(root, "driver"), "poll") == NULL)
+    if (config->authority_is_lms && !yaml_get(yaml_get(root, "driver"), "poll"))
         config->poll_us = LMS_POLL;
 }
 
@@ -302,11 +302,11 @@ static enum rc check_all(struct config *config, const struct yaml *root, struct 
 {
     look_at_lms_less_often(config, root);
     enum rc rc = config->authority ? RC_OK : identity_check(config, root, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_listen(config, root, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_order(config, root, err);
-    return rc == RC_OK ? check_lease(config, root, err) : rc;
+    return !rc ? check_lease(config, root, err) : rc;
 }
 
 void config_warn(struct reading *r, const char *fmt, ...)
@@ -315,7 +315,7 @@ void config_warn(struct reading *r, const char *fmt, ...)
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     config->warning = config->warning ? arena_printf(r->arena, "%s; %s", config->warning, text)
                                       : arena_strdup(r->arena, text);
@@ -325,7 +325,7 @@ static void warn_of_readers(struct reading *r)
 {
     const struct yaml *secret = r->literal_secret;
     struct stat st;
-    if (secret == NULL || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
+    if (!secret || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
         return;
     config_warn(r,
                 "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use "
@@ -348,17 +348,17 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
             "there is no configuration %s: copy examples/lethe.yml and change it, or say which one "
             "with --config FILE",
             path);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     root = file;
     rc = yaml_want(root, YAML_MAP, "a map of settings", err);
-    if (rc == RC_OK && driver_file_is(root))
+    if (!rc && driver_file_is(root))
         rc = driver_file_read(&r, root, &root, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(&r, settings, root, config, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_all(config, root, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     config->file = arena_strdup(a, path);
     warn_of_readers(&r);
@@ -372,8 +372,8 @@ bool config_looks_like_driver_file(const char *path)
     struct arena a = { 0 };
     char *text = NULL;
     bool found = false;
-    if (file_read(&a, path, DRIVER_FILE_MAX, &text, NULL, NULL) == RC_OK)
-        for (const char *line = text; line != NULL && !found; line = strchr(line, '\n')) {
+    if (!file_read(&a, path, DRIVER_FILE_MAX, &text, NULL, NULL))
+        for (const char *line = text; line && !found; line = strchr(line, '\n')) {
             line += *line == '\n';
             found = strncmp(line, "retirement_pipeline", 19) == 0 || strncmp(line, "base_urls", 9) == 0;
         }

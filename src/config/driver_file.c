@@ -38,10 +38,10 @@ static enum rc setting_known_secret(struct reading *r, const struct setting *s, 
 {
     const char *why;
     const char **secret = field;
-    if (*secret != NULL)
+    if (*secret)
         return yaml_key_error(at, err, "%s: this secret was given already", at->key);
     enum rc rc = yaml_text(at, "a secret", secret, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     r->literal_secret = at;
     if (secret_is_weak(*secret, &why))
@@ -56,11 +56,10 @@ static enum rc setting_known_bool(struct reading *r, const struct setting *s, co
     static const char *const words[] = { "true", "false", "yes", "no", "on", "off" };
     const char *text;
     enum rc rc = yaml_text(at, "true or false", &text, err);
-    for (size_t i = 0; rc == RC_OK && i < sizeof words / sizeof words[0]; i++)
+    for (size_t i = 0; !rc && i < sizeof(words) / sizeof(words[0]); i++)
         if (strcasecmp(text, words[i]) == 0)
             return RC_OK;
-    return rc == RC_OK ? yaml_value_error(at, err, "expected true or false, found %s", shown(r->arena, text))
-                       : rc;
+    return !rc ? yaml_value_error(at, err, "expected true or false, found %s", shown(r->arena, text)) : rc;
 }
 
 /* Read on their own, once all of the rest is known. */
@@ -91,7 +90,7 @@ static const struct setting settings[] = {
 
 static bool is_native(const char *key)
 {
-    for (size_t i = 0; i < sizeof native_keys / sizeof native_keys[0]; i++)
+    for (size_t i = 0; i < sizeof(native_keys) / sizeof(native_keys[0]); i++)
         if (strcmp(native_keys[i], key) == 0)
             return true;
     return false;
@@ -99,7 +98,7 @@ static bool is_native(const char *key)
 
 static bool is_of_driver_file(const char *key)
 {
-    for (const struct setting *s = settings; s->key != NULL; s++)
+    for (const struct setting *s = settings; s->key; s++)
         if (strcmp(s->key, key) == 0)
             return true;
     return false;
@@ -109,12 +108,12 @@ static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err 
 {
     const char *keys[KEYS_MAX + 1] = { NULL };
     size_t n = 0;
-    for (const struct setting *s = settings; s->key != NULL; s++)
+    for (const struct setting *s = settings; s->key; s++)
         keys[n++] = s->key;
-    for (size_t i = 0; i < sizeof native_keys / sizeof native_keys[0]; i++)
+    for (size_t i = 0; i < sizeof(native_keys) / sizeof(native_keys[0]); i++)
         keys[n++] = native_keys[i];
     const char *nearest = text_nearest(at->key, keys);
-    if (nearest == NULL)
+    if (!nearest)
         return RC_OK;
     return yaml_key_error(at, err, "unknown key %s: did you mean %s?", shown(r->arena, at->key), nearest);
 }
@@ -124,7 +123,7 @@ static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml
                          struct err *err)
 {
     enum rc rc = RC_OK;
-    for (const struct yaml *child = root->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = root->first; !rc && child; child = child->next) {
         if (is_of_driver_file(child->key))
             yaml_append(r->arena, theirs, child);
         else if (is_native(child->key))
@@ -153,7 +152,7 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         .index = (unsigned)r->config->n_services,
     };
     enum rc rc = setting_url(r, &url, at, &service->url, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (url_is_exposed(r->arena, service->url))
         config_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
@@ -165,7 +164,7 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
 /* A key without a value is one that was left open. */
 static bool is_given(const struct yaml *at)
 {
-    return at != NULL && (at->kind != YAML_SCALAR || (at->text != NULL && at->text[0] != '\0'));
+    return at && (at->kind != YAML_SCALAR || (at->text && at->text[0]));
 }
 
 /* They have credentials of their own: nobody else gets the LMS's tokens. */
@@ -186,7 +185,7 @@ static enum rc add_third_parties(struct reading *r, const struct yaml *parties, 
     if (!is_given(parties))
         return RC_OK;
     enum rc rc = yaml_want(parties, YAML_MAP, "a map of services", err);
-    for (const struct yaml *at = parties->first; rc == RC_OK && at != NULL; at = at->next)
+    for (const struct yaml *at = parties->first; !rc && at; at = at->next)
         rc = add_third_party(r, at, &services[r->config->n_services], err);
     return rc;
 }
@@ -195,22 +194,22 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
                              struct err *err)
 {
     const struct yaml *base_urls = yaml_get(theirs, "base_urls"), *parties = yaml_get(theirs, "services");
-    size_t n = sizeof clients / sizeof clients[0] - 1;
+    size_t n = sizeof(clients) / sizeof(clients[0]) - 1;
     struct service_conf *services =
-        arena_array(r->arena, n + (parties ? parties->count : 0), sizeof services[0]);
+        arena_array(r->arena, n + (parties ? parties->count : 0), sizeof(services[0]));
     struct config *config = r->config;
     enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
-    if (rc == RC_OK && !is_given(yaml_get(base_urls, "lms")))
+    if (!rc && !is_given(yaml_get(base_urls, "lms")))
         rc = yaml_error(base_urls, err, "base_urls has no lms: it says who is where in the process");
     config->services = services;
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+    for (size_t i = 0; !rc && i < n; i++) {
         const struct yaml *at = yaml_get(base_urls, clients[i]);
         if (is_given(at))
             rc = add_service(r, file, at, &services[config->n_services], err);
     }
     for (size_t i = 0; i < config->n_services; i++)
         services[i].token_url = arena_printf(r->arena, "%s/oauth2/access_token", services[0].url);
-    return rc == RC_OK ? add_third_parties(r, parties, services, err) : rc;
+    return !rc ? add_third_parties(r, parties, services, err) : rc;
 }
 
 /* ---- stages ---- */
@@ -230,11 +229,11 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
 {
     static const char *const keys[] = { "timeout", "retry", "verify", NULL };
     enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
-    for (const struct yaml *child = more->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = more->first; !rc && child; child = child->next) {
         size_t i = 0;
-        while (keys[i] != NULL && strcmp(keys[i], child->key) != 0)
+        while (keys[i] && strcmp(keys[i], child->key) != 0)
             i++;
-        if (keys[i] == NULL)
+        if (!keys[i])
             rc = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
                                 shown(r->arena, child->key));
         yaml_append(r->arena, stage, child);
@@ -248,17 +247,17 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
     const struct yaml *item[ROW_LEN];
     size_t n = 0;
     enum rc rc = yaml_want(row, YAML_LIST, wanted, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (row->count != ROW_LEN && row->count != ROW_LEN + 1)
         return yaml_error(row, err, "expected %s, found a list of %u", wanted, row->count);
     const struct yaml *child = row->first;
-    for (; rc == RC_OK && n < ROW_LEN; child = child->next) {
+    for (; !rc && n < ROW_LEN; child = child->next) {
         const char *text;
         rc = yaml_text(child, wanted, &text, err);
         item[n++] = child;
     }
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *stage = yaml_empty_like(r->arena, row, YAML_MAP);
     struct yaml *use = named(r->arena, item[3], "use");
@@ -266,7 +265,7 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
     yaml_append(r->arena, stage, named(r->arena, item[0], "working"));
     yaml_append(r->arena, stage, named(r->arena, item[1], "completed"));
     yaml_append(r->arena, stage, use);
-    if (child != NULL)
+    if (child)
         rc = add_settings(r, child, stage, err);
     yaml_append(r->arena, stages, stage);
     return rc;
@@ -275,10 +274,10 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
 static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struct yaml *ours, struct err *err)
 {
     enum rc rc = yaml_want(pipeline, YAML_LIST, "a list of [working, completed, SERVICE, method]", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct yaml *stages = named(r->arena, yaml_empty_like(r->arena, pipeline, YAML_LIST), "stages");
-    for (const struct yaml *row = pipeline->first; rc == RC_OK && row != NULL; row = row->next)
+    for (const struct yaml *row = pipeline->first; !rc && row; row = row->next)
         rc = make_stage(r, row, stages, err);
     yaml_append(r->arena, ours, stages);
     return rc;
@@ -288,7 +287,7 @@ static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struc
 
 bool driver_file_is(const struct yaml *root)
 {
-    return yaml_get(root, "retirement_pipeline") != NULL || yaml_get(root, "base_urls") != NULL;
+    return yaml_get(root, "retirement_pipeline") || yaml_get(root, "base_urls");
 }
 
 enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct yaml **out, struct err *err)
@@ -297,15 +296,15 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     struct yaml *theirs = yaml_empty_like(r->arena, root, YAML_MAP);
     struct yaml *ours = yaml_empty_like(r->arena, root, YAML_MAP);
     enum rc rc = sort_keys(r, root, theirs, ours, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, settings, theirs, &file, err);
-    if (rc == RC_OK && file.secret == NULL)
+    if (!rc && !file.secret)
         rc = yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id");
-    if (rc == RC_OK)
+    if (!rc)
         rc = make_services(r, &file, theirs, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = make_stages(r, yaml_get(root, "retirement_pipeline"), ours, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     r->base_urls = clients;
     r->config->authority = &r->config->services[0];

@@ -35,7 +35,7 @@ static enum rc setting_hook_name(struct reading *r, const struct setting *s, con
                                  void *field, struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc == RC_OK && at->text[strspn(at->text, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0')
+    if (!rc && at->text[strspn(at->text, "abcdefghijklmnopqrstuvwxyz0123456789_-")])
         rc = yaml_value_error(at, err, "a hook's name has only a-z, 0-9, - and _, found %s",
                               shown(r->arena, at->text));
     return rc;
@@ -100,19 +100,18 @@ static void accept_accepted(struct reading *r, struct hook_conf *hook, const str
 {
     static const unsigned well[] = { 200, 201, 202, 204 };
     struct http_action_conf *action = &hook->work.action.http;
-    if (http == NULL || yaml_get(http, "steps") != NULL || yaml_get(http, "success") != NULL)
+    if (!http || yaml_get(http, "steps") || yaml_get(http, "success"))
         return;
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
     *step = action->steps[0];
-    step->success = (struct statuses){ well, sizeof well / sizeof well[0] };
+    step->success = (struct statuses){ well, sizeof(well) / sizeof(well[0]) };
     action->steps = step;
 }
 
 static enum rc refuse_place(const struct yaml *at, struct err *err)
 {
-    const char *place =
-        at != NULL && at->kind == YAML_SCALAR && at->text != NULL ? template_find_place(at->text) : NULL;
-    if (place == NULL)
+    const char *place = at && at->kind == YAML_SCALAR && at->text ? template_find_place(at->text) : NULL;
+    if (!place)
         return RC_OK;
     return yaml_value_error(at, err, "{%s} cannot stand here: an alert is about nobody alone", place);
 }
@@ -121,17 +120,15 @@ static enum rc refuse_place(const struct yaml *at, struct err *err)
 static enum rc check_alert(const struct yaml *http, struct err *err)
 {
     static const char *const never[] = { "json", "form", "get", "delete", "steps" };
-    const struct yaml *headers = http != NULL ? yaml_get(http, "headers") : NULL;
+    const struct yaml *headers = http ? yaml_get(http, "headers") : NULL;
     enum rc rc = RC_OK;
-    for (size_t i = 0; http != NULL && i < sizeof never / sizeof never[0]; i++)
-        if (yaml_get(http, never[i]) != NULL)
+    for (size_t i = 0; http && i < sizeof(never) / sizeof(never[0]); i++)
+        if (yaml_get(http, never[i]))
             return yaml_key_error(yaml_get(http, never[i]), err,
                                   "%s: an alert is sent as JSON with post, put or patch", never[i]);
-    for (const struct yaml *child = http != NULL ? http->first : NULL; rc == RC_OK && child != NULL;
-         child = child->next)
+    for (const struct yaml *child = http ? http->first : NULL; !rc && child; child = child->next)
         rc = refuse_place(child, err);
-    for (const struct yaml *child = headers != NULL ? headers->first : NULL; rc == RC_OK && child != NULL;
-         child = child->next)
+    for (const struct yaml *child = headers ? headers->first : NULL; !rc && child; child = child->next)
         rc = refuse_place(child, err);
     return rc;
 }
@@ -139,9 +136,10 @@ static enum rc check_alert(const struct yaml *http, struct err *err)
 /* Whoever is told something is not asked about it for days. */
 static enum rc refuse_poll(const struct http_action_conf *http, const struct yaml *at, struct err *err)
 {
-    const struct yaml *step = http->n_steps > 0 && yaml_get(at, "steps") ? yaml_get(at, "steps")->first : NULL;
-    for (size_t i = 0; step != NULL && i < http->n_steps; i++, step = step->next)
-        if (http->steps[i].poll != NULL)
+    const struct yaml *step =
+        http->n_steps > 0 && yaml_get(at, "steps") ? yaml_get(at, "steps")->first : NULL;
+    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
+        if (http->steps[i].poll)
             return yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells");
     return RC_OK;
 }
@@ -150,18 +148,18 @@ static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struc
 {
     const struct yaml *given = action_given(at), *http = yaml_get(at, "http");
     hook->elsewhere = given == NULL;
-    if (given == NULL && yaml_get(at, "name") == NULL)
+    if (!given && !yaml_get(at, "name"))
         return yaml_error(
             at, err, "a hook has an action, http, mail or exec, or else the name of one of another file");
-    if (given == NULL)
+    if (!given)
         return RC_OK;
     enum rc rc = action_check(&hook->work.action, at, err);
-    if (rc == RC_OK && hook->event == HOOK_ALERT)
+    if (!rc && hook->event == HOOK_ALERT)
         rc = hook->work.action.kind == ACTION_MAIL ? refuse_place(yaml_get(given, "to"), err)
                                                    : check_alert(http, err);
-    if (rc == RC_OK && http != NULL)
+    if (!rc && http)
         rc = refuse_poll(&hook->work.action.http, http, err);
-    if (rc == RC_OK)
+    if (!rc)
         accept_accepted(r, hook, http);
     return rc;
 }
@@ -171,8 +169,8 @@ static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struc
 static struct hook_conf *add_hook(struct reading *r, enum hook_event event)
 {
     struct config *config = r->config;
-    if (config->hooks == NULL)
-        config->hooks = arena_array(r->arena, HOOKS_MAX, sizeof config->hooks[0]);
+    if (!config->hooks)
+        config->hooks = arena_array(r->arena, HOOKS_MAX, sizeof(config->hooks[0]));
     struct hook_conf *hook = &config->hooks[config->n_hooks++];
     *hook = (struct hook_conf){ .event = event, .work.working = hook_event_name(event) };
     return hook;
@@ -189,8 +187,7 @@ enum rc hook_add_confirmation(struct reading *r, const struct mail_conf *mail, c
     *action = (struct mail_action_conf){ .server = mail,
                                          .subject = mail->confirmation.subject,
                                          .text = mail->confirmation.text };
-    return rc == RC_OK ? template_compile(r->arena, TEMPLATE_HEADER, "{original_email}", &action->to, err)
-                       : rc;
+    return !rc ? template_compile(r->arena, TEMPLATE_HEADER, "{original_email}", &action->to, err) : rc;
 }
 
 static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_event event, unsigned number,
@@ -198,13 +195,13 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
 {
     struct hook_conf *hook = add_hook(r, event);
     enum rc rc = yaml_want(at, YAML_MAP, "an action", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, event == HOOK_ALERT ? alert_settings : hook_settings, at, hook, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_hook(r, hook, at, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (hook->name == NULL)
+    if (!hook->name)
         hook->name = arena_printf(r->arena, "%u", number);
     if (config_hook(r->config, hook_event_name(event), hook->name) != hook)
         return yaml_error(at, err, "there is one called %s already", hook->name);
@@ -215,10 +212,10 @@ static enum rc read_hooks(struct reading *r, const struct yaml *at, enum hook_ev
 {
     unsigned n = 0;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of actions", err);
-    if (rc == RC_OK && at->count > HOOKS_OF_A_KIND_MAX)
+    if (!rc && at->count > HOOKS_OF_A_KIND_MAX)
         rc = yaml_value_error(at, err, "there are %u of them, at most %d are possible", at->count,
                               HOOKS_OF_A_KIND_MAX);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = read_hook(r, child, event, ++n, err);
     return rc;
 }

@@ -33,7 +33,7 @@ static enum rc compile(struct reading *r, enum template_kind kind, const char *t
     template_begin(&m, r->arena, kind);
     m.more = r->captured;
     enum rc rc = template_add(&m, text, err);
-    if (rc == RC_OK)
+    if (!rc)
         *out = template_end(&m);
     return rc;
 }
@@ -44,7 +44,7 @@ static const char *path_fault(const char *path)
 {
     if (path[0] != '/' || path[1] == '/')
         return "a path begins with one /";
-    for (const char *c = path; *c != '\0'; c++) {
+    for (const char *c = path; *c; c++) {
         if (*c <= ' ' || *c > '~')
             return "a path has no spaces and no letters beyond ASCII: write them as %XX";
         if (strchr("#\\\"<>^`|", *c) != NULL)
@@ -58,7 +58,7 @@ static const char *path_fault(const char *path)
 static const char *method_name(struct arena *a, const char *key)
 {
     char *name = arena_strdup(a, key);
-    for (char *c = name; *c != '\0'; c++)
+    for (char *c = name; *c; c++)
         *c = (char)toupper((unsigned char)*c);
     return name;
 }
@@ -68,15 +68,15 @@ static enum rc setting_method(struct reading *r, const struct setting *s, const 
 {
     struct http_step_conf *step = field;
     const char *path;
-    if (step->method != NULL)
+    if (step->method)
         return yaml_key_error(at, err, "exactly one of get, post, put, patch, delete is wanted");
     enum rc rc = setting_text(r, s, at, &path, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *fault = path_fault(path);
-    if (fault != NULL)
+    if (fault)
         return yaml_value_error(at, err, "%s", fault);
-    if (compile(r, TEMPLATE_URL, path, &step->path, err) != RC_OK)
+    if (compile(r, TEMPLATE_URL, path, &step->path, err))
         return yaml_wrap(at, err);
     step->method = method_name(r->arena, s->key);
     return RC_OK;
@@ -92,11 +92,11 @@ const char *header_name_fault(struct arena *a, const char *name)
                                          "TE",         "Upgrade",         "Trailer" };
     size_t len = strlen(name);
     for (size_t i = 0; i < len; i++)
-        if (strchr(alnum, name[i]) == NULL && strchr("!#$%&'*+-.^_`|~", name[i]) == NULL)
+        if (!strchr(alnum, name[i]) && !strchr("!#$%&'*+-.^_`|~", name[i]))
             return "this cannot be the name of a header";
     if (len == 0 || len > HEADER_NAME_MAX)
         return arena_printf(a, "the name of a header has 1 to %d characters", HEADER_NAME_MAX);
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
         if (strcasecmp(name, taken[i]) == 0)
             return arena_printf(a, "the header %s is sent by Lethe itself", taken[i]);
     return NULL;
@@ -105,15 +105,15 @@ const char *header_name_fault(struct arena *a, const char *name)
 static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
 {
     const char *text, *fault = header_name_fault(r->arena, at->key);
-    if (fault != NULL)
+    if (fault)
         return yaml_key_error(at, err, "%s", fault);
     enum rc rc = yaml_text(at, "the value of a header", &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (text_count(text) > TEXT_SETTING_MAX)
         return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
                                 TEXT_SETTING_MAX);
-    if (compile(r, TEMPLATE_HEADER, text, &out->value, err) != RC_OK)
+    if (compile(r, TEMPLATE_HEADER, text, &out->value, err))
         return yaml_wrap(at, err);
     out->name = at->key;
     return RC_OK;
@@ -124,16 +124,16 @@ static enum rc setting_headers(struct reading *r, const struct setting *s, const
 {
     struct http_step_conf *step = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map of headers", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count > HEADERS_MAX)
         return yaml_value_error(at, err, "there are %u headers, at most %d are possible", at->count,
                                 HEADERS_MAX);
-    struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof headers[0]);
+    struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof(headers[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = read_header(r, child, &headers[n], err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
+        for (size_t i = 0; !rc && i < n; i++)
             if (strcasecmp(headers[i].name, child->key) == 0)
                 rc = yaml_key_error(child, err, "the header %s a second time", headers[i].name);
     }
@@ -151,10 +151,10 @@ enum rc setting_answers(struct reading *r, const struct setting *s, const struct
     static const unsigned never[] = { 401, 407, 408, 425, 429 };
     struct statuses *statuses = field;
     enum rc rc = setting_statuses(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     for (size_t i = 0; i < statuses->n; i++)
-        for (size_t j = 0; j < sizeof never / sizeof never[0]; j++)
+        for (size_t j = 0; j < sizeof(never) / sizeof(never[0]); j++)
             if (statuses->status[i] == never[j])
                 return yaml_value_error(
                     at, err, "%u says nothing about the person: the service has not even looked", never[j]);
@@ -187,12 +187,12 @@ static enum rc read_capture(struct reading *r, const struct yaml *at, struct cap
                             struct err *err)
 {
     enum rc rc = check_name(r, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = yaml_text(at, "where it stands in the answer, like /results/0/id", &out->pointer, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *fault = json_pointer_fault(out->pointer);
-    if (fault != NULL)
+    if (fault)
         return yaml_value_error(at, err, "%s", fault);
     if (strlen(out->pointer) > POINTER_MAX)
         return yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
@@ -206,13 +206,13 @@ static enum rc setting_capture(struct reading *r, const struct setting *s, const
 {
     struct http_step_conf *step = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { contact: /results/0/id }", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || r->captured->n + at->count > TEMPLATE_MORE_MAX)
         return yaml_value_error(at, err, "from 1 to %d values are possible, in all steps together",
                                 TEMPLATE_MORE_MAX);
-    struct capture_conf *captures = arena_array(r->arena, at->count, sizeof captures[0]);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    struct capture_conf *captures = arena_array(r->arena, at->count, sizeof(captures[0]));
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         rc = read_capture(r, child, &captures[step->n_captures++], err);
         r->captured->name[r->captured->n++] = child->key;
     }
@@ -281,7 +281,7 @@ static bool is_sent_by(const struct service_conf *service, const char *name)
     case CREDENTIALS_API_KEY: break;
     }
     return strcasecmp(name, service->key_header) == 0 ||
-           (service->secret_header != NULL && strcasecmp(name, service->secret_header) == 0);
+           (service->secret_header && strcasecmp(name, service->secret_header) == 0);
 }
 
 static enum rc check_headers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
@@ -310,15 +310,15 @@ static enum rc check_answers(const struct http_step_conf *step, const struct yam
 /* What has to hold between its settings, but for its answers. */
 static enum rc check_request(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
-    if (step->service == NULL)
+    if (!step->service)
         return yaml_error(at, err, "service is missing: which of services is called");
-    if (step->service->url == NULL)
+    if (!step->service->url)
         return yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name);
-    if (step->method == NULL)
+    if (!step->method)
         return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
-    if (step->json != NULL && step->form != NULL)
+    if (step->json && step->form)
         return yaml_key_error(yaml_get(at, "form"), err, "json and form: a call has one body");
-    if (strcmp(step->method, "GET") == 0 && (step->json != NULL || step->form != NULL))
+    if (strcmp(step->method, "GET") == 0 && (step->json || step->form))
         return yaml_key_error(yaml_get(at, "get"), err,
                               "a GET has no body: use post, or put it into the path");
     return check_headers(step, at, err);
@@ -327,7 +327,7 @@ static enum rc check_request(const struct http_step_conf *step, const struct yam
 static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     enum rc rc = check_request(step, at, err);
-    return rc == RC_OK ? check_answers(step, at, err) : rc;
+    return !rc ? check_answers(step, at, err) : rc;
 }
 
 /* ---- several ---- */
@@ -344,13 +344,13 @@ static enum rc read_step(struct reading *r, const struct yaml *at, struct http_s
                          struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_MAP, "a call, with one of get, post, put, patch, delete", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, step_settings, at, step, err);
-    if (rc == RC_OK && step->missing_is_nothing && step->n_captures == 0)
+    if (!rc && step->missing_is_nothing && step->n_captures == 0)
         rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_call(step, at, err);
-    return rc == RC_OK && step->poll != NULL ? poll_check(step, yaml_get(at, "poll"), err) : rc;
+    return !rc && step->poll ? poll_check(step, yaml_get(at, "poll"), err) : rc;
 }
 
 static enum rc setting_steps(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -359,14 +359,14 @@ static enum rc setting_steps(struct reading *r, const struct setting *s, const s
     struct http_reading *all = field;
     struct template_names names = { .n = 0 };
     enum rc rc = yaml_want(at, YAML_LIST, "a list of calls", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > STEPS_MAX)
         return yaml_value_error(at, err, "there are %u calls: from 1 to %d are possible", at->count,
                                 STEPS_MAX);
-    struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof steps[0]);
+    struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof(steps[0]));
     r->captured = &names;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         struct http_step_conf *step = &steps[all->http.n_steps++];
         step->service = all->call.service;
         step->first_capture = names.n;
@@ -400,7 +400,7 @@ static enum rc check_rounds(const struct http_action_conf *http, const struct ya
             "rounds: nothing would end them: a step with if_missing: nothing_to_erase does");
     const struct yaml *step = yaml_get(at, "steps")->first;
     for (size_t j = 0; j < http->n_steps; j++, step = step->next) {
-        if (http->steps[j].poll != NULL)
+        if (http->steps[j].poll)
             return yaml_key_error(yaml_get(step, "poll"), err, "poll and rounds do not go together");
         if (j > i && http->steps[j].nothing_to_erase.n > 0)
             return yaml_key_error(yaml_get(step, "nothing_to_erase"), err,
@@ -412,7 +412,7 @@ static enum rc check_rounds(const struct http_action_conf *http, const struct ya
 
 static enum rc check_steps(const struct http_action_conf *http, const struct yaml *at, struct err *err)
 {
-    for (const struct yaml *child = at->first; child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; child; child = child->next)
         if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
             strcmp(child->key, "rounds") != 0)
             return yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
@@ -423,7 +423,7 @@ static enum rc take_single(struct reading *r, struct http_reading *all, const st
                            struct err *err)
 {
     const struct yaml *rounds = yaml_get(at, "rounds");
-    if (rounds != NULL)
+    if (rounds)
         return yaml_key_error(rounds, err, "rounds: goes with steps");
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
     *step = all->call;
@@ -438,17 +438,17 @@ enum rc setting_http(struct reading *r, const struct setting *s, const struct ya
     struct http_reading all = { .http.n_steps = 0 };
     const struct yaml *capture = at->kind == YAML_MAP ? yaml_get(at, "capture") : NULL;
     const struct yaml *poll = at->kind == YAML_MAP ? yaml_get(at, "poll") : NULL;
-    if (capture != NULL)
+    if (capture)
         return yaml_key_error(capture, err, "capture goes with steps: no call comes after this one");
-    if (poll != NULL)
+    if (poll)
         return yaml_key_error(poll, err,
                               "poll goes with steps: it is one of them that is made again and again");
     enum rc rc = settings_read(r, http_settings, at, &all, err);
-    if (rc == RC_OK && all.http.steps != NULL)
+    if (!rc && all.http.steps)
         rc = check_steps(&all.http, at, err);
-    else if (rc == RC_OK)
+    else if (!rc)
         rc = take_single(r, &all, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(struct http_action_conf *)field = all.http;
     return rc;
 }
@@ -475,5 +475,5 @@ enum rc setting_probe_http(struct reading *r, const struct setting *s, const str
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
     enum rc rc = settings_read(r, probe_http_settings, at, step, err);
     *(struct http_action_conf *)field = (struct http_action_conf){ .steps = step, .n_steps = 1, .rounds = 1 };
-    return rc == RC_OK ? check_request(step, at, err) : rc;
+    return !rc ? check_request(step, at, err) : rc;
 }

@@ -48,8 +48,8 @@ static enum rc keep_salts(struct reading *r, const struct salt_list *list, const
     struct salts *salts = &r->config->salts;
     if (salts->n > 0)
         return yaml_key_error(at, err, "salts and salts_file: give one of the two");
-    const char **copy = arena_array(r->arena, list->n, sizeof copy[0]);
-    memcpy(copy, list->salt, list->n * sizeof copy[0]);
+    const char **copy = arena_array(r->arena, list->n, sizeof(copy[0]));
+    memcpy(copy, list->salt, list->n * sizeof(copy[0]));
     *salts = (struct salts){ copy, list->n };
     return RC_OK;
 }
@@ -60,12 +60,12 @@ static enum rc setting_salts(struct reading *r, const struct setting *s, const s
     struct salt_list list = { .n = 0 };
     const char *salt;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of salts", err);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         rc = yaml_text(child, "a salt", &salt, err);
-        if (rc == RC_OK && add_salt(&list, salt, err) != RC_OK)
+        if (!rc && add_salt(&list, salt, err))
             rc = yaml_wrap(child, err);
     }
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (list.n == 0)
         return yaml_value_error(at, err, "the list is empty");
@@ -77,13 +77,13 @@ static enum rc setting_salts(struct reading *r, const struct setting *s, const s
 static enum rc split_salts(char *text, const char *path, struct salt_list *list, struct err *err)
 {
     unsigned number = 0;
-    for (char *line = text, *next; line != NULL; line = next) {
+    for (char *line = text, *next; line; line = next) {
         next = strchr(line, '\n');
-        if (next != NULL)
+        if (next)
             *next++ = '\0';
         number++;
         line[strcspn(line, "\r")] = '\0';
-        if (line[0] != '\0' && add_salt(list, line, err) != RC_OK)
+        if (line[0] && add_salt(list, line, err))
             return err_prefix(err, "%s:%u", path, number);
     }
     if (list->n == 0)
@@ -98,7 +98,7 @@ static enum rc setting_salts_file(struct reading *r, const struct setting *s, co
     const char *path;
     char *text;
     enum rc rc = setting_path(r, s, at, &path, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     rc = file_read_secret(r->arena, path, &text, err);
     if (rc == RC_NOT_FOUND)
@@ -107,7 +107,7 @@ static enum rc setting_salts_file(struct reading *r, const struct setting *s, co
             "there is no file %s: make one with `openssl rand -hex 32 > %s; chmod 600 %s`, "
             "and keep it for ever",
             path, path, path);
-    if (rc != RC_OK || split_salts(text, path, &list, err) != RC_OK)
+    if (rc || split_salts(text, path, &list, err))
         return yaml_wrap(at, err);
     return keep_salts(r, &list, at, err);
 }
@@ -119,10 +119,10 @@ static enum rc setting_format(struct reading *r, const struct setting *s, const 
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *place = strstr(text, "{}");
-    if (place == NULL || strstr(place + 2, "{}") != NULL)
+    if (!place || strstr(place + 2, "{}"))
         return yaml_value_error(at, err, "expected exactly one {} in it, where the digest goes");
     if (strlen(text) - 2 + DIGEST_DIGITS > (size_t)s->max)
         return yaml_value_error(at, err, "with the %d digits of the digest it is longer than %lld characters",
@@ -135,10 +135,10 @@ static enum rc setting_username_format(struct reading *r, const struct setting *
                                        void *field, struct err *err)
 {
     enum rc rc = setting_format(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+-{}";
-    if (at->text[strspn(at->text, allowed)] != '\0')
+    if (at->text[strspn(at->text, allowed)])
         return yaml_value_error(at, err, "a user name has only A-Z, a-z, 0-9 and _ . @ + -");
     return RC_OK;
 }
@@ -147,11 +147,10 @@ static enum rc setting_email_format(struct reading *r, const struct setting *s, 
                                     void *field, struct err *err)
 {
     enum rc rc = setting_format(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *sign = strchr(at->text, '@');
-    if (sign == NULL || sign == at->text || sign[1] == '\0' || strchr(sign + 1, '@') != NULL ||
-        strpbrk(at->text, " \t") != NULL)
+    if (!sign || sign == at->text || !sign[1] || strchr(sign + 1, '@') || strpbrk(at->text, " \t"))
         return yaml_value_error(at, err, "expected an address like retired__user_{}@retired.invalid");
     return RC_OK;
 }

@@ -20,11 +20,11 @@ static enum rc setting_to(struct reading *r, const struct setting *s, const stru
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (template_compile(r->arena, TEMPLATE_HEADER, text, field, err) != RC_OK)
+    if (template_compile(r->arena, TEMPLATE_HEADER, text, field, err))
         return yaml_wrap(at, err);
-    if (template_find_place(text) == NULL && !mail_is_address(text))
+    if (!template_find_place(text) && !mail_is_address(text))
         return yaml_value_error(at, err,
                                 "expected one address, like erasure@example.com or \"{original_email}\"");
     return RC_OK;
@@ -35,7 +35,7 @@ static enum rc setting_subject(struct reading *r, const struct setting *s, const
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc == RC_OK && template_compile(r->arena, TEMPLATE_HEADER, text, field, err) != RC_OK)
+    if (!rc && template_compile(r->arena, TEMPLATE_HEADER, text, field, err))
         rc = yaml_wrap(at, err);
     return rc;
 }
@@ -44,14 +44,13 @@ static enum rc setting_mail_text(struct reading *r, const struct setting *s, con
                                  void *field, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, "the text of the e-mail", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (at->text == NULL || at->text[strspn(at->text, " \t\n")] == '\0')
+    if (!at->text || !at->text[strspn(at->text, " \t\n")])
         return yaml_value_error(at, err, "it is empty");
     if (strlen(at->text) > TEXT_MAX)
         return yaml_value_error(at, err, "at most %d bytes are possible", TEXT_MAX);
-    return template_compile(r->arena, TEMPLATE_TEXT, at->text, field, err) == RC_OK ? RC_OK
-                                                                                    : yaml_wrap(at, err);
+    return !template_compile(r->arena, TEMPLATE_TEXT, at->text, field, err) ? RC_OK : yaml_wrap(at, err);
 }
 
 /* ---- the server ---- */
@@ -63,11 +62,11 @@ static enum rc setting_from(struct reading *r, const struct setting *s, const st
     struct mail_conf *mail = field;
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     size_t len = strlen(text);
     const char *bracket = strchr(text, '<');
-    if (bracket != NULL && text[len - 1] == '>') {
+    if (bracket && text[len - 1] == '>') {
         size_t name = (size_t)(bracket - text);
         while (name > 0 && text[name - 1] == ' ')
             name--;
@@ -86,7 +85,7 @@ static enum rc setting_ca_file(struct reading *r, const struct setting *s, const
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
-    if (rc == RC_OK && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err) != RC_OK)
+    if (!rc && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
         rc = yaml_wrap(at, err);
     return rc;
 }
@@ -109,12 +108,12 @@ static enum rc setting_confirmation(struct reading *r, const struct setting *s, 
                                     void *field, struct err *err)
 {
     struct confirmation_conf *confirmation = field;
-    if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0) {
+    if (at->kind == YAML_SCALAR && at->text && strcmp(at->text, "none") == 0) {
         confirmation->none = true;
         return RC_OK;
     }
     enum rc rc = yaml_want(at, YAML_MAP, "none or { subject: ..., text: ... }", err);
-    return rc == RC_OK ? settings_read(r, s->inner, at, confirmation, err) : rc;
+    return !rc ? settings_read(r, s->inner, at, confirmation, err) : rc;
 }
 
 #define OF(field) offsetof(struct mail_conf, field)
@@ -152,11 +151,11 @@ static enum rc check_server(struct reading *r, struct mail_conf *mail, const str
     const struct yaml *tls = yaml_get(at, "tls");
     if ((mail->service.client_id == NULL) != (mail->service.secret == NULL))
         return yaml_error(at, err, "user and password go together: there is only one of them");
-    if (implicit && tls != NULL)
+    if (implicit && tls)
         return yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte");
     mail->starttls =
         !implicit && (tls ? strcmp(mail->tls, "required") == 0 : url_is_exposed(r->arena, mail->service.url));
-    if (mail->service.secret != NULL)
+    if (mail->service.secret)
         mail->service.credentials = CREDENTIALS_BASIC;
     return RC_OK;
 }
@@ -167,9 +166,9 @@ enum rc setting_mail_server(struct reading *r, const struct setting *s, const st
     struct config *config = field;
     struct mail_conf *mail = ARENA_NEW(r->arena, struct mail_conf);
     enum rc rc = settings_read(r, mail_server_settings, at, mail, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_server(r, mail, at, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     mail->service.name = "mail";
     mail->service.index = (unsigned)config->n_services;
@@ -201,7 +200,7 @@ enum rc setting_mail(struct reading *r, const struct setting *s, const struct ya
 {
     struct mail_action_conf *action = field;
     enum rc rc = setting_section(r, s, at, field, err);
-    if (rc == RC_OK && r->config->mail == NULL)
+    if (!rc && !r->config->mail)
         rc = yaml_key_error(at, err, "nobody could send it: the section mail, with its server, is missing");
     action->server = r->config->mail;
     return rc;

@@ -16,9 +16,9 @@ static enum rc read_names(struct reading *r, const struct yaml *at, struct organ
         rc = yaml_text(at, "the name of a partner, or a list of them", &names[out->n++], err);
     else
         rc = yaml_want(at, YAML_LIST, "the name of a partner, or a list of them", err);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = yaml_text(child, "the name of a partner", &names[out->n++], err);
-    if (rc == RC_OK && out->n == 0)
+    if (!rc && out->n == 0)
         rc = yaml_value_error(at, err, "it names no partner");
     out->partners = names;
     return rc;
@@ -29,14 +29,14 @@ static enum rc setting_organisations(struct reading *r, const struct setting *s,
 {
     struct config *config = field;
     enum rc rc = yaml_want(at, YAML_MAP, s->type, err);
-    if (rc == RC_OK && at->count > ORGANISATIONS_MAX)
+    if (!rc && at->count > ORGANISATIONS_MAX)
         rc = yaml_value_error(at, err, "there are %u organisations, at most %d are possible", at->count,
                               ORGANISATIONS_MAX);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct organisation_conf *list = arena_array(r->arena, at->count + 1, sizeof(list[0]));
     config->organisations = list;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         struct organisation_conf *org = &list[config->n_organisations++];
         org->name = child->key;
         rc = read_names(r, child, org, err);

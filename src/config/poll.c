@@ -25,7 +25,7 @@ static enum rc read_value(struct reading *r, const struct yaml *at, const char *
 static enum rc read_values(struct reading *r, const struct yaml *at, struct expected_conf *out,
                            struct err *err)
 {
-    const char **values = arena_array(r->arena, at->count + 1, sizeof values[0]);
+    const char **values = arena_array(r->arena, at->count + 1, sizeof(values[0]));
     out->values = values;
     if (at->kind != YAML_LIST)
         return read_value(r, at, &values[out->n_values++], err);
@@ -33,7 +33,7 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct expe
         return yaml_value_error(at, err, "there are %u values: from 1 to %d are possible", at->count,
                                 VALUES_MAX);
     enum rc rc = RC_OK;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = read_value(r, child, &values[out->n_values++], err);
     return rc;
 }
@@ -41,7 +41,7 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct expe
 static enum rc read_part(struct reading *r, const struct yaml *at, struct expected_conf *out, struct err *err)
 {
     const char *fault = json_pointer_fault(at->key);
-    if (fault != NULL)
+    if (fault)
         return yaml_key_error(at, err, "%s is no JSON pointer: %s", shown(r->arena, at->key), fault);
     if (strlen(at->key) > POINTER_MAX)
         return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
@@ -54,13 +54,13 @@ static enum rc setting_parts(struct reading *r, const struct setting *s, const s
 {
     struct expectation_conf *out = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { /status: [FINISHED] }", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > PARTS_MAX)
         return yaml_value_error(at, err, "there are %u parts: from 1 to %d are possible", at->count,
                                 PARTS_MAX);
-    struct expected_conf *parts = arena_array(r->arena, at->count, sizeof parts[0]);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    struct expected_conf *parts = arena_array(r->arena, at->count, sizeof(parts[0]));
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = read_part(r, child, &parts[out->n++], err);
     out->parts = parts;
     return rc;
@@ -91,9 +91,9 @@ enum rc setting_poll(struct reading *r, const struct setting *s, const struct ya
 {
     struct poll_conf *poll = ARENA_NEW(r->arena, struct poll_conf);
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { finished: { /status: DONE }, every: 1h }", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, poll_settings, at, poll, err);
-    if (rc == RC_OK && poll->finished.n == 0 && poll->unfinished.n == 0)
+    if (!rc && poll->finished.n == 0 && poll->unfinished.n == 0)
         rc = yaml_value_error(at, err, "it would be finished at once: finished or unfinished is wanted");
     *(const struct poll_conf **)field = poll;
     return rc;

@@ -50,7 +50,7 @@ static void note_doors(const struct config *running, const struct config *next, 
 
 static void keep_doors(const struct config *running, struct config *next)
 {
-    if (running->tls_key == NULL || next->tls_key == NULL) {
+    if (!running->tls_key || !next->tls_key) {
         next->tls_certificate = running->tls_certificate;
         next->tls_key = running->tls_key;
     }

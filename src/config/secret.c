@@ -37,11 +37,11 @@ bool secret_is_weak(const char *secret, const char **why)
     if (text_count(secret) < SECRET_MIN)
         return true;
     *why = "an example that was meant to be replaced";
-    for (size_t i = 0; i < sizeof example_starts / sizeof example_starts[0]; i++)
+    for (size_t i = 0; i < sizeof(example_starts) / sizeof(example_starts[0]); i++)
         if (strncasecmp(secret, example_starts[i], strlen(example_starts[i])) == 0)
             return true;
     *why = "one that everybody guesses";
-    for (size_t i = 0; i < sizeof guessed / sizeof guessed[0]; i++)
+    for (size_t i = 0; i < sizeof(guessed) / sizeof(guessed[0]); i++)
         if (strcasecmp(secret, guessed[i]) == 0)
             return true;
     return is_one_character(secret);
@@ -51,7 +51,7 @@ static enum rc take_secret(const struct yaml *at, const char *secret, void *fiel
 {
     const char *why;
     const char **out = field;
-    if (*out != NULL)
+    if (*out)
         return yaml_key_error(at, err,
                               "%s: this secret was given already: from a file (..._file), the environment "
                               "(..._env) or here, not from two",
@@ -71,7 +71,7 @@ enum rc setting_secret(struct reading *r, const struct setting *s, const struct 
 {
     const char *secret;
     enum rc rc = yaml_text(at, "a secret", &secret, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     r->literal_secret = at;
     return take_secret(at, secret, field, err);
@@ -83,9 +83,9 @@ enum rc setting_secret_file(struct reading *r, const struct setting *s, const st
     const char *path;
     char *secret;
     enum rc rc = setting_path(r, s, at, &path, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (file_read_secret(r->arena, path, &secret, err) != RC_OK)
+    if (file_read_secret(r->arena, path, &secret, err))
         return yaml_wrap(at, err);
     return take_secret(at, secret, field, err);
 }
@@ -95,10 +95,10 @@ enum rc setting_secret_env(struct reading *r, const struct setting *s, const str
 {
     const char *name;
     enum rc rc = yaml_text(at, "the name of a variable", &name, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *value = getenv(name);
-    if (value == NULL || value[0] == '\0')
+    if (!value || !value[0])
         return yaml_value_error(at, err, "the environment has no %s", shown(r->arena, name));
     return take_secret(at, arena_strdup(r->arena, value), field, err);
 }

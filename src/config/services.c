@@ -24,7 +24,7 @@ static bool parse_rate(const char *text, double *out)
     size_t digits = strspn(text, "0123456789.");
     char *end;
     double n = strtod(text, &end);
-    if (digits == 0 || end != text + digits || end[0] != '/' || end[1] == '\0' || end[2] != '\0')
+    if (digits == 0 || end != text + digits || end[0] != '/' || !end[1] || end[2])
         return false;
     switch (end[1]) {
     case 's': *out = n; return true;
@@ -40,7 +40,7 @@ enum rc setting_rate(struct reading *r, const struct setting *s, const struct ya
     const char *text;
     double rate = 0;
     enum rc rc = yaml_text(at, s->type, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (strcmp(text, "none") != 0 && (!parse_rate(text, &rate) || rate <= 0 || rate > RATE_MAX))
         return yaml_value_error(
@@ -63,10 +63,10 @@ const struct setting breaker_settings[] = {
 enum rc setting_breaker(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                         struct err *err)
 {
-    if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0)
+    if (at->kind == YAML_SCALAR && at->text && strcmp(at->text, "none") == 0)
         return RC_OK;
     enum rc rc = yaml_want(at, YAML_MAP, "none or { failures: 20, pause: 30s }", err);
-    return rc == RC_OK ? settings_read(r, breaker_settings, at, field, err) : rc;
+    return !rc ? settings_read(r, breaker_settings, at, field, err) : rc;
 }
 
 /* ---- quiet hours ---- */
@@ -117,7 +117,7 @@ static bool add_window(struct quiet_hours *quiet, const char *text)
     int first, last;
     unsigned from, to;
     const char *hours = parse_days(text, &first, &last);
-    if (hours == NULL || strlen(hours) != 11 || hours[5] != '-' || !parse_clock(hours, &from) ||
+    if (!hours || strlen(hours) != 11 || hours[5] != '-' || !parse_clock(hours, &from) ||
         !parse_clock(hours + 6, &to) || from == to || from == DAY_MINUTES)
         return false;
     unsigned length = to > from ? to - from : to + DAY_MINUTES - from;
@@ -143,15 +143,15 @@ enum rc setting_quiet_hours(struct reading *r, const struct setting *s, const st
     const char *text;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of hours like [\"22:00-06:00\"]", err);
     struct quiet_hours *quiet = ARENA_NEW(r->arena, struct quiet_hours);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         rc = yaml_text(child, "hours like \"22:00-06:00\"", &text, err);
-        if (rc == RC_OK && !add_window(quiet, text))
+        if (!rc && !add_window(quiet, text))
             rc = yaml_error(child, err,
                             "expected hours like \"22:00-06:00\", \"Sat 00:00-24:00\" or "
                             "\"Mon-Fri 08:00-18:00\", found %s",
                             shown(r->arena, text));
     }
-    if (rc == RC_OK && is_never_called(quiet))
+    if (!rc && is_never_called(quiet))
         rc = yaml_value_error(at, err, "the service would never be called");
     *(const struct quiet_hours **)field = at->count > 0 ? quiet : NULL;
     return rc;
@@ -163,7 +163,7 @@ static enum rc setting_basic_user(struct reading *r, const struct setting *s, co
                                   void *field, struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc == RC_OK && strchr(at->text, ':') != NULL)
+    if (!rc && strchr(at->text, ':'))
         rc = yaml_value_error(at, err, "a colon cannot stand in the user's name of basic credentials");
     return rc;
 }
@@ -176,11 +176,11 @@ static enum rc setting_odbc(struct reading *r, const struct setting *s, const st
 {
     static const char *const passwords[] = { "pwd", "password" };
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    for (const char *part = at->text; part != NULL; part = strchr(part, ';')) {
+    for (const char *part = at->text; part; part = strchr(part, ';')) {
         part += strspn(part, "; ");
-        for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++) {
+        for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
             size_t len = strlen(passwords[i]);
             if (strncasecmp(part, passwords[i], len) == 0 && part[len + strspn(part + len, " ")] == '=')
                 return yaml_value_error(at, err, "the password stands in a file, which password_file names");
@@ -219,10 +219,10 @@ static enum rc setting_key_header(struct reading *r, const struct setting *s, co
                                   void *field, struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *fault = header_name_fault(r->arena, at->text);
-    return fault != NULL ? yaml_value_error(at, err, "%s", fault) : RC_OK;
+    return fault ? yaml_value_error(at, err, "%s", fault) : RC_OK;
 }
 
 static const struct setting basic_settings[] = {
@@ -296,11 +296,11 @@ static enum rc find_credentials(const struct yaml *map, enum credentials *kind, 
 {
     *kind = CREDENTIALS_NONE;
     *at = NULL;
-    for (size_t i = 0; i < sizeof credential_kinds / sizeof credential_kinds[0]; i++) {
+    for (size_t i = 0; i < sizeof(credential_kinds) / sizeof(credential_kinds[0]); i++) {
         const struct yaml *found = yaml_get(map, credential_kinds[i].key);
-        if (found == NULL)
+        if (!found)
             continue;
-        if (*at != NULL)
+        if (*at)
             return yaml_key_error(found, err, "%s and %s: a service takes one kind of credentials",
                                   (*at)->key, found->key);
         *kind = credential_kinds[i].kind;
@@ -312,7 +312,7 @@ static enum rc find_credentials(const struct yaml *map, enum credentials *kind, 
 static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const char *key, const char *url,
                               struct err *err)
 {
-    if (url == NULL || !url_is_exposed(r->arena, url))
+    if (!url || !url_is_exposed(r->arena, url))
         return RC_OK;
     return yaml_value_error(yaml_get(map, key), err,
                             "http:// to another machine sends personal data unencrypted: use "
@@ -334,12 +334,12 @@ static const char *secret_key(enum credentials kind)
 /* A key that stands for the user may be all there is. */
 static enum rc check_basic(struct service_conf *service, const struct yaml *at, struct err *err)
 {
-    bool is_key = yaml_get(at, "user_file") != NULL || yaml_get(at, "user_env") != NULL;
-    if (service->client_id == NULL)
+    bool is_key = yaml_get(at, "user_file") || yaml_get(at, "user_env");
+    if (!service->client_id)
         return yaml_error(at, err, "user is missing: the user's name, or user_file where it is a key");
-    if (strchr(service->client_id, ':') != NULL)
+    if (strchr(service->client_id, ':'))
         return yaml_error(at, err, "a colon cannot stand in the user's name of basic credentials");
-    if (is_key && service->secret == NULL)
+    if (is_key && !service->secret)
         service->secret = "";
     return RC_OK;
 }
@@ -348,7 +348,7 @@ static enum rc check_api_key(const struct service_conf *service, const struct ya
 {
     if ((service->secret_header != NULL) != (service->second_secret != NULL))
         return yaml_error(at, err, "secret_header and secret_file (or secret_env): both or neither");
-    if (service->secret_header != NULL && strcasecmp(service->secret_header, service->key_header) == 0)
+    if (service->secret_header && strcasecmp(service->secret_header, service->key_header) == 0)
         return yaml_value_error(yaml_get(at, "secret_header"), err, "the key stands in this header");
     return RC_OK;
 }
@@ -360,7 +360,7 @@ static enum rc check_credentials(struct service_conf *service, const struct yaml
         rc = check_basic(service, at, err);
     else if (service->credentials == CREDENTIALS_API_KEY)
         rc = check_api_key(service, at, err);
-    if (rc == RC_OK && at != NULL && service->secret == NULL)
+    if (!rc && at && !service->secret)
         rc = yaml_error(at, err, "%s has no secret: write %s_file with the name of a file that has it",
                         at->key, secret_key(service->credentials));
     return rc;
@@ -371,16 +371,16 @@ static enum rc check_kind(const struct service_conf *service, const struct yaml 
                           const struct yaml *credentials, struct err *err)
 {
     static const char *const passwords[] = { "password", "password_file", "password_env" };
-    if (service->odbc == NULL && service->url == NULL)
+    if (!service->odbc && !service->url)
         return yaml_error(map, err, "url is missing: where the service is; a database has odbc in its place");
-    if (service->odbc != NULL && service->url != NULL)
+    if (service->odbc && service->url)
         return yaml_key_error(yaml_get(map, "odbc"), err, "url and odbc: a service has one of the two");
-    if (service->odbc != NULL && credentials != NULL)
+    if (service->odbc && credentials)
         return yaml_key_error(credentials, err, "%s: a database has password_file in its place",
                               credentials->key);
-    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0] && service->odbc == NULL; i++) {
+    for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]) && !service->odbc; i++) {
         const struct yaml *found = yaml_get(map, passwords[i]);
-        if (found != NULL)
+        if (found)
             return yaml_key_error(found, err, "%s: goes with odbc; here it stands in basic", found->key);
     }
     return RC_OK;
@@ -390,11 +390,11 @@ static enum rc check_service(struct reading *r, struct service_conf *service, co
                              const struct yaml *credentials, struct err *err)
 {
     enum rc rc = check_credentials(service, credentials, err);
-    if (rc == RC_OK && !service->allow_http)
+    if (!rc && !service->allow_http)
         rc = refuse_exposed(r, map, "url", service->url, err);
-    if (rc == RC_OK && !service->allow_http)
+    if (!rc && !service->allow_http)
         rc = refuse_exposed(r, credentials, "token_url", service->token_url, err);
-    if (rc == RC_OK && service->credentials == CREDENTIALS_OAUTH2 && service->token_url == NULL)
+    if (!rc && service->credentials == CREDENTIALS_OAUTH2 && !service->token_url)
         service->token_url = arena_printf(r->arena, "%s/oauth2/access_token", service->url);
     return rc;
 }
@@ -414,17 +414,17 @@ enum rc service_read(struct reading *r, const struct yaml *at, struct service_co
 {
     const struct yaml *credentials;
     enum rc rc = check_service_name(r, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = yaml_want(at, YAML_MAP, "a service with its url", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = find_credentials(at, &service->credentials, &credentials, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, service_settings, at, service, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     service->name = at->key;
     rc = check_kind(service, at, credentials, err);
-    return rc == RC_OK ? check_service(r, service, at, credentials, err) : rc;
+    return !rc ? check_service(r, service, at, credentials, err) : rc;
 }
 
 /* ---- the authority, when it is elsewhere ---- */
@@ -453,9 +453,9 @@ enum rc setting_authority(struct reading *r, const struct setting *s, const stru
     authority->credentials = CREDENTIALS_OAUTH2;
     authority->token_type = "JWT";
     enum rc rc = settings_read(r, authority_settings, at, authority, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_service(r, authority, at, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         config->authority = authority;
     return rc;
 }
@@ -467,14 +467,14 @@ enum rc setting_services(struct reading *r, const struct setting *s, const struc
 {
     struct config *config = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map of services", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count > SERVICES_MAX)
         return yaml_value_error(at, err, "there are %u services, at most %d are possible", at->count,
                                 SERVICES_MAX);
-    struct service_conf *services = arena_array(r->arena, at->count + 1, sizeof services[0]);
+    struct service_conf *services = arena_array(r->arena, at->count + 1, sizeof(services[0]));
     unsigned n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = service_read(r, child, &services[n], err);
         services[n].index = n;
     }
@@ -489,9 +489,9 @@ enum rc setting_service_name(struct reading *r, const struct setting *s, const s
     const struct config *config = r->config;
     const char *name;
     enum rc rc = yaml_text(at, "the name of a service", &name, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    const char **names = arena_array(r->arena, config->n_services + 1, sizeof names[0]);
+    const char **names = arena_array(r->arena, config->n_services + 1, sizeof(names[0]));
     for (size_t i = 0; i < config->n_services; i++) {
         names[i] = config->services[i].name;
         if (strcmp(name, names[i]) == 0) {
@@ -500,7 +500,7 @@ enum rc setting_service_name(struct reading *r, const struct setting *s, const s
         }
     }
     const char *nearest = text_nearest(name, names);
-    if (nearest != NULL)
+    if (nearest)
         return yaml_value_error(at, err, "there is no service %s: did you mean %s?", shown(r->arena, name),
                                 nearest);
     return yaml_value_error(at, err, "there is no service %s under services", shown(r->arena, name));

@@ -24,7 +24,7 @@ enum rc yaml_key_error(const struct yaml *at, struct err *err, const char *fmt, 
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     return err_set(err, RC_INVALID, "%s:%u:%u: %s", at->file, at->key_line, at->key_column, text);
 }
@@ -47,14 +47,14 @@ enum rc yaml_value_error(const struct yaml *at, struct err *err, const char *fmt
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     return yaml_error(at, err, "%s%s%s", at->key ? at->key : "", at->key ? ": " : "", text);
 }
 
 enum rc yaml_wrap(const struct yaml *at, struct err *err)
 {
-    if (err == NULL)
+    if (!err)
         return RC_INVALID;
     struct err inner = *err;
     return yaml_value_error(at, err, "%s", inner.text);
@@ -67,7 +67,7 @@ static const char *kind_name(const struct yaml *at)
     case YAML_MAP: return "a map";
     case YAML_SCALAR: break;
     }
-    return at->text == NULL || at->text[0] == '\0' ? "nothing" : "a single value";
+    return !at->text || !at->text[0] ? "nothing" : "a single value";
 }
 
 enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted, struct err *err)
@@ -80,9 +80,9 @@ enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted
 enum rc yaml_text(const struct yaml *at, const char *wanted, const char **out, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, wanted, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (at->text == NULL || at->text[0] == '\0')
+    if (!at->text || !at->text[0])
         return yaml_value_error(at, err, "expected %s, found nothing", wanted);
     if (text_has_control(at->text))
         return yaml_value_error(at, err, "it has a control character");
@@ -108,7 +108,7 @@ void yaml_append(struct arena *a, struct yaml *to, const struct yaml *child)
     *copy = *child;
     copy->next = NULL;
     struct yaml **end = &to->first;
-    while (*end != NULL)
+    while (*end)
         end = &(*end)->next;
     *end = copy;
     to->count++;
@@ -118,7 +118,7 @@ void yaml_append(struct arena *a, struct yaml *to, const struct yaml *child)
 
 static const struct setting *find_row(const struct setting *rows, const char *key)
 {
-    for (; rows->key != NULL; rows++)
+    for (; rows->key; rows++)
         if (strcmp(rows->key, key) == 0)
             return rows;
     return NULL;
@@ -128,10 +128,10 @@ static enum rc refuse_key(struct reading *r, const struct setting *rows, const s
                           struct err *err)
 {
     const char *keys[KEYS_MAX + 1] = { NULL };
-    for (size_t n = 0; n < KEYS_MAX && rows[n].key != NULL; n++)
+    for (size_t n = 0; n < KEYS_MAX && rows[n].key; n++)
         keys[n] = rows[n].key;
     const char *nearest = text_nearest(at->key, keys);
-    if (nearest != NULL)
+    if (nearest)
         return yaml_key_error(at, err, "unknown key %s: did you mean %s?", shown(r->arena, at->key), nearest);
     return yaml_key_error(at, err, "unknown key %s", shown(r->arena, at->key));
 }
@@ -140,10 +140,10 @@ static enum rc read_preset(struct reading *r, const struct setting *s, const str
                            struct err *err)
 {
     struct yaml *value = NULL;
-    if (s->preset == NULL)
+    if (!s->preset)
         return RC_OK;
     enum rc rc = yaml_parse(r->arena, map->file, s->preset, strlen(s->preset), &value, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     value->key = s->key;
     value->line = map->line;
@@ -155,13 +155,13 @@ enum rc settings_read(struct reading *r, const struct setting *rows, const struc
                       struct err *err)
 {
     enum rc rc = yaml_want(map, YAML_MAP, "a map of settings", err);
-    for (const struct yaml *child = map->first; rc == RC_OK && child != NULL; child = child->next)
-        if (find_row(rows, child->key) == NULL)
+    for (const struct yaml *child = map->first; !rc && child; child = child->next)
+        if (!find_row(rows, child->key))
             rc = refuse_key(r, rows, child, err);
-    for (const struct setting *s = rows; rc == RC_OK && s->key != NULL; s++) {
+    for (const struct setting *s = rows; !rc && s->key; s++) {
         const struct yaml *value = yaml_get(map, s->key);
         void *field = (char *)into + s->offset;
-        if (value != NULL)
+        if (value)
             rc = s->read(r, s, value, field, err);
         else if (s->required)
             rc = yaml_error(map, err, "%s is missing: %s", s->key, s->help);
@@ -184,7 +184,7 @@ enum rc setting_text(struct reading *r, const struct setting *s, const struct ya
 {
     const char *text;
     enum rc rc = yaml_text(at, s->type, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     size_t max = s->max > 0 ? (size_t)s->max : TEXT_SETTING_MAX;
     if (text_count(text) > max)
@@ -198,7 +198,7 @@ enum rc setting_path(struct reading *r, const struct setting *s, const struct ya
                      struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(const char **)field = file_beside(r->arena, at->file, *(const char **)field);
     return rc;
 }
@@ -208,7 +208,7 @@ enum rc setting_bool(struct reading *r, const struct setting *s, const struct ya
 {
     const char *text;
     enum rc rc = yaml_text(at, "true or false", &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     bool yes = strcmp(text, "true") == 0;
     if (at->quoted || (!yes && strcmp(text, "false") != 0))
@@ -223,10 +223,10 @@ static enum rc read_number(struct reading *r, const struct setting *s, const str
 {
     const char *text;
     enum rc rc = yaml_text(at, "a number", &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     size_t digits = strspn(text, "0123456789");
-    if (at->quoted || text[digits] != '\0')
+    if (at->quoted || text[digits])
         return yaml_value_error(at, err, "expected a whole number, without quotes, found %s",
                                 shown_value(r->arena, at));
     long long n = strtoll(text, NULL, 10); /* the largest there is, when it is over that */
@@ -249,9 +249,9 @@ enum rc setting_length(struct reading *r, const struct setting *s, const struct 
     const char *text;
     int64_t us;
     enum rc rc = yaml_text(at, "a length of time like 30s", &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (clock_parse_length(text, &us, err) != RC_OK)
+    if (clock_parse_length(text, &us, err))
         return yaml_wrap(at, err);
     if (us < s->min || us > s->max) {
         char min[32], max[32];
@@ -272,7 +272,7 @@ static int find_choice(const char *choices, const char *text)
         size_t n = strcspn(choices, "|");
         if (n == len && strncmp(choices, text, n) == 0)
             return i;
-        if (choices[n] == '\0')
+        if (!choices[n])
             return -1;
         choices += n + 1;
     }
@@ -283,7 +283,7 @@ static enum rc read_choice(struct reading *r, const struct setting *s, const str
 {
     const char *text;
     enum rc rc = yaml_text(at, s->type, &text, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = find_choice(s->choices, text);
     if (*out < 0)
@@ -296,7 +296,7 @@ enum rc setting_choice(struct reading *r, const struct setting *s, const struct 
 {
     int choice;
     enum rc rc = read_choice(r, s, at, &choice, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(const char **)field = at->text;
     return rc;
 }
@@ -306,7 +306,7 @@ enum rc setting_either(struct reading *r, const struct setting *s, const struct 
 {
     int choice;
     enum rc rc = read_choice(r, s, at, &choice, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(bool *)field = choice == 1;
     return rc;
 }
@@ -315,16 +315,16 @@ enum rc setting_statuses(struct reading *r, const struct setting *s, const struc
                          struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_LIST, s->type, err);
-    unsigned *numbers = arena_array(r->arena, at->count + 1, sizeof numbers[0]);
+    unsigned *numbers = arena_array(r->arena, at->count + 1, sizeof(numbers[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         rc = read_number(r, s, child, &numbers[n], err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
+        for (size_t i = 0; !rc && i < n; i++)
             if (numbers[i] == numbers[n])
                 rc = yaml_error(child, err, "%u stands in the list twice", numbers[n]);
         n++;
     }
-    if (rc == RC_OK)
+    if (!rc)
         *(struct statuses *)field = (struct statuses){ numbers, n };
     return rc;
 }
@@ -334,9 +334,9 @@ enum rc setting_statuses(struct reading *r, const struct setting *s, const struc
 static void print_rows(struct buf *out, const char *prefix, const struct setting *rows)
 {
     struct arena scratch = { 0 };
-    for (; rows->key != NULL; rows++) {
+    for (; rows->key; rows++) {
         const char *key = arena_printf(&scratch, "%s%s", prefix, rows->key);
-        bool section = rows->inner != NULL && rows->inner_form != NULL;
+        bool section = rows->inner && rows->inner_form;
         buf_printf(out, "%s  %s  %s  %s\n", key, rows->type,
                    rows->required                        ? "required"
                    : rows->preset == NULL || rows->inner ? "-"

@@ -41,9 +41,9 @@ static const char *quoted_fault(const char *s)
 static const char *statement_fault(const char *text)
 {
     char quote = '\0';
-    for (const char *s = text; *s != '\0'; s++) {
+    for (const char *s = text; *s; s++) {
         const char *fault = quote ? quoted_fault(s) : plain_fault(s);
-        if (fault != NULL)
+        if (fault)
             return fault;
         if (*s == '\\')
             return "\\ means different things to different databases: it cannot stand in a statement";
@@ -59,24 +59,24 @@ static bool is_of_everybody(const char *text)
 {
     text += strspn(text, " \t\n");
     bool changes = strncasecmp(text, "delete", 6) == 0 || strncasecmp(text, "update", 6) == 0;
-    return changes && template_find_place(text) == NULL;
+    return changes && !template_find_place(text);
 }
 
 static enum rc read_statement(struct reading *r, const struct yaml *at, struct sql_statement_conf *out,
                               struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, "a statement", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (at->text == NULL || at->text[strspn(at->text, " \t\n")] == '\0')
+    if (!at->text || !at->text[strspn(at->text, " \t\n")])
         return yaml_value_error(at, err, "the statement is empty");
     if (strlen(at->text) > STATEMENT_MAX)
         return yaml_value_error(at, err, "at most %d bytes are possible", STATEMENT_MAX);
     const char *fault = statement_fault(at->text);
-    if (fault != NULL)
+    if (fault)
         return yaml_value_error(at, err, "%s", fault);
-    if (template_compile(r->arena, TEMPLATE_SQL, at->text, &out->sql, err) != RC_OK ||
-        template_compile(r->arena, TEMPLATE_TEXT, at->text, &out->shown, err) != RC_OK)
+    if (template_compile(r->arena, TEMPLATE_SQL, at->text, &out->sql, err) ||
+        template_compile(r->arena, TEMPLATE_TEXT, at->text, &out->shown, err))
         return yaml_wrap(at, err);
     return RC_OK;
 }
@@ -88,16 +88,16 @@ static enum rc setting_statements(struct reading *r, const struct setting *s, co
 {
     struct sql_action_conf *sql = field;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of statements", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > STATEMENTS_MAX)
         return yaml_value_error(at, err, "there are %u statements: from 1 to %d are possible", at->count,
                                 STATEMENTS_MAX);
-    struct sql_statement_conf *statements = arena_array(r->arena, at->count, sizeof statements[0]);
+    struct sql_statement_conf *statements = arena_array(r->arena, at->count, sizeof(statements[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = read_statement(r, child, &statements[n], err);
-        if (rc == RC_OK && is_of_everybody(child->text))
+        if (!rc && is_of_everybody(child->text))
             rc = yaml_error(child, err,
                             "there is no place like {original_email} in it: it would be about everybody");
     }
@@ -145,9 +145,9 @@ enum rc setting_sql(struct reading *r, const struct setting *s, const struct yam
 {
     struct sql_action_conf *sql = field;
     enum rc rc = setting_section(r, s, at, field, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (sql->service->odbc == NULL)
+    if (!sql->service->odbc)
         return yaml_value_error(yaml_get(at, "service"), err,
                                 "%s is called by HTTP: a database has odbc in place of url",
                                 sql->service->name);

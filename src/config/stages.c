@@ -18,9 +18,9 @@ static enum rc setting_state(struct reading *r, const struct setting *s, const s
 {
     const char *name;
     enum rc rc = yaml_text(at, "the name of a state", &name, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] != '\0')
+    if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")])
         return yaml_value_error(at, err, "a state's name has only A-Z, 0-9 and _, found %s",
                                 shown(r->arena, name));
     if (strlen(name) > STATE_NAME_MAX)
@@ -47,14 +47,14 @@ enum rc setting_retry(struct reading *r, const struct setting *s, const struct y
                       struct err *err)
 {
     struct retry_conf *retry = field;
-    if (at->kind == YAML_SCALAR && at->text != NULL && strcmp(at->text, "none") == 0) {
+    if (at->kind == YAML_SCALAR && at->text && strcmp(at->text, "none") == 0) {
         retry->none = true;
         return RC_OK;
     }
     enum rc rc = yaml_want(at, YAML_MAP, "none or { for: 10m, first: 1s, longest: 60s }", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, s->inner, at, retry, err);
-    if (rc == RC_OK && retry->longest_us < retry->first_us)
+    if (!rc && retry->longest_us < retry->first_us)
         rc = yaml_value_error(at, err, "longest is shorter than first");
     return rc;
 }
@@ -100,7 +100,7 @@ const struct setting stage_settings[] = {
 static enum rc check_use(const struct yaml *at, struct err *err)
 {
     const struct yaml *action = action_given(at);
-    if (yaml_get(at, "use") == NULL || action == NULL)
+    if (!yaml_get(at, "use") || !action)
         return RC_OK;
     return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
 }
@@ -109,18 +109,18 @@ static enum rc check_use(const struct yaml *at, struct err *err)
 static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, struct err *err)
 {
     const struct yaml *retry = yaml_get(at, "retry"), *verify = yaml_get(at, "verify");
-    if (action_given(at) == NULL)
+    if (!action_given(at))
         return yaml_error(at, err,
                           "the stage %s has no action: http, sql, mail, exec, manual or use is wanted",
                           stage->working);
     enum rc rc = action_check(&stage->action, at, err);
-    if (rc == RC_OK && stage->action.kind == ACTION_SQL && stage->action.sql.is_query)
+    if (!rc && stage->action.kind == ACTION_SQL && stage->action.sql.is_query)
         rc = yaml_key_error(yaml_get(action_given(at), "query"), err,
                             "query: only looks, and goes with verify; statements erase");
-    if (rc == RC_OK && retry != NULL && stage->action.kind == ACTION_MANUAL)
+    if (!rc && retry && stage->action.kind == ACTION_MANUAL)
         rc = yaml_key_error(retry, err,
                             "retry: goes with http, sql, mail and exec, manual waits as long as it takes");
-    if (rc == RC_OK && verify != NULL && stage->action.kind == ACTION_MANUAL)
+    if (!rc && verify && stage->action.kind == ACTION_MANUAL)
         rc = yaml_key_error(verify, err,
                             "verify: goes with http, sql, mail and exec, who confirms manual has looked");
     return rc;
@@ -130,13 +130,13 @@ static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage
 {
     const struct yaml *whole;
     enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_use(at, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = catalogue_expand(r, at, &whole, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, stage_settings, whole, stage, err);
-    return rc == RC_OK ? check_stage(stage, whole, err) : rc;
+    return !rc ? check_stage(stage, whole, err) : rc;
 }
 
 /* ---- the list ---- */
@@ -150,7 +150,7 @@ struct names {
 static enum rc add_name(struct names *names, const struct yaml *at, const char *name, struct err *err)
 {
     static const char *const required[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
+    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
         if (strcmp(name, required[i]) == 0)
             return yaml_value_error(at, err, "%s belongs to every list by itself and cannot be of a stage",
                                     name);
@@ -164,7 +164,7 @@ static enum rc add_name(struct names *names, const struct yaml *at, const char *
 static enum rc make_pipeline(struct reading *r, const struct names *names, const struct yaml *at,
                              struct err *err)
 {
-    if (pipeline_make(r->arena, names->name, names->n, &r->config->pipeline, err) != RC_OK)
+    if (pipeline_make(r->arena, names->name, names->n, &r->config->pipeline, err))
         return yaml_wrap(at, err);
     return RC_OK;
 }
@@ -175,21 +175,21 @@ enum rc setting_stages(struct reading *r, const struct setting *s, const struct 
     struct config *config = field;
     struct names names = { .name = { "PENDING" }, .n = 1 };
     enum rc rc = yaml_want(at, YAML_LIST, "a list of stages", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > STAGES_MAX)
         return yaml_value_error(at, err, "there are %u stages: from 1 to %d are possible", at->count,
                                 STAGES_MAX);
-    struct stage_conf *stages = arena_array(r->arena, at->count, sizeof stages[0]);
+    struct stage_conf *stages = arena_array(r->arena, at->count, sizeof(stages[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = read_stage(r, child, &stages[n], err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = add_name(&names, yaml_get(child, "working"), stages[n].working, err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = add_name(&names, yaml_get(child, "completed"), stages[n].completed, err);
     }
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     names.name[names.n++] = "ERRORED";
     names.name[names.n++] = "ABORTED";
@@ -209,12 +209,12 @@ enum rc setting_states(struct reading *r, const struct setting *s, const struct 
         return yaml_key_error(at, err,
                               "stages and states: give one of the two, the states follow from the stages");
     enum rc rc = yaml_want(at, YAML_LIST, "a list of states", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count > PIPELINE_MAX)
         return yaml_value_error(at, err, "there are %u states, at most %d are possible", at->count,
                                 PIPELINE_MAX);
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = setting_state(r, s, child, &names.name[names.n++], err);
-    return rc == RC_OK ? make_pipeline(r, &names, at, err) : rc;
+    return !rc ? make_pipeline(r, &names, at, err) : rc;
 }

@@ -28,7 +28,7 @@ static const size_t place_offsets[] = {
 };
 
 enum {
-    PLACES_N = sizeof place_offsets / sizeof place_offsets[0],
+    PLACES_N = sizeof(place_offsets) / sizeof(place_offsets[0]),
     FIXED = -1,
     SHOWN_MAX = 40, /* bytes of a wrong name in an error */
     TEMPLATE_TEXT_MAX = 1024 * 1024
@@ -61,7 +61,7 @@ static struct piece *add_piece(struct template_maker *m, int place)
 {
     struct piece *piece = ARENA_NEW(m->arena, struct piece);
     piece->place = place;
-    if (m->made->last == NULL)
+    if (!m->made->last)
         m->made->first = piece;
     else
         m->made->last->next = piece;
@@ -116,7 +116,7 @@ static int find_place(const struct template_maker *m, const char *name)
     for (int i = 0; i < PLACES_N; i++)
         if (strcmp(place_names[i], name) == 0)
             return i;
-    for (size_t i = 0; m->more != NULL && i < m->more->n; i++)
+    for (size_t i = 0; m->more && i < m->more->n; i++)
         if (strcmp(m->more->name[i], name) == 0)
             return PLACES_N + (int)i;
     return FIXED;
@@ -133,7 +133,7 @@ static const char *find_nearest(const struct template_maker *m, const char *name
     size_t n = 0;
     for (; n < PLACES_N; n++)
         names[n] = place_names[n];
-    for (size_t i = 0; m->more != NULL && i < m->more->n; i++)
+    for (size_t i = 0; m->more && i < m->more->n; i++)
         names[n++] = m->more->name[i];
     return text_nearest(name, names);
 }
@@ -141,9 +141,9 @@ static const char *find_nearest(const struct template_maker *m, const char *name
 static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
 {
     int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
-    const char *dots = name[shown] != '\0' ? "..." : "";
+    const char *dots = name[shown] ? "..." : "";
     const char *nearest = find_nearest(m, name);
-    if (nearest != NULL)
+    if (nearest)
         return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
                        nearest);
     return err_set(err, RC_INVALID,
@@ -192,11 +192,11 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
     enum rc rc = RC_OK;
     if (m->made->kind == TEMPLATE_URL && has_dot_segment(text))
         return err_set(err, RC_INVALID, "a part of the path is . or ..");
-    while (rc == RC_OK && *text != '\0') {
+    while (!rc && *text) {
         size_t len = strcspn(text, "{}");
         add_text(m, text, len);
         text += len;
-        if (text[0] == '\0')
+        if (!text[0])
             break;
         if (text[0] == text[1]) {
             add_text(m, text, 1);
@@ -242,7 +242,7 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
     struct template_maker m;
     template_begin(&m, a, kind);
     enum rc rc = template_add(&m, text, err);
-    if (rc == RC_OK)
+    if (!rc)
         *out = template_end(&m);
     return rc;
 }
@@ -267,27 +267,27 @@ static const char *value_of(const struct template_values *values, int place)
     const char *value;
     if (place >= PLACES_N)
         return values->more[place - PLACES_N];
-    memcpy(&value, (const char *)values + place_offsets[place], sizeof value);
+    memcpy(&value, (const char *)values + place_offsets[place], sizeof(value));
     return value;
 }
 
 static bool is_number(const char *value)
 {
     size_t digits = strspn(value, "0123456789");
-    return digits > 0 && value[digits] == '\0' && (value[0] != '0' || digits == 1);
+    return digits > 0 && !value[digits] && (value[0] != '0' || digits == 1);
 }
 
 static enum rc check_value(enum template_kind kind, const struct piece *piece, const char *value,
                            struct err *err)
 {
     const char *name = piece->text;
-    if (value == NULL)
+    if (!value)
         return err_set(err, RC_INVALID, "{%s} is not known", name);
     if (piece->number && !is_number(value))
         return err_set(err, RC_INVALID, "{%s} is not a number", name);
-    if (kind == TEMPLATE_URL && value[0] == '\0')
+    if (kind == TEMPLATE_URL && !value[0])
         return err_set(err, RC_INVALID, "{%s} is empty: the address would be of something else", name);
-    if (kind == TEMPLATE_SQL && value[0] == '\0')
+    if (kind == TEMPLATE_SQL && !value[0])
         return err_set(err, RC_INVALID, "{%s} is empty: the statement would be about others", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
@@ -298,11 +298,11 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
 
 static void add_value(enum template_kind kind, const struct piece *piece, const char *value, struct buf *out)
 {
-    while (piece->quoted && *value != '\0') {
+    while (piece->quoted && *value) {
         size_t len = strcspn(value, "'\"\\");
         encode(kind, out, value, len);
         value += len;
-        if (*value == '\0')
+        if (!*value)
             return;
         encode(kind, out, "\\", 1);
         encode(kind, out, value++, 1);
@@ -314,18 +314,18 @@ enum rc template_render(const struct template *t, const struct template_values *
                         struct err *err)
 {
     size_t before = out->len;
-    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next) {
+    for (const struct piece *piece = t->first; piece; piece = piece->next) {
         if (piece->place == FIXED) {
             buf_add(out, piece->text, piece->len);
             continue;
         }
-        if (piece->place >= PLACES_N && values->more == NULL) {
+        if (piece->place >= PLACES_N && !values->more) {
             buf_printf(out, "{%s}", piece->text);
             continue;
         }
         const char *value = value_of(values, piece->place);
         enum rc rc = check_value(t->kind, piece, value, err);
-        if (rc != RC_OK)
+        if (rc)
             return rc;
         add_value(t->kind, piece, value, out);
     }
@@ -339,7 +339,7 @@ enum rc template_render(const struct template *t, const struct template_values *
 static size_t count_places(const struct template *t)
 {
     size_t n = 0;
-    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next)
+    for (const struct piece *piece = t->first; piece; piece = piece->next)
         n += piece->place != FIXED;
     return n;
 }
@@ -347,14 +347,14 @@ static size_t count_places(const struct template *t)
 enum rc template_bind(struct arena *a, const struct template *t, const struct template_values *values,
                       const char *const **out, size_t *n, struct err *err)
 {
-    const char **bound = arena_array(a, count_places(t) + 1, sizeof bound[0]);
+    const char **bound = arena_array(a, count_places(t) + 1, sizeof(bound[0]));
     *n = 0;
-    for (const struct piece *piece = t->first; piece != NULL; piece = piece->next) {
+    for (const struct piece *piece = t->first; piece; piece = piece->next) {
         if (piece->place == FIXED)
             continue;
         bound[*n] = value_of(values, piece->place);
         enum rc rc = check_value(t->kind, piece, bound[(*n)++], err);
-        if (rc != RC_OK)
+        if (rc)
             return rc;
     }
     *out = bound;

@@ -20,13 +20,12 @@ static enum rc setting_pointer(struct reading *r, const struct setting *s, const
                                struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_SCALAR, "a JSON pointer like /total", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *pointer = at->text ? at->text : "";
-    const char *fault = at->text == NULL && !at->quoted
-                            ? "nothing stands there: all of the answer is written \"\""
-                            : json_pointer_fault(pointer);
-    if (fault != NULL)
+    const char *fault = !at->text && !at->quoted ? "nothing stands there: all of the answer is written \"\""
+                                                 : json_pointer_fault(pointer);
+    if (fault)
         return yaml_value_error(at, err, "%s", fault);
     *(const char **)field = pointer;
     return RC_OK;
@@ -38,15 +37,15 @@ static enum rc setting_after(struct reading *r, const struct setting *s, const s
     static const struct setting length = { .type = "time", .max = AFTER_MAX };
     struct verify_conf *verify = field;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of times like [0s, 1m, 1h]", err);
-    if (rc == RC_OK && (at->count == 0 || at->count > LOOKS_MAX))
+    if (!rc && (at->count == 0 || at->count > LOOKS_MAX))
         rc = yaml_value_error(at, err, "there are %u looks: from 1 to %d are possible", at->count, LOOKS_MAX);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    int64_t *after_us = arena_array(r->arena, at->count, sizeof after_us[0]);
+    int64_t *after_us = arena_array(r->arena, at->count, sizeof(after_us[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next, n++) {
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = setting_length(r, &length, child, &after_us[n], err);
-        if (rc == RC_OK && n > 0 && after_us[n] <= after_us[n - 1])
+        if (!rc && n > 0 && after_us[n] <= after_us[n - 1])
             rc = yaml_error(child, err,
                             "%s is not later than the look before it: all count from the end of the action",
                             child->text);
@@ -96,11 +95,11 @@ static enum rc check_kind(struct verify_conf *verify, const struct yaml *at, str
         enum action_kind kind;
     } probes[] = { { "http", ACTION_HTTP }, { "sql", ACTION_SQL }, { "exec", ACTION_EXEC } };
     const struct yaml *given = NULL;
-    for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
+    for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
         const struct yaml *found = yaml_get(at, probes[i].key);
-        if (found != NULL && given != NULL)
+        if (found && given)
             return yaml_key_error(found, err, "%s and %s: one probe is wanted", given->key, found->key);
-        if (found != NULL) {
+        if (found) {
             given = found;
             verify->probe.kind = probes[i].kind;
         }
@@ -112,7 +111,7 @@ static enum rc check_kind(struct verify_conf *verify, const struct yaml *at, str
 static bool is_of_no_use(unsigned status)
 {
     static const unsigned never[] = { 401, 403, 407, 408, 425, 429 };
-    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (status == never[i])
             return true;
     return status >= 300 && status < 400;
@@ -127,7 +126,7 @@ static enum rc check_http_status(const struct verify_conf *verify, unsigned stat
     if (is_of_no_use(status))
         return yaml_value_error(at, err, "%u says nothing about the person: the service has not even looked",
                                 status);
-    if (verify->count != NULL && status == HTTP_FOUND)
+    if (verify->count && status == HTTP_FOUND)
         return yaml_value_error(at, err, "%d is the answer in which count counts", HTTP_FOUND);
     return RC_OK;
 }
@@ -136,12 +135,12 @@ static enum rc check_expect(const struct verify_conf *verify, const struct yaml 
 {
     const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status");
     enum rc rc = RC_OK;
-    if (list != NULL && verify->probe.kind == ACTION_SQL)
+    if (list && verify->probe.kind == ACTION_SQL)
         return yaml_value_error(list, err,
                                 "a database has no statuses: the query gives the number of records");
-    if (list != NULL && verify->expect.n == 0)
+    if (list && verify->expect.n == 0)
         return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
-    for (size_t i = 0; rc == RC_OK && i < verify->expect.n; i++) {
+    for (size_t i = 0; !rc && i < verify->expect.n; i++) {
         unsigned status = verify->expect.status[i];
         if (verify->probe.kind == ACTION_HTTP)
             rc = check_http_status(verify, status, list, err);
@@ -156,10 +155,10 @@ static enum rc check_count(const struct verify_conf *verify, const struct yaml *
 {
     const struct yaml *count = yaml_get(at, "count");
     bool is_http = verify->probe.kind == ACTION_HTTP;
-    if (count != NULL && !is_http)
+    if (count && !is_http)
         return yaml_key_error(count, err,
                               "count: goes with http; a program prints the number, a query gives it");
-    if (is_http && count == NULL && verify->expect.n == 0)
+    if (is_http && !count && verify->expect.n == 0)
         return yaml_value_error(at, err,
                                 "what proves that nothing is left? expect: { status: [404] } or "
                                 "count: /total is wanted");
@@ -170,7 +169,7 @@ static enum rc check_count(const struct verify_conf *verify, const struct yaml *
 static void expect_answers(struct arena *a, struct verify_conf *verify)
 {
     struct http_step_conf *step = ARENA_NEW(a, struct http_step_conf);
-    unsigned *status = arena_array(a, verify->expect.n + 1, sizeof status[0]);
+    unsigned *status = arena_array(a, verify->expect.n + 1, sizeof(status[0]));
     *step = verify->probe.http.steps[0];
     for (size_t i = 0; i < verify->expect.n; i++)
         status[i] = verify->expect.status[i];
@@ -185,7 +184,7 @@ static void expect_answers(struct arena *a, struct verify_conf *verify)
 static bool only_reads(const struct yaml *at)
 {
     const struct yaml *query = yaml_get(yaml_get(at, "sql"), "query");
-    if (query != NULL && query->text != NULL)
+    if (query && query->text)
         return strncasecmp(query->text + strspn(query->text, " \t\n"), "select", 6) == 0;
     return yaml_get(yaml_get(at, "http"), "get") != NULL;
 }
@@ -194,13 +193,13 @@ static enum rc check_verify(struct reading *r, struct verify_conf *verify, const
                             struct err *err)
 {
     enum rc rc = check_kind(verify, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_expect(verify, at, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_count(verify, at, err);
-    if (rc == RC_OK && verify->probe.kind == ACTION_HTTP)
+    if (!rc && verify->probe.kind == ACTION_HTTP)
         expect_answers(r->arena, verify);
-    if (yaml_get(at, "read_only") == NULL)
+    if (!yaml_get(at, "read_only"))
         verify->read_only = only_reads(at);
     return rc;
 }
@@ -210,9 +209,9 @@ enum rc setting_verify(struct reading *r, const struct setting *s, const struct 
 {
     struct verify_conf *verify = ARENA_NEW(r->arena, struct verify_conf);
     enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it has to find", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = settings_read(r, s->inner, at, verify, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_verify(r, verify, at, err);
     *(const struct verify_conf **)field = verify;
     return rc;

@@ -20,13 +20,13 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
                              struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_LIST, "a list of what it may be", err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (at->count == 0 || at->count > PATTERNS_MAX)
         return yaml_value_error(at, err, "from 1 to %d are possible", PATTERNS_MAX);
-    const char **patterns = arena_array(r->arena, at->count + 1, sizeof patterns[0]);
+    const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; rc == RC_OK && child != NULL; child = child->next)
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = yaml_text(child, "a text, in which * stands for anything", &patterns[n++], err);
     *out = patterns;
     return rc;
@@ -44,12 +44,12 @@ static enum rc setting_addresses(struct reading *r, const struct setting *s, con
 {
     const char *const *patterns;
     enum rc rc = read_patterns(r, at, &patterns, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    const char **lower = arena_array(r->arena, at->count + 1, sizeof lower[0]);
+    const char **lower = arena_array(r->arena, at->count + 1, sizeof(lower[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; child != NULL; child = child->next, n++) {
-        if (strpbrk(patterns[n], "@*") == NULL)
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        if (!strpbrk(patterns[n], "@*"))
             return yaml_error(child, err, "no address is like this: those of a domain are *@%s",
                               shown(r->arena, patterns[n]));
         lower[n] = text_lower(r->arena, patterns[n]);
@@ -63,7 +63,7 @@ static enum rc setting_known(struct reading *r, const struct setting *s, const s
 {
     bool unknown;
     enum rc rc = setting_either(r, s, at, &unknown, err);
-    if (rc == RC_OK)
+    if (!rc)
         *(enum known *)field = unknown ? KNOWN_NO : KNOWN_YES;
     return rc;
 }
@@ -89,7 +89,7 @@ enum rc setting_conditions(struct reading *r, const struct setting *s, const str
 {
     struct conditions *conditions = ARENA_NEW(r->arena, struct conditions);
     enum rc rc = settings_read(r, condition_settings, at, conditions, err);
-    if (rc == RC_OK && at->count == 0)
+    if (!rc && at->count == 0)
         return yaml_value_error(at, err, "there is no condition in it");
     *(const struct conditions **)field = conditions;
     return rc;
@@ -101,14 +101,14 @@ enum rc setting_conditions(struct reading *r, const struct setting *s, const str
 static bool matches(const char *pattern, const char *text)
 {
     const char *star = NULL, *from = NULL;
-    while (*text != '\0') {
+    while (*text) {
         if (*pattern == '*') {
             star = ++pattern;
             from = text;
         } else if (*pattern == *text) {
             pattern++;
             text++;
-        } else if (star != NULL) {
+        } else if (star) {
             pattern = star;
             text = ++from;
         } else {
@@ -120,7 +120,7 @@ static bool matches(const char *pattern, const char *text)
 
 static bool matches_any(const char *const *patterns, const char *text)
 {
-    for (; text != NULL && *patterns != NULL; patterns++)
+    for (; text && *patterns; patterns++)
         if (matches(*patterns, text))
             return true;
     return false;
@@ -129,14 +129,14 @@ static bool matches_any(const char *const *patterns, const char *text)
 static bool matches_address(const char *const *patterns, const char *address)
 {
     struct arena scratch = { 0 };
-    bool found = address != NULL && matches_any(patterns, text_lower(&scratch, address));
+    bool found = address && matches_any(patterns, text_lower(&scratch, address));
     arena_free(&scratch);
     return found;
 }
 
 static bool has_org(const char *const *patterns, const char *const *orgs)
 {
-    for (; *orgs != NULL; orgs++)
+    for (; *orgs; orgs++)
         if (matches_any(patterns, *orgs))
             return true;
     return false;
@@ -197,9 +197,9 @@ const char *stage_passes_over(const struct stage_conf *stage, const struct templ
 #undef X
     };
     for (enum question i = 0; i < QUESTIONS_N; i++) {
-        if (stage->when != NULL && ask(i, stage->when, person, orgs) == NO)
+        if (stage->when && ask(i, stage->when, person, orgs) == NO)
             return when_not[i];
-        if (stage->unless != NULL && ask(i, stage->unless, person, orgs) == YES)
+        if (stage->unless && ask(i, stage->unless, person, orgs) == YES)
             return unless[i];
     }
     return NULL;

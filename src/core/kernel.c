@@ -64,7 +64,7 @@ bool retirement_is_over(const struct retirement *r)
 /* PENDING ones follow the list of today: who leaves or enters PENDING changes over to it. */
 static const struct pipeline *list_of_today(const struct retirement *r, const struct command *cmd)
 {
-    return cmd->current != NULL ? cmd->current : r->pipeline;
+    return cmd->current ? cmd->current : r->pipeline;
 }
 
 /* The list in which the command names states. */
@@ -345,7 +345,7 @@ static enum refusal why_not_report(const struct retirement *r, const struct comm
  * out. */
 static bool accept_outcome(struct decision *d, const struct command *cmd, int64_t now)
 {
-    if (cmd->first_answer != NULL) {
+    if (cmd->first_answer) {
         replay(d, *cmd->first_answer);
         return false;
     }

@@ -15,7 +15,7 @@
 enum { FROM_END_ERRORED = 3, FROM_END_ABORTED = 2, FROM_END_COMPLETE = 1 };
 
 static const char *const required[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
-enum { REQUIRED_N = sizeof required / sizeof required[0] };
+enum { REQUIRED_N = sizeof(required) / sizeof(required[0]) };
 
 /* ---- making one ---- */
 
@@ -25,7 +25,7 @@ enum { SHOWN_MAX = 48 };
 static const char *shown(struct arena *a, const char *name)
 {
     char *s = arena_printf(a, "%.*s%s", SHOWN_MAX, name, strlen(name) > SHOWN_MAX ? "..." : "");
-    for (char *c = s; *c != '\0'; c++)
+    for (char *c = s; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
     return s;
@@ -47,10 +47,10 @@ static enum rc check_required(const char *const *names, size_t n, struct err *er
         if (list_has(names, n, required[i]))
             continue;
         size_t used = strlen(missing);
-        snprintf(missing + used, sizeof missing - used, "%s%s", used > 0 ? ", " : "", required[i]);
+        snprintf(missing + used, sizeof(missing) - used, "%s%s", used > 0 ? ", " : "", required[i]);
         complete = complete && strcmp(required[i], "COMPLETE") != 0;
     }
-    if (missing[0] == '\0')
+    if (!missing[0])
         return RC_OK;
     bool hint = !complete && list_has(names, n, "COMPLETED");
     return err_set(err, RC_INVALID, "required states are missing: %s%s", missing,
@@ -74,9 +74,9 @@ static enum rc check_ends(struct arena *a, const char *const *names, size_t n, s
 static enum rc check_name(struct arena *a, const char *name, size_t step, struct err *err)
 {
     size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (name[0] == '\0')
+    if (!name[0])
         return err_set(err, RC_INVALID, "state %zu has an empty name", step);
-    if (name[len] != '\0')
+    if (name[len])
         return err_set(err, RC_INVALID, "state %zu is called %s: a name has only A-Z, 0-9 and _", step,
                        shown(a, name));
     if (len > STATE_NAME_MAX)
@@ -90,7 +90,7 @@ static enum rc check_names(struct arena *a, const char *const *names, size_t n, 
 {
     for (size_t i = 0; i < n; i++) {
         enum rc rc = check_name(a, names[i], i + 1, err);
-        if (rc != RC_OK)
+        if (rc)
             return rc;
     }
     for (size_t i = 0; i < n; i++)
@@ -106,11 +106,11 @@ static enum rc check_list(struct arena *a, const char *const *names, size_t n, s
     if (n > PIPELINE_MAX)
         return err_set(err, RC_INVALID, "the list has %zu states, at most %d are possible", n, PIPELINE_MAX);
     enum rc rc = check_required(names, n, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_ends(a, names, n, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_names(a, names, n, err);
-    if (rc == RC_OK && (n - REQUIRED_N) % 2 != 0)
+    if (!rc && (n - REQUIRED_N) % 2 != 0)
         rc =
             err_set(err, RC_INVALID,
                     "the working state %s lacks its completed state: between PENDING and ERRORED stand pairs",
@@ -122,11 +122,11 @@ enum rc pipeline_make(struct arena *a, const char *const *names, size_t n, struc
                       struct err *err)
 {
     enum rc rc = check_list(a, names, n, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct pipeline *p = ARENA_NEW(a, struct pipeline);
     p->n = (unsigned)n;
-    p->names = arena_array(a, n, sizeof p->names[0]);
+    p->names = arena_array(a, n, sizeof(p->names[0]));
     for (size_t i = 0; i < n; i++)
         p->names[i] = arena_strdup(a, names[i]);
     *out = p;
@@ -203,8 +203,8 @@ static const char *list_names(struct arena *a, const struct pipeline *p)
 
 const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name)
 {
-    const char **known = arena_array(a, p->n + 1, sizeof *known);
-    memcpy(known, p->names, p->n * sizeof *known);
+    const char **known = arena_array(a, p->n + 1, sizeof(*known));
+    memcpy(known, p->names, p->n * sizeof(*known));
     const char *near = text_nearest(name, known);
     return near ? arena_printf(a, "did you mean %s?", near) : list_names(a, p);
 }
@@ -230,7 +230,7 @@ static bool same_list(const struct pipeline *x, const struct pipeline *y)
 static const char **select_names(struct arena *a, const struct pipeline *of, const struct pipeline *in,
                                  bool has, unsigned *n)
 {
-    const char **list = arena_array(a, of->n, sizeof list[0]);
+    const char **list = arena_array(a, of->n, sizeof(list[0]));
     *n = 0;
     for (unsigned i = 0; i < of->n; i++)
         if (list_has(in->names, in->n, of->names[i]) == has)
@@ -242,7 +242,7 @@ void pipeline_compare(struct arena *a, const struct pipeline *before, const stru
                       struct pipeline_diff *out)
 {
     static const struct pipeline none = { .n = 0 };
-    if (before == NULL)
+    if (!before)
         before = &none;
     out->added = select_names(a, after, before, false, &out->n_added);
     out->remaining = select_names(a, after, before, true, &out->n_remaining);
@@ -253,7 +253,7 @@ void pipeline_compare(struct arena *a, const struct pipeline *before, const stru
 enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
                              const char *const *in_use, size_t n_in_use, struct err *err)
 {
-    if (before != NULL && same_list(before, after))
+    if (before && same_list(before, after))
         return RC_OK;
     for (size_t i = 0; i < n_in_use; i++) {
         if (list_has(required, REQUIRED_N, in_use[i]))

@@ -25,7 +25,7 @@ void retired_digest(struct arena *a, const char *salt, const char *value, uint8_
 static const char *placeholder(const char *format)
 {
     const char *at = strstr(format, "{}");
-    assert(at != NULL);
+    assert(at);
     return at;
 }
 
@@ -35,15 +35,15 @@ char *retired_name(struct arena *a, const char *format, const char *salt, const 
     char hex[HEX_LEN + 1];
     const char *at = placeholder(format);
     retired_digest(a, salt, value, digest);
-    crypto_hex(digest, sizeof digest, hex);
+    crypto_hex(digest, sizeof(digest), hex);
     return arena_printf(a, "%.*s%s%s", (int)(at - format), format, hex, at + 2);
 }
 
 static bool read_hex_digit(char c, uint8_t *out)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c);
-    if (at == NULL)
+    const char *at = !c ? NULL : strchr(digits, c);
+    if (!at)
         return false;
     *out = (uint8_t)(at - digits);
     return true;
@@ -64,7 +64,7 @@ bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIG
             return false;
         digest[i] = (uint8_t)(high << 4 | low);
     }
-    memcpy(out, digest, sizeof digest);
+    memcpy(out, digest, sizeof(digest));
     return true;
 }
 
@@ -76,7 +76,7 @@ bool retired_matches(struct arena *a, const char *format, const struct salts *sa
         return false;
     for (size_t i = 0; i < salts->n; i++) {
         retired_digest(a, salts->salt[i], value, digest);
-        if (crypto_equal(digest, claimed, sizeof digest))
+        if (crypto_equal(digest, claimed, sizeof(digest)))
             return true;
     }
     return false;

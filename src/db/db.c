@@ -14,7 +14,7 @@ static const struct db_driver *const drivers[] = { &db_sqlite };
 
 struct db_value db_text_value(const char *s)
 {
-    if (s == NULL)
+    if (!s)
         return (struct db_value){ DB_NULL, 0, NULL, 0 };
     return (struct db_value){ DB_STRING, 0, s, strlen(s) };
 }
@@ -30,7 +30,7 @@ enum rc db_open(const char *target, bool writing, struct db **out, struct err *e
         if (strncmp(target, drivers[i]->scheme, len) != 0 || target[len] != ':')
             continue;
         enum rc rc = drivers[i]->open(target + len + 1, writing, out, err);
-        if (rc == RC_OK)
+        if (!rc)
             (*out)->driver = drivers[i];
         return rc;
     }
@@ -39,7 +39,7 @@ enum rc db_open(const char *target, bool writing, struct db **out, struct err *e
 
 void db_close(struct db **db)
 {
-    if (*db == NULL)
+    if (!*db)
         return;
     (*db)->driver->close(*db);
     *db = NULL;
@@ -53,8 +53,8 @@ void db_set_fault(struct db *db, db_fault_fn *fault, void *arg)
 
 static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 {
-    enum rc rc = db->fault == NULL ? RC_OK : db->fault(db->fault_arg, sql);
-    return rc == RC_OK ? RC_OK : err_set(err, rc, "database: injected fault");
+    enum rc rc = !db->fault ? RC_OK : db->fault(db->fault_arg, sql);
+    return !rc ? RC_OK : err_set(err, rc, "database: injected fault");
 }
 
 /* ---- statements ---- */
@@ -62,25 +62,25 @@ static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
 {
     enum rc rc = check_fault(db, sql, err);
-    return rc != RC_OK ? rc : db->driver->run(db, sql, args, changed, err);
+    return rc ? rc : db->driver->run(db, sql, args, changed, err);
 }
 
 enum rc db_script(struct db *db, const char *sql, struct err *err)
 {
     enum rc rc = check_fault(db, sql, err);
-    return rc != RC_OK ? rc : db->driver->script(db, sql, err);
+    return rc ? rc : db->driver->script(db, sql, err);
 }
 
 enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, struct err *err)
 {
     *rows = (struct db_rows){ db, NULL };
     enum rc rc = check_fault(db, sql, err);
-    return rc != RC_OK ? rc : db->driver->query(db, &rows->stmt, sql, args, err);
+    return rc ? rc : db->driver->query(db, &rows->stmt, sql, args, err);
 }
 
 enum rc db_next(struct db_rows *rows, bool *row, struct err *err)
 {
-    assert(rows->stmt != NULL);
+    assert(rows->stmt);
     *row = false;
     enum rc rc = rows->db->driver->next(rows->db, rows->stmt, row, err);
     if (!*row)
@@ -90,7 +90,7 @@ enum rc db_next(struct db_rows *rows, bool *row, struct err *err)
 
 void db_rows_close(struct db_rows *rows)
 {
-    if (rows->stmt != NULL)
+    if (rows->stmt)
         rows->db->driver->rows_close(rows->stmt);
     rows->stmt = NULL;
 }
@@ -120,13 +120,13 @@ const void *db_bytes(const struct db_rows *rows, int column, size_t *len)
 enum rc db_begin(struct db *db, struct err *err)
 {
     enum rc rc = check_fault(db, "BEGIN", err);
-    return rc != RC_OK ? rc : db->driver->begin(db, err);
+    return rc ? rc : db->driver->begin(db, err);
 }
 
 enum rc db_commit(struct db *db, struct err *err)
 {
     enum rc rc = check_fault(db, "COMMIT", err);
-    if (rc == RC_OK)
+    if (!rc)
         return db->driver->commit(db, err);
     if (rc != RC_IO)
         db_rollback(db);
@@ -146,13 +146,13 @@ bool db_in_transaction(const struct db *db)
 enum rc db_savepoint(struct db *db, struct err *err)
 {
     enum rc rc = check_fault(db, "SAVEPOINT", err);
-    return rc != RC_OK ? rc : db->driver->savepoint(db, err);
+    return rc ? rc : db->driver->savepoint(db, err);
 }
 
 enum rc db_savepoint_release(struct db *db, struct err *err)
 {
     enum rc rc = check_fault(db, "RELEASE", err);
-    return rc != RC_OK ? rc : db->driver->savepoint_release(db, err);
+    return rc ? rc : db->driver->savepoint_release(db, err);
 }
 
 void db_savepoint_rollback(struct db *db)

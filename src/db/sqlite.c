@@ -124,7 +124,7 @@ static size_t slot_of(const struct sqlite *sq, const char *sql)
 {
     uint64_t hash = (uint64_t)(uintptr_t)sql * UINT64_C(0x9E3779B97F4A7C15);
     size_t i = (size_t)(hash >> 32) & (sq->n_slots - 1);
-    while (sq->slot[i] != NULL && sq->slot[i]->sql != sql)
+    while (sq->slot[i] && sq->slot[i]->sql != sql)
         i = (i + 1) & (sq->n_slots - 1);
     return i;
 }
@@ -136,7 +136,7 @@ static void grow_slots(struct sqlite *sq)
     sq->n_slots = n_old == 0 ? SLOTS_MIN : 2 * n_old;
     sq->slot = xcalloc(sq->n_slots, sizeof(sq->slot[0]));
     for (size_t i = 0; i < n_old; i++)
-        if (old[i] != NULL)
+        if (old[i])
             sq->slot[slot_of(sq, old[i]->sql)] = old[i];
     free(old);
 }
@@ -156,7 +156,7 @@ static void map_parameters(struct stmt *st)
     st->argument = xcalloc(st->n_parameters + 1, sizeof(st->argument[0]));
     for (size_t i = 0; i < st->n_parameters; i++) {
         const char *name = sqlite3_bind_parameter_name(st->handle, (int)i + 1);
-        assert(name != NULL && name[0] == '$');
+        assert(name && name[0] == '$');
         st->argument[i] = (unsigned)strtoul(name + 1, NULL, 10);
         assert(st->argument[i] >= 1);
     }
@@ -187,11 +187,11 @@ static struct stmt *add_stmt(struct sqlite *sq, const char *sql)
 static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, struct err *err)
 {
     struct stmt *st = sq->n_slots == 0 ? NULL : sq->slot[slot_of(sq, sql)];
-    if (st == NULL)
+    if (!st)
         st = add_stmt(sq, sql);
     *out = st;
     assert(!st->open);
-    if (st->handle != NULL && strcmp(sqlite3_sql(st->handle), sql) == 0)
+    if (st->handle && strcmp(sqlite3_sql(st->handle), sql) == 0)
         return RC_OK;
     release_stmt(st);
     return prepare(sq, st, err);
@@ -232,16 +232,16 @@ static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, i
     struct sqlite *sq = self(db);
     struct stmt *st;
     enum rc rc = find_stmt(sq, sql, &st, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = bind_all(sq, st, args, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     int code = step(st);
     while (code == SQLITE_ROW)
         code = step(st);
     if (code != SQLITE_DONE)
         rc = raise(sq, code, err);
-    else if (changed != NULL)
+    else if (changed)
         *changed = sqlite3_changes64(sq->handle);
     sqlite3_reset(st->handle);
     return rc;
@@ -261,9 +261,9 @@ static enum rc sqlite_query(struct db *db, void **stmt, const char *sql, struct 
 {
     struct stmt *st;
     enum rc rc = find_stmt(self(db), sql, &st, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = bind_all(self(db), st, args, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     st->open = true;
     *stmt = st;
@@ -342,7 +342,7 @@ static void sqlite_rollback(struct db *db)
 static enum rc sqlite_commit(struct db *db, struct err *err)
 {
     enum rc rc = sqlite_run(db, "COMMIT", DB_NO_ARGS, NULL, err);
-    if (rc != RC_OK && rc != RC_IO)
+    if (rc && rc != RC_IO)
         sqlite_rollback(db);
     return rc;
 }
@@ -500,9 +500,9 @@ static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
     struct db_rows rows = { &sq->db, NULL };
     bool row = false, is_wal = false;
     enum rc rc = sqlite_query(&sq->db, &rows.stmt, "PRAGMA journal_mode=WAL", DB_NO_ARGS, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = sqlite_next(&sq->db, rows.stmt, &row, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     is_wal = row && strcmp(sqlite_text(rows.stmt, 0), "wal") == 0;
     if (row)
@@ -536,7 +536,7 @@ static enum rc scrub_main_file(struct sqlite *sq, struct err *err)
         return raise(sq, code, err);
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&mutex);
-    if (plain_methods.xWrite == NULL) {
+    if (!plain_methods.xWrite) {
         scrubbing_methods = plain_methods = *file->pMethods;
         scrubbing_methods.xWrite = write_scrubbed;
     }
@@ -548,9 +548,9 @@ static enum rc scrub_main_file(struct sqlite *sq, struct err *err)
 static enum rc set_up_writing(struct sqlite *sq, struct err *err)
 {
     enum rc rc = switch_to_wal(sq, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = scrub_main_file(sq, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     sqlite3_wal_hook(sq->handle, after_commit, sq);
     measure_log(sq);
@@ -573,7 +573,7 @@ static void sqlite_close(struct db *db)
 {
     struct sqlite *sq = self(db);
     for (size_t i = 0; i < sq->n_slots; i++) {
-        if (sq->slot[i] == NULL)
+        if (!sq->slot[i])
             continue;
         release_stmt(sq->slot[i]);
         free(sq->slot[i]);
@@ -594,13 +594,13 @@ static enum rc sqlite_open(const char *path, bool writing, struct db **out, stru
     sq->writing = writing;
     sq->lock_fd = -1;
     enum rc rc = writing ? take_lock(sq, err) : RC_OK;
-    if (rc == RC_OK)
+    if (!rc)
         rc = make_file(sq, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = open_handle(sq, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = writing ? set_up_writing(sq, err) : set_up_reading(sq, err);
-    if (rc != RC_OK)
+    if (rc)
         sqlite_close(&sq->db);
     else
         *out = &sq->db;

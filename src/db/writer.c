@@ -64,9 +64,9 @@ static bool wait_a_while(struct writer *w)
 {
     struct timespec until = idle_until();
     int timed_out = 0;
-    while (w->head == NULL && !w->closing && timed_out == 0)
+    while (!w->head && !w->closing && timed_out == 0)
         timed_out = pthread_cond_timedwait(&w->arrived, &w->mutex, &until);
-    return w->head != NULL || w->closing;
+    return w->head || w->closing;
 }
 
 static void checkpoint(struct writer *w);
@@ -93,7 +93,7 @@ static void wait_for_jobs(struct writer *w)
         checkpoint(w);
         pthread_mutex_lock(&w->mutex);
     }
-    while (w->head == NULL && !w->closing)
+    while (!w->head && !w->closing)
         pthread_cond_wait(&w->arrived, &w->mutex);
 }
 
@@ -108,13 +108,13 @@ static void take_batch(struct writer *w)
     w->n_batch = 0;
     pthread_mutex_lock(&w->mutex);
     wait_for_jobs(w);
-    while (w->head != NULL && may_join(w, w->head)) {
+    while (w->head && may_join(w, w->head)) {
         struct outcome *o = &w->batch[w->n_batch++];
         o->job = w->head;
         o->err.code[0] = o->err.text[0] = '\0';
         w->head = w->head->next;
     }
-    if (w->head == NULL)
+    if (!w->head)
         w->tail = &w->head;
     pthread_mutex_unlock(&w->mutex);
 }
@@ -142,22 +142,22 @@ static enum rc commit(struct writer *w, struct err *err)
 static void run_job(struct writer *w, struct outcome *o)
 {
     o->rc = db_savepoint(w->db, &o->err);
-    if (o->rc != RC_OK)
+    if (o->rc)
         return;
     o->rc = o->job->run(o->job, w->db, &o->err);
-    if (o->rc == RC_OK && !o->job->undo)
+    if (!o->rc && !o->job->undo)
         o->rc = db_savepoint_release(w->db, &o->err);
-    if (o->rc != RC_OK || o->job->undo)
+    if (o->rc || o->job->undo)
         db_savepoint_rollback(w->db);
 }
 
 static void run_alone(struct writer *w, struct outcome *o)
 {
     o->rc = db_begin(w->db, &o->err);
-    if (o->rc != RC_OK)
+    if (o->rc)
         return;
     o->rc = o->job->run(o->job, w->db, &o->err);
-    if (o->rc == RC_OK && !o->job->undo)
+    if (!o->rc && !o->job->undo)
         o->rc = commit(w, &o->err);
     else
         db_rollback(w->db);
@@ -175,7 +175,7 @@ static void fail_batch(struct writer *w, const struct err *err)
 static bool run_together(struct writer *w)
 {
     struct err err;
-    if (db_begin(w->db, &err) != RC_OK) {
+    if (db_begin(w->db, &err)) {
         fail_batch(w, &err);
         return true;
     }
@@ -184,7 +184,7 @@ static bool run_together(struct writer *w)
         if (!db_in_transaction(w->db))
             return false;
     }
-    return commit(w, &err) == RC_OK;
+    return !commit(w, &err);
 }
 
 /* Stops where a transaction fails: those before it are done, and whoever wrote the job can go on from there.
@@ -194,7 +194,7 @@ static void run_steps(struct writer *w, struct outcome *o)
     do {
         o->job->again = false;
         run_alone(w, o);
-    } while (o->rc == RC_OK && o->job->again);
+    } while (!o->rc && o->job->again);
     erase(w);
 }
 
@@ -220,7 +220,7 @@ static void checkpoint(struct writer *w)
     enum rc rc = db_checkpoint(w->db, false, &all, &err);
     if (rc == RC_IO)
         die(&err);
-    if (rc != RC_OK)
+    if (rc)
         log_warning("checkpoint: %s", err.text);
     w->checkpoint_at = db_wal_pages(w->db) + CHECKPOINT_PAGES;
 }
@@ -234,7 +234,7 @@ static void erase(struct writer *w)
     enum rc rc = db_checkpoint(w->db, true, &all, &err);
     if (rc == RC_IO)
         die(&err);
-    if (rc != RC_OK)
+    if (rc)
         log_warning("checkpoint: %s", err.text);
     else if (!all)
         log_warning("readers keep what was deleted from leaving the files: trying again");
@@ -245,7 +245,7 @@ static void last_checkpoint(struct writer *w)
 {
     struct err err;
     bool all;
-    if (db_checkpoint(w->db, true, &all, &err) != RC_OK)
+    if (db_checkpoint(w->db, true, &all, &err))
         log_warning("checkpoint: %s", err.text);
 }
 
@@ -302,7 +302,7 @@ enum rc writer_open(struct db *db, struct writer **out, struct err *err)
 
 void writer_close(struct writer **w)
 {
-    if (*w == NULL)
+    if (!*w)
         return;
     pthread_mutex_lock(&(*w)->mutex);
     (*w)->closing = true;
@@ -350,7 +350,7 @@ static void errand_done(struct writer_job *job, enum rc rc, const struct err *er
     struct errand *e = (struct errand *)(void *)job;
     pthread_mutex_lock(&e->mutex);
     e->rc = rc;
-    if (rc != RC_OK)
+    if (rc)
         e->err = *err;
     e->is_done = true;
     pthread_cond_signal(&e->finished);
@@ -370,7 +370,7 @@ static enum rc run_errand(struct writer *w, struct errand *e, struct err *err)
     pthread_mutex_unlock(&e->mutex);
     pthread_cond_destroy(&e->finished);
     pthread_mutex_destroy(&e->mutex);
-    if (e->rc != RC_OK && err != NULL)
+    if (e->rc && err)
         *err = e->err;
     return e->rc;
 }

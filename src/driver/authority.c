@@ -23,7 +23,7 @@ static void ask_ended(struct ask *ask, const char *no_token)
 static void send_now(struct ask *ask)
 {
     struct err err;
-    if (http_client_send(ask->driver->client, &ask->call, &err) != RC_OK)
+    if (http_client_send(ask->driver->client, &ask->call, &err))
         driver_fail(ask->driver, &err);
 }
 
@@ -42,13 +42,13 @@ static void set_headers(struct ask *ask, const char *authorization)
 static void send_with_token(struct ask *ask)
 {
     struct token *token = ask->driver->authority_token;
-    if (token == NULL) {
+    if (!token) {
         set_headers(ask, NULL);
         send_now(ask);
         return;
     }
     const char *value = token_get(token, &ask->wait, &ask->token_used, clock_mono());
-    if (value == NULL) {
+    if (!value) {
         if (!ask->wait.waits)
             ask_ended(ask, token_error(token));
         return;
@@ -157,7 +157,7 @@ void authority_is_silent(struct driver *d, const char *why)
     if (!is_enough(d, now))
         return;
     struct err err;
-    if (err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why) != RC_OK)
+    if (err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why))
         driver_fail(d, &err);
 }
 
@@ -199,7 +199,7 @@ enum authority_word authority_judge(const struct ask *ask)
     if (!is_worth_repeating(call->status))
         return AUTHORITY_REFUSED;
     char why[32];
-    snprintf(why, sizeof why, "status %u", call->status);
+    snprintf(why, sizeof(why), "status %u", call->status);
     authority_is_silent(d, why);
     return AUTHORITY_SILENT;
 }
@@ -225,7 +225,7 @@ enum rc authority_explain(const struct ask *ask, struct err *err)
     struct json *problem;
     const struct json *detail = NULL;
     enum rc rc = rc_of(call->status);
-    if (json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL) == RC_OK)
+    if (!json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL))
         detail = problem->kind == JSON_MAP ? json_get(problem, "detail") : ask->about_nobody ? problem : NULL;
     if (detail && detail->kind == JSON_TEXT)
         err_set(err, rc, "%s", detail->text);

@@ -18,7 +18,7 @@ static const struct json *find_part(struct arena *scratch, const struct json *an
 static bool is_index(const char *part)
 {
     size_t digits = strspn(part, "0123456789");
-    return digits > 0 && (part[digits] == '/' || part[digits] == '\0');
+    return digits > 0 && (part[digits] == '/' || !part[digits]);
 }
 
 /* Nothing stands where the pointer leads. Is it built so that there could have been something? */
@@ -29,7 +29,7 @@ static bool could_be_there(struct arena *scratch, const struct json *answer, con
     while (*end == '/') {
         const char *next = end + 1 + strcspn(end + 1, "/");
         const struct json *child = find_part(scratch, answer, pointer, next);
-        if (child == NULL)
+        if (!child)
             break;
         if (inner->kind == JSON_LIST)
             return false;
@@ -87,7 +87,7 @@ static enum captured miss(struct arena *scratch, const struct capture_conf *conf
 
 static bool is_there(const struct json *found)
 {
-    return found != NULL && found->kind != JSON_NULL_KIND;
+    return found && found->kind != JSON_NULL_KIND;
 }
 
 enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
@@ -96,7 +96,7 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
     struct arena scratch = { 0 };
     struct json *json;
     enum captured all = CAPTURED_ALL;
-    if (json_parse(&scratch, answer, len, &json, err) != RC_OK) {
+    if (json_parse(&scratch, answer, len, &json, err)) {
         err_prefix(err, "the answer cannot be read");
         all = CAPTURED_NOT_JSON;
     }

@@ -69,10 +69,10 @@ static void write_body(struct claims *c, bool count)
 static void make_key(struct claims *c)
 {
     uint8_t random[16];
-    char hex[2 * sizeof random + 1];
-    crypto_random(random, sizeof random);
-    crypto_hex(random, sizeof random, hex);
-    snprintf(c->key, sizeof c->key, "Idempotency-Key: %s", hex);
+    char hex[2 * sizeof(random) + 1];
+    crypto_random(random, sizeof(random));
+    crypto_hex(random, sizeof(random), hex);
+    snprintf(c->key, sizeof(c->key), "Idempotency-Key: %s", hex);
 }
 
 static void send(struct claims *c, unsigned places, int64_t now)
@@ -186,7 +186,7 @@ static int64_t get_time(const struct json *map, const char *key)
 {
     const char *text = json_get_text(map, key);
     int64_t at;
-    return text && clock_parse(text, &at, NULL) == RC_OK ? at : 0;
+    return text && !clock_parse(text, &at, NULL) ? at : 0;
 }
 
 struct template_values claims_person(struct arena *a, const struct json *user,
@@ -206,9 +206,9 @@ struct template_values claims_person(struct arena *a, const struct json *user,
 static enum rc read_orgs(struct claims *c, const struct json *user, const char *const **out, struct err *err)
 {
     const struct json *list = get(user, "orgs", JSON_LIST);
-    if (list == NULL)
+    if (!list)
         return RC_OK;
-    const char **orgs = arena_array(&c->arena, list->count + 1, sizeof *orgs);
+    const char **orgs = arena_array(&c->arena, list->count + 1, sizeof(*orgs));
     size_t n = 0;
     for (const struct json *item = list->first; item; item = item->next) {
         if (item->kind != JSON_TEXT)
@@ -234,15 +234,15 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         .begun_at = get_time(item, "since"),
         .memo = json_get_text(item, "memo"),
     };
-    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.stage == NULL)
+    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || !claim.stage)
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
-    if (user == NULL || claim.run_key == NULL)
+    if (!user || !claim.run_key)
         return err_set(err, RC_INVALID, "a claim without user or run_key");
-    if (driver_find_stage(c->driver, claim.stage) == NULL)
+    if (!driver_find_stage(c->driver, claim.stage))
         return err_set(err, RC_INVALID, "a stage that was not asked for");
     claim.person = claims_person(&c->arena, user, json_get(item, "id"));
     enum rc rc = read_orgs(c, user, &claim.orgs, err);
-    if (rc == RC_OK)
+    if (!rc)
         run_begin(c->driver, &claim, now);
     return rc;
 }
@@ -253,7 +253,7 @@ static unsigned take_all(struct claims *c, const struct json *list, int64_t now)
     unsigned n = 0;
     for (const struct json *item = list->first; item && n < c->limit; item = item->next) {
         struct err err;
-        if (take(c, item, now, &err) == RC_OK)
+        if (!take(c, item, now, &err))
             n++;
         else
             log_error("the authority granted %s", err.text);
@@ -311,7 +311,7 @@ static void refused(struct claims *c)
 {
     struct driver *d = c->driver;
     struct err err;
-    if (authority_explain(&c->ask, &err) != RC_OK && d->conf.once)
+    if (authority_explain(&c->ask, &err) && d->conf.once)
         driver_fail(d, &err);
     else
         authority_is_silent(d, err.text);
@@ -328,9 +328,9 @@ static void claim_done(struct ask *ask)
     struct json *answer = NULL;
     const struct json *list = NULL;
     if (word == AUTHORITY_ANSWERED &&
-        json_parse(&c->arena, buf_str(&call->answer), call->answer.len, &answer, NULL) == RC_OK)
+        !json_parse(&c->arena, buf_str(&call->answer), call->answer.len, &answer, NULL))
         list = answer->kind == JSON_MAP ? get(answer, "claims", JSON_LIST) : NULL;
-    if (word == AUTHORITY_ANSWERED && list == NULL)
+    if (word == AUTHORITY_ANSWERED && !list)
         authority_is_silent(d, "its answer to a claim makes no sense");
     c->lost = !list && word != AUTHORITY_REFUSED;
     if (list)

@@ -32,7 +32,7 @@ static bool is_open(struct driver *d, const struct hook_conf *hook, int64_t now)
     if (!is_ours(hook))
         return false;
     struct service *shut = driver_find_shut(d, &hook->work, NULL);
-    return shut == NULL || (service_wants_prober(shut, now) && !driver_find_shut(d, &hook->work, shut));
+    return !shut || (service_wants_prober(shut, now) && !driver_find_shut(d, &hook->work, shut));
 }
 
 static bool any_fails(struct driver *d, int64_t now)
@@ -150,13 +150,13 @@ static enum rc take(struct deliveries *q, const struct json *item, int64_t now, 
         .payload = json_get_text(item, "payload"),
         .hook = event && name ? config_hook(d->config, event, name) : NULL,
     };
-    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || claim.key == NULL)
+    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || !claim.key)
         return err_set(err, RC_INVALID, "a delivery without id, epoch, key or lease_s");
-    if (claim.hook == NULL || !is_ours(claim.hook))
+    if (!claim.hook || !is_ours(claim.hook))
         return err_set(err, RC_INVALID, "a delivery that was not asked for");
-    if (claim.retirement_id != 0 && (user == NULL || user->kind != JSON_MAP))
+    if (claim.retirement_id != 0 && (!user || user->kind != JSON_MAP))
         return err_set(err, RC_INVALID, "a delivery without user");
-    if (claim.retirement_id == 0 && (claim.payload == NULL || claim.payload[0] != '{'))
+    if (claim.retirement_id == 0 && (!claim.payload || claim.payload[0] != '{'))
         return err_set(err, RC_INVALID, "an alert without payload");
     if (claim.retirement_id != 0)
         claim.person = claims_person(&q->arena, user, json_get(item, "retirement_id"));
@@ -170,7 +170,7 @@ static unsigned take_all(struct deliveries *q, const struct json *list, int64_t 
     unsigned n = 0;
     for (const struct json *item = list->first; item && n < q->asked; item = item->next) {
         struct err err;
-        if (take(q, item, now, &err) == RC_OK)
+        if (!take(q, item, now, &err))
             n++;
         else
             log_error("the authority gave %s", err.text);
@@ -181,7 +181,7 @@ static unsigned take_all(struct deliveries *q, const struct json *list, int64_t 
 static void refused(struct deliveries *q)
 {
     struct err err;
-    if (authority_explain(&q->claim, &err) != RC_OK)
+    if (authority_explain(&q->claim, &err))
         log_error("nothing can be delivered, the authority refuses: %s", err.text);
     q->over = true;
 }
@@ -205,10 +205,10 @@ static void claim_done(struct ask *ask)
     if (word == AUTHORITY_REFUSED)
         refused(q);
     if (word == AUTHORITY_ANSWERED &&
-        json_parse(&q->arena, buf_str(&ask->call.answer), ask->call.answer.len, &answer, NULL) == RC_OK &&
+        !json_parse(&q->arena, buf_str(&ask->call.answer), ask->call.answer.len, &answer, NULL) &&
         answer->kind == JSON_MAP)
         list = json_get(answer, "deliveries");
-    if (word == AUTHORITY_ANSWERED && (list == NULL || list->kind != JSON_LIST))
+    if (word == AUTHORITY_ANSWERED && (!list || list->kind != JSON_LIST))
         authority_is_silent(q->driver, "its answer about deliveries makes no sense");
     if (list && list->kind == JSON_LIST)
         take_answer(q, list);
@@ -266,7 +266,7 @@ static void pump_reports(struct deliveries *q, int64_t now)
     buf_reset(&q->tell_body);
     struct json_out o = { .buf = &q->tell_body };
     json_open_list(&o);
-    while ((run = TAILQ_FIRST(&q->reports)) != NULL) {
+    while ((run = TAILQ_FIRST(&q->reports))) {
         put_report(&o, run);
         reports_begin(run);
         q->told[q->n_told++] = run;
@@ -331,12 +331,11 @@ static void tell_done(struct ask *ask)
     struct err err;
     enum authority_word word = authority_judge(ask);
     if (word == AUTHORITY_ANSWERED &&
-        (json_parse(&q->arena, buf_str(answer), answer->len, &list, NULL) != RC_OK ||
-         !is_answer_to(q, list))) {
+        (json_parse(&q->arena, buf_str(answer), answer->len, &list, NULL) || !is_answer_to(q, list))) {
         authority_is_silent(q->driver, "its answer to deliveries makes no sense");
         word = AUTHORITY_SILENT;
     }
-    if (word == AUTHORITY_REFUSED && authority_explain(ask, &err) != RC_OK)
+    if (word == AUTHORITY_REFUSED && authority_explain(ask, &err))
         log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
     if (word == AUTHORITY_SILENT)
         timers_set(&q->driver->timers, &q->again, clock_mono() + authority_pause(q->driver));

@@ -54,7 +54,7 @@ struct service *driver_find_shut(struct driver *d, const struct stage_conf *stag
                                  const struct service *but_for)
 {
     struct service *found = find_shut(d, &stage->action, but_for);
-    if (found == NULL && stage->verify)
+    if (!found && stage->verify)
         found = find_shut(d, &stage->verify->probe, but_for);
     return found;
 }
@@ -95,11 +95,11 @@ static void open_service(struct driver *d, struct service *s, const struct servi
     s->driver = d;
     s->conf = conf;
     s->pump = (struct timer){ .fire = service_is_allowed, .arg = s };
-    s->waiting = xcalloc(d->config->n_stages + 1, sizeof *s->waiting);
+    s->waiting = xcalloc(d->config->n_stages + 1, sizeof(*s->waiting));
     for (size_t i = 0; i <= d->config->n_stages; i++)
         TAILQ_INIT(&s->waiting[i]);
     limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
-    snprintf(labels, sizeof labels, "service=\"%.80s\"", conf ? conf->name : "");
+    snprintf(labels, sizeof(labels), "service=\"%.80s\"", conf ? conf->name : "");
     s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
     s->shut = metrics_gauge("lethe_driver_service_shut", labels,
                             "0: it is called; 1: it has its quiet hours; 2: it fails, people wait");
@@ -122,7 +122,7 @@ static void open_services(struct driver *d)
 {
     unsigned n = (unsigned)d->config->n_services;
     d->n_services = n + (d->config->mail != NULL) + 1;
-    d->services = xcalloc(d->n_services, sizeof *d->services);
+    d->services = xcalloc(d->n_services, sizeof(*d->services));
     for (unsigned i = 0; i < n; i++)
         open_service(d, &d->services[i], &d->config->services[i]);
     if (d->config->mail)
@@ -143,9 +143,9 @@ static void open_metrics(struct driver *d)
 static void make_name(struct driver *d)
 {
     char host[256] = "";
-    if (gethostname(host, sizeof host - 1) != 0)
-        snprintf(host, sizeof host, "driver");
-    snprintf(d->name, sizeof d->name, "%.40s:%ld:%04x", host, (long)getpid(),
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        snprintf(host, sizeof(host), "driver");
+    snprintf(d->name, sizeof(d->name), "%.40s:%ld:%04x", host, (long)getpid(),
              (unsigned)(crypto_random_u64() & 0xffff));
 }
 
@@ -159,9 +159,9 @@ static enum rc open_clients(struct driver *d, struct err *err)
         .user_agent = "lethe/" LETHE_VERSION,
     };
     enum rc rc = http_client_open(&conf, &d->client, err);
-    if (rc == RC_OK && d->config->mail)
+    if (!rc && d->config->mail)
         rc = mailer_open(&d->mailer, err);
-    if (rc != RC_OK)
+    if (rc)
         http_client_close(&d->client);
     return rc;
 }
@@ -186,7 +186,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->config = conf->config;
     d->max_runs = conf->config->max_in_flight;
     enum rc rc = open_clients(d, err);
-    if (rc != RC_OK) {
+    if (rc) {
         free(d);
         return rc;
     }
@@ -194,7 +194,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     TAILQ_INIT(&d->free);
     buf_init(&d->scratch, HTTP_BODY_MAX);
     d->runs = xcalloc(d->max_runs + DELIVERIES_MAX, sizeof(struct run *));
-    d->fds = xcalloc(1, sizeof *d->fds);
+    d->fds = xcalloc(1, sizeof(*d->fds));
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
     open_metrics(d);
@@ -202,7 +202,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     reminders_open(d);
     deliveries_open(d);
     rc = open_authority(d, err);
-    if (rc != RC_OK)
+    if (rc)
         driver_close(&d);
     *out = d;
     return rc;
@@ -212,7 +212,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
 
 void driver_fail(struct driver *d, const struct err *err)
 {
-    if (d->rc != RC_OK)
+    if (d->rc)
         return;
     d->rc = err->rc;
     d->err = *err;
@@ -264,7 +264,7 @@ static bool is_out_of_patience(struct driver *d, int64_t now)
 
 static bool is_over(struct driver *d)
 {
-    if (d->rc != RC_OK)
+    if (d->rc)
         return true;
     if (!d->ending && !d->stopping)
         return false;
@@ -347,7 +347,7 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     }
     while (!is_over(d))
         turn(d);
-    if (d->rc == RC_OK && d->in_flight > 0)
+    if (!d->rc && d->in_flight > 0)
         log_warning("the authority does not answer: %u people keep their leases until they run out",
                     d->in_flight);
     if (d->progress)
@@ -358,7 +358,7 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     count_shut(d);
     d->summary.waiting += d->waited_before;
     *out = d->summary;
-    if (d->rc != RC_OK && err != NULL)
+    if (d->rc && err)
         *err = d->err;
     return d->rc;
 }
@@ -383,7 +383,7 @@ static void close_runs(struct driver *d)
 void driver_close(struct driver **driver)
 {
     struct driver *d = *driver;
-    if (d == NULL)
+    if (!d)
         return;
     close_runs(d);
     deliveries_close(d);

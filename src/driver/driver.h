@@ -11,8 +11,8 @@
  *    remembers what was begun
  *  - authority.c: one request to the authority, with its token, and whether it answers at all
  *  - run.c: takes each one through its stages: wait for the service's limits, act, try again or report
- *  - verify.c: looks whether anything is left; finding.c, pure: what an answer to that means; probe.c: nothing
- *    but such looks
+ *  - verify.c: looks whether anything is left; finding.c, pure: what an answer to that means; probe.c:
+ * nothing but such looks
  *  - poll.c, pure: is an erasure finished that takes long, and what has to be known at the next look
  *  - policy.c, pure: what an answer means, when to try again, whether a call still fits into the lease
  *  - service.c: who may call a service now, and who waits before one that is shut

@@ -31,7 +31,7 @@ static bool is_expected(const struct verify_conf *verify, unsigned status)
 /* A number, a list, or whether there is any. */
 static struct finding count_of(const struct json *value)
 {
-    if (value == NULL)
+    if (!value)
         return inconclusive("its answer has nothing where the count should be");
     if (value->kind == JSON_LIST)
         return counted(value->count);
@@ -46,7 +46,7 @@ static struct finding read_count(const struct verify_conf *verify, const struct 
     struct json *json;
     if (attempt->answer_cut)
         return inconclusive("its answer is too long");
-    if (json_parse(a, attempt->answer, attempt->answer_len, &json, NULL) != RC_OK)
+    if (json_parse(a, attempt->answer, attempt->answer_len, &json, NULL))
         return inconclusive("its answer is not JSON");
     return count_of(json_find(json, verify->count));
 }

@@ -42,9 +42,9 @@ static enum rc render(struct run *run, const char *before, const struct template
     buf_reset(text);
     buf_add_str(text, before);
     enum rc rc = template_render(t, &run->person, text, err);
-    if (rc == RC_OK && text->len > max)
+    if (!rc && text->len > max)
         rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
-    if (rc == RC_OK)
+    if (!rc)
         *out = arena_strndup(&run->step_arena, buf_str(text), text->len);
     return rc;
 }
@@ -55,7 +55,7 @@ static enum http_method method_of(const char *name)
         [HTTP_GET] = "GET",     [HTTP_POST] = "POST",     [HTTP_PUT] = "PUT",
         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
     };
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i], name) == 0)
             return (enum http_method)i;
     return HTTP_OTHER;
@@ -70,7 +70,7 @@ static enum rc add_configured_headers(struct run *run, bool *has_type, struct er
         char *before = arena_printf(&run->step_arena, "%s: ", name);
         enum rc rc =
             render(run, before, conf->headers[i].value, HEADER_MAX, &step->headers[step->n_headers], err);
-        if (rc != RC_OK)
+        if (rc)
             return err_prefix(err, "header %s", name);
         step->n_headers++;
         *has_type = *has_type || strcasecmp(name, "Content-Type") == 0;
@@ -128,11 +128,11 @@ static enum rc write_headers(struct run *run, struct err *err)
     const struct http_step_conf *conf = conf_of(run);
     bool has_type = false;
     run->step.http.headers =
-        arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof run->step.http.headers[0]);
+        arena_array(&run->step_arena, conf->n_headers + OWN_HEADERS, sizeof(run->step.http.headers[0]));
     enum rc rc = add_configured_headers(run, &has_type, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (!run->proof.begun && conf->poll == NULL) /* the answer to a look is another one each time */
+    if (!run->proof.begun && !conf->poll) /* the answer to a look is another one each time */
         add_header(run, "Idempotency-Key", make_key(run));
     if ((conf->json || run->payload) && !has_type)
         add_header(run, "Content-Type", "application/json");
@@ -151,10 +151,10 @@ static enum rc write_body(struct run *run, struct err *err)
         call->body = run->payload;
         call->body_len = strlen(run->payload);
     }
-    if (t == NULL)
+    if (!t)
         return RC_OK;
     enum rc rc = render(run, "", t, HTTP_BODY_MAX, &call->body, err);
-    if (rc != RC_OK)
+    if (rc)
         return err_prefix(err, "body");
     call->body_len = strlen(call->body);
     return RC_OK;
@@ -165,10 +165,10 @@ static enum rc write_request(struct run *run, struct err *err)
     const struct http_step_conf *conf = conf_of(run);
     struct http_call *call = &run->step.http.call;
     enum rc rc = render(run, conf->service->url, conf->path, HTTP_HEADER_MAX, &call->url, err);
-    if (rc != RC_OK)
+    if (rc)
         return err_prefix(err, "path");
     rc = write_body(run, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return write_headers(run, err);
 }
@@ -204,7 +204,7 @@ static const char *authorization(struct run *run, int64_t now)
         return arena_printf(&run->step_arena, "Authorization: Bearer %s", service->secret);
     case CREDENTIALS_OAUTH2:
         header = oauth2_header(run, now);
-        assert(header != NULL); /* service_pump waits for it */
+        assert(header); /* service_pump waits for it */
         return header;
     }
     assert(!"unknown credentials");
@@ -240,21 +240,20 @@ static void token_came(void *arg, const char *error)
     struct err err;
     int64_t now = clock_mono();
     const char *header = error || now >= run->step.http.deadline ? NULL : oauth2_header(run, now);
-    if (header == NULL) {
+    if (!header) {
         if (!run->step.http.wait.waits)
             run_lacks_token(run);
         return;
     }
     enum rc rc = send(run, header, now, &err);
-    if (rc != RC_OK)
+    if (rc)
         end_without_answer(run, policy_judge_rc(rc), err.text);
 }
 
 static int64_t retry_after(const struct http_call *call)
 {
     int64_t delay_us;
-    if (call->retry_after == NULL ||
-        clock_parse_retry_after(call->retry_after, clock_now(), &delay_us, NULL) != RC_OK)
+    if (!call->retry_after || clock_parse_retry_after(call->retry_after, clock_now(), &delay_us, NULL))
         return -1;
     return delay_us;
 }
@@ -432,7 +431,7 @@ static enum rc http_start(struct run *run, int64_t now, struct err *err)
         },
     };
     enum rc rc = write_request(run, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return send(run, authorization(run, now), now, err);
 }

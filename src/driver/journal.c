@@ -57,7 +57,7 @@ static struct journal_entry **place_of(const struct journal *j, int64_t id)
 {
     size_t hash = (size_t)((uint64_t)id * 0x9E3779B97F4A7C15u >> 32);
     struct journal_entry **at = &j->buckets[hash & (j->n_buckets - 1)];
-    while (*at != NULL && (*at)->id != id)
+    while (*at && (*at)->id != id)
         at = &(*at)->next;
     return at;
 }
@@ -74,7 +74,7 @@ static void grow(struct journal *j)
     j->n_buckets = 2 * n_old;
     j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));
     for (size_t i = 0; i < n_old; i++)
-        for (struct journal_entry *entry = old[i], *next; entry != NULL; entry = next) {
+        for (struct journal_entry *entry = old[i], *next; entry; entry = next) {
             next = entry->next;
             entry->next = NULL;
             *place_of(j, entry->id) = entry;
@@ -93,7 +93,7 @@ static void forget_memo(struct journal *j, struct journal_entry *entry)
 static void put(struct journal *j, int64_t id, const char *stage, const char *run_key)
 {
     struct journal_entry **at = place_of(j, id);
-    if (*at == NULL) {
+    if (!*at) {
         if (j->n == j->n_buckets) {
             grow(j);
             at = place_of(j, id);
@@ -111,7 +111,7 @@ static bool take_out(struct journal *j, int64_t id)
 {
     struct journal_entry **at = place_of(j, id);
     struct journal_entry *entry = *at;
-    if (entry == NULL)
+    if (!entry)
         return false;
     *at = entry->next;
     forget_memo(j, entry);
@@ -124,19 +124,19 @@ static bool take_out(struct journal *j, int64_t id)
 static bool put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
 {
     struct journal_entry *entry = *place_of(j, id);
-    if (entry == NULL)
+    if (!entry)
         return false;
     forget_memo(j, entry);
     entry->begun_at = begun_at;
     entry->until = until;
-    entry->memo = memo != NULL ? xstrdup(memo) : NULL;
+    entry->memo = memo ? xstrdup(memo) : NULL;
     return true;
 }
 
 void journal_each(struct journal *j, journal_entry_fn *fn, void *arg)
 {
     for (size_t i = 0; i < j->n_buckets; i++)
-        for (struct journal_entry *entry = j->buckets[i], *next; entry != NULL; entry = next) {
+        for (struct journal_entry *entry = j->buckets[i], *next; entry; entry = next) {
             next = entry->next;
             fn(arg, entry);
         }
@@ -149,7 +149,7 @@ static void checksum(const char *text, size_t len, char out[SUM_LEN + 1])
     uint8_t digest[CRYPTO_SHA256_LEN];
     char hex[2 * CRYPTO_SHA256_LEN + 1];
     crypto_sha256(text, len, digest);
-    crypto_hex(digest, sizeof digest, hex);
+    crypto_hex(digest, sizeof(digest), hex);
     memcpy(out, hex, SUM_LEN);
     out[SUM_LEN] = '\0';
 }
@@ -159,7 +159,7 @@ static void __attribute__((format(printf, 2, 3))) add_line(struct buf *out, cons
     char line[LINE_MAX], sum[SUM_LEN + 1];
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(line, sizeof line, fmt, args);
+    int len = vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
     assert(len > 0 && len < LINE_MAX);
     checksum(line, (size_t)len, sum);
@@ -203,7 +203,7 @@ static bool replay(struct journal *j, char *line)
 {
     int64_t id;
     char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
-    if (verified(line) == NULL)
+    if (!verified(line))
         return false;
     if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3)
         put(j, id, stage, key);
@@ -222,8 +222,8 @@ static enum rc read_lines(struct journal *j, struct err *err)
     enum rc rc = file_read_private(&a, j->path, FILE_MAX, &text, NULL, err);
     if (rc == RC_NOT_FOUND)
         return RC_OK;
-    if (rc == RC_OK)
-        for (char *line = strtok_r(text, "\n", &saved); line != NULL; line = strtok_r(NULL, "\n", &saved))
+    if (!rc)
+        for (char *line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved))
             damaged += !replay(j, line);
     if (damaged > 0) /* the last one of a driver that was killed is no news */
         log_warning("%s: %u lines are cut off or damaged: who stood there is now somebody else's", j->path,
@@ -275,11 +275,11 @@ static enum rc write_anew(struct journal *j, struct err *err)
     journal_each(j, add_live, &text);
     rc = write_all(fd, &text, j->new_path, err);
     buf_free(&text);
-    if (rc == RC_OK && (fsync(fd) != 0 || rename(j->new_path, j->path) != 0))
+    if (!rc && (fsync(fd) != 0 || rename(j->new_path, j->path) != 0))
         rc = err_set_errno(err, "%s", j->new_path);
-    if (rc == RC_OK)
+    if (!rc)
         rc = sync_folder(j, err);
-    if (rc != RC_OK) {
+    if (rc) {
         close(fd);
         return rc;
     }
@@ -310,7 +310,7 @@ void journal_end(struct journal *j, int64_t id)
 
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
 {
-    assert(memo == NULL || (strlen(memo) <= MEMO_MAX && strchr(memo, '\n') == NULL));
+    assert(!memo || (strlen(memo) <= MEMO_MAX && !strchr(memo, '\n')));
     if (!put_off(j, id, begun_at, until, memo))
         return;
     add_later(&j->unwritten, journal_find(j, id));
@@ -335,7 +335,7 @@ enum rc journal_sync(struct journal *j, struct err *err)
     if (j->unwritten.len == 0)
         return RC_OK;
     enum rc rc = write_all(j->fd, &j->unwritten, j->path, err);
-    if (rc == RC_OK && fdatasync(j->fd) != 0)
+    if (!rc && fdatasync(j->fd) != 0)
         rc = err_set_errno(err, "%s", j->path);
     buf_reset(&j->unwritten);
     return rc;
@@ -348,7 +348,7 @@ static void name_paths(struct journal *j, const char *data_dir, const char *url)
     uint8_t digest[CRYPTO_SHA256_LEN];
     char hex[2 * CRYPTO_SHA256_LEN + 1];
     crypto_sha256(url, strlen(url), digest);
-    crypto_hex(digest, sizeof digest, hex);
+    crypto_hex(digest, sizeof(digest), hex);
     j->folder = arena_strdup(&j->arena, data_dir);
     j->path = arena_printf(&j->arena, "%s/journal-%.*s", data_dir, URL_DIGITS, hex);
     j->new_path = arena_printf(&j->arena, "%s.new", j->path);
@@ -382,13 +382,13 @@ enum rc journal_open(const char *data_dir, const char *url, struct journal **out
     name_paths(j, data_dir, url);
     if (mkdir(data_dir, 0700) != 0 && errno != EEXIST)
         rc = err_set_errno(err, "cannot make the directory %s", data_dir);
-    if (rc == RC_OK)
+    if (!rc)
         rc = lock(j, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = read_lines(j, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = write_anew(j, err);
-    if (rc != RC_OK)
+    if (rc)
         journal_close(&j);
     *out = j;
     return rc;
@@ -398,16 +398,16 @@ void journal_close(struct journal **journal)
 {
     struct journal *j = *journal;
     struct err err;
-    if (j == NULL)
+    if (!j)
         return;
-    if (j->fd >= 0 && (j->stale_memos > 0 ? write_anew(j, &err) : journal_sync(j, &err)) != RC_OK)
+    if (j->fd >= 0 && (j->stale_memos > 0 ? write_anew(j, &err) : journal_sync(j, &err)))
         log_error("%s", err.text);
     if (j->fd >= 0)
         close(j->fd);
     if (j->lock_fd >= 0)
         close(j->lock_fd);
     for (size_t i = 0; i < j->n_buckets; i++)
-        for (struct journal_entry *entry = j->buckets[i], *next; entry != NULL; entry = next) {
+        for (struct journal_entry *entry = j->buckets[i], *next; entry; entry = next) {
             next = entry->next;
             free(entry->memo);
             free(entry);

@@ -85,7 +85,7 @@ static void add_left(struct lms *lms, int64_t id, int64_t until)
 {
     if (lms->n_left == lms->left_room) {
         lms->left_room = lms->left_room ? 2 * lms->left_room : 16;
-        lms->left = xrealloc(lms->left, lms->left_room * sizeof *lms->left);
+        lms->left = xrealloc(lms->left, lms->left_room * sizeof(*lms->left));
     }
     lms->left[lms->n_left++] = (struct left_alone){ id, until };
 }
@@ -132,8 +132,8 @@ static bool is_left_alone(const struct lms *lms, int64_t id)
 static void make_key(char out[RUN_KEY_LEN + 1])
 {
     uint8_t bytes[RUN_KEY_LEN / 2];
-    crypto_random(bytes, sizeof bytes);
-    crypto_hex(bytes, sizeof bytes, out);
+    crypto_random(bytes, sizeof(bytes));
+    crypto_hex(bytes, sizeof(bytes), out);
 }
 
 static void begin(struct lms *lms, const struct json *item, const char *stage,
@@ -177,7 +177,7 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
     struct driver *d = lms->driver;
     const struct stage_conf *stage = driver_find_stage(d, working);
     struct service *s = stage ? driver_find_shut(d, stage, NULL) : NULL;
-    if (s == NULL)
+    if (!s)
         return true;
     if (d->conf.once || !service_wants_prober(s, now) || now - s->prober_asked_at < d->config->poll_us)
         return false;
@@ -196,7 +196,7 @@ static const struct journal_entry *entry_of(const struct lms *lms, const struct 
 
 static bool lists(const struct json *list, int64_t id)
 {
-    for (const struct json *item = list->first; item != NULL; item = item->next) {
+    for (const struct json *item = list->first; item; item = item->next) {
         const struct json *found = lms_get(item, "id", JSON_INT);
         if (found && found->integer == id)
             return true;
@@ -213,7 +213,7 @@ struct check {
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
-    if (driver_find_stage(check->lms->driver, entry->stage) == NULL)
+    if (!driver_find_stage(check->lms->driver, entry->stage))
         check->n_unknown++;
     else if (!lists(check->list, entry->id))
         journal_end(check->lms->journal, entry->id);
@@ -237,11 +237,11 @@ static void take_ours(struct lms *lms, const struct json *list)
     struct driver *d = lms->driver;
     unsigned n = 0, strangers = 0;
     bool all = true;
-    for (const struct json *item = list->first; item != NULL; item = item->next) {
+    for (const struct json *item = list->first; item; item = item->next) {
         if (!is_retirement(item))
             continue;
         const struct journal_entry *entry = entry_of(lms, item);
-        if (entry == NULL) {
+        if (!entry) {
             strangers++;
         } else if (is_in_flight(d, entry->id)) {
             continue;
@@ -277,12 +277,12 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     struct driver *d = lms->driver;
     unsigned n = 0;
     int64_t waiting = 0;
-    for (const struct json *item = list->first; item != NULL; item = item->next) {
+    for (const struct json *item = list->first; item; item = item->next) {
         if (!is_retirement(item))
             continue;
         int64_t id = lms_get(item, "id", JSON_INT)->integer;
         const char *stage = stage_after(d->config, lms_state_of(item));
-        if (stage == NULL || is_left_alone(lms, id) || is_in_flight(d, id) || !is_open(lms, stage, now))
+        if (!stage || is_left_alone(lms, id) || is_in_flight(d, id) || !is_open(lms, stage, now))
             continue;
         n++;
         if (driver_room(d) == 0) {
@@ -307,7 +307,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
 static void refuse_one(struct lms *lms, enum rc rc, const char *code, const char *text)
 {
     struct err err;
-    if (err_set_code(&err, rc, code, "%s", text) != RC_OK)
+    if (err_set_code(&err, rc, code, "%s", text))
         driver_fail(lms->driver, &err);
 }
 
@@ -326,13 +326,13 @@ static void take_one(struct lms *lms, const struct json *item)
     const char *state = lms_state_of(item), *stage = stage_after(lms->driver->config, state);
     const struct journal_entry *entry = entry_of(lms, item);
     lms->one_taken = true;
-    if (entry != NULL && driver_find_stage(lms->driver, state) != NULL)
+    if (entry && driver_find_stage(lms->driver, state))
         begin(lms, item, state, entry);
-    else if (stage != NULL)
+    else if (stage)
         begin(lms, item, stage, NULL);
     else if (is_dead_end(state))
         refuse_one(lms, RC_CONFLICT, "at_end_state", "the retirement is in an end state already");
-    else if (driver_find_stage(lms->driver, state) != NULL)
+    else if (driver_find_stage(lms->driver, state))
         refuse_one(lms, RC_CONFLICT, "in_working_state",
                    "the retirement is in a working state, and it was not this driver that put it there");
     else
@@ -415,7 +415,7 @@ static bool take_answer(struct lms *lms)
 {
     const struct buf *text = &lms->ask.call.answer;
     struct json *json;
-    if (json_parse(&lms->arena, buf_str(text), text->len, &json, NULL) != RC_OK ||
+    if (json_parse(&lms->arena, buf_str(text), text->len, &json, NULL) ||
         json->kind != (lms->look == LOOK_ONE ? JSON_MAP : JSON_LIST))
         return false;
     switch (lms->look) {
@@ -431,7 +431,7 @@ static void look_refused(struct lms *lms)
     struct err err;
     if (lms->look == LOOK_ONE && !lms->ask.no_token && lms->ask.call.status == 404)
         refuse_one(lms, RC_NOT_FOUND, "no_such_learner", "the LMS knows no retirement of this user name");
-    else if (authority_explain(&lms->ask, &err) != RC_OK && lms->driver->conf.once)
+    else if (authority_explain(&lms->ask, &err) && lms->driver->conf.once)
         driver_fail(lms->driver, &err);
     else
         authority_is_silent(lms->driver, err.text);

@@ -17,9 +17,9 @@ static enum rc render(struct run *run, const char *name, const struct template *
     struct buf *text = &run->driver->scratch;
     buf_reset(text);
     enum rc rc = template_render(t, &run->person, text, err);
-    if (rc == RC_OK && text->len > max)
+    if (!rc && text->len > max)
         rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
-    if (rc != RC_OK)
+    if (rc)
         return err_prefix(err, "%s", name);
     *out = arena_strndup(&run->step_arena, buf_str(text), text->len);
     return RC_OK;
@@ -47,7 +47,7 @@ static enum rc write_alert(struct run *run, struct mail *mail, struct err *err)
 {
     struct json *alert;
     enum rc rc = json_parse(&run->step_arena, run->payload, strlen(run->payload), &alert, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *summary = json_get_text(alert, "summary"), *text = json_get_text(alert, "text");
     mail->message.subject = arena_printf(&run->step_arena, "Lethe: %s", summary ? summary : "alert");
@@ -59,11 +59,11 @@ static enum rc write_mail(struct run *run, struct mail *mail, struct err *err)
 {
     const struct mail_action_conf *conf = &run->action->mail;
     enum rc rc = render(run, "to", conf->to, HEADER_MAX, &mail->message.to, err);
-    if (rc == RC_OK && run->payload)
+    if (!rc && run->payload)
         return write_alert(run, mail, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = render(run, "subject", conf->subject, HEADER_MAX, &mail->message.subject, err);
-    return rc == RC_OK ? render(run, "text", conf->text, MAIL_MAX, &mail->message.text, err) : rc;
+    return !rc ? render(run, "text", conf->text, MAIL_MAX, &mail->message.text, err) : rc;
 }
 
 static enum rc mail_start(struct run *run, int64_t now, struct err *err)
@@ -85,7 +85,7 @@ static enum rc mail_start(struct run *run, int64_t now, struct err *err)
         .arg = run,
     };
     enum rc rc = write_mail(run, mail, err);
-    return rc == RC_OK ? mail_send(run->driver->mailer, mail, err) : rc;
+    return !rc ? mail_send(run->driver->mailer, mail, err) : rc;
 }
 
 static void cancel_mail(struct run *run)

@@ -42,7 +42,7 @@ struct session {
 static void add_words(struct session *s, const char *text)
 {
     size_t len = s->password ? strlen(s->password) : 0;
-    for (const char *found; len > 0 && (found = strstr(text, s->password)) != NULL; text = found + len) {
+    for (const char *found; len > 0 && (found = strstr(text, s->password)); text = found + len) {
         buf_add(&s->words, text, (size_t)(found - text));
         buf_add_str(&s->words, "***");
     }
@@ -66,7 +66,7 @@ static void fail(struct session *s, const char *what, const char *state, const c
 static bool is_state(const SQLCHAR *text)
 {
     return strspn((const char *)text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == STATE_LEN &&
-           text[STATE_LEN] == '\0';
+           !text[STATE_LEN];
 }
 
 /* From the diagnostic records of a handle; the first has the state. Warnings (01) come before the error
@@ -79,7 +79,7 @@ static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQL
     s->failed = what;
     memcpy(s->state, "HY000", STATE_LEN);
     for (SQLSMALLINT i = 1; i <= RECORDS_MAX; i++) {
-        if (!SQL_SUCCEEDED(SQLGetDiagRec(type, handle, i, state, &native, text, sizeof text, &len)))
+        if (!SQL_SUCCEEDED(SQLGetDiagRec(type, handle, i, state, &native, text, sizeof(text), &len)))
             break;
         if (is_state(state) && (i == 1 || memcmp(s->state, "01", 2) == 0))
             memcpy(s->state, state, STATE_LEN);
@@ -148,7 +148,7 @@ static bool bind_values(struct session *s, const struct json *values)
              "the database sees another number of places for values in the statement");
         return false;
     }
-    SQLLEN *lengths = arena_array(&s->arena, values->count + 1, sizeof *lengths);
+    SQLLEN *lengths = arena_array(&s->arena, values->count + 1, sizeof(*lengths));
     for (const struct json *v = values->first; v; v = v->next, number++) {
         lengths[number] = (SQLLEN)v->len;
         if (SQL_SUCCEEDED(SQLBindParameter(s->statement, number + 1, SQL_PARAM_INPUT, SQL_C_CHAR, SQL_VARCHAR,
@@ -314,8 +314,7 @@ void odbc_do(const char *text, size_t len, struct buf *answer)
     struct session s = { 0 };
     struct json *request;
     buf_init(&s.words, ODBC_WORDS_MAX);
-    if (json_parse(&s.arena, text, len, &request, NULL) == RC_OK && request->kind == JSON_MAP &&
-        is_request(request))
+    if (!json_parse(&s.arena, text, len, &request, NULL) && request->kind == JSON_MAP && is_request(request))
         serve(&s, request, answer);
     buf_free(&s.words);
     arena_free(&s.arena);
@@ -327,7 +326,7 @@ static void read_all(struct buf *out)
 {
     char piece[16 * 1024];
     ssize_t n;
-    while ((n = read(STDIN_FILENO, piece, sizeof piece)) > 0)
+    while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0)
         buf_add(out, piece, (size_t)n);
 }
 

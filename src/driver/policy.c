@@ -71,14 +71,14 @@ static bool begins_with(const char *s, size_t len, const char *words)
 static bool is_type(const char *content_type, const char *type)
 {
     size_t n = strlen(type);
-    return content_type && strncasecmp(content_type, type, n) == 0 && strchr("; \t", content_type[n]) != NULL;
+    return content_type && strncasecmp(content_type, type, n) == 0 && strchr("; \t", content_type[n]);
 }
 
 static bool is_web_page(const char *content_type, const char *answer, size_t len)
 {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    size_t skip = begins_with(answer, len, byte_order_mark) ? sizeof byte_order_mark - 1 : 0;
-    while (skip < len && memchr(" \t\r\n", answer[skip], 4) != NULL)
+    size_t skip = begins_with(answer, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
+    while (skip < len && memchr(" \t\r\n", answer[skip], 4))
         skip++;
     answer += skip;
     len -= skip;
@@ -134,7 +134,7 @@ struct judgement policy_judge_mail(enum mail_outcome outcome)
 static bool is_for_now(const char *state)
 {
     static const char *const starts[] = { "08", "40", "53", "55P03", "57", "HYT" };
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++)
         if (strncmp(state, starts[i], strlen(starts[i])) == 0)
             return true;
     return false;

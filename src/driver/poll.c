@@ -35,7 +35,7 @@ static enum said says(const struct json *answer, const struct expected_conf *par
     char number[24];
     const struct json *found = json_find(answer, part->pointer);
     const char *text = found ? text_of(found, number) : NULL;
-    if (text == NULL) {
+    if (!text) {
         err_set(err, RC_INVALID, "the answer has %s at %s", found ? json_kind_name(found->kind) : "nothing",
                 part->pointer);
         return UNREADABLE;
@@ -81,7 +81,7 @@ enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size
     enum poll_word word = POLL_STRANGE;
     if (poll->finished.n == 0 && poll->failed.n == 0)
         return POLL_FINISHED;
-    if (json_parse(&a, answer, len, &json, err) == RC_OK)
+    if (!json_parse(&a, answer, len, &json, err))
         word = judge_json(poll, json, err);
     else
         err_prefix(err, "the answer cannot be read");
@@ -150,11 +150,11 @@ static const struct json *member(const struct json *map, const char *key, enum j
 static bool read_captured(struct arena *a, const struct http_action_conf *http, const struct json *from,
                           size_t n, const char **captured)
 {
-    if (from == NULL || from->count != n)
+    if (!from || from->count != n)
         return false;
     for (size_t i = 0; i < n; i++) {
         const struct json *value = member(from, name_of(http, i), JSON_TEXT);
-        if (value == NULL)
+        if (!value)
             return false;
         captured[i] = arena_strdup(a, value->text);
     }
@@ -165,10 +165,10 @@ static bool read_poll(struct arena *a, const struct http_action_conf *http, cons
                       size_t *step, const char **captured)
 {
     const struct json *number = member(poll, "step", JSON_INT);
-    if (number == NULL || number->integer < 0 || number->integer >= (int64_t)http->n_steps)
+    if (!number || number->integer < 0 || number->integer >= (int64_t)http->n_steps)
         return false;
     const struct http_step_conf *asks = &http->steps[number->integer];
-    if (asks->poll == NULL ||
+    if (!asks->poll ||
         !read_captured(a, http, member(poll, "captured", JSON_MAP), asks->first_capture, captured))
         return false;
     *step = (size_t)number->integer;
@@ -180,7 +180,7 @@ bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const 
 {
     struct arena scratch = { 0 };
     struct json *json;
-    bool is_one = memo != NULL && json_parse(&scratch, memo, strlen(memo), &json, NULL) == RC_OK &&
+    bool is_one = memo && !json_parse(&scratch, memo, strlen(memo), &json, NULL) &&
                   read_poll(a, http, member(json, "poll", JSON_MAP), step, captured);
     arena_free(&scratch);
     return is_one;

@@ -56,7 +56,7 @@ static void none_pump(struct driver *d, int64_t now)
         begin(d, probes->n_begun++, now);
     for (unsigned i = 0; i < d->n_services; i++)
         service_pump(&d->services[i], now); /* they had their turn before anybody was begun */
-    while ((run = reports_take(d)) != NULL)
+    while ((run = reports_take(d)))
         tell(run);
     d->ending = probes->n_begun == probes->n;
 }
@@ -87,7 +87,7 @@ enum rc driver_probe(const struct config *config, struct probes *probes, struct 
     if (probes->n == 0)
         return RC_OK;
     enum rc rc = driver_open(&conf, &d, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     rc = driver_run(d, &summary, err);
     driver_close(&d);

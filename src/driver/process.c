@@ -61,8 +61,8 @@ const char **process_environment(struct arena *a, const char *const *more, size_
     } passed[] = { { "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
                    { "LANG", "C.UTF-8" },
                    { "HOME", "/" } };
-    size_t n = 0, n_passed = sizeof passed / sizeof *passed;
-    const char **env = arena_array(a, n_more + n_passed + 1, sizeof *env);
+    size_t n = 0, n_passed = sizeof(passed) / sizeof(*passed);
+    const char **env = arena_array(a, n_more + n_passed + 1, sizeof(*env));
     for (size_t i = 0; i < n_passed; i++) {
         const char *value = getenv(passed[i].name);
         if (!has_variable(more, n_more, passed[i].name))
@@ -104,7 +104,7 @@ static void say_why_not(void)
 {
     static const char begin[] = "lethe: cannot execute the command: ";
     const char *why = strerrordesc_np(errno);
-    if (write(STDERR_FILENO, begin, sizeof begin - 1) > 0 && why &&
+    if (write(STDERR_FILENO, begin, sizeof(begin) - 1) > 0 && why &&
         write(STDERR_FILENO, why, strlen(why)) > 0)
         (void)!write(STDERR_FILENO, "\n", 1);
 }
@@ -134,8 +134,8 @@ static void add_process(struct process *p)
     struct driver *d = p->driver;
     if (d->n_processes == d->processes_room) {
         d->processes_room = d->processes_room ? 2 * d->processes_room : 16;
-        d->processes = xrealloc(d->processes, d->processes_room * sizeof *d->processes);
-        d->fds = xrealloc(d->fds, (d->processes_room * FDS_EACH + 1) * sizeof *d->fds);
+        d->processes = xrealloc(d->processes, d->processes_room * sizeof(*d->processes));
+        d->fds = xrealloc(d->fds, (d->processes_room * FDS_EACH + 1) * sizeof(*d->fds));
     }
     p->index = d->n_processes;
     d->processes[d->n_processes++] = p;
@@ -198,7 +198,7 @@ static enum rc open_and_spawn(struct process *p, const struct process_conf *conf
     };
     enum rc rc = spawn(p, &child, err);
     close(ends[1]);
-    if (rc != RC_OK)
+    if (rc)
         close(ends[0]);
     else
         p->output_fd = ends[0];
@@ -212,11 +212,11 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
     p->timed_out = false;
     p->began_at = clock_mono();
     enum rc rc = open_input(conf->input, &input, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     rc = open_and_spawn(p, conf, input, err);
     close(input);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     fcntl(p->output_fd, F_SETFL, O_NONBLOCK);
     buf_init(&p->output, conf->output_max);
@@ -230,7 +230,7 @@ static void read_output(struct process *p)
 {
     char piece[16 * 1024];
     for (int i = 0; i < READ_AT_ONCE && p->output_fd >= 0; i++) {
-        ssize_t n = read(p->output_fd, piece, sizeof piece);
+        ssize_t n = read(p->output_fd, piece, sizeof(piece));
         if (n > 0) {
             buf_add(&p->output, piece, (size_t)n);
         } else if (n == 0 || errno != EAGAIN) {
@@ -289,7 +289,7 @@ void process_look(struct driver *d, unsigned n_polled)
     for (size_t i = n_polled / FDS_EACH; i-- > 0;) {
         const struct pollfd *fds = &d->fds[FDS_EACH * i];
         struct process *p = i < d->n_processes ? d->processes[i] : NULL;
-        if (p == NULL || fds[0].fd != p->pid_fd)
+        if (!p || fds[0].fd != p->pid_fd)
             continue;
         if (fds[1].revents)
             read_output(p);

@@ -112,7 +112,7 @@ static void put(const struct progress *p, const char *text, size_t len)
 static void draw(const struct progress *p)
 {
     char text[WIDTH_MAX + 16];
-    int len = snprintf(text, sizeof text, "\r%s\x1b[K", buf_str(&p->line));
+    int len = snprintf(text, sizeof(text), "\r%s\x1b[K", buf_str(&p->line));
     put(p, text, (size_t)len);
 }
 
@@ -123,7 +123,7 @@ static void around_log_line(void *arg, bool before)
     if (before) {
         pthread_mutex_lock(&p->lock);
         if (p->line.len > 0)
-            put(p, clear, sizeof clear - 1);
+            put(p, clear, sizeof(clear) - 1);
         return;
     }
     if (p->line.len > 0)
@@ -180,7 +180,7 @@ void progress_show(struct progress *p, struct progress_view *view, int64_t left_
 void progress_close(struct progress **progress)
 {
     struct progress *p = *progress;
-    if (p == NULL)
+    if (!p)
         return;
     log_set_hook(NULL, NULL);
     if (p->line.len > 0)

@@ -32,7 +32,7 @@ void reminders_open(struct driver *d)
 bool reminders_want(const struct driver *d, int64_t now)
 {
     const struct claims *c = &d->claims;
-    if (d->remind_every_us == 0 || d->conf.username != NULL)
+    if (d->remind_every_us == 0 || d->conf.username)
         return false;
     if (c->waiting_at == 0)
         return true;
@@ -62,8 +62,8 @@ static void look_at(struct driver *d, const struct json *item, int64_t now)
     if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
         return;
     const struct stage_conf *stage = driver_find_stage(d, name->text);
-    if (stage == NULL || stage->action.kind != ACTION_MANUAL ||
-        clock_parse(since->text, &since_at, NULL) != RC_OK || since_at > now)
+    if (!stage || stage->action.kind != ACTION_MANUAL || clock_parse(since->text, &since_at, NULL) ||
+        since_at > now)
         return;
     int64_t every_us = stage->action.manual.remind_us;
     int64_t before = since_at < d->reminded_at ? (d->reminded_at - since_at) / every_us : 0;
@@ -73,10 +73,10 @@ static void look_at(struct driver *d, const struct json *item, int64_t now)
 
 void reminders_look(struct driver *d, const struct json *waiting)
 {
-    if (waiting == NULL || waiting->kind != JSON_LIST)
+    if (!waiting || waiting->kind != JSON_LIST)
         return;
     int64_t now = clock_now();
-    for (const struct json *item = waiting->first; item != NULL; item = item->next) {
+    for (const struct json *item = waiting->first; item; item = item->next) {
         if (item->kind != JSON_MAP)
             continue;
         look_at(d, item, now);

@@ -64,7 +64,7 @@ void reports_begin(struct run *run)
 struct run *reports_take(struct driver *d)
 {
     struct run *run = TAILQ_FIRST(&d->reports);
-    if (run != NULL)
+    if (run)
         reports_begin(run);
     return run;
 }
@@ -131,7 +131,7 @@ static void fill(struct batch *b)
     buf_reset(&b->body);
     struct json_out o = { .buf = &b->body };
     json_open_list(&o);
-    while (b->n < REPORTS_MAX && (run = TAILQ_FIRST(&d->reports)) != NULL) {
+    while (b->n < REPORTS_MAX && (run = TAILQ_FIRST(&d->reports))) {
         if (b->body.len + most_bytes(run) > HTTP_BODY_MAX)
             break;
         put_report(&o, run);
@@ -161,7 +161,7 @@ void reports_pump(struct driver *d, int64_t now)
         else
             idle = &d->batches[i];
     }
-    if (idle == NULL || d->n_reports == 0 || (in_use > 0 && d->n_reports < BATCH_WORTHWHILE))
+    if (!idle || d->n_reports == 0 || (in_use > 0 && d->n_reports < BATCH_WORTHWHILE))
         return;
     fill(idle);
     idle->sent_at = now;
@@ -188,8 +188,7 @@ static bool answers(const struct json *item, const struct run *run)
         return false;
     const struct json *id = json_get(item, "id");
     bool ok = is_true(item, "ok");
-    return id && id->kind == JSON_INT && id->integer == run->id &&
-           text_of(item, ok ? "state" : "code") != NULL;
+    return id && id->kind == JSON_INT && id->integer == run->id && text_of(item, ok ? "state" : "code");
 }
 
 /* Looked at as a whole before any of it is believed. */
@@ -228,7 +227,7 @@ static void repeat_later(struct batch *b)
 static void batch_refused(struct batch *b)
 {
     struct err err;
-    if (authority_explain(&b->ask, &err) != RC_OK)
+    if (authority_explain(&b->ask, &err))
         log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
     for (unsigned i = 0; i < b->n; i++) {
         b->runs[i]->sent = REPORT_NONE;
@@ -247,7 +246,7 @@ static void batch_done(struct ask *ask)
     case AUTHORITY_REFUSED: batch_refused(b); return;
     case AUTHORITY_ANSWERED: break;
     }
-    if (json_parse(&b->arena, buf_str(answer), answer->len, &list, NULL) == RC_OK && is_answer_to(b, list)) {
+    if (!json_parse(&b->arena, buf_str(answer), answer->len, &list, NULL) && is_answer_to(b, list)) {
         take_answers(b, list);
         b->n = 0;
     } else {

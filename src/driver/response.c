@@ -18,7 +18,7 @@ static size_t put_as_much_as_fits(struct buf *out, const char *s, size_t len)
     buf_add_char(out, '"');
     while (i < len && out->len + ESCAPED_MAX + END_ROOM <= RESPONSE_MAX) {
         size_t n = text_char_len(s + i, len - i);
-        if (s[i] == '\0')
+        if (!s[i])
             buf_add_str(out, "\xEF\xBF\xBD");
         else
             json_escape(out, s + i, n > 0 ? n : 1);
@@ -49,7 +49,7 @@ static void put_verification(struct json_out *o, const struct verification *v)
 
 static const char *failure_name(const struct attempt *last, const struct verification *v)
 {
-    if (v != NULL && v->left > 0)
+    if (v && v->left > 0)
         return "residue";
     return last->judgement.unknown ? "unknown" : "failed";
 }

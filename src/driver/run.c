@@ -141,7 +141,7 @@ bool run_is_unreported(const struct run *run)
 
 void run_put_off(struct run *run, int64_t in_us, const char *memo)
 {
-    assert(run_is_unreported(run) && run->stage != NULL && in_us >= 0);
+    assert(run_is_unreported(run) && run->stage && in_us >= 0);
     run->later_us = in_us < LEASE_MAX_S * CLOCK_S ? in_us : LEASE_MAX_S * CLOCK_S;
     run->put_memo = arena_strdup(&run->arena, memo);
     report(run, REPORT_LATER);
@@ -259,7 +259,7 @@ static void call_starts(struct run *run, int64_t now)
     if (is_first_call(run) || run->call_no == 0)
         make_room_for_captured(run);
     enum rc rc = actions[run->action->kind]->start(run, now, &err);
-    if (rc == RC_OK)
+    if (!rc)
         return;
     struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
     run_ended(run, &failed);
@@ -408,8 +408,7 @@ void run_try_again(struct run *run, const struct attempt *last)
  */
 static bool begins_to_poll(const struct run *run)
 {
-    return run->action->kind == ACTION_HTTP && run->call_no > 0 &&
-           run->action->http.steps[run->call_no].poll != NULL;
+    return run->action->kind == ACTION_HTTP && run->call_no > 0 && run->action->http.steps[run->call_no].poll;
 }
 
 /* What was captured comes from others, and all of it may be too long. */
@@ -522,7 +521,7 @@ static void begin_to_wait(struct run *run)
     arena_reset(&run->step_arena);
     buf_reset(text);
     enum rc rc = template_render(run->action->manual.instructions, &run->person, text, &err);
-    if (rc == RC_OK) {
+    if (!rc) {
         run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
         report(run, REPORT_WAITING);
         return;
@@ -563,9 +562,9 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->response = NULL;
     if (d->stopping || run->abort)
         report(run, REPORT_RELEASED);
-    else if (run->stage == NULL)
+    else if (!run->stage)
         leave_to_others(run);
-    else if ((why = stage_passes_over(run->stage, &run->person, run->orgs)) != NULL)
+    else if ((why = stage_passes_over(run->stage, &run->person, run->orgs)))
         skip(run, why);
     else if (run->action->kind == ACTION_MANUAL)
         begin_to_wait(run);
@@ -582,7 +581,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
 static struct run *run_new(struct driver *d)
 {
     struct run *run = TAILQ_FIRST(&d->free);
-    if (run != NULL) {
+    if (run) {
         TAILQ_REMOVE(&d->free, run, entry);
         return run;
     }
@@ -604,9 +603,9 @@ static void copy_person(struct run *run, const struct template_values *person)
 static void copy_orgs(struct run *run, const char *const *orgs)
 {
     size_t n = 0;
-    while (orgs != NULL && orgs[n] != NULL)
+    while (orgs && orgs[n])
         n++;
-    const char **copy = arena_array(&run->arena, n + 1, sizeof *copy);
+    const char **copy = arena_array(&run->arena, n + 1, sizeof(*copy));
     for (size_t i = 0; i < n; i++)
         copy[i] = arena_strdup(&run->arena, orgs[i]);
     run->orgs = copy;

@@ -69,7 +69,7 @@ bool service_keeps(struct service *s, struct run *run)
         return false;
     if (!breaker_is_open(&s->breaker))
         return true;
-    if (s->prober == NULL)
+    if (!s->prober)
         s->prober = run;
     return s->prober == run;
 }
@@ -120,8 +120,8 @@ void service_heard(struct service *s, const struct attempt *attempt, int64_t now
 
 bool service_wants_prober(const struct service *s, int64_t now)
 {
-    return breaker_is_open(&s->breaker) && !s->quiet && !s->no_token && s->prober == NULL &&
-           s->limits.in_use == 0 && now >= later(s->breaker.pause_until, s->held_until);
+    return breaker_is_open(&s->breaker) && !s->quiet && !s->no_token && !s->prober && s->limits.in_use == 0 &&
+           now >= later(s->breaker.pause_until, s->held_until);
 }
 
 /* ---- tokens ---- */
@@ -155,7 +155,7 @@ static void end_quiet(struct service *s)
 
 static void look_at_hours(struct service *s, int64_t now)
 {
-    if (s->conf == NULL || s->conf->quiet == NULL)
+    if (!s->conf || !s->conf->quiet)
         return;
     int64_t wall = clock_now();
     unsigned minutes = policy_quiet_minutes(s->conf->quiet, policy_minute_of_week(wall));
@@ -219,7 +219,7 @@ static int64_t idle_until(const struct service *s, int64_t now)
         return s->quiet_until;
     if (s->no_token)
         return token_next_at(s->token, now);
-    return service_is_failing(s) && s->prober == NULL ? s->breaker.pause_until : INT64_MAX;
+    return service_is_failing(s) && !s->prober ? s->breaker.pause_until : INT64_MAX;
 }
 
 void service_pump(struct service *s, int64_t now)

@@ -22,7 +22,7 @@ static enum rc put_statement(struct run *run, struct json_out *o, const struct s
     const char *const *values;
     size_t n;
     enum rc rc = template_bind(&run->step_arena, conf->sql, &run->person, &values, &n, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     buf_init(&sql, HTTP_BODY_MAX);
     rc = template_render(conf->sql, &run->person, &sql, err);
@@ -50,11 +50,11 @@ static enum rc write_request(struct run *run, struct buf *out, struct err *err)
     json_field_int(&o, "timeout_s", (run->action->timeout_us + CLOCK_S - 1) / CLOCK_S);
     json_put_key(&o, "statements");
     json_open_list(&o);
-    for (size_t i = 0; i < conf->n && rc == RC_OK; i++)
+    for (size_t i = 0; i < conf->n && !rc; i++)
         rc = put_statement(run, &o, &conf->statements[i], err);
     json_close_list(&o);
     json_close_map(&o);
-    if (rc == RC_OK && out->over)
+    if (!rc && out->over)
         rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", out->max);
     return rc;
 }
@@ -63,9 +63,9 @@ static enum rc write_request(struct run *run, struct buf *out, struct err *err)
 static const char **make_environment(struct run *run)
 {
     static const char *const passed[] = { "ODBCSYSINI", "ODBCINI", "ODBCINSTINI" };
-    const char *more[sizeof passed / sizeof *passed];
+    const char *more[sizeof(passed) / sizeof(*passed)];
     size_t n = 0;
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+    for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++) {
         const char *value = getenv(passed[i]);
         if (value)
             more[n++] = arena_printf(&run->step_arena, "%s=%s", passed[i], value);
@@ -135,7 +135,7 @@ static void explain(struct run *run, const struct json *answer, struct attempt *
 static void read_answer(struct run *run, const struct process *p, struct attempt *attempt)
 {
     struct json *answer = NULL;
-    if (json_parse(&run->step_arena, buf_str(&p->output), p->output.len, &answer, NULL) != RC_OK)
+    if (json_parse(&run->step_arena, buf_str(&p->output), p->output.len, &answer, NULL))
         answer = NULL;
     const struct json *rows = answer ? json_get(answer, "rows") : NULL;
     if (rows && rows->kind == JSON_LIST)
@@ -164,7 +164,7 @@ static enum rc sql_start(struct run *run, int64_t now, struct err *err)
     struct buf *request = &run->driver->scratch;
     buf_reset(request);
     enum rc rc = write_request(run, request, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     run->step.process = (struct process){ .driver = run->driver, .ended = sql_ended, .arg = run };
     return process_start(&run->step.process,

@@ -38,7 +38,7 @@ void timers_set(struct timers *t, struct timer *timer, int64_t at)
     timers_clear(t, timer);
     if (t->n + 1 >= t->room) {
         t->room = t->room ? 2 * t->room : 64;
-        t->heap = xrealloc(t->heap, t->room * sizeof *t->heap);
+        t->heap = xrealloc(t->heap, t->room * sizeof(*t->heap));
     }
     timer->at = at;
     rise(t, ++t->n, timer);

@@ -87,7 +87,7 @@ static enum rc fetch(struct token *t, int64_t now, struct err *err)
     t->call.stop_at_max = true;
     t->asked_at = now;
     enum rc rc = http_client_send(t->driver->client, &t->call, err);
-    t->busy = rc == RC_OK;
+    t->busy = !rc;
     return rc;
 }
 
@@ -102,7 +102,7 @@ static const struct json *get(const struct json *map, const char *key, enum json
 /* A token goes into a header: anything but printable ASCII would not be one. */
 static bool is_token(const struct json *value)
 {
-    if (value == NULL || value->len == 0 || value->len > TOKEN_MAX)
+    if (!value || value->len == 0 || value->len > TOKEN_MAX)
         return false;
     for (size_t i = 0; i < value->len; i++)
         if (value->text[i] <= ' ' || value->text[i] > '~')
@@ -114,7 +114,7 @@ static int64_t lifetime(const struct json *answer)
 {
     const struct json *expires_in = get(answer, "expires_in", JSON_INT);
     int64_t most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
-    if (expires_in == NULL || expires_in->integer <= 0)
+    if (!expires_in || expires_in->integer <= 0)
         return TOKEN_LIFETIME;
     return (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
 }
@@ -128,7 +128,7 @@ static enum rc read_answer(struct token *t, struct err *err)
     if (call->status != 200)
         return err_set(err, RC_UNAVAILABLE, "no access token: status %u", call->status);
     enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);
-    if (rc != RC_OK)
+    if (rc)
         return err_prefix(err, "no access token");
     const struct json *value = get(answer, "access_token", JSON_TEXT);
     if (!is_token(value))
@@ -186,7 +186,7 @@ static void has_failed(struct token *t, const char *why, bool refused, int64_t n
     bool is_news = t->failures++ == 0 || (refused && !t->refused);
     t->refused = refused;
     t->again_at = now + pause_after(t);
-    snprintf(t->error, sizeof t->error, "%s", why);
+    snprintf(t->error, sizeof(t->error), "%s", why);
     if (is_news)
         tell_failure(t);
 }
@@ -215,7 +215,7 @@ static void fetched(struct http_call *call)
     t->busy = false;
     enum rc rc = read_answer(t, &err);
     arena_reset(&t->arena);
-    if (rc == RC_OK)
+    if (!rc)
         is_back(t);
     else
         has_failed(t, err.text, is_refusal(call), clock_mono());
@@ -235,7 +235,7 @@ static void pump(struct token *t, int64_t now)
     struct err err;
     bool wanted = !is_usable(t, now) || now >= t->renew_at;
     bool may_ask = !t->busy && (t->failures == 0 || now >= t->again_at);
-    if (wanted && may_ask && fetch(t, now, &err) != RC_OK)
+    if (wanted && may_ask && fetch(t, now, &err))
         has_failed(t, err.text, false, now);
 }
 
@@ -309,7 +309,7 @@ struct token *token_open(struct driver *d, const struct service_conf *conf)
 void token_close(struct token **token)
 {
     struct token *t = *token;
-    if (t == NULL)
+    if (!t)
         return;
     assert(TAILQ_EMPTY(&t->waiting));
     if (t->busy)

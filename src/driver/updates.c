@@ -35,7 +35,7 @@ static void answer(struct update *u, const struct report_answer *what)
     struct run *run = u->run;
     u->run = NULL;
     u->lms->n_in_use--;
-    if (!what->ok || what->next == NULL)
+    if (!what->ok || !what->next)
         lms_let_go(u->lms, run->id);
     run_answered(run, what, 0);
 }
@@ -184,7 +184,7 @@ static void decide(struct update *u, const char *state)
     bool there = strcmp(state, u->target) == 0;
     if (there && (u->maybe_done || !is_entering(u)))
         accepted(u);
-    else if (is_entering(u) || u->run->stage == NULL)
+    else if (is_entering(u) || !u->run->stage)
         not_entered(u);
     else if (strcmp(state, u->run->stage_name) == 0)
         fail_in_working_state(u);
@@ -197,13 +197,13 @@ static void status_came(struct update *u)
     const struct http_call *call = &u->ask.call;
     struct json *json;
     const char *state = NULL;
-    if (json_parse(&u->arena, buf_str(&call->answer), call->answer.len, &json, NULL) == RC_OK) {
+    if (!json_parse(&u->arena, buf_str(&call->answer), call->answer.len, &json, NULL)) {
         const struct json *id = lms_get(json, "id", JSON_INT);
         state = id && id->integer == u->run->id ? lms_state_of(json) : NULL;
         if (id && id->integer != u->run->id)
             state = "";
     }
-    if (state != NULL) {
+    if (state) {
         decide(u, state);
     } else {
         authority_is_silent(driver_of(u), "its answer about a status makes no sense");
@@ -225,7 +225,7 @@ static bool is_ambiguous(const struct ask *ask)
 static void refused(struct update *u)
 {
     struct err err;
-    if (authority_explain(&u->ask, &err) != RC_OK && driver_of(u)->conf.once)
+    if (authority_explain(&u->ask, &err) && driver_of(u)->conf.once)
         fail_driver(u, &err);
     else
         authority_is_silent(driver_of(u), err.text);
@@ -267,7 +267,7 @@ static void update_done(struct ask *ask)
 static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 {
     const struct service *s = driver_find_shut(d, stage, NULL);
-    return s && (s->quiet || s->no_token || s->prober != NULL);
+    return s && (s->quiet || s->no_token || s->prober);
 }
 
 static void start_entering(struct update *u)
@@ -315,7 +315,7 @@ static void start(struct update *u, struct run *run)
 static struct update *unused(struct lms *lms)
 {
     for (unsigned i = 0; i < lms->n_updates; i++)
-        if (lms->updates[i].run == NULL)
+        if (!lms->updates[i].run)
             return &lms->updates[i];
     return NULL;
 }
@@ -324,13 +324,13 @@ static struct update *unused(struct lms *lms)
 static void send_entering(struct lms *lms)
 {
     struct err err;
-    if (journal_sync(lms->journal, &err) != RC_OK) {
+    if (journal_sync(lms->journal, &err)) {
         driver_fail(lms->driver, &err);
         return;
     }
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
-        if (u->run == NULL || !u->to_sync)
+        if (!u->run || !u->to_sync)
             continue;
         u->to_sync = false;
         update_to(u, u->target, "started");
@@ -341,7 +341,7 @@ void updates_pump(struct lms *lms, int64_t now)
 {
     struct update *u;
     struct run *run;
-    while ((u = unused(lms)) != NULL && (run = reports_take(lms->driver)) != NULL)
+    while ((u = unused(lms)) && (run = reports_take(lms->driver)))
         start(u, run);
     send_entering(lms);
 }
@@ -349,7 +349,7 @@ void updates_pump(struct lms *lms, int64_t now)
 void updates_open(struct lms *lms)
 {
     lms->n_updates = lms->driver->config->authority->max_concurrent;
-    lms->updates = xcalloc(lms->n_updates, sizeof *lms->updates);
+    lms->updates = xcalloc(lms->n_updates, sizeof(*lms->updates));
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
         u->lms = lms;

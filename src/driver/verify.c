@@ -136,9 +136,8 @@ bool verify_go_on(struct run *run)
 {
     struct json *memo;
     int64_t done_at;
-    if (run->memo == NULL ||
-        json_parse(&run->stage_arena, run->memo, strlen(run->memo), &memo, NULL) != RC_OK ||
-        clock_parse(words(memo, "erased_at"), &done_at, NULL) != RC_OK)
+    if (!run->memo || json_parse(&run->stage_arena, run->memo, strlen(run->memo), &memo, NULL) ||
+        clock_parse(words(memo, "erased_at"), &done_at, NULL))
         return false;
     unsigned looks = (unsigned)number(memo, "looks"), last = (unsigned)run->stage->verify->n_after - 1;
     run->proof = (struct proof){
@@ -211,7 +210,7 @@ static void found_nothing_out(struct run *run, const struct attempt *attempt, co
     look.judgement.unknown = true;
     look.error = why ? why : attempt->error;
     look.in_answer = why != NULL;
-    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status && why == NULL)
+    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status && !why)
         verify_give_up(run, &look);
     else
         run_try_again(run, &look);

@@ -192,7 +192,7 @@ static struct transfer *transfer_new(struct http_client *client)
         t = XNEW(struct transfer);
         t->client = client;
         t->easy = curl_easy_init();
-        assert(t->easy != NULL);
+        assert(t->easy);
         set_constants(t);
     }
     t->length = -1;
@@ -260,7 +260,7 @@ static bool has_body(const struct http_call *call)
 static void add_header(struct transfer *t, const char *line)
 {
     struct curl_slist *headers = curl_slist_append(t->headers, line);
-    assert(headers != NULL);
+    assert(headers);
     t->headers = headers;
 }
 
@@ -269,7 +269,7 @@ static enum rc set_headers(struct transfer *t, const struct http_call *call, str
 {
     bool has_type = false;
     for (size_t i = 0; i < call->n_headers; i++) {
-        if (strpbrk(call->headers[i], "\r\n") != NULL || strchr(call->headers[i], ':') == NULL)
+        if (strpbrk(call->headers[i], "\r\n") || !strchr(call->headers[i], ':'))
             return err_set(err, RC_INVALID, "header %zu of the call is not \"Name: value\" on one line",
                            i + 1);
         has_type = has_type || is_header(call->headers[i], "Content-Type");
@@ -327,9 +327,9 @@ enum rc http_client_send(struct http_client *client, struct http_call *call, str
     buf_init(&call->answer, call->answer_max);
     set_request(t, call);
     enum rc rc = set_headers(t, call, err);
-    if (rc == RC_OK && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
+    if (!rc && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
         rc = err_set(err, RC_INTERNAL, "the call cannot be started");
-    if (rc != RC_OK) {
+    if (rc) {
         transfer_stop(t);
         transfer_release(t);
     }
@@ -338,7 +338,7 @@ enum rc http_client_send(struct http_client *client, struct http_call *call, str
 
 void http_client_cancel(struct http_client *client, struct http_call *call)
 {
-    if (call->handle == NULL)
+    if (!call->handle)
         return;
     struct transfer *t = call->handle;
     transfer_stop(t);
@@ -389,7 +389,7 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
     call->took_us = clock_mono() - t->began_at;
     call->content_type = t->content_type[0] ? t->content_type : NULL;
     call->retry_after = t->retry_after[0] ? t->retry_after : NULL;
-    snprintf(call->error, sizeof call->error, "%s", text);
+    snprintf(call->error, sizeof(call->error), "%s", text);
     transfer_stop(t);
     struct buf answer = call->answer;
     call->done(call);
@@ -410,7 +410,7 @@ static void finish(struct transfer *t, CURLcode code)
 static void finish_ended(struct http_client *client)
 {
     int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &left)) != NULL;) {
+    for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &left));) {
         struct transfer *t;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
         finish(t, m->data.result);
@@ -424,8 +424,8 @@ static void act_on(struct http_client *client, const struct epoll_event *event)
     int running, what = 0;
     if (event->data.fd == client->wake_fd) {
         uint64_t woken;
-        ssize_t n = read(client->wake_fd, &woken, sizeof woken);
-        assert(n == sizeof woken || errno == EAGAIN);
+        ssize_t n = read(client->wake_fd, &woken, sizeof(woken));
+        assert(n == sizeof(woken) || errno == EAGAIN);
         return;
     }
     if (event->events & EPOLLIN)
@@ -461,8 +461,8 @@ static int wait_ms(const struct http_client *client, int64_t timeout_us)
 
 static void poll_with(struct http_client *client, struct pollfd *extra, unsigned n_extra, int timeout_ms)
 {
-    client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof *client->fds);
-    memcpy(client->fds, extra, n_extra * sizeof *extra);
+    client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof(*client->fds));
+    memcpy(client->fds, extra, n_extra * sizeof(*extra));
     client->fds[n_extra] = (struct pollfd){ .fd = client->epoll_fd, .events = POLLIN };
     int n = poll(client->fds, n_extra + 1, timeout_ms);
     for (unsigned i = 0; i < n_extra; i++)
@@ -487,8 +487,8 @@ void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned
 void http_client_wake(struct http_client *client)
 {
     uint64_t one = 1;
-    ssize_t n = write(client->wake_fd, &one, sizeof one);
-    assert(n == sizeof one || errno == EAGAIN);
+    ssize_t n = write(client->wake_fd, &one, sizeof(one));
+    assert(n == sizeof(one) || errno == EAGAIN);
 }
 
 static void note_done(struct http_call *call)
@@ -503,9 +503,9 @@ void http_call_now(struct http_client *client, struct http_call *call)
     struct err err;
     call->done = note_done;
     call->arg = &over;
-    if (http_client_send(client, call, &err) != RC_OK) {
+    if (http_client_send(client, call, &err)) {
         call->failure = HTTP_NOT_SENT;
-        snprintf(call->error, sizeof call->error, "%.*s", (int)sizeof call->error - 1, err.text);
+        snprintf(call->error, sizeof(call->error), "%.*s", (int)sizeof(call->error) - 1, err.text);
         return;
     }
     ((struct transfer *)call->handle)->keep_answer = true;
@@ -530,7 +530,7 @@ void http_init_curl(void)
 static void init_multi(struct http_client *client, const struct http_client_conf *conf)
 {
     client->multi = curl_multi_init();
-    assert(client->multi != NULL);
+    assert(client->multi);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -568,7 +568,7 @@ void http_client_close(struct http_client **client)
 {
     struct http_client *c = *client;
     *client = NULL;
-    if (c == NULL)
+    if (!c)
         return;
     c->closing = true;
     cancel_all(c);

@@ -71,12 +71,12 @@ static enum rc open_tcp_at(struct door *door, const struct addrinfo *at, struct 
     if (door->tcp_fd < 0)
         return err_set_errno(err, "cannot open a socket");
     int on = 1;
-    setsockopt(door->tcp_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(door->tcp_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     enum rc rc = listen_on(door->tcp_fd, at->ai_addr, at->ai_addrlen, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     struct sockaddr_in6 bound; /* the port stands at the same place in both families */
-    socklen_t len = sizeof bound;
+    socklen_t len = sizeof(bound);
     if (getsockname(door->tcp_fd, (struct sockaddr *)&bound, &len) != 0)
         return err_set_errno(err, "cannot learn the port");
     door->port = ntohs(bound.sin6_port);
@@ -86,7 +86,7 @@ static enum rc open_tcp_at(struct door *door, const struct addrinfo *at, struct 
 static enum rc open_tcp(struct door *door, struct err *err)
 {
     char port[16];
-    snprintf(port, sizeof port, "%u", door->conf.port);
+    snprintf(port, sizeof(port), "%u", door->conf.port);
     struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
                     *found = NULL;
     int failed = getaddrinfo(door->conf.host, port, &want, &found);
@@ -94,7 +94,7 @@ static enum rc open_tcp(struct door *door, struct err *err)
         return err_set(err, RC_INVALID, "%s: %s", door->conf.host, gai_strerror(failed));
     enum rc rc = open_tcp_at(door, found, err);
     freeaddrinfo(found);
-    return rc == RC_OK ? RC_OK : err_prefix(err, "%s port %u", door->conf.host, door->conf.port);
+    return !rc ? RC_OK : err_prefix(err, "%s port %u", door->conf.host, door->conf.port);
 }
 
 /* A socket's file outlives its server. Nobody answers on it: it is left over. */
@@ -106,7 +106,7 @@ static bool is_left_over(const struct sockaddr_un *address)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
-    bool dead = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    bool dead = connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 && errno == ECONNREFUSED;
     close(fd);
     return dead;
 }
@@ -115,9 +115,9 @@ static enum rc open_unix(struct door *door, struct err *err)
 {
     const char *path = door->conf.socket_path;
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof address.sun_path)
+    if (strlen(path) >= sizeof(address.sun_path))
         return err_set(err, RC_INVALID, "%s: the path of a socket has at most %zu bytes", path,
-                       sizeof address.sun_path - 1);
+                       sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
     if (is_left_over(&address))
         unlink(path);
@@ -125,8 +125,8 @@ static enum rc open_unix(struct door *door, struct err *err)
     if (door->unix_fd < 0)
         return err_set_errno(err, "cannot open a socket");
     fchmod(door->unix_fd, 0600); /* so that the file never exists with more */
-    enum rc rc = listen_on(door->unix_fd, (const struct sockaddr *)&address, sizeof address, err);
-    if (rc != RC_OK)
+    enum rc rc = listen_on(door->unix_fd, (const struct sockaddr *)&address, sizeof(address), err);
+    if (rc)
         return err_prefix(err, "%s", path);
     door->socket_path = xstrdup(path);
     if (chmod(path, 0600) != 0)
@@ -178,7 +178,7 @@ static void turn_away(struct door *door, const struct conn *conn, unsigned statu
     if (conn->local || !door->conf.tls)
         say(door, conn->fd, status, text);
     /* What was sent and not read would make the kernel take our words back. */
-    while (recv(conn->fd, unread, sizeof unread, MSG_DONTWAIT) > 0) {
+    while (recv(conn->fd, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
     }
     close(conn->fd);
 }
@@ -188,7 +188,7 @@ static void turn_away(struct door *door, const struct conn *conn, unsigned statu
 static unsigned bucket_of(const struct in6_addr *address)
 {
     uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < sizeof address->s6_addr; i++)
+    for (size_t i = 0; i < sizeof(address->s6_addr); i++)
         hash = (hash ^ address->s6_addr[i]) * 16777619u;
     return hash % BUCKETS;
 }
@@ -197,7 +197,7 @@ static unsigned count_address(const struct door *door, const struct in6_addr *ad
 {
     unsigned n = 0;
     for (const struct conn *c = door->table[bucket_of(address)]; c; c = c->next)
-        n += !c->local && memcmp(&c->address, address, sizeof *address) == 0;
+        n += !c->local && memcmp(&c->address, address, sizeof(*address)) == 0;
     return n;
 }
 
@@ -243,12 +243,12 @@ static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
 {
     if (address->ss_family == AF_INET) {
         const struct in_addr *in = &((const struct sockaddr_in *)address)->sin_addr;
-        memcpy(&conn->address, in, sizeof *in);
-        inet_ntop(AF_INET, in, conn->peer, sizeof conn->peer);
+        memcpy(&conn->address, in, sizeof(*in));
+        inet_ntop(AF_INET, in, conn->peer, sizeof(conn->peer));
     } else if (address->ss_family == AF_INET6) {
         const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-        memcpy(&conn->address, in6, IN6_IS_ADDR_V4MAPPED(in6) ? sizeof *in6 : sizeof *in6 / 2);
-        inet_ntop(AF_INET6, in6, conn->peer, sizeof conn->peer);
+        memcpy(&conn->address, in6, IN6_IS_ADDR_V4MAPPED(in6) ? sizeof(*in6) : sizeof(*in6) / 2);
+        inet_ntop(AF_INET6, in6, conn->peer, sizeof(conn->peer));
     }
 }
 
@@ -276,7 +276,7 @@ static void let_in(struct door *door, int fd, bool local, const struct sockaddr_
 static bool may_enter(int fd)
 {
     struct ucred peer;
-    socklen_t len = sizeof peer;
+    socklen_t len = sizeof(peer);
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
            (peer.uid == geteuid() || peer.uid == 0);
 }
@@ -286,7 +286,7 @@ static void accept_from(struct door *door, int listener)
     bool local = listener == door->unix_fd;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct sockaddr_storage address = { 0 };
-        socklen_t len = sizeof address;
+        socklen_t len = sizeof(address);
         int fd = accept4(listener, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0 && local && !may_enter(fd))
             close(fd);
@@ -359,7 +359,7 @@ static void *keep(void *arg)
                                  { .fd = paused ? -1 : door->unix_fd, .events = POLLIN } };
         poll(fds, 3, poll_timeout_ms(door, paused));
         uint64_t woken;
-        if (fds[0].revents && read(door->wake_fd, &woken, sizeof woken) < 0)
+        if (fds[0].revents && read(door->wake_fd, &woken, sizeof(woken)) < 0)
             continue;
         for (int i = 1; i < 3; i++) {
             if (fds[i].revents)
@@ -373,8 +373,8 @@ static void *keep(void *arg)
 static void wake(struct door *door)
 {
     uint64_t one = 1;
-    ssize_t written = write(door->wake_fd, &one, sizeof one);
-    assert(written == sizeof one);
+    ssize_t written = write(door->wake_fd, &one, sizeof(one));
+    assert(written == sizeof(one));
 }
 
 /* ---- from outside ---- */
@@ -384,18 +384,18 @@ enum rc door_open(const struct door_conf *conf, struct door **out, struct err *e
     struct door *door = XNEW(struct door);
     door->conf = *conf;
     door->tcp_fd = door->unix_fd = -1;
-    door->load = xcalloc(conf->n_places + 1, sizeof *door->load);
+    door->load = xcalloc(conf->n_places + 1, sizeof(*door->load));
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     door->processors = processors > 1 ? (unsigned)processors : 1;
     allow_descriptors(conf->max_connections);
     pthread_mutex_init(&door->lock, NULL);
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum rc rc = door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : RC_OK;
-    if (rc == RC_OK && conf->host)
+    if (!rc && conf->host)
         rc = open_tcp(door, err);
-    if (rc == RC_OK && conf->socket_path)
+    if (!rc && conf->socket_path)
         rc = open_unix(door, err);
-    if (rc != RC_OK)
+    if (rc)
         door_close(&door);
     *out = door;
     return rc;
@@ -435,7 +435,7 @@ void door_close(struct door **door)
 {
     struct door *d = *door;
     *door = NULL;
-    if (d == NULL)
+    if (!d)
         return;
     door_stop(d);
     for (size_t i = 0; i < BUCKETS; i++) { /* those that no worker got to see */

@@ -71,9 +71,9 @@ static enum rc parse_field(struct arena *a, const char *s, size_t len, struct ht
     const char *equals = memchr(s, '=', len);
     size_t name_len = equals ? (size_t)(equals - s) : len;
     enum rc rc = decode(a, s, name_len, true, &out->name, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    if (equals == NULL) {
+    if (!equals) {
         out->value = "";
         return RC_OK;
     }
@@ -88,14 +88,14 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
     size_t fields = count_fields(text, len);
     if (fields > FIELDS_MAX)
         return err_set(err, RC_INVALID, "more than %d fields", FIELDS_MAX);
-    struct http_pair *pairs = arena_array(a, fields, sizeof *pairs);
+    struct http_pair *pairs = arena_array(a, fields, sizeof(*pairs));
     for (const char *end = text + len; text < end;) {
         const char *stop = memchr(text, '&', (size_t)(end - text));
-        if (stop == NULL)
+        if (!stop)
             stop = end;
         if (stop > text) {
             enum rc rc = parse_field(a, text, (size_t)(stop - text), &pairs[*n], err);
-            if (rc != RC_OK)
+            if (rc)
                 return rc;
             ++*n;
         }
@@ -120,17 +120,17 @@ enum rc request_set_target(struct http_request *req, const char *target, struct 
         return err_set(err, RC_INVALID, "the path must begin with /");
     size_t path_len = strcspn(target, "?");
     enum rc rc = decode(&req->arena, target, path_len, false, &req->path, err);
-    if (rc != RC_OK) {
+    if (rc) {
         req->path = plain_part(&req->arena, target, path_len);
         return err_prefix(err, "path");
     }
-    if (target[path_len] == '\0')
+    if (!target[path_len])
         return RC_OK;
     const char *query = target + path_len + 1;
     struct http_pair *pairs;
     rc = http_parse_form(&req->arena, query, strlen(query), &pairs, &req->n_query, err);
     req->query = pairs;
-    return rc == RC_OK ? RC_OK : err_prefix(err, "query");
+    return !rc ? RC_OK : err_prefix(err, "query");
 }
 
 bool request_method(const char *name, enum http_method *out)
@@ -143,7 +143,7 @@ bool request_method(const char *name, enum http_method *out)
         { "PUT", HTTP_PUT },       { "PATCH", HTTP_PATCH }, { "DELETE", HTTP_DELETE },
         { "OPTIONS", HTTP_OTHER }, { "TRACE", HTTP_OTHER }, { "CONNECT", HTTP_OTHER },
     };
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
         if (strcmp(name, methods[i].name) == 0) {
             *out = methods[i].method;
             return true;

@@ -32,7 +32,7 @@ static bool take_param(const char **pattern, const char **path, struct attempt *
 {
     const char *close = strchr(*pattern, '}');
     size_t len = strcspn(*path, "/");
-    assert(close != NULL && t->n_params < HTTP_PARAMS_MAX);
+    assert(close && t->n_params < HTTP_PARAMS_MAX);
     if (len == 0)
         return false;
     t->param[t->n_params++] = (struct span){ *path, len };
@@ -44,7 +44,7 @@ static bool take_param(const char **pattern, const char **path, struct attempt *
 static struct attempt fit(const char *pattern, const char *path)
 {
     struct attempt t = { 0 };
-    while (*pattern != '\0' && *path != '\0') {
+    while (*pattern && *path) {
         if (*pattern == '{') {
             if (!take_param(&pattern, &path, &t))
                 return t;
@@ -54,7 +54,7 @@ static struct attempt fit(const char *pattern, const char *path)
     }
     if (*pattern == *path)
         t.fit = FIT_WHOLE;
-    else if (*path == '\0' && strcmp(pattern, "/") == 0)
+    else if (!*path && strcmp(pattern, "/") == 0)
         t.fit = FIT_BUT_SLASH;
     return t;
 }

@@ -111,7 +111,7 @@ static void make_id(struct worker *worker, char id[24])
 static struct exchange *exchange_new(struct worker *worker)
 {
     struct exchange *x = worker->spare;
-    if (x == NULL) {
+    if (!x) {
         x = XNEW(struct exchange);
         x->worker = worker;
         buf_init(&x->body, HTTP_BODY_MAX);
@@ -198,9 +198,9 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     check->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
     if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
         check->encodings++;
-        check->x->endless |= value == NULL || strcasecmp(value, "chunked") != 0;
+        check->x->endless |= !value || strcasecmp(value, "chunked") != 0;
     }
-    if (value != NULL && !is_clean(value, value_len))
+    if (value && !is_clean(value, value_len))
         set_wrong(check->x, 400, "a header has characters that are not allowed");
     return MHD_YES;
 }
@@ -230,7 +230,7 @@ static struct MHD_Response *make_response(struct exchange *x)
     /* The buffer is ours until the request is completed. */
     struct MHD_Response *response =
         MHD_create_response_from_buffer(req->answer.len, req->answer.data, MHD_RESPMEM_PERSISTENT);
-    assert(response != NULL);
+    assert(response);
     if (req->answer.len > 0)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                                 req->content_type ? req->content_type : "application/json");
@@ -301,9 +301,9 @@ static bool open_context(struct worker *worker)
 {
     const struct http_server_conf *conf = &worker->server->conf;
     struct err err;
-    if (worker->opened || conf->open_worker == NULL)
+    if (worker->opened || !conf->open_worker)
         return true;
-    if (conf->open_worker(conf->arg, &worker->context, &err) != RC_OK) {
+    if (conf->open_worker(conf->arg, &worker->context, &err)) {
         log_error("a worker cannot start: %s", err.text);
         return false;
     }
@@ -405,7 +405,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     x->req.local = x->conn->local;
     x->req.peer = x->conn->peer;
     conn_reading(x->conn);
-    if (request_set_target(&x->req, target ? target : "", &err) != RC_OK)
+    if (request_set_target(&x->req, target ? target : "", &err))
         set_wrong(x, 400, arena_strdup(&x->req.arena, err.text));
     if (target)
         hide_query(target);
@@ -432,7 +432,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **ex
     struct exchange *x = *exchange;
     struct worker *worker = arg;
     const struct http_server_conf *conf = &worker->server->conf;
-    if (x == NULL)
+    if (!x)
         return;
     *exchange = NULL;
     int64_t now = clock_mono();
@@ -457,7 +457,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct origin origin;
-    memcpy(&origin, info->client_addr, sizeof origin);
+    memcpy(&origin, info->client_addr, sizeof(origin));
     *context = origin.conn;
     conn_begin(origin.conn);
 }
@@ -488,7 +488,7 @@ static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, 
     struct origin origin = { .conn = conn };
     memcpy(&origin.address, address, len);
     return MHD_add_connection(server->workers[conn->place].daemon, conn->fd, (struct sockaddr *)&origin,
-                              sizeof origin) == MHD_YES;
+                              sizeof(origin)) == MHD_YES;
 }
 
 static void refusal(void *arg, unsigned status, const char *text, struct buf *out)
@@ -550,7 +550,7 @@ static enum rc start_workers(struct http_server *server, struct err *err)
         if (local ? conf->socket_path == NULL : conf->host == NULL)
             continue;
         enum rc rc = start_worker(&server->workers[i], conf->tls_certificate && !local, err);
-        if (rc != RC_OK)
+        if (rc)
             return rc;
     }
     return RC_OK;
@@ -574,11 +574,11 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
         .arg = server,
     };
     enum rc rc = door_open(&door, &server->door, err);
-    if (rc == RC_OK && conf->tls_certificate)
+    if (!rc && conf->tls_certificate)
         rc = tls_use(&server->tls, conf->tls_certificate, conf->tls_key, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = start_workers(server, err);
-    return rc == RC_OK ? door_start(server->door, err) : rc;
+    return !rc ? door_start(server->door, err) : rc;
 }
 
 enum rc http_server_open_with(const struct http_server_conf *conf, const struct http_limits *limits,
@@ -589,9 +589,9 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
     server->conf = *conf;
     server->closing_us = limits->closing_us;
     server->n_workers = workers_needed(conf->max_connections) + 1;
-    server->workers = xcalloc(server->n_workers, sizeof *server->workers);
+    server->workers = xcalloc(server->n_workers, sizeof(*server->workers));
     enum rc rc = start(server, limits, err);
-    if (rc != RC_OK)
+    if (rc)
         http_server_close(&server);
     *out = server;
     return rc;
@@ -605,7 +605,7 @@ enum rc http_server_open(const struct http_server_conf *conf, struct http_server
 enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
                               struct err *err)
 {
-    assert(server->tls != NULL);
+    assert(server->tls);
     return tls_use(&server->tls, certificate, key, err);
 }
 
@@ -666,7 +666,7 @@ void http_server_close(struct http_server **server)
 {
     struct http_server *s = *server;
     *server = NULL;
-    if (s == NULL)
+    if (!s)
         return;
     atomic_store(&s->closing, true);
     if (s->door)

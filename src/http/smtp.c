@@ -189,13 +189,13 @@ static void tell_owner(struct job *job)
 {
     struct mailer *mailer = job->mailer;
     uint64_t one = 1;
-    if (mailer == NULL)
+    if (!mailer)
         return;
     pthread_mutex_lock(&mailer->lock);
     TAILQ_INSERT_TAIL(&mailer->ended, job, ended_entry);
-    ssize_t n = write(mailer->event_fd, &one, sizeof one);
+    ssize_t n = write(mailer->event_fd, &one, sizeof(one));
     pthread_mutex_unlock(&mailer->lock);
-    assert(n == sizeof one || errno == EAGAIN);
+    assert(n == sizeof(one) || errno == EAGAIN);
 }
 
 static void *perform(void *arg)
@@ -203,7 +203,7 @@ static void *perform(void *arg)
     struct job *job = arg;
     CURL *easy = curl_easy_init();
     struct curl_slist *to = curl_slist_append(NULL, job->to);
-    assert(easy != NULL && to != NULL);
+    assert(easy && to);
     set_security(easy, &job->server);
     set_mail(easy, job, to);
     note_end(job, easy, curl_easy_perform(easy));
@@ -236,7 +236,7 @@ static enum rc job_make(struct mail *mail, struct job **out, struct err *err)
     buf_init(&job->message, MAIL_MAX);
     buf_init(&job->answer, MAIL_ANSWER_MAX);
     enum rc rc = mail_write(&job->message, &mail->message, err);
-    if (rc != RC_OK) {
+    if (rc) {
         job_free(job);
         return rc;
     }
@@ -263,7 +263,7 @@ static void hand_over(struct job *job)
     mail->outcome = job->outcome;
     mail->status = job->status;
     mail->took_us = job->took_us;
-    snprintf(mail->error, sizeof mail->error, "%s", job->error);
+    snprintf(mail->error, sizeof(mail->error), "%s", job->error);
     mail->answer = job->answer;
     mail->handle = NULL;
     buf_init(&job->answer, MAIL_ANSWER_MAX);
@@ -283,11 +283,11 @@ enum rc mail_send(struct mailer *mailer, struct mail *mail, struct err *err)
 {
     struct job *job;
     enum rc rc = job_make(mail, &job, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     job->mailer = mailer;
     rc = job_start(job, err);
-    if (rc != RC_OK) {
+    if (rc) {
         job_free(job);
         return rc;
     }
@@ -299,7 +299,7 @@ enum rc mail_send(struct mailer *mailer, struct mail *mail, struct err *err)
 void mail_cancel(struct mailer *mailer, struct mail *mail)
 {
     struct job *job = mail->handle;
-    if (job == NULL)
+    if (!job)
         return;
     job->mail = NULL;
     mail->handle = NULL;
@@ -310,7 +310,7 @@ enum rc mail_send_now(struct mail *mail, struct err *err)
 {
     struct job *job;
     enum rc rc = job_make(mail, &job, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     perform(job);
     hand_over(job);
@@ -345,7 +345,7 @@ static struct job *next_ended(struct mailer *mailer)
 {
     pthread_mutex_lock(&mailer->lock);
     struct job *job = TAILQ_FIRST(&mailer->ended);
-    if (job != NULL)
+    if (job)
         TAILQ_REMOVE(&mailer->ended, job, ended_entry);
     pthread_mutex_unlock(&mailer->lock);
     return job;
@@ -356,10 +356,10 @@ static void job_end(struct mailer *mailer, struct job *job)
     struct mail *mail = job->mail;
     pthread_join(job->thread, NULL);
     TAILQ_REMOVE(&mailer->jobs, job, entry);
-    if (mail != NULL)
+    if (mail)
         hand_over(job);
     job_free(job);
-    if (mail == NULL)
+    if (!mail)
         return;
     struct buf answer = mail->answer; /* the mail may be gone after done, or on its way again */
     mail->done(mail);
@@ -369,9 +369,9 @@ static void job_end(struct mailer *mailer, struct job *job)
 void mailer_look(struct mailer *mailer)
 {
     uint64_t n;
-    if (read(mailer->event_fd, &n, sizeof n) < 0)
+    if (read(mailer->event_fd, &n, sizeof(n)) < 0)
         return;
-    for (struct job *job; (job = next_ended(mailer)) != NULL;)
+    for (struct job *job; (job = next_ended(mailer));)
         job_end(mailer, job);
 }
 
@@ -379,12 +379,12 @@ void mailer_close(struct mailer **mailer)
 {
     struct mailer *m = *mailer;
     *mailer = NULL;
-    if (m == NULL)
+    if (!m)
         return;
     struct job *job;
     TAILQ_FOREACH(job, &m->jobs, entry)
     atomic_store(&job->given_up, true);
-    while ((job = TAILQ_FIRST(&m->jobs)) != NULL) {
+    while ((job = TAILQ_FIRST(&m->jobs))) {
         pthread_join(job->thread, NULL);
         TAILQ_REMOVE(&m->jobs, job, entry);
         job_free(job);

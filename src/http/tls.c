@@ -41,8 +41,8 @@ void *tls_callback(void)
 {
     gnutls_certificate_retrieve_function2 *function = show_certificate;
     void *pointer;
-    static_assert(sizeof pointer == sizeof function, "POSIX has it so");
-    memcpy(&pointer, &function, sizeof pointer);
+    static_assert(sizeof(pointer) == sizeof(function), "POSIX has it so");
+    memcpy(&pointer, &function, sizeof(pointer));
     return pointer;
 }
 
@@ -109,11 +109,11 @@ enum rc tls_use(struct tls **tls, const char *certificate, const char *key, stru
 {
     struct tls *next = XNEW(struct tls);
     enum rc rc = read_chain(next, certificate, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = read_key(next, key, err);
-    if (rc == RC_OK && !belong_together(next))
+    if (!rc && !belong_together(next))
         rc = err_set(err, RC_INVALID, "TLS cannot be used: the key is not that of the certificate");
-    if (rc != RC_OK) {
+    if (rc) {
         free_one(next);
         return rc;
     }

@@ -137,7 +137,7 @@ void answer_status(struct http_request *req, enum dialect dialect, unsigned stat
 
 void answer_error(struct http_request *req, enum dialect dialect, const struct err *err)
 {
-    assert(err->rc != RC_OK);
+    assert(err->rc);
     unsigned status = rc_status(err->rc);
     if (dialect == DIALECT_OPENEDX && err->rc == RC_CONFLICT)
         status = 400;

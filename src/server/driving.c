@@ -202,7 +202,7 @@ static enum rc read_report(const struct json *item, struct report *out, struct e
 static void put_report_answer(struct json_out *o, const struct report *report,
                               const struct report_answer *answer)
 {
-    bool ok = answer->err.rc == RC_OK;
+    bool ok = !answer->err.rc;
     json_open_map(o);
     json_field_int(o, "id", report->id);
     json_field_bool(o, "ok", ok);

@@ -162,7 +162,7 @@ enum rc handle_bulk_retire(struct exchange *x, struct err *err)
     struct retired_names names = split_names(x->arena, text);
     for (size_t i = 0; i < names.n; i++) {
         rc = usecase_request_by_name(&act, names.name[i], err);
-        names.retired[i] = rc == RC_OK;
+        names.retired[i] = !rc;
         if (rc && rc != RC_NOT_FOUND && rc != RC_CONFLICT && rc != RC_INVALID)
             return rc;
     }

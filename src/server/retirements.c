@@ -60,7 +60,7 @@ static void put_import_results(struct json_out *o, const struct import_row *rows
     json_put_key(o, "results");
     json_open_list(o);
     for (size_t i = 0; i < n; i++) {
-        bool ok = rows[i].err.rc == RC_OK;
+        bool ok = !rows[i].err.rc;
         json_open_map(o);
         json_field_bool(o, "ok", ok);
         if (ok && rows[i].id)

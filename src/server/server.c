@@ -252,11 +252,11 @@ void server_reload(struct server *server, const struct config *config)
 {
     struct err err;
     server->config = config;
-    if (renew_tls(server, config, &err) != RC_OK)
+    if (renew_tls(server, config, &err))
         log_error("%s; the certificate of before stays in use", err.text);
     if (server->upkeep)
         upkeep_reload(server->upkeep);
-    if (compare_again(server, &err) != RC_OK)
+    if (compare_again(server, &err))
         log_warning("the states of the database could not be read: %s", err.text);
 }
 

@@ -26,8 +26,8 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
         " secondary, service_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
         " RETURNING id",
         DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username),
-                DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs != NULL ? in->orgs : "[]"),
-                DB_INT(now), DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id),
+                DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now),
+                DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id),
         id, err);
 }
 
@@ -36,7 +36,7 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
 {
     *id = 0;
     enum rc rc = insert_account(s, in, now, id, err);
-    if (rc == RC_OK && *id == 0)
+    if (!rc && *id == 0)
         return err_set_code(err, RC_CONFLICT, "taken", "the user name or the account_id is taken");
     return rc;
 }
@@ -91,12 +91,12 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
     enum rc rc =
         store_first(s->db, &rows, ACCOUNT "WHERE username_key = $1 AND (username IS NULL OR username = $2)",
                     DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return not_found(err);
     read_account(a, &rows, &out->account);
-    out->email_matches = email != NULL && key_matches(s, &rows, email);
+    out->email_matches = email && key_matches(s, &rows, email);
     db_rows_close(&rows);
     return RC_OK;
 }
@@ -114,7 +114,7 @@ enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct a
     struct db_rows rows;
     bool found;
     enum rc rc = store_first(s->db, &rows, ACCOUNT "WHERE id = $1", DB_ARGS(DB_INT(id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return not_found(err);
@@ -135,7 +135,7 @@ enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *em
     enum rc rc =
         db_query(s->db, &rows, ACCOUNT "WHERE email_key = $1 AND username IS NOT NULL ORDER BY id LIMIT $2",
                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(limit)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         read_account(a, &rows, &(*out)[(*n)++]);
     db_rows_close(&rows);
     return rc;
@@ -156,7 +156,7 @@ enum rc store_lock_account(struct store *s, int64_t id, const char *retired_emai
                         "UPDATE account SET locked_email = coalesce(locked_email, email), email = $2,"
                         " password = NULL" UNLESS_RETIRED,
                         DB_ARGS(DB_INT(id), DB_TEXT(retired_email)), NULL, err);
-    return rc != RC_OK ? rc : end_tokens(s, id, err);
+    return rc ? rc : end_tokens(s, id, err);
 }
 
 enum rc store_unlock_account(struct store *s, int64_t id, struct err *err)
@@ -187,14 +187,14 @@ enum rc store_retire_account(struct store *s, int64_t id, const char *retired_us
                         NULL, err);
     if (rc == RC_CONFLICT)
         return err_set_code(err, rc, "taken", "another account has the retired user name");
-    return rc != RC_OK ? rc : end_tokens(s, id, err);
+    return rc ? rc : end_tokens(s, id, err);
 }
 
 enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err)
 {
     enum rc rc = db_run(s->db, "UPDATE account SET password = $2" UNLESS_RETIRED,
                         DB_ARGS(DB_INT(id), DB_TEXT(password)), NULL, err);
-    return rc != RC_OK ? rc : end_tokens(s, id, err);
+    return rc ? rc : end_tokens(s, id, err);
 }
 
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err)
@@ -219,7 +219,7 @@ enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN]
                         enum token_purpose purpose, int64_t now, int64_t expires_at, struct err *err)
 {
     enum rc rc = drop_expired(s, account_id, now, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(
         s->db,
@@ -238,7 +238,7 @@ enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN
                                  " AND expires_at > $3",
                                  DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(purpose), DB_INT(now)),
                                  account_id, err);
-    return rc == RC_OK && *account_id == 0 ? err_set(err, RC_NOT_FOUND, "there is no such token") : rc;
+    return !rc && *account_id == 0 ? err_set(err, RC_NOT_FOUND, "there is no such token") : rc;
 }
 
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err)

@@ -31,7 +31,7 @@ enum rc store_clear_alarms(struct store *s, struct err *err)
 
 static bool is_same_text(const char *a, const char *b)
 {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+    return !a || !b ? a == b : strcmp(a, b) == 0;
 }
 
 static bool is_alike(const struct alarm *a, const struct alarm *b)
@@ -84,9 +84,9 @@ static enum rc read_groups(struct store *s, struct arena *a, size_t ids_max, str
                           "SELECT what, stage, status, cause, retirement_id, at FROM alarm"
                           " ORDER BY what, stage, status, cause, retirement_id",
                           DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         const struct alarm alarm = read_alarm(&rows);
-        if (g == NULL || !is_alike(&g->alarm, &alarm))
+        if (!g || !is_alike(&g->alarm, &alarm))
             g = begin_group(a, &alarm, db_int(&rows, 5), ids_max, &out->groups[out->n++]);
         add_to_group(g, alarm.retirement_id, db_int(&rows, 5), ids_max);
     }
@@ -120,9 +120,9 @@ enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_
         s->db, "SELECT count(*) FROM (SELECT 1 FROM alarm GROUP BY what, stage, status, cause) g", DB_NO_ARGS,
         &n, err);
     *out = (struct alarms){ .groups = arena_array(a, (size_t)n + 1, sizeof(out->groups[0])) };
-    if (rc == RC_OK && n > 0)
+    if (!rc && n > 0)
         rc = read_groups(s, a, ids_max, out, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     count_kinds(out);
     if (out->n > 0)
@@ -147,7 +147,7 @@ enum rc store_alerted_at(struct store *s, int64_t *out, struct err *err)
 enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err)
 {
     char text[32];
-    snprintf(text, sizeof text, "%lld", (long long)at);
+    snprintf(text, sizeof(text), "%lld", (long long)at);
     return setting_set(s->db, "alerted_at", text, err);
 }
 

@@ -41,9 +41,9 @@ enum rc store_find_answer(struct store *s, struct arena *a, const uint8_t digest
     enum rc rc = store_first(
         s->db, &rows, "SELECT request, sealed, expires_at FROM answer WHERE digest = $1 AND expires_at > $2",
         DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(now)), &found, err);
-    if (rc == RC_OK && !found)
+    if (!rc && !found)
         return err_set(err, RC_NOT_FOUND, "there is no answer yet");
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     memcpy(out->digest, digest, CRYPTO_SHA256_LEN);
     rc = read_answer(a, &rows, out, err);

@@ -23,7 +23,7 @@ static enum rc show(void *arg, const struct retirement_view *view, struct err *e
     w->seen++;
     enum rc rc = store_first_int(w->s->db, "SELECT id FROM partner_report WHERE retirement_id = $1",
                                  DB_ARGS(DB_INT(view->row.id)), &waiting, err);
-    if (rc != RC_OK || waiting != 0)
+    if (rc || waiting != 0)
         return rc;
     w->left--;
     return w->fn(w->arg, view, err);
@@ -50,10 +50,10 @@ enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, st
         filter.after_id = w.last_id;
         filter.limit = w.left < PAGE_MAX ? w.left : PAGE_MAX;
         w.seen = 0;
-        if (rc == RC_OK)
+        if (!rc)
             rc = store_list(s, &filter, show, &w, err);
         *more = w.seen == filter.limit;
-    } while (rc == RC_OK && *more && w.left > 0);
+    } while (!rc && *more && w.left > 0);
     return rc;
 }
 
@@ -64,12 +64,11 @@ enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, str
     int64_t state_id;
     *out = 0;
     enum rc rc = make_filter(s, before, &state_id, &filter, err);
-    return rc != RC_OK
-               ? rc
-               : store_first_int(s->db,
-                                 "SELECT count(*) FROM partner_report q CROSS JOIN retirement r"
-                                 " WHERE r.id = q.retirement_id AND r.state_id = $1 AND r.modified_at < $2",
-                                 DB_ARGS(DB_INT(state_id), DB_INT(before)), out, err);
+    return rc ? rc
+              : store_first_int(s->db,
+                                "SELECT count(*) FROM partner_report q CROSS JOIN retirement r"
+                                " WHERE r.id = q.retirement_id AND r.state_id = $1 AND r.modified_at < $2",
+                                DB_ARGS(DB_INT(state_id), DB_INT(before)), out, err);
 }
 
 enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err)
@@ -77,11 +76,11 @@ enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, st
     struct retirement_filter filter;
     int64_t state_id, held_back;
     enum rc rc = make_filter(s, before, &state_id, &filter, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_count(s, &filter, out, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_count_held_back(s, before, &held_back, err);
-    if (rc == RC_OK)
+    if (!rc)
         *out -= held_back;
     return rc;
 }
@@ -109,7 +108,7 @@ enum rc store_unfinished_archives(struct store *s, struct arena *a, const char *
     *out = arena_array(a, UNFINISHED_MAX, sizeof((*out)[0]));
     enum rc rc = db_query(s->db, &rows, "SELECT name FROM archive WHERE finished = 0 ORDER BY name LIMIT $1",
                           DB_ARGS(DB_INT(UNFINISHED_MAX)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         (*out)[(*n)++] = arena_strdup(a, db_text(&rows, 0));
     return rc;
 }

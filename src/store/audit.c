@@ -85,7 +85,7 @@ static enum rc read_last(struct store *s, struct audit_entry *last, struct err *
     size_t len;
     enum rc rc = store_first(s->db, &rows, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", DB_NO_ARGS,
                              &found, err);
-    if (rc != RC_OK || !found)
+    if (rc || !found)
         return rc;
     const void *hash = db_bytes(&rows, 1, &len);
     last->id = db_int(&rows, 0);
@@ -99,7 +99,7 @@ enum rc store_append_audit(struct store *s, const struct audit_entry *in, struct
 {
     struct audit_entry last = { 0 }, e = *in;
     enum rc rc = read_last(s, &last, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     e.id = last.id + 1;
     chain(&s->line, last.hash, &e, e.hash);
@@ -132,7 +132,7 @@ enum rc store_list_audit(struct store *s, const struct audit_filter *f, store_au
     *next = f->after_id;
     enum rc rc = db_query(s->db, &rows, f->retirement_id ? of_one : all,
                           DB_ARGS(DB_INT(f->after_id), DB_INT(LOOK_MAX), DB_INT(f->retirement_id)), err);
-    while (rc == RC_OK && given < f->limit && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && given < f->limit && !(rc = db_next(&rows, &row, err)) && row) {
         struct audit_entry e = read_entry(&rows);
         looked++;
         *next = e.id;
@@ -176,7 +176,7 @@ static enum rc check_page(struct store *s, struct audit_check *c, const uint8_t 
     *more = false;
     enum rc rc = db_query(s->db, &rows, "SELECT " COLUMNS " FROM audit WHERE id > $1 ORDER BY id LIMIT $2",
                           DB_ARGS(DB_INT(*after), DB_INT(PAGE)), err);
-    while (rc == RC_OK && !c->what && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !c->what && !(rc = db_next(&rows, &row, err)) && row) {
         struct audit_entry e = read_entry(&rows);
         check_entry(c, &s->line, known, &e);
         *after = e.id;
@@ -192,7 +192,7 @@ enum rc store_check_audit(struct store *s, const uint8_t *known, struct audit_ch
     bool more = true;
     enum rc rc = RC_OK;
     *out = (struct audit_check){ 0 };
-    while (rc == RC_OK && more && !out->what)
+    while (!rc && more && !out->what)
         rc = check_page(s, out, known, &after, &more, err);
     return rc;
 }

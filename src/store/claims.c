@@ -51,7 +51,7 @@ static const char *stage_after(const struct pipeline *p, unsigned state, const s
 
 static bool is_wanted(const struct due_filter *f, const char *stage)
 {
-    if (f->stages == NULL || stage == NULL)
+    if (!f->stages || !stage)
         return true;
     for (size_t i = 0; i < f->n_stages; i++)
         if (strcmp(f->stages[i], stage) == 0)
@@ -97,7 +97,7 @@ static enum rc find_states(struct store *s, struct arena *a, const struct due_fi
     const struct pipeline **lists;
     size_t n, total = 0;
     enum rc rc = all_pipelines(s, a, &lists, &n, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     for (size_t i = 0; i < n; i++)
         total += lists[i]->n;
@@ -180,9 +180,9 @@ static enum rc find_due(struct store *s, struct arena *a, const struct due_filte
     struct due_states states;
     struct id_range old_enough;
     enum rc rc = find_states(s, a, f, &states, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = id_range_of_creation(s->db, INT64_MIN, f->due_before, &old_enough, err);
-    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+    for (size_t i = 0; !rc && i < states.n; i++) {
         const struct due_state *d = &states.state[i];
         int64_t upto = d->role == ROLE_PENDING ? old_enough.upto : INT64_MAX;
         struct span span = span_of(f, ids, upto);
@@ -213,7 +213,7 @@ enum rc store_due(struct store *s, struct arena *a, const struct due_filter *fil
     *out = arena_array(a, ids.n + 1, sizeof((*out)[0]));
     for (size_t i = 0; filter->newest_first && i < ids.n; i++)
         ids.id[i] = -ids.id[i];
-    for (size_t i = 0; rc == RC_OK && i < ids.n; i += GROUP_MAX) {
+    for (size_t i = 0; !rc && i < ids.n; i += GROUP_MAX) {
         size_t n_read;
         rc =
             read_group(s, ids.id + i, ids.n - i < GROUP_MAX ? ids.n - i : GROUP_MAX, *out + *n, &n_read, err);
@@ -235,10 +235,10 @@ static enum rc count_cooling(struct store *s, int64_t due_before, int64_t *pendi
     struct id_range r;
     *pending = *cooling = 0;
     enum rc rc = id_range_of_creation(s->db, due_before, INT64_MAX, &r, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, pending,
                              err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return store_first_int(s->db,
                            "SELECT count(*) FROM (SELECT 1 FROM retirement WHERE state_id ="
@@ -254,9 +254,9 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
     *due = *under_way = 0;
     enum rc rc = count_cooling(s, due_before, &pending, &cooling, err);
     *due = pending - cooling;
-    if (rc == RC_OK && cooling == COOLING_MAX)
+    if (!rc && cooling == COOLING_MAX)
         rc = store_due_upto(s, due_before, INT64_MAX, due, err);
-    return rc != RC_OK ? rc : count_under_way(s, under_way, err);
+    return rc ? rc : count_under_way(s, under_way, err);
 }
 
 enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
@@ -265,7 +265,7 @@ enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_
     *out = 0;
     const struct due_filter all = { 0 };
     enum rc rc = find_states(s, a, &all, &states, err);
-    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+    for (size_t i = 0; !rc && i < states.n; i++) {
         int64_t count = 0;
         if (states.state[i].role != ROLE_WORKING)
             continue;
@@ -286,7 +286,7 @@ enum rc store_free_leases(struct store *s, int64_t now, struct err *err)
     struct due_states states;
     const struct due_filter all = { 0 };
     enum rc rc = find_states(s, &a, &all, &states, err);
-    for (size_t i = 0; rc == RC_OK && i < states.n; i++) {
+    for (size_t i = 0; !rc && i < states.n; i++) {
         if (states.state[i].role != ROLE_WORKING)
             continue;
         rc = db_run(s->db,

@@ -23,7 +23,7 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
     *n = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM retirement_person WHERE username_key = $1",
                                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), &max, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
     rc =
@@ -31,7 +31,7 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
                  "SELECT " ROW_COLUMNS " FROM retirement_person p JOIN retirement r ON r.id = p.retirement_id"
                  " WHERE p.username_key = $1 AND p.username = $2 ORDER BY r.id",
                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         struct retirement *r = &(*out)[*n];
         rc = read_row(s, &rows, r, err);
         *n += rc == RC_OK && pipeline_role(r->pipeline, r->state) == ROLE_COMPLETE;
@@ -53,7 +53,7 @@ static enum rc redact_one(struct store *s, int64_t id, const struct redaction *w
                         DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
                                 DB_TEXT(with->username), DB_TEXT(with->email), DB_TEXT(with->name)),
                         NULL, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(s->db, "INSERT INTO redacted (retirement_id) VALUES ($1) ON CONFLICT DO NOTHING",
                   DB_ARGS(DB_INT(id)), NULL, err);
@@ -82,9 +82,9 @@ static enum rc redact_others(struct store *s, int64_t account_id, const struct r
     enum rc rc;
     do {
         rc = find_others(s, &a, account_id, &ids, err);
-        for (size_t i = 0; rc == RC_OK && i < ids.n; i++)
+        for (size_t i = 0; !rc && i < ids.n; i++)
             rc = redact_one(s, ids.id[i], with, err);
-    } while (rc == RC_OK && ids.n == PAGE_MAX);
+    } while (!rc && ids.n == PAGE_MAX);
     arena_free(&a);
     return rc;
 }
@@ -96,7 +96,7 @@ enum rc store_redact(struct store *s, const struct retirement *row, const struct
         return err_set_code(err, RC_CONFLICT, "not_complete", "retirement %lld is not COMPLETE",
                             (long long)row->id);
     enum rc rc = redact_one(s, row->id, with, err);
-    return rc != RC_OK ? rc : redact_others(s, row->account_id, with, err);
+    return rc ? rc : redact_others(s, row->account_id, with, err);
 }
 
 /* ---- deleting ---- */
@@ -109,7 +109,7 @@ static enum rc forget_account(struct store *s, int64_t id, struct err *err)
                         " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
                         " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
                         DB_ARGS(DB_INT(id)), NULL, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(s->db,
                   "DELETE FROM account_token WHERE account_id = $1"
@@ -131,9 +131,9 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
     };
     enum { N = sizeof(of_the_retirement) / sizeof(of_the_retirement[0]) };
     enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < N; i++)
+    for (size_t i = 0; !rc && i < N; i++)
         rc = db_run(s->db, of_the_retirement[i], DB_ARGS(DB_INT(id), DB_INT(INT64_MIN)), NULL, err);
-    return rc != RC_OK ? rc : forget_account(s, account_id, err);
+    return rc ? rc : forget_account(s, account_id, err);
 }
 
 struct marked {
@@ -149,7 +149,7 @@ static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t 
                           "SELECT d.retirement_id, r.account_id FROM redacted d LEFT JOIN retirement r"
                           " ON r.id = d.retirement_id ORDER BY d.retirement_id LIMIT $1",
                           DB_ARGS(DB_INT(PAGE_MAX)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         out[(*n)++] = (struct marked){ db_int(&rows, 0), db_int(&rows, 1) };
     return rc;
 }
@@ -161,11 +161,11 @@ enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struc
     enum rc rc;
     do {
         rc = read_marked(s, marked, &n, err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        for (size_t i = 0; !rc && i < n; i++) {
             rc = forget_one(s, marked[i].id, marked[i].account_id, err);
-            if (rc == RC_OK && fn)
+            if (!rc && fn)
                 rc = fn(arg, marked[i].id, err);
         }
-    } while (rc == RC_OK && n == PAGE_MAX);
+    } while (!rc && n == PAGE_MAX);
     return rc;
 }

@@ -36,7 +36,7 @@ enum rc store_add_client(struct store *s, const struct client *in, struct err *e
                                 DB_BLOB(in->secret_digest, CRYPTO_SHA256_LEN), DB_INT(in->scopes),
                                 DB_INT(in->disabled), DB_INT(in->created_at)),
                         &added, err);
-    if (rc == RC_OK && added == 0)
+    if (!rc && added == 0)
         return err_set_code(err, RC_CONFLICT, "taken", "there is a client of this name");
     return rc;
 }
@@ -48,7 +48,7 @@ enum rc store_find_client(struct store *s, struct arena *a, const char *client_i
     bool found;
     enum rc rc =
         store_first(s->db, &rows, CLIENT "WHERE client_id = $1", DB_ARGS(DB_TEXT(client_id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return err_set(err, RC_NOT_FOUND, "there is no such client");
@@ -65,11 +65,11 @@ enum rc store_list_clients(struct store *s, struct arena *a, struct client **out
     *n = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM client", DB_NO_ARGS, &max, err);
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_query(s->db, &rows, CLIENT "ORDER BY name LIMIT $1", DB_ARGS(DB_INT(max)), err);
     else
         return rc;
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         rc = read_client(a, &rows, &(*out)[(*n)++], err);
     db_rows_close(&rows);
     return rc;
@@ -80,5 +80,5 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
     int64_t n = 0;
     enum rc rc =
         db_run(s->db, "UPDATE client SET disabled = 1 WHERE name = $1", DB_ARGS(DB_TEXT(name)), &n, err);
-    return rc == RC_OK && n == 0 ? err_set(err, RC_NOT_FOUND, "there is no client of this name") : rc;
+    return !rc && n == 0 ? err_set(err, RC_NOT_FOUND, "there is no client of this name") : rc;
 }

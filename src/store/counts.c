@@ -36,11 +36,11 @@ enum rc count_change(struct store *s, const struct retirement *before, const str
     enum rc rc = RC_OK;
     if (from != to)
         rc = add_people(s, from, -1, err);
-    if (rc == RC_OK && from != to)
+    if (!rc && from != to)
         rc = add_people(s, to, 1, err);
-    if (rc == RC_OK && retirement_is_waiting(before))
+    if (!rc && retirement_is_waiting(before))
         rc = add_waiting(s, from, -1, err);
-    if (rc == RC_OK && retirement_is_waiting(after))
+    if (!rc && retirement_is_waiting(after))
         rc = add_waiting(s, to, 1, err);
     return rc;
 }
@@ -62,8 +62,8 @@ enum rc store_count_states(struct store *s, struct arena *a, struct state_count 
     enum rc rc =
         db_query(s->db, &rows, "SELECT name, people, (SELECT count(*) FROM state) FROM state ORDER BY id",
                  DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
-        if (*out == NULL)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
+        if (!*out)
             *out = arena_array(a, (size_t)db_int(&rows, 2), sizeof((*out)[0]));
         (*out)[(*n)++] = (struct state_count){ arena_strdup(a, db_text(&rows, 0)), db_int(&rows, 1) };
     }
@@ -82,7 +82,7 @@ enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, 
     int64_t states = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM state", DB_NO_ARGS, &states, err);
     id_list_init(&list, a, (size_t)states + 1);
-    if (rc == RC_OK)
+    if (!rc)
         rc = id_list_add(&list, s->db, "SELECT id FROM state WHERE waiting > 0 ORDER BY id", DB_NO_ARGS, err);
     if (list.n == 0)
         list.id[list.n++] = 0;

@@ -33,7 +33,7 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
                  " GROUP BY r.last_state_id, l.status, l.cause) f"
                  " JOIN state s ON s.id = f.stage_id ORDER BY f.n DESC, s.name, f.cause, f.status LIMIT $1",
                  DB_ARGS(DB_INT((int64_t)limit)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         read_failure_group(a, &rows, &(*out)[(*n)++]);
     db_rows_close(&rows);
     return rc;

@@ -114,7 +114,7 @@ static enum rc check_step(struct fsck *f, const struct step *st, struct err *err
     if (f->before.id == 0)
         return RC_OK;
     enum rc rc = pipeline_by_id(f->s, st->pipeline_id, &p, err);
-    if (rc == RC_OK)
+    if (!rc)
         check_move(f, p, st);
     return rc;
 }
@@ -134,7 +134,7 @@ static enum rc walk_log(struct fsck *f, struct err *err)
                  " SELECT l.id, l.retirement_id, l.pipeline_id, l.from_id, l.to_id, l.at, l.epoch, l.run,"
                  " l.flags, l.reason FROM chain c JOIN retirement_log l ON l.id = c.id ORDER BY l.id",
                  DB_ARGS(DB_INT(f->row.id)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
         struct step st = { db_int(&rows, 0),      db_int(&rows, 1),     db_int(&rows, 2), db_int(&rows, 3),
                            db_int(&rows, 4),      db_int(&rows, 5),     db_int(&rows, 6), db_int(&rows, 7),
                            (int)db_int(&rows, 8), !db_is_null(&rows, 9) };
@@ -195,7 +195,7 @@ static enum rc check_retirement(struct fsck *f, struct err *err)
     f->operator_moved = false;
     memset(f->completions, 0, sizeof(f->completions));
     enum rc rc = walk_log(f, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     check_end(f);
     check_lease(f);
@@ -214,7 +214,7 @@ static enum rc check_memo(struct fsck *f, struct err *err)
     int64_t n = 0;
     enum rc rc = store_first_int(f->s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1",
                                  DB_ARGS(DB_INT(r->id)), &n, err);
-    if (rc == RC_OK && n > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+    if (!rc && n > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
         report(f, "I18", "what its driver remembered of a stage outlived the stage");
     return rc;
 }
@@ -225,7 +225,7 @@ static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
     bool found;
     enum rc rc = store_first(f->s->db, &rows, "SELECT live, driver_id FROM retirement WHERE id = $1",
                              DB_ARGS(DB_INT(id)), &found, err);
-    if (rc != RC_OK || !found)
+    if (rc || !found)
         return rc;
     f->live = db_int(&rows, 0);
     f->driver_id = db_int(&rows, 1);
@@ -243,17 +243,17 @@ static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
         f->unreadable = true;
         return RC_OK;
     }
-    if (rc == RC_OK)
+    if (!rc)
         rc = read_stored(f, id, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_retirement(f, err);
-    return rc != RC_OK ? rc : check_memo(f, err);
+    return rc ? rc : check_memo(f, err);
 }
 
 static enum rc check_page(struct fsck *f, const struct id_list *ids, struct err *err)
 {
     enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < ids->n; i++)
+    for (size_t i = 0; !rc && i < ids->n; i++)
         rc = check_id(f, ids->id[i], err);
     return rc;
 }
@@ -269,10 +269,10 @@ static enum rc check_all(struct fsck *f, struct err *err)
         ids.n = 0;
         rc = id_list_add(&ids, f->s->db, "SELECT id FROM retirement WHERE id > $1 ORDER BY id LIMIT $2",
                          DB_ARGS(DB_INT(after), DB_INT(FSCK_PAGE)), err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = check_page(f, &ids, err);
         after = ids.n > 0 ? ids.id[ids.n - 1] : after;
-    } while (rc == RC_OK && ids.n == FSCK_PAGE);
+    } while (!rc && ids.n == FSCK_PAGE);
     arena_free(&a);
     return rc;
 }
@@ -285,7 +285,7 @@ static enum rc check_twins(struct fsck *f, struct err *err)
         db_query(f->s->db, &rows,
                  "SELECT max(id) FROM retirement WHERE live + 0 = 1 GROUP BY account_id HAVING count(*) > 1",
                  DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
         f->row.id = db_int(&rows, 0);
         report(f, "I14", "its account has another live one");
     }
@@ -297,7 +297,7 @@ static enum rc check_strays(struct fsck *f, struct err *err)
     int64_t stored = 0;
     enum rc rc = store_first_int(f->s->db, "SELECT count(*) FROM retirement_log", DB_NO_ARGS, &stored, err);
     f->row.id = 0;
-    if (rc == RC_OK && stored != f->entries && !f->unreadable)
+    if (!rc && stored != f->entries && !f->unreadable)
         report(f, "I17", "there are entries that are in no log");
     return rc;
 }
@@ -313,7 +313,7 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
                           " UNION SELECT m.retirement_id FROM stage_memo m LEFT JOIN retirement r"
                           " ON r.id = m.retirement_id WHERE r.id IS NULL",
                           DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
         f->row.id = db_int(&rows, 0);
         report(f, "I18", "the retirement was deleted, and data of the person is left");
     }
@@ -332,7 +332,7 @@ static enum rc check_counts(struct fsck *f, struct err *err)
         " WHERE s.people <> coalesce(r.people, 0) OR s.waiting <> coalesce(r.waiting, 0)",
         DB_ARGS(DB_INT(LEASE_WAITING)), &wrong, err);
     f->row.id = 0;
-    if (rc == RC_OK && wrong != 0)
+    if (!rc && wrong != 0)
         report(f, "I7", "how many are counted in a state is not how many there are");
     return rc;
 }
@@ -342,7 +342,7 @@ static enum rc check_trail(struct fsck *f, struct err *err)
     struct audit_check check;
     enum rc rc = store_check_audit(f->s, NULL, &check, err);
     f->row.id = check.broken_at;
-    if (rc == RC_OK && check.what)
+    if (!rc && check.what)
         report(f, "audit", check.what);
     return rc;
 }
@@ -354,15 +354,15 @@ enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *er
     f->fn = fn;
     f->arg = arg;
     enum rc rc = check_all(f, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_twins(f, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_strays(f, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_forgotten(f, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_counts(f, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = check_trail(f, err);
     free(f);
     return rc;

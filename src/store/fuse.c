@@ -18,7 +18,7 @@ enum rc store_fuse(struct store *s, struct arena *a, size_t limit, struct fuse_e
     bool row;
     *n = 0;
     enum rc rc = db_query(s->db, &rows, FUSE_SELECT, DB_ARGS(DB_INT((int64_t)limit)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         out[(*n)++] = (struct fuse_entry){
             .at = db_int(&rows, 1),
             .blown = db_int(&rows, 2) != 0,
@@ -50,7 +50,7 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
     struct id_range r;
     *out = 0;
     enum rc rc = id_range_of_creation(s->db, INT64_MIN, due_before, &r, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     const char *sql =
         r.exact ? DUE_SELECT_START DUE_SELECT_END : DUE_SELECT_START " AND created_at < $3" DUE_SELECT_END;
@@ -62,7 +62,7 @@ static enum rc count_day(struct store *s, int64_t from, int64_t before, int64_t 
 {
     struct id_range r;
     enum rc rc = id_range_of_creation(s->db, from, before, &r, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = r.upto > r.after ? r.upto - r.after : 0;
     if (r.exact)
@@ -82,9 +82,9 @@ enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct er
 {
     int64_t requests[DAYS];
     enum rc rc = RC_OK;
-    for (int i = 0; rc == RC_OK && i < DAYS; i++)
+    for (int i = 0; !rc && i < DAYS; i++)
         rc = count_day(s, before - (i + 1) * CLOCK_DAY, before - i * CLOCK_DAY, &requests[i], err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     qsort(requests, DAYS, sizeof(requests[0]), by_size);
     *out = requests[DAYS / 2];

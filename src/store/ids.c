@@ -41,10 +41,10 @@ enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db
     bool row;
     size_t n = 0;
     enum rc rc = db_query(db, &rows, sql, args, err);
-    while (rc == RC_OK && n < l->max && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && n < l->max && !(rc = db_next(&rows, &row, err)) && row)
         l->fresh[n++] = db_int(&rows, 0);
     db_rows_close(&rows);
-    if (rc == RC_OK)
+    if (!rc)
         merge(l, n);
     return rc;
 }
@@ -69,7 +69,7 @@ static enum rc find_break(struct db *db, struct creation_break *out, struct err 
     *out = (struct creation_break){ 0, INT64_MIN, INT64_MIN };
     enum rc rc = store_first(db, &rows, "SELECT retirement_id, created_at, highest_at FROM creation_break",
                              DB_NO_ARGS, &found, err);
-    if (rc != RC_OK || !found)
+    if (rc || !found)
         return rc;
     *out = (struct creation_break){ db_int(&rows, 0), db_int(&rows, 1), db_int(&rows, 2) };
     db_rows_close(&rows);
@@ -111,9 +111,9 @@ enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct
     struct creation_break b;
     *out = (struct id_range){ 0 };
     enum rc rc = find_break(db, &b, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = find_upto(db, &b, before, &out->upto, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = find_after(db, &b, from, &out->after, err);
     bool front_is_within = b.highest_at < before && from == INT64_MIN;
     out->exact = b.id == 0 || b.highest_at < from || front_is_within;
@@ -126,7 +126,7 @@ enum rc id_note_creation(struct db *db, int64_t id, int64_t created_at, struct e
     enum rc rc =
         store_first_int(db, "SELECT created_at FROM retirement WHERE id < $1 ORDER BY id DESC LIMIT 1",
                         DB_ARGS(DB_INT(id)), &previous_at, err);
-    if (rc != RC_OK || previous_at <= created_at)
+    if (rc || previous_at <= created_at)
         return rc;
     return db_run(db,
                   "INSERT INTO creation_break (one, retirement_id, created_at, highest_at)"

@@ -35,8 +35,7 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
     enum rc rc = id_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
     out->upto = ids.upto;
-    out->by_time =
-        !ids.exact || f->modified_from != 0 || f->modified_before != 0 || f->modified_before_each != NULL;
+    out->by_time = !ids.exact || f->modified_from != 0 || f->modified_before != 0 || f->modified_before_each;
     return rc;
 }
 
@@ -85,7 +84,7 @@ static enum rc add_of_state(struct store *s, int64_t state_id, int64_t modified_
 {
     bool few;
     enum rc rc = add_of_few(s, state_id, r, ids, &few, err);
-    if (rc != RC_OK || few)
+    if (rc || few)
         return rc;
     const char *sql = r->by_time ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
                                    " AND modified_at >= $5 AND modified_at < $6"
@@ -134,12 +133,12 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
                              struct id_list *ids, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    const char *sql = f->username != NULL
+    const char *sql = f->username
                           ? "SELECT retirement_id FROM retirement_person WHERE username_key = $1"
                             " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4"
                           : "SELECT retirement_id FROM retirement_person WHERE email_key = $1"
                             " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4";
-    if (f->username != NULL)
+    if (f->username)
         username_key(s, f->username, key);
     else
         email_key(s, f->email, key);
@@ -150,20 +149,20 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
 
 static int64_t modified_before(const struct retirement_filter *f, const struct range *r, size_t state)
 {
-    return f->modified_before_each != NULL ? f->modified_before_each[state] : r->modified_before;
+    return f->modified_before_each ? f->modified_before_each[state] : r->modified_before;
 }
 
 static enum rc add_page(struct store *s, const struct retirement_filter *f, const struct range *r,
                         struct id_list *ids, struct err *err)
 {
-    if (f->username != NULL || f->email != NULL)
+    if (f->username || f->email)
         return add_of_person(s, f, r, ids, err);
     if (f->n_states == 0)
         return add_of_all(s, r, ids, err);
     enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
-        rc = f->failure != NULL ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
-                                : add_of_state(s, f->state_ids[i], modified_before(f, r, i), r, ids, err);
+    for (size_t i = 0; !rc && i < f->n_states; i++)
+        rc = f->failure ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
+                        : add_of_state(s, f->state_ids[i], modified_before(f, r, i), r, ids, err);
     return rc;
 }
 
@@ -181,13 +180,12 @@ static size_t find_listed(const struct retirement_filter *f, const struct retire
 static int64_t idle_before(const struct retirement_filter *f, const struct retirement *r)
 {
     size_t i = find_listed(f, r);
-    return f->modified_before_each != NULL && i < f->n_states ? f->modified_before_each[i]
-                                                              : f->modified_before;
+    return f->modified_before_each && i < f->n_states ? f->modified_before_each[i] : f->modified_before;
 }
 
 static bool state_is_listed(const struct retirement_filter *f, const struct retirement *r)
 {
-    bool is_old_enough = f->modified_before_each == NULL || r->modified_at < idle_before(f, r);
+    bool is_old_enough = !f->modified_before_each || r->modified_at < idle_before(f, r);
     return f->n_states == 0 || (find_listed(f, r) < f->n_states && is_old_enough);
 }
 
@@ -198,12 +196,12 @@ static bool is_within(int64_t at, int64_t from, int64_t before)
 
 static bool is_person(const struct retirement_filter *f, const struct person *p)
 {
-    if (f->username == NULL && f->email == NULL)
+    if (!f->username && !f->email)
         return true;
-    if (p->username == NULL)
+    if (!p->username)
         return false;
-    return (f->username == NULL || strcmp(f->username, p->username) == 0) &&
-           (f->email == NULL || same_email(f->email, p->email));
+    return (!f->username || strcmp(f->username, p->username) == 0) &&
+           (!f->email || same_email(f->email, p->email));
 }
 
 static bool is_idle(const struct retirement *r, const struct retirement_filter *f)
@@ -235,7 +233,7 @@ static enum rc show_group(struct walk *w, const int64_t *ids, size_t n, struct e
     size_t n_views;
     arena_reset(&w->arena);
     enum rc rc = read_view_group(w->s, &w->arena, ids, n, view, &n_views, err);
-    for (size_t i = 0; rc == RC_OK && i < n_views && w->left > 0; i++) {
+    for (size_t i = 0; !rc && i < n_views && w->left > 0; i++) {
         if (!matches(w->filter, &view[i]))
             continue;
         w->left--;
@@ -247,7 +245,7 @@ static enum rc show_group(struct walk *w, const int64_t *ids, size_t n, struct e
 static enum rc show_page(struct walk *w, const struct id_list *ids, struct err *err)
 {
     enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < ids->n && w->left > 0; i += GROUP_MAX)
+    for (size_t i = 0; !rc && i < ids->n && w->left > 0; i += GROUP_MAX)
         rc = show_group(w, ids->id + i, ids->n - i < GROUP_MAX ? ids->n - i : GROUP_MAX, err);
     return rc;
 }
@@ -259,10 +257,10 @@ static enum rc show_all(struct walk *w, struct range *r, struct err *err)
     enum rc rc = RC_OK;
     bool more = true;
     id_list_init(&ids, &a, w->left < PAGE_MAX ? (size_t)w->left : PAGE_MAX);
-    while (rc == RC_OK && more && w->left > 0) {
+    while (!rc && more && w->left > 0) {
         ids.n = 0;
         rc = add_page(w->s, w->filter, r, &ids, err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = show_page(w, &ids, err);
         more = ids.n == ids.max;
         if (more)
@@ -278,7 +276,7 @@ enum rc store_list(struct store *s, const struct retirement_filter *filter, stor
     struct range range;
     struct walk w = { s, filter, fn, arg, filter->limit != 0 ? filter->limit : INT64_MAX, { 0 } };
     enum rc rc = make_range(s, filter, &range, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = show_all(&w, &range, err);
     arena_free(&w.arena);
     return rc;
@@ -308,7 +306,7 @@ static enum rc count_states(struct store *s, const struct retirement_filter *f, 
                             int64_t *out, struct err *err)
 {
     enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < f->n_states; i++)
+    for (size_t i = 0; !rc && i < f->n_states; i++)
         if (!is_repeated(f, i))
             rc = count_state(s, f->state_ids[i], r, out, err);
     return rc;
@@ -323,15 +321,14 @@ static enum rc count_one(void *arg, const struct retirement_view *view, struct e
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
-    assert(filter->failure == NULL && !filter->waiting && filter->idle_at == 0 &&
-           filter->modified_before_each == NULL);
+    assert(!filter->failure && !filter->waiting && filter->idle_at == 0 && !filter->modified_before_each);
     *out = 0;
-    if (filter->username != NULL || filter->email != NULL)
+    if (filter->username || filter->email)
         return store_list(s, filter, count_one, out, err);
     enum rc rc = make_range(s, filter, &r, err);
-    if (rc == RC_OK && filter->n_states > 0)
+    if (!rc && filter->n_states > 0)
         rc = count_states(s, filter, &r, out, err);
-    else if (rc == RC_OK)
+    else if (!rc)
         rc = store_first_int(
             s->db,
             "SELECT count(*) FROM retirement WHERE id > $1 AND id <= $2"
@@ -339,7 +336,7 @@ enum rc store_count(struct store *s, const struct retirement_filter *filter, int
             DB_ARGS(DB_INT(r.after), DB_INT(r.upto), DB_INT(r.modified_from), DB_INT(r.modified_before),
                     DB_INT(r.created_from), DB_INT(r.created_before)),
             out, err);
-    if (rc == RC_OK && filter->limit != 0 && *out > filter->limit)
+    if (!rc && filter->limit != 0 && *out > filter->limit)
         *out = filter->limit;
     return rc;
 }

@@ -21,17 +21,17 @@
 
 static struct db_value response_value(const struct new_entry *e)
 {
-    return e->response == NULL ? DB_TEXT(NULL) : DB_BLOB(e->response, e->response_len);
+    return !e->response ? DB_TEXT(NULL) : DB_BLOB(e->response, e->response_len);
 }
 
 static struct db_value status_value(const struct new_entry *e)
 {
-    return e->failure == NULL ? DB_TEXT(NULL) : int_or_null(e->failure->status, -1);
+    return !e->failure ? DB_TEXT(NULL) : int_or_null(e->failure->status, -1);
 }
 
 static struct db_value cause_value(const struct new_entry *e)
 {
-    return DB_TEXT(e->failure != NULL ? e->failure->cause : NULL);
+    return DB_TEXT(e->failure ? e->failure->cause : NULL);
 }
 
 enum rc add_entry(struct store *s, const struct new_entry *e, int64_t *id, struct err *err)
@@ -104,9 +104,9 @@ static enum rc add_entries(struct store *s, const struct retirement *before, con
     struct new_entry e;
     make_entry(before, t, 0, &e);
     enum rc rc = add_entry_if(s, before, &e, head, err);
-    if (rc == RC_OK && *head == 0)
+    if (!rc && *head == 0)
         return changed(before, err);
-    for (unsigned i = 1; rc == RC_OK && i < t->decision->n_moves; i++) {
+    for (unsigned i = 1; !rc && i < t->decision->n_moves; i++) {
         make_entry(before, t, i, &e);
         e.prev = *head;
         rc = add_entry(s, &e, head, err);
@@ -120,11 +120,11 @@ static enum rc find_driver(struct store *s, const char *name, struct db_value *o
 {
     int64_t id = 0;
     *out = DB_TEXT(NULL);
-    if (name == NULL)
+    if (!name)
         return RC_OK;
     enum rc rc =
         store_first_int(s->db, "SELECT id FROM driver WHERE name = $1", DB_ARGS(DB_TEXT(name)), &id, err);
-    if (rc == RC_OK && id == 0)
+    if (!rc && id == 0)
         rc = store_first_int(s->db, "INSERT INTO driver (name) VALUES ($1) RETURNING id",
                              DB_ARGS(DB_TEXT(name)), &id, err);
     *out = DB_INT(id);
@@ -163,7 +163,7 @@ static enum rc update_row(struct store *s, const struct retirement *before, cons
         &n, err);
     if (rc == RC_CONFLICT)
         return not_alone(err);
-    return rc == RC_OK && n == 0 ? changed(before, err) : rc;
+    return !rc && n == 0 ? changed(before, err) : rc;
 }
 
 /* ---- what a driver remembers ---- */
@@ -196,7 +196,7 @@ enum rc store_check_live(struct store *s, const struct retirement *before, const
     if (!retirement_is_over(before) || retirement_is_over(after))
         return RC_OK;
     enum rc rc = find_live(s, before->account_id, &other, err);
-    return rc == RC_OK && other != 0 ? not_alone(err) : rc;
+    return !rc && other != 0 ? not_alone(err) : rc;
 }
 
 /* Refused before anything is written: who goes on with others afterwards must not leave half a move behind.
@@ -209,15 +209,15 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
     int64_t head = 0;
     assert(d->refusal == REFUSAL_NONE && !d->replayed);
     enum rc rc = store_check_live(s, before, &d->after, err);
-    if (rc == RC_OK && d->n_moves > 0)
+    if (!rc && d->n_moves > 0)
         rc = add_entries(s, before, t, &head, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = find_driver(s, t->driver, &driver, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = update_row(s, before, d, driver, head, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = count_change(s, before, &d->after, err);
-    return rc != RC_OK ? rc : follow_with_memo(s, before, t, err);
+    return rc ? rc : follow_with_memo(s, before, t, err);
 }
 
 /* ---- history ---- */
@@ -264,14 +264,14 @@ enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struc
     int64_t max = 0;
     *n = 0;
     enum rc rc = count_log(s, retirement_id, &max, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
     rc =
         db_query(s->db, &rows,
                  LOG_CHAIN LOG_SELECT "chain c JOIN retirement_log l ON l.id = c.id" LOG_JOIN "ORDER BY l.id",
                  DB_ARGS(DB_INT(retirement_id), DB_INT(INT64_MIN)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row && (int64_t)*n < max)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row && (int64_t)*n < max)
         read_entry(a, &rows, &(*out)[(*n)++]);
     db_rows_close(&rows);
     return rc;
@@ -286,7 +286,7 @@ enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id
                              LOG_SELECT "retirement r JOIN retirement_log l ON l.id = r.log_head" LOG_JOIN
                                         "WHERE r.id = $1",
                              DB_ARGS(DB_INT(retirement_id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return err_set(err, RC_NOT_FOUND, "there is no such retirement");
@@ -313,7 +313,7 @@ enum rc store_find_report(struct store *s, const struct retirement *row, int64_t
                  LOG_CHAIN "SELECT l.from_id, l.to_id FROM chain c JOIN retirement_log l ON l.id = c.id"
                            " WHERE c.epoch = $2 AND l.from_id <> 0 AND l.from_id <> l.to_id ORDER BY l.id",
                  DB_ARGS(DB_INT(row->id), DB_INT(epoch)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &more, err)) == RC_OK && more) {
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
         if (db_int(&rows, 0) != at_state)
             continue;
         at_state = db_int(&rows, 1);

@@ -53,7 +53,7 @@ enum rc store_get_delivery(struct store *s, struct arena *a, int64_t id, struct 
     bool found;
     enum rc rc =
         store_first(s->db, &rows, DELIVERY_SELECT "WHERE o.id = $1", DB_ARGS(DB_INT(id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return err_set(err, RC_NOT_FOUND, "there is no such delivery");
@@ -72,7 +72,7 @@ static enum rc read_deliveries(struct store *s, struct arena *a, const char *sql
     *n = 0;
     *out = arena_array(a, (size_t)limit + 1, sizeof((*out)[0]));
     enum rc rc = db_query(s->db, &rows, sql, args, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         read_delivery(a, &rows, &(*out)[(*n)++]);
     db_rows_close(&rows);
     return rc;

@@ -46,7 +46,7 @@ static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *
     struct db_rows rows;
     bool row;
     enum rc rc = db_query(s->db, &rows, sql, DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         struct partner_report report = read_report(&rows);
         rc = fn(arg, &report, err);
     }
@@ -59,7 +59,7 @@ enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *
 {
     enum rc rc = walk_reports(
         s, all ? REPORT "ORDER BY q.id" : REPORT "WHERE q.being_processed = 0 ORDER BY q.id", fn, arg, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(s->db, "UPDATE partner_report SET being_processed = 1 WHERE being_processed = 0",
                   DB_NO_ARGS, NULL, err);

@@ -62,11 +62,11 @@ static enum rc add_identity(struct store *s, enum identity_kind kind, const char
 enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person, struct err *err)
 {
     enum rc rc = add_identity(s, IDENTITY_USERNAME, person->username, retirement_id, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = add_identity(s, IDENTITY_EMAIL, person->email, retirement_id, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = add_identity(s, IDENTITY_USERNAME, person->retired_username, retirement_id, err);
-    return rc != RC_OK ? rc : add_identity(s, IDENTITY_EMAIL, person->retired_email, retirement_id, err);
+    return rc ? rc : add_identity(s, IDENTITY_EMAIL, person->retired_email, retirement_id, err);
 }
 
 /* By the retirements that are about it; of one that was cleaned up nothing but this is left. */
@@ -82,11 +82,11 @@ static enum rc check_retirements(struct store *s, const struct identity_question
                           "SELECT " ROW_COLUMNS " FROM identity i LEFT JOIN retirement r"
                           " ON r.id = i.retirement_id WHERE i.key = $1",
                           DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         enum identity one = IDENTITY_RETIRED;
         if (!db_is_null(&rows, 0)) {
             rc = read_row(s, &rows, &r, err);
-            if (rc != RC_OK)
+            if (rc)
                 break;
             if (!retirement_is_over(&r))
                 one = IDENTITY_PENDING;
@@ -125,7 +125,7 @@ static enum rc check_accounts(struct store *s, const struct identity_question *q
     enum rc rc = RC_OK;
     struct arena a = { 0 };
     *found = false;
-    for (size_t i = 0; rc == RC_OK && !*found && i < q->salts->n; i++)
+    for (size_t i = 0; !rc && !*found && i < q->salts->n; i++)
         rc = check_retired_form(s, q->kind, retired_name(&a, q->format, q->salts->salt[i], q->value), found,
                                 err);
     arena_free(&a);
@@ -138,10 +138,10 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
     bool found;
     *out = IDENTITY_FREE;
     enum rc rc = check_retirements(s, q, out, err);
-    if (rc != RC_OK || *out == IDENTITY_RETIRED)
+    if (rc || *out == IDENTITY_RETIRED)
         return rc;
     rc = check_accounts(s, q, &found, err);
-    if (rc == RC_OK && found)
+    if (!rc && found)
         *out = IDENTITY_RETIRED;
     return rc;
 }
@@ -161,7 +161,7 @@ enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t re
 {
     enum rc rc = RC_OK;
     struct arena a = { 0 };
-    for (size_t i = 0; rc == RC_OK && i < salts->n; i++) {
+    for (size_t i = 0; !rc && i < salts->n; i++) {
         uint8_t digest[RETIRED_DIGEST_LEN];
         retired_digest(&a, salts->salt[i], username, digest);
         rc = add_retired_name(s, digest, retirement_id, err);
@@ -202,7 +202,7 @@ static enum rc read_named(struct store *s, struct arena *a, int64_t after, struc
                           "SELECT retirement_id, username FROM retirement_person WHERE retirement_id > $1"
                           " ORDER BY retirement_id LIMIT $2",
                           DB_ARGS(DB_INT(after), DB_INT(REFRESH_MAX)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         out[(*n)++] = (struct named){ db_int(&rows, 0), arena_strdup(a, db_text(&rows, 1)) };
     return rc;
 }
@@ -214,12 +214,12 @@ static enum rc refresh_all(struct store *s, const struct salts *salts, struct er
     int64_t after = 0;
     size_t n = REFRESH_MAX;
     enum rc rc = RC_OK;
-    while (rc == RC_OK && n == REFRESH_MAX) {
+    while (!rc && n == REFRESH_MAX) {
         arena_reset(&a);
         rc = read_named(s, &a, after, named, &n, err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
+        for (size_t i = 0; !rc && i < n; i++)
             rc = add_retired_names(s, salts, named[i].retirement_id, named[i].username, err);
-        if (rc == RC_OK && n > 0)
+        if (!rc && n > 0)
             after = named[n - 1].retirement_id;
     }
     arena_free(&a);
@@ -232,9 +232,9 @@ enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, 
     const char *stored;
     const char *digest = salts_digest(s, &a, salts);
     enum rc rc = setting_get(s->db, &a, "salts", &stored, err);
-    if (rc == RC_OK && (stored == NULL || strcmp(stored, digest) != 0)) {
+    if (!rc && (!stored || strcmp(stored, digest) != 0)) {
         rc = refresh_all(s, salts, err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = setting_set(s->db, "salts", digest, err);
     }
     arena_free(&a);

@@ -25,7 +25,7 @@ static enum rc read_states(struct store *s, struct pipeline *p, struct err *err)
                           "SELECT s.id, s.name FROM pipeline_state ps JOIN state s ON s.id = ps.state_id"
                           " WHERE ps.pipeline_id = $1 ORDER BY ps.position",
                           DB_ARGS(DB_INT(p->id)), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         if (p->n == PIPELINE_MAX) {
             db_rows_close(&rows);
             return err_set(err, RC_INTERNAL, "the stored list of states %d is too long", (int)p->id);
@@ -45,7 +45,7 @@ static enum rc load(struct store *s, int64_t id, int64_t stamp, const struct pip
     p->names = arena_array(&s->arena, PIPELINE_MAX, sizeof(p->names[0]));
     p->state_ids = arena_array(&s->arena, PIPELINE_MAX, sizeof(p->state_ids[0]));
     enum rc rc = read_states(s, p, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (p->n < PIPELINE_MIN)
         return err_set(err, RC_INTERNAL, "the stored list of states %d is not complete", (int)id);
@@ -58,7 +58,7 @@ static enum rc load(struct store *s, int64_t id, int64_t stamp, const struct pip
 static const struct stored_pipeline *find_loaded(const struct store *s, int64_t id)
 {
     const struct stored_pipeline *sp = s->pipelines;
-    while (sp != NULL && sp->pipeline.id != id)
+    while (sp && sp->pipeline.id != id)
         sp = sp->next;
     return sp;
 }
@@ -66,14 +66,14 @@ static const struct stored_pipeline *find_loaded(const struct store *s, int64_t 
 enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err)
 {
     const struct stored_pipeline *sp = find_loaded(s, id);
-    if (sp != NULL) {
+    if (sp) {
         *out = &sp->pipeline;
         return RC_OK;
     }
     int64_t stamp = 0;
     enum rc rc =
         store_first_int(s->db, "SELECT stamp FROM pipeline WHERE id = $1", DB_ARGS(DB_INT(id)), &stamp, err);
-    return rc != RC_OK ? rc : load(s, id, stamp, out, err);
+    return rc ? rc : load(s, id, stamp, out, err);
 }
 
 /* The list of this id that is in the database now. */
@@ -81,7 +81,7 @@ static enum rc pipeline_of_stamp(struct store *s, int64_t id, int64_t stamp, con
                                  struct err *err)
 {
     const struct stored_pipeline *sp = find_loaded(s, id);
-    if (sp == NULL || sp->stamp != stamp)
+    if (!sp || sp->stamp != stamp)
         return load(s, id, stamp, out, err);
     *out = &sp->pipeline;
     return RC_OK;
@@ -93,7 +93,7 @@ enum rc store_current_pipeline(struct store *s, const struct pipeline **out, str
     bool found;
     enum rc rc = store_first(s->db, &rows, "SELECT id, stamp FROM pipeline ORDER BY id DESC LIMIT 1",
                              DB_NO_ARGS, &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return err_set(err, RC_NOT_FOUND, "there is no list of states yet");
@@ -110,12 +110,12 @@ enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline **
     int64_t max = 0;
     *n = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM pipeline", DB_NO_ARGS, &max, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
     rc = db_query(s->db, &rows, "SELECT id, stamp FROM pipeline ORDER BY id LIMIT $1", DB_ARGS(DB_INT(max)),
                   err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         rc = pipeline_of_stamp(s, db_int(&rows, 0), db_int(&rows, 1), &(*out)[(*n)++], err);
     db_rows_close(&rows);
     return rc;
@@ -139,7 +139,7 @@ static enum rc add_state(struct store *s, int64_t pipeline_id, unsigned position
 {
     enum rc rc = db_run(s->db, "INSERT INTO state (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
                         DB_ARGS(DB_TEXT(name)), NULL, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(s->db,
                   "INSERT INTO pipeline_state (pipeline_id, position, state_id)"
@@ -154,7 +154,7 @@ enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t no
     enum rc rc =
         store_first_int(s->db, "INSERT INTO pipeline (stamp, created_at) VALUES ($1, $2) RETURNING id",
                         DB_ARGS(DB_INT(stamp), DB_INT(now)), &id, err);
-    for (unsigned i = 0; rc == RC_OK && i < p->n; i++)
+    for (unsigned i = 0; !rc && i < p->n; i++)
         rc = add_state(s, id, i, p->names[i], err);
     return rc;
 }
@@ -173,8 +173,8 @@ enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out,
                  "SELECT name, (SELECT count(*) FROM state) FROM state"
                  " WHERE EXISTS (SELECT 1 FROM retirement r WHERE r.state_id = state.id) ORDER BY state.id",
                  DB_NO_ARGS, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
-        if (*out == NULL)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
+        if (!*out)
             *out = arena_array(a, (size_t)db_int(&rows, 1), sizeof((*out)[0]));
         (*out)[(*n)++] = arena_strdup(a, db_text(&rows, 0));
     }
@@ -209,7 +209,7 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
     size_t n_lists, total = 0;
     *n = 0;
     enum rc rc = all_pipelines(s, a, &lists, &n_lists, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     for (size_t i = 0; i < n_lists; i++)
         total += lists[i]->n;

@@ -23,7 +23,7 @@ enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement 
         .abort_asked = db_int(rows, 11) != 0,
     };
     enum rc rc = pipeline_by_id(s, db_int(rows, 2), &out->pipeline, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!pipeline_position(out->pipeline, db_int(rows, 3), &out->state) ||
         !pipeline_position(out->pipeline, db_int(rows, 4), &out->last_state))
@@ -51,7 +51,7 @@ static const char *column(struct arena *a, const struct db_rows *rows, int n)
 
 static const char *either(const char *first, const char *second)
 {
-    return first != NULL ? first : second;
+    return first ? first : second;
 }
 
 static void read_waiting(struct arena *a, const struct db_rows *rows, struct retirement_view *out)
@@ -112,7 +112,7 @@ enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirem
                              "SELECT " ROW_COLUMNS " FROM retirement r WHERE r.id IN (" GROUP_PARAMETERS
                              ") ORDER BY r.id",
                              ids, n, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         rc = read_row(s, &rows, &out[(*n_out)++], err);
     db_rows_close(&rows);
     return rc;
@@ -126,7 +126,7 @@ enum rc read_view_group(struct store *s, struct arena *a, const int64_t *ids, si
     *n_out = 0;
     enum rc rc =
         query_group(s, &rows, VIEW "WHERE r.id IN (" GROUP_PARAMETERS ") ORDER BY r.id", ids, n, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
         rc = read_view(s, a, &rows, &out[(*n_out)++], err);
     db_rows_close(&rows);
     return rc;
@@ -144,7 +144,7 @@ enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retiremen
     struct db_rows rows;
     bool found;
     enum rc rc = store_first(s->db, &rows, VIEW "WHERE r.id = $1", DB_ARGS(DB_INT(id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return not_found(err);
@@ -165,7 +165,7 @@ enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, str
 {
     int64_t id;
     enum rc rc = find_live(s, account_id, &id, err);
-    return rc != RC_OK ? rc : store_get(s, a, id, out, err);
+    return rc ? rc : store_get(s, a, id, out, err);
 }
 
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err)
@@ -174,7 +174,7 @@ enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struc
     bool found;
     enum rc rc = store_first(s->db, &rows, "SELECT " ROW_COLUMNS " FROM retirement r WHERE r.id = $1",
                              DB_ARGS(DB_INT(id)), &found, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (!found)
         return not_found(err);
@@ -198,14 +198,14 @@ static enum rc best_row(struct store *s, const char *sql, struct db_args args, s
     struct retirement candidate;
     bool row, found = false;
     enum rc rc = db_query(s->db, &rows, sql, args, err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row) {
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         rc = read_row(s, &rows, &candidate, err);
-        if (rc == RC_OK && (!found || is_better(&candidate, out)))
+        if (!rc && (!found || is_better(&candidate, out)))
             *out = candidate;
         found = true;
     }
     db_rows_close(&rows);
-    return rc == RC_OK && !found ? not_found(err) : rc;
+    return !rc && !found ? not_found(err) : rc;
 }
 
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out, struct err *err)
@@ -230,7 +230,7 @@ enum rc store_find(struct store *s, struct arena *a, const char *username, const
                       "SELECT " ROW_COLUMNS " FROM retired_name n JOIN retirement r ON r.id = n.retirement_id"
                       " WHERE n.digest = $1",
                       DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN)), &r, err);
-    return rc != RC_OK ? rc : store_get(s, a, r.id, out, err);
+    return rc ? rc : store_get(s, a, r.id, out, err);
 }
 
 /* ---- asking for one ---- */
@@ -248,7 +248,7 @@ static enum rc insert_row(struct store *s, const struct new_retirement *in, cons
                                  DB_ARGS(DB_INT(in->account_id), DB_INT(p->id), DB_INT(p->state_ids[0]),
                                          DB_INT(in->now), DB_INT(LEASE_NONE)),
                                  id, err);
-    if (rc == RC_OK && *id == 0)
+    if (!rc && *id == 0)
         return err_set_code(err, RC_CONFLICT, "live", "the account is being retired already");
     return rc;
 }
@@ -276,7 +276,7 @@ static enum rc insert_first_entry(struct store *s, int64_t id, const struct pipe
         .retirement_id = id, .to_id = p->state_ids[0], .pipeline_id = p->id, .at = at, .actor = actor
     };
     enum rc rc = add_entry(s, &e, &entry, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     return db_run(s->db, "UPDATE retirement SET log_head = $2 WHERE id = $1",
                   DB_ARGS(DB_INT(id), DB_INT(entry)), NULL, err);
@@ -289,19 +289,19 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (rc == RC_NOT_FOUND)
         return err_set_code(err, RC_CONFLICT, "no_states",
                             "the states are not populated yet: lethe states sync does it");
-    if (rc == RC_OK)
+    if (!rc)
         rc = insert_row(s, in, p, id, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = count_new(s, p->state_ids[0], err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = id_note_creation(s->db, *id, in->now, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = insert_person(s, *id, &in->person, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = add_retired_names(s, in->salts, *id, in->person.username, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = add_identities(s, *id, &in->person, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = insert_first_entry(s, *id, p, in->actor, in->now, err);
     return rc;
 }

@@ -183,8 +183,8 @@ static const char *const schema_1[] = {
     "  expires_at INTEGER NOT NULL);"
     "CREATE INDEX answer_expiry ON answer (expires_at);"
 
-    /* What is to be told to others. next_at: not to be taken before, be it to try again or because somebody has
-     * it; retirement_id: NULL when it is about several. */
+    /* What is to be told to others. next_at: not to be taken before, be it to try again or because somebody
+     * has it; retirement_id: NULL when it is about several. */
     "CREATE TABLE outbox ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  event TEXT NOT NULL,"
@@ -206,7 +206,8 @@ static const char *const schema_1[] = {
     "CREATE INDEX outbox_state ON outbox (state, id);"
     "CREATE INDEX outbox_retirement ON outbox (retirement_id, id);"
 
-    /* Who became ERRORED or stuck, until an alert tells of it; retirement_id: NULL when it is about nobody. */
+    /* Who became ERRORED or stuck, until an alert tells of it; retirement_id: NULL when it is about nobody.
+     */
     "CREATE TABLE alarm ("
     "  id INTEGER PRIMARY KEY,"
     "  what TEXT NOT NULL,"
@@ -252,7 +253,7 @@ enum rc setting_get(struct db *db, struct arena *a, const char *name, const char
     *out = NULL;
     enum rc rc = store_first(db, &rows, "SELECT value FROM setting WHERE name = $1", DB_ARGS(DB_TEXT(name)),
                              &found, err);
-    if (rc != RC_OK || !found)
+    if (rc || !found)
         return rc;
     *out = arena_strdup(a, db_text(&rows, 0));
     db_rows_close(&rows);
@@ -275,9 +276,9 @@ static enum rc read_version(struct db *db, int *out, struct err *err)
     const char *value;
     enum rc rc =
         db_script(db, "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)", err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = setting_get(db, &a, "schema", &value, err);
-    if (rc == RC_OK)
+    if (!rc)
         *out = value == NULL ? 0 : atoi(value);
     arena_free(&a);
     return rc;
@@ -288,15 +289,15 @@ static enum rc migrate_to(struct db *db, int version, struct err *err)
     char value[16];
     snprintf(value, sizeof(value), "%d", version);
     enum rc rc = db_begin(db, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
-    for (const char *const *part = migrations[version - 1]; rc == RC_OK && *part; part++)
+    for (const char *const *part = migrations[version - 1]; !rc && *part; part++)
         rc = db_script(db, *part, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = setting_set(db, "schema", value, err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_commit(db, err);
-    if (rc != RC_OK)
+    if (rc)
         db_rollback(db);
     return rc;
 }
@@ -305,13 +306,13 @@ enum rc store_migrate(struct db *db, struct err *err)
 {
     int version = 0;
     enum rc rc = read_version(db, &version, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (version > MIGRATIONS_N)
         return err_set(err, RC_CONFLICT,
                        "the database has schema %d, this program knows only %d: it is too old", version,
                        (int)MIGRATIONS_N);
-    while (rc == RC_OK && version < MIGRATIONS_N)
+    while (!rc && version < MIGRATIONS_N)
         rc = migrate_to(db, ++version, err);
     return rc;
 }

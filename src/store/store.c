@@ -23,7 +23,7 @@ enum rc store_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], stru
 void store_close(struct store **store)
 {
     struct store *s = *store;
-    if (s == NULL)
+    if (!s)
         return;
     arena_free(&s->arena);
     buf_free(&s->line);
@@ -37,7 +37,7 @@ enum rc store_first(struct db *db, struct db_rows *rows, const char *sql, struct
 {
     *found = false;
     enum rc rc = db_query(db, rows, sql, args, err);
-    return rc != RC_OK ? rc : db_next(rows, found, err);
+    return rc ? rc : db_next(rows, found, err);
 }
 
 enum rc store_first_int(struct db *db, const char *sql, struct db_args args, int64_t *out, struct err *err)
@@ -45,7 +45,7 @@ enum rc store_first_int(struct db *db, const char *sql, struct db_args args, int
     struct db_rows rows;
     bool found;
     enum rc rc = store_first(db, &rows, sql, args, &found, err);
-    if (rc != RC_OK || !found)
+    if (rc || !found)
         return rc;
     *out = db_int(&rows, 0);
     db_rows_close(&rows);

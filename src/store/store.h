@@ -22,12 +22,10 @@
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the one before it of the same retirement, and
  *                      that to its newest: history needs no index, and a step writes one row
- *   audit              who did what, without personal data, for ever: each entry's hash is made of the one before
- *   answer             first answers to requests that may be repeated, sealed, for a day
- *   state, pipeline    names of states, each once for ever, and how many are in each; and the lists that
- *                      were configured, the newest is current
- *   driver             names of drivers, each once
- *   client             credentials of programs
+ *   audit              who did what, without personal data, for ever: each entry's hash is made of the one
+ * before answer             first answers to requests that may be repeated, sealed, for a day state, pipeline
+ * names of states, each once for ever, and how many are in each; and the lists that were configured, the
+ * newest is current driver             names of drivers, each once client             credentials of programs
  *   setting            what must survive a restart: the version of the schema, the digest of the salts
  *
  * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
@@ -320,9 +318,9 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 
 /* ---- claims ---- */
 
-/* Rows that a driver may take now, who asked first before all others: PENDING created before due_before, completed states, and
- * working states, without a live lease (working states: neither LEASE_NONE nor LEASE_WAITING, nor put off
- * until after now); and those whose abort waits for a lease that is over. */
+/* Rows that a driver may take now, who asked first before all others: PENDING created before due_before,
+ * completed states, and working states, without a live lease (working states: neither LEASE_NONE nor
+ * LEASE_WAITING, nor put off until after now); and those whose abort waits for a lease that is over. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
@@ -332,7 +330,7 @@ struct due_filter {
     const char *const *stages; /* names of working states: only who would be taken to one of them, or needs no
                                 * stage any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
-    bool no_pending; /* nobody is begun with */
+    bool no_pending;   /* nobody is begun with */
     bool newest_first; /* who asked last before all others */
 };
 enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
@@ -619,8 +617,8 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
  * digest). */
 enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
-/* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. Of the
- * invariant "audit" it is the id of an entry of the audit trail. */
+/* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. Of
+ * the invariant "audit" it is the id of an entry of the audit trail. */
 typedef void store_fsck_fn(void *arg, const char *invariant, int64_t retirement_id, const char *what);
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err) MUST_CHECK;
 

@@ -18,7 +18,7 @@ static enum rc add_of_state(struct store *s, struct arena *a, int64_t state_id, 
                  " JOIN retirement_log l ON l.id = r.log_head"
                  " WHERE r.state_id = $1 AND r.lease_until = $2 ORDER BY r.id LIMIT $3",
                  DB_ARGS(DB_INT(state_id), DB_INT(LEASE_WAITING), DB_INT((int64_t)(limit - *n))), err);
-    while (rc == RC_OK && (rc = db_next(&rows, &row, err)) == RC_OK && row && *n < limit)
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row && *n < limit)
         out[(*n)++] = (struct waiting){ .id = db_int(&rows, 0),
                                         .stage = arena_strdup(a, db_text(&rows, 1)),
                                         .since = db_int(&rows, 2) };
@@ -34,7 +34,7 @@ enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct wai
     *n = 0;
     *out = arena_array(a, limit, sizeof((*out)[0]));
     enum rc rc = store_states_waited_in(s, a, &ids, &n_ids, err);
-    for (size_t i = 0; rc == RC_OK && i < n_ids && *n < limit; i++)
+    for (size_t i = 0; !rc && i < n_ids && *n < limit; i++)
         rc = add_of_state(s, a, ids[i], limit, *out, n, err);
     return rc;
 }

@@ -82,7 +82,7 @@ static enum rc add_person(void *arg, const struct retirement_view *v, struct err
 
 static void wipe_and_free(struct buf *b)
 {
-    if (b->data != NULL)
+    if (b->data)
         crypto_wipe(b->data, b->cap);
     buf_free(b);
 }

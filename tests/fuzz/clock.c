@@ -10,7 +10,7 @@ static void check_time(const char *text)
     struct err err;
     int64_t at, again, day;
     enum rc rc = clock_parse(text, &at, &err);
-    if (rc != RC_OK) {
+    if (rc) {
         fuzz_check_err(rc, &err);
         rc = clock_parse_date(text, &day, &err);
         assert(rc == RC_INVALID);
@@ -18,8 +18,8 @@ static void check_time(const char *text)
     }
     clock_format(at, written);
     rc = clock_parse(written, &again, &err);
-    assert(rc == RC_OK && again == at);
-    if (clock_parse_date(text, &day, &err) == RC_OK)
+    assert(!rc && again == at);
+    if (!clock_parse_date(text, &day, &err))
         assert(day == at && day % CLOCK_DAY == 0);
 }
 
@@ -27,7 +27,7 @@ static void check_length(int64_t us)
 {
     char written[32] = "";
     clock_format_length(us, written);
-    assert(us >= 0 && written[0] != '\0' && strlen(written) < sizeof(written) - 1);
+    assert(us >= 0 && written[0] && strlen(written) < sizeof(written) - 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -39,13 +39,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_time(text);
 
     enum rc rc = clock_parse_length(text, &us, &err);
-    if (rc == RC_OK)
+    if (!rc)
         check_length(us);
     else
         fuzz_check_err(rc, &err);
 
     rc = clock_parse_retry_after(text, now, &us, &err);
-    if (rc == RC_OK)
+    if (!rc)
         check_length(us);
     else
         fuzz_check_err(rc, &err);

@@ -22,7 +22,7 @@ static void remove_folder(void)
 static const char *config_path(void)
 {
     static char path[SCRATCH_MAX + 16];
-    if (path[0] == '\0') {
+    if (!path[0]) {
         scratch_make(&folder);
         atexit(remove_folder);
         snprintf(path, sizeof(path), "%s/lethe.yml", folder.folder);
@@ -42,9 +42,9 @@ static char *render(struct arena *a, const struct template *t)
         more[i] = i % 2 ? "../\"},'?#" : "7";
     buf_init(&out, RENDERED_MAX);
     enum rc rc = template_render(t, &hostile, &out, &err);
-    if (rc != RC_OK)
+    if (rc)
         fuzz_check_err(rc, &err);
-    char *text = rc == RC_OK ? arena_strdup(a, buf_str(&out)) : NULL;
+    char *text = !rc ? arena_strdup(a, buf_str(&out)) : NULL;
     buf_free(&out);
     return text;
 }
@@ -59,7 +59,7 @@ static void check_http(struct arena *a, const struct http_step_conf *http)
     const char *json = http->json ? render(a, http->json) : NULL;
     if (json) {
         enum rc rc = json_parse(a, json, strlen(json), &body, &err);
-        assert(rc == RC_OK);
+        assert(!rc);
     }
     for (size_t i = 0; i < http->n_headers; i++) {
         const char *value = render(a, http->headers[i].value);
@@ -85,7 +85,7 @@ static void check_sql(struct arena *a, const struct sql_action_conf *sql)
         const char *text = render(a, sql->statements[i].sql);
         size_t n, places = 0;
         enum rc rc = template_bind(a, sql->statements[i].sql, &somebody, &values, &n, &err);
-        assert(rc == RC_OK && text);
+        assert(!rc && text);
         for (; *text; text++)
             places += *text == '?';
         assert(places >= n);
@@ -102,7 +102,7 @@ static void check_action(struct arena *a, const struct action_conf *action)
         break;
     case ACTION_SQL: check_sql(a, &action->sql); break;
     case ACTION_MAIL: check_mail(a, &action->mail); break;
-    case ACTION_EXEC: assert(action->exec.argc > 0 && action->exec.argv[0][0] != '\0'); break;
+    case ACTION_EXEC: assert(action->exec.argc > 0 && action->exec.argv[0][0]); break;
     case ACTION_MANUAL: assert(action->manual.instructions && action->manual.remind_us > 0); break;
     }
 }
@@ -138,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
     scratch_write(config_path(), data, size, 0600);
     enum rc rc = config_load(&a, config_path(), &config, &err);
-    if (rc == RC_OK)
+    if (!rc)
         check_config(&a, config);
     else
         fuzz_check_err(rc, &err);

@@ -32,20 +32,20 @@ static inline char *fuzz_text(const void *data, size_t size)
 static inline char *fuzz_rest(char *text)
 {
     char *end = text + strcspn(text, "\n");
-    char *rest = *end == '\0' ? end : end + 1;
+    char *rest = !*end ? end : end + 1;
     *end = '\0';
     return rest;
 }
 
 static inline void fuzz_check_text(const char *text)
 {
-    assert(text != NULL && text_is_utf8(text, strlen(text)));
+    assert(text && text_is_utf8(text, strlen(text)));
 }
 
 /* What went wrong is one line for a person, whatever it was about. */
 static inline void fuzz_check_err(enum rc rc, const struct err *err)
 {
-    assert(rc == err->rc && rc != RC_OK && rc != RC_INTERNAL && err->text[0] != '\0');
+    assert(rc == err->rc && rc && rc != RC_INTERNAL && err->text[0]);
     fuzz_check_text(err->text);
     assert(!text_has_control(err->text));
 }

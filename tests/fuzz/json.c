@@ -13,7 +13,7 @@ static void check_same(const struct json *one, const struct json *two)
     assert((one->key == NULL) == (two->key == NULL) && (!one->key || strcmp(one->key, two->key) == 0));
     assert(one->kind != JSON_TEXT || (strlen(one->text) == one->len && strcmp(one->text, two->text) == 0));
     const struct json *b = two->first;
-    for (const struct json *a = one->first; a != NULL; a = a->next, b = b->next)
+    for (const struct json *a = one->first; a; a = a->next, b = b->next)
         check_same(a, b);
 }
 
@@ -25,7 +25,7 @@ static void check_round_trip(struct arena *a, const struct json *value)
     buf_init(&text, DUMP_MAX);
     json_dump(&text, value);
     enum rc rc = json_parse(a, buf_str(&text), text.len, &again, &err);
-    assert(rc == RC_OK && !text.over);
+    assert(!rc && !text.over);
     check_same(value, again);
     buf_free(&text);
 }
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json *value;
     struct err err;
     enum rc rc = json_parse(&a, (const char *)data, size, &value, &err);
-    if (rc == RC_OK)
+    if (!rc)
         check_round_trip(&a, value);
     else
         fuzz_check_err(rc, &err);

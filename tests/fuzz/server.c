@@ -71,7 +71,7 @@ static void check_answer(struct arena *a, const struct http_call *call)
     enum rc rc = json && call->answer.len
                      ? json_parse(a, buf_str(&call->answer), call->answer.len, &value, &err)
                      : RC_OK;
-    if (call->failure == HTTP_OK && call->status < 500 && rc == RC_OK && !call->answer.over)
+    if (call->failure == HTTP_OK && call->status < 500 && !rc && !call->answer.over)
         return;
     fprintf(stderr, "%s: status %u, %s%s\n%s\n", call->url, call->status, call->error, err.text,
             buf_str(&call->answer));

@@ -16,7 +16,7 @@ static void check_json(struct arena *a, const struct buf *rendered)
     struct err err;
     char *quoted = arena_printf(a, "\"%s\"", buf_str(rendered));
     enum rc rc = json_parse(a, quoted, strlen(quoted), &value, &err);
-    assert(rc == RC_OK && value->kind == JSON_TEXT);
+    assert(!rc && value->kind == JSON_TEXT);
 }
 
 static size_t count_of(const char *text, const char *of)
@@ -35,7 +35,7 @@ static void check_url(const struct template *t, const struct buf *rendered)
     struct err err;
     buf_init(&other, RENDERED_MAX);
     enum rc rc = template_render(t, &harmless, &other, &err);
-    assert(rc == RC_OK);
+    assert(!rc);
     assert(count_of(buf_str(rendered), "/?&=#; ") == count_of(buf_str(&other), "/?&=#; "));
     buf_free(&other);
 }
@@ -56,9 +56,9 @@ static void check_sql(struct arena *a, const struct template *t, const struct bu
     size_t n;
     buf_init(&other, RENDERED_MAX);
     enum rc rc = template_render(t, &harmless, &other, &err);
-    assert(rc == RC_OK && strcmp(buf_str(&other), buf_str(rendered)) == 0);
+    assert(!rc && strcmp(buf_str(&other), buf_str(rendered)) == 0);
     rc = template_bind(a, t, &harmless, &values, &n, &err);
-    assert(rc == RC_OK && n <= count_of(buf_str(rendered), "?"));
+    assert(!rc && n <= count_of(buf_str(rendered), "?"));
     buf_free(&other);
 }
 
@@ -96,9 +96,9 @@ static void try(enum template_kind kind, const char *text, const char *value)
     struct err err;
     buf_init(&rendered, RENDERED_MAX);
     enum rc rc = template_compile(&a, kind, text, &t, &err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = template_render(t, &values, &rendered, &err);
-    if (rc == RC_OK)
+    if (!rc)
         check_rendered(&a, kind, t, &rendered);
     else
         fuzz_check_err(rc, &err);
@@ -111,9 +111,9 @@ static void try(enum template_kind kind, const char *text, const char *value)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
-    if (text_is_utf8(text, strlen(text)) && text[0] != '\0') {
+    if (text_is_utf8(text, strlen(text)) && text[0]) {
         const char *value = fuzz_rest(text);
-        if (text[0] != '\0' && !text_has_control(text))
+        if (text[0] && !text_has_control(text))
             try(kind_of(text[0]), text + 1, value);
     }
     free(text);

@@ -12,7 +12,7 @@ static void check_node(const struct yaml *node, unsigned depth)
     assert(depth <= DEPTH_MAX && node->line > 0 && node->column > 0);
     if (node->text)
         fuzz_check_text(node->text);
-    for (const struct yaml *child = node->first; child != NULL; child = child->next, count++) {
+    for (const struct yaml *child = node->first; child; child = child->next, count++) {
         assert((node->kind == YAML_MAP) == (child->key != NULL));
         if (child->key)
             fuzz_check_text(child->key);
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct yaml *root;
     struct err err;
     enum rc rc = yaml_parse(&a, "some.yml", (const char *)data, size, &root, &err);
-    if (rc == RC_OK) {
+    if (!rc) {
         check_node(root, 0);
     } else {
         fuzz_check_err(rc, &err);

@@ -155,7 +155,7 @@ static inline bool is_listed(const struct json *list, const char *stage)
 static inline bool is_wanted(const struct world *w, const struct json *body, const struct person *p)
 {
     const struct json *stages = json_get(body, "stages");
-    return stages == NULL || w->grants_all || is_listed(stages, stage_name(w, p));
+    return !stages || w->grants_all || is_listed(stages, stage_name(w, p));
 }
 
 static inline void put_claim(struct world *w, struct json_out *o, const struct person *p, int64_t lease_s)
@@ -165,15 +165,15 @@ static inline void put_claim(struct world *w, struct json_out *o, const struct p
     json_field_int(o, "id", p->id);
     json_field_int(o, "epoch", p->epoch);
     json_field_text(o, "stage", stage_name(w, p));
-    snprintf(text, sizeof text, "key%ld", (long)p->id);
+    snprintf(text, sizeof(text), "key%ld", (long)p->id);
     json_field_text(o, "run_key", text);
     json_field_int(o, "lease_s", lease_s);
     json_put_key(o, "user");
     json_open_map(o);
     json_field_int(o, "id", 5000 + p->id);
-    snprintf(text, sizeof text, "user %ld/\xc3\xa9", (long)p->id);
+    snprintf(text, sizeof(text), "user %ld/\xc3\xa9", (long)p->id);
     json_field_text(o, "original_username", text);
-    snprintf(text, sizeof text, "u%ld@example.com", (long)p->id);
+    snprintf(text, sizeof(text), "u%ld@example.com", (long)p->id);
     json_field_text(o, "original_email", text);
     json_field_text(o, "original_name", "A \"name\"");
     json_field_text(o, "retired_username", "retired_1");
@@ -217,7 +217,7 @@ static inline void answer_claims(struct world *w, struct http_request *req, cons
         w->others--;
     if (field_true(body, "count"))
         json_field_int(&o, "due", due);
-    if (field_true(body, "waiting") && w->waiting != NULL) {
+    if (field_true(body, "waiting") && w->waiting) {
         json_put_key(&o, "waiting");
         buf_add_str(o.buf, w->waiting);
         o.comma = true;
@@ -234,8 +234,8 @@ static inline struct said *write_down(struct world *w, const struct json *item)
     s->lease_s = field_int(item, "lease_s");
     s->stop = field_true(item, "stop");
     s->request = w->n_progress;
-    snprintf(s->stage, sizeof s->stage, "%s", field_text(item, "stage"));
-    snprintf(s->outcome, sizeof s->outcome, "%s", field_text(item, "outcome"));
+    snprintf(s->stage, sizeof(s->stage), "%s", field_text(item, "stage"));
+    snprintf(s->outcome, sizeof(s->outcome), "%s", field_text(item, "outcome"));
     s->response = xstrdup(field_text(item, "response"));
     return s;
 }
@@ -308,7 +308,7 @@ static inline void answer_report(struct world *w, struct json_out *o, const stru
 static inline void lose_answer(struct world *w, struct http_request *req)
 {
     w->lose--;
-    if (w->lost_body == NULL) {
+    if (!w->lost_body) {
         w->lost_body = xstrdup(req->body);
         w->lost_answer = xstrdup(buf_str(&req->answer));
     }
@@ -351,8 +351,8 @@ static inline void answer_claim_once(struct world *w, struct http_request *req, 
     if (w->lose_claims == 0)
         return;
     w->lose_claims--;
-    if (w->lost_body == NULL)
-        snprintf(w->claim_key, sizeof w->claim_key, "%s", key);
+    if (!w->lost_body)
+        snprintf(w->claim_key, sizeof(w->claim_key), "%s", key);
     w->lose++;
     lose_answer(w, req);
 }
@@ -372,7 +372,7 @@ static inline enum http_when authority_dispatch(void *arg, struct http_request *
         req->status = w->claim_status;
         buf_add_str(&req->answer, "{\"detail\":\"there is no such person\"}");
     } else if (strcmp(req->path, "/v1/claims") == 0) {
-        snprintf(w->claimed, sizeof w->claimed, "%s", req->body);
+        snprintf(w->claimed, sizeof(w->claimed), "%s", req->body);
         answer_claim_once(w, req, body);
     } else if (strcmp(req->path, "/v1/progress") == 0) {
         answer_progress(w, req, body);
@@ -404,11 +404,11 @@ static inline enum http_when service_dispatch(void *arg, struct http_request *re
     assert_true(w->n_called < CALLS_MAX);
     unsigned n = w->n_called++;
     struct called *c = &w->called[n];
-    snprintf(c->path, sizeof c->path, "%s", req->path);
-    copy_header(req, "Idempotency-Key", c->key, sizeof c->key);
-    copy_header(req, "Authorization", c->authorization, sizeof c->authorization);
-    copy_header(req, "User-Agent", c->agent, sizeof c->agent);
-    copy_header(req, "Content-Type", c->type, sizeof c->type);
+    snprintf(c->path, sizeof(c->path), "%s", req->path);
+    copy_header(req, "Idempotency-Key", c->key, sizeof(c->key));
+    copy_header(req, "Authorization", c->authorization, sizeof(c->authorization));
+    copy_header(req, "User-Agent", c->agent, sizeof(c->agent));
+    copy_header(req, "Content-Type", c->type, sizeof(c->type));
     c->body = xstrdup(req->body);
     c->method = req->method;
     if (++w->in_flight > w->most_in_flight)
@@ -464,12 +464,12 @@ static inline struct world *world_open(unsigned people, const char *service, con
     pthread_mutex_init(&w->lock, NULL);
     scratch_make(&w->scratch);
     w->service = open_server(w, service_dispatch, NULL);
-    int len = snprintf(text, sizeof text,
+    int len = snprintf(text, sizeof(text),
                        "data_dir: data\n"
                        "identity: { salts: [93b1c5d2e4f60718, 93b1c5d2e4f60719] }\n"
                        "services: { svc: { url: \"http://127.0.0.1:%u\"%s } }\n%s",
                        http_server_port(w->service), service, rest);
-    assert_true(len > 0 && (size_t)len < sizeof text);
+    assert_true(len > 0 && (size_t)len < sizeof(text));
     const char *path = scratch_path(&w->scratch, "", "lethe.yml");
     scratch_write(path, text, (size_t)len, 0600);
     expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
@@ -496,7 +496,7 @@ static inline struct driver_summary world_run(struct world *w)
 {
     struct driver_summary summary;
     struct err err;
-    if (w->driver == NULL)
+    if (!w->driver)
         world_prepare(w, true);
     expect_ok(driver_run(w->driver, &summary, &err), &err);
     driver_close(&w->driver);

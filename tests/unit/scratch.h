@@ -22,7 +22,7 @@ static inline void scratch_make(struct scratch *s)
 {
     const char *tmp = getenv("TMPDIR");
     snprintf(s->folder, sizeof(s->folder), "%s/lethe-test-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    assert(mkdtemp(s->folder) != NULL);
+    assert(mkdtemp(s->folder));
 }
 
 static inline int scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -40,7 +40,7 @@ struct fixture {
 #define OK(expression) ok_((expression), &f->err, #expression, __LINE__)
 static inline void ok_(enum rc rc, const struct err *err, const char *what, int line)
 {
-    if (rc != RC_OK)
+    if (rc)
         fail_msg("line %d: %s: %s: %s", line, what, rc_code(rc), err->text);
 }
 
@@ -133,7 +133,7 @@ static inline enum rc try_command(struct fixture *f, int64_t id, struct command 
     struct retirement row;
     struct decision d;
     enum rc rc = store_get_row(f->s, id, &row, &f->err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     core_decide(&row, &cmd, f->now, &d);
     if (d.refusal != REFUSAL_NONE)
@@ -145,7 +145,7 @@ static inline enum rc try_command(struct fixture *f, int64_t id, struct command 
         .forced = cmd.forced,
         .reason = reason,
         .response = response,
-        .response_len = response != NULL ? strlen(response) : 0,
+        .response_len = response ? strlen(response) : 0,
         .memo = cmd.kind == COMMAND_LATER ? response : NULL,
         .now = f->now,
     };

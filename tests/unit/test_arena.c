@@ -96,7 +96,7 @@ static int signal_of(void (*act)(void))
         struct rlimit none = { 0, 0 };
         setrlimit(RLIMIT_CORE, &none);
         signal(SIGABRT, SIG_DFL);
-        if (freopen("/dev/null", "w", stderr) != NULL)
+        if (freopen("/dev/null", "w", stderr))
             act();
         _exit(0);
     }

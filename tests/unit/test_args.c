@@ -10,7 +10,7 @@ static void test_args__options_stand_anywhere(void **state)
         "lethe retirement --json move ada --reason=\"a b\" PENDING",
         "lethe --json retirement move ada --reason \"a b\" -- PENDING",
     };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         struct typed t;
         expect_ok(type_line(&t, lines[i]), &t.err);
         assert_string_equal(cli_option(&t.cli, "reason"), "a b");
@@ -90,7 +90,7 @@ static void test_args__help_is_found_everywhere(void **state)
 {
     static const char *const lines[] = { "lethe --help", "lethe -h", "lethe retirement --help",
                                          "lethe retirement show --help", "lethe --help retirement show" };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         struct typed t;
         expect_ok(type_line(&t, lines[i]), &t.err);
         assert_true(t.cli.help);
@@ -128,7 +128,7 @@ static void test_args__ids_are_whole_numbers_from_one(void **state)
                                        "\xef\xbc\x91" };
     struct err err;
     int64_t id;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(cli_parse_id("--id", bad[i], &id, &err), RC_INVALID);
         assert_string_equal(err.text, "--id is not a number from 1 on");
     }

@@ -102,7 +102,7 @@ static void test_buf__url_leaves_only_unreserved_characters(void **state)
     static const char all[] = "aZ09-_.~ /?&=+%#\"\n\xc3\xa9";
     struct buf b;
     buf_init(&b, 100);
-    buf_add_url(&b, all, sizeof all);
+    buf_add_url(&b, all, sizeof(all));
     assert_string_equal(buf_str(&b), "aZ09-_.~%20%2F%3F%26%3D%2B%25%23%22%0A%C3%A9%00");
     buf_free(&b);
 }

@@ -45,7 +45,7 @@ static void expect(const char *pointer, const char *answer, enum captured expect
     enum captured captured = capture(pointer, answer, &value, &err);
     if (captured != expected)
         fail_msg("%s of %s: %d and not %d: %s", pointer, answer, captured, expected, err.text);
-    assert_true(err.text[0] != '\0');
+    assert_true(err.text[0]);
 }
 
 static void test_capture__texts_and_whole_numbers(void **state)
@@ -111,9 +111,9 @@ static void test_capture__bounded(void **state)
     char answer[CAPTURED_MAX + 32], expected[CAPTURED_MAX + 1];
     memset(expected, 'x', CAPTURED_MAX);
     expected[CAPTURED_MAX] = '\0';
-    snprintf(answer, sizeof answer, "{\"id\":\"%s\"}", expected);
+    snprintf(answer, sizeof(answer), "{\"id\":\"%s\"}", expected);
     expect_captured("/id", answer, expected);
-    snprintf(answer, sizeof answer, "{\"id\":\"%sx\"}", expected);
+    snprintf(answer, sizeof(answer), "{\"id\":\"%sx\"}", expected);
     expect("/id", answer, CAPTURED_STRANGE);
 }
 
@@ -126,7 +126,7 @@ static void test_capture__what_is_not_json(void **state)
                                            "{\"id\":\"\xff\"}",
                                            "{\"id\":1,\"id\":2}",
                                            "{\"id\":\"a\\u0000\"}" };
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
         expect("/id", answers[i], CAPTURED_NOT_JSON);
 }
 
@@ -171,7 +171,7 @@ static void test_capture__the_worst_of_several_holds(void **state)
         { "{}", "id: ", CAPTURED_STRANGE },
         { "{\"day\":{},\"ids\":[]}", "day: ", CAPTURED_STRANGE },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *values[2] = { NULL };
         struct err err = { 0 };
         assert_int_equal(

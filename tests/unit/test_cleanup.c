@@ -144,7 +144,7 @@ static size_t found_in(struct fixture *f, const char *name, const char *words)
     char *data;
     size_t len, n = 0;
     enum rc rc = file_read(&a, scratch_path(&f->dir, "", name), 64 * 1024 * 1024, &data, &len, &f->err);
-    for (char *at = data; rc == RC_OK && (at = memmem(at, len - (size_t)(at - data), words, strlen(words)));)
+    for (char *at = data; !rc && (at = memmem(at, len - (size_t)(at - data), words, strlen(words)));)
         n++, at++;
     arena_free(&a);
     return n;

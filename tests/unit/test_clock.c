@@ -13,7 +13,7 @@ static void test_clock__format_agrees_with_the_c_library(void **state)
         time_t seconds = day * 86400 + (day % 86400 + 86400) % 86400;
         struct tm tm;
         gmtime_r(&seconds, &tm);
-        snprintf(theirs, sizeof theirs, "%04d-%02d-%02dT%02d:%02d:%02d.000042Z", tm.tm_year + 1900,
+        snprintf(theirs, sizeof(theirs), "%04d-%02d-%02dT%02d:%02d:%02d.000042Z", tm.tm_year + 1900,
                  tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
         clock_format(seconds * CLOCK_S + 42, ours);
         assert_string_equal(ours, theirs);
@@ -68,7 +68,7 @@ static const char *const bad_dates[] = {
 
 static void test_clock__bad_dates_are_refused(void **state)
 {
-    for (size_t i = 0; i < sizeof bad_dates / sizeof bad_dates[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad_dates) / sizeof(bad_dates[0]); i++) {
         struct err err;
         int64_t at;
         expect_error(clock_parse_date(bad_dates[i], &at, &err), RC_INVALID, &err, "YYYY-MM-DD");
@@ -92,7 +92,7 @@ static void test_clock__bad_times_are_refused(void **state)
         "2026-11-21T13:04:05Zx",
         "2026-02-30T00:00:00Z",
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err err;
         int64_t at;
         expect_error(clock_parse(bad[i], &at, &err), RC_INVALID, &err, "not a date");
@@ -117,7 +117,7 @@ static void test_clock__retry_after_in_seconds_or_as_a_date(void **state)
         { "Sun, 06 Nov 1994 08:49:36 GMT", 0 },
         { "99999999999999999999999999", INT64_C(36525) * 86400 },
     };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct err err;
         int64_t us = -1;
         expect_ok(clock_parse_retry_after(good[i].text, now, &us, &err), &err);
@@ -135,7 +135,7 @@ static void test_clock__bad_retry_after_is_refused(void **state)
                                        "Sun, 31 Feb 1994 08:49:37 GMT",
                                        "Sun, 06 Nov 1994 08:49:37 GMT+1",
                                        "Sun, 06 Nov 1994 25:49:37 GMT" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err err;
         int64_t us;
         expect_error(clock_parse_retry_after(bad[i], 0, &us, &err), RC_INVALID, &err, "Retry-After");
@@ -157,7 +157,7 @@ static void test_clock__lengths_have_units(void **state)
         { "7d", 7 * CLOCK_DAY },
         { "36525d", 36525 * CLOCK_DAY },
     };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct err err;
         int64_t us = -1;
         expect_ok(clock_parse_length(good[i].text, &us, &err), &err);
@@ -183,11 +183,11 @@ static void test_clock__bad_lengths_are_refused(void **state)
                                        "9223372036854775807d",
                                        "99999999999999999999s",
                                        "0x1s" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err err;
         int64_t us;
         assert_int_equal(clock_parse_length(bad[i], &us, &err), RC_INVALID);
-        assert_true(err.text[0] != '\0');
+        assert_true(err.text[0]);
     }
 }
 
@@ -210,7 +210,7 @@ static void test_clock__lengths_for_people(void **state)
         { INT64_MAX, "106751991d 4h" },
         { INT64_MIN, "0s" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char out[32];
         clock_format_length(rows[i].us, out);
         assert_string_equal(out, rows[i].text);

@@ -35,7 +35,7 @@ static void test_commands__each_is_explained(void **state)
         assert_non_null(c->about);
         assert_non_null(c->run);
         assert_true(strlen(c->summary) < 42);
-        assert_true(c->max_operands == 0 || c->operands != NULL);
+        assert_true(c->max_operands == 0 || c->operands);
         assert_true(strlen(c->about) > 0 && c->about[strlen(c->about) - 1] != '\n');
     }
 }
@@ -70,8 +70,8 @@ static void test_commands__examples_can_be_typed(void **state)
             char one[256];
             size_t len = strcspn(line, "\n");
             struct typed t;
-            assert_true(len > 0 && len < sizeof one);
-            snprintf(one, sizeof one, "%.*s", (int)len, line);
+            assert_true(len > 0 && len < sizeof(one));
+            snprintf(one, sizeof(one), "%.*s", (int)len, line);
             expect_ok(type_line(&t, one), &t.err);
             assert_ptr_equal(t.cli.command, cli_commands[i]);
             untype(&t);

@@ -45,7 +45,7 @@ static void write_file(const char *name, const char *text, mode_t mode)
 
 static int make_folder(void **state)
 {
-    snprintf(folder, sizeof folder, "/tmp/lethe-test-config.XXXXXX");
+    snprintf(folder, sizeof(folder), "/tmp/lethe-test-config.XXXXXX");
     assert_non_null(mkdtemp(folder));
     write_file("salts", "salt-2018-old\n\r\nsalt-2026-current\r\n", 0600);
     write_file("open", "salt-2018-old\n", 0644);
@@ -67,7 +67,7 @@ static int remove_folder(void **state)
     static const char *const names[] = { "salts",   "open",      "empty",           "short",
                                          "long",    "lines",     "lms.secret",      "cert.pem",
                                          "key.pem", "lethe.yml", "newsletter.token" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(in_folder(names[i]));
     int failed = rmdir(folder);
     arena_free(&arena);
@@ -90,7 +90,7 @@ static struct config *load_good(const char *text)
 {
     struct config *config = NULL;
     struct err err = { 0 };
-    if (load_text(text, &config, &err) != RC_OK)
+    if (load_text(text, &config, &err))
         fail_msg("%s", err.text);
     return config;
 }
@@ -99,7 +99,7 @@ static const char *read_text(const char *path)
 {
     char *text;
     struct err err;
-    if (file_read(&arena, path, TEXT_MAX, &text, NULL, &err) != RC_OK)
+    if (file_read(&arena, path, TEXT_MAX, &text, NULL, &err))
         fail_msg("%s", err.text);
     return text;
 }
@@ -120,7 +120,7 @@ static const char *unfold(const char *text)
 {
     const char *at = strchr(text, '@');
     char *end;
-    if (at == NULL)
+    if (!at)
         return text;
     long n = strtol(at + 1, &end, 10);
     if (n <= 0 || *end != '@')
@@ -133,14 +133,14 @@ static const char *unfold(const char *text)
 static bool has_line(const char *text, const char *start)
 {
     const char *found = strstr(text, start);
-    return found != NULL && (found == text || found[-1] == '\n');
+    return found && (found == text || found[-1] == '\n');
 }
 
 /* The next case from *at on; false when there is none left. */
 static bool next_case(char **at, struct bad_case *out)
 {
     char *start = strstr(*at, "\n=== ");
-    if (start == NULL)
+    if (!start)
         return false;
     start++;
     char *yaml = strchr(start, '\n') + 1;
@@ -162,7 +162,7 @@ static const char *without_folder(const char *text)
 {
     char *copy = arena_strdup(&arena, text);
     size_t len = strlen(folder) + 1;
-    for (char *found; (found = strstr(copy, folder)) != NULL;)
+    for (char *found; (found = strstr(copy, folder));)
         memmove(found, found + len, strlen(found + len) + 1);
     return copy;
 }
@@ -177,7 +177,7 @@ static void test_config__bad_ones_say_where_and_what(void **state)
         struct err err = { 0 };
         enum rc rc = load_text(c.yaml, &config, &err);
         const char *expected = arena_printf(&arena, "lethe.yml:%s", c.expected);
-        const char *got = rc == RC_OK ? "no error" : without_folder(err.text);
+        const char *got = !rc ? "no error" : without_folder(err.text);
         if (rc == RC_INVALID && strcmp(got, expected) == 0)
             continue;
         print_message("%s\n    expected  %s\n    got       %s\n", c.name, expected, got);
@@ -233,7 +233,7 @@ static void test_config__cut_files_do_no_harm(void **state)
         const char *text = arena_strndup(&arena, whole, n);
         enum rc rc = load_text(text, &config, &err);
         assert_true((rc == RC_OK) == (config != NULL));
-        assert_true(rc == RC_OK || (rc == RC_INVALID && strstr(err.text, "lethe.yml:") != NULL));
+        assert_true(!rc || (rc == RC_INVALID && strstr(err.text, "lethe.yml:")));
     }
 }
 
@@ -531,7 +531,7 @@ static const char *rendered(const struct template *t)
     struct buf buf;
     struct err err;
     buf_init(&buf, TEXT_MAX);
-    if (template_render(t, &values, &buf, &err) != RC_OK)
+    if (template_render(t, &values, &buf, &err))
         fail_msg("%s", err.text);
     const char *text = arena_strdup(&arena, buf_str(&buf));
     buf_free(&buf);
@@ -701,7 +701,7 @@ static const char *repeated(const char *before, const char *item, int n, const c
     buf_init(&buf, TEXT_MAX);
     buf_add_str(&buf, before);
     for (int i = 0; i < n; i++) {
-        for (const char *c = item; *c != '\0'; c++) {
+        for (const char *c = item; *c; c++) {
             if (*c == '#')
                 buf_add_int(&buf, i);
             else
@@ -852,7 +852,7 @@ static const char *render(const struct template *t)
     struct buf out;
     struct err err;
     buf_init(&out, TEXT_MAX);
-    if (template_render(t, &values, &out, &err) != RC_OK)
+    if (template_render(t, &values, &out, &err))
         fail_msg("%s", err.text);
     const char *text = arena_strdup(&arena, buf_str(&out));
     buf_free(&out);
@@ -897,7 +897,7 @@ static void test_config__all_of_the_catalogue_is_valid(void **state)
     const char *text =
         read_text(arena_printf(&arena, "%s/../../../src/config/catalogue.yaml", getenv("LETHE_TESTDATA")));
     unsigned n = 0;
-    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+    for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         size_t len = strcspn(line, ":\n");
         if (line[0] < 'A' || line[0] > 'Z' || line[len] != ':')
@@ -932,13 +932,13 @@ static void test_config__lists_have_their_limits(void **state)
         { 200, IDENTITY "stages: [{ working: A, completed: B, exec: { command: [x], env: {", "A#: y, ",
           "} } }]\n", "at most 200 are possible" },
     };
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         struct config *config = NULL;
         struct err err = { 0 };
         load_good(repeated(limits[i].before, limits[i].item, limits[i].max, limits[i].after));
         const char *over = repeated(limits[i].before, limits[i].item, limits[i].max + 1, limits[i].after);
         assert_int_equal(load_text(over, &config, &err), RC_INVALID);
-        if (strstr(err.text, limits[i].complaint) == NULL)
+        if (!strstr(err.text, limits[i].complaint))
             fail_msg("%s: %s", limits[i].complaint, err.text);
     }
 }
@@ -957,7 +957,7 @@ static void test_config__errors_do_not_show_secrets(void **state)
         IDENTITY "services: { a: { url: \"https://a:XYZZY@b\" } }\n",
         IDENTITY "services: { a: { url: \"https://a\", bearer: { token: \"XYZZYXYZZY\\n\" } } }\n",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct config *config = NULL;
         struct err err = { 0 };
         assert_int_equal(load_text(texts[i], &config, &err), RC_INVALID);
@@ -1014,7 +1014,7 @@ static const char *documented_row(char *line)
 static unsigned count_of(const char *text, const char *word)
 {
     unsigned n = 0;
-    for (; (text = strstr(text, word)) != NULL; text += strlen(word))
+    for (; (text = strstr(text, word)); text += strlen(word))
         n++;
     return n;
 }
@@ -1115,7 +1115,7 @@ static void test_config__mail_wants_tls_but_on_this_machine(void **state)
         { "server: smtps://mail.example.com", false }, /* it has TLS before that */
         { "server: SMTPS://mail.example.com", false },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *text = arena_printf(&arena, IDENTITY "mail: { %s, from: a@b.c }\n", cases[i].text);
         const struct mail_conf *mail = load_good(text)->mail;
         if (mail->starttls != cases[i].starttls)
@@ -1179,10 +1179,9 @@ static void test_config__conditions_say_whom_a_stage_is_for(void **state)
         { "unless: { org: [Q], original_username: [ada] }", &ada, "unless.original_username holds" },
         { "when: { org: [X] }\n    unless: { user_id: known }", &ada, "unless.user_id holds" },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *got = passed_over(cases[i].conditions, cases[i].who);
-        if ((got == NULL) != (cases[i].expected == NULL) ||
-            (got != NULL && strcmp(got, cases[i].expected) != 0))
+        if ((got == NULL) != (cases[i].expected == NULL) || (got && strcmp(got, cases[i].expected) != 0))
             fail_msg("%s: %s", cases[i].conditions, got ? got : "it is for this one");
     }
 }
@@ -1194,8 +1193,8 @@ static void test_config__hostile_patterns_are_matched_in_time(void **state)
     for (size_t i = 0; i < 200; i++)
         pattern[i] = i % 2 ? 'a' : '*';
     pattern[200] = '\0';
-    memset(text, 'a', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
     const struct somebody who = { .username = text };
     assert_null(passed_over(arena_printf(&arena, "when: { original_username: [\"%s\"] }", pattern), &who));
     assert_non_null(
@@ -1213,9 +1212,9 @@ static void test_config__settings_and_documentation_agree(void **state)
     config_print_settings(&printed);
     char *text = arena_strdup(&arena, buf_str(&printed));
     buf_free(&printed);
-    for (char *line = strtok_r(text, "\n", &saved); line != NULL; line = strtok_r(NULL, "\n", &saved), n++) {
+    for (char *line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved), n++) {
         const char *row = documented_row(line);
-        if (strstr(docs, row) == NULL)
+        if (!strstr(docs, row))
             fail_msg("docs/config.md lacks the row%s", row);
     }
     assert_true(n > 50);

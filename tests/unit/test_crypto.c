@@ -20,22 +20,22 @@ static void test_crypto__sha1_of_two_texts(void **state)
 {
     uint8_t out[CRYPTO_SHA1_LEN];
     crypto_sha1("abc", 3, "", 0, out);
-    expect_hex(out, sizeof out, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    expect_hex(out, sizeof(out), "a9993e364706816aba3e25717850c26c9cd0d89d");
     crypto_sha1("a", 1, "bc", 2, out);
-    expect_hex(out, sizeof out, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    expect_hex(out, sizeof(out), "a9993e364706816aba3e25717850c26c9cd0d89d");
     crypto_sha1("salt-2018-old", 13, "learner1", 8, out);
-    expect_hex(out, sizeof out, "cc00ead876382dbd36373538c66b5d062face6de");
+    expect_hex(out, sizeof(out), "cc00ead876382dbd36373538c66b5d062face6de");
     crypto_sha1(NULL, 0, NULL, 0, out);
-    expect_hex(out, sizeof out, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    expect_hex(out, sizeof(out), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
 }
 
 static void test_crypto__sha256(void **state)
 {
     uint8_t out[CRYPTO_SHA256_LEN];
     crypto_sha256("abc", 3, out);
-    expect_hex(out, sizeof out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    expect_hex(out, sizeof(out), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     crypto_sha256(NULL, 0, out);
-    expect_hex(out, sizeof out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    expect_hex(out, sizeof(out), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 static void test_crypto__hmac_depends_on_key_and_data(void **state)
@@ -46,9 +46,9 @@ static void test_crypto__hmac_depends_on_key_and_data(void **state)
         counting[i] = (uint8_t)i;
     for (int round = 0; round < 2; round++) {
         crypto_hmac_sha256(zeros, "", 0, out);
-        expect_hex(out, sizeof out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+        expect_hex(out, sizeof(out), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
         crypto_hmac_sha256(counting, "learner1@example.com", 20, out);
-        expect_hex(out, sizeof out, "c9cc332c6d273e325c1127dfd54e1e1189556793f92809e147f8d769ffca07d5");
+        expect_hex(out, sizeof(out), "c9cc332c6d273e325c1127dfd54e1e1189556793f92809e147f8d769ffca07d5");
     }
 }
 
@@ -57,7 +57,7 @@ static void *hash_in_a_thread(void *arg)
     uint8_t out[CRYPTO_SHA256_LEN];
     for (int i = 0; i < 1000; i++) {
         crypto_sha256("abc", 3, out);
-        expect_hex(out, sizeof out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        expect_hex(out, sizeof(out), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
     return arg;
 }
@@ -76,11 +76,11 @@ static void test_crypto__random_fills_all_and_differs(void **state)
     uint8_t seen[64] = { 0 };
     for (int round = 0; round < 100; round++) {
         uint8_t bytes[64];
-        crypto_random(bytes, sizeof bytes);
-        for (size_t i = 0; i < sizeof bytes; i++)
+        crypto_random(bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes); i++)
             seen[i] |= bytes[i];
     }
-    for (size_t i = 0; i < sizeof seen; i++)
+    for (size_t i = 0; i < sizeof(seen); i++)
         assert_int_equal(seen[i], 0xFF);
     assert_true(crypto_random_u64() != crypto_random_u64());
 }
@@ -92,8 +92,8 @@ static void test_crypto__equal_and_wipe(void **state)
     assert_false(crypto_equal("abc", "abd", 3));
     assert_true(crypto_equal("abc", "abd", 2));
     assert_true(crypto_equal("", "", 0));
-    crypto_wipe(text, sizeof text);
-    assert_memory_equal(text, "\0\0\0\0\0\0\0", sizeof text);
+    crypto_wipe(text, sizeof(text));
+    assert_memory_equal(text, "\0\0\0\0\0\0\0", sizeof(text));
 }
 
 static void test_crypto__base64url_has_no_padding(void **state)
@@ -103,9 +103,9 @@ static void test_crypto__base64url_has_no_padding(void **state)
         { "foob", "Zm9vYg" }, { "fooba", "Zm9vYmE" }, { "foobar", "Zm9vYmFy" }, { "\xfb\xff\xbf", "-_-_" }
     };
     char out[16];
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         size_t len = strlen(rows[i][0]);
-        memset(out, 'x', sizeof out);
+        memset(out, 'x', sizeof(out));
         crypto_base64url((const uint8_t *)rows[i][0], len, out);
         assert_string_equal(out, rows[i][1]);
         assert_true(strlen(out) + 1 <= (len * 4 + 2) / 3 + 1);
@@ -119,8 +119,8 @@ static void test_crypto__base64_is_padded(void **state)
         { "foo", "Zm9v" }, { "foobar", "Zm9vYmFy" }, { "\xfb\xff\xbf", "+/+/" }
     };
     char out[16];
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        memset(out, 'x', sizeof out);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        memset(out, 'x', sizeof(out));
         crypto_base64((const uint8_t *)rows[i][0], strlen(rows[i][0]), out);
         assert_string_equal(out, rows[i][1]);
     }
@@ -137,9 +137,9 @@ static void test_crypto__base64_is_decoded(void **state)
                                            { "Zm9vYg==", "foob" },
                                            { "Zm9vYmFy", "foobar" },
                                            { "+/+/", "\xfb\xff\xbf" } };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint8_t out[8] = { 0 };
-        assert_int_equal(crypto_base64_decode(rows[i][0], out, sizeof out), strlen(rows[i][1]));
+        assert_int_equal(crypto_base64_decode(rows[i][0], out, sizeof(out)), strlen(rows[i][1]));
         assert_memory_equal(out, rows[i][1], strlen(rows[i][1]));
     }
 }
@@ -150,8 +150,8 @@ static void test_crypto__malformed_base64_is_refused(void **state)
                                        "Zm9vY", "Z g=", "Zg==\n", "Zm9v=",       "Zm9v==", "-_-_",
                                        "Zm=v",  "Zh==", "Zm9=",   "Zm9v\xC3\xA9" };
     uint8_t out[8];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        if (crypto_base64_decode(bad[i], out, sizeof out) != SIZE_MAX)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (crypto_base64_decode(bad[i], out, sizeof(out)) != SIZE_MAX)
             fail_msg("%s was accepted", bad[i]);
 }
 
@@ -185,12 +185,12 @@ static void test_crypto__key_is_made_once_and_then_kept(void **state)
     struct stat st;
     const char *path = scratch_path(&scratch, "", "key");
     expect_ok(crypto_key_file(path, first, &err), &err);
-    assert_memory_not_equal(first, zeros, sizeof first);
+    assert_memory_not_equal(first, zeros, sizeof(first));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(st.st_size, CRYPTO_KEY_LEN);
     expect_ok(crypto_key_file(path, again, &err), &err);
-    assert_memory_equal(first, again, sizeof first);
+    assert_memory_equal(first, again, sizeof(first));
     unlink(path);
 }
 
@@ -199,7 +199,7 @@ static const char *raced_path;
 static void *make_key(void *out)
 {
     struct err err;
-    return crypto_key_file(raced_path, out, &err) == RC_OK ? out : NULL;
+    return !crypto_key_file(raced_path, out, &err) ? out : NULL;
 }
 
 static void test_crypto__all_who_make_the_key_at_once_get_the_same(void **state)
@@ -242,9 +242,9 @@ static void test_crypto__key_file_that_others_read_is_refused(void **state)
     uint8_t key[CRYPTO_KEY_LEN];
     struct err err;
     const char *path = scratch_path(&scratch, "", "key");
-    scratch_write(path, bytes, sizeof bytes, 0640);
+    scratch_write(path, bytes, sizeof(bytes), 0640);
     expect_error(crypto_key_file(path, key, &err), RC_INVALID, &err, "others can read");
-    scratch_write(path, bytes, sizeof bytes, 0602);
+    scratch_write(path, bytes, sizeof(bytes), 0602);
     expect_error(crypto_key_file(path, key, &err), RC_INVALID, &err, "others can read");
     unlink(path);
 }
@@ -261,22 +261,22 @@ static void test_crypto__what_was_encrypted_is_read_with_the_key_alone(void **st
 {
     static const char text[] = "a first answer";
     uint8_t key[CRYPTO_KEY_LEN] = { 7 }, other[CRYPTO_KEY_LEN] = { 8 };
-    uint8_t sealed[sizeof text + CRYPTO_SEALED_EXTRA], again[sizeof sealed];
-    char out[sizeof text];
-    crypto_encrypt(key, text, sizeof text, sealed);
-    crypto_encrypt(key, text, sizeof text, again);
-    assert_memory_not_equal(sealed, again, sizeof sealed);
-    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+    uint8_t sealed[sizeof(text) + CRYPTO_SEALED_EXTRA], again[sizeof(sealed)];
+    char out[sizeof(text)];
+    crypto_encrypt(key, text, sizeof(text), sealed);
+    crypto_encrypt(key, text, sizeof(text), again);
+    assert_memory_not_equal(sealed, again, sizeof(sealed));
+    assert_true(crypto_decrypt(key, sealed, sizeof(sealed), out));
     assert_string_equal(out, text);
-    assert_false(crypto_decrypt(other, sealed, sizeof sealed, out));
-    assert_false(crypto_decrypt(key, sealed, sizeof sealed - 1, out));
+    assert_false(crypto_decrypt(other, sealed, sizeof(sealed), out));
+    assert_false(crypto_decrypt(key, sealed, sizeof(sealed) - 1, out));
     assert_false(crypto_decrypt(key, sealed, CRYPTO_SEALED_EXTRA - 1, out));
-    for (size_t i = 0; i < sizeof sealed; i++) {
+    for (size_t i = 0; i < sizeof(sealed); i++) {
         sealed[i] ^= 1;
-        assert_false(crypto_decrypt(key, sealed, sizeof sealed, out));
+        assert_false(crypto_decrypt(key, sealed, sizeof(sealed), out));
         sealed[i] ^= 1;
     }
-    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+    assert_true(crypto_decrypt(key, sealed, sizeof(sealed), out));
 }
 
 /* Test case 14 of the GCM specification (McGrew, Viega): a key, nonce and block of zeros. */
@@ -287,8 +287,8 @@ static void test_crypto__what_another_program_encrypted_is_read(void **state)
                                       0xc5, 0xd3, 0xba, 0xf3, 0x9d, 0x18, 0xd0, 0xd1, 0xc8, 0xa7, 0x99,
                                       0x99, 0x6b, 0xf0, 0x26, 0x5b, 0x98, 0xb5, 0xd4, 0x8a, 0xb9, 0x19 };
     uint8_t key[CRYPTO_KEY_LEN] = { 0 }, zeros[16] = { 0 }, out[16] = { 1 };
-    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
-    assert_memory_equal(out, zeros, sizeof zeros);
+    assert_true(crypto_decrypt(key, sealed, sizeof(sealed), out));
+    assert_memory_equal(out, zeros, sizeof(zeros));
 }
 
 static void test_crypto__hex_is_read_back(void **state)
@@ -298,7 +298,7 @@ static void test_crypto__hex_is_read_back(void **state)
     assert_memory_equal(out, "\x00\xff\xa1\xb2", 4);
     static const char *const bad[] = { "",         "00ffa1b",  "00ffa1b2c", "00ffa1b2c3",
                                        "00ffa1bg", "00ffa1 2", "0xffa1b2" };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         assert_false(crypto_unhex(bad[i], out, 4));
 }
 
@@ -306,7 +306,7 @@ static void test_crypto__nothing_can_be_encrypted(void **state)
 {
     uint8_t key[CRYPTO_KEY_LEN] = { 7 }, sealed[CRYPTO_SEALED_EXTRA], out[1];
     crypto_encrypt(key, "", 0, sealed);
-    assert_true(crypto_decrypt(key, sealed, sizeof sealed, out));
+    assert_true(crypto_decrypt(key, sealed, sizeof(sealed), out));
 }
 
 int main(void)

@@ -87,7 +87,7 @@ static void test_csv__spaces_around_unquoted_fields_go(void **state)
 static void test_csv__empty_input_has_no_rows(void **state)
 {
     static const char *const empty[] = { "", "\n", "\r\n\r\n", "  \n\t", "\xEF\xBB\xBF", "\xEF\xBB\xBF\n" };
-    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
+    for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
         struct reading r;
         start(&r, empty[i], strlen(empty[i]));
         expect_end(&r);

@@ -267,9 +267,9 @@ static void test_driver__a_time_out_is_of_unknown_outcome(void **state)
 static unsigned answer_endlessly(struct world *w, struct http_request *req, unsigned n)
 {
     static char piece[1024 * 1024];
-    memset(piece, 'x', sizeof piece);
+    memset(piece, 'x', sizeof(piece));
     for (int i = 0; i < 3 && n == 0; i++)
-        buf_add(&req->answer, piece, sizeof piece);
+        buf_add(&req->answer, piece, sizeof(piece));
     if (n == 1)
         buf_add(&req->answer, piece, 100 * 1024);
     req->content_type = "text/plain";
@@ -1068,7 +1068,7 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
 {
     char rest[1024];
     struct world *w = world_open(0, "", ONE_STAGE(""));
-    snprintf(rest, sizeof rest,
+    snprintf(rest, sizeof(rest),
              "services: { a: { url: \"http://127.0.0.1:%u\" }, b: { url: \"http://127.0.0.1:%u\", breaker: { "
              "failures: 3, pause: 200ms } } }\n"
              "stages:\n"
@@ -1078,7 +1078,7 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
     const char *path = scratch_path(&w->scratch, "", "other.yml");
     char text[2048];
     int len =
-        snprintf(text, sizeof text, "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n%s", rest);
+        snprintf(text, sizeof(text), "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n%s", rest);
     struct err err;
     scratch_write(path, text, (size_t)len, 0600);
     expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
@@ -1137,7 +1137,7 @@ static void test_driver__a_stage_that_people_do_is_waited_for_by_nobody(void **s
         char expected[64];
         if (strcmp(said->stage, "ASKING") != 0)
             continue;
-        snprintf(expected, sizeof expected, "Remove u%ld@example.com: %ld", (long)said->id,
+        snprintf(expected, sizeof(expected), "Remove u%ld@example.com: %ld", (long)said->id,
                  5000 + (long)said->id);
         assert_string_equal(said->outcome, "waiting");
         assert_string_equal(said->response, expected);

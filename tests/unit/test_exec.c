@@ -15,12 +15,12 @@ enum { STAGE_MAX = 2048, FILE_MAX = 1024 * 1024 };
 static struct world *open_with(unsigned people, const char *script, const char *more, const char *rest)
 {
     char stage[STAGE_MAX];
-    int len = snprintf(stage, sizeof stage,
+    int len = snprintf(stage, sizeof(stage),
                        "stages:\n"
                        "- { working: RUNNING_IT, completed: IT_RAN,\n"
                        "    exec: { command: [/bin/sh, -c, '%s', FOLDER]%s }%s }\n",
                        script, more, rest);
-    assert_true(len > 0 && (size_t)len < sizeof stage);
+    assert_true(len > 0 && (size_t)len < sizeof(stage));
     struct world *w = world_open(people, "", stage);
     const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
     argv[3] = arena_strdup(&w->arena, w->scratch.folder);
@@ -177,9 +177,9 @@ static void test_exec__a_program_that_is_not_there(void **state)
 static bool is_dead(pid_t pid)
 {
     char path[64], state = 0;
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
     FILE *f = fopen(path, "r");
-    if (f == NULL)
+    if (!f)
         return true;
     bool read_it = fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
     fclose(f);
@@ -232,7 +232,7 @@ static void *stop_twice_when_begun(void *arg)
 {
     struct world *w = arg;
     char path[512];
-    snprintf(path, sizeof path, "%s/begun", w->scratch.folder);
+    snprintf(path, sizeof(path), "%s/begun", w->scratch.folder);
     while (access(path, F_OK) != 0)
         usleep(1000);
     driver_stop(w->driver);

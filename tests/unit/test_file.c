@@ -15,7 +15,7 @@ static char path[2 * SCRATCH_MAX];
 static int make_folder(void **state)
 {
     scratch_make(&scratch);
-    snprintf(path, sizeof path, "%s", scratch_path(&scratch, "", "file"));
+    snprintf(path, sizeof(path), "%s", scratch_path(&scratch, "", "file"));
     return 0;
 }
 
@@ -71,14 +71,14 @@ static void test_file__what_does_not_say_its_size_is_read_to_the_end(void **stat
     char name[64], data[60000];
     int ends[2];
     assert_int_equal(pipe(ends), 0);
-    for (size_t i = 0; i < sizeof data; i++)
+    for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (char)('a' + i % 26);
-    assert_int_equal(write(ends[1], data, sizeof data), sizeof data);
+    assert_int_equal(write(ends[1], data, sizeof(data)), sizeof(data));
     close(ends[1]);
-    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    snprintf(name, sizeof(name), "/dev/fd/%d", ends[0]);
     expect_ok(file_read(&a, name, 1 << 20, &text, &len, &err), &err);
-    assert_int_equal(len, sizeof data);
-    assert_memory_equal(text, data, sizeof data);
+    assert_int_equal(len, sizeof(data));
+    assert_memory_equal(text, data, sizeof(data));
     close(ends[0]);
     assert_int_equal(file_read(&a, "/dev/zero", 100000, &text, &len, &err), RC_TOO_LARGE);
     arena_free(&a);
@@ -124,7 +124,7 @@ static void test_file__secret_is_refused_when_empty_or_open_to_others(void **sta
     expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "empty");
     scratch_write(path, "a\0b", 3, 0600);
     expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "NUL");
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         scratch_write(path, "s3cret", 6, modes[i]);
         expect_error(file_read_secret(&a, path, &text, &err), RC_INVALID, &err, "others can read");
         assert_null(strstr(err.text, "s3cret"));

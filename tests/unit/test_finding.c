@@ -59,7 +59,7 @@ static void test_finding__of_statuses(void **state)
         { 401, "", "inconclusive" }, { 403, "", "inconclusive" },         { 500, "", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .expect = { gone, 2 } };
-    expect_all(&verify, answers, sizeof answers / sizeof answers[0]);
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
 }
 
 static void test_finding__of_a_count(void **state)
@@ -89,7 +89,7 @@ static void test_finding__of_a_count(void **state)
         { 404, "{\"total\":0}", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .count = "/total" };
-    expect_all(&verify, answers, sizeof answers / sizeof answers[0]);
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
 }
 
 static void test_finding__of_a_count_or_a_status(void **state)
@@ -101,7 +101,7 @@ static void test_finding__of_a_count_or_a_status(void **state)
         { 409, "", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .expect = { gone, 2 }, .count = "/total" };
-    expect_all(&verify, answers, sizeof answers / sizeof answers[0]);
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
 }
 
 static void test_finding__of_all_of_the_answer(void **state)
@@ -113,7 +113,7 @@ static void test_finding__of_all_of_the_answer(void **state)
         { 200, "{}", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .count = "" };
-    expect_all(&verify, answers, sizeof answers / sizeof answers[0]);
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
 }
 
 static void test_finding__of_what_a_program_prints(void **state)
@@ -137,7 +137,7 @@ static void test_finding__of_what_a_program_prints(void **state)
         { 75, "0", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_EXEC };
-    expect_all(&verify, answers, sizeof answers / sizeof answers[0]);
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
     expect_finding(&verify, 0, "0\0001", 3, "inconclusive");
 }
 
@@ -157,8 +157,8 @@ static void test_finding__of_how_a_program_ends(void **state)
     };
     const struct verify_conf grep = { .probe.kind = ACTION_EXEC, .expect = { one, 1 } };
     const struct verify_conf test = { .probe.kind = ACTION_EXEC, .expect = { zero, 1 } };
-    expect_all(&grep, like_grep, sizeof like_grep / sizeof like_grep[0]);
-    expect_all(&test, like_test, sizeof like_test / sizeof like_test[0]);
+    expect_all(&grep, like_grep, sizeof(like_grep) / sizeof(like_grep[0]));
+    expect_all(&test, like_test, sizeof(like_test) / sizeof(like_test[0]));
 }
 
 /* A query that succeeded has no status. */
@@ -169,7 +169,7 @@ static void test_finding__of_what_a_query_gives(void **state)
         const char *value, *found;
     } answers[] = { { "0", "clean" },         { "12", "12 left" },       { "", "inconclusive" },
                     { "-1", "inconclusive" }, { "ada", "inconclusive" }, { "1.0", "inconclusive" } };
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct attempt attempt = { .judgement = { VERDICT_DONE },
                                    .answer = answers[i].value,
                                    .answer_len = strlen(answers[i].value) };

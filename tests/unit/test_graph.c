@@ -9,7 +9,7 @@ static const struct graph_state states[] = {
     { "MAILING", "working", 0 }, { "MAILED", "completed", 1 },  { "ERRORED", "errored", 0 },
     { "ABORTED", "aborted", 0 }, { "COMPLETE", "complete", 0 },
 };
-enum { N_STATES = sizeof states / sizeof states[0] };
+enum { N_STATES = sizeof(states) / sizeof(states[0]) };
 
 static void test_graph__the_text_has_the_way_and_the_exits(void **state)
 {
@@ -39,7 +39,7 @@ static void test_graph__the_picture_has_every_state(void **state)
     expect_text_has(buf_str(&svg), "</svg>");
     for (size_t i = 0; i < N_STATES; i++) {
         char label[64];
-        snprintf(label, sizeof label, ">%s</text>", states[i].name);
+        snprintf(label, sizeof(label), ">%s</text>", states[i].name);
         expect_text_has(buf_str(&svg), label);
     }
     buf_free(&dot);

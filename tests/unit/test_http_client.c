@@ -44,7 +44,7 @@ static struct {
 static size_t length_of(const char *request)
 {
     const char *end = strstr(request, "\r\n\r\n");
-    if (end == NULL)
+    if (!end)
         return SIZE_MAX;
     const char *length = strstr(request, "Content-Length: ");
     return (size_t)(end + 4 - request) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0);
@@ -55,14 +55,14 @@ static bool read_request(int fd)
 {
     size_t n = 0;
     do {
-        ssize_t got = recv(fd, peer.request + n, sizeof peer.request - 1 - n, 0);
+        ssize_t got = recv(fd, peer.request + n, sizeof(peer.request) - 1 - n, 0);
         if (got <= 0)
             return false;
         n += (size_t)got;
         peer.request[n] = '\0';
     } while (n < length_of(peer.request));
     pthread_mutex_lock(&peer.lock);
-    memcpy(peer.last, peer.request, sizeof peer.last);
+    memcpy(peer.last, peer.request, sizeof(peer.last));
     pthread_mutex_unlock(&peer.lock);
     atomic_fetch_add(&peer.n_requests, 1);
     return true;
@@ -92,14 +92,14 @@ static void hang_up(int fd)
 static void reset(int fd)
 {
     struct linger at_once = { .l_onoff = 1 };
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     dup2(peer.listener, fd); /* closes the connection; the number stays taken */
 }
 
 static unsigned listen_somewhere(int *out)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof address;
+    socklen_t len = sizeof(address);
     *out = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(*out >= 0);
     assert_int_equal(bind(*out, (struct sockaddr *)&address, len), 0);
@@ -117,7 +117,7 @@ static int setup(void **state)
 {
     struct http_client_conf conf = { .connections_per_host = 8, .user_agent = "lethe-test" };
     struct err err;
-    memset(&peer, 0, sizeof peer);
+    memset(&peer, 0, sizeof(peer));
     pthread_mutex_init(&peer.lock, NULL);
     assert_int_equal(http_client_open(&conf, &client, &err), RC_OK);
     peer.port = listen_somewhere(&peer.listener);
@@ -181,7 +181,7 @@ static void assert_failed(const struct http_call *call, enum http_failure failur
 {
     if (call->failure != failure)
         fail_msg("failure is %d (%s), not %d", (int)call->failure, call->error, (int)failure);
-    assert_true(call->error[0] != '\0');
+    assert_true(call->error[0]);
     assert_null(strstr(call->error, "127.0.0.1"));
     assert_null(strstr(call->error, "secret"));
 }
@@ -351,7 +351,7 @@ static void test_http_client__other_protocols_and_bad_urls_are_not_sent(void **s
         "//x",
         "http://127.0.0.1/\r\nX: secret",
     };
-    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
         struct http_call call = make_call("/");
         call.url = urls[i];
         run(&call);
@@ -372,7 +372,7 @@ static void test_http_client__credentials_in_a_url_are_not_sent(void **state)
 static void test_http_client__headers_cannot_be_smuggled(void **state)
 {
     static const char *const bad[] = { "X: a\r\nY: b", "X: a\nY: b", "no colon", "X: \r" };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         struct http_call call = make_call("/");
         struct err err;
         call.headers = &bad[i];
@@ -499,7 +499,7 @@ static void test_http_client__no_whole_answer_is_unknown(void **state)
         act_old_garbage,     act_bad_status, act_interim_only,        act_header_flood,
     };
     start_peer(act_well);
-    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+    for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
         atomic_store(&peer.act, acts[i]);
         struct http_call call = make_call("/");
         call.method = HTTP_POST;
@@ -571,9 +571,9 @@ static void act_large(int fd, const char *request)
 static void act_endless(int fd, const char *request)
 {
     char block[65536];
-    memset(block, 'e', sizeof block);
+    memset(block, 'e', sizeof(block));
     say(fd, "HTTP/1.1 200 OK\r\n\r\n");
-    while (send(fd, block, sizeof block, MSG_NOSIGNAL) > 0) {
+    while (send(fd, block, sizeof(block), MSG_NOSIGNAL) > 0) {
     }
 }
 
@@ -643,7 +643,7 @@ static void count_done(struct http_call *call)
 static void send_many(unsigned n, const char *path)
 {
     struct err err;
-    memset(&many, 0, sizeof many);
+    memset(&many, 0, sizeof(many));
     for (unsigned i = 0; i < n; i++) {
         many.calls[i] = make_call(path);
         many.calls[i].done = count_done;
@@ -678,7 +678,7 @@ static void test_http_client__done_may_send_again(void **state)
     start_peer(act_well);
     struct http_call call = make_call("/");
     struct err err;
-    memset(&many, 0, sizeof many);
+    memset(&many, 0, sizeof(many));
     call.done = repeat;
     assert_int_equal(http_client_send(client, &call, &err), RC_OK);
     while (many.n_done < 100)

@@ -168,7 +168,7 @@ static int setup(void **state)
 static void open_house(void)
 {
     struct err err;
-    if (http_server_open_with(&house.conf, &house.limits, &house.server, &err) != RC_OK)
+    if (http_server_open_with(&house.conf, &house.limits, &house.server, &err))
         fail_msg("%s", err.text);
     house.port = http_server_port(house.server);
 }
@@ -216,7 +216,7 @@ static int try_dial(void)
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     close(fd);
     return -1;
@@ -232,10 +232,10 @@ static int dial(void)
 static int dial_unix(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     close(fd);
     return -1;
@@ -296,7 +296,7 @@ static struct heard hear_headers(int fd)
     int64_t began_at = clock_mono();
     size_t n = 0;
     while (n < 4 || memcmp(h.headers + n - 4, "\r\n\r\n", 4) != 0) {
-        assert_true(n < sizeof h.headers - 1);
+        assert_true(n < sizeof(h.headers) - 1);
         if (!hear_byte(fd, &h.headers[n++])) {
             assert_int_equal(n, 1);
             h.headers[0] = '\0';
@@ -341,7 +341,7 @@ static void assert_served(void)
 
 static void assert_header(const struct heard *h, const char *line)
 {
-    if (strstr(h->headers, line) == NULL)
+    if (!strstr(h->headers, line))
         fail_msg("no \"%s\" in:\n%s", line, h->headers);
 }
 
@@ -446,14 +446,14 @@ static void test_http_server__bad_targets_are_400(void **state)
     open_house();
     static const char *const targets[] = { "/%",       "/%zz", "/%00", "/a%0d%0ab", "/%ff",
                                            "/x?a=%7f", "*",    "x",    "//%e2%82" };
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+    for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
         char text[200];
-        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", targets[i]);
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", targets[i]);
         struct heard h = ask(text);
         assert_int_equal(h.status, 400);
         assert_non_null(strstr(h.body, "{\"complaint\": \"400 "));
     }
-    await_count(&house.n_finished, sizeof targets / sizeof *targets);
+    await_count(&house.n_finished, sizeof(targets) / sizeof(*targets));
     assert_served();
 }
 
@@ -475,9 +475,9 @@ static void test_http_server__bad_headers_are_400(void **state)
         "Content-Length: 99999999999999999999999",
         "no colon here",
     };
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+    for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
         char text[400];
-        snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n0\r\n\r\n", headers[i]);
+        snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n0\r\n\r\n", headers[i]);
         unsigned status = ask(text).status;
         if (status != 400 && status != 413)
             fail_msg("%s gives %u", headers[i], status);
@@ -495,9 +495,9 @@ static void test_http_server__after_a_doubtful_length_nothing_more_is_read(void 
                   { "Transfer-Encoding: gzip, chunked", 501 },
                   { "Transfer-Encoding: identity", 501 },
                   { "Transfer-Encoding: xchunked", 501 } };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char text[400];
-        snprintf(text, sizeof text,
+        snprintf(text, sizeof(text),
                  "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
                  cases[i].header);
         struct heard h = ask(text);
@@ -525,7 +525,7 @@ static void test_http_server__what_is_not_http_is_never_served(void **state)
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc\r\n",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         int fd = dial();
         say(fd, texts[i]);
         shutdown(fd, SHUT_WR);
@@ -544,11 +544,11 @@ static int make_noise(unsigned round, unsigned *seed)
     static const char *const starts[] = { "", "GET /", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n",
                                           "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" };
     char noise[300];
-    for (size_t i = 0; i < sizeof noise; i++)
+    for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = rand_r(seed) % 8 ? (char)rand_r(seed) : "\r\n: ;=%/"[rand_r(seed) % 8];
     int fd = dial();
     say(fd, starts[round % 4]);
-    say_bytes(fd, noise, 1 + (size_t)rand_r(seed) % sizeof noise);
+    say_bytes(fd, noise, 1 + (size_t)rand_r(seed) % sizeof(noise));
     return fd;
 }
 
@@ -584,7 +584,7 @@ static void test_http_server__headers_have_a_limit(void **state)
         size_t bytes;
         unsigned status;
     } cases[] = { { 15 * 1024, 200 }, { 17 * 1024, 431 }, { 40 * 1024, 431 }, { 1024 * 1024, 431 } };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char *filler = arena_alloc(&arena, cases[i].bytes + 1);
         memset(filler, 'a', cases[i].bytes);
         assert_int_equal(
@@ -823,7 +823,7 @@ static void test_http_server__a_client_may_leave_before_its_answer(void **state)
     say(fd, "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
     await_count(&house.n_kept, 1);
     struct linger at_once = { .l_onoff = 1 };
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     close(fd);
     release();
     await_count(&house.n_finished, 1);
@@ -1024,7 +1024,7 @@ static void test_http_server__a_worker_that_cannot_start_is_503(void **state)
 static const char *temporary_dir(void)
 {
     static char dir[32];
-    snprintf(dir, sizeof dir, "/tmp/lethe-http-XXXXXX");
+    snprintf(dir, sizeof(dir), "/tmp/lethe-http-XXXXXX");
     assert_non_null(mkdtemp(dir));
     return dir;
 }
@@ -1057,9 +1057,9 @@ static void test_http_server__a_socket_left_over_is_replaced_and_a_live_one_is_n
 {
     const char *dir = temporary_dir(), *path = socket_in(dir);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int dead = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(dead, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(bind(dead, (struct sockaddr *)&address, sizeof(address)), 0);
     close(dead);
     open_house();
     struct http_server *second;
@@ -1097,13 +1097,13 @@ static int visit_as(uid_t user, const char *path)
     if (seteuid(0) != 0 || setuid(user) != 0)
         return 2;
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     static const char text[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         return 3;
     char c;
-    ssize_t n = send(fd, text, sizeof text - 1, MSG_NOSIGNAL) < 0 ? 0 : recv(fd, &c, 1, 0);
+    ssize_t n = send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL) < 0 ? 0 : recv(fd, &c, 1, 0);
     return n == 1;
 }
 

@@ -26,7 +26,7 @@ static struct arena arena;
 
 static int make_folder(void **state)
 {
-    snprintf(folder, sizeof folder, "/tmp/lethe-test-journal.XXXXXX");
+    snprintf(folder, sizeof(folder), "/tmp/lethe-test-journal.XXXXXX");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(rmdir(folder), 0); /* it is made by the journal */
     return 0;
@@ -35,7 +35,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
     int failed = system(command);
     arena_free(&arena);
     return failed;
@@ -45,7 +45,7 @@ static struct journal *open_journal(void)
 {
     struct journal *j = NULL;
     struct err err;
-    if (journal_open(folder, URL, &j, &err) != RC_OK)
+    if (journal_open(folder, URL, &j, &err))
         fail_msg("%s", err.text);
     return j;
 }
@@ -53,7 +53,7 @@ static struct journal *open_journal(void)
 static void sync_journal(struct journal *j)
 {
     struct err err;
-    if (journal_sync(j, &err) != RC_OK)
+    if (journal_sync(j, &err))
         fail_msg("%s", err.text);
 }
 
@@ -67,7 +67,7 @@ static char *read_journal(void)
 {
     char *text = NULL;
     struct err err;
-    if (file_read(&arena, path(), TEXT_MAX, &text, NULL, &err) != RC_OK)
+    if (file_read(&arena, path(), TEXT_MAX, &text, NULL, &err))
         fail_msg("%s", err.text);
     return text;
 }
@@ -266,7 +266,7 @@ static void test_journal__the_next_stage_knows_nothing_of_it(void **state)
     journal_enter(j, 17, "RETIRING_NOTES", KEY);
     for (int i = 0; i < 2; i++) {
         const struct journal_entry *entry = journal_find(j, 17);
-        assert_true(entry->begun_at == 0 && entry->until == 0 && entry->memo == NULL);
+        assert_true(entry->begun_at == 0 && entry->until == 0 && !entry->memo);
         journal_close(&j);
         j = open_journal();
     }
@@ -297,7 +297,7 @@ static void test_journal__a_damaged_pause_is_none(void **state)
     *strstr(text, "4711") = '5';
     write_journal(text);
     j = open_journal();
-    assert_true(journal_find(j, 17)->until == 0 && journal_find(j, 17)->memo == NULL);
+    assert_true(journal_find(j, 17)->until == 0 && !journal_find(j, 17)->memo);
     journal_close(&j);
 }
 

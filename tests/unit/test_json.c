@@ -50,7 +50,7 @@ static void test_json__what_is_read_is_written_the_same(void **state)
         "{\"z\":1,\"a\":[true,null],\"m\":{\"k\":\"v\"}}",
         "\"\\\"\\\\\\n\\u0001/\"",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         expect_dump(texts[i], texts[i]);
 }
 
@@ -96,7 +96,7 @@ static void test_json__what_is_not_json_is_refused(void **state)
                                        "+1",       "NaN",     "[1]]",        "{} {}",       "\"\\x\"",
                                        "\"a\nb\"", "\"\t\"",  "\"\\ud800\"", "\"\\udc00\"", "tru e",
                                        "// c\n1",  "[\"a\",", "\"\\u12\"",   "\"\\" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         expect_refused(bad[i], strlen(bad[i]), "not acceptable JSON");
 }
 
@@ -238,7 +238,7 @@ static void test_json__anything_escaped_can_be_read_back(void **state)
         struct arena a = { 0 };
         struct json *value;
         struct err err;
-        size_t len = (size_t)rand_r(&seed) % sizeof bytes;
+        size_t len = (size_t)rand_r(&seed) % sizeof(bytes);
         for (size_t i = 0; i < len; i++)
             bytes[i] = (char)(1 + rand_r(&seed) % 255);
         buf_init(&b, 4096);
@@ -298,14 +298,14 @@ static void test_json__a_pointer_leads_to_a_part(void **state)
     struct json *value;
     struct err err;
     expect_ok(json_parse(&a, text, strlen(text), &value, &err), &err);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buf out;
         const struct json *found = json_find(value, cases[i].pointer);
         buf_init(&out, 4096);
-        if (found != NULL)
+        if (found)
             json_dump(&out, found);
         if ((found == NULL) != (cases[i].found == NULL) ||
-            (found != NULL && strcmp(buf_str(&out), cases[i].found) != 0))
+            (found && strcmp(buf_str(&out), cases[i].found) != 0))
             fail_msg("%s leads to %s", cases[i].pointer, found ? buf_str(&out) : "nothing");
         buf_free(&out);
     }

@@ -757,7 +757,7 @@ static void test_kernel_resume__goes_to_the_state_before_the_failed_one(void **s
 {
     static const unsigned pairs[][2] = { { P, P },   { W1, P }, { D1, D1 }, { W2, D1 },
                                          { D2, D2 }, { A, P },  { C, P } };
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         set_up(NULL);
         put(E, pairs[i][0], LEASE_NONE);
         assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NONE);

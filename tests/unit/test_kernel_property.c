@@ -138,7 +138,7 @@ static bool is_pausing(const struct belief *b, int64_t now)
 
 static const struct pipeline *list_meant(const struct belief *b, const struct command *c)
 {
-    return b->at.role == ROLE_PENDING && c->current != NULL ? c->current : b->list;
+    return b->at.role == ROLE_PENDING && c->current ? c->current : b->list;
 }
 
 static bool leaves_out_states(const struct belief *b, const struct command *c)
@@ -176,7 +176,7 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
         { is_plain(c) && c->to <= position(b->list, b->at), REFUSAL_NOT_LATER },
         { is_plain(c) && c->strict && leaves_out_states(b, c), REFUSAL_SKIPS },
     };
-    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
         if (reasons[i].applies)
             return reasons[i].refusal;
     return REFUSAL_NONE;
@@ -293,7 +293,7 @@ static struct place carry_over(const struct pipeline *from, struct place x, cons
 static void follow(struct belief *b, const struct command *c, struct place to)
 {
     const struct pipeline *list = b->list;
-    if (c->current != NULL && (b->at.role == ROLE_PENDING || to.role == ROLE_PENDING))
+    if (c->current && (b->at.role == ROLE_PENDING || to.role == ROLE_PENDING))
         list = c->current;
     struct place before = same_place(b->at, to) ? b->before : b->at;
     b->before = carry_over(b->list, before, list);
@@ -463,7 +463,7 @@ static enum command_kind random_kind(struct world *w)
         COMMAND_CANCEL, COMMAND_WAIT,    COMMAND_WAIT,  COMMAND_CONFIRM, COMMAND_CONFIRM,
         COMMAND_LATER,  COMMAND_LATER,   COMMAND_MOVE,  COMMAND_UPDATE,  COMMAND_UPDATE,
     };
-    return all[below(w, sizeof all / sizeof all[0] - (w->drivers_only ? 3 : 0))];
+    return all[below(w, sizeof(all) / sizeof(all[0]) - (w->drivers_only ? 3 : 0))];
 }
 
 /* The service would ask the log. */
@@ -525,7 +525,7 @@ static void pass_time(struct world *w)
     if (one_in(w, 60))
         w->now += (one_in(w, 2) ? 1 : -1) * (LONGEST + below(w, 4 * LEASE) - 2 * LEASE);
     if (one_in(w, 10))
-        w->today = &lists[below(w, sizeof lists / sizeof lists[0])];
+        w->today = &lists[below(w, sizeof(lists) / sizeof(lists[0]))];
 }
 
 /* ---- what must hold after each step ---- */
@@ -633,7 +633,7 @@ static void check_repeats(const struct world *w, const struct command *c, const 
 {
     if (d->refusal != REFUSAL_NONE || d->replayed)
         check(w, same_row(&d->after, &w->row), "I11: a refusal or a repeat changed the row");
-    if (c->first_answer != NULL)
+    if (c->first_answer)
         check(w, d->replayed && d->answer_state == *c->first_answer, "I11: a repeat got another answer");
 }
 
@@ -717,7 +717,7 @@ static void step(struct world *w, struct command c)
 static struct world new_world(uint64_t sequence)
 {
     struct world w = { .random = seed + sequence, .now = START, .drivers_only = sequence % 2 == 0 };
-    const struct pipeline *list = &lists[below(&w, sizeof lists / sizeof lists[0])];
+    const struct pipeline *list = &lists[below(&w, sizeof(lists) / sizeof(lists[0]))];
     w.today = list;
     w.row = (struct retirement){
         .id = 7, .account_id = 8, .pipeline = list, .created_at = START, .modified_at = START
@@ -771,7 +771,7 @@ int main(void)
         cmocka_unit_test(test_kernel_property__agrees_with_the_oracle_and_keeps_the_invariants),
         cmocka_unit_test(test_kernel_property__a_working_driver_reaches_an_end),
     };
-    seed = given != NULL ? strtoull(given, NULL, 10) : crypto_random_u64();
+    seed = given ? strtoull(given, NULL, 10) : crypto_random_u64();
     print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

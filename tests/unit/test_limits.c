@@ -78,7 +78,7 @@ static void test_limits__idle_time_is_not_saved_up(void **state)
 static void test_limits__the_rate_holds_over_time(void **state)
 {
     static const double rates[] = { 1, 3, 7.5, 50, 999, 12345 };
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+    for (size_t i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
         struct limits l;
         limits_init(&l, 1, rates[i]);
         unsigned n = take_for(&l, 77 * CLOCK_S, 20 * CLOCK_S);

@@ -63,7 +63,7 @@ static unsigned update_state(struct http_request *req)
     struct json *body;
     struct err err;
     expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
-    snprintf(lms.state, sizeof lms.state, "%s", field_text(body, "new_state"));
+    snprintf(lms.state, sizeof(lms.state), "%s", field_text(body, "new_state"));
     return 204;
 }
 
@@ -72,7 +72,7 @@ static unsigned answer_erasure(struct http_request *req)
     const char *key = http_header(req, "Idempotency-Key");
     if (req->method == HTTP_POST) {
         if (lms.n_begun++ == 0)
-            snprintf(lms.key, sizeof lms.key, "%s", key);
+            snprintf(lms.key, sizeof(lms.key), "%s", key);
         assert_string_equal(lms.key, key);
         buf_add_str(&req->answer, "{\"id\":\"third party 4711\"}");
         return 202;
@@ -98,8 +98,8 @@ static unsigned answer(struct world *w, struct http_request *req, unsigned n)
 static struct world *open_lms(const char *config)
 {
     struct world *w = world_open(0, "", config);
-    memset(&lms, 0, sizeof lms);
-    snprintf(lms.state, sizeof lms.state, "PENDING");
+    memset(&lms, 0, sizeof(lms));
+    snprintf(lms.state, sizeof(lms.state), "PENDING");
     w->answer = answer;
     w->config->authority = &w->config->services[0];
     w->config->authority_is_lms = true;
@@ -110,7 +110,7 @@ static struct world *open_lms(const char *config)
 static bool journal_has(struct world *w, const char *words)
 {
     char command[256];
-    snprintf(command, sizeof command, "grep -qr '%s' '%s'", words, w->config->data_dir);
+    snprintf(command, sizeof(command), "grep -qr '%s' '%s'", words, w->config->data_dir);
     return system(command) == 0;
 }
 
@@ -179,7 +179,7 @@ static void test_lms__somebody_else_moves_who_is_put_off(void **state)
 {
     struct world *w = open_lms(POLLED("1h"));
     world_run(w);
-    snprintf(lms.state, sizeof lms.state, "ABORTED");
+    snprintf(lms.state, sizeof(lms.state), "ABORTED");
     world_run(w);
     assert_int_equal(lms.n_begun, 1);
     assert_false(journal_has(w, "third party 4711"));

@@ -33,7 +33,7 @@ static int close_pipe(void **state)
 /* What was logged since the last time. */
 static const char *logged(void)
 {
-    ssize_t n = read(ends[0], lines, sizeof lines - 1);
+    ssize_t n = read(ends[0], lines, sizeof(lines) - 1);
     lines[n > 0 ? n : 0] = '\0';
     return lines;
 }
@@ -42,13 +42,13 @@ static const char *logged(void)
 static const char *without_time(const char *line)
 {
     static const char form[] = "0000-00-00T00:00:00.000Z ";
-    for (size_t i = 0; i < sizeof form - 1; i++) {
+    for (size_t i = 0; i < sizeof(form) - 1; i++) {
         if (form[i] == '0')
             assert_true(isdigit((unsigned char)line[i]));
         else
             assert_int_equal(line[i], form[i]);
     }
-    return line + sizeof form - 1;
+    return line + sizeof(form) - 1;
 }
 
 static void test_log__text_line_has_time_level_and_message(void **state)
@@ -123,8 +123,8 @@ static void test_log__huge_messages_and_subjects_are_cut(void **state)
     struct json *line;
     struct err err;
     char huge[60000];
-    memset(huge, '\x01', sizeof huge);
-    huge[sizeof huge - 1] = '\0';
+    memset(huge, '\x01', sizeof(huge));
+    huge[sizeof(huge) - 1] = '\0';
     for (int json = 0; json < 2; json++) {
         log_setup(LOG_INFO, json, ends[1]);
         log_set_subject((struct log_subject){ huge, INT64_MIN, huge, huge });
@@ -195,7 +195,7 @@ static void test_log__lines_of_threads_do_not_mix(void **state)
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     logged();
-    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), seen++) {
+    for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n"), seen++) {
         int subject, message;
         assert_int_equal(sscanf(without_time(line), "info    retirement=%d %d!", &subject, &message), 2);
         assert_int_equal(subject, message);

@@ -94,7 +94,7 @@ static void test_mail__no_value_becomes_a_header(void **state)
         "a\r\nBcc: all@example.com", "a\nb", "a\rb", "\x7f", "\xc2\x85", "\xff"
     };
     struct err err;
-    for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) {
+    for (size_t i = 0; i < sizeof(evil) / sizeof(*evil); i++) {
         struct mail_message m = message();
         m.subject = evil[i];
         expect_error(mail_write(&out, &m, &err), RC_INVALID, &err, "subject");
@@ -150,15 +150,15 @@ static void test_mail__addresses(void **state)
         "12345678901234567890123456789012345678901234567890123456789012345@b"
     };
     char text[300];
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
         if (!mail_is_address(good[i]))
             fail_msg("%s is an address", good[i]);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         if (mail_is_address(bad[i]))
             fail_msg("%s is no address", bad[i]);
-    snprintf(text, sizeof text, "a@%0252d", 1);
+    snprintf(text, sizeof(text), "a@%0252d", 1);
     assert_true(mail_is_address(text));
-    snprintf(text, sizeof text, "a@%0253d", 1);
+    snprintf(text, sizeof(text), "a@%0253d", 1);
     assert_false(mail_is_address(text));
 }
 
@@ -189,7 +189,7 @@ static void test_mail__the_message_id_follows_the_key(void **state)
 {
     struct mail_message m = message();
     char first[2000];
-    snprintf(first, sizeof first, "%s", written(&m));
+    snprintf(first, sizeof(first), "%s", written(&m));
     assert_string_equal(written(&m), first);
     m.key = "another";
     assert_string_not_equal(written(&m), first);

@@ -107,7 +107,7 @@ static void test_metrics__many_are_found_again(void **state)
     char labels[32];
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 500; i++) {
-            snprintf(labels, sizeof labels, "n=\"%d\"", i * 7919 % 500);
+            snprintf(labels, sizeof(labels), "n=\"%d\"", i * 7919 % 500);
             metric_add(metrics_counter("many_total", labels, "m"), i * 7919 % 500);
         }
     }

@@ -66,7 +66,7 @@ static struct json *failure(const char *answer, const char *failed)
     struct json *json;
     struct err err;
     expect_ok(json_parse(&arena, answer, strlen(answer), &json, &err), &err);
-    if (json_get(json, "failed") == NULL)
+    if (!json_get(json, "failed"))
         fail_msg("it did not fail: %s", answer);
     assert_string_equal(json_get(json, "failed")->text, failed);
     return json;
@@ -91,7 +91,7 @@ static void test_odbc__values_are_nothing_but_values(void **state)
                                           "%",      "' OR 1=1", "\\ud83d\\ude00",         "n\\u00e9",
                                           "" };
     make_table();
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
         const char *one =
             arena_printf(&arena, "{\"sql\":\"INSERT INTO t(v) VALUES (?)\",\"values\":[\"%s\"]}", values[i]);
         assert_string_equal(change(one), "{\"rows\":[1]}");
@@ -133,7 +133,7 @@ static void test_odbc__another_number_of_places_is_not_executed(void **state)
     };
     make_table();
     change("{\"sql\":\"INSERT INTO t VALUES (1,?)\",\"values\":[\"?\"]}");
-    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
+    for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
         failure(change(statements[i]), "statement");
     assert_string_equal(look("SELECT count(*) FROM t"), "{\"rows\":[1],\"value\":\"1\"}");
 }
@@ -196,8 +196,8 @@ static void test_odbc__words_do_not_have_the_password(void **state)
 static void test_odbc__long_words_are_cut(void **state)
 {
     char name[9000];
-    memset(name, 'n', sizeof name - 1);
-    name[sizeof name - 1] = '\0';
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
     const struct json *f = failure(
         change(arena_printf(&arena, "{\"sql\":\"SELECT * FROM %s\",\"values\":[]}", name)), "statement");
     assert_in_range(json_get(f, "words")->len, 100, ODBC_WORDS_MAX);
@@ -219,7 +219,7 @@ static void test_odbc__what_is_no_request_gets_no_answer(void **state)
         "{\"connect\":\"x\",\"timeout_s\":1,\"query\":false,\"statements\":[{\"values\":[]}]}",
         "{\"connect\":\"x\",\"timeout_s\":1,\"query\":false,\"statements\":[{\"sql\":\"x\",\"values\":[1]}]}",
     };
-    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+    for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++)
         assert_string_equal(answer_to(requests[i]), "");
 }
 

@@ -42,7 +42,7 @@ static void test_people_file__a_header_row_is_optional(void **state)
         "\xef\xbb\xbfUserName , EMAIL\r\nada,ada@example.com\r\n\r\nbob , bob@example.com\r\n",
         "email,shoe size,username\nada@example.com,38,ada\nbob@example.com,,bob\n",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct reading r;
         expect_ok(read_text(&r, texts[i], 2), &r.err);
         assert_int_equal(r.people.n, 2);
@@ -159,7 +159,7 @@ static void test_people_file__chunks_are_of_a_thousand(void **state)
 {
     struct arena a = { 0 };
     struct people people = { .n = 2001 };
-    people.rows = arena_array(&a, people.n, sizeof *people.rows);
+    people.rows = arena_array(&a, people.n, sizeof(*people.rows));
     for (size_t i = 0; i < people.n; i++)
         people.rows[i].field[PEOPLE_USERNAME] = arena_printf(&a, "user%zu", i);
     assert_int_equal(count_chunks(&people), 3);
@@ -176,7 +176,7 @@ static void test_people_file__chunks_stay_below_the_limit_of_a_request(void **st
     struct people people = { .n = 900 };
     char *text = arena_alloc(&a, 2001);
     memset(text, 'x', 2000);
-    people.rows = arena_array(&a, people.n, sizeof *people.rows);
+    people.rows = arena_array(&a, people.n, sizeof(*people.rows));
     for (size_t i = 0; i < people.n; i++)
         people.rows[i].field[PEOPLE_USERNAME] = text;
     assert_true(count_chunks(&people) >= 3);

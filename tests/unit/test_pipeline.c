@@ -38,7 +38,7 @@ static void assert_refused(const char *const *names, size_t n, const char *words
     struct err err = { .text = "" };
     assert_int_equal(pipeline_make(&arena, names, n, &p, &err), RC_INVALID);
     assert_null(p);
-    if (strstr(err.text, words) == NULL)
+    if (!strstr(err.text, words))
         fail_msg("\"%s\" does not say \"%s\"", err.text, words);
 }
 
@@ -58,7 +58,7 @@ static void test_pipeline__takes_the_shortest_and_the_longest(void **state)
     size_t n = 0;
     names[n++] = "PENDING";
     for (; n < PIPELINE_MAX - 3; n++) {
-        snprintf(text[n], sizeof text[n], "A_NAME_OF_THIRTY_CHARACTERS%03u", (unsigned)n);
+        snprintf(text[n], sizeof(text[n]), "A_NAME_OF_THIRTY_CHARACTERS%03u", (unsigned)n);
         names[n] = text[n];
     }
     names[n++] = "ERRORED";
@@ -129,7 +129,7 @@ static void test_pipeline__an_error_is_one_printable_line_whatever_the_name(void
     static char huge[100000];
     struct err err;
     struct pipeline *p;
-    memset(huge, 'A', sizeof huge - 1);
+    memset(huge, 'A', sizeof(huge) - 1);
     memcpy(huge, "a\n\x1b[31m\xff", 8);
     const char *const names[] = { "PENDING", huge, "D1", ENDS };
     assert_int_equal(pipeline_make(&arena, names, COUNT(names), &p, &err), RC_INVALID);
@@ -189,7 +189,7 @@ static void test_pipeline__a_hint_about_the_longest_list_fits_an_error(void **st
     char names[PIPELINE_MAX][STATE_NAME_MAX + 1] = { "PENDING" };
     const char *list[PIPELINE_MAX] = { "PENDING" };
     for (size_t i = 1; i < PIPELINE_MAX; i++) {
-        snprintf(names[i], sizeof names[i], "A_STATE_WITH_A_LONG_NAME_N_%03zu", i);
+        snprintf(names[i], sizeof(names[i]), "A_STATE_WITH_A_LONG_NAME_N_%03zu", i);
         list[i] = names[i];
     }
     list[PIPELINE_MAX - 3] = "ERRORED";
@@ -212,7 +212,7 @@ static void assert_names(const char **got, unsigned n_got, const char *joined)
 {
     char text[256] = "";
     for (unsigned i = 0; i < n_got; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i > 0 ? " " : "", got[i]);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i > 0 ? " " : "", got[i]);
     assert_string_equal(text, joined);
 }
 

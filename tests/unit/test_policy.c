@@ -118,11 +118,11 @@ static void test_policy__databases(void **state)
                                            "55P03", "57P01", "57014", "HYT00" };
     static const char *const for_good[] = { "23505", "42S02", "42601", "HY000", "22001",
                                             "07001", "28000", "55000", "" };
-    for (unsigned i = 0; i < sizeof for_now / sizeof *for_now; i++) {
+    for (unsigned i = 0; i < sizeof(for_now) / sizeof(*for_now); i++) {
         expect(policy_judge_sql(false, false, false, for_now[i]), VERDICT_AGAIN, false, i);
         expect(policy_judge_sql(false, true, false, for_now[i]), VERDICT_AGAIN, true, i);
     }
-    for (unsigned i = 0; i < sizeof for_good / sizeof *for_good; i++) {
+    for (unsigned i = 0; i < sizeof(for_good) / sizeof(*for_good); i++) {
         expect(policy_judge_sql(false, false, false, for_good[i]), VERDICT_FINAL, false, i);
         expect(policy_judge_sql(false, true, false, for_good[i]), VERDICT_FINAL, false, i);
         expect(policy_judge_sql(true, false, false, for_good[i]), VERDICT_AGAIN, false, i);
@@ -143,7 +143,7 @@ static void test_policy__own_errors(void **state)
 static void test_policy__backoff_doubles_and_stops_at_longest(void **state)
 {
     static const int64_t most_s[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
-    for (unsigned i = 0; i < sizeof most_s / sizeof *most_s; i++) {
+    for (unsigned i = 0; i < sizeof(most_s) / sizeof(*most_s); i++) {
         int64_t most = most_s[i] * CLOCK_S;
         assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most), most);
         assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most + 1), 0);

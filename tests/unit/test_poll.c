@@ -37,7 +37,7 @@ static void expect(const struct poll_conf *poll, const char *answer, enum poll_w
     if (word != expected)
         fail_msg("%s: %d and not %d: %s", answer, word, expected, err.text);
     if (word == POLL_FAILED || word == POLL_STRANGE)
-        assert_true(err.text[0] != '\0');
+        assert_true(err.text[0]);
     assert_null(strstr(err.text, "secret"));
 }
 
@@ -92,7 +92,7 @@ static void test_poll__what_cannot_be_read_is_neither(void **state)
         "{\"status\":\"FINISHED\",\"status\":\"FINISHED\"}",
         "[{\"status\":\"FINISHED\"}]",
     };
-    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
+    for (size_t i = 0; i < sizeof(strange) / sizeof(*strange); i++)
         expect(&by_status, strange[i], POLL_STRANGE);
 }
 
@@ -184,7 +184,7 @@ static void test_poll__a_memo_of_other_steps_is_none(void **state)
         "{\"poll\":{\"step\":\"2\",\"captured\":{\"a\":\"1\",\"b_2\":\"2\"}}}",
     };
     const char *captured[3];
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
         size_t step = 77;
         if (poll_read_memo(&arena, &http, others[i], &step, captured))
             fail_msg("taken for one: %s", others[i]);

@@ -15,9 +15,9 @@ static char line[1024];
 static const char *format(struct progress_view view, unsigned width)
 {
     struct buf out;
-    buf_init(&out, sizeof line - 1);
+    buf_init(&out, sizeof(line) - 1);
     progress_format(&view, width, &out);
-    snprintf(line, sizeof line, "%s", buf_str(&out));
+    snprintf(line, sizeof(line), "%s", buf_str(&out));
     buf_free(&out);
     return line;
 }
@@ -76,7 +76,7 @@ static char output[4096];
 
 static const char *drain(int fd)
 {
-    ssize_t n = read(fd, output, sizeof output - 1);
+    ssize_t n = read(fd, output, sizeof(output) - 1);
     assert_true(n >= 0);
     output[n] = '\0';
     return output;

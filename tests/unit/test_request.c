@@ -74,7 +74,7 @@ static void test_request__bad_targets_are_refused(void **state)
         "/%c0%80",    "/x?a=%",  "/x?a=%0d", "/x?%00=1",  "/x?a=%fe", "/x?\xc3=1", "/x?a=%f8%88%80%80%80",
         "/x?a=%g1&b", "/%c2%80", "/\x01",    "/x?a=\x1f", "/%-1",     "/%+1",      "/% 1",
     };
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+    for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++)
         assert_refused(targets[i]);
 }
 
@@ -84,7 +84,7 @@ static void test_request__forms_have_a_limit_of_fields(void **state)
     struct http_pair *pairs;
     size_t n;
     struct err err;
-    for (size_t i = 0; i < sizeof text; i++)
+    for (size_t i = 0; i < sizeof(text); i++)
         text[i] = "a=&"[i % 3];
     assert_int_equal(http_parse_form(&arena, text, 3 * 999, &pairs, &n, &err), RC_OK);
     assert_int_equal(n, 999);
@@ -109,7 +109,7 @@ static void test_request__url_encoding_leaves_only_plain_characters(void **state
     struct buf out;
     buf_init(&out, 1000);
     static const char all[] = "aZ09-_.~ /?&=+%#\"\n\xc3\xa9";
-    http_url_encode(&out, all, sizeof all);
+    http_url_encode(&out, all, sizeof(all));
     assert_string_equal(buf_str(&out), "aZ09-_.~%20%2F%3F%26%3D%2B%25%23%22%0A%C3%A9%00");
     buf_free(&out);
 }

@@ -109,11 +109,11 @@ static void test_response__long_answers_are_cut_and_marked(void **state)
     static const char *const units[] = { "a",    "\"", "\\", "\x01", "\xff", "\xc3\xa9", "\xf0\x9f\x98\x80",
                                          "\x7f", "\n" };
     static char answer[70000];
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
         size_t unit = strlen(units[i]);
-        for (size_t at = 0; at + unit <= sizeof answer; at += unit)
+        for (size_t at = 0; at + unit <= sizeof(answer); at += unit)
             memcpy(answer + at, units[i], unit);
-        expect_sound(answer, sizeof answer / unit * unit, true);
+        expect_sound(answer, sizeof(answer) / unit * unit, true);
         expect_sound(answer, 1000 / unit * unit, false);
     }
 }

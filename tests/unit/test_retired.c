@@ -29,9 +29,9 @@ static FILE *open_vectors(void)
 {
     char path[4096];
     const char *folder = getenv("LETHE_TESTDATA");
-    snprintf(path, sizeof path, "%s/retired.txt", folder != NULL ? folder : "tests/unit/data");
+    snprintf(path, sizeof(path), "%s/retired.txt", folder != NULL ? folder : "tests/unit/data");
     FILE *f = fopen(path, "r");
-    if (f == NULL)
+    if (!f)
         fail_msg("cannot open %s", path);
     return f;
 }
@@ -41,7 +41,7 @@ static void check_vector(const char *salt, const char *value, const char *hex)
     uint8_t digest[RETIRED_DIGEST_LEN];
     char got[2 * RETIRED_DIGEST_LEN + 1];
     retired_digest(&arena, salt, value, digest);
-    crypto_hex(digest, sizeof digest, got);
+    crypto_hex(digest, sizeof(digest), got);
     assert_string_equal(got, hex);
 }
 
@@ -50,7 +50,7 @@ static void test_retired_digest__gives_the_known_answers(void **state)
     char line[512], salt[64], value[128], hex[64];
     int n = 0;
     FILE *f = open_vectors();
-    while (fgets(line, sizeof line, f) != NULL) {
+    while (fgets(line, sizeof(line), f)) {
         if (line[0] == '#')
             continue;
         assert_int_equal(sscanf(line, "%63[^\t]\t%127[^\t]\t%40[0-9a-f]", salt, value, hex), 3);
@@ -77,11 +77,11 @@ static void test_retired_parse__reads_back_what_retired_name_wrote(void **state)
     static const char *const formats[] = { name_format, mail_format, "{}", "{}x", "a{}", "{}{}" };
     uint8_t want[RETIRED_DIGEST_LEN], got[RETIRED_DIGEST_LEN];
     retired_digest(&arena, current_salt, "Learner1", want);
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        memset(got, 0, sizeof got);
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        memset(got, 0, sizeof(got));
         assert_true(
             retired_parse(formats[i], retired_name(&arena, formats[i], current_salt, "learner1"), got));
-        assert_memory_equal(got, want, sizeof want);
+        assert_memory_equal(got, want, sizeof(want));
     }
 }
 
@@ -103,11 +103,11 @@ static void test_retired_parse__refuses_everything_else(void **state)
         "retired__user_ab727831c5038a2dc4a4d8116ce566401185e0\xc3\xa9",
     };
     uint8_t got[RETIRED_DIGEST_LEN] = { 1, 2, 3 }, untouched[RETIRED_DIGEST_LEN] = { 1, 2, 3 };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(retired_parse(name_format, bad[i], got));
     assert_false(retired_parse(mail_format, "retired__user_ab727831c5038a2dc4a4d8116ce566401185e0d7", got));
     assert_false(retired_parse("{}@x", "ab727831c5038a2dc4a4d8116ce566401185e0d7@y", got));
-    assert_memory_equal(got, untouched, sizeof got);
+    assert_memory_equal(got, untouched, sizeof(got));
 }
 
 static void test_retired_matches__under_any_salt_and_no_other(void **state)

@@ -146,12 +146,12 @@ static bool file_holds(struct fixture *f, const char *name, const char *word)
     size_t len = 0;
     FILE *file = fopen(scratch_path(&f->dir, "", name), "r");
     FILE *copy = open_memstream(&data, &len);
-    for (int c = file == NULL ? EOF : getc(file); c != EOF; c = getc(file))
+    for (int c = !file ? EOF : getc(file); c != EOF; c = getc(file))
         putc(c, copy);
     fclose(copy);
-    if (file != NULL)
+    if (file)
         fclose(file);
-    bool found = len > 0 && memmem(data, len, word, strlen(word)) != NULL;
+    bool found = len > 0 && memmem(data, len, word, strlen(word));
     free(data);
     return found;
 }

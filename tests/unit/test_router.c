@@ -32,7 +32,7 @@ static struct arena arena;
 
 static enum http_match find(enum http_method method, const char *path, struct http_found *out)
 {
-    return http_route(&arena, table, sizeof table / sizeof *table, sizeof *table, method, path, out);
+    return http_route(&arena, table, sizeof(table) / sizeof(*table), sizeof(*table), method, path, out);
 }
 
 static void assert_row(enum http_method method, const char *path, size_t row)
@@ -88,7 +88,7 @@ static void test_router__knows_no_other_paths(void **state)
         "/v1",
         "/{id}",
     };
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         struct http_found found;
         assert_int_equal(find(HTTP_GET, paths[i], &found), HTTP_NO_PATH);
         assert_null(found.allow);

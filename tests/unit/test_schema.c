@@ -30,7 +30,7 @@ static void test_schema__interrupted_migration_can_be_repeated(void **state)
 {
     struct fixture *f = *state;
     enum rc rc = RC_NO_SPACE;
-    for (int n = 0; rc != RC_OK; n++) {
+    for (int n = 0; rc; n++) {
         struct db *db;
         char name[32];
         assert_true(n < 100);

@@ -53,7 +53,7 @@ static bool say(int fd, int step)
             ;
         return false;
     }
-    int len = snprintf(line, sizeof line, "%s\r\n", text);
+    int len = snprintf(line, sizeof(line), "%s\r\n", text);
     return send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;
 }
 
@@ -61,8 +61,8 @@ static bool say(int fd, int step)
 static bool hear(int fd, const char *end)
 {
     size_t from = strlen(peer.heard), n = from;
-    while (strstr(peer.heard + from, end) == NULL) {
-        if (n + 1 >= sizeof peer.heard || recv(fd, peer.heard + n, 1, 0) != 1)
+    while (!strstr(peer.heard + from, end)) {
+        if (n + 1 >= sizeof(peer.heard) || recv(fd, peer.heard + n, 1, 0) != 1)
             return false;
         peer.heard[++n] = '\0';
     }
@@ -112,8 +112,8 @@ static void *serve(void *arg)
 static int setup(void **state)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof address;
-    memset(&peer, 0, sizeof peer);
+    socklen_t len = sizeof(address);
+    memset(&peer, 0, sizeof(peer));
     peer.listener = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(peer.listener, (struct sockaddr *)&address, len), 0);
     assert_int_equal(listen(peer.listener, 100), 0);
@@ -137,7 +137,7 @@ static char url[64], answer[MAIL_ANSWER_MAX + 1];
 
 static struct mail make_mail(void)
 {
-    snprintf(url, sizeof url, "smtp://127.0.0.1:%u", peer.port);
+    snprintf(url, sizeof(url), "smtp://127.0.0.1:%u", peer.port);
     return (struct mail){
         .server = { .url = url },
         .message = { .from = "lethe@example.com",
@@ -156,7 +156,7 @@ static struct mail sent_in(int64_t timeout_us)
     struct err err;
     mail.timeout_us = timeout_us;
     expect_ok(mail_send_now(&mail, &err), &err);
-    snprintf(answer, sizeof answer, "%s", buf_str(&mail.answer));
+    snprintf(answer, sizeof(answer), "%s", buf_str(&mail.answer));
     buf_free(&mail.answer);
     return mail;
 }
@@ -208,7 +208,7 @@ static void test_smtp__refusals(void **state)
         { "not without login", MAIL_FROM, "530 5.7.0 login first", MAIL_AGAIN, 530 },
         { "not without login", RCPT_TO, "530 5.7.0 login first", MAIL_AGAIN, 530 },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         script(cases[i].step, cases[i].answer);
         struct mail mail = sent_in(60 * CLOCK_S);
         expect(cases[i].about, mail, cases[i].outcome, cases[i].status);
@@ -222,7 +222,7 @@ static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **stat
     for (int step = GREETING; step < QUIT; step++) {
         script(step, hang_up);
         struct mail mail = sent_in(60 * CLOCK_S);
-        assert_true(mail.error[0] != '\0');
+        assert_true(mail.error[0]);
         expect("hung up", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
     }
 }
@@ -233,7 +233,7 @@ static void test_smtp__time_limits(void **state)
         script(step, silence);
         struct mail mail = sent_in(300 * CLOCK_MS);
         assert_true(mail.took_us >= 299 * CLOCK_MS);
-        assert_true(mail.error[0] != '\0');
+        assert_true(mail.error[0]);
         expect("silent", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
     }
 }
@@ -241,7 +241,7 @@ static void test_smtp__time_limits(void **state)
 static void test_smtp__answers_that_are_none(void **state)
 {
     static const char *const answers[] = { "HTTP/1.1 200 OK", "999999999999 fine", "\x01\x02", "25" };
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+    for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
         script(MESSAGE, answers[i]);
         struct mail mail = sent_in(400 * CLOCK_MS);
         if (mail.outcome == MAIL_ACCEPTED)
@@ -258,7 +258,7 @@ static void test_smtp__nobody_there(void **state)
     close(fd);
     expect_ok(mail_send_now(&mail, &err), &err);
     expect("nobody", mail, MAIL_AGAIN, 0);
-    assert_true(mail.error[0] != '\0');
+    assert_true(mail.error[0]);
     buf_free(&mail.answer);
     setup(state);
 }
@@ -308,7 +308,7 @@ static void test_smtp__other_protocols_are_not_spoken(void **state)
 {
     static const char *const urls[] = { "file:///etc/passwd", "http://127.0.0.1/", "imap://127.0.0.1/", "",
                                         "smtp://u:p@127.0.0.1/" };
-    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
         struct mail mail = make_mail();
         struct err err;
         mail.server.url = urls[i];
@@ -400,7 +400,7 @@ static void test_smtp__a_cancelled_one_is_forgotten(void **state)
         sched_yield();
     mail_cancel(mailer, &mails[0]);
     mail_cancel(mailer, &mails[0]);
-    memset(&mails[0], 0xff, sizeof mails[0]);
+    memset(&mails[0], 0xff, sizeof(mails[0]));
     script(STEPS, NULL);
     mails[1].done = note_done;
     expect_ok(mail_send(mailer, &mails[1], &err), &err);

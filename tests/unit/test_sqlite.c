@@ -266,7 +266,7 @@ static bool file_holds(struct fixture *f, const char *name, const char *word)
     char *data;
     size_t len;
     enum rc rc = file_read(&a, scratch_path(&f->dir, "", name), 100 * 1024 * 1024, &data, &len, &f->err);
-    bool found = rc == RC_OK && len > 0 && memmem(data, len, word, strlen(word)) != NULL;
+    bool found = !rc && len > 0 && memmem(data, len, word, strlen(word));
     arena_free(&a);
     return found;
 }
@@ -410,19 +410,19 @@ static int fill_the_disk(const char *target)
     struct err err;
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = { 64 * 1024, 64 * 1024 };
-    if (db_open(target, true, &db, &err) != RC_OK || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+    if (db_open(target, true, &db, &err) || setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 1;
-    if (db_begin(db, &err) != RC_OK)
+    if (db_begin(db, &err))
         return 2;
     enum rc rc = db_script(db, "INSERT INTO t (b) VALUES (zeroblob(100000))", &err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_commit(db, &err);
     if (rc != RC_NO_SPACE)
         return 3;
     db_rollback(db);
     if (ask(db, "SELECT count(*) FROM t") != 0)
         return 4;
-    return db_script(db, "INSERT INTO t (b) VALUES (zeroblob(100))", &err) == RC_OK ? 0 : 5;
+    return !db_script(db, "INSERT INTO t (b) VALUES (zeroblob(100))", &err) ? 0 : 5;
 }
 
 static void test_sqlite__full_disk_undoes_and_recovers(void **state)
@@ -444,10 +444,10 @@ static void test_sqlite__committed_survives_the_process(void **state)
     db_close(&f->db);
     pid_t child = fork();
     if (child == 0) {
-        if (db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err) != RC_OK)
+        if (db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err))
             _exit(1);
         add(f, 1, "committed");
-        if (db_begin(f->db, &f->err) != RC_OK)
+        if (db_begin(f->db, &f->err))
             _exit(1);
         add(f, 2, "not committed");
         kill(getpid(), SIGKILL);

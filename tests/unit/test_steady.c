@@ -41,14 +41,14 @@ static int64_t now_after(int64_t us, int64_t ahead_us)
 static void expect_said(const char *part)
 {
     char said[1024];
-    ssize_t n = read(ends[0], said, sizeof said - 1);
+    ssize_t n = read(ends[0], said, sizeof(said) - 1);
     said[n > 0 ? n : 0] = '\0';
-    if (part == NULL)
+    if (!part)
         assert_string_equal(said, "");
     else
         expect_text_has(said, part);
     char *end = strchr(said, '\n');
-    assert_true(end == NULL || end[1] == '\0'); /* once */
+    assert_true(!end || !end[1]); /* once */
 }
 
 static void test_steady__goes_on_whatever_the_wall_clock_does(void **state)

@@ -22,14 +22,14 @@ static enum rc ask_for_two(struct fixture *f, int64_t ids[2])
     };
     int64_t account = 0;
     enum rc rc = store_add_account(f->s, &in, f->now, &account, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = try_add(f, account, "Learner1", &ids[0]);
     f->now--; /* the clock is set back */
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_add_account(f->s, &guest, f->now, &account, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = try_add(f, account, "Guest", &ids[1]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_refresh_retired_names(f->s, &SALTS, &f->err);
     return rc;
 }
@@ -42,12 +42,12 @@ static enum rc claim_all(struct fixture *f)
     struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
     enum rc rc = store_current_pipeline(f->s, &p, &f->err);
     struct command cmd = { .kind = COMMAND_CLAIM, .current = p, .lease_us = CLOCK_S, .deaths_max = 3 };
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
+    for (size_t i = 0; !rc && i < n; i++)
         rc = try_command(f, rows[i].id, cmd, NULL, NULL);
     filter.newest_first = true;
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
     return rc;
 }
@@ -56,7 +56,7 @@ static enum rc put_one_off(struct fixture *f, int64_t id)
 {
     struct command cmd = { .kind = COMMAND_LATER, .epoch = 1, .stage = FORUM_ING };
     enum rc rc = try_command(f, id, cmd, NULL, "to be known again");
-    return rc != RC_OK ? rc : claim_all(f);
+    return rc ? rc : claim_all(f);
 }
 
 static enum rc finish(struct fixture *f, int64_t id)
@@ -67,11 +67,11 @@ static enum rc finish(struct fixture *f, int64_t id)
     struct retirement row;
     enum rc rc = try_command(f, id, done_cmd, NULL, "deleted");
     done_cmd.stage = MAIL_ING;
-    if (rc == RC_OK)
+    if (!rc)
         rc = try_command(f, id, done_cmd, NULL, "deleted");
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_get_row(f->s, id, &row, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_report(f->s, &row, 1, MAIL_ING, &found, &state_after, &f->err);
     return rc;
 }
@@ -85,7 +85,7 @@ static enum rc list_all(struct fixture *f)
     struct waiting *waiting;
     size_t n_counts;
     enum rc rc = store_current_pipeline(f->s, &p, &f->err);
-    for (int i = 0; rc == RC_OK && i < 16; i++) {
+    for (int i = 0; !rc && i < 16; i++) {
         struct retirement_filter want = { .state_ids = p->state_ids,
                                           .n_states = i & 1 ? p->n : 0,
                                           .limit = 200 };
@@ -95,18 +95,18 @@ static enum rc list_all(struct fixture *f)
         want.username = i == 8 ? "Guest" : NULL;
         want.email = i == 9 ? "l1@example.com" : NULL;
         rc = store_list(f->s, &want, count_view, &n, &f->err);
-        if (rc == RC_OK)
+        if (!rc)
             rc = store_count(f->s, &want, &count, &f->err);
     }
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_count_due(f->s, &f->arena, f->now, &count, &under_way, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_due_since(f->s, CLOCK_DAY, &count, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_waiting(f->s, &f->arena, 10, &waiting, &n_counts, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_count_waiting(f->s, &count, &f->err);
-    return rc != RC_OK ? rc : store_count_states(f->s, &f->arena, &counts, &n_counts, &f->err);
+    return rc ? rc : store_count_states(f->s, &f->arena, &counts, &n_counts, &f->err);
 }
 
 static enum rc look_up(struct fixture *f, int64_t id)
@@ -117,15 +117,15 @@ static enum rc look_up(struct fixture *f, int64_t id)
     size_t n;
     int64_t state_id;
     enum rc rc = store_find_account(f->s, &f->arena, "Guest", NULL, &m, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_get_live(f->s, &f->arena, m.account.id, &v, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find(f->s, &f->arena, v.person.retired_username, RETIRED_FORMAT, &v, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_log(f->s, &f->arena, id, &log, &n, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_log_newest(f->s, &f->arena, id, &newest, &f->err);
-    return rc != RC_OK ? rc : store_find_state(f->s, "MAIL_ING", &state_id, &f->err);
+    return rc ? rc : store_find_state(f->s, "MAIL_ING", &state_id, &f->err);
 }
 
 static enum rc use_clients(struct fixture *f)
@@ -133,11 +133,11 @@ static enum rc use_clients(struct fixture *f)
     struct client in = { .client_id = "abc", .name = "pipeline" }, out, *list;
     size_t n;
     enum rc rc = store_add_client(f->s, &in, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_client(f->s, &f->arena, "abc", &out, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_disable_client(f->s, "pipeline", &f->err);
-    return rc != RC_OK ? rc : store_list_clients(f->s, &f->arena, &list, &n, &f->err);
+    return rc ? rc : store_list_clients(f->s, &f->arena, &list, &n, &f->err);
 }
 
 static enum rc ignore_entry(void *arg, const struct audit_entry *e, struct err *err)
@@ -151,11 +151,11 @@ static enum rc keep_a_trail(struct fixture *f)
     struct audit_check check;
     int64_t next;
     enum rc rc = store_append_audit(f->s, &e, &f->err);
-    for (int i = 0; rc == RC_OK && i < 2; i++) {
+    for (int i = 0; !rc && i < 2; i++) {
         struct audit_filter filter = { .limit = 10, .retirement_id = i };
         rc = store_list_audit(f->s, &filter, ignore_entry, NULL, &next, &f->err);
     }
-    return rc != RC_OK ? rc : store_check_audit(f->s, NULL, &check, &f->err);
+    return rc ? rc : store_check_audit(f->s, NULL, &check, &f->err);
 }
 
 static enum rc keep_an_answer(struct fixture *f)
@@ -164,9 +164,9 @@ static enum rc keep_an_answer(struct fixture *f)
     struct kept_answer out;
     int64_t n;
     enum rc rc = store_keep_answer(f->s, &in, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_answer(f->s, &f->arena, in.digest, f->now, &out, &f->err);
-    return rc != RC_OK ? rc : store_expire_answers(f->s, f->now + 1, 10, &n, &f->err);
+    return rc ? rc : store_expire_answers(f->s, f->now + 1, 10, &n, &f->err);
 }
 
 /* One more, who asked twice, and is forgotten altogether. */
@@ -179,16 +179,16 @@ static enum rc forget_another(struct fixture *f)
     size_t n;
     enum rc rc = store_add_account(f->s, &in, f->now, &account, &f->err);
     const unsigned ends[] = { ABORTED, COMPLETE };
-    for (size_t i = 0; rc == RC_OK && i < 2; i++) {
+    for (size_t i = 0; !rc && i < 2; i++) {
         rc = try_add(f, account, "Gone", &id);
-        if (rc == RC_OK)
+        if (!rc)
             rc = try_command(f, id, (struct command){ .kind = COMMAND_MOVE, .to = ends[i] }, "done", "words");
     }
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_complete(f->s, &f->arena, "Gone", &rows, &n, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_redact(f->s, &rows[0], &with, &f->err);
-    return rc != RC_OK ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
+    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
 }
 
 static enum rc ignore_report(void *arg, const struct partner_report *report, struct err *err)
@@ -201,13 +201,13 @@ static enum rc tell_partners(struct fixture *f, int64_t id)
     struct retirement row;
     int64_t report;
     enum rc rc = store_get_row(f->s, id, &row, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_queue_partner_report(f->s, &row, f->now, &f->err);
-    for (int all = 0; rc == RC_OK && all < 2; all++)
+    for (int all = 0; !rc && all < 2; all++)
         rc = store_take_partner_reports(f->s, all, ignore_report, NULL, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_partner_report(f->s, "Learner1", &report, &f->err);
-    return rc != RC_OK ? rc : store_delete_partner_report(f->s, report, &f->err);
+    return rc ? rc : store_delete_partner_report(f->s, report, &f->err);
 }
 
 static enum rc use_directory(struct fixture *f)
@@ -220,29 +220,29 @@ static enum rc use_directory(struct fixture *f)
     int64_t id = 0, owner;
     size_t n;
     enum rc rc = store_add_account(f->s, &in, f->now, &id, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_set_password(f->s, id, "$y$", &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_add_token(f->s, digest, id, TOKEN_SESSION, f->now, f->now + 1, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_find_token(f->s, digest, TOKEN_SESSION, f->now, &owner, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_end_token(f->s, digest, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_rename_account(f->s, id, "Maura", &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_lock_account(f->s, id, "r@x", &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_unlock_account(f->s, id, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_erase_secondary(f->s, id, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_retire_account(f->s, id, "retired", "r@x", f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_get_account(f->s, &f->arena, id, &out, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_accounts_of_email(f->s, &f->arena, "r@x", 5, &list, &n, &f->err);
-    return rc != RC_OK ? rc : store_check_identity(f->s, &q, &identity, &f->err);
+    return rc ? rc : store_check_identity(f->s, &q, &identity, &f->err);
 }
 
 static enum rc keep_archives(struct fixture *f)
@@ -253,17 +253,17 @@ static enum rc keep_archives(struct fixture *f)
     int64_t people, held_back;
     bool more;
     enum rc rc = store_count_archivable(f->s, f->now + 1, &people, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_count_held_back(f->s, f->now + 1, &held_back, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_walk_archivable(f->s, f->now + 1, 10, count_view, &n, &more, &f->err);
-    if (rc == RC_OK && (n != people || more))
+    if (!rc && (n != people || more))
         rc = RC_INTERNAL;
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_add_archive(f->s, "file", n, f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_unfinished_archives(f->s, &f->arena, &names, &n_names, &f->err);
-    return rc != RC_OK ? rc : store_finish_archive(f->s, "file", &f->err);
+    return rc ? rc : store_finish_archive(f->s, "file", &f->err);
 }
 
 static enum rc deliver(struct fixture *f)
@@ -271,17 +271,17 @@ static enum rc deliver(struct fixture *f)
     struct delivery *list;
     size_t n = 0;
     enum rc rc = store_due_deliveries(f->s, &f->arena, "on_request", "app", f->now, 10, &list, &n, &f->err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
+    for (size_t i = 0; !rc && i < n; i++)
         rc = store_take_delivery(f->s, &list[i], f->now + 1, &f->err);
     const struct delivery_filter filters[] = { { .state = -1, .limit = 5 },
                                                { .state = DELIVERY_WAITING, .limit = 5 },
                                                { .state = -1, .retirement_id = 1, .limit = 5 } };
-    for (size_t i = 0; rc == RC_OK && i < 3; i++)
+    for (size_t i = 0; !rc && i < 3; i++)
         rc = store_deliveries(f->s, &f->arena, &filters[i], &list, &n, &f->err);
     bool overtaken;
-    if (rc == RC_OK && n > 0)
+    if (!rc && n > 0)
         rc = store_is_overtaken(f->s, &list[0], &overtaken, &f->err);
-    return rc != RC_OK ? rc : store_forget_alerts(f->s, f->now, &f->err);
+    return rc ? rc : store_forget_alerts(f->s, f->now, &f->err);
 }
 
 static enum rc tell_of(struct fixture *f, int64_t id)
@@ -292,21 +292,21 @@ static enum rc tell_of(struct fixture *f, int64_t id)
     bool fresh;
     int64_t at;
     enum rc rc = store_add_delivery(f->s, &d, f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = deliver(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_add_alarm(f->s, &a, f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_note_stuck(f->s, id, f->now, &fresh, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_forget_stuck(f->s, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_alarms(f->s, &f->arena, 5, 5, &gathered, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_alerted_at(f->s, &at, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_set_alerted_at(f->s, f->now, &f->err);
-    return rc != RC_OK ? rc : store_clear_alarms(f->s, &f->err);
+    return rc ? rc : store_clear_alarms(f->s, &f->err);
 }
 
 static enum rc live(struct fixture *f)
@@ -315,53 +315,53 @@ static enum rc live(struct fixture *f)
     int64_t ids[2];
     f->now += 10 * CLOCK_S;
     enum rc rc = pipeline_make(&f->arena, STATE_NAMES, STATES_N, &p, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_add_pipeline(f->s, p, f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = ask_for_two(f, ids);
     f->now += CLOCK_S / 2;
-    if (rc == RC_OK)
+    if (!rc)
         rc = claim_all(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = store_free_leases(f->s, f->now, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = tell_of(f, ids[0]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = put_one_off(f, ids[1]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = finish(f, ids[0]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = list_all(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = look_up(f, ids[0]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = keep_archives(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = tell_partners(f, ids[0]);
-    if (rc == RC_OK)
+    if (!rc)
         rc = forget_another(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = use_directory(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = keep_a_trail(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = keep_an_answer(f);
-    return rc != RC_OK ? rc : use_clients(f);
+    return rc ? rc : use_clients(f);
 }
 
 /* As the writer does it. */
 static enum rc live_in_a_transaction(struct fixture *f)
 {
     enum rc rc = db_begin(f->db, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_savepoint(f->db, &f->err);
-    if (rc == RC_OK)
+    if (!rc)
         rc = live(f);
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_savepoint_release(f->db, &f->err);
     else
         db_savepoint_rollback(f->db);
-    if (rc == RC_OK)
+    if (!rc)
         rc = db_commit(f->db, &f->err);
     else
         db_rollback(f->db);
@@ -397,16 +397,16 @@ static void test_store__any_call_may_fail(void **state)
     struct fixture *f = *state;
     enum rc rc = RC_NO_SPACE;
     int n = 0;
-    for (; rc != RC_OK; n++) {
+    for (; rc; n++) {
         int left = n;
         assert_true(n < 2000);
         db_set_fault(f->db, fail_nth, &left);
         rc = live_in_a_transaction(f);
         db_set_fault(f->db, NULL, NULL);
-        assert_true(rc == RC_OK || rc == RC_NO_SPACE);
+        assert_true(!rc || rc == RC_NO_SPACE);
         assert_false(db_in_transaction(f->db));
         assert_sound(f);
-        if (rc == RC_OK)
+        if (!rc)
             break;
         assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
         OK(live_in_a_transaction(f));
@@ -471,7 +471,7 @@ static void check_plan(struct fixture *f, const char *sql)
         const char *plan = db_text(&rows, 3);
         if (scans_much(plan) && !takes_the_newest(sql))
             fail_msg("%s: %s", plan, sql);
-        if (strstr(plan, "TEMP B-TREE") != NULL && strstr(sql, "LIMIT $") != NULL)
+        if (strstr(plan, "TEMP B-TREE") && strstr(sql, "LIMIT $"))
             fail_msg("%s: %s", plan, sql);
     }
 }

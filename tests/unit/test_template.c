@@ -32,7 +32,7 @@ static const struct template *compile(enum template_kind kind, const char *text)
 {
     const struct template *t = NULL;
     struct err err;
-    if (template_compile(&arena, kind, text, &t, &err) != RC_OK)
+    if (template_compile(&arena, kind, text, &t, &err))
         fail_msg("%s: %s", text, err.text);
     return t;
 }
@@ -52,7 +52,7 @@ static void expect(enum template_kind kind, const char *text, const char *expect
 {
     const char *got;
     struct err err;
-    if (render(compile(kind, text), &learner, &got, &err) != RC_OK)
+    if (render(compile(kind, text), &learner, &got, &err))
         fail_msg("%s: %s", text, err.text);
     assert_string_equal(got, expected);
 }
@@ -121,10 +121,10 @@ static void test_template__over_long_place_is_cut(void **state)
     char text[600];
     struct err err;
     const struct template *t;
-    memset(text, 'a', sizeof text);
+    memset(text, 'a', sizeof(text));
     text[0] = '{';
-    text[sizeof text - 2] = '}';
-    text[sizeof text - 1] = '\0';
+    text[sizeof(text) - 2] = '}';
+    text[sizeof(text) - 1] = '\0';
     assert_int_equal(template_compile(&arena, TEMPLATE_JSON, text, &t, &err), RC_INVALID);
     assert_non_null(strstr(err.text, "aaa...}"));
 }
@@ -155,7 +155,7 @@ static void test_template__url_refuses_values_that_change_the_path(void **state)
         { "/u/{original_username}", "" },   { "/{original_username}{original_username}", "." },
     };
     const char *got;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(render_name(TEMPLATE_URL, cases[i].text, cases[i].value, &got), RC_INVALID);
     assert_int_equal(render_name(TEMPLATE_URL, "/u/a{original_username}", "..", &got), RC_OK);
     assert_int_equal(render_name(TEMPLATE_URL, "/u?a/{original_username}", "..", &got), RC_OK);
@@ -191,7 +191,7 @@ static void test_template__header_values_cannot_bring_a_header(void **state)
 {
     static const char *const hostile[] = { "a\r\nX-Admin: 1", "a\nb", "a\rb", "a\tb", "\x7f", "\xc2\x85" };
     const char *got;
-    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++)
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
         assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username}", hostile[i], &got), RC_INVALID);
     assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username}", "\xc3\x89lodie", &got), RC_OK);
 }
@@ -257,7 +257,7 @@ static void test_template__numbers_are_digits_or_refused(void **state)
     assert_int_equal(render_number("17", &got, &err), RC_OK);
     assert_string_equal(got, "17");
     assert_int_equal(render_number("0", &got, &err), RC_OK);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(render_number(bad[i], &got, &err), RC_INVALID);
         assert_string_equal(err.text, "{user_id} is not a number");
     }
@@ -290,7 +290,7 @@ static void test_template__quoted_values_stay_within_their_quotes(void **state)
         { TEMPLATE_TEXT, "", "''" },
     };
     const char *got;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *text = cases[i].kind == TEMPLATE_URL ? "%27{original_username:quoted}%27"
                                                          : "'{original_username:quoted}'";
         assert_int_equal(render_name(cases[i].kind, text, cases[i].value, &got), RC_OK);
@@ -311,7 +311,7 @@ static const struct template *compile_more(enum template_kind kind, const char *
     struct err err;
     template_begin(&m, &arena, kind);
     m.more = &more;
-    if (template_add(&m, text, &err) != RC_OK)
+    if (template_add(&m, text, &err))
         fail_msg("%s: %s", text, err.text);
     return template_end(&m);
 }

@@ -18,7 +18,7 @@ static void test_text__well_formed_is_accepted(void **state)
                                         "\xF0\x90\x80\x80",
                                         "\xF4\x8F\xBF\xBF",
                                         "ÉlodieΣ 😀" };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(text_is_utf8(good[i], strlen(good[i])));
     assert_true(text_is_utf8("a\0b", 3));
 }
@@ -45,11 +45,11 @@ static void test_text__ill_formed_is_refused_wherever_it_stands(void **state)
                                        "\xFF",
                                        "\xFE" };
     char padded[64];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         for (int before = 0; before < 20; before++) {
-            int n = snprintf(padded, sizeof padded, "%.*s%s", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
+            int n = snprintf(padded, sizeof(padded), "%.*s%s", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
             assert_false(text_is_utf8(padded, (size_t)n));
-            n = snprintf(padded, sizeof padded, "%.*s%saaaaaaaaa", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
+            n = snprintf(padded, sizeof(padded), "%.*s%saaaaaaaaa", before, "aaaaaaaaaaaaaaaaaaaa", bad[i]);
             assert_false(text_is_utf8(padded, (size_t)n));
         }
         assert_int_equal(text_char_len(bad[i], strlen(bad[i])), 0);
@@ -136,8 +136,8 @@ static void test_text__nearest_of_several_is_the_best(void **state)
 static void test_text__nearest_takes_words_of_any_length(void **state)
 {
     char longest[300];
-    memset(longest, 'a', sizeof longest);
-    longest[sizeof longest - 1] = '\0';
+    memset(longest, 'a', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
     const char *const words[] = { longest, "short", NULL };
     assert_null(text_nearest(longest, words));
     assert_string_equal(text_nearest("shrot", words), "short");

@@ -369,7 +369,7 @@ static void test_usecase_report__later_comes_back_with_its_memo(void **state)
     int64_t id = add_person(f, "ada");
     struct claim claim = take(f, 1, 0).claims[0];
     int64_t begun_at = f->now;
-    assert_true(claim.view.since == 0 && claim.view.memo == NULL);
+    assert_true(claim.view.since == 0 && !claim.view.memo);
     struct report later = report_on(&claim, COMMAND_LATER, "FORUM_ING");
     later.later_us = 600 * CLOCK_S;
     later.memo = "{\"poll\":17}";

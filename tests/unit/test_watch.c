@@ -29,7 +29,7 @@ static int open_site(void **state)
         .deaths_max = 3,
         .platform = "here",
         .hooks = hooks,
-        .n_hooks = sizeof hooks / sizeof hooks[0],
+        .n_hooks = sizeof(hooks) / sizeof(hooks[0]),
         .has_alerts = true,
         .stages = stages,
         .n_stages = 2,

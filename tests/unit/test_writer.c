@@ -86,17 +86,17 @@ static enum rc note_run(struct writer_job *job, struct db *db, struct err *err)
     struct note *note = (struct note *)(void *)job;
     note->runs++;
     enum rc rc = insert(db, note->n, err);
-    if (rc != RC_OK)
+    if (rc)
         return rc;
     if (note->ends_transaction)
         db_rollback(db);
-    return note->fails_with == RC_OK ? RC_OK : err_set(err, note->fails_with, "job %d fails", (int)note->n);
+    return !note->fails_with ? RC_OK : err_set(err, note->fails_with, "job %d fails", (int)note->n);
 }
 
 static void note_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct note *note = (struct note *)(void *)job;
-    if (rc != RC_OK)
+    if (rc)
         snprintf(note->text, sizeof(note->text), "%.*s", 60, err->text);
     note->answered = 1 + (int)rc;
 }
@@ -313,11 +313,11 @@ static void lose_a_commit(const char *target)
     struct db *db;
     struct writer *w;
     struct err err;
-    if (db_open(target, true, &db, &err) != RC_OK)
+    if (db_open(target, true, &db, &err))
         _exit(10);
     struct commit_plan plan = { 1, RC_IO };
     db_set_fault(db, fail_commits, &plan);
-    if (writer_open(db, &w, &err) != RC_OK)
+    if (writer_open(db, &w, &err))
         _exit(11);
     int64_t n = 1;
     enum rc rc = writer_run(w, run_insert, &n, &err);
@@ -354,14 +354,14 @@ static int fill_the_disk(const char *target, const char *reader_target)
     int64_t huge = 1000000, small = 100;
     struct rlimit limit = { 256 * 1024, 256 * 1024 };
     signal(SIGXFSZ, SIG_IGN);
-    if (db_open(target, true, &db, &err) != RC_OK || db_open(reader_target, false, &reader, &err) != RC_OK ||
-        setrlimit(RLIMIT_FSIZE, &limit) != 0 || writer_open(db, &w, &err) != RC_OK)
+    if (db_open(target, true, &db, &err) || db_open(reader_target, false, &reader, &err) ||
+        setrlimit(RLIMIT_FSIZE, &limit) != 0 || writer_open(db, &w, &err))
         return 1;
     if (writer_run(w, run_blob, &huge, &err) != RC_NO_SPACE)
         return 2;
     if (ask(reader, "SELECT count(*) FROM t") != 0)
         return 3;
-    if (writer_run(w, run_blob, &small, &err) != RC_OK)
+    if (writer_run(w, run_blob, &small, &err))
         return 4;
     writer_close(&w);
     return ask(reader, "SELECT count(*) FROM t") == 1 ? 0 : 5;
@@ -509,9 +509,9 @@ static enum rc alone_run(struct writer_job *job, struct db *db, struct err *err)
     e->seen = ask(e->f->reader, "SELECT count(*) FROM t WHERE n >= 100");
     e->shared = ask(db, "SELECT count(*) FROM t WHERE n < 100");
     enum rc rc = insert(db, e->n + e->done, err);
-    if (rc == RC_OK && e->done == e->fails_at)
+    if (!rc && e->done == e->fails_at)
         rc = err_set(err, RC_NO_SPACE, "the disk is full");
-    if (rc == RC_OK)
+    if (!rc)
         job->again = ++e->done < e->steps;
     return rc;
 }

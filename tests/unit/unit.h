@@ -18,13 +18,13 @@
 /* rc is RC_OK; if not, the words of the error are the message. */
 static inline void expect_ok(enum rc rc, const struct err *err)
 {
-    if (rc != RC_OK)
+    if (rc)
         fail_msg("%s: %s", rc_code(rc), err->text);
 }
 
 static inline void expect_text_has(const char *text, const char *part)
 {
-    if (text == NULL || strstr(text, part) == NULL)
+    if (!text || !strstr(text, part))
         fail_msg("no \"%s\" in \"%s\"", part, text ? text : "");
 }
 
@@ -41,9 +41,9 @@ static inline FILE *open_data(const char *name)
 {
     char path[4096];
     const char *folder = getenv("LETHE_TESTDATA");
-    snprintf(path, sizeof path, "%s/%s", folder ? folder : "tests/unit/data", name);
+    snprintf(path, sizeof(path), "%s/%s", folder ? folder : "tests/unit/data", name);
     FILE *f = fopen(path, "r");
-    if (f == NULL)
+    if (!f)
         fail_msg("%s cannot be opened", path);
     return f;
 }
@@ -51,9 +51,9 @@ static inline FILE *open_data(const char *name)
 /* The next line that is neither empty nor a # comment, without its end; false at the end. */
 static inline int next_line(FILE *f, char *line, size_t size)
 {
-    while (fgets(line, (int)size, f) != NULL) {
+    while (fgets(line, (int)size, f)) {
         line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '\0' && line[0] != '#')
+        if (line[0] && line[0] != '#')
             return 1;
     }
     return 0;
