@@ -578,19 +578,31 @@ static void enter_stage(struct run *run, const char *working, const struct claim
 
 /* ---- beginning and end ---- */
 
+/* A run that was somebody else's before keeps the memory of its arenas, and nothing else. */
+static void clear(struct run *run, struct driver *d)
+{
+    *run = (struct run){
+        .driver = d,
+        .renew = { .fire = lease_is_half_over, .arg = run },
+        .wake = { .fire = is_time, .arg = run },
+        .arena = run->arena,
+        .stage_arena = run->stage_arena,
+        .step_arena = run->step_arena,
+        .captured_arena = run->captured_arena,
+    };
+}
+
 static struct run *run_new(struct driver *d)
 {
     struct run *run = TAILQ_FIRST(&d->free);
     if (run) {
         TAILQ_REMOVE(&d->free, run, entry);
-        return run;
+    } else {
+        assert(d->n_runs < d->max_runs + DELIVERIES_MAX);
+        run = d->runs[d->n_runs++] = XNEW(struct run);
     }
-    assert(d->n_runs < d->max_runs + DELIVERIES_MAX);
-    run = XNEW(struct run);
-    run->driver = d;
-    run->renew = (struct timer){ .fire = lease_is_half_over, .arg = run };
-    run->wake = (struct timer){ .fire = is_time, .arg = run };
-    return d->runs[d->n_runs++] = run;
+    clear(run, d);
+    return run;
 }
 
 static void copy_person(struct run *run, const struct template_values *person)
@@ -671,7 +683,6 @@ void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t n
     run->lease_us = claim->lease_us;
     run->attempts =
         (struct attempts){ .n = (unsigned)(claim->attempts - 1), .first_at = now - claim->age_us };
-    run->proof = (struct proof){ 0 };
     begin_again(run);
     if (is_kept(run))
         wait_for_limits(run);
@@ -692,10 +703,6 @@ void run_forget(struct run *run)
     arena_reset(&run->captured_arena);
     *(run->hook ? &d->deliveries.in_flight : &d->in_flight) -= 1;
     d->stages_in_flight -= run->stages_done;
-    run->stages_done = 0;
-    run->abort = run->shut_out = false;
-    run->hook = NULL;
-    run->payload = NULL;
     TAILQ_INSERT_HEAD(&d->free, run, entry);
 }
 

@@ -344,3 +344,18 @@ def test_what_is_finished_may_have_to_be_looked_at_later(erasing, make_service):
     assert len(erasing.regulator.begun) == 1 and len(looks(erasing)) == 3 and len(search.calls) == 2
     done = erasing.recorded("ada", "REGULATED")
     assert done["verification"] == {"left": 0, "status": 200, "tries": 2} and done["step"] == 2
+
+
+def test_a_hook_after_a_polled_stage_begins_with_its_own_first_call(erasing, make_service):
+    """The driver uses its memory of a person again: the alert about ada comes where ada was at the second call."""
+    chat = make_service()
+    erasing.service("chat", chat)
+    erasing.configure(watch={"stuck_after": "1d", "every": "100ms", "alert_every": "100ms"},
+                      alerts=[{"name": "chat", "http": {"service": "chat", "post": "/alerts"}}])
+    erasing.privacy.script = lambda call: (202, {"data": {"id": "reg-ada"}}) if call.method == "POST" else \
+        (200, {"data": {"status": "FAILED"}})
+    driver = erasing.run_all()
+    erasing.request("ada")
+    wait_for(lambda: chat.calls or driver.poll() is not None, "the alert")
+    assert driver.poll() is None, "the driver ended"
+    assert [call.path for call in chat.calls] == ["/alerts"] and chat.calls[0].json["event"] == "alert"
