@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/world.h"
 #include "server/server.h"
 
 enum {
@@ -236,11 +237,13 @@ static enum rc open_local(struct api *api, struct cli *cli, struct err *err)
 
 enum rc api_open(struct cli *cli, struct api **out, struct err *err)
 {
-    const struct http_client_conf conf = { .connections_per_host = 1, .user_agent = "lethe/" LETHE_VERSION };
+    const struct http_client_conf conf = { .world = &world_real,
+                                           .connections_per_host = 1,
+                                           .user_agent = "lethe/" LETHE_VERSION };
     const char *url = cli->command->shared & CLI_SERVER ? cli_option(cli, "server") : NULL;
     struct api *api = XNEW(struct api);
     api->monitors = cli->command->shared & CLI_MONITOR;
-    enum rc rc = http_client_open(&conf, &api->client, err);
+    enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);
     if (!rc)
         rc = url ? open_remote(api, url, err) : open_local(api, cli, err);
     if (rc)

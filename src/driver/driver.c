@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/world.h"
 #include "driver/driver_int.h"
 
 #define REDRAW_EVERY (100 * CLOCK_MS)
@@ -155,12 +156,13 @@ static enum rc open_clients(struct driver *d, struct err *err)
     for (size_t i = 0; i < d->config->n_services; i++)
         connections += d->config->services[i].max_concurrent;
     const struct http_client_conf conf = {
+        .world = &world_real,
         .connections_per_host = connections < d->max_runs ? connections : d->max_runs + SPARE_CONNECTIONS,
         .user_agent = "lethe/" LETHE_VERSION,
     };
-    enum rc rc = http_client_open(&conf, &d->client, err);
+    enum rc rc = http_client_open(&http_curl, &conf, &d->client, err);
     if (!rc && d->config->mail)
-        rc = mailer_open(&d->mailer, err);
+        rc = smtp_open(&smtp_curl, &world_real, &d->mailer, err);
     if (rc)
         http_client_close(&d->client);
     return rc;
@@ -322,10 +324,10 @@ static void turn(struct driver *d)
     int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
     unsigned n_fds = process_poll_fds(d);
     if (d->mailer)
-        d->fds[n_fds] = (struct pollfd){ .fd = mailer_fd(d->mailer), .events = POLLIN };
+        d->fds[n_fds] = (struct pollfd){ .fd = smtp_fd(d->mailer), .events = POLLIN };
     http_client_wait(d->client, d->fds, n_fds + (d->mailer != NULL), wait_us);
     if (d->mailer)
-        mailer_look(d->mailer);
+        smtp_look(d->mailer);
     process_look(d, n_fds);
 }
 
@@ -389,7 +391,7 @@ void driver_close(struct driver **driver)
     deliveries_close(d);
     d->authority->close(d);
     token_close(&d->authority_token);
-    mailer_close(&d->mailer);
+    smtp_close(&d->mailer);
     for (unsigned i = 0; i < d->n_services; i++)
         close_service(&d->services[i]);
     http_client_close(&d->client);

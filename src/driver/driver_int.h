@@ -228,7 +228,7 @@ struct run {
     struct timer wake;           /* BACKING_OFF, SETTLING: until then */
     union {
         struct http_step http;
-        struct mail mail;
+        struct smtp_mail mail;
         struct process process;
     } step;
 
@@ -468,7 +468,7 @@ struct driver {
     struct driver_conf conf;
     const struct config *config;
     struct http_client *client;
-    struct mailer *mailer; /* NULL: no e-mail can be sent */
+    struct smtp_client *mailer; /* NULL: no e-mail can be sent */
     struct timers timers;
     struct arena arena; /* as long as the driver */
     struct buf scratch; /* for texts on their way into an arena */

@@ -25,14 +25,14 @@ static enum rc render(struct run *run, const char *name, const struct template *
     return RC_OK;
 }
 
-static void mail_done(struct mail *mail)
+static void mail_done(struct smtp_mail *mail)
 {
     struct run *run = mail->arg;
     metric_observe(run_service(run)->calls, mail->took_us);
     struct attempt attempt = {
         .judgement = policy_judge_mail(mail->outcome),
         .status = mail->status,
-        .has_status = mail->outcome == MAIL_ACCEPTED || mail->error[0] == '\0',
+        .has_status = mail->outcome == SMTP_ACCEPTED || mail->error[0] == '\0',
         .retry_after_us = -1,
         .error = mail->error[0] ? mail->error : NULL,
         .answer = buf_str(&mail->answer),
@@ -43,7 +43,7 @@ static void mail_done(struct mail *mail)
 }
 
 /* It brings its own words. */
-static enum rc write_alert(struct run *run, struct mail *mail, struct err *err)
+static enum rc write_alert(struct run *run, struct smtp_mail *mail, struct err *err)
 {
     struct json *alert;
     enum rc rc = json_parse(&run->step_arena, run->payload, strlen(run->payload), &alert, err);
@@ -55,7 +55,7 @@ static enum rc write_alert(struct run *run, struct mail *mail, struct err *err)
     return RC_OK;
 }
 
-static enum rc write_mail(struct run *run, struct mail *mail, struct err *err)
+static enum rc write_mail(struct run *run, struct smtp_mail *mail, struct err *err)
 {
     const struct mail_action_conf *conf = &run->action->mail;
     enum rc rc = render(run, "to", conf->to, HEADER_MAX, &mail->message.to, err);
@@ -63,14 +63,14 @@ static enum rc write_mail(struct run *run, struct mail *mail, struct err *err)
         return write_alert(run, mail, err);
     if (!rc)
         rc = render(run, "subject", conf->subject, HEADER_MAX, &mail->message.subject, err);
-    return !rc ? render(run, "text", conf->text, MAIL_MAX, &mail->message.text, err) : rc;
+    return !rc ? render(run, "text", conf->text, SMTP_MAIL_MAX, &mail->message.text, err) : rc;
 }
 
 static enum rc mail_start(struct run *run, int64_t now, struct err *err)
 {
     const struct mail_conf *server = run->action->mail.server;
-    struct mail *mail = &run->step.mail;
-    *mail = (struct mail){
+    struct smtp_mail *mail = &run->step.mail;
+    *mail = (struct smtp_mail){
         .server = { .url = server->service.url,
                     .user = server->service.client_id,
                     .password = server->service.secret,
@@ -85,12 +85,12 @@ static enum rc mail_start(struct run *run, int64_t now, struct err *err)
         .arg = run,
     };
     enum rc rc = write_mail(run, mail, err);
-    return !rc ? mail_send(run->driver->mailer, mail, err) : rc;
+    return !rc ? smtp_send(run->driver->mailer, mail, err) : rc;
 }
 
 static void cancel_mail(struct run *run)
 {
-    mail_cancel(run->driver->mailer, &run->step.mail);
+    smtp_cancel(run->driver->mailer, &run->step.mail);
 }
 
 const struct action action_mail = {

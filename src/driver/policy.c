@@ -118,13 +118,13 @@ struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait
     return status == EX_TEMPFAIL ? again : final;
 }
 
-struct judgement policy_judge_mail(enum mail_outcome outcome)
+struct judgement policy_judge_mail(enum smtp_outcome outcome)
 {
     switch (outcome) {
-    case MAIL_ACCEPTED: return done;
-    case MAIL_AGAIN: return again;
-    case MAIL_UNKNOWN: return again_unknown;
-    case MAIL_REFUSED: return final;
+    case SMTP_ACCEPTED: return done;
+    case SMTP_AGAIN: return again;
+    case SMTP_UNKNOWN: return again_unknown;
+    case SMTP_REFUSED: return final;
     }
     return final;
 }

@@ -44,7 +44,7 @@ struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_
 const char *policy_answer_fault(const char *content_type, const char *answer, size_t len);
 /* What a command's end means; wait_status as of waitpid(2). */
 struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
-struct judgement policy_judge_mail(enum mail_outcome outcome);
+struct judgement policy_judge_mail(enum smtp_outcome outcome);
 /* What the failure of a transaction means, by its SQLSTATE. dead: the connection was lost. */
 struct judgement policy_judge_sql(bool connecting, bool committing, bool dead, const char *state);
 /* What it means that an attempt could not even begin. */

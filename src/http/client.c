@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls to others, on libcurl's multi interface: one thread, any number at once. Descriptors are watched with
- * epoll and libcurl is told about each event (curl_multi_socket_action), so that a thousand waiting calls
- * cost nothing.
+ * http_curl, the transport over the real network, on libcurl's multi interface: one thread, any number of
+ * calls at once. Epoll watches the descriptors, and libcurl hears of each event (curl_multi_socket_action),
+ * so that a thousand waiting calls cost nothing.
  *
  * The hard part is to say what a failed call means. As soon as one byte of the request has gone out, the
  * other side may have acted on it: then only a whole, well-formed answer is an answer, and everything else is
@@ -24,55 +24,62 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/world.h"
 #include "http/http_int.h"
 
 enum {
     EVENTS = 256,
-    SPARE_MAX = 256,                /* handles that are kept for later calls */
-    HOSTS = 16,                     /* to so many at once connections are kept open */
+    SPARE_MAX = 256,                /* handles kept for later calls */
+    HOSTS = 16,                     /* hosts whose connections are kept open at the same time */
     HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
-    DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and not kept */
+    DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and dropped */
     VALUE_MAX = 256,
-    MUCH = 1024 * 1024
+    LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
-/* What is read at once: each call on its way has room for so much. */
-#define MUCH_AT_ONCE   16384L
-#define LITTLE_AT_ONCE 1024L
+/* The receive buffer of each call in flight. */
+#define LARGE_PIECE 16384L
+#define SMALL_PIECE 1024L
 
-/* A call on its way, and the libcurl handle that lives on after it. */
+/* A call in flight, and its libcurl handle, which serves later calls too. */
 struct transfer {
-    struct transfer *next, **link; /* among those in flight, or (next alone) the spare ones */
-    struct http_client *client;
+    struct transfer *next, **link; /* in the list in_flight, or (next alone) in the list spare */
+    struct curl_client *client;
     struct http_call *call;
     CURL *easy;
     struct curl_slist *headers;
     int64_t began_at;
     size_t header_bytes, dropped;
     int64_t length;     /* Content-Length of the answer, -1 when not given */
-    bool headers_ended; /* libcurl takes headers that break off for an answer */
+    bool headers_ended; /* to libcurl headers that break off are an answer */
     bool too_large, bad_headers;
-    bool keep_answer; /* it is the caller's after done */
     char content_type[VALUE_MAX], retry_after[VALUE_MAX];
 };
 
-struct http_client {
+struct curl_client {
+    struct http_client client; /* first: what callers hold */
+    const struct world *world;
     CURLM *multi;
     char *ca_file, *user_agent;
     int epoll_fd, wake_fd;
-    int64_t timer_at; /* when libcurl wants to be called, monotonic; 0: not */
+    int64_t timer_at; /* when libcurl wants to be called, steady clock; 0: not at all */
     struct transfer *in_flight, *spare;
     unsigned n_spare;
-    struct pollfd *fds; /* to wait on with those of others */
+    struct pollfd *fds; /* room for the caller's descriptors and ours */
     bool closing;
 };
+
+static struct curl_client *self(struct http_client *client)
+{
+    return (struct curl_client *)(void *)client;
+}
 
 /* ---- what libcurl calls ---- */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
     static char watched;
-    struct http_client *client = arg;
+    struct curl_client *client = arg;
     if (what == CURL_POLL_REMOVE) {
         epoll_ctl(client->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         return 0;
@@ -89,12 +96,12 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-    struct http_client *client = arg;
-    client->timer_at = timeout_ms < 0 ? 0 : clock_mono() + timeout_ms * CLOCK_MS;
+    struct curl_client *client = arg;
+    client->timer_at = timeout_ms < 0 ? 0 : world_mono(client->world) + timeout_ms * CLOCK_MS;
     return 0;
 }
 
-/* The value behind "name:", without blanks, when the line is such a header and the value fits. */
+/* If the line is the header `name`, and its value fits: the value without blanks around it. */
 static bool header_value(const char *line, size_t len, const char *name, char out[VALUE_MAX])
 {
     size_t name_len = strlen(name);
@@ -112,7 +119,7 @@ static bool header_value(const char *line, size_t len, const char *name, char ou
     return true;
 }
 
-/* Two lengths that differ: nobody can say where that answer ends. */
+/* With two different lengths the end of the answer is not known. */
 static void check_length(struct transfer *t, const char *value)
 {
     char *end;
@@ -179,14 +186,14 @@ static void set_constants(struct transfer *t)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, t->client->user_agent);
 }
 
-static struct transfer *transfer_new(struct http_client *client)
+static struct transfer *transfer_new(struct curl_client *client)
 {
     struct transfer *t = client->spare;
     if (t) {
         client->spare = t->next;
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
-        t->headers_ended = t->too_large = t->bad_headers = t->keep_answer = false;
+        t->headers_ended = t->too_large = t->bad_headers = false;
         t->content_type[0] = t->retry_after[0] = '\0';
     } else {
         t = XNEW(struct transfer);
@@ -206,10 +213,10 @@ static void transfer_free(struct transfer *t)
     free(t);
 }
 
-static void transfer_start(struct http_client *client, struct http_call *call, struct transfer *t)
+static void transfer_start(struct curl_client *client, struct http_call *call, struct transfer *t)
 {
     t->call = call;
-    t->began_at = clock_mono();
+    t->began_at = world_mono(client->world);
     t->next = client->in_flight;
     t->link = &client->in_flight;
     if (t->next)
@@ -218,7 +225,7 @@ static void transfer_start(struct http_client *client, struct http_call *call, s
     call->handle = t;
 }
 
-/* Takes it out of the flight: from now on the call has nothing to do with it. */
+/* Separates the transfer from its call. */
 static void transfer_stop(struct transfer *t)
 {
     curl_multi_remove_handle(t->client->multi, t->easy);
@@ -232,7 +239,7 @@ static void transfer_stop(struct transfer *t)
 /* Keeps the handle for another call. */
 static void transfer_release(struct transfer *t)
 {
-    struct http_client *client = t->client;
+    struct curl_client *client = t->client;
     curl_slist_free_all(t->headers);
     t->headers = NULL;
     if (client->n_spare >= SPARE_MAX) {
@@ -264,7 +271,7 @@ static void add_header(struct transfer *t, const char *line)
     t->headers = headers;
 }
 
-/* A line end in a header would begin another one. */
+/* A line end in a header would begin another header. */
 static enum rc set_headers(struct transfer *t, const struct http_call *call, struct err *err)
 {
     bool has_type = false;
@@ -276,9 +283,9 @@ static enum rc set_headers(struct transfer *t, const struct http_call *call, str
         add_header(t, call->headers[i]);
     }
     if (has_body(call)) {
-        add_header(t, "Expect:"); /* a round trip for nothing */
+        add_header(t, "Expect:"); /* saves a round trip */
         if (!has_type)
-            add_header(t, "Content-Type:"); /* else libcurl would make one up */
+            add_header(t, "Content-Type:"); /* keeps libcurl from adding its own */
     }
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
     return RC_OK;
@@ -302,7 +309,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
 {
     CURL *easy = t->easy;
     int64_t timeout_ms = (call->timeout_us + CLOCK_MS - 1) / CLOCK_MS;
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > MUCH ? MUCH_AT_ONCE : LITTLE_AT_ONCE);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > LARGE_ANSWER ? LARGE_PIECE : SMALL_PIECE);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
@@ -310,21 +317,18 @@ static void set_request(struct transfer *t, const struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method_name(call->method));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
-    if (!has_body(call)) /* POSTFIELDS made it one that has */
+    if (!has_body(call)) /* POSTFIELDS has made it a request with a body */
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 }
 
-enum rc http_client_send(struct http_client *client, struct http_call *call, struct err *err)
+static enum rc curl_send(struct http_client *c, struct http_call *call, struct err *err)
 {
+    struct curl_client *client = self(c);
+    http_call_begin(call);
     if (client->closing)
         return err_set(err, RC_UNAVAILABLE, "the client is closing");
     struct transfer *t = transfer_new(client);
     transfer_start(client, call, t);
-    call->failure = HTTP_OK;
-    call->status = 0;
-    call->content_type = call->retry_after = NULL;
-    call->error[0] = '\0';
-    buf_init(&call->answer, call->answer_max);
     set_request(t, call);
     enum rc rc = set_headers(t, call, err);
     if (!rc && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
@@ -336,7 +340,7 @@ enum rc http_client_send(struct http_client *client, struct http_call *call, str
     return rc;
 }
 
-void http_client_cancel(struct http_client *client, struct http_call *call)
+static void curl_cancel(struct http_client *client, struct http_call *call)
 {
     if (!call->handle)
         return;
@@ -348,7 +352,7 @@ void http_client_cancel(struct http_client *client, struct http_call *call)
 
 /* ---- ending ---- */
 
-/* Whether the other side can have seen any of the request. */
+/* Can the other side have seen any of the request? */
 static bool was_sent(struct transfer *t)
 {
     long bytes = 0;
@@ -380,20 +384,21 @@ static const char *failure_text(const struct transfer *t, enum http_failure fail
     return curl_easy_strerror(code);
 }
 
-/* Tells the owner. The call may be gone after done, or on its way again; t and the answer are ours until
- * here. */
+/* Tells the owner. The owner may free the call in done, or send it again: from there on only t and the copy
+ * of the answer are used. */
 static void conclude(struct transfer *t, enum http_failure failure, const char *text)
 {
     struct http_call *call = t->call;
     call->failure = failure;
-    call->took_us = clock_mono() - t->began_at;
+    call->took_us = world_mono(t->client->world) - t->began_at;
     call->content_type = t->content_type[0] ? t->content_type : NULL;
     call->retry_after = t->retry_after[0] ? t->retry_after : NULL;
     snprintf(call->error, sizeof(call->error), "%s", text);
     transfer_stop(t);
     struct buf answer = call->answer;
+    bool keep = call->keep_answer;
     call->done(call);
-    if (!t->keep_answer)
+    if (!keep)
         buf_free(&answer);
     transfer_release(t);
 }
@@ -407,7 +412,7 @@ static void finish(struct transfer *t, CURLcode code)
     conclude(t, failure, failure_text(t, failure, code));
 }
 
-static void finish_ended(struct http_client *client)
+static void finish_ended(struct curl_client *client)
 {
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &left));) {
@@ -419,7 +424,7 @@ static void finish_ended(struct http_client *client)
 
 /* ---- waiting ---- */
 
-static void act_on(struct http_client *client, const struct epoll_event *event)
+static void act_on(struct curl_client *client, const struct epoll_event *event)
 {
     int running, what = 0;
     if (event->data.fd == client->wake_fd) {
@@ -437,20 +442,20 @@ static void act_on(struct http_client *client, const struct epoll_event *event)
     curl_multi_socket_action(client->multi, event->data.fd, what, &running);
 }
 
-static void act_on_timer(struct http_client *client)
+static void act_on_timer(struct curl_client *client)
 {
     int running;
-    if (client->timer_at == 0 || clock_mono() < client->timer_at)
+    if (client->timer_at == 0 || world_mono(client->world) < client->timer_at)
         return;
     client->timer_at = 0;
     curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-/* In ms, rounded up: a timer is never looked at too early, again and again. */
-static int wait_ms(const struct http_client *client, int64_t timeout_us)
+/* In ms, rounded up: rounded down, the loop would spin until a timer is due. */
+static int wait_ms(const struct curl_client *client, int64_t timeout_us)
 {
     if (client->timer_at) {
-        int64_t left = client->timer_at - clock_mono();
+        int64_t left = client->timer_at - world_mono(client->world);
         timeout_us = left < timeout_us ? left : timeout_us;
     }
     if (timeout_us <= 0)
@@ -459,7 +464,7 @@ static int wait_ms(const struct http_client *client, int64_t timeout_us)
     return ms < 60000 ? (int)ms : 60000;
 }
 
-static void poll_with(struct http_client *client, struct pollfd *extra, unsigned n_extra, int timeout_ms)
+static void poll_with(struct curl_client *client, struct pollfd *extra, unsigned n_extra, int timeout_ms)
 {
     client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof(*client->fds));
     memcpy(client->fds, extra, n_extra * sizeof(*extra));
@@ -469,8 +474,9 @@ static void poll_with(struct http_client *client, struct pollfd *extra, unsigned
         extra[i].revents = n > 0 ? client->fds[i].revents : 0;
 }
 
-void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us)
+static void curl_wait(struct http_client *c, struct pollfd *extra, unsigned n_extra, int64_t timeout_us)
 {
+    struct curl_client *client = self(c);
     struct epoll_event events[EVENTS];
     int timeout_ms = wait_ms(client, timeout_us);
     if (n_extra > 0) {
@@ -484,33 +490,11 @@ void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned
     finish_ended(client);
 }
 
-void http_client_wake(struct http_client *client)
+static void curl_wake(struct http_client *client)
 {
     uint64_t one = 1;
-    ssize_t n = write(client->wake_fd, &one, sizeof(one));
+    ssize_t n = write(self(client)->wake_fd, &one, sizeof(one));
     assert(n == sizeof(one) || errno == EAGAIN);
-}
-
-static void note_done(struct http_call *call)
-{
-    bool *over = call->arg;
-    *over = true;
-}
-
-void http_call_now(struct http_client *client, struct http_call *call)
-{
-    bool over = false;
-    struct err err;
-    call->done = note_done;
-    call->arg = &over;
-    if (http_client_send(client, call, &err)) {
-        call->failure = HTTP_NOT_SENT;
-        snprintf(call->error, sizeof(call->error), "%.*s", (int)sizeof(call->error) - 1, err.text);
-        return;
-    }
-    ((struct transfer *)call->handle)->keep_answer = true;
-    while (!over)
-        http_client_wait(client, NULL, 0, call->timeout_us);
 }
 
 /* ---- opening and closing ---- */
@@ -527,7 +511,9 @@ void http_init_curl(void)
     pthread_once(&once, init_library);
 }
 
-static void init_multi(struct http_client *client, const struct http_client_conf *conf)
+static void curl_close(struct http_client *client);
+
+static void init_multi(struct curl_client *client, const struct http_client_conf *conf)
 {
     client->multi = curl_multi_init();
     assert(client->multi);
@@ -538,52 +524,106 @@ static void init_multi(struct http_client *client, const struct http_client_conf
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)conf->connections_per_host * HOSTS);
 }
 
-enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
+static enum rc curl_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
 {
     http_init_curl();
-    struct http_client *client = XNEW(struct http_client);
+    struct curl_client *client = XNEW(struct curl_client);
+    client->world = conf->world;
     client->ca_file = conf->ca_file ? xstrdup(conf->ca_file) : NULL;
     client->user_agent = conf->user_agent ? xstrdup(conf->user_agent) : NULL;
     init_multi(client, conf);
     client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = { .events = EPOLLIN, .data.fd = client->wake_fd };
-    enum rc rc = RC_OK;
     if (client->epoll_fd < 0 || client->wake_fd < 0 ||
         epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, client->wake_fd, &event) != 0) {
-        rc = err_set_errno(err, "cannot wait for calls");
-        http_client_close(&client);
+        err_set_errno(err, "cannot wait for calls");
+        curl_close(&client->client);
+        return err->rc;
     }
-    *out = client;
-    return rc;
+    *out = &client->client;
+    return RC_OK;
 }
 
-static void cancel_all(struct http_client *client)
+static void curl_close(struct http_client *c)
 {
+    struct curl_client *client = self(c);
+    client->closing = true;
     while (client->in_flight)
         conclude(client->in_flight, HTTP_CANCELLED, "the program is ending");
+    while (client->spare) {
+        struct transfer *t = client->spare;
+        client->spare = t->next;
+        transfer_free(t);
+    }
+    curl_multi_cleanup(client->multi);
+    if (client->wake_fd >= 0)
+        close(client->wake_fd);
+    if (client->epoll_fd >= 0)
+        close(client->epoll_fd);
+    free(client->fds);
+    free(client->ca_file);
+    free(client->user_agent);
+    free(client);
+}
+
+const struct http_transport http_curl = {
+    .open = curl_open,
+    .close = curl_close,
+    .send = curl_send,
+    .cancel = curl_cancel,
+    .wait = curl_wait,
+    .wake = curl_wake,
+};
+
+/* ---- on any transport ---- */
+
+enum rc http_client_open(const struct http_transport *transport, const struct http_client_conf *conf,
+                         struct http_client **out, struct err *err)
+{
+    *out = NULL;
+    enum rc rc = transport->open(conf, out, err);
+    if (!rc)
+        (*out)->transport = transport;
+    return rc;
 }
 
 void http_client_close(struct http_client **client)
 {
     struct http_client *c = *client;
     *client = NULL;
-    if (!c)
+    if (c)
+        c->transport->close(c);
+}
+
+void http_call_begin(struct http_call *call)
+{
+    call->failure = HTTP_OK;
+    call->status = 0;
+    call->content_type = call->retry_after = NULL;
+    call->error[0] = '\0';
+    call->took_us = 0;
+    buf_init(&call->answer, call->answer_max);
+}
+
+static void note_done(struct http_call *call)
+{
+    bool *over = call->arg;
+    *over = true;
+}
+
+void http_call_now(struct http_client *client, struct http_call *call)
+{
+    bool over = false;
+    struct err err;
+    call->done = note_done;
+    call->arg = &over;
+    call->keep_answer = true;
+    if (http_client_send(client, call, &err)) {
+        call->failure = HTTP_NOT_SENT;
+        snprintf(call->error, sizeof(call->error), "%.*s", (int)sizeof(call->error) - 1, err.text);
         return;
-    c->closing = true;
-    cancel_all(c);
-    while (c->spare) {
-        struct transfer *t = c->spare;
-        c->spare = t->next;
-        transfer_free(t);
     }
-    curl_multi_cleanup(c->multi);
-    if (c->wake_fd >= 0)
-        close(c->wake_fd);
-    if (c->epoll_fd >= 0)
-        close(c->epoll_fd);
-    free(c->fds);
-    free(c->ca_file);
-    free(c->user_agent);
-    free(c);
+    while (!over)
+        http_client_wait(client, NULL, 0, call->timeout_us);
 }

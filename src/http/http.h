@@ -124,68 +124,114 @@ struct http_found {
 enum http_match http_route(struct arena *a, const void *table, size_t count, size_t stride,
                            enum http_method method, const char *path, struct http_found *out);
 
-/* ---- client.c: calls to others, on libcurl's multi interface; one thread ---- */
+/* ---- client.c: calls to others; one thread ---- */
 
 enum http_failure {
     HTTP_OK,               /* there is a whole answer with a status */
-    HTTP_NOT_SENT,         /* could not connect, resolve, shake hands: nothing can have happened there */
-    HTTP_UNKNOWN,          /* sent, but no whole answer: it may have happened */
-    HTTP_TIMED_OUT,        /* the same, by our own time limit */
-    HTTP_ANSWER_TOO_LARGE, /* status is set; the call was ended because of the answer's size */
-    HTTP_CANCELLED
+    HTTP_NOT_SENT,         /* could not connect, resolve, shake hands: the other side has seen nothing */
+    HTTP_UNKNOWN,          /* sent, but no whole answer: the other side may have acted */
+    HTTP_TIMED_OUT,        /* the same, because timeout_us was over */
+    HTTP_ANSWER_TOO_LARGE, /* status is set; the answer was too large, and the call was ended */
+    HTTP_CANCELLED         /* the client was closed */
 };
 
 struct http_call {
     /* the request; borrowed until done */
     enum http_method method;
     const char *url;            /* http, https */
-    const char *socket_path;    /* NULL, or a Unix socket to go through */
+    const char *socket_path;    /* the Unix socket to connect to; NULL: the host of the URL */
     const char *const *headers; /* "Name: value" */
     size_t n_headers;
     const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
-    bool fresh_connection; /* never repeated unnoticed, as libcurl does when one that was kept open is dead */
+    bool fresh_connection; /* libcurl sends again when a kept connection turns out to be dead: this prevents
+                              it */
     size_t answer_max;     /* bytes that are kept */
-    bool stop_at_max; /* a longer answer ends the call; else the rest is read (up to 16 MiB) and dropped */
+    bool stop_at_max; /* a longer answer ends the call; else its rest is read (up to 16 MiB) and dropped */
+    bool keep_answer; /* the answer belongs to the caller after done, to be freed with buf_free */
 
     /* the answer; valid during done */
     enum http_failure failure;
     unsigned status;
-    const char *content_type; /* NULL */
-    const char *retry_after;  /* header; NULL */
+    const char *content_type; /* NULL: no such header */
+    const char *retry_after;  /* the header's value; NULL: none */
     struct buf answer;        /* over: its end was dropped */
     char error[160];          /* one line about the failure, without URL or personal data */
     int64_t took_us;
 
-    void (*done)(struct http_call *call); /* from http_client_wait; may send and cancel others and this */
+    void (*done)(struct http_call *call); /* called in http_client_wait; may send and cancel any call */
     void *arg;
-    void *handle; /* the client's */
+    void *handle; /* the transport's; NULL when the call is not in flight */
 };
 
-struct http_client;
+struct world;
+struct pollfd;
+
 struct http_client_conf {
+    const struct world *world;     /* http_curl needs a steady clock as fast as the real one */
     unsigned connections_per_host; /* kept open */
     const char *ca_file;           /* NULL: the system's */
     const char *user_agent;
 };
-/* Redirects are not followed, proxies from the environment ignored, certificates checked, only http and
- * https, no decompression. */
-enum rc http_client_open(const struct http_client_conf *conf, struct http_client **out,
-                         struct err *err) MUST_CHECK;
+
+/*
+ * How calls travel. http_curl is the real network; a test or a simulator passes its own. What `open` returns
+ * embeds a struct http_client as its first member. The methods promise what the functions below promise.
+ *
+ * A transport starts each call with http_call_begin(), calls done only within wait and close, and then frees
+ * call->answer (a copy made before done) unless keep_answer was set.
+ */
+struct http_client {
+    const struct http_transport *transport;
+};
+struct http_transport {
+    enum rc (*open)(const struct http_client_conf *conf, struct http_client **out, struct err *err);
+    void (*close)(struct http_client *client);
+    enum rc (*send)(struct http_client *client, struct http_call *call, struct err *err);
+    void (*cancel)(struct http_client *client, struct http_call *call);
+    void (*wait)(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us);
+    void (*wake)(struct http_client *client);
+};
+/* Follows no redirects, ignores proxies of the environment, checks certificates, speaks only http and https,
+ * does not decompress. */
+extern const struct http_transport http_curl;
+
+enum rc http_client_open(const struct http_transport *transport, const struct http_client_conf *conf,
+                         struct http_client **out, struct err *err) MUST_CHECK;
 void http_client_close(struct http_client **client); /* calls in flight end as HTTP_CANCELLED */
-enum rc http_client_send(struct http_client *client, struct http_call *call, struct err *err) MUST_CHECK;
-void http_client_cancel(struct http_client *client, struct http_call *call); /* done is not called */
 
-/* Waits until something happened or the time is over, and calls done for what ended. extra: other descriptors
- * to wait for, as in poll(2), revents filled; may be NULL. http_client_wake ends the wait from another
- * thread. */
-struct pollfd;
-void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra, int64_t timeout_us);
-void http_client_wake(struct http_client *client);
+MUST_CHECK static inline enum rc http_client_send(struct http_client *client, struct http_call *call,
+                                                  struct err *err)
+{
+    return client->transport->send(client, call, err);
+}
 
-/* One call, waited for: done and arg are not the caller's. The answer is, with buf_free; the other texts are
- * valid until the next call. */
+/* done is not called. Harmless when the call is not in flight. */
+static inline void http_client_cancel(struct http_client *client, struct http_call *call)
+{
+    client->transport->cancel(client, call);
+}
+
+/* Waits until something has happened or the time is over, and calls done for the calls that have ended.
+ * extra: the caller's own descriptors, as in poll(2), which end the wait too; may be NULL. */
+static inline void http_client_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra,
+                                    int64_t timeout_us)
+{
+    client->transport->wait(client, extra, n_extra, timeout_us);
+}
+
+/* Ends the wait from another thread, or the next wait. */
+static inline void http_client_wake(struct http_client *client)
+{
+    client->transport->wake(client);
+}
+
+/* Clears the fields of the answer. For transports. */
+void http_call_begin(struct http_call *call);
+
+/* One call, waited for. It uses done and arg itself. The caller frees the answer with buf_free; the other
+ * texts are valid until the client's next call. */
 void http_call_now(struct http_client *client, struct http_call *call);
 
 /* Text as it stands in a URL's path or query, or a form: everything but A-Za-z0-9-_.~ as %XX. */

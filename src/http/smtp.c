@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * E-mails through libcurl: see smtp.h. Each is one job with a thread and copies of all that it needs, so that
- * nobody has to wait for it: its owner learns of the end through a descriptor, and who cancels it forgets it
- * at once.
+ * smtp_curl, e-mails over the real network through libcurl. Each e-mail is a job with a thread and copies of
+ * all that it needs. So the owner never waits: it learns of the end through a descriptor, and a cancelled job
+ * ends on its own.
  *
- *     mail_send --> job --thread--> SMTP ... the verdict --> ended --mailer_look--> done
- *                                                '--> QUIT, for whose answer nobody waits
+ *     smtp_send --> job --thread--> SMTP ... the verdict --> ended --smtp_look--> done
+ *                                                '--> QUIT; its answer is not waited for
  */
 #include "http/smtp.h"
 
@@ -29,40 +29,47 @@
 
 enum { THREAD_STACK = 512 * 1024, ANSWER_LINE_MAX = 1000 };
 
-/* What SMTP says when it is about us, whoever the message is for. */
+/* Refusals that concern our login, whatever the message. */
 enum { SMTP_NO_LOGIN = 530, SMTP_WEAK_LOGIN = 534, SMTP_BAD_LOGIN = 535, SMTP_OPEN_LOGIN = 538 };
 
 struct job {
-    struct mailer *mailer; /* NULL: somebody waits for it */
-    struct mail *mail;     /* NULL: cancelled; the owner's thread alone */
+    struct curl_sender *sender;
+    struct smtp_mail *mail; /* NULL: cancelled; used on the owner's thread alone */
     TAILQ_ENTRY(job) entry, ended_entry;
     pthread_t thread;
     atomic_bool given_up;
 
     struct arena arena; /* the texts below */
-    struct mail_server server;
+    struct smtp_server server;
     const char *from, *to;
     struct buf message;
     int64_t began_at, deadline;
 
     size_t given; /* bytes of the message that libcurl has taken */
     struct buf answer;
-    bool answer_ended; /* the next line begins another one */
-    bool is_over;      /* libcurl has said QUIT: nothing that comes now is about the message */
+    bool answer_ended; /* the next line begins another answer */
+    bool is_over;      /* libcurl has said QUIT: what comes now is not about the message */
     unsigned status;
-    enum mail_outcome outcome;
+    enum smtp_outcome outcome;
     const char *error;
     int64_t took_us;
 };
 
 TAILQ_HEAD(job_list, job);
 
-struct mailer {
+struct curl_sender {
+    struct smtp_client client; /* first: what callers hold */
+    const struct world *world;
     int event_fd;
-    struct job_list jobs; /* the owner's thread alone */
+    struct job_list jobs; /* used on the owner's thread alone */
     pthread_mutex_t lock;
-    struct job_list ended;
+    struct job_list ended; /* under the lock */
 };
+
+static struct curl_sender *self(struct smtp_client *client)
+{
+    return (struct curl_sender *)(void *)client;
+}
 
 /* ---- what libcurl calls ---- */
 
@@ -76,7 +83,7 @@ static size_t give_message(char *out, size_t size, size_t n, void *arg)
     return len;
 }
 
-/* Of an answer of several lines all but the last have a dash behind the number. */
+/* In an answer of several lines, all lines but the last have a dash after the number. */
 static size_t take_answer(char *line, size_t size, size_t n, void *arg)
 {
     struct job *job = arg;
@@ -101,16 +108,17 @@ static int look_for_quit(CURL *easy, curl_infotype type, char *data, size_t len,
     return 0;
 }
 
-/* Called while libcurl waits, too. After a refusal it would wait for the answer to its QUIT. */
+/* libcurl calls this while it waits, too. Not zero: it stops, so that it does not wait for an answer to QUIT.
+ */
 static int look_at_clock(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     const struct job *job = arg;
-    return job->is_over || atomic_load(&job->given_up) || clock_mono() >= job->deadline;
+    return job->is_over || atomic_load(&job->given_up) || world_mono(job->sender->world) >= job->deadline;
 }
 
 /* ---- one job, on its thread ---- */
 
-static void set_security(CURL *easy, const struct mail_server *server)
+static void set_security(CURL *easy, const struct smtp_server *server)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(server->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
@@ -125,7 +133,7 @@ static void set_security(CURL *easy, const struct mail_server *server)
 
 static void set_mail(CURL *easy, struct job *job, struct curl_slist *to)
 {
-    int64_t left_ms = (job->deadline - clock_mono() + CLOCK_MS - 1) / CLOCK_MS;
+    int64_t left_ms = (job->deadline - world_mono(job->sender->world) + CLOCK_MS - 1) / CLOCK_MS;
     curl_easy_setopt(easy, CURLOPT_URL, job->server.url);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
@@ -150,19 +158,20 @@ static bool is_about_us(unsigned status)
            status == SMTP_OPEN_LOGIN;
 }
 
-/* Before MAIL libcurl has other codes for a refusal; after it this one, and any once the message is out. */
+/* libcurl has other codes for a refusal before MAIL. After MAIL it has this one, and once the message is out,
+ * any. */
 static bool is_about_message(const struct job *job, CURLcode code)
 {
     return code == CURLE_SEND_ERROR || job->given == job->message.len;
 }
 
-static enum mail_outcome judge(const struct job *job, CURLcode code)
+static enum smtp_outcome judge(const struct job *job, CURLcode code)
 {
     if (code == CURLE_OK)
-        return MAIL_ACCEPTED;
+        return SMTP_ACCEPTED;
     if (job->status >= 500 && is_about_message(job, code) && !is_about_us(job->status))
-        return MAIL_REFUSED;
-    return job->given == job->message.len && job->status < 400 ? MAIL_UNKNOWN : MAIL_AGAIN;
+        return SMTP_REFUSED;
+    return job->given == job->message.len && job->status < 400 ? SMTP_UNKNOWN : SMTP_AGAIN;
 }
 
 static void note_end(struct job *job, CURL *easy, CURLcode code)
@@ -174,10 +183,11 @@ static void note_end(struct job *job, CURL *easy, CURLcode code)
     if (code == CURLE_ABORTED_BY_CALLBACK)
         code = CURLE_OPERATION_TIMEDOUT;
     job->error = code == CURLE_OK || job->status >= 400 ? "" : curl_easy_strerror(code);
-    job->took_us = clock_mono() - job->began_at;
+    job->took_us = world_mono(job->sender->world) - job->began_at;
 }
 
-/* libcurl says QUIT when the handle goes. It finds the end of the connection where it looks for an answer. */
+/* libcurl says QUIT when the handle is freed, and would wait for the answer: let it read the end of the
+ * connection at once. */
 static void hear_no_more(CURL *easy)
 {
     curl_socket_t fd = CURL_SOCKET_BAD;
@@ -187,14 +197,12 @@ static void hear_no_more(CURL *easy)
 
 static void tell_owner(struct job *job)
 {
-    struct mailer *mailer = job->mailer;
+    struct curl_sender *sender = job->sender;
     uint64_t one = 1;
-    if (!mailer)
-        return;
-    pthread_mutex_lock(&mailer->lock);
-    TAILQ_INSERT_TAIL(&mailer->ended, job, ended_entry);
-    ssize_t n = write(mailer->event_fd, &one, sizeof(one));
-    pthread_mutex_unlock(&mailer->lock);
+    pthread_mutex_lock(&sender->lock);
+    TAILQ_INSERT_TAIL(&sender->ended, job, ended_entry);
+    ssize_t n = write(sender->event_fd, &one, sizeof(one));
+    pthread_mutex_unlock(&sender->lock);
     assert(n == sizeof(one) || errno == EAGAIN);
 }
 
@@ -208,7 +216,7 @@ static void *perform(void *arg)
     set_mail(easy, job, to);
     note_end(job, easy, curl_easy_perform(easy));
     hear_no_more(easy);
-    tell_owner(job); /* who frees it only after this thread */
+    tell_owner(job); /* the owner joins this thread before it frees the job */
     curl_easy_cleanup(easy);
     curl_slist_free_all(to);
     return NULL;
@@ -229,19 +237,19 @@ static void job_free(struct job *job)
     free(job);
 }
 
-static enum rc job_make(struct mail *mail, struct job **out, struct err *err)
+static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, struct job **out, struct err *err)
 {
     struct job *job = XNEW(struct job);
-    http_init_curl();
-    buf_init(&job->message, MAIL_MAX);
-    buf_init(&job->answer, MAIL_ANSWER_MAX);
+    buf_init(&job->message, SMTP_MAIL_MAX);
+    buf_init(&job->answer, SMTP_ANSWER_MAX);
     enum rc rc = mail_write(&job->message, &mail->message, err);
     if (rc) {
         job_free(job);
         return rc;
     }
+    job->sender = sender;
     job->mail = mail;
-    job->server = (struct mail_server){
+    job->server = (struct smtp_server){
         .url = copy(job, mail->server.url),
         .user = copy(job, mail->server.user),
         .password = copy(job, mail->server.password),
@@ -250,23 +258,23 @@ static enum rc job_make(struct mail *mail, struct job **out, struct err *err)
     };
     job->from = copy(job, mail->message.from);
     job->to = copy(job, mail->message.to);
-    job->began_at = clock_mono();
+    job->began_at = world_mono(job->sender->world);
     job->deadline = job->began_at + mail->timeout_us;
     *out = job;
     return RC_OK;
 }
 
-/* The answer becomes the mail's. */
+/* Moves the result, the answer included, to the owner's struct. */
 static void hand_over(struct job *job)
 {
-    struct mail *mail = job->mail;
+    struct smtp_mail *mail = job->mail;
     mail->outcome = job->outcome;
     mail->status = job->status;
     mail->took_us = job->took_us;
     snprintf(mail->error, sizeof(mail->error), "%s", job->error);
     mail->answer = job->answer;
     mail->handle = NULL;
-    buf_init(&job->answer, MAIL_ANSWER_MAX);
+    buf_init(&job->answer, SMTP_ANSWER_MAX);
 }
 
 static enum rc job_start(struct job *job, struct err *err)
@@ -279,24 +287,24 @@ static enum rc job_start(struct job *job, struct err *err)
     return errno ? err_set_errno(err, "cannot start a thread for an e-mail") : RC_OK;
 }
 
-enum rc mail_send(struct mailer *mailer, struct mail *mail, struct err *err)
+static enum rc curl_send(struct smtp_client *client, struct smtp_mail *mail, struct err *err)
 {
+    struct curl_sender *sender = self(client);
     struct job *job;
-    enum rc rc = job_make(mail, &job, err);
+    enum rc rc = job_make(sender, mail, &job, err);
     if (rc)
         return rc;
-    job->mailer = mailer;
     rc = job_start(job, err);
     if (rc) {
         job_free(job);
         return rc;
     }
     mail->handle = job;
-    TAILQ_INSERT_TAIL(&mailer->jobs, job, entry);
+    TAILQ_INSERT_TAIL(&sender->jobs, job, entry);
     return RC_OK;
 }
 
-void mail_cancel(struct mailer *mailer, struct mail *mail)
+static void curl_cancel(struct smtp_client *client, struct smtp_mail *mail)
 {
     struct job *job = mail->handle;
     if (!job)
@@ -306,91 +314,108 @@ void mail_cancel(struct mailer *mailer, struct mail *mail)
     atomic_store(&job->given_up, true);
 }
 
-enum rc mail_send_now(struct mail *mail, struct err *err)
+/* ---- the sender ---- */
+
+static void curl_close(struct smtp_client *client)
 {
+    struct curl_sender *sender = self(client);
     struct job *job;
-    enum rc rc = job_make(mail, &job, err);
-    if (rc)
-        return rc;
-    perform(job);
-    hand_over(job);
-    job_free(job);
-    return RC_OK;
+    TAILQ_FOREACH(job, &sender->jobs, entry)
+    atomic_store(&job->given_up, true);
+    while ((job = TAILQ_FIRST(&sender->jobs))) {
+        pthread_join(job->thread, NULL);
+        TAILQ_REMOVE(&sender->jobs, job, entry);
+        job_free(job);
+    }
+    if (sender->event_fd >= 0)
+        close(sender->event_fd);
+    pthread_mutex_destroy(&sender->lock);
+    free(sender);
 }
 
-/* ---- the mailer ---- */
-
-enum rc mailer_open(struct mailer **out, struct err *err)
+static enum rc curl_open(const struct world *world, struct smtp_client **out, struct err *err)
 {
-    struct mailer *mailer = XNEW(struct mailer);
-    TAILQ_INIT(&mailer->jobs);
-    TAILQ_INIT(&mailer->ended);
-    pthread_mutex_init(&mailer->lock, NULL);
-    mailer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (mailer->event_fd < 0) {
+    http_init_curl();
+    struct curl_sender *sender = XNEW(struct curl_sender);
+    sender->world = world;
+    TAILQ_INIT(&sender->jobs);
+    TAILQ_INIT(&sender->ended);
+    pthread_mutex_init(&sender->lock, NULL);
+    sender->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (sender->event_fd < 0) {
         err_set_errno(err, "cannot wait for e-mails");
-        mailer_close(&mailer);
+        curl_close(&sender->client);
         return err->rc;
     }
-    *out = mailer;
+    *out = &sender->client;
     return RC_OK;
 }
 
-int mailer_fd(const struct mailer *mailer)
+static int curl_fd(const struct smtp_client *client)
 {
-    return mailer->event_fd;
+    return ((const struct curl_sender *)(const void *)client)->event_fd;
 }
 
-static struct job *next_ended(struct mailer *mailer)
+static struct job *next_ended(struct curl_sender *sender)
 {
-    pthread_mutex_lock(&mailer->lock);
-    struct job *job = TAILQ_FIRST(&mailer->ended);
+    pthread_mutex_lock(&sender->lock);
+    struct job *job = TAILQ_FIRST(&sender->ended);
     if (job)
-        TAILQ_REMOVE(&mailer->ended, job, ended_entry);
-    pthread_mutex_unlock(&mailer->lock);
+        TAILQ_REMOVE(&sender->ended, job, ended_entry);
+    pthread_mutex_unlock(&sender->lock);
     return job;
 }
 
-static void job_end(struct mailer *mailer, struct job *job)
+static void job_end(struct curl_sender *sender, struct job *job)
 {
-    struct mail *mail = job->mail;
+    struct smtp_mail *mail = job->mail;
     pthread_join(job->thread, NULL);
-    TAILQ_REMOVE(&mailer->jobs, job, entry);
+    TAILQ_REMOVE(&sender->jobs, job, entry);
     if (mail)
         hand_over(job);
     job_free(job);
     if (!mail)
         return;
-    struct buf answer = mail->answer; /* the mail may be gone after done, or on its way again */
+    struct buf answer = mail->answer; /* the owner may free or reuse the mail in done */
     mail->done(mail);
     buf_free(&answer);
 }
 
-void mailer_look(struct mailer *mailer)
+static void curl_look(struct smtp_client *client)
 {
+    struct curl_sender *sender = self(client);
     uint64_t n;
-    if (read(mailer->event_fd, &n, sizeof(n)) < 0)
+    if (read(sender->event_fd, &n, sizeof(n)) < 0)
         return;
-    for (struct job *job; (job = next_ended(mailer));)
-        job_end(mailer, job);
+    for (struct job *job; (job = next_ended(sender));)
+        job_end(sender, job);
 }
 
-void mailer_close(struct mailer **mailer)
+const struct smtp_transport smtp_curl = {
+    .open = curl_open,
+    .close = curl_close,
+    .send = curl_send,
+    .cancel = curl_cancel,
+    .fd = curl_fd,
+    .look = curl_look,
+};
+
+/* ---- on any transport ---- */
+
+enum rc smtp_open(const struct smtp_transport *transport, const struct world *world, struct smtp_client **out,
+                  struct err *err)
 {
-    struct mailer *m = *mailer;
-    *mailer = NULL;
-    if (!m)
-        return;
-    struct job *job;
-    TAILQ_FOREACH(job, &m->jobs, entry)
-    atomic_store(&job->given_up, true);
-    while ((job = TAILQ_FIRST(&m->jobs))) {
-        pthread_join(job->thread, NULL);
-        TAILQ_REMOVE(&m->jobs, job, entry);
-        job_free(job);
-    }
-    if (m->event_fd >= 0)
-        close(m->event_fd);
-    pthread_mutex_destroy(&m->lock);
-    free(m);
+    *out = NULL;
+    enum rc rc = transport->open(world, out, err);
+    if (!rc)
+        (*out)->transport = transport;
+    return rc;
+}
+
+void smtp_close(struct smtp_client **client)
+{
+    struct smtp_client *c = *client;
+    *client = NULL;
+    if (c)
+        c->transport->close(c);
 }

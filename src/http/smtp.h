@@ -2,10 +2,11 @@
 /*
  * Sending e-mails by SMTP. Has never heard of a retirement.
  *
- * What a server's answer means: a refusal for the time being (4xx), no connection, and whatever is about us
- * and not about this message (our credentials, its TLS) may go better next time. 5xx for the sender, the
- * recipient or the message is final. Once the whole message has gone out, only an answer tells what became of
- * it; without one it is unknown, and a repeat has the same Message-ID.
+ * What a server's answer means: a temporary refusal (4xx), a connection that cannot be made, and errors about
+ * us rather than the message (our credentials, the server's TLS) may go better next time. 5xx about the
+ * sender, the recipient or the message is final. Once the whole message has gone out, only an answer tells
+ * whether the server has accepted it; without one the outcome is unknown, and a repeat has the same
+ * Message-ID.
  */
 #ifndef LETHE_HTTP_SMTP_H
 #define LETHE_HTTP_SMTP_H
@@ -17,52 +18,88 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mail.h"
+#include "base/world.h"
 
-enum { MAIL_MAX = 1024 * 1024, MAIL_ANSWER_MAX = 4096 };
+enum { SMTP_MAIL_MAX = 1024 * 1024, SMTP_ANSWER_MAX = 4096 };
 
-struct mail_server {
+struct smtp_server {
     const char *url;             /* smtp://host:port, or smtps:// with TLS from the first byte */
     const char *user, *password; /* both or neither */
     const char *ca_file;         /* NULL: the system's */
-    bool tls;                    /* smtp://: nothing is said without STARTTLS; false: it is not even tried */
+    bool tls;                    /* smtp://: STARTTLS before anything else is said; false: not even tried */
 };
 
-enum mail_outcome {
-    MAIL_ACCEPTED,
-    MAIL_AGAIN,   /* not accepted, and may be next time */
-    MAIL_UNKNOWN, /* the same, but it may have been accepted */
-    MAIL_REFUSED  /* for good */
+enum smtp_outcome {
+    SMTP_ACCEPTED,
+    SMTP_AGAIN,   /* not accepted now; a repeat may be */
+    SMTP_UNKNOWN, /* the same, but the server may have accepted it */
+    SMTP_REFUSED  /* for good */
 };
 
-struct mail {
-    /* the request; copied by mail_send */
-    struct mail_server server;
+struct smtp_mail {
+    /* the request; copied by smtp_send */
+    struct smtp_server server;
     struct mail_message message;
     int64_t timeout_us;
 
     /* how it went; valid during done */
-    enum mail_outcome outcome;
+    enum smtp_outcome outcome;
     unsigned status;   /* of the server's last answer; 0: none */
     char error[160];   /* one line about the failure without personal data; "": the server's answer tells */
-    struct buf answer; /* the server's words, which may have the recipient in them */
+    struct buf answer; /* the server's words, which may contain the recipient's address */
     int64_t took_us;
 
-    void (*done)(struct mail *mail); /* from mailer_look; may send and cancel others and this */
+    void (*done)(struct smtp_mail *mail); /* called in smtp_look; may send and cancel any e-mail */
     void *arg;
-    void *handle; /* the mailer's */
+    void *handle; /* the transport's; NULL when the e-mail is not under way */
 };
 
-/* Sends from threads of its own, because libcurl's SMTP waits for the last answer inside a call. */
-struct mailer;
-enum rc mailer_open(struct mailer **out, struct err *err) MUST_CHECK;
-void mailer_close(struct mailer **mailer);  /* gives up on what is under way, done is not called */
-int mailer_fd(const struct mailer *mailer); /* readable when mailer_look has something to do */
-void mailer_look(struct mailer *mailer);    /* calls done for what has ended */
-/* RC_INVALID: the message cannot be made of these values. */
-enum rc mail_send(struct mailer *mailer, struct mail *mail, struct err *err) MUST_CHECK;
-void mail_cancel(struct mailer *mailer, struct mail *mail); /* done is not called */
+/*
+ * How e-mails travel. smtp_curl is the real network; a test or a simulator passes its own. What `open`
+ * returns embeds a struct smtp_client as its first member. The methods promise what the functions below do.
+ */
+struct smtp_client {
+    const struct smtp_transport *transport;
+};
+struct smtp_transport {
+    enum rc (*open)(const struct world *world, struct smtp_client **out, struct err *err);
+    void (*close)(struct smtp_client *client);
+    enum rc (*send)(struct smtp_client *client, struct smtp_mail *mail, struct err *err);
+    void (*cancel)(struct smtp_client *client, struct smtp_mail *mail);
+    int (*fd)(const struct smtp_client *client);
+    void (*look)(struct smtp_client *client);
+};
+/* Sends from threads of its own, because libcurl's SMTP waits for the last answer inside a call. The world's
+ * steady clock must be as fast as the real one. */
+extern const struct smtp_transport smtp_curl;
 
-/* The same, waited for: done and arg are not used. The answer is the caller's, with buf_free. */
-enum rc mail_send_now(struct mail *mail, struct err *err) MUST_CHECK;
+enum rc smtp_open(const struct smtp_transport *transport, const struct world *world, struct smtp_client **out,
+                  struct err *err) MUST_CHECK;
+void smtp_close(struct smtp_client **client); /* gives up on what is under way; done is not called */
+
+/* RC_INVALID: these values make no message. */
+MUST_CHECK static inline enum rc smtp_send(struct smtp_client *client, struct smtp_mail *mail,
+                                           struct err *err)
+{
+    return client->transport->send(client, mail, err);
+}
+
+/* done is not called. Harmless when the e-mail is not under way. */
+static inline void smtp_cancel(struct smtp_client *client, struct smtp_mail *mail)
+{
+    client->transport->cancel(client, mail);
+}
+
+/* Readable when smtp_look has something to do; -1: never. */
+static inline int smtp_fd(const struct smtp_client *client)
+{
+    return client->transport->fd(client);
+}
+
+/* Calls done for the e-mails that have ended. */
+static inline void smtp_look(struct smtp_client *client)
+{
+    client->transport->look(client);
+}
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/world.h"
 #include "http/http_int.h"
 #include "server/server.h"
 
@@ -26,7 +27,7 @@ static const char configuration[] =
     "identity: { salts: [93b1c5d2e4f60718a9, 0f1e2d3c4b5a69788796] }\n"
     "states: [PENDING, LOCKING, LOCKED, ERASING, ERASED, ERRORED, ABORTED, COMPLETE]\n";
 
-static struct world {
+static struct site {
     struct scratch folder;
     struct arena arena;
     struct config *config;
@@ -35,7 +36,7 @@ static struct world {
     char *socket_path;
     unsigned inputs;
     unsigned inputs_ever;
-} world;
+} site;
 
 static struct named {
     char letter;
@@ -96,7 +97,7 @@ static void request(struct arena *a, enum http_method method, const char *target
     struct http_call call = {
         .method = method,
         .url = arena_printf(a, "http://localhost%s", target),
-        .socket_path = world.socket_path,
+        .socket_path = site.socket_path,
         .headers = &header,
         .n_headers = header != NULL,
         .body = body,
@@ -104,7 +105,7 @@ static void request(struct arena *a, enum http_method method, const char *target
         .timeout_us = 20 * CLOCK_S,
         .answer_max = (size_t)64 * 1024 * 1024,
     };
-    http_call_now(world.client, &call);
+    http_call_now(site.client, &call);
     if (call.failure != HTTP_NOT_SENT) { /* libcurl takes the target for no URL */
         check_answer(a, &call);
         note(buf_str(&call.answer));
@@ -123,48 +124,48 @@ static void add_people(struct arena *a)
     }
 }
 
-static void close_world(void)
+static void close_site(void)
 {
-    http_client_close(&world.client);
-    server_close(&world.server);
-    scratch_remove(&world.folder);
-    arena_free(&world.arena);
-    world = (struct world){ .inputs_ever = world.inputs_ever };
+    http_client_close(&site.client);
+    server_close(&site.server);
+    scratch_remove(&site.folder);
+    arena_free(&site.arena);
+    site = (struct site){ .inputs_ever = site.inputs_ever };
 }
 
-static void open_world(void)
+static void open_site(void)
 {
-    struct http_client_conf client = { .connections_per_host = 1 };
+    struct http_client_conf client = { .world = &world_real, .connections_per_host = 1 };
     struct server_conf server = { .populate = true };
     struct err err = { 0 };
     log_setup(LOG_ERROR, false, STDERR_FILENO);
-    scratch_make(&world.folder);
-    const char *path = arena_strdup(&world.arena, scratch_path(&world.folder, "", "lethe.yml"));
+    scratch_make(&site.folder);
+    const char *path = arena_strdup(&site.arena, scratch_path(&site.folder, "", "lethe.yml"));
     scratch_write(path, configuration, strlen(configuration), 0600);
-    enum rc rc = config_load(&world.arena, path, &world.config, &err);
-    server.config = world.config;
+    enum rc rc = config_load(&site.arena, path, &site.config, &err);
+    server.config = site.config;
     if (!rc)
-        rc = server_open(&server, &world.server, &err);
+        rc = server_open(&server, &site.server, &err);
     if (!rc)
-        rc = http_client_open(&client, &world.client, &err);
+        rc = http_client_open(&http_curl, &client, &site.client, &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         abort();
     }
-    world.socket_path = server_socket_path(&world.arena, world.config->data_dir);
-    add_people(&world.arena);
+    site.socket_path = server_socket_path(&site.arena, site.config->data_dir);
+    add_people(&site.arena);
 }
 
-static void need_world(void)
+static void need_site(void)
 {
     static bool registered;
-    if (world.server && world.inputs++ < INPUTS_OF_A_SERVER)
+    if (site.server && site.inputs++ < INPUTS_OF_A_SERVER)
         return;
-    if (world.server)
-        close_world();
-    open_world();
+    if (site.server)
+        close_site();
+    open_site();
     if (!registered)
-        atexit(close_world); /* now: before the libraries' own */
+        atexit(close_site); /* now: before the libraries' own */
     registered = true;
 }
 
@@ -173,11 +174,11 @@ static void check_database(struct arena *a)
     struct http_call call = {
         .method = HTTP_POST,
         .url = "http://localhost/v1/fsck",
-        .socket_path = world.socket_path,
+        .socket_path = site.socket_path,
         .timeout_us = 20 * CLOCK_S,
         .answer_max = TEXT_MAX,
     };
-    http_call_now(world.client, &call);
+    http_call_now(site.client, &call);
     check_answer(a, &call);
     if (strcmp(buf_str(&call.answer), "{\"violations\":[]}") != 0) {
         fprintf(stderr, "%s\n", buf_str(&call.answer));
@@ -259,8 +260,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = { 0 };
     char *text = fuzz_text(data, size);
-    need_world();
-    snprintf(named[NUMBER].value, sizeof(named[NUMBER].value), "%u", ++world.inputs_ever);
+    need_site();
+    snprintf(named[NUMBER].value, sizeof(named[NUMBER].value), "%u", ++site.inputs_ever);
     converse(&a, text);
     check_database(&a);
     free(text);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/world.h"
 #include "http/http.h"
 
 /* ---- the peer ---- */
@@ -115,11 +116,13 @@ static struct arena arena;
 
 static int setup(void **state)
 {
-    struct http_client_conf conf = { .connections_per_host = 8, .user_agent = "lethe-test" };
+    struct http_client_conf conf = { .world = &world_real,
+                                     .connections_per_host = 8,
+                                     .user_agent = "lethe-test" };
     struct err err;
     memset(&peer, 0, sizeof(peer));
     pthread_mutex_init(&peer.lock, NULL);
-    assert_int_equal(http_client_open(&conf, &client, &err), RC_OK);
+    assert_int_equal(http_client_open(&http_curl, &conf, &client, &err), RC_OK);
     peer.port = listen_somewhere(&peer.listener);
     return 0;
 }
@@ -775,6 +778,99 @@ static int free_arena(void **state)
     return 0;
 }
 
+/* ---- another transport ---- */
+
+/* A network without sockets and waiting: each wait takes its whole time on a made-up clock, and a call is
+ * answered `delay_us` after it was sent. */
+static struct {
+    int64_t now, delay_us, answer_at;
+    struct http_call *call; /* in flight */
+    unsigned n_open;
+} made_up;
+
+static enum rc made_up_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
+{
+    *out = XNEW(struct http_client);
+    made_up.n_open++;
+    return RC_OK;
+}
+
+static void made_up_close(struct http_client *c)
+{
+    made_up.n_open--;
+    free(c);
+}
+
+static enum rc made_up_send(struct http_client *c, struct http_call *call, struct err *err)
+{
+    http_call_begin(call);
+    call->handle = &made_up;
+    made_up.call = call;
+    made_up.answer_at = made_up.now + made_up.delay_us;
+    return RC_OK;
+}
+
+static void made_up_cancel(struct http_client *c, struct http_call *call)
+{
+    call->handle = NULL;
+    made_up.call = NULL;
+}
+
+static void made_up_wait(struct http_client *c, struct pollfd *extra, unsigned n_extra, int64_t timeout_us)
+{
+    made_up.now += timeout_us;
+    struct http_call *call = made_up.call;
+    if (!call || made_up.now < made_up.answer_at)
+        return;
+    made_up_cancel(c, call);
+    call->status = 200;
+    buf_add(&call->answer, "made up", 7);
+    struct buf answer = call->answer;
+    bool keep = call->keep_answer;
+    call->done(call);
+    if (!keep)
+        buf_free(&answer);
+}
+
+static void made_up_wake(struct http_client *c)
+{
+}
+
+static const struct http_transport transport = {
+    .open = made_up_open,
+    .close = made_up_close,
+    .send = made_up_send,
+    .cancel = made_up_cancel,
+    .wait = made_up_wait,
+    .wake = made_up_wake,
+};
+
+static void test_http_client__another_transport_takes_its_place(void **state)
+{
+    struct http_client_conf conf = { .world = &world_real };
+    struct http_client *other;
+    struct err err;
+    memset(&made_up, 0, sizeof(made_up));
+    made_up.delay_us = 50 * CLOCK_S;
+    assert_int_equal(http_client_open(&transport, &conf, &other, &err), RC_OK);
+    struct http_call call = make_call("/");
+    http_call_now(other, &call);
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_int_equal(call.status, 200);
+    assert_string_equal(buf_str(&call.answer), "made up");
+    assert_int_equal(made_up.now, 60 * CLOCK_S); /* three waits of twenty seconds */
+    buf_free(&call.answer);
+    assert_int_equal(http_client_send(other, &call, &err), RC_OK);
+    http_client_wake(other);
+    http_client_cancel(other, &call);
+    http_client_wait(other, NULL, 0, 100 * CLOCK_S);
+    assert_string_equal(buf_str(&call.answer), "");
+    http_client_close(&other);
+    http_client_close(&other);
+    assert_int_equal(made_up.n_open, 0);
+    assert_int_equal(atomic_load(&peer.n_connections), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_http_client__##name, setup, teardown)
 
 int main(void)
@@ -805,6 +901,7 @@ int main(void)
         TEST(another_thread_ends_the_wait),
         TEST(waits_for_descriptors_of_others),
         TEST(calls_go_on_while_others_are_waited_for),
+        TEST(another_transport_takes_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, free_arena);
 }

@@ -106,10 +106,10 @@ static void test_policy__exit_statuses(void **state)
 
 static void test_policy__e_mails(void **state)
 {
-    expect(policy_judge_mail(MAIL_ACCEPTED), VERDICT_DONE, false, MAIL_ACCEPTED);
-    expect(policy_judge_mail(MAIL_AGAIN), VERDICT_AGAIN, false, MAIL_AGAIN);
-    expect(policy_judge_mail(MAIL_UNKNOWN), VERDICT_AGAIN, true, MAIL_UNKNOWN);
-    expect(policy_judge_mail(MAIL_REFUSED), VERDICT_FINAL, false, MAIL_REFUSED);
+    expect(policy_judge_mail(SMTP_ACCEPTED), VERDICT_DONE, false, SMTP_ACCEPTED);
+    expect(policy_judge_mail(SMTP_AGAIN), VERDICT_AGAIN, false, SMTP_AGAIN);
+    expect(policy_judge_mail(SMTP_UNKNOWN), VERDICT_AGAIN, true, SMTP_UNKNOWN);
+    expect(policy_judge_mail(SMTP_REFUSED), VERDICT_FINAL, false, SMTP_REFUSED);
 }
 
 static void test_policy__databases(void **state)

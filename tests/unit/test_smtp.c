@@ -133,12 +133,12 @@ static int teardown(void **state)
 
 /* ---- the sender ---- */
 
-static char url[64], answer[MAIL_ANSWER_MAX + 1];
+static char url[64], answer[SMTP_ANSWER_MAX + 1];
 
-static struct mail make_mail(void)
+static struct smtp_mail make_mail(void)
 {
     snprintf(url, sizeof(url), "smtp://127.0.0.1:%u", peer.port);
-    return (struct mail){
+    return (struct smtp_mail){
         .server = { .url = url },
         .message = { .from = "lethe@example.com",
                      .to = "ada@example.org",
@@ -150,18 +150,45 @@ static struct mail make_mail(void)
     };
 }
 
-static struct mail sent_in(int64_t timeout_us)
+static void keep_answer(struct smtp_mail *mail)
 {
-    struct mail mail = make_mail();
+    bool *over = mail->arg;
+    snprintf(answer, sizeof(answer), "%s", buf_str(&mail->answer));
+    *over = true;
+}
+
+static void look(struct smtp_client *client)
+{
+    struct pollfd p = { .fd = smtp_fd(client), .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    smtp_look(client);
+}
+
+/* Sends it and waits for the end. */
+static enum rc send_now(struct smtp_mail *mail, struct err *err)
+{
+    struct smtp_client *client;
+    bool over = false;
+    mail->done = keep_answer;
+    mail->arg = &over;
+    expect_ok(smtp_open(&smtp_curl, &world_real, &client, err), err);
+    enum rc rc = smtp_send(client, mail, err);
+    while (!rc && !over)
+        look(client);
+    smtp_close(&client);
+    return rc;
+}
+
+static struct smtp_mail sent_in(int64_t timeout_us)
+{
+    struct smtp_mail mail = make_mail();
     struct err err;
     mail.timeout_us = timeout_us;
-    expect_ok(mail_send_now(&mail, &err), &err);
-    snprintf(answer, sizeof(answer), "%s", buf_str(&mail.answer));
-    buf_free(&mail.answer);
+    expect_ok(send_now(&mail, &err), &err);
     return mail;
 }
 
-static void expect(const char *about, struct mail mail, enum mail_outcome outcome, unsigned status)
+static void expect(const char *about, struct smtp_mail mail, enum smtp_outcome outcome, unsigned status)
 {
     if (mail.outcome != outcome || mail.status != status)
         fail_msg("%s: outcome %d, status %u, %s", about, (int)mail.outcome, mail.status, mail.error);
@@ -173,7 +200,7 @@ static void expect(const char *about, struct mail mail, enum mail_outcome outcom
 
 static void test_smtp__gives_the_whole_message(void **state)
 {
-    expect("in order", sent_in(60 * CLOCK_S), MAIL_ACCEPTED, 250);
+    expect("in order", sent_in(60 * CLOCK_S), SMTP_ACCEPTED, 250);
     assert_string_equal(answer, "250 queued");
     teardown(state); /* the other thread has heard all, its QUIT included */
     expect_text_has(peer.heard, "MAIL FROM:<lethe@example.com>");
@@ -190,27 +217,27 @@ static void test_smtp__refusals(void **state)
         const char *about;
         int step;
         const char *answer;
-        enum mail_outcome outcome;
+        enum smtp_outcome outcome;
         unsigned status;
     } cases[] = {
-        { "greylisted", RCPT_TO, "450 4.2.0 come again", MAIL_AGAIN, 450 },
-        { "mailbox full", RCPT_TO, "452 full", MAIL_AGAIN, 452 },
-        { "no such user", RCPT_TO, "550 5.1.1 no ada here", MAIL_REFUSED, 550 },
-        { "lines", RCPT_TO, "550-no\r\n550 ada here", MAIL_REFUSED, 550 },
-        { "bad sender", MAIL_FROM, "553 no", MAIL_REFUSED, 553 },
-        { "sender waits", MAIL_FROM, "451 later", MAIL_AGAIN, 451 },
-        { "no data now", DATA, "451 later", MAIL_AGAIN, 451 },
-        { "no data", DATA, "554 no", MAIL_REFUSED, 554 },
-        { "spam", MESSAGE, "554 5.7.1 spam", MAIL_REFUSED, 554 },
-        { "busy filter", MESSAGE, "451 4.7.1 later", MAIL_AGAIN, 451 },
-        { "shutting down", GREETING, "421 later", MAIL_AGAIN, 421 },
-        { "not for us", GREETING, "554 go away", MAIL_AGAIN, 554 },
-        { "not without login", MAIL_FROM, "530 5.7.0 login first", MAIL_AGAIN, 530 },
-        { "not without login", RCPT_TO, "530 5.7.0 login first", MAIL_AGAIN, 530 },
+        { "greylisted", RCPT_TO, "450 4.2.0 come again", SMTP_AGAIN, 450 },
+        { "mailbox full", RCPT_TO, "452 full", SMTP_AGAIN, 452 },
+        { "no such user", RCPT_TO, "550 5.1.1 no ada here", SMTP_REFUSED, 550 },
+        { "lines", RCPT_TO, "550-no\r\n550 ada here", SMTP_REFUSED, 550 },
+        { "bad sender", MAIL_FROM, "553 no", SMTP_REFUSED, 553 },
+        { "sender waits", MAIL_FROM, "451 later", SMTP_AGAIN, 451 },
+        { "no data now", DATA, "451 later", SMTP_AGAIN, 451 },
+        { "no data", DATA, "554 no", SMTP_REFUSED, 554 },
+        { "spam", MESSAGE, "554 5.7.1 spam", SMTP_REFUSED, 554 },
+        { "busy filter", MESSAGE, "451 4.7.1 later", SMTP_AGAIN, 451 },
+        { "shutting down", GREETING, "421 later", SMTP_AGAIN, 421 },
+        { "not for us", GREETING, "554 go away", SMTP_AGAIN, 554 },
+        { "not without login", MAIL_FROM, "530 5.7.0 login first", SMTP_AGAIN, 530 },
+        { "not without login", RCPT_TO, "530 5.7.0 login first", SMTP_AGAIN, 530 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         script(cases[i].step, cases[i].answer);
-        struct mail mail = sent_in(60 * CLOCK_S);
+        struct smtp_mail mail = sent_in(60 * CLOCK_S);
         expect(cases[i].about, mail, cases[i].outcome, cases[i].status);
         assert_string_equal(mail.error, "");
         expect_text_has(answer, strrchr(cases[i].answer, '\n') ? "550-no\n550 ada here" : cases[i].answer);
@@ -221,9 +248,9 @@ static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **stat
 {
     for (int step = GREETING; step < QUIT; step++) {
         script(step, hang_up);
-        struct mail mail = sent_in(60 * CLOCK_S);
+        struct smtp_mail mail = sent_in(60 * CLOCK_S);
         assert_true(mail.error[0]);
-        expect("hung up", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
+        expect("hung up", mail, step == MESSAGE ? SMTP_UNKNOWN : SMTP_AGAIN, mail.status);
     }
 }
 
@@ -231,10 +258,10 @@ static void test_smtp__time_limits(void **state)
 {
     for (int step = GREETING; step < QUIT; step++) {
         script(step, silence);
-        struct mail mail = sent_in(300 * CLOCK_MS);
+        struct smtp_mail mail = sent_in(300 * CLOCK_MS);
         assert_true(mail.took_us >= 299 * CLOCK_MS);
         assert_true(mail.error[0]);
-        expect("silent", mail, step == MESSAGE ? MAIL_UNKNOWN : MAIL_AGAIN, mail.status);
+        expect("silent", mail, step == MESSAGE ? SMTP_UNKNOWN : SMTP_AGAIN, mail.status);
     }
 }
 
@@ -243,36 +270,34 @@ static void test_smtp__answers_that_are_none(void **state)
     static const char *const answers[] = { "HTTP/1.1 200 OK", "999999999999 fine", "\x01\x02", "25" };
     for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
         script(MESSAGE, answers[i]);
-        struct mail mail = sent_in(400 * CLOCK_MS);
-        if (mail.outcome == MAIL_ACCEPTED)
+        struct smtp_mail mail = sent_in(400 * CLOCK_MS);
+        if (mail.outcome == SMTP_ACCEPTED)
             fail_msg("%s is taken for an answer", answers[i]);
     }
 }
 
 static void test_smtp__nobody_there(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
     int fd = dup(peer.listener);
     teardown(state);
     close(fd);
-    expect_ok(mail_send_now(&mail, &err), &err);
-    expect("nobody", mail, MAIL_AGAIN, 0);
+    expect_ok(send_now(&mail, &err), &err);
+    expect("nobody", mail, SMTP_AGAIN, 0);
     assert_true(mail.error[0]);
-    buf_free(&mail.answer);
     setup(state);
 }
 
 static void test_smtp__without_tls_nothing_is_said_where_it_is_wanted(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
     mail.server.tls = true;
     mail.server.user = "user";
     mail.server.password = "p4ssw0rd-secret";
-    expect_ok(mail_send_now(&mail, &err), &err);
-    assert_int_equal(mail.outcome, MAIL_AGAIN);
-    buf_free(&mail.answer);
+    expect_ok(send_now(&mail, &err), &err);
+    assert_int_equal(mail.outcome, SMTP_AGAIN);
     teardown(state);
     assert_null(strstr(peer.heard, "MAIL FROM"));
     assert_null(strstr(peer.heard, "AUTH"));
@@ -281,26 +306,25 @@ static void test_smtp__without_tls_nothing_is_said_where_it_is_wanted(void **sta
 
 static void test_smtp__a_refused_login_is_about_us(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
     mail.server.user = "user";
     mail.server.password = "p4ssw0rd-secret";
     script(EHLO, "250-fine\r\n250 AUTH PLAIN");
     /* what is not a command of the table is AUTH, and gets the answer to EHLO: neither is a login */
-    expect_ok(mail_send_now(&mail, &err), &err);
-    assert_int_equal(mail.outcome, MAIL_AGAIN);
-    buf_free(&mail.answer);
+    expect_ok(send_now(&mail, &err), &err);
+    assert_int_equal(mail.outcome, SMTP_AGAIN);
 }
 
 static void test_smtp__bad_values_are_refused_before_anything_is_sent(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
     mail.message.to = "ada@example.org>\r\nRCPT TO:<eve@example.org";
-    expect_error(mail_send_now(&mail, &err), RC_INVALID, &err, "to: it is not an address");
+    expect_error(send_now(&mail, &err), RC_INVALID, &err, "to: it is not an address");
     mail = make_mail();
     mail.message.subject = "x\r\nBcc: eve@example.org";
-    expect_error(mail_send_now(&mail, &err), RC_INVALID, &err, "subject");
+    expect_error(send_now(&mail, &err), RC_INVALID, &err, "subject");
     assert_int_equal(atomic_load(&peer.n_connections), 0);
 }
 
@@ -309,12 +333,11 @@ static void test_smtp__other_protocols_are_not_spoken(void **state)
     static const char *const urls[] = { "file:///etc/passwd", "http://127.0.0.1/", "imap://127.0.0.1/", "",
                                         "smtp://u:p@127.0.0.1/" };
     for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
-        struct mail mail = make_mail();
+        struct smtp_mail mail = make_mail();
         struct err err;
         mail.server.url = urls[i];
-        expect_ok(mail_send_now(&mail, &err), &err);
-        expect(urls[i], mail, MAIL_AGAIN, 0);
-        buf_free(&mail.answer);
+        expect_ok(send_now(&mail, &err), &err);
+        expect(urls[i], mail, SMTP_AGAIN, 0);
     }
 }
 
@@ -322,57 +345,54 @@ static void test_smtp__other_protocols_are_not_spoken(void **state)
 
 enum { MANY = 20 };
 
-static struct mailer *mailer;
+static struct smtp_client *client;
 static unsigned n_done;
 
-static void note_done(struct mail *mail)
+static void note_done(struct smtp_mail *mail)
 {
     n_done++;
-    assert_int_equal(mail->outcome, MAIL_ACCEPTED);
+    assert_int_equal(mail->outcome, SMTP_ACCEPTED);
     assert_string_equal(buf_str(&mail->answer), "250 queued");
 }
 
 static void wait_for(unsigned n)
 {
-    while (n_done < n) {
-        struct pollfd p = { .fd = mailer_fd(mailer), .events = POLLIN };
-        assert_int_equal(poll(&p, 1, 60000), 1);
-        mailer_look(mailer);
-    }
+    while (n_done < n)
+        look(client);
 }
 
-static void open_mailer(void)
+static void open_client(void)
 {
     struct err err;
     n_done = 0;
-    expect_ok(mailer_open(&mailer, &err), &err);
+    expect_ok(smtp_open(&smtp_curl, &world_real, &client, &err), &err);
 }
 
 static void test_smtp__many_are_under_way_at_once(void **state)
 {
-    struct mail mails[MANY];
+    struct smtp_mail mails[MANY];
     struct err err;
-    open_mailer();
+    open_client();
     for (int i = 0; i < MANY; i++) {
         mails[i] = make_mail();
         mails[i].done = note_done;
-        expect_ok(mail_send(mailer, &mails[i], &err), &err);
+        expect_ok(smtp_send(client, &mails[i], &err), &err);
     }
     wait_for(MANY);
-    mailer_close(&mailer);
+    smtp_close(&client);
     assert_int_equal(atomic_load(&peer.n_messages), MANY);
 }
 
 static void test_smtp__done_comes_without_an_answer_to_quit(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
-    open_mailer();
+    open_client();
     script(QUIT, silence);
     mail.done = note_done;
-    expect_ok(mail_send(mailer, &mail, &err), &err);
+    expect_ok(smtp_send(client, &mail, &err), &err);
     wait_for(1);
-    mailer_close(&mailer);
+    smtp_close(&client);
     while (atomic_load(&peer.n_quits) == 0)
         sched_yield();
 }
@@ -382,45 +402,45 @@ static void test_smtp__a_refusal_comes_without_an_answer_to_quit(void **state)
 {
     script(RCPT_TO, "550 no");
     atomic_store(&peer.answer[QUIT], silence);
-    struct mail mail = sent_in(3600 * CLOCK_S);
-    expect("refused", mail, MAIL_REFUSED, 550);
+    struct smtp_mail mail = sent_in(3600 * CLOCK_S);
+    expect("refused", mail, SMTP_REFUSED, 550);
     assert_string_equal(answer, "550 no");
     assert_true(mail.took_us < 100 * CLOCK_S);
 }
 
 static void test_smtp__a_cancelled_one_is_forgotten(void **state)
 {
-    struct mail mails[2] = { make_mail(), make_mail() };
+    struct smtp_mail mails[2] = { make_mail(), make_mail() };
     struct err err;
-    open_mailer();
+    open_client();
     script(GREETING, silence);
     mails[0].done = note_done;
-    expect_ok(mail_send(mailer, &mails[0], &err), &err);
+    expect_ok(smtp_send(client, &mails[0], &err), &err);
     while (atomic_load(&peer.n_connections) == 0)
         sched_yield();
-    mail_cancel(mailer, &mails[0]);
-    mail_cancel(mailer, &mails[0]);
+    smtp_cancel(client, &mails[0]);
+    smtp_cancel(client, &mails[0]);
     memset(&mails[0], 0xff, sizeof(mails[0]));
     script(STEPS, NULL);
     mails[1].done = note_done;
-    expect_ok(mail_send(mailer, &mails[1], &err), &err);
+    expect_ok(smtp_send(client, &mails[1], &err), &err);
     wait_for(1);
-    mailer_close(&mailer);
+    smtp_close(&client);
     assert_int_equal(n_done, 1);
 }
 
 static void test_smtp__closing_gives_up(void **state)
 {
-    struct mail mail = make_mail();
+    struct smtp_mail mail = make_mail();
     struct err err;
-    open_mailer();
+    open_client();
     script(MESSAGE, silence);
     mail.done = note_done;
     mail.timeout_us = 3600 * CLOCK_S;
-    expect_ok(mail_send(mailer, &mail, &err), &err);
+    expect_ok(smtp_send(client, &mail, &err), &err);
     while (atomic_load(&peer.n_messages) == 0)
         sched_yield();
-    mailer_close(&mailer);
+    smtp_close(&client);
     assert_int_equal(n_done, 0);
 }
 
