@@ -62,6 +62,7 @@ __attribute__((format(printf, 4, 0))) static enum rc fill(struct err *err, enum 
         return rc;
     format_text(text, fmt, args);
     err->rc = rc;
+    err->internal = false;
     snprintf(err->code, sizeof(err->code), "%s", code);
     memcpy(err->text, text, sizeof(text));
     return rc;
@@ -82,6 +83,17 @@ enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *
     va_start(args, fmt);
     fill(err, rc, code, fmt, args);
     va_end(args);
+    return rc;
+}
+
+enum rc err_set_internal(struct err *err, enum rc rc, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, rc, rc_code(rc), fmt, args);
+    va_end(args);
+    if (err)
+        err->internal = true;
     return rc;
 }
 
@@ -118,5 +130,15 @@ enum rc err_set_errno(struct err *err, const char *fmt, ...)
     va_start(args, fmt);
     format_text(what, fmt, args);
     va_end(args);
-    return err_set(err, rc_from_errno(number), "%s: %s", what, strerrordesc_np(number));
+    return err_set_internal(err, rc_from_errno(number), "%s: %s", what, strerrordesc_np(number));
+}
+
+bool err_is_internal(const struct err *err)
+{
+    return err->internal || err->rc == RC_IO || err->rc == RC_INTERNAL || err->rc == RC_NO_SPACE;
+}
+
+bool err_is_refusal(enum rc rc, const struct err *err)
+{
+    return (rc == RC_INVALID || rc == RC_CONFLICT || rc == RC_NOT_FOUND) && !err->internal;
 }

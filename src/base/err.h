@@ -13,6 +13,7 @@
 #define LETHE_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 /*      name             code for programs     meaning                                        */
 #define RC_TABLE(X)                                                         \
@@ -38,6 +39,7 @@ enum { ERR_TEXT_MAX = 512, ERR_CODE_MAX = 40 };
 
 struct err {
     enum rc rc;
+    bool internal;           /* the text is for the log alone: it may name files or tables of this machine */
     char code[ERR_CODE_MAX]; /* stable, for programs; that of rc unless err_set_code gave another */
     char text[ERR_TEXT_MAX]; /* one line for a person, UTF-8, cut at a character where too long */
 };
@@ -50,13 +52,23 @@ enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) __attribute__
 enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same for a text that is for the log alone. */
+enum rc err_set_internal(struct err *err, enum rc rc, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Puts "what: " before the text of err and returns err->rc. */
 enum rc err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* "fmt: strerror(errno)" with the rc that fits errno: ENOSPC and EDQUOT are RC_NO_SPACE, ENOENT is
- * RC_NOT_FOUND, all else RC_IO. */
+ * RC_NOT_FOUND, all else RC_IO. An internal text. */
 enum rc err_set_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 const char *rc_code(enum rc rc);
+
+/* Is the text for the log alone? err->rc is not RC_OK. */
+bool err_is_internal(const struct err *err);
+/* Does the input or the state of things refuse one item (RC_INVALID, RC_CONFLICT, RC_NOT_FOUND), so that the
+ * others of its list go on? false: RC_OK, or the machine or the database failed. err: filled with rc. */
+bool err_is_refusal(enum rc rc, const struct err *err);
 
 #endif

@@ -56,7 +56,7 @@ static enum rc read_open(struct arena *a, const char *path, int fd, const struct
     size_t n = 0;
     enum rc rc = read_all(a, fd, room_for(st, max), max, out, &n);
     if (rc == RC_TOO_LARGE)
-        return err_set(err, rc, "%s: larger than %zu bytes", path, max);
+        return err_set_internal(err, rc, "%s: larger than %zu bytes", path, max);
     if (rc)
         return err_set_errno(err, "%s", path);
     if (len)
@@ -80,7 +80,7 @@ static enum rc read_file(struct arena *a, struct reading what, char **out, size_
     if (fstat(fd, &st) != 0)
         rc = err_set_errno(err, "%s", what.path);
     else if (what.is_private && (st.st_mode & 077) != 0)
-        rc = err_set(err, RC_INVALID, "%s: others can read or write it: chmod 600", what.path);
+        rc = err_set_internal(err, RC_INVALID, "%s: others can read or write it: chmod 600", what.path);
     else
         rc = read_open(a, what.path, fd, &st, what.max, out, len, err);
     close(fd);
@@ -106,13 +106,13 @@ enum rc file_read_secret(struct arena *a, const char *path, char **out, struct e
     if (rc)
         return rc;
     if (strlen(text) != len)
-        return err_set(err, RC_INVALID, "%s: not text: it has a NUL byte", path);
+        return err_set_internal(err, RC_INVALID, "%s: not text: it has a NUL byte", path);
     if (len > 0 && text[len - 1] == '\n')
         text[--len] = '\0';
     if (len > 0 && text[len - 1] == '\r')
         text[--len] = '\0';
     if (len == 0)
-        return err_set(err, RC_INVALID, "%s: it is empty", path);
+        return err_set_internal(err, RC_INVALID, "%s: it is empty", path);
     *out = text;
     return RC_OK;
 }
@@ -146,7 +146,7 @@ static enum rc link_new(const char *from, const char *path, const char *folder, 
 {
     if (link(from, path) != 0) {
         if (errno == EEXIST)
-            return err_set(err, RC_CONFLICT, "%s: there is one already", path);
+            return err_set_internal(err, RC_CONFLICT, "%s: there is one already", path);
         return err_set_errno(err, "%s", path);
     }
     if (sync_folder(folder) != 0)
@@ -186,7 +186,7 @@ enum rc file_check_room(const char *folder, size_t bytes, struct err *err)
     }
     enum rc rc = RC_OK;
     if (errno == EFBIG)
-        rc = err_set(err, RC_NO_SPACE, "%s: files must not grow so large", folder);
+        rc = err_set_internal(err, RC_NO_SPACE, "%s: files must not grow so large", folder);
     else if (fd < 0 || errno)
         rc = err_set_errno(err, "%s", folder);
     if (fd >= 0)

@@ -110,12 +110,13 @@ static enum rc raise(const struct sqlite *sq, int extended, struct err *err)
     enum rc rc = map_code(extended, system_errno);
     assert((extended & 0xff) != SQLITE_NOMEM);
     if (rc == RC_NO_SPACE)
-        return err_set(err, rc, "%s: the disk is full", sq->path);
+        return err_set_internal(err, rc, "%s: the disk is full", sq->path);
     if (rc == RC_INVALID)
-        return err_set(err, rc, "%s is not an SQLite database", sq->path);
+        return err_set_internal(err, rc, "%s is not an SQLite database", sq->path);
     if (rc == RC_IO && system_errno != 0)
-        return err_set(err, rc, "%s: %s: %s", sq->path, sqlite3_errmsg(sq->handle), strerror(system_errno));
-    return err_set(err, rc, "%s: %s", sq->path, sqlite3_errmsg(sq->handle));
+        return err_set_internal(err, rc, "%s: %s: %s", sq->path, sqlite3_errmsg(sq->handle),
+                                strerror(system_errno));
+    return err_set_internal(err, rc, "%s: %s", sq->path, sqlite3_errmsg(sq->handle));
 }
 
 /* ---- prepared statements ---- */
@@ -507,8 +508,9 @@ static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
     is_wal = row && strcmp(sqlite_text(rows.stmt, 0), "wal") == 0;
     if (row)
         sqlite_rows_close(rows.stmt);
-    return is_wal ? RC_OK
-                  : err_set(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
+    return is_wal
+               ? RC_OK
+               : err_set_internal(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
 }
 
 /* ---- what is written to the main file ---- */

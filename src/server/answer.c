@@ -135,12 +135,27 @@ void answer_status(struct http_request *req, enum dialect dialect, unsigned stat
     }
 }
 
+/* In place of a text that only the log may have. */
+static const char *cautious_text(enum rc rc)
+{
+    if (rc == RC_NO_SPACE)
+        return "the server's disk is full: repeat it later";
+    if (rc == RC_UNAVAILABLE)
+        return "the server is busy: repeat it later";
+    return "the server failed; its log says why";
+}
+
 void answer_error(struct http_request *req, enum dialect dialect, const struct err *err)
 {
     assert(err->rc);
+    if (err_is_internal(err)) {
+        /* What is missing or taken inside the server is no refusal of what the client asked for. */
+        enum rc rc = rc_status(err->rc) < 500 ? RC_INTERNAL : err->rc;
+        answer_status(req, dialect, rc_status(rc), rc_code(rc), cautious_text(rc));
+        return;
+    }
     unsigned status = rc_status(err->rc);
     if (dialect == DIALECT_OPENEDX && err->rc == RC_CONFLICT)
         status = 400;
-    bool ours = err->rc == RC_INTERNAL || err->rc == RC_IO;
-    answer_status(req, dialect, status, err->code, ours ? "the server failed; its log says why" : err->text);
+    answer_status(req, dialect, status, err->code, err->text);
 }

@@ -240,7 +240,7 @@ static enum rc report_one(struct exchange *x, const struct delivery_report *repo
     struct act act = exchange_act(x);
     struct err why;
     enum rc rc = usecase_report_delivery(&act, report, &why);
-    if (rc && rc != RC_CONFLICT && rc != RC_NOT_FOUND) {
+    if (rc && !err_is_refusal(rc, &why)) {
         *err = why;
         return rc;
     }

@@ -201,7 +201,7 @@ static enum rc read_body(struct exchange *x, struct err *err)
 
 static void fail(struct exchange *x, const struct err *err)
 {
-    if (err->rc == RC_INTERNAL || err->rc == RC_IO || err->rc == RC_NO_SPACE)
+    if (err_is_internal(err))
         log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
     answer_error(x->http, x->route->dialect, err);
 }
@@ -274,12 +274,14 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
 static void write_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct visit *v = (struct visit *)job;
+    struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     if (rc == RC_NO_SPACE)
         atomic_store(&v->server->disk_full, true);
     if (rc)
         fail(&v->x, err);
     else if (!job->undo)
         tally_count(&v->x.tally);
+    log_set_subject(before);
     http_answer(v->x.http);
 }
 
@@ -318,9 +320,8 @@ static enum http_when start_slowly(struct visit *v)
     return HTTP_NOW;
 }
 
-enum http_when dispatch(void *arg, struct http_request *req)
+static enum http_when begin(struct server *server, struct http_request *req)
 {
-    struct server *server = arg;
     struct reader *reader = req->worker;
     struct visit *v = ARENA_NEW(&req->arena, struct visit);
     struct exchange *x = &v->x;
@@ -358,6 +359,14 @@ enum http_when dispatch(void *arg, struct http_request *req)
         return start_slowly(v);
     write_later(v);
     return HTTP_LATER;
+}
+
+enum http_when dispatch(void *server, struct http_request *req)
+{
+    struct log_subject before = log_set_subject((struct log_subject){ .request = req->id });
+    enum http_when when = begin(server, req);
+    log_set_subject(before);
+    return when;
 }
 
 /* ---- afterwards ---- */

@@ -81,7 +81,7 @@ struct json_out answer_json(struct exchange *x, unsigned status);
 void answer_empty(struct exchange *x, unsigned status);
 /* {"message": text} */
 void answer_message(struct exchange *x, unsigned status, const char *text);
-/* The answer to an error, in the dialect. */
+/* The answer to an error, in the dialect. An internal text is not in it. */
 void answer_error(struct http_request *req, enum dialect dialect, const struct err *err);
 /* The same for what has a status, but never was an rc. */
 void answer_status(struct http_request *req, enum dialect dialect, unsigned status, const char *code,

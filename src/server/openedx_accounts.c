@@ -247,7 +247,7 @@ enum rc handle_replace_usernames(struct exchange *x, struct err *err)
         all[n] = (struct replacement){ .from = item->first->key, .to = item->first->text };
         rc = usecase_rename(&act, all[n].from, item->first->text, &all[n].to, err);
         all[n].done = !rc;
-        if (rc && rc != RC_NOT_FOUND && rc != RC_INVALID && rc != RC_CONFLICT)
+        if (rc && !err_is_refusal(rc, err))
             return rc;
         if (rc)
             all[n].to = item->first->text;

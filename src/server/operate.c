@@ -272,7 +272,7 @@ static enum rc operate_one(struct act *act, int64_t id, const struct operator_mo
 {
     struct operator_answer done;
     enum rc rc = usecase_operate(act, id, move, &done, err);
-    if (rc && rc != RC_CONFLICT && rc != RC_NOT_FOUND && rc != RC_INVALID)
+    if (rc && !err_is_refusal(rc, err))
         return rc;
     json_open_map(o);
     json_field_int(o, "id", id);

@@ -163,7 +163,7 @@ enum rc handle_bulk_retire(struct exchange *x, struct err *err)
     for (size_t i = 0; i < names.n; i++) {
         rc = usecase_request_by_name(&act, names.name[i], err);
         names.retired[i] = !rc;
-        if (rc && rc != RC_NOT_FOUND && rc != RC_CONFLICT && rc != RC_INVALID)
+        if (rc && !err_is_refusal(rc, err))
             return rc;
     }
     struct json_out o = answer_json(x, 200);

@@ -98,9 +98,11 @@ static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
     struct buf again;
     buf_init(&again, TEXT_MAX);
     gzip_pack(packed, buf_str(text), text->len);
-    enum rc rc = packed->over ? err_set(err, RC_TOO_LARGE, "an archive would be too large")
-                              : gzip_unpack(&again, buf_str(packed), packed->len, err);
-    if (!rc && !same(text, buf_str(&again), again.len))
+    enum rc rc = RC_OK;
+    if (packed->over)
+        rc = err_set(err, RC_TOO_LARGE, "an archive would be too large");
+    else if (gzip_unpack(&again, buf_str(packed), packed->len, err) ||
+             !same(text, buf_str(&again), again.len))
         rc = err_set(err, RC_INTERNAL, "an archive does not unpack to what was packed");
     wipe_and_free(&again);
     return rc;

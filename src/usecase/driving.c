@@ -255,7 +255,7 @@ enum rc usecase_report(struct act *act, const struct report *reports, struct rep
         size_t i = order[k].index;
         answers[i] = (struct report_answer){ 0 };
         enum rc rc = report_one(act, &reports[i], &answers[i], &answers[i].err);
-        if (rc && !is_refusal(rc)) {
+        if (rc && !err_is_refusal(rc, &answers[i].err)) {
             *err = answers[i].err;
             return rc;
         }

@@ -243,7 +243,7 @@ enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool 
         rows[i].id = 0;
         enum rc rc = import_one(act, &rows[i], dry_run, &rows[i].err);
         rows[i].err.rc = rc; /* looking for what is not there leaves words behind */
-        if (rc && !is_refusal(rc)) {
+        if (rc && !err_is_refusal(rc, &rows[i].err)) {
             *err = rows[i].err;
             return rc;
         }

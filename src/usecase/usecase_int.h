@@ -5,12 +5,6 @@
 
 #include "usecase/usecase.h"
 
-/* Is rc about one row or report alone (so that others go on), or is the database at fault? */
-static inline bool is_refusal(enum rc rc)
-{
-    return rc == RC_INVALID || rc == RC_CONFLICT || rc == RC_NOT_FOUND;
-}
-
 /* The list of today. RC_CONFLICT "no_states" when there is none: it says which command makes one. */
 enum rc current_list(struct act *act, const struct pipeline **out, struct err *err) MUST_CHECK;
 

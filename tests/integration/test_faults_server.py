@@ -127,6 +127,14 @@ def test_a_signal_lets_what_was_begun_be_answered(site):
 
 # ---- the disk is full ----
 
+def expect_cautious(site, answer):
+    """The client hears nothing of files and tables; the log has all of it, with the request's id."""
+    text = answer.raw.decode()
+    assert str(site.data_dir) not in text and "lethe.db" not in text and "disk is full" in text, answer
+    [line] = [line for line in site.logs().splitlines() if f"request={answer.headers['X-Request-Id']}" in line and " error " in line]
+    assert "lethe.db: the disk is full" in line
+
+
 def fill(site, limit):
     """Writes people until the server says 507; gives the names that were taken."""
     taken = []
@@ -134,6 +142,7 @@ def fill(site, limit):
         answer = site.post("/v1/retirements", {"username": f"filler{n}", "email": f"filler{n}@example.com", "name": "x" * 255})
         if answer.status == 507:
             assert answer.json["code"] == "no_space" and int(answer.headers["Retry-After"]) > 0
+            expect_cautious(site, answer)
             return taken
         assert answer.status == 201, answer
         taken.append(f"filler{n}")
@@ -144,7 +153,9 @@ def expect_full_and_readable(site, taken):
     """Nothing can be written, everything can be read."""
     before = site.counts()
     assert before["PENDING"] == len(taken)
-    assert site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).status == 507
+    answer = site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000)
+    assert answer.status == 507
+    expect_cautious(site, answer)
     assert site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).json == site.patch(taken[0], "RETIRING_FORUMS", "y" * 60000).json
     for name in (taken[0], taken[-1]):
         assert site.status(name).json["original_username"] == name

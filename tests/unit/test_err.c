@@ -16,6 +16,27 @@ static void test_err__set_fills_all_and_gives_the_rc(void **state)
     assert_string_equal(err.text, "stage A is not next");
 }
 
+static void test_err__internal_ones_are_no_refusals(void **state)
+{
+    struct err err = { 0 };
+    assert_false(err_is_refusal(RC_OK, &err));
+    assert_true(err_is_refusal(err_set(&err, RC_CONFLICT, "taken"), &err));
+    assert_false(err_is_internal(&err));
+    assert_int_equal(err_set_internal(&err, RC_CONFLICT, "lethe.db: UNIQUE constraint failed"), RC_CONFLICT);
+    assert_false(err_is_refusal(RC_CONFLICT, &err));
+    assert_true(err_is_internal(&err));
+    err_prefix(&err, "item 1");
+    assert_true(err_is_internal(&err));
+    err_set(&err, RC_CONFLICT, "taken");
+    assert_false(err_is_internal(&err));
+    err_set(&err, RC_IO, "x");
+    assert_true(err_is_internal(&err));
+    errno = EACCES;
+    err_set_errno(&err, "/var/lib/lethe");
+    assert_true(err_is_internal(&err));
+    assert_int_equal(err_set_internal(NULL, RC_IO, "x"), RC_IO);
+}
+
 static void test_err__null_is_allowed(void **state)
 {
     assert_int_equal(err_set(NULL, RC_IO, "x"), RC_IO);
@@ -107,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err__set_fills_all_and_gives_the_rc),
+        cmocka_unit_test(test_err__internal_ones_are_no_refusals),
         cmocka_unit_test(test_err__null_is_allowed),
         cmocka_unit_test(test_err__set_code_gives_its_own_code),
         cmocka_unit_test(test_err__over_long_code_is_cut),
