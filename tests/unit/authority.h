@@ -23,7 +23,7 @@ enum person_state { DUE, LEASED, AT_END };
 
 struct person {
     int64_t id, epoch;
-    unsigned stage; /* index into the world's stages */
+    unsigned stage; /* index into the site's stages */
     enum person_state state;
     int64_t lease_until; /* clock_mono */
     const char *end;     /* AT_END: the state's name */
@@ -45,15 +45,15 @@ struct called {
     enum http_method method;
 };
 
-struct world;
+struct site;
 
 /* What the service says to its n-th call (from 0). Status 0: keep req for service_release. May look at the
  * world, whose lock is held. */
-typedef unsigned service_answer_fn(struct world *w, struct http_request *req, unsigned n);
+typedef unsigned service_answer_fn(struct site *site, struct http_request *req, unsigned n);
 /* What the authority does with a report beside what it should: a code to refuse it with, or NULL. */
-typedef const char *authority_refuse_fn(struct world *w, const struct said *said);
+typedef const char *authority_refuse_fn(struct site *site, const struct said *said);
 
-struct world {
+struct site {
     struct scratch scratch;
     pthread_mutex_t lock;
     struct driver *driver;
@@ -91,32 +91,32 @@ struct world {
     unsigned n_held;
 };
 
-static inline void world_lock(struct world *w)
+static inline void site_lock(struct site *site)
 {
-    pthread_mutex_lock(&w->lock);
+    pthread_mutex_lock(&site->lock);
 }
 
-static inline void world_unlock(struct world *w)
+static inline void site_unlock(struct site *site)
 {
-    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_unlock(&site->lock);
 }
 
 /* ---- the authority ---- */
 
-static inline const char *stage_name(const struct world *w, const struct person *p)
+static inline const char *stage_name(const struct site *site, const struct person *p)
 {
-    if (p->stage == 0 && w->first_stage)
-        return w->first_stage;
-    if (p->stage == 1 && w->second_stage)
-        return w->second_stage;
-    return w->config->stages[p->stage].working;
+    if (p->stage == 0 && site->first_stage)
+        return site->first_stage;
+    if (p->stage == 1 && site->second_stage)
+        return site->second_stage;
+    return site->config->stages[p->stage].working;
 }
 
-static inline struct person *person_by_id(struct world *w, int64_t id)
+static inline struct person *person_by_id(struct site *site, int64_t id)
 {
-    for (unsigned i = 0; i < w->n_people; i++)
-        if (w->people[i].id == id)
-            return &w->people[i];
+    for (unsigned i = 0; i < site->n_people; i++)
+        if (site->people[i].id == id)
+            return &site->people[i];
     return NULL;
 }
 
@@ -152,19 +152,19 @@ static inline bool is_listed(const struct json *list, const char *stage)
 }
 
 /* As far as the stages go that the claim asks for. */
-static inline bool is_wanted(const struct world *w, const struct json *body, const struct person *p)
+static inline bool is_wanted(const struct site *site, const struct json *body, const struct person *p)
 {
     const struct json *stages = json_get(body, "stages");
-    return !stages || w->grants_all || is_listed(stages, stage_name(w, p));
+    return !stages || site->grants_all || is_listed(stages, stage_name(site, p));
 }
 
-static inline void put_claim(struct world *w, struct json_out *o, const struct person *p, int64_t lease_s)
+static inline void put_claim(struct site *site, struct json_out *o, const struct person *p, int64_t lease_s)
 {
     char text[64];
     json_open_map(o);
     json_field_int(o, "id", p->id);
     json_field_int(o, "epoch", p->epoch);
-    json_field_text(o, "stage", stage_name(w, p));
+    json_field_text(o, "stage", stage_name(site, p));
     snprintf(text, sizeof(text), "key%ld", (long)p->id);
     json_field_text(o, "run_key", text);
     json_field_int(o, "lease_s", lease_s);
@@ -182,93 +182,94 @@ static inline void put_claim(struct world *w, struct json_out *o, const struct p
     json_close_map(o);
 }
 
-static inline void answer_claims(struct world *w, struct http_request *req, const struct json *body)
+static inline void answer_claims(struct site *site, struct http_request *req, const struct json *body)
 {
     struct json_out o = { .buf = &req->answer };
-    int64_t limit = field_int(body, "limit"), lease_s = w->grant_s ? w->grant_s : field_int(body, "lease_s");
+    int64_t limit = field_int(body, "limit"),
+            lease_s = site->grant_s ? site->grant_s : field_int(body, "lease_s");
     unsigned granted = 0, leased = 0, due = 0;
-    w->n_claims++;
-    if (w->n_claims == w->stop_at_claim)
-        driver_stop(w->driver);
+    site->n_claims++;
+    if (site->n_claims == site->stop_at_claim)
+        driver_stop(site->driver);
     assert_true(limit > 0 && limit <= 500);
-    if (limit > w->most_asked)
-        w->most_asked = (unsigned)limit;
+    if (limit > site->most_asked)
+        site->most_asked = (unsigned)limit;
     json_open_map(&o);
     json_put_key(&o, "claims");
     json_open_list(&o);
-    for (unsigned i = 0; i < w->n_people; i++) {
-        struct person *p = &w->people[i];
-        if (is_free(p) && p->state != AT_END && is_wanted(w, body, p) && granted < limit) {
+    for (unsigned i = 0; i < site->n_people; i++) {
+        struct person *p = &site->people[i];
+        if (is_free(p) && p->state != AT_END && is_wanted(site, body, p) && granted < limit) {
             granted++;
             p->state = LEASED;
             p->epoch++;
             p->lease_until = clock_mono() + lease_s * CLOCK_S;
-            put_claim(w, &o, p, lease_s);
+            put_claim(site, &o, p, lease_s);
         }
         leased += p->state == LEASED && !is_free(p);
         due += is_free(p);
     }
     json_close_list(&o);
-    if (leased > w->most_leased)
-        w->most_leased = leased;
+    if (leased > site->most_leased)
+        site->most_leased = leased;
     if (granted < limit)
-        json_field_int(&o, "held", leased + w->others);
-    if (granted == 0 && w->others > 0)
-        w->others--;
+        json_field_int(&o, "held", leased + site->others);
+    if (granted == 0 && site->others > 0)
+        site->others--;
     if (field_true(body, "count"))
         json_field_int(&o, "due", due);
-    if (field_true(body, "waiting") && w->waiting) {
+    if (field_true(body, "waiting") && site->waiting) {
         json_put_key(&o, "waiting");
-        buf_add_str(o.buf, w->waiting);
+        buf_add_str(o.buf, site->waiting);
         o.comma = true;
     }
     json_close_map(&o);
 }
 
-static inline struct said *write_down(struct world *w, const struct json *item)
+static inline struct said *write_down(struct site *site, const struct json *item)
 {
-    assert_true(w->n_said < SAID_MAX);
-    struct said *s = &w->said[w->n_said++];
+    assert_true(site->n_said < SAID_MAX);
+    struct said *s = &site->said[site->n_said++];
     s->id = field_int(item, "id");
     s->epoch = field_int(item, "epoch");
     s->lease_s = field_int(item, "lease_s");
     s->stop = field_true(item, "stop");
-    s->request = w->n_progress;
+    s->request = site->n_progress;
     snprintf(s->stage, sizeof(s->stage), "%s", field_text(item, "stage"));
     snprintf(s->outcome, sizeof(s->outcome), "%s", field_text(item, "outcome"));
     s->response = xstrdup(field_text(item, "response"));
     return s;
 }
 
-static inline const char *refusal(struct world *w, const struct said *s, const struct person *p)
+static inline const char *refusal(struct site *site, const struct said *s, const struct person *p)
 {
-    const char *code = w->refuse ? w->refuse(w, s) : NULL;
+    const char *code = site->refuse ? site->refuse(site, s) : NULL;
     if (code)
         return code;
-    if (p->state != LEASED || s->epoch != p->epoch || strcmp(s->stage, stage_name(w, p)) != 0)
+    if (p->state != LEASED || s->epoch != p->epoch || strcmp(s->stage, stage_name(site, p)) != 0)
         return "stale_epoch";
     return clock_mono() >= p->lease_until ? "lease_over" : NULL;
 }
 
 /* Changes the person, gives the next stage or NULL. */
-static inline const char *take_report(struct world *w, const struct said *s, struct person *p)
+static inline const char *take_report(struct site *site, const struct said *s, struct person *p)
 {
     if (strcmp(s->outcome, "renewed") == 0) {
         p->lease_until = clock_mono() + s->lease_s * CLOCK_S;
-        return stage_name(w, p);
+        return stage_name(site, p);
     }
     p->state = AT_END;
-    bool aborts = w->abort_on_renewal || w->abort_on_done;
+    bool aborts = site->abort_on_renewal || site->abort_on_done;
     if (aborts && (s->stop || strcmp(s->outcome, "released") == 0)) {
         p->end = "ABORTED";
     } else if (strcmp(s->outcome, "failed") == 0) {
         p->end = "ERRORED";
     } else if (strcmp(s->outcome, "waiting") == 0) {
-        p->end = stage_name(w, p);
+        p->end = stage_name(site, p);
     } else if (strcmp(s->outcome, "released") == 0) {
         p->state = DUE;
         p->end = "SOMEWHERE";
-    } else if (++p->stage == w->config->n_stages) {
+    } else if (++p->stage == site->config->n_stages) {
         p->end = "COMPLETE";
     } else if (s->stop) {
         p->state = DUE;
@@ -276,17 +277,17 @@ static inline const char *take_report(struct world *w, const struct said *s, str
     } else {
         p->state = LEASED;
         p->end = "SOMEWHERE";
-        return stage_name(w, p);
+        return stage_name(site, p);
     }
     return NULL;
 }
 
-static inline void answer_report(struct world *w, struct json_out *o, const struct json *item)
+static inline void answer_report(struct site *site, struct json_out *o, const struct json *item)
 {
-    struct said *s = write_down(w, item);
-    struct person *p = person_by_id(w, s->id);
+    struct said *s = write_down(site, item);
+    struct person *p = person_by_id(site, s->id);
     assert_non_null(p);
-    const char *code = refusal(w, s, p);
+    const char *code = refusal(site, s, p);
     s->accepted = code == NULL;
     json_open_map(o);
     json_field_int(o, "id", s->id);
@@ -295,95 +296,95 @@ static inline void answer_report(struct world *w, struct json_out *o, const stru
         json_field_text(o, "code", code);
         json_field_text(o, "detail", "refused");
     } else {
-        const char *next = take_report(w, s, p);
-        json_field_text(o, "state", p->end ? p->end : stage_name(w, p));
+        const char *next = take_report(site, s, p);
+        json_field_text(o, "state", p->end ? p->end : stage_name(site, p));
         json_field_text(o, "next", next);
         json_field_bool(o, "abort",
-                        (w->abort_on_renewal && strcmp(s->outcome, "renewed") == 0) ||
-                            (w->abort_on_done && strcmp(s->outcome, "done") == 0));
+                        (site->abort_on_renewal && strcmp(s->outcome, "renewed") == 0) ||
+                            (site->abort_on_done && strcmp(s->outcome, "done") == 0));
     }
     json_close_map(o);
 }
 
-static inline void lose_answer(struct world *w, struct http_request *req)
+static inline void lose_answer(struct site *site, struct http_request *req)
 {
-    w->lose--;
-    if (!w->lost_body) {
-        w->lost_body = xstrdup(req->body);
-        w->lost_answer = xstrdup(buf_str(&req->answer));
+    site->lose--;
+    if (!site->lost_body) {
+        site->lost_body = xstrdup(req->body);
+        site->lost_answer = xstrdup(buf_str(&req->answer));
     }
     buf_reset(&req->answer);
-    buf_add_str(&req->answer, w->garble ? "[{\"id\":1,\"ok\":tr" : "{}");
-    req->status = w->garble ? 200 : 502;
+    buf_add_str(&req->answer, site->garble ? "[{\"id\":1,\"ok\":tr" : "{}");
+    req->status = site->garble ? 200 : 502;
 }
 
-static inline void answer_progress(struct world *w, struct http_request *req, const struct json *list)
+static inline void answer_progress(struct site *site, struct http_request *req, const struct json *list)
 {
     struct json_out o = { .buf = &req->answer };
     assert_int_equal(list->kind, JSON_LIST);
     assert_true(list->count > 0 && list->count <= 500);
-    if (w->lost_body && strcmp(req->body, w->lost_body) == 0) {
-        w->n_repeats++;
-        buf_add_str(&req->answer, w->lost_answer);
+    if (site->lost_body && strcmp(req->body, site->lost_body) == 0) {
+        site->n_repeats++;
+        buf_add_str(&req->answer, site->lost_answer);
     } else {
-        w->n_progress++;
+        site->n_progress++;
         json_open_list(&o);
         for (const struct json *item = list->first; item; item = item->next)
-            answer_report(w, &o, item);
+            answer_report(site, &o, item);
         json_close_list(&o);
     }
-    if (w->lose)
-        lose_answer(w, req);
+    if (site->lose)
+        lose_answer(site, req);
 }
 
 /* A claim that comes with the key of a lost one is answered as that would have been. */
-static inline void answer_claim_once(struct world *w, struct http_request *req, const struct json *body)
+static inline void answer_claim_once(struct site *site, struct http_request *req, const struct json *body)
 {
     const char *key = http_header(req, "Idempotency-Key");
     assert_non_null(key);
-    if (w->lost_body && strcmp(key, w->claim_key) == 0) {
-        assert_string_equal(req->body, w->lost_body);
-        w->n_repeats++;
-        buf_add_str(&req->answer, w->lost_answer);
+    if (site->lost_body && strcmp(key, site->claim_key) == 0) {
+        assert_string_equal(req->body, site->lost_body);
+        site->n_repeats++;
+        buf_add_str(&req->answer, site->lost_answer);
     } else {
-        answer_claims(w, req, body);
+        answer_claims(site, req, body);
     }
-    if (w->lose_claims == 0)
+    if (site->lose_claims == 0)
         return;
-    w->lose_claims--;
-    if (!w->lost_body)
-        snprintf(w->claim_key, sizeof(w->claim_key), "%s", key);
-    w->lose++;
-    lose_answer(w, req);
+    site->lose_claims--;
+    if (!site->lost_body)
+        snprintf(site->claim_key, sizeof(site->claim_key), "%s", key);
+    site->lose++;
+    lose_answer(site, req);
 }
 
 static inline enum http_when authority_dispatch(void *arg, struct http_request *req)
 {
-    struct world *w = arg;
+    struct site *site = arg;
     struct json *body;
     struct err err;
     expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
-    world_lock(w);
+    site_lock(site);
     req->status = 200;
-    if (w->silent) {
-        w->silent--;
+    if (site->silent) {
+        site->silent--;
         req->status = 503;
-    } else if (w->claim_status && strcmp(req->path, "/v1/claims") == 0) {
-        req->status = w->claim_status;
+    } else if (site->claim_status && strcmp(req->path, "/v1/claims") == 0) {
+        req->status = site->claim_status;
         buf_add_str(&req->answer, "{\"detail\":\"there is no such person\"}");
     } else if (strcmp(req->path, "/v1/claims") == 0) {
-        snprintf(w->claimed, sizeof(w->claimed), "%s", req->body);
-        answer_claim_once(w, req, body);
+        snprintf(site->claimed, sizeof(site->claimed), "%s", req->body);
+        answer_claim_once(site, req, body);
     } else if (strcmp(req->path, "/v1/progress") == 0) {
-        answer_progress(w, req, body);
+        answer_progress(site, req, body);
     } else {
         req->status = 404;
     }
-    world_unlock(w);
+    site_unlock(site);
     return HTTP_NOW;
 }
 
-static inline void world_complain(void *arg, struct http_request *req, unsigned status, const char *text)
+static inline void site_complain(void *arg, struct http_request *req, unsigned status, const char *text)
 {
     req->status = status;
     buf_add_str(&req->answer, text);
@@ -399,11 +400,11 @@ static inline void copy_header(const struct http_request *req, const char *name,
 
 static inline enum http_when service_dispatch(void *arg, struct http_request *req)
 {
-    struct world *w = arg;
-    world_lock(w);
-    assert_true(w->n_called < CALLS_MAX);
-    unsigned n = w->n_called++;
-    struct called *c = &w->called[n];
+    struct site *site = arg;
+    site_lock(site);
+    assert_true(site->n_called < CALLS_MAX);
+    unsigned n = site->n_called++;
+    struct called *c = &site->called[n];
     snprintf(c->path, sizeof(c->path), "%s", req->path);
     copy_header(req, "Idempotency-Key", c->key, sizeof(c->key));
     copy_header(req, "Authorization", c->authorization, sizeof(c->authorization));
@@ -411,32 +412,32 @@ static inline enum http_when service_dispatch(void *arg, struct http_request *re
     copy_header(req, "Content-Type", c->type, sizeof(c->type));
     c->body = xstrdup(req->body);
     c->method = req->method;
-    if (++w->in_flight > w->most_in_flight)
-        w->most_in_flight = w->in_flight;
-    req->status = w->answer ? w->answer(w, req, n) : 204;
+    if (++site->in_flight > site->most_in_flight)
+        site->most_in_flight = site->in_flight;
+    req->status = site->answer ? site->answer(site, req, n) : 204;
     bool later = req->status == 0;
     if (later)
-        w->held[w->n_held++] = req;
+        site->held[site->n_held++] = req;
     else
-        w->in_flight--;
-    world_unlock(w);
+        site->in_flight--;
+    site_unlock(site);
     return later ? HTTP_LATER : HTTP_NOW;
 }
 
 /* Answers all that are held. The lock is held. */
-static inline void service_release(struct world *w, unsigned status)
+static inline void service_release(struct site *site, unsigned status)
 {
-    for (unsigned i = 0; i < w->n_held; i++) {
-        w->held[i]->status = status;
-        w->in_flight--;
-        http_answer(w->held[i]);
+    for (unsigned i = 0; i < site->n_held; i++) {
+        site->held[i]->status = status;
+        site->in_flight--;
+        http_answer(site->held[i]);
     }
-    w->n_held = 0;
+    site->n_held = 0;
 }
 
-/* ---- the world ---- */
+/* ---- the site ---- */
 
-static inline struct http_server *open_server(struct world *w,
+static inline struct http_server *open_server(struct site *site,
                                               enum http_when (*dispatch)(void *, struct http_request *),
                                               const char *socket_path)
 {
@@ -447,8 +448,8 @@ static inline struct http_server *open_server(struct world *w,
         .socket_path = socket_path,
         .max_connections = 100,
         .dispatch = dispatch,
-        .complain = world_complain,
-        .arg = w,
+        .complain = site_complain,
+        .arg = site,
     };
     expect_ok(http_server_open(&conf, &server, &err), &err);
     return server;
@@ -456,79 +457,79 @@ static inline struct http_server *open_server(struct world *w,
 
 /* service: more settings of the service in YAML flow style, beginning with a comma; rest: the rest of the
  * configuration, stages and all. */
-static inline struct world *world_open(unsigned people, const char *service, const char *rest)
+static inline struct site *site_open(unsigned people, const char *service, const char *rest)
 {
-    struct world *w = XNEW(struct world);
+    struct site *site = XNEW(struct site);
     char text[4096];
     struct err err;
-    pthread_mutex_init(&w->lock, NULL);
-    scratch_make(&w->scratch);
-    w->service = open_server(w, service_dispatch, NULL);
+    pthread_mutex_init(&site->lock, NULL);
+    scratch_make(&site->scratch);
+    site->service = open_server(site, service_dispatch, NULL);
     int len = snprintf(text, sizeof(text),
                        "data_dir: data\n"
                        "identity: { salts: [93b1c5d2e4f60718, 93b1c5d2e4f60719] }\n"
                        "services: { svc: { url: \"http://127.0.0.1:%u\"%s } }\n%s",
-                       http_server_port(w->service), service, rest);
+                       http_server_port(site->service), service, rest);
     assert_true(len > 0 && (size_t)len < sizeof(text));
-    const char *path = scratch_path(&w->scratch, "", "lethe.yml");
+    const char *path = scratch_path(&site->scratch, "", "lethe.yml");
     scratch_write(path, text, (size_t)len, 0600);
-    expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
-    w->n_people = people;
+    expect_ok(config_load(&site->arena, path, &site->config, &err), &err);
+    site->n_people = people;
     for (unsigned i = 0; i < people; i++)
-        w->people[i] = (struct person){ .id = i + 1 };
-    w->authority = open_server(w, authority_dispatch, scratch_path(&w->scratch, "", "lethe.sock"));
-    return w;
+        site->people[i] = (struct person){ .id = i + 1 };
+    site->authority = open_server(site, authority_dispatch, scratch_path(&site->scratch, "", "lethe.sock"));
+    return site;
 }
 
-static inline void world_prepare(struct world *w, bool once)
+static inline void site_prepare(struct site *site, bool once)
 {
     struct err err;
     const struct driver_conf conf = {
-        .config = w->config,
-        .socket_path = arena_strdup(&w->arena, scratch_path(&w->scratch, "", "lethe.sock")),
+        .config = site->config,
+        .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .once = once,
         .progress_fd = -1,
     };
-    expect_ok(driver_open(&conf, &w->driver, &err), &err);
+    expect_ok(driver_open(&conf, &site->driver, &err), &err);
 }
 
-static inline struct driver_summary world_run(struct world *w)
+static inline struct driver_summary site_run(struct site *site)
 {
     struct driver_summary summary;
     struct err err;
-    if (!w->driver)
-        world_prepare(w, true);
-    expect_ok(driver_run(w->driver, &summary, &err), &err);
-    driver_close(&w->driver);
+    if (!site->driver)
+        site_prepare(site, true);
+    expect_ok(driver_run(site->driver, &summary, &err), &err);
+    driver_close(&site->driver);
     return summary;
 }
 
-static inline void world_close(struct world *w)
+static inline void site_close(struct site *site)
 {
-    driver_close(&w->driver);
-    world_lock(w);
-    service_release(w, 500);
-    world_unlock(w);
-    http_server_close(&w->service);
-    http_server_close(&w->authority);
-    for (unsigned i = 0; i < w->n_said; i++)
-        free(w->said[i].response);
-    for (unsigned i = 0; i < w->n_called; i++)
-        free(w->called[i].body);
-    free(w->lost_body);
-    free(w->lost_answer);
-    arena_free(&w->arena);
-    scratch_remove(&w->scratch);
-    pthread_mutex_destroy(&w->lock);
-    free(w);
+    driver_close(&site->driver);
+    site_lock(site);
+    service_release(site, 500);
+    site_unlock(site);
+    http_server_close(&site->service);
+    http_server_close(&site->authority);
+    for (unsigned i = 0; i < site->n_said; i++)
+        free(site->said[i].response);
+    for (unsigned i = 0; i < site->n_called; i++)
+        free(site->called[i].body);
+    free(site->lost_body);
+    free(site->lost_answer);
+    arena_free(&site->arena);
+    scratch_remove(&site->scratch);
+    pthread_mutex_destroy(&site->lock);
+    free(site);
 }
 
 /* How many reports had this outcome. */
-static inline unsigned count_said(const struct world *w, const char *outcome)
+static inline unsigned count_said(const struct site *site, const char *outcome)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < w->n_said; i++)
-        n += strcmp(w->said[i].outcome, outcome) == 0;
+    for (unsigned i = 0; i < site->n_said; i++)
+        n += strcmp(site->said[i].outcome, outcome) == 0;
     return n;
 }
 

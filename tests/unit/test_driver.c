@@ -14,46 +14,46 @@
     "}" settings " }\n"
 #define QUICK ", timeout: 30s, retry: { for: 30s, first: 1ms, longest: 2ms }"
 
-static void expect_all_complete(const struct world *w)
+static void expect_all_complete(const struct site *site)
 {
-    for (unsigned i = 0; i < w->n_people; i++) {
-        assert_int_equal(w->people[i].state, AT_END);
-        assert_string_equal(w->people[i].end, "COMPLETE");
+    for (unsigned i = 0; i < site->n_people; i++) {
+        assert_int_equal(site->people[i].state, AT_END);
+        assert_string_equal(site->people[i].end, "COMPLETE");
     }
 }
 
-static const struct said *last_said(const struct world *w)
+static const struct said *last_said(const struct site *site)
 {
-    assert_true(w->n_said > 0);
-    return &w->said[w->n_said - 1];
+    assert_true(site->n_said > 0);
+    return &site->said[site->n_said - 1];
 }
 
 /* ---- the plain way ---- */
 
 static void test_driver__takes_people_through_the_stages(void **state)
 {
-    struct world *w = world_open(2, "", TWO_STAGES(""));
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(2, "", TWO_STAGES(""));
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.people, 2);
     assert_int_equal(s.completed, 2);
     assert_int_equal(s.stages, 4);
     assert_int_equal(s.calls, 4);
     assert_int_equal(s.retries, 0);
-    assert_int_equal(w->n_called, 4);
-    for (unsigned i = 0; i < w->n_said; i++) {
-        assert_string_equal(w->said[i].outcome, "done");
-        assert_string_equal(w->said[i].response, "{\"status\":204,\"attempts\":1}");
-        assert_false(w->said[i].stop);
+    assert_int_equal(site->n_called, 4);
+    for (unsigned i = 0; i < site->n_said; i++) {
+        assert_string_equal(site->said[i].outcome, "done");
+        assert_string_equal(site->said[i].response, "{\"status\":204,\"attempts\":1}");
+        assert_false(site->said[i].stop);
     }
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__calls_are_as_configured(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(""));
-    world_run(w);
-    const struct called *a = &w->called[0], *b = &w->called[1];
+    struct site *site = site_open(1, "", TWO_STAGES(""));
+    site_run(site);
+    const struct called *a = &site->called[0], *b = &site->called[1];
     assert_int_equal(a->method, HTTP_POST);
     assert_string_equal(a->path, "/a/5001");
     assert_string_equal(a->type, "application/json");
@@ -65,43 +65,43 @@ static void test_driver__calls_are_as_configured(void **state)
     assert_string_equal(b->path, "/b/user 1/\xc3\xa9");
     assert_string_equal(b->key, "key1-ERASING_B");
     assert_string_equal(b->body, "");
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__nobody_due_is_an_end_at_once(void **state)
 {
-    struct world *w = world_open(0, "", ONE_STAGE(""));
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(0, "", ONE_STAGE(""));
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.people, 0);
-    assert_int_equal(w->n_claims, 1);
-    world_close(w);
+    assert_int_equal(site->n_claims, 1);
+    site_close(site);
 }
 
 static void test_driver__more_people_than_places(void **state)
 {
-    struct world *w = world_open(50, "", "driver: { max_in_flight: 7 }\n" TWO_STAGES(""));
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(50, "", "driver: { max_in_flight: 7 }\n" TWO_STAGES(""));
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.completed, 50);
-    assert_true(w->most_asked <= 7);
-    assert_true(w->most_leased <= 7);
-    world_close(w);
+    assert_true(site->most_asked <= 7);
+    assert_true(site->most_leased <= 7);
+    site_close(site);
 }
 
 static void test_driver__a_thousand_people_go_in_batches(void **state)
 {
-    struct world *w = world_open(1000, ", max_concurrent: 32", TWO_STAGES(""));
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(1000, ", max_concurrent: 32", TWO_STAGES(""));
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.stages, 2000);
-    assert_true(w->n_claims <= 30);
-    assert_true(w->n_progress < 1000);
-    world_close(w);
+    assert_true(site->n_claims <= 30);
+    assert_true(site->n_progress < 1000);
+    site_close(site);
 }
 
 /* ---- answers of services ---- */
 
-static unsigned answer_404(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_404(struct site *site, struct http_request *req, unsigned n)
 {
     buf_add_str(&req->answer, "never heard of them");
     return 404;
@@ -109,17 +109,17 @@ static unsigned answer_404(struct world *w, struct http_request *req, unsigned n
 
 static void test_driver__nothing_to_erase_is_recorded_as_such(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(""));
-    w->answer = answer_404;
-    world_run(w);
-    expect_all_complete(w);
-    assert_string_equal(last_said(w)->response,
+    struct site *site = site_open(1, "", ONE_STAGE(""));
+    site->answer = answer_404;
+    site_run(site);
+    expect_all_complete(site);
+    assert_string_equal(last_said(site)->response,
                         "{\"outcome\":\"nothing_to_erase\",\"status\":404,\"attempts\":1,"
                         "\"answer\":\"never heard of them\"}");
-    world_close(w);
+    site_close(site);
 }
 
-static unsigned answer_422(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_422(struct site *site, struct http_request *req, unsigned n)
 {
     buf_add_str(&req->answer, "\xff no");
     return 422;
@@ -127,20 +127,20 @@ static unsigned answer_422(struct world *w, struct http_request *req, unsigned n
 
 static void test_driver__a_final_status_is_final(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(QUICK));
-    w->answer = answer_422;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", TWO_STAGES(QUICK));
+    site->answer = answer_422;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
-    assert_int_equal(w->n_called, 1);
-    assert_string_equal(last_said(w)->outcome, "failed");
+    assert_int_equal(site->n_called, 1);
+    assert_string_equal(last_said(site)->outcome, "failed");
     assert_string_equal(
-        last_said(w)->response,
+        last_said(site)->response,
         "{\"stage\":\"ERASING_A\",\"outcome\":\"failed\",\"status\":422,\"attempts\":1,\"error\":null,"
         "\"answer\":\"\xef\xbf\xbd no\"}");
-    world_close(w);
+    site_close(site);
 }
 
-static unsigned answer_redirect(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_redirect(struct site *site, struct http_request *req, unsigned n)
 {
     req->extra_name = "Location";
     req->extra_value = "/elsewhere";
@@ -149,16 +149,16 @@ static unsigned answer_redirect(struct world *w, struct http_request *req, unsig
 
 static void test_driver__redirects_are_not_followed_and_never_success(void **state)
 {
-    struct world *w = world_open(2, "", ONE_STAGE(QUICK));
-    w->answer = answer_redirect;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(2, "", ONE_STAGE(QUICK));
+    site->answer = answer_redirect;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 2);
-    assert_int_equal(w->n_called, 2);
-    expect_text_has(last_said(w)->response, "redirects are not followed");
-    world_close(w);
+    assert_int_equal(site->n_called, 2);
+    expect_text_has(last_said(site)->response, "redirects are not followed");
+    site_close(site);
 }
 
-static unsigned answer_busy_thrice(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_busy_thrice(struct site *site, struct http_request *req, unsigned n)
 {
     static const unsigned statuses[] = { 503, 429, 500, 204 };
     return statuses[n];
@@ -166,47 +166,47 @@ static unsigned answer_busy_thrice(struct world *w, struct http_request *req, un
 
 static void test_driver__busy_services_are_tried_again(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
-    w->answer = answer_busy_thrice;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(1, "", ONE_STAGE(QUICK));
+    site->answer = answer_busy_thrice;
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.calls, 4);
     assert_int_equal(s.retries, 3);
-    assert_string_equal(last_said(w)->response, "{\"status\":204,\"attempts\":4}");
+    assert_string_equal(last_said(site)->response, "{\"status\":204,\"attempts\":4}");
     for (unsigned i = 1; i < 4; i++)
-        assert_string_equal(w->called[i].key, w->called[0].key);
-    world_close(w);
+        assert_string_equal(site->called[i].key, site->called[0].key);
+    site_close(site);
 }
 
-static unsigned answer_503(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_503(struct site *site, struct http_request *req, unsigned n)
 {
     return 503;
 }
 
 static void test_driver__a_spent_budget_is_a_failure(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", retry: { for: 30ms, first: 1ms, longest: 5ms }"));
-    w->answer = answer_503;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", ONE_STAGE(", retry: { for: 30ms, first: 1ms, longest: 5ms }"));
+    site->answer = answer_503;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
-    assert_true(w->n_called > 1);
-    expect_text_has(last_said(w)->response, "\"outcome\":\"failed\",\"status\":503");
-    world_close(w);
+    assert_true(site->n_called > 1);
+    expect_text_has(last_said(site)->response, "\"outcome\":\"failed\",\"status\":503");
+    site_close(site);
 }
 
 static void test_driver__retry_none_is_immediately_errored(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", retry: none"));
-    w->answer = answer_503;
-    world_run(w);
-    assert_int_equal(w->n_called, 1);
-    assert_string_equal(last_said(w)->outcome, "failed");
-    world_close(w);
+    struct site *site = site_open(1, "", ONE_STAGE(", retry: none"));
+    site->answer = answer_503;
+    site_run(site);
+    assert_int_equal(site->n_called, 1);
+    assert_string_equal(last_said(site)->outcome, "failed");
+    site_close(site);
 }
 
 static int64_t first_called_at, second_called_at;
 
-static unsigned answer_retry_after(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_retry_after(struct site *site, struct http_request *req, unsigned n)
 {
     *(n == 0 ? &first_called_at : &second_called_at) = clock_mono();
     req->extra_name = "Retry-After";
@@ -216,16 +216,16 @@ static unsigned answer_retry_after(struct world *w, struct http_request *req, un
 
 static void test_driver__retry_after_is_honoured(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
-    w->answer = answer_retry_after;
-    world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(1, "", ONE_STAGE(QUICK));
+    site->answer = answer_retry_after;
+    site_run(site);
+    expect_all_complete(site);
     assert_true(second_called_at - first_called_at >= CLOCK_S);
-    world_close(w);
+    site_close(site);
 }
 
 /* The first wants a second for everybody; whoever comes then fails once more. */
-static unsigned answer_hold_everybody(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_hold_everybody(struct site *site, struct http_request *req, unsigned n)
 {
     if (n == 1 || n == 2)
         *(n == 1 ? &first_called_at : &second_called_at) = clock_mono();
@@ -239,32 +239,33 @@ static unsigned answer_hold_everybody(struct world *w, struct http_request *req,
 
 static void test_driver__retry_after_holds_everybody_and_nobodys_budget_runs(void **state)
 {
-    struct world *w = world_open(2, ", max_concurrent: 1",
-                                 ONE_STAGE(", timeout: 5s, retry: { for: 500ms, first: 1ms, longest: 2ms }"));
-    w->answer = answer_hold_everybody;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site =
+        site_open(2, ", max_concurrent: 1",
+                  ONE_STAGE(", timeout: 5s, retry: { for: 500ms, first: 1ms, longest: 2ms }"));
+    site->answer = answer_hold_everybody;
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_true(second_called_at - first_called_at >= CLOCK_S);
     assert_int_equal(s.calls, 5);
-    world_close(w);
+    site_close(site);
 }
 
-static unsigned answer_hold(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_hold(struct site *site, struct http_request *req, unsigned n)
 {
     return 0;
 }
 
 static void test_driver__a_time_out_is_of_unknown_outcome(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 1s, retry: none"));
-    w->answer = answer_hold;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", ONE_STAGE(", timeout: 1s, retry: none"));
+    site->answer = answer_hold;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
-    expect_text_has(last_said(w)->response, "\"outcome\":\"unknown\",\"status\":null");
-    world_close(w);
+    expect_text_has(last_said(site)->response, "\"outcome\":\"unknown\",\"status\":null");
+    site_close(site);
 }
 
-static unsigned answer_endlessly(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_endlessly(struct site *site, struct http_request *req, unsigned n)
 {
     static char piece[1024 * 1024];
     memset(piece, 'x', sizeof(piece));
@@ -278,66 +279,66 @@ static unsigned answer_endlessly(struct world *w, struct http_request *req, unsi
 
 static void test_driver__huge_answers_are_no_success_and_long_ones_are_cut(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
-    w->answer = answer_endlessly;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_called, 2);
-    expect_text_has(last_said(w)->response, "\"answer_cut\":true");
-    assert_true(strlen(last_said(w)->response) <= 64 * 1024);
-    world_close(w);
+    struct site *site = site_open(1, "", ONE_STAGE(QUICK));
+    site->answer = answer_endlessly;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_called, 2);
+    expect_text_has(last_said(site)->response, "\"answer_cut\":true");
+    assert_true(strlen(last_said(site)->response) <= 64 * 1024);
+    site_close(site);
 }
 
 static void test_driver__a_service_that_is_down_is_tried_again(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", retry: { for: 1s, first: 1ms, longest: 5ms }"));
-    http_server_close(&w->service);
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", ONE_STAGE(", retry: { for: 1s, first: 1ms, longest: 5ms }"));
+    http_server_close(&site->service);
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
     assert_true(s.retries > 0);
-    expect_text_has(last_said(w)->response, "\"outcome\":\"failed\",\"status\":null");
-    world_close(w);
+    expect_text_has(last_said(site)->response, "\"outcome\":\"failed\",\"status\":null");
+    site_close(site);
 }
 
 /* ---- limits ---- */
 
 enum { AT_ONCE = 3, LOOK_FOR_MORE_US = 10000 };
 
-static unsigned answer_three_together(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_three_together(struct site *site, struct http_request *req, unsigned n)
 {
-    bool all_there = w->n_held + 1 == AT_ONCE || n + 1 == w->n_people;
+    bool all_there = site->n_held + 1 == AT_ONCE || n + 1 == site->n_people;
     if (!all_there)
         return 0;
-    world_unlock(w);
+    site_unlock(site);
     usleep(LOOK_FOR_MORE_US); /* a fourth would come now */
-    world_lock(w);
-    service_release(w, 204);
+    site_lock(site);
+    service_release(site, 204);
     return 204;
 }
 
 static void test_driver__no_more_calls_at_once_than_the_service_allows(void **state)
 {
-    struct world *w = world_open(20, ", max_concurrent: 3", ONE_STAGE(""));
-    w->answer = answer_three_together;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->most_in_flight, AT_ONCE);
-    world_close(w);
+    struct site *site = site_open(20, ", max_concurrent: 3", ONE_STAGE(""));
+    site->answer = answer_three_together;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->most_in_flight, AT_ONCE);
+    site_close(site);
 }
 
 static void test_driver__no_more_calls_a_second_than_the_service_allows(void **state)
 {
-    struct world *w = world_open(30, ", max_concurrent: 30, rate: 50/s", ONE_STAGE(""));
+    struct site *site = site_open(30, ", max_concurrent: 30, rate: 50/s", ONE_STAGE(""));
     int64_t began_at = clock_mono();
-    world_run(w);
-    expect_all_complete(w);
+    site_run(site);
+    expect_all_complete(site);
     assert_true(clock_mono() - began_at >= (30 - 6) * CLOCK_S / 50);
-    world_close(w);
+    site_close(site);
 }
 
 /* ---- credentials ---- */
 
-static unsigned answer_with_tokens(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_with_tokens(struct site *site, struct http_request *req, unsigned n)
 {
     static unsigned fetched;
     if (n == 0)
@@ -352,25 +353,25 @@ static unsigned answer_with_tokens(struct world *w, struct http_request *req, un
 
 static void test_driver__a_token_is_fetched_once_and_renewed_on_a_401(void **state)
 {
-    struct world *w = world_open(
+    struct site *site = site_open(
         30, ", max_concurrent: 10, oauth2: { client_id: \"a b\", client_secret: 93b1c5d2e4f60718a }",
         ONE_STAGE(QUICK));
-    w->answer = answer_with_tokens;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    site->answer = answer_with_tokens;
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     unsigned fetches = 0;
-    for (unsigned i = 0; i < w->n_called; i++)
-        fetches += strcmp(w->called[i].path, "/oauth2/access_token") == 0;
+    for (unsigned i = 0; i < site->n_called; i++)
+        fetches += strcmp(site->called[i].path, "/oauth2/access_token") == 0;
     assert_int_equal(fetches, 2);
-    assert_string_equal(w->called[0].body, "grant_type=client_credentials&client_id=a%20b&"
-                                           "client_secret=93b1c5d2e4f60718a&token_type=jwt");
+    assert_string_equal(site->called[0].body, "grant_type=client_credentials&client_id=a%20b&"
+                                              "client_secret=93b1c5d2e4f60718a&token_type=jwt");
     assert_int_equal(s.calls, 30);
-    world_close(w);
+    site_close(site);
 }
 
 /* The first call keeps the service busy until the second has been turned down, has got another token and has
  * come again with it. */
-static unsigned answer_first_late(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_first_late(struct site *site, struct http_request *req, unsigned n)
 {
     static unsigned fetched;
     if (n == 0)
@@ -380,24 +381,24 @@ static unsigned answer_first_late(struct world *w, struct http_request *req, uns
         return 200;
     }
     if (strcmp(http_header(req, "Authorization"), "JWT t1") != 0) {
-        service_release(w, 401);
+        service_release(site, 401);
         return 204;
     }
-    return w->n_held == 0 && fetched == 1 ? 0 : 401;
+    return site->n_held == 0 && fetched == 1 ? 0 : 401;
 }
 
 static void test_driver__a_late_401_does_not_cost_a_good_token(void **state)
 {
-    struct world *w =
-        world_open(2, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
-    w->answer = answer_first_late;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_called, 2 + 4); /* two tokens, and each of the two calls twice */
-    world_close(w);
+    struct site *site =
+        site_open(2, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
+    site->answer = answer_first_late;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_called, 2 + 4); /* two tokens, and each of the two calls twice */
+    site_close(site);
 }
 
-static unsigned answer_401(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_401(struct site *site, struct http_request *req, unsigned n)
 {
     if (strcmp(req->path, "/oauth2/access_token") != 0)
         return 401;
@@ -407,13 +408,13 @@ static unsigned answer_401(struct world *w, struct http_request *req, unsigned n
 
 static void test_driver__a_second_401_is_final(void **state)
 {
-    struct world *w =
-        world_open(1, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
-    w->answer = answer_401;
-    struct driver_summary s = world_run(w);
+    struct site *site =
+        site_open(1, ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }", ONE_STAGE(QUICK));
+    site->answer = answer_401;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
-    assert_int_equal(w->n_called, 4);
-    world_close(w);
+    assert_int_equal(site->n_called, 4);
+    site_close(site);
 }
 
 #define OAUTH2  ", oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }"
@@ -433,7 +434,7 @@ static unsigned give_token(struct http_request *req)
 }
 
 /* Two failures, fewer than make it look as if none would come; then an answer that takes its time. */
-static unsigned answer_late_token(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_late_token(struct site *site, struct http_request *req, unsigned n)
 {
     if (!is_for_token(req))
         return 204;
@@ -443,314 +444,314 @@ static unsigned answer_late_token(struct world *w, struct http_request *req, uns
     return n == 0 ? 200 : n == 1 ? 503 : 0;
 }
 
-static const char *let_the_token_come(struct world *w, const struct said *said)
+static const char *let_the_token_come(struct site *site, const struct said *said)
 {
-    token_comes = count_said(w, "renewed") >= 3;
+    token_comes = count_said(site, "renewed") >= 3;
     if (token_comes)
-        service_release(w, 503);
+        service_release(site, 503);
     return NULL;
 }
 
 static void test_driver__people_wait_for_a_token_as_for_a_limit(void **state)
 {
-    struct world *w = world_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
-    w->answer = answer_late_token;
-    w->refuse = let_the_token_come;
-    w->grant_s = 4;
+    struct site *site = site_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
+    site->answer = answer_late_token;
+    site->refuse = let_the_token_come;
+    site->grant_s = 4;
     token_comes = false;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.calls, 3);
     assert_int_equal(s.retries, 0);
-    assert_int_equal(count_said(w, "released"), 0);
-    assert_true(count_said(w, "renewed") >= 3);
-    world_close(w);
+    assert_int_equal(count_said(site, "released"), 0);
+    assert_true(count_said(site, "renewed") >= 3);
+    site_close(site);
 }
 
-static unsigned answer_wrong_credentials(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_wrong_credentials(struct site *site, struct http_request *req, unsigned n)
 {
     return 401;
 }
 
 static void test_driver__wrong_credentials_cost_nobody(void **state)
 {
-    struct world *w = world_open(50, OAUTH2, TWO_STAGES(AT_ONCE));
-    w->answer = answer_wrong_credentials;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(50, OAUTH2, TWO_STAGES(AT_ONCE));
+    site->answer = answer_wrong_credentials;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 0);
     assert_int_equal(s.calls, 0);
     assert_int_equal(s.people, 0);
     assert_int_equal(s.failing, 1);
-    assert_int_equal(w->n_called, 1);
-    assert_int_equal(count_said(w, "released"), 50);
-    for (unsigned i = 0; i < w->n_people; i++)
-        assert_int_equal(w->people[i].state, DUE);
-    world_close(w);
+    assert_int_equal(site->n_called, 1);
+    assert_int_equal(count_said(site, "released"), 50);
+    for (unsigned i = 0; i < site->n_people; i++)
+        assert_int_equal(site->people[i].state, DUE);
+    site_close(site);
 }
 
-static unsigned answer_mended(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_mended(struct site *site, struct http_request *req, unsigned n)
 {
     if (is_for_token(req))
         return n < 2 ? 401 : give_token(req);
     if (n == 2 + 3)
-        driver_stop(w->driver);
+        driver_stop(site->driver);
     return 204;
 }
 
 static void test_driver__mended_credentials_are_found_out(void **state)
 {
-    struct world *w = world_open(3, OAUTH2, "driver: { poll: 1h }\n" ONE_STAGE(AT_ONCE));
-    w->answer = answer_mended;
-    world_prepare(w, false);
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(3, OAUTH2, "driver: { poll: 1h }\n" ONE_STAGE(AT_ONCE));
+    site->answer = answer_mended;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.completed, 3);
-    assert_int_equal(count_said(w, "released"), 3);
-    world_close(w);
+    assert_int_equal(count_said(site, "released"), 3);
+    site_close(site);
 }
 
-static const char *stop_when_renewed(struct world *w, const struct said *said)
+static const char *stop_when_renewed(struct site *site, const struct said *said)
 {
     if (strcmp(said->outcome, "renewed") == 0)
-        driver_stop(w->driver);
+        driver_stop(site->driver);
     return NULL;
 }
 
 static void test_driver__a_stop_gives_back_who_waits_for_a_token(void **state)
 {
-    struct world *w = world_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
-    w->answer = answer_late_token;
-    w->refuse = stop_when_renewed;
-    w->grant_s = 4;
+    struct site *site = site_open(3, OAUTH2, ONE_STAGE(AT_ONCE));
+    site->answer = answer_late_token;
+    site->refuse = stop_when_renewed;
+    site->grant_s = 4;
     token_comes = false;
-    struct driver_summary s = world_run(w);
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.released, 3);
     assert_int_equal(s.calls, 0);
-    world_close(w);
+    site_close(site);
 }
 
 /* Token, 401, no token, token, done. */
-static unsigned answer_revoked(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_revoked(struct site *site, struct http_request *req, unsigned n)
 {
     return n == 1 ? 401 : n == 2 ? 503 : is_for_token(req) ? give_token(req) : 204;
 }
 
 static void test_driver__a_call_that_gets_no_other_token_does_not_count(void **state)
 {
-    struct world *w = world_open(1, OAUTH2, ONE_STAGE(AT_ONCE));
-    w->answer = answer_revoked;
-    world_run(w);
-    expect_all_complete(w);
-    assert_string_equal(last_said(w)->response, "{\"status\":204,\"attempts\":1}");
-    assert_int_equal(w->n_called, 5);
-    world_close(w);
+    struct site *site = site_open(1, OAUTH2, ONE_STAGE(AT_ONCE));
+    site->answer = answer_revoked;
+    site_run(site);
+    expect_all_complete(site);
+    assert_string_equal(last_said(site)->response, "{\"status\":204,\"attempts\":1}");
+    assert_int_equal(site->n_called, 5);
+    site_close(site);
 }
 
 static void test_driver__fixed_credentials_are_sent(void **state)
 {
-    struct world *w = world_open(1, ", basic: { user: Aladdin, password: \"open sesame\" }", ONE_STAGE(""));
-    world_run(w);
-    assert_string_equal(w->called[0].authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    world_close(w);
-    w = world_open(1, ", bearer: { token: 93b1c5d2e4f60718a }", ONE_STAGE(""));
-    world_run(w);
-    assert_string_equal(w->called[0].authorization, "Bearer 93b1c5d2e4f60718a");
-    world_close(w);
-    w = world_open(1, ", api_key: { header: Authorization, key: \"Token 93b1c5d2e4f60718a\" }",
-                   ONE_STAGE(""));
-    world_run(w);
-    assert_string_equal(w->called[0].authorization, "Token 93b1c5d2e4f60718a");
-    world_close(w);
+    struct site *site = site_open(1, ", basic: { user: Aladdin, password: \"open sesame\" }", ONE_STAGE(""));
+    site_run(site);
+    assert_string_equal(site->called[0].authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    site_close(site);
+    site = site_open(1, ", bearer: { token: 93b1c5d2e4f60718a }", ONE_STAGE(""));
+    site_run(site);
+    assert_string_equal(site->called[0].authorization, "Bearer 93b1c5d2e4f60718a");
+    site_close(site);
+    site =
+        site_open(1, ", api_key: { header: Authorization, key: \"Token 93b1c5d2e4f60718a\" }", ONE_STAGE(""));
+    site_run(site);
+    assert_string_equal(site->called[0].authorization, "Token 93b1c5d2e4f60718a");
+    site_close(site);
 }
 
 /* ---- the authority's answers get lost ---- */
 
 static void test_driver__a_lost_answer_is_asked_for_again(void **state)
 {
-    struct world *w = world_open(3, "", TWO_STAGES(QUICK));
-    w->lose = 2;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct site *site = site_open(3, "", TWO_STAGES(QUICK));
+    site->lose = 2;
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.completed, 3);
-    assert_int_equal(w->n_repeats, 2);
-    assert_int_equal(w->n_called, 6);
-    assert_int_equal(w->n_said, 6);
-    world_close(w);
+    assert_int_equal(site->n_repeats, 2);
+    assert_int_equal(site->n_called, 6);
+    assert_int_equal(site->n_said, 6);
+    site_close(site);
 }
 
-static unsigned highest_epoch(const struct world *w)
+static unsigned highest_epoch(const struct site *site)
 {
     int64_t highest = 0;
-    for (unsigned i = 0; i < w->n_people; i++)
-        highest = w->people[i].epoch > highest ? w->people[i].epoch : highest;
+    for (unsigned i = 0; i < site->n_people; i++)
+        highest = site->people[i].epoch > highest ? site->people[i].epoch : highest;
     return (unsigned)highest;
 }
 
 static void test_driver__a_lost_claim_is_made_again_and_granted_once(void **state)
 {
-    struct world *w = world_open(3, "", ONE_STAGE(QUICK));
-    w->lose_claims = 2;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_repeats, 2);
-    assert_int_equal(highest_epoch(w), 1);
-    assert_int_equal(w->n_called, 3);
-    world_close(w);
+    struct site *site = site_open(3, "", ONE_STAGE(QUICK));
+    site->lose_claims = 2;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_repeats, 2);
+    assert_int_equal(highest_epoch(site), 1);
+    assert_int_equal(site->n_called, 3);
+    site_close(site);
 }
 
 static void test_driver__a_claim_that_was_answered_is_not_repeated(void **state)
 {
-    struct world *w = world_open(3, "", ONE_STAGE(QUICK));
-    w->lose_claims = 1;
-    w->garble = true;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_repeats, 1);
-    assert_true(w->n_claims >= 2);
-    world_close(w);
+    struct site *site = site_open(3, "", ONE_STAGE(QUICK));
+    site->lose_claims = 1;
+    site->garble = true;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_repeats, 1);
+    assert_true(site->n_claims >= 2);
+    site_close(site);
 }
 
 static void test_driver__garbage_is_no_answer(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(QUICK));
-    w->lose = 1;
-    w->garble = true;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_repeats, 1);
-    world_close(w);
+    struct site *site = site_open(1, "", ONE_STAGE(QUICK));
+    site->lose = 1;
+    site->garble = true;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_repeats, 1);
+    site_close(site);
 }
 
 static void test_driver__an_authority_that_is_away_is_waited_for(void **state)
 {
-    struct world *w = world_open(2, "", ONE_STAGE(QUICK));
-    w->silent = 3;
-    world_run(w);
-    expect_all_complete(w);
-    world_close(w);
+    struct site *site = site_open(2, "", ONE_STAGE(QUICK));
+    site->silent = 3;
+    site_run(site);
+    expect_all_complete(site);
+    site_close(site);
 }
 
 static void test_driver__a_refused_claim_ends_it_with_the_words_of_the_authority(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(""));
+    struct site *site = site_open(1, "", ONE_STAGE(""));
     struct driver_summary s;
     struct err err;
-    w->claim_status = 404;
-    world_prepare(w, true);
-    expect_error(driver_run(w->driver, &s, &err), RC_NOT_FOUND, &err, "there is no such person");
-    world_close(w);
+    site->claim_status = 404;
+    site_prepare(site, true);
+    expect_error(driver_run(site->driver, &s, &err), RC_NOT_FOUND, &err, "there is no such person");
+    site_close(site);
 }
 
 static void test_driver__one_person_alone_is_asked_for_by_name(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(""));
+    struct site *site = site_open(1, "", ONE_STAGE(""));
     struct err err;
     const struct driver_conf conf = {
-        .config = w->config,
-        .socket_path = arena_strdup(&w->arena, scratch_path(&w->scratch, "", "lethe.sock")),
+        .config = site->config,
+        .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .username = "J\xc3\xb6rg \"J\"",
         .cool_off_us = 1500 * CLOCK_MS,
         .progress_fd = -1,
     };
-    w->others = 1000;
-    expect_ok(driver_open(&conf, &w->driver, &err), &err);
-    world_run(w);
-    expect_all_complete(w);
-    expect_text_has(w->claimed, "\"username\":\"J\xc3\xb6rg \\\"J\\\"\"");
-    expect_text_has(w->claimed, "\"cool_off_s\":2");
-    expect_text_has(w->claimed, "\"lease_s\":70");
-    world_close(w);
+    site->others = 1000;
+    expect_ok(driver_open(&conf, &site->driver, &err), &err);
+    site_run(site);
+    expect_all_complete(site);
+    expect_text_has(site->claimed, "\"username\":\"J\xc3\xb6rg \\\"J\\\"\"");
+    expect_text_has(site->claimed, "\"cool_off_s\":2");
+    expect_text_has(site->claimed, "\"lease_s\":70");
+    site_close(site);
 }
 
 /* ---- leases ---- */
 
 /* Another driver has taken over the first one meanwhile, and has finished. */
-static const char *refuse_first_done(struct world *w, const struct said *said)
+static const char *refuse_first_done(struct site *site, const struct said *said)
 {
     if (said->id != 1 || strcmp(said->outcome, "done") != 0)
         return NULL;
-    w->people[0].state = AT_END;
-    w->people[0].end = "COMPLETE";
+    site->people[0].state = AT_END;
+    site->people[0].end = "COMPLETE";
     return "stale_epoch";
 }
 
 static void test_driver__a_stale_epoch_is_given_up_quietly(void **state)
 {
-    struct world *w = world_open(2, "", TWO_STAGES(QUICK));
-    w->refuse = refuse_first_done;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(2, "", TWO_STAGES(QUICK));
+    site->refuse = refuse_first_done;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.completed, 1);
     assert_int_equal(s.errored, 0);
     assert_int_equal(s.released, 1);
-    assert_int_equal(count_said(w, "failed"), 0);
-    assert_int_equal(w->n_called, 3);
-    world_close(w);
+    assert_int_equal(count_said(site, "failed"), 0);
+    assert_int_equal(site->n_called, 3);
+    site_close(site);
 }
 
 static void test_driver__a_call_that_does_not_fit_waits_for_a_renewal(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 5s"));
-    w->grant_s = 4;
-    world_run(w);
-    expect_all_complete(w);
-    assert_string_equal(w->said[0].outcome, "renewed");
-    assert_int_equal(w->said[0].lease_s, 60);
-    assert_int_equal(count_said(w, "renewed"), 1);
-    assert_int_equal(count_said(w, "done"), 2);
-    world_close(w);
+    struct site *site = site_open(1, "", TWO_STAGES(", timeout: 5s"));
+    site->grant_s = 4;
+    site_run(site);
+    expect_all_complete(site);
+    assert_string_equal(site->said[0].outcome, "renewed");
+    assert_int_equal(site->said[0].lease_s, 60);
+    assert_int_equal(count_said(site, "renewed"), 1);
+    assert_int_equal(count_said(site, "done"), 2);
+    site_close(site);
 }
 
 /* Busy until the lease was renewed. */
-static unsigned answer_after_renewal(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_after_renewal(struct site *site, struct http_request *req, unsigned n)
 {
-    return count_said(w, "renewed") > 0 ? 204 : 0;
+    return count_said(site, "renewed") > 0 ? 204 : 0;
 }
 
 /* The service answers before the authority does, so that the outcome has to wait for the renewal. */
-static const char *release_on_renewal(struct world *w, const struct said *said)
+static const char *release_on_renewal(struct site *site, const struct said *said)
 {
     if (strcmp(said->outcome, "renewed") != 0)
         return NULL;
-    service_release(w, 204);
-    world_unlock(w);
+    service_release(site, 204);
+    site_unlock(site);
     usleep(20 * 1000);
-    world_lock(w);
+    site_lock(site);
     return NULL;
 }
 
 static void test_driver__the_lease_is_renewed_while_a_slow_service_works(void **state)
 {
-    struct world *w = world_open(3, "", ONE_STAGE(", timeout: 3900ms"));
-    w->grant_s = 4;
-    w->answer = answer_after_renewal;
-    w->refuse = release_on_renewal;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(count_said(w, "renewed"), 3);
-    assert_int_equal(w->said[0].request, w->said[2].request);
-    assert_int_equal(w->n_called, 3);
-    world_close(w);
+    struct site *site = site_open(3, "", ONE_STAGE(", timeout: 3900ms"));
+    site->grant_s = 4;
+    site->answer = answer_after_renewal;
+    site->refuse = release_on_renewal;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(count_said(site, "renewed"), 3);
+    assert_int_equal(site->said[0].request, site->said[2].request);
+    assert_int_equal(site->n_called, 3);
+    site_close(site);
 }
 
-static const char *refuse_renewal(struct world *w, const struct said *said)
+static const char *refuse_renewal(struct site *site, const struct said *said)
 {
-    w->people[0].state = AT_END;
+    site->people[0].state = AT_END;
     return strcmp(said->outcome, "renewed") == 0 ? "lease_over" : NULL;
 }
 
 static void test_driver__a_refused_renewal_ends_the_call_and_says_nothing(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(", timeout: 3900ms"));
-    w->grant_s = 4;
-    w->answer = answer_hold;
-    w->refuse = refuse_renewal;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", ONE_STAGE(", timeout: 3900ms"));
+    site->grant_s = 4;
+    site->answer = answer_hold;
+    site->refuse = refuse_renewal;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.released, 1);
-    assert_int_equal(w->n_said, 1);
-    world_close(w);
+    assert_int_equal(site->n_said, 1);
+    site_close(site);
 }
 
-static unsigned answer_much_later(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_much_later(struct site *site, struct http_request *req, unsigned n)
 {
     req->extra_name = "Retry-After";
     req->extra_value = "4";
@@ -759,247 +760,247 @@ static unsigned answer_much_later(struct world *w, struct http_request *req, uns
 
 static void test_driver__an_abort_during_backoff_gives_it_back(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(QUICK));
-    w->grant_s = 2;
-    w->config->lease_us = 2 * CLOCK_S;
-    ((struct stage_conf *)(uintptr_t)w->config->stages)->action.timeout_us = CLOCK_S;
-    w->answer = answer_much_later;
-    w->abort_on_renewal = true;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", TWO_STAGES(QUICK));
+    site->grant_s = 2;
+    site->config->lease_us = 2 * CLOCK_S;
+    ((struct stage_conf *)(uintptr_t)site->config->stages)->action.timeout_us = CLOCK_S;
+    site->answer = answer_much_later;
+    site->abort_on_renewal = true;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.aborted, 1);
-    assert_int_equal(w->n_called, 1);
-    assert_string_equal(last_said(w)->outcome, "released");
-    world_close(w);
+    assert_int_equal(site->n_called, 1);
+    assert_string_equal(last_said(site)->outcome, "released");
+    site_close(site);
 }
 
 static void test_driver__an_abort_during_a_call_lets_it_end(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 3900ms"));
-    w->grant_s = 4;
-    w->answer = answer_after_renewal;
-    w->refuse = release_on_renewal;
-    w->abort_on_renewal = true;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", TWO_STAGES(", timeout: 3900ms"));
+    site->grant_s = 4;
+    site->answer = answer_after_renewal;
+    site->refuse = release_on_renewal;
+    site->abort_on_renewal = true;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.aborted, 1);
-    assert_int_equal(w->n_called, 1);
-    assert_string_equal(last_said(w)->outcome, "done");
-    assert_true(last_said(w)->stop);
-    world_close(w);
+    assert_int_equal(site->n_called, 1);
+    assert_string_equal(last_said(site)->outcome, "done");
+    assert_true(last_said(site)->stop);
+    site_close(site);
 }
 
 static void test_driver__an_abort_told_with_a_next_stage_gives_it_back(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(""));
-    w->abort_on_done = true;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", TWO_STAGES(""));
+    site->abort_on_done = true;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.aborted, 1);
-    assert_int_equal(w->n_called, 1);
-    assert_string_equal(last_said(w)->outcome, "released");
-    assert_string_equal(last_said(w)->stage, "ERASING_B");
-    world_close(w);
+    assert_int_equal(site->n_called, 1);
+    assert_string_equal(last_said(site)->outcome, "released");
+    assert_string_equal(last_said(site)->stage, "ERASING_B");
+    site_close(site);
 }
 
-static unsigned answer_b_after_renewal(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_b_after_renewal(struct site *site, struct http_request *req, unsigned n)
 {
-    return strncmp(req->path, "/b/", 3) == 0 ? answer_after_renewal(w, req, n) : 204;
+    return strncmp(req->path, "/b/", 3) == 0 ? answer_after_renewal(site, req, n) : 204;
 }
 
 /* Half of the lease goes by while the first stage is being reported, when a renewal would be of no use. */
-static const char *take_long_over_a(struct world *w, const struct said *said)
+static const char *take_long_over_a(struct site *site, const struct said *said)
 {
     if (strcmp(said->stage, "ERASING_A") == 0)
         usleep(2200 * 1000);
-    return release_on_renewal(w, said);
+    return release_on_renewal(site, said);
 }
 
 static void test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage(void **state)
 {
-    struct world *w = world_open(1, "", TWO_STAGES(", timeout: 1500ms"));
-    w->grant_s = 4;
-    w->answer = answer_b_after_renewal;
-    w->refuse = take_long_over_a;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(count_said(w, "renewed"), 1);
-    assert_int_equal(w->n_called, 2);
-    world_close(w);
+    struct site *site = site_open(1, "", TWO_STAGES(", timeout: 1500ms"));
+    site->grant_s = 4;
+    site->answer = answer_b_after_renewal;
+    site->refuse = take_long_over_a;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(count_said(site, "renewed"), 1);
+    assert_int_equal(site->n_called, 2);
+    site_close(site);
 }
 
 /* ---- others ---- */
 
 static void test_driver__people_of_another_driver_are_waited_for(void **state)
 {
-    struct world *w = world_open(1, "", ONE_STAGE(""));
-    w->others = 1;
-    world_run(w);
-    expect_all_complete(w);
-    assert_int_equal(w->n_claims, 3);
-    world_close(w);
+    struct site *site = site_open(1, "", ONE_STAGE(""));
+    site->others = 1;
+    site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(site->n_claims, 3);
+    site_close(site);
 }
 
 static void test_driver__a_stage_of_another_configuration_is_left_alone(void **state)
 {
-    struct world *w = world_open(5, "", "driver: { max_in_flight: 3 }\n" ONE_STAGE(""));
-    w->first_stage = "ERASING_ELSEWHERE";
-    struct driver_summary s = world_run(w);
-    assert_int_equal(w->n_called, 0);
+    struct site *site = site_open(5, "", "driver: { max_in_flight: 3 }\n" ONE_STAGE(""));
+    site->first_stage = "ERASING_ELSEWHERE";
+    struct driver_summary s = site_run(site);
+    assert_int_equal(site->n_called, 0);
     assert_int_equal(s.people, 0);
-    assert_int_equal(w->n_said, 0);
-    assert_int_equal(w->n_claims, 1);
-    expect_text_has(w->claimed, "\"stages\":[\"ERASING_A\"]");
-    world_close(w);
+    assert_int_equal(site->n_said, 0);
+    assert_int_equal(site->n_claims, 1);
+    expect_text_has(site->claimed, "\"stages\":[\"ERASING_A\"]");
+    site_close(site);
 }
 
 static void test_driver__people_behind_those_of_others_are_taken(void **state)
 {
-    struct world *w = world_open(9, "", "driver: { max_in_flight: 3 }\n" TWO_STAGES(""));
-    w->first_stage = "ERASING_ELSEWHERE";
-    for (unsigned i = 5; i < w->n_people; i++)
-        w->people[i].stage = 1;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(9, "", "driver: { max_in_flight: 3 }\n" TWO_STAGES(""));
+    site->first_stage = "ERASING_ELSEWHERE";
+    for (unsigned i = 5; i < site->n_people; i++)
+        site->people[i].stage = 1;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.completed, 4);
-    assert_int_equal(w->n_said, 4);
+    assert_int_equal(site->n_said, 4);
     for (unsigned i = 0; i < 5; i++)
-        assert_int_equal(w->people[i].epoch, 0);
-    world_close(w);
+        assert_int_equal(site->people[i].epoch, 0);
+    site_close(site);
 }
 
 static void test_driver__who_comes_to_a_stage_of_others_is_left_to_them(void **state)
 {
-    struct world *w = world_open(2, "", TWO_STAGES(""));
-    w->second_stage = "ERASING_ELSEWHERE";
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(2, "", TWO_STAGES(""));
+    site->second_stage = "ERASING_ELSEWHERE";
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.stages, 2);
     assert_int_equal(s.calls, 2);
-    assert_int_equal(count_said(w, "released"), 2);
-    assert_int_equal(w->people[0].epoch, 1);
-    assert_string_equal(last_said(w)->stage, "ERASING_ELSEWHERE");
-    world_close(w);
+    assert_int_equal(count_said(site, "released"), 2);
+    assert_int_equal(site->people[0].epoch, 1);
+    assert_string_equal(last_said(site)->stage, "ERASING_ELSEWHERE");
+    site_close(site);
 }
 
 static void test_driver__a_stage_that_was_not_asked_for_is_not_begun(void **state)
 {
-    struct world *w = world_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
-    w->first_stage = "ERASING_ELSEWHERE";
-    w->grants_all = true;
-    w->stop_at_claim = 3;
-    world_prepare(w, false);
-    struct driver_summary s = world_run(w);
-    assert_int_equal(w->n_called + w->n_said, 0);
+    struct site *site = site_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
+    site->first_stage = "ERASING_ELSEWHERE";
+    site->grants_all = true;
+    site->stop_at_claim = 3;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
+    assert_int_equal(site->n_called + site->n_said, 0);
     assert_int_equal(s.people, 0);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__a_stage_of_another_configuration_is_no_busy_loop(void **state)
 {
-    struct world *w = world_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
-    w->first_stage = "ERASING_ELSEWHERE";
-    w->stop_at_claim = 4;
-    world_prepare(w, false);
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(2, "", "driver: { poll: 100ms }\n" ONE_STAGE(""));
+    site->first_stage = "ERASING_ELSEWHERE";
+    site->stop_at_claim = 4;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
     assert_true(s.took_us >= 300 * CLOCK_MS);
-    assert_int_equal(w->n_called, 0);
+    assert_int_equal(site->n_called, 0);
     assert_int_equal(s.released, 0);
-    world_close(w);
+    site_close(site);
 }
 
 /* ---- stopping ---- */
 
-static unsigned answer_stop(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_stop(struct site *site, struct http_request *req, unsigned n)
 {
-    driver_stop(w->driver);
+    driver_stop(site->driver);
     return 0;
 }
 
-static const char *release_after_nine(struct world *w, const struct said *said)
+static const char *release_after_nine(struct site *site, const struct said *said)
 {
-    if (count_said(w, "released") == 9)
-        service_release(w, 204);
+    if (count_said(site, "released") == 9)
+        service_release(site, 204);
     return NULL;
 }
 
 static void test_driver__a_stop_finishes_calls_and_gives_the_rest_back(void **state)
 {
-    struct world *w = world_open(10, ", max_concurrent: 1", TWO_STAGES(QUICK));
-    w->answer = answer_stop;
-    w->refuse = release_after_nine;
-    struct driver_summary s = world_run(w);
-    assert_int_equal(w->n_called, 1);
-    assert_int_equal(count_said(w, "released"), 9);
-    assert_int_equal(count_said(w, "done"), 1);
-    assert_true(last_said(w)->stop);
+    struct site *site = site_open(10, ", max_concurrent: 1", TWO_STAGES(QUICK));
+    site->answer = answer_stop;
+    site->refuse = release_after_nine;
+    struct driver_summary s = site_run(site);
+    assert_int_equal(site->n_called, 1);
+    assert_int_equal(count_said(site, "released"), 9);
+    assert_int_equal(count_said(site, "done"), 1);
+    assert_true(last_said(site)->stop);
     assert_int_equal(s.released, 10);
-    assert_int_equal(w->people[0].stage, 1);
-    world_close(w);
+    assert_int_equal(site->people[0].stage, 1);
+    site_close(site);
 }
 
-static unsigned answer_stop_twice(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_stop_twice(struct site *site, struct http_request *req, unsigned n)
 {
-    driver_stop(w->driver);
-    driver_stop(w->driver);
+    driver_stop(site->driver);
+    driver_stop(site->driver);
     return 0;
 }
 
 static void test_driver__a_second_stop_gives_up_on_calls(void **state)
 {
-    struct world *w = world_open(3, ", max_concurrent: 1", ONE_STAGE(", timeout: 20s"));
-    w->answer = answer_stop_twice;
-    struct driver_summary s = world_run(w);
-    assert_int_equal(w->n_called, 1);
-    assert_int_equal(count_said(w, "released"), 3);
-    assert_int_equal(w->n_said, 3);
+    struct site *site = site_open(3, ", max_concurrent: 1", ONE_STAGE(", timeout: 20s"));
+    site->answer = answer_stop_twice;
+    struct driver_summary s = site_run(site);
+    assert_int_equal(site->n_called, 1);
+    assert_int_equal(count_said(site, "released"), 3);
+    assert_int_equal(site->n_said, 3);
     assert_int_equal(s.released, 3);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__people_granted_during_a_stop_are_given_back(void **state)
 {
-    struct world *w = world_open(5, "", ONE_STAGE(""));
-    w->stop_at_claim = 1;
-    world_run(w);
-    assert_int_equal(w->n_called, 0);
-    assert_int_equal(count_said(w, "released"), 5);
-    world_close(w);
+    struct site *site = site_open(5, "", ONE_STAGE(""));
+    site->stop_at_claim = 1;
+    site_run(site);
+    assert_int_equal(site->n_called, 0);
+    assert_int_equal(count_said(site, "released"), 5);
+    site_close(site);
 }
 
-static unsigned answer_stop_at_third(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_stop_at_third(struct site *site, struct http_request *req, unsigned n)
 {
     if (n == 2)
-        driver_stop(w->driver);
+        driver_stop(site->driver);
     return 204;
 }
 
 static void test_driver__without_once_it_looks_again_until_stopped(void **state)
 {
-    struct world *w = world_open(3, "", "driver: { max_in_flight: 1, poll: 100ms }\n" ONE_STAGE(""));
-    w->answer = answer_stop_at_third;
-    world_prepare(w, false);
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(3, "", "driver: { max_in_flight: 1, poll: 100ms }\n" ONE_STAGE(""));
+    site->answer = answer_stop_at_third;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.completed, 3);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__once_takes_one_batch(void **state)
 {
-    struct world *w =
-        world_open(20, "", "driver: { batch: 7, max_in_flight: 3, order: newest }\n" ONE_STAGE(""));
-    struct driver_summary s = world_run(w);
+    struct site *site =
+        site_open(20, "", "driver: { batch: 7, max_in_flight: 3, order: newest }\n" ONE_STAGE(""));
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.people, 7);
     assert_int_equal(s.completed, 7);
-    expect_text_has(w->claimed, "\"order\":\"newest\"");
-    world_close(w);
+    expect_text_has(site->claimed, "\"order\":\"newest\"");
+    site_close(site);
 }
 
 static void test_driver__each_look_takes_a_batch(void **state)
 {
-    struct world *w =
-        world_open(3, "", "driver: { batch: 1, max_in_flight: 2, poll: 100ms }\n" ONE_STAGE(""));
-    w->answer = answer_stop_at_third;
-    world_prepare(w, false);
-    struct driver_summary s = world_run(w);
+    struct site *site =
+        site_open(3, "", "driver: { batch: 1, max_in_flight: 2, poll: 100ms }\n" ONE_STAGE(""));
+    site->answer = answer_stop_at_third;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.completed, 3);
     assert_true(s.took_us >= 200 * CLOCK_MS);
-    world_close(w);
+    site_close(site);
 }
 
 /* ---- services that are down, or have quiet hours ---- */
@@ -1008,7 +1009,7 @@ static void test_driver__each_look_takes_a_batch(void **state)
 
 static int64_t storm_until; /* clock_mono */
 
-static unsigned answer_storm(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer_storm(struct site *site, struct http_request *req, unsigned n)
 {
     return clock_mono() >= storm_until ? 204 : n % 2 ? 503 : 429;
 }
@@ -1016,50 +1017,50 @@ static unsigned answer_storm(struct world *w, struct http_request *req, unsigned
 /* Ten minutes with the pause of 30 s that is the default, a thousand times faster. */
 static void test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody(void **state)
 {
-    struct world *w = world_open(500, BREAKER, TWO_STAGES(QUICK));
-    w->answer = answer_storm;
+    struct site *site = site_open(500, BREAKER, TWO_STAGES(QUICK));
+    site->answer = answer_storm;
     storm_until = clock_mono() + 600 * CLOCK_MS;
-    struct driver_summary s = world_run(w);
-    expect_all_complete(w);
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
     assert_int_equal(s.errored, 0);
     assert_int_equal(s.completed, 500);
     assert_int_equal(s.people, 500);
     assert_int_equal(s.failing, 0);
     assert_int_equal(s.stages, 1000);
     assert_true(s.calls > 1000 && s.calls <= 1100);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__a_service_that_is_down_errors_one_not_all(void **state)
 {
-    struct world *w = world_open(200, ", breaker: { failures: 20, pause: 1h }",
-                                 ONE_STAGE(", timeout: 30s, retry: { for: 2s, first: 1ms, longest: 2ms }"));
-    w->answer = answer_503;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(200, ", breaker: { failures: 20, pause: 1h }",
+                                  ONE_STAGE(", timeout: 30s, retry: { for: 2s, first: 1ms, longest: 2ms }"));
+    site->answer = answer_503;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
     assert_int_equal(s.people, 1);
     assert_int_equal(s.failing, 1);
-    assert_true(w->n_called <= 30);
-    assert_true(w->n_claims < 20);
-    for (unsigned i = 0, n = 0; i < w->n_people; i++) {
-        n += w->people[i].state == AT_END;
+    assert_true(site->n_called <= 30);
+    assert_true(site->n_claims < 20);
+    for (unsigned i = 0, n = 0; i < site->n_people; i++) {
+        n += site->people[i].state == AT_END;
         assert_true(n <= 1);
     }
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__refused_credentials_do_not_error_a_queue(void **state)
 {
-    struct world *w =
-        world_open(200, ", max_concurrent: 4, breaker: { failures: 10, pause: 1h }", ONE_STAGE(""));
-    w->answer = answer_401;
-    struct driver_summary s = world_run(w);
+    struct site *site =
+        site_open(200, ", max_concurrent: 4, breaker: { failures: 10, pause: 1h }", ONE_STAGE(""));
+    site->answer = answer_401;
+    struct driver_summary s = site_run(site);
     assert_true(s.errored >= 10 && s.errored <= 13);
     assert_int_equal(s.failing, 1);
-    world_close(w);
+    site_close(site);
 }
 
-static unsigned fail_b(struct world *w, struct http_request *req, unsigned n)
+static unsigned fail_b(struct site *site, struct http_request *req, unsigned n)
 {
     return strncmp(req->path, "/b/", 3) == 0 && clock_mono() < storm_until ? 503 : 204;
 }
@@ -1067,54 +1068,54 @@ static unsigned fail_b(struct world *w, struct http_request *req, unsigned n)
 static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **state)
 {
     char rest[1024];
-    struct world *w = world_open(0, "", ONE_STAGE(""));
+    struct site *site = site_open(0, "", ONE_STAGE(""));
     snprintf(rest, sizeof(rest),
              "services: { a: { url: \"http://127.0.0.1:%u\" }, b: { url: \"http://127.0.0.1:%u\", breaker: { "
              "failures: 3, pause: 200ms } } }\n"
              "stages:\n"
              "- { working: ERASING_A, completed: A_ERASED, http: { service: a, post: /a } }\n"
              "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b/x }" QUICK " }\n",
-             http_server_port(w->service), http_server_port(w->service));
-    const char *path = scratch_path(&w->scratch, "", "other.yml");
+             http_server_port(site->service), http_server_port(site->service));
+    const char *path = scratch_path(&site->scratch, "", "other.yml");
     char text[2048];
     int len =
         snprintf(text, sizeof(text), "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n%s", rest);
     struct err err;
     scratch_write(path, text, (size_t)len, 0600);
-    expect_ok(config_load(&w->arena, path, &w->config, &err), &err);
-    w->n_people = 300;
-    for (unsigned i = 0; i < w->n_people; i++)
-        w->people[i] = (struct person){ .id = i + 1 };
-    w->answer = fail_b;
+    expect_ok(config_load(&site->arena, path, &site->config, &err), &err);
+    site->n_people = 300;
+    for (unsigned i = 0; i < site->n_people; i++)
+        site->people[i] = (struct person){ .id = i + 1 };
+    site->answer = fail_b;
     storm_until = clock_mono() + 700 * CLOCK_MS;
-    struct driver_summary s = world_run(w);
+    struct driver_summary s = site_run(site);
     unsigned stopped = 0;
-    for (unsigned i = 0; i < w->n_said; i++)
-        stopped += w->said[i].stop && strcmp(w->said[i].stage, "ERASING_A") == 0;
-    expect_all_complete(w);
+    for (unsigned i = 0; i < site->n_said; i++)
+        stopped += site->said[i].stop && strcmp(site->said[i].stage, "ERASING_A") == 0;
+    expect_all_complete(site);
     assert_int_equal(s.completed, 300);
     assert_true(stopped > 100);
     assert_true(s.retries < 40);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
 {
-    struct world *w =
-        world_open(5, ", quiet_hours: [\"00:00-23:59\", \"Mon-Sat 23:00-24:00\"]", TWO_STAGES(""));
+    struct site *site =
+        site_open(5, ", quiet_hours: [\"00:00-23:59\", \"Mon-Sat 23:00-24:00\"]", TWO_STAGES(""));
     time_t now = time(NULL);
     struct tm local;
     localtime_r(&now, &local);
     bool is_the_free_minute = local.tm_wday == 0 && local.tm_hour == 23 && local.tm_min >= 58;
-    struct driver_summary s = world_run(w);
+    struct driver_summary s = site_run(site);
     if (!is_the_free_minute) {
-        assert_int_equal(w->n_called, 0);
+        assert_int_equal(site->n_called, 0);
         assert_int_equal(s.people, 0);
         assert_int_equal(s.quiet, 1);
-        expect_text_has(w->claimed, "\"stages\":[]");
-        assert_int_equal(w->n_claims, 1);
+        expect_text_has(site->claimed, "\"stages\":[]");
+        assert_int_equal(site->n_claims, 1);
     }
-    world_close(w);
+    site_close(site);
 }
 
 /* ---- stages that people do ---- */
@@ -1124,16 +1125,16 @@ static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
 
 static void test_driver__a_stage_that_people_do_is_waited_for_by_nobody(void **state)
 {
-    struct world *w = world_open(2, "", ONE_STAGE("") MANUAL_STAGE("Remove {original_email}: {user_id}"));
-    struct driver_summary s = world_run(w);
-    assert_int_equal(w->n_called, 2);
+    struct site *site = site_open(2, "", ONE_STAGE("") MANUAL_STAGE("Remove {original_email}: {user_id}"));
+    struct driver_summary s = site_run(site);
+    assert_int_equal(site->n_called, 2);
     assert_int_equal(s.people, 2);
     assert_int_equal(s.waiting, 2);
     assert_int_equal(s.completed + s.errored + s.released, 0);
     assert_int_equal(s.stages, 2);
     unsigned n = 0;
-    for (unsigned i = 0; i < w->n_said; i++) {
-        const struct said *said = &w->said[i];
+    for (unsigned i = 0; i < site->n_said; i++) {
+        const struct said *said = &site->said[i];
         char expected[64];
         if (strcmp(said->stage, "ASKING") != 0)
             continue;
@@ -1144,29 +1145,30 @@ static void test_driver__a_stage_that_people_do_is_waited_for_by_nobody(void **s
         n++;
     }
     assert_int_equal(n, 2);
-    assert_string_equal(w->people[0].end, "ASKING");
-    assert_string_equal(w->people[1].end, "ASKING");
-    world_close(w);
+    assert_string_equal(site->people[0].end, "ASKING");
+    assert_string_equal(site->people[1].end, "ASKING");
+    site_close(site);
 }
 
 static void test_driver__who_waits_from_before_is_counted(void **state)
 {
-    struct world *w = world_open(1, "", "stages:\n" MANUAL_STAGE("x"));
-    w->waiting = "[{\"id\":77,\"stage\":\"ASKING\",\"since\":\"2020-01-01T00:00:00.000000Z\"},{\"id\":1},3,"
-                 "{\"id\":78,\"stage\":\"ELSEWHERE\",\"since\":\"2020-01-01T00:00:00.000000Z\"}]";
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", "stages:\n" MANUAL_STAGE("x"));
+    site->waiting =
+        "[{\"id\":77,\"stage\":\"ASKING\",\"since\":\"2020-01-01T00:00:00.000000Z\"},{\"id\":1},3,"
+        "{\"id\":78,\"stage\":\"ELSEWHERE\",\"since\":\"2020-01-01T00:00:00.000000Z\"}]";
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.waiting, 4);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_driver__a_lost_answer_to_waiting_is_asked_for_again(void **state)
 {
-    struct world *w = world_open(1, "", "stages:\n" MANUAL_STAGE("x"));
-    w->lose = 2;
-    struct driver_summary s = world_run(w);
+    struct site *site = site_open(1, "", "stages:\n" MANUAL_STAGE("x"));
+    site->lose = 2;
+    struct driver_summary s = site_run(site);
     assert_int_equal(s.waiting, 1);
-    assert_int_equal(w->n_said, 1);
-    world_close(w);
+    assert_int_equal(site->n_said, 1);
+    site_close(site);
 }
 
 int main(void)

@@ -12,7 +12,7 @@ enum { STAGE_MAX = 2048, FILE_MAX = 1024 * 1024 };
 
 /* One stage that runs the shell with this script, in which $0 is the test's folder. more: settings of exec in
  * YAML, beginning with a comma; rest: of the stage, the same. */
-static struct world *open_with(unsigned people, const char *script, const char *more, const char *rest)
+static struct site *open_with(unsigned people, const char *script, const char *more, const char *rest)
 {
     char stage[STAGE_MAX];
     int len = snprintf(stage, sizeof(stage),
@@ -21,39 +21,40 @@ static struct world *open_with(unsigned people, const char *script, const char *
                        "    exec: { command: [/bin/sh, -c, '%s', FOLDER]%s }%s }\n",
                        script, more, rest);
     assert_true(len > 0 && (size_t)len < sizeof(stage));
-    struct world *w = world_open(people, "", stage);
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
-    argv[3] = arena_strdup(&w->arena, w->scratch.folder);
-    return w;
+    struct site *site = site_open(people, "", stage);
+    const char **argv = (const char **)(uintptr_t)site->config->stages[0].action.exec.argv;
+    argv[3] = arena_strdup(&site->arena, site->scratch.folder);
+    return site;
 }
 
-static const char *written(struct world *w, const char *name)
+static const char *written(struct site *site, const char *name)
 {
     char *text;
     struct err err;
-    expect_ok(file_read(&w->arena, scratch_path(&w->scratch, "", name), FILE_MAX, &text, NULL, &err), &err);
+    expect_ok(file_read(&site->arena, scratch_path(&site->scratch, "", name), FILE_MAX, &text, NULL, &err),
+              &err);
     return text;
 }
 
-static const struct said *run_one(struct world *w)
+static const struct said *run_one(struct site *site)
 {
-    world_run(w);
-    assert_true(w->n_said > 0);
-    return &w->said[w->n_said - 1];
+    site_run(site);
+    assert_true(site->n_said > 0);
+    return &site->said[site->n_said - 1];
 }
 
 /* ---- what it gets ---- */
 
 static void test_exec__the_person_is_one_object_on_standard_input(void **state)
 {
-    struct world *w = open_with(1, "cat > \"$0/in\"; echo \"$#\" > \"$0/args\"", "", "");
+    struct site *site = open_with(1, "cat > \"$0/in\"; echo \"$#\" > \"$0/args\"", "", "");
     struct json *in;
     struct err err;
-    const struct said *s = run_one(w);
+    const struct said *s = run_one(site);
     assert_string_equal(s->outcome, "done");
     assert_string_equal(s->response, "{\"status\":0,\"attempts\":1}");
-    const char *text = written(w, "in");
-    expect_ok(json_parse(&w->arena, text, strlen(text), &in, &err), &err);
+    const char *text = written(site, "in");
+    expect_ok(json_parse(&site->arena, text, strlen(text), &in, &err), &err);
     assert_string_equal(field_text(in, "original_username"), "user 1/\xc3\xa9");
     assert_string_equal(field_text(in, "original_email"), "u1@example.com");
     assert_string_equal(field_text(in, "original_name"), "A \"name\"");
@@ -63,16 +64,17 @@ static void test_exec__the_person_is_one_object_on_standard_input(void **state)
     assert_string_equal(field_text(in, "retirement_id"), "1");
     assert_string_equal(field_text(in, "stage"), "RUNNING_IT");
     assert_string_equal(field_text(in, "idempotency_key"), "key1-RUNNING_IT");
-    assert_string_equal(written(w, "args"), "0\n");
-    world_close(w);
+    assert_string_equal(written(site, "args"), "0\n");
+    site_close(site);
 }
 
 static void test_exec__the_environment_is_clean(void **state)
 {
     setenv("LETHE_TEST_LEAK", "1", 1);
-    struct world *w = open_with(1, "/usr/bin/env > \"$0/env\"", ", env: { CITY: Delft, HOME: /nowhere }", "");
-    run_one(w);
-    const char *env = written(w, "env");
+    struct site *site =
+        open_with(1, "/usr/bin/env > \"$0/env\"", ", env: { CITY: Delft, HOME: /nowhere }", "");
+    run_one(site);
+    const char *env = written(site, "env");
     unsigned lines = 0;
     for (const char *c = env; *c; c++)
         lines += *c == '\n';
@@ -82,7 +84,7 @@ static void test_exec__the_environment_is_clean(void **state)
     expect_text_has(env, "LANG=");
     assert_null(strstr(env, "LETHE_TEST_LEAK"));
     assert_true(lines <= 6); /* a shell adds PWD and _ */
-    world_close(w);
+    site_close(site);
     unsetenv("LETHE_TEST_LEAK");
 }
 
@@ -93,18 +95,18 @@ static void test_exec__nothing_else_is_inherited(void **state)
     assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
     core.rlim_cur = core.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_CORE, &core), 0);
-    struct world *w = open_with(1,
-                                "ls /proc/self/fd | tr -d \"\\n\" > \"$0/fds\"; umask > \"$0/umask\"; "
-                                "ulimit -c > \"$0/core\"; ulimit -n > \"$0/files\"",
-                                "", "");
+    struct site *site = open_with(1,
+                                  "ls /proc/self/fd | tr -d \"\\n\" > \"$0/fds\"; umask > \"$0/umask\"; "
+                                  "ulimit -c > \"$0/core\"; ulimit -n > \"$0/files\"",
+                                  "", "");
     signal(SIGPIPE, SIG_IGN);
-    run_one(w);
-    assert_string_equal(written(w, "fds"), "0123"); /* 3 is the folder that ls reads */
-    assert_string_equal(written(w, "umask"), "0077\n");
-    assert_string_equal(written(w, "core"), "0\n");
-    assert_true(atoi(written(w, "files")) <= 1024);
+    run_one(site);
+    assert_string_equal(written(site, "fds"), "0123"); /* 3 is the folder that ls reads */
+    assert_string_equal(written(site, "umask"), "0077\n");
+    assert_string_equal(written(site, "core"), "0\n");
+    assert_true(atoi(written(site, "files")) <= 1024);
     signal(SIGPIPE, SIG_DFL);
-    world_close(w);
+    site_close(site);
     close(leak);
 }
 
@@ -112,21 +114,21 @@ static void test_exec__ignored_signals_are_not_inherited(void **state)
 {
     const uint64_t of_the_c_library = UINT64_C(1) << (32 - 1) | UINT64_C(1) << (33 - 1);
     signal(SIGPIPE, SIG_IGN);
-    struct world *w = open_with(1, "grep SigIgn /proc/self/status > \"$0/signals\"", "", "");
-    run_one(w);
-    uint64_t ignored = strtoull(written(w, "signals") + strlen("SigIgn:"), NULL, 16);
+    struct site *site = open_with(1, "grep SigIgn /proc/self/status > \"$0/signals\"", "", "");
+    run_one(site);
+    uint64_t ignored = strtoull(written(site, "signals") + strlen("SigIgn:"), NULL, 16);
     assert_int_equal(ignored & ~of_the_c_library, 0);
     signal(SIGPIPE, SIG_DFL);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_exec__a_program_is_found_along_the_path(void **state)
 {
-    struct world *w = open_with(1, "", "", "");
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
+    struct site *site = open_with(1, "", "", "");
+    const char **argv = (const char **)(uintptr_t)site->config->stages[0].action.exec.argv;
     argv[0] = "true";
-    assert_string_equal(run_one(w)->outcome, "done");
-    world_close(w);
+    assert_string_equal(run_one(site)->outcome, "done");
+    site_close(site);
 }
 
 /* ---- how it ends ---- */
@@ -134,11 +136,11 @@ static void test_exec__a_program_is_found_along_the_path(void **state)
 static void expect_end(const char *script, const char *more, const char *rest, const char *outcome,
                        const char *response)
 {
-    struct world *w = open_with(1, script, more, rest);
-    const struct said *s = run_one(w);
+    struct site *site = open_with(1, script, more, rest);
+    const struct said *s = run_one(site);
     assert_string_equal(s->outcome, outcome);
     assert_string_equal(s->response, response);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_exec__exit_statuses_mean_what_they_should(void **state)
@@ -163,14 +165,14 @@ static void test_exec__75_is_tried_again(void **state)
 
 static void test_exec__a_program_that_is_not_there(void **state)
 {
-    struct world *w = open_with(1, "", "", "");
-    const char **argv = (const char **)(uintptr_t)w->config->stages[0].action.exec.argv;
+    struct site *site = open_with(1, "", "", "");
+    const char **argv = (const char **)(uintptr_t)site->config->stages[0].action.exec.argv;
     argv[0] = "/nowhere/program";
-    const struct said *s = run_one(w);
+    const struct said *s = run_one(site);
     assert_string_equal(s->outcome, "failed");
     expect_text_has(s->response, "\"status\":127");
     expect_text_has(s->response, "cannot execute the command: No such file or directory");
-    world_close(w);
+    site_close(site);
 }
 
 /* Gone, or dead and not yet collected by whoever inherited it. */
@@ -196,80 +198,82 @@ static void expect_dies(pid_t pid)
 
 static void test_exec__the_time_limit_ends_the_whole_group(void **state)
 {
-    struct world *w = open_with(1, "sleep 100 & echo $! > \"$0/child\"; echo begun; wait", "",
-                                ", timeout: 3s, retry: none");
-    const struct said *s = run_one(w);
+    struct site *site = open_with(1, "sleep 100 & echo $! > \"$0/child\"; echo begun; wait", "",
+                                  ", timeout: 3s, retry: none");
+    const struct said *s = run_one(site);
     assert_string_equal(s->outcome, "failed");
     assert_string_equal(s->response,
                         "{\"stage\":\"RUNNING_IT\",\"outcome\":\"unknown\",\"status\":null,\"attempts\":1,"
                         "\"error\":\"the command took too long and was killed\",\"answer\":\"begun\\n\"}");
-    expect_dies(atoi(written(w, "child")));
-    world_close(w);
+    expect_dies(atoi(written(site, "child")));
+    site_close(site);
 }
 
 static void test_exec__nothing_outlives_its_command(void **state)
 {
-    struct world *w = open_with(1, "sleep 100 & echo $! > \"$0/child\"", "", "");
-    struct driver_summary summary = world_run(w);
+    struct site *site = open_with(1, "sleep 100 & echo $! > \"$0/child\"", "", "");
+    struct driver_summary summary = site_run(site);
     assert_int_equal(summary.completed, 1);
     assert_true(summary.took_us < 90 * CLOCK_S); /* the child still had the pipe open */
-    expect_dies(atoi(written(w, "child")));
-    world_close(w);
+    expect_dies(atoi(written(site, "child")));
+    site_close(site);
 }
 
 static void test_exec__output_is_cut_and_the_command_goes_on(void **state)
 {
-    struct world *w = open_with(1, "head -c 1000000 /dev/zero | tr \"\\0\" x; echo end > \"$0/end\"", "", "");
-    const struct said *s = run_one(w);
+    struct site *site =
+        open_with(1, "head -c 1000000 /dev/zero | tr \"\\0\" x; echo end > \"$0/end\"", "", "");
+    const struct said *s = run_one(site);
     assert_string_equal(s->outcome, "done");
     expect_text_has(s->response, "xxx\",\"answer_cut\":true}");
     assert_true(strlen(s->response) <= 64 * 1024);
-    assert_string_equal(written(w, "end"), "end\n");
-    world_close(w);
+    assert_string_equal(written(site, "end"), "end\n");
+    site_close(site);
 }
 
 static void *stop_twice_when_begun(void *arg)
 {
-    struct world *w = arg;
+    struct site *site = arg;
     char path[512];
-    snprintf(path, sizeof(path), "%s/begun", w->scratch.folder);
+    snprintf(path, sizeof(path), "%s/begun", site->scratch.folder);
     while (access(path, F_OK) != 0)
         usleep(1000);
-    driver_stop(w->driver);
-    driver_stop(w->driver);
+    driver_stop(site->driver);
+    driver_stop(site->driver);
     return NULL;
 }
 
 static void test_exec__a_second_stop_kills_it(void **state)
 {
     pthread_t stopper;
-    struct world *w =
+    struct site *site =
         open_with(1, "echo $$ > \"$0/pid\"; touch \"$0/begun\"; sleep 100", "", ", timeout: 20s");
-    world_prepare(w, true);
-    assert_int_equal(pthread_create(&stopper, NULL, stop_twice_when_begun, w), 0);
-    const struct said *s = run_one(w);
+    site_prepare(site, true);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_twice_when_begun, site), 0);
+    const struct said *s = run_one(site);
     pthread_join(stopper, NULL);
     assert_string_equal(s->outcome, "released");
-    assert_int_equal(w->n_said, 1);
-    expect_dies(atoi(written(w, "pid")));
-    world_close(w);
+    assert_int_equal(site->n_said, 1);
+    expect_dies(atoi(written(site, "pid")));
+    site_close(site);
 }
 
 /* ---- how many ---- */
 
 static void test_exec__no_more_than_eight_at_once_without_a_service(void **state)
 {
-    struct world *w = open_with(40,
-                                "mkdir \"$0/run$$\"; ls -d \"$0\"/run* | wc -l >> \"$0/counts\"; sleep 0.02; "
-                                "rmdir \"$0/run$$\"",
-                                "", "");
-    world_run(w);
+    struct site *site =
+        open_with(40,
+                  "mkdir \"$0/run$$\"; ls -d \"$0\"/run* | wc -l >> \"$0/counts\"; sleep 0.02; "
+                  "rmdir \"$0/run$$\"",
+                  "", "");
+    site_run(site);
     unsigned most = 0, lines = 0;
-    for (const char *c = written(w, "counts"); *c; c = strchr(c, '\n') + 1, lines++)
+    for (const char *c = written(site, "counts"); *c; c = strchr(c, '\n') + 1, lines++)
         most = (unsigned)atoi(c) > most ? (unsigned)atoi(c) : most;
     assert_int_equal(lines, 40);
     assert_true(most > 1 && most <= 8);
-    world_close(w);
+    site_close(site);
 }
 
 int main(void)

@@ -20,7 +20,7 @@
     "    - { get: \"/r/{id}\", poll: { finished: { /status: DONE }, every: 1s, for: " time " } }\n" \
     "- { working: ERASING_B, completed: B_ERASED, http: { service: svc, delete: /b } }\n"
 
-/* One person at the LMS, and the erasure. The lock of the world is held where they are looked at. */
+/* One person at the LMS, and the erasure. The lock of the site is held where they are looked at. */
 static struct {
     char state[32];
     bool is_done;
@@ -82,7 +82,7 @@ static unsigned answer_erasure(struct http_request *req)
     return 200;
 }
 
-static unsigned answer(struct world *w, struct http_request *req, unsigned n)
+static unsigned answer(struct site *site, struct http_request *req, unsigned n)
 {
     if (strstr(req->path, "/retirement_queue/"))
         return answer_queue(req);
@@ -95,117 +95,117 @@ static unsigned answer(struct world *w, struct http_request *req, unsigned n)
     return strncmp(req->path, "/r", 2) == 0 ? answer_erasure(req) : 204;
 }
 
-static struct world *open_lms(const char *config)
+static struct site *open_lms(const char *config)
 {
-    struct world *w = world_open(0, "", config);
+    struct site *site = site_open(0, "", config);
     memset(&lms, 0, sizeof(lms));
     snprintf(lms.state, sizeof(lms.state), "PENDING");
-    w->answer = answer;
-    w->config->authority = &w->config->services[0];
-    w->config->authority_is_lms = true;
-    return w;
+    site->answer = answer;
+    site->config->authority = &site->config->services[0];
+    site->config->authority_is_lms = true;
+    return site;
 }
 
 /* The whole of the driver's folder: the journal. */
-static bool journal_has(struct world *w, const char *words)
+static bool journal_has(struct site *site, const char *words)
 {
     char command[256];
-    snprintf(command, sizeof(command), "grep -qr '%s' '%s'", words, w->config->data_dir);
+    snprintf(command, sizeof(command), "grep -qr '%s' '%s'", words, site->config->data_dir);
     return system(command) == 0;
 }
 
-static void run_until(struct world *w, const char *state)
+static void run_until(struct site *site, const char *state)
 {
     do
-        world_run(w);
+        site_run(site);
     while (strcmp(lms.state, state) != 0);
 }
 
 static void test_lms__is_come_back_to_by_the_next_driver(void **state)
 {
-    struct world *w = open_lms(POLLED("1h"));
-    struct driver_summary s = world_run(w);
+    struct site *site = open_lms(POLLED("1h"));
+    struct driver_summary s = site_run(site);
     assert_string_equal(lms.state, "ERASING_A");
     assert_int_equal(s.later, lms.n_looks);
     assert_true(lms.n_begun == 1 && lms.n_looks >= 1);
-    assert_true(journal_has(w, "third party 4711"));
+    assert_true(journal_has(site, "third party 4711"));
     lms.is_done = true;
-    run_until(w, "COMPLETE");
+    run_until(site, "COMPLETE");
     assert_int_equal(lms.n_begun, 1);
-    assert_false(journal_has(w, "third party 4711"));
-    world_close(w);
+    assert_false(journal_has(site, "third party 4711"));
+    site_close(site);
 }
 
 static void *let_it_be_done(void *arg)
 {
-    struct world *w = arg;
+    struct site *site = arg;
     for (;;) {
-        world_lock(w);
+        site_lock(site);
         lms.is_done = lms.n_looks >= 2;
         bool is_over = strcmp(lms.state, "COMPLETE") == 0;
-        world_unlock(w);
+        site_unlock(site);
         if (is_over)
             break;
         usleep(10000);
     }
-    driver_stop(w->driver);
+    driver_stop(site->driver);
     return NULL;
 }
 
 static void test_lms__a_driver_that_stays_comes_back_by_itself(void **state)
 {
-    struct world *w = open_lms(POLLED("1h"));
+    struct site *site = open_lms(POLLED("1h"));
     pthread_t thread;
-    world_prepare(w, false);
-    assert_int_equal(pthread_create(&thread, NULL, let_it_be_done, w), 0);
-    struct driver_summary s = world_run(w);
+    site_prepare(site, false);
+    assert_int_equal(pthread_create(&thread, NULL, let_it_be_done, site), 0);
+    struct driver_summary s = site_run(site);
     pthread_join(thread, NULL);
     assert_int_equal(s.completed, 1);
     assert_true(lms.n_begun == 1 && lms.n_looks >= 3);
-    world_close(w);
+    site_close(site);
 }
 
 static void test_lms__the_time_is_over(void **state)
 {
-    struct world *w = open_lms(POLLED("1s"));
-    run_until(w, "ERRORED");
+    struct site *site = open_lms(POLLED("1s"));
+    run_until(site, "ERRORED");
     assert_int_equal(lms.n_begun, 1);
-    world_run(w);
-    assert_false(journal_has(w, "third party 4711"));
-    world_close(w);
+    site_run(site);
+    assert_false(journal_has(site, "third party 4711"));
+    site_close(site);
 }
 
 static void test_lms__somebody_else_moves_who_is_put_off(void **state)
 {
-    struct world *w = open_lms(POLLED("1h"));
-    world_run(w);
+    struct site *site = open_lms(POLLED("1h"));
+    site_run(site);
     snprintf(lms.state, sizeof(lms.state), "ABORTED");
-    world_run(w);
+    site_run(site);
     assert_int_equal(lms.n_begun, 1);
-    assert_false(journal_has(w, "third party 4711"));
-    world_close(w);
+    assert_false(journal_has(site, "third party 4711"));
+    site_close(site);
 }
 
 static void test_lms__one_person_by_name_is_looked_at_now(void **state)
 {
-    struct world *w = open_lms(POLLED("1h"));
+    struct site *site = open_lms(POLLED("1h"));
     struct err err;
     struct driver_summary s;
-    world_run(w);
+    site_run(site);
     unsigned looks = lms.n_looks;
     const struct driver_conf conf = {
-        .config = w->config, .username = "ada", .once = true, .progress_fd = -1
+        .config = site->config, .username = "ada", .once = true, .progress_fd = -1
     };
-    expect_ok(driver_open(&conf, &w->driver, &err), &err);
-    assert_int_equal(driver_run(w->driver, &s, &err), RC_UNAVAILABLE);
+    expect_ok(driver_open(&conf, &site->driver, &err), &err);
+    assert_int_equal(driver_run(site->driver, &s, &err), RC_UNAVAILABLE);
     assert_string_equal(err.code, "failed_while_retiring");
-    driver_close(&w->driver);
+    driver_close(&site->driver);
     assert_true(lms.n_begun == 1 && lms.n_looks > looks);
     lms.is_done = true;
-    expect_ok(driver_open(&conf, &w->driver, &err), &err);
-    expect_ok(driver_run(w->driver, &s, &err), &err);
+    expect_ok(driver_open(&conf, &site->driver, &err), &err);
+    expect_ok(driver_run(site->driver, &s, &err), &err);
     assert_string_equal(lms.state, "COMPLETE");
-    world_close(w);
+    site_close(site);
 }
 
 int main(void)
