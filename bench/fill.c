@@ -81,9 +81,11 @@ static enum rc fill_step(void *arg, struct db *db, bool *again, struct err *err)
 {
     struct fill *f = arg;
     struct arena arena = { 0 };
-    struct act act = {
-        .store = f->server->store, .arena = &arena, .config = f->server->config, .actor = "local"
-    };
+    struct act act = { .store = f->server->store,
+                       .arena = &arena,
+                       .config = f->server->config,
+                       .world = &world_real,
+                       .actor = "local" };
     enum rc rc = db_script(db, CACHE, err);
     for (int i = 0; !rc && i < STEP && f->done < f->people; i++) {
         rc = fill_one(f, &act, err);

@@ -81,7 +81,7 @@ static void add_list(struct bench *b)
     struct arena a = { 0 };
     struct pipeline *p;
     must(b, pipeline_make(&a, names, 8, &p, &b->err), "list");
-    must(b, store_add_pipeline(b->store, p, b->now, &b->err), "list");
+    must(b, store_add_pipeline(b->store, p, 1, b->now, &b->err), "list");
     must(b, store_current_pipeline(b->store, &b->list, &b->err), "list");
     arena_free(&a);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is it, and what may they do: everything a security reviewer wants to see, in one place.
+ * Who is calling, and what may the caller do: everything a security reviewer wants to see, in one place. This
+ * layer makes and checks secrets, tokens and hashes; it reads the store and never writes to it. The use cases
+ * store what is made here.
  *
  *   scope.c    what a caller may do, as bits
- *   client.c   credentials of programs: 256-bit secrets, shown once, stored as a digest
- *   token.c    tokens: JWT, HS256 and nothing else, signed with the key of this data directory
+ *   secret.c   secrets of clients, of sessions and of links that work once: 256-bit, stored as a digest
+ *   access_token.c  access tokens: JWT, HS256 and nothing else, signed with the key of this data directory
  *   password.c passwords of accounts: yescrypt, slow on purpose
- *   throttle.c how often somebody may try
- *   session.c  sessions of accounts and one-time links: 256-bit, stored as a digest
+ *   throttle.c how many tries a source or an account has
  *   check.c    from the Authorization header to a caller; remembers answers for less than a second
  *
  * A token is dead within a second of its client being disabled: however good its signature is, the client is
@@ -23,6 +24,7 @@
 #include "base/buf.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/world.h"
 #include "store/store.h"
 
 /* ---- scopes ---- */
@@ -57,37 +59,43 @@ bool scope_allows(unsigned scopes, enum scope needed);
 /* Does somebody with these scopes have all of the wanted ones? Nobody gives others more than that. */
 bool scope_covers(unsigned scopes, unsigned wanted);
 
-/* ---- clients ---- */
+/* ---- secrets (secret.c) ---- */
 
 enum { AUTH_CLIENT_ID_LEN = 22 + 1, AUTH_SECRET_LEN = 43 + 1 }; /* base64url of 16 and 32 bytes, terminated */
 
+/* Makes one: a client's, a session's, a link's. Show it once, wipe it, store its digest. */
+void auth_make_secret(const struct world *w, char out[AUTH_SECRET_LEN]);
+void auth_digest(const char *secret, uint8_t out[CRYPTO_SHA256_LEN]);
+
 struct new_client {
     char client_id[AUTH_CLIENT_ID_LEN];
-    char secret[AUTH_SECRET_LEN]; /* to be shown once; wipe it */
+    char secret[AUTH_SECRET_LEN]; /* show it once, wipe it */
 };
-/* Makes and stores one. RC_CONFLICT with code "taken": the name. RC_INVALID: a bad name. */
-enum rc auth_add_client(struct store *s, const char *name, unsigned scopes, int64_t now,
-                        struct new_client *out, struct err *err) MUST_CHECK;
+void auth_make_client(const struct world *w, struct new_client *out);
 /* RC_UNAUTHENTICATED, alike and in the same time for an unknown client, a wrong secret and a disabled one. */
 enum rc auth_check_client(struct store *s, struct arena *a, const char *client_id, const char *secret,
                           struct client *out, struct err *err) MUST_CHECK;
 
-/* ---- tokens ---- */
+/* The account that a session or a link belongs to. RC_NOT_FOUND: unknown, ended, or run out. */
+enum rc auth_find_token(struct store *s, const char *token, enum token_purpose purpose, int64_t now,
+                        int64_t *account_id, struct err *err) MUST_CHECK;
+
+/* ---- access tokens (access_token.c) ---- */
 
 struct auth_keys {
     uint8_t token_key[CRYPTO_KEY_LEN];
 };
 
-struct token {
+struct access_token {
     const char *client_id;
     unsigned scopes;
     int64_t issued_at, expires_at; /* us, whole seconds */
 };
 /* The compact form, in the arena. */
-char *token_issue(struct arena *a, const struct auth_keys *keys, const struct token *token);
+char *access_token_issue(struct arena *a, const struct auth_keys *keys, const struct access_token *token);
 /* RC_UNAUTHENTICATED: not HS256, not ours, not yet or no longer valid, not complete. */
-enum rc token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
-                     struct token *out, struct err *err) MUST_CHECK;
+enum rc access_token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
+                            struct access_token *out, struct err *err) MUST_CHECK;
 
 /* ---- passwords ---- */
 
@@ -96,7 +104,8 @@ enum { AUTH_PASSWORD_MIN = 8, AUTH_PASSWORD_MAX = 500 /* bytes */ };
 /* RC_INVALID: too short, too long. */
 enum rc auth_password_rules(const char *password, struct err *err) MUST_CHECK;
 /* Takes a tenth of a second and 16 MiB, on purpose: never call it on the writer's thread. In the arena. */
-enum rc auth_password_hash(struct arena *a, const char *password, char **out, struct err *err) MUST_CHECK;
+enum rc auth_password_hash(const struct world *w, struct arena *a, const char *password, char **out,
+                           struct err *err) MUST_CHECK;
 /* stored: of auth_password_hash; NULL, for an account that does not exist or has none, takes as long and
  * never matches. */
 bool auth_password_matches(const char *password, const char *stored);
@@ -118,16 +127,6 @@ bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, i
 void auth_throttle_return(struct auth_throttle *t, const char *who);
 /* None of the tries was. */
 void auth_throttle_forget(struct auth_throttle *t, const char *who);
-
-/* ---- sessions and links ---- */
-
-/* Makes and stores one. token: to be shown once; wipe it. */
-enum rc auth_add_token(struct store *s, int64_t account_id, enum token_purpose purpose, int64_t now,
-                       int64_t expires_at, char token[AUTH_SECRET_LEN], struct err *err) MUST_CHECK;
-/* Whose it is. RC_NOT_FOUND. */
-enum rc auth_find_token(struct store *s, const char *token, enum token_purpose purpose, int64_t now,
-                        int64_t *account_id, struct err *err) MUST_CHECK;
-enum rc auth_end_token(struct store *s, const char *token, struct err *err) MUST_CHECK;
 
 /* ---- the caller of a request ---- */
 

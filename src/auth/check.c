@@ -46,8 +46,8 @@ const char *auth_header_token(const char *header)
 static enum rc look_up(const struct auth_keys *keys, struct store *s, struct arena *a, const char *text,
                        int64_t now, struct slot *slot, struct err *err)
 {
-    struct token token;
-    enum rc rc = token_verify(a, keys, text, now, &token, err);
+    struct access_token token;
+    enum rc rc = access_token_verify(a, keys, text, now, &token, err);
     if (rc)
         return rc;
     struct client client;

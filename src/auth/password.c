@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Passwords of accounts: yescrypt with what libxcrypt thinks it should cost today. The only file that knows
- * crypt. Whether an account exists must not show in the time an answer takes, so a password is always
- * compared with something: where there is nothing, with a hash that nobody knows the password of.
+ * Passwords of accounts: yescrypt at the cost that libxcrypt recommends today. The only file that includes
+ * crypt.h. The time of an answer must not tell whether an account exists, so every check hashes once: where
+ * no hash is stored, it compares with a stand-in, and the answer is no.
  */
 #include "auth/auth.h"
 
@@ -36,41 +36,43 @@ static char *run_crypt(const char *password, const char *setting)
     return copy;
 }
 
-static char *make_hash(const char *password)
+enum { SALT_LEN = 16 };
+
+static char *make_hash(const uint8_t salt[SALT_LEN], const char *password)
 {
-    char *setting = crypt_gensalt_ra("$y$", 0, NULL, 0);
+    char *setting = crypt_gensalt_ra("$y$", 0, (const char *)salt, SALT_LEN);
     char *hash = setting ? run_crypt(password, setting) : NULL;
     free(setting);
     return hash;
 }
 
-enum rc auth_password_hash(struct arena *a, const char *password, char **out, struct err *err)
+enum rc auth_password_hash(const struct world *w, struct arena *a, const char *password, char **out,
+                           struct err *err)
 {
-    char *hash = make_hash(password);
+    uint8_t salt[SALT_LEN];
+    world_random(w, salt, sizeof(salt));
+    char *hash = make_hash(salt, password);
     *out = arena_strdup(a, hash);
     free(hash);
-    return *out ? RC_OK : err_set(err, RC_INTERNAL, "yescrypt is not to be had from libcrypt");
+    return *out ? RC_OK : err_set(err, RC_INTERNAL, "libcrypt does not support yescrypt");
 }
 
-static char *nobodys;
+/* The hash that stands in where none is stored. Its password does not matter: it never counts as a match. */
+static char *stand_in;
 
-static void make_nobodys(void)
+static void make_stand_in(void)
 {
-    uint8_t bytes[32];
-    char password[AUTH_SECRET_LEN];
-    crypto_random(bytes, sizeof(bytes));
-    crypto_base64url(bytes, sizeof(bytes), password);
-    nobodys = make_hash(password);
+    stand_in = make_hash((const uint8_t[SALT_LEN]){ 0 }, "");
 }
 
 bool auth_password_matches(const char *password, const char *stored)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_nobodys);
-    if (!nobodys)
+    pthread_once(&once, make_stand_in);
+    if (!stand_in)
         return false;
     bool possible = stored && strlen(password) <= AUTH_PASSWORD_MAX;
-    const char *against = possible ? stored : nobodys;
+    const char *against = possible ? stored : stand_in;
     char *hash = run_crypt(possible ? password : "", against);
     bool same = hash && strlen(hash) == strlen(against) && crypto_equal(hash, against, strlen(against));
     free(hash);

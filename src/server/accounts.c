@@ -139,7 +139,7 @@ enum rc handle_accounts(struct exchange *x, struct err *err)
         rc = auth_password_rules(password, err);
     exchange_stop_reading(x);
     if (!rc && password)
-        rc = auth_password_hash(x->arena, password, &hash, err);
+        rc = auth_password_hash(x->world, x->arena, password, &hash, err);
     x->carry = hash;
     x->then = then_add;
     return rc;

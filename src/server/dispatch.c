@@ -50,6 +50,7 @@ struct act exchange_act(struct exchange *x)
         .store = x->store,
         .arena = x->arena,
         .config = x->config,
+        .world = x->world,
         .run_key = x->run_key,
         .actor = x->caller.actor,
         .now = x->now,
@@ -329,6 +330,7 @@ static enum http_when begin(struct server *server, struct http_request *req)
     x->http = req;
     x->arena = &req->arena;
     x->config = server->config;
+    x->world = &world_real;
     x->keys = &server->keys;
     x->run_key = server->run_key;
     x->disk_full = &server->disk_full;

@@ -26,6 +26,7 @@ struct exchange {
     const char *param[HTTP_PARAMS_MAX];
     struct arena *arena; /* of the request */
     const struct config *config;
+    const struct world *world;
     const struct auth_keys *keys;
     const uint8_t *run_key;
     atomic_bool *disk_full; /* the server's */

@@ -101,7 +101,7 @@ enum rc handle_token(struct exchange *x, struct err *err)
         return rc;
 
     int64_t now = x->now / CLOCK_S * CLOCK_S;
-    struct token token = {
+    struct access_token token = {
         .client_id = client.client_id,
         .scopes = client.scopes,
         .issued_at = now,
@@ -112,7 +112,7 @@ enum rc handle_token(struct exchange *x, struct err *err)
     scope_print(&scope, client.scopes);
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
-    json_field_text(&o, "access_token", token_issue(x->arena, x->keys, &token));
+    json_field_text(&o, "access_token", access_token_issue(x->arena, x->keys, &token));
     json_field_int(&o, "expires_in", x->config->token_lifetime_us / CLOCK_S);
     bool bearer = grant.token_type && strcasecmp(grant.token_type, "bearer") == 0;
     json_field_text(&o, "token_type", bearer ? "Bearer" : "JWT");

@@ -53,54 +53,46 @@ static enum rc load_keys(struct server *s, struct err *err)
 
 /* ---- the database, before anybody else may use it ---- */
 
-static enum rc compare_states(struct server *s, struct store *store, struct err *err)
+static struct act own_act(struct server *s, struct store *store, struct arena *arena)
 {
-    const struct config *config = s->config;
-    const struct pipeline *current;
-    struct pipeline_diff diff;
-    struct arena a = { 0 };
-    enum rc rc = config->pipeline ? store_current_pipeline(store, &current, err) : RC_OK;
-    if (rc || !config->pipeline)
-        return rc;
-    pipeline_compare(&a, current, config->pipeline, &diff);
-    if (!diff.same)
-        log_warning("the configured states differ from the database's, which are used; "
-                    "\"lethe states sync --dry-run\" shows how");
-    arena_free(&a);
-    return RC_OK;
+    return (struct act){ .store = store,
+                         .arena = arena,
+                         .config = s->config,
+                         .world = &world_real,
+                         .actor = "server",
+                         .now = server_now(s) };
 }
 
-static enum rc first_states(struct server *s, struct err *err)
+static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
 {
-    const struct config *config = s->config;
-    enum rc rc = compare_states(s, s->store, err);
-    if (rc == RC_NOT_FOUND)
-        return store_add_pipeline(s->store, config->pipeline, server_now(s), err);
+    struct arena a = { 0 };
+    struct act act = own_act(s, store, &a);
+    bool differ;
+    enum rc rc = usecase_compare_states(&act, &differ, err);
+    arena_free(&a);
+    if (!rc && differ)
+        log_warning("the configured states differ from the database's, which are used; "
+                    "\"lethe states sync --dry-run\" shows how");
     return rc;
 }
 
 static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 {
+    struct act act = own_act(s, s->store, &s->arena);
     enum rc rc = db_begin(s->db, err);
-    if (!rc && populate)
-        rc = first_states(s, err);
-    if (!rc && s->config->salts.n)
-        rc = store_refresh_retired_names(s->store, &s->config->salts, err);
     if (!rc)
-        rc = store_free_leases(s->store, server_now(s), err);
+        rc = usecase_prepare(&act, populate, err);
     if (!rc)
         rc = db_commit(s->db, err);
     if (rc)
         db_rollback(s->db);
-    return rc;
+    return rc || !populate ? rc : warn_of_other_states(s, s->store, err);
 }
 
 /* What a server that was killed has left half done. */
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
-    struct act act = {
-        .store = s->store, .arena = &s->arena, .config = s->config, .actor = "server", .now = server_now(s)
-    };
+    struct act act = own_act(s, s->store, &s->arena);
     enum rc rc = db_begin(s->db, err);
     if (!rc)
         rc = usecase_finish_archives(&act, err);
@@ -231,9 +223,9 @@ static enum rc compare_again(struct server *s, struct err *err)
     enum rc rc = open_reader(s, &reader, err);
     if (rc)
         return rc;
-    rc = compare_states(s, ((struct reader *)reader)->store, err);
+    rc = warn_of_other_states(s, ((struct reader *)reader)->store, err);
     close_reader(s, reader);
-    return rc == RC_NOT_FOUND ? RC_OK : rc;
+    return rc;
 }
 
 /* What was renewed at the same place, too. */

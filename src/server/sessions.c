@@ -8,10 +8,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
-
-#define RESET_LIFETIME_US (3600 * CLOCK_S)
 
 /* ---- who tries ---- */
 
@@ -108,26 +105,21 @@ static enum rc wrong_credentials(struct err *err)
 static enum rc then_sign_in(struct exchange *x, struct err *err)
 {
     const struct sign_in *in = x->carry;
-    struct account account;
-    char token[AUTH_SECRET_LEN];
-    int64_t expires_at = x->now + x->config->session_lifetime_us;
-    enum rc rc = store_get_account(x->store, x->arena, in->account_id, &account, err);
-    if (rc == RC_NOT_FOUND || (!rc && (!account.password || strcmp(account.password, in->password) != 0)))
-        return wrong_credentials(err);
-    if (!rc)
-        rc = auth_add_token(x->store, account.id, TOKEN_SESSION, x->now, expires_at, token, err);
+    struct session session;
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_sign_in(&act, in->account_id, in->password, &session, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
     json_open_map(&o);
-    json_field_text(&o, "token", token);
-    json_field_time(&o, "expires", expires_at);
+    json_field_text(&o, "token", session.token);
+    json_field_time(&o, "expires", session.expires_at);
     json_put_key(&o, "account");
     json_open_map(&o);
-    view_user(&o, &account);
+    view_user(&o, &session.account);
     json_close_map(&o);
     json_close_map(&o);
-    crypto_wipe(token, sizeof(token));
+    crypto_wipe(session.token, sizeof(session.token));
     return RC_OK;
 }
 
@@ -159,7 +151,8 @@ enum rc handle_sign_out(struct exchange *x, struct err *err)
 {
     if (!x->caller.account_id)
         return err_set(err, RC_FORBIDDEN, "only a session can be ended");
-    enum rc rc = auth_end_token(x->store, auth_header_token(http_header(x->http, "Authorization")), err);
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_sign_out(&act, auth_header_token(http_header(x->http, "Authorization")), err);
     if (!rc)
         answer_empty(x, 204);
     return rc;
@@ -167,43 +160,24 @@ enum rc handle_sign_out(struct exchange *x, struct err *err)
 
 /* ---- new passwords ---- */
 
-static enum rc check_may_reset(const struct account *account, struct err *err)
-{
-    if (account->brought_along)
-        return err_set(err, RC_NOT_FOUND, "there is no such account");
-    if (account->retired)
-        return err_set_code(err, RC_CONFLICT, "retired", "the account is retired");
-    if (account->locked)
-        return err_set_code(err, RC_CONFLICT, "pending", "the account is being retired: cancel that first");
-    return RC_OK;
-}
-
 enum rc handle_reset_link(struct exchange *x, struct err *err)
 {
     int64_t id;
-    struct account account;
-    char token[AUTH_SECRET_LEN];
-    int64_t expires_at = x->now + RESET_LIFETIME_US;
+    struct reset_link link;
+    struct act act = exchange_act(x);
     enum rc rc = path_id(x, &id, err);
     if (!rc)
-        rc = store_get_account(x->store, x->arena, id, &account, err);
-    if (!rc)
-        rc = check_may_reset(&account, err);
+        rc = usecase_make_reset_link(&act, id, &link, err);
     if (rc == RC_NOT_FOUND)
         return err_set(err, rc, "there is no such account");
-    if (!rc)
-        rc = auth_add_token(x->store, id, TOKEN_RESET, x->now, expires_at, token, err);
-    struct act act = exchange_act(x);
-    if (!rc)
-        rc = usecase_audit_account(&act, "reset_link_made", id, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
     json_open_map(&o);
-    json_field_text(&o, "token", token);
-    json_field_time(&o, "expires", expires_at);
+    json_field_text(&o, "token", link.token);
+    json_field_time(&o, "expires", link.expires_at);
     json_close_map(&o);
-    crypto_wipe(token, sizeof(token));
+    crypto_wipe(&link, sizeof(link));
     return RC_OK;
 }
 
@@ -211,22 +185,12 @@ struct reset {
     const char *token, *hash;
 };
 
-static enum rc find_reset(struct exchange *x, const char *token, int64_t *id, struct err *err)
-{
-    enum rc rc = auth_find_token(x->store, token, TOKEN_RESET, x->now, id, err);
-    if (rc == RC_NOT_FOUND)
-        return err_set_code(err, RC_INVALID, "bad_token", "token: is unknown, used, or older than an hour");
-    return rc;
-}
-
 /* Ends the link, and with it every session. */
 static enum rc then_reset(struct exchange *x, struct err *err)
 {
     const struct reset *reset = x->carry;
-    int64_t id;
-    enum rc rc = find_reset(x, reset->token, &id, err);
-    if (!rc)
-        rc = store_set_password(x->store, id, reset->hash, err);
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_reset_password(&act, reset->token, reset->hash, err);
     if (!rc)
         answer_empty(x, 204);
     return rc;
@@ -239,6 +203,7 @@ enum rc handle_password_reset(struct exchange *x, struct err *err)
     const char *password;
     char *hash;
     int64_t id;
+    struct act act = exchange_act(x);
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "token", &reset->token, err);
@@ -249,11 +214,11 @@ enum rc handle_password_reset(struct exchange *x, struct err *err)
     if (!rc && !source_may_try(x))
         return answer_throttled(x);
     if (!rc)
-        rc = find_reset(x, reset->token, &id, err);
+        rc = usecase_find_reset(&act, reset->token, &id, err);
     if (rc)
         return rc;
     exchange_stop_reading(x);
-    rc = auth_password_hash(x->arena, password, &hash, err);
+    rc = auth_password_hash(x->world, x->arena, password, &hash, err);
     if (rc)
         return rc;
     reset->hash = hash;

@@ -127,6 +127,7 @@ enum rc handle_add_client(struct exchange *x, struct err *err)
     const char *name, *scope;
     unsigned scopes;
     struct new_client new;
+    struct act act = exchange_act(x);
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "name", &name, err);
@@ -137,10 +138,7 @@ enum rc handle_add_client(struct exchange *x, struct err *err)
     if (!rc && !scope_covers(x->caller.scopes, scopes))
         rc = err_set(err, RC_FORBIDDEN, "scope: nobody gives a client more than they have themselves");
     if (!rc)
-        rc = auth_add_client(x->store, name, scopes, x->now, &new, err);
-    struct act act = exchange_act(x);
-    if (!rc)
-        rc = usecase_audit_client(&act, "client_added", name, err);
+        rc = usecase_add_client(&act, name, scopes, &new, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
@@ -182,9 +180,7 @@ enum rc handle_clients(struct exchange *x, struct err *err)
 enum rc handle_disable_client(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
-    enum rc rc = store_disable_client(x->store, x->param[0], err);
-    if (!rc)
-        rc = usecase_audit_client(&act, "client_disabled", x->param[0], err);
+    enum rc rc = usecase_disable_client(&act, x->param[0], err);
     if (!rc)
         answer_empty(x, 204);
     return rc;

@@ -35,9 +35,12 @@ static enum rc archive_step(void *arg, struct db *db, bool *again, struct err *e
     struct archiving *a = arg;
     struct server *s = a->server;
     const struct archive_request in = { .older_than_us = s->config->archive_older_than_us };
-    struct act act = {
-        .store = s->store, .arena = &a->arena, .config = s->config, .actor = "server", .now = server_now(s)
-    };
+    struct act act = { .store = s->store,
+                       .arena = &a->arena,
+                       .config = s->config,
+                       .world = &world_real,
+                       .actor = "server",
+                       .now = server_now(s) };
     if (a->written)
         return usecase_finish_archives(&act, err);
     enum rc rc = usecase_archive(&act, &in, &a->done, err);
@@ -108,6 +111,7 @@ static enum rc watch_step(void *arg, struct db *db, struct err *err)
         .store = s->store,
         .arena = &w->arena,
         .config = s->config,
+        .world = &world_real,
         .actor = "watch",
         .now = server_now(s),
         .tally = &w->tally,

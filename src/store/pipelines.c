@@ -147,10 +147,10 @@ static enum rc add_state(struct store *s, int64_t pipeline_id, unsigned position
                   DB_ARGS(DB_INT(pipeline_id), DB_INT(position), DB_TEXT(name)), NULL, err);
 }
 
-enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now, struct err *err)
+enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t stamp, int64_t now,
+                           struct err *err)
 {
     int64_t id = 0;
-    int64_t stamp = (int64_t)(crypto_random_u64() >> 1);
     enum rc rc =
         store_first_int(s->db, "INSERT INTO pipeline (stamp, created_at) VALUES ($1, $2) RETURNING id",
                         DB_ARGS(DB_INT(stamp), DB_INT(now)), &id, err);

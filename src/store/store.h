@@ -60,8 +60,9 @@ enum rc store_migrate(struct db *db, struct err *err) MUST_CHECK;
 
 /* The list of today; RC_NOT_FOUND when there is none yet. The pipeline lives as long as the store. */
 enum rc store_current_pipeline(struct store *s, const struct pipeline **out, struct err *err) MUST_CHECK;
-/* Stores a list and makes it current. */
-enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t now,
+/* Stores a list and makes it current. stamp: random, at least 0; tells the list from another one that had its
+ * id and was rolled back. */
+enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t stamp, int64_t now,
                            struct err *err) MUST_CHECK;
 /* Names of the states that some retirement is in now. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n,

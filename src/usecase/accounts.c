@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "base/crypto.h"
 #include "base/text.h"
 
 /* ---- names that are not to be had ---- */
@@ -85,7 +84,7 @@ enum rc usecase_deactivate(struct act *act, const char *username, struct account
     if (!rc)
         rc = store_set_password(act->store, match.account.id, NULL, err);
     if (!rc)
-        rc = usecase_audit_account(act, "deactivated", match.account.id, err);
+        rc = audit_account(act, "deactivated", match.account.id, err);
     return rc ? rc : store_get_account(act->store, act->arena, match.account.id, out, err);
 }
 
@@ -120,11 +119,11 @@ enum rc usecase_erase(struct act *act, const char *username, enum erasure what, 
 
 enum { SUFFIX_LEN = 4, SUFFIX_TRIES = 20 };
 
-static const char *with_suffix(struct arena *a, const char *name)
+static const char *with_suffix(const struct world *w, struct arena *a, const char *name)
 {
     static const char signs[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     char suffix[SUFFIX_LEN + 1] = "";
-    uint64_t random = crypto_random_u64();
+    uint64_t random = world_random_u64(w);
     for (size_t i = 0; i < SUFFIX_LEN; i++, random /= sizeof(signs) - 1)
         suffix[i] = signs[random % (sizeof(signs) - 1)];
     return arena_printf(a, "%s-%s", name, suffix);
@@ -161,8 +160,8 @@ enum rc usecase_rename(struct act *act, const char *username, const char *desire
         return RC_OK;
     rc = try_rename(act, &match.account, desired, err);
     for (int i = 0; rc == RC_CONFLICT && i < SUFFIX_TRIES; i++) {
-        *renamed = with_suffix(act->arena, desired);
+        *renamed = with_suffix(act->world, act->arena, desired);
         rc = try_rename(act, &match.account, *renamed, err);
     }
-    return rc ? rc : usecase_audit_account(act, "renamed", match.account.id, err);
+    return rc ? rc : audit_account(act, "renamed", match.account.id, err);
 }

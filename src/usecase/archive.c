@@ -47,7 +47,7 @@ static const char *make_name(struct act *act)
     char at[CLOCK_TEXT_LEN], hex[2 * NAME_RANDOM + 1];
     uint8_t random[NAME_RANDOM];
     clock_format(act->now, at);
-    crypto_random(random, sizeof(random));
+    world_random(act->world, random, sizeof(random));
     crypto_hex(random, sizeof(random), hex);
     return arena_printf(act->arena, "lethe-%.13s%.2s%.2s-%s.jsonl.gz%s", at, at + 14, at + 17, hex,
                         act->config->archive_certificate ? ".cms" : "");

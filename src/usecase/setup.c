@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must be there before anybody can be forgotten: the list of states. */
+/* What must be in place before the first request: the list of states, and rows as this configuration has
+ * them. */
 #include "usecase/usecase_int.h"
 
 enum rc current_list(struct act *act, const struct pipeline **out, struct err *err)
@@ -9,6 +10,12 @@ enum rc current_list(struct act *act, const struct pipeline **out, struct err *e
         return err_set_code(err, RC_CONFLICT, "no_states",
                             "there are no states yet: run \"lethe states sync\" first");
     return rc;
+}
+
+static enum rc add_pipeline(struct act *act, const struct pipeline *p, struct err *err)
+{
+    int64_t stamp = (int64_t)(world_random_u64(act->world) >> 1);
+    return store_add_pipeline(act->store, p, stamp, act->now, err);
 }
 
 enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
@@ -33,6 +40,33 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
         rc = pipeline_may_replace(current, wanted, in_use, n_in_use, err);
     if (rc || dry_run)
         return rc;
-    rc = store_add_pipeline(act->store, wanted, act->now, err);
+    rc = add_pipeline(act, wanted, err);
     return rc ? rc : audit(act, (struct audit_entry){ .action = "states_synced" }, err);
+}
+
+/* ---- before the server serves ---- */
+
+enum rc usecase_prepare(struct act *act, bool populate, struct err *err)
+{
+    const struct config *c = act->config;
+    const struct pipeline *current;
+    enum rc rc = populate && c->pipeline ? store_current_pipeline(act->store, &current, err) : RC_OK;
+    if (rc == RC_NOT_FOUND)
+        rc = add_pipeline(act, c->pipeline, err);
+    if (!rc && c->salts.n)
+        rc = store_refresh_retired_names(act->store, &c->salts, err);
+    return rc ? rc : store_free_leases(act->store, act->now, err);
+}
+
+enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err)
+{
+    const struct pipeline *wanted = act->config->pipeline, *current;
+    struct pipeline_diff diff;
+    *differ = false;
+    enum rc rc = wanted ? store_current_pipeline(act->store, &current, err) : RC_OK;
+    if (rc || !wanted)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    pipeline_compare(act->arena, current, wanted, &diff);
+    *differ = !diff.same;
+    return RC_OK;
 }

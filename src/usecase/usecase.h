@@ -13,7 +13,9 @@
  *   confirm.c    stages that people do
  *   cancel.c     taking a request back, by the name or address it was made for
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
- *   setup.c      states
+ *   sessions.c   signing in and out, and passwords that are forgotten
+ *   clients.c    credentials of programs
+ *   setup.c      states, and what a server does to its database before it serves
  *   tally.c      what of it is counted
  *   audit.c      writing into the audit trail, which each of the others does in its transaction
  *   outbox.c     what is told to other systems and to operators, and who delivers it
@@ -25,8 +27,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/world.h"
 #include "config/config.h"
 #include "core/core.h"
 #include "store/store.h"
@@ -56,18 +60,12 @@ struct act {
     struct store *store;
     struct arena *arena; /* of the request: results live there */
     const struct config *config;
-    const uint8_t *run_key; /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
-    const char *actor;      /* for the log and the audit trail */
-    int64_t now;            /* us */
-    struct tally *tally;    /* NULL: nobody counts */
+    const struct world *world; /* for randomness; the time is now */
+    const uint8_t *run_key;    /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
+    const char *actor;         /* for the log and the audit trail */
+    int64_t now;               /* us */
+    struct tally *tally;       /* NULL: nobody counts */
 };
-
-/* ---- audit.c ---- */
-
-/* For what is done to a client or an account without a use case of this layer. */
-enum rc usecase_audit_client(struct act *act, const char *action, const char *name,
-                             struct err *err) MUST_CHECK;
-enum rc usecase_audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- requests.c ---- */
 
@@ -326,6 +324,13 @@ enum rc usecase_finish_archives(struct act *act, struct err *err) MUST_CHECK;
 enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
+/* What a server does before it serves: stores the configured states if populate and there are none yet,
+ * recognises retired names under new salts, and frees the leases that ended while no server ran. The audit
+ * trail tells nothing of it: nobody asked for it. */
+enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
+/* Are the configured states, if there are any, other ones than the stored? Those stay in use. */
+enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;
+
 /* ---- accounts.c ---- */
 
 /* RC_INVALID names the field; RC_CONFLICT "taken", "pending", "retired". */
@@ -348,6 +353,46 @@ enum rc usecase_deactivate(struct act *act, const char *username, struct account
  * RC_CONFLICT "not_working": it is not in a working state. */
 enum erasure { ERASE_SECONDARY, ERASE_ACCOUNT };
 enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
+
+/* ---- sessions.c ---- */
+
+/* Signs in to an account whose stored password was found to match: RC_UNAUTHENTICATED "wrong_credentials"
+ * when the account has another one by now, or none. */
+struct session {
+    char token[AUTH_SECRET_LEN]; /* show it once, wipe it */
+    int64_t expires_at;
+    struct account account;
+};
+enum rc usecase_sign_in(struct act *act, int64_t account_id, const char *password, struct session *out,
+                        struct err *err) MUST_CHECK;
+/* Ends the session of this token, if there is one. */
+enum rc usecase_sign_out(struct act *act, const char *token, struct err *err) MUST_CHECK;
+
+/* A link with which an account can be given a new password, once and within an hour. */
+struct reset_link {
+    char token[AUTH_SECRET_LEN]; /* show it once, wipe it */
+    int64_t expires_at;
+};
+/* RC_NOT_FOUND; RC_CONFLICT "retired", "pending": the account is retired, or being retired. */
+enum rc usecase_make_reset_link(struct act *act, int64_t account_id, struct reset_link *out,
+                                struct err *err) MUST_CHECK;
+/* The account that the link is for; writes nothing. RC_INVALID "bad_token". */
+enum rc usecase_find_reset(struct act *act, const char *token, int64_t *account_id,
+                           struct err *err) MUST_CHECK;
+/* The new password, as auth_password_hash made it. Ends the link and all sessions of the account. RC_INVALID
+ * "bad_token". */
+enum rc usecase_reset_password(struct act *act, const char *token, const char *hash,
+                               struct err *err) MUST_CHECK;
+
+/* ---- clients.c ---- */
+
+/* RC_INVALID: the name. RC_CONFLICT "taken": there is a client of this name. */
+enum rc usecase_add_client(struct act *act, const char *name, unsigned scopes, struct new_client *out,
+                           struct err *err) MUST_CHECK;
+/* By name. RC_NOT_FOUND. */
+enum rc usecase_disable_client(struct act *act, const char *name, struct err *err) MUST_CHECK;
+
+/* ---- accounts.c: other user names ---- */
 
 /* A user name for another. *renamed: what it is now; a name that is not to be had gets - and four random
  * letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT (being retired): it stays as it was. */

@@ -14,6 +14,8 @@ enum rc check_field(const char *field, const char *value, size_t max, struct err
 /* Writes that into the audit trail, as done by who acts now: at and actor are filled in. One call for each
  * thing that is done. */
 enum rc audit(struct act *act, struct audit_entry entry, struct err *err) MUST_CHECK;
+/* The same, about an account: "account:ID". */
+enum rc audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
 /* Cuts a response that is longer than USECASE_RESPONSE_MAX, and marks it as cut. */
 void cut_response(struct arena *a, const char **text, size_t *len);

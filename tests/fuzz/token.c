@@ -33,9 +33,9 @@ static char *signed_token(struct arena *a, const char *header, const char *claim
 
 static enum rc verify(struct arena *a, const char *text)
 {
-    struct token token = { 0 };
+    struct access_token token = { 0 };
     struct err err;
-    enum rc rc = token_verify(a, &keys, text, now, &token, &err);
+    enum rc rc = access_token_verify(a, &keys, text, now, &token, &err);
     if (rc) {
         assert(rc == RC_UNAUTHENTICATED);
         fuzz_check_err(rc, &err);

@@ -143,6 +143,17 @@ def test_what_is_done_to_clients_accounts_states_and_archives(served):
         ("account_retired", None, None), ("archived", file, 1), ("forgotten", None, None)]
 
 
+def test_a_new_password_by_a_link_is_in_it(served):
+    account = served.post("/v1/accounts", {"username": "ada", "email": "ada@example.com"}).json["id"]
+    link = served.post(f"/v1/accounts/{account}/password-reset").json["token"]
+    reset = {"token": link, "password": "a new password"}
+    assert served.post("/v1/password-resets", reset, token="").status == 204
+    assert served.post("/v1/password-resets", reset, token="").status == 400
+    made, done = trail(served)[-2:]
+    assert (made["action"], made["subject"]) == ("reset_link_made", f"account:{account}")
+    assert (done["action"], done["subject"], done["actor"]) == ("password_reset", f"account:{account}", f"account:{account}")
+
+
 def test_reading_for_partners_is_in_it(served):
     served.post("/v1/accounts", {"username": "ada", "email": "ada@example.com", "orgs": ["org"]})
     served.request("ada")

@@ -1,33 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The use cases on a store of their own: what each does, what it refuses, and that a repeat does nothing. */
-#include "store_fixture.h"
-
-#include <string.h>
-
-#include "usecase/usecase.h"
-
-static const uint8_t RUN_KEY[CRYPTO_KEY_LEN] = { 7 };
-
-static struct config site = {
-    .salts = { SALT, 2 },
-    .retired_username = RETIRED_FORMAT,
-    .retired_email = "retired__user_{}@retired.invalid",
-    .deaths_max = 3,
-};
-
-static struct act act_as(struct fixture *f, const char *actor)
-{
-    f->now += CLOCK_S;
-    return (struct act){
-        .store = f->s, .arena = &f->arena, .config = &site, .run_key = RUN_KEY, .actor = actor, .now = f->now
-    };
-}
-
-static void refused(enum rc rc, enum rc wanted, const struct err *err, const char *code)
-{
-    assert_string_equal(rc_code(rc), rc_code(wanted));
-    assert_string_equal(err->code, code);
-}
+#include "usecase_fixture.h"
 
 static int64_t count_log(struct fixture *f, int64_t id)
 {
@@ -35,12 +8,6 @@ static int64_t count_log(struct fixture *f, int64_t id)
     size_t n;
     OK(store_log(f->s, &f->arena, id, &log, &n, &f->err));
     return (int64_t)n;
-}
-
-static const char *state_of(struct fixture *f, int64_t id)
-{
-    struct retirement row = row_of(f, id);
-    return row.pipeline->names[row.state];
 }
 
 /* ---- asking ---- */

@@ -42,6 +42,7 @@ static int open_site(void **state)
 static struct act act_now(struct fixture *f)
 {
     return (struct act){ .store = f->s,
+                         .world = &world_real,
                          .arena = &f->arena,
                          .config = &site,
                          .run_key = RUN_KEY,

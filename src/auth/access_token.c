@@ -15,7 +15,7 @@
 
 static const char issuer[] = "lethe";
 
-char *token_issue(struct arena *a, const struct auth_keys *keys, const struct token *token)
+char *access_token_issue(struct arena *a, const struct auth_keys *keys, const struct access_token *token)
 {
     struct buf scope;
     buf_init(&scope, 512);
@@ -53,7 +53,7 @@ static bool is_time(long s)
 }
 
 /* Everything but the signature. */
-static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct token *out)
+static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct access_token *out)
 {
     if (jwt_get_alg(jwt) != JWT_ALG_HS256)
         return "the token is not signed with HS256";
@@ -76,8 +76,8 @@ static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct
     return NULL;
 }
 
-enum rc token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
-                     struct token *out, struct err *err)
+enum rc access_token_verify(struct arena *a, const struct auth_keys *keys, const char *text, int64_t now,
+                            struct access_token *out, struct err *err)
 {
     jwt_t *jwt = NULL;
     if (jwt_decode(&jwt, text, keys->token_key, sizeof(keys->token_key)))
