@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -41,6 +40,22 @@ int64_t clock_now(void)
 int64_t clock_mono(void)
 {
     return read_clock(CLOCK_BOOTTIME);
+}
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_us)
+{
+    int64_t until = read_clock(CLOCK_MONOTONIC) + (timeout_us < LENGTH_MAX ? timeout_us : LENGTH_MAX);
+    struct timespec ts = { .tv_sec = until / CLOCK_S, .tv_nsec = until % CLOCK_S * 1000 };
+    return pthread_cond_timedwait(cond, mutex, &ts) == 0;
 }
 
 static struct date date_of_days(int64_t days_since_1970)

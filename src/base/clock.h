@@ -4,6 +4,8 @@
 #ifndef LETHE_BASE_CLOCK_H
 #define LETHE_BASE_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,12 @@ enum { CLOCK_TEXT_LEN = 28 }; /* of "2026-11-21T13:04:05.000006Z" with its termi
 
 int64_t clock_now(void);  /* the wall clock, us */
 int64_t clock_mono(void); /* a clock that never jumps, us; counts while the machine sleeps */
+
+/* For threads, which wait in real time whatever clock their world has: a condition to wait on for a length of
+ * time. */
+void clock_cond_init(pthread_cond_t *cond);
+/* Returns false when the time was over first. */
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_us);
 
 /* ISO 8601, UTC, six decimals, Z. */
 void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN]);

@@ -163,7 +163,8 @@ void db_savepoint_rollback(struct db *db)
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
 {
     *all = false;
-    return db->driver->checkpoint(db, truncate, all, err);
+    enum rc rc = check_fault(db, "CHECKPOINT", err);
+    return rc ? rc : db->driver->checkpoint(db, truncate, all, err);
 }
 
 int64_t db_wal_pages(const struct db *db)

@@ -102,8 +102,8 @@ enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err) 
 /* Committed but not checkpointed, in pages. */
 int64_t db_wal_pages(const struct db *db);
 
-/* The seam for failing databases: called before every statement and commit; anything but RC_OK fails it with
- * that. NULL for none. Tests only. */
+/* The seam for failing databases: called before each statement, BEGIN, COMMIT, SAVEPOINT, RELEASE and
+ * CHECKPOINT, which then fail with what it returns. NULL for none. Tests only. */
 typedef enum rc db_fault_fn(void *arg, const char *sql);
 void db_set_fault(struct db *db, db_fault_fn *fault, void *arg);
 

@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer's thread: take what waits, run it, commit, tell. Its hard idea is that a batch is a bargain
- * between strangers: everybody shares the commit, nobody shares a failure. A job that fails is undone by its
- * savepoint. Where that does not suffice, because the whole transaction ended (a full disk does that) or
- * could not be committed, each job is done once more in a transaction of its own, and gets its own answer.
+ * The writer: take the waiting jobs, run them, commit, tell. Its hard idea is that a batch is a bargain
+ * between strangers: they share the commit, but not a failure. A job that fails is undone by its savepoint.
+ * That does not suffice when the whole transaction ended (a full disk does that) or could not be committed:
+ * then each job runs once more in a transaction of its own, and gets its own answer.
+ *
+ * Everything happens in writer_step(); the thread only calls it, and waits in between.
  */
 #include "db/writer.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/world.h"
 
 enum {
     BATCH_MAX = 512,
-    CHECKPOINT_PAGES = 20000,     /* when busy ... */
-    CHECKPOINT_IDLE_PAGES = 1000, /* ... and when there is nothing to do */
-    IDLE_MS = 200
+    CHECKPOINT_PAGES = 20000,    /* while jobs keep coming ... */
+    CHECKPOINT_IDLE_PAGES = 1000 /* ... and after IDLE_US without any */
 };
 
+#define IDLE_US        (200 * CLOCK_MS)
 #define ERASE_AGAIN_US (5 * CLOCK_S)
+#define NEVER          INT64_MAX
 
 struct outcome {
     struct writer_job *job;
@@ -35,79 +38,71 @@ struct outcome {
 
 struct writer {
     struct db *db;
+    const struct world *world;
     pthread_t thread;
+    bool has_thread;
     pthread_mutex_t mutex;
     pthread_cond_t arrived;
-    struct writer_job *head, **tail; /* what waits, in order; under the mutex, as is closing */
+    struct writer_job *head, **tail; /* waiting jobs in order; under the mutex, as is closing */
     bool closing;
-    int64_t checkpoint_at; /* pages */
-    int64_t erase_at; /* clock_mono: what was deleted is still in the files, try again then; 0: it is gone */
+    int64_t checkpoint_at; /* pages in the log */
+    int64_t idle_at;       /* steady clock: if no job comes before, checkpoint */
+    int64_t erase_at;      /* steady clock: deleted values are still in the files, and the next try is then */
     struct outcome batch[BATCH_MAX];
     size_t n_batch;
     struct metric *commits, *jobs, *took;
 };
 
-/* ---- the queue ---- */
+/* ---- checkpoints ---- */
 
-static struct timespec idle_until(void)
+/* What the disk holds after a failed fsync is known only after a recovery: the next start does one. */
+static _Noreturn void die(const struct err *err)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += IDLE_MS * 1000000L;
-    t.tv_sec += t.tv_nsec / 1000000000L;
-    t.tv_nsec %= 1000000000L;
-    return t;
+    log_error("stopping at once, because a commit may be lost: %s", err->text);
+    _exit(1);
 }
 
-/* Returns false when nothing came for a while. */
-static bool wait_a_while(struct writer *w)
+/* A reader may keep a part from being done: then the next try comes after as many pages again. */
+static void checkpoint(struct writer *w)
 {
-    struct timespec until = idle_until();
-    int timed_out = 0;
-    while (!w->head && !w->closing && timed_out == 0)
-        timed_out = pthread_cond_timedwait(&w->arrived, &w->mutex, &until);
-    return w->head || w->closing;
+    struct err err;
+    bool all;
+    enum rc rc = db_checkpoint(w->db, false, &all, &err);
+    if (rc == RC_IO)
+        die(&err);
+    if (rc)
+        log_warning("checkpoint: %s", err.text);
+    w->checkpoint_at = db_wal_pages(w->db) + CHECKPOINT_PAGES;
+    w->idle_at = NEVER;
 }
 
-static void checkpoint(struct writer *w);
-static void erase(struct writer *w);
-
-/* With the mutex held, which is given up meanwhile. */
-static void erase_if_due(struct writer *w)
+/* Takes deleted values out of the log and the main file: a truncating checkpoint, which a reader can keep
+ * from being complete. */
+static void erase(struct writer *w)
 {
-    if (w->erase_at == 0 || clock_mono() < w->erase_at)
-        return;
-    pthread_mutex_unlock(&w->mutex);
-    erase(w);
-    pthread_mutex_lock(&w->mutex);
+    struct err err;
+    bool all = false;
+    enum rc rc = db_checkpoint(w->db, true, &all, &err);
+    if (rc == RC_IO)
+        die(&err);
+    if (rc)
+        log_warning("deleted values are still in the files, trying again: %s", err.text);
+    else if (!all)
+        log_warning("readers keep deleted values from leaving the files: trying again");
+    w->erase_at = all ? NEVER : world_mono(w->world) + ERASE_AGAIN_US;
 }
 
-/* With the mutex held, which is given up meanwhile. */
-static void wait_for_jobs(struct writer *w)
-{
-    erase_if_due(w);
-    while (w->erase_at != 0 && !wait_a_while(w))
-        erase_if_due(w);
-    if (db_wal_pages(w->db) > CHECKPOINT_IDLE_PAGES && !wait_a_while(w)) {
-        pthread_mutex_unlock(&w->mutex);
-        checkpoint(w);
-        pthread_mutex_lock(&w->mutex);
-    }
-    while (!w->head && !w->closing)
-        pthread_cond_wait(&w->arrived, &w->mutex);
-}
+/* ---- a batch ---- */
 
 static bool may_join(const struct writer *w, const struct writer_job *job)
 {
     return w->n_batch == 0 || (w->n_batch < BATCH_MAX && !job->alone && !w->batch[0].job->alone);
 }
 
-/* The batch is empty when the writer is to end. */
 static void take_batch(struct writer *w)
 {
     w->n_batch = 0;
     pthread_mutex_lock(&w->mutex);
-    wait_for_jobs(w);
     while (w->head && may_join(w, w->head)) {
         struct outcome *o = &w->batch[w->n_batch++];
         o->job = w->head;
@@ -119,22 +114,13 @@ static void take_batch(struct writer *w)
     pthread_mutex_unlock(&w->mutex);
 }
 
-/* ---- committing ---- */
-
-/* What the disk holds after a failed fsync is known only after a recovery: the next start does one. */
-static _Noreturn void die(const struct err *err)
-{
-    log_error("stopping at once, because a commit may be lost: %s", err->text);
-    _exit(1);
-}
-
 static enum rc commit(struct writer *w, struct err *err)
 {
-    int64_t started_at = clock_mono();
+    int64_t started_at = world_mono(w->world);
     enum rc rc = db_commit(w->db, err);
     if (rc == RC_IO)
         die(err);
-    metric_observe(w->took, clock_mono() - started_at);
+    metric_observe(w->took, world_mono(w->world) - started_at);
     metric_add(w->commits, 1);
     return rc;
 }
@@ -163,20 +149,15 @@ static void run_alone(struct writer *w, struct outcome *o)
         db_rollback(w->db);
 }
 
-static void fail_batch(struct writer *w, const struct err *err)
-{
-    for (size_t i = 0; i < w->n_batch; i++) {
-        w->batch[i].rc = err->rc;
-        w->batch[i].err = *err;
-    }
-}
-
-/* Returns false when nothing of it was committed, and each has to be done anew. */
+/* Returns false when nothing was committed and each job has to run again. */
 static bool run_together(struct writer *w)
 {
     struct err err;
     if (db_begin(w->db, &err)) {
-        fail_batch(w, &err);
+        for (size_t i = 0; i < w->n_batch; i++) {
+            w->batch[i].rc = err.rc;
+            w->batch[i].err = err;
+        }
         return true;
     }
     for (size_t i = 0; i < w->n_batch; i++) {
@@ -187,7 +168,7 @@ static bool run_together(struct writer *w)
     return !commit(w, &err);
 }
 
-/* Stops where a transaction fails: those before it are done, and whoever wrote the job can go on from there.
+/* Stops at the first transaction that fails: those before it stay, and the job's owner can go on from there.
  */
 static void run_steps(struct writer *w, struct outcome *o)
 {
@@ -210,107 +191,107 @@ static void run_batch(struct writer *w)
         w->batch[i].job->done(w->batch[i].job, w->batch[i].rc, &w->batch[i].err);
 }
 
-/* ---- checkpoints ---- */
+/* ---- steps, and the thread that makes them ---- */
 
-/* A reader may keep a part from being done: then the next try waits for as much again. */
-static void checkpoint(struct writer *w)
+/* Larger logs are checkpointed after a while without jobs. */
+static void set_idle(struct writer *w)
 {
-    struct err err;
-    bool all;
-    enum rc rc = db_checkpoint(w->db, false, &all, &err);
-    if (rc == RC_IO)
-        die(&err);
-    if (rc)
-        log_warning("checkpoint: %s", err.text);
-    w->checkpoint_at = db_wal_pages(w->db) + CHECKPOINT_PAGES;
+    bool large = db_wal_pages(w->db) > CHECKPOINT_IDLE_PAGES;
+    w->idle_at = large ? world_mono(w->world) + IDLE_US : NEVER;
 }
 
-/* Takes what was deleted out of the log and the main file: a truncating checkpoint, which readers can keep
- * from being whole. */
-static void erase(struct writer *w)
+int64_t writer_step(struct writer *w)
 {
-    struct err err;
-    bool all = false;
-    enum rc rc = db_checkpoint(w->db, true, &all, &err);
-    if (rc == RC_IO)
-        die(&err);
-    if (rc)
-        log_warning("checkpoint: %s", err.text);
-    else if (!all)
-        log_warning("readers keep what was deleted from leaving the files: trying again");
-    w->erase_at = all ? 0 : clock_mono() + ERASE_AGAIN_US;
+    int64_t now = world_mono(w->world);
+    if (now >= w->erase_at) {
+        erase(w);
+        return 0;
+    }
+    take_batch(w);
+    if (w->n_batch > 0) {
+        run_batch(w);
+        if (db_wal_pages(w->db) > w->checkpoint_at)
+            checkpoint(w);
+        set_idle(w);
+        return 0;
+    }
+    if (now >= w->idle_at) {
+        checkpoint(w);
+        return 0;
+    }
+    int64_t next_at = w->erase_at < w->idle_at ? w->erase_at : w->idle_at;
+    return next_at == NEVER ? NEVER : next_at - now;
 }
 
-static void last_checkpoint(struct writer *w)
+/* Returns false when the writer is closing. */
+static bool wait_for_job(struct writer *w, int64_t timeout_us)
 {
-    struct err err;
-    bool all;
-    if (db_checkpoint(w->db, true, &all, &err))
-        log_warning("checkpoint: %s", err.text);
+    pthread_mutex_lock(&w->mutex);
+    if (!w->head && !w->closing)
+        clock_cond_wait(&w->arrived, &w->mutex, timeout_us);
+    bool closing = w->closing;
+    pthread_mutex_unlock(&w->mutex);
+    return !closing;
 }
-
-/* ---- the thread ---- */
 
 static void *writer_main(void *arg)
 {
     struct writer *w = arg;
-    for (take_batch(w); w->n_batch > 0; take_batch(w)) {
-        run_batch(w);
-        if (db_wal_pages(w->db) > w->checkpoint_at)
-            checkpoint(w);
-    }
-    last_checkpoint(w);
+    int64_t wait_us;
+    do
+        wait_us = writer_step(w);
+    while (wait_us == 0 || wait_for_job(w, wait_us));
     return NULL;
 }
 
-static void init_arrived(struct writer *w)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->arrived, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-static void free_writer(struct writer *w)
-{
-    pthread_cond_destroy(&w->arrived);
-    pthread_mutex_destroy(&w->mutex);
-    free(w);
-}
-
-enum rc writer_open(struct db *db, struct writer **out, struct err *err)
+struct writer *writer_open(const struct writer_conf *conf)
 {
     struct writer *w = XNEW(struct writer);
-    w->db = db;
+    w->db = conf->db;
+    w->world = conf->world;
     w->tail = &w->head;
     w->checkpoint_at = CHECKPOINT_PAGES;
-    w->erase_at = db_wal_pages(db) > 0; /* a writer before this one may have died before it could */
+    /* The writer before this one may have died before it could erase. */
+    w->erase_at = db_wal_pages(w->db) > 0 ? world_mono(w->world) : NEVER;
+    set_idle(w);
     w->commits = metrics_counter("lethe_commits_total", "", "Transactions of the writer.");
     w->jobs = metrics_counter("lethe_commit_jobs_total", "", "Writes in these transactions.");
     w->took = metrics_histogram("lethe_commit_seconds", "", "How long a commit took, to the disk and back.");
     pthread_mutex_init(&w->mutex, NULL);
-    init_arrived(w);
-    *out = NULL;
-    if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
-        free_writer(w);
+    clock_cond_init(&w->arrived);
+    return w;
+}
+
+enum rc writer_start(struct writer *w, struct err *err)
+{
+    if (pthread_create(&w->thread, NULL, writer_main, w) != 0)
         return err_set(err, RC_UNAVAILABLE, "cannot start the writer's thread");
-    }
-    *out = w;
+    w->has_thread = true;
     return RC_OK;
 }
 
-void writer_close(struct writer **w)
+void writer_close(struct writer **out)
 {
-    if (!*w)
+    struct writer *w = *out;
+    struct err err;
+    bool all;
+    *out = NULL;
+    if (!w)
         return;
-    pthread_mutex_lock(&(*w)->mutex);
-    (*w)->closing = true;
-    pthread_cond_signal(&(*w)->arrived);
-    pthread_mutex_unlock(&(*w)->mutex);
-    pthread_join((*w)->thread, NULL);
-    free_writer(*w);
-    *w = NULL;
+    if (w->has_thread) {
+        pthread_mutex_lock(&w->mutex);
+        w->closing = true;
+        pthread_cond_signal(&w->arrived);
+        pthread_mutex_unlock(&w->mutex);
+        pthread_join(w->thread, NULL);
+    }
+    while (writer_step(w) == 0)
+        ;
+    if (db_checkpoint(w->db, true, &all, &err))
+        log_warning("checkpoint: %s", err.text);
+    pthread_cond_destroy(&w->arrived);
+    pthread_mutex_destroy(&w->mutex);
+    free(w);
 }
 
 void writer_submit(struct writer *w, struct writer_job *job)
@@ -325,7 +306,7 @@ void writer_submit(struct writer *w, struct writer_job *job)
     pthread_mutex_unlock(&w->mutex);
 }
 
-/* ---- waiting for one ---- */
+/* ---- waiting for a job ---- */
 
 struct errand {
     struct writer_job job; /* first, so that the job is the errand */
@@ -364,6 +345,8 @@ static enum rc run_errand(struct writer *w, struct errand *e, struct err *err)
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->finished, NULL);
     writer_submit(w, &e->job);
+    while (!w->has_thread && !e->is_done)
+        writer_step(w);
     pthread_mutex_lock(&e->mutex);
     while (!e->is_done)
         pthread_cond_wait(&e->finished, &e->mutex);
@@ -374,7 +357,6 @@ static enum rc run_errand(struct writer *w, struct errand *e, struct err *err)
         *err = e->err;
     return e->rc;
 }
-
 enum rc writer_run(struct writer *w, enum rc (*run)(void *arg, struct db *db, struct err *err), void *arg,
                    struct err *err)
 {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/world.h"
 
 int64_t server_now(struct server *s)
 {
@@ -191,6 +192,12 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
     return rc;
 }
 
+static enum rc open_writer(struct server *s, struct err *err)
+{
+    s->writer = writer_open(&(struct writer_conf){ .db = s->db, .world = &world_real });
+    return writer_start(s->writer, err);
+}
+
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err)
 {
     struct server *s = XNEW(struct server);
@@ -203,7 +210,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     if (!rc)
         rc = open_database(s, conf->populate, err);
     if (!rc)
-        rc = writer_open(s->db, &s->writer, err);
+        rc = open_writer(s, err);
     if (!rc)
         rc = slow_open(s, &s->slow, err);
     if (!rc)

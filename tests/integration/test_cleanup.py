@@ -177,7 +177,7 @@ def test_readers_are_waited_for(site):
     assert reader.execute("SELECT count(*) FROM retirement_person").fetchone() == (1,)
     assert cleanup(site, "Plantagenet").status == 204
     assert files_with(site, *PLANTED)
-    site.wait_said(process, "readers keep what was deleted")
+    site.wait_said(process, "readers keep deleted values")
     reader.execute("ROLLBACK")
     reader.close()
     wait_for(lambda: not files_with(site, *PLANTED), "clearing the files")

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group commit: a failure is one job's alone, the order is kept, nothing is answered before it is committed.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,29 +12,55 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/metrics.h"
+#include "base/world.h"
 #include "db/writer.h"
 #include "scratch.h"
 
+#define NEVER INT64_MAX
+
+/* A writer without a thread, in a world whose clock the test sets. */
 struct fixture {
     struct scratch dir;
     struct db *db, *reader;
+    int64_t now;
+    struct world world;
     struct writer *writer;
+    int log; /* what is logged goes there */
     struct err err;
 };
+
+static int64_t made_up_now(void *arg)
+{
+    return *(int64_t *)arg;
+}
+
+/* Until there is nothing to do; returns for how long. */
+static int64_t step_all(struct fixture *f)
+{
+    int64_t wait_us;
+    while ((wait_us = writer_step(f->writer)) == 0)
+        ;
+    return wait_us;
+}
 
 static int open_fixture(void **state)
 {
     struct fixture *f = XNEW(struct fixture);
     scratch_make(&f->dir);
+    f->log = open(scratch_path(&f->dir, "", "log"), O_RDWR | O_CREAT, 0600);
+    assert_true(f->log >= 0);
+    log_setup(LOG_INFO, false, f->log);
     assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err), RC_OK);
     assert_int_equal(db_script(f->db, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER UNIQUE)", &f->err),
                      RC_OK);
     assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), false, &f->reader, &f->err), RC_OK);
-    assert_int_equal(writer_open(f->db, &f->writer, &f->err), RC_OK);
+    f->world = (struct world){ .now = made_up_now, .mono = made_up_now, .arg = &f->now };
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world });
+    step_all(f); /* the new table is checkpointed */
     *state = f;
     return 0;
 }
@@ -47,6 +71,8 @@ static int close_fixture(void **state)
     writer_close(&f->writer);
     db_close(&f->reader);
     db_close(&f->db);
+    log_setup(LOG_INFO, false, STDERR_FILENO);
+    close(f->log);
     scratch_remove(&f->dir);
     free(f);
     return 0;
@@ -63,6 +89,15 @@ static int64_t ask(struct db *db, const char *sql)
     int64_t n = db_int(&rows, 0);
     db_rows_close(&rows);
     return n;
+}
+
+static void expect_logged(const struct fixture *f, const char *part)
+{
+    char text[4096];
+    ssize_t len = pread(f->log, text, sizeof(text) - 1, 0);
+    assert_true(len >= 0);
+    text[len] = '\0';
+    expect_text_has(text, part);
 }
 
 /* A job that stores n; and what became of it. */
@@ -106,58 +141,14 @@ static struct note make_note(int64_t n)
     return (struct note){ .job = { .run = note_run, .done = note_done }, .n = n };
 }
 
-/* Holds the writer's thread, so that what is submitted meanwhile becomes one batch. */
-struct gate {
-    struct writer_job job;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool reached, open;
-};
-
-static enum rc gate_run(struct writer_job *job, struct db *db, struct err *err)
-{
-    return RC_OK;
-}
-
-static void gate_done(struct writer_job *job, enum rc rc, const struct err *err)
-{
-    struct gate *gate = (struct gate *)(void *)job;
-    pthread_mutex_lock(&gate->mutex);
-    gate->reached = true;
-    pthread_cond_broadcast(&gate->changed);
-    while (!gate->open)
-        pthread_cond_wait(&gate->changed, &gate->mutex);
-    pthread_mutex_unlock(&gate->mutex);
-}
-
-static void gate_close(struct gate *gate, struct writer *w)
-{
-    *gate = (struct gate){ .job = { .run = gate_run, .done = gate_done } };
-    pthread_mutex_init(&gate->mutex, NULL);
-    pthread_cond_init(&gate->changed, NULL);
-    writer_submit(w, &gate->job);
-    pthread_mutex_lock(&gate->mutex);
-    while (!gate->reached)
-        pthread_cond_wait(&gate->changed, &gate->mutex);
-    pthread_mutex_unlock(&gate->mutex);
-}
-
-static void gate_open(struct gate *gate)
-{
-    pthread_mutex_lock(&gate->mutex);
-    gate->open = true;
-    pthread_cond_broadcast(&gate->changed);
-    pthread_mutex_unlock(&gate->mutex);
-}
-
+/* Also checks that nothing is answered before the step. */
 static void run_as_one_batch(struct fixture *f, struct note *notes, size_t n)
 {
-    struct gate gate;
-    gate_close(&gate, f->writer);
     for (size_t i = 0; i < n; i++)
         writer_submit(f->writer, &notes[i].job);
-    gate_open(&gate);
-    writer_close(&f->writer);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(notes[i].answered, 0);
+    assert_int_equal(writer_step(f->writer), 0);
 }
 
 static enum rc run_insert(void *arg, struct db *db, struct err *err)
@@ -204,8 +195,8 @@ static void test_writer__a_batch_is_one_commit(void **state)
     for (int i = 0; i < 100; i++)
         notes[i] = make_note(i);
     run_as_one_batch(f, notes, 100);
-    assert_int_equal(metric_value(commits) - commits_before, 2); /* the gate's and theirs */
-    assert_int_equal(metric_value(jobs) - jobs_before, 101);
+    assert_int_equal(metric_value(commits) - commits_before, 1);
+    assert_int_equal(metric_value(jobs) - jobs_before, 100);
 }
 
 static void test_writer__ended_transaction_is_done_anew_one_by_one(void **state)
@@ -245,14 +236,9 @@ static void test_writer__refused_commit_is_tried_alone_then_answered(void **stat
     struct note notes[3];
     for (int i = 0; i < 3; i++)
         notes[i] = make_note(i);
-    struct gate gate;
-    gate_close(&gate, f->writer);
     struct commit_plan plan = { 2, RC_NO_SPACE }; /* the batch's and the first one's alone */
     db_set_fault(f->db, fail_commits, &plan);
-    for (int i = 0; i < 3; i++)
-        writer_submit(f->writer, &notes[i].job);
-    gate_open(&gate);
-    writer_close(&f->writer);
+    run_as_one_batch(f, notes, 3);
     assert_int_equal(notes[0].answered, 1 + RC_NO_SPACE);
     assert_int_equal(notes[1].answered, 1 + RC_OK);
     assert_int_equal(notes[2].answered, 1 + RC_OK);
@@ -275,20 +261,13 @@ static void test_writer__what_was_only_tried_is_undone(void **state)
             notes[i] = make_note(10 * refusals + i);
         notes[1].job.undo = true;
         notes[2].n = notes[1].n; /* may stand there once only */
-        struct gate gate;
-        gate_close(&gate, f->writer);
         plan = (struct commit_plan){ refusals, RC_NO_SPACE };
         db_set_fault(f->db, fail_commits, &plan);
-        for (int i = 0; i < 3; i++)
-            writer_submit(f->writer, &notes[i].job);
-        gate_open(&gate);
-        while (!notes[2].answered)
-            sched_yield();
+        run_as_one_batch(f, notes, 3);
         for (int i = 0; i < 3; i++)
             assert_int_equal(notes[i].answered, 1 + RC_OK);
         assert_int_equal(notes[1].runs, 1 + refusals);
     }
-    writer_close(&f->writer);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
 }
 
@@ -296,13 +275,8 @@ static void test_writer__refused_begin_is_everybodys_answer(void **state)
 {
     struct fixture *f = *state;
     struct note notes[2] = { make_note(1), make_note(2) };
-    struct gate gate;
-    gate_close(&gate, f->writer);
     db_set_fault(f->db, fail_begin, NULL);
-    for (int i = 0; i < 2; i++)
-        writer_submit(f->writer, &notes[i].job);
-    gate_open(&gate);
-    writer_close(&f->writer);
+    run_as_one_batch(f, notes, 2);
     assert_int_equal(notes[0].answered, 1 + RC_UNAVAILABLE);
     assert_int_equal(notes[1].answered, 1 + RC_UNAVAILABLE);
     assert_int_equal(notes[0].runs, 0);
@@ -317,7 +291,8 @@ static void lose_a_commit(const char *target)
         _exit(10);
     struct commit_plan plan = { 1, RC_IO };
     db_set_fault(db, fail_commits, &plan);
-    if (writer_open(db, &w, &err))
+    w = writer_open(&(struct writer_conf){ .db = db, .world = &world_real });
+    if (writer_start(w, &err))
         _exit(11);
     int64_t n = 1;
     enum rc rc = writer_run(w, run_insert, &n, &err);
@@ -336,6 +311,7 @@ static void test_writer__lost_commit_ends_the_process_unanswered(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
+    expect_logged(f, "stopping at once, because a commit may be lost: database: injected fault");
 }
 
 /* ---- a full disk ---- */
@@ -355,8 +331,9 @@ static int fill_the_disk(const char *target, const char *reader_target)
     struct rlimit limit = { 256 * 1024, 256 * 1024 };
     signal(SIGXFSZ, SIG_IGN);
     if (db_open(target, true, &db, &err) || db_open(reader_target, false, &reader, &err) ||
-        setrlimit(RLIMIT_FSIZE, &limit) != 0 || writer_open(db, &w, &err))
+        setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 1;
+    w = writer_open(&(struct writer_conf){ .db = db, .world = &world_real });
     if (writer_run(w, run_blob, &huge, &err) != RC_NO_SPACE)
         return 2;
     if (ask(reader, "SELECT count(*) FROM t") != 0)
@@ -385,13 +362,16 @@ static void test_writer__full_disk_is_answered_and_recovers(void **state)
 
 /* ---- checkpoints ---- */
 
-/* Reads the size of the database's file until it is at least so large; the test's own time limit ends it. */
-static void await_size(struct fixture *f, off_t least)
+static off_t size_of(const struct fixture *f, const char *name)
 {
-    struct stat st = { 0 };
-    while (stat(scratch_path(&f->dir, "", "t.db"), &st) == 0 && st.st_size < least)
-        usleep(1000);
-    assert_true(st.st_size >= least);
+    struct stat st;
+    return stat(scratch_path(&f->dir, "", name), &st) == 0 ? st.st_size : 0;
+}
+
+/* The disk is full, as far as checkpoints go. */
+static enum rc fail_checkpoints(void *arg, const char *sql)
+{
+    return strcmp(sql, "CHECKPOINT") == 0 ? RC_NO_SPACE : RC_OK;
 }
 
 static void test_writer__idle_writer_checkpoints(void **state)
@@ -399,22 +379,54 @@ static void test_writer__idle_writer_checkpoints(void **state)
     struct fixture *f = *state;
     int64_t len = 8 * 1024 * 1024;
     assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
-    await_size(f, (off_t)len);
+    assert_int_equal(writer_step(f->writer), 200 * CLOCK_MS);
+    assert_true(size_of(f, "t.db") < (off_t)len);
+    f->now += 200 * CLOCK_MS;
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_true(size_of(f, "t.db") >= (off_t)len);
+    assert_int_equal(writer_step(f->writer), NEVER);
+}
+
+static void test_writer__jobs_put_the_idle_checkpoint_off(void **state)
+{
+    struct fixture *f = *state;
+    int64_t len = 8 * 1024 * 1024, n = 1;
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    f->now += 199 * CLOCK_MS;
+    assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
+    f->now += 199 * CLOCK_MS;
+    assert_int_equal(writer_step(f->writer), CLOCK_MS);
+    assert_true(size_of(f, "t.db") < (off_t)len);
+}
+
+static void test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job(void **state)
+{
+    struct fixture *f = *state;
+    int64_t len = 8 * 1024 * 1024, n = 1;
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    db_set_fault(f->db, fail_checkpoints, NULL);
+    f->now += CLOCK_S;
+    assert_int_equal(step_all(f), NEVER);
+    assert_true(size_of(f, "t.db") < (off_t)len);
+    assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
+    db_set_fault(f->db, NULL, NULL);
+    f->now += CLOCK_S;
+    assert_int_equal(step_all(f), NEVER);
+    assert_true(size_of(f, "t.db") >= (off_t)len);
 }
 
 static void test_writer__small_logs_are_left_alone_until_the_end(void **state)
 {
     struct fixture *f = *state;
-    struct stat st;
     int64_t len = 1024 * 1024;
     assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
-    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db"), &st), 0);
-    assert_true(st.st_size < (off_t)len);
+    f->now += CLOCK_DAY;
+    assert_int_equal(step_all(f), NEVER);
+    assert_true(size_of(f, "t.db") < (off_t)len);
     writer_close(&f->writer);
-    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db"), &st), 0);
-    assert_true(st.st_size >= (off_t)len);
-    assert_int_equal(stat(scratch_path(&f->dir, "", "t.db-wal"), &st), 0);
-    assert_int_equal(st.st_size, 0);
+    assert_true(size_of(f, "t.db") >= (off_t)len);
+    assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
 static void test_writer__close_runs_what_waits_in_order(void **state)
@@ -424,7 +436,9 @@ static void test_writer__close_runs_what_waits_in_order(void **state)
     struct note *notes = xcalloc(N, sizeof(notes[0]));
     for (int i = 0; i < N; i++)
         notes[i] = make_note(i);
-    run_as_one_batch(f, notes, N);
+    for (int i = 0; i < N; i++)
+        writer_submit(f->writer, &notes[i].job);
+    writer_close(&f->writer);
     for (int i = 0; i < N; i++)
         assert_int_equal(notes[i].answered, 1 + RC_OK);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE id = n + 1"), N);
@@ -432,7 +446,20 @@ static void test_writer__close_runs_what_waits_in_order(void **state)
     free(notes);
 }
 
-/* ---- many threads ---- */
+/* ---- the thread ---- */
+
+static void test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later(void **state)
+{
+    struct fixture *f = *state;
+    int64_t len = 8 * 1024 * 1024;
+    writer_close(&f->writer);
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &world_real });
+    assert_int_equal(writer_start(f->writer, &f->err), RC_OK);
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    while (size_of(f, "t.db") < (off_t)len)
+        sched_yield();
+}
 
 enum { SUBMITTERS = 8, NOTES_EACH = 400 };
 
@@ -468,6 +495,7 @@ static void test_writer__many_submitters(void **state)
 {
     struct fixture *f = *state;
     struct submitter *s = xcalloc(SUBMITTERS, sizeof(s[0]));
+    assert_int_equal(writer_start(f->writer, &f->err), RC_OK);
     for (int i = 0; i < SUBMITTERS; i++) {
         s[i].f = f;
         s[i].number = i;
@@ -534,15 +562,12 @@ static struct errand_alone make_alone(struct fixture *f, int64_t steps, int64_t 
 static void test_writer__alone_nobody_comes_between_visible_steps(void **state)
 {
     struct fixture *f = *state;
-    struct gate gate;
     struct note before = make_note(1), after = make_note(2);
     struct errand_alone e = make_alone(f, 3, -1);
-    gate_close(&gate, f->writer);
     writer_submit(f->writer, &before.job);
     writer_submit(f->writer, &e.job);
     writer_submit(f->writer, &after.job);
-    gate_open(&gate);
-    writer_close(&f->writer);
+    step_all(f);
     assert_int_equal(e.answered, 1 + RC_OK);
     assert_int_equal(e.seen, 2);   /* two steps were committed when the third began ... */
     assert_int_equal(e.shared, 1); /* ... and of the others only the one before them */
@@ -563,20 +588,14 @@ static void test_writer__alone_keeps_the_steps_before_the_failing_one(void **sta
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
 }
 
-static off_t log_size(const struct fixture *f)
-{
-    struct stat st;
-    return stat(scratch_path(&f->dir, "", "t.db-wal"), &st) == 0 ? st.st_size : 0;
-}
-
 static void test_writer__alone_leaves_nothing_in_the_log(void **state)
 {
     struct fixture *f = *state;
     struct errand_alone e = make_alone(f, 2, -1);
     writer_submit(f->writer, &e.job);
-    while (e.answered == 0)
-        usleep(1000);
-    assert_int_equal(log_size(f), 0);
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(e.answered, 1 + RC_OK);
+    assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
 /* A reader that keeps its picture is in the way: the writer says so, answers, and tries again. */
@@ -585,21 +604,50 @@ static void test_writer__alone_erases_once_readers_let_it(void **state)
     struct fixture *f = *state;
     struct note first = make_note(1), other = make_note(3);
     struct errand_alone e = make_alone(f, 1, -1);
-    writer_submit(f->writer, &first.job);
-    while (first.answered == 0)
-        usleep(1000);
+    run_as_one_batch(f, &first, 1);
     assert_int_equal(db_begin(f->reader, &f->err), RC_OK);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
     e.f = &(struct fixture){ .reader = f->db };
     writer_submit(f->writer, &e.job);
-    while (e.answered == 0)
-        usleep(1000);
-    assert_true(log_size(f) > 0);
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(e.answered, 1 + RC_OK);
+    assert_true(size_of(f, "t.db-wal") > 0);
+    expect_logged(f, "readers keep deleted values from leaving the files: trying again");
+    assert_int_equal(writer_step(f->writer), 5 * CLOCK_S);
     db_rollback(f->reader);
-    writer_submit(f->writer, &other.job);
-    while (log_size(f) > 0)
-        usleep(1000);
+    run_as_one_batch(f, &other, 1);
+    assert_true(size_of(f, "t.db-wal") > 0);
+    f->now += 5 * CLOCK_S;
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(size_of(f, "t.db-wal"), 0);
     assert_int_equal(other.answered, 1 + RC_OK);
+}
+
+/* The checkpoint after an erasure fails: the writer goes on, says what is still there, and tries again, also
+ * in its next life. */
+static void test_writer__alone_erases_once_a_checkpoint_succeeds(void **state)
+{
+    struct fixture *f = *state;
+    struct note other = make_note(1);
+    struct errand_alone e = make_alone(f, 1, -1);
+    db_set_fault(f->db, fail_checkpoints, NULL);
+    writer_submit(f->writer, &e.job);
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(e.answered, 1 + RC_OK);
+    expect_logged(f, "deleted values are still in the files, trying again: database: injected fault");
+    run_as_one_batch(f, &other, 1);
+    assert_int_equal(other.answered, 1 + RC_OK);
+    assert_int_equal(writer_step(f->writer), 5 * CLOCK_S);
+    f->now += 5 * CLOCK_S;
+    assert_int_equal(step_all(f), 5 * CLOCK_S);
+    writer_close(&f->writer);
+    assert_true(size_of(f, "t.db-wal") > 0);
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world });
+    assert_int_equal(step_all(f), 5 * CLOCK_S);
+    db_set_fault(f->db, NULL, NULL);
+    f->now += 5 * CLOCK_S;
+    assert_int_equal(step_all(f), NEVER);
+    assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -617,6 +665,9 @@ int main(void)
         T(test_writer__lost_commit_ends_the_process_unanswered),
         T(test_writer__full_disk_is_answered_and_recovers),
         T(test_writer__idle_writer_checkpoints),
+        T(test_writer__jobs_put_the_idle_checkpoint_off),
+        T(test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job),
+        T(test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later),
         T(test_writer__small_logs_are_left_alone_until_the_end),
         T(test_writer__close_runs_what_waits_in_order),
         T(test_writer__many_submitters),
@@ -624,6 +675,7 @@ int main(void)
         T(test_writer__alone_keeps_the_steps_before_the_failing_one),
         T(test_writer__alone_leaves_nothing_in_the_log),
         T(test_writer__alone_erases_once_readers_let_it),
+        T(test_writer__alone_erases_once_a_checkpoint_succeeds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
