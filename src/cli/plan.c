@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/probe.h"
-#include "driver/policy.h"
+#include "driver/services/services.h"
 
 /* ---- who goes where ---- */
 
@@ -133,7 +133,7 @@ static const char *wait_for_quiet(struct arena *a, const struct service_conf *se
     char left[32];
     if (!service || !service->quiet)
         return NULL;
-    unsigned minutes = policy_quiet_minutes(service->quiet, policy_minute_of_week(clock_now()));
+    unsigned minutes = quiet_minutes(service->quiet, quiet_minute_of_week(clock_now()));
     if (minutes == 0)
         return NULL;
     clock_format_length(minutes * 60 * CLOCK_S, left);

@@ -23,7 +23,7 @@ static void ask_ended(struct ask *ask, const char *no_token)
 static void send_now(struct ask *ask)
 {
     struct err err;
-    if (http_client_send(ask->driver->client, &ask->call, &err))
+    if (http_client_send(ask->driver->runtime.client, &ask->call, &err))
         driver_fail(ask->driver, &err);
 }
 
@@ -101,7 +101,7 @@ void ask_close(struct ask *ask)
     if (ask->wait.waits)
         token_cancel(ask->driver->authority_token, &ask->wait);
     else if (ask->busy)
-        http_client_cancel(ask->driver->client, &ask->call);
+        http_client_cancel(ask->driver->runtime.client, &ask->call);
     if (ask->authorization.data)
         crypto_wipe(ask->authorization.data, ask->authorization.cap);
     buf_free(&ask->authorization);
@@ -136,7 +136,7 @@ int64_t authority_pause(const struct driver *d)
 {
     unsigned failures = d->silence.failures ? d->silence.failures : 1;
     return POLICY_AUTHORITY_FIRST / 2 +
-           policy_backoff(POLICY_AUTHORITY_FIRST, POLICY_AUTHORITY_LONGEST, failures, crypto_random_u64());
+           backoff_delay(POLICY_AUTHORITY_FIRST, POLICY_AUTHORITY_LONGEST, failures, crypto_random_u64());
 }
 
 static bool is_enough(const struct driver *d, int64_t now)

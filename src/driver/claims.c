@@ -25,8 +25,8 @@ enum { BODY_MAX = 32768 };
 
 static bool is_named(const struct claims *c, const struct stage_conf *stage)
 {
-    bool is_shut = driver_find_shut(c->driver, stage, NULL) != NULL;
-    return c->probed ? is_shut && !driver_find_shut(c->driver, stage, c->probed) : !is_shut;
+    bool is_shut = services_find_shut(&c->driver->services, stage, NULL) != NULL;
+    return c->probed ? is_shut && !services_find_shut(&c->driver->services, stage, c->probed) : !is_shut;
 }
 
 static void put_stages(struct claims *c, struct json_out *o)
@@ -104,7 +104,7 @@ static void time_for_next(void *arg, int64_t now)
 
 static void next_at(struct claims *c, int64_t at)
 {
-    timers_set(&c->driver->timers, &c->next, at);
+    timers_set(&c->driver->runtime.timers, &c->next, at);
 }
 
 /* Few free places are worth a claim only once in a while. */
@@ -121,8 +121,8 @@ static struct service *find_unprobed(struct driver *d, int64_t now)
 {
     struct service *found = NULL;
     unsigned probers = 0;
-    for (unsigned i = 0; i < d->n_services; i++) {
-        struct service *s = &d->services[i];
+    for (unsigned i = 0; i < d->services.n; i++) {
+        struct service *s = &d->services.list[i];
         probers += s->prober != NULL;
         if (service_wants_prober(s, now) && now - s->prober_asked_at >= d->config->poll_us)
             found = s;
@@ -134,7 +134,7 @@ void claims_look_again(struct driver *d)
 {
     if (driver_batch_is_full(d))
         return; /* the next look will find them */
-    timers_clear(&d->timers, &d->claims.next);
+    timers_clear(&d->runtime.timers, &d->claims.next);
     d->claims.all_taken = false;
 }
 
@@ -354,7 +354,7 @@ void claims_close(struct driver *d)
 {
     struct claims *c = &d->claims;
     ask_close(&c->ask);
-    timers_clear(&d->timers, &c->next);
+    timers_clear(&d->runtime.timers, &c->next);
     buf_free(&c->body);
     arena_free(&c->arena);
 }

@@ -31,15 +31,15 @@ static bool is_open(struct driver *d, const struct hook_conf *hook, int64_t now)
 {
     if (!is_ours(hook))
         return false;
-    struct service *shut = driver_find_shut(d, &hook->work, NULL);
-    return !shut || (service_wants_prober(shut, now) && !driver_find_shut(d, &hook->work, shut));
+    struct service *shut = services_find_shut(&d->services, &hook->work, NULL);
+    return !shut || (service_wants_prober(shut, now) && !services_find_shut(&d->services, &hook->work, shut));
 }
 
 static bool any_fails(struct driver *d, int64_t now)
 {
     for (size_t i = 0; i < d->config->n_hooks; i++) {
         const struct hook_conf *hook = &d->config->hooks[i];
-        if (is_open(d, hook, now) && driver_find_shut(d, &hook->work, NULL))
+        if (is_open(d, hook, now) && services_find_shut(&d->services, &hook->work, NULL))
             return true;
     }
     return false;
@@ -104,7 +104,7 @@ static void time_for_next(void *arg, int64_t now)
 
 static void next_at(struct deliveries *q, int64_t at)
 {
-    timers_set(&q->driver->timers, &q->next, at);
+    timers_set(&q->driver->runtime.timers, &q->next, at);
 }
 
 static bool is_at_end(const struct deliveries *q)
@@ -120,7 +120,7 @@ static void pump_claims(struct deliveries *q, int64_t now)
         return;
     if (is_at_end(q) && q->in_flight > 0)
         return;
-    timers_clear(&d->timers, &q->next);
+    timers_clear(&d->runtime.timers, &q->next);
     if (count_open(d, now) > 0)
         send_claim(q, now);
     else if (is_at_end(q))
@@ -338,7 +338,7 @@ static void tell_done(struct ask *ask)
     if (word == AUTHORITY_REFUSED && authority_explain(ask, &err))
         log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
     if (word == AUTHORITY_SILENT)
-        timers_set(&q->driver->timers, &q->again, clock_mono() + authority_pause(q->driver));
+        timers_set(&q->driver->runtime.timers, &q->again, clock_mono() + authority_pause(q->driver));
     else
         end_all(q, word == AUTHORITY_ANSWERED ? list : NULL);
     arena_reset(&q->arena);
@@ -374,8 +374,8 @@ void deliveries_close(struct driver *d)
     struct deliveries *q = &d->deliveries;
     ask_close(&q->claim);
     ask_close(&q->tell);
-    timers_clear(&d->timers, &q->next);
-    timers_clear(&d->timers, &q->again);
+    timers_clear(&d->runtime.timers, &q->next);
+    timers_clear(&d->runtime.timers, &q->again);
     buf_free(&q->claim_body);
     buf_free(&q->tell_body);
     arena_free(&q->arena);

@@ -35,37 +35,6 @@ const struct stage_conf *driver_find_stage(const struct driver *d, const char *w
     return NULL;
 }
 
-struct service *driver_service(struct driver *d, const struct service_conf *conf)
-{
-    return &d->services[conf ? conf->index : d->n_services - 1];
-}
-
-static struct service *find_shut(struct driver *d, const struct action_conf *action,
-                                 const struct service *but_for)
-{
-    for (size_t i = 0; i < action_calls(action); i++) {
-        struct service *s = driver_service(d, action_service(action, i));
-        if (s != but_for && service_is_shut(s))
-            return s;
-    }
-    return NULL;
-}
-
-struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
-                                 const struct service *but_for)
-{
-    struct service *found = find_shut(d, &stage->action, but_for);
-    if (!found && stage->verify)
-        found = find_shut(d, &stage->verify->probe, but_for);
-    return found;
-}
-
-void driver_let_go(struct driver *d, const struct run *run)
-{
-    for (unsigned i = 0; i < d->n_services; i++)
-        service_let_go(&d->services[i], run);
-}
-
 /* ---- a batch ---- */
 
 bool driver_batch_is_full(const struct driver *d)
@@ -83,53 +52,6 @@ unsigned driver_room(const struct driver *d)
 }
 
 /* ---- beginning ---- */
-
-static void service_is_allowed(void *arg, int64_t now)
-{
-    service_pump(arg, now);
-}
-
-static void open_service(struct driver *d, struct service *s, const struct service_conf *conf)
-{
-    static const char help[] = "Calls to services, by how long they took";
-    char labels[128];
-    s->driver = d;
-    s->conf = conf;
-    s->pump = (struct timer){ .fire = service_is_allowed, .arg = s };
-    s->waiting = xcalloc(d->config->n_stages + 1, sizeof(*s->waiting));
-    for (size_t i = 0; i <= d->config->n_stages; i++)
-        TAILQ_INIT(&s->waiting[i]);
-    limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
-    snprintf(labels, sizeof(labels), "service=\"%.80s\"", conf ? conf->name : "");
-    s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
-    s->shut = metrics_gauge("lethe_driver_service_shut", labels,
-                            "0: it is called; 1: it has its quiet hours; 2: it fails, people wait");
-    if (conf)
-        s->breaker = (struct breaker){ .limit = conf->breaker.failures, .pause_us = conf->breaker.pause_us };
-    s->prober_asked_at = INT64_MIN / 2;
-    if (conf && conf->credentials == CREDENTIALS_OAUTH2)
-        s->token = token_open(d, conf);
-}
-
-/* The next configuration may not have it any more. */
-static void close_service(struct service *s)
-{
-    metric_set(s->shut, 0);
-    token_close(&s->token);
-    free(s->waiting);
-}
-
-static void open_services(struct driver *d)
-{
-    unsigned n = (unsigned)d->config->n_services;
-    d->n_services = n + (d->config->mail != NULL) + 1;
-    d->services = xcalloc(d->n_services, sizeof(*d->services));
-    for (unsigned i = 0; i < n; i++)
-        open_service(d, &d->services[i], &d->config->services[i]);
-    if (d->config->mail)
-        open_service(d, &d->services[n], &d->config->mail->service);
-    open_service(d, &d->services[d->n_services - 1], NULL);
-}
 
 static void open_metrics(struct driver *d)
 {
@@ -160,11 +82,12 @@ static enum rc open_clients(struct driver *d, struct err *err)
         .connections_per_host = connections < d->max_runs ? connections : d->max_runs + SPARE_CONNECTIONS,
         .user_agent = "lethe/" LETHE_VERSION,
     };
-    enum rc rc = http_client_open(&http_curl, &conf, &d->client, err);
+    d->runtime.world = &world_real;
+    enum rc rc = http_client_open(&http_curl, &conf, &d->runtime.client, err);
     if (!rc && d->config->mail)
         rc = smtp_open(&smtp_curl, &world_real, &d->mailer, err);
     if (rc)
-        http_client_close(&d->client);
+        http_client_close(&d->runtime.client);
     return rc;
 }
 
@@ -176,7 +99,10 @@ static enum rc open_authority(struct driver *d, struct err *err)
                    : d->config->authority_is_lms ? &authority_lms
                                                  : &authority_lethe;
     if (conf && d->authority != &authority_none && conf->credentials == CREDENTIALS_OAUTH2)
-        d->authority_token = token_open(d, conf);
+        d->authority_token = token_open(&(struct token_conf){ .service = conf,
+                                                              .runtime = &d->runtime,
+                                                              .of = "the authority",
+                                                              .longest_wait_us = POLICY_AUTHORITY_LONGEST });
     return d->authority->open(d, err);
 }
 
@@ -200,7 +126,11 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
     open_metrics(d);
-    open_services(d);
+    services_open(&d->services, &(struct services_conf){ .config = d->config,
+                                                         .runtime = &d->runtime,
+                                                         .ranks = (unsigned)d->config->n_stages + 1,
+                                                         .shut = runs_service_shut,
+                                                         .arg = d });
     reminders_open(d);
     deliveries_open(d);
     rc = open_authority(d, err);
@@ -223,7 +153,7 @@ void driver_fail(struct driver *d, const struct err *err)
 void driver_stop(struct driver *d)
 {
     atomic_fetch_add(&d->stop_asked, 1);
-    http_client_wake(d->client);
+    http_client_wake(d->runtime.client);
 }
 
 static void heed_stop(struct driver *d)
@@ -246,19 +176,11 @@ static void heed_stop(struct driver *d)
              d->stopping > 1 ? "given up" : "waited for");
 }
 
-static bool is_calling(const struct driver *d)
-{
-    for (unsigned i = 0; i < d->n_services; i++)
-        if (d->services[i].limits.in_use > 0)
-            return true;
-    return false;
-}
-
 /* Of an authority that does not answer nothing is expected for long: what it is not told is repeated, with
  * the same key, by whoever comes next. */
 static bool is_out_of_patience(struct driver *d, int64_t now)
 {
-    if (is_calling(d))
+    if (services_are_called(&d->services))
         d->heard_at = now;
     int64_t patience_us = (d->stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
     return d->stopping && now - d->heard_at >= patience_us;
@@ -299,7 +221,7 @@ static void redraw(void *arg, int64_t now)
 {
     struct driver *d = arg;
     show(d, now);
-    timers_set(&d->timers, &d->redraw, now + REDRAW_EVERY);
+    timers_set(&d->runtime.timers, &d->redraw, now + REDRAW_EVERY);
 }
 
 /* ---- the loop ---- */
@@ -308,10 +230,11 @@ static void turn(struct driver *d)
 {
     int64_t now = clock_mono();
     heed_stop(d);
-    timers_fire(&d->timers, now);
-    for (unsigned i = 0; i < d->n_services; i++) {
-        service_look(&d->services[i], now);
-        service_pump(&d->services[i], now);
+    timers_fire(&d->runtime.timers, now);
+    services_turn(&d->services, now);
+    if (d->services.opened) {
+        d->services.opened = false;
+        d->authority->look_again(d);
     }
     d->authority->pump(d, now);
     deliveries_pump(d, now);
@@ -319,13 +242,13 @@ static void turn(struct driver *d)
     if (is_over(d))
         return;
 
-    int64_t next_at = timers_next_at(&d->timers);
+    int64_t next_at = timers_next_at(&d->runtime.timers);
     int64_t longest_us = d->stopping ? CLOCK_S : LONGEST_WAIT;
     int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
     unsigned n_fds = process_poll_fds(d);
     if (d->mailer)
         d->fds[n_fds] = (struct pollfd){ .fd = smtp_fd(d->mailer), .events = POLLIN };
-    http_client_wait(d->client, d->fds, n_fds + (d->mailer != NULL), wait_us);
+    http_client_wait(d->runtime.client, d->fds, n_fds + (d->mailer != NULL), wait_us);
     if (d->mailer)
         smtp_look(d->mailer);
     process_look(d, n_fds);
@@ -333,9 +256,9 @@ static void turn(struct driver *d)
 
 static void count_shut(struct driver *d)
 {
-    for (unsigned i = 0; i < d->n_services; i++) {
-        d->summary.failing += service_is_failing(&d->services[i]);
-        d->summary.quiet += d->services[i].quiet;
+    for (unsigned i = 0; i < d->services.n; i++) {
+        d->summary.failing += service_is_failing(&d->services.list[i]);
+        d->summary.quiet += d->services.list[i].is_quiet;
     }
 }
 
@@ -354,7 +277,7 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
                     d->in_flight);
     if (d->progress)
         show(d, clock_mono());
-    timers_clear(&d->timers, &d->redraw);
+    timers_clear(&d->runtime.timers, &d->redraw);
     progress_close(&d->progress);
     d->summary.took_us = clock_mono() - began_at;
     count_shut(d);
@@ -373,6 +296,7 @@ static void close_runs(struct driver *d)
         struct run *run = d->runs[i];
         if (run->state == RUN_CALLING)
             run_cancel_call(run);
+        service_leave(&run->waiter);
         arena_free(&run->arena);
         arena_free(&run->stage_arena);
         arena_free(&run->step_arena);
@@ -392,13 +316,11 @@ void driver_close(struct driver **driver)
     d->authority->close(d);
     token_close(&d->authority_token);
     smtp_close(&d->mailer);
-    for (unsigned i = 0; i < d->n_services; i++)
-        close_service(&d->services[i]);
-    http_client_close(&d->client);
-    timers_free(&d->timers);
+    services_close(&d->services);
+    http_client_close(&d->runtime.client);
+    timers_free(&d->runtime.timers);
     arena_free(&d->arena);
     buf_free(&d->scratch);
-    free(d->services);
     free(d->processes);
     free(d->fds);
     free(d);

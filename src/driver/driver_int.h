@@ -47,15 +47,13 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "config/template.h"
-#include "driver/breaker.h"
 #include "driver/driver.h"
-#include "driver/limits.h"
 #include "driver/policy.h"
 #include "driver/process.h"
 #include "driver/progress.h"
 #include "driver/response.h"
+#include "driver/services/services.h"
 #include "driver/timers.h"
-#include "http/http.h"
 #include "http/smtp.h"
 
 enum {
@@ -64,80 +62,12 @@ enum {
     DELIVERIES_MAX = 32,      /* of hooks, at once */
     BATCHES = 2,              /* requests with reports under way at once */
     BATCH_WORTHWHILE = 100,   /* reports that justify a second request beside the first */
-    COMMANDS_CONCURRENT = 8,  /* commands of stages without a service at once */
     AUTHORITY_TIMEOUT_S = 30, /* of one request */
     CAUSE_MAX = 100,          /* bytes */
     UNREACHABLE_S = 30        /* `once` gives up after so long without an answer */
 };
 
-/* ---- services (service.c) ---- */
-
 TAILQ_HEAD(run_list, run);
-
-struct token;
-
-/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody who was
- * begun is soon done, instead of everybody being half done for long. Nobody starves: who goes first came from
- * behind. */
-struct service {
-    struct driver *driver;
-    const struct service_conf *conf; /* NULL: commands without a service */
-    struct limits limits;
-    struct breaker breaker;
-    struct run *prober;      /* while the breaker is open: whose call finds out; NULL: nobody's yet */
-    int64_t prober_asked_at; /* the last claim for one */
-    bool quiet;              /* it has its quiet hours */
-    int64_t quiet_until;
-    bool no_token;            /* and none to be expected soon */
-    int64_t held_until;       /* it asked for no calls before */
-    struct run_list *waiting; /* for each stage, and behind them for hooks */
-    unsigned n_waiting;       /* in all of them */
-    struct timer pump;        /* there may be a call then */
-    struct token *token;      /* NULL: no OAuth2 */
-    struct metric *calls;     /* histogram */
-    struct metric *shut;      /* gauge */
-};
-
-struct attempt;
-
-bool service_is_failing(const struct service *s); /* its breaker is open, or it gives no token */
-bool service_is_shut(const struct service *s);    /* nobody is taken to its stages now */
-/* May this one wait for a call? Makes it the prober where there is need of one. */
-bool service_keeps(struct service *s, struct run *run);
-void service_let_go(struct service *s, const struct run *run); /* it waits for no call any more */
-void service_heard(struct service *s, const struct attempt *attempt, int64_t now); /* a call has ended so */
-bool service_wants_prober(const struct service *s, int64_t now);
-/* When it was shut or held last. What somebody waited before is not of its budget. */
-int64_t service_opened_at(const struct service *s);
-void service_look(struct service *s, int64_t now); /* has it been shut or opened, but for its breaker? */
-void service_pump(struct service *s, int64_t now);
-
-/* ---- tokens (token.c) ---- */
-
-/* Somebody who may have to wait for a token; came: there is one now, or there is none because of error. */
-struct token_wait {
-    void (*came)(void *arg, const char *error);
-    void *arg;
-    bool waits;
-    TAILQ_ENTRY(token_wait) entry;
-};
-
-struct token *token_open(struct driver *d, const struct service_conf *conf);
-void token_close(struct token **token);
-/* The value of the Authorization header, borrowed until the next call of anything here, and the generation of
- * its token. NULL: there is none. Then either wait->waits, and wait->came is called when that is settled, or
- * it has just failed because of token_error. */
-const char *token_get(struct token *token, struct token_wait *wait, unsigned *generation, int64_t now);
-const char *token_error(const struct token *token);
-bool token_is_refused(const struct token *token); /* it failed because the credentials are wrong */
-/* When token_get may give one: now; INT64_MAX: once it is settled whether a request under way brings one; or
- * when the next request goes out. Asks for one if that is due. */
-int64_t token_next_at(struct token *token, int64_t now);
-/* There is none, and it does not look as if there would soon be. */
-bool token_is_lacking(const struct token *token, int64_t now);
-int64_t token_back_at(const struct token *token);                /* when failures last ended; 0: never */
-void token_reject(struct token *token, unsigned generation);     /* a 401 came for it: another is needed */
-void token_cancel(struct token *token, struct token_wait *wait); /* waits no longer */
 
 /* ---- one retirement in flight (run.c) ---- */
 
@@ -190,7 +120,8 @@ struct proof {
 struct run {
     struct driver *driver;
     enum run_state state;
-    TAILQ_ENTRY(run) entry; /* of the free, or a service's waiting */
+    TAILQ_ENTRY(run) entry; /* of the free */
+    struct waiter waiter;
 
     int64_t id, epoch;
     const char *run_key;
@@ -291,9 +222,9 @@ struct report_answer {
     const char *next;  /* the next working state under this lease; NULL: none */
 };
 void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
-struct service *run_service(const struct run *run);             /* whom it calls next, or calls now */
-bool run_needs(const struct run *run, const struct service *s); /* from now on, for this action */
-void run_call(struct run *run, int64_t now);                    /* it is its turn; the limits allow it */
+struct service *run_service(const struct run *run); /* whom it calls next, or calls now */
+/* Gives back the runs that wait for a service that has just been shut. arg: the driver. */
+void runs_service_shut(void *arg, struct service *s);
 void run_release(struct run *run);               /* gives it back, unless a report is to be sent already */
 void run_shut_out(struct run *run);              /* the same, because its service is shut */
 bool run_stops_after(struct run *run);           /* is it to be given back once its stage is done? */
@@ -467,16 +398,12 @@ struct lms;
 struct driver {
     struct driver_conf conf;
     const struct config *config;
-    struct http_client *client;
+    struct runtime runtime;
+    struct services services;
     struct smtp_client *mailer; /* NULL: no e-mail can be sent */
-    struct timers timers;
-    struct arena arena; /* as long as the driver */
-    struct buf scratch; /* for texts on their way into an arena */
-    char name[65];      /* host, process id, something random; the authority takes 64 bytes */
-
-    struct service
-        *services;       /* of the configuration; then that of e-mail if any, then of commands without one */
-    unsigned n_services; /* with that one */
+    struct arena arena;         /* as long as the driver */
+    struct buf scratch;         /* for texts on their way into an arena */
+    char name[65];              /* host, process id, something random; the authority takes 64 bytes */
 
     struct run **runs; /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
@@ -520,11 +447,6 @@ struct driver {
 };
 
 const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
-struct service *driver_service(struct driver *d, const struct service_conf *conf);
-/* The first that the stage calls and that is shut, but for this one; NULL: none. */
-struct service *driver_find_shut(struct driver *d, const struct stage_conf *stage,
-                                 const struct service *but_for);
-void driver_let_go(struct driver *d, const struct run *run); /* it is no service's prober any more */
 /* How many people may be taken up now; a batch that is full ends the look. */
 unsigned driver_room(const struct driver *d);
 bool driver_batch_is_full(const struct driver *d);

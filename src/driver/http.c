@@ -30,7 +30,7 @@ static const struct http_step_conf *conf_of(const struct run *run)
 
 static struct token *token_of(const struct run *run)
 {
-    return run->driver->services[conf_of(run)->service->index].token;
+    return run_service(run)->token;
 }
 
 /* ---- the request: all of it lives in the step's arena ---- */
@@ -224,7 +224,7 @@ static enum rc send(struct run *run, const char *header, int64_t now, struct err
     call->n_headers = step->n_headers;
     if (header)
         step->headers[call->n_headers++] = header;
-    return http_client_send(run->driver->client, call, err);
+    return http_client_send(run->driver->runtime.client, call, err);
 }
 
 static void end_without_answer(struct run *run, const struct judgement judgement, const char *error)
@@ -441,7 +441,7 @@ static void http_cancel(struct run *run)
     if (run->step.http.wait.waits)
         token_cancel(token_of(run), &run->step.http.wait);
     else
-        http_client_cancel(run->driver->client, &run->step.http.call);
+        http_client_cancel(run->driver->runtime.client, &run->step.http.call);
 }
 
 const struct action action_http = {

@@ -176,7 +176,7 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
 {
     struct driver *d = lms->driver;
     const struct stage_conf *stage = driver_find_stage(d, working);
-    struct service *s = stage ? driver_find_shut(d, stage, NULL) : NULL;
+    struct service *s = stage ? services_find_shut(&d->services, stage, NULL) : NULL;
     if (!s)
         return true;
     if (d->conf.once || !service_wants_prober(s, now) || now - s->prober_asked_at < d->config->poll_us)
@@ -297,7 +297,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     lms->more = (waiting > 0 || list->count >= lms->limit) && !driver_batch_is_full(d);
     bool back = is_time_to_come_back(lms);
     if (!back && (n == 0 || (!lms->more && !d->conf.once)))
-        timers_set(&d->timers, &lms->next, now + d->config->poll_us);
+        timers_set(&d->runtime.timers, &lms->next, now + d->config->poll_us);
     if (back || (lms->given_back && !d->conf.once))
         lms->look = LOOK_OURS;
 }
@@ -452,7 +452,7 @@ static void look_done(struct ask *ask)
         break;
     }
     if (!understood)
-        timers_set(&d->timers, &lms->next, clock_mono() + authority_pause(d));
+        timers_set(&d->runtime.timers, &lms->next, clock_mono() + authority_pause(d));
     arena_reset(&lms->arena);
 }
 
@@ -506,7 +506,7 @@ static void lms_close(struct driver *d)
     struct lms *lms = d->lms;
     ask_close(&lms->ask);
     updates_close(lms);
-    timers_clear(&d->timers, &lms->next);
+    timers_clear(&d->runtime.timers, &lms->next);
     journal_close(&lms->journal);
     buf_free(&lms->path);
     arena_free(&lms->arena);
@@ -531,7 +531,7 @@ static void lms_look_again(struct driver *d)
     struct lms *lms = d->lms;
     if (driver_batch_is_full(d))
         return; /* the next look will find them */
-    timers_clear(&d->timers, &lms->next);
+    timers_clear(&d->runtime.timers, &lms->next);
     lms->found_nobody = false;
     if (lms->given_back && lms->look != LOOK_ONE)
         lms->look = LOOK_OURS;

@@ -7,7 +7,6 @@
 #include <strings.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/json.h"
@@ -168,23 +167,9 @@ struct judgement policy_judge_rc(enum rc rc)
     return final;
 }
 
-int64_t policy_backoff(int64_t first_us, int64_t longest_us, unsigned attempts, uint64_t random)
-{
-    assert(attempts >= 1);
-    int64_t most = first_us < longest_us ? first_us : longest_us;
-    for (unsigned i = 1; i < attempts && most < longest_us && most > 0; i++)
-        most = most < longest_us / 2 ? 2 * most : longest_us;
-    return most > 0 ? (int64_t)(random % ((uint64_t)most + 1)) : 0;
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-int64_t policy_retry_after(int64_t retry_after_us)
-{
-    return smaller(retry_after_us, POLICY_RETRY_AFTER_MAX);
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -205,12 +190,12 @@ int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct atte
 bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us)
 {
-    int64_t wish = larger(policy_retry_after(attempts->retry_after_us), 0);
-    attempts->wished_us = smaller(attempts->wished_us + wish, POLICY_RETRY_AFTER_MAX);
+    int64_t wish = larger(backoff_wish(attempts->retry_after_us), 0);
+    attempts->wished_us = smaller(attempts->wished_us + wish, BACKOFF_WISH_MAX);
     int64_t left = end_of_budget(retry, attempts) - now;
     if (retry->none || left <= 0 || wish > left)
         return false;
-    int64_t delay = policy_backoff(retry->first_us, retry->longest_us, attempts->n, random);
+    int64_t delay = backoff_delay(retry->first_us, retry->longest_us, attempts->n, random);
     *delay_us = larger(smaller(delay, left), wish);
     return true;
 }
@@ -220,22 +205,6 @@ bool policy_is_outage(struct judgement judgement, bool has_status, unsigned stat
 {
     return judgement.verdict == VERDICT_AGAIN ||
            (judgement.verdict == VERDICT_FINAL && has_status && (status == 401 || status == 403));
-}
-
-unsigned policy_minute_of_week(int64_t at_us)
-{
-    time_t seconds = (time_t)(at_us / CLOCK_S);
-    struct tm local;
-    localtime_r(&seconds, &local);
-    return (unsigned)((local.tm_wday * 24 + local.tm_hour) * 60 + local.tm_min);
-}
-
-unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute)
-{
-    unsigned n = 0;
-    while (n < QUIET_MINUTES && quiet->minute[(minute + n) % QUIET_MINUTES])
-        n++;
-    return n;
 }
 
 bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us)

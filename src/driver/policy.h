@@ -13,10 +13,10 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "core/core.h"
+#include "driver/services/services.h"
 #include "http/http.h"
 #include "http/smtp.h"
 
-#define POLICY_RETRY_AFTER_MAX (3600 * CLOCK_S)
 /* Authority: the longest wait between two tries of the same request. */
 #define POLICY_AUTHORITY_FIRST   (100 * CLOCK_MS)
 #define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
@@ -50,14 +50,11 @@ struct judgement policy_judge_sql(bool connecting, bool committing, bool dead, c
 /* What it means that an attempt could not even begin. */
 struct judgement policy_judge_rc(enum rc rc);
 
-/* Exponential, full jitter: anything from 0 to first * 2^(attempts - 1), at most longest. attempts >= 1. */
-int64_t policy_backoff(int64_t first_us, int64_t longest_us, unsigned attempts, uint64_t random);
-
 struct attempts {
     unsigned n;             /* made so far, at least 1 */
     int64_t first_at;       /* when the first began */
     int64_t retry_after_us; /* the service's wish; -1: none */
-    int64_t wished_us;      /* its wishes in all, at most POLICY_RETRY_AFTER_MAX */
+    int64_t wished_us;      /* its wishes in all, at most BACKOFF_WISH_MAX */
 };
 /* Whether to try again, and after how long. The service's wishes lengthen the budget. Backoff does not go
  * past its end: there is one attempt at its very end, and none after. */
@@ -66,14 +63,8 @@ bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts,
 
 /* When the attempt at the very end of the budget is due; INT64_MAX before the first one. */
 int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts);
-/* The service's wish, as far as it is heeded; -1: none. */
-int64_t policy_retry_after(int64_t retry_after_us);
-
 /* Is it the service that failed, and not a call for one person? */
 bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status);
-unsigned policy_minute_of_week(int64_t at_us); /* local time */
-/* How long quiet hours last from this minute of the week on; 0: it has none now. */
-unsigned policy_quiet_minutes(const struct quiet_hours *quiet, unsigned minute);
 
 /* Rule 4: a call starts only if it can end before the lease does, counted from when its claim was sent. */
 bool policy_fits(int64_t now, int64_t timeout_us, int64_t lease_sent_at, int64_t lease_us);

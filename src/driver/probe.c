@@ -54,8 +54,7 @@ static void none_pump(struct driver *d, int64_t now)
     struct run *run;
     while (probes->n_begun < probes->n && d->in_flight < d->max_runs)
         begin(d, probes->n_begun++, now);
-    for (unsigned i = 0; i < d->n_services; i++)
-        service_pump(&d->services[i], now); /* they had their turn before anybody was begun */
+    services_pump(&d->services, now); /* they had their turn before anybody was begun */
     while ((run = reports_take(d)))
         tell(run);
     d->ending = probes->n_begun == probes->n;

@@ -159,7 +159,7 @@ static void time_is_over(void *arg, int64_t now)
 /* Gives everything back but the output, which somebody may still want to read. */
 static void clean_up(struct process *p)
 {
-    timers_clear(&p->driver->timers, &p->limit);
+    timers_clear(&p->driver->runtime.timers, &p->limit);
     close(p->pid_fd);
     if (p->output_fd >= 0)
         close(p->output_fd);
@@ -221,7 +221,7 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
     fcntl(p->output_fd, F_SETFL, O_NONBLOCK);
     buf_init(&p->output, conf->output_max);
     add_process(p);
-    timers_set(&p->driver->timers, &p->limit, conf->limit_at);
+    timers_set(&p->driver->runtime.timers, &p->limit, conf->limit_at);
     return RC_OK;
 }
 

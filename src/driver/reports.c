@@ -220,7 +220,7 @@ static void take_answers(struct batch *b, const struct json *list)
 
 static void repeat_later(struct batch *b)
 {
-    timers_set(&b->driver->timers, &b->again, clock_mono() + authority_pause(b->driver));
+    timers_set(&b->driver->runtime.timers, &b->again, clock_mono() + authority_pause(b->driver));
 }
 
 /* The authority wants none of it, which is a mistake of one of us: leases will run out by themselves. */
@@ -272,7 +272,7 @@ void reports_close(struct driver *d)
     for (unsigned i = 0; i < BATCHES; i++) {
         struct batch *b = &d->batches[i];
         ask_close(&b->ask);
-        timers_clear(&d->timers, &b->again);
+        timers_clear(&d->runtime.timers, &b->again);
         buf_free(&b->body);
         arena_free(&b->arena);
     }

@@ -55,36 +55,28 @@ static void tell_put_off(const struct run *run)
 
 struct service *run_service(const struct run *run)
 {
-    return driver_service(run->driver, action_service(run->action, run->call_no));
+    return services_of(&run->driver->services, action_service(run->action, run->call_no));
 }
 
-bool run_needs(const struct run *run, const struct service *s)
+/* From now on, for this action. */
+static bool needs(const struct run *run, const struct service *s)
 {
     for (size_t i = run->round == 1 ? run->call_no : 0; i < action_calls(run->action); i++)
-        if (driver_service(run->driver, action_service(run->action, i)) == s)
+        if (services_of(&run->driver->services, action_service(run->action, i)) == s)
             return true;
     return false;
-}
-
-static struct run_list *queue_of(const struct run *run)
-{
-    const struct config *config = run->driver->config;
-    return &run_service(run)->waiting[run->hook ? config->n_stages : (size_t)(run->stage - config->stages)];
 }
 
 static void leave_state(struct run *run)
 {
     struct driver *d = run->driver;
     switch (run->state) {
-    case RUN_WAITING:
-        TAILQ_REMOVE(queue_of(run), run, entry);
-        run_service(run)->n_waiting--;
-        break;
+    case RUN_WAITING: service_leave(&run->waiter); break;
     case RUN_BACKING_OFF:
-        timers_clear(&d->timers, &run->wake);
+        timers_clear(&d->runtime.timers, &run->wake);
         d->n_backing_off--;
         break;
-    case RUN_SETTLING: timers_clear(&d->timers, &run->wake); break;
+    case RUN_SETTLING: timers_clear(&d->runtime.timers, &run->wake); break;
     case RUN_FREE:
     case RUN_RENEWING:
     case RUN_CALLING:
@@ -103,33 +95,33 @@ static bool is_first_call(const struct run *run)
     return run->call_no == run->first_call && run->round == 1;
 }
 
+/* A stage that was begun is soon done: its later calls go before the first calls of others. */
 static void wait_for_limits(struct run *run)
 {
+    const struct config *config = run->driver->config;
     enter_state(run, RUN_WAITING);
     run->waiting_since = clock_mono();
-    if (is_first_call(run))
-        TAILQ_INSERT_TAIL(queue_of(run), run, entry);
-    else
-        TAILQ_INSERT_HEAD(queue_of(run), run, entry); /* who was begun is soon done */
-    run_service(run)->n_waiting++;
+    run->waiter.rank = (unsigned)(run->hook ? config->n_stages : (size_t)(run->stage - config->stages));
+    run->waiter.patience_until = policy_last_attempt_at(&run->stage->retry, &run->attempts);
+    service_wait(run_service(run), &run->waiter, !is_first_call(run));
 }
 
 static void back_off(struct run *run, int64_t until)
 {
     enter_state(run, RUN_BACKING_OFF);
     run->driver->n_backing_off++;
-    timers_set(&run->driver->timers, &run->wake, until);
+    timers_set(&run->driver->runtime.timers, &run->wake, until);
 }
 
 static void settle(struct run *run, int64_t until)
 {
     enter_state(run, RUN_SETTLING);
-    timers_set(&run->driver->timers, &run->wake, until);
+    timers_set(&run->driver->runtime.timers, &run->wake, until);
 }
 
 static void report(struct run *run, enum report what)
 {
-    driver_let_go(run->driver, run);
+    services_let_go(&run->driver->services, &run->waiter);
     enter_state(run, RUN_REPORTING);
     reports_want(run, what);
 }
@@ -168,13 +160,28 @@ void run_shut_out(struct run *run)
     run_release(run);
 }
 
+/* A run that waits for the time of a scheduled look is given back when that time has come, not now. */
+static bool waits_for(const struct run *run, const struct service *s)
+{
+    bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;
+    return waits && needs(run, s) && &run->waiter != s->prober;
+}
+
+void runs_service_shut(void *arg, struct service *s)
+{
+    struct driver *d = arg;
+    for (unsigned i = 0; i < d->n_runs; i++)
+        if (waits_for(d->runs[i], s))
+            run_shut_out(d->runs[i]);
+}
+
 /* ---- the lease ---- */
 
 static void set_lease(struct run *run, int64_t sent_at, int64_t lease_us)
 {
     run->lease_sent_at = sent_at;
     run->lease_us = lease_us;
-    timers_set(&run->driver->timers, &run->renew, sent_at + lease_us / 2);
+    timers_set(&run->driver->runtime.timers, &run->renew, sent_at + lease_us / 2);
 }
 
 static void ask_renewal(struct run *run)
@@ -270,8 +277,10 @@ static bool fits_into_lease(const struct run *run, int64_t now)
     return policy_fits(now, run->action->timeout_us, run->lease_sent_at, run->lease_us);
 }
 
-void run_call(struct run *run, int64_t now)
+/* Its turn at the service has come. */
+static void begin_call(void *arg, int64_t now)
 {
+    struct run *run = arg;
     if (run->hook && !fits_into_lease(run, now)) {
         run_release(run);
         return;
@@ -284,8 +293,7 @@ void run_call(struct run *run, int64_t now)
     int64_t opened_at = service_opened_at(run_service(run));
     if (opened_at > run->waiting_since)
         run->attempts.first_at += opened_at - run->waiting_since;
-    bool taken = limits_take(&run_service(run)->limits, now);
-    assert(taken);
+    service_begin(run_service(run), now);
     call_starts(run, now);
 }
 
@@ -293,7 +301,7 @@ void run_call(struct run *run, int64_t now)
 static bool is_kept(struct run *run)
 {
     for (size_t i = run->first_call; i < action_calls(run->action); i++)
-        if (!service_keeps(driver_service(run->driver, action_service(run->action, i)), run))
+        if (!service_keeps(services_of(&run->driver->services, action_service(run->action, i)), &run->waiter))
             return false;
     return true;
 }
@@ -398,7 +406,7 @@ void run_try_again(struct run *run, const struct attempt *last)
     else if (d->conf.probes ||
              !policy_try_again(&run->stage->retry, &run->attempts, now, crypto_random_u64(), &delay_us))
         fail(run, last);
-    else if (service_keeps(run_service(run), run))
+    else if (service_keeps(run_service(run), &run->waiter))
         back_off(run, now + delay_us);
     else
         run_shut_out(run);
@@ -433,7 +441,7 @@ static void go_on(struct run *run)
                    poll_write_memo(&run->step_arena, &run->action->http, run->call_no, run->captured));
     else if (run->abort || run->driver->stopping)
         report(run, REPORT_RELEASED);
-    else if (service_keeps(run_service(run), run))
+    else if (service_keeps(run_service(run), &run->waiter))
         wait_for_limits(run);
     else
         run_shut_out(run);
@@ -460,8 +468,13 @@ void run_ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
     struct service *service = run_service(run);
-    limits_give_back(&service->limits);
-    service_heard(service, attempt, clock_mono());
+    service_give_back(service);
+    const struct service_word word = {
+        .is_outage = policy_is_outage(attempt->judgement, attempt->has_status, attempt->status),
+        .is_busy = attempt->has_status && (attempt->status == 429 || attempt->status == 503),
+        .retry_after_us = attempt->retry_after_us,
+    };
+    service_heard(service, &word, clock_mono());
     run->attempts.retry_after_us = attempt->retry_after_us;
     if (run->proof.begun)
         verify_looked(run, attempt);
@@ -474,12 +487,12 @@ void run_lacks_token(struct run *run)
     assert(run->state == RUN_CALLING);
     struct driver *d = run->driver;
     struct service *service = run_service(run);
-    limits_give_back(&service->limits);
+    service_give_back(service);
     if (is_first_call(run))
         run->attempts.n--;
     if (run->abort || d->stopping)
         give_back(run);
-    else if (service_keeps(service, run))
+    else if (service_keeps(service, &run->waiter))
         wait_for_limits(run);
     else
         run_shut_out(run);
@@ -489,7 +502,7 @@ void run_cancel_call(struct run *run)
 {
     assert(run->state == RUN_CALLING);
     actions[run->action->kind]->cancel(run);
-    limits_give_back(&run_service(run)->limits);
+    service_give_back(run_service(run));
     enter_state(run, RUN_REPORTING);
 }
 
@@ -585,6 +598,7 @@ static void clear(struct run *run, struct driver *d)
         .driver = d,
         .renew = { .fire = lease_is_half_over, .arg = run },
         .wake = { .fire = is_time, .arg = run },
+        .waiter = { .turn = begin_call, .arg = run },
         .arena = run->arena,
         .stage_arena = run->stage_arena,
         .step_arena = run->step_arena,
@@ -693,10 +707,10 @@ void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t n
 void run_forget(struct run *run)
 {
     struct driver *d = run->driver;
-    driver_let_go(d, run);
+    services_let_go(&d->services, &run->waiter);
     enter_state(run, RUN_FREE);
     reports_drop(run);
-    timers_clear(&d->timers, &run->renew);
+    timers_clear(&d->runtime.timers, &run->renew);
     arena_reset(&run->arena);
     arena_reset(&run->stage_arena);
     arena_reset(&run->step_arena);
@@ -712,7 +726,8 @@ bool run_stops_after(struct run *run)
     const struct stage_conf *next = run->stage + 1;
     if (d->stopping || run->abort)
         return true;
-    run->shut_out = next < d->config->stages + d->config->n_stages && driver_find_shut(d, next, NULL) &&
+    run->shut_out = next < d->config->stages + d->config->n_stages &&
+                    services_find_shut(&d->services, next, NULL) &&
                     !stage_passes_over(next, &run->person, run->orgs);
     return run->shut_out;
 }

@@ -87,7 +87,7 @@ static void send_again(void *arg, int64_t now)
 
 static void send_later(struct update *u)
 {
-    timers_set(&driver_of(u)->timers, &u->again, clock_mono() + authority_pause(driver_of(u)));
+    timers_set(&driver_of(u)->runtime.timers, &u->again, clock_mono() + authority_pause(driver_of(u)));
 }
 
 static void update_to(struct update *u, const char *target, const char *response)
@@ -266,8 +266,8 @@ static void update_done(struct ask *ask)
 /* Before a service that is shut people wait in the completed state, all but the one who finds out. */
 static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 {
-    const struct service *s = driver_find_shut(d, stage, NULL);
-    return s && (s->quiet || s->no_token || s->prober);
+    const struct service *s = services_find_shut(&d->services, stage, NULL);
+    return s && (s->is_quiet || s->lacks_token || s->prober);
 }
 
 static void start_entering(struct update *u)
@@ -365,7 +365,7 @@ void updates_close(struct lms *lms)
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
         ask_close(&u->ask);
-        timers_clear(&lms->driver->timers, &u->again);
+        timers_clear(&lms->driver->runtime.timers, &u->again);
         buf_free(&u->path);
         buf_free(&u->body);
         arena_free(&u->arena);

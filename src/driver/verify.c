@@ -63,7 +63,7 @@ void verify_begin(struct run *run, const struct attempt *done)
         .action_attempts = run->attempts.n,
         .found = { .left = -1 },
     };
-    driver_let_go(run->driver, run);
+    services_let_go(&run->driver->services, &run->waiter);
     look_next(run);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/breaker.c: when a service is left alone, under a clock of the test's own. */
+/* driver/services/breaker.c: when a service is left alone, under a clock of the test's own. */
 #include "unit.h"
 
 #include "base/clock.h"
-#include "driver/breaker.h"
+#include "driver/services/services.h"
 
 static struct breaker breaker_of(unsigned limit)
 {

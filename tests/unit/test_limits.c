@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/limits.c: places and tokens of a service, under a clock of the test's own. */
+/* driver/services/limits.c: places and tokens of a service, under a clock of the test's own. */
 #include "unit.h"
 
 #include "base/clock.h"
-#include "driver/limits.h"
+#include "driver/services/services.h"
 
 static unsigned take_all(struct limits *l, int64_t now)
 {

@@ -138,32 +138,7 @@ static void test_policy__own_errors(void **state)
     expect(policy_judge_rc(RC_IO), VERDICT_AGAIN, false, RC_IO);
 }
 
-/* ---- backoff ---- */
-
-static void test_policy__backoff_doubles_and_stops_at_longest(void **state)
-{
-    static const int64_t most_s[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
-    for (unsigned i = 0; i < sizeof(most_s) / sizeof(*most_s); i++) {
-        int64_t most = most_s[i] * CLOCK_S;
-        assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most), most);
-        assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, i + 1, (uint64_t)most + 1), 0);
-    }
-    assert_int_equal(policy_backoff(CLOCK_S, 60 * CLOCK_S, 4000000000u, 60 * CLOCK_S), 60 * CLOCK_S);
-}
-
-static void test_policy__backoff_uses_the_whole_range(void **state)
-{
-    for (uint64_t r = 0; r <= 1000; r += 100)
-        assert_int_equal(policy_backoff(1000, 60 * CLOCK_S, 1, r), r);
-}
-
-static void test_policy__backoff_takes_odd_settings(void **state)
-{
-    assert_int_equal(policy_backoff(0, 0, 5, 12345), 0);
-    assert_int_equal(policy_backoff(10 * CLOCK_S, CLOCK_S, 1, (uint64_t)CLOCK_S), CLOCK_S);
-    int64_t huge = INT64_MAX / 2;
-    assert_int_equal(policy_backoff(1, huge, 200, (uint64_t)huge), huge);
-}
+/* ---- trying again ---- */
 
 static const struct retry_conf retry = { .for_us = 600 * CLOCK_S,
                                          .first_us = CLOCK_S,
@@ -267,17 +242,6 @@ static void test_policy__an_outage_is_the_services_fault(void **state)
     assert_false(policy_is_outage(done, true, 204));
 }
 
-static void test_policy__quiet_hours_are_counted_to_their_end(void **state)
-{
-    struct quiet_hours quiet = { 0 };
-    for (unsigned i = QUIET_MINUTES - 60; i < QUIET_MINUTES + 30; i++)
-        quiet.minute[i % QUIET_MINUTES] = true;
-    assert_int_equal(policy_quiet_minutes(&quiet, QUIET_MINUTES - 60), 90);
-    assert_int_equal(policy_quiet_minutes(&quiet, 29), 1);
-    assert_int_equal(policy_quiet_minutes(&quiet, 30), 0);
-    assert_int_equal(policy_quiet_minutes(&quiet, QUIET_MINUTES - 61), 0);
-}
-
 static void test_policy__the_last_attempt_is_at_the_end_of_the_budget(void **state)
 {
     struct attempts attempts = { .first_at = 50 };
@@ -298,9 +262,6 @@ int main(void)
         cmocka_unit_test(test_policy__e_mails),
         cmocka_unit_test(test_policy__databases),
         cmocka_unit_test(test_policy__own_errors),
-        cmocka_unit_test(test_policy__backoff_doubles_and_stops_at_longest),
-        cmocka_unit_test(test_policy__backoff_uses_the_whole_range),
-        cmocka_unit_test(test_policy__backoff_takes_odd_settings),
         cmocka_unit_test(test_policy__retry_after_is_a_floor),
         cmocka_unit_test(test_policy__nothing_waits_past_the_budget),
         cmocka_unit_test(test_policy__wishes_lengthen_the_budget),
@@ -310,7 +271,6 @@ int main(void)
         cmocka_unit_test(test_policy__a_call_fits_if_it_can_end_before_the_lease),
         cmocka_unit_test(test_policy__the_lease_asked_for_fits_the_call_twice),
         cmocka_unit_test(test_policy__an_outage_is_the_services_fault),
-        cmocka_unit_test(test_policy__quiet_hours_are_counted_to_their_end),
         cmocka_unit_test(test_policy__the_last_attempt_is_at_the_end_of_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many calls at once and a second: see limits.h. */
-#include "driver/limits.h"
+/* How many calls at once and a second; pure: time is passed in. */
+#include "driver/services/services.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is a service worth calling? See breaker.h. */
-#include "driver/breaker.h"
+/* Is a service worth calling? Pure: time is passed in. */
+#include "driver/services/services.h"
 
 bool breaker_is_open(const struct breaker *b)
 {

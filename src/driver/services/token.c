@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The access token of a service or authority: OAuth2 client credentials, fetched once for all who wait for
- * it, renewed in the background before it runs out, and anew when the service turned it down.
+ * The access token of a service or of the authority: OAuth2 client credentials, fetched once for all calls
+ * that wait for it, renewed in the background before it expires, and anew when the service rejected it.
  *
- * A token has a generation, so that a hundred calls that were turned down with the same token fetch one new
+ * A token has a generation, so that a hundred calls that were rejected with the same token fetch one new
  * token and not a hundred.
  *
- * When there is none, that is nobody's fault in the queue: service.c lets no call begin before there is one
- * again, and the request for it is repeated, ever more rarely.
+ * A missing token is no fault of the people in the queue: service.c lets no call begin before there is a
+ * token again, and the request for it is repeated, ever more rarely.
  */
+#include "driver/services/services.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,41 +19,42 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/json.h"
 #include "base/log.h"
-#include "driver/driver_int.h"
 
 #define TOKEN_TIMEOUT      (10 * CLOCK_S)
 #define TOKEN_LIFETIME     (300 * CLOCK_S) /* when the service does not say */
 #define TOKEN_LIFETIME_MAX (86400 * CLOCK_S)
 #define AGAIN_FIRST        (CLOCK_S / 2)
-#define AGAIN_LONGEST      (30 * CLOCK_S) /* the authority: POLICY_AUTHORITY_LONGEST */
 
 enum {
     TOKEN_MAX = 16 * 1024,
     ANSWER_MAX = 64 * 1024,
-    PATIENCE = 5 /* failures in a row, before it is not only a moment */
+    PATIENCE = 5 /* failures in a row, until it looks as if there would be no token soon */
 };
 
 struct token {
-    struct driver *driver;
-    const struct service_conf *conf;
+    struct token_conf conf;
     struct http_call call;
     bool busy;
     struct buf body;
     struct buf header;         /* "JWT eyJ..." */
     unsigned generation;       /* of header; 0: none yet */
-    int64_t renew_at, ends_at; /* clock_mono */
+    int64_t renew_at, ends_at; /* steady clock */
     int64_t asked_at;
     unsigned failures;        /* in a row */
     int64_t again_at;         /* after a failure: not asked for before */
     int64_t back_at;          /* when failures last ended */
-    char error[ERR_TEXT_MAX]; /* why the last fetch failed */
+    char error[ERR_TEXT_MAX]; /* why the last request failed */
     bool refused;             /* because of the credentials */
     TAILQ_HEAD(, token_wait) waiting;
     struct arena arena; /* of the answer */
 };
 
-static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded" };
+static int64_t mono(const struct token *t)
+{
+    return world_mono(t->conf.runtime->world);
+}
 
 /* ---- the request ---- */
 
@@ -61,23 +64,20 @@ static void add_field(struct buf *body, const char *name, const char *value)
         buf_add_char(body, '&');
     buf_add_str(body, name);
     buf_add_char(body, '=');
-    http_url_encode(body, value, strlen(value));
-}
-
-static void write_body(struct token *t)
-{
-    buf_reset(&t->body);
-    add_field(&t->body, "grant_type", "client_credentials");
-    add_field(&t->body, "client_id", t->conf->client_id);
-    add_field(&t->body, "client_secret", t->conf->secret);
-    add_field(&t->body, "token_type", strcasecmp(t->conf->token_type, "JWT") == 0 ? "jwt" : "bearer");
+    buf_add_url(body, value, strlen(value));
 }
 
 static enum rc fetch(struct token *t, int64_t now, struct err *err)
 {
-    write_body(t);
+    static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded" };
+    const struct service_conf *service = t->conf.service;
+    buf_reset(&t->body);
+    add_field(&t->body, "grant_type", "client_credentials");
+    add_field(&t->body, "client_id", service->client_id);
+    add_field(&t->body, "client_secret", service->secret);
+    add_field(&t->body, "token_type", strcasecmp(service->token_type, "JWT") == 0 ? "jwt" : "bearer");
     t->call.method = HTTP_POST;
-    t->call.url = t->conf->token_url;
+    t->call.url = service->token_url;
     t->call.headers = headers;
     t->call.n_headers = 1;
     t->call.body = buf_str(&t->body);
@@ -86,7 +86,7 @@ static enum rc fetch(struct token *t, int64_t now, struct err *err)
     t->call.answer_max = ANSWER_MAX;
     t->call.stop_at_max = true;
     t->asked_at = now;
-    enum rc rc = http_client_send(t->driver->client, &t->call, err);
+    enum rc rc = http_client_send(t->conf.runtime->client, &t->call, err);
     t->busy = !rc;
     return rc;
 }
@@ -99,7 +99,7 @@ static const struct json *get(const struct json *map, const char *key, enum json
     return value && value->kind == kind ? value : NULL;
 }
 
-/* A token goes into a header: anything but printable ASCII would not be one. */
+/* A token goes into a header: it is printable ASCII. */
 static bool is_token(const struct json *value)
 {
     if (!value || value->len == 0 || value->len > TOKEN_MAX)
@@ -110,7 +110,7 @@ static bool is_token(const struct json *value)
     return true;
 }
 
-static int64_t lifetime(const struct json *answer)
+static int64_t lifetime_of(const struct json *answer)
 {
     const struct json *expires_in = get(answer, "expires_in", JSON_INT);
     int64_t most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
@@ -134,9 +134,9 @@ static enum rc read_answer(struct token *t, struct err *err)
     if (!is_token(value))
         return err_set(err, RC_UNAVAILABLE, "no access token in the answer");
 
-    int64_t lives_us = lifetime(answer);
+    int64_t lives_us = lifetime_of(answer);
     buf_reset(&t->header);
-    buf_printf(&t->header, "%s %s", t->conf->token_type, value->text);
+    buf_printf(&t->header, "%s %s", t->conf.service->token_type, value->text);
     t->generation++;
     t->ends_at = t->asked_at + lives_us;
     t->renew_at = t->ends_at - lives_us / 5;
@@ -145,7 +145,7 @@ static enum rc read_answer(struct token *t, struct err *err)
 
 static void wake_waiting(struct token *t, const char *error)
 {
-    struct token_wait end = { .waits = true }; /* who comes back to wait again is behind it */
+    struct token_wait end = { .waits = true }; /* calls that come back to wait again stand behind it */
     struct token_wait *wait;
     TAILQ_INSERT_TAIL(&t->waiting, &end, entry);
     while ((wait = TAILQ_FIRST(&t->waiting)) != &end) {
@@ -155,52 +155,36 @@ static void wake_waiting(struct token *t, const char *error)
     token_cancel(t, &end);
 }
 
-/* ---- failures ---- */
-
-static bool is_of_authority(const struct token *t)
-{
-    return t->conf == t->driver->config->authority;
-}
-
-static int64_t pause_after(const struct token *t)
-{
-    int64_t longest_us = is_of_authority(t) ? POLICY_AUTHORITY_LONGEST : AGAIN_LONGEST;
-    return AGAIN_FIRST / 2 + policy_backoff(AGAIN_FIRST, longest_us, t->failures, crypto_random_u64());
-}
-
-static void tell_failure(const struct token *t)
-{
-    const char *of = is_of_authority(t) ? "the authority" : t->conf->name;
-    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
-    if (t->refused)
-        log_error(
-            "the token endpoint of %s refuses our credentials: status %u: mend client_id and client_secret",
-            of, t->call.status);
-    else
-        log_error("%s gives %s; asking again", of, t->error);
-    log_set_subject(before);
-}
-
 static void has_failed(struct token *t, const char *why, bool refused, int64_t now)
 {
     bool is_news = t->failures++ == 0 || (refused && !t->refused);
+    uint64_t random = world_random_u64(t->conf.runtime->world);
     t->refused = refused;
-    t->again_at = now + pause_after(t);
+    t->again_at =
+        now + AGAIN_FIRST / 2 + backoff_delay(AGAIN_FIRST, t->conf.longest_wait_us, t->failures, random);
     snprintf(t->error, sizeof(t->error), "%s", why);
-    if (is_news)
-        tell_failure(t);
+    if (!is_news)
+        return;
+    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
+    if (t->refused)
+        log_error(
+            "the token endpoint of %s refuses our credentials: status %u: mend client_id and client_secret",
+            t->conf.of, t->call.status);
+    else
+        log_error("%s gives %s; asking again", t->conf.of, t->error);
+    log_set_subject(before);
 }
 
-static void is_back(struct token *t)
+static void has_succeeded(struct token *t)
 {
     if (t->failures == 0)
         return;
-    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf->name });
-    log_info("%s gives an access token again", is_of_authority(t) ? "the authority" : t->conf->name);
+    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
+    log_info("%s gives an access token again", t->conf.of);
     log_set_subject(before);
     t->failures = 0;
     t->refused = false;
-    t->back_at = clock_mono();
+    t->back_at = mono(t);
 }
 
 static bool is_refusal(const struct http_call *call)
@@ -215,11 +199,11 @@ static void fetched(struct http_call *call)
     t->busy = false;
     enum rc rc = read_answer(t, &err);
     arena_reset(&t->arena);
-    if (!rc)
-        is_back(t);
+    if (rc)
+        has_failed(t, err.text, is_refusal(call), mono(t));
     else
-        has_failed(t, err.text, is_refusal(call), clock_mono());
-    wake_waiting(t, rc == RC_OK ? NULL : t->error);
+        has_succeeded(t);
+    wake_waiting(t, rc ? t->error : NULL);
 }
 
 /* ---- what is asked for ---- */
@@ -229,7 +213,7 @@ static bool is_usable(const struct token *t, int64_t now)
     return t->generation > 0 && now < t->ends_at;
 }
 
-/* Sees to it that one is on its way, if one is wanted. */
+/* Sends a request if a token is needed and none is under way. */
 static void pump(struct token *t, int64_t now)
 {
     struct err err;
@@ -293,17 +277,25 @@ const char *token_error(const struct token *t)
     return t->error;
 }
 
-struct token *token_open(struct driver *d, const struct service_conf *conf)
+/* ---- opening and closing ---- */
+
+struct token *token_open(const struct token_conf *conf)
 {
     struct token *t = XNEW(struct token);
-    t->driver = d;
-    t->conf = conf;
+    t->conf = *conf;
     t->call.done = fetched;
     t->call.arg = t;
     buf_init(&t->body, TOKEN_MAX);
     buf_init(&t->header, 2 * TOKEN_MAX);
     TAILQ_INIT(&t->waiting);
     return t;
+}
+
+static void wipe(struct buf *b)
+{
+    if (b->data)
+        crypto_wipe(b->data, b->cap);
+    buf_free(b);
 }
 
 void token_close(struct token **token)
@@ -313,13 +305,9 @@ void token_close(struct token **token)
         return;
     assert(TAILQ_EMPTY(&t->waiting));
     if (t->busy)
-        http_client_cancel(t->driver->client, &t->call);
-    if (t->header.data)
-        crypto_wipe(t->header.data, t->header.cap);
-    if (t->body.data)
-        crypto_wipe(t->body.data, t->body.cap);
-    buf_free(&t->header);
-    buf_free(&t->body);
+        http_client_cancel(t->conf.runtime->client, &t->call);
+    wipe(&t->header);
+    wipe(&t->body);
     arena_free(&t->arena);
     free(t);
     *token = NULL;

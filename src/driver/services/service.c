@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services: who may call one now, and what happens to people while nobody may.
+ *
+ * A service is shut while its breaker is open, in its quiet hours, and when it gives no token. Then nobody is
+ * taken to its stages: reports say `stop` about people who would come to it next, claims leave its stages
+ * out, and people who wait for a call are given back. So people stand in the completed state before the
+ * stage, and cost nothing.
+ *
+ * Its hard idea is the prober: while the breaker is open, one person at most stays, whose call finds out
+ * whether the service answers again. The prober spends its own budget of retries and nobody else's; when the
+ * budget is spent, or no person is in flight, the authority is asked for another one.
+ */
+#include "driver/services/services.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { COMMANDS_CONCURRENT = 8 /* commands of stages without a service at once */ };
+
+enum { SHUT_NOT, SHUT_QUIET, SHUT_FAILING }; /* values of the gauge */
+
+#define TOKEN_LONGEST_WAIT           (30 * CLOCK_S)
+#define TOKEN_LONGEST_WAIT_AUTHORITY (5 * CLOCK_S)
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static const char *name_of(const struct service *s)
+{
+    return s->conf ? s->conf->name : "";
+}
+
+static struct runtime *runtime_of(const struct service *s)
+{
+    return s->all->conf.runtime;
+}
+
+bool service_is_failing(const struct service *s)
+{
+    return s->lacks_token || breaker_is_open(&s->breaker);
+}
+
+bool service_is_shut(const struct service *s)
+{
+    return s->is_quiet || service_is_failing(s);
+}
+
+static void show_shut(struct service *s)
+{
+    metric_set(s->shut, service_is_failing(s) ? SHUT_FAILING : s->is_quiet ? SHUT_QUIET : SHUT_NOT);
+}
+
+static void give_back_waiters(struct service *s)
+{
+    s->all->conf.shut(s->all->conf.arg, s);
+}
+
+/* ---- probers ---- */
+
+bool service_keeps(struct service *s, const struct waiter *waiter)
+{
+    if (s->is_quiet || s->lacks_token)
+        return false;
+    if (!breaker_is_open(&s->breaker))
+        return true;
+    if (!s->prober)
+        s->prober = waiter;
+    return s->prober == waiter;
+}
+
+void services_let_go(struct services *all, const struct waiter *waiter)
+{
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->list[i].prober == waiter)
+            all->list[i].prober = NULL;
+}
+
+bool service_wants_prober(const struct service *s, int64_t now)
+{
+    return breaker_is_open(&s->breaker) && !s->is_quiet && !s->lacks_token && !s->prober &&
+           s->limits.in_use == 0 && now >= later(s->breaker.pause_until, s->held_until);
+}
+
+/* ---- what is learnt of a call ---- */
+
+void service_heard(struct service *s, const struct service_word *word, int64_t now)
+{
+    int64_t wish_us = backoff_wish(word->retry_after_us);
+    if (word->is_busy && wish_us > 0)
+        s->held_until = later(s->held_until, now + wish_us);
+    if (!word->is_outage && breaker_succeeded(&s->breaker)) {
+        log_info("service %s answers again", name_of(s));
+        s->prober = NULL;
+        s->all->opened = true;
+    } else if (word->is_outage && breaker_failed(&s->breaker, now, wish_us)) {
+        log_warning("service %s fails: %u calls in a row; people wait before its stages, one call finds out "
+                    "when it answers again",
+                    name_of(s), s->breaker.limit);
+        give_back_waiters(s);
+    }
+    show_shut(s);
+}
+
+int64_t service_opened_at(const struct service *s)
+{
+    return s->token ? later(s->held_until, token_back_at(s->token)) : s->held_until;
+}
+
+/* ---- quiet hours and tokens ---- */
+
+static void look_at_hours(struct service *s, int64_t now)
+{
+    if (!s->conf || !s->conf->quiet)
+        return;
+    int64_t wall = world_now(runtime_of(s)->world);
+    unsigned minutes = quiet_minutes(s->conf->quiet, quiet_minute_of_week(wall));
+    bool was_quiet = s->is_quiet;
+    s->is_quiet = minutes > 0;
+    s->quiet_until = now + minutes * 60 * CLOCK_S - wall % (60 * CLOCK_S);
+    if (s->is_quiet && !was_quiet) {
+        log_info("service %s has its quiet hours; people wait before its stages", name_of(s));
+        s->prober = NULL;
+        give_back_waiters(s);
+    } else if (!s->is_quiet && was_quiet) {
+        log_info("the quiet hours of service %s are over", name_of(s));
+        s->all->opened = true;
+    }
+}
+
+static void look_at_token(struct service *s, int64_t now)
+{
+    if (!s->token)
+        return;
+    bool lacked = s->lacks_token;
+    s->lacks_token = token_is_lacking(s->token, now);
+    if (s->lacks_token && !lacked) {
+        s->prober = NULL;
+        give_back_waiters(s);
+    } else if (!s->lacks_token && lacked) {
+        s->all->opened = true;
+    }
+}
+
+/* ---- the queues ---- */
+
+void service_wait(struct service *s, struct waiter *waiter, bool is_first)
+{
+    assert(!waiter->service && waiter->rank < s->all->conf.ranks);
+    if (is_first)
+        TAILQ_INSERT_HEAD(&s->waiting[waiter->rank], waiter, entry);
+    else
+        TAILQ_INSERT_TAIL(&s->waiting[waiter->rank], waiter, entry);
+    waiter->service = s;
+    s->n_waiting++;
+}
+
+void service_leave(struct waiter *waiter)
+{
+    struct service *s = waiter->service;
+    if (!s)
+        return;
+    TAILQ_REMOVE(&s->waiting[waiter->rank], waiter, entry);
+    waiter->service = NULL;
+    s->n_waiting--;
+}
+
+/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody whose
+ * erasure was begun is soon done, instead of everybody being half done for long. Nobody starves: whoever goes
+ * first came from behind. */
+static struct waiter *first_waiter(const struct service *s)
+{
+    for (unsigned rank = s->all->conf.ranks; rank-- > 0;)
+        if (!TAILQ_EMPTY(&s->waiting[rank]))
+            return TAILQ_FIRST(&s->waiting[rank]);
+    assert(!"nobody waits");
+    return NULL;
+}
+
+/* While the breaker is open there is one call at a time, which waits for the pause to end, but not for longer
+ * than its budget lasts. */
+static int64_t open_at(const struct service *s, const struct waiter *waiter, int64_t now)
+{
+    if (s->is_quiet)
+        return s->quiet_until;
+    if (!breaker_is_open(&s->breaker))
+        return now;
+    if (s->limits.in_use > 0)
+        return INT64_MAX;
+    int64_t pause_until = s->breaker.pause_until;
+    return waiter->patience_until < pause_until ? waiter->patience_until : pause_until;
+}
+
+/* A token is asked for only if there could be a call. */
+static int64_t next_call_at(const struct service *s, const struct waiter *waiter, int64_t now)
+{
+    int64_t at = later(limits_next_at(&s->limits, now), open_at(s, waiter, now));
+    at = later(at, s->held_until);
+    return at <= now && s->token ? token_next_at(s->token, now) : at;
+}
+
+/* When the loop has to look at a service that nobody waits for. */
+static int64_t idle_until(const struct service *s, int64_t now)
+{
+    if (s->is_quiet)
+        return s->quiet_until;
+    if (s->lacks_token)
+        return token_next_at(s->token, now);
+    return service_is_failing(s) && !s->prober ? s->breaker.pause_until : INT64_MAX;
+}
+
+static void pump(struct service *s, int64_t now)
+{
+    int64_t at = idle_until(s, now);
+    while (s->n_waiting > 0) {
+        struct waiter *waiter = first_waiter(s);
+        at = next_call_at(s, waiter, now);
+        if (at > now)
+            break;
+        service_leave(waiter);
+        waiter->turn(waiter->arg, now);
+    }
+    if (at > now && at != INT64_MAX)
+        timers_set(&runtime_of(s)->timers, &s->pump, at);
+}
+
+void service_begin(struct service *s, int64_t now)
+{
+    bool taken = limits_take(&s->limits, now);
+    assert(taken);
+}
+
+void service_give_back(struct service *s)
+{
+    limits_give_back(&s->limits);
+}
+
+static void is_allowed(void *arg, int64_t now)
+{
+    pump(arg, now);
+}
+
+/* ---- all of them ---- */
+
+void services_pump(struct services *all, int64_t now)
+{
+    for (unsigned i = 0; i < all->n; i++)
+        pump(&all->list[i], now);
+}
+
+void services_turn(struct services *all, int64_t now)
+{
+    for (unsigned i = 0; i < all->n; i++) {
+        struct service *s = &all->list[i];
+        look_at_hours(s, now);
+        look_at_token(s, now);
+        show_shut(s);
+        pump(s, now);
+    }
+}
+
+bool services_are_called(const struct services *all)
+{
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->list[i].limits.in_use > 0)
+            return true;
+    return false;
+}
+
+struct service *services_of(const struct services *all, const struct service_conf *conf)
+{
+    return &all->list[conf ? conf->index : all->n - 1];
+}
+
+static struct service *find_shut(const struct services *all, const struct action_conf *action,
+                                 const struct service *but_for)
+{
+    for (size_t i = 0; i < action_calls(action); i++) {
+        struct service *s = services_of(all, action_service(action, i));
+        if (s != but_for && service_is_shut(s))
+            return s;
+    }
+    return NULL;
+}
+
+struct service *services_find_shut(const struct services *all, const struct stage_conf *stage,
+                                   const struct service *but_for)
+{
+    struct service *found = find_shut(all, &stage->action, but_for);
+    if (!found && stage->verify)
+        found = find_shut(all, &stage->verify->probe, but_for);
+    return found;
+}
+
+/* ---- opening and closing ---- */
+
+static struct token *open_token(const struct services *all, const struct service_conf *conf)
+{
+    bool is_authority = conf == all->conf.config->authority;
+    return token_open(&(struct token_conf){
+        .service = conf,
+        .runtime = all->conf.runtime,
+        .of = is_authority ? "the authority" : conf->name,
+        .longest_wait_us = is_authority ? TOKEN_LONGEST_WAIT_AUTHORITY : TOKEN_LONGEST_WAIT,
+    });
+}
+
+static void open_service(struct services *all, struct service *s, const struct service_conf *conf)
+{
+    static const char help[] = "Calls to services, by how long they took";
+    char labels[128];
+    s->all = all;
+    s->conf = conf;
+    s->pump = (struct timer){ .fire = is_allowed, .arg = s };
+    s->waiting = xcalloc(all->conf.ranks, sizeof(*s->waiting));
+    for (unsigned i = 0; i < all->conf.ranks; i++)
+        TAILQ_INIT(&s->waiting[i]);
+    limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
+    snprintf(labels, sizeof(labels), "service=\"%.80s\"", name_of(s));
+    s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
+    s->shut = metrics_gauge("lethe_driver_service_shut", labels,
+                            "0: it is called; 1: it has its quiet hours; 2: it fails, people wait");
+    s->prober_asked_at = INT64_MIN / 2;
+    if (!conf)
+        return;
+    s->breaker = (struct breaker){ .limit = conf->breaker.failures, .pause_us = conf->breaker.pause_us };
+    if (conf->credentials == CREDENTIALS_OAUTH2)
+        s->token = open_token(all, conf);
+}
+
+void services_open(struct services *all, const struct services_conf *conf)
+{
+    const struct config *config = conf->config;
+    unsigned n = (unsigned)config->n_services;
+    *all = (struct services){ .conf = *conf, .n = n + (config->mail != NULL) + 1 };
+    all->list = xcalloc(all->n, sizeof(*all->list));
+    for (unsigned i = 0; i < n; i++)
+        open_service(all, &all->list[i], &config->services[i]);
+    if (config->mail)
+        open_service(all, &all->list[n], &config->mail->service);
+    open_service(all, &all->list[all->n - 1], NULL);
+}
+
+void services_close(struct services *all)
+{
+    for (unsigned i = 0; i < all->n; i++) {
+        struct service *s = &all->list[i];
+        assert(s->n_waiting == 0);
+        metric_set(s->shut, 0); /* the next configuration may not have this service any more */
+        timers_clear(&runtime_of(s)->timers, &s->pump);
+        token_close(&s->token);
+        free(s->waiting);
+    }
+    free(all->list);
+    *all = (struct services){ 0 };
+}
