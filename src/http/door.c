@@ -493,8 +493,13 @@ bool conn_was_cut(const struct conn *conn)
     return atomic_load(&conn->phase) == CONN_CUT;
 }
 
+/* Out of ANSWERING only the worker leads, so that the door reads nothing that is written here. In any other
+ * phase no answer has gone out: the door has cut the connection, or the client has left, and it is about to
+ * be closed. */
 void conn_idle(struct conn *conn, int64_t now)
 {
+    if (atomic_load(&conn->phase) != CONN_ANSWERING)
+        return;
     conn->answered = true;
     conn->since = now;
     set_late(conn, now + conn->door->conf.limits.header_us);

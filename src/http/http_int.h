@@ -55,7 +55,7 @@ struct conn {
     unsigned place; /* the worker that has it */
     int fd;
     bool local;
-    bool answered;           /* a request; the worker's, and the door's once it has set CUT */
+    bool answered;           /* a request; written by the worker while ANSWERING, read by the door once CUT */
     struct in6_addr address; /* of the peer as far as limits go */
     char peer[INET6_ADDRSTRLEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
@@ -95,7 +95,7 @@ void conn_has_headers(struct conn *conn);
 bool conn_busy(struct conn *conn); /* the request is whole; false: cut */
 bool conn_was_cut(const struct conn *conn);
 void conn_answering(struct conn *conn, size_t len); /* an answer of so many bytes goes out */
-void conn_idle(struct conn *conn, int64_t now);
-void conn_leave(struct conn *conn); /* before the descriptor is closed; frees it */
+void conn_idle(struct conn *conn, int64_t now);     /* the request is over; idle if its answer went out */
+void conn_leave(struct conn *conn);                 /* before the descriptor is closed; frees it */
 
 #endif

@@ -744,6 +744,51 @@ static void test_http_server__an_idle_connection_is_closed_without_a_word(void *
     close(fd);
 }
 
+/* A connection whose worker is this test; the door listens nowhere and never runs. */
+static struct conn *begin_conn(struct door **door)
+{
+    struct err err;
+    struct door_conf conf = { .n_places = 1, .place_max = 1, .max_connections = 1, .limits = house.limits };
+    if (door_open(&conf, door, &err))
+        fail_msg("%s", err.text);
+    struct conn *conn = XNEW(struct conn);
+    conn->door = *door;
+    conn_begin(conn);
+    return conn;
+}
+
+static void test_http_server__a_connection_that_was_cut_stays_cut(void **state)
+{
+    struct door *door;
+    struct conn *conn = begin_conn(&door);
+    assert_true(conn_reading(conn));
+    atomic_store(&conn->phase, CONN_CUT); /* as the door does, which then reads `answered` */
+    conn_idle(conn, clock_mono());
+    assert_true(conn_was_cut(conn));
+    assert_false(conn->answered);
+    assert_false(conn_reading(conn));
+    free(conn);
+    door_close(&door);
+}
+
+static void test_http_server__only_an_answer_makes_a_connection_idle(void **state)
+{
+    struct door *door;
+    struct conn *conn = begin_conn(&door);
+    assert_true(conn_reading(conn));
+    conn_idle(conn, clock_mono()); /* the client has gone in the middle of its request */
+    assert_false(conn->answered);
+    assert_int_equal(atomic_load(&conn->phase), CONN_READING);
+
+    assert_true(conn_busy(conn));
+    conn_answering(conn, 10);
+    conn_idle(conn, clock_mono());
+    assert_true(conn->answered);
+    assert_true(conn_reading(conn));
+    free(conn);
+    door_close(&door);
+}
+
 static void test_http_server__who_does_not_read_is_cut(void **state)
 {
     house.limits.answer_us = 200 * CLOCK_MS;
@@ -1293,6 +1338,8 @@ int main(void)
         TEST(slow_headers_are_cut_at_the_deadline),
         TEST(slow_bodies_are_cut_at_the_deadline),
         TEST(an_idle_connection_is_closed_without_a_word),
+        TEST(a_connection_that_was_cut_stays_cut),
+        TEST(only_an_answer_makes_a_connection_idle),
         TEST(who_does_not_read_is_cut),
         TEST(a_slow_answer_is_not_late),
         TEST(many_answers_come_from_other_threads),
