@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/world.h"
 #include "http/http.h"
 
 struct batcher {
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
     pthread_mutex_init(&b.lock, NULL);
     pthread_cond_init(&b.some, NULL);
     struct http_server_conf conf = {
+        .world = &world_real,
         .host = "127.0.0.1",
         .port = (unsigned)atoi(argv[1]),
         .max_connections = 10000,

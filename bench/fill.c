@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/world.h"
 #include "server/server_int.h"
 
 enum { STEP = 100000, A_DAY = 100, NAME_LEN = 48, ORGS_EVERY = 10 };
@@ -113,7 +114,7 @@ static enum rc fill(struct fill *f, const char *config_path, struct err *err)
     struct arena arena = { 0 };
     struct config *config;
     enum rc rc = config_load(&arena, config_path, &config, err);
-    const struct server_conf conf = { .config = config, .populate = true };
+    const struct server_conf conf = { .config = config, .world = &world_real, .populate = true };
     if (!rc)
         rc = server_open(&conf, &f->server, err);
     if (!rc)

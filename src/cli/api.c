@@ -98,7 +98,9 @@ static enum rc check_owner(const struct api *api, struct err *err)
 
 static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 {
-    const struct server_conf conf = { .config = api->config, .populate = api->populate };
+    const struct server_conf conf = { .config = api->config,
+                                      .world = &world_real,
+                                      .populate = api->populate };
     for (;;) {
         enum presence presence;
         enum rc rc = probe(api->socket_path, &presence, err);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/world.h"
 #include "cli/commands.h"
 #include "cli/stay.h"
 #include "driver/driver.h"
@@ -173,7 +174,11 @@ static enum rc open_beside(struct stay *stay, struct err *err)
     if (rc)
         return rc;
     const struct server_conf conf = {
-        .config = stay->config, .tcp = true, .populate = true, .hurry = stay_hurry()
+        .config = stay->config,
+        .world = &world_real,
+        .doors = SERVER_TCP,
+        .populate = true,
+        .hurry = stay_hurry(),
     };
     rc = open_server(&conf, &stay->server, err);
     return rc ? rc : say_ready(stay->config, stay->server, err);

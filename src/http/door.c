@@ -28,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/world.h"
 
 enum {
     BUCKETS = 1024,
@@ -294,7 +295,7 @@ static void accept_from(struct door *door, int listener)
             let_in(door, fd, local, &address, len);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warning("no new connections for a moment: %s", strerror(errno));
-            door->accept_after = clock_mono() + SHORT_OF_FILES_MS * CLOCK_MS;
+            door->accept_after = world_mono(door->conf.world) + SHORT_OF_FILES_MS * CLOCK_MS;
             return;
         } else if (errno == EAGAIN)
             return;
@@ -325,7 +326,7 @@ static void end_if_late(struct door *door, struct conn *conn, int64_t now)
 
 static void end_late(struct door *door)
 {
-    int64_t now = clock_mono();
+    int64_t now = world_mono(door->conf.world);
     pthread_mutex_lock(&door->lock);
     for (size_t i = 0; i < BUCKETS && door->n_all; i++) {
         for (struct conn *c = door->table[i]; c; c = c->next)
@@ -353,7 +354,7 @@ static void *keep(void *arg)
     while (!atomic_load(&door->stop)) {
         if (atomic_load(&door->locked))
             close_listeners(door);
-        bool paused = door->accept_after > clock_mono();
+        bool paused = door->accept_after > world_mono(door->conf.world);
         struct pollfd fds[3] = { { .fd = door->wake_fd, .events = POLLIN },
                                  { .fd = paused ? -1 : door->tcp_fd, .events = POLLIN },
                                  { .fd = paused ? -1 : door->unix_fd, .events = POLLIN } };
@@ -459,7 +460,7 @@ static void set_late(struct conn *conn, int64_t at)
 
 void conn_begin(struct conn *conn)
 {
-    conn->since = clock_mono();
+    conn->since = world_mono(conn->door->conf.world);
     set_late(conn, conn->since + conn->door->conf.limits.header_us);
 }
 
@@ -484,7 +485,7 @@ void conn_answering(struct conn *conn, size_t len)
 {
     const struct http_limits *limits = &conn->door->conf.limits;
     int64_t length_us = (int64_t)len / limits->answer_rate * CLOCK_S;
-    set_late(conn, clock_mono() + limits->answer_us + length_us);
+    set_late(conn, world_mono(conn->door->conf.world) + limits->answer_us + length_us);
     atomic_store(&conn->phase, CONN_ANSWERING);
 }
 

@@ -37,7 +37,17 @@ struct http_pair {
     const char *name, *value; /* decoded, valid UTF-8, without control characters */
 };
 
+struct http_request;
+struct world;
+
+/* What has brought a request and takes its answer: a connection of the server, or a test. */
+struct http_carrier {
+    const char *(*header)(const struct http_request *req, const char *name);
+    void (*answer)(struct http_request *req);
+};
+
 struct http_request {
+    const struct http_carrier *carrier;
     struct arena arena; /* everything about this request lives here */
     char id[24];        /* for the log; also sent as X-Request-Id */
     enum http_method method;
@@ -46,10 +56,9 @@ struct http_request {
     size_t n_query;
     const char *body; /* terminated; "" when none */
     size_t body_len;
-    bool local;         /* over the Unix socket: the peer is the same user, or root */
-    const char *peer;   /* address, for limits; never logged */
-    int64_t arrived_at; /* us, wall clock */
-    void *worker;       /* what open_worker made for the thread this arrived on */
+    bool local;       /* over the Unix socket: the peer is the same user, or root */
+    const char *peer; /* address, for limits; never logged */
+    void *worker;     /* what open_worker made for the thread this arrived on */
 
     /* the answer */
     unsigned status;
@@ -59,8 +68,8 @@ struct http_request {
     void *user; /* the owner's, until it is answered */
 };
 
-const char *http_header(const struct http_request *req,
-                        const char *name); /* NULL; case of name does not matter */
+/* NULL when absent; case of name does not matter. */
+const char *http_header(const struct http_request *req, const char *name);
 /* The first of this name, NULL when absent. */
 const char *http_query(const struct http_request *req, const char *name);
 /* Fields of an application/x-www-form-urlencoded text. RC_INVALID. */
@@ -70,6 +79,7 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
 enum http_when { HTTP_NOW, HTTP_LATER };
 
 struct http_server_conf {
+    const struct world *world;
     const char *host;        /* NULL: no TCP */
     unsigned port;           /* 0: a free one, see http_server_port */
     const char *socket_path; /* NULL: no Unix socket. Mode 0600, and the peer must be the same user or root */
@@ -102,6 +112,7 @@ unsigned http_server_port(const struct http_server *server);
 /* For handshakes from now on, of a server that has TLS. RC_INVALID: nothing changes. */
 enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
                               struct err *err) MUST_CHECK;
+/* The answer is filled in; the request is the server's again. */
 void http_answer(struct http_request *req);
 /* Takes no new connections and answers what has been dispatched. Who is slow to read an answer has
  * HTTP_CLOSING_S for the rest of it. */
@@ -165,7 +176,6 @@ struct http_call {
     void *handle; /* the transport's; NULL when the call is not in flight */
 };
 
-struct world;
 struct pollfd;
 
 struct http_client_conf {

@@ -65,6 +65,7 @@ struct conn {
 };
 
 struct door_conf {
+    const struct world *world;
     const char *host; /* as in struct http_server_conf */
     unsigned port;
     const char *socket_path;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The texts of a request: method, path, query, form. What comes out is decoded, valid UTF-8 and free of
- * control characters, so that nobody behind has to ask.
+ * A request from the side of its owner: method, path, query, form, headers, and its answer. What comes out is
+ * decoded, valid UTF-8 and free of control characters, so that nobody behind has to ask.
  */
 #include "http/http_int.h"
 
@@ -159,6 +159,16 @@ const char *http_query(const struct http_request *req, const char *name)
             return req->query[i].value;
     }
     return NULL;
+}
+
+const char *http_header(const struct http_request *req, const char *name)
+{
+    return req->carrier->header(req, name);
+}
+
+void http_answer(struct http_request *req)
+{
+    req->carrier->answer(req);
 }
 
 void http_url_encode(struct buf *out, const char *s, size_t len)

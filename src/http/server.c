@@ -6,7 +6,7 @@
  * shared between threads but a few counters.
  *
  * The hard part is an answer that is given by another thread, perhaps before dispatch has returned. Worker
- * and answerer meet in exchange.state, and whoever comes second lets the connection go on:
+ * and answerer meet in transfer.state, and whoever comes second lets the connection go on:
  *
  *     worker:    DISPATCHED --(suspends the connection)--> ASLEEP
  *     answerer:  any -> ANSWERED; it resumes the connection when that was ASLEEP
@@ -28,6 +28,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/world.h"
 
 enum {
     WORKER_CONNECTIONS = 120,
@@ -42,18 +43,18 @@ enum state { DISPATCHED, ASLEEP, ANSWERED };
 struct worker {
     struct http_server *server;
     struct MHD_Daemon *daemon;
-    struct exchange *spare; /* exchanges that are not in use */
+    struct transfer *spare; /* transfers that are not in use */
     void *context;          /* what open_worker made */
     bool opened;
     uint64_t next_id;
     /* http_server_close waits until these two are 0, and for a while until the third is */
     atomic_uint in_flight; /* requests whose answers the library does not have yet */
-    atomic_uint answering; /* threads inside http_answer */
+    atomic_uint answering; /* threads inside take_answer */
     atomic_uint sending;   /* answers that the library has, and their clients not yet */
 };
 
 /* A request and its answer: what the library's callbacks pass around. */
-struct exchange {
+struct transfer {
     struct http_request req; /* first, so that the one can be had from the other */
     struct worker *worker;
     struct conn *conn;
@@ -67,7 +68,7 @@ struct exchange {
     unsigned wrong;   /* the status, when the request cannot be served */
     const char *wrong_text;
     int64_t began_at;      /* monotonic */
-    struct exchange *next; /* among the spare ones */
+    struct transfer *next; /* among the spare ones */
 };
 
 struct http_server {
@@ -94,7 +95,9 @@ const struct http_limits http_default_limits = {
     .closing_us = HTTP_CLOSING_S * CLOCK_S,
 };
 
-/* ---- exchanges ---- */
+static const struct http_carrier of_connection;
+
+/* ---- transfers ---- */
 
 /* The ids of a worker are its numbers, scattered: nobody learns from one how many there were. */
 static void make_id(struct worker *worker, char id[24])
@@ -108,27 +111,29 @@ static void make_id(struct worker *worker, char id[24])
     id[16] = '\0';
 }
 
-static struct exchange *exchange_new(struct worker *worker)
+static struct transfer *transfer_new(struct worker *worker)
 {
-    struct exchange *x = worker->spare;
+    struct transfer *x = worker->spare;
     if (!x) {
-        x = XNEW(struct exchange);
+        x = XNEW(struct transfer);
         x->worker = worker;
         buf_init(&x->body, HTTP_BODY_MAX);
         buf_init(&x->req.answer, HTTP_ANSWER_MAX);
     } else {
         worker->spare = x->next;
     }
-    x->req = (struct http_request){
-        .arena = x->req.arena, .answer = x->req.answer, .path = "/", .body = "", .peer = ""
-    };
+    x->req = (struct http_request){ .carrier = &of_connection,
+                                    .arena = x->req.arena,
+                                    .answer = x->req.answer,
+                                    .path = "/",
+                                    .body = "",
+                                    .peer = "" };
     x->conn = NULL;
     x->connection = NULL;
     x->begun = x->endless = x->counted = x->sending = false;
     x->wrong = 0;
     make_id(worker, x->req.id);
-    x->req.arrived_at = clock_now();
-    x->began_at = clock_mono();
+    x->began_at = world_mono(worker->server->conf.world);
     return x;
 }
 
@@ -146,7 +151,7 @@ static void wipe(struct buf *b)
     buf_init(b, max);
 }
 
-static void exchange_release(struct exchange *x)
+static void transfer_release(struct transfer *x)
 {
     arena_reset(&x->req.arena);
     wipe(&x->body);
@@ -155,7 +160,7 @@ static void exchange_release(struct exchange *x)
     x->worker->spare = x;
 }
 
-static void exchange_free(struct exchange *x)
+static void transfer_free(struct transfer *x)
 {
     arena_free(&x->req.arena);
     buf_free(&x->body);
@@ -163,7 +168,7 @@ static void exchange_free(struct exchange *x)
     free(x);
 }
 
-static void set_wrong(struct exchange *x, unsigned status, const char *text)
+static void set_wrong(struct transfer *x, unsigned status, const char *text)
 {
     if (x->wrong)
         return;
@@ -174,7 +179,7 @@ static void set_wrong(struct exchange *x, unsigned status, const char *text)
 /* ---- the headers ---- */
 
 struct header_check {
-    struct exchange *x;
+    struct transfer *x;
     unsigned hosts, lengths, encodings;
 };
 
@@ -206,7 +211,7 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
 }
 
 /* How long a body is said in one way only, or two readers of it could disagree about where it ends. */
-static void check_headers(struct exchange *x)
+static void check_headers(struct transfer *x)
 {
     struct header_check check = { .x = x };
     MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, &check);
@@ -224,7 +229,7 @@ static void check_headers(struct exchange *x)
 
 /* ---- the answer ---- */
 
-static struct MHD_Response *make_response(struct exchange *x)
+static struct MHD_Response *make_response(struct transfer *x)
 {
     struct http_request *req = &x->req;
     /* The buffer is ours until the request is completed. */
@@ -245,7 +250,7 @@ static struct MHD_Response *make_response(struct exchange *x)
     return response;
 }
 
-static void complain(struct exchange *x, unsigned status, const char *text)
+static void complain(struct transfer *x, unsigned status, const char *text)
 {
     const struct http_server_conf *conf = &x->worker->server->conf;
     buf_reset(&x->req.answer);
@@ -255,7 +260,7 @@ static void complain(struct exchange *x, unsigned status, const char *text)
     conf->complain(conf->arg, &x->req, status, text);
 }
 
-static enum MHD_Result send_answer(struct exchange *x)
+static enum MHD_Result send_answer(struct transfer *x)
 {
     assert(x->req.status >= 100 && x->req.status < 600);
     assert(x->counted && !x->sending);
@@ -272,7 +277,7 @@ static enum MHD_Result send_answer(struct exchange *x)
 }
 
 /* Who answered too early, or in the meantime, has not resumed the connection: then it is done here. */
-static enum MHD_Result fall_asleep(struct exchange *x)
+static enum MHD_Result fall_asleep(struct transfer *x)
 {
     if (atomic_load(&x->state) == ANSWERED)
         return send_answer(x);
@@ -283,9 +288,9 @@ static enum MHD_Result fall_asleep(struct exchange *x)
     return MHD_YES;
 }
 
-void http_answer(struct http_request *req)
+static void take_answer(struct http_request *req)
 {
-    struct exchange *x = (struct exchange *)req;
+    struct transfer *x = (struct transfer *)req;
     struct worker *worker = x->worker;
     struct MHD_Connection *connection = x->connection;
     atomic_fetch_add(&worker->answering, 1);
@@ -294,6 +299,15 @@ void http_answer(struct http_request *req)
         MHD_resume_connection(connection);
     atomic_fetch_sub(&worker->answering, 1);
 }
+
+/* NULL as well for who was turned away before a connection was made. */
+static const char *find_header(const struct http_request *req, const char *name)
+{
+    const struct transfer *x = (const struct transfer *)req;
+    return x->connection ? MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name) : NULL;
+}
+
+static const struct http_carrier of_connection = { .header = find_header, .answer = take_answer };
 
 /* ---- the request ---- */
 
@@ -312,7 +326,7 @@ static bool open_context(struct worker *worker)
 }
 
 /* The request is whole. */
-static enum MHD_Result answer(struct exchange *x)
+static enum MHD_Result answer(struct transfer *x)
 {
     struct http_server *server = x->worker->server;
     if (!conn_busy(x->conn))
@@ -338,15 +352,15 @@ static enum MHD_Result answer(struct exchange *x)
 }
 
 /* The length of the body as announced, 0 when it is not. */
-static uint64_t announced_length(struct exchange *x)
+static uint64_t announced_length(struct transfer *x)
 {
-    const char *length = http_header(&x->req, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *length = find_header(&x->req, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
 /* The headers are there. Who waits for our permission to send, or wants to send far too much, is answered
  * now. */
-static enum MHD_Result begin(struct exchange *x, const char *method)
+static enum MHD_Result begin(struct transfer *x, const char *method)
 {
     x->begun = true;
     conn_has_headers(x->conn);
@@ -358,13 +372,13 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
     uint64_t length = announced_length(x);
     if (length > HTTP_BODY_MAX)
         set_wrong(x, 413, "the body is too large");
-    if (x->wrong && (length > SWALLOW_MAX || x->endless || http_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
+    if (x->wrong && (length > SWALLOW_MAX || x->endless || find_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
         return answer(x);
     return MHD_YES;
 }
 
 /* An endless body is cut off: the library cannot answer in the middle of one. */
-static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *len)
+static enum MHD_Result take_body(struct transfer *x, const char *data, size_t *len)
 {
     size_t n = *len;
     *len = 0;
@@ -398,7 +412,7 @@ static void hide_query(const char *target)
 /* The request line has come. */
 static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
-    struct exchange *x = exchange_new(arg);
+    struct transfer *x = transfer_new(arg);
     struct err err;
     x->connection = connection;
     x->conn = conn_of(connection);
@@ -414,9 +428,9 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data, size_t *len,
-                                  void **exchange)
+                                  void **transfer)
 {
-    struct exchange *x = *exchange;
+    struct transfer *x = *transfer;
     if (!x->begun)
         return begin(x, method);
     if (*len)
@@ -426,23 +440,23 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return answer(x);
 }
 
-static void on_completed(void *arg, struct MHD_Connection *connection, void **exchange,
+static void on_completed(void *arg, struct MHD_Connection *connection, void **transfer,
                          enum MHD_RequestTerminationCode how)
 {
-    struct exchange *x = *exchange;
+    struct transfer *x = *transfer;
     struct worker *worker = arg;
     const struct http_server_conf *conf = &worker->server->conf;
     if (!x)
         return;
-    *exchange = NULL;
-    int64_t now = clock_mono();
+    *transfer = NULL;
+    int64_t now = world_mono(conf->world);
     if (conn_was_cut(x->conn))
         x->req.status = 408;
     if (x->req.status && conf->finished)
         conf->finished(conf->arg, &x->req, now - x->began_at);
     conn_idle(x->conn, now);
     atomic_uint *count = x->sending ? &worker->sending : x->counted ? &worker->in_flight : NULL;
-    exchange_release(x);
+    transfer_release(x);
     if (count)
         atomic_fetch_sub(count, 1);
 }
@@ -474,12 +488,6 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
     log_debug("libmicrohttpd: %.*s", (int)strcspn(fmt, "\n"), fmt);
 }
 
-const char *http_header(const struct http_request *req, const char *name)
-{
-    const struct exchange *x = (const struct exchange *)req;
-    return x->connection ? MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name) : NULL;
-}
-
 /* ---- what the door calls ---- */
 
 static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, socklen_t len)
@@ -494,8 +502,8 @@ static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, 
 static void refusal(void *arg, unsigned status, const char *text, struct buf *out)
 {
     struct http_server *server = arg;
-    struct worker nobody = { .server = server, .next_id = crypto_random_u64() };
-    struct exchange *x = exchange_new(&nobody);
+    struct worker nobody = { .server = server, .next_id = world_random_u64(server->conf.world) };
+    struct transfer *x = transfer_new(&nobody);
     complain(x, status, text);
     buf_printf(out,
                "HTTP/1.1 %u Refused\r\nConnection: close\r\nCache-Control: no-store\r\nX-Request-Id: %s\r\n",
@@ -503,7 +511,7 @@ static void refusal(void *arg, unsigned status, const char *text, struct buf *ou
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                x->req.content_type ? x->req.content_type : "application/json", x->req.answer.len);
     buf_add(out, buf_str(&x->req.answer), x->req.answer.len);
-    exchange_free(x);
+    transfer_free(x);
 }
 
 /* ---- opening and closing ---- */
@@ -520,7 +528,7 @@ static enum rc start_worker(struct worker *worker, bool tls, struct err *err)
         { MHD_OPTION_END, 0, NULL },
     };
     struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
-    worker->next_id = crypto_random_u64();
+    worker->next_id = world_random_u64(worker->server->conf.world);
     worker->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, worker, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, worker, MHD_OPTION_UNESCAPE_CALLBACK, on_escape, NULL,
@@ -560,6 +568,7 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
 {
     const struct http_server_conf *conf = &server->conf;
     struct door_conf door = {
+        .world = conf->world,
         .host = conf->host,
         .port = conf->port,
         .socket_path = conf->socket_path,
@@ -641,8 +650,9 @@ static void await_answers(struct http_server *server)
         while (is_busy(&server->workers[i]))
             nanosleep(&moment, NULL);
     }
-    int64_t deadline = clock_mono() + server->closing_us;
-    while (is_sending(server) && !is_hurried(server) && clock_mono() < deadline)
+    const struct world *world = server->conf.world;
+    int64_t deadline = world_mono(world) + server->closing_us;
+    while (is_sending(server) && !is_hurried(server) && world_mono(world) < deadline)
         nanosleep(&moment, NULL);
     if (is_sending(server) && !is_hurried(server))
         log_warning("closing: answers that nobody reads are cut off");
@@ -656,9 +666,9 @@ static void close_worker(struct worker *worker)
     if (worker->opened && conf->close_worker)
         conf->close_worker(conf->arg, worker->context);
     while (worker->spare) {
-        struct exchange *x = worker->spare;
+        struct transfer *x = worker->spare;
         worker->spare = x->next;
-        exchange_free(x);
+        transfer_free(x);
     }
 }
 

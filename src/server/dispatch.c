@@ -44,25 +44,6 @@ void dispatch_complain(void *server, struct http_request *req, unsigned status, 
     answer_status(req, guess_dialect(req), status, "malformed", text);
 }
 
-struct act exchange_act(struct exchange *x)
-{
-    return (struct act){
-        .store = x->store,
-        .arena = x->arena,
-        .config = x->config,
-        .world = x->world,
-        .run_key = x->run_key,
-        .actor = x->caller.actor,
-        .now = x->now,
-        .tally = &x->tally,
-    };
-}
-
-void exchange_stop_reading(struct exchange *x)
-{
-    db_rollback(x->reading);
-}
-
 /* ---- finding the row ---- */
 
 /* The path with its slash, and the query as it was. */
@@ -261,7 +242,8 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     v->x.again = v->x.undo = false;
     if (v->x.step == 0)
         v->x.tally = (struct tally){ 0 }; /* it may be the second time, after a rollback */
-    v->x.now = server_now(v->server); /* of the moment it happens: writes follow each other in time, too */
+    v->x.now =
+        steady_now(&v->server->steady); /* of the moment it happens: writes follow each other in time, too */
     enum rc rc = write_step(v, err);
     job->undo = v->x.undo;
     if (job->alone && !rc) {
@@ -330,12 +312,12 @@ static enum http_when begin(struct server *server, struct http_request *req)
     x->http = req;
     x->arena = &req->arena;
     x->config = server->config;
-    x->world = &world_real;
+    x->world = server->world;
     x->keys = &server->keys;
     x->run_key = server->run_key;
     x->disk_full = &server->disk_full;
     x->throttle = server->throttle;
-    x->now = server_now(server);
+    x->now = steady_now(&server->steady);
     x->route = find_route(req, x->param);
     if (!x->route)
         return HTTP_NOW;

@@ -8,15 +8,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/world.h"
-
-int64_t server_now(struct server *s)
-{
-    return steady_now(&s->steady, clock_now(), clock_mono());
-}
 
 char *server_socket_path(struct arena *a, const char *data_dir)
 {
@@ -59,9 +53,9 @@ static struct act own_act(struct server *s, struct store *store, struct arena *a
     return (struct act){ .store = store,
                          .arena = arena,
                          .config = s->config,
-                         .world = &world_real,
+                         .world = s->world,
                          .actor = "server",
-                         .now = server_now(s) };
+                         .now = steady_now(&s->steady) };
 }
 
 static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
@@ -119,32 +113,6 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
     return rc;
 }
 
-/* ---- workers ---- */
-
-void close_reader(void *server, void *worker)
-{
-    struct reader *r = worker;
-    auth_memory_close(&r->memory);
-    store_close(&r->store);
-    db_close(&r->db);
-    free(r);
-}
-
-enum rc open_reader(void *arg, void **worker, struct err *err)
-{
-    struct server *s = arg;
-    struct reader *r = XNEW(struct reader);
-    r->memory = auth_memory_open();
-    enum rc rc = db_open(s->target, false, &r->db, err);
-    if (!rc)
-        rc = store_open(r->db, s->lookup_key, &r->store, err);
-    if (rc)
-        close_reader(s, r);
-    else
-        *worker = r;
-    return rc;
-}
-
 /* ---- the doors ---- */
 
 /* Leaves them alone when there is no TLS. */
@@ -166,8 +134,9 @@ static enum rc read_tls(const struct config *config, struct arena *a, const char
 
 static enum rc open_doors(struct server *s, const struct server_conf *given, struct err *err)
 {
-    bool tcp = given->tcp;
+    bool tcp = given->doors == SERVER_TCP;
     struct http_server_conf conf = {
+        .world = given->world,
         .host = tcp ? s->config->listen_host : NULL,
         .port = s->config->listen_port,
         .socket_path = server_socket_path(&s->arena, s->config->data_dir),
@@ -176,8 +145,8 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
         .dispatch = dispatch,
         .complain = dispatch_complain,
         .finished = dispatch_finished,
-        .open_worker = open_reader,
-        .close_worker = close_reader,
+        .open_worker = reader_open,
+        .close_worker = reader_close,
         .arg = s,
         .hurry = given->hurry,
     };
@@ -203,7 +172,8 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     struct server *s = XNEW(struct server);
     s->config = conf->config;
     s->throttle = auth_throttle_open();
-    steady_start(&s->steady, clock_now(), clock_mono());
+    s->world = conf->world;
+    steady_start(&s->steady, conf->world);
     enum rc rc = make_data_dir(s->config->data_dir, err);
     if (!rc)
         rc = load_keys(s, err);
@@ -213,9 +183,9 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
         rc = open_writer(s, err);
     if (!rc)
         rc = slow_open(s, &s->slow, err);
-    if (!rc)
+    if (!rc && conf->doors != SERVER_NO_DOOR)
         rc = open_doors(s, conf, err);
-    if (!rc && conf->tcp)
+    if (!rc && conf->doors == SERVER_TCP)
         rc = upkeep_open(s, &s->upkeep, err);
     if (rc)
         server_close(&s);
@@ -227,11 +197,11 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
 static enum rc compare_again(struct server *s, struct err *err)
 {
     void *reader = NULL;
-    enum rc rc = open_reader(s, &reader, err);
+    enum rc rc = reader_open(s, &reader, err);
     if (rc)
         return rc;
     rc = warn_of_other_states(s, ((struct reader *)reader)->store, err);
-    close_reader(s, reader);
+    reader_close(s, reader);
     return rc;
 }
 

@@ -17,10 +17,19 @@
 #include "config/config.h"
 
 struct server;
+struct world;
+
+/* How clients reach it. */
+enum server_doors {
+    SERVER_SOCKET, /* by the socket in the data directory: the server inside a command */
+    SERVER_TCP,    /* by a port, too; and it does its upkeep */
+    SERVER_NO_DOOR /* not at all: a test calls dispatch() */
+};
 
 struct server_conf {
     const struct config *config;
-    bool tcp;                 /* false for the server inside a command: the socket alone */
+    const struct world *world;
+    enum server_doors doors;
     bool populate;            /* an empty database gets its states from the configuration */
     const atomic_bool *hurry; /* see struct http_server_conf */
 };

@@ -19,8 +19,9 @@ struct server {
     const struct config
         *_Atomic config; /* server_reload puts another in its place: read it again for each job */
     struct arena arena;  /* for as long as it runs */
-    struct steady steady;
-    char *target; /* of db_open */
+    const struct world *world;
+    struct steady steady; /* the server's time: all decisions go by it */
+    char *target;         /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     uint8_t run_key[CRYPTO_KEY_LEN];
     uint8_t repeat_key[CRYPTO_KEY_LEN];
@@ -42,17 +43,14 @@ struct reader {
     struct auth_memory *memory;
 };
 
-/* The server's time, us since 1970: all decisions go by it. */
-int64_t server_now(struct server *s);
-
 /* What the server does by itself, once the writer runs. */
 enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;
 void upkeep_reload(struct upkeep *upkeep); /* the configuration is another */
 void upkeep_close(struct upkeep **upkeep);
 
-/* Makes and ends a reader of a thread; arg: the server. */
-enum rc open_reader(void *arg, void **worker, struct err *err) MUST_CHECK;
-void close_reader(void *arg, void *worker);
+/* Makes and ends the reader of a thread. Both are what http_server_conf wants for its workers. */
+enum rc reader_open(void *server, void **reader, struct err *err) MUST_CHECK;
+void reader_close(void *server, void *reader);
 
 /* ---- slow.c: threads for what takes long on purpose ---- */
 

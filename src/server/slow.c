@@ -54,12 +54,12 @@ static void *work(void *arg)
 static enum rc start(struct slow *slow, struct err *err)
 {
     void *reader = NULL;
-    enum rc rc = open_reader(slow->server, &reader, err);
+    enum rc rc = reader_open(slow->server, &reader, err);
     if (rc)
         return rc;
     slow->reader[slow->n] = reader;
     if (pthread_create(&slow->thread[slow->n], NULL, work, slow)) {
-        close_reader(slow->server, reader);
+        reader_close(slow->server, reader);
         return err_set(err, RC_UNAVAILABLE, "no thread for passwords can be started");
     }
     slow->n++;
@@ -95,7 +95,7 @@ void slow_close(struct slow **out)
     for (unsigned i = 0; i < slow->n; i++)
         pthread_join(slow->thread[i], NULL);
     for (unsigned i = 0; i < slow->n; i++) /* which thread had which is not known */
-        close_reader(slow->server, slow->reader[i]);
+        reader_close(slow->server, slow->reader[i]);
     pthread_cond_destroy(&slow->some);
     pthread_mutex_destroy(&slow->lock);
     free(slow);

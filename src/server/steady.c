@@ -10,9 +10,10 @@
 /* Leap seconds, and what a time service slews, are no news. */
 #define NEWS_US (5 * CLOCK_S)
 
-void steady_start(struct steady *s, int64_t wall_us, int64_t mono_us)
+void steady_start(struct steady *s, const struct world *world)
 {
-    s->offset_us = wall_us - mono_us;
+    s->world = world;
+    s->offset_us = world_now(world) - world_mono(world);
     atomic_init(&s->told_apart_us, 0);
 }
 
@@ -34,10 +35,10 @@ static void tell(int64_t apart_us)
                   length, apart_us < 0 ? "behind" : "ahead of");
 }
 
-int64_t steady_now(struct steady *s, int64_t wall_us, int64_t mono_us)
+int64_t steady_now(struct steady *s)
 {
-    int64_t now = mono_us + s->offset_us;
-    int64_t apart_us = wall_us - now;
+    int64_t now = world_mono(s->world) + s->offset_us;
+    int64_t apart_us = world_now(s->world) - now;
     int64_t told_us = atomic_load_explicit(&s->told_apart_us, memory_order_relaxed);
     bool news = is_apart(apart_us, told_us) || (is_apart(told_us, 0) && !is_apart(apart_us, 0));
     /* Of several threads that see it, the one that writes it down says it. */

@@ -10,16 +10,18 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/world.h"
+
 /* Shared by all threads. */
 struct steady {
+    const struct world *world;
     int64_t offset_us;             /* from the clock that never jumps to the server's time */
     _Atomic int64_t told_apart_us; /* how far the wall clock was ahead when the log last said so */
 };
 
-/* wall_us, mono_us: clock_now(), clock_mono(). */
-void steady_start(struct steady *s, int64_t wall_us, int64_t mono_us);
+void steady_start(struct steady *s, const struct world *world);
 /* us since 1970; never goes back. Says in the log when it and the wall clock come apart by more than some
  * seconds, when that changes by as much, and when they agree again. */
-int64_t steady_now(struct steady *s, int64_t wall_us, int64_t mono_us);
+int64_t steady_now(struct steady *s);
 
 #endif

@@ -38,9 +38,9 @@ static enum rc archive_step(void *arg, struct db *db, bool *again, struct err *e
     struct act act = { .store = s->store,
                        .arena = &a->arena,
                        .config = s->config,
-                       .world = &world_real,
+                       .world = s->world,
                        .actor = "server",
-                       .now = server_now(s) };
+                       .now = steady_now(&s->steady) };
     if (a->written)
         return usecase_finish_archives(&act, err);
     enum rc rc = usecase_archive(&act, &in, &a->done, err);
@@ -76,7 +76,7 @@ struct expiring {
 static enum rc expire_step(void *arg, struct db *db, struct err *err)
 {
     struct expiring *e = arg;
-    return store_expire_answers(e->server->store, server_now(e->server), EXPIRE_BATCH, &e->n, err);
+    return store_expire_answers(e->server->store, steady_now(&e->server->steady), EXPIRE_BATCH, &e->n, err);
 }
 
 /* So many at a time that no write waits for it. Returns false when there are no others. */
@@ -111,9 +111,9 @@ static enum rc watch_step(void *arg, struct db *db, struct err *err)
         .store = s->store,
         .arena = &w->arena,
         .config = s->config,
-        .world = &world_real,
+        .world = s->world,
         .actor = "watch",
-        .now = server_now(s),
+        .now = steady_now(&s->steady),
         .tally = &w->tally,
     };
     enum rc rc = usecase_watch(&act, &after_id, &w->answer, err);

@@ -136,7 +136,7 @@ static void close_site(void)
 static void open_site(void)
 {
     struct http_client_conf client = { .world = &world_real, .connections_per_host = 1 };
-    struct server_conf server = { .populate = true };
+    struct server_conf server = { .world = &world_real, .populate = true };
     struct err err = { 0 };
     log_setup(LOG_ERROR, false, STDERR_FILENO);
     scratch_make(&site.folder);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "config/config.h"
 #include "driver/driver.h"
+#include "base/world.h"
 #include "http/http.h"
 #include "scratch.h"
 #include "unit.h"
@@ -446,6 +447,7 @@ static inline struct http_server *open_server(struct site *site,
     const struct http_server_conf conf = {
         .host = socket_path ? NULL : "127.0.0.1",
         .socket_path = socket_path,
+        .world = &world_real,
         .max_connections = 100,
         .dispatch = dispatch,
         .complain = site_complain,

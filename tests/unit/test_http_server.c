@@ -154,6 +154,7 @@ static int setup(void **state)
     pthread_mutex_init(&house.lock, NULL);
     pthread_cond_init(&house.changed, NULL);
     house.conf = (struct http_server_conf){
+        .world = &world_real,
         .host = "127.0.0.1",
         .max_connections =
             700, /* with the clients that is 1,400 descriptors: see allow_descriptors in door.c */
@@ -748,7 +749,9 @@ static void test_http_server__an_idle_connection_is_closed_without_a_word(void *
 static struct conn *begin_conn(struct door **door)
 {
     struct err err;
-    struct door_conf conf = { .n_places = 1, .place_max = 1, .max_connections = 1, .limits = house.limits };
+    struct door_conf conf = {
+        .world = &world_real, .n_places = 1, .place_max = 1, .max_connections = 1, .limits = house.limits
+    };
     if (door_open(&conf, door, &err))
         fail_msg("%s", err.text);
     struct conn *conn = XNEW(struct conn);
