@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unicase.h>
 
-enum { WORD_MAX = 64, SLIP_MAX = 3 };
+enum { WORD_MAX = 64, SLIP_MAX = 3, BRIEF_MAX = 60 };
 
 static bool is_continuation(unsigned char c)
 {
@@ -105,6 +105,12 @@ size_t text_cut(const char *s, size_t len, size_t max)
     while (cut > 0 && max - cut < 3 && is_continuation((unsigned char)s[cut]))
         cut--;
     return is_continuation((unsigned char)s[cut]) ? max : cut;
+}
+
+const char *text_brief(struct arena *a, const char *s)
+{
+    size_t len = strlen(s), cut = text_cut(s, len, BRIEF_MAX);
+    return arena_printf(a, "%.*s%s", (int)cut, s, cut < len ? "..." : "");
 }
 
 static char fold(char c)

@@ -16,6 +16,9 @@ char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, lo
 size_t text_cut(const char *s, size_t len,
                 size_t max); /* longest prefix <= max bytes that splits no character */
 
+/* For an error text: the first 60 bytes, and "..." where something was cut off. */
+const char *text_brief(struct arena *a, const char *s);
+
 /* The candidate nearest to word by edit distance, if it is near enough to be a slip of the hand
  * (at most a third of the word, and 3), else NULL. candidates ends with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);

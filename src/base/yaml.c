@@ -391,13 +391,3 @@ const struct yaml *yaml_get(const struct yaml *map, const char *key)
             return child;
     return NULL;
 }
-
-enum rc yaml_error(const struct yaml *at, struct err *err, const char *fmt, ...)
-{
-    char text[ERR_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    return err_set(err, RC_INVALID, "%s:%u:%u: %s", at->file, at->line, at->column, text);
-}

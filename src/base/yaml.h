@@ -33,8 +33,31 @@ enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t l
 
 const struct yaml *yaml_get(const struct yaml *map, const char *key);
 
-/* RC_INVALID with "file:line:column: " before the words. */
+/* Errors: always RC_INVALID, and "file:line:column: " before the words. yaml_value_error puts the node's key
+ * before the words too; yaml_key_error names the place of the key. */
 enum rc yaml_error(const struct yaml *at, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+enum rc yaml_value_error(const struct yaml *at, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum rc yaml_key_error(const struct yaml *at, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Puts the place and the key before the words that err has already. */
+enum rc yaml_wrap(const struct yaml *at, struct err *err);
+
+/* RC_INVALID unless the node is of this kind: "expected WANTED, found ...". */
+enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted, struct err *err) MUST_CHECK;
+/* RC_INVALID unless a list or map has from min to max children: "there are 7 WHAT, at most ...". */
+enum rc yaml_want_count(const struct yaml *at, const char *what, unsigned min, unsigned max,
+                        struct err *err) MUST_CHECK;
+/* The text of a scalar. RC_INVALID: it is something else, empty, or has control characters. */
+enum rc yaml_text(const struct yaml *at, const char *wanted, const char **out, struct err *err) MUST_CHECK;
+/* The text of a scalar that can have several lines. RC_INVALID: it is something else, blank, or longer than
+ * max bytes. */
+enum rc yaml_block(const struct yaml *at, const char *wanted, size_t max, const char **out,
+                   struct err *err) MUST_CHECK;
+
+/* A map or list without children, with the place and the key of `at`. */
+struct yaml *yaml_empty_like(struct arena *a, const struct yaml *at, enum yaml_kind kind);
+void yaml_append(struct arena *a, struct yaml *to, const struct yaml *child); /* a copy of the child */
 
 #endif

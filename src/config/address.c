@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
+
 enum { PORT_MAX = 65535, HOST_MAX = 253 };
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -71,8 +73,8 @@ static bool parse_port(const char *text, unsigned *out)
     return *out <= PORT_MAX;
 }
 
-enum rc setting_listen(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                       struct err *err)
+enum rc address_read_listen(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
 {
     struct config *config = field;
     struct authority where;
@@ -82,10 +84,10 @@ enum rc setting_listen(struct reading *r, const struct setting *s, const struct 
         return rc;
     if (!split_authority(r->arena, text, strlen(text), &where) || !where.port)
         return yaml_value_error(at, err, "expected HOST:PORT, like 127.0.0.1:8080 or [::1]:8080, found %s",
-                                shown(r->arena, text));
+                                text_brief(r->arena, text));
     if (!parse_port(where.port, &config->listen_port))
         return yaml_value_error(at, err, "the port must be from 0 to %d, found %s", PORT_MAX,
-                                shown(r->arena, where.port));
+                                text_brief(r->arena, where.port));
     config->listen_host = where.host;
     return RC_OK;
 }
@@ -137,8 +139,8 @@ static const char *mail_url_fault(struct arena *a, const char *url)
     return strchr(rest, '/') ? "there is nothing behind its host and port" : place_fault(a, url, rest);
 }
 
-enum rc setting_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                    struct err *err)
+enum rc address_read_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
@@ -154,8 +156,8 @@ enum rc setting_url(struct reading *r, const struct setting *s, const struct yam
     return RC_OK;
 }
 
-enum rc setting_mail_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                         struct err *err)
+enum rc address_read_mail_url(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
     if (rc)

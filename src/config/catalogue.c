@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "config/action/action.h"
 #include "config/config_int.h"
 
 enum { ENTRIES_MAX = 200 };
@@ -41,15 +42,15 @@ static enum rc refuse_name(struct reading *r, const struct yaml *at, const char 
         keys[n++] = entry->key;
     const char *nearest = text_nearest(name, keys);
     if (nearest)
-        return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?", shown(r->arena, name),
-                          nearest);
+        return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?",
+                          text_brief(r->arena, name), nearest);
     const char *others = entries_of_system(r->arena, r->catalogue, name);
     if (others)
-        return yaml_error(at, err, "there is no %s in the catalogue: it has %s", shown(r->arena, name),
+        return yaml_error(at, err, "there is no %s in the catalogue: it has %s", text_brief(r->arena, name),
                           others);
     return yaml_error(at, err, "there is no %s in the catalogue, nor anything else of %s",
-                      shown(r->arena, name),
-                      shown(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));
+                      text_brief(r->arena, name),
+                      text_brief(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));
 }
 
 static enum rc find_entry(struct reading *r, const struct yaml *at, const struct yaml **out, struct err *err)
@@ -77,14 +78,6 @@ static const struct yaml *with_service(struct arena *a, const struct yaml *http,
     return made;
 }
 
-static bool has_service(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_services; i++)
-        if (strcmp(config->services[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* Under base_urls stand those that take the LMS's tokens; all others have credentials of their own. */
 static const char *where_to_write(const struct reading *r, const char *service)
 {
@@ -98,8 +91,8 @@ static const char *where_to_write(const struct reading *r, const char *service)
 static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
                              struct err *err)
 {
-    const struct yaml *service = yaml_get(yaml_get(entry, "http"), "service");
-    if (!service || has_service(r->config, service->text))
+    const struct yaml *service = yaml_get(action_given(entry), "service");
+    if (!service || reading_service(r, service->text))
         return RC_OK;
     return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text,
                       where_to_write(r, service->text));

@@ -7,16 +7,13 @@
  */
 #include "config/config.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/seal.h"
-#include "base/yaml.h"
+#include "base/text.h"
 #include "config/config_int.h"
 
 enum {
@@ -34,19 +31,9 @@ enum {
 
 /* ---- readers of its own ---- */
 
-static enum rc setting_certificate(struct reading *r, const struct setting *s, const struct yaml *at,
-                                   void *field, struct err *err)
-{
-    char *pem;
-    enum rc rc = setting_path(r, s, at, field, err);
-    if (!rc && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
-        rc = yaml_wrap(at, err);
-    return rc;
-}
-
 /* The text itself: it is needed again and again. */
-static enum rc setting_recipient(struct reading *r, const struct setting *s, const struct yaml *at,
-                                 void *field, struct err *err)
+static enum rc read_recipient(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
 {
     const char *path;
     char *pem;
@@ -59,8 +46,8 @@ static enum rc setting_recipient(struct reading *r, const struct setting *s, con
     return RC_OK;
 }
 
-static enum rc setting_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                           struct err *err)
+static enum rc read_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
@@ -69,8 +56,8 @@ static enum rc setting_key(struct reading *r, const struct setting *s, const str
     return rc;
 }
 
-static enum rc setting_database(struct reading *r, const struct setting *s, const struct yaml *at,
-                                void *field, struct err *err)
+static enum rc read_database(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
@@ -79,7 +66,7 @@ static enum rc setting_database(struct reading *r, const struct setting *s, cons
     if (strncmp(text, "postgres", 8) == 0)
         return yaml_value_error(at, err, "PostgreSQL is not supported by this version, only sqlite");
     if (strcmp(text, "sqlite") != 0)
-        return yaml_value_error(at, err, "expected sqlite, found %s", shown(r->arena, text));
+        return yaml_value_error(at, err, "expected sqlite, found %s", text_brief(r->arena, text));
     *(const char **)field = text;
     return RC_OK;
 }
@@ -89,9 +76,9 @@ static enum rc setting_database(struct reading *r, const struct setting *s, cons
 #define OF(field) offsetof(struct config, field)
 
 static const struct setting tls_settings[] = {
-    { "certificate_file", "path", setting_certificate, OF(tls_certificate), NULL,
+    { "certificate_file", "path", setting_pem, OF(tls_certificate), NULL,
       "the certificate and its chain, PEM", .required = true },
-    { "key_file", "path", setting_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
+    { "key_file", "path", read_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
       .required = true },
     { NULL }
 };
@@ -128,7 +115,7 @@ static const struct setting driver_settings[] = {
 static const struct setting archive_settings[] = {
     { "older_than", "time", setting_length, OF(archive_older_than_us), "30d",
       "who is COMPLETE for so long is archived and forgotten", .max = 100 * YEAR },
-    { "certificate_file", "path", setting_recipient, OF(archive_certificate), NULL,
+    { "certificate_file", "path", read_recipient, OF(archive_certificate), NULL,
       "a certificate, PEM: archives are encrypted to its key, and only its holder can read them" },
     { "every", "time", setting_length, OF(archive_every_us), "0",
       "how often the server does it by itself; 0: only when it is told to", .max = YEAR },
@@ -174,7 +161,7 @@ static const struct setting log_settings[] = {
 
 static const struct setting settings[] = {
     { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data", "database, socket, keys; mode 0700" },
-    { "listen", "HOST:PORT", setting_listen, 0, "127.0.0.1:8080",
+    { "listen", "HOST:PORT", address_read_listen, 0, "127.0.0.1:8080",
       "where the server answers; port 0 is any free one; another host than this machine needs tls or "
       "behind_proxy" },
     { "tls", "section", setting_section, 0, NULL, "answer over TLS", .inner = tls_settings,
@@ -185,7 +172,7 @@ static const struct setting settings[] = {
       .max = CONNECTIONS_MAX },
     { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), "0",
       "connections at once from one address; 0: no limit of its own", .max = CONNECTIONS_MAX },
-    { "database", "sqlite", setting_database, OF(database), "sqlite", "where people and states are kept" },
+    { "database", "sqlite", read_database, OF(database), "sqlite", "where people and states are kept" },
     { "cool_off", "time", setting_length, OF(cool_off_us), "7d",
       "how long a request waits, in case somebody thinks again", .max = 10 * YEAR },
     { "transitions", "forward or strict", setting_either, OF(strict), "forward",
@@ -196,29 +183,29 @@ static const struct setting settings[] = {
       .inner_form = "." },
     { "identity", "section", setting_section, 0, "{}", "what retired names are made of",
       .inner = identity_settings, .inner_form = "." },
-    { "authority", "section", setting_authority, 0, NULL,
+    { "authority", "section", services_read_authority, 0, NULL,
       "the Lethe elsewhere that `lethe drive` works for; by itself the one of data_dir",
-      .inner = authority_settings, .inner_form = "." },
-    { "services", "map of sections", setting_services, 0, NULL, "outside systems by name",
-      .inner = service_settings, .inner_form = ".NAME." },
-    { "mail", "section", setting_mail_server, 0, NULL, "the server that takes e-mail",
+      .inner = services_authority_settings, .inner_form = "." },
+    { "services", "map of sections", services_read, 0, NULL, "outside systems by name",
+      .inner = services_settings, .inner_form = ".NAME." },
+    { "mail", "section", mail_server_read, 0, NULL, "the server that takes e-mail",
       .inner = mail_server_settings, .inner_form = "." },
-    { "stages", "list of sections", setting_stages, 0, NULL,
-      "what is done, in this order; the states follow from it", .inner = stage_settings,
+    { "stages", "list of sections", stages_read, 0, NULL,
+      "what is done, in this order; the states follow from it", .inner = stages_settings,
       .inner_form = "[]." },
-    { "states", "list of states", setting_states, 0, NULL,
+    { "states", "list of states", stages_read_states, 0, NULL,
       "in place of stages, for a server that other programs drive: all states, PENDING first" },
-    { "on_request", "list of sections", setting_on_request, 0, NULL,
-      "who is told that somebody asked to be forgotten", .inner = hook_settings, .inner_form = "[]." },
-    { "on_cancel", "list of sections", setting_on_cancel, 0, NULL,
-      "who is told that a request was taken back; the rows of on_request", .inner = hook_settings },
-    { "alerts", "list of sections", setting_alerts, 0, NULL,
+    { "on_request", "list of sections", hooks_read_requests, 0, NULL,
+      "who is told that somebody asked to be forgotten", .inner = hooks_settings, .inner_form = "[]." },
+    { "on_cancel", "list of sections", hooks_read_cancels, 0, NULL,
+      "who is told that a request was taken back; the rows of on_request", .inner = hooks_settings },
+    { "alerts", "list of sections", hooks_read_alerts, 0, NULL,
       "who is told that people became ERRORED or are stuck; the rows of on_request",
-      .inner = alert_settings },
+      .inner = hooks_alert_settings },
     { "driver", "section", setting_section, 0, "{}", "how people are taken through the stages",
       .inner = driver_settings, .inner_form = "." },
     { "partners", "section", setting_section, 0, "{}", "who is told that people were retired",
-      .inner = partner_settings, .inner_form = "." },
+      .inner = partners_settings, .inner_form = "." },
     { "archive", "section", setting_section, 0, "{}", "what becomes of people who are COMPLETE",
       .inner = archive_settings, .inner_form = "." },
     { "fuse", "section", setting_section, OF(fuse), "{}",
@@ -233,7 +220,7 @@ static const struct setting settings[] = {
 
 void config_print_settings(struct buf *out)
 {
-    settings_print(out, settings);
+    setting_print(out, settings);
 }
 
 /* ---- what has to hold between settings ---- */
@@ -309,28 +296,16 @@ static enum rc check_all(struct config *config, const struct yaml *root, struct 
     return !rc ? check_lease(config, root, err) : rc;
 }
 
-void config_warn(struct reading *r, const char *fmt, ...)
-{
-    struct config *config = r->config;
-    char text[ERR_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    config->warning = config->warning ? arena_printf(r->arena, "%s; %s", config->warning, text)
-                                      : arena_strdup(r->arena, text);
-}
-
 static void warn_of_readers(struct reading *r)
 {
     const struct yaml *secret = r->literal_secret;
     struct stat st;
     if (!secret || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
         return;
-    config_warn(r,
-                "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use "
-                "%s_file",
-                secret->file, secret->line, secret->key);
+    reading_warn(r,
+                 "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use "
+                 "%s_file",
+                 secret->file, secret->line, secret->key);
 }
 
 /* ---- loading ---- */
@@ -355,7 +330,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     if (!rc && driver_file_is(root))
         rc = driver_file_read(&r, root, &root, err);
     if (!rc)
-        rc = settings_read(&r, settings, root, config, err);
+        rc = setting_read_map(&r, settings, root, config, err);
     if (!rc)
         rc = check_all(config, root, err);
     if (rc)

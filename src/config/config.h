@@ -88,7 +88,20 @@ struct mail_conf {
 
 /* ---- actions and stages ---- */
 
-enum action_kind { ACTION_HTTP, ACTION_SQL, ACTION_MAIL, ACTION_EXEC, ACTION_MANUAL };
+/* The kinds of actions, in the order in which messages list them. X(constant, name): the name is the key in
+ * the file, the field of struct action_conf, and part of struct NAME_action_conf. */
+#define ACTION_TABLE(X)  \
+    X(ACTION_HTTP, http) \
+    X(ACTION_SQL, sql)   \
+    X(ACTION_MAIL, mail) \
+    X(ACTION_EXEC, exec) \
+    X(ACTION_MANUAL, manual)
+
+enum action_kind {
+#define X(constant, name) constant,
+    ACTION_TABLE(X)
+#undef X
+};
 
 /* HTTP statuses or exit statuses, each once. */
 struct statuses {
@@ -188,34 +201,18 @@ struct manual_action_conf {
     int64_t remind_us;                   /* how often a line of the log says that somebody still waits */
 };
 
-/* What is done about one person: the one of these that kind names is filled in. */
+/* What is done about one person: the field that kind names is filled in. */
 struct action_conf {
     enum action_kind kind;
-    struct http_action_conf http;
-    struct sql_action_conf sql;
-    struct mail_action_conf mail;
-    struct exec_action_conf exec;
-    struct manual_action_conf manual;
+#define X(constant, name) struct name##_action_conf name;
+    ACTION_TABLE(X)
+#undef X
     int64_t timeout_us; /* of one attempt; of several calls in a row, of each */
 };
 
-static inline size_t action_calls(const struct action_conf *action)
-{
-    return action->kind == ACTION_HTTP ? action->http.n_steps : 1;
-}
-
-/* Whose limits hold for its n-th call, from 0; NULL: nobody's. */
-static inline const struct service_conf *action_service(const struct action_conf *action, size_t n)
-{
-    switch (action->kind) {
-    case ACTION_HTTP: return action->http.steps[n].service;
-    case ACTION_SQL: return action->sql.service;
-    case ACTION_MAIL: return &action->mail.server->service;
-    case ACTION_EXEC: return action->exec.service;
-    case ACTION_MANUAL: break;
-    }
-    return NULL;
-}
+size_t action_calls(const struct action_conf *action);
+/* The service whose limits hold for the n-th call, from 0; NULL: no limits hold. */
+const struct service_conf *action_service(const struct action_conf *action, size_t n);
 
 struct retry_conf {
     bool none;      /* immediately ERRORED */

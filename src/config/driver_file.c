@@ -33,8 +33,8 @@ static const char *const clients[] = { "lms",          "ecommerce",       "crede
 /* Settings of our own that may stand in such a file besides. */
 static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log" };
 
-static enum rc setting_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
-                                    void *field, struct err *err)
+static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
+                                 void *field, struct err *err)
 {
     const char *why;
     const char **secret = field;
@@ -45,13 +45,13 @@ static enum rc setting_known_secret(struct reading *r, const struct setting *s, 
         return rc;
     r->literal_secret = at;
     if (secret_is_weak(*secret, &why))
-        config_warn(r, "%s:%u: the secret is %s", at->file, at->line, why);
+        reading_warn(r, "%s:%u: the secret is %s", at->file, at->line, why);
     return RC_OK;
 }
 
 /* As the scripts' reader takes it: True and yes are true too. Only looked at, since nothing depends on it. */
-static enum rc setting_known_bool(struct reading *r, const struct setting *s, const struct yaml *at,
-                                  void *field, struct err *err)
+static enum rc read_known_bool(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
 {
     static const char *const words[] = { "true", "false", "yes", "no", "on", "off" };
     const char *text;
@@ -59,12 +59,13 @@ static enum rc setting_known_bool(struct reading *r, const struct setting *s, co
     for (size_t i = 0; !rc && i < sizeof(words) / sizeof(words[0]); i++)
         if (strcasecmp(text, words[i]) == 0)
             return RC_OK;
-    return !rc ? yaml_value_error(at, err, "expected true or false, found %s", shown(r->arena, text)) : rc;
+    return !rc ? yaml_value_error(at, err, "expected true or false, found %s", text_brief(r->arena, text))
+               : rc;
 }
 
 /* Read on their own, once all of the rest is known. */
-static enum rc setting_later(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_later(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     return RC_OK;
 }
@@ -74,16 +75,16 @@ static enum rc setting_later(struct reading *r, const struct setting *s, const s
 static const struct setting settings[] = {
     { "client_id", "text", setting_text, OF(client_id), NULL, "what the LMS knows the driver as",
       .required = true },
-    { "client_secret", "secret", setting_known_secret, OF(secret), NULL, "its secret" },
-    { "client_secret_file", "path", setting_secret_file, OF(secret), NULL, "a file with the secret" },
-    { "client_secret_env", "name", setting_secret_env, OF(secret), NULL, "a variable with the secret" },
-    { "base_urls", "map of URLs", setting_later, 0, NULL, "where the LMS and the other services are",
+    { "client_secret", "secret", read_known_secret, OF(secret), NULL, "its secret" },
+    { "client_secret_file", "path", secret_read_file, OF(secret), NULL, "a file with the secret" },
+    { "client_secret_env", "name", secret_read_env, OF(secret), NULL, "a variable with the secret" },
+    { "base_urls", "map of URLs", read_later, 0, NULL, "where the LMS and the other services are",
       .required = true },
-    { "services", "map of services", setting_later, 0, NULL,
+    { "services", "map of services", read_later, 0, NULL,
       "third parties that stages call, as in a file of Lethe's own" },
-    { "retirement_pipeline", "list of stages", setting_later, 0, NULL,
+    { "retirement_pipeline", "list of stages", read_later, 0, NULL,
       "[working, completed, SERVICE, method] for each stage", .required = true },
-    { "fetch_ecommerce_segment_id", "true or false", setting_known_bool, 0, NULL,
+    { "fetch_ecommerce_segment_id", "true or false", read_known_bool, 0, NULL,
       "only calls that the catalogue does not have would want it" },
     { NULL }
 };
@@ -115,7 +116,8 @@ static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err 
     const char *nearest = text_nearest(at->key, keys);
     if (!nearest)
         return RC_OK;
-    return yaml_key_error(at, err, "unknown key %s: did you mean %s?", shown(r->arena, at->key), nearest);
+    return yaml_key_error(at, err, "unknown key %s: did you mean %s?", text_brief(r->arena, at->key),
+                          nearest);
 }
 
 /* Its children into two maps: those of the scripts, and those of our own. */
@@ -151,12 +153,12 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         .breaker = { .failures = BREAKER_FAILURES, .pause_us = BREAKER_PAUSE },
         .index = (unsigned)r->config->n_services,
     };
-    enum rc rc = setting_url(r, &url, at, &service->url, err);
+    enum rc rc = address_read_url(r, &url, at, &service->url, err);
     if (rc)
         return rc;
     if (url_is_exposed(r->arena, service->url))
-        config_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
-                    at->line, at->key);
+        reading_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
+                     at->line, at->key);
     r->config->n_services++;
     return RC_OK;
 }
@@ -171,10 +173,9 @@ static bool is_given(const struct yaml *at)
 static enum rc add_third_party(struct reading *r, const struct yaml *at, struct service_conf *service,
                                struct err *err)
 {
-    for (size_t i = 0; i < r->config->n_services; i++)
-        if (strcmp(r->config->services[i].name, at->key) == 0)
-            return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
-    enum rc rc = service_read(r, at, service, err);
+    if (reading_service(r, at->key))
+        return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
+    enum rc rc = services_read_one(r, at, service, err);
     service->index = (unsigned)r->config->n_services++;
     return rc;
 }
@@ -235,7 +236,7 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
             i++;
         if (!keys[i])
             rc = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
-                                shown(r->arena, child->key));
+                                text_brief(r->arena, child->key));
         yaml_append(r->arena, stage, child);
     }
     return rc;
@@ -297,7 +298,7 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     struct yaml *ours = yaml_empty_like(r->arena, root, YAML_MAP);
     enum rc rc = sort_keys(r, root, theirs, ours, err);
     if (!rc)
-        rc = settings_read(r, settings, theirs, &file, err);
+        rc = setting_read_map(r, settings, theirs, &file, err);
     if (!rc && !file.secret)
         rc = yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id");
     if (!rc)

@@ -54,8 +54,8 @@ static enum rc keep_salts(struct reading *r, const struct salt_list *list, const
     return RC_OK;
 }
 
-static enum rc setting_salts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_salts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     struct salt_list list = { .n = 0 };
     const char *salt;
@@ -91,8 +91,8 @@ static enum rc split_salts(char *text, const char *path, struct salt_list *list,
     return RC_OK;
 }
 
-static enum rc setting_salts_file(struct reading *r, const struct setting *s, const struct yaml *at,
-                                  void *field, struct err *err)
+static enum rc read_salts_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
 {
     struct salt_list list = { .n = 0 };
     const char *path;
@@ -114,8 +114,8 @@ static enum rc setting_salts_file(struct reading *r, const struct setting *s, co
 
 /* ---- formats ---- */
 
-static enum rc setting_format(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                              struct err *err)
+static enum rc read_format(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
 {
     const char *text;
     enum rc rc = setting_text(r, s, at, &text, err);
@@ -131,10 +131,10 @@ static enum rc setting_format(struct reading *r, const struct setting *s, const 
     return RC_OK;
 }
 
-static enum rc setting_username_format(struct reading *r, const struct setting *s, const struct yaml *at,
-                                       void *field, struct err *err)
+static enum rc read_username_format(struct reading *r, const struct setting *s, const struct yaml *at,
+                                    void *field, struct err *err)
 {
-    enum rc rc = setting_format(r, s, at, field, err);
+    enum rc rc = read_format(r, s, at, field, err);
     if (rc)
         return rc;
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+-{}";
@@ -143,10 +143,10 @@ static enum rc setting_username_format(struct reading *r, const struct setting *
     return RC_OK;
 }
 
-static enum rc setting_email_format(struct reading *r, const struct setting *s, const struct yaml *at,
-                                    void *field, struct err *err)
+static enum rc read_email_format(struct reading *r, const struct setting *s, const struct yaml *at,
+                                 void *field, struct err *err)
 {
-    enum rc rc = setting_format(r, s, at, field, err);
+    enum rc rc = read_format(r, s, at, field, err);
     if (rc)
         return rc;
     const char *sign = strchr(at->text, '@');
@@ -156,12 +156,12 @@ static enum rc setting_email_format(struct reading *r, const struct setting *s, 
 }
 
 const struct setting identity_settings[] = {
-    { "salts_file", "path", setting_salts_file, 0, NULL,
+    { "salts_file", "path", read_salts_file, 0, NULL,
       "a file with one salt a line, oldest first, the last one is current; only its owner may read it" },
-    { "salts", "list of text", setting_salts, 0, NULL, "the same, written here" },
-    { "retired_username", "format", setting_username_format, offsetof(struct config, retired_username),
+    { "salts", "list of text", read_salts, 0, NULL, "the same, written here" },
+    { "retired_username", "format", read_username_format, offsetof(struct config, retired_username),
       "\"retired__user_{}\"", "what becomes of a user name; the digest goes to {}", .max = USERNAME_MAX },
-    { "retired_email", "format", setting_email_format, offsetof(struct config, retired_email),
+    { "retired_email", "format", read_email_format, offsetof(struct config, retired_email),
       "\"retired__user_{}@retired.invalid\"", "what becomes of an address", .max = EMAIL_MAX },
     { NULL }
 };

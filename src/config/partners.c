@@ -24,14 +24,13 @@ static enum rc read_names(struct reading *r, const struct yaml *at, struct organ
     return rc;
 }
 
-static enum rc setting_organisations(struct reading *r, const struct setting *s, const struct yaml *at,
-                                     void *field, struct err *err)
+static enum rc read_organisations(struct reading *r, const struct setting *s, const struct yaml *at,
+                                  void *field, struct err *err)
 {
     struct config *config = field;
     enum rc rc = yaml_want(at, YAML_MAP, s->type, err);
-    if (!rc && at->count > ORGANISATIONS_MAX)
-        rc = yaml_value_error(at, err, "there are %u organisations, at most %d are possible", at->count,
-                              ORGANISATIONS_MAX);
+    if (!rc)
+        rc = yaml_want_count(at, "organisations", 0, ORGANISATIONS_MAX, err);
     if (rc)
         return rc;
     struct organisation_conf *list = arena_array(r->arena, at->count + 1, sizeof(list[0]));
@@ -44,10 +43,10 @@ static enum rc setting_organisations(struct reading *r, const struct setting *s,
     return rc;
 }
 
-const struct setting partner_settings[] = {
+const struct setting partners_settings[] = {
     { "platform", "text", setting_text, offsetof(struct config, platform), "lethe",
       "what the reports call this platform", .max = 100 },
-    { "organisations", "map of partners", setting_organisations, 0, NULL,
+    { "organisations", "map of partners", read_organisations, 0, NULL,
       "the partner, or a list of them, for each organisation of accounts; without it each is its own "
       "partner" },
     { NULL }

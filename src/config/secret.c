@@ -66,8 +66,8 @@ static enum rc take_secret(const struct yaml *at, const char *secret, void *fiel
     return RC_OK;
 }
 
-enum rc setting_secret(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                       struct err *err)
+enum rc secret_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                    struct err *err)
 {
     const char *secret;
     enum rc rc = yaml_text(at, "a secret", &secret, err);
@@ -77,8 +77,8 @@ enum rc setting_secret(struct reading *r, const struct setting *s, const struct 
     return take_secret(at, secret, field, err);
 }
 
-enum rc setting_secret_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                            struct err *err)
+enum rc secret_read_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
 {
     const char *path;
     char *secret;
@@ -90,8 +90,8 @@ enum rc setting_secret_file(struct reading *r, const struct setting *s, const st
     return take_secret(at, secret, field, err);
 }
 
-enum rc setting_secret_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                           struct err *err)
+enum rc secret_read_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
     const char *name;
     enum rc rc = yaml_text(at, "the name of a variable", &name, err);
@@ -99,6 +99,6 @@ enum rc setting_secret_env(struct reading *r, const struct setting *s, const str
         return rc;
     const char *value = getenv(name);
     if (!value || !value[0])
-        return yaml_value_error(at, err, "the environment has no %s", shown(r->arena, name));
+        return yaml_value_error(at, err, "the environment has no %s", text_brief(r->arena, name));
     return take_secret(at, arena_strdup(r->arena, value), field, err);
 }

@@ -4,17 +4,16 @@
  * of states alone. Names are checked here one by one, where they stand; the list as a whole is checked by
  * core.
  */
-#include "config/config_int.h"
-
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
+#include "config/action/action.h"
+#include "config/config_int.h"
 
 enum { STAGES_MAX = (PIPELINE_MAX - 4) / 2 };
 
-static enum rc setting_state(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_state(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     const char *name;
     enum rc rc = yaml_text(at, "the name of a state", &name, err);
@@ -22,7 +21,7 @@ static enum rc setting_state(struct reading *r, const struct setting *s, const s
         return rc;
     if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")])
         return yaml_value_error(at, err, "a state's name has only A-Z, 0-9 and _, found %s",
-                                shown(r->arena, name));
+                                text_brief(r->arena, name));
     if (strlen(name) > STATE_NAME_MAX)
         return yaml_value_error(at, err, "a state's name has at most %d characters, this has %zu",
                                 STATE_NAME_MAX, strlen(name));
@@ -30,65 +29,39 @@ static enum rc setting_state(struct reading *r, const struct setting *s, const s
     return RC_OK;
 }
 
-/* ---- retry ---- */
-
-static const struct setting retry_settings[] = {
-    { "for", "time", setting_length, offsetof(struct retry_conf, for_us), "10m",
-      "how long to try, from the first attempt on", .max = 30 * CLOCK_DAY },
-    { "first", "time", setting_length, offsetof(struct retry_conf, first_us), "1s",
-      "the longest wait before the second attempt; doubled before each one after it", .min = CLOCK_MS,
-      .max = 3600 * CLOCK_S },
-    { "longest", "time", setting_length, offsetof(struct retry_conf, longest_us), "60s",
-      "the longest wait between two attempts", .min = CLOCK_MS, .max = CLOCK_DAY },
-    { NULL }
-};
-
-enum rc setting_retry(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                      struct err *err)
-{
-    struct retry_conf *retry = field;
-    if (at->kind == YAML_SCALAR && at->text && strcmp(at->text, "none") == 0) {
-        retry->none = true;
-        return RC_OK;
-    }
-    enum rc rc = yaml_want(at, YAML_MAP, "none or { for: 10m, first: 1s, longest: 60s }", err);
-    if (!rc)
-        rc = settings_read(r, s->inner, at, retry, err);
-    if (!rc && retry->longest_us < retry->first_us)
-        rc = yaml_value_error(at, err, "longest is shorter than first");
-    return rc;
-}
-
 /* ---- one stage ---- */
 
+static const struct setting retry_settings[] = { RETRY_SETTINGS("10m", 30 * CLOCK_DAY, "60s"), { NULL } };
+
 /* With use, catalogue_expand has put it where it belongs. */
-static enum rc setting_service_of_entry(struct reading *r, const struct setting *s, const struct yaml *at,
-                                        void *field, struct err *err)
+static enum rc refuse_service(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
 {
     return yaml_key_error(at, err, "here service goes with use; that of http or exec stands there");
 }
 
 #define OF(field) offsetof(struct stage_conf, field)
 
-const struct setting stage_settings[] = {
-    { "working", "state", setting_state, OF(working), NULL, "the state while somebody is being worked on",
+const struct setting stages_settings[] = {
+    { "working", "state", read_state, OF(working), NULL, "the state while somebody is being worked on",
       .required = true },
-    { "completed", "state", setting_state, OF(completed), NULL, "the state once this stage is done",
+    { "completed", "state", read_state, OF(completed), NULL, "the state once this stage is done",
       .required = true },
     { "use", "name", setting_text, OF(use), NULL, "the action: one of the catalogue" },
-    { "service", "name", setting_service_of_entry, 0, NULL,
+    { "service", "name", refuse_service, 0, NULL,
       "with use: the service that is called, if it is not called as the catalogue says" },
-    { "when", "section", setting_conditions, OF(when), NULL,
-      "whom the stage is for: who meets all of these; anybody else is passed over",
-      .inner = condition_settings, .inner_form = "." },
-    { "unless", "section", setting_conditions, OF(unless), NULL,
-      "whom the stage is not for: who meets any of these", .inner = condition_settings, .inner_form = "." },
-    ACTION_SETTINGS(struct stage_conf, action),
-    { "retry", "section, or none", setting_retry, OF(retry), "{}",
+    { "when", "section", when_read, OF(when), NULL,
+      "whom the stage is for: who meets all of these; anybody else is passed over", .inner = when_settings,
+      .inner_form = "." },
+    { "unless", "section", when_read, OF(unless), NULL, "whom the stage is not for: who meets any of these",
+      .inner = when_settings, .inner_form = "." },
+    { "the action", .group = action_stage_rows, .offset = OF(action), .inner_form = "." },
+    ACTION_TIMEOUT(OF(action.timeout_us), "how long one attempt may take; of several calls, each of them"),
+    { "retry", "section, or none", retry_read, OF(retry), "{}",
       "what happens after an attempt that may go better next time; none: ERRORED at once",
       .inner = retry_settings, .inner_form = "." },
-    { "verify", "section", setting_verify, OF(verify), NULL,
-      "how it is found out that nothing is left, before the stage is done", .inner = verify_settings,
+    { "verify", "section", verification_read, OF(verify), NULL,
+      "how it is found out that nothing is left, before the stage is done", .inner = verification_settings,
       .inner_form = "." },
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "0",
       "who is in its working state for longer, without a driver at work, is stuck; 0: as watch.stuck_after "
@@ -97,46 +70,38 @@ const struct setting stage_settings[] = {
     { NULL }
 };
 
-static enum rc check_use(const struct yaml *at, struct err *err)
+static enum rc check_stage(struct reading *r, struct stage_conf *stage, const struct yaml *at,
+                           struct err *err)
 {
-    const struct yaml *action = action_given(at);
-    if (!yaml_get(at, "use") || !action)
-        return RC_OK;
-    return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
-}
-
-/* Nobody counts attempts at what is done by hand. */
-static enum rc check_stage(struct stage_conf *stage, const struct yaml *at, struct err *err)
-{
-    const struct yaml *retry = yaml_get(at, "retry"), *verify = yaml_get(at, "verify");
-    if (!action_given(at))
-        return yaml_error(at, err,
-                          "the stage %s has no action: http, sql, mail, exec, manual or use is wanted",
-                          stage->working);
-    enum rc rc = action_check(&stage->action, at, err);
-    if (!rc && stage->action.kind == ACTION_SQL && stage->action.sql.is_query)
-        rc = yaml_key_error(yaml_get(action_given(at), "query"), err,
-                            "query: only looks, and goes with verify; statements erase");
-    if (!rc && retry && stage->action.kind == ACTION_MANUAL)
-        rc = yaml_key_error(retry, err,
-                            "retry: goes with http, sql, mail and exec, manual waits as long as it takes");
-    if (!rc && verify && stage->action.kind == ACTION_MANUAL)
-        rc = yaml_key_error(verify, err,
-                            "verify: goes with http, sql, mail and exec, who confirms manual has looked");
-    return rc;
+    static const char *const of_attempts[] = { "timeout", "retry", "verify" };
+    const struct yaml *given = action_given(at);
+    if (!given)
+        return yaml_error(at, err, "the stage %s has no action: %s or use is wanted", stage->working,
+                          setting_list_keys(r->arena, action_stage_rows, ", "));
+    enum rc rc = action_find(&stage->action, at, "action", err);
+    if (rc)
+        return rc;
+    const struct action_type *type = action_type(&stage->action);
+    for (size_t i = 0; type->by_hand && i < sizeof(of_attempts) / sizeof(of_attempts[0]); i++) {
+        const struct yaml *found = yaml_get(at, of_attempts[i]);
+        if (found)
+            return yaml_key_error(found, err, "%s does not go with %s, which an operator does and confirms",
+                                  found->key, type->name);
+    }
+    return type->check_stage ? type->check_stage(&stage->action, given, err) : RC_OK;
 }
 
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
 {
-    const struct yaml *whole;
+    const struct yaml *whole, *action = action_given(at);
     enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
-    if (!rc)
-        rc = check_use(at, err);
+    if (!rc && action && yaml_get(at, "use"))
+        rc = yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
     if (!rc)
         rc = catalogue_expand(r, at, &whole, err);
     if (!rc)
-        rc = settings_read(r, stage_settings, whole, stage, err);
-    return !rc ? check_stage(stage, whole, err) : rc;
+        rc = setting_read_map(r, stages_settings, whole, stage, err);
+    return !rc ? check_stage(r, stage, whole, err) : rc;
 }
 
 /* ---- the list ---- */
@@ -169,17 +134,16 @@ static enum rc make_pipeline(struct reading *r, const struct names *names, const
     return RC_OK;
 }
 
-enum rc setting_stages(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                       struct err *err)
+enum rc stages_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                    struct err *err)
 {
     struct config *config = field;
     struct names names = { .name = { "PENDING" }, .n = 1 };
     enum rc rc = yaml_want(at, YAML_LIST, "a list of stages", err);
+    if (!rc)
+        rc = yaml_want_count(at, "stages", 1, STAGES_MAX, err);
     if (rc)
         return rc;
-    if (at->count == 0 || at->count > STAGES_MAX)
-        return yaml_value_error(at, err, "there are %u stages: from 1 to %d are possible", at->count,
-                                STAGES_MAX);
     struct stage_conf *stages = arena_array(r->arena, at->count, sizeof(stages[0]));
     size_t n = 0;
     for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
@@ -200,8 +164,8 @@ enum rc setting_stages(struct reading *r, const struct setting *s, const struct 
     return make_pipeline(r, &names, at, err);
 }
 
-enum rc setting_states(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                       struct err *err)
+enum rc stages_read_states(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
 {
     const struct config *config = field;
     struct names names = { .n = 0 };
@@ -209,12 +173,11 @@ enum rc setting_states(struct reading *r, const struct setting *s, const struct 
         return yaml_key_error(at, err,
                               "stages and states: give one of the two, the states follow from the stages");
     enum rc rc = yaml_want(at, YAML_LIST, "a list of states", err);
+    if (!rc)
+        rc = yaml_want_count(at, "states", 0, PIPELINE_MAX, err);
     if (rc)
         return rc;
-    if (at->count > PIPELINE_MAX)
-        return yaml_value_error(at, err, "there are %u states, at most %d are possible", at->count,
-                                PIPELINE_MAX);
     for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = setting_state(r, s, child, &names.name[names.n++], err);
+        rc = read_state(r, s, child, &names.name[names.n++], err);
     return !rc ? make_pipeline(r, &names, at, err) : rc;
 }

@@ -32,15 +32,15 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
     return rc;
 }
 
-static enum rc setting_patterns(struct reading *r, const struct setting *s, const struct yaml *at,
+static enum rc read_patterns_of(struct reading *r, const struct setting *s, const struct yaml *at,
                                 void *field, struct err *err)
 {
     return read_patterns(r, at, field, err);
 }
 
 /* In lower case: addresses are the same in any. */
-static enum rc setting_addresses(struct reading *r, const struct setting *s, const struct yaml *at,
-                                 void *field, struct err *err)
+static enum rc read_addresses(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
 {
     const char *const *patterns;
     enum rc rc = read_patterns(r, at, &patterns, err);
@@ -51,15 +51,15 @@ static enum rc setting_addresses(struct reading *r, const struct setting *s, con
     for (const struct yaml *child = at->first; child; child = child->next, n++) {
         if (!strpbrk(patterns[n], "@*"))
             return yaml_error(child, err, "no address is like this: those of a domain are *@%s",
-                              shown(r->arena, patterns[n]));
+                              text_brief(r->arena, patterns[n]));
         lower[n] = text_lower(r->arena, patterns[n]);
     }
     *(const char *const **)field = lower;
     return RC_OK;
 }
 
-static enum rc setting_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     bool unknown;
     enum rc rc = setting_either(r, s, at, &unknown, err);
@@ -70,25 +70,25 @@ static enum rc setting_known(struct reading *r, const struct setting *s, const s
 
 #define OF(field) offsetof(struct conditions, field)
 
-const struct setting condition_settings[] = {
-    { "original_username", "list of text", setting_patterns, OF(original_username), NULL,
+const struct setting when_settings[] = {
+    { "original_username", "list of text", read_patterns_of, OF(original_username), NULL,
       "the user name is one of these; * in them stands for anything" },
-    { "original_email", "list of text", setting_addresses, OF(original_email), NULL,
+    { "original_email", "list of text", read_addresses, OF(original_email), NULL,
       "the address is one of these, in any case of letters" },
-    { "original_name", "list of text", setting_patterns, OF(original_name), NULL,
+    { "original_name", "list of text", read_patterns_of, OF(original_name), NULL,
       "the name is one of these" },
-    { "org", "list of text", setting_patterns, OF(org), NULL, "one of the person's organisations is" },
-    { "user_id", "known or unknown", setting_known, OF(user_id), NULL,
+    { "org", "list of text", read_patterns_of, OF(org), NULL, "one of the person's organisations is" },
+    { "user_id", "known or unknown", read_known, OF(user_id), NULL,
       "is there a number by which services know the person?", .choices = "known|unknown" },
     { NULL }
 };
 #undef OF
 
-enum rc setting_conditions(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                           struct err *err)
+enum rc when_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                  struct err *err)
 {
     struct conditions *conditions = ARENA_NEW(r->arena, struct conditions);
-    enum rc rc = settings_read(r, condition_settings, at, conditions, err);
+    enum rc rc = setting_read_map(r, when_settings, at, conditions, err);
     if (!rc && at->count == 0)
         return yaml_value_error(at, err, "there is no condition in it");
     *(const struct conditions **)field = conditions;

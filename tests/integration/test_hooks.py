@@ -283,7 +283,7 @@ def test_what_is_forgotten_is_told_to_nobody(site, app):
     ({}, "a hook has an action"),
     ({"name": "No!", "exec": {"command": ["x"]}}, "a hook's name has only"),
     ({"manual": {"instructions": "x"}}, "unknown key manual"),
-    ({"exec": {"command": ["x", "{original_email}"]}}, "{original_email} cannot stand in a command"),
+    ({"exec": {"command": ["x", "{original_email}"]}}, "{original_email} cannot stand here"),
     ({"exec": {"command": ["x"]}, "http": {"service": "app", "post": "/"}}, "one action is wanted"),
     ({"http": {"service": "nosuch", "post": "/"}}, "nosuch"),
     ({"http": {"service": "app", "steps": [{"post": "/", "capture": {"job": "/id"}}, {

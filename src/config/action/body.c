@@ -4,12 +4,11 @@
  * JSON whatever a person is called: places occur within strings, where they are escaped, or stand for
  * numbers.
  */
-#include "config/config_int.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "config/action/http_call.h"
 
 /* ---- JSON ---- */
 
@@ -122,8 +121,8 @@ static bool is_json_in_quotes(const struct yaml *at)
     return at->kind == YAML_SCALAR && at->text && (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
 }
 
-enum rc setting_json(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                     struct err *err)
+enum rc body_read_json(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
 {
     struct template_maker m;
     if (is_json_in_quotes(at))
@@ -160,8 +159,8 @@ static enum rc add_form_field(struct template_maker *m, const struct yaml *at, s
     return !rc ? add_form_text(m, at, at->text, err) : rc;
 }
 
-enum rc setting_form(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                     struct err *err)
+enum rc body_read_form(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
 {
     struct template_maker m;
     enum rc rc = yaml_want(at, YAML_MAP, "a map of fields", err);

@@ -3,38 +3,31 @@
  * A call that is made again and again until what it asks about is finished: by what a status or a part of a
  * JSON answer says. What neither says is "not finished yet", until the time is over.
  */
-#include "config/config_int.h"
-
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "config/action/http_call.h"
 
-enum { STATUS_MIN = 200, STATUS_MAX = 499, PARTS_MAX = 10, VALUES_MAX = 50, POINTER_MAX = 500 };
+enum { PARTS_MAX = 10, VALUES_MAX = 50, POINTER_MAX = 500 };
 
 #define FOR_MAX (400 * CLOCK_DAY)
 
 /* ---- what an answer may say ---- */
 
-static enum rc read_value(struct reading *r, const struct yaml *at, const char **out, struct err *err)
-{
-    return yaml_text(at, "a text, a whole number, true or false", out, err);
-}
-
 /* One value, or a list of them. */
 static enum rc read_values(struct reading *r, const struct yaml *at, struct expected_conf *out,
                            struct err *err)
 {
+    static const char wanted[] = "a text, a whole number, true or false";
     const char **values = arena_array(r->arena, at->count + 1, sizeof(values[0]));
     out->values = values;
     if (at->kind != YAML_LIST)
-        return read_value(r, at, &values[out->n_values++], err);
-    if (at->count == 0 || at->count > VALUES_MAX)
-        return yaml_value_error(at, err, "there are %u values: from 1 to %d are possible", at->count,
-                                VALUES_MAX);
-    enum rc rc = RC_OK;
+        return yaml_text(at, wanted, &values[out->n_values++], err);
+    enum rc rc = yaml_want_count(at, "values", 1, VALUES_MAX, err);
     for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = read_value(r, child, &values[out->n_values++], err);
+        rc = yaml_text(child, wanted, &values[out->n_values++], err);
     return rc;
 }
 
@@ -42,23 +35,22 @@ static enum rc read_part(struct reading *r, const struct yaml *at, struct expect
 {
     const char *fault = json_pointer_fault(at->key);
     if (fault)
-        return yaml_key_error(at, err, "%s is no JSON pointer: %s", shown(r->arena, at->key), fault);
+        return yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault);
     if (strlen(at->key) > POINTER_MAX)
         return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
     out->pointer = at->key;
     return read_values(r, at, out, err);
 }
 
-static enum rc setting_parts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_parts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     struct expectation_conf *out = field;
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { /status: [FINISHED] }", err);
+    if (!rc)
+        rc = yaml_want_count(at, "parts", 1, PARTS_MAX, err);
     if (rc)
         return rc;
-    if (at->count == 0 || at->count > PARTS_MAX)
-        return yaml_value_error(at, err, "there are %u parts: from 1 to %d are possible", at->count,
-                                PARTS_MAX);
     struct expected_conf *parts = arena_array(r->arena, at->count, sizeof(parts[0]));
     for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = read_part(r, child, &parts[out->n++], err);
@@ -68,15 +60,15 @@ static enum rc setting_parts(struct reading *r, const struct setting *s, const s
 
 #define OF(field) offsetof(struct poll_conf, field)
 
-const struct setting poll_settings[] = {
-    { "finished", "map of values", setting_parts, OF(finished), NULL,
+const struct setting polling_settings[] = {
+    { "finished", "map of values", read_parts, OF(finished), NULL,
       "what the answer says when it is: { JSON pointer: value or list of values }, all of it; by itself, any "
       "answer of success" },
-    { "failed", "map of values", setting_parts, OF(failed), NULL,
+    { "failed", "map of values", read_parts, OF(failed), NULL,
       "what the answer says when it never will be: the same, one of it is enough" },
-    { "unfinished", "list of statuses", setting_answers, OF(unfinished), "[202]",
-      "which answers mean that it is not finished yet, whatever they say", .min = STATUS_MIN,
-      .max = STATUS_MAX },
+    { "unfinished", "list of statuses", answers_read, OF(unfinished), "[202]",
+      "which answers mean that it is not finished yet, whatever they say", .min = HTTP_CALL_STATUS_MIN,
+      .max = HTTP_CALL_STATUS_MAX },
     { "every", "time", setting_length, OF(every_us), "1h", "between two looks; longer if the service wishes",
       .min = CLOCK_S, .max = (int64_t)LEASE_MAX_S * CLOCK_S },
     { "for", "time", setting_length, OF(for_us), "30d",
@@ -86,20 +78,20 @@ const struct setting poll_settings[] = {
 };
 #undef OF
 
-enum rc setting_poll(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+enum rc polling_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                      struct err *err)
 {
     struct poll_conf *poll = ARENA_NEW(r->arena, struct poll_conf);
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { finished: { /status: DONE }, every: 1h }", err);
     if (!rc)
-        rc = settings_read(r, poll_settings, at, poll, err);
+        rc = setting_read_map(r, polling_settings, at, poll, err);
     if (!rc && poll->finished.n == 0 && poll->unfinished.n == 0)
         rc = yaml_value_error(at, err, "it would be finished at once: finished or unfinished is wanted");
     *(const struct poll_conf **)field = poll;
     return rc;
 }
 
-enum rc poll_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+enum rc polling_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     const struct statuses *lists[] = { &step->success, &step->nothing_to_erase };
     static const char *const names[] = { "success", "nothing_to_erase" };

@@ -6,12 +6,12 @@
  * refused here, since the statement would do nothing, or something else. So nothing may stand in a statement
  * that makes it doubtful what is within quotes.
  */
-#include "config/config_int.h"
+#include "config/action/action.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "base/text.h"
+#include "config/config_int.h"
 
 enum { STATEMENTS_MAX = 50, STATEMENT_MAX = 10000 /* bytes */ };
 
@@ -65,34 +65,30 @@ static bool is_of_everybody(const char *text)
 static enum rc read_statement(struct reading *r, const struct yaml *at, struct sql_statement_conf *out,
                               struct err *err)
 {
-    enum rc rc = yaml_want(at, YAML_SCALAR, "a statement", err);
+    const char *text;
+    enum rc rc = yaml_block(at, "a statement", STATEMENT_MAX, &text, err);
     if (rc)
         return rc;
-    if (!at->text || !at->text[strspn(at->text, " \t\n")])
-        return yaml_value_error(at, err, "the statement is empty");
-    if (strlen(at->text) > STATEMENT_MAX)
-        return yaml_value_error(at, err, "at most %d bytes are possible", STATEMENT_MAX);
-    const char *fault = statement_fault(at->text);
+    const char *fault = statement_fault(text);
     if (fault)
         return yaml_value_error(at, err, "%s", fault);
-    if (template_compile(r->arena, TEMPLATE_SQL, at->text, &out->sql, err) ||
-        template_compile(r->arena, TEMPLATE_TEXT, at->text, &out->shown, err))
+    if (template_compile(r->arena, TEMPLATE_SQL, text, &out->sql, err) ||
+        template_compile(r->arena, TEMPLATE_TEXT, text, &out->shown, err))
         return yaml_wrap(at, err);
     return RC_OK;
 }
 
 /* ---- the settings ---- */
 
-static enum rc setting_statements(struct reading *r, const struct setting *s, const struct yaml *at,
-                                  void *field, struct err *err)
+static enum rc read_statements(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
 {
     struct sql_action_conf *sql = field;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of statements", err);
+    if (!rc)
+        rc = yaml_want_count(at, "statements", 1, STATEMENTS_MAX, err);
     if (rc)
         return rc;
-    if (at->count == 0 || at->count > STATEMENTS_MAX)
-        return yaml_value_error(at, err, "there are %u statements: from 1 to %d are possible", at->count,
-                                STATEMENTS_MAX);
     struct sql_statement_conf *statements = arena_array(r->arena, at->count, sizeof(statements[0]));
     size_t n = 0;
     for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
@@ -106,8 +102,8 @@ static enum rc setting_statements(struct reading *r, const struct setting *s, co
     return rc;
 }
 
-static enum rc setting_query(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                             struct err *err)
+static enum rc read_query(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
     struct sql_action_conf *sql = field;
     if (sql->n > 0)
@@ -121,18 +117,18 @@ static enum rc setting_query(struct reading *r, const struct setting *s, const s
 
 #define OF(field) offsetof(struct sql_action_conf, field)
 
-const struct setting sql_settings[] = {
-    { "service", "name", setting_service_name, OF(service), NULL, "which database", .required = true },
-    { "statements", "list of statements", setting_statements, 0, NULL,
+static const struct setting sql_settings[] = {
+    { "service", "name", services_read_name, OF(service), NULL, "which database", .required = true },
+    { "statements", "list of statements", read_statements, 0, NULL,
       "what erases, in one transaction: like DELETE FROM orders WHERE email = {original_email}" },
-    { "query", "statement", setting_query, 0, NULL,
+    { "query", "statement", read_query, 0, NULL,
       "what only looks, for verify: like SELECT count(*) FROM orders WHERE email = {original_email}" },
     { NULL }
 };
 
-const struct setting probe_sql_settings[] = {
-    { "service", "name", setting_service_name, OF(service), NULL, "which database", .required = true },
-    { "query", "statement", setting_query, 0, NULL,
+static const struct setting probe_settings[] = {
+    { "service", "name", services_read_name, OF(service), NULL, "which database", .required = true },
+    { "query", "statement", read_query, 0, NULL,
       "the number of records: like SELECT count(*) FROM orders WHERE email = {original_email}",
       .required = true },
     { NULL }
@@ -140,8 +136,8 @@ const struct setting probe_sql_settings[] = {
 #undef OF
 
 /* For both tables. */
-enum rc setting_sql(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                    struct err *err)
+static enum rc read_sql(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
     struct sql_action_conf *sql = field;
     enum rc rc = setting_section(r, s, at, field, err);
@@ -155,3 +151,45 @@ enum rc setting_sql(struct reading *r, const struct setting *s, const struct yam
         return yaml_error(at, err, "statements is missing: what is to be done in the database");
     return RC_OK;
 }
+
+static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+{
+    if (!action->sql.is_query)
+        return RC_OK;
+    return yaml_key_error(yaml_get(at, "query"), err,
+                          "query: only looks, and goes with verify; statements erase");
+}
+
+/* A query gives the number of records, and nothing else. */
+static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
+                           struct err *err)
+{
+    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *count = yaml_get(at, "count");
+    if (list)
+        return yaml_value_error(list, err,
+                                "a database has no statuses: the query gives the number of records");
+    if (count)
+        return yaml_key_error(count, err, "count: goes with http, a query gives the number");
+    return RC_OK;
+}
+
+static bool only_reads(const struct yaml *at)
+{
+    const char *query = yaml_get(at, "query")->text;
+    return strncasecmp(query + strspn(query, " \t\n"), "select", 6) == 0;
+}
+
+static const struct service_conf *service_of(const struct action_conf *action, size_t n)
+{
+    return action->sql.service;
+}
+
+const struct action_type action_type_sql = {
+    .name = "sql",
+    .stage = ACTION_ROW(sql, read_sql, sql_settings, "the action: statements to a database"),
+    .probe = ACTION_ROW(sql, read_sql, probe_settings, "the probe: a query that counts what is left"),
+    .check_stage = check_stage,
+    .check_probe = check_probe,
+    .only_reads = only_reads,
+    .service = service_of,
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of the kinds of actions, and the questions that all of config and the driver ask it. */
+#include "config/action/action.h"
+
+static const struct action_type *const types[] = {
+#define X(constant, name) [constant] = &action_type_##name,
+    ACTION_TABLE(X)
+#undef X
+};
+
+enum { TYPES_N = sizeof(types) / sizeof(types[0]) };
+
+#define X(constant, name) &action_type_##name.stage,
+const struct setting *const action_stage_rows[] = { ACTION_TABLE(X) NULL };
+#undef X
+#define X(constant, name) &action_type_##name.hook,
+const struct setting *const action_hook_rows[] = { ACTION_TABLE(X) NULL };
+#undef X
+#define X(constant, name) &action_type_##name.alert,
+const struct setting *const action_alert_rows[] = { ACTION_TABLE(X) NULL };
+#undef X
+#define X(constant, name) &action_type_##name.probe,
+const struct setting *const action_probe_rows[] = { ACTION_TABLE(X) NULL };
+#undef X
+
+const struct yaml *action_given(const struct yaml *at)
+{
+    const struct yaml *found = NULL;
+    for (size_t i = 0; i < TYPES_N && !found; i++)
+        found = yaml_get(at, types[i]->name);
+    return found;
+}
+
+enum rc action_find(struct action_conf *action, const struct yaml *at, const char *what, struct err *err)
+{
+    const struct yaml *given = action_given(at);
+    for (size_t kind = 0; kind < TYPES_N; kind++) {
+        const struct yaml *found = yaml_get(at, types[kind]->name);
+        if (found && found != given)
+            return yaml_key_error(found, err, "%s and %s: one %s is wanted", given->key, found->key, what);
+        if (found)
+            action->kind = (enum action_kind)kind;
+    }
+    return RC_OK;
+}
+
+const struct action_type *action_type(const struct action_conf *action)
+{
+    return types[action->kind];
+}
+
+/* ---- for everybody: config.h ---- */
+
+size_t action_calls(const struct action_conf *action)
+{
+    const struct action_type *type = types[action->kind];
+    return type->n_calls ? type->n_calls(action) : 1;
+}
+
+const struct service_conf *action_service(const struct action_conf *action, size_t n)
+{
+    const struct action_type *type = types[action->kind];
+    return type->service ? type->service(action, n) : NULL;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The exec action: a program. Every user of the machine can read its arguments and its environment, so that
+ * no personal data can stand there: it arrives on standard input.
+ */
+#include "config/action/action.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "config/config_int.h"
+
+enum { ARGUMENTS_MAX = 200, VARIABLES_MAX = 200, VARIABLE_NAME_MAX = 100, EXIT_MAX = 125 };
+
+static enum rc read_argument(struct reading *r, const struct yaml *at, const char **out, struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_SCALAR, "an argument", err);
+    if (rc)
+        return rc;
+    if (!at->text && !at->quoted)
+        return yaml_error(at, err, "an argument is nothing: an empty one is written \"\"");
+    *out = at->text ? at->text : "";
+    return setting_refuse_place(
+        at, "every user of the machine can read a command, so the person arrives on standard input as JSON",
+        err);
+}
+
+static enum rc read_command(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    struct exec_action_conf *exec = field;
+    enum rc rc = yaml_want(at, YAML_LIST, "a list, [program, argument, ...]", err);
+    if (rc)
+        return rc;
+    if (at->count == 0 || at->count > ARGUMENTS_MAX)
+        return yaml_value_error(at, err, "a program and at most %d arguments are wanted", ARGUMENTS_MAX - 1);
+    const char **argv = arena_array(r->arena, at->count + 1, sizeof(argv[0]));
+    size_t n = 0;
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
+        rc = read_argument(r, child, &argv[n], err);
+    if (!rc && !argv[0][0])
+        rc = yaml_error(at->first, err, "the program is empty");
+    if (rc)
+        return rc;
+    if (strchr(argv[0], '/'))
+        argv[0] = file_beside(r->arena, at->file, argv[0]);
+    exec->argv = argv;
+    exec->argc = n;
+    return RC_OK;
+}
+
+static enum rc read_variable(struct reading *r, const struct yaml *at, const char **out, struct err *err)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    size_t len = strlen(at->key);
+    if (len == 0 || len > VARIABLE_NAME_MAX || isdigit((unsigned char)at->key[0]) ||
+        strspn(at->key, allowed) != len)
+        return yaml_key_error(at, err, "this cannot be the name of a variable");
+    enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a variable", err);
+    if (rc)
+        return rc;
+    *out = arena_printf(r->arena, "%s=%s", at->key, at->text ? at->text : "");
+    return setting_refuse_place(at, "the person arrives on standard input as JSON", err);
+}
+
+static enum rc read_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
+{
+    struct exec_action_conf *exec = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map of variables", err);
+    if (!rc)
+        rc = yaml_want_count(at, "variables", 0, VARIABLES_MAX, err);
+    if (rc)
+        return rc;
+    const char **env = arena_array(r->arena, at->count + 1, sizeof(env[0]));
+    size_t n = 0;
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
+        rc = read_variable(r, child, &env[n], err);
+    exec->env = env;
+    exec->n_env = n;
+    return rc;
+}
+
+#define OF(field) offsetof(struct exec_action_conf, field)
+#define COMMAND_SETTINGS                                                                             \
+    { "command",                                                                                     \
+      "list of text",                                                                                \
+      read_command,                                                                                  \
+      0,                                                                                             \
+      NULL,                                                                                          \
+      "program and arguments; the person arrives on its standard input as JSON",                     \
+      .required = true },                                                                            \
+        { "env", "map of text", read_env, 0, NULL, "its environment, besides PATH, LANG and HOME" }, \
+    {                                                                                                \
+        "service", "name", services_read_name, OF(service), NULL, "whose limits hold for it"         \
+    }
+
+static const struct setting exec_settings[] = {
+    COMMAND_SETTINGS,
+    { "nothing_to_erase", "list of exit statuses", setting_statuses, OF(nothing_to_erase), "[]",
+      "which exit statuses mean that there was nothing of this person; 0 is success", .min = 1,
+      .max = EXIT_MAX },
+    { NULL }
+};
+static const struct setting probe_settings[] = { COMMAND_SETTINGS, { NULL } };
+
+static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
+                           struct err *err)
+{
+    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *count = yaml_get(at, "count");
+    for (size_t i = 0; i < verify->expect.n; i++)
+        if (verify->expect.status[i] > EXIT_MAX)
+            return yaml_value_error(list, err, "%u is no exit status of a program: from 0 to %d",
+                                    verify->expect.status[i], EXIT_MAX);
+    if (count)
+        return yaml_key_error(count, err, "count: goes with http, a program prints the number");
+    return RC_OK;
+}
+
+static const struct service_conf *service_of(const struct action_conf *action, size_t n)
+{
+    return action->exec.service;
+}
+
+const struct action_type action_type_exec = {
+    .name = "exec",
+    .stage = ACTION_ROW(exec, setting_section, exec_settings, "the action: a program"),
+    .hook = ACTION_ROW(exec, setting_section, exec_settings, "the action: a program, as in stages"),
+    .alert = ACTION_ROW(exec, setting_section, exec_settings, "the action: a program, as in stages"),
+    .probe =
+        ACTION_ROW(exec, setting_section, probe_settings,
+                   "the probe: a program that shows what is left, by default by the number that it prints"),
+    .check_probe = check_probe,
+    .service = service_of,
+};

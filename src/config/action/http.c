@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The http action: one call to a service, or several in a row. What a call captures of its answer becomes a
+ * place in the templates of the calls after it, so calls are read in their order.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "config/action/http_call.h"
+#include "config/config_int.h"
+
+enum { STEPS_MAX = 20, ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
+
+/* ---- what is captured ---- */
+
+static bool is_place(struct reading *r, const char *name)
+{
+    struct template_maker m;
+    template_begin(&m, r->arena, TEMPLATE_TEXT);
+    m.more = r->captured;
+    return template_knows(&m, name);
+}
+
+static enum rc check_name(struct reading *r, const struct yaml *at, struct err *err)
+{
+    size_t len = strlen(at->key);
+    if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
+        strspn(at->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+        return yaml_key_error(at, err, "a value is called by 1 to %d of a-z, 0-9 and _, a letter first",
+                              TEMPLATE_NAME_MAX);
+    if (is_place(r, at->key))
+        return yaml_key_error(at, err, "there is {%s} already", at->key);
+    return RC_OK;
+}
+
+static enum rc read_capture(struct reading *r, const struct yaml *at, struct capture_conf *out,
+                            struct err *err)
+{
+    enum rc rc = check_name(r, at, err);
+    if (!rc)
+        rc = yaml_text(at, "where it stands in the answer, like /results/0/id", &out->pointer, err);
+    if (rc)
+        return rc;
+    const char *fault = json_pointer_fault(out->pointer);
+    if (fault)
+        return yaml_value_error(at, err, "%s", fault);
+    if (strlen(out->pointer) > POINTER_MAX)
+        return yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    out->name = at->key;
+    return RC_OK;
+}
+
+/* Known to the templates of the steps after this one; this one's are read before. */
+static enum rc read_captures(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct http_step_conf *step = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map like { contact: /results/0/id }", err);
+    if (rc)
+        return rc;
+    if (at->count == 0 || r->captured->n + at->count > TEMPLATE_MORE_MAX)
+        return yaml_value_error(at, err, "from 1 to %d values are possible, in all steps together",
+                                TEMPLATE_MORE_MAX);
+    struct capture_conf *captures = arena_array(r->arena, at->count, sizeof(captures[0]));
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+        rc = read_capture(r, child, &captures[step->n_captures++], err);
+        r->captured->name[r->captured->n++] = child->key;
+    }
+    step->captures = captures;
+    return rc;
+}
+
+/* ---- one call, which stands alone or is one of several ---- */
+
+#define OF(field)    HTTP_CALL_OF(field)
+#define METHOD(name) HTTP_CALL_METHOD(name, "get, post, put, patch, delete")
+#define CALL_SETTINGS(SERVICE)                                                                            \
+    { "service", "name", services_read_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"), \
+        METHOD("put"), METHOD("patch"), METHOD("delete"), HTTP_CALL_BODY,                                 \
+        { "success",                                                                                      \
+          "list of statuses",                                                                             \
+          answers_read,                                                                                   \
+          OF(success),                                                                                    \
+          "[200, 201, 204]",                                                                              \
+          "which answers mean that the data is gone; 202 only means that the call was accepted",          \
+          .min = HTTP_CALL_STATUS_MIN,                                                                    \
+          .max = HTTP_CALL_STATUS_MAX },                                                                  \
+        { "nothing_to_erase",                                                                             \
+          "list of statuses",                                                                             \
+          answers_read,                                                                                   \
+          OF(nothing_to_erase),                                                                           \
+          "[]",                                                                                           \
+          "which answers mean that the service never had this person",                                    \
+          .min = HTTP_CALL_STATUS_MIN,                                                                    \
+          .max = HTTP_CALL_STATUS_MAX },                                                                  \
+    {                                                                                                     \
+        "answer", "checked or any", setting_either, OF(any_answer), "checked",                            \
+            "checked: with a status of success, a web page, or what is called JSON and is none, is no "   \
+            "success; any: it is",                                                                        \
+            .choices = "checked|any"                                                                      \
+    }
+
+static const struct setting step_settings[] = {
+    CALL_SETTINGS("which of services is called; by itself that of all steps"),
+    { "capture", "map of text", read_captures, 0, NULL,
+      "what the steps after it need of the answer: { name: JSON pointer }, there as {name}" },
+    { "if_missing", "error or nothing_to_erase", setting_either, OF(missing_is_nothing), "error",
+      "what it means that something to be captured is not there", .choices = "error|nothing_to_erase" },
+    { "poll", "section", polling_read, OF(poll), NULL,
+      "this step asks whether something is finished, again and again until it is", .inner = polling_settings,
+      .inner_form = "." },
+    { NULL }
+};
+
+static enum rc check_answers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    if (step->success.n == 0)
+        return yaml_value_error(yaml_get(at, "success"), err,
+                                "the list is empty: nothing would ever succeed");
+    for (size_t i = 0; i < step->success.n; i++)
+        for (size_t j = 0; j < step->nothing_to_erase.n; j++)
+            if (step->success.status[i] == step->nothing_to_erase.status[j])
+                return yaml_error(at, err, "%u stands in both success and nothing_to_erase",
+                                  step->success.status[i]);
+    return RC_OK;
+}
+
+static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    enum rc rc = http_call_check(step, at, err);
+    return !rc ? check_answers(step, at, err) : rc;
+}
+
+/* ---- several ---- */
+
+/* What is read at once: the call, if it is one alone, and the whole. Steps take the service of the call when
+ * they name none. */
+struct http_reading {
+    struct http_step_conf call;
+    struct http_action_conf http;
+};
+_Static_assert(offsetof(struct http_reading, call) == 0, "CALL_SETTINGS count from the call");
+
+static enum rc read_step(struct reading *r, const struct yaml *at, struct http_step_conf *step,
+                         struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_MAP, "a call, with one of get, post, put, patch, delete", err);
+    if (!rc)
+        rc = setting_read_map(r, step_settings, at, step, err);
+    if (!rc && step->missing_is_nothing && step->n_captures == 0)
+        rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
+    if (!rc)
+        rc = check_call(step, at, err);
+    return !rc && step->poll ? polling_check(step, yaml_get(at, "poll"), err) : rc;
+}
+
+static enum rc read_steps(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    struct http_reading *all = field;
+    struct template_names names = { .n = 0 };
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of calls", err);
+    if (!rc)
+        rc = yaml_want_count(at, "calls", 1, STEPS_MAX, err);
+    if (rc)
+        return rc;
+    struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof(steps[0]));
+    r->captured = &names;
+    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+        struct http_step_conf *step = &steps[all->http.n_steps++];
+        step->service = all->call.service;
+        step->first_capture = names.n;
+        rc = read_step(r, child, step, err);
+    }
+    r->captured = NULL;
+    all->http.steps = steps;
+    all->http.n_captures = names.n;
+    return rc;
+}
+
+static const struct setting http_settings[] = {
+    CALL_SETTINGS("which of services is called"),
+    { "steps", "list of calls", read_steps, 0, NULL, "several calls, one after the other, in place of one",
+      .inner = step_settings, .inner_form = "[]." },
+    { "rounds", "number", setting_count, offsetof(struct http_reading, http.rounds), "1",
+      "how often to go through the steps, until what they capture is not there any more", .min = 1,
+      .max = ROUNDS_MAX },
+    { NULL }
+};
+
+/* In rounds only what ends them may say that nobody is there. */
+static enum rc check_rounds(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+{
+    size_t i = 0;
+    while (i < http->n_steps && !http->steps[i].missing_is_nothing)
+        i++;
+    if (i == http->n_steps)
+        return yaml_key_error(
+            yaml_get(at, "rounds"), err,
+            "rounds: nothing would end them: a step with if_missing: nothing_to_erase does");
+    const struct yaml *step = yaml_get(at, "steps")->first;
+    for (size_t j = 0; j < http->n_steps; j++, step = step->next) {
+        if (http->steps[j].poll)
+            return yaml_key_error(yaml_get(step, "poll"), err, "poll and rounds do not go together");
+        if (j > i && http->steps[j].nothing_to_erase.n > 0)
+            return yaml_key_error(yaml_get(step, "nothing_to_erase"), err,
+                                  "nothing_to_erase would end the rounds while others may be left: put it "
+                                  "into success");
+    }
+    return RC_OK;
+}
+
+static enum rc check_steps(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+{
+    for (const struct yaml *child = at->first; child; child = child->next)
+        if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
+            strcmp(child->key, "rounds") != 0)
+            return yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
+    return http->rounds > 1 ? check_rounds(http, at, err) : RC_OK;
+}
+
+static enum rc read_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    static const char *const of_steps[] = { "capture", "poll" };
+    struct http_reading all = { .http.n_steps = 0 };
+    for (size_t i = 0; i < 2; i++)
+        if (yaml_get(at, of_steps[i]))
+            return yaml_key_error(yaml_get(at, of_steps[i]), err,
+                                  "%s goes with steps: it belongs to one of them", of_steps[i]);
+    enum rc rc = setting_read_map(r, http_settings, at, &all, err);
+    if (rc)
+        return rc;
+    if (all.http.steps) {
+        rc = check_steps(&all.http, at, err);
+    } else if (yaml_get(at, "rounds")) {
+        rc = yaml_key_error(yaml_get(at, "rounds"), err, "rounds: goes with steps");
+    } else {
+        struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+        *step = all.call;
+        all.http.steps = step;
+        all.http.n_steps = 1;
+        rc = check_call(step, at, err);
+    }
+    *(struct http_action_conf *)field = all.http;
+    return rc;
+}
+
+/* ---- a hook ---- */
+
+/* A hook only tells, so "accepted" is a success, and nothing is asked again for days. */
+static enum rc check_hook(struct reading *r, struct action_conf *action, const struct yaml *at,
+                          struct err *err)
+{
+    static const unsigned well[] = { 200, 201, 202, 204 };
+    struct http_action_conf *http = &action->http;
+    const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : NULL;
+    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
+        if (http->steps[i].poll)
+            return yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells");
+    if (steps || yaml_get(at, "success"))
+        return RC_OK;
+    struct http_step_conf *only = ARENA_NEW(r->arena, struct http_step_conf);
+    *only = http->steps[0];
+    only->success = (struct statuses){ well, sizeof(well) / sizeof(well[0]) };
+    http->steps = only;
+    return RC_OK;
+}
+
+/* The body is the alert itself, and an alert is about nobody alone. */
+static enum rc check_alert(const struct yaml *at, struct err *err)
+{
+    static const char *const never[] = { "json", "form", "get", "delete", "steps" };
+    static const char why[] = "an alert is about nobody alone";
+    const struct yaml *headers = yaml_get(at, "headers");
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+        if (yaml_get(at, never[i]))
+            return yaml_key_error(yaml_get(at, never[i]), err,
+                                  "%s: an alert is sent as JSON with post, put or patch", never[i]);
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
+        rc = setting_refuse_place(child, why, err);
+    for (const struct yaml *child = headers ? headers->first : NULL; !rc && child; child = child->next)
+        rc = setting_refuse_place(child, why, err);
+    return rc;
+}
+
+/* ---- a probe: a call that only looks ---- */
+
+#define PROBE_METHOD(name) HTTP_CALL_METHOD(name, "get, post")
+
+/* What its answers mean is said beside it, in verify. */
+static const struct setting probe_settings[] = { { "service", "name", services_read_name, OF(service), NULL,
+                                                   "which of services is asked", .required = true },
+                                                 PROBE_METHOD("get"),
+                                                 PROBE_METHOD("post"),
+                                                 HTTP_CALL_BODY,
+                                                 { NULL } };
+
+static enum rc read_probe(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+    enum rc rc = setting_read_map(r, probe_settings, at, step, err);
+    *(struct http_action_conf *)field = (struct http_action_conf){ .steps = step, .n_steps = 1, .rounds = 1 };
+    return !rc ? http_call_check(step, at, err) : rc;
+}
+
+static enum rc check_expected(const struct verify_conf *verify, unsigned status, const struct yaml *at,
+                              struct err *err)
+{
+    if (status < HTTP_CALL_STATUS_MIN)
+        return yaml_value_error(at, err, "%u is no status that a service answers with: from %d to %d", status,
+                                HTTP_CALL_STATUS_MIN, HTTP_CALL_STATUS_MAX);
+    if (answers_is_unrelated(status) || status == 403 || (status >= 300 && status < 400))
+        return yaml_value_error(at, err, "%u says nothing about the person: the service has not even looked",
+                                status);
+    if (verify->count && status == STATUS_OK)
+        return yaml_value_error(at, err, "%d is the answer in which count counts", STATUS_OK);
+    return RC_OK;
+}
+
+/* What is expected proves that nothing is left, or a number that the answer gives. Both kinds of answers are
+ * then a success of the call. */
+static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
+                           struct err *err)
+{
+    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status");
+    const struct statuses *expect = &verify->expect;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < expect->n; i++)
+        rc = check_expected(verify, expect->status[i], list, err);
+    if (!rc && !yaml_get(at, "count") && expect->n == 0)
+        rc = yaml_value_error(at, err,
+                              "what proves that nothing is left? expect: { status: [404] } or "
+                              "count: /total is wanted");
+    if (rc)
+        return rc;
+    struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
+    unsigned *status = arena_array(r->arena, expect->n + 1, sizeof(status[0]));
+    for (size_t i = 0; i < expect->n; i++)
+        status[i] = expect->status[i];
+    status[expect->n] = STATUS_OK;
+    *step = verify->probe.http.steps[0];
+    step->success = (struct statuses){ status, expect->n + 1 };
+    step->any_answer = true; /* an expected status may come with a page, and a count is read with care */
+    verify->probe.http.steps = step;
+    return RC_OK;
+}
+
+static bool only_reads(const struct yaml *at)
+{
+    return yaml_get(at, "get");
+}
+
+/* ---- the kind ---- */
+
+static size_t n_calls(const struct action_conf *action)
+{
+    return action->http.n_steps;
+}
+
+static const struct service_conf *service_of(const struct action_conf *action, size_t n)
+{
+    return action->http.steps[n].service;
+}
+
+const struct action_type action_type_http = {
+    .name = "http",
+    .stage = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, or several"),
+    .hook = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, as in stages"),
+    .alert = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, as in stages"),
+    .probe = ACTION_ROW(http, read_probe, probe_settings, "the probe: a call that shows what is left"),
+    .check_hook = check_hook,
+    .check_alert = check_alert,
+    .check_probe = check_probe,
+    .only_reads = only_reads,
+    .n_calls = n_calls,
+    .service = service_of,
+};

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One HTTP call: its method, path and headers, and what has to hold between them. */
+#include "config/action/http_call.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "config/config_int.h"
+
+enum { HEADERS_MAX = 50 };
+
+/* Values that the steps before this one captured are places too. */
+static enum rc compile(struct reading *r, enum template_kind kind, const struct yaml *at, const char *text,
+                       const struct template **out, struct err *err)
+{
+    struct template_maker m;
+    template_begin(&m, r->arena, kind);
+    m.more = r->captured;
+    if (template_add(&m, text, err))
+        return yaml_wrap(at, err);
+    *out = template_end(&m);
+    return RC_OK;
+}
+
+/* ---- method and path ---- */
+
+static const char *path_fault(const char *path)
+{
+    if (path[0] != '/' || path[1] == '/')
+        return "a path begins with one /";
+    for (const char *c = path; *c; c++) {
+        if (*c <= ' ' || *c > '~')
+            return "a path has no spaces and no letters beyond ASCII: write them as %XX";
+        if (strchr("#\\\"<>^`|", *c))
+            return "one of # \\ \" < > ^ ` | cannot stand in a path: write it as %XX";
+        if (*c == '%' && !(isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2])))
+            return "% is followed by two hexadecimal digits: itself it is written %25";
+    }
+    return NULL;
+}
+
+enum rc http_call_read_method(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    struct http_step_conf *step = field;
+    const char *path;
+    if (step->method)
+        return yaml_key_error(at, err, "exactly one of get, post, put, patch, delete is wanted");
+    enum rc rc = setting_text(r, s, at, &path, err);
+    if (rc)
+        return rc;
+    const char *fault = path_fault(path);
+    if (fault)
+        return yaml_value_error(at, err, "%s", fault);
+    char *method = arena_strdup(r->arena, s->key);
+    for (char *c = method; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    step->method = method;
+    return compile(r, TEMPLATE_URL, at, path, &step->path, err);
+}
+
+/* ---- headers ---- */
+
+static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
+{
+    const char *text, *fault = header_fault(r->arena, at->key);
+    if (fault)
+        return yaml_key_error(at, err, "%s", fault);
+    enum rc rc = yaml_text(at, "the value of a header", &text, err);
+    if (rc)
+        return rc;
+    if (text_count(text) > SETTING_TEXT_MAX)
+        return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
+                                SETTING_TEXT_MAX);
+    out->name = at->key;
+    return compile(r, TEMPLATE_HEADER, at, text, &out->value, err);
+}
+
+enum rc http_call_read_headers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                               struct err *err)
+{
+    struct http_step_conf *step = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map of headers", err);
+    if (!rc)
+        rc = yaml_want_count(at, "headers", 0, HEADERS_MAX, err);
+    if (rc)
+        return rc;
+    struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof(headers[0]));
+    size_t n = 0;
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
+        rc = read_header(r, child, &headers[n], err);
+        for (size_t i = 0; !rc && i < n; i++)
+            if (strcasecmp(headers[i].name, child->key) == 0)
+                rc = yaml_key_error(child, err, "the header %s a second time", headers[i].name);
+    }
+    step->headers = headers;
+    step->n_headers = n;
+    return rc;
+}
+
+/* ---- what has to hold ---- */
+
+/* Do the credentials of the service need this header? */
+static bool is_sent_by(const struct service_conf *service, const char *name)
+{
+    switch (service->credentials) {
+    case CREDENTIALS_NONE: return false;
+    case CREDENTIALS_OAUTH2:
+    case CREDENTIALS_BEARER:
+    case CREDENTIALS_BASIC: return strcasecmp(name, "Authorization") == 0;
+    case CREDENTIALS_API_KEY: break;
+    }
+    return strcasecmp(name, service->key_header) == 0 ||
+           (service->secret_header && strcasecmp(name, service->secret_header) == 0);
+}
+
+enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+{
+    if (!step->service)
+        return yaml_error(at, err, "service is missing: which of services is called");
+    if (!step->service->url)
+        return yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name);
+    if (!step->method)
+        return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
+    if (step->json && step->form)
+        return yaml_key_error(yaml_get(at, "form"), err, "json and form: a call has one body");
+    if (strcmp(step->method, "GET") == 0 && (step->json || step->form))
+        return yaml_key_error(yaml_get(at, "get"), err,
+                              "a GET has no body: use post, or put it into the path");
+    for (size_t i = 0; i < step->n_headers; i++)
+        if (is_sent_by(step->service, step->headers[i].name))
+            return yaml_key_error(yaml_get(at, "headers"), err,
+                                  "%s is sent by the credentials of the service %s", step->headers[i].name,
+                                  step->service->name);
+    return RC_OK;
+}

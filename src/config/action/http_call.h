@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the layer: the settings of one HTTP call, for the http action, its steps and its probe. */
+#ifndef LETHE_CONFIG_ACTION_HTTP_CALL_H
+#define LETHE_CONFIG_ACTION_HTTP_CALL_H
+
+#include "config/action/action.h"
+
+enum { HTTP_CALL_STATUS_MIN = 200, HTTP_CALL_STATUS_MAX = 499, HTTP_CALL_PATH_MAX = 2000 };
+
+/* Rows about a struct http_step_conf. */
+#define HTTP_CALL_OF(field) offsetof(struct http_step_conf, field)
+#define HTTP_CALL_METHOD(name, all)                                                   \
+    {                                                                                 \
+        name, "path", http_call_read_method, 0, NULL,                                 \
+            "the call: its path, behind the url of the service; exactly one of " all, \
+            .max = HTTP_CALL_PATH_MAX                                                 \
+    }
+#define HTTP_CALL_BODY                                                                                   \
+    { "json", "any value", body_read_json, HTTP_CALL_OF(json), NULL, "the body, sent as JSON" },         \
+        { "form", "map of text", body_read_form, HTTP_CALL_OF(form), NULL, "the body, sent as a form" }, \
+    {                                                                                                    \
+        "headers", "map of text", http_call_read_headers, 0, NULL, "more headers of the call"            \
+    }
+
+setting_read_fn http_call_read_method, http_call_read_headers; /* into the whole step */
+/* What has to hold between the settings of a call that are not about its answers. */
+enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
+
+/* body.c */
+setting_read_fn body_read_json, body_read_form; /* -> const struct template * */
+
+/* answers.c */
+setting_read_fn answers_read; /* -> struct statuses: those that say something about the person */
+bool answers_is_unrelated(unsigned status);
+
+/* polling.c */
+extern const struct setting polling_settings[];
+setting_read_fn polling_read; /* -> const struct poll_conf * */
+/* What has to hold between a call and how it is polled. */
+enum rc polling_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
+
+#endif

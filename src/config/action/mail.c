@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mail action: one e-mail to one address. An alert brings its own subject and text. */
+#include "config/action/action.h"
+
+#include "base/mail.h"
+#include "config/config_int.h"
+
+static enum rc read_to(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                       struct err *err)
+{
+    const char *text;
+    enum rc rc = setting_text(r, s, at, &text, err);
+    if (rc)
+        return rc;
+    if (template_compile(r->arena, TEMPLATE_HEADER, text, field, err))
+        return yaml_wrap(at, err);
+    if (!template_find_place(text) && !mail_is_address(text))
+        return yaml_value_error(at, err,
+                                "expected one address, like erasure@example.com or \"{original_email}\"");
+    return RC_OK;
+}
+
+#define OF(field) offsetof(struct mail_action_conf, field)
+
+static const struct setting mail_settings[] = {
+    { "to", "address", read_to, OF(to), NULL, "who gets it: one address, perhaps \"{original_email}\"",
+      .required = true },
+    { "subject", "text", message_read_subject, OF(subject), NULL,
+      "its subject; places like {retirement_id} can stand in it", .required = true },
+    { "text", "text", message_read_text, OF(text), NULL,
+      "the e-mail itself, up to 64 KiB; the person's data can stand in it", .required = true },
+    { NULL }
+};
+static const struct setting alert_settings[] = {
+    { "to", "address", read_to, OF(to), NULL, "who gets it: one address", .required = true }, { NULL }
+};
+#undef OF
+
+static enum rc read_mail(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    struct mail_action_conf *action = field;
+    enum rc rc = setting_section(r, s, at, field, err);
+    if (!rc && !r->config->mail)
+        rc = yaml_key_error(at, err, "nobody could send it: the section mail, with its server, is missing");
+    action->server = r->config->mail;
+    return rc;
+}
+
+static enum rc check_alert(const struct yaml *at, struct err *err)
+{
+    return setting_refuse_place(yaml_get(at, "to"), "an alert is about nobody alone", err);
+}
+
+static const struct service_conf *service_of(const struct action_conf *action, size_t n)
+{
+    return &action->mail.server->service;
+}
+
+const struct action_type action_type_mail = {
+    .name = "mail",
+    .stage = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail"),
+    .hook = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail, as in stages"),
+    .alert = ACTION_ROW(mail, read_mail, alert_settings, "the action: an e-mail; to says who gets it"),
+    .check_alert = check_alert,
+    .service = service_of,
+};

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials of a service: one section for each kind, of which a service takes at most one. */
+#include <string.h>
+#include <strings.h>
+
+#include "config/config_int.h"
+
+static enum rc read_user(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (!rc && strchr(at->text, ':'))
+        rc = yaml_value_error(at, err, "a colon cannot stand in the user's name of basic credentials");
+    return rc;
+}
+
+static enum rc read_header(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                           struct err *err)
+{
+    enum rc rc = setting_text(r, s, at, field, err);
+    if (rc)
+        return rc;
+    const char *fault = header_fault(r->arena, at->text);
+    return fault ? yaml_value_error(at, err, "%s", fault) : RC_OK;
+}
+
+#define OF(field) offsetof(struct service_conf, field)
+
+static const struct setting oauth2_settings[] = {
+    { "client_id", "text", setting_text, OF(client_id), NULL, "what the service knows Lethe as",
+      .required = true },
+    SECRET_SETTINGS("client_secret", "the secret", OF(secret)),
+    { "token_url", "URL", address_read_url, OF(token_url), NULL,
+      "where tokens are asked for; by itself the service's url and /oauth2/access_token" },
+    { "token_type", "JWT or Bearer", setting_choice, OF(token_type), "JWT",
+      "the word before the token in the Authorization header", .choices = "JWT|Bearer" },
+    { NULL }
+};
+
+static const struct setting bearer_settings[] = { SECRET_SETTINGS("token", "the token", OF(secret)),
+                                                  { NULL } };
+
+static const struct setting basic_settings[] = {
+    { "user", "text", read_user, OF(client_id), NULL, "the user's name; this or ..._file or ..._env" },
+    { "user_file", "path", secret_read_file, OF(client_id), NULL,
+      "a file with it, where it is a key; then there may be no password" },
+    { "user_env", "name", secret_read_env, OF(client_id), NULL, "a variable of the environment with it" },
+    SECRET_SETTINGS("password", "the password", OF(secret)),
+    { NULL }
+};
+
+static const struct setting api_key_settings[] = {
+    { "header", "name of a header", read_header, OF(key_header), NULL, "what the key is sent in",
+      .required = true },
+    SECRET_SETTINGS("key", "the key", OF(secret)),
+    { "secret_header", "name of a header", read_header, OF(secret_header), NULL,
+      "what the secret that belongs to the key is sent in, if there is one" },
+    SECRET_SETTINGS("secret", "the secret", OF(second_secret)),
+    { NULL }
+};
+#undef OF
+
+/* ---- what has to hold ---- */
+
+/* A key that stands for the user may be all there is. */
+static enum rc check_basic(struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    bool is_key = yaml_get(at, "user_file") || yaml_get(at, "user_env");
+    if (!service->client_id)
+        return yaml_error(at, err, "user is missing: the user's name, or user_file where it is a key");
+    if (strchr(service->client_id, ':'))
+        return yaml_error(at, err, "a colon cannot stand in the user's name of basic credentials");
+    if (is_key && !service->secret)
+        service->secret = "";
+    return RC_OK;
+}
+
+static enum rc check_api_key(struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    if ((service->secret_header != NULL) != (service->second_secret != NULL))
+        return yaml_error(at, err, "secret_header and secret_file (or secret_env): both or neither");
+    if (service->secret_header && strcasecmp(service->secret_header, service->key_header) == 0)
+        return yaml_value_error(yaml_get(at, "secret_header"), err, "the key stands in this header");
+    return RC_OK;
+}
+
+/* ---- the kinds ---- */
+
+static const struct {
+    struct setting row;
+    const char *secret; /* the key of its secret */
+    enum rc (*check)(struct service_conf *service, const struct yaml *at, struct err *err);
+} kinds[] = {
+    [CREDENTIALS_OAUTH2] = { { "oauth2", "section", setting_section, 0, NULL,
+                               "credentials: a token for a client's id and secret",
+                               .inner = oauth2_settings },
+                             "client_secret",
+                             NULL },
+    [CREDENTIALS_BEARER] = { { "bearer", "section", setting_section, 0, NULL,
+                               "credentials: a token that stays the same", .inner = bearer_settings },
+                             "token",
+                             NULL },
+    [CREDENTIALS_BASIC] = { { "basic", "section", setting_section, 0, NULL, "credentials: user and password",
+                              .inner = basic_settings },
+                            "password",
+                            check_basic },
+    [CREDENTIALS_API_KEY] = { { "api_key", "section", setting_section, 0, NULL,
+                                "credentials: a key in a header of its own", .inner = api_key_settings },
+                              "key",
+                              check_api_key },
+};
+
+const struct setting *const credentials_rows[] = { &kinds[CREDENTIALS_OAUTH2].row,
+                                                   &kinds[CREDENTIALS_BEARER].row,
+                                                   &kinds[CREDENTIALS_BASIC].row,
+                                                   &kinds[CREDENTIALS_API_KEY].row, NULL };
+
+enum rc credentials_find(const struct yaml *map, enum credentials *kind, const struct yaml **at,
+                         struct err *err)
+{
+    *kind = CREDENTIALS_NONE;
+    *at = NULL;
+    for (size_t i = CREDENTIALS_NONE + 1; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct yaml *found = yaml_get(map, kinds[i].row.key);
+        if (found && *at)
+            return yaml_key_error(found, err, "%s and %s: a service takes one kind of credentials",
+                                  (*at)->key, found->key);
+        if (found) {
+            *kind = (enum credentials)i;
+            *at = found;
+        }
+    }
+    return RC_OK;
+}
+
+enum rc credentials_check(struct service_conf *service, const struct yaml *at, struct err *err)
+{
+    if (service->credentials == CREDENTIALS_NONE)
+        return RC_OK;
+    enum rc rc = RC_OK;
+    if (kinds[service->credentials].check)
+        rc = kinds[service->credentials].check(service, at, err);
+    if (!rc && !service->secret)
+        rc = yaml_error(at, err, "%s has no secret: write %s_file with the name of a file that has it",
+                        at->key, kinds[service->credentials].secret);
+    return rc;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verification: what is looked at once an action says that it is done. A probe is a call, a query or a
+ * program that only looks; what it answers is either counted, or one of the statuses that mean that nothing
+ * is left. Everything else proves nothing, so that what is expected has to be said.
+ */
+#include "base/json.h"
+#include "config/action/action.h"
+#include "config/config_int.h"
+
+enum { STATUS_MAX = 499, LOOKS_MAX = 20 };
+
+#define AFTER_MAX (30 * CLOCK_DAY)
+
+static enum rc read_pointer(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                            struct err *err)
+{
+    enum rc rc = yaml_want(at, YAML_SCALAR, "a JSON pointer like /total", err);
+    if (rc)
+        return rc;
+    const char *pointer = at->text ? at->text : "";
+    const char *fault = !at->text && !at->quoted ? "nothing stands there: all of the answer is written \"\""
+                                                 : json_pointer_fault(pointer);
+    if (fault)
+        return yaml_value_error(at, err, "%s", fault);
+    *(const char **)field = pointer;
+    return RC_OK;
+}
+
+static enum rc read_after(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    static const struct setting length = { .type = "time", .max = AFTER_MAX };
+    struct verify_conf *verify = field;
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of times like [0s, 1m, 1h]", err);
+    if (!rc)
+        rc = yaml_want_count(at, "looks", 1, LOOKS_MAX, err);
+    if (rc)
+        return rc;
+    int64_t *after_us = arena_array(r->arena, at->count, sizeof(after_us[0]));
+    size_t n = 0;
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
+        rc = setting_length(r, &length, child, &after_us[n], err);
+        if (!rc && n > 0 && after_us[n] <= after_us[n - 1])
+            rc = yaml_error(child, err,
+                            "%s is not later than the look before it: all count from the end of the action",
+                            child->text);
+    }
+    verify->after_us = after_us;
+    verify->n_after = n;
+    return rc;
+}
+
+static const struct setting expect_settings[] = {
+    { "status", "list of statuses", setting_statuses, 0, NULL,
+      "which answers mean that nothing is left: of HTTP, or of the program's exit", .max = STATUS_MAX,
+      .required = true },
+    { NULL }
+};
+
+#define OF(field) offsetof(struct verify_conf, field)
+
+const struct setting verification_settings[] = {
+    { "the probe", .group = action_probe_rows, .offset = OF(probe), .inner_form = "." },
+    { "expect", "section", setting_section, OF(expect), NULL, "what means that nothing is left",
+      .inner = expect_settings, .inner_form = "." },
+    { "count", "JSON pointer", read_pointer, OF(count), NULL,
+      "where in the answer the number of records stands, or a list of them" },
+    { "after", "list of times", read_after, 0, "[0s]",
+      "when to look, counted from the end of the action; what is left at the last look is left for good" },
+    ACTION_TIMEOUT(OF(probe.timeout_us), "how long one look may take"),
+    { "read_only", "true or false", setting_bool, OF(read_only), NULL,
+      "does looking change nothing: then lethe plan --probe does it; by itself so with get and SELECT" },
+    { NULL }
+};
+#undef OF
+
+static enum rc check_verify(struct reading *r, struct verify_conf *verify, const struct yaml *at,
+                            struct err *err)
+{
+    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *probe = action_given(at);
+    if (!probe)
+        return yaml_value_error(at, err, "there is no probe: %s is wanted",
+                                setting_list_keys(r->arena, action_probe_rows, " or "));
+    if (list && verify->expect.n == 0)
+        return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
+    enum rc rc = action_find(&verify->probe, at, "probe", err);
+    if (rc)
+        return rc;
+    const struct action_type *type = action_type(&verify->probe);
+    if (!yaml_get(at, "read_only"))
+        verify->read_only = type->only_reads && type->only_reads(probe);
+    return type->check_probe(r, verify, at, err);
+}
+
+enum rc verification_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    struct verify_conf *verify = ARENA_NEW(r->arena, struct verify_conf);
+    enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it has to find", err);
+    if (!rc)
+        rc = setting_read_map(r, s->inner, at, verify, err);
+    if (!rc)
+        rc = check_verify(r, verify, at, err);
+    *(const struct verify_conf **)field = verify;
+    return rc;
+}
