@@ -93,7 +93,7 @@ void pipeline_compare(struct arena *a, const struct pipeline *before, const stru
 enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
                              const char *const *in_use, size_t n_in_use, struct err *err) MUST_CHECK;
 
-/* ---- one retirement ---- */
+/* ---- one retirement (retirement.c) ---- */
 
 /* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract
  * A) is at work there. */
@@ -137,6 +137,9 @@ int64_t retirement_put_off_until(const struct retirement *r);
 bool retirement_is_put_off(const struct retirement *r, int64_t now);
 /* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
 bool retirement_is_over(const struct retirement *r);
+/* The list in which a command about it names states: while it is PENDING, that of today. */
+struct command;
+const struct pipeline *retirement_list_for(const struct retirement *r, const struct command *cmd);
 
 /* ---- the kernel (kernel.c) ---- */
 
@@ -200,8 +203,9 @@ enum refusal {
 };
 
 struct move {
-    unsigned from; /* in the row's list before the command */
-    unsigned to;   /* in after.pipeline */
+    const struct pipeline *from_list;
+    unsigned from; /* in from_list */
+    unsigned to;   /* in after.pipeline; the same state again where something happened and it stayed */
     bool skipped;  /* UPDATE, MOVE: states were left out between the two */
 };
 
@@ -216,10 +220,23 @@ struct decision {
     unsigned answer_state; /* the state after the command (of the first time, when replayed) */
     bool granted;          /* CLAIM: the caller holds a lease now, and after.state is its stage */
     bool abort_waits;      /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
+
+    /* For those who store it and tell others of it; all false when it is refused or replayed. */
+    bool revives;        /* it was over and is not any more: no other one of the account may be live */
+    bool ends;           /* it was not over, and is now */
+    bool cancelled;      /* from PENDING to ABORTED: the request was taken back */
+    bool errored;        /* it became ERRORED */
+    bool leaves_stage;   /* it was in a working state, and is in another state */
+    bool starts_waiting; /* for somebody to confirm */
+    bool stops_waiting;
+    bool put_off;    /* by its driver, which may keep a memo until it comes back */
+    bool drops_memo; /* it left the stage, begins it anew or waits: an earlier memo is of no use */
 };
 
 /* All rules. now: us since 1970. Never fails: a refusal is an answer. */
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out);
+
+/* ---- refusals (refusal.c) ---- */
 
 enum rc refusal_rc(enum refusal refusal);
 const char *refusal_code(enum refusal refusal);

@@ -11,66 +11,20 @@
 #include "core/core.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "base/clock.h"
-
-/* ---- one retirement ---- */
 
 static enum role role_of(const struct retirement *r)
 {
     return pipeline_role(r->pipeline, r->state);
 }
 
-unsigned retirement_resume_state(const struct retirement *r)
-{
-    if (role_of(r) != ROLE_ERRORED)
-        return r->state;
-    if (pipeline_is_dead_end(r->pipeline, r->last_state))
-        return 0; /* how far it had come is not known any more: all stages, from the beginning */
-    return pipeline_role(r->pipeline, r->last_state) == ROLE_WORKING ? r->last_state - 1 : r->last_state;
-}
-
-bool retirement_is_leased(const struct retirement *r, int64_t now)
-{
-    return r->lease_until > LEASE_FREE && r->lease_until > now &&
-           r->lease_until <= now + LEASE_MAX_S * CLOCK_S;
-}
-
-bool retirement_is_waiting(const struct retirement *r)
-{
-    return r->lease_until == LEASE_WAITING;
-}
-
-int64_t retirement_put_off_until(const struct retirement *r)
-{
-    return r->lease_until < LEASE_WAITING ? -r->lease_until : 0;
-}
-
-bool retirement_is_put_off(const struct retirement *r, int64_t now)
-{
-    int64_t until = retirement_put_off_until(r);
-    return until > now && until <= now + LEASE_MAX_S * CLOCK_S;
-}
-
-bool retirement_is_over(const struct retirement *r)
-{
-    return role_of(r) == ROLE_ABORTED || role_of(r) == ROLE_COMPLETE;
-}
-
 /* ---- changing one ---- */
 
-/* PENDING ones follow the list of today: who leaves or enters PENDING changes over to it. */
+/* A retirement that leaves or enters PENDING changes over to the list of today. */
 static const struct pipeline *list_of_today(const struct retirement *r, const struct command *cmd)
 {
     return cmd->current ? cmd->current : r->pipeline;
-}
-
-/* The list in which the command names states. */
-static const struct pipeline *list_for(const struct retirement *r, const struct command *cmd)
-{
-    return role_of(r) == ROLE_PENDING ? list_of_today(r, cmd) : r->pipeline;
 }
 
 /* The state of the same name in another list. Where there is none, PENDING. */
@@ -107,12 +61,22 @@ static void enter(struct decision *d, const struct command *cmd, unsigned to)
 
     r->pipeline = from == 0 || to == 0 ? list_of_today(r, cmd) : before;
     assert(to < r->pipeline->n && d->n_moves < DECISION_MOVES_MAX);
-    d->moves[d->n_moves++] = (struct move){ from, to, names_state(cmd) && skips(r->pipeline, from, to) };
+    d->moves[d->n_moves++] = (struct move){ .from_list = before,
+                                            .from = from,
+                                            .to = to,
+                                            .skipped = names_state(cmd) && skips(r->pipeline, from, to) };
     r->last_state = translate(before, last, r->pipeline);
     r->state = to;
     r->lease_until = LEASE_NONE;
     r->deaths = 0;
     r->abort_asked = false;
+}
+
+/* Something happened that goes on record, and the state stays. */
+static void note_stay(struct decision *d)
+{
+    const struct retirement *r = &d->after;
+    d->moves[d->n_moves++] = (struct move){ .from_list = r->pipeline, .from = r->state, .to = r->state };
 }
 
 /* A change that is nobody's report: what earlier holders have to say does not count any more. */
@@ -150,7 +114,7 @@ static void ask_for_abort(struct decision *d)
     if (r->abort_asked)
         replay(d, r->state);
     else
-        d->moves[d->n_moves++] = (struct move){ r->state, r->state, false };
+        note_stay(d);
     r->abort_asked = true;
 }
 
@@ -158,7 +122,7 @@ static void ask_for_abort(struct decision *d)
 static void send_to(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
-    const struct pipeline *p = list_for(r, cmd);
+    const struct pipeline *p = retirement_list_for(r, cmd);
     bool to_aborted = pipeline_role(p, cmd->to) == ROLE_ABORTED;
 
     if (retirement_is_leased(r, now)) {
@@ -175,7 +139,7 @@ static void send_to(struct decision *d, const struct command *cmd, int64_t now)
 
 static enum refusal why_not_update(const struct retirement *r, const struct command *cmd, int64_t now)
 {
-    const struct pipeline *p = list_for(r, cmd);
+    const struct pipeline *p = retirement_list_for(r, cmd);
     bool to_aborted = pipeline_role(p, cmd->to) == ROLE_ABORTED;
 
     if (pipeline_is_dead_end(p, r->state) || (abort_is_due(r, now) && !to_aborted))
@@ -278,7 +242,7 @@ static void grant(struct decision *d, const struct command *cmd, int64_t now)
 
 static void claim_next_stage(struct decision *d, const struct command *cmd, int64_t now)
 {
-    enter_anew(d, cmd, pipeline_next(list_for(&d->after, cmd), d->after.state));
+    enter_anew(d, cmd, pipeline_next(retirement_list_for(&d->after, cmd), d->after.state));
     if (role_of(&d->after) == ROLE_WORKING)
         grant(d, cmd, now);
 }
@@ -465,7 +429,7 @@ static bool was_waiting(const struct retirement *r, const struct command *cmd)
 static void begin_to_wait(struct decision *d)
 {
     struct retirement *r = &d->after;
-    d->moves[d->n_moves++] = (struct move){ r->state, r->state, false };
+    note_stay(d);
     r->epoch++;
     r->lease_until = LEASE_WAITING;
     r->deaths = 0;
@@ -530,6 +494,24 @@ static bool is_about_the_lease_alone(const struct decision *d, const struct comm
     return false;
 }
 
+/* What storing the decision, and telling others of it, needs to know. */
+static void note_consequences(const struct retirement *row, struct decision *d)
+{
+    const struct retirement *r = &d->after;
+    enum role from = role_of(row), to = role_of(r);
+    bool was_over = from == ROLE_ABORTED || from == ROLE_COMPLETE;
+    bool is_over = to == ROLE_ABORTED || to == ROLE_COMPLETE;
+    d->revives = was_over && !is_over;
+    d->ends = !was_over && is_over;
+    d->cancelled = d->n_moves && from == ROLE_PENDING && to == ROLE_ABORTED;
+    d->errored = d->n_moves && to == ROLE_ERRORED;
+    d->leaves_stage = d->n_moves && from == ROLE_WORKING && d->moves[0].to != row->state;
+    d->starts_waiting = r->lease_until == LEASE_WAITING && row->lease_until != LEASE_WAITING;
+    d->stops_waiting = r->lease_until != LEASE_WAITING && row->lease_until == LEASE_WAITING;
+    d->put_off = r->lease_until < LEASE_WAITING;
+    d->drops_memo = d->n_moves && from == ROLE_WORKING && !d->abort_waits;
+}
+
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out)
 {
     *out = (struct decision){ .after = *row };
@@ -537,105 +519,10 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
     if (out->replayed)
         return;
     out->answer_state = out->after.state;
+    if (out->refusal == REFUSAL_NONE)
+        note_consequences(row, out);
     /* Who holds the lease is not a change: somebody who is stuck stays visible as such. The clock may have
      * jumped back; the past of the row stays before its present. */
     if (out->refusal == REFUSAL_NONE && !is_about_the_lease_alone(out, cmd) && now > row->modified_at)
         out->after.modified_at = now;
-}
-
-/* ---- refusals in words ---- */
-
-enum rc refusal_rc(enum refusal refusal)
-{
-    static const enum rc rcs[] = {
-#define X(name, rc, code) [name] = rc,
-        REFUSAL_TABLE(X)
-#undef X
-    };
-    return rcs[refusal];
-}
-
-const char *refusal_code(enum refusal refusal)
-{
-    static const char *const codes[] = {
-#define X(name, rc, code) [name] = code,
-        REFUSAL_TABLE(X)
-#undef X
-    };
-    return codes[refusal];
-}
-
-enum { WHY_MAX = 256 };
-
-static void say_cooling_off(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
-{
-    char until[CLOCK_TEXT_LEN];
-    clock_format(row->created_at + cmd->cool_off_us, until);
-    snprintf(out, WHY_MAX, "its cool-off lasts until %s", until);
-}
-
-static void say_put_off(const struct retirement *row, char out[WHY_MAX])
-{
-    char until[CLOCK_TEXT_LEN];
-    clock_format(retirement_put_off_until(row), until);
-    snprintf(out, WHY_MAX, "its driver put it off until %s", until);
-}
-
-static void say_skips(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
-{
-    const struct pipeline *p = list_for(row, cmd);
-    snprintf(out, WHY_MAX, "the next state is %s, not %s", p->names[pipeline_next(p, row->state)],
-             p->names[cmd->to]);
-}
-
-static void say_stale(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
-{
-    const char *stage = cmd->stage < row->pipeline->n ? row->pipeline->names[cmd->stage] : "an unknown state";
-    snprintf(out, WHY_MAX, "its epoch is %" PRId64 ", the report is about %s at epoch %" PRId64, row->epoch,
-             stage, cmd->epoch);
-}
-
-/* The second half of the sentence "retirement 7 is in PENDING: ...". */
-static void say_why(enum refusal refusal, const struct retirement *row, const struct command *cmd,
-                    char out[WHY_MAX])
-{
-    const char *why = "";
-    switch (refusal) {
-    case REFUSAL_NONE: break;
-    case REFUSAL_DEAD_END:
-        why = row->abort_asked ? "its abort is about to be final"
-                               : "nothing leads out of it but an operator or force";
-        break;
-    case REFUSAL_NOT_LATER:
-        snprintf(out, WHY_MAX, "%s is not a later state", list_for(row, cmd)->names[cmd->to]);
-        return;
-    case REFUSAL_SKIPS: say_skips(row, cmd, out); return;
-    case REFUSAL_LEASED: why = "a driver is at work on it, try again when its lease is over"; break;
-    case REFUSAL_NOT_PENDING: why = "only one in PENDING can be cancelled"; break;
-    case REFUSAL_NOT_ERRORED: why = "only one in ERRORED can be resumed"; break;
-    case REFUSAL_NOT_COMPLETE: why = "only one in COMPLETE can be run again"; break;
-    case REFUSAL_COOLING_OFF: say_cooling_off(row, cmd, out); return;
-    case REFUSAL_NOT_WAITING: why = "it does not wait for anybody to confirm"; break;
-    case REFUSAL_UNLEASED_WORK:
-        why = retirement_is_waiting(row)
-                  ? "it waits until somebody confirms that this stage is done"
-                  : "somebody without a lease is at work on it, an operator can move it";
-        break;
-    case REFUSAL_PUT_OFF: say_put_off(row, out); return;
-    case REFUSAL_STALE: say_stale(row, cmd, out); return;
-    case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;
-    }
-    snprintf(out, WHY_MAX, "%s", why);
-}
-
-enum rc refusal_explain(const struct decision *d, const struct retirement *row, const struct command *cmd,
-                        struct err *err)
-{
-    char why[WHY_MAX];
-    if (d->refusal == REFUSAL_NONE)
-        return RC_OK;
-    say_why(d->refusal, row, cmd, why);
-    return err_set_code(err, refusal_rc(d->refusal), refusal_code(d->refusal),
-                        "retirement %" PRId64 " is in %s: %s", row->id, row->pipeline->names[row->state],
-                        why);
 }

@@ -16,8 +16,8 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
                               struct err *err)
 {
     uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
-    username_key(s, in->username, name_key);
-    email_key(s, in->email, mail_key);
+    people_username_key(s, in->username, name_key);
+    people_email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
     struct db_value service_id = int_or_null(in->service_id, 0);
     return store_first_int(
@@ -77,7 +77,7 @@ static bool key_matches(const struct store *s, const struct db_rows *rows, const
     uint8_t key[LOOKUP_LEN];
     size_t len;
     const void *stored = db_bytes(rows, COLUMN_EMAIL_KEY, &len);
-    email_key(s, email, key);
+    people_email_key(s, email, key);
     return len == LOOKUP_LEN && memcmp(stored, key, LOOKUP_LEN) == 0;
 }
 
@@ -87,7 +87,7 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
     struct db_rows rows;
     bool found;
     uint8_t key[LOOKUP_LEN];
-    username_key(s, username, key);
+    people_username_key(s, username, key);
     enum rc rc =
         store_first(s->db, &rows, ACCOUNT "WHERE username_key = $1 AND (username IS NULL OR username = $2)",
                     DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), &found, err);
@@ -104,7 +104,7 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
 enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    email_key(s, email, key);
+    people_email_key(s, email, key);
     return db_run(s->db, "UPDATE account SET email_key = $2 WHERE id = $1 AND username IS NULL",
                   DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN)), NULL, err);
 }
@@ -129,7 +129,7 @@ enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *em
     struct db_rows rows;
     bool row;
     uint8_t key[LOOKUP_LEN];
-    email_key(s, email, key);
+    people_email_key(s, email, key);
     *n = 0;
     *out = arena_array(a, (size_t)limit, sizeof((*out)[0]));
     enum rc rc =
@@ -176,8 +176,8 @@ enum rc store_retire_account(struct store *s, int64_t id, const char *retired_us
                              const char *retired_email, int64_t now, struct err *err)
 {
     uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
-    username_key(s, retired_username, name_key);
-    email_key(s, retired_email, mail_key);
+    people_username_key(s, retired_username, name_key);
+    people_email_key(s, retired_email, mail_key);
     enum rc rc = db_run(s->db,
                         "UPDATE account SET username_key = $2, email_key = $3, username = $4, email = $5,"
                         " name = '', locked_email = NULL, password = NULL, secondary = NULL,"
@@ -200,7 +200,7 @@ enum rc store_set_password(struct store *s, int64_t id, const char *password, st
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    username_key(s, username, key);
+    people_username_key(s, username, key);
     enum rc rc = db_run(s->db, "UPDATE account SET username_key = $2, username = $3" UNLESS_RETIRED,
                         DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), NULL, err);
     return rc == RC_CONFLICT ? err_set_code(err, rc, "taken", "the user name is taken") : rc;

@@ -138,7 +138,7 @@ enum rc store_alerted_at(struct store *s, int64_t *out, struct err *err)
 {
     struct arena a = { 0 };
     const char *text;
-    enum rc rc = setting_get(s->db, &a, "alerted_at", &text, err);
+    enum rc rc = schema_get_setting(s->db, &a, "alerted_at", &text, err);
     *out = rc == RC_OK && text != NULL ? strtoll(text, NULL, 10) : 0;
     arena_free(&a);
     return rc;
@@ -148,7 +148,7 @@ enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err)
 {
     char text[32];
     snprintf(text, sizeof(text), "%lld", (long long)at);
-    return setting_set(s->db, "alerted_at", text, err);
+    return schema_set_setting(s->db, "alerted_at", text, err);
 }
 
 /* ---- who is stuck ---- */

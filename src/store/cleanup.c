@@ -19,7 +19,7 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
     bool row;
     uint8_t key[LOOKUP_LEN];
     int64_t max = 0;
-    username_key(s, username, key);
+    people_username_key(s, username, key);
     *n = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM retirement_person WHERE username_key = $1",
                                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN)), &max, err);
@@ -33,7 +33,7 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         struct retirement *r = &(*out)[*n];
-        rc = read_row(s, &rows, r, err);
+        rc = rows_read(s, &rows, r, err);
         *n += rc == RC_OK && pipeline_role(r->pipeline, r->state) == ROLE_COMPLETE;
     }
     db_rows_close(&rows);
@@ -45,8 +45,8 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
 static enum rc redact_one(struct store *s, int64_t id, const struct redaction *with, struct err *err)
 {
     uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
-    username_key(s, with->username, name_key);
-    email_key(s, with->email, mail_key);
+    people_username_key(s, with->username, name_key);
+    people_email_key(s, with->email, mail_key);
     enum rc rc = db_run(s->db,
                         "UPDATE retirement_person SET username_key = $2, email_key = $3, username = $4,"
                         " email = $5, name = $6 WHERE retirement_id = $1",

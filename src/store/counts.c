@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many are in each state, without counting them: the numbers stand beside the states' names, and change
- * in the transaction that moves somebody. So they are as right after a rollback or a crash as the rows are,
- * and fsck compares the two.
+ * How many retirements are in each state, without counting them: the numbers stand beside the states' names,
+ * and change in the transaction that moves a retirement. So they are as right after a rollback or a crash as
+ * the rows are, and fsck compares the two.
  *
- * When adding a statement that changes somebody's state, or adds or deletes a retirement: count it here.
+ * When adding a statement that changes a retirement's state, or adds or deletes a retirement: count it here.
  */
 #include "store/store.h"
 
@@ -12,42 +12,27 @@
 
 /* ---- keeping them ---- */
 
-static int64_t state_id_of(const struct retirement *r)
+enum rc counts_change(struct store *s, const struct retirement *before, const struct decision *d,
+                      struct err *err)
 {
-    return r->pipeline->state_ids[r->state];
+    const struct retirement *after = &d->after;
+    int64_t from = before->pipeline->state_ids[before->state], to = after->pipeline->state_ids[after->state];
+    if (from == to && !d->starts_waiting && !d->stops_waiting)
+        return RC_OK;
+    return db_run(
+        s->db,
+        "UPDATE state SET people = people + CASE WHEN id = $2 THEN $3 ELSE -$3 END,"
+        " waiting = waiting + CASE WHEN id = $2 THEN $4 ELSE 0 END - CASE WHEN id = $1 THEN $5 ELSE 0 END"
+        " WHERE id IN ($1, $2)",
+        DB_ARGS(DB_INT(from), DB_INT(to), DB_INT(from != to), DB_INT(d->starts_waiting),
+                DB_INT(d->stops_waiting)),
+        NULL, err);
 }
 
-static enum rc add_people(struct store *s, int64_t state_id, int n, struct err *err)
+enum rc counts_new(struct store *s, int64_t state_id, struct err *err)
 {
-    return db_run(s->db, "UPDATE state SET people = people + $2 WHERE id = $1",
-                  DB_ARGS(DB_INT(state_id), DB_INT(n)), NULL, err);
-}
-
-static enum rc add_waiting(struct store *s, int64_t state_id, int n, struct err *err)
-{
-    return db_run(s->db, "UPDATE state SET waiting = waiting + $2 WHERE id = $1",
-                  DB_ARGS(DB_INT(state_id), DB_INT(n)), NULL, err);
-}
-
-enum rc count_change(struct store *s, const struct retirement *before, const struct retirement *after,
-                     struct err *err)
-{
-    int64_t from = state_id_of(before), to = state_id_of(after);
-    enum rc rc = RC_OK;
-    if (from != to)
-        rc = add_people(s, from, -1, err);
-    if (!rc && from != to)
-        rc = add_people(s, to, 1, err);
-    if (!rc && retirement_is_waiting(before))
-        rc = add_waiting(s, from, -1, err);
-    if (!rc && retirement_is_waiting(after))
-        rc = add_waiting(s, to, 1, err);
-    return rc;
-}
-
-enum rc count_new(struct store *s, int64_t state_id, struct err *err)
-{
-    return add_people(s, state_id, 1, err);
+    return db_run(s->db, "UPDATE state SET people = people + 1 WHERE id = $1", DB_ARGS(DB_INT(state_id)),
+                  NULL, err);
 }
 
 /* ---- reading them ---- */

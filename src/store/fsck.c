@@ -113,7 +113,7 @@ static enum rc check_step(struct fsck *f, const struct step *st, struct err *err
         report(f, "I10", "the epoch went back");
     if (f->before.id == 0)
         return RC_OK;
-    enum rc rc = pipeline_by_id(f->s, st->pipeline_id, &p, err);
+    enum rc rc = pipelines_by_id(f->s, st->pipeline_id, &p, err);
     if (!rc)
         check_move(f, p, st);
     return rc;

@@ -139,9 +139,9 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
                           : "SELECT retirement_id FROM retirement_person WHERE email_key = $1"
                             " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4";
     if (f->username)
-        username_key(s, f->username, key);
+        people_username_key(s, f->username, key);
     else
-        email_key(s, f->email, key);
+        people_email_key(s, f->email, key);
     return id_list_add(
         ids, s->db, sql,
         DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
@@ -201,7 +201,7 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
     if (!p->username)
         return false;
     return (!f->username || strcmp(f->username, p->username) == 0) &&
-           (!f->email || same_email(f->email, p->email));
+           (!f->email || people_same_email(f->email, p->email));
 }
 
 static bool is_idle(const struct retirement *r, const struct retirement_filter *f)
@@ -232,7 +232,7 @@ static enum rc show_group(struct walk *w, const int64_t *ids, size_t n, struct e
     struct retirement_view view[GROUP_MAX];
     size_t n_views;
     arena_reset(&w->arena);
-    enum rc rc = read_view_group(w->s, &w->arena, ids, n, view, &n_views, err);
+    enum rc rc = rows_read_views(w->s, &w->arena, ids, n, view, &n_views, err);
     for (size_t i = 0; !rc && i < n_views && w->left > 0; i++) {
         if (!matches(w->filter, &view[i]))
             continue;

@@ -70,7 +70,7 @@ enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *
 enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    username_key(s, username, key);
+    people_username_key(s, username, key);
     *id = 0;
     return store_first_int(s->db,
                            "SELECT q.id FROM retirement_person p JOIN partner_report q"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The names by which people are found, and whether a name is to be had. Names are looked up by keyed hashes:
- * so somebody of whom nothing but the hash is kept is recognised, and nobody without the key can try names
- * out.
+ * The names by which people are found, and whether a name is free. Names are looked up by keyed hashes: a
+ * person of whom only the hash is kept is still recognised, and nobody without the key can try names out.
  */
 #include "store/store.h"
 
@@ -20,19 +19,19 @@ static void lookup(const struct store *s, const char *text, uint8_t out[LOOKUP_L
     memcpy(out, digest, LOOKUP_LEN);
 }
 
-void username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN])
+void people_username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN])
 {
     lookup(s, username, out);
 }
 
-void email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN])
+void people_email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN])
 {
     struct arena a = { 0 };
     lookup(s, text_lower(&a, email), out);
     arena_free(&a);
 }
 
-bool same_email(const char *a, const char *b)
+bool people_same_email(const char *a, const char *b)
 {
     struct arena arena = { 0 };
     bool same = strcmp(text_lower(&arena, a), text_lower(&arena, b)) == 0;
@@ -42,7 +41,8 @@ bool same_email(const char *a, const char *b)
 
 /* ---- identities ---- */
 
-void identity_key(const struct store *s, enum identity_kind kind, const char *value, uint8_t out[LOOKUP_LEN])
+void people_identity_key(const struct store *s, enum identity_kind kind, const char *value,
+                         uint8_t out[LOOKUP_LEN])
 {
     struct arena a = { 0 };
     const char *prefix = kind == IDENTITY_EMAIL ? "email" : "username";
@@ -54,12 +54,13 @@ static enum rc add_identity(struct store *s, enum identity_kind kind, const char
                             int64_t retirement_id, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
-    identity_key(s, kind, value, key);
+    people_identity_key(s, kind, value, key);
     return db_run(s->db, "INSERT INTO identity (key, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
                   DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(retirement_id)), NULL, err);
 }
 
-enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person, struct err *err)
+enum rc people_add_identities(struct store *s, int64_t retirement_id, const struct person *person,
+                              struct err *err)
 {
     enum rc rc = add_identity(s, IDENTITY_USERNAME, person->username, retirement_id, err);
     if (!rc)
@@ -77,7 +78,7 @@ static enum rc check_retirements(struct store *s, const struct identity_question
     struct retirement r;
     bool row;
     uint8_t key[LOOKUP_LEN];
-    identity_key(s, q->kind, q->value, key);
+    people_identity_key(s, q->kind, q->value, key);
     enum rc rc = db_query(s->db, &rows,
                           "SELECT " ROW_COLUMNS " FROM identity i LEFT JOIN retirement r"
                           " ON r.id = i.retirement_id WHERE i.key = $1",
@@ -85,7 +86,7 @@ static enum rc check_retirements(struct store *s, const struct identity_question
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         enum identity one = IDENTITY_RETIRED;
         if (!db_is_null(&rows, 0)) {
-            rc = read_row(s, &rows, &r, err);
+            rc = rows_read(s, &rows, &r, err);
             if (rc)
                 break;
             if (!retirement_is_over(&r))
@@ -107,9 +108,9 @@ static enum rc check_retired_form(struct store *s, enum identity_kind kind, cons
     int64_t id = 0;
     bool email = kind == IDENTITY_EMAIL;
     if (email)
-        email_key(s, form, key);
+        people_email_key(s, form, key);
     else
-        username_key(s, form, key);
+        people_username_key(s, form, key);
     enum rc rc = store_first_int(s->db,
                                  email ? "SELECT id FROM account WHERE email_key = $1 LIMIT 1"
                                        : "SELECT id FROM account WHERE username_key = $1",
@@ -156,8 +157,8 @@ static enum rc add_retired_name(struct store *s, const uint8_t digest[RETIRED_DI
                   DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_INT(retirement_id)), NULL, err);
 }
 
-enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
-                          const char *username, struct err *err)
+enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
+                                 const char *username, struct err *err)
 {
     enum rc rc = RC_OK;
     struct arena a = { 0 };
@@ -218,7 +219,7 @@ static enum rc refresh_all(struct store *s, const struct salts *salts, struct er
         arena_reset(&a);
         rc = read_named(s, &a, after, named, &n, err);
         for (size_t i = 0; !rc && i < n; i++)
-            rc = add_retired_names(s, salts, named[i].retirement_id, named[i].username, err);
+            rc = people_add_retired_names(s, salts, named[i].retirement_id, named[i].username, err);
         if (!rc && n > 0)
             after = named[n - 1].retirement_id;
     }
@@ -231,11 +232,11 @@ enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, 
     struct arena a = { 0 };
     const char *stored;
     const char *digest = salts_digest(s, &a, salts);
-    enum rc rc = setting_get(s->db, &a, "salts", &stored, err);
+    enum rc rc = schema_get_setting(s->db, &a, "salts", &stored, err);
     if (!rc && (!stored || strcmp(stored, digest) != 0)) {
         rc = refresh_all(s, salts, err);
         if (!rc)
-            rc = setting_set(s->db, "salts", digest, err);
+            rc = schema_set_setting(s->db, "salts", digest, err);
     }
     arena_free(&a);
     return rc;

@@ -63,7 +63,7 @@ static const struct stored_pipeline *find_loaded(const struct store *s, int64_t 
     return sp;
 }
 
-enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err)
+enum rc pipelines_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err)
 {
     const struct stored_pipeline *sp = find_loaded(s, id);
     if (sp) {

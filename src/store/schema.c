@@ -246,7 +246,8 @@ enum { MIGRATIONS_N = sizeof(migrations) / sizeof(migrations[0]) };
 
 /* ---- settings ---- */
 
-enum rc setting_get(struct db *db, struct arena *a, const char *name, const char **out, struct err *err)
+enum rc schema_get_setting(struct db *db, struct arena *a, const char *name, const char **out,
+                           struct err *err)
 {
     struct db_rows rows;
     bool found;
@@ -260,7 +261,7 @@ enum rc setting_get(struct db *db, struct arena *a, const char *name, const char
     return RC_OK;
 }
 
-enum rc setting_set(struct db *db, const char *name, const char *value, struct err *err)
+enum rc schema_set_setting(struct db *db, const char *name, const char *value, struct err *err)
 {
     return db_run(db,
                   "INSERT INTO setting (name, value) VALUES ($1, $2)"
@@ -277,7 +278,7 @@ static enum rc read_version(struct db *db, int *out, struct err *err)
     enum rc rc =
         db_script(db, "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)", err);
     if (!rc)
-        rc = setting_get(db, &a, "schema", &value, err);
+        rc = schema_get_setting(db, &a, "schema", &value, err);
     if (!rc)
         *out = value == NULL ? 0 : atoi(value);
     arena_free(&a);
@@ -294,7 +295,7 @@ static enum rc migrate_to(struct db *db, int version, struct err *err)
     for (const char *const *part = migrations[version - 1]; !rc && *part; part++)
         rc = db_script(db, *part, err);
     if (!rc)
-        rc = setting_set(db, "schema", value, err);
+        rc = schema_set_setting(db, "schema", value, err);
     if (!rc)
         rc = db_commit(db, err);
     if (rc)

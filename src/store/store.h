@@ -291,7 +291,7 @@ struct transition {
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err) MUST_CHECK;
 /* That alone: RC_CONFLICT with code "live". */
-enum rc store_check_live(struct store *s, const struct retirement *before, const struct retirement *after,
+enum rc store_check_live(struct store *s, const struct retirement *before, const struct decision *d,
                          struct err *err) MUST_CHECK;
 
 /* The history, oldest first. */

@@ -36,13 +36,13 @@ static inline struct db_value int_or_null(int64_t n, int64_t null)
 /* ---- settings (schema.c) ---- */
 
 /* *out lives in a; NULL when there is none. */
-enum rc setting_get(struct db *db, struct arena *a, const char *name, const char **out,
-                    struct err *err) MUST_CHECK;
-enum rc setting_set(struct db *db, const char *name, const char *value, struct err *err) MUST_CHECK;
+enum rc schema_get_setting(struct db *db, struct arena *a, const char *name, const char **out,
+                           struct err *err) MUST_CHECK;
+enum rc schema_set_setting(struct db *db, const char *name, const char *value, struct err *err) MUST_CHECK;
 
 /* ---- pipelines (pipelines.c) ---- */
 
-enum rc pipeline_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err) MUST_CHECK;
+enum rc pipelines_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err) MUST_CHECK;
 /* All lists that ever were, oldest first. */
 enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
                       struct err *err) MUST_CHECK;
@@ -55,17 +55,18 @@ enum { LOOKUP_LEN = 16 };
 
 /* Keyed hashes that find a person without the person being readable. Equal for equal user names; for e-mail
  * addresses that differ in case only. */
-void username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
-void email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
-bool same_email(const char *a, const char *b);
+void people_username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
+void people_email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
+bool people_same_email(const char *a, const char *b);
 /* The same, of names of either kind in any case, for the table of identities. */
-void identity_key(const struct store *s, enum identity_kind kind, const char *value, uint8_t out[LOOKUP_LEN]);
-enum rc add_identities(struct store *s, int64_t retirement_id, const struct person *person,
-                       struct err *err) MUST_CHECK;
-enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
-                          const char *username, struct err *err) MUST_CHECK;
+void people_identity_key(const struct store *s, enum identity_kind kind, const char *value,
+                         uint8_t out[LOOKUP_LEN]);
+enum rc people_add_identities(struct store *s, int64_t retirement_id, const struct person *person,
+                              struct err *err) MUST_CHECK;
+enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
+                                 const char *username, struct err *err) MUST_CHECK;
 
-/* ---- rows (retirements.c) ---- */
+/* ---- rows (rows.c) ---- */
 
 /* The columns of a struct retirement, of table r. */
 #define ROW_COLUMNS                                                                                          \
@@ -73,11 +74,11 @@ enum rc add_retired_names(struct store *s, const struct salts *salts, int64_t re
     "r.lease_until, r.run, r.deaths, r.abort_asked"
 enum { ROW_COLUMNS_N = 12 };
 
-enum rc read_row(struct store *s, const struct db_rows *rows, struct retirement *out,
-                 struct err *err) MUST_CHECK;
+enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement *out,
+                  struct err *err) MUST_CHECK;
 
 /* The id of the live one of an account, 0 when there is none. */
-enum rc find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err) MUST_CHECK;
+enum rc rows_find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err) MUST_CHECK;
 
 /* Rows and views are fetched so many at a time: as many as the statements have parameters. */
 enum { GROUP_MAX = 32 };
@@ -88,15 +89,15 @@ enum { GROUP_MAX = 32 };
 /* Those of the ids (1 to GROUP_MAX) that exist, in the order of their ids. */
 enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
                    struct err *err) MUST_CHECK;
-enum rc read_view_group(struct store *s, struct arena *a, const int64_t *ids, size_t n,
+enum rc rows_read_views(struct store *s, struct arena *a, const int64_t *ids, size_t n,
                         struct retirement_view *out, size_t *n_out, struct err *err) MUST_CHECK;
 
 /* ---- counts (counts.c) ---- */
 
 /* Of what was just stored. */
-enum rc count_change(struct store *s, const struct retirement *before, const struct retirement *after,
-                     struct err *err) MUST_CHECK;
-enum rc count_new(struct store *s, int64_t state_id, struct err *err) MUST_CHECK;
+enum rc counts_change(struct store *s, const struct retirement *before, const struct decision *d,
+                      struct err *err) MUST_CHECK;
+enum rc counts_new(struct store *s, int64_t state_id, struct err *err) MUST_CHECK;
 /* Neither in PENDING nor in a dead end. */
 enum rc count_under_way(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 
@@ -132,7 +133,7 @@ enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct
 /* To be called for each new one: remembers a break in front of it. */
 enum rc id_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err) MUST_CHECK;
 
-/* ---- the log (moves.c) ---- */
+/* ---- history (history.c) ---- */
 
 enum { LOG_FORCED = 1, LOG_SKIPPED = 2 };
 
@@ -156,6 +157,10 @@ struct new_entry {
     " SELECT l.id, l.prev, l.epoch FROM chain c JOIN retirement_log l ON l.id = c.prev AND l.id < c.id" \
     " WHERE c.epoch >= $2) "
 
-enum rc add_entry(struct store *s, const struct new_entry *e, int64_t *id, struct err *err) MUST_CHECK;
+enum rc history_add(struct store *s, const struct new_entry *e, int64_t *id, struct err *err) MUST_CHECK;
+/* The same, only if the row is as it was before, and behind its newest entry; e->retirement_id and e->prev
+ * are not looked at. *id is left as it was when the row has changed. */
+enum rc history_add_if(struct store *s, const struct retirement *before, const struct new_entry *e,
+                       int64_t *id, struct err *err) MUST_CHECK;
 
 #endif

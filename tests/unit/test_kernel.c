@@ -53,6 +53,25 @@ static void assert_same_row(const struct retirement *x, const struct retirement 
     assert_int_equal(x->abort_asked, y->abort_asked);
 }
 
+/* What the decision says of its consequences is what the rows before and after it show. */
+static void check_consequences(const struct retirement *before)
+{
+    const struct retirement *after = &got.after;
+    enum role from = pipeline_role(before->pipeline, before->state);
+    enum role to = pipeline_role(after->pipeline, after->state);
+    assert_int_equal(got.revives, retirement_is_over(before) && !retirement_is_over(after));
+    assert_int_equal(got.ends, !retirement_is_over(before) && retirement_is_over(after));
+    assert_int_equal(got.cancelled, got.n_moves && from == ROLE_PENDING && to == ROLE_ABORTED);
+    assert_int_equal(got.errored, got.n_moves && to == ROLE_ERRORED);
+    assert_int_equal(got.starts_waiting, retirement_is_waiting(after) && !retirement_is_waiting(before));
+    assert_int_equal(got.stops_waiting, retirement_is_waiting(before) && !retirement_is_waiting(after));
+    assert_int_equal(got.put_off, retirement_put_off_until(after) > 0);
+    assert_int_equal(got.drops_memo, got.n_moves && from == ROLE_WORKING && !got.abort_waits);
+    assert_int_equal(got.leaves_stage, from == ROLE_WORKING && after->state != before->state);
+    for (unsigned i = 0; i < got.n_moves; i++)
+        assert_ptr_equal(got.moves[i].from_list, i == 0 ? before->pipeline : after->pipeline);
+}
+
 static enum refusal send(struct command cmd)
 {
     core_decide(&row, &cmd, now, &got);
@@ -60,6 +79,10 @@ static enum refusal send(struct command cmd)
         assert_same_row(&got.after, &row);
         assert_int_equal(got.n_moves, 0);
         assert_false(got.granted);
+        assert_false(got.revives || got.ends || got.cancelled || got.errored || got.leaves_stage ||
+                     got.starts_waiting || got.stops_waiting || got.put_off);
+    } else {
+        check_consequences(&row);
     }
     if (!got.replayed)
         assert_int_equal(got.answer_state, got.after.state);
