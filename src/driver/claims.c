@@ -2,8 +2,10 @@
 /*
  * Who is next: claims as many due people as there are free places, and finds out when there is nobody left.
  *
- * A look is a row of claims up to one that brings fewer than it asked for, or fills the batch. A claim names
- * the stages that people may be taken to: those of this configuration, but for services that are shut.
+ * A look is a row of claims, up to the one whose answer says that there is nobody left, or that fills the
+ * batch. A claim may bring fewer people than it asked for and yet leave some: the authority goes through a
+ * bounded number of rows at a time, and the next claim continues there. A claim names the stages that people
+ * may be taken to: those of this configuration, but for services that are shut.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -299,12 +301,16 @@ static void take_answer(struct claims *c, const struct json *answer, const struc
     const struct json *blown = json_get(answer, "fuse_blown");
     d->summary.fuse_blown = blown && blown->kind == JSON_BOOL && blown->integer;
     reminders_look(d, get(answer, "waiting", JSON_LIST));
-    if (c->probed)
+    const struct json *held = get(answer, "held", JSON_INT); /* none: there may be more people */
+    if (c->probed) {
+        if (n == 0 && !held)
+            c->probed->prober_asked_at = now - d->config->poll_us;
         return;
+    }
     d->batch_taken += n;
-    c->all_taken = list->count < c->limit || driver_batch_is_full(d);
+    c->all_taken = held || driver_batch_is_full(d);
     if (c->all_taken)
-        look_is_over(c, json_get_int(answer, "held", 0), now);
+        look_is_over(c, held ? held->integer : 0, now);
 }
 
 static void refused(struct claims *c)

@@ -316,7 +316,7 @@ struct claims {
     struct driver *driver;
     struct ask ask;
     struct buf body;
-    bool all_taken;         /* the last claim brought fewer than asked for */
+    bool all_taken;         /* the last answer said so: there is nobody left */
     struct service *probed; /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
     bool lost;    /* nobody knows what became of the last claim: it is sent once more, as it was */

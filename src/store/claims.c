@@ -6,6 +6,7 @@
  */
 #include "store/store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,27 +14,22 @@
 
 /* ---- the states of all lists ---- */
 
-/* A state that somebody may be taken from, in all lists that have it, or in one of them. */
-struct due_state {
-    int64_t state_id;
-    enum role role;
-    int64_t pipeline_id; /* 0: in all of them */
-    bool aborting;       /* only those whose abort waits */
-};
-
 struct due_states {
     struct due_state *state;
     size_t n;
 };
 
+static bool is_same(const struct due_state *a, const struct due_state *b)
+{
+    return a->state_id == b->state_id && a->role == b->role && a->pipeline_id == b->pipeline_id &&
+           a->aborting == b->aborting;
+}
+
 static void add_state(struct due_states *l, struct due_state state)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        const struct due_state *d = &l->state[i];
-        if (d->state_id == state.state_id && d->role == state.role && d->pipeline_id == state.pipeline_id &&
-            d->aborting == state.aborting)
+    for (size_t i = 0; i < l->n; i++)
+        if (is_same(&l->state[i], &state))
             return;
-    }
     l->state[l->n++] = state;
 }
 
@@ -65,9 +61,10 @@ static bool is_everywhere(const struct pipeline *const *lists, size_t n, const s
 {
     for (size_t i = 0; i < n; i++) {
         unsigned at;
-        if (!pipeline_position(lists[i], state_id, &at) || pipeline_role(lists[i], at) != role)
+        if (!pipeline_position(lists[i], state_id, &at))
             continue;
-        if (is_wanted(f, stage_after(lists[i], at, lists[n - 1])) != wanted)
+        if (pipeline_role(lists[i], at) != role ||
+            is_wanted(f, stage_after(lists[i], at, lists[n - 1])) != wanted)
             return false;
     }
     return true;
@@ -107,10 +104,168 @@ static enum rc find_states(struct store *s, struct arena *a, const struct due_fi
     return RC_OK;
 }
 
-/* ---- due ones ---- */
+/* ---- a look, and how far it goes ---- */
 
-/* Besides LEASE_WAITING, the lease_until that keeps somebody in a state of this role from being taken. Of any
- * other the size is when it ends: of a lease, and of the time that somebody was put off for. */
+/*
+ * Most rows of a state may be held: leased, put off, or waiting for a confirmation. A look finds that out row
+ * by row, inside a transaction that every other write waits for, so one look goes through DUE_LOOK_MAX rows
+ * at most.
+ *
+ * A look is one walk for each state. A walk that has to stop early leaves a mark in the store, and the next
+ * look continues there; a walk that has come to the end of its state begins at the beginning again. A round
+ * is over when every walk has come to its end once: only then the driver hears that there is nobody left.
+ * Marks live in memory: after a restart the next round begins.
+ *
+ * Walks count in keys, which rise in the order of the look: ids, or negated ids for the newest first.
+ */
+#define KEY_MAX (INT64_MAX - 1)
+
+struct due_walk {
+    struct due_state of;
+    int64_t people;            /* in this state, held or not */
+    int64_t first;             /* key of the whole walk */
+    int64_t begin, next, last; /* of this look; next: the first key that is left */
+    bool marked;               /* begin is where an earlier look stopped */
+    bool cut;                  /* this look ends at last, and the state does not */
+    bool all_due;              /* nobody here is held: a page is soon full */
+    int64_t held;              /* live leases from first to begin */
+    int64_t whole;             /* live leases of the walk that came to its end in this round; -1: none did */
+};
+
+struct due_look {
+    struct store *store;
+    struct arena *arena;
+    struct due_filter filter;
+    struct due_walk *walks;
+    size_t n;
+    bool full; /* the last page was full: there may be others behind it */
+};
+
+static struct due_mark *find_mark(const struct due_look *look, const struct due_walk *w)
+{
+    struct store *s = look->store;
+    for (size_t i = 0; i < s->n_due_marks; i++)
+        if (s->due_marks[i].newest_first == look->filter.newest_first && is_same(&s->due_marks[i].of, &w->of))
+            return &s->due_marks[i];
+    return NULL;
+}
+
+static void set_mark(const struct due_look *look, const struct due_walk *w)
+{
+    struct store *s = look->store;
+    struct due_mark *mark = find_mark(look, w);
+    if (!mark) {
+        s->due_marks = xrealloc(s->due_marks, (s->n_due_marks + 1) * sizeof(*mark));
+        mark = &s->due_marks[s->n_due_marks++];
+    }
+    *mark = (struct due_mark){
+        .of = w->of,
+        .newest_first = look->filter.newest_first,
+        .next = w->next,
+        .held = w->held,
+        .whole = w->whole,
+    };
+}
+
+static void drop_mark(const struct due_look *look, const struct due_walk *w)
+{
+    struct store *s = look->store;
+    struct due_mark *mark = find_mark(look, w);
+    if (mark)
+        *mark = s->due_marks[--s->n_due_marks];
+}
+
+static void begin_walk(const struct due_look *look, struct due_walk *w, const struct id_range *old_enough)
+{
+    const struct due_filter *f = &look->filter;
+    bool pending = w->of.role == ROLE_PENDING;
+    int64_t upto = pending && old_enough->upto < KEY_MAX ? old_enough->upto : KEY_MAX;
+    const struct due_mark *mark = f->only_id ? NULL : find_mark(look, w);
+    w->all_due = pending && old_enough->exact;
+    w->first = f->newest_first ? -upto : 1;
+    w->last = f->newest_first ? -1 : upto;
+    if (f->only_id)
+        w->first = w->last = f->newest_first ? -f->only_id : f->only_id;
+    w->marked = mark != NULL;
+    w->begin = mark && mark->next > w->first ? mark->next : w->first;
+    w->next = w->begin;
+    w->held = mark ? mark->held : 0;
+    w->whole = mark ? mark->whole : -1;
+}
+
+/* One query for all walks: the table of states is small, and knows how many people are in each. */
+static enum rc count_people(struct due_look *look, struct err *err)
+{
+    struct db_rows rows;
+    bool row;
+    enum rc rc = db_query(look->store->db, &rows, "SELECT id, people FROM state", DB_NO_ARGS, err);
+    while (!rc && !(rc = db_next(&rows, &row, err)) && row)
+        for (size_t i = 0; i < look->n; i++)
+            if (look->walks[i].of.state_id == db_int(&rows, 0) && !look->walks[i].all_due)
+                look->walks[i].people = db_int(&rows, 1);
+    db_rows_close(&rows);
+    return rc;
+}
+
+/* Lets the walk end behind so many rows, if it has more. */
+static enum rc cut_walk(const struct due_look *look, struct due_walk *w, int64_t rows_max, struct err *err)
+{
+    bool newest = look->filter.newest_first;
+    int64_t id = 0;
+    enum rc rc = store_first_int(
+        look->store->db,
+        newest
+            ? "SELECT id FROM retirement WHERE state_id = $1 AND id <= $2 ORDER BY id DESC LIMIT 1 OFFSET $3"
+            : "SELECT id FROM retirement WHERE state_id = $1 AND id >= $2 ORDER BY id LIMIT 1 OFFSET $3",
+        DB_ARGS(DB_INT(w->of.state_id), DB_INT(newest ? -w->next : w->next), DB_INT(rows_max)), &id, err);
+    int64_t key = newest ? -id : id;
+    w->cut = !rc && id && key <= w->last;
+    if (w->cut)
+        w->last = key - 1;
+    return rc;
+}
+
+/* The small states are walked through whole; the big ones share what is left. */
+static enum rc cut_walks(struct due_look *look, struct err *err)
+{
+    int64_t small = DUE_LOOK_MAX / (int64_t)(look->n + 1), left = DUE_LOOK_MAX, n_big = 0;
+    enum rc rc = count_people(look, err);
+    for (size_t i = 0; i < look->n; i++) {
+        bool big = look->walks[i].people > small;
+        n_big += big;
+        left -= big ? 0 : look->walks[i].people;
+    }
+    for (size_t i = 0; !rc && i < look->n; i++)
+        if (look->walks[i].people > small)
+            rc = cut_walk(look, &look->walks[i], left / n_big, err);
+    return rc;
+}
+
+enum rc store_due_open(struct store *s, struct arena *a, const struct due_filter *filter,
+                       struct due_look **out, struct err *err)
+{
+    struct due_look *look = ARENA_NEW(a, struct due_look);
+    struct due_states states;
+    struct id_range old_enough;
+    *look = (struct due_look){ .store = s, .arena = a, .filter = *filter };
+    *out = look;
+    enum rc rc = find_states(s, a, filter, &states, err);
+    if (!rc)
+        rc = id_range_of_creation(s->db, INT64_MIN, filter->due_before, &old_enough, err);
+    if (rc)
+        return rc;
+    look->walks = arena_array(a, states.n + 1, sizeof(look->walks[0]));
+    for (; look->n < states.n; look->n++) {
+        look->walks[look->n].of = states.state[look->n];
+        begin_walk(look, &look->walks[look->n], &old_enough);
+    }
+    return filter->only_id ? RC_OK : cut_walks(look, err);
+}
+
+/* ---- its pages ---- */
+
+/* Besides LEASE_WAITING, the lease_until that keeps a row in a state of this role from being taken. The size
+ * of any other value is when it ends: a lease, or the time that the row is put off for. */
 static int64_t lease_bar(enum role role)
 {
     return role == ROLE_WORKING ? LEASE_NONE : LEASE_WAITING;
@@ -122,76 +277,44 @@ static int64_t lease_most(int64_t now)
     return now + LEASE_MAX_S * CLOCK_S;
 }
 
-/* Only those in PENDING wait for their time. */
+/* Only rows in PENDING wait for their time. */
 static int64_t created_before(const struct due_state *d, const struct due_filter *f)
 {
     return d->role == ROLE_PENDING ? f->due_before : INT64_MAX;
 }
 
-/* The ids that the next walk looks at. Of the newest first the list has the ids negated, so that it rises. */
-struct span {
-    int64_t least, most;
-};
-
-static struct span span_of(const struct due_filter *f, const struct id_list *ids, int64_t upto)
-{
-    if (f->only_id != 0)
-        return (struct span){ f->only_id, f->after_id ? 0 : f->only_id };
-    if (!f->newest_first)
-        return (struct span){ f->after_id + 1, id_list_upto(ids, upto) };
-    int64_t most = f->after_id ? f->after_id - 1 : INT64_MAX;
-    return (struct span){ -id_list_upto(ids, 0), most < upto ? most : upto };
-}
-
 #define IN_STATE                                                                                     \
     " FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $8 AND lease_until NOT IN (-1, $3)" \
     " AND (abs(lease_until) <= $4 OR abs(lease_until) > $7) AND created_at < $6"
+#define LEASES_IN_STATE                                                             \
+    "SELECT count(*) FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $3" \
+    " AND lease_until > $4 AND lease_until <= $5"
 #define IN_STATE_AND_LIST IN_STATE " AND ($9 = 0 OR pipeline_id = $9) AND abort_asked >= $10"
 
-/* Rarely, so it looks at all of the state's rows. */
-static enum rc add_of_some(struct store *s, const struct due_state *d, struct span span,
-                           const struct due_filter *f, struct id_list *ids, struct err *err)
+/* The index alone answers the short text for held rows; the long one reads every row that is not held. */
+static const char *due_text(const struct due_filter *f, const struct due_state *d)
 {
-    return id_list_add(ids, s->db,
-                       f->newest_first ? "SELECT -id" IN_STATE_AND_LIST " ORDER BY id DESC LIMIT $5"
-                                       : "SELECT id" IN_STATE_AND_LIST " ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(span.least), DB_INT(lease_bar(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
-                               DB_INT(lease_most(f->now)), DB_INT(span.most), DB_INT(d->pipeline_id),
-                               DB_INT(d->aborting)),
-                       err);
+    if (f->only_id != 0 || d->pipeline_id != 0 || d->aborting)
+        return f->newest_first ? "SELECT -id" IN_STATE_AND_LIST " ORDER BY id DESC LIMIT $5"
+                               : "SELECT id" IN_STATE_AND_LIST " ORDER BY id LIMIT $5";
+    return f->newest_first ? "SELECT -id" IN_STATE " ORDER BY id DESC LIMIT $5"
+                           : "SELECT id" IN_STATE " ORDER BY id LIMIT $5";
 }
 
-static enum rc add_of_state(struct store *s, const struct due_state *d, struct span span,
-                            const struct due_filter *f, struct id_list *ids, struct err *err)
-{
-    return id_list_add(ids, s->db,
-                       f->newest_first ? "SELECT -id" IN_STATE " ORDER BY id DESC LIMIT $5"
-                                       : "SELECT id" IN_STATE " ORDER BY id LIMIT $5",
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(span.least), DB_INT(lease_bar(d->role)),
-                               DB_INT(f->now), DB_INT((int64_t)ids->max), DB_INT(created_before(d, f)),
-                               DB_INT(lease_most(f->now)), DB_INT(span.most)),
-                       err);
-}
-
-static enum rc find_due(struct store *s, struct arena *a, const struct due_filter *f, struct id_list *ids,
+static enum rc add_rows(const struct due_look *look, const struct due_walk *w, struct id_list *keys,
                         struct err *err)
 {
-    struct due_states states;
-    struct id_range old_enough;
-    enum rc rc = find_states(s, a, f, &states, err);
-    if (!rc)
-        rc = id_range_of_creation(s->db, INT64_MIN, f->due_before, &old_enough, err);
-    for (size_t i = 0; !rc && i < states.n; i++) {
-        const struct due_state *d = &states.state[i];
-        int64_t upto = d->role == ROLE_PENDING ? old_enough.upto : INT64_MAX;
-        struct span span = span_of(f, ids, upto);
-        if (f->only_id != 0 || d->pipeline_id != 0 || d->aborting)
-            rc = add_of_some(s, d, span, f, ids, err);
-        else
-            rc = add_of_state(s, d, span, f, ids, err);
-    }
-    return rc;
+    const struct due_filter *f = &look->filter;
+    const struct due_state *d = &w->of;
+    int64_t last = id_list_upto(keys, w->last);
+    last = last < w->last ? last : w->last;
+    return id_list_add(keys, look->store->db, due_text(f, d),
+                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next),
+                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)keys->max),
+                               DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
+                               DB_INT(f->newest_first ? -w->next : last), DB_INT(d->pipeline_id),
+                               DB_INT(d->aborting)),
+                       err);
 }
 
 static void turn_round(struct retirement *rows, size_t n)
@@ -203,23 +326,94 @@ static void turn_round(struct retirement *rows, size_t n)
     }
 }
 
-enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
-                  size_t *n, struct err *err)
+static enum rc read_rows(const struct due_look *look, const struct id_list *keys, struct retirement **out,
+                         size_t *n, struct err *err)
 {
-    struct id_list ids;
-    id_list_init(&ids, a, (size_t)filter->limit);
-    *n = 0;
-    enum rc rc = find_due(s, a, filter, &ids, err);
-    *out = arena_array(a, ids.n + 1, sizeof((*out)[0]));
-    for (size_t i = 0; filter->newest_first && i < ids.n; i++)
-        ids.id[i] = -ids.id[i];
-    for (size_t i = 0; !rc && i < ids.n; i += GROUP_MAX) {
-        size_t n_read;
-        rc =
-            read_group(s, ids.id + i, ids.n - i < GROUP_MAX ? ids.n - i : GROUP_MAX, *out + *n, &n_read, err);
-        if (filter->newest_first)
+    bool newest = look->filter.newest_first;
+    enum rc rc = RC_OK;
+    *out = arena_array(look->arena, keys->n + 1, sizeof((*out)[0]));
+    for (size_t i = 0; newest && i < keys->n; i++)
+        keys->id[i] = -keys->id[i];
+    for (size_t i = 0; !rc && i < keys->n; i += GROUP_MAX) {
+        size_t n_ids = keys->n - i < GROUP_MAX ? keys->n - i : GROUP_MAX, n_read;
+        rc = read_group(look->store, keys->id + i, n_ids, *out + *n, &n_read, err);
+        if (newest)
             turn_round(*out + *n, n_read);
         *n += n_read;
+    }
+    return rc;
+}
+
+enum rc store_due_next(struct due_look *look, size_t limit, struct retirement **out, size_t *n,
+                       struct err *err)
+{
+    struct id_list keys;
+    enum rc rc = RC_OK;
+    assert(limit > 0);
+    id_list_init(&keys, look->arena, limit);
+    *n = 0;
+    for (size_t i = 0; !rc && i < look->n; i++)
+        if (look->walks[i].next <= look->walks[i].last)
+            rc = add_rows(look, &look->walks[i], &keys, err);
+    if (rc)
+        return rc;
+    look->full = keys.n == limit;
+    int64_t reached = look->full ? keys.id[limit - 1] : KEY_MAX;
+    for (size_t i = 0; i < look->n; i++) {
+        struct due_walk *w = &look->walks[i];
+        if (w->next <= reached)
+            w->next = (reached < w->last ? reached : w->last) + 1;
+    }
+    return read_rows(look, &keys, out, n, err);
+}
+
+/* ---- where the next look continues ---- */
+
+/* Live leases among the rows that this look has walked through. */
+static enum rc count_held(const struct due_look *look, struct due_walk *w, struct err *err)
+{
+    const struct due_filter *f = &look->filter;
+    int64_t count = 0, newest = -w->begin, oldest = -(w->next - 1);
+    if (w->of.role != ROLE_WORKING)
+        return RC_OK;
+    enum rc rc = store_first_int(
+        look->store->db, w->of.pipeline_id == 0 ? LEASES_IN_STATE : LEASES_IN_STATE " AND pipeline_id = $6",
+        DB_ARGS(DB_INT(w->of.state_id), DB_INT(f->newest_first ? oldest : w->begin),
+                DB_INT(f->newest_first ? newest : w->next - 1), DB_INT(f->now), DB_INT(lease_most(f->now)),
+                DB_INT(w->of.pipeline_id)),
+        &count, err);
+    w->held += count;
+    return rc;
+}
+
+enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err)
+{
+    bool more = look->full;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < look->n; i++) {
+        struct due_walk *w = &look->walks[i];
+        if (!w->marked && !w->cut)
+            continue;
+        rc = count_held(look, w, err);
+        if (!w->cut && w->next > w->last) {
+            w->whole = w->held;
+            w->held = 0;
+            w->next = w->first;
+        }
+        more = more || w->whole < 0;
+    }
+    *held = more ? -1 : 0;
+    for (size_t i = 0; !rc && i < look->n; i++) {
+        struct due_walk *w = &look->walks[i];
+        bool is_long = w->marked || w->cut;
+        if (is_long && more)
+            set_mark(look, w);
+        else if (is_long)
+            drop_mark(look, w);
+        else if (!more)
+            rc = count_held(look, w, err);
+        if (!more)
+            *held += is_long ? w->whole : w->held;
     }
     return rc;
 }
@@ -257,25 +451,6 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
     if (!rc && cooling == COOLING_MAX)
         rc = store_due_upto(s, due_before, INT64_MAX, due, err);
     return rc ? rc : count_under_way(s, under_way, err);
-}
-
-enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out, struct err *err)
-{
-    struct due_states states;
-    *out = 0;
-    const struct due_filter all = { 0 };
-    enum rc rc = find_states(s, a, &all, &states, err);
-    for (size_t i = 0; !rc && i < states.n; i++) {
-        int64_t count = 0;
-        if (states.state[i].role != ROLE_WORKING)
-            continue;
-        rc = store_first_int(
-            s->db,
-            "SELECT count(*) FROM retirement WHERE state_id = $1 AND lease_until > $2 AND lease_until <= $3",
-            DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now), DB_INT(lease_most(now))), &count, err);
-        *out += count;
-    }
-    return rc;
 }
 
 /* ---- leases that nobody could renew ---- */

@@ -319,32 +319,37 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 
 /* ---- claims ---- */
 
-/* Rows that a driver may take now, who asked first before all others: PENDING created before due_before,
- * completed states, and working states, without a live lease (working states: neither LEASE_NONE nor
- * LEASE_WAITING, nor put off until after now); and those whose abort waits for a lease that is over. */
+/* A look for rows that a driver may take now, who asked first before all others: PENDING created before
+ * due_before, completed states, and working states, without a live lease (working states: neither LEASE_NONE
+ * nor LEASE_WAITING, nor put off until after now); and those whose abort waits for a lease that is over. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
-    int64_t limit;
     int64_t only_id;           /* 0: any */
-    int64_t after_id;          /* 0: from the beginning; else who comes behind it in the order */
     const char *const *stages; /* names of working states: only who would be taken to one of them, or needs no
                                 * stage any more, because it is done or aborted. NULL: anybody */
     size_t n_stages;
     bool no_pending;   /* nobody is begun with */
     bool newest_first; /* who asked last before all others */
 };
-enum rc store_due(struct store *s, struct arena *a, const struct due_filter *filter, struct retirement **out,
-                  size_t *n, struct err *err) MUST_CHECK;
+/* Rows that one look goes through, held ones included: 10,000 take about 3 ms, for which every other write
+ * waits. A look that this cuts short is continued by the next one. */
+enum { DUE_LOOK_MAX = 10000 };
+struct due_look; /* in the arena */
+enum rc store_due_open(struct store *s, struct arena *a, const struct due_filter *filter,
+                       struct due_look **out, struct err *err) MUST_CHECK;
+/* The next rows of it, limit (at least 1) at most. Fewer: this look finds no others. */
+enum rc store_due_next(struct due_look *look, size_t limit, struct retirement **out, size_t *n,
+                       struct err *err) MUST_CHECK;
+/* Has the next look continue where this one stopped. *held: the live leases of all drivers (of that one, with
+ * only_id); -1: there may be more to take, by another look. */
+enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err) MUST_CHECK;
 /* How many of them PENDING people are due, and how many are under way (between PENDING and the dead ends). */
 enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
                         int64_t *under_way, struct err *err) MUST_CHECK;
 /* Since when somebody in PENDING is due; 0: nobody is there. In the future: when somebody will be. Only the
  * 200 who asked first are looked at. */
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;
-/* How many leases are live. */
-enum rc store_count_leases(struct store *s, struct arena *a, int64_t now, int64_t *out,
-                           struct err *err) MUST_CHECK;
 /* For a server that starts: who held a lease that has ended could not report while there was no server, and
  * is not a driver that died. The rows are free to be claimed, and no death is counted (a driver that takes
  * its server down with it is counted if the server is back before the lease ends); those whose abort waits

@@ -11,12 +11,28 @@
 
 struct stored_pipeline;
 
+/* A state from which a driver may take people, in all lists that have it, or in one of them (claims.c). */
+struct due_state {
+    int64_t state_id;
+    enum role role;
+    int64_t pipeline_id; /* 0: in all of them */
+    bool aborting;       /* only people whose abort waits */
+};
+/* Where the next look for due rows continues in such a state. */
+struct due_mark {
+    struct due_state of;
+    bool newest_first;
+    int64_t next, held, whole; /* as in struct due_walk */
+};
+
 struct store {
     struct db *db;
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     struct buf line;                   /* scratch of audit.c */
     struct arena arena;                /* of the pipelines */
     struct stored_pipeline *pipelines; /* those loaded so far, newest load first */
+    struct due_mark *due_marks;        /* n_due_marks of them */
+    size_t n_due_marks;
 };
 
 /* ---- statements (store.c) ---- */

@@ -25,15 +25,14 @@ static const char *make_run_key(struct act *act, const struct retirement *row)
     return hex;
 }
 
-/* What is granted to one driver, look by look. */
+enum { PAGES_MAX = 20 }; /* of one claim; a page costs a query for each state */
+
+/* What is granted to one driver. */
 struct claiming {
     struct act *act;
     const struct claim_request *in;
     const struct pipeline *current;
     struct claim_answer *out;
-    struct due_filter filter; /* goes on behind those who were looked at */
-    bool more;                /* there may be others behind them */
-    bool changed;             /* the last look was not for nothing */
 };
 
 static enum rc claim_row(struct claiming *c, const struct retirement *row, struct err *err)
@@ -48,8 +47,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     struct decision d;
     core_decide(row, &cmd, c->act->now, &d);
     if (d.refusal)
-        return RC_OK; /* the query for due rows is wider than the rules */
-    c->changed = true;
+        return RC_OK; /* of no row that a look finds: its conditions are those of the kernel */
 
     bool died = d.n_moves && pipeline_role(d.after.pipeline, d.after.state) == ROLE_ERRORED;
     static const char deaths[] =
@@ -80,22 +78,6 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     return RC_OK;
 }
 
-/* One look for due rows. */
-static enum rc claim_batch(struct claiming *c, struct err *err)
-{
-    struct retirement *rows;
-    size_t n;
-    c->changed = false;
-    c->filter.limit = c->in->limit - (int64_t)c->out->n;
-    enum rc rc = store_due(c->act->store, c->act->arena, &c->filter, &rows, &n, err);
-    for (size_t i = 0; !rc && i < n; i++) {
-        rc = claim_row(c, &rows[i], err);
-        c->filter.after_id = rows[i].id;
-    }
-    c->more = (int64_t)n == c->filter.limit;
-    return rc;
-}
-
 static enum rc find_only(struct act *act, const char *username, int64_t *id, struct err *err)
 {
     struct retirement row;
@@ -104,14 +86,32 @@ static enum rc find_only(struct act *act, const char *username, int64_t *id, str
     return rc;
 }
 
-static enum rc count(struct act *act, const struct claim_request *in, int64_t due_before, bool more,
+/* Rows that need no driver any more (finished, aborted) fill no places: the look goes on until the places are
+ * full, or until as many rows were settled as other calls may write at once. */
+static enum rc claim_due(struct claiming *c, const struct due_filter *filter, struct err *err)
+{
+    struct due_look *look;
+    size_t places = (size_t)c->in->limit, settled = 0;
+    bool may_be_more = true;
+    enum rc rc = store_due_open(c->act->store, c->act->arena, filter, &look, err);
+    for (int page = 0; !rc && may_be_more && c->out->n < places && page < PAGES_MAX; page++) {
+        struct retirement *rows;
+        size_t granted_before = c->out->n, asked = places - granted_before, n;
+        rc = store_due_next(look, asked, &rows, &n, err);
+        for (size_t i = 0; !rc && i < n; i++)
+            rc = claim_row(c, &rows[i], err);
+        settled += n - (c->out->n - granted_before);
+        may_be_more = n == asked && settled < USECASE_LIST_MAX;
+    }
+    return rc ? rc : store_due_close(look, &c->out->held, err);
+}
+
+static enum rc count(struct act *act, const struct claim_request *in, int64_t due_before,
                      struct claim_answer *out, struct err *err)
 {
-    out->held = out->due = out->under_way = -1;
     enum rc rc = RC_OK;
-    if (!more)
-        rc = store_count_leases(act->store, act->arena, act->now, &out->held, err);
-    if (!rc && in->count)
+    out->due = out->under_way = -1;
+    if (in->count)
         rc = store_count_due(act->store, act->arena, due_before, &out->due, &out->under_way, err);
     if (!rc && in->waiting)
         rc = store_waiting(act->store, act->arena, USECASE_WAITING_MAX, &out->waiting, &out->n_waiting, err);
@@ -121,34 +121,28 @@ static enum rc count(struct act *act, const struct claim_request *in, int64_t du
 enum rc usecase_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
                       struct err *err)
 {
-    struct claiming c = { .act = act, .in = in, .out = out, .more = true };
+    struct claiming c = { .act = act, .in = in, .out = out };
     enum rc rc = current_list(act, &c.current, err);
     if (rc)
         return rc;
 
     int64_t own = act->config->cool_off_us;
-    c.filter = (struct due_filter){
+    struct due_filter filter = {
         .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
         .now = act->now,
         .stages = in->stages,
         .n_stages = in->n_stages,
         .newest_first = in->newest_first,
     };
-    *out = (struct claim_answer){ 0 };
+    *out =
+        (struct claim_answer){ .claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim)) };
     rc = usecase_check_fuse(act, &out->fuse, err);
-    if (rc)
-        return rc;
-    c.filter.no_pending = out->fuse.blown;
-    if (in->username)
-        rc = find_only(act, in->username, &c.filter.only_id, err);
-
-    out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim));
-    /* Rows that need no driver any more (finished, aborted), and those that the rules refuse, fill no places:
-     * look further until the places are full. What is settled meanwhile has a limit; the next claim goes on.
-     */
-    for (int rounds = 0; !rc && c.more && (int64_t)out->n < in->limit && rounds < 20; rounds += c.changed)
-        rc = claim_batch(&c, err);
-    return rc ? rc : count(act, in, c.filter.due_before, c.more, out, err);
+    filter.no_pending = out->fuse.blown;
+    if (!rc && in->username)
+        rc = find_only(act, in->username, &filter.only_id, err);
+    if (!rc)
+        rc = claim_due(&c, &filter, err);
+    return rc ? rc : count(act, in, filter.due_before, out, err);
 }
 
 /* ---- reports ---- */

@@ -179,7 +179,7 @@ struct claim_answer {
     struct claim *claims;
     size_t n;
     struct fuse_state fuse;
-    int64_t held;            /* live leases of everybody; -1: there may be more to claim, not counted */
+    int64_t held;            /* as store_due_close() */
     int64_t due, under_way;  /* -1: not asked for */
     struct waiting *waiting; /* n_waiting of them, USECASE_WAITING_MAX at most */
     size_t n_waiting;

@@ -11,9 +11,9 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/world.h"
 #include "config/config.h"
 #include "driver/driver.h"
-#include "base/world.h"
 #include "http/http.h"
 #include "scratch.h"
 #include "unit.h"
@@ -78,6 +78,7 @@ struct site {
     unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
     const char *waiting;    /* JSON: who is said to wait for somebody to confirm; NULL: nothing is said */
     int64_t others;         /* people whom another driver holds, for that many more claims */
+    unsigned cut_short;     /* so many claims bring nobody, and may be followed by one that does */
     authority_refuse_fn *refuse;
     struct said said[SAID_MAX];
     unsigned n_said, n_progress, n_claims, most_asked, most_leased;
@@ -200,7 +201,8 @@ static inline void answer_claims(struct site *site, struct http_request *req, co
     json_open_list(&o);
     for (unsigned i = 0; i < site->n_people; i++) {
         struct person *p = &site->people[i];
-        if (is_free(p) && p->state != AT_END && is_wanted(site, body, p) && granted < limit) {
+        if (is_free(p) && p->state != AT_END && is_wanted(site, body, p) && granted < limit &&
+            !site->cut_short) {
             granted++;
             p->state = LEASED;
             p->epoch++;
@@ -213,8 +215,9 @@ static inline void answer_claims(struct site *site, struct http_request *req, co
     json_close_list(&o);
     if (leased > site->most_leased)
         site->most_leased = leased;
-    if (granted < limit)
+    if (granted < limit && !site->cut_short)
         json_field_int(&o, "held", leased + site->others);
+    site->cut_short -= site->cut_short > 0;
     if (granted == 0 && site->others > 0)
         site->others--;
     if (field_true(body, "count"))

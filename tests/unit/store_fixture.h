@@ -209,6 +209,26 @@ static inline int64_t ask(struct fixture *f, const char *sql)
     return n;
 }
 
+/* So many people who have never been anywhere else, without names and log. */
+static inline void add_crowd(struct fixture *f, int64_t n, unsigned state, int64_t lease_until)
+{
+    const struct pipeline *p = current(f);
+    long long at = f->now, id = p->state_ids[state];
+    OK(db_script(
+        f->db,
+        arena_printf(
+            &f->arena,
+            "WITH RECURSIVE crowd (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM crowd WHERE i < %lld)"
+            " INSERT INTO retirement (account_id, pipeline_id, state_id, last_state_id, created_at,"
+            " modified_at, epoch, lease_until, run, deaths, abort_asked, live, log_head)"
+            " SELECT -i - (SELECT count(*) FROM retirement), %lld, %lld, %lld, %lld, %lld, 1, %lld, 0, 0,"
+            " 0, 1, 0 FROM crowd;"
+            "UPDATE state SET people = people + %lld WHERE id = %lld",
+            (long long)n, (long long)p->id, id, (long long)p->state_ids[0], at, at, (long long)lease_until,
+            (long long)n, id),
+        &f->err));
+}
+
 /* ---- checks ---- */
 
 struct findings {
@@ -238,5 +258,17 @@ static inline void assert_sound(struct fixture *f)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+/* All that one look finds. *held: as store_due_close. */
+static inline size_t look_for_due(struct fixture *f, struct due_filter filter, struct retirement **out,
+                                  int64_t *held)
+{
+    struct due_look *look;
+    size_t n;
+    OK(store_due_open(f->s, &f->arena, &filter, &look, &f->err));
+    OK(store_due_next(look, 1000, out, &n, &f->err));
+    OK(store_due_close(look, held, &f->err));
+    return n;
+}
 
 #endif

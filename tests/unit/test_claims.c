@@ -2,13 +2,6 @@
 /* Who is due: exactly those whom the kernel would grant or settle. */
 #include "store_fixture.h"
 
-static size_t due(struct fixture *f, struct due_filter filter, struct retirement **out)
-{
-    size_t n;
-    OK(store_due(f->s, &f->arena, &filter, out, &n, &f->err));
-    return n;
-}
-
 /* The kernel on everybody, in the order of the ids. */
 static size_t due_by_the_kernel(struct fixture *f, int64_t people, int64_t *ids)
 {
@@ -22,6 +15,31 @@ static size_t due_by_the_kernel(struct fixture *f, int64_t people, int64_t *ids)
             ids[n++] = id;
     }
     return n;
+}
+
+static size_t due(struct fixture *f, struct due_filter filter, struct retirement **out)
+{
+    int64_t held;
+    return look_for_due(f, filter, out, &held);
+}
+
+/* One look, seven rows at a time. */
+static void expect_pages(struct fixture *f, struct due_filter filter, const int64_t *wanted, size_t n_wanted)
+{
+    struct due_look *look;
+    struct retirement *rows;
+    size_t n, seen = 0;
+    int64_t held;
+    OK(store_due_open(f->s, &f->arena, &filter, &look, &f->err));
+    do {
+        OK(store_due_next(look, 7, &rows, &n, &f->err));
+        assert_true(seen + n <= n_wanted);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(rows[i].id, wanted[seen++]);
+    } while (n == 7);
+    assert_int_equal(seen, n_wanted);
+    OK(store_due_close(look, &held, &f->err));
+    assert_true(held >= 0);
 }
 
 static void test_claims__due_are_those_the_kernel_takes(void **state)
@@ -47,40 +65,22 @@ static void test_claims__due_are_those_the_kernel_takes(void **state)
     struct retirement *rows;
     size_t n_wanted = due_by_the_kernel(f, PEOPLE, wanted);
     assert_true(n_wanted > 10 && n_wanted < PEOPLE);
-    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 1000 };
+    struct due_filter filter = { .due_before = f->now, .now = f->now };
     assert_int_equal(due(f, filter, &rows), n_wanted);
     for (size_t i = 0; i < n_wanted; i++)
         assert_int_equal(rows[i].id, wanted[i]);
 
-    filter.limit = 7;
-    assert_int_equal(due(f, filter, &rows), 7);
-    for (size_t i = 0; i < 7; i++)
-        assert_int_equal(rows[i].id, wanted[i]);
-
-    filter.after_id = wanted[6];
-    assert_int_equal(due(f, filter, &rows), n_wanted - 7 < 7 ? n_wanted - 7 : 7);
-    assert_int_equal(rows[0].id, wanted[7]);
-    filter.after_id = 0;
-
+    expect_pages(f, filter, wanted, n_wanted);
+    for (size_t i = 0; i < n_wanted / 2; i++) {
+        int64_t id = wanted[i];
+        wanted[i] = wanted[n_wanted - 1 - i];
+        wanted[n_wanted - 1 - i] = id;
+    }
     filter.newest_first = true;
-    assert_int_equal(due(f, filter, &rows), 7);
-    for (size_t i = 0; i < 7; i++)
-        assert_int_equal(rows[i].id, wanted[n_wanted - 1 - i]);
-    filter.after_id = wanted[n_wanted - 7];
-    assert_true(due(f, filter, &rows) > 0);
-    assert_int_equal(rows[0].id, wanted[n_wanted - 8]);
-    filter.after_id = 0;
-    filter.limit = 1000;
-    assert_int_equal(due(f, filter, &rows), n_wanted);
-    for (size_t i = 0; i < n_wanted; i++)
-        assert_int_equal(rows[i].id, wanted[n_wanted - 1 - i]);
+    expect_pages(f, filter, wanted, n_wanted);
     filter.newest_first = false;
 
-    filter.limit = 0;
-    assert_int_equal(due(f, filter, &rows), 0);
-
     size_t found = 0;
-    filter.limit = 1;
     for (int64_t id = 1; id <= PEOPLE; id++) {
         filter.only_id = id;
         found += due(f, filter, &rows);
@@ -95,7 +95,7 @@ static void test_claims__cooling_off_are_not_due(void **state)
     int64_t first = add_person(f, "Learner1"), n_due, under_way;
     f->now += CLOCK_S;
     int64_t second = add_person(f, "Learner2");
-    struct due_filter filter = { .due_before = START, .now = f->now, .limit = 10 };
+    struct due_filter filter = { .due_before = START, .now = f->now };
     assert_int_equal(due(f, filter, &rows), 0);
     filter.due_before = START + 1;
     assert_int_equal(due(f, filter, &rows), 1);
@@ -124,7 +124,7 @@ static void test_claims__a_clock_that_was_ahead_delays_nobody_else(void **state)
     f->now = START + CLOCK_DAY;
     add_person(f, "Learner4");
 
-    struct due_filter filter = { .due_before = START + CLOCK_S, .now = f->now, .limit = 10 };
+    struct due_filter filter = { .due_before = START + CLOCK_S, .now = f->now };
     assert_int_equal(due(f, filter, &rows), 2);
     assert_int_equal(rows[0].id, before);
     assert_int_equal(rows[1].id, after);
@@ -149,7 +149,7 @@ static void test_claims__resumed_in_an_old_list_is_due(void **state)
     add_pipeline(f, today, 6);
     OK(try_command(f, id, (struct command){ .kind = COMMAND_RESUME, .current = current(f) }, NULL, NULL));
     assert_int_equal(row_of(f, id).state, FORUM_DONE);
-    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
+    struct due_filter filter = { .due_before = f->now, .now = f->now };
     assert_int_equal(due(f, filter, &rows), 1);
     assert_int_equal(rows[0].id, id);
     OK(store_count_due(f->s, &f->arena, f->now, &n_due, &under_way, &f->err));
@@ -169,7 +169,7 @@ static void test_claims__rolled_back_list_is_not_looked_at(void **state)
         "PENDING", "LIST_ING", "LIST_DONE", "ERRORED", "ABORTED", "COMPLETE"
     };
     struct retirement *rows;
-    struct due_filter filter = { .due_before = f->now + CLOCK_DAY, .now = f->now + CLOCK_DAY, .limit = 10 };
+    struct due_filter filter = { .due_before = f->now + CLOCK_DAY, .now = f->now + CLOCK_DAY };
     OK(db_begin(f->db, &f->err));
     add_pipeline(f, gone, 6);
     assert_int_equal(due(f, filter, &rows), 0);
@@ -186,44 +186,46 @@ static void test_claims__rolled_back_list_is_not_looked_at(void **state)
     assert_string_equal(rows[0].pipeline->names[rows[0].state], "LIST_DONE");
 }
 
+/* As a look that has found all tells. */
+static int64_t held_at(struct fixture *f, int64_t now)
+{
+    struct retirement *rows;
+    int64_t held;
+    look_for_due(f, (struct due_filter){ .due_before = now, .now = now }, &rows, &held);
+    return held;
+}
+
 static void test_claims__live_leases_are_counted(void **state)
 {
     struct fixture *f = *state;
-    int64_t n;
     int64_t first = add_person(f, "Learner1"), second = add_person(f, "Learner2");
     add_person(f, "Learner3");
-    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
-    assert_int_equal(n, 0);
+    assert_int_equal(held_at(f, f->now), 0);
     claim(f, first);
     claim(f, second);
     done(f, second);
-    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
-    assert_int_equal(n, 2);
-    OK(store_count_leases(f->s, &f->arena, row_of(f, first).lease_until, &n, &f->err));
-    assert_int_equal(n, 1);
+    assert_int_equal(held_at(f, f->now), 2);
+    assert_int_equal(held_at(f, row_of(f, first).lease_until), 1);
     report(f, second, COMMAND_RELEASE, false, NULL);
-    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
-    assert_int_equal(n, 1);
+    assert_int_equal(held_at(f, f->now), 1);
 }
 
 static void test_claims__lease_from_a_clock_that_was_set_back_is_over(void **state)
 {
     struct fixture *f = *state;
     struct retirement *rows;
-    int64_t n, id = add_person(f, "Learner1");
+    int64_t id = add_person(f, "Learner1");
     claim(f, id);
     f->now -= LEASE_MAX_S * CLOCK_S;
-    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
+    struct due_filter filter = { .due_before = f->now, .now = f->now };
     assert_int_equal(due(f, filter, &rows), 1);
     filter.only_id = id;
     assert_int_equal(due(f, filter, &rows), 1);
-    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
-    assert_int_equal(n, 0);
+    assert_int_equal(held_at(f, f->now), 0);
     f->now += 60 * CLOCK_S;
     filter.now = f->now;
     assert_int_equal(due(f, filter, &rows), 0);
-    OK(store_count_leases(f->s, &f->arena, f->now, &n, &f->err));
-    assert_int_equal(n, 1);
+    assert_int_equal(held_at(f, f->now), 1);
 }
 
 /* I9: that the server was away is nobody's death. */
@@ -270,8 +272,7 @@ static void test_claims__nobody_without_states(void **state)
     struct retirement *rows;
     int64_t n_due, under_way;
     OK(db_script(f->db, "DELETE FROM pipeline", &f->err));
-    assert_int_equal(due(f, (struct due_filter){ .due_before = f->now, .now = f->now, .limit = 10 }, &rows),
-                     0);
+    assert_int_equal(due(f, (struct due_filter){ .due_before = f->now, .now = f->now }, &rows), 0);
     OK(store_count_due(f->s, &f->arena, f->now, &n_due, &under_way, &f->err));
     assert_int_equal(n_due + under_way, 0);
 }
@@ -281,7 +282,7 @@ static size_t due_for(struct fixture *f, const char *stage, int64_t *first)
 {
     struct retirement *rows;
     struct due_filter filter = {
-        .due_before = f->now, .now = f->now, .limit = 10, .stages = &stage, .n_stages = stage != NULL
+        .due_before = f->now, .now = f->now, .stages = &stage, .n_stages = stage != NULL
     };
     size_t n = due(f, filter, &rows);
     *first = n > 0 ? rows[0].id : 0;
@@ -344,6 +345,67 @@ static void test_claims__lists_may_differ_about_what_comes_next(void **state)
     assert_int_equal(due_for(f, "FORUM_ING", &first), 0);
 }
 
+/* What is work in one list is done in the other: each row by its own list. */
+static void test_claims__lists_may_differ_about_the_role_of_a_state(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const today[] = {
+        "PENDING", "NOTES_ING", "FORUM_ING", "ERRORED", "ABORTED", "COMPLETE"
+    };
+    struct retirement *rows;
+    int64_t elsewhere = add_person(f, "Learner1");
+    int64_t released = add_person(f, "Learner2");
+    OK(try_command(f, elsewhere, (struct command){ .kind = COMMAND_UPDATE, .to = FORUM_ING }, NULL, NULL));
+    claim(f, released);
+    report(f, released, COMMAND_RELEASE, false, NULL);
+    add_pipeline(f, today, 6);
+    int64_t asked = add_person(f, "Learner3"), finished = add_person(f, "Learner4");
+    move_to(f, finished, 2);
+    f->now++;
+    struct due_filter filter = { .due_before = f->now, .now = f->now };
+    assert_int_equal(due(f, filter, &rows), 3);
+    assert_int_equal(rows[0].id, released);
+    assert_int_equal(rows[1].id, asked);
+    assert_int_equal(rows[2].id, finished);
+}
+
+/* Returns how many looks it takes to find the one row that is due. */
+static int looks_for(struct fixture *f, struct due_filter filter, int64_t id)
+{
+    for (int looks = 1;; looks++) {
+        struct retirement *rows;
+        int64_t held;
+        size_t n = look_for_due(f, filter, &rows, &held);
+        assert_true(n <= 1 && looks < 10);
+        if (n == 0) {
+            assert_int_equal(held, -1);
+            continue;
+        }
+        assert_int_equal(rows[0].id, id);
+        return looks;
+    }
+}
+
+static void test_claims__a_look_is_cut_short_and_continued(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const other[] = { "MAIL_ING" };
+    struct due_filter newest = { .due_before = f->now, .now = f->now, .newest_first = true };
+    struct due_filter oldest = { .due_before = f->now, .now = f->now, .stages = other, .n_stages = 1 };
+    int64_t first = add_person(f, "Learner1");
+    move_to(f, first, FORUM_ING);
+    add_crowd(f, 5 * DUE_LOOK_MAX / 2, FORUM_ING, LEASE_WAITING);
+    assert_int_equal(looks_for(f, newest, first), 3);
+
+    /* An abort is settled although its stage is not asked for. */
+    int64_t last = add_person(f, "Learner2");
+    claim(f, last);
+    move_to(f, last, ABORTED);
+    oldest.now = f->now + CLOCK_DAY;
+    OK(db_script(f->db, "UPDATE retirement SET lease_until = 1 WHERE lease_until = -1", &f->err));
+    assert_int_equal(looks_for(f, oldest, last), 3);
+}
+
 static int64_t until_of(struct fixture *f, int64_t id)
 {
     struct retirement row = row_of(f, id);
@@ -354,14 +416,13 @@ static void test_claims__who_is_put_off_is_due_when_the_time_has_come(void **sta
 {
     struct fixture *f = *state;
     struct retirement *rows;
-    int64_t id = add_person(f, "Learner1"), held;
+    int64_t id = add_person(f, "Learner1");
     claim(f, id);
     put_off(f, id, 100 * CLOCK_S, "x");
     int64_t until = until_of(f, id);
-    struct due_filter filter = { .due_before = until, .now = until - 1, .limit = 10 };
+    struct due_filter filter = { .due_before = until, .now = until - 1 };
     assert_int_equal(due(f, filter, &rows), 0);
-    OK(store_count_leases(f->s, &f->arena, filter.now, &held, &f->err));
-    assert_int_equal(held, 0);
+    assert_int_equal(held_at(f, filter.now), 0);
     filter.now = until;
     assert_int_equal(due(f, filter, &rows), 1);
     filter.only_id = id;
@@ -392,6 +453,8 @@ int main(void)
         T(test_claims__an_abort_is_settled_in_a_stage_that_is_not_wanted),
         T(test_claims__who_is_put_off_is_due_when_the_time_has_come),
         T(test_claims__lists_may_differ_about_what_comes_next),
+        T(test_claims__lists_may_differ_about_the_role_of_a_state),
+        T(test_claims__a_look_is_cut_short_and_continued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

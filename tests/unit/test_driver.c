@@ -851,6 +851,17 @@ static void test_driver__a_stage_of_another_configuration_is_left_alone(void **s
     site_close(site);
 }
 
+/* A claim that brings nobody does not say that there is nobody. */
+static void test_driver__people_behind_a_look_that_was_cut_short_are_taken(void **state)
+{
+    struct site *site = site_open(3, "", ONE_STAGE(""));
+    site->cut_short = 4;
+    struct driver_summary summary = site_run(site);
+    assert_int_equal(summary.completed, 3);
+    assert_true(site->n_claims >= 5);
+    site_close(site);
+}
+
 static void test_driver__people_behind_those_of_others_are_taken(void **state)
 {
     struct site *site = site_open(9, "", "driver: { max_in_flight: 3 }\n" TWO_STAGES(""));
@@ -1218,6 +1229,7 @@ int main(void)
         cmocka_unit_test(test_driver__a_lease_that_is_half_over_is_renewed_at_the_next_stage),
         cmocka_unit_test(test_driver__people_of_another_driver_are_waited_for),
         cmocka_unit_test(test_driver__a_stage_of_another_configuration_is_left_alone),
+        cmocka_unit_test(test_driver__people_behind_a_look_that_was_cut_short_are_taken),
         cmocka_unit_test(test_driver__people_behind_those_of_others_are_taken),
         cmocka_unit_test(test_driver__who_comes_to_a_stage_of_others_is_left_to_them),
         cmocka_unit_test(test_driver__a_stage_that_was_not_asked_for_is_not_begun),

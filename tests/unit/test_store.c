@@ -34,22 +34,29 @@ static enum rc ask_for_two(struct fixture *f, int64_t ids[2])
     return rc;
 }
 
+static enum rc look(struct fixture *f, bool newest_first, struct retirement **rows, size_t *n)
+{
+    struct due_filter filter = { .due_before = f->now, .now = f->now, .newest_first = newest_first };
+    struct due_look *look;
+    int64_t held;
+    enum rc rc = store_due_open(f->s, &f->arena, &filter, &look, &f->err);
+    if (!rc)
+        rc = store_due_next(look, 10, rows, n, &f->err);
+    return rc ? rc : store_due_close(look, &held, &f->err);
+}
+
 static enum rc claim_all(struct fixture *f)
 {
     const struct pipeline *p;
     struct retirement *rows;
     size_t n = 0;
-    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
     enum rc rc = store_current_pipeline(f->s, &p, &f->err);
     struct command cmd = { .kind = COMMAND_CLAIM, .current = p, .lease_us = CLOCK_S, .deaths_max = 3 };
     if (!rc)
-        rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
+        rc = look(f, false, &rows, &n);
     for (size_t i = 0; !rc && i < n; i++)
         rc = try_command(f, rows[i].id, cmd, NULL, NULL);
-    filter.newest_first = true;
-    if (!rc)
-        rc = store_due(f->s, &f->arena, &filter, &rows, &n, &f->err);
-    return rc;
+    return rc ? rc : look(f, true, &rows, &n);
 }
 
 static enum rc put_one_off(struct fixture *f, int64_t id)

@@ -280,6 +280,73 @@ static void test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same
     assert_int_equal(second.view.row.epoch, 2);
 }
 
+/* Claims until there is nobody left; returns how many claims that took. All of them lead to the ids. */
+static int take_all(struct fixture *f, const int64_t *ids, size_t n_ids, int64_t *held)
+{
+    size_t found = 0;
+    for (int claims = 1;; claims++) {
+        struct claim_answer got = take(f, 10, 0);
+        assert_true(claims < 30);
+        for (size_t i = 0; i < got.n; i++)
+            for (size_t k = 0; k < n_ids; k++)
+                found += got.claims[i].view.row.id == ids[k];
+        *held = got.held;
+        if (got.held < 0)
+            continue;
+        assert_int_equal(found, n_ids);
+        return claims;
+    }
+}
+
+static int64_t add_released(struct fixture *f, const char *name, unsigned state)
+{
+    int64_t id = add_person(f, name);
+    move_to(f, id, state);
+    assert_int_equal(row_of(f, id).lease_until, LEASE_FREE);
+    return id;
+}
+
+static void test_usecase_claim__goes_through_a_crowd_bit_by_bit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t held, forum = add_released(f, "ada", FORUM_ING);
+    add_crowd(f, 25000, FORUM_ING, LEASE_WAITING);
+    int64_t behind = add_released(f, "bob", FORUM_ING);
+    struct claim_answer got = take(f, 10, 0);
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.claims[0].view.row.id, forum);
+    assert_int_equal(got.held, -1);
+    assert_int_equal(take_all(f, &behind, 1, &held), 2);
+    assert_int_equal(held, 2);
+    assert_int_equal(take_all(f, NULL, 0, &held), 3);
+    assert_int_equal(held, 2);
+}
+
+static void test_usecase_claim__starves_nobody_beside_crowds(void **state)
+{
+    struct fixture *f = *state;
+    int64_t held, ids[5];
+    ids[0] = add_released(f, "ada", MAIL_ING);
+    add_crowd(f, 37000, FORUM_ING, f->now + CLOCK_DAY);
+    ids[1] = add_released(f, "bob", FORUM_ING);
+    add_crowd(f, 13000, MAIL_ING, LEASE_NONE);
+    ids[2] = add_released(f, "cyd", MAIL_ING);
+    add_crowd(f, 20000, FORUM_DONE, LEASE_WAITING);
+    ids[3] = add_released(f, "dee", FORUM_ING);
+    ids[4] = add_person(f, "eve");
+    f->now++;
+    int claims = take_all(f, ids, 5, &held);
+    assert_true(claims >= 8);
+    assert_int_equal(held, 37000 + 5);
+    /* Rows in front of a mark are found by the next round at the latest. */
+    take(f, 10, 0);
+    report(f, ids[0], COMMAND_RELEASE, false, NULL);
+    report(f, ids[1], COMMAND_RELEASE, false, NULL);
+    take_all(f, NULL, 0, &held);
+    take_all(f, NULL, 0, &held);
+    assert_int_equal(held, 37000 + 5);
+}
+
 static struct report report_on(const struct claim *claim, enum command_kind kind, const char *stage)
 {
     return (struct report){ .id = claim->view.row.id,
@@ -422,6 +489,8 @@ int main(void)
         T(test_usecase_operate__resume_goes_before_the_stage_that_failed),
         T(test_usecase_claim__each_is_given_once_with_what_a_driver_needs),
         T(test_usecase_claim__nobody_before_the_longer_cool_off),
+        T(test_usecase_claim__goes_through_a_crowd_bit_by_bit),
+        T(test_usecase_claim__starves_nobody_beside_crowds),
         T(test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same_stage),
         T(test_usecase_report__done_leads_to_the_next_stage_and_a_repeat_is_answered_alike),
         T(test_usecase_report__a_failure_is_errored),

@@ -87,18 +87,14 @@ static void test_waiting__is_neither_due_nor_leased(void **state)
 {
     struct fixture *f = *state;
     struct retirement *rows;
-    size_t n;
     int64_t held;
     int64_t id = waiting_person(f, "Learner1", "x");
     f->now += 3600 * CLOCK_S;
-    struct due_filter filter = { .due_before = f->now, .now = f->now, .limit = 10 };
-    OK(store_due(f->s, &f->arena, &filter, &rows, &n, &f->err));
-    assert_int_equal(n, 0);
-    OK(store_count_leases(f->s, &f->arena, f->now, &held, &f->err));
+    struct due_filter filter = { .due_before = f->now, .now = f->now };
+    assert_int_equal(look_for_due(f, filter, &rows, &held), 0);
     assert_int_equal(held, 0);
     OK(try_command(f, id, (struct command){ .kind = COMMAND_CONFIRM }, NULL, "removed"));
-    OK(store_due(f->s, &f->arena, &filter, &rows, &n, &f->err));
-    assert_int_equal(n, 1);
+    assert_int_equal(look_for_due(f, filter, &rows, &held), 1);
 }
 
 static void test_waiting__fsck_finds_one_outside_of_the_working_states(void **state)
