@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The embedded database, SQLite, in WAL mode. The only file that knows its library.
+ * The embedded database, SQLite, in WAL mode. Only this file and sqlite_vfs.c know its library.
  *
  * Its hard idea is who may do what when. SQLite itself would let every connection commit, and checkpoint in
  * the middle of any commit. Here only the writing connection does either, checkpoints only when told to, and
  * a lock file keeps other processes from becoming a second writer. synchronous=FULL makes each commit one
- * fsync; secure_delete overwrites what is deleted, scrub.h what that leaves, and a truncating checkpoint
+ * fsync; secure_delete overwrites what is deleted, sqlite_vfs.h what that leaves, and a truncating checkpoint
  * takes the old pages out of the log.
  *
  * Which errors mean what is decided in one place, map_code. The care in it is for a full disk: only a page
@@ -29,14 +29,13 @@
 
 #include "base/arena.h"
 #include "db/db_int.h"
-#include "db/scrub.h"
+#include "db/sqlite_vfs.h"
 
 enum {
-    PAGE_LEN = 4096,
     BUSY_TIMEOUT_MS = 5000,
     RESTART_TIMEOUT_MS = 100,
     WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
-    WAL_FRAME_LEN = PAGE_LEN + 24,
+    WAL_FRAME_HEADER_LEN = 24,
     SLOTS_MIN = 64
 };
 
@@ -55,6 +54,7 @@ struct sqlite {
     char *path;
     int lock_fd;
     bool writing;
+    uint32_t page_len;  /* bytes; known to the writing connection alone */
     struct stmt **slot; /* open addressing; n_slots is a power of two, at most half are taken */
     size_t n_slots, n_stmts;
     int64_t wal_len;  /* pages in the log ... */
@@ -426,7 +426,7 @@ static void measure_log(struct sqlite *sq)
     struct arena a = { 0 };
     struct stat st;
     if (stat(arena_printf(&a, "%s-wal", sq->path), &st) == 0)
-        sq->wal_len = (int64_t)st.st_size / WAL_FRAME_LEN;
+        sq->wal_len = (int64_t)st.st_size / (WAL_FRAME_HEADER_LEN + sq->page_len);
     arena_free(&a);
 }
 
@@ -475,10 +475,13 @@ static enum rc make_file(const struct sqlite *sq, struct err *err)
     return RC_OK;
 }
 
+static const char *vfs_name;
+
 static void configure_library(void)
 {
     sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    vfs_name = sqlite_vfs_register();
 }
 
 static enum rc open_handle(struct sqlite *sq, struct err *err)
@@ -487,7 +490,7 @@ static enum rc open_handle(struct sqlite *sq, struct err *err)
     pthread_once(&once, configure_library);
     errno = 0;
     int flags = SQLITE_OPEN_NOMUTEX | (sq->writing ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
-    int code = sqlite3_open_v2(sq->path, &sq->handle, flags, NULL);
+    int code = sqlite3_open_v2(sq->path, &sq->handle, flags, sq->writing ? vfs_name : NULL);
     if (code != SQLITE_OK)
         return raise(sq, code, err);
     sqlite3_extended_result_codes(sq->handle, 1);
@@ -513,45 +516,28 @@ static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
                : err_set_internal(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
 }
 
-/* ---- what is written to the main file ---- */
-
-/* Those of the library, and the same with one of our own; made with the first file. */
-static sqlite3_io_methods plain_methods, scrubbing_methods;
-
-static int write_scrubbed(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
+/* The VFS clears pages of this length, and the length of the log is counted in them. */
+static enum rc ask_page_len(struct sqlite *sq, struct err *err)
 {
-    uint8_t page[PAGE_LEN];
-    sqlite3_int64 size;
-    if (len != PAGE_LEN || offset == 0 || plain_methods.xFileSize(file, &size) != SQLITE_OK ||
-        size / PAGE_LEN >= SCRUB_PAGES_MAX)
-        return plain_methods.xWrite(file, data, len, offset);
-    memcpy(page, data, PAGE_LEN);
-    scrub_page(page, PAGE_LEN);
-    return plain_methods.xWrite(file, page, len, offset);
-}
-
-static enum rc scrub_main_file(struct sqlite *sq, struct err *err)
-{
-    sqlite3_file *file;
-    int code = sqlite3_file_control(sq->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    if (code != SQLITE_OK)
-        return raise(sq, code, err);
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&mutex);
-    if (!plain_methods.xWrite) {
-        scrubbing_methods = plain_methods = *file->pMethods;
-        scrubbing_methods.xWrite = write_scrubbed;
-    }
-    pthread_mutex_unlock(&mutex);
-    file->pMethods = &scrubbing_methods;
-    return RC_OK;
+    struct db_rows rows = { &sq->db, NULL };
+    bool row = false;
+    enum rc rc = sqlite_query(&sq->db, &rows.stmt, "PRAGMA page_size", DB_NO_ARGS, err);
+    if (!rc)
+        rc = sqlite_next(&sq->db, rows.stmt, &row, err);
+    if (rc)
+        return rc;
+    assert(row);
+    sq->page_len = (uint32_t)sqlite_integer(rows.stmt, 0);
+    sqlite_rows_close(rows.stmt);
+    int code = sqlite3_file_control(sq->handle, "main", SQLITE_VFS_PAGE_LEN, &sq->page_len);
+    return code == SQLITE_OK ? RC_OK : raise(sq, code, err);
 }
 
 static enum rc set_up_writing(struct sqlite *sq, struct err *err)
 {
     enum rc rc = switch_to_wal(sq, err);
     if (!rc)
-        rc = scrub_main_file(sq, err);
+        rc = ask_page_len(sq, err);
     if (rc)
         return rc;
     sqlite3_wal_hook(sq->handle, after_commit, sq);

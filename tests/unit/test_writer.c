@@ -282,6 +282,23 @@ static void test_writer__refused_begin_is_everybodys_answer(void **state)
     assert_int_equal(notes[0].runs, 0);
 }
 
+static enum rc lose_checkpoints(void *arg, const char *sql)
+{
+    return strcmp(sql, "CHECKPOINT") == 0 ? RC_IO : RC_OK;
+}
+
+/* The checkpoint is the first step after a start with a log. */
+static void lose_a_checkpoint(const char *target)
+{
+    struct db *db;
+    struct err err;
+    if (db_open(target, true, &db, &err) || db_wal_pages(db) == 0)
+        _exit(10);
+    db_set_fault(db, lose_checkpoints, NULL);
+    writer_step(writer_open(&(struct writer_conf){ .db = db, .world = &world_real }));
+    _exit(11);
+}
+
 static void lose_a_commit(const char *target)
 {
     struct db *db;
@@ -299,19 +316,31 @@ static void lose_a_commit(const char *target)
     _exit(20 + (int)rc);
 }
 
-static void test_writer__lost_commit_ends_the_process_unanswered(void **state)
+/* In a process of its own, which has the database for itself. */
+static void expect_death(struct fixture *f, void (*lose)(const char *target))
 {
-    struct fixture *f = *state;
+    int status;
     writer_close(&f->writer);
+    expect_ok(db_script(f->db, "INSERT INTO t (n) VALUES (100)", &f->err),
+              &f->err); /* not in the main file */
     db_close(&f->db);
     pid_t child = fork();
     if (child == 0)
-        lose_a_commit(scratch_path(&f->dir, "sqlite:", "t.db"));
-    int status;
+        lose(scratch_path(&f->dir, "sqlite:", "t.db"));
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
     expect_logged(f, "stopping at once, because a commit may be lost: database: injected fault");
+}
+
+static void test_writer__lost_commit_ends_the_process_unanswered(void **state)
+{
+    expect_death(*state, lose_a_commit);
+}
+
+static void test_writer__lost_checkpoint_ends_the_process(void **state)
+{
+    expect_death(*state, lose_a_checkpoint);
 }
 
 /* ---- a full disk ---- */
@@ -663,6 +692,7 @@ int main(void)
         T(test_writer__what_was_only_tried_is_undone),
         T(test_writer__refused_begin_is_everybodys_answer),
         T(test_writer__lost_commit_ends_the_process_unanswered),
+        T(test_writer__lost_checkpoint_ends_the_process),
         T(test_writer__full_disk_is_answered_and_recovers),
         T(test_writer__idle_writer_checkpoints),
         T(test_writer__jobs_put_the_idle_checkpoint_off),

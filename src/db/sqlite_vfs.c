@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VFS in front of SQLite's own (https://www.sqlite.org/vfs.html, "VFS shims"). It opens main files as a
+ * struct scrubbed, which contains the real file behind it, and every other file as the real VFS does.
+ *
+ *     SQLite --> struct scrubbed --write: scrub_page()--> real file
+ */
+#include "db/sqlite_vfs.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/arena.h"
+#include "db/scrub.h"
+
+/* The file that SQLite sees; the real one follows it in the same piece of memory. */
+struct scrubbed {
+    sqlite3_file file; /* first */
+    sqlite3_io_methods methods;
+    uint8_t *page;          /* room to clear one in */
+    uint32_t page_len;      /* 0: not known yet */
+    sqlite3_int64 size_max; /* bytes that the file has, or is going to have after this checkpoint */
+};
+
+/* Aligned as sqlite3_malloc aligns. */
+enum { SCRUBBED_LEN = (sizeof(struct scrubbed) + 7) / 8 * 8 };
+
+static struct scrubbed *self(sqlite3_file *file)
+{
+    return (struct scrubbed *)(void *)file;
+}
+
+static sqlite3_file *real(sqlite3_file *file)
+{
+    return (sqlite3_file *)(void *)((char *)file + SCRUBBED_LEN);
+}
+
+static const sqlite3_io_methods *real_methods(sqlite3_file *file)
+{
+    return real(file)->pMethods;
+}
+
+/* ---- what is done otherwise ---- */
+
+static void grow(struct scrubbed *s, sqlite3_int64 size)
+{
+    if (s->size_max < size)
+        s->size_max = size;
+}
+
+static int scrubbed_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
+{
+    struct scrubbed *s = self(file);
+    grow(s, offset + len);
+    bool is_page = s->page_len > 0 && len == (int)s->page_len && offset > 0;
+    if (is_page && s->size_max / len < SCRUB_PAGES_MAX) {
+        data = memcpy(s->page, data, (size_t)len);
+        scrub_page(s->page, (size_t)len);
+    }
+    return real_methods(file)->xWrite(real(file), data, len, offset);
+}
+
+static void set_page_len(struct scrubbed *s, uint32_t len)
+{
+    s->page = xrealloc(s->page, len);
+    s->page_len = len;
+}
+
+/* A checkpoint says beforehand how large the file will be. */
+static int scrubbed_control(sqlite3_file *file, int op, void *arg)
+{
+    if (op == SQLITE_VFS_PAGE_LEN) {
+        set_page_len(self(file), *(uint32_t *)arg);
+        return SQLITE_OK;
+    }
+    if (op == SQLITE_FCNTL_SIZE_HINT)
+        grow(self(file), *(sqlite3_int64 *)arg);
+    return real_methods(file)->xFileControl(real(file), op, arg);
+}
+
+static int scrubbed_close(sqlite3_file *file)
+{
+    free(self(file)->page);
+    return real_methods(file)->xClose(real(file));
+}
+
+/* ---- what is passed on: files ---- */
+
+static int pass_read(sqlite3_file *file, void *data, int len, sqlite3_int64 offset)
+{
+    return real_methods(file)->xRead(real(file), data, len, offset);
+}
+
+static int pass_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    return real_methods(file)->xTruncate(real(file), size);
+}
+
+static int pass_sync(sqlite3_file *file, int flags)
+{
+    return real_methods(file)->xSync(real(file), flags);
+}
+
+static int pass_file_size(sqlite3_file *file, sqlite3_int64 *out)
+{
+    return real_methods(file)->xFileSize(real(file), out);
+}
+
+static int pass_lock(sqlite3_file *file, int level)
+{
+    return real_methods(file)->xLock(real(file), level);
+}
+
+static int pass_unlock(sqlite3_file *file, int level)
+{
+    return real_methods(file)->xUnlock(real(file), level);
+}
+
+static int pass_check_reserved_lock(sqlite3_file *file, int *out)
+{
+    return real_methods(file)->xCheckReservedLock(real(file), out);
+}
+
+static int pass_sector_size(sqlite3_file *file)
+{
+    return real_methods(file)->xSectorSize(real(file));
+}
+
+static int pass_device_characteristics(sqlite3_file *file)
+{
+    return real_methods(file)->xDeviceCharacteristics(real(file));
+}
+
+static int pass_shm_map(sqlite3_file *file, int region, int len, int extend, void volatile **out)
+{
+    return real_methods(file)->xShmMap(real(file), region, len, extend, out);
+}
+
+static int pass_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+    return real_methods(file)->xShmLock(real(file), offset, n, flags);
+}
+
+static void pass_shm_barrier(sqlite3_file *file)
+{
+    real_methods(file)->xShmBarrier(real(file));
+}
+
+static int pass_shm_unmap(sqlite3_file *file, int delete)
+{
+    return real_methods(file)->xShmUnmap(real(file), delete);
+}
+
+static int pass_fetch(sqlite3_file *file, sqlite3_int64 offset, int len, void **out)
+{
+    return real_methods(file)->xFetch(real(file), offset, len, out);
+}
+
+static int pass_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *data)
+{
+    return real_methods(file)->xUnfetch(real(file), offset, data);
+}
+
+static const sqlite3_io_methods scrubbed_methods = {
+    .iVersion = 3,
+    .xClose = scrubbed_close,
+    .xRead = pass_read,
+    .xWrite = scrubbed_write,
+    .xTruncate = pass_truncate,
+    .xSync = pass_sync,
+    .xFileSize = pass_file_size,
+    .xLock = pass_lock,
+    .xUnlock = pass_unlock,
+    .xCheckReservedLock = pass_check_reserved_lock,
+    .xFileControl = scrubbed_control,
+    .xSectorSize = pass_sector_size,
+    .xDeviceCharacteristics = pass_device_characteristics,
+    .xShmMap = pass_shm_map,
+    .xShmLock = pass_shm_lock,
+    .xShmBarrier = pass_shm_barrier,
+    .xShmUnmap = pass_shm_unmap,
+    .xFetch = pass_fetch,
+    .xUnfetch = pass_unfetch,
+};
+
+/* What the real file cannot do, ours cannot either: shared memory came with version 2 of the methods,
+ * fetching with version 3. */
+static int version_of(const sqlite3_io_methods *methods)
+{
+    if (methods->iVersion < 2 || !methods->xShmMap)
+        return 1;
+    return methods->iVersion < 3 || !methods->xFetch ? 2 : 3;
+}
+
+/* ---- what is passed on: the VFS ---- */
+
+static sqlite3_vfs *real_vfs(sqlite3_vfs *vfs)
+{
+    return vfs->pAppData;
+}
+
+/* SQLite closes a file that has methods, also when opening it failed. */
+static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *out_flags)
+{
+    if (!(flags & SQLITE_OPEN_MAIN_DB))
+        return real_vfs(vfs)->xOpen(real_vfs(vfs), name, file, flags, out_flags);
+    struct scrubbed *s = self(file);
+    memset(s, 0, SCRUBBED_LEN);
+    int code = real_vfs(vfs)->xOpen(real_vfs(vfs), name, real(file), flags, out_flags);
+    if (!real_methods(file))
+        return code;
+    s->methods = scrubbed_methods;
+    s->methods.iVersion = version_of(real_methods(file));
+    s->file.pMethods = &s->methods;
+    return code == SQLITE_OK ? pass_file_size(file, &s->size_max) : code;
+}
+
+static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
+{
+    return real_vfs(vfs)->xDelete(real_vfs(vfs), name, sync_folder);
+}
+
+static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+    return real_vfs(vfs)->xAccess(real_vfs(vfs), name, flags, out);
+}
+
+static int shim_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out)
+{
+    return real_vfs(vfs)->xFullPathname(real_vfs(vfs), name, size, out);
+}
+
+static int shim_randomness(sqlite3_vfs *vfs, int len, char *out)
+{
+    return real_vfs(vfs)->xRandomness(real_vfs(vfs), len, out);
+}
+
+static int shim_sleep(sqlite3_vfs *vfs, int us)
+{
+    return real_vfs(vfs)->xSleep(real_vfs(vfs), us);
+}
+
+static int shim_current_time(sqlite3_vfs *vfs, double *out)
+{
+    return real_vfs(vfs)->xCurrentTime(real_vfs(vfs), out);
+}
+
+static int shim_get_last_error(sqlite3_vfs *vfs, int size, char *out)
+{
+    return real_vfs(vfs)->xGetLastError(real_vfs(vfs), size, out);
+}
+
+/* Version 1 has all that is needed here: neither extensions are loaded nor system calls replaced. */
+static sqlite3_vfs shim = {
+    .iVersion = 1,
+    .zName = "lethe",
+    .xOpen = shim_open,
+    .xDelete = shim_delete,
+    .xAccess = shim_access,
+    .xFullPathname = shim_full_pathname,
+    .xRandomness = shim_randomness,
+    .xSleep = shim_sleep,
+    .xCurrentTime = shim_current_time,
+    .xGetLastError = shim_get_last_error,
+};
+
+const char *sqlite_vfs_register(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    assert(vfs);
+    shim.szOsFile = SCRUBBED_LEN + vfs->szOsFile;
+    shim.mxPathname = vfs->mxPathname;
+    shim.pAppData = vfs;
+    int code = sqlite3_vfs_register(&shim, 0);
+    assert(code == SQLITE_OK);
+    return shim.zName;
+}
