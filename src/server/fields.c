@@ -139,9 +139,9 @@ enum rc field_orgs(struct arena *a, const struct json *body, const char **out, s
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++) {
-        if (strlen(orgs[i]) > USECASE_NAME_MAX)
+        if (strlen(orgs[i]) > USECASE_PERSON_NAME_MAX)
             return err_set(err, RC_INVALID, "orgs: item %zu is longer than %d bytes", i + 1,
-                           USECASE_NAME_MAX);
+                           USECASE_PERSON_NAME_MAX);
     }
     struct buf text;
     buf_init(&text, HTTP_BODY_MAX * 2);

@@ -95,21 +95,24 @@ static enum rc read_last(struct store *s, struct audit_entry *last, struct err *
     return RC_OK;
 }
 
-enum rc store_append_audit(struct store *s, const struct audit_entry *in, struct err *err)
+enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t n, struct err *err)
 {
-    struct audit_entry last = { 0 }, e = *in;
+    struct audit_entry last = { 0 };
     enum rc rc = read_last(s, &last, err);
-    if (rc)
-        return rc;
-    e.id = last.id + 1;
-    chain(&s->line, last.hash, &e, e.hash);
-    if (s->line.over)
-        return err_set(err, RC_TOO_LARGE, "an entry of the audit trail would be too long");
-    return db_run(s->db, "INSERT INTO audit (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                  DB_ARGS(DB_INT(e.id), DB_INT(e.at), DB_TEXT(e.actor), DB_TEXT(e.action),
-                          int_or_null(e.retirement_id, 0), DB_TEXT(e.subject), DB_TEXT(e.from), DB_TEXT(e.to),
-                          int_or_null(e.people, 0), DB_BLOB(e.hash, sizeof(e.hash))),
-                  NULL, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct audit_entry e = in[i];
+        e.id = last.id + 1;
+        chain(&s->line, last.hash, &e, e.hash);
+        if (s->line.over)
+            return err_set(err, RC_TOO_LARGE, "an entry of the audit trail would be too long");
+        rc = db_run(s->db, "INSERT INTO audit (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    DB_ARGS(DB_INT(e.id), DB_INT(e.at), DB_TEXT(e.actor), DB_TEXT(e.action),
+                            int_or_null(e.retirement_id, 0), DB_TEXT(e.subject), DB_TEXT(e.from),
+                            DB_TEXT(e.to), int_or_null(e.people, 0), DB_BLOB(e.hash, sizeof(e.hash))),
+                    NULL, err);
+        last = e;
+    }
+    return rc;
 }
 
 /* ---- looking ---- */

@@ -464,8 +464,10 @@ struct audit_entry {
     uint8_t hash[CRYPTO_SHA256_LEN]; /* SHA-256 of the hash before (zeros before the first) and of
                                         store_print_audit */
 };
-/* Writes it at the end, in the transaction of what it tells of; id and hash of *in are not looked at. */
-enum rc store_append_audit(struct store *s, const struct audit_entry *in, struct err *err) MUST_CHECK;
+/* Writes n of them at the end, in the transaction of what they tell of; their id and hash are not looked at.
+ */
+enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t n,
+                           struct err *err) MUST_CHECK;
 /* One line of JSON without its end, as it is hashed; with_hash: and its hash as the last member. */
 void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_hash);
 

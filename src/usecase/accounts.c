@@ -69,8 +69,8 @@ enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err
     if (rc != RC_NOT_FOUND)
         return rc;
     struct person_request in = { .username = account.username, .email = account.email };
-    rc = add_retirement(act, &account, &in, &id, err);
-    return rc ? rc : tell_hooks(act, HOOK_CONFIRMATION, id, NULL, err);
+    rc = requests_add(act, &account, &in, &id, err);
+    return rc ? rc : hooks_tell(act, HOOK_CONFIRMATION, id, NULL, err);
 }
 
 /* ---- erasing ---- */
@@ -112,7 +112,7 @@ enum rc usecase_erase(struct act *act, const char *username, enum erasure what, 
     case ERASE_ACCOUNT: rc = erase_account(act, &row, err); break;
     }
     const char *action = what == ERASE_ACCOUNT ? "account_retired" : "secondary_erased";
-    return rc ? rc : audit(act, (struct audit_entry){ .action = action, .retirement_id = row.id }, err);
+    return rc ? rc : audit_add(act, (struct audit_entry){ .action = action, .retirement_id = row.id }, err);
 }
 
 /* ---- other user names ---- */

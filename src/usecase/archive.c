@@ -163,7 +163,7 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
     if (!rc)
         rc = redact_all(act, c, err);
     if (!rc)
-        rc = audit(
+        rc = audit_add(
             act, (struct audit_entry){ .action = "archived", .subject = name, .people = (int64_t)c->n }, err);
     out->file = name;
     return rc;
@@ -217,7 +217,7 @@ static void remove_strays(struct act *act)
 
 static enum rc audit_forgotten(void *arg, int64_t id, struct err *err)
 {
-    return audit(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
+    return audit_add(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
 }
 
 enum rc usecase_finish_archives(struct act *act, struct err *err)

@@ -7,11 +7,11 @@
 
 static enum rc check_redaction(const struct redaction *with, struct err *err)
 {
-    enum rc rc = check_field("redacted_username", with->username, USECASE_USERNAME_MAX, err);
+    enum rc rc = texts_check("redacted_username", with->username, USECASE_USERNAME_MAX, err);
     if (!rc)
-        rc = check_field("redacted_email", with->email, USECASE_EMAIL_MAX, err);
+        rc = texts_check("redacted_email", with->email, USECASE_EMAIL_MAX, err);
     if (!rc)
-        rc = check_field("redacted_name", with->name, USECASE_NAME_MAX, err);
+        rc = texts_check("redacted_name", with->name, USECASE_PERSON_NAME_MAX, err);
     return rc;
 }
 
@@ -31,7 +31,7 @@ enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, 
         for (size_t j = 0; !rc && j < n_rows[i]; j++)
             rc = store_redact(act->store, &rows[i][j], with, err);
     if (!rc && n > 0)
-        rc = audit(act, (struct audit_entry){ .action = "cleanup", .people = (int64_t)n }, err);
+        rc = audit_add(act, (struct audit_entry){ .action = "cleanup", .people = (int64_t)n }, err);
     return rc;
 }
 

@@ -9,7 +9,7 @@ enum { CLIENT_NAME_MAX = 64 };
 static enum rc audit_client(struct act *act, const char *action, const char *name, struct err *err)
 {
     const char *subject = arena_printf(act->arena, "client:%s", name);
-    return audit(act, (struct audit_entry){ .action = action, .subject = subject }, err);
+    return audit_add(act, (struct audit_entry){ .action = action, .subject = subject }, err);
 }
 
 enum rc usecase_add_client(struct act *act, const char *name, unsigned scopes, struct new_client *out,

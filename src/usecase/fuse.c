@@ -32,7 +32,7 @@ static enum rc add(struct act *act, const char *action, struct fuse_entry e, str
     e.at = act->now;
     e.actor = act->actor;
     enum rc rc = store_add_fuse(act->store, &e, err);
-    return rc ? rc : audit(act, (struct audit_entry){ .action = action, .people = e.due }, err);
+    return rc ? rc : audit_add(act, (struct audit_entry){ .action = action, .people = e.due }, err);
 }
 
 static enum rc note_blown(struct act *act, int64_t due, int64_t most, struct err *err)
@@ -42,7 +42,7 @@ static enum rc note_blown(struct act *act, int64_t due, int64_t most, struct err
         .failure = { -1, arena_printf(act->arena, "%lld people are due, at most %lld are usual",
                                       (long long)due, (long long)most) },
     };
-    return act->config->has_alerts ? store_add_alarm(act->store, &alarm, act->now, err) : RC_OK;
+    return alerts_note(act, &alarm, err);
 }
 
 enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
@@ -81,7 +81,7 @@ enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *er
     struct fuse_entry last = { 0 };
     size_t n;
     int64_t due;
-    enum rc rc = check_field("reason", reason, USECASE_REASON_MAX, err);
+    enum rc rc = texts_check("reason", reason, USECASE_REASON_MAX, err);
     if (!rc)
         rc = store_fuse(act->store, act->arena, 1, &last, &n, err);
     if (!rc && !last.blown)

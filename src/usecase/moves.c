@@ -9,8 +9,7 @@
 static enum rc find_target(struct act *act, const struct retirement *row, const char *name,
                            struct command *cmd, struct err *err)
 {
-    const struct pipeline *p =
-        pipeline_role(row->pipeline, row->state) == ROLE_PENDING ? cmd->current : row->pipeline;
+    const struct pipeline *p = retirement_list_for(row, cmd);
     if (pipeline_find(p, name, &cmd->to))
         return RC_OK;
     return err_set_code(err, RC_INVALID, "unknown_state", "state: there is no such state; %s",
@@ -36,37 +35,15 @@ static enum rc find_repeat(struct act *act, const struct retirement *row, const 
     return RC_OK;
 }
 
-void cut_response(struct arena *a, const char **text, size_t *len)
-{
-    static const char mark[] = " [cut]";
-    if (*len <= USECASE_RESPONSE_MAX)
-        return;
-    size_t keep = text_cut(*text, *len, USECASE_RESPONSE_MAX - (sizeof(mark) - 1));
-    char *cut = arena_alloc(a, USECASE_RESPONSE_MAX + 1);
-    memcpy(cut, *text, keep);
-    memcpy(cut + keep, mark, sizeof(mark));
-    *text = cut;
-    *len = keep + sizeof(mark) - 1;
-}
-
 /* ---- what follows from a move ---- */
-
-static bool is_cancelled(const struct decision *d)
-{
-    for (unsigned i = 0; i < d->n_moves; i++) {
-        if (d->moves[i].from == 0 && pipeline_role(d->after.pipeline, d->moves[i].to) == ROLE_ABORTED)
-            return true;
-    }
-    return false;
-}
 
 static enum rc take_back(struct act *act, const struct retirement *row, struct err *err)
 {
     enum rc rc = store_unlock_account(act->store, row->account_id, err);
-    return rc ? rc : tell_hooks(act, HOOK_CANCEL, row->id, NULL, err);
+    return rc ? rc : hooks_tell(act, HOOK_CANCEL, row->id, NULL, err);
 }
 
-/* Whoever was told that the request was taken back has to hear of it again. */
+/* Hooks that were told that the request was taken back have to hear of it again. */
 static enum rc lock_again(struct act *act, const struct retirement *row, struct err *err)
 {
     struct retirement_view view;
@@ -76,51 +53,45 @@ static enum rc lock_again(struct act *act, const struct retirement *row, struct 
     rc = store_lock_account(act->store, row->account_id, view.person.retired_email, err);
     if (rc || pipeline_role(row->pipeline, row->state) != ROLE_ABORTED)
         return rc;
-    return tell_hooks(act, HOOK_REQUEST, row->id, NULL, err);
-}
-
-static const char *action_of(const struct transition *t, const struct move *move)
-{
-    if (move->from == 0 && pipeline_role(t->decision->after.pipeline, move->to) == ROLE_ABORTED)
-        return "cancelled";
-    if (t->decision->abort_waits && move->from == move->to)
-        return "abort_asked";
-    if (t->action)
-        return t->action;
-    return t->forced ? "forced" : "moved";
+    return hooks_tell(act, HOOK_REQUEST, row->id, NULL, err);
 }
 
 static enum rc audit_decision(struct act *act, const struct retirement *before, const struct transition *t,
                               struct err *err)
 {
     const struct decision *d = t->decision;
-    enum rc rc = RC_OK;
-    for (unsigned i = 0; !rc && i < d->n_moves; i++) {
-        const struct move *move = &d->moves[i];
-        const struct pipeline *from_list = i == 0 ? before->pipeline : d->after.pipeline;
-        rc = audit(act,
-                   (struct audit_entry){ .action = action_of(t, move),
-                                         .retirement_id = before->id,
-                                         .from = from_list->names[move->from],
-                                         .to = d->after.pipeline->names[move->to] },
-                   err);
-    }
-    return rc;
+    const char *action = d->cancelled     ? "cancelled"
+                         : d->abort_waits ? "abort_asked"
+                         : t->action      ? t->action
+                         : t->forced      ? "forced"
+                                          : "moved";
+    struct audit_entry entries[DECISION_MOVES_MAX];
+    for (unsigned i = 0; i < d->n_moves; i++)
+        entries[i] = (struct audit_entry){
+            .at = act->now,
+            .actor = act->actor,
+            .action = action,
+            .retirement_id = before->id,
+            .from = d->moves[i].from_list->names[d->moves[i].from],
+            .to = d->after.pipeline->names[d->moves[i].to],
+        };
+    return store_append_audit(act->store, entries, d->n_moves, err);
 }
 
 enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
                        struct err *err)
 {
+    const struct decision *d = t->decision;
     enum rc rc = store_apply(act->store, before, t, err);
-    if (!rc)
+    if (!rc && d->n_moves > 0)
         rc = audit_decision(act, before, t, err);
-    if (!rc && is_cancelled(t->decision))
+    if (!rc && d->cancelled)
         rc = take_back(act, before, err);
-    if (!rc && retirement_is_over(before) && !retirement_is_over(&t->decision->after))
+    if (!rc && d->revives)
         rc = lock_again(act, before, err);
-    if (!rc)
-        rc = tally_transition(act, before, t, err);
-    return rc ? rc : note_errored(act, before, t, err);
+    if (!rc && d->errored)
+        rc = alerts_note_errored(act, before, t->failure, err);
+    return rc ? rc : tally_transition(act, before, t, err);
 }
 
 /* ---- the update ---- */

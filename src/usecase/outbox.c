@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is told to other systems and to operators. A message is written with what it is about, and whoever
- * delivers it (a driver) takes it for a while, at least once until somebody has reported the end; a report is
- * good only from who has it.
+ * Deliveries: messages to hooks on their way. A driver takes one for a while and reports how it ended; a
+ * message whose end nobody reports in time is taken again. A report counts only from the driver that has it.
  */
 #include "usecase/usecase_int.h"
 
 #include <stdio.h>
 
 #include "base/crypto.h"
-
-enum rc tell_hooks(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,
-                   struct err *err)
-{
-    const struct config *c = act->config;
-    enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < c->n_hooks; i++) {
-        const struct delivery d = {
-            .event = hook_event_name(event),
-            .hook = c->hooks[i].name,
-            .retirement_id = retirement_id,
-            .payload = payload,
-        };
-        if (c->hooks[i].event == event)
-            rc = store_add_delivery(act->store, &d, act->now, err);
-    }
-    return rc;
-}
 
 /* ---- taking ---- */
 
@@ -64,7 +45,7 @@ enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_re
 {
     *n = 0;
     *out = arena_array(act->arena, (size_t)in->limit, sizeof(**out));
-    enum rc rc = make_alert(act, err);
+    enum rc rc = alerts_make(act, err);
     for (size_t i = 0; !rc && i < in->n_hooks && (int64_t)*n < in->limit; i++) {
         struct delivery *due;
         size_t n_due;
@@ -120,7 +101,7 @@ enum rc usecase_report_delivery(struct act *act, const struct delivery_report *r
 
 static enum rc audit_retry(struct act *act, const struct delivery *d, struct err *err)
 {
-    return audit(
+    return audit_add(
         act,
         (struct audit_entry){ .action = "delivery_retried",
                               .retirement_id = d->retirement_id,

@@ -36,7 +36,7 @@ enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn
     enum rc rc = store_take_partner_reports(act->store, all, take_one, &t, err);
     if (rc || t.n == 0)
         return rc;
-    return audit(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
+    return audit_add(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
 }
 
 static bool is_among(const int64_t *ids, size_t n, int64_t id)
@@ -63,6 +63,6 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
     for (size_t i = 0; !rc && *done && i < in->n; i++)
         rc = store_delete_partner_report(act->store, ids[i], err);
     if (!rc && *done && in->n > 0)
-        rc = audit(act, (struct audit_entry){ .action = "partners_told", .people = (int64_t)in->n }, err);
+        rc = audit_add(act, (struct audit_entry){ .action = "partners_told", .people = (int64_t)in->n }, err);
     return rc;
 }

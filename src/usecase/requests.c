@@ -10,28 +10,17 @@
 
 #include "base/text.h"
 
-enum rc check_field(const char *field, const char *value, size_t max, struct err *err)
-{
-    if (!text_is_utf8(value, strlen(value)))
-        return err_set(err, RC_INVALID, "%s: is not UTF-8", field);
-    if (text_has_control(value))
-        return err_set(err, RC_INVALID, "%s: has control characters", field);
-    if (text_count(value) > max)
-        return err_set(err, RC_INVALID, "%s: is longer than %zu characters", field, max);
-    return RC_OK;
-}
-
 enum rc usecase_check_person(const char *username, const char *email, const char *name, struct err *err)
 {
     if (!username || !*username)
         return err_set(err, RC_INVALID, "username: is missing");
     if (!email || !*email)
         return err_set(err, RC_INVALID, "email: is missing");
-    enum rc rc = check_field("username", username, USECASE_USERNAME_MAX, err);
+    enum rc rc = texts_check("username", username, USECASE_USERNAME_MAX, err);
     if (!rc)
-        rc = check_field("email", email, USECASE_EMAIL_MAX, err);
+        rc = texts_check("email", email, USECASE_EMAIL_MAX, err);
     if (!rc && name)
-        rc = check_field("name", name, USECASE_NAME_MAX, err);
+        rc = texts_check("name", name, USECASE_PERSON_NAME_MAX, err);
     if (rc)
         return rc;
     const char *at = strrchr(email, '@');
@@ -139,8 +128,8 @@ static struct person person_of(struct act *act, const struct account *account,
     return p;
 }
 
-enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
-                       int64_t *id, struct err *err)
+enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
+                     int64_t *id, struct err *err)
 {
     const struct pipeline *current;
     enum rc rc = current_list(act, &current, err);
@@ -157,12 +146,12 @@ enum rc add_retirement(struct act *act, const struct account *account, const str
     if (!rc)
         tally_request(act, current);
     if (!rc)
-        rc = audit(
+        rc = audit_add(
             act, (struct audit_entry){ .action = "requested", .retirement_id = *id, .to = current->names[0] },
             err);
     if (!rc)
         rc = store_lock_account(act->store, account->id, new.person.retired_email, err);
-    return rc ? rc : tell_hooks(act, HOOK_REQUEST, *id, NULL, err);
+    return rc ? rc : hooks_tell(act, HOOK_REQUEST, *id, NULL, err);
 }
 
 enum rc usecase_request(struct act *act, const struct person_request *in, struct retirement_view *out,
@@ -181,7 +170,7 @@ enum rc usecase_request(struct act *act, const struct person_request *in, struct
     if (rc != RC_NOT_FOUND)
         return rc;
     int64_t id;
-    rc = add_retirement(act, &account, in, &id, err);
+    rc = requests_add(act, &account, in, &id, err);
     if (rc)
         return rc;
     *created = true;
@@ -232,7 +221,7 @@ static enum rc import_one(struct act *act, struct import_row *row, bool dry_run,
     if (rc != RC_NOT_FOUND || dry_run)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
     struct person_request in = { .username = row->username, .email = row->email };
-    return add_retirement(act, &account, &in, &row->id, err);
+    return requests_add(act, &account, &in, &row->id, err);
 }
 
 enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,

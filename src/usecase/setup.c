@@ -41,7 +41,7 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
     if (rc || dry_run)
         return rc;
     rc = add_pipeline(act, wanted, err);
-    return rc ? rc : audit(act, (struct audit_entry){ .action = "states_synced" }, err);
+    return rc ? rc : audit_add(act, (struct audit_entry){ .action = "states_synced" }, err);
 }
 
 /* ---- before the server serves ---- */

@@ -18,8 +18,10 @@
  *   setup.c      states, and what a server does to its database before it serves
  *   tally.c      what of it is counted
  *   audit.c      writing into the audit trail, which each of the others does in its transaction
- *   outbox.c     what is told to other systems and to operators, and who delivers it
- *   watch.c      who is stuck, and what alerts say
+ *   hooks.c      messages to other systems and to operators
+ *   outbox.c     how drivers deliver them
+ *   alerts.c     what operators are told of
+ *   watch.c      retirements that are stuck
  */
 #ifndef LETHE_USECASE_USECASE_H
 #define LETHE_USECASE_USECASE_H
@@ -38,7 +40,7 @@
 enum {
     USECASE_USERNAME_MAX = 150, /* characters; contract A2 */
     USECASE_EMAIL_MAX = 254,
-    USECASE_NAME_MAX = 255,
+    USECASE_PERSON_NAME_MAX = 255,
     USECASE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
     USECASE_REASON_MAX = 1000,        /* characters */
     USECASE_LIST_MAX = 1000,          /* rows of one call */

@@ -9,11 +9,11 @@
 enum rc current_list(struct act *act, const struct pipeline **out, struct err *err) MUST_CHECK;
 
 /* A text of one line, of at most so many characters. RC_INVALID names the field. */
-enum rc check_field(const char *field, const char *value, size_t max, struct err *err) MUST_CHECK;
+enum rc texts_check(const char *field, const char *value, size_t max, struct err *err) MUST_CHECK;
 
 /* Writes that into the audit trail, as done by who acts now: at and actor are filled in. One call for each
  * thing that is done. */
-enum rc audit(struct act *act, struct audit_entry entry, struct err *err) MUST_CHECK;
+enum rc audit_add(struct act *act, struct audit_entry entry, struct err *err) MUST_CHECK;
 /* The same, about an account: "account:ID". */
 enum rc audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
@@ -33,16 +33,19 @@ void tally_request(struct act *act, const struct pipeline *p);
 void tally_claim(struct act *act, const struct retirement *before, const struct decision *d);
 
 /* For an account of the directory or somebody brought along, without looking at who asks. */
-enum rc add_retirement(struct act *act, const struct account *account, const struct person_request *in,
-                       int64_t *id, struct err *err) MUST_CHECK;
+enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
+                     int64_t *id, struct err *err) MUST_CHECK;
 
-/* A message to every hook of the event, in this transaction. */
-enum rc tell_hooks(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,
+/* A message to every hook of the event. */
+enum rc hooks_tell(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,
                    struct err *err) MUST_CHECK;
-/* Somebody became ERRORED: an alert will tell of it, if there are any. */
-enum rc note_errored(struct act *act, const struct retirement *before, const struct transition *t,
-                     struct err *err) MUST_CHECK;
+
+/* An alert will tell of it, if alerts are configured. */
+enum rc alerts_note(struct act *act, const struct alarm *alarm, struct err *err) MUST_CHECK;
+/* A retirement became ERRORED. failure: why; NULL when nobody said. */
+enum rc alerts_note_errored(struct act *act, const struct retirement *before, const struct failure *failure,
+                            struct err *err) MUST_CHECK;
 /* An alert of what has gathered, if there is something and it is time. */
-enum rc make_alert(struct act *act, struct err *err) MUST_CHECK;
+enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
 #endif

@@ -8,7 +8,7 @@ static void append(struct fixture *f, struct audit_entry e)
 {
     e.at = f->now++;
     e.actor = e.actor ? e.actor : "client:worker";
-    OK(store_append_audit(f->s, &e, &f->err));
+    OK(store_append_audit(f->s, &e, 1, &f->err));
 }
 
 static struct audit_check look(struct fixture *f, const uint8_t *known)

@@ -157,7 +157,7 @@ static enum rc keep_a_trail(struct fixture *f)
     const struct audit_entry e = { .at = f->now, .actor = "local", .action = "moved", .retirement_id = 1 };
     struct audit_check check;
     int64_t next;
-    enum rc rc = store_append_audit(f->s, &e, &f->err);
+    enum rc rc = store_append_audit(f->s, &e, 1, &f->err);
     for (int i = 0; !rc && i < 2; i++) {
         struct audit_filter filter = { .limit = 10, .retirement_id = i };
         rc = store_list_audit(f->s, &filter, ignore_entry, NULL, &next, &f->err);
