@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/url.h"
 #include "base/world.h"
 #include "server/server.h"
 
@@ -121,16 +122,12 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 
 static enum rc check_url(struct arena *a, const char *url, const char **out, struct err *err)
 {
-    const char *fault = url_fault(a, url);
+    const char *fault = url_check(a, url, out);
     if (fault)
         return err_set(err, RC_INVALID, "--server: %s", fault);
     if (url_is_exposed(a, url))
         return err_set(err, RC_INVALID,
                        "--server needs https:// for another machine: secrets would go unprotected");
-    size_t len = strlen(url);
-    while (url[len - 1] == '/')
-        len--;
-    *out = arena_strndup(a, url, len);
     return RC_OK;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/url.h"
 #include "base/world.h"
 #include "cli/commands.h"
 #include "cli/stay.h"
@@ -30,9 +31,10 @@ static void calm_log(const struct config *config)
 
 static enum rc say_ready(const struct config *config, const struct server *server, struct err *err)
 {
-    bool v6 = strchr(config->listen_host, ':') != NULL;
-    printf("ready %s://%s%s%s:%u\n", config->tls_certificate ? "https" : "http", v6 ? "[" : "",
-           config->listen_host, v6 ? "]" : "", server_port(server));
+    struct arena scratch = { 0 };
+    const char *scheme = config->tls_certificate ? "https" : "http";
+    printf("ready %s\n", url_make(&scratch, scheme, config->listen_host, server_port(server)));
+    arena_free(&scratch);
     if (fflush(stdout) != 0)
         return err_set_errno(err, "cannot write to standard output");
     stay_notify("READY=1");

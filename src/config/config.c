@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/seal.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "config/config_int.h"
 
 enum {
@@ -227,7 +228,7 @@ void config_print_settings(struct buf *out)
 
 static enum rc check_listen(const struct config *config, const struct yaml *root, struct err *err)
 {
-    if (host_is_loopback(config->listen_host) || config->tls_key || config->behind_proxy)
+    if (url_is_loopback(config->listen_host) || config->tls_key || config->behind_proxy)
         return RC_OK;
     return yaml_value_error(yaml_get(root, "listen"), err,
                             "other machines could reach %s without TLS: give tls with "

@@ -378,11 +378,6 @@ bool config_looks_like_driver_file(const char *path);
 /* NULL: there is none. */
 const struct hook_conf *config_hook(const struct config *config, const char *event, const char *name);
 
-/* What is wrong with the URL of a service or server, in words; NULL: nothing. */
-const char *url_fault(struct arena *a, const char *url);
-/* Plain http to another machine? url has no fault. */
-bool url_is_exposed(struct arena *a, const char *url);
-
 /* The table of settings, for `lethe config check --settings`: one line each, "key  type  default  help". */
 void config_print_settings(struct buf *out);
 

@@ -11,7 +11,6 @@
 setting_read_fn address_read_listen;   /* into the whole config */
 setting_read_fn address_read_url;      /* -> const char *, without slashes at the end */
 setting_read_fn address_read_mail_url; /* -> const char * */
-bool host_is_loopback(const char *host);
 
 /* secret.c */
 setting_read_fn secret_read, secret_read_file, secret_read_env; /* -> const char * */

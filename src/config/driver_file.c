@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/url.h"
 
 struct driver_file {
     const char *client_id, *secret;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mail.h"
+#include "base/url.h"
 #include "config/config_int.h"
 
 /* "lethe@example.com", or "Example University <lethe@example.com>". */

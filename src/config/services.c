@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "config/config_int.h"
 
 enum { SERVICES_MAX = 100, NAME_CHARS_MAX = 50, CONCURRENT_MAX = 10000 };
