@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "driver/odbc.h"
+#include "driver/action/action.h"
 
 /* Documented in help.c and docs/lethe.1. */
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };

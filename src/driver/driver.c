@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,8 +83,9 @@ static enum rc open_clients(struct driver *d, struct err *err)
     };
     d->runtime.world = &world_real;
     enum rc rc = http_client_open(&http_curl, &conf, &d->runtime.client, err);
-    if (!rc && d->config->mail)
-        rc = smtp_open(&smtp_curl, &world_real, &d->mailer, err);
+    if (rc)
+        return rc;
+    rc = tools_open(&d->tools, &d->runtime, d->config->mail != NULL, err);
     if (rc)
         http_client_close(&d->runtime.client);
     return rc;
@@ -120,9 +120,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     }
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
     TAILQ_INIT(&d->free);
-    buf_init(&d->scratch, HTTP_BODY_MAX);
     d->runs = xcalloc(d->max_runs + DELIVERIES_MAX, sizeof(struct run *));
-    d->fds = xcalloc(1, sizeof(*d->fds));
     d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
     open_metrics(d);
@@ -245,13 +243,7 @@ static void turn(struct driver *d)
     int64_t next_at = timers_next_at(&d->runtime.timers);
     int64_t longest_us = d->stopping ? CLOCK_S : LONGEST_WAIT;
     int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
-    unsigned n_fds = process_poll_fds(d);
-    if (d->mailer)
-        d->fds[n_fds] = (struct pollfd){ .fd = smtp_fd(d->mailer), .events = POLLIN };
-    http_client_wait(d->runtime.client, d->fds, n_fds + (d->mailer != NULL), wait_us);
-    if (d->mailer)
-        smtp_look(d->mailer);
-    process_look(d, n_fds);
+    tools_wait(&d->tools, wait_us);
 }
 
 static void count_shut(struct driver *d)
@@ -300,7 +292,7 @@ static void close_runs(struct driver *d)
         arena_free(&run->arena);
         arena_free(&run->stage_arena);
         arena_free(&run->step_arena);
-        arena_free(&run->captured_arena);
+        arena_free(&run->captures.arena);
         free(run);
     }
     free(d->runs);
@@ -315,14 +307,11 @@ void driver_close(struct driver **driver)
     deliveries_close(d);
     d->authority->close(d);
     token_close(&d->authority_token);
-    smtp_close(&d->mailer);
+    tools_close(&d->tools);
     services_close(&d->services);
     http_client_close(&d->runtime.client);
     timers_free(&d->runtime.timers);
     arena_free(&d->arena);
-    buf_free(&d->scratch);
-    free(d->processes);
-    free(d->fds);
     free(d);
     *driver = NULL;
 }

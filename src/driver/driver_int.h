@@ -47,12 +47,11 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "config/template.h"
+#include "driver/action/action.h"
 #include "driver/driver.h"
 #include "driver/policy.h"
-#include "driver/process.h"
 #include "driver/progress.h"
 #include "driver/response.h"
-#include "driver/services/services.h"
 #include "driver/timers.h"
 #include "http/smtp.h"
 
@@ -95,16 +94,6 @@ enum report {
     REPORT_LATER,   /* put off for later_us; memo is for whoever takes it up then */
     REPORT_AGAIN,   /* a delivery alone: to be tried after after_us */
     REPORT_RELEASED
-};
-
-struct http_step {
-    struct http_call call;
-    const char **headers;
-    size_t n_headers; /* without Authorization */
-    int64_t deadline;
-    unsigned token_used; /* generation of the token that was sent */
-    bool token_renewed;  /* after a 401; once a step */
-    struct token_wait wait;
 };
 
 /* Once the action of a stage is done and its verification has begun. */
@@ -150,18 +139,13 @@ struct run {
 
     struct attempts attempts; /* of the action, or of the look that is due */
     struct proof proof;
-    size_t first_call; /* of the action, with which an attempt begins: 0, or the one that is polled */
-    size_t call_no;    /* of the action, the next one or the one under way */
-    unsigned round;    /* from 1: how often it goes through its calls */
-    struct arena captured_arena; /* what calls of this attempt left for the later ones: */
-    const char **captured;       /* person.more */
-    int64_t waiting_since;       /* WAITING */
-    struct timer wake;           /* BACKING_OFF, SETTLING: until then */
-    union {
-        struct http_step http;
-        struct smtp_mail mail;
-        struct process process;
-    } step;
+    size_t first_call;        /* of the action, with which an attempt begins: 0, or the one that is polled */
+    size_t call_no;           /* of the action, the next one or the one under way */
+    unsigned round;           /* from 1: how often it goes through its calls */
+    struct captures captures; /* what calls of this attempt left for the later ones: person.more */
+    int64_t waiting_since;    /* WAITING */
+    struct timer wake;        /* BACKING_OFF, SETTLING: until then */
+    struct call call;
 
     enum report wanted;     /* to be sent, or to be sent once `sent` is answered */
     enum report sent;       /* under way */
@@ -176,16 +160,6 @@ struct run {
     struct arena stage_arena; /* what has to be known of the action once it is done */
     struct arena step_arena;  /* one call and its response */
 };
-
-/* What run->action says, done. start begins one call, whose end is told with run_ended(), never from
- * within start. cancel ends it without a word. When adding an action, also: enum action_kind,
- * config/actions.c, docs/actions.md. */
-struct action {
-    const char *name;
-    enum rc (*start)(struct run *run, int64_t now, struct err *err) MUST_CHECK;
-    void (*cancel)(struct run *run);
-};
-extern const struct action action_http, action_sql, action_mail, action_exec;
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
@@ -212,8 +186,6 @@ struct delivery_claim {
 /* The same for a message to a hook: one attempt, of which the report tells whether there is to be another. */
 void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t now);
 void run_forget(struct run *run); /* it is over, and the authority knows */
-void run_ended(struct run *run, const struct attempt *attempt);
-void run_lacks_token(struct run *run); /* CALLING only: the attempt does not count */
 /* The authority's answer to the report that was under way. */
 struct report_answer {
     bool ok, abort;
@@ -246,7 +218,6 @@ void run_fail(struct run *run, const struct attempt *last, int status, const cha
 /* What is logged is about it; gives what the log was about before. */
 struct log_subject run_log_about(const struct run *run);
 const char *run_called_name(const struct run *run); /* of the service, or what stands for it */
-const char *run_cause(struct run *run, const struct attempt *last);
 
 /* ---- is anything left? (verify.c) ---- */
 
@@ -400,10 +371,9 @@ struct driver {
     const struct config *config;
     struct runtime runtime;
     struct services services;
-    struct smtp_client *mailer; /* NULL: no e-mail can be sent */
-    struct arena arena;         /* as long as the driver */
-    struct buf scratch;         /* for texts on their way into an arena */
-    char name[65];              /* host, process id, something random; the authority takes 64 bytes */
+    struct tools tools;
+    struct arena arena; /* as long as the driver */
+    char name[65];      /* host, process id, something random; the authority takes 64 bytes */
 
     struct run **runs; /* made as they are needed, never given back before the end */
     unsigned n_runs, max_runs;
@@ -426,11 +396,6 @@ struct driver {
     struct batch batches[BATCHES];
     struct run_list reports; /* runs with something to send */
     unsigned n_reports;
-
-    struct process **processes; /* running ones */
-    size_t n_processes, processes_room;
-    struct pollfd *fds;
-    size_t fds_room;
 
     atomic_uint stop_asked;
     unsigned stopping; /* how much of that was heeded: 1 start nothing new, 2 end calls too */

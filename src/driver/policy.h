@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver's judgement, pure: what an answer means, whether and when to try again, whether a call still
- * fits into the lease. Time and randomness are arguments.
+ * The driver's judgement, pure: whether and when to try again, whether a call still fits into the lease. Time
+ * and randomness are arguments.
  */
 #ifndef LETHE_DRIVER_POLICY_H
 #define LETHE_DRIVER_POLICY_H
@@ -13,42 +13,11 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "core/core.h"
-#include "driver/services/services.h"
-#include "http/http.h"
-#include "http/smtp.h"
+#include "driver/action/action.h"
 
 /* Authority: the longest wait between two tries of the same request. */
 #define POLICY_AUTHORITY_FIRST   (100 * CLOCK_MS)
 #define POLICY_AUTHORITY_LONGEST (5 * CLOCK_S)
-
-enum verdict {
-    VERDICT_DONE,
-    VERDICT_NEXT,             /* well so far: the action goes on with its next call */
-    VERDICT_LATER,            /* well so far: the same call again after later_us of the attempt */
-    VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
-    VERDICT_AGAIN,            /* worth another attempt */
-    VERDICT_FINAL             /* an operator must look at it */
-};
-
-struct judgement {
-    enum verdict verdict;
-    bool unknown; /* it may have taken effect, or not */
-};
-
-/* What a call's end means. A redirect is never success, whatever the configuration says. */
-struct judgement policy_judge_http(const struct http_step_conf *conf, enum http_failure failure,
-                                   unsigned status);
-/* What is wrong with an answer whose status is one of success, in words; NULL: nothing. A page for people: a
- * portal on the way asks them to sign in with status 200, or says that the service is being mended; by its
- * beginning, because many services call an empty answer or a single word text/html. And JSON that is none. */
-const char *policy_answer_fault(const char *content_type, const char *answer, size_t len);
-/* What a command's end means; wait_status as of waitpid(2). */
-struct judgement policy_judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
-struct judgement policy_judge_mail(enum smtp_outcome outcome);
-/* What the failure of a transaction means, by its SQLSTATE. dead: the connection was lost. */
-struct judgement policy_judge_sql(bool connecting, bool committing, bool dead, const char *state);
-/* What it means that an attempt could not even begin. */
-struct judgement policy_judge_rc(enum rc rc);
 
 struct attempts {
     unsigned n;             /* made so far, at least 1 */

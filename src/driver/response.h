@@ -23,25 +23,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "driver/policy.h"
-
-enum { RESPONSE_MAX = 64 * 1024 };
-
-/* How one attempt ended. */
-struct attempt {
-    struct judgement judgement;
-    unsigned step;   /* which call of several it was, from 1; 0: there is only one */
-    unsigned status; /* of HTTP, or of the command's exit */
-    bool has_status;
-    bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
-    int64_t retry_after_us; /* -1: not said */
-    int64_t later_us;       /* LATER */
-    const char *memo;       /* LATER: as in run_put_off */
-    const char *error;      /* one line without personal data; NULL: none */
-    const char *answer;     /* the service's words, any bytes; NULL: none */
-    size_t answer_len;
-    bool answer_cut; /* there was more */
-};
+#include "driver/action/action.h"
 
 /* What was found out about what is left. */
 struct verification {

@@ -17,14 +17,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "driver/driver_int.h"
-#include "driver/poll.h"
-
-static const struct action *const actions[] = {
-    [ACTION_HTTP] = &action_http,
-    [ACTION_SQL] = &action_sql,
-    [ACTION_MAIL] = &action_mail,
-    [ACTION_EXEC] = &action_exec,
-};
 
 /* ---- the log ---- */
 
@@ -229,29 +221,18 @@ static void count_attempt(struct run *run, int64_t now)
     metric_add(run->driver->retries_total, 1);
 }
 
-static void make_room_for_captured(struct run *run)
-{
-    arena_reset(&run->captured_arena);
-    run->captured = NULL;
-    if (run->action->kind == ACTION_HTTP && run->action->http.n_captures > 0)
-        run->captured = arena_array(&run->captured_arena, run->action->http.n_captures, sizeof(char *));
-    run->person.more = run->captured;
-    if (run->first_call > 0) {
-        size_t step;
-        bool is_one =
-            poll_read_memo(&run->captured_arena, &run->action->http, run->memo, &step, run->captured);
-        assert(is_one && step == run->first_call);
-    }
-}
-
-/* What was done at this stage before it was put off is not done again: it is gone on with the call that asks
- * whether that is finished. */
+/* What was done at this stage before it was put off is not done again: the attempt begins with the call that
+ * asks whether that is finished. */
 static void find_first_call(struct run *run)
 {
-    const char *captured[TEMPLATE_MORE_MAX];
-    run->first_call = 0;
-    if (run->action && run->action->kind == ACTION_HTTP && run->memo)
-        (void)!poll_read_memo(&run->step_arena, &run->action->http, run->memo, &run->first_call, captured);
+    run->first_call = run->action ? action_begin(run->action, run->memo, &run->captures) : 0;
+}
+
+static void ended(struct run *run, const struct attempt *attempt);
+
+static void call_done(struct call *call, const struct attempt *attempt)
+{
+    ended(call->arg, attempt);
 }
 
 static void call_starts(struct run *run, int64_t now)
@@ -263,13 +244,34 @@ static void call_starts(struct run *run, int64_t now)
     run->driver->summary.calls += run->hook == NULL;
     if (is_first_call(run))
         count_attempt(run, now);
-    if (is_first_call(run) || run->call_no == 0)
-        make_room_for_captured(run);
-    enum rc rc = actions[run->action->kind]->start(run, now, &err);
+    if (is_first_call(run) || run->call_no == 0) {
+        action_begin(run->action, run->first_call > 0 ? run->memo : NULL, &run->captures);
+        run->person.more = run->captures.values;
+    }
+    run->call = (struct call){
+        .tools = &run->driver->tools,
+        .conf = run->action,
+        .number = run->call_no,
+        .round = run->round,
+        .service = run_service(run),
+        .person = &run->person,
+        .captures = &run->captures,
+        .run_key = run->run_key,
+        .stage = run->stage_name,
+        .payload = run->payload,
+        .is_event = run->hook != NULL,
+        .is_probe = run->proof.begun,
+        .begun_at = run->begun_at,
+        .memo = run->first_call == run->call_no ? run->memo : NULL,
+        .arena = &run->step_arena,
+        .done = call_done,
+        .arg = run,
+    };
+    enum rc rc = call_start(&run->call, now, &err);
     if (!rc)
         return;
-    struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
-    run_ended(run, &failed);
+    struct attempt failed = { .judgement = judge_rc(rc), .retry_after_us = -1, .error = err.text };
+    ended(run, &failed);
 }
 
 static bool fits_into_lease(const struct run *run, int64_t now)
@@ -326,23 +328,7 @@ static void is_time(void *arg, int64_t now)
 
 const char *run_called_name(const struct run *run)
 {
-    const struct service_conf *service = run_service(run)->conf;
-    if (service)
-        return service->name;
-    return run->action->kind == ACTION_MANUAL ? "instructions" : "a command";
-}
-
-/* "502 from forum", "forum: timed out", "exit status 3", "instructions: ...". */
-const char *run_cause(struct run *run, const struct attempt *last)
-{
-    struct arena *a = &run->step_arena;
-    const char *name = run_called_name(run);
-    const char *at = last->step > 0 ? arena_printf(a, " at step %u", last->step) : "";
-    if (last->has_status && !last->in_answer && run->action->kind == ACTION_EXEC)
-        return arena_printf(a, "exit status %u", last->status);
-    if (last->has_status && !last->in_answer)
-        return arena_printf(a, "%u from %s%s", last->status, name, at);
-    return arena_printf(a, "%s%s: %s", name, at, last->error ? last->error : "no answer");
+    return action_called_name(run->action, run->call_no);
 }
 
 /* To erase: looks whether that worked are no attempts at it. */
@@ -380,7 +366,8 @@ static void fail(struct run *run, const struct attempt *last)
     if (run->proof.begun)
         verify_give_up(run, last);
     else
-        run_fail(run, last, last->has_status ? (int)last->status : -1, run_cause(run, last));
+        run_fail(run, last, last->has_status ? (int)last->status : -1,
+                 action_cause(run->action, run->call_no, last, &run->step_arena));
 }
 
 /* Others may have the next attempt. */
@@ -391,7 +378,7 @@ static void deliver_again_or_fail(struct run *run, const struct attempt *last, i
         return;
     }
     run->status = last->has_status ? (int)last->status : -1;
-    run->cause = run_cause(run, last);
+    run->cause = action_cause(run->action, run->call_no, last, &run->step_arena);
     report(run, REPORT_AGAIN);
 }
 
@@ -412,13 +399,6 @@ void run_try_again(struct run *run, const struct attempt *last)
         run_shut_out(run);
 }
 
-/* What was done so far is to be known whatever becomes of this driver, before it asks whether it is finished.
- */
-static bool begins_to_poll(const struct run *run)
-{
-    return run->action->kind == ACTION_HTTP && run->call_no > 0 && run->action->http.steps[run->call_no].poll;
-}
-
 /* What was captured comes from others, and all of it may be too long. */
 static void poll_later(struct run *run, int64_t in_us, const char *memo)
 {
@@ -436,9 +416,11 @@ static void go_on(struct run *run)
 {
     run->call_no = (run->call_no + 1) % action_calls(run->action);
     run->round += run->call_no == 0;
-    if (begins_to_poll(run))
-        poll_later(run, 0,
-                   poll_write_memo(&run->step_arena, &run->action->http, run->call_no, run->captured));
+    /* What was done so far has to be known whatever becomes of this driver, before it asks whether that is
+     * finished. */
+    const char *memo = action_memo(run->action, run->call_no, &run->captures, &run->step_arena);
+    if (memo)
+        poll_later(run, 0, memo);
     else if (run->abort || run->driver->stopping)
         report(run, REPORT_RELEASED);
     else if (service_keeps(run_service(run), &run->waiter))
@@ -461,14 +443,21 @@ static void action_ended(struct run *run, const struct attempt *attempt)
         break;
     case VERDICT_FINAL: fail(run, attempt); break;
     case VERDICT_AGAIN: run_try_again(run, attempt); break;
+    case VERDICT_NO_TOKEN: assert(!"no attempt at all");
     }
 }
 
-void run_ended(struct run *run, const struct attempt *attempt)
+static void lacks_token(struct run *run);
+
+static void ended(struct run *run, const struct attempt *attempt)
 {
     assert(run->state == RUN_CALLING);
     struct service *service = run_service(run);
     service_give_back(service);
+    if (attempt->judgement.verdict == VERDICT_NO_TOKEN) {
+        lacks_token(run);
+        return;
+    }
     const struct service_word word = {
         .is_outage = policy_is_outage(attempt->judgement, attempt->has_status, attempt->status),
         .is_busy = attempt->has_status && (attempt->status == 429 || attempt->status == 503),
@@ -482,12 +471,10 @@ void run_ended(struct run *run, const struct attempt *attempt)
         action_ended(run, attempt);
 }
 
-void run_lacks_token(struct run *run)
+static void lacks_token(struct run *run)
 {
-    assert(run->state == RUN_CALLING);
     struct driver *d = run->driver;
     struct service *service = run_service(run);
-    service_give_back(service);
     if (is_first_call(run))
         run->attempts.n--;
     if (run->abort || d->stopping)
@@ -501,7 +488,7 @@ void run_lacks_token(struct run *run)
 void run_cancel_call(struct run *run)
 {
     assert(run->state == RUN_CALLING);
-    actions[run->action->kind]->cancel(run);
+    call_cancel(&run->call);
     service_give_back(run_service(run));
     enter_state(run, RUN_REPORTING);
 }
@@ -529,24 +516,24 @@ static void leave_to_others(struct run *run)
 /* Nobody is called: what somebody has to do goes on record, and the person out of our hands. */
 static void begin_to_wait(struct run *run)
 {
-    struct buf *text = &run->driver->scratch;
     struct err err;
+    const struct call call = {
+        .tools = &run->driver->tools, .conf = run->action, .person = &run->person, .arena = &run->step_arena
+    };
     arena_reset(&run->step_arena);
-    buf_reset(text);
-    enum rc rc = template_render(run->action->manual.instructions, &run->person, text, &err);
+    enum rc rc = action_of(run->action)->instructions(&call, &run->response, &err);
     if (!rc) {
-        run->response = arena_strndup(&run->step_arena, buf_str(text), text->len);
         report(run, REPORT_WAITING);
         return;
     }
-    struct attempt failed = { .judgement = policy_judge_rc(rc), .retry_after_us = -1, .error = err.text };
+    struct attempt failed = { .judgement = judge_rc(rc), .retry_after_us = -1, .error = err.text };
     fail(run, &failed);
 }
 
 /* Nobody is called, since the stage is not for this one; which condition said so goes on record. */
 static void skip(struct run *run, const char *why)
 {
-    struct buf *text = &run->driver->scratch;
+    struct buf *text = &run->driver->tools.scratch;
     arena_reset(&run->step_arena);
     buf_reset(text);
     response_write_skipped(text, why);
@@ -579,7 +566,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         leave_to_others(run);
     else if ((why = stage_passes_over(run->stage, &run->person, run->orgs)))
         skip(run, why);
-    else if (run->action->kind == ACTION_MANUAL)
+    else if (!action_of(run->action)->start)
         begin_to_wait(run);
     else if (run->stage->verify && verify_go_on(run))
         ; /* the action is done already */
@@ -602,7 +589,7 @@ static void clear(struct run *run, struct driver *d)
         .arena = run->arena,
         .stage_arena = run->stage_arena,
         .step_arena = run->step_arena,
-        .captured_arena = run->captured_arena,
+        .captures.arena = run->captures.arena,
     };
 }
 
@@ -714,7 +701,7 @@ void run_forget(struct run *run)
     arena_reset(&run->arena);
     arena_reset(&run->stage_arena);
     arena_reset(&run->step_arena);
-    arena_reset(&run->captured_arena);
+    arena_reset(&run->captures.arena);
     *(run->hook ? &d->deliveries.in_flight : &d->in_flight) -= 1;
     d->stages_in_flight -= run->stages_done;
     TAILQ_INSERT_HEAD(&d->free, run, entry);

@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "driver/driver_int.h"
-#include "driver/finding.h"
 
 /* Who has to wait for longer is put off, and takes up nobody's place meanwhile. */
 #define HELD_MAX (2 * CLOCK_S)
@@ -84,7 +83,7 @@ const char *verify_memo(struct run *run)
 {
     const struct proof *proof = &run->proof;
     const struct attempt *action = &proof->action;
-    struct buf *text = &run->driver->scratch;
+    struct buf *text = &run->driver->tools.scratch;
     struct json_out o = { .buf = text };
     buf_reset(text);
     json_open_map(&o);
@@ -115,7 +114,7 @@ static const char *words(const struct json *memo, const char *key)
     return value && value->kind == JSON_TEXT ? value->text : "";
 }
 
-static struct attempt action_of(const struct json *memo)
+static struct attempt read_action(const struct json *memo)
 {
     const struct json *nothing = json_get(memo, "nothing_to_erase");
     const char *answer = words(memo, "answer");
@@ -144,7 +143,7 @@ bool verify_go_on(struct run *run)
         .begun = true,
         .done_at = done_at,
         .looks = looks < last ? looks : last,
-        .action = action_of(memo),
+        .action = read_action(memo),
         .action_attempts = (unsigned)number(memo, "attempts"),
         .found = { .left = -1, .tries = (unsigned)number(memo, "tries") },
     };
@@ -196,7 +195,7 @@ static void found_residue(struct run *run, const struct attempt *look, int64_t l
 void verify_give_up(struct run *run, const struct attempt *attempt)
 {
     run->proof.found.left = -1;
-    const char *cause = run_cause(run, attempt);
+    const char *cause = action_cause(run->action, run->call_no, attempt, &run->step_arena);
     struct attempt last =
         failed(run, attempt, arena_printf(&run->step_arena, "verification is inconclusive: %s", cause));
     run_fail(run, &last, attempt->has_status ? (int)attempt->status : -1,

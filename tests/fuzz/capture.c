@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "driver/capture.h"
+#include "driver/action/action.h"
 
 static void check_value(struct arena *a, const char *pointer, const char *answer, const char *value)
 {

@@ -4,6 +4,8 @@
 #ifndef LETHE_TESTS_MADE_UP_H
 #define LETHE_TESTS_MADE_UP_H
 
+#include <poll.h>
+
 #include "base/clock.h"
 #include "driver/runtime.h"
 #include "unit.h"
@@ -58,7 +60,18 @@ static inline void made_up_cancel(struct http_client *client, struct http_call *
     }
 }
 
-static const struct http_transport made_up_transport = { .send = made_up_send, .cancel = made_up_cancel };
+/* For the descriptors of programs alone, whose time is real. */
+static inline void made_up_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra,
+                                int64_t timeout_us)
+{
+    poll(extra, n_extra, (int)(timeout_us / CLOCK_MS));
+}
+
+static const struct http_transport made_up_transport = {
+    .send = made_up_send,
+    .cancel = made_up_cancel,
+    .wait = made_up_wait,
+};
 
 /* The oldest call under way ends so. */
 static inline void made_up_end(struct made_up *m, enum http_failure failure, unsigned status,

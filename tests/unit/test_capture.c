@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What steps take out of answers: what counts as not there, and what as no answer about anybody. */
-#include "driver/capture.h"
+#include "driver/action/action.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/exec.c: commands of the operator's, run for somebody by a driver that has a scripted authority. */
+/* driver/action/exec.c: commands of the operator's, run for somebody by a driver that has a scripted authority. */
 #include "authority.h"
 
 #include <ctype.h>

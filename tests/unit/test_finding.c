@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/finding.c: only an answer that was expected proves anything. */
+/* driver/action/finding.c: only an answer that was expected proves anything. */
 #include "unit.h"
 
-#include "driver/finding.h"
+#include "driver/action/action.h"
 
 static struct arena arena;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/odbc.c, with SQLite: what is asked for is done whole or not at all, and values are nothing but
+/* driver/action/odbc.c, with SQLite: what is asked for is done whole or not at all, and values are nothing but
  * values. */
 #include "unit.h"
 
 #include "base/json.h"
-#include "driver/odbc.h"
+#include "driver/action/action.h"
 #include "scratch.h"
 
 static struct scratch scratch;

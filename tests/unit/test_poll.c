@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is it finished? What answers of every kind are taken for, when the next look is, and what it remembers. */
-#include "driver/poll.h"
+#include "driver/action/action.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

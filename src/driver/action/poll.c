@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is it finished? See poll.h. */
-#include "driver/poll.h"
+/*
+ * A call that asks whether something is finished: what its answer means, and what has to be known at the next
+ * look; pure.
+ *
+ * The hard idea: it is finished only if the answer says what the configuration calls finished, and not
+ * finished only if the answer could be read. An answer in any other form is neither: the call is repeated, as
+ * after any fault, and in the end that is an error.
+ */
+#include "driver/action/action.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/json.h"
-#include "core/core.h"
-#include "http/http.h"
 
 /* ---- what the answer says ---- */
 

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a step takes out of an answer: see capture.h. */
-#include "driver/capture.h"
+/*
+ * What a step of an http action takes out of the answer, for the steps after it; pure. The value comes from
+ * outside and is personal data: it is bounded, is one line of text, and stands in no error.
+ *
+ * The hard idea is what counts as "not there", which may mean that the service never had this person: a list
+ * that is empty, null, or a map without such a key. Once the person was found in a list, no part may be
+ * missing; and an answer in another form than the pointer says tells nothing about the person.
+ */
+#include "driver/action/action.h"
 
 #include <inttypes.h>
 #include <string.h>

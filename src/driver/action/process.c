@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs beside the calls: see process.h. */
-#include "driver/process.h"
-
+/* Programs that run beside the calls: see action.h. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "driver/driver_int.h"
+#include "driver/action/action.h"
 
 enum {
     READ_AT_ONCE = 16, /* pieces of output in one turn of the loop */
@@ -129,23 +126,28 @@ static _Noreturn void run_child(const struct child *c)
 
 /* ---- under way ---- */
 
+static void make_fds(struct processes *all)
+{
+    all->fds = xrealloc(all->fds, (all->room * FDS_EACH + 1) * sizeof(*all->fds));
+}
+
 static void add_process(struct process *p)
 {
-    struct driver *d = p->driver;
-    if (d->n_processes == d->processes_room) {
-        d->processes_room = d->processes_room ? 2 * d->processes_room : 16;
-        d->processes = xrealloc(d->processes, d->processes_room * sizeof(*d->processes));
-        d->fds = xrealloc(d->fds, (d->processes_room * FDS_EACH + 1) * sizeof(*d->fds));
+    struct processes *all = p->all;
+    if (all->n == all->room) {
+        all->room = all->room ? 2 * all->room : 16;
+        all->list = xrealloc(all->list, all->room * sizeof(*all->list));
+        make_fds(all);
     }
-    p->index = d->n_processes;
-    d->processes[d->n_processes++] = p;
+    p->index = all->n;
+    all->list[all->n++] = p;
 }
 
 static void remove_process(struct process *p)
 {
-    struct driver *d = p->driver;
-    struct process *last = d->processes[--d->n_processes];
-    d->processes[p->index] = last;
+    struct processes *all = p->all;
+    struct process *last = all->list[--all->n];
+    all->list[p->index] = last;
     last->index = p->index;
 }
 
@@ -159,7 +161,7 @@ static void time_is_over(void *arg, int64_t now)
 /* Gives everything back but the output, which somebody may still want to read. */
 static void clean_up(struct process *p)
 {
-    timers_clear(&p->driver->runtime.timers, &p->limit);
+    timers_clear(&p->all->runtime->timers, &p->limit);
     close(p->pid_fd);
     if (p->output_fd >= 0)
         close(p->output_fd);
@@ -173,7 +175,7 @@ static enum rc spawn(struct process *p, const struct child *child, struct err *e
         run_child(child);
     if (p->pid < 0)
         return err_set_errno(err, "cannot start the command");
-    setpgid(p->pid, p->pid); /* whoever of the two comes first */
+    setpgid(p->pid, p->pid); /* child and parent both do it: either may come first */
     p->pid_fd = pidfd_open(p->pid, 0);
     if (p->pid_fd >= 0)
         return RC_OK;
@@ -210,7 +212,7 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
     int input = -1;
     p->limit = (struct timer){ .fire = time_is_over, .arg = p };
     p->timed_out = false;
-    p->began_at = clock_mono();
+    p->began_at = world_mono(p->all->runtime->world);
     enum rc rc = open_input(conf->input, &input, err);
     if (rc)
         return rc;
@@ -221,7 +223,7 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
     fcntl(p->output_fd, F_SETFL, O_NONBLOCK);
     buf_init(&p->output, conf->output_max);
     add_process(p);
-    timers_set(&p->driver->runtime.timers, &p->limit, conf->limit_at);
+    timers_set(&p->all->runtime->timers, &p->limit, conf->limit_at);
     return RC_OK;
 }
 
@@ -271,24 +273,38 @@ void process_cancel(struct process *p)
 
 /* ---- the loop ---- */
 
-unsigned process_poll_fds(struct driver *d)
+void processes_open(struct processes *all, struct runtime *runtime)
 {
-    for (size_t i = 0; i < d->n_processes; i++) {
-        const struct process *p = d->processes[i];
-        d->fds[FDS_EACH * i] = (struct pollfd){ .fd = p->pid_fd, .events = POLLIN };
-        d->fds[FDS_EACH * i + 1] = (struct pollfd){ .fd = p->output_fd, .events = POLLIN };
+    *all = (struct processes){ .runtime = runtime };
+    make_fds(all);
+}
+
+void processes_close(struct processes *all)
+{
+    assert(all->n == 0);
+    free(all->list);
+    free(all->fds);
+    *all = (struct processes){ 0 };
+}
+
+unsigned processes_poll(struct processes *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct process *p = all->list[i];
+        all->fds[FDS_EACH * i] = (struct pollfd){ .fd = p->pid_fd, .events = POLLIN };
+        all->fds[FDS_EACH * i + 1] = (struct pollfd){ .fd = p->output_fd, .events = POLLIN };
     }
-    return (unsigned)(FDS_EACH * d->n_processes);
+    return (unsigned)(FDS_EACH * all->n);
 }
 
 /* Answers of the authority may have ended some during the wait, and moved others to their places: what does
  * not fit any more is seen in the next turn. From the last to the first, because the last one takes the place
  * of one that ends. */
-void process_look(struct driver *d, unsigned n_polled)
+void processes_look(struct processes *all, unsigned n_polled)
 {
     for (size_t i = n_polled / FDS_EACH; i-- > 0;) {
-        const struct pollfd *fds = &d->fds[FDS_EACH * i];
-        struct process *p = i < d->n_processes ? d->processes[i] : NULL;
+        const struct pollfd *fds = &all->fds[FDS_EACH * i];
+        struct process *p = i < all->n ? all->list[i] : NULL;
         if (!p || fds[0].fd != p->pid_fd)
             continue;
         if (fds[1].revents)

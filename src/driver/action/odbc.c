@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Talks ODBC: see odbc.h. Values are bound, and a statement whose number of places is not the number of
- * values is not executed: then something that looks like a place to us is none to the database, or the other
- * way round.
+ * Statements to a database by ODBC, in a process of their own: drivers of databases block, leak and crash,
+ * and there they do no harm. sql.c starts this very program under another name (ODBC_PROGRAM), and main()
+ * leads it here.
+ *
+ * It reads one request as JSON, does it in one transaction, and prints the outcome:
+ *
+ *   {"connect":"Driver=...;Server=...","password":"..." or null,"query":false,"timeout_s":30,
+ *    "statements":[{"sql":"DELETE FROM orders WHERE email = ?","values":["..."]}]}
+ *
+ *   {"rows":[3]}                committed; -1 where the database does not say
+ *   {"rows":[1],"value":"0"}    of a query, which is rolled back: its first column in its first row, or null
+ *   {"failed":"connect", "statement" or "commit","statement":1,"state":"23505","dead":false,"words":"..."}
+ *
+ * timeout_s holds for a statement, so that the database itself ends it: killing this process does not end
+ * what runs in a server, nor release the locks that it holds. dead: the connection is. words: the database's
+ * own, without the password.
+ *
+ * Values are bound, and a statement whose number of places is not the number of values is not executed: then
+ * something that looks like a place to us is none to the database, or the other way round.
  */
-#include "driver/odbc.h"
+#include "driver/action/action.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of the kinds of actions, what they share, and the tools of all calls. */
+#include "driver/action/action.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <string.h>
+
+static const struct action *const actions[] = {
+    [ACTION_HTTP] = &action_http, [ACTION_SQL] = &action_sql,       [ACTION_MAIL] = &action_mail,
+    [ACTION_EXEC] = &action_exec, [ACTION_MANUAL] = &action_manual,
+};
+
+const struct action *action_of(const struct action_conf *conf)
+{
+    return actions[conf->kind];
+}
+
+/* ---- words ---- */
+
+const char *action_called_name(const struct action_conf *conf, size_t number)
+{
+    const struct service_conf *service = action_service(conf, number);
+    return service ? service->name : action_of(conf)->nobody;
+}
+
+const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
+                         struct arena *a)
+{
+    return action_of(conf)->cause(conf, number, last, a);
+}
+
+const char *action_cause_by_name(const struct action_conf *conf, size_t number, const struct attempt *last,
+                                 struct arena *a)
+{
+    const char *name = action_called_name(conf, number);
+    const char *at = last->step > 0 ? arena_printf(a, " at step %u", last->step) : "";
+    if (last->has_status && !last->in_answer)
+        return arena_printf(a, "%u from %s%s", last->status, name, at);
+    return arena_printf(a, "%s%s: %s", name, at, last->error ? last->error : "no answer");
+}
+
+/* ---- from one call to the next ---- */
+
+/* Only http has several calls, which capture and poll. */
+static const struct http_action_conf *http_of(const struct action_conf *conf)
+{
+    return conf->kind == ACTION_HTTP ? &conf->http : NULL;
+}
+
+size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures)
+{
+    const struct http_action_conf *http = http_of(conf);
+    size_t first = 0;
+    arena_reset(&captures->arena);
+    captures->values = NULL;
+    if (!http)
+        return 0;
+    if (http->n_captures > 0)
+        captures->values = arena_array(&captures->arena, http->n_captures, sizeof(char *));
+    if (!memo || poll_read_memo(&captures->arena, http, memo, &first, captures->values))
+        return first;
+    for (size_t i = 0; i < http->n_captures; i++)
+        captures->values[i] = NULL;
+    return 0;
+}
+
+const char *action_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
+                        struct arena *a)
+{
+    const struct http_action_conf *http = http_of(conf);
+    bool begins_to_poll = http && number > 0 && http->steps[number].poll;
+    return begins_to_poll ? poll_write_memo(a, http, number, captures->values) : NULL;
+}
+
+/* ---- one call ---- */
+
+enum rc call_start(struct call *call, int64_t now, struct err *err)
+{
+    return action_of(call->conf)->start(call, now, err);
+}
+
+void call_cancel(struct call *call)
+{
+    action_of(call->conf)->cancel(call);
+}
+
+char *call_key(const struct call *call)
+{
+    return arena_printf(call->arena, "%s-%s", call->run_key, call->stage);
+}
+
+enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
+                    const char **out, struct err *err)
+{
+    struct buf *text = &call->tools->scratch;
+    buf_reset(text);
+    buf_add_str(text, before);
+    enum rc rc = template_render(t, call->person, text, err);
+    if (!rc && text->len > max)
+        rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
+    if (!rc)
+        *out = arena_strndup(call->arena, buf_str(text), text->len);
+    return rc;
+}
+
+/* ---- the tools ---- */
+
+enum rc tools_open(struct tools *tools, struct runtime *runtime, bool sends_mail, struct err *err)
+{
+    *tools = (struct tools){ .runtime = runtime };
+    buf_init(&tools->scratch, HTTP_BODY_MAX);
+    processes_open(&tools->processes, runtime);
+    enum rc rc = sends_mail ? smtp_open(&smtp_curl, runtime->world, &tools->mailer, err) : RC_OK;
+    if (rc)
+        tools_close(tools);
+    return rc;
+}
+
+void tools_close(struct tools *tools)
+{
+    smtp_close(&tools->mailer);
+    processes_close(&tools->processes);
+    buf_free(&tools->scratch);
+}
+
+void tools_wait(struct tools *tools, int64_t timeout_us)
+{
+    unsigned n = processes_poll(&tools->processes), n_extra = n;
+    if (tools->mailer)
+        tools->processes.fds[n_extra++] = (struct pollfd){ .fd = smtp_fd(tools->mailer), .events = POLLIN };
+    http_client_wait(tools->runtime->client, tools->processes.fds, n_extra, timeout_us);
+    if (tools->mailer)
+        smtp_look(tools->mailer);
+    processes_look(&tools->processes, n);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done about one person, each kind of action in a file of its own. An action sees a struct call,
+ * which is one call for one person, and the tools that all calls share; it never sees a person's way through
+ * the stages, nor the driver. So it can be tested and previewed without either.
+ *
+ *  - action.c: the table of the kinds, and what they share
+ *  - http.c, sql.c, mail.c, exec.c, manual.c: the kinds, one const struct action each
+ *  - judge.c, pure: what the end of a call means
+ *  - finding.c, pure: what the answer to a look means
+ *  - capture.c, poll.c, pure: values of an answer; calls that ask whether something is finished
+ *  - process.c: programs beside the calls; odbc.c: talks to databases, in a process of its own
+ */
+#ifndef LETHE_DRIVER_ACTION_H
+#define LETHE_DRIVER_ACTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "driver/runtime.h"
+#include "driver/services/services.h"
+#include "http/http.h"
+#include "http/smtp.h"
+
+enum {
+    RESPONSE_MAX = 64 * 1024, /* bytes of the record of a stage, so of an answer that is worth keeping */
+    CAPTURED_MAX = 1000       /* bytes of a captured value */
+};
+
+/* ---- judge.c: what the end of a call means ---- */
+
+enum verdict {
+    VERDICT_DONE,
+    VERDICT_NEXT,             /* well so far: the action goes on with its next call */
+    VERDICT_LATER,            /* well so far: the same call again, later_us later */
+    VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
+    VERDICT_AGAIN,            /* worth another attempt */
+    VERDICT_FINAL,            /* an operator must look at it */
+    VERDICT_NO_TOKEN          /* no access token could be had: the attempt does not count */
+};
+
+struct judgement {
+    enum verdict verdict;
+    bool unknown; /* the call may have taken effect, or not */
+};
+
+/* How one call ended. */
+struct attempt {
+    struct judgement judgement;
+    unsigned step;   /* which call of several it was, from 1; 0: there is only one */
+    unsigned status; /* of HTTP, or of the command's exit */
+    bool has_status;
+    bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
+    int64_t retry_after_us; /* -1: not said */
+    int64_t later_us;       /* LATER */
+    const char *memo;       /* LATER: what has to be known at the next look */
+    const char *error;      /* one line without personal data; NULL: none */
+    const char *answer;     /* the service's words, any bytes; NULL: none */
+    size_t answer_len;
+    bool answer_cut; /* there was more */
+};
+
+/* A redirect is never success, whatever the configuration says. */
+struct judgement judge_http(const struct http_step_conf *conf, enum http_failure failure, unsigned status);
+/* What is wrong with an answer whose status is one of success, in words; NULL: nothing. A page for people: a
+ * portal on the way asks them to sign in with status 200, or says that the service is under maintenance. It
+ * is recognised by its beginning, because many services call an empty answer or a single word text/html. And
+ * JSON that is none. */
+const char *judge_answer_fault(const char *content_type, const char *answer, size_t len);
+struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
+struct judgement judge_mail(enum smtp_outcome outcome);
+/* The failure of a transaction, by its SQLSTATE. dead: the connection was lost. */
+struct judgement judge_sql(bool connecting, bool committing, bool dead, const char *state);
+struct judgement judge_rc(enum rc rc); /* the call could not even begin */
+
+/* ---- process.c ---- */
+
+/*
+ * A program that runs beside the calls: input in a file in memory, what it prints in a buffer.
+ *
+ * Its hard idea: the program does not outlive its time. It leads a process group of its own, which is killed
+ * as a whole at the end, whatever the end was. Two things are out of reach: processes that the program has
+ * put into another group or session; and, when the driver itself is killed (SIGKILL, out of memory), the
+ * processes that the program has started, since the kernel then ends only the program (PR_SET_PDEATHSIG does
+ * not go to grandchildren).
+ */
+struct process {
+    struct processes *all;
+    /* It has ended, with this status of waitpid(2). output and timed_out are valid during this. */
+    void (*ended)(struct process *p, int wait_status);
+    void *arg;
+    pid_t pid;
+    int pid_fd, output_fd;
+    struct buf output; /* of standard output and error together; over: its end was dropped */
+    struct timer limit;
+    int64_t began_at; /* steady clock */
+    bool timed_out;   /* and was killed */
+    size_t index;     /* in all->list */
+};
+
+struct pollfd;
+
+struct processes {
+    struct runtime *runtime;
+    struct process **list; /* that run */
+    size_t n, room;
+    struct pollfd *fds; /* two for each of them, and one more that is the caller's */
+};
+
+struct process_conf {
+    const char *program; /* a file */
+    const char *const *argv, *const *env;
+    const struct buf *input;
+    size_t output_max;
+    int64_t limit_at; /* steady clock */
+};
+
+void processes_open(struct processes *all, struct runtime *runtime);
+void processes_close(struct processes *all); /* none runs any more */
+/* For the loop: fills fds before the wait and returns how many; looks at them after it. */
+unsigned processes_poll(struct processes *all);
+void processes_look(struct processes *all, unsigned n_polled);
+/* all, ended and arg are set before. */
+enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err) MUST_CHECK;
+void process_cancel(struct process *p); /* ended is not called */
+/* PATH, LANG and HOME, but those that are in more; then more ("NAME=VALUE"). Ends with NULL. */
+const char **process_environment(struct arena *a, const char *const *more, size_t n);
+
+/* ---- the tools of all calls (action.c) ---- */
+
+struct tools {
+    struct runtime *runtime;
+    struct smtp_client *mailer; /* NULL: no e-mail can be sent */
+    struct processes processes;
+    struct buf scratch; /* for texts on their way into an arena */
+};
+
+enum rc tools_open(struct tools *tools, struct runtime *runtime, bool sends_mail, struct err *err) MUST_CHECK;
+void tools_close(struct tools *tools);
+/* Waits until something has happened or the time is over, and ends the calls that have ended. */
+void tools_wait(struct tools *tools, int64_t timeout_us);
+
+/* ---- one call (action.c) ---- */
+
+/* What the calls of an action leave for its later ones. Ready when zeroed. */
+struct captures {
+    struct arena arena;
+    const char **values; /* template_values.more; NULL: the action captures nothing */
+};
+
+struct http_work {
+    struct http_call request;
+    const char **headers;
+    size_t n_headers; /* without Authorization */
+    int64_t deadline;
+    unsigned token_used; /* generation of the token that was sent */
+    bool token_renewed;  /* after a 401; once a call */
+    struct token_wait wait;
+};
+
+/* One call of an action for one person. All but the last member is the caller's, and stays until the call has
+ * ended. */
+struct call {
+    struct tools *tools;
+    const struct action_conf *conf;
+    size_t number;           /* which call of the action, from 0 */
+    unsigned round;          /* from 1: how often the action goes through its calls */
+    struct service *service; /* that is called; in whose queue the call has had its turn */
+
+    const struct template_values *person;
+    struct captures *captures;
+    const char *run_key, *stage; /* the idempotency key is made of them */
+    const char *payload;         /* the alert that is sent, a JSON object; NULL: it is about the person */
+    bool is_event;               /* a hook is told, and the stage is the name of the event */
+    bool is_probe;               /* it only looks: it has no key, as each answer is another one */
+    int64_t begun_at;            /* wall clock: when the stage was begun, so when a poll has to end */
+    const char *memo;            /* a poll's: what was known before this look; NULL: this is the first one */
+    struct arena *arena;         /* of this call and its end */
+
+    void (*done)(struct call *call, const struct attempt *attempt); /* never called from within call_start */
+    void *arg;
+
+    union {
+        struct http_work http;
+        struct smtp_mail mail;
+        struct process process;
+    } work; /* of the kind's file */
+};
+
+/* What the answer to a look means. */
+enum finding_kind { FINDING_CLEAN, FINDING_RESIDUE, FINDING_INCONCLUSIVE };
+
+struct finding {
+    enum finding_kind kind;
+    int64_t left;    /* RESIDUE: so many records, 1 if they cannot be counted */
+    const char *why; /* INCONCLUSIVE: in few words; NULL: the attempt says it */
+};
+
+/* One kind of action. When adding one, also: enum action_kind and its settings in config/, the table in
+ * action.c, docs/actions.md. */
+struct action {
+    const char *name;
+    const char *nobody; /* what its texts call the service of an action that has none */
+    /* Begins a call. NULL: there is nothing to call, a person does it, and instructions says what. */
+    enum rc (*start)(struct call *call, int64_t now, struct err *err);
+    void (*cancel)(struct call *call); /* ends it; done is not called */
+    enum rc (*instructions)(const struct call *call, const char **out, struct err *err);
+    /* The few words by which people fail alike: "502 from forum", "exit status 3". */
+    const char *(*cause)(const struct action_conf *conf, size_t number, const struct attempt *last,
+                         struct arena *a);
+    /* attempt: how a look ended that did not fail. NULL: the kind cannot look. */
+    struct finding (*finding)(const struct verify_conf *verify, const struct attempt *attempt,
+                              struct arena *a);
+};
+
+extern const struct action action_http, action_sql, action_mail, action_exec, action_manual;
+
+const struct action *action_of(const struct action_conf *conf);
+/* The name of the service that the call goes to, or what stands for it. */
+const char *action_called_name(const struct action_conf *conf, size_t number);
+const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
+                         struct arena *a);
+/* The call with which an attempt begins: 0, or the one that was polled when memo was written. Empties
+ * captures, but for what memo has. */
+size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures);
+/* What has to be remembered before this call is made, because it asks whether the earlier ones are finished;
+ * NULL: nothing. */
+const char *action_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
+                        struct arena *a);
+
+enum rc call_start(struct call *call, int64_t now, struct err *err) MUST_CHECK;
+void call_cancel(struct call *call);
+
+/* For the kinds: */
+
+/* "502 from forum at step 2", "forum: timed out". */
+const char *action_cause_by_name(const struct action_conf *conf, size_t number, const struct attempt *last,
+                                 struct arena *a);
+/* "KEY-STAGE", which each call of a stage for this person begins its idempotency key with. */
+char *call_key(const struct call *call);
+/* The text of a template behind some fixed text, in the call's arena. RC_TOO_LARGE: longer than max. */
+enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
+                    const char **out, struct err *err) MUST_CHECK;
+
+/* ---- finding.c ---- */
+
+/* attempt: how the probe ended. What is read of its answer is put into the arena. */
+struct finding finding_of(const struct verify_conf *verify, const struct attempt *attempt, struct arena *a);
+/* For the kinds: */
+struct finding finding_inconclusive(const char *why);
+struct finding finding_counted(int64_t n);
+/* A whole number and nothing else; why_not: the words if it is none. */
+struct finding finding_number(const struct attempt *attempt, const char *why_not);
+bool finding_is_expected(const struct verify_conf *verify, unsigned status);
+
+/* ---- capture.c ---- */
+
+enum captured {
+    CAPTURED_ALL,
+    CAPTURED_NOT_THERE, /* at least one value */
+    CAPTURED_STRANGE,   /* in another form than it should be */
+    CAPTURED_NOT_JSON   /* perhaps not even the service's own answer */
+};
+
+/* Fills in values[step->first_capture] and those behind it, in the arena. Returns the worst that holds for
+ * one of them, and err says what that is. */
+enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
+                             size_t len, const char **values, struct err *err);
+
+/* ---- poll.c ---- */
+
+enum poll_word { POLL_FINISHED, POLL_UNFINISHED, POLL_FAILED, POLL_STRANGE };
+
+/* Of an answer with a status of success. err: why, when it is FAILED or STRANGE; without what stood there. */
+enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size_t len, struct err *err);
+bool poll_is_unfinished(const struct poll_conf *poll, unsigned status);
+/* How long until the next look: as configured, longer if the service wishes (-1: it does not), but there is
+ * one at the very end of the time. Returns false when the time is over. Times of the wall clock. */
+bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int64_t wish_us, int64_t *in_us);
+/* {"poll":{"step":2,"captured":{"regulation":"..."}}}: the call that asks, from 0, and what was captured
+ * before it. */
+const char *poll_write_memo(struct arena *a, const struct http_action_conf *http, size_t step,
+                            const char *const *captured);
+/* Returns false when it is none, or of an action that captured other values: then the action is begun anew.
+ * captured has room for all of the action's. */
+bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const char *memo, size_t *step,
+                    const char **captured);
+
+/* ---- odbc.c ---- */
+
+#define ODBC_PROGRAM "lethe-sql" /* argv[0] of the process that talks to databases */
+
+enum {
+    ODBC_REQUEST_MAX = 2 * 1024 * 1024,
+    ODBC_ANSWER_MAX = 64 * 1024,
+    ODBC_WORDS_MAX = 4096, /* bytes */
+    ODBC_VALUE_MAX = 1000, /* bytes */
+    ODBC_ROWS_MAX = 10000  /* of a query are counted */
+};
+
+void odbc_do(const char *request, size_t len, struct buf *answer); /* one request; appends the answer */
+_Noreturn void odbc_main(void); /* from standard input to standard output; main() calls it */
+
+#endif

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The http action: one call to a service, or several in a row, each with a turn of its own and all of one
+ * attempt. Templates render with the encoding of their place (config/template.h), the credentials are the
+ * service's, and every repeat of a stage carries the same Idempotency-Key.
+ */
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/json.h"
+#include "driver/action/action.h"
+
+enum {
+    HEADER_MAX = 8 * 1024,
+    ANSWER_MAX = 1024 * 1024, /* read; a longer answer ends the call */
+    OWN_HEADERS = 5,          /* beside the configured ones */
+    KEY_DIGEST_LEN = 8,       /* bytes */
+    STATUS_OK = 200
+};
+
+static const struct http_step_conf *conf_of(const struct call *call)
+{
+    return &call->conf->http.steps[call->number];
+}
+
+/* ---- the request: all of it lives in the call's arena ---- */
+
+static enum http_method method_of(const char *name)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET",     [HTTP_POST] = "POST",     [HTTP_PUT] = "PUT",
+        [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+    };
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(names[i], name) == 0)
+            return (enum http_method)i;
+    return HTTP_OTHER;
+}
+
+static enum rc add_configured_headers(struct call *call, bool *has_type, struct err *err)
+{
+    const struct http_step_conf *conf = conf_of(call);
+    struct http_work *work = &call->work.http;
+    for (size_t i = 0; i < conf->n_headers; i++) {
+        const char *name = conf->headers[i].name;
+        char *before = arena_printf(call->arena, "%s: ", name);
+        enum rc rc = call_render(call, before, conf->headers[i].value, HEADER_MAX,
+                                 &work->headers[work->n_headers], err);
+        if (rc)
+            return err_prefix(err, "header %s", name);
+        work->n_headers++;
+        *has_type = *has_type || strcasecmp(name, "Content-Type") == 0;
+    }
+    return RC_OK;
+}
+
+static void add_header(struct call *call, const char *name, const char *value)
+{
+    struct http_work *work = &call->work.http;
+    work->headers[work->n_headers++] = arena_printf(call->arena, "%s: %s", name, value);
+}
+
+static const char *digest_captures(const struct call *call)
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    struct buf *text = &call->tools->scratch;
+    buf_reset(text);
+    buf_add_str(text, call->run_key);
+    for (size_t i = 0; i < conf_of(call)->first_capture; i++) {
+        const char *value = call->captures->values[i];
+        buf_add_char(text, '\n'); /* which a captured value cannot have */
+        buf_add_str(text, value ? value : "");
+    }
+    crypto_sha256(buf_str(text), text->len, digest);
+    char *hex = arena_alloc(call->arena, 2 * KEY_DIGEST_LEN + 1);
+    crypto_hex(digest, KEY_DIGEST_LEN, hex);
+    return hex;
+}
+
+/* One key for each thing to do, however often it is tried: each step has its own, each round has, and so has
+ * each captured value that a step is about. */
+static const char *make_key(const struct call *call)
+{
+    struct arena *a = call->arena;
+    char *key = call_key(call);
+    if (call->number > 0)
+        key = arena_printf(a, "%s-%zu", key, call->number + 1);
+    if (call->round > 1)
+        key = arena_printf(a, "%s-round%u", key, call->round);
+    if (conf_of(call)->first_capture > 0)
+        key = arena_printf(a, "%s-%s", key, digest_captures(call));
+    return key;
+}
+
+static enum rc write_headers(struct call *call, struct err *err)
+{
+    const struct http_step_conf *conf = conf_of(call);
+    const struct service_conf *service = conf->service;
+    bool has_type = false;
+    call->work.http.headers =
+        arena_array(call->arena, conf->n_headers + OWN_HEADERS, sizeof(call->work.http.headers[0]));
+    enum rc rc = add_configured_headers(call, &has_type, err);
+    if (rc)
+        return rc;
+    if (!call->is_probe && !conf->poll) /* the answer to a look is another one each time */
+        add_header(call, "Idempotency-Key", make_key(call));
+    if ((conf->json || call->payload) && !has_type)
+        add_header(call, "Content-Type", "application/json");
+    if (conf->form && !has_type)
+        add_header(call, "Content-Type", "application/x-www-form-urlencoded");
+    if (service->credentials == CREDENTIALS_API_KEY) {
+        add_header(call, service->key_header, service->secret);
+        if (service->secret_header)
+            add_header(call, service->secret_header, service->second_secret);
+    }
+    return RC_OK;
+}
+
+static enum rc write_request(struct call *call, struct err *err)
+{
+    const struct http_step_conf *conf = conf_of(call);
+    const struct template *body = conf->json ? conf->json : conf->form;
+    struct http_call *request = &call->work.http.request;
+    if (call_render(call, conf->service->url, conf->path, HTTP_HEADER_MAX, &request->url, err))
+        return err_prefix(err, "path");
+    request->body = call->payload;
+    if (body && call_render(call, "", body, HTTP_BODY_MAX, &request->body, err))
+        return err_prefix(err, "body");
+    request->body_len = request->body ? strlen(request->body) : 0;
+    return write_headers(call, err);
+}
+
+/* ---- credentials ---- */
+
+static const char *basic_header(const struct call *call)
+{
+    const struct service_conf *service = conf_of(call)->service;
+    char *pair = arena_printf(call->arena, "%s:%s", service->client_id, service->secret);
+    char *coded = arena_alloc(call->arena, (strlen(pair) + 2) / 3 * 4 + 1);
+    crypto_base64((const uint8_t *)pair, strlen(pair), coded);
+    return arena_printf(call->arena, "Authorization: Basic %s", coded);
+}
+
+/* NULL: there is no token, and work.wait tells whether one may come. */
+static const char *oauth2_header(struct call *call, int64_t now)
+{
+    struct http_work *work = &call->work.http;
+    const char *value = token_get(call->service->token, &work->wait, &work->token_used, now);
+    return value ? arena_printf(call->arena, "Authorization: %s", value) : NULL;
+}
+
+/* NULL: there is none; keys have headers of their own. */
+static const char *authorization(struct call *call, int64_t now)
+{
+    const struct service_conf *service = conf_of(call)->service;
+    const char *header;
+    switch (service->credentials) {
+    case CREDENTIALS_NONE:
+    case CREDENTIALS_API_KEY: return NULL;
+    case CREDENTIALS_BASIC: return basic_header(call);
+    case CREDENTIALS_BEARER: return arena_printf(call->arena, "Authorization: Bearer %s", service->secret);
+    case CREDENTIALS_OAUTH2:
+        header = oauth2_header(call, now);
+        assert(header); /* a service gives no turn before it has a token */
+        return header;
+    }
+    assert(!"unknown credentials");
+    return NULL;
+}
+
+/* ---- is it finished? ---- */
+
+static void look_later(struct call *call, struct attempt *attempt, struct err *err)
+{
+    const struct poll_conf *poll = conf_of(call)->poll;
+    int64_t now = world_now(call->tools->runtime->world);
+    char length[32];
+    attempt->judgement = (struct judgement){ .verdict = VERDICT_LATER };
+    attempt->memo =
+        call->memo ? call->memo
+                   : poll_write_memo(call->arena, &call->conf->http, call->number, call->captures->values);
+    if (poll_next(poll, call->begun_at, now, attempt->retry_after_us, &attempt->later_us))
+        return;
+    clock_format_length(poll->for_us, length);
+    err_set(err, RC_INVALID, "not finished after %s", length);
+    attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL, .unknown = true };
+    attempt->in_answer = true;
+    attempt->error = err->text;
+}
+
+/* Returns true when it is finished, so that the rest of the answer may be looked at. */
+static bool is_finished(struct call *call, struct attempt *attempt, struct err *err)
+{
+    const struct buf *answer = &call->work.http.request.answer;
+    switch (poll_judge(conf_of(call)->poll, buf_str(answer), answer->len, err)) {
+    case POLL_FINISHED: return true;
+    case POLL_UNFINISHED: look_later(call, attempt, err); return false;
+    case POLL_FAILED: attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL }; break;
+    case POLL_STRANGE:
+        attempt->judgement = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
+        break;
+    }
+    attempt->in_answer = true;
+    attempt->error = err->text;
+    return false;
+}
+
+/* ---- what the answer means ---- */
+
+/* In a later round it is the end that was wanted: the person was there, and is not any more. */
+static enum verdict verdict_nobody(const struct call *call)
+{
+    return call->round > 1 ? VERDICT_DONE : VERDICT_NOTHING_TO_ERASE;
+}
+
+static enum verdict verdict_so_far(const struct call *call, struct err *err)
+{
+    const struct http_action_conf *http = &call->conf->http;
+    if (call->number + 1 < http->n_steps || call->round < http->rounds)
+        return VERDICT_NEXT;
+    if (http->rounds == 1)
+        return VERDICT_DONE;
+    err_set(err, RC_INVALID, "something is still there after %u rounds", http->rounds);
+    return VERDICT_FINAL;
+}
+
+/* The status was one of success. */
+static void judge_answer(struct call *call, struct attempt *attempt, struct err *err)
+{
+    const struct http_step_conf *conf = conf_of(call);
+    const struct http_call *request = &call->work.http.request;
+    const char *text = buf_str(&request->answer);
+    size_t len = request->answer.len;
+    struct judgement *j = &attempt->judgement;
+    enum captured captured = CAPTURED_ALL;
+    const char *fault = conf->any_answer ? NULL : judge_answer_fault(request->content_type, text, len);
+    if (fault) {
+        *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
+        attempt->in_answer = true;
+        attempt->error = fault;
+        return;
+    }
+    if (conf->n_captures > 0)
+        captured = capture_values(&call->captures->arena, conf, text, len, call->captures->values, err);
+    switch (captured) {
+    case CAPTURED_ALL: j->verdict = verdict_so_far(call, err); break;
+    case CAPTURED_NOT_THERE:
+        j->verdict = conf->missing_is_nothing ? verdict_nobody(call) : VERDICT_FINAL;
+        break;
+    case CAPTURED_STRANGE: j->verdict = VERDICT_FINAL; break;
+    case CAPTURED_NOT_JSON: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
+    }
+    attempt->in_answer = j->verdict == VERDICT_FINAL || j->verdict == VERDICT_AGAIN;
+    if (attempt->in_answer)
+        attempt->error = err->text;
+}
+
+static void judge(struct call *call, struct attempt *attempt, struct err *err)
+{
+    const struct http_call *request = &call->work.http.request;
+    const struct poll_conf *poll = conf_of(call)->poll;
+    attempt->judgement = judge_http(conf_of(call), request->failure, request->status);
+    if (poll && request->failure == HTTP_OK && poll_is_unfinished(poll, request->status))
+        look_later(call, attempt, err);
+    else if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
+        attempt->judgement.verdict = verdict_nobody(call);
+    else if (attempt->judgement.verdict == VERDICT_DONE && (!poll || is_finished(call, attempt, err)))
+        judge_answer(call, attempt, err);
+}
+
+static int64_t retry_after(const struct call *call)
+{
+    const char *text = call->work.http.request.retry_after;
+    int64_t delay_us;
+    bool is_said =
+        text && !clock_parse_retry_after(text, world_now(call->tools->runtime->world), &delay_us, NULL);
+    return is_said ? delay_us : -1;
+}
+
+static const char *words_for(const struct http_call *request)
+{
+    if (request->failure != HTTP_OK)
+        return request->error;
+    return request->status >= 300 && request->status < 400 ? "redirects are not followed" : NULL;
+}
+
+static void answered(struct call *call)
+{
+    const struct http_call *request = &call->work.http.request;
+    struct err err;
+    struct attempt attempt = {
+        .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
+        .status = request->status,
+        .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
+        .retry_after_us = retry_after(call),
+        .error = words_for(request),
+        .answer = buf_str(&request->answer),
+        .answer_len = request->answer.len,
+        .answer_cut = request->answer.over,
+    };
+    judge(call, &attempt, &err);
+    call->done(call, &attempt);
+}
+
+/* ---- the call ---- */
+
+/* The time limit is that of the attempt, waiting for a token included: rule 4 relies on it. */
+static enum rc send(struct call *call, const char *authorization_header, int64_t now, struct err *err)
+{
+    struct http_work *work = &call->work.http;
+    struct http_call *request = &work->request;
+    request->timeout_us = work->deadline - now;
+    assert(request->timeout_us > 0);
+    request->headers = work->headers;
+    request->n_headers = work->n_headers;
+    if (authorization_header)
+        work->headers[request->n_headers++] = authorization_header;
+    return http_client_send(call->tools->runtime->client, request, err);
+}
+
+/* Sends it again with another token, if one comes before the attempt's time is over. */
+static void token_came(void *arg, const char *error)
+{
+    struct call *call = arg;
+    struct http_work *work = &call->work.http;
+    struct err err;
+    int64_t now = world_mono(call->tools->runtime->world);
+    struct attempt attempt = { .judgement = { VERDICT_NO_TOKEN, false }, .retry_after_us = -1 };
+    const char *header = error || now >= work->deadline ? NULL : oauth2_header(call, now);
+    if (work->wait.waits)
+        return;
+    enum rc rc = header ? send(call, header, now, &err) : RC_OK;
+    if (header && !rc)
+        return;
+    if (rc) {
+        attempt.judgement = judge_rc(rc);
+        attempt.error = err.text;
+    }
+    call->done(call, &attempt);
+}
+
+/* The token may have been revoked or its signing key changed: once a call there is another try, at once. */
+static void http_done(struct http_call *request)
+{
+    struct call *call = request->arg;
+    struct http_work *work = &call->work.http;
+    metric_observe(call->service->calls, request->took_us);
+    bool is_worth_another_token = request->failure == HTTP_OK && request->status == 401 &&
+                                  !work->token_renewed &&
+                                  conf_of(call)->service->credentials == CREDENTIALS_OAUTH2;
+    if (!is_worth_another_token) {
+        answered(call);
+        return;
+    }
+    work->token_renewed = true;
+    token_reject(call->service->token, work->token_used);
+    token_came(call, NULL);
+}
+
+static enum rc http_start(struct call *call, int64_t now, struct err *err)
+{
+    call->work.http = (struct http_work){
+        .deadline = now + call->conf->timeout_us,
+        .wait = { .came = token_came, .arg = call },
+        .request = {
+            .method = method_of(conf_of(call)->method),
+            .answer_max = ANSWER_MAX,
+            .stop_at_max = true,
+            .done = http_done,
+            .arg = call,
+        },
+    };
+    enum rc rc = write_request(call, err);
+    return rc ? rc : send(call, authorization(call, now), now, err);
+}
+
+static void http_cancel(struct call *call)
+{
+    struct http_work *work = &call->work.http;
+    if (work->wait.waits)
+        token_cancel(call->service->token, &work->wait);
+    else
+        http_client_cancel(call->tools->runtime->client, &work->request);
+}
+
+/* ---- looks ---- */
+
+/* The count is a number, a list, or whether there is any. */
+static struct finding count_of(const struct json *value)
+{
+    if (!value)
+        return finding_inconclusive("its answer has nothing where the count should be");
+    if (value->kind == JSON_LIST)
+        return finding_counted(value->count);
+    if ((value->kind == JSON_INT && value->integer >= 0) || value->kind == JSON_BOOL)
+        return finding_counted(value->integer);
+    return finding_inconclusive("its answer has no count where it should be");
+}
+
+static struct finding http_finding(const struct verify_conf *verify, const struct attempt *attempt,
+                                   struct arena *a)
+{
+    struct json *json;
+    if (!attempt->has_status)
+        return finding_inconclusive(NULL);
+    if (finding_is_expected(verify, attempt->status))
+        return finding_counted(0);
+    if (attempt->status != STATUS_OK)
+        return finding_inconclusive(NULL);
+    if (!verify->count)
+        return finding_counted(1);
+    if (attempt->answer_cut)
+        return finding_inconclusive("its answer is too long");
+    if (json_parse(a, attempt->answer, attempt->answer_len, &json, NULL))
+        return finding_inconclusive("its answer is not JSON");
+    return count_of(json_find(json, verify->count));
+}
+
+const struct action action_http = {
+    .name = "http",
+    .start = http_start,
+    .cancel = http_cancel,
+    .cause = action_cause_by_name,
+    .finding = http_finding,
+};

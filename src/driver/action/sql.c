@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sql action: statements to a database, values bound, in one transaction. Our own process speaks ODBC
+ * (odbc.c); it has the time limit of the attempt and is killed at its end, whatever a database's driver does.
+ *
+ * What the database says may contain personal data: it goes on record, as the answer of any other service.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "driver/action/action.h"
+
+/* ---- the request ---- */
+
+static enum rc put_statement(const struct call *call, struct json_out *o,
+                             const struct sql_statement_conf *conf, struct err *err)
+{
+    struct buf sql;
+    const char *const *values;
+    size_t n;
+    enum rc rc = template_bind(call->arena, conf->sql, call->person, &values, &n, err);
+    if (rc)
+        return rc;
+    buf_init(&sql, HTTP_BODY_MAX);
+    rc = template_render(conf->sql, call->person, &sql, err);
+    json_open_map(o);
+    json_field_text(o, "sql", buf_str(&sql));
+    json_put_key(o, "values");
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++)
+        json_put_text(o, values[i]);
+    json_close_list(o);
+    json_close_map(o);
+    buf_free(&sql);
+    return rc;
+}
+
+static enum rc write_request(const struct call *call, struct buf *out, struct err *err)
+{
+    const struct sql_action_conf *conf = &call->conf->sql;
+    struct json_out o = { .buf = out };
+    enum rc rc = RC_OK;
+    buf_reset(out);
+    json_open_map(&o);
+    json_field_text(&o, "connect", conf->service->odbc);
+    json_field_text(&o, "password", conf->service->secret);
+    json_field_bool(&o, "query", conf->is_query);
+    json_field_int(&o, "timeout_s", (call->conf->timeout_us + CLOCK_S - 1) / CLOCK_S);
+    json_put_key(&o, "statements");
+    json_open_list(&o);
+    for (size_t i = 0; i < conf->n && !rc; i++)
+        rc = put_statement(call, &o, &conf->statements[i], err);
+    json_close_list(&o);
+    json_close_map(&o);
+    if (!rc && out->over)
+        rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", out->max);
+    return rc;
+}
+
+/* Where the drivers of databases are listed, if that is not the usual place. */
+static const char **make_environment(struct arena *a)
+{
+    static const char *const passed[] = { "ODBCSYSINI", "ODBCINI", "ODBCINSTINI" };
+    const char *more[sizeof(passed) / sizeof(*passed)];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++) {
+        const char *value = getenv(passed[i]);
+        if (value)
+            more[n++] = arena_printf(a, "%s=%s", passed[i], value);
+    }
+    return process_environment(a, more, n);
+}
+
+/* ---- the answer ---- */
+
+static const char *text_in(const struct json *map, const char *key)
+{
+    const struct json *v = json_get(map, key);
+    return v && v->kind == JSON_TEXT ? v->text : "";
+}
+
+static bool is_true(const struct json *map, const char *key)
+{
+    const struct json *v = json_get(map, key);
+    return v && v->kind == JSON_BOOL && v->integer;
+}
+
+static bool is_zero(const struct json *rows)
+{
+    for (const struct json *n = rows->first; n; n = n->next)
+        if (n->integer != 0)
+            return false;
+    return true;
+}
+
+/* "affected rows: 3, 1"; "?" where the database does not say. Of a query its value. */
+static void describe(const struct call *call, const struct json *answer, const struct json *rows,
+                     struct attempt *attempt)
+{
+    struct buf *text = &call->tools->scratch;
+    bool is_query = call->conf->sql.is_query;
+    buf_reset(text);
+    if (is_query)
+        buf_add_str(text, text_in(answer, "value"));
+    for (const struct json *n = rows->first; n && !is_query; n = n->next) {
+        buf_add_str(text, n == rows->first ? "affected rows: " : ", ");
+        if (n->integer < 0)
+            buf_add_char(text, '?');
+        else
+            buf_add_int(text, n->integer);
+    }
+    attempt->answer = arena_strndup(call->arena, buf_str(text), text->len);
+    attempt->answer_len = text->len;
+    bool nothing = !is_query && is_zero(rows);
+    attempt->judgement = (struct judgement){ nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false };
+}
+
+static void explain(const struct call *call, const struct json *answer, struct attempt *attempt)
+{
+    const char *failed = text_in(answer, "failed"), *state = text_in(answer, "state");
+    const struct json *number = json_get(answer, "statement");
+    bool connecting = strcmp(failed, "connect") == 0, committing = strcmp(failed, "commit") == 0;
+    attempt->judgement = judge_sql(connecting, committing, is_true(answer, "dead"), state);
+    attempt->error = connecting   ? arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state)
+                     : committing ? arena_printf(call->arena, "the commit failed (SQLSTATE %.5s)", state)
+                                  : arena_printf(call->arena, "statement %lld failed (SQLSTATE %.5s)",
+                                                 number ? (long long)number->integer : 0, state);
+    attempt->answer = text_in(answer, "words");
+    attempt->answer_len = strlen(attempt->answer);
+    attempt->answer_cut = attempt->answer_len >= ODBC_WORDS_MAX;
+}
+
+/* A process that did not say what it did may have done it. */
+static void sql_ended(struct process *p, int wait_status)
+{
+    struct call *call = p->arg;
+    struct attempt attempt = { .judgement = { VERDICT_AGAIN, true }, .retry_after_us = -1, .answer = "" };
+    struct json *answer = NULL;
+    metric_observe(call->service->calls, world_mono(call->tools->runtime->world) - p->began_at);
+    if (json_parse(call->arena, buf_str(&p->output), p->output.len, &answer, NULL))
+        answer = NULL;
+    const struct json *rows = answer ? json_get(answer, "rows") : NULL;
+    if (rows && rows->kind == JSON_LIST)
+        describe(call, answer, rows, &attempt);
+    else if (answer && json_get(answer, "failed"))
+        explain(call, answer, &attempt);
+    else
+        attempt.error =
+            p->timed_out ? "the database took too long" : "the database's driver ended without an answer";
+    call->done(call, &attempt);
+}
+
+/* Of a query its first value. */
+static struct finding sql_finding(const struct verify_conf *verify, const struct attempt *attempt,
+                                  struct arena *a)
+{
+    if (attempt->judgement.verdict != VERDICT_DONE)
+        return finding_inconclusive(NULL);
+    return finding_number(attempt, "its first value is not a number");
+}
+
+/* ---- the action ---- */
+
+static enum rc sql_start(struct call *call, int64_t now, struct err *err)
+{
+    static const char *const argv[] = { ODBC_PROGRAM, NULL };
+    struct buf *request = &call->tools->scratch;
+    struct process *p = &call->work.process;
+    enum rc rc = write_request(call, request, err);
+    if (rc)
+        return rc;
+    *p = (struct process){ .all = &call->tools->processes, .ended = sql_ended, .arg = call };
+    const struct process_conf process_conf = {
+        .program = "/proc/self/exe",
+        .argv = argv,
+        .env = make_environment(call->arena),
+        .input = request,
+        .output_max = ODBC_ANSWER_MAX,
+        .limit_at = now + call->conf->timeout_us,
+    };
+    return process_start(p, &process_conf, err);
+}
+
+static void sql_cancel(struct call *call)
+{
+    process_cancel(&call->work.process);
+}
+
+const struct action action_sql = {
+    .name = "sql",
+    .start = sql_start,
+    .cancel = sql_cancel,
+    .cause = action_cause_by_name,
+    .finding = sql_finding,
+};
