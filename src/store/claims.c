@@ -61,7 +61,7 @@ static bool is_everywhere(const struct pipeline *const *lists, size_t n, const s
 {
     for (size_t i = 0; i < n; i++) {
         unsigned at;
-        if (!pipeline_position(lists[i], state_id, &at))
+        if (!pipelines_position(lists[i], state_id, &at))
             continue;
         if (pipeline_role(lists[i], at) != role ||
             is_wanted(f, stage_after(lists[i], at, lists[n - 1])) != wanted)
@@ -93,7 +93,7 @@ static enum rc find_states(struct store *s, struct arena *a, const struct due_fi
 {
     const struct pipeline **lists;
     size_t n, total = 0;
-    enum rc rc = all_pipelines(s, a, &lists, &n, err);
+    enum rc rc = pipelines_all(s, a, &lists, &n, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++)
@@ -251,7 +251,7 @@ enum rc store_due_open(struct store *s, struct arena *a, const struct due_filter
     *out = look;
     enum rc rc = find_states(s, a, filter, &states, err);
     if (!rc)
-        rc = id_range_of_creation(s->db, INT64_MIN, filter->due_before, &old_enough, err);
+        rc = ids_range_of_creation(s->db, INT64_MIN, filter->due_before, &old_enough, err);
     if (rc)
         return rc;
     look->walks = arena_array(a, states.n + 1, sizeof(look->walks[0]));
@@ -306,15 +306,15 @@ static enum rc add_rows(const struct due_look *look, const struct due_walk *w, s
 {
     const struct due_filter *f = &look->filter;
     const struct due_state *d = &w->of;
-    int64_t last = id_list_upto(keys, w->last);
+    int64_t last = ids_list_upto(keys, w->last);
     last = last < w->last ? last : w->last;
-    return id_list_add(keys, look->store->db, due_text(f, d),
-                       DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next),
-                               DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)keys->max),
-                               DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
-                               DB_INT(f->newest_first ? -w->next : last), DB_INT(d->pipeline_id),
-                               DB_INT(d->aborting)),
-                       err);
+    return ids_list_add(keys, look->store->db, due_text(f, d),
+                        DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next),
+                                DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)keys->max),
+                                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
+                                DB_INT(f->newest_first ? -w->next : last), DB_INT(d->pipeline_id),
+                                DB_INT(d->aborting)),
+                        err);
 }
 
 static void turn_round(struct retirement *rows, size_t n)
@@ -336,7 +336,7 @@ static enum rc read_rows(const struct due_look *look, const struct id_list *keys
         keys->id[i] = -keys->id[i];
     for (size_t i = 0; !rc && i < keys->n; i += GROUP_MAX) {
         size_t n_ids = keys->n - i < GROUP_MAX ? keys->n - i : GROUP_MAX, n_read;
-        rc = read_group(look->store, keys->id + i, n_ids, *out + *n, &n_read, err);
+        rc = rows_read_group(look->store, keys->id + i, n_ids, *out + *n, &n_read, err);
         if (newest)
             turn_round(*out + *n, n_read);
         *n += n_read;
@@ -350,7 +350,7 @@ enum rc store_due_next(struct due_look *look, size_t limit, struct retirement **
     struct id_list keys;
     enum rc rc = RC_OK;
     assert(limit > 0);
-    id_list_init(&keys, look->arena, limit);
+    ids_list_init(&keys, look->arena, limit);
     *n = 0;
     for (size_t i = 0; !rc && i < look->n; i++)
         if (look->walks[i].next <= look->walks[i].last)
@@ -428,7 +428,7 @@ static enum rc count_cooling(struct store *s, int64_t due_before, int64_t *pendi
 {
     struct id_range r;
     *pending = *cooling = 0;
-    enum rc rc = id_range_of_creation(s->db, due_before, INT64_MAX, &r, err);
+    enum rc rc = ids_range_of_creation(s->db, due_before, INT64_MAX, &r, err);
     if (!rc)
         rc = store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, pending,
                              err);
@@ -450,7 +450,7 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
     *due = pending - cooling;
     if (!rc && cooling == COOLING_MAX)
         rc = store_due_upto(s, due_before, INT64_MAX, due, err);
-    return rc ? rc : count_under_way(s, under_way, err);
+    return rc ? rc : counts_under_way(s, under_way, err);
 }
 
 /* ---- leases that nobody could renew ---- */

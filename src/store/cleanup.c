@@ -65,13 +65,13 @@ enum { PAGE_MAX = 64 };
 static enum rc find_others(struct store *s, struct arena *a, int64_t account_id, struct id_list *out,
                            struct err *err)
 {
-    id_list_init(out, a, PAGE_MAX);
-    return id_list_add(out, s->db,
-                       "SELECT id FROM retirement WHERE account_id = $1 AND live = 0"
-                       " AND id NOT IN (SELECT retirement_id FROM redacted)"
-                       " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)"
-                       " ORDER BY id LIMIT $2",
-                       DB_ARGS(DB_INT(account_id), DB_INT(PAGE_MAX)), err);
+    ids_list_init(out, a, PAGE_MAX);
+    return ids_list_add(out, s->db,
+                        "SELECT id FROM retirement WHERE account_id = $1 AND live = 0"
+                        " AND id NOT IN (SELECT retirement_id FROM redacted)"
+                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)"
+                        " ORDER BY id LIMIT $2",
+                        DB_ARGS(DB_INT(account_id), DB_INT(PAGE_MAX)), err);
 }
 
 static enum rc redact_others(struct store *s, int64_t account_id, const struct redaction *with,

@@ -66,9 +66,10 @@ enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, 
     struct id_list list;
     int64_t states = 0;
     enum rc rc = store_first_int(s->db, "SELECT count(*) FROM state", DB_NO_ARGS, &states, err);
-    id_list_init(&list, a, (size_t)states + 1);
+    ids_list_init(&list, a, (size_t)states + 1);
     if (!rc)
-        rc = id_list_add(&list, s->db, "SELECT id FROM state WHERE waiting > 0 ORDER BY id", DB_NO_ARGS, err);
+        rc =
+            ids_list_add(&list, s->db, "SELECT id FROM state WHERE waiting > 0 ORDER BY id", DB_NO_ARGS, err);
     if (list.n == 0)
         list.id[list.n++] = 0;
     *ids = list.id;
@@ -76,7 +77,7 @@ enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, 
     return rc;
 }
 
-enum rc count_under_way(struct store *s, int64_t *out, struct err *err)
+enum rc counts_under_way(struct store *s, int64_t *out, struct err *err)
 {
     *out = 0;
     return store_first_int(s->db,

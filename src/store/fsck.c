@@ -53,7 +53,7 @@ static bool is_operators(const struct fsck *f, const struct step *st)
 static bool is_resume(const struct fsck *f, const struct pipeline *p, unsigned from, unsigned to)
 {
     unsigned failed;
-    return pipeline_role(p, from) == ROLE_ERRORED && pipeline_position(p, f->before.from_id, &failed) &&
+    return pipeline_role(p, from) == ROLE_ERRORED && pipelines_position(p, f->before.from_id, &failed) &&
            failed == to + 1;
 }
 
@@ -82,11 +82,11 @@ static void count_completion(struct fsck *f, const struct pipeline *p, unsigned 
 static void check_move(struct fsck *f, const struct pipeline *p, const struct step *st)
 {
     unsigned from, to;
-    if (!pipeline_position(p, st->to_id, &to)) {
+    if (!pipelines_position(p, st->to_id, &to)) {
         report(f, "I17", "entered a state that its list does not have");
         return;
     }
-    bool known = pipeline_position(p, st->from_id, &from);
+    bool known = pipelines_position(p, st->from_id, &from);
     bool operators = is_operators(f, st);
     if (!operators && known)
         check_order(f, p, st, from, to);
@@ -264,11 +264,11 @@ static enum rc check_all(struct fsck *f, struct err *err)
     struct id_list ids;
     int64_t after = 0;
     enum rc rc = RC_OK;
-    id_list_init(&ids, &a, FSCK_PAGE);
+    ids_list_init(&ids, &a, FSCK_PAGE);
     do {
         ids.n = 0;
-        rc = id_list_add(&ids, f->s->db, "SELECT id FROM retirement WHERE id > $1 ORDER BY id LIMIT $2",
-                         DB_ARGS(DB_INT(after), DB_INT(FSCK_PAGE)), err);
+        rc = ids_list_add(&ids, f->s->db, "SELECT id FROM retirement WHERE id > $1 ORDER BY id LIMIT $2",
+                          DB_ARGS(DB_INT(after), DB_INT(FSCK_PAGE)), err);
         if (!rc)
             rc = check_page(f, &ids, err);
         after = ids.n > 0 ? ids.id[ids.n - 1] : after;

@@ -49,7 +49,7 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
 {
     struct id_range r;
     *out = 0;
-    enum rc rc = id_range_of_creation(s->db, INT64_MIN, due_before, &r, err);
+    enum rc rc = ids_range_of_creation(s->db, INT64_MIN, due_before, &r, err);
     if (rc)
         return rc;
     const char *sql =
@@ -61,7 +61,7 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
 static enum rc count_day(struct store *s, int64_t from, int64_t before, int64_t *out, struct err *err)
 {
     struct id_range r;
-    enum rc rc = id_range_of_creation(s->db, from, before, &r, err);
+    enum rc rc = ids_range_of_creation(s->db, from, before, &r, err);
     if (rc)
         return rc;
     *out = r.upto > r.after ? r.upto - r.after : 0;

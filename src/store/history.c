@@ -142,7 +142,7 @@ enum rc store_find_report(struct store *s, const struct retirement *row, int64_t
             continue;
         at_state = db_int(&rows, 1);
         *found = true;
-        if (pipeline_position(row->pipeline, at_state, state_after) &&
+        if (pipelines_position(row->pipeline, at_state, state_after) &&
             pipeline_role(row->pipeline, *state_after) == ROLE_WORKING)
             break; /* what follows is the report of the next stage */
     }

@@ -10,7 +10,7 @@
 
 #include "store/store_int.h"
 
-void id_list_init(struct id_list *l, struct arena *a, size_t max)
+void ids_list_init(struct id_list *l, struct arena *a, size_t max)
 {
     *l = (struct id_list){
         .id = arena_array(a, max + 1, sizeof(int64_t)),
@@ -35,7 +35,7 @@ static void merge(struct id_list *l, size_t n_fresh)
     l->n = n;
 }
 
-enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args, struct err *err)
+enum rc ids_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args, struct err *err)
 {
     struct db_rows rows;
     bool row;
@@ -49,7 +49,7 @@ enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db
     return rc;
 }
 
-int64_t id_list_upto(const struct id_list *l, int64_t upto)
+int64_t ids_list_upto(const struct id_list *l, int64_t upto)
 {
     return l->n > 0 && l->n == l->max ? l->id[l->n - 1] : upto;
 }
@@ -105,8 +105,8 @@ static enum rc find_after(struct db *db, const struct creation_break *b, int64_t
     return rc;
 }
 
-enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
-                             struct err *err)
+enum rc ids_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
+                              struct err *err)
 {
     struct creation_break b;
     *out = (struct id_range){ 0 };
@@ -120,7 +120,7 @@ enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct
     return rc;
 }
 
-enum rc id_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err)
+enum rc ids_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err)
 {
     int64_t previous_at = INT64_MIN;
     enum rc rc =

@@ -32,7 +32,7 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
     if (out->modified_before < out->created_before)
         out->created_before = out->modified_before; /* nobody changed before they asked */
     struct id_range ids;
-    enum rc rc = id_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
+    enum rc rc = ids_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
     out->upto = ids.upto;
     out->by_time = !ids.exact || f->modified_from != 0 || f->modified_before != 0 || f->modified_before_each;
@@ -70,13 +70,13 @@ static enum rc add_of_few(struct store *s, int64_t state_id, const struct range 
     *few = rc == RC_OK && n < FEW;
     if (!*few)
         return rc;
-    return id_list_add(ids, s->db,
-                       "SELECT id " CHANGED "AND id + 0 > $4 AND id + 0 <= $5 AND created_at >= $6"
-                       " AND created_at < $7 ORDER BY id + 0",
-                       DB_ARGS(DB_INT(state_id), DB_INT(r->modified_from), DB_INT(r->modified_before),
-                               DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)), DB_INT(r->created_from),
-                               DB_INT(r->created_before)),
-                       err);
+    return ids_list_add(ids, s->db,
+                        "SELECT id " CHANGED "AND id + 0 > $4 AND id + 0 <= $5 AND created_at >= $6"
+                        " AND created_at < $7 ORDER BY id + 0",
+                        DB_ARGS(DB_INT(state_id), DB_INT(r->modified_from), DB_INT(r->modified_before),
+                                DB_INT(r->after), DB_INT(ids_list_upto(ids, r->upto)),
+                                DB_INT(r->created_from), DB_INT(r->created_before)),
+                        err);
 }
 
 static enum rc add_of_state(struct store *s, int64_t state_id, int64_t modified_before, const struct range *r,
@@ -91,11 +91,11 @@ static enum rc add_of_state(struct store *s, int64_t state_id, int64_t modified_
                                    " AND created_at >= $7 AND created_at < $8 ORDER BY id LIMIT $4"
                                  : "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
                                    " ORDER BY id LIMIT $4";
-    return id_list_add(ids, s->db, sql,
-                       DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
-                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from), DB_INT(modified_before),
-                               DB_INT(r->created_from), DB_INT(r->created_before)),
-                       err);
+    return ids_list_add(ids, s->db, sql,
+                        DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(ids_list_upto(ids, r->upto)),
+                                DB_INT((int64_t)ids->max), DB_INT(r->modified_from), DB_INT(modified_before),
+                                DB_INT(r->created_from), DB_INT(r->created_before)),
+                        err);
 }
 
 static enum rc add_of_all(struct store *s, const struct range *r, struct id_list *ids, struct err *err)
@@ -105,27 +105,27 @@ static enum rc add_of_all(struct store *s, const struct range *r, struct id_list
                             " AND modified_at >= $4 AND modified_at < $5"
                             " AND created_at >= $6 AND created_at < $7 ORDER BY id LIMIT $3"
                           : "SELECT id FROM retirement WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
-    return id_list_add(ids, s->db, sql,
-                       DB_ARGS(DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max),
-                               DB_INT(r->modified_from), DB_INT(r->modified_before), DB_INT(r->created_from),
-                               DB_INT(r->created_before)),
-                       err);
+    return ids_list_add(ids, s->db, sql,
+                        DB_ARGS(DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max),
+                                DB_INT(r->modified_from), DB_INT(r->modified_before), DB_INT(r->created_from),
+                                DB_INT(r->created_before)),
+                        err);
 }
 
 static enum rc add_of_failure(struct store *s, int64_t state_id, const struct failure_filter *f,
                               const struct range *r, struct id_list *ids, struct err *err)
 {
-    return id_list_add(ids, s->db,
-                       "SELECT r.id FROM retirement r JOIN retirement_log l ON l.id = r.log_head"
-                       " WHERE r.state_id = $1 AND r.id > $2 AND r.id <= $3"
-                       " AND r.modified_at >= $5 AND r.modified_at < $6"
-                       " AND ($7 = 0 OR r.last_state_id = $7) AND ($8 < 0 OR l.status = $8)"
-                       " AND ($9 IS NULL OR l.cause = $9) ORDER BY r.id LIMIT $4",
-                       DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(id_list_upto(ids, r->upto)),
-                               DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
-                               DB_INT(r->modified_before), DB_INT(f->stage_id), DB_INT(f->status),
-                               DB_TEXT(f->cause)),
-                       err);
+    return ids_list_add(ids, s->db,
+                        "SELECT r.id FROM retirement r JOIN retirement_log l ON l.id = r.log_head"
+                        " WHERE r.state_id = $1 AND r.id > $2 AND r.id <= $3"
+                        " AND r.modified_at >= $5 AND r.modified_at < $6"
+                        " AND ($7 = 0 OR r.last_state_id = $7) AND ($8 < 0 OR l.status = $8)"
+                        " AND ($9 IS NULL OR l.cause = $9) ORDER BY r.id LIMIT $4",
+                        DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(ids_list_upto(ids, r->upto)),
+                                DB_INT((int64_t)ids->max), DB_INT(r->modified_from),
+                                DB_INT(r->modified_before), DB_INT(f->stage_id), DB_INT(f->status),
+                                DB_TEXT(f->cause)),
+                        err);
 }
 
 /* The few of one person. */
@@ -142,7 +142,7 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
         people_username_key(s, f->username, key);
     else
         people_email_key(s, f->email, key);
-    return id_list_add(
+    return ids_list_add(
         ids, s->db, sql,
         DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
 }
@@ -256,7 +256,7 @@ static enum rc show_all(struct walk *w, struct range *r, struct err *err)
     struct id_list ids;
     enum rc rc = RC_OK;
     bool more = true;
-    id_list_init(&ids, &a, w->left < PAGE_MAX ? (size_t)w->left : PAGE_MAX);
+    ids_list_init(&ids, &a, w->left < PAGE_MAX ? (size_t)w->left : PAGE_MAX);
     while (!rc && more && w->left > 0) {
         ids.n = 0;
         rc = add_page(w->s, w->filter, r, &ids, err);

@@ -102,7 +102,7 @@ enum rc store_current_pipeline(struct store *s, const struct pipeline **out, str
     return pipeline_of_stamp(s, id, stamp, out, err);
 }
 
-enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
+enum rc pipelines_all(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
                       struct err *err)
 {
     struct db_rows rows;
@@ -121,7 +121,7 @@ enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline **
     return rc;
 }
 
-bool pipeline_position(const struct pipeline *p, int64_t state_id, unsigned *position)
+bool pipelines_position(const struct pipeline *p, int64_t state_id, unsigned *position)
 {
     for (unsigned i = 0; i < p->n; i++) {
         if (p->state_ids[i] != state_id)
@@ -208,7 +208,7 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
     const struct pipeline **lists;
     size_t n_lists, total = 0;
     *n = 0;
-    enum rc rc = all_pipelines(s, a, &lists, &n_lists, err);
+    enum rc rc = pipelines_all(s, a, &lists, &n_lists, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < n_lists; i++)

@@ -117,7 +117,7 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (!rc)
         rc = counts_new(s, p->state_ids[0], err);
     if (!rc)
-        rc = id_note_creation(s->db, *id, in->now, err);
+        rc = ids_note_creation(s->db, *id, in->now, err);
     if (!rc)
         rc = insert_person(s, *id, &in->person, err);
     if (!rc)

@@ -25,8 +25,8 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
     enum rc rc = pipelines_by_id(s, db_int(rows, 2), &out->pipeline, err);
     if (rc)
         return rc;
-    if (!pipeline_position(out->pipeline, db_int(rows, 3), &out->state) ||
-        !pipeline_position(out->pipeline, db_int(rows, 4), &out->last_state))
+    if (!pipelines_position(out->pipeline, db_int(rows, 3), &out->state) ||
+        !pipelines_position(out->pipeline, db_int(rows, 4), &out->last_state))
         return err_set(err, RC_INTERNAL, "retirement %" PRId64 " is in a state that its list does not have",
                        out->id);
     return RC_OK;
@@ -102,8 +102,8 @@ static enum rc query_group(struct store *s, struct db_rows *rows, const char *sq
     return db_query(s->db, rows, sql, (struct db_args){ value, GROUP_MAX }, err);
 }
 
-enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
-                   struct err *err)
+enum rc rows_read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
+                        struct err *err)
 {
     struct db_rows rows;
     bool row;

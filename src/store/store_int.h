@@ -60,10 +60,10 @@ enum rc schema_set_setting(struct db *db, const char *name, const char *value, s
 
 enum rc pipelines_by_id(struct store *s, int64_t id, const struct pipeline **out, struct err *err) MUST_CHECK;
 /* All lists that ever were, oldest first. */
-enum rc all_pipelines(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
+enum rc pipelines_all(struct store *s, struct arena *a, const struct pipeline ***out, size_t *n,
                       struct err *err) MUST_CHECK;
 /* Returns false when the list does not have the state. */
-bool pipeline_position(const struct pipeline *p, int64_t state_id, unsigned *position);
+bool pipelines_position(const struct pipeline *p, int64_t state_id, unsigned *position);
 
 /* ---- names (people.c) ---- */
 
@@ -103,8 +103,8 @@ enum { GROUP_MAX = 32 };
     "$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32"
 
 /* Those of the ids (1 to GROUP_MAX) that exist, in the order of their ids. */
-enum rc read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
-                   struct err *err) MUST_CHECK;
+enum rc rows_read_group(struct store *s, const int64_t *ids, size_t n, struct retirement *out, size_t *n_out,
+                        struct err *err) MUST_CHECK;
 enum rc rows_read_views(struct store *s, struct arena *a, const int64_t *ids, size_t n,
                         struct retirement_view *out, size_t *n_out, struct err *err) MUST_CHECK;
 
@@ -115,7 +115,7 @@ enum rc counts_change(struct store *s, const struct retirement *before, const st
                       struct err *err) MUST_CHECK;
 enum rc counts_new(struct store *s, int64_t state_id, struct err *err) MUST_CHECK;
 /* Neither in PENDING nor in a dead end. */
-enum rc count_under_way(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+enum rc counts_under_way(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- ids (ids.c) ---- */
 
@@ -126,12 +126,12 @@ struct id_list {
     int64_t *fresh, *merged;
 };
 
-void id_list_init(struct id_list *l, struct arena *a, size_t max);
+void ids_list_init(struct id_list *l, struct arena *a, size_t max);
 /* Adds the ids of a query (first column, rising, at most max). */
-enum rc id_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args,
-                    struct err *err) MUST_CHECK;
+enum rc ids_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args,
+                     struct err *err) MUST_CHECK;
 /* What the next query needs to look at: up to the last one when the list is full. */
-int64_t id_list_upto(const struct id_list *l, int64_t upto);
+int64_t ids_list_upto(const struct id_list *l, int64_t upto);
 
 /*
  * A range of creation times as a range of ids. Ids rise with the time of creation, unless the clock was set
@@ -144,10 +144,10 @@ struct id_range {
     bool exact;          /* and everybody there was created within; else look at each */
 };
 /* from <= created < before; INT64_MIN and INT64_MAX do not restrict. */
-enum rc id_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
-                             struct err *err) MUST_CHECK;
+enum rc ids_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
+                              struct err *err) MUST_CHECK;
 /* To be called for each new one: remembers a break in front of it. */
-enum rc id_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err) MUST_CHECK;
+enum rc ids_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err) MUST_CHECK;
 
 /* ---- history (history.c) ---- */
 

@@ -94,5 +94,5 @@ enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *
         .response_len = strlen(response),
         .now = act->now,
     };
-    return apply_decision(act, &row, &t, err);
+    return moves_apply(act, &row, &t, err);
 }

@@ -49,7 +49,6 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     if (d.refusal)
         return RC_OK; /* of no row that a look finds: its conditions are those of the kernel */
 
-    bool died = d.n_moves && pipeline_role(d.after.pipeline, d.after.state) == ROLE_ERRORED;
     static const char deaths[] =
         "the driver was lost again and again at this stage: see its log for the cause";
     static const struct failure lost = { .status = -1, .cause = "the driver was lost again and again" };
@@ -57,12 +56,12 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
         .decision = &d,
         .actor = c->act->actor,
         .driver = c->in->driver,
-        .response = died ? deaths : NULL,
-        .response_len = died ? sizeof(deaths) - 1 : 0,
-        .failure = died ? &lost : NULL,
+        .response = d.errored ? deaths : NULL,
+        .response_len = d.errored ? sizeof(deaths) - 1 : 0,
+        .failure = d.errored ? &lost : NULL,
         .now = c->act->now,
     };
-    enum rc rc = apply_decision(c->act, row, &t, err);
+    enum rc rc = moves_apply(c->act, row, &t, err);
     if (!rc)
         tally_claim(c->act, row, &d);
     if (rc || !d.granted)
@@ -122,7 +121,7 @@ enum rc usecase_claim(struct act *act, const struct claim_request *in, struct cl
                       struct err *err)
 {
     struct claiming c = { .act = act, .in = in, .out = out };
-    enum rc rc = current_list(act, &c.current, err);
+    enum rc rc = setup_current_list(act, &c.current, err);
     if (rc)
         return rc;
 
@@ -215,8 +214,8 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
             .memo = in->memo,
             .now = act->now,
         };
-        cut_response(act->arena, &t.response, &t.response_len);
-        rc = apply_decision(act, &row, &t, err);
+        texts_cut(act->arena, &t.response, &t.response_len);
+        rc = moves_apply(act, &row, &t, err);
     }
     if (!rc)
         fill_answer(&row, in, &d, act->now, out);

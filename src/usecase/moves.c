@@ -78,8 +78,8 @@ static enum rc audit_decision(struct act *act, const struct retirement *before, 
     return store_append_audit(act->store, entries, d->n_moves, err);
 }
 
-enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
-                       struct err *err)
+enum rc moves_apply(struct act *act, const struct retirement *before, const struct transition *t,
+                    struct err *err)
 {
     const struct decision *d = t->decision;
     enum rc rc = store_apply(act->store, before, t, err);
@@ -109,7 +109,7 @@ enum rc usecase_update(struct act *act, const struct update *update, struct err 
 {
     struct update cut = *update;
     const struct update *in = &cut;
-    cut_response(act->arena, &cut.response, &cut.response_len);
+    texts_cut(act->arena, &cut.response, &cut.response_len);
 
     struct retirement row;
     const struct pipeline *current;
@@ -143,7 +143,7 @@ enum rc usecase_update(struct act *act, const struct update *update, struct err 
         .response_len = in->response_len,
         .now = act->now,
     };
-    return apply_decision(act, &row, &t, err);
+    return moves_apply(act, &row, &t, err);
 }
 
 /* ---- operators ---- */
@@ -248,5 +248,5 @@ enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move 
         .reason = in->reason,
         .now = act->now,
     };
-    return apply_decision(act, &row, &t, err);
+    return moves_apply(act, &row, &t, err);
 }

@@ -132,7 +132,7 @@ enum rc requests_add(struct act *act, const struct account *account, const struc
                      int64_t *id, struct err *err)
 {
     const struct pipeline *current;
-    enum rc rc = current_list(act, &current, err);
+    enum rc rc = setup_current_list(act, &current, err);
     if (rc)
         return rc;
     struct new_retirement new = {

@@ -3,7 +3,7 @@
  * them. */
 #include "usecase/usecase_int.h"
 
-enum rc current_list(struct act *act, const struct pipeline **out, struct err *err)
+enum rc setup_current_list(struct act *act, const struct pipeline **out, struct err *err)
 {
     enum rc rc = store_current_pipeline(act->store, out, err);
     if (rc == RC_NOT_FOUND)

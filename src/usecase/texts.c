@@ -17,7 +17,7 @@ enum rc texts_check(const char *field, const char *value, size_t max, struct err
     return RC_OK;
 }
 
-void cut_response(struct arena *a, const char **text, size_t *len)
+void texts_cut(struct arena *a, const char **text, size_t *len)
 {
     static const char mark[] = " [cut]";
     if (*len <= USECASE_RESPONSE_MAX)

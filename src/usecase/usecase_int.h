@@ -6,7 +6,7 @@
 #include "usecase/usecase.h"
 
 /* The list of today. RC_CONFLICT "no_states" when there is none: it says which command makes one. */
-enum rc current_list(struct act *act, const struct pipeline **out, struct err *err) MUST_CHECK;
+enum rc setup_current_list(struct act *act, const struct pipeline **out, struct err *err) MUST_CHECK;
 
 /* A text of one line, of at most so many characters. RC_INVALID names the field. */
 enum rc texts_check(const char *field, const char *value, size_t max, struct err *err) MUST_CHECK;
@@ -18,15 +18,15 @@ enum rc audit_add(struct act *act, struct audit_entry entry, struct err *err) MU
 enum rc audit_account(struct act *act, const char *action, int64_t id, struct err *err) MUST_CHECK;
 
 /* Cuts a response that is longer than USECASE_RESPONSE_MAX, and marks it as cut. */
-void cut_response(struct arena *a, const char **text, size_t *len);
+void texts_cut(struct arena *a, const char **text, size_t *len);
 
 /* Stores what was decided, and lets the account of the directory follow: who is taken out of PENDING into
  * ABORTED has the account back as it was, and who comes back out of ABORTED is locked again. Every decision
  * is stored by this. */
-enum rc apply_decision(struct act *act, const struct retirement *before, const struct transition *t,
-                       struct err *err) MUST_CHECK;
+enum rc moves_apply(struct act *act, const struct retirement *before, const struct transition *t,
+                    struct err *err) MUST_CHECK;
 
-/* Notes for the metrics what apply_decision() stored, a request, and a claim that was decided on. */
+/* Notes for the metrics what moves_apply() stored, a request, and a claim that was decided on. */
 enum rc tally_transition(struct act *act, const struct retirement *before, const struct transition *t,
                          struct err *err) MUST_CHECK;
 void tally_request(struct act *act, const struct pipeline *p);

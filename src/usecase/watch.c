@@ -87,7 +87,7 @@ static enum rc move_to_errored(struct act *act, const struct retirement *row, in
         .now = act->now,
     };
     ++*moved;
-    return apply_decision(act, row, &t, err);
+    return moves_apply(act, row, &t, err);
 }
 
 static enum rc note_stuck(struct act *act, const struct retirement *row, int64_t *found, struct err *err)
