@@ -130,10 +130,15 @@ struct http_found {
     const char *param[HTTP_PARAMS_MAX]; /* values of {name} parts, in order */
     const char *allow;                  /* HTTP_NO_METHOD: for the Allow header */
 };
-/* The table is `count` rows of `stride` bytes that begin with a struct http_route. A path that lacks only the
- * slash at the end of its row: HTTP_ADD_SLASH for GET, found as if it had it for the rest. */
-enum http_match http_route(struct arena *a, const void *table, size_t count, size_t stride,
-                           enum http_method method, const char *path, struct http_found *out);
+struct http_router;
+/* The table is `count` rows of `stride` bytes that begin with a struct http_route; it must outlive the
+ * router. No two rows may have the same method and path. Never fails. */
+struct http_router *http_router_open(const void *table, size_t count, size_t stride);
+void http_router_close(struct http_router **router);
+/* For any thread. Of several rows that fit, the one with the fewest {name} parts is found. A path that lacks
+ * only the slash at the end of its row: HTTP_ADD_SLASH for GET, found as if it had it for the rest. */
+enum http_match http_route(const struct http_router *router, struct arena *a, enum http_method method,
+                           const char *path, struct http_found *out);
 
 /* ---- client.c: calls to others; one thread ---- */
 

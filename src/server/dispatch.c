@@ -70,10 +70,11 @@ static char *slashed(struct http_request *req)
 }
 
 /* NULL: answered already. */
-static const struct route *find_route(struct http_request *req, const char **param)
+static const struct route *find_route(const struct http_router *router, struct http_request *req,
+                                      const char **param)
 {
     struct http_found found = { 0 };
-    switch (http_route(&req->arena, routes, routes_n, sizeof(routes[0]), req->method, req->path, &found)) {
+    switch (http_route(router, &req->arena, req->method, req->path, &found)) {
     case HTTP_FOUND: memcpy(param, found.param, sizeof(found.param)); return &routes[found.route];
     case HTTP_ADD_SLASH:
         req->status = 301;
@@ -318,7 +319,7 @@ static enum http_when begin(struct server *server, struct http_request *req)
     x->disk_full = &server->disk_full;
     x->throttle = server->throttle;
     x->now = steady_now(&server->steady);
-    x->route = find_route(req, x->param);
+    x->route = find_route(server->router, req, x->param);
     if (!x->route)
         return HTTP_NOW;
     req->user = v;

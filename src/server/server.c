@@ -172,6 +172,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     struct server *s = XNEW(struct server);
     s->config = conf->config;
     s->throttle = auth_throttle_open();
+    s->router = http_router_open(routes, routes_n, sizeof(routes[0]));
     s->world = conf->world;
     steady_start(&s->steady, conf->world);
     enum rc rc = make_data_dir(s->config->data_dir, err);
@@ -250,6 +251,7 @@ void server_close(struct server **server)
     if (s->db)
         db_close(&s->db);
     auth_throttle_close(&s->throttle);
+    http_router_close(&s->router);
     crypto_wipe(&s->keys, sizeof(s->keys));
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
     crypto_wipe(s->repeat_key, sizeof(s->repeat_key));

@@ -29,6 +29,7 @@ struct server {
     struct db *db;       /* the writing connection ... */
     struct store *store; /* ... and its store: the writer's thread's alone once it runs */
     struct writer *writer;
+    struct http_router *router; /* of routes[] */
     struct http_server *http;
     atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
     struct upkeep *upkeep; /* NULL: it only lives for a command */

@@ -55,7 +55,10 @@ static void check_form(const char *text, size_t len)
 static void check_route(struct arena *a, enum http_method method, const char *path)
 {
     struct http_found found;
-    enum http_match match = http_route(a, routes, routes_n, sizeof(routes[0]), method, path, &found);
+    static struct http_router *router;
+    if (!router)
+        router = http_router_open(routes, routes_n, sizeof(routes[0]));
+    enum http_match match = http_route(router, a, method, path, &found);
     assert((match == HTTP_NO_METHOD) == (found.allow != NULL));
     if (match == HTTP_FOUND || match == HTTP_ADD_SLASH)
         assert(found.route < routes_n && routes[found.route].http.method == method);

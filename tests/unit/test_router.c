@@ -26,13 +26,18 @@ static const struct row table[] = {
     { { HTTP_POST, "/token" } },
     { { HTTP_DELETE, "/v1/{a}/{b}/{c}/{d}" } },
     { { HTTP_GET, "/" } },
+    { { HTTP_GET, "/twice/{a}/x" } },
+    { { HTTP_GET, "/twice/{a}/{b}" } },
+    { { HTTP_GET, "/twice/literal/{b}" } },
+    { { HTTP_POST, "/twice/{a}/x" } },
 };
 
 static struct arena arena;
+static struct http_router *router;
 
 static enum http_match find(enum http_method method, const char *path, struct http_found *out)
 {
-    return http_route(&arena, table, sizeof(table) / sizeof(*table), sizeof(*table), method, path, out);
+    return http_route(router, &arena, method, path, out);
 }
 
 static void assert_row(enum http_method method, const char *path, size_t row)
@@ -69,6 +74,19 @@ static void test_router__prefers_the_row_with_fewer_names(void **state)
     assert_row(HTTP_GET, "/v1/retirements/recent", 6);
     assert_row(HTTP_GET, "/v1/retirements/recently", 5);
     assert_row(HTTP_GET, "/v1/retirements/recent/log", 7);
+}
+
+static void test_router__goes_back_where_a_literal_segment_leads_nowhere(void **state)
+{
+    struct http_found found;
+    assert_row(HTTP_GET, "/twice/other/x", 11);
+    assert_row(HTTP_GET, "/twice/other/y", 12);
+    assert_row(HTTP_GET, "/twice/literal/y", 13);
+    assert_int_equal(find(HTTP_POST, "/twice/literal/x", &found), HTTP_FOUND);
+    assert_int_equal(found.route, 14);
+    assert_string_equal(found.param[0], "literal");
+    assert_int_equal(find(HTTP_DELETE, "/twice/literal/x", &found), HTTP_NO_METHOD);
+    assert_string_equal(found.allow, "GET, HEAD, POST");
 }
 
 static void test_router__knows_no_other_paths(void **state)
@@ -118,8 +136,15 @@ static void test_router__a_missing_slash_is_added_for_get_and_overlooked_for_the
     assert_int_equal(find(HTTP_POST, "/token/", &found), HTTP_NO_PATH);
 }
 
+static int setup(void **state)
+{
+    router = http_router_open(table, sizeof(table) / sizeof(*table), sizeof(*table));
+    return 0;
+}
+
 static int teardown(void **state)
 {
+    http_router_close(&router);
     arena_free(&arena);
     return 0;
 }
@@ -130,9 +155,10 @@ int main(void)
         cmocka_unit_test(test_router__finds_rows_by_path_and_method),
         cmocka_unit_test(test_router__gives_the_named_parts_in_order),
         cmocka_unit_test(test_router__prefers_the_row_with_fewer_names),
+        cmocka_unit_test(test_router__goes_back_where_a_literal_segment_leads_nowhere),
         cmocka_unit_test(test_router__knows_no_other_paths),
         cmocka_unit_test(test_router__names_the_methods_that_a_path_has),
         cmocka_unit_test(test_router__a_missing_slash_is_added_for_get_and_overlooked_for_the_rest),
     };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
