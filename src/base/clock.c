@@ -211,38 +211,6 @@ static bool take_number(const char **at, int64_t ceiling, int64_t *out)
     return true;
 }
 
-/* The three forms of RFC 9110, 5.6.7. */
-static bool parse_http_date(const char *text, int64_t *out_us)
-{
-    static const char *const forms[] = { "%a, %d %b %Y %H:%M:%S GMT", "%a, %d-%b-%y %H:%M:%S GMT",
-                                         "%a %b %d %H:%M:%S %Y" };
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        struct tm tm = { 0 };
-        const char *end = strptime(text, forms[i], &tm);
-        struct date d = { (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1, (unsigned)tm.tm_mday };
-        if (!end || *end || tm.tm_year < -1900 || !date_exists(d))
-            continue;
-        int64_t seconds = tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec;
-        *out_us = days_of_date(d) * CLOCK_DAY + seconds * CLOCK_S;
-        return true;
-    }
-    return false;
-}
-
-enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us, struct err *err)
-{
-    const char *at = text;
-    int64_t seconds, at_us;
-    if (take_number(&at, LENGTH_MAX / CLOCK_S, &seconds) && !*at) {
-        *out_us = seconds * CLOCK_S;
-        return RC_OK;
-    }
-    if (!parse_http_date(text, &at_us))
-        return err_set(err, RC_INVALID, "Retry-After is neither seconds nor an HTTP date");
-    *out_us = at_us > now_us ? at_us - now_us : 0;
-    return RC_OK;
-}
-
 static const struct unit {
     const char *name;
     int64_t us;

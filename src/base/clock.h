@@ -32,9 +32,6 @@ void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN]);
 enum rc clock_parse(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
 /* YYYY-MM-DD alone, a real day of the calendar. RC_INVALID. */
 enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
-/* Retry-After: seconds, or an HTTP date. Gives the delay from now in us, never negative. RC_INVALID. */
-enum rc clock_parse_retry_after(const char *text, int64_t now_us, int64_t *out_us,
-                                struct err *err) MUST_CHECK;
 
 /* A length: "500ms", "30s", "10m", "12h", "7d"; a bare 0. Never negative, up to 100 years. RC_INVALID. */
 enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;

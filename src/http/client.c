@@ -33,7 +33,8 @@ enum {
     HOSTS = 16,                     /* hosts whose connections are kept open at the same time */
     HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
     DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and dropped */
-    VALUE_MAX = 256,
+    LENGTH_LEN_MAX = 32,            /* of a Content-Length */
+    RETRY_AFTER_MAX_S = 365 * 86400,
     LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
@@ -53,7 +54,6 @@ struct transfer {
     int64_t length;     /* Content-Length of the answer, -1 when not given */
     bool headers_ended; /* to libcurl headers that break off are an answer */
     bool too_large, bad_headers;
-    char content_type[VALUE_MAX], retry_after[VALUE_MAX];
 };
 
 struct curl_client {
@@ -101,31 +101,19 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-/* If the line is the header `name`, and its value fits: the value without blanks around it. */
-static bool header_value(const char *line, size_t len, const char *name, char out[VALUE_MAX])
+/* If the line is a Content-Length: with two different ones the end of the answer is not known. */
+static void check_length(struct transfer *t, const char *line, size_t len)
 {
-    size_t name_len = strlen(name);
-    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0)
-        return false;
-    const char *s = line + name_len + 1, *end = line + len;
-    while (s < end && (*s == ' ' || *s == '\t'))
-        s++;
-    while (end > s && strchr(" \t\r\n", end[-1]))
-        end--;
-    if (end - s >= VALUE_MAX)
-        return false;
-    memcpy(out, s, (size_t)(end - s));
-    out[end - s] = '\0';
-    return true;
-}
-
-/* With two different lengths the end of the answer is not known. */
-static void check_length(struct transfer *t, const char *value)
-{
-    char *end;
+    static const char name[] = "Content-Length:";
+    size_t name_len = sizeof(name) - 1;
+    char value[LENGTH_LEN_MAX], *end;
+    if (len < name_len || strncasecmp(line, name, name_len) != 0)
+        return;
+    snprintf(value, sizeof(value), "%.*s", (int)(len - name_len), line + name_len);
     errno = 0;
     long long length = strtoll(value, &end, 10);
-    if (errno || end == value || *end || length < 0 || (t->length >= 0 && t->length != length))
+    bool is_number = end != value && !end[strspn(end, " \t\r\n")];
+    if (errno || !is_number || length < 0 || (t->length >= 0 && t->length != length))
         t->bad_headers = true;
     t->length = length;
 }
@@ -133,18 +121,13 @@ static void check_length(struct transfer *t, const char *value)
 static size_t on_header(char *line, size_t size, size_t len, void *arg)
 {
     struct transfer *t = arg;
-    char value[VALUE_MAX];
     t->header_bytes += len;
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a status line; there may be a 100 before it */
         t->length = -1;
         t->headers_ended = false;
-        t->content_type[0] = t->retry_after[0] = '\0';
     }
     t->headers_ended = t->headers_ended || line[0] == '\r' || line[0] == '\n';
-    if (header_value(line, len, "Content-Length", value))
-        check_length(t, value);
-    header_value(line, len, "Content-Type", t->content_type);
-    header_value(line, len, "Retry-After", t->retry_after);
+    check_length(t, line, len);
     t->bad_headers = t->bad_headers || t->header_bytes > HEADERS_MAX;
     return t->bad_headers ? 0 : len;
 }
@@ -194,7 +177,6 @@ static struct transfer *transfer_new(struct curl_client *client)
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
         t->headers_ended = t->too_large = t->bad_headers = false;
-        t->content_type[0] = t->retry_after[0] = '\0';
     } else {
         t = XNEW(struct transfer);
         t->client = client;
@@ -391,8 +373,6 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
     struct http_call *call = t->call;
     call->failure = failure;
     call->took_us = world_mono(t->client->world) - t->began_at;
-    call->content_type = t->content_type[0] ? t->content_type : NULL;
-    call->retry_after = t->retry_after[0] ? t->retry_after : NULL;
     snprintf(call->error, sizeof(call->error), "%s", text);
     transfer_stop(t);
     struct buf answer = call->answer;
@@ -403,11 +383,26 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
     transfer_release(t);
 }
 
+/* libcurl reads seconds and the three forms of a date, and cuts fractions off. It gives 0 for no header and
+ * for one that it cannot read, and less for a date that has passed. */
+static int64_t retry_after_us(struct transfer *t)
+{
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &seconds);
+    if (seconds <= 0)
+        return 0;
+    return seconds < RETRY_AFTER_MAX_S ? seconds * CLOCK_S : RETRY_AFTER_MAX_S * CLOCK_S;
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     long status = 0;
+    char *content_type = NULL;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
     t->call->status = (unsigned)status;
+    t->call->content_type = content_type;
+    t->call->retry_after_us = retry_after_us(t);
     enum http_failure failure = failure_of(t, code);
     conclude(t, failure, failure_text(t, failure, code));
 }
@@ -600,7 +595,8 @@ void http_call_begin(struct http_call *call)
 {
     call->failure = HTTP_OK;
     call->status = 0;
-    call->content_type = call->retry_after = NULL;
+    call->content_type = NULL;
+    call->retry_after_us = 0;
     call->error[0] = '\0';
     call->took_us = 0;
     buf_init(&call->answer, call->answer_max);

@@ -171,9 +171,10 @@ struct http_call {
     enum http_failure failure;
     unsigned status;
     const char *content_type; /* NULL: no such header */
-    const char *retry_after;  /* the header's value; NULL: none */
-    struct buf answer;        /* over: its end was dropped */
-    char error[160];          /* one line about the failure, without URL or personal data */
+    int64_t
+        retry_after_us; /* the wish in Retry-After, from now on; 0: none, or a repeat may follow at once */
+    struct buf answer;  /* over: its end was dropped */
+    char error[160];    /* one line about the failure, without URL or personal data */
     int64_t took_us;
 
     void (*done)(struct http_call *call); /* called in http_client_wait; may send and cancel any call */

@@ -102,46 +102,6 @@ static void test_clock__bad_times_are_refused(void **state)
     expect_error(clock_parse_date("2026-11-21T13:04:05Z", &at, &err), RC_INVALID, &err, "not a date");
 }
 
-static void test_clock__retry_after_in_seconds_or_as_a_date(void **state)
-{
-    static const int64_t now = 784111777 * CLOCK_S; /* Sun, 06 Nov 1994 08:49:37 GMT */
-    static const struct {
-        const char *text;
-        int64_t delay_s;
-    } good[] = {
-        { "0", 0 },
-        { "120", 120 },
-        { "Sun, 06 Nov 1994 08:50:37 GMT", 60 },
-        { "Sunday, 06-Nov-94 08:50:37 GMT", 60 },
-        { "Sun Nov  6 08:50:37 1994", 60 },
-        { "Sun, 06 Nov 1994 08:49:36 GMT", 0 },
-        { "99999999999999999999999999", INT64_C(36525) * 86400 },
-    };
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        struct err err;
-        int64_t us = -1;
-        expect_ok(clock_parse_retry_after(good[i].text, now, &us, &err), &err);
-        assert_true(us == good[i].delay_s * CLOCK_S);
-    }
-}
-
-static void test_clock__bad_retry_after_is_refused(void **state)
-{
-    static const char *const bad[] = { "",
-                                       "-1",
-                                       "1.5",
-                                       "soon",
-                                       "1 s",
-                                       "Sun, 31 Feb 1994 08:49:37 GMT",
-                                       "Sun, 06 Nov 1994 08:49:37 GMT+1",
-                                       "Sun, 06 Nov 1994 25:49:37 GMT" };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct err err;
-        int64_t us;
-        expect_error(clock_parse_retry_after(bad[i], 0, &us, &err), RC_INVALID, &err, "Retry-After");
-    }
-}
-
 static void test_clock__lengths_have_units(void **state)
 {
     static const struct {
@@ -233,8 +193,6 @@ int main(void)
         cmocka_unit_test(test_clock__parse_takes_fewer_decimals_and_dates),
         cmocka_unit_test(test_clock__bad_dates_are_refused),
         cmocka_unit_test(test_clock__bad_times_are_refused),
-        cmocka_unit_test(test_clock__retry_after_in_seconds_or_as_a_date),
-        cmocka_unit_test(test_clock__bad_retry_after_is_refused),
         cmocka_unit_test(test_clock__lengths_have_units),
         cmocka_unit_test(test_clock__bad_lengths_are_refused),
         cmocka_unit_test(test_clock__lengths_for_people),

@@ -205,7 +205,7 @@ static void test_http_client__gives_the_whole_answer(void **state)
     assert_int_equal(call.status, 200);
     assert_string_equal(call.answer.data, "hello");
     assert_string_equal(call.content_type, "text/plain");
-    assert_string_equal(call.retry_after, "7");
+    assert_int_equal(call.retry_after_us, 7 * CLOCK_S);
     assert_string_equal(call.error, "");
     assert_true(call.took_us > 0);
     assert_memory_equal(last_request(), "GET /a/../b?x=%20 HTTP/1.1\r\n", 28);
@@ -257,6 +257,40 @@ static void test_http_client__a_handle_remembers_nothing_of_its_last_call(void *
     run(&call);
     assert_non_null(strstr(last_request(), "\r\nContent-Length: 0\r\n"));
     assert_int_equal(atomic_load(&peer.n_connections), 1);
+}
+
+static char retry_after[64]; /* what act_busy says */
+
+static void act_busy(int fd, const char *request)
+{
+    char text[160];
+    snprintf(text, sizeof(text), "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n%s%s\r\n\r\n",
+             retry_after[0] ? "Retry-After: " : "X: y", retry_after);
+    say(fd, text);
+}
+
+static int64_t wish(const char *value)
+{
+    snprintf(retry_after, sizeof(retry_after), "%s", value);
+    return get("/").retry_after_us;
+}
+
+static void test_http_client__retry_after_in_seconds_or_as_a_date(void **state)
+{
+    static const char *const dates[] = { "Thu, 01 Jan 2060 00:00:00 GMT", "Thursday, 01-Jan-60 00:00:00 GMT",
+                                         "Thu Jan  1 00:00:00 2060" };
+    static const int64_t most = 365 * 86400 * CLOCK_S;
+    start_peer(act_busy);
+    assert_int_equal(wish("120"), 120 * CLOCK_S);
+    assert_int_equal(wish(""), 0); /* the handle of the call before */
+    assert_int_equal(wish("0"), 0);
+    assert_int_equal(wish("2.0"), 2 * CLOCK_S);
+    assert_int_equal(wish("-1"), 0);
+    assert_int_equal(wish("soon"), 0);
+    assert_int_equal(wish("9223372036854775807"), most);
+    for (size_t i = 0; i < sizeof(dates) / sizeof(*dates); i++)
+        assert_int_equal(wish(dates[i]), most);
+    assert_int_equal(wish("Sun, 06 Nov 1994 08:49:37 GMT"), 0);
 }
 
 static void act_chunked(int fd, const char *request)
@@ -878,6 +912,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(gives_the_whole_answer),
         TEST(sends_method_headers_and_body),
+        TEST(retry_after_in_seconds_or_as_a_date),
         TEST(a_handle_remembers_nothing_of_its_last_call),
         TEST(takes_chunks_and_interim_answers),
         TEST(does_not_follow_redirects),

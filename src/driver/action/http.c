@@ -271,15 +271,6 @@ static void judge(struct call *call, struct attempt *attempt, struct err *err)
         judge_answer(call, attempt, err);
 }
 
-static int64_t retry_after(const struct call *call)
-{
-    const char *text = call->work.http.request.retry_after;
-    int64_t delay_us;
-    bool is_said =
-        text && !clock_parse_retry_after(text, world_now(call->tools->runtime->world), &delay_us, NULL);
-    return is_said ? delay_us : -1;
-}
-
 static const char *words_for(const struct http_call *request)
 {
     if (request->failure != HTTP_OK)
@@ -295,7 +286,7 @@ static void answered(struct call *call)
         .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
         .status = request->status,
         .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
-        .retry_after_us = retry_after(call),
+        .retry_after_us = request->retry_after_us,
         .error = words_for(request),
         .answer = buf_str(&request->answer),
         .answer_len = request->answer.len,
