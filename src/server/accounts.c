@@ -46,8 +46,6 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         "linked_logins", "pending_changes", "recovery_email", "password", NULL
     };
     enum rc rc = field_only(body, known, err);
-    if (!rc && body != x->body && json_get(body, "password"))
-        return err_set(err, RC_INVALID, "password: goes with one account, not with a list");
     if (!rc)
         rc = field_int_optional(body, "account_id", 1, JSON_SAFE_MAX, &out->service_id, err);
     if (!rc)
@@ -60,89 +58,113 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         rc = field_orgs(x->arena, body, &out->orgs, err);
     if (!rc)
         rc = read_secondary(x, body, &out->secondary, err);
+    if (!rc)
+        rc = usecase_check_person(out->username, out->email, out->name, err);
     out->name = out->name ? out->name : "";
     return rc;
 }
 
-static enum rc add_account(struct exchange *x, const struct json *body, int64_t *id, struct err *err)
+struct registration {
+    struct account *account;
+    size_t n;
+    bool is_list, dry_run;
+    const char *password; /* of the only one; NULL: it has none */
+};
+
+static enum rc password_in_list(struct err *err)
 {
-    struct account in = { 0 };
-    struct act act = exchange_act(x);
-    enum rc rc = read_account(x, body, &in, err);
-    in.password = x->carry;
-    return rc ? rc : usecase_add_account(&act, &in, id, err);
+    return err_set(err, RC_INVALID, "password: goes with one account, not with a list");
 }
 
-static enum rc add_each(struct exchange *x, const struct json *list, int64_t *ids, struct err *err)
+static enum rc read_list(struct exchange *x, const struct json *list, struct registration *in,
+                         struct err *err)
 {
-    size_t n = 0;
-    for (const struct json *item = list->first; item; item = item->next, n++) {
+    in->account = arena_array(x->arena, list->count, sizeof(in->account[0]));
+    for (const struct json *item = list->first; item; item = item->next, in->n++) {
         if (item->kind != JSON_MAP)
-            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", n + 1);
-        if (add_account(x, item, &ids[n], err))
-            return err_prefix(err, "accounts: item %zu", n + 1);
+            return err_set(err, RC_INVALID, "accounts: item %zu must be an object", in->n + 1);
+        enum rc rc = json_get(item, "password") ? password_in_list(err)
+                                                : read_account(x, item, &in->account[in->n], err);
+        if (rc)
+            return err_prefix(err, "accounts: item %zu", in->n + 1);
     }
     return RC_OK;
 }
 
-/* A dry run does all of it, so that it finds all that could be wrong, and then it is undone. */
-static enum rc add_accounts(struct exchange *x, struct err *err)
+static enum rc read_many(struct exchange *x, struct registration *in, struct err *err)
 {
     static const char *const known[] = { "accounts", "dry_run", NULL };
     const struct json *list;
+    in->is_list = true;
+    if (json_get(x->body, "password"))
+        return password_in_list(err);
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_bool_optional(x->body, "dry_run", &x->undo, err);
+        rc = field_bool_optional(x->body, "dry_run", &in->dry_run, err);
     if (!rc)
         rc = field_list(x->body, "accounts", true, USECASE_LIST_MAX, &list, err);
-    if (rc)
-        return rc;
-    int64_t *ids = arena_array(x->arena, list->count, sizeof(*ids));
-    rc = add_each(x, list, ids, err);
-    if (rc)
-        return rc;
-    struct json_out o = answer_json(x, x->undo ? 200 : 201);
-    json_open_map(&o);
-    json_put_key(&o, "ids");
-    json_open_list(&o);
-    for (size_t i = 0; !x->undo && i < list->count; i++)
-        json_put_int(&o, ids[i]);
-    json_close_list(&o);
-    json_close_map(&o);
-    return RC_OK;
+    return rc ? rc : read_list(x, list, in, err);
 }
 
-static enum rc then_add(struct exchange *x, struct err *err)
+static enum rc read_one(struct exchange *x, struct registration *in, struct err *err)
 {
-    int64_t id;
-    if (json_get(x->body, "accounts"))
-        return add_accounts(x, err);
-    enum rc rc = add_account(x, x->body, &id, err);
-    if (rc)
-        return rc;
-    struct json_out o = answer_json(x, 201);
-    json_open_map(&o);
-    json_field_int(&o, "id", id);
-    json_close_map(&o);
-    return RC_OK;
+    in->account = ARENA_NEW(x->arena, struct account);
+    in->n = 1;
+    enum rc rc = field_text_optional(x->body, "password", &in->password, err);
+    if (!rc && in->password)
+        rc = auth_password_rules(in->password, err);
+    return rc ? rc : read_account(x, x->body, in->account, err);
 }
 
-/* The hash, when there is a password, then the rest. */
-enum rc handle_accounts(struct exchange *x, struct err *err)
+static enum rc read_accounts(struct exchange *x, struct err *err)
 {
-    const char *password;
-    char *hash = NULL;
-    enum rc rc = field_text_optional(x->body, "password", &password, err);
-    if (!rc && password && json_get(x->body, "accounts"))
-        return err_set(err, RC_INVALID, "password: goes with one account, not with a list");
-    if (!rc && password)
-        rc = auth_password_rules(password, err);
+    struct registration *in = x->input = ARENA_NEW(x->arena, struct registration);
+    return json_get(x->body, "accounts") ? read_many(x, in, err) : read_one(x, in, err);
+}
+
+static enum rc slow_accounts(struct exchange *x, struct err *err)
+{
+    const struct registration *in = x->input;
+    char *hash;
+    if (!in->password)
+        return RC_OK;
     exchange_stop_reading(x);
-    if (!rc && password)
-        rc = auth_password_hash(x->world, x->arena, password, &hash, err);
-    x->carry = hash;
-    x->then = then_add;
+    enum rc rc = auth_password_hash(x->world, x->arena, in->password, &hash, err);
+    if (!rc)
+        in->account[0].password = hash;
     return rc;
+}
+
+static void answer_ids(struct exchange *x, const struct registration *in, const int64_t *ids)
+{
+    struct json_out o = answer_json(x, in->dry_run ? 200 : 201);
+    json_open_map(&o);
+    if (!in->is_list) {
+        json_field_int(&o, "id", ids[0]);
+    } else {
+        json_put_key(&o, "ids");
+        json_open_list(&o);
+        for (size_t i = 0; !in->dry_run && i < in->n; i++)
+            json_put_int(&o, ids[i]);
+        json_close_list(&o);
+    }
+    json_close_map(&o);
+}
+
+/* A dry run does all of it, so that it finds all that could be wrong, and then it is undone. */
+static enum rc act_accounts(struct exchange *x, struct err *err)
+{
+    const struct registration *in = x->input;
+    struct act act = exchange_act(x);
+    int64_t *ids = arena_array(x->arena, in->n, sizeof(*ids));
+    for (size_t i = 0; i < in->n; i++) {
+        enum rc rc = usecase_add_account(&act, &in->account[i], &ids[i], err);
+        if (rc)
+            return in->is_list ? err_prefix(err, "accounts: item %zu", i + 1) : rc;
+    }
+    x->undo = in->dry_run;
+    answer_ids(x, in, ids);
+    return RC_OK;
 }
 
 /* ---- looking ---- */
@@ -187,7 +209,7 @@ static void put_account(struct exchange *x, struct json_out *o, const struct acc
     json_close_map(o);
 }
 
-enum rc handle_account(struct exchange *x, struct err *err)
+static enum rc answer_account(struct exchange *x, struct err *err)
 {
     int64_t id;
     struct account account;
@@ -216,7 +238,7 @@ static enum rc find_accounts(struct exchange *x, const char *username, const cha
     return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
-enum rc handle_find_accounts(struct exchange *x, struct err *err)
+static enum rc answer_find_accounts(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", NULL };
     const char *username, *email;
@@ -256,7 +278,7 @@ static const char *identity_name(enum identity identity)
     return "free";
 }
 
-enum rc handle_identities(struct exchange *x, struct err *err)
+static enum rc answer_identities(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", NULL };
     const char *username, *email;
@@ -283,3 +305,10 @@ enum rc handle_identities(struct exchange *x, struct err *err)
     json_close_map(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_accounts = { .read = read_accounts, .slow = slow_accounts, .act = act_accounts };
+const struct handler handle_account = { .answer = answer_account };
+const struct handler handle_find_accounts = { .answer = answer_find_accounts };
+const struct handler handle_identities = { .answer = answer_identities };

@@ -4,17 +4,18 @@
 
 #include "base/clock.h"
 
-static enum rc read_request(struct exchange *x, struct archive_request *out, struct err *err)
+static enum rc read_archive(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "older_than", "dry_run", NULL };
+    struct archive_request *in = x->input = ARENA_NEW(x->arena, struct archive_request);
     const char *older_than;
-    out->older_than_us = x->config->archive_older_than_us;
+    in->older_than_us = x->config->archive_older_than_us;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text_optional(x->body, "older_than", &older_than, err);
-    if (!rc && older_than && clock_parse_length(older_than, &out->older_than_us, err))
+    if (!rc && older_than && clock_parse_length(older_than, &in->older_than_us, err))
         return err_prefix(err, "older_than");
-    return rc ? rc : field_bool_optional(x->body, "dry_run", &out->dry_run, err);
+    return rc ? rc : field_bool_optional(x->body, "dry_run", &in->dry_run, err);
 }
 
 static void answer_archive(struct exchange *x, const struct archive_request *in,
@@ -30,20 +31,30 @@ static void answer_archive(struct exchange *x, const struct archive_request *in,
     json_close_map(&o);
 }
 
-/* The first step writes the file, the second deletes who is in it. */
-enum rc handle_archives(struct exchange *x, struct err *err)
+/* Writes the file, and overwrites the people who are in it. */
+static enum rc act_archive(struct exchange *x, struct err *err)
 {
+    const struct archive_request *in = x->input;
     struct act act = exchange_act(x);
-    struct archive_request in = { 0 };
     struct archive_answer done;
-    if (x->step > 0)
-        return usecase_finish_archives(&act, err);
-    enum rc rc = read_request(x, &in, err);
-    if (!rc)
-        rc = usecase_archive(&act, &in, &done, err);
+    enum rc rc = usecase_archive(&act, in, &done, err);
     if (rc)
         return rc;
-    answer_archive(x, &in, &done);
-    x->again = done.file != NULL;
+    answer_archive(x, in, &done);
+    x->unfinished =
+        !in->dry_run; /* with nobody to archive, too: an earlier one may have been left half done */
     return RC_OK;
 }
+
+/* Deletes them. */
+static enum rc finish_archive(struct exchange *x, struct err *err)
+{
+    struct act act = exchange_act(x);
+    return usecase_finish_archives(&act, err);
+}
+
+const struct handler handle_archives = {
+    .read = read_archive,
+    .act = act_archive,
+    .finish = finish_archive,
+};

@@ -31,7 +31,7 @@ static enum rc put_entry(void *arg, const struct audit_entry *e, struct err *err
     return RC_OK;
 }
 
-enum rc handle_audit(struct exchange *x, struct err *err)
+static enum rc answer_audit(struct exchange *x, struct err *err)
 {
     struct audit_filter filter;
     int64_t next;
@@ -65,7 +65,7 @@ static enum rc read_known(const struct exchange *x, uint8_t hash[CRYPTO_SHA256_L
     return rc;
 }
 
-enum rc handle_verify_audit(struct exchange *x, struct err *err)
+static enum rc answer_verify_audit(struct exchange *x, struct err *err)
 {
     uint8_t hash[CRYPTO_SHA256_LEN];
     char hex[2 * CRYPTO_SHA256_LEN + 1];
@@ -91,3 +91,10 @@ enum rc handle_verify_audit(struct exchange *x, struct err *err)
     json_close_map(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+static const char *const audit_query[] = { "after", "limit", "retirement", "actor", "since", "before", NULL };
+
+const struct handler handle_audit = { .answer = answer_audit, .query = audit_query };
+const struct handler handle_verify_audit = { .answer = answer_verify_audit };

@@ -4,6 +4,12 @@
 
 enum { CLEANUP_MAX = 20000 }; /* user names in one request */
 
+struct cleanup {
+    const char **usernames;
+    size_t n;
+    struct redaction with;
+};
+
 static enum rc read_redaction(const struct json *body, struct redaction *out, struct err *err)
 {
     enum rc rc = field_text_optional(body, "redacted_username", &out->username, err);
@@ -17,25 +23,37 @@ static enum rc read_redaction(const struct json *body, struct redaction *out, st
     return rc;
 }
 
-/* The first step overwrites, the second deletes. */
-enum rc handle_cleanup(struct exchange *x, struct err *err)
+static enum rc read_cleanup(struct exchange *x, struct err *err)
 {
-    struct act act = exchange_act(x);
-    struct redaction with = { 0 };
+    struct cleanup *in = x->input = ARENA_NEW(x->arena, struct cleanup);
     const struct json *list;
-    const char **usernames;
-    size_t n;
-    answer_empty(x, 204);
-    if (x->step > 0)
-        return usecase_forget(&act, err);
-
     enum rc rc = field_list(x->body, "usernames", true, CLEANUP_MAX, &list, err);
     if (!rc)
-        rc = field_texts(x->arena, x->body, "usernames", CLEANUP_MAX, &usernames, &n, err);
+        rc = field_texts(x->arena, x->body, "usernames", CLEANUP_MAX, &in->usernames, &in->n, err);
     if (!rc)
-        rc = read_redaction(x->body, &with, err);
-    if (!rc)
-        rc = usecase_redact(&act, usernames, n, &with, err);
-    x->again = !rc && n > 0;
+        rc = read_redaction(x->body, &in->with, err);
     return rc;
 }
+
+/* Overwrites the people. */
+static enum rc act_cleanup(struct exchange *x, struct err *err)
+{
+    const struct cleanup *in = x->input;
+    struct act act = exchange_act(x);
+    answer_empty(x, 204);
+    x->unfinished = in->n > 0;
+    return usecase_redact(&act, in->usernames, in->n, &in->with, err);
+}
+
+/* Deletes them. */
+static enum rc finish_cleanup(struct exchange *x, struct err *err)
+{
+    struct act act = exchange_act(x);
+    return usecase_forget(&act, err);
+}
+
+const struct handler handle_cleanup = {
+    .read = read_cleanup,
+    .act = act_cleanup,
+    .finish = finish_cleanup,
+};

@@ -52,7 +52,7 @@ static enum rc query_delivery_state(const struct exchange *x, int *out, struct e
     return err_set(err, RC_INVALID, "state: must be waiting, done or failed");
 }
 
-enum rc handle_deliveries(struct exchange *x, struct err *err)
+static enum rc answer_deliveries(struct exchange *x, struct err *err)
 {
     struct delivery_filter filter = { .limit = 100 };
     struct delivery *list;
@@ -80,7 +80,7 @@ enum rc handle_deliveries(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_retry_delivery(struct exchange *x, struct err *err)
+static enum rc act_retry_delivery(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
     struct delivery d;
@@ -164,7 +164,7 @@ static void put_taken(struct json_out *o, const struct delivery_claim *claim, in
     json_close_map(o);
 }
 
-enum rc handle_delivery_claims(struct exchange *x, struct err *err)
+static enum rc act_delivery_claims(struct exchange *x, struct err *err)
 {
     struct delivery_claim_request in = { 0 };
     struct delivery_claim *claims;
@@ -253,7 +253,7 @@ static enum rc report_one(struct exchange *x, const struct delivery_report *repo
     return RC_OK;
 }
 
-enum rc handle_delivery_reports(struct exchange *x, struct err *err)
+static enum rc act_delivery_reports(struct exchange *x, struct err *err)
 {
     size_t n = 0;
     enum rc rc = RC_OK;
@@ -272,3 +272,12 @@ enum rc handle_delivery_reports(struct exchange *x, struct err *err)
     json_close_list(&o);
     return rc;
 }
+
+/* ---- handlers ---- */
+
+static const char *const deliveries_query[] = { "state", "retirement", "after", "limit", NULL };
+
+const struct handler handle_deliveries = { .answer = answer_deliveries, .query = deliveries_query };
+const struct handler handle_retry_delivery = { .act = act_retry_delivery };
+const struct handler handle_delivery_claims = { .act = act_delivery_claims };
+const struct handler handle_delivery_reports = { .act = act_delivery_reports };

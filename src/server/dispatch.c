@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of a request: its row in the table of routes, credentials and scope, the body; then a read runs at
- * once, on this worker's own read-only connection, and a write goes into the writer's queue and is answered
- * after the commit. Where a password is involved, a thread of slow.c reads and hashes before the write.
+ * The way of a request: its row in the table of routes, credentials and scope, the body. Then a read is
+ * answered at once, on this worker's own read-only connection. A write's first half reads and checks its
+ * input here, too; then it waits in the writer's queue for its second half, and is answered after the commit.
+ * Where a password is involved, a thread of slow.c works between the two halves.
  */
 #include "server/server_int.h"
 
@@ -23,6 +24,7 @@ struct visit {
     struct exchange x;
     struct repeat repeat;
     struct server *server;
+    unsigned step; /* LANE_ALONE: how many transactions of this request are committed */
 };
 
 /* Before a route is known, method and path tell whose form errors have. */
@@ -96,9 +98,8 @@ static const struct route *find_route(const struct http_router *router, struct h
 
 /* ---- who asks, and with what ---- */
 
-static enum rc authorise(struct visit *v, struct reader *reader, struct err *err)
+static enum rc authorise(struct exchange *x, const struct reader *reader, struct err *err)
 {
-    struct exchange *x = &v->x;
     if (x->route->scope == SCOPE_NONE)
         return RC_OK;
     if (x->http->local) {
@@ -180,13 +181,18 @@ static enum rc read_body(struct exchange *x, struct err *err)
     return rc;
 }
 
-/* ---- the two lanes ---- */
+/* ---- reading ---- */
 
 static void fail(struct exchange *x, const struct err *err)
 {
     if (err_is_internal(err))
         log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
     answer_error(x->http, x->route->dialect, err);
+}
+
+static bool is_answered(const struct exchange *x)
+{
+    return x->http->status != 0;
 }
 
 /* An answer that did not fit is no answer. */
@@ -197,40 +203,35 @@ static enum rc check_answer(struct exchange *x, struct err *err)
     return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
 }
 
-static enum rc run_reading(struct visit *v, struct reader *reader, struct err *err)
+/* Calls the handler with one picture of the data. */
+static enum rc run_reading(struct exchange *x, const struct reader *reader, handler_fn *handler,
+                           struct err *err)
 {
-    struct exchange *x = &v->x;
-    bool answered = false;
     x->store = reader->store;
     x->reading = reader->db;
     enum rc rc = db_begin(reader->db, err);
     if (!rc)
-        rc = repeat_answer(&v->repeat, x, &answered, err);
-    if (!rc && !answered)
-        rc = x->route->handler(x, err);
+        rc = handler(x, err);
     db_rollback(reader->db);
     return rc ? rc : check_answer(x, err);
 }
 
-static void read_now(struct visit *v, struct reader *reader)
-{
-    struct err err = { 0 };
-    if (run_reading(v, reader, &err))
-        fail(&v->x, &err);
-}
+/* ---- writing ---- */
 
-/* The first step's answer is that of the whole, and is kept with it. */
 static enum rc write_step(struct visit *v, struct err *err)
 {
     struct exchange *x = &v->x;
-    bool answered = false;
-    enum rc rc = x->step == 0 ? repeat_answer(&v->repeat, x, &answered, err) : RC_OK;
-    if (rc || answered)
+    const struct handler *handler = x->route->handler;
+    enum repeat_found found = REPEAT_NOTHING;
+    enum rc rc = v->step == 0 ? repeat_answer(&v->repeat, x, &found, err) : RC_OK;
+    if (rc || found == REPEAT_WHOLE)
         return rc;
-    rc = x->then ? x->then(x, err) : x->route->handler(x, err);
+    if (found == REPEAT_UNFINISHED)
+        v->step = 1;
+    rc = v->step == 0 ? handler->act(x, err) : handler->finish(x, err);
     if (!rc)
         rc = check_answer(x, err);
-    if (!rc && x->step == 0 && !x->undo)
+    if (!rc && !x->undo)
         rc = repeat_keep(&v->repeat, x, err);
     return rc;
 }
@@ -238,18 +239,18 @@ static enum rc write_step(struct visit *v, struct err *err)
 static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
 {
     struct visit *v = (struct visit *)job;
-    struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
-    v->x.store = v->server->store;
-    v->x.again = v->x.undo = false;
-    if (v->x.step == 0)
-        v->x.tally = (struct tally){ 0 }; /* it may be the second time, after a rollback */
-    v->x.now =
-        steady_now(&v->server->steady); /* of the moment it happens: writes follow each other in time, too */
+    struct exchange *x = &v->x;
+    struct log_subject before = log_set_subject((struct log_subject){ .request = x->http->id });
+    x->store = v->server->store;
+    x->unfinished = x->undo = false;
+    if (v->step == 0)
+        x->tally = (struct tally){ 0 };      /* it may be the second time, after a rollback */
+    x->now = steady_now(&v->server->steady); /* of this moment: writes follow each other in time, too */
     enum rc rc = write_step(v, err);
-    job->undo = v->x.undo;
+    job->undo = x->undo;
     if (job->alone && !rc) {
-        job->again = v->x.again;
-        v->x.step++;
+        job->again = x->unfinished;
+        v->step++;
     }
     log_set_subject(before);
     return rc;
@@ -277,22 +278,32 @@ static void write_later(struct visit *v)
     writer_submit(v->server->writer, &v->job);
 }
 
+/* ---- passwords: between the two halves of a write ---- */
+
+/* A repeat is answered before a password is looked at: the first one may have used up what came with it. */
+static enum rc answer_or_go_on(struct exchange *x, struct err *err)
+{
+    struct visit *v = (struct visit *)((char *)x - offsetof(struct visit, x));
+    enum repeat_found found;
+    enum rc rc = repeat_answer(&v->repeat, x, &found, err);
+    return rc || found == REPEAT_WHOLE ? rc : x->route->handler->slow(x, err);
+}
+
 static void slow_run(struct slow_job *job, struct reader *reader)
 {
     struct visit *v = (struct visit *)((char *)job - offsetof(struct visit, slow));
     struct err err = { 0 };
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
-    enum rc rc = run_reading(v, reader, &err);
-    if (rc)
+    if (run_reading(&v->x, reader, answer_or_go_on, &err))
         fail(&v->x, &err);
     log_set_subject(before);
-    if (!rc && v->x.then)
-        write_later(v);
-    else
+    if (is_answered(&v->x))
         http_answer(v->x.http);
+    else
+        write_later(v);
 }
 
-/* A password is to be hashed: the connection waits for its turn, unless too many do. */
+/* The connection waits for its turn, unless too many do. */
 static enum http_when start_slowly(struct visit *v)
 {
     struct err err;
@@ -304,52 +315,75 @@ static enum http_when start_slowly(struct visit *v)
     return HTTP_NOW;
 }
 
-static enum http_when begin(struct server *server, struct http_request *req)
-{
-    struct reader *reader = req->worker;
-    struct visit *v = ARENA_NEW(&req->arena, struct visit);
-    struct exchange *x = &v->x;
-    v->server = server;
-    x->http = req;
-    x->arena = &req->arena;
-    x->config = server->config;
-    x->world = server->world;
-    x->keys = &server->keys;
-    x->run_key = server->run_key;
-    x->disk_full = &server->disk_full;
-    x->throttle = server->throttle;
-    x->now = steady_now(&server->steady);
-    x->route = find_route(server->router, req, x->param);
-    if (!x->route)
-        return HTTP_NOW;
-    req->user = v;
+/* ---- the beginning, on the worker ---- */
 
-    struct err err = { 0 };
-    enum rc rc = authorise(v, reader, &err);
-    if (!rc)
-        rc = check_query(x, &err);
-    if (!rc)
-        rc = read_body(x, &err);
-    if (!rc)
-        rc = repeat_begin(server, x, &v->repeat, &err);
-    if (rc) {
-        fail(x, &err);
-        return HTTP_NOW;
-    }
-    if (x->route->lane == LANE_READ) {
-        read_now(v, reader);
-        return HTTP_NOW;
-    }
-    if (x->route->lane == LANE_SLOW)
+/* The first half of a write. */
+static enum rc read_input(struct visit *v, const struct reader *reader, struct err *err)
+{
+    struct exchange *x = &v->x;
+    const struct handler *handler = x->route->handler;
+    x->store = reader->store;
+    enum rc rc = repeat_begin(v->server->repeat_key, x, &v->repeat, err);
+    return rc || !handler->read ? rc : handler->read(x, err);
+}
+
+/* From here on the request belongs to another thread. */
+static enum http_when queue(struct visit *v)
+{
+    if (v->x.route->lane == LANE_SLOW)
         return start_slowly(v);
     write_later(v);
     return HTTP_LATER;
 }
 
+static enum http_when begin(struct visit *v, struct reader *reader)
+{
+    struct exchange *x = &v->x;
+    struct err err = { 0 };
+    enum rc rc = authorise(x, reader, &err);
+    if (!rc)
+        rc = check_query(x, &err);
+    if (!rc)
+        rc = read_body(x, &err);
+    if (!rc && x->route->lane == LANE_READ)
+        rc = run_reading(x, reader, x->route->handler->answer, &err);
+    else if (!rc)
+        rc = read_input(v, reader, &err);
+    if (!rc && !is_answered(x))
+        return queue(v);
+    if (rc)
+        fail(x, &err);
+    return HTTP_NOW;
+}
+
+static struct visit *open_visit(struct server *server, struct http_request *req)
+{
+    struct visit *v = ARENA_NEW(&req->arena, struct visit);
+    v->server = server;
+    v->x = (struct exchange){
+        .http = req,
+        .arena = &req->arena,
+        .config = server->config,
+        .world = server->world,
+        .keys = &server->keys,
+        .run_key = server->run_key,
+        .disk_full = &server->disk_full,
+        .throttle = server->throttle,
+        .now = steady_now(&server->steady),
+    };
+    return v;
+}
+
 enum http_when dispatch(void *server, struct http_request *req)
 {
+    enum http_when when = HTTP_NOW;
     struct log_subject before = log_set_subject((struct log_subject){ .request = req->id });
-    enum http_when when = begin(server, req);
+    struct visit *v = open_visit(server, req);
+    v->x.route = find_route(v->server->router, req, v->x.param);
+    if (v->x.route) {
+        req->user = v;
+        when = begin(v, req->worker);
+    }
     log_set_subject(before);
     return when;
 }

@@ -80,7 +80,7 @@ static void put_waiting(struct json_out *o, const struct claim_answer *answer)
     json_close_list(o);
 }
 
-enum rc handle_claims(struct exchange *x, struct err *err)
+static enum rc act_claims(struct exchange *x, struct err *err)
 {
     struct claim_request in = { 0 };
     struct claim_answer answer;
@@ -217,7 +217,7 @@ static void put_report_answer(struct json_out *o, const struct report *report,
     json_close_map(o);
 }
 
-enum rc handle_progress(struct exchange *x, struct err *err)
+static enum rc act_progress(struct exchange *x, struct err *err)
 {
     size_t n = 0;
     if (x->body->count > USECASE_LIST_MAX)
@@ -241,3 +241,8 @@ enum rc handle_progress(struct exchange *x, struct err *err)
     json_close_list(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_claims = { .act = act_claims };
+const struct handler handle_progress = { .act = act_progress };

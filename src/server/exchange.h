@@ -2,8 +2,7 @@
 /*
  * One request on its way through the server: what a handler gets. A handler fills in the answer and returns
  * RC_OK, or returns what went wrong, which answer.c puts into the form that clients of this part of the API
- * expect. It frees nothing: all of it lives in the request's arena. A write's handler may be called again
- * from the start (db/writer.h).
+ * expect. It frees nothing: all of it lives in the request's arena.
  */
 #ifndef LETHE_SERVER_EXCHANGE_H
 #define LETHE_SERVER_EXCHANGE_H
@@ -17,9 +16,6 @@
 #include "store/store.h"
 #include "usecase/usecase.h"
 
-struct exchange;
-typedef enum rc handler_fn(struct exchange *x, struct err *err);
-
 struct exchange {
     struct http_request *http;
     const struct route *route;
@@ -30,18 +26,36 @@ struct exchange {
     const struct auth_keys *keys;
     const uint8_t *run_key;
     atomic_bool *disk_full; /* the server's */
+    struct auth_throttle *throttle;
     struct caller caller;
+    const struct json *body; /* parsed, when the route says so */
+    void *input;             /* of a write: what its first half has read */
     struct store *store;     /* a reader's, or the writer's */
     struct db *reading;      /* of a reader's store */
     int64_t now;             /* us, the server's time (steady.h) */
     struct tally tally;      /* of a write: counted after the commit */
-    const struct json *body; /* parsed, when the route says so */
-    unsigned step;           /* LANE_ALONE: how many transactions of this request are committed */
-    handler_fn *then;        /* LANE_SLOW, set by the handler: the write that follows; NULL: it is answered */
-    void *carry;             /* LANE_SLOW: what the handler has for `then` */
-    struct auth_throttle *throttle;
-    bool undo;  /* of a write, set by the handler: a dry run, whose answer stands and whose changes do not */
-    bool again; /* LANE_ALONE, set by the handler: commit, and call it for the next step */
+    bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */
+    bool unfinished;         /* LANE_ALONE, set by act: commit, then call finish */
+};
+
+typedef enum rc handler_fn(struct exchange *x, struct err *err);
+
+/*
+ * What a route does. A read has `answer` alone. A write comes in halves, so that what is malformed never
+ * waits for the writer, nor makes others wait: `read` takes the input apart and checks all of it that can be
+ * checked without the writer's database, and leaves it in x->input; `act` finds it there, calls one use case
+ * and fills in the answer.
+ *
+ * read and slow may fill in an answer themselves (a status is set): then the request ends there. act may be
+ * called again from the start, after a rollback: it changes nothing of x->input.
+ */
+struct handler {
+    handler_fn *answer; /* LANE_READ: on the worker, in one picture of the data */
+    handler_fn *read;   /* on the worker, which alone may ask for headers; NULL: there is no input */
+    handler_fn *slow;   /* LANE_SLOW: between the two, on a thread of slow.c, in one picture of the data */
+    handler_fn *act;    /* in the writer's transaction */
+    handler_fn *finish; /* LANE_ALONE: in a second transaction; the answer is that of act */
+    const char *const *query; /* the query parameters that it takes, ending with NULL; NULL: none */
 };
 
 /* Part A of the contract answers as the Open edX LMS does, part B with RFC 9457. */
@@ -49,9 +63,8 @@ enum dialect { DIALECT_OPENEDX, DIALECT_NATIVE, DIALECT_OAUTH };
 enum lane {
     LANE_READ,  /* on the worker, with its read-only connection */
     LANE_WRITE, /* in the writer's queue, answered after the commit */
-    LANE_ALONE, /* the same, in several transactions between which nobody else writes (db/writer.h) */
-    LANE_SLOW /* for passwords: reads like LANE_READ but on a thread of its own, then writes if it sets `then`
-               */
+    LANE_ALONE, /* the same, in two transactions between which nobody else writes (db/writer.h) */
+    LANE_SLOW   /* for passwords, which take long: on a thread for that first, then as LANE_WRITE */
 };
 enum body {
     BODY_NONE,
@@ -68,7 +81,7 @@ struct route {
     enum lane lane;
     enum body body;
     enum dialect dialect;
-    handler_fn *handler;
+    const struct handler *handler;
 };
 extern const struct route routes[];
 extern const size_t routes_n;
@@ -103,6 +116,8 @@ enum rc field_line(const struct json *body, const char *key, int max, const char
                    struct err *err) MUST_CHECK;
 enum rc field_line_optional(const struct json *body, const char *key, int max, const char **out,
                             struct err *err) MUST_CHECK;
+/* The user name that a call of an LMS is about. Without one the call is answered, as an LMS does. */
+enum rc field_username(struct exchange *x, const char **out, struct err *err) MUST_CHECK;
 enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
                   struct err *err) MUST_CHECK;
 /* Leaves *out alone when absent. */
@@ -161,37 +176,48 @@ struct act exchange_act(struct exchange *x);
 
 /* ---- sessions.c ---- */
 
+/* Where a try of a password comes from, for its limit; NULL: from this machine, without limit. On the worker,
+ * because it may look at a header. */
+const char *sessions_source(struct exchange *x);
+
+struct password_try {
+    const struct account *account; /* NULL: there is none of that name */
+    const char *typed;             /* how the account was called */
+    const char *password, *source;
+};
 /* Is this the account's password? Counts the try; *throttled: there were too many, and it was not looked at.
- * With account NULL it takes as long. typed: how the account was called, when there is none. */
-bool check_password(struct exchange *x, const struct account *account, const char *typed,
-                    const char *password, bool *throttled);
+ * Without an account it takes as long. */
+bool sessions_check_password(struct exchange *x, const struct password_try *try, bool *throttled);
 
 /* Says so when it has just blown, and keeps the metric (fuse.c). */
 void fuse_checked(const struct fuse_state *state);
 
 /* ---- handlers, one file for each part of the API ---- */
 
-handler_fn handle_queue, handle_by_status_and_date, handle_status, handle_update; /* openedx.c */
-handler_fn handle_cleanup;                                                        /* cleanup.c */
-handler_fn handle_partner_report, handle_queue_partner, handle_clean_partners,
+extern const struct handler handle_queue, handle_by_status_and_date, handle_status,
+    handle_update;                          /* openedx.c */
+extern const struct handler handle_cleanup; /* cleanup.c */
+extern const struct handler handle_partner_report, handle_queue_partner, handle_clean_partners,
     handle_bulk_retire; /* partners.c */
-handler_fn handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,
+extern const struct handler handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,
     handle_replace_usernames, handle_deactivate_logout; /* openedx_accounts.c */
-handler_fn handle_token;                                /* oauth.c */
-handler_fn handle_request, handle_import, handle_list, handle_search, handle_one,
+extern const struct handler handle_token;               /* oauth.c */
+extern const struct handler handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log; /* retirements.c */
-handler_fn handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel, handle_cancellation,
-    handle_bulk;                              /* operate.c */
-handler_fn handle_archives;                   /* archives.c */
-handler_fn handle_audit, handle_verify_audit; /* audit.c */
-handler_fn handle_fuse, handle_release_fuse;  /* fuse.c */
-handler_fn handle_deliveries, handle_retry_delivery, handle_delivery_claims,
-    handle_delivery_reports;                                                          /* deliveries.c */
-handler_fn handle_claims, handle_progress;                                            /* driving.c */
-handler_fn handle_accounts, handle_account, handle_find_accounts, handle_identities;  /* accounts.c */
-handler_fn handle_sign_in, handle_sign_out, handle_reset_link, handle_password_reset; /* sessions.c */
-handler_fn handle_states, handle_sync_states, handle_add_client, handle_clients, handle_disable_client,
-    handle_fsck;                                                        /* setup.c */
-handler_fn handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */
+extern const struct handler handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel,
+    handle_cancellation, handle_bulk;                          /* operate.c */
+extern const struct handler handle_archives;                   /* archives.c */
+extern const struct handler handle_audit, handle_verify_audit; /* audit.c */
+extern const struct handler handle_fuse, handle_release_fuse;  /* fuse.c */
+extern const struct handler handle_deliveries, handle_retry_delivery, handle_delivery_claims,
+    handle_delivery_reports;                                /* deliveries.c */
+extern const struct handler handle_claims, handle_progress; /* driving.c */
+extern const struct handler handle_accounts, handle_account, handle_find_accounts,
+    handle_identities; /* accounts.c */
+extern const struct handler handle_sign_in, handle_sign_out, handle_reset_link,
+    handle_password_reset; /* sessions.c */
+extern const struct handler handle_states, handle_sync_states, handle_add_client, handle_clients,
+    handle_disable_client, handle_fsck;                                                  /* setup.c */
+extern const struct handler handle_health, handle_ready, handle_metrics, handle_openapi; /* operations.c */
 
 #endif

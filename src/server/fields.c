@@ -44,6 +44,14 @@ enum rc field_text(const struct json *body, const char *key, const char **out, s
     return rc;
 }
 
+enum rc field_username(struct exchange *x, const char **out, struct err *err)
+{
+    enum rc rc = field_text_optional(x->body, "username", out, err);
+    if (!rc && (!*out || !**out))
+        answer_message(x, 404, "The user was not specified.");
+    return rc;
+}
+
 static enum rc check_line(const char *key, const char *text, int max, struct err *err)
 {
     if (!text || (text_count(text) <= (size_t)max && !text_has_control(text)))

@@ -38,7 +38,7 @@ static void put_entry(struct json_out *o, const struct fuse_entry *e)
     json_close_map(o);
 }
 
-enum rc handle_fuse(struct exchange *x, struct err *err)
+static enum rc answer_fuse(struct exchange *x, struct err *err)
 {
     struct fuse_entry history[HISTORY_MAX];
     size_t n;
@@ -58,16 +58,23 @@ enum rc handle_fuse(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_release_fuse(struct exchange *x, struct err *err)
+static enum rc read_release_fuse(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "reason", NULL };
-    const char *reason;
+    const char **reason = x->input = ARENA_NEW(x->arena, const char *);
     enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text(x->body, "reason", &reason, err);
-    if (rc)
-        return rc;
-    struct act act = exchange_act(x);
-    rc = usecase_release_fuse(&act, reason, err);
-    return rc ? rc : handle_fuse(x, err);
+    return rc ? rc : field_text(x->body, "reason", reason, err);
 }
+
+static enum rc act_release_fuse(struct exchange *x, struct err *err)
+{
+    const char *const *reason = x->input;
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_release_fuse(&act, *reason, err);
+    return rc ? rc : answer_fuse(x, err);
+}
+
+/* ---- handlers ---- */
+
+const struct handler handle_fuse = { .answer = answer_fuse };
+const struct handler handle_release_fuse = { .read = read_release_fuse, .act = act_release_fuse };

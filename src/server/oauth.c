@@ -86,7 +86,7 @@ static enum rc narrow(const struct grant *grant, unsigned *scopes, struct err *e
     return RC_OK;
 }
 
-enum rc handle_token(struct exchange *x, struct err *err)
+static enum rc answer_token(struct exchange *x, struct err *err)
 {
     struct grant grant = { 0 };
     struct client client;
@@ -121,3 +121,7 @@ enum rc handle_token(struct exchange *x, struct err *err)
     buf_free(&scope);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_token = { .answer = answer_token };

@@ -24,7 +24,7 @@ static enum rc answer_list(struct exchange *x, const struct retirement_filter *f
     return rc;
 }
 
-enum rc handle_queue(struct exchange *x, struct err *err)
+static enum rc answer_queue(struct exchange *x, struct err *err)
 {
     struct retirement_filter filter = { 0 };
     int64_t days = -1, limit = -1;
@@ -65,7 +65,7 @@ static enum rc required_date(struct exchange *x, const char *name, int64_t *out,
     return RC_OK;
 }
 
-enum rc handle_by_status_and_date(struct exchange *x, struct err *err)
+static enum rc answer_by_status_and_date(struct exchange *x, struct err *err)
 {
     struct retirement_filter filter = { 0 };
     int64_t start, end;
@@ -105,7 +105,7 @@ static bool is_username(const char *s)
     return true;
 }
 
-enum rc handle_status(struct exchange *x, struct err *err)
+static enum rc answer_status_of(struct exchange *x, struct err *err)
 {
     struct retirement_view view;
     if (!is_username(x->param[0]))
@@ -129,23 +129,13 @@ static enum rc read_force(const struct json *body, bool *out, struct err *err)
     return field_bool_optional(body, "force", out, err);
 }
 
-static enum rc read_update(struct exchange *x, struct update *out, struct err *err)
+/* A response that is not a text is kept as the JSON that it is. */
+static void keep_response(struct exchange *x, const struct json *response, struct update *out)
 {
-    static const char *const known[] = { "username", "new_state", "response", "force", NULL };
-    const struct json *response = json_get(x->body, "response");
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text(x->body, "new_state", &out->new_state, err);
-    if (!rc && !response)
-        return err_set(err, RC_INVALID, "response: is missing");
-    if (!rc)
-        rc = read_force(x->body, &out->force, err);
-    if (rc)
-        return rc;
     if (response->kind == JSON_TEXT) {
         out->response = response->text;
         out->response_len = response->len;
-        return RC_OK;
+        return;
     }
     struct buf text;
     buf_init(&text, HTTP_BODY_MAX * 2);
@@ -153,26 +143,43 @@ static enum rc read_update(struct exchange *x, struct update *out, struct err *e
     out->response = arena_strndup(x->arena, buf_str(&text), text.len);
     out->response_len = text.len;
     buf_free(&text);
-    return RC_OK;
 }
 
-enum rc handle_update(struct exchange *x, struct err *err)
+static enum rc read_fields(struct exchange *x, struct update *in, struct err *err)
 {
-    struct update in = { 0 };
-    enum rc rc = field_text_optional(x->body, "username", &in.username, err);
-    if (!rc && (!in.username || !*in.username)) {
-        answer_message(x, 404, "The user was not specified.");
-        return RC_OK;
-    }
+    static const char *const known[] = { "username", "new_state", "response", "force", NULL };
+    const struct json *response = json_get(x->body, "response");
+    enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = read_update(x, &in, err);
-    if (!rc && in.force && !scope_allows(x->caller.scopes, SCOPE_FORCE))
+        rc = field_text(x->body, "new_state", &in->new_state, err);
+    if (!rc && !response)
+        return err_set(err, RC_INVALID, "response: is missing");
+    if (!rc)
+        rc = read_force(x->body, &in->force, err);
+    if (!rc && in->force && !scope_allows(x->caller.scopes, SCOPE_FORCE))
         return err_set(err, RC_FORBIDDEN, "force needs the scope retirement:force");
-    if (rc)
-        return rc;
-    struct act act = exchange_act(x);
-    rc = usecase_update(&act, &in, err);
     if (!rc)
-        answer_empty(x, 204);
+        keep_response(x, response, in);
     return rc;
 }
+
+static enum rc read_update(struct exchange *x, struct err *err)
+{
+    struct update *in = x->input = ARENA_NEW(x->arena, struct update);
+    enum rc rc = field_username(x, &in->username, err);
+    return rc || x->http->status ? rc : read_fields(x, in, err);
+}
+
+static enum rc act_update(struct exchange *x, struct err *err)
+{
+    struct act act = exchange_act(x);
+    answer_empty(x, 204);
+    return usecase_update(&act, x->input, err);
+}
+
+/* ---- handlers ---- */
+
+const struct handler handle_queue = { .answer = answer_queue };
+const struct handler handle_by_status_and_date = { .answer = answer_by_status_and_date };
+const struct handler handle_status = { .answer = answer_status_of };
+const struct handler handle_update = { .read = read_update, .act = act_update };

@@ -31,25 +31,31 @@ static void answer_not_pending(struct exchange *x, const struct retirement_view 
                                 view->person.username, view->row.pipeline->names[view->row.state]));
 }
 
-enum rc handle_cancel_retirement(struct exchange *x, struct err *err)
+static enum rc read_cancel_retirement(struct exchange *x, struct err *err)
 {
+    int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
     const struct json *value = json_get(x->body, "retirement_id");
-    struct operator_move move = { .operation = OPERATION_CANCEL };
+    if (!value || value->kind == JSON_NULL_KIND)
+        answer_message(x, 400, "retirement_id must be specified.");
+    else if (!read_id(value, id))
+        answer_message(x, 400, "Retirement does not exist!");
+    return RC_OK;
+}
+
+static enum rc act_cancel_retirement(struct exchange *x, struct err *err)
+{
+    const struct operator_move move = { .operation = OPERATION_CANCEL };
+    const int64_t *id = x->input;
     struct operator_answer done;
     struct retirement_view view;
     struct act act = exchange_act(x);
-    int64_t id;
-    if (!value || value->kind == JSON_NULL_KIND) {
-        answer_message(x, 400, "retirement_id must be specified.");
-        return RC_OK;
-    }
-    enum rc rc = read_id(value, &id) ? store_get(x->store, x->arena, id, &view, err) : RC_NOT_FOUND;
+    enum rc rc = store_get(x->store, x->arena, *id, &view, err);
+    if (!rc)
+        rc = usecase_operate(&act, *id, &move, &done, err);
     if (rc == RC_NOT_FOUND) {
         answer_message(x, 400, "Retirement does not exist!");
         return RC_OK;
     }
-    if (!rc)
-        rc = usecase_operate(&act, id, &move, &done, err);
     if (rc == RC_CONFLICT && strcmp(err->code, "not_pending") == 0) {
         answer_not_pending(x, &view);
         return RC_OK;
@@ -65,7 +71,7 @@ enum rc handle_cancel_retirement(struct exchange *x, struct err *err)
 
 /* ---- what the stages of the LMS do to an account ---- */
 
-enum rc handle_deactivate(struct exchange *x, struct err *err)
+static enum rc act_deactivate(struct exchange *x, struct err *err)
 {
     struct account account;
     struct act act = exchange_act(x);
@@ -80,29 +86,27 @@ enum rc handle_deactivate(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-static enum rc erase(struct exchange *x, enum erasure what, struct err *err)
+static enum rc read_erase(struct exchange *x, struct err *err)
 {
     const char *username;
-    struct act act = exchange_act(x);
-    enum rc rc = field_text_optional(x->body, "username", &username, err);
-    if (rc)
-        return rc;
-    if (!username || !*username) {
-        answer_message(x, 404, "The user was not specified.");
-        return RC_OK;
-    }
-    rc = usecase_erase(&act, username, what, err);
-    if (!rc)
-        answer_empty(x, 204);
+    enum rc rc = field_username(x, &username, err);
+    x->input = arena_strdup(x->arena, username);
     return rc;
 }
 
-enum rc handle_retire_misc(struct exchange *x, struct err *err)
+static enum rc erase(struct exchange *x, enum erasure what, struct err *err)
+{
+    struct act act = exchange_act(x);
+    answer_empty(x, 204);
+    return usecase_erase(&act, x->input, what, err);
+}
+
+static enum rc act_retire_misc(struct exchange *x, struct err *err)
 {
     return erase(x, ERASE_SECONDARY, err);
 }
 
-enum rc handle_retire(struct exchange *x, struct err *err)
+static enum rc act_retire(struct exchange *x, struct err *err)
 {
     return erase(x, ERASE_ACCOUNT, err);
 }
@@ -117,50 +121,27 @@ static enum rc answer_text(struct exchange *x, unsigned status, const char *text
 }
 
 struct leaving {
+    const char *password, *source; /* of a session, whose account it is; NULL: a program asks ... */
+    const char *username;          /* ... about this one */
     int64_t account_id;
-    const char *password; /* as stored, when it matched; NULL: a program asks */
+    const char *stored; /* the password when it matched, as it was stored then */
 };
 
-static enum rc then_leave(struct exchange *x, struct err *err)
+static enum rc read_leave(struct exchange *x, struct err *err)
 {
-    const struct leaving *leaving = x->carry;
-    struct act act = exchange_act(x);
-    struct account account;
-    enum rc rc = store_get_account(x->store, x->arena, leaving->account_id, &account, err);
-    if (!rc && leaving->password && (!account.password || strcmp(account.password, leaving->password) != 0))
-        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
-    if (!rc)
-        rc = usecase_request_own(&act, leaving->account_id, err);
-    if (!rc)
-        answer_empty(x, 204);
-    return rc;
-}
-
-static enum rc leave_later(struct exchange *x, const struct account *account, const char *password)
-{
-    struct leaving *leaving = ARENA_NEW(x->arena, struct leaving);
-    *leaving = (struct leaving){ account->id, password };
-    x->carry = leaving;
-    x->then = then_leave;
-    return RC_OK;
-}
-
-static enum rc leave_oneself(struct exchange *x, struct err *err)
-{
-    const char *password;
-    struct account account;
-    bool throttled;
+    struct leaving *in = x->input = ARENA_NEW(x->arena, struct leaving);
+    if (!x->caller.account_id)
+        return field_username(x, &in->username, err);
     if (!x->config->self_deletion) {
         answer_empty(x, 403);
         return RC_OK;
     }
-    enum rc rc = field_text(x->body, "password", &password, err);
-    if (!rc)
-        rc = store_get_account(x->store, x->arena, x->caller.account_id, &account, err);
-    if (rc)
-        return rc;
-    if (check_password(x, &account, account.username, password, &throttled))
-        return leave_later(x, &account, account.password);
+    in->source = sessions_source(x);
+    return field_text(x->body, "password", &in->password, err);
+}
+
+static enum rc refuse_password(struct exchange *x, bool throttled)
+{
     return answer_text(x, 403,
                        throttled
                            ? "This account has been temporarily locked due to excessive login failures. "
@@ -168,45 +149,80 @@ static enum rc leave_oneself(struct exchange *x, struct err *err)
                            : "Email or password is incorrect.");
 }
 
-static enum rc leave_by_name(struct exchange *x, struct err *err)
+static enum rc leave_oneself(struct exchange *x, struct leaving *in, struct err *err)
 {
-    const char *username;
-    struct account_match match;
-    enum rc rc = field_text_optional(x->body, "username", &username, err);
-    if (!rc && (!username || !*username)) {
-        answer_message(x, 404, "The user was not specified.");
-        return RC_OK;
-    }
-    if (!rc)
-        rc = store_find_account(x->store, x->arena, username, NULL, &match, err);
-    if (!rc && match.account.brought_along)
-        return err_set(err, RC_NOT_FOUND, "there is no such account");
-    return rc ? rc : leave_later(x, &match.account, NULL);
+    struct account account;
+    bool throttled;
+    enum rc rc = store_get_account(x->store, x->arena, x->caller.account_id, &account, err);
+    if (rc)
+        return rc;
+    const struct password_try try = { &account, account.username, in->password, in->source };
+    if (!sessions_check_password(x, &try, &throttled))
+        return refuse_password(x, throttled);
+    in->account_id = account.id;
+    in->stored = account.password;
+    return RC_OK;
 }
 
-enum rc handle_deactivate_logout(struct exchange *x, struct err *err)
+static enum rc slow_leave(struct exchange *x, struct err *err)
 {
-    return x->caller.account_id ? leave_oneself(x, err) : leave_by_name(x, err);
+    struct leaving *in = x->input;
+    struct account_match match;
+    if (in->password)
+        return leave_oneself(x, in, err);
+    enum rc rc = store_find_account(x->store, x->arena, in->username, NULL, &match, err);
+    if (!rc && match.account.brought_along)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    in->account_id = match.account.id;
+    return rc;
+}
+
+static enum rc act_leave(struct exchange *x, struct err *err)
+{
+    const struct leaving *in = x->input;
+    struct act act = exchange_act(x);
+    struct account account;
+    enum rc rc = store_get_account(x->store, x->arena, in->account_id, &account, err);
+    if (!rc && in->stored && (!account.password || strcmp(account.password, in->stored) != 0))
+        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
+    if (!rc)
+        rc = usecase_request_own(&act, in->account_id, err);
+    if (!rc)
+        answer_empty(x, 204);
+    return rc;
 }
 
 /* ---- other user names ---- */
 
-static enum rc read_mappings(struct exchange *x, const struct json **out, struct err *err)
+struct renaming {
+    const char *from, *to;
+    bool done;
+};
+
+struct renamings {
+    const struct renaming *wanted;
+    size_t n;
+};
+
+static enum rc read_renamings(struct exchange *x, struct err *err)
 {
     static const char shape[] =
         "username_mappings: must be an array of objects, each with one pair, the user "
         "name of now and the one that is wanted";
+    struct renamings *in = x->input = ARENA_NEW(x->arena, struct renamings);
     const struct json *list = json_get(x->body, "username_mappings");
     if (!list || list->kind != JSON_LIST)
         return err_set(err, RC_INVALID, "%s", shape);
     if (list->count > USECASE_LIST_MAX)
         return err_set(err, RC_INVALID, "username_mappings: has more than %d items; send several requests",
                        USECASE_LIST_MAX);
+    struct renaming *wanted = arena_array(x->arena, list->count + 1, sizeof(*wanted));
     for (const struct json *item = list->first; item; item = item->next) {
         if (item->kind != JSON_MAP || item->count != 1 || item->first->kind != JSON_TEXT)
             return err_set(err, RC_INVALID, "%s", shape);
+        wanted[in->n++] = (struct renaming){ .from = item->first->key, .to = item->first->text };
     }
-    *out = list;
+    in->wanted = wanted;
     return RC_OK;
 }
 
@@ -217,13 +233,8 @@ static void put_pair(struct json_out *o, const char *from, const char *to)
     json_close_map(o);
 }
 
-struct replacement {
-    const char *from, *to;
-    bool done;
-};
-
-static void put_replacements(struct json_out *o, const char *key, const struct replacement *all, size_t n,
-                             bool done)
+static void put_renamings(struct json_out *o, const char *key, const struct renaming *all, size_t n,
+                          bool done)
 {
     json_put_key(o, key);
     json_open_list(o);
@@ -234,28 +245,36 @@ static void put_replacements(struct json_out *o, const char *key, const struct r
     json_close_list(o);
 }
 
-enum rc handle_replace_usernames(struct exchange *x, struct err *err)
+static enum rc act_rename(struct exchange *x, struct err *err)
 {
-    const struct json *list = NULL;
+    const struct renamings *in = x->input;
     struct act act = exchange_act(x);
-    enum rc rc = read_mappings(x, &list, err);
-    if (rc)
-        return rc;
-    struct replacement *all = arena_array(x->arena, list->count + 1, sizeof(*all));
-    size_t n = 0;
-    for (const struct json *item = list->first; item; item = item->next, n++) {
-        all[n] = (struct replacement){ .from = item->first->key, .to = item->first->text };
-        rc = usecase_rename(&act, all[n].from, item->first->text, &all[n].to, err);
-        all[n].done = !rc;
+    struct renaming *all = arena_array(x->arena, in->n + 1, sizeof(*all));
+    for (size_t i = 0; i < in->n; i++) {
+        const char *renamed;
+        all[i] = in->wanted[i];
+        enum rc rc = usecase_rename(&act, all[i].from, all[i].to, &renamed, err);
         if (rc && !err_is_refusal(rc, err))
             return rc;
-        if (rc)
-            all[n].to = item->first->text;
+        all[i].done = !rc;
+        all[i].to = rc ? all[i].to : renamed;
     }
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
-    put_replacements(&o, "successful_replacements", all, n, true);
-    put_replacements(&o, "failed_replacements", all, n, false);
+    put_renamings(&o, "successful_replacements", all, in->n, true);
+    put_renamings(&o, "failed_replacements", all, in->n, false);
     json_close_map(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_cancel_retirement = {
+    .read = read_cancel_retirement,
+    .act = act_cancel_retirement,
+};
+const struct handler handle_deactivate = { .act = act_deactivate };
+const struct handler handle_retire_misc = { .read = read_erase, .act = act_retire_misc };
+const struct handler handle_retire = { .read = read_erase, .act = act_retire };
+const struct handler handle_deactivate_logout = { .read = read_leave, .slow = slow_leave, .act = act_leave };
+const struct handler handle_replace_usernames = { .read = read_renamings, .act = act_rename };

@@ -6,6 +6,18 @@
 
 #include "base/clock.h"
 
+struct operated {
+    int64_t id;
+    struct operator_move move;
+};
+
+static struct operated *open_operated(struct exchange *x, enum operation operation)
+{
+    struct operated *in = x->input = ARENA_NEW(x->arena, struct operated);
+    in->move.operation = operation;
+    return in;
+}
+
 static enum rc answer_operated(struct exchange *x, int64_t id, const struct operator_move *move,
                                struct err *err)
 {
@@ -15,122 +27,134 @@ static enum rc answer_operated(struct exchange *x, int64_t id, const struct oper
     enum rc rc = usecase_operate(&act, id, move, &done, err);
     if (!rc)
         rc = store_get(x->store, x->arena, id, &view, err);
-    if (rc)
-        return rc;
-    answer_written(x, done.waits ? 202 : 200, &view);
-    return RC_OK;
+    if (!rc)
+        answer_written(x, done.waits ? 202 : 200, &view);
+    return rc;
 }
 
-enum rc handle_move(struct exchange *x, struct err *err)
+static enum rc act_operate(struct exchange *x, struct err *err)
+{
+    const struct operated *in = x->input;
+    return answer_operated(x, in->id, &in->move, err);
+}
+
+static enum rc read_move(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "state", "reason", NULL };
-    struct operator_move move = { .operation = OPERATION_MOVE };
-    int64_t id;
-    enum rc rc = path_id(x, &id, err);
+    struct operated *in = open_operated(x, OPERATION_MOVE);
+    enum rc rc = path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "state", &move.to, err);
-    if (!rc)
-        rc = field_text(x->body, "reason", &move.reason, err);
-    return rc ? rc : answer_operated(x, id, &move, err);
+        rc = field_text(x->body, "state", &in->move.to, err);
+    return rc ? rc : field_text(x->body, "reason", &in->move.reason, err);
 }
 
 /* What takes a reason and nothing else. */
-static enum rc operate(struct exchange *x, enum operation operation, struct err *err)
+static enum rc read_operation(struct exchange *x, enum operation operation, struct err *err)
 {
     static const char *const known[] = { "reason", NULL };
-    struct operator_move move = { .operation = operation };
-    int64_t id;
-    enum rc rc = path_id(x, &id, err);
+    struct operated *in = open_operated(x, operation);
+    enum rc rc = path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "reason", &move.reason, err);
-    return rc ? rc : answer_operated(x, id, &move, err);
+    return rc ? rc : field_text_optional(x->body, "reason", &in->move.reason, err);
 }
 
-enum rc handle_resume(struct exchange *x, struct err *err)
+static enum rc read_resume(struct exchange *x, struct err *err)
 {
-    return operate(x, OPERATION_RESUME, err);
+    return read_operation(x, OPERATION_RESUME, err);
+}
+
+static enum rc read_cancel(struct exchange *x, struct err *err)
+{
+    return read_operation(x, OPERATION_CANCEL, err);
 }
 
 /* ---- stages that people do ---- */
 
-enum rc handle_confirm(struct exchange *x, struct err *err)
+struct confirmed {
+    int64_t id;
+    struct confirmation confirmation;
+};
+
+static enum rc read_confirm(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "note", "stage", NULL };
-    struct act act = exchange_act(x);
-    struct confirmation in;
-    struct retirement_view view;
-    int64_t id;
-    enum rc rc = path_id(x, &id, err);
+    struct confirmed *in = x->input = ARENA_NEW(x->arena, struct confirmed);
+    enum rc rc = path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "note", &in.note, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "stage", &in.stage, err);
-    if (!rc)
-        rc = usecase_confirm(&act, id, &in, err);
-    if (!rc)
-        rc = store_get(x->store, x->arena, id, &view, err);
-    if (rc)
-        return rc;
-    answer_written(x, 200, &view);
-    return RC_OK;
+        rc = field_text(x->body, "note", &in->confirmation.note, err);
+    return rc ? rc : field_text_optional(x->body, "stage", &in->confirmation.stage, err);
 }
 
-/* ---- taking a request back ---- */
-
-enum rc handle_cancel(struct exchange *x, struct err *err)
+static enum rc act_confirm(struct exchange *x, struct err *err)
 {
-    return operate(x, OPERATION_CANCEL, err);
+    const struct confirmed *in = x->input;
+    struct act act = exchange_act(x);
+    struct retirement_view view;
+    enum rc rc = usecase_confirm(&act, in->id, &in->confirmation, err);
+    if (!rc)
+        rc = store_get(x->store, x->arena, in->id, &view, err);
+    if (!rc)
+        answer_written(x, 200, &view);
+    return rc;
 }
 
-enum rc handle_cancellation(struct exchange *x, struct err *err)
+/* ---- taking a request back, by a name or an address ---- */
+
+struct cancellation {
+    const char *email, *username;
+    struct operator_move move;
+};
+
+static enum rc read_cancellation(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "email", "username", "reason", NULL };
-    struct operator_move move = { .operation = OPERATION_CANCEL };
-    struct act act = exchange_act(x);
-    const char *email, *username;
-    int64_t id;
+    struct cancellation *in = x->input = ARENA_NEW(x->arena, struct cancellation);
+    in->move.operation = OPERATION_CANCEL;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text_optional(x->body, "email", &email, err);
+        rc = field_text_optional(x->body, "email", &in->email, err);
     if (!rc)
-        rc = field_text_optional(x->body, "username", &username, err);
+        rc = field_text_optional(x->body, "username", &in->username, err);
     if (!rc)
-        rc = field_text_optional(x->body, "reason", &move.reason, err);
-    if (!rc && !username == !email)
+        rc = field_text_optional(x->body, "reason", &in->move.reason, err);
+    if (!rc && !in->username == !in->email)
         return err_set(err, RC_INVALID, "give either username or email");
-    if (!rc)
-        rc = usecase_find_request(&act, username, email, &id, err);
-    return rc ? rc : answer_operated(x, id, &move, err);
+    return rc;
+}
+
+static enum rc act_cancellation(struct exchange *x, struct err *err)
+{
+    const struct cancellation *in = x->input;
+    struct act act = exchange_act(x);
+    int64_t id;
+    enum rc rc = usecase_find_request(&act, in->username, in->email, &id, err);
+    return rc ? rc : answer_operated(x, id, &in->move, err);
 }
 
 /* ---- many ---- */
 
-struct selection {
-    int64_t *ids;
-    size_t n, max;
-    int64_t next; /* 0: that was all */
+struct bulk {
+    struct operator_move move;
+    const int64_t *ids; /* NULL: those of the filter */
+    size_t n;
+    struct retirement_filter filter;
+    struct failure_filter failure;
 };
 
-static enum rc select_id(void *arg, const struct retirement_view *view, struct err *err)
+static enum rc read_ids(struct exchange *x, const struct json *list, struct bulk *in, struct err *err)
 {
-    struct selection *s = arg;
-    s->ids[s->n++] = view->row.id;
-    return RC_OK;
-}
-
-static enum rc select_listed(const struct json *ids, struct selection *out, struct err *err)
-{
-    for (const struct json *item = ids->first; item; item = item->next) {
+    int64_t *ids = arena_array(x->arena, list->count + 1, sizeof(*ids));
+    for (const struct json *item = list->first; item; item = item->next) {
         if (item->kind != JSON_INT || item->integer < 1)
             return err_set(err, RC_INVALID, "select: ids must be whole numbers");
-        out->ids[out->n++] = item->integer;
+        ids[in->n++] = item->integer;
     }
+    in->ids = ids;
     return RC_OK;
 }
 
@@ -168,71 +192,59 @@ static enum rc read_states(struct exchange *x, const struct json *select, struct
     return rc;
 }
 
-/* Which of those in ERRORED. *any: it says so at all. */
-static enum rc read_failure_filter(struct exchange *x, const struct json *select, struct failure_filter *out,
-                                   bool *any, struct err *err)
+/* Which of those in ERRORED. */
+static enum rc read_failure(struct exchange *x, const struct json *select, struct bulk *in, struct err *err)
 {
     const char *stage = NULL;
-    *out = (struct failure_filter){ .status = -1 };
+    struct failure_filter *failure = &in->failure;
+    failure->status = -1;
     enum rc rc = field_text_optional(select, "stage", &stage, err);
     if (!rc)
-        rc = field_int_optional(select, "status", 0, 999, &out->status, err);
+        rc = field_int_optional(select, "status", 0, 999, &failure->status, err);
     if (!rc)
-        rc = field_text_optional(select, "cause", &out->cause, err);
+        rc = field_text_optional(select, "cause", &failure->cause, err);
     if (!rc && stage)
-        rc = store_find_state(x->store, stage, &out->stage_id, err);
-    if (!rc && stage && !out->stage_id)
+        rc = store_find_state(x->store, stage, &failure->stage_id, err);
+    if (!rc && stage && !failure->stage_id)
         return err_set_code(err, RC_INVALID, "unknown_state", "select: stage is not known");
-    *any = stage || out->cause || out->status >= 0;
+    if (stage || failure->cause || failure->status >= 0)
+        in->filter.failure = failure;
     return rc;
 }
 
-static enum rc select_rows(struct exchange *x, const struct json *select, struct selection *out,
-                           struct err *err)
+static enum rc read_select(struct exchange *x, const struct json *select, struct bulk *in, struct err *err)
 {
     static const char *const known[] = { "state",           "ids",          "since",
                                          "modified_before", "created_from", "created_before",
                                          "after",           "limit",        "stage",
                                          "status",          "cause",        NULL };
-    struct retirement_filter filter = { .limit = USECASE_LIST_MAX };
-    struct failure_filter failure;
-    bool by_failure = false;
+    struct retirement_filter *filter = &in->filter;
     const struct json *ids;
+    filter->limit = USECASE_LIST_MAX;
     enum rc rc = field_only(select, known, err);
     if (!rc)
         rc = field_list(select, "ids", false, USECASE_LIST_MAX, &ids, err);
     if (!rc)
-        rc = field_int_optional(select, "after", 0, INT64_MAX, &filter.after_id, err);
+        rc = field_int_optional(select, "after", 0, INT64_MAX, &filter->after_id, err);
     if (!rc)
-        rc = field_int_optional(select, "limit", 1, USECASE_LIST_MAX, &filter.limit, err);
+        rc = field_int_optional(select, "limit", 1, USECASE_LIST_MAX, &filter->limit, err);
     if (!rc)
-        rc = read_times(select, &filter, err);
+        rc = read_times(select, filter, err);
     if (!rc)
-        rc = read_states(x, select, &filter, err);
+        rc = read_states(x, select, filter, err);
     if (!rc)
-        rc = read_failure_filter(x, select, &failure, &by_failure, err);
+        rc = read_failure(x, select, in, err);
     if (rc)
         return rc;
-    if (!ids == !filter.n_states)
+    if (!ids == !filter->n_states)
         return err_set(err, RC_INVALID, "select: give either ids or state");
-    if (ids && by_failure)
+    if (ids && filter->failure)
         return err_set(err, RC_INVALID, "select: stage, status and cause go with state, not with ids");
-    filter.failure = by_failure ? &failure : NULL;
-
-    out->max = USECASE_LIST_MAX;
-    out->ids = arena_array(x->arena, out->max, sizeof(*out->ids));
-    if (ids)
-        return select_listed(ids, out, err);
-    rc = store_list(x->store, &filter, select_id, out, err);
-    if (!rc && (int64_t)out->n == filter.limit)
-        out->next = out->ids[out->n - 1];
-    return rc;
+    return ids ? read_ids(x, ids, in, err) : RC_OK;
 }
 
-static enum rc read_bulk(struct exchange *x, struct operator_move *out, const struct json **select,
-                         struct err *err)
+static enum rc read_action(const char *name, struct operator_move *out, struct err *err)
 {
-    static const char *const known[] = { "select", "action", "to", "reason", "dry_run", NULL };
     static const struct {
         const char *name;
         enum operation operation;
@@ -240,24 +252,8 @@ static enum rc read_bulk(struct exchange *x, struct operator_move *out, const st
                     { "resume", OPERATION_RESUME },
                     { "rerun", OPERATION_RERUN },
                     { "cancel", OPERATION_CANCEL } };
-
-    const char *action;
-    *select = json_get(x->body, "select");
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc && (!*select || (*select)->kind != JSON_MAP))
-        return err_set(err, RC_INVALID, "select: must be an object with ids or state");
-    if (!rc)
-        rc = field_text(x->body, "action", &action, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "to", &out->to, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "reason", &out->reason, err);
-    if (!rc)
-        rc = field_bool_optional(x->body, "dry_run", &out->dry_run, err);
-    if (rc)
-        return rc;
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (strcmp(action, actions[i].name) != 0)
+        if (strcmp(name, actions[i].name) != 0)
             continue;
         out->operation = actions[i].operation;
         if ((out->operation == OPERATION_MOVE) == !out->to)
@@ -265,6 +261,56 @@ static enum rc read_bulk(struct exchange *x, struct operator_move *out, const st
         return RC_OK;
     }
     return err_set(err, RC_INVALID, "action: must be move, resume, rerun or cancel");
+}
+
+static enum rc read_bulk(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "select", "action", "to", "reason", "dry_run", NULL };
+    struct bulk *in = x->input = ARENA_NEW(x->arena, struct bulk);
+    const struct json *select = json_get(x->body, "select");
+    const char *action;
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc && (!select || select->kind != JSON_MAP))
+        return err_set(err, RC_INVALID, "select: must be an object with ids or state");
+    if (!rc)
+        rc = field_text(x->body, "action", &action, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "to", &in->move.to, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &in->move.reason, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "dry_run", &in->move.dry_run, err);
+    if (!rc)
+        rc = read_action(action, &in->move, err);
+    return rc ? rc : read_select(x, select, in, err);
+}
+
+struct selection {
+    int64_t *ids;
+    size_t n;
+    int64_t next; /* 0: that was all */
+};
+
+static enum rc select_id(void *arg, const struct retirement_view *view, struct err *err)
+{
+    struct selection *s = arg;
+    s->ids[s->n++] = view->row.id;
+    return RC_OK;
+}
+
+static enum rc select_rows(struct exchange *x, const struct bulk *in, struct selection *out, struct err *err)
+{
+    size_t max = in->ids ? in->n : (size_t)in->filter.limit;
+    *out = (struct selection){ .ids = arena_array(x->arena, max + 1, sizeof(out->ids[0])) };
+    if (in->ids) {
+        memcpy(out->ids, in->ids, in->n * sizeof(in->ids[0]));
+        out->n = in->n;
+        return RC_OK;
+    }
+    enum rc rc = store_list(x->store, &in->filter, select_id, out, err);
+    if (!rc && (int64_t)out->n == in->filter.limit)
+        out->next = out->ids[out->n - 1];
+    return rc;
 }
 
 static enum rc operate_one(struct act *act, int64_t id, const struct operator_move *move, struct json_out *o,
@@ -281,6 +327,27 @@ static enum rc operate_one(struct act *act, int64_t id, const struct operator_mo
     json_field_text(o, rc ? "detail" : "state", rc ? err->text : done.state);
     json_close_map(o);
     return RC_OK;
+}
+
+static enum rc act_bulk(struct exchange *x, struct err *err)
+{
+    const struct bulk *in = x->input;
+    struct selection chosen;
+    struct act act = exchange_act(x);
+    enum rc rc = select_rows(x, in, &chosen, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_bool(&o, "dry_run", in->move.dry_run);
+    json_put_key(&o, "results");
+    json_open_list(&o);
+    for (size_t i = 0; !rc && i < chosen.n; i++)
+        rc = operate_one(&act, chosen.ids[i], &in->move, &o, err);
+    json_close_list(&o);
+    json_field_int_if(&o, "next", chosen.next != 0, chosen.next);
+    json_close_map(&o);
+    return rc;
 }
 
 /* ---- who failed alike ---- */
@@ -300,7 +367,7 @@ static void put_failure_group(struct json_out *o, const struct failure_group *g)
     json_close_map(o);
 }
 
-enum rc handle_failures(struct exchange *x, struct err *err)
+static enum rc answer_failures(struct exchange *x, struct err *err)
 {
     int64_t limit = 100;
     struct failure_group *groups;
@@ -321,27 +388,14 @@ enum rc handle_failures(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_bulk(struct exchange *x, struct err *err)
-{
-    struct operator_move move = { 0 };
-    struct selection chosen = { 0 };
-    const struct json *select;
-    enum rc rc = read_bulk(x, &move, &select, err);
-    if (!rc)
-        rc = select_rows(x, select, &chosen, err);
-    if (rc)
-        return rc;
+/* ---- handlers ---- */
 
-    struct act act = exchange_act(x);
-    struct json_out o = answer_json(x, 200);
-    json_open_map(&o);
-    json_field_bool(&o, "dry_run", move.dry_run);
-    json_put_key(&o, "results");
-    json_open_list(&o);
-    for (size_t i = 0; !rc && i < chosen.n; i++)
-        rc = operate_one(&act, chosen.ids[i], &move, &o, err);
-    json_close_list(&o);
-    json_field_int_if(&o, "next", chosen.next != 0, chosen.next);
-    json_close_map(&o);
-    return rc;
-}
+static const char *const failures_query[] = { "limit", NULL };
+
+const struct handler handle_failures = { .answer = answer_failures, .query = failures_query };
+const struct handler handle_confirm = { .read = read_confirm, .act = act_confirm };
+const struct handler handle_move = { .read = read_move, .act = act_operate };
+const struct handler handle_resume = { .read = read_resume, .act = act_operate };
+const struct handler handle_cancel = { .read = read_cancel, .act = act_operate };
+const struct handler handle_cancellation = { .read = read_cancellation, .act = act_cancellation };
+const struct handler handle_bulk = { .read = read_bulk, .act = act_bulk };

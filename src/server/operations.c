@@ -8,7 +8,7 @@
 #include "base/metrics.h"
 #include "server/openapi.h"
 
-enum rc handle_health(struct exchange *x, struct err *err)
+static enum rc answer_health(struct exchange *x, struct err *err)
 {
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
@@ -69,7 +69,7 @@ static enum rc look_for_trouble(struct exchange *x, const char **trouble, const 
     return RC_OK;
 }
 
-enum rc handle_ready(struct exchange *x, struct err *err)
+static enum rc answer_ready(struct exchange *x, struct err *err)
 {
     const char *trouble = NULL, *warning = NULL;
     enum rc rc = look_for_trouble(x, &trouble, &warning, err);
@@ -128,7 +128,7 @@ static enum rc measure_queue(struct exchange *x, struct err *err)
     return rc;
 }
 
-enum rc handle_metrics(struct exchange *x, struct err *err)
+static enum rc answer_metrics(struct exchange *x, struct err *err)
 {
     enum rc rc = measure_waiting(x, err);
     if (!rc)
@@ -143,10 +143,17 @@ enum rc handle_metrics(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_openapi(struct exchange *x, struct err *err)
+static enum rc answer_openapi(struct exchange *x, struct err *err)
 {
     answer_empty(x, 200);
     x->http->content_type = "application/yaml";
     buf_add(&x->http->answer, openapi_yaml, openapi_yaml_len);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_health = { .answer = answer_health };
+const struct handler handle_ready = { .answer = answer_ready };
+const struct handler handle_metrics = { .answer = answer_metrics };
+const struct handler handle_openapi = { .answer = answer_openapi };

@@ -24,51 +24,57 @@ static enum rc put_report(void *arg, const struct partner_report *report, struct
     return RC_OK;
 }
 
-enum rc handle_partner_report(struct exchange *x, struct err *err)
+static enum rc read_partner_report(struct exchange *x, struct err *err)
 {
-    const char *again = http_query(x->http, "again");
-    bool all = again && strcmp(again, "true") == 0;
-    if (again && !all && strcmp(again, "false") != 0)
-        return err_set(err, RC_INVALID, "again: must be true or false");
+    bool *all = x->input = ARENA_NEW(x->arena, bool);
+    return query_bool(x, "again", all, err);
+}
+
+static enum rc act_partner_report(struct exchange *x, struct err *err)
+{
+    const bool *all = x->input;
     struct act act = exchange_act(x);
     struct json_out o = answer_json(x, 200);
     json_open_list(&o);
-    enum rc rc = usecase_take_partner_reports(&act, all, put_report, &o, err);
+    enum rc rc = usecase_take_partner_reports(&act, *all, put_report, &o, err);
     json_close_list(&o);
     return rc;
 }
 
-enum rc handle_queue_partner(struct exchange *x, struct err *err)
+static enum rc read_queue_partner(struct exchange *x, struct err *err)
 {
     const char *username;
-    enum rc rc = field_text_optional(x->body, "username", &username, err);
-    if (!rc && (!username || !*username)) {
-        answer_message(x, 404, "The user was not specified.");
-        return RC_OK;
-    }
-    struct act act = exchange_act(x);
-    if (!rc)
-        rc = usecase_queue_partner_report(&act, username, err);
-    if (!rc)
-        answer_empty(x, 204);
+    enum rc rc = field_username(x, &username, err);
+    x->input = arena_strdup(x->arena, username);
     return rc;
 }
 
-static enum rc read_cleanup(struct exchange *x, struct partner_cleanup *out, struct err *err)
+static enum rc act_queue_partner(struct exchange *x, struct err *err)
 {
-    const char **names = arena_array(x->arena, x->body->count + 1, sizeof(names[0]));
-    out->found = arena_array(x->arena, x->body->count + 1, sizeof(out->found[0]));
-    out->usernames = names;
+    struct act act = exchange_act(x);
+    answer_empty(x, 204);
+    return usecase_queue_partner_report(&act, x->input, err);
+}
+
+struct told {
+    const char **usernames;
+    size_t n;
+};
+
+static enum rc read_clean_partners(struct exchange *x, struct err *err)
+{
+    struct told *in = x->input = ARENA_NEW(x->arena, struct told);
     if (x->body->count == 0)
         return err_set(err, RC_INVALID, "No original_usernames given.");
     if (x->body->count > PARTNER_CLEANUP_MAX)
         return err_set(err, RC_INVALID, "at most %d in one request", PARTNER_CLEANUP_MAX);
+    in->usernames = arena_array(x->arena, x->body->count, sizeof(in->usernames[0]));
     for (const struct json *item = x->body->first; item; item = item->next) {
         if (item->kind != JSON_MAP)
-            return err_set(err, RC_INVALID, "item %zu must be an object", out->n + 1);
-        if (field_text(item, "original_username", &names[out->n], err))
-            return err_prefix(err, "item %zu", out->n + 1);
-        out->n++;
+            return err_set(err, RC_INVALID, "item %zu must be an object", in->n + 1);
+        if (field_text(item, "original_username", &in->usernames[in->n], err))
+            return err_prefix(err, "item %zu", in->n + 1);
+        in->n++;
     }
     return RC_OK;
 }
@@ -99,77 +105,94 @@ static void answer_mismatch(struct exchange *x, const struct partner_cleanup *in
     buf_free(&text);
 }
 
-enum rc handle_clean_partners(struct exchange *x, struct err *err)
+static enum rc act_clean_partners(struct exchange *x, struct err *err)
 {
-    struct partner_cleanup in = { 0 };
+    const struct told *in = x->input;
+    struct partner_cleanup cleanup = {
+        .usernames = in->usernames,
+        .n = in->n,
+        .found = arena_array(x->arena, in->n, sizeof(bool)),
+    };
     struct act act = exchange_act(x);
     bool done = false;
-    enum rc rc = read_cleanup(x, &in, err);
-    if (!rc)
-        rc = usecase_clean_partner_reports(&act, &in, &done, err);
+    enum rc rc = usecase_clean_partner_reports(&act, &cleanup, &done, err);
     if (rc)
         return rc;
     if (done)
         answer_empty(x, 204);
     else
-        answer_mismatch(x, &in);
+        answer_mismatch(x, &cleanup);
     return RC_OK;
 }
 
 /* ---- many by name ---- */
 
-struct retired_names {
+struct names {
     const char **name;
-    bool *retired;
     size_t n;
 };
 
-static struct retired_names split_names(struct arena *a, const char *text)
+static void split_names(struct arena *a, const char *text, struct names *out)
 {
     char *rest = arena_strdup(a, text);
     size_t max = 1;
     for (const char *at = text; *at; at++)
         max += *at == ',';
-    struct retired_names out = { arena_array(a, max, sizeof(out.name[0])),
-                                 arena_array(a, max, sizeof(out.retired[0])), 0 };
+    out->name = arena_array(a, max, sizeof(out->name[0]));
     for (char *name; (name = strsep(&rest, ","));) {
         name = field_trim(name);
         if (*name)
-            out.name[out.n++] = name;
+            out->name[out->n++] = name;
     }
-    return out;
 }
 
-static void put_retired(struct json_out *o, const char *key, const struct retired_names *names, bool retired)
+static enum rc read_bulk_retire(struct exchange *x, struct err *err)
+{
+    struct names *in = x->input = ARENA_NEW(x->arena, struct names);
+    const char *text;
+    enum rc rc = field_text_optional(x->body, "usernames", &text, err);
+    if (rc)
+        return rc;
+    if (!text)
+        return err_set(err, RC_INVALID, "usernames: is missing; it must be user names separated by commas");
+    split_names(x->arena, text, in);
+    return RC_OK;
+}
+
+static void put_retired(struct json_out *o, const char *key, const struct names *names, const bool *retired,
+                        bool wanted)
 {
     json_put_key(o, key);
     json_open_list(o);
-    for (size_t i = 0; i < names->n; i++)
-        if (names->retired[i] == retired)
+    for (size_t i = 0; i < names->n; i++) {
+        if (retired[i] == wanted)
             json_put_text(o, names->name[i]);
+    }
     json_close_list(o);
 }
 
-enum rc handle_bulk_retire(struct exchange *x, struct err *err)
+static enum rc act_bulk_retire(struct exchange *x, struct err *err)
 {
+    const struct names *in = x->input;
     struct act act = exchange_act(x);
-    const char *text;
-    enum rc rc = field_text_optional(x->body, "usernames", &text, err);
-    if (!rc && !text)
-        return err_set(err, RC_INVALID, "usernames: is missing; it must be user names separated by commas");
-    if (rc)
-        return rc;
-    struct retired_names names = split_names(x->arena, text);
-    for (size_t i = 0; i < names.n; i++) {
-        rc = usecase_request_by_name(&act, names.name[i], err);
-        names.retired[i] = !rc;
+    bool *retired = arena_array(x->arena, in->n + 1, sizeof(*retired));
+    for (size_t i = 0; i < in->n; i++) {
+        enum rc rc = usecase_request_by_name(&act, in->name[i], err);
         if (rc && !err_is_refusal(rc, err))
             return rc;
+        retired[i] = !rc;
     }
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
-    put_retired(&o, "successful_user_retirements", &names, true);
-    put_retired(&o, "failed_user_retirements", &names, false);
+    put_retired(&o, "successful_user_retirements", in, retired, true);
+    put_retired(&o, "failed_user_retirements", in, retired, false);
     json_close_map(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+const struct handler handle_partner_report = { .read = read_partner_report, .act = act_partner_report };
+const struct handler handle_queue_partner = { .read = read_queue_partner, .act = act_queue_partner };
+const struct handler handle_clean_partners = { .read = read_clean_partners, .act = act_clean_partners };
+const struct handler handle_bulk_retire = { .read = read_bulk_retire, .act = act_bulk_retire };

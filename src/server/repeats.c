@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Idempotency-Key: who repeats a write of /v1 because its answer was lost gets that first answer, and nothing
- * is done again. This is the one place for all routes; no handler knows of it.
+ * Idempotency-Key: a client that repeats a write of /v1 because its answer was lost gets that first answer,
+ * and nothing is done again. This is the one place for all routes; no handler knows of it.
  *
  * Its hard idea is that answers hold people and secrets, and outlive the request by a day. So an answer is
  * kept sealed under a key that is made of the caller's own key, and is found by a digest that is made of it,
@@ -9,6 +9,10 @@
  *
  * It is kept in the transaction of the write. What was refused has changed nothing: it is not kept, and is
  * decided anew. A repeat cannot meet the first one under way: it waits in the writer's queue behind it.
+ *
+ * A write in two transactions (LANE_ALONE) keeps its answer as unfinished with the first, and whole with the
+ * second. If the second fails, or the server is killed between them, a repeat finds an unfinished answer: it
+ * does the second, and only then gives the answer.
  */
 #include "server/server_int.h"
 
@@ -75,7 +79,8 @@ static void digest_request(const uint8_t base[CRYPTO_KEY_LEN], const struct http
     buf_free(&b);
 }
 
-enum rc repeat_begin(const struct server *s, const struct exchange *x, struct repeat *out, struct err *err)
+enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange *x, struct repeat *out,
+                     struct err *err)
 {
     uint8_t base[CRYPTO_KEY_LEN];
     const char *key = is_write_of_ours(x->route) ? http_header(x->http, "Idempotency-Key") : NULL;
@@ -84,7 +89,7 @@ enum rc repeat_begin(const struct server *s, const struct exchange *x, struct re
     enum rc rc = check_key(key, err);
     if (rc)
         return rc;
-    derive_base(s->repeat_key, x, key, base);
+    derive_base(secret, x, key, base);
     crypto_hmac_sha256(base, "digest", 6, out->digest);
     crypto_hmac_sha256(base, "seal", 4, out->seal_key);
     digest_request(base, x->http, out->request);
@@ -95,10 +100,13 @@ enum rc repeat_begin(const struct server *s, const struct exchange *x, struct re
 
 /* ---- an answer as it is kept: four lines, then the body ---- */
 
-static void write_plain(const struct http_request *req, struct buf *out)
+#define UNFINISHED " unfinished"
+
+static void write_plain(const struct http_request *req, bool unfinished, struct buf *out)
 {
-    buf_printf(out, "%u\n%s\n%s\n%s\n", req->status, req->content_type ? req->content_type : "",
-               req->extra_name ? req->extra_name : "", req->extra_name ? req->extra_value : "");
+    buf_printf(out, "%u%s\n%s\n%s\n%s\n", req->status, unfinished ? UNFINISHED : "",
+               req->content_type ? req->content_type : "", req->extra_name ? req->extra_name : "",
+               req->extra_name ? req->extra_value : "");
     buf_add(out, req->answer.data, req->answer.len);
 }
 
@@ -115,15 +123,16 @@ static const char *or_null(const char *text)
     return *text ? text : NULL;
 }
 
-static void read_plain(char *plain, size_t len, struct http_request *req)
+static enum repeat_found read_plain(char *plain, size_t len, struct http_request *req)
 {
-    char *at = plain;
-    req->status = (unsigned)strtoul(cut_line(&at), NULL, 10);
+    char *at = plain, *rest;
+    req->status = (unsigned)strtoul(cut_line(&at), &rest, 10);
     req->content_type = or_null(cut_line(&at));
     req->extra_name = or_null(cut_line(&at));
     req->extra_value = cut_line(&at);
     buf_reset(&req->answer);
     buf_add(&req->answer, at, len - (size_t)(at - plain));
+    return strcmp(rest, UNFINISHED) == 0 ? REPEAT_UNFINISHED : REPEAT_WHOLE;
 }
 
 /* ---- giving it again, and keeping it ---- */
@@ -134,16 +143,16 @@ static void refuse_reuse(struct exchange *x)
                   "Idempotency-Key: was used for another request; every request needs its own");
 }
 
-enum rc repeat_answer(const struct repeat *r, struct exchange *x, bool *answered, struct err *err)
+enum rc repeat_answer(const struct repeat *r, struct exchange *x, enum repeat_found *found, struct err *err)
 {
     struct kept_answer kept;
-    *answered = false;
+    *found = REPEAT_NOTHING;
     if (!r->wanted)
         return RC_OK;
     enum rc rc = store_find_answer(x->store, x->arena, r->digest, x->now, &kept, err);
     if (rc)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
-    *answered = true;
+    *found = REPEAT_WHOLE;
     if (!crypto_equal(kept.request, r->request, sizeof(r->request))) {
         refuse_reuse(x);
         return RC_OK;
@@ -151,7 +160,7 @@ enum rc repeat_answer(const struct repeat *r, struct exchange *x, bool *answered
     char *plain = arena_alloc(x->arena, kept.len + 1);
     if (!crypto_decrypt(r->seal_key, kept.sealed, kept.len, plain))
         return err_set(err, RC_INTERNAL, "the first answer to a repeated request is damaged");
-    read_plain(plain, kept.len - CRYPTO_SEALED_EXTRA, x->http);
+    *found = read_plain(plain, kept.len - CRYPTO_SEALED_EXTRA, x->http);
     return RC_OK;
 }
 
@@ -161,7 +170,7 @@ enum rc repeat_keep(const struct repeat *r, struct exchange *x, struct err *err)
     if (!r->wanted)
         return RC_OK;
     buf_init(&plain, ANSWER_MAX);
-    write_plain(x->http, &plain);
+    write_plain(x->http, x->unfinished, &plain);
     struct kept_answer kept = { .len = plain.len + CRYPTO_SEALED_EXTRA, .expires_at = x->now + KEPT_FOR };
     memcpy(kept.digest, r->digest, sizeof(kept.digest));
     memcpy(kept.request, r->request, sizeof(kept.request));

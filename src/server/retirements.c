@@ -7,52 +7,74 @@
 
 /* ---- asking ---- */
 
-enum rc handle_request(struct exchange *x, struct err *err)
+static enum rc read_request(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", "name", "account_id", "orgs", NULL };
-    struct person_request in = { 0 };
+    struct person_request *in = x->input = ARENA_NEW(x->arena, struct person_request);
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "username", &in.username, err);
+        rc = field_text(x->body, "username", &in->username, err);
     if (!rc)
-        rc = field_text(x->body, "email", &in.email, err);
+        rc = field_text(x->body, "email", &in->email, err);
     if (!rc)
-        rc = field_text_optional(x->body, "name", &in.name, err);
+        rc = field_text_optional(x->body, "name", &in->name, err);
     if (!rc)
-        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in.account_id, err);
+        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in->account_id, err);
     if (!rc)
-        rc = field_orgs(x->arena, x->body, &in.orgs, err);
-    if (rc)
-        return rc;
+        rc = field_orgs(x->arena, x->body, &in->orgs, err);
+    return rc ? rc : usecase_check_person(in->username, in->email, in->name, err);
+}
 
+static enum rc act_request(struct exchange *x, struct err *err)
+{
     struct act act = exchange_act(x);
     struct retirement_view view;
     bool created;
-    rc = usecase_request(&act, &in, &view, &created, err);
-    if (rc)
-        return rc;
-    answer_written(x, created ? 201 : 200, &view);
-    return RC_OK;
+    enum rc rc = usecase_request(&act, x->input, &view, &created, err);
+    if (!rc)
+        answer_written(x, created ? 201 : 200, &view);
+    return rc;
 }
 
-static enum rc read_people(struct exchange *x, struct import_row **rows, size_t *n, struct err *err)
+/* ---- a file of them ---- */
+
+struct import {
+    struct {
+        const char *username, *email;
+    } * person;
+    size_t n;
+    bool dry_run, partial;
+};
+
+static enum rc read_people(struct exchange *x, struct import *in, struct err *err)
 {
     const struct json *people;
     enum rc rc = field_list(x->body, "people", true, USECASE_LIST_MAX, &people, err);
     if (rc)
         return rc;
-    *rows = arena_array(x->arena, people->count, sizeof(**rows));
-    *n = 0;
-    for (const struct json *item = people->first; item; item = item->next, (*n)++) {
+    in->person = arena_array(x->arena, people->count, sizeof(in->person[0]));
+    for (const struct json *item = people->first; item; item = item->next, in->n++) {
         if (item->kind != JSON_MAP)
-            return err_set(err, RC_INVALID, "people: item %zu must be an object", *n + 1);
-        rc = field_text(item, "username", &(*rows)[*n].username, err);
+            return err_set(err, RC_INVALID, "people: item %zu must be an object", in->n + 1);
+        rc = field_text(item, "username", &in->person[in->n].username, err);
         if (!rc)
-            rc = field_text(item, "email", &(*rows)[*n].email, err);
+            rc = field_text(item, "email", &in->person[in->n].email, err);
         if (rc)
-            return err_prefix(err, "people: item %zu", *n + 1);
+            return err_prefix(err, "people: item %zu", in->n + 1);
     }
     return RC_OK;
+}
+
+static enum rc read_import(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "people", "dry_run", "partial", NULL };
+    struct import *in = x->input = ARENA_NEW(x->arena, struct import);
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "dry_run", &in->dry_run, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "partial", &in->partial, err);
+    return rc ? rc : read_people(x, in, err);
 }
 
 static void put_import_results(struct json_out *o, const struct import_row *rows, size_t n)
@@ -74,29 +96,21 @@ static void put_import_results(struct json_out *o, const struct import_row *rows
     json_close_list(o);
 }
 
-enum rc handle_import(struct exchange *x, struct err *err)
+static enum rc act_import(struct exchange *x, struct err *err)
 {
-    static const char *const known[] = { "people", "dry_run", "partial", NULL };
-    struct import_row *rows;
-    size_t n;
-    bool dry_run = false, partial = false;
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_bool_optional(x->body, "dry_run", &dry_run, err);
-    if (!rc)
-        rc = field_bool_optional(x->body, "partial", &partial, err);
-    if (!rc)
-        rc = read_people(x, &rows, &n, err);
-    if (rc)
-        return rc;
-
+    const struct import *in = x->input;
     struct act act = exchange_act(x);
-    rc = usecase_import(&act, rows, n, partial || dry_run, dry_run, err);
+    struct import_row *rows = arena_array(x->arena, in->n, sizeof(*rows));
+    for (size_t i = 0; i < in->n; i++) {
+        rows[i].username = in->person[i].username;
+        rows[i].email = in->person[i].email;
+    }
+    enum rc rc = usecase_import(&act, rows, in->n, in->partial || in->dry_run, in->dry_run, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
-    put_import_results(&o, rows, n);
+    put_import_results(&o, rows, in->n);
     json_close_map(&o);
     return RC_OK;
 }
@@ -169,7 +183,7 @@ static enum rc query_trouble(struct exchange *x, struct retirement_filter *filte
     return stuck ? usecase_filter_stuck(&act, filter, err) : filter_overdue(x, filter, err);
 }
 
-enum rc handle_list(struct exchange *x, struct err *err)
+static enum rc answer_list(struct exchange *x, struct err *err)
 {
     struct retirement_filter filter = { .limit = 100 };
     int64_t *ids = NULL;
@@ -221,7 +235,7 @@ static int by_interest(const void *a, const void *b)
     return x->id > y->id ? -1 : x->id < y->id;
 }
 
-static enum rc answer_search(struct exchange *x, const struct retirement_filter *filter, struct err *err)
+static enum rc put_search(struct exchange *x, const struct retirement_filter *filter, struct err *err)
 {
     struct found_list list = { .one = arena_array(x->arena, (size_t)filter->limit, sizeof(struct found)) };
     enum rc rc = store_list(x->store, filter, add_found, &list, err);
@@ -243,7 +257,7 @@ static enum rc answer_search(struct exchange *x, const struct retirement_filter 
     return rc;
 }
 
-enum rc handle_search(struct exchange *x, struct err *err)
+static enum rc answer_search(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", NULL };
     struct retirement_filter filter = { .limit = 100 };
@@ -254,10 +268,10 @@ enum rc handle_search(struct exchange *x, struct err *err)
         rc = field_text_optional(x->body, "email", &filter.email, err);
     if (!rc && !filter.username == !filter.email)
         return err_set(err, RC_INVALID, "give either username or email");
-    return rc ? rc : answer_search(x, &filter, err);
+    return rc ? rc : put_search(x, &filter, err);
 }
 
-enum rc handle_one(struct exchange *x, struct err *err)
+static enum rc answer_one(struct exchange *x, struct err *err)
 {
     int64_t id;
     struct retirement_view view;
@@ -275,7 +289,7 @@ enum rc handle_one(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_log(struct exchange *x, struct err *err)
+static enum rc answer_log(struct exchange *x, struct err *err)
 {
     int64_t id;
     struct log_entry *log;
@@ -295,3 +309,16 @@ enum rc handle_log(struct exchange *x, struct err *err)
     json_close_map(&o);
     return RC_OK;
 }
+
+/* ---- handlers ---- */
+
+/* q is taken so that it can be refused with a reason. */
+static const char *const list_query[] = { "state", "stuck", "overdue", "created_before", "modified_before",
+                                          "after", "limit", "q",       "waiting",        NULL };
+
+const struct handler handle_request = { .read = read_request, .act = act_request };
+const struct handler handle_import = { .read = read_import, .act = act_import };
+const struct handler handle_list = { .answer = answer_list, .query = list_query };
+const struct handler handle_search = { .answer = answer_search };
+const struct handler handle_one = { .answer = answer_one };
+const struct handler handle_log = { .answer = answer_log };

@@ -73,12 +73,18 @@ struct repeat {
     uint8_t digest[CRYPTO_SHA256_LEN], request[CRYPTO_SHA256_LEN], seal_key[CRYPTO_KEY_LEN];
 };
 
-/* *out must be zero. RC_INVALID: the key is not one. */
-enum rc repeat_begin(const struct server *s, const struct exchange *x, struct repeat *out,
+/* *out must be zero. secret: the server's, for this. RC_INVALID: the key is not one. */
+enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange *x, struct repeat *out,
                      struct err *err) MUST_CHECK;
-/* *answered: it was kept, or the key was for another request; the answer is filled in. */
-enum rc repeat_answer(const struct repeat *r, struct exchange *x, bool *answered, struct err *err) MUST_CHECK;
-/* In the transaction of the write that was answered. RC_TOO_LARGE. */
+
+enum repeat_found {
+    REPEAT_NOTHING,
+    REPEAT_UNFINISHED, /* the answer is filled in; the second transaction of its write is to be done */
+    REPEAT_WHOLE       /* the answer is filled in, or why the key cannot be used again */
+};
+enum rc repeat_answer(const struct repeat *r, struct exchange *x, enum repeat_found *found,
+                      struct err *err) MUST_CHECK;
+/* In the transaction of the write that was answered; x->unfinished: another one follows. RC_TOO_LARGE. */
 enum rc repeat_keep(const struct repeat *r, struct exchange *x, struct err *err) MUST_CHECK;
 
 enum http_when dispatch(void *server, struct http_request *req);

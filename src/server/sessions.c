@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signing in and out, and new passwords. Passwords are hashed in the reading part of a request (slow.c), so
- * the writing part looks again whether the account is still as it was.
+ * Signing in and out, and new passwords. Passwords are hashed between the two halves of a write (slow.c), so
+ * the use case looks again whether the account is still as it was.
  */
 #include "server/exchange.h"
 
@@ -12,50 +12,51 @@
 
 /* ---- who tries ---- */
 
-/* The address that tries: behind a proxy the one that it has put last; of IPv6 the network. */
-static const char *find_source(struct exchange *x)
+/* Behind a proxy it is the address that the proxy has put last; of IPv6 it is the network. */
+static const char *find_address(struct exchange *x)
 {
-    const char *source = x->http->peer;
+    const char *address = x->http->peer;
     const char *forwarded = x->config->behind_proxy ? http_header(x->http, "X-Forwarded-For") : NULL;
     if (forwarded) {
         const char *last = strrchr(forwarded, ',');
-        source = last ? last + 1 : forwarded;
-        source += strspn(source, " ");
+        address = last ? last + 1 : forwarded;
+        address += strspn(address, " ");
     }
     struct in6_addr six;
     char network[INET6_ADDRSTRLEN] = "";
-    if (inet_pton(AF_INET6, source, &six) == 1) {
-        memset(&six.s6_addr[8], 0, 8);
-        inet_ntop(AF_INET6, &six, network, sizeof(network));
-        return arena_strdup(x->arena, network);
-    }
-    return source;
+    if (inet_pton(AF_INET6, address, &six) != 1)
+        return address;
+    memset(&six.s6_addr[8], 0, 8);
+    inet_ntop(AF_INET6, &six, network, sizeof(network));
+    return arena_strdup(x->arena, network);
 }
 
-static const char *name_source(struct exchange *x)
+const char *sessions_source(struct exchange *x)
 {
-    return x->http->local ? "local" : arena_printf(x->arena, "source %s", find_source(x));
+    return x->http->local ? NULL : arena_printf(x->arena, "source %s", find_address(x));
 }
 
 /* Returns false when this source has tried too often. */
-static bool source_may_try(struct exchange *x)
+static bool source_may_try(struct exchange *x, const char *source)
 {
-    return x->http->local || auth_throttle_try(x->throttle, name_source(x), AUTH_SOURCE_TRIES, x->now);
+    return !source || auth_throttle_try(x->throttle, source, AUTH_SOURCE_TRIES, x->now);
 }
 
-bool check_password(struct exchange *x, const struct account *account, const char *typed,
-                    const char *password, bool *throttled)
+bool sessions_check_password(struct exchange *x, const struct password_try *try, bool *throttled)
 {
+    const struct account *account = try->account;
     const char *who = account ? arena_printf(x->arena, "account %lld", (long long)account->id)
-                              : arena_printf(x->arena, "name %s", text_lower(x->arena, typed));
-    *throttled = !source_may_try(x) || !auth_throttle_try(x->throttle, who, AUTH_ACCOUNT_TRIES, x->now);
+                              : arena_printf(x->arena, "name %s", text_lower(x->arena, try->typed));
+    *throttled =
+        !source_may_try(x, try->source) || !auth_throttle_try(x->throttle, who, AUTH_ACCOUNT_TRIES, x->now);
     if (*throttled)
         return false;
     exchange_stop_reading(x);
-    if (!auth_password_matches(password, account ? account->password : NULL))
+    if (!auth_password_matches(try->password, account ? account->password : NULL))
         return false;
     auth_throttle_forget(x->throttle, who);
-    auth_throttle_return(x->throttle, name_source(x));
+    if (try->source)
+        auth_throttle_return(x->throttle, try->source);
     return true;
 }
 
@@ -71,8 +72,10 @@ static enum rc answer_throttled(struct exchange *x)
 /* ---- signing in ---- */
 
 struct sign_in {
-    int64_t account_id;
-    const char *password; /* as stored, when it matched */
+    const char *login, *password;
+    const char *source;
+    int64_t account_id; /* when the password matched ... */
+    const char *stored; /* ... and as it was stored then */
 };
 
 /* By exact user name, or by an address that belongs to one account only. *found is NULL when there is none.
@@ -102,12 +105,39 @@ static enum rc wrong_credentials(struct err *err)
                         "the user name or the password is wrong");
 }
 
-static enum rc then_sign_in(struct exchange *x, struct err *err)
+static enum rc read_sign_in(struct exchange *x, struct err *err)
 {
-    const struct sign_in *in = x->carry;
+    static const char *const known[] = { "username", "password", NULL };
+    struct sign_in *in = x->input = ARENA_NEW(x->arena, struct sign_in);
+    in->source = sessions_source(x);
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "username", &in->login, err);
+    return rc ? rc : field_text(x->body, "password", &in->password, err);
+}
+
+static enum rc slow_sign_in(struct exchange *x, struct err *err)
+{
+    struct sign_in *in = x->input;
+    struct account *account;
+    bool throttled;
+    enum rc rc = find_by_login(x, in->login, &account, err);
+    if (rc)
+        return rc;
+    struct password_try try = { account, in->login, in->password, in->source };
+    if (!sessions_check_password(x, &try, &throttled))
+        return throttled ? answer_throttled(x) : wrong_credentials(err);
+    in->account_id = account->id;
+    in->stored = account->password;
+    return RC_OK;
+}
+
+static enum rc act_sign_in(struct exchange *x, struct err *err)
+{
+    const struct sign_in *in = x->input;
     struct session session;
     struct act act = exchange_act(x);
-    enum rc rc = usecase_sign_in(&act, in->account_id, in->password, &session, err);
+    enum rc rc = usecase_sign_in(&act, in->account_id, in->stored, &session, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
@@ -123,51 +153,37 @@ static enum rc then_sign_in(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_sign_in(struct exchange *x, struct err *err)
-{
-    static const char *const known[] = { "username", "password", NULL };
-    const char *login, *password;
-    struct account *account = NULL;
-    bool throttled;
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text(x->body, "username", &login, err);
-    if (!rc)
-        rc = field_text(x->body, "password", &password, err);
-    if (!rc)
-        rc = find_by_login(x, login, &account, err);
-    if (rc)
-        return rc;
-    if (!check_password(x, account, login, password, &throttled))
-        return throttled ? answer_throttled(x) : wrong_credentials(err);
-    struct sign_in *in = ARENA_NEW(x->arena, struct sign_in);
-    *in = (struct sign_in){ account->id, account->password };
-    x->carry = in;
-    x->then = then_sign_in;
-    return RC_OK;
-}
+/* ---- signing out ---- */
 
-enum rc handle_sign_out(struct exchange *x, struct err *err)
+static enum rc read_sign_out(struct exchange *x, struct err *err)
 {
     if (!x->caller.account_id)
         return err_set(err, RC_FORBIDDEN, "only a session can be ended");
+    x->input = arena_strdup(x->arena, auth_header_token(http_header(x->http, "Authorization")));
+    return RC_OK;
+}
+
+static enum rc act_sign_out(struct exchange *x, struct err *err)
+{
     struct act act = exchange_act(x);
-    enum rc rc = usecase_sign_out(&act, auth_header_token(http_header(x->http, "Authorization")), err);
-    if (!rc)
-        answer_empty(x, 204);
-    return rc;
+    answer_empty(x, 204);
+    return usecase_sign_out(&act, x->input, err);
 }
 
 /* ---- new passwords ---- */
 
-enum rc handle_reset_link(struct exchange *x, struct err *err)
+static enum rc read_reset_link(struct exchange *x, struct err *err)
 {
-    int64_t id;
+    int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
+    return path_id(x, id, err) ? err_set(err, RC_NOT_FOUND, "there is no such account") : RC_OK;
+}
+
+static enum rc act_reset_link(struct exchange *x, struct err *err)
+{
+    const int64_t *id = x->input;
     struct reset_link link;
     struct act act = exchange_act(x);
-    enum rc rc = path_id(x, &id, err);
-    if (!rc)
-        rc = usecase_make_reset_link(&act, id, &link, err);
+    enum rc rc = usecase_make_reset_link(&act, *id, &link, err);
     if (rc == RC_NOT_FOUND)
         return err_set(err, rc, "there is no such account");
     if (rc)
@@ -182,47 +198,49 @@ enum rc handle_reset_link(struct exchange *x, struct err *err)
 }
 
 struct reset {
-    const char *token, *hash;
+    const char *token, *password;
+    const char *source;
+    char *hash;
 };
 
-/* Ends the link, and with it every session. */
-static enum rc then_reset(struct exchange *x, struct err *err)
-{
-    const struct reset *reset = x->carry;
-    struct act act = exchange_act(x);
-    enum rc rc = usecase_reset_password(&act, reset->token, reset->hash, err);
-    if (!rc)
-        answer_empty(x, 204);
-    return rc;
-}
-
-enum rc handle_password_reset(struct exchange *x, struct err *err)
+static enum rc read_reset(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "token", "password", NULL };
-    struct reset *reset = ARENA_NEW(x->arena, struct reset);
-    const char *password;
-    char *hash;
-    int64_t id;
-    struct act act = exchange_act(x);
+    struct reset *in = x->input = ARENA_NEW(x->arena, struct reset);
+    in->source = sessions_source(x);
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "token", &reset->token, err);
+        rc = field_text(x->body, "token", &in->token, err);
     if (!rc)
-        rc = field_text(x->body, "password", &password, err);
-    if (!rc)
-        rc = auth_password_rules(password, err);
-    if (!rc && !source_may_try(x))
+        rc = field_text(x->body, "password", &in->password, err);
+    return rc ? rc : auth_password_rules(in->password, err);
+}
+
+static enum rc slow_reset(struct exchange *x, struct err *err)
+{
+    struct reset *in = x->input;
+    struct act act = exchange_act(x);
+    int64_t id;
+    if (!source_may_try(x, in->source))
         return answer_throttled(x);
-    if (!rc)
-        rc = usecase_find_reset(&act, reset->token, &id, err);
+    enum rc rc = usecase_find_reset(&act, in->token, &id, err);
     if (rc)
         return rc;
     exchange_stop_reading(x);
-    rc = auth_password_hash(x->world, x->arena, password, &hash, err);
-    if (rc)
-        return rc;
-    reset->hash = hash;
-    x->carry = reset;
-    x->then = then_reset;
-    return RC_OK;
+    return auth_password_hash(x->world, x->arena, in->password, &in->hash, err);
 }
+
+static enum rc act_reset(struct exchange *x, struct err *err)
+{
+    const struct reset *in = x->input;
+    struct act act = exchange_act(x);
+    answer_empty(x, 204);
+    return usecase_reset_password(&act, in->token, in->hash, err);
+}
+
+/* ---- handlers ---- */
+
+const struct handler handle_sign_in = { .read = read_sign_in, .slow = slow_sign_in, .act = act_sign_in };
+const struct handler handle_sign_out = { .read = read_sign_out, .act = act_sign_out };
+const struct handler handle_reset_link = { .read = read_reset_link, .act = act_reset_link };
+const struct handler handle_password_reset = { .read = read_reset, .slow = slow_reset, .act = act_reset };

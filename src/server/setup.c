@@ -28,7 +28,7 @@ static int64_t find_count(const struct state_count *counts, size_t n, const char
     return 0;
 }
 
-enum rc handle_states(struct exchange *x, struct err *err)
+static enum rc answer_states(struct exchange *x, struct err *err)
 {
     const struct pipeline *p;
     struct state_count *counts;
@@ -87,26 +87,32 @@ static void put_sync(struct json_out *o, const struct pipeline_diff *diff, const
     json_close_map(o);
 }
 
-enum rc handle_sync_states(struct exchange *x, struct err *err)
-{
-    static const char *const known[] = { "states", NULL };
+struct sync {
     const char **names;
     size_t n;
-    struct pipeline_diff diff;
-    bool dry_run = false;
-    enum rc rc = query_bool(x, "dry_run", &dry_run, err);
+    bool dry_run;
+};
+
+static enum rc read_sync_states(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "states", NULL };
+    struct sync *in = x->input = ARENA_NEW(x->arena, struct sync);
+    enum rc rc = query_bool(x, "dry_run", &in->dry_run, err);
     if (!rc)
         rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_texts(x->arena, x->body, "states", PIPELINE_MAX, &names, &n, err);
-    if (rc)
-        return rc;
+    return rc ? rc : field_texts(x->arena, x->body, "states", PIPELINE_MAX, &in->names, &in->n, err);
+}
+
+static enum rc act_sync_states(struct exchange *x, struct err *err)
+{
+    const struct sync *in = x->input;
+    struct pipeline_diff diff;
     struct act act = exchange_act(x);
-    rc = usecase_sync_states(&act, names, n, dry_run, &diff, err);
+    enum rc rc = usecase_sync_states(&act, in->names, in->n, in->dry_run, &diff, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
-    put_sync(&o, &diff, names, n, dry_run);
+    put_sync(&o, &diff, in->names, in->n, in->dry_run);
     return RC_OK;
 }
 
@@ -121,38 +127,48 @@ static void put_scope(struct json_out *o, unsigned scopes)
     buf_free(&text);
 }
 
-enum rc handle_add_client(struct exchange *x, struct err *err)
+struct wanted_client {
+    const char *name;
+    unsigned scopes;
+};
+
+static enum rc read_add_client(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "name", "scope", NULL };
-    const char *name, *scope;
-    unsigned scopes;
-    struct new_client new;
-    struct act act = exchange_act(x);
+    struct wanted_client *in = x->input = ARENA_NEW(x->arena, struct wanted_client);
+    const char *scope;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text(x->body, "name", &name, err);
+        rc = field_text(x->body, "name", &in->name, err);
     if (!rc)
         rc = field_text(x->body, "scope", &scope, err);
     if (!rc)
-        rc = scope_parse(scope, &scopes, err);
-    if (!rc && !scope_covers(x->caller.scopes, scopes))
+        rc = scope_parse(scope, &in->scopes, err);
+    if (!rc && !scope_covers(x->caller.scopes, in->scopes))
         rc = err_set(err, RC_FORBIDDEN, "scope: nobody gives a client more than they have themselves");
-    if (!rc)
-        rc = usecase_add_client(&act, name, scopes, &new, err);
+    return rc;
+}
+
+static enum rc act_add_client(struct exchange *x, struct err *err)
+{
+    const struct wanted_client *in = x->input;
+    struct new_client new;
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_add_client(&act, in->name, in->scopes, &new, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 201);
     json_open_map(&o);
     json_field_text(&o, "client_id", new.client_id);
     json_field_text(&o, "client_secret", new.secret);
-    json_field_text(&o, "name", name);
-    put_scope(&o, scopes);
+    json_field_text(&o, "name", in->name);
+    put_scope(&o, in->scopes);
     json_close_map(&o);
     crypto_wipe(&new, sizeof(new));
     return RC_OK;
 }
 
-enum rc handle_clients(struct exchange *x, struct err *err)
+static enum rc answer_clients(struct exchange *x, struct err *err)
 {
     struct client *clients;
     size_t n;
@@ -177,7 +193,7 @@ enum rc handle_clients(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-enum rc handle_disable_client(struct exchange *x, struct err *err)
+static enum rc act_disable_client(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
     enum rc rc = usecase_disable_client(&act, x->param[0], err);
@@ -198,7 +214,7 @@ static void put_violation(void *arg, const char *invariant, int64_t retirement_i
     json_close_map(o);
 }
 
-enum rc handle_fsck(struct exchange *x, struct err *err)
+static enum rc answer_fsck(struct exchange *x, struct err *err)
 {
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
@@ -209,3 +225,18 @@ enum rc handle_fsck(struct exchange *x, struct err *err)
     json_close_map(&o);
     return rc;
 }
+
+/* ---- handlers ---- */
+
+static const char *const sync_query[] = { "dry_run", NULL };
+
+const struct handler handle_states = { .answer = answer_states };
+const struct handler handle_sync_states = {
+    .read = read_sync_states,
+    .act = act_sync_states,
+    .query = sync_query,
+};
+const struct handler handle_add_client = { .read = read_add_client, .act = act_add_client };
+const struct handler handle_clients = { .answer = answer_clients };
+const struct handler handle_disable_client = { .act = act_disable_client };
+const struct handler handle_fsck = { .answer = answer_fsck };

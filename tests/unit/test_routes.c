@@ -159,7 +159,7 @@ static void test_routes__every_write_of_ours_is_described_with_a_key(void **stat
 /* Who has no credentials yet is let in where they are to be had. */
 static bool is_door(const struct route *route)
 {
-    return route->handler == handle_sign_in || route->handler == handle_password_reset;
+    return route->handler == &handle_sign_in || route->handler == &handle_password_reset;
 }
 
 static void test_routes__what_writes_needs_a_scope(void **state)

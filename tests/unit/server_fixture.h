@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server without a door on a data directory of its own, under a made-up clock: a test hands its requests to
+ * dispatch() itself. */
+#ifndef LETHE_TESTS_SERVER_FIXTURE_H
+#define LETHE_TESTS_SERVER_FIXTURE_H
+
+#include "unit.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/http_int.h"
+#include "scratch.h"
+#include "server/server_int.h"
+
+#define SITE_START (INT64_C(1700000000) * CLOCK_S)
+
+static const char SITE_CONFIGURATION[] =
+    "data_dir: data\n"
+    "cool_off: 0\n"
+    "identity: { salts: [93b1c5d2e4f60718a9, 0f1e2d3c4b5a69788796] }\n"
+    "states: [PENDING, LOCKING, LOCKED, ERASING, ERASED, ERRORED, ABORTED, COMPLETE]\n";
+
+struct site {
+    struct scratch folder;
+    struct arena arena; /* of the test: answers live here */
+    int64_t now;
+    struct world world;
+    struct config *config;
+    struct server *server;
+    struct reader *reader; /* of this test's thread */
+};
+
+static inline int64_t site_now(void *arg)
+{
+    const struct site *site = arg;
+    return site->now;
+}
+
+static inline void site_random(void *arg, void *out, size_t len)
+{
+    world_real.random(NULL, out, len);
+}
+
+static inline void site_open_server(struct site *site)
+{
+    struct err err;
+    void *reader;
+    const struct server_conf conf = {
+        .config = site->config, .world = &site->world, .doors = SERVER_NO_DOOR, .populate = true
+    };
+    expect_ok(server_open(&conf, &site->server, &err), &err);
+    expect_ok(reader_open(site->server, &reader, &err), &err);
+    site->reader = reader;
+}
+
+static inline void site_close_server(struct site *site)
+{
+    reader_close(site->server, site->reader);
+    server_close(&site->server);
+}
+
+static inline int site_open(void **state)
+{
+    struct site *site = XNEW(struct site);
+    struct err err;
+    *state = site;
+    log_setup(LOG_ERROR, false, STDERR_FILENO);
+    scratch_make(&site->folder);
+    site->now = SITE_START;
+    site->world = (struct world){ .now = site_now, .mono = site_now, .random = site_random, .arg = site };
+    const char *path = arena_strdup(&site->arena, scratch_path(&site->folder, "", "lethe.yml"));
+    scratch_write(path, SITE_CONFIGURATION, sizeof(SITE_CONFIGURATION) - 1, 0600);
+    expect_ok(config_load(&site->arena, path, &site->config, &err), &err);
+    site_open_server(site);
+    return 0;
+}
+
+static inline int site_close(void **state)
+{
+    struct site *site = *state;
+    site_close_server(site);
+    scratch_remove(&site->folder);
+    arena_free(&site->arena);
+    free(site);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+struct asked {
+    struct http_request req; /* first: the carrier gets it back */
+    const struct http_pair *headers;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool answered;
+};
+
+static inline const char *asked_header(const struct http_request *req, const char *name)
+{
+    const struct asked *asked = (const struct asked *)req;
+    for (const struct http_pair *h = asked->headers; h && h->name; h++) {
+        if (strcmp(h->name, name) == 0)
+            return h->value;
+    }
+    return NULL;
+}
+
+static inline void asked_answer(struct http_request *req)
+{
+    struct asked *asked = (struct asked *)req;
+    pthread_mutex_lock(&asked->lock);
+    asked->answered = true;
+    pthread_cond_signal(&asked->changed);
+    pthread_mutex_unlock(&asked->lock);
+}
+
+struct question {
+    enum http_method method;
+    const char *target; /* path and query */
+    const char *body;
+    const struct http_pair *headers; /* ends with a NULL; NULL: none */
+    bool remote;                     /* over TCP: credentials are asked for */
+};
+
+struct heard {
+    unsigned status;
+    bool queued; /* for another thread; else it was answered at once */
+    const char *text;
+};
+
+static inline struct heard site_ask(struct site *site, const struct question *q)
+{
+    static const struct http_carrier carrier = { .header = asked_header, .answer = asked_answer };
+    struct err err;
+    struct asked asked = {
+        .req = { .carrier = &carrier,
+                 .id = "0123456789abcdef",
+                 .method = q->method,
+                 .body = q->body ? q->body : "",
+                 .body_len = q->body ? strlen(q->body) : 0,
+                 .local = !q->remote,
+                 .peer = "192.0.2.1",
+                 .worker = site->reader },
+        .headers = q->headers,
+    };
+    pthread_mutex_init(&asked.lock, NULL);
+    pthread_cond_init(&asked.changed, NULL);
+    buf_init(&asked.req.answer, HTTP_ANSWER_MAX);
+    expect_ok(request_set_target(&asked.req, q->target, &err), &err);
+    bool queued = dispatch(site->server, &asked.req) == HTTP_LATER;
+    pthread_mutex_lock(&asked.lock);
+    while (queued && !asked.answered)
+        pthread_cond_wait(&asked.changed, &asked.lock);
+    pthread_mutex_unlock(&asked.lock);
+    dispatch_finished(site->server, &asked.req, 0);
+    struct heard heard = { asked.req.status, queued, arena_strdup(&site->arena, buf_str(&asked.req.answer)) };
+    pthread_cond_destroy(&asked.changed);
+    pthread_mutex_destroy(&asked.lock);
+    buf_free(&asked.req.answer);
+    arena_free(&asked.req.arena);
+    return heard;
+}
+
+static inline struct heard site_post(struct site *site, const char *target, const char *body)
+{
+    return site_ask(site, &(struct question){ HTTP_POST, target, body, NULL, false });
+}
+
+static inline struct heard site_get(struct site *site, const char *target)
+{
+    return site_ask(site, &(struct question){ HTTP_GET, target, NULL, NULL, false });
+}
+
+/* The status is the wanted one; if not, the answer is the message. Gives the answer. */
+static inline const char *expect_status(struct heard heard, unsigned wanted)
+{
+    if (heard.status != wanted)
+        fail_msg("%u, not %u: %s", heard.status, wanted, heard.text);
+    return heard.text;
+}
+
+#endif
