@@ -56,9 +56,11 @@ static struct tries *find_slot(struct auth_throttle *t, const char *who, uint8_t
     return oldest;
 }
 
+/* A time before the first try is within the window, too: of two requests at once, the later one may be
+ * counted first. */
 static bool is_current(const struct tries *s, const uint8_t key[KEY_LEN], int64_t now)
 {
-    return s->since && memcmp(s->key, key, KEY_LEN) == 0 && s->since <= now &&
+    return s->since && memcmp(s->key, key, KEY_LEN) == 0 && s->since - AUTH_TRIES_WINDOW_US < now &&
            now < s->since + AUTH_TRIES_WINDOW_US;
 }
 
