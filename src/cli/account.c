@@ -88,24 +88,15 @@ static const char *join_texts(struct arena *a, const struct json *list)
     return joined;
 }
 
-static void print_field(const char *title, const char *value)
-{
-    if (!value[0])
-        return;
-    printf("  %-10s ", title);
-    print_text(stdout, value);
-    fputc('\n', stdout);
-}
-
 static void print_account(struct arena *a, const struct json *account)
 {
     printf("Account %lld\n", (long long)api_int(account, "id"));
-    print_field("user name", api_text(account, "username"));
-    print_field("e-mail", api_text(account, "email"));
-    print_field("name", api_text(account, "name"));
-    print_field("orgs", join_texts(a, json_get(account, "orgs")));
-    print_field("state", api_text(account, "state"));
-    print_field("created", print_time(a, api_text(account, "created")));
+    print_field(10, "user name", api_text(account, "username"));
+    print_field(10, "e-mail", api_text(account, "email"));
+    print_field(10, "name", api_text(account, "name"));
+    print_field(10, "orgs", join_texts(a, json_get(account, "orgs")));
+    print_field(10, "state", api_text(account, "state"));
+    print_field(10, "created", print_time(a, api_text(account, "created")));
 }
 
 static enum rc run_show(struct cli *cli, struct err *err)

@@ -314,8 +314,8 @@ static enum rc read_answer(const struct http_call *call, struct arena *a, struct
 }
 
 /* key: the header of a write, the same for every time that it is sent. */
-static void exchange(struct api *api, const struct api_request *request, const char *url, const char *key,
-                     struct http_call *call)
+static void send_once(struct api *api, const struct api_request *request, const char *url, const char *key,
+                      struct http_call *call)
 {
     const char *headers[3] = { "Content-Type: application/json" };
     size_t n_headers = 1;
@@ -366,14 +366,14 @@ enum rc api_call(struct api *api, struct arena *a, const struct api_request *req
     const char *key = request->method == HTTP_GET ? NULL : make_key(a);
     int64_t deadline = clock_mono() + REACH_DEADLINE_S * CLOCK_S;
     *out = (struct api_answer){ .text = "" };
-    exchange(api, request, url, key, &call);
+    send_once(api, request, url, key, &call);
     while (may_repeat(api, &call) && clock_mono() < deadline) {
         buf_free(&call.answer);
         poll(NULL, 0, REACH_AGAIN_MS);
         enum rc reached = reach(api, deadline, err);
         if (reached)
             return reached;
-        exchange(api, request, url, key, &call);
+        send_once(api, request, url, key, &call);
     }
     enum rc rc = call_failed(api, &call, err);
     if (!rc)
@@ -412,6 +412,17 @@ enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_a
     return api_call(api, a, &request, out, err);
 }
 
+enum rc api_get_page(struct api *api, struct arena *a, const char *path, const char *list_key, int64_t *after,
+                     const struct json **list, struct err *err)
+{
+    struct api_answer answer;
+    enum rc rc = api_get(api, a, arena_printf(a, "%safter=%lld", path, (long long)*after), &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, list_key, JSON_LIST, list, err);
+    *after = rc ? 0 : api_int(answer.json, "next");
+    return rc;
+}
+
 enum rc api_get_once(struct cli *cli, const char *path, struct api_answer *out, struct err *err)
 {
     struct api *api;
@@ -448,12 +459,11 @@ enum rc api_expect(const struct json *map, const char *key, enum json_kind kind,
 
 const char *api_text(const struct json *map, const char *key)
 {
-    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
-    return value && value->kind == JSON_TEXT ? value->text : "";
+    const char *text = json_get_text(map, key);
+    return text ? text : "";
 }
 
 int64_t api_int(const struct json *map, const char *key)
 {
-    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
-    return value && value->kind == JSON_INT ? value->integer : 0;
+    return json_get_int(map, key, 0);
 }

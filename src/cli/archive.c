@@ -11,12 +11,6 @@ struct archiving {
     struct buf names; /* of the files, as a JSON list without its brackets */
 };
 
-static bool is_true(const struct json *answer, const char *key)
-{
-    const struct json *value = json_get(answer, key);
-    return value && value->kind == JSON_BOOL && value->integer;
-}
-
 static enum rc archive_once(struct api *api, struct arena *a, struct archiving *c,
                             const struct json **answered, struct err *err)
 {
@@ -59,7 +53,7 @@ static enum rc archive_all(struct cli *cli, struct archiving *c, struct err *err
             rc = archive_once(api, &cli->arena, c, &answer, err);
         if (!rc)
             note_file(&cli->arena, c, answer);
-    } while (!rc && is_true(answer, "more"));
+    } while (!rc && json_get_bool(answer, "more"));
     api_close(&api);
     return rc;
 }

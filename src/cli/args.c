@@ -166,10 +166,10 @@ static enum rc take_word(struct cli *cli, const char *word, struct err *err)
     if (cli->command)
         return RC_OK;
     const char *second = cli->n_operands > 1 ? word : NULL;
-    if (!second && cli_is_group(word))
+    if (!second && cli_is_group(cli, word))
         return RC_OK;
     unsigned words;
-    enum rc rc = cli_find_command(&cli->arena, cli->operands[0], second, &cli->command, &words, err);
+    enum rc rc = cli_find_command(cli, cli->operands[0], second, &cli->command, &words, err);
     cli->n_operands = 0;
     return rc;
 }
@@ -183,7 +183,7 @@ static enum rc no_command(struct cli *cli, struct err *err)
         return RC_OK;
     }
     if (cli->n_operands)
-        return cli_find_command(&cli->arena, cli->operands[0], NULL, &cli->command, &words, err);
+        return cli_find_command(cli, cli->operands[0], NULL, &cli->command, &words, err);
     return err_set(err, RC_INVALID, "no command; \"lethe help\" shows them all");
 }
 

@@ -65,12 +65,11 @@ static enum rc find_known(struct cli *cli, const char **out, struct err *err)
 
 static enum rc judge(struct cli *cli, const struct json *answer, const char *known, struct err *err)
 {
-    const struct json *has_head = json_get(answer, "has_head");
     const char *what = api_text(answer, "what");
     if (*what)
         return err_set(err, RC_INTERNAL, "the audit trail is broken: entry %lld %s",
                        (long long)api_int(answer, "broken_at"), what);
-    if (known && !(has_head && has_head->kind == JSON_BOOL && has_head->integer))
+    if (known && !json_get_bool(answer, "has_head"))
         return err_set(
             err, RC_INTERNAL,
             "the audit trail does not go on from there: its end was cut off, or it was written anew");
@@ -109,7 +108,7 @@ struct copy {
     FILE *out;
     const char *path; /* NULL: standard output */
     const char *since;
-    int64_t entries, after;
+    int64_t entries;
     char head[2 * 32 + 1];
 };
 
@@ -136,32 +135,23 @@ static enum rc write_entries(struct copy *c, const struct json *list, struct err
     return rc;
 }
 
-/* *more: there is another page. */
-static enum rc copy_page(struct api *api, struct copy *c, bool *more, struct err *err)
-{
-    struct arena a = { 0 };
-    struct api_answer answer;
-    const struct json *list;
-    const char *path = arena_printf(&a, "/v1/audit?limit=%d&after=%lld%s%s", PAGE, (long long)c->after,
-                                    c->since ? "&since=" : "", c->since ? c->since : "");
-    enum rc rc = api_get(api, &a, path, &answer, err);
-    if (!rc)
-        rc = api_expect(answer.json, "entries", JSON_LIST, &list, err);
-    if (!rc)
-        rc = write_entries(c, list, err);
-    c->after = rc ? 0 : api_int(answer.json, "next");
-    *more = c->after != 0;
-    arena_free(&a);
-    return rc;
-}
-
 static enum rc copy_all(struct cli *cli, struct copy *c, struct err *err)
 {
     struct api *api;
-    bool more = true;
+    struct arena page = { 0 };
+    const struct json *list;
+    int64_t after = 0;
     enum rc rc = api_open(cli, &api, err);
-    while (!rc && more)
-        rc = copy_page(api, c, &more, err);
+    do {
+        const char *since = c->since ? arena_printf(&page, "since=%s&", c->since) : "";
+        const char *path = arena_printf(&page, "/v1/audit?limit=%d&%s", PAGE, since);
+        if (!rc)
+            rc = api_get_page(api, &page, path, "entries", &after, &list, err);
+        if (!rc)
+            rc = write_entries(c, list, err);
+        arena_reset(&page);
+    } while (!rc && after);
+    arena_free(&page);
     api_close(&api);
     return rc;
 }

@@ -54,22 +54,12 @@ static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
     json_field_bool(o, "dry_run", b->dry_run);
 }
 
-static bool is_ok(const struct json *result)
-{
-    const struct json *ok = json_get(result, "ok");
-    return ok && ok->kind == JSON_BOOL && ok->integer;
-}
-
 static void print_result(struct bulk *b, const struct json *r)
 {
-    bool ok = is_ok(r);
+    bool ok = json_get_bool(r, "ok");
     long long id = (long long)api_int(r, "id");
     if (b->json) {
-        struct buf text;
-        buf_init(&text, HTTP_BODY_MAX);
-        json_dump(&text, r);
-        printf("%s\n%s", b->done + b->refused ? "," : "[", buf_str(&text));
-        buf_free(&text);
+        print_item(b->done + b->refused, r);
     } else if (ok) {
         printf("%lld: %s -> %s\n", id, api_text(r, "from"), api_text(r, "state"));
     } else {
@@ -109,7 +99,7 @@ static enum rc bulk_pages(struct api *api, struct bulk *b, struct err *err)
 static void print_end(struct arena *a, const struct bulk *b, const char *done)
 {
     if (b->json)
-        puts(b->done + b->refused ? "\n]" : "[]");
+        print_items_end(b->done + b->refused);
     else if (b->dry_run)
         printf("Dry run, nothing has changed: %s would be %s.\n", print_count(a, b->done, "person", "people"),
                done);

@@ -22,7 +22,7 @@
 #include "config/config.h"
 #include "http/http.h"
 
-/* ---- the table of commands (commands.c) ---- */
+/* ---- one command; commands.c has the table of them ---- */
 
 struct cli;
 
@@ -52,16 +52,6 @@ struct cli_command {
     enum rc (*run)(struct cli *cli, struct err *err);
 };
 
-extern const struct cli_command *const cli_commands[]; /* in the order of help; ends with NULL */
-
-/* "retirement show"; in the arena. */
-const char *cli_command_name(struct arena *a, const struct cli_command *command);
-bool cli_is_group(const char *word);
-/* By its one or two words (second may be NULL); *words says how many were its name. RC_INVALID: no such
- * command, with the nearest one. */
-enum rc cli_find_command(struct arena *a, const char *first, const char *second,
-                         const struct cli_command **out, unsigned *words, struct err *err) MUST_CHECK;
-
 /* ---- what was typed (args.c) ---- */
 
 struct cli_value {
@@ -70,6 +60,7 @@ struct cli_value {
 };
 
 struct cli {
+    const struct cli_command *const *commands; /* the table, in the order of help; ends with NULL */
     struct arena arena;
     const struct cli_command *command; /* NULL: only help was asked for */
     const char *help_group;            /* help for this group; NULL */
@@ -87,7 +78,8 @@ struct cli {
 enum { CLI_OPTIONS_MAX = 16 };
 void cli_list_options(const struct cli_command *command, const struct cli_option *all[CLI_OPTIONS_MAX]);
 
-/* Finds the command and sorts what follows into options and operands. RC_INVALID: wrong usage, in words. */
+/* Finds the command in the table and sorts what follows into options and operands. RC_INVALID: wrong usage,
+ * in words. */
 enum rc cli_parse(struct cli *cli, int argc, char *const *argv, struct err *err) MUST_CHECK;
 
 /* The names below must stand in the command's table (asserted). */
@@ -151,6 +143,11 @@ void api_close(struct api **api);
 /* Is the server one that was started inside this process? */
 bool api_is_inside(const struct api *api);
 
+/* One page of a list: GET path with after=N behind it, which must end with ? or &. *after becomes where the
+ * next page begins, 0 behind the last one. RC_INTERNAL: the answer has no such list. */
+enum rc api_get_page(struct api *api, struct arena *a, const char *path, const char *list_key, int64_t *after,
+                     const struct json **list, struct err *err) MUST_CHECK;
+
 /* A value of an answer that must be there and of this kind; RC_INTERNAL when the server did not keep to the
  * protocol. */
 enum rc api_expect(const struct json *map, const char *key, enum json_kind kind, const struct json **out,
@@ -191,17 +188,26 @@ enum rc failures_print(struct cli *cli, struct api *api, struct err *err) MUST_C
 
 /* ---- for people to read (print.c) ---- */
 
-/* Text of strangers, with control characters made harmless. */
-void print_text(FILE *out, const char *text);
-/* Several lines of it, each after the indent. */
+/* The text with "\x1b" in place of each control character: names and answers come from strangers. */
+const char *print_harmless(struct arena *a, const char *text);
+void print_text(FILE *out, const char *text); /* harmless */
+/* Several harmless lines, each after the indent. */
 void print_block(FILE *out, const char *indent, const char *text);
-/* JSON as it is, and a line end. */
-void print_json(const struct json *value);
-void print_buf(const struct buf *buf);
+/* "  title     value" on a line of standard output, harmless; nothing when the value is empty. */
+void print_field(int width, const char *title, const char *value);
 /* "2026-11-21 13:04:05" of the API's form of a time; "-" for none. */
 const char *print_time(struct arena *a, const char *text);
 /* "1 person", "2 people". */
 const char *print_count(struct arena *a, int64_t n, const char *one, const char *many);
+
+/* JSON as it is, and a line end. */
+void print_json(const struct json *value);
+void print_buf(const struct buf *buf);
+/* One JSON list over several pages: each value with how many were printed before it, then the end. */
+void print_item(int64_t before, const struct json *value);
+void print_items_end(int64_t n);
+
+/* ---- tables (table.c) ---- */
 
 enum { TABLE_COLUMNS_MAX = 8 };
 struct table {
@@ -221,10 +227,20 @@ void table_add(struct table *t, const char *const *cells); /* n_columns of them;
 void table_print(struct table *t, FILE *out);
 void table_close(struct table *t);
 
+/* ---- commands by their words (find.c) ---- */
+
+/* "retirement show"; in the arena. */
+const char *cli_command_name(struct arena *a, const struct cli_command *command);
+bool cli_is_group(const struct cli *cli, const char *word);
+/* By its one or two words (second may be NULL); *words says how many were its name. RC_INVALID: no such
+ * command, with the nearest one. */
+enum rc cli_find_command(struct cli *cli, const char *first, const char *second,
+                         const struct cli_command **out, unsigned *words, struct err *err) MUST_CHECK;
+
 /* ---- help (help.c) ---- */
 
-void help_everything(FILE *out);
-void help_group(FILE *out, const char *group);
+void help_everything(const struct cli *cli, FILE *out);
+void help_group(const struct cli *cli, FILE *out, const char *group);
 void help_command(FILE *out, const struct cli_command *command);
 
 /* ---- rows of people in a CSV file (people_file.c) ---- */

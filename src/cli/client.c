@@ -40,13 +40,12 @@ static void print_clients(struct arena *a, const struct json *list)
     struct table table;
     table_open(&table, titles);
     for (const struct json *c = list->first; c; c = c->next) {
-        const struct json *disabled = json_get(c, "disabled");
         const char *const cells[] = {
             api_text(c, "name"),
             api_text(c, "client_id"),
             api_text(c, "scope"),
             print_time(a, api_text(c, "created")),
-            disabled && disabled->kind == JSON_BOOL && disabled->integer ? "disabled" : "",
+            json_get_bool(c, "disabled") ? "disabled" : "",
         };
         table_add(&table, cells);
     }

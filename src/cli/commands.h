@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of the commands' structs, for the table in commands.c. */
+/* The table of commands, and the names of their structs. */
 #ifndef LETHE_CLI_COMMANDS_H
 #define LETHE_CLI_COMMANDS_H
 
 #include "cli/cli.h"
+
+extern const struct cli_command *const cli_commands[]; /* in the order of help; ends with NULL */
 
 /* run.c */
 extern const struct cli_command command_run, command_serve, command_drive;

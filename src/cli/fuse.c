@@ -8,17 +8,16 @@
 
 static void print_entry(struct arena *a, const struct json *e)
 {
-    const struct json *blown = json_get(e, "blown");
     const char *reason = api_text(e, "reason");
+    const char *due = print_count(a, api_int(e, "due"), "person", "people");
     printf("  %s  ", print_time(a, api_text(e, "at")));
-    if (blown && blown->integer)
-        printf("blew: %s due, at most %lld are usual", print_count(a, api_int(e, "due"), "person", "people"),
-               (long long)api_int(e, "most"));
-    else if (api_int(e, "due"))
-        printf("released for %s by ", print_count(a, api_int(e, "due"), "person", "people"));
-    if (!(blown && blown->integer) && api_int(e, "due"))
+    if (json_get_bool(e, "blown")) {
+        printf("blew: %s due, at most %lld are usual", due, (long long)api_int(e, "most"));
+    } else if (api_int(e, "due")) {
+        printf("released for %s by ", due);
         print_text(stdout, api_text(e, "actor"));
-    if (reason[0]) {
+    }
+    if (*reason) {
         fputs(": ", stdout);
         print_text(stdout, reason);
     }

@@ -42,26 +42,27 @@ static bool same_group(const struct cli_command *a, const struct cli_command *b)
     return strcmp(a->group, b->group) == 0;
 }
 
-void help_everything(FILE *out)
+void help_everything(const struct cli *cli, FILE *out)
 {
     struct arena a = { 0 };
+    const struct cli_command *const *commands = cli->commands;
     fputs(intro, out);
-    for (size_t i = 0; cli_commands[i]; i++) {
-        if (i == 0 || !same_group(cli_commands[i - 1], cli_commands[i]))
+    for (size_t i = 0; commands[i]; i++) {
+        if (i == 0 || !same_group(commands[i - 1], commands[i]))
             fputc('\n', out);
-        print_command_line(out, &a, cli_commands[i]);
+        print_command_line(out, &a, commands[i]);
     }
     fputs(outro, out);
     arena_free(&a);
 }
 
-void help_group(FILE *out, const char *group)
+void help_group(const struct cli *cli, FILE *out, const char *group)
 {
     struct arena a = { 0 };
     fprintf(out, "usage: lethe %s COMMAND [OPTIONS]\n\n", group);
-    for (size_t i = 0; cli_commands[i]; i++)
-        if (cli_commands[i]->group && strcmp(cli_commands[i]->group, group) == 0)
-            print_command_line(out, &a, cli_commands[i]);
+    for (const struct cli_command *const *c = cli->commands; *c; c++)
+        if ((*c)->group && strcmp((*c)->group, group) == 0)
+            print_command_line(out, &a, *c);
     fprintf(out, "\nMore about one: lethe %s COMMAND --help\n", group);
     arena_free(&a);
 }
@@ -104,17 +105,17 @@ void help_command(FILE *out, const struct cli_command *c)
 static enum rc run_help(struct cli *cli, struct err *err)
 {
     if (cli->n_operands == 0) {
-        help_everything(stdout);
+        help_everything(cli, stdout);
         return RC_OK;
     }
-    if (cli->n_operands == 1 && cli_is_group(cli->operands[0])) {
-        help_group(stdout, cli->operands[0]);
+    if (cli->n_operands == 1 && cli_is_group(cli, cli->operands[0])) {
+        help_group(cli, stdout, cli->operands[0]);
         return RC_OK;
     }
     const char *second = cli->n_operands > 1 ? cli->operands[1] : NULL;
     const struct cli_command *command;
     unsigned words;
-    enum rc rc = cli_find_command(&cli->arena, cli->operands[0], second, &command, &words, err);
+    enum rc rc = cli_find_command(cli, cli->operands[0], second, &command, &words, err);
     if (rc)
         return rc;
     if (words < cli->n_operands)

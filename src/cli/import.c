@@ -39,8 +39,7 @@ static void put_person(struct arena *a, struct json_out *o, const struct people_
 
 static void take_result(struct arena *a, struct import *im, size_t row, const struct json *result)
 {
-    const struct json *ok = json_get(result, "ok");
-    if (ok && ok->kind == JSON_BOOL && ok->integer) {
+    if (json_get_bool(result, "ok")) {
         im->ids[row] = api_int(result, "id");
         return;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: makes the process safe, finds the command (commands.c), runs it, and says how it went. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -67,9 +67,9 @@ static enum rc run(struct cli *cli, struct err *err)
     if (cli->command)
         help_command(stdout, cli->command);
     else if (cli->help_group)
-        help_group(stdout, cli->help_group);
+        help_group(cli, stdout, cli->help_group);
     else
-        help_everything(stdout);
+        help_everything(cli, stdout);
     return RC_OK;
 }
 
@@ -85,7 +85,7 @@ static enum rc finish_output(struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = { 0 };
+    struct cli cli = { .commands = cli_commands };
     struct err err = { 0 };
     protect_process();
     if (argc > 0 && strcmp(argv[0], ODBC_PROGRAM) == 0)

@@ -47,26 +47,19 @@ static void add_delivery(struct arena *a, struct table *table, const struct json
     table_add(table, cells);
 }
 
-/* Without an option those that are not delivered: what waits, then what has failed. */
 static enum rc add_pages(struct cli *cli, struct api *api, const char *filter, struct table *table,
                          struct json_out *o, struct err *err)
 {
+    const char *path = arena_printf(&cli->arena, "/v1/deliveries?limit=%d&%s", PAGE, filter);
+    const struct json *list;
     int64_t after = 0;
     enum rc rc;
     do {
-        struct api_answer answer;
-        const struct json *list;
-        rc = api_get(
-            api, &cli->arena,
-            arena_printf(&cli->arena, "/v1/deliveries?%slimit=%d&after=%lld", filter, PAGE, (long long)after),
-            &answer, err);
-        if (!rc)
-            rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
+        rc = api_get_page(api, &cli->arena, path, "deliveries", &after, &list, err);
         for (const struct json *d = rc ? NULL : list->first; d; d = d->next) {
             add_delivery(&cli->arena, table, d);
             put_delivery(o, d);
         }
-        after = rc ? 0 : json_get_int(answer.json, "next", 0);
     } while (!rc && after);
     return rc;
 }
@@ -83,6 +76,7 @@ static bool is_word(const char *text)
     return !text || !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")];
 }
 
+/* Without an option what is not delivered: what waits, then what has failed. */
 static enum rc list_all(struct cli *cli, struct api *api, struct table *table, struct json_out *o,
                         struct err *err)
 {
@@ -182,22 +176,16 @@ static void print_retried(struct cli *cli, const struct retried *done)
 
 static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
 {
-    struct api_answer answer;
+    static const char path[] = "/v1/deliveries?state=failed&limit=1000&";
     const struct json *list;
     struct buf json;
     struct retried done = { .out = { .buf = &json } };
     int64_t after = 0;
+    enum rc rc;
     buf_init(&json, HTTP_ANSWER_MAX);
     json_open_list(&done.out);
-    enum rc rc;
     do {
-        rc = api_get(api, &cli->arena,
-                     arena_printf(&cli->arena, "/v1/deliveries?state=failed&limit=%d&after=%lld", PAGE,
-                                  (long long)after),
-                     &answer, err);
-        if (!rc)
-            rc = api_expect(answer.json, "deliveries", JSON_LIST, &list, err);
-        after = rc ? 0 : json_get_int(answer.json, "next", 0);
+        rc = api_get_page(api, &cli->arena, path, "deliveries", &after, &list, err);
         if (!rc)
             rc = retry_each(cli, api, list, &done, err);
     } while (!rc && after);

@@ -3,11 +3,7 @@
  * command the terminal, so none reaches it. */
 #include "cli/cli.h"
 
-#include <assert.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/text.h"
 
@@ -20,8 +16,7 @@ static size_t control_len(const unsigned char *p)
     return p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
 }
 
-/* The text with "\x1b" in place of what a terminal would obey. */
-static const char *harmless(struct arena *a, const char *text)
+const char *print_harmless(struct arena *a, const char *text)
 {
     if (!text_has_control(text))
         return text;
@@ -43,7 +38,7 @@ static const char *harmless(struct arena *a, const char *text)
 void print_text(FILE *out, const char *text)
 {
     struct arena a = { 0 };
-    fputs(harmless(&a, text), out);
+    fputs(print_harmless(&a, text), out);
     arena_free(&a);
 }
 
@@ -52,10 +47,19 @@ void print_block(FILE *out, const char *indent, const char *text)
     struct arena a = { 0 };
     while (*text) {
         size_t len = strcspn(text, "\n");
-        fprintf(out, "%s%s\n", indent, harmless(&a, arena_strndup(&a, text, len)));
+        fprintf(out, "%s%s\n", indent, print_harmless(&a, arena_strndup(&a, text, len)));
         text += len + (text[len] != '\0');
     }
     arena_free(&a);
+}
+
+void print_field(int width, const char *title, const char *value)
+{
+    if (!*value)
+        return;
+    printf("  %-*s ", width, title);
+    print_text(stdout, value);
+    fputc('\n', stdout);
 }
 
 void print_buf(const struct buf *buf)
@@ -73,6 +77,20 @@ void print_json(const struct json *value)
     buf_free(&b);
 }
 
+void print_item(int64_t before, const struct json *value)
+{
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    json_dump(&b, value);
+    printf("%s\n%s", before ? "," : "[", buf_str(&b));
+    buf_free(&b);
+}
+
+void print_items_end(int64_t n)
+{
+    puts(n ? "\n]" : "[]");
+}
+
 const char *print_time(struct arena *a, const char *text)
 {
     enum { SECONDS_LEN = sizeof "2026-11-21T13:04:05" - 1 };
@@ -86,103 +104,4 @@ const char *print_time(struct arena *a, const char *text)
 const char *print_count(struct arena *a, int64_t n, const char *one, const char *many)
 {
     return arena_printf(a, "%lld %s", (long long)n, n == 1 ? one : many);
-}
-
-/* ---- tables ---- */
-
-enum { COLUMN_GAP = 2, COLUMN_MIN = 8, TERMINAL_WIDTH = 80 };
-
-void table_open(struct table *t, const char *const *titles)
-{
-    *t = (struct table){ 0 };
-    for (; titles[t->n_columns]; t->n_columns++) {
-        assert(t->n_columns < TABLE_COLUMNS_MAX);
-        t->titles[t->n_columns] = titles[t->n_columns];
-        t->width[t->n_columns] = text_count(titles[t->n_columns]);
-    }
-    struct winsize size;
-    if (isatty(STDOUT_FILENO))
-        t->max_width =
-            ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : TERMINAL_WIDTH;
-}
-
-void table_add(struct table *t, const char *const *cells)
-{
-    if (t->n_rows == t->cap_rows) {
-        t->cap_rows = t->cap_rows ? 2 * t->cap_rows : 64;
-        t->cells = xrealloc(t->cells, t->cap_rows * t->n_columns * sizeof(*t->cells));
-    }
-    const char **row = t->cells + t->n_rows * t->n_columns;
-    for (unsigned i = 0; i < t->n_columns; i++) {
-        row[i] = harmless(&t->arena, arena_strdup(&t->arena, cells[i]));
-        size_t width = text_count(row[i]);
-        if (width > t->width[i])
-            t->width[i] = width;
-    }
-    t->n_rows++;
-}
-
-/* Takes from the widest column until a line fits into the terminal. */
-static void fit(struct table *t)
-{
-    for (;;) {
-        size_t sum = 0;
-        unsigned widest = 0;
-        for (unsigned i = 0; i < t->n_columns; i++) {
-            sum += t->width[i] + (i ? COLUMN_GAP : 0);
-            widest = t->width[i] > t->width[widest] ? i : widest;
-        }
-        if (!t->max_width || sum <= t->max_width || t->width[widest] <= COLUMN_MIN)
-            return;
-        t->width[widest]--;
-    }
-}
-
-/* The bytes of the first n characters. */
-static size_t prefix_len(const char *s, size_t n)
-{
-    size_t len = 0;
-    while (n-- > 0 && s[len])
-        len += text_char_len(s + len, strlen(s + len));
-    return len;
-}
-
-static void print_cell(const char *cell, size_t width, bool last, FILE *out)
-{
-    size_t count = text_count(cell);
-    if (count > width)
-        fprintf(out, "%.*s…", (int)prefix_len(cell, width - 1), cell);
-    else
-        fputs(cell, out);
-    if (!last)
-        fprintf(out, "%*s", (int)(COLUMN_GAP + (count < width ? width - count : 0)), "");
-}
-
-static void print_row(const struct table *t, const char *const *cells, FILE *out)
-{
-    unsigned n = t->n_columns;
-    while (n > 1 && !cells[n - 1][0])
-        n--;
-    for (unsigned i = 0; i < n; i++)
-        print_cell(cells[i], t->width[i], i + 1 == n, out);
-    fputc('\n', out);
-}
-
-void table_print(struct table *t, FILE *out)
-{
-    fit(t);
-    if (!t->titled)
-        print_row(t, t->titles, out);
-    t->titled = true;
-    for (size_t i = 0; i < t->n_rows; i++)
-        print_row(t, t->cells + i * t->n_columns, out);
-    t->n_rows = 0;
-    arena_reset(&t->arena);
-}
-
-void table_close(struct table *t)
-{
-    free(t->cells);
-    arena_free(&t->arena);
-    *t = (struct table){ 0 };
 }

@@ -7,22 +7,16 @@
 
 /* ---- people ---- */
 
-static bool has_number(const struct json *r)
-{
-    const struct json *known = json_get(r, "user_id_known");
-    return known && known->kind == JSON_BOOL && known->integer;
-}
-
 struct template_values person_of(struct arena *a, const struct json *r)
 {
+    bool has_number = json_get_bool(r, "user_id_known");
     return (struct template_values){
         .original_username = api_text(r, "original_username"),
         .original_email = api_text(r, "original_email"),
         .original_name = api_text(r, "original_name"),
         .retired_username = api_text(r, "retired_username"),
         .retired_email = api_text(r, "retired_email"),
-        .user_id =
-            has_number(r) ? arena_printf(a, "%lld", (long long)api_int(json_get(r, "user"), "id")) : NULL,
+        .user_id = has_number ? arena_printf(a, "%lld", (long long)api_int(json_get(r, "user"), "id")) : NULL,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
     };
 }

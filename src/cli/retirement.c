@@ -58,15 +58,6 @@ static void listing_open(struct listing *l, bool json, bool waiting)
     table_open(&l->table, titles);
 }
 
-static void listing_add_json(struct listing *l, const struct json *r)
-{
-    struct buf b;
-    buf_init(&b, HTTP_BODY_MAX);
-    json_dump(&b, r);
-    printf("%s\n%s", l->n ? "," : "[", buf_str(&b));
-    buf_free(&b);
-}
-
 static const char *state_cell(struct arena *a, const struct json *r)
 {
     const struct json *later = json_get(r, "later");
@@ -104,7 +95,7 @@ static void listing_add_all(struct listing *l, struct arena *a, const struct jso
 {
     for (const struct json *r = list->first; r; r = r->next, l->n++) {
         if (l->json)
-            listing_add_json(l, r);
+            print_item(l->n, r);
         else if (l->waiting)
             print_waiting(a, r);
         else
@@ -117,52 +108,46 @@ static void listing_add_all(struct listing *l, struct arena *a, const struct jso
 static void listing_close(struct listing *l, bool whole)
 {
     if (l->json && whole)
-        puts(l->n ? "\n]" : "[]");
+        print_items_end(l->n);
     else if (whole && l->n == 0)
         puts("Nobody.");
     table_close(&l->table);
 }
 
-/* "/v1/retirements?limit=1000&state=A&state=B&after=" */
+/* "/v1/retirements?limit=1000&state=A&state=B&" */
 static const char *list_path(struct cli *cli)
 {
     size_t n;
     const char **states = cli_option_all(cli, "state", &n);
     struct buf b;
     buf_init(&b, HTTP_HEADER_MAX);
-    buf_add_str(&b, "/v1/retirements?limit=1000");
+    buf_add_str(&b, "/v1/retirements?limit=1000&");
     if (cli_flag(cli, "waiting"))
-        buf_add_str(&b, "&waiting=true");
+        buf_add_str(&b, "waiting=true&");
     for (size_t i = 0; i < n; i++) {
-        buf_add_str(&b, "&state=");
+        buf_add_str(&b, "state=");
         buf_add_url(&b, states[i], strlen(states[i]));
+        buf_add_char(&b, '&');
     }
-    buf_add_str(&b, "&after=");
     const char *path = arena_strdup(&cli->arena, buf_str(&b));
     buf_free(&b);
     return path;
 }
 
-/* Page after page, each forgotten before the next, so that a million people need no more memory than a
- * thousand. */
+/* Each page is freed before the next, so that a million people need no more memory than a thousand. */
 static enum rc list_pages(struct cli *cli, struct api *api, struct listing *l, struct err *err)
 {
     const char *path = list_path(cli);
     struct arena page = { 0 };
-    struct api_answer answer;
     const struct json *list;
     int64_t after = 0;
     enum rc rc;
     do {
-        rc = api_get(api, &page, arena_printf(&page, "%s%lld", path, (long long)after), &answer, err);
+        rc = api_get_page(api, &page, path, "retirements", &after, &list, err);
         if (!rc)
-            rc = api_expect(answer.json, "retirements", JSON_LIST, &list, err);
-        if (rc)
-            break;
-        listing_add_all(l, &page, list);
-        after = api_int(answer.json, "next");
+            listing_add_all(l, &page, list);
         arena_reset(&page);
-    } while (after && !ferror(stdout));
+    } while (!rc && after && !ferror(stdout));
     arena_free(&page);
     return rc;
 }

@@ -6,28 +6,13 @@
 
 #include "cli/commands.h"
 
-static void print_field(const char *title, const char *value)
-{
-    if (!value[0])
-        return;
-    printf("  %-15s ", title);
-    print_text(stdout, value);
-    fputc('\n', stdout);
-}
-
 static void print_person(const struct json *r)
 {
-    print_field("user name", api_text(r, "original_username"));
-    print_field("e-mail", api_text(r, "original_email"));
-    print_field("name", api_text(r, "original_name"));
-    print_field("retired name", api_text(r, "retired_username"));
-    print_field("retired e-mail", api_text(r, "retired_email"));
-}
-
-static bool is_true(const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_BOOL && value->integer;
+    print_field(15, "user name", api_text(r, "original_username"));
+    print_field(15, "e-mail", api_text(r, "original_email"));
+    print_field(15, "name", api_text(r, "original_name"));
+    print_field(15, "retired name", api_text(r, "retired_username"));
+    print_field(15, "retired e-mail", api_text(r, "retired_email"));
 }
 
 static void print_place(struct arena *a, const struct json *r)
@@ -36,28 +21,31 @@ static void print_place(struct arena *a, const struct json *r)
     const struct json *last = json_get(r, "last_state");
     const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
                       *later = json_get(r, "later");
-    print_field("state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
+    print_field(15, "state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
     if (last && last->kind == JSON_MAP && strcmp(api_text(last, "state_name"), state) != 0)
-        print_field("before that", api_text(last, "state_name"));
+        print_field(15, "before that", api_text(last, "state_name"));
     if (strcmp(state, "ERRORED") == 0)
-        print_field("to try again", arena_printf(a, "lethe retirement resume --id %lld (goes to %s)",
-                                                 (long long)api_int(r, "id"), api_text(r, "resume_state")));
+        print_field(15, "to try again",
+                    arena_printf(a, "lethe retirement resume --id %lld (goes to %s)",
+                                 (long long)api_int(r, "id"), api_text(r, "resume_state")));
     if (lease && lease->kind == JSON_MAP)
-        print_field("worked on by", arena_printf(a, "%s until %s", api_text(lease, "driver"),
-                                                 print_time(a, api_text(lease, "until"))));
+        print_field(15, "worked on by",
+                    arena_printf(a, "%s until %s", api_text(lease, "driver"),
+                                 print_time(a, api_text(lease, "until"))));
     if (waiting && waiting->kind == JSON_MAP) {
-        print_field("waits for", "somebody to confirm this, with lethe retirement confirm:");
+        print_field(15, "waits for", "somebody to confirm this, with lethe retirement confirm:");
         print_block(stdout, "      ", api_text(waiting, "instructions"));
     }
     if (later && later->kind == JSON_MAP)
-        print_field("put off", arena_printf(a, "until %s; at this stage since %s",
-                                            print_time(a, api_text(later, "until")),
-                                            print_time(a, api_text(later, "since"))));
-    if (is_true(r, "abort_asked"))
-        print_field("abort", "asked for; final when the lease has ended");
-    print_field("requested", print_time(a, api_text(r, "created")));
+        print_field(15, "put off",
+                    arena_printf(a, "until %s; at this stage since %s",
+                                 print_time(a, api_text(later, "until")),
+                                 print_time(a, api_text(later, "since"))));
+    if (json_get_bool(r, "abort_asked"))
+        print_field(15, "abort", "asked for; final when the lease has ended");
+    print_field(15, "requested", print_time(a, api_text(r, "created")));
     if (api_int(r, "run") > 0)
-        print_field("sent back", print_count(a, api_int(r, "run"), "time", "times"));
+        print_field(15, "sent back", print_count(a, api_int(r, "run"), "time", "times"));
 }
 
 /* What was answered. A driver reports JSON: a line for each thing it says. */
@@ -88,7 +76,8 @@ static void print_entry(struct arena *a, const struct json *e)
         printf("%s -> ", from);
     printf("%s  by ", api_text(e, "to"));
     print_text(stdout, api_text(e, "actor"));
-    printf("%s%s\n", is_true(e, "forced") ? ", forced" : "", is_true(e, "skipped") ? ", skipped states" : "");
+    printf("%s%s\n", json_get_bool(e, "forced") ? ", forced" : "",
+           json_get_bool(e, "skipped") ? ", skipped states" : "");
     if (api_text(e, "reason")[0])
         print_block(stdout, "      ", arena_printf(a, "reason: %s", api_text(e, "reason")));
     print_response(a, api_text(e, "response"));

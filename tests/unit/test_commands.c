@@ -49,7 +49,7 @@ static void test_commands__help_fits_a_terminal(void **state)
         FILE *page = open_memstream(&text, &len);
         assert_non_null(page);
         if (i == 0)
-            help_everything(page);
+            help_everything(&(struct cli){ .commands = cli_commands }, page);
         help_command(page, cli_commands[i]);
         fclose(page);
         for (char *line = strtok(text, "\n"); line && strcmp(line, "Examples") != 0;

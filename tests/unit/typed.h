@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 enum { WORDS_MAX = 32 };
 
@@ -38,7 +38,7 @@ static inline void cut(struct typed *t, const char *line)
 
 static inline enum rc type_line(struct typed *t, const char *line)
 {
-    *t = (struct typed){ .argc = 0 };
+    *t = (struct typed){ .cli.commands = cli_commands };
     cut(t, line);
     return cli_parse(&t->cli, t->argc, t->argv, &t->err);
 }
