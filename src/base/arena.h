@@ -26,6 +26,7 @@ void arena_reset(struct arena *a); /* forgets everything, wipes it, keeps one ch
 void arena_free(struct arena *a);  /* wipes and gives everything back; the arena is as new */
 
 /* The same promise for the few things that live long: never NULL. */
+void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);

@@ -35,8 +35,6 @@ void buf_reset(struct buf *b)
 static void grow(struct buf *b, size_t extra)
 {
     size_t need = b->len + extra + 1;
-    if (need <= b->cap)
-        return;
     size_t cap = b->cap ? 2 * b->cap : CAP_MIN;
     if (cap < need)
         cap = need;
@@ -54,10 +52,23 @@ void buf_add(struct buf *b, const void *data, size_t len)
         b->over = true;
         len = b->max - b->len;
     }
-    grow(b, len);
+    if (b->len + len >= b->cap)
+        grow(b, len);
     memcpy(b->data + b->len, data, len);
     b->len += len;
     b->data[b->len] = '\0';
+}
+
+char *buf_add_room(struct buf *b, size_t len)
+{
+    if (b->over || len > b->max - b->len)
+        return NULL;
+    if (b->len + len >= b->cap)
+        grow(b, len);
+    char *room = b->data + b->len;
+    b->len += len;
+    b->data[b->len] = '\0';
+    return room;
 }
 
 void buf_add_str(struct buf *b, const char *s)

@@ -24,6 +24,9 @@ void buf_free(struct buf *b);
 void buf_reset(struct buf *b); /* empty, memory kept, over cleared */
 
 void buf_add(struct buf *b, const void *data, size_t len);
+/* The same, for the caller to write: adds len bytes and returns where they are, until the next change. NULL
+ * when they do not fit: then nothing is added. */
+char *buf_add_room(struct buf *b, size_t len);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
 void buf_add_int(struct buf *b, int64_t n);

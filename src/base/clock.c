@@ -92,12 +92,6 @@ static bool date_exists(struct date d)
     return d.day <= days[d.month - 1] + (unsigned)(leap && d.month == 2);
 }
 
-static void put2(char *out, uint32_t n)
-{
-    out[0] = (char)('0' + n / 10);
-    out[1] = (char)('0' + n % 10);
-}
-
 void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
 {
     at_us = at_us < YEAR_0_AT ? YEAR_0_AT : at_us >= YEAR_10000_AT ? YEAR_10000_AT - 1 : at_us;
@@ -108,17 +102,20 @@ void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
     uint32_t fraction = (uint32_t)(of_day % CLOCK_S);
     struct date d = date_of_days((int64_t)days - 719528);
 
+    const struct {
+        unsigned at; /* two digits of n */
+        uint32_t n;
+    } parts[] = {
+        { 0, d.year / 100 },    { 2, d.year % 100 },      { 5, d.month },
+        { 8, d.day },           { 11, seconds / 3600 },   { 14, seconds / 60 % 60 },
+        { 17, seconds % 60 },   { 20, fraction / 10000 }, { 22, fraction / 100 % 100 },
+        { 24, fraction % 100 },
+    };
     memcpy(out, "0000-00-00T00:00:00.000000Z", CLOCK_TEXT_LEN);
-    put2(out, d.year / 100);
-    put2(out + 2, d.year % 100);
-    put2(out + 5, d.month);
-    put2(out + 8, d.day);
-    put2(out + 11, seconds / 3600);
-    put2(out + 14, seconds / 60 % 60);
-    put2(out + 17, seconds % 60);
-    put2(out + 20, fraction / 10000);
-    put2(out + 22, fraction / 100 % 100);
-    put2(out + 24, fraction % 100);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        out[parts[i].at] = (char)('0' + parts[i].n / 10);
+        out[parts[i].at + 1] = (char)('0' + parts[i].n % 10);
+    }
 }
 
 /* Exactly n digits at *at, and past them. */

@@ -18,15 +18,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-static void *alloc(size_t size)
-{
-    return xrealloc(NULL, size);
-}
-
 /* Before main, when nobody else can be inside the library. */
 __attribute__((constructor)) static void set_alloc(void)
 {
-    json_set_alloc_funcs(alloc, free);
+    json_set_alloc_funcs(xmalloc, free);
 }
 
 static enum rc too_deep(const char *text, size_t at, struct err *err)
@@ -249,6 +244,24 @@ const char *json_kind_name(enum json_kind kind)
     return "";
 }
 
+/* ---- writing ---- */
+
+/* The number of bytes at s that go out as they are. */
+static size_t plain_run(const char *s, size_t len)
+{
+    size_t i = 0;
+    while (i < len) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < 0x20 || c == '"' || c == '\\')
+            break;
+        size_t n = c < 0x80 ? 1 : text_char_len(s + i, len - i);
+        if (n == 0)
+            break;
+        i += n;
+    }
+    return i;
+}
+
 static void put_real(struct json_out *o, double real)
 {
     char text[32];
@@ -340,10 +353,31 @@ void json_close_list(struct json_out *o)
     close_level(o, ']');
 }
 
+/* end: what follows the closing quote. Nearly every text is plain, and is written in one go. */
+static void put_quoted(struct json_out *o, const char *s, size_t len, const char *end)
+{
+    size_t end_len = strlen(end);
+    char *room = plain_run(s, len) == len ? buf_add_room(o->buf, o->comma + len + 2 + end_len) : NULL;
+    if (!room) {
+        separate(o);
+        buf_add_char(o->buf, '"');
+        json_escape(o->buf, s, len);
+        buf_add_char(o->buf, '"');
+        buf_add(o->buf, end, end_len);
+        return;
+    }
+    if (o->comma)
+        *room++ = ',';
+    *room = '"';
+    memcpy(room + 1, s, len);
+    room[len + 1] = '"';
+    memcpy(room + len + 2, end, end_len);
+    o->comma = true;
+}
+
 void json_put_key(struct json_out *o, const char *key)
 {
-    json_put_text(o, key);
-    buf_add_char(o->buf, ':');
+    put_quoted(o, key, strlen(key), ":");
     o->comma = false;
 }
 
@@ -357,10 +391,7 @@ void json_put_text(struct json_out *o, const char *s)
 
 void json_put_textn(struct json_out *o, const char *s, size_t len)
 {
-    separate(o);
-    buf_add_char(o->buf, '"');
-    json_escape(o->buf, s, len);
-    buf_add_char(o->buf, '"');
+    put_quoted(o, s, len, "");
 }
 
 void json_put_int(struct json_out *o, int64_t n)
@@ -432,26 +463,6 @@ void json_field_time(struct json_out *o, const char *key, int64_t at_us)
 {
     json_put_key(o, key);
     json_put_time(o, at_us);
-}
-
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c != '"' && c != '\\' && c < 0x80;
-}
-
-/* Bytes at s that go out as they are. */
-static size_t plain_run(const char *s, size_t len)
-{
-    size_t i = 0;
-    while (i < len) {
-        size_t n = is_plain((unsigned char)s[i]) ? 1 : 0;
-        if ((unsigned char)s[i] >= 0x80)
-            n = text_char_len(s + i, len - i);
-        if (n == 0)
-            break;
-        i += n;
-    }
-    return i;
 }
 
 static void escape_one(struct buf *out, unsigned char c)

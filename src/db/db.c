@@ -53,7 +53,7 @@ void db_set_fault(struct db *db, db_fault_fn *fault, void *arg)
 
 static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : db->fault(db->fault_arg, sql);
+    enum rc rc = db->fault(db->fault_arg, sql);
     return !rc ? RC_OK : err_set(err, rc, "database: injected fault");
 }
 
@@ -61,20 +61,20 @@ static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 
 enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
 {
-    enum rc rc = check_fault(db, sql, err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
     return rc ? rc : db->driver->run(db, sql, args, changed, err);
 }
 
 enum rc db_script(struct db *db, const char *sql, struct err *err)
 {
-    enum rc rc = check_fault(db, sql, err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
     return rc ? rc : db->driver->script(db, sql, err);
 }
 
 enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, struct err *err)
 {
     *rows = (struct db_rows){ db, NULL };
-    enum rc rc = check_fault(db, sql, err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
     return rc ? rc : db->driver->query(db, &rows->stmt, sql, args, err);
 }
 
@@ -105,6 +105,11 @@ int64_t db_int(const struct db_rows *rows, int column)
     return rows->db->driver->integer(rows->stmt, column);
 }
 
+void db_ints(const struct db_rows *rows, int column, int n, int64_t *out)
+{
+    rows->db->driver->integers(rows->stmt, column, n, out);
+}
+
 const char *db_text(const struct db_rows *rows, int column)
 {
     return rows->db->driver->text(rows->stmt, column);
@@ -119,13 +124,13 @@ const void *db_bytes(const struct db_rows *rows, int column, size_t *len)
 
 enum rc db_begin(struct db *db, struct err *err)
 {
-    enum rc rc = check_fault(db, "BEGIN", err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, "BEGIN", err);
     return rc ? rc : db->driver->begin(db, err);
 }
 
 enum rc db_commit(struct db *db, struct err *err)
 {
-    enum rc rc = check_fault(db, "COMMIT", err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, "COMMIT", err);
     if (!rc)
         return db->driver->commit(db, err);
     if (rc != RC_IO)
@@ -145,13 +150,13 @@ bool db_in_transaction(const struct db *db)
 
 enum rc db_savepoint(struct db *db, struct err *err)
 {
-    enum rc rc = check_fault(db, "SAVEPOINT", err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, "SAVEPOINT", err);
     return rc ? rc : db->driver->savepoint(db, err);
 }
 
 enum rc db_savepoint_release(struct db *db, struct err *err)
 {
-    enum rc rc = check_fault(db, "RELEASE", err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, "RELEASE", err);
     return rc ? rc : db->driver->savepoint_release(db, err);
 }
 
@@ -163,7 +168,7 @@ void db_savepoint_rollback(struct db *db)
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
 {
     *all = false;
-    enum rc rc = check_fault(db, "CHECKPOINT", err);
+    enum rc rc = !db->fault ? RC_OK : check_fault(db, "CHECKPOINT", err);
     return rc ? rc : db->driver->checkpoint(db, truncate, all, err);
 }
 

@@ -80,7 +80,9 @@ void db_rows_close(struct db_rows *rows); /* for leaving early; harmless when cl
 
 /* Columns of the current row, from 0. Text and bytes are borrowed until db_next. */
 bool db_is_null(const struct db_rows *rows, int column);
-int64_t db_int(const struct db_rows *rows, int column);      /* NULL is 0 */
+int64_t db_int(const struct db_rows *rows, int column); /* NULL is 0 */
+/* The same for n columns from this one on. */
+void db_ints(const struct db_rows *rows, int column, int n, int64_t *out);
 const char *db_text(const struct db_rows *rows, int column); /* NULL is NULL */
 const void *db_bytes(const struct db_rows *rows, int column, size_t *len);
 

@@ -25,6 +25,7 @@ struct db_driver {
     void (*rows_close)(void *stmt);
     bool (*is_null)(void *stmt, int column);
     int64_t (*integer)(void *stmt, int column);
+    void (*integers)(void *stmt, int column, int n, int64_t *out);
     const char *(*text)(void *stmt, int column);
     const void *(*bytes)(void *stmt, int column, size_t *len);
 

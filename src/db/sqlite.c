@@ -198,23 +198,21 @@ static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, 
     return prepare(sq, st, err);
 }
 
-static int bind_value(sqlite3_stmt *handle, int index, const struct db_value *value)
-{
-    switch (value->kind) {
-    case DB_NULL: return sqlite3_bind_null(handle, index);
-    case DB_INTEGER: return sqlite3_bind_int64(handle, index, value->integer);
-    case DB_STRING:
-        return sqlite3_bind_text64(handle, index, value->data, value->len, SQLITE_STATIC, SQLITE_UTF8);
-    case DB_BYTES: return sqlite3_bind_blob64(handle, index, value->data, value->len, SQLITE_STATIC);
-    }
-    return SQLITE_MISUSE;
-}
-
 static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
 {
+    sqlite3_stmt *handle = st->handle;
     for (size_t i = 0; i < st->n_parameters; i++) {
         assert(st->argument[i] <= args.n);
-        int code = bind_value(st->handle, (int)i + 1, &args.value[st->argument[i] - 1]);
+        const struct db_value *v = &args.value[st->argument[i] - 1];
+        int code = SQLITE_MISUSE, index = (int)i + 1;
+        switch (v->kind) {
+        case DB_NULL: code = sqlite3_bind_null(handle, index); break;
+        case DB_INTEGER: code = sqlite3_bind_int64(handle, index, v->integer); break;
+        case DB_STRING:
+            code = sqlite3_bind_text64(handle, index, v->data, v->len, SQLITE_STATIC, SQLITE_UTF8);
+            break;
+        case DB_BYTES: code = sqlite3_bind_blob64(handle, index, v->data, v->len, SQLITE_STATIC); break;
+        }
         if (code != SQLITE_OK)
             return raise(sq, code, err);
     }
@@ -299,6 +297,13 @@ static bool sqlite_is_null(void *stmt, int column)
 static int64_t sqlite_integer(void *stmt, int column)
 {
     return sqlite3_column_int64(((struct stmt *)stmt)->handle, column);
+}
+
+static void sqlite_integers(void *stmt, int column, int n, int64_t *out)
+{
+    sqlite3_stmt *handle = ((struct stmt *)stmt)->handle;
+    for (int i = 0; i < n; i++)
+        out[i] = sqlite3_column_int64(handle, column + i);
 }
 
 static const char *sqlite_text(void *stmt, int column)
@@ -606,6 +611,7 @@ const struct db_driver db_sqlite = {
     .rows_close = sqlite_rows_close,
     .is_null = sqlite_is_null,
     .integer = sqlite_integer,
+    .integers = sqlite_integers,
     .text = sqlite_text,
     .bytes = sqlite_bytes,
     .begin = sqlite_begin,

@@ -11,22 +11,24 @@
 
 enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement *out, struct err *err)
 {
+    int64_t column[ROW_COLUMNS_N];
+    db_ints(rows, 0, ROW_COLUMNS_N, column);
     *out = (struct retirement){
-        .id = db_int(rows, 0),
-        .account_id = db_int(rows, 1),
-        .created_at = db_int(rows, 5),
-        .modified_at = db_int(rows, 6),
-        .epoch = db_int(rows, 7),
-        .lease_until = db_int(rows, 8),
-        .run = db_int(rows, 9),
-        .deaths = (unsigned)db_int(rows, 10),
-        .abort_asked = db_int(rows, 11) != 0,
+        .id = column[0],
+        .account_id = column[1],
+        .created_at = column[5],
+        .modified_at = column[6],
+        .epoch = column[7],
+        .lease_until = column[8],
+        .run = column[9],
+        .deaths = (unsigned)column[10],
+        .abort_asked = column[11] != 0,
     };
-    enum rc rc = pipelines_by_id(s, db_int(rows, 2), &out->pipeline, err);
+    enum rc rc = pipelines_by_id(s, column[2], &out->pipeline, err);
     if (rc)
         return rc;
-    if (!pipelines_position(out->pipeline, db_int(rows, 3), &out->state) ||
-        !pipelines_position(out->pipeline, db_int(rows, 4), &out->last_state))
+    if (!pipelines_position(out->pipeline, column[3], &out->state) ||
+        !pipelines_position(out->pipeline, column[4], &out->last_state))
         return err_set(err, RC_INTERNAL, "retirement %" PRId64 " is in a state that its list does not have",
                        out->id);
     return RC_OK;
@@ -44,7 +46,7 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
     " LEFT JOIN stage_memo m ON m.retirement_id = r.id"                                             \
     " LEFT JOIN retirement_log w ON w.id = CASE WHEN r.lease_until = -1 THEN r.log_head END "
 
-static const char *column(struct arena *a, const struct db_rows *rows, int n)
+static const char *text_at(struct arena *a, const struct db_rows *rows, int n)
 {
     return arena_strdup(a, db_text(rows, ROW_COLUMNS_N + n));
 }
@@ -67,25 +69,25 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
                          struct retirement_view *out, struct err *err)
 {
     out->person = (struct person){
-        .username = column(a, rows, 0),
-        .email = column(a, rows, 1),
-        .name = column(a, rows, 2),
-        .retired_username = column(a, rows, 3),
-        .retired_email = column(a, rows, 4),
+        .username = text_at(a, rows, 0),
+        .email = text_at(a, rows, 1),
+        .name = text_at(a, rows, 2),
+        .retired_username = text_at(a, rows, 3),
+        .retired_email = text_at(a, rows, 4),
     };
     out->account = (struct account){
         .id = db_int(rows, 1),
         .brought_along = db_is_null(rows, ROW_COLUMNS_N + 5),
-        .username = either(column(a, rows, 5), out->person.username),
-        .email = either(column(a, rows, 6), out->person.email),
-        .name = either(column(a, rows, 7), out->person.name),
-        .orgs = column(a, rows, 8),
+        .username = either(text_at(a, rows, 5), out->person.username),
+        .email = either(text_at(a, rows, 6), out->person.email),
+        .name = either(text_at(a, rows, 7), out->person.name),
+        .orgs = text_at(a, rows, 8),
         .service_id = db_int(rows, ROW_COLUMNS_N + 10),
     };
-    out->driver = column(a, rows, 9);
+    out->driver = text_at(a, rows, 9);
     read_waiting(a, rows, out);
     out->since = db_is_null(rows, ROW_COLUMNS_N + 13) ? 0 : db_int(rows, ROW_COLUMNS_N + 13);
-    out->memo = column(a, rows, 14);
+    out->memo = text_at(a, rows, 14);
     return rows_read(s, rows, &out->row, err);
 }
 

@@ -46,6 +46,23 @@ static void test_buf__ceiling_takes_what_fits_then_nothing(void **state)
     buf_free(&b);
 }
 
+static void test_buf__room_is_all_or_nothing(void **state)
+{
+    struct buf b;
+    buf_init(&b, 200);
+    memset(buf_add_room(&b, 150), 'x', 150);
+    assert_int_equal(strlen(buf_str(&b)), 150);
+    assert_null(buf_add_room(&b, 51));
+    assert_false(b.over);
+    assert_int_equal(b.len, 150);
+    memset(buf_add_room(&b, 50), 'y', 50);
+    assert_int_equal(strlen(buf_str(&b)), 200);
+    buf_add_char(&b, 'z');
+    assert_true(b.over);
+    assert_null(buf_add_room(&b, 0));
+    buf_free(&b);
+}
+
 static void test_buf__ceiling_of_zero_takes_nothing(void **state)
 {
     struct buf b;
@@ -112,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf__grows_and_stays_terminated),
         cmocka_unit_test(test_buf__ceiling_takes_what_fits_then_nothing),
+        cmocka_unit_test(test_buf__room_is_all_or_nothing),
         cmocka_unit_test(test_buf__ceiling_of_zero_takes_nothing),
         cmocka_unit_test(test_buf__any_bytes_are_taken),
         cmocka_unit_test(test_buf__numbers),
