@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import urllib.parse
@@ -202,6 +203,16 @@ class Site:
         plain.chmod(0o600)
         result = self.lethe("fsck", "--config", str(plain), config=False)
         assert result.code == 0 and "every invariant" in result.out, result
+
+    def let_leases_end(self):
+        """While no server runs: every lease of a driver is over, on people and on deliveries, and so is every time that a
+        stage was put off for."""
+        assert all(p.poll() is not None for p in self.processes if "drive" not in p.args), "a server runs"
+        with sqlite3.connect(self.data_dir / "lethe.db") as db:
+            db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
+            db.execute("UPDATE retirement SET lease_until = -created_at WHERE lease_until < -1")  # LEASE_PUT_OFF of core.h
+            db.execute("UPDATE outbox SET next_at = 1 WHERE state = 0")
+        db.close()
 
     # -- commands --
 

@@ -26,9 +26,7 @@ def wait_for_the_end_of_the_lease(site, who):
 def be_away_past_all_leases(site):
     """The server is killed, every lease runs out, and it is started again."""
     site.kill(site.processes[-1])
-    with sqlite3.connect(site.data_dir / "lethe.db") as db:
-        db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
-    db.close()
+    site.let_leases_end()
     site.serve()
 
 

@@ -128,6 +128,7 @@ def test_two_drivers_share_three_hundred_people(crashing):
     crashing.configure(driver={"poll": "100ms", "max_in_flight": 40})
     for stage in crashing.config["stages"]:
         stage["timeout"] = "30s"
+    gate = crashing.forum.script = Gate()
     names = people(300)
     crashing.request_all(names)
     crashing.serve()
@@ -135,6 +136,8 @@ def test_two_drivers_share_three_hundred_people(crashing):
     drivers = [threading.Thread(target=lambda: done.append(crashing.drive_all())) for _ in range(2)]
     for driver in drivers:
         driver.start()
+    wait_for(lambda: list(crashing.states().values()).count("RETIRING_FORUM") == 80, "both drivers to have their forty")
+    gate.open()
     for driver in drivers:
         driver.join(TIMEOUT)
     assert sum(d["completed"] for d in done) == sum(d["people"] for d in done) == 300

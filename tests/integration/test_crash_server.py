@@ -99,6 +99,7 @@ def test_server_and_driver_die_together(crashing):
     assert before["user005"] in ("RETIRING_NOTES", "FORUM_COMPLETE")
     gate.open()
 
+    crashing.let_leases_end()
     crashing.run_all()
     crashing.wait_states("COMPLETE")
     expect_erased_once(crashing, names)

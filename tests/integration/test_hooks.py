@@ -68,13 +68,13 @@ def test_what_was_committed_is_told_after_a_kill_with_the_same_key(site, app):
         return HANG_UP
 
     app.script = hold
-    site.config["on_request"][0]["timeout"] = "100ms"  # so that it is due again soon
     server = site.serve()
     asked = site.request("ada")
     assert reached.wait(60)
     site.kill(server)
     killed.set()
     app.script = lambda call: 204
+    site.let_leases_end()
     site.serve()
     wait_delivered(site, 1)
     assert [c.json["user"] for c in app.calls] == ["ada", "ada"] and len({c.key for c in app.calls}) == 1
