@@ -135,8 +135,8 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
 int64_t authority_pause(const struct driver *d)
 {
     unsigned failures = d->silence.failures ? d->silence.failures : 1;
-    return POLICY_AUTHORITY_FIRST / 2 +
-           backoff_delay(POLICY_AUTHORITY_FIRST, POLICY_AUTHORITY_LONGEST, failures, crypto_random_u64());
+    return AUTHORITY_PAUSE_FIRST / 2 +
+           backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST, failures, crypto_random_u64());
 }
 
 static bool is_enough(const struct driver *d, int64_t now)

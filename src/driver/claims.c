@@ -113,8 +113,8 @@ static void next_at(struct claims *c, int64_t at)
 static bool is_worthwhile(const struct claims *c, unsigned places, int64_t now)
 {
     const struct driver *d = c->driver;
-    unsigned many = d->max_runs / 4 < CLAIM_MAX ? d->max_runs / 4 : CLAIM_MAX;
-    return places >= many || d->in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
+    unsigned many = d->flight.conf.max_runs / 4 < CLAIM_MAX ? d->flight.conf.max_runs / 4 : CLAIM_MAX;
+    return places >= many || d->flight.in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
 }
 
 /* A service that fails, and that nobody in flight can be called for to find out whether it still does. For
@@ -129,7 +129,7 @@ static struct service *find_unprobed(struct driver *d, int64_t now)
         if (service_wants_prober(s, now) && now - s->prober_asked_at >= d->config->poll_us)
             found = s;
     }
-    return d->conf.once && d->in_flight <= probers ? NULL : found;
+    return d->conf.once && d->flight.in_flight <= probers ? NULL : found;
 }
 
 void claims_look_again(struct driver *d)
@@ -143,8 +143,8 @@ void claims_look_again(struct driver *d)
 void claims_pump(struct driver *d, int64_t now)
 {
     struct claims *c = &d->claims;
-    unsigned places = d->max_runs - d->in_flight;
-    if (c->ask.busy || d->ending || d->stopping || places == 0)
+    unsigned places = d->flight.conf.max_runs - d->flight.in_flight;
+    if (c->ask.busy || d->ending || d->flight.stopping || places == 0)
         return;
     if (is_worth_repeating(c, now)) {
         if (!c->next.place)
@@ -159,7 +159,7 @@ void claims_pump(struct driver *d, int64_t now)
     }
     if (c->next.place)
         return;
-    if (d->conf.once && c->all_taken && d->in_flight > 0)
+    if (d->conf.once && c->all_taken && d->flight.in_flight > 0)
         return;
     if (c->all_taken && !d->conf.once)
         d->batch_taken = 0;
@@ -240,12 +240,12 @@ static enum rc take(struct claims *c, const struct json *item, int64_t now, stru
         return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
     if (!user || !claim.run_key)
         return err_set(err, RC_INVALID, "a claim without user or run_key");
-    if (!driver_find_stage(c->driver, claim.stage))
+    if (!flight_find_stage(c->driver->config, claim.stage))
         return err_set(err, RC_INVALID, "a stage that was not asked for");
     claim.person = claims_person(&c->arena, user, json_get(item, "id"));
     enum rc rc = read_orgs(c, user, &claim.orgs, err);
     if (!rc)
-        run_begin(c->driver, &claim, now);
+        run_begin(&c->driver->flight, &claim, now);
     return rc;
 }
 
@@ -275,7 +275,7 @@ static void wait_for_held(struct driver *d, int64_t held)
 static void look_is_over(struct claims *c, int64_t held, int64_t now)
 {
     struct driver *d = c->driver;
-    bool nobody = d->in_flight == 0;
+    bool nobody = d->flight.in_flight == 0;
     /* Who drives one person does not wait for what others do about the rest. */
     int64_t of_others = d->conf.username ? 0 : held;
     if (!d->conf.once) {

@@ -83,7 +83,7 @@ static void put_hooks(struct driver *d, struct json_out *o, int64_t now)
 static void send_claim(struct deliveries *q, int64_t now)
 {
     struct driver *d = q->driver;
-    unsigned places = DELIVERIES_MAX - q->in_flight;
+    unsigned places = DELIVERIES_MAX - q->driver->flight.deliveries_in_flight;
     buf_reset(&q->claim_body);
     struct json_out o = { .buf = &q->claim_body };
     q->asked = any_fails(d, now) ? 1 : places;
@@ -116,9 +116,10 @@ static void pump_claims(struct deliveries *q, int64_t now)
 {
     struct driver *d = q->driver;
     bool wait = q->next.place != 0 && !(is_at_end(q) && !q->asked_at_end);
-    if (q->claim.busy || q->over || d->stopping || q->in_flight == DELIVERIES_MAX || wait)
+    if (q->claim.busy || q->over || d->flight.stopping ||
+        q->driver->flight.deliveries_in_flight == DELIVERIES_MAX || wait)
         return;
-    if (is_at_end(q) && q->in_flight > 0)
+    if (is_at_end(q) && q->driver->flight.deliveries_in_flight > 0)
         return;
     timers_clear(&d->runtime.timers, &q->next);
     if (count_open(d, now) > 0)
@@ -160,7 +161,7 @@ static enum rc take(struct deliveries *q, const struct json *item, int64_t now, 
         return err_set(err, RC_INVALID, "an alert without payload");
     if (claim.retirement_id != 0)
         claim.person = claims_person(&q->arena, user, json_get(item, "retirement_id"));
-    run_deliver(d, &claim, now);
+    delivery_begin(&d->flight, &claim, now);
     return RC_OK;
 }
 
@@ -219,36 +220,30 @@ static void claim_done(struct ask *ask)
 
 /* ---- what became of them ---- */
 
-static const char *outcome_name(enum report report)
+static const char *outcome_name(enum delivery_outcome outcome)
 {
-    switch (report) {
-    case REPORT_DONE: return "done";
-    case REPORT_AGAIN: return "again";
-    case REPORT_FAILED: return "failed";
-    case REPORT_RELEASED: return "released";
-    case REPORT_RENEWED:
-    case REPORT_ENTERED:
-    case REPORT_WAITING:
-    case REPORT_LATER:
-    case REPORT_NONE: break;
-    }
-    assert(!"nothing to report");
-    return NULL;
+    static const char *const names[] = {
+        [DELIVERY_DONE] = "done",
+        [DELIVERY_AGAIN] = "again",
+        [DELIVERY_FAILED] = "failed",
+        [DELIVERY_RELEASED] = "released",
+    };
+    return names[outcome];
 }
 
-static void put_report(struct json_out *o, const struct run *run)
+static void put_report(struct json_out *o, const struct delivery *delivery)
 {
-    bool went_wrong = run->wanted == REPORT_AGAIN || run->wanted == REPORT_FAILED;
+    bool went_wrong = delivery->outcome == DELIVERY_AGAIN || delivery->outcome == DELIVERY_FAILED;
     json_open_map(o);
-    json_field_int(o, "id", run->delivery_id);
-    json_field_int(o, "epoch", run->epoch);
-    json_field_text(o, "outcome", outcome_name(run->wanted));
-    if (run->wanted == REPORT_AGAIN)
-        json_field_int(o, "after_ms", run->after_us / CLOCK_MS);
-    if (went_wrong && run->status >= 0)
-        json_field_int(o, "status", run->status);
+    json_field_int(o, "id", delivery->id);
+    json_field_int(o, "epoch", delivery->epoch);
+    json_field_text(o, "outcome", outcome_name(delivery->outcome));
+    if (delivery->outcome == DELIVERY_AGAIN)
+        json_field_int(o, "after_ms", delivery->after_us / CLOCK_MS);
+    if (went_wrong && delivery->status >= 0)
+        json_field_int(o, "status", delivery->status);
     if (went_wrong)
-        json_field_text(o, "cause", run->cause);
+        json_field_text(o, "cause", delivery->cause);
     json_close_map(o);
 }
 
@@ -260,46 +255,45 @@ static void send_reports(void *arg, int64_t now)
 
 static void pump_reports(struct deliveries *q, int64_t now)
 {
-    struct run *run;
-    if (q->n_told > 0 || TAILQ_EMPTY(&q->reports))
+    struct flight *f = &q->driver->flight;
+    struct delivery *delivery;
+    if (q->n_told > 0 || TAILQ_EMPTY(&f->told))
         return;
     buf_reset(&q->tell_body);
     struct json_out o = { .buf = &q->tell_body };
     json_open_list(&o);
-    while ((run = TAILQ_FIRST(&q->reports))) {
-        put_report(&o, run);
-        reports_begin(run);
-        q->told[q->n_told++] = run;
+    while ((delivery = flight_take_told(f))) {
+        put_report(&o, delivery);
+        q->told[q->n_told++] = delivery;
     }
     json_close_list(&o);
     assert(!q->tell_body.over);
     send_reports(q, now);
 }
 
-static void say_how(const struct run *run, bool ok)
+static void say_how(const struct delivery *delivery, bool ok)
 {
-    const char *hook = run->hook->name;
+    const char *event = hook_event_name(delivery->hook->event), *hook = delivery->hook->name;
+    int64_t id = delivery->id;
     if (!ok)
-        log_info("%s %s: delivery %" PRId64 " is no longer ours", run->stage_name, hook, run->delivery_id);
-    else if (run->sent == REPORT_DONE)
-        log_info("%s %s: delivery %" PRId64 " done", run->stage_name, hook, run->delivery_id);
-    else if (run->sent == REPORT_FAILED)
+        log_info("%s %s: delivery %" PRId64 " is no longer ours", event, hook, id);
+    else if (delivery->outcome == DELIVERY_DONE)
+        log_info("%s %s: delivery %" PRId64 " done", event, hook, id);
+    else if (delivery->outcome == DELIVERY_FAILED)
         log_error("%s %s: delivery %" PRId64 " failed for good: %s; \"lethe outbox retry %" PRId64
                   "\" sends it again",
-                  run->stage_name, hook, run->delivery_id, run->cause, run->delivery_id);
-    else if (run->sent == REPORT_AGAIN)
-        log_warning("%s %s: delivery %" PRId64 " is tried again: %s", run->stage_name, hook, run->delivery_id,
-                    run->cause);
+                  event, hook, id, delivery->cause, id);
+    else if (delivery->outcome == DELIVERY_AGAIN)
+        log_warning("%s %s: delivery %" PRId64 " is tried again: %s", event, hook, id, delivery->cause);
 }
 
-static void ended(struct run *run, bool ok)
+static void ended(struct delivery *delivery, bool ok)
 {
-    struct log_subject before = log_set_subject((struct log_subject){ .retirement = run->id });
-    say_how(run, ok);
+    struct log_subject before =
+        log_set_subject((struct log_subject){ .retirement = delivery->retirement_id });
+    say_how(delivery, ok);
     log_set_subject(before);
-    run->driver->summary.delivered += ok && run->sent == REPORT_DONE;
-    run->sent = REPORT_NONE;
-    run_forget(run);
+    delivery_end(delivery, ok);
 }
 
 static bool is_answer_to(const struct deliveries *q, const struct json *list)
@@ -308,7 +302,7 @@ static bool is_answer_to(const struct deliveries *q, const struct json *list)
         return false;
     const struct json *item = list->first;
     for (unsigned i = 0; i < q->n_told; i++, item = item->next)
-        if (item->kind != JSON_MAP || json_get_int(item, "id", -1) != q->told[i]->delivery_id)
+        if (item->kind != JSON_MAP || json_get_int(item, "id", -1) != q->told[i]->id)
             return false;
     return true;
 }
@@ -360,7 +354,6 @@ void deliveries_open(struct driver *d)
 {
     struct deliveries *q = &d->deliveries;
     *q = (struct deliveries){ .driver = d, .over = !are_wanted(d) };
-    TAILQ_INIT(&q->reports);
     ask_open(&q->claim, d, claim_done, q);
     ask_open(&q->tell, d, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);
@@ -390,5 +383,5 @@ void deliveries_pump(struct driver *d, int64_t now)
 bool deliveries_are_over(const struct driver *d)
 {
     const struct deliveries *q = &d->deliveries;
-    return q->in_flight == 0 && !q->claim.busy && (q->over || d->stopping);
+    return q->driver->flight.deliveries_in_flight == 0 && !q->claim.busy && (q->over || d->flight.stopping);
 }

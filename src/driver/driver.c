@@ -24,16 +24,6 @@ enum { STOPPED_S = 10, STOPPED_TWICE_S = 3 };
 
 enum { SPARE_CONNECTIONS = 4 };
 
-/* ---- looking things up ---- */
-
-const struct stage_conf *driver_find_stage(const struct driver *d, const char *working)
-{
-    for (size_t i = 0; i < d->config->n_stages; i++)
-        if (strcmp(d->config->stages[i].working, working) == 0)
-            return &d->config->stages[i];
-    return NULL;
-}
-
 /* ---- a batch ---- */
 
 bool driver_batch_is_full(const struct driver *d)
@@ -43,7 +33,7 @@ bool driver_batch_is_full(const struct driver *d)
 
 unsigned driver_room(const struct driver *d)
 {
-    unsigned places = d->max_runs - d->in_flight;
+    unsigned places = d->flight.conf.max_runs - d->flight.in_flight;
     if (d->config->batch == 0)
         return places;
     unsigned left = driver_batch_is_full(d) ? 0 : d->config->batch - d->batch_taken;
@@ -51,16 +41,6 @@ unsigned driver_room(const struct driver *d)
 }
 
 /* ---- beginning ---- */
-
-static void open_metrics(struct driver *d)
-{
-    d->people_gauge = metrics_gauge("lethe_driver_people", "", "People whom this driver has in flight");
-    d->stages_total =
-        metrics_counter("lethe_driver_stages_total", "", "Stages that took effect and were accepted");
-    d->retries_total =
-        metrics_counter("lethe_driver_retries_total", "", "Attempts after the first one of a stage");
-    d->errored_total = metrics_counter("lethe_driver_errored_total", "", "Retirements that failed for good");
-}
 
 static void make_name(struct driver *d)
 {
@@ -71,30 +51,22 @@ static void make_name(struct driver *d)
              (unsigned)(crypto_random_u64() & 0xffff));
 }
 
-static enum rc open_clients(struct driver *d, struct err *err)
+static enum rc open_client(struct driver *d, struct err *err)
 {
-    unsigned connections = SPARE_CONNECTIONS;
+    unsigned connections = SPARE_CONNECTIONS, most = d->config->max_in_flight;
     for (size_t i = 0; i < d->config->n_services; i++)
         connections += d->config->services[i].max_concurrent;
     const struct http_client_conf conf = {
-        .world = &world_real,
-        .connections_per_host = connections < d->max_runs ? connections : d->max_runs + SPARE_CONNECTIONS,
+        .world = d->runtime.world,
+        .connections_per_host = connections < most ? connections : most + SPARE_CONNECTIONS,
         .user_agent = "lethe/" LETHE_VERSION,
     };
-    d->runtime.world = &world_real;
-    enum rc rc = http_client_open(&http_curl, &conf, &d->runtime.client, err);
-    if (rc)
-        return rc;
-    rc = tools_open(&d->tools, &d->runtime, d->config->mail != NULL, err);
-    if (rc)
-        http_client_close(&d->runtime.client);
-    return rc;
+    return http_client_open(&http_curl, &conf, &d->runtime.client, err);
 }
 
 static enum rc open_authority(struct driver *d, struct err *err)
 {
     const struct service_conf *conf = d->config->authority;
-    TAILQ_INIT(&d->reports);
     d->authority = d->conf.probes                ? &authority_none
                    : d->config->authority_is_lms ? &authority_lms
                                                  : &authority_lethe;
@@ -102,8 +74,26 @@ static enum rc open_authority(struct driver *d, struct err *err)
         d->authority_token = token_open(&(struct token_conf){ .service = conf,
                                                               .runtime = &d->runtime,
                                                               .of = "the authority",
-                                                              .longest_wait_us = POLICY_AUTHORITY_LONGEST });
+                                                              .longest_wait_us = AUTHORITY_PAUSE_LONGEST });
     return d->authority->open(d, err);
+}
+
+static void open_rooms(struct driver *d)
+{
+    const struct config *config = d->config;
+    services_open(&d->services, &(struct services_conf){ .config = config,
+                                                         .runtime = &d->runtime,
+                                                         .ranks = (unsigned)config->n_stages + 1,
+                                                         .shut = flight_service_shut,
+                                                         .arg = &d->flight });
+    flight_open(&d->flight, &(struct flight_conf){ .config = config,
+                                                   .runtime = &d->runtime,
+                                                   .services = &d->services,
+                                                   .tools = &d->tools,
+                                                   .max_runs = config->max_in_flight,
+                                                   .is_terse = d->conf.progress_fd >= 0,
+                                                   .only_probes = d->conf.probes != NULL });
+    d->people_gauge = metrics_gauge("lethe_driver_people", "", "People whom this driver has in flight");
 }
 
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err)
@@ -112,23 +102,18 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->conf = *conf;
     d->conf.once = conf->once || conf->username;
     d->config = conf->config;
-    d->max_runs = conf->config->max_in_flight;
-    enum rc rc = open_clients(d, err);
+    d->runtime.world = &world_real;
+    enum rc rc = open_client(d, err);
+    if (!rc)
+        rc = tools_open(&d->tools, &d->runtime, d->config->mail != NULL, err);
     if (rc) {
+        http_client_close(&d->runtime.client);
         free(d);
         return rc;
     }
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
-    TAILQ_INIT(&d->free);
-    d->runs = xcalloc(d->max_runs + DELIVERIES_MAX, sizeof(struct run *));
-    d->unknown_stages = arena_array(&d->arena, PIPELINE_MAX, sizeof(char *));
     make_name(d);
-    open_metrics(d);
-    services_open(&d->services, &(struct services_conf){ .config = d->config,
-                                                         .runtime = &d->runtime,
-                                                         .ranks = (unsigned)d->config->n_stages + 1,
-                                                         .shut = runs_service_shut,
-                                                         .arg = d });
+    open_rooms(d);
     reminders_open(d);
     deliveries_open(d);
     rc = open_authority(d, err);
@@ -157,21 +142,14 @@ void driver_stop(struct driver *d)
 static void heed_stop(struct driver *d)
 {
     unsigned asked = atomic_load(&d->stop_asked);
-    if (asked <= d->stopping)
+    if (asked <= d->flight.stopping)
         return;
-    d->stopping = asked;
     d->heard_at = clock_mono();
-    for (unsigned i = 0; i < d->n_runs; i++) {
-        struct run *run = d->runs[i];
-        if (run->state == RUN_CALLING && d->stopping > 1)
-            run_cancel_call(run);
-        if (run->state != RUN_FREE && run->state != RUN_CALLING)
-            run_release(run);
-    }
+    flight_stop(&d->flight, asked);
     if (d->conf.deliver_only)
         return;
-    log_info("stopping: %u people under way, calls that have begun are %s", d->in_flight,
-             d->stopping > 1 ? "given up" : "waited for");
+    log_info("stopping: %u people under way, calls that have begun are %s", d->flight.in_flight,
+             d->flight.stopping > 1 ? "given up" : "waited for");
 }
 
 /* Of an authority that does not answer nothing is expected for long: what it is not told is repeated, with
@@ -180,18 +158,18 @@ static bool is_out_of_patience(struct driver *d, int64_t now)
 {
     if (services_are_called(&d->services))
         d->heard_at = now;
-    int64_t patience_us = (d->stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
-    return d->stopping && now - d->heard_at >= patience_us;
+    int64_t patience_us = (d->flight.stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
+    return d->flight.stopping && now - d->heard_at >= patience_us;
 }
 
 static bool is_over(struct driver *d)
 {
     if (d->rc)
         return true;
-    if (!d->ending && !d->stopping)
+    if (!d->ending && !d->flight.stopping)
         return false;
-    bool is_silent = d->stopping && d->silence.since != 0;
-    bool is_idle = d->in_flight == 0 && d->deliveries.in_flight == 0;
+    bool is_silent = d->flight.stopping && d->silence.since != 0;
+    bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || (!d->authority->is_asking(d) && deliveries_are_over(d))))
         return true;
     return is_out_of_patience(d, clock_mono());
@@ -201,18 +179,18 @@ static bool is_over(struct driver *d)
 
 static void show(struct driver *d, int64_t now)
 {
-    const struct driver_summary *s = &d->summary;
+    const struct flight_counts *s = &d->flight.counts;
     int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
-    int64_t to_do = d->due + d->in_flight;
+    int64_t to_do = d->due + d->flight.in_flight;
     struct progress_view view = {
         .people = through,
         .total = through + to_do,
         .stages = s->stages,
         .errored = s->errored,
-        .waiting = d->n_backing_off,
-        .held = d->in_flight == 0 ? d->held : 0,
+        .waiting = d->flight.n_backing_off,
+        .held = d->flight.in_flight == 0 ? d->held : 0,
     };
-    progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->stages_in_flight, now);
+    progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
 }
 
 static void redraw(void *arg, int64_t now)
@@ -236,21 +214,36 @@ static void turn(struct driver *d)
     }
     d->authority->pump(d, now);
     deliveries_pump(d, now);
-    metric_set(d->people_gauge, d->in_flight);
+    metric_set(d->people_gauge, d->flight.in_flight);
     if (is_over(d))
         return;
 
     int64_t next_at = timers_next_at(&d->runtime.timers);
-    int64_t longest_us = d->stopping ? CLOCK_S : LONGEST_WAIT;
+    int64_t longest_us = d->flight.stopping ? CLOCK_S : LONGEST_WAIT;
     int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
     tools_wait(&d->tools, wait_us);
 }
 
-static void count_shut(struct driver *d)
+static void summarise(struct driver *d, int64_t took_us)
 {
+    const struct flight_counts *c = &d->flight.counts;
+    struct driver_summary *s = &d->summary;
+    s->people = c->people;
+    s->completed = c->completed;
+    s->errored = c->errored;
+    s->aborted = c->aborted;
+    s->released = c->released;
+    s->waiting = c->waiting + d->waited_before;
+    s->later = c->later;
+    s->stages = c->stages;
+    s->calls = c->calls;
+    s->retries = c->retries;
+    s->skipped = c->skipped;
+    s->delivered = c->delivered;
+    s->took_us = took_us;
     for (unsigned i = 0; i < d->services.n; i++) {
-        d->summary.failing += service_is_failing(&d->services.list[i]);
-        d->summary.quiet += d->services.list[i].is_quiet;
+        s->failing += service_is_failing(&d->services.list[i]);
+        s->quiet += d->services.list[i].is_quiet;
     }
 }
 
@@ -264,16 +257,14 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
     }
     while (!is_over(d))
         turn(d);
-    if (!d->rc && d->in_flight > 0)
+    if (!d->rc && d->flight.in_flight > 0)
         log_warning("the authority does not answer: %u people keep their leases until they run out",
-                    d->in_flight);
+                    d->flight.in_flight);
     if (d->progress)
         show(d, clock_mono());
     timers_clear(&d->runtime.timers, &d->redraw);
     progress_close(&d->progress);
-    d->summary.took_us = clock_mono() - began_at;
-    count_shut(d);
-    d->summary.waiting += d->waited_before;
+    summarise(d, clock_mono() - began_at);
     *out = d->summary;
     if (d->rc && err)
         *err = d->err;
@@ -282,36 +273,19 @@ enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err
 
 /* ---- the end ---- */
 
-static void close_runs(struct driver *d)
-{
-    for (unsigned i = 0; i < d->n_runs; i++) {
-        struct run *run = d->runs[i];
-        if (run->state == RUN_CALLING)
-            run_cancel_call(run);
-        service_leave(&run->waiter);
-        arena_free(&run->arena);
-        arena_free(&run->stage_arena);
-        arena_free(&run->step_arena);
-        arena_free(&run->captures.arena);
-        free(run);
-    }
-    free(d->runs);
-}
-
 void driver_close(struct driver **driver)
 {
     struct driver *d = *driver;
     if (!d)
         return;
-    close_runs(d);
     deliveries_close(d);
     d->authority->close(d);
     token_close(&d->authority_token);
+    flight_close(&d->flight);
     tools_close(&d->tools);
     services_close(&d->services);
     http_client_close(&d->runtime.client);
     timers_free(&d->runtime.timers);
-    arena_free(&d->arena);
     free(d);
     *driver = NULL;
 }

@@ -1,37 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the driver. One thread does all of it; only driver_stop comes from others.
- *
- * A struct run is one retirement in flight:
- *
- *              claim                                      next stage
- *                |        .-------------------------------------------------------------.
- *                v        v         the limits allow it        the end of the stage     |
- *             (stage?) WAITING --------------------------> CALLING -----------> REPORTING --> gone
- *                |      |  ^ ^ ^                            |   |                   ^
- *      no such   |  too |  | | |         try again          |   |       given back  |
- *      stage     |  late|  | | '------- BACKING_OFF <-------'   |                   |
- *                |      |  | '--------- SETTLING <--------------'                   |
- *                |      |  '- renewed    look (again) later                         |
- *                |      '---> RENEWING                                              |
- *                '------------------------------------------------------------------'
- *
- * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them.
- *
- * A stage ends with its action, done or failed; or, if it has a verification (verify.c), with that. Then it
- * takes the circle again with the probe in place of the action, once for each look:
- *
- *      clean         the end: done
- *      residue       SETTLING until the next look, or put off if that is long; after the last one: failed
- *      inconclusive  BACKING_OFF, and the same look once more; when its budget is spent: failed
- *
- * A stage that somebody does by hand is not called for: it is reported as waiting at once, and is gone. A
- * stage that takes hours or days is put off with run_put_off(), and is gone until it is claimed again, with
- * what it wanted to remember; so it survives the end of this driver, and takes up nobody's place meanwhile.
- *
- * Whoever wants to tell the authority something about a run says so with reports_want(); the authority's
- * struct sends what has gathered. A run has at most one report under way, so that the authority sees them in
- * their order.
+ * The roof and the authorities: what still knows the whole driver. One thread does all of it; only
+ * driver_stop comes from others.
  */
 #ifndef LETHE_DRIVER_DRIVER_INT_H
 #define LETHE_DRIVER_DRIVER_INT_H
@@ -49,185 +19,19 @@
 #include "config/template.h"
 #include "driver/action/action.h"
 #include "driver/driver.h"
-#include "driver/policy.h"
+#include "driver/flight/flight.h"
 #include "driver/progress.h"
-#include "driver/response.h"
 #include "driver/timers.h"
 #include "http/smtp.h"
 
 enum {
     CLAIM_MAX = 500,          /* people a request */
     REPORTS_MAX = 500,        /* reports a request */
-    DELIVERIES_MAX = 32,      /* of hooks, at once */
     BATCHES = 2,              /* requests with reports under way at once */
     BATCH_WORTHWHILE = 100,   /* reports that justify a second request beside the first */
     AUTHORITY_TIMEOUT_S = 30, /* of one request */
-    CAUSE_MAX = 100,          /* bytes */
     UNREACHABLE_S = 30        /* `once` gives up after so long without an answer */
 };
-
-TAILQ_HEAD(run_list, run);
-
-/* ---- one retirement in flight (run.c) ---- */
-
-#define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* of whom nobody else would take up */
-#define CAUSE_OF_VERIFICATION "verification: "
-
-enum run_state {
-    RUN_FREE,
-    RUN_WAITING,
-    RUN_RENEWING,
-    RUN_CALLING,
-    RUN_BACKING_OFF,
-    RUN_SETTLING,
-    RUN_REPORTING
-};
-
-/* ENTERED: its stage is to be entered first, where a claim has not done so. */
-enum report {
-    REPORT_NONE,
-    REPORT_RENEWED,
-    REPORT_ENTERED,
-    REPORT_DONE,
-    REPORT_FAILED,
-    REPORT_WAITING, /* for somebody to confirm; response is what they have to do */
-    REPORT_LATER,   /* put off for later_us; memo is for whoever takes it up then */
-    REPORT_AGAIN,   /* a delivery alone: to be tried after after_us */
-    REPORT_RELEASED
-};
-
-/* Once the action of a stage is done and its verification has begun. */
-struct proof {
-    bool begun;            /* what is called now is the probe */
-    int64_t done_at;       /* clock_now: the end of the action */
-    unsigned looks;        /* that told something, and residue */
-    struct attempt action; /* how it ended; its texts are in the stage's arena */
-    unsigned action_attempts;
-    struct verification found;
-};
-
-struct run {
-    struct driver *driver;
-    enum run_state state;
-    TAILQ_ENTRY(run) entry; /* of the free */
-    struct waiter waiter;
-
-    int64_t id, epoch;
-    const char *run_key;
-    struct template_values person;
-    const char *const *orgs;          /* end with NULL */
-    const char *stage_name;           /* working state; in the person arena */
-    const struct stage_conf *stage;   /* NULL: the configuration does not have it */
-    const struct action_conf *action; /* what is to be done now; NULL: as stage */
-    unsigned stages_done;             /* of its pipeline, as far as the configuration tells */
-
-    const struct hook_conf *hook; /* it is a delivery to this; NULL: a retirement at a stage */
-    int64_t delivery_id;
-    const char *payload; /* what an alert says, a JSON object; NULL: it is about the person */
-    int64_t after_us;    /* AGAIN */
-
-    int64_t lease_sent_at, lease_us; /* it holds at least until their sum */
-    struct timer renew;
-    bool abort;    /* asked for: no new call */
-    bool shut_out; /* given back because a service is shut */
-
-    int64_t begun_at;     /* clock_now: this stage, in this run, whoever began it and however often it was put
-                           * off since. Deadlines in hours or days count from it */
-    const char *memo;     /* what run_put_off() was told at this stage the last time; NULL: nothing */
-    const char *put_memo; /* the one to be sent */
-    int64_t later_us;     /* the same: how long it is to be put off */
-
-    struct attempts attempts; /* of the action, or of the look that is due */
-    struct proof proof;
-    size_t first_call;        /* of the action, with which an attempt begins: 0, or the one that is polled */
-    size_t call_no;           /* of the action, the next one or the one under way */
-    unsigned round;           /* from 1: how often it goes through its calls */
-    struct captures captures; /* what calls of this attempt left for the later ones: person.more */
-    int64_t waiting_since;    /* WAITING */
-    struct timer wake;        /* BACKING_OFF, SETTLING: until then */
-    struct call call;
-
-    enum report wanted;     /* to be sent, or to be sent once `sent` is answered */
-    enum report sent;       /* under way */
-    bool queued;            /* in driver->reports */
-    int64_t lease_asked_us; /* of the renewal under way */
-    const char *response;   /* DONE, FAILED, WAITING */
-    int status;             /* FAILED: of HTTP or of an exit; -1: none */
-    const char *cause;      /* FAILED: in few words, so that people fail alike */
-    TAILQ_ENTRY(run) report_entry;
-
-    struct arena arena;       /* the person; lives as long as it is in flight */
-    struct arena stage_arena; /* what has to be known of the action once it is done */
-    struct arena step_arena;  /* one call and its response */
-};
-
-struct claim {
-    int64_t id, epoch, lease_us, sent_at;
-    const char *stage; /* working state; COMPLETE: nothing is left to be done */
-    bool to_be_entered;
-    bool only_look;   /* at what the probe of the stage finds now, whatever was done before */
-    int64_t begun_at; /* clock_now: the stage, when it was put off before; 0: it was not */
-    const char *memo; /* of then; NULL: nothing */
-    const char *run_key;
-    struct template_values person;
-    const char *const *orgs; /* end with NULL; NULL: nothing is known of them */
-};
-/* Takes up a claimed one; copies what it needs. */
-void run_begin(struct driver *d, const struct claim *claim, int64_t now);
-struct delivery_claim {
-    int64_t id, epoch, lease_us, sent_at;
-    int64_t retirement_id; /* 0: an alert */
-    const struct hook_conf *hook;
-    const char *key, *payload;
-    int64_t attempts; /* with this one */
-    int64_t age_us;   /* since the first attempt could be made */
-    struct template_values person;
-};
-/* The same for a message to a hook: one attempt, of which the report tells whether there is to be another. */
-void run_deliver(struct driver *d, const struct delivery_claim *claim, int64_t now);
-void run_forget(struct run *run); /* it is over, and the authority knows */
-/* The authority's answer to the report that was under way. */
-struct report_answer {
-    bool ok, abort;
-    const char *code;  /* when not ok */
-    const char *state; /* where it is now */
-    const char *next;  /* the next working state under this lease; NULL: none */
-};
-void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
-struct service *run_service(const struct run *run); /* whom it calls next, or calls now */
-/* Gives back the runs that wait for a service that has just been shut. arg: the driver. */
-void runs_service_shut(void *arg, struct service *s);
-void run_release(struct run *run);               /* gives it back, unless a report is to be sent already */
-void run_shut_out(struct run *run);              /* the same, because its service is shut */
-bool run_stops_after(struct run *run);           /* is it to be given back once its stage is done? */
-void run_give_up(struct run *run);               /* forgets it without a word to the authority */
-void run_cancel_call(struct run *run);           /* CALLING only; gives the service's place back */
-bool run_is_unreported(const struct run *run);   /* no outcome is to be sent or under way */
-void run_call_from(struct run *run, int64_t at); /* it is called for then, or as soon as it is its turn */
-/* There is nothing to be done at this stage before so long; not to be told while a call is under way, but
- * from its run_ended() on. It is given up, and comes to run_begin() again not before then, here or at another
- * driver, after any number of restarts, with run->begun_at as it is and run->memo as told. Every visit has a
- * retry budget of its own. memo: a JSON object on one line, at most MEMO_MAX bytes with its personal data, if
- * any; or NULL.
- */
-void run_put_off(struct run *run, int64_t in_us, const char *memo);
-void run_try_again(struct run *run, const struct attempt *last); /* or fails, if the budget is spent */
-void run_done(struct run *run, const struct attempt *last);
-/* status and cause: how people fail alike, as in struct run. */
-void run_fail(struct run *run, const struct attempt *last, int status, const char *cause);
-/* What is logged is about it; gives what the log was about before. */
-struct log_subject run_log_about(const struct run *run);
-const char *run_called_name(const struct run *run); /* of the service, or what stands for it */
-
-/* ---- is anything left? (verify.c) ---- */
-
-void verify_begin(struct run *run, const struct attempt *done); /* the action says that it is done */
-/* Goes on where run->memo says that the verification stood; false: it says nothing of the kind. */
-bool verify_go_on(struct run *run);
-void verify_alone(struct run *run);       /* looks once, as if the action had been done long ago */
-const char *verify_memo(struct run *run); /* where it stands; borrowed until the driver's scratch is used */
-void verify_looked(struct run *run, const struct attempt *attempt);  /* a call of the probe has ended */
-void verify_give_up(struct run *run, const struct attempt *attempt); /* nobody knows, and time is over */
 
 /* ---- the authority: who knows the states, finds the due ones and is told what became of them ---- */
 
@@ -242,6 +46,9 @@ struct authority {
 extern const struct authority authority_lethe, authority_lms, authority_none;
 
 /* ---- authority.c: one request to it, and whether it answers at all ---- */
+
+#define AUTHORITY_PAUSE_FIRST   (100 * CLOCK_MS)
+#define AUTHORITY_PAUSE_LONGEST (5 * CLOCK_S) /* between two tries of the same request */
 
 struct silence {
     int64_t since;     /* 0: it answers */
@@ -328,13 +135,6 @@ struct batch {
 void reports_open(struct driver *d);
 void reports_close(struct driver *d);
 void reports_pump(struct driver *d, int64_t now);
-void reports_want(struct run *run, enum report report); /* an outcome takes the place of a renewal */
-/* The one that has waited longest; what it wants is under way from now on. */
-struct run *reports_take(struct driver *d);
-void reports_drop(struct run *run); /* what is to be sent about it will not be */
-
-/* What it wants is under way from now on. */
-void reports_begin(struct run *run);
 
 /* ---- deliveries.c: what is told to hooks ---- */
 
@@ -347,11 +147,9 @@ struct deliveries {
     bool asked_at_end; /* `once`: when nobody was due any more */
     bool over;         /* no more claims: there are no hooks, or `once` has asked at the end and got none */
     struct timer next; /* set: no claim before */
-    struct run_list reports;
-    struct run *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */
+    struct delivery *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */
     unsigned n_told;
     struct timer again;
-    unsigned in_flight;
     struct arena arena; /* of an answer */
 };
 
@@ -372,17 +170,9 @@ struct driver {
     struct runtime runtime;
     struct services services;
     struct tools tools;
-    struct arena arena; /* as long as the driver */
-    char name[65];      /* host, process id, something random; the authority takes 64 bytes */
-
-    struct run **runs; /* made as they are needed, never given back before the end */
-    unsigned n_runs, max_runs;
-    struct run_list free;
-    unsigned in_flight, n_backing_off;
-    unsigned batch_taken;     /* people whom this look has taken up */
-    int64_t stages_in_flight; /* done by those in flight, before us too */
-    const char **unknown_stages;
-    unsigned n_unknown_stages;
+    struct flight flight;
+    char name[65];        /* host, process id, something random; the authority takes 64 bytes */
+    unsigned batch_taken; /* people whom this look has taken up */
 
     const struct authority *authority;
     struct token *authority_token; /* NULL: it needs none */
@@ -394,24 +184,19 @@ struct driver {
     int64_t reminded_at;     /* up to then, by the clock on the wall, reminders have been said */
     struct deliveries deliveries;
     struct batch batches[BATCHES];
-    struct run_list reports; /* runs with something to send */
-    unsigned n_reports;
-
     atomic_uint stop_asked;
-    unsigned stopping; /* how much of that was heeded: 1 start nothing new, 2 end calls too */
-    bool ending;       /* claim nobody any more */
-    int64_t heard_at;  /* stopping: when there was last anybody to wait for but a silent authority */
-    enum rc rc;        /* not RC_OK: it ends at once because of err */
+    bool ending;      /* claim nobody any more */
+    int64_t heard_at; /* stopping: when there was last anybody to wait for but a silent authority */
+    enum rc rc;       /* not RC_OK: it ends at once because of err */
     struct err err;
 
     struct driver_summary summary;
     struct progress *progress; /* NULL: none */
     struct timer redraw;
     int64_t due, held; /* as the authority said last */
-    struct metric *people_gauge, *stages_total, *retries_total, *errored_total;
+    struct metric *people_gauge;
 };
 
-const struct stage_conf *driver_find_stage(const struct driver *d, const char *working);
 /* How many people may be taken up now; a batch that is full ends the look. */
 unsigned driver_room(const struct driver *d);
 bool driver_batch_is_full(const struct driver *d);

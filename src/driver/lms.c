@@ -73,14 +73,6 @@ static const char *stage_after(const struct config *config, const char *state)
     return NULL;
 }
 
-static bool is_in_flight(const struct driver *d, int64_t id)
-{
-    for (unsigned i = 0; i < d->n_runs; i++)
-        if (d->runs[i]->state != RUN_FREE && d->runs[i]->id == id)
-            return true;
-    return false;
-}
-
 static void add_left(struct lms *lms, int64_t id, int64_t until)
 {
     if (lms->n_left == lms->left_room) {
@@ -153,7 +145,7 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
         .memo = ours ? ours->memo : NULL,
         .person = read_person(lms, item),
     };
-    run_begin(lms->driver, &claim, now);
+    run_begin(&lms->driver->flight, &claim, now);
 }
 
 /* What makes no sense is said, and left. */
@@ -167,7 +159,7 @@ static bool is_retirement(const struct json *item)
 
 static bool has_room(const struct driver *d)
 {
-    return d->in_flight < d->max_runs;
+    return d->flight.in_flight < d->flight.conf.max_runs;
 }
 
 /* Nobody is taken to a service that is shut, but for the one whose call finds out whether it answers again.
@@ -175,7 +167,7 @@ static bool has_room(const struct driver *d)
 static bool is_open(struct lms *lms, const char *working, int64_t now)
 {
     struct driver *d = lms->driver;
-    const struct stage_conf *stage = driver_find_stage(d, working);
+    const struct stage_conf *stage = flight_find_stage(d->config, working);
     struct service *s = stage ? services_find_shut(&d->services, stage, NULL) : NULL;
     if (!s)
         return true;
@@ -213,7 +205,7 @@ struct check {
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
-    if (!driver_find_stage(check->lms->driver, entry->stage))
+    if (!flight_find_stage(check->lms->driver->config, entry->stage))
         check->n_unknown++;
     else if (!lists(check->list, entry->id))
         journal_end(check->lms->journal, entry->id);
@@ -243,7 +235,7 @@ static void take_ours(struct lms *lms, const struct json *list)
         const struct journal_entry *entry = entry_of(lms, item);
         if (!entry) {
             strangers++;
-        } else if (is_in_flight(d, entry->id)) {
+        } else if (flight_has(&d->flight, entry->id)) {
             continue;
         } else if (journal_is_put_off(entry, clock_now())) {
             lms_come_back(lms, entry->until);
@@ -282,7 +274,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
             continue;
         int64_t id = lms_get(item, "id", JSON_INT)->integer;
         const char *stage = stage_after(d->config, lms_state_of(item));
-        if (!stage || is_left_alone(lms, id) || is_in_flight(d, id) || !is_open(lms, stage, now))
+        if (!stage || is_left_alone(lms, id) || flight_has(&d->flight, id) || !is_open(lms, stage, now))
             continue;
         n++;
         if (driver_room(d) == 0) {
@@ -326,13 +318,13 @@ static void take_one(struct lms *lms, const struct json *item)
     const char *state = lms_state_of(item), *stage = stage_after(lms->driver->config, state);
     const struct journal_entry *entry = entry_of(lms, item);
     lms->one_taken = true;
-    if (entry && driver_find_stage(lms->driver, state))
+    if (entry && flight_find_stage(lms->driver->config, state))
         begin(lms, item, state, entry);
     else if (stage)
         begin(lms, item, stage, NULL);
     else if (is_dead_end(state))
         refuse_one(lms, RC_CONFLICT, "at_end_state", "the retirement is in an end state already");
-    else if (driver_find_stage(lms->driver, state))
+    else if (flight_find_stage(lms->driver->config, state))
         refuse_one(lms, RC_CONFLICT, "in_working_state",
                    "the retirement is in a working state, and it was not this driver that put it there");
     else
@@ -343,14 +335,14 @@ static void take_one(struct lms *lms, const struct json *item)
 static void conclude_one(struct lms *lms)
 {
     struct driver *d = lms->driver;
-    if (d->summary.completed > 0 || d->stopping)
+    if (d->flight.counts.completed > 0 || d->flight.stopping)
         d->ending = true;
     else if (lms->n_left > 0)
         refuse_one(lms, RC_CONFLICT, "in_working_state", "another driver has this retirement");
     else
         refuse_one(lms, RC_UNAVAILABLE, "failed_while_retiring",
-                   d->summary.errored ? "the retirement failed: it is ERRORED"
-                                      : "the retirement was not finished");
+                   d->flight.counts.errored ? "the retirement failed: it is ERRORED"
+                                            : "the retirement was not finished");
 }
 
 /* ---- a look ---- */
@@ -372,7 +364,7 @@ static void write_queue_path(struct lms *lms)
     buf_printf(&lms->path, "/api/user/v1/accounts/retirement_queue/?cool_off_days=%" PRId64, days);
     add_states(lms);
     if (lms->look == LOOK_DUE) {
-        lms->limit = d->max_runs + (unsigned)lms->n_left;
+        lms->limit = d->flight.conf.max_runs + (unsigned)lms->n_left;
         buf_printf(&lms->path, "&limit=%u", lms->limit);
     }
 }
@@ -387,7 +379,7 @@ static void write_status_path(struct lms *lms)
 
 static bool is_at_rest(const struct lms *lms)
 {
-    return lms->driver->in_flight == 0 && lms->n_in_use == 0;
+    return lms->driver->flight.in_flight == 0 && lms->n_in_use == 0;
 }
 
 /* Who is given back or put off from now on may not be in the list yet that the LMS is about to make. */
@@ -464,7 +456,7 @@ static void time_for_next(void *arg, int64_t now)
 static void look(struct lms *lms, int64_t now)
 {
     struct driver *d = lms->driver;
-    if (lms->ask.busy || d->ending || d->stopping)
+    if (lms->ask.busy || d->ending || d->flight.stopping)
         return;
     bool is_last = d->conf.once && (lms->found_nobody || driver_batch_is_full(d));
     if (lms->look == LOOK_DUE && is_last && is_at_rest(lms)) {
@@ -472,8 +464,8 @@ static void look(struct lms *lms, int64_t now)
         return;
     }
     /* Not for each place that gets free, and for once not before all are through unless there are more. */
-    unsigned most_in_flight = d->conf.once && !lms->more ? 0 : d->max_runs / 2;
-    if (lms->next.place || d->in_flight > most_in_flight)
+    unsigned most_in_flight = d->conf.once && !lms->more ? 0 : d->flight.conf.max_runs / 2;
+    if (lms->next.place || d->flight.in_flight > most_in_flight)
         return;
     if (lms->one_taken && is_at_rest(lms) && !is_time_to_come_back(lms))
         conclude_one(lms);

@@ -32,12 +32,11 @@ static void begin(struct driver *d, size_t i, int64_t now)
         .run_key = "",
         .person = probe->person,
     };
-    run_begin(d, &claim, now);
+    run_begin(&d->flight, &claim, now);
 }
 
-static void tell(struct run *run)
+static void tell(struct probes *probes, struct run *run)
 {
-    struct probes *probes = run->driver->conf.probes;
     struct probe *probe = &probes->list[run->epoch];
     size_t prefix = strlen(CAUSE_OF_VERIFICATION);
     probe->left = run->proof.found.left;
@@ -52,11 +51,11 @@ static void none_pump(struct driver *d, int64_t now)
 {
     struct probes *probes = d->conf.probes;
     struct run *run;
-    while (probes->n_begun < probes->n && d->in_flight < d->max_runs)
+    while (probes->n_begun < probes->n && d->flight.in_flight < d->flight.conf.max_runs)
         begin(d, probes->n_begun++, now);
     services_pump(&d->services, now); /* they had their turn before anybody was begun */
-    while ((run = reports_take(d)))
-        tell(run);
+    while ((run = flight_take_report(&d->flight)))
+        tell(probes, run);
     d->ending = probes->n_begun == probes->n;
 }
 

@@ -61,7 +61,7 @@ static void look_at(struct driver *d, const struct json *item, int64_t now)
     int64_t since_at;
     if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
         return;
-    const struct stage_conf *stage = driver_find_stage(d, name->text);
+    const struct stage_conf *stage = flight_find_stage(d->config, name->text);
     if (!stage || stage->action.kind != ACTION_MANUAL || clock_parse(since->text, &since_at, NULL) ||
         since_at > now)
         return;

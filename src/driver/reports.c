@@ -15,60 +15,6 @@
 
 enum { REPORT_ROOM = 512 }; /* bytes of a report besides its response */
 
-/* ---- what is to be sent ---- */
-
-static void enqueue(struct run *run)
-{
-    struct driver *d = run->driver;
-    if (run->queued || run->sent != REPORT_NONE)
-        return;
-    TAILQ_INSERT_TAIL(run->hook ? &d->deliveries.reports : &d->reports, run, report_entry);
-    run->queued = true;
-    d->n_reports += run->hook == NULL;
-}
-
-static void dequeue(struct run *run)
-{
-    struct driver *d = run->driver;
-    TAILQ_REMOVE(run->hook ? &d->deliveries.reports : &d->reports, run, report_entry);
-    run->queued = false;
-    d->n_reports -= run->hook == NULL;
-}
-
-void reports_want(struct run *run, enum report report)
-{
-    assert(report != REPORT_NONE);
-    bool renewal_too_many =
-        report == REPORT_RENEWED && (run->wanted != REPORT_NONE || run->sent != REPORT_NONE);
-    if (renewal_too_many)
-        return;
-    run->wanted = report;
-    enqueue(run);
-}
-
-void reports_drop(struct run *run)
-{
-    assert(run->sent == REPORT_NONE);
-    run->wanted = REPORT_NONE;
-    if (run->queued)
-        dequeue(run);
-}
-
-void reports_begin(struct run *run)
-{
-    dequeue(run);
-    run->sent = run->wanted;
-    run->wanted = REPORT_NONE;
-}
-
-struct run *reports_take(struct driver *d)
-{
-    struct run *run = TAILQ_FIRST(&d->reports);
-    if (run)
-        reports_begin(run);
-    return run;
-}
-
 /* ---- a batch goes out ---- */
 
 static const char *outcome_name(enum report report)
@@ -81,7 +27,6 @@ static const char *outcome_name(enum report report)
     case REPORT_LATER: return "later";
     case REPORT_RELEASED: return "released";
     case REPORT_ENTERED:
-    case REPORT_AGAIN:
     case REPORT_NONE: break;
     }
     assert(!"nothing to report");
@@ -131,11 +76,11 @@ static void fill(struct batch *b)
     buf_reset(&b->body);
     struct json_out o = { .buf = &b->body };
     json_open_list(&o);
-    while (b->n < REPORTS_MAX && (run = TAILQ_FIRST(&d->reports))) {
+    while (b->n < REPORTS_MAX && (run = flight_first_report(&d->flight))) {
         if (b->body.len + most_bytes(run) > HTTP_BODY_MAX)
             break;
         put_report(&o, run);
-        b->runs[b->n++] = reports_take(d);
+        b->runs[b->n++] = flight_take_report(&d->flight);
     }
     json_close_list(&o);
     assert(!b->body.over && b->n > 0);
@@ -161,7 +106,7 @@ void reports_pump(struct driver *d, int64_t now)
         else
             idle = &d->batches[i];
     }
-    if (!idle || d->n_reports == 0 || (in_use > 0 && d->n_reports < BATCH_WORTHWHILE))
+    if (!idle || d->flight.n_reports == 0 || (in_use > 0 && d->flight.n_reports < BATCH_WORTHWHILE))
         return;
     fill(idle);
     idle->sent_at = now;
@@ -229,10 +174,8 @@ static void batch_refused(struct batch *b)
     struct err err;
     if (authority_explain(&b->ask, &err))
         log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
-    for (unsigned i = 0; i < b->n; i++) {
-        b->runs[i]->sent = REPORT_NONE;
+    for (unsigned i = 0; i < b->n; i++)
         run_give_up(b->runs[i]);
-    }
     b->n = 0;
 }
 

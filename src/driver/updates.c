@@ -65,7 +65,7 @@ static void write_body(struct update *u)
     buf_reset(&u->body);
     struct json_out o = { .buf = &u->body };
     json_open_map(&o);
-    json_field_text(&o, "username", u->run->person.original_username);
+    json_field_text(&o, "username", u->run->task.person.original_username);
     json_field_text(&o, "new_state", u->target);
     json_field_text(&o, "response", u->response);
     json_close_map(&o);
@@ -96,7 +96,7 @@ static void update_to(struct update *u, const char *target, const char *response
     u->response = response;
     u->maybe_done = u->reading_status = false;
     /* Of entering it must be known whether a 400 is to the first request or to a repeat. */
-    u->ask.call.fresh_connection = driver_find_stage(driver_of(u), target) != NULL;
+    u->ask.call.fresh_connection = flight_find_stage(driver_of(u)->config, target) != NULL;
     write_body(u);
     send(u);
 }
@@ -112,7 +112,7 @@ static void enter(struct update *u, const char *working)
 /* Where is the person now? */
 static void read_status(struct update *u)
 {
-    const char *name = u->run->person.original_username;
+    const char *name = u->run->task.person.original_username;
     u->reading_status = true;
     buf_reset(&u->path);
     buf_add_str(&u->path, "/api/user/v1/accounts/");
@@ -126,7 +126,7 @@ static void read_status(struct update *u)
 
 static bool is_entering(const struct update *u)
 {
-    return driver_find_stage(driver_of(u), u->target) != NULL;
+    return flight_find_stage(driver_of(u)->config, u->target) != NULL;
 }
 
 static void after_completed(struct update *u)
@@ -273,9 +273,10 @@ static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
 static void start_entering(struct update *u)
 {
     struct driver *d = driver_of(u);
-    const struct stage_conf *stage = driver_find_stage(d, u->run->stage_name);
-    if (d->stopping || (stage && is_shut_for(d, stage)))
-        answer(u, &(struct report_answer){ .ok = false, .code = d->stopping ? "stopping" : "service_shut" });
+    const struct stage_conf *stage = flight_find_stage(d->config, u->run->stage_name);
+    if (d->flight.stopping || (stage && is_shut_for(d, stage)))
+        answer(u, &(struct report_answer){ .ok = false,
+                                           .code = d->flight.stopping ? "stopping" : "service_shut" });
     else if (stage)
         enter(u, u->run->stage_name);
     else
@@ -307,7 +308,6 @@ static void start(struct update *u, struct run *run)
     case REPORT_LATER: put_off(u); break;
     case REPORT_WAITING: /* the file of a driver for an LMS has no such stages */
     case REPORT_RENEWED:
-    case REPORT_AGAIN:
     case REPORT_NONE: assert(!"there is no lease");
     }
 }
@@ -341,7 +341,7 @@ void updates_pump(struct lms *lms, int64_t now)
 {
     struct update *u;
     struct run *run;
-    while ((u = unused(lms)) && (run = reports_take(lms->driver)))
+    while ((u = unused(lms)) && (run = flight_take_report(&lms->driver->flight)))
         start(u, run);
     send_entering(lms);
 }

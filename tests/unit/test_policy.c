@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/policy.c: when to try again, what fits into a lease. */
+/* driver/flight/policy.c: when to try again, what fits into a lease. */
 #include "unit.h"
 
-#include "driver/policy.h"
+#include "driver/flight/flight.h"
 
 /* ---- trying again ---- */
 

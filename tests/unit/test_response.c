@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/response.c: what is recorded of a stage, whatever the service said. */
+/* driver/flight/response.c: what is recorded of a stage, whatever the service said. */
 #include "unit.h"
 
 #include "base/json.h"
 #include "base/text.h"
-#include "driver/response.h"
+#include "driver/flight/flight.h"
 
 static struct arena arena;
 static struct buf text;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is recorded of a stage: see response.h. */
-#include "driver/response.h"
+/* What is recorded of a stage: see flight.h. */
+#include "driver/flight/flight.h"
 
 #include "base/json.h"
 #include "base/text.h"

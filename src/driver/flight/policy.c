@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When to try again, and what fits into a lease: see policy.h. */
-#include "driver/policy.h"
+/* When to try again, and what fits into a lease; pure: time and randomness are arguments. */
+#include "driver/flight/flight.h"
 
 static int64_t smaller(int64_t a, int64_t b)
 {

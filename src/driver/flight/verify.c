@@ -4,43 +4,42 @@
  *
  * Its hard idea: a stage is done when an answer proves it, and only then. Each look is an attempt of its own
  * with a budget of its own, at the times that the configuration tells, counted from the end of the action.
- * What is left at a look before the last one may only need longer; at the last one it is left for good.
- * Whoever is given up meanwhile takes along that the action is done, so that it is not repeated.
+ * What is left at a look before the last one may only need longer; at the last one it is left for good. A run
+ * that is given back meanwhile leaves a memo that the action is done, so that it is not repeated.
  */
+#include "driver/flight/flight.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
-#include "driver/driver_int.h"
 
-/* Who has to wait for longer is put off, and takes up nobody's place meanwhile. */
+/* A run that has to wait for longer is put off, and takes up no place meanwhile. */
 #define HELD_MAX (2 * CLOCK_S)
 
-enum { KEPT_MAX = 500 }; /* bytes of what the action was answered, of one that is put off */
+enum { KEPT_MAX = 500 }; /* bytes of the answer to the action, in the memo */
 
 /* ---- looks ---- */
 
-/* The wall clock may have been set meanwhile: it is no longer than it would be if the action had just ended.
- */
+/* The wall clock may have been set meanwhile: the wait is no longer than if the action had just ended. */
 static int64_t time_to_next(const struct run *run)
 {
     int64_t after_us = run->stage->verify->after_us[run->proof.looks];
-    int64_t left_us = run->proof.done_at + after_us - clock_now();
+    int64_t left_us = run->proof.done_at + after_us - flight_now(run->flight);
     return left_us < 0 ? 0 : left_us < after_us ? left_us : after_us;
 }
 
 static void look_next(struct run *run)
 {
     int64_t in_us = time_to_next(run);
-    run->attempts = (struct attempts){ 0 };
-    run->action = &run->stage->verify->probe;
-    run->first_call = 0;
+    run->task.attempts = (struct attempts){ 0 };
+    task_set_action(&run->task, &run->stage->verify->probe, NULL);
     if (in_us > HELD_MAX)
         run_put_off(run, in_us, verify_memo(run));
     else
-        run_call_from(run, clock_mono() + in_us);
+        run_call_from(run, flight_mono(run->flight) + in_us);
 }
 
 static struct attempt keep(struct run *run, const struct attempt *attempt)
@@ -57,12 +56,12 @@ void verify_begin(struct run *run, const struct attempt *done)
 {
     run->proof = (struct proof){
         .begun = true,
-        .done_at = clock_now(),
+        .done_at = flight_now(run->flight),
         .action = keep(run, done),
-        .action_attempts = run->attempts.n,
+        .action_attempts = run->task.attempts.n,
         .found = { .left = -1 },
     };
-    services_let_go(&run->driver->services, &run->waiter);
+    services_let_go(run->flight->conf.services, &run->task.waiter);
     look_next(run);
 }
 
@@ -83,7 +82,7 @@ const char *verify_memo(struct run *run)
 {
     const struct proof *proof = &run->proof;
     const struct attempt *action = &proof->action;
-    struct buf *text = &run->driver->tools.scratch;
+    struct buf *text = &run->flight->conf.tools->scratch;
     struct json_out o = { .buf = text };
     buf_reset(text);
     json_open_map(&o);
@@ -185,21 +184,22 @@ static void found_residue(struct run *run, const struct attempt *look, int64_t l
     const char *name = run_called_name(run);
     struct attempt last = failed(
         run, look,
-        arena_printf(&run->step_arena, "%" PRId64 " record%s left in %s", left, left == 1 ? "" : "s", name));
-    if (!run->driver->conf.probes)
+        arena_printf(&run->task.arena, "%" PRId64 " record%s left in %s", left, left == 1 ? "" : "s", name));
+    if (!run->flight->conf.only_probes)
         warn_of(run, last.error);
     run_fail(run, &last, -1,
-             arena_printf(&run->step_arena, CAUSE_OF_VERIFICATION "records left in %s", name));
+             arena_printf(&run->task.arena, CAUSE_OF_VERIFICATION "records left in %s", name));
 }
 
 void verify_give_up(struct run *run, const struct attempt *attempt)
 {
+    const struct call *call = &run->task.call;
     run->proof.found.left = -1;
-    const char *cause = action_cause(run->action, run->call_no, attempt, &run->step_arena);
+    const char *cause = action_cause(call->conf, call->number, attempt, call->arena);
     struct attempt last =
-        failed(run, attempt, arena_printf(&run->step_arena, "verification is inconclusive: %s", cause));
+        failed(run, attempt, arena_printf(&run->task.arena, "verification is inconclusive: %s", cause));
     run_fail(run, &last, attempt->has_status ? (int)attempt->status : -1,
-             arena_printf(&run->step_arena, CAUSE_OF_VERIFICATION "%s", cause));
+             arena_printf(&run->task.arena, CAUSE_OF_VERIFICATION "%s", cause));
 }
 
 /* A look that could not even be made will not be possible later either. */
@@ -218,7 +218,7 @@ static void found_nothing_out(struct run *run, const struct attempt *attempt, co
 void verify_looked(struct run *run, const struct attempt *attempt)
 {
     struct proof *proof = &run->proof;
-    struct finding finding = finding_of(run->stage->verify, attempt, &run->step_arena);
+    struct finding finding = finding_of(run->stage->verify, attempt, &run->task.arena);
     proof->found.has_status = attempt->has_status;
     proof->found.status = attempt->status;
     proof->found.tries++;
