@@ -21,7 +21,6 @@
 #include "driver/driver.h"
 #include "driver/flight/flight.h"
 #include "driver/progress.h"
-#include "driver/timers.h"
 #include "http/smtp.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
-#include "driver/runtime.h"
+#include "driver/services/services.h"
 #include "unit.h"
 
 enum { MADE_UP_CALLS_MAX = 64 };

@@ -26,14 +26,14 @@ static void expect_finding(const struct verify_conf *verify, unsigned status, co
         .answer = answer,
         .answer_len = len,
     };
-    const char *found = words(finding_of(verify, &attempt, &arena));
+    const char *found = words(action_finding(verify, &attempt, &arena));
     if (strcmp(found, wanted) != 0)
         fail_msg("%u %s: %s, not %s", status, answer, found, wanted);
     attempt.judgement = (struct judgement){ VERDICT_AGAIN };
-    assert_string_equal(words(finding_of(verify, &attempt, &arena)), "inconclusive");
+    assert_string_equal(words(action_finding(verify, &attempt, &arena)), "inconclusive");
     attempt.judgement = (struct judgement){ VERDICT_FINAL };
     attempt.has_status = false;
-    assert_string_equal(words(finding_of(verify, &attempt, &arena)), "inconclusive");
+    assert_string_equal(words(action_finding(verify, &attempt, &arena)), "inconclusive");
 }
 
 struct answer {
@@ -173,11 +173,11 @@ static void test_finding__of_what_a_query_gives(void **state)
         struct attempt attempt = { .judgement = { VERDICT_DONE },
                                    .answer = answers[i].value,
                                    .answer_len = strlen(answers[i].value) };
-        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), answers[i].found);
+        assert_string_equal(words(action_finding(&verify, &attempt, &arena)), answers[i].found);
         attempt.judgement = (struct judgement){ VERDICT_FINAL };
-        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), "inconclusive");
+        assert_string_equal(words(action_finding(&verify, &attempt, &arena)), "inconclusive");
         attempt.judgement = (struct judgement){ VERDICT_AGAIN };
-        assert_string_equal(words(finding_of(&verify, &attempt, &arena)), "inconclusive");
+        assert_string_equal(words(action_finding(&verify, &attempt, &arena)), "inconclusive");
     }
 }
 
@@ -186,13 +186,13 @@ static void test_finding__half_an_answer_counts_for_nothing(void **state)
     const struct verify_conf http = { .probe.kind = ACTION_HTTP, .count = "" };
     const struct verify_conf exec = { .probe.kind = ACTION_EXEC };
     struct attempt attempt = { .status = 200, .has_status = true, .answer = "0", .answer_len = 1 };
-    assert_string_equal(words(finding_of(&http, &attempt, &arena)), "clean");
+    assert_string_equal(words(action_finding(&http, &attempt, &arena)), "clean");
     attempt.answer_cut = true;
-    assert_string_equal(words(finding_of(&http, &attempt, &arena)), "inconclusive");
+    assert_string_equal(words(action_finding(&http, &attempt, &arena)), "inconclusive");
     attempt.status = 0;
-    assert_string_equal(words(finding_of(&exec, &attempt, &arena)), "inconclusive");
+    assert_string_equal(words(action_finding(&exec, &attempt, &arena)), "inconclusive");
     attempt.answer_cut = false;
-    assert_string_equal(words(finding_of(&exec, &attempt, &arena)), "clean");
+    assert_string_equal(words(action_finding(&exec, &attempt, &arena)), "clean");
 }
 
 static int forget(void **state)

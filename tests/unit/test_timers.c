@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/timers.c: the order of time, against a plain list. */
+/* base/timers.c: the order of time, against a plain list. */
 #include "unit.h"
 
-#include "driver/timers.h"
+#include "base/timers.h"
 
 enum { MANY = 500 };
 
@@ -78,6 +78,7 @@ static void test_timers__one_that_sets_itself_does_not_hang_the_loop(void **stat
     assert_int_equal(b.rings, 1);
     timers_fire(&t, 10);
     assert_int_equal(b.rings, 2);
+    timers_clear(&t, &b.timer);
     timers_free(&t);
 }
 

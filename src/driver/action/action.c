@@ -27,17 +27,24 @@ const char *action_called_name(const struct action_conf *conf, size_t number)
 const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
                          struct arena *a)
 {
-    return action_of(conf)->cause(conf, number, last, a);
-}
-
-const char *action_cause_by_name(const struct action_conf *conf, size_t number, const struct attempt *last,
-                                 struct arena *a)
-{
+    const struct action *action = action_of(conf);
     const char *name = action_called_name(conf, number);
+    const char *words = action->cause ? action->cause(last, a) : NULL;
+    if (words)
+        return words;
     const char *at = last->step > 0 ? arena_printf(a, " at step %u", last->step) : "";
     if (last->has_status && !last->in_answer)
         return arena_printf(a, "%u from %s%s", last->status, name, at);
     return arena_printf(a, "%s%s: %s", name, at, last->error ? last->error : "no answer");
+}
+
+struct finding action_finding(const struct verify_conf *verify, const struct attempt *attempt,
+                              struct arena *a)
+{
+    const struct action *action = action_of(&verify->probe);
+    if (attempt->judgement.verdict == VERDICT_AGAIN || !action->finding)
+        return finding_inconclusive(NULL);
+    return action->finding(verify, attempt, a);
 }
 
 /* ---- from one call to the next ---- */
@@ -83,25 +90,6 @@ enum rc call_start(struct call *call, int64_t now, struct err *err)
 void call_cancel(struct call *call)
 {
     action_of(call->conf)->cancel(call);
-}
-
-char *call_key(const struct call *call)
-{
-    return arena_printf(call->arena, "%s-%s", call->run_key, call->stage);
-}
-
-enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
-                    const char **out, struct err *err)
-{
-    struct buf *text = &call->tools->scratch;
-    buf_reset(text);
-    buf_add_str(text, before);
-    enum rc rc = template_render(t, call->person, text, err);
-    if (!rc && text->len > max)
-        rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
-    if (!rc)
-        *out = arena_strndup(call->arena, buf_str(text), text->len);
-    return rc;
 }
 
 /* ---- the tools ---- */

@@ -4,7 +4,7 @@
  * which is one call for one person, and the tools that all calls share; it never sees a person's way through
  * the stages, nor the driver. So it can be tested and previewed without either.
  *
- *  - action.c: the table of the kinds, and what they share
+ *  - action.c: the table of the kinds, and the tools of all calls; call.c: what the kinds share
  *  - http.c, sql.c, mail.c, exec.c, manual.c: the kinds, one const struct action each
  *  - judge.c, pure: what the end of a call means
  *  - finding.c, pure: what the answer to a look means
@@ -23,7 +23,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/config.h"
-#include "driver/runtime.h"
 #include "driver/services/services.h"
 #include "http/http.h"
 #include "http/smtp.h"
@@ -206,14 +205,14 @@ struct finding {
  * action.c, docs/actions.md. */
 struct action {
     const char *name;
-    const char *nobody; /* what its texts call the service of an action that has none */
+    const char *nobody; /* what texts call the service of an action that has none; NULL: each has one */
     /* Begins a call. NULL: there is nothing to call, a person does it, and instructions says what. */
     enum rc (*start)(struct call *call, int64_t now, struct err *err);
     void (*cancel)(struct call *call); /* ends it; done is not called */
     enum rc (*instructions)(const struct call *call, const char **out, struct err *err);
-    /* The few words by which people fail alike: "502 from forum", "exit status 3". */
-    const char *(*cause)(const struct action_conf *conf, size_t number, const struct attempt *last,
-                         struct arena *a);
+    /* The few words by which people fail alike, in place of "502 from forum" and "forum: timed out". Returns
+     * NULL where those are right. NULL: they always are. */
+    const char *(*cause)(const struct attempt *last, struct arena *a);
     /* attempt: how a look ended that did not fail. NULL: the kind cannot look. */
     struct finding (*finding)(const struct verify_conf *verify, const struct attempt *attempt,
                               struct arena *a);
@@ -224,8 +223,13 @@ extern const struct action action_http, action_sql, action_mail, action_exec, ac
 const struct action *action_of(const struct action_conf *conf);
 /* The name of the service that the call goes to, or what stands for it. */
 const char *action_called_name(const struct action_conf *conf, size_t number);
+/* The few words by which people fail alike: "502 from forum at step 2", "exit status 3". */
 const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
                          struct arena *a);
+/* What the answer to a look means. attempt: how the probe ended. What is read of its answer is put into the
+ * arena. */
+struct finding action_finding(const struct verify_conf *verify, const struct attempt *attempt,
+                              struct arena *a);
 /* The call with which an attempt begins: 0, or the one that was polled when memo was written. Empties
  * captures, but for what memo has. */
 size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures);
@@ -237,22 +241,16 @@ const char *action_memo(const struct action_conf *conf, size_t number, const str
 enum rc call_start(struct call *call, int64_t now, struct err *err) MUST_CHECK;
 void call_cancel(struct call *call);
 
-/* For the kinds: */
+/* ---- call.c, for the kinds ---- */
 
-/* "502 from forum at step 2", "forum: timed out". */
-const char *action_cause_by_name(const struct action_conf *conf, size_t number, const struct attempt *last,
-                                 struct arena *a);
 /* "KEY-STAGE", which each call of a stage for this person begins its idempotency key with. */
 char *call_key(const struct call *call);
 /* The text of a template behind some fixed text, in the call's arena. RC_TOO_LARGE: longer than max. */
 enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
                     const char **out, struct err *err) MUST_CHECK;
 
-/* ---- finding.c ---- */
+/* ---- finding.c, for the kinds ---- */
 
-/* attempt: how the probe ended. What is read of its answer is put into the arena. */
-struct finding finding_of(const struct verify_conf *verify, const struct attempt *attempt, struct arena *a);
-/* For the kinds: */
 struct finding finding_inconclusive(const char *why);
 struct finding finding_counted(int64_t n);
 /* A whole number and nothing else; why_not: the words if it is none. */

@@ -92,12 +92,10 @@ static void exec_ended(struct process *p, int wait_status)
     call->done(call, &attempt);
 }
 
-static const char *exec_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
-                              struct arena *a)
+static const char *exec_cause(const struct attempt *last, struct arena *a)
 {
-    if (last->has_status && !last->in_answer)
-        return arena_printf(a, "exit status %u", last->status);
-    return action_cause_by_name(conf, number, last, a);
+    bool has_status = last->has_status && !last->in_answer;
+    return has_status ? arena_printf(a, "exit status %u", last->status) : NULL;
 }
 
 /* With expect, the other status of 0 and 1 means that something is left, as test and grep say it. */

@@ -10,14 +10,6 @@
 
 #include "driver/action/action.h"
 
-struct finding finding_of(const struct verify_conf *verify, const struct attempt *attempt, struct arena *a)
-{
-    const struct action *action = action_of(&verify->probe);
-    if (attempt->judgement.verdict == VERDICT_AGAIN || !action->finding)
-        return finding_inconclusive(NULL);
-    return action->finding(verify, attempt, a);
-}
-
 struct finding finding_inconclusive(const char *why)
 {
     return (struct finding){ .kind = FINDING_INCONCLUSIVE, .why = why };

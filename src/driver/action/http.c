@@ -414,6 +414,5 @@ const struct action action_http = {
     .name = "http",
     .start = http_start,
     .cancel = http_cancel,
-    .cause = action_cause_by_name,
     .finding = http_finding,
 };

@@ -87,5 +87,4 @@ const struct action action_mail = {
     .name = "mail",
     .start = mail_start,
     .cancel = mail_cancel,
-    .cause = action_cause_by_name,
 };

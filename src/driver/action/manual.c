@@ -11,5 +11,4 @@ const struct action action_manual = {
     .name = "manual",
     .nobody = "instructions",
     .instructions = manual_instructions,
-    .cause = action_cause_by_name,
 };

@@ -192,6 +192,5 @@ const struct action action_sql = {
     .name = "sql",
     .start = sql_start,
     .cancel = sql_cancel,
-    .cause = action_cause_by_name,
     .finding = sql_finding,
 };

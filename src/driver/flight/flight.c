@@ -1,30 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all runs and deliveries have in common: opening, stopping, shut services, the queues of reports. */
+/* All runs and deliveries together: opening, stopping, shut services, closing. */
 #include "driver/flight/flight.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "base/text.h"
-
-int64_t flight_now(const struct flight *f)
-{
-    return world_now(f->conf.runtime->world);
-}
-
-int64_t flight_mono(const struct flight *f)
-{
-    return world_mono(f->conf.runtime->world);
-}
-
-const struct stage_conf *flight_find_stage(const struct config *config, const char *working)
-{
-    for (size_t i = 0; i < config->n_stages; i++)
-        if (strcmp(config->stages[i].working, working) == 0)
-            return &config->stages[i];
-    return NULL;
-}
 
 bool flight_has(const struct flight *f, int64_t id)
 {
@@ -33,75 +11,6 @@ bool flight_has(const struct flight *f, int64_t id)
             return true;
     return false;
 }
-
-void flight_copy_person(struct template_values *out, const struct template_values *person, struct arena *a)
-{
-#define X(name) out->name = arena_strdup(a, person->name);
-    TEMPLATE_PLACES(X)
-#undef X
-}
-
-const char *flight_cut_cause(const char *cause, struct arena *a)
-{
-    return arena_strndup(a, cause, text_cut(cause, strlen(cause), CAUSE_MAX));
-}
-
-/* ---- the queues of reports ---- */
-
-void flight_want(struct run *run, enum report report)
-{
-    struct flight *f = run->flight;
-    assert(report != REPORT_NONE);
-    if (report == REPORT_RENEWED && (run->wanted != REPORT_NONE || run->sent != REPORT_NONE))
-        return;
-    run->wanted = report;
-    if (run->queued || run->sent != REPORT_NONE)
-        return;
-    TAILQ_INSERT_TAIL(&f->reports, run, report_entry);
-    run->queued = true;
-    f->n_reports++;
-}
-
-static void leave_queue(struct run *run)
-{
-    struct flight *f = run->flight;
-    TAILQ_REMOVE(&f->reports, run, report_entry);
-    run->queued = false;
-    f->n_reports--;
-}
-
-void flight_want_nothing(struct run *run)
-{
-    run->wanted = REPORT_NONE;
-    if (run->queued)
-        leave_queue(run);
-}
-
-struct run *flight_first_report(const struct flight *f)
-{
-    return TAILQ_FIRST(&f->reports);
-}
-
-struct run *flight_take_report(struct flight *f)
-{
-    struct run *run = flight_first_report(f);
-    if (!run)
-        return NULL;
-    leave_queue(run);
-    run->sent = run->wanted;
-    run->wanted = REPORT_NONE;
-    return run;
-}
-
-struct delivery *flight_take_told(struct flight *f)
-{
-    struct delivery *delivery = TAILQ_FIRST(&f->told);
-    if (delivery)
-        TAILQ_REMOVE(&f->told, delivery, entry);
-    return delivery;
-}
-
-/* ---- for everybody ---- */
 
 void flight_stop(struct flight *f, unsigned how)
 {

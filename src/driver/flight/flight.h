@@ -4,7 +4,8 @@
  * knows neither the authority nor the roof. It is told of a claim by run_begin(), says through a queue which
  * runs have something to report, and is told the answer by run_answered(); deliveries go the same way.
  *
- *  - flight.c: what they have in common: opening, stopping, services that are shut, the queues of reports
+ *  - flight.c: all of them together: opening, stopping, services that are shut, closing
+ *  - queue.c: what they share: the queues of reports, the clocks
  *  - run.c: one retirement at its stages: waits for its turn, acts, tries again or reports
  *  - verify.c: is anything left? the looks after the action
  *  - delivery.c: one message for a hook, one attempt
@@ -56,7 +57,6 @@
 #include "config/config.h"
 #include "core/core.h"
 #include "driver/action/action.h"
-#include "driver/runtime.h"
 #include "driver/services/services.h"
 
 enum {
@@ -382,10 +382,13 @@ void flight_stop(struct flight *f, unsigned how); /* how: as in stopping */
 /* To services_conf.shut: gives back whoever waits for a service that has just been shut. arg: the flight. */
 void flight_service_shut(void *arg, struct service *s);
 bool flight_has(const struct flight *f, int64_t id); /* is this retirement in flight? */
+
+/* ---- queue.c ---- */
+
 /* The run with something to report that has waited longest; NULL: there is none. */
 struct run *flight_first_report(const struct flight *f);
-struct run *flight_take_report(struct flight *f); /* the same; from now on its report is under way */
-struct delivery *flight_take_told(struct flight *f);
+struct run *flight_take_report(struct flight *f);    /* the same; from now on its report is under way */
+struct delivery *flight_take_told(struct flight *f); /* the same of a delivery */
 const struct stage_conf *flight_find_stage(const struct config *config, const char *working);
 
 /* For the room: */

@@ -218,7 +218,7 @@ static void found_nothing_out(struct run *run, const struct attempt *attempt, co
 void verify_looked(struct run *run, const struct attempt *attempt)
 {
     struct proof *proof = &run->proof;
-    struct finding finding = finding_of(run->stage->verify, attempt, &run->task.arena);
+    struct finding finding = action_finding(run->stage->verify, attempt, &run->task.arena);
     proof->found.has_status = attempt->has_status;
     proof->found.status = attempt->status;
     proof->found.tries++;

@@ -18,8 +18,18 @@
 #include <sys/queue.h>
 
 #include "base/metrics.h"
+#include "base/timers.h"
+#include "base/world.h"
 #include "config/config.h"
-#include "driver/runtime.h"
+#include "http/http.h"
+
+/* What every room of a driver works with: the time and the randomness, timers, and the way to other systems.
+ * The roof (driver.c) fills it in and hands it down. */
+struct runtime {
+    const struct world *world;
+    struct timers timers;
+    struct http_client *client;
+};
 
 /* ---- backoff.c ---- */
 

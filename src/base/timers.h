@@ -3,15 +3,15 @@
  * Things that are to happen at a time, thousands of them: a heap, the earliest on top. A timer lies inside
  * what it is about; the heap only points to it.
  */
-#ifndef LETHE_DRIVER_TIMERS_H
-#define LETHE_DRIVER_TIMERS_H
+#ifndef LETHE_BASE_TIMERS_H
+#define LETHE_BASE_TIMERS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* Ready when zeroed, with fire and arg filled in. */
 struct timer {
-    int64_t at;                           /* clock_mono */
+    int64_t at;                           /* steady clock */
     size_t place;                         /* in the heap, from 1; 0: not set */
     void (*fire)(void *arg, int64_t now); /* the timer is not set any more; may set and clear any */
     void *arg;
@@ -28,6 +28,6 @@ int64_t timers_next_at(const struct timers *t);                     /* INT64_MAX
 /* Fires what is due, in the order of time. What is set meanwhile for now or earlier waits for the next call.
  */
 void timers_fire(struct timers *t, int64_t now);
-void timers_free(struct timers *t);
+void timers_free(struct timers *t); /* none is set any more */
 
 #endif

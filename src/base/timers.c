@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A binary heap of timers: see timers.h. Places count from 1, so that the parent of i is i / 2. */
-#include "driver/timers.h"
+#include "base/timers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -75,6 +75,7 @@ void timers_fire(struct timers *t, int64_t now)
 
 void timers_free(struct timers *t)
 {
+    assert(t->n == 0); /* or its owner is freed while the heap points to it */
     free(t->heap);
     *t = (struct timers){ 0 };
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kinds of actions share: the idempotency key, and texts for this person. */
+#include "driver/action/action.h"
+
+char *call_key(const struct call *call)
+{
+    return arena_printf(call->arena, "%s-%s", call->run_key, call->stage);
+}
+
+enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
+                    const char **out, struct err *err)
+{
+    struct buf *text = &call->tools->scratch;
+    buf_reset(text);
+    buf_add_str(text, before);
+    enum rc rc = template_render(t, call->person, text, err);
+    if (!rc && text->len > max)
+        rc = err_set(err, RC_TOO_LARGE, "longer than %zu bytes", max);
+    if (!rc)
+        *out = arena_strndup(call->arena, buf_str(text), text->len);
+    return rc;
+}
