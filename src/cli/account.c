@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory of accounts. */
+/* Accounts of the built-in directory. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -20,12 +20,12 @@ static void put_orgs(struct cli *cli, struct json_out *o)
     json_close_list(o);
 }
 
-/* The first line of standard input; a password is never an argument, where others could read it. */
+/* The first line of standard input. A password is never an argument: other users can read arguments. */
 static enum rc put_password(struct json_out *o, struct err *err)
 {
     char line[1024];
     if (!fgets(line, sizeof(line), stdin))
-        return err_set(err, RC_INVALID, "--password-stdin: there is nothing on standard input");
+        return err_set(err, RC_INVALID, "--password-stdin: standard input is empty");
     line[strcspn(line, "\r\n")] = '\0';
     json_field_text(o, "password", line);
     crypto_wipe(line, sizeof(line));
@@ -54,7 +54,7 @@ static enum rc run_add(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         print_json(answer.json);
     else
-        printf("Account %lld is added.\n", (long long)id->integer);
+        printf("Account %lld has been added.\n", (long long)id->integer);
     return RC_OK;
 }
 
@@ -77,7 +77,7 @@ static enum rc find_account(struct cli *cli, struct api *api, const char *userna
     *out = list->first;
     return *out ? RC_OK
                 : err_set(err, RC_NOT_FOUND,
-                          "there is no account of this user name (upper and lower case matter)");
+                          "there is no account with this user name (upper and lower case matter)");
 }
 
 static const char *join_texts(struct arena *a, const struct json *list)
@@ -143,7 +143,7 @@ static enum rc run_reset(struct cli *cli, struct err *err)
         printf("%s\n", api_text(answer.json, "token"));
     if (!rc && !cli_flag(cli, "json"))
         fprintf(stderr,
-                "Good once, until %s (UTC): POST /v1/password-resets takes it with the new password.\n",
+                "Valid once, until %s (UTC): POST /v1/password-resets takes it with the new password.\n",
                 print_time(&cli->arena, api_text(answer.json, "expires")));
     api_close(&api);
     return rc;
@@ -156,7 +156,7 @@ static const struct cli_option add_options[] = {
     { .name = "email", .value = "ADDRESS", .help = "the address" },
     { .name = "name", .value = "NAME", .help = "the full name" },
     { .name = "org", .value = "ORG", .help = "an organisation the person belongs to", .repeated = true },
-    { .name = "account-id", .value = "ID", .help = "the number that your services know the person by" },
+    { .name = "account-id", .value = "ID", .help = "the number by which your services know the person" },
     { .name = "password-stdin", .help = "read the password from standard input" },
     { 0 },
 };
@@ -166,9 +166,9 @@ const struct cli_command command_account_add = {
     .name = "add",
     .options = add_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "add somebody to the directory",
-    .about = "Needed only where Lethe's own directory is used: somebody who asks to be\n"
-             "forgotten without being in it is brought along by the request.",
+    .summary = "add a person to the directory",
+    .about = "Needed only if you use Lethe's own directory of accounts: a request for a person\n"
+             "who is not in the directory adds what Lethe has to know.",
     .examples = "lethe account add --username ada --email ada@example.com --org Analytical",
     .run = run_add,
 };
@@ -181,9 +181,9 @@ const struct cli_command command_account_show = {
     .max_operands = 1,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "one account of the directory",
-    .about = "What the directory has of somebody now. The state is active, no_password\n"
-             "(nobody can sign in before a reset), locked (asked to be forgotten), retired,\n"
-             "or brought_along (known by a request alone, and without a name here).",
+    .about = "What the directory knows about an account. Its state is active, no_password\n"
+             "(cannot sign in before a password reset), locked (is being retired), retired, or\n"
+             "brought_along (known only from a request).",
     .examples = "lethe account show ada\nlethe account show ada --json",
     .run = run_show,
 };
@@ -196,9 +196,9 @@ const struct cli_command command_account_reset_password = {
     .max_operands = 1,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "a one-time token for a new password",
-    .about = "Prints a token that is good once, and for an hour; the new password is set with\n"
-             "it by POST /v1/password-resets. Bring it to its person by a way that only they\n"
-             "can read. Refused while the account is being retired.",
+    .about = "Prints a token that is valid once, for one hour. POST /v1/password-resets sets\n"
+             "the new password with it. Send it to the person in a way that only they can\n"
+             "read. Refused while the account is being retired.",
     .examples = "lethe account reset-password ada",
     .run = run_reset,
 };

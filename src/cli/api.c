@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of every command to the server. Three kinds: a server elsewhere (--server), the one that runs on
- * the data directory, or, when nobody answers there, one started inside this process for the command's own
- * time.
+ * How every command reaches a server: one elsewhere (--server), the one that runs on the data directory, or,
+ * if none runs there, one that is started inside this process while the command runs.
  *
- * The hard idea: only one server may have a data directory, and the others come and go at any moment: a
- * server that is just starting holds the lock but does not answer yet; one inside another command may end
- * between two calls of ours. So reaching the server is a loop until a deadline: does somebody answer at the
- * socket? else, can we open the directory ourselves? else, somebody is on the way up or down: look again.
+ * The hard idea: only one server can have the data directory, and servers come and go. One that is starting
+ * holds the lock but does not answer yet; one inside another command can end between two of our calls. So
+ * reaching the server is a loop until a deadline: does a server answer at the socket? If not, can we open the
+ * directory ourselves? If not, another process is starting or stopping: try again.
  */
 #include "cli/cli.h"
 
@@ -30,7 +29,7 @@
 enum {
     REACH_DEADLINE_S = 10,
     REACH_AGAIN_MS = 10,
-    CALL_TIMEOUT_S = 600,  /* a check of a large database takes its time */
+    CALL_TIMEOUT_S = 600,  /* checking a large database takes long */
     MONITOR_TIMEOUT_S = 8, /* monitoring systems give up after 10 */
     ANSWER_MAX = 64 * 1024 * 1024,
     TOKEN_ANSWER_MAX = 64 * 1024
@@ -43,17 +42,17 @@ struct api {
     const char *socket_path;     /* NULL: a server elsewhere */
     const char *base_url;        /* without a slash at the end */
     char *authorization;         /* the header; NULL at a socket */
-    bool user_is_meant;          /* may make a data directory */
+    bool user_is_meant;          /* may make a data directory, though it is root */
     bool populate;               /* a server inside this process gives an empty database its states */
     bool monitors;               /* CLI_MONITOR */
-    struct server *server;       /* the one inside this process; NULL: somebody else's */
+    struct server *server;       /* NULL: it runs in another process */
 };
 
 /* ---- reaching the server of a data directory ---- */
 
 enum presence { PRESENT, ABSENT };
 
-/* Does somebody answer at the socket? RC_IO: it is not for us to ask. */
+/* Does a server answer at the socket? RC_FORBIDDEN: this user cannot ask. */
 static enum rc probe(const char *path, enum presence *out, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -75,12 +74,12 @@ static enum rc probe(const char *path, enum presence *out, struct err *err)
     errno = why;
     if (why == EACCES || why == EPERM)
         return err_set(err, RC_FORBIDDEN,
-                       "%s is not for this user: run the command as the user the server runs as", path);
+                       "this user may not use %s: run the command as the user that the server runs as", path);
     return err_set_errno(err, "cannot reach %s", path);
 }
 
-/* A server inside a command writes files: those must belong to whom the directory belongs. One that is root's
- * has been made for root; one that is not there yet should hardly become so. */
+/* A server inside this command writes files, which must belong to the owner of the directory. Root makes a
+ * directory only if root is meant. */
 static enum rc check_owner(const struct api *api, struct err *err)
 {
     struct stat st;
@@ -91,7 +90,7 @@ static enum rc check_owner(const struct api *api, struct err *err)
                        data_dir);
     if (!exists && !api->user_is_meant)
         return err_set(err, RC_FORBIDDEN,
-                       "%s would be made as root, and belong to root alone: run the command as the user the "
+                       "%s does not exist, and root would own it: run the command as the user that the "
                        "server runs as, or set LETHE_ALLOW_ROOT=1 if root is meant",
                        data_dir);
     return RC_OK;
@@ -108,7 +107,7 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         if (rc || presence == PRESENT)
             return rc;
         if (api->monitors)
-            return err_set(err, RC_UNAVAILABLE, "no server runs: nobody answers at %s", api->socket_path);
+            return err_set(err, RC_UNAVAILABLE, "no server runs: there is no answer at %s", api->socket_path);
         rc = check_owner(api, err);
         if (!rc)
             rc = server_open(&conf, &api->server, err);
@@ -145,10 +144,11 @@ static enum rc call_failed(const struct api *api, const struct http_call *call, 
     case HTTP_TIMED_OUT:
     case HTTP_UNKNOWN:
         return err_set(err, RC_UNAVAILABLE,
-                       "the answer of %s was lost (%s); it may be done: look before repeating", where,
-                       call->error);
+                       "the answer of %s was lost (%s); the call may have taken effect: look before you "
+                       "repeat it",
+                       where, call->error);
     case HTTP_ANSWER_TOO_LARGE: return err_set(err, RC_TOO_LARGE, "the answer of %s is too large", where);
-    case HTTP_CANCELLED: return err_set(err, RC_INTERNAL, "the call was given up");
+    case HTTP_CANCELLED: return err_set(err, RC_INTERNAL, "the call was cancelled");
     }
     return err_set(err, RC_INTERNAL, "the call ended in an unknown way");
 }
@@ -289,7 +289,7 @@ static enum rc rc_of_status(unsigned status)
     }
 }
 
-/* An error of the server in its own words. */
+/* The server's error in its own words. */
 static enum rc problem(const struct api_answer *answer, struct err *err)
 {
     enum rc rc = rc_of_status(answer->status);
@@ -313,7 +313,7 @@ static enum rc read_answer(const struct http_call *call, struct arena *a, struct
     return call->status < 300 ? RC_OK : problem(out, err);
 }
 
-/* key: the header of a write, the same for every time that it is sent. */
+/* key: the Idempotency-Key header of a write, the same in each repetition; NULL: of a read. */
 static void send_once(struct api *api, const struct api_request *request, const char *url, const char *key,
                       struct http_call *call)
 {
@@ -339,7 +339,7 @@ static void send_once(struct api *api, const struct api_request *request, const 
     call->headers = NULL;
 }
 
-/* May the call be sent again? A write is known by its key, so that nothing is done twice. */
+/* Can the call be repeated? The server knows a write by its key and does it once. */
 static bool may_repeat(const struct api *api, const struct http_call *call)
 {
     if (!api->socket_path || api->server || api->monitors)
@@ -400,7 +400,7 @@ enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_
 {
     struct api_request request = { .method = HTTP_POST, .path = path, .body = &body->buf };
     json_close_map(&body->json);
-    enum rc rc = body->buf.over ? err_set(err, RC_TOO_LARGE, "what was given is too large for one request")
+    enum rc rc = body->buf.over ? err_set(err, RC_TOO_LARGE, "this is too large for one request")
                                 : api_call(api, a, &request, out, err);
     api_body_free(body);
     return rc;

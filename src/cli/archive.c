@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Archiving: file after file, until nobody is old enough any more. */
+/* Archives one file after the other, until no retirement is old enough. */
 #include "cli/cli.h"
 
 #include "cli/commands.h"
@@ -67,12 +67,12 @@ static void print_end(struct arena *a, const struct archiving *c)
         return;
     }
     if (c->dry_run)
-        printf("Dry run, nothing has changed: %s would be archived and forgotten.\n",
+        printf("Dry run, nothing has changed: %s would be archived and deleted.\n",
                print_count(a, c->people, "person", "people"));
     else
-        printf("%s archived and forgotten.\n", print_count(a, c->people, "person", "people"));
+        printf("%s archived and deleted.\n", print_count(a, c->people, "person", "people"));
     if (c->held_back)
-        printf("%s not, because partners have not been told yet: lethe partner-report.\n",
+        printf("%s held back, because partners have not been told yet: lethe partner-report.\n",
                print_count(a, c->held_back, "person", "people"));
 }
 
@@ -92,7 +92,9 @@ static enum rc run_archive(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option archive_options[] = {
-    { .name = "older-than", .value = "LENGTH", .help = "COMPLETE for so long: 30d, 12h; else as configured" },
+    { .name = "older-than",
+      .value = "LENGTH",
+      .help = "COMPLETE for this long, like 30d; else as configured" },
     { .name = "dry-run", .help = "count, and change nothing" },
     { 0 },
 };
@@ -101,10 +103,11 @@ const struct cli_command command_archive = {
     .name = "archive",
     .options = archive_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "archive and forget people long COMPLETE",
-    .about = "Writes them to files in the data directory of the server (archives/, gzip, JSON\n"
-             "lines; encrypted if archive.certificate_file is configured), verifies each, and\n"
-             "then forgets who is in it. Who is still to be reported to partners is held back.",
+    .summary = "archive and delete people long COMPLETE",
+    .about = "Writes people who have been COMPLETE for long to files in the data directory of\n"
+             "the server (archives/, JSON lines, gzip; encrypted if archive.certificate_file\n"
+             "is configured), verifies each file, and then deletes its people from the\n"
+             "database. People who are not yet reported to partners are held back.",
     .examples = "lethe archive --dry-run\nlethe archive --older-than 90d",
     .run = run_archive,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was typed. Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them. A mistake
- * in usage is answered with the nearest thing that would have been right.
+ * What was typed. Options can stand anywhere, as "--name value" or "--name=value"; "--" ends them. An unknown
+ * word is answered with the nearest known one.
  */
 #include "cli/cli.h"
 
@@ -53,7 +53,7 @@ static const char *where_to_read(struct arena *a, const struct cli_command *comm
     return command ? arena_printf(a, "lethe %s --help", cli_command_name(a, command)) : "lethe help";
 }
 
-/* One that begins so, or is spelt nearly so; NULL. */
+/* The option that begins with the word or is spelt nearly like it; NULL: there is none. */
 static const char *similar_option(const struct cli_command *command, const char *word)
 {
     const struct cli_option *all[CLI_OPTIONS_MAX];
@@ -147,7 +147,7 @@ static enum rc check_operands(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
-/* -h, --version and the like, which people try before they know better. */
+/* -h, --version and the like, which people try out of habit. */
 static const char *usual_word(const char *word)
 {
     static const char *const usual[][2] = {
@@ -159,7 +159,7 @@ static const char *usual_word(const char *word)
     return word;
 }
 
-/* Takes a word that is no option: of the command's name, or an operand. */
+/* Takes a word that is no option: a part of the command's name, or an operand. */
 static enum rc take_word(struct cli *cli, const char *word, struct err *err)
 {
     cli->operands[cli->n_operands++] = word;
@@ -174,7 +174,7 @@ static enum rc take_word(struct cli *cli, const char *word, struct err *err)
     return rc;
 }
 
-/* The words ended before a command was named. */
+/* There are no more words, and they name no command. */
 static enum rc no_command(struct cli *cli, struct err *err)
 {
     unsigned words;
@@ -216,7 +216,7 @@ enum rc cli_parse(struct cli *cli, int argc, char *const *argv, struct err *err)
 
 /* ---- asking ---- */
 
-/* A name that the command's table does not have is a mistake in the command. */
+/* The name must be in the command's table. */
 static const struct cli_option *known_option(const struct cli *cli, const char *name)
 {
     const struct cli_option *option = find_option(cli->command, name, strlen(name));
@@ -285,8 +285,7 @@ enum rc cli_config(struct cli *cli, const struct config **out, struct err *err)
     if (cli->config)
         return RC_OK;
     enum rc rc = config_load(&cli->arena, path ? path : "lethe.yml", &cli->config, err);
-    if (rc ==
-        RC_NOT_FOUND) /* nobody was looked for yet: to a script this is wrong usage, not "no such person" */
+    if (rc == RC_NOT_FOUND) /* wrong usage: "not found" is for people */
         return err_set(err, RC_INVALID, "%s", err->text);
     *out = cli->config;
     return rc;

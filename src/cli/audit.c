@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: whether it is whole, and a copy of it to keep elsewhere. Only a hash that is kept
- * elsewhere tells that the end of a trail was cut off, or all of it written anew.
+ * Checks the audit trail, and copies it. Only a hash that is kept elsewhere shows that the end of the trail
+ * was cut off, or that all of it was written anew.
  */
 #include "cli/cli.h"
 
@@ -18,7 +18,7 @@ enum { PAGE = 1000, LAST_LINE_MAX = 64 * 1024 };
 
 /* ---- the hash of an earlier copy ---- */
 
-/* The last so many bytes of a file, terminated. */
+/* The last LAST_LINE_MAX bytes of a file, terminated. */
 static enum rc read_end(struct arena *a, const char *path, char **out, struct err *err)
 {
     enum rc rc = RC_OK;
@@ -49,7 +49,7 @@ static enum rc last_hash(struct arena *a, const char *path, const char **out, st
     rc = json_parse(a, line, strlen(line), &entry, NULL);
     *out = rc ? "" : api_text(entry, "hash");
     return **out ? RC_OK
-                 : err_set(err, RC_INVALID, "%s: its last line is not one of \"lethe audit export\"", path);
+                 : err_set(err, RC_INVALID, "%s: its last line is not from \"lethe audit export\"", path);
 }
 
 static enum rc find_known(struct cli *cli, const char **out, struct err *err)
@@ -72,9 +72,9 @@ static enum rc judge(struct cli *cli, const struct json *answer, const char *kno
     if (known && !json_get_bool(answer, "has_head"))
         return err_set(
             err, RC_INTERNAL,
-            "the audit trail does not go on from there: its end was cut off, or it was written anew");
+            "the audit trail does not go on from that entry: its end was cut off, or it was written anew");
     if (!cli_flag(cli, "json"))
-        printf("The audit trail is whole: %s, the last one's hash is %s\n",
+        printf("The audit trail is whole: %s, the last hash is %s\n",
                print_count(&cli->arena, api_int(answer, "entries"), "entry", "entries"),
                api_text(answer, "head"));
     return RC_OK;
@@ -163,7 +163,7 @@ static enum rc open_output(struct copy *c, struct err *err)
     return c->out ? RC_OK : cannot_write(c, err);
 }
 
-/* Half a copy would pass for a whole one. */
+/* An unfinished copy is deleted: it would pass for a whole one. */
 static enum rc close_output(struct copy *c, enum rc rc, struct err *err)
 {
     bool failed = fflush(c->out) || (c->path && fsync(fileno(c->out)));
@@ -203,16 +203,16 @@ static enum rc run_export(struct cli *cli, struct err *err)
     rc = copy_all(cli, &c, err);
     rc = close_output(&c, rc, err);
     if (!rc)
-        fprintf(stderr, "%s, the last one's hash is %s\n",
-                print_count(&cli->arena, c.entries, "entry", "entries"), c.entries ? c.head : "-");
+        fprintf(stderr, "%s, the last hash is %s\n", print_count(&cli->arena, c.entries, "entry", "entries"),
+                c.entries ? c.head : "-");
     return rc;
 }
 
 /* ---- the commands ---- */
 
 static const struct cli_option verify_options[] = {
-    { .name = "head", .value = "HASH", .help = "of an entry that was there: is it still?" },
-    { .name = "export", .value = "FILE", .help = "the same, of the last entry in this file" },
+    { .name = "head", .value = "HASH", .help = "the hash of an earlier entry: is it still there?" },
+    { .name = "export", .value = "FILE", .help = "the same, for the last entry in this file" },
     { 0 },
 };
 
@@ -228,10 +228,10 @@ const struct cli_command command_audit_verify = {
     .options = verify_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "is the audit trail whole?",
-    .about = "Computes the hash of every entry anew, and names the first one that is not what\n"
-             "was written; exit code 1 then. That the end was cut off, or everything was\n"
-             "written anew, only a hash tells that was kept elsewhere: give it with --head,\n"
-             "or a file of \"lethe audit export\".",
+    .about = "Computes the hash of every entry again. The first entry that was changed is\n"
+             "named, and the exit code is 1. To find out whether the end was cut off or\n"
+             "everything was written anew, give a hash that you kept elsewhere with --head, or\n"
+             "a file of \"lethe audit export\" with --export.",
     .examples = "lethe audit verify\nlethe audit verify --export /mnt/elsewhere/audit-2026-11.jsonl",
     .run = run_verify,
 };
@@ -242,8 +242,8 @@ const struct cli_command command_audit_export = {
     .options = export_options,
     .shared = CLI_SERVER,
     .summary = "copy the audit trail",
-    .about = "One line of JSON for each entry, with its hash. Keep a copy, or the hash of its\n"
-             "last line, elsewhere. The trail has no personal data.",
+    .about = "One line of JSON for each entry, with its hash. Keep the copy, or the hash in\n"
+             "its last line, elsewhere. The trail holds no personal data.",
     .examples = "lethe audit export --output audit-2026-11.jsonl\nlethe audit export --since 2026-11-01",
     .run = run_export,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One action on many retirements, page after page; and moving or resuming a single one. */
+/* Moves, resumes or reruns many retirements, page after page; and moves or resumes a single one. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -9,13 +9,13 @@
 
 struct bulk {
     const char *action;                        /* as the API calls it */
-    const char *state;                         /* select those in it */
-    const char *to;                            /* move: to there */
-    const char *since;                         /* and came there since; NULL: whenever */
-    const char *created_from, *created_before; /* and asked then; NULL: whenever */
-    const char *stage;                         /* and failed in it; NULL: in whatever */
-    int64_t status;                            /* and with it; -1: with any */
-    const char *cause;                         /* and for it; NULL: for whatever */
+    const char *state;                         /* the state of those selected */
+    const char *to;                            /* move: the target */
+    const char *since;                         /* and entered it since; NULL: at any time */
+    const char *created_from, *created_before; /* and requested then; NULL: at any time */
+    const char *stage;                         /* and failed in this stage; NULL: in any */
+    int64_t status;                            /* and failed with it; -1: with any */
+    const char *cause;                         /* and failed for it; NULL: for any */
     const char *reason;                        /* NULL: none */
     bool dry_run;
     bool json;
@@ -107,7 +107,7 @@ static void print_end(struct arena *a, const struct bulk *b, const char *done)
         printf("%s %s.\n", print_count(a, b->done, "person", "people"), done);
 }
 
-/* done: "resumed" */
+/* done: what happened to them, like "resumed". */
 static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struct err *err)
 {
     struct api *api;
@@ -123,7 +123,7 @@ static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struc
     return rc;
 }
 
-/* ---- by the days on which people asked ---- */
+/* ---- by the days of the requests ---- */
 
 static bool has_days(const struct cli *cli)
 {
@@ -139,7 +139,7 @@ static enum rc read_day(struct cli *cli, const char *name, int64_t *day, struct 
     return rc ? err_prefix(err, "--%s", name) : RC_OK;
 }
 
-/* Both days belong to it. */
+/* Both days are included. */
 static enum rc read_days(struct cli *cli, struct bulk *out, struct err *err)
 {
     int64_t from, to;
@@ -169,9 +169,9 @@ static void print_moved(struct cli *cli, const struct api_answer *answer)
     }
     long long id = (long long)api_int(answer->json, "id");
     if (answer->status == 202)
-        printf("Retirement %lld is being worked on; it moves as soon as its driver's lease has ended.\n", id);
+        printf("Retirement %lld is being worked on; it moves as soon as its driver's lease ends.\n", id);
     else
-        printf("Retirement %lld is in %s now.\n", id, api_text(answer->json, "state"));
+        printf("Retirement %lld is now in %s.\n", id, api_text(answer->json, "state"));
 }
 
 static enum rc move_one(struct cli *cli, struct err *err)
@@ -210,7 +210,7 @@ static enum rc move_many(struct cli *cli, struct err *err)
     };
     if (cli->n_operands || cli_option(cli, "id"))
         return err_set(err, RC_INVALID,
-                       "--state is about many: it goes with --to, and with nobody's name or --id");
+                       "--state is about many people: it goes with --to, not with a user name or --id");
     enum rc rc = cli_require(cli, "to", &bulk.to, err);
     if (!rc)
         rc = cli_require(cli, "reason", &bulk.reason, err);
@@ -246,7 +246,7 @@ static enum rc resume_one(struct cli *cli, struct err *err)
     if (!rc && cli_flag(cli, "json"))
         print_json(answer.json);
     else if (!rc)
-        printf("Retirement %lld is in %s now; the driver goes on from there.\n",
+        printf("Retirement %lld is now in %s; the driver goes on from there.\n",
                (long long)api_int(answer.json, "id"), api_text(answer.json, "state"));
     return rc;
 }
@@ -259,7 +259,7 @@ static enum rc read_status(const char *text, int64_t *out, struct err *err)
         return RC_OK;
     *out = strtoll(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || *out > 999)
-        return err_set(err, RC_INVALID, "--status: must be a number like 502");
+        return err_set(err, RC_INVALID, "--status must be a number like 502");
     return RC_OK;
 }
 
@@ -319,33 +319,33 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
 
 static const struct cli_option move_options[] = {
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
-    { .name = "state", .value = "STATE", .help = "all who are in it, in place of a user name" },
-    { .name = "to", .value = "STATE", .help = "of many: where they are to go" },
-    { .name = "created-from", .value = "DATE", .help = "of many: who asked on this day or later" },
-    { .name = "created-to", .value = "DATE", .help = "of many: who asked on this day or earlier" },
+    { .name = "state", .value = "STATE", .help = "all in this state, in place of a user name" },
+    { .name = "to", .value = "STATE", .help = "of many: the state to move them to" },
+    { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
+    { .name = "created-to", .value = "DATE", .help = "of many: requested on this day or earlier" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
-    { .name = "dry-run", .help = "of many: show who it would be, change nothing" },
+    { .name = "dry-run", .help = "of many: show which ones, change nothing" },
     { 0 },
 };
 
 static const struct cli_option resume_options[] = {
-    { .name = "all", .help = "everybody in ERRORED" },
+    { .name = "all", .help = "all in ERRORED" },
     { .name = "stage", .value = "STATE", .help = "all who failed in this working state" },
     { .name = "status", .value = "N", .help = "all who failed with this status, like 502" },
     { .name = "cause", .value = "TEXT", .help = "all who failed for this, as \"failures\" prints it" },
-    { .name = "created-from", .value = "DATE", .help = "of many: who asked on this day or later" },
-    { .name = "created-to", .value = "DATE", .help = "of many: who asked on this day or earlier" },
+    { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
+    { .name = "created-to", .value = "DATE", .help = "of many: requested on this day or earlier" },
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
-    { .name = "dry-run", .help = "of many: show who it would be, change nothing" },
+    { .name = "dry-run", .help = "of many: show which ones, change nothing" },
     { 0 },
 };
 
 static const struct cli_option rerun_options[] = {
-    { .name = "from", .value = "STATE", .help = "those in it; default COMPLETE" },
-    { .name = "since", .value = "DATE", .help = "only those who came there since, YYYY-MM-DD" },
+    { .name = "from", .value = "STATE", .help = "all in this state; default COMPLETE" },
+    { .name = "since", .value = "DATE", .help = "only those who entered it since, YYYY-MM-DD" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
-    { .name = "dry-run", .help = "show who it would be, change nothing" },
+    { .name = "dry-run", .help = "show which ones, change nothing" },
     { 0 },
 };
 
@@ -358,9 +358,9 @@ const struct cli_command command_retirement_move = {
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "set any state by hand",
     .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too;\n"
-             "with --state all who are in one state, or those of them who asked on some days.\n"
-             "Needs a reason, which stays in the history. To try failed ones again, \"lethe\n"
-             "retirement resume\" knows the right state of each.",
+             "with --state all in one state, or those of them who asked on certain days. Needs\n"
+             "a reason, which stays in the history. To try failed stages again use \"lethe\n"
+             "retirement resume\", which knows the right state for each.",
     .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"
                 "lethe retirement move --id 12 ABORTED --reason \"court order\"\n"
                 "lethe retirement move --state RETIRING_FORUMS --to PENDING --reason \"retry\"\n"
@@ -376,9 +376,9 @@ const struct cli_command command_retirement_resume = {
     .options = resume_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "try again after ERRORED",
-    .about = "Sends somebody who is ERRORED to the state before the stage that failed; the\n"
+    .about = "Moves an ERRORED retirement to the state before the stage that failed; the\n"
              "driver then tries that stage again. Mend the cause first: \"lethe retirement\n"
-             "failures\" groups them, \"lethe retirement show\" has the service's words.",
+             "failures\" lists the causes, \"lethe retirement show\" has the service's answer.",
     .examples = "lethe retirement resume ada --reason \"forum repaired\"\n"
                 "lethe retirement resume --stage RETIRING_FORUMS --status 502\nlethe retirement resume --all",
     .run = run_resume,
@@ -390,8 +390,8 @@ const struct cli_command command_retirement_rerun = {
     .options = rerun_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "once more through all stages",
-    .about = "Sends people who are COMPLETE back to PENDING, for instance through a stage\n"
-             "that is new or had a fault. They follow the list of states of today.",
+    .about = "Moves people who are COMPLETE back to PENDING, for instance because a stage is\n"
+             "new or had a fault. They go through the stages as configured today.",
     .examples = "lethe retirement rerun --reason \"new stage: newsletter\" --dry-run\n"
                 "lethe retirement rerun --since 2026-01-01 --reason \"new stage: newsletter\"",
     .run = run_rerun,

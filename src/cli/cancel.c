@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking a request back while it waits in PENDING. */
+/* Cancels a request that waits in PENDING. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ static enum rc read_whom(struct cli *cli, struct json_out *o, const char **path,
         return rc;
     }
     if (!username && !strchr(cli->operands[0], '@'))
-        return err_set(err, RC_INVALID, "this is no address; a user name is given with --username NAME");
+        return err_set(err, RC_INVALID, "this is no e-mail address; give a user name with --username NAME");
     json_field_text(o, username ? "username" : "email", username ? username : cli->operands[0]);
     return RC_OK;
 }
@@ -53,7 +53,7 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option cancel_options[] = {
-    { .name = "username", .value = "NAME", .help = "exactly as it is written, in place of an address" },
+    { .name = "username", .value = "NAME", .help = "exactly as written, in place of an address" },
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of an address" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { 0 },
@@ -66,10 +66,10 @@ const struct cli_command command_retirement_cancel = {
     .max_operands = 1,
     .options = cancel_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "take a request back",
-    .about = "Ends a retirement that waits in PENDING. The address is found in any case of\n"
-             "letters. An account of the directory has its address back as it was written;\n"
-             "its person needs a new password to sign in. Once work has begun it is refused.",
+    .summary = "cancel a request",
+    .about = "Ends a retirement that waits in PENDING; once work has begun, cancelling is\n"
+             "refused. Upper and lower case do not matter in the address. An account of the\n"
+             "directory gets its address back; to sign in it needs a new password.",
     .examples = "lethe retirement cancel ada@example.com\nlethe retirement cancel --id 12",
     .run = run_cancel,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a monitoring system: one line in the form of its plugins, and their exit codes. Counts of one page
- * each, so that asking every minute costs nothing however many people there are.
+ * For monitoring systems: one line in the form of their plugins, and their exit codes. It counts one page of
+ * people at most, so it can run every minute however many people there are.
  */
 #include "cli/cli.h"
 
@@ -9,7 +9,7 @@
 
 #include "cli/commands.h"
 
-/* As the plugins of monitoring systems exit. */
+/* Exit codes of the plugins of monitoring systems. */
 enum health { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL, HEALTH_UNKNOWN };
 
 enum { COUNT_MAX = 1000 }; /* a page */
@@ -110,7 +110,7 @@ static void print_line(enum health health, const struct counts *c)
     buf_free(&text);
 }
 
-/* c: NULL when the server could not say. */
+/* c: NULL if the counts are unknown. */
 static void print_as_json(enum health health, const struct counts *c, const char *problem)
 {
     struct buf text;
@@ -129,7 +129,7 @@ static void print_as_json(enum health health, const struct counts *c, const char
     buf_free(&text);
 }
 
-/* A bar would begin the figures. */
+/* A bar would be read as the beginning of the figures. */
 static void print_problem(struct arena *a, enum health health, const char *problem)
 {
     char *text = arena_strdup(a, problem);
@@ -149,7 +149,7 @@ static enum health health_of(enum rc rc, const struct counts *c)
     return c->stuck || c->overdue ? HEALTH_WARNING : HEALTH_OK;
 }
 
-/* What went wrong is the answer here, and no failure of the command. */
+/* An error is an answer here, not a failure of the command. */
 static enum rc run_check(struct cli *cli, struct err *err)
 {
     struct counts counts = { 0 };
@@ -169,12 +169,12 @@ static enum rc run_check(struct cli *cli, struct err *err)
 const struct cli_command command_check = {
     .name = "check",
     .shared = CLI_JSON | CLI_SERVER | CLI_MONITOR,
-    .summary = "is anybody stuck, errored, overdue?",
+    .summary = "are people stuck, errored or overdue?",
     .about = "For monitoring systems: one line in the form of their plugins, and their exit\n"
-             "codes. 0 OK. 1 WARNING: somebody is stuck or overdue (watch.stuck_after,\n"
-             "watch.overdue_after). 2 CRITICAL: somebody is ERRORED, or no server answers or\n"
-             "is ready. 3 UNKNOWN: it could not be found out. Who is stuck and who is overdue\n"
-             "is counted up to 1000.",
+             "codes. 0 OK. 1 WARNING: people are stuck or overdue (watch.stuck_after,\n"
+             "watch.overdue_after). 2 CRITICAL: people are ERRORED, or the server does not\n"
+             "answer or is not ready. 3 UNKNOWN: the counts could not be read. Stuck and\n"
+             "overdue people are counted up to 1000.",
     .examples = "lethe check\nlethe check --json",
     .run = run_check,
 };

@@ -3,7 +3,8 @@
  * What the commands share. Inside this folder only: nothing stands above the command line.
  *
  * A command is one const struct at the end of the file of its group; commands.c lists them all. It is a
- * client of the API like any other program: api.c finds the server, or starts one inside for its own time.
+ * client of the API like any other program: api.c finds the server, or starts one inside this process while
+ * the command runs.
  *
  * When adding a command, also: its row in commands.c, its paragraph in docs/lethe.1.
  */
@@ -33,11 +34,14 @@ struct cli_option {
     bool repeated; /* may be given more than once */
 };
 
-/* What a command shares with others: --json, --server (--config and --help go with all); and whether a server
- * that is started inside it leaves an empty database as it is, without states. CLI_MONITOR: for a monitoring
- * system, which asks how the server is now: none is started inside, nothing is tried twice, and an error that
- * the command does not report itself exits with 3, "unknown". */
-enum { CLI_JSON = 1, CLI_SERVER = 2, CLI_AS_IT_IS = 4, CLI_MONITOR = 8 };
+/* What a command shares with others; --config and --help go with all. */
+enum {
+    CLI_JSON = 1,     /* takes --json */
+    CLI_SERVER = 2,   /* takes --server */
+    CLI_AS_IT_IS = 4, /* a server that is started inside it leaves an empty database without states */
+    CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, and an error that it does
+                       * not   report itself exits with 3, "unknown" */
+};
 
 struct cli_command {
     const char *group;    /* "retirement"; NULL when the name stands alone */
@@ -97,7 +101,7 @@ enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK
 /* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
 
-/* False: the user is root, and nothing says that root is meant. */
+/* False: the user is root, and neither --allow-root nor LETHE_ALLOW_ROOT=1 was given. */
 bool cli_user_is_meant(const struct cli *cli);
 
 /* ---- the API (api.c) ---- */
@@ -118,9 +122,9 @@ struct api_answer {
 
 /* Finds the server: --server, else the one of the data directory, else one started inside this process. */
 enum rc api_open(struct cli *cli, struct api **out, struct err *err) MUST_CHECK;
-/* A write is sent with a key of its own, so that it can be sent again when its answer was lost, and is done
- * once. The answer lives in the arena. An error status becomes its rc with the server's own words; the answer
- * is there then too, when there was one. RC_UNAVAILABLE: nobody answered. */
+/* A write carries an Idempotency-Key, so that it can be repeated when its answer was lost. The answer lives
+ * in the arena. An error status becomes its rc with the server's words; *out has the answer then too, if
+ * there was one. RC_UNAVAILABLE: there was no answer. */
 enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
                  struct err *err) MUST_CHECK;
 /* The body of a POST while it is written: a map that is open. */
@@ -156,7 +160,7 @@ enum rc api_expect(const struct json *map, const char *key, enum json_kind kind,
 const char *api_text(const struct json *map, const char *key);
 int64_t api_int(const struct json *map, const char *key); /* 0 when it is absent */
 
-/* ---- whom a command is about (who.c) ---- */
+/* ---- which person a command is about (who.c) ---- */
 
 /* All retirements of a user name ("username", exact) or an address ("email", any case): the live one first,
  * then the newest. RC_NOT_FOUND when there is none. */
@@ -170,20 +174,20 @@ struct who {
 };
 /* RC_INVALID: neither, or a bad number. */
 enum rc who_read(const struct cli *cli, struct who *out, struct err *err) MUST_CHECK;
-/* The id of the retirement that is meant; RC_NOT_FOUND. */
+/* The id of the retirement; RC_NOT_FOUND. */
 enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id,
                  struct err *err) MUST_CHECK;
-/* POSTs body, which is freed, to /v1/retirements/ID/verb of the one who is meant; the answer has JSON. */
+/* POSTs body, which is freed, to /v1/retirements/ID/verb; the answer has JSON. */
 enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
                  struct api_answer *answer, struct err *err) MUST_CHECK;
 
-/* Somebody who is not known yet, by --username, --email, --name and --account-id, into the open map.
- * RC_INVALID: the first two are required. */
+/* Writes a new person, from --username, --email, --name and --account-id, into the open map. RC_INVALID: one
+ * of the first two is missing. */
 enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err) MUST_CHECK;
 
-/* ---- who failed alike (failures.c) ---- */
+/* ---- people who failed for the same cause (failures.c) ---- */
 
-/* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing when nobody is ERRORED. */
+/* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing if no one is ERRORED. */
 enum rc failures_print(struct cli *cli, struct api *api, struct err *err) MUST_CHECK;
 
 /* ---- for people to read (print.c) ---- */
@@ -258,8 +262,8 @@ struct people {
 };
 
 /* columns: how many there may be without a header row, in the order of the enum. A header row is known by its
- * words, and may name the columns in any order, and others, which are left out. RC_INVALID: names file:line,
- * never who stands there. */
+ * words, and may name the columns in any order, and others, which are ignored. RC_INVALID: names file:line,
+ * never a person. */
 enum rc people_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
                      struct people *out, struct err *err) MUST_CHECK;
 enum rc people_read(struct arena *a, const char *path, unsigned columns, struct people *out,

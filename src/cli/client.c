@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs with credentials. */
+/* Clients: programs with credentials. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -28,7 +28,7 @@ static enum rc run_add(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         print_json(answer.json);
     else
-        printf("client_id      %s\nclient_secret  %s\n\nThe secret is shown this once; keep it in a file of "
+        printf("client_id      %s\nclient_secret  %s\n\nThe secret is shown only now; keep it in a file of "
                "mode 0600.\n",
                id->text, secret->text);
     return RC_OK;
@@ -86,12 +86,12 @@ static enum rc run_disable(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         puts("{\"disabled\":true}");
     else
-        puts("Disabled; its tokens are refused from now on.");
+        puts("The client is disabled; its tokens are refused within a second.");
     return RC_OK;
 }
 
 static const struct cli_option add_options[] = {
-    { .name = "scope", .value = "SCOPES", .help = "what it may do, separated by spaces" },
+    { .name = "scope", .value = "SCOPES", .help = "what the client may do, separated by spaces" },
     { 0 },
 };
 
@@ -103,7 +103,7 @@ const struct cli_command command_client_add = {
     .max_operands = 1,
     .options = add_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "credentials for a program",
+    .summary = "make credentials for a program",
     .about = "Scopes: retirement:read, retirement:drive, retirement:request,\n"
              "retirement:force, retirement:partner, retirement:admin (all of them),\n"
              "accounts:admin. The secret is shown once and kept hashed.",
@@ -115,7 +115,7 @@ const struct cli_command command_client_list = {
     .group = "client",
     .name = "list",
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "who has credentials",
+    .summary = "list the clients",
     .about = "All clients with their scopes; never their secrets.",
     .examples = "lethe client list",
     .run = run_list,
@@ -128,8 +128,8 @@ const struct cli_command command_client_disable = {
     .min_operands = 1,
     .max_operands = 1,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "take its credentials away",
-    .about = "The client gets no token any more, and those it has are dead within a second.",
+    .summary = "take a program's credentials away",
+    .about = "The client gets no more tokens, and the ones it has are refused within a second.",
     .examples = "lethe client disable worker",
     .run = run_disable,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Somebody did by hand what a retirement waits for. */
+/* Confirms that a manual stage has been done. */
 #include "cli/cli.h"
 
 #include "cli/commands.h"
@@ -27,15 +27,15 @@ static enum rc run_confirm(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         print_json(answer.json);
     else
-        printf("Retirement %lld is confirmed; it is in %s now.\n", (long long)api_int(answer.json, "id"),
+        printf("Retirement %lld is confirmed; it is now in %s.\n", (long long)api_int(answer.json, "id"),
                api_text(answer.json, "state"));
     return RC_OK;
 }
 
 static const struct cli_option confirm_options[] = {
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
-    { .name = "note", .value = "TEXT", .help = "what was done; goes on record as the stage's response" },
-    { .name = "stage", .value = "STATE", .help = "refuse unless it waits in this one" },
+    { .name = "note", .value = "TEXT", .help = "what was done; recorded as the stage's response" },
+    { .name = "stage", .value = "STATE", .help = "refuse unless the retirement waits in this stage" },
     { 0 },
 };
 
@@ -46,9 +46,9 @@ const struct cli_command command_retirement_confirm = {
     .max_operands = 1,
     .options = confirm_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "say that what it waits for is done",
-    .about = "For a retirement that waits in a stage with the action manual. Who you are and\n"
-             "the note go on record, and the retirement goes on. Who waits, and for what:\n"
+    .summary = "confirm that a manual stage is done",
+    .about = "For a retirement that waits in a stage with the action manual. Your name and the\n"
+             "note are recorded, and the retirement goes on. To see who waits, and for what:\n"
              "\"lethe retirement list --waiting\".",
     .examples = "lethe retirement confirm ada --note \"removed, ticket 4711\"\n"
                 "lethe retirement confirm --id 12 --stage ERASING --note \"not listed\"",

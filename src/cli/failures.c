@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is ERRORED for the same reason: one line for each. */
+/* People in ERRORED, one line for each stage and cause. */
 #include "cli/cli.h"
 
 #include "cli/commands.h"
@@ -17,7 +17,7 @@ enum rc failures_print(struct cli *cli, struct api *api, struct err *err)
         const char *cause = api_text(g, "cause");
         printf("%s: %s, ", print_count(&cli->arena, api_int(g, "count"), "person", "people"),
                api_text(g, "stage"));
-        print_text(stdout, cause[0] ? cause : "for a reason of their own, see \"lethe retirement show\"");
+        print_text(stdout, cause[0] ? cause : "each for a cause of its own, see \"lethe retirement show\"");
         fputc('\n', stdout);
     }
     return RC_OK;
@@ -42,10 +42,10 @@ const struct cli_command command_retirement_failures = {
     .group = "retirement",
     .name = "failures",
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "who is ERRORED, by stage and cause",
-    .about = "One line for everybody who failed in the same stage for the same cause, the most\n"
-             "first. \"lethe retirement resume --stage STAGE --status STATUS\" tries such a\n"
-             "group again once the cause is mended.",
+    .summary = "people in ERRORED, by stage and cause",
+    .about = "One line for all who failed in the same stage for the same cause, the largest\n"
+             "group first. Once the cause is mended, \"lethe retirement resume --stage STAGE\n"
+             "--status STATUS\" tries such a group again.",
     .examples = "lethe retirement failures\nlethe retirement failures --json",
     .run = run_failures,
 };

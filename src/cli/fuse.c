@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fuse: how it stands, and letting drivers begin again. */
+/* Shows the fuse, and releases it. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ static enum rc print_fuse(struct cli *cli, const struct api_answer *answer, stru
         print_json(answer->json);
         return RC_OK;
     }
-    puts(blown->integer ? "The fuse has blown: nobody is begun with, whoever is under way goes on."
+    puts(blown->integer ? "The fuse has blown: no new retirements start; those under way continue."
                         : "The fuse is whole.");
     for (const struct json *e = history->first; e; e = e->next)
         print_entry(&cli->arena, e);
@@ -65,7 +65,7 @@ static enum rc run_release(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option release_options[] = {
-    { .name = "reason", .value = "TEXT", .help = "why so many are right; is recorded" },
+    { .name = "reason", .value = "TEXT", .help = "why so many people are right; is recorded" },
     { 0 },
 };
 
@@ -74,9 +74,9 @@ const struct cli_command command_fuse_show = {
     .name = "show",
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "are too many people due?",
-    .about = "How the fuse stands, and what happened to it before. It blows when more people\n"
-             "are due than fuse.people, or than fuse.times_usual times a usual day's\n"
-             "requests; then nobody is begun with until it is released.",
+    .about = "Shows the fuse and its history. It blows when more people are due than\n"
+             "fuse.people, or than fuse.times_usual times the requests of a usual day. Then\n"
+             "no new retirements start until it is released.",
     .examples = "lethe fuse show\nlethe fuse show --json",
     .run = run_show,
 };
@@ -86,9 +86,9 @@ const struct cli_command command_fuse_release = {
     .name = "release",
     .options = release_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "begin with so many people after all",
-    .about = "Lets drivers begin with as many people as are due now. When yet more come, it\n"
-             "blows again.",
+    .summary = "let so many retirements start after all",
+    .about = "Lets drivers start as many retirements as are due now. If more become due, the\n"
+             "fuse blows again.",
     .examples = "lethe fuse release --reason \"the import of the old site, ticket 12\"",
     .run = run_release,
 };

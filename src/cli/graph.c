@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The picture of the states: the text for Graphviz by hand, the drawing by its library. The only file that
- * includes Graphviz. Colours as in the documents of Open edX: red is required, blue is work, green is done.
- */
+/* The picture of the states: its text in Graphviz's language, drawn by Graphviz's library. Colours as in the
+ * documents of Open edX: red is required, blue is work, green is done. */
 #include "cli/cli.h"
 
 #include <gvc.h>
 #include <string.h>
 
 #ifdef __SANITIZE_ADDRESS__
-/* What the libraries behind Graphviz keep until the process ends is no leak of ours. */
+/* The libraries behind Graphviz keep memory until the process ends. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -34,7 +33,7 @@ static void add_node(struct buf *out, const struct graph_state *s)
     buf_add_str(out, "];\n");
 }
 
-/* The way everybody goes: through all states but ERRORED and ABORTED. */
+/* The usual way: through all states but ERRORED and ABORTED. */
 static void add_way(struct buf *out, const struct graph_state *states, size_t n)
 {
     buf_add_str(out, "    edge [style=bold];\n    ");

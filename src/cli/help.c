@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Help that teaches: everything from the table of commands, and how to begin. */
+/* Help: all commands from their table, and how to begin. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "cli/commands.h"
 
 static const char intro[] =
-    "Lethe retires users: it takes requests to be forgotten, waits the cool-off,\n"
-    "walks each person through the stages of your configuration, and records every\n"
+    "Lethe retires users: it takes requests to be forgotten, waits for the cool-off,\n"
+    "takes each person through the stages of your configuration, and records every\n"
     "step.\n"
     "\n"
     "usage: lethe COMMAND [OPTIONS]     lethe COMMAND --help     lethe help COMMAND\n";
@@ -21,8 +21,8 @@ static const char outro[] =
     "  lethe drive --once\n"
     "  lethe retirement show ada\n"
     "\n"
-    "Most commands take --json for machine output, and --server URL for a server\n"
-    "elsewhere, with credentials from the environment: LETHE_CLIENT_ID and\n"
+    "Most commands take --json for machine output, and --server URL for a server on\n"
+    "another machine, with credentials from the environment: LETHE_CLIENT_ID and\n"
     "LETHE_CLIENT_SECRET_FILE.\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused by the state\n"
@@ -129,7 +129,7 @@ const struct cli_command command_help = {
     .operands = "[COMMAND]",
     .max_operands = 2,
     .summary = "all commands, or one of them",
-    .about = "Without a command: all of them, and how to begin. With one: what it does, its\n"
+    .about = "Without a command: all commands, and how to begin. With one: what it does, its\n"
              "options and examples.",
     .examples = "lethe help\nlethe help retirement\nlethe help retirement show",
     .run = run_help,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many people out of a CSV file, in requests that are not too big.
+ * Imports people from a CSV file, in requests of a bounded size.
  *
- * A slip in a list of people must do nothing at all, so the whole file is asked about in a dry run before
- * anything is done (retirement import --partial retires the rest instead). Who could not be retired is named
- * by the line of the file.
+ * A mistake in the file must change nothing, so the whole file goes through a dry run first (retirement
+ * import
+ * --partial retires the others instead). People who are refused are named by their line of the file.
  */
 #include "cli/cli.h"
 
@@ -23,7 +23,7 @@ struct refusal_line {
 struct import {
     const struct people *people;
     const char *file;
-    int64_t *ids; /* one a row; 0: not retired */
+    int64_t *ids; /* one for each row; 0: not retired */
     struct refusal_line *refused;
     size_t n_refused;
 };
@@ -66,8 +66,7 @@ static enum rc take_results(struct arena *a, struct import *im, size_t from, siz
     return RC_OK;
 }
 
-/* All chunks, in the dry run and with --partial each person on its own terms: who is refused is taken down
- * and does not stop the others. */
+/* Sends all chunks. In the dry run and with --partial a refused person does not stop the others. */
 static enum rc send_people(struct cli *cli, struct api *api, struct import *im, bool dry_run, struct err *err)
 {
     struct arena chunk = { 0 };
@@ -84,7 +83,7 @@ static enum rc send_people(struct cli *cli, struct api *api, struct import *im, 
         if (!rc)
             rc = take_results(&cli->arena, im, from, to, answer.json, err);
         if (rc && !dry_run && from > 0)
-            rc = err_prefix(err, "%s: everything before line %u is done, nothing from there on", im->file,
+            rc = err_prefix(err, "%s: the lines before %u are done, the others are not", im->file,
                             im->people->rows[from].line);
         from = to;
         arena_reset(&chunk);
@@ -137,7 +136,7 @@ static enum rc import_people(struct cli *cli, struct api *api, struct import *im
     if (!rc && im->n_refused) {
         print_refused(im);
         return err_set(err, RC_CONFLICT,
-                       "%zu of %s cannot be retired, so nobody was; --partial retires the rest",
+                       "%zu of %s cannot be retired, so no one was; --partial retires the others",
                        im->n_refused, print_count(&cli->arena, (int64_t)im->people->n, "person", "people"));
     }
     if (!rc)
@@ -153,7 +152,7 @@ static enum rc import_people(struct cli *cli, struct api *api, struct import *im
             print_count(&cli->arena, (int64_t)(im->people->n - im->n_refused), "retirement", "retirements"),
             im->people->n);
     if (im->n_refused == im->people->n)
-        return err_set(err, RC_CONFLICT, "nobody in %s can be retired", im->file);
+        return err_set(err, RC_CONFLICT, "no one in %s can be retired", im->file);
     return RC_OK;
 }
 
@@ -219,8 +218,9 @@ static enum rc check_ids(const char *file, const struct people *people, struct e
     return RC_OK;
 }
 
-/* Each request is all or nothing. The server names a row that it refuses by its place in the request,
- * "accounts: item 5: ..."; the file calls it by its line. */
+/* Each request is all or nothing. The server names a refused row by its place in the request ("accounts: item
+ * 5:
+ * ..."); here it gets its line of the file. */
 static enum rc refused_account(const char *file, const struct people *people, size_t from, size_t to,
                                struct err *err)
 {
@@ -245,7 +245,7 @@ static int by_text(const void *a, const void *b)
     return order ? order : x->line < y->line ? -1 : 1;
 }
 
-/* The server sees one request at a time: what stands twice in two of them is seen here alone. */
+/* The server sees one request at a time, so a value that two requests have is found here. */
 static enum rc check_twice(struct arena *a, const struct people *people, enum people_column column,
                            const char *what, struct err *err)
 {
@@ -292,7 +292,7 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         if (rc)
             rc = refused_account(cli->operands[0], people, from, to, err);
         if (rc && from > 0 && !dry_run)
-            rc = err_set_code(err, rc, err->code, "%s (what stands before line %u is imported)", err->text,
+            rc = err_set_code(err, rc, err->code, "%s (the lines before %u are imported)", err->text,
                               people->rows[from].line);
         from = to;
         arena_reset(&chunk);
@@ -327,7 +327,7 @@ static enum rc run_account_import(struct cli *cli, struct err *err)
 /* ---- the commands ---- */
 
 static const struct cli_option partial_options[] = {
-    { .name = "partial", .help = "retire those who can be, when others cannot" },
+    { .name = "partial", .help = "retire the others when some are refused" },
     { 0 },
 };
 
@@ -339,11 +339,10 @@ const struct cli_command command_retirement_import = {
     .max_operands = 1,
     .options = partial_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "ask for everybody in a file",
-    .about = "The columns are username,email, with or without a header row, as a spreadsheet\n"
-             "writes them. Each pair must be in the directory. One that is not stops\n"
-             "everything before anything is done, and is named by its line; with --partial\n"
-             "the others are retired all the same.",
+    .summary = "request retirements for a whole file",
+    .about = "The columns are username,email, with or without a header row. Each pair must be\n"
+             "in the directory. If one is not, its line is named and nothing is done; with\n"
+             "--partial the others are retired all the same.",
     .examples = "lethe retirement import leavers.csv\nlethe retirement import leavers.csv --partial",
     .run = run_retirement_import,
 };
@@ -355,11 +354,11 @@ const struct cli_command command_account_import = {
     .min_operands = 1,
     .max_operands = 1,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "add everybody in a file",
+    .summary = "add all accounts of a file",
     .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
-             "semicolons), with or without a header row. A row that is refused stops\n"
-             "everything before anything is done. A header row may also name a column\n"
-             "account_id: the number that your services know people by.",
+             "semicolons), with or without a header row. A header row can also name a column\n"
+             "account_id: the number by which your services know people. If a row is refused,\n"
+             "nothing is done.",
     .examples = "lethe account import people.csv",
     .run = run_account_import,
 };

@@ -16,7 +16,7 @@
 /* Documented in help.c and docs/lethe.1. */
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
 
-/* What a monitoring system takes for "cannot be told". */
+/* What monitoring systems call unknown. */
 enum { EXIT_UNKNOWN = 3 };
 
 static enum exit_code exit_code_of(enum rc rc)
@@ -37,8 +37,8 @@ static enum exit_code exit_code_of(enum rc rc)
     return EXIT_FAILED;
 }
 
-/* Files are for their owner alone, memory with people in it is never dumped, a closed pipe and a full file
- * are errors of the write and no end of the process. */
+/* New files are for their owner alone. Memory holds personal data and is never dumped. A closed pipe or a
+ * full file makes the write fail and does not end the process. */
 static void protect_process(void)
 {
     const struct rlimit none = { 0 };
@@ -73,11 +73,11 @@ static enum rc run(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
-/* What was printed has arrived, or the command has failed. A reader who left early has seen enough. */
+/* The command fails if its output could not be written. A reader that closed the pipe has seen enough. */
 static enum rc finish_output(struct err *err)
 {
     bool failed = ferror(stdout) != 0;
-    errno = EIO; /* if what failed was earlier */
+    errno = EIO; /* for a write that failed earlier */
     if (fflush(stdout) == 0 && !failed)
         return RC_OK;
     return errno == EPIPE ? RC_OK : err_set_errno(err, "cannot write to standard output");

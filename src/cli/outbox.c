@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told to other systems and to operators: what waits or has failed, and sending it again. */
+/* Deliveries to other systems and to operators: lists those that wait or have failed, and sends them again.
+ */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -140,7 +141,7 @@ static enum rc retry_one(struct cli *cli, struct api *api, const char *id, struc
     return rc;
 }
 
-/* Of all that have failed: how many are sent again, and of how many the request was taken back. */
+/* How many failed deliveries are sent again, and how many are not, because their request was cancelled. */
 struct retried {
     size_t n, overtaken;
     struct json_out out;
@@ -170,7 +171,7 @@ static void print_retried(struct cli *cli, const struct retried *done)
     else if (done->n + done->overtaken == 0)
         puts("Nothing has failed.");
     else if (done->overtaken)
-        printf("%s left alone: the request was taken back since.\n",
+        printf("%s left alone: the request has been cancelled since.\n",
                print_count(&cli->arena, (int64_t)done->overtaken, "delivery was", "deliveries were"));
 }
 
@@ -203,7 +204,7 @@ static enum rc run_retry(struct cli *cli, struct err *err)
     if (failed == (cli->n_operands > 0))
         return err_set(err, RC_INVALID, "\"lethe outbox retry\" needs the number of a delivery, or --failed");
     if (!failed && !is_word(cli->operands[0]))
-        return err_set(err, RC_INVALID, "a delivery is called by its number, see \"lethe outbox list\"");
+        return err_set(err, RC_INVALID, "a delivery has a number, see \"lethe outbox list\"");
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
         rc = failed ? retry_failed(cli, api, err) : retry_one(cli, api, cli->operands[0], err);
@@ -215,8 +216,8 @@ static enum rc run_retry(struct cli *cli, struct err *err)
 
 static const struct cli_option list_options[] = {
     { .name = "state", .value = "STATE", .help = "waiting, done or failed" },
-    { .name = "retirement", .value = "ID", .help = "about this one alone" },
-    { .name = "all", .help = "what was delivered, too" },
+    { .name = "retirement", .value = "ID", .help = "only deliveries about this retirement" },
+    { .name = "all", .help = "also what was delivered" },
     { 0 },
 };
 
@@ -230,9 +231,9 @@ const struct cli_command command_outbox_list = {
     .name = "list",
     .options = list_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "what others are still to be told",
+    .summary = "deliveries that wait or have failed",
     .about = "What waits to be delivered to hooks (on_request, on_cancel, alerts), and what\n"
-             "has failed for good. It names nobody.",
+             "has failed for good. No names are shown.",
     .examples = "lethe outbox list\nlethe outbox list --retirement 12 --all --json",
     .run = run_list,
 };
@@ -244,9 +245,10 @@ const struct cli_command command_outbox_retry = {
     .max_operands = 1,
     .options = retry_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "deliver it again",
-    .about = "Has something sent again that failed or was delivered, or at once what waits for\n"
-             "its next attempt. An on_request whose request was taken back since is refused.",
+    .summary = "deliver again",
+    .about = "Sends a delivery again that has failed or was delivered; one that waits for its\n"
+             "next attempt is sent at once. Refused for an on_request whose request has been\n"
+             "cancelled since.",
     .examples = "lethe outbox retry 7\nlethe outbox retry --failed",
     .run = run_retry,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling partners: one CSV file for each, then those people are taken off the list who stand in every file
- * that they belong into. Whoever fails, an organisation without a partner or a file that cannot be written,
- * keeps only its own people; they are reported again the next time, to all of their partners.
+ * Reports people to partners: one CSV file for each partner. People who stand in all files they belong in are
+ * then taken off the list. If an organisation has no partner or a file cannot be written, its people stay on
+ * the list and are reported again next time, to all of their partners.
  */
 #include "cli/cli.h"
 
@@ -24,7 +24,7 @@ struct partner {
     struct partner *next;
     const char *name;
     struct buf csv;
-    const struct json *last; /* whose line was added last */
+    const struct json *last; /* the person whose line was added last */
     int64_t people;
     const char *file; /* once it is written */
 };
@@ -36,12 +36,12 @@ struct telling {
     char today[11];
     const struct json *people;
     struct partner *partners, **tail;
-    const char **unknown; /* organisations without a partner */
+    const char **unknown; /* organisations without a partner, each once */
     size_t n_unknown;
     int64_t done, failed_files;
 };
 
-/* ---- who belongs to whom ---- */
+/* ---- partners of an organisation ---- */
 
 struct partner_names {
     const char *const *name;
@@ -83,7 +83,7 @@ static void note_unknown(struct telling *t, const char *org)
     for (size_t i = 0; i < t->n_unknown; i++)
         if (strcmp(t->unknown[i], org) == 0)
             return;
-    fputs("lethe: partners.organisations does not have the organisation ", stderr);
+    fputs("lethe: partners.organisations lacks the organisation ", stderr);
     print_text(stderr, org);
     fputc('\n', stderr);
     t->unknown[t->n_unknown++] = org;
@@ -138,7 +138,7 @@ static bool is_told(const struct telling *t, const struct json *person)
 
 /* ---- files ---- */
 
-/* As a part of a file's name. */
+/* The name as a part of a file's name. */
 static const char *name_part(struct arena *a, const char *name)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.";
@@ -180,7 +180,7 @@ static void write_files(struct telling *t)
 
 /* ---- off the list ---- */
 
-/* From `from` on, as many as one request takes; returns the first that is not in it. */
+/* As many as one request takes, beginning at `from`; returns the first person that is not in it. */
 static const struct json *put_told(const struct telling *t, const struct json *from, struct json_out *o,
                                    int64_t *n)
 {
@@ -308,13 +308,13 @@ static enum rc run_partner_report(struct cli *cli, struct err *err)
     for (struct partner *p = t.partners; p; p = p->next)
         buf_free(&p->csv);
     if (!rc && t.done < t.people->count)
-        rc = err_set(err, RC_IO, "%s could not be reported to all of their partners, and stay on the list",
+        rc = err_set(err, RC_IO, "%s could not be reported to all partners, and stay on the list",
                      print_count(&cli->arena, t.people->count - t.done, "person", "people"));
     return rc;
 }
 
 static const struct cli_option partner_report_options[] = {
-    { .name = "output-dir", .value = "DIR", .help = "the folder that the files go to" },
+    { .name = "output-dir", .value = "DIR", .help = "the folder for the files" },
     { 0 },
 };
 
@@ -322,10 +322,10 @@ const struct cli_command command_partner_report = {
     .name = "partner-report",
     .options = partner_report_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "tell partners whom they have to forget",
-    .about = "Writes one CSV file for each partner organisation, then takes off the list who\n"
-             "stands in every file that they belong into. A partner that fails keeps only its\n"
-             "own people on it. Run one at a time.",
+    .summary = "tell partners which people to forget",
+    .about = "Writes one CSV file for each partner organisation, then takes the people off the\n"
+             "list who stand in all files they belong in. If a file fails, only its people\n"
+             "stay on the list. Do not run two at the same time.",
     .examples = "lethe partner-report --output-dir /srv/reports",
     .run = run_partner_report,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of people in a CSV file, with or without a header row, and their way into requests that are not too
- * big. A row is named by its line, so that an error tells nothing about anybody. */
+/* Rows of people in a CSV file, with or without a header row, and requests of a bounded size made from them.
+ * An error names a row by its line and never tells personal data. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -142,7 +142,7 @@ enum rc people_parse(struct arena *a, const char *name, const char *text, size_t
         out->n++;
     }
     if (out->n == 0)
-        return err_set(err, RC_INVALID, "%s: there is nobody in it", name);
+        return err_set(err, RC_INVALID, "%s: the file has no people", name);
     return RC_OK;
 }
 
@@ -151,7 +151,7 @@ enum rc people_read(struct arena *a, const char *path, unsigned columns, struct 
     char *text;
     size_t len;
     enum rc rc = file_read(a, path, PEOPLE_FILE_MAX, &text, &len, err);
-    if (rc == RC_NOT_FOUND) /* to a script this is wrong usage, not "no such person" */
+    if (rc == RC_NOT_FOUND) /* wrong usage: "not found" is for people */
         return err_set(err, RC_INVALID, "%s", err->text);
     if (rc)
         return rc;

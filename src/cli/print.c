@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people read on a terminal. Names and answers come from strangers: their control characters could
- * command the terminal, so none reaches it. */
+/* Output for people. Names and answers come from strangers: their control characters could command the
+ * terminal, so none is printed. */
 #include "cli/cli.h"
 
 #include <string.h>

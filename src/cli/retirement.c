@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking for a retirement, and listing them. */
+/* Requests a retirement, and lists retirements. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -17,10 +17,9 @@ static void print_requested(struct cli *cli, const struct api_answer *answer)
     int64_t id = api_int(answer->json, "id");
     const char *state = api_text(answer->json, "state");
     if (answer->status == 200)
-        printf("Retirement %lld of this user was there before, in %s; nothing has changed.\n", (long long)id,
-               state);
+        printf("This user has retirement %lld already, in %s; nothing has changed.\n", (long long)id, state);
     else
-        printf("Retirement %lld is requested, and waits in %s.\n", (long long)id, state);
+        printf("Retirement %lld has been requested and waits in %s.\n", (long long)id, state);
 }
 
 static enum rc run_request(struct cli *cli, struct err *err)
@@ -43,7 +42,7 @@ static enum rc run_request(struct cli *cli, struct err *err)
 
 /* ---- list ---- */
 
-/* Where rows go: a table, or one JSON array over all pages. */
+/* Rows are printed as a table, as one JSON list over all pages, or as people who wait for a confirmation. */
 struct listing {
     bool json, waiting;
     struct table table;
@@ -78,7 +77,7 @@ static void listing_add_row(struct listing *l, struct arena *a, const struct jso
     table_add(&l->table, cells);
 }
 
-/* What somebody has to do is a text of some lines, for which a table has no room. */
+/* Instructions have several lines, for which a table has no room. */
 static void print_waiting(struct arena *a, const struct json *r)
 {
     const struct json *waiting = json_get(r, "waiting");
@@ -88,7 +87,7 @@ static void print_waiting(struct arena *a, const struct json *r)
     printf("Retirement %lld (%s) waits in %s since %s:\n", id, api_text(r, "original_username"),
            api_text(r, "state"), print_time(a, api_text(waiting, "since")));
     print_block(stdout, "    ", api_text(waiting, "instructions"));
-    printf("    When that is done: lethe retirement confirm --id %lld --note TEXT\n", id);
+    printf("    When it is done: lethe retirement confirm --id %lld --note TEXT\n", id);
 }
 
 static void listing_add_all(struct listing *l, struct arena *a, const struct json *list)
@@ -181,17 +180,17 @@ static enum rc run_list(struct cli *cli, struct err *err)
 /* ---- the commands ---- */
 
 static const struct cli_option request_options[] = {
-    { .name = "username", .value = "NAME", .help = "exactly as it is written" },
+    { .name = "username", .value = "NAME", .help = "exactly as written" },
     { .name = "email", .value = "ADDRESS", .help = "must be the address of this user name" },
     { .name = "name", .value = "NAME", .help = "the full name, if services need it" },
-    { .name = "account-id", .value = "ID", .help = "the number that your services know the person by" },
+    { .name = "account-id", .value = "ID", .help = "the number by which your services know the person" },
     { 0 },
 };
 
 static const struct cli_option list_options[] = {
-    { .name = "state", .value = "STATE", .help = "only those in it", .repeated = true },
-    { .name = "waiting", .help = "only those who wait for somebody to confirm" },
-    { .name = "email", .value = "ADDRESS", .help = "only those of this address, in any case" },
+    { .name = "state", .value = "STATE", .help = "only those in this state", .repeated = true },
+    { .name = "waiting", .help = "only those who wait for a confirmation" },
+    { .name = "email", .value = "ADDRESS", .help = "only those with this address, in upper or lower case" },
     { 0 },
 };
 
@@ -200,10 +199,10 @@ const struct cli_command command_retirement_request = {
     .name = "request",
     .options = request_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "ask for somebody to be forgotten",
-    .about = "User name and address must belong together, so that a slip of the hand retires\n"
-             "nobody else. Somebody whom the directory does not know is brought along.\n"
-             "Asking twice changes nothing.",
+    .summary = "request that a person is forgotten",
+    .about = "User name and address must belong together, so that a typing error retires no\n"
+             "one else. A person who is not in the directory is added with the request.\n"
+             "A second request changes nothing.",
     .examples = "lethe retirement request --username ada --email ada@example.com\n"
                 "lethe retirement request --username ada --email ada@example.com --json",
     .run = run_request,
@@ -214,7 +213,7 @@ const struct cli_command command_retirement_list = {
     .name = "list",
     .options = list_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "who is where",
+    .summary = "retirements and their states",
     .about = "All retirements, or those in some states, in the order they were requested.",
     .examples = "lethe retirement list\nlethe retirement list --state ERRORED --state ABORTED\n"
                 "lethe retirement list --waiting\n"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run, serve, drive: the commands that stay. A driver works on a thread of its own; the main thread waits for
- * what happens (stay.h). The first signal stops in order, a second one hurries.
+ * run, serve, drive: the commands that keep running. The driver has a thread of its own; the main thread
+ * waits for events (stay.h). The first signal stops in order, the second one hurries.
  *
- * With another configuration the driver makes way for another one, which begins when it has ended: the two
- * together would exceed the limits of services.
+ * After a reload the driver ends, and another one starts with the new configuration: both together would
+ * exceed the limits of services.
  */
 #include "cli/cli.h"
 
@@ -22,7 +22,7 @@
 #include "driver/driver.h"
 #include "server/server.h"
 
-/* Where something else says what is done, info is too much. */
+/* A progress bar or a summary says what is done, so the log keeps to warnings. */
 static void calm_log(const struct config *config)
 {
     if (strcmp(config->log_level, "info") == 0)
@@ -50,7 +50,7 @@ struct crew {
     enum rc rc; /* how driver_run ended */
     struct err err;
     unsigned signals;
-    unsigned stops; /* how often it was told to */
+    unsigned stops; /* how often driver_stop was called */
 };
 
 static void *crew_work(void *arg)
@@ -86,12 +86,12 @@ static void crew_hear(struct crew *crew, struct stay *stay, enum stay_event even
         stay_notify("STOPPING=1");
         crew_stop(crew, ++crew->signals);
     } else if (crew->signals == 0 && stay_reload(stay)) {
-        log_info("calls that have begun end by the configuration of before; the next begin by the new one");
+        log_info("running calls end under the old configuration; new calls start under the new one");
         crew_stop(crew, 1);
     }
 }
 
-/* Until the driver has ended: by itself, by signals, or to make way for another one. */
+/* Waits until the driver has ended: by itself, after signals, or for a reload. */
 static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
 {
     enum stay_event event;
@@ -104,7 +104,7 @@ static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
     return crew->rc;
 }
 
-/* A Lethe knows itself how long people wait; an LMS is told. */
+/* A Lethe server enforces its own cool-off; an LMS is told which one to apply. */
 enum { COOL_OFF_AS_CONFIGURED = -1 };
 
 static struct driver_conf configured(const struct driver_conf *given, struct stay *stay)
@@ -117,7 +117,7 @@ static struct driver_conf configured(const struct driver_conf *given, struct sta
     return conf;
 }
 
-/* With the configuration of before, if it cannot with this one. */
+/* Starts a driver; with the previous configuration if this one fails. */
 static enum rc crew_follow(struct crew *crew, const struct driver_conf *given, struct stay *stay,
                            struct err *err)
 {
@@ -125,13 +125,13 @@ static enum rc crew_follow(struct crew *crew, const struct driver_conf *given, s
     enum rc rc = crew_start(crew, &conf, err);
     if (!rc || !stay->before)
         return rc;
-    log_error("%s; the driver goes on with the configuration of before", err->text);
+    log_error("%s; the driver goes on with the previous configuration", err->text);
     conf.config = stay->before;
     conf.socket_path = server_socket_path(&stay->cli->arena, stay->before->data_dir);
     return crew_start(crew, &conf, err);
 }
 
-/* For ever: waits for a server where there is none. */
+/* Drives until a signal, also while no server answers. */
 static enum rc drive_on(const struct driver_conf *given, struct stay *stay, struct err *err)
 {
     struct crew crew;
@@ -140,7 +140,7 @@ static enum rc drive_on(const struct driver_conf *given, struct stay *stay, stru
         rc = crew_follow(&crew, given, stay, err);
         if (rc)
             return rc;
-        if (!stay->server) /* else that was said when it answered */
+        if (!stay->server) /* otherwise the server was ready before */
             stay_notify("READY=1");
         rc = crew_wait(&crew, stay, err);
         if (rc && crew.stops > crew.signals)
@@ -158,7 +158,7 @@ static int progress_fd(void)
 
 enum { LOCK_PATIENCE_S = 2, LOCK_AGAIN_MS = 10 };
 
-/* A command may have the data directory for a moment, with a server inside it. */
+/* Another command can have the data directory for a moment, with a server inside it. */
 static enum rc open_server(const struct server_conf *conf, struct server **out, struct err *err)
 {
     int64_t deadline = clock_mono() + LOCK_PATIENCE_S * CLOCK_S;
@@ -203,7 +203,7 @@ static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_c
     return rc;
 }
 
-/* Hooks are told all the same. */
+/* A server alone still delivers to hooks. */
 static enum rc run_serve(struct cli *cli, struct err *err)
 {
     const struct driver_conf conf = { .progress_fd = -1, .deliver_only = true };
@@ -248,7 +248,7 @@ static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later ? "Nobody else is due." : "Nobody is due.");
+        puts(s->quiet || s->failing || s->waiting || s->later ? "No one else is due." : "No one is due.");
         return;
     }
     clock_format_length(s->took_us, took);
@@ -264,13 +264,13 @@ static void print_people(struct arena *a, const struct driver_summary *s)
 static void print_summary(struct arena *a, const struct driver_summary *s)
 {
     if (s->quiet)
-        printf("%s in quiet hours: who comes to it waits.\n",
+        printf("%s in quiet hours: people wait before those stages.\n",
                print_count(a, s->quiet, "service is", "services are"));
     if (s->waiting)
-        printf("%s for somebody to confirm a stage: lethe retirement list --waiting\n",
+        printf("%s for a confirmation: lethe retirement list --waiting\n",
                print_count(a, s->waiting, "person waits", "people wait"));
     if (s->later)
-        printf("%s put off by a stage that takes time: come back to by the next run.\n",
+        printf("%s put off by a stage that takes time: the next run continues with them.\n",
                print_count(a, s->later, "person was", "people were"));
     print_people(a, s);
     if (s->people == 0 && s->calls == 0 && s->stages == 0)
@@ -282,7 +282,7 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
            print_count(a, s->retries, "repetition", "repetitions"));
 }
 
-/* The server of the data directory: one inside this process, if none runs. */
+/* Reaches the server of the data directory, or starts one inside this process. */
 static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, struct api **api,
                             struct err *err)
 {
@@ -297,13 +297,13 @@ static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, str
 
 static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
 {
-    puts("\nERRORED, these and from before:");
+    puts("\nERRORED, from this run and before:");
     enum rc rc = failures_print(cli, api, err);
     puts("Who: lethe retirement list --state ERRORED\nWhy: lethe retirement show USERNAME");
     return rc;
 }
 
-/* With a server of its own, if none runs: --once is a whole job. */
+/* Starts a server inside this process if none runs: --once is a whole job. */
 static enum rc drive_once(struct stay *stay, const struct driver_conf *given, struct err *err)
 {
     struct cli *cli = stay->cli;
@@ -331,13 +331,13 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     if (!rc && crew.summary.fuse_blown)
         rc = err_set(
             err, RC_CONFLICT,
-            "the fuse has blown, because far more people are due than usual: nobody is begun with, see "
+            "the fuse has blown, because far more people are due than usual: no new retirements start, see "
             "\"lethe fuse show\"");
     if (!rc && crew.summary.failing)
-        rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before those stages",
+        rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before its stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));
     if (!rc && crew.signals)
-        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before everybody was done");
+        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before all people were done");
     api_close(&api);
     return rc;
 }
@@ -352,7 +352,7 @@ static enum rc drive(struct stay *stay, const struct driver_conf *given, struct 
     return rc;
 }
 
-/* The exit codes of the script retire_one_learner.py, which others look at. */
+/* The exit codes of the script retire_one_learner.py, on which other programs rely. */
 enum script_exit {
     SCRIPT_BAD_CONFIG = 249,
     SCRIPT_UNKNOWN_STATE,
@@ -406,9 +406,9 @@ static enum rc run_drive(struct cli *cli, struct err *err)
 
 /* ---- the commands ---- */
 
-#define ALLOW_ROOT                                                                       \
-    {                                                                                    \
-        .name = "allow-root", .help = "run as root all the same (or LETHE_ALLOW_ROOT=1)" \
+#define ALLOW_ROOT                                                          \
+    {                                                                       \
+        .name = "allow-root", .help = "run as root (or LETHE_ALLOW_ROOT=1)" \
     }
 
 static const struct cli_option stay_options[] = {
@@ -417,9 +417,11 @@ static const struct cli_option stay_options[] = {
 };
 
 static const struct cli_option drive_options[] = {
-    { .name = "once", .help = "until nobody is due, then say what was done" },
-    { .name = "username", .value = "NAME", .help = "this one alone; implies --once" },
-    { .name = "cool-off", .value = "LENGTH", .help = "0d, 12h, 7d; can only lengthen that of a Lethe" },
+    { .name = "once", .help = "end when no one is due, and say what was done" },
+    { .name = "username", .value = "NAME", .help = "only this person; implies --once" },
+    { .name = "cool-off",
+      .value = "LENGTH",
+      .help = "0d, 12h, 7d; for a Lethe server it can only be longer" },
     ALLOW_ROOT,
     { 0 },
 };
@@ -428,9 +430,9 @@ const struct cli_command command_run = {
     .name = "run",
     .options = stay_options,
     .summary = "server and driver in one process",
-    .about = "Answers the API at `listen`, and retires whoever is due. Prints \"ready\n"
-             "http://HOST:PORT\" when it is; logs to standard error. SIGTERM or SIGINT stop\n"
-             "it in order; a second one hurries. SIGHUP has the configuration read again.",
+    .about = "Answers the API at `listen`, and retires people who are due. Prints \"ready\n"
+             "http://HOST:PORT\" when it is ready; logs to standard error. SIGTERM or SIGINT\n"
+             "stop it in order; a second one hurries. SIGHUP reads the configuration again.",
     .examples = "lethe run\nlethe run --config /etc/lethe/lethe.yml",
     .run = run_run,
 };
@@ -440,8 +442,8 @@ const struct cli_command command_serve = {
     .options = stay_options,
     .summary = "the server alone",
     .about = "Answers the API at `listen`, for drivers elsewhere. Prints \"ready\n"
-             "http://HOST:PORT\" when it does; logs to standard error. SIGTERM or SIGINT stop\n"
-             "it in order; a second one hurries. SIGHUP has the configuration read again.",
+             "http://HOST:PORT\" when it is ready; logs to standard error. SIGTERM or SIGINT\n"
+             "stop it in order; a second one hurries. SIGHUP reads the configuration again.",
     .examples = "lethe serve\nlethe serve --config /etc/lethe/lethe.yml",
     .run = run_serve,
 };
@@ -451,14 +453,14 @@ const struct cli_command command_drive = {
     .options = drive_options,
     .shared = CLI_JSON,
     .summary = "the driver alone",
-    .about = "Takes whoever is due through the stages of the configuration, for the server\n"
-             "of its data_dir or that of `authority`. With --once it ends when nobody is due\n"
-             "any more, and starts a server for itself if none runs on data_dir; without, it\n"
-             "stays and waits. People who fail become ERRORED: that is work done, and no\n"
-             "failure of the command.\n\n"
+    .about = "Takes people who are due through the stages of the configuration, for the server\n"
+             "of its data_dir or that of `authority`. With --once it ends when no one is due\n"
+             "any more, and starts a server inside itself if none runs on data_dir; otherwise\n"
+             "it keeps running. People who fail become ERRORED; that is no failure of the\n"
+             "command.\n\n"
              "With the driver file of an Open edX site it works for that LMS. --cool-off (7d)\n"
-             "is then what the LMS is asked for, and --username has the exit codes of the\n"
-             "script: 255 setup failed, 254 in an end state, 253 in a working state, 252\n"
+             "is then the cool-off that the LMS is asked for, and --username exits as the\n"
+             "script does: 255 setup failed, 254 in an end state, 253 in a working state, 252\n"
              "failed while retiring, 251 no such learner, 250 unknown state, 249 bad\n"
              "configuration.",
     .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One retirement on a page: who, where, and every move with what was answered. */
+/* One retirement: the person, the state, and every move with the answer of the service. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ static void print_place(struct arena *a, const struct json *r)
                     arena_printf(a, "%s until %s", api_text(lease, "driver"),
                                  print_time(a, api_text(lease, "until"))));
     if (waiting && waiting->kind == JSON_MAP) {
-        print_field(15, "waits for", "somebody to confirm this, with lethe retirement confirm:");
+        print_field(15, "waits for", "a confirmation by lethe retirement confirm, when this is done:");
         print_block(stdout, "      ", api_text(waiting, "instructions"));
     }
     if (later && later->kind == JSON_MAP)
@@ -42,13 +42,13 @@ static void print_place(struct arena *a, const struct json *r)
                                  print_time(a, api_text(later, "until")),
                                  print_time(a, api_text(later, "since"))));
     if (json_get_bool(r, "abort_asked"))
-        print_field(15, "abort", "asked for; final when the lease has ended");
+        print_field(15, "abort", "requested; final when the lease ends");
     print_field(15, "requested", print_time(a, api_text(r, "created")));
     if (api_int(r, "run") > 0)
         print_field(15, "sent back", print_count(a, api_int(r, "run"), "time", "times"));
 }
 
-/* What was answered. A driver reports JSON: a line for each thing it says. */
+/* The answer of a service. A driver reports JSON: one line for each of its fields. */
 static void print_response(struct arena *a, const char *response)
 {
     static const char indent[] = "      ";
@@ -147,9 +147,9 @@ const struct cli_command command_retirement_show = {
     .max_operands = 1,
     .options = show_options,
     .shared = CLI_JSON | CLI_SERVER,
-    .summary = "one person's way so far",
-    .about = "Where somebody is, and every move with its time, who did it, and what the\n"
-             "service answered. Of several retirements of one user name the live one is\n"
+    .summary = "one retirement and its history",
+    .about = "The state of a retirement, and every move with its time, its actor and the\n"
+             "answer of the service. If a user name has several retirements, the live one is\n"
              "shown, else the newest.",
     .examples = "lethe retirement show ada\nlethe retirement show --id 12\nlethe retirement show ada --json",
     .run = run_show,

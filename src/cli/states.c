@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of states: set it, show it, draw it. */
+/* Sets, lists and draws the states. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -25,8 +25,8 @@ static enum rc print_sync(const struct json *answer, bool dry_run, struct err *e
                                            { "removed", "Removed" },
                                            { "remaining", "Remaining" } };
     const struct json *list;
-    puts(dry_run ? "Dry run: nothing is changed. The list of states would change so:"
-                 : "The list of states was changed so:");
+    puts(dry_run ? "Dry run: nothing is changed. The list of states would change like this:"
+                 : "The list of states was changed like this:");
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         enum rc rc = api_expect(answer, keys[i][0], JSON_LIST, &list, err);
         if (rc)
@@ -164,7 +164,7 @@ static enum rc run_graph(struct cli *cli, struct err *err)
 /* ---- the commands ---- */
 
 static const struct cli_option sync_options[] = {
-    { .name = "dry-run", .help = "check and show the differences, change nothing" },
+    { .name = "dry-run", .help = "show the differences, change nothing" },
     { 0 },
 };
 
@@ -180,7 +180,7 @@ const struct cli_command command_states_sync = {
     .shared = CLI_JSON | CLI_SERVER | CLI_AS_IT_IS,
     .summary = "set the states of the configuration",
     .about = "Gives the server the list of states of this configuration file. Refused while\n"
-             "somebody is between PENDING and the end, or in a state that would go.",
+             "people are between PENDING and an end state, or in a state that would go.",
     .examples = "lethe states sync --dry-run\nlethe states sync",
     .run = run_sync,
 };
@@ -201,8 +201,8 @@ const struct cli_command command_states_graph = {
     .options = graph_options,
     .shared = CLI_SERVER,
     .summary = "a picture of the states",
-    .about = "Red states are required, blue ones are work, green ones are done; a number\n"
-             "stands for the people in it.",
+    .about = "Red states are required, blue ones are work, green ones are done; the number\n"
+             "beside a state counts the people in it.",
     .examples = "lethe states graph --format svg > states.svg\nlethe states graph | dot -Tpng > states.png",
     .run = run_graph,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signals, the service manager, and another configuration while running: see stay.h. */
+/* Signals, the service manager, and reloading: see stay.h. */
 #include "cli/stay.h"
 
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* ---- what happens ---- */
+/* ---- events ---- */
 
-/* Global because a signal handler has no argument. */
+/* Global, because a signal handler takes no argument. */
 static int events[2] = { -1, -1 }; /* a pipe */
 static atomic_int signals;
 static atomic_bool hurry;
@@ -47,7 +47,7 @@ static void on_stop(int number)
     errno = saved;
 }
 
-/* The signal is also that of a terminal which was closed. */
+/* SIGHUP also comes when the terminal is closed; then it means stop. */
 static void on_hangup(int number)
 {
     int saved = errno;
@@ -71,8 +71,8 @@ static enum rc watch_signals(bool reloads, struct err *err)
     return RC_OK;
 }
 
-/* poll before read: under ThreadSanitizer a handler runs in the first, and waits for the end of the second.
- */
+/* poll before read: under ThreadSanitizer a signal handler runs during poll, but only after read has
+ * returned. */
 enum stay_event stay_next(void)
 {
     struct pollfd end = { .fd = events[0], .events = POLLIN };
@@ -109,7 +109,7 @@ static enum rc check_user(struct cli *cli, struct err *err)
     if (cli_user_is_meant(cli))
         return RC_OK;
     return err_set(err, RC_FORBIDDEN,
-                   "does not run as root: use a user of its own, or --allow-root or "
+                   "this command does not run as root: use a user of its own, or --allow-root or "
                    "LETHE_ALLOW_ROOT=1 if root is meant");
 }
 
@@ -119,8 +119,8 @@ static enum rc check_roles(const struct stay *stay, const struct config *config,
     if (rc || config->has_stages || !(stay->roles & STAY_DRIVES))
         return rc;
     return err_set(err, RC_INVALID,
-                   "%s has no stages, so there is nothing to drive; other drivers may, with \"lethe "
-                   "serve\" here",
+                   "%s has no stages, so there is nothing to drive; if other programs drive, use \"lethe "
+                   "serve\"",
                    config->file);
 }
 
@@ -150,9 +150,9 @@ enum rc stay_open(struct stay *stay, bool reloads, struct err *err)
     return rc;
 }
 
-/* ---- another one ---- */
+/* ---- reloading ---- */
 
-/* One that was read while running. They are kept to the end: what began under one goes on under it. */
+/* One that was read while running. All are kept until the end: what started under one ends under it. */
 struct configuration {
     struct arena arena;
     struct config *config;
@@ -190,7 +190,7 @@ static void keep_fixed(struct stay *stay, struct config *next)
     buf_init(&names, 1024);
     config_keep_fixed(stay->config, next, &names);
     if (names.len)
-        log_warning("%s: needs a restart, and is as it was until then: %s", next->file, buf_str(&names));
+        log_warning("%s: these changes need a restart: %s", next->file, buf_str(&names));
     buf_free(&names);
 }
 
@@ -221,7 +221,7 @@ bool stay_reload(struct stay *stay)
     notify_reloading();
     enum rc rc = read_again(stay, c, &err);
     if (rc) {
-        log_error("%s; the configuration of before stays in force", err.text);
+        log_error("%s; the previous configuration stays in force", err.text);
         forget(c);
     } else {
         take_up(stay, c);

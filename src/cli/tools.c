@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is the configuration right, is the database, what becomes of a name, which version is this. */
+/* Checks the configuration and the database, shows the retired form of a name, and the version. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -139,8 +139,8 @@ const struct cli_command command_config_check = {
     .options = check_options,
     .shared = CLI_JSON,
     .summary = "is this configuration right?",
-    .about = "Reads the whole file and everything it names, secrets included, and starts\n"
-             "nothing. A mistake is named by file:line:column, with what was probably meant.",
+    .about = "Reads the whole file and the files that it names, secrets included, and starts\n"
+             "nothing. A mistake is shown as file:line:column, with what was probably meant.",
     .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
     .run = run_config_check,
 };
@@ -149,8 +149,8 @@ const struct cli_command command_fsck = {
     .name = "fsck",
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "is the database right?",
-    .about = "Checks every invariant on the whole database, and names what violates one by\n"
-             "its id. Exit code 1 then.",
+    .about = "Checks every invariant on the whole database, and lists violations by id; then\n"
+             "the exit code is 1.",
     .examples = "lethe fsck",
     .run = run_fsck,
 };
@@ -162,8 +162,8 @@ const struct cli_command command_hash = {
     .max_operands = 1,
     .shared = CLI_JSON,
     .summary = "the retired form of a name",
-    .about = "What a user name becomes, by the salts and formats of the configuration; with\n"
-             "--json also as an address, and under every salt.",
+    .about = "The retired form of a user name, by the salts and formats of the configuration.\n"
+             "With --json also that of an address, and the forms under all salts.",
     .examples = "lethe hash Learner1\nlethe hash Learner1 --json",
     .run = run_hash,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom a command is about. A name goes in the body of a request, never in a URL, which would be logged on the
- * way. */
+/* The person that a command is about. A name goes into the body of a request and never into a URL, which
+ * proxies log. */
 #include "cli/cli.h"
 
 enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
@@ -15,7 +15,7 @@ enum rc who_search(struct api *api, struct arena *a, const char *key, const char
         rc = api_expect(answer.json, "retirements", JSON_LIST, list, err);
     if (rc || (*list)->first)
         return rc;
-    return err_set(err, RC_NOT_FOUND, "there is no retirement of this %s",
+    return err_set(err, RC_NOT_FOUND, "there is no retirement with this %s",
                    key[0] == 'e' ? "address" : "user name (upper and lower case matter)");
 }
 
@@ -26,7 +26,7 @@ enum rc who_read(const struct cli *cli, struct who *out, struct err *err)
     if (id)
         return cli_parse_id("--id", id, &out->id, err);
     if (cli->n_operands == 0)
-        return err_set(err, RC_INVALID, "whom? give a user name, or --id ID");
+        return err_set(err, RC_INVALID, "give a user name or --id ID");
     out->username = cli->operands[0];
     return RC_OK;
 }

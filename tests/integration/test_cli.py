@@ -147,7 +147,7 @@ def test_states_sync_prints_what_operators_know(site):
     site.ok("states", "sync")
     site.configure(states=["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"])
     assert site.ok("states", "sync").out == (
-        "The list of states was changed so:\n"
+        "The list of states was changed like this:\n"
         "   Added: none\n"
         "   Removed: RETIRING_LMS, LMS_COMPLETE\n"
         "   Remaining: PENDING, RETIRING_FORUMS, FORUMS_COMPLETE, ERRORED, ABORTED, COMPLETE\n"
@@ -192,7 +192,7 @@ def test_a_retirement_by_commands_alone(site, running):
     assert asked["state"] == "PENDING" and asked["id"] == 1
     assert request(site, "ada")["id"] == 1
     again = site.ok("retirement", "request", "--username", "ada", "--email", "ada@example.com")
-    assert "was there before" in again.out
+    assert "has retirement" in again.out
 
     one = site.ok("retirement", "show", "ada", "--json").json
     assert list(one)[:2] == ["id", "user"] and one["original_username"] == "ada"
@@ -215,7 +215,7 @@ def test_a_retirement_by_commands_alone(site, running):
 
 
 def test_somebody_unknown_is_exit_3(site):
-    expect(site.lethe("retirement", "show", "nobody"), NOT_FOUND, "no retirement of this user name")
+    expect(site.lethe("retirement", "show", "nobody"), NOT_FOUND, "no retirement with this user name")
     expect(site.lethe("retirement", "show", "--id", "7"), NOT_FOUND, "")
     expect(site.lethe("retirement", "list", "--email", "nobody@example.com"), NOT_FOUND, "address")
     expect(site.lethe("client", "disable", "nobody"), NOT_FOUND, "")
@@ -268,7 +268,7 @@ def test_one_unknown_pair_stops_an_import(site):
     refused = site.lethe("retirement", "import", "leavers.csv")
     assert refused.code == REFUSED
     assert re.findall(r"^leavers.csv:(\d+): .+$", refused.err, re.M) == ["2", "3"]
-    assert "nobody was; --partial retires the rest" in refused.err
+    assert "no one was; --partial retires the others" in refused.err
     assert site.ok("retirement", "list", "--json").json == []
 
     partial = site.lethe("retirement", "import", "leavers.csv", "--partial", "--json")
@@ -364,7 +364,7 @@ def test_nobody_at_the_server(site):
 # ---- the driver ----
 
 def test_drive_once_says_what_was_done(erasing):
-    assert erasing.drive().out == "Nobody is due.\n"
+    assert erasing.drive().out == "No one is due.\n"
     for name in ("ada", "bob"):
         request(erasing, name)
     done = erasing.drive()
@@ -406,12 +406,12 @@ def test_drive_takes_one_alone(erasing):
         request(erasing, name)
     assert erasing.lethe("drive", "--username", "bob", "--json").json["completed"] == 1
     assert [c.username for c in erasing.erase.calls] == ["bob"]
-    expect(erasing.lethe("drive", "--username", "eve"), NOT_FOUND, "no retirement of this user name")
+    expect(erasing.lethe("drive", "--username", "eve"), NOT_FOUND, "no retirement with this user name")
 
 
 def test_a_longer_cool_off_waits(erasing):
     request(erasing, "ada")
-    assert erasing.drive("--cool-off", "1d").out == "Nobody is due.\n"
+    assert erasing.drive("--cool-off", "1d").out == "No one is due.\n"
     assert erasing.drive("--cool-off", "0d", "--json").json["completed"] == 1
 
 

@@ -64,7 +64,7 @@ def test_without_a_cause_it_is_a_group_too(site):
     assert site.get("/v1/failures").json["failures"] == [
         {"count": 1, "stage": "RETIRING_LMS", "status": None, "cause": None, "first": person["modified"],
          "last": person["modified"]}]
-    assert "for a reason of their own" in site.ok("retirement", "failures").out
+    assert "each for a cause of its own" in site.ok("retirement", "failures").out
 
 
 def test_a_report_says_why(served):

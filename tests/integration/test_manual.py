@@ -48,7 +48,7 @@ def test_people_wait_until_somebody_confirms(manual):
     said = manual.ok("retirement", "confirm", "ada", "--note", NOTE).out
     assert "UNSUBSCRIBED" in said
     again = manual.ok("drive", "--once")
-    assert "1 person waits for somebody to confirm" in again.out
+    assert "1 person waits for a confirmation" in again.out
     assert manual.states() == {"ada": "COMPLETE", "bob": WORKING}
     assert manual.store.usernames() == ["ada"] and sorted(manual.forum.usernames()) == ["ada", "bob"]
     assert [row["id"] for row in waiting(manual)] == ids[1:]

@@ -102,7 +102,7 @@ def test_once_leaves_it_to_the_next_run(erasing):
     poll(erasing, every="1h")
     erasing.request("ada")
     said = erasing.ok("drive", "--once").out
-    assert "1 person was put off" in said and "Nobody else is due.\n0 stages, 2 calls, 0 repetitions." in said
+    assert "1 person was put off" in said and "No one else is due.\n0 stages, 2 calls, 0 repetitions." in said
     assert erasing.drive_all()["people"] == 0 and len(looks(erasing)) == 1
     erasing.serve()
     later = erasing.show("ada")["later"]

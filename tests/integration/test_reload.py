@@ -72,7 +72,7 @@ def test_a_wrong_file_changes_nothing(pipeline, wrong, words):
         pipeline.file.write_text(wrong)
         pipeline.file.chmod(0o600)
     process.send_signal(signal.SIGHUP)
-    pipeline.wait_said(process, "the configuration of before stays in force")
+    pipeline.wait_said(process, "the previous configuration stays in force")
     assert words in pipeline.log(process)
     pipeline.file.write_text(good)
     pipeline.file.chmod(0o600)
@@ -90,7 +90,7 @@ def test_what_needs_a_restart_is_said_and_stays(pipeline, how):
         pipeline.configure(data_dir="elsewhere", listen=f"127.0.0.1:{s.getsockname()[1]}", max_connections=5,
                            identity={"salts": ["a-salt-that-is-new"]}, cool_off="1d")
     pipeline.reload(process)
-    assert "needs a restart, and is as it was until then: data_dir, identity, listen, max_connections\n" in pipeline.log(process)
+    assert "these changes need a restart: data_dir, identity, listen, max_connections\n" in pipeline.log(process)
     pipeline.configure(data_dir="data", listen=f"127.0.0.1:{port}")  # for commands, which look for the server there
     retired = pipeline.request("ada")["retired_username"]
     assert pipeline.ok("hash", "ada").out.split()[-1] != retired  # that is the new salt

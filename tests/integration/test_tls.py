@@ -127,4 +127,4 @@ def test_a_renewed_certificate_is_shown_after_a_reload(certified):
     assert get(certified, "/healthz", trusting(certified))[0] == 200
     certified.configure(tls=None)
     certified.reload(process)
-    assert "needs a restart, and is as it was until then: tls\n" in certified.log(process)
+    assert "these changes need a restart: tls\n" in certified.log(process)

@@ -79,8 +79,8 @@ static void test_people_file__a_header_row_may_name_an_id(void **state)
 
 static void test_people_file__mistakes_are_named_by_their_line(void **state)
 {
-    expect_wrong("", 2, "f.csv: there is nobody in it");
-    expect_wrong("username,email\n", 2, "f.csv: there is nobody in it");
+    expect_wrong("", 2, "f.csv: the file has no people");
+    expect_wrong("username,email\n", 2, "f.csv: the file has no people");
     expect_wrong("ada\n", 2, "f.csv:1: has 1 columns and should have 2 to 2");
     expect_wrong("a,a@x\nb,b@x,c\n", 2, "f.csv:2: has 3 columns and should have 2 to 2");
     expect_wrong("a,a@x\n,b@x\n", 2, "f.csv:2: the user name is empty");
