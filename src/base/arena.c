@@ -115,7 +115,10 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 char *arena_strdup(struct arena *a, const char *s)
 {
-    return s ? arena_strndup(a, s, strlen(s)) : NULL;
+    if (!s)
+        return NULL;
+    size_t size = strlen(s) + 1;
+    return memcpy(arena_alloc(a, size), s, size);
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)

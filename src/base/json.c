@@ -35,23 +35,19 @@ static enum rc too_deep(const char *text, size_t at, struct err *err)
                    JSON_DEPTH_MAX, line, column);
 }
 
-/* Behind the string that begins at i. */
-static size_t skip_string(const char *text, size_t len, size_t i)
-{
-    for (i++; i < len && text[i] != '"'; i++)
-        i += text[i] == '\\';
-    return i;
-}
-
 static enum rc check_depth(const char *text, size_t len, struct err *err)
 {
     unsigned depth = 0;
+    bool in_string = false;
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == '"')
-            i = skip_string(text, len, i);
-        else if ((text[i] == '[' || text[i] == '{') && ++depth > JSON_DEPTH_MAX)
+        char c = text[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else if ((c == '[' || c == '{') && ++depth > JSON_DEPTH_MAX)
             return too_deep(text, i, err);
-        else if ((text[i] == ']' || text[i] == '}') && depth > 0)
+        else if ((c == ']' || c == '}') && depth > 0)
             depth--;
     }
     return RC_OK;
@@ -82,56 +78,50 @@ static const char *words_for(enum json_error_code code)
     return "something unexpected";
 }
 
-static void set_text(struct arena *a, struct json *to, const json_t *from)
-{
-    to->len = json_string_length(from);
-    to->text = arena_strndup(a, json_string_value(from), to->len);
-}
-
-static struct json *copy(struct arena *a, json_t *from);
-
-static void add_child(struct json *parent, struct json **last, struct json *child)
-{
-    if (!*last)
-        parent->first = child;
-    else
-        (*last)->next = child;
-    *last = child;
-    parent->count++;
-}
+static struct json *copy(struct arena *a, json_t *from, const char *key);
 
 static void copy_list(struct arena *a, struct json *to, json_t *from)
 {
-    struct json *last = NULL;
-    for (size_t i = 0; i < json_array_size(from); i++)
-        add_child(to, &last, copy(a, json_array_get(from, i)));
+    struct json **end = &to->first;
+    to->count = (unsigned)json_array_size(from);
+    for (size_t i = 0; i < to->count; i++) {
+        *end = copy(a, json_array_get(from, i), NULL);
+        end = &(*end)->next;
+    }
 }
 
 static void copy_map(struct arena *a, struct json *to, json_t *from)
 {
-    struct json *last = NULL;
+    struct json **end = &to->first;
+    to->count = (unsigned)json_object_size(from);
     for (void *it = json_object_iter(from); it; it = json_object_iter_next(from, it)) {
-        struct json *child = copy(a, json_object_iter_value(it));
-        child->key = arena_strdup(a, json_object_iter_key(it));
-        add_child(to, &last, child);
+        *end = copy(a, json_object_iter_value(it), json_object_iter_key(it));
+        end = &(*end)->next;
     }
 }
 
-static struct json *copy(struct arena *a, json_t *from)
+/* Its key and its text follow it in one piece of memory. */
+static struct json *copy(struct arena *a, json_t *from, const char *key)
 {
     static const enum json_kind kinds[] = {
         [JSON_OBJECT] = JSON_MAP,  [JSON_ARRAY] = JSON_LIST,     [JSON_STRING] = JSON_TEXT,
         [JSON_INTEGER] = JSON_INT, [JSON_REAL] = JSON_REAL_KIND, [JSON_TRUE] = JSON_BOOL,
         [JSON_FALSE] = JSON_BOOL,  [JSON_NULL] = JSON_NULL_KIND,
     };
-    struct json *to = ARENA_NEW(a, struct json);
+    size_t key_size = key ? strlen(key) + 1 : 0, len = json_string_length(from);
+    struct json *to = arena_alloc(a, sizeof(*to) + key_size + len + 1);
+    char *texts = (char *)(to + 1);
     to->kind = kinds[json_typeof(from)];
+    to->key = key ? memcpy(texts, key, key_size) : NULL;
     switch (to->kind) {
     case JSON_NULL_KIND: break;
     case JSON_BOOL: to->integer = json_is_true(from); break;
     case JSON_INT: to->integer = json_integer_value(from); break;
     case JSON_REAL_KIND: to->real = json_real_value(from); break;
-    case JSON_TEXT: set_text(a, to, from); break;
+    case JSON_TEXT:
+        to->len = len;
+        to->text = memcpy(texts + key_size, json_string_value(from), len + 1);
+        break;
     case JSON_LIST: copy_list(a, to, from); break;
     case JSON_MAP: copy_map(a, to, from); break;
     }
@@ -148,7 +138,7 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
     if (!root)
         return err_set(err, RC_INVALID, "not acceptable JSON: %s at line %d, column %d",
                        words_for(json_error_code(&error)), error.line, error.column);
-    *out = copy(a, root);
+    *out = copy(a, root, NULL);
     json_decref(root);
     return RC_OK;
 }

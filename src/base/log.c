@@ -78,6 +78,13 @@ struct log_subject log_set_subject(struct log_subject subject)
 static void add_escaped(struct buf *line, const char *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
+        size_t plain = i;
+        while (plain < len && s[plain] >= 0x20 && s[plain] < 0x7F)
+            plain++;
+        buf_add(line, s + i, plain - i);
+        i = plain;
+        if (i == len)
+            break;
         size_t n = text_char_len(s + i, len - i);
         unsigned char c = (unsigned char)s[i];
         if (n == 0 || c < 0x20 || c == 0x7F)

@@ -56,7 +56,7 @@ bool text_is_utf8(const char *s, size_t len)
                 continue;
             }
         }
-        size_t n = text_char_len(s + i, len - i);
+        size_t n = (unsigned char)s[i] < 0x80 ? 1 : text_char_len(s + i, len - i);
         if (n == 0)
             return false;
         i += n;

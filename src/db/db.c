@@ -12,13 +12,6 @@
 
 static const struct db_driver *const drivers[] = { &db_sqlite };
 
-struct db_value db_text_value(const char *s)
-{
-    if (!s)
-        return (struct db_value){ DB_NULL, 0, NULL, 0 };
-    return (struct db_value){ DB_STRING, 0, s, strlen(s) };
-}
-
 /* ---- connections ---- */
 
 /* A target may hold a password: it is not repeated in errors. */

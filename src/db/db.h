@@ -27,16 +27,15 @@ struct db_value {
     enum db_kind kind;
     int64_t integer;
     const void *data; /* of DB_STRING, DB_BYTES; borrowed until db_run returns, or the rows are closed */
-    size_t len;
+    size_t len;       /* bytes; DB_WHOLE: a text up to its terminator */
 };
+#define DB_WHOLE SIZE_MAX
 
-/* DB_TEXT(NULL) is NULL. */
+/* A text or bytes at NULL are NULL. */
 #define DB_INT(n)      ((struct db_value){ DB_INTEGER, (n), NULL, 0 })
-#define DB_TEXT(s)     db_text_value(s)
+#define DB_TEXT(s)     ((struct db_value){ DB_STRING, 0, (s), DB_WHOLE })
 #define DB_TEXTN(s, n) ((struct db_value){ DB_STRING, 0, (s), (n) })
 #define DB_BLOB(p, n)  ((struct db_value){ DB_BYTES, 0, (p), (n) })
-struct db_value db_text_value(const char *s);
-
 /* The arguments $1, $2, ... of a statement: db_run(db, sql, DB_ARGS(DB_INT(id), DB_TEXT(name)), NULL, err). A
  * statement may take fewer: then the last ones are left out. */
 #define DB_ARGS(...)                                             \

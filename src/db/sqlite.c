@@ -61,10 +61,7 @@ struct sqlite {
     int64_t wal_done; /* ... and how many of them are in the main file too */
 };
 
-static struct sqlite *self(struct db *db)
-{
-    return (struct sqlite *)(void *)db;
-}
+#define SELF(db) ((struct sqlite *)(void *)(db))
 
 /* ---- errors ---- */
 
@@ -97,7 +94,7 @@ static enum rc map_code(int extended, int system_errno)
     }
 }
 
-/* A commit that fails forgets to tell SQLite's own record of it; errno was 0 before (step, sqlite_script). */
+/* SQLite does not record the errno of a failing commit itself: those that call it set errno to 0 before. */
 static int last_errno(const struct sqlite *sq)
 {
     int recorded = sqlite3_system_errno(sq->handle);
@@ -200,18 +197,18 @@ static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, 
 
 static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
 {
-    sqlite3_stmt *handle = st->handle;
     for (size_t i = 0; i < st->n_parameters; i++) {
         assert(st->argument[i] <= args.n);
-        const struct db_value *v = &args.value[st->argument[i] - 1];
-        int code = SQLITE_MISUSE, index = (int)i + 1;
-        switch (v->kind) {
-        case DB_NULL: code = sqlite3_bind_null(handle, index); break;
-        case DB_INTEGER: code = sqlite3_bind_int64(handle, index, v->integer); break;
+        const struct db_value *value = &args.value[st->argument[i] - 1];
+        int index = (int)i + 1, code = SQLITE_MISUSE;
+        size_t len = value->len == DB_WHOLE && value->data ? strlen(value->data) : value->len;
+        switch (value->kind) {
+        case DB_NULL: code = sqlite3_bind_null(st->handle, index); break;
+        case DB_INTEGER: code = sqlite3_bind_int64(st->handle, index, value->integer); break;
         case DB_STRING:
-            code = sqlite3_bind_text64(handle, index, v->data, v->len, SQLITE_STATIC, SQLITE_UTF8);
+            code = sqlite3_bind_text64(st->handle, index, value->data, len, SQLITE_STATIC, SQLITE_UTF8);
             break;
-        case DB_BYTES: code = sqlite3_bind_blob64(handle, index, v->data, v->len, SQLITE_STATIC); break;
+        case DB_BYTES: code = sqlite3_bind_blob64(st->handle, index, value->data, len, SQLITE_STATIC); break;
         }
         if (code != SQLITE_OK)
             return raise(sq, code, err);
@@ -219,25 +216,21 @@ static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args,
     return RC_OK;
 }
 
-static int step(struct stmt *st)
-{
-    errno = 0;
-    return sqlite3_step(st->handle);
-}
-
 static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, int64_t *changed,
                           struct err *err)
 {
-    struct sqlite *sq = self(db);
+    struct sqlite *sq = SELF(db);
     struct stmt *st;
     enum rc rc = find_stmt(sq, sql, &st, err);
     if (!rc)
         rc = bind_all(sq, st, args, err);
     if (rc)
         return rc;
-    int code = step(st);
-    while (code == SQLITE_ROW)
-        code = step(st);
+    int code;
+    errno = 0; /* for last_errno */
+    do
+        code = sqlite3_step(st->handle);
+    while (code == SQLITE_ROW);
     if (code != SQLITE_DONE)
         rc = raise(sq, code, err);
     else if (changed)
@@ -248,7 +241,7 @@ static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, i
 
 static enum rc sqlite_script(struct db *db, const char *sql, struct err *err)
 {
-    struct sqlite *sq = self(db);
+    struct sqlite *sq = SELF(db);
     errno = 0;
     int code = sqlite3_exec(sq->handle, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? RC_OK : raise(sq, code, err);
@@ -259,9 +252,9 @@ static enum rc sqlite_script(struct db *db, const char *sql, struct err *err)
 static enum rc sqlite_query(struct db *db, void **stmt, const char *sql, struct db_args args, struct err *err)
 {
     struct stmt *st;
-    enum rc rc = find_stmt(self(db), sql, &st, err);
+    enum rc rc = find_stmt(SELF(db), sql, &st, err);
     if (!rc)
-        rc = bind_all(self(db), st, args, err);
+        rc = bind_all(SELF(db), st, args, err);
     if (rc)
         return rc;
     st->open = true;
@@ -279,12 +272,13 @@ static void sqlite_rows_close(void *stmt)
 static enum rc sqlite_next(struct db *db, void *stmt, bool *row, struct err *err)
 {
     struct stmt *st = stmt;
-    int code = step(st);
+    errno = 0; /* for last_errno */
+    int code = sqlite3_step(st->handle);
     if (code == SQLITE_ROW) {
         *row = true;
         return RC_OK;
     }
-    enum rc rc = code == SQLITE_DONE ? RC_OK : raise(self(db), code, err);
+    enum rc rc = code == SQLITE_DONE ? RC_OK : raise(SELF(db), code, err);
     sqlite_rows_close(st);
     return rc;
 }
@@ -328,7 +322,7 @@ static bool sqlite_in_transaction(const struct db *db)
 
 static enum rc sqlite_begin(struct db *db, struct err *err)
 {
-    const char *sql = self(db)->writing ? "BEGIN IMMEDIATE" : "BEGIN";
+    const char *sql = SELF(db)->writing ? "BEGIN IMMEDIATE" : "BEGIN";
     return sqlite_run(db, sql, DB_NO_ARGS, NULL, err);
 }
 
@@ -409,7 +403,7 @@ static void restart_long_log(struct sqlite *sq)
 
 static enum rc sqlite_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
 {
-    struct sqlite *sq = self(db);
+    struct sqlite *sq = SELF(db);
     int code = checkpoint_once(sq, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
         return raise(sq, code, err);
@@ -564,7 +558,7 @@ static enum rc set_up_reading(struct sqlite *sq, struct err *err)
 
 static void sqlite_close(struct db *db)
 {
-    struct sqlite *sq = self(db);
+    struct sqlite *sq = SELF(db);
     for (size_t i = 0; i < sq->n_slots; i++) {
         if (!sq->slot[i])
             continue;

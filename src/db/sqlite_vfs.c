@@ -29,20 +29,8 @@ struct scrubbed {
 /* Aligned as sqlite3_malloc aligns. */
 enum { SCRUBBED_LEN = (sizeof(struct scrubbed) + 7) / 8 * 8 };
 
-static struct scrubbed *self(sqlite3_file *file)
-{
-    return (struct scrubbed *)(void *)file;
-}
-
-static sqlite3_file *real(sqlite3_file *file)
-{
-    return (sqlite3_file *)(void *)((char *)file + SCRUBBED_LEN);
-}
-
-static const sqlite3_io_methods *real_methods(sqlite3_file *file)
-{
-    return real(file)->pMethods;
-}
+#define SELF(file) ((struct scrubbed *)(void *)(file))
+#define REAL(file) ((sqlite3_file *)(void *)((char *)(file) + SCRUBBED_LEN))
 
 /* ---- what is done otherwise ---- */
 
@@ -54,14 +42,14 @@ static void grow(struct scrubbed *s, sqlite3_int64 size)
 
 static int scrubbed_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
 {
-    struct scrubbed *s = self(file);
+    struct scrubbed *s = SELF(file);
     grow(s, offset + len);
     bool is_page = s->page_len > 0 && len == (int)s->page_len && offset > 0;
     if (is_page && s->size_max / len < SCRUB_PAGES_MAX) {
         data = memcpy(s->page, data, (size_t)len);
         scrub_page(s->page, (size_t)len);
     }
-    return real_methods(file)->xWrite(real(file), data, len, offset);
+    return REAL(file)->pMethods->xWrite(REAL(file), data, len, offset);
 }
 
 static void set_page_len(struct scrubbed *s, uint32_t len)
@@ -74,95 +62,95 @@ static void set_page_len(struct scrubbed *s, uint32_t len)
 static int scrubbed_control(sqlite3_file *file, int op, void *arg)
 {
     if (op == SQLITE_VFS_PAGE_LEN) {
-        set_page_len(self(file), *(uint32_t *)arg);
+        set_page_len(SELF(file), *(uint32_t *)arg);
         return SQLITE_OK;
     }
     if (op == SQLITE_FCNTL_SIZE_HINT)
-        grow(self(file), *(sqlite3_int64 *)arg);
-    return real_methods(file)->xFileControl(real(file), op, arg);
+        grow(SELF(file), *(sqlite3_int64 *)arg);
+    return REAL(file)->pMethods->xFileControl(REAL(file), op, arg);
 }
 
 static int scrubbed_close(sqlite3_file *file)
 {
-    free(self(file)->page);
-    return real_methods(file)->xClose(real(file));
+    free(SELF(file)->page);
+    return REAL(file)->pMethods->xClose(REAL(file));
 }
 
 /* ---- what is passed on: files ---- */
 
 static int pass_read(sqlite3_file *file, void *data, int len, sqlite3_int64 offset)
 {
-    return real_methods(file)->xRead(real(file), data, len, offset);
+    return REAL(file)->pMethods->xRead(REAL(file), data, len, offset);
 }
 
 static int pass_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    return real_methods(file)->xTruncate(real(file), size);
+    return REAL(file)->pMethods->xTruncate(REAL(file), size);
 }
 
 static int pass_sync(sqlite3_file *file, int flags)
 {
-    return real_methods(file)->xSync(real(file), flags);
+    return REAL(file)->pMethods->xSync(REAL(file), flags);
 }
 
 static int pass_file_size(sqlite3_file *file, sqlite3_int64 *out)
 {
-    return real_methods(file)->xFileSize(real(file), out);
+    return REAL(file)->pMethods->xFileSize(REAL(file), out);
 }
 
 static int pass_lock(sqlite3_file *file, int level)
 {
-    return real_methods(file)->xLock(real(file), level);
+    return REAL(file)->pMethods->xLock(REAL(file), level);
 }
 
 static int pass_unlock(sqlite3_file *file, int level)
 {
-    return real_methods(file)->xUnlock(real(file), level);
+    return REAL(file)->pMethods->xUnlock(REAL(file), level);
 }
 
 static int pass_check_reserved_lock(sqlite3_file *file, int *out)
 {
-    return real_methods(file)->xCheckReservedLock(real(file), out);
+    return REAL(file)->pMethods->xCheckReservedLock(REAL(file), out);
 }
 
 static int pass_sector_size(sqlite3_file *file)
 {
-    return real_methods(file)->xSectorSize(real(file));
+    return REAL(file)->pMethods->xSectorSize(REAL(file));
 }
 
 static int pass_device_characteristics(sqlite3_file *file)
 {
-    return real_methods(file)->xDeviceCharacteristics(real(file));
+    return REAL(file)->pMethods->xDeviceCharacteristics(REAL(file));
 }
 
 static int pass_shm_map(sqlite3_file *file, int region, int len, int extend, void volatile **out)
 {
-    return real_methods(file)->xShmMap(real(file), region, len, extend, out);
+    return REAL(file)->pMethods->xShmMap(REAL(file), region, len, extend, out);
 }
 
 static int pass_shm_lock(sqlite3_file *file, int offset, int n, int flags)
 {
-    return real_methods(file)->xShmLock(real(file), offset, n, flags);
+    return REAL(file)->pMethods->xShmLock(REAL(file), offset, n, flags);
 }
 
 static void pass_shm_barrier(sqlite3_file *file)
 {
-    real_methods(file)->xShmBarrier(real(file));
+    REAL(file)->pMethods->xShmBarrier(REAL(file));
 }
 
 static int pass_shm_unmap(sqlite3_file *file, int delete)
 {
-    return real_methods(file)->xShmUnmap(real(file), delete);
+    return REAL(file)->pMethods->xShmUnmap(REAL(file), delete);
 }
 
 static int pass_fetch(sqlite3_file *file, sqlite3_int64 offset, int len, void **out)
 {
-    return real_methods(file)->xFetch(real(file), offset, len, out);
+    return REAL(file)->pMethods->xFetch(REAL(file), offset, len, out);
 }
 
 static int pass_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *data)
 {
-    return real_methods(file)->xUnfetch(real(file), offset, data);
+    return REAL(file)->pMethods->xUnfetch(REAL(file), offset, data);
 }
 
 static const sqlite3_io_methods scrubbed_methods = {
@@ -198,60 +186,57 @@ static int version_of(const sqlite3_io_methods *methods)
 
 /* ---- what is passed on: the VFS ---- */
 
-static sqlite3_vfs *real_vfs(sqlite3_vfs *vfs)
-{
-    return vfs->pAppData;
-}
+#define REAL_VFS(vfs) ((sqlite3_vfs *)(vfs)->pAppData)
 
 /* SQLite closes a file that has methods, also when opening it failed. */
 static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *out_flags)
 {
     if (!(flags & SQLITE_OPEN_MAIN_DB))
-        return real_vfs(vfs)->xOpen(real_vfs(vfs), name, file, flags, out_flags);
-    struct scrubbed *s = self(file);
+        return REAL_VFS(vfs)->xOpen(REAL_VFS(vfs), name, file, flags, out_flags);
+    struct scrubbed *s = SELF(file);
     memset(s, 0, SCRUBBED_LEN);
-    int code = real_vfs(vfs)->xOpen(real_vfs(vfs), name, real(file), flags, out_flags);
-    if (!real_methods(file))
+    int code = REAL_VFS(vfs)->xOpen(REAL_VFS(vfs), name, REAL(file), flags, out_flags);
+    if (!REAL(file)->pMethods)
         return code;
     s->methods = scrubbed_methods;
-    s->methods.iVersion = version_of(real_methods(file));
+    s->methods.iVersion = version_of(REAL(file)->pMethods);
     s->file.pMethods = &s->methods;
     return code == SQLITE_OK ? pass_file_size(file, &s->size_max) : code;
 }
 
 static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 {
-    return real_vfs(vfs)->xDelete(real_vfs(vfs), name, sync_folder);
+    return REAL_VFS(vfs)->xDelete(REAL_VFS(vfs), name, sync_folder);
 }
 
 static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
 {
-    return real_vfs(vfs)->xAccess(real_vfs(vfs), name, flags, out);
+    return REAL_VFS(vfs)->xAccess(REAL_VFS(vfs), name, flags, out);
 }
 
 static int shim_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out)
 {
-    return real_vfs(vfs)->xFullPathname(real_vfs(vfs), name, size, out);
+    return REAL_VFS(vfs)->xFullPathname(REAL_VFS(vfs), name, size, out);
 }
 
 static int shim_randomness(sqlite3_vfs *vfs, int len, char *out)
 {
-    return real_vfs(vfs)->xRandomness(real_vfs(vfs), len, out);
+    return REAL_VFS(vfs)->xRandomness(REAL_VFS(vfs), len, out);
 }
 
 static int shim_sleep(sqlite3_vfs *vfs, int us)
 {
-    return real_vfs(vfs)->xSleep(real_vfs(vfs), us);
+    return REAL_VFS(vfs)->xSleep(REAL_VFS(vfs), us);
 }
 
 static int shim_current_time(sqlite3_vfs *vfs, double *out)
 {
-    return real_vfs(vfs)->xCurrentTime(real_vfs(vfs), out);
+    return REAL_VFS(vfs)->xCurrentTime(REAL_VFS(vfs), out);
 }
 
 static int shim_get_last_error(sqlite3_vfs *vfs, int size, char *out)
 {
-    return real_vfs(vfs)->xGetLastError(real_vfs(vfs), size, out);
+    return REAL_VFS(vfs)->xGetLastError(REAL_VFS(vfs), size, out);
 }
 
 /* Version 1 has all that is needed here: neither extensions are loaded nor system calls replaced. */

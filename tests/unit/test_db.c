@@ -24,13 +24,6 @@ static void test_db__unknown_target_is_refused_without_repeating_it(void **state
     }
 }
 
-static void test_db__null_text_is_null(void **state)
-{
-    assert_int_equal(DB_TEXT(NULL).kind, DB_NULL);
-    assert_int_equal(DB_TEXT("").kind, DB_STRING);
-    assert_int_equal(DB_TEXT("abc").len, 3);
-}
-
 static void test_db__closing_nothing_is_harmless(void **state)
 {
     struct db *db = NULL;
@@ -87,7 +80,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db__unknown_target_is_refused_without_repeating_it),
-        cmocka_unit_test(test_db__null_text_is_null),
         cmocka_unit_test(test_db__closing_nothing_is_harmless),
         cmocka_unit_test(test_db__fault_fails_each_kind_of_call),
     };

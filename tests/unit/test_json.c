@@ -207,6 +207,31 @@ static void expect_escaped(const char *s, size_t len, const char *wanted)
     buf_free(&b);
 }
 
+/* However near the ceiling is: the beginning of what would be written without it. */
+static void test_json__a_ceiling_cuts_anywhere(void **state)
+{
+    static const char whole[] = "{\"a\":\"b\",\"c\\n\":[1,\"d\\\"e\",null,true]}";
+    for (size_t max = 0; max <= strlen(whole); max++) {
+        struct buf out;
+        struct json_out o = { .buf = &out };
+        buf_init(&out, max);
+        json_open_map(&o);
+        json_field_text(&o, "a", "b");
+        json_put_key(&o, "c\n");
+        json_open_list(&o);
+        json_put_int(&o, 1);
+        json_put_text(&o, "d\"e");
+        json_put_text(&o, NULL);
+        json_put_bool(&o, true);
+        json_close_list(&o);
+        json_close_map(&o);
+        assert_int_equal(out.over, max < strlen(whole));
+        assert_int_equal(out.len, max);
+        assert_memory_equal(buf_str(&out), whole, max);
+        buf_free(&out);
+    }
+}
+
 static void test_json__escape_is_what_json_wants(void **state)
 {
     expect_escaped("", 0, "");
@@ -335,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_json__brackets_in_strings_do_not_count),
         cmocka_unit_test(test_json__a_million_brackets_are_refused),
         cmocka_unit_test(test_json__writer_sets_commas),
+        cmocka_unit_test(test_json__a_ceiling_cuts_anywhere),
         cmocka_unit_test(test_json__escape_is_what_json_wants),
         cmocka_unit_test(test_json__bad_bytes_become_replacements),
         cmocka_unit_test(test_json__anything_escaped_can_be_read_back),
