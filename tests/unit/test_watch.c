@@ -301,8 +301,10 @@ static void test_watch__goes_on_behind_a_full_look(void **state)
     struct fixture *f = *state;
     struct watch_answer out;
     int64_t after_id = 0, found = 0;
+    OK(db_begin(f->db, &f->err)); /* one commit for all of them */
     for (int i = 0; i < 501; i++)
         move(f, request(f, arena_printf(&f->arena, "p%d", i)), "FORUM_ING");
+    OK(db_commit(f->db, &f->err));
     f->now += CLOCK_DAY;
     struct act act = act_now(f);
     OK(usecase_watch(&act, &after_id, &out, &f->err));
