@@ -8,7 +8,8 @@
  *   3. after the commit the file gets its name, and another transaction deletes the people
  *
  * Killed before 2 has committed: the people are where they were, and nobody knows the unfinished file, which
- * the next server removes. Killed after it: the next server goes on with 3. Nothing is written in plain text
+ * the next server removes. Killed after it: the next server goes on with 3. If 3 fails, the next archive does
+ * it first, or it would have the same people. Nothing is written in plain text
  * when there is a certificate to encrypt to.
  */
 #include "usecase/usecase_int.h"
@@ -174,7 +175,9 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
 {
     int64_t before = act->now - in->older_than_us;
     *out = (struct archive_answer){ 0 };
-    enum rc rc = store_count_held_back(act->store, before, &out->held_back, err);
+    enum rc rc = in->dry_run ? RC_OK : usecase_finish_archives(act, err);
+    if (!rc)
+        rc = store_count_held_back(act->store, before, &out->held_back, err);
     if (rc || in->dry_run)
         return rc ? rc : store_count_archivable(act->store, before, &out->people, err);
     struct content c = { .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };

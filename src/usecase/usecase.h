@@ -313,7 +313,8 @@ struct archive_answer {
     const char *file;  /* its name; NULL: there is none */
     bool more;         /* there may be more for another file */
 };
-/* The first of two transactions: writes the file, reads it back, and overwrites who is in it. */
+/* The first of two transactions: writes the file, reads it back, and overwrites who is in it. Before that it
+ * finishes what an earlier one has left. */
 enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err) MUST_CHECK;
 /* The second: the file gets its name, and its people are deleted. Also what a server that was killed has
