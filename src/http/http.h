@@ -68,7 +68,8 @@ struct http_request {
     void *user; /* the owner's, until it is answered */
 };
 
-/* NULL when absent; case of name does not matter. */
+/* NULL when absent; case of name does not matter. Within dispatch() only, on its thread: what a later step
+ * needs has to be copied. */
 const char *http_header(const struct http_request *req, const char *name);
 /* The first of this name, NULL when absent. */
 const char *http_query(const struct http_request *req, const char *name);

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ enum state { DISPATCHED, ASLEEP, ANSWERED };
 
 struct worker {
     struct http_server *server;
+    pthread_t thread; /* the library's for this worker, once it has a connection */
     struct MHD_Daemon *daemon;
     struct transfer *spare; /* transfers that are not in use */
     void *context;          /* what open_worker made */
@@ -300,11 +302,15 @@ static void take_answer(struct http_request *req)
     atomic_fetch_sub(&worker->answering, 1);
 }
 
-/* NULL as well for who was turned away before a connection was made. */
+/* On the worker's thread: the library says nothing of others. NULL as well for a client that was turned away
+ * before it had a connection. */
 static const char *find_header(const struct http_request *req, const char *name)
 {
     const struct transfer *x = (const struct transfer *)req;
-    return x->connection ? MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name) : NULL;
+    if (!x->connection)
+        return NULL;
+    assert(pthread_equal(x->worker->thread, pthread_self()));
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
 static const struct http_carrier of_connection = { .header = find_header, .answer = take_answer };
@@ -473,6 +479,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     struct origin origin;
     memcpy(&origin, info->client_addr, sizeof(origin));
     *context = origin.conn;
+    ((struct worker *)arg)->thread = pthread_self();
     conn_begin(origin.conn);
 }
 

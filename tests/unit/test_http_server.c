@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -862,6 +863,26 @@ static void test_http_server__many_answers_come_from_other_threads(void **state)
     await_count(&house.n_finished, 600);
 }
 
+static void test_http_server__headers_are_for_the_worker_alone(void **state)
+{
+    open_house();
+    int fd = dial(), status = 0;
+    say(fd, "GET /keep HTTP/1.1\r\nHost: x\r\nX-Test: 1\r\n\r\n");
+    await_count(&house.n_kept, 1);
+    pid_t child = fork();
+    if (child == 0) { /* on no worker's thread */
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        _exit(http_header(house.kept[0], "X-Test") != NULL);
+    }
+    pid_t ended = waitpid(child, &status, 0);
+    release();
+    assert_int_equal(hear(fd).status, 200);
+    close(fd);
+    assert_int_equal(ended, child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 static void test_http_server__all_kept_requests_are_answered(void **state)
 {
     open_house();
@@ -1375,6 +1396,7 @@ int main(void)
         TEST(who_does_not_read_is_cut),
         TEST(a_slow_answer_is_not_late),
         TEST(many_answers_come_from_other_threads),
+        TEST(headers_are_for_the_worker_alone),
         TEST(all_kept_requests_are_answered),
         TEST(what_comes_in_meanwhile_waits_its_turn),
         TEST(a_client_may_leave_before_its_answer),
