@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "driver/action/action.h"
+#include "driver/driver.h"
 
 /* Documented in help.c and docs/lethe.1. */
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
@@ -88,8 +88,8 @@ int main(int argc, char **argv)
     struct cli cli = { .commands = cli_commands };
     struct err err = { 0 };
     protect_process();
-    if (argc > 0 && strcmp(argv[0], ODBC_PROGRAM) == 0)
-        odbc_main();
+    if (argc > 0)
+        driver_serve_action(argv[0]);
     log_setup(LOG_WARNING, false, STDERR_FILENO);
     enum rc rc = cli_parse(&cli, argc, argv, &err);
     if (!rc)

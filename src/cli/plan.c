@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/probe.h"
-#include "driver/services/services.h"
+#include "driver/driver.h"
 
 /* ---- who goes where ---- */
 
@@ -110,105 +110,19 @@ static struct template_values masked_person(struct arena *a, const struct json *
     return person;
 }
 
-static const char *render(struct arena *a, const struct template *t, const struct template_values *values)
-{
-    struct buf b;
-    struct err err;
-    buf_init(&b, HTTP_BODY_MAX);
-    const char *text = !t ? NULL
-                       : template_render(t, values, &b, &err) == RC_OK
-                           ? arena_strndup(a, buf_str(&b), b.len)
-                           : arena_printf(a, "(cannot be made: %s)", err.text);
-    buf_free(&b);
-    return text;
-}
-
-struct call {
-    const char *call, *body;           /* body NULL: none */
-    const struct http_step_conf *http; /* whose answer is taken apart; NULL: nobody's */
-};
-
-static const char *wait_for_quiet(struct arena *a, const struct service_conf *service)
+/* Why the stage is not done now; NULL: nothing is in the way. */
+static const char *wait_of(struct arena *a, const struct stage_conf *stage)
 {
     char left[32];
-    if (!service || !service->quiet)
-        return NULL;
-    unsigned minutes = quiet_minutes(service->quiet, quiet_minute_of_week(clock_now()));
-    if (minutes == 0)
+    unsigned minutes;
+    const struct service_conf *service = driver_find_quiet(stage, clock_now(), &minutes);
+    if (!service)
         return NULL;
     clock_format_length(minutes * 60 * CLOCK_S, left);
     return arena_printf(a, "quiet hours of %s for another %s", service->name, left);
 }
 
-static const char *wait_for_services(struct arena *a, const struct action_conf *action)
-{
-    const char *why_not = NULL;
-    for (size_t i = 0; !why_not && i < action_calls(action); i++)
-        why_not = wait_for_quiet(a, action_service(action, i));
-    return why_not;
-}
-
-/* Why the stage is not done now; NULL: nothing is in the way. */
-static const char *wait_of(struct arena *a, const struct stage_conf *stage)
-{
-    const char *why_not = wait_for_services(a, &stage->action);
-    return why_not || !stage->verify ? why_not : wait_for_services(a, &stage->verify->probe);
-}
-
-static struct call mail_call_of(struct arena *a, const struct mail_action_conf *mail,
-                                const struct template_values *values)
-{
-    return (struct call){
-        .call = arena_printf(a, "e-mail to %s: %s", render(a, mail->to, values),
-                             render(a, mail->subject, values)),
-        .body = render(a, mail->text, values),
-    };
-}
-
-static struct call http_call_of(struct arena *a, const struct http_step_conf *http,
-                                const struct template_values *values)
-{
-    return (struct call){
-        .call = arena_printf(a, "%s %s%s", http->method, http->service->url, render(a, http->path, values)),
-        .body = render(a, http->json ? http->json : http->form, values),
-        .http = http,
-    };
-}
-
-static struct call sql_call_of(struct arena *a, const struct sql_action_conf *sql,
-                               const struct template_values *values)
-{
-    const char *text = render(a, sql->statements[0].shown, values);
-    for (size_t i = 1; i < sql->n; i++)
-        text = arena_printf(a, "%s\n%s", text, render(a, sql->statements[i].shown, values));
-    return (struct call){ .call = arena_printf(a, "%s in the database %s",
-                                               print_count(a, (int64_t)sql->n, "statement", "statements"),
-                                               sql->service->name),
-                          .body = text };
-}
-
-static struct call call_of(struct arena *a, const struct action_conf *action, size_t n,
-                           const struct template_values *values)
-{
-    switch (action->kind) {
-    case ACTION_HTTP: return http_call_of(a, &action->http.steps[n], values);
-    case ACTION_SQL: return sql_call_of(a, &action->sql, values);
-    case ACTION_MAIL: return mail_call_of(a, &action->mail, values);
-    case ACTION_EXEC:
-        return (struct call){ .call = arena_printf(a, "run %s, the person on standard input",
-                                                   action->exec.argv[0]) };
-    case ACTION_MANUAL: break;
-    }
-    return (struct call){ .call = "wait until somebody has done this and confirms",
-                          .body = render(a, action->manual.instructions, values) };
-}
-
 /* ---- one person ---- */
-
-static const struct poll_conf *poll_of(const struct call *call)
-{
-    return call->http ? call->http->poll : NULL;
-}
 
 static void put_poll(struct json_out *o, const struct poll_conf *poll)
 {
@@ -223,16 +137,16 @@ static void put_poll(struct json_out *o, const struct poll_conf *poll)
     json_close_map(o);
 }
 
-static void put_call(struct json_out *o, const struct call *call)
+static void put_call(struct json_out *o, const struct preview *call)
 {
     json_field_text(o, "call", call->call);
     json_field_text(o, "body", call->body);
     json_put_key(o, "captures");
     json_open_list(o);
-    for (size_t i = 0; call->http && i < call->http->n_captures; i++)
-        json_put_text(o, call->http->captures[i].name);
+    for (size_t i = 0; i < call->n_captures; i++)
+        json_put_text(o, call->captures[i].name);
     json_close_list(o);
-    put_poll(o, poll_of(call));
+    put_poll(o, call->poll);
 }
 
 static void put_look(struct arena *a, struct json_out *o, const struct verify_conf *verify,
@@ -243,7 +157,8 @@ static void put_look(struct arena *a, struct json_out *o, const struct verify_co
         json_put_null(o);
         return;
     }
-    struct call call = call_of(a, &verify->probe, 0, values);
+    struct preview call;
+    driver_preview(a, &verify->probe, 0, values, &call);
     json_open_map(o);
     json_field_text(o, "call", call.call);
     json_field_text(o, "body", call.body);
@@ -258,7 +173,8 @@ static void put_look(struct arena *a, struct json_out *o, const struct verify_co
 static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
                       const struct template_values *values, const char *skipped)
 {
-    struct call call = call_of(a, &stage->action, 0, values);
+    struct preview call;
+    driver_preview(a, &stage->action, 0, values, &call);
     json_open_map(o);
     json_field_text(o, "stage", stage->working);
     json_field_text(o, "skipped", skipped);
@@ -266,7 +182,7 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
     json_put_key(o, "then");
     json_open_list(o);
     for (size_t i = 1; i < action_calls(&stage->action); i++) {
-        call = call_of(a, &stage->action, i, values);
+        driver_preview(a, &stage->action, i, values, &call);
         json_open_map(o);
         put_call(o, &call);
         json_close_map(o);
@@ -332,21 +248,22 @@ static void print_poll(const struct poll_conf *poll)
 }
 
 /* What stands below a call. */
-static void print_rest(const struct call *call)
+static void print_rest(const struct preview *call)
 {
     if (call->body)
         print_block(stdout, "       ", call->body);
-    if (poll_of(call))
-        print_poll(poll_of(call));
-    for (size_t i = 0; call->http && i < call->http->n_captures; i++)
-        printf("       keeps {%s} of the answer; %s, if it is not there\n", call->http->captures[i].name,
-               call->http->missing_is_nothing ? "nothing to erase" : "an error");
+    if (call->poll)
+        print_poll(call->poll);
+    for (size_t i = 0; i < call->n_captures; i++)
+        printf("       keeps {%s} of the answer; %s, if it is not there\n", call->captures[i].name,
+               call->missing_is_nothing ? "nothing to erase" : "an error");
 }
 
 static void print_look(struct arena *a, const struct verify_conf *verify,
                        const struct template_values *values)
 {
-    struct call call = call_of(a, &verify->probe, 0, values);
+    struct preview call;
+    driver_preview(a, &verify->probe, 0, values, &call);
     printf("     then looks whether anything is left: %s\n", call.call);
     if (call.body)
         print_block(stdout, "       ", call.body);
@@ -370,15 +287,16 @@ static void print_stage(struct arena *a, unsigned n, const struct stage_conf *st
     const struct action_conf *action = &stage->action;
     const char *why_not = wait_of(a, stage);
     for (size_t i = 0; i < action_calls(action); i++) {
-        struct call call = call_of(a, action, i, values);
+        struct preview call;
+        driver_preview(a, action, i, values, &call);
         if (i == 0)
             printf("%3u. %s: %s\n", n, stage->working, call.call);
         else
             printf("     then %s\n", call.call);
         print_rest(&call);
     }
-    if (action->kind == ACTION_HTTP && action->http.rounds > 1)
-        printf("     again until nothing is found, %u times at most\n", action->http.rounds);
+    if (driver_rounds(action) > 1)
+        printf("     again until nothing is found, %u times at most\n", driver_rounds(action));
     if (stage->verify)
         print_look(a, stage->verify, values);
     if (why_not)
@@ -488,7 +406,7 @@ static void add_person(struct queue *q, struct arena *a, const struct subject *s
         if (why_skipped(a, &q->config->stages[i], r))
             continue;
         q->turns[i]++;
-        if (q->config->stages[i].action.kind == ACTION_MANUAL)
+        if (driver_is_by_hand(&q->config->stages[i].action))
             break; /* who knows when it goes on */
     }
 }
@@ -598,7 +516,7 @@ static const char *left_words(struct arena *a, const struct queue *q, size_t i)
 static const char *turns_words(struct arena *a, const struct stage_conf *stage, int64_t turns)
 {
     const struct action_conf *action = &stage->action;
-    if (action->kind == ACTION_MANUAL)
+    if (driver_is_by_hand(action))
         return print_count(a, turns, "person begins to wait", "people begin to wait");
     const char *calls = print_count(a, turns * (int64_t)action_calls(action), "call", "calls");
     const char *words = arena_printf(a, "%s%s", calls, called_services(a, action));

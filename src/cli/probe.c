@@ -74,9 +74,7 @@ const struct probe *probe_found(const struct found *found, size_t person, size_t
 
 const char *probe_place(const struct stage_conf *stage)
 {
-    const struct action_conf *probe = &stage->verify->probe;
-    const struct service_conf *service = action_service(probe, 0);
-    return service ? service->name : probe->exec.argv[0];
+    return driver_place(&stage->verify->probe);
 }
 
 const char *probe_words(struct arena *a, const struct probe *probe)

@@ -59,7 +59,7 @@ static unsigned count_open(struct driver *d, int64_t now)
 static int64_t lease_s(const struct hook_conf *hook)
 {
     const struct action_conf *action = &hook->work.action;
-    int64_t calls = (int64_t)action_calls(action) * (action->kind == ACTION_HTTP ? action->http.rounds : 1);
+    int64_t calls = (int64_t)action_calls(action) * action_rounds(action);
     return policy_lease_s((calls + 1) * action->timeout_us + LEASE_SPARE, 0);
 }
 

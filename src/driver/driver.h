@@ -33,6 +33,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "driver/action/action.h"
 
 /* What the probe of a stage's verification finds about somebody now. */
 struct probe {
@@ -91,5 +92,21 @@ void driver_close(struct driver **d);
  * nothing is remembered. Their stages have a verification, whose probe only reads if the configuration says
  * so. */
 enum rc driver_probe(const struct config *config, struct probes *probes, struct err *err) MUST_CHECK;
+
+/* ---- preview.c: what would be called, without a driver ---- */
+
+/* The n-th call of an action for a person, whose values may be masked. */
+void driver_preview(struct arena *a, const struct action_conf *action, size_t n,
+                    const struct template_values *person, struct preview *out);
+unsigned driver_rounds(const struct action_conf *action);   /* how often it goes through its calls at most */
+bool driver_is_by_hand(const struct action_conf *action);   /* there is no call: a person does it */
+const char *driver_place(const struct action_conf *action); /* the service, or the program that is run */
+/* The first service of the stage that has its quiet hours now (wall clock), and for how many minutes; NULL:
+ * none has. */
+const struct service_conf *driver_find_quiet(const struct stage_conf *stage, int64_t now, unsigned *minutes);
+
+/* For main(): the driver runs this program under another name to talk to databases. If argv0 is that name,
+ * does so and does not return. */
+void driver_serve_action(const char *argv0);
 
 #endif

@@ -15,9 +15,9 @@ static int64_t shortest(const struct config *config)
 {
     int64_t found = 0;
     for (size_t i = 0; i < config->n_stages; i++) {
-        const struct stage_conf *stage = &config->stages[i];
-        if (stage->action.kind == ACTION_MANUAL && (found == 0 || stage->action.manual.remind_us < found))
-            found = stage->action.manual.remind_us;
+        int64_t every_us = action_remind_us(&config->stages[i].action);
+        if (every_us > 0 && (found == 0 || every_us < found))
+            found = every_us;
     }
     return found;
 }
@@ -62,10 +62,9 @@ static void look_at(struct driver *d, const struct json *item, int64_t now)
     if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
         return;
     const struct stage_conf *stage = flight_find_stage(d->config, name->text);
-    if (!stage || stage->action.kind != ACTION_MANUAL || clock_parse(since->text, &since_at, NULL) ||
-        since_at > now)
+    int64_t every_us = stage ? action_remind_us(&stage->action) : 0;
+    if (every_us == 0 || clock_parse(since->text, &since_at, NULL) || since_at > now)
         return;
-    int64_t every_us = stage->action.manual.remind_us;
     int64_t before = since_at < d->reminded_at ? (d->reminded_at - since_at) / every_us : 0;
     if ((now - since_at) / every_us > before)
         remind(id->integer, stage, now - since_at);

@@ -374,6 +374,60 @@ static void test_action__a_person_gets_instructions(void **state)
     assert_string_equal(action_called_name(&conf, 0), "instructions");
 }
 
+/* ---- previews ---- */
+
+static void test_action__a_call_can_be_previewed_without_anything_running(void **state)
+{
+    struct preview preview;
+    prepare_http(1);
+    steps[0].form = compile(TEMPLATE_FORM, "{original_name}");
+    action_preview(&conf, 0, &person, &conf_arena, &preview);
+    assert_string_equal(preview.call, "POST http://forum/users/ada%2F%C3%A9");
+    assert_string_equal(preview.body, "Ada%20%22L%22");
+    assert_null(preview.poll);
+    assert_int_equal(action_rounds(&conf), 1);
+    assert_string_equal(action_place(&conf), "forum");
+    assert_int_equal(m.n_sent, 0);
+
+    static const struct template_values unknown = { 0 };
+    action_preview(&conf, 0, &unknown, &conf_arena, &preview);
+    expect_text_has(preview.call, "(cannot be made: ");
+}
+
+static void test_action__each_kind_has_a_preview(void **state)
+{
+    const char *const argv[] = { "/opt/erase", NULL };
+    const struct sql_statement_conf statements[2] = {
+        { .shown = compile(TEMPLATE_TEXT, "DELETE {original_username}") },
+        { .shown = compile(TEMPLATE_TEXT, "DELETE 2") },
+    };
+    struct preview preview;
+    prepare(ACTION_EXEC);
+    conf.exec = (struct exec_action_conf){ .argv = argv, .argc = 1 };
+    action_preview(&conf, 0, &person, &conf_arena, &preview);
+    assert_string_equal(preview.call, "run /opt/erase, the person on standard input");
+    assert_null(preview.body);
+    assert_string_equal(action_place(&conf), "/opt/erase");
+    conf.kind = ACTION_SQL;
+    conf.sql = (struct sql_action_conf){ .service = &service_conf, .statements = statements, .n = 2 };
+    action_preview(&conf, 0, &person, &conf_arena, &preview);
+    assert_string_equal(preview.call, "2 statements in the database forum");
+    assert_string_equal(preview.body, "DELETE ada/\xc3\xa9\nDELETE 2");
+    conf.kind = ACTION_MAIL;
+    conf.mail = (struct mail_action_conf){ .to = compile(TEMPLATE_HEADER, "{original_email}"),
+                                           .subject = compile(TEMPLATE_HEADER, "gone"),
+                                           .text = compile(TEMPLATE_TEXT, "Bye") };
+    action_preview(&conf, 0, &person, &conf_arena, &preview);
+    assert_string_equal(preview.call, "e-mail to ada@example.com: gone");
+    assert_string_equal(preview.body, "Bye");
+    conf.kind = ACTION_MANUAL;
+    conf.manual = (struct manual_action_conf){ compile(TEMPLATE_TEXT, "Do it"), CLOCK_DAY };
+    action_preview(&conf, 0, &person, &conf_arena, &preview);
+    assert_string_equal(preview.call, "wait until somebody has done this and confirms");
+    assert_string_equal(preview.body, "Do it");
+    assert_true(action_remind_us(&conf) == CLOCK_DAY);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_action__##name, open_all, close_all)
 
 int main(void)
@@ -393,6 +447,8 @@ int main(void)
         TEST(a_command_that_is_killed_is_of_unknown_outcome),
         TEST(a_command_is_killed_when_its_time_is_over),
         TEST(a_person_gets_instructions),
+        TEST(a_call_can_be_previewed_without_anything_running),
+        TEST(each_kind_has_a_preview),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const struct action *const actions[] = {
-    [ACTION_HTTP] = &action_http, [ACTION_SQL] = &action_sql,       [ACTION_MAIL] = &action_mail,
-    [ACTION_EXEC] = &action_exec, [ACTION_MANUAL] = &action_manual,
+#define X(constant, name) [constant] = &action_##name,
+    ACTION_TABLE(X)
+#undef X
 };
 
 const struct action *action_of(const struct action_conf *conf)
@@ -47,40 +48,47 @@ struct finding action_finding(const struct verify_conf *verify, const struct att
     return action->finding(verify, attempt, a);
 }
 
-/* ---- from one call to the next ---- */
-
-/* Only http has several calls, which capture and poll. */
-static const struct http_action_conf *http_of(const struct action_conf *conf)
+const char *action_place(const struct action_conf *conf)
 {
-    return conf->kind == ACTION_HTTP ? &conf->http : NULL;
+    const struct service_conf *service = action_service(conf, 0);
+    return service ? service->name : action_of(conf)->place(conf);
 }
+
+void action_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                    struct arena *a, struct preview *out)
+{
+    *out = (struct preview){ 0 };
+    action_of(conf)->preview(conf, number, person, a, out);
+}
+
+int64_t action_remind_us(const struct action_conf *conf)
+{
+    const struct action *action = action_of(conf);
+    return action->remind_us ? action->remind_us(conf) : 0;
+}
+
+/* ---- from one call to the next ---- */
 
 size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures)
 {
-    const struct http_action_conf *http = http_of(conf);
-    size_t first = 0;
+    const struct action *action = action_of(conf);
     arena_reset(&captures->arena);
     captures->values = NULL;
-    if (!http)
-        return 0;
-    if (http->n_captures > 0)
-        captures->values = arena_array(&captures->arena, http->n_captures, sizeof(char *));
-    if (!memo || poll_read_memo(&captures->arena, http, memo, &first, captures->values))
-        return first;
-    for (size_t i = 0; i < http->n_captures; i++)
-        captures->values[i] = NULL;
-    return 0;
+    return action->begin ? action->begin(conf, memo, captures) : 0;
 }
 
 const char *action_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
                         struct arena *a)
 {
-    const struct http_action_conf *http = http_of(conf);
-    bool begins_to_poll = http && number > 0 && http->steps[number].poll;
-    return begins_to_poll ? poll_write_memo(a, http, number, captures->values) : NULL;
+    const struct action *action = action_of(conf);
+    return action->memo ? action->memo(conf, number, captures, a) : NULL;
 }
 
-/* ---- one call ---- */
+unsigned action_rounds(const struct action_conf *conf)
+{
+    const struct action *action = action_of(conf);
+    return action->rounds ? action->rounds(conf) : 1;
+}
 
 enum rc call_start(struct call *call, int64_t now, struct err *err)
 {

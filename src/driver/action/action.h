@@ -201,8 +201,18 @@ struct finding {
     const char *why; /* INCONCLUSIVE: in few words; NULL: the attempt says it */
 };
 
-/* One kind of action. When adding one, also: enum action_kind and its settings in config/, the table in
- * action.c, docs/actions.md. */
+/* What a call would be for a person, without making it. Its texts are in the arena. */
+struct preview {
+    const char *call; /* "POST https://forum/retire/7", "run /opt/erase, the person on standard input" */
+    const char *body; /* NULL: none */
+    const struct capture_conf *captures; /* what is kept of the answer */
+    size_t n_captures;
+    bool missing_is_nothing;      /* if it is not there, there is nothing to erase; else it is an error */
+    const struct poll_conf *poll; /* NULL: it is called once */
+};
+
+/* One kind of action; what is NULL is explained in place. When adding a kind, also: its row in ACTION_TABLE
+ * and its settings in config/, docs/actions.md. */
 struct action {
     const char *name;
     const char *nobody; /* what texts call the service of an action that has none; NULL: each has one */
@@ -210,18 +220,32 @@ struct action {
     enum rc (*start)(struct call *call, int64_t now, struct err *err);
     void (*cancel)(struct call *call); /* ends it; done is not called */
     enum rc (*instructions)(const struct call *call, const char **out, struct err *err);
+    int64_t (*remind_us)(const struct action_conf *conf); /* how often to remind of that person */
     /* The few words by which people fail alike, in place of "502 from forum" and "forum: timed out". Returns
      * NULL where those are right. NULL: they always are. */
     const char *(*cause)(const struct attempt *last, struct arena *a);
     /* attempt: how a look ended that did not fail. NULL: the kind cannot look. */
     struct finding (*finding)(const struct verify_conf *verify, const struct attempt *attempt,
                               struct arena *a);
+    const char *(*place)(const struct action_conf *conf); /* where it looks, if it has no service */
+    void (*preview)(const struct action_conf *conf, size_t number, const struct template_values *person,
+                    struct arena *a, struct preview *out);
+
+    /* As action_begin, action_memo and action_rounds. NULL: the kind has one call, which captures nothing. */
+    size_t (*begin)(const struct action_conf *conf, const char *memo, struct captures *captures);
+    const char *(*memo)(const struct action_conf *conf, size_t number, const struct captures *captures,
+                        struct arena *a);
+    unsigned (*rounds)(const struct action_conf *conf);
 };
 
-extern const struct action action_http, action_sql, action_mail, action_exec, action_manual;
+#define X(constant, name) extern const struct action action_##name;
+ACTION_TABLE(X)
+#undef X
 
 const struct action *action_of(const struct action_conf *conf);
-/* The name of the service that the call goes to, or what stands for it. */
+/* A person does it; every so often a line of the log reminds of it. 0: there is a call. */
+int64_t action_remind_us(const struct action_conf *conf);
+/* The name of the service that the call goes to, or what stands for it: "a command". */
 const char *action_called_name(const struct action_conf *conf, size_t number);
 /* The few words by which people fail alike: "502 from forum at step 2", "exit status 3". */
 const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,
@@ -230,6 +254,13 @@ const char *action_cause(const struct action_conf *conf, size_t number, const st
  * arena. */
 struct finding action_finding(const struct verify_conf *verify, const struct attempt *attempt,
                               struct arena *a);
+/* The same, where a look is made: the service or the program. */
+const char *action_place(const struct action_conf *conf);
+/* person: no captured values, so their places are shown as they were written. */
+void action_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                    struct arena *a, struct preview *out);
+/* How often it goes through its calls at most. */
+unsigned action_rounds(const struct action_conf *conf);
 /* The call with which an attempt begins: 0, or the one that was polled when memo was written. Empties
  * captures, but for what memo has. */
 size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures);
@@ -248,6 +279,9 @@ char *call_key(const struct call *call);
 /* The text of a template behind some fixed text, in the call's arena. RC_TOO_LARGE: longer than max. */
 enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
                     const char **out, struct err *err) MUST_CHECK;
+
+/* For a preview: the text of a template, or why it cannot be made. t NULL: NULL. */
+const char *call_preview(const struct template *t, const struct template_values *person, struct arena *a);
 
 /* ---- finding.c, for the kinds ---- */
 

@@ -20,3 +20,17 @@ enum rc call_render(const struct call *call, const char *before, const struct te
         *out = arena_strndup(call->arena, buf_str(text), text->len);
     return rc;
 }
+
+const char *call_preview(const struct template *t, const struct template_values *person, struct arena *a)
+{
+    struct buf text;
+    struct err err;
+    if (!t)
+        return NULL;
+    buf_init(&text, HTTP_BODY_MAX);
+    const char *out = template_render(t, person, &text, &err)
+                          ? arena_printf(a, "(cannot be made: %s)", err.text)
+                          : arena_strndup(a, buf_str(&text), text.len);
+    buf_free(&text);
+    return out;
+}

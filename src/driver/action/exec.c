@@ -140,6 +140,17 @@ static void exec_cancel(struct call *call)
     process_cancel(&call->work.process);
 }
 
+static const char *exec_place(const struct action_conf *conf)
+{
+    return conf->exec.argv[0];
+}
+
+static void exec_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                         struct arena *a, struct preview *out)
+{
+    out->call = arena_printf(a, "run %s, the person on standard input", conf->exec.argv[0]);
+}
+
 const struct action action_exec = {
     .name = "exec",
     .nobody = "a command",
@@ -147,4 +158,6 @@ const struct action action_exec = {
     .cancel = exec_cancel,
     .cause = exec_cause,
     .finding = exec_finding,
+    .place = exec_place,
+    .preview = exec_preview,
 };

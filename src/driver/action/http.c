@@ -410,9 +410,53 @@ static struct finding http_finding(const struct verify_conf *verify, const struc
     return count_of(json_find(json, verify->count));
 }
 
+/* ---- several calls ---- */
+
+static size_t http_begin(const struct action_conf *conf, const char *memo, struct captures *captures)
+{
+    const struct http_action_conf *http = &conf->http;
+    size_t first = 0;
+    if (http->n_captures > 0)
+        captures->values = arena_array(&captures->arena, http->n_captures, sizeof(char *));
+    if (!memo || poll_read_memo(&captures->arena, http, memo, &first, captures->values))
+        return first;
+    for (size_t i = 0; i < http->n_captures; i++)
+        captures->values[i] = NULL;
+    return 0;
+}
+
+static const char *http_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
+                             struct arena *a)
+{
+    bool begins_to_poll = number > 0 && conf->http.steps[number].poll;
+    return begins_to_poll ? poll_write_memo(a, &conf->http, number, captures->values) : NULL;
+}
+
+static unsigned http_rounds(const struct action_conf *conf)
+{
+    return conf->http.rounds;
+}
+
+static void http_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                         struct arena *a, struct preview *out)
+{
+    const struct http_step_conf *step = &conf->http.steps[number];
+    out->call =
+        arena_printf(a, "%s %s%s", step->method, step->service->url, call_preview(step->path, person, a));
+    out->body = call_preview(step->json ? step->json : step->form, person, a);
+    out->captures = step->captures;
+    out->n_captures = step->n_captures;
+    out->missing_is_nothing = step->missing_is_nothing;
+    out->poll = step->poll;
+}
+
 const struct action action_http = {
     .name = "http",
     .start = http_start,
     .cancel = http_cancel,
     .finding = http_finding,
+    .preview = http_preview,
+    .begin = http_begin,
+    .memo = http_memo,
+    .rounds = http_rounds,
 };

@@ -83,8 +83,18 @@ static void mail_cancel(struct call *call)
     smtp_cancel(call->tools->mailer, &call->work.mail);
 }
 
+static void mail_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                         struct arena *a, struct preview *out)
+{
+    const struct mail_action_conf *mail = &conf->mail;
+    out->call = arena_printf(a, "e-mail to %s: %s", call_preview(mail->to, person, a),
+                             call_preview(mail->subject, person, a));
+    out->body = call_preview(mail->text, person, a);
+}
+
 const struct action action_mail = {
     .name = "mail",
     .start = mail_start,
     .cancel = mail_cancel,
+    .preview = mail_preview,
 };

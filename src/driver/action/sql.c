@@ -188,9 +188,21 @@ static void sql_cancel(struct call *call)
     process_cancel(&call->work.process);
 }
 
+static void sql_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
+                        struct arena *a, struct preview *out)
+{
+    const struct sql_action_conf *sql = &conf->sql;
+    out->call = arena_printf(a, "%zu %s in the database %s", sql->n, sql->n == 1 ? "statement" : "statements",
+                             sql->service->name);
+    out->body = call_preview(sql->statements[0].shown, person, a);
+    for (size_t i = 1; i < sql->n; i++)
+        out->body = arena_printf(a, "%s\n%s", out->body, call_preview(sql->statements[i].shown, person, a));
+}
+
 const struct action action_sql = {
     .name = "sql",
     .start = sql_start,
     .cancel = sql_cancel,
     .finding = sql_finding,
+    .preview = sql_preview,
 };

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What would be called, without a driver: `lethe plan` asks. */
+#include "driver/driver.h"
+
+#include <string.h>
+
+void driver_preview(struct arena *a, const struct action_conf *action, size_t n,
+                    const struct template_values *person, struct preview *out)
+{
+    action_preview(action, n, person, a, out);
+}
+
+unsigned driver_rounds(const struct action_conf *action)
+{
+    return action_rounds(action);
+}
+
+bool driver_is_by_hand(const struct action_conf *action)
+{
+    return !action_of(action)->start;
+}
+
+const char *driver_place(const struct action_conf *action)
+{
+    return action_place(action);
+}
+
+static const struct service_conf *find_quiet(const struct action_conf *action, unsigned minute,
+                                             unsigned *minutes)
+{
+    for (size_t i = 0; i < action_calls(action); i++) {
+        const struct service_conf *service = action_service(action, i);
+        *minutes = service && service->quiet ? quiet_minutes(service->quiet, minute) : 0;
+        if (*minutes > 0)
+            return service;
+    }
+    return NULL;
+}
+
+const struct service_conf *driver_find_quiet(const struct stage_conf *stage, int64_t now, unsigned *minutes)
+{
+    unsigned minute = quiet_minute_of_week(now);
+    const struct service_conf *found = find_quiet(&stage->action, minute, minutes);
+    return found || !stage->verify ? found : find_quiet(&stage->verify->probe, minute, minutes);
+}
+
+void driver_serve_action(const char *argv0)
+{
+    if (strcmp(argv0, ODBC_PROGRAM) == 0)
+        odbc_main();
+}
