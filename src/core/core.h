@@ -8,8 +8,8 @@
  *             PENDING    W1 -> D1     W2 -> D2    ...   ERRORED  ABORTED  COMPLETE
  *                       `-stage 1-'  `-stage 2-'
  *
- * W is a working state (somebody is doing the work), D the completed state behind it (it is done, the next
- * may begin). A retirement is somebody's way from PENDING to COMPLETE:
+ * W is a working state (the work is being done), D the completed state behind it (the work is done, the next
+ * stage may begin). A retirement is a person's way from PENDING to COMPLETE:
  *
  *    request                 claim               done                     done at the last stage
  *   ---------> PENDING --------------> W1 -----------------> W2 --> ... -------------------------> COMPLETE
@@ -19,14 +19,14 @@
  *              ABORTED               ERRORED ----------> D of the stage before, or PENDING
  *                                             resume
  *
- * A stage that a person does: its driver reports `wait`, and the retirement stays in W without a lease until
- * somebody confirms, which leads to D. A stage that takes hours or days: its driver reports `later`, and the
+ * Where a person does the stage, its driver reports `wait`: the retirement stays in W without a lease until
+ * an operator confirms, which leads to D. Where a stage takes hours or days, its driver reports `later`: the
  * retirement stays in W without a lease until it may be claimed again.
  *
  * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch
  * of a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this
- * command arrives now, or why not. It is checked against a simple oracle by
- * tests/unit/test_kernel_property.c.
+ * command arrives now, or why nothing does. tests/unit/test_kernel_property.c checks it against a simple
+ * oracle.
  */
 #ifndef LETHE_CORE_CORE_H
 #define LETHE_CORE_CORE_H
@@ -57,28 +57,29 @@ struct pipeline {
     int64_t *state_ids; /* n of them: what the store calls each name; NULL: not stored */
 };
 
-/* Checks a list and makes a pipeline of it. RC_INVALID, in this order of checks: the list is empty, or over
- * PIPELINE_MAX; required states are missing; PENDING is not first; the last three are not ERRORED, ABORTED,
- * COMPLETE in this order; a name is badly formed or too long; a name stands twice; a working state lacks its
- * completed state. COMPLETED where COMPLETE is missing gets a hint. */
+/* Checks a list and makes a pipeline of it. RC_INVALID, checked in this order: the list is empty, or longer
+ * than PIPELINE_MAX; required states are missing (with a hint if COMPLETED is there in place of COMPLETE);
+ * PENDING is not first; the last three are not ERRORED, ABORTED, COMPLETE in this order; a name is badly
+ * formed or too long; a name occurs twice; a working state lacks its completed state. */
 enum rc pipeline_make(struct arena *a, const char *const *names, size_t n, struct pipeline **out,
                       struct err *err) MUST_CHECK;
 
 enum role pipeline_role(const struct pipeline *p, unsigned state);
 bool pipeline_is_dead_end(const struct pipeline *p, unsigned state);
-/* The state a finished state leads to: D(last) to COMPLETE, W(k) to D(k). Not for dead ends. */
+/* The state behind this one: W(k) leads to D(k), D(k) to W(k+1), the last D to COMPLETE. Not for dead ends.
+ */
 unsigned pipeline_next(const struct pipeline *p, unsigned state);
-/* ERRORED, ABORTED or COMPLETE's position. */
+/* The position of ERRORED, ABORTED or COMPLETE. */
 unsigned pipeline_at(const struct pipeline *p, enum role dead_end);
 /* Returns false when there is no such name. */
 bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state);
-/* What to say to somebody who named a state that is not in it: "did you mean ERRORED?", or which there are,
- * as far as an error's text has room for them. */
+/* For the sender of a name that the list does not have: "did you mean ERRORED?", or which names there are, as
+ * far as an error's text has room for them. In the arena. */
 const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name);
 /* 1, 11, 21, ...: room for an operator to insert by hand. Contract A1. */
 int pipeline_order(unsigned state);
 
-/* What separates two lists, for "states sync". */
+/* How two lists differ, for "states sync". */
 struct pipeline_diff {
     const char **added, **removed, **remaining;
     unsigned n_added, n_removed, n_remaining;
@@ -87,55 +88,54 @@ struct pipeline_diff {
 /* before may be NULL: everything is added. */
 void pipeline_compare(struct arena *a, const struct pipeline *before, const struct pipeline *after,
                       struct pipeline_diff *out);
-/* May the list be replaced? in_use: names of the states that somebody is in now. RC_CONFLICT: somebody is
- * being processed (outside the required four), in a state about to go or not. The same list may always come
- * again: it replaces nothing. */
+/* May the list be replaced? in_use: names of the states that have retirements now. RC_CONFLICT: a retirement
+ * is in a state other than the required four. The same list may always come again: it replaces nothing. */
 enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
                              const char *const *in_use, size_t n_in_use, struct err *err) MUST_CHECK;
 
 /* ---- one retirement (retirement.c) ---- */
 
-/* No lease, but not to be claimed in a working state either: somebody without a lease (a client of contract
- * A) is at work there. */
+/* No lease, but not to be claimed in a working state either: a client of contract A, which has no leases, is
+ * at work there. */
 #define LEASE_NONE ((int64_t)0)
-/* No lease, and free to be claimed at once: released, put there by an operator, or out of a lease that ended
- * while there was no server to hear its holder. */
+/* No lease, and free to be claimed at once: its driver released it, an operator put it there, or its lease
+ * ended while no server ran that could have heard its driver. */
 #define LEASE_FREE ((int64_t)1)
-/* No lease, and not to be claimed: in a working state until somebody confirms that the stage is done. */
+/* No lease, and not to be claimed: in a working state until an operator confirms that the stage is done. */
 #define LEASE_WAITING ((int64_t)-1)
-/* No lease, and not to be claimed in a working state before then: put off by its driver. Less than
- * LEASE_WAITING, and rising with time when the sign is taken away. */
+/* No lease, and not to be claimed in a working state before then: its driver put it off. Negative, and less
+ * than LEASE_WAITING. */
 #define LEASE_PUT_OFF(until) (-(int64_t)(until))
-/* No lease is granted for longer, and nobody is put off for longer. One that seems to last longer was granted
- * under a clock that was set back since: it is not live. */
+/* No lease lasts longer, and no driver puts a retirement off for longer. A lease that seems to last longer
+ * was granted before the clock was set back: it is not live. */
 enum { LEASE_MAX_S = 7 * 86400 };
-/* Bytes of what a driver may leave with somebody whom it puts off. */
+/* Bytes that a driver may leave with a retirement that it puts off. */
 enum { MEMO_MAX = 4096 };
 
-/* The row that changes with every step. Times in us since 1970. */
+/* The row that changes with every step. Times are us since 1970. */
 struct retirement {
     int64_t id;
     int64_t account_id;
-    const struct pipeline *pipeline; /* the one it started with; PENDING ones follow the current one */
+    const struct pipeline *pipeline; /* the list it started with; while PENDING, the current one */
     unsigned state, last_state;      /* last_state: before the last move; PENDING in the beginning */
     int64_t created_at, modified_at;
     int64_t epoch;       /* rises with every claim and every move that is not a report */
-    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, LEASE_PUT_OFF, or until when the
-                          * holder of epoch has it */
-    int64_t run;         /* rises when an operator sends it back: stages are then done anew */
-    unsigned deaths;     /* leases in a row that ran out at this stage before the server's eyes */
+    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, LEASE_PUT_OFF, or when the lease of the
+                          * driver with this epoch ends */
+    int64_t run;         /* rises when an operator sends it back: its stages are then done anew */
+    unsigned deaths;     /* leases in a row that ran out at this stage while a server ran */
     bool abort_asked;    /* ABORTED as soon as the lease has ended */
 };
 
-/* Where an operator sends an ERRORED one to try again: the state before the one that failed. For one that
- * is not ERRORED, its own state. */
+/* Where an operator sends it to try again, when it is ERRORED: the state before the one that failed. Its own
+ * state when it is not. */
 unsigned retirement_resume_state(const struct retirement *r);
 bool retirement_is_leased(const struct retirement *r, int64_t now);
-bool retirement_is_waiting(const struct retirement *r); /* for somebody to confirm */
-/* When its driver wanted to come back to it, which may be past; 0: it was not put off. */
+bool retirement_is_waiting(const struct retirement *r); /* for an operator to confirm */
+/* When its driver wanted to go on with it, which may be past; 0: it was not put off. */
 int64_t retirement_put_off_until(const struct retirement *r);
 bool retirement_is_put_off(const struct retirement *r, int64_t now);
-/* ABORTED and COMPLETE are over; an account has at most one retirement that is not. */
+/* ABORTED and COMPLETE are over; an account has at most one retirement that is not over. */
 bool retirement_is_over(const struct retirement *r);
 /* The list in which a command about it names states: while it is PENDING, that of today. */
 struct command;
@@ -155,31 +155,31 @@ enum command_kind {
     COMMAND_RENEW,   /* the holder needs longer */
     COMMAND_RELEASE, /* the holder gives it back at the same stage */
     COMMAND_LATER,   /* the stage takes time: the holder gives it back, to go on with it later */
-    COMMAND_WAIT,    /* the stage is a person's: it waits until somebody confirms */
-    COMMAND_CONFIRM  /* somebody did it: the completed state */
+    COMMAND_WAIT,    /* a person does the stage: it waits until an operator confirms */
+    COMMAND_CONFIRM  /* the person did it: the completed state */
 };
 
 struct command {
     enum command_kind kind;
-    unsigned to;                    /* UPDATE, MOVE: in the row's list; of one in PENDING, in current */
+    unsigned to;                    /* UPDATE, MOVE: a state of retirement_list_for() */
     bool forced;                    /* UPDATE */
     bool strict;                    /* UPDATE: `transitions: strict`, no skipping */
     bool repeated;                  /* UPDATE, MOVE, RESUME, RERUN, CONFIRM: the newest log entry is this very
                                      * command by this caller: its reply was lost */
-    const struct pipeline *current; /* the list of today, to which whoever leaves or enters PENDING
-                                     * changes over; NULL: the row's own */
-    int64_t cool_off_us;            /* CLAIM: the server's own */
+    const struct pipeline *current; /* the list of today, to which a retirement changes over when it leaves
+                                     * or enters PENDING; NULL: the row's own */
+    int64_t cool_off_us;            /* CLAIM: the server's setting */
     int64_t lease_us;               /* CLAIM, RENEW; up to LEASE_MAX_S */
     unsigned deaths_max;            /* CLAIM: after so many leases that ran out at one stage, ERRORED */
-    int64_t later_us;               /* LATER: nobody is to take it up before; up to LEASE_MAX_S */
+    int64_t later_us;               /* LATER: it may be claimed after that; up to LEASE_MAX_S */
     int64_t epoch;                /* DONE, FAILED, RENEW, RELEASE, LATER, WAIT: of the lease reported under */
     unsigned stage;               /* the same: position of its working state */
     bool stop;                    /* DONE: give it back in the completed state */
-    const unsigned *first_answer; /* DONE, FAILED: the log has this report as accepted, and the
-                                   * retirement was in this state after it; NULL: it has not */
+    const unsigned *first_answer; /* DONE, FAILED: the log shows that this report was accepted, and in
+                                   * which state the retirement was after it; NULL: it was not accepted */
 };
 
-/* Why not. The code is part of the API; the rc says what kind of refusal it is. */
+/* Why a command is refused. The code is part of the API; the rc says what kind of error it is. */
 #define REFUSAL_TABLE(X)                                                                                  \
     X(REFUSAL_NONE, RC_OK, "ok")                                                                          \
     X(REFUSAL_DEAD_END, RC_CONFLICT, "dead_end")   /* out of one, unforced */                             \
@@ -216,7 +216,7 @@ struct decision {
     struct retirement after; /* the row to store; as before when refused */
     struct move moves[DECISION_MOVES_MAX];
     unsigned n_moves;      /* one log entry each, in this order */
-    bool replayed;         /* a repeat: nothing to store, answer as the first time with `answer_state` */
+    bool replayed;         /* a repeat: store nothing, answer with `answer_state` as the first time */
     unsigned answer_state; /* the state after the command (of the first time, when replayed) */
     bool granted;          /* CLAIM: the caller holds a lease now, and after.state is its stage */
     bool abort_waits;      /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
@@ -227,7 +227,7 @@ struct decision {
     bool cancelled;      /* from PENDING to ABORTED: the request was taken back */
     bool errored;        /* it became ERRORED */
     bool leaves_stage;   /* it was in a working state, and is in another state */
-    bool starts_waiting; /* for somebody to confirm */
+    bool starts_waiting; /* for an operator to confirm */
     bool stops_waiting;
     bool put_off;    /* by its driver, which may keep a memo until it comes back */
     bool drops_memo; /* it left the stage, begins it anew or waits: an earlier memo is of no use */
@@ -240,7 +240,7 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
 
 enum rc refusal_rc(enum refusal refusal);
 const char *refusal_code(enum refusal refusal);
-/* The refusal in words for whoever sent the command: names states, never the person. Returns the rc. */
+/* The refusal in words for the sender of the command: names states, never the person. Returns the rc. */
 enum rc refusal_explain(const struct decision *d, const struct retirement *row, const struct command *cmd,
                         struct err *err);
 
@@ -257,7 +257,7 @@ enum { RETIRED_DIGEST_LEN = 20 };
 void retired_digest(struct arena *a, const char *salt, const char *value, uint8_t out[RETIRED_DIGEST_LEN]);
 /* The format with the hex digest at {}. */
 char *retired_name(struct arena *a, const char *format, const char *salt, const char *value);
-/* If name has the form of format, gives the digest in it. */
+/* Does the name have this format? Then out is the digest in it. */
 bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN]);
 /* Is candidate the retired form of value, under any of the salts? */
 bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All rules: what becomes of a row when a command arrives, or why not. One function for each command, and
- * below them enter(), through which every change of the state goes.
+ * All rules: what becomes of a row when a command arrives, or why nothing does. Each command has a function;
+ * every change of the state goes through enter().
  *
- * The hard idea is who may touch a row. Its lease is live, or it is not. While it is, only the holder's
- * reports change the state; an operator may merely leave word (abort_asked). Whoever changes the state
- * otherwise raises the epoch, and so makes the reports of every earlier holder stale. Leases exist in working
- * states only.
+ * The hard idea is who may change a row. While its lease is live, only reports of the driver that holds it
+ * change the state; an operator can merely ask for an abort (abort_asked). Every other change of the state
+ * raises the epoch, so that reports of earlier holders are stale. Leases exist in working states only.
  */
 #include "core/core.h"
 
@@ -27,7 +26,7 @@ static const struct pipeline *list_of_today(const struct retirement *r, const st
     return cmd->current ? cmd->current : r->pipeline;
 }
 
-/* The state of the same name in another list. Where there is none, PENDING. */
+/* The state of the same name in another list; PENDING where that has no such state. */
 static unsigned translate(const struct pipeline *from, unsigned state, const struct pipeline *to)
 {
     unsigned found = 0;
@@ -50,8 +49,8 @@ static bool names_state(const struct command *cmd)
     return cmd->kind == COMMAND_UPDATE || cmd->kind == COMMAND_MOVE;
 }
 
-/* Every change of the state. `to` is a position in the list that holds afterwards. The lease ends, and what
- * was counted or asked in the state before is settled. The epoch is the caller's business. */
+/* Every change of the state. `to` is a position in the list that holds afterwards. The lease ends, deaths are
+ * forgotten, and an abort that was asked for is settled. Raising the epoch is left to the caller. */
 static void enter(struct decision *d, const struct command *cmd, unsigned to)
 {
     struct retirement *r = &d->after;
@@ -79,7 +78,7 @@ static void note_stay(struct decision *d)
     d->moves[d->n_moves++] = (struct move){ .from_list = r->pipeline, .from = r->state, .to = r->state };
 }
 
-/* A change that is nobody's report: what earlier holders have to say does not count any more. */
+/* A change that is no report of the holder: reports of earlier holders do not count any more. */
 static void enter_anew(struct decision *d, const struct command *cmd, unsigned to)
 {
     d->after.epoch++;
@@ -99,14 +98,14 @@ static void replay(struct decision *d, unsigned answer_state)
 
 /* ---- operators and the clients of contract A ---- */
 
-/* Somebody asked for the abort and the lease is over: it is as good as aborted, the next claim settles it. */
+/* An abort was asked for and the lease is over: the next claim makes it ABORTED. */
 static bool abort_is_due(const struct retirement *r, int64_t now)
 {
     return r->abort_asked && !retirement_is_leased(r, now);
 }
 
-/* A driver is at work: it is told with its next report, and the abort is final when its lease has ended. That
- * it was asked for, by whom and why, is a move that stays. */
+/* A driver is at work: it learns of the abort with its next report, and the abort is final when the lease has
+ * ended. Who asked for it and why goes on record now, as a move to the same state. */
 static void ask_for_abort(struct decision *d)
 {
     struct retirement *r = &d->after;
@@ -118,7 +117,7 @@ static void ask_for_abort(struct decision *d)
     r->abort_asked = true;
 }
 
-/* Any state, by an operator or by force. */
+/* To any state, by an operator or by force. */
 static void send_to(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
@@ -153,7 +152,7 @@ static enum refusal why_not_update(const struct retirement *r, const struct comm
     return REFUSAL_NONE;
 }
 
-/* The caller says so; for a state that is named, it must be where the row is. */
+/* The caller says so; a command that names a state must name the row's. */
 static bool is_repeat(const struct decision *d, const struct command *cmd)
 {
     return cmd->repeated && (!names_state(cmd) || cmd->to == d->after.state);
@@ -305,8 +304,8 @@ static enum refusal why_not_report(const struct retirement *r, const struct comm
     return retirement_is_leased(r, now) ? REFUSAL_NONE : REFUSAL_LEASE_OVER;
 }
 
-/* Both a report's first answer, when it is a repeat, and its refusal. Returns whether it is to be carried
- * out. */
+/* Of DONE and FAILED: repeats get the first answer, the rest is accepted or refused. Returns whether the
+ * report is to be carried out. */
 static bool accept_outcome(struct decision *d, const struct command *cmd, int64_t now)
 {
     if (cmd->first_answer) {
@@ -356,100 +355,62 @@ static void decide_renew(struct decision *d, const struct command *cmd, int64_t 
         r->lease_until = lease_end(cmd, now);
 }
 
-/* Nothing but a release leaves these traces under the epoch of the one who reports. */
-static bool was_released(const struct retirement *r, const struct command *cmd)
+/* ---- drivers: to give one back ---- */
+
+/* The holder gives the lease back. Carries out an abort that was asked for; returns whether the retirement
+ * stays in its stage. repeated: the row shows what only this very report can have left, so its reply was
+ * lost. */
+static bool give_back(struct decision *d, const struct command *cmd, bool repeated, int64_t now)
 {
-    if (cmd->epoch != r->epoch)
+    struct retirement *r = &d->after;
+    bool was_aborted = cmd->epoch == r->epoch && role_of(r) == ROLE_ABORTED && cmd->stage == r->last_state;
+    if (repeated || was_aborted) {
+        replay(d, r->state);
         return false;
-    return (r->state == cmd->stage && r->lease_until == LEASE_FREE) ||
-           (role_of(r) == ROLE_ABORTED && r->last_state == cmd->stage);
+    }
+    refuse(d, why_not_report(r, cmd, now));
+    if (d->refusal != REFUSAL_NONE)
+        return false;
+    if (!r->abort_asked)
+        return true;
+    enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
+    return false;
 }
 
 static void decide_release(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
-    if (was_released(r, cmd)) {
-        replay(d, r->state);
-        return;
-    }
-    refuse(d, why_not_report(r, cmd, now));
-    if (d->refusal != REFUSAL_NONE)
-        return;
-    if (r->abort_asked)
-        enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
-    else
+    bool released = cmd->epoch == r->epoch && cmd->stage == r->state && r->lease_until == LEASE_FREE;
+    if (give_back(d, cmd, released, now))
         r->lease_until = LEASE_FREE;
-}
-
-/* Nothing but this leaves these traces under the epoch of the one who reports. */
-static bool was_put_off(const struct retirement *r, const struct command *cmd)
-{
-    if (cmd->epoch != r->epoch)
-        return false;
-    return (r->state == cmd->stage && retirement_put_off_until(r) > 0) ||
-           (role_of(r) == ROLE_ABORTED && r->last_state == cmd->stage);
-}
-
-/* A driver that comes this far has not died of the stage. */
-static void put_off(struct decision *d, const struct command *cmd, int64_t now)
-{
-    assert(cmd->later_us >= 0 && cmd->later_us <= LEASE_MAX_S * CLOCK_S);
-    d->after.lease_until = LEASE_PUT_OFF(now + cmd->later_us);
-    assert(retirement_put_off_until(&d->after) > 0);
-    d->after.deaths = 0;
 }
 
 static void decide_later(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
-    if (was_put_off(r, cmd)) {
-        replay(d, r->state);
+    bool put_off = cmd->epoch == r->epoch && cmd->stage == r->state && retirement_put_off_until(r) > 0;
+    if (!give_back(d, cmd, put_off, now))
         return;
-    }
-    refuse(d, why_not_report(r, cmd, now));
-    if (d->refusal != REFUSAL_NONE)
-        return;
-    if (r->abort_asked)
-        enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
-    else
-        put_off(d, cmd, now);
+    assert(cmd->later_us >= 0 && cmd->later_us <= LEASE_MAX_S * CLOCK_S);
+    r->lease_until = LEASE_PUT_OFF(now + cmd->later_us);
+    assert(retirement_put_off_until(r) > 0);
+    r->deaths = 0; /* a driver that comes this far has not died of the stage */
 }
 
-/* ---- what a person does ---- */
-
-/* Nothing but a wait leaves these traces: what comes after it raises the epoch again. */
-static bool was_waiting(const struct retirement *r, const struct command *cmd)
-{
-    if (retirement_is_waiting(r))
-        return cmd->epoch + 1 == r->epoch && cmd->stage == r->state;
-    return cmd->epoch == r->epoch && role_of(r) == ROLE_ABORTED && cmd->stage == r->last_state;
-}
-
-/* That it began to wait is a move that stays: what the person is to do goes on record with it. */
-static void begin_to_wait(struct decision *d)
+/* That it begins to wait goes on record, with what the person is to do. */
+static void decide_wait(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
+    bool waits = retirement_is_waiting(r) && cmd->epoch + 1 == r->epoch && cmd->stage == r->state;
+    if (!give_back(d, cmd, waits, now))
+        return;
     note_stay(d);
     r->epoch++;
     r->lease_until = LEASE_WAITING;
     r->deaths = 0;
 }
 
-static void decide_wait(struct decision *d, const struct command *cmd, int64_t now)
-{
-    struct retirement *r = &d->after;
-    if (was_waiting(r, cmd)) {
-        replay(d, r->state);
-        return;
-    }
-    refuse(d, why_not_report(r, cmd, now));
-    if (d->refusal != REFUSAL_NONE)
-        return;
-    if (r->abort_asked)
-        enter(d, cmd, pipeline_at(r->pipeline, ROLE_ABORTED));
-    else
-        begin_to_wait(d);
-}
+/* ---- what a person does ---- */
 
 static void decide_confirm(struct decision *d, const struct command *cmd, int64_t now)
 {
@@ -521,7 +482,7 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
     out->answer_state = out->after.state;
     if (out->refusal == REFUSAL_NONE)
         note_consequences(row, out);
-    /* Who holds the lease is not a change: somebody who is stuck stays visible as such. The clock may have
+    /* Who holds the lease is no change: a retirement that is stuck stays visible as such. The clock may have
      * jumped back; the past of the row stays before its present. */
     if (out->refusal == REFUSAL_NONE && !is_about_the_lease_alone(out, cmd) && now > row->modified_at)
         out->after.modified_at = now;

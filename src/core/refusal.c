@@ -80,8 +80,8 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
     case REFUSAL_NOT_WAITING: why = "it does not wait for anybody to confirm"; break;
     case REFUSAL_UNLEASED_WORK:
         why = retirement_is_waiting(row)
-                  ? "it waits until somebody confirms that this stage is done"
-                  : "somebody without a lease is at work on it, an operator can move it";
+                  ? "it waits until an operator confirms that this stage is done"
+                  : "a client without a lease is at work on it; an operator can move it";
         break;
     case REFUSAL_PUT_OFF: say_put_off(row, out); return;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Retired names: the hash that takes a name's place for ever. The form is that of the existing system, so
- * that names which it retired stay recognised; it hides a name from a reader, not from somebody who guesses.
+ * that the names it retired stay recognised; it hides a name from a reader, not from a guesser.
  */
 #include "core/core.h"
 

@@ -10,7 +10,7 @@ unsigned retirement_resume_state(const struct retirement *r)
     if (pipeline_role(p, r->state) != ROLE_ERRORED)
         return r->state;
     if (pipeline_is_dead_end(p, r->last_state))
-        return 0; /* nobody knows any more how far it had come: all stages, from the beginning */
+        return 0; /* how far it had come is not known any more: all stages, from the beginning */
     return pipeline_role(p, r->last_state) == ROLE_WORKING ? r->last_state - 1 : r->last_state;
 }
 
