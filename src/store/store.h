@@ -2,34 +2,39 @@
 /*
  * What Lethe remembers, in the words of the domain. The only layer with SQL text.
  *
- * Its hard idea is what stands where, so that every question costs what its answer costs and not what the
- * table costs, and so that a person can be forgotten by deleting one row:
+ * Its hard idea is where data stands: every question costs what its answer costs and not what the table
+ * costs, and a person is forgotten by deleting one row.
  *
  *   retirement         the small row that changes with every step: numbers only. Indexes: (state, id),
- *                      created, and the account of those that are not over (unique: at most one live one
- *                      for an account)
- *   retirement_person  the person: names, addresses, and keyed look-up hashes. All personal data is here ...
- *   account            ... and in the directory; people brought along by a request have no names here, only
- *                      hashes
- *   partner_report     those of whom partner organisations have to be told
+ *                      created, and the account of live ones (unique: an account has at most one)
+ *   retirement_person  the person: names, addresses, and keyed hashes to find them by. All personal data is
+ *                      here ...
+ *   account            ... and in the directory; people brought along by a request have only hashes there
+ *   stage_memo         what a driver remembers of a stage that it put off; gone with the stage
+ *   partner_report     people of whom partner organisations have to be told
  *   archive            names of files with people who were forgotten here
- *   outbox             what is to be told to other systems and to operators, committed with what it is about
- *   alarm, stuck       who became ERRORED or stuck, until an alert tells of it; who was told of
- *   redacted           whose data was overwritten and is deleted next: what a killed server goes on with
- *   account_token      digests of what signed-in accounts show, and of one-time links
+ *   outbox             messages to other systems and to operators, committed with what they are about
+ *   alarm              retirements that became ERRORED or stuck, until an alert tells of them
+ *   stuck              retirements that were found stuck and noted
+ *   redacted           people whose data was overwritten and is deleted next, by the next server if need be
+ *   account_token      digests of sessions and of links that work once
  *   identity           keyed hashes of the lower case of names and addresses that a retirement is about,
- *                      and of their retired forms: they outlive it, so that nobody can take the name again
+ *                      and of their retired forms; they outlive it, so that nobody can take the name again
  *   retired_name       digests of names under every salt, so that a retired name is recognised
- *   retirement_log     append only; each entry points to the one before it of the same retirement, and
- *                      that to its newest: history needs no index, and a step writes one row
- *   audit              who did what, without personal data, for ever: each entry's hash is made of the one
- * before answer             first answers to requests that may be repeated, sealed, for a day state, pipeline
- * names of states, each once for ever, and how many are in each; and the lists that were configured, the
- * newest is current driver             names of drivers, each once client             credentials of programs
- *   setting            what must survive a restart: the version of the schema, the digest of the salts
+ *   retirement_log     append only; each entry points to the entry before it of the same retirement, and
+ *                      the retirement to its newest: history needs no index, and a step writes one row
+ *   audit              who did what, without personal data, for ever; the hash of each entry covers the
+ *                      hash of the entry before it
+ *   answer             first answers to requests that may be repeated, sealed, for a day
+ *   state, pipeline    names of states, each once for ever, with the number of retirements in it; the
+ *                      lists that were configured, the newest is current
+ *   driver             names of drivers, each once
+ *   client             credentials of programs
+ *   setting            what must survive a restart: version of the schema, digest of the salts
  *
  * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
- * not; that is remembered, and then each one in question is looked at (store_int.h, struct id_range).
+ * not; that is remembered, and then the rows in question are looked at one by one (store_int.h, struct
+ * id_range).
  *
  * A struct store is a connection with its caches; it belongs to one thread at a time. Functions that write
  * must run inside the writer's transaction, under a savepoint: where they fail, a part may have been written.
@@ -64,18 +69,18 @@ enum rc store_current_pipeline(struct store *s, const struct pipeline **out, str
  * id and was rolled back. */
 enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t stamp, int64_t now,
                            struct err *err) MUST_CHECK;
-/* Names of the states that some retirement is in now. */
+/* Names of the states that have retirements now. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n,
                             struct err *err) MUST_CHECK;
-/* How many are in each state that ever was; costs nothing, however many they are (counts.c). */
+/* How many retirements are in each state that ever was; takes no counting (counts.c). */
 struct state_count {
     const char *name;
     int64_t count;
 };
 enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n,
                            struct err *err) MUST_CHECK;
-/* The store's number of a state's name; *id is 0 when it is neither in the current list nor used by
- * anybody. */
+/* The store's number of a state's name; *id is 0 when it is neither in the current list nor the state of any
+ * retirement. */
 enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct err *err) MUST_CHECK;
 /* The numbers of the states that have this role in any list that ever was; in the arena. */
 enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, int64_t **ids, size_t *n,
@@ -90,86 +95,85 @@ struct person {
 
 struct account {
     int64_t id;                          /* ours */
-    int64_t service_id;                  /* what the application and its services call it; 0: nobody said */
+    int64_t service_id;                  /* what the application and its services call it; 0: not known */
     const char *username, *email, *name; /* as they are now; NULL when brought along by a request */
     const char *orgs;                    /* JSON array of strings */
     const char *secondary;               /* JSON object: all that retire_misc erases; NULL: nothing */
-    const char *password;                /* what crypt made of it; NULL: nobody can sign in */
+    const char *password;                /* as crypt hashed it; NULL: nobody can sign in */
     bool brought_along;
     bool locked;              /* being retired: email is the retired one ... */
-    const char *locked_email; /* ... and this one was written; NULL when not locked */
+    const char *locked_email; /* ... and this is the original; NULL when not locked */
     bool retired;             /* for good: all of it is erased */
     int64_t created_at;
 };
 
-/* The number by which the outside knows somebody: never another's, see {user_id} in docs/actions.md. */
+/* The number by which other systems know the account: see {user_id} in docs/actions.md. */
 static inline int64_t account_number(const struct account *account)
 {
     return account->service_id != 0 ? account->service_id : account->id;
 }
 
-/* Is that what services know the person by? Of somebody brought along it may be a number of our own. */
+/* Do other systems know the account by that number? Of a person brought along it may be a number of ours. */
 static inline bool account_is_known(const struct account *a)
 {
     return !a->brought_along || a->service_id != 0;
 }
 
-/* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken" when the service_id or the
- * exact user name is taken. */
+/* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken": another account has the
+ * service_id or the exact user name. */
 enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
                           struct err *err) MUST_CHECK;
-/* By exact user name, whether brought along (then `email_matches` is about the address it came with) or
- * not. */
+/* By exact user name. Of a person brought along `email_matches` is about the address of the request. */
 struct account_match {
     struct account account;
     bool email_matches; /* the address is the account's, whatever its case */
 };
 enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
                            struct account_match *out, struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
-/* Somebody brought along has another address now: the application says so. */
+/* A person brought along has another address now, as the application says. */
 enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err) MUST_CHECK;
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
                           struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
-/* Of the directory, by the address they were registered with, in any case; by id, at most limit. */
+/* Accounts of the directory that were registered with this address, in any case; by id, at most limit. */
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
                                 struct account **out, size_t *n, struct err *err) MUST_CHECK;
 
-/* What follows is about accounts of the directory that are not retired: to others nothing happens. */
+/* These change accounts of the directory that are not retired, and no others. */
 
-/* Somebody asked to be forgotten: the address becomes the retired one, the password unusable, sessions and
+/* The person asked to be forgotten: the address becomes the retired one, the password unusable, sessions and
  * links end. Locking twice is locking once. */
 enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email,
                            struct err *err) MUST_CHECK;
-/* The address as it was written is back. */
+/* Brings the original address back. */
 enum rc store_unlock_account(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err) MUST_CHECK;
-/* For good: nothing of the person is left, and nobody else can have the retired name. */
+/* For good: erases everything of the person. Nobody else can have the retired name. */
 enum rc store_retire_account(struct store *s, int64_t id, const char *retired_username,
                              const char *retired_email, int64_t now, struct err *err) MUST_CHECK;
-/* NULL: unusable. Ends all sessions and links. */
+/* password: as crypt hashed it; NULL: nobody can sign in. Ends all sessions and links. */
 enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err) MUST_CHECK;
 /* RC_CONFLICT with code "taken". */
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
 
-/* ---- tokens of accounts ---- */
+/* ---- sessions and links of accounts ---- */
 
 enum token_purpose { TOKEN_SESSION = 1, TOKEN_RESET = 2 };
 
 enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
                         enum token_purpose purpose, int64_t now, int64_t expires_at,
                         struct err *err) MUST_CHECK;
-/* Whose it is, as long as it is good. RC_NOT_FOUND. */
+/* The account that it belongs to. RC_NOT_FOUND: unknown, ended, or run out. */
 enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
                          int64_t now, int64_t *account_id, struct err *err) MUST_CHECK;
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err) MUST_CHECK;
 
-/* ---- names that are not to be had ---- */
+/* ---- names that nobody can take ---- */
 
 enum identity { IDENTITY_FREE, IDENTITY_PENDING, IDENTITY_RETIRED };
 enum identity_kind { IDENTITY_USERNAME, IDENTITY_EMAIL };
 
-/* Is a name or address being retired, or was it, in any case of letters and under any salt? format: of
- * retired names of its kind. */
+/* Is a name or address being retired, or was it, in any case of letters and under any salt? format: how
+ * retired names of this kind look. */
 struct identity_question {
     enum identity_kind kind;
     const char *value;
@@ -181,71 +185,69 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
 
 /* ---- retirements ---- */
 
-/* One with everything that the outside is shown. */
+/* A retirement with all that is shown of it. */
 struct retirement_view {
     struct retirement row;
     struct person person;
-    struct account account;   /* as it is now; names are the person's where it has none of its own */
-    const char *driver;       /* who holds the lease, or held the last one; NULL: nobody yet */
-    const char *instructions; /* what somebody has to do and confirm; NULL: it does not wait for that */
+    struct account account;   /* as it is now; with the names of the person where it has none of its own */
+    const char *driver;       /* that holds the lease, or held the last one; NULL: none yet */
+    const char *instructions; /* what an operator has to do and confirm; NULL: it does not wait for that */
     int64_t waiting_since;    /* 0: it does not */
-    int64_t since;            /* when the stage began that was put off; 0: none was */
-    const char *memo; /* what its driver wanted to know again; NULL: nothing. May hold personal data */
+    int64_t since;            /* when the stage began that its driver put off; 0: it did not */
+    const char *memo; /* what its driver wanted to know again; NULL: nothing. May have personal data */
 };
 
 struct new_retirement {
     int64_t account_id;
     struct person person;
-    const struct salts *salts; /* all of them: the name is recognised under each */
+    const struct salts *salts; /* all of them: the retired name is recognised under each */
     const char *actor;
     int64_t now;
 };
-/* In PENDING, with its first log entry. RC_CONFLICT with code "live": the account has a live one; with code
- * "no_states": there is no list of states yet. */
+/* Adds it in PENDING, with its first log entry. RC_CONFLICT with code "live": the account has a live one;
+ * with code "no_states": there is no list of states yet. */
 enum rc store_add_retirement(struct store *s, const struct new_retirement *in, int64_t *id,
                              struct err *err) MUST_CHECK;
 
-/* Each gives RC_NOT_FOUND when there is none. */
+/* Each of these gives RC_NOT_FOUND when there is none. */
 enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retirement_view *out,
                   struct err *err) MUST_CHECK;
 /* The live one of an account. */
 enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, struct retirement_view *out,
                        struct err *err) MUST_CHECK;
-/* The row alone, as cheaply as it goes: by id, and by exact original user name (the live one, else the
- * newest). */
+/* The bare row, which is cheap: by id, and by exact original user name (the live one, else the newest). */
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out,
                        struct err *err) MUST_CHECK;
-/* By exact original user name (the live one first, else the newest), else by a retired name of the given
- * format under any salt. */
+/* By exact original user name (the live one, else the newest), else by a retired name of this format under
+ * any salt. */
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,
                    struct retirement_view *out, struct err *err) MUST_CHECK;
 
-/* Which ones, in the order of their ids. Everything left 0 or NULL does not restrict. */
+/* Which retirements, in the order of their ids. What is left 0 or NULL does not restrict. */
 struct retirement_filter {
     const int64_t *state_ids;
     size_t n_states;
     int64_t created_from, created_before; /* us: from <= created < before */
     int64_t modified_from, modified_before;
     int64_t after_id;
-    const char *username, *email;         /* exact user name; address in any case */
-    const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: however. Not for
-                                           * store_count */
-    bool waiting; /* only those who wait for somebody to confirm; not for store_count */
-    const int64_t *modified_before_each; /* for each of state_ids, in place of modified_before; NULL: the same
-                                          * for all. Not for store_count */
-    int64_t idle_at; /* us: in a working state, without a live lease then, not waiting for somebody, and not
-                      * put off until modified_before (or that of its state) or later; not for store_count */
+    const char *username, *email; /* exact user name; address in any case */
+    /* Not for store_count: */
+    const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: in any way */
+    bool waiting;                         /* only those that wait for an operator to confirm */
+    const int64_t *modified_before_each;  /* one for each of state_ids, in place of modified_before */
+    int64_t idle_at; /* us: in a working state, without a live lease then, not waiting for an operator, and
+                      * not put off until modified_before (or that of its state) or later */
     int64_t limit;   /* 0: all */
 };
 
-/* What is left 0, -1 or NULL does not restrict. Looked up in the newest log entry. */
+/* What is left 0, -1 or NULL does not restrict. Compared with the newest log entry. */
 struct failure_filter {
     int64_t stage_id; /* the working state that failed */
     int64_t status;   /* -1: any */
     const char *cause;
 };
-/* Called for each; what it points to is valid during the call. Anything but RC_OK ends the walk with it. */
+/* Called for each; the view is valid during the call. Anything but RC_OK ends the walk, which returns it. */
 typedef enum rc store_view_fn(void *arg, const struct retirement_view *view, struct err *err);
 enum rc store_list(struct store *s, const struct retirement_filter *filter, store_view_fn *fn, void *arg,
                    struct err *err) MUST_CHECK;
@@ -262,11 +264,11 @@ struct log_entry {
     int64_t epoch, run;
     bool forced, skipped;
     const char *reason;   /* of an operator; NULL */
-    const char *response; /* of the service, or sent with the update; NULL. May hold personal data */
+    const char *response; /* of the service, or sent with the update; NULL. May have personal data */
     size_t response_len;
 };
 
-/* Why a stage failed, in so few words that people fail alike. No personal data. */
+/* Why a stage failed, in words that are the same for all who fail in the same way. No personal data. */
 struct failure {
     int64_t status;    /* of HTTP, or of a command's exit; -1: none */
     const char *cause; /* "502 from forum"; NULL: not said */
@@ -275,22 +277,22 @@ struct failure {
 struct transition {
     const struct decision *decision; /* not refused, not replayed */
     const char *actor;
-    const char *action; /* what the audit trail calls it; NULL: by what it is */
-    const char *driver; /* CLAIM: who holds the lease now; else NULL: unchanged */
+    const char *action; /* for the audit trail; NULL: "forced" or "moved" */
+    const char *driver; /* CLAIM: that holds the lease now; NULL: the same as before */
     bool forced;
     const char *reason;
-    const char *response; /* goes to the first move's entry; cut by the caller */
+    const char *response; /* for the entry of the first move; the caller has cut it */
     size_t response_len;
-    const struct failure *failure; /* the same; NULL: none */
-    const char *memo;              /* LATER: kept until it leaves the stage; NULL: nothing to keep */
+    const struct failure *failure; /* for the entry of the first move; NULL: none */
+    const char *memo;              /* LATER: kept until it leaves the stage; NULL: none */
     int64_t now;
 };
-/* Stores decision->after and one log entry for each move. The update is conditional on the epoch and state
- * that the decision was made on (before): RC_CONFLICT with code "changed" when the row is not as it was; with
- * code "live" when it would come back to life beside another one of the account. */
+/* Stores decision->after and one log entry for each move. RC_CONFLICT with code "changed": the row has
+ * another epoch or state than the one that was decided about (before); with code "live": it would come back
+ * to life beside another retirement of the account. */
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err) MUST_CHECK;
-/* That alone: RC_CONFLICT with code "live". */
+/* Checks the second alone: RC_CONFLICT with code "live". */
 enum rc store_check_live(struct store *s, const struct retirement *before, const struct decision *d,
                          struct err *err) MUST_CHECK;
 
@@ -300,8 +302,8 @@ enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struc
 /* The newest entry alone; RC_NOT_FOUND. */
 enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry *out,
                          struct err *err) MUST_CHECK;
-/* Was the end of this stage (position of its working state) accepted under this epoch? *found, and the
- * state the retirement was in after that report. */
+/* Was a report of the end of this stage (position of its working state) accepted under this epoch? *found;
+ * and the state that the retirement was in after that report. */
 enum rc store_find_report(struct store *s, const struct retirement *row, int64_t epoch, unsigned stage,
                           bool *found, unsigned *state_after, struct err *err) MUST_CHECK;
 
@@ -313,24 +315,24 @@ struct failure_group {
     int64_t count;
     int64_t first_at, last_at;
 };
-/* Those in ERRORED by stage and cause, the most first; costs what there are people in ERRORED. */
+/* Retirements in ERRORED by stage and cause, largest group first. The cost grows with their number. */
 enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct failure_group **out, size_t *n,
                        struct err *err) MUST_CHECK;
 
 /* ---- claims ---- */
 
-/* A look for rows that a driver may take now, who asked first before all others: PENDING created before
- * due_before, completed states, and working states, without a live lease (working states: neither LEASE_NONE
- * nor LEASE_WAITING, nor put off until after now); and those whose abort waits for a lease that is over. */
+/* A look for rows that a driver may take now, the first request first: PENDING created before due_before,
+ * completed states, and working states, without a live lease (working states: neither LEASE_NONE nor
+ * LEASE_WAITING, nor put off until after now); and rows whose abort waited for a lease that is over now. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
     int64_t only_id;           /* 0: any */
-    const char *const *stages; /* names of working states: only who would be taken to one of them, or needs no
-                                * stage any more, because it is done or aborted. NULL: anybody */
+    const char *const *stages; /* names of working states: only rows that would be taken to one of them, or
+                                * that need no stage any more (done, aborted). NULL: any */
     size_t n_stages;
-    bool no_pending;   /* nobody is begun with */
-    bool newest_first; /* who asked last before all others */
+    bool no_pending;   /* none in PENDING: no new retirement starts */
+    bool newest_first; /* the last request first */
 };
 /* Rows that one look goes through, held ones included: 10,000 take about 3 ms, for which every other write
  * waits. A look that this cuts short is continued by the next one. */
@@ -344,30 +346,30 @@ enum rc store_due_next(struct due_look *look, size_t limit, struct retirement **
 /* Has the next look continue where this one stopped. *held: the live leases of all drivers (of that one, with
  * only_id); -1: there may be more to take, by another look. */
 enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err) MUST_CHECK;
-/* How many of them PENDING people are due, and how many are under way (between PENDING and the dead ends). */
+/* How many in PENDING are due, and how many are under way (between PENDING and the dead ends). */
 enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
                         int64_t *under_way, struct err *err) MUST_CHECK;
-/* Since when somebody in PENDING is due; 0: nobody is there. In the future: when somebody will be. Only the
- * 200 who asked first are looked at. */
+/* Since when the oldest in PENDING has been due, or when it will be; 0: PENDING is empty. Only the 200 oldest
+ * are looked at. */
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;
-/* For a server that starts: who held a lease that has ended could not report while there was no server, and
- * is not a driver that died. The rows are free to be claimed, and no death is counted (a driver that takes
- * its server down with it is counted if the server is back before the lease ends); those whose abort waits
- * are left to the next claim. */
+/* For a server that starts: a driver whose lease ended while no server ran could not report, so it does not
+ * count as dead. Its rows are free to be claimed. (A driver that took its server down with it counts if the
+ * server is back before the lease ends.) Rows whose abort waits are left to the next claim. */
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
 
-/* ---- waiting for somebody to confirm (waiting.c): costs what there are people in the states where somebody
- * waits ---- */
+/* ---- waiting for an operator to confirm (waiting.c) ---- */
+
+/* The cost of these grows with the number of retirements in the states where some wait. */
 
 struct waiting {
     int64_t id;
     const char *stage;
     int64_t since;
 };
-/* At most so many, each state's oldest first. */
+/* At most limit of them, the oldest of each state first. */
 enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct waiting **out, size_t *n,
                       struct err *err) MUST_CHECK;
-/* The states they are in; at least one, which is no state's where nobody waits. */
+/* The states they are in; at least one: where none waits, the id 0, which no state has. */
 enum rc store_states_waited_in(struct store *s, struct arena *a, int64_t **ids, size_t *n,
                                struct err *err) MUST_CHECK;
 enum rc store_count_waiting(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
@@ -384,11 +386,11 @@ struct partner_report {
 /* Once for each retirement, and only if the account has organisations. */
 enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now,
                                    struct err *err) MUST_CHECK;
-/* Those that nobody is processing, or all; by id. They are being processed then. */
+/* Reports that are not being processed yet, or all; by id. They are being processed from now on. */
 typedef enum rc store_partner_fn(void *arg, const struct partner_report *report, struct err *err);
 enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *fn, void *arg,
                                    struct err *err) MUST_CHECK;
-/* Being processed, and of exactly this user name: the oldest; *id is 0 when there is none. */
+/* The oldest of exactly this user name that is being processed; *id is 0 when there is none. */
 enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id,
                                   struct err *err) MUST_CHECK;
 enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err) MUST_CHECK;
@@ -398,31 +400,31 @@ enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err
 struct redaction {
     const char *username, *email, *name;
 };
-/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; with it the others of
- * its account that are over, unless the account has a live one again: all of them hold the same person.
+/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; also the others of
+ * its account that are over, because they hold the same person, unless the account has a live one again.
  * RC_CONFLICT with code "not_complete". */
 enum rc store_redact(struct store *s, const struct retirement *row, const struct redaction *with,
                      struct err *err) MUST_CHECK;
 /* The COMPLETE ones of exactly this user name, by id. */
 enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
                             size_t *n, struct err *err) MUST_CHECK;
-/* Deletes those that are marked: rows, logs, and accounts that no retirement is left of. Digests of names
- * stay, so that a retired name is recognised, and the audit trail. fn, unless NULL, is called with the id of
+/* Deletes the marked ones: rows, logs, and accounts that have no retirement left. Digests of names stay, so
+ * that a retired name is recognised, and so does the audit trail. fn, unless NULL, is called with the id of
  * each. */
 typedef enum rc store_id_fn(void *arg, int64_t id, struct err *err);
 enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
 /* ---- archives (archives.c) ---- */
 
-/* COMPLETE since before then, oldest request first, at most limit; without those of whom partners are not
- * told yet. *more: there may be others. fn as in store_list. */
+/* Retirements that have been COMPLETE since before then, oldest request first, at most limit; without those
+ * of whom partners are not told yet. *more: there may be others. fn as in store_list. */
 enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
                               bool *more, struct err *err) MUST_CHECK;
-/* How many that would be without limit. */
+/* How many there are without a limit. */
 enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
-/* How many are as old, but partners are not told of them yet. */
+/* How many are as old, but held back because partners are not told of them yet. */
 enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
-/* A file of this name holds them, and is to get that name for good after the commit. */
+/* A file has these people, and gets this name for good after the commit. */
 enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now,
                           struct err *err) MUST_CHECK;
 enum rc store_finish_archive(struct store *s, const char *name, struct err *err) MUST_CHECK;
@@ -431,36 +433,37 @@ enum rc store_unfinished_archives(struct store *s, struct arena *a, const char *
 
 /* ---- the fuse (fuse.c) ---- */
 
-/* What happened to it; the newest is how it stands. */
+/* What happened to the fuse; the newest entry is how it stands. */
 struct fuse_entry {
     int64_t at;
-    bool blown; /* false: released, or as it was in the beginning */
-    int64_t due,
-        most; /* how many were due then, and how many may be. Not blown: released for so many; 0: none */
+    bool blown;   /* false: released, or as it was in the beginning */
+    int64_t due;  /* how many were due; when released, as many may start; 0: none */
+    int64_t most; /* how many may be due before it blows */
     const char *actor, *reason;
 };
-/* The newest first, at most limit of them; without any it is whole. */
+/* The newest first, at most limit of them. Without any entry the fuse is whole. */
 enum rc store_fuse(struct store *s, struct arena *a, size_t limit, struct fuse_entry *out, size_t *n,
                    struct err *err) MUST_CHECK;
 enum rc store_add_fuse(struct store *s, const struct fuse_entry *e, struct err *err) MUST_CHECK;
-/* How many in PENDING were created before; stops counting at most. */
+/* How many in PENDING were created before then; counting stops at most. */
 enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_t *out,
                        struct err *err) MUST_CHECK;
-/* Requests of a usual day: the median of the 28 days up to then, so that one mad day does not count. */
+/* Requests of a usual day: the median of the 28 days up to then, so that one unusual day does not count. */
 enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- the audit trail (audit.c) ---- */
 
-/* Who did what. No personal data: no names, and no free text, which may have some. */
+/* Who did what. No personal data: no names, and no free text, which may have names in it. */
 struct audit_entry {
     int64_t id; /* 1, 2, 3 ... */
     int64_t at;
     const char *actor;     /* as in the log */
     const char *action;    /* a word, docs/operations.md */
     int64_t retirement_id; /* 0: it is not about one */
-    const char *subject;   /* what else it is about: "client:NAME", "account:ID", the name of a file; NULL */
-    const char *from, *to; /* names of states; NULL */
-    int64_t people;        /* how many it concerned; 0: does not apply */
+    const char
+        *subject; /* another thing that it is about: "client:NAME", "account:ID", a file's name; NULL */
+    const char *from, *to;           /* names of states; NULL */
+    int64_t people;                  /* how many it concerned; 0: does not apply */
     uint8_t hash[CRYPTO_SHA256_LEN]; /* SHA-256 of the hash before (zeros before the first) and of
                                         store_print_audit */
 };
@@ -468,7 +471,7 @@ struct audit_entry {
  */
 enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t n,
                            struct err *err) MUST_CHECK;
-/* One line of JSON without its end, as it is hashed; with_hash: and its hash as the last member. */
+/* One line of JSON without a newline, as it is hashed; with_hash: with its hash as the last member. */
 void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_hash);
 
 struct audit_filter {
@@ -477,65 +480,65 @@ struct audit_filter {
     const char *actor;     /* NULL: any */
     int64_t from, before;  /* us: from <= at < before; 0: any */
 };
-/* In the order of their ids. Looks at so many that it takes a short while: *next is the id to go on behind,
+/* In the order of their ids. Goes through a limited number of entries: *next is the id to continue behind,
  * also when fewer than limit were found; 0: there are no others. */
 typedef enum rc store_audit_fn(void *arg, const struct audit_entry *e, struct err *err);
 enum rc store_list_audit(struct store *s, const struct audit_filter *filter, store_audit_fn *fn, void *arg,
                          int64_t *next, struct err *err) MUST_CHECK;
 
 struct audit_check {
-    int64_t entries;                 /* that are sound, from the first on */
-    uint8_t head[CRYPTO_SHA256_LEN]; /* hash of the last one of them */
-    const char *what;                /* is wrong with the first entry that is not; NULL: all are sound */
+    int64_t entries;                 /* sound ones, from the first on */
+    uint8_t head[CRYPTO_SHA256_LEN]; /* hash of the last of them */
+    const char *what;                /* what is wrong with the next entry; NULL: all are sound */
     int64_t broken_at;               /* its id */
-    bool has_known;                  /* the known hash is among them */
+    bool has_known;                  /* the known hash is among theirs */
 };
-/* known: the hash of an entry that was seen earlier, to notice that the end was cut off; NULL: none. */
+/* known: the hash of an entry seen earlier, which shows whether the end was cut off; NULL: none. */
 enum rc store_check_audit(struct store *s, const uint8_t *known, struct audit_check *out,
                           struct err *err) MUST_CHECK;
 
-/* ---- first answers (answers.c): what a repeated request is answered with ---- */
+/* ---- first answers, for repeated requests (answers.c) ---- */
 
 struct kept_answer {
-    uint8_t digest[CRYPTO_SHA256_LEN];  /* what it is found by */
-    uint8_t request[CRYPTO_SHA256_LEN]; /* of what was asked */
+    uint8_t digest[CRYPTO_SHA256_LEN];  /* it is found by this */
+    uint8_t request[CRYPTO_SHA256_LEN]; /* digest of the request */
     const void *sealed;
     size_t len;
     int64_t expires_at;
 };
-/* In place of an older one of the same digest. */
+/* Replaces an older one of the same digest. */
 enum rc store_keep_answer(struct store *s, const struct kept_answer *in, struct err *err) MUST_CHECK;
-/* RC_NOT_FOUND: there is none, or its time is over. */
+/* RC_NOT_FOUND: there is none, or it has expired. */
 enum rc store_find_answer(struct store *s, struct arena *a, const uint8_t digest[CRYPTO_SHA256_LEN],
                           int64_t now, struct kept_answer *out, struct err *err) MUST_CHECK;
-/* Deletes those whose time is over, at most limit. */
+/* Deletes those that have expired, at most limit. */
 enum rc store_expire_answers(struct store *s, int64_t now, int64_t limit, int64_t *n,
                              struct err *err) MUST_CHECK;
 
-/* ---- what is to be told to others (outbox.c) ---- */
+/* ---- messages to hooks (outbox.c) ---- */
 
 enum delivery_state { DELIVERY_WAITING, DELIVERY_DONE, DELIVERY_FAILED };
 
-/* One message to one hook. No personal data: who it is about is looked up when it is taken. */
+/* One message to one hook. No personal data: the person is looked up when a driver takes it. */
 struct delivery {
     int64_t id;
     const char *event;     /* "on_request", "on_cancel", "confirmation", "alert" */
-    const char *hook;      /* whom it goes to: a name of the configuration */
+    const char *hook;      /* that it goes to: a name of the configuration */
     int64_t retirement_id; /* 0: it is about several */
-    const char *payload;   /* what an alert says, JSON; NULL: nothing more */
+    const char *payload;   /* an alert's contents, JSON; NULL: none */
     enum delivery_state state;
     int64_t created_at;
-    int64_t began_at; /* the first attempt of this round: its budget of retries begins then */
-    int64_t next_at;  /* WAITING: not to be taken before */
+    int64_t began_at; /* first attempt of this round: its time for retries starts here */
+    int64_t next_at;  /* WAITING: no driver may take it before */
     int64_t ended_at; /* 0: it is waiting */
-    int64_t attempts; /* in this round, the one under way included */
+    int64_t attempts; /* in this round, the current one included */
     int64_t round;    /* rises when an operator has it sent again */
-    int64_t epoch;    /* rises whenever somebody takes it */
-    bool taken;       /* somebody has it, until next_at */
+    int64_t epoch;    /* rises whenever a driver takes it */
+    bool taken;       /* a driver has it, until next_at */
     struct failure failure;
 };
 
-/* WAITING, and to be taken at once; the event, hook, retirement_id and payload of in are looked at. */
+/* Adds it as WAITING, to be taken at once, with the event, hook, retirement_id and payload of in. */
 enum rc store_add_delivery(struct store *s, const struct delivery *in, int64_t now,
                            struct err *err) MUST_CHECK;
 enum rc store_get_delivery(struct store *s, struct arena *a, int64_t id, struct delivery *out,
@@ -549,37 +552,37 @@ struct delivery_filter {
 /* By id, at most limit. */
 enum rc store_deliveries(struct store *s, struct arena *a, const struct delivery_filter *filter,
                          struct delivery **out, size_t *n, struct err *err) MUST_CHECK;
-/* Those of one hook that may be taken now, the longest due first. An on_cancel waits for what was on_request
- * before it for the same retirement and hook, or for all of them when no hook of its name was told; an
- * on_request of one that came back waits for the on_cancel in the same way. */
+/* Messages of one hook that may be taken now, longest due first. An on_cancel waits for the on_request before
+ * it of the same retirement and hook, or of all hooks when no hook of its name was told; the on_request of a
+ * retirement that came back waits for the on_cancel in the same way. */
 enum rc store_due_deliveries(struct store *s, struct arena *a, const char *event, const char *hook,
                              int64_t now, int64_t limit, struct delivery **out, size_t *n,
                              struct err *err) MUST_CHECK;
-/* Somebody has it until then: raises its epoch, counts an attempt. */
+/* A driver has it until then: raises its epoch, counts an attempt. */
 enum rc store_take_delivery(struct store *s, struct delivery *d, int64_t until, struct err *err) MUST_CHECK;
-/* Stores state, next_at, ended_at, attempts, taken and failure; the round, epoch and began_at with them. */
+/* Stores its state, next_at, ended_at, attempts, taken, failure, round, epoch and began_at. */
 enum rc store_update_delivery(struct store *s, const struct delivery *d, struct err *err) MUST_CHECK;
-/* Is there an on_cancel of the same retirement behind it? */
+/* Is there a later on_cancel of the same retirement? */
 enum rc store_is_overtaken(struct store *s, const struct delivery *d, bool *out, struct err *err) MUST_CHECK;
-/* Deletes alerts that ended before. */
+/* Deletes alerts that ended before then. */
 enum rc store_forget_alerts(struct store *s, int64_t before, struct err *err) MUST_CHECK;
 
-/* ---- what alerts are about (alarms.c) ---- */
+/* ---- alarms: what alerts will tell of (alarms.c) ---- */
 
 struct alarm {
     const char *what;      /* "errored", "stuck", "fuse" */
-    int64_t retirement_id; /* 0: it is about nobody */
+    int64_t retirement_id; /* 0: none */
     const char *stage;     /* the working state; NULL: none */
     struct failure failure;
 };
 struct alarm_group {
-    struct alarm alarm; /* of the first */
+    struct alarm alarm; /* the first of them */
     int64_t count, first_at, last_at;
-    int64_t *ids; /* n_ids of them, the first */
+    int64_t *ids; /* of retirements, the first n_ids */
     size_t n_ids;
 };
 enum rc store_add_alarm(struct store *s, const struct alarm *in, int64_t now, struct err *err) MUST_CHECK;
-/* How many there are by kind, and the groups of those that are alike, the most first, at most limit. */
+/* How many there are of each kind, and groups of those that are alike, largest first, at most limit. */
 struct alarms {
     int64_t errored, stuck, fuse;
     struct alarm_group *groups;
@@ -589,28 +592,28 @@ struct alarms {
 enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_max, struct alarms *out,
                      struct err *err) MUST_CHECK;
 enum rc store_clear_alarms(struct store *s, struct err *err) MUST_CHECK;
-/* When an alert was made last, 0: never. */
+/* When the last alert was made; 0: never. */
 enum rc store_alerted_at(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err) MUST_CHECK;
 
-/* Somebody was found stuck who has not moved since then. *fresh: for the first time. */
+/* A retirement that has not moved since then was found stuck. *fresh: for the first time. */
 enum rc store_note_stuck(struct store *s, int64_t retirement_id, int64_t since, bool *fresh,
                          struct err *err) MUST_CHECK;
-/* Forgets those who have moved since they were found. */
+/* Forgets those that have moved since they were found. */
 enum rc store_forget_stuck(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 
 struct client {
     int64_t id;
-    const char *client_id; /* what it calls itself with; opaque */
+    const char *client_id; /* opaque; the client signs in with it */
     const char *name;
     uint8_t secret_digest[CRYPTO_SHA256_LEN];
     unsigned scopes; /* bits, auth/auth.h */
     bool disabled;
     int64_t created_at;
 };
-/* RC_CONFLICT with code "taken": there is one of this name. */
+/* RC_CONFLICT with code "taken": another client has the name. */
 enum rc store_add_client(struct store *s, const struct client *in, struct err *err) MUST_CHECK;
 enum rc store_find_client(struct store *s, struct arena *a, const char *client_id, struct client *out,
                           struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
@@ -621,12 +624,12 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
 
 /* ---- upkeep ---- */
 
-/* Fills retired_name for everybody when the salts differ from those of the last time (compared by a
- * digest). */
+/* Fills the table retired_name anew when the salts differ from those of the last time (compared by a digest).
+ */
 enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
-/* lethe fsck: every violated invariant of reliability.md is reported by id; texts hold no personal data. Of
- * the invariant "audit" it is the id of an entry of the audit trail. */
+/* lethe fsck: calls fn for every violation of an invariant of reliability.md, with the id of the retirement
+ * (of the invariant "audit", the id of the entry). Texts have no personal data. */
 typedef void store_fsck_fn(void *arg, const char *invariant, int64_t retirement_id, const char *what);
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
