@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory. An account whose person asked to be forgotten is locked: it carries its retired address
- * already and nobody can sign in, but the address as it was written stands beside it until it is clear which
- * way things go. Only retiring the account erases it.
+ * The directory. An account whose person asked to be forgotten is locked: it has its retired address already,
+ * and nobody can sign in. The original address is kept beside it, for the case that the request is cancelled;
+ * retiring the account erases it.
  */
 #include "store/store.h"
 
@@ -208,7 +208,7 @@ enum rc store_rename_account(struct store *s, int64_t id, const char *username, 
 
 /* ---- tokens ---- */
 
-/* What has run out goes when the next one comes. */
+/* Expired ones are deleted when the account gets its next one. */
 static enum rc drop_expired(struct store *s, int64_t account_id, int64_t now, struct err *err)
 {
     return db_run(s->db, "DELETE FROM account_token WHERE account_id = $1 AND expires_at <= $2",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What operators have to hear of, gathered until an alert tells of it: a move into ERRORED writes its alarm
- * in its own transaction, and the alert takes all there are in one, so that each is told exactly once
- * whatever is killed when.
+ * What operators have to hear of, gathered until an alert tells of it. A move into ERRORED writes its alarm
+ * in its own transaction, and an alert takes all alarms in one; so each is told exactly once, whenever a
+ * server is killed.
  */
 #include "store/store.h"
 
@@ -27,7 +27,7 @@ enum rc store_clear_alarms(struct store *s, struct err *err)
     return db_run(s->db, "DELETE FROM alarm", DB_NO_ARGS, NULL, err);
 }
 
-/* ---- gathering: one walk over all of them, those that are alike behind each other ---- */
+/* ---- gathering: one walk over all of them, sorted so that those that are alike follow each other ---- */
 
 static bool is_same_text(const char *a, const char *b)
 {
@@ -132,7 +132,7 @@ enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_
     return RC_OK;
 }
 
-/* ---- when it was told last ---- */
+/* ---- the last alert ---- */
 
 enum rc store_alerted_at(struct store *s, int64_t *out, struct err *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First answers to requests that came with a key of their own, so that a repeat gets the same. What is in
- * them is sealed by the caller: here they are bytes with an end of life. */
+/* First answers to requests with an Idempotency-Key, so that a repeat gets the same one. The caller has
+ * sealed their contents: here they are bytes that expire. */
 #include "store/store.h"
 
 #include <string.h>

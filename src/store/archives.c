@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is old enough to be archived, and which archives there are. */
+/* Retirements that are old enough to be archived, and the archives that there are. */
 #include "store/store.h"
 
 #include "store/store_int.h"
 
 enum { PAGE_MAX = 500, UNFINISHED_MAX = 100 };
 
-/* ---- who ---- */
+/* ---- retirements ---- */
 
 struct archivable {
     struct store *s;
@@ -29,7 +29,7 @@ static enum rc show(void *arg, const struct retirement_view *view, struct err *e
     return w->fn(w->arg, view, err);
 }
 
-/* Nobody is COMPLETE before they asked. */
+/* A retirement becomes COMPLETE after it was created. */
 static enum rc make_filter(struct store *s, int64_t before, int64_t *state_id, struct retirement_filter *out,
                            struct err *err)
 {
@@ -57,7 +57,7 @@ enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, st
     return rc;
 }
 
-/* CROSS JOIN: from the short list to the rows, never the other way. */
+/* CROSS JOIN: SQLite goes from the short list to the rows, never the other way. */
 enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err)
 {
     struct retirement_filter filter;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: who did what, kept for ever, without a word about whom.
+ * The audit trail: who did what, kept for ever, without personal data.
  *
- * Its hard idea is the chain. Each entry's hash is made of the hash before it and of the entry's own line, so
- * that whoever changes, takes out, adds or moves one must write all that follow anew; and then the hash at
- * the end is another one than somebody wrote down elsewhere. The ids have no gaps, so a missing one is told
- * by its number.
+ * Its hard idea is the chain. The hash of an entry covers the hash of the entry before it and the entry's own
+ * line. To change, remove, add or move an entry, one must write all later entries anew, and then the last
+ * hash differs from the copy that was kept elsewhere. The ids have no gaps, so a missing entry is named by
+ * its id.
  *
- * The writer is alone and every entry is written in the transaction of what it tells of: the last row is
- * always the one before, whatever was undone.
+ * There is one writer, and every entry is written in the transaction of what it tells of. So the last row is
+ * always the entry before, whatever was rolled back.
  */
 #include "store/store.h"
 
@@ -56,7 +56,7 @@ static void chain(struct buf *scratch, const uint8_t before[CRYPTO_SHA256_LEN], 
 
 #define COLUMNS "id, at, actor, action, retirement_id, subject, from_state, to_state, people, hash"
 
-/* Texts are borrowed from the row. */
+/* Texts are borrowed until the next row. */
 static struct audit_entry read_entry(const struct db_rows *rows)
 {
     size_t len;

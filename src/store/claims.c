@@ -420,7 +420,7 @@ enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err)
 
 /* ---- counting ---- */
 
-/* Whoever waits for something to happen has few who cool off, or few who are due. */
+/* Of those in PENDING either few cool off, which are counted, or few are due, which are. */
 enum { COOLING_MAX = 10000 };
 
 static enum rc count_cooling(struct store *s, int64_t due_before, int64_t *pending, int64_t *cooling,

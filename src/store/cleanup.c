@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forgetting the person, in two transactions: the data is overwritten and the retirement marked, then it is
- * deleted. A follower of the tables sees the overwritten row in between, and a server that was killed in
- * between goes on with the marked ones. What stays are digests, so that a retired name is recognised.
+ * Forgetting the person, in two transactions: first the data is overwritten and the retirement marked, then
+ * it is deleted. A program that follows the tables sees the overwritten row in between; if the server is
+ * killed in between, the next one deletes what is marked. Digests stay, so that a retired name is recognised.
  *
  * When adding a table that holds something about a person: delete from it in forget_one().
  */
@@ -10,7 +10,7 @@
 
 #include "store/store_int.h"
 
-/* ---- who ---- */
+/* ---- which ones ---- */
 
 enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
                             size_t *n, struct err *err)
@@ -61,7 +61,7 @@ static enum rc redact_one(struct store *s, int64_t id, const struct redaction *w
 
 enum { PAGE_MAX = 64 };
 
-/* Those of the account that are over and not marked. None while it has a live one. */
+/* Retirements of the account that are over and not marked. None while the account has a live one. */
 static enum rc find_others(struct store *s, struct arena *a, int64_t account_id, struct id_list *out,
                            struct err *err)
 {
@@ -101,7 +101,7 @@ enum rc store_redact(struct store *s, const struct retirement *row, const struct
 
 /* ---- deleting ---- */
 
-/* Unless a retirement of it is left. */
+/* Unless the account has a retirement left. */
 static enum rc forget_account(struct store *s, int64_t id, struct err *err)
 {
     enum rc rc = db_run(s->db,

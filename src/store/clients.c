@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The credentials of programs. Secrets are here as digests only. */
+/* Credentials of programs. Of a secret there is only the digest. */
 #include "store/store.h"
 
 #include <string.h>

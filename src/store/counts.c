@@ -86,7 +86,8 @@ enum rc counts_under_way(struct store *s, int64_t *out, struct err *err)
                            DB_NO_ARGS, out, err);
 }
 
-/* Who asked first has mostly waited longest: but somebody who was sent back asked long before. */
+/* The oldest request has mostly waited longest; but a retirement that was sent back is older than its wait.
+ */
 enum { OLDEST_MAX = 200 };
 
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who failed alike: what stands in the newest log entry of those in ERRORED. */
+/* Failures of the same kind, from the newest log entries of the retirements in ERRORED. */
 #include "store/store.h"
 
 #include "store/store_int.h"

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does the database satisfy the invariants (docs: reliability)? Each retirement's log is walked from its
- * beginning as if it were played again: every entry must be a step that the rules allow, or one that an
- * operator answers for (forced, with a reason, or the beginning of a new run), and the end must be where the
- * row says it is.
+ * Does the database satisfy the invariants (docs: reliability)? The log of each retirement is replayed from
+ * its beginning: every entry must be a step that the rules allow, or one that an operator answers for
+ * (forced, with a reason, or the beginning of a new run), and it must end where the row is.
  *
- * Read-only, and independent of the kernel on purpose: it judges what was written, not what would be decided
+ * Read-only, and on purpose independent of the kernel: it judges what was written, not what would be decided
  * now.
  */
 #include "store/store.h"
@@ -29,7 +28,7 @@ struct fsck {
     void *arg;
     int64_t entries; /* seen in all chains ... */
     bool unreadable; /* ... without those of rows that cannot be read */
-    /* Of the retirement being looked at: */
+    /* Of the retirement that is replayed: */
     struct retirement row;
     int64_t live, driver_id;            /* as stored */
     struct step before;                 /* the step before this one; id 0: none */
@@ -62,7 +61,7 @@ static void check_order(struct fsck *f, const struct pipeline *p, const struct s
 {
     enum role role = pipeline_role(p, from);
     if (role == ROLE_WORKING && to == from)
-        return; /* it began to wait for somebody to confirm */
+        return; /* it began to wait for an operator to confirm */
     if (role == ROLE_ABORTED || role == ROLE_COMPLETE)
         report(f, "I1", "left ABORTED or COMPLETE without an operator");
     else if (role == ROLE_ERRORED || to <= from)
@@ -207,7 +206,7 @@ static enum rc check_retirement(struct fsck *f, struct err *err)
 
 /* ---- all of them ---- */
 
-/* What a driver remembered is of a stage, and must be gone with it. */
+/* A memo belongs to a stage, and must be gone when the stage is left. */
 static enum rc check_memo(struct fsck *f, struct err *err)
 {
     const struct retirement *r = &f->row;
@@ -233,7 +232,7 @@ static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
     return RC_OK;
 }
 
-/* A row that cannot even be read is reported like the rest. */
+/* A row that cannot be read is a finding like any other. */
 static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
 {
     f->row.id = id;
@@ -302,7 +301,7 @@ static enum rc check_strays(struct fsck *f, struct err *err)
     return rc;
 }
 
-/* Data of a person that no retirement leads to can be found by nobody, and so is never forgotten. */
+/* Data of a person that no retirement leads to is never found, and so never forgotten. */
 static enum rc check_forgotten(struct fsck *f, struct err *err)
 {
     struct db_rows rows;
@@ -320,7 +319,7 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
     return rc;
 }
 
-/* What counts.c keeps against what there is. */
+/* The numbers that counts.c keeps, and the numbers of rows. */
 static enum rc check_counts(struct fsck *f, struct err *err)
 {
     int64_t wrong = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fuse's memory, and the two numbers that it looks at. What it does is usecase/fuse.c. */
+/* The history of the fuse, and the two numbers that it compares. What it does is in usecase/fuse.c. */
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -57,7 +57,7 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
     return store_first_int(s->db, sql, DB_ARGS(DB_INT(r.upto), DB_INT(most), DB_INT(due_before)), out, err);
 }
 
-/* Requests of a day: the ids between its ends, where they are in the order of creation. */
+/* Requests of a day: the ids between its ends, where ids are in the order of creation. */
 static enum rc count_day(struct store *s, int64_t from, int64_t before, int64_t *out, struct err *err)
 {
     struct id_range r;

@@ -121,9 +121,9 @@ enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id
 
 /* ---- was it reported? ---- */
 
-/* A report leaves an entry out of its stage, and mostly a second one out of where that leads, under one
- * epoch. A claim and an operator's move raise the epoch, so no other entry of this epoch can look like that.
- */
+/* A report leaves an entry from its stage to the next state, and mostly a second entry from there, both under
+ * one epoch. A claim and an operator's move raise the epoch, so no other entry of this epoch can look the
+ * same. */
 enum rc store_find_report(struct store *s, const struct retirement *row, int64_t epoch, unsigned stage,
                           bool *found, unsigned *state_after, struct err *err)
 {

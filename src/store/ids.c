@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which retirements, as a rising list of ids: the first step of every list. The hard idea: a query for one
- * state walks the index (state, id) from an id on, and stops at its limit; so several states are several such
- * walks, merged here. Each walk ends where the list of those before it is full already. A list of 200 costs
- * about 200 entries of the index for each state at most, whatever the size of the table and wherever its
- * people stand.
+ * Lists of ids, rising: the first step of every list of retirements. The hard idea: a query for one state
+ * walks the index (state, id) from an id on, and stops at its limit; several states are several such walks,
+ * merged here. A walk ends at the last id of a list that is full already. So a list of 200 costs at most
+ * about 200 entries of the index for each state, whatever the size of the table.
  */
 #include "store/store.h"
 
@@ -61,7 +60,7 @@ struct creation_break {
     int64_t highest_at;     /* of those in front of it */
 };
 
-/* Everybody is behind it where there was none. */
+/* Where there was no break, all are behind it. */
 static enum rc find_break(struct db *db, struct creation_break *out, struct err *err)
 {
     struct db_rows rows;
@@ -84,7 +83,7 @@ static enum rc find_upto(struct db *db, const struct creation_break *b, int64_t 
         return RC_OK;
     *upto = b->id - 1;
     if (b->created_at >= before)
-        return RC_OK; /* the probe would look at everybody in front of the break, for nobody behind it */
+        return RC_OK; /* the probe would walk over all in front of the break, and find none behind it */
     return store_first_int(db,
                            "SELECT id FROM retirement WHERE created_at < $1 AND id >= $2"
                            " ORDER BY created_at DESC, id DESC LIMIT 1",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of retirements. Ids first (ids.c), a page of them at a time; then what is shown of each, a group at a
- * time; so that neither memory nor the time to the first one depends on how many there are.
+ * Lists of retirements: first the ids (ids.c), a page at a time; then what is shown of each, a group at a
+ * time. So neither the memory nor the time until the first row depends on how many there are.
  */
 #include "store/store.h"
 
@@ -17,7 +17,7 @@ struct range {
     int64_t after, upto;
     int64_t created_from, created_before;
     int64_t modified_from, modified_before;
-    bool by_time; /* the ids do not say it all: look at the times of each */
+    bool by_time; /* ids are not enough: compare the times of each row */
 };
 
 static enum rc make_range(struct store *s, const struct retirement_filter *f, struct range *out,
@@ -30,7 +30,7 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
         .modified_before = f->modified_before != 0 ? f->modified_before : INT64_MAX,
     };
     if (out->modified_before < out->created_before)
-        out->created_before = out->modified_before; /* nobody changed before they asked */
+        out->created_before = out->modified_before; /* no row changed before it was created */
     struct id_range ids;
     enum rc rc = ids_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
@@ -49,8 +49,8 @@ static bool is_repeated(const struct retirement_filter *f, size_t i)
 
 /* ---- the ids of a page ---- */
 
-/* Of those who changed since then: a few are found by when they changed, where there is an index for it. More
- * are found soon enough in the order of their ids. *few is false when that is to be done. */
+/* Rows that changed since then. A few are found by an index of when they changed; many are found soon enough
+ * in the order of their ids: then *few is false, and nothing is added. */
 #define CHANGED "FROM retirement WHERE state_id = $1 AND live = 0 AND modified_at >= $2 AND modified_at < $3 "
 enum { FEW = 4096 };
 
@@ -128,7 +128,7 @@ static enum rc add_of_failure(struct store *s, int64_t state_id, const struct fa
                         err);
 }
 
-/* The few of one person. */
+/* The ids of one person, which are few. */
 static enum rc add_of_person(struct store *s, const struct retirement_filter *f, const struct range *r,
                              struct id_list *ids, struct err *err)
 {
@@ -168,7 +168,7 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
 
 /* ---- what is shown ---- */
 
-/* Its place among the states that are asked for; n_states: it is not among them. */
+/* Its place among the states of the filter; n_states when it is not among them. */
 static size_t find_listed(const struct retirement_filter *f, const struct retirement *r)
 {
     size_t i = 0;
@@ -210,7 +210,7 @@ static bool is_idle(const struct retirement *r, const struct retirement_filter *
            !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, idle_before(f, r));
 }
 
-/* Looked at again, because a row may have changed since its id was found. */
+/* Compares again: a row may have changed since its id was found. */
 static bool matches(const struct retirement_filter *f, const struct retirement_view *v)
 {
     return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
@@ -223,7 +223,7 @@ struct walk {
     const struct retirement_filter *filter;
     store_view_fn *fn;
     void *arg;
-    int64_t left; /* how many more are wanted */
+    int64_t left; /* how many more to show */
     struct arena arena;
 };
 

@@ -62,7 +62,7 @@ static enum rc add_entries(struct store *s, const struct retirement *before, con
 
 /* ---- the row ---- */
 
-/* *out: the id of a driver's name, each name once; NULL when no driver is named. */
+/* *out: the id of the driver's name; a new name gets one. */
 static enum rc find_driver(struct store *s, const char *name, struct db_value *out, struct err *err)
 {
     int64_t id = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is to be told to others, written in the transaction of what it is about, so that a request and its
- * message are both there or neither. Whoever delivers takes a message for a while: until next_at nobody else
- * gets it, and if nothing is heard by then it is due again.
+ * Messages to hooks, written in the transaction of what they are about: a request and its message are both
+ * there or neither is. A driver takes a message for a while: no other driver gets it until next_at, and if
+ * the driver has not reported by then, the message is due again.
  */
 #include "store/store.h"
 
@@ -94,7 +94,7 @@ enum rc store_deliveries(struct store *s, struct arena *a, const struct delivery
 
 /* ---- taking ---- */
 
-/* Each tells the opposite of the one before it. */
+/* Each message tells the opposite of the message before it. */
 #define TURNS "('on_request', 'on_cancel')"
 
 enum rc store_due_deliveries(struct store *s, struct arena *a, const char *event, const char *hook,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Of whom partner organisations have to be told. Names are those of the retirement; organisations are kept as
- * they were when it was queued, because later stages erase the account.
+ * People of whom partner organisations have to be told. The names are those of the retirement; the
+ * organisations are kept as they were when the report was queued, because later stages erase the account.
  */
 #include "store/store.h"
 

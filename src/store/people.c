@@ -70,7 +70,7 @@ enum rc people_add_identities(struct store *s, int64_t retirement_id, const stru
     return rc ? rc : add_identity(s, IDENTITY_EMAIL, person->retired_email, retirement_id, err);
 }
 
-/* By the retirements that are about it; of one that was cleaned up nothing but this is left. */
+/* By the retirements that are about the name; of one that was cleaned up only the identity is left. */
 static enum rc check_retirements(struct store *s, const struct identity_question *q, enum identity *out,
                                  struct err *err)
 {
@@ -171,7 +171,7 @@ enum rc people_add_retired_names(struct store *s, const struct salts *salts, int
     return rc;
 }
 
-/* Tells two sets of salts apart and says nothing about them. out: hex, in the arena. */
+/* A digest that tells two sets of salts apart and reveals nothing about them: hex, in the arena. */
 static const char *salts_digest(const struct store *s, struct arena *a, const struct salts *salts)
 {
     uint8_t all[CRYPTO_SHA256_LEN] = { 0 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lists of states. A stored list never changes, so it is loaded once and kept. Only one thing can make a
- * kept one wrong: the transaction that added it was rolled back, and another list got its id. So whoever asks
- * for the list of today, or for all, has the stamp compared; a row can only name a list that was asked for
- * so.
+ * The lists of states. A stored list never changes, so it is loaded once and kept. Only one thing makes a
+ * kept list wrong: the transaction that added it was rolled back, and another list got its id. So the
+ * functions for the list of today and for all lists compare the stamp; a row can only name a list that these
+ * have loaded.
  */
 #include "store/store.h"
 
@@ -161,7 +161,7 @@ enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t st
 
 /* ---- who is where ---- */
 
-/* One probe of the index for each name that ever was, not one look at each retirement. */
+/* One probe of the index for each name that ever was, in place of reading each retirement. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n, struct err *err)
 {
     struct db_rows rows;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Retirements are found by the person's names, and added. */
+/* Finds retirements by the names of the person, and adds them. */
 #include "store/store.h"
 
 #include "store/store_int.h"
@@ -13,7 +13,7 @@ static bool is_better(const struct retirement *r, const struct retirement *than)
     return r->id > than->id;
 }
 
-/* Of several rows of one person the live one, else the newest. */
+/* Of several rows of a person the live one, else the newest. */
 static enum rc best_row(struct store *s, const char *sql, struct db_args args, struct retirement *out,
                         struct err *err)
 {

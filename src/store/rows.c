@@ -37,7 +37,7 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
 /* ---- with all that is shown ---- */
 
 /* The columns after those of the row, and where they come from. A row whose lease_until is -1 (LEASE_WAITING)
- * waits for somebody to confirm: its newest entry of the log says since when, and what to do. */
+ * waits for an operator to confirm: its newest entry of the log says since when, and what to do. */
 #define VIEW                                                                                        \
     "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email,"     \
     " a.username, a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo" \

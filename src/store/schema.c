@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables, and how a database of an older version gets them. A migration is a script that is never changed
- * again once it was released: a new version of the schema is one more at the end.
+ * The tables, and how a database of an older version gets them. A migration is a script that never changes
+ * once it was released: a new version of the schema is one more script at the end.
  *
- * The words are SQLite's. What another database calls otherwise (INTEGER PRIMARY KEY AUTOINCREMENT, INTEGER
- * of 64 bits, BLOB, WITHOUT ROWID) is for its driver to translate; there is nothing else to it.
+ * The words are SQLite's. The driver of another database translates the few that differ there (INTEGER
+ * PRIMARY KEY AUTOINCREMENT, INTEGER of 64 bits, BLOB, WITHOUT ROWID).
  */
 #include "store/store.h"
 
@@ -13,18 +13,18 @@
 
 #include "store/store_int.h"
 
-/* A script comes in parts, which end with NULL, because there is a limit to how long a literal may be. */
+/* A script is a list of parts that ends with NULL, because the length of a literal is limited. */
 
-/* The hot row has only integers, and an index only where a query needs it: each costs every step. */
+/* The hot row has only integers, and as few indexes as possible: each costs time with every step. */
 static const char *const schema_1[] = {
-    /* people, waiting: how many are in it, and how many of them wait for somebody (counts.c). */
+    /* people, waiting: how many are in it, and how many of them wait for an operator (counts.c). */
     "CREATE TABLE state ("
     "  id INTEGER PRIMARY KEY,"
     "  name TEXT NOT NULL UNIQUE,"
     "  people INTEGER NOT NULL DEFAULT 0,"
     "  waiting INTEGER NOT NULL DEFAULT 0);"
 
-    /* stamp: a list that was rolled back and another one of the same id differ in it. */
+    /* stamp: tells a list from one that had its id and was rolled back. */
     "CREATE TABLE pipeline ("
     "  id INTEGER PRIMARY KEY,"
     "  stamp INTEGER NOT NULL,"
@@ -84,7 +84,7 @@ static const char *const schema_1[] = {
     "  live INTEGER NOT NULL,"
     "  log_head INTEGER NOT NULL,"
     "  driver_id INTEGER);"
-    /* lease_until: claims walk over those who are leased, wait or are put off without looking at their rows.
+    /* lease_until: claims walk over rows that are leased, wait or are put off without reading them.
      */
     "CREATE INDEX retirement_state ON retirement (state_id, id, lease_until);"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
@@ -96,7 +96,7 @@ static const char *const schema_1[] = {
     "  highest_at INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX retirement_live ON retirement (account_id) WHERE live = 1;"
     "CREATE INDEX retirement_over ON retirement (account_id) WHERE live = 0;"
-    /* Of those who are over a step costs it once: when it is their last. */
+    /* Only rows that are over are in it: one step of each costs time, its last. */
     "CREATE INDEX retirement_ended ON retirement (state_id, modified_at) WHERE live = 0;"
 
     "CREATE TABLE retirement_person ("
@@ -136,7 +136,7 @@ static const char *const schema_1[] = {
     "  cause TEXT,"
     "  response BLOB);",
 
-    /* Of those whose stage was put off by its driver, until they leave it. The memo may hold personal data.
+    /* What a driver remembers of a stage that it put off, until the stage is left. May have personal data.
      */
     "CREATE TABLE stage_memo ("
     "  retirement_id INTEGER PRIMARY KEY,"
@@ -159,7 +159,7 @@ static const char *const schema_1[] = {
     "  finished INTEGER NOT NULL);"
     "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
 
-    /* Who did what, when: no personal data, and never deleted. Each hash is made of the one before it, too.
+    /* Who did what, when: no personal data, never deleted. Each hash covers the hash before it.
      */
     "CREATE TABLE audit ("
     "  id INTEGER PRIMARY KEY,"
@@ -174,7 +174,7 @@ static const char *const schema_1[] = {
     "  hash BLOB NOT NULL);"
     "CREATE INDEX audit_retirement ON audit (retirement_id, id) WHERE retirement_id IS NOT NULL;"
 
-    /* First answers, by a digest of the key that a repeat is known by; only who has that key can open one. */
+    /* First answers, by a digest of the Idempotency-Key; only with that key an answer can be opened. */
     "CREATE TABLE answer ("
     "  id INTEGER PRIMARY KEY,"
     "  digest BLOB NOT NULL UNIQUE,"
@@ -183,8 +183,8 @@ static const char *const schema_1[] = {
     "  expires_at INTEGER NOT NULL);"
     "CREATE INDEX answer_expiry ON answer (expires_at);"
 
-    /* What is to be told to others. next_at: not to be taken before, be it to try again or because somebody
-     * has it; retirement_id: NULL when it is about several. */
+    /* Messages to hooks. next_at: no driver takes it before, because it has to wait or another driver has it;
+     * retirement_id: NULL when it is about several. */
     "CREATE TABLE outbox ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  event TEXT NOT NULL,"
@@ -206,7 +206,8 @@ static const char *const schema_1[] = {
     "CREATE INDEX outbox_state ON outbox (state, id);"
     "CREATE INDEX outbox_retirement ON outbox (retirement_id, id);"
 
-    /* Who became ERRORED or stuck, until an alert tells of it; retirement_id: NULL when it is about nobody.
+    /* Retirements that became ERRORED or stuck, until an alert tells of them; retirement_id: NULL for the
+     * fuse.
      */
     "CREATE TABLE alarm ("
     "  id INTEGER PRIMARY KEY,"
@@ -216,7 +217,7 @@ static const char *const schema_1[] = {
     "  status INTEGER,"
     "  cause TEXT,"
     "  at INTEGER NOT NULL);"
-    /* Who was found stuck since then, so that it is told once. */
+    /* Retirements that were found stuck since then, so that each is told once. */
     "CREATE TABLE stuck ("
     "  retirement_id INTEGER PRIMARY KEY,"
     "  since INTEGER NOT NULL);"

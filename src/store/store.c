@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing, and the two ways in which nearly every query is asked. */
+/* Opens and closes a store; and the two ways in which nearly every query is asked. */
 #include "store/store.h"
 
 #include <stdlib.h>

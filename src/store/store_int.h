@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of store/: what its files share. Every SQL text is a constant of the file that uses it, so that it
- * is prepared once for each connection (db/db.h).
+ * What the files of store/ share. Every SQL text is a constant of the file that uses it, so that it is
+ * prepared once for each connection (db/db.h).
  */
 #ifndef LETHE_STORE_STORE_INT_H
 #define LETHE_STORE_STORE_INT_H
@@ -30,17 +30,17 @@ struct store {
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     struct buf line;                   /* scratch of audit.c */
     struct arena arena;                /* of the pipelines */
-    struct stored_pipeline *pipelines; /* those loaded so far, newest load first */
+    struct stored_pipeline *pipelines; /* loaded so far, the newest first */
     struct due_mark *due_marks;        /* n_due_marks of them */
     size_t n_due_marks;
 };
 
 /* ---- statements (store.c) ---- */
 
-/* The first row of a query. Unless *found, or on an error, the rows are closed already. */
+/* Asks for the first row of a query. When there is none, and on an error, the rows are closed already. */
 enum rc store_first(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, bool *found,
                     struct err *err) MUST_CHECK;
-/* The first column of the first row; when there is none, *out is left as it was. */
+/* The first column of the first row, an integer; without a row *out is left as it was. */
 enum rc store_first_int(struct db *db, const char *sql, struct db_args args, int64_t *out,
                         struct err *err) MUST_CHECK;
 
@@ -69,12 +69,12 @@ bool pipelines_position(const struct pipeline *p, int64_t state_id, unsigned *po
 
 enum { LOOKUP_LEN = 16 };
 
-/* Keyed hashes that find a person without the person being readable. Equal for equal user names; for e-mail
- * addresses that differ in case only. */
+/* Keyed hashes by which a person is found and which do not reveal the person. Equal for equal user names, and
+ * for e-mail addresses that differ in case only. */
 void people_username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
 void people_email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
 bool people_same_email(const char *a, const char *b);
-/* The same, of names of either kind in any case, for the table of identities. */
+/* The same for the table of identities: of names of either kind, in any case. */
 void people_identity_key(const struct store *s, enum identity_kind kind, const char *value,
                          uint8_t out[LOOKUP_LEN]);
 enum rc people_add_identities(struct store *s, int64_t retirement_id, const struct person *person,
@@ -96,7 +96,7 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
 /* The id of the live one of an account, 0 when there is none. */
 enum rc rows_find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err) MUST_CHECK;
 
-/* Rows and views are fetched so many at a time: as many as the statements have parameters. */
+/* Rows and views are read in groups of so many: the statements have as many parameters. */
 enum { GROUP_MAX = 32 };
 #define GROUP_PARAMETERS                                                                               \
     "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, " \
@@ -110,16 +110,16 @@ enum rc rows_read_views(struct store *s, struct arena *a, const int64_t *ids, si
 
 /* ---- counts (counts.c) ---- */
 
-/* Of what was just stored. */
+/* Counts what was just stored. */
 enum rc counts_change(struct store *s, const struct retirement *before, const struct decision *d,
                       struct err *err) MUST_CHECK;
 enum rc counts_new(struct store *s, int64_t state_id, struct err *err) MUST_CHECK;
-/* Neither in PENDING nor in a dead end. */
+/* How many are neither in PENDING nor in a dead end. */
 enum rc counts_under_way(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 
 /* ---- ids (ids.c) ---- */
 
-/* The smallest so many ids of several queries, each of which gives its own in order. */
+/* The smallest ids of several queries, at most max; each query gives its ids rising. */
 struct id_list {
     int64_t *id; /* n of them, rising */
     size_t n, max;
@@ -130,23 +130,23 @@ void ids_list_init(struct id_list *l, struct arena *a, size_t max);
 /* Adds the ids of a query (first column, rising, at most max). */
 enum rc ids_list_add(struct id_list *l, struct db *db, const char *sql, struct db_args args,
                      struct err *err) MUST_CHECK;
-/* What the next query needs to look at: up to the last one when the list is full. */
+/* Up to which id the next query has to look: upto, or the last id of the list when it is full. */
 int64_t ids_list_upto(const struct id_list *l, int64_t upto);
 
 /*
  * A range of creation times as a range of ids. Ids rise with the time of creation, unless the clock was set
- * back between two of them. The last time it was is remembered (table creation_break: who came first after
- * it, when, and the latest creation before it): behind that break ids rise with time again, so one probe of
- * an index bounds them; in front of it, only what the latest creation there says is known.
+ * back between two of them. The last time it was is remembered (table creation_break: the first retirement
+ * after it, when it was created, and the latest creation before it). Behind that break ids rise with time
+ * again, so one probe of an index finds their bound; in front of it only the latest creation is known.
  */
 struct id_range {
-    int64_t after, upto; /* everybody created within has after < id <= upto */
-    bool exact;          /* and everybody there was created within; else look at each */
+    int64_t after, upto; /* all that were created within have after < id <= upto */
+    bool exact;          /* and all of these were created within; else compare each */
 };
 /* from <= created < before; INT64_MIN and INT64_MAX do not restrict. */
 enum rc ids_range_of_creation(struct db *db, int64_t from, int64_t before, struct id_range *out,
                               struct err *err) MUST_CHECK;
-/* To be called for each new one: remembers a break in front of it. */
+/* Call it for each new retirement: remembers a break in front of it. */
 enum rc ids_note_creation(struct db *db, int64_t id, int64_t created_at, struct err *err) MUST_CHECK;
 
 /* ---- history (history.c) ---- */
@@ -164,8 +164,8 @@ struct new_entry {
     size_t response_len;
     const struct failure *failure; /* NULL: none */
 };
-/* The chain of $1's entries, back to those of epoch $2. The ids fall along it, which also ends a broken one.
- */
+/* The entries of retirement $1, from the newest back to those of epoch $2. Ids fall on the way, which also
+ * ends a broken chain. */
 #define LOG_CHAIN                                                                                       \
     "WITH RECURSIVE chain (id, prev, epoch) AS ("                                                       \
     " SELECT l.id, l.prev, l.epoch FROM retirement r JOIN retirement_log l ON l.id = r.log_head"        \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who waits for somebody to confirm. There is no index of them, which every step would pay for: they are
- * looked for in the states where somebody waits (counts.c), which few but they stay in.
+ * Retirements that wait for an operator to confirm. There is no index of them, which would cost time with
+ * every step: they are looked for in the states where some wait (counts.c), where few others stay.
  */
 #include "store/store.h"
 
