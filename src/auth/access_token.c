@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tokens are JSON Web Tokens (RFC 7519) in one form only: HS256, signed with the key of this data directory,
- * issuer and audience "lethe", and with all of sub, scope, iat, nbf and exp. Anything else is refused,
- * whoever signed it.
+ * Access tokens are JSON Web Tokens (RFC 7519) of one form only: HS256, signed with the key of this data
+ * directory, issuer and audience "lethe", with all of sub, scope, iat, nbf and exp. Everything else is
+ * refused.
  */
 #include "auth/auth.h"
 
@@ -31,7 +31,7 @@ char *access_token_issue(struct arena *a, const struct auth_keys *keys, const st
     bad = bad || jwt_add_grant_int(jwt, "exp", token->expires_at / CLOCK_S);
     char *text = bad ? NULL : jwt_encode_str(jwt);
     if (!text)
-        abort(); /* only for want of memory */
+        abort(); /* out of memory */
 
     char *copy = arena_strdup(a, text);
     free(text);
@@ -46,13 +46,13 @@ static bool grant_is(jwt_t *jwt, const char *grant, const char *expected)
     return value && strcmp(value, expected) == 0;
 }
 
-/* In seconds, and can be said in microseconds. */
+/* Seconds that fit into microseconds. */
 static bool is_time(long s)
 {
     return s > 0 && s <= INT64_MAX / CLOCK_S;
 }
 
-/* Everything but the signature. */
+/* Checks everything but the signature. */
 static const char *find_fault(jwt_t *jwt, int64_t now_s, struct arena *a, struct access_token *out)
 {
     if (jwt_get_alg(jwt) != JWT_ALG_HS256)

@@ -4,15 +4,15 @@
  * layer makes and checks secrets, tokens and hashes; it reads the store and never writes to it. The use cases
  * store what is made here.
  *
- *   scope.c    what a caller may do, as bits
- *   secret.c   secrets of clients, of sessions and of links that work once: 256-bit, stored as a digest
- *   access_token.c  access tokens: JWT, HS256 and nothing else, signed with the key of this data directory
- *   password.c passwords of accounts: yescrypt, slow on purpose
- *   throttle.c how many tries a source or an account has
- *   check.c    from the Authorization header to a caller; remembers answers for less than a second
+ *   scope.c         what a caller may do, as bits
+ *   secret.c        secrets of clients, of sessions and of links that work once: 256-bit, stored as a digest
+ *   access_token.c  JWT, HS256 and nothing else, signed with the key of this data directory
+ *   password.c      passwords of accounts: yescrypt, slow on purpose
+ *   throttle.c      how many tries a source or an account has
+ *   check.c         from the Authorization header to a caller; remembers answers for less than a second
  *
- * A token is dead within a second of its client being disabled: however good its signature is, the client is
- * looked up again as soon as the remembered answer is older than AUTH_MEMORY_US.
+ * A token ends within a second when its client is disabled: the client is looked up again as soon as the
+ * remembered answer is older than AUTH_MEMORY_US.
  */
 #ifndef LETHE_AUTH_AUTH_H
 #define LETHE_AUTH_AUTH_H
@@ -49,14 +49,14 @@ enum scope {
     SCOPE_PARTNER_OR_DRIVE = SCOPE_PARTNER | SCOPE_DRIVE
 };
 
-/* Names separated by spaces. RC_INVALID names the unknown one and what there is. */
+/* Reads names separated by spaces. RC_INVALID names the unknown one and lists the known ones. */
 enum rc scope_parse(const char *text, unsigned *out, struct err *err) MUST_CHECK;
-/* The names, separated by spaces, in the order of the table. */
+/* Writes the names, separated by spaces, in the order of the table. */
 void scope_print(struct buf *out, unsigned scopes);
-/* Does somebody with these scopes have what is needed, or one of what is? retirement:admin has every
- * retirement: one. */
+/* Do these scopes have what is needed, or one of several that are? retirement:admin includes every
+ * retirement: scope. */
 bool scope_allows(unsigned scopes, enum scope needed);
-/* Does somebody with these scopes have all of the wanted ones? Nobody gives others more than that. */
+/* Do these scopes have all of the wanted ones? A caller gives a client no more scopes than its own. */
 bool scope_covers(unsigned scopes, unsigned wanted);
 
 /* ---- secrets (secret.c) ---- */
@@ -106,13 +106,13 @@ enum rc auth_password_rules(const char *password, struct err *err) MUST_CHECK;
 /* Takes a tenth of a second and 16 MiB, on purpose: never call it on the writer's thread. In the arena. */
 enum rc auth_password_hash(const struct world *w, struct arena *a, const char *password, char **out,
                            struct err *err) MUST_CHECK;
-/* stored: of auth_password_hash; NULL, for an account that does not exist or has none, takes as long and
+/* stored: as auth_password_hash made it. NULL (there is no account, or it has no password) takes as long and
  * never matches. */
 bool auth_password_matches(const char *password, const char *stored);
 
 /* ---- tries ---- */
 
-/* Counts tries by whom or what they are about; shared by all threads. */
+/* Counts tries of an account or a source; shared by all threads. */
 struct auth_throttle;
 struct auth_throttle *auth_throttle_open(void);
 void auth_throttle_close(struct auth_throttle **t);
@@ -120,12 +120,12 @@ void auth_throttle_close(struct auth_throttle **t);
 enum { AUTH_ACCOUNT_TRIES = 10, AUTH_SOURCE_TRIES = 100 };
 #define AUTH_TRIES_WINDOW_US (INT64_C(15) * 60 * 1000000)
 
-/* Counts a try before its outcome is known, so that tries at once count too. False: there were `max` of them
- * in the last AUTH_TRIES_WINDOW_US already. who: is not kept, only a digest of it. */
+/* Counts a try before its outcome is known, so that tries at the same time count, too. False: there were
+ * `max` of them in the last AUTH_TRIES_WINDOW_US already. Of who only a digest is kept. */
 bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, int64_t now);
-/* This try was no guess: it does not count. */
+/* Takes a try back that was right: it does not count. */
 void auth_throttle_return(struct auth_throttle *t, const char *who);
-/* None of the tries was. */
+/* Takes all tries back. */
 void auth_throttle_forget(struct auth_throttle *t, const char *who);
 
 /* ---- the caller of a request ---- */
@@ -135,7 +135,7 @@ enum { AUTH_ACTOR_MAX = 96, AUTH_MEMORY_US = 800000 };
 struct caller {
     char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "account:ID", "local"; for the log */
     unsigned scopes;
-    int64_t account_id; /* whose session it is; 0: none */
+    int64_t account_id; /* of a session; 0: it is none */
 };
 
 /* Answers remembered by one worker thread. */
@@ -145,8 +145,8 @@ void auth_memory_close(struct auth_memory **m);
 
 /* The token in the header of Authorization; NULL when there is none. */
 const char *auth_header_token(const char *header);
-/* A session ends at once, and so is never remembered. header: of Authorization, "JWT ..." or "Bearer ...";
- * NULL when absent. RC_UNAUTHENTICATED. */
+/* header: Authorization, "JWT ..." or "Bearer ..."; NULL when absent. A session is never remembered, because
+ * it ends at once. RC_UNAUTHENTICATED. */
 enum rc auth_check(struct auth_memory *m, const struct auth_keys *keys, struct store *s, struct arena *a,
                    const char *header, int64_t now, struct caller *out, struct err *err) MUST_CHECK;
 

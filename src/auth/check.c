@@ -2,7 +2,7 @@
 /*
  * From the Authorization header to a caller. Checking a signature and looking the client up on every request
  * would cost more than most requests do, so each worker remembers good answers for AUTH_MEMORY_US, by the
- * digest of the token: short enough that a disabled client is out within a second.
+ * digest of the token: short enough that a disabled client is refused within a second.
  */
 #include "auth/auth.h"
 

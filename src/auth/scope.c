@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a caller may do. Scopes stand in tokens and on the command line by name, and in rows as bits. */
+/* What a caller may do. Tokens and the command line have scopes by name, rows have them as bits. */
 #include "auth/auth.h"
 
 #include <string.h>

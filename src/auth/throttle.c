@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How often somebody may try. A table of fixed size counts the tries of a quarter of an hour by a digest of
- * whom they are about; it forgets the oldest when it is full, so that it cannot be made to grow, and it
- * forgets everything with a restart, which nobody outside can cause.
+ * Limits how often a password can be tried. A table of fixed size counts the tries of a quarter of an hour by
+ * a digest of the account or source. When it is full it forgets the oldest, so nobody can make it grow; a
+ * restart forgets everything, but nobody outside can cause one.
  */
 #include "auth/auth.h"
 
@@ -38,7 +38,7 @@ void auth_throttle_close(struct auth_throttle **t)
     *t = NULL;
 }
 
-/* The slot of this key, or the one that it may have: an empty one, or that of the oldest. */
+/* The slot of this key, or the slot that it may have: an empty one, or that of the oldest. */
 static struct tries *find_slot(struct auth_throttle *t, const char *who, uint8_t key[KEY_LEN])
 {
     uint8_t digest[CRYPTO_SHA256_LEN];

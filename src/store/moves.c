@@ -13,8 +13,8 @@
 
 static enum rc refuse_changed(const struct retirement *r, struct err *err)
 {
-    return err_set_code(err, RC_CONFLICT, "changed", "retirement %lld was changed by somebody else meanwhile",
-                        (long long)r->id);
+    return err_set_code(err, RC_CONFLICT, "changed",
+                        "retirement %lld was changed by another request meanwhile", (long long)r->id);
 }
 
 static enum rc refuse_second_live(struct err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory: who may be in it, and what becomes of an account whose person is forgotten. A name that is
- * being retired or was retired is nobody else's, whatever its case and whichever salt it was retired with.
+ * The directory: registering, and what becomes of an account whose person is forgotten. Nobody can register a
+ * name that is being retired or was retired, in any case of letters and under any salt.
  */
 #include "usecase/usecase_int.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-/* ---- names that are not to be had ---- */
+/* ---- names that nobody can take ---- */
 
 enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err)
@@ -53,7 +53,7 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
     return rc ? rc : store_add_account(act->store, in, act->now, id, err);
 }
 
-/* ---- asking, for oneself ---- */
+/* ---- asking to be forgotten ---- */
 
 enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err)
 {
@@ -129,7 +129,7 @@ static const char *with_suffix(const struct world *w, struct arena *a, const cha
     return arena_printf(a, "%s-%s", name, suffix);
 }
 
-/* Takes the name for the account if it is to be had; RC_CONFLICT else. */
+/* Gives the account this name; RC_CONFLICT when it cannot have it. */
 static enum rc try_rename(struct act *act, const struct account *account, const char *name, struct err *err)
 {
     struct account_match other;

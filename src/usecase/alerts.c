@@ -14,9 +14,9 @@
 #include "base/json.h"
 
 enum {
-    GROUPS_MAX = 50,    /* told apart in one alert ... */
-    IDS_MAX = 100,      /* ... and numbers of retirements in a group */
-    LINES_IDS_MAX = 20, /* in its text */
+    GROUPS_MAX = 50,    /* of one alert ... */
+    IDS_MAX = 100,      /* ... and ids in a group */
+    LINES_IDS_MAX = 20, /* ids in the text of a group */
     TEXT_MAX = 64 * 1024,
     PAYLOAD_MAX = 512 * 1024
 };

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Archiving: people who are COMPLETE for long go from the database into a file, each exactly once, whenever
- * the server is killed.
+ * Archiving: people who have been COMPLETE for long go from the database into a file, each exactly once, even
+ * if the server is killed.
  *
  *   1. the file is written under an unfinished name, synced, read back and compared
  *   2. one transaction notes its name, and overwrites and marks its people
  *   3. after the commit the file gets its name, and another transaction deletes the people
  *
- * Killed before 2 has committed: the people are where they were, and nobody knows the unfinished file, which
- * the next server removes. Killed after it: the next server goes on with 3. If 3 fails, the next archive does
- * it first, or it would have the same people. Nothing is written in plain text
- * when there is a certificate to encrypt to.
+ * Killed before 2 has committed: the people are still in the database, and the next server removes the
+ * unfinished file, which no row names. Killed after it: the next server goes on with 3. If
+ * 3 fails, the next archive does it first, so that no person is in two files. With a certificate,
+ * nothing is written in plain text.
  */
 #include "usecase/usecase_int.h"
 
@@ -93,7 +93,7 @@ static bool same(const struct buf *a, const char *data, size_t len)
     return a->len == len && memcmp(buf_str(a), data, len) == 0;
 }
 
-/* Packs, and looks whether it can be unpacked again. */
+/* Packs, and checks that it unpacks to the same. */
 static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
 {
     struct buf again;
@@ -109,7 +109,7 @@ static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
     return rc;
 }
 
-/* Onto the disk, and back from it. */
+/* Writes to the disk, and checks what is read back. */
 static enum rc write_verified(const char *path, const struct buf *data, struct err *err)
 {
     struct arena a = { 0 };
@@ -192,7 +192,7 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
 
 /* ---- the second ---- */
 
-/* A file that somebody took away is gone, and so are its people: that cannot be mended here. */
+/* If both files are gone, somebody has removed them, and their people are lost. */
 static enum rc finish_one(struct act *act, const char *name, struct err *err)
 {
     const char *path = path_of(act, name, "");

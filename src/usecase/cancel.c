@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose request is to be taken back, when all that is known is an address or a user name. */
+/* Finds the request that is to be taken back by an address or a user name. */
 #include "usecase/usecase.h"
 
 enum { FOUND_MAX = 100 };
 
-/* What has been seen so far of the retirements of one address or name. */
+/* The retirements of one address or name that were seen so far. */
 struct candidates {
     int64_t pending, live, newest; /* ids; 0: none */
     unsigned n_pending;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forgetting the person after all is done. Two transactions, so that a warehouse that follows the tables sees
- * the overwritten row before it goes; store/cleanup.c marks who is between the two.
+ * Forgetting the person after all stages are done. Two transactions, so that a program that follows the
+ * tables sees the overwritten row before it goes; store/cleanup.c marks retirements that are between the two.
  */
 #include "usecase/usecase_int.h"
 
@@ -35,7 +35,7 @@ enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, 
     return rc;
 }
 
-/* What is marked may be somebody of an archive that is not finished. */
+/* A marked retirement may belong to an archive that is not finished. */
 enum rc usecase_forget(struct act *act, struct err *err)
 {
     return usecase_finish_archives(act, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Somebody says that they did what a retirement waits for. Its driver may take it up and be at the next stage
- * of this kind before the reply has arrived; so a repeat is looked for in the whole history, where the caller
- * says which stage is meant.
+ * An operator confirms that a person did what a retirement waits for. If the reply is lost and the call is
+ * repeated, a driver may have taken the retirement to its next stage of this kind meanwhile; so, where the
+ * caller names the stage, the repeat is looked for in the whole history of the run.
  */
 #include "usecase/usecase_int.h"
 
@@ -41,7 +41,7 @@ static bool is_this(const struct act *act, const struct log_entry *e, const char
            memcmp(e->response, response, e->response_len) == 0;
 }
 
-/* With a stage any entry of this run can be the one; without, only the newest. */
+/* With a stage any entry of this run can be the first call; without one, only the newest. */
 static enum rc find_repeat(struct act *act, const struct retirement *row, const char *stage,
                            const char *response, bool *repeated, struct err *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims and reports: what drivers do. A report that is refused as stale may be the repeat of one that was
- * accepted and whose reply was lost; the log knows, and the first answer is given again.
+ * Claims and reports of drivers. A report that is refused as stale may be the repeat of a report that was
+ * accepted and whose reply was lost: the log tells, and the driver gets the first answer again.
  */
 #include "usecase/usecase_int.h"
 
@@ -13,7 +13,7 @@
 
 /* ---- claims ---- */
 
-/* Tells one run of one retirement from all others, and nothing else to anybody. */
+/* Tells one run of one retirement from all others, and reveals nothing else. */
 static const char *make_run_key(struct act *act, const struct retirement *row)
 {
     char text[64];
@@ -146,7 +146,7 @@ enum rc usecase_claim(struct act *act, const struct claim_request *in, struct cl
 
 /* ---- reports ---- */
 
-/* Asks the log whether this report was accepted before, and if so decides again with the first answer. */
+/* If the log shows that this report was accepted before, decides again with the first answer. */
 static enum rc decide_repeat(struct act *act, const struct retirement *row, struct command *cmd,
                              struct decision *d, struct err *err)
 {

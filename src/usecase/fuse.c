@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fuse: when far more people are due than usual, somebody has made a mistake (an import gone wrong, a
- * stolen credential), and nobody is begun with until an operator has looked. Whoever is under way goes on.
+ * The fuse: when far more people are due than usual, there may be a mistake (an import gone wrong, a stolen
+ * credential). Then no new retirement starts until an operator has looked; those under way continue.
  *
- * Its hard idea is what "released" means: that as many as were due then may be begun with. So it does not
- * blow again at once, does blow when yet more come, and is as it was when the queue is usual again. Every
- * change of it is a row, the newest is how it stands, so that a restart changes nothing.
+ * Its hard idea is what "released" means: as many as were due then may start. So the fuse does not blow again
+ * at once, does blow when yet more come, and is reset when the queue is usual again. Every change is a row,
+ * the newest says how the fuse stands, so that a restart changes nothing.
  */
 #include "usecase/usecase_int.h"
 
-enum { FUSE_LEAST = 100 }; /* fewer than that are never too many compared to usual */
+enum { FUSE_LEAST = 100 }; /* fewer are never too many, however few are usual */
 
 static enum rc find_most(struct act *act, int64_t due_before, int64_t *out, struct err *err)
 {

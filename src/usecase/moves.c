@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What changes somebody's state from outside: the update call of contract A, and operators. */
+/* Updates by clients of contract A, moves by operators; and what follows from every decision. */
 #include "usecase/usecase_int.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
     return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
 }
 
-/* Is the newest entry of the log this very update by this caller? Its reply was lost, then. */
+/* Is the newest entry of the log this very update by this caller? Then its reply was lost. */
 static enum rc find_repeat(struct act *act, const struct retirement *row, const struct update *in,
                            bool *repeated, struct err *err)
 {
@@ -43,7 +43,7 @@ static enum rc take_back(struct act *act, const struct retirement *row, struct e
     return rc ? rc : hooks_tell(act, HOOK_CANCEL, row->id, NULL, err);
 }
 
-/* Hooks that were told that the request was taken back have to hear of it again. */
+/* Hooks that were told of the cancellation have to be told of the request again. */
 static enum rc lock_again(struct act *act, const struct retirement *row, struct err *err)
 {
     struct retirement_view view;
@@ -96,7 +96,7 @@ enum rc moves_apply(struct act *act, const struct retirement *before, const stru
 
 /* ---- the update ---- */
 
-/* What was sent with a forced update is the reason for it, as far as one line goes. */
+/* The first line of what was sent with a forced update is the reason for it. */
 static const char *reason_of_force(struct act *act, const struct update *in)
 {
     size_t line = strcspn(in->response, "\r\n");
@@ -159,7 +159,7 @@ static bool leads_there(const struct log_entry *e, const struct operator_move *i
     case OPERATION_MOVE: return strcmp(e->to, in->to) == 0;
     case OPERATION_RESUME: return e->from && strcmp(e->from, "ERRORED") == 0;
     case OPERATION_RERUN: return e->from && strcmp(e->from, "COMPLETE") == 0 && strcmp(e->to, "PENDING") == 0;
-    case OPERATION_CANCEL: return false; /* the row itself knows */
+    case OPERATION_CANCEL: return false; /* the row tells */
     }
     return false;
 }

@@ -11,7 +11,7 @@
 
 /* ---- taking ---- */
 
-/* Tells one round of one delivery from all others, those of a database that was restored included. */
+/* Tells one round of one delivery from all others, also from those of a restored database. */
 static const char *make_key(struct act *act, const struct delivery *d)
 {
     char text[96];
@@ -90,7 +90,7 @@ enum rc usecase_report_delivery(struct act *act, const struct delivery_report *r
     if (rc)
         return rc;
     if (d.epoch != report->epoch)
-        return err_set_code(err, RC_CONFLICT, "stale_epoch", "somebody else has this delivery now");
+        return err_set_code(err, RC_CONFLICT, "stale_epoch", "another driver has this delivery now");
     if (!d.taken)
         return RC_OK; /* it was reported: the reply was lost */
     apply(&d, report, act->now);

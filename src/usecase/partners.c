@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partner organisations are told who was retired: people are queued by a stage, and reported by somebody
- * else. */
+/* Partner organisations are told who was retired: a stage queues people, and a program of the operators reads
+ * the queue and reports them. */
 #include "usecase/usecase_int.h"
 
 enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err)
@@ -47,7 +47,7 @@ static bool is_among(const int64_t *ids, size_t n, int64_t id)
     return false;
 }
 
-/* A name that stands twice is found once. */
+/* A name that is given twice is found once. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err)
 {

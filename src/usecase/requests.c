@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking to be forgotten. Whoever asks must be sure whom it concerns: user name and address belong together,
- * so that a slip of the hand does not retire somebody else. Applications that keep their own users bring
- * people along with the request: they get an entry in the directory that holds no names.
+ * Asking to be forgotten. User name and address must belong together, so that a typing error does not retire
+ * another person. Applications that keep their own users bring people along with the request: these get an
+ * entry in the directory without names.
  */
 #include "usecase/usecase_int.h"
 
@@ -35,8 +35,8 @@ static enum rc unknown_pair(struct err *err)
                         "username and email do not belong to the same account: check both for slips");
 }
 
-/* An account that was retired has another name since. While its retirement goes on, a repeated request finds
- * it all the same; afterwards there is nothing left to forget. */
+/* A retired account has another name. While its retirement goes on, a repeated request finds it by the
+ * person; afterwards there is nothing left to forget. */
 static enum rc find_retired(struct act *act, const struct person_request *in, struct account *out,
                             struct err *err)
 {
@@ -61,8 +61,8 @@ static bool is_other_number(const struct account *account, int64_t wanted)
     return wanted != 0 && wanted != account_number(account);
 }
 
-/* Whoever was brought along is known by what the application said last; only while a request of theirs is
- * under way does another address mean a slip. */
+/* Of a person brought along, the application's newest address counts; only while a request of theirs is under
+ * way another address is taken for a mistake. */
 static enum rc follow(struct act *act, const struct account *account, const char *email, struct err *err)
 {
     struct retirement_view live;
@@ -74,7 +74,7 @@ static enum rc follow(struct act *act, const struct account *account, const char
     return store_follow_email(act->store, account->id, email, err);
 }
 
-/* The address of an account, under a user name that the directory does not have: a slip, not somebody new. */
+/* An address that an account has, under an unknown user name: a mistake, not a new person. */
 static enum rc refuse_address_of_another(struct act *act, const char *email, struct err *err)
 {
     struct account *others;
@@ -231,7 +231,7 @@ enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool 
     for (size_t i = 0; i < n; i++) {
         rows[i].id = 0;
         enum rc rc = import_one(act, &rows[i], dry_run, &rows[i].err);
-        rows[i].err.rc = rc; /* looking for what is not there leaves words behind */
+        rows[i].err.rc = rc; /* a look-up that found nothing has left its words there */
         if (rc && !err_is_refusal(rc, &rows[i].err)) {
             *err = rows[i].err;
             return rc;

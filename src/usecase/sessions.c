@@ -69,7 +69,7 @@ enum rc usecase_find_reset(struct act *act, const char *token, int64_t *account_
     return rc;
 }
 
-/* Whoever has the link acts for the account: the audit trail names the account as the actor. */
+/* The link acts for the account: the audit trail names the account as the actor. */
 enum rc usecase_reset_password(struct act *act, const char *token, const char *hash, struct err *err)
 {
     int64_t id;

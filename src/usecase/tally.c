@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened, for the metrics. It is noted while a transaction runs and counted when that is committed:
- * what was rolled back did not happen. Labels are names of states and statuses; there are few of either.
+ * Events for the metrics. They are noted while a transaction runs and counted after its commit: what was
+ * rolled back did not happen. Labels are names of states and statuses, of which there are few.
  */
 #include "usecase/usecase_int.h"
 
@@ -15,8 +15,8 @@ enum event_kind { EVENT_ENTERED, EVENT_STAGE_LEFT, EVENT_ERRORED, EVENT_CLAIMED,
 struct tally_event {
     struct tally_event *next;
     enum event_kind kind;
-    const char *state; /* entered, left, failed in, claimed for; lives as long as the store */
-    int64_t number;    /* LEFT: how long it was there, us; ERRORED: the status, -1: none */
+    const char *state; /* that was entered, left, failed in, claimed for; lives as long as the store */
+    int64_t number;    /* STAGE_LEFT: us spent there; ERRORED: the status, -1: none */
 };
 
 /* ---- noting ---- */
@@ -35,8 +35,8 @@ static bool is_entry_into(const struct log_entry *e, const char *state)
     return strcmp(e->to, state) == 0 && (!e->from || strcmp(e->from, state) != 0);
 }
 
-/* When it entered the state that it leaves. The row's last change, unless it waited for somebody to confirm:
- * to begin to wait is a change, too. */
+/* When it entered the state that it leaves: at the row's last change, unless it waited for an operator,
+ * because to begin to wait is a change, too. */
 static enum rc find_entered_at(struct act *act, const struct retirement *row, const struct decision *d,
                                int64_t *at, struct err *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts from outside, before they are stored: one line of a limited length, or cut to one. */
+/* Texts from outside, before they are stored: checked to be one short line, or cut to a length. */
 #include "usecase/usecase_int.h"
 
 #include <string.h>

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Use cases: what can be done with Lethe, one function each. A function runs inside one transaction of the
- * writer (it is all or nothing), asks core what becomes of the row, and has store write it, the log entry
- * included.
+ * writer (all or nothing): core decides what becomes of the row, store writes it with its history, and a line
+ * goes into the audit trail.
  *
  *   requests.c   asking to be forgotten: one person, or a file of them
- *   moves.c      what changes somebody's state from outside: updates and operators' moves
- *   driving.c    claims and reports
- *   partners.c   of whom partner organisations have to be told
- *   cleanup.c    forgetting the person after all is done
- *   archive.c    the same, into a file
+ *   moves.c      updates by clients of contract A, and moves by operators
  *   confirm.c    stages that people do
- *   cancel.c     taking a request back, by the name or address it was made for
- *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
- *   sessions.c   signing in and out, and passwords that are forgotten
- *   clients.c    credentials of programs
- *   setup.c      states, and what a server does to its database before it serves
- *   tally.c      what of it is counted
- *   audit.c      writing into the audit trail, which each of the others does in its transaction
- *   hooks.c      messages to other systems and to operators
- *   outbox.c     how drivers deliver them
- *   alerts.c     what operators are told of
+ *   cancel.c     finding the request that is to be taken back
+ *   fuse.c       no new retirement starts when far more people are due than usual
+ *   driving.c    claims and reports of drivers
+ *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
+ *   partners.c   people of whom partner organisations have to be told
+ *   cleanup.c    forgetting the person after all stages are done
+ *   archive.c    the same, into a file
+ *   setup.c      states, and what a server does to its database before it serves
+ *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
+ *   sessions.c   signing in and out, and forgotten passwords
+ *   clients.c    credentials of programs
+ *
+ * What they share: audit.c (the audit trail), tally.c (metrics), hooks.c (messages), alerts.c (what operators
+ * are told), texts.c (checking and cutting texts).
  */
 #ifndef LETHE_USECASE_USECASE_H
 #define LETHE_USECASE_USECASE_H
@@ -44,17 +44,17 @@ enum {
     USECASE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
     USECASE_REASON_MAX = 1000,        /* characters */
     USECASE_LIST_MAX = 1000,          /* rows of one call */
-    USECASE_WAITING_MAX = 10000       /* of those who wait, in the answer to a claim */
+    USECASE_WAITING_MAX = 10000       /* waiting retirements in the answer to a claim */
 };
 
-/* What happened in a transaction, for the metrics (tally.c); lives in the act's arena. Zeroes to begin with.
- */
+/* What happened in a transaction, for the metrics (tally.c). Begins as zeros; its events live in the act's
+ * arena. */
 struct tally {
     struct tally_event *newest;
 };
-/* To be called once it is committed, and not if it is not. */
+/* Counts it. Call it after the commit, and only then. */
 void tally_count(const struct tally *tally);
-/* Makes what is counted for the states of a list, as 0: the first event of its kind is a change then. */
+/* Makes the metrics of the states of a list, at 0, so that the first event of each kind shows as a change. */
 void tally_expect(const struct pipeline *p);
 
 /* What a use case runs with. */
@@ -66,36 +66,36 @@ struct act {
     const uint8_t *run_key;    /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
     const char *actor;         /* for the log and the audit trail */
     int64_t now;               /* us */
-    struct tally *tally;       /* NULL: nobody counts */
+    struct tally *tally;       /* NULL: not counted */
 };
 
 /* ---- requests.c ---- */
 
 struct person_request {
     const char *username, *email, *name; /* name may be NULL */
-    int64_t account_id;                  /* 0: not said */
+    int64_t account_id;                  /* 0: not given */
     const char *orgs;                    /* JSON array of strings, or NULL */
 };
-/* A retirement in PENDING for an account of the directory, or for somebody brought along. *created is false
- * when the account has a live one, which is given then. RC_INVALID names the field. RC_CONFLICT
+/* A retirement in PENDING for an account of the directory, or for a person brought along. When the account
+ * has a live one already, that is the result and *created is false. RC_INVALID names the field. RC_CONFLICT
  * "unknown_pair": the user name is known with another address, or another account id. */
 enum rc usecase_request(struct act *act, const struct person_request *in, struct retirement_view *out,
                         bool *created, struct err *err) MUST_CHECK;
 
-/* Somebody of the directory, by exact user name alone. RC_NOT_FOUND; RC_CONFLICT with code "live". */
+/* For an account of the directory, by exact user name alone. RC_NOT_FOUND; RC_CONFLICT "live": it has one. */
 enum rc usecase_request_by_name(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
 struct import_row {
     const char *username, *email;
     int64_t id;     /* out: of the retirement; 0 when refused or a dry run */
-    struct err err; /* out: rc is RC_OK, or why this one is refused */
+    struct err err; /* out: rc is RC_OK, or why this row is refused */
 };
-/* Each pair must be an account's. One bad pair fails all (RC_CONFLICT "unknown_pair", rows say which) unless
- * partial. */
+/* Each pair must belong to an account. Unless partial, one bad pair fails all: RC_CONFLICT "unknown_pair",
+ * and the rows say which. */
 enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
                        struct err *err) MUST_CHECK;
 
-/* RC_INVALID "username: ...". name may be NULL. */
+/* name may be NULL. RC_INVALID names the field. */
 enum rc usecase_check_person(const char *username, const char *email, const char *name,
                              struct err *err) MUST_CHECK;
 
@@ -106,8 +106,8 @@ struct update {
     size_t response_len;
     bool force;
 };
-/* Contract A3, update_retirement_status. RC_NOT_FOUND; RC_INVALID "unknown_state"; RC_CONFLICT with a
- * refusal's code. */
+/* update_retirement_status of contract A3. RC_NOT_FOUND; RC_INVALID "unknown_state"; RC_CONFLICT with the
+ * code of a refusal. */
 enum rc usecase_update(struct act *act, const struct update *in, struct err *err) MUST_CHECK;
 
 enum operation { OPERATION_MOVE, OPERATION_RESUME, OPERATION_RERUN, OPERATION_CANCEL };
@@ -116,11 +116,11 @@ struct operator_move {
     enum operation operation;
     const char *to;     /* MOVE: name of the state */
     const char *reason; /* required but for RESUME and CANCEL */
-    bool dry_run;       /* decide, but change nothing */
+    bool dry_run;       /* decides, but changes nothing */
 };
 struct operator_answer {
-    const char *from, *state; /* before and after; state is what it would be for a dry run */
-    bool waits;               /* an abort that becomes final when the lease ends */
+    const char *from, *state; /* before and after; in a dry run: what it would be */
+    bool waits;               /* the abort becomes final when the lease ends */
 };
 enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err) MUST_CHECK;
@@ -131,51 +131,49 @@ struct confirmation {
     const char *stage; /* the working state that is confirmed; NULL: where it waits */
     const char *note;  /* what was done */
 };
-/* Somebody did what a retirement waited for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": not, or not
- * in this stage. The same one again by the same caller changes nothing. */
+/* A person did what a retirement waits for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": it does not
+ * wait, or not in this stage. The same confirmation again by the same caller changes nothing. */
 enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *in,
                         struct err *err) MUST_CHECK;
 
 /* ---- cancel.c ---- */
 
-/* The retirement that somebody means who wants the request for a user name (exact) or an address (any case)
- * taken back; exactly one of the two. RC_NOT_FOUND: there is no request for it. RC_CONFLICT "ambiguous":
- * several people have the address. */
+/* The retirement that a cancellation means by a user name (exact) or an address (in any case); exactly one of
+ * the two is given. RC_NOT_FOUND: there is no request for it. RC_CONFLICT "ambiguous": several people have
+ * the address. */
 enum rc usecase_find_request(struct act *act, const char *username, const char *email, int64_t *id,
                              struct err *err) MUST_CHECK;
-
-/* ---- driving.c ---- */
 
 /* ---- fuse.c ---- */
 
 struct fuse_state {
-    bool blown;        /* nobody may be begun with */
-    bool blew;         /* just now */
-    int64_t due, most; /* when it blew just now */
+    bool blown;        /* no new retirement may start */
+    bool blew;         /* it blew just now */
+    int64_t due, most; /* when it blew just now: how many were due, and how many may be */
 };
-/* Looks at the whole queue; writes when that changes how it stands. */
+/* Looks at the whole queue; writes when the fuse changes. */
 enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
 /* RC_CONFLICT "not_blown". */
 enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
 
-/* ---- driving.c: claims ---- */
+/* ---- driving.c ---- */
 
 struct claim_request {
     const char *driver;
     int64_t limit; /* 1 to USECASE_LIST_MAX */
     int64_t lease_us;
     int64_t cool_off_us;       /* can only lengthen the configured one */
-    const char *username;      /* NULL: anybody */
+    const char *username;      /* NULL: any */
     const char *const *stages; /* as in struct due_filter */
     size_t n_stages;
     bool newest_first; /* as in struct due_filter */
     bool count;
-    bool waiting; /* tell who waits for somebody to confirm */
+    bool waiting; /* lists retirements that wait for an operator to confirm */
 };
 struct claim {
     struct retirement_view view;
     const char *stage;
-    const char *run_key; /* opaque; the same for all of this run */
+    const char *run_key; /* opaque; the same for the whole run of the retirement */
 };
 struct claim_answer {
     struct claim *claims;
@@ -199,38 +197,38 @@ struct report {
     bool stop;
     int64_t lease_us; /* RENEW */
     int64_t later_us; /* LATER */
-    const char *memo; /* LATER: for the next claim, at most MEMO_MAX bytes; NULL: nothing */
+    const char *memo; /* LATER: for the next claim, at most MEMO_MAX bytes; NULL: none */
 };
 struct report_answer {
     const char *state; /* after it */
     const char *next;  /* the working state to do next under this lease; NULL: none */
-    bool abort;        /* an abort waits: start nothing, release */
-    struct err err;    /* rc is RC_OK, or why it was refused */
+    bool abort;        /* an abort waits: the driver starts nothing more and releases */
+    struct err err;    /* rc is RC_OK, or why the report was refused */
 };
-/* Applies them in the order of their ids; answers[i] is to reports[i]. Fails as a whole only when the
- * database does. */
+/* Applies reports in the order of their ids; answers[i] answers reports[i]. Fails as a whole only when the
+ * database fails. */
 enum rc usecase_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
                        struct err *err) MUST_CHECK;
 
 /* ---- outbox.c ---- */
 
-/* A message for a hook, as whoever delivers it gets it. */
+/* A message for a hook, as the driver gets it that delivers it. */
 struct delivery_claim {
     struct delivery delivery;
     int64_t lease_us;
     const char *key;             /* opaque; the same for every repeat until an operator has it sent again */
-    struct retirement_view view; /* who it is about; nobody when the delivery's retirement_id is 0 */
+    struct retirement_view view; /* it is about this one; unset when the delivery's retirement_id is 0 */
 };
 struct hook_name {
     const char *event, *name;
-    int64_t lease_us; /* how long whoever asks has a delivery to it */
+    int64_t lease_us; /* how long the driver has a delivery to it */
 };
 struct delivery_claim_request {
-    const struct hook_name *hooks; /* that whoever asks can deliver to */
+    const struct hook_name *hooks; /* that the driver can deliver to */
     size_t n_hooks;
     int64_t limit; /* 1 to USECASE_LIST_MAX */
 };
-/* Makes an alert of what has gathered, if it is time, and takes deliveries that are due. */
+/* Makes an alert of the alarms that have gathered, if it is time, and takes deliveries that are due. */
 enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
                                  struct delivery_claim **out, size_t *n, struct err *err) MUST_CHECK;
 
@@ -238,7 +236,7 @@ enum delivery_outcome {
     DELIVERY_OUTCOME_DONE,
     DELIVERY_OUTCOME_AGAIN,
     DELIVERY_OUTCOME_FAILED,
-    DELIVERY_OUTCOME_RELEASED /* not even tried */
+    DELIVERY_OUTCOME_RELEASED /* not tried */
 };
 struct delivery_report {
     int64_t id, epoch;
@@ -246,36 +244,36 @@ struct delivery_report {
     int64_t after_us;       /* AGAIN, RELEASED: not before */
     struct failure failure; /* AGAIN, FAILED */
 };
-/* RC_CONFLICT "stale_epoch": somebody else has it now. A repeat changes nothing. RC_NOT_FOUND: it was
- * forgotten. */
+/* RC_CONFLICT "stale_epoch": another driver has it now. A repeat changes nothing. RC_NOT_FOUND: it was
+ * deleted with its retirement. */
 enum rc usecase_report_delivery(struct act *act, const struct delivery_report *report,
                                 struct err *err) MUST_CHECK;
-/* An operator has it sent again, at once and with another key if it had failed or been delivered. RC_CONFLICT
- * "overtaken": the request was taken back since. */
+/* An operator has it sent again, at once; with another key if it had failed or was delivered. RC_CONFLICT
+ * "overtaken": the request was taken back since; "taken": a driver has it. */
 enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err) MUST_CHECK;
 
 /* ---- watch.c ---- */
 
-/* Those in working states for too long, without a driver at work, each stage by its own limit; limit and
- * after_id stay as they are. */
+/* Fills the filter: retirements in working states for longer than the stage's limit, without a driver at
+ * work. Leaves its limit and after_id alone. */
 enum rc usecase_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err) MUST_CHECK;
-/* Looks for some of them behind *after_id, which it moves on: moves them to ERRORED if that is configured,
- * else notes who is to be told of. */
+/* Looks for some of them behind *after_id, which it raises: moves them to ERRORED if that is configured, else
+ * notes them for an alert. */
 struct watch_answer {
-    int64_t found;   /* stuck for the first time */
-    int64_t errored; /* moved */
-    bool more;       /* there may be others behind */
+    int64_t found;   /* found stuck for the first time */
+    int64_t errored; /* moved to ERRORED */
+    bool more;       /* there may be others behind *after_id */
 };
 enum rc usecase_watch(struct act *act, int64_t *after_id, struct watch_answer *out,
                       struct err *err) MUST_CHECK;
 
 /* ---- partners.c ---- */
 
-/* Queues somebody who is in a working state, once, if the account has organisations. RC_NOT_FOUND;
- * RC_CONFLICT with code "not_working". */
+/* Queues a person whose retirement is in a working state, once, if the account has organisations.
+ * RC_NOT_FOUND; RC_CONFLICT "not_working". */
 enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err) MUST_CHECK;
 
-/* As store_take_partner_reports: people are shown to who asks. */
+/* As store_take_partner_reports; the audit trail tells that people were shown. */
 enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn *fn, void *arg,
                                      struct err *err) MUST_CHECK;
 
@@ -292,11 +290,11 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
 
 /* ---- cleanup.c ---- */
 
-/* The first of two transactions: overwrites the data of everybody of these user names, all of whom must be
+/* The first of two transactions: overwrites the data of the people of these user names, all of whom must be
  * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
 enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err) MUST_CHECK;
-/* The second: deletes what was overwritten, and what an earlier server was killed before deleting. */
+/* The second transaction: deletes what was overwritten, also by an earlier server that was killed then. */
 enum rc usecase_forget(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- archive.c ---- */
@@ -308,30 +306,30 @@ struct archive_request {
     bool dry_run;
 };
 struct archive_answer {
-    int64_t people;    /* in the file; those that would be archived for a dry run */
+    int64_t people;    /* in the file; in a dry run: how many would be archived */
     int64_t held_back; /* old enough, but partners are not told of them yet */
-    const char *file;  /* its name; NULL: there is none */
-    bool more;         /* there may be more for another file */
+    const char *file;  /* its name; NULL: no file was written */
+    bool more;         /* there may be enough for another file */
 };
-/* The first of two transactions: writes the file, reads it back, and overwrites who is in it. Before that it
- * finishes what an earlier one has left. */
+/* The first of two transactions: writes the file, reads it back, and overwrites the people in it. Before that
+ * it finishes what an earlier one has left. */
 enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err) MUST_CHECK;
-/* The second: the file gets its name, and its people are deleted. Also what a server that was killed has
- * left: a file that no transaction knows is removed. */
+/* The second transaction: the file gets its name, and its people are deleted. Also finishes what a server
+ * that was killed has left, and removes files that no transaction knows. */
 enum rc usecase_finish_archives(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 
-/* Compares a list with the current one; unless dry_run makes it current. All refusals of contract A4. */
+/* Compares a list with the current one, and makes it current unless dry_run. Refusals as in contract A4. */
 enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
- * recognises retired names under new salts, and frees the leases that ended while no server ran. The audit
- * trail tells nothing of it: nobody asked for it. */
+ * recognises retired names under new salts, and frees the leases that ended while no server ran. Writes no
+ * line into the audit trail: nobody asked for it. */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
-/* Are the configured states, if there are any, other ones than the stored? Those stay in use. */
+/* Do the configured states, if any, differ from the stored list? That stays in use. */
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;
 
 /* ---- accounts.c ---- */
@@ -340,22 +338,28 @@ enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) M
 enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id,
                             struct err *err) MUST_CHECK;
 
-/* Is a name or address being retired, or was it? In any case of letters, under any salt. */
+/* Is a name or address being retired, or was it, in any case of letters and under any salt? */
 enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err) MUST_CHECK;
 
-/* Somebody of the directory asks to be forgotten, by being signed in or through a program that knows. What is
- * there already stays. */
+/* The person of an account of the directory asks to be forgotten, signed in or through a program that has
+ * checked who asks. A live retirement of the account stays as it is. RC_NOT_FOUND. */
 enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err) MUST_CHECK;
 
-/* Nobody can sign in any more. RC_NOT_FOUND. */
+/* Makes the password unusable: nobody can sign in any more. RC_NOT_FOUND. */
 enum rc usecase_deactivate(struct act *act, const char *username, struct account *out,
                            struct err *err) MUST_CHECK;
 
-/* What the stages of a retirement erase from the directory, by exact original user name. RC_NOT_FOUND;
- * RC_CONFLICT "not_working": it is not in a working state. */
+/* Stages of a retirement erase this from the directory, by exact original user name. RC_NOT_FOUND;
+ * RC_CONFLICT "not_working": the retirement is not in a working state. */
 enum erasure { ERASE_SECONDARY, ERASE_ACCOUNT };
 enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
+
+/* Gives an account another user name. *renamed: the new one, which is the desired one or, where nobody can
+ * take that, the desired one with - and four random letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT
+ * (being retired): it stays as it was. */
+enum rc usecase_rename(struct act *act, const char *username, const char *desired, const char **renamed,
+                       struct err *err) MUST_CHECK;
 
 /* ---- sessions.c ---- */
 
@@ -389,17 +393,10 @@ enum rc usecase_reset_password(struct act *act, const char *token, const char *h
 
 /* ---- clients.c ---- */
 
-/* RC_INVALID: the name. RC_CONFLICT "taken": there is a client of this name. */
+/* RC_INVALID: the name. RC_CONFLICT "taken": another client has it. */
 enum rc usecase_add_client(struct act *act, const char *name, unsigned scopes, struct new_client *out,
                            struct err *err) MUST_CHECK;
 /* By name. RC_NOT_FOUND. */
 enum rc usecase_disable_client(struct act *act, const char *name, struct err *err) MUST_CHECK;
-
-/* ---- accounts.c: other user names ---- */
-
-/* A user name for another. *renamed: what it is now; a name that is not to be had gets - and four random
- * letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT (being retired): it stays as it was. */
-enum rc usecase_rename(struct act *act, const char *username, const char *desired, const char **renamed,
-                       struct err *err) MUST_CHECK;
 
 #endif

@@ -19,7 +19,7 @@ static int64_t limit_of(const struct config *config, const char *stage)
     return config->stuck_after_us;
 }
 
-/* Of a state whose name nobody knows any more it is the limit for all. */
+/* A state that is no longer configured has the limit for all. */
 static enum rc find_limits(struct act *act, int64_t *before, const int64_t *ids, size_t n, struct err *err)
 {
     const struct config *c = act->config;
@@ -68,7 +68,7 @@ static const char *say_how_long(struct act *act, const char *stage)
     return arena_printf(act->arena, "stuck for %s", length);
 }
 
-/* Alerts tell of it as of any other who becomes ERRORED. */
+/* Alerts tell of it as of every retirement that becomes ERRORED. */
 static enum rc move_to_errored(struct act *act, const struct retirement *row, int64_t *moved, struct err *err)
 {
     const char *stage = row->pipeline->names[row->state];
@@ -77,7 +77,7 @@ static enum rc move_to_errored(struct act *act, const struct retirement *row, in
     struct decision d;
     core_decide(row, &cmd, act->now, &d);
     if (d.refusal)
-        return RC_OK; /* somebody has taken it up */
+        return RC_OK; /* a driver has taken it up */
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
