@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The arena: a list of chunks, the newest first, of which only the newest is filled. A request larger
- * than a chunk gets one of its own behind the newest. The part of a chunk that was not handed out is
- * always zero, so handing out costs no memset.
+ * than half a chunk gets a chunk of its own behind the newest. The part of a chunk that was not handed out
+ * is always zero, so handing out costs no memset.
  */
 #include "base/arena.h"
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,36 +59,22 @@ char *xstrdup(const char *s)
     return memcpy(xcalloc(1, size), s, size);
 }
 
-static struct arena_chunk *chunk_new(size_t size)
-{
-    if (size > SIZE_MAX / 2)
-        out_of_memory();
-    struct arena_chunk *c = xcalloc(1, sizeof(*c) + size);
-    c->size = size;
-    return c;
-}
-
 static void chunk_wipe(struct arena_chunk *c)
 {
     explicit_bzero(c->data, c->used);
     c->used = 0;
 }
 
-static size_t chunk_next_size(const struct arena *a)
-{
-    if (!a->chunk)
-        return CHUNK_MIN;
-    return a->chunk->size < CHUNK_MAX ? 2 * a->chunk->size : CHUNK_MAX;
-}
-
-/* A chunk with room for size bytes, in its place of the list. */
+/* A new chunk with room for size bytes, in its place of the list. */
 static struct arena_chunk *chunk_add(struct arena *a, size_t size)
 {
-    size_t usual = chunk_next_size(a);
-    struct arena_chunk *c = chunk_new(size > usual / 2 ? size : usual);
-    struct arena_chunk **place = &a->chunk;
-    if (size > usual / 2 && a->chunk)
-        place = &a->chunk->older;
+    size_t usual = CHUNK_MIN;
+    if (a->chunk)
+        usual = a->chunk->size < CHUNK_MAX ? 2 * a->chunk->size : CHUNK_MAX;
+    bool is_large = size > usual / 2;
+    struct arena_chunk **place = is_large && a->chunk ? &a->chunk->older : &a->chunk;
+    struct arena_chunk *c = xcalloc(1, sizeof(*c) + (is_large ? size : usual));
+    c->size = is_large ? size : usual;
     c->older = *place;
     *place = c;
     return c;

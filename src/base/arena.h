@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory that belongs to a piece of work. A request has an arena, a driver's step has an arena;
- * results live in the arena that was passed, and go with it. Nobody frees a part.
+ * results live in the arena that was passed, and are freed with it, all at once.
  *
  * Out of memory ends the process: input is bounded instead (buf.h, limits of http/).
  */
@@ -22,10 +22,10 @@ char *arena_strdup(struct arena *a, const char *s);            /* NULL gives NUL
 char *arena_strndup(struct arena *a, const char *s, size_t n); /* always terminated */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-void arena_reset(struct arena *a); /* forgets everything, wipes it, keeps one chunk to use again */
-void arena_free(struct arena *a);  /* wipes and gives everything back; the arena is as new */
+void arena_reset(struct arena *a); /* wipes and frees everything but one chunk, which is used again */
+void arena_free(struct arena *a);  /* wipes and frees everything; the arena is as new */
 
-/* The same promise for the few things that live long: never NULL. */
+/* For the few things that live long. Like arenas, these never return NULL. */
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text that grows, up to a ceiling. Append freely and look once at the end: what
- * goes past the ceiling is cut off there, nothing more is taken, and `over` stays true.
+ * Text that grows, up to a ceiling. Append freely and check `over` once at the end: what goes past the
+ * ceiling is cut off, and from then on nothing is appended.
  */
 #ifndef LETHE_BASE_BUF_H
 #define LETHE_BASE_BUF_H
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct buf {
-    char *data; /* always terminated once something was added; NULL before */
+    char *data; /* terminated; NULL until something was added */
     size_t len; /* bytes, without the terminator */
     size_t cap;
     size_t max; /* the ceiling in bytes */

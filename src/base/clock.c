@@ -118,7 +118,7 @@ void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
     }
 }
 
-/* Exactly n digits at *at, and past them. */
+/* Reads exactly n digits at *at and moves behind them. */
 static bool take_digits(const char **at, unsigned n, unsigned *out)
 {
     *out = 0;
@@ -195,7 +195,7 @@ enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err)
     return RC_OK;
 }
 
-/* Digits at *at, and past them. What is over the ceiling becomes the ceiling. */
+/* Reads the digits at *at and moves behind them. A number above the ceiling becomes the ceiling. */
 static bool take_number(const char **at, int64_t ceiling, int64_t *out)
 {
     if (!isdigit((unsigned char)**at))
@@ -217,20 +217,16 @@ static const struct unit {
 
 enum { UNITS = sizeof(units) / sizeof(units[0]) };
 
-static int64_t unit_us(const char *name)
-{
-    for (unsigned i = 0; i < UNITS; i++)
-        if (strcmp(name, units[i].name) == 0)
-            return units[i].us;
-    return 0;
-}
-
 enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err)
 {
     const char *at = text;
     int64_t number = 0, unit = 0;
-    if (take_number(&at, LENGTH_MAX, &number))
-        unit = !*at && number == 0 ? CLOCK_S : unit_us(at);
+    bool has_number = take_number(&at, LENGTH_MAX, &number);
+    for (unsigned i = 0; has_number && i < UNITS; i++)
+        if (strcmp(at, units[i].name) == 0)
+            unit = units[i].us;
+    if (has_number && number == 0 && !*at)
+        unit = CLOCK_S; /* 0 needs no unit */
     if (unit == 0)
         return err_set(err, RC_INVALID,
                        "not a length of time: a whole number and ms, s, m, h or d, like 30s");

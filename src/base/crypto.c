@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digests, keyed hashes, random bytes and their spellings. Looking an algorithm up in OpenSSL 3 costs
- * more than hashing a name with it, so each is looked up once, and each thread keeps its contexts.
+ * Digests, keyed hashes, random bytes, and how they are written as text. In OpenSSL 3 it costs more to look
+ * an algorithm up than to hash a name with it. So each algorithm is looked up once, and each thread keeps its
+ * contexts.
  */
 #include "base/crypto.h"
 
@@ -18,7 +19,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 
-/* What cannot happen short of a broken libcrypto or no memory; nothing can go on without it. */
+/* libcrypto fails here only if it is broken or there is no memory, and then nothing can go on. */
 static void must(bool worked)
 {
     assert(worked);
@@ -122,7 +123,7 @@ void crypto_encrypt(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t 
     must(EVP_EncryptInit_ex2(ctx, aes_gcm, key, out, NULL) &&
          EVP_EncryptUpdate(ctx, text, &n, data, (int)len) && EVP_EncryptFinal_ex(ctx, text + n, &rest) &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_TAG_LEN, tag));
-    must(EVP_CIPHER_CTX_reset(ctx)); /* it does not keep the key */
+    must(EVP_CIPHER_CTX_reset(ctx)); /* wipes the key */
 }
 
 bool crypto_decrypt(const uint8_t key[CRYPTO_KEY_LEN], const uint8_t *sealed, size_t len, void *out)
@@ -214,8 +215,8 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Digits before the padding, or SIZE_MAX when that is wrong: a lone digit, or padding that does not fill
- * the last four. */
+/* The number of digits before the padding. SIZE_MAX: the text is malformed, with a single digit left over or
+ * padding that does not fill the last group of four. */
 static size_t base64_digits(const char *text)
 {
     size_t len = strlen(text), digits = len;

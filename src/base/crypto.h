@@ -20,19 +20,19 @@ void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN])
 void crypto_hmac_sha256(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
                         uint8_t out[CRYPTO_SHA256_LEN]);
 
-/* AES-256-GCM: a random nonce, the text, the tag. out: len + CRYPTO_SEALED_EXTRA bytes. The nonce is short: a
- * key is for a few texts, not for billions. */
+/* AES-256-GCM. out: a random nonce, the text, the tag; len + CRYPTO_SEALED_EXTRA bytes. The nonce is so short
+ * that one key must not encrypt billions of texts. */
 enum { CRYPTO_NONCE_LEN = 12, CRYPTO_TAG_LEN = 16, CRYPTO_SEALED_EXTRA = CRYPTO_NONCE_LEN + CRYPTO_TAG_LEN };
 void crypto_encrypt(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len, uint8_t *out);
-/* out: len - CRYPTO_SEALED_EXTRA bytes. Returns false when it was not encrypted with this key, or was changed
- * since; what is in out then is nothing to use. */
+/* out: len - CRYPTO_SEALED_EXTRA bytes. Returns false when it was encrypted with another key or changed
+ * since; then out must not be used. */
 bool crypto_decrypt(const uint8_t key[CRYPTO_KEY_LEN], const uint8_t *sealed, size_t len, void *out);
 
-bool crypto_equal(const void *a, const void *b, size_t len); /* in a time that tells nothing */
+bool crypto_equal(const void *a, const void *b, size_t len); /* in constant time */
 void crypto_wipe(void *p, size_t len);
 
 void crypto_hex(const uint8_t *data, size_t len, char *out); /* out: 2 * len + 1, lower case */
-/* Reads exactly len bytes of them, in either case. Returns false when that is not what the text is. */
+/* Reads digits of either case. Returns false when text is not exactly len bytes in hex. */
 bool crypto_unhex(const char *text, uint8_t *out, size_t len);
 /* Writes base64url without padding; out: (len * 4 + 2) / 3 + 1. */
 void crypto_base64url(const uint8_t *data, size_t len, char *out);
@@ -41,8 +41,8 @@ void crypto_base64(const uint8_t *data, size_t len, char *out); /* padded; out: 
  * fit into size. */
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);
 
-/* Reads the key from a file of the data directory, or makes one there (mode 0600, synced) when there
- * is none. RC_IO, RC_NO_SPACE; RC_INVALID when the file is not CRYPTO_KEY_LEN bytes or others can read it. */
+/* Reads the key from a file of the data directory. If there is none, makes one (mode 0600, synced). RC_IO,
+ * RC_NO_SPACE; RC_INVALID: the file has not CRYPTO_KEY_LEN bytes, or other users can read it. */
 enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err) MUST_CHECK;
 
 #endif

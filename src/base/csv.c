@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CSV. A row is read field by field; a field ends at a comma or a line end, a quoted one at its closing
- * quote. Only quotes carry a comma, a quote or a line end into a field. A carriage return ends a line
- * with or without a line feed behind it.
+ * CSV. A row is read field by field. A field ends at a comma or a line end, a quoted field at its closing
+ * quote; so only a quoted field can contain a comma, a quote or a line end. A carriage return ends a line,
+ * with or without a line feed after it.
  */
 #include "base/csv.h"
 
@@ -61,7 +61,7 @@ static enum rc bad(const struct csv *csv, struct err *err, const char *what)
     return err_set(err, RC_INVALID, "%s:%u: %s", csv->name, csv->line, what);
 }
 
-/* The closing quote of the field that begins at csv->at; a doubled one stands for itself. NULL: none. */
+/* The closing quote of the field whose text begins at csv->at; two quotes together are text. NULL: none. */
 static const char *closing_quote(const struct csv *csv)
 {
     for (const char *p = csv->at; p < csv->end; p++) {
@@ -74,7 +74,7 @@ static const char *closing_quote(const struct csv *csv)
     return NULL;
 }
 
-/* From behind the opening quote to behind the closing one and the spaces after it. */
+/* Reads a quoted field from after its opening quote, and moves past the spaces after the closing quote. */
 static enum rc take_quoted(struct csv *csv, struct arena *a, const char **out, size_t *len, struct err *err)
 {
     const char *close = closing_quote(csv);
@@ -148,23 +148,15 @@ enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct e
 
 /* ---- writing ---- */
 
-static bool is_formula(const char *text)
-{
-    return text[0] && strchr("=+-@\t\r", text[0]);
-}
-
-static bool needs_quotes(const char *text)
-{
-    size_t len = strlen(text);
-    return strpbrk(text, ",\"\r\n\t") != NULL || (len > 0 && (text[0] == ' ' || text[len - 1] == ' '));
-}
-
 void csv_put(struct buf *out, const char *text)
 {
-    bool quoted = needs_quotes(text);
+    size_t len = strlen(text);
+    bool has_blank_end = len > 0 && (text[0] == ' ' || text[len - 1] == ' ');
+    bool is_formula = len > 0 && strchr("=+-@\t\r", text[0]);
+    bool quoted = has_blank_end || strpbrk(text, ",\"\r\n\t");
     if (quoted)
         buf_add_char(out, '"');
-    if (is_formula(text))
+    if (is_formula)
         buf_add_char(out, '\'');
     for (; *text; text++) {
         if (*text == '"')

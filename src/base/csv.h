@@ -20,7 +20,7 @@ struct csv {
 
 struct csv_row {
     const char
-        *field[CSV_FIELDS_MAX]; /* without quotes, spaces around it removed when unquoted; in the arena */
+        *field[CSV_FIELDS_MAX]; /* without its quotes, or else without blanks around it; in the arena */
     unsigned n;
 };
 

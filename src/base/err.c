@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Raising errors. Every text is formatted aside first and copied in afterwards, so that an argument
- * may be the text of the very err that is being filled.
- */
+/* Raising errors. Each text is formatted aside and then copied, so that an argument may be the text of the
+ * err that is being filled. */
 #include "base/err.h"
 
 #include <errno.h>
@@ -22,14 +20,15 @@ const char *rc_code(enum rc rc)
     return codes[rc];
 }
 
-/* A control character of ASCII or its second half; len: bytes of the character. */
+/* len: bytes of the character. U+0080 to U+009F are control characters too. */
 static bool is_control(const char *s, size_t len)
 {
     unsigned char first = (unsigned char)s[0];
     return first < 0x20 || first == 0x7f || (len == 2 && first == 0xc2 && (unsigned char)s[1] < 0xa0);
 }
 
-/* Arguments come from outside: what would not be one line of UTF-8 becomes a question mark. */
+/* Arguments come from outside. So that the text is one line of UTF-8, anything else becomes a question mark.
+ */
 static void clean(char *text, size_t len)
 {
     char *to = text;

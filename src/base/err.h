@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errors. What can fail returns an enum rc, which the caller must look at, and takes a
- * struct err * last, which receives the words for a person. RC_OK is 0.
+ * Errors. A function that can fail returns an enum rc, which the caller must check, and takes a
+ * struct err * as its last argument, which receives a text for people. RC_OK is 0.
  *
- * An rc is turned into an HTTP status in server/answer.c, into an exit code in cli/main.c and into
- * a decision to try again in driver/policy.c, each by a switch without default: a new code shows
- * the compiler all three.
+ * An rc becomes an HTTP status in server/answer.c, an exit code in cli/main.c and a decision about trying
+ * again in the driver, each by a switch without default: the compiler names all three for a new code.
  *
  * Texts of errors never hold personal data, except where the contract says so.
  */
@@ -44,7 +43,7 @@ struct err {
     char text[ERR_TEXT_MAX]; /* one line for a person, UTF-8, cut at a character where too long */
 };
 
-/* Must be checked: every function that returns an enum rc is declared with it. */
+/* Every function that returns an enum rc is declared with it. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* Fills err (may be NULL) and returns rc, so that raising is one line. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole files. What is read goes straight into the arena, so that no copy of a secret is left behind in
- * memory that nobody wipes. A private file is written under another name, synced and then linked: it is
- * either whole or not there, and of two writers one wins.
+ * Whole files. Contents are read straight into the arena, so that no copy of a secret stays in memory that is
+ * not wiped. A private file is written under another name, synced and then linked: it is either whole or not
+ * there, and of two writers one wins.
  */
 #include "base/file.h"
 
@@ -16,14 +16,7 @@
 
 enum { READ_FIRST = 16384, SECRET_MAX = 65536 };
 
-/* The first room for the contents: all of a plain file that says its size. */
-static size_t room_for(const struct stat *st, size_t max)
-{
-    size_t room = st->st_size > 0 ? (size_t)st->st_size : READ_FIRST;
-    return room < max ? room : max;
-}
-
-/* Reads to the end. One byte more than max shows that there is more. */
+/* Reads to the end, at first into `room` bytes. A byte beyond max shows that the file is too large. */
 static enum rc read_all(struct arena *a, int fd, size_t room, size_t max, char **out, size_t *len)
 {
     char *data = arena_alloc(a, room + 1);
@@ -53,8 +46,9 @@ static enum rc read_all(struct arena *a, int fd, size_t room, size_t max, char *
 static enum rc read_open(struct arena *a, const char *path, int fd, const struct stat *st, size_t max,
                          char **out, size_t *len, struct err *err)
 {
-    size_t n = 0;
-    enum rc rc = read_all(a, fd, room_for(st, max), max, out, &n);
+    size_t n = 0,
+           room = st->st_size > 0 ? (size_t)st->st_size : READ_FIRST; /* not all files say their size */
+    enum rc rc = read_all(a, fd, room < max ? room : max, max, out, &n);
     if (rc == RC_TOO_LARGE)
         return err_set_internal(err, rc, "%s: larger than %zu bytes", path, max);
     if (rc)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Piece by piece through a small window, so that the ceiling of the buf holds. */
+/* Compresses and unpacks piece by piece, so that the ceiling of the buf holds. */
 #include "base/gzip.h"
 
 #include <assert.h>
 #include <limits.h>
 
-#define ZLIB_CONST /* what is read from is not written to */
+#define ZLIB_CONST /* next_in points to const */
 #include <zlib.h>
 
 enum { GZIP_WINDOW = 15 + 16, MEMORY_LEVEL = 8, PIECE = 16384 };

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON in and out. Jansson reads; its tree is copied into the arena and given back at once, so that the
- * rest of the program knows one kind of tree and frees none. Depth is checked before it, by counting
- * brackets. Its messages quote what they stumble over, which may be somebody's data: the words of our
- * errors are our own, only the place is its.
+ * JSON in and out. Jansson parses; its tree is copied into the arena and freed at once, so that the rest of
+ * the program knows one kind of tree and frees none. Depth is checked before, by counting brackets. Jansson's
+ * messages quote the input, which may be personal data: our errors take only the place from it.
  */
 #include "base/json.h"
 
@@ -18,7 +17,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-/* Before main, when nobody else can be inside the library. */
+/* Before main, when no other thread can be inside the library. */
 __attribute__((constructor)) static void set_alloc(void)
 {
     json_set_alloc_funcs(xmalloc, free);
@@ -183,7 +182,7 @@ const char *json_pointer_fault(const char *pointer)
     return NULL;
 }
 
-/* Is key what stands in the pointer from part on, up to the next slash? */
+/* Is this part of a pointer, without its escapes, the key? */
 static bool is_named(const char *key, const char *part, size_t len)
 {
     for (size_t i = 0; i < len; i++, key++) {
@@ -261,7 +260,7 @@ static void put_real(struct json_out *o, double real)
     buf_add_str(o->buf, looks_whole ? ".0" : "");
 }
 
-/* A comma where one belongs before what comes next. */
+/* Puts the comma that belongs before the next value. */
 static void separate(struct json_out *o)
 {
     if (o->comma)
@@ -343,7 +342,7 @@ void json_close_list(struct json_out *o)
     close_level(o, ']');
 }
 
-/* end: what follows the closing quote. Nearly every text is plain, and is written in one go. */
+/* end: follows the closing quote. Nearly every text needs no escape, and is written in one go. */
 static void put_quoted(struct json_out *o, const char *s, size_t len, const char *end)
 {
     size_t end_len = strlen(end);

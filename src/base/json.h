@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON in and out. Reading: a text of a stranger becomes a tree in an arena, or a clear error.
- * Writing: straight into a buf, no tree and no allocation per field.
+ * JSON in and out. Reading: a text from outside becomes a tree in an arena, or a clear error. Writing:
+ * straight into a buf, without a tree.
  */
 #ifndef LETHE_BASE_JSON_H
 #define LETHE_BASE_JSON_H
@@ -42,16 +42,16 @@ bool json_get_bool(const struct json *map, const char *key);
 /* The part of value that a JSON pointer leads to (RFC 6901: "/people/0/id", "" is all of it), in which
  * json_pointer_fault finds nothing; NULL: there is no such part. */
 const struct json *json_find(const struct json *value, const char *pointer);
-/* What is wrong with it, in words; NULL: nothing. */
+/* What is wrong with the pointer, as a text; NULL: nothing. */
 const char *json_pointer_fault(const char *pointer);
 const char *json_kind_name(enum json_kind kind);           /* "a string", "an array", ... */
 void json_dump(struct buf *out, const struct json *value); /* compact, keys in their order */
 
-/* Writing. Commas and quotes are its business; the order is yours. Text that is not UTF-8 is written
- * with U+FFFD in place of the bad bytes. */
+/* Writing. These functions put commas and quotes; the caller keeps the order. In text that is not UTF-8 each
+ * bad byte becomes U+FFFD. */
 struct json_out {
     struct buf *buf;
-    bool comma; /* something stands before on this level */
+    bool comma; /* the next value on this level needs a comma before it */
 };
 
 void json_open_map(struct json_out *o);
@@ -74,7 +74,7 @@ void json_field_int_if(struct json_out *o, const char *key, bool known, int64_t 
 void json_field_bool(struct json_out *o, const char *key, bool b);
 void json_field_time(struct json_out *o, const char *key, int64_t at_us);
 
-/* The text between the quotes alone: s escaped as JSON wants it. */
+/* The escaped text alone, without quotes. */
 void json_escape(struct buf *out, const char *s, size_t len);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log. A line is put together in memory and written at once under a lock, which also keeps the hook
- * and the line together. Every piece is bounded, so that a line always is.
+ * The log. A line is composed in memory and written at once under a lock, which also keeps the hook and the
+ * line together. Each part is bounded, and so is the line.
  */
 #include "base/log.h"
 
@@ -140,7 +140,7 @@ static void build_json(struct buf *line, enum log_level level, const char *when,
     json_close_map(&o);
 }
 
-/* A log that cannot be written is nothing that could be reported: the line is lost. */
+/* If the log cannot be written, there is no place to report it: the line is lost. */
 static void write_line(const struct buf *line)
 {
     ssize_t n;

@@ -24,7 +24,7 @@ struct log_subject {
     const char *service;
 };
 
-/* Until log_setup: LOG_INFO as text to file descriptor 2. The level is the most talkative shown. */
+/* Lines up to this level are shown. Until log_setup: LOG_INFO, as text, to file descriptor 2. */
 void log_setup(enum log_level level, bool json, int fd);
 enum rc log_level_parse(const char *text, enum log_level *out, struct err *err) MUST_CHECK;
 
@@ -36,8 +36,8 @@ void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Where lines go before they are written: a progress bar clears its line here, and draws it again
- * after. It must not log. NULL for none. */
+/* Called before and after each line is written: a progress bar clears its line, and draws it again. It must
+ * not log. NULL: none. */
 typedef void log_hook_fn(void *arg, bool before);
 void log_set_hook(log_hook_fn *hook, void *arg);
 

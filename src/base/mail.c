@@ -12,8 +12,8 @@
 
 enum {
     LOCAL_MAX = 64,
-    PLAIN_MAX = 60,     /* characters of a value that stays on the line of its header */
-    ENCODED_BYTES = 39, /* in one encoded word, so that a line has no more than 76 characters */
+    PLAIN_MAX = 60,     /* characters of a value on the line of its header */
+    ENCODED_BYTES = 39, /* in one encoded word: a line has 76 characters at most */
     BODY_LINE_MAX = 75, /* before the = of a soft line end */
     MESSAGE_ID_BYTES = 16
 };
@@ -63,16 +63,10 @@ static bool is_ascii(const char *s)
     return *s == '\0';
 }
 
-static void add_encoded_word(struct buf *out, const char *s, size_t len)
-{
-    char coded[(ENCODED_BYTES + 2) / 3 * 4 + 1];
-    crypto_base64((const uint8_t *)s, len, coded);
-    buf_printf(out, "=?UTF-8?B?%s?=", coded);
-}
-
-/* As it is if that is plain, else as encoded words, each on a line of its own. */
+/* A plain value as it is; any other as encoded words, each on a line of its own. */
 static void add_words(struct buf *out, const char *s, bool plain)
 {
+    char coded[(ENCODED_BYTES + 2) / 3 * 4 + 1];
     size_t len = strlen(s);
     if (plain && is_ascii(s) && len <= PLAIN_MAX && !strstr(s, "=?")) {
         buf_add_str(out, s);
@@ -80,7 +74,8 @@ static void add_words(struct buf *out, const char *s, bool plain)
     }
     while (len > 0) {
         size_t n = text_cut(s, len, ENCODED_BYTES);
-        add_encoded_word(out, s, n);
+        crypto_base64((const uint8_t *)s, n, coded);
+        buf_printf(out, "=?UTF-8?B?%s?=", coded);
         s += n;
         len -= n;
         if (len > 0)
@@ -99,7 +94,7 @@ static void add_from(struct buf *out, const struct mail_message *m)
     buf_printf(out, "\r\n <%s>\r\n", m->from);
 }
 
-/* The names are fixed, whatever the language of the machine. */
+/* strftime would take the names from the locale. */
 static void add_date(struct buf *out, int64_t at)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -136,7 +131,7 @@ static void add_headers(struct buf *out, const struct mail_message *m)
 
 /* ---- body ---- */
 
-/* Blanks only where no line ends behind them. */
+/* Does it need no encoding? A blank does at the end of a line. */
 static bool is_body_plain(char c, bool ends_line)
 {
     if (c == ' ' || c == '\t')

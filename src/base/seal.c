@@ -11,7 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-/* The library's queue of errors is not to be met by whoever calls it next. */
+/* Also empties the library's queue of errors, which the next user of the library would find otherwise. */
 static enum rc refuse(struct err *err, const char *what)
 {
     const char *why = ERR_reason_error_string(ERR_peek_last_error());
@@ -34,14 +34,6 @@ static enum rc read_certificate(const char *pem, STACK_OF(X509) * *out, struct e
     return RC_OK;
 }
 
-static enum rc copy_out(BIO *from, struct buf *out, struct err *err)
-{
-    char *data;
-    long len = BIO_get_mem_data(from, &data);
-    buf_add(out, data, (size_t)len);
-    return out->over ? err_set(err, RC_TOO_LARGE, "sealed, it is larger than %zu bytes", out->max) : RC_OK;
-}
-
 enum rc seal(const char *certificate, const void *data, size_t len, struct buf *out, struct err *err)
 {
     STACK_OF(X509) *to = NULL;
@@ -52,10 +44,15 @@ enum rc seal(const char *certificate, const void *data, size_t len, struct buf *
     BIO *in = BIO_new_mem_buf(data, (int)len), *sealed = BIO_new(BIO_s_mem());
     assert(in && sealed);
     CMS_ContentInfo *cms = CMS_encrypt(to, in, EVP_aes_256_gcm(), CMS_BINARY);
-    if (!cms || i2d_CMS_bio(sealed, cms) != 1)
+    if (!cms || i2d_CMS_bio(sealed, cms) != 1) {
         rc = refuse(err, "nothing can be encrypted to this certificate");
-    else
-        rc = copy_out(sealed, out, err);
+    } else {
+        char *text;
+        size_t text_len = (size_t)BIO_get_mem_data(sealed, &text);
+        buf_add(out, text, text_len);
+        if (out->over)
+            rc = err_set(err, RC_TOO_LARGE, "sealed, it is larger than %zu bytes", out->max);
+    }
     CMS_ContentInfo_free(cms);
     BIO_free(in);
     BIO_free(sealed);

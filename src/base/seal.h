@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Encrypting to a public key, so that who encrypts cannot read it: a CMS message (RFC 5652) in DER,
- * AES-256-GCM (RFC 5083), for the holder of the key of an X.509 certificate. To read one:
+ * Encrypting to a public key, so that the program that encrypts cannot read it: a CMS message (RFC 5652) in
+ * DER, AES-256-GCM (RFC 5083), for the holder of the key of an X.509 certificate. To decrypt one:
  *
  *     openssl cms -decrypt -inform DER -in FILE -inkey KEY.pem -recip CERTIFICATE.pem
  */

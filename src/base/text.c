@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unicode text. Whether it is UTF-8 is decided here (Unicode 15, table 3-7: no surrogates, nothing
- * over-long, nothing past U+10FFFF); what its lower case is, libunistring knows. */
+/* Unicode text. What is well-formed UTF-8 is decided here (Unicode 15, table 3-7: no surrogates, no over-long
+ * forms, nothing above U+10FFFF); lower case is libunistring's. */
 #include "base/text.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@ static bool is_continuation(unsigned char c)
     return (c & 0xC0) == 0x80;
 }
 
-/* What the byte after the first one may be: the rule that keeps out over-long forms and surrogates. */
+/* May this be the second byte? Here over-long forms and surrogates are refused. */
 static bool second_fits(unsigned char first, unsigned char second)
 {
     switch (first) {
@@ -123,7 +123,8 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* How many slips (a character added, lost, changed, or two swapped) lead from a to b; case is none. */
+/* How many slips (a character added, lost or changed, or two swapped) lead from a to b, whatever their case.
+ */
 static unsigned slips(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     unsigned rows[3][WORD_MAX + 1];

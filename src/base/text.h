@@ -13,8 +13,8 @@ size_t text_char_len(const char *s, size_t len);  /* bytes of the well-formed ch
 size_t text_count(const char *s);                 /* characters (code points) of valid UTF-8 */
 bool text_has_control(const char *s);             /* U+0000..1F, U+7F..9F */
 char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, locale-free; s is valid UTF-8 */
-size_t text_cut(const char *s, size_t len,
-                size_t max); /* longest prefix <= max bytes that splits no character */
+/* The length of the longest prefix of at most max bytes that splits no character. */
+size_t text_cut(const char *s, size_t len, size_t max);
 
 /* For an error text: the first 60 bytes, and "..." where something was cut off. */
 const char *text_brief(struct arena *a, const char *s);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML. libyaml delivers events; the tree is built here, where depth, size, keys and aliases are in our
- * hands. An alias is a copy of its anchor's top node that shares the children: a bomb of aliases costs no
- * memory here, but would cost whoever walks the tree, so what each node unfolds to is counted, and the
- * unfolded tree has a ceiling. Tags and merge keys are not taken: no configuration needs them.
+ * YAML. libyaml delivers events; the tree is built here, so that we check depth, size, keys and aliases. An
+ * alias is a copy of its anchor's top node that shares the children. So a bomb of aliases needs little
+ * memory, but walking the tree would take for ever: therefore nodes are counted as often as they are
+ * reached, and that number has a ceiling. Tags and merge keys are refused: no configuration needs them.
  */
 #include "base/yaml.h"
 
@@ -27,7 +27,7 @@ struct place {
 struct anchor {
     const char *name;
     struct yaml *node;
-    unsigned nodes;  /* of the unfolded tree under it, itself included */
+    unsigned nodes;  /* in the tree under it, itself included, shared ones as often as they are reached */
     unsigned height; /* levels, itself included */
     struct anchor *older;
 };
@@ -35,7 +35,7 @@ struct anchor {
 /* A list or map that is not closed yet. */
 struct level {
     struct yaml *node, *last;
-    const char *key; /* read, its value not yet */
+    const char *key; /* of the value that comes next; NULL: a key comes next */
     struct place key_at;
     const char *anchor;
     unsigned nodes_before;
@@ -102,7 +102,7 @@ static void place_node(struct reading *r, struct yaml *node)
     in->node->count++;
 }
 
-/* A tree of so many nodes and levels arrived where we are: is there room for it? */
+/* Counts a tree of so many nodes and levels that is added at the current level. RC_INVALID: too large. */
 static enum rc count_tree(struct reading *r, unsigned nodes, unsigned height, struct place at,
                           struct err *err)
 {
@@ -156,7 +156,7 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
     struct level *in = top(r);
     struct place at = place_of(&event->start_mark);
     if (!quoted && !value[0] && in && in->key)
-        at = in->key_at; /* nothing stands there: its key does */
+        at = in->key_at; /* an empty value has no place of its own */
     if (event->data.scalar.tag)
         return bad(r, at, err, "tags (!) are not taken here");
     if (strlen(value) != event->data.scalar.length)
@@ -293,7 +293,8 @@ static enum rc take_event(struct reading *r, const yaml_event_t *event, struct e
     return RC_OK;
 }
 
-/* The library's own complaint. What is no character of YAML it cannot name, nor a tab that indents. */
+/* libyaml's own error, at the place of the problem, or where the thing without an end begins. For bytes that
+ * are no YAML it gives an offset in bytes, else one in characters; a tab that indents gets a clearer text. */
 static enum rc parser_error(const struct reading *r, const char *text, size_t len, struct err *err)
 {
     const yaml_parser_t *p = &r->parser;
@@ -311,7 +312,7 @@ static enum rc parser_error(const struct reading *r, const char *text, size_t le
     if (!p->context)
         return bad(r, at, err, p->problem);
     if (i == len)
-        at = place_of(&p->context_mark); /* what has no end is mended where it begins */
+        at = place_of(&p->context_mark);
     return bad(r, at, err, arena_printf(r->arena, "%s: %s", p->context, p->problem));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* YAML as a tree whose every node knows where it stood, so that errors can say file:line:column. */
+/* YAML as a tree. Each node knows its place in the file, so that errors can say file:line:column. */
 #ifndef LETHE_BASE_YAML_H
 #define LETHE_BASE_YAML_H
 
@@ -41,7 +41,7 @@ enum rc yaml_value_error(const struct yaml *at, struct err *err, const char *fmt
     __attribute__((format(printf, 3, 4)));
 enum rc yaml_key_error(const struct yaml *at, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Puts the place and the key before the words that err has already. */
+/* Puts the place and the key before the text that err has already. */
 enum rc yaml_wrap(const struct yaml *at, struct err *err);
 
 /* RC_INVALID unless the node is of this kind: "expected WANTED, found ...". */

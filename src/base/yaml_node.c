@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program asks of a node of YAML: is it of this kind, and what does the error say if it is not. Every
- * error begins with file:line:column and then names the key. Also here: making nodes that stand in no file.
+ * Reading values from nodes of YAML, with errors that begin with file:line:column and name the key; and
+ * making nodes that are in no file.
  */
 #include "base/yaml.h"
 
@@ -105,7 +105,7 @@ enum rc yaml_block(const struct yaml *at, const char *wanted, size_t max, const 
     return RC_OK;
 }
 
-/* ---- nodes that stand in no file ---- */
+/* ---- nodes that are in no file ---- */
 
 struct yaml *yaml_empty_like(struct arena *a, const struct yaml *at, enum yaml_kind kind)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hands each call on to the driver of the connection. What all databases have in common is here: which driver
- * a target means, and the seam where tests make the database fail.
+ * Passes each call on to the driver of the connection. What all databases have in common is here: which
+ * driver a target means, and the seam where tests make the database fail.
  */
 #include "db/db.h"
 

@@ -59,8 +59,10 @@ struct db;
 enum rc db_open(const char *target, bool writing, struct db **out, struct err *err) MUST_CHECK;
 void db_close(struct db **db);
 
-/* RC_CONFLICT: a constraint was violated. RC_NO_SPACE, RC_IO, RC_UNAVAILABLE (locked by somebody else),
- * RC_INTERNAL: the SQL is wrong. Texts never hold values. After RC_NO_SPACE, RC_IO: see db_in_transaction. */
+/* RC_CONFLICT: a constraint was violated. RC_NO_SPACE, RC_IO, RC_UNAVAILABLE (locked by another program),
+ * RC_INTERNAL: the SQL is wrong. Errors never contain values. After RC_NO_SPACE, RC_IO: see
+ * db_in_transaction.
+ */
 enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed,
                struct err *err) MUST_CHECK;
 /* Several statements without arguments or results: migrations. */
@@ -73,7 +75,7 @@ struct db_rows {
 };
 enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args,
                  struct err *err) MUST_CHECK;
-/* Moves to the next row; *row is false after the last, and the rows are closed then, and on an error. */
+/* Moves to the next row; *row is false after the last. Then, and on an error, the rows are closed. */
 enum rc db_next(struct db_rows *rows, bool *row, struct err *err) MUST_CHECK;
 void db_rows_close(struct db_rows *rows); /* for leaving early; harmless when closed */
 
@@ -87,18 +89,18 @@ const void *db_bytes(const struct db_rows *rows, int column, size_t *len);
 
 /* Transactions. A reader's keeps one picture of the data for several statements. */
 enum rc db_begin(struct db *db, struct err *err) MUST_CHECK;
-/* Durable when it returns RC_OK. RC_NO_SPACE, RC_UNAVAILABLE: rolled back. RC_IO: nobody knows; the caller
- * must stop and recover, never go on (db_rollback does not help). */
+/* Durable when it returns RC_OK. RC_NO_SPACE, RC_UNAVAILABLE: rolled back. RC_IO: it is unknown whether it
+ * was committed; the caller must stop and recover, never go on (db_rollback does not help). */
 enum rc db_commit(struct db *db, struct err *err) MUST_CHECK;
 void db_rollback(struct db *db); /* harmless outside of a transaction */
-/* Some errors (disk full) end the whole transaction by themselves. */
+/* Some errors (a full disk) end the whole transaction. */
 bool db_in_transaction(const struct db *db);
 enum rc db_savepoint(struct db *db, struct err *err) MUST_CHECK; /* one level */
 enum rc db_savepoint_release(struct db *db, struct err *err) MUST_CHECK;
 void db_savepoint_rollback(struct db *db);
 
-/* Moves what was committed into the main file, outside of transactions; *all tells whether all of it (a
- * reader may hold some). truncate: waits for readers a while, and also empties the write-ahead log. */
+/* Moves what was committed into the main file, outside of transactions; *all: nothing is left (a reader can
+ * keep a part from moving). truncate: waits for readers a while, and also empties the write-ahead log. */
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err) MUST_CHECK;
 /* Committed but not checkpointed, in pages. */
 int64_t db_wal_pages(const struct db *db);

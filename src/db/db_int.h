@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of db/: what a database must be able to do. A new database is one file that ends in one const struct
- * db_driver, and one row of the table in db.c. The promises are those of the functions of the same names in
- * db.h; the test seam and the checks of arguments are in db.c and need not be repeated.
+ * Inside of db/: what a database must be able to do. A new database is a file that ends in a const struct
+ * db_driver, and a row of the table in db.c. The methods promise what the functions of the same names in db.h
+ * promise; the test seam is in db.c.
  */
 #ifndef LETHE_DB_DB_INT_H
 #define LETHE_DB_DB_INT_H
@@ -10,8 +10,9 @@
 #include "db/db.h"
 
 struct db_driver {
-    const char *scheme; /* what stands before the colon of a target */
-    /* address: what stands behind it. The driver embeds struct db as its first member and sets nothing in it.
+    const char *scheme; /* a target's text before the colon */
+    /* address: what follows the colon. The driver embeds struct db as its first member and sets nothing in
+     * it.
      */
     enum rc (*open)(const char *address, bool writing, struct db **out, struct err *err);
     void (*close)(struct db *db);

@@ -6,7 +6,7 @@
 
 enum { INTERIOR_INDEX = 2, INTERIOR_TABLE = 5, LEAF_INDEX = 10, LEAF_TABLE = 13 };
 
-/* 0: it is no page of a tree. */
+/* 0: the page belongs to no tree. */
 static size_t header_len(uint8_t kind)
 {
     switch (kind) {

@@ -2,15 +2,15 @@
 /*
  * The embedded database, SQLite, in WAL mode. Only this file and sqlite_vfs.c know its library.
  *
- * Its hard idea is who may do what when. SQLite itself would let every connection commit, and checkpoint in
- * the middle of any commit. Here only the writing connection does either, checkpoints only when told to, and
- * a lock file keeps other processes from becoming a second writer. synchronous=FULL makes each commit one
- * fsync; secure_delete overwrites what is deleted, sqlite_vfs.h what that leaves, and a truncating checkpoint
- * takes the old pages out of the log.
+ * Its hard idea is who may do what when. SQLite would let every connection commit, and checkpoint during any
+ * commit. Here only the writing connection does, it checkpoints only when told to, and a lock file keeps
+ * other processes from becoming a second writer. synchronous=FULL makes each commit one fsync; secure_delete
+ * overwrites what is deleted, sqlite_vfs.h what that leaves, and a truncating checkpoint takes the old pages
+ * out of the log.
  *
- * Which errors mean what is decided in one place, map_code. The care in it is for a full disk: only a page
- * that could not be *written* is known not to be committed. When the fsync fails, or what follows it, nobody
- * knows, whatever errno says.
+ * map_code decides what an error means. Its care is for a full disk: only if a page could not be *written* is
+ * it certain that nothing was committed. If the fsync or a later step fails it is unknown, whatever errno
+ * says.
  */
 #include "db/db.h"
 
@@ -45,7 +45,7 @@ struct stmt {
     sqlite3_stmt *handle;
     unsigned *argument; /* which of the arguments each parameter takes */
     size_t n_parameters;
-    bool open; /* somebody reads rows from it */
+    bool open; /* its rows are being read */
 };
 
 struct sqlite {
@@ -65,15 +65,11 @@ struct sqlite {
 
 /* ---- errors ---- */
 
-static bool errno_is_full(int number)
-{
-    return number == ENOSPC || number == EDQUOT || number == EFBIG;
-}
-
 static enum rc map_io_error(int extended, int system_errno)
 {
     bool not_written = extended == SQLITE_IOERR_WRITE || extended == SQLITE_IOERR_TRUNCATE;
-    return not_written && errno_is_full(system_errno) ? RC_NO_SPACE : RC_IO;
+    bool is_full = system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
+    return not_written && is_full ? RC_NO_SPACE : RC_IO;
 }
 
 static enum rc map_code(int extended, int system_errno)
@@ -94,16 +90,12 @@ static enum rc map_code(int extended, int system_errno)
     }
 }
 
-/* SQLite does not record the errno of a failing commit itself: those that call it set errno to 0 before. */
-static int last_errno(const struct sqlite *sq)
-{
-    int recorded = sqlite3_system_errno(sq->handle);
-    return recorded != 0 ? recorded : errno;
-}
-
+/* SQLite does not record the errno of a failed commit. Therefore errno itself counts too, and each caller of
+ * SQLite sets it to 0 before. */
 static enum rc raise(const struct sqlite *sq, int extended, struct err *err)
 {
-    int system_errno = last_errno(sq);
+    int seen = errno, recorded = sqlite3_system_errno(sq->handle);
+    int system_errno = recorded != 0 ? recorded : seen;
     enum rc rc = map_code(extended, system_errno);
     assert((extended & 0xff) != SQLITE_NOMEM);
     if (rc == RC_NO_SPACE)
@@ -147,7 +139,7 @@ static void release_stmt(struct stmt *st)
     st->argument = NULL;
 }
 
-/* SQLite numbers "$7" by where it stands: the 7 is only its name. */
+/* To SQLite "$7" is a name; it numbers parameters by the order in which they appear. */
 static void map_parameters(struct stmt *st)
 {
     st->n_parameters = (size_t)sqlite3_bind_parameter_count(st->handle);
@@ -158,15 +150,6 @@ static void map_parameters(struct stmt *st)
         st->argument[i] = (unsigned)strtoul(name + 1, NULL, 10);
         assert(st->argument[i] >= 1);
     }
-}
-
-static enum rc prepare(struct sqlite *sq, struct stmt *st, struct err *err)
-{
-    int code = sqlite3_prepare_v3(sq->handle, st->sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
-    if (code != SQLITE_OK)
-        return raise(sq, code, err);
-    map_parameters(st);
-    return RC_OK;
 }
 
 static struct stmt *add_stmt(struct sqlite *sq, const char *sql)
@@ -180,8 +163,7 @@ static struct stmt *add_stmt(struct sqlite *sq, const char *sql)
     return st;
 }
 
-/* The text is compared too, so that an address that came to hold another one cannot mean the old statement.
- */
+/* The text is compared too: another text may have come to the address since. */
 static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, struct err *err)
 {
     struct stmt *st = sq->n_slots == 0 ? NULL : sq->slot[slot_of(sq, sql)];
@@ -192,7 +174,11 @@ static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, 
     if (st->handle && strcmp(sqlite3_sql(st->handle), sql) == 0)
         return RC_OK;
     release_stmt(st);
-    return prepare(sq, st, err);
+    int code = sqlite3_prepare_v3(sq->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
+    map_parameters(st);
+    return RC_OK;
 }
 
 static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
@@ -227,7 +213,7 @@ static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, i
     if (rc)
         return rc;
     int code;
-    errno = 0; /* for last_errno */
+    errno = 0; /* for raise */
     do
         code = sqlite3_step(st->handle);
     while (code == SQLITE_ROW);
@@ -272,7 +258,7 @@ static void sqlite_rows_close(void *stmt)
 static enum rc sqlite_next(struct db *db, void *stmt, bool *row, struct err *err)
 {
     struct stmt *st = stmt;
-    errno = 0; /* for last_errno */
+    errno = 0; /* for raise */
     int code = sqlite3_step(st->handle);
     if (code == SQLITE_ROW) {
         *row = true;
@@ -326,7 +312,7 @@ static enum rc sqlite_begin(struct db *db, struct err *err)
     return sqlite_run(db, sql, DB_NO_ARGS, NULL, err);
 }
 
-/* Undoing cannot fail in a way that matters: SQLite forgets what it has not committed. */
+/* For undoing, which cannot fail in a way that matters: SQLite forgets what it has not committed. */
 static void run_quietly(struct db *db, const char *sql)
 {
     enum rc rc = sqlite_run(db, sql, DB_NO_ARGS, NULL, NULL);
@@ -367,8 +353,8 @@ static void sqlite_savepoint_rollback(struct db *db)
 
 /* ---- checkpoints ---- */
 
-/* After each commit. Having one of these switches SQLite's own checkpoints off. A log that did not grow was
- * started anew. */
+/* Called after each commit. While there is such a hook SQLite makes no checkpoints of its own. If the log has
+ * not grown, SQLite has started it anew. */
 static int after_commit(void *arg, sqlite3 *handle, const char *name, int wal_len)
 {
     struct sqlite *sq = arg;
@@ -390,8 +376,8 @@ static int checkpoint_once(struct sqlite *sq, int mode)
     return code;
 }
 
-/* While readers come and go without a pause the log is never started anew, and grows: then they have to wait.
- */
+/* SQLite starts the log anew only at a moment without readers. If there is none, the log grows: then new
+ * readers have to wait. */
 static void restart_long_log(struct sqlite *sq)
 {
     if (sq->wal_len <= WAL_LEN_MAX)
@@ -419,7 +405,7 @@ static int64_t sqlite_wal_pages(const struct db *db)
     return sq->wal_len - sq->wal_done;
 }
 
-/* What a run before this one has left behind; the first checkpoint gives the true figure. */
+/* What an earlier process has left in the log. An estimate: the first checkpoint gives the true figure. */
 static void measure_log(struct sqlite *sq)
 {
     struct arena a = { 0 };
@@ -441,7 +427,7 @@ static enum rc refuse_locked(const char *path, int fd, struct err *err)
     return err_set_code(err, RC_CONFLICT, "locked", "%s is in use by process %d", path, pid);
 }
 
-/* The lock ends with the process, however it ends; the file stays. */
+/* The lock ends with the process, however that ends; the file stays. */
 static enum rc take_lock(struct sqlite *sq, struct err *err)
 {
     enum rc rc = RC_OK;
@@ -459,10 +445,10 @@ static enum rc take_lock(struct sqlite *sq, struct err *err)
     return rc;
 }
 
-/* SQLite gives its other files the mode of this one. Only the writer, which is the first of the process, may
- * open it beside SQLite: closing any descriptor of a file drops all locks that the process has on it, and
- * then another program that has a look would believe itself alone, and delete the log under us when it ends.
- */
+/* SQLite gives its other files the mode of this one. Only the writer, which opens first in the process, may
+ * open the file beside SQLite: closing any descriptor of a file drops all locks of the process on it. Then
+ * another program that reads the database would believe that it is the only one, and delete the log that we
+ * use when it ends. */
 static enum rc make_file(const struct sqlite *sq, struct err *err)
 {
     if (!sq->writing)
@@ -497,7 +483,7 @@ static enum rc open_handle(struct sqlite *sq, struct err *err)
     return RC_OK;
 }
 
-/* Some file systems cannot do it, and SQLite only says so by answering with another mode. */
+/* Some file systems cannot have a WAL; SQLite says so only by answering with another mode. */
 static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
 {
     struct db_rows rows = { &sq->db, NULL };
@@ -547,7 +533,7 @@ static enum rc set_up_writing(struct sqlite *sq, struct err *err)
                          err);
 }
 
-/* The first look at the file is here, so that a bad one is found now. */
+/* Reads from the file, so that a bad one is found now. */
 static enum rc set_up_reading(struct sqlite *sq, struct err *err)
 {
     return sqlite_script(&sq->db,

@@ -52,21 +52,17 @@ static int scrubbed_write(sqlite3_file *file, const void *data, int len, sqlite3
     return REAL(file)->pMethods->xWrite(REAL(file), data, len, offset);
 }
 
-static void set_page_len(struct scrubbed *s, uint32_t len)
-{
-    s->page = xrealloc(s->page, len);
-    s->page_len = len;
-}
-
 /* A checkpoint says beforehand how large the file will be. */
 static int scrubbed_control(sqlite3_file *file, int op, void *arg)
 {
+    struct scrubbed *s = SELF(file);
     if (op == SQLITE_VFS_PAGE_LEN) {
-        set_page_len(SELF(file), *(uint32_t *)arg);
+        s->page_len = *(uint32_t *)arg;
+        s->page = xrealloc(s->page, s->page_len);
         return SQLITE_OK;
     }
     if (op == SQLITE_FCNTL_SIZE_HINT)
-        grow(SELF(file), *(sqlite3_int64 *)arg);
+        grow(s, *(sqlite3_int64 *)arg);
     return REAL(file)->pMethods->xFileControl(REAL(file), op, arg);
 }
 

@@ -94,16 +94,13 @@ static void erase(struct writer *w)
 
 /* ---- a batch ---- */
 
-static bool may_join(const struct writer *w, const struct writer_job *job)
-{
-    return w->n_batch == 0 || (w->n_batch < BATCH_MAX && !job->alone && !w->batch[0].job->alone);
-}
-
 static void take_batch(struct writer *w)
 {
     w->n_batch = 0;
     pthread_mutex_lock(&w->mutex);
-    while (w->head && may_join(w, w->head)) {
+    while (w->head && w->n_batch < BATCH_MAX) {
+        if (w->n_batch > 0 && (w->head->alone || w->batch[0].job->alone))
+            break;
         struct outcome *o = &w->batch[w->n_batch++];
         o->job = w->head;
         o->err.code[0] = o->err.text[0] = '\0';

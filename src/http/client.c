@@ -235,12 +235,6 @@ static void transfer_release(struct transfer *t)
 
 /* ---- sending ---- */
 
-static bool is_header(const char *line, const char *name)
-{
-    size_t len = strlen(name);
-    return strncasecmp(line, name, len) == 0 && line[len] == ':';
-}
-
 static bool has_body(const struct http_call *call)
 {
     return call->body || call->method != HTTP_GET;
@@ -261,7 +255,7 @@ static enum rc set_headers(struct transfer *t, const struct http_call *call, str
         if (strpbrk(call->headers[i], "\r\n") || !strchr(call->headers[i], ':'))
             return err_set(err, RC_INVALID, "header %zu of the call is not \"Name: value\" on one line",
                            i + 1);
-        has_type = has_type || is_header(call->headers[i], "Content-Type");
+        has_type = has_type || strncasecmp(call->headers[i], "Content-Type:", 13) == 0;
         add_header(t, call->headers[i]);
     }
     if (has_body(call)) {
@@ -334,21 +328,15 @@ static void curl_cancel(struct http_client *client, struct http_call *call)
 
 /* ---- ending ---- */
 
-/* Can the other side have seen any of the request? */
-static bool was_sent(struct transfer *t)
-{
-    long bytes = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return bytes > 0 || t->header_bytes > 0;
-}
-
 static enum http_failure failure_of(struct transfer *t, CURLcode code)
 {
+    long sent = 0; /* bytes of the request */
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
     if (code == CURLE_OK)
         return t->headers_ended && t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
     if (t->too_large)
         return HTTP_ANSWER_TOO_LARGE;
-    if (!was_sent(t))
+    if (sent == 0 && t->header_bytes == 0)
         return HTTP_NOT_SENT;
     return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNKNOWN;
 }

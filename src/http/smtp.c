@@ -152,26 +152,22 @@ static void set_mail(CURL *easy, struct job *job, struct curl_slist *to)
     curl_easy_setopt(easy, CURLOPT_XFERINFODATA, job);
 }
 
-static bool is_about_us(unsigned status)
-{
-    return status == SMTP_NO_LOGIN || status == SMTP_WEAK_LOGIN || status == SMTP_BAD_LOGIN ||
-           status == SMTP_OPEN_LOGIN;
-}
-
-/* libcurl has other codes for a refusal before MAIL. After MAIL it has this one, and once the message is out,
- * any. */
-static bool is_about_message(const struct job *job, CURLcode code)
-{
-    return code == CURLE_SEND_ERROR || job->given == job->message.len;
-}
-
+/* A refusal is about the message only after MAIL: libcurl has this code for it until the message is out, and
+ * then any; before MAIL it has others. */
 static enum smtp_outcome judge(const struct job *job, CURLcode code)
 {
+    bool is_out = job->given == job->message.len;
     if (code == CURLE_OK)
         return SMTP_ACCEPTED;
-    if (job->status >= 500 && is_about_message(job, code) && !is_about_us(job->status))
+    switch (job->status) {
+    case SMTP_NO_LOGIN:
+    case SMTP_WEAK_LOGIN:
+    case SMTP_BAD_LOGIN:
+    case SMTP_OPEN_LOGIN: return SMTP_AGAIN;
+    }
+    if (job->status >= 500 && (is_out || code == CURLE_SEND_ERROR))
         return SMTP_REFUSED;
-    return job->given == job->message.len && job->status < 400 ? SMTP_UNKNOWN : SMTP_AGAIN;
+    return is_out && job->status < 400 ? SMTP_UNKNOWN : SMTP_AGAIN;
 }
 
 static void note_end(struct job *job, CURL *easy, CURLcode code)
