@@ -62,7 +62,15 @@ enum rc probe_all(struct arena *a, const struct config *config, const struct jso
     *out = (struct found){ .config = config, .of = arena_array(a, most + 1, sizeof out->of[0]) };
     for (const struct json *r = list->first; r; r = r->next)
         add_probes(&probes, out, person++, r);
-    return driver_probe(config, &probes, err);
+    const struct driver_conf conf = {
+        .config = config,
+        .world = &world_real,
+        .http = &http_curl,
+        .smtp = &smtp_curl,
+        .progress_fd = -1,
+        .probes = &probes,
+    };
+    return driver_probe(&conf, err);
 }
 
 /* ---- what was found ---- */

@@ -111,6 +111,9 @@ static struct driver_conf configured(const struct driver_conf *given, struct sta
 {
     struct driver_conf conf = *given;
     conf.config = stay->config;
+    conf.world = &world_real;
+    conf.http = &http_curl;
+    conf.smtp = &smtp_curl;
     conf.socket_path = server_socket_path(&stay->cli->arena, stay->config->data_dir);
     if (given->cool_off_us == COOL_OFF_AS_CONFIGURED)
         conf.cool_off_us = stay->config->authority_is_lms ? stay->config->cool_off_us : 0;

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/log.h"
 #include "base/world.h"
 #include "driver/driver_int.h"
@@ -23,6 +22,11 @@
 enum { STOPPED_S = 10, STOPPED_TWICE_S = 3 };
 
 enum { SPARE_CONNECTIONS = 4 };
+
+static int64_t mono(const struct driver *d)
+{
+    return world_mono(d->runtime.world);
+}
 
 /* ---- a batch ---- */
 
@@ -40,6 +44,31 @@ unsigned driver_room(const struct driver *d)
     return places < left ? places : left;
 }
 
+/* ---- the bar ---- */
+
+static void show(struct driver *d, int64_t now)
+{
+    const struct flight_counts *s = &d->flight.counts;
+    int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
+    int64_t to_do = d->due + d->flight.in_flight;
+    struct progress_view view = {
+        .people = through,
+        .total = through + to_do,
+        .stages = s->stages,
+        .errored = s->errored,
+        .waiting = d->flight.n_backing_off,
+        .held = d->flight.in_flight == 0 ? d->held : 0,
+    };
+    progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
+}
+
+static void redraw(void *arg, int64_t now)
+{
+    struct driver *d = arg;
+    show(d, now);
+    timers_set(&d->runtime.timers, &d->redraw, now + REDRAW_EVERY);
+}
+
 /* ---- beginning ---- */
 
 static void make_name(struct driver *d)
@@ -48,7 +77,7 @@ static void make_name(struct driver *d)
     if (gethostname(host, sizeof(host) - 1) != 0)
         snprintf(host, sizeof(host), "driver");
     snprintf(d->name, sizeof(d->name), "%.40s:%ld:%04x", host, (long)getpid(),
-             (unsigned)(crypto_random_u64() & 0xffff));
+             (unsigned)(world_random_u64(d->runtime.world) & 0xffff));
 }
 
 static enum rc open_client(struct driver *d, struct err *err)
@@ -61,7 +90,7 @@ static enum rc open_client(struct driver *d, struct err *err)
         .connections_per_host = connections < most ? connections : most + SPARE_CONNECTIONS,
         .user_agent = "lethe/" LETHE_VERSION,
     };
-    return http_client_open(&http_curl, &conf, &d->runtime.client, err);
+    return http_client_open(d->conf.http, &conf, &d->runtime.client, err);
 }
 
 static enum rc open_authority(struct driver *d, struct err *err)
@@ -102,23 +131,29 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->conf = *conf;
     d->conf.once = conf->once || conf->username;
     d->config = conf->config;
-    d->runtime.world = &world_real;
+    d->runtime.world = conf->world;
     enum rc rc = open_client(d, err);
     if (!rc)
-        rc = tools_open(&d->tools, &d->runtime, d->config->mail != NULL, err);
+        rc = tools_open(&d->tools, &d->runtime, d->config->mail ? conf->smtp : NULL, err);
     if (rc) {
         http_client_close(&d->runtime.client);
         free(d);
         return rc;
     }
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
+    d->began_at = mono(d);
+    d->redraw = (struct timer){ .fire = redraw, .arg = d };
     make_name(d);
     open_rooms(d);
     reminders_open(d);
     deliveries_open(d);
     rc = open_authority(d, err);
-    if (rc)
+    if (rc) {
         driver_close(&d);
+    } else if (conf->progress_fd >= 0) {
+        d->progress = progress_open(conf->progress_fd);
+        redraw(d, d->began_at);
+    }
     *out = d;
     return rc;
 }
@@ -144,7 +179,7 @@ static void heed_stop(struct driver *d)
     unsigned asked = atomic_load(&d->stop_asked);
     if (asked <= d->flight.stopping)
         return;
-    d->heard_at = clock_mono();
+    d->heard_at = mono(d);
     flight_stop(&d->flight, asked);
     if (d->conf.deliver_only)
         return;
@@ -172,39 +207,16 @@ static bool is_over(struct driver *d)
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || (!d->authority->is_asking(d) && deliveries_are_over(d))))
         return true;
-    return is_out_of_patience(d, clock_mono());
-}
-
-/* ---- the bar ---- */
-
-static void show(struct driver *d, int64_t now)
-{
-    const struct flight_counts *s = &d->flight.counts;
-    int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
-    int64_t to_do = d->due + d->flight.in_flight;
-    struct progress_view view = {
-        .people = through,
-        .total = through + to_do,
-        .stages = s->stages,
-        .errored = s->errored,
-        .waiting = d->flight.n_backing_off,
-        .held = d->flight.in_flight == 0 ? d->held : 0,
-    };
-    progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
-}
-
-static void redraw(void *arg, int64_t now)
-{
-    struct driver *d = arg;
-    show(d, now);
-    timers_set(&d->runtime.timers, &d->redraw, now + REDRAW_EVERY);
+    return is_out_of_patience(d, mono(d));
 }
 
 /* ---- the loop ---- */
 
-static void turn(struct driver *d)
+bool driver_step(struct driver *d, int64_t *wait_us)
 {
-    int64_t now = clock_mono();
+    int64_t now = mono(d);
+    if (is_over(d))
+        return false;
     heed_stop(d);
     timers_fire(&d->runtime.timers, now);
     services_turn(&d->services, now);
@@ -216,11 +228,15 @@ static void turn(struct driver *d)
     deliveries_pump(d, now);
     metric_set(d->people_gauge, d->flight.in_flight);
     if (is_over(d))
-        return;
-
-    int64_t next_at = timers_next_at(&d->runtime.timers);
+        return false;
+    int64_t next_us = timers_next_at(&d->runtime.timers) - now;
     int64_t longest_us = d->flight.stopping ? CLOCK_S : LONGEST_WAIT;
-    int64_t wait_us = next_at - now < longest_us ? next_at - now : longest_us;
+    *wait_us = next_us < longest_us ? next_us : longest_us;
+    return true;
+}
+
+void driver_wait(struct driver *d, int64_t wait_us)
+{
     tools_wait(&d->tools, wait_us);
 }
 
@@ -247,28 +263,27 @@ static void summarise(struct driver *d, int64_t took_us)
     }
 }
 
-enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err)
+enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err)
 {
-    int64_t began_at = clock_mono();
-    d->redraw = (struct timer){ .fire = redraw, .arg = d };
-    if (d->conf.progress_fd >= 0) {
-        d->progress = progress_open(d->conf.progress_fd);
-        redraw(d, began_at);
-    }
-    while (!is_over(d))
-        turn(d);
     if (!d->rc && d->flight.in_flight > 0)
         log_warning("the authority does not answer: %u people keep their leases until they run out",
                     d->flight.in_flight);
     if (d->progress)
-        show(d, clock_mono());
-    timers_clear(&d->runtime.timers, &d->redraw);
+        show(d, mono(d));
     progress_close(&d->progress);
-    summarise(d, clock_mono() - began_at);
+    summarise(d, mono(d) - d->began_at);
     *out = d->summary;
     if (d->rc && err)
         *err = d->err;
     return d->rc;
+}
+
+enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err)
+{
+    int64_t wait_us;
+    while (driver_step(d, &wait_us))
+        driver_wait(d, wait_us);
+    return driver_end(d, out, err);
 }
 
 /* ---- the end ---- */
@@ -278,6 +293,8 @@ void driver_close(struct driver **driver)
     struct driver *d = *driver;
     if (!d)
         return;
+    progress_close(&d->progress);
+    timers_clear(&d->runtime.timers, &d->redraw);
     deliveries_close(d);
     d->authority->close(d);
     token_close(&d->authority_token);

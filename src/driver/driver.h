@@ -53,8 +53,11 @@ struct probes {
 
 struct driver_conf {
     const struct config *config;
-    const char *socket_path; /* of the authority, unless config->authority says where it is */
-    const char *username;    /* NULL: everybody; only this one otherwise, implies once */
+    const struct world *world;
+    const struct http_transport *http; /* how calls travel */
+    const struct smtp_transport *smtp; /* how e-mails travel */
+    const char *socket_path;           /* of the authority, unless config->authority says where it is */
+    const char *username;              /* NULL: everybody; only this one otherwise, implies once */
     int64_t cool_off_us;   /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
     bool once;             /* end when nobody is due, in flight, or held by another driver */
     bool deliver_only;     /* nobody is retired: it only tells hooks */
@@ -80,18 +83,26 @@ struct driver_summary {
 struct driver;
 
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err) MUST_CHECK;
-/* Until it is done (once) or told to stop. RC_UNAVAILABLE: the authority could not be reached for `once`;
- * without once it waits for it for ever, and says so. */
+/* Runs it until it is done (once) or told to stop. RC_UNAVAILABLE: the authority could not be reached for
+ * `once`; without once it waits for it for ever, and says so. */
 enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err) MUST_CHECK;
 /* From another thread or a signal handler: starts nothing new, finishes calls in flight, gives the rest back.
  * A second call gives up on the calls in flight as well. */
 void driver_stop(struct driver *d);
 void driver_close(struct driver **d);
 
-/* Makes each of them once, within the limits of the services, and does nothing else: nobody is told,
- * nothing is remembered. Their stages have a verification, whose probe only reads if the configuration says
- * so. */
-enum rc driver_probe(const struct config *config, struct probes *probes, struct err *err) MUST_CHECK;
+/* driver_run in parts, for one that has several things to do in one thread. One turn does what is due now,
+ * and never waits. Returns false when the driver has ended; else the next turn is due after wait_us, or as
+ * soon as something happens, which driver_wait waits for. driver_end tells how it went, as driver_run does.
+ */
+bool driver_step(struct driver *d, int64_t *wait_us);
+void driver_wait(struct driver *d, int64_t wait_us);
+enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err) MUST_CHECK;
+
+/* Makes each of conf->probes once, within the limits of the services, and does nothing else: no authority is
+ * told, nothing is remembered. Their stages have a verification, whose probe only reads if the configuration
+ * says so. */
+enum rc driver_probe(const struct driver_conf *conf, struct err *err) MUST_CHECK;
 
 /* ---- preview.c: what would be called, without a driver ---- */
 

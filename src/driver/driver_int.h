@@ -189,6 +189,7 @@ struct driver {
     enum rc rc;       /* not RC_OK: it ends at once because of err */
     struct err err;
 
+    int64_t began_at;
     struct driver_summary summary;
     struct progress *progress; /* NULL: none */
     struct timer redraw;

@@ -77,14 +77,13 @@ const struct authority authority_none = {
     .look_again = none_look_again,
 };
 
-enum rc driver_probe(const struct config *config, struct probes *probes, struct err *err)
+enum rc driver_probe(const struct driver_conf *conf, struct err *err)
 {
-    const struct driver_conf conf = { .config = config, .progress_fd = -1, .probes = probes };
     struct driver_summary summary;
     struct driver *d;
-    if (probes->n == 0)
+    if (conf->probes->n == 0)
         return RC_OK;
-    enum rc rc = driver_open(&conf, &d, err);
+    enum rc rc = driver_open(conf, &d, err);
     if (rc)
         return rc;
     rc = driver_run(d, &summary, err);

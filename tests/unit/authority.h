@@ -491,6 +491,9 @@ static inline void site_prepare(struct site *site, bool once)
     struct err err;
     const struct driver_conf conf = {
         .config = site->config,
+        .world = &world_real,
+        .http = &http_curl,
+        .smtp = &smtp_curl,
         .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .once = once,
         .progress_fd = -1,

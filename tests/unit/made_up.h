@@ -19,6 +19,8 @@ struct made_up {
     int64_t now, mono; /* wall clock, steady clock */
     struct http_call *calls[MADE_UP_CALLS_MAX];
     unsigned n_calls, n_sent; /* under way, the oldest first; in all */
+    /* What happens while the owner of the client waits. NULL: programs are waited for, in real time. */
+    void (*wait)(struct made_up *m, int64_t timeout_us);
 };
 
 static inline int64_t made_up_now(void *arg)
@@ -60,17 +62,40 @@ static inline void made_up_cancel(struct http_client *client, struct http_call *
     }
 }
 
-/* For the descriptors of programs alone, whose time is real. */
 static inline void made_up_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra,
                                 int64_t timeout_us)
 {
-    poll(extra, n_extra, (int)(timeout_us / CLOCK_MS));
+    struct made_up *m = (struct made_up *)client;
+    if (m->wait)
+        m->wait(m, timeout_us);
+    else
+        poll(extra, n_extra, (int)(timeout_us / CLOCK_MS));
+}
+
+static struct made_up *made_up_opened; /* the one that a client of made_up_transport belongs to */
+
+static inline enum rc made_up_client_open(const struct http_client_conf *conf, struct http_client **out,
+                                          struct err *err)
+{
+    *out = &made_up_opened->client;
+    return RC_OK;
+}
+
+static inline void made_up_client_close(struct http_client *client)
+{
+}
+
+static inline void made_up_wake(struct http_client *client)
+{
 }
 
 static const struct http_transport made_up_transport = {
+    .open = made_up_client_open,
+    .close = made_up_client_close,
     .send = made_up_send,
     .cancel = made_up_cancel,
     .wait = made_up_wait,
+    .wake = made_up_wake,
 };
 
 /* The oldest call under way ends so. */
@@ -105,6 +130,7 @@ static inline void made_up_pass(struct made_up *m, int64_t us)
 static inline void made_up_open(struct made_up *m)
 {
     memset(m, 0, sizeof(*m));
+    made_up_opened = m;
     m->now = 1000000 * CLOCK_S;
     m->mono = 1000 * CLOCK_S;
     m->world = (struct world){ .now = made_up_now, .mono = made_up_mono, .random = made_up_random, .arg = m };

@@ -55,7 +55,7 @@ static int open_all(void **state)
     config = (struct config){ .services = &service_conf, .n_services = 1 };
     conf = (struct action_conf){ .timeout_us = 30 * CLOCK_S };
     n_ended = 0;
-    expect_ok(tools_open(&tools, &m.runtime, false, &err), &err);
+    expect_ok(tools_open(&tools, &m.runtime, NULL, &err), &err);
     return 0;
 }
 

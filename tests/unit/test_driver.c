@@ -648,6 +648,9 @@ static void test_driver__one_person_alone_is_asked_for_by_name(void **state)
     struct err err;
     const struct driver_conf conf = {
         .config = site->config,
+        .world = &world_real,
+        .http = &http_curl,
+        .smtp = &smtp_curl,
         .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .username = "J\xc3\xb6rg \"J\"",
         .cool_off_us = 1500 * CLOCK_MS,

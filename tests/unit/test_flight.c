@@ -39,7 +39,7 @@ static void open_flight(const char *service, const char *rest)
     assert_true(len > 0 && (size_t)len < sizeof(text));
     scratch_write(path, text, (size_t)len, 0600);
     expect_ok(config_load(&arena, path, &config, &err), &err);
-    expect_ok(tools_open(&tools, &m.runtime, false, &err), &err);
+    expect_ok(tools_open(&tools, &m.runtime, NULL, &err), &err);
     services_open(&services, &(struct services_conf){ .config = config,
                                                       .runtime = &m.runtime,
                                                       .ranks = (unsigned)config->n_stages + 1,

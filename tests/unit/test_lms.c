@@ -193,9 +193,13 @@ static void test_lms__one_person_by_name_is_looked_at_now(void **state)
     struct driver_summary s;
     site_run(site);
     unsigned looks = lms.n_looks;
-    const struct driver_conf conf = {
-        .config = site->config, .username = "ada", .once = true, .progress_fd = -1
-    };
+    const struct driver_conf conf = { .config = site->config,
+                                      .world = &world_real,
+                                      .http = &http_curl,
+                                      .smtp = &smtp_curl,
+                                      .username = "ada",
+                                      .once = true,
+                                      .progress_fd = -1 };
     expect_ok(driver_open(&conf, &site->driver, &err), &err);
     assert_int_equal(driver_run(site->driver, &s, &err), RC_UNAVAILABLE);
     assert_string_equal(err.code, "failed_while_retiring");

@@ -102,12 +102,13 @@ void call_cancel(struct call *call)
 
 /* ---- the tools ---- */
 
-enum rc tools_open(struct tools *tools, struct runtime *runtime, bool sends_mail, struct err *err)
+enum rc tools_open(struct tools *tools, struct runtime *runtime, const struct smtp_transport *smtp,
+                   struct err *err)
 {
     *tools = (struct tools){ .runtime = runtime };
     buf_init(&tools->scratch, HTTP_BODY_MAX);
     processes_open(&tools->processes, runtime);
-    enum rc rc = sends_mail ? smtp_open(&smtp_curl, runtime->world, &tools->mailer, err) : RC_OK;
+    enum rc rc = smtp ? smtp_open(smtp, runtime->world, &tools->mailer, err) : RC_OK;
     if (rc)
         tools_close(tools);
     return rc;

@@ -140,7 +140,9 @@ struct tools {
     struct buf scratch; /* for texts on their way into an arena */
 };
 
-enum rc tools_open(struct tools *tools, struct runtime *runtime, bool sends_mail, struct err *err) MUST_CHECK;
+/* smtp: how e-mails travel; NULL: none can be sent. */
+enum rc tools_open(struct tools *tools, struct runtime *runtime, const struct smtp_transport *smtp,
+                   struct err *err) MUST_CHECK;
 void tools_close(struct tools *tools);
 /* Waits until something has happened or the time is over, and ends the calls that have ended. */
 void tools_wait(struct tools *tools, int64_t timeout_us);
