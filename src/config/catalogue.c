@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The catalogue of known calls: data in the form of stages (catalogue.yaml), put into the place where a stage
- * says `use`. What comes out is read like any other stage, so that an entry can say what an operator could,
- * and no more.
+ * The catalogue of known calls: data in the form of stages (catalogue.yaml). An entry replaces the `use` of a
+ * stage, and the result is read like any other stage, so that an entry can do no more than an operator.
  */
 #include "config/catalogue.h"
 
@@ -23,7 +22,7 @@ static enum rc parse_catalogue(struct reading *r, struct err *err)
     return yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
 }
 
-/* "SEGMENT.delete_user", the entries of "SEGMENT" in "SEGMENT.delete"; NULL: there are none. */
+/* "SEGMENT.delete_user" for "SEGMENT.delete": the entries of the same system; NULL: there are none. */
 static const char *entries_of_system(struct arena *a, const struct yaml *catalogue, const char *name)
 {
     const char *names = NULL;
@@ -48,8 +47,7 @@ static enum rc refuse_name(struct reading *r, const struct yaml *at, const char 
     if (others)
         return yaml_error(at, err, "there is no %s in the catalogue: it has %s", text_brief(r->arena, name),
                           others);
-    return yaml_error(at, err, "there is no %s in the catalogue, nor anything else of %s",
-                      text_brief(r->arena, name),
+    return yaml_error(at, err, "the catalogue has no %s, and nothing else of %s", text_brief(r->arena, name),
                       text_brief(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));
 }
 
@@ -67,7 +65,7 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
 
 /* ---- putting it in its place ---- */
 
-/* The entry's call, with the service that the stage names in place of its own. */
+/* The entry's action, with the service that the stage names in place of its own. */
 static const struct yaml *with_service(struct arena *a, const struct yaml *http, const struct yaml *service)
 {
     if (!service || http->kind != YAML_MAP)
@@ -78,7 +76,7 @@ static const struct yaml *with_service(struct arena *a, const struct yaml *http,
     return made;
 }
 
-/* Under base_urls stand those that take the LMS's tokens; all others have credentials of their own. */
+/* base_urls has the services that take the LMS's tokens; all others have credentials of their own. */
 static const char *where_to_write(const struct reading *r, const char *service)
 {
     for (const char *const *name = r->base_urls; name && *name; name++)
@@ -87,7 +85,7 @@ static const char *where_to_write(const struct reading *r, const char *service)
     return r->base_urls ? "services: it needs credentials of its own" : "services";
 }
 
-/* Whoever wrote the stage did not write the service's name, so that the error is about the entry. */
+/* The operator did not write the name of the service, so the error is about the entry. */
 static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
                              struct err *err)
 {

@@ -32,7 +32,7 @@ enum {
 
 /* ---- readers of its own ---- */
 
-/* The text itself: it is needed again and again. */
+/* The text is kept, because it is needed for every archive. */
 static enum rc read_recipient(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                               struct err *err)
 {
@@ -86,75 +86,71 @@ static const struct setting tls_settings[] = {
 
 static const struct setting account_settings[] = {
     { "self_deletion", "true or false", setting_bool, OF(self_deletion), "true",
-      "may somebody who is signed in ask to be forgotten" },
+      "can signed-in users request their own deletion" },
     { "session_lifetime", "time", setting_length, OF(session_lifetime_us), "14d",
-      "how long somebody stays signed in", .min = 60 * CLOCK_S, .max = YEAR },
+      "how long a user stays signed in", .min = 60 * CLOCK_S, .max = YEAR },
     { NULL }
 };
 
 static const struct setting driver_settings[] = {
     { "lease", "time", setting_length, OF(lease_us), "60s",
-      "how long a driver has somebody to itself before others may take over; at least twice the longest "
-      "timeout of a "
-      "stage and 10 s, and by itself as long as that needs",
+      "how long a driver has a retirement to itself before others can take over; at least twice the longest "
+      "timeout of a stage and 10 s; default: as long as that needs",
       .min = 10 * CLOCK_S, .max = 7 * CLOCK_DAY },
-    { "max_in_flight", "number", setting_count, OF(max_in_flight), "1000", "people worked on at once",
+    { "max_in_flight", "number", setting_count, OF(max_in_flight), "1000", "retirements worked on at once",
       .min = 1, .max = IN_FLIGHT_MAX },
-    { "poll", "time", setting_length, OF(poll_us), "2s", "between two looks for people who are due",
-      .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+    { "poll", "time", setting_length, OF(poll_us), "2s",
+      "the wait between two looks for retirements that are due", .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
     { "batch", "number", setting_count, OF(batch), "0",
-      "people taken up at one look, so after every `poll`, and in all with --once; 0: whoever is due",
-      .max = BATCH_MAX },
+      "the most retirements to start at one look, and in all with --once; 0: no limit", .max = BATCH_MAX },
     { "order", "oldest or newest", setting_either, OF(newest_first), "oldest",
-      "who is taken up before others, by when they asked", .choices = "oldest|newest" },
+      "which requests are started first", .choices = "oldest|newest" },
     { "deaths_max", "number", setting_count, OF(deaths_max), "5",
-      "ERRORED after so many drivers in a row that died while working on somebody", .min = 1,
+      "ERRORED after so many drivers in a row died while working on the retirement", .min = 1,
       .max = DEATHS_MAX },
     { NULL }
 };
 
 static const struct setting archive_settings[] = {
     { "older_than", "time", setting_length, OF(archive_older_than_us), "30d",
-      "who is COMPLETE for so long is archived and forgotten", .max = 100 * YEAR },
+      "archive and delete retirements that have been COMPLETE this long", .max = 100 * YEAR },
     { "certificate_file", "path", read_recipient, OF(archive_certificate), NULL,
-      "a certificate, PEM: archives are encrypted to its key, and only its holder can read them" },
+      "a certificate, PEM: archives are encrypted for it, and only its private key can read them" },
     { "every", "time", setting_length, OF(archive_every_us), "0",
-      "how often the server does it by itself; 0: only when it is told to", .max = YEAR },
+      "how often the server archives by itself; 0: never", .max = YEAR },
     { NULL }
 };
 
 static const struct setting fuse_settings[] = {
     { "people", "number", setting_count, offsetof(struct fuse_conf, people), "10000",
-      "more than so many people due are a mistake until an operator says otherwise; 0: no limit",
-      .max = 1000000000 },
+      "the fuse blows when more people than this are due; 0: no limit", .max = 1000000000 },
     { "times_usual", "number", setting_count, offsetof(struct fuse_conf, times_usual), "10",
-      "so are more than so many times the requests of a usual day (the median of four weeks), from 100 "
-      "people on; 0: "
-      "no limit",
+      "it blows too when more people are due than this many times the requests of a usual day (the median of "
+      "four weeks), from 100 people on; 0: no limit",
       .max = 1000000 },
     { NULL }
 };
 
 static const struct setting watch_settings[] = {
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "1d",
-      "who is in a working state for longer, without a driver at work, is stuck", .max = YEAR },
+      "a person in a working state for longer than this, without a driver at work, is stuck", .max = YEAR },
     { "overdue_after", "time", setting_length, OF(overdue_after_us), "1d",
-      "who is in PENDING for longer than this and cool_off is overdue", .max = YEAR },
+      "a person in PENDING for longer than this and cool_off is overdue", .max = YEAR },
     { "stuck", "leave or error", setting_either, OF(stuck_is_errored), "leave",
-      "what the server does with people who are stuck: nothing, or it moves them to ERRORED",
+      "what the server does with people who are stuck: nothing (leave), or move them to ERRORED (error)",
       .choices = "leave|error" },
     { "every", "time", setting_length, OF(watch_every_us), "60s",
-      "how often the server looks for who is stuck, for alerts and to move them", .min = 100 * CLOCK_MS,
-      .max = CLOCK_DAY },
+      "how often the server looks for people who are stuck", .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
     { "alert_every", "time", setting_length, OF(alert_every_us), "15m",
-      "the time between two alerts: the first is sent at once, what happens in the meantime is one message",
+      "the time between two alerts; the first is sent at once, and what happens in between becomes one "
+      "message",
       .max = CLOCK_DAY },
     { NULL }
 };
 
 static const struct setting log_settings[] = {
     { "level", "error, warning, info or debug", setting_choice, OF(log_level), "info",
-      "the least that is shown", .choices = "error|warning|info|debug" },
+      "the lowest level that is logged", .choices = "error|warning|info|debug" },
     { "format", "text or json", setting_either, OF(log_json), "text", "lines for people, or JSON lines",
       .choices = "text|json" },
     { NULL }
@@ -163,57 +159,59 @@ static const struct setting log_settings[] = {
 static const struct setting settings[] = {
     { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data", "database, socket, keys; mode 0700" },
     { "listen", "HOST:PORT", address_read_listen, 0, "127.0.0.1:8080",
-      "where the server answers; port 0 is any free one; another host than this machine needs tls or "
-      "behind_proxy" },
+      "where the server listens; port 0: any free port; an address that other machines can reach needs tls "
+      "or behind_proxy" },
     { "tls", "section", setting_section, 0, NULL, "answer over TLS", .inner = tls_settings,
       .inner_form = "." },
     { "behind_proxy", "true or false", setting_bool, OF(behind_proxy), "false",
-      "a proxy in front of the server does TLS, and nobody else can reach it" },
+      "a proxy in front of the server does TLS, and only the proxy can reach the server" },
     { "max_connections", "number", setting_count, OF(max_connections), "960", "connections at once", .min = 1,
       .max = CONNECTIONS_MAX },
     { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), "0",
-      "connections at once from one address; 0: no limit of its own", .max = CONNECTIONS_MAX },
-    { "database", "sqlite", read_database, OF(database), "sqlite", "where people and states are kept" },
+      "connections at once from one address; 0: only max_connections limits them", .max = CONNECTIONS_MAX },
+    { "database", "sqlite", read_database, OF(database), "sqlite", "the kind of database" },
     { "cool_off", "time", setting_length, OF(cool_off_us), "7d",
-      "how long a request waits, in case somebody thinks again", .max = 10 * YEAR },
+      "how long a request waits before anything is erased; until then it can be cancelled",
+      .max = 10 * YEAR },
     { "transitions", "forward or strict", setting_either, OF(strict), "forward",
-      "may a client skip states (forward), or only go to the next (strict)", .choices = "forward|strict" },
+      "can a client skip states (forward), or only enter the next one (strict)",
+      .choices = "forward|strict" },
     { "token_lifetime", "time", setting_length, OF(token_lifetime_us), "1h",
-      "how long a client's token is good", .min = 60 * CLOCK_S, .max = CLOCK_DAY },
+      "how long a client's token is valid", .min = 60 * CLOCK_S, .max = CLOCK_DAY },
     { "accounts", "section", setting_section, 0, "{}", "the built-in directory", .inner = account_settings,
       .inner_form = "." },
-    { "identity", "section", setting_section, 0, "{}", "what retired names are made of",
+    { "identity", "section", setting_section, 0, "{}", "how retired names are made",
       .inner = identity_settings, .inner_form = "." },
     { "authority", "section", services_read_authority, 0, NULL,
-      "the Lethe elsewhere that `lethe drive` works for; by itself the one of data_dir",
+      "the Lethe server elsewhere that `lethe drive` works for; default: the server of data_dir",
       .inner = services_authority_settings, .inner_form = "." },
     { "services", "map of sections", services_read, 0, NULL, "outside systems by name",
       .inner = services_settings, .inner_form = ".NAME." },
     { "mail", "section", mail_server_read, 0, NULL, "the server that takes e-mail",
       .inner = mail_server_settings, .inner_form = "." },
     { "stages", "list of sections", stages_read, 0, NULL,
-      "what is done, in this order; the states follow from it", .inner = stages_settings,
+      "the stages in their order; the states follow from them", .inner = stages_settings,
       .inner_form = "[]." },
     { "states", "list of states", stages_read_states, 0, NULL,
       "in place of stages, for a server that other programs drive: all states, PENDING first" },
-    { "on_request", "list of sections", hooks_read_requests, 0, NULL,
-      "who is told that somebody asked to be forgotten", .inner = hooks_settings, .inner_form = "[]." },
+    { "on_request", "list of sections", hooks_read_requests, 0, NULL, "hooks for new requests",
+      .inner = hooks_settings, .inner_form = "[]." },
     { "on_cancel", "list of sections", hooks_read_cancels, 0, NULL,
-      "who is told that a request was taken back; the rows of on_request", .inner = hooks_settings },
+      "hooks for cancelled requests; with the settings of on_request", .inner = hooks_settings },
     { "alerts", "list of sections", hooks_read_alerts, 0, NULL,
-      "who is told that people became ERRORED or are stuck; the rows of on_request",
+      "hooks for people who become ERRORED or stuck; with the settings of on_request",
       .inner = hooks_alert_settings },
-    { "driver", "section", setting_section, 0, "{}", "how people are taken through the stages",
-      .inner = driver_settings, .inner_form = "." },
-    { "partners", "section", setting_section, 0, "{}", "who is told that people were retired",
+    { "driver", "section", setting_section, 0, "{}", "how the driver works", .inner = driver_settings,
+      .inner_form = "." },
+    { "partners", "section", setting_section, 0, "{}", "reports to partner organisations",
       .inner = partners_settings, .inner_form = "." },
-    { "archive", "section", setting_section, 0, "{}", "what becomes of people who are COMPLETE",
+    { "archive", "section", setting_section, 0, "{}", "what becomes of retirements that are COMPLETE",
       .inner = archive_settings, .inner_form = "." },
     { "fuse", "section", setting_section, OF(fuse), "{}",
-      "when nobody is begun with, because too many people are due", .inner = fuse_settings,
+      "when no new retirements start, because too many are due", .inner = fuse_settings, .inner_form = "." },
+    { "watch", "section", setting_section, 0, "{}",
+      "people who are stuck or overdue, and what is done about them", .inner = watch_settings,
       .inner_form = "." },
-    { "watch", "section", setting_section, 0, "{}", "who is stuck or overdue, and what is done about it",
-      .inner = watch_settings, .inner_form = "." },
     { "log", "section", setting_section, 0, "{}", "the log on standard error", .inner = log_settings,
       .inner_form = "." },
     { NULL }
@@ -270,20 +268,20 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     return RC_OK;
 }
 
-/* Each look at an LMS is work for a site that people use. */
+/* Each look at an LMS is work for a site that people are using. */
 static void look_at_lms_less_often(struct config *config, const struct yaml *root)
 {
     if (config->authority_is_lms && !yaml_get(yaml_get(root, "driver"), "poll"))
         config->poll_us = LMS_POLL;
 }
 
-/* It gives whoever asked first. */
+/* An LMS gives the oldest requests. */
 static enum rc check_order(const struct config *config, const struct yaml *root, struct err *err)
 {
     if (!config->authority_is_lms || !config->newest_first)
         return RC_OK;
     return yaml_value_error(yaml_get(yaml_get(root, "driver"), "order"), err,
-                            "an LMS gives who asked first before others, so it can only be oldest");
+                            "an LMS gives the oldest requests first, so it can only be oldest");
 }
 
 static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
@@ -342,7 +340,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     return RC_OK;
 }
 
-/* By its lines, since it may not even be YAML. */
+/* Looks at lines, since the file may not even be YAML. */
 bool config_looks_like_driver_file(const char *path)
 {
     struct arena a = { 0 };

@@ -3,11 +3,11 @@
  * The configuration: one YAML file, checked whole before anything starts, then a const struct that is passed
  * down.
  *
- * Every setting is one row of a table, config.c and beside it (key, type, default, help); `lethe config
- * check` and docs/config.md are checked against it. Unknown keys are errors that name file:line:column and
- * the nearest known key. Relative paths are seen from the file's folder. Secrets come from files (..._file),
- * from the environment
- * (..._env), or stand here.
+ * Every setting is one row of a table (key, type, default, help) in config.c or in the file of its section; a
+ * test compares the tables with docs/config.md. Unknown keys are errors that name file:line:column and the
+ * nearest known key. Relative paths start at the folder of the file. Secrets come from files (..._file), from
+ * the environment
+ * (..._env), or stand in the file itself.
  *
  * The file of the driver scripts of Open edX is read into the same struct (driver_file.c).
  */
@@ -36,7 +36,7 @@ enum credentials {
 
 enum { QUIET_MINUTES = 7 * 24 * 60 };
 
-/* In which minutes of a week nobody is called for, local time, Sunday 00:00 first. */
+/* The minutes of a week in which no call starts, local time, Sunday 00:00 first. */
 struct quiet_hours {
     bool minute[QUIET_MINUTES];
 };
@@ -48,18 +48,18 @@ struct breaker_conf {
 
 struct service_conf {
     const char *name;
-    const char *url; /* without a slash at the end; NULL: a database */
-    const char
-        *odbc; /* a database, in the words of SQLDriverConnect and without its password, which is secret */
+    const char *url;  /* without a slash at the end; NULL: a database */
+    const char *odbc; /* a database: the text for SQLDriverConnect, without the password, which is secret */
     enum credentials credentials;
-    const char *client_id;     /* OAUTH2; BASIC: the user */
-    const char *secret;        /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
-    const char *token_url;     /* OAUTH2; default: url + /oauth2/access_token */
-    const char *token_type;    /* OAUTH2: "JWT" (default) or "Bearer", as it stands in Authorization */
-    const char *key_header;    /* API_KEY: what the key stands in */
-    const char *secret_header; /* API_KEY: what second_secret stands in; NULL: there is none */
+    const char *client_id; /* OAUTH2; BASIC: the user */
+    const char *secret;    /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
+    const char *token_url; /* OAUTH2; default: url + /oauth2/access_token */
+    const char
+        *token_type; /* OAUTH2: "JWT" (default) or "Bearer", the word before the token in Authorization */
+    const char *key_header;    /* API_KEY: the header for the key */
+    const char *secret_header; /* API_KEY: the header for second_secret; NULL: none */
     const char *second_secret;
-    bool allow_http;         /* plain http to other hosts than this machine is opted into */
+    bool allow_http;         /* http:// to another machine is allowed */
     unsigned max_concurrent; /* calls at once, 1 to 10,000; default 8 */
     double rate;             /* calls a second; 0: no limit */
     struct breaker_conf breaker;
@@ -69,7 +69,7 @@ struct service_conf {
 
 /* ---- e-mail ---- */
 
-/* To who asked for themselves. */
+/* The e-mail to people who request their own deletion. */
 struct confirmation_conf {
     bool none;
     const struct template *subject, *text;
@@ -81,7 +81,7 @@ struct mail_conf {
     const char *from_name;       /* NULL: none */
     const char *from;
     const char *tls;     /* as written: "required" or "none"; NULL: not said */
-    bool starttls;       /* smtp://: nothing is said without it */
+    bool starttls;       /* smtp://: nothing is sent before TLS has begun */
     const char *ca_file; /* PEM; NULL: the system's */
     struct confirmation_conf confirmation;
 };
@@ -114,13 +114,13 @@ struct header_conf {
     const struct template *value;
 };
 
-/* A value of a JSON answer, kept for the calls after it. */
+/* A value of a JSON answer, kept for the calls after this one. */
 struct capture_conf {
-    const char *name;    /* how their templates call it */
-    const char *pointer; /* where it stands in the answer, as in json_find */
+    const char *name;    /* its name in their templates */
+    const char *pointer; /* its place in the answer, as in json_find */
 };
 
-/* What some part of a JSON answer may be. */
+/* One part of a JSON answer, and the values that are expected there. */
 struct expected_conf {
     const char *pointer; /* as in json_find */
     const char *const *values;
@@ -132,40 +132,40 @@ struct expectation_conf {
     size_t n;
 };
 
-/* A call that is made again and again, until what it asks about is finished. */
+/* A call that is repeated until what it asks about is finished. */
 struct poll_conf {
-    struct expectation_conf finished; /* all parts say so; none: any answer of success does */
-    struct expectation_conf failed;   /* one part says so */
-    struct statuses unfinished;       /* that mean: not yet; default 202 */
+    struct expectation_conf finished; /* all parts must match; no parts: any answer of success matches */
+    struct expectation_conf failed;   /* one part that matches is enough */
+    struct statuses unfinished;       /* mean: not finished yet; default 202 */
     int64_t every_us;
-    int64_t for_us; /* from the beginning of the stage on */
+    int64_t for_us; /* counted from the beginning of the stage */
 };
 
 struct http_step_conf {
     const struct service_conf *service;
     const char *method;                /* GET, POST, PUT, PATCH, DELETE */
-    const struct template *path;       /* begins with /; goes behind the service's url */
+    const struct template *path;       /* begins with /; follows the service's url */
     const struct template *json;       /* a whole JSON text; NULL: none. Never both this and form */
     const struct template *form;       /* a=b&c=d; NULL: none */
-    const struct header_conf *headers; /* a Content-Type here stands in place of that of json or form */
+    const struct header_conf *headers; /* a Content-Type here replaces that of json or form */
     size_t n_headers;
-    struct statuses success;          /* default 200, 201, 204 (202 is "accepted", which is not yet done) */
-    struct statuses nothing_to_erase; /* that mean: never had this person; default none */
-    bool any_answer;                  /* whatever comes with a status of success is one */
+    struct statuses success;          /* default 200, 201, 204; 202 is "accepted", not done */
+    struct statuses nothing_to_erase; /* mean: never had this person; default none */
+    bool any_answer;                  /* a status of success is enough, whatever the answer is */
     const struct capture_conf *captures;
     size_t n_captures;
-    size_t first_capture;    /* place of the first in template_values.more: so many were captured before */
-    bool missing_is_nothing; /* what is to be captured is not there: never had this person; else it is an
-                                error */
-    const struct poll_conf *poll; /* NULL: it is made once */
+    size_t first_capture; /* index of the first in template_values.more: the number captured before */
+    bool
+        missing_is_nothing; /* a missing value to capture means: never had this person; else it is an error */
+    const struct poll_conf *poll; /* NULL: the call is made once */
 };
 
-/* One call, or several in a row, of which each is made after the one before has succeeded. */
+/* One call, or several in a row; each is made after the one before has succeeded. */
 struct http_action_conf {
     const struct http_step_conf *steps;
     size_t n_steps;    /* at least 1 */
     size_t n_captures; /* of all of them */
-    unsigned rounds;   /* so often at most, until what is to be captured is not there any more; 1: once */
+    unsigned rounds;   /* the most rounds; they end when a value to capture is missing; 1: no rounds */
 };
 
 struct sql_statement_conf {
@@ -178,13 +178,13 @@ struct sql_action_conf {
     const struct service_conf *service; /* a database */
     const struct sql_statement_conf *statements;
     size_t n;      /* at least 1 */
-    bool is_query; /* there is one, which only looks */
+    bool is_query; /* one statement, which only looks */
 };
 
 struct exec_action_conf {
     const char *const *argv; /* no templates: personal data goes to standard input as JSON */
     size_t argc;
-    const char *const *env; /* NAME=VALUE, nothing else is passed but PATH, LANG, HOME */
+    const char *const *env; /* NAME=VALUE; besides these the program gets PATH, LANG, HOME */
     size_t n_env;
     struct statuses nothing_to_erase;   /* exit statuses */
     const struct service_conf *service; /* whose limits hold; NULL: none */
@@ -192,13 +192,12 @@ struct exec_action_conf {
 
 struct mail_action_conf {
     const struct mail_conf *server;
-    const struct template *to, *subject,
-        *text; /* of an alert: subject and text are NULL, it brings its own */
+    const struct template *to, *subject, *text; /* in an alert subject and text are NULL: it brings its own */
 };
 
 struct manual_action_conf {
-    const struct template *instructions; /* what somebody has to do */
-    int64_t remind_us;                   /* how often a line of the log says that somebody still waits */
+    const struct template *instructions; /* what the operator has to do */
+    int64_t remind_us;                   /* how often the log reminds of it */
 };
 
 /* What is done about one person: the field that kind names is filled in. */
@@ -220,22 +219,21 @@ struct retry_conf {
     int64_t first_us, longest_us;
 };
 
-/* How it is found out, once an action says that it is done, that nothing is left of the person. */
+/* How to check that nothing is left of the person, once the action says that it is done. */
 struct verify_conf {
-    struct action_conf probe; /* only looks: http, sql or exec */
-    struct statuses expect;   /* of HTTP or of an exit, that mean that nothing is left; none: it is counted */
-    const char *count;        /* http: a JSON pointer to the number of records, or to a list of them; NULL:
-                                 they are not counted. exec without expect prints the number, sql gives it */
-    const int64_t *after_us; /* when to look, from the end of the action on, rising: what is there at the last
-                                look is left for good */
+    struct action_conf probe; /* only looks */
+    struct statuses expect;  /* of HTTP or of an exit; mean: nothing is left; none: the records are counted */
+    const char *count;       /* http: a JSON pointer to the number of records, or to a list of them; NULL: not
+                                counted. exec without expect prints the number, sql gives it */
+    const int64_t *after_us; /* when to look, from the end of the action, rising; the last look decides */
     size_t n_after;          /* at least 1 */
-    bool read_only;          /* looking changes nothing, so that it may be done without a need */
+    bool read_only;          /* looking changes nothing, so lethe plan --probe may do it */
 };
 
 enum known { KNOWN_ANY, KNOWN_YES, KNOWN_NO };
 
-/* What is asked about somebody. Lists are patterns, of which one has to match, and end with NULL; a list that
- * is NULL asks nothing. */
+/* Conditions on a person. A list has patterns, of which one has to match, and ends with NULL; a list that is
+ * NULL is no condition. */
 struct conditions {
     const char *const *original_username;
     const char *const *original_email; /* in lower case */
@@ -246,21 +244,21 @@ struct conditions {
 
 struct stage_conf {
     const char *working, *completed;
-    const char *use;                 /* the entry of the catalogue that it is; NULL: written out */
-    const struct conditions *when;   /* whom it is for, who meets all of them; NULL: everybody */
-    const struct conditions *unless; /* whom it is not for, who meets any of them; NULL: nobody */
+    const char *use;                 /* the entry of the catalogue; NULL: written out */
+    const struct conditions *when;   /* only for people who meet all of them; NULL: for all */
+    const struct conditions *unless; /* not for people who meet any of them; NULL: for all */
     struct action_conf action;
-    struct retry_conf retry;          /* holds for a look too */
-    const struct verify_conf *verify; /* NULL: the action's word is enough */
-    int64_t stuck_after_us; /* who is in it for longer without a driver is stuck; 0: as config says for all */
+    struct retry_conf retry;          /* also for looks */
+    const struct verify_conf *verify; /* NULL: the action's success is enough */
+    int64_t stuck_after_us; /* longer in it without a driver means stuck; 0: config.stuck_after_us */
 };
 
-/* ---- hooks: who is told what ---- */
+/* ---- hooks: calls that tell other systems and operators what happened ---- */
 
-#define HOOK_EVENT_TABLE(X)                                                       \
-    X(HOOK_REQUEST, "on_request")        /* somebody asked to be forgotten */     \
-    X(HOOK_CANCEL, "on_cancel")          /* that was taken back */                \
-    X(HOOK_CONFIRMATION, "confirmation") /* a mail to who asked for themselves */ \
+#define HOOK_EVENT_TABLE(X)                                             \
+    X(HOOK_REQUEST, "on_request")        /* a new request */            \
+    X(HOOK_CANCEL, "on_cancel")          /* a request was cancelled */  \
+    X(HOOK_CONFIRMATION, "confirmation") /* mail to people who asked */ \
     X(HOOK_ALERT, "alert")               /* to operators: people are ERRORED, stuck */
 
 enum hook_event {
@@ -272,12 +270,12 @@ const char *hook_event_name(enum hook_event event);
 
 struct hook_conf {
     enum hook_event event;
-    const char *name;       /* no other one of its event has it */
-    bool elsewhere;         /* it is only named here: whoever has its action in their file delivers */
-    struct stage_conf work; /* what is done; its working state is the event's name */
+    const char *name; /* unique among the hooks of its event */
+    bool elsewhere;   /* it has a name and no action here: a driver whose file has the action delivers */
+    struct stage_conf work; /* what is done; its working state is the name of the event */
 };
 
-/* Why the stage is not for this one, in words without anything about them; NULL: it is. orgs end with NULL.
+/* Why the stage is skipped for a person, in words without personal data; NULL: it is not. orgs end with NULL.
  */
 const char *stage_passes_over(const struct stage_conf *stage, const struct template_values *person,
                               const char *const *orgs);
@@ -285,15 +283,15 @@ const char *stage_passes_over(const struct stage_conf *stage, const struct templ
 /* ---- partner organisations ---- */
 
 struct organisation_conf {
-    const char *name;            /* as accounts have it */
-    const char *const *partners; /* who is told */
+    const char *name;            /* as in accounts */
+    const char *const *partners; /* that get reports */
     size_t n;
 };
 
-/* How many people in PENDING may be due before nobody is begun with any more; 0: no limit. */
+/* No new retirements start while more people than this are due in PENDING; 0: no limit. */
 struct fuse_conf {
     unsigned people;
-    unsigned times_usual; /* times the requests of a usual day */
+    unsigned times_usual; /* this many times the requests of a usual day */
 };
 
 /* ---- the whole ---- */
@@ -312,7 +310,7 @@ struct config {
     int64_t cool_off_us;
     bool strict; /* transitions: strict */
     int64_t token_lifetime_us;
-    bool self_deletion; /* may somebody who is signed in ask to be forgotten? */
+    bool self_deletion; /* can signed-in users request their own deletion? */
     int64_t session_lifetime_us;
 
     struct salts salts;
@@ -324,58 +322,58 @@ struct config {
     const struct stage_conf *stages;
     size_t n_stages;
     struct pipeline *pipeline; /* of stages or states, not stored; NULL when neither is given */
-    bool has_stages;           /* false: `states` only, this server is driven by others */
+    bool has_stages;           /* false: `states` only, other programs drive */
 
     /* the driver */
-    const struct service_conf *authority; /* whom it works for; NULL: the server of data_dir */
+    const struct service_conf *authority; /* the server it works for; NULL: that of data_dir */
     bool authority_is_lms; /* it is one of services and grants no leases: what the driver does stands in
                               data_dir */
     int64_t lease_us;
-    unsigned max_in_flight; /* people at once */
-    int64_t poll_us;        /* between two looks for due people */
-    unsigned batch;         /* people that one look takes up; 0: all who are due */
-    bool newest_first;      /* whom it takes up before others, by when they asked */
+    unsigned max_in_flight; /* retirements at once */
+    int64_t poll_us;        /* between two looks for due retirements */
+    unsigned batch;         /* retirements that one look starts; 0: all that are due */
+    bool newest_first;      /* the newest requests are started first */
     unsigned deaths_max;    /* see core.h */
 
-    const char *platform;                          /* what partners know this by */
+    const char *platform;                          /* the name of this platform in reports */
     const struct organisation_conf *organisations; /* NULL: each organisation is its own partner */
     size_t n_organisations;
 
     int64_t archive_older_than_us;
-    const char *archive_certificate; /* what is archived is encrypted to it, PEM; NULL: it is not */
-    int64_t archive_every_us;        /* the server archives by itself so often; 0: never */
+    const char *archive_certificate; /* PEM: archives are encrypted for it; NULL: they are not encrypted */
+    int64_t archive_every_us;        /* how often the server archives by itself; 0: never */
 
     struct fuse_conf fuse;
 
     struct hook_conf *hooks; /* in the order of the file */
     size_t n_hooks;
-    bool has_alerts; /* some of them */
+    bool has_alerts; /* some of the hooks are alerts */
 
-    int64_t watch_every_us;   /* between two looks for who is stuck */
-    int64_t alert_every_us;   /* between two alerts: what happens meanwhile is gathered */
-    bool stuck_is_errored;    /* who is stuck is moved to ERRORED */
-    int64_t stuck_after_us;   /* who is in a stage for longer without a driver is stuck ... */
-    int64_t overdue_after_us; /* ... and who is in PENDING for longer past cool_off is overdue */
+    int64_t watch_every_us;   /* between two looks for stuck people */
+    int64_t alert_every_us;   /* between two alerts; what happens in between is collected */
+    bool stuck_is_errored;    /* stuck people are moved to ERRORED */
+    int64_t stuck_after_us;   /* longer in a stage without a driver means stuck ... */
+    int64_t overdue_after_us; /* ... longer in PENDING after cool_off means overdue */
 
     const char *log_level;
     bool log_json;
 
-    const char *warning; /* one line for whoever operates it, parts of it between "; "; NULL: all is well */
+    const char *warning; /* one line for the operator, its parts joined by "; "; NULL: none */
 };
 
-/* Reads and checks it all, secrets included. Everything lives in the arena. RC_INVALID with file:line:column,
- * RC_NOT_FOUND when there is no such file (the text says how to get one). */
+/* Reads and checks a whole file, secrets included. Everything lives in the arena. RC_INVALID with
+ * file:line:column, RC_NOT_FOUND if there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
 
-/* Before `next` takes the place of the configuration that a server runs with: what can be changed by a
- * restart alone is in it as it was, and the names of those settings that should have changed, separated by ",
- * ", are in kept. Both must live as long as next is used. */
+/* Before `next` replaces the configuration of a running server: copies the settings that only a restart can
+ * change from running to next, and writes the names of those that differ to kept, separated by ", ". running
+ * must live as long as next. */
 void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept);
 
-/* Has it, right or wrong, the look of a driver's file of Open edX? false too when it cannot be read. */
+/* Does the file look like the driver file of Open edX, right or wrong? Also false if it cannot be read. */
 bool config_looks_like_driver_file(const char *path);
 
-/* NULL: there is none. */
+/* The hook of this event and name; NULL: there is none. */
 const struct hook_conf *config_hook(const struct config *config, const char *event, const char *name);
 
 /* The table of settings, for `lethe config check --settings`: one line each, "key  type  default  help". */

@@ -38,13 +38,13 @@ setting_read_fn pace_read_quiet_hours; /* -> const struct quiet_hours * */
     { "max_concurrent", "number",        setting_count, AT(max_concurrent),                       \
       at_once,          "calls at once", .min = 1,      .max = most_at_once },                    \
         { "rate",   "rate, or none", pace_read_rate,                                              \
-          AT(rate), "none",          "calls in a time, like 50/s, 600/m or 5000/h" },             \
+          AT(rate), "none",          "the most calls in a time, like 50/s, 600/m or 5000/h" },    \
         { "breaker",                                                                              \
           "section, or none",                                                                     \
           pace_read_breaker,                                                                      \
           AT(breaker),                                                                            \
           "{}",                                                                                   \
-          "when to leave a service alone that fails for everybody",                               \
+          "when to stop calling a service that fails for everybody",                              \
           .inner = pace_breaker_settings,                                                         \
           .inner_form = "." },                                                                    \
     {                                                                                             \
@@ -83,14 +83,14 @@ setting_read_fn retry_read; /* -> struct retry_conf; inner has its rows */
       setting_length,                                                                        \
       offsetof(struct retry_conf, for_us),                                                   \
       how_long,                                                                              \
-      "how long to try, from the first attempt on",                                          \
+      "how long to try, counted from the first attempt",                                     \
       .max = longest_for },                                                                  \
         { "first",                                                                           \
           "time",                                                                            \
           setting_length,                                                                    \
           offsetof(struct retry_conf, first_us),                                             \
           "1s",                                                                              \
-          "the longest wait before the second attempt; doubled before each one after it",    \
+          "the longest wait before the second attempt; it doubles before each further one",  \
           .min = CLOCK_MS,                                                                   \
           .max = 3600 * CLOCK_S },                                                           \
     {                                                                                        \

@@ -27,11 +27,11 @@ static enum rc read_header(struct reading *r, const struct setting *s, const str
 #define OF(field) offsetof(struct service_conf, field)
 
 static const struct setting oauth2_settings[] = {
-    { "client_id", "text", setting_text, OF(client_id), NULL, "what the service knows Lethe as",
+    { "client_id", "text", setting_text, OF(client_id), NULL, "the client id of Lethe at the service",
       .required = true },
     SECRET_SETTINGS("client_secret", "the secret", OF(secret)),
     { "token_url", "URL", address_read_url, OF(token_url), NULL,
-      "where tokens are asked for; by itself the service's url and /oauth2/access_token" },
+      "where tokens are requested; default: the service's url with /oauth2/access_token" },
     { "token_type", "JWT or Bearer", setting_choice, OF(token_type), "JWT",
       "the word before the token in the Authorization header", .choices = "JWT|Bearer" },
     { NULL }
@@ -40,21 +40,22 @@ static const struct setting oauth2_settings[] = {
 static const struct setting bearer_settings[] = { SECRET_SETTINGS("token", "the token", OF(secret)),
                                                   { NULL } };
 
-static const struct setting basic_settings[] = {
-    { "user", "text", read_user, OF(client_id), NULL, "the user's name; this or ..._file or ..._env" },
-    { "user_file", "path", secret_read_file, OF(client_id), NULL,
-      "a file with it, where it is a key; then there may be no password" },
-    { "user_env", "name", secret_read_env, OF(client_id), NULL, "a variable of the environment with it" },
-    SECRET_SETTINGS("password", "the password", OF(secret)),
-    { NULL }
-};
+static const struct setting basic_settings[] = { { "user", "text", read_user, OF(client_id), NULL,
+                                                   "the user name, in place of ..._file or ..._env" },
+                                                 { "user_file", "path", secret_read_file, OF(client_id), NULL,
+                                                   "a file with the user name, for services that take a key "
+                                                   "as the user; then the password can be left out" },
+                                                 { "user_env", "name", secret_read_env, OF(client_id), NULL,
+                                                   "a variable of the environment with the user name" },
+                                                 SECRET_SETTINGS("password", "the password", OF(secret)),
+                                                 { NULL } };
 
 static const struct setting api_key_settings[] = {
-    { "header", "name of a header", read_header, OF(key_header), NULL, "what the key is sent in",
+    { "header", "name of a header", read_header, OF(key_header), NULL, "the header for the key",
       .required = true },
     SECRET_SETTINGS("key", "the key", OF(secret)),
     { "secret_header", "name of a header", read_header, OF(secret_header), NULL,
-      "what the secret that belongs to the key is sent in, if there is one" },
+      "the header for a second secret, if the service wants one" },
     SECRET_SETTINGS("secret", "the secret", OF(second_secret)),
     { NULL }
 };
@@ -62,12 +63,12 @@ static const struct setting api_key_settings[] = {
 
 /* ---- what has to hold ---- */
 
-/* A key that stands for the user may be all there is. */
+/* A service that takes a key as the user needs no password. */
 static enum rc check_basic(struct service_conf *service, const struct yaml *at, struct err *err)
 {
     bool is_key = yaml_get(at, "user_file") || yaml_get(at, "user_env");
     if (!service->client_id)
-        return yaml_error(at, err, "user is missing: the user's name, or user_file where it is a key");
+        return yaml_error(at, err, "user is missing: the user name, or user_file if it is a key");
     if (strchr(service->client_id, ':'))
         return yaml_error(at, err, "a colon cannot stand in the user's name of basic credentials");
     if (is_key && !service->secret)
@@ -80,7 +81,7 @@ static enum rc check_api_key(struct service_conf *service, const struct yaml *at
     if ((service->secret_header != NULL) != (service->second_secret != NULL))
         return yaml_error(at, err, "secret_header and secret_file (or secret_env): both or neither");
     if (service->secret_header && strcasecmp(service->secret_header, service->key_header) == 0)
-        return yaml_value_error(yaml_get(at, "secret_header"), err, "the key stands in this header");
+        return yaml_value_error(yaml_get(at, "secret_header"), err, "this is the header of the key");
     return RC_OK;
 }
 

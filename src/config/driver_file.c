@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file of the driver scripts of Open edX, as those sites have it: its services are made from base_urls,
- * and the rest becomes settings of our own form, the pipeline as stages that `use` the catalogue, which are
- * then read like any.
+ * The file of the driver scripts of Open edX. Its base_urls become services, its pipeline becomes stages that
+ * `use` the catalogue, and these are then read like any others.
  *
- * Its hard idea is tolerance in the right places. The same file configures other scripts too, so that keys of
- * which nothing is known are theirs; but one that is nearly a key of ours is a slip. And what worked for
- * years (plain http, a short secret, a file that others can read) is warned about and not refused.
+ * Its hard idea is tolerance in the right places. The same file configures other scripts too, so unknown keys
+ * are ignored; but a key that is nearly one of ours is a typing error. What worked for years (plain http, a
+ * short secret, a file that others can read) is a warning and no error.
  */
 #include "config/config_int.h"
 
@@ -27,11 +26,11 @@ enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
 
 /* ---- keys ---- */
 
-/* What goes into the base_urls is a client of the LMS: it takes the LMS's tokens. Others in there are not. */
+/* The services in base_urls that take the LMS's tokens; other entries are ignored. */
 static const char *const clients[] = { "lms",          "ecommerce",       "credentials",
                                        "demographics", "license_manager", NULL };
 
-/* Settings of our own that may stand in such a file besides. */
+/* Settings of our own that can stand in such a file. */
 static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log" };
 
 static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
@@ -50,7 +49,7 @@ static enum rc read_known_secret(struct reading *r, const struct setting *s, con
     return RC_OK;
 }
 
-/* As the scripts' reader takes it: True and yes are true too. Only looked at, since nothing depends on it. */
+/* Checked as the scripts read it: True and yes are true too. The value is not used. */
 static enum rc read_known_bool(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                                struct err *err)
 {
@@ -64,7 +63,7 @@ static enum rc read_known_bool(struct reading *r, const struct setting *s, const
                : rc;
 }
 
-/* Read on their own, once all of the rest is known. */
+/* These are read later, when the other settings are known. */
 static enum rc read_later(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                           struct err *err)
 {
@@ -74,7 +73,7 @@ static enum rc read_later(struct reading *r, const struct setting *s, const stru
 #define OF(field) offsetof(struct driver_file, field)
 
 static const struct setting settings[] = {
-    { "client_id", "text", setting_text, OF(client_id), NULL, "what the LMS knows the driver as",
+    { "client_id", "text", setting_text, OF(client_id), NULL, "the client id of the driver at the LMS",
       .required = true },
     { "client_secret", "secret", read_known_secret, OF(secret), NULL, "its secret" },
     { "client_secret_file", "path", secret_read_file, OF(secret), NULL, "a file with the secret" },
@@ -86,7 +85,7 @@ static const struct setting settings[] = {
     { "retirement_pipeline", "list of stages", read_later, 0, NULL,
       "[working, completed, SERVICE, method] for each stage", .required = true },
     { "fetch_ecommerce_segment_id", "true or false", read_known_bool, 0, NULL,
-      "only calls that the catalogue does not have would want it" },
+      "not used: only calls that the catalogue does not have need it" },
     { NULL }
 };
 
@@ -121,7 +120,7 @@ static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err 
                           nearest);
 }
 
-/* Its children into two maps: those of the scripts, and those of our own. */
+/* Sorts the children of root into two maps: settings of the scripts, and our own. */
 static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml *theirs, struct yaml *ours,
                          struct err *err)
 {
@@ -164,13 +163,13 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
     return RC_OK;
 }
 
-/* A key without a value is one that was left open. */
+/* A key without a value counts as absent. */
 static bool is_given(const struct yaml *at)
 {
     return at && (at->kind != YAML_SCALAR || (at->text && at->text[0]));
 }
 
-/* They have credentials of their own: nobody else gets the LMS's tokens. */
+/* Third parties have credentials of their own and never get the LMS's tokens. */
 static enum rc add_third_party(struct reading *r, const struct yaml *at, struct service_conf *service,
                                struct err *err)
 {
@@ -202,7 +201,7 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
     struct config *config = r->config;
     enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
     if (!rc && !is_given(yaml_get(base_urls, "lms")))
-        rc = yaml_error(base_urls, err, "base_urls has no lms: it says who is where in the process");
+        rc = yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states");
     config->services = services;
     for (size_t i = 0; !rc && i < n; i++) {
         const struct yaml *at = yaml_get(base_urls, clients[i]);
@@ -226,7 +225,7 @@ static struct yaml *named(struct arena *a, const struct yaml *node, const char *
     return made;
 }
 
-/* What the scripts do not know of and may stand in a row behind what they read. */
+/* Settings of our own, as a fifth item of a row, which the scripts ignore. */
 static enum rc add_settings(struct reading *r, const struct yaml *more, struct yaml *stage, struct err *err)
 {
     static const char *const keys[] = { "timeout", "retry", "verify", NULL };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of HTTP headers that Lethe may be told to send. */
+/* Names of HTTP headers that the configuration can add to calls. */
 #include <string.h>
 #include <strings.h>
 

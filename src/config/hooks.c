@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hooks: who is told what. Each is an action, as a stage has one; or a name alone, when another file has the
- * action, and whoever runs with that file delivers.
+ * Hooks: actions that tell other systems and operators what happened. A hook with a name and no action is
+ * delivered by a driver whose file has the action.
  */
 #include <string.h>
 
@@ -46,27 +46,27 @@ static enum rc read_name(struct reading *r, const struct setting *s, const struc
 static const struct setting retry_settings[] = { RETRY_SETTINGS("7d", 365 * CLOCK_DAY, "1h"), { NULL } };
 
 #define OF(field) offsetof(struct hook_conf, field)
-#define HOOK_SETTINGS(ACTIONS)                                                                           \
-    { "name",                                                                                            \
-      "text",                                                                                            \
-      read_name,                                                                                         \
-      OF(name),                                                                                          \
-      NULL,                                                                                              \
-      "what it is called in lists; without one its number in the list; alone, without an action, it is " \
-      "delivered by a driver in whose file it has one",                                                  \
-      .max = HOOK_NAME_MAX },                                                                            \
-        { "the action", .group = ACTIONS, .offset = OF(work.action) },                                   \
-        ACTION_TIMEOUT(OF(work.action.timeout_us), "how long one attempt may take"),                     \
-        { "retry",                                                                                       \
-          "section, or none",                                                                            \
-          retry_read,                                                                                    \
-          OF(work.retry),                                                                                \
-          "{}",                                                                                          \
-          "what happens after an attempt that may go better next time; none: it has failed at once",     \
-          .inner = retry_settings,                                                                       \
-          .inner_form = "." },                                                                           \
-    {                                                                                                    \
-        NULL                                                                                             \
+#define HOOK_SETTINGS(ACTIONS)                                                                             \
+    { "name",                                                                                              \
+      "text",                                                                                              \
+      read_name,                                                                                           \
+      OF(name),                                                                                            \
+      NULL,                                                                                                \
+      "its name in lists; default: its number; a hook with a name and no action is delivered by a driver " \
+      "whose file has the action",                                                                         \
+      .max = HOOK_NAME_MAX },                                                                              \
+        { "the action", .group = ACTIONS, .offset = OF(work.action) },                                     \
+        ACTION_TIMEOUT(OF(work.action.timeout_us), "how long one attempt can take"),                       \
+        { "retry",                                                                                         \
+          "section, or none",                                                                              \
+          retry_read,                                                                                      \
+          OF(work.retry),                                                                                  \
+          "{}",                                                                                            \
+          "how to repeat attempts that may succeed later; none: failed at once",                           \
+          .inner = retry_settings,                                                                         \
+          .inner_form = "." },                                                                             \
+    {                                                                                                      \
+        NULL                                                                                               \
     }
 
 const struct setting hooks_settings[] = { HOOK_SETTINGS(action_hook_rows) };
@@ -78,7 +78,7 @@ static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struc
     const struct yaml *given = action_given(at);
     hook->elsewhere = !given;
     if (!given && !yaml_get(at, "name"))
-        return yaml_error(at, err, "a hook has an action, %s, or else the name of one of another file",
+        return yaml_error(at, err, "a hook has an action, %s, or the name of a hook in another file",
                           setting_list_keys(r->arena, action_hook_rows, " or "));
     if (!given)
         return RC_OK;
@@ -133,7 +133,7 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
     if (!hook->name)
         hook->name = arena_printf(r->arena, "%u", number);
     if (config_hook(r->config, hook_event_name(event), hook->name) != hook)
-        return yaml_error(at, err, "there is one called %s already", hook->name);
+        return yaml_error(at, err, "there is a hook %s already", hook->name);
     return RC_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What retired names are made of: salts, all that were ever used, and the two formats. A salt that is lost or
- * changed makes names free again that were taken for ever, so there is none by default and none is made up.
+ * How retired names are made: all salts that were ever used, and the two formats. If a salt is lost or
+ * changed, names become free that must stay taken for ever. So there is no default salt, and none is
+ * generated.
  */
 #include "config/config_int.h"
 
@@ -23,7 +24,7 @@ struct salt_list {
     size_t n;
 };
 
-/* The error has no place yet: the caller knows whether it is a line of a file or an entry of a list. */
+/* The error has no place yet: the caller adds the line of the file or of the list. */
 static enum rc add_salt(struct salt_list *list, const char *salt, struct err *err)
 {
     const char *why;
@@ -37,7 +38,7 @@ static enum rc add_salt(struct salt_list *list, const char *salt, struct err *er
         return err_set(err, RC_INVALID, "the salt is %s (make one: openssl rand -hex 32)", why);
     for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->salt[i], salt) == 0)
-            return err_set(err, RC_INVALID, "the salt stands in the list twice");
+            return err_set(err, RC_INVALID, "the salt is in the list twice");
     list->salt[list->n++] = salt;
     return RC_OK;
 }
@@ -73,7 +74,7 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
     return keep_salts(r, &list, at, err);
 }
 
-/* One salt a line; blank lines are nothing. */
+/* One salt in each line; blank lines are ignored. */
 static enum rc split_salts(char *text, const char *path, struct salt_list *list, struct err *err)
 {
     unsigned number = 0;
@@ -87,7 +88,7 @@ static enum rc split_salts(char *text, const char *path, struct salt_list *list,
             return err_prefix(err, "%s:%u", path, number);
     }
     if (list->n == 0)
-        return err_set(err, RC_INVALID, "%s: there is no salt in it", path);
+        return err_set(err, RC_INVALID, "%s: the file has no salt", path);
     return RC_OK;
 }
 
@@ -157,12 +158,15 @@ static enum rc read_email_format(struct reading *r, const struct setting *s, con
 
 const struct setting identity_settings[] = {
     { "salts_file", "path", read_salts_file, 0, NULL,
-      "a file with one salt a line, oldest first, the last one is current; only its owner may read it" },
-    { "salts", "list of text", read_salts, 0, NULL, "the same, written here" },
+      "a file with one salt in each line, oldest first, the last one is current; only its owner may read "
+      "it" },
+    { "salts", "list of text", read_salts, 0, NULL, "the salts themselves, in place of salts_file" },
     { "retired_username", "format", read_username_format, offsetof(struct config, retired_username),
-      "\"retired__user_{}\"", "what becomes of a user name; the digest goes to {}", .max = USERNAME_MAX },
+      "\"retired__user_{}\"", "the retired form of a user name; the digest replaces {}",
+      .max = USERNAME_MAX },
     { "retired_email", "format", read_email_format, offsetof(struct config, retired_email),
-      "\"retired__user_{}@retired.invalid\"", "what becomes of an address", .max = EMAIL_MAX },
+      "\"retired__user_{}@retired.invalid\"", "the retired form of an address; the digest replaces {}",
+      .max = EMAIL_MAX },
     { NULL }
 };
 

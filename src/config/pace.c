@@ -11,7 +11,7 @@
 
 /* ---- rate ---- */
 
-/* "50/s", "100/m", "5000/h" as calls a second; false when it is something else. */
+/* "50/s", "100/m", "5000/h" as calls a second; false for other texts. */
 static bool parse_rate(const char *text, double *out)
 {
     size_t digits = strspn(text, "0123456789.");
@@ -47,9 +47,11 @@ enum rc pace_read_rate(struct reading *r, const struct setting *s, const struct 
 
 const struct setting pace_breaker_settings[] = {
     { "failures", "number", setting_count, offsetof(struct breaker_conf, failures), "20",
-      "so many in a row, of whomever, mean that the service is down", .min = 1, .max = 10000 },
+      "after so many failures in a row, whoever they are about, the service counts as down", .min = 1,
+      .max = 10000 },
     { "pause", "time", setting_length, offsetof(struct breaker_conf, pause_us), "30s",
-      "before one call finds out whether it answers again", .min = CLOCK_MS, .max = CLOCK_DAY },
+      "how long to wait before one call tests whether the service works again", .min = CLOCK_MS,
+      .max = CLOCK_DAY },
     { NULL }
 };
 
@@ -66,7 +68,7 @@ enum rc pace_read_breaker(struct reading *r, const struct setting *s, const stru
 
 enum { DAY_MINUTES = 24 * 60 };
 
-/* The number of the day that the text begins with, or -1. */
+/* The number of the day at the beginning of the text, or -1. */
 static int parse_day(const char *text)
 {
     static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -87,7 +89,8 @@ static bool parse_clock(const char *text, unsigned *minute)
     return rest < 60 && *minute <= DAY_MINUTES;
 }
 
-/* "Mon ", "Mon-Fri " or nothing, which is every day. Gives what follows; NULL: something else. */
+/* "Mon ", "Mon-Fri " or nothing, which means every day. Returns the rest of the text; NULL: something else.
+ */
 static const char *parse_days(const char *text, int *from, int *to)
 {
     *from = parse_day(text);
@@ -104,7 +107,7 @@ static const char *parse_days(const char *text, int *from, int *to)
     return *to >= 0 && *text == ' ' ? text + 1 : NULL;
 }
 
-/* A window that ends before it begins goes on into the next day. */
+/* A window that ends before it begins ends on the next day. */
 static bool add_window(struct quiet_hours *quiet, const char *text)
 {
     int first, last;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partner organisations, and which organisations of accounts belong to whom. */
+/* The partners of organisations. */
 #include "config/config_int.h"
 
 #include <stddef.h>
@@ -45,9 +45,9 @@ static enum rc read_organisations(struct reading *r, const struct setting *s, co
 
 const struct setting partners_settings[] = {
     { "platform", "text", setting_text, offsetof(struct config, platform), "lethe",
-      "what the reports call this platform", .max = 100 },
+      "the name of this platform in the reports", .max = 100 },
     { "organisations", "map of partners", read_organisations, 0, NULL,
-      "the partner, or a list of them, for each organisation of accounts; without it each is its own "
+      "the partner, or a list of partners, of each organisation; default: each organisation is its own "
       "partner" },
     { NULL }
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Another configuration for a server that runs: what can be changed by a restart alone stays as it is. */
+/* A new configuration for a running server: settings that only a restart can change stay as they are. */
 #include "config/config.h"
 
 #include <string.h>

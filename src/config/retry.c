@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When to try again: for stages and for hooks, which differ in their presets. */
+/* When to try again, for stages and for hooks, which have other presets. */
 #include "config/config_int.h"
 
 enum rc retry_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Secrets: from a file (..._file), from the environment (..._env), or in the configuration itself. Whatever
- * stands in examples, or is as easily guessed, is refused. Errors never show a secret.
+ * Secrets: from a file (..._file), from the environment (..._env), or in the configuration itself. Secrets
+ * out of examples and easily guessed ones are refused. Errors never show a secret.
  */
 #include "config/config_int.h"
 
@@ -14,7 +14,7 @@
 
 enum { SECRET_MIN = 8, SECRET_MAX = 4096 };
 
-/* Texts that begin like this were meant to be replaced. */
+/* Beginnings of texts that were meant to be replaced. */
 static const char *const example_starts[] = { "example",   "changeme",  "change-me",   "change_me",
                                               "change me", "replaceme", "replace-",    "replace_",
                                               "your-",     "your_",     "yoursalt",    "insert-",
@@ -52,10 +52,8 @@ static enum rc take_secret(const struct yaml *at, const char *secret, void *fiel
     const char *why;
     const char **out = field;
     if (*out)
-        return yaml_key_error(at, err,
-                              "%s: this secret was given already: from a file (..._file), the environment "
-                              "(..._env) or here, not from two",
-                              at->key);
+        return yaml_key_error(
+            at, err, "%s: the secret is given twice: give it in ..._file, in ..._env or here", at->key);
     if (!text_is_utf8(secret, strlen(secret)) || text_has_control(secret))
         return yaml_value_error(at, err, "the secret is not one line of text");
     if (text_count(secret) > SECRET_MAX)

@@ -10,7 +10,7 @@
 
 enum { SERVICES_MAX = 100, NAME_CHARS_MAX = 50, CONCURRENT_MAX = 10000 };
 
-/* Secrets stand where only their owner can read them. */
+/* The text for ODBC can be read by others, so it must not have the password. */
 static enum rc read_odbc(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)
 {
@@ -23,7 +23,8 @@ static enum rc read_odbc(struct reading *r, const struct setting *s, const struc
         for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
             size_t len = strlen(passwords[i]);
             if (strncasecmp(part, passwords[i], len) == 0 && part[len + strspn(part + len, " ")] == '=')
-                return yaml_value_error(at, err, "the password stands in a file, which password_file names");
+                return yaml_value_error(at, err,
+                                        "write the password into a file, and name the file in password_file");
         }
     }
     return RC_OK;
@@ -39,7 +40,7 @@ const struct setting services_settings[] = {
     SECRET_SETTINGS("password", "the password of a database", OF(secret)),
     { "the credentials", .group = credentials_rows, .inner_form = "." },
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
-      "lets personal data go to another machine without encryption" },
+      "allow http:// to another machine, which sends personal data unencrypted" },
     PACE_SETTINGS(OF, "8", CONCURRENT_MAX),
     { NULL }
 };
@@ -54,7 +55,7 @@ static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const c
                             "https://, or opt into it with allow_http: true");
 }
 
-/* A database has odbc and a password, everything else a url and perhaps a section of credentials. */
+/* A database has odbc and a password; other services have a url and can have a section of credentials. */
 static enum rc check_kind(const struct service_conf *service, const struct yaml *map,
                           const struct yaml *credentials, struct err *err)
 {
@@ -69,7 +70,8 @@ static enum rc check_kind(const struct service_conf *service, const struct yaml 
     for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]) && !service->odbc; i++) {
         const struct yaml *found = yaml_get(map, passwords[i]);
         if (found)
-            return yaml_key_error(found, err, "%s: goes with odbc; here it stands in basic", found->key);
+            return yaml_key_error(found, err, "%s: goes with odbc; with url it belongs into basic",
+                                  found->key);
     }
     return RC_OK;
 }
@@ -87,14 +89,15 @@ static enum rc check_service(struct reading *r, struct service_conf *service, co
     return rc;
 }
 
-/* It ends up in logs and metrics, and stages name it. */
+/* The name is used by stages, in logs and in metrics. */
 static enum rc check_service_name(struct reading *r, const struct yaml *at, struct err *err)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t len = strlen(at->key);
     if (len == 0 || len > NAME_CHARS_MAX || strspn(at->key, allowed) != len || at->key[0] == '-')
-        return yaml_key_error(at, err, "a service is called %s: a name has 1 to %d of A-Z, a-z, 0-9, _ and -",
-                              text_brief(r->arena, at->key), NAME_CHARS_MAX);
+        return yaml_key_error(
+            at, err, "%s cannot be the name of a service, which has 1 to %d of A-Z, a-z, 0-9, _ and -",
+            text_brief(r->arena, at->key), NAME_CHARS_MAX);
     return RC_OK;
 }
 
@@ -116,16 +119,16 @@ enum rc services_read_one(struct reading *r, const struct yaml *at, struct servi
     return !rc ? check_service(r, service, at, credentials, err) : rc;
 }
 
-/* ---- the authority, when it is elsewhere ---- */
+/* ---- the authority, if it is elsewhere ---- */
 
 const struct setting services_authority_settings[] = {
     { "url", "URL", address_read_url, OF(url), NULL, "where it is: https://, or http:// on this machine",
       .required = true },
-    { "client_id", "text", setting_text, OF(client_id), NULL, "what `lethe client add` there gave",
-      .required = true },
+    { "client_id", "text", setting_text, OF(client_id), NULL,
+      "the client id that `lethe client add` printed there", .required = true },
     SECRET_SETTINGS("client_secret", "the secret", OF(secret)),
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
-      "lets personal data go to another machine without encryption" },
+      "allow http:// to another machine, which sends personal data unencrypted" },
     { NULL }
 };
 

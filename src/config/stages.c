@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pipeline: stages, each with its two states and its action, or for a server that others drive the list
- * of states alone. Names are checked here one by one, where they stand; the list as a whole is checked by
- * core.
+ * The pipeline: stages, each with its two states and its action; or only the list of states, for a server
+ * that other programs drive. Each name is checked here, where its place in the file is known; core checks the
+ * list as a whole.
  */
 #include <string.h>
 
@@ -33,39 +33,40 @@ static enum rc read_state(struct reading *r, const struct setting *s, const stru
 
 static const struct setting retry_settings[] = { RETRY_SETTINGS("10m", 30 * CLOCK_DAY, "60s"), { NULL } };
 
-/* With use, catalogue_expand has put it where it belongs. */
+/* With use, catalogue_expand has moved it into the action. */
 static enum rc refuse_service(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                               struct err *err)
 {
-    return yaml_key_error(at, err, "here service goes with use; that of http or exec stands there");
+    return yaml_key_error(at, err, "service goes with use; otherwise the action has it");
 }
 
 #define OF(field) offsetof(struct stage_conf, field)
 
 const struct setting stages_settings[] = {
-    { "working", "state", read_state, OF(working), NULL, "the state while somebody is being worked on",
+    { "working", "state", read_state, OF(working), NULL, "the state while the stage is being done",
       .required = true },
-    { "completed", "state", read_state, OF(completed), NULL, "the state once this stage is done",
+    { "completed", "state", read_state, OF(completed), NULL, "the state once the stage is done",
       .required = true },
-    { "use", "name", setting_text, OF(use), NULL, "the action: one of the catalogue" },
+    { "use", "name", setting_text, OF(use), NULL, "the action: an entry of the catalogue" },
     { "service", "name", refuse_service, 0, NULL,
-      "with use: the service that is called, if it is not called as the catalogue says" },
+      "with use: the name of the service, if it differs from the one in the catalogue" },
     { "when", "section", when_read, OF(when), NULL,
-      "whom the stage is for: who meets all of these; anybody else is passed over", .inner = when_settings,
-      .inner_form = "." },
-    { "unless", "section", when_read, OF(unless), NULL, "whom the stage is not for: who meets any of these",
+      "do the stage only for people who meet all of these conditions, and skip it for others",
       .inner = when_settings, .inner_form = "." },
+    { "unless", "section", when_read, OF(unless), NULL,
+      "skip the stage for people who meet any of these conditions", .inner = when_settings,
+      .inner_form = "." },
     { "the action", .group = action_stage_rows, .offset = OF(action), .inner_form = "." },
-    ACTION_TIMEOUT(OF(action.timeout_us), "how long one attempt may take; of several calls, each of them"),
+    ACTION_TIMEOUT(OF(action.timeout_us), "how long one attempt can take; with several calls, each of them"),
     { "retry", "section, or none", retry_read, OF(retry), "{}",
-      "what happens after an attempt that may go better next time; none: ERRORED at once",
-      .inner = retry_settings, .inner_form = "." },
+      "how to repeat attempts that may succeed later; none: ERRORED at once", .inner = retry_settings,
+      .inner_form = "." },
     { "verify", "section", verification_read, OF(verify), NULL,
-      "how it is found out that nothing is left, before the stage is done", .inner = verification_settings,
+      "how to check that nothing is left before the stage counts as done", .inner = verification_settings,
       .inner_form = "." },
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "0",
-      "who is in its working state for longer, without a driver at work, is stuck; 0: as watch.stuck_after "
-      "says",
+      "a person in the working state for longer than this, without a driver at work, is stuck; 0: as "
+      "watch.stuck_after says",
       .max = 365 * CLOCK_DAY },
     { NULL }
 };
@@ -106,7 +107,7 @@ static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage
 
 /* ---- the list ---- */
 
-/* Names so far: PENDING, those of the stages, and room for the dead ends. */
+/* The names so far: PENDING, then those of the stages, with room for the dead ends. */
 struct names {
     const char *name[PIPELINE_MAX];
     size_t n;
@@ -117,7 +118,7 @@ static enum rc add_name(struct names *names, const struct yaml *at, const char *
     static const char *const required[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
     for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
         if (strcmp(name, required[i]) == 0)
-            return yaml_value_error(at, err, "%s belongs to every list by itself and cannot be of a stage",
+            return yaml_value_error(at, err, "%s is a state of every list and cannot belong to a stage",
                                     name);
     for (size_t i = 0; i < names->n; i++)
         if (strcmp(name, names->name[i]) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A template is a chain of pieces: fixed text, already encoded, and places. Rendering copies the one and
- * encodes the other for where the template is going to stand.
+ * A template is a chain of pieces: fixed text, which is encoded already, and places. Rendering copies the
+ * fixed text and encodes the values of the places.
  */
 #include "config/template.h"
 
@@ -35,10 +35,10 @@ enum {
 };
 
 struct piece {
-    int place;        /* index into place_names, behind those into values.more, or FIXED */
+    int place;        /* index into place_names; from PLACES_N on into values.more; or FIXED */
     bool number;      /* stands outside of a string */
     bool quoted;      /* stands within the quotes of a query */
-    const char *text; /* FIXED: what is added; else the name of the place */
+    const char *text; /* FIXED: the text; else the name of the place */
     size_t len;
     struct piece *next;
 };
@@ -95,9 +95,8 @@ static void encode(enum template_kind kind, struct buf *out, const char *s, size
     }
 }
 
-/* The operator's own text. In a path and in SQL it is written as it shall stand; elsewhere it is encoded like
- * a value.
- */
+/* The operator's own text. Operators write a path and SQL as they are sent; other texts are encoded like
+ * values. */
 static void add_text(struct template_maker *m, const char *text, size_t len)
 {
     if (m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL) {
@@ -152,7 +151,7 @@ static enum rc refuse_name(const struct template_maker *m, const char *name, str
                    shown, name, dots);
 }
 
-/* at: behind the opening brace. Gives where to go on. */
+/* at: behind the opening brace. *rest: behind the closing one. */
 static enum rc add_place(struct template_maker *m, const char *at, const char **rest, struct err *err)
 {
     size_t len = strcspn(at, "{}");
@@ -174,7 +173,7 @@ static enum rc add_place(struct template_maker *m, const char *at, const char **
     return RC_OK;
 }
 
-/* Dots alone between two slashes lead to another place, encoded or not. */
+/* . or .. between two slashes leads to another place, encoded or not. */
 static bool has_dot_segment(const char *path)
 {
     for (;;) {
@@ -210,7 +209,7 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
     return rc;
 }
 
-/* Those that are numbers wherever they come from, and those of which nobody knows yet. */
+/* user_id and retirement_id are numbers; the kind of a captured value is not known yet. */
 static bool may_be_number(int place)
 {
     return place >= PLACES_N || strcmp(place_names[place], "user_id") == 0 ||
@@ -286,9 +285,10 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
     if (piece->number && !is_number(value))
         return err_set(err, RC_INVALID, "{%s} is not a number", name);
     if (kind == TEMPLATE_URL && !value[0])
-        return err_set(err, RC_INVALID, "{%s} is empty: the address would be of something else", name);
+        return err_set(err, RC_INVALID, "{%s} is empty, so the address would be that of something else",
+                       name);
     if (kind == TEMPLATE_SQL && !value[0])
-        return err_set(err, RC_INVALID, "{%s} is empty: the statement would be about others", name);
+        return err_set(err, RC_INVALID, "{%s} is empty, so the statement would be about others", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
     if (piece->quoted && text_has_control(value))

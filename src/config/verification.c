@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verification: what is looked at once an action says that it is done. A probe is a call, a query or a
- * program that only looks; what it answers is either counted, or one of the statuses that mean that nothing
- * is left. Everything else proves nothing, so that what is expected has to be said.
+ * Verification: a probe that looks for data after the action has succeeded. The probe is a call, a query or a
+ * program. It gives a number of records, or one of the statuses that mean: nothing is left. Other answers
+ * prove nothing, so the file must say what is expected.
  */
 #include "base/json.h"
 #include "config/action/action.h"
@@ -19,7 +19,7 @@ static enum rc read_pointer(struct reading *r, const struct setting *s, const st
     if (rc)
         return rc;
     const char *pointer = at->text ? at->text : "";
-    const char *fault = !at->text && !at->quoted ? "nothing stands there: all of the answer is written \"\""
+    const char *fault = !at->text && !at->quoted ? "it is empty: the whole answer is written \"\""
                                                  : json_pointer_fault(pointer);
     if (fault)
         return yaml_value_error(at, err, "%s", fault);
@@ -42,9 +42,10 @@ static enum rc read_after(struct reading *r, const struct setting *s, const stru
     for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
         rc = setting_length(r, &length, child, &after_us[n], err);
         if (!rc && n > 0 && after_us[n] <= after_us[n - 1])
-            rc = yaml_error(child, err,
-                            "%s is not later than the look before it: all count from the end of the action",
-                            child->text);
+            rc = yaml_error(
+                child, err,
+                "%s is not later than the look before it: all are counted from the end of the action",
+                child->text);
     }
     verify->after_us = after_us;
     verify->n_after = n;
@@ -53,7 +54,7 @@ static enum rc read_after(struct reading *r, const struct setting *s, const stru
 
 static const struct setting expect_settings[] = {
     { "status", "list of statuses", setting_statuses, 0, NULL,
-      "which answers mean that nothing is left: of HTTP, or of the program's exit", .max = STATUS_MAX,
+      "the statuses that mean: nothing is left; of HTTP, or exit statuses of the program", .max = STATUS_MAX,
       .required = true },
     { NULL }
 };
@@ -62,15 +63,16 @@ static const struct setting expect_settings[] = {
 
 const struct setting verification_settings[] = {
     { "the probe", .group = action_probe_rows, .offset = OF(probe), .inner_form = "." },
-    { "expect", "section", setting_section, OF(expect), NULL, "what means that nothing is left",
+    { "expect", "section", setting_section, OF(expect), NULL, "the answers that mean: nothing is left",
       .inner = expect_settings, .inner_form = "." },
     { "count", "JSON pointer", read_pointer, OF(count), NULL,
-      "where in the answer the number of records stands, or a list of them" },
+      "where the answer has the number of records, or the list of them" },
     { "after", "list of times", read_after, 0, "[0s]",
-      "when to look, counted from the end of the action; what is left at the last look is left for good" },
-    ACTION_TIMEOUT(OF(probe.timeout_us), "how long one look may take"),
+      "when to look, counted from the end of the action; the last look decides" },
+    ACTION_TIMEOUT(OF(probe.timeout_us), "how long one look can take"),
     { "read_only", "true or false", setting_bool, OF(read_only), NULL,
-      "does looking change nothing: then lethe plan --probe does it; by itself so with get and SELECT" },
+      "looking changes nothing, so that lethe plan --probe can do it; default: true with get and SELECT, "
+      "else false" },
     { NULL }
 };
 #undef OF
@@ -97,7 +99,7 @@ enum rc verification_read(struct reading *r, const struct setting *s, const stru
                           struct err *err)
 {
     struct verify_conf *verify = ARENA_NEW(r->arena, struct verify_conf);
-    enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it has to find", err);
+    enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it must find", err);
     if (!rc)
         rc = setting_read_map(r, s->inner, at, verify, err);
     if (!rc)

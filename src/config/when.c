@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * when and unless: whom a stage is for. No language: a map of what is known about somebody, each with a list
- * of what it may be, so that all that can be wrong with it is found when the file is read.
+ * when and unless: the people that a stage is for. There is no language for conditions: a map of fields, each
+ * with a list of patterns, so that every mistake is found when the file is read.
  *
- * A stage that is passed over leaves data where it is. So it is said each time which condition it was, in
- * words that tell nothing about the person, and these words are what goes on record.
+ * Skipping a stage leaves data where it is. So each time the condition is recorded, in words without personal
+ * data.
  */
 #include "config/config_int.h"
 
@@ -19,11 +19,11 @@ enum { PATTERNS_MAX = 1000 };
 static enum rc read_patterns(struct reading *r, const struct yaml *at, const char *const **out,
                              struct err *err)
 {
-    enum rc rc = yaml_want(at, YAML_LIST, "a list of what it may be", err);
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of patterns", err);
+    if (!rc)
+        rc = yaml_want_count(at, "patterns", 1, PATTERNS_MAX, err);
     if (rc)
         return rc;
-    if (at->count == 0 || at->count > PATTERNS_MAX)
-        return yaml_value_error(at, err, "from 1 to %d are possible", PATTERNS_MAX);
     const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
     for (const struct yaml *child = at->first; !rc && child; child = child->next)
@@ -38,7 +38,7 @@ static enum rc read_patterns_of(struct reading *r, const struct setting *s, cons
     return read_patterns(r, at, field, err);
 }
 
-/* In lower case: addresses are the same in any. */
+/* In lower case, since case does not matter in addresses. */
 static enum rc read_addresses(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                               struct err *err)
 {
@@ -50,7 +50,7 @@ static enum rc read_addresses(struct reading *r, const struct setting *s, const 
     size_t n = 0;
     for (const struct yaml *child = at->first; child; child = child->next, n++) {
         if (!strpbrk(patterns[n], "@*"))
-            return yaml_error(child, err, "no address is like this: those of a domain are *@%s",
+            return yaml_error(child, err, "no address matches this: those of a domain match *@%s",
                               text_brief(r->arena, patterns[n]));
         lower[n] = text_lower(r->arena, patterns[n]);
     }
@@ -72,14 +72,15 @@ static enum rc read_known(struct reading *r, const struct setting *s, const stru
 
 const struct setting when_settings[] = {
     { "original_username", "list of text", read_patterns_of, OF(original_username), NULL,
-      "the user name is one of these; * in them stands for anything" },
+      "the user name is one of these; * matches anything" },
     { "original_email", "list of text", read_addresses, OF(original_email), NULL,
-      "the address is one of these, in any case of letters" },
+      "the address is one of these; upper and lower case do not matter, * matches anything" },
     { "original_name", "list of text", read_patterns_of, OF(original_name), NULL,
-      "the name is one of these" },
-    { "org", "list of text", read_patterns_of, OF(org), NULL, "one of the person's organisations is" },
+      "the name is one of these; * matches anything" },
+    { "org", "list of text", read_patterns_of, OF(org), NULL,
+      "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
-      "is there a number by which services know the person?", .choices = "known|unknown" },
+      "is the number known by which services know the person?", .choices = "known|unknown" },
     { NULL }
 };
 #undef OF
@@ -90,14 +91,14 @@ enum rc when_read(struct reading *r, const struct setting *s, const struct yaml 
     struct conditions *conditions = ARENA_NEW(r->arena, struct conditions);
     enum rc rc = setting_read_map(r, when_settings, at, conditions, err);
     if (!rc && at->count == 0)
-        return yaml_value_error(at, err, "there is no condition in it");
+        return yaml_value_error(at, err, "it has no condition");
     *(const struct conditions **)field = conditions;
     return rc;
 }
 
 /* ---- asking ---- */
 
-/* Goes back to the last * only, which is enough, and so takes no longer than the product of the lengths. */
+/* Goes back to the last * only, which is enough, so the time is at most the product of the lengths. */
 static bool matches(const char *pattern, const char *text)
 {
     const char *star = NULL, *from = NULL;

@@ -98,7 +98,7 @@ def test_a_batch_is_all_that_one_run_takes(driver, lms):
 def test_an_lms_gives_the_oldest_only(driver, lms):
     driver.configure(driver={"order": "newest"})
     result = driver.lethe("config", "check")
-    assert result.code == 2 and "order: an LMS gives who asked first before others" in result.err, result
+    assert result.code == 2 and "order: an LMS gives the oldest requests first" in result.err, result
 
 
 def test_what_the_lms_is_asked_for(driver, lms):

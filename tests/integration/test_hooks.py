@@ -297,7 +297,7 @@ def test_a_hook_that_cannot_be_is_refused(site, app, hook, words):
 
 def test_two_hooks_of_one_name_are_refused(site, app):
     site.configure(on_request=[{"name": "a"}, {"name": "a"}])
-    assert "there is one called a already" in site.lethe("config", "check").err
+    assert "there is a hook a already" in site.lethe("config", "check").err
 
 
 @pytest.mark.parametrize("path,body,status", [

@@ -408,7 +408,7 @@ static void test_template__sql_without_a_value_is_refused(void **state)
     const struct template *empty = compile(TEMPLATE_SQL, "DELETE FROM t WHERE n = {original_name}");
     const struct template *unknown = compile(TEMPLATE_SQL, "DELETE FROM t WHERE n = {user_id}");
     assert_int_equal(template_bind(&arena, empty, &nobody, &values, &n, &err), RC_INVALID);
-    assert_string_equal(err.text, "{original_name} is empty: the statement would be about others");
+    assert_string_equal(err.text, "{original_name} is empty, so the statement would be about others");
     assert_int_equal(template_bind(&arena, unknown, &nobody, &values, &n, &err), RC_INVALID);
     assert_string_equal(err.text, "{user_id} is not known");
 }

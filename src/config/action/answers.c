@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of HTTP statuses that say something about a person. Some statuses never do: the service did not even
- * look, because the credentials are wrong or it is busy.
+ * Lists of HTTP statuses that say something about a person. Some statuses never do: the service did not look,
+ * because the credentials are wrong or it is busy.
  */
 #include "config/action/http_call.h"
 
@@ -12,9 +12,8 @@ enum rc answers_read(struct reading *r, const struct setting *s, const struct ya
     enum rc rc = setting_statuses(r, s, at, field, err);
     for (size_t i = 0; !rc && i < statuses->n; i++)
         if (answers_is_unrelated(statuses->status[i]))
-            rc =
-                yaml_value_error(at, err, "%u says nothing about the person: the service has not even looked",
-                                 statuses->status[i]);
+            rc = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
+                                  statuses->status[i]);
     return rc;
 }
 

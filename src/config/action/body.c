@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bodies of calls, from YAML to templates. A JSON body is built here and not parsed from text, so that it is
- * JSON whatever a person is called: places occur within strings, where they are escaped, or stand for
- * numbers.
+ * Bodies of calls, from YAML to templates. A JSON body is built from the YAML tree, so that it is JSON
+ * whatever the values are: places stand in strings, where values are escaped, or for numbers.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@ static size_t skip_digits(const char *s)
     return strspn(s, "0123456789");
 }
 
-/* A number as JSON writes it; 007, 0x10 and .5 are none, and stay text. */
+/* A number as JSON writes it. 007, 0x10 and .5 are not numbers, and stay text. */
 static bool is_json_number(const char *s)
 {
     s += *s == '-';
@@ -66,7 +65,7 @@ static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struc
     return RC_OK;
 }
 
-/* The name in {user_id} without quotes, which is a map with one key; NULL: it is something else. */
+/* The name in {user_id} without quotes, which YAML reads as a map with one key; NULL: something else. */
 static const char *unquoted_place(const struct template_maker *m, const struct yaml *at)
 {
     const struct yaml *only = at->first;
@@ -115,7 +114,7 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     return rc;
 }
 
-/* JSON in quotes would be sent as one string. */
+/* It would be sent as one string. */
 static bool is_json_in_quotes(const struct yaml *at)
 {
     return at->kind == YAML_SCALAR && at->text && (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
@@ -167,7 +166,7 @@ enum rc body_read_form(struct reading *r, const struct setting *s, const struct 
     if (rc)
         return rc;
     if (at->count == 0)
-        return yaml_value_error(at, err, "there is no field in it");
+        return yaml_value_error(at, err, "it has no fields");
     template_begin(&m, r->arena, TEMPLATE_FORM);
     m.more = r->captured;
     for (const struct yaml *child = at->first; !rc && child; child = child->next) {

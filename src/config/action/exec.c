@@ -19,7 +19,7 @@ static enum rc read_argument(struct reading *r, const struct yaml *at, const cha
     if (rc)
         return rc;
     if (!at->text && !at->quoted)
-        return yaml_error(at, err, "an argument is nothing: an empty one is written \"\"");
+        return yaml_error(at, err, "the argument is missing: an empty one is written \"\"");
     *out = at->text ? at->text : "";
     return setting_refuse_place(
         at, "every user of the machine can read a command, so the person arrives on standard input as JSON",
@@ -83,23 +83,23 @@ static enum rc read_env(struct reading *r, const struct setting *s, const struct
 }
 
 #define OF(field) offsetof(struct exec_action_conf, field)
-#define COMMAND_SETTINGS                                                                             \
-    { "command",                                                                                     \
-      "list of text",                                                                                \
-      read_command,                                                                                  \
-      0,                                                                                             \
-      NULL,                                                                                          \
-      "program and arguments; the person arrives on its standard input as JSON",                     \
-      .required = true },                                                                            \
-        { "env", "map of text", read_env, 0, NULL, "its environment, besides PATH, LANG and HOME" }, \
-    {                                                                                                \
-        "service", "name", services_read_name, OF(service), NULL, "whose limits hold for it"         \
+#define COMMAND_SETTINGS                                                                                    \
+    { "command",                                                                                            \
+      "list of text",                                                                                       \
+      read_command,                                                                                         \
+      0,                                                                                                    \
+      NULL,                                                                                                 \
+      "program and arguments; the person arrives on its standard input as JSON",                            \
+      .required = true },                                                                                   \
+        { "env", "map of text", read_env, 0, NULL, "its environment, in addition to PATH, LANG and HOME" }, \
+    {                                                                                                       \
+        "service", "name", services_read_name, OF(service), NULL, "the service whose limits apply"          \
     }
 
 static const struct setting exec_settings[] = {
     COMMAND_SETTINGS,
     { "nothing_to_erase", "list of exit statuses", setting_statuses, OF(nothing_to_erase), "[]",
-      "which exit statuses mean that there was nothing of this person; 0 is success", .min = 1,
+      "the exit statuses that mean: there was nothing of this person; 0 is success", .min = 1,
       .max = EXIT_MAX },
     { NULL }
 };

@@ -27,10 +27,10 @@ static enum rc check_name(struct reading *r, const struct yaml *at, struct err *
     size_t len = strlen(at->key);
     if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
         strspn(at->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
-        return yaml_key_error(at, err, "a value is called by 1 to %d of a-z, 0-9 and _, a letter first",
+        return yaml_key_error(at, err, "the name of a value has 1 to %d of a-z, 0-9 and _, a letter first",
                               TEMPLATE_NAME_MAX);
     if (is_place(r, at->key))
-        return yaml_key_error(at, err, "there is {%s} already", at->key);
+        return yaml_key_error(at, err, "{%s} exists already", at->key);
     return RC_OK;
 }
 
@@ -39,7 +39,7 @@ static enum rc read_capture(struct reading *r, const struct yaml *at, struct cap
 {
     enum rc rc = check_name(r, at, err);
     if (!rc)
-        rc = yaml_text(at, "where it stands in the answer, like /results/0/id", &out->pointer, err);
+        rc = yaml_text(at, "a JSON pointer like /results/0/id", &out->pointer, err);
     if (rc)
         return rc;
     const char *fault = json_pointer_fault(out->pointer);
@@ -51,7 +51,7 @@ static enum rc read_capture(struct reading *r, const struct yaml *at, struct cap
     return RC_OK;
 }
 
-/* Known to the templates of the steps after this one; this one's are read before. */
+/* The steps after this one can use the values; the templates of this step are read before. */
 static enum rc read_captures(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                              struct err *err)
 {
@@ -75,41 +75,40 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
 
 #define OF(field)    HTTP_CALL_OF(field)
 #define METHOD(name) HTTP_CALL_METHOD(name, "get, post, put, patch, delete")
-#define CALL_SETTINGS(SERVICE)                                                                            \
-    { "service", "name", services_read_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"), \
-        METHOD("put"), METHOD("patch"), METHOD("delete"), HTTP_CALL_BODY,                                 \
-        { "success",                                                                                      \
-          "list of statuses",                                                                             \
-          answers_read,                                                                                   \
-          OF(success),                                                                                    \
-          "[200, 201, 204]",                                                                              \
-          "which answers mean that the data is gone; 202 only means that the call was accepted",          \
-          .min = HTTP_CALL_STATUS_MIN,                                                                    \
-          .max = HTTP_CALL_STATUS_MAX },                                                                  \
-        { "nothing_to_erase",                                                                             \
-          "list of statuses",                                                                             \
-          answers_read,                                                                                   \
-          OF(nothing_to_erase),                                                                           \
-          "[]",                                                                                           \
-          "which answers mean that the service never had this person",                                    \
-          .min = HTTP_CALL_STATUS_MIN,                                                                    \
-          .max = HTTP_CALL_STATUS_MAX },                                                                  \
-    {                                                                                                     \
-        "answer", "checked or any", setting_either, OF(any_answer), "checked",                            \
-            "checked: with a status of success, a web page, or what is called JSON and is none, is no "   \
-            "success; any: it is",                                                                        \
-            .choices = "checked|any"                                                                      \
+#define CALL_SETTINGS(SERVICE)                                                                              \
+    { "service", "name", services_read_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"),   \
+        METHOD("put"), METHOD("patch"), METHOD("delete"), HTTP_CALL_BODY,                                   \
+        { "success",                                                                                        \
+          "list of statuses",                                                                               \
+          answers_read,                                                                                     \
+          OF(success),                                                                                      \
+          "[200, 201, 204]",                                                                                \
+          "the statuses that mean: the data is gone; 202 only means that the call was accepted",            \
+          .min = HTTP_CALL_STATUS_MIN,                                                                      \
+          .max = HTTP_CALL_STATUS_MAX },                                                                    \
+        { "nothing_to_erase",                                                                               \
+          "list of statuses",                                                                               \
+          answers_read,                                                                                     \
+          OF(nothing_to_erase),                                                                             \
+          "[]",                                                                                             \
+          "the statuses that mean: the service never had this person",                                      \
+          .min = HTTP_CALL_STATUS_MIN,                                                                      \
+          .max = HTTP_CALL_STATUS_MAX },                                                                    \
+    {                                                                                                       \
+        "answer", "checked or any", setting_either, OF(any_answer), "checked",                              \
+            "checked: a web page or broken JSON is no success, whatever its status; any: the status alone " \
+            "decides",                                                                                      \
+            .choices = "checked|any"                                                                        \
     }
 
 static const struct setting step_settings[] = {
-    CALL_SETTINGS("which of services is called; by itself that of all steps"),
+    CALL_SETTINGS("the service that is called; default: the service of the action"),
     { "capture", "map of text", read_captures, 0, NULL,
-      "what the steps after it need of the answer: { name: JSON pointer }, there as {name}" },
+      "values of the answer for the steps after it: { name: JSON pointer }; these steps write {name}" },
     { "if_missing", "error or nothing_to_erase", setting_either, OF(missing_is_nothing), "error",
-      "what it means that something to be captured is not there", .choices = "error|nothing_to_erase" },
+      "what it means when a value to capture is missing", .choices = "error|nothing_to_erase" },
     { "poll", "section", polling_read, OF(poll), NULL,
-      "this step asks whether something is finished, again and again until it is", .inner = polling_settings,
-      .inner_form = "." },
+      "repeat this step until what it asks about is finished", .inner = polling_settings, .inner_form = "." },
     { NULL }
 };
 
@@ -121,7 +120,7 @@ static enum rc check_answers(const struct http_step_conf *step, const struct yam
     for (size_t i = 0; i < step->success.n; i++)
         for (size_t j = 0; j < step->nothing_to_erase.n; j++)
             if (step->success.status[i] == step->nothing_to_erase.status[j])
-                return yaml_error(at, err, "%u stands in both success and nothing_to_erase",
+                return yaml_error(at, err, "%u is in both success and nothing_to_erase",
                                   step->success.status[i]);
     return RC_OK;
 }
@@ -134,7 +133,7 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
 
 /* ---- several ---- */
 
-/* What is read at once: the call, if it is one alone, and the whole. Steps take the service of the call when
+/* What is read together: the call, if it stands alone, and the whole. Steps use the service of the call if
  * they name none. */
 struct http_reading {
     struct http_step_conf call;
@@ -180,11 +179,11 @@ static enum rc read_steps(struct reading *r, const struct setting *s, const stru
 }
 
 static const struct setting http_settings[] = {
-    CALL_SETTINGS("which of services is called"),
+    CALL_SETTINGS("the service that is called"),
     { "steps", "list of calls", read_steps, 0, NULL, "several calls, one after the other, in place of one",
       .inner = step_settings, .inner_form = "[]." },
     { "rounds", "number", setting_count, offsetof(struct http_reading, http.rounds), "1",
-      "how often to go through the steps, until what they capture is not there any more", .min = 1,
+      "the most times to go through the steps; they end when a value to capture is missing", .min = 1,
       .max = ROUNDS_MAX },
     { NULL }
 };
@@ -196,17 +195,16 @@ static enum rc check_rounds(const struct http_action_conf *http, const struct ya
     while (i < http->n_steps && !http->steps[i].missing_is_nothing)
         i++;
     if (i == http->n_steps)
-        return yaml_key_error(
-            yaml_get(at, "rounds"), err,
-            "rounds: nothing would end them: a step with if_missing: nothing_to_erase does");
+        return yaml_key_error(yaml_get(at, "rounds"), err,
+                              "rounds would never end: one of the steps needs if_missing: nothing_to_erase");
     const struct yaml *step = yaml_get(at, "steps")->first;
     for (size_t j = 0; j < http->n_steps; j++, step = step->next) {
         if (http->steps[j].poll)
             return yaml_key_error(yaml_get(step, "poll"), err, "poll and rounds do not go together");
         if (j > i && http->steps[j].nothing_to_erase.n > 0)
-            return yaml_key_error(yaml_get(step, "nothing_to_erase"), err,
-                                  "nothing_to_erase would end the rounds while others may be left: put it "
-                                  "into success");
+            return yaml_key_error(
+                yaml_get(step, "nothing_to_erase"), err,
+                "nothing_to_erase would end the rounds while records may be left: put it into success");
     }
     return RC_OK;
 }
@@ -249,7 +247,7 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
 
 /* ---- a hook ---- */
 
-/* A hook only tells, so "accepted" is a success, and nothing is asked again for days. */
+/* A hook only tells, so "accepted" is a success, and polling makes no sense. */
 static enum rc check_hook(struct reading *r, struct action_conf *action, const struct yaml *at,
                           struct err *err)
 {
@@ -292,7 +290,7 @@ static enum rc check_alert(const struct yaml *at, struct err *err)
 
 /* What its answers mean is said beside it, in verify. */
 static const struct setting probe_settings[] = { { "service", "name", services_read_name, OF(service), NULL,
-                                                   "which of services is asked", .required = true },
+                                                   "the service that is asked", .required = true },
                                                  PROBE_METHOD("get"),
                                                  PROBE_METHOD("post"),
                                                  HTTP_CALL_BODY,
@@ -314,15 +312,15 @@ static enum rc check_expected(const struct verify_conf *verify, unsigned status,
         return yaml_value_error(at, err, "%u is no status that a service answers with: from %d to %d", status,
                                 HTTP_CALL_STATUS_MIN, HTTP_CALL_STATUS_MAX);
     if (answers_is_unrelated(status) || status == 403 || (status >= 300 && status < 400))
-        return yaml_value_error(at, err, "%u says nothing about the person: the service has not even looked",
+        return yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
                                 status);
     if (verify->count && status == STATUS_OK)
-        return yaml_value_error(at, err, "%d is the answer in which count counts", STATUS_OK);
+        return yaml_value_error(at, err, "%d is the answer that count reads", STATUS_OK);
     return RC_OK;
 }
 
-/* What is expected proves that nothing is left, or a number that the answer gives. Both kinds of answers are
- * then a success of the call. */
+/* Either a status proves that nothing is left, or the answer gives the number. Both kinds of answers are a
+ * success of the call. */
 static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err)
 {

@@ -11,7 +11,7 @@
 
 enum { HEADERS_MAX = 50 };
 
-/* Values that the steps before this one captured are places too. */
+/* The values that earlier steps captured are places too. */
 static enum rc compile(struct reading *r, enum template_kind kind, const struct yaml *at, const char *text,
                        const struct template **out, struct err *err)
 {
@@ -93,7 +93,7 @@ enum rc http_call_read_headers(struct reading *r, const struct setting *s, const
         rc = read_header(r, child, &headers[n], err);
         for (size_t i = 0; !rc && i < n; i++)
             if (strcasecmp(headers[i].name, child->key) == 0)
-                rc = yaml_key_error(child, err, "the header %s a second time", headers[i].name);
+                rc = yaml_key_error(child, err, "the header %s is given twice", headers[i].name);
     }
     step->headers = headers;
     step->n_headers = n;
@@ -119,7 +119,7 @@ static bool is_sent_by(const struct service_conf *service, const char *name)
 enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     if (!step->service)
-        return yaml_error(at, err, "service is missing: which of services is called");
+        return yaml_error(at, err, "service is missing: the service that is called");
     if (!step->service->url)
         return yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name);
     if (!step->method)

@@ -9,11 +9,11 @@ enum { HTTP_CALL_STATUS_MIN = 200, HTTP_CALL_STATUS_MAX = 499, HTTP_CALL_PATH_MA
 
 /* Rows about a struct http_step_conf. */
 #define HTTP_CALL_OF(field) offsetof(struct http_step_conf, field)
-#define HTTP_CALL_METHOD(name, all)                                                   \
-    {                                                                                 \
-        name, "path", http_call_read_method, 0, NULL,                                 \
-            "the call: its path, behind the url of the service; exactly one of " all, \
-            .max = HTTP_CALL_PATH_MAX                                                 \
+#define HTTP_CALL_METHOD(name, all)                                                  \
+    {                                                                                \
+        name, "path", http_call_read_method, 0, NULL,                                \
+            "the call: the path behind the url of the service; exactly one of " all, \
+            .max = HTTP_CALL_PATH_MAX                                                \
     }
 #define HTTP_CALL_BODY                                                                                   \
     { "json", "any value", body_read_json, HTTP_CALL_OF(json), NULL, "the body, sent as JSON" },         \

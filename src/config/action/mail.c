@@ -23,7 +23,7 @@ static enum rc read_to(struct reading *r, const struct setting *s, const struct 
 #define OF(field) offsetof(struct mail_action_conf, field)
 
 static const struct setting mail_settings[] = {
-    { "to", "address", read_to, OF(to), NULL, "who gets it: one address, perhaps \"{original_email}\"",
+    { "to", "address", read_to, OF(to), NULL, "the recipient: one address, like \"{original_email}\"",
       .required = true },
     { "subject", "text", message_read_subject, OF(subject), NULL,
       "its subject; places like {retirement_id} can stand in it", .required = true },
@@ -32,7 +32,7 @@ static const struct setting mail_settings[] = {
     { NULL }
 };
 static const struct setting alert_settings[] = {
-    { "to", "address", read_to, OF(to), NULL, "who gets it: one address", .required = true }, { NULL }
+    { "to", "address", read_to, OF(to), NULL, "the recipient: one address", .required = true }, { NULL }
 };
 #undef OF
 
@@ -42,7 +42,7 @@ static enum rc read_mail(struct reading *r, const struct setting *s, const struc
     struct mail_action_conf *action = field;
     enum rc rc = setting_section(r, s, at, field, err);
     if (!rc && !r->config->mail)
-        rc = yaml_key_error(at, err, "nobody could send it: the section mail, with its server, is missing");
+        rc = yaml_key_error(at, err, "mail: the section mail, with its server, is missing");
     action->server = r->config->mail;
     return rc;
 }
@@ -61,7 +61,7 @@ const struct action_type action_type_mail = {
     .name = "mail",
     .stage = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail"),
     .hook = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail, as in stages"),
-    .alert = ACTION_ROW(mail, read_mail, alert_settings, "the action: an e-mail; to says who gets it"),
+    .alert = ACTION_ROW(mail, read_mail, alert_settings, "the action: an e-mail; to is the recipient"),
     .check_alert = check_alert,
     .service = service_of,
 };

@@ -18,15 +18,16 @@ static enum rc read_instructions(struct reading *r, const struct setting *s, con
 
 static const struct setting manual_settings[] = {
     { "instructions", "text", read_instructions, OF(instructions), NULL,
-      "what somebody has to do before they confirm; the person's data can stand in it", .required = true },
+      "what the operator has to do; the person's data can stand in it", .required = true },
     { "remind", "time", setting_length, OF(remind_us), "7d",
-      "how often the driver's log says that somebody still waits", .min = CLOCK_S, .max = 365 * CLOCK_DAY },
+      "how often the driver's log reminds of a person who still waits", .min = CLOCK_S,
+      .max = 365 * CLOCK_DAY },
     { NULL }
 };
 
 const struct action_type action_type_manual = {
     .name = "manual",
     .stage = ACTION_ROW(manual, setting_section, manual_settings,
-                        "the action: somebody does it by hand, and confirms"),
+                        "the action: an operator does it by hand and confirms"),
     .by_hand = true,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call that is made again and again until what it asks about is finished: by what a status or a part of a
- * JSON answer says. What neither says is "not finished yet", until the time is over.
+ * A call that is repeated until what it asks about is finished. A status or a part of a JSON answer says so;
+ * any other answer means "not finished yet", until the time is over.
  */
 #include <string.h>
 
@@ -62,18 +62,19 @@ static enum rc read_parts(struct reading *r, const struct setting *s, const stru
 
 const struct setting polling_settings[] = {
     { "finished", "map of values", read_parts, OF(finished), NULL,
-      "what the answer says when it is: { JSON pointer: value or list of values }, all of it; by itself, any "
-      "answer of success" },
+      "what the answer says when it is finished: { JSON pointer: value or list of values }, all of them; "
+      "default: any answer of success" },
     { "failed", "map of values", read_parts, OF(failed), NULL,
-      "what the answer says when it never will be: the same, one of it is enough" },
+      "what the answer says when it has failed for good: the same form, one of them is enough" },
     { "unfinished", "list of statuses", answers_read, OF(unfinished), "[202]",
-      "which answers mean that it is not finished yet, whatever they say", .min = HTTP_CALL_STATUS_MIN,
+      "the statuses that mean: not finished yet, whatever the answer says", .min = HTTP_CALL_STATUS_MIN,
       .max = HTTP_CALL_STATUS_MAX },
-    { "every", "time", setting_length, OF(every_us), "1h", "between two looks; longer if the service wishes",
-      .min = CLOCK_S, .max = (int64_t)LEASE_MAX_S * CLOCK_S },
+    { "every", "time", setting_length, OF(every_us), "1h",
+      "the wait between two calls of the step; longer if the service asks for it", .min = CLOCK_S,
+      .max = (int64_t)LEASE_MAX_S * CLOCK_S },
     { "for", "time", setting_length, OF(for_us), "30d",
-      "how long it may take, from the beginning of the stage on; then it has failed", .min = CLOCK_S,
-      .max = FOR_MAX },
+      "how long it can take, from the beginning of the stage; after that the stage has failed",
+      .min = CLOCK_S, .max = FOR_MAX },
     { NULL }
 };
 #undef OF
@@ -86,7 +87,7 @@ enum rc polling_read(struct reading *r, const struct setting *s, const struct ya
     if (!rc)
         rc = setting_read_map(r, polling_settings, at, poll, err);
     if (!rc && poll->finished.n == 0 && poll->unfinished.n == 0)
-        rc = yaml_value_error(at, err, "it would be finished at once: finished or unfinished is wanted");
+        rc = yaml_value_error(at, err, "finished or unfinished is missing: the first answer would end it");
     *(const struct poll_conf **)field = poll;
     return rc;
 }
@@ -99,8 +100,7 @@ enum rc polling_check(const struct http_step_conf *step, const struct yaml *at, 
         for (size_t i = 0; i < lists[k]->n; i++)
             for (size_t j = 0; j < step->poll->unfinished.n; j++)
                 if (lists[k]->status[i] == step->poll->unfinished.status[j])
-                    return yaml_error(at, err,
-                                      "%u stands in both %s and unfinished (which is by itself [202])",
+                    return yaml_error(at, err, "%u is in both %s and unfinished (default [202])",
                                       lists[k]->status[i], names[k]);
     return RC_OK;
 }

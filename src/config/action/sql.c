@@ -2,9 +2,9 @@
 /*
  * The sql action: statements for a service that is a database.
  *
- * Its hard idea: places become bound values, and a place that would not (within quotes, in a comment) is
- * refused here, since the statement would do nothing, or something else. So nothing may stand in a statement
- * that makes it doubtful what is within quotes.
+ * The hard idea: places become bound values. Within quotes or a comment a place could not be bound, and the
+ * statement would do something else, so such places are refused. For the same reason a statement must not
+ * have characters that leave open what is within quotes.
  */
 #include "config/action/action.h"
 
@@ -17,7 +17,7 @@ enum { STATEMENTS_MAX = 50, STATEMENT_MAX = 10000 /* bytes */ };
 
 /* ---- one statement ---- */
 
-/* What is wrong outside of quotes with the text that begins here. */
+/* What is wrong with the text at s, outside of quotes. */
 static const char *plain_fault(const char *s)
 {
     if (*s == '?')
@@ -25,7 +25,7 @@ static const char *plain_fault(const char *s)
     if (*s == ';')
         return "each statement is an entry of its own, without ;";
     if (*s == '$')
-        return "$ means different things to different databases: it can stand within quotes only";
+        return "$ means different things to different databases: it can only stand within quotes";
     if (strncmp(s, "--", 2) == 0 || strncmp(s, "/*", 2) == 0)
         return "comments stand in YAML, behind #, and not in the statement";
     return NULL;
@@ -34,7 +34,7 @@ static const char *plain_fault(const char *s)
 static const char *quoted_fault(const char *s)
 {
     if (*s == '{' && s[1] != '{')
-        return "a place stands without quotes: it becomes a bound value, and within quotes it would be text";
+        return "write the place without quotes: it becomes a bound value, and within quotes it would be text";
     return NULL;
 }
 
@@ -95,7 +95,7 @@ static enum rc read_statements(struct reading *r, const struct setting *s, const
         rc = read_statement(r, child, &statements[n], err);
         if (!rc && is_of_everybody(child->text))
             rc = yaml_error(child, err,
-                            "there is no place like {original_email} in it: it would be about everybody");
+                            "it has no place like {original_email}, so it would change all people");
     }
     sql->statements = statements;
     sql->n = n;
@@ -117,19 +117,21 @@ static enum rc read_query(struct reading *r, const struct setting *s, const stru
 
 #define OF(field) offsetof(struct sql_action_conf, field)
 
-static const struct setting sql_settings[] = {
-    { "service", "name", services_read_name, OF(service), NULL, "which database", .required = true },
-    { "statements", "list of statements", read_statements, 0, NULL,
-      "what erases, in one transaction: like DELETE FROM orders WHERE email = {original_email}" },
-    { "query", "statement", read_query, 0, NULL,
-      "what only looks, for verify: like SELECT count(*) FROM orders WHERE email = {original_email}" },
-    { NULL }
-};
+static const struct setting sql_settings[] = { { "service", "name", services_read_name, OF(service), NULL,
+                                                 "the service that is the database", .required = true },
+                                               { "statements", "list of statements", read_statements, 0, NULL,
+                                                 "the statements that erase, in one transaction, like DELETE "
+                                                 "FROM orders WHERE email = {original_email}" },
+                                               { "query", "statement", read_query, 0, NULL,
+                                                 "a query that only looks, for verify, like SELECT count(*) "
+                                                 "FROM orders WHERE email = {original_email}" },
+                                               { NULL } };
 
 static const struct setting probe_settings[] = {
-    { "service", "name", services_read_name, OF(service), NULL, "which database", .required = true },
+    { "service", "name", services_read_name, OF(service), NULL, "the service that is the database",
+      .required = true },
     { "query", "statement", read_query, 0, NULL,
-      "the number of records: like SELECT count(*) FROM orders WHERE email = {original_email}",
+      "the query for the number of records, like SELECT count(*) FROM orders WHERE email = {original_email}",
       .required = true },
     { NULL }
 };
@@ -148,7 +150,7 @@ static enum rc read_sql(struct reading *r, const struct setting *s, const struct
                                 "%s is called by HTTP: a database has odbc in place of url",
                                 sql->service->name);
     if (sql->n == 0)
-        return yaml_error(at, err, "statements is missing: what is to be done in the database");
+        return yaml_error(at, err, "statements is missing: the statements that erase");
     return RC_OK;
 }
 
