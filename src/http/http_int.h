@@ -19,13 +19,16 @@ bool request_method(const char *name, enum http_method *out);
 /* libcurl, once and for all; client.c and smtp.c use it. */
 void http_init_curl(void);
 
-/* ---- tls.c: the certificate that is shown from now on ---- */
+/* ---- tls.c: the certificate of a server ---- */
 
 struct tls;
-/* PEM texts. Puts it in front of those of before. RC_INVALID: they are not right, or not of one another; then
- * nothing changes. */
-enum rc tls_use(struct tls **tls, const char *certificate, const char *key, struct err *err) MUST_CHECK;
+/* PEM texts. RC_INVALID: they are not right, or not of one another. */
+enum rc tls_open(const char *certificate, const char *key, struct tls **out, struct err *err) MUST_CHECK;
+/* Others for handshakes from now on. RC_INVALID: nothing changes. */
+enum rc tls_use(struct tls *tls, const char *certificate, const char *key, struct err *err) MUST_CHECK;
 void tls_close(struct tls **tls);
+/* This thread shakes hands for that server; NULL: for one without TLS. */
+void tls_enter(struct tls *tls);
 void *tls_callback(void); /* for MHD_OPTION_HTTPS_CERT_CALLBACK */
 
 struct http_limits {

@@ -470,6 +470,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **tr
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
+    struct worker *worker = arg;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         conn_leave(*context);
         return;
@@ -479,7 +480,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     struct origin origin;
     memcpy(&origin, info->client_addr, sizeof(origin));
     *context = origin.conn;
-    ((struct worker *)arg)->thread = pthread_self();
+    worker->thread = pthread_self();
+    tls_enter(worker->server->tls);
     conn_begin(origin.conn);
 }
 
@@ -591,7 +593,7 @@ static enum rc start(struct http_server *server, const struct http_limits *limit
     };
     enum rc rc = door_open(&door, &server->door, err);
     if (!rc && conf->tls_certificate)
-        rc = tls_use(&server->tls, conf->tls_certificate, conf->tls_key, err);
+        rc = tls_open(conf->tls_certificate, conf->tls_key, &server->tls, err);
     if (!rc)
         rc = start_workers(server, err);
     return !rc ? door_start(server->door, err) : rc;
@@ -622,7 +624,7 @@ enum rc http_server_renew_tls(struct http_server *server, const char *certificat
                               struct err *err)
 {
     assert(server->tls);
-    return tls_use(&server->tls, certificate, key, err);
+    return tls_use(server->tls, certificate, key, err);
 }
 
 unsigned http_server_port(const struct http_server *server)

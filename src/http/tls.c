@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The certificate that the server shows, which may be renewed while it runs: a handshake takes the one of its
- * moment. GnuTLS asks for it without saying for which server, so there is one in a process.
+ * The certificate that a server shows, which may be renewed while it runs: a handshake takes the one of its
+ * moment. GnuTLS asks for it without saying for which server; but a worker's thread shakes hands for one
+ * server alone, and says for which.
  */
 #include "http/http_int.h"
 
@@ -17,23 +18,32 @@
 enum { CHAIN_MAX = 16, KEY_ID_MAX = 64 };
 
 /* Handshakes may still look at the ones of before: they are kept until the server closes. */
-struct tls {
+struct certificate {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned n;
     gnutls_privkey_t key;
-    struct tls *before;
+    struct certificate *before;
 };
 
-static struct tls *_Atomic current;
+struct tls {
+    struct certificate *_Atomic newest;
+};
+
+static _Thread_local struct tls *of_thread;
+
+void tls_enter(struct tls *tls)
+{
+    of_thread = tls;
+}
 
 static int show_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int n_authorities,
                             const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
                             gnutls_pcert_st **chain, unsigned *n, gnutls_privkey_t *key)
 {
-    struct tls *tls = current;
-    *chain = tls->chain;
-    *n = tls->n;
-    *key = tls->key;
+    struct certificate *shown = of_thread->newest;
+    *chain = shown->chain;
+    *n = shown->n;
+    *key = shown->key;
     return 0;
 }
 
@@ -57,57 +67,57 @@ static gnutls_datum_t text_of(const char *pem)
     return (gnutls_datum_t){ .data = text.out, .size = (unsigned)strlen(pem) };
 }
 
-static enum rc read_chain(struct tls *tls, const char *pem, struct err *err)
+static enum rc read_chain(struct certificate *c, const char *pem, struct err *err)
 {
     gnutls_datum_t text = text_of(pem);
     unsigned n = CHAIN_MAX;
-    int failed = gnutls_pcert_list_import_x509_raw(tls->chain, &n, &text, GNUTLS_X509_FMT_PEM, 0);
+    int failed = gnutls_pcert_list_import_x509_raw(c->chain, &n, &text, GNUTLS_X509_FMT_PEM, 0);
     if (failed < 0)
         return err_set(err, RC_INVALID, "TLS cannot be used: the certificate is not right: %s",
                        gnutls_strerror(failed));
-    tls->n = n;
+    c->n = n;
     return RC_OK;
 }
 
-static enum rc read_key(struct tls *tls, const char *pem, struct err *err)
+static enum rc read_key(struct certificate *c, const char *pem, struct err *err)
 {
     gnutls_datum_t text = text_of(pem);
-    int failed = gnutls_privkey_init(&tls->key);
+    int failed = gnutls_privkey_init(&c->key);
     if (failed == 0)
-        failed = gnutls_privkey_import_x509_raw(tls->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
+        failed = gnutls_privkey_import_x509_raw(c->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
     if (failed < 0)
         return err_set(err, RC_INVALID, "TLS cannot be used: the key is not right: %s",
                        gnutls_strerror(failed));
     return RC_OK;
 }
 
-static bool belong_together(const struct tls *tls)
+static bool belong_together(const struct certificate *c)
 {
     unsigned char ids[2][KEY_ID_MAX];
     size_t len[2] = { KEY_ID_MAX, KEY_ID_MAX };
     gnutls_pubkey_t of_key;
     if (gnutls_pubkey_init(&of_key) != 0)
         return false;
-    bool same = gnutls_pubkey_import_privkey(of_key, tls->key, 0, 0) == 0 &&
+    bool same = gnutls_pubkey_import_privkey(of_key, c->key, 0, 0) == 0 &&
                 gnutls_pubkey_get_key_id(of_key, 0, ids[0], &len[0]) == 0 &&
-                gnutls_pubkey_get_key_id(tls->chain[0].pubkey, 0, ids[1], &len[1]) == 0 && len[0] == len[1] &&
+                gnutls_pubkey_get_key_id(c->chain[0].pubkey, 0, ids[1], &len[1]) == 0 && len[0] == len[1] &&
                 memcmp(ids[0], ids[1], len[0]) == 0;
     gnutls_pubkey_deinit(of_key);
     return same;
 }
 
-static void free_one(struct tls *tls)
+static void free_one(struct certificate *c)
 {
-    for (unsigned i = 0; i < tls->n; i++)
-        gnutls_pcert_deinit(&tls->chain[i]);
-    if (tls->key)
-        gnutls_privkey_deinit(tls->key);
-    free(tls);
+    for (unsigned i = 0; i < c->n; i++)
+        gnutls_pcert_deinit(&c->chain[i]);
+    if (c->key)
+        gnutls_privkey_deinit(c->key);
+    free(c);
 }
 
-enum rc tls_use(struct tls **tls, const char *certificate, const char *key, struct err *err)
+enum rc tls_use(struct tls *tls, const char *certificate, const char *key, struct err *err)
 {
-    struct tls *next = XNEW(struct tls);
+    struct certificate *next = XNEW(struct certificate);
     enum rc rc = read_chain(next, certificate, err);
     if (!rc)
         rc = read_key(next, key, err);
@@ -117,17 +127,28 @@ enum rc tls_use(struct tls **tls, const char *certificate, const char *key, stru
         free_one(next);
         return rc;
     }
-    next->before = *tls;
-    *tls = next;
-    current = next;
+    next->before = tls->newest;
+    tls->newest = next;
     return RC_OK;
+}
+
+enum rc tls_open(const char *certificate, const char *key, struct tls **out, struct err *err)
+{
+    *out = XNEW(struct tls);
+    enum rc rc = tls_use(*out, certificate, key, err);
+    if (rc)
+        tls_close(out);
+    return rc;
 }
 
 void tls_close(struct tls **tls)
 {
-    while (*tls) {
-        struct tls *one = *tls;
-        *tls = one->before;
-        free_one(one);
+    struct certificate *c = *tls ? (*tls)->newest : NULL;
+    while (c) {
+        struct certificate *before = c->before;
+        free_one(c);
+        c = before;
     }
+    free(*tls);
+    *tls = NULL;
 }

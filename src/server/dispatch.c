@@ -262,6 +262,8 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
     if (rc == RC_NO_SPACE)
         atomic_store(&v->server->disk_full, true);
+    if (rc && v->step > 0)
+        atomic_store(&v->server->half_done, true);
     if (rc)
         fail(&v->x, err);
     else if (!job->undo)

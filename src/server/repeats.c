@@ -169,6 +169,7 @@ enum rc repeat_keep(const struct repeat *r, struct exchange *x, struct err *err)
     struct buf plain;
     if (!r->wanted)
         return RC_OK;
+    struct act act = exchange_act(x);
     buf_init(&plain, ANSWER_MAX);
     write_plain(x->http, x->unfinished, &plain);
     struct kept_answer kept = { .len = plain.len + CRYPTO_SEALED_EXTRA, .expires_at = x->now + KEPT_FOR };
@@ -180,7 +181,7 @@ enum rc repeat_keep(const struct repeat *r, struct exchange *x, struct err *err)
     enum rc rc = plain.over
                      ? err_set(err, RC_TOO_LARGE,
                                "the answer is too large to be kept for an Idempotency-Key: ask for less")
-                     : store_keep_answer(x->store, &kept, err);
+                     : usecase_keep_answer(&act, &kept, err);
     crypto_wipe(plain.data, plain.cap);
     buf_free(&plain);
     return rc;

@@ -10,7 +10,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/world.h"
 
 char *server_socket_path(struct arena *a, const char *data_dir)
 {
@@ -48,20 +47,10 @@ static enum rc load_keys(struct server *s, struct err *err)
 
 /* ---- the database, before anybody else may use it ---- */
 
-static struct act own_act(struct server *s, struct store *store, struct arena *arena)
-{
-    return (struct act){ .store = store,
-                         .arena = arena,
-                         .config = s->config,
-                         .world = s->world,
-                         .actor = "server",
-                         .now = steady_now(&s->steady) };
-}
-
 static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
 {
     struct arena a = { 0 };
-    struct act act = own_act(s, store, &a);
+    struct act act = upkeep_act(s, store, &a, "server");
     bool differ;
     enum rc rc = usecase_compare_states(&act, &differ, err);
     arena_free(&a);
@@ -73,7 +62,7 @@ static enum rc warn_of_other_states(struct server *s, struct store *store, struc
 
 static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 {
-    struct act act = own_act(s, s->store, &s->arena);
+    struct act act = upkeep_act(s, s->store, &s->arena, "server");
     enum rc rc = db_begin(s->db, err);
     if (!rc)
         rc = usecase_prepare(&act, populate, err);
@@ -87,7 +76,7 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 /* What a server that was killed has left half done. */
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
-    struct act act = own_act(s, s->store, &s->arena);
+    struct act act = upkeep_act(s, s->store, &s->arena, "server");
     enum rc rc = db_begin(s->db, err);
     if (!rc)
         rc = usecase_finish_archives(&act, err);
@@ -161,10 +150,23 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
     return rc;
 }
 
-static enum rc open_writer(struct server *s, struct err *err)
+static enum rc start_threads(struct server *s, const struct server_conf *conf, struct err *err)
 {
-    s->writer = writer_open(&(struct writer_conf){ .db = s->db, .world = &world_real });
-    return writer_start(s->writer, err);
+    enum rc rc = writer_start(s->writer, err);
+    if (!rc)
+        rc = slow_start(s->slow, s, err);
+    if (!rc)
+        rc = open_doors(s, conf, err);
+    return rc || !s->upkeep ? rc : upkeep_start(s->upkeep, err);
+}
+
+static enum rc open_parts(struct server *s, const struct server_conf *conf, struct err *err)
+{
+    bool steps = conf->doors == SERVER_NO_DOOR;
+    s->writer = writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world });
+    s->slow = slow_open();
+    s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
+    return steps ? reader_open(s, &s->stepping, err) : start_threads(s, conf, err);
 }
 
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err)
@@ -181,17 +183,22 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     if (!rc)
         rc = open_database(s, conf->populate, err);
     if (!rc)
-        rc = open_writer(s, err);
-    if (!rc)
-        rc = slow_open(s, &s->slow, err);
-    if (!rc && conf->doors != SERVER_NO_DOOR)
-        rc = open_doors(s, conf, err);
-    if (!rc && conf->doors == SERVER_TCP)
-        rc = upkeep_open(s, &s->upkeep, err);
+        rc = open_parts(s, conf, err);
     if (rc)
         server_close(&s);
     *out = s;
     return rc;
+}
+
+int64_t server_step(struct server *s)
+{
+    if (slow_step(s->slow, s->stepping))
+        return 0;
+    int64_t writer_us = writer_step(s->writer);
+    if (writer_us == 0)
+        return 0;
+    int64_t upkeep_us = upkeep_step(s->upkeep);
+    return upkeep_us < writer_us ? upkeep_us : writer_us;
 }
 
 /* Beside the writer, whose store is its own. */
@@ -245,6 +252,8 @@ void server_close(struct server **server)
     if (s->http)
         http_server_close(&s->http);
     slow_close(&s->slow);
+    if (s->stepping)
+        reader_close(s, s->stepping);
     if (s->writer)
         writer_close(&s->writer);
     store_close(&s->store);

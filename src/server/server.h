@@ -23,7 +23,7 @@ struct world;
 enum server_doors {
     SERVER_SOCKET, /* by the socket in the data directory: the server inside a command */
     SERVER_TCP,    /* by a port, too; and it does its upkeep */
-    SERVER_NO_DOOR /* not at all: a test calls dispatch() */
+    SERVER_NO_DOOR /* not at all, and without threads: a test calls dispatch() and server_step() */
 };
 
 struct server_conf {
@@ -40,6 +40,9 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
 /* Another configuration for what begins from now on; requests that have begun, and the one before must live
  * as long as the server, go on with the old one. See config_keep_fixed(). */
 void server_reload(struct server *server, const struct config *config);
+/* Of a server without a door: does the next thing that waits or is due. Returns 0 when it did something, and
+ * else for how long, in us, nothing is due; INT64_MAX: for ever. */
+int64_t server_step(struct server *server);
 unsigned server_port(const struct server *server);
 void server_close(struct server **server);
 

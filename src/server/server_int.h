@@ -32,8 +32,10 @@ struct server {
     struct http_router *router; /* of routes[] */
     struct http_server *http;
     atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
+    atomic_bool half_done; /* the second transaction of a write failed: upkeep.c does it later */
     struct upkeep *upkeep; /* NULL: it only lives for a command */
     struct slow *slow;
+    void *stepping; /* SERVER_NO_DOOR: the reader that server_step() has */
     struct auth_throttle *throttle;
 };
 
@@ -44,14 +46,23 @@ struct reader {
     struct auth_memory *memory;
 };
 
-/* What the server does by itself, once the writer runs. */
-enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err) MUST_CHECK;
-void upkeep_reload(struct upkeep *upkeep); /* the configuration is another */
-void upkeep_close(struct upkeep **upkeep);
-
 /* Makes and ends the reader of a thread. Both are what http_server_conf wants for its workers. */
 enum rc reader_open(void *server, void **reader, struct err *err) MUST_CHECK;
 void reader_close(void *server, void *reader);
+
+/* ---- upkeep.c: what the server does by itself ---- */
+
+/* Without a thread: nothing happens but in upkeep_step. */
+struct upkeep *upkeep_open(struct server *server);
+/* Has a thread make the steps from now on. RC_UNAVAILABLE. */
+enum rc upkeep_start(struct upkeep *upkeep, struct err *err) MUST_CHECK;
+void upkeep_reload(struct upkeep *upkeep); /* the configuration is another */
+void upkeep_close(struct upkeep **upkeep);
+/* Does one batch of what is due. Returns 0 when it did, and else for how long, in us, nothing will be due;
+ * INT64_MAX: for ever, with this configuration. */
+int64_t upkeep_step(struct upkeep *upkeep);
+/* What a use case runs with when nobody has asked for it. */
+struct act upkeep_act(struct server *s, struct store *store, struct arena *arena, const char *actor);
 
 /* ---- slow.c: threads for what takes long on purpose ---- */
 
@@ -60,11 +71,16 @@ struct slow_job {
     struct slow_job *next;
 };
 
-enum rc slow_open(struct server *server, struct slow **out, struct err *err) MUST_CHECK;
-/* Runs what was submitted, then ends the threads. */
+/* Without threads: nothing runs but in slow_step. */
+struct slow *slow_open(void);
+/* Has threads run what is submitted, each with a reader of its own. */
+enum rc slow_start(struct slow *slow, struct server *server, struct err *err) MUST_CHECK;
+/* Threads run what was submitted, then end; without threads nothing may wait any more. */
 void slow_close(struct slow **slow);
 /* Returns false when too many wait already. */
 bool slow_submit(struct slow *slow, struct slow_job *job);
+/* Runs one that waits. Returns false when there is none. */
+bool slow_step(struct slow *slow, struct reader *reader);
 
 /* ---- repeats.c: writes with an Idempotency-Key ---- */
 

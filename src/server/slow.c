@@ -11,74 +11,95 @@
 
 enum { THREADS = 2, WAITING_MAX = 64 };
 
-struct slow {
+/* One for each thread. */
+struct hand {
+    struct slow *slow;
     struct server *server;
+    struct reader *reader;
+    pthread_t thread;
+};
+
+struct slow {
     pthread_mutex_t lock;
     pthread_cond_t some;
     struct slow_job *first, **last;
     unsigned waiting;
     bool closing;
-    pthread_t thread[THREADS];
-    struct reader *reader[THREADS];
-    unsigned n;       /* threads that run */
-    unsigned started; /* threads that have taken their reader */
+    struct hand hand[THREADS];
+    unsigned n; /* threads that run */
 };
 
+/* With the lock held; NULL: there is none. */
 static struct slow_job *take(struct slow *slow)
+{
+    struct slow_job *job = slow->first;
+    if (!job)
+        return NULL;
+    slow->first = job->next;
+    slow->last = slow->first ? slow->last : &slow->first;
+    slow->waiting--;
+    return job;
+}
+
+bool slow_step(struct slow *slow, struct reader *reader)
+{
+    pthread_mutex_lock(&slow->lock);
+    struct slow_job *job = take(slow);
+    pthread_mutex_unlock(&slow->lock);
+    if (job)
+        job->run(job, reader);
+    return job != NULL;
+}
+
+/* Returns false when there is nothing to do any more. */
+static bool await_job(struct slow *slow)
 {
     pthread_mutex_lock(&slow->lock);
     while (!slow->first && !slow->closing)
         pthread_cond_wait(&slow->some, &slow->lock);
-    struct slow_job *job = slow->first;
-    if (job) {
-        slow->first = job->next;
-        slow->last = slow->first ? slow->last : &slow->first;
-        slow->waiting--;
-    }
+    bool some = slow->first != NULL;
     pthread_mutex_unlock(&slow->lock);
-    return job;
+    return some;
 }
 
 static void *work(void *arg)
 {
-    struct slow *slow = arg;
-    struct slow_job *job;
-    pthread_mutex_lock(&slow->lock);
-    struct reader *reader = slow->reader[slow->started++];
-    pthread_mutex_unlock(&slow->lock);
-    while ((job = take(slow)))
-        job->run(job, reader);
+    struct hand *hand = arg;
+    while (await_job(hand->slow))
+        slow_step(hand->slow, hand->reader);
     return NULL;
 }
 
-static enum rc start(struct slow *slow, struct err *err)
+static enum rc start_one(struct slow *slow, struct server *server, struct err *err)
 {
-    void *reader = NULL;
-    enum rc rc = reader_open(slow->server, &reader, err);
+    struct hand *hand = &slow->hand[slow->n];
+    void *reader;
+    enum rc rc = reader_open(server, &reader, err);
     if (rc)
         return rc;
-    slow->reader[slow->n] = reader;
-    if (pthread_create(&slow->thread[slow->n], NULL, work, slow)) {
-        reader_close(slow->server, reader);
+    *hand = (struct hand){ .slow = slow, .server = server, .reader = reader };
+    if (pthread_create(&hand->thread, NULL, work, hand)) {
+        reader_close(server, reader);
         return err_set(err, RC_UNAVAILABLE, "no thread for passwords can be started");
     }
     slow->n++;
     return RC_OK;
 }
 
-enum rc slow_open(struct server *server, struct slow **out, struct err *err)
+struct slow *slow_open(void)
 {
     struct slow *slow = XNEW(struct slow);
-    slow->server = server;
     slow->last = &slow->first;
     pthread_mutex_init(&slow->lock, NULL);
     pthread_cond_init(&slow->some, NULL);
+    return slow;
+}
+
+enum rc slow_start(struct slow *slow, struct server *server, struct err *err)
+{
     enum rc rc = RC_OK;
     while (!rc && slow->n < THREADS)
-        rc = start(slow, err);
-    if (rc)
-        slow_close(&slow);
-    *out = slow;
+        rc = start_one(slow, server, err);
     return rc;
 }
 
@@ -92,10 +113,10 @@ void slow_close(struct slow **out)
     slow->closing = true;
     pthread_cond_broadcast(&slow->some);
     pthread_mutex_unlock(&slow->lock);
-    for (unsigned i = 0; i < slow->n; i++)
-        pthread_join(slow->thread[i], NULL);
-    for (unsigned i = 0; i < slow->n; i++) /* which thread had which is not known */
-        reader_close(slow->server, slow->reader[i]);
+    for (unsigned i = 0; i < slow->n; i++) {
+        pthread_join(slow->hand[i].thread, NULL);
+        reader_close(slow->hand[i].server, slow->hand[i].reader);
+    }
     pthread_cond_destroy(&slow->some);
     pthread_mutex_destroy(&slow->lock);
     free(slow);

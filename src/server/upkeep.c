@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the server does by itself, on a thread of its own, at the start and every so often: archiving, letting
- * go of what was only kept for a while, and looking for who is stuck. */
+/*
+ * What the server does by itself, at the start and every so often: archiving, finishing what failed half way,
+ * letting go of what was only kept for a while, and looking for retirements that are stuck. A chore works in
+ * batches, so small that no write waits for one; a step does one batch of one chore. A thread makes the
+ * steps, or a test.
+ */
 #include "server/server_int.h"
 
 #include <pthread.h>
@@ -10,147 +14,221 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define NEVER INT64_MIN
+#define NEVER      INT64_MIN
+#define EVERY_HOUR (3600 * CLOCK_S)
+
+enum { ARCHIVE, FINISH, EXPIRE, WATCH, CHORES_N };
 
 struct upkeep {
     struct server *server;
+    int64_t last_at[CHORES_N]; /* when it ended last; NEVER: it is due, if it is to be done at all */
+    int64_t watched_id;        /* of the look that is under way: where it is */
     pthread_t thread;
+    bool started;
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* one of these, which are under the mutex: */
     bool closing;
     bool reloaded; /* the configuration is another, and the chores do not know yet */
 };
 
-/* ---- archiving ---- */
+struct act upkeep_act(struct server *s, struct store *store, struct arena *arena, const char *actor)
+{
+    return (struct act){ .store = store,
+                         .arena = arena,
+                         .config = s->config,
+                         .world = s->world,
+                         .actor = actor,
+                         .now = steady_now(&s->steady) };
+}
 
-struct archiving {
+/* One batch of a chore, on the writer's thread. It may be called again after a rollback. */
+struct batch {
     struct server *server;
     struct arena arena;
-    struct archive_answer done;
-    bool written; /* the first transaction is committed */
+    struct tally tally;
+    struct archive_answer archived;
+    bool written; /* the first transaction of an archive is committed */
+    int64_t watched_id;
+    struct watch_answer watched;
+    bool more;
 };
 
-static enum rc archive_step(void *arg, struct db *db, bool *again, struct err *err)
+static struct act begin_batch(struct batch *b, const char *actor)
 {
-    struct archiving *a = arg;
-    struct server *s = a->server;
-    const struct archive_request in = { .older_than_us = s->config->archive_older_than_us };
-    struct act act = { .store = s->store,
-                       .arena = &a->arena,
-                       .config = s->config,
-                       .world = s->world,
-                       .actor = "server",
-                       .now = steady_now(&s->steady) };
-    if (a->written)
+    arena_reset(&b->arena);
+    b->tally = (struct tally){ 0 };
+    struct act act = upkeep_act(b->server, b->server->store, &b->arena, actor);
+    act.tally = &b->tally;
+    return act;
+}
+
+/* ---- archiving ---- */
+
+static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *err)
+{
+    struct batch *b = arg;
+    const struct archive_request in = { .older_than_us = b->server->config->archive_older_than_us };
+    if (b->written) {
+        struct act act = upkeep_act(b->server, b->server->store, &b->arena, "server");
         return usecase_finish_archives(&act, err);
-    enum rc rc = usecase_archive(&act, &in, &a->done, err);
-    *again = a->written = !rc && a->done.file;
+    }
+    struct act act = begin_batch(b, "server");
+    enum rc rc = usecase_archive(&act, &in, &b->archived, err);
+    *again = b->written = !rc && b->archived.file;
     return rc;
 }
 
-/* One file. Returns false when there is nobody for another one. */
-static bool archive_once(struct server *s)
+static int64_t archive_every(const struct server *s)
 {
-    struct archiving a = { .server = s };
+    return s->config->archive_every_us;
+}
+
+/* One file. */
+static bool archive(struct upkeep *u)
+{
+    struct batch b = { .server = u->server };
     struct err err;
-    enum rc rc = writer_run_alone(s->writer, archive_step, &a, &err);
+    enum rc rc = writer_run_alone(u->server->writer, archive_batch, &b, &err);
     if (rc)
         log_error("archiving failed: %s", err.text);
-    else if (a.done.file)
-        log_info("archived %lld people: %s", (long long)a.done.people, a.done.file);
-    bool more = !rc && a.done.file && a.done.more;
-    arena_free(&a.arena);
+    if (rc && b.written)
+        atomic_store(&u->server->half_done, true);
+    else if (!rc && b.archived.file)
+        log_info("archived %lld people: %s", (long long)b.archived.people, b.archived.file);
+    bool more = !rc && b.archived.file && b.archived.more;
+    arena_free(&b.arena);
     return more;
+}
+
+/* ---- finishing what failed in its second transaction ---- */
+
+static enum rc finish_batch(void *arg, struct db *db, bool *again, struct err *err)
+{
+    struct act act = begin_batch(arg, "server");
+    return usecase_finish_archives(&act, err);
+}
+
+static int64_t finish_every(const struct server *s)
+{
+    return atomic_load(&s->half_done) ? EVERY_HOUR : 0;
+}
+
+static bool finish(struct upkeep *u)
+{
+    struct batch b = { .server = u->server };
+    struct err err;
+    atomic_store(&u->server->half_done, false); /* before: what fails meanwhile counts again */
+    if (writer_run_alone(u->server->writer, finish_batch, &b, &err)) {
+        atomic_store(&u->server->half_done, true);
+        log_error("people who were to be deleted are still there: %s", err.text);
+    }
+    arena_free(&b.arena);
+    return false;
 }
 
 /* ---- expiring ---- */
 
-enum { EXPIRE_BATCH = 500 };
-#define EXPIRE_EVERY (CLOCK_DAY / 24)
-
-struct expiring {
-    struct server *server;
-    int64_t n;
-};
-
-static enum rc expire_step(void *arg, struct db *db, struct err *err)
+static enum rc expire_batch(void *arg, struct db *db, struct err *err)
 {
-    struct expiring *e = arg;
-    return store_expire_answers(e->server->store, steady_now(&e->server->steady), EXPIRE_BATCH, &e->n, err);
+    struct batch *b = arg;
+    struct act act = begin_batch(b, "server");
+    return usecase_expire_answers(&act, &b->more, err);
 }
 
-/* So many at a time that no write waits for it. Returns false when there are no others. */
-static bool expire_some(struct server *s)
+static int64_t expire_every(const struct server *s)
 {
-    struct expiring e = { .server = s };
+    return EVERY_HOUR;
+}
+
+static bool expire(struct upkeep *u)
+{
+    struct batch b = { .server = u->server };
     struct err err;
-    enum rc rc = writer_run(s->writer, expire_step, &e, &err);
+    enum rc rc = writer_run(u->server->writer, expire_batch, &b, &err);
     if (rc)
         log_error("first answers cannot be let go of: %s", err.text);
-    return !rc && e.n == EXPIRE_BATCH;
+    arena_free(&b.arena);
+    return !rc && b.more;
 }
 
 /* ---- watching ---- */
 
-struct watching {
-    struct server *server;
-    int64_t after_id;
-    struct watch_answer answer;
-    struct arena arena; /* of one step, until it is committed */
-    struct tally tally;
-};
-
-static enum rc watch_step(void *arg, struct db *db, struct err *err)
+static enum rc watch_batch(void *arg, struct db *db, struct err *err)
 {
-    struct watching *w = arg;
-    struct server *s = w->server;
-    int64_t after_id = w->after_id;
-    arena_reset(&w->arena);
-    w->tally = (struct tally){ 0 }; /* it may be the second time, after a rollback */
-    struct act act = {
-        .store = s->store,
-        .arena = &w->arena,
-        .config = s->config,
-        .world = s->world,
-        .actor = "watch",
-        .now = steady_now(&s->steady),
-        .tally = &w->tally,
-    };
-    enum rc rc = usecase_watch(&act, &after_id, &w->answer, err);
+    struct batch *b = arg;
+    struct act act = begin_batch(b, "watch");
+    int64_t after_id = b->watched_id;
+    enum rc rc = usecase_watch(&act, &after_id, &b->watched, err);
     if (!rc)
-        w->after_id = after_id;
+        b->watched_id = after_id;
     return rc;
 }
 
-/* So many at a time that no write waits for it. Returns false when there are no others. */
-static bool watch_some(struct watching *w)
+static int64_t watch_every(const struct server *s)
 {
+    const struct config *config = s->config;
+    return config->has_alerts || config->stuck_is_errored ? config->watch_every_us : 0;
+}
+
+static void tell_watched(const struct watch_answer *answer)
+{
+    if (answer->found)
+        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true tells who", (long long)answer->found);
+    if (answer->errored)
+        log_warning("moved to ERRORED because they were stuck: %lld", (long long)answer->errored);
+}
+
+static bool watch(struct upkeep *u)
+{
+    struct batch b = { .server = u->server, .watched_id = u->watched_id };
     struct err err;
-    enum rc rc = writer_run(w->server->writer, watch_step, w, &err);
-    if (!rc)
-        tally_count(&w->tally);
-    arena_free(&w->arena);
+    enum rc rc = writer_run(u->server->writer, watch_batch, &b, &err);
     if (rc) {
         log_error("looking for who is stuck failed: %s", err.text);
-        return false;
+    } else {
+        tally_count(&b.tally);
+        tell_watched(&b.watched);
     }
-    if (w->answer.found)
-        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true tells who",
-                    (long long)w->answer.found);
-    if (w->answer.errored)
-        log_warning("moved to ERRORED because they were stuck: %lld", (long long)w->answer.errored);
-    return w->answer.more;
+    arena_free(&b.arena);
+    bool more = !rc && b.watched.more;
+    u->watched_id = more ? b.watched_id : 0;
+    return more;
+}
+
+/* ---- steps ---- */
+
+static const struct chore {
+    bool (*run)(struct upkeep *u);               /* one batch; true: there is more to do */
+    int64_t (*every_us)(const struct server *s); /* by the configuration of now; 0: never */
+} chores[CHORES_N] = {
+    [ARCHIVE] = { archive, archive_every },
+    [FINISH] = { finish, finish_every },
+    [EXPIRE] = { expire, expire_every },
+    [WATCH] = { watch, watch_every },
+};
+
+static int64_t due_at(const struct upkeep *u, size_t i)
+{
+    int64_t every_us = chores[i].every_us(u->server);
+    return every_us == 0 ? INT64_MAX : u->last_at[i] == NEVER ? 0 : u->last_at[i] + every_us;
+}
+
+int64_t upkeep_step(struct upkeep *u)
+{
+    int64_t now = world_mono(u->server->world), next_at = INT64_MAX;
+    for (size_t i = 0; i < CHORES_N; i++) {
+        int64_t at = due_at(u, i);
+        if (at <= now) {
+            if (!chores[i].run(u))
+                u->last_at[i] = world_mono(u->server->world);
+            return 0;
+        }
+        next_at = at < next_at ? at : next_at;
+    }
+    return next_at == INT64_MAX ? INT64_MAX : next_at - now;
 }
 
 /* ---- the thread ---- */
-
-static bool is_closing(struct upkeep *u)
-{
-    pthread_mutex_lock(&u->mutex);
-    bool closing = u->closing;
-    pthread_mutex_unlock(&u->mutex);
-    return closing;
-}
 
 /* So long, or until the configuration is another. Returns false when the server is closing. */
 static bool wait_for_next(struct upkeep *u, int64_t us)
@@ -163,7 +241,7 @@ static bool wait_for_next(struct upkeep *u, int64_t us)
     until.tv_nsec %= 1000000000L;
     int timed_out = 0;
     pthread_mutex_lock(&u->mutex);
-    while (!u->closing && !u->reloaded && timed_out == 0)
+    while (!u->closing && !u->reloaded && us > 0 && timed_out == 0)
         timed_out = pthread_cond_timedwait(&u->changed, &u->mutex, &until);
     bool closing = u->closing;
     u->reloaded = false;
@@ -171,107 +249,34 @@ static bool wait_for_next(struct upkeep *u, int64_t us)
     return !closing;
 }
 
-static void archive_all(struct upkeep *u)
-{
-    while (archive_once(u->server) && !is_closing(u))
-        ;
-}
-
-static int64_t archive_every(const struct server *s)
-{
-    return s->config->archive_every_us;
-}
-
-static void expire_all(struct upkeep *u)
-{
-    while (expire_some(u->server) && !is_closing(u))
-        ;
-}
-
-static int64_t expire_every(const struct server *s)
-{
-    return EXPIRE_EVERY;
-}
-
-static void watch_all(struct upkeep *u)
-{
-    struct watching w = { .server = u->server };
-    while (watch_some(&w) && !is_closing(u))
-        ;
-}
-
-static int64_t watch_every(const struct server *s)
-{
-    const struct config *config = s->config;
-    return config->has_alerts || config->stuck_is_errored ? config->watch_every_us : 0;
-}
-
-static const struct chore {
-    void (*run)(struct upkeep *u);
-    int64_t (*every_us)(const struct server *s); /* 0: never */
-} chores[] = {
-    { archive_all, archive_every },
-    { expire_all, expire_every },
-    { watch_all, watch_every },
-};
-enum { CHORES_N = sizeof(chores) / sizeof(chores[0]) };
-
-/* By the configuration as it is now. last_at: NEVER, or when it was done last. */
-static int64_t chore_due_at(const struct upkeep *u, const struct chore *chore, int64_t last_at)
-{
-    int64_t every_us = chore->every_us(u->server);
-    return every_us == 0 ? INT64_MAX : last_at == NEVER ? 0 : last_at + every_us;
-}
-
-/* Does what is due. Returns how long nothing will be. */
-static int64_t do_chores(struct upkeep *u, int64_t last_at[CHORES_N])
-{
-    int64_t next_at = INT64_MAX;
-    for (size_t i = 0; i < CHORES_N; i++) {
-        if (chore_due_at(u, &chores[i], last_at[i]) <= clock_mono()) {
-            chores[i].run(u);
-            last_at[i] = clock_mono();
-        }
-        int64_t due_at = chore_due_at(u, &chores[i], last_at[i]);
-        next_at = due_at < next_at ? due_at : next_at;
-    }
-    int64_t now = clock_mono();
-    return next_at > now ? next_at - now : 0;
-}
-
 static void *upkeep_main(void *arg)
 {
     struct upkeep *u = arg;
-    int64_t last_at[CHORES_N];
-    for (size_t i = 0; i < CHORES_N; i++)
-        last_at[i] = NEVER;
-    while (wait_for_next(u, do_chores(u, last_at)))
+    while (wait_for_next(u, upkeep_step(u)))
         ;
     return NULL;
 }
 
-static void free_upkeep(struct upkeep *u)
-{
-    pthread_cond_destroy(&u->changed);
-    pthread_mutex_destroy(&u->mutex);
-    free(u);
-}
-
-enum rc upkeep_open(struct server *server, struct upkeep **out, struct err *err)
+struct upkeep *upkeep_open(struct server *server)
 {
     struct upkeep *u = XNEW(struct upkeep);
     pthread_condattr_t attr;
     u->server = server;
+    for (size_t i = 0; i < CHORES_N; i++)
+        u->last_at[i] = NEVER;
     pthread_mutex_init(&u->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&u->changed, &attr);
     pthread_condattr_destroy(&attr);
-    if (pthread_create(&u->thread, NULL, upkeep_main, u) != 0) {
-        free_upkeep(u);
+    return u;
+}
+
+enum rc upkeep_start(struct upkeep *u, struct err *err)
+{
+    if (pthread_create(&u->thread, NULL, upkeep_main, u))
         return err_set(err, RC_UNAVAILABLE, "cannot start a thread");
-    }
-    *out = u;
+    u->started = true;
     return RC_OK;
 }
 
@@ -293,6 +298,9 @@ void upkeep_close(struct upkeep **upkeep)
     u->closing = true;
     pthread_cond_signal(&u->changed);
     pthread_mutex_unlock(&u->mutex);
-    pthread_join(u->thread, NULL);
-    free_upkeep(u);
+    if (u->started)
+        pthread_join(u->thread, NULL);
+    pthread_cond_destroy(&u->changed);
+    pthread_mutex_destroy(&u->mutex);
+    free(u);
 }

@@ -19,6 +19,7 @@
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   sessions.c   signing in and out, and forgotten passwords
  *   clients.c    credentials of programs
+ *   answers.c    first answers to requests that may be repeated
  *
  * What they share: audit.c (the audit trail), tally.c (metrics), hooks.c (messages), alerts.c (what operators
  * are told), texts.c (checking and cutting texts).
@@ -390,6 +391,13 @@ enum rc usecase_find_reset(struct act *act, const char *token, int64_t *account_
  * "bad_token". */
 enum rc usecase_reset_password(struct act *act, const char *token, const char *hash,
                                struct err *err) MUST_CHECK;
+
+/* ---- answers.c ---- */
+
+/* In the transaction of the write that was answered. */
+enum rc usecase_keep_answer(struct act *act, const struct kept_answer *answer, struct err *err) MUST_CHECK;
+/* Deletes some of those whose time is over; *more: there are others. */
+enum rc usecase_expire_answers(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- clients.c ---- */
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server without a door on a data directory of its own, under a made-up clock: a test hands its requests to
- * dispatch() itself. */
+/* A server without doors and threads on a data directory of its own, under a made-up clock: a test hands its
+ * requests to dispatch() and makes the steps. */
 #ifndef LETHE_TESTS_SERVER_FIXTURE_H
 #define LETHE_TESTS_SERVER_FIXTURE_H
 
 #include "unit.h"
-
-#include <pthread.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -92,8 +90,6 @@ static inline int site_close(void **state)
 struct asked {
     struct http_request req; /* first: the carrier gets it back */
     const struct http_pair *headers;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
     bool answered;
 };
 
@@ -110,10 +106,7 @@ static inline const char *asked_header(const struct http_request *req, const cha
 static inline void asked_answer(struct http_request *req)
 {
     struct asked *asked = (struct asked *)req;
-    pthread_mutex_lock(&asked->lock);
     asked->answered = true;
-    pthread_cond_signal(&asked->changed);
-    pthread_mutex_unlock(&asked->lock);
 }
 
 struct question {
@@ -145,19 +138,13 @@ static inline struct heard site_ask(struct site *site, const struct question *q)
                  .worker = site->reader },
         .headers = q->headers,
     };
-    pthread_mutex_init(&asked.lock, NULL);
-    pthread_cond_init(&asked.changed, NULL);
     buf_init(&asked.req.answer, HTTP_ANSWER_MAX);
     expect_ok(request_set_target(&asked.req, q->target, &err), &err);
     bool queued = dispatch(site->server, &asked.req) == HTTP_LATER;
-    pthread_mutex_lock(&asked.lock);
     while (queued && !asked.answered)
-        pthread_cond_wait(&asked.changed, &asked.lock);
-    pthread_mutex_unlock(&asked.lock);
+        assert_int_equal(server_step(site->server), 0);
     dispatch_finished(site->server, &asked.req, 0);
     struct heard heard = { asked.req.status, queued, arena_strdup(&site->arena, buf_str(&asked.req.answer)) };
-    pthread_cond_destroy(&asked.changed);
-    pthread_mutex_destroy(&asked.lock);
     buf_free(&asked.req.answer);
     arena_free(&asked.req.arena);
     return heard;
