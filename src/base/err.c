@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/text.h"
 
 const char *rc_code(enum rc rc)
@@ -93,6 +94,22 @@ enum rc err_set_internal(struct err *err, enum rc rc, const char *fmt, ...)
     va_end(args);
     if (err)
         err->internal = true;
+    return rc;
+}
+
+enum rc err_set_unknown(struct err *err, const char *code, const char *text, const char *name,
+                        const char *const *known)
+{
+    const char *near = text_nearest(name, known);
+    if (near)
+        return err_set_code(err, RC_INVALID, code, "%s; did you mean %s?", text, near);
+    struct buf list;
+    buf_init(&list, ERR_TEXT_MAX);
+    for (; *known; known++)
+        buf_printf(&list, "%s%s", list.len ? ", " : "", *known);
+    enum rc rc = err_set_code(err, RC_INVALID, code, "%s; %s%s", text,
+                              list.len ? "there are " : "this call takes none", buf_str(&list));
+    buf_free(&list);
     return rc;
 }
 

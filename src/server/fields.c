@@ -168,29 +168,12 @@ static bool is_listed(const char *name, const char *const *known)
     return *known != NULL;
 }
 
-static enum rc unknown(const char *code, const char *text, const char *name, const char *const *known,
-                       struct err *err)
-{
-    const char *near = text_nearest(name, known);
-    if (near)
-        return err_set_code(err, RC_INVALID, code, "%s; did you mean %s?", text, near);
-    struct buf list;
-    buf_init(&list, ERR_TEXT_MAX);
-    for (; *known; known++)
-        buf_printf(&list, "%s%s", list.len ? ", " : "", *known);
-    enum rc rc = err_set_code(err, RC_INVALID, code, "%s; %s%s", text,
-                              list.len ? "there are " : "this call takes none", buf_str(&list));
-    buf_free(&list);
-    return rc;
-}
-
-/* What is not known is not quoted: it could be anything, a name included. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err)
 {
     for (const struct json *field = body->first; field; field = field->next) {
         if (!is_listed(field->key, known))
-            return unknown("unknown_field", "there is a field that is not known here", field->key, known,
-                           err);
+            return err_set_unknown(err, "unknown_field", "there is a field that is not known here", field->key,
+                                   known);
     }
     return RC_OK;
 }
@@ -200,8 +183,8 @@ enum rc query_only(const struct http_request *req, const char *const *known, str
     for (size_t i = 0; i < req->n_query; i++) {
         const char *name = req->query[i].name;
         if (!is_listed(name, known))
-            return unknown("unknown_parameter", "the query has a parameter that is not known here", name,
-                           known, err);
+            return err_set_unknown(err, "unknown_parameter",
+                                   "the query has a parameter that is not known here", name, known);
     }
     return RC_OK;
 }
