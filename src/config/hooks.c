@@ -8,8 +8,9 @@
 #include "base/text.h"
 #include "config/action/action.h"
 #include "config/config_int.h"
+#include "wire/wire.h"
 
-enum { EVENT_HOOKS_MAX = 20, ALL_HOOKS_MAX = 4 * EVENT_HOOKS_MAX, HOOK_NAME_MAX = 40 };
+enum { EVENT_HOOKS_MAX = 20, ALL_HOOKS_MAX = 4 * EVENT_HOOKS_MAX };
 
 const char *hook_event_name(enum hook_event event)
 {
@@ -54,7 +55,7 @@ static const struct setting retry_settings[] = { RETRY_SETTINGS("7d", 365 * CLOC
       NULL,                                                                                                \
       "its name in lists; default: its number; a hook with a name and no action is delivered by a driver " \
       "whose file has the action",                                                                         \
-      .max = HOOK_NAME_MAX },                                                                              \
+      .max = WIRE_HOOK_NAME_MAX },                                                                         \
         { "the action", .group = ACTIONS, .offset = OF(work.action) },                                     \
         ACTION_TIMEOUT(OF(work.action.timeout_us), "how long one attempt can take"),                       \
         { "retry",                                                                                         \

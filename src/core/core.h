@@ -109,8 +109,6 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 /* No lease lasts longer, and no driver puts a retirement off for longer. A lease that seems to last longer
  * was granted before the clock was set back: it is not live. */
 enum { LEASE_MAX_S = 7 * 86400 };
-/* Bytes that a driver may leave with a retirement that it puts off. */
-enum { MEMO_MAX = 4096 };
 
 /* The row that changes with every step. Times are us since 1970. */
 struct retirement {

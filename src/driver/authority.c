@@ -130,6 +130,11 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
     send_with_token(ask);
 }
 
+enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err)
+{
+    return json_parse(a, buf_str(&ask->call.answer), ask->call.answer.len, out, err);
+}
+
 /* ---- whether it answers ---- */
 
 int64_t authority_pause(const struct driver *d)

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -31,40 +32,26 @@ static bool is_named(const struct claims *c, const struct stage_conf *stage)
     return c->probed ? is_shut && !services_find_shut(&c->driver->services, stage, c->probed) : !is_shut;
 }
 
-static void put_stages(struct claims *c, struct json_out *o)
-{
-    struct driver *d = c->driver;
-    json_put_key(o, "stages");
-    json_open_list(o);
-    for (size_t i = 0; i < d->config->n_stages; i++) {
-        const struct stage_conf *stage = &d->config->stages[i];
-        if (is_named(c, stage))
-            json_put_text(o, stage->working);
-    }
-    json_close_list(o);
-}
-
 static void write_body(struct claims *c, bool count)
 {
     const struct driver *d = c->driver;
-    buf_reset(&c->body);
     struct json_out o = { .buf = &c->body };
-    json_open_map(&o);
-    json_field_text(&o, "driver", d->name);
-    json_field_int(&o, "limit", c->limit);
-    json_field_int(&o, "lease_s", policy_lease_s(d->config->lease_us, 0));
-    if (d->conf.cool_off_us > 0)
-        json_field_int(&o, "cool_off_s", (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S);
-    if (d->conf.username)
-        json_field_text(&o, "username", d->conf.username);
-    put_stages(c, &o);
-    if (d->config->newest_first)
-        json_field_text(&o, "order", "newest");
-    if (count)
-        json_field_bool(&o, "count", true);
-    if (c->waiting_at == c->sent_at)
-        json_field_bool(&o, "waiting", true);
-    json_close_map(&o);
+    struct wire_claim_request request = {
+        .driver = d->name,
+        .limit = c->limit,
+        .lease_s = policy_lease_s(d->config->lease_us, 0),
+        .cool_off_s = (d->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S,
+        .username = d->conf.username,
+        .stages = c->stages,
+        .order = d->config->newest_first ? WIRE_NEWEST : WIRE_OLDEST,
+        .count = count,
+        .waiting = c->waiting_at == c->sent_at,
+    };
+    for (size_t i = 0; i < d->config->n_stages; i++)
+        if (is_named(c, &d->config->stages[i]))
+            c->stages[request.n_stages++] = d->config->stages[i].working;
+    buf_reset(&c->body);
+    wire_put_claim_request(&o, &request);
     assert(!c->body.over);
 }
 
@@ -172,90 +159,48 @@ void claims_pump(struct driver *d, int64_t now)
 
 /* ---- its answer ---- */
 
-static const struct json *get(const struct json *map, const char *key, enum json_kind kind)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == kind ? value : NULL;
-}
-
-static const char *number_text(struct arena *a, const struct json *value)
-{
-    return value && value->kind == JSON_INT ? arena_printf(a, "%" PRId64, value->integer) : NULL;
-}
-
-/* 0: there is none. */
-static int64_t get_time(const struct json *map, const char *key)
-{
-    const char *text = json_get_text(map, key);
-    int64_t at;
-    return text && !clock_parse(text, &at, NULL) ? at : 0;
-}
-
-struct template_values claims_person(struct arena *a, const struct json *user,
-                                     const struct json *retirement_id)
+struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id)
 {
     return (struct template_values){
-        .original_username = json_get_text(user, "original_username"),
-        .original_email = json_get_text(user, "original_email"),
-        .original_name = json_get_text(user, "original_name"),
-        .retired_username = json_get_text(user, "retired_username"),
-        .retired_email = json_get_text(user, "retired_email"),
-        .user_id = number_text(a, json_get(user, "id")),
-        .retirement_id = number_text(a, retirement_id),
+        .original_username = user->original_username,
+        .original_email = user->original_email,
+        .original_name = user->original_name,
+        .retired_username = user->retired_username,
+        .retired_email = user->retired_email,
+        .user_id = user->id ? arena_printf(a, "%" PRId64, user->id) : NULL,
+        .retirement_id = arena_printf(a, "%" PRId64, retirement_id),
     };
 }
 
-static enum rc read_orgs(struct claims *c, const struct json *user, const char *const **out, struct err *err)
+static enum rc take(struct claims *c, const struct wire_claim *in, int64_t now, struct err *err)
 {
-    const struct json *list = get(user, "orgs", JSON_LIST);
-    if (!list)
-        return RC_OK;
-    const char **orgs = arena_array(&c->arena, list->count + 1, sizeof(*orgs));
-    size_t n = 0;
-    for (const struct json *item = list->first; item; item = item->next) {
-        if (item->kind != JSON_TEXT)
-            return err_set(err, RC_INVALID, "a claim with orgs that are no texts");
-        orgs[n++] = item->text;
-    }
-    *out = orgs;
+    if (in->fault.code)
+        return err_set(err, RC_INVALID, "a claim that makes no sense: %s", in->fault.text);
+    if (!flight_find_stage(c->driver->config, in->stage))
+        return err_set(err, RC_INVALID, "a stage that was not asked for");
+    const struct claim claim = {
+        .id = in->id,
+        .epoch = in->epoch,
+        .lease_us = in->lease_s * CLOCK_S,
+        .sent_at = c->sent_at,
+        .stage = in->stage,
+        .run_key = in->run_key,
+        .begun_at = in->since_at,
+        .memo = in->memo,
+        .person = claims_person(&c->arena, &in->user, in->id),
+        .orgs = in->user.orgs,
+    };
+    run_begin(&c->driver->flight, &claim, now);
     return RC_OK;
 }
 
-static enum rc take(struct claims *c, const struct json *item, int64_t now, struct err *err)
-{
-    if (item->kind != JSON_MAP)
-        return err_set(err, RC_INVALID, "a claim that is not an object");
-    const struct json *user = get(item, "user", JSON_MAP);
-    struct claim claim = {
-        .id = json_get_int(item, "id", -1),
-        .epoch = json_get_int(item, "epoch", -1),
-        .lease_us = json_get_int(item, "lease_s", 0) * CLOCK_S,
-        .sent_at = c->sent_at,
-        .stage = json_get_text(item, "stage"),
-        .run_key = json_get_text(item, "run_key"),
-        .begun_at = get_time(item, "since"),
-        .memo = json_get_text(item, "memo"),
-    };
-    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || !claim.stage)
-        return err_set(err, RC_INVALID, "a claim without id, epoch, stage or lease_s");
-    if (!user || !claim.run_key)
-        return err_set(err, RC_INVALID, "a claim without user or run_key");
-    if (!flight_find_stage(c->driver->config, claim.stage))
-        return err_set(err, RC_INVALID, "a stage that was not asked for");
-    claim.person = claims_person(&c->arena, user, json_get(item, "id"));
-    enum rc rc = read_orgs(c, user, &claim.orgs, err);
-    if (!rc)
-        run_begin(&c->driver->flight, &claim, now);
-    return rc;
-}
-
 /* Returns how many were taken. One that makes no sense is left: its lease runs out. */
-static unsigned take_all(struct claims *c, const struct json *list, int64_t now)
+static unsigned take_all(struct claims *c, const struct wire_claim_answer *answer, int64_t now)
 {
     unsigned n = 0;
-    for (const struct json *item = list->first; item && n < c->limit; item = item->next) {
+    for (size_t i = 0; i < answer->n_claims && n < c->limit; i++) {
         struct err err;
-        if (!take(c, item, now, &err))
+        if (!take(c, &answer->claims[i], now, &err))
             n++;
         else
             log_error("the authority granted %s", err.text);
@@ -290,27 +235,26 @@ static void look_is_over(struct claims *c, int64_t held, int64_t now)
     }
 }
 
-static void take_answer(struct claims *c, const struct json *answer, const struct json *list)
+static void take_answer(struct claims *c, const struct wire_claim_answer *answer)
 {
     struct driver *d = c->driver;
     int64_t now = clock_mono();
-    unsigned n = take_all(c, list, now);
-    d->due = json_get_int(answer, "due", d->due - n > 0 ? d->due - n : 0);
+    unsigned n = take_all(c, answer, now);
+    bool may_be_more = answer->held < 0;
+    d->due = answer->due >= 0 ? answer->due : d->due - n > 0 ? d->due - n : 0;
     if (n > 0)
         d->held = 0;
-    const struct json *blown = json_get(answer, "fuse_blown");
-    d->summary.fuse_blown = blown && blown->kind == JSON_BOOL && blown->integer;
-    reminders_look(d, get(answer, "waiting", JSON_LIST));
-    const struct json *held = get(answer, "held", JSON_INT); /* none: there may be more people */
+    d->summary.fuse_blown = answer->fuse_blown;
+    reminders_look(d, answer->waiting, answer->n_waiting);
     if (c->probed) {
-        if (n == 0 && !held)
+        if (n == 0 && may_be_more)
             c->probed->prober_asked_at = now - d->config->poll_us;
         return;
     }
     d->batch_taken += n;
-    c->all_taken = held || driver_batch_is_full(d);
+    c->all_taken = !may_be_more || driver_batch_is_full(d);
     if (c->all_taken)
-        look_is_over(c, held ? held->integer : 0, now);
+        look_is_over(c, may_be_more ? 0 : answer->held, now);
 }
 
 static void refused(struct claims *c)
@@ -326,30 +270,28 @@ static void refused(struct claims *c)
 static void claim_done(struct ask *ask)
 {
     struct claims *c = ask->arg;
-    struct driver *d = c->driver;
-    const struct http_call *call = &ask->call;
+    struct wire_claim_answer answer;
+    struct json *body;
+    struct err err;
     enum authority_word word = authority_judge(ask);
     if (word == AUTHORITY_REFUSED)
         refused(c);
-    struct json *answer = NULL;
-    const struct json *list = NULL;
-    if (word == AUTHORITY_ANSWERED &&
-        !json_parse(&c->arena, buf_str(&call->answer), call->answer.len, &answer, NULL))
-        list = answer->kind == JSON_MAP ? get(answer, "claims", JSON_LIST) : NULL;
-    if (word == AUTHORITY_ANSWERED && !list)
-        authority_is_silent(d, "its answer to a claim makes no sense");
-    c->lost = !list && word != AUTHORITY_REFUSED;
-    if (list)
-        take_answer(c, answer, list);
+    bool is_whole = word == AUTHORITY_ANSWERED && !ask_parse(ask, &c->arena, &body, &err) &&
+                    !wire_read_claim_answer(&c->arena, body, &answer, &err);
+    if (word == AUTHORITY_ANSWERED && !is_whole)
+        authority_is_silent(c->driver, "its answer to a claim makes no sense");
+    c->lost = !is_whole && word != AUTHORITY_REFUSED;
+    if (is_whole)
+        take_answer(c, &answer);
     else
-        next_at(c, clock_mono() + authority_pause(d));
+        next_at(c, clock_mono() + authority_pause(c->driver));
     arena_reset(&c->arena);
 }
 
 void claims_open(struct driver *d)
 {
     struct claims *c = &d->claims;
-    *c = (struct claims){ .driver = d };
+    *c = (struct claims){ .driver = d, .stages = xcalloc(d->config->n_stages + 1, sizeof(char *)) };
     ask_open(&c->ask, d, claim_done, c);
     c->ask.key = c->key;
     c->next = (struct timer){ .fire = time_for_next, .arg = c };
@@ -361,6 +303,7 @@ void claims_close(struct driver *d)
     struct claims *c = &d->claims;
     ask_close(&c->ask);
     timers_clear(&d->runtime.timers, &c->next);
+    free(c->stages);
     buf_free(&c->body);
     arena_free(&c->arena);
 }

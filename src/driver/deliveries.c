@@ -9,7 +9,7 @@
  */
 #include <assert.h>
 #include <inttypes.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -63,37 +63,22 @@ static int64_t lease_s(const struct hook_conf *hook)
     return policy_lease_s((calls + 1) * action->timeout_us + LEASE_SPARE, 0);
 }
 
-static void put_hooks(struct driver *d, struct json_out *o, int64_t now)
-{
-    json_put_key(o, "hooks");
-    json_open_list(o);
-    for (size_t i = 0; i < d->config->n_hooks; i++) {
-        const struct hook_conf *hook = &d->config->hooks[i];
-        if (!is_open(d, hook, now))
-            continue;
-        json_open_map(o);
-        json_field_text(o, "event", hook_event_name(hook->event));
-        json_field_text(o, "name", hook->name);
-        json_field_int(o, "lease_s", lease_s(hook));
-        json_close_map(o);
-    }
-    json_close_list(o);
-}
-
 static void send_claim(struct deliveries *q, int64_t now)
 {
     struct driver *d = q->driver;
-    unsigned places = DELIVERIES_MAX - q->driver->flight.deliveries_in_flight;
-    buf_reset(&q->claim_body);
     struct json_out o = { .buf = &q->claim_body };
-    q->asked = any_fails(d, now) ? 1 : places;
+    q->asked = any_fails(d, now) ? 1 : DELIVERIES_MAX - d->flight.deliveries_in_flight;
     q->asked_at_end = d->ending;
     q->sent_at = now;
-    json_open_map(&o);
-    json_field_text(&o, "driver", d->name);
-    json_field_int(&o, "limit", q->asked);
-    put_hooks(d, &o, now);
-    json_close_map(&o);
+    struct wire_delivery_request request = { .driver = d->name, .limit = q->asked, .hooks = q->hooks };
+    for (size_t i = 0; i < d->config->n_hooks; i++) {
+        const struct hook_conf *hook = &d->config->hooks[i];
+        if (is_open(d, hook, now))
+            q->hooks[request.n_hooks++] =
+                (struct wire_hook){ hook_event_name(hook->event), hook->name, lease_s(hook) };
+    }
+    buf_reset(&q->claim_body);
+    wire_put_delivery_request(&o, &request);
     assert(!q->claim_body.over);
     ask_send(&q->claim, HTTP_POST, "/v1/deliveries/claims", &q->claim_body);
 }
@@ -132,46 +117,38 @@ static void pump_claims(struct deliveries *q, int64_t now)
 
 /* ---- its answer ---- */
 
-static enum rc take(struct deliveries *q, const struct json *item, int64_t now, struct err *err)
+static enum rc take(struct deliveries *q, const struct wire_delivery *in, int64_t now, struct err *err)
 {
     struct driver *d = q->driver;
-    if (item->kind != JSON_MAP)
-        return err_set(err, RC_INVALID, "a delivery that is not an object");
-    const char *event = json_get_text(item, "event"), *name = json_get_text(item, "hook");
-    const struct json *user = json_get(item, "user");
+    if (in->fault.code)
+        return err_set(err, RC_INVALID, "a delivery that makes no sense: %s", in->fault.text);
     struct delivery_claim claim = {
-        .id = json_get_int(item, "id", -1),
-        .epoch = json_get_int(item, "epoch", -1),
-        .retirement_id = json_get_int(item, "retirement_id", 0),
-        .attempts = json_get_int(item, "attempts", 1),
-        .age_us = json_get_int(item, "age_s", 0) * CLOCK_S,
-        .lease_us = json_get_int(item, "lease_s", 0) * CLOCK_S,
+        .id = in->id,
+        .epoch = in->epoch,
+        .retirement_id = in->retirement_id,
+        .attempts = in->attempts,
+        .age_us = in->age_s * CLOCK_S,
+        .lease_us = in->lease_s * CLOCK_S,
         .sent_at = q->sent_at,
-        .key = json_get_text(item, "key"),
-        .payload = json_get_text(item, "payload"),
-        .hook = event && name ? config_hook(d->config, event, name) : NULL,
+        .key = in->key,
+        .payload = in->payload,
+        .hook = config_hook(d->config, in->event, in->hook),
     };
-    if (claim.id < 0 || claim.epoch < 0 || claim.lease_us <= 0 || !claim.key)
-        return err_set(err, RC_INVALID, "a delivery without id, epoch, key or lease_s");
     if (!claim.hook || !is_ours(claim.hook))
         return err_set(err, RC_INVALID, "a delivery that was not asked for");
-    if (claim.retirement_id != 0 && (!user || user->kind != JSON_MAP))
-        return err_set(err, RC_INVALID, "a delivery without user");
-    if (claim.retirement_id == 0 && (!claim.payload || claim.payload[0] != '{'))
-        return err_set(err, RC_INVALID, "an alert without payload");
-    if (claim.retirement_id != 0)
-        claim.person = claims_person(&q->arena, user, json_get(item, "retirement_id"));
+    if (in->retirement_id)
+        claim.person = claims_person(&q->arena, &in->user, in->retirement_id);
     delivery_begin(&d->flight, &claim, now);
     return RC_OK;
 }
 
 /* One that makes no sense is left: it is due again when its lease is over. */
-static unsigned take_all(struct deliveries *q, const struct json *list, int64_t now)
+static unsigned take_all(struct deliveries *q, const struct wire_delivery *list, size_t n_list, int64_t now)
 {
     unsigned n = 0;
-    for (const struct json *item = list->first; item && n < q->asked; item = item->next) {
+    for (size_t i = 0; i < n_list && n < q->asked; i++) {
         struct err err;
-        if (!take(q, item, now, &err))
+        if (!take(q, &list[i], now, &err))
             n++;
         else
             log_error("the authority gave %s", err.text);
@@ -187,10 +164,10 @@ static void refused(struct deliveries *q)
     q->over = true;
 }
 
-static void take_answer(struct deliveries *q, const struct json *list)
+static void take_answer(struct deliveries *q, const struct wire_delivery *list, size_t n_list)
 {
     int64_t now = clock_mono();
-    unsigned n = take_all(q, list, now);
+    unsigned n = take_all(q, list, n_list, now);
     if (n == 0 && q->asked_at_end)
         q->over = true;
     if (n < q->asked)
@@ -200,19 +177,19 @@ static void take_answer(struct deliveries *q, const struct json *list)
 static void claim_done(struct ask *ask)
 {
     struct deliveries *q = ask->arg;
-    struct json *answer = NULL;
-    const struct json *list = NULL;
+    const struct wire_delivery *list;
+    struct json *body;
+    struct err err;
+    size_t n;
     enum authority_word word = authority_judge(ask);
     if (word == AUTHORITY_REFUSED)
         refused(q);
-    if (word == AUTHORITY_ANSWERED &&
-        !json_parse(&q->arena, buf_str(&ask->call.answer), ask->call.answer.len, &answer, NULL) &&
-        answer->kind == JSON_MAP)
-        list = json_get(answer, "deliveries");
-    if (word == AUTHORITY_ANSWERED && (!list || list->kind != JSON_LIST))
+    bool is_whole = word == AUTHORITY_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
+                    !wire_read_deliveries(&q->arena, body, &list, &n, &err);
+    if (word == AUTHORITY_ANSWERED && !is_whole)
         authority_is_silent(q->driver, "its answer about deliveries makes no sense");
-    if (list && list->kind == JSON_LIST)
-        take_answer(q, list);
+    if (is_whole)
+        take_answer(q, list, n);
     else
         next_at(q, clock_mono() + authority_pause(q->driver));
     arena_reset(&q->arena);
@@ -220,31 +197,24 @@ static void claim_done(struct ask *ask)
 
 /* ---- what became of them ---- */
 
-static const char *outcome_name(enum delivery_outcome outcome)
-{
-    static const char *const names[] = {
-        [DELIVERY_DONE] = "done",
-        [DELIVERY_AGAIN] = "again",
-        [DELIVERY_FAILED] = "failed",
-        [DELIVERY_RELEASED] = "released",
-    };
-    return names[outcome];
-}
-
 static void put_report(struct json_out *o, const struct delivery *delivery)
 {
-    bool went_wrong = delivery->outcome == DELIVERY_AGAIN || delivery->outcome == DELIVERY_FAILED;
-    json_open_map(o);
-    json_field_int(o, "id", delivery->id);
-    json_field_int(o, "epoch", delivery->epoch);
-    json_field_text(o, "outcome", outcome_name(delivery->outcome));
+    static const enum wire_delivery_outcome outcomes[] = {
+        [DELIVERY_DONE] = WIRE_DELIVERY_DONE,
+        [DELIVERY_AGAIN] = WIRE_DELIVERY_AGAIN,
+        [DELIVERY_FAILED] = WIRE_DELIVERY_FAILED,
+        [DELIVERY_RELEASED] = WIRE_DELIVERY_RELEASED,
+    };
+    struct wire_delivery_report report = {
+        .id = delivery->id, .epoch = delivery->epoch, .outcome = outcomes[delivery->outcome], .status = -1
+    };
     if (delivery->outcome == DELIVERY_AGAIN)
-        json_field_int(o, "after_ms", delivery->after_us / CLOCK_MS);
-    if (went_wrong && delivery->status >= 0)
-        json_field_int(o, "status", delivery->status);
-    if (went_wrong)
-        json_field_text(o, "cause", delivery->cause);
-    json_close_map(o);
+        report.after_ms = delivery->after_us / CLOCK_MS;
+    if (delivery->outcome == DELIVERY_AGAIN || delivery->outcome == DELIVERY_FAILED) {
+        report.status = delivery->status;
+        report.cause = delivery->cause;
+    }
+    wire_put_delivery_report(o, &report);
 }
 
 static void send_reports(void *arg, int64_t now)
@@ -271,11 +241,15 @@ static void pump_reports(struct deliveries *q, int64_t now)
     send_reports(q, now);
 }
 
-static void say_how(const struct delivery *delivery, bool ok)
+/* answer: NULL when the authority refused it with all others. */
+static void say_how(const struct delivery *delivery, const struct wire_delivery_report_answer *answer)
 {
     const char *event = hook_event_name(delivery->hook->event), *hook = delivery->hook->name;
     int64_t id = delivery->id;
-    if (!ok)
+    if (answer && !answer->ok && answer->detail)
+        log_error("%s %s: the authority refuses the report about delivery %" PRId64 ": %s", event, hook, id,
+                  answer->detail);
+    else if (!answer || !answer->ok)
         log_info("%s %s: delivery %" PRId64 " is no longer ours", event, hook, id);
     else if (delivery->outcome == DELIVERY_DONE)
         log_info("%s %s: delivery %" PRId64 " done", event, hook, id);
@@ -287,54 +261,61 @@ static void say_how(const struct delivery *delivery, bool ok)
         log_warning("%s %s: delivery %" PRId64 " is tried again: %s", event, hook, id, delivery->cause);
 }
 
-static void ended(struct delivery *delivery, bool ok)
+static void ended(struct delivery *delivery, const struct wire_delivery_report_answer *answer)
 {
     struct log_subject before =
         log_set_subject((struct log_subject){ .retirement = delivery->retirement_id });
-    say_how(delivery, ok);
+    say_how(delivery, answer);
     log_set_subject(before);
-    delivery_end(delivery, ok);
+    delivery_end(delivery, answer && answer->ok);
 }
 
-static bool is_answer_to(const struct deliveries *q, const struct json *list)
+/* Looked at as a whole before any of it is believed. */
+static bool is_answer_to(const struct deliveries *q, const struct wire_delivery_report_answer *answers)
 {
-    if (list->kind != JSON_LIST || list->count != q->n_told)
-        return false;
-    const struct json *item = list->first;
-    for (unsigned i = 0; i < q->n_told; i++, item = item->next)
-        if (item->kind != JSON_MAP || json_get_int(item, "id", -1) != q->told[i]->id)
+    for (unsigned i = 0; i < q->n_told; i++)
+        if (answers[i].id != q->told[i]->id)
             return false;
     return true;
 }
 
-/* list: NULL when it wants none of it; they are due again when their leases are over. */
-static void end_all(struct deliveries *q, const struct json *list)
+/* answers: NULL when the authority wants none of them; they are due again when their leases are over. */
+static void end_all(struct deliveries *q, const struct wire_delivery_report_answer *answers)
 {
     unsigned n = q->n_told;
-    const struct json *item = list ? list->first : NULL;
     q->n_told = 0;
-    for (unsigned i = 0; i < n; i++, item = item ? item->next : NULL)
-        ended(q->told[i], item && json_get_bool(item, "ok"));
+    for (unsigned i = 0; i < n; i++)
+        ended(q->told[i], answers ? &answers[i] : NULL);
+}
+
+static void repeat_later(struct deliveries *q)
+{
+    timers_set(&q->driver->runtime.timers, &q->again, clock_mono() + authority_pause(q->driver));
 }
 
 static void tell_done(struct ask *ask)
 {
     struct deliveries *q = ask->arg;
-    const struct buf *answer = &ask->call.answer;
-    struct json *list = NULL;
+    struct wire_delivery_report_answer *answers;
+    struct json *body;
     struct err err;
-    enum authority_word word = authority_judge(ask);
-    if (word == AUTHORITY_ANSWERED &&
-        (json_parse(&q->arena, buf_str(answer), answer->len, &list, NULL) || !is_answer_to(q, list))) {
-        authority_is_silent(q->driver, "its answer to deliveries makes no sense");
-        word = AUTHORITY_SILENT;
+    switch (authority_judge(ask)) {
+    case AUTHORITY_SILENT: repeat_later(q); return;
+    case AUTHORITY_REFUSED:
+        if (authority_explain(ask, &err))
+            log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
+        end_all(q, NULL);
+        return;
+    case AUTHORITY_ANSWERED: break;
     }
-    if (word == AUTHORITY_REFUSED && authority_explain(ask, &err))
-        log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
-    if (word == AUTHORITY_SILENT)
-        timers_set(&q->driver->runtime.timers, &q->again, clock_mono() + authority_pause(q->driver));
-    else
-        end_all(q, word == AUTHORITY_ANSWERED ? list : NULL);
+    if (!ask_parse(ask, &q->arena, &body, &err) &&
+        !wire_read_delivery_report_answers(&q->arena, body, &answers, q->n_told, &err) &&
+        is_answer_to(q, answers)) {
+        end_all(q, answers);
+    } else {
+        authority_is_silent(q->driver, "its answer to deliveries makes no sense");
+        repeat_later(q);
+    }
     arena_reset(&q->arena);
 }
 
@@ -353,7 +334,9 @@ static bool are_wanted(const struct driver *d)
 void deliveries_open(struct driver *d)
 {
     struct deliveries *q = &d->deliveries;
-    *q = (struct deliveries){ .driver = d, .over = !are_wanted(d) };
+    *q = (struct deliveries){ .driver = d,
+                              .over = !are_wanted(d),
+                              .hooks = xcalloc(d->config->n_hooks + 1, sizeof(struct wire_hook)) };
     ask_open(&q->claim, d, claim_done, q);
     ask_open(&q->tell, d, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);
@@ -369,6 +352,7 @@ void deliveries_close(struct driver *d)
     ask_close(&q->tell);
     timers_clear(&d->runtime.timers, &q->next);
     timers_clear(&d->runtime.timers, &q->again);
+    free(q->hooks);
     buf_free(&q->claim_body);
     buf_free(&q->tell_body);
     arena_free(&q->arena);

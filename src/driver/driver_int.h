@@ -22,6 +22,7 @@
 #include "driver/flight/flight.h"
 #include "driver/progress.h"
 #include "http/smtp.h"
+#include "wire/wire.h"
 
 enum {
     CLAIM_MAX = 500,          /* people a request */
@@ -82,6 +83,8 @@ void ask_close(struct ask *ask);
 /* path: behind the authority's url. body may be NULL, and stays as it is until done. */
 void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body);
 enum authority_word authority_judge(const struct ask *ask);
+/* The JSON of an answer. */
+enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
 /* The words of a refusal. Returns its rc. */
 enum rc authority_explain(const struct ask *ask, struct err *err);
 void authority_is_silent(struct driver *d, const char *why); /* also: its answer was not understood */
@@ -93,6 +96,7 @@ struct claims {
     struct driver *driver;
     struct ask ask;
     struct buf body;
+    const char **stages;    /* scratch: those of a request */
     bool all_taken;         /* the last answer said so: there is nobody left */
     struct service *probed; /* the claim under way is for a prober of this one; NULL: it is for everybody */
     unsigned limit;
@@ -107,16 +111,15 @@ struct claims {
 void claims_open(struct driver *d);
 void claims_close(struct driver *d);
 void claims_pump(struct driver *d, int64_t now);
-/* Who it is: `user` of a claim, and the number of the retirement. */
-struct template_values claims_person(struct arena *a, const struct json *user,
-                                     const struct json *retirement_id);
+/* For templates; numbers become texts in a. */
+struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id);
 void claims_look_again(struct driver *d); /* there may be people whom the last look left out */
 
 /* ---- reminders.c: of those who wait for somebody to confirm ---- */
 
 void reminders_open(struct driver *d);
-bool reminders_want(const struct driver *d, int64_t now);          /* is it time to ask who waits? */
-void reminders_look(struct driver *d, const struct json *waiting); /* they do; NULL: not told */
+bool reminders_want(const struct driver *d, int64_t now); /* is it time to ask who waits? */
+void reminders_look(struct driver *d, const struct wire_waiting *waiting, size_t n); /* they do */
 
 /* ---- reports.c ---- */
 
@@ -141,9 +144,10 @@ struct deliveries {
     struct driver *driver;
     struct ask claim, tell; /* requests for them, and about them */
     struct buf claim_body, tell_body;
-    int64_t sent_at;   /* of the claim under way */
-    unsigned asked;    /* for so many */
-    bool asked_at_end; /* `once`: when nobody was due any more */
+    struct wire_hook *hooks; /* scratch: those of a request */
+    int64_t sent_at;         /* of the claim under way */
+    unsigned asked;          /* for so many */
+    bool asked_at_end;       /* `once`: when nobody was due any more */
     bool over;         /* no more claims: there are no hooks, or `once` has asked at the end and got none */
     struct timer next; /* set: no claim before */
     struct delivery *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */

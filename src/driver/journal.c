@@ -24,13 +24,14 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "wire/wire.h"
 
 #define STALE_MEMOS_FOR (60 * CLOCK_S)
 
 enum {
     BUCKETS_MIN = 64,
     SUM_LEN = 8, /* hex digits */
-    LINE_MAX = 256 + MEMO_MAX,
+    LINE_MAX = 256 + WIRE_MEMO_MAX,
     LINES_MIN = 1000, /* below it, old lines are not worth a new file */
     LIVE_SHARE = 4,
     FILE_MAX = 256 * 1024 * 1024,
@@ -310,7 +311,7 @@ void journal_end(struct journal *j, int64_t id)
 
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
 {
-    assert(!memo || (strlen(memo) <= MEMO_MAX && !strchr(memo, '\n')));
+    assert(!memo || (strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n')));
     if (!put_off(j, id, begun_at, until, memo))
         return;
     add_later(&j->unwritten, journal_find(j, id));

@@ -44,7 +44,7 @@ static void tell(struct probes *probes, struct run *run)
         probe->why_not = arena_strdup(probes->arena, run->cause + prefix);
     else if (probe->left < 0)
         probe->why_not = arena_printf(probes->arena, "%s is not called now", run_called_name(run));
-    run_answered(run, &(struct report_answer){ .ok = true, .state = "" }, 0);
+    run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "" }, 0);
 }
 
 static void none_pump(struct driver *d, int64_t now)

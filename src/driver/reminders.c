@@ -54,31 +54,26 @@ static void remind(int64_t id, const struct stage_conf *stage, int64_t waits_us)
     log_set_subject(before);
 }
 
-static void look_at(struct driver *d, const struct json *item, int64_t now)
+static void look_at(struct driver *d, const struct wire_waiting *w, int64_t now)
 {
-    const struct json *id = json_get(item, "id"), *name = json_get(item, "stage"),
-                      *since = json_get(item, "since");
-    int64_t since_at;
-    if (!id || id->kind != JSON_INT || !name || name->kind != JSON_TEXT || !since || since->kind != JSON_TEXT)
-        return;
-    const struct stage_conf *stage = flight_find_stage(d->config, name->text);
+    const struct stage_conf *stage = flight_find_stage(d->config, w->stage);
     int64_t every_us = stage ? action_remind_us(&stage->action) : 0;
-    if (every_us == 0 || clock_parse(since->text, &since_at, NULL) || since_at > now)
+    if (every_us == 0 || w->since_at > now)
         return;
-    int64_t before = since_at < d->reminded_at ? (d->reminded_at - since_at) / every_us : 0;
-    if ((now - since_at) / every_us > before)
-        remind(id->integer, stage, now - since_at);
+    int64_t before = w->since_at < d->reminded_at ? (d->reminded_at - w->since_at) / every_us : 0;
+    if ((now - w->since_at) / every_us > before)
+        remind(w->id, stage, now - w->since_at);
 }
 
-void reminders_look(struct driver *d, const struct json *waiting)
+void reminders_look(struct driver *d, const struct wire_waiting *waiting, size_t n)
 {
-    if (!waiting || waiting->kind != JSON_LIST)
+    if (!waiting)
         return;
     int64_t now = clock_now();
-    for (const struct json *item = waiting->first; item; item = item->next) {
-        if (item->kind != JSON_MAP)
+    for (size_t i = 0; i < n; i++) {
+        if (waiting[i].fault.code)
             continue;
-        look_at(d, item, now);
+        look_at(d, &waiting[i], now);
         d->waited_before += d->conf.once;
     }
     if (now > d->reminded_at)

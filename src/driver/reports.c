@@ -17,49 +17,46 @@ enum { REPORT_ROOM = 512 }; /* bytes of a report besides its response */
 
 /* ---- a batch goes out ---- */
 
-static const char *outcome_name(enum report report)
+static enum wire_outcome outcome_of(enum report report)
 {
     switch (report) {
-    case REPORT_RENEWED: return "renewed";
-    case REPORT_DONE: return "done";
-    case REPORT_FAILED: return "failed";
-    case REPORT_WAITING: return "waiting";
-    case REPORT_LATER: return "later";
-    case REPORT_RELEASED: return "released";
+    case REPORT_RENEWED: return WIRE_RENEWED;
+    case REPORT_DONE: return WIRE_DONE;
+    case REPORT_FAILED: return WIRE_FAILED;
+    case REPORT_WAITING: return WIRE_WAITING;
+    case REPORT_LATER: return WIRE_LATER;
+    case REPORT_RELEASED: return WIRE_RELEASED;
     case REPORT_ENTERED:
     case REPORT_NONE: break;
     }
     assert(!"nothing to report");
-    return NULL;
-}
-
-static void put_failure(struct json_out *o, const struct run *run)
-{
-    if (run->status >= 0)
-        json_field_int(o, "status", run->status);
-    json_field_text(o, "cause", run->cause);
+    return WIRE_RELEASED;
 }
 
 static void put_report(struct json_out *o, struct run *run)
 {
-    json_open_map(o);
-    json_field_int(o, "id", run->id);
-    json_field_int(o, "epoch", run->epoch);
-    json_field_text(o, "stage", run->stage_name);
-    json_field_text(o, "outcome", outcome_name(run->wanted));
-    if (run->wanted == REPORT_DONE || run->wanted == REPORT_FAILED || run->wanted == REPORT_WAITING)
-        json_field_text(o, "response", run->response);
-    if (run->wanted == REPORT_FAILED)
-        put_failure(o, run);
-    if (run->wanted == REPORT_LATER) {
-        json_field_int(o, "in_s", (run->later_us + CLOCK_S - 1) / CLOCK_S);
-        json_field_text(o, "memo", run->put_memo);
+    enum wire_outcome outcome = outcome_of(run->wanted);
+    struct wire_report report = { .id = run->id,
+                                  .epoch = run->epoch,
+                                  .stage = run->stage_name,
+                                  .outcome = outcome,
+                                  .status = -1,
+                                  .in_s = -1 };
+    if (outcome == WIRE_DONE || outcome == WIRE_FAILED || outcome == WIRE_WAITING)
+        report.response = run->response;
+    if (outcome == WIRE_DONE)
+        report.stop = run_stops_after(run);
+    if (outcome == WIRE_FAILED) {
+        report.status = run->status;
+        report.cause = run->cause;
     }
-    if (run->wanted == REPORT_DONE && run_stops_after(run))
-        json_field_bool(o, "stop", true);
-    if (run->wanted == REPORT_RENEWED)
-        json_field_int(o, "lease_s", run->lease_asked_us / CLOCK_S);
-    json_close_map(o);
+    if (outcome == WIRE_LATER) {
+        report.in_s = (run->later_us + CLOCK_S - 1) / CLOCK_S;
+        report.memo = run->put_memo;
+    }
+    if (outcome == WIRE_RENEWED)
+        report.lease_s = run->lease_asked_us / CLOCK_S;
+    wire_put_report(o, &report);
 }
 
 /* Both are JSON with its control characters escaped: as a string it grows to twice its length at most. */
@@ -115,51 +112,32 @@ void reports_pump(struct driver *d, int64_t now)
 
 /* ---- its answer ---- */
 
-static const char *text_of(const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_TEXT ? value->text : NULL;
-}
-
-static bool is_true(const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_BOOL && value->integer;
-}
-
-static bool answers(const struct json *item, const struct run *run)
-{
-    if (item->kind != JSON_MAP)
-        return false;
-    const struct json *id = json_get(item, "id");
-    bool ok = is_true(item, "ok");
-    return id && id->kind == JSON_INT && id->integer == run->id && text_of(item, ok ? "state" : "code");
-}
-
 /* Looked at as a whole before any of it is believed. */
-static bool is_answer_to(const struct batch *b, const struct json *list)
+static bool is_answer_to(const struct batch *b, const struct wire_report_answer *answers)
 {
-    if (list->kind != JSON_LIST || list->count != b->n)
-        return false;
-    const struct json *item = list->first;
-    for (unsigned i = 0; i < b->n; i++, item = item->next)
-        if (!answers(item, b->runs[i]))
+    for (unsigned i = 0; i < b->n; i++)
+        if (answers[i].id != b->runs[i]->id)
             return false;
     return true;
 }
 
-static void take_answers(struct batch *b, const struct json *list)
+/* A mistake of one of us. Other refusals tell that the retirement is no longer ours. */
+static void note_malformed(const struct wire_report_answer *answer)
 {
-    const struct json *item = list->first;
-    for (unsigned i = 0; i < b->n; i++, item = item->next) {
-        struct report_answer answer = {
-            .ok = is_true(item, "ok"),
-            .abort = is_true(item, "abort"),
-            .code = text_of(item, "code"),
-            .state = text_of(item, "state"),
-            .next = text_of(item, "next"),
-        };
-        run_answered(b->runs[i], &answer, b->sent_at);
+    if (answer->ok || (strcmp(answer->code, "invalid") != 0 && strcmp(answer->code, "unknown_field") != 0))
+        return;
+    struct log_subject before = log_set_subject((struct log_subject){ .retirement = answer->id });
+    log_error("the authority refuses a report: %s", answer->detail);
+    log_set_subject(before);
+}
+
+static void take_answers(struct batch *b, const struct wire_report_answer *answers)
+{
+    unsigned n = b->n;
+    b->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        note_malformed(&answers[i]);
+        run_answered(b->runs[i], &answers[i], b->sent_at);
     }
 }
 
@@ -182,16 +160,17 @@ static void batch_refused(struct batch *b)
 static void batch_done(struct ask *ask)
 {
     struct batch *b = ask->arg;
-    const struct buf *answer = &ask->call.answer;
-    struct json *list;
+    struct wire_report_answer *answers;
+    struct json *body;
+    struct err err;
     switch (authority_judge(ask)) {
     case AUTHORITY_SILENT: repeat_later(b); return;
     case AUTHORITY_REFUSED: batch_refused(b); return;
     case AUTHORITY_ANSWERED: break;
     }
-    if (!json_parse(&b->arena, buf_str(answer), answer->len, &list, NULL) && is_answer_to(b, list)) {
-        take_answers(b, list);
-        b->n = 0;
+    if (!ask_parse(ask, &b->arena, &body, &err) &&
+        !wire_read_report_answers(&b->arena, body, &answers, b->n, &err) && is_answer_to(b, answers)) {
+        take_answers(b, answers);
     } else {
         authority_is_silent(b->driver, "its answer to reports makes no sense");
         repeat_later(b);

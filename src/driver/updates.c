@@ -30,7 +30,7 @@ static void fail_driver(struct update *u, const struct err *err)
 
 /* ---- the end of it ---- */
 
-static void answer(struct update *u, const struct report_answer *what)
+static void answer(struct update *u, const struct wire_report_answer *what)
 {
     struct run *run = u->run;
     u->run = NULL;
@@ -42,7 +42,7 @@ static void answer(struct update *u, const struct report_answer *what)
 
 static void answer_in(struct update *u, const char *state, const char *next)
 {
-    answer(u, &(struct report_answer){ .ok = true, .state = state, .next = next });
+    answer(u, &(struct wire_report_answer){ .ok = true, .state = state, .next = next });
 }
 
 /* Through, or no longer ours. */
@@ -55,7 +55,7 @@ static void end_in(struct update *u, const char *state)
 static void not_ours(struct update *u, const char *code)
 {
     journal_end(u->lms->journal, u->run->id);
-    answer(u, &(struct report_answer){ .ok = false, .code = code });
+    answer(u, &(struct wire_report_answer){ .ok = false, .code = code });
 }
 
 /* ---- sending ---- */
@@ -162,7 +162,7 @@ static void fail_in_working_state(struct update *u)
     log_error("the LMS does not accept the state %s: are its states those of the pipeline?", u->target);
     log_set_subject(before);
     if (strcmp(u->target, "ERRORED") == 0) { /* it stays in the journal, so that the next start tries again */
-        answer(u, &(struct report_answer){ .ok = false, .code = "refused" });
+        answer(u, &(struct wire_report_answer){ .ok = false, .code = "refused" });
         return;
     }
     u->run->sent = REPORT_FAILED;
@@ -275,8 +275,8 @@ static void start_entering(struct update *u)
     struct driver *d = driver_of(u);
     const struct stage_conf *stage = flight_find_stage(d->config, u->run->stage_name);
     if (d->flight.stopping || (stage && is_shut_for(d, stage)))
-        answer(u, &(struct report_answer){ .ok = false,
-                                           .code = d->flight.stopping ? "stopping" : "service_shut" });
+        answer(u, &(struct wire_report_answer){ .ok = false,
+                                                .code = d->flight.stopping ? "stopping" : "service_shut" });
     else if (stage)
         enter(u, u->run->stage_name);
     else

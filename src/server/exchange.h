@@ -110,12 +110,6 @@ unsigned rc_status(enum rc rc);
 enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;
 enum rc field_text_optional(const struct json *body, const char *key, const char **out,
                             struct err *err) MUST_CHECK;
-/* The same for a text of one line, of at most max characters. */
-enum { DRIVER_NAME_MAX = 64, CAUSE_MAX = 100 };
-enum rc field_line(const struct json *body, const char *key, int max, const char **out,
-                   struct err *err) MUST_CHECK;
-enum rc field_line_optional(const struct json *body, const char *key, int max, const char **out,
-                            struct err *err) MUST_CHECK;
 /* The user name that a call of an LMS is about. Without one the call is answered, as an LMS does. */
 enum rc field_username(struct exchange *x, const char **out, struct err *err) MUST_CHECK;
 enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
@@ -161,11 +155,8 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
 /* The answer to a write about one: the same as view_native, but who may not look gets id and state alone. */
 void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v);
-/* Who it is, for whoever has to work on it. */
-void view_claimed(struct json_out *o, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
-void view_orgs(struct json_out *o, const struct account *account); /* with its key */
 
 /* A reading handler is about to do something slow: its picture of the data goes, so that no checkpoint waits.
  */

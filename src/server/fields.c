@@ -52,26 +52,6 @@ enum rc field_username(struct exchange *x, const char **out, struct err *err)
     return rc;
 }
 
-static enum rc check_line(const char *key, const char *text, int max, struct err *err)
-{
-    if (!text || (text_count(text) <= (size_t)max && !text_has_control(text)))
-        return RC_OK;
-    return err_set(err, RC_INVALID, "%s: must be one line of at most %d characters", key, max);
-}
-
-enum rc field_line(const struct json *body, const char *key, int max, const char **out, struct err *err)
-{
-    enum rc rc = field_text(body, key, out, err);
-    return rc ? rc : check_line(key, *out, max, err);
-}
-
-enum rc field_line_optional(const struct json *body, const char *key, int max, const char **out,
-                            struct err *err)
-{
-    enum rc rc = field_text_optional(body, key, out, err);
-    return rc ? rc : check_line(key, *out, max, err);
-}
-
 enum rc field_int_optional(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
                            struct err *err)
 {
@@ -172,8 +152,8 @@ enum rc field_only(const struct json *body, const char *const *known, struct err
 {
     for (const struct json *field = body->first; field; field = field->next) {
         if (!is_listed(field->key, known))
-            return err_set_unknown(err, "unknown_field", "there is a field that is not known here", field->key,
-                                   known);
+            return err_set_unknown(err, "unknown_field", "there is a field that is not known here",
+                                   field->key, known);
     }
     return RC_OK;
 }

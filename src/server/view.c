@@ -14,7 +14,7 @@ static void view_state(struct json_out *o, const char *key, const struct pipelin
     json_close_map(o);
 }
 
-void view_orgs(struct json_out *o, const struct account *account)
+static void put_orgs(struct json_out *o, const struct account *account)
 {
     json_put_key(o, "orgs");
     json_put_raw(o, account->orgs ? account->orgs : "[]");
@@ -50,20 +50,6 @@ static void view_fields(struct json_out *o, const struct retirement_view *v)
     json_field_text(o, "original_name", v->person.name);
     json_field_text(o, "retired_username", v->person.retired_username);
     json_field_text(o, "retired_email", v->person.retired_email);
-}
-
-void view_claimed(struct json_out *o, const struct retirement_view *v)
-{
-    json_open_map(o);
-    /* Our own number would be somebody else's there. */
-    json_field_int_if(o, "id", account_is_known(&v->account), account_number(&v->account));
-    json_field_text(o, "original_username", v->person.username);
-    json_field_text(o, "original_email", v->person.email);
-    json_field_text(o, "original_name", v->person.name);
-    json_field_text(o, "retired_username", v->person.retired_username);
-    json_field_text(o, "retired_email", v->person.retired_email);
-    view_orgs(o, &v->account);
-    json_close_map(o);
 }
 
 void view_retirement(struct json_out *o, const struct retirement_view *v)
@@ -149,7 +135,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     view_later(o, v);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
-    view_orgs(o, &v->account);
+    put_orgs(o, &v->account);
     if (log)
         view_responses(o, log, n_log);
     json_close_map(o);

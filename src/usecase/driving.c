@@ -9,9 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 
 /* ---- claims ---- */
+
+struct wire_user driving_user(const struct retirement_view *v)
+{
+    return (struct wire_user){
+        /* Our own number would be another person's in a service. */
+        .id = account_is_known(&v->account) ? account_number(&v->account) : 0,
+        .original_username = v->person.username,
+        .original_email = v->person.email,
+        .original_name = v->person.name,
+        .retired_username = v->person.retired_username,
+        .retired_email = v->person.retired_email,
+        .orgs_json = v->account.orgs,
+    };
+}
 
 /* Tells one run of one retirement from all others, and reveals nothing else. */
 static const char *make_run_key(struct act *act, const struct retirement *row)
@@ -30,9 +45,9 @@ enum { PAGES_MAX = 20 }; /* of one claim; a page costs a query for each state */
 /* What is granted to one driver. */
 struct claiming {
     struct act *act;
-    const struct claim_request *in;
+    const struct wire_claim_request *in;
     const struct pipeline *current;
-    struct claim_answer *out;
+    struct wire_claim_answer *out;
 };
 
 static enum rc claim_row(struct claiming *c, const struct retirement *row, struct err *err)
@@ -41,7 +56,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
         .kind = COMMAND_CLAIM,
         .current = c->current,
         .cool_off_us = c->act->config->cool_off_us,
-        .lease_us = c->in->lease_us,
+        .lease_us = c->in->lease_s * CLOCK_S,
         .deaths_max = c->act->config->deaths_max,
     };
     struct decision d;
@@ -67,13 +82,20 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     if (rc || !d.granted)
         return rc;
 
-    struct claim *claim = &c->out->claims[c->out->n];
-    rc = store_get(c->act->store, c->act->arena, row->id, &claim->view, err);
+    struct retirement_view view;
+    rc = store_get(c->act->store, c->act->arena, row->id, &view, err);
     if (rc)
         return rc;
-    claim->stage = d.after.pipeline->names[d.after.state];
-    claim->run_key = make_run_key(c->act, &d.after);
-    c->out->n++;
+    c->out->claims[c->out->n_claims++] = (struct wire_claim){
+        .id = row->id,
+        .epoch = d.after.epoch,
+        .stage = d.after.pipeline->names[d.after.state],
+        .run_key = make_run_key(c->act, &d.after),
+        .lease_s = c->in->lease_s,
+        .since_at = view.since,
+        .memo = view.memo,
+        .user = driving_user(&view),
+    };
     return RC_OK;
 }
 
@@ -93,55 +115,61 @@ static enum rc claim_due(struct claiming *c, const struct due_filter *filter, st
     size_t places = (size_t)c->in->limit, settled = 0;
     bool may_be_more = true;
     enum rc rc = store_due_open(c->act->store, c->act->arena, filter, &look, err);
-    for (int page = 0; !rc && may_be_more && c->out->n < places && page < PAGES_MAX; page++) {
+    for (int page = 0; !rc && may_be_more && c->out->n_claims < places && page < PAGES_MAX; page++) {
         struct retirement *rows;
-        size_t granted_before = c->out->n, asked = places - granted_before, n;
+        size_t granted_before = c->out->n_claims, asked = places - granted_before, n;
         rc = store_due_next(look, asked, &rows, &n, err);
         for (size_t i = 0; !rc && i < n; i++)
             rc = claim_row(c, &rows[i], err);
-        settled += n - (c->out->n - granted_before);
+        settled += n - (c->out->n_claims - granted_before);
         may_be_more = n == asked && settled < USECASE_LIST_MAX;
     }
     return rc ? rc : store_due_close(look, &c->out->held, err);
 }
 
-static enum rc count(struct act *act, const struct claim_request *in, int64_t due_before,
-                     struct claim_answer *out, struct err *err)
+static enum rc tell_waiting(struct act *act, struct wire_claim_answer *out, struct err *err)
 {
-    enum rc rc = RC_OK;
-    out->due = out->under_way = -1;
-    if (in->count)
-        rc = store_count_due(act->store, act->arena, due_before, &out->due, &out->under_way, err);
-    if (!rc && in->waiting)
-        rc = store_waiting(act->store, act->arena, USECASE_WAITING_MAX, &out->waiting, &out->n_waiting, err);
-    return rc;
-}
-
-enum rc usecase_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
-                      struct err *err)
-{
-    struct claiming c = { .act = act, .in = in, .out = out };
-    enum rc rc = setup_current_list(act, &c.current, err);
+    struct waiting *waiting;
+    size_t n;
+    enum rc rc = store_waiting(act->store, act->arena, WIRE_WAITING_MAX, &waiting, &n, err);
     if (rc)
         return rc;
+    out->waiting = arena_array(act->arena, n + 1, sizeof(out->waiting[0]));
+    for (; out->n_waiting < n; out->n_waiting++) {
+        const struct waiting *w = &waiting[out->n_waiting];
+        out->waiting[out->n_waiting] =
+            (struct wire_waiting){ .id = w->id, .stage = w->stage, .since_at = w->since };
+    }
+    return RC_OK;
+}
 
-    int64_t own = act->config->cool_off_us;
+enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, struct wire_claim_answer *out,
+                      struct fuse_state *fuse, struct err *err)
+{
+    struct claiming c = { .act = act, .in = in, .out = out };
+    int64_t own_us = act->config->cool_off_us, wanted_us = in->cool_off_s * CLOCK_S;
     struct due_filter filter = {
-        .due_before = act->now - (in->cool_off_us > own ? in->cool_off_us : own),
+        .due_before = act->now - (wanted_us > own_us ? wanted_us : own_us),
         .now = act->now,
         .stages = in->stages,
         .n_stages = in->n_stages,
-        .newest_first = in->newest_first,
+        .newest_first = in->order == WIRE_NEWEST,
     };
-    *out =
-        (struct claim_answer){ .claims = arena_array(act->arena, (size_t)in->limit, sizeof(struct claim)) };
-    rc = usecase_check_fuse(act, &out->fuse, err);
-    filter.no_pending = out->fuse.blown;
-    if (!rc && in->username)
+    *out = (struct wire_claim_answer){ .due = -1, .under_way = -1 };
+    out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(out->claims[0]));
+    enum rc rc = setup_current_list(act, &c.current, err);
+    if (!rc)
+        rc = usecase_check_fuse(act, fuse, err);
+    if (rc)
+        return rc;
+    out->fuse_blown = filter.no_pending = fuse->blown;
+    if (in->username)
         rc = find_only(act, in->username, &filter.only_id, err);
     if (!rc)
         rc = claim_due(&c, &filter, err);
-    return rc ? rc : count(act, in, filter.due_before, out, err);
+    if (!rc && in->count)
+        rc = store_count_due(act->store, act->arena, filter.due_before, &out->due, &out->under_way, err);
+    return rc || !in->waiting ? rc : tell_waiting(act, out, err);
 }
 
 /* ---- reports ---- */
@@ -167,28 +195,35 @@ static bool may_be_repeat(const struct command *cmd, const struct decision *d)
            (d->refusal == REFUSAL_STALE || d->refusal == REFUSAL_LEASE_OVER);
 }
 
-static void fill_answer(const struct retirement *row, const struct report *in, const struct decision *d,
-                        int64_t now, struct report_answer *out)
+static void fill_answer(const struct retirement *row, const struct wire_report *in, const struct decision *d,
+                        int64_t now, struct wire_report_answer *out)
 {
     const struct retirement *r = &d->after;
+    out->ok = true;
     out->state = r->pipeline->names[d->answer_state];
     out->abort = d->abort_waits;
     bool holds = row->epoch == in->epoch && r->epoch == in->epoch && retirement_is_leased(r, now);
-    if (holds && in->kind == COMMAND_DONE && r->state == d->answer_state &&
+    if (holds && in->outcome == WIRE_DONE && r->state == d->answer_state &&
         pipeline_role(r->pipeline, r->state) == ROLE_WORKING)
         out->next = out->state;
 }
 
-static enum rc report_one(struct act *act, const struct report *in, struct report_answer *out,
+static const enum command_kind command_of[] = {
+    [WIRE_DONE] = COMMAND_DONE,        [WIRE_FAILED] = COMMAND_FAILED, [WIRE_RENEWED] = COMMAND_RENEW,
+    [WIRE_RELEASED] = COMMAND_RELEASE, [WIRE_LATER] = COMMAND_LATER,   [WIRE_WAITING] = COMMAND_WAIT,
+};
+
+static enum rc report_one(struct act *act, const struct wire_report *in, struct wire_report_answer *out,
                           struct err *err)
 {
+    const struct failure failure = { in->status, in->cause };
     struct retirement row;
     struct command cmd = {
-        .kind = in->kind,
+        .kind = command_of[in->outcome],
         .epoch = in->epoch,
         .stop = in->stop,
-        .lease_us = in->lease_us,
-        .later_us = in->later_us,
+        .lease_us = in->lease_s * CLOCK_S,
+        .later_us = in->in_s * CLOCK_S,
     };
     enum rc rc = store_get_row(act->store, in->id, &row, err);
     if (rc)
@@ -209,8 +244,8 @@ static enum rc report_one(struct act *act, const struct report *in, struct repor
             .decision = &d,
             .actor = act->actor,
             .response = in->response,
-            .response_len = in->response_len,
-            .failure = in->kind == COMMAND_FAILED ? &in->failure : NULL,
+            .response_len = in->response ? strlen(in->response) : 0,
+            .failure = in->outcome == WIRE_FAILED ? &failure : NULL,
             .memo = in->memo,
             .now = act->now,
         };
@@ -235,24 +270,34 @@ static int by_id(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-enum rc usecase_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
-                       struct err *err)
+/* *err is not a failure of the machine or the database. */
+static enum rc report_or_refuse(struct act *act, const struct wire_report *in, struct wire_report_answer *out,
+                                struct err *err)
+{
+    struct err why;
+    *out = (struct wire_report_answer){ .id = in->id, .code = in->fault.code, .detail = in->fault.text };
+    enum rc rc = in->fault.code ? RC_OK : report_one(act, in, out, &why);
+    if (rc && !err_is_refusal(rc, &why)) {
+        *err = why;
+        return rc;
+    }
+    if (rc) {
+        out->code = arena_strdup(act->arena, why.code);
+        out->detail = arena_strdup(act->arena, why.text);
+    }
+    return RC_OK;
+}
+
+enum rc usecase_report(struct act *act, const struct wire_report *reports, struct wire_report_answer *answers,
+                       size_t n, struct err *err)
 {
     struct order *order = arena_array(act->arena, n, sizeof(*order));
+    enum rc rc = RC_OK;
     for (size_t i = 0; i < n; i++)
         order[i] = (struct order){ reports[i].id, i };
     if (n)
         qsort(order, n, sizeof(*order), by_id);
-
-    for (size_t k = 0; k < n; k++) {
-        size_t i = order[k].index;
-        answers[i] = (struct report_answer){ 0 };
-        enum rc rc = report_one(act, &reports[i], &answers[i], &answers[i].err);
-        if (rc && !err_is_refusal(rc, &answers[i].err)) {
-            *err = answers[i].err;
-            return rc;
-        }
-        answers[i].err.rc = rc;
-    }
-    return RC_OK;
+    for (size_t k = 0; !rc && k < n; k++)
+        rc = report_or_refuse(act, &reports[order[k].index], &answers[order[k].index], err);
+    return rc;
 }

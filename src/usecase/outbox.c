@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 
 /* ---- taking ---- */
@@ -24,24 +25,38 @@ static const char *make_key(struct act *act, const struct delivery *d)
     return hex;
 }
 
-static enum rc take(struct act *act, struct delivery *d, int64_t lease_us, struct delivery_claim *out,
+static enum rc take(struct act *act, struct delivery *d, int64_t lease_s, struct wire_delivery *out,
                     struct err *err)
 {
+    struct retirement_view view;
     enum rc rc = RC_OK;
     if (d->retirement_id)
-        rc = store_get(act->store, act->arena, d->retirement_id, &out->view, err);
+        rc = store_get(act->store, act->arena, d->retirement_id, &view, err);
     if (!d->attempts)
         d->began_at = act->now;
     if (!rc)
-        rc = store_take_delivery(act->store, d, act->now + lease_us, err);
-    out->delivery = *d;
-    out->lease_us = lease_us;
-    out->key = make_key(act, d);
-    return rc;
+        rc = store_take_delivery(act->store, d, act->now + lease_s * CLOCK_S, err);
+    if (rc)
+        return rc;
+    *out = (struct wire_delivery){
+        .id = d->id,
+        .epoch = d->epoch,
+        .event = d->event,
+        .hook = d->hook,
+        .key = make_key(act, d),
+        .lease_s = lease_s,
+        .attempts = d->attempts,
+        .age_s = act->now > d->began_at ? (act->now - d->began_at) / CLOCK_S : 0,
+        .payload = d->payload,
+        .retirement_id = d->retirement_id,
+    };
+    if (d->retirement_id)
+        out->user = driving_user(&view);
+    return RC_OK;
 }
 
-enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
-                                 struct delivery_claim **out, size_t *n, struct err *err)
+enum rc usecase_claim_deliveries(struct act *act, const struct wire_delivery_request *in,
+                                 struct wire_delivery **out, size_t *n, struct err *err)
 {
     *n = 0;
     *out = arena_array(act->arena, (size_t)in->limit, sizeof(**out));
@@ -52,7 +67,7 @@ enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_re
         rc = store_due_deliveries(act->store, act->arena, in->hooks[i].event, in->hooks[i].name, act->now,
                                   in->limit - (int64_t)*n, &due, &n_due, err);
         for (size_t k = 0; !rc && k < n_due; k++)
-            rc = take(act, &due[k], in->hooks[i].lease_us, &(*out)[(*n)++], err);
+            rc = take(act, &due[k], in->hooks[i].lease_s, &(*out)[(*n)++], err);
     }
     return rc;
 }
@@ -65,25 +80,25 @@ static void end(struct delivery *d, enum delivery_state state, int64_t now)
     d->ended_at = now;
 }
 
-static void apply(struct delivery *d, const struct delivery_report *r, int64_t now)
+static void apply(struct delivery *d, const struct wire_delivery_report *r, int64_t now)
 {
     d->taken = false;
-    d->next_at = now + r->after_us;
+    d->next_at = now + r->after_ms * CLOCK_MS;
     switch (r->outcome) {
-    case DELIVERY_OUTCOME_DONE:
+    case WIRE_DELIVERY_DONE:
         d->failure = (struct failure){ .status = -1 };
         end(d, DELIVERY_DONE, now);
         break;
-    case DELIVERY_OUTCOME_AGAIN: d->failure = r->failure; break;
-    case DELIVERY_OUTCOME_FAILED:
-        d->failure = r->failure;
+    case WIRE_DELIVERY_AGAIN: d->failure = (struct failure){ r->status, r->cause }; break;
+    case WIRE_DELIVERY_FAILED:
+        d->failure = (struct failure){ r->status, r->cause };
         end(d, DELIVERY_FAILED, now);
         break;
-    case DELIVERY_OUTCOME_RELEASED: d->attempts--; break;
+    case WIRE_DELIVERY_RELEASED: d->attempts--; break;
     }
 }
 
-enum rc usecase_report_delivery(struct act *act, const struct delivery_report *report, struct err *err)
+static enum rc report_one(struct act *act, const struct wire_delivery_report *report, struct err *err)
 {
     struct delivery d;
     enum rc rc = store_get_delivery(act->store, act->arena, report->id, &d, err);
@@ -95,6 +110,27 @@ enum rc usecase_report_delivery(struct act *act, const struct delivery_report *r
         return RC_OK; /* it was reported: the reply was lost */
     apply(&d, report, act->now);
     return store_update_delivery(act->store, &d, err);
+}
+
+enum rc usecase_report_deliveries(struct act *act, const struct wire_delivery_report *reports,
+                                  struct wire_delivery_report_answer *answers, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct wire_fault *fault = &reports[i].fault;
+        struct err why;
+        answers[i] =
+            (struct wire_delivery_report_answer){ reports[i].id, !fault->code, fault->code, fault->text };
+        enum rc rc = fault->code ? RC_OK : report_one(act, &reports[i], &why);
+        if (rc && !err_is_refusal(rc, &why)) {
+            *err = why;
+            return rc;
+        }
+        if (rc) {
+            answers[i].ok = false;
+            answers[i].code = arena_strdup(act->arena, why.code);
+        }
+    }
+    return RC_OK;
 }
 
 /* ---- once more ---- */

@@ -37,6 +37,7 @@
 #include "config/config.h"
 #include "core/core.h"
 #include "store/store.h"
+#include "wire/wire.h"
 
 enum {
     USECASE_USERNAME_MAX = 150, /* characters; contract A2 */
@@ -44,8 +45,7 @@ enum {
     USECASE_PERSON_NAME_MAX = 255,
     USECASE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
     USECASE_REASON_MAX = 1000,        /* characters */
-    USECASE_LIST_MAX = 1000,          /* rows of one call */
-    USECASE_WAITING_MAX = 10000       /* waiting retirements in the answer to a claim */
+    USECASE_LIST_MAX = 1000           /* rows of one call */
 };
 
 /* What happened in a transaction, for the metrics (tally.c). Begins as zeros; its events live in the act's
@@ -159,96 +159,24 @@ enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *er
 
 /* ---- driving.c ---- */
 
-struct claim_request {
-    const char *driver;
-    int64_t limit; /* 1 to USECASE_LIST_MAX */
-    int64_t lease_us;
-    int64_t cool_off_us;       /* can only lengthen the configured one */
-    const char *username;      /* NULL: any */
-    const char *const *stages; /* as in struct due_filter */
-    size_t n_stages;
-    bool newest_first; /* as in struct due_filter */
-    bool count;
-    bool waiting; /* lists retirements that wait for an operator to confirm */
-};
-struct claim {
-    struct retirement_view view;
-    const char *stage;
-    const char *run_key; /* opaque; the same for the whole run of the retirement */
-};
-struct claim_answer {
-    struct claim *claims;
-    size_t n;
-    struct fuse_state fuse;
-    int64_t held;            /* as store_due_close() */
-    int64_t due, under_way;  /* -1: not asked for */
-    struct waiting *waiting; /* n_waiting of them, USECASE_WAITING_MAX at most */
-    size_t n_waiting;
-};
-enum rc usecase_claim(struct act *act, const struct claim_request *in, struct claim_answer *out,
-                      struct err *err) MUST_CHECK;
-
-struct report {
-    int64_t id, epoch;
-    const char *stage;
-    enum command_kind kind; /* COMMAND_DONE, FAILED, RENEW, RELEASE, LATER, WAIT */
-    const char *response;   /* NULL: none */
-    size_t response_len;
-    struct failure failure; /* FAILED */
-    bool stop;
-    int64_t lease_us; /* RENEW */
-    int64_t later_us; /* LATER */
-    const char *memo; /* LATER: for the next claim, at most MEMO_MAX bytes; NULL: none */
-};
-struct report_answer {
-    const char *state; /* after it */
-    const char *next;  /* the working state to do next under this lease; NULL: none */
-    bool abort;        /* an abort waits: the driver starts nothing more and releases */
-    struct err err;    /* rc is RC_OK, or why the report was refused */
-};
-/* Applies reports in the order of their ids; answers[i] answers reports[i]. Fails as a whole only when the
- * database fails. */
-enum rc usecase_report(struct act *act, const struct report *reports, struct report_answer *answers, size_t n,
-                       struct err *err) MUST_CHECK;
+/* Grants leases. *fuse: as usecase_check_fuse(). */
+enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, struct wire_claim_answer *out,
+                      struct fuse_state *fuse, struct err *err) MUST_CHECK;
+/* Applies reports in the order of their ids; answers[i] is to reports[i], and refuses it if it has a fault.
+ * Fails as a whole only when the database does. */
+enum rc usecase_report(struct act *act, const struct wire_report *reports, struct wire_report_answer *answers,
+                       size_t n, struct err *err) MUST_CHECK;
 
 /* ---- outbox.c ---- */
 
-/* A message for a hook, as the driver gets it that delivers it. */
-struct delivery_claim {
-    struct delivery delivery;
-    int64_t lease_us;
-    const char *key;             /* opaque; the same for every repeat until an operator has it sent again */
-    struct retirement_view view; /* it is about this one; unset when the delivery's retirement_id is 0 */
-};
-struct hook_name {
-    const char *event, *name;
-    int64_t lease_us; /* how long the driver has a delivery to it */
-};
-struct delivery_claim_request {
-    const struct hook_name *hooks; /* that the driver can deliver to */
-    size_t n_hooks;
-    int64_t limit; /* 1 to USECASE_LIST_MAX */
-};
 /* Makes an alert of the alarms that have gathered, if it is time, and takes deliveries that are due. */
-enum rc usecase_claim_deliveries(struct act *act, const struct delivery_claim_request *in,
-                                 struct delivery_claim **out, size_t *n, struct err *err) MUST_CHECK;
-
-enum delivery_outcome {
-    DELIVERY_OUTCOME_DONE,
-    DELIVERY_OUTCOME_AGAIN,
-    DELIVERY_OUTCOME_FAILED,
-    DELIVERY_OUTCOME_RELEASED /* not tried */
-};
-struct delivery_report {
-    int64_t id, epoch;
-    enum delivery_outcome outcome;
-    int64_t after_us;       /* AGAIN, RELEASED: not before */
-    struct failure failure; /* AGAIN, FAILED */
-};
-/* RC_CONFLICT "stale_epoch": another driver has it now. A repeat changes nothing. RC_NOT_FOUND: it was
- * deleted with its retirement. */
-enum rc usecase_report_delivery(struct act *act, const struct delivery_report *report,
-                                struct err *err) MUST_CHECK;
+enum rc usecase_claim_deliveries(struct act *act, const struct wire_delivery_request *in,
+                                 struct wire_delivery **out, size_t *n, struct err *err) MUST_CHECK;
+/* The same as usecase_report(), in the order of the list. Codes: stale_epoch: another driver has it now;
+ * not_found: it was deleted with its retirement. A repeat changes nothing. */
+enum rc usecase_report_deliveries(struct act *act, const struct wire_delivery_report *reports,
+                                  struct wire_delivery_report_answer *answers, size_t n,
+                                  struct err *err) MUST_CHECK;
 /* An operator has it sent again, at once; with another key if it had failed or was delivered. RC_CONFLICT
  * "overtaken": the request was taken back since; "taken": a driver has it. */
 enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err) MUST_CHECK;

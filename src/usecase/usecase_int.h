@@ -48,4 +48,9 @@ enum rc alerts_note_errored(struct act *act, const struct retirement *before, co
 /* An alert of what has gathered, if there is something and it is time. */
 enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
+/* ---- driving.c ---- */
+
+/* What drivers are told about a person. */
+struct wire_user driving_user(const struct retirement_view *v);
+
 #endif

@@ -311,16 +311,48 @@ def test_two_hooks_of_one_name_are_refused(site, app):
     ("/v1/deliveries/claims", {"limit": 1, "hooks": []}, 400),
     ("/v1/deliveries/claims", {"driver": "d", "limit": 1, "hooks": [], "more": 1}, 400),
     ("/v1/deliveries/claims", {"driver": "d", "limit": 1, "hooks": [{"event": "x", "name": "y", "lease_s": 1}]}, 200),
-    ("/v1/deliveries/reports", [{"id": 1, "epoch": 1, "outcome": "lost"}], 400),
-    ("/v1/deliveries/reports", [{"id": 1, "epoch": 1, "outcome": "again", "after_ms": -1}], 400),
-    ("/v1/deliveries/reports", [{"id": 1, "epoch": 1, "outcome": "failed", "cause": "two\nlines"}], 400),
-    ("/v1/deliveries/reports", [1], 400),
+    ("/v1/deliveries/reports", {}, 400),
+    ("/v1/deliveries/reports", [{"id": 1, "epoch": 1, "outcome": "done"}] * 1001, 400),
+    ("/v1/deliveries/reports", [1], 200),
     ("/v1/deliveries/reports", [], 200),
     ("/v1/deliveries/reports", [{"id": 1, "epoch": 1, "outcome": "done"}], 200),
     ("/v1/deliveries/0/retry", None, 404),
 ], ids=str)
 def test_what_drivers_say_about_deliveries_is_checked(authority, path, body, status):
     assert authority.post(path, body).status == status
+
+
+def test_a_malformed_report_about_a_delivery_is_refused_alone(site, app):
+    site.configure(on_request=[{"name": "app"}])
+    site.serve()
+    for name in "ada", "bob":
+        site.request(name)
+    taken = site.post("/v1/deliveries/claims", {"driver": "d", "limit": 10, "hooks": [
+        {"event": "on_request", "name": "app", "lease_s": 60}]}).json["deliveries"]
+    ada, bob = ({"id": d["id"], "epoch": d["epoch"], "outcome": "done"} for d in taken)
+    wrong = [(7, "an object"), ({**ada, "outcome": "lost"}, "outcome"), ({**ada, "outcome": "again", "after_ms": -1}, "after_ms"),
+             ({**ada, "outcome": "failed", "cause": "two\nlines"}, "cause"), ({**ada, "outcome": "failed", "cause": "x" * 101}, "cause"),
+             ({**ada, "coarse": 1}, "cause")]
+    answers = site.post("/v1/deliveries/reports", [bob] + [report for report, _ in wrong]).json
+    assert answers[0] == {"id": bob["id"], "ok": True}
+    for answer, (report, word) in zip(answers[1:], wrong):
+        assert not answer["ok"] and word in answer["detail"] and answer["id"] == (None if report == 7 else ada["id"]), answer
+    assert [(d["id"], d["state"]) for d in deliveries(site)] == [(ada["id"], "waiting"), (bob["id"], "done")]
+    assert site.post("/v1/deliveries/reports", [ada]).json == [{"id": ada["id"], "ok": True}]
+
+
+def test_a_long_cause_is_cut_and_is_no_trouble_to_others(site, app, make_service):
+    """What is said about the hook that fails is longer than a cause may be."""
+    dead = make_service()
+    dead.script = lambda call: HANG_UP
+    site.service("x" * 50, dead, breaker="none")
+    steps = [{"post": "/"}, {"post": "/more"}]
+    site.config["on_request"].append({"name": "dead", "http": {"service": "x" * 50, "steps": steps}, "retry": QUICK})
+    site.serve()
+    site.request("ada")
+    found = wait_for(lambda: [d for d in deliveries(site) if d["hook"] == "dead" and d["attempts"] > 2 and d["cause"]], "more attempts")
+    assert found[0]["cause"].startswith("x" * 50 + " at step 1: ") and len(found[0]["cause"]) == 100
+    assert [d["state"] for d in deliveries(site) if d["hook"] == "app"] == ["done"]
 
 
 def test_each_call_wants_its_scope(authority):

@@ -17,6 +17,7 @@
 #include "http/http.h"
 #include "scratch.h"
 #include "unit.h"
+#include "wire/wire.h"
 
 enum { PEOPLE_MAX = 2000, SAID_MAX = 12000, CALLS_MAX = 12000, HELD_MAX = 64, REPEATS_MAX = 8 };
 
@@ -75,10 +76,11 @@ struct site {
     unsigned lose_claims; /* so many answers to /v1/claims are lost, their effect is not */
     char claim_key[64];   /* of the first one that was lost */
     bool abort_on_renewal, abort_on_done;
-    unsigned stop_at_claim; /* the driver is stopped during the n-th claim; 0: not */
-    const char *waiting;    /* JSON: who is said to wait for somebody to confirm; NULL: nothing is said */
-    int64_t others;         /* people whom another driver holds, for that many more claims */
-    unsigned cut_short;     /* so many claims bring nobody, and may be followed by one that does */
+    unsigned stop_at_claim;       /* the driver is stopped during the n-th claim; 0: not */
+    struct wire_waiting *waiting; /* who is said to wait for a confirmation; NULL: nothing is said */
+    size_t n_waiting;
+    int64_t others;     /* people whom another driver holds, for that many more claims */
+    unsigned cut_short; /* so many claims bring nobody, and may be followed by one that does */
     authority_refuse_fn *refuse;
     struct said said[SAID_MAX];
     unsigned n_said, n_progress, n_claims, most_asked, most_leased;
@@ -122,22 +124,10 @@ static inline struct person *person_by_id(struct site *site, int64_t id)
     return NULL;
 }
 
-static inline int64_t field_int(const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_INT ? value->integer : 0;
-}
-
 static inline const char *field_text(const struct json *map, const char *key)
 {
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_TEXT ? value->text : "";
-}
-
-static inline bool field_true(const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_BOOL && value->integer;
+    const char *text = json_get_text(map, key);
+    return text ? text : "";
 }
 
 static inline bool is_free(const struct person *p)
@@ -145,103 +135,95 @@ static inline bool is_free(const struct person *p)
     return p->state == DUE || (p->state == LEASED && clock_mono() >= p->lease_until);
 }
 
-static inline bool is_listed(const struct json *list, const char *stage)
-{
-    for (const struct json *item = list ? list->first : NULL; item; item = item->next)
-        if (strcmp(item->text, stage) == 0)
-            return true;
-    return false;
-}
-
 /* As far as the stages go that the claim asks for. */
-static inline bool is_wanted(const struct site *site, const struct json *body, const struct person *p)
+static inline bool is_wanted(const struct site *site, const struct wire_claim_request *in,
+                             const struct person *p)
 {
-    const struct json *stages = json_get(body, "stages");
-    return !stages || site->grants_all || is_listed(stages, stage_name(site, p));
+    for (size_t i = 0; in->stages && i < in->n_stages; i++)
+        if (strcmp(in->stages[i], stage_name(site, p)) == 0)
+            return true;
+    return !in->stages || site->grants_all;
 }
 
-static inline void put_claim(struct site *site, struct json_out *o, const struct person *p, int64_t lease_s)
+static inline struct wire_claim make_claim(struct site *site, struct arena *a, const struct person *p,
+                                           int64_t lease_s)
 {
-    char text[64];
-    json_open_map(o);
-    json_field_int(o, "id", p->id);
-    json_field_int(o, "epoch", p->epoch);
-    json_field_text(o, "stage", stage_name(site, p));
-    snprintf(text, sizeof(text), "key%ld", (long)p->id);
-    json_field_text(o, "run_key", text);
-    json_field_int(o, "lease_s", lease_s);
-    json_put_key(o, "user");
-    json_open_map(o);
-    json_field_int(o, "id", 5000 + p->id);
-    snprintf(text, sizeof(text), "user %ld/\xc3\xa9", (long)p->id);
-    json_field_text(o, "original_username", text);
-    snprintf(text, sizeof(text), "u%ld@example.com", (long)p->id);
-    json_field_text(o, "original_email", text);
-    json_field_text(o, "original_name", "A \"name\"");
-    json_field_text(o, "retired_username", "retired_1");
-    json_field_text(o, "retired_email", "retired_1@retired.invalid");
-    json_close_map(o);
-    json_close_map(o);
+    return (struct wire_claim){
+        .id = p->id,
+        .epoch = p->epoch,
+        .stage = stage_name(site, p),
+        .run_key = arena_printf(a, "key%ld", (long)p->id),
+        .lease_s = lease_s,
+        .user = { .id = 5000 + p->id,
+                  .original_username = arena_printf(a, "user %ld/\xc3\xa9", (long)p->id),
+                  .original_email = arena_printf(a, "u%ld@example.com", (long)p->id),
+                  .original_name = "A \"name\"",
+                  .retired_username = "retired_1",
+                  .retired_email = "retired_1@retired.invalid" },
+    };
 }
 
 static inline void answer_claims(struct site *site, struct http_request *req, const struct json *body)
 {
     struct json_out o = { .buf = &req->answer };
-    int64_t limit = field_int(body, "limit"),
-            lease_s = site->grant_s ? site->grant_s : field_int(body, "lease_s");
-    unsigned granted = 0, leased = 0, due = 0;
+    struct wire_claim_request in;
+    struct wire_claim_answer answer = { .held = -1, .due = -1, .under_way = -1 };
+    struct err err;
+    int64_t leased = 0, due = 0;
+    expect_ok(wire_read_claim_request(&req->arena, body, &in, &err), &err);
+    int64_t lease_s = site->grant_s ? site->grant_s : in.lease_s;
     site->n_claims++;
     if (site->n_claims == site->stop_at_claim)
         driver_stop(site->driver);
-    assert_true(limit > 0 && limit <= 500);
-    if (limit > site->most_asked)
-        site->most_asked = (unsigned)limit;
-    json_open_map(&o);
-    json_put_key(&o, "claims");
-    json_open_list(&o);
+    assert_true(in.limit <= 500);
+    if (in.limit > site->most_asked)
+        site->most_asked = (unsigned)in.limit;
+    answer.claims = arena_array(&req->arena, (size_t)in.limit, sizeof(answer.claims[0]));
     for (unsigned i = 0; i < site->n_people; i++) {
         struct person *p = &site->people[i];
-        if (is_free(p) && p->state != AT_END && is_wanted(site, body, p) && granted < limit &&
-            !site->cut_short) {
-            granted++;
+        if (is_free(p) && p->state != AT_END && is_wanted(site, &in, p) &&
+            (int64_t)answer.n_claims < in.limit && !site->cut_short) {
             p->state = LEASED;
             p->epoch++;
             p->lease_until = clock_mono() + lease_s * CLOCK_S;
-            put_claim(site, &o, p, lease_s);
+            answer.claims[answer.n_claims++] = make_claim(site, &req->arena, p, lease_s);
         }
         leased += p->state == LEASED && !is_free(p);
         due += is_free(p);
     }
-    json_close_list(&o);
     if (leased > site->most_leased)
-        site->most_leased = leased;
-    if (granted < limit && !site->cut_short)
-        json_field_int(&o, "held", leased + site->others);
+        site->most_leased = (unsigned)leased;
+    if ((int64_t)answer.n_claims < in.limit && !site->cut_short)
+        answer.held = leased + site->others;
     site->cut_short -= site->cut_short > 0;
-    if (granted == 0 && site->others > 0)
+    if (answer.n_claims == 0 && site->others > 0)
         site->others--;
-    if (field_true(body, "count"))
-        json_field_int(&o, "due", due);
-    if (field_true(body, "waiting") && site->waiting) {
-        json_put_key(&o, "waiting");
-        buf_add_str(o.buf, site->waiting);
-        o.comma = true;
+    if (in.count)
+        answer.due = due;
+    if (in.waiting) {
+        answer.waiting = site->waiting;
+        answer.n_waiting = site->n_waiting;
     }
-    json_close_map(&o);
+    wire_put_claim_answer(&o, &answer);
 }
 
-static inline struct said *write_down(struct site *site, const struct json *item)
+static inline struct said *write_down(struct site *site, const struct wire_report *report)
 {
+    static const char *const words[] = {
+#define X(name, word) [name] = word,
+        WIRE_OUTCOME_TABLE(X)
+#undef X
+    };
     assert_true(site->n_said < SAID_MAX);
     struct said *s = &site->said[site->n_said++];
-    s->id = field_int(item, "id");
-    s->epoch = field_int(item, "epoch");
-    s->lease_s = field_int(item, "lease_s");
-    s->stop = field_true(item, "stop");
+    s->id = report->id;
+    s->epoch = report->epoch;
+    s->lease_s = report->lease_s;
+    s->stop = report->stop;
     s->request = site->n_progress;
-    snprintf(s->stage, sizeof(s->stage), "%s", field_text(item, "stage"));
-    snprintf(s->outcome, sizeof(s->outcome), "%s", field_text(item, "outcome"));
-    s->response = xstrdup(field_text(item, "response"));
+    snprintf(s->stage, sizeof(s->stage), "%s", report->stage);
+    snprintf(s->outcome, sizeof(s->outcome), "%s", words[report->outcome]);
+    s->response = xstrdup(report->response ? report->response : "");
     return s;
 }
 
@@ -286,28 +268,25 @@ static inline const char *take_report(struct site *site, const struct said *s, s
     return NULL;
 }
 
-static inline void answer_report(struct site *site, struct json_out *o, const struct json *item)
+static inline struct wire_report_answer answer_report(struct site *site, const struct wire_report *report)
 {
-    struct said *s = write_down(site, item);
+    assert_null(report->fault.text);
+    struct said *s = write_down(site, report);
     struct person *p = person_by_id(site, s->id);
     assert_non_null(p);
     const char *code = refusal(site, s, p);
     s->accepted = code == NULL;
-    json_open_map(o);
-    json_field_int(o, "id", s->id);
-    json_field_bool(o, "ok", s->accepted);
-    if (code) {
-        json_field_text(o, "code", code);
-        json_field_text(o, "detail", "refused");
-    } else {
-        const char *next = take_report(site, s, p);
-        json_field_text(o, "state", p->end ? p->end : stage_name(site, p));
-        json_field_text(o, "next", next);
-        json_field_bool(o, "abort",
-                        (site->abort_on_renewal && strcmp(s->outcome, "renewed") == 0) ||
-                            (site->abort_on_done && strcmp(s->outcome, "done") == 0));
-    }
-    json_close_map(o);
+    if (code)
+        return (struct wire_report_answer){ .id = s->id, .code = code, .detail = "refused" };
+    const char *next = take_report(site, s, p);
+    return (struct wire_report_answer){
+        .id = s->id,
+        .ok = true,
+        .state = p->end ? p->end : stage_name(site, p),
+        .next = next,
+        .abort = (site->abort_on_renewal && report->outcome == WIRE_RENEWED) ||
+                 (site->abort_on_done && report->outcome == WIRE_DONE),
+    };
 }
 
 static inline void lose_answer(struct site *site, struct http_request *req)
@@ -325,17 +304,20 @@ static inline void lose_answer(struct site *site, struct http_request *req)
 static inline void answer_progress(struct site *site, struct http_request *req, const struct json *list)
 {
     struct json_out o = { .buf = &req->answer };
-    assert_int_equal(list->kind, JSON_LIST);
-    assert_true(list->count > 0 && list->count <= 500);
+    struct wire_report *reports;
+    struct err err;
+    size_t n;
+    expect_ok(wire_read_reports(&req->arena, list, &reports, &n, &err), &err);
+    assert_true(n > 0 && n <= 500);
     if (site->lost_body && strcmp(req->body, site->lost_body) == 0) {
         site->n_repeats++;
         buf_add_str(&req->answer, site->lost_answer);
     } else {
+        struct wire_report_answer *answers = arena_array(&req->arena, n, sizeof(*answers));
         site->n_progress++;
-        json_open_list(&o);
-        for (const struct json *item = list->first; item; item = item->next)
-            answer_report(site, &o, item);
-        json_close_list(&o);
+        for (size_t i = 0; i < n; i++)
+            answers[i] = answer_report(site, &reports[i]);
+        wire_put_report_answers(&o, answers, n);
     }
     if (site->lose)
         lose_answer(site, req);

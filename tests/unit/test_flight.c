@@ -115,7 +115,7 @@ static struct run *expect_report(enum report report)
 
 static void accept(struct run *run, const char *state, const char *next)
 {
-    run_answered(run, &(struct report_answer){ .ok = true, .state = state, .next = next }, m.mono);
+    run_answered(run, &(struct wire_report_answer){ .ok = true, .state = state, .next = next }, m.mono);
     turn();
 }
 
@@ -212,8 +212,8 @@ static void test_flight__a_refused_report_ends_the_call(void **state)
     open_flight("", "stages:\n" STAGE_A QUICK);
     begin(1, "ERASING_A");
     pass(30 * CLOCK_S);
-    run_answered(expect_report(REPORT_RENEWED), &(struct report_answer){ .ok = false, .code = "lease_over" },
-                 m.mono);
+    run_answered(expect_report(REPORT_RENEWED),
+                 &(struct wire_report_answer){ .ok = false, .code = "lease_over" }, m.mono);
     assert_int_equal(m.n_calls, 0);
     assert_int_equal(flight.in_flight, 0);
     assert_int_equal(flight.counts.released, 1);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "wire/wire.h"
 
 enum { TEXT_MAX = 16 * 1024 * 1024 };
 
@@ -303,9 +304,9 @@ static void test_journal__a_damaged_pause_is_none(void **state)
 
 static void test_journal__the_longest_memo_fits(void **state)
 {
-    char memo[MEMO_MAX + 1];
-    memset(memo, 'x', MEMO_MAX);
-    memo[MEMO_MAX] = '\0';
+    char memo[WIRE_MEMO_MAX + 1];
+    memset(memo, 'x', WIRE_MEMO_MAX);
+    memo[WIRE_MEMO_MAX] = '\0';
     struct journal *j = open_journal();
     journal_enter(j, INT64_MAX, "RETIRING_FORUMS", KEY);
     journal_put_off(j, INT64_MAX, INT64_MAX, INT64_MAX, memo);

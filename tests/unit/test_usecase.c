@@ -223,14 +223,15 @@ static void test_usecase_operate__resume_goes_before_the_stage_that_failed(void 
 
 /* ---- drivers ---- */
 
-static struct claim_answer take(struct fixture *f, int64_t limit, int64_t cool_off_us)
+static struct wire_claim_answer take(struct fixture *f, int64_t limit, int64_t cool_off_us)
 {
     struct act act = act_as(f, "driver:d1");
-    struct claim_request in = {
-        .driver = "d1", .limit = limit, .lease_us = 60 * CLOCK_S, .cool_off_us = cool_off_us
+    struct wire_claim_request in = {
+        .driver = "d1", .limit = limit, .lease_s = 60, .cool_off_s = cool_off_us / CLOCK_S
     };
-    struct claim_answer out;
-    OK(usecase_claim(&act, &in, &out, &f->err));
+    struct wire_claim_answer out;
+    struct fuse_state fuse;
+    OK(usecase_claim(&act, &in, &out, &fuse, &f->err));
     return out;
 }
 
@@ -238,18 +239,18 @@ static void test_usecase_claim__each_is_given_once_with_what_a_driver_needs(void
 {
     struct fixture *f = *state;
     int64_t first = add_person(f, "ada"), second = add_person(f, "bob");
-    struct claim_answer got = take(f, 1, 0);
-    assert_int_equal(got.n, 1);
-    assert_int_equal(got.claims[0].view.row.id, first);
-    assert_int_equal(got.claims[0].view.row.epoch, 1);
+    struct wire_claim_answer got = take(f, 1, 0);
+    assert_int_equal(got.n_claims, 1);
+    assert_int_equal(got.claims[0].id, first);
+    assert_int_equal(got.claims[0].epoch, 1);
     assert_string_equal(got.claims[0].stage, "FORUM_ING");
-    assert_string_equal(got.claims[0].view.person.username, "ada");
+    assert_string_equal(got.claims[0].user.original_username, "ada");
     assert_true(strlen(got.claims[0].run_key) >= 16);
     got = take(f, 10, 0);
-    assert_int_equal(got.n, 1);
-    assert_int_equal(got.claims[0].view.row.id, second);
+    assert_int_equal(got.n_claims, 1);
+    assert_int_equal(got.claims[0].id, second);
     assert_int_equal(got.held, 2);
-    assert_int_equal(take(f, 10, 0).n, 0);
+    assert_int_equal(take(f, 10, 0).n_claims, 0);
 }
 
 static void test_usecase_claim__nobody_before_the_longer_cool_off(void **state)
@@ -257,11 +258,11 @@ static void test_usecase_claim__nobody_before_the_longer_cool_off(void **state)
     struct fixture *f = *state;
     add_person(f, "ada");
     site.cool_off_us = CLOCK_DAY;
-    size_t n = take(f, 1, 0).n;
+    size_t n = take(f, 1, 0).n_claims;
     f->now += CLOCK_DAY;
-    size_t n_after = take(f, 1, 2 * CLOCK_DAY).n;
+    size_t n_after = take(f, 1, 2 * CLOCK_DAY).n_claims;
     f->now += CLOCK_DAY;
-    size_t n_at_last = take(f, 1, 2 * CLOCK_DAY).n;
+    size_t n_at_last = take(f, 1, 2 * CLOCK_DAY).n_claims;
     site.cool_off_us = 0;
     assert_int_equal(n, 0);
     assert_int_equal(n_after, 0);
@@ -272,12 +273,12 @@ static void test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same
 {
     struct fixture *f = *state;
     add_person(f, "ada");
-    struct claim first = take(f, 1, 0).claims[0];
+    struct wire_claim first = take(f, 1, 0).claims[0];
     f->now += 61 * CLOCK_S;
-    struct claim second = take(f, 1, 0).claims[0];
+    struct wire_claim second = take(f, 1, 0).claims[0];
     assert_string_equal(first.stage, second.stage);
     assert_string_equal(first.run_key, second.run_key);
-    assert_int_equal(second.view.row.epoch, 2);
+    assert_int_equal(second.epoch, 2);
 }
 
 /* Claims until there is nobody left; returns how many claims that took. All of them lead to the ids. */
@@ -285,11 +286,11 @@ static int take_all(struct fixture *f, const int64_t *ids, size_t n_ids, int64_t
 {
     size_t found = 0;
     for (int claims = 1;; claims++) {
-        struct claim_answer got = take(f, 10, 0);
+        struct wire_claim_answer got = take(f, 10, 0);
         assert_true(claims < 30);
-        for (size_t i = 0; i < got.n; i++)
+        for (size_t i = 0; i < got.n_claims; i++)
             for (size_t k = 0; k < n_ids; k++)
-                found += got.claims[i].view.row.id == ids[k];
+                found += got.claims[i].id == ids[k];
         *held = got.held;
         if (got.held < 0)
             continue;
@@ -312,9 +313,9 @@ static void test_usecase_claim__goes_through_a_crowd_bit_by_bit(void **state)
     int64_t held, forum = add_released(f, "ada", FORUM_ING);
     add_crowd(f, 25000, FORUM_ING, LEASE_WAITING);
     int64_t behind = add_released(f, "bob", FORUM_ING);
-    struct claim_answer got = take(f, 10, 0);
-    assert_int_equal(got.n, 1);
-    assert_int_equal(got.claims[0].view.row.id, forum);
+    struct wire_claim_answer got = take(f, 10, 0);
+    assert_int_equal(got.n_claims, 1);
+    assert_int_equal(got.claims[0].id, forum);
     assert_int_equal(got.held, -1);
     assert_int_equal(take_all(f, &behind, 1, &held), 2);
     assert_int_equal(held, 2);
@@ -347,20 +348,22 @@ static void test_usecase_claim__starves_nobody_beside_crowds(void **state)
     assert_int_equal(held, 37000 + 5);
 }
 
-static struct report report_on(const struct claim *claim, enum command_kind kind, const char *stage)
+static struct wire_report report_on(const struct wire_claim *claim, enum wire_outcome outcome,
+                                    const char *stage)
 {
-    return (struct report){ .id = claim->view.row.id,
-                            .epoch = claim->view.row.epoch,
-                            .stage = stage,
-                            .kind = kind,
-                            .response = "204",
-                            .response_len = 3 };
+    return (struct wire_report){ .id = claim->id,
+                                 .epoch = claim->epoch,
+                                 .stage = stage,
+                                 .outcome = outcome,
+                                 .response = "204",
+                                 .status = -1,
+                                 .in_s = -1 };
 }
 
-static struct report_answer tell(struct fixture *f, struct report report)
+static struct wire_report_answer tell(struct fixture *f, struct wire_report report)
 {
     struct act act = act_as(f, "driver:d1");
-    struct report_answer answer;
+    struct wire_report_answer answer;
     OK(usecase_report(&act, &report, &answer, 1, &f->err));
     return answer;
 }
@@ -369,18 +372,18 @@ static void test_usecase_report__done_leads_to_the_next_stage_and_a_repeat_is_an
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
-    struct claim claim = take(f, 1, 0).claims[0];
+    struct wire_claim claim = take(f, 1, 0).claims[0];
     for (int i = 0; i < 2; i++) {
-        struct report_answer answer = tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING"));
-        assert_int_equal(answer.err.rc, RC_OK);
+        struct wire_report_answer answer = tell(f, report_on(&claim, WIRE_DONE, "FORUM_ING"));
+        assert_true(answer.ok);
         assert_string_equal(answer.state, "MAIL_ING");
         assert_string_equal(answer.next, "MAIL_ING");
     }
     int64_t entries = count_log(f, id);
-    assert_null(tell(f, report_on(&claim, COMMAND_DONE, "MAIL_ING")).next);
+    assert_null(tell(f, report_on(&claim, WIRE_DONE, "MAIL_ING")).next);
     assert_string_equal(state_of(f, id), "COMPLETE");
-    struct report_answer late = tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING"));
-    assert_int_equal(late.err.rc, RC_OK);
+    struct wire_report_answer late = tell(f, report_on(&claim, WIRE_DONE, "FORUM_ING"));
+    assert_true(late.ok);
     assert_string_equal(late.state, "MAIL_ING");
     assert_null(late.next);
     assert_int_equal(count_log(f, id), entries + 2);
@@ -391,38 +394,38 @@ static void test_usecase_report__a_failure_is_errored(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
-    struct claim claim = take(f, 1, 0).claims[0];
-    assert_string_equal(tell(f, report_on(&claim, COMMAND_FAILED, "FORUM_ING")).state, "ERRORED");
+    struct wire_claim claim = take(f, 1, 0).claims[0];
+    assert_string_equal(tell(f, report_on(&claim, WIRE_FAILED, "FORUM_ING")).state, "ERRORED");
     assert_string_equal(state_of(f, id), "ERRORED");
-    assert_int_equal(take(f, 1, 0).n, 0);
+    assert_int_equal(take(f, 1, 0).n_claims, 0);
 }
 
 static void test_usecase_report__later_comes_back_with_its_memo(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
-    struct claim claim = take(f, 1, 0).claims[0];
+    struct wire_claim claim = take(f, 1, 0).claims[0];
     int64_t begun_at = f->now;
-    assert_true(claim.view.since == 0 && !claim.view.memo);
-    struct report later = report_on(&claim, COMMAND_LATER, "FORUM_ING");
-    later.later_us = 600 * CLOCK_S;
+    assert_true(claim.since_at == 0 && !claim.memo);
+    struct wire_report later = report_on(&claim, WIRE_LATER, "FORUM_ING");
+    later.in_s = 600;
     later.memo = "{\"poll\":17}";
     for (int i = 0; i < 2; i++) {
-        struct report_answer answer = tell(f, later);
-        assert_int_equal(answer.err.rc, RC_OK);
+        struct wire_report_answer answer = tell(f, later);
+        assert_true(answer.ok);
         assert_string_equal(answer.state, "FORUM_ING");
         assert_null(answer.next);
     }
     int64_t entries = count_log(f, id);
     f->now += 500 * CLOCK_S;
-    assert_int_equal(take(f, 1, 0).n, 0);
+    assert_int_equal(take(f, 1, 0).n_claims, 0);
     f->now += 100 * CLOCK_S;
     claim = take(f, 1, 0).claims[0];
-    assert_true(claim.view.since == begun_at);
-    assert_string_equal(claim.view.memo, "{\"poll\":17}");
+    assert_true(claim.since_at == begun_at);
+    assert_string_equal(claim.memo, "{\"poll\":17}");
     assert_string_equal(claim.stage, "FORUM_ING");
     assert_int_equal(count_log(f, id), entries);
-    assert_string_equal(tell(f, report_on(&claim, COMMAND_DONE, "FORUM_ING")).next, "MAIL_ING");
+    assert_string_equal(tell(f, report_on(&claim, WIRE_DONE, "FORUM_ING")).next, "MAIL_ING");
     assert_sound(f);
 }
 
@@ -431,42 +434,46 @@ static void test_usecase_report__one_refusal_stops_nobody_else(void **state)
     struct fixture *f = *state;
     add_person(f, "ada");
     add_person(f, "bob");
-    struct claim_answer got = take(f, 2, 0);
-    struct report reports[] = {
-        report_on(&got.claims[1], COMMAND_DONE, "FORUM_ING"),
-        report_on(&got.claims[0], COMMAND_DONE, "FORUM_ING"),
-        report_on(&got.claims[0], COMMAND_DONE, "NOWHERE"),
-        report_on(&got.claims[0], COMMAND_RELEASE, "MAIL_ING"),
-        report_on(&got.claims[0], COMMAND_DONE, "MAIL_ING"),
+    struct wire_claim_answer got = take(f, 2, 0);
+    struct wire_report reports[] = {
+        report_on(&got.claims[1], WIRE_DONE, "FORUM_ING"),
+        report_on(&got.claims[0], WIRE_DONE, "FORUM_ING"),
+        report_on(&got.claims[0], WIRE_DONE, "NOWHERE"),
+        report_on(&got.claims[0], WIRE_RELEASED, "MAIL_ING"),
+        report_on(&got.claims[0], WIRE_DONE, "MAIL_ING"),
+        report_on(&got.claims[0], WIRE_DONE, "FORUM_ING"),
     };
     reports[1].epoch = 7;
     reports[3].id = 99;
-    struct report_answer answers[5];
+    reports[5].fault = (struct wire_fault){ "invalid", "id: is missing" };
+    struct wire_report_answer answers[6];
     struct act act = act_as(f, "driver:d1");
-    OK(usecase_report(&act, reports, answers, 5, &f->err));
-    assert_int_equal(answers[0].err.rc, RC_OK);
+    OK(usecase_report(&act, reports, answers, 6, &f->err));
+    assert_true(answers[0].ok);
     assert_string_equal(answers[0].next, "MAIL_ING");
-    assert_string_equal(answers[1].err.code, "stale_epoch");
-    assert_string_equal(answers[2].err.code, "unknown_stage");
-    assert_string_equal(answers[3].err.code, "not_found");
-    assert_string_equal(answers[4].err.code, "stale_epoch");
+    assert_string_equal(answers[1].code, "stale_epoch");
+    assert_string_equal(answers[2].code, "unknown_stage");
+    assert_string_equal(answers[3].code, "not_found");
+    assert_string_equal(answers[4].code, "stale_epoch");
+    assert_string_equal(answers[5].detail, "id: is missing");
+    assert_false(answers[5].ok);
 }
 
 static void test_usecase_report__an_abort_waits_for_the_lease_and_is_told(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add_person(f, "ada");
-    struct claim claim = take(f, 1, 0).claims[0];
+    struct wire_claim claim = take(f, 1, 0).claims[0];
     struct operator_answer out;
     refused(operate(f, id, (struct operator_move){ OPERATION_MOVE, "MAIL_ING", "x", false }, &out),
             RC_CONFLICT, &f->err, "leased");
     OK(operate(f, id, (struct operator_move){ OPERATION_MOVE, "ABORTED", "legal hold", false }, &out));
     assert_true(out.waits);
     assert_string_equal(state_of(f, id), "FORUM_ING");
-    struct report renew = report_on(&claim, COMMAND_RENEW, "FORUM_ING");
-    renew.lease_us = 60 * CLOCK_S;
+    struct wire_report renew = report_on(&claim, WIRE_RENEWED, "FORUM_ING");
+    renew.lease_s = 60;
     assert_true(tell(f, renew).abort);
-    tell(f, report_on(&claim, COMMAND_RELEASE, "FORUM_ING"));
+    tell(f, report_on(&claim, WIRE_RELEASED, "FORUM_ING"));
     assert_string_equal(state_of(f, id), "ABORTED");
     assert_sound(f);
 }

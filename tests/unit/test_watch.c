@@ -83,25 +83,30 @@ static const char *waiting(struct fixture *f)
     return text;
 }
 
-static size_t take(struct fixture *f, const char *event, const char *name, struct delivery_claim **out)
+static size_t take(struct fixture *f, const char *event, const char *name, struct wire_delivery **out)
 {
     struct act act = act_now(f);
-    const struct hook_name hook = { event, name, 30 * CLOCK_S };
-    const struct delivery_claim_request in = { .hooks = &hook, .n_hooks = 1, .limit = 10 };
+    struct wire_hook hook = { event, name, 30 };
+    const struct wire_delivery_request in = { .hooks = &hook, .n_hooks = 1, .limit = 10 };
     size_t n;
     OK(usecase_claim_deliveries(&act, &in, out, &n, &f->err));
     return n;
 }
 
-static enum rc say(struct fixture *f, const struct delivery_claim *c, enum delivery_outcome outcome)
+/* Returns the code of a refusal, "" when it is accepted. */
+static const char *say(struct fixture *f, const struct wire_delivery *d, enum wire_delivery_outcome outcome)
 {
     struct act act = act_now(f);
-    const struct delivery_report r = { .id = c->delivery.id,
-                                       .epoch = c->delivery.epoch,
-                                       .outcome = outcome,
-                                       .after_us = 5 * CLOCK_S,
-                                       .failure = { 503, "503 from app" } };
-    return usecase_report_delivery(&act, &r, &f->err);
+    const struct wire_delivery_report report = { .id = d->id,
+                                                 .epoch = d->epoch,
+                                                 .outcome = outcome,
+                                                 .after_ms = 5000,
+                                                 .status = 503,
+                                                 .cause = "503 from app" };
+    struct wire_delivery_report_answer answer;
+    OK(usecase_report_deliveries(&act, &report, &answer, 1, &f->err));
+    assert_int_equal(answer.ok, !answer.code);
+    return answer.ok ? "" : answer.code;
 }
 
 /* ---- hooks ---- */
@@ -132,55 +137,56 @@ static void test_watch__who_asks_for_themselves_gets_a_confirmation_once(void **
 static void test_watch__a_delivery_brings_the_person_and_a_steady_key(void **state)
 {
     struct fixture *f = *state;
-    struct delivery_claim *first, *again, *anew;
+    struct wire_delivery *first, *again, *anew;
     request(f, "ada");
     assert_int_equal(take(f, "on_request", "app", &first), 1);
-    assert_string_equal(first->view.person.email, "ada@example.com");
+    assert_string_equal(first->user.original_email, "ada@example.com");
     assert_int_equal(strlen(first->key), 32);
     assert_int_equal(take(f, "on_request", "app", &again), 0);
-    OK(say(f, first, DELIVERY_OUTCOME_AGAIN));
+    assert_string_equal(say(f, first, WIRE_DELIVERY_AGAIN), "");
     f->now += 5 * CLOCK_S;
     assert_int_equal(take(f, "on_request", "app", &again), 1);
     assert_string_equal(again->key, first->key);
-    assert_true(again->delivery.attempts == 2 && again->delivery.began_at == first->delivery.began_at);
-    assert_int_equal(say(f, first, DELIVERY_OUTCOME_DONE), RC_CONFLICT);
-    OK(say(f, again, DELIVERY_OUTCOME_FAILED));
+    assert_true(again->attempts == 2 && again->age_s == 5);
+    assert_string_equal(say(f, first, WIRE_DELIVERY_DONE), "stale_epoch");
+    assert_string_equal(say(f, again, WIRE_DELIVERY_FAILED), "");
 
     struct act act = act_now(f);
     struct delivery d;
-    OK(usecase_retry_delivery(&act, again->delivery.id, &d, &f->err));
+    OK(usecase_retry_delivery(&act, again->id, &d, &f->err));
     assert_int_equal(take(f, "on_request", "app", &anew), 1);
     assert_string_not_equal(anew->key, first->key);
-    assert_int_equal(anew->delivery.attempts, 1);
+    assert_int_equal(anew->attempts, 1);
 }
 
 static void test_watch__what_was_not_tried_is_no_attempt(void **state)
 {
     struct fixture *f = *state;
-    struct delivery_claim *c;
+    struct wire_delivery *c;
     request(f, "ada");
     take(f, "on_request", "app", &c);
-    OK(say(f, c, DELIVERY_OUTCOME_RELEASED));
-    OK(say(f, c, DELIVERY_OUTCOME_FAILED)); /* a repeat with other words, which changes nothing */
+    assert_string_equal(say(f, c, WIRE_DELIVERY_RELEASED), "");
+    assert_string_equal(say(f, c, WIRE_DELIVERY_FAILED),
+                        ""); /* a repeat with other words, which changes nothing */
     f->now += CLOCK_DAY;
     assert_int_equal(take(f, "on_request", "app", &c), 1);
-    assert_true(c->delivery.attempts == 1 && c->delivery.began_at == f->now);
+    assert_true(c->attempts == 1 && c->age_s == 0);
 }
 
 static void test_watch__nothing_is_sent_anew_while_it_is_under_way(void **state)
 {
     struct fixture *f = *state;
     struct act act = act_now(f);
-    struct delivery_claim *c;
+    struct wire_delivery *c;
     struct delivery d;
     request(f, "ada");
     take(f, "on_request", "app", &c);
-    assert_int_equal(usecase_retry_delivery(&act, c->delivery.id, &d, &f->err), RC_CONFLICT);
+    assert_int_equal(usecase_retry_delivery(&act, c->id, &d, &f->err), RC_CONFLICT);
     assert_string_equal(f->err.code, "taken");
     f->now += CLOCK_DAY; /* whoever had it is gone */
     act = act_now(f);
-    OK(usecase_retry_delivery(&act, c->delivery.id, &d, &f->err));
-    assert_int_equal(say(f, c, DELIVERY_OUTCOME_DONE), RC_CONFLICT);
+    OK(usecase_retry_delivery(&act, c->id, &d, &f->err));
+    assert_string_equal(say(f, c, WIRE_DELIVERY_DONE), "stale_epoch");
     assert_int_equal(usecase_retry_delivery(&act, 99, &d, &f->err), RC_NOT_FOUND);
 }
 
@@ -188,12 +194,12 @@ static void test_watch__nothing_is_sent_anew_while_it_is_under_way(void **state)
 
 static struct json *alert(struct fixture *f)
 {
-    struct delivery_claim *c;
+    struct wire_delivery *c;
     struct json *said;
     if (take(f, "alert", "1", &c) == 0)
         return NULL;
-    OK(json_parse(&f->arena, c->delivery.payload, strlen(c->delivery.payload), &said, &f->err));
-    OK(say(f, c, DELIVERY_OUTCOME_DONE));
+    OK(json_parse(&f->arena, c->payload, strlen(c->payload), &said, &f->err));
+    assert_string_equal(say(f, c, WIRE_DELIVERY_DONE), "");
     return said;
 }
 
@@ -222,11 +228,11 @@ static void test_watch__errors_are_told_at_once_and_then_gathered(void **state)
 static void test_watch__each_alert_goes_to_all(void **state)
 {
     struct fixture *f = *state;
-    struct delivery_claim *c;
+    struct wire_delivery *c;
     move(f, request(f, "ada"), "ERRORED");
     assert_int_equal(take(f, "alert", "2", &c), 1);
     assert_int_equal(take(f, "alert", "1", &c), 1);
-    assert_int_equal(c->delivery.retirement_id, 0);
+    assert_int_equal(c->retirement_id, 0);
 }
 
 static void test_watch__without_alerts_nothing_gathers(void **state)

@@ -58,11 +58,9 @@
 #include "core/core.h"
 #include "driver/action/action.h"
 #include "driver/services/services.h"
+#include "wire/wire.h"
 
-enum {
-    DELIVERIES_MAX = 32, /* at once */
-    CAUSE_MAX = 100      /* bytes */
-};
+enum { DELIVERIES_MAX = 32 }; /* at once */
 
 #define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* no other driver would take up the retirement */
 #define CAUSE_OF_VERIFICATION "verification: "
@@ -247,17 +245,9 @@ struct claim {
     const char *const *orgs; /* end with NULL; NULL: not known */
 };
 
-/* The authority's answer to a report. */
-struct report_answer {
-    bool ok, abort;
-    const char *code;  /* when not ok */
-    const char *state; /* where the retirement is now */
-    const char *next;  /* the next working state under this lease; NULL: none */
-};
-
 /* For the authority: */
 void run_begin(struct flight *f, const struct claim *claim, int64_t now); /* copies what it needs */
-void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at);
+void run_answered(struct run *run, const struct wire_report_answer *answer, int64_t sent_at);
 void run_give_up(struct run *run); /* forgets it without a word to the authority; no report is under way */
 /* Is it to be left in the completed state once its stage is done? Decides so for its report. */
 bool run_stops_after(struct run *run);
@@ -272,7 +262,7 @@ void run_shut_out(struct run *run); /* the same, because its service is shut */
 /* There is nothing to be done at this stage before so long; not while a call is under way. The retirement
  * comes to run_begin() again not before then, here or at another driver, after any number of restarts, with
  * the same begun_at and this memo. Every visit has a retry budget of its own. memo: a JSON object on one
- * line, at most MEMO_MAX bytes with its personal data, if any; or NULL. */
+ * line, at most WIRE_MEMO_MAX bytes with its personal data, if any; or NULL. */
 void run_put_off(struct run *run, int64_t in_us, const char *memo);
 void run_call_from(struct run *run, int64_t at); /* an attempt begins then, or as soon as it is its turn */
 void run_try_again(struct run *run, const struct attempt *last); /* or fails, if the budget is spent */
@@ -397,6 +387,6 @@ void flight_want_nothing(struct run *run);
 int64_t flight_now(const struct flight *f);  /* wall clock */
 int64_t flight_mono(const struct flight *f); /* steady clock */
 void flight_copy_person(struct template_values *out, const struct template_values *person, struct arena *a);
-const char *flight_cut_cause(const char *cause, struct arena *a); /* a copy of at most CAUSE_MAX bytes */
+const char *flight_cut_cause(const char *cause, struct arena *a); /* a copy of at most WIRE_CAUSE_MAX bytes */
 
 #endif

@@ -34,7 +34,7 @@ void flight_copy_person(struct template_values *out, const struct template_value
 
 const char *flight_cut_cause(const char *cause, struct arena *a)
 {
-    return arena_strndup(a, cause, text_cut(cause, strlen(cause), CAUSE_MAX));
+    return arena_strndup(a, cause, text_cut(cause, strlen(cause), WIRE_CAUSE_MAX));
 }
 
 /* ---- the queues of reports ---- */

@@ -138,7 +138,7 @@ static void lease_is_half_over(void *arg, int64_t now)
         ask_renewal(run);
 }
 
-static void renewal_accepted(struct run *run, const struct report_answer *answer, int64_t sent_at)
+static void renewal_accepted(struct run *run, const struct wire_report_answer *answer, int64_t sent_at)
 {
     set_lease(run, sent_at, run->lease_asked_us);
     run->abort = run->abort || answer->abort;
@@ -258,7 +258,7 @@ static void put_off_poll(struct run *run, int64_t in_us, const char *memo)
     struct attempt failed = { .judgement = { VERDICT_FINAL, true },
                               .retry_after_us = -1,
                               .error = "what was captured is too long to be remembered until later" };
-    if (strlen(memo) > MEMO_MAX)
+    if (strlen(memo) > WIRE_MEMO_MAX)
         fail(run, &failed);
     else
         run_put_off(run, in_us, memo);
@@ -569,7 +569,7 @@ void run_give_up(struct run *run)
 
 /* ---- what the authority answered ---- */
 
-static void stage_accepted(struct run *run, const struct report_answer *answer)
+static void stage_accepted(struct run *run, const struct wire_report_answer *answer)
 {
     struct flight *f = run->flight;
     f->counts.stages++;
@@ -585,7 +585,7 @@ static void stage_accepted(struct run *run, const struct report_answer *answer)
         finish(run, answer->state, REPORT_DONE);
 }
 
-void run_answered(struct run *run, const struct report_answer *answer, int64_t sent_at)
+void run_answered(struct run *run, const struct wire_report_answer *answer, int64_t sent_at)
 {
     enum report about = run->sent;
     run->sent = REPORT_NONE;

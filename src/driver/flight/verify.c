@@ -97,7 +97,7 @@ const char *verify_memo(struct run *run)
     size_t len = strnlen(action->answer, action->answer_len); /* no JSON of ours has a NUL */
     json_put_textn(&o, action->answer, text_cut(action->answer, len, KEPT_MAX));
     json_close_map(&o);
-    assert(!text->over && text->len <= MEMO_MAX);
+    assert(!text->over && text->len <= WIRE_MEMO_MAX);
     return buf_str(text);
 }
 
