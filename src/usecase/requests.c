@@ -35,6 +35,11 @@ static enum rc unknown_pair(struct err *err)
                         "username and email do not belong to the same account: check both for slips");
 }
 
+static enum rc already_retired(struct err *err)
+{
+    return err_set_code(err, RC_CONFLICT, "retired", "this user is retired already");
+}
+
 /* A retired account has another name. While its retirement goes on, a repeated request finds it by the
  * person; afterwards there is nothing left to forget. */
 static enum rc find_retired(struct act *act, const struct person_request *in, struct account *out,
@@ -50,7 +55,7 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
     if (rc || !out->retired)
         return rc ? rc : RC_NOT_FOUND;
     if (retirement_is_over(&row))
-        return err_set_code(err, RC_CONFLICT, "retired", "this user is retired already");
+        return already_retired(err);
     if (strcmp(text_lower(act->arena, view.person.email), text_lower(act->arena, in->email)) != 0)
         return unknown_pair(err);
     return RC_OK;
@@ -132,6 +137,8 @@ enum rc requests_add(struct act *act, const struct account *account, const struc
                      int64_t *id, struct err *err)
 {
     const struct pipeline *current;
+    if (account->retired)
+        return already_retired(err);
     enum rc rc = setup_current_list(act, &current, err);
     if (rc)
         return rc;
@@ -185,7 +192,9 @@ enum rc usecase_request_by_name(struct act *act, const char *username, struct er
     enum rc rc = store_find_account(act->store, act->arena, username, NULL, &match, err);
     if (!rc && !match.account.email)
         return err_set(err, RC_NOT_FOUND, "the directory has no account of this user name");
-    struct person_request in = { .username = username, .email = match.account.email };
+    const char *locked_email = match.account.locked_email; /* is the original one */
+    struct person_request in = { .username = username,
+                                 .email = locked_email ? locked_email : match.account.email };
     if (!rc)
         rc = usecase_request(act, &in, &view, &created, err);
     if (!rc && !created)

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Archives: who goes into a file and is forgotten, and what a killed server leaves. */
+#include "usecase_fixture.h"
+
+#include "base/file.h"
+#include "base/gzip.h"
+
+#define AGE (10 * CLOCK_DAY)
+
+static int open_site(void **state)
+{
+    int rc = open_fixture(state);
+    struct fixture *f = *state;
+    site.data_dir = f->dir.folder;
+    site.archive_certificate = NULL;
+    return rc;
+}
+
+static int64_t add_old(struct fixture *f, const char *username)
+{
+    int64_t id = add_person(f, username);
+    move_to(f, id, COMPLETE);
+    return id;
+}
+
+static struct archive_answer archive(struct fixture *f, bool dry_run)
+{
+    struct act act = act_as(f, "client:operator");
+    struct archive_answer answer;
+    OK(usecase_archive(&act, &(struct archive_request){ AGE, dry_run }, &answer, &f->err));
+    return answer;
+}
+
+static void finish(struct fixture *f)
+{
+    struct act act = act_as(f, "server");
+    OK(usecase_finish_archives(&act, &f->err));
+}
+
+static const char *path_of(struct fixture *f, const char *name, const char *suffix)
+{
+    return arena_printf(&f->arena, "%s/archives/%s%s", f->dir.folder, name, suffix);
+}
+
+static bool is_there(struct fixture *f, const char *name, const char *suffix)
+{
+    return access(path_of(f, name, suffix), F_OK) == 0;
+}
+
+static const char *unpack(struct fixture *f, const char *name)
+{
+    char *data;
+    size_t len;
+    struct buf text;
+    buf_init(&text, 100000);
+    OK(file_read(&f->arena, path_of(f, name, ""), 100000, &data, &len, &f->err));
+    OK(gzip_unpack(&text, data, len, &f->err));
+    const char *out = arena_strndup(&f->arena, buf_str(&text), text.len);
+    buf_free(&text);
+    return out;
+}
+
+static void test_archive__old_people_are_in_the_file_and_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ada = add_old(f, "ada");
+    add_person(f, "bob");
+    f->now += AGE;
+    add_old(f, "eve");
+    struct archive_answer answer = archive(f, false);
+    assert_int_equal(answer.people, 1);
+    assert_false(answer.more);
+    assert_true(is_there(f, answer.file, ".unfinished") && !is_there(f, answer.file, ""));
+    assert_audited(f, 1, "client:operator", "archived", answer.file);
+    assert_int_equal(last_audit(f).people, 1);
+
+    finish(f);
+    assert_true(is_there(f, answer.file, "") && !is_there(f, answer.file, ".unfinished"));
+    const char *text = unpack(f, answer.file);
+    assert_non_null(strstr(text, "\"original_email\":\"ada@Example.com\""));
+    assert_null(strstr(text, "eve"));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 2);
+    assert_audited(f, 2, "server", "forgotten", NULL);
+    assert_int_equal(last_audit(f).retirement_id, ada);
+    assert_null(archive(f, false).file);
+    assert_sound(f);
+}
+
+static void test_archive__a_dry_run_counts_and_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    add_old(f, "ada");
+    add_old(f, "bob");
+    assert_int_equal(archive(f, true).people, 0);
+    f->now += AGE;
+    assert_int_equal(archive(f, true).people, 2);
+    assert_int_equal(ask(f, "SELECT count(*) FROM archive"), 0);
+    assert_int_equal(access(path_of(f, "", ""), F_OK), -1);
+    assert_int_equal(last_audit(f).n, 0);
+}
+
+static void test_archive__people_are_held_back_until_partners_are_told(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    move_to(f, id, FORUM_ING);
+    struct act act = act_as(f, "driver:d1");
+    OK(usecase_queue_partner_report(&act, "ada", &f->err));
+    move_to(f, id, COMPLETE);
+    f->now += AGE;
+    struct archive_answer answer = archive(f, false);
+    assert_int_equal(answer.held_back, 1);
+    assert_int_equal(answer.people, 0);
+    assert_null(answer.file);
+}
+
+static void test_archive__what_a_killed_server_left_is_finished_or_removed(void **state)
+{
+    struct fixture *f = *state;
+    add_old(f, "ada");
+    f->now += AGE;
+    struct archive_answer answer = archive(f, false);
+    const char *stray = path_of(f, "lethe-of-no-transaction", ".unfinished");
+    scratch_write(stray, "x", 1, 0600);
+    finish(f);
+    assert_true(is_there(f, answer.file, ""));
+    assert_int_equal(access(stray, F_OK), -1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+    finish(f);
+    assert_int_equal(last_audit(f).n, 2);
+}
+
+static void test_archive__with_a_certificate_nothing_is_in_plain_text(void **state)
+{
+    struct fixture *f = *state;
+    char *data, *certificate;
+    size_t len;
+    const char *folder = getenv("LETHE_TESTDATA");
+    const char *path = arena_printf(&f->arena, "%s/archive.pem", folder ? folder : "tests/unit/data");
+    OK(file_read(&f->arena, path, 10000, &certificate, &len, &f->err));
+    site.archive_certificate = certificate;
+    add_old(f, "ada");
+    f->now += AGE;
+    struct archive_answer answer = archive(f, false);
+    finish(f);
+    assert_string_equal(answer.file + strlen(answer.file) - strlen(".jsonl.gz.cms"), ".jsonl.gz.cms");
+    OK(file_read(&f->arena, path_of(f, answer.file, ""), 100000, &data, &len, &f->err));
+    assert_true(len > 2 && memcmp(data, "\x1f\x8b", 2) != 0);
+}
+
+#define S(name) cmocka_unit_test_setup_teardown(name, open_site, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(test_archive__old_people_are_in_the_file_and_forgotten),
+        S(test_archive__a_dry_run_counts_and_writes_nothing),
+        S(test_archive__people_are_held_back_until_partners_are_told),
+        S(test_archive__what_a_killed_server_left_is_finished_or_removed),
+        S(test_archive__with_a_certificate_nothing_is_in_plain_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

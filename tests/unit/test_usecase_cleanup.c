@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forgetting people in two transactions. */
+#include "usecase_fixture.h"
+
+static const struct redaction REDACTED = { "redacted", "redacted@example.com", "redacted" };
+
+static enum rc redact(struct fixture *f, const char *const *usernames, size_t n, const struct redaction *with)
+{
+    struct act act = act_as(f, "client:operator");
+    return usecase_redact(&act, usernames, n, with, &f->err);
+}
+
+static int64_t add_complete(struct fixture *f, const char *username)
+{
+    int64_t id = add_person(f, username);
+    move_to(f, id, COMPLETE);
+    return id;
+}
+
+static void test_cleanup__first_overwrites_and_then_deletes(void **state)
+{
+    static const char *const both[] = { "ada", "bob" };
+    struct fixture *f = *state;
+    struct retirement_view view;
+    int64_t ada = add_complete(f, "ada"), bob = add_complete(f, "bob"), eve = add_complete(f, "eve");
+    OK(redact(f, both, 2, &REDACTED));
+    assert_audited(f, 1, "client:operator", "cleanup", NULL);
+    assert_int_equal(last_audit(f).people, 2);
+    OK(store_get(f->s, &f->arena, ada, &view, &f->err));
+    assert_string_equal(view.person.email, "redacted@example.com");
+
+    struct act act = act_as(f, "client:operator");
+    OK(usecase_forget(&act, &f->err));
+    assert_int_equal(store_get(f->s, &f->arena, ada, &view, &f->err), RC_NOT_FOUND);
+    assert_int_equal(store_get(f->s, &f->arena, bob, &view, &f->err), RC_NOT_FOUND);
+    OK(store_get(f->s, &f->arena, eve, &view, &f->err));
+    assert_string_equal(view.person.username, "eve");
+    assert_audited(f, 3, "client:operator", "forgotten", NULL);
+    assert_int_equal(last_audit(f).retirement_id, bob);
+    assert_sound(f);
+}
+
+static void test_cleanup__nobody_is_touched_unless_all_are_complete(void **state)
+{
+    static const char *const names[] = { "ada", "bob" };
+    struct fixture *f = *state;
+    struct retirement_view view;
+    int64_t ada = add_complete(f, "ada");
+    add_person(f, "bob");
+    refused(redact(f, names, 2, &REDACTED), RC_CONFLICT, &f->err, "not_complete");
+    refused(redact(f, (const char *const[]){ "ada", "nobody" }, 2, &REDACTED), RC_CONFLICT, &f->err,
+            "not_complete");
+    OK(store_get(f->s, &f->arena, ada, &view, &f->err));
+    assert_string_equal(view.person.username, "ada");
+    assert_int_equal(last_audit(f).n, 0);
+}
+
+static void test_cleanup__bad_words_are_refused_and_nobody_is_no_entry(void **state)
+{
+    static const char *const ada[] = { "ada" };
+    struct fixture *f = *state;
+    char longer[USECASE_USERNAME_MAX + 2];
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    const struct redaction bad[] = { { longer, "r", "r" }, { "r", "r\nr", "r" }, { "r", "r", "\xff" } };
+    add_complete(f, "ada");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        refused(redact(f, ada, 1, &bad[i]), RC_INVALID, &f->err, "invalid");
+    OK(redact(f, NULL, 0, &REDACTED));
+    assert_int_equal(last_audit(f).n, 0);
+}
+
+/* The folder of the archives is looked at as well, and does not exist. */
+static int open_site(void **state)
+{
+    int rc = open_fixture(state);
+    struct fixture *f = *state;
+    site.data_dir = f->dir.folder;
+    return rc;
+}
+
+#define S(name) cmocka_unit_test_setup_teardown(name, open_site, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(test_cleanup__first_overwrites_and_then_deletes),
+        S(test_cleanup__nobody_is_touched_unless_all_are_complete),
+        S(test_cleanup__bad_words_are_refused_and_nobody_is_no_entry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
