@@ -12,17 +12,6 @@ enum { PAGE = 1000 };
 
 /* ---- list ---- */
 
-static const char *state_cell(const struct json *d)
-{
-    return json_get_bool(d, "under_way") ? "under way" : api_text(d, "state");
-}
-
-static const char *when_cell(struct arena *a, const struct json *d)
-{
-    const char *next = json_get_text(d, "next_attempt"), *ended = json_get_text(d, "ended");
-    return next ? print_time(a, next) : ended ? print_time(a, ended) : "";
-}
-
 static void put_delivery(struct json_out *o, const struct json *d)
 {
     struct buf text;
@@ -34,15 +23,16 @@ static void put_delivery(struct json_out *o, const struct json *d)
 
 static void add_delivery(struct arena *a, struct table *table, const struct json *d)
 {
-    int64_t retirement = json_get_int(d, "retirement_id", 0);
+    int64_t retirement = api_int(d, "retirement_id");
+    const char *next = json_get_text(d, "next_attempt"), *ended = json_get_text(d, "ended");
     const char *const cells[] = {
         arena_printf(a, "%lld", (long long)api_int(d, "id")),
         api_text(d, "event"),
         api_text(d, "hook"),
         retirement ? arena_printf(a, "%lld", (long long)retirement) : "",
-        state_cell(d),
+        json_get_bool(d, "under_way") ? "under way" : api_text(d, "state"),
         arena_printf(a, "%lld", (long long)api_int(d, "attempts")),
-        when_cell(a, d),
+        next || ended ? print_time(a, next ? next : ended) : "",
         api_text(d, "cause"),
     };
     table_add(table, cells);

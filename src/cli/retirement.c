@@ -49,14 +49,6 @@ struct listing {
     int64_t n;
 };
 
-static void listing_open(struct listing *l, bool json, bool waiting)
-{
-    static const char *const titles[] = { "ID", "STATE", "USER NAME", "REQUESTED (UTC)", "LAST MOVE (UTC)",
-                                          NULL };
-    *l = (struct listing){ .json = json, .waiting = waiting };
-    table_open(&l->table, titles);
-}
-
 static const char *state_cell(struct arena *a, const struct json *r)
 {
     const struct json *later = json_get(r, "later");
@@ -151,28 +143,27 @@ static enum rc list_pages(struct cli *cli, struct api *api, struct listing *l, s
     return rc;
 }
 
-static enum rc list_address(struct cli *cli, struct api *api, struct listing *l, struct err *err)
-{
-    const struct json *list;
-    enum rc rc = who_search(api, &cli->arena, "email", cli_option(cli, "email"), &list, err);
-    if (!rc)
-        listing_add_all(l, &cli->arena, list);
-    return rc;
-}
-
 static enum rc run_list(struct cli *cli, struct err *err)
 {
+    static const char *const titles[] = { "ID", "STATE", "USER NAME", "REQUESTED (UTC)", "LAST MOVE (UTC)",
+                                          NULL };
+    struct listing listing = { .json = cli_flag(cli, "json"), .waiting = cli_flag(cli, "waiting") };
+    const char *email = cli_option(cli, "email");
+    const struct json *list;
     struct api *api;
-    struct listing listing;
-    if (cli_option(cli, "email") && (cli_flag(cli, "state") || cli_flag(cli, "waiting")))
+    if (email && (cli_flag(cli, "state") || listing.waiting))
         return err_set(err, RC_INVALID, "--email goes with neither --state nor --waiting");
     enum rc rc = api_open(cli, &api, err);
     if (rc)
         return rc;
-    listing_open(&listing, cli_flag(cli, "json"), cli_flag(cli, "waiting"));
-    rc = cli_option(cli, "email") ? list_address(cli, api, &listing, err)
-                                  : list_pages(cli, api, &listing, err);
-    listing_close(&listing, rc == RC_OK);
+    table_open(&listing.table, titles);
+    if (!email)
+        rc = list_pages(cli, api, &listing, err);
+    else
+        rc = who_search(api, &cli->arena, "email", email, &list, err);
+    if (!rc && email)
+        listing_add_all(&listing, &cli->arena, list);
+    listing_close(&listing, !rc);
     api_close(&api);
     return rc;
 }

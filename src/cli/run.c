@@ -189,20 +189,15 @@ static enum rc open_beside(struct stay *stay, struct err *err)
     return rc ? rc : say_ready(stay->config, stay->server, err);
 }
 
-static void close_beside(struct stay *stay)
-{
-    if (stay->server)
-        server_close(&stay->server);
-    stay_close(stay);
-}
-
 static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_conf *conf, struct err *err)
 {
     struct stay stay = { .cli = cli, .roles = roles };
     enum rc rc = open_beside(&stay, err);
     if (!rc)
         rc = drive_on(conf, &stay, err);
-    close_beside(&stay);
+    if (stay.server)
+        server_close(&stay.server);
+    stay_close(&stay);
     return rc;
 }
 

@@ -15,13 +15,6 @@ enum { ENTRIES_MAX = 200 };
 
 /* ---- finding an entry ---- */
 
-static enum rc parse_catalogue(struct reading *r, struct err *err)
-{
-    if (r->catalogue)
-        return RC_OK;
-    return yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
-}
-
 /* "SEGMENT.delete_user" for "SEGMENT.delete": the entries of the same system; NULL: there are none. */
 static const char *entries_of_system(struct arena *a, const struct yaml *catalogue, const char *name)
 {
@@ -55,8 +48,8 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
 {
     const char *name;
     enum rc rc = yaml_text(at, "a name of the catalogue", &name, err);
-    if (!rc)
-        rc = parse_catalogue(r, err);
+    if (!rc && !r->catalogue)
+        rc = yaml_parse(r->arena, "catalogue", catalogue_yaml, catalogue_yaml_len, &r->catalogue, err);
     if (rc)
         return rc;
     *out = yaml_get(r->catalogue, name);

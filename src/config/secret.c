@@ -26,11 +26,6 @@ static const char *const guessed[] = {
     "testsalt", "some-salt", "somesalt",     "mysecret", "my-secret",    "topsecret",   "letmein1"
 };
 
-static bool is_one_character(const char *s)
-{
-    return strspn(s, (const char[]){ s[0], '\0' }) == strlen(s);
-}
-
 bool secret_is_weak(const char *secret, const char **why)
 {
     *why = "too short: at least 8 characters are needed";
@@ -44,7 +39,7 @@ bool secret_is_weak(const char *secret, const char **why)
     for (size_t i = 0; i < sizeof(guessed) / sizeof(guessed[0]); i++)
         if (strcasecmp(secret, guessed[i]) == 0)
             return true;
-    return is_one_character(secret);
+    return strspn(secret, (const char[]){ secret[0], '\0' }) == strlen(secret); /* one character many times */
 }
 
 static enum rc take_secret(const struct yaml *at, const char *secret, void *field, struct err *err)

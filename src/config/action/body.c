@@ -74,11 +74,6 @@ static const char *unquoted_place(const struct template_maker *m, const struct y
     return template_knows(m, only->key) ? only->key : NULL;
 }
 
-static enum rc add_number(struct template_maker *m, const struct yaml *at, const char *place, struct err *err)
-{
-    return !template_add_number(m, place, err) ? RC_OK : yaml_wrap(at, err);
-}
-
 static enum rc add_key(struct template_maker *m, const struct yaml *at, struct err *err)
 {
     struct buf key;
@@ -100,7 +95,7 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
         return add_scalar(m, at, err);
     const char *place = unquoted_place(m, at);
     if (place)
-        return add_number(m, at, place, err);
+        return !template_add_number(m, place, err) ? RC_OK : yaml_wrap(at, err);
     template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
     for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         if (child != at->first)

@@ -14,32 +14,21 @@ enum { STEPS_MAX = 20, ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
 
 /* ---- what is captured ---- */
 
-static bool is_place(struct reading *r, const char *name)
-{
-    struct template_maker m;
-    template_begin(&m, r->arena, TEMPLATE_TEXT);
-    m.more = r->captured;
-    return template_knows(&m, name);
-}
-
-static enum rc check_name(struct reading *r, const struct yaml *at, struct err *err)
-{
-    size_t len = strlen(at->key);
-    if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
-        strspn(at->key, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
-        return yaml_key_error(at, err, "the name of a value has 1 to %d of a-z, 0-9 and _, a letter first",
-                              TEMPLATE_NAME_MAX);
-    if (is_place(r, at->key))
-        return yaml_key_error(at, err, "{%s} exists already", at->key);
-    return RC_OK;
-}
-
 static enum rc read_capture(struct reading *r, const struct yaml *at, struct capture_conf *out,
                             struct err *err)
 {
-    enum rc rc = check_name(r, at, err);
-    if (!rc)
-        rc = yaml_text(at, "a JSON pointer like /results/0/id", &out->pointer, err);
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    struct template_maker m;
+    size_t len = strlen(at->key);
+    template_begin(&m, r->arena, TEMPLATE_TEXT);
+    m.more = r->captured;
+    if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
+        strspn(at->key, allowed) != len)
+        return yaml_key_error(at, err, "the name of a value has 1 to %d of a-z, 0-9 and _, a letter first",
+                              TEMPLATE_NAME_MAX);
+    if (template_knows(&m, at->key))
+        return yaml_key_error(at, err, "{%s} exists already", at->key);
+    enum rc rc = yaml_text(at, "a JSON pointer like /results/0/id", &out->pointer, err);
     if (rc)
         return rc;
     const char *fault = json_pointer_fault(out->pointer);
