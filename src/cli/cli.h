@@ -264,16 +264,16 @@ struct people {
 /* columns: how many there may be without a header row, in the order of the enum. A header row is known by its
  * words, and may name the columns in any order, and others, which are ignored. RC_INVALID: names file:line,
  * never a person. */
-enum rc people_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
-                     struct people *out, struct err *err) MUST_CHECK;
-enum rc people_read(struct arena *a, const char *path, unsigned columns, struct people *out,
-                    struct err *err) MUST_CHECK;
+enum rc people_file_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
+                          struct people *out, struct err *err) MUST_CHECK;
+enum rc people_file_read(struct arena *a, const char *path, unsigned columns, struct people *out,
+                         struct err *err) MUST_CHECK;
 
 typedef void people_put_fn(struct arena *a, struct json_out *o, const struct people_row *row);
 /* Writes a JSON list of the rows from `from` on, until it is as big as a request may be; returns the first
  * row that is not in it. */
-size_t people_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
-                        struct json_out *o);
+size_t people_file_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
+                             struct json_out *o);
 
 /* ---- the picture of the states (graph.c) ---- */
 

@@ -78,7 +78,7 @@ static enum rc send_people(struct cli *cli, struct api *api, struct import *im, 
         json_field_bool(&body.json, "dry_run", dry_run);
         json_field_bool(&body.json, "partial", dry_run || cli_flag(cli, "partial"));
         json_put_key(&body.json, "people");
-        size_t to = people_put_chunk(&chunk, im->people, from, put_person, &body.json);
+        size_t to = people_file_put_chunk(&chunk, im->people, from, put_person, &body.json);
         rc = api_post(api, &chunk, "/v1/retirements/import", &body, &answer, err);
         if (!rc)
             rc = take_results(&cli->arena, im, from, to, answer.json, err);
@@ -161,7 +161,7 @@ static enum rc run_retirement_import(struct cli *cli, struct err *err)
     struct people people;
     struct api *api;
     struct import im = { .people = &people, .file = cli->operands[0] };
-    enum rc rc = people_read(&cli->arena, im.file, PEOPLE_EMAIL + 1, &people, err);
+    enum rc rc = people_file_read(&cli->arena, im.file, PEOPLE_EMAIL + 1, &people, err);
     if (rc)
         return rc;
     im.ids = arena_array(&cli->arena, people.n, sizeof(*im.ids));
@@ -287,7 +287,7 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         api_body_open(&body);
         json_field_bool(&body.json, "dry_run", dry_run);
         json_put_key(&body.json, "accounts");
-        size_t to = people_put_chunk(&chunk, people, from, put_account, &body.json);
+        size_t to = people_file_put_chunk(&chunk, people, from, put_account, &body.json);
         rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
         if (rc)
             rc = refused_account(cli->operands[0], people, from, to, err);
@@ -306,7 +306,7 @@ static enum rc run_account_import(struct cli *cli, struct err *err)
     struct people people;
     struct api *api;
     const char *file = cli->operands[0];
-    enum rc rc = people_read(&cli->arena, file, PEOPLE_COLUMNS, &people, err);
+    enum rc rc = people_file_read(&cli->arena, file, PEOPLE_COLUMNS, &people, err);
     if (!rc)
         rc = check_rows(&cli->arena, file, &people, err);
     if (!rc)

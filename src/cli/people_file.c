@@ -116,8 +116,8 @@ static struct people_row *add_row(struct arena *a, struct people *people, size_t
     return &people->rows[people->n];
 }
 
-enum rc people_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
-                     struct people *out, struct err *err)
+enum rc people_file_parse(struct arena *a, const char *name, const char *text, size_t len, unsigned columns,
+                          struct people *out, struct err *err)
 {
     struct csv csv;
     struct csv_row row;
@@ -146,7 +146,8 @@ enum rc people_parse(struct arena *a, const char *name, const char *text, size_t
     return RC_OK;
 }
 
-enum rc people_read(struct arena *a, const char *path, unsigned columns, struct people *out, struct err *err)
+enum rc people_file_read(struct arena *a, const char *path, unsigned columns, struct people *out,
+                         struct err *err)
 {
     char *text;
     size_t len;
@@ -155,11 +156,11 @@ enum rc people_read(struct arena *a, const char *path, unsigned columns, struct 
         return err_set(err, RC_INVALID, "%s", err->text);
     if (rc)
         return rc;
-    return people_parse(a, path, text, len, columns, out, err);
+    return people_file_parse(a, path, text, len, columns, out, err);
 }
 
-size_t people_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
-                        struct json_out *o)
+size_t people_file_put_chunk(struct arena *a, const struct people *people, size_t from, people_put_fn *put,
+                             struct json_out *o)
 {
     size_t i = from;
     json_open_list(o);

@@ -103,7 +103,7 @@ static const char *mask(struct arena *a, const char *text)
 
 static struct template_values masked_person(struct arena *a, const struct json *r)
 {
-    struct template_values person = person_of(a, r);
+    struct template_values person = probe_person(a, r);
     person.original_username = mask(a, person.original_username);
     person.original_email = mask(a, person.original_email);
     person.original_name = mask(a, person.original_name);
@@ -232,7 +232,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     json_put_key(o, "steps");
     json_open_list(o);
     for (size_t i = way.first; i < config->n_stages; i++)
-        put_stage(a, o, &config->stages[i], &values, why_skipped(a, &config->stages[i], r));
+        put_stage(a, o, &config->stages[i], &values, probe_why_skipped(a, &config->stages[i], r));
     json_close_list(o);
     if (s->found)
         put_probes(o, s);
@@ -324,7 +324,7 @@ static void print_person(struct arena *a, const struct subject *s)
             print_done(a, s, i);
     for (size_t i = way.first; i < config->n_stages; i++) {
         const struct probe *probe = probe_found(s->found, s->person, i);
-        const char *skipped = why_skipped(a, &config->stages[i], r);
+        const char *skipped = probe_why_skipped(a, &config->stages[i], r);
         if (skipped)
             printf("%3u. %s: skipped: %s\n", ++n, config->stages[i].working, skipped);
         else
@@ -403,7 +403,7 @@ static void add_person(struct queue *q, struct arena *a, const struct subject *s
     table_add(&q->table, cells);
     q->now += way.why_not == NULL;
     for (size_t i = way.first; i < q->config->n_stages && !way.why_not; i++) {
-        if (why_skipped(a, &q->config->stages[i], r))
+        if (probe_why_skipped(a, &q->config->stages[i], r))
             continue;
         q->turns[i]++;
         if (driver_is_by_hand(&q->config->stages[i].action))

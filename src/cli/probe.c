@@ -7,7 +7,7 @@
 
 /* ---- people ---- */
 
-struct template_values person_of(struct arena *a, const struct json *r)
+struct template_values probe_person(struct arena *a, const struct json *r)
 {
     bool has_number = json_get_bool(r, "user_id_known");
     return (struct template_values){
@@ -32,10 +32,10 @@ static const char *const *orgs_of(struct arena *a, const struct json *r)
     return orgs;
 }
 
-const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
+const char *probe_why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
 {
-    struct template_values person = person_of(a, r);
-    return stage_passes_over(stage, &person, orgs_of(a, r));
+    struct template_values person = probe_person(a, r);
+    return config_passes_over(stage, &person, orgs_of(a, r));
 }
 
 /* ---- looking ---- */
@@ -43,10 +43,10 @@ const char *why_skipped(struct arena *a, const struct stage_conf *stage, const s
 static void add_probes(struct probes *probes, struct found *found, size_t person, const struct json *r)
 {
     const struct config *config = found->config;
-    struct template_values values = person_of(probes->arena, r);
+    struct template_values values = probe_person(probes->arena, r);
     for (size_t i = 0; i < config->n_stages; i++) {
         const struct stage_conf *stage = &config->stages[i];
-        if (!stage->verify || !stage->verify->read_only || why_skipped(probes->arena, stage, r))
+        if (!stage->verify || !stage->verify->read_only || probe_why_skipped(probes->arena, stage, r))
             continue;
         struct probe *probe = &probes->list[probes->n++];
         *probe = (struct probe){ .id = api_int(r, "id"), .stage = stage, .person = values, .left = -1 };

@@ -7,9 +7,9 @@
 #include "driver/driver.h"
 
 /* Values as they are, for no eyes but the services'. */
-struct template_values person_of(struct arena *a, const struct json *retirement);
+struct template_values probe_person(struct arena *a, const struct json *retirement);
 /* Why the driver would skip the stage for this one; NULL: it would not. */
-const char *why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *retirement);
+const char *probe_why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *retirement);
 
 /* What is found about some people: of[i * n_stages + stage] is of the i-th of them; NULL where a stage has no
  * probe that only reads, or is not for this one. */

@@ -266,7 +266,7 @@ enum hook_event {
     HOOK_EVENT_TABLE(X)
 #undef X
 };
-const char *hook_event_name(enum hook_event event);
+const char *config_event_name(enum hook_event event);
 
 struct hook_conf {
     enum hook_event event;
@@ -277,8 +277,8 @@ struct hook_conf {
 
 /* Why the stage is skipped for a person, in words without personal data; NULL: it is not. orgs end with NULL.
  */
-const char *stage_passes_over(const struct stage_conf *stage, const struct template_values *person,
-                              const char *const *orgs);
+const char *config_passes_over(const struct stage_conf *stage, const struct template_values *person,
+                               const char *const *orgs);
 
 /* ---- partner organisations ---- */
 

@@ -12,7 +12,7 @@
 
 enum { EVENT_HOOKS_MAX = 20, ALL_HOOKS_MAX = 4 * EVENT_HOOKS_MAX };
 
-const char *hook_event_name(enum hook_event event)
+const char *config_event_name(enum hook_event event)
 {
     static const char *const names[] = {
 #define X(constant, name) [constant] = name,
@@ -26,7 +26,7 @@ const struct hook_conf *config_hook(const struct config *config, const char *eve
 {
     for (size_t i = 0; i < config->n_hooks; i++) {
         const struct hook_conf *hook = &config->hooks[i];
-        if (strcmp(hook_event_name(hook->event), event) == 0 && strcmp(hook->name, name) == 0)
+        if (strcmp(config_event_name(hook->event), event) == 0 && strcmp(hook->name, name) == 0)
             return hook;
     }
     return NULL;
@@ -102,7 +102,7 @@ static struct hook_conf *add_hook(struct reading *r, enum hook_event event)
     if (!config->hooks)
         config->hooks = arena_array(r->arena, ALL_HOOKS_MAX, sizeof(config->hooks[0]));
     struct hook_conf *hook = &config->hooks[config->n_hooks++];
-    *hook = (struct hook_conf){ .event = event, .work.working = hook_event_name(event) };
+    *hook = (struct hook_conf){ .event = event, .work.working = config_event_name(event) };
     return hook;
 }
 
@@ -133,7 +133,7 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
         return rc;
     if (!hook->name)
         hook->name = arena_printf(r->arena, "%u", number);
-    if (config_hook(r->config, hook_event_name(event), hook->name) != hook)
+    if (config_hook(r->config, config_event_name(event), hook->name) != hook)
         return yaml_error(at, err, "there is a hook %s already", hook->name);
     return RC_OK;
 }

@@ -184,8 +184,8 @@ static enum answer ask(enum question question, const struct conditions *c,
     return NOT_ASKED;
 }
 
-const char *stage_passes_over(const struct stage_conf *stage, const struct template_values *person,
-                              const char *const *orgs)
+const char *config_passes_over(const struct stage_conf *stage, const struct template_values *person,
+                               const char *const *orgs)
 {
     static const char *const when_not[] = {
 #define X(name) "when." #name " does not hold",

@@ -75,7 +75,7 @@ static void send_claim(struct deliveries *q, int64_t now)
         const struct hook_conf *hook = &d->config->hooks[i];
         if (is_open(d, hook, now))
             q->hooks[request.n_hooks++] =
-                (struct wire_hook){ hook_event_name(hook->event), hook->name, lease_s(hook) };
+                (struct wire_hook){ config_event_name(hook->event), hook->name, lease_s(hook) };
     }
     buf_reset(&q->claim_body);
     wire_put_delivery_request(&o, &request);
@@ -244,7 +244,7 @@ static void pump_reports(struct deliveries *q, int64_t now)
 /* answer: NULL when the authority refused it with all others. */
 static void say_how(const struct delivery *delivery, const struct wire_delivery_report_answer *answer)
 {
-    const char *event = hook_event_name(delivery->hook->event), *hook = delivery->hook->name;
+    const char *event = config_event_name(delivery->hook->event), *hook = delivery->hook->name;
     int64_t id = delivery->id;
     if (answer && !answer->ok && answer->detail)
         log_error("%s %s: the authority refuses the report about delivery %" PRId64 ": %s", event, hook, id,

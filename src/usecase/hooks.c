@@ -9,7 +9,7 @@ enum rc hooks_tell(struct act *act, enum hook_event event, int64_t retirement_id
     enum rc rc = RC_OK;
     for (size_t i = 0; !rc && i < c->n_hooks; i++) {
         const struct delivery d = {
-            .event = hook_event_name(event),
+            .event = config_event_name(event),
             .hook = c->hooks[i].name,
             .retirement_id = retirement_id,
             .payload = payload,

@@ -112,8 +112,8 @@ static void check_conditions(const struct stage_conf *stage)
     static const struct template_values nobody = { 0 },
                                         somebody = { "aaaaab*", "A@B\xc3\x89", "", .user_id = "1" };
     static const char *const none[] = { NULL }, *const orgs[] = { "", "**a", NULL };
-    const char *whys[] = { stage_passes_over(stage, &nobody, none),
-                           stage_passes_over(stage, &somebody, orgs) };
+    const char *whys[] = { config_passes_over(stage, &nobody, none),
+                           config_passes_over(stage, &somebody, orgs) };
     for (size_t i = 0; i < 2; i++)
         assert(!whys[i] || stage->when || stage->unless);
 }

@@ -1138,7 +1138,7 @@ static const char *passed_over(const char *conditions, const struct somebody *wh
                                             .user_id = who->user_id };
     const struct stage_conf *stage =
         load_stage(arena_printf(&arena, "    exec: { command: [x] }\n    %s\n", conditions));
-    return stage_passes_over(stage, &person, who->orgs);
+    return config_passes_over(stage, &person, who->orgs);
 }
 
 static void test_config__conditions_say_whom_a_stage_is_for(void **state)

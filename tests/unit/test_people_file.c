@@ -13,7 +13,7 @@ struct reading {
 static enum rc read_text(struct reading *r, const char *text, unsigned columns)
 {
     *r = (struct reading){ .arena = { 0 } };
-    return people_parse(&r->arena, "f.csv", text, strlen(text), columns, &r->people, &r->err);
+    return people_file_parse(&r->arena, "f.csv", text, strlen(text), columns, &r->people, &r->err);
 }
 
 static void expect_row(const struct reading *r, size_t i, unsigned line, const char *username,
@@ -120,7 +120,7 @@ static void test_people_file__a_missing_file_is_wrong_usage(void **state)
     struct arena a = { 0 };
     struct people people;
     struct err err;
-    enum rc rc = people_read(&a, "/nonexistent/f.csv", 2, &people, &err);
+    enum rc rc = people_file_read(&a, "/nonexistent/f.csv", 2, &people, &err);
     expect_error(rc, RC_INVALID, &err, "/nonexistent/f.csv");
     arena_free(&a);
 }
@@ -142,7 +142,7 @@ static unsigned count_chunks(const struct people *people)
         struct json *list;
         buf_init(&b, HTTP_BODY_MAX);
         struct json_out o = { .buf = &b };
-        from = people_put_chunk(&a, people, from, put_username, &o);
+        from = people_file_put_chunk(&a, people, from, put_username, &o);
         expect_ok(json_parse(&a, buf_str(&b), b.len, &list, &err), &err);
         assert_true(list->count >= 1 && list->count <= 1000);
         for (const struct json *item = list->first; item; item = item->next)

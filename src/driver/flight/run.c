@@ -397,7 +397,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         report(run, REPORT_RELEASED);
     else if (!run->stage)
         leave_to_others(run);
-    else if ((why = stage_passes_over(run->stage, &run->task.person, run->orgs)))
+    else if ((why = config_passes_over(run->stage, &run->task.person, run->orgs)))
         skip(run, why);
     else if (!action_of(&run->stage->action)->start)
         begin_to_wait(run);
@@ -506,7 +506,7 @@ bool run_stops_after(struct run *run)
         return true;
     run->shut_out = next < conf->config->stages + conf->config->n_stages &&
                     services_find_shut(conf->services, next, NULL) &&
-                    !stage_passes_over(next, &run->task.person, run->orgs);
+                    !config_passes_over(next, &run->task.person, run->orgs);
     return run->shut_out;
 }
 
