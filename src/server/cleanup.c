@@ -20,7 +20,7 @@ static enum rc read_redaction(const struct json *body, struct redaction *out, st
     out->username = out->username ? out->username : "redacted";
     out->email = out->email ? out->email : "redacted";
     out->name = out->name ? out->name : "redacted";
-    return rc;
+    return rc ? rc : usecase_check_redaction(out, err);
 }
 
 static enum rc read_cleanup(struct exchange *x, struct err *err)

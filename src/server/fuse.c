@@ -63,7 +63,9 @@ static enum rc read_release_fuse(struct exchange *x, struct err *err)
     static const char *const known[] = { "reason", NULL };
     const char **reason = x->input = ARENA_NEW(x->arena, const char *);
     enum rc rc = field_only(x->body, known, err);
-    return rc ? rc : field_text(x->body, "reason", reason, err);
+    if (!rc)
+        rc = field_text(x->body, "reason", reason, err);
+    return rc ? rc : usecase_check_release(*reason, err);
 }
 
 static enum rc act_release_fuse(struct exchange *x, struct err *err)

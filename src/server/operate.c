@@ -47,7 +47,9 @@ static enum rc read_move(struct exchange *x, struct err *err)
         rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "state", &in->move.to, err);
-    return rc ? rc : field_text(x->body, "reason", &in->move.reason, err);
+    if (!rc)
+        rc = field_text(x->body, "reason", &in->move.reason, err);
+    return rc ? rc : usecase_check_move(&in->move, err);
 }
 
 /* What takes a reason and nothing else. */
@@ -58,7 +60,9 @@ static enum rc read_operation(struct exchange *x, enum operation operation, stru
     enum rc rc = path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
-    return rc ? rc : field_text_optional(x->body, "reason", &in->move.reason, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "reason", &in->move.reason, err);
+    return rc ? rc : usecase_check_move(&in->move, err);
 }
 
 static enum rc read_resume(struct exchange *x, struct err *err)
@@ -87,6 +91,8 @@ static enum rc read_confirm(struct exchange *x, struct err *err)
         rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "note", &in->confirmation.note, err);
+    if (!rc)
+        rc = usecase_check_note(in->confirmation.note, err);
     return rc ? rc : field_text_optional(x->body, "stage", &in->confirmation.stage, err);
 }
 
@@ -124,7 +130,7 @@ static enum rc read_cancellation(struct exchange *x, struct err *err)
         rc = field_text_optional(x->body, "reason", &in->move.reason, err);
     if (!rc && !in->username == !in->email)
         return err_set(err, RC_INVALID, "give either username or email");
-    return rc;
+    return rc ? rc : usecase_check_move(&in->move, err);
 }
 
 static enum rc act_cancellation(struct exchange *x, struct err *err)
@@ -282,6 +288,8 @@ static enum rc read_bulk(struct exchange *x, struct err *err)
         rc = field_bool_optional(x->body, "dry_run", &in->move.dry_run, err);
     if (!rc)
         rc = read_action(action, &in->move, err);
+    if (!rc)
+        rc = usecase_check_move(&in->move, err);
     return rc ? rc : read_select(x, select, in, err);
 }
 

@@ -97,10 +97,13 @@ static enum rc read_sync_states(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "states", NULL };
     struct sync *in = x->input = ARENA_NEW(x->arena, struct sync);
+    struct pipeline *list; /* made to see whether it can be one */
     enum rc rc = query_bool(x, "dry_run", &in->dry_run, err);
     if (!rc)
         rc = field_only(x->body, known, err);
-    return rc ? rc : field_texts(x->arena, x->body, "states", PIPELINE_MAX, &in->names, &in->n, err);
+    if (!rc)
+        rc = field_texts(x->arena, x->body, "states", PIPELINE_MAX, &in->names, &in->n, err);
+    return rc ? rc : pipeline_make(x->arena, in->names, in->n, &list, err);
 }
 
 static enum rc act_sync_states(struct exchange *x, struct err *err)
@@ -140,6 +143,8 @@ static enum rc read_add_client(struct exchange *x, struct err *err)
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "name", &in->name, err);
+    if (!rc)
+        rc = usecase_check_client_name(in->name, err);
     if (!rc)
         rc = field_text(x->body, "scope", &scope, err);
     if (!rc)

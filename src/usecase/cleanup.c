@@ -5,7 +5,7 @@
  */
 #include "usecase/usecase_int.h"
 
-static enum rc check_redaction(const struct redaction *with, struct err *err)
+enum rc usecase_check_redaction(const struct redaction *with, struct err *err)
 {
     enum rc rc = texts_check("redacted_username", with->username, USECASE_USERNAME_MAX, err);
     if (!rc)
@@ -20,7 +20,7 @@ enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, 
 {
     struct retirement **rows = arena_array(act->arena, n + 1, sizeof(rows[0]));
     size_t *n_rows = arena_array(act->arena, n + 1, sizeof(n_rows[0]));
-    enum rc rc = check_redaction(with, err);
+    enum rc rc = usecase_check_redaction(with, err);
     for (size_t i = 0; !rc && i < n; i++) {
         rc = store_find_complete(act->store, act->arena, usernames[i], &rows[i], &n_rows[i], err);
         if (!rc && n_rows[i] == 0)

@@ -13,7 +13,7 @@
 
 enum { RESPONSE_ROOM = 6 * 4 * USECASE_REASON_MAX + 100 };
 
-static enum rc check_note(const char *note, struct err *err)
+enum rc usecase_check_note(const char *note, struct err *err)
 {
     if (*note && !text_has_control(note) && text_count(note) <= USECASE_REASON_MAX)
         return RC_OK;
@@ -65,7 +65,7 @@ enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *
 {
     struct retirement row;
     struct command cmd = { .kind = COMMAND_CONFIRM };
-    enum rc rc = check_note(in->note, err);
+    enum rc rc = usecase_check_note(in->note, err);
     if (!rc)
         rc = store_get_row(act->store, id, &row, err);
     if (rc)

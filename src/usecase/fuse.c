@@ -76,12 +76,17 @@ enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *
                err);
 }
 
+enum rc usecase_check_release(const char *reason, struct err *err)
+{
+    return texts_check("reason", reason, USECASE_REASON_MAX, err);
+}
+
 enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err)
 {
     struct fuse_entry last = { 0 };
     size_t n;
     int64_t due;
-    enum rc rc = texts_check("reason", reason, USECASE_REASON_MAX, err);
+    enum rc rc = usecase_check_release(reason, err);
     if (!rc)
         rc = store_fuse(act->store, act->arena, 1, &last, &n, err);
     if (!rc && !last.blown)

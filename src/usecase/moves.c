@@ -176,7 +176,7 @@ static enum rc find_move_repeat(struct act *act, const struct retirement *row, c
     return rc;
 }
 
-static enum rc check_reason(const struct operator_move *in, struct err *err)
+enum rc usecase_check_move(const struct operator_move *in, struct err *err)
 {
     if (!in->reason || !*in->reason) {
         if (in->operation == OPERATION_RESUME || in->operation == OPERATION_CANCEL)
@@ -217,7 +217,7 @@ enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move 
 {
     struct retirement row;
     struct command cmd = { 0 };
-    enum rc rc = check_reason(in, err);
+    enum rc rc = usecase_check_move(in, err);
     if (!rc)
         rc = store_get_row(act->store, id, &row, err);
     if (!rc)

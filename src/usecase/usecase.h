@@ -2,7 +2,8 @@
 /*
  * Use cases: what can be done with Lethe, one function each. A function runs inside one transaction of the
  * writer (all or nothing): core decides what becomes of the row, store writes it with its history, and a line
- * goes into the audit trail.
+ * goes into the audit trail. The functions without an act only check input: a caller asks them before there
+ * is a transaction, and the use case asks again.
  *
  *   requests.c   asking to be forgotten: one person, or a file of them
  *   moves.c      updates by clients of contract A, and moves by operators
@@ -123,6 +124,8 @@ struct operator_answer {
     const char *from, *state; /* before and after; in a dry run: what it would be */
     bool waits;               /* the abort becomes final when the lease ends */
 };
+/* RC_INVALID: the reason. */
+enum rc usecase_check_move(const struct operator_move *in, struct err *err) MUST_CHECK;
 enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err) MUST_CHECK;
 
@@ -132,6 +135,8 @@ struct confirmation {
     const char *stage; /* the working state that is confirmed; NULL: where it waits */
     const char *note;  /* what was done */
 };
+/* RC_INVALID. */
+enum rc usecase_check_note(const char *note, struct err *err) MUST_CHECK;
 /* A person did what a retirement waits for. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_waiting": it does not
  * wait, or not in this stage. The same confirmation again by the same caller changes nothing. */
 enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *in,
@@ -154,6 +159,8 @@ struct fuse_state {
 };
 /* Looks at the whole queue; writes when the fuse changes. */
 enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
+/* RC_INVALID: the reason. */
+enum rc usecase_check_release(const char *reason, struct err *err) MUST_CHECK;
 /* RC_CONFLICT "not_blown". */
 enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
 
@@ -219,6 +226,8 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
 
 /* ---- cleanup.c ---- */
 
+/* RC_INVALID names the field. */
+enum rc usecase_check_redaction(const struct redaction *with, struct err *err) MUST_CHECK;
 /* The first of two transactions: overwrites the data of the people of these user names, all of whom must be
  * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
 enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
@@ -329,6 +338,8 @@ enum rc usecase_expire_answers(struct act *act, bool *more, struct err *err) MUS
 
 /* ---- clients.c ---- */
 
+/* RC_INVALID: the name. */
+enum rc usecase_check_client_name(const char *name, struct err *err) MUST_CHECK;
 /* RC_INVALID: the name. RC_CONFLICT "taken": another client has it. */
 enum rc usecase_add_client(struct act *act, const char *name, unsigned scopes, struct new_client *out,
                            struct err *err) MUST_CHECK;
