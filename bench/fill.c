@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/world.h"
 #include "server/server_int.h"
 
@@ -114,12 +115,16 @@ static enum rc fill(struct fill *f, const char *config_path, struct err *err)
     struct arena arena = { 0 };
     struct config *config;
     enum rc rc = config_load(&arena, config_path, &config, err);
-    const struct server_conf conf = { .config = config, .world = &world_real, .populate = true };
+    struct metrics *metrics = metrics_open();
+    const struct server_conf conf = {
+        .config = config, .world = &world_real, .metrics = metrics, .populate = true
+    };
     if (!rc)
         rc = server_open(&conf, &f->server, err);
     if (!rc)
         rc = writer_run_alone(f->server->writer, fill_step, f, err);
     server_close(&f->server);
+    metrics_close(&metrics);
     arena_free(&arena);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry: an array of pointers sorted by name and labels, so that rendering is one walk. Numbers
- * are atomics without order: each is right by itself, which is all that a scrape promises.
+ * An array of pointers sorted by name and labels, so that rendering is one walk. Numbers are atomics without
+ * order: each is right by itself, and a scrape promises no more.
  */
 #include "base/metrics.h"
 
@@ -44,15 +44,42 @@ enum { BUCKETS_MAX = sizeof(short_buckets) / sizeof(short_buckets[0]) };
 
 struct metric {
     enum metric_kind kind;
-    const char *name, *labels, *help;
+    char *name, *labels, *help;
     const struct bucket *buckets; /* of a histogram: the last one is infinite */
     _Atomic int64_t value;        /* of a histogram: the sum, us */
     _Atomic int64_t in_bucket[BUCKETS_MAX];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct metric **all;
-static size_t count, room;
+struct metrics {
+    pthread_mutex_t lock;
+    struct metric **all;
+    size_t count, room;
+};
+
+struct metrics *metrics_open(void)
+{
+    struct metrics *metrics = XNEW(struct metrics);
+    pthread_mutex_init(&metrics->lock, NULL);
+    return metrics;
+}
+
+void metrics_close(struct metrics **out)
+{
+    struct metrics *metrics = *out;
+    *out = NULL;
+    if (!metrics)
+        return;
+    for (size_t i = 0; i < metrics->count; i++) {
+        struct metric *m = metrics->all[i];
+        free(m->name);
+        free(m->labels);
+        free(m->help);
+        free(m);
+    }
+    pthread_mutex_destroy(&metrics->lock);
+    free(metrics->all);
+    free(metrics);
+}
 
 static int compare(const struct metric *m, const char *name, const char *labels)
 {
@@ -60,13 +87,19 @@ static int compare(const struct metric *m, const char *name, const char *labels)
     return order != 0 ? order : strcmp(m->labels, labels);
 }
 
-/* Where the metric is, or would have to be. */
-static size_t place_of(const char *name, const char *labels)
+struct wanted {
+    enum metric_kind kind;
+    const struct bucket *buckets;
+    const char *name, *labels, *help;
+};
+
+/* Where the metric is, or belongs. */
+static size_t place_of(const struct metrics *metrics, const char *name, const char *labels)
 {
-    size_t low = 0, high = count;
+    size_t low = 0, high = metrics->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(all[middle], name, labels) < 0)
+        if (compare(metrics->all[middle], name, labels) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -74,7 +107,7 @@ static size_t place_of(const char *name, const char *labels)
     return low;
 }
 
-static struct metric *insert(size_t place, const struct metric *wanted)
+static struct metric *insert(struct metrics *metrics, size_t place, const struct wanted *wanted)
 {
     struct metric *m = XNEW(struct metric);
     m->kind = wanted->kind;
@@ -82,56 +115,52 @@ static struct metric *insert(size_t place, const struct metric *wanted)
     m->name = xstrdup(wanted->name);
     m->labels = xstrdup(wanted->labels);
     m->help = xstrdup(wanted->help);
-    if (count == room) {
-        room = room ? 2 * room : 64;
-        all = xrealloc(all, room * sizeof(struct metric *));
+    if (metrics->count == metrics->room) {
+        metrics->room = metrics->room ? 2 * metrics->room : 64;
+        metrics->all = xrealloc(metrics->all, metrics->room * sizeof(struct metric *));
     }
-    memmove(all + place + 1, all + place, (count - place) * sizeof(struct metric *));
-    all[place] = m;
-    count++;
+    struct metric **at = metrics->all + place;
+    memmove(at + 1, at, (metrics->count - place) * sizeof(struct metric *));
+    *at = m;
+    metrics->count++;
     return m;
 }
 
-static struct metric *find_or_make(const struct metric *wanted)
+static struct metric *find_or_make(struct metrics *metrics, const struct wanted *wanted)
 {
-    pthread_mutex_lock(&lock);
-    size_t place = place_of(wanted->name, wanted->labels);
     struct metric *m;
-    if (place < count && compare(all[place], wanted->name, wanted->labels) == 0)
-        m = all[place];
+    pthread_mutex_lock(&metrics->lock);
+    size_t place = place_of(metrics, wanted->name, wanted->labels);
+    if (place < metrics->count && compare(metrics->all[place], wanted->name, wanted->labels) == 0)
+        m = metrics->all[place];
     else
-        m = insert(place, wanted);
-    pthread_mutex_unlock(&lock);
+        m = insert(metrics, place, wanted);
+    pthread_mutex_unlock(&metrics->lock);
     assert(m->kind == wanted->kind);
     return m;
 }
 
-struct metric *metrics_counter(const char *name, const char *labels, const char *help)
+struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *labels,
+                               const char *help)
 {
-    struct metric m = { .kind = METRIC_COUNTER, .name = name, .labels = labels, .help = help };
-    return find_or_make(&m);
+    return find_or_make(metrics, &(struct wanted){ METRIC_COUNTER, NULL, name, labels, help });
 }
 
-struct metric *metrics_gauge(const char *name, const char *labels, const char *help)
+struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *labels, const char *help)
 {
-    struct metric m = { .kind = METRIC_GAUGE, .name = name, .labels = labels, .help = help };
-    return find_or_make(&m);
+    return find_or_make(metrics, &(struct wanted){ METRIC_GAUGE, NULL, name, labels, help });
 }
 
-struct metric *metrics_histogram(const char *name, const char *labels, const char *help)
+struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *labels,
+                                 const char *help)
 {
-    struct metric m = {
-        .kind = METRIC_HISTOGRAM, .name = name, .labels = labels, .help = help, .buckets = short_buckets
-    };
-    return find_or_make(&m);
+    return find_or_make(metrics, &(struct wanted){ METRIC_HISTOGRAM, short_buckets, name, labels, help });
 }
 
-struct metric *metrics_long_histogram(const char *name, const char *labels, const char *help)
+struct metric *metrics_long_histogram(struct metrics *metrics, const char *name, const char *labels,
+                                      const char *help)
 {
-    struct metric m = {
-        .kind = METRIC_HISTOGRAM, .name = name, .labels = labels, .help = help, .buckets = long_buckets
-    };
-    return find_or_make(&m);
+    return find_or_make(metrics, &(struct wanted){ METRIC_HISTOGRAM, long_buckets, name, labels, help });
 }
 
 void metric_add(struct metric *m, int64_t n)
@@ -200,23 +229,21 @@ static void render_histogram(struct buf *out, const struct metric *m)
     buf_printf(out, "%" PRId64 "\n", n);
 }
 
-static void render_number(struct buf *out, const struct metric *m)
+void metrics_render(struct metrics *metrics, struct buf *out)
 {
-    render_name(out, m, "");
-    buf_add_int(out, metric_value(m));
-    buf_add_char(out, '\n');
-}
-
-void metrics_render(struct buf *out)
-{
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || strcmp(all[i - 1]->name, all[i]->name) != 0)
-            render_family(out, all[i]);
-        if (all[i]->kind == METRIC_HISTOGRAM)
-            render_histogram(out, all[i]);
-        else
-            render_number(out, all[i]);
+    const char *family = "";
+    pthread_mutex_lock(&metrics->lock);
+    for (size_t i = 0; i < metrics->count; i++) {
+        const struct metric *m = metrics->all[i];
+        if (strcmp(family, m->name) != 0)
+            render_family(out, m);
+        family = m->name;
+        if (m->kind == METRIC_HISTOGRAM) {
+            render_histogram(out, m);
+            continue;
+        }
+        render_name(out, m, "");
+        buf_printf(out, "%" PRId64 "\n", metric_value(m));
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&metrics->lock);
 }

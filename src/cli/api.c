@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/metrics.h"
 #include "base/url.h"
 #include "base/world.h"
 #include "server/server.h"
@@ -45,7 +46,8 @@ struct api {
     bool user_is_meant;          /* may make a data directory, though it is root */
     bool populate;               /* a server inside this process gives an empty database its states */
     bool monitors;               /* CLI_MONITOR */
-    struct server *server;       /* NULL: it runs in another process */
+    struct metrics *metrics;
+    struct server *server; /* NULL: it runs in another process */
 };
 
 /* ---- reaching the server of a data directory ---- */
@@ -98,9 +100,9 @@ static enum rc check_owner(const struct api *api, struct err *err)
 
 static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 {
-    const struct server_conf conf = { .config = api->config,
-                                      .world = &world_real,
-                                      .populate = api->populate };
+    const struct server_conf conf = {
+        .config = api->config, .world = &world_real, .metrics = api->metrics, .populate = api->populate
+    };
     for (;;) {
         enum presence presence;
         enum rc rc = probe(api->socket_path, &presence, err);
@@ -241,6 +243,7 @@ enum rc api_open(struct cli *cli, struct api **out, struct err *err)
                                            .user_agent = "lethe/" LETHE_VERSION };
     const char *url = cli->command->shared & CLI_SERVER ? cli_option(cli, "server") : NULL;
     struct api *api = XNEW(struct api);
+    api->metrics = metrics_open();
     api->monitors = cli->command->shared & CLI_MONITOR;
     enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);
     if (!rc)
@@ -260,6 +263,7 @@ void api_close(struct api **out)
         http_client_close(&api->client);
     if (api->server)
         server_close(&api->server);
+    metrics_close(&api->metrics);
     arena_free(&api->arena);
     free(api);
     *out = NULL;

@@ -3,6 +3,7 @@
  */
 #include "cli/probe.h"
 
+#include "base/metrics.h"
 #include "cli/cli.h"
 
 /* ---- people ---- */
@@ -62,15 +63,19 @@ enum rc probe_all(struct arena *a, const struct config *config, const struct jso
     *out = (struct found){ .config = config, .of = arena_array(a, most + 1, sizeof out->of[0]) };
     for (const struct json *r = list->first; r; r = r->next)
         add_probes(&probes, out, person++, r);
+    struct metrics *metrics = metrics_open();
     const struct driver_conf conf = {
         .config = config,
         .world = &world_real,
+        .metrics = metrics,
         .http = &http_curl,
         .smtp = &smtp_curl,
         .progress_fd = -1,
         .probes = &probes,
     };
-    return driver_probe(&conf, err);
+    enum rc rc = driver_probe(&conf, err);
+    metrics_close(&metrics);
+    return rc;
 }
 
 /* ---- what was found ---- */

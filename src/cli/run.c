@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/url.h"
 #include "base/world.h"
 #include "cli/commands.h"
@@ -173,7 +174,7 @@ static enum rc open_server(const struct server_conf *conf, struct server **out, 
     }
 }
 
-static enum rc open_beside(struct stay *stay, struct err *err)
+static enum rc open_beside(struct stay *stay, struct metrics *metrics, struct err *err)
 {
     enum rc rc = stay_open(stay, true, err);
     if (rc)
@@ -181,6 +182,7 @@ static enum rc open_beside(struct stay *stay, struct err *err)
     const struct server_conf conf = {
         .config = stay->config,
         .world = &world_real,
+        .metrics = metrics,
         .doors = SERVER_TCP,
         .populate = true,
         .hurry = stay_hurry(),
@@ -189,15 +191,19 @@ static enum rc open_beside(struct stay *stay, struct err *err)
     return rc ? rc : say_ready(stay->config, stay->server, err);
 }
 
-static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_conf *conf, struct err *err)
+static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_conf *given, struct err *err)
 {
     struct stay stay = { .cli = cli, .roles = roles };
-    enum rc rc = open_beside(&stay, err);
+    struct metrics *metrics = metrics_open();
+    struct driver_conf conf = *given;
+    conf.metrics = metrics;
+    enum rc rc = open_beside(&stay, metrics, err);
     if (!rc)
-        rc = drive_on(conf, &stay, err);
+        rc = drive_on(&conf, &stay, err);
     if (stay.server)
         server_close(&stay.server);
     stay_close(&stay);
+    metrics_close(&metrics);
     return rc;
 }
 
@@ -396,7 +402,9 @@ static enum rc run_drive(struct cli *cli, struct err *err)
         rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
     if (rc)
         return err_prefix(err, "--cool-off");
+    conf.metrics = metrics_open();
     rc = drive(&stay, &conf, err);
+    metrics_close(&conf.metrics);
     if (rc && conf.username && config_looks_like_driver_file(file ? file : "lethe.yml"))
         cli->exit_status = (int)script_exit_of(cli, err);
     return rc;

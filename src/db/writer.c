@@ -251,9 +251,10 @@ struct writer *writer_open(const struct writer_conf *conf)
     /* The writer before this one may have died before it could erase. */
     w->erase_at = db_wal_pages(w->db) > 0 ? world_mono(w->world) : NEVER;
     set_idle(w);
-    w->commits = metrics_counter("lethe_commits_total", "", "Transactions of the writer.");
-    w->jobs = metrics_counter("lethe_commit_jobs_total", "", "Writes in these transactions.");
-    w->took = metrics_histogram("lethe_commit_seconds", "", "How long a commit took, to the disk and back.");
+    w->commits = metrics_counter(conf->metrics, "lethe_commits_total", "", "Transactions of the writer.");
+    w->jobs = metrics_counter(conf->metrics, "lethe_commit_jobs_total", "", "Writes in these transactions.");
+    w->took = metrics_histogram(conf->metrics, "lethe_commit_seconds", "",
+                                "How long a commit took, to the disk and back.");
     pthread_mutex_init(&w->mutex, NULL);
     clock_cond_init(&w->arrived);
     return w;

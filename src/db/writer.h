@@ -35,10 +35,12 @@ struct writer_job {
     bool undo;  /* set by run: the job was only a try, and is undone although it went well */
 };
 
+struct metrics;
 struct world;
 struct writer_conf {
     struct db *db;             /* the writing connection; the writer's until writer_close */
     const struct world *world; /* its steady clock times idling and retries */
+    struct metrics *metrics;
 };
 
 struct writer;

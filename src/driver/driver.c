@@ -122,7 +122,8 @@ static void open_rooms(struct driver *d)
                                                    .max_runs = config->max_in_flight,
                                                    .is_terse = d->conf.progress_fd >= 0,
                                                    .only_probes = d->conf.probes != NULL });
-    d->people_gauge = metrics_gauge("lethe_driver_people", "", "People whom this driver has in flight");
+    d->people_gauge =
+        metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People whom this driver has in flight");
 }
 
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err)
@@ -132,6 +133,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->conf.once = conf->once || conf->username;
     d->config = conf->config;
     d->runtime.world = conf->world;
+    d->runtime.metrics = conf->metrics;
     enum rc rc = open_client(d, err);
     if (!rc)
         rc = tools_open(&d->tools, &d->runtime, d->config->mail ? conf->smtp : NULL, err);

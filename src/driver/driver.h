@@ -51,8 +51,10 @@ struct probes {
     size_t n_begun;      /* the driver's */
 };
 
+struct metrics;
 struct driver_conf {
     const struct config *config;
+    struct metrics *metrics; /* borrowed until driver_close */
     const struct world *world;
     const struct http_transport *http; /* how calls travel */
     const struct smtp_transport *smtp; /* how e-mails travel */

@@ -267,7 +267,7 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
     if (rc)
         fail(&v->x, err);
     else if (!job->undo)
-        tally_count(&v->x.tally);
+        tally_count(v->x.metrics, &v->x.tally);
     log_set_subject(before);
     http_answer(v->x.http);
 }
@@ -367,6 +367,7 @@ static struct visit *open_visit(struct server *server, struct http_request *req)
         .arena = &req->arena,
         .config = server->config,
         .world = server->world,
+        .metrics = server->metrics,
         .keys = &server->keys,
         .run_key = server->run_key,
         .disk_full = &server->disk_full,
@@ -392,25 +393,23 @@ enum http_when dispatch(void *server, struct http_request *req)
 
 /* ---- afterwards ---- */
 
-enum { STATUS_CLASSES = 6, ROUTES_MAX = 128 };
-
 /* Metrics are looked up once for each route and class of status. */
-static struct metric *request_metric(const struct route *route, unsigned status)
+static struct metric *request_metric(struct server *s, const struct route *route, unsigned status)
 {
-    static _Atomic(struct metric *) known[ROUTES_MAX + 1][STATUS_CLASSES];
+    static const char help[] = "Requests answered, by route and status.";
     static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", "OTHER" };
-    size_t row = route ? (size_t)(route - routes) : ROUTES_MAX;
-    unsigned class = status / 100 < STATUS_CLASSES ? status / 100 : 0;
-    assert(routes_n <= ROUTES_MAX);
+    size_t row = route ? (size_t)(route - routes) : SERVER_ROUTES_MAX;
+    unsigned class = status / 100 < SERVER_STATUS_CLASSES ? status / 100 : 0;
+    assert(routes_n <= SERVER_ROUTES_MAX);
 
-    struct metric *m = atomic_load(&known[row][class]);
+    struct metric *m = atomic_load(&s->request_metrics[row][class]);
     if (m)
         return m;
     char labels[200];
     snprintf(labels, sizeof(labels), "method=\"%s\",route=\"%s\",status=\"%uxx\"",
              route ? methods[route->http.method] : "OTHER", route ? route->http.path : "none", class);
-    m = metrics_histogram("lethe_http_request_seconds", labels, "Requests answered, by route and status.");
-    atomic_store(&known[row][class], m);
+    m = metrics_histogram(s->metrics, "lethe_http_request_seconds", labels, help);
+    atomic_store(&s->request_metrics[row][class], m);
     return m;
 }
 
@@ -418,7 +417,7 @@ void dispatch_finished(void *server, const struct http_request *req, int64_t too
 {
     const struct visit *v = req->user;
     const struct route *route = v ? v->x.route : NULL;
-    metric_observe(request_metric(route, req->status), took_us);
+    metric_observe(request_metric(server, route, req->status), took_us);
     struct log_subject before = log_set_subject((struct log_subject){ .request = req->id });
     log_info("%s %u %lld us %s", route ? route->http.path : "(no route)", req->status, (long long)took_us,
              v && v->x.caller.actor[0] ? v->x.caller.actor : "-");

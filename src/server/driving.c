@@ -18,7 +18,7 @@ static enum rc act_claims(struct exchange *x, struct err *err)
     enum rc rc = usecase_claim(&act, x->input, &answer, &fuse, err);
     if (rc)
         return rc;
-    fuse_checked(&fuse);
+    fuse_checked(x->metrics, &fuse);
     struct json_out o = answer_json(x, 200);
     wire_put_claim_answer(&o, &answer);
     return RC_OK;

@@ -23,6 +23,7 @@ struct exchange {
     struct arena *arena; /* of the request */
     const struct config *config;
     const struct world *world;
+    struct metrics *metrics; /* the server's */
     const struct auth_keys *keys;
     const uint8_t *run_key;
     atomic_bool *disk_full; /* the server's */
@@ -181,7 +182,7 @@ struct password_try {
 bool sessions_check_password(struct exchange *x, const struct password_try *try, bool *throttled);
 
 /* Says so when it has just blown, and keeps the metric (fuse.c). */
-void fuse_checked(const struct fuse_state *state);
+void fuse_checked(struct metrics *metrics, const struct fuse_state *state);
 
 /* ---- handlers, one file for each part of the API ---- */
 

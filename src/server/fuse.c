@@ -8,15 +8,15 @@
 
 enum { HISTORY_MAX = 20 };
 
-static void show_gauge(bool blown)
+static void show_gauge(struct metrics *metrics, bool blown)
 {
-    metric_set(metrics_gauge("lethe_fuse_blown", "", "1: too many people are due, nobody is begun with"),
-               blown);
+    static const char help[] = "1: too many people are due, nobody is begun with";
+    metric_set(metrics_gauge(metrics, "lethe_fuse_blown", "", help), blown);
 }
 
-void fuse_checked(const struct fuse_state *state)
+void fuse_checked(struct metrics *metrics, const struct fuse_state *state)
 {
-    show_gauge(state->blown);
+    show_gauge(metrics, state->blown);
     if (state->blew)
         log_error(
             "the fuse has blown: %lld people are due, at most %lld are usual; nobody is begun with until "
@@ -45,7 +45,7 @@ static enum rc answer_fuse(struct exchange *x, struct err *err)
     enum rc rc = store_fuse(x->store, x->arena, HISTORY_MAX, history, &n, err);
     if (rc)
         return rc;
-    show_gauge(n > 0 && history[0].blown);
+    show_gauge(x->metrics, n > 0 && history[0].blown);
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_field_bool(&o, "blown", n > 0 && history[0].blown);

@@ -91,7 +91,9 @@ static enum rc measure_waiting(struct exchange *x, struct err *err)
     int64_t n;
     enum rc rc = store_count_waiting(x->store, &n, err);
     if (!rc)
-        metric_set(metrics_gauge("lethe_waiting", "", "People who wait for somebody to confirm a stage"), n);
+        metric_set(
+            metrics_gauge(x->metrics, "lethe_waiting", "", "People who wait for somebody to confirm a stage"),
+            n);
     return rc;
 }
 
@@ -106,11 +108,11 @@ static enum rc measure_states(struct exchange *x, struct err *err)
         return RC_OK;
     if (rc)
         return rc;
-    tally_expect(current);
+    tally_expect(x->metrics, current);
     rc = store_count_states(x->store, x->arena, &counts, &n, err);
     for (size_t i = 0; !rc && i < n; i++) {
         const char *labels = arena_printf(x->arena, "state=\"%s\"", counts[i].name);
-        metric_set(metrics_gauge("lethe_people", labels, "People, by the state they are in"),
+        metric_set(metrics_gauge(x->metrics, "lethe_people", labels, "People, by the state they are in"),
                    counts[i].count);
     }
     return rc;
@@ -122,7 +124,7 @@ static enum rc measure_queue(struct exchange *x, struct err *err)
     enum rc rc = store_due_since(x->store, x->config->cool_off_us, &since, err);
     int64_t age_s = since != 0 && since < x->now ? (x->now - since) / CLOCK_S : 0;
     if (!rc)
-        metric_set(metrics_gauge("lethe_queue_age_seconds", "",
+        metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",
                                  "For how long somebody in PENDING has been due; 0: nobody is"),
                    age_s);
     return rc;
@@ -139,7 +141,7 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
         return rc;
     answer_empty(x, 200);
     x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_render(&x->http->answer);
+    metrics_render(x->metrics, &x->http->answer);
     return RC_OK;
 }
 

@@ -163,7 +163,8 @@ static enum rc start_threads(struct server *s, const struct server_conf *conf, s
 static enum rc open_parts(struct server *s, const struct server_conf *conf, struct err *err)
 {
     bool steps = conf->doors == SERVER_NO_DOOR;
-    s->writer = writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world });
+    s->writer =
+        writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world, .metrics = s->metrics });
     s->slow = slow_open();
     s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
     return steps ? reader_open(s, &s->stepping, err) : start_threads(s, conf, err);
@@ -176,6 +177,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     s->throttle = auth_throttle_open();
     s->router = http_router_open(routes, routes_n, sizeof(routes[0]));
     s->world = conf->world;
+    s->metrics = conf->metrics;
     steady_start(&s->steady, conf->world);
     enum rc rc = make_data_dir(s->config->data_dir, err);
     if (!rc)

@@ -17,6 +17,7 @@
 #include "config/config.h"
 
 struct server;
+struct metrics;
 struct world;
 
 /* How clients reach it. */
@@ -29,6 +30,7 @@ enum server_doors {
 struct server_conf {
     const struct config *config;
     const struct world *world;
+    struct metrics *metrics; /* borrowed until server_close */
     enum server_doors doors;
     bool populate;            /* an empty database gets its states from the configuration */
     const atomic_bool *hurry; /* see struct http_server_conf */

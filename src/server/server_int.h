@@ -15,11 +15,15 @@
 #include "server/steady.h"
 #include "store/store.h"
 
+enum { SERVER_ROUTES_MAX = 128, SERVER_STATUS_CLASSES = 6 };
+
 struct server {
     const struct config
         *_Atomic config; /* server_reload puts another in its place: read it again for each job */
     struct arena arena;  /* for as long as it runs */
     const struct world *world;
+    struct metrics *metrics;
+    _Atomic(struct metric *) request_metrics[SERVER_ROUTES_MAX + 1][SERVER_STATUS_CLASSES]; /* dispatch.c */
     struct steady steady; /* the server's time: all decisions go by it */
     char *target;         /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];

@@ -186,7 +186,7 @@ static bool watch(struct upkeep *u)
     if (rc) {
         log_error("looking for who is stuck failed: %s", err.text);
     } else {
-        tally_count(&b.tally);
+        tally_count(u->server->metrics, &b.tally);
         tell_watched(&b.watched);
     }
     arena_free(&b.arena);

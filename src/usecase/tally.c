@@ -108,7 +108,8 @@ static const struct {
                            "Leases that ran out before their holder was done, by stage", false },
 };
 
-static struct metric *find_metric(enum event_kind kind, const char *state, int64_t number)
+static struct metric *find_metric(struct metrics *metrics, enum event_kind kind, const char *state,
+                                  int64_t number)
 {
     char labels[128];
     int len = snprintf(labels, sizeof(labels), "%s=\"%s\"", kinds[kind].label, state);
@@ -116,14 +117,15 @@ static struct metric *find_metric(enum event_kind kind, const char *state, int64
         snprintf(labels + len, sizeof(labels) - (size_t)len, ",status=\"%lld\"", (long long)number);
     else if (kind == EVENT_ERRORED)
         snprintf(labels + len, sizeof(labels) - (size_t)len, ",status=\"none\"");
-    return kinds[kind].is_histogram ? metrics_long_histogram(kinds[kind].name, labels, kinds[kind].help)
-                                    : metrics_counter(kinds[kind].name, labels, kinds[kind].help);
+    return kinds[kind].is_histogram
+               ? metrics_long_histogram(metrics, kinds[kind].name, labels, kinds[kind].help)
+               : metrics_counter(metrics, kinds[kind].name, labels, kinds[kind].help);
 }
 
-void tally_count(const struct tally *tally)
+void tally_count(struct metrics *metrics, const struct tally *tally)
 {
     for (const struct tally_event *e = tally->newest; e; e = e->next) {
-        struct metric *m = find_metric(e->kind, e->state, e->number);
+        struct metric *m = find_metric(metrics, e->kind, e->state, e->number);
         if (kinds[e->kind].is_histogram)
             metric_observe(m, e->number);
         else
@@ -131,13 +133,13 @@ void tally_count(const struct tally *tally)
     }
 }
 
-void tally_expect(const struct pipeline *p)
+void tally_expect(struct metrics *metrics, const struct pipeline *p)
 {
     static const enum event_kind of_stages[] = { EVENT_STAGE_LEFT, EVENT_CLAIMED, EVENT_LEASE_LOST };
     for (unsigned i = 0; i < p->n; i++) {
-        find_metric(EVENT_ENTERED, p->names[i], 0);
+        find_metric(metrics, EVENT_ENTERED, p->names[i], 0);
         for (size_t k = 0;
              pipeline_role(p, i) == ROLE_WORKING && k < sizeof(of_stages) / sizeof(of_stages[0]); k++)
-            find_metric(of_stages[k], p->names[i], 0);
+            find_metric(metrics, of_stages[k], p->names[i], 0);
     }
 }

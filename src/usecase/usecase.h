@@ -51,13 +51,14 @@ enum {
 
 /* What happened in a transaction, for the metrics (tally.c). Begins as zeros; its events live in the act's
  * arena. */
+struct metrics;
 struct tally {
     struct tally_event *newest;
 };
 /* Counts it. Call it after the commit, and only then. */
-void tally_count(const struct tally *tally);
+void tally_count(struct metrics *metrics, const struct tally *tally);
 /* Makes the metrics of the states of a list, at 0, so that the first event of each kind shows as a change. */
-void tally_expect(const struct pipeline *p);
+void tally_expect(struct metrics *metrics, const struct pipeline *p);
 
 /* What a use case runs with. */
 struct act {

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/world.h"
 #include "http/http_int.h"
 #include "server/server.h"
@@ -31,6 +32,7 @@ static struct site {
     struct scratch folder;
     struct arena arena;
     struct config *config;
+    struct metrics *metrics;
     struct server *server;
     struct http_client *client;
     char *socket_path;
@@ -128,6 +130,7 @@ static void close_site(void)
 {
     http_client_close(&site.client);
     server_close(&site.server);
+    metrics_close(&site.metrics);
     scratch_remove(&site.folder);
     arena_free(&site.arena);
     site = (struct site){ .inputs_ever = site.inputs_ever };
@@ -144,6 +147,7 @@ static void open_site(void)
     scratch_write(path, configuration, strlen(configuration), 0600);
     enum rc rc = config_load(&site.arena, path, &site.config, &err);
     server.config = site.config;
+    server.metrics = site.metrics = metrics_open();
     if (!rc)
         rc = server_open(&server, &site.server, &err);
     if (!rc)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "base/world.h"
 #include "config/config.h"
 #include "driver/driver.h"
@@ -58,6 +59,7 @@ typedef const char *authority_refuse_fn(struct site *site, const struct said *sa
 struct site {
     struct scratch scratch;
     pthread_mutex_t lock;
+    struct metrics *metrics;
     struct driver *driver;
     struct config *config;
     struct arena arena;
@@ -447,6 +449,7 @@ static inline struct http_server *open_server(struct site *site,
 static inline struct site *site_open(unsigned people, const char *service, const char *rest)
 {
     struct site *site = XNEW(struct site);
+    site->metrics = metrics_open();
     char text[4096];
     struct err err;
     pthread_mutex_init(&site->lock, NULL);
@@ -473,6 +476,7 @@ static inline void site_prepare(struct site *site, bool once)
     struct err err;
     const struct driver_conf conf = {
         .config = site->config,
+        .metrics = site->metrics,
         .world = &world_real,
         .http = &http_curl,
         .smtp = &smtp_curl,
@@ -497,6 +501,7 @@ static inline struct driver_summary site_run(struct site *site)
 static inline void site_close(struct site *site)
 {
     driver_close(&site->driver);
+    metrics_close(&site->metrics);
     site_lock(site);
     service_release(site, 500);
     site_unlock(site);

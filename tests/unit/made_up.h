@@ -136,6 +136,7 @@ static inline void made_up_open(struct made_up *m)
     m->world = (struct world){ .now = made_up_now, .mono = made_up_mono, .random = made_up_random, .arg = m };
     m->client.transport = &made_up_transport;
     m->runtime.world = &m->world;
+    m->runtime.metrics = metrics_open();
     m->runtime.client = &m->client;
 }
 
@@ -143,6 +144,7 @@ static inline void made_up_close(struct made_up *m)
 {
     assert_int_equal(m->n_calls, 0);
     timers_free(&m->runtime.timers);
+    metrics_close(&m->runtime.metrics);
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "http/http_int.h"
 #include "scratch.h"
 #include "server/server_int.h"
@@ -26,6 +27,7 @@ struct site {
     int64_t now;
     struct world world;
     struct config *config;
+    struct metrics *metrics;
     struct server *server;
     struct reader *reader; /* of this test's thread */
 };
@@ -46,7 +48,11 @@ static inline void site_open_server(struct site *site)
     struct err err;
     void *reader;
     const struct server_conf conf = {
-        .config = site->config, .world = &site->world, .doors = SERVER_NO_DOOR, .populate = true
+        .config = site->config,
+        .world = &site->world,
+        .metrics = site->metrics = metrics_open(),
+        .doors = SERVER_NO_DOOR,
+        .populate = true,
     };
     expect_ok(server_open(&conf, &site->server, &err), &err);
     expect_ok(reader_open(site->server, &reader, &err), &err);
@@ -57,6 +63,7 @@ static inline void site_close_server(struct site *site)
 {
     reader_close(site->server, site->reader);
     server_close(&site->server);
+    metrics_close(&site->metrics);
 }
 
 static inline int site_open(void **state)

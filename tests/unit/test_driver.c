@@ -648,6 +648,7 @@ static void test_driver__one_person_alone_is_asked_for_by_name(void **state)
     struct err err;
     const struct driver_conf conf = {
         .config = site->config,
+        .metrics = site->metrics,
         .world = &world_real,
         .http = &http_curl,
         .smtp = &smtp_curl,

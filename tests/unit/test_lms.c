@@ -194,6 +194,7 @@ static void test_lms__one_person_by_name_is_looked_at_now(void **state)
     site_run(site);
     unsigned looks = lms.n_looks;
     const struct driver_conf conf = { .config = site->config,
+                                      .metrics = site->metrics,
                                       .world = &world_real,
                                       .http = &http_curl,
                                       .smtp = &smtp_curl,

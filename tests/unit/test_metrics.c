@@ -1,26 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/metrics.c: one registry for the process, so every test uses names of its own. */
+/* base/metrics.c: what is counted, and its text. */
 #include "unit.h"
 
 #include <pthread.h>
 
 #include "base/metrics.h"
 
+static struct metrics *metrics;
+
+static int open_metrics(void **state)
+{
+    metrics = metrics_open();
+    return 0;
+}
+
+static int close_metrics(void **state)
+{
+    metrics_close(&metrics);
+    return 0;
+}
+
 static const char *render(void)
 {
     static struct buf b;
     buf_free(&b);
     buf_init(&b, 1 << 20);
-    metrics_render(&b);
+    metrics_render(metrics, &b);
     return buf_str(&b);
 }
 
 static void test_metrics__same_name_and_labels_is_the_same_metric(void **state)
 {
-    struct metric *a = metrics_counter("a_total", "route=\"/x\"", "a");
-    assert_ptr_equal(metrics_counter("a_total", "route=\"/x\"", "a"), a);
-    assert_ptr_not_equal(metrics_counter("a_total", "route=\"/y\"", "a"), a);
-    assert_ptr_not_equal(metrics_counter("a_total", "", "a"), a);
+    struct metric *a = metrics_counter(metrics, "a_total", "route=\"/x\"", "a");
+    assert_ptr_equal(metrics_counter(metrics, "a_total", "route=\"/x\"", "a"), a);
+    assert_ptr_not_equal(metrics_counter(metrics, "a_total", "route=\"/y\"", "a"), a);
+    assert_ptr_not_equal(metrics_counter(metrics, "a_total", "", "a"), a);
     metric_add(a, 2);
     metric_add(a, 3);
     assert_int_equal(metric_value(a), 5);
@@ -29,14 +43,14 @@ static void test_metrics__same_name_and_labels_is_the_same_metric(void **state)
 static void test_metrics__names_are_copied(void **state)
 {
     char name[] = "copied_total";
-    struct metric *m = metrics_counter(name, "", "x");
+    struct metric *m = metrics_counter(metrics, name, "", "x");
     memset(name, 'x', 3);
-    assert_ptr_equal(metrics_counter("copied_total", "", "x"), m);
+    assert_ptr_equal(metrics_counter(metrics, "copied_total", "", "x"), m);
 }
 
 static void test_metrics__gauge_goes_both_ways(void **state)
 {
-    struct metric *m = metrics_gauge("gauge", "", "g");
+    struct metric *m = metrics_gauge(metrics, "gauge", "", "g");
     metric_set(m, 10);
     metric_add(m, -15);
     assert_int_equal(metric_value(m), -5);
@@ -45,10 +59,10 @@ static void test_metrics__gauge_goes_both_ways(void **state)
 
 static void test_metrics__families_are_sorted_and_announced_once(void **state)
 {
-    metric_add(metrics_counter("f_total", "status=\"404\"", "answers"), 1);
-    metrics_counter("f_total_2", "", "another");
-    metrics_counter("e_total", "", "before");
-    metric_add(metrics_counter("f_total", "status=\"200\"", "answers"), 7);
+    metric_add(metrics_counter(metrics, "f_total", "status=\"404\"", "answers"), 1);
+    metrics_counter(metrics, "f_total_2", "", "another");
+    metrics_counter(metrics, "e_total", "", "before");
+    metric_add(metrics_counter(metrics, "f_total", "status=\"200\"", "answers"), 7);
     const char *text = render();
     expect_text_has(text, "# HELP f_total answers\n# TYPE f_total counter\n"
                           "f_total{status=\"200\"} 7\nf_total{status=\"404\"} 1\n");
@@ -58,7 +72,7 @@ static void test_metrics__families_are_sorted_and_announced_once(void **state)
 
 static void test_metrics__histogram_counts_into_buckets(void **state)
 {
-    struct metric *m = metrics_histogram("h_seconds", "route=\"/x\"", "time");
+    struct metric *m = metrics_histogram(metrics, "h_seconds", "route=\"/x\"", "time");
     metric_observe(m, 0);
     metric_observe(m, -5);
     metric_observe(m, 500);
@@ -77,7 +91,7 @@ static void test_metrics__histogram_counts_into_buckets(void **state)
 
 static void test_metrics__histogram_without_labels(void **state)
 {
-    metric_observe(metrics_histogram("plain_seconds", "", "time"), 1);
+    metric_observe(metrics_histogram(metrics, "plain_seconds", "", "time"), 1);
     expect_text_has(render(), "plain_seconds_bucket{le=\"0.0005\"} 1\n");
     expect_text_has(render(), "plain_seconds_sum 0.000001\nplain_seconds_count 1\n");
 }
@@ -85,8 +99,8 @@ static void test_metrics__histogram_without_labels(void **state)
 static void *count_in_a_thread(void *arg)
 {
     for (int i = 0; i < 10000; i++) {
-        metric_add(metrics_counter("threads_total", "", "t"), 1);
-        metric_observe(metrics_histogram("threads_seconds", "", "t"), 1);
+        metric_add(metrics_counter(metrics, "threads_total", "", "t"), 1);
+        metric_observe(metrics_histogram(metrics, "threads_seconds", "", "t"), 1);
     }
     return NULL;
 }
@@ -98,8 +112,8 @@ static void test_metrics__threads_lose_nothing(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, count_in_a_thread, NULL), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(metric_value(metrics_counter("threads_total", "", "t")), 40000);
-    assert_int_equal(metric_value(metrics_histogram("threads_seconds", "", "t")), 40000);
+    assert_int_equal(metric_value(metrics_counter(metrics, "threads_total", "", "t")), 40000);
+    assert_int_equal(metric_value(metrics_histogram(metrics, "threads_seconds", "", "t")), 40000);
 }
 
 static void test_metrics__many_are_found_again(void **state)
@@ -108,23 +122,40 @@ static void test_metrics__many_are_found_again(void **state)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 500; i++) {
             snprintf(labels, sizeof(labels), "n=\"%d\"", i * 7919 % 500);
-            metric_add(metrics_counter("many_total", labels, "m"), i * 7919 % 500);
+            metric_add(metrics_counter(metrics, "many_total", labels, "m"), i * 7919 % 500);
         }
     }
-    assert_int_equal(metric_value(metrics_counter("many_total", "n=\"499\"", "m")), 998);
+    assert_int_equal(metric_value(metrics_counter(metrics, "many_total", "n=\"499\"", "m")), 998);
 }
+
+static void test_metrics__others_have_their_own(void **state)
+{
+    struct metrics *other = metrics_open();
+    struct metric *here = metrics_counter(metrics, "same_total", "", "x");
+    struct metric *there = metrics_counter(other, "same_total", "", "x");
+    metric_add(here, 1);
+    assert_int_equal(metric_value(there), 0);
+    metrics_counter(other, "other_total", "", "x");
+    assert_null(strstr(render(), "other_total"));
+    metrics_close(&other);
+    metrics_close(&other);
+    assert_int_equal(metric_value(here), 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_metrics, close_metrics)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics__same_name_and_labels_is_the_same_metric),
-        cmocka_unit_test(test_metrics__names_are_copied),
-        cmocka_unit_test(test_metrics__gauge_goes_both_ways),
-        cmocka_unit_test(test_metrics__families_are_sorted_and_announced_once),
-        cmocka_unit_test(test_metrics__histogram_counts_into_buckets),
-        cmocka_unit_test(test_metrics__histogram_without_labels),
-        cmocka_unit_test(test_metrics__threads_lose_nothing),
-        cmocka_unit_test(test_metrics__many_are_found_again),
+        TEST(test_metrics__others_have_their_own),
+        TEST(test_metrics__same_name_and_labels_is_the_same_metric),
+        TEST(test_metrics__names_are_copied),
+        TEST(test_metrics__gauge_goes_both_ways),
+        TEST(test_metrics__families_are_sorted_and_announced_once),
+        TEST(test_metrics__histogram_counts_into_buckets),
+        TEST(test_metrics__histogram_without_labels),
+        TEST(test_metrics__threads_lose_nothing),
+        TEST(test_metrics__many_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

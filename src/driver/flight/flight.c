@@ -57,11 +57,12 @@ void flight_open(struct flight *f, const struct flight_conf *conf)
     for (unsigned i = 0; i < DELIVERIES_MAX; i++)
         TAILQ_INSERT_TAIL(&f->free_deliveries, &f->deliveries[i], entry);
     f->unknown_stages = arena_array(&f->arena, PIPELINE_MAX, sizeof(char *));
-    f->stages_total =
-        metrics_counter("lethe_driver_stages_total", "", "Stages that took effect and were accepted");
-    f->retries_total =
-        metrics_counter("lethe_driver_retries_total", "", "Attempts after the first one of a stage");
-    f->errored_total = metrics_counter("lethe_driver_errored_total", "", "Retirements that failed for good");
+    f->stages_total = metrics_counter(conf->runtime->metrics, "lethe_driver_stages_total", "",
+                                      "Stages that took effect and were accepted");
+    f->retries_total = metrics_counter(conf->runtime->metrics, "lethe_driver_retries_total", "",
+                                       "Attempts after the first one of a stage");
+    f->errored_total = metrics_counter(conf->runtime->metrics, "lethe_driver_errored_total", "",
+                                       "Retirements that failed for good");
 }
 
 void flight_close(struct flight *f)

@@ -324,8 +324,8 @@ static void open_service(struct services *all, struct service *s, const struct s
         TAILQ_INIT(&s->waiting[i]);
     limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
     snprintf(labels, sizeof(labels), "service=\"%.80s\"", name_of(s));
-    s->calls = metrics_histogram("lethe_driver_call_seconds", labels, help);
-    s->shut = metrics_gauge("lethe_driver_service_shut", labels,
+    s->calls = metrics_histogram(all->conf.runtime->metrics, "lethe_driver_call_seconds", labels, help);
+    s->shut = metrics_gauge(all->conf.runtime->metrics, "lethe_driver_service_shut", labels,
                             "0: it is called; 1: it has its quiet hours; 2: it fails, people wait");
     s->prober_asked_at = INT64_MIN / 2;
     if (!conf)

@@ -27,6 +27,7 @@
  * The roof (driver.c) fills it in and hands it down. */
 struct runtime {
     const struct world *world;
+    struct metrics *metrics;
     struct timers timers;
     struct http_client *client;
 };
