@@ -21,14 +21,10 @@ enum { REQUIRED_N = sizeof(required) / sizeof(required[0]) };
 
 enum { SHOWN_MAX = 48 };
 
-/* A name from outside as an error text can bear it: one line, printable, cut. */
+/* A name from outside, cut so that an error text has room for it; err_set() makes it one line. */
 static const char *shown(struct arena *a, const char *name)
 {
-    char *s = arena_printf(a, "%.*s%s", SHOWN_MAX, name, strlen(name) > SHOWN_MAX ? "..." : "");
-    for (char *c = s; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    return s;
+    return arena_printf(a, "%.*s%s", SHOWN_MAX, name, strlen(name) > SHOWN_MAX ? "..." : "");
 }
 
 static bool list_has(const char *const *names, size_t n, const char *name)
@@ -193,7 +189,6 @@ static const char *list_names(struct arena *a, const struct pipeline *p)
     size_t len = 0;
     unsigned n = 0;
     char *list = arena_alloc(a, HINT_MAX + STATE_NAME_MAX + 3);
-    list[0] = '\0';
     for (; n < p->n && len < HINT_MAX; n++)
         len += (size_t)sprintf(list + len, "%s%s", n ? ", " : "", p->names[n]);
     if (n < p->n)

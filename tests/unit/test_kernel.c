@@ -811,6 +811,9 @@ static void test_kernel_rerun__starts_anew_with_the_list_of_today(void **state)
     assert_ptr_equal(row.pipeline, &list_new);
     assert_int_equal(row.run, 1);
     assert_int_equal(row.epoch, 10);
+    assert_int_equal(SEND(COMMAND_RERUN, .current = &list_new, .repeated = true), REFUSAL_NONE);
+    assert_true(got.replayed);
+    assert_int_equal(got.answer_state, P);
 }
 
 static void test_kernel_cancel__only_out_of_pending_and_repeatable(void **state)
@@ -834,7 +837,7 @@ static void test_kernel_cancel__against_a_claim_exactly_one_wins(void **state)
     assert_int_equal(SEND(COMMAND_CANCEL), REFUSAL_NOT_PENDING);
 }
 
-/* ---- time and words ---- */
+/* ---- time ---- */
 
 static void test_kernel__a_clock_that_jumps_back_does_not_undo_the_past(void **state)
 {
@@ -843,45 +846,6 @@ static void test_kernel__a_clock_that_jumps_back_does_not_undo_the_past(void **s
     now = T0 - 5;
     assert_int_equal(report(COMMAND_DONE), REFUSAL_NONE);
     assert_int_equal(row.modified_at, T1);
-}
-
-static void explain(const char *words)
-{
-    const struct command cmd = { COMMAND_UPDATE, .to = D1, .cool_off_us = COOL_OFF, .epoch = 3,
-                                 .stage = 99999 };
-    struct err err;
-    assert_int_equal(refusal_explain(&got, &row, &cmd, &err), RC_CONFLICT);
-    assert_string_equal(err.code, refusal_code(got.refusal));
-    assert_string_equal(err.text, words);
-}
-
-static void test_kernel__a_refusal_says_where_it_is_and_what_is_wrong(void **state)
-{
-    put(W2, D1, LEASE_NONE);
-    got.refusal = REFUSAL_NOT_LATER;
-    explain("retirement 7 is in W2: D1 is not a later state");
-    got.refusal = REFUSAL_STALE;
-    explain("retirement 7 is in W2: its epoch is 0, the report is about an unknown state at epoch 3");
-    put(P, P, LEASE_NONE);
-    got.refusal = REFUSAL_SKIPS;
-    explain("retirement 7 is in PENDING: the next state is W1, not D1");
-    got.refusal = REFUSAL_COOLING_OFF;
-    explain("retirement 7 is in PENDING: its cool-off lasts until 1970-01-01T00:00:01.000500Z");
-}
-
-static void test_kernel__every_refusal_has_a_code_and_words(void **state)
-{
-    const struct command cmd = { COMMAND_CLAIM, .to = W1 };
-    for (int r = REFUSAL_NONE + 1; r <= REFUSAL_LEASE_OVER; r++) {
-        struct err err = { .text = "" };
-        got.refusal = (enum refusal)r;
-        assert_int_equal(refusal_explain(&got, &row, &cmd, &err), RC_CONFLICT);
-        assert_true(strlen(err.text) > strlen("retirement 7 is in PENDING: "));
-    }
-    got.refusal = REFUSAL_NONE;
-    assert_int_equal(refusal_explain(&got, &row, &cmd, NULL), RC_OK);
-    assert_int_equal(refusal_rc(REFUSAL_NONE), RC_OK);
-    assert_string_equal(refusal_code(REFUSAL_STALE), "stale_epoch");
 }
 
 static void test_kernel__lease_does_not_outlive_a_clock_that_was_set_back(void **state)
@@ -967,8 +931,6 @@ int main(void)
         T(test_kernel__a_clock_that_jumps_back_does_not_undo_the_past),
         T(test_kernel__lease_does_not_outlive_a_clock_that_was_set_back),
         T(test_kernel__longest_lease_is_live_from_its_first_moment),
-        T(test_kernel__a_refusal_says_where_it_is_and_what_is_wrong),
-        T(test_kernel__every_refusal_has_a_code_and_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

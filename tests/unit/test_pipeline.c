@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -86,6 +87,9 @@ static void test_pipeline__checks_come_in_the_known_order(void **state)
     REFUSED("ERRORED, ABORTED, COMPLETE in this order, they are ABORTED, ERRORED, COMPLETE", "PENDING", "w 1",
             "w 1", "ABORTED", "ERRORED", "COMPLETE");
     REFUSED("in this order", "PENDING", "ERRORED", "ABORTED", "COMPLETE", "W1", "D1");
+    REFUSED("they are W1, ABORTED, COMPLETE", "PENDING", "ERRORED", "W1", "ABORTED", "COMPLETE");
+    REFUSED("they are ERRORED, W1, COMPLETE", "PENDING", "ABORTED", "ERRORED", "W1", "COMPLETE");
+    REFUSED("they are ERRORED, ABORTED, W1", "PENDING", "COMPLETE", "ERRORED", "ABORTED", "W1");
     REFUSED("state 2 is called w 1", "PENDING", "w 1", "w 1", "w 1", ENDS);
     REFUSED("state W1 stands in the list twice", "PENDING", "W1", "W1", "D1", ENDS);
     REFUSED("working state W2 lacks its completed state", "PENDING", "W1", "D1", "W2", ENDS);
@@ -137,6 +141,14 @@ static void test_pipeline__an_error_is_one_printable_line_whatever_the_name(void
         strspn(err.text, " -~abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789?.:,_["),
         strlen(err.text));
     assert_non_null(strstr(err.text, "..."));
+}
+
+static void test_pipeline__a_name_is_cut_in_an_error_only_if_it_is_long(void **state)
+{
+    const char *forty_eight = "ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX";
+    REFUSED("called ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX:", "PENDING", "W1", forty_eight, ENDS);
+    REFUSED("called ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX...:", "PENDING", "W1",
+            "ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWXY", ENDS);
 }
 
 static void test_pipeline__roles_follow_from_positions(void **state)
@@ -198,6 +210,10 @@ static void test_pipeline__a_hint_about_the_longest_list_fits_an_error(void **st
     const char *hint = pipeline_hint(&arena, make(list, PIPELINE_MAX), "NOWHERE");
     assert_true(strlen(hint) < ERR_TEXT_MAX - 50);
     assert_non_null(strstr(hint, "there are PENDING, A_STATE_WITH_A_LONG_NAME_N_001, "));
+    size_t n_named = 1;
+    for (const char *comma = strstr(hint, ", "); comma; comma = strstr(comma + 2, ", "))
+        n_named++;
+    assert_int_equal(atoi(strstr(hint, " and ") + 5), PIPELINE_MAX - n_named);
     assert_non_null(strstr(hint, " more: see \"lethe states list\""));
 }
 
@@ -252,8 +268,9 @@ static void assert_may_not(const struct pipeline *before, const struct pipeline 
                            const char *words)
 {
     struct err err = { .text = "" };
-    const char *const list[] = { "PENDING", "COMPLETE", in_use };
-    assert_int_equal(pipeline_may_replace(before, after, list, COUNT(list), &err), RC_CONFLICT);
+    const char *const list[] = { in_use, "PENDING", "COMPLETE", in_use };
+    for (size_t i = 0; i < 2; i++) /* the first of them, and the last */
+        assert_int_equal(pipeline_may_replace(before, after, list + i, COUNT(list) - 1, &err), RC_CONFLICT);
     assert_non_null(strstr(err.text, words));
     assert_non_null(strstr(err.text, in_use));
 }
@@ -262,7 +279,9 @@ static void test_pipeline_may_replace__not_while_somebody_is_being_processed(voi
 {
     struct pipeline *before = MAKE("PENDING", "W1", "D1", "W2", "D2", ENDS);
     struct pipeline *after = MAKE("PENDING", "W2", "D2", ENDS);
-    assert_may_not(before, after, "W2", "is being processed");
+    assert_may_not(
+        before, after, "W2",
+        "is being processed, in state W2: wait until all are in PENDING, ERRORED, ABORTED or COMPLETE");
     assert_may_not(before, after, "D1", "about to be removed");
     assert_may_not(NULL, after, "W9", "about to be removed");
 }
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pipeline__completed_for_complete_gets_a_hint, tear_down),
         cmocka_unit_test_teardown(test_pipeline__names_badly_formed_or_too_long_are_refused, tear_down),
         cmocka_unit_test_teardown(test_pipeline__an_error_is_one_printable_line_whatever_the_name, tear_down),
+        cmocka_unit_test_teardown(test_pipeline__a_name_is_cut_in_an_error_only_if_it_is_long, tear_down),
         cmocka_unit_test_teardown(test_pipeline__roles_follow_from_positions, tear_down),
         cmocka_unit_test_teardown(test_pipeline__next_leads_from_pending_to_complete, tear_down),
         cmocka_unit_test_teardown(test_pipeline__finds_exact_names_only, tear_down),
