@@ -63,12 +63,6 @@ static enum rc look_up(const struct auth_keys *keys, struct store *s, struct are
     return RC_OK;
 }
 
-/* A JWT has dots, a session's token has none. */
-static bool is_session(const char *text)
-{
-    return strlen(text) == AUTH_SECRET_LEN - 1 && !strchr(text, '.');
-}
-
 static enum rc check_session(struct store *s, const char *text, int64_t now, struct caller *out,
                              struct err *err)
 {
@@ -90,7 +84,7 @@ enum rc auth_check(struct auth_memory *m, const struct auth_keys *keys, struct s
     if (!text || !*text)
         return err_set(err, RC_UNAUTHENTICATED,
                        "credentials were not provided: send Authorization: JWT <token>");
-    if (is_session(text))
+    if (strlen(text) == AUTH_SECRET_LEN - 1 && !strchr(text, '.')) /* a JWT has dots */
         return check_session(s, text, now, out, err);
 
     uint8_t digest[CRYPTO_SHA256_LEN];

@@ -12,15 +12,16 @@
 
 /* ---- adding ---- */
 
-static enum rc insert_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
-                              struct err *err)
+enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
+                          struct err *err)
 {
+    *id = 0;
     uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
     people_username_key(s, in->username, name_key);
     people_email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
     struct db_value service_id = int_or_null(in->service_id, 0);
-    return store_first_int(
+    enum rc rc = store_first_int(
         s->db,
         "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, password,"
         " secondary, service_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
@@ -29,13 +30,6 @@ static enum rc insert_account(struct store *s, const struct account *in, int64_t
                 DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now),
                 DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id),
         id, err);
-}
-
-enum rc store_add_account(struct store *s, const struct account *in, int64_t now, int64_t *id,
-                          struct err *err)
-{
-    *id = 0;
-    enum rc rc = insert_account(s, in, now, id, err);
     if (!rc && *id == 0)
         return err_set_code(err, RC_CONFLICT, "taken", "the user name or the account_id is taken");
     return rc;
@@ -208,17 +202,12 @@ enum rc store_rename_account(struct store *s, int64_t id, const char *username, 
 
 /* ---- tokens ---- */
 
-/* Expired ones are deleted when the account gets its next one. */
-static enum rc drop_expired(struct store *s, int64_t account_id, int64_t now, struct err *err)
-{
-    return db_run(s->db, "DELETE FROM account_token WHERE account_id = $1 AND expires_at <= $2",
-                  DB_ARGS(DB_INT(account_id), DB_INT(now)), NULL, err);
-}
-
+/* Deletes the account's expired ones first. */
 enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
                         enum token_purpose purpose, int64_t now, int64_t expires_at, struct err *err)
 {
-    enum rc rc = drop_expired(s, account_id, now, err);
+    enum rc rc = db_run(s->db, "DELETE FROM account_token WHERE account_id = $1 AND expires_at <= $2",
+                        DB_ARGS(DB_INT(account_id), DB_INT(now)), NULL, err);
     if (rc)
         return rc;
     return db_run(

@@ -40,20 +40,9 @@ static bool is_alike(const struct alarm *a, const struct alarm *b)
            a->failure.status == b->failure.status && is_same_text(a->failure.cause, b->failure.cause);
 }
 
-static struct alarm read_alarm(const struct db_rows *rows)
+static struct alarm_group begin_group(struct arena *a, const struct alarm *alarm, int64_t at, size_t ids_max)
 {
-    return (struct alarm){
-        .what = db_text(rows, 0),
-        .stage = db_text(rows, 1),
-        .failure = { .status = db_is_null(rows, 2) ? -1 : db_int(rows, 2), .cause = db_text(rows, 3) },
-        .retirement_id = db_int(rows, 4),
-    };
-}
-
-static struct alarm_group *begin_group(struct arena *a, const struct alarm *alarm, int64_t at, size_t ids_max,
-                                       struct alarm_group *out)
-{
-    *out = (struct alarm_group){
+    return (struct alarm_group){
         .alarm = { .what = arena_strdup(a, alarm->what),
                    .stage = arena_strdup(a, alarm->stage),
                    .failure = { alarm->failure.status, arena_strdup(a, alarm->failure.cause) } },
@@ -61,17 +50,6 @@ static struct alarm_group *begin_group(struct arena *a, const struct alarm *alar
         .last_at = at,
         .ids = arena_array(a, ids_max + 1, sizeof(int64_t)),
     };
-    return out;
-}
-
-static void add_to_group(struct alarm_group *g, int64_t id, int64_t at, size_t ids_max)
-{
-    g->count++;
-    g->first_at = at < g->first_at ? at : g->first_at;
-    g->last_at = at > g->last_at ? at : g->last_at;
-    bool is_new = id != 0 && (g->n_ids == 0 || g->ids[g->n_ids - 1] != id);
-    if (is_new && g->n_ids < ids_max)
-        g->ids[g->n_ids++] = id;
 }
 
 static enum rc read_groups(struct store *s, struct arena *a, size_t ids_max, struct alarms *out,
@@ -85,10 +63,23 @@ static enum rc read_groups(struct store *s, struct arena *a, size_t ids_max, str
                           " ORDER BY what, stage, status, cause, retirement_id",
                           DB_NO_ARGS, err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
-        const struct alarm alarm = read_alarm(&rows);
-        if (!g || !is_alike(&g->alarm, &alarm))
-            g = begin_group(a, &alarm, db_int(&rows, 5), ids_max, &out->groups[out->n++]);
-        add_to_group(g, alarm.retirement_id, db_int(&rows, 5), ids_max);
+        const struct alarm alarm = {
+            .what = db_text(&rows, 0),
+            .stage = db_text(&rows, 1),
+            .failure = { .status = db_is_null(&rows, 2) ? -1 : db_int(&rows, 2), .cause = db_text(&rows, 3) },
+            .retirement_id = db_int(&rows, 4),
+        };
+        int64_t at = db_int(&rows, 5);
+        if (!g || !is_alike(&g->alarm, &alarm)) {
+            g = &out->groups[out->n++];
+            *g = begin_group(a, &alarm, at, ids_max);
+        }
+        g->count++;
+        g->first_at = at < g->first_at ? at : g->first_at;
+        g->last_at = at > g->last_at ? at : g->last_at;
+        bool is_new = alarm.retirement_id && (!g->n_ids || g->ids[g->n_ids - 1] != alarm.retirement_id);
+        if (is_new && g->n_ids < ids_max)
+            g->ids[g->n_ids++] = alarm.retirement_id;
     }
     db_rows_close(&rows);
     return rc;
@@ -100,16 +91,6 @@ static int by_count(const void *a, const void *b)
     if (x->count != y->count)
         return x->count > y->count ? -1 : 1;
     return x->first_at < y->first_at ? -1 : x->first_at > y->first_at;
-}
-
-static void count_kinds(struct alarms *out)
-{
-    for (size_t i = 0; i < out->n; i++) {
-        const struct alarm_group *g = &out->groups[i];
-        *(strcmp(g->alarm.what, "errored") == 0 ? &out->errored
-          : strcmp(g->alarm.what, "stuck") == 0 ? &out->stuck
-                                                : &out->fuse) += g->count;
-    }
 }
 
 enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_max, struct alarms *out,
@@ -124,7 +105,11 @@ enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_
         rc = read_groups(s, a, ids_max, out, err);
     if (rc)
         return rc;
-    count_kinds(out);
+    for (size_t i = 0; i < out->n; i++) {
+        const struct alarm_group *g = &out->groups[i];
+        bool errored = strcmp(g->alarm.what, "errored") == 0, stuck = strcmp(g->alarm.what, "stuck") == 0;
+        *(errored ? &out->errored : stuck ? &out->stuck : &out->fuse) += g->count;
+    }
     if (out->n > 0)
         qsort(out->groups, out->n, sizeof(out->groups[0]), by_count);
     out->n_more = out->n > limit ? out->n - limit : 0;

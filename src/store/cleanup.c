@@ -62,18 +62,6 @@ static enum rc redact_one(struct store *s, int64_t id, const struct redaction *w
 enum { PAGE_MAX = 64 };
 
 /* Retirements of the account that are over and not marked. None while the account has a live one. */
-static enum rc find_others(struct store *s, struct arena *a, int64_t account_id, struct id_list *out,
-                           struct err *err)
-{
-    ids_list_init(out, a, PAGE_MAX);
-    return ids_list_add(out, s->db,
-                        "SELECT id FROM retirement WHERE account_id = $1 AND live = 0"
-                        " AND id NOT IN (SELECT retirement_id FROM redacted)"
-                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)"
-                        " ORDER BY id LIMIT $2",
-                        DB_ARGS(DB_INT(account_id), DB_INT(PAGE_MAX)), err);
-}
-
 static enum rc redact_others(struct store *s, int64_t account_id, const struct redaction *with,
                              struct err *err)
 {
@@ -81,7 +69,13 @@ static enum rc redact_others(struct store *s, int64_t account_id, const struct r
     struct id_list ids;
     enum rc rc;
     do {
-        rc = find_others(s, &a, account_id, &ids, err);
+        ids_list_init(&ids, &a, PAGE_MAX);
+        rc = ids_list_add(&ids, s->db,
+                          "SELECT id FROM retirement WHERE account_id = $1 AND live = 0"
+                          " AND id NOT IN (SELECT retirement_id FROM redacted)"
+                          " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)"
+                          " ORDER BY id LIMIT $2",
+                          DB_ARGS(DB_INT(account_id), DB_INT(PAGE_MAX)), err);
         for (size_t i = 0; !rc && i < ids.n; i++)
             rc = redact_one(s, ids.id[i], with, err);
     } while (!rc && ids.n == PAGE_MAX);
@@ -101,22 +95,6 @@ enum rc store_redact(struct store *s, const struct retirement *row, const struct
 
 /* ---- deleting ---- */
 
-/* Unless the account has a retirement left. */
-static enum rc forget_account(struct store *s, int64_t id, struct err *err)
-{
-    enum rc rc = db_run(s->db,
-                        "DELETE FROM account WHERE id = $1"
-                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
-                        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
-                        DB_ARGS(DB_INT(id)), NULL, err);
-    if (rc)
-        return rc;
-    return db_run(s->db,
-                  "DELETE FROM account_token WHERE account_id = $1"
-                  " AND NOT EXISTS (SELECT 1 FROM account WHERE id = $1)",
-                  DB_ARGS(DB_INT(id)), NULL, err);
-}
-
 static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struct err *err)
 {
     static const char *const of_the_retirement[] = {
@@ -129,11 +107,20 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
         "DELETE FROM outbox WHERE retirement_id = $1",
         "DELETE FROM stuck WHERE retirement_id = $1",
     };
-    enum { N = sizeof(of_the_retirement) / sizeof(of_the_retirement[0]) };
+    /* Unless the account has a retirement left. */
+    static const char *const of_the_account[] = {
+        "DELETE FROM account WHERE id = $1"
+        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 0)"
+        " AND NOT EXISTS (SELECT 1 FROM retirement WHERE account_id = $1 AND live = 1)",
+        "DELETE FROM account_token WHERE account_id = $1"
+        " AND NOT EXISTS (SELECT 1 FROM account WHERE id = $1)",
+    };
     enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < N; i++)
+    for (size_t i = 0; !rc && i < sizeof(of_the_retirement) / sizeof(of_the_retirement[0]); i++)
         rc = db_run(s->db, of_the_retirement[i], DB_ARGS(DB_INT(id), DB_INT(INT64_MIN)), NULL, err);
-    return rc ? rc : forget_account(s, account_id, err);
+    for (size_t i = 0; !rc && i < sizeof(of_the_account) / sizeof(of_the_account[0]); i++)
+        rc = db_run(s->db, of_the_account[i], DB_ARGS(DB_INT(account_id)), NULL, err);
+    return rc;
 }
 
 struct marked {

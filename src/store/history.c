@@ -74,12 +74,6 @@ static void read_entry(struct arena *a, const struct db_rows *rows, struct log_e
     out->response_len = len;
 }
 
-static enum rc count_log(struct store *s, int64_t retirement_id, int64_t *n, struct err *err)
-{
-    return store_first_int(s->db, LOG_CHAIN "SELECT count(*) FROM chain",
-                           DB_ARGS(DB_INT(retirement_id), DB_INT(INT64_MIN)), n, err);
-}
-
 enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry **out, size_t *n,
                   struct err *err)
 {
@@ -87,7 +81,8 @@ enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struc
     bool row;
     int64_t max = 0;
     *n = 0;
-    enum rc rc = count_log(s, retirement_id, &max, err);
+    enum rc rc = store_first_int(s->db, LOG_CHAIN "SELECT count(*) FROM chain",
+                                 DB_ARGS(DB_INT(retirement_id), DB_INT(INT64_MIN)), &max, err);
     if (rc)
         return rc;
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));

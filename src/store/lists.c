@@ -242,14 +242,6 @@ static enum rc show_group(struct walk *w, const int64_t *ids, size_t n, struct e
     return rc;
 }
 
-static enum rc show_page(struct walk *w, const struct id_list *ids, struct err *err)
-{
-    enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < ids->n && w->left > 0; i += GROUP_MAX)
-        rc = show_group(w, ids->id + i, ids->n - i < GROUP_MAX ? ids->n - i : GROUP_MAX, err);
-    return rc;
-}
-
 static enum rc show_all(struct walk *w, struct range *r, struct err *err)
 {
     struct arena a = { 0 };
@@ -260,8 +252,8 @@ static enum rc show_all(struct walk *w, struct range *r, struct err *err)
     while (!rc && more && w->left > 0) {
         ids.n = 0;
         rc = add_page(w->s, w->filter, r, &ids, err);
-        if (!rc)
-            rc = show_page(w, &ids, err);
+        for (size_t i = 0; !rc && i < ids.n && w->left > 0; i += GROUP_MAX)
+            rc = show_group(w, ids.id + i, ids.n - i < GROUP_MAX ? ids.n - i : GROUP_MAX, err);
         more = ids.n == ids.max;
         if (more)
             r->after = ids.id[ids.n - 1];

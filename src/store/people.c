@@ -149,14 +149,6 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
 
 /* ---- retired names ---- */
 
-static enum rc add_retired_name(struct store *s, const uint8_t digest[RETIRED_DIGEST_LEN],
-                                int64_t retirement_id, struct err *err)
-{
-    return db_run(s->db,
-                  "INSERT INTO retired_name (digest, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                  DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_INT(retirement_id)), NULL, err);
-}
-
 enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
                                  const char *username, struct err *err)
 {
@@ -165,7 +157,9 @@ enum rc people_add_retired_names(struct store *s, const struct salts *salts, int
     for (size_t i = 0; !rc && i < salts->n; i++) {
         uint8_t digest[RETIRED_DIGEST_LEN];
         retired_digest(&a, salts->salt[i], username, digest);
-        rc = add_retired_name(s, digest, retirement_id, err);
+        rc = db_run(s->db,
+                    "INSERT INTO retired_name (digest, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                    DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_INT(retirement_id)), NULL, err);
     }
     arena_free(&a);
     return rc;

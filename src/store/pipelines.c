@@ -134,19 +134,6 @@ bool pipelines_position(const struct pipeline *p, int64_t state_id, unsigned *po
 
 /* ---- adding ---- */
 
-static enum rc add_state(struct store *s, int64_t pipeline_id, unsigned position, const char *name,
-                         struct err *err)
-{
-    enum rc rc = db_run(s->db, "INSERT INTO state (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
-                        DB_ARGS(DB_TEXT(name)), NULL, err);
-    if (rc)
-        return rc;
-    return db_run(s->db,
-                  "INSERT INTO pipeline_state (pipeline_id, position, state_id)"
-                  " SELECT $1, $2, id FROM state WHERE name = $3",
-                  DB_ARGS(DB_INT(pipeline_id), DB_INT(position), DB_TEXT(name)), NULL, err);
-}
-
 enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t stamp, int64_t now,
                            struct err *err)
 {
@@ -154,8 +141,15 @@ enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t st
     enum rc rc =
         store_first_int(s->db, "INSERT INTO pipeline (stamp, created_at) VALUES ($1, $2) RETURNING id",
                         DB_ARGS(DB_INT(stamp), DB_INT(now)), &id, err);
-    for (unsigned i = 0; !rc && i < p->n; i++)
-        rc = add_state(s, id, i, p->names[i], err);
+    for (unsigned i = 0; !rc && i < p->n; i++) {
+        rc = db_run(s->db, "INSERT INTO state (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
+                    DB_ARGS(DB_TEXT(p->names[i])), NULL, err);
+        if (!rc)
+            rc = db_run(s->db,
+                        "INSERT INTO pipeline_state (pipeline_id, position, state_id)"
+                        " SELECT $1, $2, id FROM state WHERE name = $3",
+                        DB_ARGS(DB_INT(id), DB_INT(i), DB_TEXT(p->names[i])), NULL, err);
+    }
     return rc;
 }
 

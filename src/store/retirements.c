@@ -6,13 +6,6 @@
 
 /* ---- finding one ---- */
 
-static bool is_better(const struct retirement *r, const struct retirement *than)
-{
-    if (retirement_is_over(r) != retirement_is_over(than))
-        return !retirement_is_over(r);
-    return r->id > than->id;
-}
-
 /* Of several rows of a person the live one, else the newest. */
 static enum rc best_row(struct store *s, const char *sql, struct db_args args, struct retirement *out,
                         struct err *err)
@@ -23,7 +16,8 @@ static enum rc best_row(struct store *s, const char *sql, struct db_args args, s
     enum rc rc = db_query(s->db, &rows, sql, args, err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         rc = rows_read(s, &rows, &candidate, err);
-        if (!rc && (!found || is_better(&candidate, out)))
+        bool over = !rc && retirement_is_over(&candidate), best_is_over = found && retirement_is_over(out);
+        if (!rc && (!found || (over == best_is_over ? candidate.id > out->id : best_is_over)))
             *out = candidate;
         found = true;
     }

@@ -56,15 +56,6 @@ static const char *either(const char *first, const char *second)
     return first ? first : second;
 }
 
-static void read_waiting(struct arena *a, const struct db_rows *rows, struct retirement_view *out)
-{
-    size_t len;
-    const char *text = db_bytes(rows, ROW_COLUMNS_N + 12, &len);
-    bool waits = !db_is_null(rows, ROW_COLUMNS_N + 11);
-    out->waiting_since = waits ? db_int(rows, ROW_COLUMNS_N + 11) : 0;
-    out->instructions = waits ? arena_strndup(a, text != NULL ? text : "", len) : NULL;
-}
-
 static enum rc read_view(struct store *s, struct arena *a, const struct db_rows *rows,
                          struct retirement_view *out, struct err *err)
 {
@@ -85,7 +76,11 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
         .service_id = db_int(rows, ROW_COLUMNS_N + 10),
     };
     out->driver = text_at(a, rows, 9);
-    read_waiting(a, rows, out);
+    size_t len;
+    const char *instructions = db_bytes(rows, ROW_COLUMNS_N + 12, &len);
+    bool waits = !db_is_null(rows, ROW_COLUMNS_N + 11);
+    out->waiting_since = waits ? db_int(rows, ROW_COLUMNS_N + 11) : 0;
+    out->instructions = waits ? arena_strndup(a, instructions ? instructions : "", len) : NULL;
     out->since = db_is_null(rows, ROW_COLUMNS_N + 13) ? 0 : db_int(rows, ROW_COLUMNS_N + 13);
     out->memo = text_at(a, rows, 14);
     return rows_read(s, rows, &out->row, err);

@@ -51,15 +51,6 @@ static const char *what_happened(const struct alarm *a)
                                            : "the fuse has blown";
 }
 
-static void print_ids(struct buf *out, const struct alarm_group *g)
-{
-    size_t n = g->n_ids < LINES_IDS_MAX ? g->n_ids : LINES_IDS_MAX;
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, "%s%lld", i ? ", " : "", (long long)g->ids[i]);
-    if (g->count > (int64_t)n)
-        buf_add_str(out, ", ...");
-}
-
 static void print_group(struct buf *out, const struct alarm_group *g)
 {
     const struct alarm *a = &g->alarm;
@@ -71,8 +62,10 @@ static void print_group(struct buf *out, const struct alarm_group *g)
     if (a->failure.cause)
         buf_printf(out, ", %s", a->failure.cause);
     buf_add_str(out, "\n    retirements ");
-    print_ids(out, g);
-    buf_add_char(out, '\n');
+    size_t n = g->n_ids < LINES_IDS_MAX ? g->n_ids : LINES_IDS_MAX;
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "%s%lld", i ? ", " : "", (long long)g->ids[i]);
+    buf_add_str(out, g->count > (int64_t)n ? ", ...\n" : "\n");
 }
 
 static const char *summarise(struct arena *a, const struct alarms *alarms)

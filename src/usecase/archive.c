@@ -143,26 +143,18 @@ static enum rc write_archive(struct act *act, const struct buf *text, const char
 
 /* ---- the first transaction ---- */
 
-static enum rc redact_all(struct act *act, const struct content *c, struct err *err)
-{
-    static const struct redaction with = { "redacted", "redacted", "redacted" };
-    enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < c->n; i++)
-        rc = store_redact(act->store, &c->rows[i], &with, err);
-    return rc;
-}
-
 static enum rc keep_content(struct act *act, const struct content *c, struct archive_answer *out,
                             struct err *err)
 {
+    static const struct redaction with = { "redacted", "redacted", "redacted" };
     const char *name = make_name(act);
     enum rc rc = file_make_folder(folder_of(act), err);
     if (!rc)
         rc = write_archive(act, &c->text, path_of(act, name, UNFINISHED), err);
     if (!rc)
         rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, err);
-    if (!rc)
-        rc = redact_all(act, c, err);
+    for (size_t i = 0; !rc && i < c->n; i++)
+        rc = store_redact(act->store, &c->rows[i], &with, err);
     if (!rc)
         rc = audit_add(
             act, (struct audit_entry){ .action = "archived", .subject = name, .people = (int64_t)c->n }, err);

@@ -34,13 +34,6 @@ static const char *make_response(struct arena *a, const char *note)
     return text;
 }
 
-static bool is_this(const struct act *act, const struct log_entry *e, const char *stage, const char *response)
-{
-    return e->from && strcmp(e->from, e->to) != 0 && (!stage || strcmp(e->from, stage) == 0) &&
-           strcmp(e->actor, act->actor) == 0 && e->response_len == strlen(response) &&
-           memcmp(e->response, response, e->response_len) == 0;
-}
-
 /* With a stage any entry of this run can be the first call; without one, only the newest. */
 static enum rc find_repeat(struct act *act, const struct retirement *row, const char *stage,
                            const char *response, bool *repeated, struct err *err)
@@ -49,7 +42,10 @@ static enum rc find_repeat(struct act *act, const struct retirement *row, const 
     size_t n;
     enum rc rc = store_log(act->store, act->arena, row->id, &log, &n, err);
     for (size_t i = n; !rc && i-- > 0 && log[i].run == row->run && !*repeated;) {
-        *repeated = is_this(act, &log[i], stage, response);
+        const struct log_entry *e = &log[i];
+        bool leaves_it = e->from && strcmp(e->from, e->to) != 0 && (!stage || strcmp(e->from, stage) == 0);
+        *repeated = leaves_it && strcmp(e->actor, act->actor) == 0 && e->response_len == strlen(response) &&
+                    memcmp(e->response, response, e->response_len) == 0;
         if (!stage)
             break;
     }

@@ -35,16 +35,6 @@ static enum rc add(struct act *act, const char *action, struct fuse_entry e, str
     return rc ? rc : audit_add(act, (struct audit_entry){ .action = action, .people = e.due }, err);
 }
 
-static enum rc note_blown(struct act *act, int64_t due, int64_t most, struct err *err)
-{
-    const struct alarm alarm = {
-        .what = "fuse",
-        .failure = { -1, arena_printf(act->arena, "%lld people are due, at most %lld are usual",
-                                      (long long)due, (long long)most) },
-    };
-    return alerts_note(act, &alarm, err);
-}
-
 enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
 {
     int64_t due_before = act->now - act->config->cool_off_us, most, due;
@@ -68,7 +58,10 @@ enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *
         *out = (struct fuse_state){ .blown = true, .blew = true, .due = due, .most = most };
         if (!rc)
             rc = add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = due, .most = most }, err);
-        return rc ? rc : note_blown(act, due, most, err);
+        const char *cause = arena_printf(act->arena, "%lld people are due, at most %lld are usual",
+                                         (long long)due, (long long)most);
+        const struct alarm alarm = { .what = "fuse", .failure = { -1, cause } };
+        return rc ? rc : alerts_note(act, &alarm, err);
     }
     if (last.due == 0 || due > most)
         return RC_OK;

@@ -16,11 +16,6 @@ static enum rc find_target(struct act *act, const struct retirement *row, const 
                         pipeline_hint(act->arena, p, name));
 }
 
-static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
-}
-
 /* Is the newest entry of the log this very update by this caller? Then its reply was lost. */
 static enum rc find_repeat(struct act *act, const struct retirement *row, const struct update *in,
                            bool *repeated, struct err *err)
@@ -29,19 +24,15 @@ static enum rc find_repeat(struct act *act, const struct retirement *row, const 
     enum rc rc = store_log_newest(act->store, act->arena, row->id, &newest, err);
     if (rc)
         return rc;
-    *repeated = strcmp(newest.actor, act->actor) == 0 && strcmp(newest.to, in->new_state) == 0 &&
-                newest.forced == in->force &&
-                same_text(newest.response, newest.response_len, in->response, in->response_len);
+    size_t len = newest.response_len;
+    bool same_response =
+        len == in->response_len && (len == 0 || memcmp(newest.response, in->response, len) == 0);
+    *repeated = same_response && strcmp(newest.actor, act->actor) == 0 &&
+                strcmp(newest.to, in->new_state) == 0 && newest.forced == in->force;
     return RC_OK;
 }
 
 /* ---- what follows from a move ---- */
-
-static enum rc take_back(struct act *act, const struct retirement *row, struct err *err)
-{
-    enum rc rc = store_unlock_account(act->store, row->account_id, err);
-    return rc ? rc : hooks_tell(act, HOOK_CANCEL, row->id, NULL, err);
-}
 
 /* Hooks that were told of the cancellation have to be told of the request again. */
 static enum rc lock_again(struct act *act, const struct retirement *row, struct err *err)
@@ -86,7 +77,9 @@ enum rc moves_apply(struct act *act, const struct retirement *before, const stru
     if (!rc && d->n_moves > 0)
         rc = audit_decision(act, before, t, err);
     if (!rc && d->cancelled)
-        rc = take_back(act, before, err);
+        rc = store_unlock_account(act->store, before->account_id, err);
+    if (!rc && d->cancelled)
+        rc = hooks_tell(act, HOOK_CANCEL, before->id, NULL, err);
     if (!rc && d->revives)
         rc = lock_again(act, before, err);
     if (!rc && d->errored)
@@ -148,11 +141,6 @@ enum rc usecase_update(struct act *act, const struct update *update, struct err 
 
 /* ---- operators ---- */
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
 static bool leads_there(const struct log_entry *e, const struct operator_move *in)
 {
     switch (in->operation) {
@@ -172,7 +160,8 @@ static enum rc find_move_repeat(struct act *act, const struct retirement *row, c
     enum rc rc = store_log_newest(act->store, act->arena, row->id, &newest, err);
     if (!rc)
         *repeated = newest.forced && strcmp(newest.actor, act->actor) == 0 &&
-                    is_same_text(newest.reason, in->reason) && leads_there(&newest, in);
+                    strcmp(newest.reason ? newest.reason : "", in->reason ? in->reason : "") == 0 &&
+                    leads_there(&newest, in);
     return rc;
 }
 

@@ -135,16 +135,6 @@ enum rc usecase_report_deliveries(struct act *act, const struct wire_delivery_re
 
 /* ---- once more ---- */
 
-static enum rc audit_retry(struct act *act, const struct delivery *d, struct err *err)
-{
-    return audit_add(
-        act,
-        (struct audit_entry){ .action = "delivery_retried",
-                              .retirement_id = d->retirement_id,
-                              .subject = arena_printf(act->arena, "delivery:%lld", (long long)d->id) },
-        err);
-}
-
 enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out, struct err *err)
 {
     bool overtaken = false;
@@ -171,5 +161,10 @@ enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out
     out->epoch++;
     out->next_at = act->now;
     rc = store_update_delivery(act->store, out, err);
-    return rc ? rc : audit_retry(act, out, err);
+    const struct audit_entry entry = {
+        .action = "delivery_retried",
+        .retirement_id = out->retirement_id,
+        .subject = arena_printf(act->arena, "delivery:%lld", (long long)out->id),
+    };
+    return rc ? rc : audit_add(act, entry, err);
 }

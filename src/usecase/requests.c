@@ -61,11 +61,6 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
     return RC_OK;
 }
 
-static bool is_other_number(const struct account *account, int64_t wanted)
-{
-    return wanted != 0 && wanted != account_number(account);
-}
-
 /* Of a person brought along, the application's newest address counts; only while a request of theirs is under
  * way another address is taken for a mistake. */
 static enum rc follow(struct act *act, const struct account *account, const char *email, struct err *err)
@@ -79,15 +74,6 @@ static enum rc follow(struct act *act, const struct account *account, const char
     return store_follow_email(act->store, account->id, email, err);
 }
 
-/* An address that an account has, under an unknown user name: a mistake, not a new person. */
-static enum rc refuse_address_of_another(struct act *act, const char *email, struct err *err)
-{
-    struct account *others;
-    size_t n;
-    enum rc rc = store_accounts_of_email(act->store, act->arena, email, 1, &others, &n, err);
-    return !rc && n > 0 ? unknown_pair(err) : rc;
-}
-
 static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
                                    struct err *err)
 {
@@ -95,7 +81,7 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
     enum rc rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);
     if (!rc) {
         *out = match.account;
-        if (is_other_number(out, in->account_id))
+        if (in->account_id && in->account_id != account_number(out))
             return unknown_pair(err);
         return match.email_matches ? RC_OK : follow(act, out, in->email, err);
     }
@@ -103,9 +89,12 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
         rc = find_retired(act, in, out, err);
     if (rc != RC_NOT_FOUND)
         return rc;
-    rc = refuse_address_of_another(act, in->email, err);
-    if (rc)
-        return rc;
+    /* An address that an account has, under an unknown user name: a mistake, not a new person. */
+    struct account *others;
+    size_t n;
+    rc = store_accounts_of_email(act->store, act->arena, in->email, 1, &others, &n, err);
+    if (rc || n > 0)
+        return rc ? rc : unknown_pair(err);
     *out = (struct account){
         .service_id = in->account_id,
         .username = in->username,

@@ -30,11 +30,6 @@ static void note(struct act *act, enum event_kind kind, const char *state, int64
     act->tally->newest = e;
 }
 
-static bool is_entry_into(const struct log_entry *e, const char *state)
-{
-    return strcmp(e->to, state) == 0 && (!e->from || strcmp(e->from, state) != 0);
-}
-
 /* When it entered the state that it leaves: at the row's last change, unless it waited for an operator,
  * because to begin to wait is a change, too. */
 static enum rc find_entered_at(struct act *act, const struct retirement *row, const struct decision *d,
@@ -42,14 +37,18 @@ static enum rc find_entered_at(struct act *act, const struct retirement *row, co
 {
     struct log_entry *log;
     size_t n;
+    const char *state = row->pipeline->names[row->state];
     *at = row->modified_at;
     if (!d->stops_waiting)
         return RC_OK;
     enum rc rc = store_log(act->store, act->arena, row->id, &log, &n, err);
-    while (!rc && n > 0 && !is_entry_into(&log[n - 1], row->pipeline->names[row->state]))
-        n--;
-    if (!rc && n > 0)
-        *at = log[n - 1].at;
+    for (; !rc && n > 0; n--) {
+        const struct log_entry *e = &log[n - 1];
+        if (strcmp(e->to, state) != 0 || (e->from && strcmp(e->from, state) == 0))
+            continue;
+        *at = e->at;
+        break;
+    }
     return rc;
 }
 
