@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/world.h"
-#include "driver/driver_int.h"
+#include "driver/authority/authority.h"
+#include "driver/probe.h"
+#include "driver/progress.h"
 
 #define REDRAW_EVERY (100 * CLOCK_MS)
 #define LONGEST_WAIT (60 * CLOCK_S)
@@ -23,25 +26,28 @@ enum { STOPPED_S = 10, STOPPED_TWICE_S = 3 };
 
 enum { SPARE_CONNECTIONS = 4 };
 
+struct driver {
+    struct driver_conf conf;
+    const struct config *config;
+    struct runtime runtime;
+    struct services services;
+    struct tools tools;
+    struct flight flight;
+    struct authority authority;
+    char name[65]; /* host, process id, something random; the authority takes WIRE_DRIVER_NAME_MAX characters
+                    */
+    atomic_uint stop_asked;
+    int64_t began_at;
+    int64_t heeded_at; /* steady clock: stopping, and there was last a call to wait for */
+    struct driver_summary summary;
+    struct progress *progress; /* NULL: none */
+    struct timer redraw;
+    struct metric *people_gauge;
+};
+
 static int64_t mono(const struct driver *d)
 {
     return world_mono(d->runtime.world);
-}
-
-/* ---- a batch ---- */
-
-bool driver_batch_is_full(const struct driver *d)
-{
-    return d->config->batch > 0 && d->batch_taken >= d->config->batch;
-}
-
-unsigned driver_room(const struct driver *d)
-{
-    unsigned places = d->flight.conf.max_runs - d->flight.in_flight;
-    if (d->config->batch == 0)
-        return places;
-    unsigned left = driver_batch_is_full(d) ? 0 : d->config->batch - d->batch_taken;
-    return places < left ? places : left;
 }
 
 /* ---- the bar ---- */
@@ -50,14 +56,14 @@ static void show(struct driver *d, int64_t now)
 {
     const struct flight_counts *s = &d->flight.counts;
     int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
-    int64_t to_do = d->due + d->flight.in_flight;
+    int64_t to_do = d->authority.due + d->flight.in_flight;
     struct progress_view view = {
         .people = through,
         .total = through + to_do,
         .stages = s->stages,
         .errored = s->errored,
         .waiting = d->flight.n_backing_off,
-        .held = d->flight.in_flight == 0 ? d->held : 0,
+        .held = d->flight.in_flight == 0 ? d->authority.held : 0,
     };
     progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
 }
@@ -93,21 +99,7 @@ static enum rc open_client(struct driver *d, struct err *err)
     return http_client_open(d->conf.http, &conf, &d->runtime.client, err);
 }
 
-static enum rc open_authority(struct driver *d, struct err *err)
-{
-    const struct service_conf *conf = d->config->authority;
-    d->authority = d->conf.probes                ? &authority_none
-                   : d->config->authority_is_lms ? &authority_lms
-                                                 : &authority_lethe;
-    if (conf && d->authority != &authority_none && conf->credentials == CREDENTIALS_OAUTH2)
-        d->authority_token = token_open(&(struct token_conf){ .service = conf,
-                                                              .runtime = &d->runtime,
-                                                              .of = "the authority",
-                                                              .longest_wait_us = AUTHORITY_PAUSE_LONGEST });
-    return d->authority->open(d, err);
-}
-
-static void open_rooms(struct driver *d)
+static enum rc open_rooms(struct driver *d, struct err *err)
 {
     const struct config *config = d->config;
     services_open(&d->services, &(struct services_conf){ .config = config,
@@ -122,8 +114,22 @@ static void open_rooms(struct driver *d)
                                                    .max_runs = config->max_in_flight,
                                                    .is_terse = d->conf.progress_fd >= 0,
                                                    .only_probes = d->conf.probes != NULL });
-    d->people_gauge =
-        metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People whom this driver has in flight");
+    const struct authority_conf authority = {
+        .config = config,
+        .runtime = &d->runtime,
+        .services = &d->services,
+        .flight = &d->flight,
+        .type = d->conf.probes ? &probe_authority : NULL,
+        .arg = d->conf.probes,
+        .driver_name = d->name,
+        .socket_path = d->conf.socket_path,
+        .username = d->conf.username,
+        .cool_off_us = d->conf.cool_off_us,
+        .once = d->conf.once,
+        .deliver_only = d->conf.deliver_only,
+        .counts = d->conf.progress_fd >= 0,
+    };
+    return authority_open(&d->authority, &authority, err);
 }
 
 enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct err *err)
@@ -146,10 +152,9 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->began_at = mono(d);
     d->redraw = (struct timer){ .fire = redraw, .arg = d };
     make_name(d);
-    open_rooms(d);
-    reminders_open(d);
-    deliveries_open(d);
-    rc = open_authority(d, err);
+    d->people_gauge =
+        metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People whom this driver has in flight");
+    rc = open_rooms(d, err);
     if (rc) {
         driver_close(&d);
     } else if (conf->progress_fd >= 0) {
@@ -162,14 +167,6 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
 
 /* ---- stopping ---- */
 
-void driver_fail(struct driver *d, const struct err *err)
-{
-    if (d->rc)
-        return;
-    d->rc = err->rc;
-    d->err = *err;
-}
-
 void driver_stop(struct driver *d)
 {
     atomic_fetch_add(&d->stop_asked, 1);
@@ -181,7 +178,7 @@ static void heed_stop(struct driver *d)
     unsigned asked = atomic_load(&d->stop_asked);
     if (asked <= d->flight.stopping)
         return;
-    d->heard_at = mono(d);
+    d->heeded_at = mono(d);
     flight_stop(&d->flight, asked);
     if (d->conf.deliver_only)
         return;
@@ -189,25 +186,27 @@ static void heed_stop(struct driver *d)
              d->flight.stopping > 1 ? "given up" : "waited for");
 }
 
-/* Of an authority that does not answer nothing is expected for long: what it is not told is repeated, with
- * the same key, by whoever comes next. */
+/* From an authority that does not answer nothing is expected for long: what it is not told is repeated, with
+ * the same key, by the driver that comes next. */
 static bool is_out_of_patience(struct driver *d, int64_t now)
 {
     if (services_are_called(&d->services))
-        d->heard_at = now;
+        d->heeded_at = now;
     int64_t patience_us = (d->flight.stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
-    return d->flight.stopping && now - d->heard_at >= patience_us;
+    int64_t since = d->heeded_at > d->authority.heard_at ? d->heeded_at : d->authority.heard_at;
+    return d->flight.stopping && now - since >= patience_us;
 }
 
 static bool is_over(struct driver *d)
 {
-    if (d->rc)
+    const struct authority *a = &d->authority;
+    if (a->rc)
         return true;
-    if (!d->ending && !d->flight.stopping)
+    if (!a->ending && !d->flight.stopping)
         return false;
-    bool is_silent = d->flight.stopping && d->silence.since != 0;
+    bool is_silent = d->flight.stopping && a->silence.since != 0;
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
-    if (is_idle && (is_silent || (!d->authority->is_asking(d) && deliveries_are_over(d))))
+    if (is_idle && (is_silent || authority_is_idle(a)))
         return true;
     return is_out_of_patience(d, mono(d));
 }
@@ -222,12 +221,7 @@ bool driver_step(struct driver *d, int64_t *wait_us)
     heed_stop(d);
     timers_fire(&d->runtime.timers, now);
     services_turn(&d->services, now);
-    if (d->services.opened) {
-        d->services.opened = false;
-        d->authority->look_again(d);
-    }
-    d->authority->pump(d, now);
-    deliveries_pump(d, now);
+    authority_pump(&d->authority, now);
     metric_set(d->people_gauge, d->flight.in_flight);
     if (is_over(d))
         return false;
@@ -251,7 +245,7 @@ static void summarise(struct driver *d, int64_t took_us)
     s->errored = c->errored;
     s->aborted = c->aborted;
     s->released = c->released;
-    s->waiting = c->waiting + d->waited_before;
+    s->waiting = c->waiting + d->authority.reminders.waiting_before;
     s->later = c->later;
     s->stages = c->stages;
     s->calls = c->calls;
@@ -259,6 +253,7 @@ static void summarise(struct driver *d, int64_t took_us)
     s->skipped = c->skipped;
     s->delivered = c->delivered;
     s->took_us = took_us;
+    s->fuse_blown = d->authority.fuse_blown;
     for (unsigned i = 0; i < d->services.n; i++) {
         s->failing += service_is_failing(&d->services.list[i]);
         s->quiet += d->services.list[i].is_quiet;
@@ -267,7 +262,8 @@ static void summarise(struct driver *d, int64_t took_us)
 
 enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err)
 {
-    if (!d->rc && d->flight.in_flight > 0)
+    const struct authority *a = &d->authority;
+    if (!a->rc && d->flight.in_flight > 0)
         log_warning("the authority does not answer: %u people keep their leases until they run out",
                     d->flight.in_flight);
     if (d->progress)
@@ -275,9 +271,9 @@ enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err
     progress_close(&d->progress);
     summarise(d, mono(d) - d->began_at);
     *out = d->summary;
-    if (d->rc && err)
-        *err = d->err;
-    return d->rc;
+    if (a->rc && err)
+        *err = a->err;
+    return a->rc;
 }
 
 enum rc driver_run(struct driver *d, struct driver_summary *out, struct err *err)
@@ -297,9 +293,7 @@ void driver_close(struct driver **driver)
         return;
     progress_close(&d->progress);
     timers_clear(&d->runtime.timers, &d->redraw);
-    deliveries_close(d);
-    d->authority->close(d);
-    token_close(&d->authority_token);
+    authority_close(&d->authority);
     flight_close(&d->flight);
     tools_close(&d->tools);
     services_close(&d->services);
@@ -307,4 +301,18 @@ void driver_close(struct driver **driver)
     timers_free(&d->runtime.timers);
     free(d);
     *driver = NULL;
+}
+
+enum rc driver_probe(const struct driver_conf *conf, struct err *err)
+{
+    struct driver_summary summary;
+    struct driver *d;
+    if (conf->probes->n == 0)
+        return RC_OK;
+    enum rc rc = driver_open(conf, &d, err);
+    if (rc)
+        return rc;
+    rc = driver_run(d, &summary, err);
+    driver_close(&d);
+    return rc;
 }

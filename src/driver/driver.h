@@ -2,28 +2,17 @@
 /*
  * The driver: takes people through the pipeline. A client of the API like any other.
  *
- * Its hard idea: a thousand people are under way at once in one thread, each a small state machine (run.c),
- * and nobody's stage is started that could outlive its lease. The way of a retirement:
+ * Its hard idea: a thousand people are under way at once in one thread, each a small state machine, and no
+ * call starts that could outlive the lease. The driver is a house of rooms; each uses those below it, and
+ * none the roof:
  *
- *  - lethe.c: a Lethe as the authority. claims.c asks for due people; reports.c tells what became of them, in
- *    batches, and keeps leases alive
- *  - lms.c: an LMS as the authority, which grants no leases. updates.c tells it where people are, journal.c
- *    remembers what was begun
- *  - authority.c: one request to the authority, with its token, and whether it answers at all
- *  - run.c: takes each one through its stages: wait for the service's limits, act, try again or report
- *  - verify.c: looks whether anything is left; finding.c, pure: what an answer to that means; probe.c:
- * nothing but such looks
- *  - poll.c, pure: is an erasure finished that takes long, and what has to be known at the next look
- *  - policy.c, pure: what an answer means, when to try again, whether a call still fits into the lease
- *  - service.c: who may call a service now, and who waits before one that is shut
- *  - limits.c, pure: calls at once and calls a second of a service
- *  - breaker.c, pure: is a service worth calling
- *  - http.c, sql.c, mail.c, exec.c: what a stage does, one const struct action each; token.c: access tokens
- *  - odbc.c: talks to databases, in a process of its own; process.c: programs beside the calls
- *  - response.c: what is recorded of a stage
- *  - deliveries.c: messages to hooks, taken and run in the same way
- *  - reminders.c: says who waits for somebody to confirm a stage
- *  - progress.c: the bar on a terminal
+ *   driver.c      the roof: opens the rooms, turns them, closes them
+ *   probe.c       verifications alone, in the place of an authority; preview.c: what would be called;
+ *                 progress.c: the bar on a terminal
+ *   authority/    who is due, and who is told
+ *   flight/       people at their stages, and messages for hooks
+ *   action/       what a stage does: http, sql, mail, exec
+ *   services/     outside systems: limits, breaker, tokens; and the timers
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H

@@ -4,24 +4,24 @@
  * authority: it says who is next, and what is to be told about somebody is what was found. So each goes the
  * way of any call, with its service's limits, credentials and quiet hours, but once.
  */
+#include "driver/probe.h"
+
 #include <string.h>
 
-#include "base/clock.h"
-#include "driver/driver_int.h"
+#include "driver/driver.h"
 
-static enum rc none_open(struct driver *d, struct err *err)
+static enum rc none_open(struct authority *a, struct err *err)
 {
     return RC_OK;
 }
 
-static void none_close(struct driver *d)
+static void none_close(struct authority *a)
 {
 }
 
-/* The place in the list goes along as the epoch, which nobody else asks for here. */
-static void begin(struct driver *d, size_t i, int64_t now)
+/* The place in the list goes along as the epoch, which has no other use here. */
+static void begin(struct authority *a, const struct probe *probe, size_t i, int64_t now)
 {
-    const struct probe *probe = &d->conf.probes->list[i];
     const struct claim claim = {
         .id = probe->id,
         .epoch = (int64_t)i,
@@ -32,7 +32,7 @@ static void begin(struct driver *d, size_t i, int64_t now)
         .run_key = "",
         .person = probe->person,
     };
-    run_begin(&d->flight, &claim, now);
+    run_begin(a->conf.flight, &claim, now);
 }
 
 static void tell(struct probes *probes, struct run *run)
@@ -47,46 +47,32 @@ static void tell(struct probes *probes, struct run *run)
     run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "" }, 0);
 }
 
-static void none_pump(struct driver *d, int64_t now)
+static void none_pump(struct authority *a, int64_t now)
 {
-    struct probes *probes = d->conf.probes;
+    struct probes *probes = a->conf.arg;
+    struct flight *f = a->conf.flight;
     struct run *run;
-    while (probes->n_begun < probes->n && d->flight.in_flight < d->flight.conf.max_runs)
-        begin(d, probes->n_begun++, now);
-    services_pump(&d->services, now); /* they had their turn before anybody was begun */
-    while ((run = flight_take_report(&d->flight)))
+    for (; probes->n_begun < probes->n && f->in_flight < f->conf.max_runs; probes->n_begun++)
+        begin(a, &probes->list[probes->n_begun], probes->n_begun, now);
+    services_pump(a->conf.services, now); /* they had their turn before anybody was begun */
+    while ((run = flight_take_report(f)))
         tell(probes, run);
-    d->ending = probes->n_begun == probes->n;
+    a->ending = probes->n_begun == probes->n;
 }
 
-static bool none_is_asking(const struct driver *d)
+static bool none_is_asking(const struct authority *a)
 {
     return false;
 }
 
-static void none_look_again(struct driver *d)
+static void none_look_again(struct authority *a)
 {
 }
 
-const struct authority authority_none = {
-    .name = "none",
+const struct authority_type probe_authority = {
     .open = none_open,
     .close = none_close,
     .pump = none_pump,
     .is_asking = none_is_asking,
     .look_again = none_look_again,
 };
-
-enum rc driver_probe(const struct driver_conf *conf, struct err *err)
-{
-    struct driver_summary summary;
-    struct driver *d;
-    if (conf->probes->n == 0)
-        return RC_OK;
-    enum rc rc = driver_open(conf, &d, err);
-    if (rc)
-        return rc;
-    rc = driver_run(d, &summary, err);
-    driver_close(&d);
-    return rc;
-}

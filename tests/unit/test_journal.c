@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal: what is found again after an end of any kind, and what a damaged file is taken for. */
-#include "driver/journal.h"
+#include "driver/authority/journal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ static struct journal *open_journal(void)
 {
     struct journal *j = NULL;
     struct err err;
-    if (journal_open(folder, URL, &j, &err))
+    if (journal_open(folder, URL, &world_real, &j, &err))
         fail_msg("%s", err.text);
     return j;
 }
@@ -204,7 +204,7 @@ static void test_journal__is_of_one_authority(void **state)
     struct err err;
     struct journal *other = NULL, *j = open_journal();
     journal_enter(j, 17, "RETIRING_FORUMS", KEY);
-    assert_int_equal(journal_open(folder, URL "/other", &other, &err), RC_OK);
+    assert_int_equal(journal_open(folder, URL "/other", &world_real, &other, &err), RC_OK);
     assert_null(journal_find(other, 17));
     journal_close(&other);
     journal_close(&j);
@@ -214,7 +214,7 @@ static void test_journal__a_folder_that_cannot_be_made(void **state)
 {
     struct err err;
     struct journal *j = NULL;
-    assert_int_equal(journal_open("/proc/no/such/folder", URL, &j, &err), RC_NOT_FOUND);
+    assert_int_equal(journal_open("/proc/no/such/folder", URL, &world_real, &j, &err), RC_NOT_FOUND);
     assert_null(j);
 }
 

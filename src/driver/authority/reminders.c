@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * People who wait for somebody to confirm a stage are in nobody's hands; so that they are not forgotten, a
- * line of the log names each at every full multiple of `remind` since they began to wait. Which multiples
- * have passed is worked out from the time of the last look: nothing is remembered about anybody.
+ * No driver holds a retirement that waits for an operator to confirm a stage. So that it is not forgotten, a
+ * line of the log names it at every full multiple of `remind` since it began to wait. Which multiples have
+ * passed is worked out from the time of the last look: nothing is remembered about single retirements.
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "driver/driver_int.h"
+#include "driver/authority/authority.h"
 
 #define LOOK_AT_MOST_EVERY  CLOCK_S
 #define LOOK_AT_LEAST_EVERY (600 * CLOCK_S)
@@ -22,26 +22,25 @@ static int64_t shortest(const struct config *config)
     return found;
 }
 
-void reminders_open(struct driver *d)
+void reminders_open(struct authority *a)
 {
-    d->remind_every_us = shortest(d->config);
-    d->reminded_at = clock_now();
+    a->reminders.every_us = shortest(a->config);
+    a->reminders.said_at = authority_now(a);
 }
 
-/* `once` looks when it begins, to know who waits from before. */
-bool reminders_want(const struct driver *d, int64_t now)
+/* With `once` the first claim asks, to know who waited before. */
+bool reminders_want(const struct authority *a, int64_t now)
 {
-    const struct claims *c = &d->claims;
-    if (d->remind_every_us == 0 || d->conf.username)
+    if (a->reminders.every_us == 0 || a->conf.username)
         return false;
-    if (c->waiting_at == 0)
+    if (a->reminders.asked_at == 0)
         return true;
-    int64_t every_us = d->remind_every_us / 2;
+    int64_t every_us = a->reminders.every_us / 2;
     if (every_us > LOOK_AT_LEAST_EVERY)
         every_us = LOOK_AT_LEAST_EVERY;
     if (every_us < LOOK_AT_MOST_EVERY)
         every_us = LOOK_AT_MOST_EVERY;
-    return !d->conf.once && now - c->waiting_at >= every_us;
+    return !a->conf.once && now - a->reminders.asked_at >= every_us;
 }
 
 static void remind(int64_t id, const struct stage_conf *stage, int64_t waits_us)
@@ -54,28 +53,28 @@ static void remind(int64_t id, const struct stage_conf *stage, int64_t waits_us)
     log_set_subject(before);
 }
 
-static void look_at(struct driver *d, const struct wire_waiting *w, int64_t now)
+static void look_at(struct authority *a, const struct wire_waiting *w, int64_t now)
 {
-    const struct stage_conf *stage = flight_find_stage(d->config, w->stage);
+    const struct stage_conf *stage = flight_find_stage(a->config, w->stage);
     int64_t every_us = stage ? action_remind_us(&stage->action) : 0;
     if (every_us == 0 || w->since_at > now)
         return;
-    int64_t before = w->since_at < d->reminded_at ? (d->reminded_at - w->since_at) / every_us : 0;
+    int64_t before = w->since_at < a->reminders.said_at ? (a->reminders.said_at - w->since_at) / every_us : 0;
     if ((now - w->since_at) / every_us > before)
         remind(w->id, stage, now - w->since_at);
 }
 
-void reminders_look(struct driver *d, const struct wire_waiting *waiting, size_t n)
+void reminders_look(struct authority *a, const struct wire_waiting *waiting, size_t n)
 {
     if (!waiting)
         return;
-    int64_t now = clock_now();
+    int64_t now = authority_now(a);
     for (size_t i = 0; i < n; i++) {
         if (waiting[i].fault.code)
             continue;
-        look_at(d, &waiting[i], now);
-        d->waited_before += d->conf.once;
+        look_at(a, &waiting[i], now);
+        a->reminders.waiting_before += a->conf.once;
     }
-    if (now > d->reminded_at)
-        d->reminded_at = now;
+    if (now > a->reminders.said_at)
+        a->reminders.said_at = now;
 }

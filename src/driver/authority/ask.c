@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request to the authority, and whether it answers at all: said once in the log when it stops, once when
- * it is back. `once` does not wait for ever. */
+/* One request to the authority, and whether it answers at all: the log says once that it stopped, and once
+ * that it is back. A driver that runs `once` does not wait for it for ever. */
 #include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
-#include "driver/driver_int.h"
+#include "driver/authority/authority.h"
+
+enum {
+    TIMEOUT_S = 30,    /* of one request */
+    UNREACHABLE_S = 30 /* `once` gives up after this long without an answer */
+};
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, URL_MAX = 64 * 1024, HEADER_MAX = 64 * 1024 };
 
@@ -23,8 +28,8 @@ static void ask_ended(struct ask *ask, const char *no_token)
 static void send_now(struct ask *ask)
 {
     struct err err;
-    if (http_client_send(ask->driver->runtime.client, &ask->call, &err))
-        driver_fail(ask->driver, &err);
+    if (http_client_send(ask->authority->runtime->client, &ask->call, &err))
+        ask_fail(ask->authority, &err);
 }
 
 static void set_headers(struct ask *ask, const char *authorization)
@@ -41,13 +46,13 @@ static void set_headers(struct ask *ask, const char *authorization)
 /* Sends it, waits for a token, or ends without one. */
 static void send_with_token(struct ask *ask)
 {
-    struct token *token = ask->driver->authority_token;
+    struct token *token = ask->authority->token;
     if (!token) {
         set_headers(ask, NULL);
         send_now(ask);
         return;
     }
-    const char *value = token_get(token, &ask->wait, &ask->token_used, clock_mono());
+    const char *value = token_get(token, &ask->wait, &ask->token_used, authority_mono(ask->authority));
     if (!value) {
         if (!ask->wait.waits)
             ask_ended(ask, token_error(token));
@@ -67,10 +72,10 @@ static void token_came(void *arg, const char *error)
         send_with_token(arg);
 }
 
-/* The token may have been revoked, or the key it was signed with. */
+/* The token may have been revoked, or the key that signed it. */
 static bool is_worth_another_token(const struct ask *ask)
 {
-    return ask->driver->authority_token && ask->call.failure == HTTP_OK && ask->call.status == 401 &&
+    return ask->authority->token && ask->call.failure == HTTP_OK && ask->call.status == 401 &&
            !ask->token_renewed;
 }
 
@@ -82,13 +87,13 @@ static void call_done(struct http_call *call)
         return;
     }
     ask->token_renewed = true;
-    token_reject(ask->driver->authority_token, ask->token_used);
+    token_reject(ask->authority->token, ask->token_used);
     send_with_token(ask);
 }
 
-void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), void *arg)
+void ask_open(struct ask *ask, struct authority *a, void (*done)(struct ask *ask), void *arg)
 {
-    *ask = (struct ask){ .driver = d, .done = done, .arg = arg };
+    *ask = (struct ask){ .authority = a, .done = done, .arg = arg };
     ask->call.done = call_done;
     ask->call.arg = ask;
     ask->wait = (struct token_wait){ .came = token_came, .arg = ask };
@@ -99,9 +104,9 @@ void ask_open(struct ask *ask, struct driver *d, void (*done)(struct ask *ask), 
 void ask_close(struct ask *ask)
 {
     if (ask->wait.waits)
-        token_cancel(ask->driver->authority_token, &ask->wait);
+        token_cancel(ask->authority->token, &ask->wait);
     else if (ask->busy)
-        http_client_cancel(ask->driver->runtime.client, &ask->call);
+        http_client_cancel(ask->authority->runtime->client, &ask->call);
     if (ask->authorization.data)
         crypto_wipe(ask->authorization.data, ask->authorization.cap);
     buf_free(&ask->authorization);
@@ -110,21 +115,21 @@ void ask_close(struct ask *ask)
 
 void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body)
 {
-    const struct driver *d = ask->driver;
+    const struct authority *a = ask->authority;
     struct http_call *call = &ask->call;
     assert(!ask->busy);
     ask->busy = true;
     ask->token_renewed = false;
     buf_reset(&ask->url);
-    buf_printf(&ask->url, "%s%s", d->config->authority ? d->config->authority->url : "http://lethe", path);
+    buf_printf(&ask->url, "%s%s", a->config->authority ? a->config->authority->url : "http://lethe", path);
     assert(!ask->url.over);
     call->method = method;
     call->url = buf_str(&ask->url);
-    call->socket_path = d->config->authority ? NULL : d->conf.socket_path;
+    call->socket_path = a->config->authority ? NULL : a->conf.socket_path;
     call->headers = ask->headers;
     call->body = body ? buf_str(body) : NULL;
     call->body_len = body ? body->len : 0;
-    call->timeout_us = AUTHORITY_TIMEOUT_S * CLOCK_S;
+    call->timeout_us = TIMEOUT_S * CLOCK_S;
     call->answer_max = ANSWER_MAX;
     call->stop_at_max = true;
     send_with_token(ask);
@@ -135,43 +140,51 @@ enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, str
     return json_parse(a, buf_str(&ask->call.answer), ask->call.answer.len, out, err);
 }
 
+void ask_fail(struct authority *a, const struct err *err)
+{
+    if (a->rc)
+        return;
+    a->rc = err->rc;
+    a->err = *err;
+}
+
 /* ---- whether it answers ---- */
 
-int64_t authority_pause(const struct driver *d)
+int64_t ask_pause(const struct authority *a)
 {
-    unsigned failures = d->silence.failures ? d->silence.failures : 1;
-    return AUTHORITY_PAUSE_FIRST / 2 +
-           backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST, failures, crypto_random_u64());
+    unsigned failures = a->silence.failures ? a->silence.failures : 1;
+    return AUTHORITY_PAUSE_FIRST / 2 + backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST, failures,
+                                                     world_random_u64(a->runtime->world));
 }
 
-static bool is_enough(const struct driver *d, int64_t now)
+static bool is_enough(const struct authority *a, int64_t now)
 {
-    int64_t silent_us = now - d->silence.since;
-    return d->conf.once && silent_us >= UNREACHABLE_S * CLOCK_S;
+    int64_t silent_us = now - a->silence.since;
+    return a->conf.once && silent_us >= UNREACHABLE_S * CLOCK_S;
 }
 
-void authority_is_silent(struct driver *d, const char *why)
+void ask_note_silence(struct authority *a, const char *why)
 {
-    struct silence *s = &d->silence;
-    int64_t now = clock_mono();
+    struct silence *s = &a->silence;
+    int64_t now = authority_mono(a);
     s->failures++;
     if (s->since == 0) {
         s->since = now;
         log_warning("the authority does not answer: %s; trying again", why);
     }
-    if (!is_enough(d, now))
+    if (!is_enough(a, now))
         return;
     struct err err;
     if (err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why))
-        driver_fail(d, &err);
+        ask_fail(a, &err);
 }
 
-static void is_back(struct driver *d)
+static void is_back(struct authority *a)
 {
-    if (d->silence.since != 0)
+    if (a->silence.since != 0)
         log_info("the authority answers again");
-    d->silence = (struct silence){ 0 };
-    d->heard_at = clock_mono();
+    a->silence = (struct silence){ 0 };
+    a->heard_at = authority_mono(a);
 }
 
 static bool is_worth_repeating(unsigned status)
@@ -179,34 +192,34 @@ static bool is_worth_repeating(unsigned status)
     return status == 408 || status == 429 || status >= 500;
 }
 
-static enum authority_word judge_token(const struct ask *ask)
+static enum ask_result judge_token(const struct ask *ask)
 {
-    if (token_is_refused(ask->driver->authority_token))
-        return AUTHORITY_REFUSED;
-    authority_is_silent(ask->driver, ask->no_token);
-    return AUTHORITY_SILENT;
+    if (token_is_refused(ask->authority->token))
+        return ASK_REFUSED;
+    ask_note_silence(ask->authority, ask->no_token);
+    return ASK_SILENT;
 }
 
-enum authority_word authority_judge(const struct ask *ask)
+enum ask_result ask_judge(const struct ask *ask)
 {
-    struct driver *d = ask->driver;
+    struct authority *a = ask->authority;
     const struct http_call *call = &ask->call;
     if (ask->no_token)
         return judge_token(ask);
     if (call->failure != HTTP_OK) {
-        authority_is_silent(d, call->error);
-        return AUTHORITY_SILENT;
+        ask_note_silence(a, call->error);
+        return ASK_SILENT;
     }
     if (call->status == 200 || call->status == 204) {
-        is_back(d);
-        return AUTHORITY_ANSWERED;
+        is_back(a);
+        return ASK_ANSWERED;
     }
     if (!is_worth_repeating(call->status))
-        return AUTHORITY_REFUSED;
+        return ASK_REFUSED;
     char why[32];
     snprintf(why, sizeof(why), "status %u", call->status);
-    authority_is_silent(d, why);
-    return AUTHORITY_SILENT;
+    ask_note_silence(a, why);
+    return ASK_SILENT;
 }
 
 static enum rc rc_of(unsigned status)
@@ -221,7 +234,7 @@ static enum rc rc_of(unsigned status)
     }
 }
 
-enum rc authority_explain(const struct ask *ask, struct err *err)
+enum rc ask_explain(const struct ask *ask, struct err *err)
 {
     if (ask->no_token)
         return err_set(err, RC_UNAUTHENTICATED, "the authority gives %s", ask->no_token);

@@ -3,10 +3,10 @@
  * Telling an LMS where people are: update_retirement_status, a few at once.
  *
  * Its hard idea is the lost reply. The same update is repeated until it is answered, and an LMS that knows no
- * repeats says 400 to the second one: so a 400 is never believed before retirement_status was read. What
- * stands there decides: where we wanted to be, it is done; in our working state, the LMS will not have it and
- * that is a failure to be recorded; anywhere else, somebody else has moved the person, and it is no longer
- * ours.
+ * repeats says 400 to the second one: so a 400 is never believed before retirement_status was read. The state
+ * there decides: the state that we asked for means that it is done; our working state, that the LMS refuses
+ * the update, which is recorded as a failure; any other state, that somebody else has moved the person, who
+ * is no longer ours.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,18 +14,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "driver/lms.h"
+#include "driver/authority/authority.h"
+#include "driver/authority/journal.h"
+
+#define ALONE_FOR (600 * CLOCK_S)
 
 enum { BODY_MAX = HTTP_BODY_MAX, PATH_MAX_BYTES = 4096 };
 
-static struct driver *driver_of(const struct update *u)
+static struct authority *authority_of(const struct update *u)
 {
-    return u->lms->driver;
-}
-
-static void fail_driver(struct update *u, const struct err *err)
-{
-    driver_fail(driver_of(u), err);
+    return u->lms->authority;
 }
 
 /* ---- the end of it ---- */
@@ -35,8 +33,9 @@ static void answer(struct update *u, const struct wire_report_answer *what)
     struct run *run = u->run;
     u->run = NULL;
     u->lms->n_in_use--;
-    if (!what->ok || !what->next)
-        lms_let_go(u->lms, run->id);
+    bool is_let_go = !what->ok || !what->next;
+    if (is_let_go && u->lms->ask.busy) /* the look under way may show it as it was before */
+        aside_add(&u->lms->aside, run->id, 0);
     run_answered(run, what, 0);
 }
 
@@ -45,7 +44,7 @@ static void answer_in(struct update *u, const char *state, const char *next)
     answer(u, &(struct wire_report_answer){ .ok = true, .state = state, .next = next });
 }
 
-/* Through, or no longer ours. */
+/* The person is through, or no longer ours. */
 static void end_in(struct update *u, const char *state)
 {
     journal_end(u->lms->journal, u->run->id);
@@ -87,7 +86,8 @@ static void send_again(void *arg, int64_t now)
 
 static void send_later(struct update *u)
 {
-    timers_set(&driver_of(u)->runtime.timers, &u->again, clock_mono() + authority_pause(driver_of(u)));
+    timers_set(&authority_of(u)->runtime->timers, &u->again,
+               authority_mono(authority_of(u)) + ask_pause(authority_of(u)));
 }
 
 static void update_to(struct update *u, const char *target, const char *response)
@@ -95,13 +95,13 @@ static void update_to(struct update *u, const char *target, const char *response
     u->target = target;
     u->response = response;
     u->maybe_done = u->reading_status = false;
-    /* Of entering it must be known whether a 400 is to the first request or to a repeat. */
-    u->ask.call.fresh_connection = flight_find_stage(driver_of(u)->config, target) != NULL;
+    /* Entering a stage: it must be known whether a 400 answers the first request or a repeat. */
+    u->ask.call.fresh_connection = flight_find_stage(authority_of(u)->config, target) != NULL;
     write_body(u);
     send(u);
 }
 
-/* Goes out once the journal has it on disk: updates_pump. */
+/* The update goes out once the journal is on disk: send_entering(). */
 static void enter(struct update *u, const char *working)
 {
     journal_enter(u->lms->journal, u->run->id, working, u->run->run_key);
@@ -126,16 +126,16 @@ static void read_status(struct update *u)
 
 static bool is_entering(const struct update *u)
 {
-    return flight_find_stage(driver_of(u)->config, u->target) != NULL;
+    return flight_find_stage(authority_of(u)->config, u->target) != NULL;
 }
 
 static void after_completed(struct update *u)
 {
-    const struct driver *d = driver_of(u);
+    const struct authority *a = authority_of(u);
     const struct stage_conf *next = u->run->stage + 1;
     if (run_stops_after(u->run))
         end_in(u, u->target);
-    else if (next < d->config->stages + d->config->n_stages)
+    else if (next < a->config->stages + a->config->n_stages)
         enter(u, next->working);
     else
         update_to(u, "COMPLETE", "complete");
@@ -154,8 +154,7 @@ static void accepted(struct update *u)
 
 /* ---- a 400 or 404: where is the person now? ---- */
 
-/* The LMS does not let its own list be followed. Nobody else would take the person out of our working state.
- */
+/* The LMS refuses a state of its own list. Nobody else would take the person out of our working state. */
 static void fail_in_working_state(struct update *u)
 {
     struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
@@ -169,10 +168,11 @@ static void fail_in_working_state(struct update *u)
     update_to(u, "ERRORED", "the LMS did not accept the completed state");
 }
 
-/* Somebody else was faster, or the LMS does not know the state. What we did before is done all the same. */
+/* Another driver was faster, or the LMS does not know the state. The stage before is done all the same. */
 static void not_entered(struct update *u)
 {
-    lms_leave_alone(u->lms, u->run->id);
+    const struct authority *a = authority_of(u);
+    aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
     if (u->run->sent == REPORT_DONE)
         end_in(u, u->run->stage->completed);
     else
@@ -198,15 +198,14 @@ static void status_came(struct update *u)
     struct json *json;
     const char *state = NULL;
     if (!json_parse(&u->arena, buf_str(&call->answer), call->answer.len, &json, NULL)) {
-        const struct json *id = lms_get(json, "id", JSON_INT);
-        state = id && id->integer == u->run->id ? lms_state_of(json) : NULL;
-        if (id && id->integer != u->run->id)
-            state = "";
+        int64_t id = lms_id_of(json);
+        if (id != LMS_NO_ID)
+            state = id == u->run->id ? lms_state_of(json) : "";
     }
     if (state) {
         decide(u, state);
     } else {
-        authority_is_silent(driver_of(u), "its answer about a status makes no sense");
+        ask_note_silence(authority_of(u), "its answer about a status makes no sense");
         send_later(u);
     }
     arena_reset(&u->arena);
@@ -214,7 +213,7 @@ static void status_came(struct update *u)
 
 /* ---- answers ---- */
 
-/* It may have taken effect all the same. */
+/* The update may have taken effect although no answer says so. */
 static bool is_ambiguous(const struct ask *ask)
 {
     if (ask->no_token || ask->call.failure == HTTP_NOT_SENT)
@@ -225,10 +224,10 @@ static bool is_ambiguous(const struct ask *ask)
 static void refused(struct update *u)
 {
     struct err err;
-    if (authority_explain(&u->ask, &err) && driver_of(u)->conf.once)
-        fail_driver(u, &err);
+    if (ask_explain(&u->ask, &err) && authority_of(u)->conf.once)
+        ask_fail(authority_of(u), &err);
     else
-        authority_is_silent(driver_of(u), err.text);
+        ask_note_silence(authority_of(u), err.text);
     send_later(u);
 }
 
@@ -249,10 +248,10 @@ static void update_done(struct ask *ask)
         return;
     }
     u->maybe_done = u->maybe_done || (!u->reading_status && is_ambiguous(ask));
-    switch (authority_judge(ask)) {
-    case AUTHORITY_SILENT: send_later(u); break;
-    case AUTHORITY_REFUSED: refused(u); break;
-    case AUTHORITY_ANSWERED:
+    switch (ask_judge(ask)) {
+    case ASK_SILENT: send_later(u); break;
+    case ASK_REFUSED: refused(u); break;
+    case ASK_ANSWERED:
         if (u->reading_status)
             status_came(u);
         else
@@ -263,33 +262,33 @@ static void update_done(struct ask *ask)
 
 /* ---- taking up what is to be told ---- */
 
-/* Before a service that is shut people wait in the completed state, all but the one who finds out. */
-static bool is_shut_for(struct driver *d, const struct stage_conf *stage)
+/* While a service is shut people wait in the completed state before its stage, except its prober. */
+static bool is_shut_for(struct authority *a, const struct stage_conf *stage)
 {
-    const struct service *s = services_find_shut(&d->services, stage, NULL);
+    const struct service *s = services_find_shut(a->services, stage, NULL);
     return s && (s->is_quiet || s->lacks_token || s->prober);
 }
 
 static void start_entering(struct update *u)
 {
-    struct driver *d = driver_of(u);
-    const struct stage_conf *stage = flight_find_stage(d->config, u->run->stage_name);
-    if (d->flight.stopping || (stage && is_shut_for(d, stage)))
+    struct authority *a = authority_of(u);
+    const struct stage_conf *stage = flight_find_stage(a->config, u->run->stage_name);
+    if (a->flight->stopping || (stage && is_shut_for(a, stage)))
         answer(u, &(struct wire_report_answer){ .ok = false,
-                                                .code = d->flight.stopping ? "stopping" : "service_shut" });
+                                                .code = a->flight->stopping ? "stopping" : "service_shut" });
     else if (stage)
         enter(u, u->run->stage_name);
     else
         update_to(u, u->run->stage_name, "complete");
 }
 
-/* The LMS is not told: it stays in our working state, and the journal knows more. */
+/* The LMS is not told: the person stays in our working state, and the journal knows until when. */
 static void put_off(struct update *u)
 {
     const struct run *run = u->run;
-    int64_t until = clock_now() + run->later_us;
+    int64_t until = authority_now(authority_of(u)) + run->later_us;
     journal_put_off(u->lms->journal, run->id, run->begun_at, until, run->put_memo);
-    lms_come_back(u->lms, until);
+    aside_put_off(&u->lms->aside, until);
     answer_in(u, run->stage_name, NULL);
 }
 
@@ -302,7 +301,7 @@ static void start(struct update *u, struct run *run)
     case REPORT_DONE: update_to(u, run->stage->completed, run->response); break;
     case REPORT_FAILED: update_to(u, "ERRORED", run->response); break;
     case REPORT_RELEASED:
-        u->lms->given_back = true;
+        u->lms->aside.given_back = true;
         answer_in(u, run->stage_name, NULL);
         break;
     case REPORT_LATER: put_off(u); break;
@@ -320,12 +319,12 @@ static struct update *unused(struct lms *lms)
     return NULL;
 }
 
-/* One sync for all who are about to enter a working state. */
+/* One sync for all people who are about to enter a working state. */
 static void send_entering(struct lms *lms)
 {
     struct err err;
     if (journal_sync(lms->journal, &err)) {
-        driver_fail(lms->driver, &err);
+        ask_fail(lms->authority, &err);
         return;
     }
     for (unsigned i = 0; i < lms->n_updates; i++) {
@@ -341,19 +340,19 @@ void updates_pump(struct lms *lms, int64_t now)
 {
     struct update *u;
     struct run *run;
-    while ((u = unused(lms)) && (run = flight_take_report(&lms->driver->flight)))
+    while ((u = unused(lms)) && (run = flight_take_report(lms->authority->flight)))
         start(u, run);
     send_entering(lms);
 }
 
 void updates_open(struct lms *lms)
 {
-    lms->n_updates = lms->driver->config->authority->max_concurrent;
+    lms->n_updates = lms->authority->config->authority->max_concurrent;
     lms->updates = xcalloc(lms->n_updates, sizeof(*lms->updates));
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
         u->lms = lms;
-        ask_open(&u->ask, lms->driver, update_done, u);
+        ask_open(&u->ask, lms->authority, update_done, u);
         buf_init(&u->path, PATH_MAX_BYTES);
         buf_init(&u->body, BODY_MAX);
         u->again = (struct timer){ .fire = send_again, .arg = u };
@@ -365,7 +364,7 @@ void updates_close(struct lms *lms)
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
         ask_close(&u->ask);
-        timers_clear(&lms->driver->runtime.timers, &u->again);
+        timers_clear(&lms->authority->runtime->timers, &u->again);
         buf_free(&u->path);
         buf_free(&u->body);
         arena_free(&u->arena);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is told to other systems and to operators: deliveries are taken from the authority, run as a stage's
- * action is (a struct run with a hook), and reported, one attempt a claim.
+ * Messages for hooks: taken from a Lethe, made by flight/delivery.c, and reported, one attempt a claim.
  *
- * Its hard idea: when and whether to try again is worked out here, but kept there, as the time before which
- * nobody gets it. So a wait of an hour needs no driver that lives for an hour, and whoever takes it next goes
- * on with its count of attempts and its budget.
+ * Its hard idea: when and whether to try again is worked out here, but kept by the authority, as the time before which no
+ * driver gets the delivery. So a wait of an hour needs no driver that lives for an hour, and the driver that takes the
+ * delivery next goes on with its count of attempts and its budget.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -13,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "driver/driver_int.h"
+#include "driver/authority/authority.h"
 
 enum { BODY_MAX = 64 * 1024 };
 
@@ -26,36 +25,37 @@ static bool is_ours(const struct hook_conf *hook)
     return !hook->elsewhere;
 }
 
-/* One that fails is asked for when somebody is wanted who finds out whether it still does. */
-static bool is_open(struct driver *d, const struct hook_conf *hook, int64_t now)
+/* A hook whose service fails is open to one delivery, whose call finds out whether the service still fails.
+ */
+static bool is_open(struct authority *a, const struct hook_conf *hook, int64_t now)
 {
     if (!is_ours(hook))
         return false;
-    struct service *shut = services_find_shut(&d->services, &hook->work, NULL);
-    return !shut || (service_wants_prober(shut, now) && !services_find_shut(&d->services, &hook->work, shut));
+    struct service *shut = services_find_shut(a->services, &hook->work, NULL);
+    return !shut || (service_wants_prober(shut, now) && !services_find_shut(a->services, &hook->work, shut));
 }
 
-static bool any_fails(struct driver *d, int64_t now)
+static bool any_fails(struct authority *a, int64_t now)
 {
-    for (size_t i = 0; i < d->config->n_hooks; i++) {
-        const struct hook_conf *hook = &d->config->hooks[i];
-        if (is_open(d, hook, now) && services_find_shut(&d->services, &hook->work, NULL))
+    for (size_t i = 0; i < a->config->n_hooks; i++) {
+        const struct hook_conf *hook = &a->config->hooks[i];
+        if (is_open(a, hook, now) && services_find_shut(a->services, &hook->work, NULL))
             return true;
     }
     return false;
 }
 
-static unsigned count_open(struct driver *d, int64_t now)
+static unsigned count_open(struct authority *a, int64_t now)
 {
     unsigned n = 0;
-    for (size_t i = 0; i < d->config->n_hooks; i++)
-        n += is_open(d, &d->config->hooks[i], now);
+    for (size_t i = 0; i < a->config->n_hooks; i++)
+        n += is_open(a, &a->config->hooks[i], now);
     return n;
 }
 
 /* ---- a claim goes out ---- */
 
-/* As long as its calls may take and once more: it may have to wait for its turn. */
+/* As long as its calls may take, and one call more: it may have to wait for its turn. */
 static int64_t lease_s(const struct hook_conf *hook)
 {
     const struct action_conf *action = &hook->work.action;
@@ -65,15 +65,17 @@ static int64_t lease_s(const struct hook_conf *hook)
 
 static void send_claim(struct deliveries *q, int64_t now)
 {
-    struct driver *d = q->driver;
+    struct authority *a = q->authority;
     struct json_out o = { .buf = &q->claim_body };
-    q->asked = any_fails(d, now) ? 1 : DELIVERIES_MAX - d->flight.deliveries_in_flight;
-    q->asked_at_end = d->ending;
+    q->asked = any_fails(a, now) ? 1 : DELIVERIES_MAX - a->flight->deliveries_in_flight;
+    q->asked_at_end = a->ending;
     q->sent_at = now;
-    struct wire_delivery_request request = { .driver = d->name, .limit = q->asked, .hooks = q->hooks };
-    for (size_t i = 0; i < d->config->n_hooks; i++) {
-        const struct hook_conf *hook = &d->config->hooks[i];
-        if (is_open(d, hook, now))
+    struct wire_delivery_request request = { .driver = a->conf.driver_name,
+                                             .limit = q->asked,
+                                             .hooks = q->hooks };
+    for (size_t i = 0; i < a->config->n_hooks; i++) {
+        const struct hook_conf *hook = &a->config->hooks[i];
+        if (is_open(a, hook, now))
             q->hooks[request.n_hooks++] =
                 (struct wire_hook){ config_event_name(hook->event), hook->name, lease_s(hook) };
     }
@@ -89,37 +91,37 @@ static void time_for_next(void *arg, int64_t now)
 
 static void next_at(struct deliveries *q, int64_t at)
 {
-    timers_set(&q->driver->runtime.timers, &q->next, at);
+    timers_set(&q->authority->runtime->timers, &q->next, at);
 }
 
 static bool is_at_end(const struct deliveries *q)
 {
-    return q->driver->conf.once && q->driver->ending;
+    return q->authority->conf.once && q->authority->ending;
 }
 
 static void pump_claims(struct deliveries *q, int64_t now)
 {
-    struct driver *d = q->driver;
+    struct authority *a = q->authority;
     bool wait = q->next.place != 0 && !(is_at_end(q) && !q->asked_at_end);
-    if (q->claim.busy || q->over || d->flight.stopping ||
-        q->driver->flight.deliveries_in_flight == DELIVERIES_MAX || wait)
+    if (q->claim.busy || q->over || a->flight->stopping ||
+        q->authority->flight->deliveries_in_flight == DELIVERIES_MAX || wait)
         return;
-    if (is_at_end(q) && q->driver->flight.deliveries_in_flight > 0)
+    if (is_at_end(q) && q->authority->flight->deliveries_in_flight > 0)
         return;
-    timers_clear(&d->runtime.timers, &q->next);
-    if (count_open(d, now) > 0)
+    timers_clear(&a->runtime->timers, &q->next);
+    if (count_open(a, now) > 0)
         send_claim(q, now);
     else if (is_at_end(q))
         q->over = true;
     else
-        next_at(q, now + d->config->poll_us);
+        next_at(q, now + a->config->poll_us);
 }
 
 /* ---- its answer ---- */
 
 static enum rc take(struct deliveries *q, const struct wire_delivery *in, int64_t now, struct err *err)
 {
-    struct driver *d = q->driver;
+    struct authority *a = q->authority;
     if (in->fault.code)
         return err_set(err, RC_INVALID, "a delivery that makes no sense: %s", in->fault.text);
     struct delivery_claim claim = {
@@ -132,17 +134,17 @@ static enum rc take(struct deliveries *q, const struct wire_delivery *in, int64_
         .sent_at = q->sent_at,
         .key = in->key,
         .payload = in->payload,
-        .hook = config_hook(d->config, in->event, in->hook),
+        .hook = config_hook(a->config, in->event, in->hook),
     };
     if (!claim.hook || !is_ours(claim.hook))
         return err_set(err, RC_INVALID, "a delivery that was not asked for");
     if (in->retirement_id)
         claim.person = claims_person(&q->arena, &in->user, in->retirement_id);
-    delivery_begin(&d->flight, &claim, now);
+    delivery_begin(a->flight, &claim, now);
     return RC_OK;
 }
 
-/* One that makes no sense is left: it is due again when its lease is over. */
+/* A delivery that cannot be read is left: it is due again when its lease is over. */
 static unsigned take_all(struct deliveries *q, const struct wire_delivery *list, size_t n_list, int64_t now)
 {
     unsigned n = 0;
@@ -159,19 +161,19 @@ static unsigned take_all(struct deliveries *q, const struct wire_delivery *list,
 static void refused(struct deliveries *q)
 {
     struct err err;
-    if (authority_explain(&q->claim, &err))
+    if (ask_explain(&q->claim, &err))
         log_error("nothing can be delivered, the authority refuses: %s", err.text);
     q->over = true;
 }
 
 static void take_answer(struct deliveries *q, const struct wire_delivery *list, size_t n_list)
 {
-    int64_t now = clock_mono();
+    int64_t now = authority_mono(q->authority);
     unsigned n = take_all(q, list, n_list, now);
     if (n == 0 && q->asked_at_end)
         q->over = true;
     if (n < q->asked)
-        next_at(q, now + q->driver->config->poll_us);
+        next_at(q, now + q->authority->config->poll_us);
 }
 
 static void claim_done(struct ask *ask)
@@ -181,21 +183,21 @@ static void claim_done(struct ask *ask)
     struct json *body;
     struct err err;
     size_t n;
-    enum authority_word word = authority_judge(ask);
-    if (word == AUTHORITY_REFUSED)
+    enum ask_result word = ask_judge(ask);
+    if (word == ASK_REFUSED)
         refused(q);
-    bool is_whole = word == AUTHORITY_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
+    bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
                     !wire_read_deliveries(&q->arena, body, &list, &n, &err);
-    if (word == AUTHORITY_ANSWERED && !is_whole)
-        authority_is_silent(q->driver, "its answer about deliveries makes no sense");
+    if (word == ASK_ANSWERED && !is_whole)
+        ask_note_silence(q->authority, "its answer about deliveries makes no sense");
     if (is_whole)
         take_answer(q, list, n);
     else
-        next_at(q, clock_mono() + authority_pause(q->driver));
+        next_at(q, authority_mono(q->authority) + ask_pause(q->authority));
     arena_reset(&q->arena);
 }
 
-/* ---- what became of them ---- */
+/* ---- reports ---- */
 
 static void put_report(struct json_out *o, const struct delivery *delivery)
 {
@@ -225,7 +227,7 @@ static void send_reports(void *arg, int64_t now)
 
 static void pump_reports(struct deliveries *q, int64_t now)
 {
-    struct flight *f = &q->driver->flight;
+    struct flight *f = q->authority->flight;
     struct delivery *delivery;
     if (q->n_told > 0 || TAILQ_EMPTY(&f->told))
         return;
@@ -270,7 +272,7 @@ static void ended(struct delivery *delivery, const struct wire_delivery_report_a
     delivery_end(delivery, answer && answer->ok);
 }
 
-/* Looked at as a whole before any of it is believed. */
+/* All answers are looked at before any is believed. */
 static bool is_answer_to(const struct deliveries *q, const struct wire_delivery_report_answer *answers)
 {
     for (unsigned i = 0; i < q->n_told; i++)
@@ -290,7 +292,8 @@ static void end_all(struct deliveries *q, const struct wire_delivery_report_answ
 
 static void repeat_later(struct deliveries *q)
 {
-    timers_set(&q->driver->runtime.timers, &q->again, clock_mono() + authority_pause(q->driver));
+    timers_set(&q->authority->runtime->timers, &q->again,
+               authority_mono(q->authority) + ask_pause(q->authority));
 }
 
 static void tell_done(struct ask *ask)
@@ -299,21 +302,21 @@ static void tell_done(struct ask *ask)
     struct wire_delivery_report_answer *answers;
     struct json *body;
     struct err err;
-    switch (authority_judge(ask)) {
-    case AUTHORITY_SILENT: repeat_later(q); return;
-    case AUTHORITY_REFUSED:
-        if (authority_explain(ask, &err))
+    switch (ask_judge(ask)) {
+    case ASK_SILENT: repeat_later(q); return;
+    case ASK_REFUSED:
+        if (ask_explain(ask, &err))
             log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
         end_all(q, NULL);
         return;
-    case AUTHORITY_ANSWERED: break;
+    case ASK_ANSWERED: break;
     }
     if (!ask_parse(ask, &q->arena, &body, &err) &&
         !wire_read_delivery_report_answers(&q->arena, body, &answers, q->n_told, &err) &&
         is_answer_to(q, answers)) {
         end_all(q, answers);
     } else {
-        authority_is_silent(q->driver, "its answer to deliveries makes no sense");
+        ask_note_silence(q->authority, "its answer to deliveries makes no sense");
         repeat_later(q);
     }
     arena_reset(&q->arena);
@@ -321,51 +324,52 @@ static void tell_done(struct ask *ask)
 
 /* ---- the whole ---- */
 
-static bool are_wanted(const struct driver *d)
+static bool are_wanted(const struct authority *a)
 {
-    if (d->config->authority_is_lms || d->conf.username || d->conf.probes)
+    if (a->conf.type || a->config->authority_is_lms || a->conf.username)
         return false;
-    for (size_t i = 0; i < d->config->n_hooks; i++)
-        if (is_ours(&d->config->hooks[i]))
+    for (size_t i = 0; i < a->config->n_hooks; i++)
+        if (is_ours(&a->config->hooks[i]))
             return true;
     return false;
 }
 
-void deliveries_open(struct driver *d)
+void deliveries_open(struct authority *a)
 {
-    struct deliveries *q = &d->deliveries;
-    *q = (struct deliveries){ .driver = d,
-                              .over = !are_wanted(d),
-                              .hooks = xcalloc(d->config->n_hooks + 1, sizeof(struct wire_hook)) };
-    ask_open(&q->claim, d, claim_done, q);
-    ask_open(&q->tell, d, tell_done, q);
+    struct deliveries *q = &a->deliveries;
+    *q = (struct deliveries){ .authority = a,
+                              .over = !are_wanted(a),
+                              .hooks = xcalloc(a->config->n_hooks + 1, sizeof(struct wire_hook)) };
+    ask_open(&q->claim, a, claim_done, q);
+    ask_open(&q->tell, a, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);
     buf_init(&q->tell_body, BODY_MAX);
     q->next = (struct timer){ .fire = time_for_next, .arg = q };
     q->again = (struct timer){ .fire = send_reports, .arg = q };
 }
 
-void deliveries_close(struct driver *d)
+void deliveries_close(struct authority *a)
 {
-    struct deliveries *q = &d->deliveries;
+    struct deliveries *q = &a->deliveries;
     ask_close(&q->claim);
     ask_close(&q->tell);
-    timers_clear(&d->runtime.timers, &q->next);
-    timers_clear(&d->runtime.timers, &q->again);
+    timers_clear(&a->runtime->timers, &q->next);
+    timers_clear(&a->runtime->timers, &q->again);
     free(q->hooks);
     buf_free(&q->claim_body);
     buf_free(&q->tell_body);
     arena_free(&q->arena);
 }
 
-void deliveries_pump(struct driver *d, int64_t now)
+void deliveries_pump(struct authority *a, int64_t now)
 {
-    pump_reports(&d->deliveries, now);
-    pump_claims(&d->deliveries, now);
+    pump_reports(&a->deliveries, now);
+    pump_claims(&a->deliveries, now);
 }
 
-bool deliveries_are_over(const struct driver *d)
+bool deliveries_are_over(const struct authority *a)
 {
-    const struct deliveries *q = &d->deliveries;
-    return q->driver->flight.deliveries_in_flight == 0 && !q->claim.busy && (q->over || d->flight.stopping);
+    const struct deliveries *q = &a->deliveries;
+    return q->authority->flight->deliveries_in_flight == 0 && !q->claim.busy &&
+           (q->over || a->flight->stopping);
 }

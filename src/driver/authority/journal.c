@@ -4,7 +4,7 @@
  * it, written anew with the live ones alone when the journal is opened and whenever most lines are of the
  * past.
  */
-#include "driver/journal.h"
+#include "driver/authority/journal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -48,7 +48,8 @@ struct journal {
     size_t n_buckets, n;
     size_t lines;       /* in the file and in unwritten */
     size_t stale_memos; /* of them, with a memo that is of no more use */
-    int64_t written_at; /* clock_mono: the file as a whole */
+    const struct world *world;
+    int64_t written_at; /* steady clock: the file as a whole */
     struct buf unwritten;
 };
 
@@ -289,7 +290,7 @@ static enum rc write_anew(struct journal *j, struct err *err)
     j->fd = fd;
     j->lines = j->n;
     j->stale_memos = 0;
-    j->written_at = clock_mono();
+    j->written_at = world_mono(j->world);
     buf_reset(&j->unwritten);
     return RC_OK;
 }
@@ -326,7 +327,7 @@ bool journal_is_put_off(const struct journal_entry *entry, int64_t now)
 static bool is_worth_a_new_file(const struct journal *j)
 {
     return j->lines > LINES_MIN + LIVE_SHARE * j->n ||
-           (j->stale_memos > 0 && clock_mono() - j->written_at >= STALE_MEMOS_FOR);
+           (j->stale_memos > 0 && world_mono(j->world) - j->written_at >= STALE_MEMOS_FOR);
 }
 
 enum rc journal_sync(struct journal *j, struct err *err)
@@ -372,10 +373,12 @@ static enum rc lock(struct journal *j, struct err *err)
     return RC_OK;
 }
 
-enum rc journal_open(const char *data_dir, const char *url, struct journal **out, struct err *err)
+enum rc journal_open(const char *data_dir, const char *url, const struct world *world, struct journal **out,
+                     struct err *err)
 {
     struct journal *j = XNEW(struct journal);
     enum rc rc = RC_OK;
+    j->world = world;
     j->fd = j->lock_fd = -1;
     j->n_buckets = BUCKETS_MIN;
     j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is told to the authority: outcomes, renewals and what is given back, many in one request.
+ * Tells a Lethe about outcomes, renewals and what is given back, many reports in one request.
  *
  * Its hard idea: a request whose answer was lost is repeated byte by byte until it is answered, because the
- * authority answers a repeat as it did the first time, and anything else could tell it something new. What
- * gathers meanwhile goes into the next.
+ * authority answers a repeat as it did the first time, and any other request could tell it something new.
+ * Reports that gather meanwhile go into the next request.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "driver/driver_int.h"
+#include "driver/authority/authority.h"
 
-enum { REPORT_ROOM = 512 }; /* bytes of a report besides its response */
+enum {
+    REPORT_ROOM = 512,     /* bytes of a report besides its response */
+    BATCH_WORTHWHILE = 100 /* reports that justify a second request beside the first */
+};
 
 /* ---- a batch goes out ---- */
 
@@ -59,7 +62,8 @@ static void put_report(struct json_out *o, struct run *run)
     wire_put_report(o, &report);
 }
 
-/* Both are JSON with its control characters escaped: as a string it grows to twice its length at most. */
+/* Both texts are JSON with its control characters escaped: as a string each grows to twice its length at
+ * most. */
 static size_t most_bytes(const struct run *run)
 {
     return REPORT_ROOM + (run->response ? 2 * strlen(run->response) : 0) +
@@ -68,16 +72,16 @@ static size_t most_bytes(const struct run *run)
 
 static void fill(struct batch *b)
 {
-    struct driver *d = b->driver;
+    struct authority *a = b->authority;
     struct run *run;
     buf_reset(&b->body);
     struct json_out o = { .buf = &b->body };
     json_open_list(&o);
-    while (b->n < REPORTS_MAX && (run = flight_first_report(&d->flight))) {
+    while (b->n < REPORTS_AT_ONCE && (run = flight_first_report(a->flight))) {
         if (b->body.len + most_bytes(run) > HTTP_BODY_MAX)
             break;
         put_report(&o, run);
-        b->runs[b->n++] = flight_take_report(&d->flight);
+        b->runs[b->n++] = flight_take_report(a->flight);
     }
     json_close_list(&o);
     assert(!b->body.over && b->n > 0);
@@ -93,17 +97,17 @@ static void send_again(void *arg, int64_t now)
     send(arg);
 }
 
-void reports_pump(struct driver *d, int64_t now)
+void reports_pump(struct authority *a, int64_t now)
 {
     unsigned in_use = 0;
     struct batch *idle = NULL;
-    for (unsigned i = 0; i < BATCHES; i++) {
-        if (d->batches[i].n > 0)
+    for (unsigned i = 0; i < REPORTS_BATCHES; i++) {
+        if (a->batches[i].n > 0)
             in_use++;
         else
-            idle = &d->batches[i];
+            idle = &a->batches[i];
     }
-    if (!idle || d->flight.n_reports == 0 || (in_use > 0 && d->flight.n_reports < BATCH_WORTHWHILE))
+    if (!idle || a->flight->n_reports == 0 || (in_use > 0 && a->flight->n_reports < BATCH_WORTHWHILE))
         return;
     fill(idle);
     idle->sent_at = now;
@@ -112,7 +116,7 @@ void reports_pump(struct driver *d, int64_t now)
 
 /* ---- its answer ---- */
 
-/* Looked at as a whole before any of it is believed. */
+/* All answers are looked at before any is believed. */
 static bool is_answer_to(const struct batch *b, const struct wire_report_answer *answers)
 {
     for (unsigned i = 0; i < b->n; i++)
@@ -121,7 +125,7 @@ static bool is_answer_to(const struct batch *b, const struct wire_report_answer 
     return true;
 }
 
-/* A mistake of one of us. Other refusals tell that the retirement is no longer ours. */
+/* A mistake in the driver or the server. Other refusals say that the retirement is no longer ours. */
 static void note_malformed(const struct wire_report_answer *answer)
 {
     if (answer->ok || (strcmp(answer->code, "invalid") != 0 && strcmp(answer->code, "unknown_field") != 0))
@@ -143,14 +147,16 @@ static void take_answers(struct batch *b, const struct wire_report_answer *answe
 
 static void repeat_later(struct batch *b)
 {
-    timers_set(&b->driver->runtime.timers, &b->again, clock_mono() + authority_pause(b->driver));
+    timers_set(&b->authority->runtime->timers, &b->again,
+               authority_mono(b->authority) + ask_pause(b->authority));
 }
 
-/* The authority wants none of it, which is a mistake of one of us: leases will run out by themselves. */
+/* The authority refuses the request as a whole, which is a mistake in the driver or the server: the leases
+ * run out by themselves. */
 static void batch_refused(struct batch *b)
 {
     struct err err;
-    if (authority_explain(&b->ask, &err))
+    if (ask_explain(&b->ask, &err))
         log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
     for (unsigned i = 0; i < b->n; i++)
         run_give_up(b->runs[i]);
@@ -163,38 +169,38 @@ static void batch_done(struct ask *ask)
     struct wire_report_answer *answers;
     struct json *body;
     struct err err;
-    switch (authority_judge(ask)) {
-    case AUTHORITY_SILENT: repeat_later(b); return;
-    case AUTHORITY_REFUSED: batch_refused(b); return;
-    case AUTHORITY_ANSWERED: break;
+    switch (ask_judge(ask)) {
+    case ASK_SILENT: repeat_later(b); return;
+    case ASK_REFUSED: batch_refused(b); return;
+    case ASK_ANSWERED: break;
     }
     if (!ask_parse(ask, &b->arena, &body, &err) &&
         !wire_read_report_answers(&b->arena, body, &answers, b->n, &err) && is_answer_to(b, answers)) {
         take_answers(b, answers);
     } else {
-        authority_is_silent(b->driver, "its answer to reports makes no sense");
+        ask_note_silence(b->authority, "its answer to reports makes no sense");
         repeat_later(b);
     }
     arena_reset(&b->arena);
 }
 
-void reports_open(struct driver *d)
+void reports_open(struct authority *a)
 {
-    for (unsigned i = 0; i < BATCHES; i++) {
-        struct batch *b = &d->batches[i];
-        *b = (struct batch){ .driver = d };
-        ask_open(&b->ask, d, batch_done, b);
+    for (unsigned i = 0; i < REPORTS_BATCHES; i++) {
+        struct batch *b = &a->batches[i];
+        *b = (struct batch){ .authority = a };
+        ask_open(&b->ask, a, batch_done, b);
         b->again = (struct timer){ .fire = send_again, .arg = b };
         buf_init(&b->body, HTTP_BODY_MAX);
     }
 }
 
-void reports_close(struct driver *d)
+void reports_close(struct authority *a)
 {
-    for (unsigned i = 0; i < BATCHES; i++) {
-        struct batch *b = &d->batches[i];
+    for (unsigned i = 0; i < REPORTS_BATCHES; i++) {
+        struct batch *b = &a->batches[i];
         ask_close(&b->ask);
-        timers_clear(&d->runtime.timers, &b->again);
+        timers_clear(&a->runtime->timers, &b->again);
         buf_free(&b->body);
         arena_free(&b->arena);
     }

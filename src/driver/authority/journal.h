@@ -15,13 +15,14 @@
  * service calls the person, so it leaves the file within a minute of being of no more use, as long as the
  * driver runs, and otherwise when it is next opened. It belongs to one authority and one driver at a time.
  */
-#ifndef LETHE_DRIVER_JOURNAL_H
-#define LETHE_DRIVER_JOURNAL_H
+#ifndef LETHE_DRIVER_AUTHORITY_JOURNAL_H
+#define LETHE_DRIVER_AUTHORITY_JOURNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/world.h"
 #include "core/core.h"
 
 enum { RUN_KEY_LEN = 32 };
@@ -30,7 +31,7 @@ struct journal_entry {
     int64_t id;
     char stage[STATE_NAME_MAX + 1]; /* working state that was entered, or was about to be */
     char run_key[RUN_KEY_LEN + 1];
-    int64_t begun_at, until; /* clock_now: when the stage that was put off was begun, and until when it is to
+    int64_t begun_at, until; /* wall clock: when the stage that was put off was begun, and until when it is to
                               * rest; 0: it was not put off */
     char *memo;              /* what is to be known again then; NULL: nothing */
     struct journal_entry *next; /* the journal's */
@@ -38,9 +39,10 @@ struct journal_entry {
 
 struct journal;
 
-/* Makes the directory (mode 0700) and the file where there are none, and waits a moment for another driver to
- * end. RC_CONFLICT: one is at work with this journal. RC_IO, RC_NO_SPACE. */
-enum rc journal_open(const char *data_dir, const char *url, struct journal **out, struct err *err) MUST_CHECK;
+/* Makes the directory (mode 0700) and the file where there are none, and waits a moment (of real time) for
+ * another driver to end. RC_CONFLICT: one is at work with this journal. RC_IO, RC_NO_SPACE. */
+enum rc journal_open(const char *data_dir, const char *url, const struct world *world, struct journal **out,
+                     struct err *err) MUST_CHECK;
 void journal_close(struct journal **journal);
 
 const struct journal_entry *journal_find(const struct journal *j, int64_t id); /* NULL: not ours */
@@ -49,7 +51,7 @@ void journal_enter(struct journal *j, int64_t id, const char *stage, const char 
 void journal_end(struct journal *j, int64_t id);
 /* Of one that is there. memo may be NULL and has no line breaks; durable as above. */
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo);
-bool journal_is_put_off(const struct journal_entry *entry, int64_t now); /* now: clock_now */
+bool journal_is_put_off(const struct journal_entry *entry, int64_t now); /* now: wall clock */
 /* After a failure the journal is of no more use: stop, and begin with what is on disk. RC_IO, RC_NO_SPACE. */
 enum rc journal_sync(struct journal *j, struct err *err) MUST_CHECK;
 

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The authority knows the states: it finds the people who are due, and is told what becomes of them. This
+ * room makes all requests to it. Below it are people in flight (flight.h) and the services; it knows nothing
+ * of the roof, which opens it, turns it and looks at what it has found out.
+ *
+ *  - authority.c: opens the authority that the configuration names, turns it, closes it
+ *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
+ *  - lms.c: an LMS, which grants no leases. It is asked who is due, and told where people are (updates.c)
+ *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
+ *  - reminders.c: says who waits for an operator to confirm a stage
+ *  - aside.c: people whom the next look at an LMS does not take up
+ *  - journal.c: what was begun for an LMS, on disk
+ *  - ask.c: one request with its token, and whether the authority answers at all
+ *
+ * Calls go downwards in this list; what all files share is in struct authority.
+ */
+#ifndef LETHE_DRIVER_AUTHORITY_H
+#define LETHE_DRIVER_AUTHORITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/world.h"
+#include "config/config.h"
+#include "config/template.h"
+#include "driver/flight/flight.h"
+#include "driver/services/services.h"
+#include "http/http.h"
+#include "wire/wire.h"
+
+struct authority;
+
+/* ---- ask.c: one request ---- */
+
+#define AUTHORITY_PAUSE_FIRST   (100 * CLOCK_MS)
+#define AUTHORITY_PAUSE_LONGEST (5 * CLOCK_S) /* between two tries of the same request */
+
+/* Sent with the credentials of the authority, and once more with another token after a 401. */
+struct ask {
+    struct authority *authority;
+    struct http_call call;         /* its answer, in done; body and body_len are the caller's */
+    void (*done)(struct ask *ask); /* may be called from within ask_send() */
+    void *arg;
+    bool busy;
+    const char *no_token; /* why it could not even be sent; NULL: it was */
+    bool about_nobody;    /* no person in it: a refusal may be shown in whatever words it comes */
+    const char *key;      /* the header of the next request, by which a repeat is known; NULL: none */
+    struct buf url, authorization;
+    const char *headers[3];
+    struct token_wait wait;
+    unsigned token_used;
+    bool token_renewed;
+};
+
+enum ask_result {
+    ASK_ANSWERED, /* 200, 204: the authority has taken it */
+    ASK_SILENT,   /* not reached, or not now: to be repeated after ask_pause() */
+    ASK_REFUSED   /* repeating is of no use */
+};
+
+void ask_open(struct ask *ask, struct authority *a, void (*done)(struct ask *ask), void *arg);
+void ask_close(struct ask *ask);
+/* path: behind the authority's url. body may be NULL, and stays as it is until done. */
+void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body);
+/* What has come of it, in done. Notes whether the authority answers. */
+enum ask_result ask_judge(const struct ask *ask);
+/* The words of a refusal. Returns its rc. */
+enum rc ask_explain(const struct ask *ask, struct err *err);
+enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
+/* An answer that was not understood is none, either. */
+void ask_note_silence(struct authority *a, const char *why);
+int64_t ask_pause(const struct authority *a); /* before the same request again */
+/* The driver has to end because of err, unless it has to because of an earlier one. */
+void ask_fail(struct authority *a, const struct err *err);
+
+struct silence {
+    int64_t since;     /* 0: it answers */
+    unsigned failures; /* in a row */
+};
+
+/* ---- reminders.c ---- */
+
+struct reminders {
+    int64_t every_us; /* the shortest interval of the stages that people do; 0: there are no such stages */
+    int64_t said_at;  /* wall clock: reminders have been said up to then */
+    int64_t asked_at; /* the last claim that asked who waits; 0: none yet */
+    int64_t waiting_before; /* `once`: people who waited when it began */
+};
+
+void reminders_open(struct authority *a);
+bool reminders_want(const struct authority *a, int64_t now); /* is it time to ask who waits? */
+/* These wait. NULL: the answer did not say. */
+void reminders_look(struct authority *a, const struct wire_waiting *waiting, size_t n);
+
+/* ---- claims.c ---- */
+
+struct claims {
+    struct authority *authority;
+    struct ask ask;
+    struct buf body;
+    const char **stages; /* scratch: those of a request */
+    bool all_taken;      /* the last answer said so: there is nobody left */
+    struct service
+        *probed; /* the claim under way is for a prober of this service; NULL: it is for all people */
+    unsigned limit;
+    bool lost;    /* the last claim got no answer that can be used: it is sent again, as it was */
+    char key[64]; /* of the last claim */
+    int64_t sent_at, counted_at;
+    struct timer next; /* set: no claim before */
+    struct arena arena;
+};
+
+void claims_open(struct authority *a);
+void claims_close(struct authority *a);
+void claims_pump(struct authority *a, int64_t now);
+void claims_look_again(struct authority *a); /* there may be people whom the last look left out */
+/* For templates; numbers become texts in a. */
+struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id);
+
+/* ---- reports.c ---- */
+
+enum {
+    REPORTS_AT_ONCE = 500, /* in one request */
+    REPORTS_BATCHES = 2    /* requests under way at once */
+};
+
+struct batch {
+    struct authority *authority;
+    struct ask ask; /* busy; else it waits to be repeated */
+    struct buf body;
+    struct run *runs[REPORTS_AT_ONCE];
+    unsigned n;      /* 0: not in use */
+    int64_t sent_at; /* the first time */
+    struct timer again;
+    struct arena arena; /* of its answer */
+};
+
+void reports_open(struct authority *a);
+void reports_close(struct authority *a);
+void reports_pump(struct authority *a, int64_t now);
+
+/* ---- deliveries.c ---- */
+
+struct deliveries {
+    struct authority *authority;
+    struct ask claim, tell; /* requests for them, and about them */
+    struct buf claim_body, tell_body;
+    struct wire_hook *hooks; /* scratch: those of a request */
+    int64_t sent_at;         /* of the claim under way */
+    unsigned asked;          /* for so many */
+    bool asked_at_end;       /* `once`: when nobody was due any more */
+    bool over;         /* no more claims: there are no hooks, or `once` has asked at the end and got none */
+    struct timer next; /* set: no claim before */
+    struct delivery *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */
+    unsigned n_told;
+    struct timer again;
+    struct arena arena; /* of an answer */
+};
+
+void deliveries_open(struct authority *a);
+void deliveries_close(struct authority *a);
+void deliveries_pump(struct authority *a, int64_t now);
+bool deliveries_are_over(const struct authority *a); /* none under way, and none to come */
+
+/* ---- aside.c ---- */
+
+/* A person whom looks do not take up. */
+struct left_alone {
+    int64_t id;
+    int64_t until; /* steady clock; 0: the look that is under way */
+};
+
+struct aside {
+    struct left_alone *left;
+    size_t n, room;
+    bool given_back; /* a person in a working state, because the service is shut: the journal has them */
+    int64_t
+        back_at; /* wall clock: when a person who was put off is to be taken up again; INT64_MAX: none was */
+};
+
+void aside_open(struct aside *aside);
+void aside_close(struct aside *aside);
+void aside_add(struct aside *aside, int64_t id, int64_t until);
+void aside_forget(struct aside *aside, int64_t now); /* all whose time is over */
+bool aside_has(const struct aside *aside, int64_t id);
+void aside_put_off(struct aside *aside, int64_t until); /* wall clock */
+
+/* ---- lms.c, updates.c ---- */
+
+enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
+
+struct journal;
+
+/* One person's way through update_retirement_status, which may take several calls: the completed state, then
+ * the next working state. */
+struct update {
+    struct lms *lms;
+    struct run *run; /* NULL: not in use */
+    struct ask ask;
+    struct buf path, body;
+    const char *target; /* state */
+    const char *response;
+    bool to_sync;        /* waits for the journal */
+    bool reading_status; /* the request asks where the person is now */
+    bool maybe_done;     /* a reply was lost, or may have been */
+    struct timer again;
+    struct arena arena; /* of an answer */
+};
+
+/*
+ * An LMS as the authority, by the calls that the existing driver scripts make of it.
+ *
+ * Its hard idea: without leases, entering the working state is all that keeps two drivers apart, and the
+ * journal is all that tells a driver that it was the one that entered it. So the journal is durable before
+ * the working state is asked for, and a person in a working state that the journal does not have belongs to
+ * another driver.
+ */
+struct lms {
+    struct authority *authority;
+    struct journal *journal;
+    struct ask ask; /* a look */
+    struct buf path;
+    enum look look;
+    unsigned limit;          /* of the last look for due people */
+    bool found_nobody, more; /* by it */
+    struct timer next;       /* set: no look before */
+    struct arena arena;      /* of an answer */
+    struct aside aside;
+    bool strangers_said;
+    bool looks_alone; /* nobody was in flight when the look under way was sent */
+    bool one_taken;   /* of LOOK_ONE */
+    struct update *updates;
+    unsigned n_updates, n_in_use;
+};
+
+void updates_open(struct lms *lms);
+void updates_close(struct lms *lms);
+void updates_pump(struct lms *lms, int64_t now);
+
+/* Of a retirement in the LMS's form. */
+enum { LMS_NO_ID = -1 };
+static inline int64_t lms_id_of(const struct json *retirement)
+{
+    return json_get_int(retirement, "id", LMS_NO_ID);
+}
+/* NULL: it does not say. */
+static inline const char *lms_state_of(const struct json *retirement)
+{
+    return json_get_text(json_get(retirement, "current_state"), "state_name");
+}
+
+/* ---- authority.c ---- */
+
+/* What one kind of authority does. */
+struct authority_type {
+    enum rc (*open)(struct authority *a, struct err *err) MUST_CHECK;
+    void (*close)(struct authority *a);
+    /* Asks for people if there is room, tells what is to be told. */
+    void (*pump)(struct authority *a, int64_t now);
+    bool (*is_asking)(const struct authority *a); /* a request is under way that may bring people */
+    void (*look_again)(struct authority *a);      /* there may be people whom the last look left out */
+};
+extern const struct authority_type authority_lethe, authority_lms;
+
+struct authority_conf {
+    const struct config *config;
+    struct runtime *runtime;
+    struct services *services;
+    struct flight *flight;
+    const struct authority_type *type; /* NULL: the one that the configuration names */
+    void *arg;                         /* of that type */
+    const char *driver_name;           /* the authority shows it to people */
+    const char *socket_path;           /* unless config->authority says where it is */
+    const char *username;              /* this person alone; NULL: all */
+    int64_t cool_off_us; /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */
+    bool once;           /* end when nobody is due, in flight, or held by another driver */
+    bool deliver_only;   /* nobody is retired */
+    bool counts;         /* keep `due` up to date */
+};
+
+struct authority {
+    struct authority_conf conf;
+    const struct config *config; /* these four as in conf */
+    struct runtime *runtime;
+    struct services *services;
+    struct flight *flight;
+    const struct authority_type *type;
+    struct token *token; /* NULL: it needs none */
+    struct silence silence;
+    struct claims claims;
+    struct batch batches[REPORTS_BATCHES];
+    struct reminders reminders;
+    struct deliveries deliveries;
+    struct lms *lms; /* NULL: it is none */
+
+    /* For the roof: */
+    bool ending;      /* no more people are taken up */
+    int64_t heard_at; /* steady clock: its last answer; 0: none yet */
+    enum rc rc;       /* not RC_OK: the driver has to end at once because of err */
+    struct err err;
+    bool fuse_blown;      /* it grants nobody in PENDING */
+    int64_t due, held;    /* as it said last */
+    unsigned batch_taken; /* people whom this look has taken up */
+};
+
+enum rc authority_open(struct authority *a, const struct authority_conf *conf, struct err *err) MUST_CHECK;
+void authority_close(struct authority *a); /* also after it could not be opened */
+void authority_pump(struct authority *a, int64_t now);
+/* Nothing is to be expected from it, and nothing to be told to hooks. */
+bool authority_is_idle(const struct authority *a);
+
+static inline int64_t authority_now(const struct authority *a) /* wall clock */
+{
+    return world_now(a->runtime->world);
+}
+
+static inline int64_t authority_mono(const struct authority *a) /* steady clock */
+{
+    return world_mono(a->runtime->world);
+}
+
+/* A batch that is full ends the look. */
+static inline bool authority_batch_is_full(const struct authority *a)
+{
+    unsigned batch = a->config->batch;
+    return batch > 0 && a->batch_taken >= batch;
+}
+
+/* How many people may be taken up now. */
+static inline unsigned authority_room(const struct authority *a)
+{
+    unsigned batch = a->config->batch, places = a->flight->conf.max_runs - a->flight->in_flight;
+    if (batch == 0)
+        return places;
+    unsigned left = authority_batch_is_full(a) ? 0 : batch - a->batch_taken;
+    return places < left ? places : left;
+}
+
+#endif

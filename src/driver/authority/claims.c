@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims as many due people as there are free places, and finds out when there is nobody left.
+ *
+ * A look is a series of claims. It ends with the claim whose answer says that nobody is left, or that fills
+ * the batch. A claim may bring fewer people than it asked for and yet leave some: the authority goes through
+ * a bounded number of rows at a time, and the next claim continues there. A claim names the stages that
+ * people may be taken to: those of this configuration, except stages whose service is shut.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "driver/authority/authority.h"
+
+/* Places that get free are gathered for this long: a claim for each would be a request a person. */
+#define GATHER_PLACES (100 * CLOCK_MS)
+#define LOOK_FOR_HELD CLOCK_S
+#define COUNT_EVERY   CLOCK_S
+
+enum {
+    CLAIM_AT_ONCE = 500, /* people of one claim */
+    BODY_MAX = 32768
+};
+
+/* ---- a claim goes out ---- */
+
+static bool is_named(const struct claims *c, const struct stage_conf *stage)
+{
+    bool is_shut = services_find_shut(c->authority->services, stage, NULL) != NULL;
+    return c->probed ? is_shut && !services_find_shut(c->authority->services, stage, c->probed) : !is_shut;
+}
+
+static void write_body(struct claims *c, bool count)
+{
+    const struct authority *a = c->authority;
+    struct json_out o = { .buf = &c->body };
+    struct wire_claim_request request = {
+        .driver = a->conf.driver_name,
+        .limit = c->limit,
+        .lease_s = policy_lease_s(a->config->lease_us, 0),
+        .cool_off_s = (a->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S,
+        .username = a->conf.username,
+        .stages = c->stages,
+        .order = a->config->newest_first ? WIRE_NEWEST : WIRE_OLDEST,
+        .count = count,
+        .waiting = a->reminders.asked_at == c->sent_at,
+    };
+    for (size_t i = 0; i < a->config->n_stages; i++)
+        if (is_named(c, &a->config->stages[i]))
+            c->stages[request.n_stages++] = a->config->stages[i].working;
+    buf_reset(&c->body);
+    wire_put_claim_request(&o, &request);
+    assert(!c->body.over);
+}
+
+static void make_key(struct claims *c)
+{
+    uint8_t random[16];
+    char hex[2 * sizeof(random) + 1];
+    world_random(c->authority->runtime->world, random, sizeof(random));
+    crypto_hex(random, sizeof(random), hex);
+    snprintf(c->key, sizeof(c->key), "Idempotency-Key: %s", hex);
+}
+
+static void send(struct claims *c, unsigned places, int64_t now)
+{
+    struct authority *a = c->authority;
+    bool count = a->conf.counts && (c->counted_at == 0 || now - c->counted_at >= COUNT_EVERY);
+    c->limit = places < CLAIM_AT_ONCE ? places : CLAIM_AT_ONCE;
+    c->sent_at = now;
+    if (reminders_want(a, now))
+        a->reminders.asked_at = now;
+    write_body(c, count);
+    if (count)
+        c->counted_at = now;
+    make_key(c);
+    ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
+}
+
+/* If a claim's answer is lost we still hold its leases; letting them expire would count as deaths. The same
+ * claim again is answered as the first time, and the leases count from that time. */
+static bool is_worth_repeating(const struct claims *c, int64_t now)
+{
+    return c->lost && now - c->sent_at < policy_lease_s(c->authority->config->lease_us, 0) * CLOCK_S / 2;
+}
+
+/* claims_pump() only asks whether the timer is set. */
+static void time_for_next(void *arg, int64_t now)
+{
+}
+
+static void next_at(struct claims *c, int64_t at)
+{
+    timers_set(&c->authority->runtime->timers, &c->next, at);
+}
+
+/* For few free places a claim goes out only once in a while. */
+static bool is_worthwhile(const struct claims *c, unsigned places, int64_t now)
+{
+    const struct authority *a = c->authority;
+    unsigned many =
+        a->flight->conf.max_runs / 4 < CLAIM_AT_ONCE ? a->flight->conf.max_runs / 4 : CLAIM_AT_ONCE;
+    return places >= many || a->flight->in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
+}
+
+/* A service that fails, for which nobody in flight can make the call that finds out whether it still does.
+ * With `once` that is worth finding out only as long as there is other work. */
+static struct service *find_unprobed(struct authority *a, int64_t now)
+{
+    struct service *found = NULL;
+    unsigned probers = 0;
+    for (unsigned i = 0; i < a->services->n; i++) {
+        struct service *s = &a->services->list[i];
+        probers += s->prober != NULL;
+        if (service_wants_prober(s, now) && now - s->prober_asked_at >= a->config->poll_us)
+            found = s;
+    }
+    return a->conf.once && a->flight->in_flight <= probers ? NULL : found;
+}
+
+void claims_look_again(struct authority *a)
+{
+    if (authority_batch_is_full(a))
+        return; /* the next look will find them */
+    timers_clear(&a->runtime->timers, &a->claims.next);
+    a->claims.all_taken = false;
+}
+
+void claims_pump(struct authority *a, int64_t now)
+{
+    struct claims *c = &a->claims;
+    unsigned places = a->flight->conf.max_runs - a->flight->in_flight;
+    if (c->ask.busy || a->ending || a->flight->stopping || places == 0)
+        return;
+    if (is_worth_repeating(c, now)) {
+        if (!c->next.place)
+            ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
+        return;
+    }
+    c->probed = find_unprobed(a, now);
+    if (c->probed) {
+        c->probed->prober_asked_at = now;
+        send(c, 1, now);
+        return;
+    }
+    if (c->next.place)
+        return;
+    if (a->conf.once && c->all_taken && a->flight->in_flight > 0)
+        return;
+    if (c->all_taken && !a->conf.once)
+        a->batch_taken = 0;
+    places = authority_room(a);
+    if (is_worthwhile(c, places, now))
+        send(c, places, now);
+    else
+        next_at(c, c->sent_at + GATHER_PLACES);
+}
+
+/* ---- its answer ---- */
+
+struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id)
+{
+    return (struct template_values){
+        .original_username = user->original_username,
+        .original_email = user->original_email,
+        .original_name = user->original_name,
+        .retired_username = user->retired_username,
+        .retired_email = user->retired_email,
+        .user_id = user->id ? arena_printf(a, "%" PRId64, user->id) : NULL,
+        .retirement_id = arena_printf(a, "%" PRId64, retirement_id),
+    };
+}
+
+static enum rc take(struct claims *c, const struct wire_claim *in, int64_t now, struct err *err)
+{
+    if (in->fault.code)
+        return err_set(err, RC_INVALID, "a claim that makes no sense: %s", in->fault.text);
+    if (!flight_find_stage(c->authority->config, in->stage))
+        return err_set(err, RC_INVALID, "a stage that was not asked for");
+    const struct claim claim = {
+        .id = in->id,
+        .epoch = in->epoch,
+        .lease_us = in->lease_s * CLOCK_S,
+        .sent_at = c->sent_at,
+        .stage = in->stage,
+        .run_key = in->run_key,
+        .begun_at = in->since_at,
+        .memo = in->memo,
+        .person = claims_person(&c->arena, &in->user, in->id),
+        .orgs = in->user.orgs,
+    };
+    run_begin(c->authority->flight, &claim, now);
+    return RC_OK;
+}
+
+/* Returns how many were taken. A claim that cannot be read is left: its lease runs out. */
+static unsigned take_all(struct claims *c, const struct wire_claim_answer *answer, int64_t now)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < answer->n_claims && n < c->limit; i++) {
+        struct err err;
+        if (!take(c, &answer->claims[i], now, &err))
+            n++;
+        else
+            log_error("the authority granted %s", err.text);
+    }
+    return n;
+}
+
+static void wait_for_held(struct authority *a, int64_t held)
+{
+    if (a->held == 0)
+        log_info("nobody is due; waiting for %" PRId64
+                 " whom another driver holds, until done or its lease is over",
+                 held);
+    a->held = held;
+}
+
+static void look_is_over(struct claims *c, int64_t held, int64_t now)
+{
+    struct authority *a = c->authority;
+    bool nobody = a->flight->in_flight == 0;
+    /* A driver for one person does not wait for what other drivers do about the rest. */
+    int64_t of_others = a->conf.username ? 0 : held;
+    if (!a->conf.once) {
+        next_at(c, now + a->config->poll_us);
+    } else if (authority_batch_is_full(a)) {
+        a->ending = true;
+    } else if (nobody && of_others > 0) {
+        wait_for_held(a, of_others);
+        next_at(c, now + LOOK_FOR_HELD);
+    } else if (nobody) {
+        a->ending = true;
+    }
+}
+
+static void take_answer(struct claims *c, const struct wire_claim_answer *answer)
+{
+    struct authority *a = c->authority;
+    int64_t now = authority_mono(a);
+    unsigned n = take_all(c, answer, now);
+    bool may_be_more = answer->held < 0;
+    a->due = answer->due >= 0 ? answer->due : a->due - n > 0 ? a->due - n : 0;
+    if (n > 0)
+        a->held = 0;
+    a->fuse_blown = answer->fuse_blown;
+    reminders_look(a, answer->waiting, answer->n_waiting);
+    if (c->probed) {
+        if (n == 0 && may_be_more)
+            c->probed->prober_asked_at = now - a->config->poll_us;
+        return;
+    }
+    a->batch_taken += n;
+    c->all_taken = !may_be_more || authority_batch_is_full(a);
+    if (c->all_taken)
+        look_is_over(c, may_be_more ? 0 : answer->held, now);
+}
+
+static void refused(struct claims *c)
+{
+    struct authority *a = c->authority;
+    struct err err;
+    if (ask_explain(&c->ask, &err) && a->conf.once)
+        ask_fail(a, &err);
+    else
+        ask_note_silence(a, err.text);
+}
+
+static void claim_done(struct ask *ask)
+{
+    struct claims *c = ask->arg;
+    struct wire_claim_answer answer;
+    struct json *body;
+    struct err err;
+    enum ask_result word = ask_judge(ask);
+    if (word == ASK_REFUSED)
+        refused(c);
+    bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &c->arena, &body, &err) &&
+                    !wire_read_claim_answer(&c->arena, body, &answer, &err);
+    if (word == ASK_ANSWERED && !is_whole)
+        ask_note_silence(c->authority, "its answer to a claim makes no sense");
+    c->lost = !is_whole && word != ASK_REFUSED;
+    if (is_whole)
+        take_answer(c, &answer);
+    else
+        next_at(c, authority_mono(c->authority) + ask_pause(c->authority));
+    arena_reset(&c->arena);
+}
+
+void claims_open(struct authority *a)
+{
+    struct claims *c = &a->claims;
+    *c = (struct claims){ .authority = a, .stages = xcalloc(a->config->n_stages + 1, sizeof(char *)) };
+    ask_open(&c->ask, a, claim_done, c);
+    c->ask.key = c->key;
+    c->next = (struct timer){ .fire = time_for_next, .arg = c };
+    buf_init(&c->body, BODY_MAX);
+}
+
+void claims_close(struct authority *a)
+{
+    struct claims *c = &a->claims;
+    ask_close(&c->ask);
+    timers_clear(&a->runtime->timers, &c->next);
+    free(c->stages);
+    buf_free(&c->body);
+    arena_free(&c->arena);
+}

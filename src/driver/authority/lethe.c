@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A Lethe as the authority: it grants leases on due people (claims.c) and takes reports (reports.c). */
+#include "driver/authority/authority.h"
+
+static enum rc lethe_open(struct authority *a, struct err *err)
+{
+    claims_open(a);
+    reports_open(a);
+    return RC_OK;
+}
+
+static void lethe_close(struct authority *a)
+{
+    claims_close(a);
+    reports_close(a);
+}
+
+static void lethe_pump(struct authority *a, int64_t now)
+{
+    if (!a->conf.deliver_only)
+        claims_pump(a, now);
+    reports_pump(a, now);
+}
+
+static bool lethe_is_asking(const struct authority *a)
+{
+    return a->claims.ask.busy;
+}
+
+const struct authority_type authority_lethe = {
+    .open = lethe_open,
+    .close = lethe_close,
+    .pump = lethe_pump,
+    .is_asking = lethe_is_asking,
+    .look_again = claims_look_again,
+};
