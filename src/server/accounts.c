@@ -213,7 +213,7 @@ static enum rc answer_account(struct exchange *x, struct err *err)
 {
     int64_t id;
     struct account account;
-    enum rc rc = path_id(x, &id, err);
+    enum rc rc = exchange_path_id(x, &id, err);
     if (!rc)
         rc = store_get_account(x->store, x->arena, id, &account, err);
     if (rc == RC_NOT_FOUND)

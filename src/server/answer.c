@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-unsigned rc_status(enum rc rc)
+static unsigned rc_status(enum rc rc)
 {
     switch (rc) {
     case RC_OK: return 200;

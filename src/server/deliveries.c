@@ -79,7 +79,7 @@ static enum rc answer_deliveries(struct exchange *x, struct err *err)
 static enum rc read_retry_delivery(struct exchange *x, struct err *err)
 {
     int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
-    return path_id(x, id, err);
+    return exchange_path_id(x, id, err);
 }
 
 static enum rc act_retry_delivery(struct exchange *x, struct err *err)

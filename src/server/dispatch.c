@@ -190,11 +190,6 @@ static void fail(struct exchange *x, const struct err *err)
     answer_error(x->http, x->route->dialect, err);
 }
 
-static bool is_answered(const struct exchange *x)
-{
-    return x->http->status != 0;
-}
-
 /* An answer that did not fit is no answer. */
 static enum rc check_answer(struct exchange *x, struct err *err)
 {
@@ -299,7 +294,7 @@ static void slow_run(struct slow_job *job, struct reader *reader)
     if (run_reading(&v->x, reader, answer_or_go_on, &err))
         fail(&v->x, &err);
     log_set_subject(before);
-    if (is_answered(&v->x))
+    if (exchange_is_answered(&v->x))
         http_answer(v->x.http);
     else
         write_later(v);
@@ -351,7 +346,7 @@ static enum http_when begin(struct visit *v, struct reader *reader)
         rc = run_reading(x, reader, x->route->handler->answer, &err);
     else if (!rc)
         rc = read_input(v, reader, &err);
-    if (!rc && !is_answered(x))
+    if (!rc && !exchange_is_answered(x))
         return queue(v);
     if (rc)
         fail(x, &err);

@@ -22,3 +22,15 @@ void exchange_stop_reading(struct exchange *x)
 {
     db_rollback(x->reading);
 }
+
+enum rc exchange_path_id(const struct exchange *x, int64_t *out, struct err *err)
+{
+    if (field_parse_int(x->param[0], out) && *out > 0)
+        return RC_OK;
+    return err_set(err, RC_NOT_FOUND, "there is no such retirement");
+}
+
+bool exchange_is_answered(const struct exchange *x)
+{
+    return x->http->status != 0;
+}

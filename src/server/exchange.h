@@ -101,20 +101,17 @@ void answer_error(struct http_request *req, enum dialect dialect, const struct e
 /* The same for what has a status, but never was an rc. */
 void answer_status(struct http_request *req, enum dialect dialect, unsigned status, const char *code,
                    const char *text);
-unsigned rc_status(enum rc rc);
 
 /* The largest number that every reader of JSON keeps exactly. */
 #define JSON_SAFE_MAX ((INT64_C(1) << 53) - 1)
 
-/* ---- fields.c: reading what came from outside; RC_INVALID names the field ---- */
+/* ---- fields.c: the fields of a body; RC_INVALID names the field ---- */
 
 enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;
 enum rc field_text_optional(const struct json *body, const char *key, const char **out,
                             struct err *err) MUST_CHECK;
 /* The user name that a call of an LMS is about. Without one the call is answered, as an LMS does. */
 enum rc field_username(struct exchange *x, const char **out, struct err *err) MUST_CHECK;
-enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
-                  struct err *err) MUST_CHECK;
 /* Leaves *out alone when absent. */
 enum rc field_int_optional(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
                            struct err *err) MUST_CHECK;
@@ -129,20 +126,26 @@ enum rc field_texts(struct arena *a, const struct json *body, const char *key, u
 enum rc field_orgs(struct arena *a, const struct json *body, const char **out, struct err *err) MUST_CHECK;
 /* Refuses keys that are not in the list, which ends with NULL. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err) MUST_CHECK;
-/* The same for query parameters. RC_INVALID "unknown_parameter". */
+/* The id of a state, which may be one of an earlier list. RC_INVALID "unknown_state". */
+enum rc field_state(struct exchange *x, const char *field, const char *name, int64_t *out,
+                    struct err *err) MUST_CHECK;
+char *field_trim(char *word); /* without the spaces around it; in place */
+/* RC_INVALID; max INT64_MAX: there is no limit to speak of. */
+enum rc field_check_range(const char *key, int64_t n, int64_t min, int64_t max, struct err *err) MUST_CHECK;
+/* Returns false when the text as a whole is not a number. */
+bool field_parse_int(const char *text, int64_t *out);
+bool field_is_listed(const char *name, const char *const *known);
+
+/* ---- query.c: the parameters of a query; each leaves *out alone when absent ---- */
+
+/* Refuses others. RC_INVALID "unknown_parameter". */
 enum rc query_only(const struct http_request *req, const char *const *known, struct err *err) MUST_CHECK;
 enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
-                  struct err *err) MUST_CHECK; /* leaves *out alone when absent */
-enum rc query_bool(const struct exchange *x, const char *name, bool *out,
-                   struct err *err) MUST_CHECK; /* leaves *out alone when absent */
+                  struct err *err) MUST_CHECK;
+enum rc query_bool(const struct exchange *x, const char *name, bool *out, struct err *err) MUST_CHECK;
 enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err) MUST_CHECK;
-char *field_trim(char *word); /* without the spaces around it; in place */
-/* The number in a path. RC_NOT_FOUND when it is none. */
-enum rc path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
-/* The id of a state, which may be one of an earlier list. RC_INVALID "unknown_state". */
-enum rc state_id(struct exchange *x, const char *field, const char *name, int64_t *out,
-                 struct err *err) MUST_CHECK;
-/* Ids of the states that a query names, repeated or separated by commas; RC_INVALID "unknown_state". */
+/* Ids of the states that a query names, repeated or separated by commas; none when absent. RC_INVALID
+ * "unknown_state". */
 enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n,
                      struct err *err) MUST_CHECK;
 
@@ -155,16 +158,20 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
                  size_t n_log, int64_t now);
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
 /* The answer to a write about one: the same as view_native, but who may not look gets id and state alone. */
-void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v);
+void view_written(struct exchange *x, unsigned status, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
 
-/* A reading handler is about to do something slow: its picture of the data goes, so that no checkpoint waits.
- */
-void exchange_stop_reading(struct exchange *x);
+/* ---- exchange.c ---- */
 
-/* What a write's use case runs with. */
+/* What a use case runs with. */
 struct act exchange_act(struct exchange *x);
+/* A handler that reads is about to do something slow: gives up its picture of the data, or checkpoints would
+ * wait for it. */
+void exchange_stop_reading(struct exchange *x);
+/* The number in the path. RC_NOT_FOUND: it is none. */
+enum rc exchange_path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
+bool exchange_is_answered(const struct exchange *x);
 
 /* ---- sessions.c ---- */
 
@@ -181,7 +188,9 @@ struct password_try {
  * Without an account it takes as long. */
 bool sessions_check_password(struct exchange *x, const struct password_try *try, bool *throttled);
 
-/* Says so when it has just blown, and keeps the metric (fuse.c). */
+/* ---- fuse.c ---- */
+
+/* Says in the log that the fuse has blown, if it has just now, and keeps the metric. */
 void fuse_checked(struct metrics *metrics, const struct fuse_state *state);
 
 /* ---- handlers, one file for each part of the API ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading what came from outside: wrong types, missing and unknown fields, each with a text that names the
+/* Reading the fields of a body: wrong types, missing and unknown ones, each with a text that names the
  * field. */
 #include "server/exchange.h"
 
@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 
 static enum rc wrong_kind(const char *key, const char *expected, const struct json *got, struct err *err)
@@ -15,13 +14,31 @@ static enum rc wrong_kind(const char *key, const char *expected, const struct js
     return err_set(err, RC_INVALID, "%s: must be %s, not %s", key, expected, json_kind_name(got->kind));
 }
 
-/* A limit that only the type sets is none that a reader could have meant. */
-static enum rc out_of_range(const char *key, int64_t min, int64_t max, struct err *err)
+enum rc field_check_range(const char *key, int64_t n, int64_t min, int64_t max, struct err *err)
 {
+    if (n >= min && n <= max)
+        return RC_OK;
     if (max == INT64_MAX)
         return err_set(err, RC_INVALID, "%s: must be an integer, %lld or more", key, (long long)min);
     return err_set(err, RC_INVALID, "%s: must be an integer from %lld to %lld", key, (long long)min,
                    (long long)max);
+}
+
+bool field_parse_int(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    if (!*text || strspn(text, "-0123456789") != strlen(text))
+        return false;
+    *out = strtoll(text, &end, 10);
+    return !errno && !*end;
+}
+
+bool field_is_listed(const char *name, const char *const *known)
+{
+    while (*known && strcmp(*known, name) != 0)
+        known++;
+    return *known != NULL;
 }
 
 enum rc field_text_optional(const struct json *body, const char *key, const char **out, struct err *err)
@@ -60,19 +77,10 @@ enum rc field_int_optional(const struct json *body, const char *key, int64_t min
         return RC_OK;
     if (value->kind != JSON_INT)
         return wrong_kind(key, "an integer", value, err);
-    if (value->integer < min || value->integer > max)
-        return out_of_range(key, min, max, err);
-    *out = value->integer;
-    return RC_OK;
-}
-
-enum rc field_int(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
-                  struct err *err)
-{
-    const struct json *value = json_get(body, key);
-    if (!value || value->kind == JSON_NULL_KIND)
-        return err_set(err, RC_INVALID, "%s: is missing", key);
-    return field_int_optional(body, key, min, max, out, err);
+    enum rc rc = field_check_range(key, value->integer, min, max, err);
+    if (!rc)
+        *out = value->integer;
+    return rc;
 }
 
 enum rc field_bool_optional(const struct json *body, const char *key, bool *out, struct err *err)
@@ -141,117 +149,13 @@ enum rc field_orgs(struct arena *a, const struct json *body, const char **out, s
     return RC_OK;
 }
 
-static bool is_listed(const char *name, const char *const *known)
-{
-    while (*known && strcmp(*known, name) != 0)
-        known++;
-    return *known != NULL;
-}
-
 enum rc field_only(const struct json *body, const char *const *known, struct err *err)
 {
     for (const struct json *field = body->first; field; field = field->next) {
-        if (!is_listed(field->key, known))
+        if (!field_is_listed(field->key, known))
             return err_set_unknown(err, "unknown_field", "there is a field that is not known here",
                                    field->key, known);
     }
-    return RC_OK;
-}
-
-enum rc query_only(const struct http_request *req, const char *const *known, struct err *err)
-{
-    for (size_t i = 0; i < req->n_query; i++) {
-        const char *name = req->query[i].name;
-        if (!is_listed(name, known))
-            return err_set_unknown(err, "unknown_parameter",
-                                   "the query has a parameter that is not known here", name, known);
-    }
-    return RC_OK;
-}
-
-/* The whole text must be one number. */
-static bool parse_int(const char *text, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    if (!*text || strspn(text, "-0123456789") != strlen(text))
-        return false;
-    *out = strtoll(text, &end, 10);
-    return !errno && !*end;
-}
-
-enum rc query_int(const struct exchange *x, const char *name, int64_t min, int64_t max, int64_t *out,
-                  struct err *err)
-{
-    const char *text = http_query(x->http, name);
-    int64_t value;
-    if (!text)
-        return RC_OK;
-    if (!parse_int(text, &value))
-        return err_set(err, RC_INVALID, "%s: must be an integer", name);
-    if (value < min || value > max)
-        return out_of_range(name, min, max, err);
-    *out = value;
-    return RC_OK;
-}
-
-enum rc query_bool(const struct exchange *x, const char *name, bool *out, struct err *err)
-{
-    const char *text = http_query(x->http, name);
-    if (!text)
-        return RC_OK;
-    *out = strcmp(text, "true") == 0;
-    if (*out || strcmp(text, "false") == 0)
-        return RC_OK;
-    return err_set(err, RC_INVALID, "%s: must be true or false", name);
-}
-
-enum rc query_time(const struct exchange *x, const char *name, int64_t *out_us, struct err *err)
-{
-    const char *text = http_query(x->http, name);
-    if (!text)
-        return RC_OK;
-    enum rc rc = clock_parse(text, out_us, err);
-    return rc ? err_prefix(err, "%s", name) : RC_OK;
-}
-
-enum rc path_id(const struct exchange *x, int64_t *out, struct err *err)
-{
-    if (parse_int(x->param[0], out) && *out > 0)
-        return RC_OK;
-    return err_set(err, RC_NOT_FOUND, "there is no such retirement");
-}
-
-/* ---- states ---- */
-
-/* Those of earlier lists are known too; those of today are what is offered. */
-enum rc state_id(struct exchange *x, const char *field, const char *name, int64_t *out, struct err *err)
-{
-    const struct pipeline *current;
-    enum rc rc = store_find_state(x->store, name, out, err);
-    if (rc || *out)
-        return rc;
-    rc = store_current_pipeline(x->store, &current, err);
-    if (rc && rc != RC_NOT_FOUND)
-        return rc;
-    const char *hint =
-        rc ? "there are none yet: run \"lethe states sync\"" : pipeline_hint(x->arena, current, name);
-    return err_set_code(err, RC_INVALID, "unknown_state", "%s: there is no state \"%.*s\"; %s", field,
-                        (int)text_cut(name, strlen(name), 40), name, hint);
-}
-
-static enum rc add_state(struct exchange *x, const char *query, const char *name, int64_t *ids, size_t *n,
-                         struct err *err)
-{
-    int64_t id;
-    enum rc rc = state_id(x, query, name, &id, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < *n; i++) {
-        if (ids[i] == id)
-            return RC_OK;
-    }
-    ids[(*n)++] = id;
     return RC_OK;
 }
 
@@ -264,24 +168,18 @@ char *field_trim(char *word)
     return word;
 }
 
-enum rc query_states(struct exchange *x, const char *name, int64_t **ids, size_t *n, struct err *err)
+/* Those of earlier lists are known too; those of today are what is offered. */
+enum rc field_state(struct exchange *x, const char *field, const char *name, int64_t *out, struct err *err)
 {
-    *ids = arena_array(x->arena, PIPELINE_MAX * 2, sizeof(**ids));
-    *n = 0;
-    for (size_t i = 0; i < x->http->n_query; i++) {
-        if (strcmp(x->http->query[i].name, name) != 0)
-            continue;
-        char *rest = arena_strdup(x->arena, x->http->query[i].value);
-        for (char *word; (word = strsep(&rest, ","));) {
-            word = field_trim(word);
-            if (!*word)
-                continue;
-            if (*n >= PIPELINE_MAX * 2)
-                return err_set(err, RC_INVALID, "%s: names too many states", name);
-            enum rc rc = add_state(x, name, word, *ids, n, err);
-            if (rc)
-                return rc;
-        }
-    }
-    return RC_OK;
+    const struct pipeline *current;
+    enum rc rc = store_find_state(x->store, name, out, err);
+    if (rc || *out)
+        return rc;
+    rc = store_current_pipeline(x->store, &current, err);
+    if (rc && rc != RC_NOT_FOUND)
+        return rc;
+    const char *hint =
+        rc ? "there are none yet: run \"lethe states sync\"" : pipeline_hint(x->arena, current, name);
+    return err_set_code(err, RC_INVALID, "unknown_state", "%s: there is no state \"%.*s\"; %s", field,
+                        (int)text_cut(name, strlen(name), 40), name, hint);
 }

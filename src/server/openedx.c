@@ -167,7 +167,7 @@ static enum rc read_update(struct exchange *x, struct err *err)
 {
     struct update *in = x->input = ARENA_NEW(x->arena, struct update);
     enum rc rc = field_username(x, &in->username, err);
-    return rc || x->http->status ? rc : read_fields(x, in, err);
+    return rc || exchange_is_answered(x) ? rc : read_fields(x, in, err);
 }
 
 static enum rc act_update(struct exchange *x, struct err *err)

@@ -28,7 +28,7 @@ static enum rc answer_operated(struct exchange *x, int64_t id, const struct oper
     if (!rc)
         rc = store_get(x->store, x->arena, id, &view, err);
     if (!rc)
-        answer_written(x, done.waits ? 202 : 200, &view);
+        view_written(x, done.waits ? 202 : 200, &view);
     return rc;
 }
 
@@ -42,7 +42,7 @@ static enum rc read_move(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "state", "reason", NULL };
     struct operated *in = open_operated(x, OPERATION_MOVE);
-    enum rc rc = path_id(x, &in->id, err);
+    enum rc rc = exchange_path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
@@ -57,7 +57,7 @@ static enum rc read_operation(struct exchange *x, enum operation operation, stru
 {
     static const char *const known[] = { "reason", NULL };
     struct operated *in = open_operated(x, operation);
-    enum rc rc = path_id(x, &in->id, err);
+    enum rc rc = exchange_path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
@@ -86,7 +86,7 @@ static enum rc read_confirm(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "note", "stage", NULL };
     struct confirmed *in = x->input = ARENA_NEW(x->arena, struct confirmed);
-    enum rc rc = path_id(x, &in->id, err);
+    enum rc rc = exchange_path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
@@ -105,7 +105,7 @@ static enum rc act_confirm(struct exchange *x, struct err *err)
     if (!rc)
         rc = store_get(x->store, x->arena, in->id, &view, err);
     if (!rc)
-        answer_written(x, 200, &view);
+        view_written(x, 200, &view);
     return rc;
 }
 
@@ -192,7 +192,7 @@ static enum rc read_states(struct exchange *x, const struct json *select, struct
     enum rc rc = field_texts(x->arena, select, "state", PIPELINE_MAX, &names, &n, err);
     int64_t *ids = arena_array(x->arena, n, sizeof(*ids));
     for (size_t i = 0; !rc && i < n; i++)
-        rc = state_id(x, "select", names[i], &ids[i], err);
+        rc = field_state(x, "select", names[i], &ids[i], err);
     filter->state_ids = ids;
     filter->n_states = n;
     return rc;

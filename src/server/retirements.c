@@ -32,7 +32,7 @@ static enum rc act_request(struct exchange *x, struct err *err)
     bool created;
     enum rc rc = usecase_request(&act, x->input, &view, &created, err);
     if (!rc)
-        answer_written(x, created ? 201 : 200, &view);
+        view_written(x, created ? 201 : 200, &view);
     return rc;
 }
 
@@ -277,7 +277,7 @@ static enum rc answer_one(struct exchange *x, struct err *err)
     struct retirement_view view;
     struct log_entry *log;
     size_t n;
-    enum rc rc = path_id(x, &id, err);
+    enum rc rc = exchange_path_id(x, &id, err);
     if (!rc)
         rc = store_get(x->store, x->arena, id, &view, err);
     if (!rc)
@@ -295,7 +295,7 @@ static enum rc answer_log(struct exchange *x, struct err *err)
     struct log_entry *log;
     struct retirement row;
     size_t n;
-    enum rc rc = path_id(x, &id, err);
+    enum rc rc = exchange_path_id(x, &id, err);
     if (!rc)
         rc = store_get_row(x->store, id, &row, err);
     if (!rc)

@@ -175,7 +175,7 @@ static enum rc act_sign_out(struct exchange *x, struct err *err)
 static enum rc read_reset_link(struct exchange *x, struct err *err)
 {
     int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
-    return path_id(x, id, err) ? err_set(err, RC_NOT_FOUND, "there is no such account") : RC_OK;
+    return exchange_path_id(x, id, err) ? err_set(err, RC_NOT_FOUND, "there is no such account") : RC_OK;
 }
 
 static enum rc act_reset_link(struct exchange *x, struct err *err)

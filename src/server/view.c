@@ -167,7 +167,7 @@ void view_log(struct json_out *o, const struct log_entry *log, size_t n)
     json_close_list(o);
 }
 
-void answer_written(struct exchange *x, unsigned status, const struct retirement_view *v)
+void view_written(struct exchange *x, unsigned status, const struct retirement_view *v)
 {
     struct json_out o = answer_json(x, status);
     if (scope_allows(x->caller.scopes, SCOPE_READ)) {

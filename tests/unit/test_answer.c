@@ -66,13 +66,19 @@ static void test_answer__a_system_call_that_failed_is_for_the_log(void **state)
 
 static void test_answer__what_is_said_to_the_client_arrives(void **state)
 {
-    static const enum rc rcs[] = { RC_INVALID, RC_NOT_FOUND, RC_CONFLICT, RC_TOO_LARGE, RC_UNAVAILABLE };
-    for (size_t i = 0; i < sizeof(rcs) / sizeof(rcs[0]); i++) {
+    static const struct {
+        enum rc rc;
+        unsigned status;
+    } rows[] = {
+        { RC_INVALID, 400 },  { RC_UNAUTHENTICATED, 401 }, { RC_FORBIDDEN, 403 },   { RC_NOT_FOUND, 404 },
+        { RC_CONFLICT, 409 }, { RC_TOO_LARGE, 413 },       { RC_UNAVAILABLE, 503 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct heard h;
         open_heard(&h);
-        err_set(&h.err, rcs[i], "a text for the client");
+        err_set(&h.err, rows[i].rc, "a text for the client");
         assert_non_null(strstr(hear(&h, DIALECT_NATIVE), "a text for the client"));
-        assert_int_equal(h.req.status, rc_status(rcs[i]));
+        assert_int_equal(h.req.status, rows[i].status);
         close_heard(&h);
     }
 }
