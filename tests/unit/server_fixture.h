@@ -97,7 +97,7 @@ static inline int site_close(void **state)
 struct asked {
     struct http_request req; /* first: the carrier gets it back */
     const struct http_pair *headers;
-    bool answered;
+    bool queued, answered;
 };
 
 static inline const char *asked_header(const struct http_request *req, const char *name)
@@ -130,31 +130,43 @@ struct heard {
     const char *text;
 };
 
-static inline struct heard site_ask(struct site *site, const struct question *q)
+/* Hands the request to dispatch(), and does not wait for its answer: site_hear() does. */
+static inline struct asked *site_send(struct site *site, const struct question *q)
 {
     static const struct http_carrier carrier = { .header = asked_header, .answer = asked_answer };
+    struct asked *asked = XNEW(struct asked);
     struct err err;
-    struct asked asked = {
-        .req = { .carrier = &carrier,
-                 .id = "0123456789abcdef",
-                 .method = q->method,
-                 .body = q->body ? q->body : "",
-                 .body_len = q->body ? strlen(q->body) : 0,
-                 .local = !q->remote,
-                 .peer = "192.0.2.1",
-                 .worker = site->reader },
-        .headers = q->headers,
-    };
-    buf_init(&asked.req.answer, HTTP_ANSWER_MAX);
-    expect_ok(request_set_target(&asked.req, q->target, &err), &err);
-    bool queued = dispatch(site->server, &asked.req) == HTTP_LATER;
-    while (queued && !asked.answered)
+    asked->headers = q->headers;
+    asked->req = (struct http_request){ .carrier = &carrier,
+                                        .id = "0123456789abcdef",
+                                        .method = q->method,
+                                        .body = q->body ? q->body : "",
+                                        .body_len = q->body ? strlen(q->body) : 0,
+                                        .local = !q->remote,
+                                        .peer = "192.0.2.1",
+                                        .worker = site->reader };
+    buf_init(&asked->req.answer, HTTP_ANSWER_MAX);
+    expect_ok(request_set_target(&asked->req, q->target, &err), &err);
+    asked->queued = dispatch(site->server, &asked->req) == HTTP_LATER;
+    return asked;
+}
+
+static inline struct heard site_hear(struct site *site, struct asked *asked)
+{
+    while (asked->queued && !asked->answered)
         assert_int_equal(server_step(site->server), 0);
-    dispatch_finished(site->server, &asked.req, 0);
-    struct heard heard = { asked.req.status, queued, arena_strdup(&site->arena, buf_str(&asked.req.answer)) };
-    buf_free(&asked.req.answer);
-    arena_free(&asked.req.arena);
+    dispatch_finished(site->server, &asked->req, 0);
+    struct heard heard = { asked->req.status, asked->queued,
+                           arena_strdup(&site->arena, buf_str(&asked->req.answer)) };
+    buf_free(&asked->req.answer);
+    arena_free(&asked->req.arena);
+    free(asked);
     return heard;
+}
+
+static inline struct heard site_ask(struct site *site, const struct question *q)
+{
+    return site_hear(site, site_send(site, q));
 }
 
 static inline struct heard site_post(struct site *site, const char *target, const char *body)

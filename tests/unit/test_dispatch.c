@@ -157,6 +157,127 @@ static void test_dispatch__a_handler_has_the_halves_of_its_lane(void **state)
     }
 }
 
+/* ---- writing ---- */
+
+static struct question new_client(const char *body)
+{
+    return (struct question){ HTTP_POST, "/v1/clients", body, NULL, false };
+}
+
+static void await(struct site *site, const struct asked *asked)
+{
+    while (!asked->answered)
+        assert_int_equal(server_step(site->server), 0);
+}
+
+static void test_dispatch__a_refused_write_spoils_no_other_of_its_batch(void **state)
+{
+    struct site *site = *state;
+    const struct question one = new_client("{\"name\": \"a\", \"scope\": \"retirement:read\"}");
+    const struct question two = new_client("{\"name\": \"b\", \"scope\": \"retirement:read\"}");
+    struct asked *first = site_send(site, &one), *same = site_send(site, &one),
+                 *other = site_send(site, &two);
+    await(site, other);
+    assert_true(first->answered && same->answered);
+    expect_status(site_hear(site, first), 201);
+    expect_status(site_hear(site, same), 409);
+    expect_status(site_hear(site, other), 201);
+}
+
+/* What writes the name is refused once, as by a full disk, which ends the whole transaction. */
+struct full_once {
+    struct db *db;
+    bool was;
+};
+
+static enum rc be_full_once(void *arg, const char *sql)
+{
+    struct full_once *full = arg;
+    if (full->was || strncmp(sql, "INSERT INTO client ", 19) != 0)
+        return RC_OK;
+    full->was = true;
+    db_rollback(full->db);
+    return RC_NO_SPACE;
+}
+
+static void test_dispatch__after_a_rollback_the_second_half_runs_again(void **state)
+{
+    struct site *site = *state;
+    const struct question import = {
+        HTTP_POST, "/v1/accounts",
+        "{\"accounts\": [{\"username\": \"ada\", \"email\": \"ada@example.com\"}, "
+        "{\"username\": \"bob\", \"email\": \"bob@example.com\"}]}",
+        NULL, false
+    };
+    const struct question client = new_client("{\"name\": \"a\", \"scope\": \"retirement:read\"}");
+    struct full_once full = { .db = site->server->db };
+    db_set_fault(site->server->db, be_full_once, &full);
+    struct asked *first = site_send(site, &import);
+    assert_true(slow_step(site->server->slow, site->reader)); /* there could have been a password */
+    struct asked *second = site_send(site, &client);
+    await(site, second);
+    assert_true(full.was && first->answered);
+    assert_string_equal(expect_status(site_hear(site, first), 201), "{\"ids\":[1,2]}");
+    expect_status(site_hear(site, second), 201);
+    assert_string_equal(expect_status(site_post(site, "/v1/fsck", "{}"), 200), "{\"violations\":[]}");
+}
+
+static void test_dispatch__a_dry_run_leaves_nothing(void **state)
+{
+    struct site *site = *state;
+    const char *accounts = "{\"accounts\": [{\"username\": \"ada\", \"email\": \"ada@example.com\"}], "
+                           "\"dry_run\": true}";
+    assert_string_equal(expect_status(site_post(site, "/v1/accounts", accounts), 200), "{\"ids\":[]}");
+    expect_status(site_get(site, "/v1/accounts/1"), 404);
+}
+
+/* ---- who asks, and for what ---- */
+
+static void test_dispatch__errors_have_the_form_of_their_part(void **state)
+{
+    struct site *site = *state;
+    const char *update = "/api/user/v1/accounts/update_retirement_status/";
+    expect_text_has(expect_status(site_get(site, "/v1/nowhere"), 404), "\"code\":\"not_found\"");
+    expect_text_has(expect_status(site_post(site, "/v1/states", "{}"), 405),
+                    "\"code\":\"method_not_allowed\"");
+    expect_text_has(expect_status(site_get(site, update), 405), "{\"detail\":");
+    expect_text_has(expect_status(site_get(site, "/v1/states?other=1"), 400), "unknown_parameter");
+    assert_string_equal(
+        expect_status(
+            site_ask(site, &(struct question){ HTTP_PATCH, update, "{\"username\": \"\"}", NULL, false }),
+            404),
+        "{\"message\":\"The user was not specified.\"}");
+}
+
+static void test_dispatch__a_remote_caller_needs_credentials(void **state)
+{
+    struct site *site = *state;
+    const struct question states = { HTTP_GET, "/v1/states", NULL, NULL, true };
+    const struct question health = { HTTP_GET, "/healthz", NULL, NULL, true };
+    expect_text_has(expect_status(site_ask(site, &states), 401), "\"code\":\"unauthenticated\"");
+    expect_status(site_ask(site, &health), 200);
+}
+
+static void test_dispatch__a_session_ends_by_its_own_token(void **state)
+{
+    struct site *site = *state;
+    expect_status(site_post(site, "/v1/accounts",
+                            "{\"username\": \"ada\", \"email\": \"ada@example.com\","
+                            " \"password\": \"correct horse battery\"}"),
+                  201);
+    const char *answer = expect_status(
+        site_post(site, "/v1/sessions", "{\"username\": \"ada\", \"password\": \"correct horse battery\"}"),
+        201);
+    const char *token = strstr(answer, "\"token\":\"") + 9;
+    const struct http_pair headers[] = {
+        { "Authorization", arena_printf(&site->arena, "JWT %.*s", (int)strcspn(token, "\""), token) },
+        { NULL, NULL },
+    };
+    const struct question sign_out = { HTTP_DELETE, "/v1/sessions", NULL, headers, true };
+    expect_status(site_ask(site, &sign_out), 204);
+    expect_status(site_ask(site, &sign_out), 401);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, site_open, site_close)
 
 int main(void)
@@ -164,6 +285,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_dispatch__what_is_malformed_never_reaches_the_writer),
         cmocka_unit_test(test_dispatch__a_handler_has_the_halves_of_its_lane),
+        T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
+        T(test_dispatch__after_a_rollback_the_second_half_runs_again),
+        T(test_dispatch__a_dry_run_leaves_nothing),
+        T(test_dispatch__errors_have_the_form_of_their_part),
+        T(test_dispatch__a_remote_caller_needs_credentials),
+        T(test_dispatch__a_session_ends_by_its_own_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
