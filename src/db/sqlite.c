@@ -33,7 +33,7 @@
 
 enum {
     BUSY_TIMEOUT_MS = 5000,
-    RESTART_TIMEOUT_MS = 100,
+    CHECKPOINT_TIMEOUT_MS = 100,
     WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
     WAL_FRAME_HEADER_LEN = 24,
     SLOTS_MIN = 64
@@ -364,11 +364,14 @@ static int after_commit(void *arg, sqlite3 *handle, const char *name, int wal_le
     return SQLITE_OK;
 }
 
+/* All writes wait meanwhile, so that it waits for readers only for a moment. */
 static int checkpoint_once(struct sqlite *sq, int mode)
 {
     int len = 0, done = 0;
     errno = 0;
+    sqlite3_busy_timeout(sq->handle, CHECKPOINT_TIMEOUT_MS);
     int code = sqlite3_wal_checkpoint_v2(sq->handle, NULL, mode, &len, &done);
+    sqlite3_busy_timeout(sq->handle, BUSY_TIMEOUT_MS);
     if (len < 0 || (code != SQLITE_OK && code != SQLITE_BUSY))
         return code;
     sq->wal_len = len;
@@ -382,9 +385,7 @@ static void restart_long_log(struct sqlite *sq)
 {
     if (sq->wal_len <= WAL_LEN_MAX)
         return;
-    sqlite3_busy_timeout(sq->handle, RESTART_TIMEOUT_MS);
     checkpoint_once(sq, SQLITE_CHECKPOINT_RESTART);
-    sqlite3_busy_timeout(sq->handle, BUSY_TIMEOUT_MS);
 }
 
 static enum rc sqlite_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
