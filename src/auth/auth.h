@@ -133,7 +133,7 @@ void auth_throttle_forget(struct auth_throttle *t, const char *who);
 enum { AUTH_ACTOR_MAX = 96, AUTH_MEMORY_US = 800000 };
 
 struct caller {
-    char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "account:ID", "local"; for the log */
+    char actor[AUTH_ACTOR_MAX]; /* "client:NAME", "account:ID", "local:UID"; for the log */
     unsigned scopes;
     int64_t account_id; /* of a session; 0: it is none */
 };

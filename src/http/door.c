@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -253,13 +254,15 @@ static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
     }
 }
 
-static void let_in(struct door *door, int fd, bool local, const struct sockaddr_storage *address,
-                   socklen_t len)
+/* local_uid: see struct http_request; NULL: it came over TCP. */
+static void let_in(struct door *door, int fd, const uint32_t *local_uid,
+                   const struct sockaddr_storage *address, socklen_t len)
 {
     struct conn *conn = XNEW(struct conn);
     conn->door = door;
     conn->fd = fd;
-    conn->local = local;
+    conn->local = local_uid != NULL;
+    conn->local_uid = local_uid ? *local_uid : 0;
     set_peer(conn, address);
     unsigned status;
     pthread_mutex_lock(&door->lock);
@@ -274,12 +277,26 @@ static void let_in(struct door *door, int fd, bool local, const struct sockaddr_
 }
 
 /* Root could become the same user anyway: to turn it away would only teach people to go around. */
-static bool may_enter(int fd)
+static bool may_enter(int fd, struct ucred *peer)
 {
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    socklen_t len = sizeof(*peer);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) == 0 &&
+           (peer->uid == geteuid() || peer->uid == 0);
+}
+
+/* The user who signed in to the machine, which sudo does not change, where the kernel keeps track of it; else
+ * the user of the process. */
+static uint32_t find_login_uid(const struct ucred *peer)
+{
+    char path[64], text[16] = "";
+    snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)peer->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return peer->uid;
+    bool is_read = read(fd, text, sizeof(text) - 1) > 0;
+    unsigned long uid = strtoul(text, NULL, 10);
+    close(fd);
+    return is_read && uid < UINT32_MAX ? (uint32_t)uid : peer->uid;
 }
 
 static void accept_from(struct door *door, int listener)
@@ -288,11 +305,12 @@ static void accept_from(struct door *door, int listener)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof(address);
+        struct ucred peer;
         int fd = accept4(listener, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0 && local && !may_enter(fd))
+        if (fd >= 0 && local && !may_enter(fd, &peer))
             close(fd);
         else if (fd >= 0)
-            let_in(door, fd, local, &address, len);
+            let_in(door, fd, local ? &(uint32_t){ find_login_uid(&peer) } : NULL, &address, len);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warning("no new connections for a moment: %s", strerror(errno));
             door->accept_after = world_mono(door->conf.world) + SHORT_OF_FILES_MS * CLOCK_MS;

@@ -58,6 +58,7 @@ struct conn {
     unsigned place; /* the worker that has it */
     int fd;
     bool local;
+    uint32_t local_uid;
     bool answered;           /* a request; written by the worker while ANSWERING, read by the door once CUT */
     struct in6_addr address; /* of the peer as far as limits go */
     char peer[INET6_ADDRSTRLEN];

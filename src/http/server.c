@@ -423,6 +423,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     x->connection = connection;
     x->conn = conn_of(connection);
     x->req.local = x->conn->local;
+    x->req.local_uid = x->conn->local_uid;
     x->req.peer = x->conn->peer;
     conn_reading(x->conn);
     if (request_set_target(&x->req, target ? target : "", &err))

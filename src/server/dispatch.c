@@ -103,7 +103,8 @@ static enum rc authorise(struct exchange *x, const struct reader *reader, struct
     if (x->route->scope == SCOPE_NONE)
         return RC_OK;
     if (x->http->local) {
-        x->caller = (struct caller){ .actor = "local", .scopes = SCOPE_ALL };
+        x->caller = (struct caller){ .scopes = SCOPE_ALL };
+        snprintf(x->caller.actor, sizeof(x->caller.actor), "local:%u", (unsigned)x->http->local_uid);
         return RC_OK;
     }
     enum rc rc = auth_check(reader->memory, x->keys, reader->store, x->arena,

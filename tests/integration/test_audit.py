@@ -3,13 +3,15 @@
 import hashlib
 import http.client
 import json
+import os
 import signal
 import sqlite3
+import subprocess
 import threading
 
 import pytest
 
-from site_under_test import ALL_SCOPES
+from site_under_test import ALL_SCOPES, LETHE
 
 PLANTED = ("planted.user", "planted@example.com", "Planted Name", "Planted Reason", "planted words")
 
@@ -38,6 +40,16 @@ def verify(site, **body):
     answer = site.post("/v1/audit/verify", body)
     assert answer.status == 200, answer
     return answer.json
+
+
+def login_uid():
+    """Of the user who signed in to the machine; where nobody did, of this process."""
+    try:
+        with open("/proc/self/loginuid", encoding="ascii") as f:
+            uid = int(f.read())
+    except OSError:
+        uid = 2**32 - 1
+    return uid if uid != 2**32 - 1 else os.getuid()
 
 
 def tamper(site, sql):
@@ -113,12 +125,23 @@ def test_who_did_it_and_when(served):
     one = served.request("ada")
     served.ok("retirement", "cancel", "ada@example.com")
     requested, cancelled = trail(served, retirement=one["id"])
-    assert requested["actor"].startswith("client:") and cancelled["actor"].startswith("local")
+    assert requested["actor"].startswith("client:") and cancelled["actor"] == f"local:{login_uid()}"
     assert requested["at"] == one["created"]
     assert [e["id"] for e in trail(served, actor=cancelled["actor"]) if e["retirement"]] == [cancelled["id"]]
     assert trail(served, since=cancelled["at"])[0]["id"] == cancelled["id"]
     assert trail(served, before=cancelled["at"])[-1]["id"] == requested["id"]
     assert trail(served, retirement=one["id"], since=cancelled["at"]) == [cancelled]
+
+
+def test_a_command_is_who_signed_in_to_the_machine(served):
+    """As after `sudo`: the kernel remembers who signed in."""
+    one = served.request("ada")
+    script = 'echo 1234 > /proc/self/loginuid 2> /dev/null && exec "$@"'
+    command = [LETHE, "retirement", "cancel", "ada@example.com", "--config", str(served.file)]
+    done = subprocess.run(["sh", "-c", script, "sh", *command], env=served.environment(), cwd=served.folder, check=False)
+    if done.returncode == 1 and len(trail(served, retirement=one["id"])) == 1:
+        pytest.skip("this process may not say who signed in")
+    assert trail(served, retirement=one["id"])[-1]["actor"] == "local:1234"
 
 
 def test_what_is_done_to_clients_accounts_states_and_archives(served):
