@@ -14,43 +14,26 @@
 
 enum { FIELDS_MAX = 32, LINE_BYTES_MAX = 4 * WIRE_CAUSE_MAX };
 
-static const void *at(const void *in, size_t offset)
-{
-    return (const char *)in + offset;
-}
-
-static int64_t int_at(const void *in, size_t offset)
-{
-    return *(const int64_t *)at(in, offset);
-}
-
-static const char *text_at(const void *in, size_t offset)
-{
-    return *(const char *const *)at(in, offset);
-}
-
-static size_t count_at(const void *in, size_t offset)
-{
-    return *(const size_t *)at(in, offset);
-}
+/* The member of a struct at an offset. */
+#define MEMBER(type, in, offset) (*(type const *)((const char *)(in) + (offset)))
 
 /* ---- putting ---- */
 
 static bool is_said(const struct field *f, const void *in)
 {
     switch (f->kind) {
-    case FIELD_INT: return int_at(in, f->at) != f->none;
-    case FIELD_BOOL: return *(const bool *)at(in, f->at);
-    case FIELD_WORD: return *(const int *)at(in, f->at) != 0;
-    case FIELD_TIME: return int_at(in, f->at) != 0;
-    case FIELD_MAP: return f->at_n == 0 || int_at(in, f->at_n) != 0;
+    case FIELD_INT: return MEMBER(int64_t, in, f->at) != f->none;
+    case FIELD_BOOL: return MEMBER(bool, in, f->at);
+    case FIELD_WORD: return MEMBER(int, in, f->at) != 0;
+    case FIELD_TIME: return MEMBER(int64_t, in, f->at) != 0;
+    case FIELD_MAP: return f->at_n == 0 || MEMBER(int64_t, in, f->at_n) != 0;
     case FIELD_ORGS: return true;
     case FIELD_TEXT:
     case FIELD_LINE:
     case FIELD_TEXTS:
     case FIELD_LIST: break;
     }
-    return text_at(in, f->at) != NULL;
+    return MEMBER(const char *, in, f->at) != NULL;
 }
 
 /* Bytes of a line up to its longest permitted length; *plain: none of them has to be replaced. */
@@ -59,8 +42,9 @@ static size_t line_len(const char *s, int64_t max, bool *plain)
     size_t len = 0, left = strlen(s);
     *plain = true;
     for (int64_t n = 0; n < max && left > 0; n++) {
-        size_t char_len = text_char_len(s + len, left);
-        unsigned char c = (unsigned char)s[len], second = char_len == 2 ? (unsigned char)s[len + 1] : 0;
+        unsigned char c = (unsigned char)s[len];
+        size_t char_len = c < 0x80 ? 1 : text_char_len(s + len, left);
+        unsigned char second = char_len == 2 ? (unsigned char)s[len + 1] : 0;
         *plain = *plain && c >= ' ' && c != 0x7f && !(c == 0xc2 && second < 0xa0);
         len += char_len ? char_len : 1;
         left -= char_len ? char_len : 1;
@@ -102,23 +86,25 @@ static void put_value(struct json_out *o, const struct field *f, const void *in)
 {
     const char *text;
     switch (f->kind) {
-    case FIELD_INT: json_put_int(o, int_at(in, f->at)); break;
-    case FIELD_BOOL: json_put_bool(o, *(const bool *)at(in, f->at)); break;
-    case FIELD_TEXT: json_put_text(o, text_at(in, f->at)); break;
+    case FIELD_INT: json_put_int(o, MEMBER(int64_t, in, f->at)); break;
+    case FIELD_BOOL: json_put_bool(o, MEMBER(bool, in, f->at)); break;
+    case FIELD_TEXT: json_put_text(o, MEMBER(const char *, in, f->at)); break;
     case FIELD_LINE:
-        text = text_at(in, f->at);
+        text = MEMBER(const char *, in, f->at);
         put_line(o, text ? text : "", f->max);
         break;
-    case FIELD_WORD: json_put_text(o, f->words[*(const int *)at(in, f->at)]); break;
-    case FIELD_TIME: json_put_time(o, int_at(in, f->at)); break;
-    case FIELD_TEXTS: put_texts(o, *(const char *const *const *)at(in, f->at), count_at(in, f->at_n)); break;
+    case FIELD_WORD: json_put_text(o, f->words[MEMBER(int, in, f->at)]); break;
+    case FIELD_TIME: json_put_time(o, MEMBER(int64_t, in, f->at)); break;
+    case FIELD_TEXTS:
+        put_texts(o, MEMBER(const char *const *, in, f->at), MEMBER(size_t, in, f->at_n));
+        break;
     case FIELD_ORGS:
-        text = text_at(in, f->at);
+        text = MEMBER(const char *, in, f->at);
         json_put_raw(o, text ? text : "[]");
         break;
-    case FIELD_MAP: wire_message_put(o, f->of, at(in, f->at)); break;
+    case FIELD_MAP: wire_message_put(o, f->of, (const char *)in + f->at); break;
     case FIELD_LIST:
-        wire_list_put(o, f->of, *(const void *const *)at(in, f->at), count_at(in, f->at_n));
+        wire_list_put(o, f->of, MEMBER(const void *, in, f->at), MEMBER(size_t, in, f->at_n));
         break;
     }
 }
@@ -145,7 +131,7 @@ void wire_list_put(struct json_out *o, const struct message *m, const void *in, 
 {
     json_open_list(o);
     for (size_t i = 0; i < n; i++)
-        wire_message_put(o, m, at(in, i * m->size));
+        wire_message_put(o, m, (const char *)in + i * m->size);
     json_close_list(o);
 }
 
@@ -206,35 +192,29 @@ static enum rc read_texts(struct arena *a, const struct field *f, const struct j
     return RC_OK;
 }
 
-static enum rc check_kind(const struct field *f, const struct json *value, struct err *err)
-{
-    static const struct {
-        enum json_kind kind;
-        const char *words;
-    } expected[] = {
-        [FIELD_INT] = { JSON_INT, "an integer" },  [FIELD_BOOL] = { JSON_BOOL, "true or false" },
-        [FIELD_TEXT] = { JSON_TEXT, "a string" },  [FIELD_LINE] = { JSON_TEXT, "a string" },
-        [FIELD_WORD] = { JSON_TEXT, "a string" },  [FIELD_TIME] = { JSON_TEXT, "a string" },
-        [FIELD_TEXTS] = { JSON_LIST, "an array" }, [FIELD_ORGS] = { JSON_LIST, "an array" },
-        [FIELD_LIST] = { JSON_LIST, "an array" },  [FIELD_MAP] = { JSON_MAP, "an object" },
-    };
-    if (value->kind != expected[f->kind].kind)
-        return err_set(err, RC_INVALID, "%s: must be %s, not %s", f->name, expected[f->kind].words,
-                       json_kind_name(value->kind));
-    if (value->kind == JSON_LIST && f->max && value->count > f->max)
-        return err_set(err, RC_INVALID, "%s: has %u items, at most %lld are taken", f->name, value->count,
-                       (long long)f->max);
-    return RC_OK;
-}
+static const struct {
+    enum json_kind kind;
+    const char *words;
+} expected[] = {
+    [FIELD_INT] = { JSON_INT, "an integer" },  [FIELD_BOOL] = { JSON_BOOL, "true or false" },
+    [FIELD_TEXT] = { JSON_TEXT, "a string" },  [FIELD_LINE] = { JSON_TEXT, "a string" },
+    [FIELD_WORD] = { JSON_TEXT, "a string" },  [FIELD_TIME] = { JSON_TEXT, "a string" },
+    [FIELD_TEXTS] = { JSON_LIST, "an array" }, [FIELD_ORGS] = { JSON_LIST, "an array" },
+    [FIELD_LIST] = { JSON_LIST, "an array" },  [FIELD_MAP] = { JSON_MAP, "an object" },
+};
 
 static enum rc read_value(struct arena *a, const struct field *f, const struct json *value, char *out,
                           struct err *err)
 {
     void *to = out + f->at, *to_n = out + f->at_n;
     size_t n;
-    enum rc rc = check_kind(f, value, err);
-    if (rc)
-        return rc;
+    enum rc rc = RC_OK;
+    if (value->kind != expected[f->kind].kind)
+        return err_set(err, RC_INVALID, "%s: must be %s, not %s", f->name, expected[f->kind].words,
+                       json_kind_name(value->kind));
+    if (value->kind == JSON_LIST && f->max && value->count > f->max)
+        return err_set(err, RC_INVALID, "%s: has %u items, at most %lld are taken", f->name, value->count,
+                       (long long)f->max);
     switch (f->kind) {
     case FIELD_INT: return read_int(f, value, to, err);
     case FIELD_BOOL: *(bool *)to = value->integer != 0; return RC_OK;

@@ -5,9 +5,9 @@
  * of the roof, which opens it, turns it and looks at what it has found out.
  *
  *  - authority.c: opens the authority that the configuration names, turns it, closes it
+ *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
  *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
  *  - lms.c: an LMS, which grants no leases. It is asked who is due, and told where people are (updates.c)
- *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
  *  - reminders.c: says who waits for an operator to confirm a stage
  *  - aside.c: people whom the next look at an LMS does not take up
  *  - journal.c: what was begun for an LMS, on disk
