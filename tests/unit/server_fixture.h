@@ -15,11 +15,16 @@
 
 #define SITE_START (INT64_C(1700000000) * CLOCK_S)
 
+/* A test may define more of the configuration before it includes this. */
+#ifndef SITE_MORE
+#define SITE_MORE ""
+#endif
+
 static const char SITE_CONFIGURATION[] =
     "data_dir: data\n"
     "cool_off: 0\n"
     "identity: { salts: [93b1c5d2e4f60718a9, 0f1e2d3c4b5a69788796] }\n"
-    "states: [PENDING, LOCKING, LOCKED, ERASING, ERASED, ERRORED, ABORTED, COMPLETE]\n";
+    "states: [PENDING, LOCKING, LOCKED, ERASING, ERASED, ERRORED, ABORTED, COMPLETE]\n" SITE_MORE;
 
 struct site {
     struct scratch folder;

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/driving.c and server/deliveries.c, as a driver talks to them: in the messages of wire/. */
+#define SITE_MORE "on_request: [{ name: app }]\n"
+
+#include "server_fixture.h"
+
+#include "wire/wire.h"
+
+/* A request that is being written. */
+struct writing {
+    struct buf text;
+    struct json_out out;
+};
+
+static struct json_out *begin(struct writing *w)
+{
+    buf_init(&w->text, HTTP_BODY_MAX);
+    w->out = (struct json_out){ .buf = &w->text };
+    return &w->out;
+}
+
+/* Gives the answer, whose status is 200. */
+static const struct json *post(struct site *site, const char *target, struct writing *w)
+{
+    struct json *answer;
+    struct err err;
+    const char *text =
+        expect_status(site_post(site, target, arena_strdup(&site->arena, buf_str(&w->text))), 200);
+    expect_ok(json_parse(&site->arena, text, strlen(text), &answer, &err), &err);
+    buf_free(&w->text);
+    return answer;
+}
+
+static void ask_for(struct site *site, const char *username)
+{
+    expect_status(site_post(site, "/v1/retirements",
+                            arena_printf(&site->arena,
+                                         "{\"username\":\"%s\",\"email\":\"%s@example.com\","
+                                         "\"orgs\":[\"ExampleX\"]}",
+                                         username, username)),
+                  201);
+    site->now += CLOCK_S;
+}
+
+static struct wire_claim_answer claim(struct site *site, struct wire_claim_request request)
+{
+    struct writing w;
+    struct wire_claim_answer answer;
+    struct err err;
+    request.driver = "d1";
+    request.lease_s = 60;
+    wire_put_claim_request(begin(&w), &request);
+    expect_ok(wire_read_claim_answer(&site->arena, post(site, "/v1/claims", &w), &answer, &err), &err);
+    return answer;
+}
+
+static struct wire_report_answer *report(struct site *site, const struct wire_report *reports, size_t n)
+{
+    struct writing w;
+    struct wire_report_answer *answers;
+    struct err err;
+    struct json_out *o = begin(&w);
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++)
+        wire_put_report(o, &reports[i]);
+    json_close_list(o);
+    expect_ok(wire_read_report_answers(&site->arena, post(site, "/v1/progress", &w), &answers, n, &err),
+              &err);
+    return answers;
+}
+
+/* ---- claims and reports ---- */
+
+static void test_driving__a_claim_brings_who_is_due(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    ask_for(site, "bob");
+    struct wire_claim_answer answer =
+        claim(site, (struct wire_claim_request){ .limit = 1, .count = true, .waiting = true });
+    assert_int_equal(answer.n_claims, 1);
+    assert_int_equal(answer.held, -1);
+    assert_int_equal(answer.due, 1);
+    assert_int_equal(answer.under_way, 1);
+    assert_non_null(answer.waiting);
+    assert_int_equal(answer.n_waiting, 0);
+    const struct wire_claim *ada = &answer.claims[0];
+    assert_int_equal(ada->id, 1);
+    assert_int_equal(ada->epoch, 1);
+    assert_int_equal(ada->lease_s, 60);
+    assert_string_equal(ada->stage, "LOCKING");
+    assert_string_equal(ada->user.original_email, "ada@example.com");
+    assert_string_equal(ada->user.orgs[0], "ExampleX");
+    assert_int_equal(ada->user.id, 0);
+    assert_int_equal(ada->since_at, 0);
+
+    static const char *const other[] = { "ERASING" };
+    answer = claim(site, (struct wire_claim_request){ .limit = 5, .stages = other, .n_stages = 1 });
+    assert_int_equal(answer.n_claims, 0);
+    assert_int_equal(answer.held, 1);
+    assert_null(answer.waiting);
+    answer = claim(site, (struct wire_claim_request){ .limit = 5, .order = WIRE_NEWEST });
+    assert_int_equal(answer.n_claims, 1);
+    assert_string_equal(answer.claims[0].user.original_username, "bob");
+}
+
+static void test_driving__what_was_put_off_comes_back_as_it_was_left(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    struct wire_claim ada = claim(site, (struct wire_claim_request){ .limit = 1 }).claims[0];
+    int64_t begun_at = site->now;
+    struct wire_report later = { .id = ada.id,
+                                 .epoch = ada.epoch,
+                                 .stage = ada.stage,
+                                 .outcome = WIRE_LATER,
+                                 .status = -1,
+                                 .in_s = 600,
+                                 .memo = "{\"job\": \"\xc3\xa9\"}" };
+    assert_true(report(site, &later, 1)->ok);
+    site->now += 599 * CLOCK_S;
+    assert_int_equal(claim(site, (struct wire_claim_request){ .limit = 1 }).n_claims, 0);
+    site->now += CLOCK_S;
+    struct wire_claim again = claim(site, (struct wire_claim_request){ .limit = 1 }).claims[0];
+    assert_string_equal(again.memo, later.memo);
+    assert_int_equal(again.since_at, begun_at);
+    assert_string_equal(again.run_key, ada.run_key);
+}
+
+static void test_driving__each_report_is_answered_in_its_place(void **state)
+{
+    struct site *site = *state;
+    enum { N = 6 };
+    ask_for(site, "ada");
+    ask_for(site, "bob");
+    struct wire_claim_answer got = claim(site, (struct wire_claim_request){ .limit = 2 });
+    struct wire_report reports[N];
+    for (size_t i = 0; i < N; i++)
+        reports[i] = (struct wire_report){ .id = got.claims[i % 2].id,
+                                           .epoch = 1,
+                                           .stage = "LOCKING",
+                                           .outcome = WIRE_DONE,
+                                           .status = -1,
+                                           .in_s = -1 };
+    reports[0].memo = "goes with later";
+    reports[1].stage = "NOWHERE";
+    reports[2].id = 0;
+    reports[3].epoch = 7;
+    struct wire_report_answer *answers = report(site, reports, N);
+    static const char *const codes[N] = { "invalid", "unknown_stage", "invalid", "stale_epoch", NULL, NULL };
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(answers[i].id, reports[i].id);
+        assert_int_equal(answers[i].ok, !codes[i]);
+        if (codes[i])
+            assert_string_equal(answers[i].code, codes[i]);
+        else
+            assert_string_equal(answers[i].next, "ERASING");
+    }
+    expect_text_has(answers[0].detail, "memo");
+    expect_text_has(answers[2].detail, "id");
+    assert_int_equal(claim(site, (struct wire_claim_request){ .limit = 2 }).n_claims, 0);
+}
+
+/* ---- deliveries ---- */
+
+static const struct wire_delivery *take(struct site *site, size_t wanted)
+{
+    struct writing w;
+    struct wire_hook hook = { "on_request", "app", 30 };
+    const struct wire_delivery *deliveries;
+    struct err err;
+    size_t n;
+    wire_put_delivery_request(begin(&w), &(struct wire_delivery_request){ "d1", 10, &hook, 1 });
+    expect_ok(
+        wire_read_deliveries(&site->arena, post(site, "/v1/deliveries/claims", &w), &deliveries, &n, &err),
+        &err);
+    assert_int_equal(n, wanted);
+    return deliveries;
+}
+
+static void test_driving__deliveries_are_taken_and_told_about_one_by_one(void **state)
+{
+    struct site *site = *state;
+    enum { N = 3 };
+    ask_for(site, "ada");
+    ask_for(site, "bob");
+    site->now += 5 * CLOCK_S;
+    const struct wire_delivery *taken = take(site, 2);
+    assert_string_equal(taken[0].user.original_username, "ada");
+    assert_int_equal(taken[0].retirement_id, 1);
+    assert_int_equal(taken[0].attempts, 1);
+    take(site, 0);
+
+    struct writing w;
+    struct json_out *o = begin(&w);
+    struct wire_delivery_report reports[N] = {
+        { .id = taken[0].id, .epoch = 1, .outcome = WIRE_DELIVERY_AGAIN, .after_ms = 1000, .status = 1000 },
+        { .id = taken[1].id, .epoch = 1, .outcome = WIRE_DELIVERY_DONE, .status = -1 },
+        { .id = taken[0].id,
+          .epoch = 1,
+          .outcome = WIRE_DELIVERY_AGAIN,
+          .after_ms = 1000,
+          .status = 503,
+          .cause = "503" },
+    };
+    json_open_list(o);
+    for (size_t i = 0; i < N; i++)
+        wire_put_delivery_report(o, &reports[i]);
+    json_close_list(o);
+    struct wire_delivery_report_answer *answers;
+    struct err err;
+    expect_ok(wire_read_delivery_report_answers(&site->arena, post(site, "/v1/deliveries/reports", &w),
+                                                &answers, N, &err),
+              &err);
+    assert_false(answers[0].ok);
+    assert_int_equal(answers[0].id, taken[0].id);
+    expect_text_has(answers[0].detail, "status: must be an integer from 0 to 999");
+    assert_true(answers[1].ok && answers[2].ok);
+    site->now += CLOCK_S;
+    taken = take(site, 1);
+    assert_int_equal(taken[0].attempts, 2);
+    assert_int_equal(taken[0].age_s, 1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, site_open, site_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_driving__a_claim_brings_who_is_due),
+        T(test_driving__what_was_put_off_comes_back_as_it_was_left),
+        T(test_driving__each_report_is_answered_in_its_place),
+        T(test_driving__deliveries_are_taken_and_told_about_one_by_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
