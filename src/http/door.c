@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door: one thread that accepts connections, turns away those over the limits, gives each of the others
- * to a worker, and ends those that are late.
+ * The door: one thread that accepts connections, refuses those over the limits, gives each of the others to a
+ * worker, and ends late ones.
  *
  * The hard part is ending a connection that a worker is using. The worker announces with conn_leave(), under
  * the door's lock, that it is about to close a descriptor; so under that lock every descriptor in the table
- * is open and is what it was. The door only shuts it down, and the worker finds that out. Whether the door
- * may still say 408 on it is decided by one compare-and-exchange of the connection's phase.
+ * is open and still belongs to its connection. The door only shuts it down; the worker notices. Whether the
+ * door may still say 408 on it is decided by one compare-and-exchange of the connection's phase.
  */
 #include "http/http_int.h"
 
@@ -34,7 +34,7 @@
 enum {
     BUCKETS = 1024,
     ACCEPT_BATCH = 64,
-    TICK_MS = 250, /* how late the late ones are noticed */
+    TICK_MS = 250, /* how long a late connection may go unnoticed */
     SHORT_OF_FILES_MS = 100
 };
 
@@ -44,7 +44,7 @@ struct door {
     int tcp_fd, unix_fd, wake_fd;
     unsigned port;
     unsigned processors;
-    int64_t accept_after; /* while the process has no descriptors left; the door's thread alone */
+    int64_t accept_after; /* while the process has no descriptors left; for the door's thread alone */
     pthread_t thread;
     bool started;
     atomic_bool locked, stop;
@@ -77,7 +77,7 @@ static enum rc open_tcp_at(struct door *door, const struct addrinfo *at, struct 
     enum rc rc = listen_on(door->tcp_fd, at->ai_addr, at->ai_addrlen, err);
     if (rc)
         return rc;
-    struct sockaddr_in6 bound; /* the port stands at the same place in both families */
+    struct sockaddr_in6 bound; /* both families have the port at the same place */
     socklen_t len = sizeof(bound);
     if (getsockname(door->tcp_fd, (struct sockaddr *)&bound, &len) != 0)
         return err_set_errno(err, "cannot learn the port");
@@ -99,7 +99,7 @@ static enum rc open_tcp(struct door *door, struct err *err)
     return !rc ? RC_OK : err_prefix(err, "%s port %u", door->conf.host, door->conf.port);
 }
 
-/* A socket's file outlives its server. Nobody answers on it: it is left over. */
+/* A socket's file outlives its server. If no server answers on it, it is left over. */
 static bool is_left_over(const struct sockaddr_un *address)
 {
     struct stat st;
@@ -149,8 +149,8 @@ static void close_listeners(struct door *door)
     door->unix_fd = door->tcp_fd = -1;
 }
 
-/* The usual 1,024 would not do for the connections that the configuration promises. What else the process
- * opens is its own business, so there is some room left. */
+/* The usual limit of 1,024 is too low for the configured connections. The rest is for what else the process
+ * opens. */
 static void allow_descriptors(unsigned connections)
 {
     struct rlimit files;
@@ -162,7 +162,7 @@ static void allow_descriptors(unsigned connections)
         log_warning("the limit of open files cannot be raised: %s", strerror(errno));
 }
 
-/* ---- turning away ---- */
+/* ---- refusing ---- */
 
 static void say(struct door *door, int fd, unsigned status, const char *text)
 {
@@ -179,7 +179,7 @@ static void turn_away(struct door *door, const struct conn *conn, unsigned statu
     char unread[4096];
     if (conn->local || !door->conf.tls)
         say(door, conn->fd, status, text);
-    /* What was sent and not read would make the kernel take our words back. */
+    /* Unread bytes would make the kernel reset the connection and drop our answer. */
     while (recv(conn->fd, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
     }
     close(conn->fd);
@@ -203,8 +203,8 @@ static unsigned count_address(const struct door *door, const struct in6_addr *ad
     return n;
 }
 
-/* As many workers as there are processors share the load, so that one wake-up serves many connections; the
- * others are for a crowd. */
+/* As many workers as processors share the load, so that one wake-up serves many connections; the other
+ * workers get connections only when those are full. */
 static unsigned choose_place(const struct door *door)
 {
     unsigned best = 0;
@@ -217,7 +217,7 @@ static unsigned choose_place(const struct door *door)
     return best;
 }
 
-/* NULL, or why not, with the status. */
+/* NULL: admitted. Else why not, and the status. */
 static const char *admit_locked(struct door *door, struct conn *conn, unsigned *status)
 {
     const struct door_conf *conf = &door->conf;
@@ -276,7 +276,7 @@ static void let_in(struct door *door, int fd, const uint32_t *local_uid,
     }
 }
 
-/* Root could become the same user anyway: to turn it away would only teach people to go around. */
+/* Root could become the same user anyway. */
 static bool may_enter(int fd, struct ucred *peer)
 {
     socklen_t len = sizeof(*peer);
@@ -328,7 +328,7 @@ static bool is_late(const struct conn *conn, int64_t now)
     return late_at != 0 && now >= late_at;
 }
 
-/* While it is BUSY, it is the owner's time, not the client's. */
+/* While a connection is BUSY, the server takes the time, not the client. */
 static void end_if_late(struct door *door, struct conn *conn, int64_t now)
 {
     int phase = atomic_load(&conn->phase);
@@ -457,7 +457,7 @@ void door_close(struct door **door)
     if (!d)
         return;
     door_stop(d);
-    for (size_t i = 0; i < BUCKETS; i++) { /* those that no worker got to see */
+    for (size_t i = 0; i < BUCKETS; i++) { /* connections that no worker has taken */
         while (d->table[i])
             conn_leave(d->table[i]);
     }

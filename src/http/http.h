@@ -88,21 +88,19 @@ struct http_server_conf {
     const char *tls_certificate, *tls_key; /* PEM texts; NULL: plain */
     unsigned max_connections;              /* 1 to 10,000 */
     unsigned max_connections_per_address;  /* 0: no limit */
-    /* Called with a whole, well-formed request. HTTP_NOW: it is answered on return. HTTP_LATER: somebody
-     * calls http_answer() once, from any thread, even before this returns. */
+    /* Called with a whole, well-formed request. HTTP_NOW: it is answered on return. HTTP_LATER: http_answer()
+     * is called once, from any thread, perhaps before this returns. */
     enum http_when (*dispatch)(void *arg, struct http_request *req);
-    /* The server answers malformed, over-long and late requests by itself: status and a text for a person go
-     * through this, so that all errors look alike. */
+    /* The server itself refuses malformed, over-long and late requests. It gets the body of its answer from
+     * here, so that all errors look alike; text is for a person. */
     void (*complain)(void *arg, struct http_request *req, unsigned status, const char *text);
     /* Called after the answer has gone out (or the client has): for the log line and metrics. May be NULL. */
     void (*finished)(void *arg, const struct http_request *req, int64_t took_us);
-    /* What each worker thread has of its own (a read-only connection); made at its first request, on its
-     * thread. */
+    /* What each worker thread owns (a read-only connection); made on its thread, at its first request. */
     enum rc (*open_worker)(void *arg, void **worker, struct err *err);
     void (*close_worker)(void *arg, void *worker);
     void *arg;
-    /* Set by somebody else, also from a signal handler: closing waits for no answer to go out. May be NULL.
-     */
+    /* When set, perhaps by a signal handler, closing waits for no answer to go out. May be NULL. */
     const atomic_bool *hurry;
 };
 
@@ -116,8 +114,8 @@ enum rc http_server_renew_tls(struct http_server *server, const char *certificat
                               struct err *err) MUST_CHECK;
 /* The answer is filled in; the request is the server's again. */
 void http_answer(struct http_request *req);
-/* Takes no new connections and answers what has been dispatched. Who is slow to read an answer has
- * HTTP_CLOSING_S for the rest of it. */
+/* Takes no new connections and answers what has been dispatched. A client that reads slowly has
+ * HTTP_CLOSING_S for the rest of its answer. */
 void http_server_close(struct http_server **server);
 
 /* ---- router.c: which row of a table a path belongs to ---- */

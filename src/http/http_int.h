@@ -13,7 +13,7 @@
 
 /* Path and query of a request from its target, "/path?a=b". RC_INVALID. */
 enum rc request_set_target(struct http_request *req, const char *target, struct err *err) MUST_CHECK;
-/* HTTP_OTHER for those that are known and not served; false when nobody knows it. */
+/* HTTP_OTHER: a known method that is not served. Returns false for an unknown one. */
 bool request_method(const char *name, enum http_method *out);
 
 /* libcurl, once and for all; client.c and smtp.c use it. */
@@ -22,7 +22,7 @@ void http_init_curl(void);
 /* ---- tls.c: the certificate of a server ---- */
 
 struct tls;
-/* PEM texts. RC_INVALID: they are not right, or not of one another. */
+/* PEM texts. RC_INVALID: they cannot be read, or the key is not that of the certificate. */
 enum rc tls_open(const char *certificate, const char *key, struct tls **out, struct err *err) MUST_CHECK;
 /* Others for handshakes from now on. RC_INVALID: nothing changes. */
 enum rc tls_use(struct tls *tls, const char *certificate, const char *key, struct err *err) MUST_CHECK;
@@ -46,7 +46,7 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
 
 /*
  * A connection's life. The worker moves it along; the door may move IDLE and READING to CUT, once it is late,
- * and then nobody else may write to it.
+ * and from then on only the door writes to it.
  *
  *     IDLE --request line--> READING --whole--> BUSY --> ANSWERING --it has gone out--> IDLE
  *       \----------late----------\----> CUT
@@ -73,23 +73,23 @@ struct door_conf {
     const char *host; /* as in struct http_server_conf */
     unsigned port;
     const char *socket_path;
-    bool tls; /* nothing can be said to a TCP client before the worker has shaken hands */
+    bool tls; /* TCP clients: before the worker has shaken hands, no answer can be sent */
     unsigned max_connections, max_per_address;
     unsigned n_places, place_max; /* place n_places is for those of the Unix socket */
     struct http_limits limits;
     /* Gives the connection to the worker of its place; false: it was closed instead. */
     bool (*admit)(void *arg, struct conn *conn, const struct sockaddr *address, socklen_t len);
-    /* A whole answer, headers included, for somebody who is turned away. */
+    /* A whole answer, headers included, for a client that is refused. */
     void (*refusal)(void *arg, unsigned status, const char *text, struct buf *out);
     void *arg;
 };
 
 struct door;
-/* Listens, but admits nobody before door_start. RC_CONFLICT, RC_INVALID, RC_IO. */
+/* Listens, but admits no connection before door_start. RC_CONFLICT, RC_INVALID, RC_IO. */
 enum rc door_open(const struct door_conf *conf, struct door **out, struct err *err) MUST_CHECK;
 enum rc door_start(struct door *door, struct err *err) MUST_CHECK;
 unsigned door_port(const struct door *door);
-void door_lock(struct door *door);   /* admits nobody any more; late ones are still ended */
+void door_lock(struct door *door);   /* admits no more connections; late ones are still ended */
 void door_stop(struct door *door);   /* ends its thread */
 void door_close(struct door **door); /* when the workers are gone */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request from the side of its owner: method, path, query, form, headers, and its answer. What comes out is
- * decoded, valid UTF-8 and free of control characters, so that nobody behind has to ask.
+ * A request as its owner sees it: method, path, query, form, headers, and its answer. All texts are decoded,
+ * valid UTF-8 and free of control characters; later code relies on that.
  */
 #include "http/http_int.h"
 
@@ -105,7 +105,7 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
     return RC_OK;
 }
 
-/* What is plain at the beginning of a path that is malformed: it tells whose form of errors is expected. */
+/* The plain beginning of a malformed path: the form of errors depends on it. */
 static const char *plain_part(struct arena *a, const char *path, size_t len)
 {
     size_t n = 0;

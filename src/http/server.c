@@ -6,7 +6,7 @@
  * shared between threads but a few counters.
  *
  * The hard part is an answer that is given by another thread, perhaps before dispatch has returned. Worker
- * and answerer meet in transfer.state, and whoever comes second lets the connection go on:
+ * and answerer meet in transfer.state; the second of them lets the connection go on:
  *
  *     worker:    DISPATCHED --(suspends the connection)--> ASLEEP
  *     answerer:  any -> ANSWERED; it resumes the connection when that was ASLEEP
@@ -35,7 +35,7 @@ enum {
     WORKER_CONNECTIONS = 120,
     LEAVING = 5, /* more that the library may still be clearing away; 128 events is too many */
     CONNECTION_MEMORY = 24 * 1024,   /* for the headers and what the library makes of them */
-    SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that its sender hears why */
+    SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that the client hears why */
     KEEP_MAX = 64 * 1024             /* bytes of a buffer that stays for the next request */
 };
 
@@ -43,7 +43,7 @@ enum state { DISPATCHED, ASLEEP, ANSWERED };
 
 struct worker {
     struct http_server *server;
-    pthread_t thread; /* the library's for this worker, once it has a connection */
+    pthread_t thread; /* the library's thread for this worker; known once it has a connection */
     struct MHD_Daemon *daemon;
     struct transfer *spare; /* transfers that are not in use */
     void *context;          /* what open_worker made */
@@ -57,14 +57,14 @@ struct worker {
 
 /* A request and its answer: what the library's callbacks pass around. */
 struct transfer {
-    struct http_request req; /* first, so that the one can be had from the other */
+    struct http_request req; /* first: a struct http_request of ours is a struct transfer */
     struct worker *worker;
     struct conn *conn;
     struct MHD_Connection *connection;
     struct buf body;
     atomic_int state; /* enum state */
     bool begun;       /* the headers were seen */
-    bool endless;     /* nobody can say where its body ends */
+    bool endless;     /* where its body ends is not known */
     bool counted;     /* in in_flight, or later ... */
     bool sending;     /* ... in sending */
     unsigned wrong;   /* the status, when the request cannot be served */
@@ -101,7 +101,7 @@ static const struct http_carrier of_connection;
 
 /* ---- transfers ---- */
 
-/* The ids of a worker are its numbers, scattered: nobody learns from one how many there were. */
+/* The ids of a worker are its numbers, scattered: an id does not tell how many there were. */
 static void make_id(struct worker *worker, char id[24])
 {
     uint64_t n = worker->next_id++ * 0x9e3779b97f4a7c15u;
@@ -139,7 +139,7 @@ static struct transfer *transfer_new(struct worker *worker)
     return x;
 }
 
-/* Bodies and answers can be about people. */
+/* Bodies and answers can hold personal data. */
 static void wipe(struct buf *b)
 {
     if (b->len)
@@ -212,7 +212,7 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     return MHD_YES;
 }
 
-/* How long a body is said in one way only, or two readers of it could disagree about where it ends. */
+/* The length of a body must be given in one way only: a proxy could read another length than we do. */
 static void check_headers(struct transfer *x)
 {
     struct header_check check = { .x = x };
@@ -246,7 +246,7 @@ static struct MHD_Response *make_response(struct transfer *x)
     MHD_add_response_header(response, "X-Request-Id", req->id);
     if (req->extra_name)
         MHD_add_response_header(response, req->extra_name, req->extra_value);
-    /* After what is wrong, who knows where the next request begins. */
+    /* After a malformed request it is not known where the next one begins. */
     if (x->wrong || atomic_load(&x->worker->server->closing))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     return response;
@@ -278,7 +278,7 @@ static enum MHD_Result send_answer(struct transfer *x)
     return result;
 }
 
-/* Who answered too early, or in the meantime, has not resumed the connection: then it is done here. */
+/* An answer that came before the connection slept did not resume it: then it is sent, or resumed, here. */
 static enum MHD_Result fall_asleep(struct transfer *x)
 {
     if (atomic_load(&x->state) == ANSWERED)
@@ -364,7 +364,7 @@ static uint64_t announced_length(struct transfer *x)
     return length ? strtoull(length, NULL, 10) : 0;
 }
 
-/* The headers are there. Who waits for our permission to send, or wants to send far too much, is answered
+/* The headers are there. A client that waits for permission to send, or announces far too much, is answered
  * now. */
 static enum MHD_Result begin(struct transfer *x, const char *method)
 {
@@ -406,8 +406,8 @@ static struct conn *conn_of(struct MHD_Connection *connection)
     return info->socket_context;
 }
 
-/* The library would parse the query once more, for nobody, and stall when its memory for the connection is
- * too small for all parameters. The target stands in its own buffer, so that it can be ended before them. */
+/* The library would parse the query again, and stall when its memory for the connection is too small for all
+ * parameters. The target stands in a buffer of its own, so that it can be cut before them. */
 static void hide_query(const char *target)
 {
     char *query = strchr((char *)(uintptr_t)target, '?');
@@ -492,7 +492,7 @@ static size_t on_escape(void *arg, struct MHD_Connection *connection, char *s)
     return strlen(s);
 }
 
-/* What it says of whom stays out of the log. */
+/* Only the format goes into the log: the arguments may be about a client. */
 __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *fmt, va_list ap)
 {
     log_debug("libmicrohttpd: %.*s", (int)strcspn(fmt, "\n"), fmt);
@@ -652,7 +652,7 @@ static bool is_hurried(const struct http_server *server)
     return server->conf.hurry && atomic_load(server->conf.hurry);
 }
 
-/* It looks again and again, so that requests need not report to anybody: a server closes once. */
+/* Polls the counters: a server closes once, so requests need no condition to signal. */
 static void await_answers(struct http_server *server)
 {
     const struct timespec moment = { .tv_nsec = 1000000 };

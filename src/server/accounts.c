@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: the directory of accounts, and whether a name is to be had. Names are never in our URLs. */
+/* Part B: the directory of accounts, and whether a name is free. Names are never in our URLs. */
 #include "server/exchange.h"
 
 #include <string.h>
 
 /* ---- registering ---- */
 
-/* What retire_misc erases is kept as one JSON object. */
+/* The fields that retire_misc erases are stored as one JSON object. */
 static enum rc read_secondary(struct exchange *x, const struct json *body, const char **out, struct err *err)
 {
     static const struct {
@@ -68,7 +68,7 @@ struct registration {
     struct account *account;
     size_t n;
     bool is_list, dry_run;
-    const char *password; /* of the only one; NULL: it has none */
+    const char *password; /* of the only account; NULL: none */
 };
 
 static enum rc password_in_list(struct err *err)
@@ -151,7 +151,7 @@ static void answer_ids(struct exchange *x, const struct registration *in, const 
     json_close_map(&o);
 }
 
-/* A dry run does all of it, so that it finds all that could be wrong, and then it is undone. */
+/* A dry run adds the accounts, too, so that it finds everything that is wrong, and is then undone. */
 static enum rc act_accounts(struct exchange *x, struct err *err)
 {
     const struct registration *in = x->input;
@@ -180,7 +180,7 @@ static const char *account_state(const struct account *account)
     return account->password ? "active" : "no_password";
 }
 
-/* JSON that is stored as such; preset where there is none. */
+/* Text that is stored as JSON, or the preset where none is stored. */
 static void put_stored(struct exchange *x, struct json_out *o, const char *key, const char *text,
                        const char *preset)
 {
@@ -266,7 +266,7 @@ static enum rc answer_find_accounts(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-/* ---- is a name to be had? ---- */
+/* ---- is a name free? ---- */
 
 static const char *identity_name(enum identity identity)
 {

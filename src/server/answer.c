@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What went wrong becomes a status and a body, here and nowhere else. */
+/* Answers. Only here does an error become a status and a body. */
 #include "server/exchange.h"
 
 #include <assert.h>
@@ -79,7 +79,7 @@ void answer_message(struct exchange *x, unsigned status, const char *text)
     put_map_of_one(x->http, "message", text);
 }
 
-/* Bare strings; but the framework's own refusals are {"detail": ...}, and what is not there has no body. */
+/* The LMS answers a bare string; its framework answers {"detail": ...}; a 404 has no body. */
 static void put_openedx(struct http_request *req, unsigned status, const char *text)
 {
     struct json_out o = { .buf = &req->answer };
@@ -135,7 +135,7 @@ void answer_status(struct http_request *req, enum dialect dialect, unsigned stat
     }
 }
 
-/* In place of a text that only the log may have. */
+/* What the client reads in place of a text for the log. */
 static const char *cautious_text(enum rc rc)
 {
     if (rc == RC_NO_SPACE)
@@ -149,7 +149,7 @@ void answer_error(struct http_request *req, enum dialect dialect, const struct e
 {
     assert(err->rc);
     if (err_is_internal(err)) {
-        /* What is missing or taken inside the server is no refusal of what the client asked for. */
+        /* A file that is missing in the server is no 404 of the client's request. */
         enum rc rc = rc_status(err->rc) < 500 ? RC_INTERNAL : err->rc;
         answer_status(req, dialect, rc_status(rc), rc_code(rc), cautious_text(rc));
         return;

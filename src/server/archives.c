@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /v1/archives: people who are COMPLETE for long go into a file, and are forgotten here. */
+/* POST /v1/archives: moves retirements that have been COMPLETE for long into a file. */
 #include "server/exchange.h"
 
 #include "base/clock.h"
@@ -31,7 +31,7 @@ static void answer_archive(struct exchange *x, const struct archive_request *in,
     json_close_map(&o);
 }
 
-/* Writes the file, and overwrites the people who are in it. */
+/* Writes the file, and overwrites the people in it. */
 static enum rc act_archive(struct exchange *x, struct err *err)
 {
     const struct archive_request *in = x->input;
@@ -46,7 +46,7 @@ static enum rc act_archive(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-/* Deletes them. */
+/* Deletes these people. */
 static enum rc finish_archive(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v1/audit: the audit trail, page by page; and whether it is whole. */
+/* The audit trail: page by page, and the check that it is whole. */
 #include "server/exchange.h"
 
 #include <string.h>

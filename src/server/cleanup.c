@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forgetting the person after all is done, as clients of the Open edX LMS ask for it. */
+/* The cleanup call of the Open edX LMS: forgets people whose retirements are COMPLETE. */
 #include "server/exchange.h"
 
 enum { CLEANUP_MAX = 20000 }; /* user names in one request */
@@ -45,7 +45,7 @@ static enum rc act_cleanup(struct exchange *x, struct err *err)
     return usecase_redact(&act, in->usernames, in->n, &in->with, err);
 }
 
-/* Deletes them. */
+/* Deletes these people. */
 static enum rc finish_cleanup(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: what is told to other systems and to operators: seen by operators, taken and reported by drivers.
- */
+/* Part B: messages to other systems and to operators. Operators list them; drivers take and report them. */
 #include "server/exchange.h"
 
 #include <string.h>

@@ -27,7 +27,7 @@ struct visit {
     unsigned step; /* LANE_ALONE: how many transactions of this request are committed */
 };
 
-/* Before a route is known, method and path tell whose form errors have. */
+/* Before the route is known, method and path decide about the form of errors. */
 static enum dialect guess_dialect(const struct http_request *req)
 {
     if (req->path && strncmp(req->path, "/api/", 5) == 0)
@@ -48,7 +48,7 @@ void dispatch_complain(void *server, struct http_request *req, unsigned status, 
 
 /* ---- finding the row ---- */
 
-/* The path with its slash, and the query as it was. */
+/* The path with a slash at its end, and the query unchanged. */
 static char *slashed(struct http_request *req)
 {
     struct buf url;
@@ -71,7 +71,7 @@ static char *slashed(struct http_request *req)
     return copy;
 }
 
-/* NULL: answered already. */
+/* NULL: there is none, and the request is answered. */
 static const struct route *find_route(const struct http_router *router, struct http_request *req,
                                       const char **param)
 {
@@ -96,7 +96,7 @@ static const struct route *find_route(const struct http_router *router, struct h
     return NULL;
 }
 
-/* ---- who asks, and with what ---- */
+/* ---- the caller, and the body ---- */
 
 static enum rc authorise(struct exchange *x, const struct reader *reader, struct err *err)
 {
@@ -119,7 +119,7 @@ static enum rc authorise(struct exchange *x, const struct reader *reader, struct
     return rc;
 }
 
-/* A form as if it had been an object of texts. */
+/* Reads a form into an object of texts. */
 static enum rc read_form(struct exchange *x, struct json *map, struct err *err)
 {
     struct http_pair *form;
@@ -138,8 +138,8 @@ static enum rc read_form(struct exchange *x, struct json *map, struct err *err)
     return rc;
 }
 
-/* BODY_FIELDS. *done: there is no JSON to read. Calls of our own take no forms, and JSON whatever it is
- * called: what `curl -d` sends is called a form. */
+/* BODY_FIELDS. *done: there is no JSON to read. Only calls of the LMS take forms. Our own calls ignore the
+ * content type, because `curl -d` calls JSON a form. */
 static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
 {
     static const char form[] = "application/x-www-form-urlencoded";
@@ -153,7 +153,7 @@ static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
     return is_form ? read_form(x, map, err) : RC_OK;
 }
 
-/* A filter that is not known would give everybody where few were asked for. */
+/* An unknown filter must not be ignored: the call would then be about everybody. */
 static enum rc check_query(const struct exchange *x, struct err *err)
 {
     const char *const *known = route_query(x->route);
@@ -191,7 +191,7 @@ static void fail(struct exchange *x, const struct err *err)
     answer_error(x->http, x->route->dialect, err);
 }
 
-/* An answer that did not fit is no answer. */
+/* An answer that was cut off must not go out. */
 static enum rc check_answer(struct exchange *x, struct err *err)
 {
     if (!x->http->answer.over)
@@ -199,7 +199,7 @@ static enum rc check_answer(struct exchange *x, struct err *err)
     return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
 }
 
-/* Calls the handler with one picture of the data. */
+/* Calls the handler within one read transaction. */
 static enum rc run_reading(struct exchange *x, const struct reader *reader, handler_fn *handler,
                            struct err *err)
 {
@@ -240,8 +240,8 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     x->store = v->server->store;
     x->unfinished = x->undo = false;
     if (v->step == 0)
-        x->tally = (struct tally){ 0 };      /* it may be the second time, after a rollback */
-    x->now = steady_now(&v->server->steady); /* of this moment: writes follow each other in time, too */
+        x->tally = (struct tally){ 0 };      /* an earlier run may have been rolled back */
+    x->now = steady_now(&v->server->steady); /* of now, not of the request: times rise with each write */
     enum rc rc = write_step(v, err);
     job->undo = x->undo;
     if (job->alone && !rc) {
@@ -278,7 +278,7 @@ static void write_later(struct visit *v)
 
 /* ---- passwords: between the two halves of a write ---- */
 
-/* A repeat is answered before a password is looked at: the first one may have used up what came with it. */
+/* A repeat is answered before its password or token is looked at: the first request may have used it up. */
 static enum rc answer_or_go_on(struct exchange *x, struct err *err)
 {
     struct visit *v = (struct visit *)((char *)x - offsetof(struct visit, x));
@@ -301,7 +301,7 @@ static void slow_run(struct slow_job *job, struct reader *reader)
         write_later(v);
 }
 
-/* The connection waits for its turn, unless too many do. */
+/* Queues the request for a thread of slow.c; refuses it when too many wait. */
 static enum http_when start_slowly(struct visit *v)
 {
     struct err err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: what drivers do. What they say and are told is written and read by wire/. */
+/* Part B: claims and reports of drivers. wire/ reads and writes their messages. */
 #include "server/exchange.h"
 
 /* ---- claims ---- */

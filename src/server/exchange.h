@@ -51,11 +51,11 @@ typedef enum rc handler_fn(struct exchange *x, struct err *err);
  * called again from the start, after a rollback: it changes nothing of x->input.
  */
 struct handler {
-    handler_fn *answer; /* LANE_READ: on the worker, in one picture of the data */
-    handler_fn *read;   /* on the worker, which alone may ask for headers; NULL: there is no input */
-    handler_fn *slow;   /* LANE_SLOW: between the two, on a thread of slow.c, in one picture of the data */
-    handler_fn *act;    /* in the writer's transaction */
-    handler_fn *finish; /* LANE_ALONE: in a second transaction; the answer is that of act */
+    handler_fn *answer;       /* LANE_READ: on the worker, in a read transaction */
+    handler_fn *read;         /* on the worker, which alone may ask for headers; NULL: there is no input */
+    handler_fn *slow;         /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
+    handler_fn *act;          /* in the writer's transaction */
+    handler_fn *finish;       /* LANE_ALONE: in a second transaction; the answer is that of act */
     const char *const *query; /* the query parameters that it takes, ending with NULL; NULL: none */
 };
 
@@ -91,14 +91,14 @@ const char *const *route_query(const struct route *route);
 
 /* ---- answer.c ---- */
 
-/* Status 200 and an open writer on the answer. */
+/* Sets the status and gives a writer on the empty answer. */
 struct json_out answer_json(struct exchange *x, unsigned status);
 void answer_empty(struct exchange *x, unsigned status);
 /* {"message": text} */
 void answer_message(struct exchange *x, unsigned status, const char *text);
 /* The answer to an error, in the dialect. An internal text is not in it. */
 void answer_error(struct http_request *req, enum dialect dialect, const struct err *err);
-/* The same for what has a status, but never was an rc. */
+/* The same for a refusal that has a status but no rc. */
 void answer_status(struct http_request *req, enum dialect dialect, unsigned status, const char *code,
                    const char *text);
 
@@ -122,7 +122,7 @@ enum rc field_list(const struct json *body, const char *key, bool required, unsi
 /* A list of texts as an array; empty when absent. */
 enum rc field_texts(struct arena *a, const struct json *body, const char *key, unsigned max,
                     const char ***out, size_t *n, struct err *err) MUST_CHECK;
-/* The organisations of somebody, as they are kept: a JSON array, "[]" when absent. */
+/* The organisations of a person, as they are stored: a JSON array, "[]" when absent. */
 enum rc field_orgs(struct arena *a, const struct json *body, const char **out, struct err *err) MUST_CHECK;
 /* Refuses keys that are not in the list, which ends with NULL. */
 enum rc field_only(const struct json *body, const char *const *known, struct err *err) MUST_CHECK;
@@ -157,7 +157,7 @@ void view_retirement(struct json_out *o, const struct retirement_view *v);
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now);
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
-/* The answer to a write about one: the same as view_native, but who may not look gets id and state alone. */
+/* The answer to a write: view_native, or id and state alone for a caller that may not read. */
 void view_written(struct exchange *x, unsigned status, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);
@@ -166,8 +166,7 @@ void view_user(struct json_out *o, const struct account *account);
 
 /* What a use case runs with. */
 struct act exchange_act(struct exchange *x);
-/* A handler that reads is about to do something slow: gives up its picture of the data, or checkpoints would
- * wait for it. */
+/* Ends the read transaction before something slow: a checkpoint would wait for it. */
 void exchange_stop_reading(struct exchange *x);
 /* The number in the path. RC_NOT_FOUND: it is none. */
 enum rc exchange_path_id(const struct exchange *x, int64_t *out, struct err *err) MUST_CHECK;
@@ -175,13 +174,13 @@ bool exchange_is_answered(const struct exchange *x);
 
 /* ---- sessions.c ---- */
 
-/* Where a try of a password comes from, for its limit; NULL: from this machine, without limit. On the worker,
+/* The source of a try of a password, for its limit; NULL: this machine, which has none. On the worker,
  * because it may look at a header. */
 const char *sessions_source(struct exchange *x);
 
 struct password_try {
-    const struct account *account; /* NULL: there is none of that name */
-    const char *typed;             /* how the account was called */
+    const struct account *account; /* NULL: no account has that name */
+    const char *typed;             /* the name as it was typed */
     const char *password, *source;
 };
 /* Is this the account's password? Counts the try; *throttled: there were too many, and it was not looked at.

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the fields of a body: wrong types, missing and unknown ones, each with a text that names the
- * field. */
+/* Reads the fields of a body. The text of an error names the field that is wrong, missing or unknown. */
 #include "server/exchange.h"
 
 #include <errno.h>
@@ -168,7 +167,7 @@ char *field_trim(char *word)
     return word;
 }
 
-/* Those of earlier lists are known too; those of today are what is offered. */
+/* States of earlier lists are known, too; hints name those of the current list. */
 enum rc field_state(struct exchange *x, const char *field, const char *name, int64_t *out, struct err *err)
 {
     const struct pipeline *current;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: the fuse, which keeps drivers from beginning with far more people than usual. */
+/* Part B: the fuse. It stops new retirements when far more people are due than usual. */
 #include "server/exchange.h"
 
 #include "base/clock.h"
@@ -10,7 +10,7 @@ enum { HISTORY_MAX = 20 };
 
 static void show_gauge(struct metrics *metrics, bool blown)
 {
-    static const char help[] = "1: too many people are due, nobody is begun with";
+    static const char help[] = "1: too many people are due, no new retirement starts";
     metric_set(metrics_gauge(metrics, "lethe_fuse_blown", "", help), blown);
 }
 
@@ -19,7 +19,7 @@ void fuse_checked(struct metrics *metrics, const struct fuse_state *state)
     show_gauge(metrics, state->blown);
     if (state->blew)
         log_error(
-            "the fuse has blown: %lld people are due, at most %lld are usual; nobody is begun with until "
+            "the fuse has blown: %lld people are due, at most %lld are usual; no new retirement starts until "
             "\"lethe fuse release\"",
             (long long)state->due, (long long)state->most);
 }

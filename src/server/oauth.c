@@ -20,7 +20,7 @@ static const char *form_value(const struct http_pair *form, size_t n, const char
     return NULL;
 }
 
-/* Authorization: Basic; replaces what the form said. */
+/* Credentials in the header (Authorization: Basic) replace those in the form. */
 static enum rc read_basic(struct exchange *x, struct grant *grant, struct err *err)
 {
     const char *header = http_header(x->http, "Authorization");

@@ -120,7 +120,7 @@ static enum rc answer_status_of(struct exchange *x, struct err *err)
 
 /* ---- the update ---- */
 
-/* An optional field may be null elsewhere; what breaks the rules is asked for in one way only. */
+/* Other optional fields may be null. What breaks the rules must be asked for clearly. */
 static enum rc read_force(const struct json *body, bool *out, struct err *err)
 {
     const struct json *force = json_get(body, "force");
@@ -129,7 +129,7 @@ static enum rc read_force(const struct json *body, bool *out, struct err *err)
     return field_bool_optional(body, "force", out, err);
 }
 
-/* A response that is not a text is kept as the JSON that it is. */
+/* A response that is not a text is kept as JSON. */
 static void keep_response(struct exchange *x, const struct json *response, struct update *out)
 {
     if (response->kind == JSON_TEXT) {

@@ -8,7 +8,7 @@
 
 /* ---- cancelling ---- */
 
-/* A number, or the same in a form. Returns false when it is none. */
+/* A number in JSON, or in a form. Returns false when it is neither. */
 static bool read_id(const struct json *value, int64_t *out)
 {
     if (value->kind == JSON_INT)
@@ -21,7 +21,7 @@ static bool read_id(const struct json *value, int64_t *out)
     return true;
 }
 
-/* The one message of the API that names a person: its clients show it to whoever asked about that person. */
+/* The only message of the API that names a person: clients show it to the operator who named that person. */
 static void answer_not_pending(struct exchange *x, const struct retirement_view *view)
 {
     answer_message(x, 400,
@@ -111,7 +111,7 @@ static enum rc act_retire(struct exchange *x, struct err *err)
     return erase(x, ERASE_ACCOUNT, err);
 }
 
-/* ---- asking to be forgotten, for oneself ---- */
+/* ---- requests by a session for its own account, or by a program ---- */
 
 static enum rc answer_text(struct exchange *x, unsigned status, const char *text)
 {
@@ -121,10 +121,10 @@ static enum rc answer_text(struct exchange *x, unsigned status, const char *text
 }
 
 struct leaving {
-    const char *password, *source; /* of a session, whose account it is; NULL: a program asks ... */
-    const char *username;          /* ... about this one */
+    const char *password, *source; /* a session asks, for its own account; NULL: a program asks ... */
+    const char *username;          /* ... for this user */
     int64_t account_id;
-    const char *stored; /* the password when it matched, as it was stored then */
+    const char *stored; /* the hash that the password matched */
 };
 
 static enum rc read_leave(struct exchange *x, struct err *err)

@@ -52,7 +52,7 @@ static enum rc read_move(struct exchange *x, struct err *err)
     return rc ? rc : usecase_check_move(&in->move, err);
 }
 
-/* What takes a reason and nothing else. */
+/* Operations with a reason and nothing else. */
 static enum rc read_operation(struct exchange *x, enum operation operation, struct err *err)
 {
     static const char *const known[] = { "reason", NULL };
@@ -75,7 +75,7 @@ static enum rc read_cancel(struct exchange *x, struct err *err)
     return read_operation(x, OPERATION_CANCEL, err);
 }
 
-/* ---- stages that people do ---- */
+/* ---- stages that operators do by hand ---- */
 
 struct confirmed {
     int64_t id;
@@ -109,7 +109,7 @@ static enum rc act_confirm(struct exchange *x, struct err *err)
     return rc;
 }
 
-/* ---- taking a request back, by a name or an address ---- */
+/* ---- cancelling by a name or an address ---- */
 
 struct cancellation {
     const char *email, *username;
@@ -146,7 +146,7 @@ static enum rc act_cancellation(struct exchange *x, struct err *err)
 
 struct bulk {
     struct operator_move move;
-    const int64_t *ids; /* NULL: those of the filter */
+    const int64_t *ids; /* NULL: the filter selects */
     size_t n;
     struct retirement_filter filter;
     struct failure_filter failure;
@@ -164,7 +164,7 @@ static enum rc read_ids(struct exchange *x, const struct json *list, struct bulk
     return RC_OK;
 }
 
-/* By when they asked, and by when they last changed. */
+/* Times of the request, and of the last change. */
 static enum rc read_times(const struct json *select, struct retirement_filter *filter, struct err *err)
 {
     const struct {
@@ -198,7 +198,7 @@ static enum rc read_states(struct exchange *x, const struct json *select, struct
     return rc;
 }
 
-/* Which of those in ERRORED. */
+/* How those in ERRORED failed. */
 static enum rc read_failure(struct exchange *x, const struct json *select, struct bulk *in, struct err *err)
 {
     const char *stage = NULL;
@@ -296,7 +296,7 @@ static enum rc read_bulk(struct exchange *x, struct err *err)
 struct selection {
     int64_t *ids;
     size_t n;
-    int64_t next; /* 0: that was all */
+    int64_t next; /* 0: there are no others */
 };
 
 static enum rc select_id(void *arg, const struct retirement_view *view, struct err *err)
@@ -358,7 +358,7 @@ static enum rc act_bulk(struct exchange *x, struct err *err)
     return rc;
 }
 
-/* ---- who failed alike ---- */
+/* ---- failures by their cause ---- */
 
 static void put_failure_group(struct json_out *o, const struct failure_group *g)
 {

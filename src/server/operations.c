@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For whoever keeps the server running: is it alive, may it be sent people, what does it count, how is it
- * spoken to. */
+/* For those who run the server: is it alive, is it ready, what does it count, and its API description. */
 #include "server/exchange.h"
 
 #include "base/clock.h"
@@ -20,8 +19,8 @@ static enum rc answer_health(struct exchange *x, struct err *err)
 
 enum { ROOM_ENOUGH = 256 * 1024 };
 
-/* Whether a write has failed is remembered, so that a disk with room costs nothing; whether there is room
- * again is tried, because nobody may be sent here meanwhile whose write would show it. */
+/* After a write has found no space, each call tries whether there is room again: a load balancer that looks
+ * here sends no writes that would find out. */
 static bool is_disk_full(struct exchange *x)
 {
     struct err err;
@@ -40,12 +39,12 @@ static enum rc look_at_fuse(struct exchange *x, const char **warning, struct err
     enum rc rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
     if (last.blown)
         *warning =
-            "the fuse has blown, because far more people are due than usual: nobody is begun with, see "
+            "the fuse has blown, because far more people are due than usual: no new retirement starts, see "
             "\"lethe fuse show\"";
     return rc;
 }
 
-/* What keeps it from being ready, or NULL; *warning: what an operator should know all the same. */
+/* *trouble: why the server is not ready; *warning: what an operator should know; NULL: nothing. */
 static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
                                 struct err *err)
 {
@@ -91,13 +90,13 @@ static enum rc measure_waiting(struct exchange *x, struct err *err)
     int64_t n;
     enum rc rc = store_count_waiting(x->store, &n, err);
     if (!rc)
-        metric_set(
-            metrics_gauge(x->metrics, "lethe_waiting", "", "People who wait for somebody to confirm a stage"),
-            n);
+        metric_set(metrics_gauge(x->metrics, "lethe_waiting", "",
+                                 "People whose stage waits for an operator to confirm it"),
+                   n);
     return rc;
 }
 
-/* Of every state that ever was: one that nobody is in any more is 0, and not what it was. */
+/* All states that ever were, so that a state that is empty now is 0. */
 static enum rc measure_states(struct exchange *x, struct err *err)
 {
     const struct pipeline *current;
@@ -125,7 +124,7 @@ static enum rc measure_queue(struct exchange *x, struct err *err)
     int64_t age_s = since != 0 && since < x->now ? (x->now - since) / CLOCK_S : 0;
     if (!rc)
         metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",
-                                 "For how long somebody in PENDING has been due; 0: nobody is"),
+                                 "How long the oldest due request in PENDING has been due; 0: none is due"),
                    age_s);
     return rc;
 }

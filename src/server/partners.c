@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling partner organisations who was retired, and retiring many by name, as clients of the Open edX LMS
- * do. */
+/* Reports to partner organisations, and retiring many users by name, as clients of the Open edX LMS ask. */
 #include "server/exchange.h"
 
 #include <string.h>
 
 enum { PARTNER_CLEANUP_MAX = 10000 }; /* in one request */
 
-/* ---- telling ---- */
+/* ---- reports ---- */
 
 static enum rc put_report(void *arg, const struct partner_report *report, struct err *err)
 {
@@ -89,7 +88,7 @@ static void add_names(struct buf *text, const struct partner_cleanup *in, bool o
     json_close_list(&o);
 }
 
-/* Both lists, as the contract has it: whoever asked has to see which name is wrong. */
+/* Both lists, as in the contract, so that the caller sees which name is wrong. */
 static void answer_mismatch(struct exchange *x, const struct partner_cleanup *in)
 {
     struct json_out o = answer_json(x, 400);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the parameters of a query; the texts of errors name the parameter. */
+/* Reads the parameters of a query. The text of an error names the parameter. */
 #include "server/exchange.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a thread that reads has of its own: a read-only connection, its store, and remembered credentials. */
+/* What each reading thread owns: a read-only connection, its store, and remembered credentials. */
 #include "server/server_int.h"
 
 #include <stdlib.h>

@@ -43,13 +43,13 @@ static enum rc check_key(const char *key, struct err *err)
                         "Idempotency-Key: must be 1 to %d printable characters of ASCII", KEY_MAX);
 }
 
-/* Texts one after the other, each with its end: so that no two lists of them look alike. */
+/* Texts one after the other, each with its NUL, so that no two lists of texts give the same bytes. */
 static void add_part(struct buf *b, const char *text)
 {
     buf_add(b, text ? text : "", text ? strlen(text) + 1 : 1);
 }
 
-/* Of this key in the hands of this caller. */
+/* The same key of another caller gives other bytes. */
 static void derive_base(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange *x, const char *key,
                         uint8_t base[CRYPTO_KEY_LEN])
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part B: asking for retirements and looking at them. Names are never in our URLs, so a search is a POST. */
+/* Part B: requests for retirements, and looking at them. Names are never in our URLs, so a search is a POST.
+ */
 #include "server/exchange.h"
 
 #include <stdlib.h>
@@ -156,7 +157,7 @@ static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter
     return store_states_waited_in(x->store, x->arena, ids, &filter->n_states, err);
 }
 
-/* Past the cool-off, and in PENDING for long enough: who was sent back to it asked long before. */
+/* Past the cool-off, and in PENDING for long enough: an operator may have moved it back there lately. */
 static enum rc filter_overdue(struct exchange *x, struct retirement_filter *filter, struct err *err)
 {
     int64_t *ids;
@@ -167,7 +168,7 @@ static enum rc filter_overdue(struct exchange *x, struct retirement_filter *filt
     return rc;
 }
 
-/* stuck and overdue; RC_INVALID: with each other, or with what they say themselves. */
+/* stuck and overdue. RC_INVALID: both at once, or with a parameter that they imply. */
 static enum rc query_trouble(struct exchange *x, struct retirement_filter *filter, struct err *err)
 {
     bool stuck = false, overdue = false;
@@ -226,7 +227,7 @@ static enum rc add_found(void *arg, const struct retirement_view *view, struct e
     return RC_OK;
 }
 
-/* The live one first, then the newest. */
+/* Live retirements first, then the newest. */
 static int by_interest(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
@@ -312,7 +313,7 @@ static enum rc answer_log(struct exchange *x, struct err *err)
 
 /* ---- handlers ---- */
 
-/* q is taken so that it can be refused with a reason. */
+/* q is in the list so that it is refused with a reason. */
 static const char *const list_query[] = { "state", "stuck", "overdue", "created_before", "modified_before",
                                           "after", "limit", "q",       "waiting",        NULL };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every route: method, path, scope, read or write, what its body is, whose form its errors have, handler.
- *
+ * Every route: method, path, scope, lane, kind of body, form of its errors, handler.
  * When adding one, also: describe it in openapi.yaml (a test compares both ways) and in docs/api.md, and
  * measure it in bench/endpoints.py.
  */

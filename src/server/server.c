@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens everything the authority consists of, bottom to top, and closes it the other way round. */
+/* Opens all parts of the authority, bottom to top, and closes them top to bottom. */
 #include "server/server_int.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static enum rc make_data_dir(const char *path, struct err *err)
     return RC_OK;
 }
 
-/* One key is kept; each use has its own derived from it. */
+/* One key is in a file; each use has a key that is derived from it. */
 static enum rc load_keys(struct server *s, struct err *err)
 {
     uint8_t master[CRYPTO_KEY_LEN];
@@ -73,7 +73,7 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
     return rc || !populate ? rc : warn_of_other_states(s, s->store, err);
 }
 
-/* What a server that was killed has left half done. */
+/* Finishes what a server that was killed has left half done. */
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
     struct act act = upkeep_act(s, s->store, &s->arena, "server");
@@ -104,7 +104,7 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
 
 /* ---- the doors ---- */
 
-/* Leaves them alone when there is no TLS. */
+/* Leaves *certificate and *key alone when TLS is not configured. */
 static enum rc read_tls(const struct config *config, struct arena *a, const char **certificate,
                         const char **key, struct err *err)
 {
@@ -203,7 +203,7 @@ int64_t server_step(struct server *s)
     return upkeep_us < writer_us ? upkeep_us : writer_us;
 }
 
-/* Beside the writer, whose store is its own. */
+/* With a reader of its own: the store belongs to the writer's thread. */
 static enum rc compare_again(struct server *s, struct err *err)
 {
     void *reader = NULL;
@@ -215,7 +215,7 @@ static enum rc compare_again(struct server *s, struct err *err)
     return rc;
 }
 
-/* What was renewed at the same place, too. */
+/* Reads the files again: they may have been renewed under the same names. */
 static enum rc renew_tls(struct server *s, const struct config *config, struct err *err)
 {
     struct arena a = { 0 };

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The authority: `lethe serve`. Opens the database (nobody else does), brings its schema up to date, and
- * answers the API over TCP and over the socket in the data directory.
- *
- * The way of a request: dispatch.c finds its row in routes.c, checks credentials and scope; a read runs at
- * once on the worker's own read-only connection; a write waits in the writer's queue and is answered after
- * the commit.
+ * The authority: `lethe serve`. It alone opens the database, brings the schema up to date, and answers the
+ * API over TCP and over the socket in the data directory. dispatch.c has the way of a request.
  */
 #ifndef LETHE_SERVER_SERVER_H
 #define LETHE_SERVER_SERVER_H
@@ -37,10 +33,10 @@ struct server_conf {
 };
 
 /* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE,
- * RC_IO; all in one line that names the path. */
+ * RC_IO. The text names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
-/* Another configuration for what begins from now on; requests that have begun, and the one before must live
- * as long as the server, go on with the old one. See config_keep_fixed(). */
+/* Another configuration for requests from now on. Those under way keep the old one, which must live as long
+ * as the server. See config_keep_fixed(). */
 void server_reload(struct server *server, const struct config *config);
 /* Of a server without a door: does the next thing that waits or is due. Returns 0 when it did something, and
  * else for how long, in us, nothing is due; INT64_MAX: for ever. */

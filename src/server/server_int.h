@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the server consists of; for server.c, which opens and closes it, and dispatch.c, which uses it. */
+/* The parts of the server, for the files that make them and use them. */
 #ifndef LETHE_SERVER_INT_H
 #define LETHE_SERVER_INT_H
 
@@ -18,13 +18,12 @@
 enum { SERVER_ROUTES_MAX = 128, SERVER_STATUS_CLASSES = 6 };
 
 struct server {
-    const struct config
-        *_Atomic config; /* server_reload puts another in its place: read it again for each job */
-    struct arena arena;  /* for as long as it runs */
+    const struct config *_Atomic config; /* server_reload changes it: read it again for each job */
+    struct arena arena;                  /* lives as long as the server */
     const struct world *world;
     struct metrics *metrics;
     _Atomic(struct metric *) request_metrics[SERVER_ROUTES_MAX + 1][SERVER_STATUS_CLASSES]; /* dispatch.c */
-    struct steady steady; /* the server's time: all decisions go by it */
+    struct steady steady; /* the server's time, for all decisions */
     char *target;         /* of db_open */
     uint8_t lookup_key[CRYPTO_KEY_LEN];
     uint8_t run_key[CRYPTO_KEY_LEN];
@@ -35,15 +34,15 @@ struct server {
     struct writer *writer;
     struct http_router *router; /* of routes[] */
     struct http_server *http;
-    atomic_bool disk_full; /* a write found no space, and nobody has seen any since */
+    atomic_bool disk_full; /* a write found no space, and no look has found any since */
     atomic_bool half_done; /* the second transaction of a write failed: upkeep.c does it later */
-    struct upkeep *upkeep; /* NULL: it only lives for a command */
+    struct upkeep *upkeep; /* NULL: the server lives for one command only */
     struct slow *slow;
     void *stepping; /* SERVER_NO_DOOR: the reader that server_step() has */
     struct auth_throttle *throttle;
 };
 
-/* What each HTTP worker has of its own. */
+/* What each reading thread owns. */
 struct reader {
     struct db *db;
     struct store *store;
@@ -65,7 +64,7 @@ void upkeep_close(struct upkeep **upkeep);
 /* Does one batch of what is due. Returns 0 when it did, and else for how long, in us, nothing will be due;
  * INT64_MAX: for ever, with this configuration. */
 int64_t upkeep_step(struct upkeep *upkeep);
-/* What a use case runs with when nobody has asked for it. */
+/* What a use case runs with when the server itself asks for it. */
 struct act upkeep_act(struct server *s, struct store *store, struct arena *arena, const char *actor);
 
 /* ---- slow.c: threads for what takes long on purpose ---- */
@@ -79,11 +78,11 @@ struct slow_job {
 struct slow *slow_open(void);
 /* Has threads run what is submitted, each with a reader of its own. */
 enum rc slow_start(struct slow *slow, struct server *server, struct err *err) MUST_CHECK;
-/* Threads run what was submitted, then end; without threads nothing may wait any more. */
+/* The threads run what was submitted, then end. Without threads no job may be waiting. */
 void slow_close(struct slow **slow);
-/* Returns false when too many wait already. */
+/* Returns false when too many jobs wait already. */
 bool slow_submit(struct slow *slow, struct slow_job *job);
-/* Runs one that waits. Returns false when there is none. */
+/* Runs one job that waits. Returns false when there is none. */
 bool slow_step(struct slow *slow, struct reader *reader);
 
 /* ---- repeats.c: writes with an Idempotency-Key ---- */

@@ -10,9 +10,9 @@
 
 #include "base/text.h"
 
-/* ---- who tries ---- */
+/* ---- tries of passwords ---- */
 
-/* Behind a proxy it is the address that the proxy has put last; of IPv6 it is the network. */
+/* Behind a proxy: the last address of X-Forwarded-For. Of an IPv6 address: its network, /64. */
 static const char *find_address(struct exchange *x)
 {
     const char *address = x->http->peer;
@@ -36,7 +36,7 @@ const char *sessions_source(struct exchange *x)
     return x->http->local ? NULL : arena_printf(x->arena, "source %s", find_address(x));
 }
 
-/* Returns false when this source has tried too often. */
+/* Counts a try. Returns false when the source has tried too often. */
 static bool source_may_try(struct exchange *x, const char *source)
 {
     return !source || auth_throttle_try(x->throttle, source, AUTH_SOURCE_TRIES, x->now);
@@ -74,12 +74,11 @@ static enum rc answer_throttled(struct exchange *x)
 struct sign_in {
     const char *login, *password;
     const char *source;
-    int64_t account_id; /* when the password matched ... */
-    const char *stored; /* ... and as it was stored then */
+    int64_t account_id; /* of the password that matched ... */
+    const char *stored; /* ... and the hash that it matched */
 };
 
-/* By exact user name, or by an address that belongs to one account only. *found is NULL when there is none.
- */
+/* By exact user name, or by an address that only one account has. *found is NULL when there is none. */
 static enum rc find_by_login(struct exchange *x, const char *login, struct account **found, struct err *err)
 {
     struct account_match match;

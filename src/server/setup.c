@@ -97,7 +97,7 @@ static enum rc read_sync_states(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "states", NULL };
     struct sync *in = x->input = ARENA_NEW(x->arena, struct sync);
-    struct pipeline *list; /* made to see whether it can be one */
+    struct pipeline *list; /* made to check the names */
     enum rc rc = query_bool(x, "dry_run", &in->dry_run, err);
     if (!rc)
         rc = field_only(x->body, known, err);
@@ -150,7 +150,7 @@ static enum rc read_add_client(struct exchange *x, struct err *err)
     if (!rc)
         rc = scope_parse(scope, &in->scopes, err);
     if (!rc && !scope_covers(x->caller.scopes, in->scopes))
-        rc = err_set(err, RC_FORBIDDEN, "scope: nobody gives a client more than they have themselves");
+        rc = err_set(err, RC_FORBIDDEN, "scope: a caller cannot give a client more scopes than it has");
     return rc;
 }
 

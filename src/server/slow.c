@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Passwords take a tenth of a second of a processor, on purpose. They are hashed here: on a few threads of
- * their own, so that neither the writer nor the requests of a worker wait for them, and with so few waiting
- * that nobody can fill memory or keep all processors busy by trying passwords.
+ * Hashing a password takes a tenth of a second of a processor, on purpose. A few threads do nothing else, so
+ * that neither the writer nor a worker's other requests wait. Few requests may wait for them, so that tries
+ * of passwords fill neither the memory nor all processors.
  */
 #include "server/server_int.h"
 
@@ -29,7 +29,7 @@ struct slow {
     unsigned n; /* threads that run */
 };
 
-/* With the lock held; NULL: there is none. */
+/* With the lock held. NULL: no job waits. */
 static struct slow_job *take(struct slow *slow)
 {
     struct slow_job *job = slow->first;
@@ -51,7 +51,7 @@ bool slow_step(struct slow *slow, struct reader *reader)
     return job != NULL;
 }
 
-/* Returns false when there is nothing to do any more. */
+/* Returns false when it closes and no job waits. */
 static bool await_job(struct slow *slow)
 {
     pthread_mutex_lock(&slow->lock);

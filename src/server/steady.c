@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server's time, and a word in the log when the wall clock says another. */
+/* The server's time, and a line in the log when the wall clock differs from it. */
 #include "server/steady.h"
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Leap seconds, and what a time service slews, are no news. */
+/* Leap seconds and the corrections of a time service are smaller. */
 #define NEWS_US (5 * CLOCK_S)
 
 void steady_start(struct steady *s, const struct world *world)
@@ -41,7 +41,7 @@ int64_t steady_now(struct steady *s)
     int64_t apart_us = world_now(s->world) - now;
     int64_t told_us = atomic_load_explicit(&s->told_apart_us, memory_order_relaxed);
     bool news = is_apart(apart_us, told_us) || (is_apart(told_us, 0) && !is_apart(apart_us, 0));
-    /* Of several threads that see it, the one that writes it down says it. */
+    /* Several threads may see it; the one that stores the difference writes the line. */
     if (news &&
         atomic_compare_exchange_strong(&s->told_apart_us, &told_us, is_apart(apart_us, 0) ? apart_us : 0))
         tell(apart_us);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's time, by which it decides: where the wall clock was when the server started, and on from there
- * with a clock that never jumps. A wall clock that is set while the server runs neither shortens a cool-off
- * nor ends a lease under the hands of its holder, who counts with a clock of his own.
+ * The server's time: the wall clock at the start of the server, and from there on a clock that never jumps.
+ * So an administrator who sets the wall clock neither shortens a cool-off nor ends the lease of a driver that
+ * is at work.
  */
 #ifndef LETHE_SERVER_STEADY_H
 #define LETHE_SERVER_STEADY_H

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the server does by itself, at the start and every so often: archiving, finishing what failed half way,
- * letting go of what was only kept for a while, and looking for retirements that are stuck. A chore works in
- * batches, so small that no write waits for one; a step does one batch of one chore. A thread makes the
- * steps, or a test.
+ * Chores of the server, at its start and every so often: archiving, finishing writes that failed half way,
+ * deleting expired answers, and looking for retirements that are stuck. A chore works in batches, so small
+ * that no write waits long. A step does one batch of one chore; a thread makes the steps, or a test.
  */
 #include "server/server_int.h"
 
@@ -21,14 +20,14 @@ enum { ARCHIVE, FINISH, EXPIRE, WATCH, CHORES_N };
 
 struct upkeep {
     struct server *server;
-    int64_t last_at[CHORES_N]; /* when it ended last; NEVER: it is due, if it is to be done at all */
-    int64_t watched_id;        /* of the look that is under way: where it is */
+    int64_t last_at[CHORES_N]; /* when each chore ended last; NEVER: it is due at once */
+    int64_t watched_id;        /* how far the look for stuck retirements has come; 0: none is under way */
     pthread_t thread;
     bool started;
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* one of these, which are under the mutex: */
+    pthread_cond_t changed; /* one of these has changed; the mutex guards them: */
     bool closing;
-    bool reloaded; /* the configuration is another, and the chores do not know yet */
+    bool reloaded; /* the configuration has changed since the last step */
 };
 
 struct act upkeep_act(struct server *s, struct store *store, struct arena *arena, const char *actor)
@@ -41,7 +40,7 @@ struct act upkeep_act(struct server *s, struct store *store, struct arena *arena
                          .now = steady_now(&s->steady) };
 }
 
-/* One batch of a chore, on the writer's thread. It may be called again after a rollback. */
+/* One batch of a chore, on the writer's thread; after a rollback it runs again. */
 struct batch {
     struct server *server;
     struct arena arena;
@@ -117,7 +116,7 @@ static bool finish(struct upkeep *u)
 {
     struct batch b = { .server = u->server };
     struct err err;
-    atomic_store(&u->server->half_done, false); /* before: what fails meanwhile counts again */
+    atomic_store(&u->server->half_done, false); /* before: another write may fail meanwhile */
     if (writer_run_alone(u->server->writer, finish_batch, &b, &err)) {
         atomic_store(&u->server->half_done, true);
         log_error("people who were to be deleted are still there: %s", err.text);
@@ -146,7 +145,7 @@ static bool expire(struct upkeep *u)
     struct err err;
     enum rc rc = writer_run(u->server->writer, expire_batch, &b, &err);
     if (rc)
-        log_error("first answers cannot be let go of: %s", err.text);
+        log_error("expired answers cannot be deleted: %s", err.text);
     arena_free(&b.arena);
     return !rc && b.more;
 }
@@ -173,7 +172,7 @@ static int64_t watch_every(const struct server *s)
 static void tell_watched(const struct watch_answer *answer)
 {
     if (answer->found)
-        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true tells who", (long long)answer->found);
+        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true lists them", (long long)answer->found);
     if (answer->errored)
         log_warning("moved to ERRORED because they were stuck: %lld", (long long)answer->errored);
 }
@@ -184,7 +183,7 @@ static bool watch(struct upkeep *u)
     struct err err;
     enum rc rc = writer_run(u->server->writer, watch_batch, &b, &err);
     if (rc) {
-        log_error("looking for who is stuck failed: %s", err.text);
+        log_error("looking for stuck retirements failed: %s", err.text);
     } else {
         tally_count(u->server->metrics, &b.tally);
         tell_watched(&b.watched);
@@ -230,7 +229,7 @@ int64_t upkeep_step(struct upkeep *u)
 
 /* ---- the thread ---- */
 
-/* So long, or until the configuration is another. Returns false when the server is closing. */
+/* Waits this long, or until the configuration changes. Returns false when the server closes. */
 static bool wait_for_next(struct upkeep *u, int64_t us)
 {
     struct timespec until;

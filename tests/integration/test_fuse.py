@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fuse: when far more people are due than usual, nobody is begun with until an operator releases it."""
+"""The fuse: when far more people are due than usual, no new retirement starts until an operator releases it."""
 import datetime
 import signal
 import sqlite3
