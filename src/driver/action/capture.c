@@ -85,18 +85,6 @@ static enum captured take(struct arena *a, const struct capture_conf *conf, cons
     return take_text(conf, found->text, found->len, err);
 }
 
-static enum captured miss(struct arena *scratch, const struct capture_conf *conf, const struct json *answer,
-                          struct err *err)
-{
-    err_set(err, RC_INVALID, "%s: the answer has nothing at %s", conf->name, conf->pointer);
-    return could_be_there(scratch, answer, conf->pointer) ? CAPTURED_NOT_THERE : CAPTURED_STRANGE;
-}
-
-static bool is_there(const struct json *found)
-{
-    return found && found->kind != JSON_NULL_KIND;
-}
-
 enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
                              size_t len, const char **values, struct err *err)
 {
@@ -111,8 +99,13 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
         struct err worse;
         const struct capture_conf *conf = &step->captures[i];
         const struct json *found = json_find(json, conf->pointer);
-        enum captured one = is_there(found) ? take(a, conf, found, &values[step->first_capture + i], &worse)
-                                            : miss(&scratch, conf, json, &worse);
+        enum captured one;
+        if (found && found->kind != JSON_NULL_KIND) {
+            one = take(a, conf, found, &values[step->first_capture + i], &worse);
+        } else {
+            err_set(&worse, RC_INVALID, "%s: the answer has nothing at %s", conf->name, conf->pointer);
+            one = could_be_there(&scratch, json, conf->pointer) ? CAPTURED_NOT_THERE : CAPTURED_STRANGE;
+        }
         if (one > all)
             *err = worse;
         all = one > all ? one : all;

@@ -271,23 +271,19 @@ static void judge(struct call *call, struct attempt *attempt, struct err *err)
         judge_answer(call, attempt, err);
 }
 
-static const char *words_for(const struct http_call *request)
-{
-    if (request->failure != HTTP_OK)
-        return request->error;
-    return request->status >= 300 && request->status < 400 ? "redirects are not followed" : NULL;
-}
-
 static void answered(struct call *call)
 {
     const struct http_call *request = &call->work.http.request;
+    bool is_redirect = request->status >= 300 && request->status < 400;
     struct err err;
     struct attempt attempt = {
         .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
         .status = request->status,
         .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
         .retry_after_us = request->retry_after_us,
-        .error = words_for(request),
+        .error = request->failure ? request->error
+                 : is_redirect    ? "redirects are not followed"
+                                  : NULL,
         .answer = buf_str(&request->answer),
         .answer_len = request->answer.len,
         .answer_cut = request->answer.over,

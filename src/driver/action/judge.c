@@ -23,12 +23,6 @@ static bool is_listed(const struct statuses *list, unsigned status)
     return false;
 }
 
-/* A gateway that gave up waiting does not know what became of the call behind it. */
-static bool is_gateway_failure(unsigned status)
-{
-    return status == 502 || status == 504;
-}
-
 static struct judgement judge_status(const struct http_step_conf *conf, unsigned status)
 {
     if (status >= 300 && status < 400)
@@ -39,8 +33,10 @@ static struct judgement judge_status(const struct http_step_conf *conf, unsigned
         return nothing_to_erase;
     if (status == 429)
         return again;
+    if (status == 502 || status == 504) /* a gateway does not know what became of the call behind it */
+        return again_unknown;
     if (status >= 500)
-        return is_gateway_failure(status) ? again_unknown : again;
+        return again;
     return final;
 }
 

@@ -65,13 +65,6 @@ static void add_words(struct session *s, const char *text)
     buf_add_str(&s->words, text);
 }
 
-static bool is_dead(const struct session *s)
-{
-    SQLUINTEGER dead = SQL_CD_FALSE;
-    return s->db && SQL_SUCCEEDED(SQLGetConnectAttr(s->db, SQL_ATTR_CONNECTION_DEAD, &dead, 0, NULL)) &&
-           dead == SQL_CD_TRUE;
-}
-
 static void fail(struct session *s, const char *what, const char *state, const char *words)
 {
     s->failed = what;
@@ -79,31 +72,30 @@ static void fail(struct session *s, const char *what, const char *state, const c
     add_words(s, words);
 }
 
-static bool is_state(const SQLCHAR *text)
-{
-    return strspn((const char *)text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == STATE_LEN &&
-           !text[STATE_LEN];
-}
-
 /* From the diagnostic records of a handle; the first has the state. Warnings (01) come before the error
  * itself. */
 static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQLHANDLE handle)
 {
     SQLCHAR state[STATE_LEN + 1] = "", text[SQL_MAX_MESSAGE_LENGTH * 4];
+    const char *const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     SQLINTEGER native;
     SQLSMALLINT len;
+    SQLUINTEGER dead = SQL_CD_FALSE;
     s->failed = what;
     memcpy(s->state, "HY000", STATE_LEN);
     for (SQLSMALLINT i = 1; i <= RECORDS_MAX; i++) {
         if (!SQL_SUCCEEDED(SQLGetDiagRec(type, handle, i, state, &native, text, sizeof(text), &len)))
             break;
-        if (is_state(state) && (i == 1 || memcmp(s->state, "01", 2) == 0))
+        bool is_state = strspn((const char *)state, letters) == STATE_LEN && !state[STATE_LEN];
+        if (is_state && (i == 1 || memcmp(s->state, "01", 2) == 0))
             memcpy(s->state, state, STATE_LEN);
         if (i > 1)
             buf_add_char(&s->words, '\n');
         add_words(s, (const char *)text);
     }
-    s->dead = is_dead(s);
+    if (s->db && !SQL_SUCCEEDED(SQLGetConnectAttr(s->db, SQL_ATTR_CONNECTION_DEAD, &dead, 0, NULL)))
+        dead = SQL_CD_FALSE;
+    s->dead = s->db && dead == SQL_CD_TRUE;
 }
 
 /* ---- the connection ---- */
@@ -143,13 +135,6 @@ static bool connect_to(struct session *s, const char *to)
     if (!SQL_SUCCEEDED(done))
         fail_with(s, "connect", SQL_HANDLE_DBC, s->db);
     return SQL_SUCCEEDED(done);
-}
-
-static void disconnect(struct session *s)
-{
-    SQLDisconnect(s->db);
-    SQLFreeHandle(SQL_HANDLE_DBC, s->db);
-    SQLFreeHandle(SQL_HANDLE_ENV, s->env);
 }
 
 /* ---- one statement ---- */
@@ -195,13 +180,6 @@ static bool execute(struct session *s, const struct json *statement)
     return false;
 }
 
-static void put_affected(struct session *s, struct json_out *o)
-{
-    SQLLEN rows = -1;
-    SQLRowCount(s->statement, &rows);
-    json_put_int(o, rows < 0 ? -1 : rows);
-}
-
 /* ---- a transaction ---- */
 
 static bool change(struct session *s, const struct json *statements, struct json_out *o)
@@ -212,7 +190,9 @@ static bool change(struct session *s, const struct json *statements, struct json
         s->number++;
         if (!execute(s, statement))
             return false;
-        put_affected(s, o);
+        SQLLEN rows = -1;
+        SQLRowCount(s->statement, &rows);
+        json_put_int(o, rows < 0 ? -1 : rows);
         SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
         s->statement = SQL_NULL_HSTMT;
     }
@@ -255,13 +235,6 @@ static bool look(struct session *s, const struct json *statements, struct json_o
     return true;
 }
 
-static void end_transaction(struct session *s)
-{
-    if (s->statement)
-        SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
-    SQLEndTran(SQL_HANDLE_DBC, s->db, SQL_ROLLBACK);
-}
-
 /* ---- a request ---- */
 
 static bool is_of_kind(const struct json *map, const char *key, enum json_kind kind)
@@ -292,15 +265,6 @@ static bool is_request(const struct json *r)
     return true;
 }
 
-static void put_failure(const struct session *s, struct json_out *o)
-{
-    json_field_text(o, "failed", s->failed);
-    json_field_int(o, "statement", (int64_t)s->number);
-    json_field_text(o, "state", s->state);
-    json_field_bool(o, "dead", s->dead);
-    json_field_text(o, "words", buf_str(&s->words));
-}
-
 static void serve(struct session *s, const struct json *request, struct buf *answer)
 {
     const struct json *statements = json_get(request, "statements"),
@@ -313,16 +277,24 @@ static void serve(struct session *s, const struct json *request, struct buf *ans
     json_open_map(&o);
     bool done = connected &&
                 (json_get(request, "query")->integer ? look(s, statements, &o) : change(s, statements, &o));
+    if (s->statement)
+        SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
     if (connected)
-        end_transaction(s);
+        SQLEndTran(SQL_HANDLE_DBC, s->db, SQL_ROLLBACK);
     if (!done) {
         answer->len = before;
         o = (struct json_out){ .buf = answer };
         json_open_map(&o);
-        put_failure(s, &o);
+        json_field_text(&o, "failed", s->failed);
+        json_field_int(&o, "statement", (int64_t)s->number);
+        json_field_text(&o, "state", s->state);
+        json_field_bool(&o, "dead", s->dead);
+        json_field_text(&o, "words", buf_str(&s->words));
     }
     json_close_map(&o);
-    disconnect(s);
+    SQLDisconnect(s->db);
+    SQLFreeHandle(SQL_HANDLE_DBC, s->db);
+    SQLFreeHandle(SQL_HANDLE_ENV, s->env);
 }
 
 void odbc_do(const char *text, size_t len, struct buf *answer)

@@ -2,9 +2,9 @@
 /*
  * Messages for hooks: taken from a Lethe, made by flight/delivery.c, and reported, one attempt a claim.
  *
- * Its hard idea: when and whether to try again is worked out here, but kept by the authority, as the time before which no
- * driver gets the delivery. So a wait of an hour needs no driver that lives for an hour, and the driver that takes the
- * delivery next goes on with its count of attempts and its budget.
+ * Its hard idea: when and whether to try again is worked out here, but kept by the authority, as the time
+ * before which no driver gets the delivery. So a wait of an hour needs no driver that lives for an hour, and
+ * the driver that takes the delivery next goes on with its count of attempts and its budget.
  */
 #include <assert.h>
 #include <inttypes.h>

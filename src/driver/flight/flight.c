@@ -26,19 +26,17 @@ void flight_stop(struct flight *f, unsigned how)
         delivery_stop(&f->deliveries[i], how > 1);
 }
 
-/* A run that waits for the time of a scheduled look is given back when that time has come, not now. */
-static bool waits_for(const struct run *run, const struct service *s)
-{
-    bool waits = run->state == RUN_WAITING || run->state == RUN_BACKING_OFF || run->state == RUN_RENEWING;
-    return waits && task_needs(&run->task, s) && &run->task.waiter != s->prober;
-}
-
 void flight_service_shut(void *arg, struct service *s)
 {
     struct flight *f = arg;
-    for (unsigned i = 0; i < f->n_runs; i++)
-        if (waits_for(f->runs[i], s))
-            run_shut_out(f->runs[i]);
+    for (unsigned i = 0; i < f->n_runs; i++) {
+        struct run *run = f->runs[i];
+        enum run_state state = run->state;
+        /* A run that is SETTLING is given back when the time of its look has come, not now. */
+        bool waits = state == RUN_WAITING || state == RUN_BACKING_OFF || state == RUN_RENEWING;
+        if (waits && task_needs(&run->task, s) && &run->task.waiter != s->prober)
+            run_shut_out(run);
+    }
     for (unsigned i = 0; i < DELIVERIES_MAX; i++)
         delivery_shut_out(&f->deliveries[i], s);
 }

@@ -54,16 +54,11 @@ static void wait_for_turn(struct run *run)
     task_wait(&run->task);
 }
 
-static void back_off(struct run *run, int64_t until)
+/* state: BACKING_OFF or SETTLING. */
+static void sleep_until(struct run *run, enum run_state state, int64_t until)
 {
-    enter_state(run, RUN_BACKING_OFF);
-    run->flight->n_backing_off++;
-    timers_set(timers_of(run), &run->wake, until);
-}
-
-static void settle(struct run *run, int64_t until)
-{
-    enter_state(run, RUN_SETTLING);
+    enter_state(run, state);
+    run->flight->n_backing_off += state == RUN_BACKING_OFF;
     timers_set(timers_of(run), &run->wake, until);
 }
 
@@ -179,7 +174,7 @@ void run_call_from(struct run *run, int64_t at)
     if (has_to_stop(run))
         give_back(run);
     else if (at > flight_mono(run->flight))
-        settle(run, at);
+        sleep_until(run, RUN_SETTLING, at);
     else if (task_is_kept(&run->task))
         wait_for_turn(run);
     else
@@ -247,7 +242,7 @@ void run_try_again(struct run *run, const struct attempt *last)
                                                       world_random_u64(f->conf.runtime->world), &delay_us))
         fail(run, last);
     else if (service_keeps(t->call.service, &t->waiter))
-        back_off(run, now + delay_us);
+        sleep_until(run, RUN_BACKING_OFF, now + delay_us);
     else
         run_shut_out(run);
 }

@@ -7,11 +7,6 @@
 
 enum { STATUS_TOO_MANY = 429, STATUS_UNAVAILABLE = 503 };
 
-static const struct service *service_at(const struct task *t, size_t number)
-{
-    return services_of(t->flight->conf.services, action_service(t->call.conf, number));
-}
-
 static void go_to_call(struct task *t, size_t number)
 {
     t->call.number = number;
@@ -68,8 +63,9 @@ bool task_is_first_call(const struct task *t)
 
 bool task_needs(const struct task *t, const struct service *s)
 {
+    const struct services *services = t->flight->conf.services;
     for (size_t i = t->call.round == 1 ? t->call.number : 0; i < action_calls(t->call.conf); i++)
-        if (service_at(t, i) == s)
+        if (services_of(services, action_service(t->call.conf, i)) == s)
             return true;
     return false;
 }

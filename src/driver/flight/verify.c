@@ -166,13 +166,6 @@ static struct attempt failed(const struct run *run, const struct attempt *look, 
     };
 }
 
-static void warn_of(const struct run *run, const char *residue)
-{
-    struct log_subject before = run_log_about(run);
-    log_warning("verification: %s", residue);
-    log_set_subject(before);
-}
-
 static void found_residue(struct run *run, const struct attempt *look, int64_t left)
 {
     struct proof *proof = &run->proof;
@@ -185,8 +178,10 @@ static void found_residue(struct run *run, const struct attempt *look, int64_t l
     struct attempt last = failed(
         run, look,
         arena_printf(&run->task.arena, "%" PRId64 " record%s left in %s", left, left == 1 ? "" : "s", name));
+    struct log_subject before = run_log_about(run);
     if (!run->flight->conf.only_probes)
-        warn_of(run, last.error);
+        log_warning("verification: %s", last.error);
+    log_set_subject(before);
     run_fail(run, &last, -1,
              arena_printf(&run->task.arena, CAUSE_OF_VERIFICATION "records left in %s", name));
 }

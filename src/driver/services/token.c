@@ -187,20 +187,16 @@ static void has_succeeded(struct token *t)
     t->back_at = mono(t);
 }
 
-static bool is_refusal(const struct http_call *call)
-{
-    return call->failure == HTTP_OK && (call->status == 400 || call->status == 401 || call->status == 403);
-}
-
 static void fetched(struct http_call *call)
 {
     struct token *t = call->arg;
     struct err err;
+    unsigned status = call->failure ? 0 : call->status;
     t->busy = false;
     enum rc rc = read_answer(t, &err);
     arena_reset(&t->arena);
     if (rc)
-        has_failed(t, err.text, is_refusal(call), mono(t));
+        has_failed(t, err.text, status == 400 || status == 401 || status == 403, mono(t));
     else
         has_succeeded(t);
     wake_waiting(t, rc ? t->error : NULL);
