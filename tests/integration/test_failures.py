@@ -72,9 +72,11 @@ def test_a_report_says_why(served):
     [claim] = served.claim()
     for bad in ({"cause": "x" * 101}, {"cause": "two\nlines"}, {"cause": 5}, {"status": -1}, {"status": 1000}):
         report = {"id": claim["id"], "epoch": 1, "stage": claim["stage"], "outcome": "failed", **bad}
-        assert served.post("/v1/progress", [report]).status == 400
+        [answer] = served.post("/v1/progress", [report]).json
+        assert not answer["ok"] and next(iter(bad)) in answer["detail"], answer
     done = {"id": claim["id"], "epoch": 1, "stage": claim["stage"], "outcome": "done", "cause": "none"}
-    assert served.post("/v1/progress", [done]).status == 400
+    [answer] = served.post("/v1/progress", [done]).json
+    assert not answer["ok"] and "cause" in answer["detail"], answer
     assert served.report(claim, "failed", status=0, cause="é" * 100)["ok"]
     [group] = served.get("/v1/failures?limit=1").json["failures"]
     assert (group["status"], group["cause"]) == (0, "é" * 100)

@@ -85,8 +85,8 @@ def test_nothing_personal_gets_out(site, make_service, log):
     texts = []
 
     def said(answer):
-        """The text of a refusal."""
-        assert answer.status >= 400, answer
+        """The text of a refusal; reports are refused one by one, with 200."""
+        assert answer.status >= 400 or not any(item["ok"] for item in answer.json), answer
         texts.append(answer.raw.decode())
 
     for username, email, name in PEOPLE:
