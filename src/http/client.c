@@ -169,7 +169,15 @@ static void set_constants(struct transfer *t)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, t->client->user_agent);
 }
 
-static struct transfer *transfer_new(struct curl_client *client)
+static void transfer_free(struct transfer *t)
+{
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->headers);
+    free(t);
+}
+
+/* Takes a handle, an earlier one if there is one, and ties it to the call. */
+static struct transfer *transfer_start(struct curl_client *client, struct http_call *call)
 {
     struct transfer *t = client->spare;
     if (t) {
@@ -185,26 +193,15 @@ static struct transfer *transfer_new(struct curl_client *client)
         set_constants(t);
     }
     t->length = -1;
-    return t;
-}
-
-static void transfer_free(struct transfer *t)
-{
-    curl_easy_cleanup(t->easy);
-    curl_slist_free_all(t->headers);
-    free(t);
-}
-
-static void transfer_start(struct curl_client *client, struct http_call *call, struct transfer *t)
-{
-    t->call = call;
     t->began_at = world_mono(client->world);
     t->next = client->in_flight;
     t->link = &client->in_flight;
     if (t->next)
         t->next->link = &t->next;
     client->in_flight = t;
+    t->call = call;
     call->handle = t;
+    return t;
 }
 
 /* Separates the transfer from its call. */
@@ -303,8 +300,7 @@ static enum rc curl_send(struct http_client *c, struct http_call *call, struct e
     http_call_begin(call);
     if (client->closing)
         return err_set(err, RC_UNAVAILABLE, "the client is closing");
-    struct transfer *t = transfer_new(client);
-    transfer_start(client, call, t);
+    struct transfer *t = transfer_start(client, call);
     set_request(t, call);
     enum rc rc = set_headers(t, call, err);
     if (!rc && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
@@ -371,38 +367,23 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
     transfer_release(t);
 }
 
-/* libcurl reads seconds and the three forms of a date, and cuts fractions off. It gives 0 for no header and
- * for one that it cannot read, and less for a date that has passed. */
-static int64_t retry_after_us(struct transfer *t)
-{
-    curl_off_t seconds = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &seconds);
-    if (seconds <= 0)
-        return 0;
-    return seconds < RETRY_AFTER_MAX_S ? seconds * CLOCK_S : RETRY_AFTER_MAX_S * CLOCK_S;
-}
-
 static void finish(struct transfer *t, CURLcode code)
 {
     long status = 0;
     char *content_type = NULL;
+    curl_off_t retry_after_s = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     t->call->status = (unsigned)status;
     t->call->content_type = content_type;
-    t->call->retry_after_us = retry_after_us(t);
+    /* libcurl reads seconds and the three forms of a date. It gives 0 if there is no header or if it cannot
+     * read it, and a negative number for a date that has passed. */
+    if (retry_after_s > RETRY_AFTER_MAX_S)
+        retry_after_s = RETRY_AFTER_MAX_S;
+    t->call->retry_after_us = retry_after_s > 0 ? retry_after_s * CLOCK_S : 0;
     enum http_failure failure = failure_of(t, code);
     conclude(t, failure, failure_text(t, failure, code));
-}
-
-static void finish_ended(struct curl_client *client)
-{
-    int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &left));) {
-        struct transfer *t;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        finish(t, m->data.result);
-    }
 }
 
 /* ---- waiting ---- */
@@ -423,15 +404,6 @@ static void act_on(struct curl_client *client, const struct epoll_event *event)
     if (event->events & (EPOLLERR | EPOLLHUP))
         what |= CURL_CSELECT_ERR;
     curl_multi_socket_action(client->multi, event->data.fd, what, &running);
-}
-
-static void act_on_timer(struct curl_client *client)
-{
-    int running;
-    if (client->timer_at == 0 || world_mono(client->world) < client->timer_at)
-        return;
-    client->timer_at = 0;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
 /* In ms, rounded up: rounded down, the loop would spin until a timer is due. */
@@ -469,8 +441,16 @@ static void curl_wait(struct http_client *c, struct pollfd *extra, unsigned n_ex
     int n = epoll_wait(client->epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < n; i++)
         act_on(client, &events[i]);
-    act_on_timer(client);
-    finish_ended(client);
+    int unused;
+    if (client->timer_at && world_mono(client->world) >= client->timer_at) {
+        client->timer_at = 0;
+        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &unused);
+    }
+    for (CURLMsg *m; (m = curl_multi_info_read(client->multi, &unused));) {
+        struct transfer *t;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        finish(t, m->data.result);
+    }
 }
 
 static void curl_wake(struct http_client *client)
@@ -496,17 +476,6 @@ void http_init_curl(void)
 
 static void curl_close(struct http_client *client);
 
-static void init_multi(struct curl_client *client, const struct http_client_conf *conf)
-{
-    client->multi = curl_multi_init();
-    assert(client->multi);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)conf->connections_per_host * HOSTS);
-}
-
 static enum rc curl_open(const struct http_client_conf *conf, struct http_client **out, struct err *err)
 {
     http_init_curl();
@@ -514,7 +483,13 @@ static enum rc curl_open(const struct http_client_conf *conf, struct http_client
     client->world = conf->world;
     client->ca_file = conf->ca_file ? xstrdup(conf->ca_file) : NULL;
     client->user_agent = conf->user_agent ? xstrdup(conf->user_agent) : NULL;
-    init_multi(client, conf);
+    client->multi = curl_multi_init();
+    assert(client->multi);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)conf->connections_per_host * HOSTS);
     client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = { .events = EPOLLIN, .data.fd = client->wake_fd };

@@ -195,14 +195,6 @@ static unsigned bucket_of(const struct in6_addr *address)
     return hash % BUCKETS;
 }
 
-static unsigned count_address(const struct door *door, const struct in6_addr *address)
-{
-    unsigned n = 0;
-    for (const struct conn *c = door->table[bucket_of(address)]; c; c = c->next)
-        n += !c->local && memcmp(&c->address, address, sizeof(*address)) == 0;
-    return n;
-}
-
 /* As many workers as processors share the load, so that one wake-up serves many connections; the other
  * workers get connections only when those are full. */
 static unsigned choose_place(const struct door *door)
@@ -225,10 +217,15 @@ static const char *admit_locked(struct door *door, struct conn *conn, unsigned *
     conn->place = conn->local ? conf->n_places : choose_place(door);
     if (door->load[conn->place] >= conf->place_max || (!conn->local && door->n_tcp >= conf->max_connections))
         return "too many connections, try again later";
-    *status = 429;
-    if (!conn->local && conf->max_per_address && count_address(door, &conn->address) >= conf->max_per_address)
-        return "too many connections from this address";
     struct conn **head = &door->table[bucket_of(&conn->address)];
+    if (!conn->local && conf->max_per_address) {
+        unsigned n = 0;
+        for (const struct conn *c = *head; c; c = c->next)
+            n += !c->local && memcmp(&c->address, &conn->address, sizeof(c->address)) == 0;
+        *status = 429;
+        if (n >= conf->max_per_address)
+            return "too many connections from this address";
+    }
     conn->next = *head;
     conn->link = head;
     if (conn->next)
@@ -254,36 +251,6 @@ static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
     }
 }
 
-/* local_uid: see struct http_request; NULL: it came over TCP. */
-static void let_in(struct door *door, int fd, const uint32_t *local_uid,
-                   const struct sockaddr_storage *address, socklen_t len)
-{
-    struct conn *conn = XNEW(struct conn);
-    conn->door = door;
-    conn->fd = fd;
-    conn->local = local_uid != NULL;
-    conn->local_uid = local_uid ? *local_uid : 0;
-    set_peer(conn, address);
-    unsigned status;
-    pthread_mutex_lock(&door->lock);
-    const char *why_not = admit_locked(door, conn, &status);
-    pthread_mutex_unlock(&door->lock);
-    if (why_not) {
-        turn_away(door, conn, status, why_not);
-        free(conn);
-    } else if (!door->conf.admit(door->conf.arg, conn, (const struct sockaddr *)address, len)) {
-        conn_leave(conn);
-    }
-}
-
-/* Root could become the same user anyway. */
-static bool may_enter(int fd, struct ucred *peer)
-{
-    socklen_t len = sizeof(*peer);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) == 0 &&
-           (peer->uid == geteuid() || peer->uid == 0);
-}
-
 /* The user who signed in to the machine, which sudo does not change, where the kernel keeps track of it; else
  * the user of the process. */
 static uint32_t find_login_uid(const struct ucred *peer)
@@ -299,18 +266,44 @@ static uint32_t find_login_uid(const struct ucred *peer)
     return is_read && uid < UINT32_MAX ? (uint32_t)uid : peer->uid;
 }
 
+static void let_in(struct door *door, int fd, bool local, const struct sockaddr_storage *address,
+                   socklen_t len)
+{
+    /* The Unix socket is for our own user. Root could become that user anyway. */
+    struct ucred peer = { 0 };
+    socklen_t peer_len = sizeof(peer);
+    if (local && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) != 0 ||
+                  (peer.uid != geteuid() && peer.uid != 0))) {
+        close(fd);
+        return;
+    }
+    struct conn *conn = XNEW(struct conn);
+    conn->door = door;
+    conn->fd = fd;
+    conn->local = local;
+    conn->local_uid = local ? find_login_uid(&peer) : 0;
+    set_peer(conn, address);
+    unsigned status;
+    pthread_mutex_lock(&door->lock);
+    const char *why_not = admit_locked(door, conn, &status);
+    pthread_mutex_unlock(&door->lock);
+    if (why_not) {
+        turn_away(door, conn, status, why_not);
+        free(conn);
+    } else if (!door->conf.admit(door->conf.arg, conn, (const struct sockaddr *)address, len)) {
+        conn_leave(conn);
+    }
+}
+
 static void accept_from(struct door *door, int listener)
 {
     bool local = listener == door->unix_fd;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof(address);
-        struct ucred peer;
         int fd = accept4(listener, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0 && local && !may_enter(fd, &peer))
-            close(fd);
-        else if (fd >= 0)
-            let_in(door, fd, local ? &(uint32_t){ find_login_uid(&peer) } : NULL, &address, len);
+        if (fd >= 0)
+            let_in(door, fd, local, &address, len);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warning("no new connections for a moment: %s", strerror(errno));
             door->accept_after = world_mono(door->conf.world) + SHORT_OF_FILES_MS * CLOCK_MS;
@@ -322,17 +315,12 @@ static void accept_from(struct door *door, int listener)
 
 /* ---- ending the late ---- */
 
-static bool is_late(const struct conn *conn, int64_t now)
-{
-    int64_t late_at = atomic_load_explicit(&conn->late_at, memory_order_relaxed);
-    return late_at != 0 && now >= late_at;
-}
-
 /* While a connection is BUSY, the server takes the time, not the client. */
 static void end_if_late(struct door *door, struct conn *conn, int64_t now)
 {
     int phase = atomic_load(&conn->phase);
-    if (phase == CONN_BUSY || phase == CONN_CUT || !is_late(conn, now))
+    int64_t late_at = atomic_load_explicit(&conn->late_at, memory_order_relaxed);
+    if (phase == CONN_BUSY || phase == CONN_CUT || late_at == 0 || now < late_at)
         return;
     bool silent = phase == CONN_ANSWERING || (door->conf.tls && !conn->local);
     if (phase != CONN_ANSWERING && !atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT))

@@ -250,7 +250,4 @@ void http_call_begin(struct http_call *call);
  * texts are valid until the client's next call. */
 void http_call_now(struct http_client *client, struct http_call *call);
 
-/* Text as it stands in a URL's path or query, or a form: everything but A-Za-z0-9-_.~ as %XX. */
-void http_url_encode(struct buf *out, const char *s, size_t len);
-
 #endif

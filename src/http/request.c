@@ -23,15 +23,6 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* -1 when the two characters after a % are no hexadecimal number. */
-static int escaped_byte(const char *s, const char *end)
-{
-    if (end - s < 2)
-        return -1;
-    int high = hex_digit(s[0]), low = hex_digit(s[1]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 /* form: a plus is a blank. */
 static enum rc decode(struct arena *a, const char *s, size_t len, bool form, const char **out,
                       struct err *err)
@@ -39,10 +30,10 @@ static enum rc decode(struct arena *a, const char *s, size_t len, bool form, con
     char *text = arena_alloc(a, len + 1), *to = text;
     for (const char *end = s + len; s < end; s++) {
         if (*s == '%') {
-            int byte = escaped_byte(s + 1, end);
-            if (byte < 0)
+            int high = end - s > 2 ? hex_digit(s[1]) : -1, low = high >= 0 ? hex_digit(s[2]) : -1;
+            if (low < 0)
                 return err_set(err, RC_INVALID, "%% must be followed by two hexadecimal digits");
-            *to++ = (char)byte;
+            *to++ = (char)(high * 16 + low);
             s += 2;
         } else {
             *to++ = form && *s == '+' ? ' ' : *s;
@@ -56,14 +47,6 @@ static enum rc decode(struct arena *a, const char *s, size_t len, bool form, con
         return err_set(err, RC_INVALID, "control characters are not allowed");
     *out = text;
     return RC_OK;
-}
-
-static size_t count_fields(const char *text, size_t len)
-{
-    size_t n = len > 0;
-    for (size_t i = 0; i < len; i++)
-        n += text[i] == '&';
-    return n;
 }
 
 static enum rc parse_field(struct arena *a, const char *s, size_t len, struct http_pair *out, struct err *err)
@@ -85,7 +68,9 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
 {
     *out = NULL;
     *n = 0;
-    size_t fields = count_fields(text, len);
+    size_t fields = len > 0;
+    for (size_t i = 0; i < len; i++)
+        fields += text[i] == '&';
     if (fields > FIELDS_MAX)
         return err_set(err, RC_INVALID, "more than %d fields", FIELDS_MAX);
     struct http_pair *pairs = arena_array(a, fields, sizeof(*pairs));
@@ -105,15 +90,6 @@ enum rc http_parse_form(struct arena *a, const char *text, size_t len, struct ht
     return RC_OK;
 }
 
-/* The plain beginning of a malformed path: the form of errors depends on it. */
-static const char *plain_part(struct arena *a, const char *path, size_t len)
-{
-    size_t n = 0;
-    while (n < len && path[n] > ' ' && path[n] < 0x7f && path[n] != '%')
-        n++;
-    return arena_strndup(a, path, n);
-}
-
 enum rc request_set_target(struct http_request *req, const char *target, struct err *err)
 {
     if (target[0] != '/')
@@ -121,7 +97,11 @@ enum rc request_set_target(struct http_request *req, const char *target, struct 
     size_t path_len = strcspn(target, "?");
     enum rc rc = decode(&req->arena, target, path_len, false, &req->path, err);
     if (rc) {
-        req->path = plain_part(&req->arena, target, path_len);
+        /* The plain beginning of a malformed path: the form of errors depends on it. */
+        size_t plain = 0;
+        while (plain < path_len && target[plain] > ' ' && target[plain] < 0x7f && target[plain] != '%')
+            plain++;
+        req->path = arena_strndup(&req->arena, target, plain);
         return err_prefix(err, "path");
     }
     if (!target[path_len])
@@ -169,9 +149,4 @@ const char *http_header(const struct http_request *req, const char *name)
 void http_answer(struct http_request *req)
 {
     req->carrier->answer(req);
-}
-
-void http_url_encode(struct buf *out, const char *s, size_t len)
-{
-    buf_add_url(out, s, len);
 }

@@ -169,16 +169,6 @@ static const char *method_name(enum http_method method)
     return "";
 }
 
-static const char *allow(struct arena *a, unsigned methods)
-{
-    const char *list = NULL;
-    for (unsigned m = 0; m < HTTP_OTHER; m++) {
-        if (methods & 1u << m)
-            list = list ? arena_printf(a, "%s, %s", list, method_name(m)) : method_name(m);
-    }
-    return list;
-}
-
 enum http_match http_route(const struct http_router *router, struct arena *a, enum http_method method,
                            const char *path, struct http_found *out)
 {
@@ -187,7 +177,12 @@ enum http_match http_route(const struct http_router *router, struct arena *a, en
     if (path[0] == '/')
         search(&s, &router->root, path, 0);
     if (!s.best) {
-        out->allow = allow(a, s.methods);
+        for (unsigned m = 0; m < HTTP_OTHER; m++) {
+            if (!(s.methods & 1u << m))
+                continue;
+            const char *name = method_name(m);
+            out->allow = out->allow ? arena_printf(a, "%s, %s", out->allow, name) : name;
+        }
         return s.methods ? HTTP_NO_METHOD : HTTP_NO_PATH;
     }
     out->route = (size_t)s.best->row[method];

@@ -278,18 +278,6 @@ static enum MHD_Result send_answer(struct transfer *x)
     return result;
 }
 
-/* An answer that came before the connection slept did not resume it: then it is sent, or resumed, here. */
-static enum MHD_Result fall_asleep(struct transfer *x)
-{
-    if (atomic_load(&x->state) == ANSWERED)
-        return send_answer(x);
-    MHD_suspend_connection(x->connection);
-    int state = DISPATCHED;
-    if (!atomic_compare_exchange_strong(&x->state, &state, ASLEEP))
-        MHD_resume_connection(x->connection);
-    return MHD_YES;
-}
-
 static void take_answer(struct http_request *req)
 {
     struct transfer *x = (struct transfer *)req;
@@ -352,16 +340,14 @@ static enum MHD_Result answer(struct transfer *x)
     x->req.body = buf_str(&x->body);
     x->req.body_len = x->body.len;
     atomic_store(&x->state, DISPATCHED);
-    if (server->conf.dispatch(server->conf.arg, &x->req) == HTTP_NOW)
+    if (server->conf.dispatch(server->conf.arg, &x->req) == HTTP_NOW || atomic_load(&x->state) == ANSWERED)
         return send_answer(x);
-    return fall_asleep(x);
-}
-
-/* The length of the body as announced, 0 when it is not. */
-static uint64_t announced_length(struct transfer *x)
-{
-    const char *length = find_header(&x->req, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return length ? strtoull(length, NULL, 10) : 0;
+    MHD_suspend_connection(x->connection);
+    int state = DISPATCHED;
+    /* An answer that came before the connection slept did not resume it. */
+    if (!atomic_compare_exchange_strong(&x->state, &state, ASLEEP))
+        MHD_resume_connection(x->connection);
+    return MHD_YES;
 }
 
 /* The headers are there. A client that waits for permission to send, or announces far too much, is answered
@@ -375,7 +361,8 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
         x->req.method = HTTP_OTHER;
         set_wrong(x, 501, "the server does not know this method");
     }
-    uint64_t length = announced_length(x);
+    const char *announced = find_header(&x->req, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t length = announced ? strtoull(announced, NULL, 10) : 0;
     if (length > HTTP_BODY_MAX)
         set_wrong(x, 413, "the body is too large");
     if (x->wrong && (length > SWALLOW_MAX || x->endless || find_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
@@ -383,53 +370,29 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
     return MHD_YES;
 }
 
-/* An endless body is cut off: the library cannot answer in the middle of one. */
-static enum MHD_Result take_body(struct transfer *x, const char *data, size_t *len)
-{
-    size_t n = *len;
-    *len = 0;
-    x->req.body_len += n;
-    if (x->req.body_len > HTTP_BODY_MAX)
-        set_wrong(x, 413, "the body is too large");
-    if (!x->wrong)
-        buf_add(&x->body, data, n);
-    return x->req.body_len <= SWALLOW_MAX ? MHD_YES : MHD_NO;
-}
-
 /* ---- what the library calls ---- */
-
-static struct conn *conn_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    assert(info && info->socket_context);
-    return info->socket_context;
-}
-
-/* The library would parse the query again, and stall when its memory for the connection is too small for all
- * parameters. The target stands in a buffer of its own, so that it can be cut before them. */
-static void hide_query(const char *target)
-{
-    char *query = strchr((char *)(uintptr_t)target, '?');
-    if (query)
-        query[1] = '\0';
-}
 
 /* The request line has come. */
 static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
     struct transfer *x = transfer_new(arg);
     struct err err;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    assert(info && info->socket_context);
     x->connection = connection;
-    x->conn = conn_of(connection);
+    x->conn = info->socket_context;
     x->req.local = x->conn->local;
     x->req.local_uid = x->conn->local_uid;
     x->req.peer = x->conn->peer;
     conn_reading(x->conn);
     if (request_set_target(&x->req, target ? target : "", &err))
         set_wrong(x, 400, arena_strdup(&x->req.arena, err.text));
-    if (target)
-        hide_query(target);
+    /* The library would parse the query again, and stall when its memory for the connection is too small for
+     * all parameters. The target stands in a buffer of its own, so that it can be cut before them. */
+    char *query = target ? strchr((char *)(uintptr_t)target, '?') : NULL;
+    if (query)
+        query[1] = '\0';
     return x;
 }
 
@@ -440,11 +403,17 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct transfer *x = *transfer;
     if (!x->begun)
         return begin(x, method);
-    if (*len)
-        return take_body(x, data, len);
-    if (x->counted) /* resumed */
-        return send_answer(x);
-    return answer(x);
+    if (!*len)
+        return x->counted ? send_answer(x) /* resumed */ : answer(x);
+    size_t n = *len;
+    *len = 0;
+    x->req.body_len += n;
+    if (x->req.body_len > HTTP_BODY_MAX)
+        set_wrong(x, 413, "the body is too large");
+    if (!x->wrong)
+        buf_add(&x->body, data, n);
+    /* An endless body is cut off: the library cannot answer in the middle of one. */
+    return x->req.body_len <= SWALLOW_MAX ? MHD_YES : MHD_NO;
 }
 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **transfer,
@@ -551,14 +520,6 @@ static enum rc start_worker(struct worker *worker, bool tls, struct err *err)
     return err_set(err, RC_IO, "a worker cannot start");
 }
 
-static unsigned workers_needed(unsigned connections)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned at_least = processors > 1 ? (unsigned)processors : 1;
-    unsigned n = (connections + WORKER_CONNECTIONS - 1) / WORKER_CONNECTIONS;
-    return n > at_least ? n : at_least < connections ? at_least : connections;
-}
-
 static enum rc start_workers(struct http_server *server, struct err *err)
 {
     const struct http_server_conf *conf = &server->conf;
@@ -607,7 +568,12 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
     struct http_server *server = XNEW(struct http_server);
     server->conf = *conf;
     server->closing_us = limits->closing_us;
-    server->n_workers = workers_needed(conf->max_connections) + 1;
+    /* Enough for all connections, and one for each processor if there are so many connections. */
+    unsigned connections = conf->max_connections;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned at_least = processors > 1 ? (unsigned)processors : 1;
+    unsigned n = (connections + WORKER_CONNECTIONS - 1) / WORKER_CONNECTIONS;
+    server->n_workers = 1 + (n > at_least ? n : at_least < connections ? at_least : connections);
     server->workers = xcalloc(server->n_workers, sizeof(*server->workers));
     enum rc rc = start(server, limits, err);
     if (rc)
@@ -633,11 +599,6 @@ unsigned http_server_port(const struct http_server *server)
     return door_port(server->door);
 }
 
-static bool is_busy(struct worker *worker)
-{
-    return atomic_load(&worker->in_flight) > 0 || atomic_load(&worker->answering) > 0;
-}
-
 static bool is_sending(struct http_server *server)
 {
     for (unsigned i = 0; i < server->n_workers; i++) {
@@ -657,7 +618,8 @@ static void await_answers(struct http_server *server)
 {
     const struct timespec moment = { .tv_nsec = 1000000 };
     for (unsigned i = 0; i < server->n_workers; i++) {
-        while (is_busy(&server->workers[i]))
+        struct worker *worker = &server->workers[i];
+        while (atomic_load(&worker->in_flight) > 0 || atomic_load(&worker->answering) > 0)
             nanosleep(&moment, NULL);
     }
     const struct world *world = server->conf.world;

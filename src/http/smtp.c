@@ -182,26 +182,6 @@ static void note_end(struct job *job, CURL *easy, CURLcode code)
     job->took_us = world_mono(job->sender->world) - job->began_at;
 }
 
-/* libcurl says QUIT when the handle is freed, and would wait for the answer: let it read the end of the
- * connection at once. */
-static void hear_no_more(CURL *easy)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
-        shutdown(fd, SHUT_RD);
-}
-
-static void tell_owner(struct job *job)
-{
-    struct curl_sender *sender = job->sender;
-    uint64_t one = 1;
-    pthread_mutex_lock(&sender->lock);
-    TAILQ_INSERT_TAIL(&sender->ended, job, ended_entry);
-    ssize_t n = write(sender->event_fd, &one, sizeof(one));
-    pthread_mutex_unlock(&sender->lock);
-    assert(n == sizeof(one) || errno == EAGAIN);
-}
-
 static void *perform(void *arg)
 {
     struct job *job = arg;
@@ -211,8 +191,19 @@ static void *perform(void *arg)
     set_security(easy, &job->server);
     set_mail(easy, job, to);
     note_end(job, easy, curl_easy_perform(easy));
-    hear_no_more(easy);
-    tell_owner(job); /* the owner joins this thread before it frees the job */
+    /* libcurl says QUIT when the handle is freed, and would wait for the answer: let it read the end of the
+     * connection at once. */
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+        shutdown(fd, SHUT_RD);
+    /* Tell the owner, which joins this thread before it frees the job. */
+    struct curl_sender *sender = job->sender;
+    uint64_t one = 1;
+    pthread_mutex_lock(&sender->lock);
+    TAILQ_INSERT_TAIL(&sender->ended, job, ended_entry);
+    ssize_t n = write(sender->event_fd, &one, sizeof(one));
+    pthread_mutex_unlock(&sender->lock);
+    assert(n == sizeof(one) || errno == EAGAIN);
     curl_easy_cleanup(easy);
     curl_slist_free_all(to);
     return NULL;
@@ -260,29 +251,6 @@ static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, stru
     return RC_OK;
 }
 
-/* Moves the result, the answer included, to the owner's struct. */
-static void hand_over(struct job *job)
-{
-    struct smtp_mail *mail = job->mail;
-    mail->outcome = job->outcome;
-    mail->status = job->status;
-    mail->took_us = job->took_us;
-    snprintf(mail->error, sizeof(mail->error), "%s", job->error);
-    mail->answer = job->answer;
-    mail->handle = NULL;
-    buf_init(&job->answer, SMTP_ANSWER_MAX);
-}
-
-static enum rc job_start(struct job *job, struct err *err)
-{
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    errno = pthread_create(&job->thread, &attr, perform, job);
-    pthread_attr_destroy(&attr);
-    return errno ? err_set_errno(err, "cannot start a thread for an e-mail") : RC_OK;
-}
-
 static enum rc curl_send(struct smtp_client *client, struct smtp_mail *mail, struct err *err)
 {
     struct curl_sender *sender = self(client);
@@ -290,8 +258,13 @@ static enum rc curl_send(struct smtp_client *client, struct smtp_mail *mail, str
     enum rc rc = job_make(sender, mail, &job, err);
     if (rc)
         return rc;
-    rc = job_start(job, err);
-    if (rc) {
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, THREAD_STACK);
+    errno = pthread_create(&job->thread, &attr, perform, job);
+    pthread_attr_destroy(&attr);
+    if (errno) {
+        rc = err_set_errno(err, "cannot start a thread for an e-mail");
         job_free(job);
         return rc;
     }
@@ -352,26 +325,24 @@ static int curl_fd(const struct smtp_client *client)
     return ((const struct curl_sender *)(const void *)client)->event_fd;
 }
 
-static struct job *next_ended(struct curl_sender *sender)
-{
-    pthread_mutex_lock(&sender->lock);
-    struct job *job = TAILQ_FIRST(&sender->ended);
-    if (job)
-        TAILQ_REMOVE(&sender->ended, job, ended_entry);
-    pthread_mutex_unlock(&sender->lock);
-    return job;
-}
-
+/* Moves the result, the answer included, to the owner's struct, and tells the owner. */
 static void job_end(struct curl_sender *sender, struct job *job)
 {
     struct smtp_mail *mail = job->mail;
     pthread_join(job->thread, NULL);
     TAILQ_REMOVE(&sender->jobs, job, entry);
-    if (mail)
-        hand_over(job);
-    job_free(job);
-    if (!mail)
+    if (!mail) {
+        job_free(job);
         return;
+    }
+    mail->outcome = job->outcome;
+    mail->status = job->status;
+    mail->took_us = job->took_us;
+    snprintf(mail->error, sizeof(mail->error), "%s", job->error);
+    mail->answer = job->answer;
+    mail->handle = NULL;
+    buf_init(&job->answer, SMTP_ANSWER_MAX);
+    job_free(job);
     struct buf answer = mail->answer; /* the owner may free or reuse the mail in done */
     mail->done(mail);
     buf_free(&answer);
@@ -383,8 +354,16 @@ static void curl_look(struct smtp_client *client)
     uint64_t n;
     if (read(sender->event_fd, &n, sizeof(n)) < 0)
         return;
-    for (struct job *job; (job = next_ended(sender));)
+    for (;;) {
+        pthread_mutex_lock(&sender->lock);
+        struct job *job = TAILQ_FIRST(&sender->ended);
+        if (job)
+            TAILQ_REMOVE(&sender->ended, job, ended_entry);
+        pthread_mutex_unlock(&sender->lock);
+        if (!job)
+            return;
         job_end(sender, job);
+    }
 }
 
 const struct smtp_transport smtp_curl = {

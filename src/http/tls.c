@@ -67,30 +67,6 @@ static gnutls_datum_t text_of(const char *pem)
     return (gnutls_datum_t){ .data = text.out, .size = (unsigned)strlen(pem) };
 }
 
-static enum rc read_chain(struct certificate *c, const char *pem, struct err *err)
-{
-    gnutls_datum_t text = text_of(pem);
-    unsigned n = CHAIN_MAX;
-    int failed = gnutls_pcert_list_import_x509_raw(c->chain, &n, &text, GNUTLS_X509_FMT_PEM, 0);
-    if (failed < 0)
-        return err_set(err, RC_INVALID, "TLS cannot be used: the certificate is not right: %s",
-                       gnutls_strerror(failed));
-    c->n = n;
-    return RC_OK;
-}
-
-static enum rc read_key(struct certificate *c, const char *pem, struct err *err)
-{
-    gnutls_datum_t text = text_of(pem);
-    int failed = gnutls_privkey_init(&c->key);
-    if (failed == 0)
-        failed = gnutls_privkey_import_x509_raw(c->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
-    if (failed < 0)
-        return err_set(err, RC_INVALID, "TLS cannot be used: the key is not right: %s",
-                       gnutls_strerror(failed));
-    return RC_OK;
-}
-
 static bool belong_together(const struct certificate *c)
 {
     unsigned char ids[2][KEY_ID_MAX];
@@ -106,6 +82,26 @@ static bool belong_together(const struct certificate *c)
     return same;
 }
 
+static enum rc read_pair(struct certificate *c, const char *certificate, const char *key, struct err *err)
+{
+    gnutls_datum_t chain_text = text_of(certificate), key_text = text_of(key);
+    unsigned n = CHAIN_MAX;
+    int failed = gnutls_pcert_list_import_x509_raw(c->chain, &n, &chain_text, GNUTLS_X509_FMT_PEM, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "TLS cannot be used: the certificate is not right: %s",
+                       gnutls_strerror(failed));
+    c->n = n;
+    failed = gnutls_privkey_init(&c->key);
+    if (failed == 0)
+        failed = gnutls_privkey_import_x509_raw(c->key, &key_text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "TLS cannot be used: the key is not right: %s",
+                       gnutls_strerror(failed));
+    if (!belong_together(c))
+        return err_set(err, RC_INVALID, "TLS cannot be used: the key is not that of the certificate");
+    return RC_OK;
+}
+
 static void free_one(struct certificate *c)
 {
     for (unsigned i = 0; i < c->n; i++)
@@ -118,11 +114,7 @@ static void free_one(struct certificate *c)
 enum rc tls_use(struct tls *tls, const char *certificate, const char *key, struct err *err)
 {
     struct certificate *next = XNEW(struct certificate);
-    enum rc rc = read_chain(next, certificate, err);
-    if (!rc)
-        rc = read_key(next, key, err);
-    if (!rc && !belong_together(next))
-        rc = err_set(err, RC_INVALID, "TLS cannot be used: the key is not that of the certificate");
+    enum rc rc = read_pair(next, certificate, key, err);
     if (rc) {
         free_one(next);
         return rc;

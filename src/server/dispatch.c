@@ -57,14 +57,14 @@ static char *slashed(struct http_request *req)
         if (*at == '/')
             buf_add_char(&url, '/');
         else
-            http_url_encode(&url, at, 1);
+            buf_add_url(&url, at, 1);
     }
     buf_add_char(&url, '/');
     for (size_t i = 0; i < req->n_query; i++) {
         buf_add_char(&url, i ? '&' : '?');
-        http_url_encode(&url, req->query[i].name, strlen(req->query[i].name));
+        buf_add_url(&url, req->query[i].name, strlen(req->query[i].name));
         buf_add_char(&url, '=');
-        http_url_encode(&url, req->query[i].value, strlen(req->query[i].value));
+        buf_add_url(&url, req->query[i].value, strlen(req->query[i].value));
     }
     char *copy = arena_strdup(&req->arena, buf_str(&url));
     buf_free(&url);

@@ -24,9 +24,9 @@ static void check_again(struct arena *a, const struct http_pair *pairs, size_t n
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_add_char(&text, '&');
-        http_url_encode(&text, pairs[i].name, strlen(pairs[i].name));
+        buf_add_url(&text, pairs[i].name, strlen(pairs[i].name));
         buf_add_char(&text, '=');
-        http_url_encode(&text, pairs[i].value, strlen(pairs[i].value));
+        buf_add_url(&text, pairs[i].value, strlen(pairs[i].value));
     }
     enum rc rc = http_parse_form(a, buf_str(&text), text.len, &again, &n_again, &err);
     assert(!rc && n_again == n);

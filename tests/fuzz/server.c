@@ -223,7 +223,7 @@ static char *as_target(struct arena *a, const char *text)
         if (*text > ' ' && *text < 0x7f && *text != '#')
             buf_add_char(&out, *text);
         else
-            http_url_encode(&out, text, 1);
+            buf_add_url(&out, text, 1);
     }
     char *target = arena_strdup(a, buf_str(&out));
     buf_free(&out);

@@ -104,16 +104,6 @@ static void test_request__a_form_ends_at_its_length(void **state)
     assert_int_equal(http_parse_form(&arena, "a=\0b", 4, &pairs, &n, &err), RC_INVALID);
 }
 
-static void test_request__url_encoding_leaves_only_plain_characters(void **state)
-{
-    struct buf out;
-    buf_init(&out, 1000);
-    static const char all[] = "aZ09-_.~ /?&=+%#\"\n\xc3\xa9";
-    http_url_encode(&out, all, sizeof(all));
-    assert_string_equal(buf_str(&out), "aZ09-_.~%20%2F%3F%26%3D%2B%25%23%22%0A%C3%A9%00");
-    buf_free(&out);
-}
-
 static void test_request__methods(void **state)
 {
     enum http_method method;
@@ -142,7 +132,6 @@ int main(void)
         cmocka_unit_test(test_request__bad_targets_are_refused),
         cmocka_unit_test(test_request__forms_have_a_limit_of_fields),
         cmocka_unit_test(test_request__a_form_ends_at_its_length),
-        cmocka_unit_test(test_request__url_encoding_leaves_only_plain_characters),
         cmocka_unit_test(test_request__methods),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);

@@ -311,7 +311,7 @@ static void write_status_path(struct lms *lms)
 {
     const char *name = lms->authority->conf.username;
     buf_add_str(&lms->path, "/api/user/v1/accounts/");
-    http_url_encode(&lms->path, name, strlen(name));
+    buf_add_url(&lms->path, name, strlen(name));
     buf_add_str(&lms->path, "/retirement_status/");
 }
 

@@ -116,7 +116,7 @@ static void read_status(struct update *u)
     u->reading_status = true;
     buf_reset(&u->path);
     buf_add_str(&u->path, "/api/user/v1/accounts/");
-    http_url_encode(&u->path, name, strlen(name));
+    buf_add_url(&u->path, name, strlen(name));
     buf_add_str(&u->path, "/retirement_status/");
     assert(!u->path.over);
     send(u);
