@@ -83,15 +83,6 @@ static int64_t days_of_date(struct date d)
     return (int64_t)era * 146097 + day_of_era - DAYS_TO_ERA_0;
 }
 
-static bool date_exists(struct date d)
-{
-    static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    if (d.month < 1 || d.month > 12 || d.day < 1)
-        return false;
-    bool leap = (d.year % 4 == 0 && d.year % 100 != 0) || d.year % 400 == 0;
-    return d.day <= days[d.month - 1] + (unsigned)(leap && d.month == 2);
-}
-
 void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
 {
     at_us = at_us < YEAR_0_AT ? YEAR_0_AT : at_us >= YEAR_10000_AT ? YEAR_10000_AT - 1 : at_us;
@@ -140,34 +131,34 @@ static bool take_char(const char **at, char c)
 
 static bool take_date(const char **at, int64_t *out_us)
 {
+    static const unsigned char month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     struct date d;
     if (!take_digits(at, 4, &d.year) || !take_char(at, '-') || !take_digits(at, 2, &d.month) ||
-        !take_char(at, '-') || !take_digits(at, 2, &d.day) || !date_exists(d))
+        !take_char(at, '-') || !take_digits(at, 2, &d.day))
+        return false;
+    if (d.month < 1 || d.month > 12 || d.day < 1)
+        return false;
+    bool leap = (d.year % 4 == 0 && d.year % 100 != 0) || d.year % 400 == 0;
+    if (d.day > month_days[d.month - 1] + (unsigned)(leap && d.month == 2))
         return false;
     *out_us = days_of_date(d) * CLOCK_DAY;
     return true;
 }
 
-/* One to six decimals, as microseconds. */
-static bool take_fraction(const char **at, unsigned *out_us)
-{
-    unsigned digits = 0;
-    *out_us = 0;
-    for (; isdigit((unsigned char)**at) && digits < 6; (*at)++, digits++)
-        *out_us = *out_us * 10 + (unsigned)(**at - '0');
-    for (unsigned i = digits; i < 6; i++)
-        *out_us *= 10;
-    return digits > 0;
-}
-
 static bool take_time_of_day(const char **at, int64_t *out_us)
 {
-    unsigned hour, minute, second, fraction_us = 0;
+    unsigned hour, minute, second, fraction_us = 0, decimals = 0;
     if (!take_digits(at, 2, &hour) || !take_char(at, ':') || !take_digits(at, 2, &minute) ||
         !take_char(at, ':') || !take_digits(at, 2, &second) || hour > 23 || minute > 59 || second > 59)
         return false;
-    if (take_char(at, '.') && !take_fraction(at, &fraction_us))
-        return false;
+    if (take_char(at, '.')) { /* one to six decimals */
+        for (; isdigit((unsigned char)**at) && decimals < 6; (*at)++, decimals++)
+            fraction_us = fraction_us * 10 + (unsigned)(**at - '0');
+        if (decimals == 0)
+            return false;
+        for (; decimals < 6; decimals++)
+            fraction_us *= 10;
+    }
     *out_us = ((int64_t)hour * 3600 + minute * 60 + second) * CLOCK_S + fraction_us;
     return true;
 }
@@ -195,19 +186,6 @@ enum rc clock_parse_date(const char *text, int64_t *out_us, struct err *err)
     return RC_OK;
 }
 
-/* Reads the digits at *at and moves behind them. A number above the ceiling becomes the ceiling. */
-static bool take_number(const char **at, int64_t ceiling, int64_t *out)
-{
-    if (!isdigit((unsigned char)**at))
-        return false;
-    for (*out = 0; isdigit((unsigned char)**at); (*at)++) {
-        *out = *out * 10 + (**at - '0');
-        if (*out > ceiling)
-            *out = ceiling;
-    }
-    return true;
-}
-
 static const struct unit {
     const char *name;
     int64_t us;
@@ -221,7 +199,12 @@ enum rc clock_parse_length(const char *text, int64_t *out_us, struct err *err)
 {
     const char *at = text;
     int64_t number = 0, unit = 0;
-    bool has_number = take_number(&at, LENGTH_MAX, &number);
+    for (; isdigit((unsigned char)*at); at++) {
+        number = number * 10 + (*at - '0');
+        if (number > LENGTH_MAX) /* more digits could overflow */
+            number = LENGTH_MAX;
+    }
+    bool has_number = at > text;
     for (unsigned i = 0; has_number && i < UNITS; i++)
         if (strcmp(at, units[i].name) == 0)
             unit = units[i].us;

@@ -215,23 +215,16 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* The number of digits before the padding. SIZE_MAX: the text is malformed, with a single digit left over or
- * padding that does not fill the last group of four. */
-static size_t base64_digits(const char *text)
-{
-    size_t len = strlen(text), digits = len;
-    while (digits > 0 && len - digits < 2 && text[digits - 1] == '=')
-        digits--;
-    if (digits % 4 == 1 || (digits < len && len % 4 != 0))
-        return SIZE_MAX;
-    return digits;
-}
-
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size)
 {
-    size_t digits = base64_digits(text), n = 0;
+    size_t len = strlen(text), digits = len, n = 0;
     uint32_t bits = 0;
-    if (digits == SIZE_MAX || digits / 4 * 3 + digits % 4 * 3 / 4 > size)
+    while (digits > 0 && len - digits < 2 && text[digits - 1] == '=')
+        digits--;
+    /* Malformed: a single digit is left over, or the padding does not fill the last group of four. */
+    if (digits % 4 == 1 || (digits < len && len % 4 != 0))
+        return SIZE_MAX;
+    if (digits / 4 * 3 + digits % 4 * 3 / 4 > size)
         return SIZE_MAX;
     for (size_t i = 0; i < digits; i++) {
         int value = base64_value(text[i]);

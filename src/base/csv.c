@@ -95,34 +95,27 @@ static enum rc take_quoted(struct csv *csv, struct arena *a, const char **out, s
     return RC_OK;
 }
 
-static void take_plain(struct csv *csv, struct arena *a, const char **out, size_t *len)
-{
-    const char *start = csv->at;
-    while (!at_row_end(csv) && *csv->at != ',')
-        csv->at++;
-    const char *end = csv->at;
-    while (end > start && is_space(end[-1]))
-        end--;
-    *len = (size_t)(end - start);
-    *out = arena_strndup(a, start, *len);
-}
-
 static enum rc take_field(struct csv *csv, struct arena *a, const char **out, struct err *err)
 {
     size_t len = 0;
-    enum rc rc = RC_OK;
     skip_spaces(csv);
-    if (csv->at < csv->end && *csv->at == '"') {
+    const char *start = csv->at;
+    if (start < csv->end && *start == '"') {
         csv->at++;
-        rc = take_quoted(csv, a, out, &len, err);
+        enum rc rc = take_quoted(csv, a, out, &len, err);
+        if (rc)
+            return rc;
     } else {
-        take_plain(csv, a, out, &len);
+        while (!at_row_end(csv) && *csv->at != ',')
+            csv->at++;
+        len = (size_t)(csv->at - start);
+        while (len > 0 && is_space(start[len - 1]))
+            len--;
+        *out = arena_strndup(a, start, len);
     }
-    if (!rc && memchr(*out, '\0', len))
+    if (memchr(*out, '\0', len))
         return bad(csv, err, "a NUL character");
-    if (!rc && !text_is_utf8(*out, len))
-        return bad(csv, err, "not UTF-8");
-    return rc;
+    return text_is_utf8(*out, len) ? RC_OK : bad(csv, err, "not UTF-8");
 }
 
 enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct err *err)

@@ -21,13 +21,6 @@ const char *rc_code(enum rc rc)
     return codes[rc];
 }
 
-/* len: bytes of the character. U+0080 to U+009F are control characters too. */
-static bool is_control(const char *s, size_t len)
-{
-    unsigned char first = (unsigned char)s[0];
-    return first < 0x20 || first == 0x7f || (len == 2 && first == 0xc2 && (unsigned char)s[1] < 0xa0);
-}
-
 /* Arguments come from outside. So that the text is one line of UTF-8, anything else becomes a question mark.
  */
 static void clean(char *text, size_t len)
@@ -35,7 +28,9 @@ static void clean(char *text, size_t len)
     char *to = text;
     for (const char *at = text, *end = text + len; at < end;) {
         size_t n = text_char_len(at, (size_t)(end - at));
-        bool good = n > 0 && !is_control(at, n);
+        unsigned char first = (unsigned char)at[0];
+        bool is_c1 = n == 2 && first == 0xc2 && (unsigned char)at[1] < 0xa0; /* U+0080 to U+009F */
+        bool good = n > 0 && first >= 0x20 && first != 0x7f && !is_c1;
         memmove(to, good ? at : "?", good ? n : 1);
         to += good ? n : 1;
         at += n > 0 ? n : 1;
@@ -128,16 +123,6 @@ enum rc err_prefix(struct err *err, const char *fmt, ...)
     return err->rc;
 }
 
-static enum rc rc_from_errno(int number)
-{
-    switch (number) {
-    case ENOSPC:
-    case EDQUOT: return RC_NO_SPACE;
-    case ENOENT: return RC_NOT_FOUND;
-    default: return RC_IO;
-    }
-}
-
 enum rc err_set_errno(struct err *err, const char *fmt, ...)
 {
     int number = errno;
@@ -146,7 +131,9 @@ enum rc err_set_errno(struct err *err, const char *fmt, ...)
     va_start(args, fmt);
     format_text(what, fmt, args);
     va_end(args);
-    return err_set_internal(err, rc_from_errno(number), "%s: %s", what, strerrordesc_np(number));
+    bool is_full = number == ENOSPC || number == EDQUOT;
+    enum rc rc = is_full ? RC_NO_SPACE : number == ENOENT ? RC_NOT_FOUND : RC_IO;
+    return err_set_internal(err, rc, "%s: %s", what, strerrordesc_np(number));
 }
 
 bool err_is_internal(const struct err *err)

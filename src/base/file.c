@@ -136,23 +136,12 @@ static int sync_folder(const char *path)
     return failed;
 }
 
-static enum rc link_new(const char *from, const char *path, const char *folder, struct err *err)
-{
-    if (link(from, path) != 0) {
-        if (errno == EEXIST)
-            return err_set_internal(err, RC_CONFLICT, "%s: there is one already", path);
-        return err_set_errno(err, "%s", path);
-    }
-    if (sync_folder(folder) != 0)
-        return err_set_errno(err, "%s", folder);
-    return RC_OK;
-}
-
 enum rc file_create_private(const char *path, const void *data, size_t len, struct err *err)
 {
     struct arena scratch = { 0 };
     char *unfinished = arena_printf(&scratch, "%s.XXXXXX", path);
-    enum rc rc;
+    const char *folder = file_beside(&scratch, path, ".");
+    enum rc rc = RC_OK;
     int fd = mkostemp(unfinished, O_CLOEXEC);
     if (fd < 0) {
         rc = err_set_errno(err, "%s", path);
@@ -161,8 +150,11 @@ enum rc file_create_private(const char *path, const void *data, size_t len, stru
     }
     if (write_synced(fd, data, len) != 0)
         rc = err_set_errno(err, "%s", path);
-    else
-        rc = link_new(unfinished, path, file_beside(&scratch, path, "."), err);
+    else if (link(unfinished, path) != 0)
+        rc = errno == EEXIST ? err_set_internal(err, RC_CONFLICT, "%s: there is one already", path)
+                             : err_set_errno(err, "%s", path);
+    else if (sync_folder(folder) != 0)
+        rc = err_set_errno(err, "%s", folder);
     unlink(unfinished);
     close(fd);
     arena_free(&scratch);

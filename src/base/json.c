@@ -79,19 +79,15 @@ static const char *words_for(enum json_error_code code)
 
 static struct json *copy(struct arena *a, json_t *from, const char *key);
 
-static void copy_list(struct arena *a, struct json *to, json_t *from)
+static void copy_children(struct arena *a, struct json *to, json_t *from)
 {
     struct json **end = &to->first;
-    to->count = (unsigned)json_array_size(from);
-    for (size_t i = 0; i < to->count; i++) {
-        *end = copy(a, json_array_get(from, i), NULL);
-        end = &(*end)->next;
+    if (to->kind == JSON_LIST) {
+        to->count = (unsigned)json_array_size(from);
+        for (size_t i = 0; i < to->count; i++, end = &(*end)->next)
+            *end = copy(a, json_array_get(from, i), NULL);
+        return;
     }
-}
-
-static void copy_map(struct arena *a, struct json *to, json_t *from)
-{
-    struct json **end = &to->first;
     to->count = (unsigned)json_object_size(from);
     for (void *it = json_object_iter(from); it; it = json_object_iter_next(from, it)) {
         *end = copy(a, json_object_iter_value(it), json_object_iter_key(it));
@@ -121,8 +117,8 @@ static struct json *copy(struct arena *a, json_t *from, const char *key)
         to->len = len;
         to->text = memcpy(texts + key_size, json_string_value(from), len + 1);
         break;
-    case JSON_LIST: copy_list(a, to, from); break;
-    case JSON_MAP: copy_map(a, to, from); break;
+    case JSON_LIST:
+    case JSON_MAP: copy_children(a, to, from); break;
     }
     return to;
 }

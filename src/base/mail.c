@@ -56,19 +56,14 @@ bool mail_is_address(const char *text)
 
 /* ---- headers ---- */
 
-static bool is_ascii(const char *s)
-{
-    while ((signed char)*s > 0)
-        s++;
-    return *s == '\0';
-}
-
 /* A plain value as it is; any other as encoded words, each on a line of its own. */
 static void add_words(struct buf *out, const char *s, bool plain)
 {
     char coded[(ENCODED_BYTES + 2) / 3 * 4 + 1];
     size_t len = strlen(s);
-    if (plain && is_ascii(s) && len <= PLAIN_MAX && !strstr(s, "=?")) {
+    for (const char *c = s; *c; c++)
+        plain = plain && (signed char)*c > 0; /* ASCII */
+    if (plain && len <= PLAIN_MAX && !strstr(s, "=?")) {
         buf_add_str(out, s);
         return;
     }
@@ -83,17 +78,6 @@ static void add_words(struct buf *out, const char *s, bool plain)
     }
 }
 
-static void add_from(struct buf *out, const struct mail_message *m)
-{
-    buf_add_str(out, "From: ");
-    if (!m->from_name) {
-        buf_printf(out, "<%s>\r\n", m->from);
-        return;
-    }
-    add_words(out, m->from_name, m->from_name[strspn(m->from_name, alnum)] == '\0');
-    buf_printf(out, "\r\n <%s>\r\n", m->from);
-}
-
 /* strftime would take the names from the locale. */
 static void add_date(struct buf *out, int64_t at)
 {
@@ -105,23 +89,21 @@ static void add_date(struct buf *out, int64_t at)
                months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-static void add_message_id(struct buf *out, const struct mail_message *m)
+static void add_headers(struct buf *out, const struct mail_message *m)
 {
     uint8_t digest[CRYPTO_SHA256_LEN];
     char id[2 * MESSAGE_ID_BYTES + 1];
     crypto_sha256(m->key, strlen(m->key), digest);
     crypto_hex(digest, MESSAGE_ID_BYTES, id);
-    buf_printf(out, "Message-ID: <%s%s>\r\n", id, strchr(m->from, '@'));
-}
-
-static void add_headers(struct buf *out, const struct mail_message *m)
-{
     add_date(out, m->date_at);
-    add_from(out, m);
-    buf_printf(out, "To: <%s>\r\nSubject: ", m->to);
+    buf_add_str(out, "From: ");
+    if (m->from_name) {
+        add_words(out, m->from_name, m->from_name[strspn(m->from_name, alnum)] == '\0');
+        buf_add_str(out, "\r\n ");
+    }
+    buf_printf(out, "<%s>\r\nTo: <%s>\r\nSubject: ", m->from, m->to);
     add_words(out, m->subject, true);
-    buf_add_str(out, "\r\n");
-    add_message_id(out, m);
+    buf_printf(out, "\r\nMessage-ID: <%s%s>\r\n", id, strchr(m->from, '@'));
     buf_add_str(out, "Auto-Submitted: auto-generated\r\n"
                      "MIME-Version: 1.0\r\n"
                      "Content-Type: text/plain; charset=utf-8\r\n"
@@ -130,14 +112,6 @@ static void add_headers(struct buf *out, const struct mail_message *m)
 }
 
 /* ---- body ---- */
-
-/* Does it need no encoding? A blank does at the end of a line. */
-static bool is_body_plain(char c, bool ends_line)
-{
-    if (c == ' ' || c == '\t')
-        return !ends_line;
-    return c > ' ' && c <= '~' && c != '=';
-}
 
 static size_t line_end_len(const char *s)
 {
@@ -155,7 +129,9 @@ static void add_body(struct buf *out, const char *s)
             s += end;
             continue;
         }
-        bool plain = is_body_plain(*s, s[1] == '\0' || line_end_len(s + 1) > 0);
+        /* Does the character stand for itself? A blank does not at the end of a line. */
+        bool ends_line = s[1] == '\0' || line_end_len(s + 1) > 0;
+        bool plain = *s == ' ' || *s == '\t' ? !ends_line : *s > ' ' && *s <= '~' && *s != '=';
         size_t width = plain ? 1 : 3;
         if (column + width > BODY_LINE_MAX) {
             buf_add_str(out, "=\r\n");
@@ -184,19 +160,15 @@ static enum rc check_header(const char *name, const char *value, struct err *err
     return RC_OK;
 }
 
-static enum rc check_message(const struct mail_message *m, struct err *err)
+enum rc mail_write(struct buf *out, const struct mail_message *m, struct err *err)
 {
     if (!mail_is_address(m->from))
         return err_set(err, RC_INVALID, "from: it is not an address");
     if (!mail_is_address(m->to))
         return err_set(err, RC_INVALID, "to: it is not an address");
     enum rc rc = m->from_name ? check_header("from", m->from_name, err) : RC_OK;
-    return !rc ? check_header("subject", m->subject, err) : rc;
-}
-
-enum rc mail_write(struct buf *out, const struct mail_message *m, struct err *err)
-{
-    enum rc rc = check_message(m, err);
+    if (!rc)
+        rc = check_header("subject", m->subject, err);
     if (rc)
         return rc;
     add_headers(out, m);

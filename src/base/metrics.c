@@ -196,16 +196,6 @@ int64_t metric_value(const struct metric *m)
     return n;
 }
 
-static void render_family(struct buf *out, const struct metric *m)
-{
-    static const char *const kinds[] = {
-        [METRIC_COUNTER] = "counter",
-        [METRIC_GAUGE] = "gauge",
-        [METRIC_HISTOGRAM] = "histogram",
-    };
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
-}
-
 static void render_name(struct buf *out, const struct metric *m, const char *suffix)
 {
     buf_printf(out, "%s%s", m->name, suffix);
@@ -231,12 +221,17 @@ static void render_histogram(struct buf *out, const struct metric *m)
 
 void metrics_render(struct metrics *metrics, struct buf *out)
 {
+    static const char *const kinds[] = {
+        [METRIC_COUNTER] = "counter",
+        [METRIC_GAUGE] = "gauge",
+        [METRIC_HISTOGRAM] = "histogram",
+    };
     const char *family = "";
     pthread_mutex_lock(&metrics->lock);
     for (size_t i = 0; i < metrics->count; i++) {
         const struct metric *m = metrics->all[i];
         if (strcmp(family, m->name) != 0)
-            render_family(out, m);
+            buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
         family = m->name;
         if (m->kind == METRIC_HISTOGRAM) {
             render_histogram(out, m);

@@ -72,20 +72,15 @@ static const char *find_path(const char *text, const struct url *url)
     return *at == '\0' || *at == '/' ? at : NULL;
 }
 
-static const char *fault_of(CURLUcode code)
+static const char *parse(struct arena *a, CURLU *handle, const char *text, struct url *out)
 {
+    CURLUcode code = curl_url_set(handle, CURLUPART_URL, text, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS);
     if (code == CURLUE_BAD_SCHEME || code == CURLUE_UNSUPPORTED_SCHEME || code == CURLUE_BAD_SLASHES)
         return bad_scheme;
     if (code == CURLUE_USER_NOT_ALLOWED)
         return "credentials have settings of their own, they do not stand in the URL";
-    return code == CURLUE_BAD_PORT_NUMBER ? bad_port : bad_host;
-}
-
-static const char *parse(struct arena *a, CURLU *handle, const char *text, struct url *out)
-{
-    CURLUcode code = curl_url_set(handle, CURLUPART_URL, text, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS);
     if (code)
-        return fault_of(code);
+        return code == CURLUE_BAD_PORT_NUMBER ? bad_port : bad_host;
     *out = (struct url){ .scheme = get_part(a, handle, CURLUPART_SCHEME),
                          .host = get_part(a, handle, CURLUPART_HOST),
                          .port = get_part(a, handle, CURLUPART_PORT) };

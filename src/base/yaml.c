@@ -139,15 +139,6 @@ static bool is_null(const char *text)
     return false;
 }
 
-static enum rc take_key(struct reading *r, const char *text, struct place at, struct err *err)
-{
-    if (!text[0])
-        return bad(r, at, err, "a key is empty");
-    top(r)->key = text;
-    top(r)->key_at = at;
-    return RC_OK;
-}
-
 static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct err *err)
 {
     const char *value = (const char *)event->data.scalar.value;
@@ -162,9 +153,15 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
     if (strlen(value) != event->data.scalar.length)
         return bad(r, at, err, "a NUL character");
     const char *text = arena_strdup(r->arena, value);
-    if (key_expected(r))
-        return anchor ? bad(r, at, err, "an anchor on a key") : take_key(r, text, at, err);
-
+    if (key_expected(r)) {
+        if (anchor)
+            return bad(r, at, err, "an anchor on a key");
+        if (!text[0])
+            return bad(r, at, err, "a key is empty");
+        in->key = text;
+        in->key_at = at;
+        return RC_OK;
+    }
     enum rc rc = count_tree(r, 1, 1, at, err);
     if (rc)
         return rc;

@@ -52,21 +52,14 @@ enum rc yaml_wrap(const struct yaml *at, struct err *err)
 
 /* ---- kinds ---- */
 
-static const char *kind_name(const struct yaml *at)
-{
-    switch (at->kind) {
-    case YAML_LIST: return "a list";
-    case YAML_MAP: return "a map";
-    case YAML_SCALAR: break;
-    }
-    return !at->text || !*at->text ? "nothing" : "a single value";
-}
-
 enum rc yaml_want(const struct yaml *at, enum yaml_kind kind, const char *wanted, struct err *err)
 {
-    if (at->kind != kind)
-        return yaml_value_error(at, err, "expected %s, found %s", wanted, kind_name(at));
-    return RC_OK;
+    if (at->kind == kind)
+        return RC_OK;
+    const char *found = !at->text || !*at->text ? "nothing" : "a single value";
+    if (at->kind != YAML_SCALAR)
+        found = at->kind == YAML_LIST ? "a list" : "a map";
+    return yaml_value_error(at, err, "expected %s, found %s", wanted, found);
 }
 
 enum rc yaml_want_count(const struct yaml *at, const char *what, unsigned min, unsigned max, struct err *err)
