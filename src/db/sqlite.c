@@ -139,46 +139,41 @@ static void release_stmt(struct stmt *st)
     st->argument = NULL;
 }
 
-/* To SQLite "$7" is a name; it numbers parameters by the order in which they appear. */
-static void map_parameters(struct stmt *st)
+static enum rc prepare(struct sqlite *sq, struct stmt *st, struct err *err)
 {
+    release_stmt(st);
+    int code = sqlite3_prepare_v3(sq->handle, st->sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
     st->n_parameters = (size_t)sqlite3_bind_parameter_count(st->handle);
     st->argument = xcalloc(st->n_parameters + 1, sizeof(st->argument[0]));
     for (size_t i = 0; i < st->n_parameters; i++) {
+        /* To SQLite "$7" is a name; it numbers parameters by the order in which they appear. */
         const char *name = sqlite3_bind_parameter_name(st->handle, (int)i + 1);
         assert(name && name[0] == '$');
         st->argument[i] = (unsigned)strtoul(name + 1, NULL, 10);
         assert(st->argument[i] >= 1);
     }
-}
-
-static struct stmt *add_stmt(struct sqlite *sq, const char *sql)
-{
-    struct stmt *st = XNEW(struct stmt);
-    st->sql = sql;
-    if (2 * (sq->n_stmts + 1) > sq->n_slots)
-        grow_slots(sq);
-    sq->slot[slot_of(sq, sql)] = st;
-    sq->n_stmts++;
-    return st;
+    return RC_OK;
 }
 
 /* The text is compared too: another text may have come to the address since. */
 static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, struct err *err)
 {
     struct stmt *st = sq->n_slots == 0 ? NULL : sq->slot[slot_of(sq, sql)];
-    if (!st)
-        st = add_stmt(sq, sql);
+    if (!st) {
+        st = XNEW(struct stmt);
+        st->sql = sql;
+        if (2 * (sq->n_stmts + 1) > sq->n_slots)
+            grow_slots(sq);
+        sq->slot[slot_of(sq, sql)] = st;
+        sq->n_stmts++;
+    }
     *out = st;
     assert(!st->open);
     if (st->handle && strcmp(sqlite3_sql(st->handle), sql) == 0)
         return RC_OK;
-    release_stmt(st);
-    int code = sqlite3_prepare_v3(sq->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
-    if (code != SQLITE_OK)
-        return raise(sq, code, err);
-    map_parameters(st);
-    return RC_OK;
+    return prepare(sq, st, err);
 }
 
 static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
@@ -379,15 +374,6 @@ static int checkpoint_once(struct sqlite *sq, int mode)
     return code;
 }
 
-/* SQLite starts the log anew only at a moment without readers. If there is none, the log grows: then new
- * readers have to wait. */
-static void restart_long_log(struct sqlite *sq)
-{
-    if (sq->wal_len <= WAL_LEN_MAX)
-        return;
-    checkpoint_once(sq, SQLITE_CHECKPOINT_RESTART);
-}
-
 static enum rc sqlite_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
 {
     struct sqlite *sq = SELF(db);
@@ -395,8 +381,10 @@ static enum rc sqlite_checkpoint(struct db *db, bool truncate, bool *all, struct
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
         return raise(sq, code, err);
     *all = code == SQLITE_OK && sq->wal_done == sq->wal_len;
-    if (!truncate)
-        restart_long_log(sq);
+    /* SQLite starts the log anew only at a moment without readers. If there is none, the log grows: then new
+     * readers have to wait. */
+    if (!truncate && sq->wal_len > WAL_LEN_MAX)
+        checkpoint_once(sq, SQLITE_CHECKPOINT_RESTART);
     return RC_OK;
 }
 
@@ -404,16 +392,6 @@ static int64_t sqlite_wal_pages(const struct db *db)
 {
     const struct sqlite *sq = (const struct sqlite *)(const void *)db;
     return sq->wal_len - sq->wal_done;
-}
-
-/* What an earlier process has left in the log. An estimate: the first checkpoint gives the true figure. */
-static void measure_log(struct sqlite *sq)
-{
-    struct arena a = { 0 };
-    struct stat st;
-    if (stat(arena_printf(&a, "%s-wal", sq->path), &st) == 0)
-        sq->wal_len = (int64_t)st.st_size / (WAL_FRAME_HEADER_LEN + sq->page_len);
-    arena_free(&a);
 }
 
 /* ---- opening ---- */
@@ -519,27 +497,28 @@ static enum rc ask_page_len(struct sqlite *sq, struct err *err)
     return code == SQLITE_OK ? RC_OK : raise(sq, code, err);
 }
 
-static enum rc set_up_writing(struct sqlite *sq, struct err *err)
+static enum rc set_up(struct sqlite *sq, struct err *err)
 {
+    if (!sq->writing) /* reads from the file, so that a bad one is found now */
+        return sqlite_script(&sq->db,
+                             "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024; PRAGMA trusted_schema=OFF;"
+                             "SELECT 1 FROM sqlite_schema LIMIT 1",
+                             err);
     enum rc rc = switch_to_wal(sq, err);
     if (!rc)
         rc = ask_page_len(sq, err);
     if (rc)
         return rc;
     sqlite3_wal_hook(sq->handle, after_commit, sq);
-    measure_log(sq);
+    /* Estimate what an earlier process has left in the log: the first checkpoint gives the true figure. */
+    struct arena a = { 0 };
+    struct stat wal;
+    if (stat(arena_printf(&a, "%s-wal", sq->path), &wal) == 0)
+        sq->wal_len = (int64_t)wal.st_size / (WAL_FRAME_HEADER_LEN + sq->page_len);
+    arena_free(&a);
     return sqlite_script(&sq->db,
                          "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
                          "PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF",
-                         err);
-}
-
-/* Reads from the file, so that a bad one is found now. */
-static enum rc set_up_reading(struct sqlite *sq, struct err *err)
-{
-    return sqlite_script(&sq->db,
-                         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024; PRAGMA trusted_schema=OFF;"
-                         "SELECT 1 FROM sqlite_schema LIMIT 1",
                          err);
 }
 
@@ -573,7 +552,7 @@ static enum rc sqlite_open(const char *path, bool writing, struct db **out, stru
     if (!rc)
         rc = open_handle(sq, err);
     if (!rc)
-        rc = writing ? set_up_writing(sq, err) : set_up_reading(sq, err);
+        rc = set_up(sq, err);
     if (rc)
         sqlite_close(&sq->db);
     else

@@ -171,15 +171,6 @@ static const sqlite3_io_methods scrubbed_methods = {
     .xUnfetch = pass_unfetch,
 };
 
-/* What the real file cannot do, ours cannot either: shared memory came with version 2 of the methods,
- * fetching with version 3. */
-static int version_of(const sqlite3_io_methods *methods)
-{
-    if (methods->iVersion < 2 || !methods->xShmMap)
-        return 1;
-    return methods->iVersion < 3 || !methods->xFetch ? 2 : 3;
-}
-
 /* ---- what is passed on: the VFS ---- */
 
 #define REAL_VFS(vfs) ((sqlite3_vfs *)(vfs)->pAppData)
@@ -192,10 +183,16 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file
     struct scrubbed *s = SELF(file);
     memset(s, 0, SCRUBBED_LEN);
     int code = REAL_VFS(vfs)->xOpen(REAL_VFS(vfs), name, REAL(file), flags, out_flags);
-    if (!REAL(file)->pMethods)
+    const sqlite3_io_methods *methods = REAL(file)->pMethods;
+    if (!methods)
         return code;
     s->methods = scrubbed_methods;
-    s->methods.iVersion = version_of(REAL(file)->pMethods);
+    /* What the real file cannot do, ours cannot either: shared memory came with version 2 of the methods,
+     * fetching with version 3. */
+    if (methods->iVersion < 2 || !methods->xShmMap)
+        s->methods.iVersion = 1;
+    else if (methods->iVersion < 3 || !methods->xFetch)
+        s->methods.iVersion = 2;
     s->file.pMethods = &s->methods;
     return code == SQLITE_OK ? pass_file_size(file, &s->size_max) : code;
 }

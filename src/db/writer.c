@@ -165,24 +165,20 @@ static bool run_together(struct writer *w)
     return !commit(w, &err);
 }
 
-/* Stops at the first transaction that fails: those before it stay, and the job's owner can go on from there.
- */
-static void run_steps(struct writer *w, struct outcome *o)
-{
-    do {
-        o->job->again = false;
-        run_alone(w, o);
-    } while (!o->rc && o->job->again);
-    erase(w);
-}
-
 static void run_batch(struct writer *w)
 {
-    if (w->batch[0].job->alone)
-        run_steps(w, &w->batch[0]);
-    else if (!run_together(w))
+    struct outcome *first = &w->batch[0];
+    if (first->job->alone) {
+        /* A failed transaction ends the job. Those before it stay, and its owner can go on from there. */
+        do {
+            first->job->again = false;
+            run_alone(w, first);
+        } while (!first->rc && first->job->again);
+        erase(w);
+    } else if (!run_together(w)) {
         for (size_t i = 0; i < w->n_batch; i++)
             run_alone(w, &w->batch[i]);
+    }
     metric_add(w->jobs, (int64_t)w->n_batch);
     for (size_t i = 0; i < w->n_batch; i++)
         w->batch[i].job->done(w->batch[i].job, w->batch[i].rc, &w->batch[i].err);
@@ -220,24 +216,19 @@ int64_t writer_step(struct writer *w)
     return next_at == NEVER ? NEVER : next_at - now;
 }
 
-/* Returns false when the writer is closing. */
-static bool wait_for_job(struct writer *w, int64_t timeout_us)
-{
-    pthread_mutex_lock(&w->mutex);
-    if (!w->head && !w->closing)
-        clock_cond_wait(&w->arrived, &w->mutex, timeout_us);
-    bool closing = w->closing;
-    pthread_mutex_unlock(&w->mutex);
-    return !closing;
-}
-
 static void *writer_main(void *arg)
 {
     struct writer *w = arg;
-    int64_t wait_us;
-    do
-        wait_us = writer_step(w);
-    while (wait_us == 0 || wait_for_job(w, wait_us));
+    for (bool closing = false; !closing;) {
+        int64_t wait_us = writer_step(w);
+        if (wait_us == 0)
+            continue;
+        pthread_mutex_lock(&w->mutex);
+        if (!w->head && !w->closing)
+            clock_cond_wait(&w->arrived, &w->mutex, wait_us);
+        closing = w->closing;
+        pthread_mutex_unlock(&w->mutex);
+    }
     return NULL;
 }
 
@@ -355,6 +346,7 @@ static enum rc run_errand(struct writer *w, struct errand *e, struct err *err)
         *err = e->err;
     return e->rc;
 }
+
 enum rc writer_run(struct writer *w, enum rc (*run)(void *arg, struct db *db, struct err *err), void *arg,
                    struct err *err)
 {
