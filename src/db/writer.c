@@ -81,7 +81,7 @@ static void checkpoint(struct writer *w)
 static void erase(struct writer *w)
 {
     struct err err;
-    bool all = false;
+    bool all;
     enum rc rc = db_checkpoint(w->db, true, &all, &err);
     if (rc == RC_IO)
         die(&err);

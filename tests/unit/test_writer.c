@@ -5,7 +5,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -103,15 +105,42 @@ static void expect_logged(const struct fixture *f, const char *part)
     expect_text_has(text, part);
 }
 
+static void expect_not_logged(const struct fixture *f, const char *part)
+{
+    char text[4096];
+    ssize_t len = pread(f->log, text, sizeof(text) - 1, 0);
+    assert_true(len >= 0);
+    text[len] = '\0';
+    assert_null(strstr(text, part));
+}
+
+/* Calls of the database by their text: how many there were, and the one that fails. */
+struct watched {
+    const char *sql;
+    int fails_at; /* counted from 0; -1: none */
+    enum rc rc;
+    _Atomic int n;
+};
+
+static enum rc watch_calls(void *arg, const char *sql)
+{
+    struct watched *w = arg;
+    for (; w->sql; w++)
+        if (strcmp(sql, w->sql) == 0)
+            return w->n++ == w->fails_at ? w->rc : RC_OK;
+    return RC_OK;
+}
+
 /* A job that stores n; and what became of it. */
 struct note {
     struct writer_job job;
     int64_t n;
     enum rc fails_with;
+    bool is_silent;        /* it fails without words */
     bool ends_transaction; /* as a full disk does */
     _Atomic int runs;
     _Atomic int answered; /* 1 + rc */
-    char text[64];
+    char text[64], code[64];
 };
 
 static enum rc insert(struct db *db, int64_t n, struct err *err)
@@ -128,14 +157,18 @@ static enum rc note_run(struct writer_job *job, struct db *db, struct err *err)
         return rc;
     if (note->ends_transaction)
         db_rollback(db);
+    if (note->is_silent)
+        return note->fails_with;
     return !note->fails_with ? RC_OK : err_set(err, note->fails_with, "job %d fails", (int)note->n);
 }
 
 static void note_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct note *note = (struct note *)(void *)job;
-    if (rc)
+    if (rc) {
         snprintf(note->text, sizeof(note->text), "%.*s", 60, err->text);
+        snprintf(note->code, sizeof(note->code), "%.*s", 60, err->code);
+    }
     note->answered = 1 + (int)rc;
 }
 
@@ -186,6 +219,48 @@ static void test_writer__only_the_failing_job_fails(void **state)
     assert_string_equal(notes[2].text, "job 2 fails");
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n IN (0, 1, 3, 5)"), 4);
+}
+
+/* What the batch before said is not said to another client. */
+static void test_writer__a_failure_without_words_borrows_none(void **state)
+{
+    struct fixture *f = *state;
+    struct note first = make_note(1), second = make_note(2);
+    first.fails_with = second.fails_with = RC_INVALID;
+    second.is_silent = true;
+    run_as_one_batch(f, &first, 1);
+    assert_string_equal(first.text, "job 1 fails");
+    run_as_one_batch(f, &second, 1);
+    assert_int_equal(second.answered, 1 + RC_INVALID);
+    assert_string_equal(second.text, "");
+    assert_string_equal(second.code, "");
+}
+
+static void test_writer__a_job_can_be_submitted_again(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[2] = { make_note(1), make_note(2) };
+    run_as_one_batch(f, notes, 2);
+    notes[0].n = 3;
+    notes[0].answered = 0;
+    run_as_one_batch(f, notes, 1);
+    assert_int_equal(notes[0].runs, 2);
+    assert_int_equal(notes[1].runs, 1);
+}
+
+static void test_writer__a_refused_savepoint_is_one_jobs_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct note notes[3] = { make_note(1), make_note(2), make_note(3) };
+    struct watched calls[] = { { "SAVEPOINT", 1, RC_NO_SPACE }, { "RELEASE", 1, RC_UNAVAILABLE }, { 0 } };
+    db_set_fault(f->db, watch_calls, calls);
+    run_as_one_batch(f, notes, 3);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(notes[0].answered, 1 + RC_OK);
+    assert_int_equal(notes[1].answered, 1 + RC_NO_SPACE);
+    assert_int_equal(notes[1].runs, 0);
+    assert_int_equal(notes[2].answered, 1 + RC_UNAVAILABLE); /* the second release is its own */
+    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 1);
 }
 
 static void test_writer__a_batch_is_one_commit(void **state)
@@ -247,9 +322,18 @@ static void test_writer__refused_commit_is_tried_alone_then_answered(void **stat
     assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 3);
 }
 
-static enum rc fail_begin(void *arg, const char *sql)
+static void test_writer__a_job_alone_that_may_not_begin_is_not_run(void **state)
 {
-    return strcmp(sql, "BEGIN") == 0 ? RC_UNAVAILABLE : RC_OK;
+    struct fixture *f = *state;
+    struct note notes[2] = { make_note(1), make_note(2) };
+    struct watched calls[] = { { "COMMIT", 0, RC_NO_SPACE }, { "BEGIN", 1, RC_UNAVAILABLE }, { 0 } };
+    db_set_fault(f->db, watch_calls, calls);
+    run_as_one_batch(f, notes, 2);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(notes[0].answered, 1 + RC_UNAVAILABLE);
+    assert_int_equal(notes[0].runs, 1); /* in the batch */
+    assert_int_equal(notes[1].answered, 1 + RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 2);
 }
 
 /* In a batch, and each alone after the batch's commit was refused. */
@@ -277,11 +361,40 @@ static void test_writer__refused_begin_is_everybodys_answer(void **state)
 {
     struct fixture *f = *state;
     struct note notes[2] = { make_note(1), make_note(2) };
-    db_set_fault(f->db, fail_begin, NULL);
+    struct watched calls[] = { { "BEGIN", 0, RC_UNAVAILABLE }, { 0 } };
+    db_set_fault(f->db, watch_calls, calls);
     run_as_one_batch(f, notes, 2);
-    assert_int_equal(notes[0].answered, 1 + RC_UNAVAILABLE);
-    assert_int_equal(notes[1].answered, 1 + RC_UNAVAILABLE);
-    assert_int_equal(notes[0].runs, 0);
+    db_set_fault(f->db, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(notes[i].answered, 1 + RC_UNAVAILABLE);
+        assert_string_equal(notes[i].text, "database: injected fault");
+        assert_int_equal(notes[i].runs, 0);
+    }
+    assert_int_equal(calls[0].n, 1);
+}
+
+/* The clock moves on while it commits. */
+static enum rc take_three_seconds(void *arg, const char *sql)
+{
+    if (strcmp(sql, "COMMIT") == 0)
+        *(int64_t *)arg += 3 * CLOCK_S;
+    return RC_OK;
+}
+
+static void test_writer__commits_are_timed(void **state)
+{
+    struct fixture *f = *state;
+    struct note note = make_note(1);
+    struct buf page;
+    buf_init(&page, 65536);
+    f->now = CLOCK_S;
+    db_set_fault(f->db, take_three_seconds, &f->now);
+    run_as_one_batch(f, &note, 1);
+    db_set_fault(f->db, NULL, NULL);
+    metrics_render(f->metrics, &page);
+    expect_text_has(buf_str(&page), "lethe_commit_seconds_sum 3.000000\n");
+    expect_text_has(buf_str(&page), "lethe_commit_seconds_count 1\n");
+    buf_free(&page);
 }
 
 static enum rc lose_checkpoints(void *arg, const char *sql)
@@ -299,6 +412,32 @@ static void lose_a_checkpoint(const char *target)
     db_set_fault(db, lose_checkpoints, NULL);
     writer_step(
         writer_open(&(struct writer_conf){ .db = db, .world = &world_real, .metrics = metrics_open() }));
+    _exit(11);
+}
+
+static enum rc run_blob(void *arg, struct db *db, struct err *err)
+{
+    return db_run(db, "INSERT INTO t (n) VALUES (zeroblob($1))", DB_ARGS(DB_INT(*(int64_t *)arg)), NULL, err);
+}
+
+/* After a while without jobs. */
+static void lose_an_idle_checkpoint(const char *target)
+{
+    struct db *db;
+    struct err err;
+    int64_t now = CLOCK_S, len = 8 * 1024 * 1024;
+    const struct world world = { .now = made_up_now, .mono = made_up_now, .arg = &now };
+    if (db_open(target, true, &db, &err))
+        _exit(10);
+    struct writer *w =
+        writer_open(&(struct writer_conf){ .db = db, .world = &world, .metrics = metrics_open() });
+    while (writer_step(w) == 0) {
+    }
+    if (writer_run(w, run_blob, &len, &err))
+        _exit(12);
+    db_set_fault(db, lose_checkpoints, NULL);
+    now += CLOCK_S;
+    writer_step(w);
     _exit(11);
 }
 
@@ -346,12 +485,12 @@ static void test_writer__lost_checkpoint_ends_the_process(void **state)
     expect_death(*state, lose_a_checkpoint);
 }
 
-/* ---- a full disk ---- */
-
-static enum rc run_blob(void *arg, struct db *db, struct err *err)
+static void test_writer__lost_idle_checkpoint_ends_the_process(void **state)
 {
-    return db_run(db, "INSERT INTO t (n) VALUES (zeroblob($1))", DB_ARGS(DB_INT(*(int64_t *)arg)), NULL, err);
+    expect_death(*state, lose_an_idle_checkpoint);
 }
+
+/* ---- a full disk ---- */
 
 /* In a process of its own: its files cannot grow past 256 KiB. Returns 0 when everything held. */
 static int fill_the_disk(const char *target, const char *reader_target)
@@ -416,7 +555,60 @@ static void test_writer__idle_writer_checkpoints(void **state)
     f->now += 200 * CLOCK_MS;
     assert_int_equal(writer_step(f->writer), 0);
     assert_true(size_of(f, "t.db") >= (off_t)len);
+    assert_true(size_of(f, "t.db-wal") > 0); /* its room is used again */
     assert_int_equal(writer_step(f->writer), NEVER);
+    expect_not_logged(f, "checkpoint");
+}
+
+static void test_writer__without_a_log_it_begins_with_no_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct watched calls[] = { { "CHECKPOINT", -1 }, { 0 } };
+    writer_close(&f->writer);
+    db_set_fault(f->db, watch_calls, calls);
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world, .metrics = f->metrics });
+    assert_int_equal(writer_step(f->writer), NEVER);
+    assert_int_equal(calls[0].n, 0);
+    db_set_fault(f->db, NULL, NULL);
+}
+
+/* With the smallest pages: a log of 20,000 of them has 10 MB. */
+static void make_small_pages(const char *path)
+{
+    sqlite3 *handle;
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle,
+                                  "PRAGMA page_size=512; CREATE TABLE t (id INTEGER PRIMARY KEY, n BLOB)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+}
+
+/* The clock stands still, as if one job followed the other. */
+static void test_writer__a_long_log_is_checkpointed_between_jobs(void **state)
+{
+    struct fixture *f = *state;
+    struct db *db, *reader;
+    int64_t len = 4 * 1024 * 1024; /* some 8,300 pages */
+    struct watched calls[] = { { "CHECKPOINT", -1 }, { 0 } };
+    make_small_pages(scratch_path(&f->dir, "", "small.db"));
+    assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "small.db"), true, &db, &f->err), RC_OK);
+    assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "small.db"), false, &reader, &f->err), RC_OK);
+    struct writer *w =
+        writer_open(&(struct writer_conf){ .db = db, .world = &f->world, .metrics = f->metrics });
+    while (writer_step(w) == 0) {
+    }
+    assert_int_equal(db_begin(reader, &f->err), RC_OK); /* whose picture is in the way of all checkpoints */
+    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 0);
+    db_set_fault(db, watch_calls, calls);
+    for (int n = 1; n <= 6; n++) {
+        assert_int_equal(writer_run(w, run_blob, &len, &f->err), RC_OK);
+        assert_int_equal(calls[0].n, n / 3); /* and the next one after as many pages again */
+    }
+    db_rollback(reader);
+    db_close(&reader);
+    writer_close(&w);
+    db_close(&db);
 }
 
 static void test_writer__jobs_put_the_idle_checkpoint_off(void **state)
@@ -439,6 +631,7 @@ static void test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job(v
     db_set_fault(f->db, fail_checkpoints, NULL);
     f->now += CLOCK_S;
     assert_int_equal(step_all(f), NEVER);
+    expect_logged(f, "checkpoint: database: injected fault");
     assert_true(size_of(f, "t.db") < (off_t)len);
     assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
@@ -459,6 +652,16 @@ static void test_writer__small_logs_are_left_alone_until_the_end(void **state)
     writer_close(&f->writer);
     assert_true(size_of(f, "t.db") >= (off_t)len);
     assert_int_equal(size_of(f, "t.db-wal"), 0);
+    expect_not_logged(f, "checkpoint");
+}
+
+static void test_writer__a_checkpoint_that_fails_at_the_end_is_said(void **state)
+{
+    struct fixture *f = *state;
+    db_set_fault(f->db, fail_checkpoints, NULL);
+    writer_close(&f->writer);
+    db_set_fault(f->db, NULL, NULL);
+    expect_logged(f, "checkpoint: database: injected fault");
 }
 
 static void test_writer__close_runs_what_waits_in_order(void **state)
@@ -492,6 +695,51 @@ static void test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later(void
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
     while (size_of(f, "t.db") < (off_t)len)
         sched_yield();
+}
+
+/* How often the clock was asked, by whoever: a thread that does not sleep asks without end. */
+static _Atomic int64_t n_asked;
+
+static int64_t count_mono(void *arg)
+{
+    n_asked++;
+    return clock_mono();
+}
+
+static void open_counted(struct fixture *f)
+{
+    writer_close(&f->writer);
+    f->world.mono = count_mono;
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world, .metrics = f->metrics });
+    n_asked = 0;
+    assert_int_equal(writer_start(f->writer, &f->err), RC_OK);
+}
+
+static void test_writer__its_thread_sleeps_without_jobs_and_wakes_up_for_one(void **state)
+{
+    struct fixture *f = *state;
+    enum { JOBS = 10, ASKED = 3 }; /* for a job: at the step's beginning, and before and after the commit */
+    open_counted(f);
+    for (int64_t n = 1; n <= JOBS; n++) {
+        assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
+        for (int i = 0; i < 1000; i++)
+            sched_yield();
+    }
+    while (n_asked < JOBS * ASKED + 1) /* the last one was to see that there is no job */
+        sched_yield();
+    assert_true(n_asked < JOBS * 3 * ASKED); /* with some to spare for wake-ups without a reason */
+    writer_close(&f->writer);
+}
+
+static void test_writer__its_thread_sleeps_until_the_idle_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    int64_t len = 8 * 1024 * 1024;
+    open_counted(f);
+    assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
+    while (size_of(f, "t.db") < (off_t)len)
+        sched_yield();
+    assert_true(n_asked < 20);
 }
 
 enum { SUBMITTERS = 8, NOTES_EACH = 400 };
@@ -631,6 +879,21 @@ static void test_writer__alone_leaves_nothing_in_the_log(void **state)
     assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
+static enum rc insert_once(void *arg, struct db *db, bool *again, struct err *err)
+{
+    return insert(db, *(int64_t *)arg, err);
+}
+
+static void test_writer__alone_is_one_step_unless_it_wants_another(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n = 1;
+    assert_int_equal(writer_run_alone(f->writer, insert_once, &n, &f->err), RC_OK);
+    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(writer_run_alone(f->writer, insert_once, &n, &f->err), RC_CONFLICT);
+    expect_text_has(f->err.text, "UNIQUE");
+}
+
 /* A reader that keeps its picture is in the way: the writer says so, answers, and tries again. */
 static void test_writer__alone_erases_once_readers_let_it(void **state)
 {
@@ -641,6 +904,7 @@ static void test_writer__alone_erases_once_readers_let_it(void **state)
     assert_int_equal(db_begin(f->reader, &f->err), RC_OK);
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
     e.f = &(struct fixture){ .reader = f->db };
+    expect_not_logged(f, "deleted values");
     writer_submit(f->writer, &e.job);
     assert_int_equal(writer_step(f->writer), 0);
     assert_int_equal(e.answered, 1 + RC_OK);
@@ -690,24 +954,36 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_writer__run_waits_and_reports),
         T(test_writer__only_the_failing_job_fails),
+        T(test_writer__a_failure_without_words_borrows_none),
+        T(test_writer__a_job_can_be_submitted_again),
+        T(test_writer__a_refused_savepoint_is_one_jobs_answer),
         T(test_writer__a_batch_is_one_commit),
         T(test_writer__ended_transaction_is_done_anew_one_by_one),
         T(test_writer__refused_commit_is_tried_alone_then_answered),
+        T(test_writer__a_job_alone_that_may_not_begin_is_not_run),
         T(test_writer__what_was_only_tried_is_undone),
         T(test_writer__refused_begin_is_everybodys_answer),
+        T(test_writer__commits_are_timed),
         T(test_writer__lost_commit_ends_the_process_unanswered),
         T(test_writer__lost_checkpoint_ends_the_process),
+        T(test_writer__lost_idle_checkpoint_ends_the_process),
         T(test_writer__full_disk_is_answered_and_recovers),
         T(test_writer__idle_writer_checkpoints),
+        T(test_writer__without_a_log_it_begins_with_no_checkpoint),
+        T(test_writer__a_long_log_is_checkpointed_between_jobs),
         T(test_writer__jobs_put_the_idle_checkpoint_off),
         T(test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job),
-        T(test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later),
         T(test_writer__small_logs_are_left_alone_until_the_end),
+        T(test_writer__a_checkpoint_that_fails_at_the_end_is_said),
         T(test_writer__close_runs_what_waits_in_order),
+        T(test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later),
+        T(test_writer__its_thread_sleeps_without_jobs_and_wakes_up_for_one),
+        T(test_writer__its_thread_sleeps_until_the_idle_checkpoint),
         T(test_writer__many_submitters),
         T(test_writer__alone_nobody_comes_between_visible_steps),
         T(test_writer__alone_keeps_the_steps_before_the_failing_one),
         T(test_writer__alone_leaves_nothing_in_the_log),
+        T(test_writer__alone_is_one_step_unless_it_wants_another),
         T(test_writer__alone_erases_once_readers_let_it),
         T(test_writer__alone_erases_once_a_checkpoint_succeeds),
     };
