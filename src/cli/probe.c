@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the probes of stages find now: see probe.h. The driver looks (driver_probe), and nobody else is told.
+/* What the probes of stages find now: see probe.h. The driver looks (driver_probe), and nothing is reported.
  */
 #include "cli/probe.h"
 

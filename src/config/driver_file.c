@@ -31,7 +31,7 @@ static const char *const clients[] = { "lms",          "ecommerce",       "crede
                                        "demographics", "license_manager", NULL };
 
 /* Settings of our own that can stand in such a file. */
-static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log" };
+static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log", NULL };
 
 static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
                                  void *field, struct err *err)
@@ -89,12 +89,11 @@ static const struct setting settings[] = {
     { NULL }
 };
 
-static bool is_native(const char *key)
+static bool is_one_of(const char *const *keys, const char *key)
 {
-    for (size_t i = 0; i < sizeof(native_keys) / sizeof(native_keys[0]); i++)
-        if (strcmp(native_keys[i], key) == 0)
-            return true;
-    return false;
+    while (*keys && strcmp(*keys, key) != 0)
+        keys++;
+    return *keys;
 }
 
 static bool is_of_driver_file(const char *key)
@@ -111,8 +110,8 @@ static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err 
     size_t n = 0;
     for (const struct setting *s = settings; s->key; s++)
         keys[n++] = s->key;
-    for (size_t i = 0; i < sizeof(native_keys) / sizeof(native_keys[0]); i++)
-        keys[n++] = native_keys[i];
+    for (const char *const *key = native_keys; *key; key++)
+        keys[n++] = *key;
     const char *nearest = text_nearest(at->key, keys);
     if (!nearest)
         return RC_OK;
@@ -128,7 +127,7 @@ static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml
     for (const struct yaml *child = root->first; !rc && child; child = child->next) {
         if (is_of_driver_file(child->key))
             yaml_append(r->arena, theirs, child);
-        else if (is_native(child->key))
+        else if (is_one_of(native_keys, child->key))
             yaml_append(r->arena, ours, child);
         else
             rc = refuse_slip(r, child, err);
@@ -231,10 +230,7 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
     static const char *const keys[] = { "timeout", "retry", "verify", NULL };
     enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
     for (const struct yaml *child = more->first; !rc && child; child = child->next) {
-        size_t i = 0;
-        while (keys[i] && strcmp(keys[i], child->key) != 0)
-            i++;
-        if (!keys[i])
+        if (!is_one_of(keys, child->key))
             rc = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
                                 text_brief(r->arena, child->key));
         yaml_append(r->arena, stage, child);

@@ -143,6 +143,21 @@ static void test_text__nearest_takes_words_of_any_length(void **state)
     assert_string_equal(text_nearest("shrot", words), "short");
 }
 
+static void test_text__brief_cuts_at_a_character(void **state)
+{
+    struct arena a = { 0 };
+    char text[80];
+    assert_string_equal(text_brief(&a, ""), "");
+    memset(text, 'x', sizeof(text));
+    text[60] = '\0';
+    assert_string_equal(text_brief(&a, text), text);
+    memcpy(text + 59, "\xc3\xa9 more", 8);
+    const char *brief = text_brief(&a, text);
+    assert_int_equal(strlen(brief), 59 + 3);
+    assert_string_equal(brief + 59, "...");
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_text__controls_are_found),
         cmocka_unit_test(test_text__lower_case_is_that_of_unicode),
         cmocka_unit_test(test_text__cut_splits_no_character),
+        cmocka_unit_test(test_text__brief_cuts_at_a_character),
         cmocka_unit_test(test_text__nearest_is_a_slip_away),
         cmocka_unit_test(test_text__nearest_of_several_is_the_best),
         cmocka_unit_test(test_text__nearest_takes_words_of_any_length),

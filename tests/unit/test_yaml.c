@@ -345,6 +345,56 @@ static void test_yaml__mutations_never_hurt(void **state)
     }
 }
 
+/* What is asked of a node, and what the error says. */
+static void test_yaml__nodes_are_asked_what_they_are(void **state)
+{
+    struct err err;
+    const char *text = NULL;
+    struct yaml *root =
+        parse("list: [1, 2, 3]\ntext: |\n  one\n  two\nblank: \"  \"\nword: x\nbad: \"a\\x07b\"\n");
+    const struct yaml *list = yaml_get(root, "list"), *blank = yaml_get(root, "blank");
+    expect_ok(yaml_want(list, YAML_LIST, "a list", &err), &err);
+    expect_error(yaml_want(list, YAML_MAP, "a map", &err), RC_INVALID, &err,
+                 "lethe.yml:1:7: list: expected a map, found a list");
+    expect_ok(yaml_want_count(list, "words", 0, 3, &err), &err);
+    expect_error(yaml_want_count(list, "words", 0, 2, &err), RC_INVALID, &err,
+                 "list: there are 3 words, at most 2 are possible");
+    expect_error(yaml_want_count(list, "words", 4, 5, &err), RC_INVALID, &err,
+                 "list: there are 3 words: from 4 to 5 are possible");
+    expect_ok(yaml_text(yaml_get(root, "word"), "a word", &text, &err), &err);
+    assert_string_equal(text, "x");
+    expect_error(yaml_text(yaml_get(root, "bad"), "a word", &text, &err), RC_INVALID, &err,
+                 "bad: it has a control character");
+    expect_error(yaml_text(list, "a word", &text, &err), RC_INVALID, &err, "expected a word, found a list");
+    expect_ok(yaml_block(yaml_get(root, "text"), "a text", 8, &text, &err), &err);
+    assert_string_equal(text, "one\ntwo\n");
+    expect_error(yaml_block(yaml_get(root, "text"), "a text", 7, &text, &err), RC_INVALID, &err,
+                 "text: it has 8 bytes, at most 7 are possible");
+    expect_error(yaml_block(blank, "a text", 8, &text, &err), RC_INVALID, &err,
+                 "blank: expected a text, found nothing");
+}
+
+/* A node that stands in no file has the place of another one. */
+static void test_yaml__made_nodes_have_the_place_of_others(void **state)
+{
+    struct err err;
+    struct yaml *root = parse("a: [1]\nb: 2\n");
+    struct yaml *made = yaml_empty_like(&arena, yaml_get(root, "a"), YAML_MAP);
+    assert_int_equal(made->count, 0);
+    assert_null(made->first);
+    yaml_append(&arena, made, yaml_get(root, "b"));
+    yaml_append(&arena, made, yaml_get(root, "a"));
+    assert_int_equal(made->count, 2);
+    assert_string_equal(yaml_get(made, "b")->text, "2");
+    assert_ptr_not_equal(yaml_get(made, "b"), yaml_get(root, "b"));
+    assert_null(yaml_get(made, "a")->next);
+    expect_error(yaml_error(made, &err, "x"), RC_INVALID, &err, "lethe.yml:1:4: x");
+    expect_error(yaml_key_error(made, &err, "x"), RC_INVALID, &err, "lethe.yml:1:1: x");
+    expect_error(yaml_value_error(made, &err, "x"), RC_INVALID, &err, "lethe.yml:1:4: a: x");
+    expect_error(yaml_wrap(made, &err), RC_INVALID, &err, "a: lethe.yml:1:4: a: x");
+    assert_int_equal(yaml_wrap(made, NULL), RC_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +419,8 @@ int main(void)
         cmocka_unit_test(test_yaml__more_than_a_mebibyte_is_refused),
         cmocka_unit_test(test_yaml__load_reads_a_file_and_names_it),
         cmocka_unit_test(test_yaml__mutations_never_hurt),
+        cmocka_unit_test(test_yaml__nodes_are_asked_what_they_are),
+        cmocka_unit_test(test_yaml__made_nodes_have_the_place_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, free_arena);
 }
