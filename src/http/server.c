@@ -305,14 +305,17 @@ static const struct http_carrier of_connection = { .header = find_header, .answe
 
 /* ---- the request ---- */
 
-static bool open_context(struct worker *worker)
+static bool open_context(struct transfer *x)
 {
+    struct worker *worker = x->worker;
     const struct http_server_conf *conf = &worker->server->conf;
     struct err err;
     if (worker->opened || !conf->open_worker)
         return true;
     if (conf->open_worker(conf->arg, &worker->context, &err)) {
+        struct log_subject before = log_set_subject((struct log_subject){ .request = x->req.id });
         log_error("a worker cannot start: %s", err.text);
+        log_set_subject(before);
         return false;
     }
     worker->opened = true;
@@ -330,7 +333,7 @@ static enum MHD_Result answer(struct transfer *x)
     /* After it was counted: either http_server_close sees it, or it is seen here. */
     if (atomic_load(&server->closing))
         set_wrong(x, 503, "the server is closing");
-    if (!x->wrong && !open_context(x->worker))
+    if (!x->wrong && !open_context(x))
         set_wrong(x, 503, "the server cannot serve requests at the moment");
     if (x->wrong) {
         complain(x, x->wrong, x->wrong_text);
