@@ -72,20 +72,15 @@ static void token_came(void *arg, const char *error)
         send_with_token(arg);
 }
 
-/* The token may have been revoked, or the key that signed it. */
-static bool is_worth_another_token(const struct ask *ask)
-{
-    return ask->authority->token && ask->call.failure == HTTP_OK && ask->call.status == 401 &&
-           !ask->token_renewed;
-}
-
 static void call_done(struct http_call *call)
 {
     struct ask *ask = call->arg;
-    if (!is_worth_another_token(ask)) {
+    bool is_refused = ask->authority->token && call->failure == HTTP_OK && call->status == 401;
+    if (!is_refused || ask->token_renewed) {
         ask_ended(ask, NULL);
         return;
     }
+    /* The token may have been revoked, or the key that signed it. */
     ask->token_renewed = true;
     token_reject(ask->authority->token, ask->token_used);
     send_with_token(ask);
@@ -157,12 +152,6 @@ int64_t ask_pause(const struct authority *a)
                                                      world_random_u64(a->runtime->world));
 }
 
-static bool is_enough(const struct authority *a, int64_t now)
-{
-    int64_t silent_us = now - a->silence.since;
-    return a->conf.once && silent_us >= UNREACHABLE_S * CLOCK_S;
-}
-
 void ask_note_silence(struct authority *a, const char *why)
 {
     struct silence *s = &a->silence;
@@ -172,52 +161,35 @@ void ask_note_silence(struct authority *a, const char *why)
         s->since = now;
         log_warning("the authority does not answer: %s; trying again", why);
     }
-    if (!is_enough(a, now))
-        return;
     struct err err;
-    if (err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why))
+    if (a->conf.once && now - s->since >= UNREACHABLE_S * CLOCK_S &&
+        err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why))
         ask_fail(a, &err);
-}
-
-static void is_back(struct authority *a)
-{
-    if (a->silence.since != 0)
-        log_info("the authority answers again");
-    a->silence = (struct silence){ 0 };
-    a->heard_at = authority_mono(a);
-}
-
-static bool is_worth_repeating(unsigned status)
-{
-    return status == 408 || status == 429 || status >= 500;
-}
-
-static enum ask_result judge_token(const struct ask *ask)
-{
-    if (token_is_refused(ask->authority->token))
-        return ASK_REFUSED;
-    ask_note_silence(ask->authority, ask->no_token);
-    return ASK_SILENT;
 }
 
 enum ask_result ask_judge(const struct ask *ask)
 {
     struct authority *a = ask->authority;
-    const struct http_call *call = &ask->call;
-    if (ask->no_token)
-        return judge_token(ask);
-    if (call->failure != HTTP_OK) {
-        ask_note_silence(a, call->error);
-        return ASK_SILENT;
-    }
-    if (call->status == 200 || call->status == 204) {
-        is_back(a);
-        return ASK_ANSWERED;
-    }
-    if (!is_worth_repeating(call->status))
+    unsigned status = ask->call.status;
+    char words[32];
+    const char *why = words;
+    if (ask->no_token && token_is_refused(a->token))
         return ASK_REFUSED;
-    char why[32];
-    snprintf(why, sizeof(why), "status %u", call->status);
+    if (ask->no_token) {
+        why = ask->no_token;
+    } else if (ask->call.failure != HTTP_OK) {
+        why = ask->call.error;
+    } else if (status == 200 || status == 204) {
+        if (a->silence.since != 0)
+            log_info("the authority answers again");
+        a->silence = (struct silence){ 0 };
+        a->heard_at = authority_mono(a);
+        return ASK_ANSWERED;
+    } else if (status == 408 || status == 429 || status >= 500) {
+        snprintf(words, sizeof(words), "status %u", status);
+    } else {
+        return ASK_REFUSED;
+    }
     ask_note_silence(a, why);
     return ASK_SILENT;
 }

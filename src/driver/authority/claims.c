@@ -29,12 +29,6 @@ enum {
 
 /* ---- a claim goes out ---- */
 
-static bool is_named(const struct claims *c, const struct stage_conf *stage)
-{
-    bool is_shut = services_find_shut(c->authority->services, stage, NULL) != NULL;
-    return c->probed ? is_shut && !services_find_shut(c->authority->services, stage, c->probed) : !is_shut;
-}
-
 static void write_body(struct claims *c, bool count)
 {
     const struct authority *a = c->authority;
@@ -50,26 +44,23 @@ static void write_body(struct claims *c, bool count)
         .count = count,
         .waiting = a->reminders.asked_at == c->sent_at,
     };
-    for (size_t i = 0; i < a->config->n_stages; i++)
-        if (is_named(c, &a->config->stages[i]))
-            c->stages[request.n_stages++] = a->config->stages[i].working;
+    for (size_t i = 0; i < a->config->n_stages; i++) {
+        const struct stage_conf *stage = &a->config->stages[i];
+        const struct service *shut = services_find_shut(a->services, stage, NULL);
+        bool is_probed = shut && c->probed && !services_find_shut(a->services, stage, c->probed);
+        if (c->probed ? is_probed : !shut)
+            c->stages[request.n_stages++] = stage->working;
+    }
     buf_reset(&c->body);
     wire_put_claim_request(&o, &request);
     assert(!c->body.over);
 }
 
-static void make_key(struct claims *c)
-{
-    uint8_t random[16];
-    char hex[2 * sizeof(random) + 1];
-    world_random(c->authority->runtime->world, random, sizeof(random));
-    crypto_hex(random, sizeof(random), hex);
-    snprintf(c->key, sizeof(c->key), "Idempotency-Key: %s", hex);
-}
-
 static void send(struct claims *c, unsigned places, int64_t now)
 {
     struct authority *a = c->authority;
+    uint8_t random[16];
+    char hex[2 * sizeof(random) + 1];
     bool count = a->conf.counts && (c->counted_at == 0 || now - c->counted_at >= COUNT_EVERY);
     c->limit = places < CLAIM_AT_ONCE ? places : CLAIM_AT_ONCE;
     c->sent_at = now;
@@ -78,7 +69,9 @@ static void send(struct claims *c, unsigned places, int64_t now)
     write_body(c, count);
     if (count)
         c->counted_at = now;
-    make_key(c);
+    world_random(a->runtime->world, random, sizeof(random));
+    crypto_hex(random, sizeof(random), hex);
+    snprintf(c->key, sizeof(c->key), "Idempotency-Key: %s", hex);
     ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
 }
 
@@ -212,15 +205,6 @@ static unsigned take_all(struct claims *c, const struct wire_claim_answer *answe
     return n;
 }
 
-static void wait_for_held(struct authority *a, int64_t held)
-{
-    if (a->held == 0)
-        log_info("nobody is due; waiting for %" PRId64
-                 " whom another driver holds, until done or its lease is over",
-                 held);
-    a->held = held;
-}
-
 static void look_is_over(struct claims *c, int64_t held, int64_t now)
 {
     struct authority *a = c->authority;
@@ -232,7 +216,11 @@ static void look_is_over(struct claims *c, int64_t held, int64_t now)
     } else if (authority_batch_is_full(a)) {
         a->ending = true;
     } else if (nobody && of_others > 0) {
-        wait_for_held(a, of_others);
+        if (a->held == 0)
+            log_info("nobody is due; waiting for %" PRId64
+                     " whom another driver holds, until done or its lease is over",
+                     of_others);
+        a->held = of_others;
         next_at(c, now + LOOK_FOR_HELD);
     } else if (nobody) {
         a->ending = true;

@@ -158,14 +158,6 @@ static unsigned take_all(struct deliveries *q, const struct wire_delivery *list,
     return n;
 }
 
-static void refused(struct deliveries *q)
-{
-    struct err err;
-    if (ask_explain(&q->claim, &err))
-        log_error("nothing can be delivered, the authority refuses: %s", err.text);
-    q->over = true;
-}
-
 static void take_answer(struct deliveries *q, const struct wire_delivery *list, size_t n_list)
 {
     int64_t now = authority_mono(q->authority);
@@ -184,8 +176,11 @@ static void claim_done(struct ask *ask)
     struct err err;
     size_t n;
     enum ask_result word = ask_judge(ask);
-    if (word == ASK_REFUSED)
-        refused(q);
+    if (word == ASK_REFUSED) {
+        if (ask_explain(ask, &err))
+            log_error("nothing can be delivered, the authority refuses: %s", err.text);
+        q->over = true;
+    }
     bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
                     !wire_read_deliveries(&q->arena, body, &list, &n, &err);
     if (word == ASK_ANSWERED && !is_whole)
@@ -263,15 +258,6 @@ static void say_how(const struct delivery *delivery, const struct wire_delivery_
         log_warning("%s %s: delivery %" PRId64 " is tried again: %s", event, hook, id, delivery->cause);
 }
 
-static void ended(struct delivery *delivery, const struct wire_delivery_report_answer *answer)
-{
-    struct log_subject before =
-        log_set_subject((struct log_subject){ .retirement = delivery->retirement_id });
-    say_how(delivery, answer);
-    log_set_subject(before);
-    delivery_end(delivery, answer && answer->ok);
-}
-
 /* All answers are looked at before any is believed. */
 static bool is_answer_to(const struct deliveries *q, const struct wire_delivery_report_answer *answers)
 {
@@ -286,8 +272,15 @@ static void end_all(struct deliveries *q, const struct wire_delivery_report_answ
 {
     unsigned n = q->n_told;
     q->n_told = 0;
-    for (unsigned i = 0; i < n; i++)
-        ended(q->told[i], answers ? &answers[i] : NULL);
+    for (unsigned i = 0; i < n; i++) {
+        struct delivery *delivery = q->told[i];
+        const struct wire_delivery_report_answer *answer = answers ? &answers[i] : NULL;
+        struct log_subject before =
+            log_set_subject((struct log_subject){ .retirement = delivery->retirement_id });
+        say_how(delivery, answer);
+        log_set_subject(before);
+        delivery_end(delivery, answer && answer->ok);
+    }
 }
 
 static void repeat_later(struct deliveries *q)

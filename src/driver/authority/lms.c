@@ -96,11 +96,6 @@ static bool is_retirement(const struct json *item)
     return false;
 }
 
-static bool has_room(const struct authority *a)
-{
-    return a->flight->in_flight < a->flight->conf.max_runs;
-}
-
 /* While a service is shut nobody is taken to its stages, except one person whose call finds out whether it
  * answers. */
 static bool is_open(struct lms *lms, const char *working, int64_t now)
@@ -179,7 +174,7 @@ static void take_ours(struct lms *lms, const struct json *list)
             aside_put_off(&lms->aside, entry->until);
         } else if (!is_open(lms, entry->stage, authority_mono(a))) {
             lms->aside.given_back = true;
-        } else if (has_room(a)) {
+        } else if (a->flight->in_flight < a->flight->conf.max_runs) {
             begin(lms, item, entry->stage, entry);
             n++;
         } else {
@@ -307,38 +302,29 @@ static void write_queue_path(struct lms *lms)
     }
 }
 
-static void write_status_path(struct lms *lms)
-{
-    const char *name = lms->authority->conf.username;
-    buf_add_str(&lms->path, "/api/user/v1/accounts/");
-    buf_add_url(&lms->path, name, strlen(name));
-    buf_add_str(&lms->path, "/retirement_status/");
-}
-
 static bool is_at_rest(const struct lms *lms)
 {
     return lms->authority->flight->in_flight == 0 && lms->n_in_use == 0;
 }
 
-/* The list that the LMS is about to make may not have people yet who are given back or put off from now on.
- */
-static void begin_to_look_for_ours(struct lms *lms)
-{
-    lms->aside.given_back = false;
-    lms->aside.back_at = INT64_MAX;
-}
-
 static void send_look(struct lms *lms)
 {
+    const char *name = lms->authority->conf.username;
     buf_reset(&lms->path);
-    if (lms->look == LOOK_OURS)
-        begin_to_look_for_ours(lms);
     lms->looks_alone = is_at_rest(lms);
     lms->ask.about_nobody = lms->look != LOOK_ONE;
-    if (lms->look == LOOK_ONE)
-        write_status_path(lms);
-    else
+    if (lms->look == LOOK_OURS) {
+        /* The list may lack people who are given back or put off from now on. */
+        lms->aside.given_back = false;
+        lms->aside.back_at = INT64_MAX;
+    }
+    if (lms->look == LOOK_ONE) {
+        buf_add_str(&lms->path, "/api/user/v1/accounts/");
+        buf_add_url(&lms->path, name, strlen(name));
+        buf_add_str(&lms->path, "/retirement_status/");
+    } else {
         write_queue_path(lms);
+    }
     ask_send(&lms->ask, HTTP_GET, buf_str(&lms->path), NULL);
 }
 
