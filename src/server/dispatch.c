@@ -239,6 +239,7 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     struct log_subject before = log_set_subject((struct log_subject){ .request = x->http->id });
     x->store = v->server->store;
     x->unfinished = x->undo = false;
+    x->outcome = NULL;
     if (v->step == 0)
         x->tally = (struct tally){ 0 };      /* an earlier run may have been rolled back */
     x->now = steady_now(&v->server->steady); /* of now, not of the request: times rise with each write */
@@ -252,6 +253,14 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     return rc;
 }
 
+static void tell_committed(struct exchange *x)
+{
+    const struct handler *handler = x->route->handler;
+    tally_count(x->metrics, &x->tally);
+    if (handler->committed && x->outcome)
+        handler->committed(x);
+}
+
 static void write_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct visit *v = (struct visit *)job;
@@ -263,7 +272,7 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
     if (rc)
         fail(&v->x, err);
     else if (!job->undo)
-        tally_count(v->x.metrics, &v->x.tally);
+        tell_committed(&v->x);
     log_set_subject(before);
     http_answer(v->x.http);
 }

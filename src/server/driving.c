@@ -13,15 +13,20 @@ static enum rc read_claims(struct exchange *x, struct err *err)
 static enum rc act_claims(struct exchange *x, struct err *err)
 {
     struct wire_claim_answer answer;
-    struct fuse_state fuse;
+    struct fuse_state *fuse = ARENA_NEW(x->arena, struct fuse_state);
     struct act act = exchange_act(x);
-    enum rc rc = usecase_claim(&act, x->input, &answer, &fuse, err);
+    enum rc rc = usecase_claim(&act, x->input, &answer, fuse, err);
     if (rc)
         return rc;
-    fuse_checked(x->metrics, &fuse);
+    x->outcome = fuse;
     struct json_out o = answer_json(x, 200);
     wire_put_claim_answer(&o, &answer);
     return RC_OK;
+}
+
+static void committed_claims(struct exchange *x)
+{
+    fuse_checked(x->metrics, x->outcome);
 }
 
 /* ---- reports ---- */
@@ -52,5 +57,9 @@ static enum rc act_progress(struct exchange *x, struct err *err)
 
 /* ---- handlers ---- */
 
-const struct handler handle_claims = { .read = read_claims, .act = act_claims };
+const struct handler handle_claims = {
+    .read = read_claims,
+    .act = act_claims,
+    .committed = committed_claims,
+};
 const struct handler handle_progress = { .read = read_progress, .act = act_progress };

@@ -35,6 +35,7 @@ struct exchange {
     struct db *reading;      /* of a reader's store */
     int64_t now;             /* us, the server's time (steady.h) */
     struct tally tally;      /* of a write: counted after the commit */
+    void *outcome;           /* of a write, set by act: for `committed` */
     bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */
     bool unfinished;         /* LANE_ALONE, set by act: commit, then call finish */
 };
@@ -51,10 +52,13 @@ typedef enum rc handler_fn(struct exchange *x, struct err *err);
  * called again from the start, after a rollback: it changes nothing of x->input.
  */
 struct handler {
-    handler_fn *answer;       /* LANE_READ: on the worker, in a read transaction */
-    handler_fn *read;         /* on the worker, which alone may ask for headers; NULL: there is no input */
-    handler_fn *slow;         /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
-    handler_fn *act;          /* in the writer's transaction */
+    handler_fn *answer; /* LANE_READ: on the worker, in a read transaction */
+    handler_fn *read;   /* on the worker, which alone may ask for headers; NULL: there is no input */
+    handler_fn *slow;   /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
+    handler_fn *act;    /* in the writer's transaction */
+    /* On the writer's thread, after the commit: what the log and the metrics say of x->outcome, which is not
+     * NULL. Short. NULL: nothing. */
+    void (*committed)(struct exchange *x);
     handler_fn *finish;       /* LANE_ALONE: in a second transaction; the answer is that of act */
     const char *const *query; /* the query parameters that it takes, ending with NULL; NULL: none */
 };

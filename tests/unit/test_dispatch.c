@@ -2,6 +2,8 @@
 /* server/dispatch.c and the two halves of writes: what is malformed never waits for the writer. */
 #include "server_fixture.h"
 
+#include <unistd.h>
+
 /* ---- the two halves ---- */
 
 /* For each write, bodies that are read and refused. No target: it has no input that could be malformed. */
@@ -223,6 +225,55 @@ static void test_dispatch__after_a_rollback_the_second_half_runs_again(void **st
     assert_string_equal(expect_status(site_post(site, "/v1/fsck", "{}"), 200), "{\"violations\":[]}");
 }
 
+/* What is written of the log while it lives. */
+struct heard_log {
+    int ends[2];
+};
+
+static void hear_log(struct heard_log *log)
+{
+    assert_int_equal(pipe(log->ends), 0);
+    log_setup(LOG_WARNING, false, log->ends[1]);
+}
+
+static const char *end_log(struct site *site, struct heard_log *log)
+{
+    char text[4096];
+    log_setup(LOG_ERROR, false, STDERR_FILENO);
+    close(log->ends[1]);
+    ssize_t n = read(log->ends[0], text, sizeof(text) - 1);
+    close(log->ends[0]);
+    return arena_strndup(&site->arena, text, n > 0 ? (size_t)n : 0);
+}
+
+static void test_dispatch__what_was_rolled_back_is_not_told(void **state)
+{
+    struct site *site = *state;
+    struct heard_log log;
+    const struct question claim = { HTTP_POST, "/v1/claims",
+                                    "{\"driver\": \"d\", \"limit\": 1, \"lease_s\": 60}", NULL, false };
+    const struct question client = new_client("{\"name\": \"a\", \"scope\": \"retirement:read\"}");
+    struct full_once full = { .db = site->server->db };
+    struct config config = *site->config;
+    config.fuse.people = 1;
+    server_reload(site->server, &config);
+    expect_status(site_post(site, "/v1/retirements", "{\"username\": \"a\", \"email\": \"a@example.com\"}"),
+                  201);
+    expect_status(site_post(site, "/v1/retirements", "{\"username\": \"b\", \"email\": \"b@example.com\"}"),
+                  201);
+    site->now += CLOCK_S;
+    db_set_fault(site->server->db, be_full_once, &full);
+    hear_log(&log);
+    struct asked *first = site_send(site, &claim), *second = site_send(site, &client);
+    await(site, second);
+    const char *told = strstr(end_log(site, &log), "the fuse has blown");
+    assert_true(full.was && told);
+    assert_null(strstr(told + 1, "the fuse has blown"));
+    expect_text_has(expect_status(site_hear(site, first), 200), "\"fuse_blown\":true");
+    expect_status(site_hear(site, second), 201);
+    server_reload(site->server, site->config);
+}
+
 static void test_dispatch__a_dry_run_leaves_nothing(void **state)
 {
     struct site *site = *state;
@@ -288,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_dispatch__a_handler_has_the_halves_of_its_lane),
         T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
         T(test_dispatch__after_a_rollback_the_second_half_runs_again),
+        T(test_dispatch__what_was_rolled_back_is_not_told),
         T(test_dispatch__a_dry_run_leaves_nothing),
         T(test_dispatch__errors_have_the_form_of_their_part),
         T(test_dispatch__a_remote_caller_needs_credentials),
