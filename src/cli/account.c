@@ -84,7 +84,7 @@ static const char *join_texts(struct arena *a, const struct json *list)
 {
     const char *joined = "";
     for (const struct json *item = list ? list->first : NULL; item; item = item->next)
-        joined = arena_printf(a, "%s%s%s", joined, joined[0] ? ", " : "", item->text);
+        joined = arena_printf(a, "%s%s%s", joined, *joined ? ", " : "", item->text);
     return joined;
 }
 

@@ -300,9 +300,9 @@ static enum rc problem(const struct api_answer *answer, struct err *err)
     const char *detail = answer->json ? api_text(answer->json, "detail") : "";
     const char *title = answer->json ? api_text(answer->json, "title") : "";
     const char *code = answer->json ? api_text(answer->json, "code") : "";
-    if (!detail[0] && !title[0])
+    if (!*detail && !*title)
         return err_set(err, rc, "the server answered with status %u", answer->status);
-    return err_set_code(err, rc, code[0] ? code : rc_code(rc), "%s", detail[0] ? detail : title);
+    return err_set_code(err, rc, *code ? code : rc_code(rc), "%s", *detail ? detail : title);
 }
 
 static enum rc read_answer(const struct http_call *call, struct arena *a, struct api_answer *out,

@@ -83,7 +83,7 @@ static enum rc check_word(const char *word, int at, struct err *err)
 {
     if (!text_is_utf8(word, strlen(word)))
         return err_set(err, RC_INVALID, "word %d of the command is not UTF-8", at);
-    if (!word[0])
+    if (!*word)
         return err_set(err, RC_INVALID, "word %d of the command is empty", at);
     return RC_OK;
 }
@@ -119,7 +119,7 @@ static enum rc take_option(struct cli *cli, char *const *argv, int *at, struct e
         return RC_OK;
     }
     const char *value = equals ? equals + 1 : argv[*at + 1];
-    if (!value || !value[0])
+    if (!value || !*value)
         return err_set(err, RC_INVALID, "--%s needs a value: --%s %s", option->name, option->name,
                        option->value);
     if (!equals && strncmp(value, "--", 2) == 0)

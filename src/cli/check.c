@@ -37,7 +37,7 @@ static enum rc check_ready(struct api *api, struct arena *a, struct err *err)
     struct api_answer answer;
     enum rc rc = api_get(api, a, "/readyz", &answer, err);
     const char *trouble = rc == RC_UNAVAILABLE && answer.json ? api_text(answer.json, "trouble") : "";
-    return trouble[0] ? err_set(err, rc, "the server is not ready: %s", trouble) : rc;
+    return *trouble ? err_set(err, rc, "the server is not ready: %s", trouble) : rc;
 }
 
 static enum rc count_errored(struct api *api, struct arena *a, int64_t *out, struct err *err)

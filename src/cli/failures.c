@@ -17,7 +17,7 @@ enum rc failures_print(struct cli *cli, struct api *api, struct err *err)
         const char *cause = api_text(g, "cause");
         printf("%s: %s, ", print_count(&cli->arena, api_int(g, "count"), "person", "people"),
                api_text(g, "stage"));
-        print_text(stdout, cause[0] ? cause : "each for a cause of its own, see \"lethe retirement show\"");
+        print_text(stdout, *cause ? cause : "each for a cause of its own, see \"lethe retirement show\"");
         fputc('\n', stdout);
     }
     return RC_OK;

@@ -93,7 +93,7 @@ void print_items_end(int64_t n)
 
 const char *print_time(struct arena *a, const char *text)
 {
-    enum { SECONDS_LEN = sizeof "2026-11-21T13:04:05" - 1 };
+    enum { SECONDS_LEN = sizeof("2026-11-21T13:04:05") - 1 };
     if (strlen(text) < SECONDS_LEN)
         return "-";
     char *out = arena_strndup(a, text, SECONDS_LEN);

@@ -72,7 +72,7 @@ static void print_entry(struct arena *a, const struct json *e)
 {
     const char *from = api_text(e, "from");
     printf("  %s  ", print_time(a, api_text(e, "at")));
-    if (from[0])
+    if (*from)
         printf("%s -> ", from);
     printf("%s  by ", api_text(e, "to"));
     print_text(stdout, api_text(e, "actor"));

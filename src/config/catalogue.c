@@ -53,7 +53,7 @@ static enum rc find_entry(struct reading *r, const struct yaml *at, const struct
     if (rc)
         return rc;
     *out = yaml_get(r->catalogue, name);
-    return *out != NULL ? RC_OK : refuse_name(r, at, name, err);
+    return *out ? RC_OK : refuse_name(r, at, name, err);
 }
 
 /* ---- putting it in its place ---- */

@@ -165,7 +165,7 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
 /* A key without a value counts as absent. */
 static bool is_given(const struct yaml *at)
 {
-    return at && (at->kind != YAML_SCALAR || (at->text && at->text[0]));
+    return at && (at->kind != YAML_SCALAR || (at->text && *at->text));
 }
 
 /* Third parties have credentials of their own and never get the LMS's tokens. */

@@ -84,7 +84,7 @@ static enum rc split_salts(char *text, const char *path, struct salt_list *list,
             *next++ = '\0';
         number++;
         line[strcspn(line, "\r")] = '\0';
-        if (line[0] && add_salt(list, line, err))
+        if (*line && add_salt(list, line, err))
             return err_prefix(err, "%s:%u", path, number);
     }
     if (list->n == 0)

@@ -91,7 +91,7 @@ enum rc secret_read_env(struct reading *r, const struct setting *s, const struct
     if (rc)
         return rc;
     const char *value = getenv(name);
-    if (!value || !value[0])
+    if (!value || !*value)
         return yaml_value_error(at, err, "the environment has no %s", text_brief(r->arena, name));
     return take_secret(at, arena_strdup(r->arena, value), field, err);
 }

@@ -195,7 +195,7 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
         size_t len = strcspn(text, "{}");
         add_text(m, text, len);
         text += len;
-        if (!text[0])
+        if (!*text)
             break;
         if (text[0] == text[1]) {
             add_text(m, text, 1);
@@ -248,7 +248,7 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
 
 const char *template_find_place(const char *text)
 {
-    for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{'))
+    for (const char *at = strchr(text, '{'); at; at = strchr(at + 1, '{'))
         for (int i = 0; i < PLACES_N; i++) {
             size_t len = strlen(place_names[i]);
             const char *end = at + 1 + len;
@@ -284,10 +284,10 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
         return err_set(err, RC_INVALID, "{%s} is not known", name);
     if (piece->number && !is_number(value))
         return err_set(err, RC_INVALID, "{%s} is not a number", name);
-    if (kind == TEMPLATE_URL && !value[0])
+    if (kind == TEMPLATE_URL && !*value)
         return err_set(err, RC_INVALID, "{%s} is empty, so the address would be that of something else",
                        name);
-    if (kind == TEMPLATE_SQL && !value[0])
+    if (kind == TEMPLATE_SQL && !*value)
         return err_set(err, RC_INVALID, "{%s} is empty, so the statement would be about others", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);

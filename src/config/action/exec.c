@@ -39,7 +39,7 @@ static enum rc read_command(struct reading *r, const struct setting *s, const st
     size_t n = 0;
     for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
         rc = read_argument(r, child, &argv[n], err);
-    if (!rc && !argv[0][0])
+    if (!rc && !*argv[0])
         rc = yaml_error(at->first, err, "the program is empty");
     if (rc)
         return rc;
