@@ -148,7 +148,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
         free(d);
         return rc;
     }
-    signal(SIGCHLD, SIG_DFL); /* ignored, nobody could learn how a command ended */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, the end of a command could not be learnt */
     d->began_at = mono(d);
     d->redraw = (struct timer){ .fire = redraw, .arg = d };
     make_name(d);

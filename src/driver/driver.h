@@ -12,7 +12,7 @@
  *   authority/    who is due, and who is told
  *   flight/       people at their stages, and messages for hooks
  *   action/       what a stage does: http, sql, mail, exec
- *   services/     outside systems: limits, breaker, tokens; and the timers
+ *   services/     outside systems: limits, breaker, tokens
  */
 #ifndef LETHE_DRIVER_DRIVER_H
 #define LETHE_DRIVER_DRIVER_H
@@ -24,7 +24,7 @@
 #include "config/config.h"
 #include "driver/action/action.h"
 
-/* What the probe of a stage's verification finds about somebody now. */
+/* What the probe of a stage's verification finds about a person now. */
 struct probe {
     int64_t id; /* of the retirement */
     const struct stage_conf *stage;
@@ -51,7 +51,7 @@ struct driver_conf {
     const char *username;              /* NULL: everybody; only this one otherwise, implies once */
     int64_t cool_off_us;   /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
     bool once;             /* end when nobody is due, in flight, or held by another driver */
-    bool deliver_only;     /* nobody is retired: it only tells hooks */
+    bool deliver_only;     /* it only tells hooks, and retires no one */
     int progress_fd;       /* a terminal for the progress bar; -1: none */
     struct probes *probes; /* not NULL: nothing is done but these, and there is no authority */
 };
@@ -59,15 +59,14 @@ struct driver_conf {
 struct driver_summary {
     int64_t people; /* taken up */
     int64_t completed, errored, aborted, released;
-    int64_t waiting; /* for somebody to confirm a stage; for `once` those from before, too */
-    int64_t later;   /* put off: so many times somebody was let go whom a stage wants to come back to,
-                        but not at once */
+    int64_t waiting; /* for a person to confirm a stage; for `once` those from before, too */
+    int64_t later;   /* how often a stage put a person off, to go on later */
     int64_t stages, calls, retries;
     int64_t skipped;   /* of the stages: not for the person whose turn it was */
     int64_t delivered; /* messages to hooks */
-    bool fuse_blown;   /* the authority lets nobody be begun with */
+    bool fuse_blown;   /* no new retirements start */
     unsigned failing,
-        quiet; /* services that nobody is called for at the end: before their stages people may wait */
+        quiet; /* services that are not called at the end: people may wait before their stages */
     int64_t took_us;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the probes of stages find now, without anything being done. A list of probes stands in the place of an
- * authority: it says who is next, and what is to be told about somebody is what was found. So each goes the
- * way of any call, with its service's limits, credentials and quiet hours, but once.
+ * authority: it says which probe is next, and is told what was found. So each probe goes the way of any
+ * call, with its service's limits, credentials and quiet hours, but once.
  */
 #include "driver/probe.h"
 

@@ -14,7 +14,7 @@ struct progress_view {
     int64_t stages;        /* done so far */
     double stages_per_s;
     int64_t errored, waiting; /* waiting: for another attempt */
-    int64_t held;             /* nothing to do but to wait for people whom another driver holds; 0: not so */
+    int64_t held;             /* people of other drivers, if waiting for them is all there is to do; else 0 */
     int64_t left_us;          /* -1: not known */
 };
 

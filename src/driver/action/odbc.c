@@ -162,7 +162,7 @@ static bool bind_values(struct session *s, const struct json *values)
     return true;
 }
 
-/* SQL_NO_DATA: nobody's rows were touched. */
+/* SQL_NO_DATA: no row was touched. */
 static bool execute(struct session *s, const struct json *statement)
 {
     const struct json *sql = json_get(statement, "sql"), *values = json_get(statement, "values");

@@ -26,7 +26,7 @@ enum {
 
 /* ---- what it gets ---- */
 
-/* A file in memory: the program reads it when it likes, and nobody has to write while it does. */
+/* A file in memory: the program reads it when it likes, and the driver does not have to write meanwhile. */
 static enum rc open_input(const struct buf *text, int *out, struct err *err)
 {
     assert(!text->over);
@@ -158,7 +158,7 @@ static void time_is_over(void *arg, int64_t now)
     kill(-p->pid, SIGKILL);
 }
 
-/* Gives everything back but the output, which somebody may still want to read. */
+/* Gives everything back but the output, which process.ended still reads. */
 static void clean_up(struct process *p)
 {
     timers_clear(&p->all->runtime->timers, &p->limit);

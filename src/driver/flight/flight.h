@@ -36,7 +36,7 @@
  *      residue       SETTLING until the next look, or put off if that is long; after the last one: failed
  *      inconclusive  BACKING_OFF, and the same look once more; when its budget is spent: failed
  *
- * A stage that a person does calls nobody: it is reported as waiting at once, and the run is gone. A stage
+ * A stage that a person does makes no call: it is reported as waiting at once, and the run is gone. A stage
  * that takes hours or days is put off, and the run is gone until the retirement is claimed again, with what
  * the stage has to remember; so the stage survives the end of this driver, and takes up no place meanwhile.
  *
@@ -369,7 +369,7 @@ struct flight {
 void flight_open(struct flight *f, const struct flight_conf *conf);
 void flight_close(struct flight *f);              /* ends every call, and forgets everybody without a word */
 void flight_stop(struct flight *f, unsigned how); /* how: as in stopping */
-/* To services_conf.shut: gives back whoever waits for a service that has just been shut. arg: the flight. */
+/* To services_conf.shut: gives back what waits for a service that has just been shut. arg: the flight. */
 void flight_service_shut(void *arg, struct service *s);
 bool flight_has(const struct flight *f, int64_t id); /* is this retirement in flight? */
 

@@ -336,7 +336,7 @@ static void leave_to_others(struct run *run)
     report(run, REPORT_RELEASED);
 }
 
-/* Nobody is called: what a person has to do goes on record, and the retirement is given back. */
+/* There is no call: what a person has to do goes on record, and the retirement is given back. */
 static void begin_to_wait(struct run *run)
 {
     struct task *t = &run->task;
@@ -351,7 +351,7 @@ static void begin_to_wait(struct run *run)
     fail(run, &failed);
 }
 
-/* Nobody is called, since the stage is not for this person; which condition says so goes on record. */
+/* There is no call, since the stage is not for this person; which condition says so goes on record. */
 static void skip(struct run *run, const char *why)
 {
     struct flight *f = run->flight;

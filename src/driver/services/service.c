@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services: who may call one now, and what happens to people while nobody may.
+ * Services: which call may begin now, and what happens to people while a service cannot be called.
  *
- * A service is shut while its breaker is open, in its quiet hours, and when it gives no token. Then nobody is
- * taken to its stages: reports say `stop` about people who would come to it next, claims leave its stages
+ * A service is shut while its breaker is open, in its quiet hours, and when it gives no token. Then no person
+ * is taken to its stages: reports say `stop` about people who would come to it next, claims leave its stages
  * out, and people who wait for a call are given back. So people stand in the completed state before the
  * stage, and cost nothing.
  *
  * Its hard idea is the prober: while the breaker is open, one person at most stays, whose call finds out
- * whether the service answers again. The prober spends its own budget of retries and nobody else's; when the
- * budget is spent, or no person is in flight, the authority is asked for another one.
+ * whether the service answers again. The prober spends its own budget of retries, not that of others; when
+ * the budget is spent, or no person is in flight, the authority is asked for another one.
  */
 #include "driver/services/services.h"
 
@@ -172,9 +172,9 @@ void service_leave(struct waiter *waiter)
     s->n_waiting--;
 }
 
-/* People wait for a service in a queue for each stage, and the later stage goes first: so somebody whose
- * erasure was begun is soon done, instead of everybody being half done for long. Nobody starves: whoever goes
- * first came from behind. */
+/* People wait for a service in a queue for each stage, and the later stage goes first: so a person whose
+ * erasure was begun is soon done, instead of all people being half done for long. The earlier stages do not
+ * starve, since the people of the later ones come from there. */
 static struct waiter *first_waiter(const struct service *s)
 {
     for (unsigned rank = s->all->conf.ranks; rank-- > 0;)
@@ -206,7 +206,7 @@ static int64_t next_call_at(const struct service *s, const struct waiter *waiter
     return at <= now && s->token ? token_next_at(s->token, now) : at;
 }
 
-/* When the loop has to look at a service that nobody waits for. */
+/* When the loop has to look at a service whose queues are empty. */
 static int64_t idle_until(const struct service *s, int64_t now)
 {
     if (s->is_quiet)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Outside systems: which of them may be called now, and who waits for a call. The lowest room of the driver:
- * it knows no runs and no actions. Whoever wants to call a service embeds a struct waiter.
+ * Outside systems: which of them may be called now, and what waits for a call. The lowest room of the driver:
+ * it knows no runs and no actions. What wants to call a service embeds a struct waiter.
  *
  *  - service.c: queues, and what happens to waiters while a service is shut
  *  - limits.c, pure: calls at once and calls a second
@@ -158,7 +158,7 @@ struct services_conf {
     const struct config *config;
     struct runtime *runtime;
     unsigned ranks; /* waiters have ranks below this */
-    /* The service has just been shut: whoever waits for a call of it and is not its prober has to be given
+    /* The service has just been shut: what waits for a call of it and is not its prober has to be given
      * back. */
     void (*shut)(void *arg, struct service *service);
     void *arg;
@@ -168,7 +168,7 @@ struct services {
     struct services_conf conf;
     struct service *list; /* of the configuration; then that of e-mail, if any; then commands without one */
     unsigned n;
-    bool opened; /* one of them takes people again; whoever heeds it sets it to false */
+    bool opened; /* one of them takes people again; the reader sets it to false */
 };
 
 void services_open(struct services *all, const struct services_conf *conf);
