@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Settings that are addresses: what the server listens on, and where services are. */
+#include "config/config_int.h"
+
 #include "base/text.h"
 #include "base/url.h"
-#include "config/config_int.h"
 
 enum rc address_read_listen(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                             struct err *err)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Credentials of a service: one section for each kind, of which a service takes at most one. */
+#include "config/config_int.h"
+
 #include <string.h>
 #include <strings.h>
-
-#include "config/config_int.h"
 
 static enum rc read_user(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of HTTP headers that the configuration can add to calls. */
+#include "config/config_int.h"
+
 #include <string.h>
 #include <strings.h>
-
-#include "config/config_int.h"
 
 enum { HEADER_NAME_MAX = 100 };
 

@@ -3,11 +3,12 @@
  * Hooks: actions that tell other systems and operators what happened. A hook with a name and no action is
  * delivered by a driver whose file has the action.
  */
+#include "config/config_int.h"
+
 #include <string.h>
 
 #include "base/text.h"
 #include "config/action/action.h"
-#include "config/config_int.h"
 #include "wire/wire.h"
 
 enum { EVENT_HOOKS_MAX = 20, ALL_HOOKS_MAX = 4 * EVENT_HOOKS_MAX };

@@ -3,11 +3,12 @@
  * The server that takes e-mail, and the e-mail that confirms a request. For its limits the server is a
  * service like any other; its name is mail.
  */
+#include "config/config_int.h"
+
 #include <string.h>
 
 #include "base/mail.h"
 #include "base/url.h"
-#include "config/config_int.h"
 
 /* "lethe@example.com", or "Example University <lethe@example.com>". */
 static enum rc read_from(struct reading *r, const struct setting *s, const struct yaml *at, void *field,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How fast a service is called, and when it is not called: rate, breaker, quiet hours. */
+#include "config/config_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "config/config_int.h"
 
 #define RATE_MAX 1e6
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What readers of settings need to know of the file so far, and can add to it: warnings, services by name. */
 #include "config/reading.h"
 
 #include <stdarg.h>

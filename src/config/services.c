@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services: outside systems with their address, credentials and limits. Stages name them, so they are read
  * first. */
+#include "config/config_int.h"
+
 #include <string.h>
 #include <strings.h>
 
 #include "base/text.h"
 #include "base/url.h"
-#include "config/config_int.h"
 
 enum { SERVICES_MAX = 100, NAME_CHARS_MAX = 50, CONCURRENT_MAX = 10000 };
 

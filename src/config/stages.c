@@ -4,11 +4,12 @@
  * that other programs drive. Each name is checked here, where its place in the file is known; core checks the
  * list as a whole.
  */
+#include "config/config_int.h"
+
 #include <string.h>
 
 #include "base/text.h"
 #include "config/action/action.h"
-#include "config/config_int.h"
 
 enum { STAGES_MAX = (PIPELINE_MAX - 4) / 2 };
 

@@ -4,9 +4,10 @@
  * program. It gives a number of records, or one of the statuses that mean: nothing is left. Other answers
  * prove nothing, so the file must say what is expected.
  */
+#include "config/config_int.h"
+
 #include "base/json.h"
 #include "config/action/action.h"
-#include "config/config_int.h"
 
 enum { STATUS_MAX = 499, LOOKS_MAX = 20 };
 

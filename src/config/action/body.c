@@ -3,11 +3,12 @@
  * Bodies of calls, from YAML to templates. A JSON body is built from the YAML tree, so that it is JSON
  * whatever the values are: places stand in strings, where values are escaped, or for numbers.
  */
+#include "config/action/http_call.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "config/action/http_call.h"
 
 /* ---- JSON ---- */
 

@@ -3,11 +3,12 @@
  * The http action: one call to a service, or several in a row. What a call captures of its answer becomes a
  * place in the templates of the calls after it, so calls are read in their order.
  */
+#include "config/action/http_call.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "config/action/http_call.h"
 #include "config/config_int.h"
 
 enum { STEPS_MAX = 20, ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };

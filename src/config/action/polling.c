@@ -3,12 +3,13 @@
  * A call that is repeated until what it asks about is finished. A status or a part of a JSON answer says so;
  * any other answer means "not finished yet", until the time is over.
  */
+#include "config/action/http_call.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "config/action/http_call.h"
 
 enum { PARTS_MAX = 10, VALUES_MAX = 50, POINTER_MAX = 500 };
 
