@@ -26,7 +26,7 @@ enum rc file_create_private(const char *path, const void *data, size_t len, stru
 enum rc file_check_room(const char *folder, size_t bytes, struct err *err) MUST_CHECK;
 /* Renames a file durably, in place of a file that has the new name. RC_NOT_FOUND, RC_IO. */
 enum rc file_rename(const char *from, const char *to, struct err *err) MUST_CHECK;
-/* Makes a folder with mode 0700, durably, unless it is there already. RC_IO, RC_NO_SPACE. */
+/* Makes a folder with mode 0700, durably, unless it is there already. RC_NOT_FOUND, RC_IO, RC_NO_SPACE. */
 enum rc file_make_folder(const char *path, struct err *err) MUST_CHECK;
 /* A relative path, taken from the folder of the file `from`; an absolute one stays as it is. */
 char *file_beside(struct arena *a, const char *from, const char *path);

@@ -124,6 +124,20 @@ static void test_err__errno_becomes_the_rc_that_fits(void **state)
     expect_text_has(err.text, "a: ");
 }
 
+static void test_err__an_unknown_name_is_told_which_there_are(void **state)
+{
+    static const char *const known[] = { "PENDING", "COMPLETE", NULL }, *const none[] = { NULL };
+    struct err err;
+    assert_int_equal(err_set_unknown(&err, "unknown_state", "no state PENDNG", "PENDNG", known), RC_INVALID);
+    assert_string_equal(err.text, "no state PENDNG; did you mean PENDING?");
+    assert_string_equal(err.code, "unknown_state");
+    assert_int_equal(err_set_unknown(&err, "unknown_state", "no state X", "X", known), RC_INVALID);
+    assert_string_equal(err.text, "no state X; there are PENDING, COMPLETE");
+    assert_int_equal(err_set_unknown(&err, "unknown_field", "no field x", "x", none), RC_INVALID);
+    assert_string_equal(err.text, "no field x; this call takes none");
+    assert_string_equal(err.code, "unknown_field");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_err__long_texts_are_cut_at_a_character),
         cmocka_unit_test(test_err__is_one_line_of_utf8),
         cmocka_unit_test(test_err__errno_becomes_the_rc_that_fits),
+        cmocka_unit_test(test_err__an_unknown_name_is_told_which_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,6 +187,41 @@ static void test_file__beside_is_seen_from_the_folder(void **state)
     arena_free(&a);
 }
 
+static void test_file__a_folder_is_made_for_the_owner_alone(void **state)
+{
+    struct err err;
+    struct stat st;
+    const char *folder = scratch_path(&scratch, "", "folder");
+    expect_ok(file_make_folder(folder, &err), &err);
+    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(chmod(folder, 0750), 0);
+    expect_ok(file_make_folder(folder, &err), &err); /* it is there, and stays as it is */
+    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0750);
+    expect_error(file_make_folder(scratch_path(&scratch, "", "nowhere/folder"), &err), RC_NOT_FOUND, &err,
+                 "nowhere/folder: ");
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_file__renamed_it_takes_the_place_of_another(void **state)
+{
+    struct arena a = { 0 };
+    struct err err;
+    char *text;
+    size_t len;
+    const char *other = arena_strdup(&a, scratch_path(&scratch, "", "other"));
+    scratch_write(path, "new", 3, 0600);
+    scratch_write(other, "old", 3, 0600);
+    expect_ok(file_rename(path, other, &err), &err);
+    expect_ok(file_read(&a, other, 100, &text, &len, &err), &err);
+    assert_string_equal(text, "new");
+    assert_int_equal(access(path, F_OK), -1);
+    expect_error(file_rename(path, other, &err), RC_NOT_FOUND, &err, "other: ");
+    unlink(other);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +235,8 @@ int main(void)
         cmocka_unit_test(test_file__create_private_reports_failures),
         cmocka_unit_test(test_file__room_is_tried_and_nothing_left_behind),
         cmocka_unit_test(test_file__beside_is_seen_from_the_folder),
+        cmocka_unit_test(test_file__a_folder_is_made_for_the_owner_alone),
+        cmocka_unit_test(test_file__renamed_it_takes_the_place_of_another),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

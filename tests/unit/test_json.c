@@ -88,6 +88,28 @@ static void test_json__tree_says_what_it_holds(void **state)
     arena_free(&a);
 }
 
+static void test_json__a_value_of_another_kind_is_none(void **state)
+{
+    const char *text = "{\"name\":\"A\",\"n\":-7,\"yes\":true,\"no\":false,\"none\":null,\"one\":1}";
+    struct arena a = { 0 };
+    struct json *map;
+    struct err err;
+    expect_ok(json_parse(&a, text, strlen(text), &map, &err), &err);
+    assert_string_equal(json_get_text(map, "name"), "A");
+    assert_null(json_get_text(map, "n"));
+    assert_null(json_get_text(map, "none"));
+    assert_null(json_get_text(map, "absent"));
+    assert_int_equal(json_get_int(map, "n", 5), -7);
+    assert_int_equal(json_get_int(map, "name", 5), 5);
+    assert_int_equal(json_get_int(map, "yes", 5), 5);
+    assert_int_equal(json_get_int(map, "absent", 5), 5);
+    assert_true(json_get_bool(map, "yes"));
+    assert_false(json_get_bool(map, "no"));
+    assert_false(json_get_bool(map, "one"));
+    assert_false(json_get_bool(map, "absent"));
+    arena_free(&a);
+}
+
 static void test_json__what_is_not_json_is_refused(void **state)
 {
     static const char *const bad[] = { "",         " ",       "nul",         "{",           "}",
@@ -184,6 +206,7 @@ static void test_json__writer_sets_commas(void **state)
     json_open_list(&o);
     json_close_list(&o);
     json_put_null(&o);
+    json_put_raw(&o, "{\"made\":\"before\"}");
     json_close_list(&o);
     json_field_bool(&o, "yes", true);
     json_field_time(&o, "at", 1795266245000006);
@@ -192,7 +215,7 @@ static void test_json__writer_sets_commas(void **state)
     json_field_int_if(&o, "unknown", false, 7);
     json_close_map(&o);
     assert_string_equal(buf_str(&b), "{\"id\":5,\"user\":{\"name\":\"A\\\"b\",\"none\":null},"
-                                     "\"list\":[1,false,[],null],\"yes\":true,"
+                                     "\"list\":[1,false,[],null,{\"made\":\"before\"}],\"yes\":true,"
                                      "\"at\":\"2026-11-21T13:04:05.000006Z\",\"never\":null,"
                                      "\"known\":0,\"unknown\":null}");
     buf_free(&b);
@@ -353,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_json__what_is_read_is_written_the_same),
         cmocka_unit_test(test_json__other_spellings_are_understood),
         cmocka_unit_test(test_json__tree_says_what_it_holds),
+        cmocka_unit_test(test_json__a_value_of_another_kind_is_none),
         cmocka_unit_test(test_json__what_is_not_json_is_refused),
         cmocka_unit_test(test_json__refusals_say_why),
         cmocka_unit_test(test_json__refusals_say_where_but_quote_nothing),
