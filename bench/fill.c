@@ -75,7 +75,7 @@ static enum rc fill_one(struct fill *f, struct act *act, struct err *err)
     act->now = f->now - (f->people - f->done) * (CLOCK_DAY / A_DAY);
     enum rc rc = add_person(act, f->done++, &account_id, err);
     if (!rc)
-        rc = usecase_request_own(act, account_id, err);
+        rc = usecase_request_own(act, account_id, NULL, err);
     return rc || !state ? rc : move_on(act, account_id, state, err);
 }
 

@@ -55,7 +55,12 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
 
 /* ---- asking to be forgotten ---- */
 
-enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err)
+static bool is_same_password(const struct account *account, const char *stored)
+{
+    return account->password && strcmp(account->password, stored) == 0;
+}
+
+enum rc usecase_request_own(struct act *act, int64_t account_id, const char *password, struct err *err)
 {
     struct account account;
     struct retirement_view live;
@@ -65,6 +70,8 @@ enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err
         return err_set(err, RC_NOT_FOUND, "there is no such account");
     if (rc)
         return rc;
+    if (password && !is_same_password(&account, password))
+        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
     rc = store_get_live(act->store, act->arena, account_id, &live, err);
     if (rc != RC_NOT_FOUND)
         return rc;

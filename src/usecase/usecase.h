@@ -281,9 +281,12 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
 enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err) MUST_CHECK;
 
-/* The person of an account of the directory asks to be forgotten, signed in or through a program that has
- * checked who asks. A live retirement of the account stays as it is. RC_NOT_FOUND. */
-enum rc usecase_request_own(struct act *act, int64_t account_id, struct err *err) MUST_CHECK;
+/* The person of an account of the directory asks to be forgotten, signed in (password: as it was stored when
+ * the person's matched) or through a program that has checked who asks (NULL). A live retirement of the
+ * account stays as it is. RC_NOT_FOUND; RC_UNAUTHENTICATED: the account has another password by now, or none.
+ */
+enum rc usecase_request_own(struct act *act, int64_t account_id, const char *password,
+                            struct err *err) MUST_CHECK;
 
 /* Makes the password unusable: nobody can sign in any more. RC_NOT_FOUND. */
 enum rc usecase_deactivate(struct act *act, const char *username, struct account *out,

@@ -21,7 +21,7 @@ static int64_t add_ann(struct fixture *f)
 static void request_own(struct fixture *f, int64_t account_id)
 {
     struct act act = act_as(f, "account:1");
-    OK(usecase_request_own(&act, account_id, &f->err));
+    OK(usecase_request_own(&act, account_id, NULL, &f->err));
 }
 
 static struct account get(struct fixture *f, int64_t id)
@@ -92,7 +92,20 @@ static void test_accounts__asking_locks_the_account_and_asking_twice_is_asking_o
     assert_true(account.locked && !account.password);
     assert_string_equal(account.locked_email, "ann@example.com");
     struct act act = act_as(f, "account:1");
-    assert_int_equal(usecase_request_own(&act, 99, &f->err), RC_NOT_FOUND);
+    assert_int_equal(usecase_request_own(&act, 99, NULL, &f->err), RC_NOT_FOUND);
+}
+
+static void test_accounts__a_password_that_changed_meanwhile_asks_for_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int64_t owner = add_ann(f);
+    struct act act = act_as(f, "account:1");
+    assert_int_equal(usecase_request_own(&act, owner, "an old hash", &f->err), RC_UNAUTHENTICATED);
+    OK(store_set_password(f->s, owner, "a new hash", &f->err));
+    assert_int_equal(usecase_request_own(&act, owner, "an old hash", &f->err), RC_UNAUTHENTICATED);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+    OK(usecase_request_own(&act, owner, "a new hash", &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
 }
 
 static void test_accounts__deactivated_cannot_sign_in(void **state)
@@ -157,6 +170,7 @@ int main(void)
         T(test_accounts__registering_is_refused_for_bad_and_taken_names),
         T(test_accounts__a_name_is_pending_then_retired_in_any_case),
         T(test_accounts__asking_locks_the_account_and_asking_twice_is_asking_once),
+        T(test_accounts__a_password_that_changed_meanwhile_asks_for_nothing),
         T(test_accounts__deactivated_cannot_sign_in),
         T(test_accounts__stages_erase_what_is_secondary_and_then_the_account),
         T(test_accounts__another_name_gets_four_letters_when_it_is_taken),

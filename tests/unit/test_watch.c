@@ -129,8 +129,8 @@ static void test_watch__who_asks_for_themselves_gets_a_confirmation_once(void **
     struct fixture *f = *state;
     int64_t account = add_account(f, "eve");
     struct act act = act_now(f);
-    OK(usecase_request_own(&act, account, &f->err));
-    OK(usecase_request_own(&act, account, &f->err));
+    OK(usecase_request_own(&act, account, NULL, &f->err));
+    OK(usecase_request_own(&act, account, NULL, &f->err));
     assert_string_equal(waiting(f), "on_request/app 1; on_request/crm 1; confirmation/mail 1");
 }
 
