@@ -9,21 +9,23 @@
 
 /* ---- add ---- */
 
-static void put_orgs(struct cli *cli, struct json_out *o)
+/* Writes what the options say. The password is the first line of standard input and never an argument: other
+ * users can read arguments. */
+static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
 {
+    char line[1024];
     size_t n;
     const char **orgs = cli_option_all(cli, "org", &n);
+    enum rc rc = who_put_new(cli, o, err);
+    if (rc)
+        return rc;
     json_put_key(o, "orgs");
     json_open_list(o);
     for (size_t i = 0; i < n; i++)
         json_put_text(o, orgs[i]);
     json_close_list(o);
-}
-
-/* The first line of standard input. A password is never an argument: other users can read arguments. */
-static enum rc put_password(struct json_out *o, struct err *err)
-{
-    char line[1024];
+    if (!cli_flag(cli, "password-stdin"))
+        return RC_OK;
     if (!fgets(line, sizeof(line), stdin))
         return err_set(err, RC_INVALID, "--password-stdin: standard input is empty");
     line[strcspn(line, "\r\n")] = '\0';
@@ -38,10 +40,7 @@ static enum rc run_add(struct cli *cli, struct err *err)
     struct api_answer answer;
     const struct json *id;
     api_body_open(&body);
-    enum rc rc = who_put_new(cli, &body.json, err);
-    put_orgs(cli, &body.json);
-    if (!rc && cli_flag(cli, "password-stdin"))
-        rc = put_password(&body.json, err);
+    enum rc rc = put_account(cli, &body.json, err);
     if (rc) {
         api_body_free(&body);
         return rc;
@@ -80,21 +79,17 @@ static enum rc find_account(struct cli *cli, struct api *api, const char *userna
                           "there is no account with this user name (upper and lower case matter)");
 }
 
-static const char *join_texts(struct arena *a, const struct json *list)
-{
-    const char *joined = "";
-    for (const struct json *item = list ? list->first : NULL; item; item = item->next)
-        joined = arena_printf(a, "%s%s%s", joined, *joined ? ", " : "", item->text);
-    return joined;
-}
-
 static void print_account(struct arena *a, const struct json *account)
 {
+    const struct json *list = json_get(account, "orgs");
+    const char *orgs = "";
+    for (const struct json *org = list ? list->first : NULL; org; org = org->next)
+        orgs = arena_printf(a, "%s%s%s", orgs, *orgs ? ", " : "", org->text);
     printf("Account %lld\n", (long long)api_int(account, "id"));
     print_field(10, "user name", api_text(account, "username"));
     print_field(10, "e-mail", api_text(account, "email"));
     print_field(10, "name", api_text(account, "name"));
-    print_field(10, "orgs", join_texts(a, json_get(account, "orgs")));
+    print_field(10, "orgs", orgs);
     print_field(10, "state", api_text(account, "state"));
     print_field(10, "created", print_time(a, api_text(account, "created")));
 }

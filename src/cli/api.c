@@ -121,17 +121,6 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 
 /* ---- a server elsewhere ---- */
 
-static enum rc check_url(struct arena *a, const char *url, const char **out, struct err *err)
-{
-    const char *fault = url_check(a, url, out);
-    if (fault)
-        return err_set(err, RC_INVALID, "--server: %s", fault);
-    if (url_is_exposed(a, url))
-        return err_set(err, RC_INVALID,
-                       "--server needs https:// for another machine: secrets would go unprotected");
-    return RC_OK;
-}
-
 static int64_t call_timeout(const struct api *api)
 {
     return (api->monitors ? MONITOR_TIMEOUT_S : CALL_TIMEOUT_S) * CLOCK_S;
@@ -209,14 +198,17 @@ static enum rc open_remote(struct api *api, const char *url, struct err *err)
     const char *client_id = getenv("LETHE_CLIENT_ID");
     const char *secret_file = getenv("LETHE_CLIENT_SECRET_FILE");
     char *secret;
-    enum rc rc = check_url(&api->arena, url, &api->base_url, err);
-    if (rc)
-        return rc;
+    const char *fault = url_check(&api->arena, url, &api->base_url);
+    if (fault)
+        return err_set(err, RC_INVALID, "--server: %s", fault);
+    if (url_is_exposed(&api->arena, url))
+        return err_set(err, RC_INVALID,
+                       "--server needs https:// for another machine: secrets would go unprotected");
     if (!client_id || !secret_file)
         return err_set(err, RC_INVALID,
                        "--server needs credentials: set LETHE_CLIENT_ID and LETHE_CLIENT_SECRET_FILE "
                        "(\"lethe client add\" at the server makes them)");
-    rc = file_read_secret(&api->arena, secret_file, &secret, err);
+    enum rc rc = file_read_secret(&api->arena, secret_file, &secret, err);
     if (rc)
         return err_prefix(err, "LETHE_CLIENT_SECRET_FILE");
     return fetch_token(api, client_id, secret, err);
@@ -293,18 +285,7 @@ static enum rc rc_of_status(unsigned status)
     }
 }
 
-/* The server's error in its own words. */
-static enum rc problem(const struct api_answer *answer, struct err *err)
-{
-    enum rc rc = rc_of_status(answer->status);
-    const char *detail = answer->json ? api_text(answer->json, "detail") : "";
-    const char *title = answer->json ? api_text(answer->json, "title") : "";
-    const char *code = answer->json ? api_text(answer->json, "code") : "";
-    if (!*detail && !*title)
-        return err_set(err, rc, "the server answered with status %u", answer->status);
-    return err_set_code(err, rc, *code ? code : rc_code(rc), "%s", *detail ? detail : title);
-}
-
+/* An error is told in the server's own words. */
 static enum rc read_answer(const struct http_call *call, struct arena *a, struct api_answer *out,
                            struct err *err)
 {
@@ -314,7 +295,15 @@ static enum rc read_answer(const struct http_call *call, struct arena *a, struct
     if (call->answer.len && json_parse(a, out->text, call->answer.len, &json, NULL) && call->status < 300)
         return err_set(err, RC_INTERNAL, "the server's answer is not JSON: is it a Lethe server?");
     out->json = json;
-    return call->status < 300 ? RC_OK : problem(out, err);
+    if (call->status < 300)
+        return RC_OK;
+    enum rc rc = rc_of_status(call->status);
+    const char *detail = json ? api_text(json, "detail") : "";
+    const char *title = json ? api_text(json, "title") : "";
+    const char *code = json ? api_text(json, "code") : "";
+    if (!*detail && !*title)
+        return err_set(err, rc, "the server answered with status %u", call->status);
+    return err_set_code(err, rc, *code ? code : rc_code(rc), "%s", *detail ? detail : title);
 }
 
 /* key: the Idempotency-Key header of a write, the same in each repetition; NULL: of a read. */

@@ -32,28 +32,24 @@ static enum rc archive_once(struct api *api, struct arena *a, struct archiving *
     return RC_OK;
 }
 
-static void note_file(struct arena *a, struct archiving *c, const struct json *answer)
-{
-    struct json_out names = { .buf = &c->names, .comma = c->names.len > 0 };
-    const char *file = api_text(answer, "file");
-    if (!*file)
-        return;
-    json_put_text(&names, file);
-    if (!c->json)
-        printf("%s: %s\n", file, print_count(a, api_int(answer, "people"), "person", "people"));
-}
-
 static enum rc archive_all(struct cli *cli, struct archiving *c, struct err *err)
 {
     struct api *api;
-    const struct json *answer = NULL;
+    struct arena *a = &cli->arena;
+    bool more = true;
     enum rc rc = api_open(cli, &api, err);
-    do {
-        if (!rc)
-            rc = archive_once(api, &cli->arena, c, &answer, err);
-        if (!rc)
-            note_file(&cli->arena, c, answer);
-    } while (!rc && json_get_bool(answer, "more"));
+    while (!rc && more) {
+        const struct json *answer = NULL;
+        rc = archive_once(api, a, c, &answer, err);
+        more = !rc && json_get_bool(answer, "more");
+        const char *file = rc ? "" : api_text(answer, "file");
+        if (!*file)
+            continue;
+        struct json_out names = { .buf = &c->names, .comma = c->names.len > 0 };
+        json_put_text(&names, file);
+        if (!c->json)
+            printf("%s: %s\n", file, print_count(a, api_int(answer, "people"), "person", "people"));
+    }
     api_close(&api);
     return rc;
 }

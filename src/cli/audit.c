@@ -52,15 +52,6 @@ static enum rc last_hash(struct arena *a, const char *path, const char **out, st
                  : err_set(err, RC_INVALID, "%s: its last line is not from \"lethe audit export\"", path);
 }
 
-static enum rc find_known(struct cli *cli, const char **out, struct err *err)
-{
-    const char *file = cli_option(cli, "export");
-    *out = cli_option(cli, "head");
-    if (*out && file)
-        return err_set(err, RC_INVALID, "give either --head or --export");
-    return file ? last_hash(&cli->arena, file, out, err) : RC_OK;
-}
-
 /* ---- verify ---- */
 
 static enum rc judge(struct cli *cli, const struct json *answer, const char *known, struct err *err)
@@ -85,8 +76,10 @@ static enum rc run_verify(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     const struct json *entries;
-    const char *known;
-    enum rc rc = find_known(cli, &known, err);
+    const char *known = cli_option(cli, "head"), *file = cli_option(cli, "export");
+    if (known && file)
+        return err_set(err, RC_INVALID, "give either --head or --export");
+    enum rc rc = file ? last_hash(&cli->arena, file, &known, err) : RC_OK;
     if (rc)
         return rc;
     api_body_open(&body);
@@ -156,25 +149,6 @@ static enum rc copy_all(struct cli *cli, struct copy *c, struct err *err)
     return rc;
 }
 
-static enum rc open_output(struct copy *c, struct err *err)
-{
-    int fd = c->path ? open(c->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
-    c->out = fd < 0 ? NULL : fdopen(fd, "w");
-    return c->out ? RC_OK : cannot_write(c, err);
-}
-
-/* An unfinished copy is deleted: it would pass for a whole one. */
-static enum rc close_output(struct copy *c, enum rc rc, struct err *err)
-{
-    bool failed = fflush(c->out) || (c->path && fsync(fileno(c->out)));
-    if (!rc && failed)
-        rc = cannot_write(c, err);
-    fclose(c->out);
-    if (rc && c->path)
-        unlink(c->path);
-    return rc;
-}
-
 static enum rc read_since(struct cli *cli, const char **out, struct err *err)
 {
     struct buf url;
@@ -196,12 +170,19 @@ static enum rc run_export(struct cli *cli, struct err *err)
 {
     struct copy c = { .path = cli_option(cli, "output") };
     enum rc rc = read_since(cli, &c.since, err);
-    if (!rc)
-        rc = open_output(&c, err);
     if (rc)
         return rc;
+    int fd = c.path ? open(c.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
+    c.out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!c.out)
+        return cannot_write(&c, err);
     rc = copy_all(cli, &c, err);
-    rc = close_output(&c, rc, err);
+    bool failed = fflush(c.out) || (c.path && fsync(fileno(c.out)));
+    if (!rc && failed)
+        rc = cannot_write(&c, err);
+    fclose(c.out);
+    if (rc && c.path)
+        unlink(c.path); /* an unfinished copy would pass for a whole one */
     if (!rc)
         fprintf(stderr, "%s, the last hash is %s\n", print_count(&cli->arena, c.entries, "entry", "entries"),
                 c.entries ? c.head : "-");

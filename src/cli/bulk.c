@@ -96,17 +96,6 @@ static enum rc bulk_pages(struct api *api, struct bulk *b, struct err *err)
     return rc;
 }
 
-static void print_end(struct arena *a, const struct bulk *b, const char *done)
-{
-    if (b->json)
-        print_items_end(b->done + b->refused);
-    else if (b->dry_run)
-        printf("Dry run, nothing has changed: %s would be %s.\n", print_count(a, b->done, "person", "people"),
-               done);
-    else
-        printf("%s %s.\n", print_count(a, b->done, "person", "people"), done);
-}
-
 /* done: what happened to them, like "resumed". */
 static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struct err *err)
 {
@@ -114,8 +103,13 @@ static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struc
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
         rc = bulk_pages(api, b, err);
-    if (!rc)
-        print_end(&cli->arena, b, done);
+    const char *people = print_count(&cli->arena, b->done, "person", "people");
+    if (!rc && b->json)
+        print_items_end(b->done + b->refused);
+    else if (!rc && b->dry_run)
+        printf("Dry run, nothing has changed: %s would be %s.\n", people, done);
+    else if (!rc)
+        printf("%s %s.\n", people, done);
     if (!rc && b->refused)
         rc = err_set(err, RC_CONFLICT, "%s could not be %s",
                      print_count(&cli->arena, b->refused, "person", "people"), done);

@@ -31,15 +31,6 @@ static const char *health_name(enum health health)
 
 /* ---- asking ---- */
 
-/* A server that is not ready says why. */
-static enum rc check_ready(struct api *api, struct arena *a, struct err *err)
-{
-    struct api_answer answer;
-    enum rc rc = api_get(api, a, "/readyz", &answer, err);
-    const char *trouble = rc == RC_UNAVAILABLE && answer.json ? api_text(answer.json, "trouble") : "";
-    return *trouble ? err_set(err, rc, "the server is not ready: %s", trouble) : rc;
-}
-
 static enum rc count_errored(struct api *api, struct arena *a, int64_t *out, struct err *err)
 {
     struct api_answer answer;
@@ -73,10 +64,14 @@ static enum rc count_listed(struct api *api, struct arena *a, const char *which,
 static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
 {
     struct api *api;
+    struct api_answer ready = { 0 };
     struct arena *a = &cli->arena;
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
-        rc = check_ready(api, a, err);
+        rc = api_get(api, a, "/readyz", &ready, err);
+    const char *trouble = rc == RC_UNAVAILABLE && ready.json ? api_text(ready.json, "trouble") : "";
+    if (*trouble)
+        rc = err_set(err, rc, "the server is not ready: %s", trouble);
     if (!rc)
         rc = count_errored(api, a, &out->errored, err);
     if (!rc)
@@ -96,9 +91,19 @@ static void add_count(struct buf *out, int64_t n, const char *what)
                    what);
 }
 
-static void print_line(enum health health, const struct counts *c)
+/* problem: why the counts are unknown; NULL: they are known. */
+static void print_line(struct arena *a, enum health health, const struct counts *c, const char *problem)
 {
     struct buf text;
+    if (problem) {
+        char *line = arena_strdup(a, problem);
+        for (char *bar = line; (bar = strchr(bar, '|'));)
+            *bar = '/'; /* a bar would be read as the beginning of the figures */
+        printf("LETHE %s - ", health_name(health));
+        print_text(stdout, line);
+        putchar('\n');
+        return;
+    }
     buf_init(&text, HTTP_HEADER_MAX);
     if (c->errored)
         buf_printf(&text, "%lld errored", (long long)c->errored);
@@ -129,17 +134,6 @@ static void print_as_json(enum health health, const struct counts *c, const char
     buf_free(&text);
 }
 
-/* A bar would be read as the beginning of the figures. */
-static void print_problem(struct arena *a, enum health health, const char *problem)
-{
-    char *text = arena_strdup(a, problem);
-    for (char *bar = text; (bar = strchr(bar, '|'));)
-        *bar = '/';
-    printf("LETHE %s - ", health_name(health));
-    print_text(stdout, text);
-    putchar('\n');
-}
-
 static enum health health_of(enum rc rc, const struct counts *c)
 {
     if (rc)
@@ -153,15 +147,13 @@ static enum health health_of(enum rc rc, const struct counts *c)
 static enum rc run_check(struct cli *cli, struct err *err)
 {
     struct counts counts = { 0 };
-    bool json = cli_flag(cli, "json");
     enum rc rc = ask(cli, &counts, err);
     enum health health = health_of(rc, &counts);
-    if (json)
-        print_as_json(health, rc ? NULL : &counts, rc ? err->text : NULL);
-    else if (rc)
-        print_problem(&cli->arena, health, err->text);
+    const char *problem = rc ? err->text : NULL;
+    if (cli_flag(cli, "json"))
+        print_as_json(health, rc ? NULL : &counts, problem);
     else
-        print_line(health, &counts);
+        print_line(&cli->arena, health, &counts, problem);
     cli->exit_status = (int)health;
     return RC_OK;
 }

@@ -52,23 +52,19 @@ static enum rc unknown_word(struct cli *cli, const char *group, const char *word
                    group ? " " : "", group ? group : "");
 }
 
-static enum rc missing_word(struct cli *cli, const char *group, struct err *err)
-{
-    const char *words[WORDS_MAX];
-    list_words(cli, group, words);
-    const char *all = words[0];
-    for (size_t i = 1; words[i]; i++)
-        all = arena_printf(&cli->arena, "%s, %s", all, words[i]);
-    return err_set(err, RC_INVALID, "\"lethe %s\" needs one more word: %s; see \"lethe help %s\"", group, all,
-                   group);
-}
-
 enum rc cli_find_command(struct cli *cli, const char *first, const char *second,
                          const struct cli_command **out, unsigned *words, struct err *err)
 {
     const char *group = cli_is_group(cli, first) ? first : NULL;
-    if (group && !second)
-        return missing_word(cli, group, err);
+    if (group && !second) {
+        const char *second_words[WORDS_MAX];
+        list_words(cli, group, second_words);
+        const char *all = second_words[0];
+        for (size_t i = 1; second_words[i]; i++)
+            all = arena_printf(&cli->arena, "%s, %s", all, second_words[i]);
+        return err_set(err, RC_INVALID, "\"lethe %s\" needs one more word: %s; see \"lethe help %s\"", group,
+                       all, group);
+    }
     const char *name = group ? second : first;
     for (const struct cli_command *const *c = cli->commands; *c; c++) {
         bool same_group = group ? (*c)->group && strcmp((*c)->group, group) == 0 : !(*c)->group;

@@ -33,26 +33,6 @@ static void add_node(struct buf *out, const struct graph_state *s)
     buf_add_str(out, "];\n");
 }
 
-/* The usual way: through all states but ERRORED and ABORTED. */
-static void add_way(struct buf *out, const struct graph_state *states, size_t n)
-{
-    buf_add_str(out, "    edge [style=bold];\n    ");
-    for (size_t i = 0; i < n; i++) {
-        if (has_role(&states[i], "errored") || has_role(&states[i], "aborted"))
-            continue;
-        buf_printf(out, "%s%s", i ? " -> " : "", states[i].name);
-    }
-    buf_add_str(out, ";\n");
-}
-
-static void add_exits(struct buf *out, const struct graph_state *states, size_t n)
-{
-    buf_add_str(out, "    edge [style=solid, color=grey];\n    PENDING -> ABORTED [label=\" cancel\"];\n");
-    for (size_t i = 0; i < n; i++)
-        if (has_role(&states[i], "working"))
-            buf_printf(out, "    %s -> ERRORED;\n", states[i].name);
-}
-
 void graph_dot(struct buf *out, const struct graph_state *states, size_t n)
 {
     buf_add_str(out, "digraph states {\n"
@@ -60,8 +40,18 @@ void graph_dot(struct buf *out, const struct graph_state *states, size_t n)
                      "    node [shape=box, style=filled, fontname=\"Courier\", fontsize=12];\n");
     for (size_t i = 0; i < n; i++)
         add_node(out, &states[i]);
-    add_way(out, states, n);
-    add_exits(out, states, n);
+    /* The usual way: through all states but ERRORED and ABORTED. */
+    buf_add_str(out, "    edge [style=bold];\n    ");
+    for (size_t i = 0; i < n; i++) {
+        if (has_role(&states[i], "errored") || has_role(&states[i], "aborted"))
+            continue;
+        buf_printf(out, "%s%s", i ? " -> " : "", states[i].name);
+    }
+    buf_add_str(out, ";\n");
+    buf_add_str(out, "    edge [style=solid, color=grey];\n    PENDING -> ABORTED [label=\" cancel\"];\n");
+    for (size_t i = 0; i < n; i++)
+        if (has_role(&states[i], "working"))
+            buf_printf(out, "    %s -> ERRORED;\n", states[i].name);
     buf_add_str(out, "    { rank = same; ERRORED; ABORTED; COMPLETE; }\n}\n");
 }
 

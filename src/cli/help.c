@@ -35,22 +35,17 @@ static void print_command_line(FILE *out, struct arena *a, const struct cli_comm
     fprintf(out, "  %-38s %s\n", usage, c->summary);
 }
 
-static bool same_group(const struct cli_command *a, const struct cli_command *b)
-{
-    if (!a->group || !b->group)
-        return !a->group && !b->group;
-    return strcmp(a->group, b->group) == 0;
-}
-
 void help_everything(const struct cli *cli, FILE *out)
 {
     struct arena a = { 0 };
-    const struct cli_command *const *commands = cli->commands;
+    const char *before = NULL;
     fputs(intro, out);
-    for (size_t i = 0; commands[i]; i++) {
-        if (i == 0 || !same_group(commands[i - 1], commands[i]))
+    for (const struct cli_command *const *c = cli->commands; *c; c++) {
+        const char *group = (*c)->group ? (*c)->group : "";
+        if (!before || strcmp(group, before) != 0)
             fputc('\n', out);
-        print_command_line(out, &a, commands[i]);
+        print_command_line(out, &a, *c);
+        before = group;
     }
     fputs(outro, out);
     arena_free(&a);
@@ -80,15 +75,6 @@ static void print_options(FILE *out, struct arena *a, const struct cli_command *
     }
 }
 
-static void print_indented(FILE *out, const char *text)
-{
-    for (const char *line = text; *line;) {
-        size_t len = strcspn(line, "\n");
-        fprintf(out, "  %.*s\n", (int)len, line);
-        line += len + (line[len] != '\0');
-    }
-}
-
 void help_command(FILE *out, const struct cli_command *c)
 {
     struct arena a = { 0 };
@@ -98,7 +84,7 @@ void help_command(FILE *out, const struct cli_command *c)
     fprintf(out, "%s\n", c->about);
     print_options(out, &a, c);
     fprintf(out, "\nExamples\n");
-    print_indented(out, c->examples);
+    print_block(out, "  ", c->examples);
     arena_free(&a);
 }
 

@@ -207,20 +207,8 @@ static void put_account(struct arena *a, struct json_out *o, const struct people
     json_close_map(o);
 }
 
-static enum rc check_ids(const char *file, const struct people *people, struct err *err)
-{
-    int64_t id;
-    for (size_t i = 0; i < people->n; i++) {
-        const char *text = people->rows[i].field[PEOPLE_ID];
-        if (text && cli_parse_id("the account_id", text, &id, err))
-            return err_prefix(err, "%s:%u", file, people->rows[i].line);
-    }
-    return RC_OK;
-}
-
 /* Each request is all or nothing. The server names a refused row by its place in the request ("accounts: item
- * 5:
- * ..."); here it gets its line of the file. */
+ * 5: ..."); here it gets its line of the file. */
 static enum rc refused_account(const char *file, const struct people *people, size_t from, size_t to,
                                struct err *err)
 {
@@ -267,10 +255,13 @@ static enum rc check_twice(struct arena *a, const struct people *people, enum pe
 
 static enum rc check_rows(struct arena *a, const char *file, const struct people *people, struct err *err)
 {
-    enum rc rc = check_ids(file, people, err);
-    if (rc)
-        return rc;
-    rc = check_twice(a, people, PEOPLE_USERNAME, "user name", err);
+    int64_t id;
+    for (size_t i = 0; i < people->n; i++) {
+        const char *text = people->rows[i].field[PEOPLE_ID];
+        if (text && cli_parse_id("the account_id", text, &id, err))
+            return err_prefix(err, "%s:%u", file, people->rows[i].line);
+    }
+    enum rc rc = check_twice(a, people, PEOPLE_USERNAME, "user name", err);
     if (!rc)
         rc = check_twice(a, people, PEOPLE_ID, "account_id", err);
     return rc ? err_set_code(err, rc, err->code, "%s:%s", file, arena_strdup(a, err->text)) : RC_OK;

@@ -51,15 +51,6 @@ static void protect_process(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-static int exit_status_of(const struct cli *cli, enum rc rc)
-{
-    if (cli->exit_status)
-        return cli->exit_status;
-    if (rc && cli->command && cli->command->shared & CLI_MONITOR)
-        return EXIT_UNKNOWN;
-    return (int)exit_code_of(rc);
-}
-
 static enum rc run(struct cli *cli, struct err *err)
 {
     if (!cli->help)
@@ -102,7 +93,9 @@ int main(int argc, char **argv)
         print_text(stderr, err.text);
         fputc('\n', stderr);
     }
-    int status = exit_status_of(&cli, rc);
+    bool monitors = cli.command && cli.command->shared & CLI_MONITOR;
     arena_free(&cli.arena);
-    return status;
+    if (cli.exit_status)
+        return cli.exit_status;
+    return rc && monitors ? (int)EXIT_UNKNOWN : (int)exit_code_of(rc);
 }

@@ -55,13 +55,6 @@ static enum rc add_pages(struct cli *cli, struct api *api, const char *filter, s
     return rc;
 }
 
-static const char *read_filter(struct cli *cli)
-{
-    const char *state = cli_option(cli, "state"), *id = cli_option(cli, "retirement");
-    const char *filter = state ? arena_printf(&cli->arena, "state=%s&", state) : "";
-    return id ? arena_printf(&cli->arena, "%sretirement=%s&", filter, id) : filter;
-}
-
 static bool is_word(const char *text)
 {
     return !text || !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")];
@@ -71,8 +64,11 @@ static bool is_word(const char *text)
 static enum rc list_all(struct cli *cli, struct api *api, struct table *table, struct json_out *o,
                         struct err *err)
 {
-    const char *filter = read_filter(cli);
-    if (cli_option(cli, "state") || cli_option(cli, "retirement") || cli_flag(cli, "all"))
+    const char *state = cli_option(cli, "state"), *id = cli_option(cli, "retirement");
+    const char *filter = state ? arena_printf(&cli->arena, "state=%s&", state) : "";
+    if (id)
+        filter = arena_printf(&cli->arena, "%sretirement=%s&", filter, id);
+    if (state || id || cli_flag(cli, "all"))
         return add_pages(cli, api, filter, table, o, err);
     enum rc rc = add_pages(cli, api, "state=waiting&", table, o, err);
     return rc ? rc : add_pages(cli, api, "state=failed&", table, o, err);
@@ -122,15 +118,6 @@ static enum rc retry(struct cli *cli, struct api *api, const char *id, struct ap
     return RC_OK;
 }
 
-static enum rc retry_one(struct cli *cli, struct api *api, const char *id, struct err *err)
-{
-    struct api_answer answer;
-    enum rc rc = retry(cli, api, id, &answer, err);
-    if (!rc && cli_flag(cli, "json"))
-        print_json(answer.json);
-    return rc;
-}
-
 /* How many failed deliveries are sent again, and how many are not, because their request was cancelled. */
 struct retried {
     size_t n, overtaken;
@@ -154,17 +141,6 @@ static enum rc retry_each(struct cli *cli, struct api *api, const struct json *l
     return RC_OK;
 }
 
-static void print_retried(struct cli *cli, const struct retried *done)
-{
-    if (cli_flag(cli, "json"))
-        print_buf(done->out.buf);
-    else if (done->n + done->overtaken == 0)
-        puts("Nothing has failed.");
-    else if (done->overtaken)
-        printf("%s left alone: the request has been cancelled since.\n",
-               print_count(&cli->arena, (int64_t)done->overtaken, "delivery was", "deliveries were"));
-}
-
 static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
 {
     static const char path[] = "/v1/deliveries?state=failed&limit=1000&";
@@ -181,8 +157,13 @@ static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
             rc = retry_each(cli, api, list, &done, err);
     } while (!rc && after);
     json_close_list(&done.out);
-    if (!rc)
-        print_retried(cli, &done);
+    if (!rc && cli_flag(cli, "json"))
+        print_buf(&json);
+    else if (!rc && done.n + done.overtaken == 0)
+        puts("Nothing has failed.");
+    else if (!rc && done.overtaken)
+        printf("%s left alone: the request has been cancelled since.\n",
+               print_count(&cli->arena, (int64_t)done.overtaken, "delivery was", "deliveries were"));
     buf_free(&json);
     return rc;
 }
@@ -190,6 +171,7 @@ static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
 static enum rc run_retry(struct cli *cli, struct err *err)
 {
     struct api *api = NULL;
+    struct api_answer answer;
     bool failed = cli_flag(cli, "failed");
     if (failed == (cli->n_operands > 0))
         return err_set(err, RC_INVALID, "\"lethe outbox retry\" needs the number of a delivery, or --failed");
@@ -197,7 +179,9 @@ static enum rc run_retry(struct cli *cli, struct err *err)
         return err_set(err, RC_INVALID, "a delivery has a number, see \"lethe outbox list\"");
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
-        rc = failed ? retry_failed(cli, api, err) : retry_one(cli, api, cli->operands[0], err);
+        rc = failed ? retry_failed(cli, api, err) : retry(cli, api, cli->operands[0], &answer, err);
+    if (!rc && !failed && cli_flag(cli, "json"))
+        print_json(answer.json);
     api_close(&api);
     return rc;
 }

@@ -20,6 +20,9 @@
 
 enum { CSV_MAX = 64 * 1024 * 1024, NAME_PART_MAX = 80, SAME_NAME_MAX = 1000, CLEAN_MAX = 1000 };
 
+static const char csv_titles[] =
+    "user_id,original_username,original_email,original_name,deletion_completed\r\n";
+
 struct partner {
     struct partner *next;
     const char *name;
@@ -38,7 +41,7 @@ struct telling {
     struct partner *partners, **tail;
     const char **unknown; /* organisations without a partner, each once */
     size_t n_unknown;
-    int64_t done, failed_files;
+    int64_t done;
 };
 
 /* ---- partners of an organisation ---- */
@@ -65,17 +68,6 @@ static struct partner *find_partner(const struct telling *t, const char *name)
         if (strcmp(p->name, name) == 0)
             return p;
     return NULL;
-}
-
-static struct partner *make_partner(struct telling *t, const char *name)
-{
-    struct partner *p = ARENA_NEW(t->arena, struct partner);
-    p->name = name;
-    buf_init(&p->csv, CSV_MAX);
-    buf_add_str(&p->csv, "user_id,original_username,original_email,original_name,deletion_completed\r\n");
-    *t->tail = p;
-    t->tail = &p->next;
-    return p;
 }
 
 static void note_unknown(struct telling *t, const char *org)
@@ -116,7 +108,14 @@ static void add_person(struct telling *t, const struct json *person)
             note_unknown(t, org->text);
         for (size_t i = 0; i < names.n; i++) {
             struct partner *p = find_partner(t, names.name[i]);
-            add_line(p ? p : make_partner(t, names.name[i]), person);
+            if (!p) {
+                p = *t->tail = ARENA_NEW(t->arena, struct partner);
+                p->name = names.name[i];
+                buf_init(&p->csv, CSV_MAX);
+                buf_add_str(&p->csv, csv_titles);
+                t->tail = &p->next;
+            }
+            add_line(p, person);
         }
     }
 }
@@ -165,17 +164,6 @@ static enum rc write_file(struct telling *t, struct partner *p, struct err *err)
         path = arena_printf(t->arena, "%s_%d.csv", base, n);
     }
     return rc;
-}
-
-static void write_files(struct telling *t)
-{
-    struct err err;
-    for (struct partner *p = t->partners; p; p = p->next) {
-        if (!write_file(t, p, &err))
-            continue;
-        fprintf(stderr, "lethe: %s\n", err.text);
-        t->failed_files++;
-    }
 }
 
 /* ---- off the list ---- */
@@ -245,12 +233,17 @@ static enum rc tell_all(struct cli *cli, struct telling *t, struct err *err)
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
         rc = read_people(t, api, err);
-    if (!rc) {
-        for (const struct json *person = t->people->first; person; person = person->next)
-            add_person(t, person);
-        write_files(t);
-        rc = clean_told(t, api, err);
+    if (rc)
+        goto out;
+    for (const struct json *person = t->people->first; person; person = person->next)
+        add_person(t, person);
+    for (struct partner *p = t->partners; p; p = p->next) {
+        struct err failure;
+        if (write_file(t, p, &failure))
+            fprintf(stderr, "lethe: %s\n", failure.text);
     }
+    rc = clean_told(t, api, err);
+out:
     api_close(&api);
     return rc;
 }
@@ -281,26 +274,22 @@ static void print_files(const struct telling *t, bool json)
     buf_free(&text);
 }
 
-static enum rc check_folder(const char *path, struct err *err)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return err_set_errno(err, "--output-dir %s", path);
-    return S_ISDIR(st.st_mode) ? RC_OK : err_set(err, RC_INVALID, "--output-dir %s: is not a folder", path);
-}
-
 static enum rc run_partner_report(struct cli *cli, struct err *err)
 {
     struct telling t = { .arena = &cli->arena };
+    struct stat folder;
     char now[CLOCK_TEXT_LEN];
     t.tail = &t.partners;
     clock_format(clock_now(), now);
     memcpy(t.today, now, sizeof(t.today) - 1);
     enum rc rc = cli_require(cli, "output-dir", &t.folder, err);
-    if (!rc)
-        rc = check_folder(t.folder, err);
-    if (!rc)
-        rc = cli_config(cli, &t.config, err);
+    if (rc)
+        return rc;
+    if (stat(t.folder, &folder) != 0)
+        return err_set_errno(err, "--output-dir %s", t.folder);
+    if (!S_ISDIR(folder.st_mode))
+        return err_set(err, RC_INVALID, "--output-dir %s: is not a folder", t.folder);
+    rc = cli_config(cli, &t.config, err);
     if (!rc)
         rc = tell_all(cli, &t, err);
     if (!rc)

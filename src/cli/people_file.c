@@ -38,25 +38,19 @@ static int find_title(const struct csv_row *row, const char *title)
     return -1;
 }
 
-static bool is_header(const struct csv_row *row)
+/* The titles of a header row say which field is which, otherwise their order does. Returns true for a header
+ * row. */
+static bool read_layout(const struct csv_row *first, unsigned columns, struct layout *out)
 {
-    return find_title(row, titles[PEOPLE_USERNAME]) >= 0 && find_title(row, titles[PEOPLE_EMAIL]) >= 0;
-}
-
-static void layout_of_header(const struct csv_row *row, unsigned columns, struct layout *out)
-{
-    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++)
-        out->field[c] = c < columns ? find_title(row, titles[c]) : -1;
-    out->min_fields = 1;
-    out->max_fields = row->n;
-}
-
-static void layout_of_order(unsigned columns, struct layout *out)
-{
-    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++)
-        out->field[c] = c < columns ? (int)c : -1;
-    out->min_fields = 2;
-    out->max_fields = columns;
+    bool header =
+        find_title(first, titles[PEOPLE_USERNAME]) >= 0 && find_title(first, titles[PEOPLE_EMAIL]) >= 0;
+    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++) {
+        int field = header ? find_title(first, titles[c]) : (int)c;
+        out->field[c] = c < columns ? field : -1;
+    }
+    out->min_fields = header ? 1 : 2;
+    out->max_fields = header ? first->n : columns;
+    return header;
 }
 
 static enum rc check_length(const char *where, unsigned line, const char *what, const char *value, size_t max,
@@ -121,21 +115,18 @@ enum rc people_file_parse(struct arena *a, const char *name, const char *text, s
 {
     struct csv csv;
     struct csv_row row;
-    struct layout layout;
+    struct layout layout = { 0 };
     size_t cap = 0;
     *out = (struct people){ 0 };
     csv_open(&csv, name, text, len);
-    layout_of_order(columns, &layout);
     for (bool first = true;; first = false) {
         enum rc rc = csv_next(&csv, a, &row, err);
         if (rc)
             return rc;
         if (row.n == 0)
             break;
-        if (first && is_header(&row)) {
-            layout_of_header(&row, columns, &layout);
+        if (first && read_layout(&row, columns, &layout))
             continue;
-        }
         rc = take_row(name, csv.line, &row, &layout, add_row(a, out, &cap), err);
         if (rc)
             return rc;
