@@ -15,17 +15,6 @@ enum { ENTRIES_MAX = 200 };
 
 /* ---- finding an entry ---- */
 
-/* "SEGMENT.delete_user" for "SEGMENT.delete": the entries of the same system; NULL: there are none. */
-static const char *entries_of_system(struct arena *a, const struct yaml *catalogue, const char *name)
-{
-    const char *names = NULL;
-    size_t len = strcspn(name, ".");
-    for (const struct yaml *entry = catalogue->first; entry; entry = entry->next)
-        if (strncmp(entry->key, name, len) == 0 && entry->key[len] == '.')
-            names = names ? arena_printf(a, "%s, %s", names, entry->key) : entry->key;
-    return names;
-}
-
 static enum rc refuse_name(struct reading *r, const struct yaml *at, const char *name, struct err *err)
 {
     const char *keys[ENTRIES_MAX + 1] = { NULL };
@@ -36,12 +25,18 @@ static enum rc refuse_name(struct reading *r, const struct yaml *at, const char 
     if (nearest)
         return yaml_error(at, err, "there is no %s in the catalogue: did you mean %s?",
                           text_brief(r->arena, name), nearest);
-    const char *others = entries_of_system(r->arena, r->catalogue, name);
+
+    /* "SEGMENT.delete_user" for "SEGMENT.delete": the entries of the same system. */
+    const char *others = NULL;
+    size_t len = strcspn(name, ".");
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(keys[i], name, len) == 0 && keys[i][len] == '.')
+            others = others ? arena_printf(r->arena, "%s, %s", others, keys[i]) : keys[i];
     if (others)
         return yaml_error(at, err, "there is no %s in the catalogue: it has %s", text_brief(r->arena, name),
                           others);
     return yaml_error(at, err, "the catalogue has no %s, and nothing else of %s", text_brief(r->arena, name),
-                      text_brief(r->arena, arena_strndup(r->arena, name, strcspn(name, "."))));
+                      text_brief(r->arena, arena_strndup(r->arena, name, len)));
 }
 
 static enum rc find_entry(struct reading *r, const struct yaml *at, const struct yaml **out, struct err *err)
@@ -69,15 +64,6 @@ static const struct yaml *with_service(struct arena *a, const struct yaml *http,
     return made;
 }
 
-/* base_urls has the services that take the LMS's tokens; all others have credentials of their own. */
-static const char *where_to_write(const struct reading *r, const char *service)
-{
-    for (const char *const *name = r->base_urls; name && *name; name++)
-        if (strcmp(*name, service) == 0)
-            return "base_urls or services";
-    return r->base_urls ? "services: it needs credentials of its own" : "services";
-}
-
 /* The operator did not write the name of the service, so the error is about the entry. */
 static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
                              struct err *err)
@@ -85,8 +71,12 @@ static enum rc check_service(struct reading *r, const struct yaml *use, const st
     const struct yaml *service = yaml_get(action_given(entry), "service");
     if (!service || reading_service(r, service->text))
         return RC_OK;
-    return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text,
-                      where_to_write(r, service->text));
+    /* base_urls has the services that take the LMS's tokens; all others have credentials of their own. */
+    const char *where = r->base_urls ? "services: it needs credentials of its own" : "services";
+    for (const char *const *name = r->base_urls; name && *name; name++)
+        if (strcmp(*name, service->text) == 0)
+            where = "base_urls or services";
+    return yaml_error(use, err, "%s calls %s, which is not under %s", use->text, service->text, where);
 }
 
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,

@@ -224,16 +224,6 @@ void config_print_settings(struct buf *out)
 
 /* ---- what has to hold between settings ---- */
 
-static enum rc check_listen(const struct config *config, const struct yaml *root, struct err *err)
-{
-    if (url_is_loopback(config->listen_host) || config->tls_key || config->behind_proxy)
-        return RC_OK;
-    return yaml_value_error(yaml_get(root, "listen"), err,
-                            "other machines could reach %s without TLS: give tls with "
-                            "certificate_file and key_file, or behind_proxy: true if a proxy does it",
-                            config->listen_host);
-}
-
 static int64_t longest_timeout(const struct config *config)
 {
     int64_t longest_us = 0;
@@ -268,30 +258,31 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     return RC_OK;
 }
 
-/* Each look at an LMS is work for a site that people are using. */
-static void look_at_lms_less_often(struct config *config, const struct yaml *root)
+/* Each look at an LMS is work for a site that people are using, and it gives the oldest requests. */
+static enum rc adapt_to_lms(struct config *config, const struct yaml *root, struct err *err)
 {
-    if (config->authority_is_lms && !yaml_get(yaml_get(root, "driver"), "poll"))
-        config->poll_us = LMS_POLL;
-}
-
-/* An LMS gives the oldest requests. */
-static enum rc check_order(const struct config *config, const struct yaml *root, struct err *err)
-{
-    if (!config->authority_is_lms || !config->newest_first)
+    const struct yaml *driver = yaml_get(root, "driver");
+    if (!config->authority_is_lms)
         return RC_OK;
-    return yaml_value_error(yaml_get(yaml_get(root, "driver"), "order"), err,
+    if (!yaml_get(driver, "poll"))
+        config->poll_us = LMS_POLL;
+    if (!config->newest_first)
+        return RC_OK;
+    return yaml_value_error(yaml_get(driver, "order"), err,
                             "an LMS gives the oldest requests first, so it can only be oldest");
 }
 
 static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
 {
-    look_at_lms_less_often(config, root);
     enum rc rc = config->authority ? RC_OK : identity_check(config, root, err);
-    if (!rc)
-        rc = check_listen(config, root, err);
-    if (!rc)
-        rc = check_order(config, root, err);
+    if (rc)
+        return rc;
+    if (!url_is_loopback(config->listen_host) && !config->tls_key && !config->behind_proxy)
+        return yaml_value_error(yaml_get(root, "listen"), err,
+                                "other machines could reach %s without TLS: give tls with "
+                                "certificate_file and key_file, or behind_proxy: true if a proxy does it",
+                                config->listen_host);
+    rc = adapt_to_lms(config, root, err);
     return !rc ? check_lease(config, root, err) : rc;
 }
 

@@ -169,24 +169,19 @@ static bool is_given(const struct yaml *at)
 }
 
 /* Third parties have credentials of their own and never get the LMS's tokens. */
-static enum rc add_third_party(struct reading *r, const struct yaml *at, struct service_conf *service,
-                               struct err *err)
-{
-    if (reading_service(r, at->key))
-        return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
-    enum rc rc = services_read_one(r, at, service, err);
-    service->index = (unsigned)r->config->n_services++;
-    return rc;
-}
-
 static enum rc add_third_parties(struct reading *r, const struct yaml *parties, struct service_conf *services,
                                  struct err *err)
 {
     if (!is_given(parties))
         return RC_OK;
     enum rc rc = yaml_want(parties, YAML_MAP, "a map of services", err);
-    for (const struct yaml *at = parties->first; !rc && at; at = at->next)
-        rc = add_third_party(r, at, &services[r->config->n_services], err);
+    for (const struct yaml *at = parties->first; !rc && at; at = at->next) {
+        struct service_conf *service = &services[r->config->n_services];
+        if (reading_service(r, at->key))
+            return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
+        rc = services_read_one(r, at, service, err);
+        service->index = (unsigned)r->config->n_services++;
+    }
     return rc;
 }
 

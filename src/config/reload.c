@@ -21,12 +21,6 @@ static bool is_same_salts(const struct salts *a, const struct salts *b)
     return true;
 }
 
-static bool is_same_identity(const struct config *a, const struct config *b)
-{
-    return is_same_salts(&a->salts, &b->salts) && is_same_text(a->retired_username, b->retired_username) &&
-           is_same_text(a->retired_email, b->retired_email);
-}
-
 /* ---- one after the other ---- */
 
 static void note(struct buf *kept, bool same, const char *name)
@@ -63,9 +57,12 @@ static void keep_doors(const struct config *running, struct config *next)
 
 void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept)
 {
+    bool same_identity = is_same_salts(&running->salts, &next->salts) &&
+                         is_same_text(running->retired_username, next->retired_username) &&
+                         is_same_text(running->retired_email, next->retired_email);
     note(kept, is_same_text(running->data_dir, next->data_dir), "data_dir");
     note(kept, is_same_text(running->database, next->database), "database");
-    note(kept, is_same_identity(running, next), "identity");
+    note(kept, same_identity, "identity");
     note_doors(running, next, kept);
 
     next->data_dir = running->data_dir;

@@ -90,25 +90,18 @@ static enum rc check_service(struct reading *r, struct service_conf *service, co
     return rc;
 }
 
-/* The name is used by stages, in logs and in metrics. */
-static enum rc check_service_name(struct reading *r, const struct yaml *at, struct err *err)
+enum rc services_read_one(struct reading *r, const struct yaml *at, struct service_conf *service,
+                          struct err *err)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    const struct yaml *credentials;
     size_t len = strlen(at->key);
+    /* The name is used by stages, in logs and in metrics. */
     if (len == 0 || len > NAME_CHARS_MAX || strspn(at->key, allowed) != len || at->key[0] == '-')
         return yaml_key_error(
             at, err, "%s cannot be the name of a service, which has 1 to %d of A-Z, a-z, 0-9, _ and -",
             text_brief(r->arena, at->key), NAME_CHARS_MAX);
-    return RC_OK;
-}
-
-enum rc services_read_one(struct reading *r, const struct yaml *at, struct service_conf *service,
-                          struct err *err)
-{
-    const struct yaml *credentials;
-    enum rc rc = check_service_name(r, at, err);
-    if (!rc)
-        rc = yaml_want(at, YAML_MAP, "a service with its url", err);
+    enum rc rc = yaml_want(at, YAML_MAP, "a service with its url", err);
     if (!rc)
         rc = credentials_find(at, &service->credentials, &credentials, err);
     if (!rc)

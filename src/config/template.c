@@ -126,22 +126,17 @@ bool template_knows(const struct template_maker *m, const char *name)
     return find_place(m, name) != FIXED;
 }
 
-static const char *find_nearest(const struct template_maker *m, const char *name)
+static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
 {
+    int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
+    const char *dots = name[shown] ? "..." : "";
     const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1] = { NULL };
     size_t n = 0;
     for (; n < PLACES_N; n++)
         names[n] = place_names[n];
     for (size_t i = 0; m->more && i < m->more->n; i++)
         names[n++] = m->more->name[i];
-    return text_nearest(name, names);
-}
-
-static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
-{
-    int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
-    const char *dots = name[shown] ? "..." : "";
-    const char *nearest = find_nearest(m, name);
+    const char *nearest = text_nearest(name, names);
     if (nearest)
         return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
                        nearest);
@@ -209,18 +204,12 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
     return rc;
 }
 
-/* user_id and retirement_id are numbers; the kind of a captured value is not known yet. */
-static bool may_be_number(int place)
-{
-    return place >= PLACES_N || strcmp(place_names[place], "user_id") == 0 ||
-           strcmp(place_names[place], "retirement_id") == 0;
-}
-
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err)
 {
     int place = find_place(m, name);
     assert(place != FIXED);
-    if (!may_be_number(place))
+    /* user_id and retirement_id are numbers; the kind of a captured value is not known yet. */
+    if (place < PLACES_N && strcmp(name, "user_id") != 0 && strcmp(name, "retirement_id") != 0)
         return err_set(err, RC_INVALID, "{%s} is a text: write \"{%s}\"", name, name);
     struct piece *piece = add_piece(m, place);
     piece->text = arena_strdup(m->arena, name);
@@ -336,18 +325,13 @@ enum rc template_render(const struct template *t, const struct template_values *
     return RC_OK;
 }
 
-static size_t count_places(const struct template *t)
-{
-    size_t n = 0;
-    for (const struct piece *piece = t->first; piece; piece = piece->next)
-        n += piece->place != FIXED;
-    return n;
-}
-
 enum rc template_bind(struct arena *a, const struct template *t, const struct template_values *values,
                       const char *const **out, size_t *n, struct err *err)
 {
-    const char **bound = arena_array(a, count_places(t) + 1, sizeof(bound[0]));
+    size_t places = 0;
+    for (const struct piece *piece = t->first; piece; piece = piece->next)
+        places += piece->place != FIXED;
+    const char **bound = arena_array(a, places + 1, sizeof(bound[0]));
     *n = 0;
     for (const struct piece *piece = t->first; piece; piece = piece->next) {
         if (piece->place == FIXED)

@@ -41,28 +41,22 @@ static bool is_json_number(const char *s)
     return *s == '\0';
 }
 
-static bool is_json_word(const char *s)
-{
-    return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 || is_json_number(s);
-}
-
-static enum rc add_text(struct template_maker *m, const struct yaml *at, struct err *err)
-{
-    template_add_fixed(m, "\"");
-    if (at->text && template_add(m, at->text, err))
-        return yaml_wrap(at, err);
-    template_add_fixed(m, "\"");
-    return RC_OK;
-}
-
 static enum rc add_scalar(struct template_maker *m, const struct yaml *at, struct err *err)
 {
-    if (!at->text && !at->quoted)
+    const char *text = at->text;
+    if (!text && !at->quoted) {
         template_add_fixed(m, "null");
-    else if (at->text && !at->quoted && is_json_word(at->text))
-        template_add_fixed(m, at->text);
-    else
-        return add_text(m, at, err);
+        return RC_OK;
+    }
+    if (text && !at->quoted &&
+        (strcmp(text, "true") == 0 || strcmp(text, "false") == 0 || is_json_number(text))) {
+        template_add_fixed(m, text);
+        return RC_OK;
+    }
+    template_add_fixed(m, "\"");
+    if (text && template_add(m, text, err))
+        return yaml_wrap(at, err);
+    template_add_fixed(m, "\"");
     return RC_OK;
 }
 
@@ -110,17 +104,12 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     return rc;
 }
 
-/* It would be sent as one string. */
-static bool is_json_in_quotes(const struct yaml *at)
-{
-    return at->kind == YAML_SCALAR && at->text && (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0);
-}
-
 enum rc body_read_json(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                        struct err *err)
 {
     struct template_maker m;
-    if (is_json_in_quotes(at))
+    /* It would be sent as one string. */
+    if (at->kind == YAML_SCALAR && at->text && (at->text[0] == '[' || strncmp(at->text, "{\"", 2) == 0))
         return yaml_value_error(at, err, "leave out the quotes around it: JSON is YAML already");
     template_begin(&m, r->arena, TEMPLATE_JSON);
     m.more = r->captured;

@@ -102,8 +102,11 @@ static const struct setting step_settings[] = {
     { NULL }
 };
 
-static enum rc check_answers(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
+    enum rc rc = http_call_check(step, at, err);
+    if (rc)
+        return rc;
     if (step->success.n == 0)
         return yaml_value_error(yaml_get(at, "success"), err,
                                 "the list is empty: nothing would ever succeed");
@@ -113,12 +116,6 @@ static enum rc check_answers(const struct http_step_conf *step, const struct yam
                 return yaml_error(at, err, "%u is in both success and nothing_to_erase",
                                   step->success.status[i]);
     return RC_OK;
-}
-
-static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
-{
-    enum rc rc = http_call_check(step, at, err);
-    return !rc ? check_answers(step, at, err) : rc;
 }
 
 /* ---- several ---- */

@@ -17,11 +17,16 @@ enum { PARTS_MAX = 10, VALUES_MAX = 50, POINTER_MAX = 500 };
 
 /* ---- what an answer may say ---- */
 
-/* One value, or a list of them. */
-static enum rc read_values(struct reading *r, const struct yaml *at, struct expected_conf *out,
-                           struct err *err)
+/* One part of the answer, with the value that it may have or a list of them. */
+static enum rc read_part(struct reading *r, const struct yaml *at, struct expected_conf *out, struct err *err)
 {
     static const char wanted[] = "a text, a whole number, true or false";
+    const char *fault = json_pointer_fault(at->key);
+    if (fault)
+        return yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault);
+    if (strlen(at->key) > POINTER_MAX)
+        return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    out->pointer = at->key;
     const char **values = arena_array(r->arena, at->count + 1, sizeof(values[0]));
     out->values = values;
     if (at->kind != YAML_LIST)
@@ -30,17 +35,6 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct expe
     for (const struct yaml *child = at->first; !rc && child; child = child->next)
         rc = yaml_text(child, wanted, &values[out->n_values++], err);
     return rc;
-}
-
-static enum rc read_part(struct reading *r, const struct yaml *at, struct expected_conf *out, struct err *err)
-{
-    const char *fault = json_pointer_fault(at->key);
-    if (fault)
-        return yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault);
-    if (strlen(at->key) > POINTER_MAX)
-        return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
-    out->pointer = at->key;
-    return read_values(r, at, out, err);
 }
 
 static enum rc read_parts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,

@@ -31,18 +31,14 @@ static const char *plain_fault(const char *s)
     return NULL;
 }
 
-static const char *quoted_fault(const char *s)
-{
-    if (*s == '{' && s[1] != '{')
-        return "write the place without quotes: it becomes a bound value, and within quotes it would be text";
-    return NULL;
-}
-
 static const char *statement_fault(const char *text)
 {
     char quote = '\0';
     for (const char *s = text; *s; s++) {
-        const char *fault = quote ? quoted_fault(s) : plain_fault(s);
+        if (quote && *s == '{' && s[1] != '{')
+            return "write the place without quotes: it becomes a bound value, and within quotes it would be "
+                   "text";
+        const char *fault = quote ? NULL : plain_fault(s);
         if (fault)
             return fault;
         if (*s == '\\')
