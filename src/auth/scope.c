@@ -17,16 +17,6 @@ static const struct scope_row {
 
 enum { SCOPES_KNOWN = sizeof(scopes_known) / sizeof(scopes_known[0]) };
 
-static unsigned find_scope(const char *name, size_t len)
-{
-    for (size_t i = 0; i < SCOPES_KNOWN; i++) {
-        if ((scopes_known[i].bit & SCOPE_ALL) && strlen(scopes_known[i].name) == len &&
-            memcmp(scopes_known[i].name, name, len) == 0)
-            return scopes_known[i].bit;
-    }
-    return 0;
-}
-
 static enum rc unknown_scope(const char *name, size_t len, struct err *err)
 {
     struct buf known;
@@ -43,7 +33,12 @@ enum rc scope_parse(const char *text, unsigned *out, struct err *err)
     unsigned scopes = 0;
     for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
         size_t len = strcspn(at, " ");
-        unsigned bit = find_scope(at, len);
+        unsigned bit = 0;
+        for (size_t i = 0; i < SCOPES_KNOWN; i++) {
+            const struct scope_row *row = &scopes_known[i];
+            if ((row->bit & SCOPE_ALL) && strlen(row->name) == len && memcmp(row->name, at, len) == 0)
+                bit = row->bit;
+        }
         if (!bit)
             return unknown_scope(at, len, err);
         scopes |= bit;

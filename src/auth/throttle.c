@@ -56,20 +56,16 @@ static struct tries *find_slot(struct auth_throttle *t, const char *who, uint8_t
     return oldest;
 }
 
-/* A time before the first try is within the window, too: of two requests at once, the later one may be
- * counted first. */
-static bool is_current(const struct tries *s, const uint8_t key[KEY_LEN], int64_t now)
-{
-    return s->since && memcmp(s->key, key, KEY_LEN) == 0 && s->since - AUTH_TRIES_WINDOW_US < now &&
-           now < s->since + AUTH_TRIES_WINDOW_US;
-}
-
 bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, int64_t now)
 {
     uint8_t key[KEY_LEN];
     pthread_mutex_lock(&t->lock);
     struct tries *s = find_slot(t, who, key);
-    if (!is_current(s, key, now)) {
+    /* A time before the first try is within the window, too: of two requests at once, the later one may be
+     * counted first. */
+    bool is_current = s->since && memcmp(s->key, key, KEY_LEN) == 0 &&
+                      s->since - AUTH_TRIES_WINDOW_US < now && now < s->since + AUTH_TRIES_WINDOW_US;
+    if (!is_current) {
         *s = (struct tries){ .since = now };
         memcpy(s->key, key, KEY_LEN);
     }

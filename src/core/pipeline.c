@@ -184,8 +184,14 @@ bool pipeline_find(const struct pipeline *p, const char *name, unsigned *state)
 
 enum { HINT_MAX = ERR_TEXT_MAX - 200 }; /* leaves room for the last name and what stands around */
 
-static const char *list_names(struct arena *a, const struct pipeline *p)
+const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name)
 {
+    const char **known = arena_array(a, p->n + 1, sizeof(*known));
+    memcpy(known, p->names, p->n * sizeof(*known));
+    const char *near = text_nearest(name, known);
+    if (near)
+        return arena_printf(a, "did you mean %s?", near);
+
     size_t len = 0;
     unsigned n = 0;
     char *list = arena_alloc(a, HINT_MAX + STATE_NAME_MAX + 3);
@@ -194,14 +200,6 @@ static const char *list_names(struct arena *a, const struct pipeline *p)
     if (n < p->n)
         return arena_printf(a, "there are %s and %u more: see \"lethe states list\"", list, p->n - n);
     return arena_printf(a, "there are %s", list);
-}
-
-const char *pipeline_hint(struct arena *a, const struct pipeline *p, const char *name)
-{
-    const char **known = arena_array(a, p->n + 1, sizeof(*known));
-    memcpy(known, p->names, p->n * sizeof(*known));
-    const char *near = text_nearest(name, known);
-    return near ? arena_printf(a, "did you mean %s?", near) : list_names(a, p);
 }
 
 int pipeline_order(unsigned state)

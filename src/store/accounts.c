@@ -66,15 +66,6 @@ static enum rc not_found(struct err *err)
     return err_set(err, RC_NOT_FOUND, "there is no such account");
 }
 
-static bool key_matches(const struct store *s, const struct db_rows *rows, const char *email)
-{
-    uint8_t key[LOOKUP_LEN];
-    size_t len;
-    const void *stored = db_bytes(rows, COLUMN_EMAIL_KEY, &len);
-    people_email_key(s, email, key);
-    return len == LOOKUP_LEN && memcmp(stored, key, LOOKUP_LEN) == 0;
-}
-
 enum rc store_find_account(struct store *s, struct arena *a, const char *username, const char *email,
                            struct account_match *out, struct err *err)
 {
@@ -90,7 +81,13 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
     if (!found)
         return not_found(err);
     read_account(a, &rows, &out->account);
-    out->email_matches = email && key_matches(s, &rows, email);
+    out->email_matches = false;
+    if (email) {
+        size_t len;
+        const void *stored = db_bytes(&rows, COLUMN_EMAIL_KEY, &len);
+        people_email_key(s, email, key);
+        out->email_matches = len == LOOKUP_LEN && memcmp(stored, key, LOOKUP_LEN) == 0;
+    }
     db_rows_close(&rows);
     return RC_OK;
 }

@@ -117,12 +117,6 @@ enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t
 
 /* ---- looking ---- */
 
-static bool fits(const struct audit_filter *f, const struct audit_entry *e)
-{
-    return (!f->actor || (e->actor && strcmp(f->actor, e->actor) == 0)) && (!f->from || e->at >= f->from) &&
-           (!f->before || e->at < f->before);
-}
-
 enum rc store_list_audit(struct store *s, const struct audit_filter *f, store_audit_fn *fn, void *arg,
                          int64_t *next, struct err *err)
 {
@@ -137,9 +131,11 @@ enum rc store_list_audit(struct store *s, const struct audit_filter *f, store_au
                           DB_ARGS(DB_INT(f->after_id), DB_INT(LOOK_MAX), DB_INT(f->retirement_id)), err);
     while (!rc && given < f->limit && !(rc = db_next(&rows, &row, err)) && row) {
         struct audit_entry e = read_entry(&rows);
+        bool of_actor = !f->actor || (e.actor && strcmp(f->actor, e.actor) == 0);
+        bool in_time = (!f->from || e.at >= f->from) && (!f->before || e.at < f->before);
         looked++;
         *next = e.id;
-        if (!fits(f, &e))
+        if (!of_actor || !in_time)
             continue;
         given++;
         rc = fn(arg, &e, err);

@@ -264,23 +264,10 @@ enum rc store_due_open(struct store *s, struct arena *a, const struct due_filter
 
 /* ---- its pages ---- */
 
-/* Besides LEASE_WAITING, the lease_until that keeps a row in a state of this role from being taken. The size
- * of any other value is when it ends: a lease, or the time that the row is put off for. */
-static int64_t lease_bar(enum role role)
-{
-    return role == ROLE_WORKING ? LEASE_NONE : LEASE_WAITING;
-}
-
-/* Neither can end later. */
+/* Neither a lease nor the time that a row is put off for can end later. */
 static int64_t lease_most(int64_t now)
 {
     return now + LEASE_MAX_S * CLOCK_S;
-}
-
-/* Only rows in PENDING wait for their time. */
-static int64_t created_before(const struct due_state *d, const struct due_filter *f)
-{
-    return d->role == ROLE_PENDING ? f->due_before : INT64_MAX;
 }
 
 #define IN_STATE                                                                                     \
@@ -308,12 +295,16 @@ static enum rc add_rows(const struct due_look *look, const struct due_walk *w, s
     const struct due_state *d = &w->of;
     int64_t last = ids_list_upto(keys, w->last);
     last = last < w->last ? last : w->last;
+    /* Besides LEASE_WAITING, the lease_until that keeps a row in this state from being taken. The size of any
+     * other value is when it ends: a lease, or the time that the row is put off for. */
+    int64_t bar = d->role == ROLE_WORKING ? LEASE_NONE : LEASE_WAITING;
+    /* Only rows in PENDING wait for their time. */
+    int64_t created_before = d->role == ROLE_PENDING ? f->due_before : INT64_MAX;
     return ids_list_add(keys, look->store->db, due_text(f, d),
-                        DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next),
-                                DB_INT(lease_bar(d->role)), DB_INT(f->now), DB_INT((int64_t)keys->max),
-                                DB_INT(created_before(d, f)), DB_INT(lease_most(f->now)),
-                                DB_INT(f->newest_first ? -w->next : last), DB_INT(d->pipeline_id),
-                                DB_INT(d->aborting)),
+                        DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next), DB_INT(bar),
+                                DB_INT(f->now), DB_INT((int64_t)keys->max), DB_INT(created_before),
+                                DB_INT(lease_most(f->now)), DB_INT(f->newest_first ? -w->next : last),
+                                DB_INT(d->pipeline_id), DB_INT(d->aborting)),
                         err);
 }
 

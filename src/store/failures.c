@@ -4,18 +4,6 @@
 
 #include "store/store_int.h"
 
-static void read_failure_group(struct arena *a, const struct db_rows *rows, struct failure_group *out)
-{
-    *out = (struct failure_group){
-        .stage = arena_strdup(a, db_text(rows, 0)),
-        .failure = { .status = db_is_null(rows, 1) ? -1 : db_int(rows, 1),
-                     .cause = arena_strdup(a, db_text(rows, 2)) },
-        .count = db_int(rows, 3),
-        .first_at = db_int(rows, 4),
-        .last_at = db_int(rows, 5),
-    };
-}
-
 enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct failure_group **out, size_t *n,
                        struct err *err)
 {
@@ -34,7 +22,14 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
                  " JOIN state s ON s.id = f.stage_id ORDER BY f.n DESC, s.name, f.cause, f.status LIMIT $1",
                  DB_ARGS(DB_INT((int64_t)limit)), err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row)
-        read_failure_group(a, &rows, &(*out)[(*n)++]);
+        (*out)[(*n)++] = (struct failure_group){
+            .stage = arena_strdup(a, db_text(&rows, 0)),
+            .failure = { .status = db_is_null(&rows, 1) ? -1 : db_int(&rows, 1),
+                         .cause = arena_strdup(a, db_text(&rows, 2)) },
+            .count = db_int(&rows, 3),
+            .first_at = db_int(&rows, 4),
+            .last_at = db_int(&rows, 5),
+        };
     db_rows_close(&rows);
     return rc;
 }

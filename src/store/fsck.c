@@ -43,11 +43,6 @@ static void report(struct fsck *f, const char *invariant, const char *what)
 
 /* ---- one step ---- */
 
-static bool is_operators(const struct fsck *f, const struct step *st)
-{
-    return (st->flags & LOG_FORCED) != 0 || st->has_reason || st->run > f->before.run;
-}
-
 /* From ERRORED to the state before the one that failed. */
 static bool is_resume(const struct fsck *f, const struct pipeline *p, unsigned from, unsigned to)
 {
@@ -72,12 +67,6 @@ static void check_order(struct fsck *f, const struct pipeline *p, const struct s
         report(f, "I15", "left out states without saying so");
 }
 
-static void count_completion(struct fsck *f, const struct pipeline *p, unsigned from, unsigned to)
-{
-    if (pipeline_role(p, from) == ROLE_WORKING && to == pipeline_next(p, from))
-        f->completions[from]++;
-}
-
 static void check_move(struct fsck *f, const struct pipeline *p, const struct step *st)
 {
     unsigned from, to;
@@ -86,15 +75,15 @@ static void check_move(struct fsck *f, const struct pipeline *p, const struct st
         return;
     }
     bool known = pipelines_position(p, st->from_id, &from);
-    bool operators = is_operators(f, st);
+    bool operators = (st->flags & LOG_FORCED) != 0 || st->has_reason || st->run > f->before.run;
     if (!operators && known)
         check_order(f, p, st, from, to);
     else if (!operators)
         report(f, "I2", "changed its list of states without an operator");
     if ((st->flags & LOG_SKIPPED) != 0 || (operators && !(known && is_resume(f, p, from, to))))
         f->operator_moved = true;
-    if (known)
-        count_completion(f, p, from, to);
+    if (known && pipeline_role(p, from) == ROLE_WORKING && to == pipeline_next(p, from))
+        f->completions[from]++;
     if (to == 0) {
         memset(f->completions, 0, sizeof(f->completions));
         f->operator_moved = false;
@@ -206,18 +195,6 @@ static enum rc check_retirement(struct fsck *f, struct err *err)
 
 /* ---- all of them ---- */
 
-/* A memo belongs to a stage, and must be gone when the stage is left. */
-static enum rc check_memo(struct fsck *f, struct err *err)
-{
-    const struct retirement *r = &f->row;
-    int64_t n = 0;
-    enum rc rc = store_first_int(f->s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1",
-                                 DB_ARGS(DB_INT(r->id)), &n, err);
-    if (!rc && n > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
-        report(f, "I18", "what its driver remembered of a stage outlived the stage");
-    return rc;
-}
-
 static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
 {
     struct db_rows rows;
@@ -235,6 +212,8 @@ static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
 /* A row that cannot be read is a finding like any other. */
 static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
 {
+    const struct retirement *r = &f->row;
+    int64_t memos = 0;
     f->row.id = id;
     enum rc rc = store_get_row(f->s, id, &f->row, err);
     if (rc == RC_INTERNAL) {
@@ -246,14 +225,12 @@ static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
         rc = read_stored(f, id, err);
     if (!rc)
         rc = check_retirement(f, err);
-    return rc ? rc : check_memo(f, err);
-}
-
-static enum rc check_page(struct fsck *f, const struct id_list *ids, struct err *err)
-{
-    enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < ids->n; i++)
-        rc = check_id(f, ids->id[i], err);
+    if (!rc)
+        rc = store_first_int(f->s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1",
+                             DB_ARGS(DB_INT(id)), &memos, err);
+    /* A memo belongs to a stage, and must be gone when the stage is left. */
+    if (!rc && memos > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        report(f, "I18", "what its driver remembered of a stage outlived the stage");
     return rc;
 }
 
@@ -268,8 +245,8 @@ static enum rc check_all(struct fsck *f, struct err *err)
         ids.n = 0;
         rc = ids_list_add(&ids, f->s->db, "SELECT id FROM retirement WHERE id > $1 ORDER BY id LIMIT $2",
                           DB_ARGS(DB_INT(after), DB_INT(FSCK_PAGE)), err);
-        if (!rc)
-            rc = check_page(f, &ids, err);
+        for (size_t i = 0; !rc && i < ids.n; i++)
+            rc = check_id(f, ids.id[i], err);
         after = ids.n > 0 ? ids.id[ids.n - 1] : after;
     } while (!rc && ids.n == FSCK_PAGE);
     arena_free(&a);
@@ -346,23 +323,20 @@ static enum rc check_trail(struct fsck *f, struct err *err)
     return rc;
 }
 
+/* check_all counts the entries, which check_strays compares. */
+static enum rc (*const checks[])(struct fsck *f, struct err *err) = {
+    check_all, check_twins, check_strays, check_forgotten, check_counts, check_trail,
+};
+
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
 {
     struct fsck *f = XNEW(struct fsck);
     f->s = s;
     f->fn = fn;
     f->arg = arg;
-    enum rc rc = check_all(f, err);
-    if (!rc)
-        rc = check_twins(f, err);
-    if (!rc)
-        rc = check_strays(f, err);
-    if (!rc)
-        rc = check_forgotten(f, err);
-    if (!rc)
-        rc = check_counts(f, err);
-    if (!rc)
-        rc = check_trail(f, err);
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < sizeof(checks) / sizeof(checks[0]); i++)
+        rc = checks[i](f, err);
     free(f);
     return rc;
 }

@@ -39,14 +39,6 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
     return rc;
 }
 
-static bool is_repeated(const struct retirement_filter *f, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (f->state_ids[k] == f->state_ids[i])
-            return true;
-    return false;
-}
-
 /* ---- the ids of a page ---- */
 
 /* Rows that changed since then. A few are found by an index of when they changed; many are found soon enough
@@ -147,11 +139,6 @@ static enum rc add_of_person(struct store *s, const struct retirement_filter *f,
         DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
 }
 
-static int64_t modified_before(const struct retirement_filter *f, const struct range *r, size_t state)
-{
-    return f->modified_before_each ? f->modified_before_each[state] : r->modified_before;
-}
-
 static enum rc add_page(struct store *s, const struct retirement_filter *f, const struct range *r,
                         struct id_list *ids, struct err *err)
 {
@@ -160,34 +147,15 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
     if (f->n_states == 0)
         return add_of_all(s, r, ids, err);
     enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < f->n_states; i++)
+    for (size_t i = 0; !rc && i < f->n_states; i++) {
+        int64_t before = f->modified_before_each ? f->modified_before_each[i] : r->modified_before;
         rc = f->failure ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
-                        : add_of_state(s, f->state_ids[i], modified_before(f, r, i), r, ids, err);
+                        : add_of_state(s, f->state_ids[i], before, r, ids, err);
+    }
     return rc;
 }
 
 /* ---- what is shown ---- */
-
-/* Its place among the states of the filter; n_states when it is not among them. */
-static size_t find_listed(const struct retirement_filter *f, const struct retirement *r)
-{
-    size_t i = 0;
-    while (i < f->n_states && f->state_ids[i] != r->pipeline->state_ids[r->state])
-        i++;
-    return i;
-}
-
-static int64_t idle_before(const struct retirement_filter *f, const struct retirement *r)
-{
-    size_t i = find_listed(f, r);
-    return f->modified_before_each && i < f->n_states ? f->modified_before_each[i] : f->modified_before;
-}
-
-static bool state_is_listed(const struct retirement_filter *f, const struct retirement *r)
-{
-    bool is_old_enough = !f->modified_before_each || r->modified_at < idle_before(f, r);
-    return f->n_states == 0 || (find_listed(f, r) < f->n_states && is_old_enough);
-}
 
 static bool is_within(int64_t at, int64_t from, int64_t before)
 {
@@ -204,18 +172,29 @@ static bool is_person(const struct retirement_filter *f, const struct person *p)
            (!f->email || people_same_email(f->email, p->email));
 }
 
-static bool is_idle(const struct retirement *r, const struct retirement_filter *f)
-{
-    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, f->idle_at) &&
-           !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, idle_before(f, r));
-}
-
 /* Compares again: a row may have changed since its id was found. */
 static bool matches(const struct retirement_filter *f, const struct retirement_view *v)
 {
-    return state_is_listed(f, &v->row) && is_within(v->row.created_at, f->created_from, f->created_before) &&
-           is_within(v->row.modified_at, f->modified_from, f->modified_before) && is_person(f, &v->person) &&
-           (!f->waiting || retirement_is_waiting(&v->row)) && (f->idle_at == 0 || is_idle(&v->row, f));
+    const struct retirement *r = &v->row;
+    size_t i = 0;
+    while (i < f->n_states && f->state_ids[i] != r->pipeline->state_ids[r->state])
+        i++;
+    bool is_listed = i < f->n_states;
+    int64_t before = f->modified_before_each && is_listed ? f->modified_before_each[i] : f->modified_before;
+
+    if (f->n_states > 0 && !is_listed)
+        return false;
+    if (is_listed && f->modified_before_each && r->modified_at >= before)
+        return false;
+    if (!is_within(r->created_at, f->created_from, f->created_before) ||
+        !is_within(r->modified_at, f->modified_from, f->modified_before))
+        return false;
+    if (!is_person(f, &v->person) || (f->waiting && !retirement_is_waiting(r)))
+        return false;
+    if (f->idle_at == 0)
+        return true;
+    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, f->idle_at) &&
+           !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, before);
 }
 
 struct walk {
@@ -276,31 +255,30 @@ enum rc store_list(struct store *s, const struct retirement_filter *filter, stor
 
 /* ---- counting ---- */
 
-static enum rc count_state(struct store *s, int64_t state_id, const struct range *r, int64_t *out,
-                           struct err *err)
+/* A state that is listed twice counts once. */
+static enum rc count_states(struct store *s, const struct retirement_filter *f, const struct range *r,
+                            int64_t *out, struct err *err)
 {
     const char *sql = r->by_time ? "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
                                    " AND id <= $3 AND modified_at >= $4 AND modified_at < $5"
                                    " AND created_at >= $6 AND created_at < $7"
                                  : "SELECT count(*) FROM retirement WHERE state_id = $1 AND id > $2"
                                    " AND id <= $3";
-    int64_t n = 0;
-    enum rc rc = store_first_int(s->db, sql,
-                                 DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(r->upto),
-                                         DB_INT(r->modified_from), DB_INT(r->modified_before),
-                                         DB_INT(r->created_from), DB_INT(r->created_before)),
-                                 &n, err);
-    *out += n;
-    return rc;
-}
-
-static enum rc count_states(struct store *s, const struct retirement_filter *f, const struct range *r,
-                            int64_t *out, struct err *err)
-{
     enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < f->n_states; i++)
-        if (!is_repeated(f, i))
-            rc = count_state(s, f->state_ids[i], r, out, err);
+    for (size_t i = 0; !rc && i < f->n_states; i++) {
+        int64_t n = 0;
+        size_t first = 0;
+        while (f->state_ids[first] != f->state_ids[i])
+            first++;
+        if (first < i)
+            continue;
+        rc = store_first_int(s->db, sql,
+                             DB_ARGS(DB_INT(f->state_ids[i]), DB_INT(r->after), DB_INT(r->upto),
+                                     DB_INT(r->modified_from), DB_INT(r->modified_before),
+                                     DB_INT(r->created_from), DB_INT(r->created_before)),
+                             &n, err);
+        *out += n;
+    }
     return rc;
 }
 

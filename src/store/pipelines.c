@@ -188,14 +188,6 @@ enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct 
 
 /* ---- states of all lists ---- */
 
-static void add_id(int64_t *ids, size_t *n, int64_t id)
-{
-    for (size_t i = 0; i < *n; i++)
-        if (ids[i] == id)
-            return;
-    ids[(*n)++] = id;
-}
-
 enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, int64_t **ids, size_t *n,
                              struct err *err)
 {
@@ -209,8 +201,12 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
         total += lists[i]->n;
     *ids = arena_array(a, total + 1, sizeof((*ids)[0]));
     for (size_t i = 0; i < n_lists; i++)
-        for (unsigned k = 0; k < lists[i]->n; k++)
-            if (pipeline_role(lists[i], k) == role)
-                add_id(*ids, n, lists[i]->state_ids[k]);
+        for (unsigned k = 0; k < lists[i]->n; k++) {
+            size_t known = 0;
+            while (known < *n && (*ids)[known] != lists[i]->state_ids[k])
+                known++;
+            if (known == *n && pipeline_role(lists[i], k) == role)
+                (*ids)[(*n)++] = lists[i]->state_ids[k];
+        }
     return RC_OK;
 }
