@@ -95,19 +95,11 @@ enum rc usecase_deactivate(struct act *act, const char *username, struct account
     return rc ? rc : store_get_account(act->store, act->arena, match.account.id, out, err);
 }
 
-static enum rc erase_account(struct act *act, const struct retirement *row, struct err *err)
-{
-    struct retirement_view view;
-    enum rc rc = store_get(act->store, act->arena, row->id, &view, err);
-    if (rc)
-        return rc;
-    return store_retire_account(act->store, row->account_id, view.person.retired_username,
-                                view.person.retired_email, act->now, err);
-}
-
 enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err)
 {
     struct retirement row;
+    struct retirement_view view;
+    const char *action = NULL;
     enum rc rc = store_find_row(act->store, username, &row, err);
     if (rc)
         return rc;
@@ -115,10 +107,18 @@ enum rc usecase_erase(struct act *act, const char *username, enum erasure what, 
         return err_set_code(err, RC_CONFLICT, "not_working", "%s is not a working state",
                             row.pipeline->names[row.state]);
     switch (what) {
-    case ERASE_SECONDARY: rc = store_erase_secondary(act->store, row.account_id, err); break;
-    case ERASE_ACCOUNT: rc = erase_account(act, &row, err); break;
+    case ERASE_SECONDARY:
+        action = "secondary_erased";
+        rc = store_erase_secondary(act->store, row.account_id, err);
+        break;
+    case ERASE_ACCOUNT:
+        action = "account_retired";
+        rc = store_get(act->store, act->arena, row.id, &view, err);
+        if (!rc)
+            rc = store_retire_account(act->store, row.account_id, view.person.retired_username,
+                                      view.person.retired_email, act->now, err);
+        break;
     }
-    const char *action = what == ERASE_ACCOUNT ? "account_retired" : "secondary_erased";
     return rc ? rc : audit_add(act, (struct audit_entry){ .action = action, .retirement_id = row.id }, err);
 }
 

@@ -184,18 +184,6 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
 
 /* ---- the second ---- */
 
-/* If both files are gone, somebody has removed them, and their people are lost. */
-static enum rc finish_one(struct act *act, const char *name, struct err *err)
-{
-    const char *path = path_of(act, name, "");
-    enum rc rc = file_rename(path_of(act, name, UNFINISHED), path, err);
-    if (rc == RC_NOT_FOUND && access(path, F_OK) != 0)
-        log_error("the archive %s is missing: somebody has removed it", name);
-    if (rc && rc != RC_NOT_FOUND)
-        return rc;
-    return store_finish_archive(act->store, name, err);
-}
-
 static void remove_strays(struct act *act)
 {
     DIR *folder = opendir(folder_of(act));
@@ -220,8 +208,15 @@ enum rc usecase_finish_archives(struct act *act, struct err *err)
     const char **names;
     size_t n;
     enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = finish_one(act, names[i], err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        const char *path = path_of(act, names[i], "");
+        rc = file_rename(path_of(act, names[i], UNFINISHED), path, err);
+        /* If both files are gone, somebody has removed them, and their people are lost. */
+        if (rc == RC_NOT_FOUND && access(path, F_OK) != 0)
+            log_error("the archive %s is missing: somebody has removed it", names[i]);
+        if (!rc || rc == RC_NOT_FOUND)
+            rc = store_finish_archive(act->store, names[i], err);
+    }
     if (rc)
         return rc;
     remove_strays(act);

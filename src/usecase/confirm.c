@@ -52,11 +52,6 @@ static enum rc find_repeat(struct act *act, const struct retirement *row, const 
     return rc;
 }
 
-static bool is_at(const struct retirement *row, const char *stage)
-{
-    return !stage || strcmp(row->pipeline->names[row->state], stage) == 0;
-}
-
 enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *in, struct err *err)
 {
     struct retirement row;
@@ -67,11 +62,12 @@ enum rc usecase_confirm(struct act *act, int64_t id, const struct confirmation *
     if (rc)
         return rc;
     const char *response = make_response(act->arena, in->note);
-    if (!retirement_is_waiting(&row) || !is_at(&row, in->stage))
+    bool is_there = !in->stage || strcmp(row.pipeline->names[row.state], in->stage) == 0;
+    if (!retirement_is_waiting(&row) || !is_there)
         rc = find_repeat(act, &row, in->stage, response, &cmd.repeated, err);
     if (rc)
         return rc;
-    if (!cmd.repeated && !is_at(&row, in->stage))
+    if (!cmd.repeated && !is_there)
         return err_set_code(err, RC_CONFLICT, "not_waiting",
                             "retirement %lld is in %s: it does not wait at that stage", (long long)row.id,
                             row.pipeline->names[row.state]);

@@ -5,12 +5,13 @@
  */
 #include "usecase/usecase_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
+
+enum { KEY_LEN = 16 }; /* bytes of a key; it is twice as many digits */
 
 /* ---- claims ---- */
 
@@ -28,15 +29,12 @@ struct wire_user driving_user(const struct retirement_view *v)
     };
 }
 
-/* Tells one run of one retirement from all others, and reveals nothing else. */
-static const char *make_run_key(struct act *act, const struct retirement *row)
+const char *driving_key(struct act *act, const char *text)
 {
-    char text[64];
     uint8_t mac[CRYPTO_SHA256_LEN];
-    char *hex = arena_alloc(act->arena, 33);
-    int len = snprintf(text, sizeof(text), "run %lld %lld", (long long)row->id, (long long)row->run);
-    crypto_hmac_sha256(act->run_key, text, (size_t)len, mac);
-    crypto_hex(mac, 16, hex);
+    char *hex = arena_alloc(act->arena, 2 * KEY_LEN + 1);
+    crypto_hmac_sha256(act->run_key, text, strlen(text), mac);
+    crypto_hex(mac, KEY_LEN, hex);
     return hex;
 }
 
@@ -86,25 +84,19 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     rc = store_get(c->act->store, c->act->arena, row->id, &view, err);
     if (rc)
         return rc;
+    const struct retirement *r = &d.after;
+    const char *run = arena_printf(c->act->arena, "run %lld %lld", (long long)r->id, (long long)r->run);
     c->out->claims[c->out->n_claims++] = (struct wire_claim){
         .id = row->id,
-        .epoch = d.after.epoch,
-        .stage = d.after.pipeline->names[d.after.state],
-        .run_key = make_run_key(c->act, &d.after),
+        .epoch = r->epoch,
+        .stage = r->pipeline->names[r->state],
+        .run_key = driving_key(c->act, run),
         .lease_s = c->in->lease_s,
         .since_at = view.since,
         .memo = view.memo,
         .user = driving_user(&view),
     };
     return RC_OK;
-}
-
-static enum rc find_only(struct act *act, const char *username, int64_t *id, struct err *err)
-{
-    struct retirement row;
-    enum rc rc = store_find_row(act->store, username, &row, err);
-    *id = rc ? 0 : row.id;
-    return rc;
 }
 
 /* Rows that need no driver any more (finished, aborted) fill no places: the look goes on until the places are
@@ -147,6 +139,7 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
                       struct fuse_state *fuse, struct err *err)
 {
     struct claiming c = { .act = act, .in = in, .out = out };
+    struct retirement only = { 0 };
     int64_t own_us = act->config->cool_off_us, wanted_us = in->cool_off_s * CLOCK_S;
     struct due_filter filter = {
         .due_before = act->now - (wanted_us > own_us ? wanted_us : own_us),
@@ -164,7 +157,8 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
         return rc;
     out->fuse_blown = filter.no_pending = fuse->blown;
     if (in->username)
-        rc = find_only(act, in->username, &filter.only_id, err);
+        rc = store_find_row(act->store, in->username, &only, err);
+    filter.only_id = only.id;
     if (!rc)
         rc = claim_due(&c, &filter, err);
     if (!rc && in->count)
@@ -174,12 +168,17 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
 
 /* ---- reports ---- */
 
-/* If the log shows that this report was accepted before, decides again with the first answer. */
+/* A late outcome may be a repeat: if the log shows that it was accepted before, decides again with the first
+ * answer. */
 static enum rc decide_repeat(struct act *act, const struct retirement *row, struct command *cmd,
                              struct decision *d, struct err *err)
 {
+    bool is_outcome = cmd->kind == COMMAND_DONE || cmd->kind == COMMAND_FAILED;
+    bool is_late = d->refusal == REFUSAL_STALE || d->refusal == REFUSAL_LEASE_OVER;
     bool found = false;
     unsigned state_after = 0;
+    if (!is_outcome || !is_late)
+        return RC_OK;
     enum rc rc = store_find_report(act->store, row, cmd->epoch, cmd->stage, &found, &state_after, err);
     if (rc || !found)
         return rc;
@@ -187,12 +186,6 @@ static enum rc decide_repeat(struct act *act, const struct retirement *row, stru
     core_decide(row, cmd, act->now, d);
     cmd->first_answer = NULL;
     return RC_OK;
-}
-
-static bool may_be_repeat(const struct command *cmd, const struct decision *d)
-{
-    return (cmd->kind == COMMAND_DONE || cmd->kind == COMMAND_FAILED) &&
-           (d->refusal == REFUSAL_STALE || d->refusal == REFUSAL_LEASE_OVER);
 }
 
 static void fill_answer(const struct retirement *row, const struct wire_report *in, const struct decision *d,
@@ -233,8 +226,7 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
 
     struct decision d;
     core_decide(&row, &cmd, act->now, &d);
-    if (may_be_repeat(&cmd, &d))
-        rc = decide_repeat(act, &row, &cmd, &d, err);
+    rc = decide_repeat(act, &row, &cmd, &d, err);
     if (rc)
         return rc;
     if (d.refusal)

@@ -141,28 +141,37 @@ enum rc usecase_update(struct act *act, const struct update *update, struct err 
 
 /* ---- operators ---- */
 
-static bool leads_there(const struct log_entry *e, const struct operator_move *in)
-{
-    switch (in->operation) {
-    case OPERATION_MOVE: return strcmp(e->to, in->to) == 0;
-    case OPERATION_RESUME: return e->from && strcmp(e->from, "ERRORED") == 0;
-    case OPERATION_RERUN: return e->from && strcmp(e->from, "COMPLETE") == 0 && strcmp(e->to, "PENDING") == 0;
-    case OPERATION_CANCEL: return false; /* the row tells */
-    }
-    return false;
-}
+static const struct {
+    enum command_kind kind;
+    const char *action; /* in the audit trail */
+} operations[] = {
+    [OPERATION_MOVE] = { COMMAND_MOVE, "forced" },
+    [OPERATION_RESUME] = { COMMAND_RESUME, "resumed" },
+    [OPERATION_RERUN] = { COMMAND_RERUN, "rerun" },
+    [OPERATION_CANCEL] = { COMMAND_CANCEL, "cancelled" },
+};
 
 /* As for updates: is the newest entry this very move by this caller? */
 static enum rc find_move_repeat(struct act *act, const struct retirement *row, const struct operator_move *in,
                                 bool *repeated, struct err *err)
 {
     struct log_entry newest;
+    bool leads_there = false;
     enum rc rc = store_log_newest(act->store, act->arena, row->id, &newest, err);
-    if (!rc)
-        *repeated = newest.forced && strcmp(newest.actor, act->actor) == 0 &&
-                    strcmp(newest.reason ? newest.reason : "", in->reason ? in->reason : "") == 0 &&
-                    leads_there(&newest, in);
-    return rc;
+    if (rc)
+        return rc;
+    const char *from = newest.from ? newest.from : "";
+    switch (in->operation) {
+    case OPERATION_MOVE: leads_there = strcmp(newest.to, in->to) == 0; break;
+    case OPERATION_RESUME: leads_there = strcmp(from, "ERRORED") == 0; break;
+    case OPERATION_RERUN:
+        leads_there = strcmp(from, "COMPLETE") == 0 && strcmp(newest.to, "PENDING") == 0;
+        break;
+    case OPERATION_CANCEL: break; /* the row tells */
+    }
+    *repeated = leads_there && newest.forced && strcmp(newest.actor, act->actor) == 0 &&
+                strcmp(newest.reason ? newest.reason : "", in->reason ? in->reason : "") == 0;
+    return RC_OK;
 }
 
 enum rc usecase_check_move(const struct operator_move *in, struct err *err)
@@ -178,41 +187,18 @@ enum rc usecase_check_move(const struct operator_move *in, struct err *err)
     return RC_OK;
 }
 
-static enum rc make_command(struct act *act, const struct retirement *row, const struct operator_move *in,
-                            struct command *cmd, struct err *err)
-{
-    switch (in->operation) {
-    case OPERATION_MOVE: cmd->kind = COMMAND_MOVE; return find_target(act, row, in->to, cmd, err);
-    case OPERATION_RESUME: cmd->kind = COMMAND_RESUME; return RC_OK;
-    case OPERATION_RERUN: cmd->kind = COMMAND_RERUN; return RC_OK;
-    case OPERATION_CANCEL: cmd->kind = COMMAND_CANCEL; return RC_OK;
-    }
-    return err_set(err, RC_INTERNAL, "no such operation");
-}
-
-static const char *operation_name(enum operation operation)
-{
-    switch (operation) {
-    case OPERATION_MOVE: return "forced";
-    case OPERATION_RESUME: return "resumed";
-    case OPERATION_RERUN: return "rerun";
-    case OPERATION_CANCEL: return "cancelled";
-    }
-    return "forced";
-}
-
 enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move *in,
                         struct operator_answer *out, struct err *err)
 {
     struct retirement row;
-    struct command cmd = { 0 };
+    struct command cmd = { .kind = operations[in->operation].kind };
     enum rc rc = usecase_check_move(in, err);
     if (!rc)
         rc = store_get_row(act->store, id, &row, err);
     if (!rc)
         rc = store_current_pipeline(act->store, &cmd.current, err);
-    if (!rc)
-        rc = make_command(act, &row, in, &cmd, err);
+    if (!rc && in->operation == OPERATION_MOVE)
+        rc = find_target(act, &row, in->to, &cmd, err);
     if (!rc)
         rc = find_move_repeat(act, &row, in, &cmd.repeated, err);
     if (rc)
@@ -232,7 +218,7 @@ enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move 
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
-        .action = operation_name(in->operation),
+        .action = operations[in->operation].action,
         .forced = in->operation != OPERATION_CANCEL,
         .reason = in->reason,
         .now = act->now,

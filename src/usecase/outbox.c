@@ -5,25 +5,9 @@
  */
 #include "usecase/usecase_int.h"
 
-#include <stdio.h>
-
 #include "base/clock.h"
-#include "base/crypto.h"
 
 /* ---- taking ---- */
-
-/* Tells one round of one delivery from all others, also from those of a restored database. */
-static const char *make_key(struct act *act, const struct delivery *d)
-{
-    char text[96];
-    uint8_t mac[CRYPTO_SHA256_LEN];
-    char *hex = arena_alloc(act->arena, 33);
-    int len = snprintf(text, sizeof(text), "delivery %lld %lld %lld", (long long)d->id,
-                       (long long)d->created_at, (long long)d->round);
-    crypto_hmac_sha256(act->run_key, text, (size_t)len, mac);
-    crypto_hex(mac, 16, hex);
-    return hex;
-}
 
 static enum rc take(struct act *act, struct delivery *d, int64_t lease_s, struct wire_delivery *out,
                     struct err *err)
@@ -38,12 +22,15 @@ static enum rc take(struct act *act, struct delivery *d, int64_t lease_s, struct
         rc = store_take_delivery(act->store, d, act->now + lease_s * CLOCK_S, err);
     if (rc)
         return rc;
+    /* This round of this delivery; the time tells it from those of a restored database. */
+    const char *round = arena_printf(act->arena, "delivery %lld %lld %lld", (long long)d->id,
+                                     (long long)d->created_at, (long long)d->round);
     *out = (struct wire_delivery){
         .id = d->id,
         .epoch = d->epoch,
         .event = d->event,
         .hook = d->hook,
-        .key = make_key(act, d),
+        .key = driving_key(act, round),
         .lease_s = lease_s,
         .attempts = d->attempts,
         .age_s = act->now > d->began_at ? (act->now - d->began_at) / CLOCK_S : 0,
@@ -74,12 +61,6 @@ enum rc usecase_claim_deliveries(struct act *act, const struct wire_delivery_req
 
 /* ---- reporting ---- */
 
-static void end(struct delivery *d, enum delivery_state state, int64_t now)
-{
-    d->state = state;
-    d->ended_at = now;
-}
-
 static void apply(struct delivery *d, const struct wire_delivery_report *r, int64_t now)
 {
     d->taken = false;
@@ -87,12 +68,14 @@ static void apply(struct delivery *d, const struct wire_delivery_report *r, int6
     switch (r->outcome) {
     case WIRE_DELIVERY_DONE:
         d->failure = (struct failure){ .status = -1 };
-        end(d, DELIVERY_DONE, now);
+        d->state = DELIVERY_DONE;
+        d->ended_at = now;
         break;
     case WIRE_DELIVERY_AGAIN: d->failure = (struct failure){ r->status, r->cause }; break;
     case WIRE_DELIVERY_FAILED:
         d->failure = (struct failure){ r->status, r->cause };
-        end(d, DELIVERY_FAILED, now);
+        d->state = DELIVERY_FAILED;
+        d->ended_at = now;
         break;
     case WIRE_DELIVERY_RELEASED: d->attempts--; break;
     }

@@ -39,14 +39,6 @@ enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn
     return audit_add(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
 }
 
-static bool is_among(const int64_t *ids, size_t n, int64_t id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
-}
-
 /* A name that is given twice is found once. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err)
@@ -55,8 +47,11 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
     enum rc rc = RC_OK;
     in->n_found = 0;
     for (size_t i = 0; !rc && i < in->n; i++) {
+        size_t first = 0;
         rc = store_find_partner_report(act->store, in->usernames[i], &ids[i], err);
-        in->found[i] = !rc && ids[i] != 0 && !is_among(ids, i, ids[i]);
+        while (first < i && ids[first] != ids[i])
+            first++;
+        in->found[i] = !rc && ids[i] != 0 && first == i;
         in->n_found += in->found[i];
     }
     *done = in->n_found == in->n;

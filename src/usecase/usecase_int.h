@@ -52,5 +52,7 @@ enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
 /* What drivers are told about a person. */
 struct wire_user driving_user(const struct retirement_view *v);
+/* A key that tells what the text names from all else, and reveals nothing of it; on the arena. */
+const char *driving_key(struct act *act, const char *text);
 
 #endif
