@@ -25,43 +25,28 @@ static void ask_ended(struct ask *ask, const char *no_token)
     ask->done(ask);
 }
 
-static void send_now(struct ask *ask)
+/* Sends it, waits for a token, or ends without one. */
+static void send_with_token(struct ask *ask)
 {
+    struct authority *a = ask->authority;
     struct err err;
-    if (http_client_send(ask->authority->runtime->client, &ask->call, &err))
-        ask_fail(ask->authority, &err);
-}
-
-static void set_headers(struct ask *ask, const char *authorization)
-{
     size_t n = 0;
     ask->headers[n++] = "Content-Type: application/json";
     if (ask->key)
         ask->headers[n++] = ask->key;
-    if (authorization)
-        ask->headers[n++] = authorization;
+    if (a->token) {
+        const char *value = token_get(a->token, &ask->wait, &ask->token_used, authority_mono(a));
+        if (!value && !ask->wait.waits)
+            ask_ended(ask, token_error(a->token));
+        if (!value)
+            return;
+        buf_reset(&ask->authorization);
+        buf_printf(&ask->authorization, "Authorization: %s", value);
+        ask->headers[n++] = buf_str(&ask->authorization);
+    }
     ask->call.n_headers = n;
-}
-
-/* Sends it, waits for a token, or ends without one. */
-static void send_with_token(struct ask *ask)
-{
-    struct token *token = ask->authority->token;
-    if (!token) {
-        set_headers(ask, NULL);
-        send_now(ask);
-        return;
-    }
-    const char *value = token_get(token, &ask->wait, &ask->token_used, authority_mono(ask->authority));
-    if (!value) {
-        if (!ask->wait.waits)
-            ask_ended(ask, token_error(token));
-        return;
-    }
-    buf_reset(&ask->authorization);
-    buf_printf(&ask->authorization, "Authorization: %s", value);
-    set_headers(ask, buf_str(&ask->authorization));
-    send_now(ask);
+    if (http_client_send(a->runtime->client, &ask->call, &err))
+        ask_fail(a, &err);
 }
 
 static void token_came(void *arg, const char *error)
@@ -223,4 +208,13 @@ enum rc ask_explain(const struct ask *ask, struct err *err)
         err_set(err, rc, "the authority answers with status %u", call->status);
     arena_free(&a);
     return rc;
+}
+
+void ask_note_refusal(const struct ask *ask)
+{
+    struct err err;
+    if (ask_explain(ask, &err) && ask->authority->conf.once)
+        ask_fail(ask->authority, &err);
+    else
+        ask_note_silence(ask->authority, err.text);
 }

@@ -71,6 +71,8 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
 enum ask_result ask_judge(const struct ask *ask);
 /* The words of a refusal. Returns its rc. */
 enum rc ask_explain(const struct ask *ask, struct err *err);
+/* Of a request that the driver cannot do without: `once` ends because of it, else it counts as silence. */
+void ask_note_refusal(const struct ask *ask);
 enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
 /* An answer that was not understood is none, either. */
 void ask_note_silence(struct authority *a, const char *why);

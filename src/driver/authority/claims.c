@@ -75,13 +75,6 @@ static void send(struct claims *c, unsigned places, int64_t now)
     ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
 }
 
-/* If a claim's answer is lost we still hold its leases; letting them expire would count as deaths. The same
- * claim again is answered as the first time, and the leases count from that time. */
-static bool is_worth_repeating(const struct claims *c, int64_t now)
-{
-    return c->lost && now - c->sent_at < policy_lease_s(c->authority->config->lease_us, 0) * CLOCK_S / 2;
-}
-
 /* claims_pump() only asks whether the timer is set. */
 static void time_for_next(void *arg, int64_t now)
 {
@@ -90,15 +83,6 @@ static void time_for_next(void *arg, int64_t now)
 static void next_at(struct claims *c, int64_t at)
 {
     timers_set(&c->authority->runtime->timers, &c->next, at);
-}
-
-/* For few free places a claim goes out only once in a while. */
-static bool is_worthwhile(const struct claims *c, unsigned places, int64_t now)
-{
-    const struct authority *a = c->authority;
-    unsigned many =
-        a->flight->conf.max_runs / 4 < CLAIM_AT_ONCE ? a->flight->conf.max_runs / 4 : CLAIM_AT_ONCE;
-    return places >= many || a->flight->in_flight == 0 || now - c->sent_at >= GATHER_PLACES;
 }
 
 /* A service that fails, for which nobody in flight can make the call that finds out whether it still does.
@@ -128,9 +112,12 @@ void claims_pump(struct authority *a, int64_t now)
 {
     struct claims *c = &a->claims;
     unsigned places = a->flight->conf.max_runs - a->flight->in_flight;
+    int64_t lease_us = policy_lease_s(a->config->lease_us, 0) * CLOCK_S;
     if (c->ask.busy || a->ending || a->flight->stopping || places == 0)
         return;
-    if (is_worth_repeating(c, now)) {
+    /* If a claim's answer is lost we still hold its leases; letting them expire would count as deaths. The
+     * same claim again is answered as the first time, and the leases count from that time. */
+    if (c->lost && now - c->sent_at < lease_us / 2) {
         if (!c->next.place)
             ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
         return;
@@ -148,7 +135,9 @@ void claims_pump(struct authority *a, int64_t now)
     if (c->all_taken && !a->conf.once)
         a->batch_taken = 0;
     places = authority_room(a);
-    if (is_worthwhile(c, places, now))
+    /* For few free places a claim goes out only once in a while. */
+    bool are_many = places >= a->flight->conf.max_runs / 4 || places >= CLAIM_AT_ONCE;
+    if (are_many || a->flight->in_flight == 0 || now - c->sent_at >= GATHER_PLACES)
         send(c, places, now);
     else
         next_at(c, c->sent_at + GATHER_PLACES);
@@ -249,16 +238,6 @@ static void take_answer(struct claims *c, const struct wire_claim_answer *answer
         look_is_over(c, may_be_more ? 0 : answer->held, now);
 }
 
-static void refused(struct claims *c)
-{
-    struct authority *a = c->authority;
-    struct err err;
-    if (ask_explain(&c->ask, &err) && a->conf.once)
-        ask_fail(a, &err);
-    else
-        ask_note_silence(a, err.text);
-}
-
 static void claim_done(struct ask *ask)
 {
     struct claims *c = ask->arg;
@@ -267,7 +246,7 @@ static void claim_done(struct ask *ask)
     struct err err;
     enum ask_result word = ask_judge(ask);
     if (word == ASK_REFUSED)
-        refused(c);
+        ask_note_refusal(ask);
     bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &c->arena, &body, &err) &&
                     !wire_read_claim_answer(&c->arena, body, &answer, &err);
     if (word == ASK_ANSWERED && !is_whole)

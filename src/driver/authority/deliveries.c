@@ -18,67 +18,43 @@ enum { BODY_MAX = 64 * 1024 };
 
 #define LEASE_SPARE (5 * CLOCK_S)
 
-/* ---- which hooks ---- */
+/* ---- a claim goes out ---- */
 
-static bool is_ours(const struct hook_conf *hook)
+/* Names the hooks to claim deliveries for, and sets how many to ask for. Returns the number of hooks. */
+static size_t choose_hooks(struct deliveries *q, int64_t now)
 {
-    return !hook->elsewhere;
-}
-
-/* A hook whose service fails is open to one delivery, whose call finds out whether the service still fails.
- */
-static bool is_open(struct authority *a, const struct hook_conf *hook, int64_t now)
-{
-    if (!is_ours(hook))
-        return false;
-    struct service *shut = services_find_shut(a->services, &hook->work, NULL);
-    return !shut || (service_wants_prober(shut, now) && !services_find_shut(a->services, &hook->work, shut));
-}
-
-static bool any_fails(struct authority *a, int64_t now)
-{
+    struct authority *a = q->authority;
+    size_t n = 0;
+    q->asked = DELIVERIES_MAX - a->flight->deliveries_in_flight;
     for (size_t i = 0; i < a->config->n_hooks; i++) {
         const struct hook_conf *hook = &a->config->hooks[i];
-        if (is_open(a, hook, now) && services_find_shut(a->services, &hook->work, NULL))
-            return true;
+        const struct action_conf *action = &hook->work.action;
+        if (hook->elsewhere)
+            continue;
+        struct service *shut = services_find_shut(a->services, &hook->work, NULL);
+        if (shut && (!service_wants_prober(shut, now) || services_find_shut(a->services, &hook->work, shut)))
+            continue;
+        if (shut)
+            q->asked = 1; /* its call finds out whether the service still fails */
+        /* A lease lasts as long as the calls may take, and one call more: it may have to wait for its turn.
+         */
+        int64_t calls = (int64_t)action_calls(action) * action_rounds(action);
+        int64_t lease_us = (calls + 1) * action->timeout_us + LEASE_SPARE;
+        q->hooks[n++] =
+            (struct wire_hook){ config_event_name(hook->event), hook->name, policy_lease_s(lease_us, 0) };
     }
-    return false;
-}
-
-static unsigned count_open(struct authority *a, int64_t now)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < a->config->n_hooks; i++)
-        n += is_open(a, &a->config->hooks[i], now);
     return n;
 }
 
-/* ---- a claim goes out ---- */
-
-/* As long as its calls may take, and one call more: it may have to wait for its turn. */
-static int64_t lease_s(const struct hook_conf *hook)
+static void send_claim(struct deliveries *q, size_t n_hooks, int64_t now)
 {
-    const struct action_conf *action = &hook->work.action;
-    int64_t calls = (int64_t)action_calls(action) * action_rounds(action);
-    return policy_lease_s((calls + 1) * action->timeout_us + LEASE_SPARE, 0);
-}
-
-static void send_claim(struct deliveries *q, int64_t now)
-{
-    struct authority *a = q->authority;
+    const struct authority *a = q->authority;
     struct json_out o = { .buf = &q->claim_body };
-    q->asked = any_fails(a, now) ? 1 : DELIVERIES_MAX - a->flight->deliveries_in_flight;
+    const struct wire_delivery_request request = {
+        .driver = a->conf.driver_name, .limit = q->asked, .hooks = q->hooks, .n_hooks = n_hooks
+    };
     q->asked_at_end = a->ending;
     q->sent_at = now;
-    struct wire_delivery_request request = { .driver = a->conf.driver_name,
-                                             .limit = q->asked,
-                                             .hooks = q->hooks };
-    for (size_t i = 0; i < a->config->n_hooks; i++) {
-        const struct hook_conf *hook = &a->config->hooks[i];
-        if (is_open(a, hook, now))
-            q->hooks[request.n_hooks++] =
-                (struct wire_hook){ config_event_name(hook->event), hook->name, lease_s(hook) };
-    }
     buf_reset(&q->claim_body);
     wire_put_delivery_request(&o, &request);
     assert(!q->claim_body.over);
@@ -94,24 +70,21 @@ static void next_at(struct deliveries *q, int64_t at)
     timers_set(&q->authority->runtime->timers, &q->next, at);
 }
 
-static bool is_at_end(const struct deliveries *q)
-{
-    return q->authority->conf.once && q->authority->ending;
-}
-
 static void pump_claims(struct deliveries *q, int64_t now)
 {
     struct authority *a = q->authority;
-    bool wait = q->next.place != 0 && !(is_at_end(q) && !q->asked_at_end);
-    if (q->claim.busy || q->over || a->flight->stopping ||
-        q->authority->flight->deliveries_in_flight == DELIVERIES_MAX || wait)
+    unsigned in_flight = a->flight->deliveries_in_flight;
+    bool is_at_end = a->conf.once && a->ending;
+    bool wait = q->next.place != 0 && !(is_at_end && !q->asked_at_end);
+    if (q->claim.busy || q->over || a->flight->stopping || in_flight == DELIVERIES_MAX || wait)
         return;
-    if (is_at_end(q) && q->authority->flight->deliveries_in_flight > 0)
+    if (is_at_end && in_flight > 0)
         return;
     timers_clear(&a->runtime->timers, &q->next);
-    if (count_open(a, now) > 0)
-        send_claim(q, now);
-    else if (is_at_end(q))
+    size_t n_hooks = choose_hooks(q, now);
+    if (n_hooks > 0)
+        send_claim(q, n_hooks, now);
+    else if (is_at_end)
         q->over = true;
     else
         next_at(q, now + a->config->poll_us);
@@ -136,7 +109,7 @@ static enum rc take(struct deliveries *q, const struct wire_delivery *in, int64_
         .payload = in->payload,
         .hook = config_hook(a->config, in->event, in->hook),
     };
-    if (!claim.hook || !is_ours(claim.hook))
+    if (!claim.hook || claim.hook->elsewhere)
         return err_set(err, RC_INVALID, "a delivery that was not asked for");
     if (in->retirement_id)
         claim.person = claims_person(&q->arena, &in->user, in->retirement_id);
@@ -145,8 +118,9 @@ static enum rc take(struct deliveries *q, const struct wire_delivery *in, int64_
 }
 
 /* A delivery that cannot be read is left: it is due again when its lease is over. */
-static unsigned take_all(struct deliveries *q, const struct wire_delivery *list, size_t n_list, int64_t now)
+static void take_answer(struct deliveries *q, const struct wire_delivery *list, size_t n_list)
 {
+    int64_t now = authority_mono(q->authority);
     unsigned n = 0;
     for (size_t i = 0; i < n_list && n < q->asked; i++) {
         struct err err;
@@ -155,13 +129,6 @@ static unsigned take_all(struct deliveries *q, const struct wire_delivery *list,
         else
             log_error("the authority gave %s", err.text);
     }
-    return n;
-}
-
-static void take_answer(struct deliveries *q, const struct wire_delivery *list, size_t n_list)
-{
-    int64_t now = authority_mono(q->authority);
-    unsigned n = take_all(q, list, n_list, now);
     if (n == 0 && q->asked_at_end)
         q->over = true;
     if (n < q->asked)
@@ -258,15 +225,6 @@ static void say_how(const struct delivery *delivery, const struct wire_delivery_
         log_warning("%s %s: delivery %" PRId64 " is tried again: %s", event, hook, id, delivery->cause);
 }
 
-/* All answers are looked at before any is believed. */
-static bool is_answer_to(const struct deliveries *q, const struct wire_delivery_report_answer *answers)
-{
-    for (unsigned i = 0; i < q->n_told; i++)
-        if (answers[i].id != q->told[i]->id)
-            return false;
-    return true;
-}
-
 /* answers: NULL when the authority wants none of them; they are due again when their leases are over. */
 static void end_all(struct deliveries *q, const struct wire_delivery_report_answer *answers)
 {
@@ -283,56 +241,45 @@ static void end_all(struct deliveries *q, const struct wire_delivery_report_answ
     }
 }
 
-static void repeat_later(struct deliveries *q)
-{
-    timers_set(&q->authority->runtime->timers, &q->again,
-               authority_mono(q->authority) + ask_pause(q->authority));
-}
-
 static void tell_done(struct ask *ask)
 {
     struct deliveries *q = ask->arg;
+    struct authority *a = q->authority;
     struct wire_delivery_report_answer *answers;
     struct json *body;
     struct err err;
-    switch (ask_judge(ask)) {
-    case ASK_SILENT: repeat_later(q); return;
-    case ASK_REFUSED:
+    enum ask_result word = ask_judge(ask);
+    if (word == ASK_REFUSED) {
         if (ask_explain(ask, &err))
             log_error("the authority refused %u reports about deliveries: %s", q->n_told, err.text);
         end_all(q, NULL);
         return;
-    case ASK_ANSWERED: break;
     }
-    if (!ask_parse(ask, &q->arena, &body, &err) &&
-        !wire_read_delivery_report_answers(&q->arena, body, &answers, q->n_told, &err) &&
-        is_answer_to(q, answers)) {
+    bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
+                    !wire_read_delivery_report_answers(&q->arena, body, &answers, q->n_told, &err);
+    /* All answers are looked at before any is believed. */
+    for (unsigned i = 0; is_whole && i < q->n_told; i++)
+        is_whole = answers[i].id == q->told[i]->id;
+    if (word == ASK_ANSWERED && !is_whole)
+        ask_note_silence(a, "its answer to deliveries makes no sense");
+    if (is_whole)
         end_all(q, answers);
-    } else {
-        ask_note_silence(q->authority, "its answer to deliveries makes no sense");
-        repeat_later(q);
-    }
+    else
+        timers_set(&a->runtime->timers, &q->again, authority_mono(a) + ask_pause(a));
     arena_reset(&q->arena);
 }
 
 /* ---- the whole ---- */
 
-static bool are_wanted(const struct authority *a)
-{
-    if (a->conf.type || a->config->authority_is_lms || a->conf.username)
-        return false;
-    for (size_t i = 0; i < a->config->n_hooks; i++)
-        if (is_ours(&a->config->hooks[i]))
-            return true;
-    return false;
-}
-
 void deliveries_open(struct authority *a)
 {
     struct deliveries *q = &a->deliveries;
+    bool has_hooks = false;
+    for (size_t i = 0; i < a->config->n_hooks; i++)
+        has_hooks = has_hooks || !a->config->hooks[i].elsewhere;
     *q = (struct deliveries){ .authority = a,
-                              .over = !are_wanted(a),
                               .hooks = xcalloc(a->config->n_hooks + 1, sizeof(struct wire_hook)) };
+    q->over = !has_hooks || a->conf.type || a->config->authority_is_lms || a->conf.username;
     ask_open(&q->claim, a, claim_done, q);
     ask_open(&q->tell, a, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);

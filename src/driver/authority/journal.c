@@ -192,18 +192,10 @@ static char *verified(char *line)
     return strcmp(line + len - SUM_LEN, sum) == 0 ? line : NULL;
 }
 
-static bool replay_later(struct journal *j, const char *line)
+static bool replay(struct journal *j, char *line)
 {
     int64_t id, begun_at, until;
     int len = 0;
-    if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) != 3)
-        return false;
-    return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
-}
-
-static bool replay(struct journal *j, char *line)
-{
-    int64_t id;
     char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
     if (!verified(line))
         return false;
@@ -211,8 +203,10 @@ static bool replay(struct journal *j, char *line)
         put(j, id, stage, key);
     else if (sscanf(line, "end %" SCNd64, &id) == 1)
         take_out(j, id);
+    else if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) == 3)
+        return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
     else
-        return replay_later(j, line);
+        return false;
     return true;
 }
 
@@ -324,15 +318,10 @@ bool journal_is_put_off(const struct journal_entry *entry, int64_t now)
     return entry->until > now && entry->until <= now + LEASE_MAX_S * CLOCK_S;
 }
 
-static bool is_worth_a_new_file(const struct journal *j)
-{
-    return j->lines > LINES_MIN + LIVE_SHARE * j->n ||
-           (j->stale_memos > 0 && world_mono(j->world) - j->written_at >= STALE_MEMOS_FOR);
-}
-
 enum rc journal_sync(struct journal *j, struct err *err)
 {
-    if (is_worth_a_new_file(j))
+    bool is_mostly_old = j->lines > LINES_MIN + LIVE_SHARE * j->n;
+    if (is_mostly_old || (j->stale_memos > 0 && world_mono(j->world) - j->written_at >= STALE_MEMOS_FOR))
         return write_anew(j, err);
     if (j->unwritten.len == 0)
         return RC_OK;

@@ -55,24 +55,15 @@ static const char *stage_after(const struct config *config, const char *state)
     return NULL;
 }
 
-static bool is_time_to_come_back(const struct lms *lms)
-{
-    return authority_now(lms->authority) >= lms->aside.back_at;
-}
-
-static void make_key(const struct lms *lms, char out[RUN_KEY_LEN + 1])
-{
-    uint8_t bytes[RUN_KEY_LEN / 2];
-    world_random(lms->authority->runtime->world, bytes, sizeof(bytes));
-    crypto_hex(bytes, sizeof(bytes), out);
-}
-
 static void begin(struct lms *lms, const struct json *item, const char *stage,
                   const struct journal_entry *ours)
 {
-    int64_t now = authority_mono(lms->authority);
+    struct authority *a = lms->authority;
+    int64_t now = authority_mono(a);
+    uint8_t random[RUN_KEY_LEN / 2];
     char fresh[RUN_KEY_LEN + 1];
-    make_key(lms, fresh);
+    world_random(a->runtime->world, random, sizeof(random));
+    crypto_hex(random, sizeof(random), fresh);
     const struct claim claim = {
         .id = lms_id_of(item),
         .lease_us = LEASE_FOREVER,
@@ -84,7 +75,7 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
         .memo = ours ? ours->memo : NULL,
         .person = read_person(lms, item),
     };
-    run_begin(lms->authority->flight, &claim, now);
+    run_begin(a->flight, &claim, now);
 }
 
 /* An item that cannot be read is logged, and left. */
@@ -120,15 +111,6 @@ static const struct journal_entry *entry_of(const struct lms *lms, const struct 
 
 /* ---- people whom we left in the middle of a stage ---- */
 
-static bool lists(const struct json *list, int64_t id)
-{
-    for (const struct json *item = list->first; item; item = item->next) {
-        if (lms_id_of(item) == id)
-            return true;
-    }
-    return false;
-}
-
 struct check {
     struct lms *lms;
     const struct json *list;
@@ -138,9 +120,12 @@ struct check {
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
+    const struct json *item = check->list->first;
+    while (item && lms_id_of(item) != entry->id)
+        item = item->next;
     if (!flight_find_stage(check->lms->authority->config, entry->stage))
         check->n_unknown++;
-    else if (!lists(check->list, entry->id))
+    else if (!item)
         journal_end(check->lms->journal, entry->id);
 }
 
@@ -220,7 +205,7 @@ static void take_due(struct lms *lms, const struct json *list, int64_t now)
     a->due = waiting;
     lms->found_nobody = n == 0;
     lms->more = (waiting > 0 || list->count >= lms->limit) && !authority_batch_is_full(a);
-    bool back = is_time_to_come_back(lms);
+    bool back = authority_now(a) >= lms->aside.back_at;
     if (!back && (n == 0 || (!lms->more && !a->conf.once)))
         timers_set(&a->runtime->timers, &lms->next, now + a->config->poll_us);
     if (back || (lms->aside.given_back && !a->conf.once))
@@ -236,11 +221,6 @@ static void refuse_one(struct lms *lms, enum rc rc, const char *code, const char
         ask_fail(lms->authority, &err);
 }
 
-static bool is_dead_end(const char *state)
-{
-    return strcmp(state, "COMPLETE") == 0 || strcmp(state, "ERRORED") == 0 || strcmp(state, "ABORTED") == 0;
-}
-
 static void take_one(struct lms *lms, const struct json *item)
 {
     lms->aside.back_at = INT64_MAX;
@@ -250,14 +230,15 @@ static void take_one(struct lms *lms, const struct json *item)
     }
     const char *state = lms_state_of(item), *stage = stage_after(lms->authority->config, state);
     const struct journal_entry *entry = entry_of(lms, item);
+    bool is_working = flight_find_stage(lms->authority->config, state) != NULL;
     lms->one_taken = true;
-    if (entry && flight_find_stage(lms->authority->config, state))
+    if (entry && is_working)
         begin(lms, item, state, entry);
     else if (stage)
         begin(lms, item, stage, NULL);
-    else if (is_dead_end(state))
+    else if (strcmp(state, "COMPLETE") == 0 || strcmp(state, "ERRORED") == 0 || strcmp(state, "ABORTED") == 0)
         refuse_one(lms, RC_CONFLICT, "at_end_state", "the retirement is in an end state already");
-    else if (flight_find_stage(lms->authority->config, state))
+    else if (is_working)
         refuse_one(lms, RC_CONFLICT, "in_working_state",
                    "the retirement is in a working state, and it was not this driver that put it there");
     else
@@ -280,38 +261,28 @@ static void conclude_one(struct lms *lms)
 
 /* ---- a look ---- */
 
-static void add_states(struct lms *lms)
+static void write_queue_path(struct lms *lms)
 {
-    const struct config *config = lms->authority->config;
+    struct authority *a = lms->authority;
+    const struct config *config = a->config;
     bool ours = lms->look == LOOK_OURS;
+    int64_t days = ours ? 0 : (a->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
+    buf_printf(&lms->path, "/api/user/v1/accounts/retirement_queue/?cool_off_days=%" PRId64, days);
     if (!ours)
         buf_add_str(&lms->path, "&states=PENDING");
     for (size_t i = 0; i < config->n_stages; i++)
         buf_printf(&lms->path, "&states=%s", ours ? config->stages[i].working : config->stages[i].completed);
+    if (ours)
+        return;
+    lms->limit = a->flight->conf.max_runs + (unsigned)lms->aside.n;
+    buf_printf(&lms->path, "&limit=%u", lms->limit);
 }
 
-static void write_queue_path(struct lms *lms)
-{
-    struct authority *a = lms->authority;
-    int64_t days = lms->look == LOOK_OURS ? 0 : (a->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
-    buf_printf(&lms->path, "/api/user/v1/accounts/retirement_queue/?cool_off_days=%" PRId64, days);
-    add_states(lms);
-    if (lms->look == LOOK_DUE) {
-        lms->limit = a->flight->conf.max_runs + (unsigned)lms->aside.n;
-        buf_printf(&lms->path, "&limit=%u", lms->limit);
-    }
-}
-
-static bool is_at_rest(const struct lms *lms)
-{
-    return lms->authority->flight->in_flight == 0 && lms->n_in_use == 0;
-}
-
-static void send_look(struct lms *lms)
+static void send_look(struct lms *lms, bool is_at_rest)
 {
     const char *name = lms->authority->conf.username;
     buf_reset(&lms->path);
-    lms->looks_alone = is_at_rest(lms);
+    lms->looks_alone = is_at_rest;
     lms->ask.about_nobody = lms->look != LOOK_ONE;
     if (lms->look == LOOK_OURS) {
         /* The list may lack people who are given back or put off from now on. */
@@ -343,17 +314,6 @@ static bool take_answer(struct lms *lms)
     return true;
 }
 
-static void look_refused(struct lms *lms)
-{
-    struct err err;
-    if (lms->look == LOOK_ONE && !lms->ask.no_token && lms->ask.call.status == 404)
-        refuse_one(lms, RC_NOT_FOUND, "no_such_learner", "the LMS knows no retirement of this user name");
-    else if (ask_explain(&lms->ask, &err) && lms->authority->conf.once)
-        ask_fail(lms->authority, &err);
-    else
-        ask_note_silence(lms->authority, err.text);
-}
-
 static void look_done(struct ask *ask)
 {
     struct lms *lms = ask->arg;
@@ -361,7 +321,12 @@ static void look_done(struct ask *ask)
     bool understood = false;
     switch (ask_judge(ask)) {
     case ASK_SILENT: break;
-    case ASK_REFUSED: look_refused(lms); break;
+    case ASK_REFUSED:
+        if (lms->look == LOOK_ONE && !ask->no_token && ask->call.status == 404)
+            refuse_one(lms, RC_NOT_FOUND, "no_such_learner", "the LMS knows no retirement of this user name");
+        else
+            ask_note_refusal(ask);
+        break;
     case ASK_ANSWERED:
         understood = take_answer(lms);
         if (!understood)
@@ -383,8 +348,9 @@ static void look(struct lms *lms, int64_t now)
     struct authority *a = lms->authority;
     if (lms->ask.busy || a->ending || a->flight->stopping)
         return;
+    bool is_at_rest = a->flight->in_flight == 0 && lms->n_in_use == 0;
     bool is_last = a->conf.once && (lms->found_nobody || authority_batch_is_full(a));
-    if (lms->look == LOOK_DUE && is_last && is_at_rest(lms)) {
+    if (lms->look == LOOK_DUE && is_last && is_at_rest) {
         a->ending = true;
         return;
     }
@@ -393,14 +359,15 @@ static void look(struct lms *lms, int64_t now)
     unsigned most_in_flight = a->conf.once && !lms->more ? 0 : a->flight->conf.max_runs / 2;
     if (lms->next.place || a->flight->in_flight > most_in_flight)
         return;
-    if (lms->one_taken && is_at_rest(lms) && !is_time_to_come_back(lms))
+    bool is_time = authority_now(a) >= lms->aside.back_at; /* to go on with a person who was put off */
+    if (lms->one_taken && is_at_rest && !is_time)
         conclude_one(lms);
-    if (lms->one_taken && (!is_at_rest(lms) || !is_time_to_come_back(lms)))
+    if (lms->one_taken && (!is_at_rest || !is_time))
         return;
     if (!lms->more && !a->conf.once)
         a->batch_taken = 0;
     aside_forget(&lms->aside, now);
-    send_look(lms);
+    send_look(lms, is_at_rest);
 }
 
 /* ---- the authority ---- */

@@ -62,14 +62,6 @@ static void put_report(struct json_out *o, struct run *run)
     wire_put_report(o, &report);
 }
 
-/* Both texts are JSON with its control characters escaped: as a string each grows to twice its length at
- * most. */
-static size_t most_bytes(const struct run *run)
-{
-    return REPORT_ROOM + (run->response ? 2 * strlen(run->response) : 0) +
-           (run->put_memo ? 2 * strlen(run->put_memo) : 0);
-}
-
 static void fill(struct batch *b)
 {
     struct authority *a = b->authority;
@@ -78,7 +70,11 @@ static void fill(struct batch *b)
     struct json_out o = { .buf = &b->body };
     json_open_list(&o);
     while (b->n < REPORTS_AT_ONCE && (run = flight_first_report(a->flight))) {
-        if (b->body.len + most_bytes(run) > HTTP_BODY_MAX)
+        /* Both texts are JSON with its control characters escaped: as a string each grows to twice its length
+         * at most. */
+        size_t len =
+            (run->response ? strlen(run->response) : 0) + (run->put_memo ? strlen(run->put_memo) : 0);
+        if (b->body.len + REPORT_ROOM + 2 * len > HTTP_BODY_MAX)
             break;
         put_report(&o, run);
         b->runs[b->n++] = flight_take_report(a->flight);
@@ -87,14 +83,10 @@ static void fill(struct batch *b)
     assert(!b->body.over && b->n > 0);
 }
 
-static void send(struct batch *b)
+static void send(void *arg, int64_t now)
 {
+    struct batch *b = arg;
     ask_send(&b->ask, HTTP_POST, "/v1/progress", &b->body);
-}
-
-static void send_again(void *arg, int64_t now)
-{
-    send(arg);
 }
 
 void reports_pump(struct authority *a, int64_t now)
@@ -111,44 +103,26 @@ void reports_pump(struct authority *a, int64_t now)
         return;
     fill(idle);
     idle->sent_at = now;
-    send(idle);
+    send(idle, now);
 }
 
 /* ---- its answer ---- */
-
-/* All answers are looked at before any is believed. */
-static bool is_answer_to(const struct batch *b, const struct wire_report_answer *answers)
-{
-    for (unsigned i = 0; i < b->n; i++)
-        if (answers[i].id != b->runs[i]->id)
-            return false;
-    return true;
-}
-
-/* A mistake in the driver or the server. Other refusals say that the retirement is no longer ours. */
-static void note_malformed(const struct wire_report_answer *answer)
-{
-    if (answer->ok || (strcmp(answer->code, "invalid") != 0 && strcmp(answer->code, "unknown_field") != 0))
-        return;
-    struct log_subject before = log_set_subject((struct log_subject){ .retirement = answer->id });
-    log_error("the authority refuses a report: %s", answer->detail);
-    log_set_subject(before);
-}
 
 static void take_answers(struct batch *b, const struct wire_report_answer *answers)
 {
     unsigned n = b->n;
     b->n = 0;
     for (unsigned i = 0; i < n; i++) {
-        note_malformed(&answers[i]);
-        run_answered(b->runs[i], &answers[i], b->sent_at);
+        const struct wire_report_answer *answer = &answers[i];
+        /* A mistake in the driver or the server. Other refusals say that the retirement is no longer ours. */
+        if (!answer->ok &&
+            (strcmp(answer->code, "invalid") == 0 || strcmp(answer->code, "unknown_field") == 0)) {
+            struct log_subject before = log_set_subject((struct log_subject){ .retirement = answer->id });
+            log_error("the authority refuses a report: %s", answer->detail);
+            log_set_subject(before);
+        }
+        run_answered(b->runs[i], answer, b->sent_at);
     }
-}
-
-static void repeat_later(struct batch *b)
-{
-    timers_set(&b->authority->runtime->timers, &b->again,
-               authority_mono(b->authority) + ask_pause(b->authority));
 }
 
 /* The authority refuses the request as a whole, which is a mistake in the driver or the server: the leases
@@ -166,21 +140,26 @@ static void batch_refused(struct batch *b)
 static void batch_done(struct ask *ask)
 {
     struct batch *b = ask->arg;
+    struct authority *a = b->authority;
     struct wire_report_answer *answers;
     struct json *body;
     struct err err;
-    switch (ask_judge(ask)) {
-    case ASK_SILENT: repeat_later(b); return;
-    case ASK_REFUSED: batch_refused(b); return;
-    case ASK_ANSWERED: break;
+    enum ask_result word = ask_judge(ask);
+    if (word == ASK_REFUSED) {
+        batch_refused(b);
+        return;
     }
-    if (!ask_parse(ask, &b->arena, &body, &err) &&
-        !wire_read_report_answers(&b->arena, body, &answers, b->n, &err) && is_answer_to(b, answers)) {
+    bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &b->arena, &body, &err) &&
+                    !wire_read_report_answers(&b->arena, body, &answers, b->n, &err);
+    /* All answers are looked at before any is believed. */
+    for (unsigned i = 0; is_whole && i < b->n; i++)
+        is_whole = answers[i].id == b->runs[i]->id;
+    if (word == ASK_ANSWERED && !is_whole)
+        ask_note_silence(a, "its answer to reports makes no sense");
+    if (is_whole)
         take_answers(b, answers);
-    } else {
-        ask_note_silence(b->authority, "its answer to reports makes no sense");
-        repeat_later(b);
-    }
+    else
+        timers_set(&a->runtime->timers, &b->again, authority_mono(a) + ask_pause(a));
     arena_reset(&b->arena);
 }
 
@@ -190,7 +169,7 @@ void reports_open(struct authority *a)
         struct batch *b = &a->batches[i];
         *b = (struct batch){ .authority = a };
         ask_open(&b->ask, a, batch_done, b);
-        b->again = (struct timer){ .fire = send_again, .arg = b };
+        b->again = (struct timer){ .fire = send, .arg = b };
         buf_init(&b->body, HTTP_BODY_MAX);
     }
 }

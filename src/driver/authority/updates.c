@@ -21,6 +21,8 @@
 
 enum { BODY_MAX = HTTP_BODY_MAX, PATH_MAX_BYTES = 4096 };
 
+#define UPDATE_PATH "/api/user/v1/accounts/update_retirement_status/"
+
 static struct authority *authority_of(const struct update *u)
 {
     return u->lms->authority;
@@ -59,29 +61,13 @@ static void not_ours(struct update *u, const char *code)
 
 /* ---- sending ---- */
 
-static void write_body(struct update *u)
+static void send_again(void *arg, int64_t now)
 {
-    buf_reset(&u->body);
-    struct json_out o = { .buf = &u->body };
-    json_open_map(&o);
-    json_field_text(&o, "username", u->run->task.person.original_username);
-    json_field_text(&o, "new_state", u->target);
-    json_field_text(&o, "response", u->response);
-    json_close_map(&o);
-    assert(!u->body.over);
-}
-
-static void send(struct update *u)
-{
+    struct update *u = arg;
     if (u->reading_status)
         ask_send(&u->ask, HTTP_GET, buf_str(&u->path), NULL);
     else
-        ask_send(&u->ask, HTTP_PATCH, "/api/user/v1/accounts/update_retirement_status/", &u->body);
-}
-
-static void send_again(void *arg, int64_t now)
-{
-    send(arg);
+        ask_send(&u->ask, HTTP_PATCH, UPDATE_PATH, &u->body);
 }
 
 static void send_later(struct update *u)
@@ -97,11 +83,18 @@ static void update_to(struct update *u, const char *target, const char *response
     u->maybe_done = u->reading_status = false;
     /* Entering a stage: it must be known whether a 400 answers the first request or a repeat. */
     u->ask.call.fresh_connection = flight_find_stage(authority_of(u)->config, target) != NULL;
-    write_body(u);
-    send(u);
+    buf_reset(&u->body);
+    struct json_out o = { .buf = &u->body };
+    json_open_map(&o);
+    json_field_text(&o, "username", u->run->task.person.original_username);
+    json_field_text(&o, "new_state", u->target);
+    json_field_text(&o, "response", u->response);
+    json_close_map(&o);
+    assert(!u->body.over);
+    ask_send(&u->ask, HTTP_PATCH, UPDATE_PATH, &u->body);
 }
 
-/* The update goes out once the journal is on disk: send_entering(). */
+/* The update goes out once the journal is on disk: updates_pump(). */
 static void enter(struct update *u, const char *working)
 {
     journal_enter(u->lms->journal, u->run->id, working, u->run->run_key);
@@ -119,7 +112,7 @@ static void read_status(struct update *u)
     buf_add_url(&u->path, name, strlen(name));
     buf_add_str(&u->path, "/retirement_status/");
     assert(!u->path.over);
-    send(u);
+    ask_send(&u->ask, HTTP_GET, buf_str(&u->path), NULL);
 }
 
 /* ---- what comes next ---- */
@@ -129,27 +122,20 @@ static bool is_entering(const struct update *u)
     return flight_find_stage(authority_of(u)->config, u->target) != NULL;
 }
 
-static void after_completed(struct update *u)
-{
-    const struct authority *a = authority_of(u);
-    const struct stage_conf *next = u->run->stage + 1;
-    if (run_stops_after(u->run))
-        end_in(u, u->target);
-    else if (next < a->config->stages + a->config->n_stages)
-        enter(u, next->working);
-    else
-        update_to(u, "COMPLETE", "complete");
-}
-
 static void accepted(struct update *u)
 {
+    const struct config *config = authority_of(u)->config;
+    const struct stage_conf *stage = u->run->stage;
     const char *state = u->target;
+    bool is_completed = stage && strcmp(state, stage->completed) == 0;
     if (is_entering(u))
         answer_in(u, state, state);
-    else if (u->run->stage && strcmp(state, u->run->stage->completed) == 0)
-        after_completed(u);
-    else
+    else if (!is_completed || run_stops_after(u->run))
         end_in(u, state);
+    else if (stage + 1 < config->stages + config->n_stages)
+        enter(u, stage[1].working);
+    else
+        update_to(u, "COMPLETE", "complete");
 }
 
 /* ---- a 400 or 404: where is the person now? ---- */
@@ -168,28 +154,25 @@ static void fail_in_working_state(struct update *u)
     update_to(u, "ERRORED", "the LMS did not accept the completed state");
 }
 
-/* Another driver was faster, or the LMS does not know the state. The stage before is done all the same. */
-static void not_entered(struct update *u)
-{
-    const struct authority *a = authority_of(u);
-    aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
-    if (u->run->sent == REPORT_DONE)
-        end_in(u, u->run->stage->completed);
-    else
-        not_ours(u, "refused");
-}
-
 static void decide(struct update *u, const char *state)
 {
+    const struct authority *a = authority_of(u);
     bool there = strcmp(state, u->target) == 0;
-    if (there && (u->maybe_done || !is_entering(u)))
+    if (there && (u->maybe_done || !is_entering(u))) {
         accepted(u);
-    else if (is_entering(u) || !u->run->stage)
-        not_entered(u);
-    else if (strcmp(state, u->run->stage_name) == 0)
+    } else if (is_entering(u) || !u->run->stage) {
+        /* Another driver was faster, or the LMS does not know the state. The stage before is done all the
+         * same. */
+        aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
+        if (u->run->sent == REPORT_DONE)
+            end_in(u, u->run->stage->completed);
+        else
+            not_ours(u, "refused");
+    } else if (strcmp(state, u->run->stage_name) == 0) {
         fail_in_working_state(u);
-    else
+    } else {
         not_ours(u, "moved_by_others");
+    }
 }
 
 static void status_came(struct update *u)
@@ -213,44 +196,29 @@ static void status_came(struct update *u)
 
 /* ---- answers ---- */
 
-/* The update may have taken effect although no answer says so. */
-static bool is_ambiguous(const struct ask *ask)
-{
-    if (ask->no_token || ask->call.failure == HTTP_NOT_SENT)
-        return false;
-    return ask->call.failure != HTTP_OK || ask->call.status >= 500;
-}
-
-static void refused(struct update *u)
-{
-    struct err err;
-    if (ask_explain(&u->ask, &err) && authority_of(u)->conf.once)
-        ask_fail(authority_of(u), &err);
-    else
-        ask_note_silence(authority_of(u), err.text);
-    send_later(u);
-}
-
 static void update_done(struct ask *ask)
 {
     struct update *u = ask->arg;
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
+    bool was_sent = !ask->no_token && ask->call.failure != HTTP_NOT_SENT;
     unsigned status = is_answer ? ask->call.status : 0;
     if (u->reading_status && status == 404) {
         not_ours(u, "gone");
         return;
     }
-    if (status == 400 || status == 404) {
-        if (u->reading_status)
-            refused(u);
-        else
-            read_status(u);
+    if (!u->reading_status && (status == 400 || status == 404)) {
+        read_status(u);
         return;
     }
-    u->maybe_done = u->maybe_done || (!u->reading_status && is_ambiguous(ask));
+    /* The update may have taken effect although no answer says so. */
+    if (!u->reading_status && was_sent && (!is_answer || status >= 500))
+        u->maybe_done = true;
     switch (ask_judge(ask)) {
     case ASK_SILENT: send_later(u); break;
-    case ASK_REFUSED: refused(u); break;
+    case ASK_REFUSED:
+        ask_note_refusal(ask);
+        send_later(u);
+        break;
     case ASK_ANSWERED:
         if (u->reading_status)
             status_came(u);
@@ -262,18 +230,14 @@ static void update_done(struct ask *ask)
 
 /* ---- taking up what is to be told ---- */
 
-/* While a service is shut people wait in the completed state before its stage, except its prober. */
-static bool is_shut_for(struct authority *a, const struct stage_conf *stage)
-{
-    const struct service *s = services_find_shut(a->services, stage, NULL);
-    return s && (s->is_quiet || s->lacks_token || s->prober);
-}
-
 static void start_entering(struct update *u)
 {
     struct authority *a = authority_of(u);
     const struct stage_conf *stage = flight_find_stage(a->config, u->run->stage_name);
-    if (a->flight->stopping || (stage && is_shut_for(a, stage)))
+    const struct service *shut = stage ? services_find_shut(a->services, stage, NULL) : NULL;
+    /* While a service is shut people wait in the completed state before its stage, except its prober. */
+    bool is_shut = shut && (shut->is_quiet || shut->lacks_token || shut->prober);
+    if (a->flight->stopping || is_shut)
         answer(u, &(struct wire_report_answer){ .ok = false,
                                                 .code = a->flight->stopping ? "stopping" : "service_shut" });
     else if (stage)
@@ -311,18 +275,14 @@ static void start(struct update *u, struct run *run)
     }
 }
 
-static struct update *unused(struct lms *lms)
+void updates_pump(struct lms *lms, int64_t now)
 {
-    for (unsigned i = 0; i < lms->n_updates; i++)
-        if (!lms->updates[i].run)
-            return &lms->updates[i];
-    return NULL;
-}
-
-/* One sync for all people who are about to enter a working state. */
-static void send_entering(struct lms *lms)
-{
+    struct run *run;
     struct err err;
+    for (unsigned i = 0; i < lms->n_updates; i++)
+        while (!lms->updates[i].run && (run = flight_take_report(lms->authority->flight)))
+            start(&lms->updates[i], run);
+    /* One sync for all people who are about to enter a working state. */
     if (journal_sync(lms->journal, &err)) {
         ask_fail(lms->authority, &err);
         return;
@@ -334,15 +294,6 @@ static void send_entering(struct lms *lms)
         u->to_sync = false;
         update_to(u, u->target, "started");
     }
-}
-
-void updates_pump(struct lms *lms, int64_t now)
-{
-    struct update *u;
-    struct run *run;
-    while ((u = unused(lms)) && (run = flight_take_report(lms->authority->flight)))
-        start(u, run);
-    send_entering(lms);
 }
 
 void updates_open(struct lms *lms)
