@@ -101,8 +101,8 @@ static void test_poll__without_words_the_status_is_enough(void **state)
     static const unsigned unfinished[] = { 202, 404 };
     const struct poll_conf poll = { .unfinished = { unfinished, 2 } };
     expect(&poll, "<html>", POLL_FINISHED);
-    assert_true(poll_is_unfinished(&poll, 202) && poll_is_unfinished(&poll, 404));
-    assert_false(poll_is_unfinished(&poll, 200) || poll_is_unfinished(&by_status, 202));
+    assert_true(judge_is_listed(&poll.unfinished, 202) && judge_is_listed(&poll.unfinished, 404));
+    assert_false(judge_is_listed(&poll.unfinished, 200) || judge_is_listed(&by_status.unfinished, 202));
 }
 
 /* ---- when to look again ---- */

@@ -77,6 +77,7 @@ struct judgement judge_mail(enum smtp_outcome outcome);
 /* The failure of a transaction, by its SQLSTATE. dead: the connection was lost. */
 struct judgement judge_sql(bool connecting, bool committing, bool dead, const char *state);
 struct judgement judge_rc(enum rc rc); /* the call could not even begin */
+bool judge_is_listed(const struct statuses *list, unsigned status);
 
 /* ---- process.c ---- */
 
@@ -291,7 +292,6 @@ struct finding finding_inconclusive(const char *why);
 struct finding finding_counted(int64_t n);
 /* A whole number and nothing else; why_not: the words if it is none. */
 struct finding finding_number(const struct attempt *attempt, const char *why_not);
-bool finding_is_expected(const struct verify_conf *verify, unsigned status);
 
 /* ---- capture.c ---- */
 
@@ -313,7 +313,6 @@ enum poll_word { POLL_FINISHED, POLL_UNFINISHED, POLL_FAILED, POLL_STRANGE };
 
 /* Of an answer with a status of success. err: why, when it is FAILED or STRANGE; without what stood there. */
 enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size_t len, struct err *err);
-bool poll_is_unfinished(const struct poll_conf *poll, unsigned status);
 /* How long until the next look: as configured, longer if the service wishes (-1: it does not), but there is
  * one at the very end of the time. Returns false when the time is over. Times of the wall clock. */
 bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int64_t wish_us, int64_t *in_us);

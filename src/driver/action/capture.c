@@ -15,13 +15,6 @@
 #include "base/json.h"
 #include "base/text.h"
 
-/* What the first part of the pointer leads to, which is up to end. */
-static const struct json *find_part(struct arena *scratch, const struct json *answer, const char *pointer,
-                                    const char *end)
-{
-    return json_find(answer, arena_strndup(scratch, pointer, (size_t)(end - pointer)));
-}
-
 static bool is_index(const char *part)
 {
     size_t digits = strspn(part, "0123456789");
@@ -35,7 +28,8 @@ static bool could_be_there(struct arena *scratch, const struct json *answer, con
     const struct json *inner = answer;
     while (*end == '/') {
         const char *next = end + 1 + strcspn(end + 1, "/");
-        const struct json *child = find_part(scratch, answer, pointer, next);
+        const struct json *child =
+            json_find(answer, arena_strndup(scratch, pointer, (size_t)(next - pointer)));
         if (!child)
             break;
         if (inner->kind == JSON_LIST)

@@ -39,21 +39,14 @@ static void write_input(const struct call *call, struct buf *out)
     buf_add_char(out, '\n');
 }
 
-static const char *variable(const char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-    for (; *env; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return "";
-}
-
 /* The file to execute: a name without a slash is searched for along the command's PATH. */
 static const char *find_program(struct arena *a, const char *name, const char *const *env)
 {
     if (strchr(name, '/'))
         return name;
-    const char *path = variable(env, "PATH");
+    while (*env && strncmp(*env, "PATH=", strlen("PATH=")) != 0)
+        env++;
+    const char *path = *env ? *env + strlen("PATH=") : "";
     while (*path) {
         size_t len = strcspn(path, ":");
         char *file = arena_printf(a, "%.*s/%s", (int)len, path, name);
@@ -67,24 +60,20 @@ static const char *find_program(struct arena *a, const char *name, const char *c
 
 /* ---- how it ended ---- */
 
-static const char *words_for(struct arena *a, const struct process *p, int wait_status)
-{
-    if (p->timed_out)
-        return "the command took too long and was killed";
-    if (WIFSIGNALED(wait_status))
-        return arena_printf(a, "the command was killed by signal %d", WTERMSIG(wait_status));
-    return NULL;
-}
-
 static void exec_ended(struct process *p, int wait_status)
 {
     struct call *call = p->arg;
+    const char *error = NULL;
+    if (p->timed_out)
+        error = "the command took too long and was killed";
+    else if (WIFSIGNALED(wait_status))
+        error = arena_printf(call->arena, "the command was killed by signal %d", WTERMSIG(wait_status));
     struct attempt attempt = {
         .judgement = judge_exec(&call->conf->exec, wait_status, p->timed_out),
         .has_status = WIFEXITED(wait_status) && !p->timed_out,
         .status = WIFEXITED(wait_status) ? (unsigned)WEXITSTATUS(wait_status) : 0,
         .retry_after_us = -1,
-        .error = words_for(call->arena, p, wait_status),
+        .error = error,
         .answer = buf_str(&p->output),
         .answer_len = p->output.len,
         .answer_cut = p->output.over,
@@ -107,7 +96,7 @@ static struct finding exec_finding(const struct verify_conf *verify, const struc
     if (verify->expect.n == 0)
         return attempt->status == EXIT_DONE ? finding_number(attempt, "what it printed is not a number")
                                             : finding_inconclusive(NULL);
-    if (finding_is_expected(verify, attempt->status))
+    if (judge_is_listed(&verify->expect, attempt->status))
         return finding_counted(0);
     return attempt->status == EXIT_DONE || attempt->status == EXIT_NOT_SO ? finding_counted(1)
                                                                           : finding_inconclusive(NULL);

@@ -20,14 +20,6 @@ struct finding finding_counted(int64_t n)
     return (struct finding){ .kind = n > 0 ? FINDING_RESIDUE : FINDING_CLEAN, .left = n };
 }
 
-bool finding_is_expected(const struct verify_conf *verify, unsigned status)
-{
-    for (size_t i = 0; i < verify->expect.n; i++)
-        if (verify->expect.status[i] == status)
-            return true;
-    return false;
-}
-
 struct finding finding_number(const struct attempt *attempt, const char *why_not)
 {
     enum { DIGITS_MAX = 18 };

@@ -263,7 +263,7 @@ static void judge(struct call *call, struct attempt *attempt, struct err *err)
     const struct http_call *request = &call->work.http.request;
     const struct poll_conf *poll = conf_of(call)->poll;
     attempt->judgement = judge_http(conf_of(call), request->failure, request->status);
-    if (poll && request->failure == HTTP_OK && poll_is_unfinished(poll, request->status))
+    if (poll && request->failure == HTTP_OK && judge_is_listed(&poll->unfinished, request->status))
         look_later(call, attempt, err);
     else if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
         attempt->judgement.verdict = verdict_nobody(call);
@@ -375,25 +375,13 @@ static void http_cancel(struct call *call)
 
 /* ---- looks ---- */
 
-/* The count is a number, a list, or whether there is any. */
-static struct finding count_of(const struct json *value)
-{
-    if (!value)
-        return finding_inconclusive("its answer has nothing where the count should be");
-    if (value->kind == JSON_LIST)
-        return finding_counted(value->count);
-    if ((value->kind == JSON_INT && value->integer >= 0) || value->kind == JSON_BOOL)
-        return finding_counted(value->integer);
-    return finding_inconclusive("its answer has no count where it should be");
-}
-
 static struct finding http_finding(const struct verify_conf *verify, const struct attempt *attempt,
                                    struct arena *a)
 {
     struct json *json;
     if (!attempt->has_status)
         return finding_inconclusive(NULL);
-    if (finding_is_expected(verify, attempt->status))
+    if (judge_is_listed(&verify->expect, attempt->status))
         return finding_counted(0);
     if (attempt->status != STATUS_OK)
         return finding_inconclusive(NULL);
@@ -403,7 +391,15 @@ static struct finding http_finding(const struct verify_conf *verify, const struc
         return finding_inconclusive("its answer is too long");
     if (json_parse(a, attempt->answer, attempt->answer_len, &json, NULL))
         return finding_inconclusive("its answer is not JSON");
-    return count_of(json_find(json, verify->count));
+    /* The count is a number, a list, or whether there is any. */
+    const struct json *count = json_find(json, verify->count);
+    if (!count)
+        return finding_inconclusive("its answer has nothing where the count should be");
+    if (count->kind == JSON_LIST)
+        return finding_counted(count->count);
+    if ((count->kind == JSON_INT && count->integer >= 0) || count->kind == JSON_BOOL)
+        return finding_counted(count->integer);
+    return finding_inconclusive("its answer has no count where it should be");
 }
 
 /* ---- several calls ---- */

@@ -15,7 +15,7 @@ static const struct judgement again_unknown = { VERDICT_AGAIN, true };
 static const struct judgement final = { VERDICT_FINAL, false };
 static const struct judgement final_unknown = { VERDICT_FINAL, true };
 
-static bool is_listed(const struct statuses *list, unsigned status)
+bool judge_is_listed(const struct statuses *list, unsigned status)
 {
     for (size_t i = 0; i < list->n; i++)
         if (list->status[i] == status)
@@ -23,13 +23,21 @@ static bool is_listed(const struct statuses *list, unsigned status)
     return false;
 }
 
-static struct judgement judge_status(const struct http_step_conf *conf, unsigned status)
+struct judgement judge_http(const struct http_step_conf *conf, enum http_failure failure, unsigned status)
 {
+    switch (failure) {
+    case HTTP_OK: break;
+    case HTTP_NOT_SENT:
+    case HTTP_CANCELLED: return again;
+    case HTTP_UNKNOWN:
+    case HTTP_TIMED_OUT:
+    case HTTP_ANSWER_TOO_LARGE: return again_unknown;
+    }
     if (status >= 300 && status < 400)
         return final;
-    if (is_listed(&conf->success, status))
+    if (judge_is_listed(&conf->success, status))
         return done;
-    if (is_listed(&conf->nothing_to_erase, status))
+    if (judge_is_listed(&conf->nothing_to_erase, status))
         return nothing_to_erase;
     if (status == 429)
         return again;
@@ -37,19 +45,6 @@ static struct judgement judge_status(const struct http_step_conf *conf, unsigned
         return again_unknown;
     if (status >= 500)
         return again;
-    return final;
-}
-
-struct judgement judge_http(const struct http_step_conf *conf, enum http_failure failure, unsigned status)
-{
-    switch (failure) {
-    case HTTP_OK: return judge_status(conf, status);
-    case HTTP_NOT_SENT:
-    case HTTP_CANCELLED: return again;
-    case HTTP_UNKNOWN:
-    case HTTP_TIMED_OUT:
-    case HTTP_ANSWER_TOO_LARGE: return again_unknown;
-    }
     return final;
 }
 
@@ -79,22 +74,17 @@ static bool is_web_page(const char *content_type, const char *answer, size_t len
     return is_html && len > 0 && answer[0] == '<';
 }
 
-static bool is_broken_json(const char *content_type, const char *answer, size_t len)
+const char *judge_answer_fault(const char *content_type, const char *answer, size_t len)
 {
     struct arena a = { 0 };
     struct json *json;
-    if (len == 0 || !is_type(content_type, "application/json"))
-        return false;
-    bool broken = json_parse(&a, answer, len, &json, NULL) != RC_OK;
-    arena_free(&a);
-    return broken;
-}
-
-const char *judge_answer_fault(const char *content_type, const char *answer, size_t len)
-{
     if (is_web_page(content_type, answer, len))
         return "a web page came in place of an answer";
-    return is_broken_json(content_type, answer, len) ? "the answer is called JSON and is none" : NULL;
+    if (len == 0 || !is_type(content_type, "application/json"))
+        return NULL;
+    bool is_broken = json_parse(&a, answer, len, &json, NULL) != RC_OK;
+    arena_free(&a);
+    return is_broken ? "the answer is called JSON and is none" : NULL;
 }
 
 struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out)
@@ -104,7 +94,7 @@ struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status
     unsigned status = (unsigned)WEXITSTATUS(wait_status);
     if (status == 0)
         return done;
-    if (is_listed(&conf->nothing_to_erase, status))
+    if (judge_is_listed(&conf->nothing_to_erase, status))
         return nothing_to_erase;
     return status == EX_TEMPFAIL ? again : final;
 }
@@ -120,23 +110,18 @@ struct judgement judge_mail(enum smtp_outcome outcome)
     return final;
 }
 
-/* A lost connection, a conflict with another transaction, a database that is full, stopping or busy, its own
- * time limit. */
-static bool is_for_now(const char *state)
-{
-    static const char *const starts[] = { "08", "40", "53", "55P03", "57", "HYT" };
-    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++)
-        if (strncmp(state, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
-}
-
 /* A failed connection is not about the person. What was not committed is rolled back. */
 struct judgement judge_sql(bool connecting, bool committing, bool dead, const char *state)
 {
+    /* A lost connection, a conflict with another transaction, a database that is full, stopping or busy, its
+     * own time limit. */
+    static const char *const passing[] = { "08", "40", "53", "55P03", "57", "HYT" };
+    bool passes = dead;
     if (connecting)
         return again;
-    if (!dead && !is_for_now(state))
+    for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
+        passes = passes || strncmp(state, passing[i], strlen(passing[i])) == 0;
+    if (!passes)
         return final;
     return committing ? again_unknown : again;
 }

@@ -50,24 +50,17 @@ static enum said says(const struct json *answer, const struct expected_conf *par
     return NOT_SAID;
 }
 
-/* A part that is not there does not say it. */
-static bool says_failed(const struct poll_conf *poll, const struct json *answer, struct err *err)
-{
-    struct err ignored;
-    for (size_t i = 0; i < poll->failed.n; i++)
-        if (says(answer, &poll->failed.parts[i], &ignored) == SAID) {
-            err_set(err, RC_INVALID, "the service says at %s that it has failed",
-                    poll->failed.parts[i].pointer);
-            return true;
-        }
-    return false;
-}
-
 static enum poll_word judge_json(const struct poll_conf *poll, const struct json *answer, struct err *err)
 {
     enum poll_word word = POLL_FINISHED;
-    if (says_failed(poll, answer, err))
+    for (size_t i = 0; i < poll->failed.n; i++) {
+        struct err ignored; /* a part that is not there does not say that it has failed */
+        const struct expected_conf *part = &poll->failed.parts[i];
+        if (says(answer, part, &ignored) != SAID)
+            continue;
+        err_set(err, RC_INVALID, "the service says at %s that it has failed", part->pointer);
         return POLL_FAILED;
+    }
     for (size_t i = 0; i < poll->finished.n; i++) {
         enum said said = says(answer, &poll->finished.parts[i], err);
         if (said == UNREADABLE)
@@ -91,14 +84,6 @@ enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size
         err_prefix(err, "the answer cannot be read");
     arena_free(&a);
     return word;
-}
-
-bool poll_is_unfinished(const struct poll_conf *poll, unsigned status)
-{
-    for (size_t i = 0; i < poll->unfinished.n; i++)
-        if (poll->unfinished.status[i] == status)
-            return true;
-    return false;
 }
 
 /* ---- when to look again ---- */
