@@ -66,12 +66,12 @@ enum rc usecase_request_own(struct act *act, int64_t account_id, const char *pas
     struct retirement_view live;
     int64_t id;
     enum rc rc = store_get_account(act->store, act->arena, account_id, &account, err);
+    if (!rc && password && !is_same_password(&account, password))
+        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
     if (!rc && (account.brought_along || account.retired))
         return err_set(err, RC_NOT_FOUND, "there is no such account");
     if (rc)
         return rc;
-    if (password && !is_same_password(&account, password))
-        return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
     rc = store_get_live(act->store, act->arena, account_id, &live, err);
     if (rc != RC_NOT_FOUND)
         return rc;

@@ -1121,8 +1121,7 @@ static void test_http_server__a_worker_that_cannot_start_is_503(void **state)
 
 static const char *temporary_dir(void)
 {
-    static char dir[32];
-    snprintf(dir, sizeof(dir), "/tmp/lethe-http-XXXXXX");
+    char *dir = arena_strdup(&arena, "/tmp/lethe-http-XXXXXX");
     assert_non_null(mkdtemp(dir));
     return dir;
 }
@@ -1306,6 +1305,13 @@ static struct http_call call_tls(const char *ca_file, const char *path)
     return call;
 }
 
+static void remove_certificate(const char *dir, const char *certificate)
+{
+    unlink(certificate);
+    unlink(arena_printf(&arena, "%s/key", dir));
+    rmdir(dir);
+}
+
 /* Another certificate takes the place of the first one; neither what is none does, nor one without its key.
  */
 static void expect_renewal(const char *first)
@@ -1329,9 +1335,35 @@ static void expect_renewal(const char *first)
     call = call_tls(second, "/x");
     assert_int_equal(call.failure, HTTP_OK);
     buf_free(&call.answer);
-    unlink(second);
-    unlink(arena_printf(&arena, "%s/key", dir));
-    rmdir(dir);
+    remove_certificate(dir, second);
+}
+
+static void expect_shows(unsigned port, const char *certificate)
+{
+    house.port = port;
+    struct http_call call = call_tls(certificate, "/x");
+    assert_int_equal(call.failure, HTTP_OK);
+    buf_free(&call.answer);
+}
+
+static void test_http_server__each_server_shows_its_own_certificate(void **state)
+{
+    const char *dirs[] = { temporary_dir(), temporary_dir() };
+    const char *certificates[2];
+    struct http_server *second;
+    struct err err;
+    certificates[0] = make_certificate(dirs[0]);
+    open_house();
+    unsigned port = house.port;
+    certificates[1] = make_certificate(dirs[1]);
+    assert_int_equal(http_server_open(&house.conf, &second, &err), RC_OK);
+    expect_shows(port, certificates[0]);
+    expect_shows(http_server_port(second), certificates[1]);
+    expect_shows(port, certificates[0]);
+    http_server_close(&second);
+    expect_shows(port, certificates[0]);
+    for (int i = 0; i < 2; i++)
+        remove_certificate(dirs[i], certificates[i]);
 }
 
 static void test_http_server__speaks_tls(void **state)
@@ -1415,6 +1447,7 @@ int main(void)
         TEST(another_user_is_turned_away),
         TEST(the_same_user_and_root_get_through),
         TEST(what_cannot_be_opened_is_said),
+        TEST(each_server_shows_its_own_certificate),
         TEST(speaks_tls),
     };
     return cmocka_run_group_tests(tests, NULL, free_arena);
