@@ -23,18 +23,11 @@ struct way {
     const char *why_not; /* why nothing happens now; NULL: it does */
 };
 
-static const char *wait_for_cool_off(struct arena *a, const struct config *config, const struct json *r)
+/* Why nothing happens now to a retirement that is neither over nor ERRORED; NULL: it does. */
+static const char *why_it_waits(struct arena *a, const struct config *config, const struct json *r)
 {
-    char text[CLOCK_TEXT_LEN];
+    char due[CLOCK_TEXT_LEN];
     int64_t created = 0;
-    if (clock_parse(api_text(r, "created"), &created, NULL) || created + config->cool_off_us <= clock_now())
-        return NULL;
-    clock_format(created + config->cool_off_us, text);
-    return arena_printf(a, "cooling off until %s", print_time(a, text));
-}
-
-static const char *wait_for_driver(struct arena *a, const struct json *r)
-{
     const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
                       *later = json_get(r, "later");
     if (waiting && waiting->kind == JSON_MAP)
@@ -42,10 +35,14 @@ static const char *wait_for_driver(struct arena *a, const struct json *r)
                             print_time(a, api_text(waiting, "since")));
     if (later && later->kind == JSON_MAP)
         return arena_printf(a, "put off by its driver until %s", print_time(a, api_text(later, "until")));
-    if (!lease || lease->kind != JSON_MAP)
+    if (lease && lease->kind == JSON_MAP)
+        return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
+                            print_time(a, api_text(lease, "until")));
+    if (strcmp(api_text(r, "state"), "PENDING") != 0 || clock_parse(api_text(r, "created"), &created, NULL) ||
+        created + config->cool_off_us <= clock_now())
         return NULL;
-    return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
-                        print_time(a, api_text(lease, "until")));
+    clock_format(created + config->cool_off_us, due);
+    return arena_printf(a, "cooling off until %s", print_time(a, due));
 }
 
 static size_t stage_from(const struct config *config, const char *state)
@@ -78,10 +75,8 @@ static struct way find_way(struct arena *a, const struct config *config, const s
     } else if (errored) {
         way.why_not = "ERRORED: waits for lethe retirement resume";
     } else {
-        way.why_not = wait_for_driver(a, r);
+        way.why_not = why_it_waits(a, config, r);
     }
-    if (!way.why_not && strcmp(state, "PENDING") == 0)
-        way.why_not = wait_for_cool_off(a, config, r);
     return way;
 }
 
@@ -239,21 +234,17 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     json_close_map(o);
 }
 
-static void print_poll(const struct poll_conf *poll)
-{
-    char every[32], most[32];
-    clock_format_length(poll->every_us, every);
-    clock_format_length(poll->for_us, most);
-    printf("       again every %s until it is finished, for %s at most\n", every, most);
-}
-
 /* What stands below a call. */
 static void print_rest(const struct preview *call)
 {
     if (call->body)
         print_block(stdout, "       ", call->body);
-    if (call->poll)
-        print_poll(call->poll);
+    if (call->poll) {
+        char every[32], most[32];
+        clock_format_length(call->poll->every_us, every);
+        clock_format_length(call->poll->for_us, most);
+        printf("       again every %s until it is finished, for %s at most\n", every, most);
+    }
     for (size_t i = 0; i < call->n_captures; i++)
         printf("       keeps {%s} of the answer; %s, if it is not there\n", call->captures[i].name,
                call->missing_is_nothing ? "nothing to erase" : "an error");
@@ -303,13 +294,6 @@ static void print_stage(struct arena *a, unsigned n, const struct stage_conf *st
         printf("       not now: %s\n", why_not);
 }
 
-static void print_done(struct arena *a, const struct subject *s, size_t stage)
-{
-    const struct probe *probe = probe_found(s->found, s->person, stage);
-    printf("     %s: done before%s%s\n", s->config->stages[stage].working, probe ? "; " : "",
-           probe ? probe_words(a, probe) : "");
-}
-
 static void print_person(struct arena *a, const struct subject *s)
 {
     const struct config *config = s->config;
@@ -319,9 +303,12 @@ static void print_person(struct arena *a, const struct subject *s)
     unsigned n = 0;
     printf("Retirement %lld is in %s%s%s.\n", (long long)api_int(r, "id"), api_text(r, "state"),
            way.why_not ? "; not now: " : ", and is due", way.why_not ? way.why_not : "");
-    for (size_t i = 0; i < way.first; i++)
-        if (!way.is_over || probe_found(s->found, s->person, i))
-            print_done(a, s, i);
+    for (size_t i = 0; i < way.first; i++) {
+        const struct probe *probe = probe_found(s->found, s->person, i);
+        if (!way.is_over || probe)
+            printf("     %s: done before%s%s\n", config->stages[i].working, probe ? "; " : "",
+                   probe ? probe_words(a, probe) : "");
+    }
     for (size_t i = way.first; i < config->n_stages; i++) {
         const struct probe *probe = probe_found(s->found, s->person, i);
         const char *skipped = probe_why_skipped(a, &config->stages[i], r);

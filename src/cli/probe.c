@@ -22,21 +22,16 @@ struct template_values probe_person(struct arena *a, const struct json *r)
     };
 }
 
-static const char *const *orgs_of(struct arena *a, const struct json *r)
+const char *probe_why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
 {
+    const struct template_values person = probe_person(a, r);
     const struct json *list = json_get(r, "orgs");
-    size_t n = 0;
     const char **orgs = arena_array(a, (list ? list->count : 0) + 1, sizeof(orgs[0]));
+    size_t n = 0;
     for (const struct json *org = list ? list->first : NULL; org; org = org->next)
         if (org->kind == JSON_TEXT)
             orgs[n++] = org->text;
-    return orgs;
-}
-
-const char *probe_why_skipped(struct arena *a, const struct stage_conf *stage, const struct json *r)
-{
-    struct template_values person = probe_person(a, r);
-    return config_passes_over(stage, &person, orgs_of(a, r));
+    return config_passes_over(stage, &person, orgs);
 }
 
 /* ---- looking ---- */

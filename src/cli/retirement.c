@@ -49,19 +49,14 @@ struct listing {
     int64_t n;
 };
 
-static const char *state_cell(struct arena *a, const struct json *r)
-{
-    const struct json *later = json_get(r, "later");
-    if (!later || later->kind != JSON_MAP)
-        return api_text(r, "state");
-    return arena_printf(a, "%s, put off", api_text(r, "state"));
-}
-
 static void listing_add_row(struct listing *l, struct arena *a, const struct json *r)
 {
+    const struct json *later = json_get(r, "later");
+    const char *state = api_text(r, "state");
+    bool put_off = later && later->kind == JSON_MAP;
     const char *const cells[] = {
         arena_printf(a, "%lld", (long long)api_int(r, "id")),
-        state_cell(a, r),
+        put_off ? arena_printf(a, "%s, put off", state) : state,
         api_text(r, "original_username"),
         print_time(a, api_text(r, "created")),
         print_time(a, api_text(r, "modified")),
@@ -94,15 +89,6 @@ static void listing_add_all(struct listing *l, struct arena *a, const struct jso
     }
     if (!l->json && !l->waiting && l->n)
         table_print(&l->table, stdout);
-}
-
-static void listing_close(struct listing *l, bool whole)
-{
-    if (l->json && whole)
-        print_items_end(l->n);
-    else if (whole && l->n == 0)
-        puts("Nobody.");
-    table_close(&l->table);
 }
 
 /* "/v1/retirements?limit=1000&state=A&state=B&" */
@@ -163,7 +149,11 @@ static enum rc run_list(struct cli *cli, struct err *err)
         rc = who_search(api, &cli->arena, "email", email, &list, err);
     if (!rc && email)
         listing_add_all(&listing, &cli->arena, list);
-    listing_close(&listing, !rc);
+    if (!rc && listing.json)
+        print_items_end(listing.n);
+    else if (!rc && listing.n == 0)
+        puts("Nobody.");
+    table_close(&listing.table);
     api_close(&api);
     return rc;
 }

@@ -30,18 +30,6 @@ static void calm_log(const struct config *config)
         log_setup(LOG_WARNING, config->log_json, STDERR_FILENO);
 }
 
-static enum rc say_ready(const struct config *config, const struct server *server, struct err *err)
-{
-    struct arena scratch = { 0 };
-    const char *scheme = config->tls_certificate ? "https" : "http";
-    printf("ready %s\n", url_make(&scratch, scheme, config->listen_host, server_port(server)));
-    arena_free(&scratch);
-    if (fflush(stdout) != 0)
-        return err_set_errno(err, "cannot write to standard output");
-    stay_notify("READY=1");
-    return RC_OK;
-}
-
 /* ---- a driver on its thread ---- */
 
 struct crew {
@@ -81,23 +69,20 @@ static void crew_stop(struct crew *crew, unsigned stops)
         driver_stop(crew->driver);
 }
 
-static void crew_hear(struct crew *crew, struct stay *stay, enum stay_event event)
-{
-    if (event == STAY_STOP) {
-        stay_notify("STOPPING=1");
-        crew_stop(crew, ++crew->signals);
-    } else if (crew->signals == 0 && stay_reload(stay)) {
-        log_info("running calls end under the old configuration; new calls start under the new one");
-        crew_stop(crew, 1);
-    }
-}
-
-/* Waits until the driver has ended: by itself, after signals, or for a reload. */
+/* Waits until the driver has ended: by itself, after signals, or for a reload. Each signal stops it harder.
+ */
 static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
 {
     enum stay_event event;
-    while ((event = stay_next()) != STAY_DRIVER_ENDED)
-        crew_hear(crew, stay, event);
+    while ((event = stay_next()) != STAY_DRIVER_ENDED) {
+        if (event == STAY_STOP) {
+            stay_notify("STOPPING=1");
+            crew_stop(crew, ++crew->signals);
+        } else if (crew->signals == 0 && stay_reload(stay)) {
+            log_info("running calls end under the old configuration; new calls start under the new one");
+            crew_stop(crew, 1);
+        }
+    }
     pthread_join(crew->thread, NULL);
     driver_close(&crew->driver);
     if (crew->rc)
@@ -188,7 +173,15 @@ static enum rc open_beside(struct stay *stay, struct metrics *metrics, struct er
         .hurry = stay_hurry(),
     };
     rc = open_server(&conf, &stay->server, err);
-    return rc ? rc : say_ready(stay->config, stay->server, err);
+    if (rc)
+        return rc;
+    const char *scheme = stay->config->tls_certificate ? "https" : "http";
+    printf("ready %s\n",
+           url_make(&stay->cli->arena, scheme, stay->config->listen_host, server_port(stay->server)));
+    if (fflush(stdout) != 0)
+        return err_set_errno(err, "cannot write to standard output");
+    stay_notify("READY=1");
+    return RC_OK;
 }
 
 static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_conf *given, struct err *err)
@@ -346,16 +339,6 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     return rc;
 }
 
-static enum rc drive(struct stay *stay, const struct driver_conf *given, struct err *err)
-{
-    bool once = cli_flag(stay->cli, "once") || given->username;
-    enum rc rc = stay_open(stay, !once, err);
-    if (!rc)
-        rc = once ? drive_once(stay, given, err) : drive_on(given, stay, err);
-    stay_close(stay);
-    return rc;
-}
-
 /* The exit codes of the script retire_one_learner.py, on which other programs rely. */
 enum script_exit {
     SCRIPT_BAD_CONFIG = 249,
@@ -402,8 +385,12 @@ static enum rc run_drive(struct cli *cli, struct err *err)
         rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
     if (rc)
         return err_prefix(err, "--cool-off");
+    bool once = cli_flag(cli, "once") || conf.username;
     conf.metrics = metrics_open();
-    rc = drive(&stay, &conf, err);
+    rc = stay_open(&stay, !once, err);
+    if (!rc)
+        rc = once ? drive_once(&stay, &conf, err) : drive_on(&conf, &stay, err);
+    stay_close(&stay);
     metrics_close(&conf.metrics);
     if (rc && conf.username && config_looks_like_driver_file(file ? file : "lethe.yml"))
         cli->exit_status = (int)script_exit_of(cli, err);

@@ -6,15 +6,6 @@
 
 #include "cli/commands.h"
 
-static void print_person(const struct json *r)
-{
-    print_field(15, "user name", api_text(r, "original_username"));
-    print_field(15, "e-mail", api_text(r, "original_email"));
-    print_field(15, "name", api_text(r, "original_name"));
-    print_field(15, "retired name", api_text(r, "retired_username"));
-    print_field(15, "retired e-mail", api_text(r, "retired_email"));
-}
-
 static void print_place(struct arena *a, const struct json *r)
 {
     const char *state = api_text(r, "state");
@@ -86,7 +77,11 @@ static void print_entry(struct arena *a, const struct json *e)
 static void print_page(struct arena *a, const struct json *r, const struct json *log)
 {
     printf("Retirement %lld (times are UTC)\n", (long long)api_int(r, "id"));
-    print_person(r);
+    print_field(15, "user name", api_text(r, "original_username"));
+    print_field(15, "e-mail", api_text(r, "original_email"));
+    print_field(15, "name", api_text(r, "original_name"));
+    print_field(15, "retired name", api_text(r, "retired_username"));
+    print_field(15, "retired e-mail", api_text(r, "retired_email"));
     print_place(a, r);
     puts("\nHistory");
     for (const struct json *e = log->first; e; e = e->next)

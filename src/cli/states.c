@@ -127,17 +127,6 @@ static enum rc run_list(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
-static struct graph_state *graph_states(struct arena *a, const struct json *list)
-{
-    struct graph_state *states = arena_array(a, list->count, sizeof(*states));
-    size_t n = 0;
-    for (const struct json *s = list->first; s; s = s->next)
-        states[n++] = (struct graph_state){ .name = api_text(s, "name"),
-                                            .role = api_text(s, "role"),
-                                            .count = api_int(s, "count") };
-    return states;
-}
-
 static enum rc run_graph(struct cli *cli, struct err *err)
 {
     const struct json *list;
@@ -148,10 +137,16 @@ static enum rc run_graph(struct cli *cli, struct err *err)
     enum rc rc = get_states(cli, &list, err);
     if (rc)
         return rc;
+    struct graph_state *states = arena_array(&cli->arena, list->count, sizeof(*states));
+    size_t n = 0;
+    for (const struct json *s = list->first; s; s = s->next)
+        states[n++] = (struct graph_state){ .name = api_text(s, "name"),
+                                            .role = api_text(s, "role"),
+                                            .count = api_int(s, "count") };
     struct buf dot, picture;
     buf_init(&dot, HTTP_BODY_MAX);
     buf_init(&picture, HTTP_ANSWER_MAX);
-    graph_dot(&dot, graph_states(&cli->arena, list), list->count);
+    graph_dot(&dot, states, n);
     if (svg)
         rc = graph_svg(buf_str(&dot), &picture, err);
     if (!rc)

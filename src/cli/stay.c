@@ -103,16 +103,6 @@ void stay_notify(const char *state)
 
 /* ---- the configuration ---- */
 
-static enum rc check_user(struct cli *cli, struct err *err)
-{
-    cli->allow_root = cli_flag(cli, "allow-root");
-    if (cli_user_is_meant(cli))
-        return RC_OK;
-    return err_set(err, RC_FORBIDDEN,
-                   "this command does not run as root: use a user of its own, or --allow-root or "
-                   "LETHE_ALLOW_ROOT=1 if root is meant");
-}
-
 static enum rc check_roles(const struct stay *stay, const struct config *config, struct err *err)
 {
     enum rc rc = stay->roles & STAY_SERVES ? cli_want_server(config, err) : RC_OK;
@@ -138,9 +128,12 @@ static enum rc setup_log(const struct config *config, struct err *err)
 
 enum rc stay_open(struct stay *stay, bool reloads, struct err *err)
 {
-    enum rc rc = check_user(stay->cli, err);
-    if (!rc)
-        rc = cli_config(stay->cli, &stay->config, err);
+    stay->cli->allow_root = cli_flag(stay->cli, "allow-root");
+    if (!cli_user_is_meant(stay->cli))
+        return err_set(err, RC_FORBIDDEN,
+                       "this command does not run as root: use a user of its own, or --allow-root or "
+                       "LETHE_ALLOW_ROOT=1 if root is meant");
+    enum rc rc = cli_config(stay->cli, &stay->config, err);
     if (!rc)
         rc = setup_log(stay->config, err);
     if (!rc)
@@ -174,37 +167,15 @@ void stay_close(struct stay *stay)
     }
 }
 
-static enum rc read_again(const struct stay *stay, struct configuration *c, struct err *err)
-{
-    enum rc rc = config_load(&c->arena, stay->config->file, &c->config, err);
-    if (!rc)
-        rc = check_roles(stay, c->config, err);
-    if (!rc)
-        rc = setup_log(c->config, err);
-    return rc;
-}
-
-static void keep_fixed(struct stay *stay, struct config *next)
-{
-    struct buf names;
-    buf_init(&names, 1024);
-    config_keep_fixed(stay->config, next, &names);
-    if (names.len)
-        log_warning("%s: these changes need a restart: %s", next->file, buf_str(&names));
-    buf_free(&names);
-}
-
-static void notify_reloading(void)
-{
-    char state[64];
-    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
-    stay_notify(state);
-}
-
 static void take_up(struct stay *stay, struct configuration *c)
 {
+    struct buf fixed;
+    buf_init(&fixed, 1024);
     if (stay->roles & STAY_SERVES)
-        keep_fixed(stay, c->config);
+        config_keep_fixed(stay->config, c->config, &fixed);
+    if (fixed.len)
+        log_warning("%s: these changes need a restart: %s", c->config->file, buf_str(&fixed));
+    buf_free(&fixed);
     c->before = stay->reread;
     stay->reread = c;
     stay->before = stay->config;
@@ -218,8 +189,14 @@ bool stay_reload(struct stay *stay)
 {
     struct configuration *c = XNEW(struct configuration);
     struct err err;
-    notify_reloading();
-    enum rc rc = read_again(stay, c, &err);
+    char state[64];
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
+    stay_notify(state);
+    enum rc rc = config_load(&c->arena, stay->config->file, &c->config, &err);
+    if (!rc)
+        rc = check_roles(stay, c->config, &err);
+    if (!rc)
+        rc = setup_log(c->config, &err);
     if (rc) {
         log_error("%s; the previous configuration stays in force", err.text);
         forget(c);

@@ -58,22 +58,15 @@ static void fit(struct table *t)
     }
 }
 
-/* The bytes of the first n characters. */
-static size_t prefix_len(const char *s, size_t n)
-{
-    size_t len = 0;
-    while (n-- > 0 && s[len])
-        len += text_char_len(s + len, strlen(s + len));
-    return len;
-}
-
 static void print_cell(const char *cell, size_t width, bool last, FILE *out)
 {
-    size_t count = text_count(cell);
-    if (count > width)
-        fprintf(out, "%.*s…", (int)prefix_len(cell, width - 1), cell);
-    else
-        fputs(cell, out);
+    size_t count = text_count(cell), len = strlen(cell);
+    if (count > width) {
+        len = 0;
+        for (size_t n = 1; n < width; n++) /* characters that stay, before the ellipsis */
+            len += text_char_len(cell + len, strlen(cell + len));
+    }
+    fprintf(out, "%.*s%s", (int)len, cell, count > width ? "…" : "");
     if (!last)
         fprintf(out, "%*s", (int)(COLUMN_GAP + (count < width ? width - count : 0)), "");
 }
