@@ -186,20 +186,10 @@ static void heed_stop(struct driver *d)
              d->flight.stopping > 1 ? "given up" : "waited for");
 }
 
-/* From an authority that does not answer nothing is expected for long: what it is not told is repeated, with
- * the same key, by the driver that comes next. */
-static bool is_out_of_patience(struct driver *d, int64_t now)
-{
-    if (services_are_called(&d->services))
-        d->heeded_at = now;
-    int64_t patience_us = (d->flight.stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
-    int64_t since = d->heeded_at > d->authority.heard_at ? d->heeded_at : d->authority.heard_at;
-    return d->flight.stopping && now - since >= patience_us;
-}
-
 static bool is_over(struct driver *d)
 {
     const struct authority *a = &d->authority;
+    int64_t now = mono(d);
     if (a->rc)
         return true;
     if (!a->ending && !d->flight.stopping)
@@ -208,7 +198,13 @@ static bool is_over(struct driver *d)
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || authority_is_idle(a)))
         return true;
-    return is_out_of_patience(d, mono(d));
+    /* From an authority that does not answer nothing is expected for long: what it is not told is repeated,
+     * with the same key, by the driver that comes next. */
+    if (services_are_called(&d->services))
+        d->heeded_at = now;
+    int64_t patience_us = (d->flight.stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;
+    int64_t since = d->heeded_at > a->heard_at ? d->heeded_at : a->heard_at;
+    return d->flight.stopping && now - since >= patience_us;
 }
 
 /* ---- the loop ---- */

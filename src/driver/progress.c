@@ -95,14 +95,6 @@ void progress_format(const struct progress_view *view, unsigned width, struct bu
 
 /* ---- the terminal ---- */
 
-static unsigned terminal_width(int fd)
-{
-    struct winsize size;
-    if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return WIDTH_DEFAULT;
-    return size.ws_col < WIDTH_MAX ? size.ws_col : WIDTH_MAX;
-}
-
 /* A terminal that is gone is no reason to stop. */
 static void put(const struct progress *p, const char *text, size_t len)
 {
@@ -164,14 +156,17 @@ static double measure(struct progress *p, int64_t stages, int64_t now)
 
 void progress_show(struct progress *p, struct progress_view *view, int64_t left_stages, int64_t now)
 {
+    struct winsize size;
+    unsigned width = WIDTH_DEFAULT;
     view->stages_per_s = measure(p, view->stages, now);
     view->left_us = -1;
     if (view->stages_per_s > 0.01 && left_stages > 0)
         view->left_us = (int64_t)((double)left_stages / view->stages_per_s * (double)CLOCK_S);
-    /* The last column stays free: some terminals break the line there. */
-    unsigned width = terminal_width(p->fd);
+    if (ioctl(p->fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        width = size.ws_col < WIDTH_MAX ? size.ws_col : WIDTH_MAX;
     pthread_mutex_lock(&p->lock);
     buf_reset(&p->line);
+    /* The last column stays free: some terminals break the line there. */
     progress_format(view, width - 1, &p->line);
     draw(p);
     pthread_mutex_unlock(&p->lock);

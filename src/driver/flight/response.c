@@ -10,30 +10,26 @@ enum {
     END_ROOM = 64    /* for what follows the answer */
 };
 
-/* A JSON string of as much of s as there is room for; gives how much that was. NUL, which our own reader of
- * JSON does not take, is replaced as bytes are that are not UTF-8. */
-static size_t put_as_much_as_fits(struct buf *out, const char *s, size_t len)
+/* As much of the answer as there is room for, as a JSON string. NUL, which our own reader of JSON does not
+ * take, is replaced as bytes are that are not UTF-8. */
+static void put_answer(struct json_out *o, const struct attempt *last)
 {
-    size_t i = 0;
+    struct buf *out = o->buf;
+    size_t i = 0, len = last->answer_len;
+    json_put_key(o, "answer");
     buf_add_char(out, '"');
     while (i < len && out->len + ESCAPED_MAX + END_ROOM <= RESPONSE_MAX) {
-        size_t n = text_char_len(s + i, len - i);
-        if (!s[i])
+        const char *s = last->answer + i;
+        size_t n = text_char_len(s, len - i);
+        if (!*s)
             buf_add_str(out, "\xEF\xBF\xBD");
         else
-            json_escape(out, s + i, n > 0 ? n : 1);
+            json_escape(out, s, n > 0 ? n : 1);
         i += n > 0 ? n : 1;
     }
     buf_add_char(out, '"');
-    return i;
-}
-
-static void put_answer(struct json_out *o, const struct attempt *last)
-{
-    json_put_key(o, "answer");
-    size_t fitted = put_as_much_as_fits(o->buf, last->answer, last->answer_len);
     o->comma = true;
-    if (last->answer_cut || fitted < last->answer_len)
+    if (last->answer_cut || i < len)
         json_field_bool(o, "answer_cut", true);
 }
 
@@ -47,22 +43,18 @@ static void put_verification(struct json_out *o, const struct verification *v)
     json_close_map(o);
 }
 
-static const char *failure_name(const struct attempt *last, const struct verification *v)
-{
-    if (v && v->left > 0)
-        return "residue";
-    return last->judgement.unknown ? "unknown" : "failed";
-}
-
 void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last,
                     const struct verification *verification)
 {
     struct json_out o = { .buf = out };
     bool failed = last->judgement.verdict == VERDICT_AGAIN || last->judgement.verdict == VERDICT_FINAL;
+    const char *outcome = last->judgement.unknown ? "unknown" : "failed";
+    if (verification && verification->left > 0)
+        outcome = "residue";
     json_open_map(&o);
     if (failed) {
         json_field_text(&o, "stage", stage);
-        json_field_text(&o, "outcome", failure_name(last, verification));
+        json_field_text(&o, "outcome", outcome);
     } else if (last->judgement.verdict == VERDICT_NOTHING_TO_ERASE) {
         json_field_text(&o, "outcome", "nothing_to_erase");
     }

@@ -23,17 +23,12 @@ enum { KEPT_MAX = 500 }; /* bytes of the answer to the action, in the memo */
 
 /* ---- looks ---- */
 
-/* The wall clock may have been set meanwhile: the wait is no longer than if the action had just ended. */
-static int64_t time_to_next(const struct run *run)
-{
-    int64_t after_us = run->stage->verify->after_us[run->proof.looks];
-    int64_t left_us = run->proof.done_at + after_us - flight_now(run->flight);
-    return left_us < 0 ? 0 : left_us < after_us ? left_us : after_us;
-}
-
 static void look_next(struct run *run)
 {
-    int64_t in_us = time_to_next(run);
+    /* The wall clock may have been set meanwhile: the wait is no longer than if the action had just ended. */
+    int64_t after_us = run->stage->verify->after_us[run->proof.looks];
+    int64_t left_us = run->proof.done_at + after_us - flight_now(run->flight);
+    int64_t in_us = left_us < 0 ? 0 : left_us < after_us ? left_us : after_us;
     run->task.attempts = (struct attempts){ 0 };
     task_set_action(&run->task, &run->stage->verify->probe, NULL);
     if (in_us > HELD_MAX)
@@ -42,22 +37,17 @@ static void look_next(struct run *run)
         run_call_from(run, flight_mono(run->flight) + in_us);
 }
 
-static struct attempt keep(struct run *run, const struct attempt *attempt)
-{
-    struct attempt kept = *attempt;
-    kept.answer_len = attempt->answer_len < RESPONSE_MAX ? attempt->answer_len : RESPONSE_MAX;
-    kept.answer_cut = attempt->answer_cut || kept.answer_len < attempt->answer_len;
-    kept.answer = arena_strndup(&run->stage_arena, attempt->answer ? attempt->answer : "", kept.answer_len);
-    kept.error = NULL;
-    return kept;
-}
-
 void verify_begin(struct run *run, const struct attempt *done)
 {
+    struct attempt kept = *done; /* as much of it as goes on record */
+    kept.answer_len = done->answer_len < RESPONSE_MAX ? done->answer_len : RESPONSE_MAX;
+    kept.answer_cut = done->answer_cut || kept.answer_len < done->answer_len;
+    kept.answer = arena_strndup(&run->stage_arena, done->answer ? done->answer : "", kept.answer_len);
+    kept.error = NULL;
     run->proof = (struct proof){
         .begun = true,
         .done_at = flight_now(run->flight),
-        .action = keep(run, done),
+        .action = kept,
         .action_attempts = run->task.attempts.n,
         .found = { .left = -1 },
     };

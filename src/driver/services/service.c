@@ -185,40 +185,30 @@ static struct waiter *first_waiter(const struct service *s)
 }
 
 /* While the breaker is open there is one call at a time, which waits for the pause to end, but not for longer
- * than its budget lasts. */
-static int64_t open_at(const struct service *s, const struct waiter *waiter, int64_t now)
-{
-    if (s->is_quiet)
-        return s->quiet_until;
-    if (!breaker_is_open(&s->breaker))
-        return now;
-    if (s->limits.in_use > 0)
-        return INT64_MAX;
-    int64_t pause_until = s->breaker.pause_until;
-    return waiter->patience_until < pause_until ? waiter->patience_until : pause_until;
-}
-
-/* A token is asked for only if there could be a call. */
+ * than its budget lasts. A token is asked for only if there could be a call. */
 static int64_t next_call_at(const struct service *s, const struct waiter *waiter, int64_t now)
 {
-    int64_t at = later(limits_next_at(&s->limits, now), open_at(s, waiter, now));
-    at = later(at, s->held_until);
+    int64_t at = later(limits_next_at(&s->limits, now), s->held_until);
+    if (s->is_quiet) {
+        at = later(at, s->quiet_until);
+    } else if (breaker_is_open(&s->breaker)) {
+        if (s->limits.in_use > 0)
+            return INT64_MAX;
+        int64_t pause_until = s->breaker.pause_until;
+        at = later(at, waiter->patience_until < pause_until ? waiter->patience_until : pause_until);
+    }
     return at <= now && s->token ? token_next_at(s->token, now) : at;
-}
-
-/* When the loop has to look at a service whose queues are empty. */
-static int64_t idle_until(const struct service *s, int64_t now)
-{
-    if (s->is_quiet)
-        return s->quiet_until;
-    if (s->lacks_token)
-        return token_next_at(s->token, now);
-    return service_is_failing(s) && !s->prober ? s->breaker.pause_until : INT64_MAX;
 }
 
 static void pump(struct service *s, int64_t now)
 {
-    int64_t at = idle_until(s, now);
+    int64_t at = INT64_MAX; /* when the loop has to look at a service whose queues are empty */
+    if (s->is_quiet)
+        at = s->quiet_until;
+    else if (s->lacks_token)
+        at = token_next_at(s->token, now);
+    else if (breaker_is_open(&s->breaker) && !s->prober)
+        at = s->breaker.pause_until;
     while (s->n_waiting > 0) {
         struct waiter *waiter = first_waiter(s);
         at = next_call_at(s, waiter, now);
@@ -301,17 +291,6 @@ struct service *services_find_shut(const struct services *all, const struct stag
 
 /* ---- opening and closing ---- */
 
-static struct token *open_token(const struct services *all, const struct service_conf *conf)
-{
-    bool is_authority = conf == all->conf.config->authority;
-    return token_open(&(struct token_conf){
-        .service = conf,
-        .runtime = all->conf.runtime,
-        .of = is_authority ? "the authority" : conf->name,
-        .longest_wait_us = is_authority ? TOKEN_LONGEST_WAIT_AUTHORITY : TOKEN_LONGEST_WAIT,
-    });
-}
-
 static void open_service(struct services *all, struct service *s, const struct service_conf *conf)
 {
     static const char help[] = "Calls to services, by how long they took";
@@ -331,8 +310,15 @@ static void open_service(struct services *all, struct service *s, const struct s
     if (!conf)
         return;
     s->breaker = (struct breaker){ .limit = conf->breaker.failures, .pause_us = conf->breaker.pause_us };
-    if (conf->credentials == CREDENTIALS_OAUTH2)
-        s->token = open_token(all, conf);
+    if (conf->credentials != CREDENTIALS_OAUTH2)
+        return;
+    bool is_authority = conf == all->conf.config->authority;
+    s->token = token_open(&(struct token_conf){
+        .service = conf,
+        .runtime = all->conf.runtime,
+        .of = is_authority ? "the authority" : conf->name,
+        .longest_wait_us = is_authority ? TOKEN_LONGEST_WAIT_AUTHORITY : TOKEN_LONGEST_WAIT,
+    });
 }
 
 void services_open(struct services *all, const struct services_conf *conf)

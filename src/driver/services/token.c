@@ -51,11 +51,6 @@ struct token {
     struct arena arena; /* of the answer */
 };
 
-static int64_t mono(const struct token *t)
-{
-    return world_mono(t->conf.runtime->world);
-}
-
 /* ---- the request ---- */
 
 static void add_field(struct buf *body, const char *name, const char *value)
@@ -110,15 +105,6 @@ static bool is_token(const struct json *value)
     return true;
 }
 
-static int64_t lifetime_of(const struct json *answer)
-{
-    const struct json *expires_in = get(answer, "expires_in", JSON_INT);
-    int64_t most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
-    if (!expires_in || expires_in->integer <= 0)
-        return TOKEN_LIFETIME;
-    return (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
-}
-
 static enum rc read_answer(struct token *t, struct err *err)
 {
     const struct http_call *call = &t->call;
@@ -134,7 +120,10 @@ static enum rc read_answer(struct token *t, struct err *err)
     if (!is_token(value))
         return err_set(err, RC_UNAVAILABLE, "no access token in the answer");
 
-    int64_t lives_us = lifetime_of(answer);
+    const struct json *expires_in = get(answer, "expires_in", JSON_INT);
+    int64_t lives_us = TOKEN_LIFETIME, most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
+    if (expires_in && expires_in->integer > 0)
+        lives_us = (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
     buf_reset(&t->header);
     buf_printf(&t->header, "%s %s", t->conf.service->token_type, value->text);
     t->generation++;
@@ -175,30 +164,25 @@ static void has_failed(struct token *t, const char *why, bool refused, int64_t n
     log_set_subject(before);
 }
 
-static void has_succeeded(struct token *t)
-{
-    if (t->failures == 0)
-        return;
-    struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
-    log_info("%s gives an access token again", t->conf.of);
-    log_set_subject(before);
-    t->failures = 0;
-    t->refused = false;
-    t->back_at = mono(t);
-}
-
 static void fetched(struct http_call *call)
 {
     struct token *t = call->arg;
     struct err err;
     unsigned status = call->failure ? 0 : call->status;
+    int64_t now = world_mono(t->conf.runtime->world);
     t->busy = false;
     enum rc rc = read_answer(t, &err);
     arena_reset(&t->arena);
-    if (rc)
-        has_failed(t, err.text, status == 400 || status == 401 || status == 403, mono(t));
-    else
-        has_succeeded(t);
+    if (rc) {
+        has_failed(t, err.text, status == 400 || status == 401 || status == 403, now);
+    } else if (t->failures > 0) {
+        struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
+        log_info("%s gives an access token again", t->conf.of);
+        log_set_subject(before);
+        t->failures = 0;
+        t->refused = false;
+        t->back_at = now;
+    }
     wake_waiting(t, rc ? t->error : NULL);
 }
 
