@@ -29,46 +29,36 @@ static void note(struct buf *kept, bool same, const char *name)
         buf_printf(kept, "%s%s", kept->len ? ", " : "", name);
 }
 
-static void note_doors(const struct config *running, const struct config *next, struct buf *kept)
-{
-    bool same_place =
-        is_same_text(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
-    bool both_or_neither = (running->tls_key == NULL) == (next->tls_key == NULL);
-    note(kept, same_place, "listen");
-    note(kept, both_or_neither, "tls");
-    note(kept, running->behind_proxy == next->behind_proxy, "behind_proxy");
-    note(kept, running->max_connections == next->max_connections, "max_connections");
-    note(kept, running->max_connections_per_address == next->max_connections_per_address,
-         "max_connections_per_address");
-}
-
-static void keep_doors(const struct config *running, struct config *next)
-{
-    if (!running->tls_key || !next->tls_key) {
-        next->tls_certificate = running->tls_certificate;
-        next->tls_key = running->tls_key;
-    }
-    next->listen_host = running->listen_host;
-    next->listen_port = running->listen_port;
-    next->behind_proxy = running->behind_proxy;
-    next->max_connections = running->max_connections;
-    next->max_connections_per_address = running->max_connections_per_address;
-}
-
 void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept)
 {
     bool same_identity = is_same_salts(&running->salts, &next->salts) &&
                          is_same_text(running->retired_username, next->retired_username) &&
                          is_same_text(running->retired_email, next->retired_email);
+    bool same_place =
+        is_same_text(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
+    bool both_or_no_tls = (running->tls_key == NULL) == (next->tls_key == NULL);
     note(kept, is_same_text(running->data_dir, next->data_dir), "data_dir");
     note(kept, is_same_text(running->database, next->database), "database");
     note(kept, same_identity, "identity");
-    note_doors(running, next, kept);
+    note(kept, same_place, "listen");
+    note(kept, both_or_no_tls, "tls");
+    note(kept, running->behind_proxy == next->behind_proxy, "behind_proxy");
+    note(kept, running->max_connections == next->max_connections, "max_connections");
+    note(kept, running->max_connections_per_address == next->max_connections_per_address,
+         "max_connections_per_address");
 
     next->data_dir = running->data_dir;
     next->database = running->database;
     next->salts = running->salts;
     next->retired_username = running->retired_username;
     next->retired_email = running->retired_email;
-    keep_doors(running, next);
+    next->listen_host = running->listen_host;
+    next->listen_port = running->listen_port;
+    next->behind_proxy = running->behind_proxy;
+    next->max_connections = running->max_connections;
+    next->max_connections_per_address = running->max_connections_per_address;
+    if (!running->tls_key || !next->tls_key) {
+        next->tls_certificate = running->tls_certificate;
+        next->tls_key = running->tls_key;
+    }
 }

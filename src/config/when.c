@@ -135,20 +135,7 @@ static bool matches_address(const char *const *patterns, const char *address)
     return found;
 }
 
-static bool has_org(const char *const *patterns, const char *const *orgs)
-{
-    for (; *orgs; orgs++)
-        if (matches_any(patterns, *orgs))
-            return true;
-    return false;
-}
-
 enum answer { NOT_ASKED, NO, YES };
-
-static enum answer yes_or_no(bool yes)
-{
-    return yes ? YES : NO;
-}
 
 #define QUESTIONS(X)     \
     X(original_username) \
@@ -169,16 +156,27 @@ static enum answer ask(enum question question, const struct conditions *c,
 {
     switch (question) {
     case ASK_original_username:
-        return c->original_username ? yes_or_no(matches_any(c->original_username, person->original_username))
-                                    : NOT_ASKED;
+        if (!c->original_username)
+            return NOT_ASKED;
+        return matches_any(c->original_username, person->original_username) ? YES : NO;
     case ASK_original_email:
-        return c->original_email ? yes_or_no(matches_address(c->original_email, person->original_email))
-                                 : NOT_ASKED;
+        if (!c->original_email)
+            return NOT_ASKED;
+        return matches_address(c->original_email, person->original_email) ? YES : NO;
     case ASK_original_name:
-        return c->original_name ? yes_or_no(matches_any(c->original_name, person->original_name)) : NOT_ASKED;
-    case ASK_org: return c->org ? yes_or_no(has_org(c->org, orgs)) : NOT_ASKED;
+        if (!c->original_name)
+            return NOT_ASKED;
+        return matches_any(c->original_name, person->original_name) ? YES : NO;
+    case ASK_org:
+        if (!c->org)
+            return NOT_ASKED;
+        while (*orgs && !matches_any(c->org, *orgs))
+            orgs++;
+        return *orgs ? YES : NO;
     case ASK_user_id:
-        return c->user_id ? yes_or_no((c->user_id == KNOWN_YES) == (person->user_id != NULL)) : NOT_ASKED;
+        if (!c->user_id)
+            return NOT_ASKED;
+        return (c->user_id == KNOWN_YES) == (person->user_id != NULL) ? YES : NO;
     case QUESTIONS_N: break;
     }
     return NOT_ASKED;
