@@ -29,27 +29,6 @@ const char *refusal_code(enum refusal refusal)
 
 enum { WHY_MAX = 256 };
 
-static void say_cooling_off(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
-{
-    char until[CLOCK_TEXT_LEN];
-    clock_format(row->created_at + cmd->cool_off_us, until);
-    snprintf(out, WHY_MAX, "its cool-off lasts until %s", until);
-}
-
-static void say_put_off(const struct retirement *row, char out[WHY_MAX])
-{
-    char until[CLOCK_TEXT_LEN];
-    clock_format(retirement_put_off_until(row), until);
-    snprintf(out, WHY_MAX, "its driver put it off until %s", until);
-}
-
-static void say_skips(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
-{
-    const struct pipeline *p = retirement_list_for(row, cmd);
-    snprintf(out, WHY_MAX, "the next state is %s, not %s", p->names[pipeline_next(p, row->state)],
-             p->names[cmd->to]);
-}
-
 static void say_stale(const struct retirement *row, const struct command *cmd, char out[WHY_MAX])
 {
     const char *stage = cmd->stage < row->pipeline->n ? row->pipeline->names[cmd->stage] : "an unknown state";
@@ -61,29 +40,38 @@ static void say_stale(const struct retirement *row, const struct command *cmd, c
 static void say_why(enum refusal refusal, const struct retirement *row, const struct command *cmd,
                     char out[WHY_MAX])
 {
+    const struct pipeline *p = retirement_list_for(row, cmd);
     const char *why = "";
+    char until[CLOCK_TEXT_LEN];
     switch (refusal) {
     case REFUSAL_NONE: break;
     case REFUSAL_DEAD_END:
         why = row->abort_asked ? "its abort is about to be final"
                                : "nothing leads out of it but an operator or force";
         break;
-    case REFUSAL_NOT_LATER:
-        snprintf(out, WHY_MAX, "%s is not a later state", retirement_list_for(row, cmd)->names[cmd->to]);
+    case REFUSAL_NOT_LATER: snprintf(out, WHY_MAX, "%s is not a later state", p->names[cmd->to]); return;
+    case REFUSAL_SKIPS:
+        snprintf(out, WHY_MAX, "the next state is %s, not %s", p->names[pipeline_next(p, row->state)],
+                 p->names[cmd->to]);
         return;
-    case REFUSAL_SKIPS: say_skips(row, cmd, out); return;
     case REFUSAL_LEASED: why = "a driver is at work on it, try again when its lease is over"; break;
     case REFUSAL_NOT_PENDING: why = "only one in PENDING can be cancelled"; break;
     case REFUSAL_NOT_ERRORED: why = "only one in ERRORED can be resumed"; break;
     case REFUSAL_NOT_COMPLETE: why = "only one in COMPLETE can be run again"; break;
-    case REFUSAL_COOLING_OFF: say_cooling_off(row, cmd, out); return;
+    case REFUSAL_COOLING_OFF:
+        clock_format(row->created_at + cmd->cool_off_us, until);
+        snprintf(out, WHY_MAX, "its cool-off lasts until %s", until);
+        return;
     case REFUSAL_NOT_WAITING: why = "it does not wait for anybody to confirm"; break;
     case REFUSAL_UNLEASED_WORK:
         why = retirement_is_waiting(row)
                   ? "it waits until an operator confirms that this stage is done"
                   : "a client without a lease is at work on it; an operator can move it";
         break;
-    case REFUSAL_PUT_OFF: say_put_off(row, out); return;
+    case REFUSAL_PUT_OFF:
+        clock_format(retirement_put_off_until(row), until);
+        snprintf(out, WHY_MAX, "its driver put it off until %s", until);
+        return;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;
     case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;
     }

@@ -25,14 +25,6 @@ static bool is_same(const struct due_state *a, const struct due_state *b)
            a->aborting == b->aborting;
 }
 
-static void add_state(struct due_states *l, struct due_state state)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (is_same(&l->state[i], &state))
-            return;
-    l->state[l->n++] = state;
-}
-
 /* The stage that somebody in this state would be taken to; NULL: none, it is done. Who is in PENDING follows
  * the list of today. */
 static const char *stage_after(const struct pipeline *p, unsigned state, const struct pipeline *today)
@@ -82,8 +74,11 @@ static void add_states(struct due_states *l, const struct pipeline *const *lists
         if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))
             state.pipeline_id = p->id;
         state.aborting = !wanted;
-        if (wanted || state.role == ROLE_WORKING)
-            add_state(l, state);
+        size_t known = 0;
+        while (known < l->n && !is_same(&l->state[known], &state))
+            known++;
+        if (known == l->n && (wanted || state.role == ROLE_WORKING))
+            l->state[l->n++] = state;
     }
 }
 

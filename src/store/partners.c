@@ -27,19 +27,6 @@ enum rc store_queue_partner_report(struct store *s, const struct retirement *row
     " JOIN retirement r ON r.id = q.retirement_id LEFT JOIN account a ON a.id = r.account_id JOIN "         \
     "retirement_person p ON p.retirement_id = r.id "
 
-static struct partner_report read_report(const struct db_rows *rows)
-{
-    return (struct partner_report){
-        .id = db_int(rows, 0),
-        .account_id = db_int(rows, 1),
-        .username = db_text(rows, 2),
-        .email = db_text(rows, 3),
-        .name = db_text(rows, 4),
-        .orgs = db_text(rows, 5),
-        .created_at = db_int(rows, 6),
-    };
-}
-
 static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *fn, void *arg,
                             struct err *err)
 {
@@ -47,7 +34,15 @@ static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *
     bool row;
     enum rc rc = db_query(s->db, &rows, sql, DB_NO_ARGS, err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
-        struct partner_report report = read_report(&rows);
+        const struct partner_report report = {
+            .id = db_int(&rows, 0),
+            .account_id = db_int(&rows, 1),
+            .username = db_text(&rows, 2),
+            .email = db_text(&rows, 3),
+            .name = db_text(&rows, 4),
+            .orgs = db_text(&rows, 5),
+            .created_at = db_int(&rows, 6),
+        };
         rc = fn(arg, &report, err);
     }
     db_rows_close(&rows);

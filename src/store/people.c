@@ -119,29 +119,20 @@ static enum rc check_retired_form(struct store *s, enum identity_kind kind, cons
     return rc;
 }
 
-/* Accounts that another system retired are known by their names alone. */
-static enum rc check_accounts(struct store *s, const struct identity_question *q, bool *found,
-                              struct err *err)
-{
-    enum rc rc = RC_OK;
-    struct arena a = { 0 };
-    *found = false;
-    for (size_t i = 0; !rc && !*found && i < q->salts->n; i++)
-        rc = check_retired_form(s, q->kind, retired_name(&a, q->format, q->salts->salt[i], q->value), found,
-                                err);
-    arena_free(&a);
-    return rc;
-}
-
 enum rc store_check_identity(struct store *s, const struct identity_question *q, enum identity *out,
                              struct err *err)
 {
-    bool found;
+    struct arena a = { 0 };
+    bool found = false;
     *out = IDENTITY_FREE;
     enum rc rc = check_retirements(s, q, out, err);
     if (rc || *out == IDENTITY_RETIRED)
         return rc;
-    rc = check_accounts(s, q, &found, err);
+    /* Accounts that another system retired are known by their names alone. */
+    for (size_t i = 0; !rc && !found && i < q->salts->n; i++)
+        rc = check_retired_form(s, q->kind, retired_name(&a, q->format, q->salts->salt[i], q->value), &found,
+                                err);
+    arena_free(&a);
     if (!rc && found)
         *out = IDENTITY_RETIRED;
     return rc;

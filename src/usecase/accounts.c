@@ -55,18 +55,13 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
 
 /* ---- asking to be forgotten ---- */
 
-static bool is_same_password(const struct account *account, const char *stored)
-{
-    return account->password && strcmp(account->password, stored) == 0;
-}
-
 enum rc usecase_request_own(struct act *act, int64_t account_id, const char *password, struct err *err)
 {
     struct account account;
     struct retirement_view live;
     int64_t id;
     enum rc rc = store_get_account(act->store, act->arena, account_id, &account, err);
-    if (!rc && password && !is_same_password(&account, password))
+    if (!rc && password && (!account.password || strcmp(account.password, password) != 0))
         return err_set(err, RC_UNAUTHENTICATED, "the session has ended");
     if (!rc && (account.brought_along || account.retired))
         return err_set(err, RC_NOT_FOUND, "there is no such account");

@@ -193,33 +193,25 @@ enum rc usecase_request_by_name(struct act *act, const char *username, struct er
 
 /* ---- a file of people ---- */
 
-static enum rc check_pair(struct act *act, const struct import_row *row, struct account *out, struct err *err)
+static enum rc import_one(struct act *act, struct import_row *row, bool dry_run, struct err *err)
 {
+    struct account_match match = { 0 };
+    struct retirement_view live;
     enum rc rc = usecase_check_person(row->username, row->email, NULL, err);
     if (rc)
         return rc;
-    struct account_match match = { 0 };
     rc = store_find_account(act->store, act->arena, row->username, row->email, &match, err);
     if (rc == RC_NOT_FOUND || (!rc && !match.email_matches))
         return err_set_code(err, RC_CONFLICT, "unknown_pair", "no account has this username and email");
-    *out = match.account;
-    return rc;
-}
-
-static enum rc import_one(struct act *act, struct import_row *row, bool dry_run, struct err *err)
-{
-    struct account account;
-    enum rc rc = check_pair(act, row, &account, err);
     if (rc)
         return rc;
-    struct retirement_view live;
-    rc = store_get_live(act->store, act->arena, account.id, &live, err);
+    rc = store_get_live(act->store, act->arena, match.account.id, &live, err);
     if (!rc)
         row->id = live.row.id;
     if (rc != RC_NOT_FOUND || dry_run)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
     struct person_request in = { .username = row->username, .email = row->email };
-    return requests_add(act, &account, &in, &row->id, err);
+    return requests_add(act, &match.account, &in, &row->id, err);
 }
 
 enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,

@@ -267,18 +267,6 @@ enum rc wire_message_read(struct arena *a, const struct json *map, const struct 
     return m->check ? m->check(out, err) : RC_OK;
 }
 
-/* Leaves nothing of it but the id, which the answer names. */
-static void note_fault(struct arena *a, const struct message *m, const struct json *item, char *out,
-                       const struct err *err)
-{
-    const struct json *id = json_get(item, "id");
-    memset(out, 0, m->size);
-    if (id && id->kind == JSON_INT && id->integer > 0)
-        *(int64_t *)(out + m->fields[0].at) = id->integer;
-    *(struct wire_fault *)(out + m->at_fault) =
-        (struct wire_fault){ arena_strdup(a, err->code), arena_strdup(a, err->text) };
-}
-
 enum rc wire_list_read(struct arena *a, const struct json *list, const struct message *m, void **out,
                        size_t *n, struct err *err)
 {
@@ -288,10 +276,17 @@ enum rc wire_list_read(struct arena *a, const struct json *list, const struct me
     *n = 0;
     for (const struct json *item = list->first; item; item = item->next, to += m->size, ++*n) {
         enum rc rc = wire_message_read(a, item, m, to, &fault);
-        if (rc && m->at_fault)
-            note_fault(a, m, item, to, &fault);
-        else if (rc)
+        if (!rc)
+            continue;
+        if (!m->at_fault)
             return err_set_code(err, rc, fault.code, "item %zu: %s", *n + 1, fault.text);
+        /* Nothing is left of it but the id, which the answer names. */
+        const struct json *id = json_get(item, "id");
+        memset(to, 0, m->size);
+        if (id && id->kind == JSON_INT && id->integer > 0)
+            *(int64_t *)(to + m->fields[0].at) = id->integer;
+        *(struct wire_fault *)(to + m->at_fault) =
+            (struct wire_fault){ arena_strdup(a, fault.code), arena_strdup(a, fault.text) };
     }
     return RC_OK;
 }
