@@ -106,20 +106,17 @@ static enum rc read_many(struct exchange *x, struct registration *in, struct err
     return rc ? rc : read_list(x, list, in, err);
 }
 
-static enum rc read_one(struct exchange *x, struct registration *in, struct err *err)
+static enum rc read_accounts(struct exchange *x, struct err *err)
 {
+    struct registration *in = x->input = ARENA_NEW(x->arena, struct registration);
+    if (json_get(x->body, "accounts"))
+        return read_many(x, in, err);
     in->account = ARENA_NEW(x->arena, struct account);
     in->n = 1;
     enum rc rc = field_text_optional(x->body, "password", &in->password, err);
     if (!rc && in->password)
         rc = auth_password_rules(in->password, err);
     return rc ? rc : read_account(x, x->body, in->account, err);
-}
-
-static enum rc read_accounts(struct exchange *x, struct err *err)
-{
-    struct registration *in = x->input = ARENA_NEW(x->arena, struct registration);
-    return json_get(x->body, "accounts") ? read_many(x, in, err) : read_one(x, in, err);
 }
 
 static enum rc slow_accounts(struct exchange *x, struct err *err)

@@ -135,23 +135,19 @@ void answer_status(struct http_request *req, enum dialect dialect, unsigned stat
     }
 }
 
-/* What the client reads in place of a text for the log. */
-static const char *cautious_text(enum rc rc)
-{
-    if (rc == RC_NO_SPACE)
-        return "the server's disk is full: repeat it later";
-    if (rc == RC_UNAVAILABLE)
-        return "the server is busy: repeat it later";
-    return "the server failed; its log says why";
-}
-
 void answer_error(struct http_request *req, enum dialect dialect, const struct err *err)
 {
     assert(err->rc);
     if (err_is_internal(err)) {
-        /* A file that is missing in the server is no 404 of the client's request. */
+        /* A file that is missing in the server is no 404 of the client's request. The text of err is for the
+         * log. */
         enum rc rc = rc_status(err->rc) < 500 ? RC_INTERNAL : err->rc;
-        answer_status(req, dialect, rc_status(rc), rc_code(rc), cautious_text(rc));
+        const char *text = "the server failed; its log says why";
+        if (rc == RC_NO_SPACE)
+            text = "the server's disk is full: repeat it later";
+        if (rc == RC_UNAVAILABLE)
+            text = "the server is busy: repeat it later";
+        answer_status(req, dialect, rc_status(rc), rc_code(rc), text);
         return;
     }
     unsigned status = rc_status(err->rc);

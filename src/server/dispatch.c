@@ -153,13 +153,6 @@ static enum rc read_fields(struct exchange *x, bool *done, struct err *err)
     return is_form ? read_form(x, map, err) : RC_OK;
 }
 
-/* An unknown filter must not be ignored: the call would then be about everybody. */
-static enum rc check_query(const struct exchange *x, struct err *err)
-{
-    const char *const *known = route_query(x->route);
-    return known ? query_only(x->http, known, err) : RC_OK;
-}
-
 static enum rc read_body(struct exchange *x, struct err *err)
 {
     if (x->route->body == BODY_FIELDS) {
@@ -310,18 +303,6 @@ static void slow_run(struct slow_job *job, struct reader *reader)
         write_later(v);
 }
 
-/* Queues the request for a thread of slow.c; refuses it when too many wait. */
-static enum http_when start_slowly(struct visit *v)
-{
-    struct err err;
-    v->slow.run = slow_run;
-    if (slow_submit(v->server->slow, &v->slow))
-        return HTTP_LATER;
-    (void)err_set(&err, RC_UNAVAILABLE, "too many passwords are being checked: try again");
-    fail(&v->x, &err);
-    return HTTP_NOW;
-}
-
 /* ---- the beginning, on the worker ---- */
 
 /* The first half of a write. */
@@ -334,13 +315,21 @@ static enum rc read_input(struct visit *v, const struct reader *reader, struct e
     return rc || !handler->read ? rc : handler->read(x, err);
 }
 
-/* From here on the request belongs to another thread. */
+/* From here on the request belongs to another thread: the writer, or one of slow.c, which refuse it when too
+ * many wait. */
 static enum http_when queue(struct visit *v)
 {
-    if (v->x.route->lane == LANE_SLOW)
-        return start_slowly(v);
-    write_later(v);
-    return HTTP_LATER;
+    struct err err;
+    if (v->x.route->lane != LANE_SLOW) {
+        write_later(v);
+        return HTTP_LATER;
+    }
+    v->slow.run = slow_run;
+    if (slow_submit(v->server->slow, &v->slow))
+        return HTTP_LATER;
+    (void)err_set(&err, RC_UNAVAILABLE, "too many passwords are being checked: try again");
+    fail(&v->x, &err);
+    return HTTP_NOW;
 }
 
 static enum http_when begin(struct visit *v, struct reader *reader)
@@ -348,8 +337,10 @@ static enum http_when begin(struct visit *v, struct reader *reader)
     struct exchange *x = &v->x;
     struct err err = { 0 };
     enum rc rc = authorise(x, reader, &err);
-    if (!rc)
-        rc = check_query(x, &err);
+    /* An unknown filter must not be ignored: the call would then be about everybody. */
+    const char *const *filters = route_query(x->route);
+    if (!rc && filters)
+        rc = query_only(x->http, filters, &err);
     if (!rc)
         rc = read_body(x, &err);
     if (!rc && x->route->lane == LANE_READ)

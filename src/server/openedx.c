@@ -120,15 +120,6 @@ static enum rc answer_status_of(struct exchange *x, struct err *err)
 
 /* ---- the update ---- */
 
-/* Other optional fields may be null. What breaks the rules must be asked for clearly. */
-static enum rc read_force(const struct json *body, bool *out, struct err *err)
-{
-    const struct json *force = json_get(body, "force");
-    if (force && force->kind == JSON_NULL_KIND)
-        return err_set(err, RC_INVALID, "force: must be true or false, not null");
-    return field_bool_optional(body, "force", out, err);
-}
-
 /* A response that is not a text is kept as JSON. */
 static void keep_response(struct exchange *x, const struct json *response, struct update *out)
 {
@@ -148,14 +139,16 @@ static void keep_response(struct exchange *x, const struct json *response, struc
 static enum rc read_fields(struct exchange *x, struct update *in, struct err *err)
 {
     static const char *const known[] = { "username", "new_state", "response", "force", NULL };
-    const struct json *response = json_get(x->body, "response");
+    const struct json *response = json_get(x->body, "response"), *force = json_get(x->body, "force");
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_text(x->body, "new_state", &in->new_state, err);
     if (!rc && !response)
         return err_set(err, RC_INVALID, "response: is missing");
+    if (!rc && force && force->kind == JSON_NULL_KIND) /* other optional fields may be null */
+        return err_set(err, RC_INVALID, "force: must be true or false, not null");
     if (!rc)
-        rc = read_force(x->body, &in->force, err);
+        rc = field_bool_optional(x->body, "force", &in->force, err);
     if (!rc && in->force && !scope_allows(x->caller.scopes, SCOPE_FORCE))
         return err_set(err, RC_FORBIDDEN, "force needs the scope retirement:force");
     if (!rc)

@@ -8,36 +8,22 @@
 
 /* ---- cancelling ---- */
 
-/* A number in JSON, or in a form. Returns false when it is neither. */
-static bool read_id(const struct json *value, int64_t *out)
-{
-    if (value->kind == JSON_INT)
-        *out = value->integer;
-    else if (value->kind == JSON_TEXT && value->len > 0 && value->len < 19 &&
-             strspn(value->text, "0123456789") == value->len)
-        *out = strtoll(value->text, NULL, 10);
-    else
-        return false;
-    return true;
-}
-
-/* The only message of the API that names a person: clients show it to the operator who named that person. */
-static void answer_not_pending(struct exchange *x, const struct retirement_view *view)
-{
-    answer_message(x, 400,
-                   arena_printf(x->arena,
-                                "Retirement requests can only be cancelled for users in the PENDING state."
-                                " Current request state for '%s': %s",
-                                view->person.username, view->row.pipeline->names[view->row.state]));
-}
-
 static enum rc read_cancel_retirement(struct exchange *x, struct err *err)
 {
     int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
     const struct json *value = json_get(x->body, "retirement_id");
-    if (!value || value->kind == JSON_NULL_KIND)
+    if (!value || value->kind == JSON_NULL_KIND) {
         answer_message(x, 400, "retirement_id must be specified.");
-    else if (!read_id(value, id))
+        return RC_OK;
+    }
+    /* A number in JSON, or in a form. */
+    bool is_text = value->kind == JSON_TEXT && value->len > 0 && value->len < 19 &&
+                   strspn(value->text, "0123456789") == value->len;
+    if (value->kind == JSON_INT)
+        *id = value->integer;
+    else if (is_text)
+        *id = strtoll(value->text, NULL, 10);
+    else
         answer_message(x, 400, "Retirement does not exist!");
     return RC_OK;
 }
@@ -57,7 +43,14 @@ static enum rc act_cancel_retirement(struct exchange *x, struct err *err)
         return RC_OK;
     }
     if (rc == RC_CONFLICT && strcmp(err->code, "not_pending") == 0) {
-        answer_not_pending(x, &view);
+        /* The only message of the API that names a person: the operator who reads it has just named that
+         * person. */
+        answer_message(
+            x, 400,
+            arena_printf(x->arena,
+                         "Retirement requests can only be cancelled for users in the PENDING state."
+                         " Current request state for '%s': %s",
+                         view.person.username, view.row.pipeline->names[view.row.state]));
         return RC_OK;
     }
     if (rc)
@@ -113,13 +106,6 @@ static enum rc act_retire(struct exchange *x, struct err *err)
 
 /* ---- requests by a session for its own account, or by a program ---- */
 
-static enum rc answer_text(struct exchange *x, unsigned status, const char *text)
-{
-    struct json_out o = answer_json(x, status);
-    json_put_text(&o, text);
-    return RC_OK;
-}
-
 struct leaving {
     const char *password, *source; /* a session asks, for its own account; NULL: a program asks ... */
     const char *username;          /* ... for this user */
@@ -140,15 +126,6 @@ static enum rc read_leave(struct exchange *x, struct err *err)
     return field_text(x->body, "password", &in->password, err);
 }
 
-static enum rc refuse_password(struct exchange *x, bool throttled)
-{
-    return answer_text(x, 403,
-                       throttled
-                           ? "This account has been temporarily locked due to excessive login failures. "
-                             "Try again later."
-                           : "Email or password is incorrect.");
-}
-
 static enum rc leave_oneself(struct exchange *x, struct leaving *in, struct err *err)
 {
     struct account account;
@@ -157,8 +134,14 @@ static enum rc leave_oneself(struct exchange *x, struct leaving *in, struct err 
     if (rc)
         return rc;
     const struct password_try try = { &account, account.username, in->password, in->source };
-    if (!sessions_check_password(x, &try, &throttled))
-        return refuse_password(x, throttled);
+    if (!sessions_check_password(x, &try, &throttled)) {
+        struct json_out o = answer_json(x, 403);
+        json_put_text(&o, throttled
+                              ? "This account has been temporarily locked due to excessive login failures. "
+                                "Try again later."
+                              : "Email or password is incorrect.");
+        return RC_OK;
+    }
     in->account_id = account.id;
     in->stored = account.password;
     return RC_OK;
@@ -219,21 +202,17 @@ static enum rc read_renamings(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-static void put_pair(struct json_out *o, const char *from, const char *to)
-{
-    json_open_map(o);
-    json_field_text(o, from, to);
-    json_close_map(o);
-}
-
 static void put_renamings(struct json_out *o, const char *key, const struct renaming *all, size_t n,
                           bool done)
 {
     json_put_key(o, key);
     json_open_list(o);
     for (size_t i = 0; i < n; i++) {
-        if (all[i].done == done)
-            put_pair(o, all[i].from, all[i].to);
+        if (all[i].done != done)
+            continue;
+        json_open_map(o);
+        json_field_text(o, all[i].from, all[i].to);
+        json_close_map(o);
     }
     json_close_list(o);
 }

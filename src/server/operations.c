@@ -32,31 +32,25 @@ static bool is_disk_full(struct exchange *x)
     return false;
 }
 
-static enum rc look_at_fuse(struct exchange *x, const char **warning, struct err *err)
-{
-    struct fuse_entry last = { 0 };
-    size_t n;
-    enum rc rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
-    if (last.blown)
-        *warning =
-            "the fuse has blown, because far more people are due than usual: no new retirement starts, see "
-            "\"lethe fuse show\"";
-    return rc;
-}
-
 /* *trouble: why the server is not ready; *warning: what an operator should know; NULL: nothing. */
 static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
                                 struct err *err)
 {
     const struct pipeline *current;
     struct pipeline_diff diff;
+    struct fuse_entry last = { 0 };
+    size_t n;
     enum rc rc = store_current_pipeline(x->store, &current, err);
     if (rc == RC_NOT_FOUND) {
         *trouble = "there are no states: run \"lethe states sync\"";
         return RC_OK;
     }
     if (!rc)
-        rc = look_at_fuse(x, warning, err);
+        rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
+    if (last.blown)
+        *warning =
+            "the fuse has blown, because far more people are due than usual: no new retirement starts, see "
+            "\"lethe fuse show\"";
     if (!rc && is_disk_full(x))
         *trouble = "the disk is full: nothing can be written, reading goes on";
     if (rc || !x->config->pipeline)
@@ -85,17 +79,6 @@ static enum rc answer_ready(struct exchange *x, struct err *err)
 
 /* ---- metrics ---- */
 
-static enum rc measure_waiting(struct exchange *x, struct err *err)
-{
-    int64_t n;
-    enum rc rc = store_count_waiting(x->store, &n, err);
-    if (!rc)
-        metric_set(metrics_gauge(x->metrics, "lethe_waiting", "",
-                                 "People whose stage waits for an operator to confirm it"),
-                   n);
-    return rc;
-}
-
 /* All states that ever were, so that a state that is empty now is 0. */
 static enum rc measure_states(struct exchange *x, struct err *err)
 {
@@ -117,27 +100,23 @@ static enum rc measure_states(struct exchange *x, struct err *err)
     return rc;
 }
 
-static enum rc measure_queue(struct exchange *x, struct err *err)
-{
-    int64_t since;
-    enum rc rc = store_due_since(x->store, x->config->cool_off_us, &since, err);
-    int64_t age_s = since != 0 && since < x->now ? (x->now - since) / CLOCK_S : 0;
-    if (!rc)
-        metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",
-                                 "How long the oldest due request in PENDING has been due; 0: none is due"),
-                   age_s);
-    return rc;
-}
-
 static enum rc answer_metrics(struct exchange *x, struct err *err)
 {
-    enum rc rc = measure_waiting(x, err);
-    if (!rc)
-        rc = measure_states(x, err);
-    if (!rc)
-        rc = measure_queue(x, err);
+    int64_t waiting, due_since;
+    enum rc rc = store_count_waiting(x->store, &waiting, err);
     if (rc)
         return rc;
+    metric_set(metrics_gauge(x->metrics, "lethe_waiting", "",
+                             "People whose stage waits for an operator to confirm it"),
+               waiting);
+    rc = measure_states(x, err);
+    if (!rc)
+        rc = store_due_since(x->store, x->config->cool_off_us, &due_since, err);
+    if (rc)
+        return rc;
+    metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",
+                             "How long the oldest due request in PENDING has been due; 0: none is due"),
+               due_since != 0 && due_since < x->now ? (x->now - due_since) / CLOCK_S : 0);
     answer_empty(x, 200);
     x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(x->metrics, &x->http->answer);

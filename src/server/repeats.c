@@ -27,11 +27,6 @@ enum { KEY_MAX = 255, ANSWER_MAX = 16 * 1024 * 1024 };
 
 /* ---- the key ---- */
 
-static bool is_write_of_ours(const struct route *route)
-{
-    return route->lane != LANE_READ && strncmp(route->http.path, "/v1/", 4) == 0;
-}
-
 static enum rc check_key(const char *key, struct err *err)
 {
     size_t len = strlen(key), printable = 0;
@@ -47,18 +42,6 @@ static enum rc check_key(const char *key, struct err *err)
 static void add_part(struct buf *b, const char *text)
 {
     buf_add(b, text ? text : "", text ? strlen(text) + 1 : 1);
-}
-
-/* The same key of another caller gives other bytes. */
-static void derive_base(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange *x, const char *key,
-                        uint8_t base[CRYPTO_KEY_LEN])
-{
-    struct buf b;
-    buf_init(&b, HTTP_HEADER_MAX);
-    add_part(&b, x->caller.actor);
-    add_part(&b, key);
-    crypto_hmac_sha256(secret, b.data, b.len, base);
-    buf_free(&b);
 }
 
 static void digest_request(const uint8_t base[CRYPTO_KEY_LEN], const struct http_request *req,
@@ -83,13 +66,19 @@ enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange
                      struct err *err)
 {
     uint8_t base[CRYPTO_KEY_LEN];
-    const char *key = is_write_of_ours(x->route) ? http_header(x->http, "Idempotency-Key") : NULL;
+    bool is_our_write = x->route->lane != LANE_READ && strncmp(x->route->http.path, "/v1/", 4) == 0;
+    const char *key = is_our_write ? http_header(x->http, "Idempotency-Key") : NULL;
     if (!key)
         return RC_OK;
     enum rc rc = check_key(key, err);
     if (rc)
         return rc;
-    derive_base(secret, x, key, base);
+    struct buf b;
+    buf_init(&b, HTTP_HEADER_MAX);
+    add_part(&b, x->caller.actor); /* the same key of another caller gives other bytes */
+    add_part(&b, key);
+    crypto_hmac_sha256(secret, b.data, b.len, base);
+    buf_free(&b);
     crypto_hmac_sha256(base, "digest", 6, out->digest);
     crypto_hmac_sha256(base, "seal", 4, out->seal_key);
     digest_request(base, x->http, out->request);
@@ -137,12 +126,6 @@ static enum repeat_found read_plain(char *plain, size_t len, struct http_request
 
 /* ---- giving it again, and keeping it ---- */
 
-static void refuse_reuse(struct exchange *x)
-{
-    answer_status(x->http, x->route->dialect, 422, "idempotency_key_reused",
-                  "Idempotency-Key: was used for another request; every request needs its own");
-}
-
 enum rc repeat_answer(const struct repeat *r, struct exchange *x, enum repeat_found *found, struct err *err)
 {
     struct kept_answer kept;
@@ -154,7 +137,8 @@ enum rc repeat_answer(const struct repeat *r, struct exchange *x, enum repeat_fo
         return rc == RC_NOT_FOUND ? RC_OK : rc;
     *found = REPEAT_WHOLE;
     if (!crypto_equal(kept.request, r->request, sizeof(r->request))) {
-        refuse_reuse(x);
+        answer_status(x->http, x->route->dialect, 422, "idempotency_key_reused",
+                      "Idempotency-Key: was used for another request; every request needs its own");
         return RC_OK;
     }
     char *plain = arena_alloc(x->arena, kept.len + 1);

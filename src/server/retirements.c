@@ -148,26 +148,6 @@ static enum rc answer_page(struct exchange *x, const struct retirement_filter *f
     return rc;
 }
 
-static enum rc read_waiting(struct exchange *x, struct retirement_filter *filter, int64_t **ids,
-                            struct err *err)
-{
-    enum rc rc = query_bool(x, "waiting", &filter->waiting, err);
-    if (rc || !filter->waiting || filter->n_states > 0)
-        return rc;
-    return store_states_waited_in(x->store, x->arena, ids, &filter->n_states, err);
-}
-
-/* Past the cool-off, and in PENDING for long enough: an operator may have moved it back there lately. */
-static enum rc filter_overdue(struct exchange *x, struct retirement_filter *filter, struct err *err)
-{
-    int64_t *ids;
-    enum rc rc = store_states_of_role(x->store, x->arena, ROLE_PENDING, &ids, &filter->n_states, err);
-    filter->state_ids = ids;
-    filter->modified_before = x->now - x->config->overdue_after_us;
-    filter->created_before = filter->modified_before - x->config->cool_off_us;
-    return rc;
-}
-
 /* stuck and overdue. RC_INVALID: both at once, or with a parameter that they imply. */
 static enum rc query_trouble(struct exchange *x, struct retirement_filter *filter, struct err *err)
 {
@@ -181,7 +161,15 @@ static enum rc query_trouble(struct exchange *x, struct retirement_filter *filte
         filter->modified_before || filter->waiting)
         return err_set(err, RC_INVALID, "stuck and overdue go with limit and after, and with nothing else");
     struct act act = exchange_act(x);
-    return stuck ? usecase_filter_stuck(&act, filter, err) : filter_overdue(x, filter, err);
+    if (stuck)
+        return usecase_filter_stuck(&act, filter, err);
+    /* Past the cool-off, and in PENDING for long enough: an operator may have moved it back there lately. */
+    int64_t *ids;
+    rc = store_states_of_role(x->store, x->arena, ROLE_PENDING, &ids, &filter->n_states, err);
+    filter->state_ids = ids;
+    filter->modified_before = x->now - x->config->overdue_after_us;
+    filter->created_before = filter->modified_before - x->config->cool_off_us;
+    return rc;
 }
 
 static enum rc answer_list(struct exchange *x, struct err *err)
@@ -201,7 +189,9 @@ static enum rc answer_list(struct exchange *x, struct err *err)
     if (!rc)
         rc = query_int(x, "limit", 1, USECASE_LIST_MAX, &filter.limit, err);
     if (!rc)
-        rc = read_waiting(x, &filter, &ids, err);
+        rc = query_bool(x, "waiting", &filter.waiting, err);
+    if (!rc && filter.waiting && filter.n_states == 0)
+        rc = store_states_waited_in(x->store, x->arena, &ids, &filter.n_states, err);
     filter.state_ids = ids;
     if (!rc)
         rc = query_trouble(x, &filter, err);

@@ -150,24 +150,22 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
     return rc;
 }
 
-static enum rc start_threads(struct server *s, const struct server_conf *conf, struct err *err)
+static enum rc open_parts(struct server *s, const struct server_conf *conf, struct err *err)
 {
+    s->writer =
+        writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world, .metrics = s->metrics });
+    s->slow = slow_open();
+    s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
+    if (conf->doors == SERVER_NO_DOOR)
+        return reader_open(s, &s->stepping, err);
     enum rc rc = writer_start(s->writer, err);
     if (!rc)
         rc = slow_start(s->slow, s, err);
     if (!rc)
         rc = open_doors(s, conf, err);
-    return rc || !s->upkeep ? rc : upkeep_start(s->upkeep, err);
-}
-
-static enum rc open_parts(struct server *s, const struct server_conf *conf, struct err *err)
-{
-    bool steps = conf->doors == SERVER_NO_DOOR;
-    s->writer =
-        writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world, .metrics = s->metrics });
-    s->slow = slow_open();
-    s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
-    return steps ? reader_open(s, &s->stepping, err) : start_threads(s, conf, err);
+    if (!rc && s->upkeep)
+        rc = upkeep_start(s->upkeep, err);
+    return rc;
 }
 
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err)
@@ -203,39 +201,29 @@ int64_t server_step(struct server *s)
     return upkeep_us < writer_us ? upkeep_us : writer_us;
 }
 
-/* With a reader of its own: the store belongs to the writer's thread. */
-static enum rc compare_again(struct server *s, struct err *err)
-{
-    void *reader = NULL;
-    enum rc rc = reader_open(s, &reader, err);
-    if (rc)
-        return rc;
-    rc = warn_of_other_states(s, ((struct reader *)reader)->store, err);
-    reader_close(s, reader);
-    return rc;
-}
-
-/* Reads the files again: they may have been renewed under the same names. */
-static enum rc renew_tls(struct server *s, const struct config *config, struct err *err)
-{
-    struct arena a = { 0 };
-    const char *certificate = NULL, *key = NULL;
-    enum rc rc = read_tls(config, &a, &certificate, &key, err);
-    if (!rc && certificate)
-        rc = http_server_renew_tls(s->http, certificate, key, err);
-    arena_free(&a);
-    return rc;
-}
-
 void server_reload(struct server *server, const struct config *config)
 {
     struct err err;
+    struct arena a = { 0 };
+    const char *certificate = NULL, *key = NULL;
+    void *reader = NULL;
     server->config = config;
-    if (renew_tls(server, config, &err))
+    /* The files are read again: they may have been renewed under the same names. */
+    enum rc rc = read_tls(config, &a, &certificate, &key, &err);
+    if (!rc && certificate)
+        rc = http_server_renew_tls(server->http, certificate, key, &err);
+    arena_free(&a);
+    if (rc)
         log_error("%s; the certificate of before stays in use", err.text);
     if (server->upkeep)
         upkeep_reload(server->upkeep);
-    if (compare_again(server, &err))
+    /* With a reader of its own: the store belongs to the writer's thread. */
+    rc = reader_open(server, &reader, &err);
+    if (!rc) {
+        rc = warn_of_other_states(server, ((struct reader *)reader)->store, &err);
+        reader_close(server, reader);
+    }
+    if (rc)
         log_warning("the states of the database could not be read: %s", err.text);
 }
 

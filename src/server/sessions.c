@@ -98,12 +98,6 @@ static enum rc find_by_login(struct exchange *x, const char *login, struct accou
     return rc;
 }
 
-static enum rc wrong_credentials(struct err *err)
-{
-    return err_set_code(err, RC_UNAUTHENTICATED, "wrong_credentials",
-                        "the user name or the password is wrong");
-}
-
 static enum rc read_sign_in(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "password", NULL };
@@ -124,8 +118,12 @@ static enum rc slow_sign_in(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     struct password_try try = { account, in->login, in->password, in->source };
-    if (!sessions_check_password(x, &try, &throttled))
-        return throttled ? answer_throttled(x) : wrong_credentials(err);
+    bool matches = sessions_check_password(x, &try, &throttled);
+    if (throttled)
+        return answer_throttled(x);
+    if (!matches)
+        return err_set_code(err, RC_UNAUTHENTICATED, "wrong_credentials",
+                            "the user name or the password is wrong");
     in->account_id = account->id;
     in->stored = account->password;
     return RC_OK;

@@ -29,44 +29,34 @@ struct slow {
     unsigned n; /* threads that run */
 };
 
-/* With the lock held. NULL: no job waits. */
-static struct slow_job *take(struct slow *slow)
-{
-    struct slow_job *job = slow->first;
-    if (!job)
-        return NULL;
-    slow->first = job->next;
-    slow->last = slow->first ? slow->last : &slow->first;
-    slow->waiting--;
-    return job;
-}
-
 bool slow_step(struct slow *slow, struct reader *reader)
 {
     pthread_mutex_lock(&slow->lock);
-    struct slow_job *job = take(slow);
+    struct slow_job *job = slow->first;
+    if (job) {
+        slow->first = job->next;
+        slow->last = slow->first ? slow->last : &slow->first;
+        slow->waiting--;
+    }
     pthread_mutex_unlock(&slow->lock);
     if (job)
         job->run(job, reader);
     return job != NULL;
 }
 
-/* Returns false when it closes and no job waits. */
-static bool await_job(struct slow *slow)
-{
-    pthread_mutex_lock(&slow->lock);
-    while (!slow->first && !slow->closing)
-        pthread_cond_wait(&slow->some, &slow->lock);
-    bool some = slow->first != NULL;
-    pthread_mutex_unlock(&slow->lock);
-    return some;
-}
-
 static void *work(void *arg)
 {
     struct hand *hand = arg;
-    while (await_job(hand->slow))
-        slow_step(hand->slow, hand->reader);
+    struct slow *slow = hand->slow;
+    for (bool some = true; some;) {
+        pthread_mutex_lock(&slow->lock);
+        while (!slow->first && !slow->closing)
+            pthread_cond_wait(&slow->some, &slow->lock);
+        some = slow->first != NULL; /* otherwise it closes, and no job waits */
+        pthread_mutex_unlock(&slow->lock);
+        if (some)
+            slow_step(slow, hand->reader);
+    }
     return NULL;
 }
 

@@ -169,25 +169,20 @@ static int64_t watch_every(const struct server *s)
     return config->has_alerts || config->stuck_is_errored ? config->watch_every_us : 0;
 }
 
-static void tell_watched(const struct watch_answer *answer)
-{
-    if (answer->found)
-        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true lists them", (long long)answer->found);
-    if (answer->errored)
-        log_warning("moved to ERRORED because they were stuck: %lld", (long long)answer->errored);
-}
-
 static bool watch(struct upkeep *u)
 {
     struct batch b = { .server = u->server, .watched_id = u->watched_id };
     struct err err;
     enum rc rc = writer_run(u->server->writer, watch_batch, &b, &err);
-    if (rc) {
+    if (rc)
         log_error("looking for stuck retirements failed: %s", err.text);
-    } else {
+    else
         tally_count(u->server->metrics, &b.tally);
-        tell_watched(&b.watched);
-    }
+    if (!rc && b.watched.found)
+        log_warning("newly stuck: %lld; GET /v1/retirements?stuck=true lists them",
+                    (long long)b.watched.found);
+    if (!rc && b.watched.errored)
+        log_warning("moved to ERRORED because they were stuck: %lld", (long long)b.watched.errored);
     arena_free(&b.arena);
     bool more = !rc && b.watched.more;
     u->watched_id = more ? b.watched_id : 0;
@@ -206,17 +201,14 @@ static const struct chore {
     [WATCH] = { watch, watch_every },
 };
 
-static int64_t due_at(const struct upkeep *u, size_t i)
-{
-    int64_t every_us = chores[i].every_us(u->server);
-    return every_us == 0 ? INT64_MAX : u->last_at[i] == NEVER ? 0 : u->last_at[i] + every_us;
-}
-
 int64_t upkeep_step(struct upkeep *u)
 {
     int64_t now = world_mono(u->server->world), next_at = INT64_MAX;
     for (size_t i = 0; i < CHORES_N; i++) {
-        int64_t at = due_at(u, i);
+        int64_t every_us = chores[i].every_us(u->server);
+        if (every_us == 0)
+            continue;
+        int64_t at = u->last_at[i] == NEVER ? 0 : u->last_at[i] + every_us;
         if (at <= now) {
             if (!chores[i].run(u))
                 u->last_at[i] = world_mono(u->server->world);

@@ -14,12 +14,6 @@ static void view_state(struct json_out *o, const char *key, const struct pipelin
     json_close_map(o);
 }
 
-static void put_orgs(struct json_out *o, const struct account *account)
-{
-    json_put_key(o, "orgs");
-    json_put_raw(o, account->orgs ? account->orgs : "[]");
-}
-
 void view_user(struct json_out *o, const struct account *account)
 {
     json_field_int(o, "id", account_number(account));
@@ -135,7 +129,8 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     view_later(o, v);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
-    put_orgs(o, &v->account);
+    json_put_key(o, "orgs");
+    json_put_raw(o, v->account.orgs ? v->account.orgs : "[]");
     if (log)
         view_responses(o, log, n_log);
     json_close_map(o);
