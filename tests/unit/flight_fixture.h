@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* driver/flight/ without an authority or a driver: the test takes the reports and gives the answers, on
+ * clocks that it moves itself. */
+#ifndef LETHE_TESTS_FLIGHT_FIXTURE_H
+#define LETHE_TESTS_FLIGHT_FIXTURE_H
+
+#include "driver/flight/flight.h"
+#include "made_up.h"
+#include "scratch.h"
+
+static struct made_up m;
+static struct services services;
+static struct tools tools;
+static struct flight flight;
+static struct scratch scratch;
+static struct arena arena;
+static struct config *config;
+
+#define STAGE_A \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, post: \"/a/{original_username}\" }"
+#define STAGE_B \
+    "- { working: ERASING_B, completed: B_ERASED, http: { service: svc, post: \"/b/{user_id}\" } }\n"
+#define QUICK ", timeout: 10s, retry: { for: 60s, first: 4s, longest: 4s } }\n"
+#define POLLED                                                                                             \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { post: \"/{user_id}\", " \
+    "capture: { job: /job } }, { get: \"/jobs/{job}\", poll: { every: 10s, for: 1h } } ] } }\n"
+#define VERIFIED                                                                                       \
+    STAGE_A                                                                                            \
+    ", verify: { http: { service: svc, get: \"/v/{original_username}\" }, count: /n, after: [0s, 1h] " \
+    "} }\n"
+
+static inline void open_flight(const char *service, const char *rest)
+{
+    struct err err;
+    char text[4096];
+    const char *path = scratch_path(&scratch, "", "lethe.yml");
+    int len = snprintf(text, sizeof(text),
+                       "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n"
+                       "services: { svc: { url: \"http://127.0.0.1:1\"%s } }\n%s",
+                       service, rest);
+    assert_true(len > 0 && (size_t)len < sizeof(text));
+    scratch_write(path, text, (size_t)len, 0600);
+    expect_ok(config_load(&arena, path, &config, &err), &err);
+    expect_ok(tools_open(&tools, &m.runtime, NULL, &err), &err);
+    services_open(&services, &(struct services_conf){ .config = config,
+                                                      .runtime = &m.runtime,
+                                                      .ranks = (unsigned)config->n_stages + 1,
+                                                      .shut = flight_service_shut,
+                                                      .arg = &flight });
+    flight_open(&flight, &(struct flight_conf){ .config = config,
+                                                .runtime = &m.runtime,
+                                                .services = &services,
+                                                .tools = &tools,
+                                                .max_runs = config->max_in_flight });
+}
+
+static inline int setup(void **state)
+{
+    made_up_open(&m);
+    scratch_make(&scratch);
+    return 0;
+}
+
+/* Whatever is under way: nothing of it is left behind. */
+static inline int teardown(void **state)
+{
+    flight_close(&flight);
+    tools_close(&tools);
+    services_close(&services);
+    assert_int_equal(m.n_calls, 0);
+    assert_int_equal(m.runtime.timers.n, 0);
+    made_up_close(&m);
+    arena_free(&arena);
+    scratch_remove(&scratch);
+    return 0;
+}
+
+static inline void turn(void)
+{
+    timers_fire(&m.runtime.timers, m.mono);
+    services_turn(&services, m.mono);
+}
+
+static inline void pass(int64_t us)
+{
+    made_up_pass(&m, us);
+    turn();
+}
+
+static inline struct claim claim_of(int64_t id, const char *stage)
+{
+    return (struct claim){
+        .id = id,
+        .epoch = 1,
+        .lease_us = 60 * CLOCK_S,
+        .sent_at = m.mono,
+        .stage = stage,
+        .run_key = "key",
+        .person = { .original_username = "ada", .user_id = "7" },
+    };
+}
+
+static inline void begin(int64_t id, const char *stage)
+{
+    struct claim claim = claim_of(id, stage);
+    run_begin(&flight, &claim, m.mono);
+    turn();
+}
+
+static inline struct run *expect_report(enum report report)
+{
+    struct run *run = flight_take_report(&flight);
+    assert_non_null(run);
+    assert_int_equal(run->sent, report);
+    return run;
+}
+
+static inline void accept(struct run *run, const char *state, const char *next)
+{
+    run_answered(run, &(struct wire_report_answer){ .ok = true, .state = state, .next = next }, m.mono);
+    turn();
+}
+
+#define HOOK                                                                                                 \
+    "on_request: [ { name: app, http: { service: svc, post: /lock, json: { user: \"{original_username}\" } " \
+    "},"                                                                                                     \
+    " timeout: 10s, retry: { for: 60s, first: 4s, longest: 4s } } ]\nstages:\n" STAGE_A QUICK
+
+static inline void deliver(int64_t attempts, int64_t age_us)
+{
+    const struct delivery_claim claim = {
+        .id = 70,
+        .epoch = 3,
+        .retirement_id = 1,
+        .hook = config_hook(config, "on_request", "app"),
+        .key = "dkey",
+        .lease_us = 60 * CLOCK_S,
+        .sent_at = m.mono,
+        .attempts = attempts,
+        .age_us = age_us,
+        .person = { .original_username = "ada" },
+    };
+    delivery_begin(&flight, &claim, m.mono);
+    turn();
+}
+
+static inline struct delivery *expect_told(enum delivery_outcome outcome)
+{
+    struct delivery *delivery = flight_take_told(&flight);
+    assert_non_null(delivery);
+    assert_int_equal(delivery->outcome, outcome);
+    return delivery;
+}
+
+#endif
