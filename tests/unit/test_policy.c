@@ -89,6 +89,7 @@ static void test_policy__a_call_fits_if_it_can_end_before_the_lease(void **state
 static void test_policy__the_lease_asked_for_fits_the_call_twice(void **state)
 {
     assert_int_equal(policy_lease_s(60 * CLOCK_S, 30 * CLOCK_S), 60);
+    assert_int_equal(policy_lease_s(60 * CLOCK_S, 25 * CLOCK_S), 60);
     assert_int_equal(policy_lease_s(60 * CLOCK_S, 31 * CLOCK_S), 62);
     assert_int_equal(policy_lease_s(60 * CLOCK_S + 1, 0), 61);
     assert_int_equal(policy_lease_s(1, 1), 1);

@@ -44,6 +44,30 @@ static void test_response__of_a_verification(void **state)
     expect_text_has(buf_str(&text), "\"verification\":{\"left\":null,");
 }
 
+static void test_response__residue_is_at_least_one_record(void **state)
+{
+    struct attempt a = { .judgement = { VERDICT_FINAL, false } };
+    static const struct {
+        int64_t left;
+        const char *outcome;
+    } cases[] = { { -1, "\"outcome\":\"failed\"" },
+                  { 0, "\"outcome\":\"failed\"" },
+                  { 1, "\"outcome\":\"residue\"" } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct verification v = { .left = cases[i].left, .tries = 1 };
+        buf_reset(&text);
+        response_write(&text, "RETIRING_FORUM", 1, &a, &v);
+        expect_text_has(buf_str(&text), cases[i].outcome);
+    }
+}
+
+static void test_response__of_a_stage_that_was_skipped(void **state)
+{
+    buf_reset(&text);
+    response_write_skipped(&text, "when.org does not hold");
+    assert_string_equal(buf_str(&text), "{\"outcome\":\"skipped\",\"reason\":\"when.org does not hold\"}");
+}
+
 static const struct json *parse(void)
 {
     struct json *value;
@@ -59,6 +83,17 @@ static void test_response__of_success(void **state)
     a.answer = "{\"ok\":1}";
     a.answer_len = 8;
     assert_string_equal(write(3, a), "{\"status\":204,\"attempts\":3,\"answer\":\"{\\\"ok\\\":1}\"}");
+}
+
+static void test_response__of_one_step_and_one_byte(void **state)
+{
+    struct attempt a = { .judgement = { VERDICT_DONE, false },
+                         .status = 200,
+                         .has_status = true,
+                         .step = 1,
+                         .answer = "y",
+                         .answer_len = 1 };
+    assert_string_equal(write(1, a), "{\"status\":200,\"attempts\":1,\"step\":1,\"answer\":\"y\"}");
 }
 
 static void test_response__of_nothing_to_erase(void **state)
@@ -123,6 +158,12 @@ static void test_response__bytes_that_are_not_utf8_are_replaced(void **state)
     expect_sound("caf\xe9 \xc3", 6, false);
     assert_non_null(strstr(buf_str(&text), "caf\xef\xbf\xbd"));
     expect_sound("\0\0a", 3, false);
+    assert_non_null(strstr(buf_str(&text), "\"\xef\xbf\xbd\xef\xbf\xbd"
+                                           "a\""));
+    expect_sound("\xff\xff\xff", 3, false);
+    assert_non_null(strstr(buf_str(&text), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""));
+    expect_sound("\xc3\xa9", 1, false); /* it does not look behind the end */
+    assert_non_null(strstr(buf_str(&text), "\"\xef\xbf\xbd\""));
 }
 
 static void test_response__a_cut_before_us_is_marked_too(void **state)
@@ -148,9 +189,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response__of_success),
+        cmocka_unit_test(test_response__of_one_step_and_one_byte),
         cmocka_unit_test(test_response__of_nothing_to_erase),
         cmocka_unit_test(test_response__of_failure),
         cmocka_unit_test(test_response__of_a_verification),
+        cmocka_unit_test(test_response__residue_is_at_least_one_record),
+        cmocka_unit_test(test_response__of_a_stage_that_was_skipped),
         cmocka_unit_test(test_response__long_answers_are_cut_and_marked),
         cmocka_unit_test(test_response__bytes_that_are_not_utf8_are_replaced),
         cmocka_unit_test(test_response__a_cut_before_us_is_marked_too),

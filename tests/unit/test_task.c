@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* driver/flight/task.c: the calls of one action in a row, each with a turn of its own at its service. */
+#include "flight_fixture.h"
+
+#define ACTION(http) \
+    "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, " http " }" QUICK
+#define B " }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }"
+#define FIND_AND_DELETE                                                                       \
+    "steps: [ { get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { delete: " \
+    "\"/users/{id}\" } ], rounds: 3"
+
+static void expect_url(const char *url)
+{
+    assert_int_equal(m.n_calls, 1);
+    assert_string_equal(m.calls[0]->url, url);
+}
+
+static void answer(unsigned status, const char *text)
+{
+    made_up_answer(&m, status, text);
+    turn();
+}
+
+static const char *key_of(const struct http_call *call)
+{
+    for (size_t i = 0; i < call->n_headers; i++)
+        if (strncmp(call->headers[i], "Idempotency-Key: ", 17) == 0)
+            return call->headers[i] + 17;
+    return NULL;
+}
+
+static void test_task__rounds_go_on_until_nothing_is_found(void **state)
+{
+    open_flight("", ACTION(FIND_AND_DELETE));
+    begin(1, "ERASING_A");
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{\"id\":\"x1\"}");
+    expect_url("http://127.0.0.1:1/users/x1");
+    expect_text_has(key_of(m.calls[0]), "key-ERASING_A-2-");
+    assert_null(strstr(key_of(m.calls[0]), "round"));
+    answer(204, "");
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{\"id\":\"x2\"}");
+    expect_url("http://127.0.0.1:1/users/x2");
+    expect_text_has(key_of(m.calls[0]), "-round2");
+    answer(204, "");
+    answer(200, "{}");
+    expect_text_has(expect_report(REPORT_DONE)->response, "{\"status\":200,\"attempts\":1,\"step\":1");
+    assert_int_equal(flight.counts.calls, 5);
+    assert_int_equal(flight.counts.retries, 0);
+}
+
+static void test_task__another_attempt_is_the_first_round_again(void **state)
+{
+    open_flight(", breaker: none", ACTION(FIND_AND_DELETE));
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(204, "");
+    answer(200, "{\"id\":\"x2\"}");
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{\"id\":\"x2\"}");
+    assert_null(strstr(key_of(m.calls[0]), "round"));
+    answer(204, "");
+    answer(200, "{}");
+    expect_text_has(expect_report(REPORT_DONE)->response, "\"attempts\":2");
+    assert_int_equal(flight.counts.retries, 1);
+}
+
+/* What another attempt captured is forgotten, so that nothing is left of it in a call. */
+static void test_task__an_attempt_has_no_captures_of_the_one_before(void **state)
+{
+    open_flight(", breaker: none", ACTION("steps: [ { get: /find, capture: { id: /id }, if_missing: "
+                                          "nothing_to_erase }, { delete: \"/users/{id}\" } ]"));
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    assert_null(flight.runs[0]->task.person.more ? flight.runs[0]->task.person.more[0] : NULL);
+    answer(200, "{\"id\":\"x2\"}");
+    expect_url("http://127.0.0.1:1/users/x2");
+}
+
+static void test_task__an_action_that_was_begun_goes_before_others(void **state)
+{
+    open_flight(", max_concurrent: 1", ACTION("steps: [ { post: /one }, { post: /two } ]"));
+    begin(1, "ERASING_A");
+    begin(2, "ERASING_A");
+    answer(200, "");
+    expect_url("http://127.0.0.1:1/two");
+    answer(200, "");
+    expect_report(REPORT_DONE);
+    expect_url("http://127.0.0.1:1/one");
+}
+
+#define OVER_TWO ACTION("steps: [ { post: /one }, { service: b, post: /two } ]") AT_B
+#define AT_B                                                                                             \
+    "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b }, timeout: 10s, retry: " \
+    "none }\n"
+
+/* The second service fails for another person. Returns how many are given back for it. */
+static int shut_b(void)
+{
+    int n_released = 0;
+    begin(9, "ERASING_B");
+    struct http_call *last = m.calls[m.n_calls - 1];
+    memmove(&m.calls[1], &m.calls[0], (m.n_calls - 1) * sizeof(m.calls[0]));
+    m.calls[0] = last;
+    answer(503, "");
+    for (struct run *run; (run = flight_take_report(&flight)); accept(run, "A", NULL))
+        n_released += run->sent == REPORT_RELEASED;
+    assert_true(service_is_shut(&services.list[1]));
+    return n_released;
+}
+
+static void test_task__who_will_need_a_shut_service_does_not_wait_for_the_first_one(void **state)
+{
+    open_flight(B, OVER_TWO);
+    assert_int_equal(shut_b(), 0);
+    begin(1, "ERASING_A"); /* finds out about b, and has to make the call to svc before */
+    begin(2, "ERASING_A");
+    accept(expect_report(REPORT_RELEASED), "PENDING", NULL);
+    expect_url("http://127.0.0.1:1/one");
+    assert_ptr_equal(services.list[1].prober, &flight.runs[0]->task.waiter);
+}
+
+static void test_task__who_waits_is_given_back_when_a_later_call_would_be_shut_out(void **state)
+{
+    open_flight(", max_concurrent: 1" B, OVER_TWO);
+    begin(1, "ERASING_A");
+    begin(2, "ERASING_A"); /* waits for svc */
+    assert_int_equal(shut_b(), 1);
+    assert_int_equal(flight.in_flight, 1);
+    assert_int_equal(m.n_calls, 1); /* the first one's, which is under way */
+}
+
+static void test_task__who_is_past_its_call_to_a_shut_service_goes_on(void **state)
+{
+    open_flight(
+        " }, b: { url: \"http://127.0.0.1:2\", max_concurrent: 1, breaker: { failures: 1, pause: 30s }",
+        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { post: /one }, "
+        "{ service: svc, "
+        "post: /two }, { service: svc, post: /three } ] }" QUICK AT_B);
+    begin(1, "ERASING_A");
+    answer(200, "");
+    expect_url("http://127.0.0.1:1/two");
+    assert_int_equal(shut_b(), 0);
+    assert_int_equal(flight.in_flight, 1);
+    answer(200, "");
+    expect_url("http://127.0.0.1:1/three");
+    assert_null(flight_first_report(&flight));
+}
+
+/* ---- time ---- */
+
+static void test_task__time_for_which_the_service_held_everybody_is_no_part_of_a_budget(void **state)
+{
+    open_flight(", breaker: none, max_concurrent: 1",
+                "stages:\n" STAGE_A ", timeout: 1s, retry: { for: 60s, first: 4s, longest: 4s } }\n");
+    begin(1, "ERASING_A");
+    int64_t began_at = m.mono;
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    m.calls[0]->retry_after_us = 600 * CLOCK_S; /* said to everybody */
+    begin(2, "ERASING_A");                      /* waits for the first one's place */
+    answer(503, "");
+    while (m.n_calls == 0) {
+        pass(CLOCK_S);
+        for (struct run *run; (run = flight_take_report(&flight));
+             accept(run, run->stage_name, run->stage_name))
+            assert_int_equal(run->sent, REPORT_RENEWED);
+    }
+    assert_true(m.mono - began_at >= 604 * CLOCK_S);
+    answer(503, ""); /* the second one's first attempt, or the first one's third: neither is out of time */
+    assert_int_equal(flight.n_backing_off + m.n_calls, 2);
+}
+
+static void test_task__the_one_who_finds_out_waits_no_longer_than_its_budget(void **state)
+{
+    open_flight(", breaker: { failures: 1, pause: 1h }",
+                "stages:\n" STAGE_A ", timeout: 1s, retry: { for: 20s, first: 4s, longest: 4s } }\n");
+    begin(1, "ERASING_A");
+    answer(503, "");
+    assert_int_equal(m.n_calls, 0);
+    pass(20 * CLOCK_S - 1);
+    assert_int_equal(m.n_calls, 0);
+    pass(1);
+    assert_int_equal(m.n_calls, 1);
+    answer(503, "");
+    struct run *run = flight_take_report(&flight);
+    if (run->sent == REPORT_RENEWED) {
+        accept(run, "ERASING_A", "ERASING_A");
+        run = flight_take_report(&flight);
+    }
+    assert_int_equal(run->sent, REPORT_FAILED);
+}
+
+static void test_task__a_wish_of_the_service_is_its_word_for_one_attempt(void **state)
+{
+    open_flight(", breaker: none", ACTION("post: /a"));
+    begin(1, "ERASING_A");
+    m.calls[0]->retry_after_us = 30 * CLOCK_S;
+    answer(500, ""); /* not for everybody */
+    begin(2, "ERASING_A");
+    assert_int_equal(m.n_calls, 1);
+    made_up_cancel(&m.client, m.calls[0]);
+    pass(30 * CLOCK_S - 1);
+    assert_int_equal(m.n_calls, 0);
+    pass(1);
+    assert_int_equal(m.n_calls, 1);
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    assert_int_equal(m.n_calls, 1);
+}
+
+static void test_task__busy_is_said_for_everybody(void **state)
+{
+    static const struct {
+        unsigned status;
+        bool is_held;
+    } cases[] = { { 429, true }, { 503, true }, { 500, false }, { 502, false } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        open_flight(", breaker: none", ACTION("post: /a"));
+        begin(1, "ERASING_A");
+        m.calls[0]->retry_after_us = 5 * CLOCK_S;
+        answer(cases[i].status, "");
+        begin(2, "ERASING_A");
+        assert_int_equal(m.n_calls, !cases[i].is_held);
+        flight_stop(&flight, 2);
+        flight_close(&flight);
+        tools_close(&tools);
+        services_close(&services);
+    }
+    open_flight(", breaker: none", ACTION("post: /a"));
+}
+
+/* ---- calls that cannot begin ---- */
+
+static void test_task__a_call_that_cannot_be_made_gives_its_place_back(void **state)
+{
+    open_flight(", max_concurrent: 1", ACTION("post: \"/a/{user_id}\""));
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.person.user_id = NULL;
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    struct run *run = expect_report(REPORT_FAILED);
+    assert_int_equal(run->status, -1);
+    expect_text_has(run->response, "user_id");
+    expect_text_has(run->response, "\"attempts\":1");
+    assert_false(services_are_called(&services));
+    begin(2, "ERASING_A");
+    assert_int_equal(m.n_calls, 1);
+}
+
+static void test_task__a_cancelled_call_gives_its_place_back(void **state)
+{
+    open_flight(", max_concurrent: 1", ACTION("post: /a"));
+    begin(1, "ERASING_A");
+    assert_true(services_are_called(&services));
+    flight_stop(&flight, 2);
+    assert_false(services_are_called(&services));
+    assert_int_equal(m.n_calls, 0);
+}
+
+/* ---- polls ---- */
+
+static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
+{
+    open_flight("", "stages:\n" POLLED);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.begun_at = m.now;
+    claim.memo = "{\"poll\":{\"step\":1,\"captured\":{\"job\":\"j1\"}}}";
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    expect_url("http://127.0.0.1:1/jobs/j1");
+    answer(503, "");
+    pass(60 * CLOCK_S);
+    for (struct run *run; (run = flight_take_report(&flight)); accept(run, "ERASING_A", "ERASING_A"))
+        assert_int_equal(run->sent, REPORT_RENEWED);
+    expect_url("http://127.0.0.1:1/jobs/j1"); /* with what was captured before */
+    answer(200, "");
+    expect_text_has(expect_report(REPORT_DONE)->response, "\"attempts\":2,\"step\":2");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_task__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(rounds_go_on_until_nothing_is_found),
+        TEST(another_attempt_is_the_first_round_again),
+        TEST(an_attempt_has_no_captures_of_the_one_before),
+        TEST(an_action_that_was_begun_goes_before_others),
+        TEST(who_will_need_a_shut_service_does_not_wait_for_the_first_one),
+        TEST(who_waits_is_given_back_when_a_later_call_would_be_shut_out),
+        TEST(who_is_past_its_call_to_a_shut_service_goes_on),
+        TEST(time_for_which_the_service_held_everybody_is_no_part_of_a_budget),
+        TEST(the_one_who_finds_out_waits_no_longer_than_its_budget),
+        TEST(a_wish_of_the_service_is_its_word_for_one_attempt),
+        TEST(busy_is_said_for_everybody),
+        TEST(a_call_that_cannot_be_made_gives_its_place_back),
+        TEST(a_cancelled_call_gives_its_place_back),
+        TEST(a_poll_is_remembered_by_its_own_call_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
