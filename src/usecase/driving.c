@@ -48,6 +48,28 @@ struct claiming {
     struct wire_claim_answer *out;
 };
 
+/* Tells the driver of a retirement that it was granted. */
+static enum rc add_claim(struct claiming *c, const struct retirement *r, struct err *err)
+{
+    struct act *act = c->act;
+    struct retirement_view view;
+    enum rc rc = store_get(act->store, act->arena, r->id, &view, err);
+    if (rc)
+        return rc;
+    const char *run = arena_printf(act->arena, "run %lld %lld", (long long)r->id, (long long)r->run);
+    c->out->claims[c->out->n_claims++] = (struct wire_claim){
+        .id = r->id,
+        .epoch = r->epoch,
+        .stage = r->pipeline->names[r->state],
+        .run_key = driving_key(act, run),
+        .lease_s = c->in->lease_s,
+        .since_at = view.since,
+        .memo = view.memo,
+        .user = driving_user(&view),
+    };
+    return RC_OK;
+}
+
 static enum rc claim_row(struct claiming *c, const struct retirement *row, struct err *err)
 {
     struct command cmd = {
@@ -77,26 +99,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     enum rc rc = moves_apply(c->act, row, &t, err);
     if (!rc)
         tally_claim(c->act, row, &d);
-    if (rc || !d.granted)
-        return rc;
-
-    struct retirement_view view;
-    rc = store_get(c->act->store, c->act->arena, row->id, &view, err);
-    if (rc)
-        return rc;
-    const struct retirement *r = &d.after;
-    const char *run = arena_printf(c->act->arena, "run %lld %lld", (long long)r->id, (long long)r->run);
-    c->out->claims[c->out->n_claims++] = (struct wire_claim){
-        .id = row->id,
-        .epoch = r->epoch,
-        .stage = r->pipeline->names[r->state],
-        .run_key = driving_key(c->act, run),
-        .lease_s = c->in->lease_s,
-        .since_at = view.since,
-        .memo = view.memo,
-        .user = driving_user(&view),
-    };
-    return RC_OK;
+    return rc || !d.granted ? rc : add_claim(c, &d.after, err);
 }
 
 /* Rows that need no driver any more (finished, aborted) fill no places: the look goes on until the places are
