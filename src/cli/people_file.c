@@ -38,8 +38,7 @@ static int find_title(const struct csv_row *row, const char *title)
     return -1;
 }
 
-/* The titles of a header row say which field is which, otherwise their order does. Returns true for a header
- * row. */
+/* The titles of a header say which field is which, otherwise their order does. Returns true for a header. */
 static bool read_layout(const struct csv_row *first, unsigned columns, struct layout *out)
 {
     bool header =

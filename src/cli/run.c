@@ -63,25 +63,21 @@ static enum rc crew_start(struct crew *crew, const struct driver_conf *conf, str
     return err_set(err, RC_INTERNAL, "cannot start a thread: %s", strerror(failed));
 }
 
-static void crew_stop(struct crew *crew, unsigned stops)
-{
-    for (; crew->stops < stops; crew->stops++)
-        driver_stop(crew->driver);
-}
-
-/* Waits until the driver has ended: by itself, after signals, or for a reload. Each signal stops it harder.
- */
+/* Waits until the driver has ended: by itself, for a reload, or after signals, each of which is one stop. */
 static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
 {
     enum stay_event event;
     while ((event = stay_next()) != STAY_DRIVER_ENDED) {
+        unsigned stops = 0;
         if (event == STAY_STOP) {
             stay_notify("STOPPING=1");
-            crew_stop(crew, ++crew->signals);
+            stops = ++crew->signals;
         } else if (crew->signals == 0 && stay_reload(stay)) {
             log_info("running calls end under the old configuration; new calls start under the new one");
-            crew_stop(crew, 1);
+            stops = 1;
         }
+        for (; crew->stops < stops; crew->stops++)
+            driver_stop(crew->driver);
     }
     pthread_join(crew->thread, NULL);
     driver_close(&crew->driver);

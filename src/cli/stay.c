@@ -152,18 +152,13 @@ struct configuration {
     struct configuration *before;
 };
 
-static void forget(struct configuration *c)
-{
-    arena_free(&c->arena);
-    free(c);
-}
-
 void stay_close(struct stay *stay)
 {
     while (stay->reread) {
         struct configuration *c = stay->reread;
         stay->reread = c->before;
-        forget(c);
+        arena_free(&c->arena);
+        free(c);
     }
 }
 
@@ -199,7 +194,8 @@ bool stay_reload(struct stay *stay)
         rc = setup_log(c->config, &err);
     if (rc) {
         log_error("%s; the previous configuration stays in force", err.text);
-        forget(c);
+        arena_free(&c->arena);
+        free(c);
     } else {
         take_up(stay, c);
     }

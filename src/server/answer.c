@@ -139,8 +139,7 @@ void answer_error(struct http_request *req, enum dialect dialect, const struct e
 {
     assert(err->rc);
     if (err_is_internal(err)) {
-        /* A file that is missing in the server is no 404 of the client's request. The text of err is for the
-         * log. */
+        /* A file that is missing in the server is no 404 of the request. The text of err is for the log. */
         enum rc rc = rc_status(err->rc) < 500 ? RC_INTERNAL : err->rc;
         const char *text = "the server failed; its log says why";
         if (rc == RC_NO_SPACE)

@@ -11,13 +11,6 @@ struct operated {
     struct operator_move move;
 };
 
-static struct operated *open_operated(struct exchange *x, enum operation operation)
-{
-    struct operated *in = x->input = ARENA_NEW(x->arena, struct operated);
-    in->move.operation = operation;
-    return in;
-}
-
 static enum rc answer_operated(struct exchange *x, int64_t id, const struct operator_move *move,
                                struct err *err)
 {
@@ -41,7 +34,8 @@ static enum rc act_operate(struct exchange *x, struct err *err)
 static enum rc read_move(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "state", "reason", NULL };
-    struct operated *in = open_operated(x, OPERATION_MOVE);
+    struct operated *in = x->input = ARENA_NEW(x->arena, struct operated);
+    in->move.operation = OPERATION_MOVE;
     enum rc rc = exchange_path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
@@ -56,7 +50,8 @@ static enum rc read_move(struct exchange *x, struct err *err)
 static enum rc read_operation(struct exchange *x, enum operation operation, struct err *err)
 {
     static const char *const known[] = { "reason", NULL };
-    struct operated *in = open_operated(x, operation);
+    struct operated *in = x->input = ARENA_NEW(x->arena, struct operated);
+    in->move.operation = operation;
     enum rc rc = exchange_path_id(x, &in->id, err);
     if (!rc)
         rc = field_only(x->body, known, err);
