@@ -25,23 +25,19 @@ const char *driver_place(const struct action_conf *action)
     return action_place(action);
 }
 
-static const struct service_conf *find_quiet(const struct action_conf *action, unsigned minute,
-                                             unsigned *minutes)
-{
-    for (size_t i = 0; i < action_calls(action); i++) {
-        const struct service_conf *service = action_service(action, i);
-        *minutes = service && service->quiet ? quiet_minutes(service->quiet, minute) : 0;
-        if (*minutes > 0)
-            return service;
-    }
-    return NULL;
-}
-
 const struct service_conf *driver_find_quiet(const struct stage_conf *stage, int64_t now, unsigned *minutes)
 {
+    const struct action_conf *const actions[] = { &stage->action,
+                                                  stage->verify ? &stage->verify->probe : NULL };
     unsigned minute = quiet_minute_of_week(now);
-    const struct service_conf *found = find_quiet(&stage->action, minute, minutes);
-    return found || !stage->verify ? found : find_quiet(&stage->verify->probe, minute, minutes);
+    for (size_t n = 0; n < 2 && actions[n]; n++)
+        for (size_t i = 0; i < action_calls(actions[n]); i++) {
+            const struct service_conf *service = action_service(actions[n], i);
+            *minutes = service && service->quiet ? quiet_minutes(service->quiet, minute) : 0;
+            if (*minutes > 0)
+                return service;
+        }
+    return NULL;
 }
 
 void driver_serve_action(const char *argv0)

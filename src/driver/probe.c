@@ -35,18 +35,6 @@ static void begin(struct authority *a, const struct probe *probe, size_t i, int6
     run_begin(a->conf.flight, &claim, now);
 }
 
-static void tell(struct probes *probes, struct run *run)
-{
-    struct probe *probe = &probes->list[run->epoch];
-    size_t prefix = strlen(CAUSE_OF_VERIFICATION);
-    probe->left = run->proof.found.left;
-    if (run->sent == REPORT_FAILED && probe->left < 0)
-        probe->why_not = arena_strdup(probes->arena, run->cause + prefix);
-    else if (probe->left < 0)
-        probe->why_not = arena_printf(probes->arena, "%s is not called now", run_called_name(run));
-    run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "" }, 0);
-}
-
 static void none_pump(struct authority *a, int64_t now)
 {
     struct probes *probes = a->conf.arg;
@@ -55,8 +43,15 @@ static void none_pump(struct authority *a, int64_t now)
     for (; probes->n_begun < probes->n && f->in_flight < f->conf.max_runs; probes->n_begun++)
         begin(a, &probes->list[probes->n_begun], probes->n_begun, now);
     services_pump(a->conf.services, now); /* they had their turn before anybody was begun */
-    while ((run = flight_take_report(f)))
-        tell(probes, run);
+    while ((run = flight_take_report(f))) {
+        struct probe *probe = &probes->list[run->epoch];
+        probe->left = run->proof.found.left;
+        if (run->sent == REPORT_FAILED && probe->left < 0)
+            probe->why_not = arena_strdup(probes->arena, run->cause + strlen(CAUSE_OF_VERIFICATION));
+        else if (probe->left < 0)
+            probe->why_not = arena_printf(probes->arena, "%s is not called now", run_called_name(run));
+        run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "" }, 0);
+    }
     a->ending = probes->n_begun == probes->n;
 }
 

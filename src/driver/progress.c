@@ -133,25 +133,22 @@ struct progress *progress_open(int fd)
     return p;
 }
 
-static double per_s(int64_t n, int64_t took_us)
-{
-    return took_us > 0 ? (double)n * (double)CLOCK_S / (double)took_us : 0;
-}
-
 /* Gives the rate of late; the average of all the time until there is one. */
 static double measure(struct progress *p, int64_t stages, int64_t now)
 {
     if (p->began_at == 0)
         p->began_at = p->measured_at = now;
-    int64_t took_us = now - p->measured_at;
+    int64_t took_us = now - p->measured_at, all_us = now - p->began_at;
     if (took_us >= MEASURE_EVERY) {
-        double newest = per_s(stages - p->measured_stages, took_us);
+        double newest = (double)(stages - p->measured_stages) * (double)CLOCK_S / (double)took_us;
         p->stages_per_s =
             p->stages_per_s > 0 ? SMOOTHING * newest + (1 - SMOOTHING) * p->stages_per_s : newest;
         p->measured_at = now;
         p->measured_stages = stages;
     }
-    return p->stages_per_s > 0 ? p->stages_per_s : per_s(stages, now - p->began_at);
+    if (p->stages_per_s > 0)
+        return p->stages_per_s;
+    return all_us > 0 ? (double)stages * (double)CLOCK_S / (double)all_us : 0;
 }
 
 void progress_show(struct progress *p, struct progress_view *view, int64_t left_stages, int64_t now)

@@ -38,11 +38,6 @@ static const char *name_of(const struct service *s)
     return s->conf ? s->conf->name : "";
 }
 
-static struct runtime *runtime_of(const struct service *s)
-{
-    return s->all->conf.runtime;
-}
-
 bool service_is_failing(const struct service *s)
 {
     return s->lacks_token || breaker_is_open(&s->breaker);
@@ -120,7 +115,7 @@ static void look_at_hours(struct service *s, int64_t now)
 {
     if (!s->conf || !s->conf->quiet)
         return;
-    int64_t wall = world_now(runtime_of(s)->world);
+    int64_t wall = world_now(s->all->conf.runtime->world);
     unsigned minutes = quiet_minutes(s->conf->quiet, quiet_minute_of_week(wall));
     bool was_quiet = s->is_quiet;
     s->is_quiet = minutes > 0;
@@ -218,7 +213,7 @@ static void pump(struct service *s, int64_t now)
         waiter->turn(waiter->arg, now);
     }
     if (at > now && at != INT64_MAX)
-        timers_set(&runtime_of(s)->timers, &s->pump, at);
+        timers_set(&s->all->conf.runtime->timers, &s->pump, at);
 }
 
 void service_begin(struct service *s, int64_t now)
@@ -269,24 +264,18 @@ struct service *services_of(const struct services *all, const struct service_con
     return &all->list[conf ? conf->index : all->n - 1];
 }
 
-static struct service *find_shut(const struct services *all, const struct action_conf *action,
-                                 const struct service *but_for)
-{
-    for (size_t i = 0; i < action_calls(action); i++) {
-        struct service *s = services_of(all, action_service(action, i));
-        if (s != but_for && service_is_shut(s))
-            return s;
-    }
-    return NULL;
-}
-
 struct service *services_find_shut(const struct services *all, const struct stage_conf *stage,
                                    const struct service *but_for)
 {
-    struct service *found = find_shut(all, &stage->action, but_for);
-    if (!found && stage->verify)
-        found = find_shut(all, &stage->verify->probe, but_for);
-    return found;
+    const struct action_conf *const actions[] = { &stage->action,
+                                                  stage->verify ? &stage->verify->probe : NULL };
+    for (size_t n = 0; n < 2 && actions[n]; n++)
+        for (size_t i = 0; i < action_calls(actions[n]); i++) {
+            struct service *s = services_of(all, action_service(actions[n], i));
+            if (s != but_for && service_is_shut(s))
+                return s;
+        }
+    return NULL;
 }
 
 /* ---- opening and closing ---- */
@@ -340,7 +329,7 @@ void services_close(struct services *all)
         struct service *s = &all->list[i];
         assert(s->n_waiting == 0);
         metric_set(s->shut, 0); /* the next configuration may not have this service any more */
-        timers_clear(&runtime_of(s)->timers, &s->pump);
+        timers_clear(&s->all->conf.runtime->timers, &s->pump);
         token_close(&s->token);
         free(s->waiting);
     }
