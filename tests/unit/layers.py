@@ -28,16 +28,15 @@ class Table:
         self.rooms = {}     # name: headers that other rooms may include
         self.uses = {}      # name: rooms it may use
         self.owners = {}    # header, or folder of headers with its slash: files
-        self.excused = {}   # (file, file or header): the line it stands in
-        self.circles = {}   # room: files that may be in circles
-        self.unused = set()
+        self.circles = {}   # room: how many files may be in circles
+        self.needed = set() # rows, or parts of them, that something needs
         with open(path, encoding="utf-8") as f:
             for n, line in enumerate(f, 1):
                 words = line.split("#")[0].split()
-                if words and not self.take(f"line {n}", words):
+                if words and not self.take(words):
                     sys.exit(f"{path}:{n}: not understood: {line.strip()}")
 
-    def take(self, where, words):
+    def take(self, words):
         rule = re.fullmatch(r"room (\S+) \[(.*)\]: ?(.*)", " ".join(words))
         if rule:
             name, headers, uses = rule[1], rule[2].split(), rule[3].split()
@@ -45,10 +44,6 @@ class Table:
             return all(used in self.rooms and used != name for used in uses)  # only what stands above it
         if words[0] == "library" and len(words) > 2:
             self.owners[words[1]] = words[2:]
-            return True
-        if words[0] == "for-now" and len(words) == 4 and words[2] == "->":
-            self.excused[words[1], words[3]] = where
-            self.unused.add((words[1], words[3]))
             return True
         if words[0] == "circle" and len(words) == 3 and words[1] in self.rooms:
             self.circles[words[1]] = int(words[2])
@@ -63,11 +58,26 @@ class Table:
         return folder or None
 
     def allows(self, user, used):
+        self.needed.add(("arrow", user, used))
         return user == used or used in self.uses[user]
 
-    def excuses(self, file, what):
-        self.unused.discard((file, what))
-        return (file, what) in self.excused
+    def is_public(self, room, header):
+        name = os.path.basename(header)
+        self.needed.add(("header", room, name))
+        return self.rooms[room] == ["*"] or name in self.rooms[room]
+
+    def owns(self, key, file):
+        self.needed.add(("library", key, file))
+        return file in self.owners[key]
+
+    def rows(self):
+        """What there is, in parts that can be needed each, and its words."""
+        for room, used in self.uses.items():
+            yield from ((("arrow", room, other), f"room {room} does not use {other}") for other in used)
+            yield from ((("header", room, name), f"no other room includes {name} of {room}") for name in self.rooms[room]
+                        if name != "*")
+        for key, files in self.owners.items():
+            yield from ((("library", key, file), f"{file} does not include {key}") for file in files)
 
 
 class Faults(list):
@@ -86,18 +96,13 @@ def read_includes(src, file):
 def check_include(table, faults, file, header):
     header = os.path.normpath(header)
     user, used = table.room_of(file), table.room_of(header)
-    headers = table.rooms[used] if used else []
-    is_public = headers == ["*"] or os.path.basename(header) in headers
     if used is None:
-        fault = f"{header} is in no room"
+        faults.say(f"{file}: includes {header}, which is in no room")
     elif not table.allows(user, used):
-        fault = f"{user} may not use {used}"
-    elif user != used and not is_public:
-        fault = f"{header} is the inside of {used}, whose headers for others are: {' '.join(headers) or 'none'}"
-    else:
-        return
-    if not table.excuses(file, header):
-        faults.say(f"{file}: includes {header}: {fault}")
+        faults.say(f"{file}: includes {header}: {user} may not use {used}")
+    elif user != used and not table.is_public(used, header):
+        faults.say(f"{file}: includes {header}, the inside of {used}, whose headers for others are: "
+                   f"{' '.join(table.rooms[used]) or 'none'}")
 
 
 def check_library(table, faults, file, header):
@@ -106,7 +111,7 @@ def check_library(table, faults, file, header):
     key = header if header in table.owners else header.split("/")[0] + "/"
     if key not in table.owners:
         faults.say(f"{file}: includes <{header}>: no file owns this library, the table does not have it")
-    elif file not in table.owners[key]:
+    elif not table.owns(key, file):
         faults.say(f"{file}: includes <{header}>, which belongs to {' and '.join(table.owners[key])}")
 
 
@@ -165,7 +170,7 @@ def check_calls(table, faults, calls):
     for file, others in sorted(calls.items()):
         for other, names in sorted(others.items()):
             user, used = table.room_of(file), table.room_of(other)
-            if not table.allows(user, used) and not table.excuses(file, other):
+            if not table.allows(user, used):
                 faults.say(f"{file}: uses {', '.join(names)} of {other}: {user} may not use {used}")
 
 
@@ -236,8 +241,9 @@ def main():
     check_includes(table, faults, src, files)
     check_calls(table, faults, calls)
     check_circles(table, faults, calls)
-    for file, what in sorted(table.unused):
-        faults.say(f"{table.excused[file, what]}: 'for-now {file} -> {what}' is not needed any more, take it out")
+    for row, words in table.rows():
+        if row not in table.needed:
+            faults.say(f"{words}: take that out of the table")
     print(f"{len(files)} files, {len(found)} objects, {len(table.rooms)} rooms: {len(faults)} faults")
     sys.exit(1 if faults or not found else 0)
 
