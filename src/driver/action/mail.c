@@ -33,27 +33,25 @@ static enum rc render(const struct call *call, const char *name, const struct te
     return call_render(call, "", t, max, out, err) ? err_prefix(err, "%s", name) : RC_OK;
 }
 
-static enum rc write_alert(struct call *call, struct mail_message *message, struct err *err)
+/* An alert has its own subject and text, else they are the configured ones. */
+static enum rc write_message(struct call *call, struct mail_message *message, struct err *err)
 {
+    const struct mail_action_conf *conf = &call->conf->mail;
     struct json *alert;
-    enum rc rc = json_parse(call->arena, call->payload, strlen(call->payload), &alert, err);
+    enum rc rc = render(call, "to", conf->to, HEADER_MAX, &message->to, err);
+    if (rc)
+        return rc;
+    if (!call->payload) {
+        rc = render(call, "subject", conf->subject, HEADER_MAX, &message->subject, err);
+        return rc ? rc : render(call, "text", conf->text, SMTP_MAIL_MAX, &message->text, err);
+    }
+    rc = json_parse(call->arena, call->payload, strlen(call->payload), &alert, err);
     if (rc)
         return rc;
     const char *summary = json_get_text(alert, "summary"), *text = json_get_text(alert, "text");
     message->subject = arena_printf(call->arena, "Lethe: %s", summary ? summary : "alert");
     message->text = text ? text : "";
     return RC_OK;
-}
-
-static enum rc write_message(struct call *call, struct mail_message *message, struct err *err)
-{
-    const struct mail_action_conf *conf = &call->conf->mail;
-    enum rc rc = render(call, "to", conf->to, HEADER_MAX, &message->to, err);
-    if (!rc && call->payload)
-        return write_alert(call, message, err);
-    if (!rc)
-        rc = render(call, "subject", conf->subject, HEADER_MAX, &message->subject, err);
-    return rc ? rc : render(call, "text", conf->text, SMTP_MAIL_MAX, &message->text, err);
 }
 
 static enum rc mail_start(struct call *call, int64_t now, struct err *err)

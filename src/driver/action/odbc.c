@@ -65,13 +65,6 @@ static void add_words(struct session *s, const char *text)
     buf_add_str(&s->words, text);
 }
 
-static void fail(struct session *s, const char *what, const char *state, const char *words)
-{
-    s->failed = what;
-    memcpy(s->state, state, STATE_LEN);
-    add_words(s, words);
-}
-
 /* From the diagnostic records of a handle; the first has the state. Warnings (01) come before the error
  * itself. */
 static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQLHANDLE handle)
@@ -100,18 +93,6 @@ static void fail_with(struct session *s, const char *what, SQLSMALLINT type, SQL
 
 /* ---- the connection ---- */
 
-/* In braces, where only a closing one means something, and is doubled. */
-static void add_password(struct buf *out, const char *password)
-{
-    buf_add_str(out, ";PWD={");
-    for (; *password; password++) {
-        buf_add_char(out, *password);
-        if (*password == '}')
-            buf_add_char(out, '}');
-    }
-    buf_add_char(out, '}');
-}
-
 static SQLCHAR *text_of(const char *text)
 {
     return (SQLCHAR *)(uintptr_t)text;
@@ -122,8 +103,12 @@ static bool connect_to(struct session *s, const char *to)
     struct buf text;
     buf_init(&text, ODBC_REQUEST_MAX);
     buf_add_str(&text, to);
-    if (s->password)
-        add_password(&text, s->password);
+    if (s->password) {
+        buf_add_str(&text, ";PWD={"); /* where only a closing brace means something, and is doubled */
+        for (const char *c = s->password; *c; c++)
+            buf_add(&text, *c == '}' ? "}}" : c, *c == '}' ? 2 : 1);
+        buf_add_char(&text, '}');
+    }
     SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &s->env);
     SQLSetEnvAttr(s->env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0);
     SQLAllocHandle(SQL_HANDLE_DBC, s->env, &s->db);
@@ -145,8 +130,9 @@ static bool bind_values(struct session *s, const struct json *values)
     SQLUSMALLINT number = 0;
     if (!SQL_SUCCEEDED(SQLNumParams(s->statement, &places)) || places < 0 ||
         (unsigned)places != values->count) {
-        fail(s, "statement", "07001",
-             "the database sees another number of places for values in the statement");
+        s->failed = "statement";
+        memcpy(s->state, "07001", STATE_LEN);
+        add_words(s, "the database sees another number of places for values in the statement");
         return false;
     }
     SQLLEN *lengths = arena_array(&s->arena, values->count + 1, sizeof(*lengths));
@@ -203,27 +189,20 @@ static bool change(struct session *s, const struct json *statements, struct json
     return false;
 }
 
-/* Gives how many rows there are, and what stands first; false: it failed on the way. */
-static bool fetch(struct session *s, char value[ODBC_VALUE_MAX + 1], bool *has_value, int64_t *n)
-{
-    SQLLEN len = SQL_NULL_DATA;
-    SQLRETURN done = SQL_NO_DATA;
-    for (*n = 0; *n < ODBC_ROWS_MAX && SQL_SUCCEEDED(done = SQLFetch(s->statement)); ++*n)
-        if (*n == 0 &&
-            SQL_SUCCEEDED(SQLGetData(s->statement, 1, SQL_C_CHAR, value, ODBC_VALUE_MAX + 1, &len)))
-            *has_value = len != SQL_NULL_DATA;
-    return SQL_SUCCEEDED(done) || done == SQL_NO_DATA;
-}
-
 static bool look(struct session *s, const struct json *statements, struct json_out *o)
 {
     char value[ODBC_VALUE_MAX + 1] = "";
-    bool has_value = false;
+    SQLLEN len = SQL_NULL_DATA;
+    SQLRETURN done = SQL_NO_DATA;
     int64_t n = 0;
     s->number = 1;
     if (!execute(s, statements->first))
         return false;
-    if (!fetch(s, value, &has_value, &n)) {
+    bool has_value = false;
+    for (; n < ODBC_ROWS_MAX && SQL_SUCCEEDED(done = SQLFetch(s->statement)); n++)
+        if (n == 0 && SQL_SUCCEEDED(SQLGetData(s->statement, 1, SQL_C_CHAR, value, sizeof(value), &len)))
+            has_value = len != SQL_NULL_DATA;
+    if (!SQL_SUCCEEDED(done) && done != SQL_NO_DATA) {
         fail_with(s, "statement", SQL_HANDLE_STMT, s->statement);
         return false;
     }
@@ -243,25 +222,20 @@ static bool is_of_kind(const struct json *map, const char *key, enum json_kind k
     return value && value->kind == kind;
 }
 
-static bool is_statement(const struct json *statement)
-{
-    if (!is_of_kind(statement, "sql", JSON_TEXT) || !is_of_kind(statement, "values", JSON_LIST))
-        return false;
-    for (const struct json *v = json_get(statement, "values")->first; v; v = v->next)
-        if (v->kind != JSON_TEXT)
-            return false;
-    return true;
-}
-
 static bool is_request(const struct json *r)
 {
     const struct json *list = json_get(r, "statements");
     if (!is_of_kind(r, "connect", JSON_TEXT) || !is_of_kind(r, "query", JSON_BOOL) ||
         !is_of_kind(r, "timeout_s", JSON_INT) || !is_of_kind(r, "statements", JSON_LIST) || list->count == 0)
         return false;
-    for (const struct json *statement = list->first; statement; statement = statement->next)
-        if (statement->kind != JSON_MAP || !is_statement(statement))
+    for (const struct json *statement = list->first; statement; statement = statement->next) {
+        if (statement->kind != JSON_MAP || !is_of_kind(statement, "sql", JSON_TEXT) ||
+            !is_of_kind(statement, "values", JSON_LIST))
             return false;
+        for (const struct json *v = json_get(statement, "values")->first; v; v = v->next)
+            if (v->kind != JSON_TEXT)
+                return false;
+    }
     return true;
 }
 
@@ -310,24 +284,6 @@ void odbc_do(const char *text, size_t len, struct buf *answer)
 
 /* ---- the process ---- */
 
-static void read_all(struct buf *out)
-{
-    char piece[16 * 1024];
-    ssize_t n;
-    while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0)
-        buf_add(out, piece, (size_t)n);
-}
-
-/* What drivers print is not our answer. */
-static int keep_output(void)
-{
-    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
-        nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (out < 0 || nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
-        _exit(EXIT_FAILURE);
-    return out;
-}
-
 static bool write_all(int fd, const struct buf *text)
 {
     for (size_t at = 0; at < text->len;) {
@@ -342,12 +298,19 @@ static bool write_all(int fd, const struct buf *text)
 /* Ends without a word to anybody: what drivers do at the end is of no interest. */
 _Noreturn void odbc_main(void)
 {
+    char piece[16 * 1024];
+    ssize_t n;
     struct buf request, answer;
     buf_init(&request, ODBC_REQUEST_MAX);
     buf_init(&answer, ODBC_ANSWER_MAX);
     setlocale(LC_ALL, "C.UTF-8"); /* values are UTF-8, whatever the machine speaks */
-    int out = keep_output();
-    read_all(&request);
+    /* What drivers print is not our answer: it goes nowhere, and the answer to a copy of the output. */
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
+        nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (out < 0 || nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+        _exit(EXIT_FAILURE);
+    while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0)
+        buf_add(&request, piece, (size_t)n);
     odbc_do(buf_str(&request), request.len, &answer);
     _exit(write_all(out, &answer) ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -42,15 +42,6 @@ static enum rc open_input(const struct buf *text, int *out, struct err *err)
     return RC_OK;
 }
 
-static bool has_variable(const char *const *env, size_t n, const char *name)
-{
-    size_t len = strlen(name);
-    for (size_t i = 0; i < n; i++)
-        if (strncmp(env[i], name, len) == 0 && env[i][len] == '=')
-            return true;
-    return false;
-}
-
 const char **process_environment(struct arena *a, const char *const *more, size_t n_more)
 {
     static const struct {
@@ -61,9 +52,13 @@ const char **process_environment(struct arena *a, const char *const *more, size_
     size_t n = 0, n_passed = sizeof(passed) / sizeof(*passed);
     const char **env = arena_array(a, n_more + n_passed + 1, sizeof(*env));
     for (size_t i = 0; i < n_passed; i++) {
-        const char *value = getenv(passed[i].name);
-        if (!has_variable(more, n_more, passed[i].name))
-            env[n++] = arena_printf(a, "%s=%s", passed[i].name, value ? value : passed[i].otherwise);
+        const char *name = passed[i].name, *value = getenv(name);
+        size_t len = strlen(name);
+        bool is_given = false;
+        for (size_t j = 0; j < n_more; j++)
+            is_given = is_given || (strncmp(more[j], name, len) == 0 && more[j][len] == '=');
+        if (!is_given)
+            env[n++] = arena_printf(a, "%s=%s", name, value ? value : passed[i].otherwise);
     }
     for (size_t i = 0; i < n_more; i++)
         env[n++] = more[i];
@@ -88,15 +83,6 @@ static void limit(__rlimit_resource_t what, rlim_t most)
     setrlimit(what, &limit);
 }
 
-static void reset_signals(void)
-{
-    sigset_t none;
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void say_why_not(void)
 {
     static const char begin[] = "lethe: cannot execute the command: ";
@@ -108,8 +94,12 @@ static void say_why_not(void)
 
 static _Noreturn void run_child(const struct child *c)
 {
+    sigset_t none;
     setpgid(0, 0);
-    reset_signals();
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        signal(signal_number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != c->parent)
         _exit(EXIT_NOT_STARTED);
@@ -126,31 +116,6 @@ static _Noreturn void run_child(const struct child *c)
 
 /* ---- under way ---- */
 
-static void make_fds(struct processes *all)
-{
-    all->fds = xrealloc(all->fds, (all->room * FDS_EACH + 1) * sizeof(*all->fds));
-}
-
-static void add_process(struct process *p)
-{
-    struct processes *all = p->all;
-    if (all->n == all->room) {
-        all->room = all->room ? 2 * all->room : 16;
-        all->list = xrealloc(all->list, all->room * sizeof(*all->list));
-        make_fds(all);
-    }
-    p->index = all->n;
-    all->list[all->n++] = p;
-}
-
-static void remove_process(struct process *p)
-{
-    struct processes *all = p->all;
-    struct process *last = all->list[--all->n];
-    all->list[p->index] = last;
-    last->index = p->index;
-}
-
 static void time_is_over(void *arg, int64_t now)
 {
     struct process *p = arg;
@@ -161,11 +126,14 @@ static void time_is_over(void *arg, int64_t now)
 /* Gives everything back but the output, which process.ended still reads. */
 static void clean_up(struct process *p)
 {
-    timers_clear(&p->all->runtime->timers, &p->limit);
+    struct processes *all = p->all;
+    timers_clear(&all->runtime->timers, &p->limit);
     close(p->pid_fd);
     if (p->output_fd >= 0)
         close(p->output_fd);
-    remove_process(p);
+    struct process *last = all->list[--all->n]; /* takes its place */
+    all->list[p->index] = last;
+    last->index = p->index;
 }
 
 static enum rc spawn(struct process *p, const struct child *child, struct err *err)
@@ -209,10 +177,11 @@ static enum rc open_and_spawn(struct process *p, const struct process_conf *conf
 
 enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err)
 {
+    struct processes *all = p->all;
     int input = -1;
     p->limit = (struct timer){ .fire = time_is_over, .arg = p };
     p->timed_out = false;
-    p->began_at = world_mono(p->all->runtime->world);
+    p->began_at = world_mono(all->runtime->world);
     enum rc rc = open_input(conf->input, &input, err);
     if (rc)
         return rc;
@@ -222,8 +191,14 @@ enum rc process_start(struct process *p, const struct process_conf *conf, struct
         return rc;
     fcntl(p->output_fd, F_SETFL, O_NONBLOCK);
     buf_init(&p->output, conf->output_max);
-    add_process(p);
-    timers_set(&p->all->runtime->timers, &p->limit, conf->limit_at);
+    if (all->n == all->room) {
+        all->room = all->room ? 2 * all->room : 16;
+        all->list = xrealloc(all->list, all->room * sizeof(*all->list));
+        all->fds = xrealloc(all->fds, (all->room * FDS_EACH + 1) * sizeof(*all->fds));
+    }
+    p->index = all->n;
+    all->list[all->n++] = p;
+    timers_set(&all->runtime->timers, &p->limit, conf->limit_at);
     return RC_OK;
 }
 
@@ -254,16 +229,6 @@ static int reap(struct process *p)
     return wait_status;
 }
 
-static void end(struct process *p)
-{
-    int wait_status = reap(p);
-    read_output(p);
-    clean_up(p);
-    struct buf output = p->output; /* p may be gone after this, or another one */
-    p->ended(p, wait_status);
-    buf_free(&output);
-}
-
 void process_cancel(struct process *p)
 {
     reap(p);
@@ -276,7 +241,7 @@ void process_cancel(struct process *p)
 void processes_open(struct processes *all, struct runtime *runtime)
 {
     *all = (struct processes){ .runtime = runtime };
-    make_fds(all);
+    all->fds = xcalloc(1, sizeof(*all->fds)); /* the caller's */
 }
 
 void processes_close(struct processes *all)
@@ -309,7 +274,13 @@ void processes_look(struct processes *all, unsigned n_polled)
             continue;
         if (fds[1].revents)
             read_output(p);
-        if (fds[0].revents)
-            end(p);
+        if (!fds[0].revents)
+            continue;
+        int wait_status = reap(p);
+        read_output(p);
+        clean_up(p);
+        struct buf output = p->output; /* p may be gone after this, or another one */
+        p->ended(p, wait_status);
+        buf_free(&output);
     }
 }

@@ -81,26 +81,12 @@ static const char *text_in(const struct json *map, const char *key)
     return v && v->kind == JSON_TEXT ? v->text : "";
 }
 
-static bool is_true(const struct json *map, const char *key)
-{
-    const struct json *v = json_get(map, key);
-    return v && v->kind == JSON_BOOL && v->integer;
-}
-
-static bool is_zero(const struct json *rows)
-{
-    for (const struct json *n = rows->first; n; n = n->next)
-        if (n->integer != 0)
-            return false;
-    return true;
-}
-
 /* "affected rows: 3, 1"; "?" where the database does not say. Of a query its value. */
 static void describe(const struct call *call, const struct json *answer, const struct json *rows,
                      struct attempt *attempt)
 {
     struct buf *text = &call->tools->scratch;
-    bool is_query = call->conf->sql.is_query;
+    bool is_query = call->conf->sql.is_query, is_nothing = !is_query;
     buf_reset(text);
     if (is_query)
         buf_add_str(text, text_in(answer, "value"));
@@ -110,19 +96,20 @@ static void describe(const struct call *call, const struct json *answer, const s
             buf_add_char(text, '?');
         else
             buf_add_int(text, n->integer);
+        is_nothing = is_nothing && n->integer == 0;
     }
     attempt->answer = arena_strndup(call->arena, buf_str(text), text->len);
     attempt->answer_len = text->len;
-    bool nothing = !is_query && is_zero(rows);
-    attempt->judgement = (struct judgement){ nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false };
+    attempt->judgement = (struct judgement){ is_nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false };
 }
 
 static void explain(const struct call *call, const struct json *answer, struct attempt *attempt)
 {
     const char *failed = text_in(answer, "failed"), *state = text_in(answer, "state");
-    const struct json *number = json_get(answer, "statement");
+    const struct json *number = json_get(answer, "statement"), *dead = json_get(answer, "dead");
+    bool is_dead = dead && dead->kind == JSON_BOOL && dead->integer;
     bool connecting = strcmp(failed, "connect") == 0, committing = strcmp(failed, "commit") == 0;
-    attempt->judgement = judge_sql(connecting, committing, is_true(answer, "dead"), state);
+    attempt->judgement = judge_sql(connecting, committing, is_dead, state);
     attempt->error = connecting   ? arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state)
                      : committing ? arena_printf(call->arena, "the commit failed (SQLSTATE %.5s)", state)
                                   : arena_printf(call->arena, "statement %lld failed (SQLSTATE %.5s)",
