@@ -46,29 +46,26 @@ static void take_turn(void *owner, int64_t now)
     task_start(&v->task, now);
 }
 
-/* When the next attempt is made is worked out here, and kept by the authority. */
-static void try_again(struct delivery *v, const struct attempt *last)
-{
-    const struct flight *f = v->flight;
-    struct task *t = &v->task;
-    uint64_t random = world_random_u64(f->conf.runtime->world);
-    bool again = policy_try_again(t->retry, &t->attempts, flight_mono(f), random, &v->after_us);
-    report_failure(v, last, again ? DELIVERY_AGAIN : DELIVERY_FAILED);
-}
-
 static void ended(void *owner, const struct attempt *attempt)
 {
     struct delivery *v = owner;
+    const struct flight *f = v->flight;
+    struct task *t = &v->task;
+    bool is_again;
     switch (attempt->judgement.verdict) {
     case VERDICT_DONE:
     case VERDICT_NOTHING_TO_ERASE: report(v, DELIVERY_DONE); break;
     case VERDICT_NEXT:
-        task_next_call(&v->task);
-        wait_or_release(v, service_keeps(v->task.call.service, &v->task.waiter));
+        task_next_call(t);
+        wait_or_release(v, service_keeps(t->call.service, &t->waiter));
         break;
-    case VERDICT_NO_TOKEN: wait_or_release(v, service_keeps(v->task.call.service, &v->task.waiter)); break;
+    case VERDICT_NO_TOKEN: wait_or_release(v, service_keeps(t->call.service, &t->waiter)); break;
     case VERDICT_FINAL: report_failure(v, attempt, DELIVERY_FAILED); break;
-    case VERDICT_AGAIN: try_again(v, attempt); break;
+    case VERDICT_AGAIN: /* when the next attempt is made is worked out here, and kept by the authority */
+        is_again = policy_try_again(t->retry, &t->attempts, flight_mono(f),
+                                    world_random_u64(f->conf.runtime->world), &v->after_us);
+        report_failure(v, attempt, is_again ? DELIVERY_AGAIN : DELIVERY_FAILED);
+        break;
     case VERDICT_LATER: assert(!"the configuration lets no hook poll");
     }
 }

@@ -33,16 +33,6 @@ static void put_answer(struct json_out *o, const struct attempt *last)
         json_field_bool(o, "answer_cut", true);
 }
 
-static void put_verification(struct json_out *o, const struct verification *v)
-{
-    json_put_key(o, "verification");
-    json_open_map(o);
-    json_field_int_if(o, "left", v->left >= 0, v->left);
-    json_field_int_if(o, "status", v->has_status, v->status);
-    json_field_int(o, "tries", v->tries);
-    json_close_map(o);
-}
-
 void response_write(struct buf *out, const char *stage, unsigned attempts, const struct attempt *last,
                     const struct verification *verification)
 {
@@ -62,8 +52,14 @@ void response_write(struct buf *out, const char *stage, unsigned attempts, const
     json_field_int(&o, "attempts", attempts);
     if (last->step > 0)
         json_field_int(&o, "step", last->step);
-    if (verification)
-        put_verification(&o, verification);
+    if (verification) {
+        json_put_key(&o, "verification");
+        json_open_map(&o);
+        json_field_int_if(&o, "left", verification->left >= 0, verification->left);
+        json_field_int_if(&o, "status", verification->has_status, verification->status);
+        json_field_int(&o, "tries", verification->tries);
+        json_close_map(&o);
+    }
     if (failed)
         json_field_text(&o, "error", last->error);
     if (failed || last->answer_len > 0)

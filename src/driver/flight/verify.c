@@ -187,19 +187,6 @@ void verify_give_up(struct run *run, const struct attempt *attempt)
              arena_printf(&run->task.arena, CAUSE_OF_VERIFICATION "%s", cause));
 }
 
-/* A look that could not even be made will not be possible later either. */
-static void found_nothing_out(struct run *run, const struct attempt *attempt, const char *why)
-{
-    struct attempt look = *attempt;
-    look.judgement.unknown = true;
-    look.error = why ? why : attempt->error;
-    look.in_answer = why != NULL;
-    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status && !why)
-        verify_give_up(run, &look);
-    else
-        run_try_again(run, &look);
-}
-
 void verify_looked(struct run *run, const struct attempt *attempt)
 {
     struct proof *proof = &run->proof;
@@ -207,12 +194,22 @@ void verify_looked(struct run *run, const struct attempt *attempt)
     proof->found.has_status = attempt->has_status;
     proof->found.status = attempt->status;
     proof->found.tries++;
-    switch (finding.kind) {
-    case FINDING_CLEAN:
+    if (finding.kind == FINDING_CLEAN) {
         proof->found.left = 0;
         run_done(run, &proof->action);
-        break;
-    case FINDING_RESIDUE: found_residue(run, attempt, finding.left); break;
-    case FINDING_INCONCLUSIVE: found_nothing_out(run, attempt, finding.why); break;
+        return;
     }
+    if (finding.kind == FINDING_RESIDUE) {
+        found_residue(run, attempt, finding.left);
+        return;
+    }
+    struct attempt inconclusive = *attempt;
+    inconclusive.judgement.unknown = true;
+    inconclusive.error = finding.why ? finding.why : attempt->error;
+    inconclusive.in_answer = finding.why != NULL;
+    /* A look that could not even be made will not be possible later either. */
+    if (attempt->judgement.verdict == VERDICT_FINAL && !attempt->has_status && !finding.why)
+        verify_give_up(run, &inconclusive);
+    else
+        run_try_again(run, &inconclusive);
 }
