@@ -106,14 +106,15 @@ static void describe(const struct call *call, const struct json *answer, const s
 static void explain(const struct call *call, const struct json *answer, struct attempt *attempt)
 {
     const char *failed = text_in(answer, "failed"), *state = text_in(answer, "state");
-    const struct json *number = json_get(answer, "statement"), *dead = json_get(answer, "dead");
-    bool is_dead = dead && dead->kind == JSON_BOOL && dead->integer;
+    long long number = json_get_int(answer, "statement", 0);
     bool connecting = strcmp(failed, "connect") == 0, committing = strcmp(failed, "commit") == 0;
-    attempt->judgement = judge_sql(connecting, committing, is_dead, state);
-    attempt->error = connecting   ? arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state)
-                     : committing ? arena_printf(call->arena, "the commit failed (SQLSTATE %.5s)", state)
-                                  : arena_printf(call->arena, "statement %lld failed (SQLSTATE %.5s)",
-                                                 number ? (long long)number->integer : 0, state);
+    attempt->judgement = judge_sql(connecting, committing, json_get_bool(answer, "dead"), state);
+    if (connecting)
+        attempt->error = arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state);
+    else if (committing)
+        attempt->error = arena_printf(call->arena, "the commit failed (SQLSTATE %.5s)", state);
+    else
+        attempt->error = arena_printf(call->arena, "statement %lld failed (SQLSTATE %.5s)", number, state);
     attempt->answer = text_in(answer, "words");
     attempt->answer_len = strlen(attempt->answer);
     attempt->answer_cut = attempt->answer_len >= ODBC_WORDS_MAX;

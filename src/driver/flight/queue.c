@@ -53,19 +53,15 @@ void flight_want(struct run *run, enum report report)
     f->n_reports++;
 }
 
-static void leave_queue(struct run *run)
+void flight_want_nothing(struct run *run)
 {
     struct flight *f = run->flight;
+    run->wanted = REPORT_NONE;
+    if (!run->queued)
+        return;
     TAILQ_REMOVE(&f->reports, run, report_entry);
     run->queued = false;
     f->n_reports--;
-}
-
-void flight_want_nothing(struct run *run)
-{
-    run->wanted = REPORT_NONE;
-    if (run->queued)
-        leave_queue(run);
 }
 
 struct run *flight_first_report(const struct flight *f)
@@ -78,9 +74,8 @@ struct run *flight_take_report(struct flight *f)
     struct run *run = flight_first_report(f);
     if (!run)
         return NULL;
-    leave_queue(run);
     run->sent = run->wanted;
-    run->wanted = REPORT_NONE;
+    flight_want_nothing(run);
     return run;
 }
 

@@ -91,31 +91,19 @@ const char *verify_memo(struct run *run)
     return buf_str(text);
 }
 
-static int64_t number(const struct json *memo, const char *key)
-{
-    const struct json *value = json_get(memo, key);
-    return value && value->kind == JSON_INT ? value->integer : 0;
-}
-
-static const char *words(const struct json *memo, const char *key)
-{
-    const struct json *value = json_get(memo, key);
-    return value && value->kind == JSON_TEXT ? value->text : "";
-}
-
 static struct attempt read_action(const struct json *memo)
 {
-    const struct json *nothing = json_get(memo, "nothing_to_erase");
-    const char *answer = words(memo, "answer");
-    int64_t status = number(memo, "status");
+    bool is_nothing = json_get_bool(memo, "nothing_to_erase");
+    const char *answer = json_get_text(memo, "answer");
+    int64_t status = json_get_int(memo, "status", 0);
     return (struct attempt){
-        .judgement = { nothing && nothing->integer ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false },
-        .step = (unsigned)number(memo, "step"),
+        .judgement = { is_nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false },
+        .step = (unsigned)json_get_int(memo, "step", 0),
         .status = status >= 0 ? (unsigned)status : 0,
         .has_status = status >= 0,
         .retry_after_us = -1,
-        .answer = answer,
-        .answer_len = strlen(answer),
+        .answer = answer ? answer : "",
+        .answer_len = answer ? strlen(answer) : 0,
     };
 }
 
@@ -124,17 +112,20 @@ bool verify_go_on(struct run *run)
 {
     struct json *memo;
     int64_t done_at;
-    if (!run->memo || json_parse(&run->stage_arena, run->memo, strlen(run->memo), &memo, NULL) ||
-        clock_parse(words(memo, "erased_at"), &done_at, NULL))
+    if (!run->memo || json_parse(&run->stage_arena, run->memo, strlen(run->memo), &memo, NULL))
         return false;
-    unsigned looks = (unsigned)number(memo, "looks"), last = (unsigned)run->stage->verify->n_after - 1;
+    const char *erased_at = json_get_text(memo, "erased_at");
+    if (!erased_at || clock_parse(erased_at, &done_at, NULL))
+        return false;
+    unsigned looks = (unsigned)json_get_int(memo, "looks", 0),
+             last = (unsigned)run->stage->verify->n_after - 1;
     run->proof = (struct proof){
         .begun = true,
         .done_at = done_at,
         .looks = looks < last ? looks : last,
         .action = read_action(memo),
-        .action_attempts = (unsigned)number(memo, "attempts"),
-        .found = { .left = -1, .tries = (unsigned)number(memo, "tries") },
+        .action_attempts = (unsigned)json_get_int(memo, "attempts", 0),
+        .found = { .left = -1, .tries = (unsigned)json_get_int(memo, "tries", 0) },
     };
     look_next(run);
     return true;
