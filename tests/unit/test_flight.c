@@ -33,7 +33,7 @@ static void test_flight__a_failed_call_is_tried_again_until_its_budget_is_spent(
     run_begin(&flight, &claim, m.mono);
     turn();
     unsigned n = 0;
-    for (int64_t began_at = m.mono; !flight_first_report(&flight) && m.mono < began_at + 100 * CLOCK_S;) {
+    for (int64_t began_at = m.mono; !TAILQ_FIRST(&flight.reports) && m.mono < began_at + 100 * CLOCK_S;) {
         if (m.n_calls == 0) {
             pass(CLOCK_S);
             continue;
@@ -69,7 +69,7 @@ static void test_flight__a_lease_is_renewed_when_half_of_it_is_over(void **state
     open_flight("", "stages:\n" STAGE_A QUICK);
     begin(1, "ERASING_A");
     pass(30 * CLOCK_S - 1);
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
     pass(1);
     accept(expect_report(REPORT_RENEWED), "ERASING_A", "ERASING_A");
     assert_int_equal(m.n_calls, 1);
@@ -84,7 +84,7 @@ static void test_flight__an_outcome_waits_for_the_answer_to_a_renewal(void **sta
     pass(30 * CLOCK_S);
     struct run *run = expect_report(REPORT_RENEWED);
     made_up_answer(&m, 204, "");
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
     accept(run, "ERASING_A", "ERASING_A");
     expect_report(REPORT_DONE);
 }

@@ -43,7 +43,7 @@ static void expect_nothing_left(void)
     assert_int_equal(flight.n_backing_off, 0);
     assert_int_equal(flight.stages_in_flight, 0);
     assert_int_equal(flight.n_reports, 0);
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
     assert_int_equal(m.n_calls, 0);
 }
 
@@ -198,7 +198,7 @@ static void test_run__a_renewal_in_time_changes_nothing(void **state)
     timers_fire(&m.runtime.timers, m.mono); /* both its pause and half of its lease are over */
     accept(expect_report(REPORT_RENEWED), "ERASING_A", "ERASING_A");
     assert_int_equal(m.n_calls, 1);
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
 }
 
 static void test_run__a_stage_that_is_entered_late_is_renewed_at_once(void **state)
@@ -219,7 +219,7 @@ static void test_run__a_stage_that_is_entered_in_time_is_not_renewed(void **stat
     m.mono += 30 * CLOCK_S - 1;
     made_up_answer(&m, 204, "");
     accept(expect_report(REPORT_DONE), "ERASING_B", "ERASING_B");
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
 }
 
 static void test_run__a_refused_outcome_is_not_ours_any_more(void **state)
@@ -260,7 +260,7 @@ static void test_run__a_stop_gives_back_who_waits_for_a_renewal(void **state)
     turn();
     struct run *run = expect_report(REPORT_RENEWED);
     flight_stop(&flight, 1);
-    assert_null(flight_first_report(&flight)); /* one at a time */
+    assert_null(TAILQ_FIRST(&flight.reports)); /* one at a time */
     accept(run, "ERASING_A", "ERASING_A");
     accept(expect_report(REPORT_RELEASED), "ERASING_A", NULL);
     expect_nothing_left();

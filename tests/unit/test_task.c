@@ -149,7 +149,7 @@ static void test_task__who_is_past_its_call_to_a_shut_service_goes_on(void **sta
     assert_int_equal(flight.in_flight, 1);
     answer(200, "");
     expect_url("http://127.0.0.1:1/three");
-    assert_null(flight_first_report(&flight));
+    assert_null(TAILQ_FIRST(&flight.reports));
 }
 
 /* ---- time ---- */

@@ -4,7 +4,7 @@
 
 #define LOOKS(after)                                                                                        \
     ", verify: { http: { service: svc, get: \"/v/{original_username}\" }, count: /n, after: [" after "] } " \
-                                                                                                     "}\n"
+    "}\n"
 #define QUICKLY ", timeout: 10s, retry: { for: 60s, first: 4s, longest: 4s }"
 
 static struct run *expect_looked_and_done(const char *response)
@@ -98,7 +98,7 @@ static void test_verify__inconclusive_looks_fail_when_their_budget_is_spent(void
             pass(CLOCK_S);
         else
             made_up_answer(&m, 200, "{\"m\":5}");
-        struct run *run = flight_first_report(&flight);
+        struct run *run = TAILQ_FIRST(&flight.reports);
         if (run && run->wanted == REPORT_RENEWED)
             accept(expect_report(REPORT_RENEWED), "ERASING_A", "ERASING_A");
     }

@@ -69,7 +69,7 @@ static void fill(struct batch *b)
     buf_reset(&b->body);
     struct json_out o = { .buf = &b->body };
     json_open_list(&o);
-    while (b->n < REPORTS_AT_ONCE && (run = flight_first_report(a->flight))) {
+    while (b->n < REPORTS_AT_ONCE && (run = TAILQ_FIRST(&a->flight->reports))) {
         /* Both texts are JSON with its control characters escaped: as a string each grows to twice its length
          * at most. */
         size_t len =

@@ -375,9 +375,8 @@ bool flight_has(const struct flight *f, int64_t id); /* is this retirement in fl
 
 /* ---- queue.c ---- */
 
-/* The run with something to report that has waited longest; NULL: there is none. */
-struct run *flight_first_report(const struct flight *f);
-struct run *flight_take_report(struct flight *f);    /* the same; from now on its report is under way */
+/* The first of flight->reports; from now on its report is under way. NULL: there is none. */
+struct run *flight_take_report(struct flight *f);
 struct delivery *flight_take_told(struct flight *f); /* the same of a delivery */
 const struct stage_conf *flight_find_stage(const struct config *config, const char *working);
 

@@ -64,14 +64,9 @@ void flight_want_nothing(struct run *run)
     f->n_reports--;
 }
 
-struct run *flight_first_report(const struct flight *f)
-{
-    return TAILQ_FIRST(&f->reports);
-}
-
 struct run *flight_take_report(struct flight *f)
 {
-    struct run *run = flight_first_report(f);
+    struct run *run = TAILQ_FIRST(&f->reports);
     if (!run)
         return NULL;
     run->sent = run->wanted;
