@@ -29,7 +29,7 @@ enum {
 
 /* ---- a claim goes out ---- */
 
-static void write_body(struct claims *c, bool count)
+static void write_body(struct claims *c, bool count, bool waiting)
 {
     const struct authority *a = c->authority;
     struct json_out o = { .buf = &c->body };
@@ -42,7 +42,7 @@ static void write_body(struct claims *c, bool count)
         .stages = c->stages,
         .order = a->config->newest_first ? WIRE_NEWEST : WIRE_OLDEST,
         .count = count,
-        .waiting = a->reminders.asked_at == c->sent_at,
+        .waiting = waiting,
     };
     for (size_t i = 0; i < a->config->n_stages; i++) {
         const struct stage_conf *stage = &a->config->stages[i];
@@ -64,9 +64,10 @@ static void send(struct claims *c, unsigned places, int64_t now)
     bool count = a->conf.counts && (c->counted_at == 0 || now - c->counted_at >= COUNT_EVERY);
     c->limit = places < CLAIM_AT_ONCE ? places : CLAIM_AT_ONCE;
     c->sent_at = now;
-    if (reminders_want(a, now))
+    bool waiting = reminders_want(a, now);
+    if (waiting)
         a->reminders.asked_at = now;
-    write_body(c, count);
+    write_body(c, count, waiting);
     if (count)
         c->counted_at = now;
     world_random(a->runtime->world, random, sizeof(random));
