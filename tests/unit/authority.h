@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both peers of a driver, scripted inside the test: an authority that keeps a few people and their leases, on
- * a Unix socket, and one service over TCP. Both answer on threads of their own and write down what they were
- * asked.
+ * a Unix socket, and one service. They write down what they were asked.
+ *
+ * All of it is one thread. A call goes to its peer while the driver waits, and its answer comes in the same
+ * wait. When nothing can happen, the clock goes on to what the driver waits for; so a lease of a minute costs
+ * no time. Where programs run beside the driver (site->is_real), the clocks are those of the machine.
  */
 #ifndef LETHE_TESTS_AUTHORITY_H
 #define LETHE_TESTS_AUTHORITY_H
 
-#include <pthread.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <strings.h>
+#include <sys/queue.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -15,12 +21,13 @@
 #include "base/world.h"
 #include "config/config.h"
 #include "driver/driver.h"
-#include "http/http.h"
+#include "http/http_int.h"
 #include "scratch.h"
 #include "unit.h"
 #include "wire/wire.h"
 
 enum { PEOPLE_MAX = 2000, SAID_MAX = 12000, CALLS_MAX = 12000, HELD_MAX = 64, REPEATS_MAX = 8 };
+enum { IDLE_WAITS_MAX = 100000, LOOK_MS = 20 };
 
 enum person_state { DUE, LEASED, AT_END };
 
@@ -28,7 +35,7 @@ struct person {
     int64_t id, epoch;
     unsigned stage; /* index into the site's stages */
     enum person_state state;
-    int64_t lease_until; /* clock_mono */
+    int64_t lease_until; /* steady clock */
     const char *end;     /* AT_END: the state's name */
 };
 
@@ -50,21 +57,40 @@ struct called {
 
 struct site;
 
-/* What the service says to its n-th call (from 0). Status 0: keep req for service_release. May look at the
- * world, whose lock is held. */
+/* What the service says to its n-th call (from 0). Status 0: keep req for service_release. */
 typedef unsigned service_answer_fn(struct site *site, struct http_request *req, unsigned n);
 /* What the authority does with a report beside what it should: a code to refuse it with, or NULL. */
 typedef const char *authority_refuse_fn(struct site *site, const struct said *said);
 
+/* A call on its way to a peer and back. */
+struct transfer {
+    struct http_request req; /* first: the carrier gets it back */
+    struct http_call *call;  /* NULL: the driver does not want its answer any more */
+    bool is_answered;
+    int64_t ends_at; /* steady clock: the call's time limit */
+    TAILQ_ENTRY(transfer) entry;
+};
+
+TAILQ_HEAD(transfer_list, transfer);
+
 struct site {
+    struct http_client client; /* first: the transport gets it back */
+    struct world world;
+    int64_t now, mono; /* the made-up clocks */
+    uint64_t die;      /* the state of what is random */
+    atomic_bool is_woken;
+    struct transfer_list sent, at_peer; /* not seen by the peer yet; to be answered, or answered */
+    unsigned idle_waits;                /* of a driver in vain */
+    char user_agent[64];
+    bool is_down;                    /* nobody listens at the service */
+    void (*look)(struct site *site); /* in each wait of the driver; NULL: nothing */
+
     struct scratch scratch;
-    pthread_mutex_t lock;
     struct metrics *metrics;
     struct driver *driver;
     struct config *config;
     struct arena arena;
 
-    struct http_server *authority;
     struct person people[PEOPLE_MAX];
     unsigned n_people;
     const char *first_stage, *second_stage; /* NULL: those of the configuration */
@@ -89,23 +115,12 @@ struct site {
     char *lost_body, *lost_answer;
     unsigned n_repeats;
 
-    struct http_server *service;
     service_answer_fn *answer;
     struct called called[CALLS_MAX];
     unsigned n_called, in_flight, most_in_flight;
     struct http_request *held[HELD_MAX];
     unsigned n_held;
 };
-
-static inline void site_lock(struct site *site)
-{
-    pthread_mutex_lock(&site->lock);
-}
-
-static inline void site_unlock(struct site *site)
-{
-    pthread_mutex_unlock(&site->lock);
-}
 
 /* ---- the authority ---- */
 
@@ -132,9 +147,9 @@ static inline const char *field_text(const struct json *map, const char *key)
     return text ? text : "";
 }
 
-static inline bool is_free(const struct person *p)
+static inline bool is_free(const struct site *site, const struct person *p)
 {
-    return p->state == DUE || (p->state == LEASED && clock_mono() >= p->lease_until);
+    return p->state == DUE || (p->state == LEASED && site->mono >= p->lease_until);
 }
 
 /* As far as the stages go that the claim asks for. */
@@ -183,15 +198,15 @@ static inline void answer_claims(struct site *site, struct http_request *req, co
     answer.claims = arena_array(&req->arena, (size_t)in.limit, sizeof(answer.claims[0]));
     for (unsigned i = 0; i < site->n_people; i++) {
         struct person *p = &site->people[i];
-        if (is_free(p) && p->state != AT_END && is_wanted(site, &in, p) &&
+        if (is_free(site, p) && p->state != AT_END && is_wanted(site, &in, p) &&
             (int64_t)answer.n_claims < in.limit && !site->cut_short) {
             p->state = LEASED;
             p->epoch++;
-            p->lease_until = clock_mono() + lease_s * CLOCK_S;
+            p->lease_until = site->mono + lease_s * CLOCK_S;
             answer.claims[answer.n_claims++] = make_claim(site, &req->arena, p, lease_s);
         }
-        leased += p->state == LEASED && !is_free(p);
-        due += is_free(p);
+        leased += p->state == LEASED && !is_free(site, p);
+        due += is_free(site, p);
     }
     if (leased > site->most_leased)
         site->most_leased = (unsigned)leased;
@@ -236,14 +251,14 @@ static inline const char *refusal(struct site *site, const struct said *s, const
         return code;
     if (p->state != LEASED || s->epoch != p->epoch || strcmp(s->stage, stage_name(site, p)) != 0)
         return "stale_epoch";
-    return clock_mono() >= p->lease_until ? "lease_over" : NULL;
+    return site->mono >= p->lease_until ? "lease_over" : NULL;
 }
 
 /* Changes the person, gives the next stage or NULL. */
 static inline const char *take_report(struct site *site, const struct said *s, struct person *p)
 {
     if (strcmp(s->outcome, "renewed") == 0) {
-        p->lease_until = clock_mono() + s->lease_s * CLOCK_S;
+        p->lease_until = site->mono + s->lease_s * CLOCK_S;
         return stage_name(site, p);
     }
     p->state = AT_END;
@@ -352,7 +367,6 @@ static inline enum http_when authority_dispatch(void *arg, struct http_request *
     struct json *body;
     struct err err;
     expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
-    site_lock(site);
     req->status = 200;
     if (site->silent) {
         site->silent--;
@@ -368,14 +382,7 @@ static inline enum http_when authority_dispatch(void *arg, struct http_request *
     } else {
         req->status = 404;
     }
-    site_unlock(site);
     return HTTP_NOW;
-}
-
-static inline void site_complain(void *arg, struct http_request *req, unsigned status, const char *text)
-{
-    req->status = status;
-    buf_add_str(&req->answer, text);
 }
 
 /* ---- the service ---- */
@@ -389,7 +396,6 @@ static inline void copy_header(const struct http_request *req, const char *name,
 static inline enum http_when service_dispatch(void *arg, struct http_request *req)
 {
     struct site *site = arg;
-    site_lock(site);
     assert_true(site->n_called < CALLS_MAX);
     unsigned n = site->n_called++;
     struct called *c = &site->called[n];
@@ -408,11 +414,10 @@ static inline enum http_when service_dispatch(void *arg, struct http_request *re
         site->held[site->n_held++] = req;
     else
         site->in_flight--;
-    site_unlock(site);
     return later ? HTTP_LATER : HTTP_NOW;
 }
 
-/* Answers all that are held. The lock is held. */
+/* Answers all that are held. */
 static inline void service_release(struct site *site, unsigned status)
 {
     for (unsigned i = 0; i < site->n_held; i++) {
@@ -423,26 +428,230 @@ static inline void service_release(struct site *site, unsigned status)
     site->n_held = 0;
 }
 
-/* ---- the site ---- */
+/* ---- the network between them ---- */
 
-static inline struct http_server *open_server(struct site *site,
-                                              enum http_when (*dispatch)(void *, struct http_request *),
-                                              const char *socket_path)
+static inline const char *transfer_header(const struct http_request *req, const char *name)
 {
-    struct http_server *server;
-    struct err err;
-    const struct http_server_conf conf = {
-        .host = socket_path ? NULL : "127.0.0.1",
-        .socket_path = socket_path,
-        .world = &world_real,
-        .max_connections = 100,
-        .dispatch = dispatch,
-        .complain = site_complain,
-        .arg = site,
-    };
-    expect_ok(http_server_open(&conf, &server, &err), &err);
-    return server;
+    const struct transfer *t = (const struct transfer *)req;
+    size_t len = strlen(name);
+    for (size_t i = 0; t->call && i < t->call->n_headers; i++) {
+        const char *header = t->call->headers[i];
+        if (strncasecmp(header, name, len) == 0 && header[len] == ':')
+            return header + len + 1 + strspn(header + len + 1, " ");
+    }
+    return strcasecmp(name, "User-Agent") == 0 ? ((struct site *)req->user)->user_agent : NULL;
 }
+
+static inline void transfer_answer(struct http_request *req)
+{
+    ((struct transfer *)req)->is_answered = true;
+}
+
+static inline void transfer_free(struct transfer *t)
+{
+    if (t->call)
+        t->call->handle = NULL;
+    buf_free(&t->req.answer);
+    arena_free(&t->req.arena);
+    free(t);
+}
+
+static inline enum rc site_send(struct http_client *client, struct http_call *call, struct err *err)
+{
+    static const struct http_carrier carrier = { .header = transfer_header, .answer = transfer_answer };
+    struct site *site = (struct site *)client;
+    struct transfer *t = XNEW(struct transfer);
+    const char *host = strstr(call->url, "://"), *target = strchr(host + 3, '/');
+    t->req =
+        (struct http_request){ .carrier = &carrier, .method = call->method, .user = site, .status = 200 };
+    buf_init(&t->req.answer, 8 * HTTP_BODY_MAX);
+    t->req.body = call->body ? arena_strndup(&t->req.arena, call->body, call->body_len) : "";
+    t->req.body_len = strlen(t->req.body);
+    expect_ok(request_set_target(&t->req, target ? target : "/", err), err);
+    t->call = call;
+    t->ends_at = site->mono + call->timeout_us;
+    http_call_begin(call);
+    call->handle = t;
+    TAILQ_INSERT_TAIL(&site->sent, t, entry);
+    return RC_OK;
+}
+
+static inline void site_cancel(struct http_client *client, struct http_call *call)
+{
+    struct transfer *t = call->handle;
+    call->handle = NULL;
+    if (t)
+        t->call = NULL; /* the peer goes on with it */
+}
+
+static inline void fill_answer(struct http_call *call, const struct http_request *req)
+{
+    call->status = req->status;
+    call->content_type = req->answer.len == 0 ? NULL
+                         : req->content_type  ? req->content_type
+                                              : "application/json";
+    if (req->extra_name && strcmp(req->extra_name, "Retry-After") == 0)
+        call->retry_after_us = atoi(req->extra_value) * CLOCK_S;
+    size_t len = req->answer.len < call->answer_max ? req->answer.len : call->answer_max;
+    buf_add(&call->answer, buf_str(&req->answer), len);
+    call->answer.over = len < req->answer.len;
+    if (call->answer.over && call->stop_at_max)
+        call->failure = HTTP_ANSWER_TOO_LARGE;
+}
+
+/* The call ends, with the peer's answer or without. */
+static inline void end_call(struct http_call *call, struct transfer *t, enum http_failure failure)
+{
+    call->failure = failure;
+    if (failure)
+        snprintf(call->error, sizeof(call->error), "made up");
+    else
+        fill_answer(call, &t->req);
+    call->handle = NULL;
+    t->call = NULL;
+    call->done(call);
+    if (!call->keep_answer)
+        buf_free(&call->answer);
+}
+
+/* Peers see what was sent before the driver began to wait. */
+static inline void visit_peers(struct site *site)
+{
+    struct transfer_list sent;
+    TAILQ_INIT(&sent);
+    TAILQ_CONCAT(&sent, &site->sent, entry);
+    for (struct transfer *t; (t = TAILQ_FIRST(&sent));) {
+        TAILQ_REMOVE(&sent, t, entry);
+        TAILQ_INSERT_TAIL(&site->at_peer, t, entry);
+        bool is_authority = t->call && t->call->socket_path;
+        if (!t->call)
+            t->is_answered = true;
+        else if (site->is_down && !is_authority)
+            end_call(t->call, t, HTTP_NOT_SENT);
+        else if ((is_authority ? authority_dispatch : service_dispatch)(site, &t->req) == HTTP_NOW)
+            t->is_answered = true;
+    }
+}
+
+/* Ends the calls that are answered or out of time; those that were only now sent have to wait. Returns
+ * whether there were any. */
+static inline bool end_calls(struct site *site)
+{
+    bool any = false;
+    struct transfer *next;
+    for (struct transfer *t = TAILQ_FIRST(&site->at_peer); t; t = next) {
+        next = TAILQ_NEXT(t, entry);
+        bool is_late = t->call && site->mono >= t->ends_at;
+        any = any || (t->call && (t->is_answered || is_late));
+        if (t->call && (t->is_answered || is_late))
+            end_call(t->call, t, t->is_answered ? HTTP_OK : HTTP_TIMED_OUT);
+        if (t->is_answered) {
+            TAILQ_REMOVE(&site->at_peer, t, entry);
+            transfer_free(t);
+        }
+    }
+    return any;
+}
+
+static inline void let_time_pass(struct site *site, int64_t us)
+{
+    struct transfer *t;
+    int64_t until = site->mono + us;
+    TAILQ_FOREACH(t, &site->at_peer, entry)
+    if (t->call && t->ends_at < until)
+        until = t->ends_at;
+    site->now += until - site->mono;
+    site->mono = until;
+    if (++site->idle_waits > IDLE_WAITS_MAX)
+        fail_msg("the driver waits for ever");
+}
+
+/* extra: the outputs of programs. */
+static inline void site_wait(struct http_client *client, struct pollfd *extra, unsigned n_extra,
+                             int64_t timeout_us)
+{
+    struct site *site = (struct site *)client;
+    int64_t until = site->mono + timeout_us;
+    for (;;) {
+        if (site->look)
+            site->look(site);
+        visit_peers(site);
+        bool is_over = end_calls(site);
+        is_over = atomic_exchange(&site->is_woken, false) || is_over || site->mono >= until;
+        if (poll(extra, n_extra, is_over || n_extra == 0 ? 0 : LOOK_MS) > 0 || is_over)
+            break;
+        if (n_extra == 0)
+            let_time_pass(site, until - site->mono);
+    }
+}
+
+static inline void site_wake(struct http_client *client)
+{
+    atomic_store(&((struct site *)client)->is_woken, true);
+}
+
+static struct site *site_opened; /* whose network the next driver gets */
+
+static inline enum rc site_open_client(const struct http_client_conf *conf, struct http_client **out,
+                                       struct err *err)
+{
+    snprintf(site_opened->user_agent, sizeof(site_opened->user_agent), "%s", conf->user_agent);
+    *out = &site_opened->client;
+    return RC_OK;
+}
+
+static inline void drop_transfers(struct transfer_list *list)
+{
+    for (struct transfer *t; (t = TAILQ_FIRST(list));) {
+        TAILQ_REMOVE(list, t, entry);
+        transfer_free(t);
+    }
+}
+
+static inline void site_close_client(struct http_client *client)
+{
+    struct site *site = (struct site *)client;
+    struct transfer *t;
+    TAILQ_CONCAT(&site->at_peer, &site->sent, entry);
+    TAILQ_FOREACH(t, &site->at_peer, entry)
+    if (t->call)
+        end_call(t->call, t, HTTP_CANCELLED);
+}
+
+static const struct http_transport site_network = {
+    .open = site_open_client,
+    .close = site_close_client,
+    .send = site_send,
+    .cancel = site_cancel,
+    .wait = site_wait,
+    .wake = site_wake,
+};
+
+/* ---- the world ---- */
+
+static inline int64_t site_world_now(void *arg)
+{
+    const struct site *site = arg;
+    return site->now;
+}
+
+static inline int64_t site_world_mono(void *arg)
+{
+    const struct site *site = arg;
+    return site->mono;
+}
+
+/* The same each time, and not the same byte. */
+static inline void site_world_random(void *arg, void *out, size_t len)
+{
+    struct site *site = arg;
+    for (size_t i = 0; i < len; i++) {
+        site->die = site->die * 6364136223846793005u + 1442695040888963407u;
+        ((uint8_t *)out)[i] = (uint8_t)(site->die >> 56);
+    }
+}
+
+/* ---- the site ---- */
 
 /* service: more settings of the service in YAML flow style, beginning with a comma; rest: the rest of the
  * configuration, stages and all. */
@@ -452,14 +661,21 @@ static inline struct site *site_open(unsigned people, const char *service, const
     site->metrics = metrics_open();
     char text[4096];
     struct err err;
-    pthread_mutex_init(&site->lock, NULL);
+    site_opened = site;
+    site->client.transport = &site_network;
+    site->world = (struct world){
+        .now = site_world_now, .mono = site_world_mono, .random = site_world_random, .arg = site
+    };
+    site->now = INT64_C(1700000000) * CLOCK_S; /* a Tuesday, 22:13 UTC */
+    site->mono = 1000 * CLOCK_S;
+    TAILQ_INIT(&site->sent);
+    TAILQ_INIT(&site->at_peer);
     scratch_make(&site->scratch);
-    site->service = open_server(site, service_dispatch, NULL);
     int len = snprintf(text, sizeof(text),
                        "data_dir: data\n"
                        "identity: { salts: [93b1c5d2e4f60718, 93b1c5d2e4f60719] }\n"
-                       "services: { svc: { url: \"http://127.0.0.1:%u\"%s } }\n%s",
-                       http_server_port(site->service), service, rest);
+                       "services: { svc: { url: \"http://127.0.0.1:1\"%s } }\n%s",
+                       service, rest);
     assert_true(len > 0 && (size_t)len < sizeof(text));
     const char *path = scratch_path(&site->scratch, "", "lethe.yml");
     scratch_write(path, text, (size_t)len, 0600);
@@ -467,7 +683,6 @@ static inline struct site *site_open(unsigned people, const char *service, const
     site->n_people = people;
     for (unsigned i = 0; i < people; i++)
         site->people[i] = (struct person){ .id = i + 1 };
-    site->authority = open_server(site, authority_dispatch, scratch_path(&site->scratch, "", "lethe.sock"));
     return site;
 }
 
@@ -477,9 +692,8 @@ static inline void site_prepare(struct site *site, bool once)
     const struct driver_conf conf = {
         .config = site->config,
         .metrics = site->metrics,
-        .world = &world_real,
-        .http = &http_curl,
-        .smtp = &smtp_curl,
+        .world = &site->world,
+        .http = &site_network,
         .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .once = once,
         .progress_fd = -1,
@@ -502,11 +716,7 @@ static inline void site_close(struct site *site)
 {
     driver_close(&site->driver);
     metrics_close(&site->metrics);
-    site_lock(site);
-    service_release(site, 500);
-    site_unlock(site);
-    http_server_close(&site->service);
-    http_server_close(&site->authority);
+    drop_transfers(&site->at_peer);
     for (unsigned i = 0; i < site->n_said; i++)
         free(site->said[i].response);
     for (unsigned i = 0; i < site->n_called; i++)
@@ -515,7 +725,6 @@ static inline void site_close(struct site *site)
     free(site->lost_answer);
     arena_free(&site->arena);
     scratch_remove(&site->scratch);
-    pthread_mutex_destroy(&site->lock);
     free(site);
 }
 

@@ -2,7 +2,7 @@
 /* The driver in conversation with an authority and a service. */
 #include "authority.h"
 
-#include <time.h>
+#include <pthread.h>
 
 #define ONE_STAGE(settings)                                                                        \
     "stages:\n"                                                                                    \
@@ -208,7 +208,7 @@ static int64_t first_called_at, second_called_at;
 
 static unsigned answer_retry_after(struct site *site, struct http_request *req, unsigned n)
 {
-    *(n == 0 ? &first_called_at : &second_called_at) = clock_mono();
+    *(n == 0 ? &first_called_at : &second_called_at) = site->mono;
     req->extra_name = "Retry-After";
     req->extra_value = "1";
     return n == 0 ? 429 : 204;
@@ -228,7 +228,7 @@ static void test_driver__retry_after_is_honoured(void **state)
 static unsigned answer_hold_everybody(struct site *site, struct http_request *req, unsigned n)
 {
     if (n == 1 || n == 2)
-        *(n == 1 ? &first_called_at : &second_called_at) = clock_mono();
+        *(n == 1 ? &first_called_at : &second_called_at) = site->mono;
     if (n == 1) {
         req->extra_name = "Retry-After";
         req->extra_value = "1";
@@ -292,7 +292,7 @@ static void test_driver__huge_answers_are_no_success_and_long_ones_are_cut(void 
 static void test_driver__a_service_that_is_down_is_tried_again(void **state)
 {
     struct site *site = site_open(1, "", ONE_STAGE(", retry: { for: 1s, first: 1ms, longest: 5ms }"));
-    http_server_close(&site->service);
+    site->is_down = true;
     struct driver_summary s = site_run(site);
     assert_int_equal(s.errored, 1);
     assert_true(s.retries > 0);
@@ -302,16 +302,14 @@ static void test_driver__a_service_that_is_down_is_tried_again(void **state)
 
 /* ---- limits ---- */
 
-enum { AT_ONCE = 3, LOOK_FOR_MORE_US = 10000 };
+enum { AT_ONCE = 3 };
 
 static unsigned answer_three_together(struct site *site, struct http_request *req, unsigned n)
 {
     bool all_there = site->n_held + 1 == AT_ONCE || n + 1 == site->n_people;
     if (!all_there)
         return 0;
-    site_unlock(site);
-    usleep(LOOK_FOR_MORE_US); /* a fourth would come now */
-    site_lock(site);
+    assert_true(TAILQ_EMPTY(&site->sent)); /* a fourth would have been sent with the third */
     service_release(site, 204);
     return 204;
 }
@@ -329,10 +327,11 @@ static void test_driver__no_more_calls_at_once_than_the_service_allows(void **st
 static void test_driver__no_more_calls_a_second_than_the_service_allows(void **state)
 {
     struct site *site = site_open(30, ", max_concurrent: 30, rate: 50/s", ONE_STAGE(""));
-    int64_t began_at = clock_mono();
+    int64_t began_at = site->mono;
     site_run(site);
     expect_all_complete(site);
-    assert_true(clock_mono() - began_at >= (30 - 6) * CLOCK_S / 50);
+    assert_true(site->mono - began_at >= (30 - 6) * CLOCK_S / 50);
+    assert_true(site->mono - began_at <= 30 * CLOCK_S / 50);
     site_close(site);
 }
 
@@ -649,9 +648,8 @@ static void test_driver__one_person_alone_is_asked_for_by_name(void **state)
     const struct driver_conf conf = {
         .config = site->config,
         .metrics = site->metrics,
-        .world = &world_real,
-        .http = &http_curl,
-        .smtp = &smtp_curl,
+        .world = &site->world,
+        .http = &site_network,
         .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "lethe.sock")),
         .username = "J\xc3\xb6rg \"J\"",
         .cool_off_us = 1500 * CLOCK_MS,
@@ -717,9 +715,6 @@ static const char *release_on_renewal(struct site *site, const struct said *said
     if (strcmp(said->outcome, "renewed") != 0)
         return NULL;
     service_release(site, 204);
-    site_unlock(site);
-    usleep(20 * 1000);
-    site_lock(site);
     return NULL;
 }
 
@@ -813,7 +808,7 @@ static unsigned answer_b_after_renewal(struct site *site, struct http_request *r
 static const char *take_long_over_a(struct site *site, const struct said *said)
 {
     if (strcmp(said->stage, "ERASING_A") == 0)
-        usleep(2200 * 1000);
+        let_time_pass(site, 2200 * CLOCK_MS);
     return release_on_renewal(site, said);
 }
 
@@ -1018,15 +1013,45 @@ static void test_driver__each_look_takes_a_batch(void **state)
     site_close(site);
 }
 
+static void *stop_from_outside(void *arg)
+{
+    driver_stop(arg);
+    return NULL;
+}
+
+/* On the real network, which nobody answers on, and with the real clocks. */
+static void test_driver__a_stop_may_come_from_another_thread(void **state)
+{
+    struct site *site = site_open(1, "", ONE_STAGE(""));
+    const struct driver_conf conf = {
+        .config = site->config,
+        .metrics = site->metrics,
+        .world = &world_real,
+        .http = &http_curl,
+        .smtp = &smtp_curl,
+        .socket_path = arena_strdup(&site->arena, scratch_path(&site->scratch, "", "nobody.sock")),
+        .progress_fd = -1,
+    };
+    struct driver_summary s;
+    struct err err;
+    pthread_t stopper;
+    expect_ok(driver_open(&conf, &site->driver, &err), &err);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_from_outside, site->driver), 0);
+    expect_ok(driver_run(site->driver, &s, &err), &err);
+    pthread_join(stopper, NULL);
+    assert_int_equal(s.people, 0);
+    site_close(site);
+}
+
 /* ---- services that are down, or have quiet hours ---- */
 
 #define BREAKER ", breaker: { failures: 20, pause: 30ms }"
 
-static int64_t storm_until; /* clock_mono */
+static int64_t storm_until; /* steady clock */
 
 static unsigned answer_storm(struct site *site, struct http_request *req, unsigned n)
 {
-    return clock_mono() >= storm_until ? 204 : n % 2 ? 503 : 429;
+    return site->mono >= storm_until ? 204 : n % 2 ? 503 : 429;
 }
 
 /* Ten minutes with the pause of 30 s that is the default, a thousand times faster. */
@@ -1034,7 +1059,7 @@ static void test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody(void **st
 {
     struct site *site = site_open(500, BREAKER, TWO_STAGES(QUICK));
     site->answer = answer_storm;
-    storm_until = clock_mono() + 600 * CLOCK_MS;
+    storm_until = site->mono + 600 * CLOCK_MS;
     struct driver_summary s = site_run(site);
     expect_all_complete(site);
     assert_int_equal(s.errored, 0);
@@ -1077,7 +1102,7 @@ static void test_driver__refused_credentials_do_not_error_a_queue(void **state)
 
 static unsigned fail_b(struct site *site, struct http_request *req, unsigned n)
 {
-    return strncmp(req->path, "/b/", 3) == 0 && clock_mono() < storm_until ? 503 : 204;
+    return strncmp(req->path, "/b/", 3) == 0 && site->mono < storm_until ? 503 : 204;
 }
 
 static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **state)
@@ -1085,12 +1110,11 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
     char rest[1024];
     struct site *site = site_open(0, "", ONE_STAGE(""));
     snprintf(rest, sizeof(rest),
-             "services: { a: { url: \"http://127.0.0.1:%u\" }, b: { url: \"http://127.0.0.1:%u\", breaker: { "
+             "services: { a: { url: \"http://127.0.0.1:1\" }, b: { url: \"http://127.0.0.1:2\", breaker: { "
              "failures: 3, pause: 200ms } } }\n"
              "stages:\n"
              "- { working: ERASING_A, completed: A_ERASED, http: { service: a, post: /a } }\n"
-             "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b/x }" QUICK " }\n",
-             http_server_port(site->service), http_server_port(site->service));
+             "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b/x }" QUICK " }\n");
     const char *path = scratch_path(&site->scratch, "", "other.yml");
     char text[2048];
     int len =
@@ -1102,7 +1126,7 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
     for (unsigned i = 0; i < site->n_people; i++)
         site->people[i] = (struct person){ .id = i + 1 };
     site->answer = fail_b;
-    storm_until = clock_mono() + 700 * CLOCK_MS;
+    storm_until = site->mono + 700 * CLOCK_MS;
     struct driver_summary s = site_run(site);
     unsigned stopped = 0;
     for (unsigned i = 0; i < site->n_said; i++)
@@ -1114,22 +1138,36 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
     site_close(site);
 }
 
+/* On a Tuesday. */
 static void test_driver__nobody_is_called_for_in_quiet_hours(void **state)
 {
-    struct site *site =
-        site_open(5, ", quiet_hours: [\"00:00-23:59\", \"Mon-Sat 23:00-24:00\"]", TWO_STAGES(""));
-    time_t now = time(NULL);
-    struct tm local;
-    localtime_r(&now, &local);
-    bool is_the_free_minute = local.tm_wday == 0 && local.tm_hour == 23 && local.tm_min >= 58;
+    struct site *site = site_open(5, ", quiet_hours: [\"Tue 22:00-23:00\"]", TWO_STAGES(""));
     struct driver_summary s = site_run(site);
-    if (!is_the_free_minute) {
-        assert_int_equal(site->n_called, 0);
-        assert_int_equal(s.people, 0);
-        assert_int_equal(s.quiet, 1);
-        expect_text_has(site->claimed, "\"stages\":[]");
-        assert_int_equal(site->n_claims, 1);
-    }
+    assert_int_equal(site->n_called, 0);
+    assert_int_equal(s.people, 0);
+    assert_int_equal(s.quiet, 1);
+    expect_text_has(site->claimed, "\"stages\":[]");
+    assert_int_equal(site->n_claims, 1);
+    site_close(site);
+}
+
+static unsigned answer_stop_at_fifth(struct site *site, struct http_request *req, unsigned n)
+{
+    assert_true(site->now >= INT64_C(1700002800) * CLOCK_S);
+    if (n == 4)
+        driver_stop(site->driver);
+    return 204;
+}
+
+static void test_driver__they_are_called_for_when_the_quiet_hours_are_over(void **state)
+{
+    struct site *site =
+        site_open(5, ", quiet_hours: [\"Tue 22:00-23:00\"]", "driver: { poll: 10s }\n" ONE_STAGE(""));
+    site->answer = answer_stop_at_fifth;
+    site_prepare(site, false);
+    struct driver_summary s = site_run(site);
+    expect_all_complete(site);
+    assert_int_equal(s.completed, 5);
     site_close(site);
 }
 
@@ -1189,6 +1227,7 @@ static void test_driver__a_lost_answer_to_waiting_is_asked_for_again(void **stat
 
 int main(void)
 {
+    setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_driver__takes_people_through_the_stages),
         cmocka_unit_test(test_driver__calls_are_as_configured),
@@ -1245,11 +1284,13 @@ int main(void)
         cmocka_unit_test(test_driver__without_once_it_looks_again_until_stopped),
         cmocka_unit_test(test_driver__once_takes_one_batch),
         cmocka_unit_test(test_driver__each_look_takes_a_batch),
+        cmocka_unit_test(test_driver__a_stop_may_come_from_another_thread),
         cmocka_unit_test(test_driver__a_storm_costs_no_more_than_a_tenth_and_nobody),
         cmocka_unit_test(test_driver__a_service_that_is_down_errors_one_not_all),
         cmocka_unit_test(test_driver__refused_credentials_do_not_error_a_queue),
         cmocka_unit_test(test_driver__who_comes_to_a_shut_service_stops_before_it),
         cmocka_unit_test(test_driver__nobody_is_called_for_in_quiet_hours),
+        cmocka_unit_test(test_driver__they_are_called_for_when_the_quiet_hours_are_over),
         cmocka_unit_test(test_driver__a_stage_that_people_do_is_waited_for_by_nobody),
         cmocka_unit_test(test_driver__who_waits_from_before_is_counted),
         cmocka_unit_test(test_driver__a_lost_answer_to_waiting_is_asked_for_again),

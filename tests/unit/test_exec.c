@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/action/exec.c: commands of the operator's, run for somebody by a driver that has a scripted authority. */
+/* driver/action/exec.c: commands of the operator's, run for somebody by a driver that has a scripted
+ * authority. */
 #include "authority.h"
 
 #include <ctype.h>
@@ -196,10 +197,23 @@ static void expect_dies(pid_t pid)
     assert_true(is_dead(pid));
 }
 
+static bool is_begun(struct site *site)
+{
+    return access(scratch_path(&site->scratch, "", "begun"), F_OK) == 0;
+}
+
+static void let_time_run_out(struct site *site)
+{
+    if (is_begun(site))
+        let_time_pass(site, CLOCK_S);
+}
+
 static void test_exec__the_time_limit_ends_the_whole_group(void **state)
 {
-    struct site *site = open_with(1, "sleep 100 & echo $! > \"$0/child\"; echo begun; wait", "",
-                                  ", timeout: 3s, retry: none");
+    struct site *site =
+        open_with(1, "sleep 100 & echo $! > \"$0/child\"; echo begun; touch \"$0/begun\"; wait", "",
+                  ", timeout: 3s, retry: none");
+    site->look = let_time_run_out;
     const struct said *s = run_one(site);
     assert_string_equal(s->outcome, "failed");
     assert_string_equal(s->response,
@@ -231,27 +245,21 @@ static void test_exec__output_is_cut_and_the_command_goes_on(void **state)
     site_close(site);
 }
 
-static void *stop_twice_when_begun(void *arg)
+static void stop_twice_when_begun(struct site *site)
 {
-    struct site *site = arg;
-    char path[512];
-    snprintf(path, sizeof(path), "%s/begun", site->scratch.folder);
-    while (access(path, F_OK) != 0)
-        usleep(1000);
+    if (!is_begun(site))
+        return;
     driver_stop(site->driver);
     driver_stop(site->driver);
-    return NULL;
+    site->look = NULL;
 }
 
 static void test_exec__a_second_stop_kills_it(void **state)
 {
-    pthread_t stopper;
     struct site *site =
         open_with(1, "echo $$ > \"$0/pid\"; touch \"$0/begun\"; sleep 100", "", ", timeout: 20s");
-    site_prepare(site, true);
-    assert_int_equal(pthread_create(&stopper, NULL, stop_twice_when_begun, site), 0);
+    site->look = stop_twice_when_begun;
     const struct said *s = run_one(site);
-    pthread_join(stopper, NULL);
     assert_string_equal(s->outcome, "released");
     assert_int_equal(site->n_said, 1);
     expect_dies(atoi(written(site, "pid")));
