@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -1122,7 +1123,7 @@ static void test_http_server__a_worker_that_cannot_start_is_503(void **state)
 static const char *temporary_dir(void)
 {
     char *dir = arena_strdup(&arena, "/tmp/lethe-http-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    assert(dir && mkdtemp(dir));
     return dir;
 }
 
