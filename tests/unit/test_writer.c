@@ -276,6 +276,32 @@ static void test_writer__a_batch_is_one_commit(void **state)
     assert_int_equal(metric_value(jobs), 100);
 }
 
+enum { FULL_BATCH = 512 };
+
+/* All of them are answered when it cannot begin, and nobody else's memory is. */
+static void test_writer__a_batch_has_its_limit(void **state)
+{
+    struct fixture *f = *state;
+    const struct metric *commits = metrics_counter(f->metrics, "lethe_commits_total", "", "");
+    struct note *notes = xcalloc(2 * FULL_BATCH + 1, sizeof(*notes));
+    struct watched calls[] = { { "BEGIN", 0, RC_UNAVAILABLE }, { 0 } };
+    for (int i = 0; i < 2 * FULL_BATCH + 1; i++)
+        notes[i] = make_note(i);
+    db_set_fault(f->db, watch_calls, calls);
+    run_as_one_batch(f, notes, FULL_BATCH);
+    db_set_fault(f->db, NULL, NULL);
+    for (int i = 0; i < FULL_BATCH; i++)
+        assert_int_equal(notes[i].answered, 1 + RC_UNAVAILABLE);
+    run_as_one_batch(f, notes + FULL_BATCH, FULL_BATCH + 1);
+    assert_int_equal(metric_value(commits), 1);
+    assert_int_equal(notes[2 * FULL_BATCH - 1].answered, 1 + RC_OK);
+    assert_int_equal(notes[2 * FULL_BATCH].answered, 0);
+    step_all(f);
+    assert_int_equal(metric_value(commits), 2);
+    assert_int_equal(notes[2 * FULL_BATCH].answered, 1 + RC_OK);
+    free(notes);
+}
+
 static void test_writer__ended_transaction_is_done_anew_one_by_one(void **state)
 {
     struct fixture *f = *state;
@@ -569,6 +595,23 @@ static void test_writer__without_a_log_it_begins_with_no_checkpoint(void **state
     f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world, .metrics = f->metrics });
     assert_int_equal(writer_step(f->writer), NEVER);
     assert_int_equal(calls[0].n, 0);
+    db_set_fault(f->db, NULL, NULL);
+}
+
+/* It may have values of somebody who was deleted before. */
+static void test_writer__a_log_of_one_page_is_erased_at_the_start(void **state)
+{
+    struct fixture *f = *state;
+    struct watched calls[] = { { "CHECKPOINT", -1 }, { 0 } };
+    expect_ok(db_script(f->db, "CREATE TABLE one (n INTEGER); INSERT INTO one (n) VALUES (1)", &f->err),
+              &f->err);
+    writer_close(&f->writer);
+    expect_ok(db_script(f->db, "UPDATE one SET n = 2", &f->err), &f->err);
+    assert_int_equal(db_wal_pages(f->db), 1);
+    db_set_fault(f->db, watch_calls, calls);
+    f->writer = writer_open(&(struct writer_conf){ .db = f->db, .world = &f->world, .metrics = f->metrics });
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(calls[0].n, 1);
     db_set_fault(f->db, NULL, NULL);
 }
 
@@ -879,6 +922,16 @@ static void test_writer__alone_leaves_nothing_in_the_log(void **state)
     assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
+static void test_writer__alone_what_the_owner_left_in_again_is_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct note note = make_note(1);
+    note.job.alone = note.job.again = true; /* note_run() does not say it */
+    run_as_one_batch(f, &note, 1);
+    assert_int_equal(note.runs, 1);
+    assert_int_equal(note.answered, 1 + RC_OK);
+}
+
 static enum rc insert_once(void *arg, struct db *db, bool *again, struct err *err)
 {
     return insert(db, *(int64_t *)arg, err);
@@ -958,6 +1011,7 @@ int main(void)
         T(test_writer__a_job_can_be_submitted_again),
         T(test_writer__a_refused_savepoint_is_one_jobs_answer),
         T(test_writer__a_batch_is_one_commit),
+        T(test_writer__a_batch_has_its_limit),
         T(test_writer__ended_transaction_is_done_anew_one_by_one),
         T(test_writer__refused_commit_is_tried_alone_then_answered),
         T(test_writer__a_job_alone_that_may_not_begin_is_not_run),
@@ -970,6 +1024,7 @@ int main(void)
         T(test_writer__full_disk_is_answered_and_recovers),
         T(test_writer__idle_writer_checkpoints),
         T(test_writer__without_a_log_it_begins_with_no_checkpoint),
+        T(test_writer__a_log_of_one_page_is_erased_at_the_start),
         T(test_writer__a_long_log_is_checkpointed_between_jobs),
         T(test_writer__jobs_put_the_idle_checkpoint_off),
         T(test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job),
@@ -983,6 +1038,7 @@ int main(void)
         T(test_writer__alone_nobody_comes_between_visible_steps),
         T(test_writer__alone_keeps_the_steps_before_the_failing_one),
         T(test_writer__alone_leaves_nothing_in_the_log),
+        T(test_writer__alone_what_the_owner_left_in_again_is_nothing),
         T(test_writer__alone_is_one_step_unless_it_wants_another),
         T(test_writer__alone_erases_once_readers_let_it),
         T(test_writer__alone_erases_once_a_checkpoint_succeeds),
