@@ -81,6 +81,7 @@ static void test_delivery__its_calls_carry_its_key(void **state)
     open_flight("", HOOK);
     deliver(1, 0);
     assert_string_equal(header_of(m.calls[0], "Idempotency-Key"), "dkey-on_request");
+    assert_true(flight.deliveries[0].task.call.is_event);
     made_up_answer(&m, 422, "");
     struct delivery *delivery = expect_told(DELIVERY_FAILED);
     assert_int_equal(delivery->status, 422);
@@ -186,6 +187,16 @@ static void test_delivery__it_does_not_wait_for_a_service_that_is_shut_meanwhile
     assert_int_equal(flight.deliveries_in_flight, 0);
 }
 
+static void test_delivery__the_first_of_them_is_shut_out_too(void **state)
+{
+    open_flight(", max_concurrent: 1" SHUTS, HOOK);
+    begin(1, "ERASING_A");
+    deliver(1, 0);
+    assert_ptr_equal(services.list[0].waiting[config->n_stages].tqh_first, &flight.deliveries[0].task.waiter);
+    made_up_answer(&m, 503, "");
+    delivery_end(expect_told(DELIVERY_RELEASED), true);
+}
+
 static void test_delivery__an_alert_is_its_payload(void **state)
 {
     open_flight("",
@@ -259,6 +270,7 @@ int main(void)
         TEST(it_goes_before_all_stages),
         TEST(the_one_that_finds_out_lets_go_at_its_end),
         TEST(it_does_not_wait_for_a_service_that_is_shut_meanwhile),
+        TEST(the_first_of_them_is_shut_out_too),
         TEST(an_alert_is_its_payload),
         TEST(without_a_token_it_waits_or_is_released),
         TEST(places_are_used_again),

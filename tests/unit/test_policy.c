@@ -31,6 +31,9 @@ static void test_policy__nothing_waits_past_the_budget(void **state)
     assert_int_equal(delay_after(600 * CLOCK_S - 1, -1, 60 * CLOCK_S), 1);
     assert_int_equal(delay_after(600 * CLOCK_S, -1, 0), -1);
     assert_int_equal(delay_after(6000 * CLOCK_S, 1, 0), -1);
+    assert_int_equal(delay_after(600 * CLOCK_S, 7 * CLOCK_S, 0),
+                     7 * CLOCK_S); /* it was in time to be told to wait */
+    assert_int_equal(delay_after(600 * CLOCK_S + 1, 7 * CLOCK_S, 0), -1);
 }
 
 static void test_policy__wishes_lengthen_the_budget(void **state)

@@ -201,15 +201,32 @@ static void test_run__a_renewal_in_time_changes_nothing(void **state)
     assert_null(TAILQ_FIRST(&flight.reports));
 }
 
+/* Half of its lease went by while its outcome was being reported, which no renewal would have helped. */
 static void test_run__a_stage_that_is_entered_late_is_renewed_at_once(void **state)
 {
     open_flight("", "stages:\n" STAGE_A QUICK STAGE_B);
     begin(1, "ERASING_A");
-    m.mono += 30 * CLOCK_S; /* half of it, while no timer was looked at */
     made_up_answer(&m, 204, "");
-    accept(expect_report(REPORT_DONE), "ERASING_B", "ERASING_B");
+    struct run *run = expect_report(REPORT_DONE);
+    pass(30 * CLOCK_S);
+    assert_null(TAILQ_FIRST(&flight.reports));
+    accept(run, "ERASING_B", "ERASING_B");
     assert_int_equal(m.n_calls, 1);
     expect_report(REPORT_RENEWED);
+}
+
+static void test_run__one_renewal_is_asked_for_at_a_time(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICK);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.lease_us = 10 * CLOCK_S - 1;
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    struct run *run = expect_report(REPORT_RENEWED); /* there is no room for its call */
+    pass(5 * CLOCK_S);                               /* and then half of it is over */
+    accept(run, "ERASING_A", "ERASING_A");
+    assert_null(TAILQ_FIRST(&flight.reports));
+    assert_int_equal(m.n_calls, 1);
 }
 
 static void test_run__a_stage_that_is_entered_in_time_is_not_renewed(void **state)
@@ -334,6 +351,27 @@ static void test_run__the_one_who_finds_out_lets_go_at_its_end(void **state)
     assert_int_equal(flight.in_flight, 1);
     assert_int_equal(flight.counts.people, 2); /* the third was not taken up */
     assert_int_equal(flight.counts.released, 0);
+    pass(30 * CLOCK_S);
+    accept(expect_report(REPORT_RENEWED), "ERASING_A", "ERASING_A");
+    made_up_answer(&m, 503, "");
+    run = expect_report(REPORT_FAILED);
+    assert_null(svc()->prober);
+    accept(run, "ERRORED", NULL);
+}
+
+static void test_run__the_one_who_finds_out_lets_go_when_it_is_not_ours_any_more(void **state)
+{
+    open_flight(BREAKER, "stages:\n" STAGE_A NO_RETRY);
+    begin(1, "ERASING_A");
+    made_up_answer(&m, 503, "");
+    accept(expect_report(REPORT_FAILED), "ERRORED", NULL);
+    begin(2, "ERASING_A");
+    assert_ptr_equal(svc()->prober, &flight.runs[0]->task.waiter);
+    m.mono += 30 * CLOCK_S;
+    timers_fire(&m.runtime.timers, m.mono);
+    refuse(expect_report(REPORT_RENEWED));
+    assert_null(svc()->prober);
+    expect_nothing_left();
 }
 
 static void test_run__who_fails_behind_a_shut_door_is_given_back(void **state)
@@ -404,6 +442,7 @@ static void test_run__stages_that_are_unknown_are_left_to_others(void **state)
     static const char *const stages[] = { "NOT_OURS", "NOT_OURS", "NOR_THIS", "NOT_OURS", "NOR_THIS" };
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         begin((int64_t)i + 1, stages[i]);
+        assert_int_equal(flight.stages_in_flight, 0);
         struct run *run = expect_report(REPORT_RELEASED);
         assert_string_equal(run->stage_name, stages[i]);
         accept(run, stages[i], NULL);
@@ -454,6 +493,11 @@ static void test_run__a_stage_that_is_not_for_the_person_is_skipped(void **state
     assert_int_equal(m.n_calls, 0);
     struct run *run = expect_report(REPORT_DONE);
     assert_string_equal(run->response, "{\"outcome\":\"skipped\",\"reason\":\"when.org does not hold\"}");
+    begin(2, "ERASING_A"); /* in the words for one person is nothing of the one before */
+    struct run *other = expect_report(REPORT_DONE);
+    assert_string_equal(other->response, run->response);
+    accept(other, "COMPLETE", NULL);
+    flight.counts.skipped--;
     accept(run, "ERASING_B", "ERASING_B");
     assert_int_equal(flight.counts.skipped, 1);
     assert_int_equal(m.n_calls, 1);
@@ -627,6 +671,47 @@ static void test_run__without_a_token_it_waits_and_makes_no_attempt(void **state
     assert_int_equal(flight.counts.retries, 0);
 }
 
+/* The token that it had was refused, and there is no other one now. */
+static struct run *lose_token(void)
+{
+    open_flight(OAUTH2, "stages:\n" STAGE_A QUICK);
+    begin(1, "ERASING_A");
+    made_up_answer(&m, 200, "{\"access_token\":\"t\",\"expires_in\":3600,\"token_type\":\"Bearer\"}");
+    turn();
+    assert_string_equal(m.calls[0]->url, "http://127.0.0.1:1/a/ada");
+    made_up_answer(&m, 401, "");
+    assert_string_equal(m.calls[0]->url, "http://127.0.0.1:1/oauth2/access_token");
+    return flight.runs[0];
+}
+
+static void test_run__a_call_that_gets_no_token_waits_for_another_turn(void **state)
+{
+    struct run *run = lose_token();
+    made_up_answer(&m, 500, "");
+    assert_int_equal(run->state, RUN_WAITING);
+    assert_int_equal(run->task.attempts.n, 0);
+    assert_int_equal(flight.in_flight, 1);
+}
+
+static void test_run__a_call_that_gets_no_token_is_given_back_while_it_stops(void **state)
+{
+    struct run *run = lose_token();
+    flight_stop(&flight, 1);
+    made_up_answer(&m, 500, "");
+    assert_int_equal(run->state, RUN_REPORTING);
+    assert_false(run->shut_out);
+    expect_report(REPORT_RELEASED);
+}
+
+static void test_run__a_call_that_gets_no_token_is_given_back_where_none_is_to_be_expected(void **state)
+{
+    struct run *run = lose_token();
+    services.list[0].lacks_token = true;
+    made_up_answer(&m, 500, "");
+    assert_true(run->shut_out);
+    expect_report(REPORT_RELEASED);
+}
+
 static void test_run__without_a_token_it_is_given_back_while_it_stops(void **state)
 {
     open_flight(OAUTH2, "stages:\n" STAGE_A QUICK);
@@ -653,6 +738,7 @@ int main(void)
         TEST(an_abort_told_with_the_next_stage_gives_it_back),
         TEST(a_renewal_in_time_changes_nothing),
         TEST(a_stage_that_is_entered_late_is_renewed_at_once),
+        TEST(one_renewal_is_asked_for_at_a_time),
         TEST(a_stage_that_is_entered_in_time_is_not_renewed),
         TEST(a_refused_outcome_is_not_ours_any_more),
         TEST(a_stop_takes_no_outcome_back),
@@ -662,6 +748,7 @@ int main(void)
         TEST(no_second_call_begins_while_it_stops),
         TEST(no_stage_begins_while_it_stops),
         TEST(the_one_who_finds_out_lets_go_at_its_end),
+        TEST(the_one_who_finds_out_lets_go_when_it_is_not_ours_any_more),
         TEST(who_fails_behind_a_shut_door_is_given_back),
         TEST(between_its_calls_it_stops_before_a_shut_service),
         TEST(it_stops_before_a_stage_whose_service_is_shut),
@@ -678,6 +765,9 @@ int main(void)
         TEST(a_poll_begins_with_what_was_done),
         TEST(what_was_captured_may_be_too_long_to_be_remembered),
         TEST(without_a_token_it_waits_and_makes_no_attempt),
+        TEST(a_call_that_gets_no_token_waits_for_another_turn),
+        TEST(a_call_that_gets_no_token_is_given_back_while_it_stops),
+        TEST(a_call_that_gets_no_token_is_given_back_where_none_is_to_be_expected),
         TEST(without_a_token_it_is_given_back_while_it_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,46 @@ static void test_task__who_waits_is_given_back_when_a_later_call_would_be_shut_o
     assert_int_equal(m.n_calls, 1); /* the first one's, which is under way */
 }
 
+/* It waits for its second call, to another service. */
+static void test_task__who_is_past_its_call_to_a_shut_service_waits_on(void **state)
+{
+    open_flight(", max_concurrent: 1 }, b: { url: \"http://127.0.0.1:2\", max_concurrent: 1, breaker: { "
+                "failures: 1, pause: 30s }",
+                "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { post: "
+                "/one }, { service: svc, "
+                "post: /two } ] }" QUICK AT_B
+                "- { working: ERASING_C, completed: C_ERASED, http: { service: svc, post: /c }" QUICK);
+    begin(8, "ERASING_C");
+    begin(1, "ERASING_A");
+    struct http_call *at_svc = m.calls[0];
+    m.calls[0] = m.calls[1];
+    m.calls[1] = at_svc;
+    answer(200, ""); /* its first call */
+    assert_int_equal(flight.runs[1]->state, RUN_WAITING);
+    assert_int_equal(shut_b(), 0);
+    assert_int_equal(flight.runs[1]->state, RUN_WAITING);
+}
+
+/* In a later round it may need all of its calls once more. */
+static void test_task__who_waits_in_a_later_round_needs_the_services_of_all_calls(void **state)
+{
+    open_flight(
+        ", max_concurrent: 1 }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }",
+        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { service: b, "
+        "get: /find, capture: { "
+        "id: /id }, if_missing: nothing_to_erase }, { delete: \"/users/{id}\" } ], rounds: 3 }" QUICK AT_B);
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(204, "");
+    begin(2, "ERASING_A");
+    answer(200, "{\"id\":\"x2\"}"); /* of the first one, which is at its second round's second call */
+    answer(200, "{\"id\":\"y1\"}"); /* and the other one waits for svc, in its first round */
+    assert_int_equal(flight.runs[0]->task.call.round + flight.runs[1]->task.call.round, 3);
+    unsigned later = flight.runs[0]->task.call.round == 2 ? 0 : 1;
+    bool waits = flight.runs[later]->state == RUN_WAITING;
+    assert_int_equal(shut_b(), waits);
+}
+
 static void test_task__who_is_past_its_call_to_a_shut_service_goes_on(void **state)
 {
     open_flight(
@@ -174,6 +214,32 @@ static void test_task__time_for_which_the_service_held_everybody_is_no_part_of_a
     assert_true(m.mono - began_at >= 604 * CLOCK_S);
     answer(503, ""); /* the second one's first attempt, or the first one's third: neither is out of time */
     assert_int_equal(flight.n_backing_off + m.n_calls, 2);
+}
+
+/* Its first attempt fails at once; then another one is told to wait ten minutes, for everybody. */
+static void test_task__the_budget_goes_on_when_the_service_is_not_held_any_more(void **state)
+{
+    open_flight(", breaker: none",
+                "stages:\n" STAGE_A ", timeout: 1s, retry: { for: 60s, first: 4s, longest: 4s } }\n");
+    begin(1, "ERASING_A");
+    answer(500, "");
+    struct run *run = flight.runs[0];
+    int64_t began_at = m.mono;
+    assert_int_equal(run->task.attempts.first_at, began_at);
+    begin(2, "ERASING_A");
+    m.calls[0]->retry_after_us = 600 * CLOCK_S;
+    answer(503, "");
+    run_release(flight.runs[1]);
+    accept(expect_report(REPORT_RELEASED), "PENDING", NULL);
+    int64_t waits_from = 0;
+    while (m.n_calls == 0) {
+        pass(CLOCK_S / 10);
+        waits_from = waits_from || run->state != RUN_WAITING ? waits_from : m.mono;
+        for (struct run *r; (r = flight_take_report(&flight)); accept(r, "ERASING_A", "ERASING_A"))
+            assert_int_equal(r->sent, REPORT_RENEWED);
+    }
+    assert_int_equal(m.mono, began_at + 600 * CLOCK_S);
+    assert_int_equal(run->task.attempts.first_at, began_at + 600 * CLOCK_S - (waits_from - began_at));
 }
 
 static void test_task__the_one_who_finds_out_waits_no_longer_than_its_budget(void **state)
@@ -294,8 +360,11 @@ int main(void)
         TEST(an_action_that_was_begun_goes_before_others),
         TEST(who_will_need_a_shut_service_does_not_wait_for_the_first_one),
         TEST(who_waits_is_given_back_when_a_later_call_would_be_shut_out),
+        TEST(who_is_past_its_call_to_a_shut_service_waits_on),
+        TEST(who_waits_in_a_later_round_needs_the_services_of_all_calls),
         TEST(who_is_past_its_call_to_a_shut_service_goes_on),
         TEST(time_for_which_the_service_held_everybody_is_no_part_of_a_budget),
+        TEST(the_budget_goes_on_when_the_service_is_not_held_any_more),
         TEST(the_one_who_finds_out_waits_no_longer_than_its_budget),
         TEST(a_wish_of_the_service_is_its_word_for_one_attempt),
         TEST(busy_is_said_for_everybody),

@@ -43,6 +43,34 @@ static void test_verify__a_look_that_comes_soon_is_waited_for(void **state)
         "{\"status\":204,\"attempts\":1,\"verification\":{\"left\":0,\"status\":200,\"tries\":1}}");
 }
 
+static void test_verify__a_clean_look_is_the_end(void **state)
+{
+    open_at_look("0s, 1h");
+    made_up_answer(&m, 200, "{\"n\":0}");
+    assert_int_equal(flight.runs[0]->state, RUN_REPORTING);
+    assert_int_equal(flight.n_backing_off, 0);
+}
+
+/* Nothing is found at the first service, so that the other one, which is shut, is not called. */
+static void test_verify__who_looks_finds_nothing_out_about_a_service_of_the_action(void **state)
+{
+    open_flight(" }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }",
+                "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { get: "
+                "/find, capture: { id: /id }, "
+                "if_missing: nothing_to_erase }, { service: b, delete: \"/users/{id}\" } ] }" QUICKLY LOOKS(
+                    "0s") "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b }, "
+                          "timeout: 10s, retry: none }\n");
+    begin(9, "ERASING_B");
+    made_up_answer(&m, 503, "");
+    accept(expect_report(REPORT_FAILED), "ERRORED", NULL);
+    begin(1, "ERASING_A");
+    assert_ptr_equal(services.list[1].prober, &flight.runs[0]->task.waiter);
+    made_up_answer(&m, 200, "{}");
+    turn();
+    assert_null(services.list[1].prober);
+    expect_look();
+}
+
 static void test_verify__a_look_that_comes_later_is_put_off(void **state)
 {
     open_at_look("2001ms");
@@ -104,7 +132,7 @@ static void test_verify__inconclusive_looks_fail_when_their_budget_is_spent(void
     }
     struct run *run = expect_report(REPORT_FAILED);
     assert_int_equal(run->status, 200);
-    expect_text_has(run->cause, "verification: ");
+    assert_string_equal(run->cause, "verification: svc: its answer has nothing where the count should be");
     expect_text_has(run->response,
                     "\"outcome\":\"unknown\",\"status\":204,\"attempts\":1,\"verification\":{\"left\":null");
     expect_text_has(run->response, "\"error\":\"verification is inconclusive: ");
@@ -238,6 +266,24 @@ static void test_verify__the_memory_of_an_action_without_a_status(void **state)
         "{\"status\":null,\"attempts\":1,\"verification\":{\"left\":0,\"status\":200,\"tries\":4}}");
 }
 
+static void test_verify__the_memory_of_a_status_that_is_nought(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICKLY LOOKS("0s"));
+    struct claim claim =
+        again(NULL, "{\"erased_at\":\"1970-01-12T13:46:40.000000Z\",\"looks\":0,\"tries\":0,\"attempts\":1,"
+                    "\"status\":0,\"step\":0,\"nothing_to_erase\":false,\"answer\":\"\"}");
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    struct run *run = flight.runs[0];
+    expect_text_has(verify_memo(run), "\"status\":0,");
+    run->proof.action.has_status = false;
+    expect_text_has(verify_memo(run), "\"status\":-1,");
+    run->proof.action.has_status = true;
+    made_up_answer(&m, 200, "{\"n\":0}");
+    expect_looked_and_done(
+        "{\"status\":0,\"attempts\":1,\"verification\":{\"left\":0,\"status\":200,\"tries\":1}}");
+}
+
 static void test_verify__a_memory_of_more_looks_than_there_are_means_the_last_one(void **state)
 {
     open_flight("", "stages:\n" STAGE_A QUICKLY LOOKS("1h, 2h"));
@@ -326,6 +372,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_look_that_comes_soon_is_waited_for),
+        TEST(a_clean_look_is_the_end),
+        TEST(who_looks_finds_nothing_out_about_a_service_of_the_action),
         TEST(a_look_that_comes_later_is_put_off),
         TEST(looks_are_no_attempts_and_have_no_key),
         TEST(what_is_left_at_the_last_look_is_left_for_good),
@@ -338,6 +386,7 @@ int main(void)
         TEST(an_abort_between_looks_needs_no_memory),
         TEST(the_memory_has_all_of_the_action),
         TEST(the_memory_of_an_action_without_a_status),
+        TEST(the_memory_of_a_status_that_is_nought),
         TEST(a_memory_of_more_looks_than_there_are_means_the_last_one),
         TEST(a_memory_that_is_none_begins_anew),
         TEST(a_wall_clock_that_was_set_makes_no_wait_longer),
