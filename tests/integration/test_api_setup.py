@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from contract import contract
+from site_under_test import wait_for
 from test_api_retirements import expect
 
 STATES = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS", "LMS_COMPLETE", "ERRORED", "ABORTED",
@@ -243,10 +244,12 @@ def test_health(authority):
 
 def test_metrics(authority):
     authority.get("/v1/retirements/424242")
+    counted = r'lethe_http_request_seconds_count\{method="GET",route="/v1/retirements/\{id\}",status="4xx"\} [1-9]'
+    # A request is counted when its answer has gone out, which the client may hear of first.
+    wait_for(lambda: re.search(counted, authority.get("/metrics", token="").raw.decode()), "the request is counted")
     text = authority.get("/metrics", token="").raw.decode()
     for line in text.splitlines():
         assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? [0-9.e+-]+(Inf|NaN)?', line), line
-    assert re.search(r'lethe_http_request_seconds_count\{method="GET",route="/v1/retirements/\{id\}",status="4xx"\} [1-9]', text)
     assert "424242" not in text
 
 
