@@ -180,6 +180,9 @@ static void test_pipeline__finds_exact_names_only(void **state)
     unsigned at = 99;
     assert_true(pipeline_find(p, "COMPLETE", &at));
     assert_int_equal(at, 5);
+    assert_true(pipeline_find(p, "PENDING", &at));
+    assert_int_equal(at, 0);
+    assert_true(pipeline_find(p, "COMPLETE", &at));
     assert_false(pipeline_find(p, "pending", &at));
     assert_false(pipeline_find(p, "W", &at));
     assert_false(pipeline_find(p, "", &at));

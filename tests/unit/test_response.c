@@ -164,6 +164,8 @@ static void test_response__bytes_that_are_not_utf8_are_replaced(void **state)
     assert_non_null(strstr(buf_str(&text), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""));
     expect_sound("\xc3\xa9", 1, false); /* it does not look behind the end */
     assert_non_null(strstr(buf_str(&text), "\"\xef\xbf\xbd\""));
+    expect_sound("a\xc3\xa9", 2, false);
+    assert_non_null(strstr(buf_str(&text), "\"a\xef\xbf\xbd\""));
 }
 
 static void test_response__a_cut_before_us_is_marked_too(void **state)

@@ -77,6 +77,18 @@ static void test_verify__a_look_that_comes_later_is_put_off(void **state)
     assert_int_equal(expect_report(REPORT_LATER)->later_us, 2001 * CLOCK_MS);
 }
 
+static void test_verify__the_answer_to_the_action_is_kept(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICKLY LOOKS("0s"));
+    begin(1, "ERASING_A");
+    made_up_answer(&m, 200, "it is gone");
+    turn();
+    made_up_answer(&m, 200, "{\"n\":0,\"and\":\"much more of what is there\"}");
+    expect_looked_and_done(
+        "{\"status\":200,\"attempts\":1,\"verification\":{\"left\":0,\"status\":200,\"tries\":1},"
+        "\"answer\":\"it is gone\"}");
+}
+
 static void test_verify__looks_are_no_attempts_and_have_no_key(void **state)
 {
     open_at_look("0s");
@@ -375,6 +387,7 @@ int main(void)
         TEST(a_clean_look_is_the_end),
         TEST(who_looks_finds_nothing_out_about_a_service_of_the_action),
         TEST(a_look_that_comes_later_is_put_off),
+        TEST(the_answer_to_the_action_is_kept),
         TEST(looks_are_no_attempts_and_have_no_key),
         TEST(what_is_left_at_the_last_look_is_left_for_good),
         TEST(what_is_gone_at_a_later_look_is_gone),
