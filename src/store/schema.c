@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tables, and how a database of an older version gets them. A migration is a script that never changes
- * once it was released: a new version of the schema is one more script at the end.
+ * once it was released: a new version of the schema is one more script at the end. The database keeps a
+ * fingerprint of the scripts that made it, so that tables of another script are never taken for these.
  *
  * The words are SQLite's. The driver of another database translates the few that differ there (INTEGER
  * PRIMARY KEY AUTOINCREMENT, INTEGER of 64 bits, BLOB, WITHOUT ROWID).
@@ -10,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/store_int.h"
 
@@ -272,6 +274,42 @@ enum rc schema_set_setting(struct db *db, const char *name, const char *value, s
 
 /* ---- migrating ---- */
 
+enum { FINGERPRINT_LEN = 2 * CRYPTO_SHA256_LEN + 1 };
+
+/* Of all scripts up to a version, in hex: two programs with the same one make the same tables. */
+static void fingerprint(int version, char out[FINGERPRINT_LEN])
+{
+    uint8_t both[2 * CRYPTO_SHA256_LEN] = { 0 };
+    for (int i = 0; i < version; i++) {
+        for (const char *const *part = migrations[i]; *part; part++) {
+            crypto_sha256(*part, strlen(*part), both + CRYPTO_SHA256_LEN);
+            crypto_sha256(both, sizeof(both), both);
+        }
+    }
+    crypto_hex(both, CRYPTO_SHA256_LEN, out);
+}
+
+static enum rc check_version(struct db *db, struct arena *a, int version, struct err *err)
+{
+    char expected[FINGERPRINT_LEN];
+    const char *found;
+    if (version > MIGRATIONS_N)
+        return err_set(err, RC_CONFLICT,
+                       "the database has schema %d, this program knows only %d: it is too old", version,
+                       (int)MIGRATIONS_N);
+    if (version == 0)
+        return RC_OK;
+    fingerprint(version, expected);
+    enum rc rc = schema_get_setting(db, a, "schema_fingerprint", &found, err);
+    if (rc || (found && strcmp(found, expected) == 0))
+        return rc;
+    return err_set(
+        err, RC_CONFLICT,
+        "the database was made by another, unreleased version of Lethe: until a version is released "
+        "the schema may change in place, and this program cannot open it. Begin with a new data "
+        "directory, or run the version that made this one");
+}
+
 static enum rc read_version(struct db *db, int *out, struct err *err)
 {
     struct arena a = { 0 };
@@ -280,16 +318,19 @@ static enum rc read_version(struct db *db, int *out, struct err *err)
         db_script(db, "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)", err);
     if (!rc)
         rc = schema_get_setting(db, &a, "schema", &value, err);
-    if (!rc)
+    if (!rc) {
         *out = value == NULL ? 0 : atoi(value);
+        rc = check_version(db, &a, *out, err);
+    }
     arena_free(&a);
     return rc;
 }
 
 static enum rc migrate_to(struct db *db, int version, struct err *err)
 {
-    char value[16];
+    char value[16], hex[FINGERPRINT_LEN];
     snprintf(value, sizeof(value), "%d", version);
+    fingerprint(version, hex);
     enum rc rc = db_begin(db, err);
     if (rc)
         return rc;
@@ -297,6 +338,8 @@ static enum rc migrate_to(struct db *db, int version, struct err *err)
         rc = db_script(db, *part, err);
     if (!rc)
         rc = schema_set_setting(db, "schema", value, err);
+    if (!rc)
+        rc = schema_set_setting(db, "schema_fingerprint", hex, err);
     if (!rc)
         rc = db_commit(db, err);
     if (rc)
@@ -308,12 +351,6 @@ enum rc store_migrate(struct db *db, struct err *err)
 {
     int version = 0;
     enum rc rc = read_version(db, &version, err);
-    if (rc)
-        return rc;
-    if (version > MIGRATIONS_N)
-        return err_set(err, RC_CONFLICT,
-                       "the database has schema %d, this program knows only %d: it is too old", version,
-                       (int)MIGRATIONS_N);
     while (!rc && version < MIGRATIONS_N)
         rc = migrate_to(db, ++version, err);
     return rc;

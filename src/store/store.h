@@ -58,7 +58,7 @@ enum rc store_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], stru
 void store_close(struct store **store);
 
 /* Brings the schema up to this program's version, each step in a transaction of its own. RC_CONFLICT: the
- * database is newer than this program. */
+ * database is newer than this program, or an unreleased version made it with other tables. */
 enum rc store_migrate(struct db *db, struct err *err) MUST_CHECK;
 
 /* ---- pipelines ---- */

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -306,6 +307,20 @@ def test_a_database_newer_than_the_program(site):
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         db.execute("UPDATE setting SET value = ? WHERE name = 'schema'", (str(version),))
     db.close()
+
+
+@pytest.mark.parametrize("before", ["DELETE FROM setting WHERE name = 'schema_fingerprint'",
+                                    "UPDATE setting SET value = 'of another script' WHERE name = 'schema_fingerprint'"])
+def test_a_database_of_an_earlier_unreleased_version(site, before):
+    site.kill(site.serve())
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        db.execute(before)
+    db.close()
+    kept = (site.data_dir / "lethe.db").read_bytes()
+    for command in (["serve"], ["states", "list"], ["fsck"]):
+        expect_line(site.lethe(*command), REFUSED, "lethe.db", "unreleased version", "new data directory")
+    assert (site.data_dir / "lethe.db").read_bytes() == kept
+    shutil.rmtree(site.data_dir)
 
 
 @pytest.mark.parametrize("garbage", [b"this is no database, " * 500, b"\0" * 8192, b"SQLite format 3\0" + b"\xff" * 8000, os.urandom(5000)],

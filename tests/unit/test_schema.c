@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Databases of other versions. */
 #include "store_fixture.h"
+#include "unit.h"
 
 static void test_schema__migrating_again_changes_nothing(void **state)
 {
@@ -18,6 +19,16 @@ static void test_schema__newer_database_is_refused(void **state)
     OK(db_script(f->db, "UPDATE setting SET value = '99' WHERE name = 'schema'", &f->err));
     assert_int_equal(store_migrate(f->db, &f->err), RC_CONFLICT);
     assert_non_null(strstr(f->err.text, "99"));
+}
+
+/* Until a version is released the script changes in place: its tables are known by a fingerprint. */
+static void test_schema__tables_of_another_unreleased_version_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    OK(db_script(f->db, "UPDATE setting SET value = 'cafe' WHERE name = 'schema_fingerprint'", &f->err));
+    expect_error(store_migrate(f->db, &f->err), RC_CONFLICT, &f->err, "new data directory");
+    OK(db_script(f->db, "DELETE FROM setting WHERE name = 'schema_fingerprint'", &f->err));
+    expect_error(store_migrate(f->db, &f->err), RC_CONFLICT, &f->err, "unreleased version");
 }
 
 static enum rc fail_nth(void *arg, const char *sql)
@@ -52,6 +63,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_schema__migrating_again_changes_nothing),
         T(test_schema__newer_database_is_refused),
+        T(test_schema__tables_of_another_unreleased_version_are_refused),
         T(test_schema__interrupted_migration_can_be_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
