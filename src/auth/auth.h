@@ -121,7 +121,7 @@ enum { AUTH_ACCOUNT_TRIES = 10, AUTH_SOURCE_TRIES = 100 };
 #define AUTH_TRIES_WINDOW_US (INT64_C(15) * 60 * 1000000)
 
 /* Counts a try before its outcome is known, so that tries at the same time count, too. False: there were
- * `max` of them in the last AUTH_TRIES_WINDOW_US already. Of who only a digest is kept. */
+ * `max` of them in the last AUTH_TRIES_WINDOW_US already. Only a digest of `who` is kept. */
 bool auth_throttle_try(struct auth_throttle *t, const char *who, unsigned max, int64_t now);
 /* Takes a try back that was right: it does not count. */
 void auth_throttle_return(struct auth_throttle *t, const char *who);

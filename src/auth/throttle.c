@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Limits how often a password can be tried. A table of fixed size counts the tries of a quarter of an hour by
- * a digest of the account or source. When it is full it forgets the oldest, so nobody can make it grow; a
- * restart forgets everything, but nobody outside can cause one.
+ * a digest of the account or source. When it is full it forgets the oldest, so it cannot be made to grow; a
+ * restart forgets everything, but no caller can cause a restart.
  */
 #include "auth/auth.h"
 

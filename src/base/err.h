@@ -51,8 +51,8 @@ enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) __attribute__
 enum rc err_set_code(struct err *err, enum rc rc, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* RC_INVALID: "text; did you mean NAME?", or which are known (they end with NULL). name is not quoted: it could be
- * anything, a person's name included. */
+/* RC_INVALID: "text; did you mean NAME?", or which are known (they end with NULL). name is not quoted: it
+ * could be anything, a person's name included. */
 enum rc err_set_unknown(struct err *err, const char *code, const char *text, const char *name,
                         const char *const *known);
 

@@ -162,8 +162,8 @@ const struct cli_command command_account_add = {
     .options = add_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "add a person to the directory",
-    .about = "Needed only if you use Lethe's own directory of accounts: a request for a person\n"
-             "who is not in the directory adds what Lethe has to know.",
+    .about = "Needed only if you use Lethe's own directory of accounts: a request to\n"
+             "retire an unknown person adds that person's entry.",
     .examples = "lethe account add --username ada --email ada@example.com --org Analytical",
     .run = run_add,
 };

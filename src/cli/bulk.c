@@ -324,9 +324,9 @@ static const struct cli_option move_options[] = {
 
 static const struct cli_option resume_options[] = {
     { .name = "all", .help = "all in ERRORED" },
-    { .name = "stage", .value = "STATE", .help = "all who failed in this working state" },
-    { .name = "status", .value = "N", .help = "all who failed with this status, like 502" },
-    { .name = "cause", .value = "TEXT", .help = "all who failed for this, as \"failures\" prints it" },
+    { .name = "stage", .value = "STATE", .help = "all that failed in this working state" },
+    { .name = "status", .value = "N", .help = "all that failed with this status, like 502" },
+    { .name = "cause", .value = "TEXT", .help = "all that failed for this, as \"failures\" prints it" },
     { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
     { .name = "created-to", .value = "DATE", .help = "of many: requested on this day or earlier" },
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
@@ -337,7 +337,7 @@ static const struct cli_option resume_options[] = {
 
 static const struct cli_option rerun_options[] = {
     { .name = "from", .value = "STATE", .help = "all in this state; default COMPLETE" },
-    { .name = "since", .value = "DATE", .help = "only those who entered it since, YYYY-MM-DD" },
+    { .name = "since", .value = "DATE", .help = "only those that entered it since, YYYY-MM-DD" },
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { .name = "dry-run", .help = "show which ones, change nothing" },
     { 0 },
@@ -352,7 +352,7 @@ const struct cli_command command_retirement_move = {
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "set any state by hand",
     .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too;\n"
-             "with --state all in one state, or those of them who asked on certain days. Needs\n"
+             "with --state all in one state, or those of them requested on certain days. Needs\n"
              "a reason, which stays in the history. To try failed stages again use \"lethe\n"
              "retirement resume\", which knows the right state for each.",
     .examples = "lethe retirement move ada ENROLLMENTS_COMPLETE --reason \"forum repaired\"\n"

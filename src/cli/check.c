@@ -110,7 +110,7 @@ static void print_line(struct arena *a, enum health health, const struct counts 
     add_count(&text, c->stuck, "stuck");
     add_count(&text, c->overdue, "overdue");
     printf("LETHE %s - %s | errored=%lld stuck=%lld overdue=%lld\n", health_name(health),
-           text.len ? buf_str(&text) : "nobody is errored, stuck or overdue", (long long)c->errored,
+           text.len ? buf_str(&text) : "no retirement is errored, stuck or overdue", (long long)c->errored,
            (long long)c->stuck, (long long)c->overdue);
     buf_free(&text);
 }

@@ -185,7 +185,7 @@ enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struc
  * of the first two is missing. */
 enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err) MUST_CHECK;
 
-/* ---- people who failed for the same cause (failures.c) ---- */
+/* ---- retirements that failed for the same cause (failures.c) ---- */
 
 /* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing if no one is ERRORED. */
 enum rc failures_print(struct cli *cli, struct api *api, struct err *err) MUST_CHECK;

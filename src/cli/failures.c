@@ -43,7 +43,7 @@ const struct cli_command command_retirement_failures = {
     .name = "failures",
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "people in ERRORED, by stage and cause",
-    .about = "One line for all who failed in the same stage for the same cause, the largest\n"
+    .about = "One line for all that failed in the same stage for the same cause, the largest\n"
              "group first. Once the cause is mended, \"lethe retirement resume --stage STAGE\n"
              "--status STATUS\" tries such a group again.",
     .examples = "lethe retirement failures\nlethe retirement failures --json",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the driver would do next, without doing it: for one person every call with its values masked, for
- * everybody a line each. It only asks the server to list and to search, which the server answers from
+ * every retirement a line each. It only asks the server to list and to search, which the server answers from
  * connections that cannot write. It calls no service, unless it is told to look (--probe): then those probes
  * of verifications that only read.
  */
@@ -15,7 +15,7 @@
 #include "cli/probe.h"
 #include "driver/driver.h"
 
-/* ---- who goes where ---- */
+/* ---- where each retirement goes ---- */
 
 struct way {
     size_t first;        /* index of the next stage; n_stages: none */
@@ -31,7 +31,7 @@ static const char *why_it_waits(struct arena *a, const struct config *config, co
     const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
                       *later = json_get(r, "later");
     if (waiting && waiting->kind == JSON_MAP)
-        return arena_printf(a, "waits for somebody to confirm since %s",
+        return arena_printf(a, "waits for a confirmation since %s",
                             print_time(a, api_text(waiting, "since")));
     if (later && later->kind == JSON_MAP)
         return arena_printf(a, "put off by its driver until %s", print_time(a, api_text(later, "until")));
@@ -188,7 +188,7 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
     json_close_map(o);
 }
 
-/* found: NULL, nobody looked. person: the place of r in it. */
+/* found: NULL if no probe looked. person: the place of r in it. */
 struct subject {
     const struct config *config;
     const struct json *r;
@@ -345,7 +345,7 @@ static enum rc plan_one(struct cli *cli, struct api *api, const struct config *c
     return RC_OK;
 }
 
-/* ---- everybody ---- */
+/* ---- all retirements ---- */
 
 /* What probes of one stage found about all of them. */
 struct left {
@@ -394,7 +394,7 @@ static void add_person(struct queue *q, struct arena *a, const struct subject *s
             continue;
         q->turns[i]++;
         if (driver_is_by_hand(&q->config->stages[i].action))
-            break; /* who knows when it goes on */
+            break; /* it is unknown when it goes on */
     }
 }
 
@@ -408,7 +408,8 @@ static void add_json(struct queue *q, struct arena *a, const struct subject *s)
     buf_free(&b);
 }
 
-/* Everybody who is not over, in the order in which the driver takes them up. NULL: there are no states yet.
+/* Every retirement that is not over, in the order in which the driver takes them up. NULL: there are no
+ * states yet.
  */
 static enum rc queue_path(struct arena *a, struct api *api, const char **path, struct err *err)
 {
@@ -468,7 +469,7 @@ static enum rc plan_pages(struct cli *cli, struct api *api, struct queue *q, str
     return rc;
 }
 
-/* " to crm, shop", each once; "" for nobody's. */
+/* " to crm, shop", each once; "" if no service is called. */
 static const char *called_services(struct arena *a, const struct action_conf *action)
 {
     const char *names = "";
@@ -483,7 +484,7 @@ static const char *called_services(struct arena *a, const struct action_conf *ac
     return names;
 }
 
-/* "; 12 records of 3 people in forum now, 1 not counted"; "" for a stage at which nobody looked. */
+/* "; 12 records of 3 people in forum now, 1 not counted"; "" for a stage without a probe. */
 static const char *left_words(struct arena *a, const struct queue *q, size_t i)
 {
     const struct stage_conf *stage = &q->config->stages[i];
@@ -574,7 +575,7 @@ const struct cli_command command_plan = {
     .shared = CLI_JSON | CLI_SERVER | CLI_AS_IT_IS,
     .summary = "what would be done, without doing it",
     .about = "For one person every call, in order, with the values that belong to them masked;\n"
-             "for everybody a line each, and how many calls each stage would make. Says what\n"
+             "a line for each retirement, and how many calls each stage would make. Says what\n"
              "is not done now, and why. Changes nothing, and calls no service. With --probe it\n"
              "looks how many records there are now: by the verify of stages, as far as that\n"
              "only reads; then services are asked about people, and nothing is changed.",

@@ -42,7 +42,8 @@ static enum rc run_request(struct cli *cli, struct err *err)
 
 /* ---- list ---- */
 
-/* Rows are printed as a table, as one JSON list over all pages, or as people who wait for a confirmation. */
+/* Rows are printed as a table, as one JSON list over all pages, or as retirements that wait for a
+ * confirmation. */
 struct listing {
     bool json, waiting;
     struct table table;
@@ -170,7 +171,7 @@ static const struct cli_option request_options[] = {
 
 static const struct cli_option list_options[] = {
     { .name = "state", .value = "STATE", .help = "only those in this state", .repeated = true },
-    { .name = "waiting", .help = "only those who wait for a confirmation" },
+    { .name = "waiting", .help = "only those that wait for a confirmation" },
     { .name = "email", .value = "ADDRESS", .help = "only those with this address, in upper or lower case" },
     { 0 },
 };

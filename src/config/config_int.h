@@ -44,7 +44,7 @@ setting_read_fn pace_read_quiet_hours; /* -> const struct quiet_hours * */
           pace_read_breaker,                                                                      \
           AT(breaker),                                                                            \
           "{}",                                                                                   \
-          "when to stop calling a service that fails for everybody",                              \
+          "when to stop calling a service that fails for all people",                             \
           .inner = pace_breaker_settings,                                                         \
           .inner_form = "." },                                                                    \
     {                                                                                             \

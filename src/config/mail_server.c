@@ -43,7 +43,7 @@ static const struct setting confirmation_settings[] = {
     { "text", "text", message_read_text, OF(text),
       "\"Hello {original_username},\\n\\nwe have received your request to delete your account, and will do "
       "so "
-      "soon. You cannot sign in any more. If it was not you who asked, or if you have thought again, please "
+      "soon. You cannot sign in any more. If you did not ask for this, or changed your mind, please "
       "write to us at once.\\n\"",
       "the e-mail itself" },
     { NULL }

@@ -48,8 +48,7 @@ enum rc pace_read_rate(struct reading *r, const struct setting *s, const struct 
 
 const struct setting pace_breaker_settings[] = {
     { "failures", "number", setting_count, offsetof(struct breaker_conf, failures), "20",
-      "after so many failures in a row, whoever they are about, the service counts as down", .min = 1,
-      .max = 10000 },
+      "after so many failures in a row, of any people, the service counts as down", .min = 1, .max = 10000 },
     { "pause", "time", setting_length, offsetof(struct breaker_conf, pause_us), "30s",
       "how long to wait before one call tests whether the service works again", .min = CLOCK_MS,
       .max = CLOCK_DAY },

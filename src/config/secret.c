@@ -35,7 +35,7 @@ bool secret_is_weak(const char *secret, const char **why)
     for (size_t i = 0; i < sizeof(example_starts) / sizeof(example_starts[0]); i++)
         if (strncasecmp(secret, example_starts[i], strlen(example_starts[i])) == 0)
             return true;
-    *why = "one that everybody guesses";
+    *why = "one that is easily guessed";
     for (size_t i = 0; i < sizeof(guessed) / sizeof(guessed[0]); i++)
         if (strcasecmp(secret, guessed[i]) == 0)
             return true;

@@ -151,7 +151,7 @@ static enum rc add_place(struct template_maker *m, const char *at, const char **
 {
     size_t len = strcspn(at, "{}");
     if (at[len] != '}')
-        return err_set(err, RC_INVALID, "{ without }: a brace that is to be sent is written {{");
+        return err_set(err, RC_INVALID, "{ without }: to send a brace, write {{");
     bool quoted = len >= strlen(QUOTED) && strncmp(at + len - strlen(QUOTED), QUOTED, strlen(QUOTED)) == 0;
     const char *name = arena_strndup(m->arena, at, len - (quoted ? strlen(QUOTED) : 0));
     int place = find_place(m, name);
@@ -196,7 +196,7 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
             add_text(m, text, 1);
             text += 2;
         } else if (text[0] == '}') {
-            rc = err_set(err, RC_INVALID, "} without {: a brace that is to be sent is written }}");
+            rc = err_set(err, RC_INVALID, "} without {: to send a brace, write }}");
         } else {
             rc = add_place(m, text + 1, &text, err);
         }

@@ -219,7 +219,7 @@ struct decision {
     bool granted;          /* CLAIM: the caller holds a lease now, and after.state is its stage */
     bool abort_waits;      /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
 
-    /* For those who store it and tell others of it; all false when it is refused or replayed. */
+    /* For storing it and telling others of it; all false when it is refused or replayed. */
     bool revives;        /* it was over and is not any more: no other one of the account may be live */
     bool ends;           /* it was not over, and is now */
     bool cancelled;      /* from PENDING to ABORTED: the request was taken back */

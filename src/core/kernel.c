@@ -3,9 +3,9 @@
  * All rules: what becomes of a row when a command arrives, or why nothing does. Each command has a function;
  * every change of the state goes through enter().
  *
- * The hard idea is who may change a row. While its lease is live, only reports of the driver that holds it
- * change the state; an operator can merely ask for an abort (abort_asked). Every other change of the state
- * raises the epoch, so that reports of earlier holders are stale. Leases exist in working states only.
+ * The hard idea is which caller may change a row. While its lease is live, only reports of the driver that
+ * holds it change the state; an operator can merely ask for an abort (abort_asked). Every other change of the
+ * state raises the epoch, so that reports of earlier holders are stale. Leases exist in working states only.
  */
 #include "core/core.h"
 

@@ -62,7 +62,7 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
         clock_format(row->created_at + cmd->cool_off_us, until);
         snprintf(out, WHY_MAX, "its cool-off lasts until %s", until);
         return;
-    case REFUSAL_NOT_WAITING: why = "it does not wait for anybody to confirm"; break;
+    case REFUSAL_NOT_WAITING: why = "it does not wait for a confirmation"; break;
     case REFUSAL_UNLEASED_WORK:
         why = retirement_is_waiting(row)
                   ? "it waits until an operator confirms that this stage is done"

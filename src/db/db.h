@@ -4,7 +4,8 @@
  * (db/sqlite.c) is all that differs:
  *
  *   - $1 is a named parameter in SQLite: the driver binds by looking the name up;
- *   - a savepoint, a checkpoint and "who holds the database" are verbs here, not SQL of the callers;
+ *   - a savepoint, a checkpoint and "which process holds the database" are verbs here, not SQL of the
+ * callers;
  *   - integers are 64 bits, text is UTF-8, blobs are bytes, there is nothing else.
  *
  * A struct db is one connection and belongs to one thread at a time. Statements are prepared once for each

@@ -2,11 +2,11 @@
 /*
  * The embedded database, SQLite, in WAL mode. Only this file and sqlite_vfs.c know its library.
  *
- * Its hard idea is who may do what when. SQLite would let every connection commit, and checkpoint during any
- * commit. Here only the writing connection does, it checkpoints only when told to, and a lock file keeps
- * other processes from becoming a second writer. synchronous=FULL makes each commit one fsync; secure_delete
- * overwrites what is deleted, sqlite_vfs.h what that leaves, and a truncating checkpoint takes the old pages
- * out of the log.
+ * Its hard idea is which connection may do what, and when. SQLite would let every connection commit, and
+ * checkpoint during any commit. Here only the writing connection does, it checkpoints only when told to, and
+ * a lock file keeps other processes from becoming a second writer. synchronous=FULL makes each commit one
+ * fsync; secure_delete overwrites what is deleted, sqlite_vfs.h what that leaves, and a truncating checkpoint
+ * takes the old pages out of the log.
  *
  * map_code decides what an error means. Its care is for a full disk: only if a page could not be *written* is
  * it certain that nothing was committed. If the fsync or a later step fails it is unknown, whatever errno

@@ -153,7 +153,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->redraw = (struct timer){ .fire = redraw, .arg = d };
     make_name(d);
     d->people_gauge =
-        metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People whom this driver has in flight");
+        metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People that this driver has in flight");
     rc = open_rooms(d, err);
     if (rc) {
         driver_close(&d);

@@ -9,7 +9,7 @@
  *   driver.c      the roof: opens the rooms, turns them, closes them
  *   probe.c       verifications alone, in the place of an authority; preview.c: what would be called;
  *                 progress.c: the bar on a terminal
- *   authority/    who is due, and who is told
+ *   authority/    which people are due, and where reports go
  *   flight/       people at their stages, and messages for hooks
  *   action/       what a stage does: http, sql, mail, exec
  *   services/     outside systems: limits, breaker, tokens
@@ -48,9 +48,9 @@ struct driver_conf {
     const struct http_transport *http; /* how calls travel */
     const struct smtp_transport *smtp; /* how e-mails travel */
     const char *socket_path;           /* of the authority, unless config->authority says where it is */
-    const char *username;              /* NULL: everybody; only this one otherwise, implies once */
+    const char *username;              /* NULL: all people; only this one otherwise, implies once */
     int64_t cool_off_us;   /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
-    bool once;             /* end when nobody is due, in flight, or held by another driver */
+    bool once;             /* end when no person is due, in flight, or held by another driver */
     bool deliver_only;     /* it only tells hooks, and retires no one */
     int progress_fd;       /* a terminal for the progress bar; -1: none */
     struct probes *probes; /* not NULL: nothing is done but these, and there is no authority */
@@ -62,7 +62,7 @@ struct driver_summary {
     int64_t waiting; /* for a person to confirm a stage; for `once` those from before, too */
     int64_t later;   /* how often a stage put a person off, to go on later */
     int64_t stages, calls, retries;
-    int64_t skipped;   /* of the stages: not for the person whose turn it was */
+    int64_t skipped;   /* of the stages: not for this person */
     int64_t delivered; /* messages to hooks */
     bool fuse_blown;   /* no new retirements start */
     unsigned failing,

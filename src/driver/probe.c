@@ -42,7 +42,7 @@ static void none_pump(struct authority *a, int64_t now)
     struct run *run;
     for (; probes->n_begun < probes->n && f->in_flight < f->conf.max_runs; probes->n_begun++)
         begin(a, &probes->list[probes->n_begun], probes->n_begun, now);
-    services_pump(a->conf.services, now); /* they had their turn before anybody was begun */
+    services_pump(a->conf.services, now); /* they had their turn before the first person */
     while ((run = flight_take_report(f))) {
         struct probe *probe = &probes->list[run->epoch];
         probe->left = run->proof.found.left;

@@ -346,12 +346,12 @@ static void end_late(struct door *door)
 static int poll_timeout_ms(struct door *door, bool paused)
 {
     pthread_mutex_lock(&door->lock);
-    bool anybody = door->n_all > 0;
+    bool has_callers = door->n_all > 0;
     pthread_mutex_unlock(&door->lock);
     int64_t tick = door->conf.limits.header_us / 4 / CLOCK_MS;
     if (paused)
         return SHORT_OF_FILES_MS;
-    return !anybody ? -1 : tick < TICK_MS ? (int)tick + 1 : TICK_MS;
+    return !has_callers ? -1 : tick < TICK_MS ? (int)tick + 1 : TICK_MS;
 }
 
 static void *keep(void *arg)

@@ -57,7 +57,7 @@ struct http_request {
     const char *body; /* terminated; "" when none */
     size_t body_len;
     bool local;         /* over the Unix socket: the peer is the same user, or root */
-    uint32_t local_uid; /* of the user who signed in to the machine, else of the peer */
+    uint32_t local_uid; /* the user that signed in to the machine, else the peer */
     const char *peer;   /* address, for limits; never logged */
     void *worker;       /* what open_worker made for the thread this arrived on */
 

@@ -484,8 +484,8 @@ static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, 
 static void refusal(void *arg, unsigned status, const char *text, struct buf *out)
 {
     struct http_server *server = arg;
-    struct worker nobody = { .server = server, .next_id = world_random_u64(server->conf.world) };
-    struct transfer *x = transfer_new(&nobody);
+    struct worker none = { .server = server, .next_id = world_random_u64(server->conf.world) };
+    struct transfer *x = transfer_new(&none);
     complain(x, status, text);
     buf_printf(out,
                "HTTP/1.1 %u Refused\r\nConnection: close\r\nCache-Control: no-store\r\nX-Request-Id: %s\r\n",
@@ -630,7 +630,7 @@ static void await_answers(struct http_server *server)
     while (is_sending(server) && !is_hurried(server) && world_mono(world) < deadline)
         nanosleep(&moment, NULL);
     if (is_sending(server) && !is_hurried(server))
-        log_warning("closing: answers that nobody reads are cut off");
+        log_warning("closing: cutting off answers whose clients do not read");
 }
 
 static void close_worker(struct worker *worker)

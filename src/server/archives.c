@@ -42,7 +42,7 @@ static enum rc act_archive(struct exchange *x, struct err *err)
         return rc;
     answer_archive(x, in, &done);
     x->unfinished =
-        !in->dry_run; /* with nobody to archive, too: an earlier one may have been left half done */
+        !in->dry_run; /* with no person to archive, too: an earlier archive may have been left half done */
     return RC_OK;
 }
 

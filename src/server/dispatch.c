@@ -337,7 +337,7 @@ static enum http_when begin(struct visit *v, struct reader *reader)
     struct exchange *x = &v->x;
     struct err err = { 0 };
     enum rc rc = authorise(x, reader, &err);
-    /* An unknown filter must not be ignored: the call would then be about everybody. */
+    /* An unknown filter must not be ignored: the call would then be about all retirements. */
     const char *const *filters = route_query(x->route);
     if (!rc && filters)
         rc = query_only(x->http, filters, &err);

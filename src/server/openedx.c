@@ -45,10 +45,10 @@ static enum rc answer_queue(struct exchange *x, struct err *err)
     if (rc)
         return rc;
 
-    bool nobody = limit == 0 || days >= x->now / CLOCK_DAY;
+    bool none = limit == 0 || days >= x->now / CLOCK_DAY;
     filter.state_ids = ids;
     filter.limit = limit > 0 ? limit : 0;
-    filter.created_before = nobody ? 1 : x->now - days * CLOCK_DAY;
+    filter.created_before = none ? 1 : x->now - days * CLOCK_DAY;
     return answer_list(x, &filter, err);
 }
 

@@ -43,7 +43,7 @@ static enum rc act_cancel_retirement(struct exchange *x, struct err *err)
         return RC_OK;
     }
     if (rc == RC_CONFLICT && strcmp(err->code, "not_pending") == 0) {
-        /* The only message of the API that names a person: the operator who reads it has just named them. */
+        /* The only message of the API that names a person: its reader has just named that person. */
         answer_message(
             x, 400,
             arena_printf(x->arena,

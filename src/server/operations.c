@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For those who run the server: is it alive, is it ready, what does it count, and its API description. */
+/* For running the server: is it alive, is it ready, what does it count, and its API description. */
 #include "server/exchange.h"
 
 #include "base/clock.h"
@@ -107,7 +107,7 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     metric_set(metrics_gauge(x->metrics, "lethe_waiting", "",
-                             "People whose stage waits for an operator to confirm it"),
+                             "Retirements that wait for an operator's confirmation"),
                waiting);
     rc = measure_states(x, err);
     if (!rc)

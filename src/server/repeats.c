@@ -5,7 +5,7 @@
  *
  * Its hard idea is that answers hold people and secrets, and outlive the request by a day. So an answer is
  * kept sealed under a key that is made of the caller's own key, and is found by a digest that is made of it,
- * too: with the database and our secrets, but without the key that only the caller has, nobody can read it.
+ * too: with the database and our secrets, but without the key that only the caller has, it cannot be read.
  *
  * It is kept in the transaction of the write. What was refused has changed nothing: it is not kept, and is
  * decided anew. A repeat cannot meet the first one under way: it waits in the writer's queue behind it.

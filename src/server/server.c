@@ -45,7 +45,7 @@ static enum rc load_keys(struct server *s, struct err *err)
     return RC_OK;
 }
 
-/* ---- the database, before anybody else may use it ---- */
+/* ---- the database, before others may use it ---- */
 
 static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
 {

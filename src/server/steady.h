@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server's time: the wall clock at the start of the server, and from there on a clock that never jumps.
- * So an administrator who sets the wall clock neither shortens a cool-off nor ends the lease of a driver that
+ * So setting the wall clock neither shortens a cool-off nor ends the lease of a driver that
  * is at work.
  */
 #ifndef LETHE_SERVER_STEADY_H

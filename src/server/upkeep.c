@@ -119,7 +119,7 @@ static bool finish(struct upkeep *u)
     atomic_store(&u->server->half_done, false); /* before: another write may fail meanwhile */
     if (writer_run_alone(u->server->writer, finish_batch, &b, &err)) {
         atomic_store(&u->server->half_done, true);
-        log_error("people who were to be deleted are still there: %s", err.text);
+        log_error("people to be deleted are still there: %s", err.text);
     }
     arena_free(&b.arena);
     return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory. An account whose person asked to be forgotten is locked: it has its retired address already,
- * and nobody can sign in. The original address is kept beside it, for the case that the request is cancelled;
- * retiring the account erases it.
+ * The directory. A request to be forgotten locks the account: it has its retired address already,
+ * and its password no longer works. The original address is kept beside it, for the case that the request is
+ * cancelled; retiring the account erases it.
  */
 #include "store/store.h"
 

@@ -136,7 +136,7 @@ enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err)
     return schema_set_setting(s->db, "alerted_at", text, err);
 }
 
-/* ---- who is stuck ---- */
+/* ---- stuck retirements ---- */
 
 enum rc store_note_stuck(struct store *s, int64_t retirement_id, int64_t since, bool *fresh, struct err *err)
 {

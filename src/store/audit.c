@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: who did what, kept for ever, without personal data.
+ * The audit trail: which actor did what, kept for ever, without personal data.
  *
  * Its hard idea is the chain. The hash of an entry covers the hash of the entry before it and the entry's own
  * line. To change, remove, add or move an entry, one must write all later entries anew, and then the last

@@ -2,7 +2,7 @@
 /*
  * Who is due: what a driver may take up now, found state by state (ids.c says how). Only the kernel decides
  * about each; this must not leave out any that it would grant. So it looks at the states of every list that
- * ever was: somebody who was resumed goes on in the list of then.
+ * ever was: a retirement that was resumed goes on in the list with which it began.
  */
 #include "store/store.h"
 
@@ -25,8 +25,8 @@ static bool is_same(const struct due_state *a, const struct due_state *b)
            a->aborting == b->aborting;
 }
 
-/* The stage that somebody in this state would be taken to; NULL: none, it is done. Who is in PENDING follows
- * the list of today. */
+/* The stage to which a retirement in this state would be taken; NULL: none, all are done. A retirement in
+ * PENDING follows the list of today. */
 static const char *stage_after(const struct pipeline *p, unsigned state, const struct pipeline *today)
 {
     enum role role = pipeline_role(p, state);
@@ -108,8 +108,8 @@ static enum rc find_states(struct store *s, struct arena *a, const struct due_fi
  *
  * A look is one walk for each state. A walk that has to stop early leaves a mark in the store, and the next
  * look continues there; a walk that has come to the end of its state begins at the beginning again. A round
- * is over when every walk has come to its end once: only then the driver hears that there is nobody left.
- * Marks live in memory: after a restart the next round begins.
+ * is over when every walk has come to its end once: only then the driver hears that no due retirement is
+ * left. Marks live in memory: after a restart the next round begins.
  *
  * Walks count in keys, which rise in the order of the look: ids, or negated ids for the newest first.
  */
@@ -122,7 +122,7 @@ struct due_walk {
     int64_t begin, next, last; /* of this look; next: the first key that is left */
     bool marked;               /* begin is where an earlier look stopped */
     bool cut;                  /* this look ends at last, and the state does not */
-    bool all_due;              /* nobody here is held: a page is soon full */
+    bool all_due;              /* no retirement here is held: a page is soon full */
     int64_t held;              /* live leases from first to begin */
     int64_t whole;             /* live leases of the walk that came to its end in this round; -1: none did */
 };
@@ -439,7 +439,7 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
     return rc ? rc : counts_under_way(s, under_way, err);
 }
 
-/* ---- leases that nobody could renew ---- */
+/* ---- leases that no driver could renew ---- */
 
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err)
 {

@@ -153,7 +153,7 @@ static void check_lease(struct fsck *f)
 {
     const struct retirement *r = &f->row;
     if (retirement_is_waiting(r) && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
-        report(f, "I8", "it waits for somebody to confirm, but not in a working state");
+        report(f, "I8", "it waits for a confirmation, but not in a working state");
     if (retirement_put_off_until(r) > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
         report(f, "I8", "it was put off, but is not in a working state");
     if (r->lease_until <= LEASE_FREE)
@@ -161,7 +161,7 @@ static void check_lease(struct fsck *f)
     if (pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
         report(f, "I8", "it is leased, but not in a working state");
     if (f->driver_id == 0 || r->epoch == 0)
-        report(f, "I8", "it is leased to nobody");
+        report(f, "I8", "it has a lease, but no driver");
 }
 
 static void check_completions(struct fsck *f)

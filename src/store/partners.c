@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * People of whom partner organisations have to be told. The names are those of the retirement; the
+ * People to report to partner organisations. The names are those of the retirement; the
  * organisations are kept as they were when the report was queued, because later stages erase the account.
  */
 #include "store/store.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The names by which people are found, and whether a name is free. Names are looked up by keyed hashes: a
- * person of whom only the hash is kept is still recognised, and nobody without the key can try names out.
+ * person is recognised by the hash after the name was erased, and names cannot be tried out without the key.
  */
 #include "store/store.h"
 

@@ -153,7 +153,7 @@ enum rc store_add_pipeline(struct store *s, const struct pipeline *p, int64_t st
     return rc;
 }
 
-/* ---- who is where ---- */
+/* ---- how many are in each state ---- */
 
 /* One probe of the index for each name that ever was, in place of reading each retirement. */
 enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out, size_t *n, struct err *err)

@@ -11,22 +11,21 @@
  *                      here ...
  *   account            ... and in the directory; people brought along by a request have only hashes there
  *   stage_memo         what a driver remembers of a stage that it put off; gone with the stage
- *   partner_report     people of whom partner organisations have to be told
- *   archive            names of files with people who were forgotten here
+ *   partner_report     people to report to partner organisations
+ *   archive            names of files with people whose rows are deleted here
  *   outbox             messages to other systems and to operators, committed with what they are about
  *   alarm              retirements that became ERRORED or stuck, until an alert tells of them
  *   stuck              retirements that were found stuck and noted
  *   redacted           people whose data was overwritten and is deleted next, by the next server if need be
  *   account_token      digests of sessions and of links that work once
  *   identity           keyed hashes of the lower case of names and addresses that a retirement is about,
- *                      and of their retired forms; they outlive it, so that nobody can take the name again
+ *                      and of their retired forms; they outlive it, so that the name cannot be taken again
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the entry before it of the same retirement, and
  *                      the retirement to its newest: history needs no index, and a step writes one row
- *   audit              who did what, without personal data, for ever; the hash of each entry covers the
- *                      hash of the entry before it
- *   answer             first answers to requests that may be repeated, sealed, for a day
- *   state, pipeline    names of states, each once for ever, with the number of retirements in it; the
+ *   audit              which actor did what, without personal data, for ever; the hash of each entry covers
+ * the hash of the entry before it answer             first answers to requests that may be repeated, sealed,
+ * for a day state, pipeline    names of states, each once for ever, with the number of retirements in it; the
  *                      lists that were configured, the newest is current
  *   driver             names of drivers, each once
  *   client             credentials of programs
@@ -99,7 +98,7 @@ struct account {
     const char *username, *email, *name; /* as they are now; NULL when brought along by a request */
     const char *orgs;                    /* JSON array of strings */
     const char *secondary;               /* JSON object: all that retire_misc erases; NULL: nothing */
-    const char *password;                /* as crypt hashed it; NULL: nobody can sign in */
+    const char *password;                /* as crypt hashed it; NULL: the account has none */
     bool brought_along;
     bool locked;              /* being retired: email is the retired one ... */
     const char *locked_email; /* ... and this is the original; NULL when not locked */
@@ -150,7 +149,7 @@ enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err) MUST
 /* For good: erases everything of the person. Nobody else can have the retired name. */
 enum rc store_retire_account(struct store *s, int64_t id, const char *retired_username,
                              const char *retired_email, int64_t now, struct err *err) MUST_CHECK;
-/* password: as crypt hashed it; NULL: nobody can sign in. Ends all sessions and links. */
+/* password: as crypt hashed it; NULL: none, so that signing in fails. Ends all sessions and links. */
 enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err) MUST_CHECK;
 /* RC_CONFLICT with code "taken". */
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
@@ -167,7 +166,7 @@ enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN
                          int64_t now, int64_t *account_id, struct err *err) MUST_CHECK;
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err) MUST_CHECK;
 
-/* ---- names that nobody can take ---- */
+/* ---- names that are taken for ever ---- */
 
 enum identity { IDENTITY_FREE, IDENTITY_PENDING, IDENTITY_RETIRED };
 enum identity_kind { IDENTITY_USERNAME, IDENTITY_EMAIL };
@@ -268,7 +267,7 @@ struct log_entry {
     size_t response_len;
 };
 
-/* Why a stage failed, in words that are the same for all who fail in the same way. No personal data. */
+/* Why a stage failed, in the same words for all failures of one kind. No personal data. */
 struct failure {
     int64_t status;    /* of HTTP, or of a command's exit; -1: none */
     const char *cause; /* "502 from forum"; NULL: not said */
@@ -353,8 +352,8 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
  * are looked at. */
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;
 /* For a server that starts: a driver whose lease ended while no server ran could not report, so it does not
- * count as dead. Its rows are free to be claimed. (A driver that took its server down with it counts if the
- * server is back before the lease ends.) Rows whose abort waits are left to the next claim. */
+ * count as dead. Its rows are free to be claimed. (A driver that took its server down with it counts as dead
+ * if the server is back before the lease ends.) Rows whose abort waits are left to the next claim. */
 enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
 
 /* ---- waiting for an operator to confirm (waiting.c) ---- */
@@ -417,7 +416,7 @@ enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struc
 /* ---- archives (archives.c) ---- */
 
 /* Retirements that have been COMPLETE since before then, oldest request first, at most limit; without those
- * of whom partners are not told yet. *more: there may be others. fn as in store_list. */
+ * still to be reported to partners. *more: there may be others. fn as in store_list. */
 enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
                               bool *more, struct err *err) MUST_CHECK;
 /* How many there are without a limit. */

@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-/* ---- names that nobody can take ---- */
+/* ---- names that are taken for ever ---- */
 
 enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
                                enum identity *out, struct err *err)

@@ -3,7 +3,7 @@
  * Alerts to operators. Alarms gather, and an alert tells of all of them at once: the first without delay, the
  * next after watch.alert_every; so ten thousand people who fail in a quarter of an hour are one message with
  * counts and causes. Each alarm is in exactly one alert: it is deleted in the transaction that writes the
- * alert. Of a person an alert has nothing but the number of the retirement.
+ * alert. An alert names a retirement by its number, and has no other data of the person.
  */
 #include "usecase/usecase_int.h"
 

@@ -211,9 +211,9 @@ enum rc usecase_finish_archives(struct act *act, struct err *err)
     for (size_t i = 0; !rc && i < n; i++) {
         const char *path = path_of(act, names[i], "");
         rc = file_rename(path_of(act, names[i], UNFINISHED), path, err);
-        /* If both files are gone, somebody has removed them, and their people are lost. */
+        /* If both files are gone, they were removed from outside, and their people are lost. */
         if (rc == RC_NOT_FOUND && access(path, F_OK) != 0)
-            log_error("the archive %s is missing: somebody has removed it", names[i]);
+            log_error("the archive %s is missing: restore it from a copy", names[i]);
         if (!rc || rc == RC_NOT_FOUND)
             rc = store_finish_archive(act->store, names[i], err);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the request that is to be taken back by an address or a user name. */
+/* Finds the request to cancel, by an address or a user name. */
 #include "usecase/usecase.h"
 
 enum { FOUND_MAX = 100 };

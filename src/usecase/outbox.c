@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Deliveries: messages to hooks on their way. A driver takes one for a while and reports how it ended; a
- * message whose end nobody reports in time is taken again. A report counts only from the driver that has it.
+ * message whose end is not reported in time is taken again. Only the driver that holds it may report its end.
  */
 #include "usecase/usecase_int.h"
 

@@ -229,8 +229,9 @@ enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool 
         bad += rc != RC_OK;
     }
     if (bad && !partial)
-        return err_set_code(err, RC_CONFLICT, "unknown_pair",
-                            "%zu of %zu people are not known by this username and email; nobody was retired",
-                            bad, n);
+        return err_set_code(
+            err, RC_CONFLICT, "unknown_pair",
+            "%zu of %zu people are not known by this username and email; no retirement was requested", bad,
+            n);
     return RC_OK;
 }

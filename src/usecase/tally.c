@@ -100,7 +100,8 @@ static const struct {
     [EVENT_STAGE_LEFT] = { "lethe_stage_seconds", "stage",
                            "From entering the working state of a stage to leaving it", true },
     [EVENT_ERRORED] = { "lethe_errors_total", "stage",
-                        "People who became ERRORED, by the state they were in and the status of the failure",
+                        "Retirements that became ERRORED, by the state they were in and the status of the "
+                        "failure",
                         false },
     [EVENT_CLAIMED] = { "lethe_claims_total", "stage", "Leases granted, by stage", false },
     [EVENT_LEASE_LOST] = { "lethe_leases_lost_total", "stage",

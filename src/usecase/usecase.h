@@ -8,12 +8,12 @@
  *   requests.c   asking to be forgotten: one person, or a file of them
  *   moves.c      updates by clients of contract A, and moves by operators
  *   confirm.c    stages that people do
- *   cancel.c     finding the request that is to be taken back
+ *   cancel.c     finding the request to cancel
  *   fuse.c       no new retirement starts when far more people are due than usual
  *   driving.c    claims and reports of drivers
  *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
- *   partners.c   people of whom partner organisations have to be told
+ *   partners.c   people to report to partner organisations
  *   cleanup.c    forgetting the person after all stages are done
  *   archive.c    the same, into a file
  *   setup.c      states, and what a server does to its database before it serves
@@ -266,7 +266,7 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
 
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
  * recognises retired names under new salts, and frees the leases that ended while no server ran. Writes no
- * line into the audit trail: nobody asked for it. */
+ * line into the audit trail: no caller asked for it. */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
 /* Do the configured states, if any, differ from the stored list? That stays in use. */
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;
@@ -282,13 +282,14 @@ enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const c
                                enum identity *out, struct err *err) MUST_CHECK;
 
 /* The person of an account of the directory asks to be forgotten, signed in (password: as it was stored when
- * the person's matched) or through a program that has checked who asks (NULL). A live retirement of the
- * account stays as it is. RC_NOT_FOUND; RC_UNAUTHENTICATED: the account has another password by now, or none.
+ * the person's matched) or through a program that has checked the person's identity (NULL). A live retirement
+ * of the account stays as it is. RC_NOT_FOUND; RC_UNAUTHENTICATED: the account has another password by now,
+ * or none.
  */
 enum rc usecase_request_own(struct act *act, int64_t account_id, const char *password,
                             struct err *err) MUST_CHECK;
 
-/* Makes the password unusable: nobody can sign in any more. RC_NOT_FOUND. */
+/* Makes the password unusable: signing in fails from now on. RC_NOT_FOUND. */
 enum rc usecase_deactivate(struct act *act, const char *username, struct account *out,
                            struct err *err) MUST_CHECK;
 
@@ -297,8 +298,8 @@ enum rc usecase_deactivate(struct act *act, const char *username, struct account
 enum erasure { ERASE_SECONDARY, ERASE_ACCOUNT };
 enum rc usecase_erase(struct act *act, const char *username, enum erasure what, struct err *err) MUST_CHECK;
 
-/* Gives an account another user name. *renamed: the new one, which is the desired one or, where nobody can
- * take that, the desired one with - and four random letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT
+/* Gives an account another user name. *renamed: the new one, which is the desired one or, where that is
+ * taken, the desired one with - and four random letters and digits. RC_NOT_FOUND, RC_INVALID, RC_CONFLICT
  * (being retired): it stays as it was. */
 enum rc usecase_rename(struct act *act, const char *username, const char *desired, const char **renamed,
                        struct err *err) MUST_CHECK;
@@ -337,7 +338,7 @@ enum rc usecase_reset_password(struct act *act, const char *token, const char *h
 
 /* In the transaction of the write that was answered. */
 enum rc usecase_keep_answer(struct act *act, const struct kept_answer *answer, struct err *err) MUST_CHECK;
-/* Deletes some of those whose time is over; *more: there are others. */
+/* Deletes some of the sessions and links that have expired; *more: there are others. */
 enum rc usecase_expire_answers(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- clients.c ---- */

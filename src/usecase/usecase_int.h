@@ -32,7 +32,7 @@ enum rc tally_transition(struct act *act, const struct retirement *before, const
 void tally_request(struct act *act, const struct pipeline *p);
 void tally_claim(struct act *act, const struct retirement *before, const struct decision *d);
 
-/* Adds a retirement for an account of the directory or a person brought along; does not check who asks. */
+/* Adds a retirement for an account of the directory or a person brought along; does not check the caller. */
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
                      int64_t *id, struct err *err) MUST_CHECK;
 

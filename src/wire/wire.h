@@ -56,14 +56,14 @@ struct wire_fault {
 enum wire_order { WIRE_OLDEST, WIRE_NEWEST };
 
 struct wire_claim_request {
-    const char *driver;        /* who asks; people read it */
+    const char *driver;        /* the name of the driver, for people */
     int64_t limit;             /* 1 to WIRE_CLAIM_MAX */
     int64_t lease_s;           /* 1 to LEASE_MAX_S */
     int64_t cool_off_s;        /* can only lengthen the server's */
     const char *username;      /* this person alone */
     const char *const *stages; /* n_stages working states; NULL: any */
     size_t n_stages;
-    enum wire_order order; /* who is taken first, by when they asked */
+    enum wire_order order; /* which requests are taken first */
     bool count;            /* fill in due and under_way */
     bool waiting;          /* fill in waiting */
 };
@@ -94,7 +94,7 @@ struct wire_waiting {
 };
 
 struct wire_claim_answer {
-    bool fuse_blown; /* nobody in PENDING is granted */
+    bool fuse_blown; /* no retirement in PENDING is granted */
     struct wire_claim *claims;
     size_t n_claims;
     int64_t held;                 /* live leases of all drivers; -1: there may be more people to claim */

@@ -228,8 +228,8 @@ def test_run_tells_too(site, chat, make_service):
 @pytest.mark.parametrize("alert,words", [
     ({"http": {"service": "chat", "post": "/", "json": {"a": "b"}}}, "json: an alert is sent as JSON"),
     ({"http": {"service": "chat", "get": "/"}}, "get: an alert is sent as JSON"),
-    ({"http": {"service": "chat", "post": "/{original_username}"}}, "an alert is about nobody alone"),
-    ({"http": {"service": "chat", "post": "/", "headers": {"X-Who": "{original_email}"}}}, "an alert is about nobody alone"),
+    ({"http": {"service": "chat", "post": "/{original_username}"}}, "an alert is not about one person"),
+    ({"http": {"service": "chat", "post": "/", "headers": {"X-Who": "{original_email}"}}}, "an alert is not about one person"),
     ({"mail": {"to": "ops@example.com"}}, "the section mail"),
     ({}, "a hook has an action"),
 ], ids=str)
@@ -242,7 +242,7 @@ def test_an_alert_that_cannot_be_is_refused(site, chat, alert, words):
 def test_an_alert_to_a_person_is_refused(site, make_office):
     site.configure(mail={"server": make_office().url, "from": "lethe@example.com"},
                    alerts=[{"mail": {"to": "{original_email}"}}])
-    assert "an alert is about nobody alone" in site.lethe("config", "check").err
+    assert "an alert is not about one person" in site.lethe("config", "check").err
 
 
 # -- the confirmation --

@@ -55,7 +55,7 @@ def test_who_waits_for_a_person_is_not_stuck(site):
     site.serve()
     assert len(listed(site, "waiting=true")) == 1 and listed(site, "stuck=true") == []
     assert site.get("/v1/retirements?stuck=true&waiting=true").status == 400
-    expect(site, OK, "LETHE OK - nobody is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
+    expect(site, OK, "LETHE OK - no retirement is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
 
 
 def test_who_is_put_off_is_not_stuck_before_that_time(watched):
@@ -91,11 +91,11 @@ def test_nobody_is_before_the_time_has_passed(site, settings):
     site.serve()
     site.somebody(), site.somebody("RETIRING_LMS")
     assert listed(site, "overdue=true") == [] and listed(site, "stuck=true") == []
-    expect(site, OK, "LETHE OK - nobody is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
+    expect(site, OK, "LETHE OK - no retirement is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
 
 
 def test_check_says_how_bad_it_is(watched):
-    expect(watched, OK, "LETHE OK - nobody is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
+    expect(watched, OK, "LETHE OK - no retirement is errored, stuck or overdue | errored=0 stuck=0 overdue=0")
     late = watched.somebody(name="late")
     expect(watched, WARNING, "LETHE WARNING - 1 overdue | errored=0 stuck=0 overdue=1")
     watched.somebody("RETIRING_LMS")

@@ -137,7 +137,7 @@ def test_waiting_survives_restarts_is_counted_and_reminded_of(manual):
     manual.kill(process)
     process = manual.run_all()
     assert "lethe_waiting 1" in manual.get("/metrics").raw.decode()
-    manual.wait_said(process, "for somebody to confirm: lethe")
+    manual.wait_said(process, "for a confirmation: lethe")
     line = next(line for line in manual.log(process).splitlines() if "has waited" in line)
     assert "warning" in line and "retirement=1" in line and "UNSUBSCRIBING" in line
     assert confirm(manual, 1).status == 200
@@ -159,6 +159,6 @@ def test_a_plan_ends_where_somebody_has_to_confirm(manual):
     plan = manual.ok("plan").out
     assert f"{WORKING}: 1 person begins to wait" in plan and "RETIRING_STORE: 0 calls" in plan
     one = manual.ok("plan", "ada").out
-    assert "wait until somebody has done this and confirms" in one and "Remove a...@e..." in one
+    assert "wait until an operator has done this and confirms" in one and "Remove a...@e..." in one
     manual.drive_all()
-    assert "waits for somebody to confirm since" in manual.ok("plan", "ada").out
+    assert "waits for a confirmation since" in manual.ok("plan", "ada").out

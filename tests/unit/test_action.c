@@ -423,7 +423,7 @@ static void test_action__each_kind_has_a_preview(void **state)
     conf.kind = ACTION_MANUAL;
     conf.manual = (struct manual_action_conf){ compile(TEMPLATE_TEXT, "Do it"), CLOCK_DAY };
     action_preview(&conf, 0, &person, &conf_arena, &preview);
-    assert_string_equal(preview.call, "wait until somebody has done this and confirms");
+    assert_string_equal(preview.call, "wait until an operator has done this and confirms");
     assert_string_equal(preview.body, "Do it");
     assert_true(action_remind_us(&conf) == CLOCK_DAY);
 }

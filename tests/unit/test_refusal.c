@@ -59,7 +59,7 @@ static void test_refusal__says_where_it_is_and_what_is_wrong(void **state)
         { REFUSAL_COOLING_OFF, P, .cmd = { .cool_off_us = 500 },
           .words = "retirement 7 is in PENDING: its cool-off lasts until 1970-01-01T00:00:01.000500Z" },
         { REFUSAL_NOT_WAITING, W1,
-          .words = "retirement 7 is in W1: it does not wait for anybody to confirm" },
+          .words = "retirement 7 is in W1: it does not wait for a confirmation" },
         { REFUSAL_UNLEASED_WORK, W1, LEASE_WAITING,
           .words = "retirement 7 is in W1: it waits until an operator confirms that this stage is done" },
         { REFUSAL_UNLEASED_WORK, W1, LEASE_NONE,

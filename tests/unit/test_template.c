@@ -131,10 +131,10 @@ static void test_template__over_long_place_is_cut(void **state)
 
 static void test_template__lonely_braces_are_refused(void **state)
 {
-    expect_bad(TEMPLATE_URL, "/{user_id", "{ without }: a brace that is to be sent is written {{");
-    expect_bad(TEMPLATE_URL, "/{user{_id}", "{ without }: a brace that is to be sent is written {{");
-    expect_bad(TEMPLATE_URL, "/user_id}", "} without {: a brace that is to be sent is written }}");
-    expect_bad(TEMPLATE_URL, "/{", "{ without }: a brace that is to be sent is written {{");
+    expect_bad(TEMPLATE_URL, "/{user_id", "{ without }: to send a brace, write {{");
+    expect_bad(TEMPLATE_URL, "/{user{_id}", "{ without }: to send a brace, write {{");
+    expect_bad(TEMPLATE_URL, "/user_id}", "} without {: to send a brace, write }}");
+    expect_bad(TEMPLATE_URL, "/{", "{ without }: to send a brace, write {{");
 }
 
 static void test_template__url_values_cannot_leave_their_part(void **state)

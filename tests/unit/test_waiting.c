@@ -105,7 +105,7 @@ static void test_waiting__fsck_finds_one_outside_of_the_working_states(void **st
                  &f->err));
     struct findings found = check(f);
     assert_int_equal(found.n, 1);
-    assert_non_null(strstr(found.first, "waits for somebody"));
+    assert_non_null(strstr(found.first, "waits for a confirmation"));
 }
 
 int main(void)

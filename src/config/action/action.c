@@ -49,7 +49,7 @@ const struct action_type *action_type(const struct action_conf *action)
     return types[action->kind];
 }
 
-/* ---- for everybody: config.h ---- */
+/* ---- what config.h declares ---- */
 
 size_t action_calls(const struct action_conf *action)
 {

@@ -24,7 +24,7 @@ struct action_type {
     enum rc (*check_alert)(const struct yaml *at, struct err *err);
     enum rc (*check_probe)(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err);
-    bool (*only_reads)(const struct yaml *at); /* does a probe change nothing? NULL: nobody can tell */
+    bool (*only_reads)(const struct yaml *at); /* does a probe change nothing? NULL: it is not known */
 
     size_t (*n_calls)(const struct action_conf *action);                               /* NULL: 1 */
     const struct service_conf *(*service)(const struct action_conf *action, size_t n); /* NULL: none */

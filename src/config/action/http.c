@@ -175,7 +175,7 @@ static const struct setting http_settings[] = {
     { NULL }
 };
 
-/* In rounds only what ends them may say that nobody is there. */
+/* In rounds only the condition that ends them may say that the person is not there. */
 static enum rc check_rounds(const struct http_action_conf *http, const struct yaml *at, struct err *err)
 {
     size_t i = 0;
@@ -253,11 +253,11 @@ static enum rc check_hook(struct reading *r, struct action_conf *action, const s
     return RC_OK;
 }
 
-/* The body is the alert itself, and an alert is about nobody alone. */
+/* The body is the alert itself, and an alert is not about one person. */
 static enum rc check_alert(const struct yaml *at, struct err *err)
 {
     static const char *const never[] = { "json", "form", "get", "delete", "steps" };
-    static const char why[] = "an alert is about nobody alone";
+    static const char why[] = "an alert is not about one person";
     const struct yaml *headers = yaml_get(at, "headers");
     enum rc rc = RC_OK;
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)

@@ -49,7 +49,7 @@ static enum rc read_mail(struct reading *r, const struct setting *s, const struc
 
 static enum rc check_alert(const struct yaml *at, struct err *err)
 {
-    return setting_refuse_place(yaml_get(at, "to"), "an alert is about nobody alone", err);
+    return setting_refuse_place(yaml_get(at, "to"), "an alert is not about one person", err);
 }
 
 static const struct service_conf *service_of(const struct action_conf *action, size_t n)

@@ -20,7 +20,7 @@ static const struct setting manual_settings[] = {
     { "instructions", "text", read_instructions, OF(instructions), NULL,
       "what the operator has to do; the person's data can stand in it", .required = true },
     { "remind", "time", setting_length, OF(remind_us), "7d",
-      "how often the driver's log reminds of a person who still waits", .min = CLOCK_S,
+      "how often the driver's log reminds of a retirement that still waits", .min = CLOCK_S,
       .max = 365 * CLOCK_DAY },
     { NULL }
 };

@@ -22,7 +22,7 @@ const struct action *action_of(const struct action_conf *conf)
 const char *action_called_name(const struct action_conf *conf, size_t number)
 {
     const struct service_conf *service = action_service(conf, number);
-    return service ? service->name : action_of(conf)->nobody;
+    return service ? service->name : action_of(conf)->no_service;
 }
 
 const char *action_cause(const struct action_conf *conf, size_t number, const struct attempt *last,

@@ -218,7 +218,7 @@ struct preview {
  * and its settings in config/, docs/actions.md. */
 struct action {
     const char *name;
-    const char *nobody; /* what texts call the service of an action that has none; NULL: each has one */
+    const char *no_service; /* what texts call the service of an action that has none; NULL: each has one */
     /* Begins a call. NULL: there is nothing to call, a person does it, and instructions says what. */
     enum rc (*start)(struct call *call, int64_t now, struct err *err);
     void (*cancel)(struct call *call); /* ends it; done is not called */

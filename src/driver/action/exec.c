@@ -142,7 +142,7 @@ static void exec_preview(const struct action_conf *conf, size_t number, const st
 
 const struct action action_exec = {
     .name = "exec",
-    .nobody = "a command",
+    .no_service = "a command",
     .start = exec_start,
     .cancel = exec_cancel,
     .cause = exec_cause,

@@ -15,13 +15,13 @@ static int64_t manual_remind_us(const struct action_conf *conf)
 static void manual_preview(const struct action_conf *conf, size_t number,
                            const struct template_values *person, struct arena *a, struct preview *out)
 {
-    out->call = "wait until somebody has done this and confirms";
+    out->call = "wait until an operator has done this and confirms";
     out->body = call_preview(conf->manual.instructions, person, a);
 }
 
 const struct action action_manual = {
     .name = "manual",
-    .nobody = "instructions",
+    .no_service = "instructions",
     .instructions = manual_instructions,
     .remind_us = manual_remind_us,
     .preview = manual_preview,

@@ -295,7 +295,7 @@ static bool write_all(int fd, const struct buf *text)
     return true;
 }
 
-/* Ends without a word to anybody: what drivers do at the end is of no interest. */
+/* Ends in silence: what drivers do at the end is of no interest. */
 _Noreturn void odbc_main(void)
 {
     char piece[16 * 1024];

@@ -219,7 +219,7 @@ static void read_output(struct process *p)
     }
 }
 
-/* While it has not been waited for, its number and its group's cannot be anybody else's. */
+/* While it has not been waited for, no other process or group can have its number. */
 static int reap(struct process *p)
 {
     int wait_status = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* People whom the next look at an LMS does not take up: their working state could not be entered, or they
- * were let go while a look was under way, whose answer may be older than that. */
+/* People that the next look at an LMS leaves out: their working state could not be entered, or they were let
+ * go while a look was under way, whose answer may be older than that. */
 #include "driver/authority/authority.h"
 
 #include <stdlib.h>

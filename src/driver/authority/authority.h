@@ -7,9 +7,9 @@
  *  - authority.c: opens the authority that the configuration names, turns it, closes it
  *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
  *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
- *  - lms.c: an LMS, which grants no leases. It is asked who is due, and told where people are (updates.c)
- *  - reminders.c: says who waits for an operator to confirm a stage
- *  - aside.c: people whom the next look at an LMS does not take up
+ *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
+ *  - reminders.c: reminds of stages that wait for an operator's confirmation
+ *  - aside.c: people that the next look at an LMS leaves out
  *  - journal.c: what was begun for an LMS, on disk
  *  - ask.c: one request with its token, and whether the authority answers at all
  *
@@ -90,12 +90,12 @@ struct silence {
 struct reminders {
     int64_t every_us; /* the shortest interval of the stages that people do; 0: there are no such stages */
     int64_t said_at;  /* wall clock: reminders have been said up to then */
-    int64_t asked_at; /* the last claim that asked who waits; 0: none yet */
+    int64_t asked_at; /* the last claim that asked for waiting people; 0: none yet */
     int64_t waiting_before; /* `once`: people who waited when it began */
 };
 
 void reminders_open(struct authority *a);
-bool reminders_want(const struct authority *a, int64_t now); /* is it time to ask who waits? */
+bool reminders_want(const struct authority *a, int64_t now); /* is it time to ask for waiting people? */
 /* These wait. NULL: the answer did not say. */
 void reminders_look(struct authority *a, const struct wire_waiting *waiting, size_t n);
 
@@ -106,7 +106,7 @@ struct claims {
     struct ask ask;
     struct buf body;
     const char **stages; /* scratch: those of a request */
-    bool all_taken;      /* the last answer said so: there is nobody left */
+    bool all_taken;      /* the last answer said so: no due person is left */
     struct service
         *probed; /* the claim under way is for a prober of this service; NULL: it is for all people */
     unsigned limit;
@@ -120,7 +120,7 @@ struct claims {
 void claims_open(struct authority *a);
 void claims_close(struct authority *a);
 void claims_pump(struct authority *a, int64_t now);
-void claims_look_again(struct authority *a); /* there may be people whom the last look left out */
+void claims_look_again(struct authority *a); /* the last look may have left people out */
 /* For templates; numbers become texts in a. */
 struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id);
 
@@ -155,7 +155,7 @@ struct deliveries {
     struct wire_hook *hooks; /* scratch: those of a request */
     int64_t sent_at;         /* of the claim under way */
     unsigned asked;          /* for so many */
-    bool asked_at_end;       /* `once`: when nobody was due any more */
+    bool asked_at_end;       /* `once`: when no person was due any more */
     bool over;         /* no more claims: there are no hooks, or `once` has asked at the end and got none */
     struct timer next; /* set: no claim before */
     struct delivery *told[DELIVERIES_MAX]; /* whose reports are under way, or to be repeated */
@@ -171,7 +171,7 @@ bool deliveries_are_over(const struct authority *a); /* none under way, and none
 
 /* ---- aside.c ---- */
 
-/* A person whom looks do not take up. */
+/* A person that looks leave out. */
 struct left_alone {
     int64_t id;
     int64_t until; /* steady clock; 0: the look that is under way */
@@ -234,7 +234,7 @@ struct lms {
     struct arena arena;      /* of an answer */
     struct aside aside;
     bool strangers_said;
-    bool looks_alone; /* nobody was in flight when the look under way was sent */
+    bool looks_alone; /* no person was in flight when the look under way was sent */
     bool one_taken;   /* of LOOK_ONE */
     struct update *updates;
     unsigned n_updates, n_in_use;
@@ -262,10 +262,10 @@ static inline const char *lms_state_of(const struct json *retirement)
 struct authority_type {
     enum rc (*open)(struct authority *a, struct err *err) MUST_CHECK;
     void (*close)(struct authority *a);
-    /* Asks for people if there is room, tells what is to be told. */
+    /* Asks for people if there is room, and sends the outcomes that wait. */
     void (*pump)(struct authority *a, int64_t now);
     bool (*is_asking)(const struct authority *a); /* a request is under way that may bring people */
-    void (*look_again)(struct authority *a);      /* there may be people whom the last look left out */
+    void (*look_again)(struct authority *a);      /* the last look may have left people out */
 };
 extern const struct authority_type authority_lethe, authority_lms;
 
@@ -280,8 +280,8 @@ struct authority_conf {
     const char *socket_path;           /* unless config->authority says where it is */
     const char *username;              /* this person alone; NULL: all */
     int64_t cool_off_us; /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */
-    bool once;           /* end when nobody is due, in flight, or held by another driver */
-    bool deliver_only;   /* nobody is retired */
+    bool once;           /* end when no person is due, in flight, or held by another driver */
+    bool deliver_only;   /* retires no person */
     bool counts;         /* keep `due` up to date */
 };
 
@@ -305,9 +305,9 @@ struct authority {
     int64_t heard_at; /* steady clock: its last answer; 0: none yet */
     enum rc rc;       /* not RC_OK: the driver has to end at once because of err */
     struct err err;
-    bool fuse_blown;      /* it grants nobody in PENDING */
+    bool fuse_blown;      /* it grants no retirement in PENDING */
     int64_t due, held;    /* as it said last */
-    unsigned batch_taken; /* people whom this look has taken up */
+    unsigned batch_taken; /* people that this look has taken up */
 };
 
 enum rc authority_open(struct authority *a, const struct authority_conf *conf, struct err *err) MUST_CHECK;

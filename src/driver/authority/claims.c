@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims as many due people as there are free places, and finds out when there is nobody left.
+ * Claims as many due people as there are free places, and finds out when no due person is left.
  *
- * A look is a series of claims. It ends with the claim whose answer says that nobody is left, or that fills
+ * A look is a series of claims. It ends with the claim whose answer says that none is left, or that fills
  * the batch. A claim may bring fewer people than it asked for and yet leave some: the authority goes through
  * a bounded number of rows at a time, and the next claim continues there. A claim names the stages that
  * people may be taken to: those of this configuration, except stages whose service is shut.
@@ -86,7 +86,7 @@ static void next_at(struct claims *c, int64_t at)
     timers_set(&c->authority->runtime->timers, &c->next, at);
 }
 
-/* A service that fails, for which nobody in flight can make the call that finds out whether it still does.
+/* A failing service for which no person in flight can make the call that finds out whether it still fails.
  * With `once` that is worth finding out only as long as there is other work. */
 static struct service *find_unprobed(struct authority *a, int64_t now)
 {
@@ -198,21 +198,21 @@ static unsigned take_all(struct claims *c, const struct wire_claim_answer *answe
 static void look_is_over(struct claims *c, int64_t held, int64_t now)
 {
     struct authority *a = c->authority;
-    bool nobody = a->flight->in_flight == 0;
+    bool is_idle = a->flight->in_flight == 0;
     /* A driver for one person does not wait for what other drivers do about the rest. */
     int64_t of_others = a->conf.username ? 0 : held;
     if (!a->conf.once) {
         next_at(c, now + a->config->poll_us);
     } else if (authority_batch_is_full(a)) {
         a->ending = true;
-    } else if (nobody && of_others > 0) {
+    } else if (is_idle && of_others > 0) {
         if (a->held == 0)
-            log_info("nobody is due; waiting for %" PRId64
-                     " whom another driver holds, until done or its lease is over",
+            log_info("no person is due; waiting for %" PRId64
+                     " held by another driver, until done or the lease ends",
                      of_others);
         a->held = of_others;
         next_at(c, now + LOOK_FOR_HELD);
-    } else if (nobody) {
+    } else if (is_idle) {
         a->ending = true;
     }
 }

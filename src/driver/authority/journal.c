@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal: see journal.h. In memory a table of those who are not through; on disk the lines that lead to
+ * The journal: see journal.h. In memory a table of the people under way; on disk the lines that lead to
  * it, written anew with the live ones alone when the journal is opened and whenever most lines are of the
  * past.
  */
@@ -222,8 +222,9 @@ static enum rc read_lines(struct journal *j, struct err *err)
         for (char *line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved))
             damaged += !replay(j, line);
     if (damaged > 0) /* the last one of a driver that was killed is no news */
-        log_warning("%s: %u lines are cut off or damaged: who stood there is now somebody else's", j->path,
-                    damaged);
+        log_warning(
+            "%s: %u lines are cut off or damaged: their people will be left alone like another driver's",
+            j->path, damaged);
     arena_free(&a);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a driver is doing for an authority without leases, on disk: so that one that was killed goes on at the
- * same stage with the same Idempotency-Key, and nobody stays in a working state for ever because of it.
+ * What a driver is doing for an authority without leases, on disk: a driver that was killed goes on at the
+ * same stage with the same Idempotency-Key, so that no person stays in a working state for ever.
  *
  * A file of lines that is only appended to, one for each entering of a stage and one for each end:
  *
@@ -9,9 +9,9 @@
  *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
  *   end 17 7d793037
  *
- * "later": when the stage was begun and until when it is put off, in us, and what is to be known again then.
+ * "later": when the stage was begun and until when it is put off, in us, and what the driver has to know again then.
  * The last word is a checksum of those before it: a line that was cut off or damaged is none. The file holds
- * numbers of retirements, names of states and random keys; but what is to be known again may be what a
+ * numbers of retirements, names of states and random keys; but what the driver has to know again may be what a
  * service calls the person, so it leaves the file within a minute of being of no more use, as long as the
  * driver runs, and otherwise when it is next opened. It belongs to one authority and one driver at a time.
  */
@@ -33,7 +33,7 @@ struct journal_entry {
     char run_key[RUN_KEY_LEN + 1];
     int64_t begun_at, until; /* wall clock: when the stage that was put off was begun, and until when it is to
                               * rest; 0: it was not put off */
-    char *memo;              /* what is to be known again then; NULL: nothing */
+    char *memo;              /* what the driver has to know again then; NULL: nothing */
     struct journal_entry *next; /* the journal's */
 };
 

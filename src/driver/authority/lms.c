@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An LMS as the authority: who is due (retirement_queue), whom this driver left in the middle of a stage (the
- * journal), or in which state one person is (retirement_status). updates.c tells it what becomes of them.
+ * An LMS as the authority: the people who are due (retirement_queue), those left in the middle of a stage by
+ * this driver (the journal), or the state of one person (retirement_status). updates.c tells it the outcomes.
  *
- * A driver looks first for the people whom it was working on when it ended, and goes on with them at the same
+ * A driver looks first for the people it was working on when it ended, and goes on with them at the same
  * stage. Then it looks for people in PENDING and the completed states. An LMS may not know `limit`: people
  * for whom there is no room are left to the next look.
  */
@@ -87,7 +87,7 @@ static bool is_retirement(const struct json *item)
     return false;
 }
 
-/* While a service is shut nobody is taken to its stages, except one person whose call finds out whether it
+/* While a service is shut no person is taken to its stages, except one whose call finds out whether it
  * answers. */
 static bool is_open(struct lms *lms, const char *working, int64_t now)
 {
@@ -109,7 +109,7 @@ static const struct journal_entry *entry_of(const struct lms *lms, const struct 
     return entry && strcmp(entry->stage, lms_state_of(item)) == 0 ? entry : NULL;
 }
 
-/* ---- people whom we left in the middle of a stage ---- */
+/* ---- people left in the middle of a stage ---- */
 
 struct check {
     struct lms *lms;
@@ -172,7 +172,7 @@ static void take_ours(struct lms *lms, const struct json *list)
     if (!all)
         return;
     if (strangers > 0 && !lms->strangers_said)
-        log_warning("%u people are in working states because of somebody else: they are left alone",
+        log_warning("%u people are in working states that this driver did not enter: they are left alone",
                     strangers);
     lms->strangers_said = true;
     if (lms->looks_alone)

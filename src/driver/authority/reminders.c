@@ -51,7 +51,7 @@ static void look_at(struct authority *a, const struct wire_waiting *w, int64_t n
     struct log_subject before =
         log_set_subject((struct log_subject){ .retirement = w->id, .stage = stage->working });
     clock_format_length(waits_us / CLOCK_S * CLOCK_S, length);
-    log_warning("has waited %s for somebody to confirm: lethe retirement list --waiting", length);
+    log_warning("has waited %s for a confirmation: lethe retirement list --waiting", length);
     log_set_subject(before);
 }
 

@@ -131,7 +131,7 @@ static void batch_refused(struct batch *b)
 {
     struct err err;
     if (ask_explain(&b->ask, &err))
-        log_error("the authority refused %u reports, who are given up: %s", b->n, err.text);
+        log_error("the authority refused %u reports, which are given up: %s", b->n, err.text);
     for (unsigned i = 0; i < b->n; i++)
         run_give_up(b->runs[i]);
     b->n = 0;

@@ -5,8 +5,8 @@
  * Its hard idea is the lost reply. The same update is repeated until it is answered, and an LMS that knows no
  * repeats says 400 to the second one: so a 400 is never believed before retirement_status was read. The state
  * there decides: the state that we asked for means that it is done; our working state, that the LMS refuses
- * the update, which is recorded as a failure; any other state, that somebody else has moved the person, who
- * is no longer ours.
+ * the update, which is recorded as a failure; any other state, that another driver or an operator has
+ * moved the person, and we let go.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -228,7 +228,7 @@ static void update_done(struct ask *ask)
     }
 }
 
-/* ---- taking up what is to be told ---- */
+/* ---- taking up outcomes to tell ---- */
 
 static void start_entering(struct update *u)
 {

@@ -336,7 +336,7 @@ struct flight_conf {
     bool only_probes; /* each call is made once */
 };
 
-/* What has become of everybody so far; as in struct driver_summary. */
+/* What has become of all people so far; as in struct driver_summary. */
 struct flight_counts {
     int64_t people;
     int64_t completed, errored, aborted, released, waiting, later;
@@ -367,7 +367,7 @@ struct flight {
 };
 
 void flight_open(struct flight *f, const struct flight_conf *conf);
-void flight_close(struct flight *f);              /* ends every call, and forgets everybody without a word */
+void flight_close(struct flight *f);              /* ends every call, and drops all runs without a report */
 void flight_stop(struct flight *f, unsigned how); /* how: as in stopping */
 /* To services_conf.shut: gives back what waits for a service that has just been shut. arg: the flight. */
 void flight_service_shut(void *arg, struct service *s);

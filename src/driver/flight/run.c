@@ -331,7 +331,7 @@ static void leave_to_others(struct run *run)
     if (!is_known && f->n_unknown_stages < PIPELINE_MAX)
         f->unknown_stages[f->n_unknown_stages++] = arena_strdup(&f->arena, run->stage_name);
     if (!is_known)
-        log_warning("this configuration has no such stage: who is due for it is left to others");
+        log_warning("this configuration has no such stage: people due for it are left to other drivers");
     log_set_subject(before);
     report(run, REPORT_RELEASED);
 }
@@ -542,7 +542,7 @@ static void finish(struct run *run, const char *state, enum report about)
         tell(run, "aborted");
     } else if (about == REPORT_WAITING) {
         f->counts.waiting++;
-        tell(run, "waits for somebody to confirm");
+        tell(run, "waits for a confirmation");
     } else if (about == REPORT_LATER && !f->stopping && !run->shut_out) {
         count_put_off(run);
     } else {

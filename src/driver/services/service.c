@@ -175,7 +175,7 @@ static struct waiter *first_waiter(const struct service *s)
     for (unsigned rank = s->all->conf.ranks; rank-- > 0;)
         if (!TAILQ_EMPTY(&s->waiting[rank]))
             return TAILQ_FIRST(&s->waiting[rank]);
-    assert(!"nobody waits");
+    assert(!"a queue has a waiter");
     return NULL;
 }
 

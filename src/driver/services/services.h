@@ -200,7 +200,7 @@ void service_give_back(struct service *s);
 /* How a call ended, as far as its service is concerned. */
 struct service_word {
     bool is_outage;         /* the service failed, not the call for one person */
-    bool is_busy;           /* it asks for fewer calls: retry_after_us holds for everybody */
+    bool is_busy;           /* it asks for fewer calls: retry_after_us holds for all people */
     int64_t retry_after_us; /* -1: not said */
 };
 void service_heard(struct service *s, const struct service_word *word, int64_t now);
