@@ -227,8 +227,9 @@ struct decision {
     bool leaves_stage;   /* it was in a working state, and is in another state */
     bool starts_waiting; /* for an operator to confirm */
     bool stops_waiting;
-    bool put_off;    /* by its driver, which may keep a memo until it comes back */
-    bool drops_memo; /* it left the stage, begins it anew or waits: an earlier memo is of no use */
+    bool put_off;      /* by its driver, which may keep a memo until it comes back */
+    bool drops_memo;   /* it left the stage for good, begins it anew or waits: an earlier memo is of no use */
+    bool ends_unheard; /* it became ERRORED without a word of the driver whose lease ran out */
 };
 
 /* All rules. now: us since 1970. Never fails: a refusal is an answer. */

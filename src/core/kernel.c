@@ -455,8 +455,23 @@ static bool is_about_the_lease_alone(const struct decision *d, const struct comm
     return false;
 }
 
+/* What a driver remembers of a stage outlives the way to ERRORED and back into the stage: the half that is
+ * done stays done. The report of a failure says itself what is to be remembered. */
+static bool keeps_memo(const struct retirement *row, const struct retirement *r, enum command_kind kind)
+{
+    switch (role_of(row)) {
+    case ROLE_WORKING: return role_of(r) == ROLE_ERRORED && kind != COMMAND_FAILED;
+    case ROLE_ERRORED: return kind == COMMAND_RESUME;
+    case ROLE_PENDING:
+    case ROLE_COMPLETED: return r->state == row->state + 1;
+    case ROLE_ABORTED:
+    case ROLE_COMPLETE: break;
+    }
+    return false;
+}
+
 /* What storing the decision, and telling others of it, needs to know. */
-static void note_consequences(const struct retirement *row, struct decision *d)
+static void note_consequences(const struct retirement *row, struct decision *d, enum command_kind kind)
 {
     const struct retirement *r = &d->after;
     enum role from = role_of(row), to = role_of(r);
@@ -470,7 +485,9 @@ static void note_consequences(const struct retirement *row, struct decision *d)
     d->starts_waiting = r->lease_until == LEASE_WAITING && row->lease_until != LEASE_WAITING;
     d->stops_waiting = r->lease_until != LEASE_WAITING && row->lease_until == LEASE_WAITING;
     d->put_off = r->lease_until < LEASE_WAITING;
-    d->drops_memo = d->n_moves && from == ROLE_WORKING && !d->abort_waits;
+    d->drops_memo = d->n_moves && !d->abort_waits && !keeps_memo(row, r, kind);
+    d->ends_unheard =
+        d->errored && from == ROLE_WORKING && kind != COMMAND_FAILED && row->lease_until > LEASE_FREE;
 }
 
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out)
@@ -481,7 +498,7 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
         return;
     out->answer_state = out->after.state;
     if (out->refusal == REFUSAL_NONE)
-        note_consequences(row, out);
+        note_consequences(row, out, cmd->kind);
     /* Who holds the lease is no change: a retirement that is stuck stays visible as such. The clock may have
      * jumped back; the past of the row stays before its present. */
     if (out->refusal == REFUSAL_NONE && !is_about_the_lease_alone(out, cmd) && now > row->modified_at)

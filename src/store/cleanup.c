@@ -101,6 +101,7 @@ static enum rc forget_one(struct store *s, int64_t id, int64_t account_id, struc
         LOG_CHAIN "DELETE FROM retirement_log WHERE id IN (SELECT id FROM chain)",
         "DELETE FROM partner_report WHERE retirement_id = $1",
         "DELETE FROM retirement_person WHERE retirement_id = $1",
+        "DELETE FROM stage_memo WHERE retirement_id = $1",
         "UPDATE state SET people = people - 1 WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
         "DELETE FROM retirement WHERE id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",

@@ -213,7 +213,8 @@ static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
 static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
 {
     const struct retirement *r = &f->row;
-    int64_t memos = 0;
+    int64_t of_memo = 0;
+    unsigned stage;
     f->row.id = id;
     enum rc rc = store_get_row(f->s, id, &f->row, err);
     if (rc == RC_INTERNAL) {
@@ -226,10 +227,12 @@ static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
     if (!rc)
         rc = check_retirement(f, err);
     if (!rc)
-        rc = store_first_int(f->s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1",
-                             DB_ARGS(DB_INT(id)), &memos, err);
-    /* A memo belongs to a stage, and must be gone when the stage is left. */
-    if (!rc && memos > 0 && pipeline_role(r->pipeline, r->state) != ROLE_WORKING)
+        rc = store_first_int(f->s->db, "SELECT state_id FROM stage_memo WHERE retirement_id = $1",
+                             DB_ARGS(DB_INT(id)), &of_memo, err);
+    /* A memo belongs to a stage: the retirement is in it, goes to it next, or is ERRORED because of it. */
+    bool is_known = pipelines_position(r->pipeline, of_memo, &stage);
+    bool is_of_stage = is_known && (r->state == stage || r->state + 1 == stage);
+    if (!rc && of_memo && !is_of_stage && pipeline_role(r->pipeline, r->state) != ROLE_ERRORED)
         report(f, "I18", "what its driver remembered of a stage outlived the stage");
     return rc;
 }

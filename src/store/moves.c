@@ -110,12 +110,25 @@ static enum rc update_row(struct store *s, const struct retirement *before, cons
 static enum rc follow_with_memo(struct store *s, const struct retirement *before, const struct transition *t,
                                 struct err *err)
 {
-    if (t->decision->put_off)
+    const struct decision *d = t->decision;
+    int64_t stage = before->pipeline->state_ids[before->state];
+    /* If the stage is resumed, its deadlines count from then. */
+    int64_t since = d->errored ? 0 : before->modified_at;
+    bool goes_on = !d->drops_memo || d->errored;
+    if (d->put_off || (t->memo && goes_on))
         return db_run(s->db,
-                      "INSERT INTO stage_memo (retirement_id, since, memo) VALUES ($1, $2, $3)"
-                      " ON CONFLICT (retirement_id) DO UPDATE SET memo = excluded.memo",
-                      DB_ARGS(DB_INT(before->id), DB_INT(before->modified_at), DB_TEXT(t->memo)), NULL, err);
-    if (t->decision->drops_memo)
+                      "INSERT INTO stage_memo (retirement_id, state_id, since, memo) VALUES ($1, $2, $3, $4)"
+                      " ON CONFLICT (retirement_id) DO UPDATE SET state_id = $2, memo = $4, since = CASE"
+                      " WHEN stage_memo.state_id = $2 AND stage_memo.since > 0 AND $3 > 0"
+                      " THEN stage_memo.since ELSE $3 END",
+                      DB_ARGS(DB_INT(before->id), DB_INT(stage), DB_INT(since), DB_TEXT(t->memo)), NULL, err);
+    if (d->ends_unheard)
+        return db_run(s->db,
+                      "INSERT INTO stage_memo (retirement_id, state_id, since) VALUES ($1, $2, 0)"
+                      " ON CONFLICT (retirement_id) DO UPDATE SET since = 0, state_id = $2,"
+                      " memo = CASE WHEN stage_memo.state_id = $2 THEN stage_memo.memo END",
+                      DB_ARGS(DB_INT(before->id), DB_INT(stage)), NULL, err);
+    if (d->drops_memo)
         return db_run(s->db, "DELETE FROM stage_memo WHERE retirement_id = $1", DB_ARGS(DB_INT(before->id)),
                       NULL, err);
     return RC_OK;

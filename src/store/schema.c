@@ -138,10 +138,11 @@ static const char *const schema_1[] = {
     "  cause TEXT,"
     "  response BLOB);",
 
-    /* What a driver remembers of a stage that it put off, until the stage is left. May have personal data.
-     */
+    /* What a driver remembers of a stage (state_id), until the stage is left for good. May have personal
+     * data. since 0: the stage ended in ERRORED, and without a memo that was because leases ran out. */
     "CREATE TABLE stage_memo ("
     "  retirement_id INTEGER PRIMARY KEY,"
+    "  state_id INTEGER NOT NULL,"
     "  since INTEGER NOT NULL,"
     "  memo TEXT);"
 

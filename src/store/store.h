@@ -10,7 +10,7 @@
  *   retirement_person  the person: names, addresses, and keyed hashes to find them by. All personal data is
  *                      here ...
  *   account            ... and in the directory; people brought along by a request have only hashes there
- *   stage_memo         what a driver remembers of a stage that it put off; gone with the stage
+ *   stage_memo         what a driver remembers of a stage: gone with the stage, unless that is only ERRORED
  *   partner_report     people to report to partner organisations
  *   archive            names of files with people whose rows are deleted here
  *   outbox             messages to other systems and to operators, committed with what they are about
@@ -193,7 +193,8 @@ struct retirement_view {
     const char *instructions; /* what an operator has to do and confirm; NULL: it does not wait for that */
     int64_t waiting_since;    /* 0: it does not */
     int64_t since;            /* when the stage began that its driver put off; 0: it did not */
-    const char *memo; /* what its driver wanted to know again; NULL: nothing. May have personal data */
+    const char *memo;   /* what its driver wanted to know again; NULL: nothing. May have personal data */
+    bool ended_unheard; /* the stage ended in ERRORED before because leases ran out, and there is no memo */
 };
 
 struct new_retirement {
@@ -283,7 +284,7 @@ struct transition {
     const char *response; /* for the entry of the first move; the caller has cut it */
     size_t response_len;
     const struct failure *failure; /* for the entry of the first move; NULL: none */
-    const char *memo;              /* LATER: kept until it leaves the stage; NULL: none */
+    const char *memo;              /* LATER, RENEW, FAILED: kept until it leaves the stage; NULL: none */
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. RC_CONFLICT with code "changed": the row has

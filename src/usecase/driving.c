@@ -49,7 +49,7 @@ struct claiming {
 };
 
 /* Tells the driver of a retirement that it was granted. */
-static enum rc add_claim(struct claiming *c, const struct retirement *r, struct err *err)
+static enum rc add_claim(struct claiming *c, const struct retirement *r, bool lease_ran_out, struct err *err)
 {
     struct act *act = c->act;
     struct retirement_view view;
@@ -65,6 +65,7 @@ static enum rc add_claim(struct claiming *c, const struct retirement *r, struct 
         .lease_s = c->in->lease_s,
         .since_at = view.since,
         .memo = view.memo,
+        .begun = lease_ran_out || view.ended_unheard,
         .user = driving_user(&view),
     };
     return RC_OK;
@@ -99,7 +100,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     enum rc rc = moves_apply(c->act, row, &t, err);
     if (!rc)
         tally_claim(c->act, row, &d);
-    return rc || !d.granted ? rc : add_claim(c, &d.after, err);
+    return rc || !d.granted ? rc : add_claim(c, &d.after, row->lease_until > LEASE_FREE, err);
 }
 
 /* Rows that need no driver any more (finished, aborted) fill no places: the look goes on until the places are

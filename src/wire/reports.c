@@ -32,13 +32,16 @@ static const struct field report_fields[] = {
 static enum rc check_report(const void *message, struct err *err)
 {
     const struct wire_report *r = message;
-    bool failed = r->cause || r->status >= 0, later = r->memo || r->in_s >= 0;
+    bool failed = r->cause || r->status >= 0;
+    bool remembers = r->outcome == WIRE_LATER || r->outcome == WIRE_RENEWED || r->outcome == WIRE_FAILED;
     if (failed && r->outcome != WIRE_FAILED)
         return err_set(err, RC_INVALID, "cause, status: go with the outcome failed, and only with it");
     if (r->outcome == WIRE_LATER && r->in_s < 0)
         return err_set(err, RC_INVALID, "in_s: is missing; the outcome later needs it");
-    if (later && r->outcome != WIRE_LATER)
-        return err_set(err, RC_INVALID, "in_s, memo: go with the outcome later, and only with it");
+    if (r->in_s >= 0 && r->outcome != WIRE_LATER)
+        return err_set(err, RC_INVALID, "in_s: goes with the outcome later, and only with it");
+    if (r->memo && !remembers)
+        return err_set(err, RC_INVALID, "memo: goes with the outcomes later, renewed and failed");
     if (r->outcome == WIRE_RENEWED && !r->lease_s)
         return err_set(err, RC_INVALID, "lease_s: is missing; a renewal needs it");
     return RC_OK;

@@ -81,7 +81,8 @@ struct wire_claim {
     const char *run_key; /* opaque; the same for every claim of a run */
     int64_t lease_s;     /* from when the claim was sent */
     int64_t since_at;    /* when the stage was begun that was put off */
-    const char *memo;    /* what the driver left with it then */
+    const char *memo;    /* what the last driver left with the stage */
+    bool begun; /* a lease on the stage ran out: calls of it may have been sent that no memo tells of */
     struct wire_user user;
     struct wire_fault fault;
 };
@@ -134,7 +135,7 @@ struct wire_report {
     int64_t status;    /* FAILED: of HTTP or of an exit; -1: none */
     const char *cause; /* FAILED: in few words, the same for all that fail alike */
     int64_t in_s;      /* LATER; else -1 */
-    const char *memo;  /* LATER: for the next claim */
+    const char *memo;  /* LATER, RENEWED, FAILED: for the next claim of this stage */
     bool stop;         /* DONE: leave it in the completed state */
     int64_t lease_s;   /* RENEWED */
     struct wire_fault fault;

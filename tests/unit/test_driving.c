@@ -127,6 +127,136 @@ static void test_driving__what_was_put_off_comes_back_as_it_was_left(void **stat
     assert_string_equal(again.run_key, ada.run_key);
 }
 
+/* ---- what a driver remembers of a stage that is half done ---- */
+
+static struct wire_claim claim_one(struct site *site)
+{
+    struct wire_claim_answer answer = claim(site, (struct wire_claim_request){ .limit = 1 });
+    assert_int_equal(answer.n_claims, 1);
+    return answer.claims[0];
+}
+
+static void say(struct site *site, const struct wire_claim *of, enum wire_outcome outcome, const char *memo)
+{
+    const struct wire_report in = { .id = of->id,
+                                    .epoch = of->epoch,
+                                    .stage = of->stage,
+                                    .outcome = outcome,
+                                    .status = -1,
+                                    .in_s = outcome == WIRE_LATER ? 0 : -1,
+                                    .lease_s = outcome == WIRE_RENEWED ? 60 : 0,
+                                    .memo = memo };
+    struct wire_report_answer answer = report(site, &in, 1)[0];
+    if (!answer.ok)
+        fail_msg("%s", answer.detail);
+    site->now += CLOCK_S;
+}
+
+static void resume(struct site *site, int64_t id)
+{
+    expect_status(site_post(site, arena_printf(&site->arena, "/v1/retirements/%lld/resume", (long long)id),
+                            "{\"reason\":\"mended\"}"),
+                  200);
+    site->now += CLOCK_S;
+}
+
+static void expect_remembered(const struct wire_claim *claim, const char *memo, bool begun)
+{
+    if (memo)
+        assert_string_equal(claim->memo, memo);
+    else
+        assert_null(claim->memo);
+    assert_int_equal(claim->begun, begun);
+}
+
+static void test_driving__what_comes_with_a_renewal_survives_the_driver(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    struct wire_claim ada = claim_one(site);
+    int64_t begun_at = site->now;
+    expect_remembered(&ada, NULL, false);
+    say(site, &ada, WIRE_RENEWED, "one");
+    say(site, &ada, WIRE_RENEWED, NULL); /* says nothing new */
+    site->now += 61 * CLOCK_S;
+    ada = claim_one(site);
+    expect_remembered(&ada, "one", true);
+    assert_int_equal(ada.since_at, begun_at);
+    say(site, &ada, WIRE_RENEWED, "two");
+    say(site, &ada, WIRE_RELEASED, NULL);
+    ada = claim_one(site);
+    expect_remembered(&ada, "two", false);
+    say(site, &ada, WIRE_DONE, NULL);
+    site->now += 61 * CLOCK_S;
+    ada = claim_one(site); /* of the next stage, whose lease ran out */
+    assert_string_equal(ada.stage, "ERASING");
+    expect_remembered(&ada, NULL, true);
+}
+
+static void test_driving__a_resumed_stage_goes_on_with_what_was_remembered(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    struct wire_claim ada = claim_one(site);
+    say(site, &ada, WIRE_DONE, NULL);
+    ada.stage = "ERASING";
+    say(site, &ada, WIRE_RENEWED, "half");
+    say(site, &ada, WIRE_FAILED, "other half");
+    resume(site, ada.id);
+    ada = claim_one(site);
+    expect_remembered(&ada, "other half", false);
+    assert_int_equal(ada.since_at, 0); /* its deadlines begin anew */
+    int64_t begun_at = site->now;
+    site->now += CLOCK_S;
+    say(site, &ada, WIRE_LATER, "the rest");
+    ada = claim_one(site);
+    expect_remembered(&ada, "the rest", false);
+    assert_int_equal(ada.since_at, begun_at);
+    say(site, &ada, WIRE_FAILED, NULL); /* nothing is worth knowing any more */
+    resume(site, ada.id);
+    ada = claim_one(site);
+    expect_remembered(&ada, NULL, false);
+}
+
+static void test_driving__deaths_are_remembered_when_it_is_resumed(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    ask_for(site, "bob");
+    struct wire_claim_answer both = claim(site, (struct wire_claim_request){ .limit = 2 });
+    struct wire_claim bob = both.claims[1], ada = both.claims[0];
+    say(site, &bob, WIRE_RENEWED, "half");
+    for (int i = 0; i < 50 && both.n_claims > 0; i++) {
+        site->now += 62 * CLOCK_S;
+        both = claim(site, (struct wire_claim_request){ .limit = 2 });
+    }
+    assert_int_equal(both.n_claims, 0);
+    resume(site, ada.id);
+    resume(site, bob.id);
+    both = claim(site, (struct wire_claim_request){ .limit = 2 });
+    assert_int_equal(both.n_claims, 2);
+    expect_remembered(&both.claims[0], NULL, true);
+    expect_remembered(&both.claims[1], "half", false);
+    say(site, &both.claims[0], WIRE_DONE, NULL);
+    say(site, &both.claims[1], WIRE_DONE, NULL);
+    site->now += 62 * CLOCK_S;
+}
+
+static void test_driving__an_operator_who_moves_it_begins_the_stage_anew(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    struct wire_claim ada = claim_one(site);
+    say(site, &ada, WIRE_RENEWED, "half");
+    say(site, &ada, WIRE_FAILED, "half");
+    expect_status(site_post(site, arena_printf(&site->arena, "/v1/retirements/%lld/move", (long long)ada.id),
+                            "{\"state\":\"PENDING\",\"reason\":\"from the start\"}"),
+                  200);
+    site->now += CLOCK_S;
+    ada = claim_one(site);
+    expect_remembered(&ada, NULL, false);
+}
+
 static void test_driving__each_report_is_answered_in_its_place(void **state)
 {
     struct site *site = *state;
@@ -229,6 +359,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_driving__a_claim_brings_who_is_due),
         T(test_driving__what_was_put_off_comes_back_as_it_was_left),
+        T(test_driving__what_comes_with_a_renewal_survives_the_driver),
+        T(test_driving__a_resumed_stage_goes_on_with_what_was_remembered),
+        T(test_driving__deaths_are_remembered_when_it_is_resumed),
+        T(test_driving__an_operator_who_moves_it_begins_the_stage_anew),
         T(test_driving__each_report_is_answered_in_its_place),
         T(test_driving__deliveries_are_taken_and_told_about_one_by_one),
     };

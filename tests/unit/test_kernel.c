@@ -66,7 +66,10 @@ static void check_consequences(const struct retirement *before)
     assert_int_equal(got.starts_waiting, retirement_is_waiting(after) && !retirement_is_waiting(before));
     assert_int_equal(got.stops_waiting, retirement_is_waiting(before) && !retirement_is_waiting(after));
     assert_int_equal(got.put_off, retirement_put_off_until(after) > 0);
-    assert_int_equal(got.drops_memo, got.n_moves && from == ROLE_WORKING && !got.abort_waits);
+    if (from == ROLE_WORKING && to != ROLE_ERRORED)
+        assert_int_equal(got.drops_memo, got.n_moves && !got.abort_waits);
+    if (got.ends_unheard)
+        assert_true(from == ROLE_WORKING && to == ROLE_ERRORED && !got.drops_memo);
     assert_int_equal(got.leaves_stage, from == ROLE_WORKING && after->state != before->state);
     for (unsigned i = 0; i < got.n_moves; i++)
         assert_ptr_equal(got.moves[i].from_list, i == 0 ? before->pipeline : after->pipeline);

@@ -179,6 +179,7 @@ static void expect_same_claim(const struct wire_claim *claim, const struct wire_
     SAME_INT(lease_s);
     SAME_INT(since_at);
     SAME_TEXT(memo);
+    SAME_INT(begun);
     expect_same_user(&got.user, &in.user, in.user.orgs_json ? 2 : 0);
 }
 
@@ -193,6 +194,7 @@ static void test_wire_claim_answer__there_and_back(void **state)
     claims[1].since_at = 0;
     claims[1].memo = NULL;
     claims[1].user = (struct wire_user){ .original_username = "x" };
+    claims[2].begun = true;
     claims[2].id = claims[2].epoch = claims[2].lease_s = 1;
     struct wire_claim_answer got, in = { .fuse_blown = true,
                                          .claims = claims,
@@ -298,12 +300,19 @@ static void test_wire_report__there_and_back(void **state)
           .status = WIRE_STATUS_MAX,
           .cause = "502 from f\xc3\xb6rum",
           .in_s = -1 },
-        { .id = 2, .epoch = 2, .stage = "A", .outcome = WIRE_FAILED, .status = 0, .in_s = -1 },
+        { .id = 2,
+          .epoch = 2,
+          .stage = "A",
+          .outcome = WIRE_FAILED,
+          .status = 0,
+          .memo = "{\"at\": 1}",
+          .in_s = -1 },
         { .id = 3,
           .epoch = 3,
           .stage = "A",
           .outcome = WIRE_RENEWED,
           .lease_s = LEASE_MAX_S,
+          .memo = memo,
           .status = -1,
           .in_s = -1 },
         { .id = 4, .epoch = 4, .stage = "A", .outcome = WIRE_RELEASED, .status = -1, .in_s = -1 },
@@ -418,9 +427,9 @@ static void test_wire_report__a_malformed_one_is_by_itself(void **state)
         { "{" REPORT ",\"outcome\":\"later\",\"in_s\":604801}", "invalid",
           "in_s: must be an integer from 0 to 604800" },
         { "{" REPORT ",\"outcome\":\"done\",\"in_s\":0}", "invalid",
-          "in_s, memo: go with the outcome later, and only with it" },
+          "in_s: goes with the outcome later, and only with it" },
         { "{" REPORT ",\"outcome\":\"done\",\"memo\":\"\"}", "invalid",
-          "in_s, memo: go with the outcome later, and only with it" },
+          "memo: goes with the outcomes later, renewed and failed" },
         { "{" REPORT ",\"outcome\":\"done\",\"stop\":1}", "invalid",
           "stop: must be true or false, not an integer" },
         { "{" REPORT ",\"outcome\":\"renewed\"}", "invalid", "lease_s: is missing; a renewal needs it" },
