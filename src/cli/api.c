@@ -24,7 +24,6 @@
 #include "base/file.h"
 #include "base/metrics.h"
 #include "base/url.h"
-#include "base/world.h"
 #include "server/server.h"
 
 enum {
@@ -38,6 +37,7 @@ enum {
 
 struct api {
     struct arena arena;
+    const struct world *world;
     struct http_client *client;
     const struct config *config; /* NULL: a server elsewhere */
     const char *socket_path;     /* NULL: a server elsewhere */
@@ -101,7 +101,7 @@ static enum rc check_owner(const struct api *api, struct err *err)
 static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 {
     const struct server_conf conf = {
-        .config = api->config, .world = &world_real, .metrics = api->metrics, .populate = api->populate
+        .config = api->config, .world = api->world, .metrics = api->metrics, .populate = api->populate
     };
     for (;;) {
         enum presence presence;
@@ -113,7 +113,7 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         rc = check_owner(api, err);
         if (!rc)
             rc = server_open(&conf, &api->server, err);
-        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || clock_mono() > deadline)
+        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || world_mono(api->world) > deadline)
             return rc;
         poll(NULL, 0, REACH_AGAIN_MS);
     }
@@ -225,16 +225,17 @@ static enum rc open_local(struct api *api, struct cli *cli, struct err *err)
     api->user_is_meant = cli_user_is_meant(cli);
     api->populate = !(cli->command->shared & CLI_AS_IT_IS);
     api->socket_path = server_socket_path(&api->arena, api->config->data_dir);
-    return reach(api, clock_mono() + REACH_DEADLINE_S * CLOCK_S, err);
+    return reach(api, world_mono(api->world) + REACH_DEADLINE_S * CLOCK_S, err);
 }
 
 enum rc api_open(struct cli *cli, struct api **out, struct err *err)
 {
-    const struct http_client_conf conf = { .world = &world_real,
+    const struct http_client_conf conf = { .world = cli->world,
                                            .connections_per_host = 1,
                                            .user_agent = "lethe/" LETHE_VERSION };
     const char *url = cli->command->shared & CLI_SERVER ? cli_option(cli, "server") : NULL;
     struct api *api = XNEW(struct api);
+    api->world = cli->world;
     api->metrics = metrics_open();
     api->monitors = cli->command->shared & CLI_MONITOR;
     enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);
@@ -342,11 +343,11 @@ static bool may_repeat(const struct api *api, const struct http_call *call)
     return call->failure == HTTP_NOT_SENT || call->failure == HTTP_UNKNOWN;
 }
 
-static const char *make_key(struct arena *a)
+static const char *make_key(const struct world *world, struct arena *a)
 {
     uint8_t random[16];
     char hex[2 * sizeof(random) + 1];
-    crypto_random(random, sizeof(random));
+    world_random(world, random, sizeof(random));
     crypto_hex(random, sizeof(random), hex);
     return arena_printf(a, "Idempotency-Key: %s", hex);
 }
@@ -356,11 +357,11 @@ enum rc api_call(struct api *api, struct arena *a, const struct api_request *req
 {
     struct http_call call;
     const char *url = arena_printf(a, "%s%s", api->base_url, request->path);
-    const char *key = request->method == HTTP_GET ? NULL : make_key(a);
-    int64_t deadline = clock_mono() + REACH_DEADLINE_S * CLOCK_S;
+    const char *key = request->method == HTTP_GET ? NULL : make_key(api->world, a);
+    int64_t deadline = world_mono(api->world) + REACH_DEADLINE_S * CLOCK_S;
     *out = (struct api_answer){ .text = "" };
     send_once(api, request, url, key, &call);
-    while (may_repeat(api, &call) && clock_mono() < deadline) {
+    while (may_repeat(api, &call) && world_mono(api->world) < deadline) {
         buf_free(&call.answer);
         poll(NULL, 0, REACH_AGAIN_MS);
         enum rc reached = reach(api, deadline, err);

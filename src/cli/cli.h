@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/world.h"
 #include "config/config.h"
 #include "http/http.h"
 
@@ -73,9 +74,10 @@ struct cli {
     size_t n_values;
     const char **operands;
     size_t n_operands;
-    struct config *config; /* once cli_config has read it */
-    int exit_status;       /* of the process; 0: as the rc says */
-    bool allow_root;       /* --allow-root, where there is such an option */
+    const struct world *world; /* the clocks and randomness of this process */
+    struct config *config;     /* once cli_config has read it */
+    int exit_status;           /* of the process; 0: as the rc says */
+    bool allow_root;           /* --allow-root, where there is such an option */
 };
 
 /* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */

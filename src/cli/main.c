@@ -76,7 +76,7 @@ static enum rc finish_output(struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = { .commands = cli_commands };
+    struct cli cli = { .commands = cli_commands, .world = &world_real };
     struct err err = { 0 };
     protect_process();
     if (argc > 0)

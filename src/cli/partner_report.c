@@ -280,7 +280,7 @@ static enum rc run_partner_report(struct cli *cli, struct err *err)
     struct stat folder;
     char now[CLOCK_TEXT_LEN];
     t.tail = &t.partners;
-    clock_format(clock_now(), now);
+    clock_format(world_now(cli->world), now);
     memcpy(t.today, now, sizeof(t.today) - 1);
     enum rc rc = cli_require(cli, "output-dir", &t.folder, err);
     if (rc)

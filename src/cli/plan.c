@@ -24,7 +24,8 @@ struct way {
 };
 
 /* Why nothing happens now to a retirement that is neither over nor ERRORED; NULL: it does. */
-static const char *why_it_waits(struct arena *a, const struct config *config, const struct json *r)
+static const char *why_it_waits(struct arena *a, const struct config *config, const struct json *r,
+                                int64_t now)
 {
     char due[CLOCK_TEXT_LEN];
     int64_t created = 0;
@@ -39,7 +40,7 @@ static const char *why_it_waits(struct arena *a, const struct config *config, co
         return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
                             print_time(a, api_text(lease, "until")));
     if (strcmp(api_text(r, "state"), "PENDING") != 0 || clock_parse(api_text(r, "created"), &created, NULL) ||
-        created + config->cool_off_us <= clock_now())
+        created + config->cool_off_us <= now)
         return NULL;
     clock_format(created + config->cool_off_us, due);
     return arena_printf(a, "cooling off until %s", print_time(a, due));
@@ -57,7 +58,7 @@ static size_t stage_from(const struct config *config, const char *state)
 }
 
 /* From where an ERRORED one would go on is shown as well. */
-static struct way find_way(struct arena *a, const struct config *config, const struct json *r)
+static struct way find_way(struct arena *a, const struct config *config, const struct json *r, int64_t now)
 {
     const char *state = api_text(r, "state");
     struct way way = { .first = config->n_stages };
@@ -75,7 +76,7 @@ static struct way find_way(struct arena *a, const struct config *config, const s
     } else if (errored) {
         way.why_not = "ERRORED: waits for lethe retirement resume";
     } else {
-        way.why_not = why_it_waits(a, config, r);
+        way.why_not = why_it_waits(a, config, r, now);
     }
     return way;
 }
@@ -106,11 +107,11 @@ static struct template_values masked_person(struct arena *a, const struct json *
 }
 
 /* Why the stage is not done now; NULL: nothing is in the way. */
-static const char *wait_of(struct arena *a, const struct stage_conf *stage)
+static const char *wait_of(struct arena *a, const struct stage_conf *stage, int64_t now)
 {
     char left[32];
     unsigned minutes;
-    const struct service_conf *service = driver_find_quiet(stage, clock_now(), &minutes);
+    const struct service_conf *service = driver_find_quiet(stage, now, &minutes);
     if (!service)
         return NULL;
     clock_format_length(minutes * 60 * CLOCK_S, left);
@@ -166,7 +167,7 @@ static void put_look(struct arena *a, struct json_out *o, const struct verify_co
 }
 
 static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
-                      const struct template_values *values, const char *skipped)
+                      const struct template_values *values, const char *skipped, int64_t now)
 {
     struct preview call;
     driver_preview(a, &stage->action, 0, values, &call);
@@ -184,7 +185,7 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
     }
     json_close_list(o);
     put_look(a, o, stage->verify, values);
-    json_field_text(o, "why_not", wait_of(a, stage));
+    json_field_text(o, "why_not", wait_of(a, stage, now));
     json_close_map(o);
 }
 
@@ -194,6 +195,7 @@ struct subject {
     const struct json *r;
     const struct found *found;
     size_t person;
+    int64_t now; /* the time that the plan is made for */
 };
 
 static void put_probes(struct json_out *o, const struct subject *s)
@@ -218,7 +220,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
 {
     const struct config *config = s->config;
     const struct json *r = s->r;
-    struct way way = find_way(a, config, r);
+    struct way way = find_way(a, config, r, s->now);
     struct template_values values = masked_person(a, r);
     json_open_map(o);
     json_field_int(o, "id", api_int(r, "id"));
@@ -227,7 +229,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     json_put_key(o, "steps");
     json_open_list(o);
     for (size_t i = way.first; i < config->n_stages; i++)
-        put_stage(a, o, &config->stages[i], &values, probe_why_skipped(a, &config->stages[i], r));
+        put_stage(a, o, &config->stages[i], &values, probe_why_skipped(a, &config->stages[i], r), s->now);
     json_close_list(o);
     if (s->found)
         put_probes(o, s);
@@ -273,10 +275,10 @@ static void print_look(struct arena *a, const struct verify_conf *verify,
 }
 
 static void print_stage(struct arena *a, unsigned n, const struct stage_conf *stage,
-                        const struct template_values *values)
+                        const struct template_values *values, int64_t now)
 {
     const struct action_conf *action = &stage->action;
-    const char *why_not = wait_of(a, stage);
+    const char *why_not = wait_of(a, stage, now);
     for (size_t i = 0; i < action_calls(action); i++) {
         struct preview call;
         driver_preview(a, action, i, values, &call);
@@ -298,7 +300,7 @@ static void print_person(struct arena *a, const struct subject *s)
 {
     const struct config *config = s->config;
     const struct json *r = s->r;
-    struct way way = find_way(a, config, r);
+    struct way way = find_way(a, config, r, s->now);
     struct template_values values = masked_person(a, r);
     unsigned n = 0;
     printf("Retirement %lld is in %s%s%s.\n", (long long)api_int(r, "id"), api_text(r, "state"),
@@ -315,7 +317,7 @@ static void print_person(struct arena *a, const struct subject *s)
         if (skipped)
             printf("%3u. %s: skipped: %s\n", ++n, config->stages[i].working, skipped);
         else
-            print_stage(a, ++n, &config->stages[i], &values);
+            print_stage(a, ++n, &config->stages[i], &values, s->now);
         if (probe)
             printf("       %s\n", probe_words(a, probe));
     }
@@ -328,10 +330,12 @@ static enum rc plan_one(struct cli *cli, struct api *api, const struct config *c
     bool looks = cli_flag(cli, "probe");
     enum rc rc = who_search(api, &cli->arena, "username", cli->operands[0], &list, err);
     if (!rc && looks)
-        rc = probe_all(&cli->arena, config, list, &found, err);
+        rc = probe_all(&cli->arena, config, cli->world, list, &found, err);
     if (rc)
         return rc;
-    struct subject s = { .config = config, .r = list->first, .found = looks ? &found : NULL };
+    struct subject s = {
+        .config = config, .r = list->first, .found = looks ? &found : NULL, .now = world_now(cli->world)
+    };
     if (!cli_flag(cli, "json")) {
         print_person(&cli->arena, &s);
         return RC_OK;
@@ -354,6 +358,7 @@ struct left {
 
 struct queue {
     const struct config *config;
+    const struct world *world;
     bool json, looks;
     struct left *left; /* of each stage */
     struct table table;
@@ -376,7 +381,7 @@ static void add_left(struct queue *q, const struct subject *s)
 static void add_person(struct queue *q, struct arena *a, const struct subject *s)
 {
     const struct json *r = s->r;
-    struct way way = find_way(a, q->config, r);
+    struct way way = find_way(a, q->config, r, s->now);
     add_left(q, s);
     bool is_last = way.first >= q->config->n_stages;
     const char *const cells[] = {
@@ -435,8 +440,10 @@ static enum rc queue_path(struct arena *a, struct api *api, const char **path, s
 static enum rc add_page(struct queue *q, struct arena *a, const struct json *list, struct err *err)
 {
     struct found found;
-    struct subject s = { .config = q->config, .r = list->first, .found = q->looks ? &found : NULL };
-    enum rc rc = q->looks ? probe_all(a, q->config, list, &found, err) : RC_OK;
+    struct subject s = {
+        .config = q->config, .r = list->first, .found = q->looks ? &found : NULL, .now = world_now(q->world)
+    };
+    enum rc rc = q->looks ? probe_all(a, q->config, q->world, list, &found, err) : RC_OK;
     for (; !rc && s.r; s.r = s.r->next, s.person++, q->n++)
         (q->json ? add_json : add_person)(q, a, &s);
     return rc;
@@ -524,7 +531,7 @@ static void print_calls(struct arena *a, const struct queue *q)
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const char *quiet = wait_of(a, stage);
+        const char *quiet = wait_of(a, stage, world_now(q->world));
         printf("  %s: %s%s%s%s\n", stage->working, turns_words(a, stage, q->turns[i]), left_words(a, q, i),
                quiet ? "; not now: " : "", quiet ? quiet : "");
     }
@@ -533,7 +540,9 @@ static void print_calls(struct arena *a, const struct queue *q)
 static enum rc plan_all(struct cli *cli, struct api *api, const struct config *config, struct err *err)
 {
     static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
-    struct queue q = { .config = config, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe") };
+    struct queue q = {
+        .config = config, .world = cli->world, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe")
+    };
     q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.left[0]));
     q.turns = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.turns[0]));
     table_open(&q.table, titles);

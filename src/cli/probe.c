@@ -50,8 +50,8 @@ static void add_probes(struct probes *probes, struct found *found, size_t person
     }
 }
 
-enum rc probe_all(struct arena *a, const struct config *config, const struct json *list, struct found *out,
-                  struct err *err)
+enum rc probe_all(struct arena *a, const struct config *config, const struct world *world,
+                  const struct json *list, struct found *out, struct err *err)
 {
     size_t most = list->count * config->n_stages, person = 0;
     struct probes probes = { .list = arena_array(a, most + 1, sizeof(struct probe)), .arena = a };
@@ -61,7 +61,7 @@ enum rc probe_all(struct arena *a, const struct config *config, const struct jso
     struct metrics *metrics = metrics_open();
     const struct driver_conf conf = {
         .config = config,
-        .world = &world_real,
+        .world = world,
         .metrics = metrics,
         .http = &http_curl,
         .smtp = &smtp_curl,

@@ -4,6 +4,7 @@
 #define LETHE_CLI_PROBE_H
 
 #include "base/json.h"
+#include "base/world.h"
 #include "driver/driver.h"
 
 /* The values unmasked: send them to services only. */
@@ -19,8 +20,8 @@ struct found {
 };
 
 /* list: retirements. Everything lives in the arena. */
-enum rc probe_all(struct arena *a, const struct config *config, const struct json *list, struct found *out,
-                  struct err *err) MUST_CHECK;
+enum rc probe_all(struct arena *a, const struct config *config, const struct world *world,
+                  const struct json *list, struct found *out, struct err *err) MUST_CHECK;
 /* found: NULL if no probe was made. */
 const struct probe *probe_found(const struct found *found, size_t person, size_t stage);
 /* "3 records in forum now", "nothing in forum now", "not counted: 503 from forum". */

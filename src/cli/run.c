@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/url.h"
-#include "base/world.h"
 #include "cli/commands.h"
 #include "cli/stay.h"
 #include "driver/driver.h"
@@ -93,7 +92,7 @@ static struct driver_conf configured(const struct driver_conf *given, struct sta
 {
     struct driver_conf conf = *given;
     conf.config = stay->config;
-    conf.world = &world_real;
+    conf.world = stay->cli->world;
     conf.http = &http_curl;
     conf.smtp = &smtp_curl;
     conf.socket_path = server_socket_path(&stay->cli->arena, stay->config->data_dir);
@@ -146,10 +145,10 @@ enum { LOCK_PATIENCE_S = 2, LOCK_AGAIN_MS = 10 };
 /* Another command can have the data directory for a moment, with a server inside it. */
 static enum rc open_server(const struct server_conf *conf, struct server **out, struct err *err)
 {
-    int64_t deadline = clock_mono() + LOCK_PATIENCE_S * CLOCK_S;
+    int64_t deadline = world_mono(conf->world) + LOCK_PATIENCE_S * CLOCK_S;
     for (;;) {
         enum rc rc = server_open(conf, out, err);
-        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || clock_mono() > deadline)
+        if (rc != RC_CONFLICT || strcmp(err->code, "locked") != 0 || world_mono(conf->world) > deadline)
             return rc;
         poll(NULL, 0, LOCK_AGAIN_MS);
     }
@@ -162,7 +161,7 @@ static enum rc open_beside(struct stay *stay, struct metrics *metrics, struct er
         return rc;
     const struct server_conf conf = {
         .config = stay->config,
-        .world = &world_real,
+        .world = stay->cli->world,
         .metrics = metrics,
         .doors = SERVER_TCP,
         .populate = true,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -184,8 +185,11 @@ bool stay_reload(struct stay *stay)
 {
     struct configuration *c = XNEW(struct configuration);
     struct err err;
+    struct timespec now;
     char state[64];
-    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
+    clock_gettime(CLOCK_MONOTONIC, &now); /* systemd compares it with that clock of its own */
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+             now.tv_sec * CLOCK_S + now.tv_nsec / 1000);
     stay_notify(state);
     enum rc rc = config_load(&c->arena, stay->config->file, &c->config, &err);
     if (!rc)

@@ -91,10 +91,8 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
 {
     s->target = arena_printf(&s->arena, "sqlite:%s/lethe.db", s->config->data_dir);
     enum rc rc = db_open(s->target, true, &s->db, err);
-    if (!rc && store_migrate(s->db, err))
+    if (!rc && usecase_open(s->db, s->lookup_key, &s->store, err))
         rc = err_prefix(err, "%s/lethe.db", s->config->data_dir);
-    if (!rc)
-        rc = store_open(s->db, s->lookup_key, &s->store, err);
     if (!rc)
         rc = prepare_rows(s, populate, err);
     if (!rc)

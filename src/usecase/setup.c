@@ -46,6 +46,13 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
 
 /* ---- before the server serves ---- */
 
+enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
+                     struct err *err)
+{
+    enum rc rc = store_migrate(db, err);
+    return rc ? rc : store_open(db, lookup_key, out, err);
+}
+
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err)
 {
     const struct config *c = act->config;

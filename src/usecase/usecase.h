@@ -264,6 +264,10 @@ enum rc usecase_finish_archives(struct act *act, struct err *err) MUST_CHECK;
 enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
+/* Brings the database up to the schema of this program, each step in a transaction of its own, and opens it
+ * as store_open(). RC_CONFLICT: the database is newer than this program. */
+enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
+                     struct err *err) MUST_CHECK;
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
  * recognises retired names under new salts, and frees the leases that ended while no server ran. Writes no
  * line into the audit trail: no caller asked for it. */

@@ -28,6 +28,7 @@ class Table:
         self.rooms = {}     # name: headers that other rooms may include
         self.uses = {}      # name: rooms it may use
         self.owners = {}    # header, or folder of headers with its slash: files
+        self.users = {}     # symbol: files
         self.circles = {}   # room: how many files may be in circles
         self.needed = set() # rows, or parts of them, that something needs
         with open(path, encoding="utf-8") as f:
@@ -44,6 +45,9 @@ class Table:
             return all(used in self.rooms and used != name for used in uses)  # only what stands above it
         if words[0] == "library" and len(words) > 2:
             self.owners[words[1]] = words[2:]
+            return True
+        if words[0] == "symbol" and len(words) > 1:
+            self.users[words[1]] = words[2:]
             return True
         if words[0] == "circle" and len(words) == 3 and words[1] in self.rooms:
             self.circles[words[1]] = int(words[2])
@@ -70,6 +74,10 @@ class Table:
         self.needed.add(("library", key, file))
         return file in self.owners[key]
 
+    def may_name(self, symbol, file):
+        self.needed.add(("symbol", symbol, file))
+        return file in self.users.get(symbol, [file])
+
     def rows(self):
         """What there is, in parts that can be needed each, and its words."""
         for room, used in self.uses.items():
@@ -78,6 +86,8 @@ class Table:
                         if name != "*")
         for key, files in self.owners.items():
             yield from ((("library", key, file), f"{file} does not include {key}") for file in files)
+        for symbol, files in self.users.items():
+            yield from ((("symbol", symbol, file), f"{file} does not use {symbol}") for file in files)
 
 
 class Faults(list):
@@ -155,9 +165,8 @@ def read_symbols(found):
     return owner, wanted
 
 
-def read_calls(found):
+def calls_of(owner, wanted):
     """{file: {other file: symbols}}"""
-    owner, wanted = read_symbols(found)
     calls = {}
     for file, names in wanted.items():
         for name in sorted(names):
@@ -172,6 +181,13 @@ def check_calls(table, faults, calls):
             user, used = table.room_of(file), table.room_of(other)
             if not table.allows(user, used):
                 faults.say(f"{file}: uses {', '.join(names)} of {other}: {user} may not use {used}")
+
+
+def check_users(table, faults, wanted):
+    for file, names in sorted(wanted.items()):
+        for name in sorted(names):
+            if not table.may_name(name, file):
+                faults.say(f"{file}: uses {name}, which is for {' and '.join(table.users[name]) or 'main'} alone")
 
 
 # -- circles -----------------------------------------------------------------------------------------------------------
@@ -237,8 +253,10 @@ def main():
     for file in files:
         if file.endswith(".c") and file not in found and file != "cli/main.c":
             faults.say(f"{file}: there is no object of it")
-    calls = read_calls(found)
+    owner, wanted = read_symbols(found)
+    calls = calls_of(owner, wanted)
     check_includes(table, faults, src, files)
+    check_users(table, faults, wanted)
     check_calls(table, faults, calls)
     check_circles(table, faults, calls)
     for row, words in table.rows():

@@ -259,6 +259,25 @@ static void test_journal__it_rests_until_its_time_and_not_for_ever(void **state)
     assert_false(journal_is_put_off(&entry, 0));
 }
 
+/* Half a minute passes at each look at the clock. */
+static int64_t hasten(void *arg)
+{
+    int64_t *now = arg;
+    return *now += 30 * CLOCK_S;
+}
+
+static void test_journal__belongs_to_one_driver(void **state)
+{
+    struct journal *j = open_journal(), *other = NULL;
+    int64_t now = 0;
+    const struct world world = { .mono = hasten, .arg = &now };
+    struct err err;
+    assert_int_equal(journal_open(folder, URL, &world, &other, &err), RC_CONFLICT);
+    assert_non_null(strstr(err.text, "another driver is at work with the journal"));
+    assert_null(other);
+    journal_close(&j);
+}
+
 static void test_journal__the_next_stage_knows_nothing_of_it(void **state)
 {
     struct journal *j = open_journal();
@@ -331,6 +350,7 @@ int main(void)
         T(test_journal__is_of_one_authority),
         T(test_journal__what_is_put_off_is_found_again),
         T(test_journal__it_rests_until_its_time_and_not_for_ever),
+        T(test_journal__belongs_to_one_driver),
         T(test_journal__the_next_stage_knows_nothing_of_it),
         T(test_journal__what_was_remembered_does_not_stay_in_the_file),
         T(test_journal__a_damaged_pause_is_none),

@@ -38,7 +38,7 @@ static inline void cut(struct typed *t, const char *line)
 
 static inline enum rc type_line(struct typed *t, const char *line)
 {
-    *t = (struct typed){ .cli.commands = cli_commands };
+    *t = (struct typed){ .cli = { .commands = cli_commands, .world = &world_real } };
     cut(t, line);
     return cli_parse(&t->cli, t->argc, t->argv, &t->err);
 }

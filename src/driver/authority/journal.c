@@ -349,14 +349,14 @@ static void name_paths(struct journal *j, const char *data_dir, const char *url)
 static enum rc lock(struct journal *j, struct err *err)
 {
     const char *path = arena_printf(&j->arena, "%s.lock", j->path);
-    int64_t deadline = clock_mono() + PATIENCE_S * CLOCK_S;
+    int64_t deadline = world_mono(j->world) + PATIENCE_S * CLOCK_S;
     j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (j->lock_fd < 0)
         return err_set_errno(err, "%s", path);
     while (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return err_set_errno(err, "%s", path);
-        if (clock_mono() > deadline)
+        if (world_mono(j->world) > deadline)
             return err_set(err, RC_CONFLICT, "another driver is at work with the journal %s", j->path);
         poll(NULL, 0, LOOK_AGAIN_MS);
     }
