@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -61,6 +60,14 @@ static struct act begin_batch(struct batch *b, const char *actor)
     return act;
 }
 
+/* What readiness says of the disk (operations.c) comes from every write. Returns rc. */
+static enum rc heard(struct upkeep *u, enum rc rc)
+{
+    if (rc == RC_NO_SPACE)
+        atomic_store(&u->server->disk_full, true);
+    return rc;
+}
+
 /* ---- archiving ---- */
 
 static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *err)
@@ -87,7 +94,7 @@ static bool archive(struct upkeep *u)
 {
     struct batch b = { .server = u->server };
     struct err err;
-    enum rc rc = writer_run_alone(u->server->writer, archive_batch, &b, &err);
+    enum rc rc = heard(u, writer_run_alone(u->server->writer, archive_batch, &b, &err));
     if (rc)
         log_error("archiving failed: %s", err.text);
     if (rc && b.written)
@@ -117,7 +124,7 @@ static bool finish(struct upkeep *u)
     struct batch b = { .server = u->server };
     struct err err;
     atomic_store(&u->server->half_done, false); /* before: another write may fail meanwhile */
-    if (writer_run_alone(u->server->writer, finish_batch, &b, &err)) {
+    if (heard(u, writer_run_alone(u->server->writer, finish_batch, &b, &err))) {
         atomic_store(&u->server->half_done, true);
         log_error("people to be deleted are still there: %s", err.text);
     }
@@ -143,7 +150,7 @@ static bool expire(struct upkeep *u)
 {
     struct batch b = { .server = u->server };
     struct err err;
-    enum rc rc = writer_run(u->server->writer, expire_batch, &b, &err);
+    enum rc rc = heard(u, writer_run(u->server->writer, expire_batch, &b, &err));
     if (rc)
         log_error("expired answers cannot be deleted: %s", err.text);
     arena_free(&b.arena);
@@ -173,7 +180,7 @@ static bool watch(struct upkeep *u)
 {
     struct batch b = { .server = u->server, .watched_id = u->watched_id };
     struct err err;
-    enum rc rc = writer_run(u->server->writer, watch_batch, &b, &err);
+    enum rc rc = heard(u, writer_run(u->server->writer, watch_batch, &b, &err));
     if (rc)
         log_error("looking for stuck retirements failed: %s", err.text);
     else
@@ -221,19 +228,12 @@ int64_t upkeep_step(struct upkeep *u)
 
 /* ---- the thread ---- */
 
-/* Waits this long, or until the configuration changes. Returns false when the server closes. */
+/* Waits this long at most, or until the configuration changes. Returns false when the server closes. */
 static bool wait_for_next(struct upkeep *u, int64_t us)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(us / CLOCK_S);
-    until.tv_nsec += (long)(us % CLOCK_S) * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    int timed_out = 0;
     pthread_mutex_lock(&u->mutex);
-    while (!u->closing && !u->reloaded && us > 0 && timed_out == 0)
-        timed_out = pthread_cond_timedwait(&u->changed, &u->mutex, &until);
+    if (!u->closing && !u->reloaded && us > 0)
+        clock_cond_wait(&u->changed, &u->mutex, us);
     bool closing = u->closing;
     u->reloaded = false;
     pthread_mutex_unlock(&u->mutex);
@@ -251,15 +251,11 @@ static void *upkeep_main(void *arg)
 struct upkeep *upkeep_open(struct server *server)
 {
     struct upkeep *u = XNEW(struct upkeep);
-    pthread_condattr_t attr;
     u->server = server;
     for (size_t i = 0; i < CHORES_N; i++)
         u->last_at[i] = NEVER;
     pthread_mutex_init(&u->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&u->changed);
     return u;
 }
 

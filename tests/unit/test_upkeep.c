@@ -131,6 +131,33 @@ static void test_upkeep__finishes_what_failed_half_way(void **state)
     assert_int_equal(rest(site), 1); /* and it is over */
 }
 
+/* The statement that begins so finds no space. */
+static enum rc be_full(void *arg, const char *sql)
+{
+    const char *begin = arg;
+    return strncmp(sql, begin, strlen(begin)) == 0 ? RC_NO_SPACE : RC_OK;
+}
+
+static void test_upkeep__a_full_disk_is_noted(void **state)
+{
+    static char statements[][24] = { "INSERT INTO archive ", "DELETE FROM retirement ", "DELETE FROM answer ",
+                                     "DELETE FROM stuck " };
+    struct site *site = *state;
+    struct config *config = reload(site);
+    add_one(site, "COMPLETE");
+    config->archive_every_us = HOUR;
+    config->stuck_is_errored = true;
+    site->now += config->archive_older_than_us + config->stuck_after_us;
+    log_setup(LOG_ERROR, false, -1);
+    for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+        db_set_fault(site->server->db, be_full, statements[i]);
+        site->now += HOUR;
+        rest(site);
+        assert_true(atomic_exchange(&site->server->disk_full, false));
+        db_set_fault(site->server->db, NULL, NULL);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, site_open, site_close)
 
 int main(void)
@@ -142,6 +169,7 @@ int main(void)
         T(test_upkeep__archives),
         T(test_upkeep__moves_the_stuck_to_errored),
         T(test_upkeep__finishes_what_failed_half_way),
+        T(test_upkeep__a_full_disk_is_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
