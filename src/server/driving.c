@@ -26,7 +26,7 @@ static enum rc act_claims(struct exchange *x, struct err *err)
 
 static void committed_claims(struct exchange *x)
 {
-    fuse_checked(x->metrics, x->outcome);
+    fuse_checked(x->outcome);
 }
 
 /* ---- reports ---- */

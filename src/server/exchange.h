@@ -194,7 +194,7 @@ bool sessions_check_password(struct exchange *x, const struct password_try *try,
 /* ---- fuse.c ---- */
 
 /* Says in the log that the fuse has blown, if it has just now, and keeps the metric. */
-void fuse_checked(struct metrics *metrics, const struct fuse_state *state);
+void fuse_checked(const struct fuse_state *state);
 
 /* ---- handlers, one file for each part of the API ---- */
 

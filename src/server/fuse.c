@@ -4,19 +4,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metrics.h"
 
 enum { HISTORY_MAX = 20 };
 
-static void show_gauge(struct metrics *metrics, bool blown)
+void fuse_checked(const struct fuse_state *state)
 {
-    static const char help[] = "1: too many people are due, no new retirement starts";
-    metric_set(metrics_gauge(metrics, "lethe_fuse_blown", "", help), blown);
-}
-
-void fuse_checked(struct metrics *metrics, const struct fuse_state *state)
-{
-    show_gauge(metrics, state->blown);
     if (state->blew)
         log_error(
             "the fuse has blown: %lld people are due, at most %lld are usual; no new retirement starts until "
@@ -45,7 +37,6 @@ static enum rc answer_fuse(struct exchange *x, struct err *err)
     enum rc rc = store_fuse(x->store, x->arena, HISTORY_MAX, history, &n, err);
     if (rc)
         return rc;
-    show_gauge(x->metrics, n > 0 && history[0].blown);
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_field_bool(&o, "blown", n > 0 && history[0].blown);

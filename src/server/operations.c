@@ -103,6 +103,8 @@ static enum rc measure_states(struct exchange *x, struct err *err)
 static enum rc answer_metrics(struct exchange *x, struct err *err)
 {
     int64_t waiting, due_since;
+    struct fuse_entry last = { 0 };
+    size_t n;
     enum rc rc = store_count_waiting(x->store, &waiting, err);
     if (rc)
         return rc;
@@ -111,12 +113,17 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
                waiting);
     rc = measure_states(x, err);
     if (!rc)
+        rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
+    if (!rc)
         rc = store_due_since(x->store, x->config->cool_off_us, &due_since, err);
     if (rc)
         return rc;
     metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",
                              "How long the oldest due request in PENDING has been due; 0: none is due"),
                due_since != 0 && due_since < x->now ? (x->now - due_since) / CLOCK_S : 0);
+    metric_set(metrics_gauge(x->metrics, "lethe_fuse_blown", "",
+                             "1: too many people are due, no new retirement starts"),
+               last.blown);
     answer_empty(x, 200);
     x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(x->metrics, &x->http->answer);

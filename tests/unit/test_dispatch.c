@@ -218,7 +218,6 @@ static void test_dispatch__after_a_rollback_the_second_half_runs_again(void **st
     assert_true(slow_step(site->server->slow, site->reader)); /* there could have been a password */
     struct asked *second = site_send(site, &client);
     await(site, second);
-    db_set_fault(site->server->db, NULL, NULL);
     assert_true(full.was && first->answered);
     assert_string_equal(expect_status(site_hear(site, first), 201), "{\"ids\":[1,2]}");
     expect_status(site_hear(site, second), 201);
@@ -272,6 +271,29 @@ static void test_dispatch__what_was_rolled_back_is_not_told(void **state)
     expect_text_has(expect_status(site_hear(site, first), 200), "\"fuse_blown\":true");
     expect_status(site_hear(site, second), 201);
     server_reload(site->server, site->config);
+}
+
+/* Not what a request said that may not have been committed, nor what this process has seen. */
+static void test_dispatch__the_gauge_of_the_fuse_is_what_the_database_says(void **state)
+{
+    struct site *site = *state;
+    struct config config = *site->config;
+    config.fuse.people = 1;
+    server_reload(site->server, &config);
+    expect_text_has(site_get(site, "/metrics").text, "\nlethe_fuse_blown 0\n");
+    expect_status(site_post(site, "/v1/retirements", "{\"username\": \"a\", \"email\": \"a@example.com\"}"),
+                  201);
+    expect_status(site_post(site, "/v1/retirements", "{\"username\": \"b\", \"email\": \"b@example.com\"}"),
+                  201);
+    site->now += CLOCK_S;
+    log_setup(LOG_ERROR, false, -1);
+    expect_status(site_post(site, "/v1/claims", "{\"driver\": \"d\", \"limit\": 1, \"lease_s\": 60}"), 200);
+    expect_text_has(site_get(site, "/metrics").text, "\nlethe_fuse_blown 1\n");
+    site_close_server(site);
+    site_open_server(site);
+    expect_text_has(site_get(site, "/metrics").text, "\nlethe_fuse_blown 1\n");
+    expect_status(site_post(site, "/v1/fuse/release", "{\"reason\": \"looked at it\"}"), 200);
+    expect_text_has(site_get(site, "/metrics").text, "\nlethe_fuse_blown 0\n");
 }
 
 static void test_dispatch__a_dry_run_leaves_nothing(void **state)
@@ -340,6 +362,7 @@ int main(void)
         T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
         T(test_dispatch__after_a_rollback_the_second_half_runs_again),
         T(test_dispatch__what_was_rolled_back_is_not_told),
+        T(test_dispatch__the_gauge_of_the_fuse_is_what_the_database_says),
         T(test_dispatch__a_dry_run_leaves_nothing),
         T(test_dispatch__errors_have_the_form_of_their_part),
         T(test_dispatch__a_remote_caller_needs_credentials),
