@@ -101,7 +101,7 @@ static enum rc pack(const struct buf *text, struct buf *packed, struct err *err)
     gzip_pack(packed, buf_str(text), text->len);
     enum rc rc = RC_OK;
     if (packed->over)
-        rc = err_set(err, RC_TOO_LARGE, "an archive would be too large");
+        rc = err_set(err, RC_INTERNAL, "an archive would be too large");
     else if (gzip_unpack(&again, buf_str(packed), packed->len, err) ||
              !same(text, buf_str(&again), again.len))
         rc = err_set(err, RC_INTERNAL, "an archive does not unpack to what was packed");
@@ -131,9 +131,9 @@ static enum rc write_archive(struct act *act, const struct buf *text, const char
     buf_init(&packed, TEXT_MAX);
     buf_init(&sealed, TEXT_MAX);
     enum rc rc =
-        text->over ? err_set(err, RC_TOO_LARGE, "an archive would be too large") : pack(text, &packed, err);
-    if (!rc && certificate)
-        rc = seal(certificate, buf_str(&packed), packed.len, &sealed, err);
+        text->over ? err_set(err, RC_INTERNAL, "an archive would be too large") : pack(text, &packed, err);
+    if (!rc && certificate && seal(certificate, buf_str(&packed), packed.len, &sealed, err))
+        rc = err_set(err, RC_UNAVAILABLE, "archive.certificate_file: %s", err->text);
     if (!rc)
         rc = write_verified(path, certificate ? &sealed : &packed, err);
     wipe_and_free(&packed);

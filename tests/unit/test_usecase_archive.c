@@ -148,6 +148,21 @@ static void test_archive__with_a_certificate_nothing_is_in_plain_text(void **sta
     assert_true(len > 2 && memcmp(data, "\x1f\x8b", 2) != 0);
 }
 
+/* The caller has done nothing wrong: the server's configuration has. */
+static void test_archive__a_bad_certificate_is_the_servers_fault(void **state)
+{
+    struct fixture *f = *state;
+    struct archive_answer answer;
+    site.archive_certificate = "no certificate";
+    add_old(f, "ada");
+    f->now += AGE;
+    struct act act = act_as(f, "client:operator");
+    assert_int_equal(usecase_archive(&act, &(struct archive_request){ AGE, false }, &answer, &f->err),
+                     RC_UNAVAILABLE);
+    assert_non_null(strstr(f->err.text, "archive.certificate_file: it is no certificate"));
+    assert_false(err_is_internal(&f->err));
+}
+
 #define S(name) cmocka_unit_test_setup_teardown(name, open_site, close_fixture)
 
 int main(void)
@@ -158,6 +173,7 @@ int main(void)
         S(test_archive__people_are_held_back_until_partners_are_told),
         S(test_archive__what_a_killed_server_left_is_finished_or_removed),
         S(test_archive__with_a_certificate_nothing_is_in_plain_text),
+        S(test_archive__a_bad_certificate_is_the_servers_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
