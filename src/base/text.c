@@ -107,6 +107,16 @@ size_t text_cut(const char *s, size_t len, size_t max)
     return is_continuation((unsigned char)s[cut]) ? max : cut;
 }
 
+size_t text_cut_chars(const char *s, size_t len, size_t max)
+{
+    size_t cut = 0;
+    for (size_t n = 0; n < max && cut < len; n++) {
+        size_t char_len = text_char_len(s + cut, len - cut);
+        cut += char_len ? char_len : 1;
+    }
+    return cut;
+}
+
 const char *text_brief(struct arena *a, const char *s)
 {
     size_t len = strlen(s), cut = text_cut(s, len, BRIEF_MAX);

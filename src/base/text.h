@@ -16,6 +16,9 @@ char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, lo
 /* The length of the longest prefix of at most max bytes that splits no character. */
 size_t text_cut(const char *s, size_t len, size_t max);
 
+/* The length of the first characters, at most max of them; a bad byte counts as one. */
+size_t text_cut_chars(const char *s, size_t len, size_t max);
+
 /* For an error text: the first 60 bytes, and "..." where something was cut off. */
 const char *text_brief(struct arena *a, const char *s);
 

@@ -19,14 +19,6 @@ enum { REQUIRED_N = sizeof(required) / sizeof(required[0]) };
 
 /* ---- making one ---- */
 
-enum { SHOWN_MAX = 48 };
-
-/* A name from outside, cut so that an error text has room for it; err_set() makes it one line. */
-static const char *shown(struct arena *a, const char *name)
-{
-    return arena_printf(a, "%.*s%s", SHOWN_MAX, name, strlen(name) > SHOWN_MAX ? "..." : "");
-}
-
 static bool list_has(const char *const *names, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
@@ -56,14 +48,14 @@ static enum rc check_required(const char *const *names, size_t n, struct err *er
 static enum rc check_ends(struct arena *a, const char *const *names, size_t n, struct err *err)
 {
     if (strcmp(names[0], "PENDING") != 0)
-        return err_set(err, RC_INVALID, "the first state must be PENDING, it is %s", shown(a, names[0]));
+        return err_set(err, RC_INVALID, "the first state must be PENDING, it is %s", text_brief(a, names[0]));
     const char *const *last = names + n - 3;
     if (strcmp(last[0], "ERRORED") != 0 || strcmp(last[1], "ABORTED") != 0 ||
         strcmp(last[2], "COMPLETE") != 0)
         return err_set(
             err, RC_INVALID,
             "the last three states must be ERRORED, ABORTED, COMPLETE in this order, they are %s, %s, %s",
-            shown(a, last[0]), shown(a, last[1]), shown(a, last[2]));
+            text_brief(a, last[0]), text_brief(a, last[1]), text_brief(a, last[2]));
     return RC_OK;
 }
 
@@ -74,11 +66,11 @@ static enum rc check_name(struct arena *a, const char *name, size_t step, struct
         return err_set(err, RC_INVALID, "state %zu has an empty name", step);
     if (name[len])
         return err_set(err, RC_INVALID, "state %zu is called %s: a name has only A-Z, 0-9 and _", step,
-                       shown(a, name));
+                       text_brief(a, name));
     if (len > STATE_NAME_MAX)
         return err_set(err, RC_INVALID,
                        "state %zu is called %s: a name has at most %d characters, this has %zu", step,
-                       shown(a, name), STATE_NAME_MAX, len);
+                       text_brief(a, name), STATE_NAME_MAX, len);
     return RC_OK;
 }
 

@@ -94,7 +94,7 @@ static const char *reason_of_force(struct act *act, const struct update *in)
 {
     size_t line = strcspn(in->response, "\r\n");
     size_t len =
-        text_cut(in->response, line < in->response_len ? line : in->response_len, USECASE_REASON_MAX);
+        text_cut_chars(in->response, line < in->response_len ? line : in->response_len, USECASE_REASON_MAX);
     return len ? arena_strndup(act->arena, in->response, len) : "forced without a word";
 }
 

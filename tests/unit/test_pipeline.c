@@ -145,10 +145,17 @@ static void test_pipeline__an_error_is_one_printable_line_whatever_the_name(void
 
 static void test_pipeline__a_name_is_cut_in_an_error_only_if_it_is_long(void **state)
 {
-    const char *forty_eight = "ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX";
-    REFUSED("called ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX:", "PENDING", "W1", forty_eight, ENDS);
-    REFUSED("called ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWX...:", "PENDING", "W1",
-            "ABCDEFGHIJKLMNOPQRSTUVWXABCDEFGHIJKLMNOPQRSTUVWXY", ENDS);
+#define SIXTY "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJ"
+    REFUSED("called " SIXTY ":", "PENDING", "W1", SIXTY, ENDS);
+    REFUSED("called " SIXTY "...:", "PENDING", "W1", SIXTY "K", ENDS);
+}
+
+static void test_pipeline__a_cut_name_ends_with_a_whole_character(void **state)
+{
+#define WIDE                                                                                               \
+    "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0" \
+    "\x9f\x98\x80"
+    REFUSED("called A" WIDE WIDE "...:", "PENDING", "W1", "A" WIDE WIDE WIDE, ENDS);
 }
 
 static void test_pipeline__roles_follow_from_positions(void **state)
@@ -318,6 +325,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pipeline__names_badly_formed_or_too_long_are_refused, tear_down),
         cmocka_unit_test_teardown(test_pipeline__an_error_is_one_printable_line_whatever_the_name, tear_down),
         cmocka_unit_test_teardown(test_pipeline__a_name_is_cut_in_an_error_only_if_it_is_long, tear_down),
+        cmocka_unit_test_teardown(test_pipeline__a_cut_name_ends_with_a_whole_character, tear_down),
         cmocka_unit_test_teardown(test_pipeline__roles_follow_from_positions, tear_down),
         cmocka_unit_test_teardown(test_pipeline__next_leads_from_pending_to_complete, tear_down),
         cmocka_unit_test_teardown(test_pipeline__finds_exact_names_only, tear_down),

@@ -646,6 +646,22 @@ static void test_run__what_was_captured_may_be_too_long_to_be_remembered(void **
     expect_text_has(run->response, "what was captured is too long to be remembered until later");
 }
 
+#define WIDE8 "\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600"
+#define SAYS_FAILED                                                                                          \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { get: /a, poll: { every: " \
+    "10s, for: 1h, finished: { /done: true }, failed: { \"/" WIDE8 WIDE8 WIDE8 WIDE8                         \
+    "\": true } } } ] } }\n"
+
+/* The message in wire/ cuts it, at a limit in characters. */
+static void test_run__a_cause_is_kept_whole_until_it_is_reported(void **state)
+{
+    open_flight("", "stages:\n" SAYS_FAILED);
+    begin(1, "ERASING_A");
+    made_up_answer(&m, 200, "{\"done\":false,\"" WIDE8 WIDE8 WIDE8 WIDE8 "\":true}");
+    assert_string_equal(expect_report(REPORT_FAILED)->cause,
+                        "svc: the service says at /" WIDE8 WIDE8 WIDE8 WIDE8 " that it has failed");
+}
+
 /* ---- tokens ---- */
 
 #define OAUTH2 ", breaker: none, oauth2: { client_id: a, client_secret: 93b1c5d2e4f60718a }"
@@ -764,6 +780,7 @@ int main(void)
         TEST(what_is_put_off_while_it_stops_was_given_back),
         TEST(a_poll_begins_with_what_was_done),
         TEST(what_was_captured_may_be_too_long_to_be_remembered),
+        TEST(a_cause_is_kept_whole_until_it_is_reported),
         TEST(without_a_token_it_waits_and_makes_no_attempt),
         TEST(a_call_that_gets_no_token_waits_for_another_turn),
         TEST(a_call_that_gets_no_token_is_given_back_while_it_stops),

@@ -98,6 +98,16 @@ static void test_text__lower_case_is_that_of_unicode(void **state)
     arena_free(&a);
 }
 
+static void test_text__cut_by_characters(void **state)
+{
+    assert_int_equal(text_cut_chars("abc", 3, 5), 3);
+    assert_int_equal(text_cut_chars("abc", 3, 2), 2);
+    assert_int_equal(text_cut_chars("aé😀b", 8, 3), 7);
+    assert_int_equal(text_cut_chars("\x80\x80é", 4, 3), 4);
+    assert_int_equal(text_cut_chars("aé", 2, 2), 2); /* the last character is not whole */
+    assert_int_equal(text_cut_chars("", 0, 1), 0);
+}
+
 static void test_text__cut_splits_no_character(void **state)
 {
     assert_int_equal(text_cut("abc", 3, 5), 3);
@@ -167,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_text__count_is_of_characters),
         cmocka_unit_test(test_text__controls_are_found),
         cmocka_unit_test(test_text__lower_case_is_that_of_unicode),
+        cmocka_unit_test(test_text__cut_by_characters),
         cmocka_unit_test(test_text__cut_splits_no_character),
         cmocka_unit_test(test_text__brief_cuts_at_a_character),
         cmocka_unit_test(test_text__nearest_is_a_slip_away),

@@ -2,6 +2,8 @@
 /* The use cases on a store of their own: what each does, what it refuses, and that a repeat does nothing. */
 #include "usecase_fixture.h"
 
+#include "base/text.h"
+
 static int64_t count_log(struct fixture *f, int64_t id)
 {
     struct log_entry *log;
@@ -128,6 +130,12 @@ static void test_usecase_update__only_force_leads_out_of_a_dead_end(void **state
     OK(store_log_newest(f->s, &f->arena, id, &newest, &f->err));
     assert_true(newest.forced);
     assert_string_equal(newest.reason, "by hand");
+    char *wide = arena_alloc(&f->arena, 2 * 1001 + 1);
+    for (int i = 0; i < 1001; i++)
+        memcpy(wide + 2 * i, "\xc3\xa4", 3);
+    OK(update(f, "client:lms", "COMPLETE", wide, true));
+    OK(store_log_newest(f->s, &f->arena, id, &newest, &f->err));
+    assert_int_equal(text_count(newest.reason), 1000); /* as many characters as every other reason may have */
     assert_sound(f);
 }
 

@@ -21,7 +21,7 @@ static void report_failure(struct delivery *v, const struct attempt *last, enum 
 {
     const struct call *call = &v->task.call;
     v->status = last->has_status ? (int)last->status : -1;
-    v->cause = flight_cut_cause(action_cause(call->conf, call->number, last, &v->arena), &v->arena);
+    v->cause = arena_strdup(&v->arena, action_cause(call->conf, call->number, last, &v->arena));
     report(v, outcome);
 }
 

@@ -386,6 +386,5 @@ void flight_want_nothing(struct run *run);
 int64_t flight_now(const struct flight *f);  /* wall clock */
 int64_t flight_mono(const struct flight *f); /* steady clock */
 void flight_copy_person(struct template_values *out, const struct template_values *person, struct arena *a);
-const char *flight_cut_cause(const char *cause, struct arena *a); /* a copy of at most WIRE_CAUSE_MAX bytes */
 
 #endif

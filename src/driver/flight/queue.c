@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/text.h"
-
 int64_t flight_now(const struct flight *f)
 {
     return world_now(f->conf.runtime->world);
@@ -30,11 +28,6 @@ void flight_copy_person(struct template_values *out, const struct template_value
 #define X(name) out->name = arena_strdup(a, person->name);
     TEMPLATE_PLACES(X)
 #undef X
-}
-
-const char *flight_cut_cause(const char *cause, struct arena *a)
-{
-    return arena_strndup(a, cause, text_cut(cause, strlen(cause), WIRE_CAUSE_MAX));
 }
 
 /* ---- the queues of reports ---- */

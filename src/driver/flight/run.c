@@ -217,7 +217,7 @@ void run_done(struct run *run, const struct attempt *last)
 void run_fail(struct run *run, const struct attempt *last, int status, const char *cause)
 {
     run->status = status;
-    run->cause = flight_cut_cause(cause, &run->task.arena);
+    run->cause = arena_strdup(&run->task.arena, cause);
     record(run, last, REPORT_FAILED);
 }
 
@@ -259,6 +259,16 @@ static void put_off_poll(struct run *run, int64_t in_us, const char *memo)
         run_put_off(run, in_us, memo);
 }
 
+static void wait_or_give_back(struct run *run)
+{
+    if (has_to_stop(run))
+        give_back(run);
+    else if (service_keeps(run->task.call.service, &run->task.waiter))
+        wait_for_turn(run);
+    else
+        run_shut_out(run);
+}
+
 /* The next call waits for its turn like any: it may go to another service, and a call is a call. What was
  * done so far has to be known whatever becomes of this driver, before it asks whether that is finished. */
 static void go_on(struct run *run)
@@ -268,12 +278,8 @@ static void go_on(struct run *run)
     const char *memo = action_memo(t->call.conf, t->call.number, &t->captures, &t->arena);
     if (memo)
         put_off_poll(run, 0, memo);
-    else if (has_to_stop(run))
-        report(run, REPORT_RELEASED);
-    else if (service_keeps(t->call.service, &t->waiter))
-        wait_for_turn(run);
     else
-        run_shut_out(run);
+        wait_or_give_back(run);
 }
 
 static void action_ended(struct run *run, const struct attempt *attempt)
@@ -298,18 +304,12 @@ static void call_ended(void *owner, const struct attempt *attempt)
 {
     struct run *run = owner;
     assert(run->state == RUN_CALLING);
-    if (attempt->judgement.verdict != VERDICT_NO_TOKEN) {
-        if (run->proof.begun)
-            verify_looked(run, attempt);
-        else
-            action_ended(run, attempt);
-    } else if (has_to_stop(run)) {
-        give_back(run);
-    } else if (service_keeps(run->task.call.service, &run->task.waiter)) {
-        wait_for_turn(run);
-    } else {
-        run_shut_out(run);
-    }
+    if (attempt->judgement.verdict == VERDICT_NO_TOKEN)
+        wait_or_give_back(run);
+    else if (run->proof.begun)
+        verify_looked(run, attempt);
+    else
+        action_ended(run, attempt);
 }
 
 void run_cancel_call(struct run *run)
