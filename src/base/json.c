@@ -148,22 +148,28 @@ const struct json *json_get(const struct json *map, const char *key)
     return NULL;
 }
 
-const char *json_get_text(const struct json *map, const char *key)
+const struct json *json_get_of(const struct json *map, const char *key, enum json_kind kind)
 {
     const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_TEXT ? value->text : NULL;
+    return value && value->kind == kind ? value : NULL;
+}
+
+const char *json_get_text(const struct json *map, const char *key)
+{
+    const struct json *value = json_get_of(map, key, JSON_TEXT);
+    return value ? value->text : NULL;
 }
 
 int64_t json_get_int(const struct json *map, const char *key, int64_t otherwise)
 {
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_INT ? value->integer : otherwise;
+    const struct json *value = json_get_of(map, key, JSON_INT);
+    return value ? value->integer : otherwise;
 }
 
 bool json_get_bool(const struct json *map, const char *key)
 {
-    const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_BOOL && value->integer != 0;
+    const struct json *value = json_get_of(map, key, JSON_BOOL);
+    return value && value->integer != 0;
 }
 
 /* ---- pointers ---- */

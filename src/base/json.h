@@ -35,7 +35,8 @@ enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **
                    struct err *err) MUST_CHECK;
 
 const struct json *json_get(const struct json *map, const char *key); /* NULL when absent */
-/* The value of a map's key if it is of this kind; else NULL, otherwise, false. */
+/* The value of a map's key if it is of this kind; else NULL, NULL, otherwise, false. */
+const struct json *json_get_of(const struct json *map, const char *key, enum json_kind kind);
 const char *json_get_text(const struct json *map, const char *key);
 int64_t json_get_int(const struct json *map, const char *key, int64_t otherwise);
 bool json_get_bool(const struct json *map, const char *key);

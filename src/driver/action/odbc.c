@@ -216,21 +216,16 @@ static bool look(struct session *s, const struct json *statements, struct json_o
 
 /* ---- a request ---- */
 
-static bool is_of_kind(const struct json *map, const char *key, enum json_kind kind)
-{
-    const struct json *value = json_get(map, key);
-    return value && value->kind == kind;
-}
-
 static bool is_request(const struct json *r)
 {
     const struct json *list = json_get(r, "statements");
-    if (!is_of_kind(r, "connect", JSON_TEXT) || !is_of_kind(r, "query", JSON_BOOL) ||
-        !is_of_kind(r, "timeout_s", JSON_INT) || !is_of_kind(r, "statements", JSON_LIST) || list->count == 0)
+    if (!json_get_of(r, "connect", JSON_TEXT) || !json_get_of(r, "query", JSON_BOOL) ||
+        !json_get_of(r, "timeout_s", JSON_INT) || !json_get_of(r, "statements", JSON_LIST) ||
+        list->count == 0)
         return false;
     for (const struct json *statement = list->first; statement; statement = statement->next) {
-        if (statement->kind != JSON_MAP || !is_of_kind(statement, "sql", JSON_TEXT) ||
-            !is_of_kind(statement, "values", JSON_LIST))
+        if (statement->kind != JSON_MAP || !json_get_of(statement, "sql", JSON_TEXT) ||
+            !json_get_of(statement, "values", JSON_LIST))
             return false;
         for (const struct json *v = json_get(statement, "values")->first; v; v = v->next)
             if (v->kind != JSON_TEXT)

@@ -130,19 +130,13 @@ const char *poll_write_memo(struct arena *a, const struct http_action_conf *http
     return memo;
 }
 
-static const struct json *member(const struct json *map, const char *key, enum json_kind kind)
-{
-    const struct json *value = map && map->kind == JSON_MAP ? json_get(map, key) : NULL;
-    return value && value->kind == kind ? value : NULL;
-}
-
 static bool read_captured(struct arena *a, const struct http_action_conf *http, const struct json *from,
                           size_t n, const char **captured)
 {
     if (!from || from->count != n)
         return false;
     for (size_t i = 0; i < n; i++) {
-        const struct json *value = member(from, name_of(http, i), JSON_TEXT);
+        const struct json *value = json_get_of(from, name_of(http, i), JSON_TEXT);
         if (!value)
             return false;
         captured[i] = arena_strdup(a, value->text);
@@ -153,12 +147,12 @@ static bool read_captured(struct arena *a, const struct http_action_conf *http, 
 static bool read_poll(struct arena *a, const struct http_action_conf *http, const struct json *poll,
                       size_t *step, const char **captured)
 {
-    const struct json *number = member(poll, "step", JSON_INT);
+    const struct json *number = json_get_of(poll, "step", JSON_INT);
     if (!number || number->integer < 0 || number->integer >= (int64_t)http->n_steps)
         return false;
     const struct http_step_conf *asks = &http->steps[number->integer];
     if (!asks->poll ||
-        !read_captured(a, http, member(poll, "captured", JSON_MAP), asks->first_capture, captured))
+        !read_captured(a, http, json_get_of(poll, "captured", JSON_MAP), asks->first_capture, captured))
         return false;
     *step = (size_t)number->integer;
     return true;
@@ -170,7 +164,7 @@ bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const 
     struct arena scratch = { 0 };
     struct json *json;
     bool is_one = memo && !json_parse(&scratch, memo, strlen(memo), &json, NULL) &&
-                  read_poll(a, http, member(json, "poll", JSON_MAP), step, captured);
+                  read_poll(a, http, json_get_of(json, "poll", JSON_MAP), step, captured);
     arena_free(&scratch);
     return is_one;
 }

@@ -37,8 +37,7 @@ struct authority;
 
 /* ---- ask.c: one request ---- */
 
-#define AUTHORITY_PAUSE_FIRST   (100 * CLOCK_MS)
-#define AUTHORITY_PAUSE_LONGEST (5 * CLOCK_S) /* between two tries of the same request */
+#define AUTHORITY_PAUSE_FIRST (100 * CLOCK_MS) /* between two tries of the same request */
 
 /* Sent with the credentials of the authority, and once more with another token after a 401. */
 struct ask {

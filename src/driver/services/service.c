@@ -25,8 +25,7 @@ enum { COMMANDS_CONCURRENT = 8 /* commands of stages without a service at once *
 
 enum { SHUT_NOT, SHUT_QUIET, SHUT_FAILING }; /* values of the gauge */
 
-#define TOKEN_LONGEST_WAIT           (30 * CLOCK_S)
-#define TOKEN_LONGEST_WAIT_AUTHORITY (5 * CLOCK_S)
+#define TOKEN_LONGEST_WAIT (30 * CLOCK_S)
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -306,7 +305,7 @@ static void open_service(struct services *all, struct service *s, const struct s
         .service = conf,
         .runtime = all->conf.runtime,
         .of = is_authority ? "the authority" : conf->name,
-        .longest_wait_us = is_authority ? TOKEN_LONGEST_WAIT_AUTHORITY : TOKEN_LONGEST_WAIT,
+        .longest_wait_us = is_authority ? AUTHORITY_PAUSE_LONGEST : TOKEN_LONGEST_WAIT,
     });
 }
 

@@ -92,6 +92,9 @@ struct token_wait {
     TAILQ_ENTRY(token_wait) entry;
 };
 
+/* Between two tries of the same request to the authority, for a token as for all else. */
+#define AUTHORITY_PAUSE_LONGEST (5 * CLOCK_S)
+
 struct token_conf {
     const struct service_conf *service; /* whose credentials and token_url are used */
     struct runtime *runtime;
