@@ -18,14 +18,10 @@ import subprocess
 import tempfile
 import threading
 
+from services import keep_port
 from site_under_test import TIMEOUT, wait_for
 
 PASSWORD = "corr3ct;{horse}='x"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 def run(*words, **options):
@@ -60,7 +56,8 @@ class Server:
 
     def __init__(self, name, user):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"lethe-{name}-"))
-        self.port = free_port()
+        self.kept = keep_port()
+        self.port = self.kept.getsockname()[1]
         self.process = None
         self.password = PASSWORD
         self.as_user = ()
@@ -96,6 +93,7 @@ class Server:
 
     def close(self):
         self.kill()
+        self.kept.close()
         shutil.rmtree(self.folder)
 
     def do(self, sql):

@@ -33,11 +33,12 @@ class Call:
         return self.headers.get("Idempotency-Key")
 
 
-def keep_port(port):
-    """Nobody listens there, and nobody else gets it: not the service of another test either."""
+def keep_port():
+    """A bound socket that never listens. While it is open, the system gives its port to no other program that asks for a
+    free one. A server that sets SO_REUSEADDR can listen there; without one, connections are refused."""
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", port))
+    kept.bind(("127.0.0.1", 0))
     return kept
 
 
@@ -58,8 +59,9 @@ class Service:
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.connections = set()
-        self.server = self.kept = None
-        self.port = 0
+        self.server = None
+        self.kept = keep_port()
+        self.port = self.kept.getsockname()[1]
         self.come_back()
 
     @property
@@ -68,19 +70,14 @@ class Service:
 
     def come_back(self):
         """Answers (again), at the same port."""
-        self.server = make_server(self, self.port)  # before the port is let go, or another test might get it
-        self.port = self.server.server_address[1]
-        if self.kept:
-            self.kept.close()
-            self.kept = None
+        self.server = make_server(self, self.port)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def go_down(self):
-        """Nobody answers at the port any more, and who is connected is cut off."""
+        """Stops listening at the port, and cuts off the clients that are connected."""
         self.server.shutdown()
         self.server.server_close()
         self.server = None
-        self.kept = keep_port(self.port)
         with self.lock:
             connections = list(self.connections)
         for connection in connections:
@@ -92,8 +89,7 @@ class Service:
     def stop(self):
         if self.server:
             self.go_down()
-        if self.kept:
-            self.kept.close()
+        self.kept.close()
 
     # -- what came in --
 

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from services import keep_port
 from site_under_test import LETHE, Site, wait_for
 
 # What a service can do besides saying bytes.
@@ -249,9 +250,8 @@ def test_a_certificate_that_nobody_vouches_for(site):
 
 
 def test_a_service_that_is_not_there(site):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        start(site, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    with keep_port() as kept:
+        start(site, f"http://127.0.0.1:{kept.getsockname()[1]}")
         record = drive_one(site, "ada")
     assert (record["status"], record["outcome"]) == (None, "failed")
 

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from services import keep_port
 from site_under_test import LETHE, TIMEOUT, Result, wait_for
 
 FAILED, USAGE, NOT_FOUND, REFUSED = 1, 2, 3, 4
@@ -354,11 +355,10 @@ def test_nobody_at_the_server(site):
     secret = site.folder / "secret"
     secret.write_text("x" * 43)
     secret.chmod(0o600)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        where = f"http://127.0.0.1:{s.getsockname()[1]}"
     env = {"LETHE_CLIENT_ID": "x", "LETHE_CLIENT_SECRET_FILE": str(secret)}
-    expect(site.lethe("fsck", "--server", where, config=False, env=env), FAILED, "cannot reach")
+    with keep_port() as kept:
+        where = f"http://127.0.0.1:{kept.getsockname()[1]}"
+        expect(site.lethe("fsck", "--server", where, config=False, env=env), FAILED, "cannot reach")
 
 
 # ---- the driver ----

@@ -15,6 +15,7 @@ import threading
 
 import pytest
 
+from services import keep_port
 from site_under_test import ALL_SCOPES, LETHE, TIMEOUT, wait_for
 
 FAILED, USAGE, NOT_FOUND, REFUSED = 1, 2, 3, 4
@@ -233,13 +234,12 @@ def test_files_that_must_not_grow_are_a_full_disk(site):
 # ---- what cannot be started ----
 
 def test_a_port_that_is_taken(site):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        port = s.getsockname()[1]
+    with keep_port() as kept:
+        port = kept.getsockname()[1]
         site.configure(listen=f"127.0.0.1:{port}")
-        expect_line(site.lethe("serve"), REFUSED, str(port), "taken by another program")
-    site.serve()
+        with socket.create_server(("127.0.0.1", port)):
+            expect_line(site.lethe("serve"), REFUSED, str(port), "taken by another program")
+        site.serve()
     assert site.port == port
 
 
