@@ -16,23 +16,42 @@
 
 enum { JSON_DEPTH_MAX = 32 };
 
-enum json_kind { JSON_NULL_KIND, JSON_BOOL, JSON_INT, JSON_REAL_KIND, JSON_TEXT, JSON_LIST, JSON_MAP };
+enum json_kind {
+    JSON_NULL_KIND,
+    JSON_BOOL,
+    JSON_INT,
+    JSON_BIG,       /* an integer that no int64_t holds */
+    JSON_REAL_KIND, /* a number with a fraction or an exponent */
+    JSON_TEXT,
+    JSON_ODD_TEXT, /* a string with a NUL character or a lone half of a surrogate pair: no text */
+    JSON_LIST,
+    JSON_MAP,
+    JSON_TWICE, /* what json_get and json_find return for a key that stands in its map twice */
+};
 
 struct json {
     enum json_kind kind;
-    const char *key;           /* its name within a map, else NULL */
-    const char *text;          /* JSON_TEXT: UTF-8, terminated, no NUL inside */
-    size_t len;                /* of text, bytes */
-    int64_t integer;           /* JSON_INT; 0 or 1 for JSON_BOOL */
-    double real;               /* JSON_REAL_KIND */
+    bool key_is_odd;   /* key keeps its escapes, as a JSON_ODD_TEXT does; no key asked for is it */
+    bool key_is_twice; /* another member of the map has the same key */
+    const char *key;   /* its name within a map, else NULL */
+    const char *text;  /* JSON_TEXT: UTF-8, terminated, no NUL inside. JSON_ODD_TEXT: with its escapes.
+                          Numbers: as written, digit for digit */
+    size_t len;        /* of text, bytes */
+    int64_t integer;   /* JSON_INT; 0 or 1 for JSON_BOOL; the nearest for JSON_BIG */
     struct json *first, *next; /* children of a list or map, in their order */
     unsigned count;            /* of the children */
 };
 
-/* Reads one whole JSON value. RC_INVALID: not JSON, not UTF-8, a NUL character, a key twice, deeper
- * than JSON_DEPTH_MAX; the text says where (line and column). */
+/* Reads one whole JSON value: everything that RFC 8259 calls JSON down to JSON_DEPTH_MAX, with or without a
+ * byte order mark before it. What cannot be used is refused where it is needed, by its kind. RC_INVALID: not
+ * JSON, not UTF-8, deeper; the text says where (line, column, byte) and quotes nothing. */
 enum rc json_parse(struct arena *a, const char *text, size_t len, struct json **out,
                    struct err *err) MUST_CHECK;
+/* For requests. Refuses, too, what another reader could read differently: a byte order mark, a key twice,
+ * texts that are none, numbers over 64 bits or beyond a double. The value of the outermost map's member
+ * with the name free_member may still be anything; NULL: there is none such. */
+enum rc json_parse_strict(struct arena *a, const char *text, size_t len, const char *free_member,
+                          struct json **out, struct err *err) MUST_CHECK;
 
 const struct json *json_get(const struct json *map, const char *key); /* NULL when absent */
 /* The value of a map's key if it is of this kind; else NULL, NULL, otherwise, false. */
@@ -77,5 +96,8 @@ void json_field_time(struct json_out *o, const char *key, int64_t at_us);
 
 /* The escaped text alone, without quotes. */
 void json_escape(struct buf *out, const char *s, size_t len);
+/* How many bytes at s stand in a JSON string as they are: valid UTF-8 without controls, quotes, backslashes.
+ */
+size_t json_plain_len(const char *s, size_t len);
 
 #endif

@@ -259,8 +259,10 @@ static const char *value_of(const struct template_values *values, int place)
     return value;
 }
 
-static bool is_number(const char *value)
+/* Our own numbers count people; those that services give may be below zero. */
+static bool is_number(const struct piece *piece, const char *value)
 {
+    value += value[0] == '-' && piece->place >= PLACES_N;
     size_t digits = strspn(value, "0123456789");
     return digits > 0 && !value[digits] && (value[0] != '0' || digits == 1);
 }
@@ -271,7 +273,7 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
     const char *name = piece->text;
     if (!value)
         return err_set(err, RC_INVALID, "{%s} is not known", name);
-    if (piece->number && !is_number(value))
+    if (piece->number && !is_number(piece, value))
         return err_set(err, RC_INVALID, "{%s} is not a number", name);
     if (kind == TEMPLATE_URL && !*value)
         return err_set(err, RC_INVALID, "{%s} is empty, so the address would be that of something else",

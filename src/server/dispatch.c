@@ -167,7 +167,8 @@ static enum rc read_body(struct exchange *x, struct err *err)
         return RC_OK;
     if (x->http->body_len == 0)
         return err_set(err, RC_INVALID, "the body is missing; it must be JSON");
-    enum rc rc = json_parse(x->arena, x->http->body, x->http->body_len, &body, err);
+    enum rc rc = json_parse_strict(x->arena, x->http->body, x->http->body_len, x->route->handler->free_member,
+                                   &body, err);
     if (!rc && body->kind != expected)
         rc = err_set(err, RC_INVALID, "the body must be %s, not %s", json_kind_name(expected),
                      json_kind_name(body->kind));

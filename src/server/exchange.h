@@ -61,6 +61,7 @@ struct handler {
     void (*committed)(struct exchange *x);
     handler_fn *finish;       /* LANE_ALONE: in a second transaction; the answer is that of act */
     const char *const *query; /* the query parameters that it takes, ending with NULL; NULL: none */
+    const char *free_member;  /* of the body: kept as it comes, so any JSON will do (json_parse_strict) */
 };
 
 /* Part A of the contract answers as the Open edX LMS does, part B with RFC 9457. */

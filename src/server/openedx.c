@@ -175,4 +175,4 @@ static enum rc act_update(struct exchange *x, struct err *err)
 const struct handler handle_queue = { .answer = answer_queue };
 const struct handler handle_by_status_and_date = { .answer = answer_by_status_and_date };
 const struct handler handle_status = { .answer = answer_status_of };
-const struct handler handle_update = { .read = read_update, .act = act_update };
+const struct handler handle_update = { .read = read_update, .act = act_update, .free_member = "response" };

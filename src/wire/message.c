@@ -256,6 +256,8 @@ enum rc wire_message_read(struct arena *a, const struct json *map, const struct 
             return unknown_key(m, value->key, err);
         if (i == m->n || value->kind == JSON_NULL_KIND)
             continue;
+        if (value->key_is_twice)
+            return err_set(err, RC_INVALID, "%s: stands there twice", m->fields[i].name);
         enum rc rc = read_value(a, &m->fields[i], value, out, err);
         if (rc)
             return rc;

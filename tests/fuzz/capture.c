@@ -36,7 +36,7 @@ static void try(struct arena *a, const char *pointer, const char *answer)
     case CAPTURED_ALL: check_value(a, pointer, answer, value); break;
     case CAPTURED_NOT_THERE: check_missing(a, pointer, answer); break;
     case CAPTURED_STRANGE:
-    case CAPTURED_NOT_JSON: fuzz_check_err(RC_INVALID, &err); break;
+    case CAPTURED_UNREADABLE: fuzz_check_err(RC_INVALID, &err); break;
     }
 }
 

@@ -50,7 +50,7 @@ static const char *text_of(struct arena *a, const char *map, const char *key)
 {
     struct json *value;
     struct err err;
-    if (json_parse(a, map, strlen(map), &value, &err))
+    if (json_parse_strict(a, map, strlen(map), NULL, &value, &err))
         return NULL; /* libjwt takes a key twice */
     const struct json *field = json_get(value, key);
     assert(field && field->kind == JSON_TEXT);

@@ -53,6 +53,10 @@ static void test_capture__texts_and_whole_numbers(void **state)
     expect_captured("/id", "{\"id\":\"003x\"}", "003x");
     expect_captured("/id", "{\"id\":17}", "17");
     expect_captured("/id", "{\"id\":-9223372036854775808}", "-9223372036854775808");
+    expect_captured("/id", "{\"id\":18446744073709551615,\"name\":\"\\ud83d\",\"x\":1e400}",
+                    "18446744073709551615");
+    expect_captured("/id", "\xEF\xBB\xBF{\"id\":123456789012345678901234567890}",
+                    "123456789012345678901234567890");
     expect_captured("/a/1/b~1c", "{\"a\":[0,{\"b/c\":\"x\"}]}", "x");
     expect_captured("", "\"whole\"", "whole");
     expect_captured("/id", "{\"id\":\" \xc3\xa9 \"}", " \xc3\xa9 ");
@@ -106,6 +110,16 @@ static void test_capture__values_that_are_none(void **state)
     expect("/id", "{\"id\":\"\xc2\x85\"}", CAPTURED_STRANGE);
 }
 
+/* Read well, and yet no value for a call: it is the place that needs it which refuses it. */
+static void test_capture__values_that_cannot_be_used(void **state)
+{
+    expect("/id", "{\"id\":\"a\\ud83d\"}", CAPTURED_UNREADABLE);
+    expect("/id", "{\"id\":\"a\\u0000b\"}", CAPTURED_UNREADABLE);
+    expect("/id", "{\"id\":1,\"id\":2}", CAPTURED_UNREADABLE);
+    expect("/a/id", "{\"a\":{\"id\":1},\"a\":{}}", CAPTURED_UNREADABLE);
+    expect("/id", "{\"id\\u0000\":1}", CAPTURED_NOT_THERE);
+}
+
 static void test_capture__bounded(void **state)
 {
     char answer[CAPTURED_MAX + 32], expected[CAPTURED_MAX + 1];
@@ -119,15 +133,9 @@ static void test_capture__bounded(void **state)
 
 static void test_capture__what_is_not_json(void **state)
 {
-    static const char *const answers[] = { "",
-                                           "<html>",
-                                           "{\"id\":1",
-                                           "{\"id\":1}{}",
-                                           "{\"id\":\"\xff\"}",
-                                           "{\"id\":1,\"id\":2}",
-                                           "{\"id\":\"a\\u0000\"}" };
+    static const char *const answers[] = { "", "<html>", "{\"id\":1", "{\"id\":1}{}", "{\"id\":\"\xff\"}" };
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
-        expect("/id", answers[i], CAPTURED_NOT_JSON);
+        expect("/id", answers[i], CAPTURED_UNREADABLE);
 }
 
 static void test_capture__errors_do_not_tell_the_value(void **state)
@@ -188,6 +196,7 @@ int main(void)
         cmocka_unit_test_teardown(test_capture__nobody_there, forget),
         cmocka_unit_test_teardown(test_capture__nothing_is_concluded_from_another_form, forget),
         cmocka_unit_test_teardown(test_capture__values_that_are_none, forget),
+        cmocka_unit_test_teardown(test_capture__values_that_cannot_be_used, forget),
         cmocka_unit_test_teardown(test_capture__bounded, forget),
         cmocka_unit_test_teardown(test_capture__what_is_not_json, forget),
         cmocka_unit_test_teardown(test_capture__errors_do_not_tell_the_value, forget),

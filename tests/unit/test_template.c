@@ -354,6 +354,7 @@ static void test_template__more_places_can_be_numbers(void **state)
 {
     static const struct template_names more = { .name = { "contact" }, .n = 1 };
     const struct template_values number = { .more = (const char *const[]){ "17" } };
+    const struct template_values below = { .more = (const char *const[]){ "-9223372036854775809" } };
     const struct template_values text = { .more = (const char *const[]){ "17,\"x\":1" } };
     struct template_maker m;
     struct err err;
@@ -364,6 +365,8 @@ static void test_template__more_places_can_be_numbers(void **state)
     const struct template *t = template_end(&m);
     assert_int_equal(render(t, &number, &got, &err), RC_OK);
     assert_string_equal(got, "17");
+    assert_int_equal(render(t, &below, &got, &err), RC_OK);
+    assert_string_equal(got, "-9223372036854775809");
     assert_int_equal(render(t, &text, &got, &err), RC_INVALID);
     assert_string_equal(err.text, "{contact} is not a number");
 }

@@ -299,7 +299,7 @@ enum captured {
     CAPTURED_ALL,
     CAPTURED_NOT_THERE, /* at least one value */
     CAPTURED_STRANGE,   /* in another form than it should be */
-    CAPTURED_NOT_JSON   /* perhaps not even the service's own answer */
+    CAPTURED_UNREADABLE /* no JSON, or no value in it: perhaps not even the service's own answer */
 };
 
 /* Fills in values[step->first_capture] and those behind it, in the arena. Returns the worst that holds for

@@ -9,7 +9,6 @@
  */
 #include "driver/action/action.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -43,8 +42,11 @@ static bool could_be_there(struct arena *scratch, const struct json *answer, con
     case JSON_MAP: return strchr(end + 1, '/') == NULL;
     case JSON_BOOL:
     case JSON_INT:
+    case JSON_BIG:
     case JSON_REAL_KIND:
-    case JSON_TEXT: break;
+    case JSON_TEXT:
+    case JSON_ODD_TEXT:
+    case JSON_TWICE: break;
     }
     return false;
 }
@@ -66,14 +68,11 @@ static enum captured take_text(const struct capture_conf *conf, const char *text
 static enum captured take(struct arena *a, const struct capture_conf *conf, const struct json *found,
                           const char **out, struct err *err)
 {
-    if (found->kind == JSON_INT) {
-        *out = arena_printf(a, "%" PRId64, found->integer);
-        return CAPTURED_ALL;
-    }
-    if (found->kind != JSON_TEXT) {
+    if (found->kind != JSON_TEXT && found->kind != JSON_INT && found->kind != JSON_BIG) {
         err_set(err, RC_INVALID, "%s: the answer has %s at %s, not a string or a whole number", conf->name,
                 json_kind_name(found->kind), conf->pointer);
-        return CAPTURED_STRANGE;
+        return found->kind == JSON_ODD_TEXT || found->kind == JSON_TWICE ? CAPTURED_UNREADABLE
+                                                                         : CAPTURED_STRANGE;
     }
     *out = arena_strndup(a, found->text, found->len);
     return take_text(conf, found->text, found->len, err);
@@ -87,7 +86,7 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
     enum captured all = CAPTURED_ALL;
     if (json_parse(&scratch, answer, len, &json, err)) {
         err_prefix(err, "the answer cannot be read");
-        all = CAPTURED_NOT_JSON;
+        all = CAPTURED_UNREADABLE;
     }
     for (size_t i = 0; all < CAPTURED_STRANGE && i < step->n_captures; i++) {
         struct err worse;

@@ -251,7 +251,7 @@ static void judge_answer(struct call *call, struct attempt *attempt, struct err 
         j->verdict = conf->missing_is_nothing ? verdict_nobody(call) : VERDICT_FINAL;
         break;
     case CAPTURED_STRANGE: j->verdict = VERDICT_FINAL; break;
-    case CAPTURED_NOT_JSON: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
+    case CAPTURED_UNREADABLE: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
     }
     attempt->in_answer = j->verdict == VERDICT_FINAL || j->verdict == VERDICT_AGAIN;
     if (attempt->in_answer)

@@ -9,8 +9,6 @@
  */
 #include "driver/action/action.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -18,16 +16,19 @@
 /* ---- what the answer says ---- */
 
 /* As it is written in the configuration; NULL: it is nothing that can be. */
-static const char *text_of(const struct json *value, char number[24])
+static const char *text_of(const struct json *value)
 {
     switch (value->kind) {
-    case JSON_TEXT: return value->text;
+    case JSON_TEXT:
+    case JSON_INT:
+    case JSON_BIG: return value->text;
     case JSON_BOOL: return value->integer ? "true" : "false";
-    case JSON_INT: snprintf(number, 24, "%" PRId64, value->integer); return number;
     case JSON_NULL_KIND:
     case JSON_REAL_KIND:
+    case JSON_ODD_TEXT:
     case JSON_LIST:
-    case JSON_MAP: break;
+    case JSON_MAP:
+    case JSON_TWICE: break;
     }
     return NULL;
 }
@@ -36,9 +37,8 @@ enum said { SAID, NOT_SAID, UNREADABLE };
 
 static enum said says(const struct json *answer, const struct expected_conf *part, struct err *err)
 {
-    char number[24];
     const struct json *found = json_find(answer, part->pointer);
-    const char *text = found ? text_of(found, number) : NULL;
+    const char *text = found ? text_of(found) : NULL;
     if (!text) {
         err_set(err, RC_INVALID, "the answer has %s at %s", found ? json_kind_name(found->kind) : "nothing",
                 part->pointer);

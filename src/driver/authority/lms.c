@@ -25,7 +25,7 @@ enum { PATH_MAX_BYTES = 64 * 1024 };
 static const char *get_number(struct lms *lms, const struct json *map, const char *key)
 {
     const struct json *value = json_get(map, key);
-    return value && value->kind == JSON_INT ? arena_printf(&lms->arena, "%" PRId64, value->integer) : NULL;
+    return value && (value->kind == JSON_INT || value->kind == JSON_BIG) ? value->text : NULL;
 }
 
 static struct template_values read_person(struct lms *lms, const struct json *item)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes in from outside, in every form that it may have: read if it can be, refused where it cannot be used."""
+import pytest
+
+ODD = b'"half": "\\ud83d", "nul": "a\\u0000b", "far": 1e400, "twice": 1, "twice": 2, "k\\udc00": "\\ude00\\ud83d", "deep": ' + \
+      b"[" * 31 + b"]" * 31
+NUMBERS = ["18446744073709551615", "9223372036854775808", "-9223372036854775809", "123456789012345678901234567890", "0"]
+
+
+# ---- JSON that other readers refuse ----
+
+@pytest.fixture
+def erasing(site, make_service):
+    """A stage that looks for a contact and erases it by its id: site.crm."""
+    site.crm = make_service()
+    site.service("crm", site.crm)
+    site.stage("ERASING_CONTACT", "CONTACT_ERASED", http={"service": "crm", "steps": [
+        {"get": "/contacts?email={original_email}", "capture": {"contact": "/id"}}, {"post": "/contacts/{contact}", "json": {"id": {"contact": None}}}]},
+        retry={"for": "20s", "first": "20ms", "longest": "100ms"})
+    return site
+
+
+def answer(site, body, headers=None):
+    site.crm.script = lambda call: (200, body, headers or {"Content-Type": "application/json"}) if call.method == "GET" else 204
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_id_reaches_the_next_call_digit_for_digit(erasing, number):
+    answer(erasing, b'\xef\xbb\xbf{"id": ' + number.encode() + b", " + ODD + b"}")
+    erasing.request("ada")
+    done = erasing.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 0)
+    assert erasing.crm.calls[1].path == f"/contacts/{number}" and erasing.crm.calls[1].raw == b'{"id":' + number.encode() + b"}"
+
+
+@pytest.mark.parametrize("value, words", [
+    (b'"a\\ud83d"', "half a character"), (b'"a\\u0000b"', "NUL"), (b'1, "id": 2', "two values"), (b'1, "\\u0069d": 1', "two values")])
+def test_a_value_that_cannot_be_used_is_refused_where_it_is_needed(erasing, value, words):
+    erasing.config["stages"][0]["retry"]["for"] = "50ms"
+    answer(erasing, b'{"id": ' + value + b"}")
+    erasing.request("ada")
+    assert erasing.drive_all()["errored"] == 1
+    assert words in erasing.recorded("ada", "ERRORED")["error"]
+    assert {call.method for call in erasing.crm.calls} == {"GET"}
+
+
+def test_a_response_that_a_script_reports_is_kept_as_it_came(erasing):
+    """The scripts pass on what a service said, whatever it was."""
+    erasing.serve()
+    erasing.request("ada")
+    response = b'{"id": 18446744073709551615, "half": "\\ud83d", "twice": 1, "twice": 1e400}'
+    moved = erasing.call("PATCH", "/api/user/v1/accounts/update_retirement_status/", token=erasing.token("retirement:drive"),
+                         raw=b'{"username": "ada", "new_state": "ERASING_CONTACT", "response": ' + response + b"}",
+                         headers={"Content-Type": "application/json"})
+    assert moved.status == 204, moved
+    kept = erasing.show("ada")["responses"]
+    assert response.decode().replace(" ", "") in kept.replace(" ", ""), kept
