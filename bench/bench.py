@@ -274,7 +274,7 @@ def counts_of(site):
 
 
 def drive_all(site, people, watch=lambda: None):
-    """Drives everybody. Gives seconds, and the highest memory of the driver, in MiB."""
+    """Drives all people. Returns the seconds, and the highest memory of the driver, in MiB."""
     began, peak = time.monotonic(), 0
     driver = subprocess.Popen(site.command("drive", "--once"), env=site.environment, stdout=subprocess.DEVNULL)
     while driver.poll() is None:
@@ -310,7 +310,7 @@ def slow_calls(folder):
 
 
 def in_flight(folder):
-    """10,000 people in flight: a thousand calls wait for their answers until everybody is taken up, the others for their
+    """10,000 people in flight: a thousand calls wait for their answers until all people are claimed, the others for their
     turn. And all of them in a call, which is mostly libcurl's memory."""
     people = 10_000
     print(f"{people:,} people in flight", flush=True)
@@ -334,8 +334,8 @@ def in_flight(folder):
 
 
 def take_up(folder):
-    """Of a driver that was killed: how long until another one has taken up everybody whom it had (reliability.md, L2). The
-    lease of somebody ends by then at the latest, and was renewed just before, perhaps."""
+    """Of a driver that was killed: how long until another driver has claimed all of its people (reliability.md, L2). The
+    lease of each person ends by then at the latest; it may have been renewed just before the kill."""
     people, lease_s, spare_s = 100, 20, 5
     print(f"{people} people of a driver that is killed, with a lease of {lease_s} s", flush=True)
     settings = {"at_once": people, "stage": "\n    timeout: 5s", "driver": f", lease: {lease_s}s, poll: 1s"}

@@ -20,7 +20,7 @@ A_DAY = 100      # requests, and one in so many ...
 ORGS_EVERY = 10  # ... of people has an organisation: fill.c
 GROUP = 300
 PASSWORD = "a long enough password"
-SETTINGS = "on_request: [{ name: app }]\n"  # so everybody has a message that waits
+SETTINGS = "on_request: [{ name: app }]\n"  # so each person has a message that waits
 READS_EVERYTHING = "reads everything, as it is meant to"
 MEANT = {  # what may take longer with more people, and why
     "POST /v1/fsck": READS_EVERYTHING,
@@ -39,7 +39,7 @@ def population(people):
 
 
 class Population:
-    """Who is in which state: numbers of people, from 0. The id of a retirement, and of an account, is one more."""
+    """The people in each state, as numbers from 0. The id of a retirement, and of an account, is one more."""
 
     def __init__(self, people):
         start = 0
@@ -59,7 +59,7 @@ def email(i):
 
 
 def day_of(p, i):
-    """When somebody asked, as a date."""
+    """The day of a person's request, as a date."""
     ago = datetime.timedelta(days=(p.people - i) / A_DAY)
     return (datetime.datetime.now(datetime.timezone.utc) - ago).strftime("%Y-%m-%d")
 
@@ -69,7 +69,7 @@ def form(**fields):
 
 
 class Caller:
-    """A connection to a site's socket, and one to its port for whoever shows what they are."""
+    """A connection to a site's socket, and one to its port for calls with credentials."""
 
     def __init__(self, site):
         self.local = http.client.HTTPConnection("local")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole configuration file: refused in one line, or fit to be used: every call it describes can be made for
- * somebody with a hostile name.
+ * a person with a hostile name.
  */
 #include "fuzz.h"
 

@@ -19,7 +19,7 @@
 /* libFuzzer's names. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A copy that ends where its terminator is, so that ASan sees whoever reads on; to be freed. */
+/* A copy that ends where its terminator is, so that ASan sees a read beyond it; to be freed. */
 static inline char *fuzz_text(const void *data, size_t size)
 {
     char *text = xcalloc(size + 1, 1);

@@ -70,7 +70,7 @@ class Server:
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            # whoever kills the tests kills it, too
+            # ends with the tests, also if they are killed
             words = [*(self.as_user or ("setpriv",)), "--pdeathsig", "KILL", *self.command()]
             self.process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.folder,
                                             start_new_session=True)

@@ -179,7 +179,7 @@ def make_server(service, port):
 
 
 def first_time_for_each(answer, otherwise=204):
-    """A script: this answer to the first call for everybody, the other one to all that follow."""
+    """A script: this answer to the first call for each person, the other one to all later calls."""
     seen = set()
     lock = threading.Lock()
 
@@ -193,8 +193,8 @@ def first_time_for_each(answer, otherwise=204):
 
 
 class Gate:
-    """A script that keeps callers waiting until it is opened, and gives them its answer then; others go on at once.
-    `reached` once somebody has come."""
+    """A script that holds calls for these people until it is opened and then gives its answer. Other calls are answered at once.
+    `reached` once a call has come."""
 
     def __init__(self, who=None, answer=204):
         self.who = who  # None: everybody

@@ -230,7 +230,7 @@ class Site:
         return result
 
     def request(self, username, email=None, name=None, account_id=None):
-        """Somebody asks to be forgotten, with a server or without. Gives the retirement as JSON."""
+        """Requests a retirement, with a server or without. Returns it as JSON."""
         email = email or f"{username}@example.com"
         if self.port is None:
             number = ("--account-id", str(account_id)) if account_id else ()
@@ -255,19 +255,19 @@ class Site:
         return self.lethe("drive", "--once", *words, **options)
 
     def drive_all(self, *words):
-        """Until nobody is due. Gives what was done."""
+        """Drives until no one is due. Returns the summary."""
         return self.ok("drive", "--once", "--json", *words).json
 
     def show(self, username):
         return self.ok("retirement", "show", username, "--json").json
 
     def states(self):
-        """Where everybody is, by user name."""
+        """The state of each person, by user name."""
         rows = self.ok("retirement", "list", "--json").json
         return {row["original_username"]: row["state"] for row in rows}
 
     def wait_states(self, expected):
-        """Until everybody is in this state (one for all), or each in its own."""
+        """Waits until all people are in this state, or each person in the given one."""
         wanted = expected if isinstance(expected, dict) else None
 
         def arrived():
@@ -277,7 +277,7 @@ class Site:
         wait_for(arrived, f"states {expected}")
 
     def history(self, username):
-        """Every move of somebody, as (from, to, what was answered)."""
+        """Every move of a person, as (from, to, answer)."""
         moves = []
         for line in self.show(username)["responses"].split("\n"):
             match = re.match(r"\S+ (\S+) -> (\S+) by .*?(?:: (\{.*\}))?$", line)
@@ -286,7 +286,7 @@ class Site:
         return moves
 
     def recorded(self, username, state):
-        """What was answered when somebody last came to this state."""
+        """The answer that was recorded when the person last entered this state."""
         return [answer for _, to, answer in self.history(username) if to == state][-1]
 
     # -- the API --

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory: who is in it, which names are to be had, and what the stages of a retirement do to an account."""
+"""The directory: its accounts, which names are free, and what the stages of a retirement do to an account."""
 import json
 import re
 
@@ -70,7 +70,7 @@ def test_only_those_who_may_look(authority):
     assert authority.post("/v1/identities/check", {"username": "a"}, token=authority.token("retirement:read")).status == 403
 
 
-# ---- names that are not to be had ----
+# ---- names that cannot be registered ----
 
 def test_a_name_on_its_way(authority):
     account(authority, "Ödön")

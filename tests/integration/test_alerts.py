@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alerts: who became ERRORED or stuck, once each, by every way, across restarts; and the watch that moves who is stuck."""
+"""Alerts about people in ERRORED and stuck people: once each, by every way, across restarts; and `watch.stuck: error`."""
 import json
 import signal
 import threading
@@ -14,7 +14,7 @@ LATER = {"stuck_after": "1d", "every": "100ms", "alert_every": "100ms"}
 
 @pytest.fixture
 def chat(site, make_service):
-    """Somebody who is told of alerts, at once."""
+    """A service that receives alerts, at once."""
     service = make_service()
     site.service("chat", service, breaker="none")  # so many tries are enough for it
     site.configure(driver={"poll": "100ms"}, watch=LATER, alerts=[
@@ -252,7 +252,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def signing(site, make_office):
-    """A directory whose people get a confirmation; signing.leave(name) asks to be forgotten."""
+    """A directory that confirms requests by e-mail; signing.leave(name) requests the user's own deletion."""
     site.office = make_office()
     site.configure(mail={"server": site.office.url, "from": "Example <lethe@example.com>"}, driver={"poll": "100ms"}, cool_off="7d")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many at once: of those who want the same, exactly one gets it."""
+"""Concurrent requests: of several that want the same thing, exactly one gets it."""
 import http.client
 import json
 import threading
@@ -76,7 +76,7 @@ def test_asking_at_once_gives_one_retirement(served):
 
 
 def test_a_claim_against_an_abort(served):
-    """Exactly one wins: either nobody has a lease on who is aborted, or the abort waits for the lease."""
+    """Exactly one wins: either there is no lease on the aborted retirement, or the abort waits for the lease."""
     for _ in range(20):
         who = served.somebody()
         abort, claims = all_at_once([

@@ -31,7 +31,7 @@ def be_away_past_all_leases(site):
 
 
 def add_list(site, *names):
-    """A newer list, while those who are under way keep theirs. The server is stopped for it, and started again."""
+    """A newer list; retirements under way keep the old one. Stops the server for it and starts it again."""
     site.kill(site.processes[-1])
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         [(pipeline,)] = db.execute("INSERT INTO pipeline (stamp, created_at) VALUES (1, 1) RETURNING id").fetchall()
@@ -225,7 +225,7 @@ def test_a_repeat_gets_the_first_answer(served, outcome):
 
 
 def test_a_late_repeat_gets_the_first_answer_and_no_next_stage(served):
-    """Of a stage long done, when somebody else has the lease: acknowledged, but nothing to do any more."""
+    """A report of an earlier stage, when another driver has the lease: acknowledged, with nothing left to do."""
     served.somebody()
     [claim] = served.claim()
     first = served.report(claim, "done")
@@ -345,7 +345,7 @@ def test_after_the_lease_nothing_is_accepted(served, outcome):
 
 
 def test_whom_the_rules_refuse_stands_in_nobodys_way(served):
-    """25 people are in a state that is somebody's work in their list, and done in the list of today."""
+    """25 people are in a state that is a working state in their list, and a completed one in today's list."""
     for _ in range(25):
         served.patch(served.somebody()["original_username"], "RETIRING_FORUMS")
     add_list(served, "PENDING", "CALLING", "RETIRING_FORUMS", "ERRORED", "ABORTED", "COMPLETE")
@@ -371,7 +371,7 @@ def test_a_renewal_lengthens_the_lease(served):
 
 
 def test_who_dies_again_and_again_is_errored(site):
-    """Somebody whose data crashes the driver must not do so for ever."""
+    """A person whose data crashes the driver must not crash it for ever."""
     site.configure(driver={"deaths_max": 2})
     site.serve()
     who = site.somebody()

@@ -121,7 +121,7 @@ def test_a_repeated_failure_and_a_repeated_force_are_recorded_once(authority):
 
 @pytest.mark.parametrize("other", [{"response": "other words"}, {"extra": {"force": False}, "scope": "retirement:drive"}])
 def test_what_is_not_quite_a_repeat_is_refused(authority, other):
-    """Other words, or another caller: somebody else is at work here, and must hear of it."""
+    """Another answer or another caller: a second program works on this person, and must learn of the first."""
     who = authority.somebody()
     name = who["original_username"]
     assert authority.patch(name, "RETIRING_FORUMS", "starting").status == 204

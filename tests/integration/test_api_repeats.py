@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is repeated, refused in the middle of many, or asked for by somebody who may not: nothing is left half done."""
+"""Requests that are repeated, refused in the middle of a list, or not permitted leave nothing half done."""
 
 
 def test_a_repeated_move_is_answered_and_recorded_once(served):

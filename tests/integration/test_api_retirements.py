@@ -69,7 +69,7 @@ def test_an_account_and_its_address_belong_together(authority):
     expect(ask(authority, "other", account_id=4712), 409, "taken")
     assert authority.counts() == before
     assert ask(authority, "bob", "Bob@Example.com", account_id=4712).status == 201
-    # Who has asked already is recognised by the same rule.
+    # An earlier request is found by the same rule.
     expect(ask(authority, "bob", "bobby@example.com"), 409, "unknown_pair")
 
 
@@ -345,7 +345,7 @@ def test_a_bulk_about_an_unknown_state(authority):
 
 @pytest.fixture
 def leased(served):
-    """Somebody on whom a driver has the lease: served.held is the claim."""
+    """A retirement on which a driver has the lease: served.held is the claim."""
     served.somebody()
     [served.held] = served.claim()
     return served

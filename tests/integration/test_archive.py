@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives: who goes into one, what it looks like, and that nobody is lost or there twice when the server is killed."""
+"""Archives: which people go into one, its form, and that a killed server loses no person and archives none twice."""
 import gzip
 import json
 import os
@@ -39,7 +39,7 @@ def archived(site):
 
 
 def age(site, days):
-    """Makes everybody so much older; the server must not run."""
+    """Makes all people older by this; the server must not run."""
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         db.execute("UPDATE retirement SET created_at = created_at - ?, modified_at = modified_at - ?",
                    (days * DAY, days * DAY))
@@ -211,7 +211,7 @@ def test_an_unfinished_file_that_nobody_knows_is_removed(site):
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 @pytest.mark.parametrize("sealed", [False, True])
 def test_killed_at_each_write_to_the_disk(site, sealed):
-    """Everybody is in the database or in one finished file; after a restart nothing is half done."""
+    """Each person is in the database or in one finished file; after a restart nothing is half done."""
     names = [f"user{i}" for i in range(7)]
     if sealed:
         certificate(site)

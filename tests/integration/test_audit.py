@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit trail: it has everything that was done and nobody's name, is kept, and tells when it was tampered with."""
+"""The audit trail: it has every change and no person's name, is kept, and shows when it was tampered with."""
 import hashlib
 import http.client
 import json
@@ -43,7 +43,7 @@ def verify(site, **body):
 
 
 def login_uid():
-    """Of the user who signed in to the machine; where nobody did, of this process."""
+    """The number of the user who signed in to the machine; without one, the number of this process's user."""
     try:
         with open("/proc/self/loginuid", encoding="ascii") as f:
             uid = int(f.read())
@@ -53,7 +53,7 @@ def login_uid():
 
 
 def tamper(site, sql):
-    """The server is stopped, somebody changes its database, and it is started again."""
+    """Stops the server, changes its database by this SQL, and starts it again."""
     site.kill(site.processes[-1], signal.SIGTERM)
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         db.executescript(sql)
@@ -134,7 +134,7 @@ def test_who_did_it_and_when(served):
 
 
 def test_a_command_is_who_signed_in_to_the_machine(served):
-    """As after `sudo`: the kernel remembers who signed in."""
+    """As after `sudo`: the kernel remembers the user who signed in."""
     one = served.request("ada")
     script = 'echo 1234 > /proc/self/loginuid 2> /dev/null && exec "$@"'
     command = [LETHE, "retirement", "cancel", "ada@example.com", "--config", str(served.file)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets in: the token endpoint, what a token is good for and how long, what a scope opens."""
+"""Access: the token endpoint, what a token permits and for how long, what a scope permits."""
 import base64
 import hashlib
 import hmac

@@ -16,7 +16,7 @@ WITH_BODY = [(method.upper(), path) for path, item in contract.document["paths"]
 LISTS = {path for method, path in WITH_BODY
          if contract.find(method, path)["requestBody"]["content"]["application/json"]["schema"].get("type") == "array"}
 ITEM_BY_ITEM = {"/v1/progress", "/v1/deliveries/reports"}  # 200, and each item has an answer of its own
-# Where a body may be left out, and where members that nobody knows are refused: the LMS's own calls take what comes.
+# Calls that work without a body, and calls that refuse unknown members. The LMS's own calls ignore them.
 OPTIONAL = {(method, path) for method, path in WITH_BODY
             if not contract.document["paths"][path][method.lower()]["requestBody"].get("required")}
 CLOSED = [(method, path) for method, path in WITH_BODY
@@ -26,7 +26,7 @@ ALL = [(method.upper(), path) for path, item in contract.document["paths"].items
 
 @pytest.fixture(scope="module")
 def victim(authority):
-    """Somebody of whom nothing may change."""
+    """A person whose data must not change."""
     who = authority.somebody("RETIRING_LMS", name="victim")
     return who["id"]
 

@@ -98,7 +98,7 @@ class Hostile:
 
 
 class Content:
-    """Everything that is in the database, looked at only when somebody has committed something."""
+    """All rows of the database, read again only after a commit."""
 
     def __init__(self, site):
         self.db = sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True)

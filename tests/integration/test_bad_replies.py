@@ -121,7 +121,7 @@ BAD_TLS = [
 
 
 class BadService:
-    """Does this to whoever connects, then hangs up."""
+    """Does this to each connection, then hangs up."""
 
     def __init__(self, doings=(), tls=None):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -182,7 +182,7 @@ def most_mib():
 
 
 def start(site, url, timeout="60s"):
-    """A server and a driver that erases at this service, and calls for nobody twice."""
+    """A server and a driver that erases at this service, one call for each person."""
     site.configure(services={"store": {"url": url, "breaker": "none"}}, driver={"poll": "100ms"})
     site.stage("ERASING", "ERASED", http={"service": "store", "post": "/erase", "json": {"username": "{original_username}"}},
                retry="none", timeout=timeout)
@@ -190,7 +190,7 @@ def start(site, url, timeout="60s"):
 
 
 def drive_one(site, name):
-    """Somebody is to be erased there. Gives what is on record."""
+    """Retires a person there. Returns the recorded answer."""
     site.request(name)
     wait_for(lambda: site.state_of(name) in ("ERRORED", "COMPLETE"), "an end")
     assert site.state_of(name) == "ERRORED", site.history(name)

@@ -10,7 +10,7 @@ DAY = 86400 * 1000000
 
 
 def asked_days_ago(site, days):
-    """Users by name, each of whom asked so many days ago; the later ones later."""
+    """Users by name, who requested this many days ago, in this order."""
     for name in sorted(days, key=days.get, reverse=True):
         site.request(name)
     with sqlite3.connect(site.data_dir / "lethe.db") as db:

@@ -21,7 +21,7 @@ def show_account(site, username):
 
 
 def asked(site, username):
-    """Somebody of the directory who asked to be forgotten."""
+    """A person of the directory who requested to be forgotten."""
     account(site, username)
     return site.request(username)
 

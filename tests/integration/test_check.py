@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is stuck and who is overdue, and `lethe check`, which tells a monitoring system."""
+"""Stuck and overdue people, and `lethe check`, which reports them to a monitoring system."""
 import signal
 
 import pytest
@@ -13,7 +13,7 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 
 @pytest.fixture
 def watched(site):
-    """A server for which everybody who waits at all has waited too long."""
+    """A server with limits so short that every person who waits counts as overdue."""
     site.configure(watch=AT_ONCE, cool_off="0")
     site.serve()
     return site

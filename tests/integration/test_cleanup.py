@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting people who are COMPLETE: all or nothing, overwritten before deleted, and gone from every file."""
+"""Deleting people who are COMPLETE: all or nothing, overwritten before deleted, and gone from every file."""
 import shutil
 import signal
 import sqlite3
@@ -169,7 +169,7 @@ def test_an_account_that_was_never_retired_goes_too(site):
 
 
 def test_readers_are_waited_for(site):
-    """Somebody reads the database while the person goes: the file is cleared when they are done."""
+    """Another process reads the database while the person is deleted: the file is cleared once it has finished."""
     process = site.serve()
     plant(site)
     reader = sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True, isolation_level=None)

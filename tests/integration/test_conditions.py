@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stages for some people only: who is passed over is done at once, and it is on record why."""
+"""Stages for some people only: for other people the stage is completed at once, and the reason is recorded."""
 import pytest
 
 
@@ -64,7 +64,7 @@ def test_what_somebody_would_do_by_hand_is_passed_over_too(site):
 
 
 def test_who_is_passed_over_does_not_wait_for_a_service_that_is_down(pipeline):
-    """Nobody comes to it but the one who finds out; for whom it is not, they go on."""
+    """Only one person's calls test the service; a person for whom the stage is skipped goes on."""
     pipeline.config["stages"][1].update(unless={"original_username": ["skip*"]}, retry={"for": "1h"})
     pipeline.config["services"]["notes"]["breaker"] = {"failures": 1, "pause": "1h"}
     pipeline.notes.script = lambda call: 503

@@ -30,7 +30,7 @@ def people(n):
 
 
 def expect_once_in_order(site, names):
-    """Everybody is done, each stage took effect once for each, and before the next one was called."""
+    """All people are COMPLETE, and each stage took effect once for each person, before the next one was called."""
     assert set(site.states().values()) == {"COMPLETE"}
     for service in site.everywhere:
         assert service.times_erased() == {name: 1 for name in names}
@@ -106,7 +106,7 @@ def test_a_driver_that_was_stopped_past_its_lease_starts_nothing_more(crashing):
 
 
 def test_the_lease_is_renewed_while_people_wait_for_a_slow_service(crashing):
-    """Nobody else may take them meanwhile: everybody is done under the first claim."""
+    """No other driver may take them meanwhile: all people are completed under the first claim."""
     crashing.forum.script = lambda call: 503
     crashing.config["stages"][0]["retry"] = {"for": "1h", "first": "100ms", "longest": "200ms"}
     crashing.config["services"]["forum"]["breaker"] = "none"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that are killed, with their drivers or without: what was answered is still there, and nobody is done twice."""
+"""Servers that are killed, with their drivers or without: acknowledged writes are there, and no stage is done twice."""
 import random
 import sqlite3
 
@@ -53,7 +53,7 @@ def test_a_driver_outlives_its_server(crashing):
 
 
 def test_what_was_answered_survives(crashing):
-    """I12: everybody whose request was acknowledged is there after each of five crashes, and nobody twice."""
+    """I12: each acknowledged request is there after each of five crashes, and none twice."""
     acknowledged = []
     for _ in range(5):
         server = crashing.serve()
@@ -85,7 +85,7 @@ def test_a_server_that_is_killed_again_and_again(crashing):
 
 
 def test_server_and_driver_die_together(crashing):
-    """lethe run, killed in the middle of everything, and started again: who was held is taken up after the lease."""
+    """lethe run, killed in the middle of its work and started again: people under a lease are claimed when it has ended."""
     for stage in crashing.config["stages"]:
         stage["timeout"] = "2s"
     crashing.configure(driver={"poll": "100ms", "lease": "14s"})

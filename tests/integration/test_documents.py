@@ -115,7 +115,7 @@ def test_recovering_from_errored(example):
 
 
 def test_rerunning_after_a_stage_was_added(example):
-    """All who are COMPLETE go back to PENDING, and through a stage that was not there before."""
+    """All people in COMPLETE go back to PENDING, and through a stage that was added since."""
     names = ["ada", "bob"]
     for name in names:
         example.request(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services that fail for everybody, and quiet hours: people wait in the completed state before the stage."""
+"""Services that fail for all people, and quiet hours: people wait in the completed state before the stage."""
 import datetime
 
 import pytest

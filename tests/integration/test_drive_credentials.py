@@ -87,8 +87,8 @@ def test_a_token_that_is_turned_down_is_renewed_at_once(erasing):
 
 
 def test_many_that_are_turned_down_at_once_ask_for_few_tokens(erasing):
-    """Eight calls are under way whenever a token ends. Who is turned down with the new one as well is final, so it is
-    allowed to be repeated."""
+    """Eight calls are under way whenever a token ends. A call that is refused with the new token as well fails for good, so
+    this stage may be repeated."""
     guard = erasing.store.script = Guarded(calls_each=20)
     oauth2(erasing)
     erasing.config["stages"][0]["retry"] = {"for": "20s", "first": "10ms", "longest": "50ms"}
@@ -112,7 +112,7 @@ def test_a_service_that_turns_down_every_token_is_final(erasing):
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_without_a_token_nobodys_attempt_begins(erasing, status):
-    """However small their budget (here there is none): it is nobody's fault in the queue."""
+    """However short `retry.for` is (here 0): a missing token is not the fault of a person in the queue."""
     guard = erasing.store.script = Guarded(grant=status)
     oauth2(erasing)
     erasing.configure(driver={"poll": "100ms"})

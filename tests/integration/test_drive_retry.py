@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is tried again, for how long, and when somebody becomes ERRORED (contract D; reliability: services)."""
+"""Which failures are tried again, for how long, and when a person becomes ERRORED (contract D; reliability: services)."""
 import email.utils
 import time
 
@@ -27,7 +27,7 @@ def retry(site, setting):
 
 
 def expect_erased_once(site, names):
-    """Repeats carried the same key, so that for everybody it took effect once."""
+    """Repeats carried the same key, so the call took effect once for each person."""
     assert site.store.times_erased() == {name: 1 for name in names}
     assert set(site.states().values()) == {"COMPLETE"}
 
@@ -105,7 +105,7 @@ def test_a_spent_budget_is_errored_with_its_outcome(erasing, passing, outcome):
 
 
 def test_nobody_is_errored_while_a_service_is_down(erasing):
-    """It is cut off in the middle of the work, and nobody answers at its port until it is back."""
+    """The service goes down in the middle of the work, and refuses connections until it is back."""
     gate = erasing.store.script = Gate(who={"user20"})
     erasing.request_all(MANY)
     erasing.run_all()
@@ -137,7 +137,7 @@ def test_a_service_that_is_not_there_is_errored_when_the_budget_is_spent(erasing
 
 
 def test_a_storm_of_429_and_503_passes_without_an_error(erasing):
-    """Everybody is turned away five times."""
+    """The service refuses each person five times."""
     turned_away = {}
 
     def script(call):
@@ -191,7 +191,7 @@ def test_a_wish_that_is_longer_than_the_budget_is_honoured(erasing):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_wish_is_for_everybody(erasing, status):
-    """Who is told to come back later speaks for all; nobody's budget is spent by it."""
+    """A `Retry-After` for one person holds for all people, and costs none of them retries."""
     erasing.config["services"]["store"]["max_concurrent"] = 1
     retry(erasing, {"for": "500ms", "first": "10ms", "longest": "50ms"})
     erasing.store.script = lambda call: (status, "later", {"Retry-After": "1"}) if len(erasing.store.calls) == 1 else 204

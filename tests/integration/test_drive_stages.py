@@ -165,7 +165,7 @@ def test_people_are_taken_up_when_their_cool_off_ends(pipeline):
     assert pipeline.seconds(taken["at"]) - pipeline.seconds(asked["at"]) >= 1.5
 
 
-# ---- who comes meanwhile, who goes meanwhile ----
+# ---- requests that come, and cancels, while the driver works ----
 
 def test_people_who_ask_while_others_are_under_way_are_done_too(pipeline):
     gate = pipeline.notes.script = Gate()
@@ -194,7 +194,7 @@ def test_a_person_who_is_aborted_during_a_call_gets_no_other(pipeline):
 
 
 def test_a_hundred_people_at_three_stages_at_once(pipeline):
-    """Nobody waits for the slowest: while one service holds its people, others are done at theirs."""
+    """A slow service holds up only its own people; those at other services go on."""
     names = numbered(100)
     gate = pipeline.store.script = Gate(who={"user0"})
     pipeline.request_all(names)
@@ -213,8 +213,7 @@ def test_a_hundred_people_at_three_stages_at_once(pipeline):
 # ---- drivers that have some of the stages ----
 
 def test_drivers_with_different_stages_share_the_work(pipeline):
-    """Each takes only those who come to its own stages, however many stand in front of them, and leaves the rest as it
-    is."""
+    """Each driver takes only people who are due for its own stages, however many others are before them in the queue."""
     pipeline.serve()
     forum, notes, store = pipeline.config["stages"]
     names = numbered(10)

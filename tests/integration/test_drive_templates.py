@@ -87,7 +87,7 @@ def test_control_characters_are_refused_at_the_request(erasing, name):
 
 
 def test_a_value_that_is_not_known_is_an_error_of_the_stage(erasing):
-    """Somebody without a name, where the path needs one."""
+    """A person without a name, where the path needs one."""
     erasing.config["stages"][0]["http"]["put"] = "/users/{original_name}"
     erasing.request("ada")
     assert erasing.drive_all()["errored"] == 1
@@ -110,7 +110,7 @@ def test_the_retired_forms_and_numbers_are_there_too(erasing):
 
 
 def test_a_number_that_nobody_gave_is_not_made_up(site, make_service):
-    """Ours would be somebody else's in the service."""
+    """Our own number could be that of another person in the service."""
     service = make_service()
     site.service("shop", service)
     site.stage("ERASING_ORDERS", "ORDERS_ERASED", http={"service": "shop", "delete": "/customers/{user_id}"}, retry="none")

@@ -228,7 +228,7 @@ def test_after_a_failure_was_mended_it_is_another_attempt(driver, lms):
 
 
 def test_people_wait_before_a_service_that_is_down(driver, lms):
-    """Its breaker opens; one call at a time finds out when it answers again. Nobody is ERRORED, nobody is forgotten."""
+    """Its breaker opens; one call at a time tests whether it answers again. No person is ERRORED or left behind."""
     down = threading.Event()
     down.set()
     lms.meddle = lambda kind, call: lms.calls.append(call) or 503 if kind == ECOM and down.is_set() else None
@@ -253,7 +253,7 @@ def test_people_wait_before_a_service_that_is_down(driver, lms):
 # ---- other drivers ----
 
 def test_whom_another_driver_has_is_left_alone(driver, lms):
-    """Between our look and our move somebody else was faster."""
+    """Between our look and our move another driver moved the person."""
     def faster(kind, call):
         if kind == "retiring_forums" and call.username == "ada":
             lms.put("ada", "RETIRING_FORUMS")
@@ -287,7 +287,7 @@ def test_whom_somebody_else_moves_meanwhile_is_no_longer_ours(driver, lms):
 
 
 def test_an_lms_without_the_completed_state_is_a_failure_on_record(driver, lms):
-    """Its list is another one: nobody is left in a working state because of us."""
+    """The LMS has another list of states: our driver leaves no person in a working state."""
     driver.config["retirement_pipeline"][0][1] = "FORUMS_DONE"
     lms.meddle = lambda kind, call: (200, []) if kind == "queue" and "FORUMS_DONE" in call.path and lms.calls else None
     lms.states = [*STATES[:2], "FORUMS_COMPLETE", *STATES[3:]]

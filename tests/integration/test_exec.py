@@ -14,7 +14,7 @@ PERSON = {"original_username", "original_email", "original_name", "retired_usern
 
 @pytest.fixture
 def commanding(site):
-    """One stage whose program is site.program("..."), a script of the shell; nothing is tried again."""
+    """One stage that runs site.program("..."), a shell script, without retries."""
     site.erase = site.folder / "erase"
 
     def program(text):
@@ -62,7 +62,7 @@ def test_the_person_comes_on_standard_input(commanding):
 
 
 def test_nothing_of_the_person_is_in_arguments_or_environment(commanding):
-    """What anybody on the machine could read of the program, of a child of it, and of the driver."""
+    """What other users of the machine can read of the program, of its child process, and of the driver."""
     commanding.program("""
         for pid in $$ $PPID; do tr '\\0' '\\n' < /proc/$pid/cmdline; tr '\\0' '\\n' < /proc/$pid/environ; done > seen
         sh -c 'tr "\\0" "\\n" < /proc/$$/environ' >> seen

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who failed alike: groups by stage and cause, and taking them up again."""
+"""People with the same failure: groups by stage and cause, and resuming a group."""
 import pytest
 
 

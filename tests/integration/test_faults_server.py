@@ -25,7 +25,7 @@ AS_ROOT = os.geteuid() == 0
 
 @pytest.fixture(autouse=True)
 def private(site):
-    """The configuration has salts in it, so it is nobody else's business."""
+    """The configuration contains salts, so only its owner may read it."""
     site.file.touch(mode=0o600)
 
 
@@ -92,7 +92,7 @@ def test_what_was_acknowledged_survives_a_kill(site, after):
             acknowledged = last.get(name, "PENDING")
             both = {acknowledged} | ({stream.under_way[1]} if stream.under_way[0] == name else set())
             assert now[name] in both, f"{name} is in {now[name]}, not in {both}"
-        # Whoever has no answer repeats the update, and it is done.
+        # A client without an answer repeats the update, and then it is done.
         if stream.under_way not in stream.moved:
             assert site.patch(*stream.under_way, "x").status == 204
             assert site.state_of(stream.under_way[0]) == stream.under_way[1]

@@ -14,7 +14,7 @@ SEED = int(os.environ.get("LETHE_SEED") or random.SystemRandom().randrange(1 << 
 
 # It has not taken effect, and says so.
 REFUSALS = [503, 429, 500, (503, "<html>closed</html>", {"Content-Type": "text/html"}), (429, "", {"Retry-After": "0"})]
-# It may have taken effect: nobody can tell from the answer.
+# The call may have taken effect: the answer does not tell.
 AMBIGUOUS = [HANG_UP, 502, 504, (200, "half of it", {"Content-Length": "100"}), (200, "<html>Sign in</html>"),
              (200, '{"erased": ', {"Content-Type": "application/json"})]
 

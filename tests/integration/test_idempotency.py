@@ -233,7 +233,7 @@ def test_reading_takes_no_key(authority):
     assert authority.post("/v1/retirements/search", {"username": "nobody"}, headers=keyed("x")).status == 200
 
 
-# ---- nobody else can read it ----
+# ---- only the client that sent the key can read the answer ----
 
 def test_neither_answers_nor_keys_can_be_read_in_the_files(served):
     key = "planted-key-7f3a"
@@ -251,7 +251,7 @@ def test_neither_answers_nor_keys_can_be_read_in_the_files(served):
                 assert word.encode() not in content and base64.b64encode(word.encode()) not in content, (file, word)
 
 
-# ---- who sends keys by themselves ----
+# ---- programs that send keys by themselves ----
 
 def test_commands_send_keys(served):
     served.ok("client", "add", "worker", "--scope", "retirement:read")

@@ -13,7 +13,7 @@ PASSWORD = "corr3ct-horse"
 
 @pytest.fixture
 def writing(site, make_office):
-    """One stage that writes to somebody who erases by hand; writing.open_office(script) opens the server."""
+    """One stage that writes to a person who erases by hand; writing.open_office(script) starts the mail server."""
 
     def open_office(script=None, server=None, **options):
         site.office = make_office(script=script, **options)
@@ -141,7 +141,7 @@ def test_over_its_timeout_it_is_given_up(writing):
 
 
 def test_a_server_that_is_down_opens_the_breaker(writing):
-    """One finds out whether it is back, and spends its own budget; everybody else keeps theirs."""
+    """One person's call tests whether the server is back, and spends that person's retries; others keep theirs."""
     office = writing.open_office(server={"breaker": {"failures": 3, "pause": "30s"}})
     office.stop()
     writing.request_all([f"user{n}" for n in range(10)])

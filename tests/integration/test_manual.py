@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stages that people do by hand: they wait, are listed, are reminded of, and go on when somebody confirms."""
+"""Stages that operators do by hand: retirements wait, are listed, are reminded of, and go on after a confirmation."""
 import re
 
 import pytest

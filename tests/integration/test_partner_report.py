@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lethe partner-report: whose file gets whom, what a file looks like, and that nobody is dropped who was not told of."""
+"""lethe partner-report: which people each partner's file has, its form, and that no unreported person leaves the list."""
 import csv
 import datetime
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Partner organisations: who is queued, reported and taken off the list; and many retired by their names."""
+"""Partner organisations: people are queued, reported and taken off the list; and many retired by their names."""
 import urllib.parse
 
 import pytest
@@ -10,7 +10,7 @@ BULK = "/v1/accounts/bulk_retire_users"
 
 
 def member(site, *orgs, state="RETIRING_LMS"):
-    """Somebody of the directory with these organisations, in a state."""
+    """A person of the directory with these organisations, in this state."""
     site.members = getattr(site, "members", 0) + 1
     name = f"member{site.members}"
     account = site.post("/v1/accounts", {"username": name, "email": f"{name}@example.com", "name": f"Name of {name}",
@@ -42,7 +42,7 @@ def names(rows):
 
 @pytest.fixture
 def empty(authority):
-    """Nobody is on the list."""
+    """No person is on the list."""
     left = names(take(authority, "?again=true"))
     assert not left or clean(authority, *left).status == 204
     return authority

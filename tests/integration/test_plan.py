@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What would be done, for one person and for everybody, and that asking changes nothing."""
+"""What the driver would do, for one person and for all, and that the plan changes nothing."""
 import datetime
 import sqlite3
 
@@ -42,7 +42,7 @@ def test_for_one_person_every_call_in_order_with_masked_values(planned):
 
 
 def test_a_value_that_is_not_known_is_said(planned):
-    """Somebody who was brought along by the request has no number that the services know."""
+    """A person who is known only from a request has no number that the services know."""
     planned.request("ada")
     assert "(cannot be made: {user_id} is not known)" in planned.ok("plan", "ada").out
 
@@ -153,7 +153,7 @@ def test_probes_count_what_there_is_now(probed):
 
 
 def test_what_a_stage_looks_at_is_part_of_its_plan(probed):
-    """Without --probe too: they are calls that would be made, and this asks nobody."""
+    """Also without --probe: they are calls that the driver would make; the plan makes none."""
     probed.config["stages"][1]["verify"]["after"] = ["0s", "2m", "1h"]
     probed.request("ada")
     said = probed.ok("plan", "ada").out

@@ -65,7 +65,7 @@ def looks(site):
 
 
 def put_off(site, username, before=None):
-    """Once it is known that somebody waits between two looks (anew, if they did before): until when, and since when."""
+    """Waits until a person is put off between two looks (anew, after `before`): until when, and since when."""
     def later():
         now = site.show(username)["later"]
         return now if now and (before is None or now["until"] > before["until"]) else None
@@ -249,7 +249,7 @@ def test_by_statuses_alone(erasing):
 
 
 def test_the_call_itself_can_be_the_look(erasing):
-    """One step: the same DELETE until it says that nobody is there."""
+    """One step: the same DELETE until the service answers that there is no such person."""
     said = iter([202, 202, 404])
     erasing.steps[:] = [{"delete": "/users/{original_username}", "nothing_to_erase": [404], "poll": {"every": "1s"}}]
     erasing.privacy.script = lambda call: next(said)

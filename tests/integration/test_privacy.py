@@ -32,7 +32,7 @@ def arguments_of(pid):
         return f.read().decode("utf-8", "replace")
 
 
-# A stage's program: notes what anybody can see of it and of who started it, and blurts out whom it is about.
+# A stage's program: notes what other users can see of it and of its parent, and prints the person's data.
 PROGRAM = """#!/bin/sh
 person=$(cat)
 echo "$person" >> heard
@@ -50,7 +50,7 @@ def plant_program(site):
 
 
 def refusals(site, username, email, name):
-    """Calls about somebody, each of which goes wrong in its way."""
+    """Calls about a person that are refused, each for another reason."""
     body = {"username": username, "email": email, "name": name}
     yield site.post(EDX + "cancel_retirement/", {"retirement_id": username})
     yield site.post(EDX + "retire_misc/", {"username": username + "x"})

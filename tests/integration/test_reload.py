@@ -157,7 +157,7 @@ def test_a_stop_while_it_changes(pipeline, make_service):
 
 
 def test_it_ends_with_drive_once(pipeline):
-    """Which does not stay: a terminal that is closed, or somebody who wants it to."""
+    """`drive --once` takes SIGHUP for a request to stop: its terminal was closed."""
     gate = pipeline.forum.script = Gate()
     pipeline.configure(log={"level": "debug"})
     pipeline.request("ada")
@@ -189,7 +189,7 @@ def test_a_closed_terminal_stops_it(site):
 
 
 def test_a_driver_without_its_server_ends_soon(pipeline):
-    """Nobody is there who could be told anything: half a minute of waiting for that would be too long."""
+    """No authority answers that could take reports, so waiting half a minute for it would be too long."""
     server = pipeline.serve()
     driver = pipeline.start_driver()
     pipeline.kill(server)

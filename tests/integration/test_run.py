@@ -19,7 +19,7 @@ def test_an_empty_folder_to_a_retired_person(pipeline):
 
 
 def test_it_goes_on_where_it_was_stopped(pipeline):
-    """SIGTERM lets the call in flight end and gives everybody else back: the next one waits for no lease."""
+    """SIGTERM lets the call in flight end and gives all other people back: the next driver waits for no lease."""
     gate = pipeline.notes.script = Gate()
     pipeline.config["services"]["notes"]["max_concurrent"] = 1
     process = pipeline.run_all()

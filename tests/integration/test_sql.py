@@ -164,7 +164,7 @@ def test_a_table_that_is_not_there(shop):
 
 
 def test_an_empty_value_is_nobodys(shop):
-    """Else it would be about all who have none."""
+    """Otherwise the statement would match the rows of all people without one."""
     order(shop, 1, "x", "")
     statements(shop, "DELETE FROM orders WHERE note = {original_name}")
     shop.request("ada")
@@ -212,7 +212,7 @@ def retries(site):
 
 
 def test_nobody_connects_while_the_server_is_down(shop_server):
-    """Tried again until it is up: nobody is ERRORED."""
+    """Tried again until it is up: no person is ERRORED."""
     order(shop_server, 1, "ada@example.com")
     shop_server.db.kill()
     shop_server.run_all()
@@ -284,7 +284,7 @@ def test_over_its_timeout_it_is_rolled_back(shop_server):
 
 
 def test_a_lost_commit_is_repeated(shop_server):
-    """Nobody knows whether it was done; the repeat finds that it was."""
+    """It is unknown whether it was done; the repeat finds that it was."""
     site = shop_server
     between = LosingCommits(site.db.port)
     site.config["services"]["shop"]["odbc"] = site.db.odbc.replace(str(site.db.port), str(between.port))
@@ -310,7 +310,7 @@ def test_a_lost_commit_is_unknown_when_the_budget_ends_so(shop_server):
 
 
 def test_a_wrong_password(shop_server):
-    """It is about us: tried again. Nobody is told what it was."""
+    """The fault is on our side: tried again. The record does not say what it was."""
     site = shop_server
     (site.folder / "shop.password").write_text("wr0ng-passw0rd")
     stage(site, retry={"for": "3s", "first": "10ms", "longest": "50ms"})

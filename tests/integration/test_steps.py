@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several calls in one stage: what one captures the next ones use, and who is not found has nothing to erase."""
+"""Several calls in one stage: later calls use captured values; a person who is not found has nothing to erase."""
 import json
 import re
 import threading
@@ -107,7 +107,7 @@ def test_each_step_has_statuses_of_its_own(erasing):
     ({"results": [{"id": "secret\x85"}]}, "a control character"), ({"results": [{"id": "secret" * 200}]}, "more than 1000 bytes"),
 ], ids=lambda value: None if isinstance(value, str) and " " in value else repr(value)[:40])
 def test_answers_of_another_form_are_final_and_not_told(erasing, body, words):
-    """It was said to be a success, but nobody knows of whom: nothing else is called, and no log has the value."""
+    """The answer claims success, but does not say for which person: no further call is made, and no log has the value."""
     answer(erasing, json.dumps(body))
     erasing.serve()
     erasing.request("ada")
@@ -192,7 +192,7 @@ def test_rounds_go_on_until_nobody_is_left(erasing):
 
 
 def test_a_fault_in_a_later_round_begins_with_the_first_one(erasing):
-    """Whoever was erased in the rounds before is not there any more."""
+    """Entries that were erased in earlier rounds are not there any more."""
     erasing.config["stages"][0]["http"]["rounds"] = 5
     del erasing.steps[1]["nothing_to_erase"]
     crm, seen = Crm(ada=[1, 2]), []
@@ -204,7 +204,7 @@ def test_a_fault_in_a_later_round_begins_with_the_first_one(erasing):
 
 
 def test_a_driver_that_is_stopped_between_steps_gives_back(erasing):
-    """The call under way ends, the next one is left to whoever comes then; they begin with the first."""
+    """The call under way ends; the next driver begins again with the first step."""
     gate = Gate(answer=(200, {"results": [{"id": 17}]}))
     erasing.crm.script = lambda call: gate(call) if call.method == "GET" else 204
     erasing.serve()
@@ -246,7 +246,7 @@ def test_steps_at_several_services(erasing, make_service):
 
 
 def test_a_later_service_that_is_down_is_probed_and_comes_back(erasing, make_service):
-    """Nobody is begun with whose second step could not be made; one finds out, and everybody goes on."""
+    """No person enters the stage while the service of its second step is down; one call tests it, then all go on."""
     erasing.store = make_service(script=lambda call: 503)
     erasing.service("store", erasing.store, max_concurrent=1, breaker={"failures": 3, "pause": "100ms"})
     erasing.steps[1]["service"] = "store"

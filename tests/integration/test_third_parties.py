@@ -162,7 +162,7 @@ class Hubspot(Party):
         return 404, {"status": "error"}
 
 
-# service: (party, how somebody with the number 4711 and this address is known there, calls of one stage)
+# service: (party, its entry for the person with the number 4711 and this address, calls of one stage)
 PARTIES = {
     "segment": (Segment, lambda address: {"4711": [address]}),
     "braze": (Braze, lambda address: {"4711": [address]}),

@@ -18,7 +18,7 @@ BY_COUNT = {"http": {"service": "forum", "get": "/search?author={original_userna
 
 
 class Forum:
-    """Erases nobody by itself: `left` says how many records somebody still has, at each look. `looks` by name."""
+    """Erases no records by itself: `left` says how many records a person still has, at each look. `looks` by name."""
 
     def __init__(self, make_service):
         self.left = lambda name, look: 0
@@ -52,7 +52,7 @@ def forum(make_service):
 
 @pytest.fixture
 def verifying(site, forum):
-    """A site whose only stage erases somebody in the forum, and then looks."""
+    """A site whose only stage erases a person in the forum, and then looks."""
     site.service("forum", forum.service)
     site.stage("RETIRING_FORUM", "FORUM_COMPLETE",
                http={"service": "forum", "post": "/retire", "json": {"username": "{original_username}"}},
@@ -315,7 +315,7 @@ def test_one_that_hangs_is_asked_again(verifying, forum):
 
 
 def test_a_look_that_cannot_be_made_is_not_tried_again(verifying, forum):
-    """Somebody without a number, and a probe that wants it: no time will help."""
+    """A person without a number, and a probe that needs it: waiting does not help."""
     verify(verifying, http={"service": "forum", "get": "/people/{user_id}"})
     verifying.request("ada")
     assert verifying.drive_all()["errored"] == 1
@@ -372,7 +372,7 @@ def test_a_program_that_says_nothing_of_use_is_asked_again(looking, forum, end):
 # ---- drivers that end, services that are left alone ----
 
 def test_a_driver_that_is_killed_before_a_look(verifying, forum):
-    """It could tell nobody: another one begins the stage anew, the erasure with the same key, and the looks."""
+    """It could not report: another driver begins the stage anew, the erasure with the same key, and the looks."""
     verifying.configure(driver={"poll": "100ms", "lease": "14s"})
     verifying.config["stages"][0]["timeout"] = "2s"
     verify(verifying, after=["0s", "2s"], timeout="2s")
@@ -389,7 +389,7 @@ def test_a_driver_that_is_killed_before_a_look(verifying, forum):
 
 
 def test_stopping_does_not_wait_for_a_look(verifying, forum):
-    """The erasure is not repeated by whoever goes on."""
+    """The driver that goes on does not repeat the erasure."""
     held = threading.Event()
     script = forum.script
 
@@ -415,7 +415,7 @@ def test_stopping_does_not_wait_for_a_look(verifying, forum):
 
 
 def test_a_service_that_only_looks_keeps_people_before_the_stage_while_it_fails(verifying, forum, make_service):
-    """Nobody is erased whom nobody could look after; one call at a time finds out whether it answers again."""
+    """While no look can be made, no person is erased; one call at a time tests whether the service answers again."""
     search = make_service(script=lambda call: 503)
     verifying.service("search", search, breaker={"failures": 3, "pause": "100ms"})
     verify(verifying, http={"service": "search", "get": "/search?author={original_username}"})
@@ -458,7 +458,7 @@ def driver(tmp_path, lms):
 
 
 def test_at_an_lms_residue_is_never_complete(driver, lms):
-    """Ada's posts are still there, Bob's need a moment, and nobody knows about Carla before she is asked for again."""
+    """Ada's posts are still there, Bob's need a moment, and what is left of Carla is unknown before the next look."""
     looks = []
 
     def look(kind, call):

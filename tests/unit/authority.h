@@ -82,7 +82,7 @@ struct site {
     struct transfer_list sent, at_peer; /* not seen by the peer yet; to be answered, or answered */
     unsigned idle_waits;                /* of a driver in vain */
     char user_agent[64];
-    bool is_down;                    /* nobody listens at the service */
+    bool is_down;                    /* the service refuses connections */
     void (*look)(struct site *site); /* in each wait of the driver; NULL: nothing */
 
     struct scratch scratch;
@@ -105,10 +105,10 @@ struct site {
     char claim_key[64];   /* of the first one that was lost */
     bool abort_on_renewal, abort_on_done;
     unsigned stop_at_claim;       /* the driver is stopped during the n-th claim; 0: not */
-    struct wire_waiting *waiting; /* who is said to wait for a confirmation; NULL: nothing is said */
+    struct wire_waiting *waiting; /* people in the answer who wait for a confirmation; NULL: none */
     size_t n_waiting;
     int64_t others;     /* people whom another driver holds, for that many more claims */
-    unsigned cut_short; /* so many claims bring nobody, and may be followed by one that does */
+    unsigned cut_short; /* so many claims grant nothing, though people are due */
     authority_refuse_fn *refuse;
     struct said said[SAID_MAX];
     unsigned n_said, n_progress, n_claims, most_asked, most_leased;
@@ -590,7 +590,7 @@ static inline void site_wake(struct http_client *client)
     atomic_store(&((struct site *)client)->is_woken, true);
 }
 
-static struct site *site_opened; /* whose network the next driver gets */
+static struct site *site_opened; /* the next driver gets its network */
 
 static inline enum rc site_open_client(const struct http_client_conf *conf, struct http_client **out,
                                        struct err *err)

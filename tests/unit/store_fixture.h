@@ -111,7 +111,7 @@ static inline int64_t add_account(struct fixture *f, const char *username)
     return id;
 }
 
-/* A person with an account, who asked. */
+/* A person with an account and a request. */
 static inline int64_t add_person(struct fixture *f, const char *username)
 {
     int64_t id;
@@ -209,7 +209,7 @@ static inline int64_t ask(struct fixture *f, const char *sql)
     return n;
 }
 
-/* So many people who have never been anywhere else, without names and log. */
+/* So many people who are in this state from the beginning, without names and log. */
 static inline void add_crowd(struct fixture *f, int64_t n, unsigned state, int64_t lease_until)
 {
     const struct pipeline *p = current(f);

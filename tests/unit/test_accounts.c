@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accounts that are locked, unlocked and retired, their tokens, and names that are not to be had. */
+/* Accounts that are locked, unlocked and retired, their tokens, and names that cannot be registered. */
 #include "store_fixture.h"
 
 static struct account account_of(struct fixture *f, int64_t id)
@@ -173,7 +173,7 @@ static void test_accounts__tokens_end_with_what_they_stand_for(void **state)
     }
 }
 
-/* ---- names that are not to be had ---- */
+/* ---- names that cannot be registered ---- */
 
 static enum identity look(struct fixture *f, enum identity_kind kind, const char *value)
 {

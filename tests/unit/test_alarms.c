@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Alarms gather until an alert takes all of them; who is stuck is new once. */
+/* Alarms gather until an alert takes all of them; a stuck person is new once. */
 #include "store_fixture.h"
 
 #include <string.h>

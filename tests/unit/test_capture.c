@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What steps take out of answers: what counts as not there, and what as no answer about anybody. */
+/* The values that steps capture: when a value is missing, and when the answer is about no person. */
 #include "driver/action/action.h"
 
 #include <setjmp.h>
@@ -77,7 +77,7 @@ static void test_capture__nobody_there(void **state)
     expect("/results/1/id", "{\"results\":[{\"id\":1}]}", CAPTURED_NOT_THERE);
 }
 
-/* Somebody was found, or the answer is about something else: that nobody is there would be a guess. */
+/* A person was found, or the answer is about something else: "not found" would be a guess. */
 static void test_capture__nothing_is_concluded_from_another_form(void **state)
 {
     expect("/results/0/id", "{}", CAPTURED_STRANGE);
@@ -165,7 +165,7 @@ static void test_capture__several_stand_behind_those_before(void **state)
     expect_text_has(err.text, "b: ");
 }
 
-/* Nobody there by the one, but by the other the answer is about something else. */
+/* One capture says "not found", but the other says that the answer is about something else. */
 static void test_capture__the_worst_of_several_holds(void **state)
 {
     static const struct capture_conf confs[] = { { "day", "/day" }, { "id", "/ids/0/id" } };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is due: exactly those whom the kernel would grant or settle. */
+/* store_due() finds exactly the retirements that the kernel would grant or settle. */
 #include "store_fixture.h"
 
-/* The kernel on everybody, in the order of the ids. */
+/* The kernel on all retirements, in the order of the ids. */
 static size_t due_by_the_kernel(struct fixture *f, int64_t people, int64_t *ids)
 {
     size_t n = 0;
@@ -111,7 +111,7 @@ static void test_claims__cooling_off_are_not_due(void **state)
     assert_int_equal(under_way, 1);
 }
 
-/* L1: one request made under a clock that is ahead holds nobody up but itself. */
+/* L1: a request made under a clock that is ahead delays only itself. */
 static void test_claims__a_clock_that_was_ahead_delays_nobody_else(void **state)
 {
     struct fixture *f = *state;
@@ -228,7 +228,7 @@ static void test_claims__lease_from_a_clock_that_was_set_back_is_over(void **sta
     assert_int_equal(held_at(f, f->now), 1);
 }
 
-/* I9: that the server was away is nobody's death. */
+/* I9: a lease that ended while the server was down does not count as a death. */
 static void test_claims__leases_that_ended_without_a_server_are_free(void **state)
 {
     struct fixture *f = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forgetting: who is marked, what is deleted, what stays, and that the raw files hold nothing of it. */
+/* Deleting people: which are marked, what is deleted, what stays, and that the raw files have nothing of it.
+ */
 #include "store_fixture.h"
 
 #include "base/file.h"

@@ -305,7 +305,7 @@ static void test_dispatch__a_dry_run_leaves_nothing(void **state)
     expect_status(site_get(site, "/v1/accounts/1"), 404);
 }
 
-/* ---- who asks, and for what ---- */
+/* ---- credentials and scopes ---- */
 
 static void test_dispatch__errors_have_the_form_of_their_part(void **state)
 {

@@ -224,7 +224,7 @@ static void test_driver__retry_after_is_honoured(void **state)
     site_close(site);
 }
 
-/* The first wants a second for everybody; whoever comes then fails once more. */
+/* The first answer asks for a pause of a second for all; the next call after it fails once more. */
 static unsigned answer_hold_everybody(struct site *site, struct http_request *req, unsigned n)
 {
     if (n == 1 || n == 2)
@@ -850,7 +850,7 @@ static void test_driver__a_stage_of_another_configuration_is_left_alone(void **s
     site_close(site);
 }
 
-/* A claim that brings nobody does not say that there is nobody. */
+/* A claim without people does not mean that no one is due. */
 static void test_driver__people_behind_a_look_that_was_cut_short_are_taken(void **state)
 {
     struct site *site = site_open(3, "", ONE_STAGE(""));
@@ -1019,7 +1019,7 @@ static void *stop_from_outside(void *arg)
     return NULL;
 }
 
-/* On the real network, which nobody answers on, and with the real clocks. */
+/* On the real network, where no server answers, and with the real clocks. */
 static void test_driver__a_stop_may_come_from_another_thread(void **state)
 {
     struct site *site = site_open(1, "", ONE_STAGE(""));

@@ -19,7 +19,7 @@ static struct json_out *begin(struct writing *w)
     return &w->out;
 }
 
-/* Gives the answer, whose status is 200. */
+/* Expects 200. Returns the answer. */
 static const struct json *post(struct site *site, const char *target, struct writing *w)
 {
     struct json *answer;
@@ -188,7 +188,7 @@ static void test_driving__what_comes_with_a_renewal_survives_the_driver(void **s
     expect_remembered(&ada, "two", false);
     say(site, &ada, WIRE_DONE, NULL);
     site->now += 61 * CLOCK_S;
-    ada = claim_one(site); /* of the next stage, whose lease ran out */
+    ada = claim_one(site); /* for the next stage; its lease ran out */
     assert_string_equal(ada.stage, "ERASING");
     expect_remembered(&ada, NULL, true);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/action/exec.c: commands of the operator's, run for somebody by a driver that has a scripted
+/* driver/action/exec.c: commands of the operator, run for a person by a driver that has a scripted
  * authority. */
 #include "authority.h"
 
@@ -176,7 +176,7 @@ static void test_exec__a_program_that_is_not_there(void **state)
     site_close(site);
 }
 
-/* Gone, or dead and not yet collected by whoever inherited it. */
+/* Gone, or dead and not yet collected by its new parent. */
 static bool is_dead(pid_t pid)
 {
     char path[64], state = 0;

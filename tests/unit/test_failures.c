@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store/failures.c: who failed alike, and how they are found again. */
+/* store/failures.c: people with the same failure, and how to find them. */
 #include "store_fixture.h"
 
 /* Asks, is claimed, and fails in the first stage, or in the second. */

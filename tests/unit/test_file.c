@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/file.c: whole files, limits, who may read a secret. */
+/* base/file.c: whole files, limits, permissions of secret files. */
 #include "unit.h"
 
 #include <dirent.h>

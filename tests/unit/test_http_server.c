@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Conversations with a server over raw sockets: what well-behaved, clumsy and hostile clients say, and what
- * they hear. The server's clock is made up: it stands still, so that nobody is late on a busy machine, unless
- * a test sets house.pace_us.
+ * they hear. The server's clock is made up: it stands still, so that no client is late on a busy machine,
+ * unless a test sets house.pace_us.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,7 +231,7 @@ static void release(void)
 
 /* ---- a client ---- */
 
-/* -1 when nobody listens. */
+/* -1 when connections are refused. */
 static int try_dial(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
@@ -773,7 +773,7 @@ static void test_http_server__an_idle_connection_is_closed_without_a_word(void *
     close(fd);
 }
 
-/* A connection whose worker is this test; the door listens nowhere and never runs. */
+/* A connection; this test is its worker, and the door neither listens nor runs. */
 static struct conn *begin_conn(struct door **door)
 {
     struct err err;
@@ -964,7 +964,7 @@ static unsigned count_descriptors(void)
     return n;
 }
 
-/* Somebody who was answered and does not read on. */
+/* A client that was answered and stops reading. */
 static int dial_slow_reader(void)
 {
     int fd = dial();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/json.c: reading what strangers send, writing what everybody reads. */
+/* base/json.c: reading hostile input, writing valid output. */
 #include "unit.h"
 
 #include "base/json.h"

@@ -559,7 +559,7 @@ static void test_kernel_move__takes_somebody_who_waits_anywhere(void **state)
     assert_int_equal(SEND(COMMAND_RESUME), REFUSAL_NOT_ERRORED);
 }
 
-/* ---- aborting somebody who is being worked on ---- */
+/* ---- aborting a retirement under a lease ---- */
 
 static void test_kernel_abort__waits_for_the_report(void **state)
 {
@@ -590,7 +590,7 @@ static void test_kernel_abort__is_final_with_the_release(void **state)
     move(A);
     assert_int_equal(report(COMMAND_RELEASE), REFUSAL_NONE);
     assert_moved(1, W1, A);
-    assert_false(got.moves[0].skipped); /* only who names a state can leave some out */
+    assert_false(got.moves[0].skipped); /* only a move to a named state can skip states */
     assert_int_equal(SEND(COMMAND_RELEASE, .epoch = 1, .stage = W1), REFUSAL_NONE);
     assert_true(got.replayed);
     assert_int_equal(got.answer_state, A);

@@ -41,7 +41,7 @@ static const struct pipeline lists[] = {
 
 /* ---- the oracle ---- */
 
-/* What it believes of the row: where it is as a role and the number of its stage, and in whose hands. */
+/* The oracle's view of the row: its state as a role and the number of its stage, and which driver has it. */
 enum hands { NOBODY, FREE, HELD, PERSON, TIME };
 
 struct place {
@@ -64,7 +64,7 @@ struct verdict {
     bool replayed, granted, waits, skipped;
     unsigned n_ways;
     struct place ways[2];
-    bool noted; /* a move that stays: who asked for the abort, and why */
+    bool noted; /* a log entry without a move: who requested the abort, and why */
 };
 
 static unsigned stages(const struct pipeline *list)
@@ -182,7 +182,7 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
     return REFUSAL_NONE;
 }
 
-/* An order to abort somebody whose abort waits already. */
+/* An abort of a retirement that already has one waiting. */
 static bool leaves_word_again(const struct belief *b, const struct command *c, int64_t now)
 {
     return is_order(c) && b->doomed && is_held(b, now) && place(b->list, c->to).role == ROLE_ABORTED;
@@ -391,7 +391,7 @@ struct step {
 
 struct world {
     uint64_t random;
-    bool drivers_only; /* nobody but drivers moves it: then every stage must really have been done */
+    bool drivers_only; /* only drivers move it: then every stage must really have been done */
     int64_t now;
     const struct pipeline *today;
     struct retirement row;
@@ -400,7 +400,7 @@ struct world {
     unsigned n_reports;
     bool update_is_newest; /* the newest move is an update's */
 
-    /* Witnesses. Of leases: who was told to hold one, until when. */
+    /* Witnesses. Of leases: which driver was granted one, until when. */
     int64_t granted_epoch, granted_until; /* until: 0 when the holder ended it */
     int64_t highest_grant;
     unsigned expired; /* grants in a row at this stage after a lease that ran out */
@@ -606,7 +606,7 @@ static void check_ends(const struct world *w, const struct command *c, const str
     check(w, failed || died || sent, "I9: ERRORED without a failure");
 }
 
-/* Not when it was only noted that somebody asked for an abort. */
+/* Not when only the request for an abort was noted. */
 static bool is_moved(const struct decision *d)
 {
     return d->n_moves > 0 && !d->abort_waits;
@@ -737,12 +737,12 @@ static void test_kernel_property__agrees_with_the_oracle_and_keeps_the_invariant
     }
 }
 
-/* L1: from wherever chance has led, a driver that does its work, and people who do theirs, reach an end. */
+/* L1: from every state that chance has led to, a driver and operators that do their work reach an end. */
 static void test_kernel_property__a_working_driver_reaches_an_end(void **state)
 {
     enum { WILD = STEPS / 2 };
     for (uint64_t sequence = 0; sequence < SEQUENCES / 4; sequence++) {
-        struct world w = new_world(2 * sequence); /* nobody parks it in a working state without a lease */
+        struct world w = new_world(2 * sequence); /* it is never put into a working state without a lease */
         while (w.n_steps < WILD) {
             pass_time(&w);
             step(&w, random_command(&w));

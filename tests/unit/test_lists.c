@@ -21,7 +21,7 @@ static enum rc see(void *arg, const struct retirement_view *v, struct err *err)
     return RC_OK;
 }
 
-/* Somebody sets the clock before this person comes. */
+/* The clock was set before this person's request. */
 struct jump {
     int before;
     int64_t by_us;
@@ -59,7 +59,7 @@ static bool is_wanted(struct fixture *f, const struct retirement_filter *want, c
            (want->modified_before == 0 || r->modified_at < want->modified_before);
 }
 
-/* The list, the count and a walk over everybody must agree. Returns how many. */
+/* The list, the count and a walk over all people must agree. Returns how many. */
 static size_t compare(struct fixture *f, const struct retirement_filter *want)
 {
     struct seen seen = { 0 };
@@ -269,7 +269,7 @@ static void test_lists__idle_ones_are_in_a_stage_without_a_live_lease(void **sta
     seen.n = 0;
     OK(store_list(f->s, &want, see, &seen, &f->err));
     assert_int_equal(seen.n, before + 1);
-    want.n_states = 0; /* and nobody in another state is ever idle */
+    want.n_states = 0; /* people in other states are never idle */
     seen.n = 0;
     OK(store_list(f->s, &want, see, &seen, &f->err));
     assert_int_equal(seen.n, before + 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What waits to be told: who gets it, when, in which order. */
+/* Deliveries that wait: which driver gets them, when, in which order. */
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -106,7 +106,7 @@ static void test_outbox__a_cancel_waits_for_its_request(void **state)
     tell(f, "on_request", "app", ada);
     tell(f, "on_request", "crm", ada);
     tell(f, "on_cancel", "app", ada);
-    tell(f, "on_cancel", "app", bob); /* nobody was told of that request: there was no hook then */
+    tell(f, "on_cancel", "app", bob); /* that request was not delivered: there was no hook then */
     assert_string_equal(due(f, "on_cancel", "app"), "4");
     end(f, 2, DELIVERY_DONE); /* of another hook */
     assert_string_equal(due(f, "on_cancel", "app"), "4");

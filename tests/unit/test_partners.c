@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is queued, taken and deleted, each exactly once. */
+/* People are queued, taken and deleted, each exactly once. */
 #include "store_fixture.h"
 
 #include <stdio.h>

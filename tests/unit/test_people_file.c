@@ -130,7 +130,7 @@ static void put_username(struct arena *a, struct json_out *o, const struct peopl
     json_put_text(o, row->field[PEOPLE_USERNAME]);
 }
 
-/* Writes all chunks; each is valid JSON, small enough, and together they have everybody in order. */
+/* Writes all chunks; each is valid JSON, small enough, and together they have all people in order. */
 static unsigned count_chunks(const struct people *people)
 {
     unsigned chunks = 0;

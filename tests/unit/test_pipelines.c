@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stored lists of states, and who is in which. */
+/* Stored lists of states, and the number of people in each state. */
 #include "store_fixture.h"
 
 static const char *const OTHER_NAMES[] = { "PENDING", "NOTES_ING", "NOTES_DONE",

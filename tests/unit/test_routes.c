@@ -156,7 +156,7 @@ static void test_routes__every_write_of_ours_is_described_with_a_key(void **stat
     arena_free(&a);
 }
 
-/* Who has no credentials yet is let in where they are to be had. */
+/* Routes that give credentials need none. */
 static bool is_door(const struct route *route)
 {
     return route->handler == &handle_sign_in || route->handler == &handle_password_reset;

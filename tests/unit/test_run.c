@@ -250,7 +250,7 @@ static void test_run__a_refused_outcome_is_not_ours_any_more(void **state)
     expect_nothing_left();
 }
 
-/* ---- who stops ---- */
+/* ---- stopping ---- */
 
 static void test_run__a_stop_takes_no_outcome_back(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/services/service.c: who may call now, who waits, who is given back, without a run or a driver. */
+/* driver/services/service.c: which calls may start, wait, or are given back, without a run or a driver. */
 #include "made_up.h"
 
 #include "driver/services/services.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * E-mails to a server that is scripted here, one command after the other. Every time: is the verdict right
- * about whether the message was accepted, and does nobody wait who must not?
+ * about whether the message was accepted, and does no caller wait too long?
  */
 #include "unit.h"
 

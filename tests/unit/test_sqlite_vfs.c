@@ -14,7 +14,7 @@
 #include "db/db.h"
 #include "scratch.h"
 
-enum { PEOPLE = 1000, AT_ONCE = 50, STRIDE = 77, STRIDE_BACK = 413 }; /* both strides meet everybody */
+enum { PEOPLE = 1000, AT_ONCE = 50, STRIDE = 77, STRIDE_BACK = 413 }; /* both strides reach all people */
 
 static const char insert[] = "INSERT INTO person (name, note) VALUES ($1, $2)";
 static const char delete[] = "DELETE FROM person WHERE name = $1";
@@ -59,7 +59,7 @@ static void add_people(struct db *db, struct arena *a)
     checkpoint(db);
 }
 
-/* Of those who were forgotten up to step n. */
+/* Of the people who were deleted up to step n. */
 static int count_in_file(struct arena *a, const char *path, int forgotten)
 {
     char *data;

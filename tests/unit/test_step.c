@@ -15,7 +15,7 @@ static struct config *config;
 static struct driver *driver;
 
 static bool is_dead;               /* the authority: no call reaches it */
-static unsigned n_due;             /* people who are granted with the next claim */
+static unsigned n_due;             /* people that the next claim grants */
 static unsigned n_called, status;  /* calls of the service; what it answers, 0: nothing */
 static unsigned n_done, n_renewed; /* reports of these outcomes */
 /* ---- the peers ---- */
@@ -194,7 +194,7 @@ static void test_step__once_gives_up_on_an_authority_that_is_dead(void **state)
     expect_end(RC_UNAVAILABLE);
 }
 
-/* A person whose call has begun, whose outcome nobody takes. */
+/* A person whose call has begun; no report of it is sent. */
 static void test_step__a_close_without_an_authority_leaves_nothing_behind(void **state)
 {
     open_driver("", false);

@@ -176,7 +176,7 @@ static enum rc keep_an_answer(struct fixture *f)
     return rc ? rc : store_expire_answers(f->s, f->now + 1, 10, &n, &f->err);
 }
 
-/* One more, who asked twice, and is forgotten altogether. */
+/* One more person, with two requests, who is deleted completely. */
 static enum rc forget_another(struct fixture *f)
 {
     struct account in = { .username = "Gone", .email = "gone@example.com", .name = "G" };

@@ -201,7 +201,7 @@ static void test_task__time_for_which_the_service_held_everybody_is_no_part_of_a
     int64_t began_at = m.mono;
     answer(503, "");
     pass(4 * CLOCK_S);
-    m.calls[0]->retry_after_us = 600 * CLOCK_S; /* said to everybody */
+    m.calls[0]->retry_after_us = 600 * CLOCK_S; /* it holds for all */
     begin(2, "ERASING_A");                      /* waits for the first one's place */
     answer(503, "");
     while (m.n_calls == 0) {
@@ -215,7 +215,7 @@ static void test_task__time_for_which_the_service_held_everybody_is_no_part_of_a
     assert_int_equal(flight.n_backing_off + m.n_calls, 2);
 }
 
-/* Its first attempt fails at once; then another one is told to wait ten minutes, for everybody. */
+/* Its first attempt fails at once; then the answer to another person asks all to wait ten minutes. */
 static void test_task__the_budget_goes_on_when_the_service_is_not_held_any_more(void **state)
 {
     open_flight(", breaker: none",
@@ -266,7 +266,7 @@ static void test_task__a_wish_of_the_service_is_its_word_for_one_attempt(void **
     open_flight(", breaker: none", ACTION("post: /a"));
     begin(1, "ERASING_A");
     m.calls[0]->retry_after_us = 30 * CLOCK_S;
-    answer(500, ""); /* not for everybody */
+    answer(500, ""); /* this one does not hold for all */
     begin(2, "ERASING_A");
     assert_int_equal(m.n_calls, 1);
     made_up_cancel(&m.client, m.calls[0]);

@@ -289,7 +289,7 @@ static void test_usecase_claim__a_lease_that_ran_out_goes_to_another_at_the_same
     assert_int_equal(second.epoch, 2);
 }
 
-/* Claims until there is nobody left; returns how many claims that took. All of them lead to the ids. */
+/* Claims until no one is due; returns how many claims that took. All of them lead to the ids. */
 static int take_all(struct fixture *f, const int64_t *ids, size_t n_ids, int64_t *held)
 {
     size_t found = 0;

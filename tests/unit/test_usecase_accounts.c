@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory: registering, and what becomes of an account whose person is forgotten. */
+/* The directory: registering, and what happens to the account of a person who is retired. */
 #include "usecase_fixture.h"
 
 static enum rc add(struct fixture *f, const char *username, const char *email, int64_t *id)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Archives: who goes into a file and is forgotten, and what a killed server leaves. */
+/* Archives: which people go into a file and are deleted, and what a killed server leaves. */
 #include "usecase_fixture.h"
 
 #include "base/file.h"

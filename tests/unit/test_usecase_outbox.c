@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deliveries to hooks: who has one, how it ends, and when an operator has it sent again. */
+/* Deliveries to hooks: which driver holds one, how it ends, and when an operator has it sent again. */
 #include "usecase_fixture.h"
 
 enum { LEASE_S = 60 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partner organisations: who is queued for them, shown, and taken off the list. */
+/* Partner organisations: people are queued for them, shown, and taken off the list. */
 #include "usecase_fixture.h"
 
 static enum rc queue(struct fixture *f, const char *username)
@@ -70,7 +70,7 @@ static void test_partners__reports_are_deleted_all_or_none(void **state)
     bool found[3];
     queue_working(f, "ada");
     queue_working(f, "bob");
-    assert_false(clean(f, (const char *const[]){ "ada" }, 1, found)); /* nobody has read it yet */
+    assert_false(clean(f, (const char *const[]){ "ada" }, 1, found)); /* it has not been read yet */
     assert_taken(f, false, "ada bob ");
     assert_false(clean(f, (const char *const[]){ "ada", "eve", "ada" }, 3, found));
     assert_true(found[0] && !found[1] && !found[2]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store/waiting.c, and what the rest of the store shows of those who wait for somebody to confirm. */
+/* store/waiting.c, and what the rest of the store shows of people who wait for a confirmation. */
 #include "store_fixture.h"
 
 static int64_t waiting_person(struct fixture *f, const char *username, const char *instructions)

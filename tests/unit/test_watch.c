@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks, alerts and the watch on a store of their own: what is told, to whom, when, and what it says. */
+/* Hooks, alerts and the watch on a store of their own: which messages are sent, to which hook, when, and what
+ * they say. */
 #include "store_fixture.h"
 
 #include <string.h>
@@ -183,7 +184,7 @@ static void test_watch__nothing_is_sent_anew_while_it_is_under_way(void **state)
     take(f, "on_request", "app", &c);
     assert_int_equal(usecase_retry_delivery(&act, c->id, &d, &f->err), RC_CONFLICT);
     assert_string_equal(f->err.code, "taken");
-    f->now += CLOCK_DAY; /* whoever had it is gone */
+    f->now += CLOCK_DAY; /* the driver that had it is gone */
     act = act_now(f);
     OK(usecase_retry_delivery(&act, c->id, &d, &f->err));
     assert_string_equal(say(f, c, WIRE_DELIVERY_DONE), "stale_epoch");
@@ -253,7 +254,7 @@ static void test_watch__a_clock_that_was_set_back_holds_nothing_up(void **state)
     assert_non_null(alert(f));
 }
 
-/* ---- who is stuck ---- */
+/* ---- stuck people ---- */
 
 static struct watch_answer look(struct fixture *f)
 {

@@ -24,7 +24,7 @@
 
 #define NEVER INT64_MAX
 
-/* A writer without a thread, in a world whose clock the test sets. */
+/* A writer without a thread; the test sets its clock. */
 struct fixture {
     struct scratch dir;
     struct db *db, *reader;
@@ -278,7 +278,7 @@ static void test_writer__a_batch_is_one_commit(void **state)
 
 enum { FULL_BATCH = 512 };
 
-/* All of them are answered when it cannot begin, and nobody else's memory is. */
+/* When it cannot begin, all of these jobs are answered, and no other memory is touched. */
 static void test_writer__a_batch_has_its_limit(void **state)
 {
     struct fixture *f = *state;
@@ -598,7 +598,7 @@ static void test_writer__without_a_log_it_begins_with_no_checkpoint(void **state
     db_set_fault(f->db, NULL, NULL);
 }
 
-/* It may have values of somebody who was deleted before. */
+/* It may have values of a person who was deleted before. */
 static void test_writer__a_log_of_one_page_is_erased_at_the_start(void **state)
 {
     struct fixture *f = *state;
@@ -641,7 +641,7 @@ static void test_writer__a_long_log_is_checkpointed_between_jobs(void **state)
         writer_open(&(struct writer_conf){ .db = db, .world = &f->world, .metrics = f->metrics });
     while (writer_step(w) == 0) {
     }
-    assert_int_equal(db_begin(reader, &f->err), RC_OK); /* whose picture is in the way of all checkpoints */
+    assert_int_equal(db_begin(reader, &f->err), RC_OK); /* its snapshot is in the way of all checkpoints */
     assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 0);
     db_set_fault(db, watch_calls, calls);
     for (int n = 1; n <= 6; n++) {
@@ -740,7 +740,7 @@ static void test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later(void
         sched_yield();
 }
 
-/* How often the clock was asked, by whoever: a thread that does not sleep asks without end. */
+/* How often the clock was read: a thread that does not sleep reads it without end. */
 static _Atomic int64_t n_asked;
 
 static int64_t count_mono(void *arg)
