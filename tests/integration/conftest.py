@@ -11,7 +11,7 @@ from site_under_test import Site
 
 @pytest.fixture
 def site(tmp_path):
-    """A site with a configuration of its own; what it started is stopped afterwards, and what it left is looked at."""
+    """A site with a configuration of its own; its processes are stopped afterwards, and its database and logs are checked."""
     s = Site(tmp_path)
     yield s
     s.stop()

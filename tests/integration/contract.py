@@ -62,7 +62,7 @@ class Contract:
     # -- values --
 
     def members(self, schema):
-        """All that an object may have, or None where anything goes."""
+        """The members that an object may have; None: any."""
         schema = self.resolve(schema)
         names = set(schema.get("properties", {}))
         for part in schema.get("allOf", []) + schema.get("oneOf", []):

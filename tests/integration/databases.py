@@ -89,7 +89,7 @@ class Server:
         self.clean_up()
 
     def clean_up(self):
-        """What a killed one leaves in the way of the next."""
+        """Removes what a killed server leaves in the way of the next start."""
 
     def close(self):
         self.kill()
@@ -162,7 +162,7 @@ DATABASES = {"sqlite": Sqlite, "postgresql": Postgresql, "mariadb": Mariadb}
 
 
 class LosingCommits:
-    """Stands before a database and lets everything through, but hangs up on the answer to the first COMMIT."""
+    """A proxy before a database that passes everything on, but hangs up at the answer to the first COMMIT."""
 
     def __init__(self, port):
         self.to = port

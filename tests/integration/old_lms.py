@@ -63,7 +63,7 @@ class OldLms:
         return [to for who, to, _ in self.moves if who == name]
 
     def calls_for(self, name):
-        """Calls that erase something of this one, which are known by user name."""
+        """The calls that erase data of this user name."""
         return [call for call in self.calls if call.username == name]
 
     # -- answers --

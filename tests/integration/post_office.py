@@ -55,7 +55,7 @@ class PostOffice:
             hang_up(connection)
 
     def parsed(self):
-        """What came in, as the standard library reads e-mails."""
+        """The messages, as the standard library parses them."""
         return [email.message_from_bytes(message, policy=email.policy.default) for message in self.messages]
 
 
@@ -83,7 +83,7 @@ class Conversation:
         self.logged_in = not office.login
 
     def go_on(self):
-        """Until the other side goes, or something is said after which nothing can follow."""
+        """Until the client hangs up, or a reply that ends the conversation."""
         goes_on = self.say("CONNECT", "", "220 hello")
         while goes_on and (line := self.file.readline()):
             text = line.decode().strip()

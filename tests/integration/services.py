@@ -11,7 +11,7 @@ HANG_UP = None  # an answer: the connection ends without one
 
 
 class Call:
-    """What the service was asked, and when: method, path, headers, and the body as JSON where it is JSON."""
+    """A call to the service, and its time: method, path, headers, and the body as JSON where it is JSON."""
 
     def __init__(self, handler, raw):
         self.method = handler.command
@@ -109,7 +109,7 @@ class Service:
             return [call for call in self.calls if call.username == username]
 
     def keys_of(self, username):
-        """The Idempotency-Keys that came with this one's calls, in their order."""
+        """The Idempotency-Keys of the calls for this user name, in their order."""
         return [call.key for call in self.calls_for(username)]
 
     def usernames(self):

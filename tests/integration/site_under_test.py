@@ -84,7 +84,7 @@ class Site:
     # -- configuration --
 
     def write_config(self):
-        """At once: a process that has just been started may be reading it."""
+        """Replaces the file in one step: a process that has just been started may be reading it."""
         text = yaml.safe_dump(self.config, sort_keys=False)
         if self.file.exists() and self.file.read_text() == text:
             return
@@ -102,7 +102,7 @@ class Site:
                 self.config[key] = value
 
     def stage(self, working, completed, **action):
-        """Adds a stage (and so does without the list of states)."""
+        """Adds a stage, which replaces the setting `states`."""
         self.config.pop("states", None)
         self.config.setdefault("stages", []).append({"working": working, "completed": completed, **action})
 
@@ -115,7 +115,7 @@ class Site:
         return {**os.environ, "LETHE_ALLOW_ROOT": "1"}
 
     def start(self, *words):
-        """A command that goes on running; standard output as a pipe, the log in a file."""
+        """Starts a command that keeps running; standard output is a pipe, the log a file."""
         self.write_config()
         log = open(self.folder / f"log-{len(self.processes)}.txt", "wb")
         process = subprocess.Popen([LETHE, *words, "--config", str(self.file)], stdout=subprocess.PIPE, stderr=log,
@@ -147,11 +147,11 @@ class Site:
         return "".join(self.log(p) for p in self.processes)
 
     def start_driver(self):
-        """A driver that stays, beside a server."""
+        """Starts a driver that keeps running, beside a server."""
         return self.start("drive")
 
     def start_tracer(self, process, *options):
-        """strace on a process that runs, for its faults; attached when this returns."""
+        """Attaches strace with these options to a running process, to inject faults; attached when this returns."""
         tracer = subprocess.Popen(["strace", "-f", "-q", "-e", "trace=fdatasync,fsync", *options, "-p", str(process.pid), "-o",
                                    "/dev/null"], stderr=subprocess.DEVNULL)
 
@@ -164,11 +164,11 @@ class Site:
         return tracer
 
     def wait_said(self, process, words):
-        """Until the log of the process has these words."""
+        """Waits until the log of the process has these words."""
         wait_for(lambda: words in self.log(process), f"{words!r} in the log")
 
     def reload(self, process, says="has been read again"):
-        """The configuration as it is now, by SIGHUP."""
+        """Makes the process read the configuration again, by SIGHUP."""
         said = self.log(process).count(says)
         self.write_config()
         process.send_signal(signal.SIGHUP)
@@ -179,7 +179,7 @@ class Site:
         return process.wait(TIMEOUT)
 
     def stop(self):
-        """Drivers before the server that they report to."""
+        """Stops drivers before the server that they report to."""
         for process in sorted(self.processes, key=lambda p: p.args[1] != "drive"):
             if process.poll() is None:
                 process.terminate()
@@ -191,7 +191,7 @@ class Site:
             process.stdout.close()
 
     def check(self):
-        """What holds after every test: the database satisfies every invariant, and no process was caught by a
+        """Checks what must hold after every test: the database satisfies every invariant, and no process was ended by a
         sanitizer or an assertion."""
         for words in ("Sanitizer", "runtime error:", "Assertion"):
             assert words not in self.logs(), self.logs()
@@ -311,7 +311,7 @@ class Site:
         return answer
 
     def say(self, data, timeout=TIMEOUT):
-        """These very bytes on a connection of their own; gives all that comes back until the server hangs up."""
+        """Sends exactly these bytes on a new connection; returns all that comes back until the server hangs up."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as s:
             heard = b""
             try:
@@ -364,7 +364,7 @@ class Site:
         return answer.json
 
     def counts(self):
-        """How many are in each state."""
+        """The number of people in each state."""
         return {state["name"]: state["count"] for state in self.get("/v1/states").json["states"]}
 
     def violations(self):
@@ -373,7 +373,7 @@ class Site:
         return answer.json["violations"]
 
     def somebody(self, *path, name=None):
-        """A new person, who asked to be forgotten and was then led through these states, by force. Gives the
+        """A new person with a retirement that was moved through these states, by force. Returns the
         retirement as it is then."""
         self.people = getattr(self, "people", 0) + 1
         name = name or f"person{self.people}"
@@ -386,13 +386,13 @@ class Site:
     # -- what drivers do --
 
     def claim(self, limit=1, lease_s=60, driver="driver", **more):
-        """The claims that are granted."""
+        """Claims retirements; returns the granted ones."""
         answer = self.post("/v1/claims", {"driver": driver, "limit": limit, "lease_s": lease_s, **more})
         assert answer.status == 200, answer
         return answer.json["claims"]
 
     def report(self, claim, outcome, **more):
-        """One report about what was claimed; gives its answer."""
+        """Sends one report about a claim; returns its answer."""
         report = {"id": claim["id"], "epoch": claim["epoch"], "stage": claim["stage"], "outcome": outcome, **more}
         answer = self.post("/v1/progress", [report])
         assert answer.status == 200, answer
@@ -410,7 +410,7 @@ class Site:
         return self.tokens[scope]
 
     def token_of(self, made):
-        """A token for what client() made."""
+        """A token for the client that client() made."""
         answer = self.ask_token(client_id=made["client_id"], client_secret=made["client_secret"], token_type="jwt")
         assert answer.status == 200, answer
         return answer.json["access_token"]

@@ -109,7 +109,7 @@ def test_pending_and_retired_names_are_not_registered(authority):
 
 
 def test_the_check_agrees_with_the_hash_under_every_salt(authority):
-    """Accounts that another system retired, long ago, under an old salt."""
+    """Accounts that another system retired earlier, under an old salt."""
     forms = authority.ok("hash", "OldTimer", "--json").json["all"]
     mails = authority.ok("hash", "OldTimer@example.com", "--json").json["all"]
     assert len(forms) == 2

@@ -23,7 +23,7 @@ def chat(site, make_service):
 
 
 def told(service):
-    """What the alerts said that took effect, by idempotency key: groups as (what, stage, status, cause, ids)."""
+    """The groups in the alerts that took effect, by idempotency key: each as (what, stage, status, cause, ids)."""
     alerts = {call.key: call.json for call in service.calls}
     return sorted((g["what"], g["stage"], g.get("status"), g["cause"], tuple(g["ids"])) for a in alerts.values() for g in a["groups"])
 
@@ -33,7 +33,7 @@ def wait_told(service, expected):
 
 
 def report_failed(site, *failures):
-    """Of (claim, status, cause), all at once: one after the other they might be in several alerts."""
+    """Reports these failures (claim, status, cause) together: one by one they might be in several alerts."""
     reports = [{"id": claim["id"], "epoch": claim["epoch"], "stage": claim["stage"], "outcome": "failed", "status": status,
                 "cause": cause, "response": "planted-response"} for claim, status, cause in failures]
     answer = site.post("/v1/progress", reports)
@@ -66,7 +66,7 @@ def test_it_is_told_again_only_when_it_happens_again(site, chat):
 
 
 def test_an_alarm_survives_a_kill_and_is_in_exactly_one_alert(site, chat):
-    """The alert is held back, then its first delivery gets no answer: whatever is killed when, each is told once a key."""
+    """The alert is held back, then its first delivery gets no answer. Whatever is killed, each alarm takes effect once a key."""
     site.configure(watch={**LATER, "alert_every": "0"})
     chat.go_down()
     server = site.serve()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drivers say and hear: claims, leases, reports, repeats, refusals."""
+"""The calls of drivers: claims, leases, reports, repeats, refusals."""
 import sqlite3
 
 import pytest

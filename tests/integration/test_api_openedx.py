@@ -163,7 +163,7 @@ def test_head_is_a_get_without_its_body(authority):
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
-    """Asked in the order in which their ids rise, as ever: one 40 days ago, now COMPLETE; one 5 days ago, now
+    """Requests in the order of their ids: one 40 days ago, now COMPLETE; one 5 days ago, now
     FORUMS_COMPLETE; three 3, 1 and 0 days ago, now PENDING."""
     s = Site(tmp_path_factory.mktemp("crowd"))
     s.serve()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lethe's own calls about retirements: asking, importing, looking, and setting states by hand."""
+"""Lethe's own calls about retirements: requesting, importing, reading, and setting states by hand."""
 import pytest
 
 from site_under_test import ALL_SCOPES
@@ -224,7 +224,7 @@ def test_of_nobody(authority, id):
 
 
 def test_who_may_not_look_hears_id_and_state_alone(authority):
-    """Whatever is asked, moved, resumed or cancelled: no name, no address."""
+    """The answer to a request, move, resume or cancel has no name and no address."""
     asking, forcing = authority.token("retirement:request"), authority.token("retirement:force")
     body = {"username": "somebody.shy", "email": "shy@example.com"}
     first = authority.post("/v1/retirements", body, token=asking)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Setting up and looking after: the list of states, accounts, clients, the check of the database, and operations."""
+"""Setting up and operating a server: the list of states, accounts, clients, the check of the database, and operations."""
 import re
 import sqlite3
 

@@ -177,7 +177,7 @@ def test_a_token_survives_a_restart(site):
 
 
 def test_a_disabled_client_is_out_at_every_worker(site):
-    """Each worker remembers a good token for less than a second (test_auth.c has the bound), each from another moment on."""
+    """Each worker remembers a good token for less than a second (test_auth.c has the bound), from its own first look on."""
     site.serve()
     made = site.client("worker", "retirement:read")
     token = site.token_of(made)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A driver for a Lethe elsewhere: its own file with `authority`, tokens, and what happens when they are no good."""
+"""A driver for a Lethe server elsewhere: its own file with `authority`, tokens, and refused tokens."""
 import pytest
 
 from services import Gate
@@ -10,7 +10,7 @@ SCOPES = "retirement:drive"
 
 @pytest.fixture
 def elsewhere(pipeline, tmp_path):
-    """A server with the pipeline, and the site of a driver on another machine: elsewhere.server has the first."""
+    """The site of a driver on another machine; elsewhere.server is the site of its server."""
     pipeline.serve()
     made = pipeline.client("driver", SCOPES)
     folder = tmp_path / "elsewhere"
@@ -80,7 +80,7 @@ def test_the_file_of_a_driver_starts_no_server(elsewhere):
 
 
 def test_tokens_are_renewed_before_they_run_out_and_once_on_a_401(elsewhere, make_service):
-    """Between the two is a door that counts tokens, says that they live for two seconds, and turns one down."""
+    """Between the two is a proxy that counts tokens, says that they live for two seconds, and refuses one."""
     server = elsewhere.server
     tokens, turned_down = [], []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile bytes at every door: the right status, a text that helps, never a 500, and nothing has changed."""
+"""Hostile bytes in every place: the right status, a text that helps, never a 500, and nothing has changed."""
 import json
 import re
 import socket
@@ -58,7 +58,7 @@ def words_of(answer):
 
 
 def status_of(heard):
-    """The status of what came back, or None when the server only hung up."""
+    """The status of the answer, or None if the server hung up without one."""
     match = re.match(rb"HTTP/1\.[01] (\d\d\d) ", heard)
     return int(match[1]) if match else None
 
@@ -165,7 +165,7 @@ def test_a_body_in_chunks(authority):
     [b"Transfer-Encoding: gzip, chunked"], [b"Transfer-Encoding: identity", b"Content-Length: 2"], [b"Content-Length : 2"],
 ])
 def test_a_body_whose_length_is_said_in_doubtful_ways(authority, headers):
-    """One request or two? It must not be for the server and a proxy to disagree."""
+    """A server and a proxy must not disagree whether this is one request or two."""
     second = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     start = f"PATCH {UPDATE} HTTP/1.1".encode()
     data = request_bytes(authority, start, *headers, body=b"{}" + second).replace(b"Connection: close\r\n", b"", 1)
@@ -231,7 +231,7 @@ def test_paths(authority, path, status):
 
 @pytest.mark.parametrize("method, path", ALL)
 def test_methods(authority, victim, method, path):
-    """Those that a path does not have are refused, and it says which it has."""
+    """Methods that a path does not have are refused, and the answer names those it has."""
     path = concrete(path, victim)
     known = {m for m, p in ALL if concrete(p, victim) == path}
     for other in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"} - known:
@@ -272,7 +272,7 @@ def test_hostile_states_are_unknown(authority, victim, value):
 
 @pytest.mark.parametrize("wrong", [None, 1, 1.5, True, [], {}, [[]], ["victim"], {"a": "victim"}])
 def test_wrong_types_of_every_field(authority, victim, wrong):
-    """Each field that openapi.yaml has, with each type; where the type fits, the rest of the body does not."""
+    """Each field in openapi.yaml with a value of each type; if the type fits, the rest of the body is wrong."""
     for method, path in WITH_BODY:
         schema = contract.resolve(contract.find(method, path)["requestBody"]["content"]["application/json"]["schema"])
         if path in LISTS:
@@ -288,7 +288,7 @@ def test_wrong_types_of_every_field(authority, victim, wrong):
 
 
 def test_a_long_line_in_an_answer_does_not_split_it(authority, victim):
-    """What is quoted back is quoted as JSON."""
+    """Text of the request in an answer is escaped as JSON."""
     answer = authority.get("/v1/retirements?state=%22%7D%2C%22x%22%3A%22")
     assert answer.status == 400 and set(answer.json) == {"type", "title", "status", "detail", "code", "request"}
     json.loads(answer.raw)

@@ -117,7 +117,7 @@ class Content:
 
 
 class Storm:
-    """Sends what it is told on one connection, and looks at each answer and at what became of the database."""
+    """Sends requests on one connection, and checks each answer and the database after it."""
 
     def __init__(self, site):
         self.tokens = {"all": site.token(ALL_SCOPES), "read": site.token("retirement:read"), "none": None, "garbage": "a.b.c"}
@@ -139,7 +139,7 @@ class Storm:
 
 
 def test_a_storm_of_hostile_requests(site):
-    """No 500, nothing changed by what is refused or may not write, the server lives, and the database satisfies every
+    """No 500; refused requests and readers change nothing; the server keeps running; and the database satisfies every
     invariant."""
     seed = int(os.environ.get("LETHE_TEST_SEED", random.randrange(10**6)))
     print(f"seed {seed}")

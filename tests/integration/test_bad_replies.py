@@ -199,7 +199,7 @@ def drive_one(site, name):
 
 @pytest.fixture(scope="module", params=[("http", "60s")])
 def erasing(request, tmp_path_factory):
-    """A site for all of them, one after the other, with site.store to be told what to do."""
+    """One site for all of these tests; site.store does what the test says."""
     site = Site(tmp_path_factory.mktemp("erasing"))
     site.store = BadService()
     scheme, timeout = request.param

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same for many: moving by state and by the days on which people asked, and sending back where they failed."""
+"""Many at once: moves by state and by the days of the requests, and resumes to where people failed."""
 import datetime
 import sqlite3
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking a request back, by every way there is, and what becomes of an account of the directory meanwhile."""
+"""Cancelling a request, in every way, and what happens to the account in the directory."""
 import threading
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue: each entry's very call, and what a 404 to it means."""
+"""The catalogue: the exact call of each entry, and what a 404 to it means."""
 import pytest
 
 from old_lms import OldLms

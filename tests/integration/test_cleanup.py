@@ -22,7 +22,7 @@ def complete(site, name=None):
 
 
 def files_with(site, *words):
-    """Files of the data directory in which one of the words stands, in any case."""
+    """Files of the data directory that contain one of the words, in any case of letters."""
     found = []
     for path in site.data_dir.iterdir():
         if path.is_file() and any(word.lower().encode() in path.read_bytes().lower() for word in words):
@@ -151,7 +151,7 @@ def test_no_file_contains_the_person(site):
 
 
 def test_an_account_that_was_never_retired_goes_too(site):
-    """With its session, its password, and everything that it knew."""
+    """With its session, its password, and all of its data."""
     site.serve()
     site.post("/v1/accounts", {"username": "Plantagenet", "email": "Rosebush@roses.example", "name": "Rose of Roses",
                                "orgs": ["her roses"], "password": "rose-answer 1234567"})
@@ -187,7 +187,7 @@ def test_readers_are_waited_for(site):
 # ---- killed ----
 
 def rows(site):
-    """What a follower of the tables sees: user names, and how many are marked."""
+    """What another program that reads the tables sees: user names, and how many are marked."""
     with sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True) as db:
         return ([name for name, in db.execute("SELECT username FROM retirement_person ORDER BY retirement_id")],
                 db.execute("SELECT count(*) FROM redacted").fetchone()[0])

@@ -306,7 +306,7 @@ def test_account_import_takes_the_number_that_services_know(site):
 
 
 def test_a_bad_row_far_down_leaves_no_account_behind(site):
-    """Also behind the first thousand, which are a request of their own."""
+    """Also after the first thousand rows, which are a request of their own."""
     site.ok("account", "add", "--username", "bob", "--email", "bob@example.com")
     rows = [f"user{n},user{n}@example.com\n" for n in range(2500)]
     file = site.folder / "people.csv"
@@ -502,7 +502,7 @@ def test_root_must_be_meant(erasing):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
 def test_a_command_does_not_make_a_data_directory_for_root(erasing):
-    """Without a word its database and its key would be root's, and of no use to the service's user."""
+    """Otherwise root would own the database and the key, and the service's user could not read them."""
     unsaid = {"env": {"LETHE_ALLOW_ROOT": ""}}
     for words in (["states", "list"], ["client", "add", "worker", "--scope", "retirement:read"], ["fsck"],
                   ["retirement", "request", "--username", "ada", "--email", "ada@example.com"]):

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def choosy(pipeline):
-    """Of three stages the middle one is for people of one organisation that have a number, but for those of the house."""
+    """Three stages; the middle one is for people of one organisation who have a number, except those at example.org."""
     pipeline.config["stages"][1].update(when={"org": ["ExampleX", "ExampleX-*"], "user_id": "known"},
                                         unless={"original_email": ["*@example.org"]})
     pipeline.serve()

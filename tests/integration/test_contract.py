@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""data/contract.txt, called and compared: what programs rely on, in a form to be read beside the contract."""
+"""The calls in data/contract.txt are made and compared. The file can be read beside the contract, section by section."""
 import datetime
 import json
 import os
@@ -158,7 +158,7 @@ def test_contract(site, title):
 
 
 def test_every_call_of_the_contract_is_in_it():
-    """What openapi.yaml has; that it has what the server takes is test_routes.c's."""
+    """Every call of openapi.yaml; test_routes.c checks that it describes every route."""
     called = {(found[1], found[2]) for lines in SECTIONS.values() for _, line in lines if (found := CALL.fullmatch(line))}
     called = {(method, path if path.startswith("/") else EDX + path) for method, path in called}
     missing = []

@@ -46,7 +46,7 @@ def lease_of(site, username):
 
 
 def test_a_killed_driver_at_every_point_of_a_stage(crashing):
-    """cyd was reported done and is at the next stage, bob was called and not reported, ada was claimed and not called."""
+    """cyd's call was reported and she is at the next stage, bob's was made and not reported, ada's was not made."""
     forum, notes = crashing.forum, crashing.notes
     crashing.config["services"]["forum"]["max_concurrent"] = 1
     at_forum = forum.script = Gate(who={"bob"}, answer=HANG_UP)

@@ -20,7 +20,7 @@ def people(n):
 
 
 def wait_for_calls(site, n, names):
-    """Until services were called n times more, or all of these have come to the last one."""
+    """Waits for n more calls, or until all of these people have been at the last service."""
     def calls():
         return sum(len(service.calls) for service in site.everywhere)
 
@@ -35,7 +35,7 @@ def expect_erased_once(site, names):
 
 
 def test_a_driver_outlives_its_server(crashing):
-    """Killed while a call is under way: its outcome is reported to the next one, and no call is made twice."""
+    """The server is killed while a call is under way: the outcome is reported after its restart, and no call is made twice."""
     gate = crashing.notes.script = Gate()
     server = crashing.serve()
     driver = crashing.start_driver()
@@ -134,7 +134,7 @@ def test_people_of_a_killed_fleet_all_reach_the_end(crashing):
 
 
 def names_from_outside(site):
-    """What another program sees of the database, which is the last thing that it does with it."""
+    """The user names that another program reads in the database."""
     with sqlite3.connect(site.data_dir / "lethe.db") as db:
         names = [row[0] for row in db.execute("SELECT username FROM retirement_person ORDER BY retirement_id")]
     db.close()

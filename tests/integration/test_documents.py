@@ -30,7 +30,7 @@ def queue(site, *states, days=0, **query):
 
 
 def update(site, username, state, response=""):
-    """As a driver of the document's kind does, with no other scopes than it has."""
+    """The update call, with the scopes of the document's driver and no others."""
     return site.patch(username, state, response, token=site.token(SECRET)).status
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers by their status, and what is kept of them. Those that are broken: test_bad_replies.py."""
+"""Answers by their status, and what is recorded of them. For malformed answers see test_bad_replies.py."""
 import pytest
 
 from services import Gate
@@ -18,7 +18,7 @@ def erasing(site, make_service):
 
 
 def drive_one(site, script):
-    """ada goes through with this answer; gives where she is then, and what was recorded."""
+    """Drives ada with this answer of the service; returns her state and the recorded answer."""
     site.store.script = script
     site.request("ada")
     site.drive_all()
@@ -84,7 +84,7 @@ def test_neither_names_nor_answers_are_in_the_log(erasing):
 # ---- the limits of a service ----
 
 def test_never_more_calls_at_once_than_the_service_allows(erasing):
-    """Held at the gate until there are as many as there may be; the others are waiting for a place."""
+    """Calls are held at the gate until there are as many as the limit; other people wait for a place."""
     gate = erasing.store.script = Gate()
     erasing.config["services"]["store"]["max_concurrent"] = 3
     erasing.request_all([f"user{n}" for n in range(40)])

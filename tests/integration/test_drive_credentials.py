@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the driver makes itself known to services: OAuth2 with renewal, bearer, basic."""
+"""The driver's credentials at services: OAuth2 with renewal, bearer, basic."""
 import base64
 import json
 import threading
@@ -74,7 +74,7 @@ def test_one_token_serves_everybody(erasing, token_type):
 
 
 def test_a_token_that_is_turned_down_is_renewed_at_once(erasing):
-    """Even with retry none: the service has not looked at such a call. The key is the same."""
+    """Even with `retry: none`: the service has done nothing about a refused call. The key is the same."""
     guard = erasing.store.script = Guarded(calls_each=10)
     erasing.config["services"]["store"]["max_concurrent"] = 1
     oauth2(erasing)
@@ -193,7 +193,7 @@ def test_proxies_of_the_environment_are_ignored(erasing, make_service):
 
 
 def test_keys_stand_in_headers_of_their_own(erasing, tmp_path):
-    """From a file and the environment; never in a log, nor in what a refusal leaves on record."""
+    """From a file and the environment; never in a log, nor in the record of a refused call."""
     (tmp_path / "store.key").write_text("key-0123456789\n")
     (tmp_path / "store.key").chmod(0o600)
     erasing.config["services"]["store"]["api_key"] = {

@@ -172,7 +172,7 @@ def test_retry_after_as_a_date_is_honoured(erasing):
 
 @pytest.mark.parametrize("wish", ["0", "-5", "soon", "", "1e9", "Thu, 01 Jan 1970 00:00:00 GMT", "9" * 400])
 def test_a_retry_after_of_no_use_does_no_harm(erasing, wish):
-    """Nonsense is as if nothing was said; one that is beyond the budget waits for its end, and tries once more."""
+    """A malformed Retry-After is ignored; after one beyond `retry.for` the driver waits until its end, and tries once more."""
     retry(erasing, {"for": "1s", "first": "10ms", "longest": "50ms"})
     erasing.store.script = first_time_for_each((503, "", {"Retry-After": wish}))
     erasing.request("ada")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job: people go through the stages, in order, and every step is on record."""
+"""The driver's main job: people go through the stages, in order, and every step is recorded."""
 import threading
 
 import pytest
@@ -140,7 +140,7 @@ def test_one_person_alone(pipeline):
 # ---- the cool-off ----
 
 def test_nobody_is_touched_before_the_cool_off_has_ended(pipeline):
-    """I16: whatever the driver asks for."""
+    """I16: also if the driver asks for a shorter one."""
     pipeline.configure(cool_off="1d")
     pipeline.request_all(numbered(3))
     assert pipeline.drive_all()["people"] == 0
@@ -181,7 +181,7 @@ def test_people_who_ask_while_others_are_under_way_are_done_too(pipeline):
 
 
 def test_a_person_who_is_aborted_during_a_call_gets_no_other(pipeline):
-    """I3: the call in flight ends, its effect is on record, and no other one starts."""
+    """I3: the call in flight ends, its outcome is recorded, and no further call starts."""
     gate = pipeline.notes.script = Gate()
     pipeline.run_all()
     retirement = pipeline.request("ada")

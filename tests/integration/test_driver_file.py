@@ -358,7 +358,7 @@ def test_a_token_is_renewed_once_on_a_401(driver, lms):
                                    "lms_complete", "complete"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_driver_that_is_killed_goes_on_at_the_same_stage(driver, lms, point, when):
-    """At the moment of this call, before it has taken effect or after: the next start finishes, with the same key."""
+    """Killed during this call, before or after it took effect: the next start finishes the stage, with the same key."""
     reached, killed = threading.Event(), threading.Event()
 
     def stop_there(kind, call):

@@ -87,7 +87,7 @@ def test_the_environment_is_clean(commanding):
 
 
 def test_no_descriptor_is_inherited(commanding):
-    """Neither the database nor sockets of ours: standard input, output, error, and what the shell itself opens."""
+    """No file or socket of the driver: only standard input, output, error, and what the shell itself opens."""
     commanding.program("for fd in /proc/$$/fd/*; do readlink $fd; done > open || true\n")
     commanding.run_all()
     commanding.request("ada")
@@ -186,7 +186,7 @@ def test_a_killed_driver_takes_its_programs_with_it(commanding):
 
 
 def test_many_programs_at_once_within_the_limits_of_a_service(commanding, make_service):
-    """Each leaves a mark while it runs; none ever sees more than three."""
+    """Each program makes a file while it runs; none ever sees more than three such files."""
     commanding.program("touch running.$$; ls running.* | wc -l >> seen; rm running.$$; cat >> inputs\n")
     service = make_service()
     commanding.service("shell", service, max_concurrent=3)
@@ -199,7 +199,7 @@ def test_many_programs_at_once_within_the_limits_of_a_service(commanding, make_s
 
 
 def test_commands_and_calls_side_by_side(commanding, make_service):
-    """While a program takes its time, calls of others go on: one loop serves both."""
+    """While a slow program runs, calls for other people go on: one loop serves both."""
     store = make_service()
     commanding.service("store", store)
     commanding.config["stages"].insert(0, {

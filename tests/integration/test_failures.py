@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def failing(pipeline):
-    """The forum refuses four, one program three, and the store is not there for two."""
+    """The forum refuses four people, a program refuses three, and the store is down for two."""
     pipeline.forum.script = lambda call: (502, "no") if call.username.startswith("forum") else 204
     pipeline.notes.script = lambda call: 422 if call.username.startswith("notes") else 204
     pipeline.store.go_down()

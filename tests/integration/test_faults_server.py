@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What breaks around a server: it is killed, the disk is full, files are spoilt. What was answered stays, and what is
-wrong is said in one line."""
+"""What breaks around a server: it is killed, the disk is full, files are damaged. Acknowledged writes stay, and one
+line says what is wrong."""
 import http.client
 import json
 import os
@@ -130,7 +130,7 @@ def test_a_signal_lets_what_was_begun_be_answered(site):
 # ---- the disk is full ----
 
 def expect_cautious(site, answer):
-    """The client hears nothing of files and tables; the log has all of it, with the request's id."""
+    """The answer names no files and tables; the log has the reason, with the request's id."""
     text = answer.raw.decode()
     assert str(site.data_dir) not in text and "lethe.db" not in text and "disk is full" in text, answer
     [line] = [line for line in site.logs().splitlines() if f"request={answer.headers['X-Request-Id']}" in line and " error " in line]
@@ -138,7 +138,7 @@ def expect_cautious(site, answer):
 
 
 def fill(site, limit):
-    """Writes people until the server says 507; gives the names that were taken."""
+    """Adds people until the server answers 507; returns the names that were accepted."""
     taken = []
     for n in range(limit):
         answer = site.post("/v1/retirements", {"username": f"filler{n}", "email": f"filler{n}@example.com", "name": "x" * 255})

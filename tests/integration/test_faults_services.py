@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services that fail at random: as many calls as there is need of, and not one more.
+"""Services that fail at random: no call more than needed is made.
 
 LETHE_SEED=N repeats a run; its number is printed when one fails."""
 import os
@@ -20,7 +20,7 @@ AMBIGUOUS = [HANG_UP, 502, 504, (200, "half of it", {"Content-Length": "100"}), 
 
 
 class Faults:
-    """What goes wrong at one service for each person, in its order; then all goes well."""
+    """The failures of one service for each person, in their order; after them it succeeds."""
 
     def __init__(self, rng, names, share):
         kinds = rng.choice([REFUSALS, AMBIGUOUS, REFUSALS + AMBIGUOUS])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""on_request and on_cancel: applications are told, in order, at least once, whatever is killed when."""
+"""on_request and on_cancel: applications are notified in order, at least once, whatever is killed."""
 import json
 import re
 import signal
@@ -16,7 +16,7 @@ WHO = {"user": "{original_username}", "email": "{original_email}", "id": "{retir
 
 @pytest.fixture
 def app(site, make_service):
-    """An application with its own users: told of requests and of those that are taken back."""
+    """An application with its own users, which is notified of requests and cancels."""
     service = make_service()
     site.service("app", service, breaker="none")
     site.configure(driver={"poll": "100ms"}, cool_off="7d",
@@ -59,7 +59,7 @@ def test_an_application_is_told_of_a_request_and_of_its_cancel(site, app):
 
 
 def test_what_was_committed_is_told_after_a_kill_with_the_same_key(site, app):
-    """The first call gets no answer, because all is killed during it; the repeat after the restart has its key."""
+    """The first call gets no answer, because everything is killed during it; the repeat after the restart has its key."""
     reached, killed = threading.Event(), threading.Event()
 
     def hold(call):
@@ -342,7 +342,7 @@ def test_a_malformed_report_about_a_delivery_is_refused_alone(site, app):
 
 
 def test_a_long_cause_is_cut_and_is_no_trouble_to_others(site, app, make_service):
-    """What is said about the hook that fails is longer than a cause may be."""
+    """The error of the failed hook is longer than a cause may be."""
     dead = make_service()
     dead.script = lambda call: HANG_UP
     site.service("x" * 50, dead, breaker="none")

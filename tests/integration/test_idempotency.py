@@ -22,7 +22,7 @@ def same(first, again):
 
 
 def twice(site, method, path, body=None, **options):
-    """The same call with the same key, which must be answered alike. Gives the answer."""
+    """Makes the same call twice with one key; both answers must be equal. Returns the answer."""
     headers = keyed()
     first, again = (site.call(method, path, body, headers=headers, **options) for _ in range(2))
     assert same(first, again), (first, again)

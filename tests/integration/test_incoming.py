@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes in from outside, in every form that it may have: read if it can be, refused where it cannot be used."""
+"""Data from outside in every form: read if possible, refused where it cannot be used."""
 import pytest
 
 ODD = b'"half": "\\ud83d", "nul": "a\\u0000b", "far": 1e400, "twice": 1, "twice": 2, "k\\udc00": "\\ude00\\ud83d", "deep": ' + \
@@ -45,7 +45,7 @@ def test_a_value_that_cannot_be_used_is_refused_where_it_is_needed(erasing, valu
 
 
 def test_a_response_that_a_script_reports_is_kept_as_it_came(erasing):
-    """The scripts pass on what a service said, whatever it was."""
+    """The scripts pass on any answer of a service."""
     erasing.serve()
     erasing.request("ada")
     response = b'{"id": 18446744073709551615, "half": "\\ud83d", "twice": 1, "twice": 1e400}'

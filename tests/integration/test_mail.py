@@ -36,7 +36,7 @@ def stage(site, **settings):
 
 
 def first_then(*answers, step):
-    """Each of these once at this step, one after the other; then as a server in order does."""
+    """At this step gives each of these answers once; then answers as a working server."""
     left = list(answers)
 
     def script(at, text):
@@ -85,7 +85,7 @@ def test_a_refusal_is_final_and_its_words_on_record(writing):
 
 
 def test_a_connection_that_breaks_after_the_message_is_of_unknown_outcome(writing):
-    """It may have been accepted: the repeat can be recognised."""
+    """The message may have been accepted; its Message-ID shows that the repeat is the same."""
     writing.open_office(first_then(HANG_UP, step="MESSAGE"))
     writing.request("ada")
     done = writing.drive_all()
@@ -112,7 +112,7 @@ def test_unknown_is_said_when_the_budget_ends_so(writing):
 
 
 def test_a_slow_server_holds_up_nobody_else(writing, make_service):
-    """While the last answer is waited for, calls of others go on: one loop serves both."""
+    """While one person's mail waits for its last answer, calls for other people go on: one loop serves both."""
     gate = threading.Event()
     writing.open_office(lambda step, text: gate.wait(TIMEOUT) and "" if step == "MESSAGE" else "")
     store = make_service()
@@ -193,7 +193,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(writing):
 
 
 def test_a_wrong_password_is_nobodys_fault_in_the_queue(writing):
-    """It may be right next time. Neither the record nor the log has it."""
+    """It is tried again, because an operator may correct it. Neither the record nor the log has the password."""
     writing.open_office(server=with_login(writing), folder=writing.folder, login=("lethe", "another-0ne"))
     stage(writing, retry={"for": "1s", "first": "10ms", "longest": "50ms"})
     writing.request("ada")

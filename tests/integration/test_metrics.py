@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/metrics: what is counted, that it is right after what was undone and after a restart, and its format."""
+"""/metrics: its numbers, also after a rollback and a restart, and its format."""
 import os
 import re
 

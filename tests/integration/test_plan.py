@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def planned(pipeline):
-    """Three stages by HTTP and one by a program, of which the middle one puts people into the path."""
+    """Three stages by HTTP and one by a program; the second has the user name in its path."""
     pipeline.config["stages"][1]["http"]["post"] = "/notes/{original_email}/{user_id}"
     pipeline.stage("RUNNING", "RUN", exec={"command": ["/bin/true"]})
     return pipeline
@@ -117,7 +117,7 @@ def test_without_stages_there_is_nothing_to_plan(site):
 
 @pytest.fixture
 def probed(planned):
-    """The forum counts, the notes say by a status, the store cannot be asked, and the program might change something."""
+    """Probes: the forum counts, the notes answer by status, the store is down, and the program might change something."""
     left = {"forum": 3, "notes": 1}
 
     def forum(call):
@@ -216,7 +216,7 @@ def test_probes_of_everybody(probed):
 
 
 def test_probes_of_somebody_who_is_through(probed):
-    """Has anything come back?"""
+    """Has data come back since?"""
     probed.store.script = lambda call: (200, []) if call.method == "GET" else 204
     probed.left.update(forum=0, notes=0)
     probed.request("ada")
@@ -228,7 +228,7 @@ def test_probes_of_somebody_who_is_through(probed):
 
 
 def test_probes_change_nothing(probed):
-    """Neither here nor there: not a byte of the database, and every call only reads."""
+    """Not a byte of the database changes, and every call only reads."""
     probed.request_all(["ada", "bob"])
     before = database(probed)
     files = sorted(path.name for path in probed.folder.iterdir())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Erasures that take long: begun once, asked for until they are finished, whatever is restarted meanwhile."""
+"""Erasures that take long: started once, then asked about until they are finished, across restarts."""
 import json
 import signal
 import threading
@@ -14,7 +14,7 @@ LOOK = {"get": "/regulations/{regulation}",
 
 
 class Regulator:
-    """A service that takes its time: each regulation is RUNNING for so many looks."""
+    """A slow service: each regulation is RUNNING for so many looks."""
 
     def __init__(self, looks=2):
         self.looks, self.left, self.begun = looks, {}, []
@@ -131,7 +131,7 @@ def test_a_killed_driver_and_a_killed_server_change_nothing(erasing):
 
 
 def test_a_driver_that_is_killed_at_a_look_looks_again(erasing):
-    """And does not begin anew: that it was begun was known before."""
+    """It does not start the erasure again: the memo that it was started was stored before."""
     reached, killed = threading.Event(), threading.Event()
 
     def script(call):
@@ -209,7 +209,7 @@ def test_the_service_says_that_it_has_failed(erasing):
     (200, {"data": {"status": None}}), (200, {"data": {"status": ["FINISHED"]}}), (200, [{"data": {"status": "FINISHED"}}]), (503, b"FINISHED"),
     (200, b'{"data":{"status":"FINISHED","status":"FINISHED"}}'), (200, b'{"data":{"status":"FINISHED\xff"}}')], ids=repr)
 def test_what_cannot_be_understood_is_never_finished(erasing, answer):
-    """It is asked again, by the retries; not begun again."""
+    """The driver asks again, as often as the retries allow; it does not start the erasure again."""
     regulator, seen = Regulator(looks=0), []
 
     def script(call):
@@ -261,7 +261,7 @@ def test_the_call_itself_can_be_the_look(erasing):
 
 
 def test_steps_go_on_behind_it(erasing):
-    """With what was captured before it and by its last answer."""
+    """They use values captured before the poll and by its last answer."""
     erasing.steps[1]["capture"] = {"proof": "/data/status"}
     erasing.steps.append({"delete": "/regulations/{regulation}?proof={proof}"})
     again = []
@@ -293,7 +293,7 @@ def test_who_waits_can_be_aborted(erasing):
 
 
 def test_another_configuration_begins_the_stage_anew(erasing):
-    """What was remembered is of other steps."""
+    """The memo belongs to other steps."""
     erasing.regulator = Regulator(looks=10**6)
     erasing.request("ada")
     erasing.drive_all()
@@ -331,7 +331,7 @@ def test_the_plan_says_how_long_it_may_take(erasing):
 
 
 def test_what_is_finished_may_have_to_be_looked_at_later(erasing, make_service):
-    """First the erasure takes its time, then the system that is asked whether anything is left."""
+    """First the erasure is slow, then the system that the look asks."""
     left = [1, 0]
     search = make_service(script=lambda call: (200, {"total": left.pop(0)}))
     erasing.service("search", search)

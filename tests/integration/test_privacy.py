@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Personal data is planted, all is done that can be done with it, and then it is looked for where it must not be."""
+"""Plants personal data, uses every feature with it, and then searches for it where it must not be."""
 import json
 import os
 import sqlite3

@@ -19,7 +19,7 @@ FRAME = re.compile(r"\r([^\r\n\x1b]*)\x1b\[K")
 
 
 def overwrite(sent):
-    """One line as it stands after all that was sent to it."""
+    """One line of the terminal after all that was sent to it."""
     line, column = "", 0
     for piece in re.findall(r"\r|\x1b\[K|[^\r\x1b]+|\x1b", sent):
         if piece == "\r":
@@ -59,11 +59,11 @@ class Terminal:
             self.sent += piece.decode()
 
     def frames(self):
-        """Every bar that was drawn, and nothing of what stood between."""
+        """Every bar that was drawn, without the text between."""
         return [frame for frame in FRAME.findall(self.sent) if frame]
 
     def lines(self):
-        """What is left standing when everything has been overwritten that was meant to be."""
+        """The lines that remain on the screen at the end."""
         return [overwrite(line) for line in self.sent.split("\n")]
 
     def wait(self):

@@ -23,8 +23,8 @@ def move_to(site, make_service, *names):
 
 @pytest.mark.parametrize("how", ["run", "drive"])
 def test_a_stage_that_has_begun_ends_as_it_began(pipeline, make_service, how):
-    """Ada is called for when the file changes, Bob waits behind her: her call ends at the old service, all else goes to
-    the new ones."""
+    """Ada's call is under way when the file changes, and Bob waits behind her: her call ends at the old service, all later
+    calls go to the new ones."""
     gate = pipeline.forum.script = Gate()
     pipeline.config["services"]["forum"]["max_concurrent"] = 1
     process = pipeline.run_all() if how == "run" else (pipeline.serve(), pipeline.start_driver())[1]
@@ -171,7 +171,7 @@ def test_it_ends_with_drive_once(pipeline):
 
 
 def test_a_closed_terminal_stops_it(site):
-    """Its signal is the same one."""
+    """A closed terminal sends the same signal as a reload."""
     site.write_config()
     ours, theirs = os.openpty()
 

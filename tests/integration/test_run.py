@@ -57,7 +57,7 @@ def test_a_driver_stops_in_order_without_its_server(pipeline):
 
 
 def test_a_second_signal_hurries(pipeline):
-    """It does not wait for a service that takes its time; what became of the call is asked again, with the same key."""
+    """It does not wait for a slow service; the call is repeated later, with the same key."""
     gate = pipeline.forum.script = Gate()
     process = pipeline.run_all()
     pipeline.request("ada")
@@ -72,7 +72,7 @@ def test_a_second_signal_hurries(pipeline):
 
 
 def slow_reader(site):
-    """Asked for 8 MiB, took the first of it, and reads no more."""
+    """A client that requested 8 MiB, read the beginning, and reads no more."""
     who = site.request("ada")
     for n in range(140):
         assert site.patch("ada", ["ERRORED", "ABORTED"][n % 2], f"{n} " + "x" * 60000, extra={"force": True}).status == 204

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signing in and out, new passwords, and asking to be forgotten by being signed in."""
+"""Signing in and out, new passwords, and requests of signed-in users for their own deletion."""
 import threading
 import time
 import urllib.parse
@@ -41,7 +41,7 @@ def sign_out(site, token):
 
 @pytest.fixture
 def fresh(tmp_path):
-    """A server of its own: tries are counted for each address, and all tests come from one."""
+    """A server of its own: tries are counted for each source address, and all tests have the same one."""
     s = Site(tmp_path)
     s.serve()
     yield s

@@ -100,7 +100,7 @@ def test_nobody_there_is_nothing_to_erase(shop):
 
 
 def test_hostile_values_are_only_values(shop):
-    """Each erases its own row and no other, and comes out of the database as it went in."""
+    """Each name erases its own row and no other, and is stored in the database unchanged."""
     shop.serve()
     statements(shop, "INSERT INTO people VALUES ({retirement_id}, {original_name}, {original_email})",
                "DELETE FROM orders WHERE note = {original_name}")
@@ -224,7 +224,7 @@ def test_nobody_connects_while_the_server_is_down(shop_server):
 
 
 def test_a_server_that_is_killed_in_the_middle(shop_server):
-    """What had been done is not there, and is done again."""
+    """The unfinished transaction is gone, and the statements are repeated."""
     site = shop_server
     order(site, 1, "ada@example.com")
     site.db.do("INSERT INTO pauses VALUES (1)")
@@ -324,7 +324,7 @@ def test_a_wrong_password(shop_server):
 
 
 def test_people_in_each_others_way(shop_server):
-    """Two transactions that lock each other: the one that is ended is tried again."""
+    """Two transactions in a deadlock: the one that the database ends is tried again."""
     site = shop_server
     for number in (1, 2):
         order(site, number, "x")
@@ -348,7 +348,7 @@ HOSTILE_DRIVERS = {
 
 @pytest.mark.parametrize("how", HOSTILE_DRIVERS)
 def test_a_hostile_driver_of_a_database_harms_nobody(site, how):
-    """Its attempt is of unknown outcome, and ours goes on."""
+    """The attempt's outcome is unknown, and the driver goes on."""
     (site.folder / "hostile.c").write_text(
         "#include <signal.h>\n#include <stdlib.h>\n#include <unistd.h>\n"
         f"__attribute__((constructor)) static void begin(void) {{ {HOSTILE_DRIVERS[how]} }}\n")

@@ -51,7 +51,7 @@ def requests(service):
 
 
 def answer(site, body, status=200):
-    """The first step is answered so, all others well."""
+    """This answer to the first step, success to all others."""
     site.crm.script = lambda call: (status, body) if call.method == "GET" else 204
 
 
@@ -124,7 +124,7 @@ def test_answers_of_another_form_are_final_and_not_told(erasing, body, words):
                                   b'{"results":[{"id":"a\\u0000b"}]}', b'{"results":[{"id":"\\ud83d"}]}'],
                          ids=lambda body: repr(body[:30]))
 def test_what_is_not_json_is_tried_again(erasing, body):
-    """Something in between said it, perhaps; the service is asked again."""
+    """A proxy in between may have answered; the call is repeated."""
     seen = []
     crm = Crm(ada=[17])
     erasing.crm.script = lambda call: (200, body) if not seen.append(1) and len(seen) <= 2 else crm(call)
@@ -136,7 +136,7 @@ def test_what_is_not_json_is_tried_again(erasing, body):
 
 @pytest.mark.parametrize("fault", [503, 504], ids=["busy", "lost"])
 def test_a_retry_begins_with_the_first_step(erasing, fault):
-    """With the same keys, since it is the same that is to be done; about another id it is another key."""
+    """With the same keys, because the effect is to be the same; a call about another id has another key."""
     crm = Crm(ada=[17])
     deletes = []
 

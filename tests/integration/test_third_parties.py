@@ -35,7 +35,7 @@ def catalogue():
 
 
 class Party:
-    """What the five have in common: credentials, being busy, a fault of the test's."""
+    """What the five have in common: credentials, and faults that the test sets."""
 
     def __init__(self, **people):
         self.people = {str(number): list(entries) for number, entries in people.items()}
@@ -308,7 +308,7 @@ STRANGE = [{}, [], {"error": "maintenance"}, {"message": "success"}, "text", {"d
 @pytest.mark.parametrize("name", PARTIES)
 @pytest.mark.parametrize("body", STRANGE, ids=json.dumps)
 def test_an_answer_in_another_form_is_never_complete(make_party, name, body):
-    """Whatever the first call is answered with, with a status of success."""
+    """For any answer to the first call with a status of success."""
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.party.fault = lambda call: None if call.path.endswith("/token") else (200, json.dumps(body))
     ask(site)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof that it is gone: services that say so and keep the data, that need time, or that cannot be asked."""
+"""Verification: services that claim success and keep the data, that need time, or that cannot be asked."""
 import json
 import signal
 import threading
@@ -90,7 +90,7 @@ def test_the_log_counts_attempts_at_the_erasure_and_not_at_the_look(verifying, f
 
 
 def test_a_look_carries_no_key_of_the_erasure(verifying, forum):
-    """A service that keeps to it would give the answer that it gave to the erasure."""
+    """A service that honours the key would repeat its answer to the erasure."""
     verifying.request("ada")
     verifying.drive_all()
     erasure, look = forum.service.calls
@@ -133,7 +133,7 @@ def test_resume_repeats_the_erasure_and_the_look(verifying, forum):
 
 
 def test_nothing_to_erase_is_looked_at_too(verifying, forum):
-    """It may only have looked under another name."""
+    """The service may have looked for another name."""
     verifying.config["stages"][0]["http"].update(post="/retire", nothing_to_erase=[404])
     script = forum.service.script
     forum.service.script = lambda call: 404 if call.method == "POST" else script(call)
@@ -208,7 +208,7 @@ def test_a_long_wait_is_held_by_nobody(verifying, forum):
 
 
 def test_a_long_wait_outlives_the_driver_and_the_server(verifying, forum):
-    """Days, for all they know: what was erased is known by the next ones, and is not erased again."""
+    """It may take days: later drivers know that the data was erased, and do not erase it again."""
     verify(verifying, after=["0s", "3s", "6s"])
     verifying.config["stages"][0]["http"].update(success=[404], nothing_to_erase=[204])
     forum.left = lambda name, look: 3 - look
@@ -228,7 +228,7 @@ def test_a_long_wait_outlives_the_driver_and_the_server(verifying, forum):
 
 
 def test_a_long_wait_whatever_the_erasure_was_answered(verifying, forum):
-    """Bytes that no JSON may have, and more of them than are kept."""
+    """The answer has bytes that JSON cannot have, and more of them than are kept."""
     verify(verifying, after=["0s", "3s"])
     forum.left = lambda name, look: 2 - look
     forum.service.script = lambda call: (200, b"gone\0 \xff\"\\\x01" * 1000) if call.method == "POST" else forum.script(call)
@@ -482,7 +482,7 @@ def test_at_an_lms_residue_is_never_complete(driver, lms):
 
 
 def test_at_an_lms_a_long_wait_outlives_the_driver(driver, lms):
-    """The journal knows that it is erased."""
+    """The journal remembers that the person is erased."""
     driver.config["retirement_pipeline"][0][4]["verify"]["after"] = ["0s", "3s"]
     looks = []
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both peers of a driver, scripted inside the test: an authority that keeps a few people and their leases, on
- * a Unix socket, and one service. They write down what they were asked.
+ * a Unix socket, and one service. They record their calls.
  *
  * All of it is one thread. A call goes to its peer while the driver waits, and its answer comes in the same
  * wait. When nothing can happen, the clock goes on to what the driver waits for; so a lease of a minute costs
@@ -57,9 +57,9 @@ struct called {
 
 struct site;
 
-/* What the service says to its n-th call (from 0). Status 0: keep req for service_release. */
+/* The service's answer to its n-th call (from 0). Status 0: keep req for service_release. */
 typedef unsigned service_answer_fn(struct site *site, struct http_request *req, unsigned n);
-/* What the authority does with a report beside what it should: a code to refuse it with, or NULL. */
+/* A fault of the authority at a report: the code to refuse it with, or NULL. */
 typedef const char *authority_refuse_fn(struct site *site, const struct said *said);
 
 /* A call on its way to a peer and back. */
@@ -152,7 +152,7 @@ static inline bool is_free(const struct site *site, const struct person *p)
     return p->state == DUE || (p->state == LEASED && site->mono >= p->lease_until);
 }
 
-/* As far as the stages go that the claim asks for. */
+/* Only for stages that the claim asks for. */
 static inline bool is_wanted(const struct site *site, const struct wire_claim_request *in,
                              const struct person *p)
 {

@@ -61,7 +61,7 @@ static inline int setup(void **state)
     return 0;
 }
 
-/* Whatever is under way: nothing of it is left behind. */
+/* Ends what is under way; nothing of it may be left. */
 static inline int teardown(void **state)
 {
     flight_close(&flight);

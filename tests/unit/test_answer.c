@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/answer.c: what a client hears of an error, and what only the log may hear. */
+/* server/answer.c: what the answer says about an error, and what only the log says. */
 #include "unit.h"
 
 #include <errno.h>

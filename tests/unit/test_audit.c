@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The audit trail: known hashes, every way of tampering named, filters, and what is undone is not in it. */
+/* The audit trail: known hashes, every way of tampering named, filters, and nothing in it of a transaction
+ * that was rolled back. */
 #include "store_fixture.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/services/backoff.c: how long to wait before the next try. */
+/* driver/services/backoff.c: the pause before the next try. */
 #include "unit.h"
 
 #include "base/clock.h"

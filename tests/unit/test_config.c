@@ -220,7 +220,7 @@ static void test_config__works_without_a_place_for_the_error(void **state)
     assert_int_equal(load_text("identity: { salts_file: nowhere }\n", &config, NULL), RC_INVALID);
 }
 
-/* Whatever is cut off a good file, it is read or refused, never more. */
+/* A good file that is cut off anywhere is read or refused, and does no other harm. */
 static void test_config__cut_files_do_no_harm(void **state)
 {
     const char *whole =

@@ -273,7 +273,7 @@ static void test_dispatch__what_was_rolled_back_is_not_told(void **state)
     server_reload(site->server, site->config);
 }
 
-/* Not what a request said that may not have been committed, nor what this process has seen. */
+/* It does not depend on requests that may be rolled back, or on what this process has seen. */
 static void test_dispatch__the_gauge_of_the_fuse_is_what_the_database_says(void **state)
 {
     struct site *site = *state;

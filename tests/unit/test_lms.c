@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stage that takes long, at an LMS: it grants no leases, so that the journal alone remembers who is to be
- * come back to, and when. The driver's file for an LMS has no such stages of its own; so a configuration of
- * ours is given one of its services as such an authority.
+ * A stage that takes long, at an LMS: it grants no leases, so only the journal remembers which person is to
+ * be come back to, and when. The driver's file for an LMS has no such stages of its own; so a configuration
+ * of ours is given one of its services as such an authority.
  */
 #include <unistd.h>
 

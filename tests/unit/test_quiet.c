@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/services/quiet.c: quiet hours that go over the end of the week. */
+/* driver/services/quiet.c: quiet hours that pass the end of the week. */
 #include "unit.h"
 
 #include "base/clock.h"

@@ -493,7 +493,7 @@ static void test_run__a_stage_that_is_not_for_the_person_is_skipped(void **state
     assert_int_equal(m.n_calls, 0);
     struct run *run = expect_report(REPORT_DONE);
     assert_string_equal(run->response, "{\"outcome\":\"skipped\",\"reason\":\"when.org does not hold\"}");
-    begin(2, "ERASING_A"); /* in the words for one person is nothing of the one before */
+    begin(2, "ERASING_A"); /* nothing of the person before is in the words for this one */
     struct run *other = expect_report(REPORT_DONE);
     assert_string_equal(other->response, run->response);
     accept(other, "COMPLETE", NULL);
@@ -652,7 +652,7 @@ static void test_run__what_was_captured_may_be_too_long_to_be_remembered(void **
     "10s, for: 1h, finished: { /done: true }, failed: { \"/" WIDE8 WIDE8 WIDE8 WIDE8                         \
     "\": true } } } ] } }\n"
 
-/* The message in wire/ cuts it, at a limit in characters. */
+/* wire/ cuts the cause, at a limit in characters. */
 static void test_run__a_cause_is_kept_whole_until_it_is_reported(void **state)
 {
     open_flight("", "stages:\n" SAYS_FAILED);

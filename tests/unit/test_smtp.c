@@ -18,7 +18,7 @@
 /* ---- the server ---- */
 
 /* The answers to greeting, EHLO, MAIL, RCPT, DATA, the message and QUIT. NULL: that of a server in order;
- * HANG_UP: the connection ends; SILENCE: nothing is ever said again. */
+ * HANG_UP: the connection ends; SILENCE: no further reply. */
 enum { GREETING, EHLO, MAIL_FROM, RCPT_TO, DATA, MESSAGE, QUIT, STEPS };
 static const char *const hang_up = "", *const silence = "silence";
 static const char *const in_order[STEPS] = { "220 hello", "250 fine",   "250 fine", "250 fine",
@@ -202,7 +202,7 @@ static void test_smtp__gives_the_whole_message(void **state)
 {
     expect("in order", sent_in(60 * CLOCK_S), SMTP_ACCEPTED, 250);
     assert_string_equal(answer, "250 queued");
-    teardown(state); /* the other thread has heard all, its QUIT included */
+    teardown(state); /* the other thread has finished, its QUIT included */
     expect_text_has(peer.heard, "MAIL FROM:<lethe@example.com>");
     expect_text_has(peer.heard, "RCPT TO:<ada@example.org>\r\n");
     expect_text_has(peer.heard, "\r\nSubject: Subject\r\n");

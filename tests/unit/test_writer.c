@@ -221,7 +221,7 @@ static void test_writer__only_the_failing_job_fails(void **state)
     assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n IN (0, 1, 3, 5)"), 4);
 }
 
-/* What the batch before said is not said to another client. */
+/* An error of the batch before is not told to a client of this one. */
 static void test_writer__a_failure_without_words_borrows_none(void **state)
 {
     struct fixture *f = *state;
@@ -947,7 +947,7 @@ static void test_writer__alone_is_one_step_unless_it_wants_another(void **state)
     expect_text_has(f->err.text, "UNIQUE");
 }
 
-/* A reader that keeps its picture is in the way: the writer says so, answers, and tries again. */
+/* A reader that keeps its snapshot is in the way: the writer logs it, answers, and tries again. */
 static void test_writer__alone_erases_once_readers_let_it(void **state)
 {
     struct fixture *f = *state;
