@@ -168,20 +168,25 @@ static void say(struct door *door, int fd, unsigned status, const char *text)
 {
     struct buf answer;
     buf_init(&answer, HTTP_HEADER_MAX);
-    door->conf.refusal(door->conf.arg, status, text, &answer);
+    door->conf.refusal(door->conf.arg, status, text, false, &answer);
     if (send(fd, buf_str(&answer), answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         shutdown(fd, SHUT_WR);
     buf_free(&answer);
 }
 
-static void turn_away(struct door *door, const struct conn *conn, unsigned status, const char *text)
+/* Unread bytes would make the kernel reset the connection and drop our answer. */
+static void drain(int fd)
 {
     char unread[4096];
+    while (read(fd, unread, sizeof(unread)) > 0) {
+    }
+}
+
+static void turn_away(struct door *door, const struct conn *conn, unsigned status, const char *text)
+{
     if (conn->local || !door->conf.tls)
         say(door, conn->fd, status, text);
-    /* Unread bytes would make the kernel reset the connection and drop our answer. */
-    while (recv(conn->fd, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
-    }
+    drain(conn->fd);
     close(conn->fd);
 }
 
@@ -508,9 +513,33 @@ void conn_idle(struct conn *conn, int64_t now)
     if (atomic_load(&conn->phase) != CONN_ANSWERING)
         return;
     conn->answered = true;
+    conn->n_over++;
     conn->since = now;
     set_late(conn, now + conn->door->conf.limits.header_us);
     atomic_store(&conn->phase, CONN_IDLE);
+    if (conn->framing.status)
+        conn_refuse_if_next(conn);
+}
+
+void conn_refuse_if_next(struct conn *conn)
+{
+    const struct framing *framing = &conn->framing;
+    const struct door_conf *conf = &conn->door->conf;
+    int phase = CONN_IDLE;
+    if (conn->n_over < framing->messages ||
+        (!atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT) &&
+         (phase != CONN_READING || !atomic_compare_exchange_strong(&conn->phase, &phase, CONN_CUT))))
+        return;
+    struct buf answer;
+    buf_init(&answer, HTTP_HEADER_MAX);
+    conf->refusal(conf->arg, framing->status, framing->why, true, &answer);
+    if (conn->session)
+        conn->send(conn->session, buf_str(&answer), answer.len);
+    else if (send(conn->fd, buf_str(&answer), answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_debug("a refusal could not be sent: %s", strerror(errno));
+    buf_free(&answer);
+    drain(conn->fd);
+    shutdown(conn->fd, SHUT_RDWR);
 }
 
 void conn_leave(struct conn *conn)

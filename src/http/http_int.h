@@ -19,6 +19,59 @@ bool request_method(const char *name, enum http_method *out);
 /* libcurl, once and for all; client.c and smtp.c use it. */
 void http_init_curl(void);
 
+/* ---- framing.c: where the requests of a connection begin and end ---- */
+
+enum framing_at {
+    AT_START,
+    AT_START_LF,
+    AT_METHOD,
+    AT_TARGET,
+    AT_VERSION,
+    AT_LINE_LF, /* of the request line or a header */
+    AT_LINE,    /* a header begins, or the empty line */
+    AT_NAME,
+    AT_VALUE,
+    AT_HEAD_LF,
+    AT_CHUNK_SIZE, /* from here on it is the body */
+    AT_CHUNK_EXTENSION,
+    AT_CHUNK_LF,
+    AT_CHUNK_DATA,
+    AT_DATA_CR,
+    AT_DATA_LF,
+    AT_BODY
+};
+
+enum framing_field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_ENCODING };
+
+/* Zero it for a new connection. */
+struct framing {
+    enum framing_at at;
+    enum framing_field field;
+    bool skipped, is_1_1, has_host, has_length, has_encoding, in_trailer;
+    char text[20];     /* the beginning of a version, name or value */
+    size_t text_len;   /* of all of it; of a chunk's line: its digits, or its extension */
+    size_t head_len;   /* so far */
+    uint64_t left;     /* of the body or chunk */
+    unsigned messages; /* that have come to their end */
+    unsigned status;   /* when it is refused: the answer, for good */
+    const char *why;
+};
+
+/* Returns len, or, when the bytes break the rules: how many of them belong to requests that are whole. */
+size_t framing_follow(struct framing *f, const char *data, size_t len);
+
+/* ---- tap.c: sees each byte before the library does ---- */
+
+struct conn;
+
+/* By a worker, on its thread, for a connection that it takes and before the connection is closed. */
+void tap_open(struct conn *conn);
+void tap_close(const struct conn *conn);
+/* These bytes were read. Returns how many of them the library may have; 0: the stream has ended for it. */
+size_t tap_pass(int fd, const char *data, size_t len);
+/* *function, a pointer to one: the function before which ours of this name stands. */
+void tap_original(const char *name, void *function);
+
 /* ---- tls.c: the certificate of a server ---- */
 
 struct tls;
@@ -29,7 +82,8 @@ enum rc tls_use(struct tls *tls, const char *certificate, const char *key, struc
 void tls_close(struct tls **tls);
 /* This thread shakes hands for that server; NULL: for one without TLS. */
 void tls_enter(struct tls *tls);
-void *tls_callback(void); /* for MHD_OPTION_HTTPS_CERT_CALLBACK */
+void *tls_callback(void);                                   /* for MHD_OPTION_HTTPS_CERT_CALLBACK */
+void tls_send(void *session, const char *data, size_t len); /* as much as goes at once */
 
 struct http_limits {
     int64_t header_us;   /* absolute, from the connection or the last answer's end */
@@ -45,11 +99,12 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
                               struct http_server **out, struct err *err) MUST_CHECK;
 
 /*
- * A connection's life. The worker moves it along; the door may move IDLE and READING to CUT, once it is late,
- * and from then on only the door writes to it.
+ * A connection's life. The worker moves it along. IDLE and READING become CUT when it is late, by the door,
+ * or when what it sends is malformed, by the worker; from then on only the thread that has cut it writes to
+ * it.
  *
  *     IDLE --request line--> READING --whole--> BUSY --> ANSWERING --it has gone out--> IDLE
- *       \----------late----------\----> CUT
+ *       \--late, or malformed---\----> CUT
  */
 enum conn_phase { CONN_IDLE, CONN_READING, CONN_BUSY, CONN_ANSWERING, CONN_CUT };
 
@@ -59,7 +114,12 @@ struct conn {
     int fd;
     bool local;
     uint32_t local_uid;
-    bool answered;           /* a request; written by the worker while ANSWERING, read by the door once CUT */
+    bool answered; /* a request; written by the worker while ANSWERING, read by the door once CUT */
+    /* Of TLS, and how text is sent in it; NULL: without. The worker's alone, as the next two. */
+    void *session;
+    void (*send)(void *session, const char *data, size_t len);
+    struct framing framing;
+    unsigned n_over;         /* requests that are over; once these are all whole ones, a refusal is due */
     struct in6_addr address; /* of the peer as far as limits go */
     char peer[INET6_ADDRSTRLEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
@@ -79,8 +139,8 @@ struct door_conf {
     struct http_limits limits;
     /* Gives the connection to the worker of its place; false: it was closed instead. */
     bool (*admit)(void *arg, struct conn *conn, const struct sockaddr *address, socklen_t len);
-    /* A whole answer, headers included, for a client that is refused. */
-    void (*refusal)(void *arg, unsigned status, const char *text, struct buf *out);
+    /* A whole answer, headers included, for a client that is refused; logged: as a request is. */
+    void (*refusal)(void *arg, unsigned status, const char *text, bool logged, struct buf *out);
     void *arg;
 };
 
@@ -101,6 +161,8 @@ bool conn_busy(struct conn *conn); /* the request is whole; false: cut */
 bool conn_was_cut(const struct conn *conn);
 void conn_answering(struct conn *conn, size_t len); /* an answer of so many bytes goes out */
 void conn_idle(struct conn *conn, int64_t now);     /* the request is over; idle if its answer went out */
-void conn_leave(struct conn *conn);                 /* before the descriptor is closed; frees it */
+/* Its framing was refused: says so and ends it, once the requests before are answered. */
+void conn_refuse_if_next(struct conn *conn);
+void conn_leave(struct conn *conn); /* before the descriptor is closed; frees it */
 
 #endif

@@ -64,7 +64,6 @@ struct transfer {
     struct buf body;
     atomic_int state; /* enum state */
     bool begun;       /* the headers were seen */
-    bool endless;     /* where its body ends is not known */
     bool counted;     /* in in_flight, or later ... */
     bool sending;     /* ... in sending */
     unsigned wrong;   /* the status, when the request cannot be served */
@@ -132,7 +131,7 @@ static struct transfer *transfer_new(struct worker *worker)
                                     .peer = "" };
     x->conn = NULL;
     x->connection = NULL;
-    x->begun = x->endless = x->counted = x->sending = false;
+    x->begun = x->counted = x->sending = false;
     x->wrong = 0;
     make_id(worker, x->req.id);
     x->began_at = world_mono(worker->server->conf.world);
@@ -180,53 +179,20 @@ static void set_wrong(struct transfer *x, unsigned status, const char *text)
 
 /* ---- the headers ---- */
 
-struct header_check {
-    struct transfer *x;
-    unsigned hosts, lengths, encodings;
-};
-
 static bool is_clean(const char *value, size_t len)
 {
     bool plain = true;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return false;
-        plain = plain && c < 0x80;
-    }
+    for (size_t i = 0; i < len; i++)
+        plain = plain && (unsigned char)value[i] < 0x80;
     return plain || (text_is_utf8(value, len) && !text_has_control(value));
 }
 
 static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                     const char *value, size_t value_len)
 {
-    struct header_check *check = arg;
-    check->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
-    check->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
-    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-        check->encodings++;
-        check->x->endless |= !value || strcasecmp(value, "chunked") != 0;
-    }
     if (value && !is_clean(value, value_len))
-        set_wrong(check->x, 400, "a header has characters that are not allowed");
+        set_wrong(arg, 400, "a header has characters that are not allowed");
     return MHD_YES;
-}
-
-/* The length of a body must be given in one way only: a proxy could read another length than we do. */
-static void check_headers(struct transfer *x)
-{
-    struct header_check check = { .x = x };
-    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, &check);
-    if (check.hosts > 1)
-        set_wrong(x, 400, "more than one Host header");
-    if (check.lengths + check.encodings > 1)
-        set_wrong(x, 400, "the length of the body is given more than once");
-    if (x->endless)
-        set_wrong(x, 501, "the only transfer encoding that is known here is chunked");
-    const union MHD_ConnectionInfo *size =
-        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (size && size->header_size > HTTP_HEADER_MAX)
-        set_wrong(x, 431, "the headers are too large");
 }
 
 /* ---- the answer ---- */
@@ -359,7 +325,7 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
 {
     x->begun = true;
     conn_has_headers(x->conn);
-    check_headers(x);
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, x);
     if (!request_method(method, &x->req.method)) {
         x->req.method = HTTP_OTHER;
         set_wrong(x, 501, "the server does not know this method");
@@ -368,7 +334,7 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
     uint64_t length = announced ? strtoull(announced, NULL, 10) : 0;
     if (length > HTTP_BODY_MAX)
         set_wrong(x, 413, "the body is too large");
-    if (x->wrong && (length > SWALLOW_MAX || x->endless || find_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
+    if (x->wrong && (length > SWALLOW_MAX || find_header(&x->req, MHD_HTTP_HEADER_EXPECT)))
         return answer(x);
     return MHD_YES;
 }
@@ -445,6 +411,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 {
     struct worker *worker = arg;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        tap_close(*context);
         conn_leave(*context);
         return;
     }
@@ -455,7 +422,12 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     *context = origin.conn;
     worker->thread = pthread_self();
     tls_enter(worker->server->tls);
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    origin.conn->session = tls ? tls->tls_session : NULL;
+    origin.conn->send = tls_send;
     conn_begin(origin.conn);
+    tap_open(origin.conn);
 }
 
 /* Escapes stay as they are: request.c reads them, strictly. */
@@ -481,7 +453,7 @@ static bool admit(void *arg, struct conn *conn, const struct sockaddr *address, 
                               sizeof(origin)) == MHD_YES;
 }
 
-static void refusal(void *arg, unsigned status, const char *text, struct buf *out)
+static void refusal(void *arg, unsigned status, const char *text, bool logged, struct buf *out)
 {
     struct http_server *server = arg;
     struct worker none = { .server = server, .next_id = world_random_u64(server->conf.world) };
@@ -493,6 +465,8 @@ static void refusal(void *arg, unsigned status, const char *text, struct buf *ou
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                x->req.content_type ? x->req.content_type : "application/json", x->req.answer.len);
     buf_add(out, buf_str(&x->req.answer), x->req.answer.len);
+    if (logged && server->conf.finished)
+        server->conf.finished(server->conf.arg, &x->req, 0);
     transfer_free(x);
 }
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from contract import contract
-from site_under_test import ALL_SCOPES, TIMEOUT
+from site_under_test import ALL_SCOPES, TIMEOUT, wait_for
 
 UPDATE = "/api/user/v1/accounts/update_retirement_status/"
 WITH_BODY = [(method.upper(), path) for path, item in contract.document["paths"].items() for method, operation in item.items()
@@ -300,3 +300,20 @@ def test_a_malformed_query_is_answered_in_the_form_of_its_method(authority):
     assert ours.status == 400 and ours.headers["Content-Type"] == "application/problem+json"
     theirs = authority.post("/v1/accounts/bulk_retire_users?x=%", {"usernames": "a"})
     assert theirs.status == 400 and isinstance(theirs.json, str)
+
+
+# -- where a request ends: what two parsers may read in two ways hides a second request in the first ----------
+
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [
+    b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", b"Content-Length : %d\r\n\r\n" % len(HIDDEN),
+    b"Content-Length: 0\0 %d\r\n\r\n" % len(HIDDEN), b"Content-Length: %d\n\r\n" % len(HIDDEN), b"Content-Length: 0\r\n folded\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n2;%s\r\n{}\r\n0\r\n\r\n" % (b"a" * 24000)])
+def test_a_hidden_request_is_never_answered(authority, head):
+    heard = authority.say(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + head + HIDDEN)
+    assert heard.count(b"HTTP/1.1 ") == 1 and status_of(heard) == 400 and b"\r\nConnection: close\r\n" in heard
+    refused = json.loads(heard.partition(b"\r\n\r\n")[2])
+    assert refused["code"] == "malformed" and refused["detail"]
+    wait_for(lambda: f"request={refused['request']} (no route) 400" in authority.logs(), "the line of the log")

@@ -128,3 +128,15 @@ def test_a_renewed_certificate_is_shown_after_a_reload(certified):
     certified.configure(tls=None)
     certified.reload(process)
     assert "these changes need a restart: tls\n" in certified.log(process)
+
+
+def test_what_is_malformed_is_answered_over_tls_too(certified):
+    certified.serve()
+    with socket.create_connection(("127.0.0.1", certified.port), TIMEOUT) as plain:
+        with trusting(certified).wrap_socket(plain, server_hostname="localhost") as s:
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n")
+            heard = b""
+            while more := s.recv(65536):
+                heard += more
+    assert re.findall(rb"HTTP/1.1 (\d+)", heard) == [b"200", b"400"]
+    assert b"a header is malformed" in heard

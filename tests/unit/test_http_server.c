@@ -531,6 +531,37 @@ static void test_http_server__after_a_doubtful_length_nothing_more_is_read(void 
     assert_served();
 }
 
+static void test_http_server__whole_requests_are_answered_before_a_bad_one(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd,
+        "GET /fine HTTP/1.1\r\nHost: x\r\n\r\nPOST /fine HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+        "GET /hidden HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nGET /hidden HTTP/1.1\r\nHost: "
+        "x\r\n\r\n");
+    assert_string_equal(hear(fd).body, "GET /fine");
+    assert_string_equal(hear(fd).body, "POST /fine body 2 {}");
+    struct heard refused = hear(fd);
+    assert_int_equal(refused.status, 400);
+    assert_header(&refused, "Connection: close");
+    assert_non_null(strstr(refused.body, "a header is malformed"));
+    assert_closed(fd);
+    await_count(&house.n_finished, 3);
+    assert_served();
+}
+
+/* The first one sleeps until another thread answers it; the refusal waits for that. */
+static void test_http_server__a_refusal_waits_for_the_answers_before_it(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /thread HTTP/1.1\r\nHost: x\r\n\r\nGET /hidden HTTP/1.1\nHost: x\r\n\r\n");
+    assert_int_equal(hear(fd).status, 200);
+    assert_int_equal(hear(fd).status, 400);
+    assert_closed(fd);
+    assert_served();
+}
+
 static void test_http_server__what_is_not_http_is_never_served(void **state)
 {
     house.limits.header_us = house.limits.request_us = 200 * CLOCK_MS; /* for those that wait for more */
@@ -1413,6 +1444,8 @@ int main(void)
         TEST(bad_targets_are_400),
         TEST(bad_headers_are_400),
         TEST(after_a_doubtful_length_nothing_more_is_read),
+        TEST(whole_requests_are_answered_before_a_bad_one),
+        TEST(a_refusal_waits_for_the_answers_before_it),
         TEST(what_is_not_http_is_never_served),
         TEST(noise_does_no_harm),
         TEST(methods),

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tap between the kernel and libmicrohttpd, which is lenient about where a request ends (framing.c says
+ * why that is dangerous) and tells nobody which bytes it read.
+ *
+ * Its hard idea: the library reads with recv(), and for TLS with gnutls_record_recv(), through the dynamic
+ * linker, which finds our functions of these names first. They read by the original and follow the framing.
+ * Of a connection that breaks the rules the library gets the requests that were whole before; then it sees
+ * the end of the stream, and the client gets our answer. Other threads and connections are not touched.
+ */
+#include "http/http_int.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { CONNECTIONS_MAX = 128 }; /* of a worker */
+
+/* The connections of this thread's worker. */
+static _Thread_local struct {
+    unsigned n;
+    struct conn *conns[CONNECTIONS_MAX];
+} tapped;
+
+static struct conn *find(int fd)
+{
+    for (unsigned i = 0; i < tapped.n; i++) {
+        if (tapped.conns[i]->fd == fd)
+            return tapped.conns[i];
+    }
+    return NULL;
+}
+
+void tap_open(struct conn *conn)
+{
+    assert(tapped.n < CONNECTIONS_MAX);
+    tapped.conns[tapped.n++] = conn;
+}
+
+void tap_close(const struct conn *conn)
+{
+    for (unsigned i = 0; i < tapped.n; i++) {
+        if (tapped.conns[i] == conn)
+            tapped.conns[i] = tapped.conns[--tapped.n];
+    }
+}
+
+size_t tap_pass(int fd, const char *data, size_t len)
+{
+    struct conn *conn = find(fd);
+    if (!conn || conn->framing.status)
+        return conn ? 0 : len;
+    len = framing_follow(&conn->framing, data, len);
+    if (conn->framing.status)
+        conn_refuse_if_next(conn);
+    return len;
+}
+
+void tap_original(const char *name, void *function)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    assert(found);
+    memcpy(function, &found, sizeof(found)); /* POSIX has it so */
+}
+
+/* The name and the types are those of <sys/socket.h>. */
+__attribute__((visibility("default"))) ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    static _Thread_local ssize_t (*original)(int, void *, size_t, int);
+    if (!original)
+        tap_original("recv", &original);
+    ssize_t n = original(fd, data, len, flags);
+    const struct conn *conn = n > 0 ? find(fd) : NULL;
+    return conn && !conn->session ? (ssize_t)tap_pass(fd, data, (size_t)n) : n;
+}
