@@ -7,7 +7,7 @@
 struct archiving {
     const char *older_than; /* NULL: as configured */
     bool dry_run, json;
-    int64_t people, held_back;
+    int64_t people, cancelled, held_back;
     struct buf names; /* of the files, as a JSON list without its brackets */
 };
 
@@ -27,6 +27,7 @@ static enum rc archive_once(struct api *api, struct arena *a, struct archiving *
     if (rc)
         return rc;
     c->people += people->integer;
+    c->cancelled += api_int(answer.json, "cancelled");
     c->held_back = api_int(answer.json, "held_back");
     *answered = answer.json;
     return RC_OK;
@@ -57,9 +58,9 @@ static enum rc archive_all(struct cli *cli, struct archiving *c, struct err *err
 static void print_end(struct arena *a, const struct archiving *c)
 {
     if (c->json) {
-        printf("{\"dry_run\":%s,\"people\":%lld,\"held_back\":%lld,\"files\":[%s]}\n",
-               c->dry_run ? "true" : "false", (long long)c->people, (long long)c->held_back,
-               buf_str(&c->names));
+        printf("{\"dry_run\":%s,\"people\":%lld,\"cancelled\":%lld,\"held_back\":%lld,\"files\":[%s]}\n",
+               c->dry_run ? "true" : "false", (long long)c->people, (long long)c->cancelled,
+               (long long)c->held_back, buf_str(&c->names));
         return;
     }
     if (c->dry_run)
@@ -67,6 +68,9 @@ static void print_end(struct arena *a, const struct archiving *c)
                print_count(a, c->people, "person", "people"));
     else
         printf("%s archived and deleted.\n", print_count(a, c->people, "person", "people"));
+    if (c->cancelled)
+        printf("%s who cancelled long ago %s.\n", print_count(a, c->cancelled, "person", "people"),
+               c->dry_run ? "would be deleted" : "deleted");
     if (c->held_back)
         printf("%s held back, because partners have not been told yet: lethe partner-report.\n",
                print_count(a, c->held_back, "person", "people"));
@@ -103,7 +107,9 @@ const struct cli_command command_archive = {
     .about = "Writes people who have been COMPLETE for long to files in the data directory of\n"
              "the server (archives/, JSON lines, gzip; encrypted if archive.certificate_file\n"
              "is configured), verifies each file, and then deletes its people from the\n"
-             "database. People who are not yet reported to partners are held back.",
+             "database. People who are not yet reported to partners are held back. Also\n"
+             "deletes people who cancelled long ago (archive.cancelled_older_than); they are\n"
+             "in no file.",
     .examples = "lethe archive --dry-run\nlethe archive --older-than 90d",
     .run = run_archive,
 };

@@ -20,6 +20,7 @@ const struct cli_command *const cli_commands[] = {
     &command_retirement_rerun,
     &command_retirement_cancel,
     &command_retirement_confirm,
+    &command_retirement_forget,
     &command_fuse_show,
     &command_fuse_release,
     &command_outbox_list,

@@ -19,6 +19,8 @@ extern const struct cli_command command_retirement_request, command_retirement_l
 extern const struct cli_command command_retirement_cancel;
 /* confirm.c */
 extern const struct cli_command command_retirement_confirm;
+/* forget.c */
+extern const struct cli_command command_retirement_forget;
 /* show.c */
 extern const struct cli_command command_retirement_show;
 /* failures.c */

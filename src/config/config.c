@@ -114,6 +114,9 @@ static const struct setting driver_settings[] = {
 static const struct setting archive_settings[] = {
     { "older_than", "time", setting_length, OF(archive_older_than_us), "30d",
       "archive and delete retirements that have been COMPLETE this long", .max = 100 * YEAR },
+    { "cancelled_older_than", "time", setting_length, OF(archive_cancelled_older_than_us), "90d",
+      "delete retirements that were cancelled in PENDING this long ago; they are in no archive",
+      .max = 100 * YEAR },
     { "certificate_file", "path", read_recipient, OF(archive_certificate), NULL,
       "a certificate, PEM: archives are encrypted for it, and only its private key can read them" },
     { "every", "time", setting_length, OF(archive_every_us), "0",

@@ -25,6 +25,8 @@ static void answer_archive(struct exchange *x, const struct archive_request *in,
     json_open_map(&o);
     json_field_bool(&o, "dry_run", in->dry_run);
     json_field_int(&o, "people", done->people);
+    if (done->cancelled)
+        json_field_int(&o, "cancelled", done->cancelled);
     json_field_int(&o, "held_back", done->held_back);
     json_field_text(&o, "file", done->file);
     json_field_bool(&o, "more", done->more);
@@ -50,7 +52,12 @@ static enum rc act_archive(struct exchange *x, struct err *err)
 static enum rc finish_archive(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
-    return usecase_finish_archives(&act, err);
+    const char *stuck;
+    enum rc rc = usecase_finish_archives(&act, &stuck, err);
+    if (rc || !stuck)
+        return rc;
+    return err_set(err, RC_IO, "the archive %s is written and cannot be finished; the server's log says why",
+                   stuck);
 }
 
 const struct handler handle_archives = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cleanup call of the Open edX LMS: forgets people whose retirements are COMPLETE. */
+/* Forgetting people: the cleanup call of the Open edX LMS, for those who are COMPLETE, and one by an
+ * operator. */
 #include "server/exchange.h"
 
 enum { CLEANUP_MAX = 20000 }; /* user names in one request */
@@ -51,6 +52,47 @@ static enum rc finish_cleanup(struct exchange *x, struct err *err)
     struct act act = exchange_act(x);
     return usecase_forget(&act, err);
 }
+
+/* ---- one ---- */
+
+struct forgetting {
+    int64_t id;
+    const char *reason;
+};
+
+static enum rc read_forget(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "reason", NULL };
+    struct forgetting *in = x->input = ARENA_NEW(x->arena, struct forgetting);
+    enum rc rc = exchange_path_id(x, &in->id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text(x->body, "reason", &in->reason, err);
+    return rc ? rc : usecase_check_forget(in->reason, err);
+}
+
+static enum rc act_forget(struct exchange *x, struct err *err)
+{
+    const struct forgetting *in = x->input;
+    struct act act = exchange_act(x);
+    struct forget_answer done;
+    enum rc rc = usecase_forget_one(&act, in->id, in->reason, &done, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    json_field_int(&o, "id", in->id);
+    json_field_int(&o, "retirements", done.retirements);
+    json_field_bool(&o, "waits_for_partners", done.waits_for_partners);
+    json_close_map(&o);
+    x->unfinished = true;
+    return RC_OK;
+}
+
+/* ---- handlers ---- */
+
+const struct handler handle_forget = { .read = read_forget, .act = act_forget, .finish = finish_cleanup };
 
 const struct handler handle_cleanup = {
     .read = read_cleanup,

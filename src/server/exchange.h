@@ -200,8 +200,8 @@ void fuse_checked(const struct fuse_state *state);
 /* ---- handlers, one file for each part of the API ---- */
 
 extern const struct handler handle_queue, handle_by_status_and_date, handle_status,
-    handle_update;                          /* openedx.c */
-extern const struct handler handle_cleanup; /* cleanup.c */
+    handle_update;                                         /* openedx.c */
+extern const struct handler handle_cleanup, handle_forget; /* cleanup.c */
 extern const struct handler handle_partner_report, handle_queue_partner, handle_clean_partners,
     handle_bulk_retire; /* partners.c */
 extern const struct handler handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,

@@ -117,11 +117,19 @@ static enum rc act_clean_partners(struct exchange *x, struct err *err)
     enum rc rc = usecase_clean_partner_reports(&act, &cleanup, &done, err);
     if (rc)
         return rc;
+    x->unfinished = done;
     if (done)
         answer_empty(x, 204);
     else
         answer_mismatch(x, &cleanup);
     return RC_OK;
+}
+
+/* Deletes people who were kept for the report alone. */
+static enum rc finish_clean_partners(struct exchange *x, struct err *err)
+{
+    struct act act = exchange_act(x);
+    return usecase_forget(&act, err);
 }
 
 /* ---- many by name ---- */
@@ -193,5 +201,9 @@ static enum rc act_bulk_retire(struct exchange *x, struct err *err)
 
 const struct handler handle_partner_report = { .read = read_partner_report, .act = act_partner_report };
 const struct handler handle_queue_partner = { .read = read_queue_partner, .act = act_queue_partner };
-const struct handler handle_clean_partners = { .read = read_clean_partners, .act = act_clean_partners };
+const struct handler handle_clean_partners = {
+    .read = read_clean_partners,
+    .act = act_clean_partners,
+    .finish = finish_clean_partners,
+};
 const struct handler handle_bulk_retire = { .read = read_bulk_retire, .act = act_bulk_retire };

@@ -21,7 +21,7 @@ const struct route routes[] = {
     { { HTTP_POST,  EDX "retirement_cleanup/" },            SCOPE_ADMIN, LANE_ALONE, BODY_MAP,  A, &handle_cleanup },
     { { HTTP_POST,  EDX "retirement_partner_report/" },     SCOPE_PARTNER, LANE_WRITE, BODY_NONE, A, &handle_partner_report },
     { { HTTP_PUT,   EDX "retirement_partner_report/" },     SCOPE_PARTNER_OR_DRIVE, LANE_WRITE, BODY_FIELDS, A, &handle_queue_partner },
-    { { HTTP_POST,  EDX "retirement_partner_report_cleanup/" }, SCOPE_PARTNER, LANE_WRITE, BODY_LIST, A, &handle_clean_partners },
+    { { HTTP_POST,  EDX "retirement_partner_report_cleanup/" }, SCOPE_PARTNER, LANE_ALONE, BODY_LIST, A, &handle_clean_partners },
     { { HTTP_POST,  "/v1/accounts/bulk_retire_users" },     SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, &handle_bulk_retire },
 
     { { HTTP_POST,  EDX "cancel_retirement/" },             SCOPE_ADMIN, LANE_WRITE, BODY_FIELDS, A, &handle_cancel_retirement },
@@ -43,6 +43,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/retirements/{id}/confirm" }, SCOPE_FORCE,   LANE_WRITE, BODY_MAP,  B, &handle_confirm },
     { { HTTP_POST,  "/v1/retirements/{id}/resume" }, SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, &handle_resume },
     { { HTTP_POST,  "/v1/retirements/{id}/cancel" }, SCOPE_FORCE,    LANE_WRITE, BODY_FIELDS, B, &handle_cancel },
+    { { HTTP_POST,  "/v1/retirements/{id}/forget" }, SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, &handle_forget },
     { { HTTP_POST,  "/v1/cancellations" },           SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, &handle_cancellation },
     { { HTTP_GET,   "/v1/failures" },                SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_failures },
     { { HTTP_GET,   "/v1/fuse" },                    SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_fuse },

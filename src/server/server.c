@@ -77,11 +77,14 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
     struct act act = upkeep_act(s, s->store, &s->arena, "server");
+    const char *stuck = NULL;
     enum rc rc = db_begin(s->db, err);
     if (!rc)
-        rc = usecase_finish_archives(&act, err);
+        rc = usecase_finish_archives(&act, &stuck, err);
     if (!rc)
         rc = db_commit(s->db, err);
+    if (!rc && stuck)
+        atomic_store(&s->half_done, true); /* upkeep tries again */
     if (rc)
         db_rollback(s->db);
     return rc;

@@ -45,7 +45,8 @@ struct batch {
     struct arena arena;
     struct tally tally;
     struct archive_answer archived;
-    bool written; /* the first transaction of an archive is committed */
+    bool written;      /* the first transaction of an archive is committed */
+    const char *stuck; /* an archive whose file cannot be finished; NULL: none */
     int64_t watched_id;
     struct watch_answer watched;
     bool more;
@@ -76,11 +77,11 @@ static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *
     const struct archive_request in = { .older_than_us = b->server->config->archive_older_than_us };
     if (b->written) {
         struct act act = upkeep_act(b->server, b->server->store, &b->arena, "server");
-        return usecase_finish_archives(&act, err);
+        return usecase_finish_archives(&act, &b->stuck, err);
     }
     struct act act = begin_batch(b, "server");
     enum rc rc = usecase_archive(&act, &in, &b->archived, err);
-    *again = b->written = !rc && b->archived.file;
+    *again = b->written = !rc && (b->archived.file || b->archived.cancelled);
     return rc;
 }
 
@@ -97,11 +98,13 @@ static bool archive(struct upkeep *u)
     enum rc rc = heard(u, writer_run_alone(u->server->writer, archive_batch, &b, &err));
     if (rc)
         log_error("archiving failed: %s", err.text);
-    if (rc && b.written)
+    if ((rc && b.written) || b.stuck)
         atomic_store(&u->server->half_done, true);
     else if (!rc && b.archived.file)
         log_info("archived %lld people: %s", (long long)b.archived.people, b.archived.file);
-    bool more = !rc && b.archived.file && b.archived.more;
+    if (!rc && b.archived.cancelled)
+        log_info("deleted %lld people who cancelled long ago", (long long)b.archived.cancelled);
+    bool more = !rc && !b.stuck && b.written && b.archived.more;
     arena_free(&b.arena);
     return more;
 }
@@ -110,8 +113,9 @@ static bool archive(struct upkeep *u)
 
 static enum rc finish_batch(void *arg, struct db *db, bool *again, struct err *err)
 {
-    struct act act = begin_batch(arg, "server");
-    return usecase_finish_archives(&act, err);
+    struct batch *b = arg;
+    struct act act = begin_batch(b, "server");
+    return usecase_finish_archives(&act, &b->stuck, err);
 }
 
 static int64_t finish_every(const struct server *s)
@@ -124,10 +128,11 @@ static bool finish(struct upkeep *u)
     struct batch b = { .server = u->server };
     struct err err;
     atomic_store(&u->server->half_done, false); /* before: another write may fail meanwhile */
-    if (heard(u, writer_run_alone(u->server->writer, finish_batch, &b, &err))) {
-        atomic_store(&u->server->half_done, true);
+    enum rc rc = heard(u, writer_run_alone(u->server->writer, finish_batch, &b, &err));
+    if (rc)
         log_error("people to be deleted are still there: %s", err.text);
-    }
+    if (rc || b.stuck)
+        atomic_store(&u->server->half_done, true);
     arena_free(&b.arena);
     return false;
 }

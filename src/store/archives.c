@@ -21,7 +21,9 @@ static enum rc show(void *arg, const struct retirement_view *view, struct err *e
     int64_t waiting = 0;
     w->last_id = view->row.id;
     w->seen++;
-    enum rc rc = store_first_int(w->s->db, "SELECT id FROM partner_report WHERE retirement_id = $1",
+    enum rc rc = store_first_int(w->s->db,
+                                 "SELECT retirement_id FROM partner_report WHERE retirement_id = $1"
+                                 " UNION ALL SELECT retirement_id FROM redacted WHERE retirement_id = $1",
                                  DB_ARGS(DB_INT(view->row.id)), &waiting, err);
     if (rc || waiting != 0)
         return rc;
@@ -87,10 +89,22 @@ enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, st
 
 /* ---- files ---- */
 
-enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now, struct err *err)
+enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now, int64_t *id,
+                          struct err *err)
 {
-    return db_run(s->db, "INSERT INTO archive (name, people, created_at, finished) VALUES ($1, $2, $3, 0)",
-                  DB_ARGS(DB_TEXT(name), DB_INT(people), DB_INT(now)), NULL, err);
+    return store_first_int(s->db,
+                           "INSERT INTO archive (name, people, created_at, finished) VALUES ($1, $2, $3, 0)"
+                           " RETURNING id",
+                           DB_ARGS(DB_TEXT(name), DB_INT(people), DB_INT(now)), id, err);
+}
+
+enum rc store_has_archive(struct store *s, const char *name, bool *out, struct err *err)
+{
+    int64_t id = 0;
+    enum rc rc =
+        store_first_int(s->db, "SELECT id FROM archive WHERE name = $1", DB_ARGS(DB_TEXT(name)), &id, err);
+    *out = id != 0;
+    return rc;
 }
 
 enum rc store_finish_archive(struct store *s, const char *name, struct err *err)

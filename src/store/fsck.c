@@ -288,7 +288,8 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
     bool more;
     enum rc rc = db_query(f->s->db, &rows,
                           "SELECT p.retirement_id FROM retirement_person p LEFT JOIN retirement r"
-                          " ON r.id = p.retirement_id WHERE r.id IS NULL"
+                          " ON r.id = p.retirement_id WHERE r.id IS NULL AND NOT EXISTS"
+                          " (SELECT 1 FROM partner_report q WHERE q.retirement_id = p.retirement_id)"
                           " UNION SELECT m.retirement_id FROM stage_memo m LEFT JOIN retirement r"
                           " ON r.id = m.retirement_id WHERE r.id IS NULL",
                           DB_NO_ARGS, err);

@@ -19,13 +19,21 @@ enum rc store_queue_partner_report(struct store *s, const struct retirement *row
         DB_ARGS(DB_INT(row->id), DB_INT(row->account_id), DB_INT(now)), NULL, err);
 }
 
+enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *out, struct err *err)
+{
+    int64_t id = 0;
+    enum rc rc = store_first_int(s->db, "SELECT id FROM partner_report WHERE retirement_id = $1",
+                                 DB_ARGS(DB_INT(retirement_id)), &id, err);
+    *out = id != 0;
+    return rc;
+}
+
 /* ---- telling ---- */
 
-#define REPORT                                                                                              \
-    "SELECT q.id, coalesce(a.service_id, r.account_id), p.username, p.email, p.name, q.orgs, q.created_at " \
-    "FROM partner_report q"                                                                                 \
-    " JOIN retirement r ON r.id = q.retirement_id LEFT JOIN account a ON a.id = r.account_id JOIN "         \
-    "retirement_person p ON p.retirement_id = r.id "
+#define REPORT                                                                                           \
+    "SELECT q.id, coalesce(a.service_id, r.account_id, q.user_id), p.username, p.email, p.name, q.orgs," \
+    " q.created_at FROM partner_report q JOIN retirement_person p ON p.retirement_id = q.retirement_id"  \
+    " LEFT JOIN retirement r ON r.id = q.retirement_id LEFT JOIN account a ON a.id = r.account_id "
 
 static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *fn, void *arg,
                             struct err *err)
@@ -76,5 +84,8 @@ enum rc store_find_partner_report(struct store *s, const char *username, int64_t
 
 enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err)
 {
-    return db_run(s->db, "DELETE FROM partner_report WHERE id = $1", DB_ARGS(DB_INT(id)), NULL, err);
+    int64_t retirement_id = 0;
+    enum rc rc = store_first_int(s->db, "DELETE FROM partner_report WHERE id = $1 RETURNING retirement_id",
+                                 DB_ARGS(DB_INT(id)), &retirement_id, err);
+    return rc ? rc : cleanup_reported(s, retirement_id, err);
 }

@@ -50,24 +50,32 @@ void people_identity_key(const struct store *s, enum identity_kind kind, const c
     arena_free(&a);
 }
 
-static enum rc add_identity(struct store *s, enum identity_kind kind, const char *value,
+/* sql: with $1 the key and $2 the retirement. */
+static enum rc run_identity(struct store *s, const char *sql, enum identity_kind kind, const char *value,
                             int64_t retirement_id, struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
     people_identity_key(s, kind, value, key);
-    return db_run(s->db, "INSERT INTO identity (key, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                  DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(retirement_id)), NULL, err);
+    return db_run(s->db, sql, DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(retirement_id)), NULL, err);
+}
+
+static enum rc run_identities(struct store *s, const char *sql, int64_t retirement_id, const struct person *p,
+                              struct err *err)
+{
+    enum rc rc = run_identity(s, sql, IDENTITY_USERNAME, p->username, retirement_id, err);
+    if (!rc)
+        rc = run_identity(s, sql, IDENTITY_EMAIL, p->email, retirement_id, err);
+    if (!rc)
+        rc = run_identity(s, sql, IDENTITY_USERNAME, p->retired_username, retirement_id, err);
+    return rc ? rc : run_identity(s, sql, IDENTITY_EMAIL, p->retired_email, retirement_id, err);
 }
 
 enum rc people_add_identities(struct store *s, int64_t retirement_id, const struct person *person,
                               struct err *err)
 {
-    enum rc rc = add_identity(s, IDENTITY_USERNAME, person->username, retirement_id, err);
-    if (!rc)
-        rc = add_identity(s, IDENTITY_EMAIL, person->email, retirement_id, err);
-    if (!rc)
-        rc = add_identity(s, IDENTITY_USERNAME, person->retired_username, retirement_id, err);
-    return rc ? rc : add_identity(s, IDENTITY_EMAIL, person->retired_email, retirement_id, err);
+    return run_identities(s,
+                          "INSERT INTO identity (key, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                          retirement_id, person, err);
 }
 
 /* By the retirements that are about the name; of one that was cleaned up only the identity is left. */
@@ -140,18 +148,53 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
 
 /* ---- retired names ---- */
 
-enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
-                                 const char *username, struct err *err)
+/* sql: with $1 the digest and $2 the retirement. */
+static enum rc run_retired_names(struct store *s, const char *sql, const struct salts *salts,
+                                 int64_t retirement_id, const char *username, struct err *err)
 {
     enum rc rc = RC_OK;
     struct arena a = { 0 };
     for (size_t i = 0; !rc && i < salts->n; i++) {
         uint8_t digest[RETIRED_DIGEST_LEN];
         retired_digest(&a, salts->salt[i], username, digest);
-        rc = db_run(s->db,
-                    "INSERT INTO retired_name (digest, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                    DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_INT(retirement_id)), NULL, err);
+        rc = db_run(s->db, sql, DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_INT(retirement_id)), NULL,
+                    err);
     }
+    arena_free(&a);
+    return rc;
+}
+
+enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
+                                 const char *username, struct err *err)
+{
+    return run_retired_names(
+        s, "INSERT INTO retired_name (digest, retirement_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", salts,
+        retirement_id, username, err);
+}
+
+/* ---- names that stay free ---- */
+
+enum rc people_free_names(struct store *s, const struct salts *salts, int64_t retirement_id, struct err *err)
+{
+    struct arena a = { 0 };
+    struct db_rows rows;
+    bool found;
+    enum rc rc = store_first(s->db, &rows,
+                             "SELECT username, email, retired_username, retired_email FROM retirement_person"
+                             " WHERE retirement_id = $1",
+                             DB_ARGS(DB_INT(retirement_id)), &found, err);
+    if (rc || !found)
+        return rc;
+    const struct person p = { .username = arena_strdup(&a, db_text(&rows, 0)),
+                              .email = arena_strdup(&a, db_text(&rows, 1)),
+                              .retired_username = arena_strdup(&a, db_text(&rows, 2)),
+                              .retired_email = arena_strdup(&a, db_text(&rows, 3)) };
+    db_rows_close(&rows);
+    rc = run_identities(s, "DELETE FROM identity WHERE key = $1 AND retirement_id = $2", retirement_id, &p,
+                        err);
+    if (!rc)
+        rc = run_retired_names(s, "DELETE FROM retired_name WHERE digest = $1 AND retirement_id = $2", salts,
+                               retirement_id, p.username, err);
     arena_free(&a);
     return rc;
 }

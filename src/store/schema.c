@@ -113,8 +113,10 @@ static const char *const schema_1[] = {
     "CREATE INDEX retirement_person_username ON retirement_person (username_key);"
     "CREATE INDEX retirement_person_email ON retirement_person (email_key);"
 
+    /* archive_id: of the file that has the person, which must be finished first; 0: in none. */
     "CREATE TABLE redacted ("
-    "  retirement_id INTEGER PRIMARY KEY);"
+    "  retirement_id INTEGER PRIMARY KEY,"
+    "  archive_id INTEGER NOT NULL);"
 
     "CREATE TABLE retired_name ("
     "  digest BLOB NOT NULL,"
@@ -146,9 +148,11 @@ static const char *const schema_1[] = {
     "  since INTEGER NOT NULL,"
     "  memo TEXT);"
 
+    /* user_id: the account's number, once retirement and account are deleted. */
     "CREATE TABLE partner_report ("
     "  id INTEGER PRIMARY KEY,"
     "  retirement_id INTEGER NOT NULL UNIQUE,"
+    "  user_id INTEGER,"
     "  orgs TEXT NOT NULL,"
     "  created_at INTEGER NOT NULL,"
     "  being_processed INTEGER NOT NULL);"

@@ -393,6 +393,10 @@ enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *
 /* The oldest of exactly this user name that is being processed; *id is 0 when there is none. */
 enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id,
                                   struct err *err) MUST_CHECK;
+/* Is a partner still to be told of it? */
+enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *out,
+                                 struct err *err) MUST_CHECK;
+/* If its retirement was deleted before, what was kept of the person for it is overwritten and marked. */
 enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 
 /* ---- forgetting (cleanup.c) ---- */
@@ -400,17 +404,28 @@ enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err
 struct redaction {
     const char *username, *email, *name;
 };
-/* Overwrites the data of a COMPLETE retirement, and marks it for store_forget_redacted; also the others of
- * its account that are over, because they hold the same person, unless the account has a live one again.
- * RC_CONFLICT with code "not_complete". */
-enum rc store_redact(struct store *s, const struct retirement *row, const struct redaction *with,
-                     struct err *err) MUST_CHECK;
+/* Overwrites the data of one retirement that is in a dead end, and marks it for store_forget_redacted; it
+ * does not ask whether it may. The names of one that is ABORTED stay free. Data that a partner's report still
+ * needs is not overwritten, and the person's row stays until the report is deleted. archive_id: the file that
+ * has the person; 0: none. */
+enum rc store_redact(struct store *s, const struct retirement *row, int64_t archive_id,
+                     const struct redaction *with, const struct salts *salts, struct err *err) MUST_CHECK;
 /* The COMPLETE ones of exactly this user name, by id. */
 enum rc store_find_complete(struct store *s, struct arena *a, const char *username, struct retirement **out,
                             size_t *n, struct err *err) MUST_CHECK;
-/* Deletes the marked ones: rows, logs, and accounts that have no retirement left. Digests of names stay, so
- * that a retired name is recognised, and so does the audit trail. fn, unless NULL, is called with the id of
- * each. */
+/* Those that were taken back in PENDING before then; at most limit, or their number. */
+enum rc store_find_cancelled(struct store *s, struct arena *a, int64_t before, size_t limit,
+                             struct retirement **out, size_t *n, struct err *err) MUST_CHECK;
+enum rc store_count_cancelled(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
+/* Those of the same account that are over and older than this one, by id. */
+enum rc store_find_older(struct store *s, struct arena *a, const struct retirement *row,
+                         struct retirement **out, size_t *n, struct err *err) MUST_CHECK;
+/* Another retirement of the same account that is not over. */
+enum rc store_find_live(struct store *s, const struct retirement *row, struct retirement *out, bool *found,
+                        struct err *err) MUST_CHECK;
+/* Deletes the marked ones, but for those whose archive is not finished: rows, logs, and accounts that have no
+ * retirement left and that no person can sign in to. Digests of names stay, so that a retired name is
+ * recognised, and so does the audit trail. fn, unless NULL, is called with the id of each. */
 typedef enum rc store_id_fn(void *arg, int64_t id, struct err *err);
 enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err) MUST_CHECK;
 
@@ -425,8 +440,10 @@ enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, st
 /* How many are as old, but held back because partners are not told of them yet. */
 enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 /* A file has these people, and gets this name for good after the commit. */
-enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now,
+enum rc store_add_archive(struct store *s, const char *name, int64_t people, int64_t now, int64_t *id,
                           struct err *err) MUST_CHECK;
+/* Is there an archive of this name, finished or not? */
+enum rc store_has_archive(struct store *s, const char *name, bool *out, struct err *err) MUST_CHECK;
 enum rc store_finish_archive(struct store *s, const char *name, struct err *err) MUST_CHECK;
 enum rc store_unfinished_archives(struct store *s, struct arena *a, const char ***out, size_t *n,
                                   struct err *err) MUST_CHECK;

@@ -81,6 +81,16 @@ enum rc people_add_identities(struct store *s, int64_t retirement_id, const stru
                               struct err *err) MUST_CHECK;
 enum rc people_add_retired_names(struct store *s, const struct salts *salts, int64_t retirement_id,
                                  const char *username, struct err *err) MUST_CHECK;
+/* Before the person of an ABORTED retirement is overwritten: deletes the digests that are about its names, so
+ * that they stay free. */
+enum rc people_free_names(struct store *s, const struct salts *salts, int64_t retirement_id,
+                          struct err *err) MUST_CHECK;
+
+/* ---- forgetting (cleanup.c) ---- */
+
+/* The partner's report of a retirement is deleted. If the retirement is, too, overwrites and marks what was
+ * kept of the person for it. */
+enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err) MUST_CHECK;
 
 /* ---- rows (rows.c) ---- */
 

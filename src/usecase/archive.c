@@ -9,13 +9,15 @@
  *
  * Killed before 2 has committed: the people are still in the database, and the next server removes the
  * unfinished file, which no row names. Killed after it: the next server goes on with 3. If
- * 3 fails, the next archive does it first, so that no person is in two files. With a certificate,
- * nothing is written in plain text.
+ * 3 fails, the next archive does it first, so that no person is in two files. After 2 the file is the only
+ * copy: a file that a row names is never removed, and while it is missing (its disk is not mounted) its
+ * people are not deleted and nothing is archived. With a certificate, nothing is written in plain text.
  */
 #include "usecase/usecase_int.h"
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -146,15 +148,15 @@ static enum rc write_archive(struct act *act, const struct buf *text, const char
 static enum rc keep_content(struct act *act, const struct content *c, struct archive_answer *out,
                             struct err *err)
 {
-    static const struct redaction with = { "redacted", "redacted", "redacted" };
     const char *name = make_name(act);
+    int64_t id = 0;
     enum rc rc = file_make_folder(folder_of(act), err);
     if (!rc)
         rc = write_archive(act, &c->text, path_of(act, name, UNFINISHED), err);
     if (!rc)
-        rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, err);
-    for (size_t i = 0; !rc && i < c->n; i++)
-        rc = store_redact(act->store, &c->rows[i], &with, err);
+        rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, &id, err);
+    if (!rc)
+        rc = cleanup_redact_archived(act, id, c->rows, c->n, err);
     if (!rc)
         rc = audit_add(
             act, (struct audit_entry){ .action = "archived", .subject = name, .people = (int64_t)c->n }, err);
@@ -162,63 +164,110 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
     return rc;
 }
 
+static enum rc count(struct act *act, int64_t before, struct archive_answer *out, struct err *err)
+{
+    enum rc rc = store_count_archivable(act->store, before, &out->people, err);
+    return rc ? rc : cleanup_count_cancelled(act, &out->cancelled, err);
+}
+
+static enum rc finish_earlier(struct act *act, struct err *err)
+{
+    const char *stuck;
+    enum rc rc = usecase_finish_archives(act, &stuck, err);
+    if (rc || !stuck)
+        return rc;
+    return err_set_code(
+        err, RC_CONFLICT, "archive_unfinished",
+        "the archive %s of before cannot be finished, so nothing is archived; the server's log"
+        " says why",
+        stuck);
+}
+
 enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err)
 {
     int64_t before = act->now - in->older_than_us;
     *out = (struct archive_answer){ 0 };
-    enum rc rc = in->dry_run ? RC_OK : usecase_finish_archives(act, err);
+    enum rc rc = in->dry_run ? RC_OK : finish_earlier(act, err);
     if (!rc)
         rc = store_count_held_back(act->store, before, &out->held_back, err);
     if (rc || in->dry_run)
-        return rc ? rc : store_count_archivable(act->store, before, &out->people, err);
+        return rc ? rc : count(act, before, out, err);
     struct content c = { .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
     buf_init(&c.text, TEXT_MAX);
     rc = store_walk_archivable(act->store, before, USECASE_ARCHIVE_MAX, add_person, &c, &out->more, err);
     if (!rc && c.n > 0)
         rc = keep_content(act, &c, out, err);
+    if (!rc)
+        rc = cleanup_redact_cancelled(act, USECASE_ARCHIVE_MAX, &out->cancelled, err);
     out->people = (int64_t)c.n;
+    out->more = out->more || out->cancelled == USECASE_ARCHIVE_MAX;
     wipe_and_free(&c.text);
     return rc;
 }
 
 /* ---- the second ---- */
 
-static void remove_strays(struct act *act)
+/* *stuck: nothing can be done about the file now. */
+static enum rc finish_one(struct act *act, const char *name, bool *stuck, struct err *err)
+{
+    const char *path = path_of(act, name, "");
+    struct err why;
+    enum rc rc = file_rename(path_of(act, name, UNFINISHED), path, &why);
+    bool renamed_before = rc == RC_NOT_FOUND && access(path, F_OK) == 0;
+    *stuck = rc && !renamed_before;
+    if (!*stuck)
+        return store_finish_archive(act->store, name, err);
+    if (rc == RC_NOT_FOUND)
+        log_error("the archive %s is missing: its people are not deleted until it is back in %s", name,
+                  folder_of(act));
+    else
+        log_error("the archive %s cannot be finished, and its people are not deleted: %s", name, why.text);
+    return RC_OK;
+}
+
+/* Does a row know the archive that the unfinished file belongs to? Then it may be the only copy of its
+ * people, unless it is a second name of a file. */
+static enum rc is_stray(struct act *act, const char *file, bool *out, struct err *err)
+{
+    struct stat st;
+    const char *name = arena_strndup(act->arena, file, (size_t)(strstr(file, UNFINISHED) - file));
+    enum rc rc = store_has_archive(act->store, name, out, err);
+    *out = !*out || (stat(path_of(act, file, ""), &st) == 0 && st.st_nlink > 1);
+    return rc;
+}
+
+static enum rc remove_strays(struct act *act, struct err *err)
 {
     DIR *folder = opendir(folder_of(act));
+    enum rc rc = RC_OK;
     if (!folder)
-        return;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (!strstr(entry->d_name, UNFINISHED))
+        return RC_OK;
+    for (struct dirent *entry; !rc && (entry = readdir(folder));) {
+        bool stray = false;
+        if (strstr(entry->d_name, UNFINISHED))
+            rc = is_stray(act, entry->d_name, &stray, err);
+        if (rc || !stray)
             continue;
         log_warning("removing %s, which a server was killed in the middle of", entry->d_name);
         unlink(path_of(act, entry->d_name, ""));
     }
     closedir(folder);
+    return rc;
 }
 
-static enum rc audit_forgotten(void *arg, int64_t id, struct err *err)
-{
-    return audit_add(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
-}
-
-enum rc usecase_finish_archives(struct act *act, struct err *err)
+enum rc usecase_finish_archives(struct act *act, const char **stuck, struct err *err)
 {
     const char **names;
     size_t n;
+    *stuck = NULL;
     enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
     for (size_t i = 0; !rc && i < n; i++) {
-        const char *path = path_of(act, names[i], "");
-        rc = file_rename(path_of(act, names[i], UNFINISHED), path, err);
-        /* If both files are gone, they were removed from outside, and their people are lost. */
-        if (rc == RC_NOT_FOUND && access(path, F_OK) != 0)
-            log_error("the archive %s is missing: restore it from a copy", names[i]);
-        if (!rc || rc == RC_NOT_FOUND)
-            rc = store_finish_archive(act->store, names[i], err);
+        bool this_one = false;
+        rc = finish_one(act, names[i], &this_one, err);
+        *stuck = this_one ? names[i] : *stuck;
     }
-    if (rc)
-        return rc;
-    remove_strays(act);
-    return store_forget_redacted(act->store, audit_forgotten, act, err);
+    if (!rc)
+        rc = remove_strays(act, err);
+    return rc ? rc : usecase_forget(act, err);
 }

@@ -221,7 +221,8 @@ struct partner_cleanup {
     size_t n_found;
 };
 /* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then
- * nothing has changed. */
+ * nothing has changed. Whose retirement was deleted before is overwritten: usecase_forget() is the second
+ * transaction. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err) MUST_CHECK;
 
@@ -233,7 +234,20 @@ enum rc usecase_check_redaction(const struct redaction *with, struct err *err) M
  * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
 enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err) MUST_CHECK;
-/* The second transaction: deletes what was overwritten, also by an earlier server that was killed then. */
+/* RC_INVALID: the reason. */
+enum rc usecase_check_forget(const char *reason, struct err *err) MUST_CHECK;
+struct forget_answer {
+    int64_t retirements;     /* how many: this one, and older ones of the account that are over */
+    bool waits_for_partners; /* the person stays on the partners' list, and nowhere else, until it is reported
+                              */
+};
+/* The first of two transactions, for one person in a dead end. The reason goes into the audit trail, so it
+ * must not name the person. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_ended", or "live": the account has
+ * another retirement that is not over. */
+enum rc usecase_forget_one(struct act *act, int64_t id, const char *reason, struct forget_answer *out,
+                           struct err *err) MUST_CHECK;
+/* The second transaction: deletes what was overwritten, also by an earlier server that was killed then. What
+ * is in an archive that is not finished stays. */
 enum rc usecase_forget(struct act *act, struct err *err) MUST_CHECK;
 
 /* ---- archive.c ---- */
@@ -246,17 +260,20 @@ struct archive_request {
 };
 struct archive_answer {
     int64_t people;    /* in the file; in a dry run: how many would be archived */
+    int64_t cancelled; /* who cancelled long ago, and are forgotten without a file */
     int64_t held_back; /* old enough, but partners are not told of them yet */
     const char *file;  /* its name; NULL: no file was written */
     bool more;         /* there may be enough for another file */
 };
-/* The first of two transactions: writes the file, reads it back, and overwrites the people in it. Before that
- * it finishes what an earlier one has left. */
+/* The first of two transactions: writes the file, reads it back, and overwrites the people in it, and those
+ * who cancelled. Before that it finishes what an earlier one has left. RC_CONFLICT "archive_unfinished": that
+ * cannot be finished. */
 enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err) MUST_CHECK;
 /* The second transaction: the file gets its name, and its people are deleted. Also finishes what a server
- * that was killed has left, and removes files that no transaction knows. */
-enum rc usecase_finish_archives(struct act *act, struct err *err) MUST_CHECK;
+ * that was killed has left, and removes files that no transaction knows. If a file is missing or cannot get
+ * its name, its people are not deleted; this is logged, and *stuck has the archive's name, else NULL. */
+enum rc usecase_finish_archives(struct act *act, const char **stuck, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 

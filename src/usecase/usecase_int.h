@@ -48,6 +48,15 @@ enum rc alerts_note_errored(struct act *act, const struct retirement *before, co
 /* An alert of what has gathered, if there is something and it is time. */
 enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
+/* ---- cleanup.c ---- */
+
+/* Overwrites and marks those who are in a file, which must be finished before they are deleted. */
+enum rc cleanup_redact_archived(struct act *act, int64_t archive_id, const struct retirement *rows, size_t n,
+                                struct err *err) MUST_CHECK;
+/* Overwrites and marks those who cancelled long ago, as configured: at most limit. */
+enum rc cleanup_redact_cancelled(struct act *act, size_t limit, int64_t *people, struct err *err) MUST_CHECK;
+enum rc cleanup_count_cancelled(struct act *act, int64_t *out, struct err *err) MUST_CHECK;
+
 /* ---- driving.c ---- */
 
 /* What drivers are told about a person. */

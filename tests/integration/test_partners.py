@@ -158,12 +158,15 @@ def test_what_is_refused(authority, body, words):
         assert word in answer.json, answer
 
 
-def test_who_is_forgotten_is_off_the_list(empty):
+def test_who_is_cleaned_up_stays_on_the_list_until_reported(empty):
     name = member(empty, "edX")
     queue(empty, name)
-    take(empty)
+    [before] = take(empty)
     empty.patch(name, "COMPLETE", extra={"force": True})
     assert empty.post(EDX + "retirement_cleanup/", {"usernames": [name]}).status == 204
+    assert empty.status(name).status == 404
+    assert take(empty, "?again=true") == [before]
+    assert clean(empty, name).status == 204
     assert take(empty, "?again=true") == []
     assert clean(empty, name).status == 400
 

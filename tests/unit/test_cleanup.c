@@ -21,7 +21,7 @@ static int64_t complete_one(struct fixture *f, const char *username)
 static enum rc redact(struct fixture *f, int64_t id)
 {
     struct retirement row = row_of(f, id);
-    return store_redact(f->s, &row, &WITH, &f->err);
+    return store_redact(f->s, &row, 0, &WITH, &SALTS, &f->err);
 }
 
 static int64_t count_of(struct fixture *f, const char *username)
@@ -60,54 +60,123 @@ static void test_cleanup__digests_of_the_name_stay(void **state)
     assert_int_equal(ask(f, "SELECT count(*) FROM retired_name"), 2);
 }
 
-static void test_cleanup__only_complete_ones(void **state)
+static void test_cleanup__only_complete_ones_are_found_by_name(void **state)
 {
     struct fixture *f = *state;
     static const unsigned others[] = { FORUM_ING, FORUM_DONE, ERRORED, ABORTED };
-    int64_t pending = add_person(f, "pending");
-    assert_int_equal(redact(f, pending), RC_CONFLICT);
-    assert_string_equal(f->err.code, "not_complete");
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        int64_t id = add_person(f, STATE_NAMES[others[i]]);
-        move_to(f, id, others[i]);
-        assert_int_equal(redact(f, id), RC_CONFLICT);
+        move_to(f, add_person(f, STATE_NAMES[others[i]]), others[i]);
         assert_int_equal(count_of(f, STATE_NAMES[others[i]]), 0);
     }
-    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
 }
 
-static void test_cleanup__takes_along_what_is_over_of_the_account(void **state)
+/* An account whose retirement was aborted by an operator, then done, and then taken back in PENDING. */
+struct thrice {
+    int64_t account, aborted, complete, cancelled;
+};
+
+static struct thrice ask_thrice(struct fixture *f)
+{
+    struct thrice t = { .account = add_account(f, "Ada") };
+    OK(try_add(f, t.account, "Ada", &t.aborted));
+    move_to(f, t.aborted, FORUM_ING);
+    move_to(f, t.aborted, ABORTED);
+    OK(try_add(f, t.account, "Ada", &t.complete));
+    move_to(f, t.complete, COMPLETE);
+    OK(try_add(f, t.account, "Ada", &t.cancelled));
+    move_to(f, t.cancelled, ABORTED);
+    return t;
+}
+
+static void test_cleanup__nothing_else_of_the_account_goes_along(void **state)
 {
     struct fixture *f = *state;
-    int64_t account = add_account(f, "Ada"), id;
-    for (int i = 0; i < 150; i++) {
-        OK(try_add(f, account, "Ada", &id));
-        move_to(f, id, i == 149 ? COMPLETE : ABORTED);
-    }
+    struct thrice t = ask_thrice(f);
+    OK(redact(f, t.complete));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    assert_int_equal(row_of(f, t.aborted).id, t.aborted);
+    assert_int_equal(row_of(f, t.cancelled).id, t.cancelled);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'Ada'"), 2);
+    assert_sound(f);
+}
+
+static void test_cleanup__finds_who_cancelled_long_ago_and_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct thrice t = ask_thrice(f);
+    struct retirement *rows;
+    size_t n;
+    int64_t count, at = row_of(f, t.cancelled).modified_at;
+    OK(store_find_cancelled(f->s, &f->arena, at, 10, &rows, &n, &f->err));
+    assert_int_equal(n, 0);
+    OK(store_find_cancelled(f->s, &f->arena, at + 1, 10, &rows, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].id, t.cancelled);
+    OK(store_count_cancelled(f->s, at + 1, &count, &f->err));
+    assert_int_equal(count, 1);
+    OK(redact(f, t.cancelled));
+    OK(store_count_cancelled(f->s, at + 1, &count, &f->err));
+    assert_int_equal(count, 0);
+}
+
+static void test_cleanup__finds_what_is_older_of_the_account(void **state)
+{
+    struct fixture *f = *state;
+    struct thrice t = ask_thrice(f);
+    struct retirement *rows, row = row_of(f, t.complete);
+    size_t n;
+    OK(store_find_older(f->s, &f->arena, &row, &rows, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].id, t.aborted);
+}
+
+/* The name of a person who cancelled stays free, and the person can go on using the account. */
+static void test_cleanup__who_cancelled_keeps_name_and_account(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id, account = add_account(f, "Ada");
+    enum identity identity;
+    const struct identity_question question = { IDENTITY_USERNAME, "ada", RETIRED_FORMAT, &SALTS };
+    OK(try_add(f, account, "Ada", &id));
+    move_to(f, id, ABORTED);
     OK(redact(f, id));
     OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
-    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
-    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
+    OK(store_check_identity(f->s, &question, &identity, &f->err));
+    assert_int_equal(identity, IDENTITY_FREE);
+    assert_int_equal(ask(f, "SELECT count(*) FROM identity"), 0);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retired_name"), 0);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account WHERE username = 'Ada'"), 1);
     assert_sound(f);
 }
 
 static void test_cleanup__keeps_the_account_of_who_asked_again(void **state)
 {
     struct fixture *f = *state;
-    int64_t account = add_account(f, "Ada"), aborted, complete, live;
-    OK(try_add(f, account, "Ada", &aborted));
-    move_to(f, aborted, ABORTED);
+    int64_t account = add_account(f, "Ada"), complete, live;
     OK(try_add(f, account, "Ada", &complete));
     move_to(f, complete, COMPLETE);
     OK(try_add(f, account, "Ada", &live));
     OK(redact(f, complete));
     OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(row_of(f, live).id, live);
-    assert_int_equal(row_of(f, aborted).id, aborted);
     struct retirement gone;
     assert_int_equal(store_get_row(f->s, complete, &gone, &f->err), RC_NOT_FOUND);
     assert_int_equal(ask(f, "SELECT count(*) FROM account"), 1);
     assert_sound(f);
+}
+
+static void test_cleanup__who_is_in_an_unfinished_archive_stays(void **state)
+{
+    struct fixture *f = *state;
+    int64_t archive, id = complete_one(f, "Ada");
+    struct retirement row = row_of(f, id);
+    OK(store_add_archive(f->s, "lethe-1.jsonl.gz", 1, f->now, &archive, &f->err));
+    OK(store_redact(f->s, &row, archive, &WITH, &SALTS, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    assert_int_equal(row_of(f, id).id, id);
+    OK(store_finish_archive(f->s, "lethe-1.jsonl.gz", &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
 }
 
 static void test_cleanup__what_is_left_half_done_is_found(void **state)
@@ -199,9 +268,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_cleanup__overwrites_then_deletes),
         T(test_cleanup__digests_of_the_name_stay),
-        T(test_cleanup__only_complete_ones),
-        T(test_cleanup__takes_along_what_is_over_of_the_account),
+        T(test_cleanup__only_complete_ones_are_found_by_name),
+        T(test_cleanup__nothing_else_of_the_account_goes_along),
+        T(test_cleanup__finds_who_cancelled_long_ago_and_nobody_else),
+        T(test_cleanup__finds_what_is_older_of_the_account),
+        T(test_cleanup__who_cancelled_keeps_name_and_account),
         T(test_cleanup__keeps_the_account_of_who_asked_again),
+        T(test_cleanup__who_is_in_an_unfinished_archive_stays),
         T(test_cleanup__what_is_left_half_done_is_found),
         T(test_cleanup__fsck_finds_data_that_nobody_leads_to),
         T(test_cleanup__nothing_is_left_in_the_files),

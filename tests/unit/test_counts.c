@@ -73,7 +73,7 @@ static void test_counts__forget_who_is_forgotten(void **state)
     int64_t id = add_person(f, "Learner1");
     move_to(f, id, COMPLETE);
     struct retirement row = row_of(f, id);
-    OK(store_redact(f->s, &row, &with, &f->err));
+    OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
     assert_int_equal(count(f, "COMPLETE"), 1);
     OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
     assert_int_equal(count(f, "COMPLETE"), 0);

@@ -91,17 +91,30 @@ static void test_partners__are_found_while_being_processed(void **state)
     assert_int_equal(find(f, "Ada"), 0);
 }
 
-static void test_partners__forgetting_takes_the_report_along(void **state)
+/* The report keeps the person's row and nothing else, until it is deleted. */
+static void test_partners__who_is_forgotten_stays_until_reported(void **state)
 {
     struct fixture *f = *state;
     static const struct redaction with = { "r", "r", "r" };
     int64_t id = queue(f, "Ada");
+    struct retirement row;
     move_to(f, id, COMPLETE);
-    struct retirement row = row_of(f, id);
-    OK(store_redact(f->s, &row, &with, &f->err));
+    row = row_of(f, id);
+    OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
     OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
-    expect_taken(f, true, "");
-    assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
+    assert_int_equal(store_find_row(f->s, "Ada", &row, &f->err), RC_NOT_FOUND);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
+    assert_sound(f);
+    expect_taken(f, false, "Ada");
+    expect_taken(f, true, "Ada");
+    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
+
+    OK(store_delete_partner_report(f->s, find(f, "Ada"), &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'redacted'"), 1);
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
+    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
+    assert_sound(f);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -113,7 +126,7 @@ int main(void)
         T(test_partners__queueing_twice_is_queueing_once),
         T(test_partners__without_organisations_nobody_is_queued),
         T(test_partners__are_found_while_being_processed),
-        T(test_partners__forgetting_takes_the_report_along),
+        T(test_partners__who_is_forgotten_stays_until_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,7 +194,29 @@ static enum rc forget_another(struct fixture *f)
     if (!rc)
         rc = store_find_complete(f->s, &f->arena, "Gone", &rows, &n, &f->err);
     if (!rc)
-        rc = store_redact(f->s, &rows[0], &with, &f->err);
+        rc = store_redact(f->s, &rows[0], 0, &with, &SALTS, &f->err);
+    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
+}
+
+/* And the one that was taken back before that. */
+static enum rc forget_cancelled(struct fixture *f)
+{
+    static const struct redaction with = { "redacted", "redacted", "redacted" };
+    struct retirement *rows, *older, live;
+    size_t n, n_older;
+    int64_t count;
+    bool found, waits;
+    enum rc rc = store_count_cancelled(f->s, f->now + 1, &count, &f->err);
+    if (!rc)
+        rc = store_find_cancelled(f->s, &f->arena, f->now + 1, 5, &rows, &n, &f->err);
+    if (!rc && n > 0)
+        rc = store_find_older(f->s, &f->arena, &rows[n - 1], &older, &n_older, &f->err);
+    if (!rc && n > 0)
+        rc = store_find_live(f->s, &rows[n - 1], &live, &found, &f->err);
+    if (!rc && n > 0)
+        rc = store_waits_for_partners(f->s, rows[n - 1].id, &waits, &f->err);
+    if (!rc && n > 0)
+        rc = store_redact(f->s, &rows[n - 1], 0, &with, &SALTS, &f->err);
     return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
 }
 
@@ -257,8 +279,8 @@ static enum rc keep_archives(struct fixture *f)
     const char **names;
     size_t n_names;
     int n = 0;
-    int64_t people, held_back;
-    bool more;
+    int64_t people, held_back, id;
+    bool more, known;
     enum rc rc = store_count_archivable(f->s, f->now + 1, &people, &f->err);
     if (!rc)
         rc = store_count_held_back(f->s, f->now + 1, &held_back, &f->err);
@@ -267,7 +289,9 @@ static enum rc keep_archives(struct fixture *f)
     if (!rc && (n != people || more))
         rc = RC_INTERNAL;
     if (!rc)
-        rc = store_add_archive(f->s, "file", n, f->now, &f->err);
+        rc = store_add_archive(f->s, "file", n, f->now, &id, &f->err);
+    if (!rc)
+        rc = store_has_archive(f->s, "file", &known, &f->err);
     if (!rc)
         rc = store_unfinished_archives(f->s, &f->arena, &names, &n_names, &f->err);
     return rc ? rc : store_finish_archive(f->s, "file", &f->err);
@@ -347,6 +371,8 @@ static enum rc live(struct fixture *f)
         rc = tell_partners(f, ids[0]);
     if (!rc)
         rc = forget_another(f);
+    if (!rc)
+        rc = forget_cancelled(f);
     if (!rc)
         rc = use_directory(f);
     if (!rc)

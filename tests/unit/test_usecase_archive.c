@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/gzip.h"
 
+#include <stdio.h>
+
 #define AGE (10 * CLOCK_DAY)
 
 static int open_site(void **state)
@@ -13,6 +15,7 @@ static int open_site(void **state)
     struct fixture *f = *state;
     site.data_dir = f->dir.folder;
     site.archive_certificate = NULL;
+    site.archive_cancelled_older_than_us = 3 * AGE;
     return rc;
 }
 
@@ -34,7 +37,9 @@ static struct archive_answer archive(struct fixture *f, bool dry_run)
 static void finish(struct fixture *f)
 {
     struct act act = act_as(f, "server");
-    OK(usecase_finish_archives(&act, &f->err));
+    const char *stuck;
+    OK(usecase_finish_archives(&act, &stuck, &f->err));
+    assert_null(stuck);
 }
 
 static const char *path_of(struct fixture *f, const char *name, const char *suffix)
@@ -130,6 +135,87 @@ static void test_archive__what_a_killed_server_left_is_finished_or_removed(void 
     assert_int_equal(last_audit(f).n, 2);
 }
 
+/* Started once without the disk of the archives, and then with it. */
+static void test_archive__the_only_copy_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct archive_answer again;
+    const char *stuck, *folder = path_of(f, "", ""), *elsewhere = scratch_path(&f->dir, "", "elsewhere");
+    add_old(f, "ada");
+    f->now += AGE;
+    struct archive_answer answer = archive(f, false);
+    assert_int_equal(rename(folder, elsewhere), 0);
+
+    for (int i = 0; i < 2; i++) {
+        struct act act = act_as(f, "server");
+        OK(usecase_finish_archives(&act, &stuck, &f->err));
+        assert_string_equal(stuck, answer.file);
+        assert_int_equal(ask(f, "SELECT count(*) FROM archive WHERE finished = 0"), 1);
+        assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
+        act = act_as(f, "client:operator");
+        refused(usecase_archive(&act, &(struct archive_request){ AGE, false }, &again, &f->err), RC_CONFLICT,
+                &f->err, "archive_unfinished");
+    }
+
+    assert_int_equal(rename(elsewhere, folder), 0);
+    finish(f);
+    assert_non_null(strstr(unpack(f, answer.file), "\"original_username\":\"ada\""));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+}
+
+static void test_archive__an_unfinished_file_of_a_known_name_stays(void **state)
+{
+    struct fixture *f = *state;
+    add_old(f, "ada");
+    f->now += AGE;
+    struct archive_answer answer = archive(f, false);
+    OK(store_finish_archive(f->s, answer.file, &f->err)); /* as servers of before did without the disk */
+    finish(f);
+    assert_true(is_there(f, answer.file, ".unfinished"));
+}
+
+static void test_archive__nothing_of_the_account_goes_along(void **state)
+{
+    struct fixture *f = *state;
+    int64_t held, account = add_account(f, "ada"), id;
+    OK(try_add(f, account, "ada", &id));
+    move_to(f, id, COMPLETE);
+    f->now += AGE;
+    OK(try_add(f, account, "ada", &held));
+    move_to(f, held, FORUM_ING);
+    move_to(f, held, ABORTED);
+    f->now += CLOCK_S;
+    assert_int_equal(archive(f, true).people, 1);
+    struct archive_answer answer = archive(f, false);
+    finish(f);
+    assert_int_equal(answer.people, 1);
+    assert_string_equal(state_of(f, held), "ABORTED");
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'ada'"), 1);
+}
+
+static void test_archive__who_cancelled_is_forgotten_after_another_time(void **state)
+{
+    struct fixture *f = *state;
+    int64_t aborted = add_person(f, "bob");
+    move_to(f, add_person(f, "ada"), ABORTED);
+    move_to(f, aborted, FORUM_ING);
+    move_to(f, aborted, ABORTED);
+    f->now += 2 * AGE;
+    assert_int_equal(archive(f, false).cancelled, 0);
+    f->now += AGE;
+    assert_int_equal(archive(f, true).cancelled, 1);
+    struct archive_answer answer = archive(f, false);
+    assert_int_equal(answer.cancelled, 1);
+    assert_int_equal(answer.people, 0);
+    assert_null(answer.file);
+    assert_audited(f, 1, "client:operator", "cleanup", NULL);
+    assert_int_equal(last_audit(f).people, 1);
+    finish(f);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
+    assert_string_equal(state_of(f, aborted), "ABORTED");
+    assert_sound(f);
+}
+
 static void test_archive__with_a_certificate_nothing_is_in_plain_text(void **state)
 {
     struct fixture *f = *state;
@@ -172,6 +258,10 @@ int main(void)
         S(test_archive__a_dry_run_counts_and_writes_nothing),
         S(test_archive__people_are_held_back_until_partners_are_told),
         S(test_archive__what_a_killed_server_left_is_finished_or_removed),
+        S(test_archive__the_only_copy_is_waited_for),
+        S(test_archive__an_unfinished_file_of_a_known_name_stays),
+        S(test_archive__nothing_of_the_account_goes_along),
+        S(test_archive__who_cancelled_is_forgotten_after_another_time),
         S(test_archive__with_a_certificate_nothing_is_in_plain_text),
         S(test_archive__a_bad_certificate_is_the_servers_fault),
     };
