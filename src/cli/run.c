@@ -228,6 +228,7 @@ static void print_summary_json(const struct driver_summary *s)
     json_field_int(&o, "calls", s->calls);
     json_field_int(&o, "retries", s->retries);
     json_field_int(&o, "delivered", s->delivered);
+    json_field_int(&o, "set_aside", s->set_aside);
     json_field_int(&o, "services_failing", s->failing);
     json_field_int(&o, "services_quiet", s->quiet);
     json_field_int(&o, "took_ms", s->took_us / CLOCK_MS);
@@ -240,7 +241,8 @@ static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later ? "No one else is due." : "No one is due.");
+        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside ? "No one else is due."
+                                                                              : "No one is due.");
         return;
     }
     clock_format_length(s->took_us, took);
@@ -264,6 +266,9 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     if (s->later)
         printf("%s put off by a stage that takes time: the next run continues with them.\n",
                print_count(a, s->later, "person was", "people were"));
+    if (s->set_aside)
+        printf("%s set aside, see the log: the LMS lists them, and they cannot be worked on.\n",
+               print_count(a, s->set_aside, "person was", "people were"));
     print_people(a, s);
     if (s->people == 0 && s->calls == 0 && s->stages == 0)
         return;
@@ -325,6 +330,8 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
             err, RC_CONFLICT,
             "the fuse has blown, because far more people are due than usual: no new retirements start, see "
             "\"lethe fuse show\"");
+    if (!rc && crew.summary.refusal[0])
+        rc = err_set(err, RC_CONFLICT, "%s", crew.summary.refusal);
     if (!rc && crew.summary.failing)
         rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before its stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));

@@ -194,7 +194,7 @@ static bool is_over(struct driver *d)
         return true;
     if (!a->ending && !d->flight.stopping)
         return false;
-    bool is_silent = d->flight.stopping && a->silence.since != 0;
+    bool is_silent = d->flight.stopping && authority_is_silent(a);
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || authority_is_idle(a)))
         return true;
@@ -249,6 +249,8 @@ static void summarise(struct driver *d, int64_t took_us)
     s->skipped = c->skipped;
     s->delivered = c->delivered;
     s->took_us = took_us;
+    s->set_aside = d->authority.set_aside;
+    snprintf(s->refusal, sizeof(s->refusal), "%s", d->authority.refusal);
     s->fuse_blown = d->authority.fuse_blown;
     for (unsigned i = 0; i < d->services.n; i++) {
         s->failing += service_is_failing(&d->services.list[i]);

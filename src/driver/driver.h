@@ -64,6 +64,8 @@ struct driver_summary {
     int64_t stages, calls, retries;
     int64_t skipped;   /* of the stages: not for this person */
     int64_t delivered; /* messages to hooks */
+    int64_t set_aside; /* people whom an LMS lists, and who cannot be worked on: the log says why */
+    char refusal[400]; /* what it said when it let a person not go on; "": nothing */
     bool fuse_blown;   /* no new retirements start */
     unsigned failing,
         quiet; /* services that are not called at the end: people may wait before their stages */

@@ -132,10 +132,21 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
     return t->bad_headers ? 0 : len;
 }
 
+static unsigned status_of(const struct transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (unsigned)status;
+}
+
 static size_t on_data(char *data, size_t size, size_t len, void *arg)
 {
     struct transfer *t = arg;
     struct buf *answer = &t->call->answer;
+    if (t->call->take && status_of(t) == 200) {
+        t->call->take(t->call, data, len);
+        return len;
+    }
     size_t room = t->call->answer_max - answer->len;
     size_t kept = len < room ? len : room;
     buf_add(answer, data, kept);
@@ -286,6 +297,8 @@ static void set_request(struct transfer *t, const struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(call->stall_us / CLOCK_S));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method_name(call->method));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
@@ -369,13 +382,11 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
 
 static void finish(struct transfer *t, CURLcode code)
 {
-    long status = 0;
     char *content_type = NULL;
     curl_off_t retry_after_s = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
     curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-    t->call->status = (unsigned)status;
+    t->call->status = status_of(t);
     t->call->content_type = content_type;
     /* libcurl reads seconds and the three forms of a date. It gives 0 if there is no header or if it cannot
      * read it, and a negative number for a date that has passed. */

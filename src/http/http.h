@@ -165,6 +165,10 @@ struct http_call {
                               it */
     size_t answer_max;     /* bytes that are kept */
     bool stop_at_max; /* a longer answer ends the call; else its rest is read (up to 16 MiB) and dropped */
+    /* The body of an answer with status 200 goes here, piece by piece, and not into the answer; NULL: there,
+     * too. The call may still fail behind the last piece. */
+    void (*take)(struct http_call *call, const char *data, size_t len);
+    int64_t stall_us; /* the call times out when nothing comes for so long; 0: only by timeout_us */
     bool keep_answer; /* the answer belongs to the caller after done, to be freed with buf_free */
 
     /* the answer; valid during done */

@@ -492,6 +492,10 @@ static inline void fill_answer(struct http_call *call, const struct http_request
                                               : "application/json";
     if (req->extra_name && strcmp(req->extra_name, "Retry-After") == 0)
         call->retry_after_us = atoi(req->extra_value) * CLOCK_S;
+    if (call->take && call->status == 200) {
+        call->take(call, buf_str(&req->answer), req->answer.len);
+        return;
+    }
     size_t len = req->answer.len < call->answer_max ? req->answer.len : call->answer_max;
     buf_add(&call->answer, buf_str(&req->answer), len);
     call->answer.over = len < req->answer.len;

@@ -25,7 +25,10 @@ static struct {
     char state[32];
     bool is_done;
     unsigned n_begun, n_looks;
-    char key[128]; /* of the first that was begun */
+    char key[128];     /* of the first that was begun */
+    const char *queue; /* in place of the queue; NULL: as it is */
+    unsigned n_queues, n_updates;
+    unsigned update_status; /* of each update, which does nothing; 0: as it is */
 } lms;
 
 static void put_state(struct json_out *o)
@@ -51,6 +54,11 @@ static bool is_asked_for(const struct http_request *req)
 static unsigned answer_queue(struct http_request *req)
 {
     struct json_out o = { .buf = &req->answer };
+    lms.n_queues++;
+    if (lms.queue) {
+        buf_add_str(&req->answer, lms.queue);
+        return 200;
+    }
     json_open_list(&o);
     if (is_asked_for(req))
         put_state(&o);
@@ -62,6 +70,9 @@ static unsigned update_state(struct http_request *req)
 {
     struct json *body;
     struct err err;
+    lms.n_updates++;
+    if (lms.update_status)
+        return lms.update_status;
     expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
     snprintf(lms.state, sizeof(lms.state), "%s", field_text(body, "new_state"));
     return 204;
@@ -200,6 +211,71 @@ static void test_lms__one_person_by_name_is_looked_at_now(void **state)
     site_close(site);
 }
 
+/* Runs `once` to its end, which is a failure. */
+static void expect_failure(struct site *site, struct err *err)
+{
+    struct driver_summary s;
+    site_prepare(site, true);
+    assert_int_equal(driver_run(site->driver, &s, err), RC_UNAVAILABLE);
+    driver_close(&site->driver);
+}
+
+/* It is a failing LMS: asked again ever more rarely, and for no longer. */
+static void test_lms__nonsense_in_place_of_a_queue(void **state)
+{
+    static const char *const nonsense[] = {
+        "<!DOCTYPE html><html><body>back at nine</body></html>",
+        "{\"results\":[],\"count\":0}",
+        "\"maintenance\"",
+        "",
+        "[{\"id\":17,\"original_username\":\"ada\"",
+        "[{\"id\":17},",
+        "[]<html>",
+        "null",
+    };
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(*nonsense); i++) {
+        struct site *site = open_lms(POLLED("1h"));
+        struct err err;
+        lms.queue = nonsense[i];
+        int64_t began_at = site->mono;
+        expect_failure(site, &err);
+        assert_non_null(strstr(err.text, "the authority answers, but it makes no sense: "));
+        assert_in_range(lms.n_queues, 5, 25);
+        assert_in_range(site->mono - began_at, 30 * CLOCK_S, 40 * CLOCK_S);
+        assert_int_equal(lms.n_updates, 0);
+        site_close(site);
+    }
+}
+
+static void let_it_stop(struct site *site)
+{
+    if (site->mono > 1000 * CLOCK_S + 600 * CLOCK_S)
+        driver_stop(site->driver);
+}
+
+static void test_lms__a_driver_that_stays_does_not_ask_ten_times_a_second(void **state)
+{
+    struct site *site = open_lms(POLLED("1h"));
+    site->look = let_it_stop;
+    lms.queue = "<html>";
+    site_prepare(site, false);
+    site_run(site);
+    assert_in_range(lms.n_queues, 100, 300);
+    site_close(site);
+}
+
+static void test_lms__an_update_that_is_never_answered_in_its_words(void **state)
+{
+    struct site *site = open_lms(POLLED("1h"));
+    struct err err;
+    lms.update_status = 200; /* with nothing */
+    expect_failure(site, &err);
+    assert_non_null(strstr(err.text, "neither 204 nor JSON"));
+    assert_in_range(lms.n_updates, 5, 25);
+    assert_int_equal(lms.n_begun, 0);
+    site_close(site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +284,9 @@ int main(void)
         cmocka_unit_test(test_lms__the_time_is_over),
         cmocka_unit_test(test_lms__somebody_else_moves_who_is_put_off),
         cmocka_unit_test(test_lms__one_person_by_name_is_looked_at_now),
+        cmocka_unit_test(test_lms__nonsense_in_place_of_a_queue),
+        cmocka_unit_test(test_lms__a_driver_that_stays_does_not_ask_ten_times_a_second),
+        cmocka_unit_test(test_lms__an_update_that_is_never_answered_in_its_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,10 +9,9 @@
 #include "base/log.h"
 #include "driver/authority/authority.h"
 
-enum {
-    TIMEOUT_S = 30,    /* of one request */
-    UNREACHABLE_S = 30 /* `once` gives up after this long without an answer */
-};
+#define TIMEOUT (30 * CLOCK_S) /* of one request */
+
+enum { UNREACHABLE_S = 30 /* `once` gives up after this long without an answer */ };
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, URL_MAX = 64 * 1024, HEADER_MAX = 64 * 1024 };
 
@@ -71,9 +70,11 @@ static void call_done(struct http_call *call)
     send_with_token(ask);
 }
 
-void ask_open(struct ask *ask, struct authority *a, void (*done)(struct ask *ask), void *arg)
+void ask_open(struct ask *ask, struct authority *a, struct silence *silence, void (*done)(struct ask *ask),
+              void *arg)
 {
-    *ask = (struct ask){ .authority = a, .done = done, .arg = arg };
+    *ask =
+        (struct ask){ .authority = a, .silence = silence, .timeout_us = TIMEOUT, .done = done, .arg = arg };
     ask->call.done = call_done;
     ask->call.arg = ask;
     ask->wait = (struct token_wait){ .came = token_came, .arg = ask };
@@ -109,7 +110,7 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
     call->headers = ask->headers;
     call->body = body ? buf_str(body) : NULL;
     call->body_len = body ? body->len : 0;
-    call->timeout_us = TIMEOUT_S * CLOCK_S;
+    call->timeout_us = ask->timeout_us;
     call->answer_max = ANSWER_MAX;
     call->stop_at_max = true;
     send_with_token(ask);
@@ -118,6 +119,15 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
 enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err)
 {
     return json_parse(a, buf_str(&ask->call.answer), ask->call.answer.len, out, err);
+}
+
+bool ask_is_own_word(const struct ask *ask)
+{
+    struct arena a = { 0 };
+    struct json *json;
+    bool is_own = ask->call.answer.len == 0 || !ask_parse(ask, &a, &json, NULL);
+    arena_free(&a);
+    return is_own;
 }
 
 void ask_fail(struct authority *a, const struct err *err)
@@ -130,52 +140,60 @@ void ask_fail(struct authority *a, const struct err *err)
 
 /* ---- whether it answers ---- */
 
-int64_t ask_pause(const struct authority *a)
+int64_t ask_pause(const struct ask *ask)
 {
-    unsigned failures = a->silence.failures ? a->silence.failures : 1;
-    return AUTHORITY_PAUSE_FIRST / 2 + backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST, failures,
-                                                     world_random_u64(a->runtime->world));
+    return AUTHORITY_PAUSE_FIRST / 2 + backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST,
+                                                     ask->failures ? ask->failures : 1,
+                                                     world_random_u64(ask->authority->runtime->world));
 }
 
-void ask_note_silence(struct authority *a, const char *why)
+static void note(struct ask *ask, const char *what, const char *why)
 {
-    struct silence *s = &a->silence;
+    struct authority *a = ask->authority;
     int64_t now = authority_mono(a);
-    s->failures++;
-    if (s->since == 0) {
-        s->since = now;
-        log_warning("the authority does not answer: %s; trying again", why);
+    ask->failures++;
+    if (ask->silence->since == 0) {
+        ask->silence->since = now;
+        log_warning("the authority %s: %s; trying again", what, why);
     }
     struct err err;
-    if (a->conf.once && now - s->since >= UNREACHABLE_S * CLOCK_S &&
-        err_set(&err, RC_UNAVAILABLE, "the authority does not answer: %s", why))
+    if (a->conf.once && now - ask->silence->since >= UNREACHABLE_S * CLOCK_S &&
+        err_set(&err, RC_UNAVAILABLE, "the authority %s: %s", what, why))
         ask_fail(a, &err);
 }
 
-enum ask_result ask_judge(const struct ask *ask)
+void ask_note_nonsense(struct ask *ask, const char *why)
 {
-    struct authority *a = ask->authority;
+    note(ask, "answers, but it makes no sense", why);
+}
+
+void ask_heard(struct ask *ask)
+{
+    if (ask->silence->since != 0)
+        log_info("the authority answers again");
+    ask->silence->since = 0;
+    ask->failures = 0;
+    ask->authority->heard_at = authority_mono(ask->authority);
+}
+
+enum ask_result ask_judge(struct ask *ask)
+{
     unsigned status = ask->call.status;
     char words[32];
     const char *why = words;
-    if (ask->no_token && token_is_refused(a->token))
+    if (ask->no_token && token_is_refused(ask->authority->token))
         return ASK_REFUSED;
-    if (ask->no_token) {
+    if (ask->no_token)
         why = ask->no_token;
-    } else if (ask->call.failure != HTTP_OK) {
+    else if (ask->call.failure != HTTP_OK)
         why = ask->call.error;
-    } else if (status == 200 || status == 204) {
-        if (a->silence.since != 0)
-            log_info("the authority answers again");
-        a->silence = (struct silence){ 0 };
-        a->heard_at = authority_mono(a);
+    else if (status == 200 || status == 204)
         return ASK_ANSWERED;
-    } else if (status == 408 || status == 429 || status >= 500) {
+    else if (status == 408 || status == 429 || status >= 500)
         snprintf(words, sizeof(words), "status %u", status);
-    } else {
+    else
         return ASK_REFUSED;
-    }
-    ask_note_silence(a, why);
+    note(ask, "does not answer", why);
     return ASK_SILENT;
 }
 
@@ -210,11 +228,11 @@ enum rc ask_explain(const struct ask *ask, struct err *err)
     return rc;
 }
 
-void ask_note_refusal(const struct ask *ask)
+void ask_note_refusal(struct ask *ask)
 {
     struct err err;
     if (ask_explain(ask, &err) && ask->authority->conf.once)
         ask_fail(ask->authority, &err);
     else
-        ask_note_silence(ask->authority, err.text);
+        note(ask, "refuses", err.text);
 }

@@ -9,6 +9,7 @@
  *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
  *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
  *  - reminders.c: reminds of stages that wait for an operator's confirmation
+ *  - lms_row.c: a retirement in the LMS's form, and whether it can be used
  *  - aside.c: people that the next look at an LMS leaves out
  *  - journal.c: what was begun for an LMS, on disk
  *  - ask.c: one request with its token, and whether the authority answers at all
@@ -25,6 +26,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/rows.h"
 #include "base/world.h"
 #include "config/config.h"
 #include "config/template.h"
@@ -39,16 +41,24 @@ struct authority;
 
 #define AUTHORITY_PAUSE_FIRST (100 * CLOCK_MS) /* between two tries of the same request */
 
+/* Whether the authority answers requests of one kind. */
+struct silence {
+    int64_t since; /* steady clock; 0: it answers */
+};
+
 /* Sent with the credentials of the authority, and once more with another token after a 401. */
 struct ask {
     struct authority *authority;
+    struct silence *silence;       /* of its kind */
+    unsigned failures;             /* of it, in a row */
     struct http_call call;         /* its answer, in done; body and body_len are the caller's */
     void (*done)(struct ask *ask); /* may be called from within ask_send() */
     void *arg;
     bool busy;
     const char *no_token; /* why it could not even be sent; NULL: it was */
-    bool about_nobody;    /* no person in it: a refusal may be shown in whatever words it comes */
-    const char *key;      /* the header of the next request, by which a repeat is known; NULL: none */
+    int64_t timeout_us;
+    bool about_nobody; /* no person in it: a refusal may be shown in whatever words it comes */
+    const char *key;   /* the header of the next request, by which a repeat is known; NULL: none */
     struct buf url, authorization;
     const char *headers[3];
     struct token_wait wait;
@@ -57,32 +67,31 @@ struct ask {
 };
 
 enum ask_result {
-    ASK_ANSWERED, /* 200, 204: the authority has taken it */
+    ASK_ANSWERED, /* 200, 204: an answer, which makes sense (ask_heard) or does not (ask_note_nonsense) */
     ASK_SILENT,   /* not reached, or not now: to be repeated after ask_pause() */
     ASK_REFUSED   /* repeating is of no use */
 };
 
-void ask_open(struct ask *ask, struct authority *a, void (*done)(struct ask *ask), void *arg);
+void ask_open(struct ask *ask, struct authority *a, struct silence *silence, void (*done)(struct ask *ask),
+              void *arg);
 void ask_close(struct ask *ask);
 /* path: behind the authority's url. body may be NULL, and stays as it is until done. */
 void ask_send(struct ask *ask, enum http_method method, const char *path, const struct buf *body);
-/* What has come of it, in done. Notes whether the authority answers. */
-enum ask_result ask_judge(const struct ask *ask);
+/* What has come of it, in done. Notes when the authority does not answer. */
+enum ask_result ask_judge(struct ask *ask);
+void ask_heard(struct ask *ask); /* its answer was understood */
+/* An answer that was not understood is none, either; why says what is wrong with it. */
+void ask_note_nonsense(struct ask *ask, const char *why);
 /* The words of a refusal. Returns its rc. */
 enum rc ask_explain(const struct ask *ask, struct err *err);
 /* Of a request that the driver cannot do without: `once` ends because of it, else it counts as silence. */
-void ask_note_refusal(const struct ask *ask);
+void ask_note_refusal(struct ask *ask);
+/* The authority's own answer: empty, or JSON. A page or a line of text is a proxy's or a router's. */
+bool ask_is_own_word(const struct ask *ask);
 enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
-/* An answer that was not understood is none, either. */
-void ask_note_silence(struct authority *a, const char *why);
-int64_t ask_pause(const struct authority *a); /* before the same request again */
+int64_t ask_pause(const struct ask *ask); /* before the same request again */
 /* The driver has to end because of err, unless it has to because of an earlier one. */
 void ask_fail(struct authority *a, const struct err *err);
-
-struct silence {
-    int64_t since;     /* 0: it answers */
-    unsigned failures; /* in a row */
-};
 
 /* ---- reminders.c ---- */
 
@@ -191,6 +200,34 @@ void aside_forget(struct aside *aside, int64_t now); /* all whose time is over *
 bool aside_has(const struct aside *aside, int64_t id);
 void aside_put_off(struct aside *aside, int64_t until); /* wall clock */
 
+/* ---- lms_row.c ---- */
+
+enum { LMS_NO_ID = -1, LMS_ROW_MAX = 64 * 1024 /* bytes of a retirement in JSON */ };
+
+/* What is used of a retirement in the LMS's form. */
+struct lms_row {
+    int64_t id; /* LMS_NO_ID: it has none */
+    const char *state;
+    struct template_values person;
+    bool is_refused; /* by the list as a whole */
+};
+
+/* Texts are in a. RC_INVALID: it cannot be used, and err says why without personal data; only the id is set.
+ */
+enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut, struct lms_row *out,
+                     struct err *err) MUST_CHECK;
+struct lms_row lms_row_copy(struct arena *a, const struct lms_row *row);
+
+static inline int64_t lms_id_of(const struct json *retirement)
+{
+    return json_get_int(retirement, "id", LMS_NO_ID);
+}
+/* NULL: it does not say. */
+static inline const char *lms_state_of(const struct json *retirement)
+{
+    return json_get_text(json_get(retirement, "current_state"), "state_name");
+}
+
 /* ---- lms.c, updates.c ---- */
 
 enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
@@ -209,6 +246,7 @@ struct update {
     bool to_sync;        /* waits for the journal */
     bool reading_status; /* the request asks where the person is now */
     bool maybe_done;     /* a reply was lost, or may have been */
+    char words[200];     /* of the last refusal */
     struct timer again;
     struct arena arena; /* of an answer */
 };
@@ -230,7 +268,14 @@ struct lms {
     unsigned limit;          /* of the last look for due people */
     bool found_nobody, more; /* by it */
     struct timer next;       /* set: no look before */
-    struct arena arena;      /* of an answer */
+    struct rows rows;        /* of the list that is coming in */
+    struct arena row;        /* of one of them */
+    struct arena arena;      /* of what is kept of an answer */
+    struct lms_row *kept;    /* those for whom there may be a place; NULL: not needed yet */
+    unsigned n_kept;
+    unsigned n_rows, n_wanted, n_strangers, n_refused_rows; /* of the list: all, those to be taken up, ... */
+    struct aside seen;                                      /* LOOK_OURS: those that the journal has */
+    struct aside refused;                                   /* rows that cannot be used, and were said */
     struct aside aside;
     bool strangers_said;
     bool looks_alone; /* no person was in flight when the look under way was sent */
@@ -242,18 +287,6 @@ struct lms {
 void updates_open(struct lms *lms);
 void updates_close(struct lms *lms);
 void updates_pump(struct lms *lms, int64_t now);
-
-/* Of a retirement in the LMS's form. */
-enum { LMS_NO_ID = -1 };
-static inline int64_t lms_id_of(const struct json *retirement)
-{
-    return json_get_int(retirement, "id", LMS_NO_ID);
-}
-/* NULL: it does not say. */
-static inline const char *lms_state_of(const struct json *retirement)
-{
-    return json_get_text(json_get(retirement, "current_state"), "state_name");
-}
 
 /* ---- authority.c ---- */
 
@@ -291,8 +324,8 @@ struct authority {
     struct services *services;
     struct flight *flight;
     const struct authority_type *type;
-    struct token *token; /* NULL: it needs none */
-    struct silence silence;
+    struct token *token;            /* NULL: it needs none */
+    struct silence asking, telling; /* requests for people, and about them */
     struct claims claims;
     struct batch batches[REPORTS_BATCHES];
     struct reminders reminders;
@@ -306,6 +339,8 @@ struct authority {
     struct err err;
     bool fuse_blown;      /* it grants no retirement in PENDING */
     int64_t due, held;    /* as it said last */
+    int64_t set_aside;    /* people that an LMS lists, and that cannot be worked on */
+    char refusal[400];    /* what it said when it last let a person not go on; "": nothing */
     unsigned batch_taken; /* people that this look has taken up */
 };
 
@@ -323,6 +358,11 @@ static inline int64_t authority_now(const struct authority *a) /* wall clock */
 static inline int64_t authority_mono(const struct authority *a) /* steady clock */
 {
     return world_mono(a->runtime->world);
+}
+
+static inline bool authority_is_silent(const struct authority *a)
+{
+    return a->asking.since != 0 || a->telling.since != 0;
 }
 
 /* A batch that is full ends the look. */

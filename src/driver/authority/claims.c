@@ -251,12 +251,14 @@ static void claim_done(struct ask *ask)
     bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &c->arena, &body, &err) &&
                     !wire_read_claim_answer(&c->arena, body, &answer, &err);
     if (word == ASK_ANSWERED && !is_whole)
-        ask_note_silence(c->authority, "its answer to a claim makes no sense");
+        ask_note_nonsense(ask, "its answer to a claim");
     c->lost = !is_whole && word != ASK_REFUSED;
-    if (is_whole)
+    if (is_whole) {
+        ask_heard(ask);
         take_answer(c, &answer);
-    else
-        next_at(c, authority_mono(c->authority) + ask_pause(c->authority));
+    } else {
+        next_at(c, authority_mono(c->authority) + ask_pause(ask));
+    }
     arena_reset(&c->arena);
 }
 
@@ -264,7 +266,7 @@ void claims_open(struct authority *a)
 {
     struct claims *c = &a->claims;
     *c = (struct claims){ .authority = a, .stages = xcalloc(a->config->n_stages + 1, sizeof(char *)) };
-    ask_open(&c->ask, a, claim_done, c);
+    ask_open(&c->ask, a, &a->asking, claim_done, c);
     c->ask.key = c->key;
     c->next = (struct timer){ .fire = time_for_next, .arg = c };
     buf_init(&c->body, BODY_MAX);

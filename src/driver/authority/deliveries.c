@@ -151,11 +151,13 @@ static void claim_done(struct ask *ask)
     bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &q->arena, &body, &err) &&
                     !wire_read_deliveries(&q->arena, body, &list, &n, &err);
     if (word == ASK_ANSWERED && !is_whole)
-        ask_note_silence(q->authority, "its answer about deliveries makes no sense");
-    if (is_whole)
+        ask_note_nonsense(ask, "its answer about deliveries");
+    if (is_whole) {
+        ask_heard(ask);
         take_answer(q, list, n);
-    else
-        next_at(q, authority_mono(q->authority) + ask_pause(q->authority));
+    } else {
+        next_at(q, authority_mono(q->authority) + ask_pause(ask));
+    }
     arena_reset(&q->arena);
 }
 
@@ -261,11 +263,13 @@ static void tell_done(struct ask *ask)
     for (unsigned i = 0; is_whole && i < q->n_told; i++)
         is_whole = answers[i].id == q->told[i]->id;
     if (word == ASK_ANSWERED && !is_whole)
-        ask_note_silence(a, "its answer to deliveries makes no sense");
-    if (is_whole)
+        ask_note_nonsense(ask, "its answer to deliveries");
+    if (is_whole) {
+        ask_heard(ask);
         end_all(q, answers);
-    else
-        timers_set(&a->runtime->timers, &q->again, authority_mono(a) + ask_pause(a));
+    } else {
+        timers_set(&a->runtime->timers, &q->again, authority_mono(a) + ask_pause(ask));
+    }
     arena_reset(&q->arena);
 }
 
@@ -280,8 +284,8 @@ void deliveries_open(struct authority *a)
     *q = (struct deliveries){ .authority = a,
                               .hooks = xcalloc(a->config->n_hooks + 1, sizeof(struct wire_hook)) };
     q->over = !has_hooks || a->conf.type || a->config->authority_is_lms || a->conf.username;
-    ask_open(&q->claim, a, claim_done, q);
-    ask_open(&q->tell, a, tell_done, q);
+    ask_open(&q->claim, a, &a->asking, claim_done, q);
+    ask_open(&q->tell, a, &a->telling, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);
     buf_init(&q->tell_body, BODY_MAX);
     q->next = (struct timer){ .fire = time_for_next, .arg = q };

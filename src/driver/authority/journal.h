@@ -9,11 +9,12 @@
  *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
  *   end 17 7d793037
  *
- * "later": when the stage was begun and until when it is put off, in us, and what the driver has to know again then.
- * The last word is a checksum of those before it: a line that was cut off or damaged is none. The file holds
- * numbers of retirements, names of states and random keys; but what the driver has to know again may be what a
- * service calls the person, so it leaves the file within a minute of being of no more use, as long as the
- * driver runs, and otherwise when it is next opened. It belongs to one authority and one driver at a time.
+ * "later": when the stage was begun and until when it is put off, in us, and what the driver has to know
+ * again then. The last word is a checksum of those before it: a line that was cut off or damaged is none. The
+ * file holds numbers of retirements, names of states and random keys; but what the driver has to know again
+ * may be what a service calls the person, so it leaves the file within a minute of being of no more use, as
+ * long as the driver runs, and otherwise when it is next opened. It belongs to one authority and one driver
+ * at a time.
  */
 #ifndef LETHE_DRIVER_AUTHORITY_JOURNAL_H
 #define LETHE_DRIVER_AUTHORITY_JOURNAL_H

@@ -4,8 +4,10 @@
  * this driver (the journal), or the state of one person (retirement_status). updates.c tells it the outcomes.
  *
  * A driver looks first for the people it was working on when it ended, and goes on with them at the same
- * stage. Then it looks for people in PENDING and the completed states. An LMS may not know `limit`: people
- * for whom there is no room are left to the next look.
+ * stage. Then it looks for people in PENDING and the completed states. An LMS may not know `limit`, and give
+ * a list of any length: it is read row by row as it comes in, and only as many are kept as there are places.
+ * No person is begun before the list has turned out to be whole; people without a place are left to the next
+ * look.
  */
 #include "driver/authority/authority.h"
 #include "driver/authority/journal.h"
@@ -18,28 +20,13 @@
 #include "base/crypto.h"
 #include "base/log.h"
 
-enum { PATH_MAX_BYTES = 64 * 1024 };
+enum {
+    PATH_MAX_BYTES = 64 * 1024,
+    REFUSED_MAX = 10000 /* rows that are said by their ids */
+};
 
-/* ---- reading ---- */
-
-static const char *get_number(struct lms *lms, const struct json *map, const char *key)
-{
-    const struct json *value = json_get(map, key);
-    return value && (value->kind == JSON_INT || value->kind == JSON_BIG) ? value->text : NULL;
-}
-
-static struct template_values read_person(struct lms *lms, const struct json *item)
-{
-    return (struct template_values){
-        .original_username = json_get_text(item, "original_username"),
-        .original_email = json_get_text(item, "original_email"),
-        .original_name = json_get_text(item, "original_name"),
-        .retired_username = json_get_text(item, "retired_username"),
-        .retired_email = json_get_text(item, "retired_email"),
-        .user_id = get_number(lms, json_get(item, "user"), "id"),
-        .retirement_id = get_number(lms, item, "id"),
-    };
-}
+#define STALL        (30 * CLOCK_S)
+#define LIST_TIMEOUT (600 * CLOCK_S)
 
 /* ---- taking people ---- */
 
@@ -55,7 +42,7 @@ static const char *stage_after(const struct config *config, const char *state)
     return NULL;
 }
 
-static void begin(struct lms *lms, const struct json *item, const char *stage,
+static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
                   const struct journal_entry *ours)
 {
     struct authority *a = lms->authority;
@@ -65,7 +52,7 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
     world_random(a->runtime->world, random, sizeof(random));
     crypto_hex(random, sizeof(random), fresh);
     const struct claim claim = {
-        .id = lms_id_of(item),
+        .id = row->id,
         .lease_us = LEASE_FOREVER,
         .sent_at = now,
         .stage = stage,
@@ -73,18 +60,23 @@ static void begin(struct lms *lms, const struct json *item, const char *stage,
         .run_key = ours ? ours->run_key : fresh,
         .begun_at = ours ? ours->begun_at : 0,
         .memo = ours ? ours->memo : NULL,
-        .person = read_person(lms, item),
+        .person = row->person,
     };
     run_begin(a->flight, &claim, now);
 }
 
-/* An item that cannot be read is logged, and left. */
-static bool is_retirement(const struct json *item)
+/* The row stays where it is, and is said once. */
+static void refuse_row(struct lms *lms, int64_t id, const char *why)
 {
-    if (lms_id_of(item) != LMS_NO_ID && json_get_text(item, "original_username") && lms_state_of(item))
-        return true;
-    log_error("the LMS sent a retirement without id, original_username or current_state");
-    return false;
+    lms->n_refused_rows++;
+    if (aside_has(&lms->refused, id) || lms->refused.n == REFUSED_MAX)
+        return;
+    aside_add(&lms->refused, id, INT64_MAX);
+    lms->authority->set_aside++;
+    if (id == LMS_NO_ID)
+        log_error("a retirement of the LMS cannot be used, and has no id: %s; it is left out", why);
+    else
+        log_error("retirement %" PRId64 " of the LMS cannot be used: %s; it is left out", id, why);
 }
 
 /* While a service is shut no person is taken to its stages, except one whose call finds out whether it
@@ -103,37 +95,61 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
 }
 
 /* The journal has this person at this very stage: this driver entered it. */
-static const struct journal_entry *entry_of(const struct lms *lms, const struct json *item)
+static const struct journal_entry *entry_of(const struct lms *lms, const struct lms_row *row)
 {
-    const struct journal_entry *entry = journal_find(lms->journal, lms_id_of(item));
-    return entry && strcmp(entry->stage, lms_state_of(item)) == 0 ? entry : NULL;
+    const struct journal_entry *entry = journal_find(lms->journal, row->id);
+    return entry && strcmp(entry->stage, row->state) == 0 ? entry : NULL;
+}
+
+/* The row is begun once the list is known to be whole. */
+static void keep(struct lms *lms, const struct lms_row *row)
+{
+    if (lms->n_kept == lms->authority->flight->conf.max_runs)
+        return;
+    if (!lms->kept)
+        lms->kept = xcalloc(lms->authority->flight->conf.max_runs, sizeof(*lms->kept));
+    lms->kept[lms->n_kept++] = lms_row_copy(&lms->arena, row);
 }
 
 /* ---- people left in the middle of a stage ---- */
 
+static void look_at_ours(struct lms *lms, const struct lms_row *row)
+{
+    struct authority *a = lms->authority;
+    const struct journal_entry *entry = entry_of(lms, row);
+    if (!entry) {
+        lms->n_strangers++;
+    } else if (flight_has(a->flight, entry->id)) {
+        return;
+    } else if (journal_is_put_off(entry, authority_now(a))) {
+        aside_put_off(&lms->aside, entry->until);
+    } else if (!is_open(lms, entry->stage, authority_mono(a))) {
+        lms->aside.given_back = true;
+    } else {
+        lms->n_wanted++;
+        keep(lms, row);
+    }
+}
+
 struct check {
     struct lms *lms;
-    const struct json *list;
     unsigned n_unknown;
 };
 
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
-    const struct json *item = check->list->first;
-    while (item && lms_id_of(item) != entry->id)
-        item = item->next;
     if (!flight_find_stage(check->lms->authority->config, entry->stage))
         check->n_unknown++;
-    else if (!item)
+    else if (!aside_has(&check->lms->seen, entry->id))
         journal_end(check->lms->journal, entry->id);
 }
 
 /* Drop entries whose person left the working states: finished, or moved by an operator. Called only if nobody
  * was in flight when the look began: a person between two stages is not in the list either. */
-static void tidy_journal(struct lms *lms, const struct json *list)
+static void tidy_journal(struct lms *lms)
 {
-    struct check check = { .lms = lms, .list = list };
+    struct check check = { .lms = lms };
     journal_each(lms->journal, check_entry, &check);
     if (check.n_unknown > 0)
         log_error(
@@ -142,71 +158,87 @@ static void tidy_journal(struct lms *lms, const struct json *list)
             check.n_unknown);
 }
 
-static void take_ours(struct lms *lms, const struct json *list)
+static void take_ours(struct lms *lms)
 {
     struct authority *a = lms->authority;
-    unsigned n = 0, strangers = 0;
-    bool all = true;
-    for (const struct json *item = list->first; item; item = item->next) {
-        if (!is_retirement(item))
+    unsigned n = 0, begun = 0;
+    for (; n < lms->n_kept && a->flight->in_flight < a->flight->conf.max_runs; n++) {
+        const struct lms_row *row = &lms->kept[n];
+        if (flight_has(a->flight, row->id)) /* the list has it twice */
             continue;
-        const struct journal_entry *entry = entry_of(lms, item);
-        if (!entry) {
-            strangers++;
-        } else if (flight_has(a->flight, entry->id)) {
-            continue;
-        } else if (journal_is_put_off(entry, authority_now(a))) {
-            aside_put_off(&lms->aside, entry->until);
-        } else if (!is_open(lms, entry->stage, authority_mono(a))) {
-            lms->aside.given_back = true;
-        } else if (a->flight->in_flight < a->flight->conf.max_runs) {
-            begin(lms, item, entry->stage, entry);
-            n++;
-        } else {
-            all = false;
-        }
+        begin(lms, row, row->state, entry_of(lms, row));
+        begun++;
     }
-    lms->found_nobody = lms->found_nobody && n == 0;
-    if (n > 0)
-        log_info("going on with %u people in the middle of a stage", n);
-    if (!all)
+    lms->found_nobody = lms->found_nobody && begun == 0;
+    if (begun > 0)
+        log_info("going on with %u people in the middle of a stage", begun);
+    if (n < lms->n_wanted)
         return;
-    if (strangers > 0 && !lms->strangers_said)
+    if (lms->n_strangers > 0 && !lms->strangers_said)
         log_warning("%u people are in working states that this driver did not enter: they are left alone",
-                    strangers);
+                    lms->n_strangers);
     lms->strangers_said = true;
     if (lms->looks_alone)
-        tidy_journal(lms, list);
+        tidy_journal(lms);
     lms->look = LOOK_DUE;
 }
 
 /* ---- people who are due ---- */
 
-static void take_due(struct lms *lms, const struct json *list, int64_t now)
+static void look_at_due(struct lms *lms, const struct lms_row *row)
 {
     struct authority *a = lms->authority;
-    unsigned n = 0;
-    int64_t waiting = 0;
-    for (const struct json *item = list->first; item; item = item->next) {
-        if (!is_retirement(item))
+    const char *stage = stage_after(a->config, row->state);
+    if (!stage || aside_has(&lms->aside, row->id) || flight_has(a->flight, row->id) ||
+        !is_open(lms, stage, authority_mono(a)))
+        return;
+    lms->n_wanted++;
+    keep(lms, row);
+}
+
+static int by_username(const void *one, const void *other)
+{
+    const struct lms_row *const *a = one, *const *b = other;
+    return strcmp((*a)->person.original_username, (*b)->person.original_username);
+}
+
+/* An LMS is told of people by their user names: of two retirements with the same one, neither can be. */
+static void refuse_namesakes(struct lms *lms)
+{
+    struct lms_row **rows = arena_array(&lms->arena, lms->n_kept + 1, sizeof(struct lms_row *));
+    for (unsigned i = 0; i < lms->n_kept; i++)
+        rows[i] = &lms->kept[i];
+    qsort(rows, lms->n_kept, sizeof(struct lms_row *), by_username);
+    for (unsigned i = 1; i < lms->n_kept; i++) {
+        if (by_username(&rows[i - 1], &rows[i]) != 0 || rows[i - 1]->id == rows[i]->id)
             continue;
-        int64_t id = lms_id_of(item);
-        const char *stage = stage_after(a->config, lms_state_of(item));
-        if (!stage || aside_has(&lms->aside, id) || flight_has(a->flight, id) || !is_open(lms, stage, now))
-            continue;
-        n++;
-        if (authority_room(a) == 0) {
-            waiting++;
+        for (unsigned k = i - 1; k <= i; k++) {
+            rows[k]->is_refused = true;
+            refuse_row(lms, rows[k]->id, "another one has the same original_username");
+        }
+    }
+}
+
+static void take_due(struct lms *lms, int64_t now)
+{
+    struct authority *a = lms->authority;
+    unsigned n = 0, left_out = 0;
+    refuse_namesakes(lms);
+    for (; n < lms->n_kept && authority_room(a) > 0; n++) {
+        const struct lms_row *row = &lms->kept[n];
+        if (row->is_refused || flight_has(a->flight, row->id)) {
+            left_out++;
             continue;
         }
-        begin(lms, item, stage, NULL);
+        begin(lms, row, stage_after(a->config, row->state), NULL);
         a->batch_taken++;
     }
+    unsigned waiting = lms->n_wanted - n;
     a->due = waiting;
-    lms->found_nobody = n == 0;
-    lms->more = (waiting > 0 || list->count >= lms->limit) && !authority_batch_is_full(a);
+    lms->found_nobody = waiting == 0 && n == left_out;
+    lms->more = (waiting > 0 || lms->n_rows >= lms->limit) && !authority_batch_is_full(a);
     bool back = authority_now(a) >= lms->aside.back_at;
-    if (!back && (n == 0 || (!lms->more && !a->conf.once)))
+    if (!back && (lms->found_nobody || (!lms->more && !a->conf.once)))
         timers_set(&a->runtime->timers, &lms->next, now + a->config->poll_us);
     if (back || (lms->aside.given_back && !a->conf.once))
         lms->look = LOOK_OURS;
@@ -221,29 +253,33 @@ static void refuse_one(struct lms *lms, enum rc rc, const char *code, const char
         ask_fail(lms->authority, &err);
 }
 
-static void take_one(struct lms *lms, const struct json *item)
+static void refuse_state(struct lms *lms, const char *code, const char *why, const char *state)
 {
+    struct err err;
+    if (err_set_code(&err, RC_CONFLICT, code, "the retirement is in %s, %s", state, why))
+        ask_fail(lms->authority, &err);
+}
+
+static void take_one(struct lms *lms, const struct lms_row *row)
+{
+    const char *stage = stage_after(lms->authority->config, row->state);
+    const struct journal_entry *entry = entry_of(lms, row);
+    bool is_working = flight_find_stage(lms->authority->config, row->state) != NULL;
     lms->aside.back_at = INT64_MAX;
-    if (!is_retirement(item)) {
-        refuse_one(lms, RC_UNAVAILABLE, "setup", "the LMS sent no retirement");
-        return;
-    }
-    const char *state = lms_state_of(item), *stage = stage_after(lms->authority->config, state);
-    const struct journal_entry *entry = entry_of(lms, item);
-    bool is_working = flight_find_stage(lms->authority->config, state) != NULL;
     lms->one_taken = true;
     if (entry && is_working)
-        begin(lms, item, state, entry);
+        begin(lms, row, row->state, entry);
     else if (stage)
-        begin(lms, item, stage, NULL);
-    else if (strcmp(state, "COMPLETE") == 0 || strcmp(state, "ERRORED") == 0 || strcmp(state, "ABORTED") == 0)
-        refuse_one(lms, RC_CONFLICT, "at_end_state", "the retirement is in an end state already");
+        begin(lms, row, stage, NULL);
+    else if (strcmp(row->state, "COMPLETE") == 0 || strcmp(row->state, "ERRORED") == 0 ||
+             strcmp(row->state, "ABORTED") == 0)
+        refuse_state(lms, "at_end_state", "which is an end state", row->state);
     else if (is_working)
-        refuse_one(lms, RC_CONFLICT, "in_working_state",
-                   "the retirement is in a working state, and it was not this driver that put it there");
+        refuse_state(lms, "in_working_state", "a working state, and it was not this driver that put it there",
+                     row->state);
     else
-        refuse_one(lms, RC_CONFLICT, "unknown_state",
-                   "the retirement is in a state that the pipeline of this configuration does not have");
+        refuse_state(lms, "unknown_state", "which the pipeline of this configuration does not have",
+                     row->state);
 }
 
 static void conclude_one(struct lms *lms)
@@ -251,6 +287,8 @@ static void conclude_one(struct lms *lms)
     struct authority *a = lms->authority;
     if (a->flight->counts.completed > 0 || a->flight->stopping)
         a->ending = true;
+    else if (a->refusal[0])
+        refuse_one(lms, RC_CONFLICT, "failed_while_retiring", a->refusal);
     else if (lms->aside.n > 0)
         refuse_one(lms, RC_CONFLICT, "in_working_state", "another driver has this retirement");
     else
@@ -274,7 +312,7 @@ static void write_queue_path(struct lms *lms)
         buf_printf(&lms->path, "&states=%s", ours ? config->stages[i].working : config->stages[i].completed);
     if (ours)
         return;
-    lms->limit = a->flight->conf.max_runs + (unsigned)lms->aside.n;
+    lms->limit = a->flight->conf.max_runs + (unsigned)lms->aside.n + lms->n_refused_rows;
     buf_printf(&lms->path, "&limit=%u", lms->limit);
 }
 
@@ -289,36 +327,80 @@ static void send_look(struct lms *lms, bool is_at_rest)
         lms->aside.given_back = false;
         lms->aside.back_at = INT64_MAX;
     }
+    lms->n_kept = lms->n_wanted = lms->n_rows = lms->n_strangers = 0;
+    lms->seen.n = 0;
+    rows_begin(&lms->rows);
     if (lms->look == LOOK_ONE) {
         buf_add_str(&lms->path, "/api/user/v1/accounts/");
         buf_add_url(&lms->path, name, strlen(name));
         buf_add_str(&lms->path, "/retirement_status/");
     } else {
         write_queue_path(lms);
+        lms->n_refused_rows = 0;
     }
     ask_send(&lms->ask, HTTP_GET, buf_str(&lms->path), NULL);
 }
 
-static bool take_answer(struct lms *lms)
+/* A row of the list that is coming in. */
+static void row_came(void *arg, const char *text, size_t len, bool is_cut)
+{
+    struct lms *lms = arg;
+    struct lms_row row;
+    struct err err;
+    enum rc rc = lms_row_read(&lms->row, text, len, is_cut, &row, &err);
+    lms->n_rows++;
+    if (lms->look == LOOK_OURS && journal_find(lms->journal, row.id))
+        aside_add(&lms->seen, row.id, INT64_MAX);
+    if (rc)
+        refuse_row(lms, row.id, err.text);
+    else if (lms->look == LOOK_OURS)
+        look_at_ours(lms, &row);
+    else
+        look_at_due(lms, &row);
+    arena_reset(&lms->row);
+}
+
+static void piece_came(struct http_call *call, const char *data, size_t len)
+{
+    struct ask *ask = call->arg;
+    struct lms *lms = ask->arg;
+    rows_feed(&lms->rows, data, len);
+}
+
+static void take_list(struct lms *lms)
+{
+    const char *fault = rows_fault(&lms->rows);
+    if (fault) {
+        ask_note_nonsense(&lms->ask, fault);
+        return;
+    }
+    ask_heard(&lms->ask);
+    if (lms->look == LOOK_OURS)
+        take_ours(lms);
+    else
+        take_due(lms, authority_mono(lms->authority));
+}
+
+static void take_status(struct lms *lms)
 {
     const struct buf *text = &lms->ask.call.answer;
-    struct json *json;
-    if (json_parse(&lms->arena, buf_str(text), text->len, &json, NULL) ||
-        json->kind != (lms->look == LOOK_ONE ? JSON_MAP : JSON_LIST))
-        return false;
-    switch (lms->look) {
-    case LOOK_OURS: take_ours(lms, json); break;
-    case LOOK_DUE: take_due(lms, json, authority_mono(lms->authority)); break;
-    case LOOK_ONE: take_one(lms, json); break;
+    struct lms_row row;
+    struct err err;
+    if (!lms_row_read(&lms->arena, buf_str(text), text->len, false, &row, &err)) {
+        ask_heard(&lms->ask);
+        take_one(lms, &row);
+    } else if (row.id == LMS_NO_ID) {
+        ask_note_nonsense(&lms->ask, err.text);
+    } else if (err_set_code(&err, RC_UNAVAILABLE, "setup", "the retirement %" PRId64 " cannot be used: %s",
+                            row.id, arena_strdup(&lms->arena, err.text))) {
+        ask_fail(lms->authority, &err);
     }
-    return true;
 }
 
 static void look_done(struct ask *ask)
 {
     struct lms *lms = ask->arg;
     struct authority *a = lms->authority;
-    bool understood = false;
     switch (ask_judge(ask)) {
     case ASK_SILENT: break;
     case ASK_REFUSED:
@@ -328,13 +410,14 @@ static void look_done(struct ask *ask)
             ask_note_refusal(ask);
         break;
     case ASK_ANSWERED:
-        understood = take_answer(lms);
-        if (!understood)
-            ask_note_silence(a, "its answer makes no sense");
+        if (lms->look == LOOK_ONE)
+            take_status(lms);
+        else
+            take_list(lms);
         break;
     }
-    if (!understood)
-        timers_set(&a->runtime->timers, &lms->next, authority_mono(a) + ask_pause(a));
+    if (ask->failures > 0)
+        timers_set(&a->runtime->timers, &lms->next, authority_mono(a) + ask_pause(ask));
     arena_reset(&lms->arena);
 }
 
@@ -379,9 +462,17 @@ static enum rc lms_open(struct authority *a, struct err *err)
     lms->authority = a;
     lms->look = a->conf.username ? LOOK_ONE : LOOK_OURS;
     aside_open(&lms->aside);
+    aside_open(&lms->refused);
+    aside_open(&lms->seen);
+    rows_open(&lms->rows, LMS_ROW_MAX, row_came, lms);
     lms->next = (struct timer){ .fire = time_for_next, .arg = lms };
     buf_init(&lms->path, PATH_MAX_BYTES);
-    ask_open(&lms->ask, a, look_done, lms);
+    ask_open(&lms->ask, a, &a->asking, look_done, lms);
+    if (lms->look != LOOK_ONE) { /* it may be the queue of a large site as a whole */
+        lms->ask.call.take = piece_came;
+        lms->ask.call.stall_us = STALL;
+        lms->ask.timeout_us = LIST_TIMEOUT;
+    }
     updates_open(lms);
     return journal_open(a->config->data_dir, a->config->authority->url, a->runtime->world, &lms->journal,
                         err);
@@ -395,8 +486,13 @@ static void lms_close(struct authority *a)
     timers_clear(&a->runtime->timers, &lms->next);
     journal_close(&lms->journal);
     buf_free(&lms->path);
+    rows_close(&lms->rows);
     arena_free(&lms->arena);
+    arena_free(&lms->row);
+    free(lms->kept);
     aside_close(&lms->aside);
+    aside_close(&lms->refused);
+    aside_close(&lms->seen);
     free(lms);
     a->lms = NULL;
 }

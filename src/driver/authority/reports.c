@@ -155,11 +155,13 @@ static void batch_done(struct ask *ask)
     for (unsigned i = 0; is_whole && i < b->n; i++)
         is_whole = answers[i].id == b->runs[i]->id;
     if (word == ASK_ANSWERED && !is_whole)
-        ask_note_silence(a, "its answer to reports makes no sense");
-    if (is_whole)
+        ask_note_nonsense(ask, "its answer to reports");
+    if (is_whole) {
+        ask_heard(ask);
         take_answers(b, answers);
-    else
-        timers_set(&a->runtime->timers, &b->again, authority_mono(a) + ask_pause(a));
+    } else {
+        timers_set(&a->runtime->timers, &b->again, authority_mono(a) + ask_pause(ask));
+    }
     arena_reset(&b->arena);
 }
 
@@ -168,7 +170,7 @@ void reports_open(struct authority *a)
     for (unsigned i = 0; i < REPORTS_BATCHES; i++) {
         struct batch *b = &a->batches[i];
         *b = (struct batch){ .authority = a };
-        ask_open(&b->ask, a, batch_done, b);
+        ask_open(&b->ask, a, &a->telling, batch_done, b);
         b->again = (struct timer){ .fire = send, .arg = b };
         buf_init(&b->body, HTTP_BODY_MAX);
     }

@@ -9,11 +9,13 @@
  * moved the person, and we let go.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "driver/authority/authority.h"
 #include "driver/authority/journal.h"
 
@@ -59,6 +61,61 @@ static void not_ours(struct update *u, const char *code)
     answer(u, &(struct wire_report_answer){ .ok = false, .code = code });
 }
 
+/* ---- people who do not get on ---- */
+
+/* Looks leave the person out for a while, and all of them with `once`. */
+static void leave_alone(struct update *u)
+{
+    const struct authority *a = authority_of(u);
+    aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
+}
+
+static void set_aside(struct update *u)
+{
+    authority_of(u)->set_aside++;
+    leave_alone(u);
+}
+
+/* The LMS lists a person whom it does not know: the account was deleted, or another row has the name. */
+static void vanished(struct update *u)
+{
+    struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
+    log_warning("the LMS lists this retirement, and answers 404 when it is asked about it: it is left out");
+    log_set_subject(before);
+    set_aside(u);
+    not_ours(u, "gone");
+}
+
+static void mask(char *words, const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+    for (char *at = words; len > 0 && (at = strcasestr(at, name)); at += len)
+        memset(at, '*', len);
+}
+
+/* The words of a refusal, without personal data. */
+static void keep_words(struct update *u)
+{
+    const struct buf *answer = &u->ask.call.answer;
+    const struct template_values *person = &u->run->task.person;
+    struct json *json;
+    const char *found = NULL;
+    snprintf(u->words, sizeof(u->words), "status %u", u->ask.call.status);
+    if (!json_parse(&u->arena, buf_str(answer), answer->len, &json, NULL)) {
+        found = json->kind == JSON_TEXT ? json->text : json_get_text(json, "detail");
+        found = found ? found : json_get_text(json, "message");
+    }
+    if (found) {
+        char *words = arena_strdup(&u->arena, found);
+        mask(words, person->original_username);
+        mask(words, person->original_email);
+        mask(words, person->original_name);
+        words[text_cut(words, strlen(words), sizeof(u->words) - 1)] = '\0';
+        snprintf(u->words, sizeof(u->words), "%s", words);
+    }
+    arena_reset(&u->arena);
+}
+
 /* ---- sending ---- */
 
 static void send_again(void *arg, int64_t now)
@@ -73,7 +130,7 @@ static void send_again(void *arg, int64_t now)
 static void send_later(struct update *u)
 {
     timers_set(&authority_of(u)->runtime->timers, &u->again,
-               authority_mono(authority_of(u)) + ask_pause(authority_of(u)));
+               authority_mono(authority_of(u)) + ask_pause(&u->ask));
 }
 
 static void update_to(struct update *u, const char *target, const char *response)
@@ -154,25 +211,55 @@ static void fail_in_working_state(struct update *u)
     update_to(u, "ERRORED", "the LMS did not accept the completed state");
 }
 
+/* The state from which a person enters this one. */
+static const char *state_before(const struct config *config, const char *target)
+{
+    size_t i = 0;
+    while (i < config->n_stages && strcmp(config->stages[i].working, target) != 0)
+        i++;
+    return i > 0 ? config->stages[i - 1].completed : "PENDING";
+}
+
+/* The person stays where it is: the order of states is another one at the LMS, or it has no such state. The
+ * stage before is done all the same. */
+static void next_is_refused(struct update *u, const char *state)
+{
+    struct authority *a = authority_of(u);
+    struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
+    snprintf(
+        a->refusal, sizeof(a->refusal),
+        "the LMS refuses to move the retirement from %s to %s (%s): are its states those of the pipeline, in "
+        "the same order?",
+        state, u->target, u->words);
+    log_error("%s", a->refusal);
+    log_set_subject(before);
+    set_aside(u);
+}
+
+/* Not ours to enter: refused, or another driver was faster. The stage before is done all the same. */
+static void not_entered(struct update *u, const char *state)
+{
+    if (strcmp(state, state_before(authority_of(u)->config, u->target)) == 0)
+        next_is_refused(u, state);
+    else
+        leave_alone(u);
+    if (u->run->sent == REPORT_DONE)
+        end_in(u, u->run->stage->completed);
+    else
+        not_ours(u, "refused");
+}
+
 static void decide(struct update *u, const char *state)
 {
-    const struct authority *a = authority_of(u);
     bool there = strcmp(state, u->target) == 0;
-    if (there && (u->maybe_done || !is_entering(u))) {
+    if (there && (u->maybe_done || !is_entering(u)))
         accepted(u);
-    } else if (is_entering(u) || !u->run->stage) {
-        /* Another driver was faster, or the LMS does not know the state. The stage before is done all the
-         * same. */
-        aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
-        if (u->run->sent == REPORT_DONE)
-            end_in(u, u->run->stage->completed);
-        else
-            not_ours(u, "refused");
-    } else if (strcmp(state, u->run->stage_name) == 0) {
+    else if (is_entering(u) || strcmp(u->target, "COMPLETE") == 0)
+        not_entered(u, state);
+    else if (strcmp(state, u->run->stage_name) == 0)
         fail_in_working_state(u);
-    } else {
+    else
         not_ours(u, "moved_by_others");
-    }
 }
 
 static void status_came(struct update *u)
@@ -186,9 +273,10 @@ static void status_came(struct update *u)
             state = id == u->run->id ? lms_state_of(json) : "";
     }
     if (state) {
+        ask_heard(&u->ask);
         decide(u, state);
     } else {
-        ask_note_silence(authority_of(u), "its answer about a status makes no sense");
+        ask_note_nonsense(&u->ask, "its answer about a status is no retirement");
         send_later(u);
     }
     arena_reset(&u->arena);
@@ -202,29 +290,32 @@ static void update_done(struct ask *ask)
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
     bool was_sent = !ask->no_token && ask->call.failure != HTTP_NOT_SENT;
     unsigned status = is_answer ? ask->call.status : 0;
-    if (u->reading_status && status == 404) {
-        not_ours(u, "gone");
+    if (u->reading_status && status == 404 && ask_is_own_word(ask)) {
+        vanished(u);
         return;
     }
     if (!u->reading_status && (status == 400 || status == 404)) {
+        keep_words(u);
         read_status(u);
         return;
     }
-    /* The update may have taken effect although no answer says so. */
-    if (!u->reading_status && was_sent && (!is_answer || status >= 500))
-        u->maybe_done = true;
-    switch (ask_judge(ask)) {
-    case ASK_SILENT: send_later(u); break;
-    case ASK_REFUSED:
+    enum ask_result word = ask_judge(ask);
+    bool understood =
+        word == ASK_ANSWERED && (status == 204 || (ask->call.answer.len > 0 && ask_is_own_word(ask)));
+    if (word == ASK_ANSWERED && !understood)
+        ask_note_nonsense(ask, "its answer is neither 204 nor JSON");
+    if (word == ASK_REFUSED)
         ask_note_refusal(ask);
+    /* The update may have taken effect although no answer says so. */
+    if (!u->reading_status && !understood && was_sent && (!is_answer || status >= 500 || status == 200))
+        u->maybe_done = true;
+    if (!understood) {
         send_later(u);
-        break;
-    case ASK_ANSWERED:
-        if (u->reading_status)
-            status_came(u);
-        else
-            accepted(u);
-        break;
+    } else if (u->reading_status) {
+        status_came(u);
+    } else {
+        ask_heard(ask);
+        accepted(u);
     }
 }
 
@@ -303,7 +394,7 @@ void updates_open(struct lms *lms)
     for (unsigned i = 0; i < lms->n_updates; i++) {
         struct update *u = &lms->updates[i];
         u->lms = lms;
-        ask_open(&u->ask, lms->authority, update_done, u);
+        ask_open(&u->ask, lms->authority, &lms->authority->telling, update_done, u);
         buf_init(&u->path, PATH_MAX_BYTES);
         buf_init(&u->body, BODY_MAX);
         u->again = (struct timer){ .fire = send_again, .arg = u };
