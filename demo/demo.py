@@ -5,8 +5,8 @@
     make demo
     /usr/bin/python3 demo/demo.py build/lethe [--keep FOLDER]
 
-What it says, it has looked up or checked; the first thing that is not so ends it with exit status 1. It works
-in a folder of its own, which goes in the end unless it is to be kept, and leaves nothing running.
+It checks what it prints; the first claim that is not true ends it with exit status 1. It works in a folder of its
+own, which it removes at the end unless --keep is given, and leaves nothing running.
 
 This file is the story. The rest: world.py has the folder, the people (people.py) and the services (services.py,
 newsletter.py); lethe.py talks to Lethe; search.py looks for texts in files; programs.py starts and ends
@@ -29,8 +29,8 @@ from search import find, list_files, spellings
 from telling import Teller
 from world import ASKING, HOLD, NEVER_ORDERED_ASKING, SERVICES, World, remove_folder
 
-CALLS_REFUSED = 5                   # that the shop answers with 503 before it is well
-ONLY_TABLE = "retirement_person"    # where Lethe keeps whom it is about
+CALLS_REFUSED = 5                   # that the shop answers with 503 before it works
+ONLY_TABLE = "retirement_person"    # where Lethe keeps names and addresses
 
 
 # ---- the story ----
@@ -67,7 +67,7 @@ class Story:
             f"    forum       over HTTP   SQLite database         {len(forum)} profiles, {posts} posts",
             f"    shop        over HTTP   a JSON file per order   {len(shop)} customers, {orders} orders",
             f"    newsletter  a command   a CSV file per list     {subscribers} subscribers, 3 lists")
-        check(forum.keys() == {person.username for person in self.world.people}, "everybody has a profile")
+        check(forum.keys() == {person.username for person in self.world.people}, "every person has a profile")
         self.teller.say("The people are made up; the rest is real. Three of them are")
         for person in self.world.asking[:3]:
             self.teller.lines(f"    {person.name}, {person.username}, {person.email}")
@@ -80,7 +80,7 @@ class Story:
         api = Api(url, self.client)
         for person in self.world.asking:
             self.retirements[person.username] = api.request_retirement(person)
-        check(api.count_states()["PENDING"] == ASKING, "everybody who asked is in PENDING")
+        check(api.count_states()["PENDING"] == ASKING, "all requests are in PENDING")
         self.lethe.stop(process)
         self.teller.say(f"""The site's application has asked Lethe for each of them, over its API: all {ASKING}
             are in PENDING. There they would wait for some days, in case they think again; in the demo cool_off
@@ -91,22 +91,22 @@ class Story:
         self.check_search_can_find(found)
 
     def check_search_can_find(self, found):
-        """A search that has never found anything proves nothing."""
-        check(len(found["forum"]) == len(self.texts), "the search finds everybody in the forum")
+        """Shows that the search can find these texts: otherwise finding nothing later would prove nothing."""
+        check(len(found["forum"]) == len(self.texts), "the search finds all people in the forum")
         for name in ("shop", "newsletter"):
             there = [person for person in self.world.asking if person.email in self.before[name]]
             expected = {text for person in there for text in (person.name, person.email)}
-            check(expected and expected <= found[name], f"the search finds everybody who is in the {name}")
+            check(expected and expected <= found[name], f"the search finds all people in the {name}")
 
     def the_work(self):
         self.teller.section("Lethe retires them")
         self.teller.command(self.lethe.command("run"))
         self.process, url = self.lethe.start("run")
         self.api = Api(url, self.client)
-        self.teller.event("The forum answers. The shop is down: nobody listens at its port.")
+        self.teller.event("The forum answers. The shop is down: it refuses connections.")
         wait_until(lambda: self.api.leaves_alone("shop"), "Lethe leaves the shop alone")
         wait_until(lambda: self.count_waiting_for_shop() == ASKING - 1, "all wait for the shop")
-        check(self.api.count_states()["ERRORED"] == 1, "nobody becomes ERRORED because the shop is down")
+        check(self.api.count_states()["ERRORED"] == 1, "no person becomes ERRORED because the shop is down")
         self.teller.event("Lethe has noticed and leaves the shop alone, but for a look now and then whether it is "
                           f"back. {ASKING - 1} people are gone from the forum and wait. One person is ERRORED: "
                           "that is the forum's doing, see below.")
@@ -114,7 +114,7 @@ class Story:
         self.teller.event(f"The shop is started, but answers {CALLS_REFUSED} calls with 503.")
         wait_until(lambda: self.world.ask_service("shop")["unavailable_for"] == 0, "the shop is well")
         self.teller.event("The shop is well.")
-        self.wait_for_states("everybody else is COMPLETE", {"COMPLETE": ASKING - 1, "ERRORED": 1})
+        self.wait_for_states("all others are COMPLETE", {"COMPLETE": ASKING - 1, "ERRORED": 1})
         self.teller.event(f"{ASKING - 1} people are COMPLETE.")
 
     def count_waiting_for_shop(self):
@@ -150,15 +150,15 @@ class Story:
         return output
 
     def the_record(self):
-        """What the log has of the work."""
+        """The histories of all retirements."""
         errored = [name for name, log in self.logs.items() if any(move["to"] == "ERRORED" for move in log)]
-        check(errored == [self.world.held.username], "nobody else was ever ERRORED")
+        check(errored == [self.world.held.username], "no one else was ever ERRORED")
         nothing_there = self.sum_up_reports()
         subscribers = sum(person.email in self.before["newsletter"] for person in self.world.asking)
         check(nothing_there["FORGETTING_IN_SHOP"] == NEVER_ORDERED_ASKING, "the shop never had 40 of them")
         check(nothing_there["FORGETTING_IN_NEWSLETTER"] == ASKING - subscribers, "the others were on no list")
         self.teller.say(f"""Every move is on record, {sum(map(len, self.logs.values()))} of them.
-            Nobody became ERRORED because the shop was down, or for the {CALLS_REFUSED} calls that it answered with
+            No one became ERRORED because the shop was down, or for the {CALLS_REFUSED} calls that it answered with
             503: those were repeated. For {NEVER_ORDERED_ASKING} people the shop answered 404, because
             it never had them: that is as good as erased. {ASKING - subscribers} were on no list of the
             newsletter.""")
@@ -183,7 +183,7 @@ class Story:
             URLs and CSV, in capitals or not. Of the {len(self.texts)} names, user names and addresses it finds
             now""")
         self.teller.lines(*(f"    {len(found[name])} in the {name} ({files[name]} files)" for name in SERVICES))
-        check(not any(found.values()), "nothing of anybody who asked is left in the services' files")
+        check(not any(found.values()), "nothing of these people is left in the services' files")
         self.what_lethe_keeps()
 
     def search_services(self):
@@ -227,15 +227,15 @@ class Story:
             for name in ("shop", "newsletter"):
                 check(now[name].get(person.email) == self.before[name].get(person.email),
                       f"the {name} has the others as before")
-        check(len(now["forum"]) == len(self.world.others), "the forum has the others and nobody else")
+        check(len(now["forum"]) == len(self.world.others), "the forum has exactly the others")
         check(sales(now["shop"]) == sales(self.before["shop"]), "no order is lost, and no money")
         self.teller.say(f"""They are as they were: each profile, post, order and subscription of the
             {len(self.world.others)} was compared with what it was before. Only what {spoken_to} of them wrote
-            to somebody who is gone now has a retired name in it. The shop's books are whole too: the orders of
-            those who are gone are there, without them.""")
+            to a deleted person has a retired name in it. The shop's books are whole too: the orders of
+            deleted people are there, without their names.""")
 
     def without_mentions(self, forum):
-        """What the forum had of somebody, with the retired names of those who are gone."""
+        """What the forum had of a person, with retired names in place of the deleted people's."""
         profile, posts = forum
         return profile, [(thread, self.replace_mentions(text)) for thread, text in posts]
 
@@ -278,7 +278,7 @@ def tell_how_to_forget(teller, lethe, folder, person):
     teller.say("To forget one more, start the forum and the shop in another terminal (until Ctrl-C) ...")
     teller.command(["/usr/bin/python3", services, folder], "  ")
     teller.blank()
-    teller.say("... ask, and let Lethe work until nobody is due:")
+    teller.say("... ask, and let Lethe work until no one is due:")
     teller.command(lethe.command(*request), "  ")
     teller.command(allowed + lethe.command("drive", "--once"), "  ")
     teller.command(lethe.command("retirement", "show", person.username), "  ")

@@ -85,7 +85,7 @@ class Api:
         return {state["name"]: state["count"] for state in self.get("/v1/states")["states"]}
 
     def leaves_alone(self, service):
-        """Whether the driver has shut the service, because it failed for everybody."""
+        """Whether the driver has shut the service, because it failed for all people."""
         metrics = self.send("GET", "/metrics", None, {})
         return re.search(rf'^lethe_driver_service_shut{{service="{service}"}} 2$', metrics, re.MULTILINE) is not None
 

@@ -19,7 +19,7 @@ LISTS = {"weekly": 2, "offers": 3, "events": 5}     # every so manieth person is
 
 
 def forget(folder, email):
-    """How many lines have gone."""
+    """Returns how many lines were removed."""
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return sum(forget_in(path, email) for path in list_files(folder))

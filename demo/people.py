@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thousand people who do not exist: the same ones every time, from many places, written in many ways.
 
-Its hard idea: what is searched for must be findable without a doubt. No name, user name or address of anybody
-is part of another person's, so whatever is found belongs to one person only.
+Its hard idea: a text that is found must belong to exactly one person. So no name, user name or address of a person
+is part of another person's.
 
     /usr/bin/python3 demo/people.py      prints them as CSV
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 NAMES_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "names.txt")
 SEED = 20180525             # the day on which the GDPR began to apply
-SHORTEST_NAME = 3           # what is shorter is found in anything by chance
+SHORTEST_NAME = 3           # shorter texts are found anywhere by chance
 SHORTEST_USERNAME = 6
 DOMAINS = ["example.org", "example.com", "mail.example.com", "post.example.org"]
 PLAIN_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i",
@@ -50,7 +50,7 @@ class Language:
 
 
 class Seen:
-    """Who is there already. Refuses whoever could be mistaken for somebody else, in any case of the letters."""
+    """The people so far. Refuses a person whose texts could be taken for another's, in any case of letters."""
 
     def __init__(self):
         self.values = []

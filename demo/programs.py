@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts programs and sees to it that none of them outlives the demo, whatever becomes of the demo."""
+"""Starts programs and makes sure that none of them outlives the demo, even if the demo is killed."""
 import ctypes
 import os
 import select
@@ -13,7 +13,7 @@ POLL_S = 0.05
 
 
 class DemoFailed(Exception):
-    """Something that the demo claims is not so."""
+    """A claim of the demo is not true."""
 
 
 def check(holds, claim):
@@ -53,7 +53,7 @@ class Programs:
         return process
 
     def stop(self, process):
-        """In order, or else by force; the exit status."""
+        """Ends it in order, or else by force; returns the exit status."""
         process.terminate()
         try:
             process.wait(10)
@@ -65,7 +65,7 @@ class Programs:
 
 
 def end_with_parent():
-    """Even when the demo is killed so that it cannot clean up."""
+    """Ends the program even if the demo is killed and cannot clean up."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -79,6 +79,6 @@ def read_line(process, what):
 
 
 def environment():
-    """Lethe does not run as root without being told to. Where the demo has nobody else to run as, it is told."""
+    """Lethe does not run as root unless it is allowed. If the demo runs as root, it allows it."""
     allowed = {"LETHE_ALLOW_ROOT": "1"} if os.geteuid() == 0 else {}
     return {**os.environ, **allowed}

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 
 def spellings(text):
-    """Every way in which it may stand in a file, as bytes; ASCII letters are small ones in all of them."""
+    """All byte sequences that this text can have in a file; ASCII letters are in lower case."""
     found = set()
     for form in {text, text.lower(), text.upper(), unicodedata.normalize("NFD", text)}:
         found.update([form.encode("utf-8"), form.encode("utf-16-le"), form.encode("utf-16-be")])
@@ -25,7 +25,7 @@ def spellings(text):
 
 
 def list_files(folder):
-    """All files in it and in its folders."""
+    """All files in the folder and in its folders."""
     return sorted(os.path.join(place, name) for place, _, names in os.walk(folder) for name in names
                   if os.path.isfile(os.path.join(place, name)))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two of the demo's services: a forum and a shop. (The third is a command: newsletter.py.)
 
-Each keeps its people in its own way, as services do, and has one call to forget somebody:
+Each keeps its people in its own way, as services do, and has one call to forget a person:
 
     forum   an SQLite database     POST /users/forget     a fixed token     {username, replace_with}
     shop    a JSON file an order   POST /privacy/forget   OAuth2            {email, replace_with}
@@ -103,7 +103,7 @@ class Request(BaseHTTPRequestHandler):
             raise Refusal(401, "No good token.", {"WWW-Authenticate": "Bearer"})
 
     def log_message(self, *_):
-        """Whom a service forgets does not belong into its log."""
+        """No log: it would name the people that the service forgets."""
 
 
 # ---- the forum ----
@@ -131,7 +131,7 @@ FORUM_POSTS = {
 
 
 class Forum:
-    """Keeps profiles and posts in SQLite. Forgetting somebody deletes their profile and posts, and takes their
+    """Keeps profiles and posts in SQLite. Forgetting a person deletes their profile and posts, and takes their
     name out of what others wrote to them."""
 
     def __init__(self, folder, token):
@@ -180,12 +180,12 @@ def forum_open(folder):
 
 
 def forum_empty_wal(db):
-    """Until this, the write-ahead log still has the pages as they were before."""
+    """Empties the write-ahead log, which still has the old pages until then."""
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def forum_fill(folder, people):
-    """Everybody has a profile, most have written something, and some of that speaks to others."""
+    """Each person has a profile, most have posts, and some posts address other people."""
     os.mkdir(folder)
     chance = random.Random(1)
     db = forum_open(folder)
@@ -223,7 +223,7 @@ def forum_set_hold(folder, username, reason):
 
 
 def forum_read(folder):
-    """What it has of everybody, by user name: their profile and their posts."""
+    """Profile and posts of each person, by user name."""
     db = sqlite3.connect(f"file:{os.path.join(folder, 'forum.db')}?mode=ro", uri=True)
     everybody = {}
     for number, username, *profile in db.execute("SELECT id, username, email, name, member_since FROM profile"):
@@ -240,7 +240,7 @@ SHOP_GOODS = {"Teapot, cast iron": 4900, "Notebook, 96 pages": 750, "Umbrella": 
 
 
 class Shop:
-    """Keeps a JSON file for each order. The law wants orders kept for years, so forgetting somebody takes the
+    """Keeps a JSON file for each order. The law wants orders kept for years, so forgetting a person takes the
     person out of them and leaves the rest."""
 
     def __init__(self, folder, secret, unavailable):
@@ -290,7 +290,7 @@ class Shop:
 
 
 def shop_orders(folder):
-    """Each, by its path."""
+    """All orders, by the path of their file."""
     return {path: shop_load(path) for path in sorted(glob.glob(os.path.join(folder, "*.json")))}
 
 
@@ -304,7 +304,7 @@ def shop_anonymize(path, replacement):
 
 
 def shop_save(path, order):
-    """Whole or not at all. What is not ASCII stands as \\u.... in it, as many programs write JSON."""
+    """Replaces the file as a whole. Characters that are not ASCII stand as \\u.... in it, as many programs write JSON."""
     with open(path + ".new", "w", encoding="ascii") as file:
         json.dump(order, file, indent=1)
     os.replace(path + ".new", path)
@@ -326,7 +326,7 @@ def shop_fill(folder, customers):
 
 
 def shop_read(folder):
-    """All orders of everybody, by address."""
+    """All orders of each person, by address."""
     everybody = {}
     for order in shop_orders(folder).values():
         everybody.setdefault(order["customer"]["email"], []).append(order)

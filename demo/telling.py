@@ -39,12 +39,12 @@ class Teller:
         self.lines(*textwrap.wrap(" ".join(text.split()), WIDTH))
 
     def event(self, text):
-        """With the time that it happened at."""
+        """Prints a line with its time."""
         at = f"{self.passed_s():5.1f} s  "
         self.lines(*textwrap.wrap(text, WIDTH, initial_indent=at, subsequent_indent=" " * len(at)))
 
     def command(self, words, indent="$ "):
-        """As it can be pasted into a shell."""
+        """Prints a command so that it can be pasted into a shell."""
         self.blank()
         lines = [indent]
         for part in join_options(words):
@@ -55,7 +55,7 @@ class Teller:
         self.lines(*(line.rstrip() for line in lines))
 
     def output(self, text):
-        """Of a program: what is too long goes on in the next line."""
+        """Prints the output of a program; long lines are wrapped."""
         for line in text.splitlines():
             indent = line[:len(line) - len(line.lstrip())]
             self.lines(*textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""])

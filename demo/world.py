@@ -83,7 +83,7 @@ class World:
         return process
 
     def ask_service(self, name):
-        """What it says of itself."""
+        """The service's report about itself."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/", timeout=30) as answer:
             return json.load(answer)
 
@@ -96,14 +96,14 @@ class World:
         return [path for path in list_files(self.folder) if not path.startswith(services_folders)]
 
     def read(self):
-        """What each service's files have of everybody."""
+        """What each service's files have of all people."""
         return {"forum": services.forum_read(self.path("forum")),
                 "shop": services.shop_read(self.path("shop")),
                 "newsletter": newsletter.read(self.path("newsletter"))}
 
 
 def choose_ports(names):
-    """A free one for each."""
+    """A free port for each."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
     ports = {name: s.getsockname()[1] for name, s in zip(names, sockets)}
     for s in sockets:
@@ -116,7 +116,7 @@ def open_for_owner(path, flags):
 
 
 def remove_folder(folder):
-    """Only one that a demo has made."""
+    """Removes the folder; refuses one that no demo has made."""
     if not os.path.exists(folder):
         return
     if not os.path.exists(os.path.join(folder, MARK)):

@@ -50,7 +50,7 @@ class PostOffice:
                 connection = self.context.wrap_socket(connection, server_side=True)
             Conversation(self, connection).go_on()
         except OSError:
-            pass  # whoever called has gone, or did not trust us; or it is the script's
+            pass  # the client has gone, or did not trust our certificate; or the script ended it
         finally:
             hang_up(connection)
 

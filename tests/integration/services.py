@@ -197,7 +197,7 @@ class Gate:
     `reached` once a call has come."""
 
     def __init__(self, who=None, answer=204):
-        self.who = who  # None: everybody
+        self.who = who  # None: all people
         self.answer = answer
         self.reached = threading.Event()
         self.opened = threading.Event()

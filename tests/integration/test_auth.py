@@ -13,7 +13,7 @@ from contract import contract
 from site_under_test import ALL_SCOPES, wait_for
 
 STATUS = "/api/user/v1/accounts/nobody/retirement_status/"
-DOORS = {"/oauth2/access_token", "/v1/sessions", "/v1/password-resets"}  # where credentials are to be had
+DOORS = {"/oauth2/access_token", "/v1/sessions", "/v1/password-resets"}  # calls that give credentials
 UNPROTECTED = DOORS | {"/healthz", "/readyz", "/metrics", "/openapi.yaml"}
 # Each call of openapi.yaml, as (method, path, scope).
 CALLS = [(method.upper(), path, operation["x-scope"]) for path, item in contract.document["paths"].items()

@@ -14,9 +14,9 @@ import pytest
 from services import keep_port
 from site_under_test import LETHE, Site, wait_for
 
-# What a service can do besides saying bytes.
+# What a service can do besides sending bytes.
 RESET = object()      # the connection ends with a reset
-SILENCE = object()    # nothing more is said, until the caller has had enough
+SILENCE = object()    # nothing more is sent, until the caller gives up
 UNREAD = object()     # first of all: what follows comes before the call has been read
 
 EITHER = None         # it depends on how far the call has come
@@ -42,7 +42,7 @@ def answer(status, body=b"", *headers):
 OK = b"HTTP/1.1 200 OK\r\n"
 LOGIN = b"<!DOCTYPE html>\n<html><title>Sign in</title><form action=/login></form></html>"
 
-# what the service does | its doings | status on record | is it unknown whether it took effect?
+# name | what the service does | recorded status | is it unknown whether the call took effect?
 BAD = [
     ("resets before it has read the call",          [UNREAD, RESET], None, EITHER),
     ("hangs up before it has read the call",        [UNREAD], None, EITHER),
@@ -101,7 +101,7 @@ BAD = [
     ("200 with JSON that is no UTF-8",              answer(200, b'"\xff\xfe"', "Content-Type: application/json"), 200, True),
 ]
 
-# what it does that only a time-out ends; nothing of it is on record
+# what only a time-out ends; nothing of it is recorded
 ENDLESS = [
     ("nothing, and stays",                          [SILENCE]),
     ("a status, and then nothing",                  [OK, SILENCE]),
@@ -146,7 +146,7 @@ class BadService:
                 try:
                     self.do(self.tls.wrap_socket(connection, server_side=True) if self.tls else connection)
                 except OSError:
-                    pass  # the caller has had enough
+                    pass  # the caller has given up
 
     def do(self, connection):
         doings = iter(self.doings)

@@ -66,7 +66,7 @@ def test_a_killed_driver_at_every_point_of_a_stage(crashing):
     at_forum.answer = at_notes.answer = 204
     at_forum.open()
     at_notes.open()
-    done = crashing.drive_all()  # waits for those whom another driver seems to hold
+    done = crashing.drive_all()  # waits for people that another driver seems to hold
     waited_s = time.monotonic() - claimed_at
     assert (done["people"], done["completed"]) == (3, 3)
     assert waited_s > LEASE_S - 1

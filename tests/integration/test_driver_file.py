@@ -414,7 +414,7 @@ def test_a_journal_whose_end_was_lost(driver, lms, damage):
     assert result.code == 0, result
     if text.startswith("enter") and text.endswith("\n") or "enter 9" in text or text.startswith("\n\n"):
         assert lms.state_of("ada") == "COMPLETE"
-    else:  # its own line is lost: it is left alone and said
+    else:  # its own line is lost: the driver leaves it alone and logs it
         assert lms.state_of("ada") == "RETIRING_ECOM" and "that this driver did not enter" in result.err
 
 

@@ -386,6 +386,6 @@ def test_an_erasure_that_takes_long_in_the_file_of_a_driver(make_party, make_ser
         assert lms.state_of("ada") == "RETIRING_SEGMENT"
     assert journals_with("1qJkfE1tpwvQcklImGksLN629wn")
     site.party.status = "FINISHED"
-    assert site.lethe("drive", "--username", "ada").code == 0  # who is asked for by name is looked at now
+    assert site.lethe("drive", "--username", "ada").code == 0  # a person given by name is looked at now
     assert lms.state_of("ada") == "COMPLETE" and not journals_with("1qJkfE1tpwvQcklImGksLN629wn")
     assert [call.method for call in site.service_calls].count("POST") == 1

@@ -111,7 +111,7 @@ def test_a_renewed_certificate_is_shown_after_a_reload(certified):
     process = certified.serve()
     before = trusting(certified)
     make_certificate(certified)
-    assert get(certified, "/healthz", before)[0] == 200  # nobody has said so yet
+    assert get(certified, "/healthz", before)[0] == 200  # no reload yet
     certified.reload(process)
     assert get(certified, "/healthz", trusting(certified))[0] == 200
     with pytest.raises(ssl.SSLCertVerificationError):

@@ -197,7 +197,7 @@ def test_a_long_wait_is_held_by_nobody(verifying, forum):
     assert verifying.one(ada["id"])["lease"] is None and forum.looks["ada"] == 1
     verifying.kill(driver, signal.SIGTERM)
     verifying.kill(server)
-    verifying.let_leases_end()  # and the hour that nobody may claim it
+    verifying.let_leases_end()  # and the hour in which no driver may claim it
     verify(verifying, after=["0s", "1s"])
     verifying.serve()
     verifying.start_driver()

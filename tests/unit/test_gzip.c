@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is packed can be unpacked by this and by others; what is cut, spoilt or too large is refused. */
+/* Packed data can be unpacked by this and other programs; data that is cut, damaged or too large is refused.
+ */
 #include "unit.h"
 
 #include "base/arena.h"

@@ -571,7 +571,7 @@ static void act_never(int fd, const char *request)
 {
 }
 
-/* A byte a moment, until the client has had enough. */
+/* A byte at a time, until the client gives up. */
 static void act_slowly(int fd, const char *request)
 {
     static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";

@@ -740,7 +740,7 @@ static void test_http_server__an_endless_body_is_cut(void **state)
 
 /* ---- time ---- */
 
-/* Sends a byte every 5 ms until the server has had enough; its clock goes just as fast. */
+/* Sends a byte every 5 ms until the server hangs up; its clock advances as fast. */
 static struct heard trickle(int fd, const char *text)
 {
     house.pace_us = LOOK_MS * CLOCK_MS;
@@ -974,7 +974,8 @@ static void test_http_server__closing_waits_for_what_was_dispatched(void **state
     await_count(&house.n_kept, 1);
     pthread_t closer;
     assert_int_equal(pthread_create(&closer, NULL, close_house, NULL), 0);
-    int probe = try_dial(); /* until the door is shut, what comes in now is refused or let in and told so */
+    int probe =
+        try_dial(); /* until the door is shut, new connections are refused, or accepted and answered so */
     if (probe >= 0) {
         say_bytes(probe, "GET /fine HTTP/1.1\r\n\r\n", 22);
         close(probe);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal: what is found again after an end of any kind, and what a damaged file is taken for. */
+/* The journal: what it still has after every kind of end, and how it reads a damaged file. */
 #include "driver/authority/journal.h"
 
 #include <setjmp.h>
@@ -128,7 +128,7 @@ static void test_journal__is_for_its_owner_alone(void **state)
     journal_close(&j);
 }
 
-/* Wherever the file ends: no line is half believed, and those before the cut are. */
+/* Wherever the file is cut, no half line is believed, and all lines before the cut are. */
 static void test_journal__a_cut_file_loses_its_last_line_alone(void **state)
 {
     struct journal *j = open_journal();

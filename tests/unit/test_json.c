@@ -146,7 +146,7 @@ static void test_json__an_odd_key_is_no_other_key(void **state)
     arena_free(&a);
 }
 
-/* Nobody can say which of the two is meant; it is not absent either. */
+/* It is unclear which of the two is meant; it is not absent either. */
 static void test_json__a_key_twice_has_no_value(void **state)
 {
     struct arena a = { 0 };

@@ -53,7 +53,7 @@ static void assert_same_row(const struct retirement *x, const struct retirement 
     assert_int_equal(x->abort_asked, y->abort_asked);
 }
 
-/* What the decision says of its consequences is what the rows before and after it show. */
+/* The consequences in the decision agree with the rows before and after it. */
 static void check_consequences(const struct retirement *before)
 {
     const struct retirement *after = &got.after;
@@ -642,7 +642,7 @@ static void test_kernel_abort__no_client_takes_over_what_is_being_aborted(void *
 
 /* ---- contract A1 ---- */
 
-/* What becomes of an unforced update. n: to the next, or allowed besides; s: skips; l: not later; d: dead
+/* The result of an unforced update. n: to the next, or allowed besides; s: skips; l: not later; d: dead
  * end. */
 static const char *const updates[8] = {
     /* to P, W1, D1, W2, D2, E, A, C */

@@ -356,7 +356,7 @@ static void believe(struct belief *b, const struct command *c, int64_t now, cons
         b->changed_at = now;
 }
 
-/* What the oracle says to the command. It believes its own answer from then on. */
+/* The oracle's decision on the command. It takes its own decision as the state from then on. */
 static struct verdict oracle(struct belief *b, const struct command *c, int64_t now)
 {
     struct verdict v = { 0 };
@@ -586,7 +586,7 @@ static void check_path(const struct world *w, const struct command *c, const str
     check(w, p == was->pipeline || was->state == 0 || at == 0, "the list changed on the way");
 }
 
-/* What a driver that counts on the authority's word believes. */
+/* What a driver believes that trusts the authority's answers. */
 static bool is_granted(const struct world *w)
 {
     return w->granted_until > w->now && w->granted_until <= w->now + LONGEST;

@@ -13,7 +13,7 @@ static unsigned take_all(struct limits *l, int64_t now)
     return n;
 }
 
-/* Takes whatever may be taken from `from` on for so long, going from one possible time to the next. */
+/* Starts every call that may start from `from` on for so long, going from one possible time to the next. */
 static unsigned take_for(struct limits *l, int64_t from, int64_t length_us)
 {
     unsigned n = 0;

@@ -213,7 +213,7 @@ static void test_lists__long_lists_go_over_pages(void **state)
     }
 }
 
-/* Few are found by when they changed, many in the order of their ids: it is all the same. */
+/* Small results are read by time of change, large ones by id: both give the same list. */
 static void test_lists__who_ended_since_then_are_found_few_or_many(void **state)
 {
     struct fixture *f = *state;
