@@ -161,6 +161,18 @@ def of_open_edx(p, ready):
         f"POST {EDX}retire/": lambda i: (EDX + "retire/", {"username": name(p.retiring_lms + 100 + i)}),
         f"POST {EDX}replace_usernames/": lambda i:
             (EDX + "replace_usernames/", {"username_mappings": [{f"signed{2 * TURNS + i}": f"renamed{i}"}]}),
+        "POST /api/discussion/v1/accounts/replace_usernames/": lambda i:
+            ("/api/discussion/v1/accounts/replace_usernames/", {"username_mappings": [{f"signed{i}": f"renamed{i}"}]}),
+        "GET /api/user/v1/accounts": lambda i: (f"/api/user/v1/accounts?email={name(p.pending + i)}@example.com",),
+        "POST /api/discussion/v1/accounts/retire_forum/": lambda i: ("/api/discussion/v1/accounts/retire_forum/", {"username": name(p.pending + i)}),
+        "POST /api/user/v1/accounts/retire_mailings/": lambda i: ("/api/user/v1/accounts/retire_mailings/", {"username": name(p.pending + i)}),
+        "POST /api/enrollment/v1/unenroll/": lambda i: ("/api/enrollment/v1/unenroll/", {"username": name(p.pending + i)}),
+        "POST /api/edxnotes/v1/retire_user/": lambda i: ("/api/edxnotes/v1/retire_user/", {"username": name(p.pending + i)}),
+        f"POST /api/edx_proctoring/v1/retire_user/{{user_id}}/": lambda i: ("/api/edx_proctoring/v1/retire_user/7/", {"username": name(p.pending + i)}),
+        f"POST /api/edx_proctoring/v1/retire_backend_user/{{user_id}}/": lambda i: ("/api/edx_proctoring/v1/retire_backend_user/7/", {"username": name(p.pending + i)}),
+        "POST /api/certificates/v1/retire_certs_s3_for_user/": lambda i: ("/api/certificates/v1/retire_certs_s3_for_user/", {"username": name(p.pending + i)}),
+        "POST /api/v1/retire_user/": lambda i: ("/api/v1/retire_user/", {"username": name(p.pending + i)}),
+        "POST /demographics/api/v1/retire_demographics/": lambda i: ("/demographics/api/v1/retire_demographics/", {"username": name(p.pending + i)}),
         "POST /oauth2/access_token": lambda i:
             ("/oauth2/access_token", *form(grant_type="client_credentials", client_id=ready.client["client_id"],
                                            client_secret=ready.client["client_secret"])),

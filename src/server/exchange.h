@@ -205,8 +205,9 @@ extern const struct handler handle_cleanup, handle_forget; /* cleanup.c */
 extern const struct handler handle_partner_report, handle_queue_partner, handle_clean_partners,
     handle_bulk_retire; /* partners.c */
 extern const struct handler handle_cancel_retirement, handle_deactivate, handle_retire_misc, handle_retire,
-    handle_replace_usernames, handle_deactivate_logout; /* openedx_accounts.c */
-extern const struct handler handle_token;               /* oauth.c */
+    handle_replace_usernames, handle_rename_elsewhere, handle_deactivate_logout, handle_accounts_of_email,
+    handle_not_here;                      /* openedx_accounts.c */
+extern const struct handler handle_token; /* oauth.c */
 extern const struct handler handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log; /* retirements.c */
 extern const struct handler handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel,

@@ -238,6 +238,98 @@ static enum rc act_rename(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
+/* The discussion service is the LMS's: a script that goes on to it learns that nothing was renamed there. */
+static enum rc answer_rename_elsewhere(struct exchange *x, struct err *err)
+{
+    enum rc rc = read_renamings(x, err);
+    if (rc)
+        return rc;
+    const struct renamings *in = x->input;
+    struct json_out o = answer_json(x, 200);
+    json_open_map(&o);
+    put_renamings(&o, "successful_replacements", in->wanted, in->n, true);
+    put_renamings(&o, "failed_replacements", in->wanted, in->n, false);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+/* ---- what the support page asks before it cancels ---- */
+
+enum { ACCOUNTS_MAX = 100 };
+
+/* The address is retired or on its way: the number is there if the request can be cancelled. */
+static enum rc answer_retired(struct exchange *x, const char *email, struct err *err)
+{
+    struct act act = exchange_act(x);
+    struct retirement_view view;
+    bool can_cancel = false;
+    int64_t id = 0;
+    enum rc rc = usecase_find_request(&act, NULL, email, &id, err);
+    if (!rc)
+        rc = store_get(x->store, x->arena, id, &view, err);
+    if (rc && rc != RC_NOT_FOUND && rc != RC_CONFLICT) /* forgotten; several people have the address */
+        return rc;
+    if (!rc)
+        can_cancel = pipeline_role(view.row.pipeline, view.row.state) == ROLE_PENDING;
+    struct json_out o = answer_json(x, 404);
+    json_open_map(&o);
+    json_field_text(&o, "error_msg", "This e-mail address is that of a retired account.");
+    json_field_bool(&o, "can_cancel_retirement", can_cancel);
+    json_field_int_if(&o, "retirement_id", can_cancel, id);
+    json_close_map(&o);
+    return RC_OK;
+}
+
+static void put_account(struct json_out *o, const struct account *account)
+{
+    json_open_map(o);
+    json_field_int(o, "id", account_number(account));
+    json_field_text(o, "username", account->username);
+    json_field_text(o, "email", account->email);
+    json_field_text(o, "name", account->name);
+    json_field_bool(o, "is_active", account->password != NULL);
+    json_field_time(o, "date_joined", account->created_at);
+    json_close_map(o);
+}
+
+static enum rc answer_accounts_of_email(struct exchange *x, struct err *err)
+{
+    const char *email = http_query(x->http, "email");
+    struct act act = exchange_act(x);
+    struct account *accounts;
+    enum identity found;
+    size_t n;
+    if (!email || !*email)
+        return err_set(err, RC_INVALID, "email: must be given, the address of an account");
+    enum rc rc = usecase_check_identity(&act, IDENTITY_EMAIL, email, &found, err);
+    if (rc)
+        return rc;
+    if (found != IDENTITY_FREE)
+        return answer_retired(x, email, err);
+    rc = store_accounts_of_email(x->store, x->arena, email, ACCOUNTS_MAX, &accounts, &n, err);
+    if (rc)
+        return rc;
+    if (n == 0)
+        return err_set(err, RC_NOT_FOUND, "there is no such account");
+    struct json_out o = answer_json(x, 200);
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++)
+        put_account(&o, &accounts[i]);
+    json_close_list(&o);
+    return RC_OK;
+}
+
+/* ---- what only an LMS does ---- */
+
+/* Scripts take 404 for done, and repeat 5xx. */
+static enum rc answer_not_here(struct exchange *x, struct err *err)
+{
+    return err_set(
+        err, RC_INVALID,
+        "This is Lethe, which is not the LMS and erases nothing here: let the stage call the service "
+        "itself, at its own address (base_urls of a driver's file, services of a configuration).");
+}
+
 /* ---- handlers ---- */
 
 const struct handler handle_cancel_retirement = {
@@ -248,4 +340,7 @@ const struct handler handle_deactivate = { .act = act_deactivate };
 const struct handler handle_retire_misc = { .read = read_erase, .act = act_retire_misc };
 const struct handler handle_retire = { .read = read_erase, .act = act_retire };
 const struct handler handle_deactivate_logout = { .read = read_leave, .slow = slow_leave, .act = act_leave };
+const struct handler handle_accounts_of_email = { .answer = answer_accounts_of_email };
+const struct handler handle_not_here = { .answer = answer_not_here };
+const struct handler handle_rename_elsewhere = { .answer = answer_rename_elsewhere };
 const struct handler handle_replace_usernames = { .read = read_renamings, .act = act_rename };

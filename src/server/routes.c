@@ -30,6 +30,18 @@ const struct route routes[] = {
     { { HTTP_POST,  EDX "retire_misc/" },                   SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, &handle_retire_misc },
     { { HTTP_POST,  EDX "retire/" },                        SCOPE_DRIVE, LANE_WRITE, BODY_FIELDS, A, &handle_retire },
     { { HTTP_POST,  EDX "replace_usernames/" },             SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP, A, &handle_replace_usernames },
+    { { HTTP_POST,  "/api/discussion/v1/accounts/replace_usernames/" }, SCOPE_ACCOUNTS, LANE_READ, BODY_MAP, A, &handle_rename_elsewhere },
+    { { HTTP_GET,   "/api/user/v1/accounts" },              SCOPE_READ,  LANE_READ,  BODY_NONE, A, &handle_accounts_of_email },
+
+    { { HTTP_POST,  "/api/discussion/v1/accounts/retire_forum/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  EDX "retire_mailings/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/enrollment/v1/unenroll/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/edxnotes/v1/retire_user/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/edx_proctoring/v1/retire_user/{user_id}/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/edx_proctoring/v1/retire_backend_user/{user_id}/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/certificates/v1/retire_certs_s3_for_user/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/api/v1/retire_user/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
+    { { HTTP_POST,  "/demographics/api/v1/retire_demographics/" }, SCOPE_DRIVE, LANE_READ, BODY_NONE, A, &handle_not_here },
 
     { { HTTP_POST,  "/oauth2/access_token" },               SCOPE_NONE,  LANE_READ,  BODY_FORM, DIALECT_OAUTH, &handle_token },
 
