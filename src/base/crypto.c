@@ -15,6 +15,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 
 #include "base/arena.h"
 #include "base/file.h"
@@ -260,4 +261,9 @@ enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct er
     crypto_random(key, CRYPTO_KEY_LEN);
     rc = file_create_private(path, key, CRYPTO_KEY_LEN, err);
     return rc == RC_CONFLICT ? key_read(path, key, err) : rc;
+}
+
+bool crypto_tls_has_bytes(const void *ssl)
+{
+    return SSL_has_pending(ssl) != 0;
 }

@@ -45,4 +45,7 @@ size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);
  * RC_NO_SPACE; RC_INVALID: the file has not CRYPTO_KEY_LEN bytes, or other users can read it. */
 enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err) MUST_CHECK;
 
+/* Has an SSL of OpenSSL's read more than was asked of it? */
+bool crypto_tls_has_bytes(const void *ssl);
+
 #endif

@@ -10,6 +10,7 @@
  */
 #include "http/http.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -21,9 +22,12 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
 #include "base/world.h"
 #include "http/http_int.h"
 
@@ -33,8 +37,9 @@ enum {
     HOSTS = 16,                     /* hosts whose connections are kept open at the same time */
     HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
     DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and dropped */
-    LENGTH_LEN_MAX = 32,            /* of a Content-Length */
+    FRAMING_LINE_MAX = 80,          /* of a header that says where the answer ends */
     RETRY_AFTER_MAX_S = 365 * 86400,
+    NOT_OURS = -1,
     LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
@@ -51,9 +56,13 @@ struct transfer {
     struct curl_slist *headers;
     int64_t began_at;
     size_t header_bytes, dropped;
-    int64_t length;     /* Content-Length of the answer, -1 when not given */
-    bool headers_ended; /* to libcurl headers that break off are an answer */
+    int64_t length; /* Content-Length of the answer, -1 when not given */
+    bool is_chunked;
+    bool framing_goes_on; /* the last header was about the length: no other line may belong to it */
+    bool headers_ended;   /* to libcurl headers that break off are an answer */
     bool too_large, bad_headers;
+    bool had_stray_bytes; /* something waited on its connection before the request was sent */
+    bool is_fresh;        /* it is being made on a connection of its own */
 };
 
 struct curl_client {
@@ -66,6 +75,8 @@ struct curl_client {
     struct transfer *in_flight, *spare;
     unsigned n_spare;
     struct pollfd *fds; /* room for the caller's descriptors and ours */
+    int *local_ports;   /* of libcurl's connections, by descriptor; 0: not known yet; NOT_OURS */
+    int n_local_ports;
     bool closing;
 };
 
@@ -101,21 +112,48 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-/* If the line is a Content-Length: with two different ones the end of the answer is not known. */
-static void check_length(struct transfer *t, const char *line, size_t len)
+static void read_length(struct transfer *t, const char *value)
 {
-    static const char name[] = "Content-Length:";
-    size_t name_len = sizeof(name) - 1;
-    char value[LENGTH_LEN_MAX], *end;
-    if (len < name_len || strncasecmp(line, name, name_len) != 0)
-        return;
-    snprintf(value, sizeof(value), "%.*s", (int)(len - name_len), line + name_len);
+    char *end;
     errno = 0;
     long long length = strtoll(value, &end, 10);
-    bool is_number = end != value && !end[strspn(end, " \t\r\n")];
-    if (errno || !is_number || length < 0 || (t->length >= 0 && t->length != length))
-        t->bad_headers = true;
+    bool is_number = value[0] >= '0' && value[0] <= '9' && !*end && !errno;
+    t->bad_headers = t->bad_headers || !is_number || (t->length >= 0 && t->length != length);
     t->length = length;
+}
+
+static void read_coding(struct transfer *t, const char *value)
+{
+    t->bad_headers = t->bad_headers || t->is_chunked || strcasecmp(value, "chunked") != 0;
+    t->is_chunked = true;
+}
+
+/* If the line says where the answer ends: said twice and differently, or in a way that a proxy between could
+ * read differently, its end is not known. */
+static void check_framing(struct transfer *t, const char *line, size_t len)
+{
+    static const char length[] = "Content-Length", coding[] = "Transfer-Encoding";
+    char text[FRAMING_LINE_MAX];
+    if (t->framing_goes_on && (line[0] == ' ' || line[0] == '\t'))
+        t->bad_headers = true;
+    snprintf(text, sizeof(text), "%.*s", (int)len, line);
+    size_t name_len = strcspn(text, ": \t\r\n");
+    char *value = text + name_len;
+    bool is_length = name_len == sizeof(length) - 1 && strncasecmp(text, length, name_len) == 0;
+    bool is_coding = name_len == sizeof(coding) - 1 && strncasecmp(text, coding, name_len) == 0;
+    t->framing_goes_on = is_length || is_coding;
+    if (!t->framing_goes_on)
+        return;
+    t->bad_headers = t->bad_headers || *value != ':' || memchr(line, '\0', len) || len >= sizeof(text);
+    value += *value == ':';
+    value += strspn(value, " \t");
+    for (size_t n = strlen(value); n > 0 && strchr(" \t\r\n", value[n - 1]); n--)
+        value[n - 1] = '\0';
+    if (is_length)
+        read_length(t, value);
+    else
+        read_coding(t, value);
+    t->bad_headers = t->bad_headers || (t->length >= 0 && t->is_chunked);
 }
 
 static size_t on_header(char *line, size_t size, size_t len, void *arg)
@@ -124,10 +162,10 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
     t->header_bytes += len;
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a status line; there may be a 100 before it */
         t->length = -1;
-        t->headers_ended = false;
+        t->headers_ended = t->is_chunked = t->framing_goes_on = false;
     }
     t->headers_ended = t->headers_ended || line[0] == '\r' || line[0] == '\n';
-    check_length(t, line, len);
+    check_framing(t, line, len);
     t->bad_headers = t->bad_headers || t->header_bytes > HEADERS_MAX;
     return t->bad_headers ? 0 : len;
 }
@@ -157,6 +195,85 @@ static size_t on_data(char *data, size_t size, size_t len, void *arg)
     return t->too_large ? 0 : len;
 }
 
+/* ---- bytes that belong to no answer ---- */
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct curl_client *client = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    if (fd >= client->n_local_ports) {
+        int n = 2 * fd + 64;
+        client->local_ports = xrealloc(client->local_ports, (size_t)n * sizeof(*client->local_ports));
+        while (client->n_local_ports < n)
+            client->local_ports[client->n_local_ports++] = NOT_OURS;
+    }
+    client->local_ports[fd] = 0;
+    return fd;
+}
+
+/* Reads one end of a connection: getsockname or getpeername. Returns the port, 0: none. */
+static int port_of(int fd, int (*of)(int, struct sockaddr *, socklen_t *), char ip[INET6_ADDRSTRLEN])
+{
+    struct sockaddr_storage end;
+    const struct sockaddr_in *four = (const void *)&end;
+    const struct sockaddr_in6 *six = (const void *)&end;
+    socklen_t len = sizeof(end);
+    ip[0] = '\0';
+    if (of(fd, (struct sockaddr *)&end, &len) != 0)
+        return 0;
+    bool is_six = end.ss_family == AF_INET6;
+    inet_ntop(end.ss_family, is_six ? (const void *)&six->sin6_addr : (const void *)&four->sin_addr, ip,
+              INET6_ADDRSTRLEN);
+    return ntohs(is_six ? six->sin6_port : four->sin_port);
+}
+
+/* The descriptor of a connection, of which libcurl tells a callback only the two ends; -1: none. Connections
+ * to different peers can have the same local port, and a port that was noted may be that of a closed one. */
+static int find_connection(struct curl_client *client, const char *ip, int port, int local_port)
+{
+    char found[INET6_ADDRSTRLEN];
+    for (int fd = 0; fd < client->n_local_ports; fd++) {
+        int *noted = &client->local_ports[fd];
+        if (*noted == 0)
+            *noted = port_of(fd, getsockname, found);
+        if (*noted == local_port && port_of(fd, getsockname, found) == local_port &&
+            port_of(fd, getpeername, found) == port && strcmp(found, ip) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* Bytes that wait before a request is sent are no answer to it: a service, or a proxy before it, has said
+ * more than the length of its last answer. A new TLS connection may have session tickets waiting, which are
+ * read with the first answer. */
+static bool has_stray_bytes(CURL *easy, int fd)
+{
+    const struct curl_tlssessioninfo *tls = NULL;
+    long connects = 0;
+    char byte;
+    curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls);
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
+    bool is_tls = tls && tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals;
+    if (is_tls && connects > 0)
+        return false;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
+           (is_tls && crypto_tls_has_bytes(tls->internals));
+}
+
+static int before_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct transfer *t = arg;
+    int fd = t->call->socket_path ? -1 : find_connection(t->client, ip, port, local_port);
+    t->had_stray_bytes = fd >= 0 && has_stray_bytes(t->easy, fd);
+    if (!t->had_stray_bytes)
+        return CURL_PREREQFUNC_OK;
+    log_warning("a connection to %s port %d is closed, not used: bytes came on it that belong to no answer",
+                ip, port);
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* ---- handles ---- */
 
 static void set_constants(struct transfer *t)
@@ -170,6 +287,10 @@ static void set_constants(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t->client);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
@@ -195,7 +316,7 @@ static struct transfer *transfer_start(struct curl_client *client, struct http_c
         client->spare = t->next;
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
-        t->headers_ended = t->too_large = t->bad_headers = false;
+        t->too_large = t->bad_headers = t->had_stray_bytes = false;
     } else {
         t = XNEW(struct transfer);
         t->client = client;
@@ -210,6 +331,7 @@ static struct transfer *transfer_start(struct curl_client *client, struct http_c
     if (t->next)
         t->next->link = &t->next;
     client->in_flight = t;
+    t->is_fresh = call->fresh_connection;
     t->call = call;
     call->handle = t;
     return t;
@@ -289,14 +411,19 @@ static const char *method_name(enum http_method method)
     return "";
 }
 
+static void set_timeout(struct transfer *t, int64_t timeout_us)
+{
+    int64_t timeout_ms = (timeout_us + CLOCK_MS - 1) / CLOCK_MS;
+    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+}
+
 static void set_request(struct transfer *t, const struct http_call *call)
 {
     CURL *easy = t->easy;
-    int64_t timeout_ms = (call->timeout_us + CLOCK_MS - 1) / CLOCK_MS;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > LARGE_ANSWER ? LARGE_PIECE : SMALL_PIECE);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    set_timeout(t, call->timeout_us);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(call->stall_us / CLOCK_S));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
@@ -358,6 +485,8 @@ static const char *failure_text(const struct transfer *t, enum http_failure fail
         return "the answer is too large";
     if (t->bad_headers)
         return "the answer's headers are malformed or too large";
+    if (t->had_stray_bytes)
+        return "the service said something before it was asked";
     if (code == CURLE_OK)
         return "the answer broke off before its body";
     return curl_easy_strerror(code);
@@ -380,8 +509,23 @@ static void conclude(struct transfer *t, enum http_failure failure, const char *
     transfer_release(t);
 }
 
+/* On a connection of its own, in the time that is left; nothing of it was sent. False: it was on one. */
+static bool send_afresh(struct transfer *t)
+{
+    if (!t->had_stray_bytes || t->is_fresh)
+        return false;
+    t->had_stray_bytes = false;
+    t->is_fresh = true;
+    curl_multi_remove_handle(t->client->multi, t->easy);
+    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    set_timeout(t, t->call->timeout_us - (world_mono(t->client->world) - t->began_at));
+    return curl_multi_add_handle(t->client->multi, t->easy) == CURLM_OK;
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
+    if (send_afresh(t))
+        return;
     char *content_type = NULL;
     curl_off_t retry_after_s = 0;
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
@@ -530,6 +674,7 @@ static void curl_close(struct http_client *c)
         close(client->wake_fd);
     if (client->epoll_fd >= 0)
         close(client->epoll_fd);
+    free(client->local_ports);
     free(client->fds);
     free(client->ca_file);
     free(client->user_agent);

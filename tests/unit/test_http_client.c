@@ -14,10 +14,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -548,21 +550,167 @@ static void test_http_client__no_whole_answer_is_unknown(void **state)
     }
 }
 
-static void act_surplus(int fd, const char *request)
+static const char *script; /* what act_script says before it hangs up */
+
+static void act_script(int fd, const char *request)
 {
-    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfourHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    say(fd, script);
+    hang_up(fd);
 }
 
-static void test_http_client__what_follows_an_answer_is_not_the_next_one(void **state)
+static void act_script_and_stay(int fd, const char *request)
 {
-    start_peer(act_surplus);
-    for (int i = 0; i < 3; i++) {
+    say(fd, script);
+}
+
+/* Every parser in between must find the same end of an answer; else nobody knows whose it is. */
+static void test_http_client__an_answer_whose_end_is_said_in_doubtful_ways_is_unknown(void **state)
+{
+    static const char *const headers[] = {
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "transfer-encoding:chunked\r\ncontent-length:14\r\n",
+        "Content-Length: 14\r\nX: y\r\nContent-Length: 4\r\n",
+        "Content-Length: 4, 14\r\n",
+        "Content-Length: 14, 14\r\n",
+        "Content-Length: +14\r\n",
+        "Content-Length: 0x0e\r\n",
+        "Content-Length: 1 4\r\n",
+        "Content-Length:\r\n 14\r\n",
+        "Content-Length: 1\r\n 4\r\n",
+        "Content-Length : 14\r\n",
+        "Content-Length:\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Content-Length: "
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000014\r\n",
+    };
+    start_peer(act_script);
+    for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+        script = arena_printf(&arena, "HTTP/1.1 200 OK\r\n%s\r\n4\r\nfour\r\n0\r\n\r\n", headers[i]);
+        struct http_call call = get("/");
+        if (call.failure != HTTP_UNKNOWN)
+            fail_msg("%s: failure %d, status %u", headers[i], (int)call.failure, call.status);
+    }
+}
+
+static void test_http_client__a_length_said_twice_alike_is_one(void **state)
+{
+    start_peer(act_script);
+    script = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\ncontent-length:  4 \r\n\r\nfour";
+    assert_int_equal(get("/").failure, HTTP_OK);
+    script = "HTTP/1.1 100 Continue\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
+             "Chunked\r\n\r\n0\r\n\r\n";
+    assert_int_equal(get("/").failure, HTTP_OK);
+}
+
+static void act_interim_flood(int fd, const char *request)
+{
+    for (int i = 0; i < 5000; i++)
+        say(fd, "HTTP/1.1 102 Processing\r\nX: y\r\n\r\n");
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_http_client__a_flood_of_interim_answers_ends(void **state)
+{
+    start_peer(act_interim_flood);
+    struct http_call call = get("/");
+    assert_failed(&call, HTTP_UNKNOWN);
+}
+
+/* ---- somebody else's answer ---- */
+
+static atomic_int kept_fd; /* the connection that act_numbered answered on last */
+static const char *tail;   /* what it says right behind its answer */
+static unsigned padding;
+
+/* The answer is the last digit of the request's number. */
+static void act_numbered(int fd, const char *request)
+{
+    char text[4096];
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nX: %*s\r\nContent-Length: 1\r\n\r\n%u%s", (int)padding,
+             "", atomic_load(&peer.n_requests) % 10, tail);
+    atomic_store(&kept_fd, fd);
+    say(fd, text);
+}
+
+static const char *const strays[] = {
+    "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+    "HTTP/1.1 2",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "\r\n",
+    "x",
+};
+
+/* Says it, and waits until it has arrived. */
+static void say_late(int fd, const char *text)
+{
+    say(fd, text);
+    for (int left = 1; left > 0;)
+        assert_int_equal(ioctl(fd, SIOCOUTQ, &left), 0);
+}
+
+/* The next call has its own answer, from another connection. */
+static void expect_own_answer(const char *what)
+{
+    struct http_call call = get("/");
+    const char *own = arena_printf(&arena, "%u", atomic_load(&peer.n_requests) % 10);
+    if (call.failure != HTTP_OK || strcmp(call.answer.data, own) != 0)
+        fail_msg("after \"%s\": failure %d (%s), status %u, answer \"%s\", not \"%s\"", what,
+                 (int)call.failure, call.error, call.status, call.answer.data, own);
+}
+
+static void test_http_client__what_follows_an_answer_later_is_not_the_next_one(void **state)
+{
+    tail = "";
+    padding = 0;
+    start_peer(act_numbered);
+    for (size_t i = 0; i < sizeof(strays) / sizeof(*strays); i++) {
+        unsigned n = atomic_load(&peer.n_connections);
+        expect_own_answer("nothing");
+        say_late(atomic_load(&kept_fd), strays[i]);
+        expect_own_answer(strays[i]);
+        assert_int_equal(atomic_load(&peer.n_connections), i == 0 ? n + 2 : n + 1);
+        assert_int_equal(atomic_load(&peer.n_requests), 2 * (i + 1));
+    }
+}
+
+/* However the pieces fall in which libcurl reads them. */
+static void test_http_client__what_follows_an_answer_at_once_is_not_the_next_one(void **state)
+{
+    padding = 0;
+    start_peer(act_numbered);
+    for (size_t i = 0; i < sizeof(strays) / sizeof(*strays); i++) {
+        tail = strays[i];
+        for (padding = i == 0 ? 0 : 950; padding < 1030; padding += padding < 900 ? 50 : 1)
+            expect_own_answer(tail);
+    }
+}
+
+static void test_http_client__a_body_where_none_can_be_is_not_the_next_answer(void **state)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nfive!",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nfive!",
+    };
+    start_peer(act_script);
+    padding = 0;
+    tail = "";
+    for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+        atomic_store(&peer.act, act_script_and_stay);
+        script = answers[i];
         struct http_call call = get("/");
         assert_int_equal(call.failure, HTTP_OK);
-        assert_int_equal(call.status, 200);
-        assert_string_equal(call.answer.data, "four");
+        atomic_store(&peer.act, act_numbered);
+        expect_own_answer(answers[i]);
     }
-    assert_int_equal(atomic_load(&peer.n_requests), 3);
 }
 
 /* ---- time ---- */
@@ -924,7 +1072,12 @@ int main(void)
         TEST(headers_cannot_be_smuggled),
         TEST(a_handshake_that_fails_was_not_sent),
         TEST(no_whole_answer_is_unknown),
-        TEST(what_follows_an_answer_is_not_the_next_one),
+        TEST(an_answer_whose_end_is_said_in_doubtful_ways_is_unknown),
+        TEST(a_length_said_twice_alike_is_one),
+        TEST(a_flood_of_interim_answers_ends),
+        TEST(what_follows_an_answer_later_is_not_the_next_one),
+        TEST(what_follows_an_answer_at_once_is_not_the_next_one),
+        TEST(a_body_where_none_can_be_is_not_the_next_answer),
         TEST(time_limits_are_absolute),
         TEST(a_long_answer_is_cut_and_read_to_its_end),
         TEST(a_long_answer_can_end_the_call),
