@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks whether the layers hold: layers.py TABLE SRC OBJECTS.
 
-TABLE (data/layers.txt) says which rooms there are, what each may use, and which file owns a library. SRC is the folder with
-the sources, OBJECTS the folder that they were built in: the calls are read from the symbols of the object files, so that a
+TABLE (data/layers.txt) says which rooms there are, what each may use, which file owns a library, and which files may use a
+symbol. SRC is the folder with the sources, OBJECTS the folder that they were built in: the calls are read from the symbols of the object files, so that a
 declaration by hand does not hide one. Says for each include and each symbol that breaks a rule which rule it is.
 """
 import os
