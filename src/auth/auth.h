@@ -117,7 +117,11 @@ struct auth_throttle;
 struct auth_throttle *auth_throttle_open(void);
 void auth_throttle_close(struct auth_throttle **t);
 
-enum { AUTH_ACCOUNT_TRIES = 10, AUTH_SOURCE_TRIES = 100 };
+enum {
+    AUTH_LOGIN_TRIES = 10,       /* of one login from one source, or of one session */
+    AUTH_EVERYWHERE_TRIES = 500, /* of one login from all sources */
+    AUTH_SOURCE_TRIES = 100      /* of one source */
+};
 #define AUTH_TRIES_WINDOW_US (INT64_C(15) * 60 * 1000000)
 
 /* Counts a try before its outcome is known, so that tries at the same time count, too. False: there were

@@ -19,6 +19,7 @@
 
 enum {
     CONNECTIONS_MAX = 10000,
+    CONNECTIONS_PER_ADDRESS = 100,
     IN_FLIGHT_MAX = 100000,
     DEATHS_MAX = 1000,
     BATCH_MAX = 1000000000,
@@ -170,8 +171,11 @@ static const struct setting settings[] = {
       "a proxy in front of the server does TLS, and only the proxy can reach the server" },
     { "max_connections", "number", setting_count, OF(max_connections), "960", "connections at once", .min = 1,
       .max = CONNECTIONS_MAX },
-    { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), "0",
-      "connections at once from one address; 0: only max_connections limits them", .max = CONNECTIONS_MAX },
+    { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), NULL,
+      "connections at once from one address, or from one IPv6 network /64; 0: only max_connections limits "
+      "them; "
+      "default: 100, and 0 with behind_proxy or if only this machine can reach the server",
+      .max = CONNECTIONS_MAX },
     { "database", "sqlite", read_database, OF(database), "sqlite", "the kind of database" },
     { "cool_off", "time", setting_length, OF(cool_off_us), "7d",
       "how long a request waits before anything is erased; until then it can be cancelled",
@@ -285,6 +289,9 @@ static enum rc check_all(struct config *config, const struct yaml *root, struct 
                                 "other machines could reach %s without TLS: give tls with "
                                 "certificate_file and key_file, or behind_proxy: true if a proxy does it",
                                 config->listen_host);
+    if (!yaml_get(root, "max_connections_per_address") && !config->behind_proxy &&
+        !url_is_loopback(config->listen_host))
+        config->max_connections_per_address = CONNECTIONS_PER_ADDRESS;
     rc = adapt_to_lms(config, root, err);
     return !rc ? check_lease(config, root, err) : rc;
 }

@@ -35,11 +35,15 @@ enum {
     BUCKETS = 1024,
     ACCEPT_BATCH = 64,
     TICK_MS = 250, /* how long a late connection may go unnoticed */
-    SHORT_OF_FILES_MS = 100
+    SHORT_OF_FILES_MS = 100,
+    KEPT_SHARE = 32 /* one place in so many is kept */
 };
+
+static const char crowded[] = "too many connections, try again later";
 
 struct door {
     struct door_conf conf;
+    bool is_loopback; /* it listens to this machine alone */
     char *socket_path;
     int tcp_fd, unix_fd, wake_fd;
     unsigned port;
@@ -77,11 +81,13 @@ static enum rc open_tcp_at(struct door *door, const struct addrinfo *at, struct 
     enum rc rc = listen_on(door->tcp_fd, at->ai_addr, at->ai_addrlen, err);
     if (rc)
         return rc;
-    struct sockaddr_in6 bound; /* both families have the port at the same place */
+    struct sockaddr_storage bound; /* both families have the port at the same place */
     socklen_t len = sizeof(bound);
     if (getsockname(door->tcp_fd, (struct sockaddr *)&bound, &len) != 0)
         return err_set_errno(err, "cannot learn the port");
-    door->port = ntohs(bound.sin6_port);
+    door->port = ntohs(((const struct sockaddr_in6 *)&bound)->sin6_port);
+    struct in6_addr listening = source_of(&bound);
+    door->is_loopback = source_is_loopback(&listening);
     return RC_OK;
 }
 
@@ -214,6 +220,31 @@ static unsigned choose_place(const struct door *door)
     return best;
 }
 
+static unsigned count_of(const struct door *door, const struct in6_addr *source)
+{
+    unsigned n = 0;
+    for (const struct conn *c = door->table[bucket_of(source)]; c; c = c->next)
+        n += !c->local && memcmp(&c->source, source, sizeof(*source)) == 0;
+    return n;
+}
+
+/* Programs of this machine are not limited, unless the server listens for them alone. Where sources are
+ * limited, the last places are for those that have no connection yet, so that a health check gets in. NULL:
+ * admitted. */
+static const char *refuse_source(const struct door *door, const struct conn *conn, unsigned *status)
+{
+    const struct door_conf *conf = &door->conf;
+    if (conf->max_per_address == 0 || (source_is_loopback(&conn->source) && !door->is_loopback))
+        return NULL;
+    unsigned n = count_of(door, &conn->source);
+    *status = 429;
+    if (n >= conf->max_per_address)
+        return "too many connections from this address";
+    *status = 503;
+    return n > 0 && door->n_tcp + conf->max_connections / KEPT_SHARE >= conf->max_connections ? crowded
+                                                                                              : NULL;
+}
+
 /* NULL: admitted. Else why not, and the status. */
 static const char *admit_locked(struct door *door, struct conn *conn, unsigned *status)
 {
@@ -221,16 +252,11 @@ static const char *admit_locked(struct door *door, struct conn *conn, unsigned *
     *status = 503;
     conn->place = conn->local ? conf->n_places : choose_place(door);
     if (door->load[conn->place] >= conf->place_max || (!conn->local && door->n_tcp >= conf->max_connections))
-        return "too many connections, try again later";
-    struct conn **head = &door->table[bucket_of(&conn->address)];
-    if (!conn->local && conf->max_per_address) {
-        unsigned n = 0;
-        for (const struct conn *c = *head; c; c = c->next)
-            n += !c->local && memcmp(&c->address, &conn->address, sizeof(c->address)) == 0;
-        *status = 429;
-        if (n >= conf->max_per_address)
-            return "too many connections from this address";
-    }
+        return crowded;
+    const char *refused = conn->local ? NULL : refuse_source(door, conn, status);
+    if (refused)
+        return refused;
+    struct conn **head = &door->table[bucket_of(&conn->source)];
     conn->next = *head;
     conn->link = head;
     if (conn->next)
@@ -242,18 +268,11 @@ static const char *admit_locked(struct door *door, struct conn *conn, unsigned *
     return NULL;
 }
 
-/* An IPv6 site has a /64 to itself, so that counts as one address. */
 static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
 {
-    if (address->ss_family == AF_INET) {
-        const struct in_addr *in = &((const struct sockaddr_in *)address)->sin_addr;
-        memcpy(&conn->address, in, sizeof(*in));
-        inet_ntop(AF_INET, in, conn->peer, sizeof(conn->peer));
-    } else if (address->ss_family == AF_INET6) {
-        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-        memcpy(&conn->address, in6, IN6_IS_ADDR_V4MAPPED(in6) ? sizeof(*in6) : sizeof(*in6) / 2);
-        inet_ntop(AF_INET6, in6, conn->peer, sizeof(conn->peer));
-    }
+    conn->source = source_of(address);
+    if (address->ss_family != AF_UNIX)
+        inet_ntop(AF_INET6, &conn->source, conn->peer, sizeof(conn->peer));
 }
 
 /* The user who signed in to the machine, which sudo does not change, where the kernel keeps track of it; else

@@ -27,8 +27,9 @@ enum {
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
     HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */
     HTTP_REQUEST_DEADLINE_S = 30,
-    HTTP_CLOSING_S = 5, /* for answers that are going out while the server closes */
-    HTTP_PARAMS_MAX = 4 /* {name} parts of a path */
+    HTTP_CLOSING_S = 5,  /* for answers that are going out while the server closes */
+    HTTP_PARAMS_MAX = 4, /* {name} parts of a path */
+    HTTP_SOURCE_LEN = 46 /* bytes of an address's text, the NUL included */
 };
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER };
@@ -58,7 +59,7 @@ struct http_request {
     size_t body_len;
     bool local;         /* over the Unix socket: the peer is the same user, or root */
     uint32_t local_uid; /* the user that signed in to the machine, else the peer */
-    const char *peer;   /* address, for limits; never logged */
+    const char *peer;   /* as http_source() gives it; never logged */
     void *worker;       /* what open_worker made for the thread this arrived on */
 
     /* the answer */
@@ -69,9 +70,12 @@ struct http_request {
     void *user; /* the owner's, until it is answered */
 };
 
-/* NULL when absent; case of name does not matter. Within dispatch() only, on its thread: what a later step
- * needs has to be copied. */
+/* NULL when absent; of several lines the last; case of name does not matter. Within dispatch() only, on its
+ * thread: what a later step needs has to be copied. */
 const char *http_header(const struct http_request *req, const char *name);
+/* An address as limits count, from its text as proxies write it: IPv4 or IPv6, perhaps with a port. Returns
+ * false if the text is no address. */
+bool http_source(const char *text, size_t len, char out[HTTP_SOURCE_LEN]);
 /* The first of this name, NULL when absent. */
 const char *http_query(const struct http_request *req, const char *name);
 /* Fields of an application/x-www-form-urlencoded text. RC_INVALID. */

@@ -60,6 +60,11 @@ struct framing {
 /* Returns len, or, when the bytes break the rules: how many of them belong to requests that are whole. */
 size_t framing_follow(struct framing *f, const char *data, size_t len);
 
+/* ---- source.c: whose connections are counted together ---- */
+
+struct in6_addr source_of(const struct sockaddr_storage *address);
+bool source_is_loopback(const struct in6_addr *source);
+
 /* ---- tap.c: sees each byte before the library does ---- */
 
 struct conn;
@@ -119,9 +124,9 @@ struct conn {
     void *session;
     void (*send)(void *session, const char *data, size_t len);
     struct framing framing;
-    unsigned n_over;         /* requests that are over; once these are all whole ones, a refusal is due */
-    struct in6_addr address; /* of the peer as far as limits go */
-    char peer[INET6_ADDRSTRLEN];
+    unsigned n_over;        /* requests that are over; once these are all whole ones, a refusal is due */
+    struct in6_addr source; /* as limits count */
+    char peer[HTTP_SOURCE_LEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
     atomic_int phase;          /* enum conn_phase */
     _Atomic int64_t late_at;   /* monotonic, set before the phase that it is for; means nothing while BUSY */

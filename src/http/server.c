@@ -187,11 +187,26 @@ static bool is_clean(const char *value, size_t len)
     return plain || (text_is_utf8(value, len) && !text_has_control(value));
 }
 
+struct header_check {
+    struct transfer *x;
+    unsigned seen; /* bits: of `once` */
+};
+
 static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                     const char *value, size_t value_len)
 {
+    static const char *const once[] = { MHD_HTTP_HEADER_AUTHORIZATION, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                        MHD_HTTP_HEADER_EXPECT, "Idempotency-Key" };
+    struct header_check *check = arg;
     if (value && !is_clean(value, value_len))
-        set_wrong(arg, 400, "a header has characters that are not allowed");
+        set_wrong(check->x, 400, "a header has characters that are not allowed");
+    for (unsigned i = 0; i < sizeof(once) / sizeof(*once); i++) {
+        if (strcasecmp(name, once[i]) != 0)
+            continue;
+        if (check->seen & 1U << i)
+            set_wrong(check->x, 400, arena_printf(&check->x->req.arena, "more than one %s header", once[i]));
+        check->seen |= 1U << i;
+    }
     return MHD_YES;
 }
 
@@ -256,6 +271,18 @@ static void take_answer(struct http_request *req)
     atomic_fetch_sub(&worker->answering, 1);
 }
 
+struct sought {
+    const char *name, *value;
+};
+
+static enum MHD_Result take_last(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct sought *sought = arg;
+    if (strcasecmp(name, sought->name) == 0)
+        sought->value = value;
+    return MHD_YES;
+}
+
 /* On the worker's thread: the library says nothing of others. NULL as well for a client that was turned away
  * before it had a connection. */
 static const char *find_header(const struct http_request *req, const char *name)
@@ -264,7 +291,9 @@ static const char *find_header(const struct http_request *req, const char *name)
     if (!x->connection)
         return NULL;
     assert(pthread_equal(x->worker->thread, pthread_self()));
-    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+    struct sought sought = { .name = name };
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, take_last, &sought);
+    return sought.value;
 }
 
 static const struct http_carrier of_connection = { .header = find_header, .answer = take_answer };
@@ -325,7 +354,8 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
 {
     x->begun = true;
     conn_has_headers(x->conn);
-    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, x);
+    struct header_check check = { .x = x };
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, &check);
     if (!request_method(method, &x->req.method)) {
         x->req.method = HTTP_OTHER;
         set_wrong(x, 501, "the server does not know this method");

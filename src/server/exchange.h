@@ -187,6 +187,7 @@ struct password_try {
     const struct account *account; /* NULL: no account has that name */
     const char *typed;             /* the name as it was typed */
     const char *password, *source;
+    bool is_own; /* a session of this account asks */
 };
 /* Is this the account's password? Counts the try; *throttled: there were too many, and it was not looked at.
  * Without an account it takes as long. */

@@ -132,7 +132,7 @@ static enum rc leave_oneself(struct exchange *x, struct leaving *in, struct err 
     enum rc rc = store_get_account(x->store, x->arena, x->caller.account_id, &account, err);
     if (rc)
         return rc;
-    const struct password_try try = { &account, account.username, in->password, in->source };
+    const struct password_try try = { &account, account.username, in->password, in->source, .is_own = true };
     if (!sessions_check_password(x, &try, &throttled)) {
         struct json_out o = answer_json(x, 403);
         json_put_text(&o, throttled

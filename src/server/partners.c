@@ -163,7 +163,10 @@ static enum rc read_bulk_retire(struct exchange *x, struct err *err)
     if (!text)
         return err_set(err, RC_INVALID, "usernames: is missing; it must be user names separated by commas");
     split_names(x->arena, text, in);
-    return RC_OK;
+    return in->n <= USECASE_LIST_MAX
+               ? RC_OK
+               : err_set(err, RC_INVALID, "usernames: has more than %d names; send several requests",
+                         USECASE_LIST_MAX);
 }
 
 static void put_retired(struct json_out *o, const char *key, const struct names *names, const bool *retired,

@@ -74,10 +74,14 @@ enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange
     if (rc)
         return rc;
     struct buf b;
-    buf_init(&b, HTTP_HEADER_MAX);
+    buf_init(&b, HTTP_BODY_MAX + HTTP_HEADER_MAX);
     add_part(&b, x->caller.actor); /* the same key of another caller gives other bytes */
     add_part(&b, key);
+    /* Strangers have no name, so their keys must not meet: another body is another key. */
+    if (!x->caller.actor[0])
+        buf_add(&b, x->http->body, x->http->body_len);
     crypto_hmac_sha256(secret, b.data, b.len, base);
+    crypto_wipe(b.data, b.cap);
     buf_free(&b);
     crypto_hmac_sha256(base, "digest", 6, out->digest);
     crypto_hmac_sha256(base, "seal", 4, out->seal_key);

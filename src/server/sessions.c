@@ -5,58 +5,57 @@
  */
 #include "server/exchange.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/text.h"
 
 /* ---- tries of passwords ---- */
 
-/* Behind a proxy: the last address of X-Forwarded-For. Of an IPv6 address: its network, /64. */
-static const char *find_address(struct exchange *x)
-{
-    const char *address = x->http->peer;
-    const char *forwarded = x->config->behind_proxy ? http_header(x->http, "X-Forwarded-For") : NULL;
-    if (forwarded) {
-        const char *last = strrchr(forwarded, ',');
-        address = last ? last + 1 : forwarded;
-        address += strspn(address, " ");
-    }
-    struct in6_addr six;
-    char network[INET6_ADDRSTRLEN] = "";
-    if (inet_pton(AF_INET6, address, &six) != 1)
-        return address;
-    memset(&six.s6_addr[8], 0, 8);
-    inet_ntop(AF_INET6, &six, network, sizeof(network));
-    return arena_strdup(x->arena, network);
-}
-
+/* Behind a proxy: the last address of the last X-Forwarded-For, which is the proxy's own word. What is no
+ * address says nothing about its client, and counts as the proxy's. */
 const char *sessions_source(struct exchange *x)
 {
-    return x->http->local ? NULL : arena_printf(x->arena, "source %s", find_address(x));
+    char *source = arena_alloc(x->arena, HTTP_SOURCE_LEN);
+    const char *forwarded = x->config->behind_proxy ? http_header(x->http, "X-Forwarded-For") : NULL;
+    const char *comma = forwarded ? strrchr(forwarded, ',') : NULL;
+    const char *last = comma ? comma + 1 : forwarded ? forwarded : "";
+    last += strspn(last, " \t");
+    if (x->http->local)
+        return NULL;
+    return http_source(last, strcspn(last, " \t"), source) ? source : x->http->peer;
 }
 
 /* Counts a try. Returns false when the source has tried too often. */
 static bool source_may_try(struct exchange *x, const char *source)
 {
-    return !source || auth_throttle_try(x->throttle, source, AUTH_SOURCE_TRIES, x->now);
+    return !source || auth_throttle_try(x->throttle, arena_printf(x->arena, "source %s", source),
+                                        AUTH_SOURCE_TRIES, x->now);
 }
 
+/* Whose tries are counted. By the login as it was typed, not by its account: else the counter of an address
+ * would tell whose address it is. For each source apart, so that a stranger's tries do not shut a person out;
+ * the few that are left for all sources together are against many sources. A session's own tries are the
+ * account's. */
 bool sessions_check_password(struct exchange *x, const struct password_try *try, bool *throttled)
 {
     const struct account *account = try->account;
-    const char *who = account ? arena_printf(x->arena, "account %lld", (long long)account->id)
-                              : arena_printf(x->arena, "name %s", text_lower(x->arena, try->typed));
-    *throttled =
-        !source_may_try(x, try->source) || !auth_throttle_try(x->throttle, who, AUTH_ACCOUNT_TRIES, x->now);
+    const char *login = text_lower(x->arena, try->typed);
+    const char *here =
+        try->is_own ? arena_printf(x->arena, "own %lld", (long long)account->id)
+                    : arena_printf(x->arena, "login %s from %s", login, try->source ? try->source : "-");
+    const char *everywhere = arena_printf(x->arena, "login %s", login);
+    *throttled = !source_may_try(x, try->source) ||
+                 !auth_throttle_try(x->throttle, here, AUTH_LOGIN_TRIES, x->now) ||
+                 (!try->is_own && !auth_throttle_try(x->throttle, everywhere, AUTH_EVERYWHERE_TRIES, x->now));
     if (*throttled)
         return false;
     exchange_stop_reading(x);
     if (!auth_password_matches(try->password, account ? account->password : NULL))
         return false;
-    auth_throttle_forget(x->throttle, who);
+    auth_throttle_forget(x->throttle, here);
+    auth_throttle_return(x->throttle, everywhere);
     if (try->source)
-        auth_throttle_return(x->throttle, try->source);
+        auth_throttle_return(x->throttle, arena_printf(x->arena, "source %s", try->source));
     return true;
 }
 
@@ -117,7 +116,7 @@ static enum rc slow_sign_in(struct exchange *x, struct err *err)
     enum rc rc = find_by_login(x, in->login, &account, err);
     if (rc)
         return rc;
-    struct password_try try = { account, in->login, in->password, in->source };
+    struct password_try try = { account, in->login, in->password, in->source, .is_own = false };
     bool matches = sessions_check_password(x, &try, &throttled);
     if (throttled)
         return answer_throttled(x);

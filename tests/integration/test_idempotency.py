@@ -174,6 +174,21 @@ def test_the_keys_of_two_callers_are_apart(authority):
 
 # ---- what is not remembered ----
 
+def test_the_keys_of_strangers_are_apart(authority):
+    """At /v1/sessions nobody is known yet: a stranger that uses up the key 1 must not shut others out."""
+    for name in ("Kim", "Lee"):
+        assert authority.post("/v1/accounts", {"username": name, "email": f"{name}@example.com",
+                                               "password": "correct horse battery"}).status == 201
+
+    def sign_in(name):
+        return authority.post("/v1/sessions", {"username": name, "password": "correct horse battery"}, token="",
+                              headers={"Idempotency-Key": "1"})
+
+    kim = sign_in("Kim")
+    assert kim.status == 201 and sign_in("Lee").status == 201
+    assert sign_in("Kim").json == kim.json
+
+
 def test_what_was_refused_is_decided_anew(authority):
     one, headers = authority.request("anew-ada"), keyed()
     path = f"/v1/retirements/{one['id']}/resume"

@@ -243,3 +243,10 @@ def test_bulk_needs_its_scope(authority):
     assert bulk(authority, name, token=authority.token("retirement:request")).status == 403
     assert bulk(authority, name, token="").status == 401
     assert authority.status(name).status == 404
+
+
+def test_a_request_for_too_many_names_is_refused_whole(authority):
+    names = ",".join(f"many{i}" for i in range(1001))
+    answer = authority.post(BULK, {"usernames": names})
+    assert answer.status == 400 and "more than 1000 names; send several requests" in answer.json
+    assert authority.post(BULK, {"usernames": names.rpartition(",")[0]}).status == 200

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing in and out, new passwords, and requests of signed-in users for their own deletion."""
+import json
 import threading
 import time
 import urllib.parse
@@ -109,15 +110,28 @@ def test_a_session_opens_no_other_door(authority):
     assert authority.lethe("client", "add", "sly", "--scope", "account:own").code == 2
 
 
-def test_too_many_tries_lock_the_account_for_a_while(fresh):
+def test_too_many_tries_lock_a_login_for_a_while(fresh):
     for name in ("Dan", "Eve"):
         account(fresh, name)
-    answers = [try_sign_in(fresh, "Dan" if i % 2 else "dan@example.com", "wrong").status for i in range(10)]
-    assert answers == [401] * 10
+    assert [try_sign_in(fresh, "dAn" if i % 2 else "Dan", "wrong").status for i in range(10)] == [401] * 10
     answer = try_sign_in(fresh, "Dan")
     assert answer.status == 429 and answer.json["code"] == "throttled" and answer.headers["Retry-After"] == "900"
-    assert [try_sign_in(fresh, "nobody", "wrong").status for _ in range(11)] == [401] * 10 + [429]
     sign_in(fresh, "Eve")
+
+
+def test_tries_do_not_tell_whose_address_is_whose(fresh):
+    """Ten tries by the user name leave ten by any address: the person's own, another's, and one that nobody has."""
+    for name in ("Dan", "Eve"):
+        account(fresh, name)
+    for login in ("Dan", "dan@example.com", "eve@example.com", "nobody@example.com", "nobody"):
+        assert [try_sign_in(fresh, login, "wrong").status for _ in range(11)] == [401] * 10 + [429], login
+
+
+def test_a_stranger_cannot_keep_a_person_from_leaving(fresh):
+    account(fresh, "Dan")
+    token = sign_in(fresh, "Dan")
+    assert [try_sign_in(fresh, "Dan", "wrong").status for _ in range(11)] == [401] * 10 + [429]
+    assert leave(fresh, token).status == 204
 
 
 def test_tries_at_once_are_counted_too(fresh):
@@ -138,16 +152,26 @@ def test_one_address_may_not_try_for_ever(fresh):
     assert statuses == [401] * 100 + [429] * 4
 
 
+# One client, however it and the proxies write its address; the last word of the last line is the nearest proxy's.
+SAME = [lambda i: ["192.0.2.7"], lambda i: [f"10.0.0.{i}", "192.0.2.7"], lambda i: [f"10.0.0.{i}, 2001:db8::{i:x},192.0.2.7:{i}"],
+        lambda i: [f"198.51.100.{i}, 198.51.100.9", f"2001:db8:{i:x}::1,\t::ffff:192.0.2.7 "], lambda i: [f"[::ffff:c000:207]:{1000 + i}"]]
+
+
 def test_behind_a_proxy_the_address_is_what_it_put_last(tmp_path):
     site = Site(tmp_path)
     site.configure(behind_proxy=True)
     site.serve()
+
+    def attempt(i, lines):
+        body = json.dumps({"username": f"g{i}", "password": "wrong"})
+        head = ["POST /v1/sessions HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
+        head += [f"X-Forwarded-For: {line}" for line in lines]
+        return int(site.say(("\r\n".join(head) + "\r\n\r\n" + body).encode()).split()[1])
+
     try:
-        def attempt(i, forwarded):
-            return site.call("POST", "/v1/sessions", {"username": f"g{i}", "password": "wrong"}, token="",
-                             headers={"X-Forwarded-For": forwarded}).status
-        assert [attempt(i, f"10.0.0.{i}, 2001:db8::{i:x}") for i in range(101)][-2:] == [401, 429]
-        assert attempt(200, "2001:db8::1, 192.0.2.7") == 401
+        assert [attempt(i, SAME[i % len(SAME)](i)) for i in range(101)] == [401] * 100 + [429]
+        assert attempt(200, ["192.0.2.7, ::ffff:192.0.2.8"]) == 401  # mapped IPv4 addresses are no network together
+        assert attempt(201, ["192.0.2.7, no address"]) == 401
     finally:
         site.stop()
         site.check()

@@ -352,8 +352,13 @@ static void test_config__other_machines_with_tls_or_a_proxy(void **state)
     assert_string_equal(c->listen_host, "0.0.0.0");
     assert_string_equal(c->tls_certificate, in_folder("cert.pem"));
     assert_string_equal(c->tls_key, in_folder("key.pem"));
+    assert_int_equal(c->max_connections_per_address, 100);
+    c = load_good("listen: 0.0.0.0:443\nmax_connections_per_address: 0\n"
+                  "tls: { certificate_file: cert.pem, key_file: key.pem }\n" IDENTITY);
+    assert_int_equal(c->max_connections_per_address, 0);
     c = load_good("listen: lethe.example.com:80\nbehind_proxy: true\n" IDENTITY);
     assert_string_equal(c->listen_host, "lethe.example.com");
+    assert_int_equal(c->max_connections_per_address, 0);
 }
 
 static void test_config__key_that_others_can_read_is_refused(void **state)

@@ -232,17 +232,25 @@ static void release(void)
 /* ---- a client ---- */
 
 /* -1 when connections are refused. */
-static int try_dial(void)
+/* From this address; 0: the kernel's choice. */
+static int try_dial_from(in_addr_t from)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)house.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(from) };
+    assert_true(from == 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) == 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     close(fd);
     return -1;
+}
+
+static int try_dial(void)
+{
+    return try_dial_from(0);
 }
 
 static int dial(void)
@@ -396,7 +404,7 @@ static void test_http_server__answer_takes_headers_of_the_owner(void **state)
     h = ask("GET /header HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_string_equal(h.body, "GET /header absent");
     h = ask("GET /peer HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_string_equal(h.body, "GET /peer 127.0.0.1");
+    assert_string_equal(h.body, "GET /peer ::ffff:127.0.0.1");
 }
 
 static void test_http_server__an_empty_answer_has_no_body(void **state)
@@ -1101,6 +1109,39 @@ static void test_http_server__an_address_has_a_limit(void **state)
         close(fds[i]);
 }
 
+/* Of 64 places two are kept for sources that have none. */
+static void test_http_server__the_last_places_are_for_other_addresses(void **state)
+{
+    house.conf.max_connections = 64;
+    house.conf.max_connections_per_address = 64;
+    open_house();
+    int fds[62];
+    for (int i = 0; i < 62; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(hear(fds[i]).status, 200);
+    }
+    int fd = dial();
+    assert_int_equal(hear(fd).status, 503);
+    assert_closed(fd);
+    fd = try_dial_from(INADDR_LOOPBACK + 1);
+    say(fd, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(hear(fd).body, "GET /fine");
+    close(fd);
+    for (int i = 0; i < 62; i++)
+        close(fds[i]);
+}
+
+static void test_http_server__headers_that_say_one_thing_come_once(void **state)
+{
+    open_house();
+    struct heard h = ask("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nauthorization: b\r\n\r\n");
+    assert_int_equal(h.status, 400);
+    assert_non_null(strstr(h.body, "more than one Authorization header"));
+    h = ask("GET /header HTTP/1.1\r\nHost: x\r\nX-Test: a\r\nX-Test: b\r\n\r\n");
+    assert_int_equal(h.status, 200);
+}
+
 enum { CROWD = 600, CROWD_THREADS = 4, CROWD_ROUNDS = 20 };
 
 static void *crowd(void *arg)
@@ -1474,6 +1515,8 @@ int main(void)
         TEST(closing_amid_a_hail_of_connections_loses_none),
         TEST(too_many_connections_are_told),
         TEST(an_address_has_a_limit),
+        TEST(the_last_places_are_for_other_addresses),
+        TEST(headers_that_say_one_thing_come_once),
         TEST(six_hundred_busy_connections_are_all_answered),
         TEST(a_worker_that_cannot_start_is_503),
         TEST(serves_its_own_user_on_a_unix_socket),
