@@ -107,7 +107,7 @@ static const struct setting driver_settings[] = {
     { "order", "oldest or newest", setting_either, OF(newest_first), "oldest",
       "which requests are started first", .choices = "oldest|newest" },
     { "deaths_max", "number", setting_count, OF(deaths_max), "5",
-      "ERRORED after so many drivers in a row died while working on the retirement", .min = 1,
+      "ERRORED after so many drivers in a row died of the retirement, with no other in flight", .min = 1,
       .max = DEATHS_MAX },
     { NULL }
 };

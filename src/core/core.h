@@ -23,6 +23,11 @@
  * an operator confirms, which leads to D. Where a stage takes hours or days, its driver reports `later`: the
  * retirement stays in W without a lease until it may be claimed again.
  *
+ * A lease that runs out makes a suspect: its driver may have died of this person, or of another one whom it
+ * held. Suspects are granted in groups of half the size each time, to a driver that holds nobody else, until
+ * the one that kills drivers is alone. Only then deaths are counted against it. Finishing the stage, putting
+ * it off, or a late report by the driver that seemed dead clears a suspect; a renewal takes the deaths back.
+ *
  * A claim gives one driver a lease on one retirement, and raises its epoch; only reports that carry the epoch
  * of a live lease are accepted. core_decide() is all rules in one function: what becomes of the row when this
  * command arrives now, or why nothing does. tests/unit/test_kernel_property.c checks it against a simple
@@ -98,9 +103,10 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
 /* No lease, but not to be claimed in a working state either: a client of contract A, which has no leases, is
  * at work there. */
 #define LEASE_NONE ((int64_t)0)
-/* No lease, and free to be claimed at once: its driver released it, an operator put it there, or its lease
- * ended while no server ran that could have heard its driver. */
+/* No lease, and free to be claimed at once: its driver released it, or an operator put it there. */
 #define LEASE_FREE ((int64_t)1)
+/* The same, but its lease ran out: calls may have been sent that no report tells of. */
+#define LEASE_LOST ((int64_t)2)
 /* No lease, and not to be claimed: in a working state until an operator confirms that the stage is done. */
 #define LEASE_WAITING ((int64_t)-1)
 /* No lease, and not to be claimed in a working state before then: its driver put it off. Negative, and less
@@ -118,10 +124,14 @@ struct retirement {
     unsigned state, last_state;      /* last_state: before the last move; PENDING in the beginning */
     int64_t created_at, modified_at;
     int64_t epoch;       /* rises with every claim and every move that is not a report */
-    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_WAITING, LEASE_PUT_OFF, or when the lease of the
-                          * driver with this epoch ends */
+    int64_t lease_until; /* LEASE_NONE, LEASE_FREE, LEASE_LOST, LEASE_WAITING, LEASE_PUT_OFF, or when the
+                          * lease of the driver with this epoch ends */
     int64_t run;         /* rises when an operator sends it back: its stages are then done anew */
-    unsigned deaths;     /* leases in a row that ran out at this stage while a server ran */
+    unsigned suspects;   /* 0: it is none. A suspect of a driver's death: the most people who may be in flight
+                          * together with it, itself included; while it is leased, how many are */
+    bool calls_alone;    /* its driver holds nobody else, and has begun to call: should that be lost now, it
+                          * is a death of this person */
+    unsigned deaths;     /* of drivers in a row that held it alone at this stage */
     bool abort_asked;    /* ABORTED as soon as the lease has ended */
 };
 
@@ -168,7 +178,13 @@ struct command {
                                      * or enters PENDING; NULL: the row's own */
     int64_t cool_off_us;            /* CLAIM: the server's setting */
     int64_t lease_us;               /* CLAIM, RENEW; up to LEASE_MAX_S */
-    unsigned deaths_max;            /* CLAIM: after so many leases that ran out at one stage, ERRORED */
+    unsigned deaths_max;            /* CLAIM: after so many deaths at one stage, ERRORED */
+    unsigned flight;                /* CLAIM: how many the driver will hold, this one included */
+    bool says_when;                 /* CLAIM: the driver says when it begins to call for a person alone */
+    unsigned lost_with;             /* CLAIM: leases that this claim finds run out, this one included */
+    int64_t ran_since;              /* CLAIM: the server has run since then. A driver whose lease ended
+                                     * before could not report: that counts for nothing */
+    bool begins;                    /* RENEW: because a call is about to begin, which may be the last */
     int64_t later_us;               /* LATER: it may be claimed after that; up to LEASE_MAX_S */
     int64_t epoch;                /* DONE, FAILED, RENEW, RELEASE, LATER, WAIT: of the lease reported under */
     unsigned stage;               /* the same: position of its working state */
@@ -191,6 +207,7 @@ struct command {
     X(REFUSAL_COOLING_OFF, RC_CONFLICT, "cooling_off")                                                    \
     X(REFUSAL_UNLEASED_WORK, RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */          \
     X(REFUSAL_PUT_OFF, RC_CONFLICT, "put_off")                   /* by its driver, until later */         \
+    X(REFUSAL_SUSPECT, RC_CONFLICT, "suspect")                   /* too many others in flight */          \
     X(REFUSAL_STALE, RC_CONFLICT, "stale_epoch")                 /* not the current epoch or its stage */ \
     X(REFUSAL_LEASE_OVER, RC_CONFLICT, "lease_over")             /* the lease has run out */
 
@@ -217,6 +234,7 @@ struct decision {
     bool replayed;         /* a repeat: store nothing, answer with `answer_state` as the first time */
     unsigned answer_state; /* the state after the command (of the first time, when replayed) */
     bool granted;          /* CLAIM: the caller holds a lease now, and after.state is its stage */
+    bool lost;             /* CLAIM: its lease had run out, and it is a suspect now (or ERRORED) */
     bool abort_waits;      /* MOVE or forced UPDATE to ABORTED: accepted, final once the lease has ended */
 
     /* For storing it and telling others of it; all false when it is refused or replayed. */
@@ -234,6 +252,9 @@ struct decision {
 
 /* All rules. now: us since 1970. Never fails: a refusal is an answer. */
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out);
+/* A report that came too late to count tells that the driver lives: the retirement is no suspect because of
+ * that lease, and the death is taken back. Returns whether *after differs from the row. */
+bool core_hear_late(const struct retirement *row, const struct command *cmd, struct retirement *after);
 
 /* ---- refusals (refusal.c) ---- */
 

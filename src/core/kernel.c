@@ -49,6 +49,13 @@ static bool names_state(const struct command *cmd)
     return cmd->kind == COMMAND_UPDATE || cmd->kind == COMMAND_MOVE;
 }
 
+/* A driver that comes this far has not died of the stage. */
+static void clear_suspicion(struct retirement *r)
+{
+    r->suspects = r->deaths = 0;
+    r->calls_alone = false;
+}
+
 /* Every change of the state. `to` is a position in the list that holds afterwards. The lease ends, deaths are
  * forgotten, and an abort that was asked for is settled. Raising the epoch is left to the caller. */
 static void enter(struct decision *d, const struct command *cmd, unsigned to)
@@ -67,8 +74,8 @@ static void enter(struct decision *d, const struct command *cmd, unsigned to)
     r->last_state = translate(before, last, r->pipeline);
     r->state = to;
     r->lease_until = LEASE_NONE;
-    r->deaths = 0;
     r->abort_asked = false;
+    clear_suspicion(r);
 }
 
 /* Something happened that goes on record, and the state stays. */
@@ -235,8 +242,33 @@ static int64_t lease_end(const struct command *cmd, int64_t now)
 
 static void grant(struct decision *d, const struct command *cmd, int64_t now)
 {
-    d->after.lease_until = lease_end(cmd, now);
+    struct retirement *r = &d->after;
+    assert(cmd->flight > 0);
+    r->lease_until = lease_end(cmd, now);
+    r->suspects = r->suspects ? cmd->flight : 0;
+    r->calls_alone = cmd->flight == 1 && !cmd->says_when;
     d->granted = true;
+}
+
+/* Its lease has run out: it is a suspect, of a group of half the size. A death is counted against it if it
+ * was alone; a lease that seems to end in the future is of a clock that was set back since. */
+static void suspect(struct decision *d, const struct command *cmd, int64_t now)
+{
+    struct retirement *r = &d->after;
+    unsigned group = r->suspects ? r->suspects : cmd->lost_with;
+    bool is_death = r->calls_alone && group == 1 && r->lease_until >= cmd->ran_since && r->lease_until <= now;
+    unsigned deaths = r->deaths + is_death;
+    assert(group > 0);
+    d->lost = true;
+    if (is_death && deaths >= cmd->deaths_max) {
+        enter_anew(d, cmd, pipeline_at(r->pipeline, ROLE_ERRORED));
+        r->deaths = deaths; /* says why it is there */
+        return;
+    }
+    r->deaths = deaths;
+    r->suspects = group > 1 ? group / 2 : 1;
+    r->calls_alone = false;
+    r->lease_until = LEASE_LOST;
 }
 
 static void claim_next_stage(struct decision *d, const struct command *cmd, int64_t now)
@@ -258,14 +290,15 @@ static void claim_same_stage(struct decision *d, const struct command *cmd, int6
         refuse(d, REFUSAL_PUT_OFF);
         return;
     }
-    unsigned deaths = r->deaths;
-    if (r->lease_until > LEASE_FREE && ++deaths >= cmd->deaths_max) {
-        enter_anew(d, cmd, pipeline_at(r->pipeline, ROLE_ERRORED));
-        r->deaths = deaths; /* says why it is there */
+    if (r->lease_until > LEASE_LOST) {
+        suspect(d, cmd, now);
+        return;
+    }
+    if (r->suspects && cmd->flight > r->suspects) {
+        refuse(d, REFUSAL_SUSPECT);
         return;
     }
     r->epoch++;
-    r->deaths = deaths;
     grant(d, cmd, now);
 }
 
@@ -349,6 +382,10 @@ static void decide_renew(struct decision *d, const struct command *cmd, int64_t 
     refuse(d, why_not_report(r, cmd, now));
     if (d->refusal != REFUSAL_NONE)
         return;
+    if (cmd->begins)
+        r->calls_alone = r->calls_alone || r->suspects == 1;
+    else if (r->calls_alone)
+        r->deaths = 0;
     if (r->abort_asked)
         d->abort_waits = true;
     else
@@ -381,8 +418,10 @@ static void decide_release(struct decision *d, const struct command *cmd, int64_
 {
     struct retirement *r = &d->after;
     bool released = cmd->epoch == r->epoch && cmd->stage == r->state && r->lease_until == LEASE_FREE;
-    if (give_back(d, cmd, released, now))
-        r->lease_until = LEASE_FREE;
+    if (!give_back(d, cmd, released, now))
+        return;
+    r->lease_until = LEASE_FREE;
+    r->calls_alone = false;
 }
 
 static void decide_later(struct decision *d, const struct command *cmd, int64_t now)
@@ -394,7 +433,7 @@ static void decide_later(struct decision *d, const struct command *cmd, int64_t 
     assert(cmd->later_us >= 0 && cmd->later_us <= LEASE_MAX_S * CLOCK_S);
     r->lease_until = LEASE_PUT_OFF(now + cmd->later_us);
     assert(retirement_put_off_until(r) > 0);
-    r->deaths = 0; /* a driver that comes this far has not died of the stage */
+    clear_suspicion(r);
 }
 
 /* That it begins to wait goes on record, with what the person is to do. */
@@ -407,7 +446,27 @@ static void decide_wait(struct decision *d, const struct command *cmd, int64_t n
     note_stay(d);
     r->epoch++;
     r->lease_until = LEASE_WAITING;
-    r->deaths = 0;
+    clear_suspicion(r);
+}
+
+bool core_hear_late(const struct retirement *row, const struct command *cmd, struct retirement *after)
+{
+    *after = *row;
+    if (cmd->stage != row->state || role_of(row) != ROLE_WORKING || cmd->epoch > row->epoch ||
+        row->abort_asked)
+        return false;
+    if (cmd->epoch == row->epoch && row->lease_until < LEASE_LOST)
+        return false;
+    if (cmd->epoch == row->epoch)
+        after->lease_until = LEASE_LOST;
+    /* Only the leases after that one may have ended in a death. */
+    int64_t since = row->epoch - cmd->epoch - 1;
+    if (since <= 0)
+        after->suspects = after->deaths = 0;
+    else if (row->deaths > since)
+        after->deaths = (unsigned)since;
+    return after->lease_until != row->lease_until || after->suspects != row->suspects ||
+           after->deaths != row->deaths;
 }
 
 /* ---- what a person does ---- */

@@ -72,6 +72,10 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
         clock_format(retirement_put_off_until(row), until);
         snprintf(out, WHY_MAX, "its driver put it off until %s", until);
         return;
+    case REFUSAL_SUSPECT:
+        snprintf(out, WHY_MAX, "it may kill its driver: at most %u may be in flight together with it",
+                 row->suspects);
+        return;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;
     case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;
     }

@@ -16,7 +16,7 @@ unsigned retirement_resume_state(const struct retirement *r)
 
 bool retirement_is_leased(const struct retirement *r, int64_t now)
 {
-    return r->lease_until > LEASE_FREE && r->lease_until > now &&
+    return r->lease_until > LEASE_LOST && r->lease_until > now &&
            r->lease_until <= now + LEASE_MAX_S * CLOCK_S;
 }
 

@@ -237,6 +237,7 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     if (v->step == 0)
         x->tally = (struct tally){ 0 };      /* an earlier run may have been rolled back */
     x->now = steady_now(&v->server->steady); /* of now, not of the request: times rise with each write */
+    x->ran_since = steady_ran_since(&v->server->steady);
     enum rc rc = write_step(v, err);
     job->undo = x->undo;
     if (job->alone && !rc) {

@@ -14,6 +14,7 @@ struct act exchange_act(struct exchange *x)
         .run_key = x->run_key,
         .actor = x->caller.actor,
         .now = x->now,
+        .ran_since = x->ran_since,
         .tally = &x->tally,
     };
 }

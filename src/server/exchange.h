@@ -33,7 +33,7 @@ struct exchange {
     void *input;             /* of a write: what its first half has read */
     struct store *store;     /* a reader's, or the writer's */
     struct db *reading;      /* of a reader's store */
-    int64_t now;             /* us, the server's time (steady.h) */
+    int64_t now, ran_since;  /* us, the server's time (steady.h) */
     struct tally tally;      /* of a write: counted after the commit */
     void *outcome;           /* of a write, set by act: for `committed` */
     bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */

@@ -9,12 +9,16 @@
 
 /* Leap seconds and the corrections of a time service are smaller. */
 #define NEWS_US (5 * CLOCK_S)
+/* Without a beat for so long, the server did not run. */
+#define STILL_US (3 * STEADY_BEAT)
 
 void steady_start(struct steady *s, const struct world *world)
 {
     s->world = world;
     s->offset_us = world_now(world) - world_mono(world);
     atomic_init(&s->told_apart_us, 0);
+    atomic_init(&s->beat_at, world_now(world));
+    atomic_init(&s->ran_since, world_now(world));
 }
 
 static bool is_apart(int64_t a_us, int64_t b_us)
@@ -46,4 +50,18 @@ int64_t steady_now(struct steady *s)
         atomic_compare_exchange_strong(&s->told_apart_us, &told_us, is_apart(apart_us, 0) ? apart_us : 0))
         tell(apart_us);
     return now;
+}
+
+void steady_beat(struct steady *s)
+{
+    int64_t now = steady_now(s);
+    if (now - atomic_exchange(&s->beat_at, now) > STILL_US)
+        atomic_store(&s->ran_since, now);
+}
+
+/* Whoever asks may be awake before the next beat. */
+int64_t steady_ran_since(struct steady *s)
+{
+    steady_beat(s);
+    return atomic_load(&s->ran_since);
 }

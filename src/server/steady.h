@@ -10,12 +10,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/world.h"
 
 /* Shared by all threads. */
 struct steady {
     const struct world *world;
-    int64_t offset_us;             /* from the clock that never jumps to the server's time */
+    int64_t offset_us; /* from the clock that never jumps to the server's time */
+    _Atomic int64_t beat_at, ran_since;
     _Atomic int64_t told_apart_us; /* how far the wall clock was ahead when the log last said so */
 };
 
@@ -23,5 +25,10 @@ void steady_start(struct steady *s, const struct world *world);
 /* us since 1970; never goes back. Says in the log when it and the wall clock come apart by more than some
  * seconds, when that changes by as much, and when they agree again. */
 int64_t steady_now(struct steady *s);
+/* Call it every STEADY_BEAT: says that the server runs. */
+#define STEADY_BEAT CLOCK_S
+void steady_beat(struct steady *s);
+/* Since when the server has run without a stop (of the process, or of the whole machine): us since 1970. */
+int64_t steady_ran_since(struct steady *s);
 
 #endif

@@ -233,12 +233,15 @@ int64_t upkeep_step(struct upkeep *u)
 
 /* ---- the thread ---- */
 
-/* Waits this long at most, or until the configuration changes. Returns false when the server closes. */
+/* Waits this long at most, a beat at a time, or until the configuration changes. Returns false when the
+ * server closes. */
 static bool wait_for_next(struct upkeep *u, int64_t us)
 {
     pthread_mutex_lock(&u->mutex);
-    if (!u->closing && !u->reloaded && us > 0)
-        clock_cond_wait(&u->changed, &u->mutex, us);
+    for (; !u->closing && !u->reloaded && us > 0; us -= STEADY_BEAT) {
+        clock_cond_wait(&u->changed, &u->mutex, us < STEADY_BEAT ? us : STEADY_BEAT);
+        steady_beat(&u->server->steady);
+    }
     bool closing = u->closing;
     u->reloaded = false;
     pthread_mutex_unlock(&u->mutex);

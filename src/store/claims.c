@@ -267,7 +267,8 @@ static int64_t lease_most(int64_t now)
 
 #define IN_STATE                                                                                     \
     " FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $8 AND lease_until NOT IN (-1, $3)" \
-    " AND (abs(lease_until) <= $4 OR abs(lease_until) > $7) AND created_at < $6"
+    " AND (abs(lease_until) <= $4 OR abs(lease_until) > $7) AND created_at < $6"                     \
+    " AND (suspects = 0 OR lease_until > 2 OR abort_asked <> 0)"
 #define LEASES_IN_STATE                                                             \
     "SELECT count(*) FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $3" \
     " AND lease_until > $4 AND lease_until <= $5"
@@ -439,24 +440,55 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
     return rc ? rc : counts_under_way(s, under_way, err);
 }
 
-/* ---- leases that no driver could renew ---- */
+/* ---- suspects ---- */
 
-enum rc store_free_leases(struct store *s, int64_t now, struct err *err)
+/* Adds those of the rows that may be in flight together, and are wanted. */
+static void add_to_group(const struct due_filter *f, const struct pipeline *today,
+                         const struct retirement *rows, size_t n_rows, struct retirement *group, size_t *n)
 {
-    struct arena a = { 0 };
-    struct due_states states;
-    const struct due_filter all = { 0 };
-    enum rc rc = find_states(s, &a, &all, &states, err);
-    for (size_t i = 0; !rc && i < states.n; i++) {
-        if (states.state[i].role != ROLE_WORKING)
-            continue;
-        rc = db_run(s->db,
-                    "UPDATE retirement SET lease_until = $4 WHERE state_id = $1 AND lease_until > $4"
-                    " AND (lease_until <= $2 OR lease_until > $3) AND abort_asked = 0",
-                    DB_ARGS(DB_INT(states.state[i].state_id), DB_INT(now), DB_INT(lease_most(now)),
-                            DB_INT(LEASE_FREE)),
-                    NULL, err);
+    for (size_t i = 0; i < n_rows && *n < f->suspects_max; i++) {
+        bool fits = is_wanted(f, stage_after(rows[i].pipeline, rows[i].state, today));
+        for (size_t k = 0; fits && k < *n; k++)
+            fits = group[k].suspects > *n;
+        if (fits && rows[i].suspects > *n)
+            group[(*n)++] = rows[i];
     }
-    arena_free(&a);
+}
+
+enum rc store_due_suspects(struct store *s, struct arena *a, const struct due_filter *f,
+                           struct retirement **out, size_t *n, struct err *err)
+{
+    const struct pipeline *today;
+    struct retirement rows[GROUP_MAX];
+    struct id_list ids;
+    int64_t after = f->only_id ? f->only_id - 1 : 0, upto = f->only_id ? f->only_id : INT64_MAX;
+    size_t walked = 0, n_rows;
+    enum rc rc = store_current_pipeline(s, &today, err);
+    *n = 0;
+    *out = arena_array(a, f->suspects_max, sizeof((*out)[0]));
+    ids_list_init(&ids, a, GROUP_MAX);
+    do {
+        ids.n = 0;
+        if (!rc)
+            rc = ids_list_add(&ids, s->db,
+                              "SELECT id FROM retirement WHERE suspects > 0 AND id > $1 AND id <= $2"
+                              " AND lease_until IN ($3, $4) AND abort_asked = 0 ORDER BY id LIMIT $5",
+                              DB_ARGS(DB_INT(after), DB_INT(upto), DB_INT(LEASE_FREE), DB_INT(LEASE_LOST),
+                                      DB_INT(GROUP_MAX)),
+                              err);
+        if (rc || ids.n == 0)
+            return rc;
+        after = ids.id[ids.n - 1];
+        rc = rows_read_group(s, ids.id, ids.n, rows, &n_rows, err);
+        if (!rc)
+            add_to_group(f, today, rows, n_rows, *out, n);
+        walked += ids.n;
+    } while (!rc && ids.n == GROUP_MAX && *n < f->suspects_max && walked < DUE_LOOK_MAX);
     return rc;
+}
+
+bool store_suspects_turn(struct store *s)
+{
+    s->suspects_turn = !s->suspects_turn;
+    return !s->suspects_turn;
 }

@@ -59,8 +59,9 @@ static enum rc insert_row(struct store *s, const struct new_retirement *in, cons
     enum rc rc = store_first_int(s->db,
                                  "INSERT INTO retirement (account_id, pipeline_id, state_id, last_state_id, "
                                  "created_at, modified_at, epoch,"
-                                 " lease_until, run, deaths, abort_asked, live, log_head)"
-                                 " VALUES ($1, $2, $3, $3, $4, $4, 0, $5, 0, 0, 0, 1, 0)"
+                                 " lease_until, run, deaths, abort_asked, suspects, calls_alone, live,"
+                                 " log_head)"
+                                 " VALUES ($1, $2, $3, $3, $4, $4, 0, $5, 0, 0, 0, 0, 0, 1, 0)"
                                  " ON CONFLICT (account_id) WHERE live = 1 DO NOTHING RETURNING id",
                                  DB_ARGS(DB_INT(in->account_id), DB_INT(p->id), DB_INT(p->state_ids[0]),
                                          DB_INT(in->now), DB_INT(LEASE_NONE)),

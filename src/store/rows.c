@@ -23,6 +23,8 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
         .run = column[9],
         .deaths = (unsigned)column[10],
         .abort_asked = column[11] != 0,
+        .suspects = (unsigned)column[12],
+        .calls_alone = column[13] != 0,
     };
     enum rc rc = pipelines_by_id(s, column[2], &out->pipeline, err);
     if (rc)

@@ -82,6 +82,8 @@ static const char *const schema_1[] = {
     "  lease_until INTEGER NOT NULL,"
     "  run INTEGER NOT NULL,"
     "  deaths INTEGER NOT NULL,"
+    "  suspects INTEGER NOT NULL,"
+    "  calls_alone INTEGER NOT NULL,"
     "  abort_asked INTEGER NOT NULL,"
     "  live INTEGER NOT NULL,"
     "  log_head INTEGER NOT NULL,"
@@ -89,6 +91,7 @@ static const char *const schema_1[] = {
     /* lease_until: claims walk over rows that are leased, wait or are put off without reading them.
      */
     "CREATE INDEX retirement_state ON retirement (state_id, id, lease_until);"
+    "CREATE INDEX retirement_suspect ON retirement (id) WHERE suspects > 0;"
     "CREATE INDEX retirement_created ON retirement (created_at, id);"
     /* One row at most: see struct id_range. */
     "CREATE TABLE creation_break ("

@@ -323,7 +323,8 @@ enum rc store_failures(struct store *s, struct arena *a, size_t limit, struct fa
 
 /* A look for rows that a driver may take now, the first request first: PENDING created before due_before,
  * completed states, and working states, without a live lease (working states: neither LEASE_NONE nor
- * LEASE_WAITING, nor put off until after now); and rows whose abort waited for a lease that is over now. */
+ * LEASE_WAITING, nor put off until after now); and rows whose abort waited for a lease that is over now. Free
+ * suspects are found by store_due_suspects() alone. */
 struct due_filter {
     int64_t due_before;
     int64_t now;
@@ -331,8 +332,9 @@ struct due_filter {
     const char *const *stages; /* names of working states: only rows that would be taken to one of them, or
                                 * that need no stage any more (done, aborted). NULL: any */
     size_t n_stages;
-    bool no_pending;   /* none in PENDING: no new retirement starts */
-    bool newest_first; /* the last request first */
+    bool no_pending;     /* none in PENDING: no new retirement starts */
+    bool newest_first;   /* the last request first */
+    size_t suspects_max; /* of a group of suspects */
 };
 /* Rows that one look goes through, held ones included: 10,000 take about 3 ms, for which every other write
  * waits. A look that this cuts short is continued by the next one. */
@@ -352,10 +354,15 @@ enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, in
 /* Since when the oldest in PENDING has been due, or when it will be; 0: PENDING is empty. Only the 200 oldest
  * are looked at. */
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;
-/* For a server that starts: a driver whose lease ended while no server ran could not report, so it does not
- * count as dead. Its rows are free to be claimed. (A driver that took its server down with it counts as dead
- * if the server is back before the lease ends.) Rows whose abort waits are left to the next claim. */
-enum rc store_free_leases(struct store *s, int64_t now, struct err *err) MUST_CHECK;
+/* Suspects (core.h) without a lease that may be in flight together: suspects_max at most, and no more than
+ * any of them allows. A look for others leaves them out. */
+enum rc store_due_suspects(struct store *s, struct arena *a, const struct due_filter *f,
+                           struct retirement **out, size_t *n, struct err *err) MUST_CHECK;
+/* Suspects and others take turns, so that a person who kills its driver after each start holds up nobody
+ * else: others come first after a start. */
+bool store_suspects_turn(struct store *s);
+/* What core_hear_late() makes of a row. */
+enum rc store_hear_late(struct store *s, const struct retirement *after, struct err *err) MUST_CHECK;
 
 /* ---- waiting for an operator to confirm (waiting.c) ---- */
 

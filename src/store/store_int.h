@@ -33,6 +33,7 @@ struct store {
     struct stored_pipeline *pipelines; /* loaded so far, the newest first */
     struct due_mark *due_marks;        /* n_due_marks of them */
     size_t n_due_marks;
+    bool suspects_turn; /* the next driver without people gets suspects before others */
 };
 
 /* ---- statements (store.c) ---- */
@@ -97,8 +98,8 @@ enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err
 /* The columns of a struct retirement, of table r. */
 #define ROW_COLUMNS                                                                                          \
     "r.id, r.account_id, r.pipeline_id, r.state_id, r.last_state_id, r.created_at, r.modified_at, r.epoch, " \
-    "r.lease_until, r.run, r.deaths, r.abort_asked"
-enum { ROW_COLUMNS_N = 12 };
+    "r.lease_until, r.run, r.deaths, r.abort_asked, r.suspects, r.calls_alone"
+enum { ROW_COLUMNS_N = 14 };
 
 enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement *out,
                   struct err *err) MUST_CHECK;

@@ -5,6 +5,7 @@
  */
 #include "usecase/usecase_int.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ enum { PAGES_MAX = 20 }; /* of one claim; a page costs a query for each state */
 struct claiming {
     struct act *act;
     const struct wire_claim_request *in;
-    const struct pipeline *current;
+    struct command cmd;
     struct wire_claim_answer *out;
 };
 
@@ -73,15 +74,8 @@ static enum rc add_claim(struct claiming *c, const struct retirement *r, bool le
 
 static enum rc claim_row(struct claiming *c, const struct retirement *row, struct err *err)
 {
-    struct command cmd = {
-        .kind = COMMAND_CLAIM,
-        .current = c->current,
-        .cool_off_us = c->act->config->cool_off_us,
-        .lease_us = c->in->lease_s * CLOCK_S,
-        .deaths_max = c->act->config->deaths_max,
-    };
     struct decision d;
-    core_decide(row, &cmd, c->act->now, &d);
+    core_decide(row, &c->cmd, c->act->now, &d);
     if (d.refusal)
         return RC_OK; /* of no row that a look finds: its conditions are those of the kernel */
 
@@ -91,7 +85,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     struct transition t = {
         .decision = &d,
         .actor = c->act->actor,
-        .driver = c->in->driver,
+        .driver = d.lost ? NULL : c->in->driver,
         .response = d.errored ? deaths : NULL,
         .response_len = d.errored ? sizeof(deaths) - 1 : 0,
         .failure = d.errored ? &lost : NULL,
@@ -103,24 +97,93 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
     return rc || !d.granted ? rc : add_claim(c, &d.after, row->lease_until > LEASE_FREE, err);
 }
 
-/* Rows that need no driver any more (finished, aborted) fill no places: the look goes on until the places are
- * full, or until as many rows were settled as other calls may write at once. */
+/* The rows of a look, before anything is decided about them: what becomes of one depends on the others. */
+struct found {
+    struct {
+        struct retirement *rows;
+        size_t n;
+    } page[PAGES_MAX];
+    int n_pages;
+    size_t granted, lost, n; /* rows: that will be granted, whose lease has run out, of any kind */
+};
+
+static void count_found(const struct claiming *c, struct found *f)
+{
+    for (size_t i = 0; i < f->page[f->n_pages].n; i++) {
+        struct decision d;
+        core_decide(&f->page[f->n_pages].rows[i], &c->cmd, c->act->now, &d);
+        f->granted += d.granted;
+        f->lost += d.lost;
+    }
+    f->n += f->page[f->n_pages++].n;
+}
+
+/* Rows that need no driver any more (finished, aborted), and suspects, fill no places: the look goes on until
+ * the places are full, or until as many rows were settled as other calls may write at once. */
 static enum rc claim_due(struct claiming *c, const struct due_filter *filter, struct err *err)
 {
     struct due_look *look;
-    size_t places = (size_t)c->in->limit, settled = 0;
+    struct found f = { .n_pages = 0 };
+    size_t places = (size_t)c->in->limit;
     bool may_be_more = true;
     enum rc rc = store_due_open(c->act->store, c->act->arena, filter, &look, err);
-    for (int page = 0; !rc && may_be_more && c->out->n_claims < places && page < PAGES_MAX; page++) {
-        struct retirement *rows;
-        size_t granted_before = c->out->n_claims, asked = places - granted_before, n;
-        rc = store_due_next(look, asked, &rows, &n, err);
-        for (size_t i = 0; !rc && i < n; i++)
-            rc = claim_row(c, &rows[i], err);
-        settled += n - (c->out->n_claims - granted_before);
-        may_be_more = n == asked && settled < USECASE_LIST_MAX;
+    while (!rc && may_be_more && f.granted < places && f.n_pages < PAGES_MAX) {
+        size_t asked = places - f.granted;
+        rc = store_due_next(look, asked, &f.page[f.n_pages].rows, &f.page[f.n_pages].n, err);
+        may_be_more = !rc && f.page[f.n_pages].n == asked;
+        if (!rc)
+            count_found(c, &f);
+        may_be_more = may_be_more && f.n - f.granted < USECASE_LIST_MAX;
     }
+    c->cmd.flight = (unsigned)(c->in->in_flight + (int64_t)f.granted);
+    c->cmd.lost_with = (unsigned)f.lost;
+    for (int page = 0; page < f.n_pages; page++)
+        for (size_t i = 0; !rc && i < f.page[page].n; i++)
+            rc = claim_row(c, &f.page[page].rows[i], err);
+    c->out->suspects = c->out->suspects || f.lost > 0;
     return rc ? rc : store_due_close(look, &c->out->held, err);
+}
+
+static enum rc find_suspects(struct claiming *c, const struct due_filter *filter, struct retirement **rows,
+                             size_t *n, struct err *err)
+{
+    enum rc rc = store_due_suspects(c->act->store, c->act->arena, filter, rows, n, err);
+    c->out->suspects = *n > 0;
+    return rc;
+}
+
+static enum rc claim_suspects(struct claiming *c, const struct retirement *rows, size_t n, struct err *err)
+{
+    enum rc rc = RC_OK;
+    c->cmd.flight = (unsigned)n;
+    c->out->held = -1;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = claim_row(c, &rows[i], err);
+    return rc;
+}
+
+/* Suspects go to a driver that holds nobody, and are not mixed with others; a driver that holds people hears
+ * of them, and claims nobody else before its own are through. */
+static enum rc claim(struct claiming *c, const struct due_filter *filter, struct err *err)
+{
+    struct retirement *rows;
+    size_t n;
+    bool is_idle = c->in->in_flight == 0;
+    c->out->held = -1;
+    enum rc rc = find_suspects(c, filter, &rows, &n, err);
+    if (rc || (n && !is_idle))
+        return rc;
+    if (n && store_suspects_turn(c->act->store))
+        return claim_suspects(c, rows, n, err);
+    rc = claim_due(c, filter, err);
+    if (rc || !c->out->suspects)
+        return rc;
+    rc = find_suspects(c, filter, &rows, &n, err);
+    if (!rc && n && is_idle && c->out->n_claims == 0)
+        rc = claim_suspects(c, rows, n, err);
+    if (n)
+        c->out->held = -1;
+    return rc;
 }
 
 static enum rc tell_waiting(struct act *act, struct wire_claim_answer *out, struct err *err)
@@ -142,7 +205,19 @@ static enum rc tell_waiting(struct act *act, struct wire_claim_answer *out, stru
 enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, struct wire_claim_answer *out,
                       struct fuse_state *fuse, struct err *err)
 {
-    struct claiming c = { .act = act, .in = in, .out = out };
+    struct claiming c = {
+        .act = act,
+        .in = in,
+        .cmd = { .kind = COMMAND_CLAIM,
+                 .cool_off_us = act->config->cool_off_us,
+                 .lease_us = in->lease_s * CLOCK_S,
+                 .deaths_max = act->config->deaths_max,
+                 .flight = UINT_MAX,
+                 .lost_with = 1,
+                 .says_when = in->begins,
+                 .ran_since = act->ran_since },
+        .out = out,
+    };
     struct retirement only = { 0 };
     int64_t own_us = act->config->cool_off_us, wanted_us = in->cool_off_s * CLOCK_S;
     struct due_filter filter = {
@@ -151,10 +226,11 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
         .stages = in->stages,
         .n_stages = in->n_stages,
         .newest_first = in->order == WIRE_NEWEST,
+        .suspects_max = (size_t)in->limit,
     };
     *out = (struct wire_claim_answer){ .due = -1, .under_way = -1 };
     out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(out->claims[0]));
-    enum rc rc = setup_current_list(act, &c.current, err);
+    enum rc rc = setup_current_list(act, &c.cmd.current, err);
     if (!rc)
         rc = usecase_check_fuse(act, fuse, err);
     if (rc)
@@ -164,7 +240,7 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
         rc = store_find_row(act->store, in->username, &only, err);
     filter.only_id = only.id;
     if (!rc)
-        rc = claim_due(&c, &filter, err);
+        rc = claim(&c, &filter, err);
     if (!rc && in->count)
         rc = store_count_due(act->store, act->arena, filter.due_before, &out->due, &out->under_way, err);
     return rc || !in->waiting ? rc : tell_waiting(act, out, err);
@@ -210,6 +286,18 @@ static const enum command_kind command_of[] = {
     [WIRE_RELEASED] = COMMAND_RELEASE, [WIRE_LATER] = COMMAND_LATER,   [WIRE_WAITING] = COMMAND_WAIT,
 };
 
+/* It counts for nothing but this: the driver lives. */
+static enum rc refuse_report(struct act *act, const struct retirement *row, const struct command *cmd,
+                             const struct decision *d, struct err *err)
+{
+    struct retirement after;
+    bool is_late = d->refusal == REFUSAL_STALE || d->refusal == REFUSAL_LEASE_OVER;
+    enum rc rc = RC_OK;
+    if (is_late && core_hear_late(row, cmd, &after))
+        rc = store_hear_late(act->store, &after, err);
+    return rc ? rc : refusal_explain(d, row, cmd, err);
+}
+
 static enum rc report_one(struct act *act, const struct wire_report *in, struct wire_report_answer *out,
                           struct err *err)
 {
@@ -220,6 +308,7 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
         .epoch = in->epoch,
         .stop = in->stop,
         .lease_us = in->lease_s * CLOCK_S,
+        .begins = in->begins || in->memo, /* what is remembered before a call that changes something */
         .later_us = in->in_s * CLOCK_S,
     };
     enum rc rc = store_get_row(act->store, in->id, &row, err);
@@ -234,7 +323,7 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
     if (rc)
         return rc;
     if (d.refusal)
-        return refusal_explain(&d, &row, &cmd, err);
+        return refuse_report(act, &row, &cmd, &d, err);
     if (!d.replayed) {
         struct transition t = {
             .decision = &d,

@@ -62,7 +62,7 @@ enum rc usecase_prepare(struct act *act, bool populate, struct err *err)
         rc = add_pipeline(act, c->pipeline, err);
     if (!rc && c->salts.n)
         rc = store_refresh_retired_names(act->store, &c->salts, err);
-    return rc ? rc : store_free_leases(act->store, act->now, err);
+    return rc;
 }
 
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err)

@@ -84,7 +84,7 @@ void tally_request(struct act *act, const struct pipeline *p)
 
 void tally_claim(struct act *act, const struct retirement *before, const struct decision *d)
 {
-    if (before->lease_until > LEASE_FREE)
+    if (before->lease_until > LEASE_LOST)
         note(act, EVENT_LEASE_LOST, before->pipeline->names[before->state], 0);
     if (d->granted)
         note(act, EVENT_CLAIMED, d->after.pipeline->names[d->after.state], 0);

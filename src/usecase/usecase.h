@@ -69,6 +69,7 @@ struct act {
     const uint8_t *run_key;    /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
     const char *actor;         /* for the log and the audit trail */
     int64_t now;               /* us */
+    int64_t ran_since;         /* for claims: the server has run without a stop since then */
     struct tally *tally;       /* NULL: not counted */
 };
 
@@ -286,8 +287,8 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
 enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                      struct err *err) MUST_CHECK;
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
- * recognises retired names under new salts, and frees the leases that ended while no server ran. Writes no
- * line into the audit trail: no caller asked for it. */
+ * and recognises retired names under new salts. Writes no line into the audit trail: no caller asked for it.
+ */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
 /* Do the configured states, if any, differ from the stored list? That stays in use. */
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;

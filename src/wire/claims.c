@@ -20,6 +20,8 @@ static const struct field request_fields[] = {
     { KEY("order"), IN(order), .kind = FIELD_WORD, .need = FIELD_OPTIONAL, .words = orders },
     { KEY("count"), IN(count), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("waiting"), IN(waiting), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
+    { KEY("in_flight"), IN(in_flight), .kind = FIELD_INT, .need = FIELD_OPTIONAL, .max = INT32_MAX },
+    { KEY("begins"), IN(begins), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
 };
 #undef IN
 static const struct message request = { FIELDS(request_fields), .size = sizeof(struct wire_claim_request),
@@ -82,6 +84,7 @@ static const struct message waiting = { FIELDS(waiting_fields), .size = sizeof(s
 #define COUNT(member) .at_n = offsetof(struct wire_claim_answer, member)
 static const struct field answer_fields[] = {
     { KEY("fuse_blown"), IN(fuse_blown), .kind = FIELD_BOOL, .need = FIELD_REQUIRED },
+    { KEY("suspects"), IN(suspects), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("claims"), IN(claims), COUNT(n_claims), .kind = FIELD_LIST, .need = FIELD_REQUIRED, .of = &claim },
     { KEY("held"), IN(held), .kind = FIELD_INT, .need = FIELD_NULLABLE, .max = INT64_MAX, .none = -1 },
     { KEY("due"), IN(due), .kind = FIELD_INT, .need = FIELD_NULLABLE, .max = INT64_MAX, .none = -1 },

@@ -25,6 +25,7 @@ static const struct field report_fields[] = {
     { KEY("memo"), IN(memo), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL, .max = WIRE_MEMO_MAX },
     { KEY("stop"), IN(stop), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("lease_s"), IN(lease_s), .kind = FIELD_INT, .need = FIELD_OPTIONAL, .min = 1, .max = LEASE_MAX_S },
+    { KEY("begins"), IN(begins), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
 };
 #undef IN
 
@@ -42,6 +43,8 @@ static enum rc check_report(const void *message, struct err *err)
         return err_set(err, RC_INVALID, "in_s: goes with the outcome later, and only with it");
     if (r->memo && !remembers)
         return err_set(err, RC_INVALID, "memo: goes with the outcomes later, renewed and failed");
+    if (r->begins && r->outcome != WIRE_RENEWED)
+        return err_set(err, RC_INVALID, "begins: goes with the outcome renewed, and only with it");
     if (r->outcome == WIRE_RENEWED && !r->lease_s)
         return err_set(err, RC_INVALID, "lease_s: is missing; a renewal needs it");
     return RC_OK;

@@ -66,6 +66,8 @@ struct wire_claim_request {
     enum wire_order order; /* which requests are taken first */
     bool count;            /* fill in due and under_way */
     bool waiting;          /* fill in waiting */
+    int64_t in_flight;     /* people whom the driver holds already; above 0 it gets no suspects */
+    bool begins;           /* it says when it begins to call for a suspect who is alone */
 };
 
 struct wire_user {
@@ -96,6 +98,8 @@ struct wire_waiting {
 
 struct wire_claim_answer {
     bool fuse_blown; /* no retirement in PENDING is granted */
+    bool suspects;   /* of drivers' deaths: these are some, or there are some for a driver that holds nobody.
+                      * Claim no others before nobody is in flight */
     struct wire_claim *claims;
     size_t n_claims;
     int64_t held;                 /* live leases of all drivers; -1: there may be more people to claim */
@@ -138,6 +142,7 @@ struct wire_report {
     const char *memo;  /* LATER, RENEWED, FAILED: for the next claim of this stage */
     bool stop;         /* DONE: leave it in the completed state */
     int64_t lease_s;   /* RENEWED */
+    bool begins;       /* RENEWED: because a call is about to begin, which may be the last */
     struct wire_fault fault;
 };
 

@@ -105,6 +105,30 @@ def test_a_driver_that_was_stopped_past_its_lease_starts_nothing_more(crashing):
     assert crashing.kill(sleeper, signal.SIGTERM) == 0
 
 
+def test_only_the_person_whom_drivers_die_of_is_errored(crashing):
+    """Case 18: one of seven kills the driver. The suspects are found in halving groups; the other six are retired."""
+    for stage in crashing.config["stages"]:
+        stage["timeout"] = "1s"
+    crashing.configure(driver={"poll": "100ms", "lease": "12s", "deaths_max": 1})
+    running = []
+
+    def answer(call):
+        if call.username != "user002":
+            return 204
+        running[-1].kill()
+        return HANG_UP
+
+    crashing.forum.script = answer
+    crashing.request_all(people(7))
+    crashing.serve()
+    while crashing.states()["user002"] != "ERRORED":
+        running.append(crashing.start_driver())
+        wait_for(lambda: running[-1].poll() is not None or crashing.states()["user002"] == "ERRORED", timeout=60)
+    assert len(running) == 4  # it dies with seven, with three, and with the one alone
+    crashing.wait_states({name: "ERRORED" if name == "user002" else "COMPLETE" for name in people(7)})
+    assert "driver was lost" in crashing.get("/v1/retirements/3/log").json["log"][-1]["response"]
+
+
 def test_the_lease_is_renewed_while_people_wait_for_a_slow_service(crashing):
     """No other driver may take them meanwhile: all people are completed under the first claim."""
     crashing.forum.script = lambda call: 503

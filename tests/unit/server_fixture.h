@@ -30,6 +30,7 @@ struct site {
     struct scratch folder;
     struct arena arena; /* of the test: answers live here */
     int64_t now;
+    bool stands_still; /* the server, while the test moves its clock */
     struct world world;
     struct config *config;
     struct metrics *metrics;
@@ -142,6 +143,8 @@ static inline struct asked *site_send(struct site *site, const struct question *
     static const struct http_carrier carrier = { .header = asked_header, .answer = asked_answer };
     struct asked *asked = XNEW(struct asked);
     struct err err;
+    if (!site->stands_still) /* it has made its beats while time passed */
+        atomic_store(&site->server->steady.beat_at, site->now);
     asked->headers = q->headers;
     asked->req = (struct http_request){ .carrier = &carrier,
                                         .id = "0123456789abcdef",

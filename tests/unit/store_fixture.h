@@ -155,7 +155,12 @@ static inline enum rc try_command(struct fixture *f, int64_t id, struct command 
 static inline struct command claim_command(struct fixture *f)
 {
     return (struct command){
-        .kind = COMMAND_CLAIM, .current = current(f), .lease_us = 60 * CLOCK_S, .deaths_max = 3
+        .kind = COMMAND_CLAIM,
+        .current = current(f),
+        .lease_us = 60 * CLOCK_S,
+        .deaths_max = 3,
+        .flight = 1,
+        .lost_with = 1,
     };
 }
 
@@ -163,6 +168,8 @@ static inline void claim(struct fixture *f, int64_t id)
 {
     f->now += CLOCK_S;
     OK(try_command(f, id, claim_command(f), NULL, NULL));
+    if (row_of(f, id).lease_until == LEASE_LOST) /* it was lost, and is a suspect now */
+        OK(try_command(f, id, claim_command(f), NULL, NULL));
 }
 
 static inline void report(struct fixture *f, int64_t id, enum command_kind kind, bool stop,
@@ -220,9 +227,10 @@ static inline void add_crowd(struct fixture *f, int64_t n, unsigned state, int64
             &f->arena,
             "WITH RECURSIVE crowd (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM crowd WHERE i < %lld)"
             " INSERT INTO retirement (account_id, pipeline_id, state_id, last_state_id, created_at,"
-            " modified_at, epoch, lease_until, run, deaths, abort_asked, live, log_head)"
+            " modified_at, epoch, lease_until, run, deaths, abort_asked, suspects, calls_alone, live, "
+            "log_head)"
             " SELECT -i - (SELECT count(*) FROM retirement), %lld, %lld, %lld, %lld, %lld, 1, %lld, 0, 0,"
-            " 0, 1, 0 FROM crowd;"
+            " 0, 0, 0, 1, 0 FROM crowd;"
             "UPDATE state SET people = people + %lld WHERE id = %lld",
             (long long)n, (long long)p->id, id, (long long)p->state_ids[0], at, at, (long long)lease_until,
             (long long)n, id),

@@ -228,44 +228,6 @@ static void test_claims__lease_from_a_clock_that_was_set_back_is_over(void **sta
     assert_int_equal(held_at(f, f->now), 1);
 }
 
-/* I9: a lease that ended while the server was down does not count as a death. */
-static void test_claims__leases_that_ended_without_a_server_are_free(void **state)
-{
-    struct fixture *f = *state;
-    int64_t ended = add_person(f, "Learner1"), live = add_person(f, "Learner2"),
-            aborting = add_person(f, "Learner3"), waiting = add_person(f, "Learner4"),
-            other = add_person(f, "Learner5");
-    OK(try_command(f, other, (struct command){ .kind = COMMAND_UPDATE, .to = FORUM_ING }, NULL, NULL));
-    claim(f, aborting);
-    move_to(f, aborting, ABORTED);
-    for (int outages = 0; outages < 5; outages++) {
-        claim(f, ended);
-        f->now += 61 * CLOCK_S;
-        claim(f, live);
-        OK(store_free_leases(f->s, f->now, &f->err));
-        assert_int_equal(row_of(f, ended).lease_until, LEASE_FREE);
-        assert_int_equal(row_of(f, ended).deaths, 0);
-        assert_true(
-            retirement_is_leased(&(struct retirement){ .lease_until = row_of(f, live).lease_until }, f->now));
-        report(f, live, COMMAND_RELEASE, false, NULL);
-    }
-    assert_int_equal(row_of(f, ended).state, FORUM_ING);
-    assert_true(row_of(f, aborting).lease_until > LEASE_FREE);
-    assert_int_equal(row_of(f, waiting).lease_until, LEASE_NONE);
-    assert_int_equal(row_of(f, other).lease_until, LEASE_NONE);
-    assert_sound(f);
-}
-
-static void test_claims__lease_of_a_far_future_is_freed_at_the_start(void **state)
-{
-    struct fixture *f = *state;
-    int64_t id = add_person(f, "Learner1");
-    claim(f, id);
-    f->now -= LEASE_MAX_S * CLOCK_S;
-    OK(store_free_leases(f->s, f->now, &f->err));
-    assert_int_equal(row_of(f, id).lease_until, LEASE_FREE);
-}
-
 static void test_claims__nobody_without_states(void **state)
 {
     struct fixture *f = *state;
@@ -431,9 +393,6 @@ static void test_claims__who_is_put_off_is_due_when_the_time_has_come(void **sta
     assert_int_equal(due(f, filter, &rows), 0);
     filter.now--; /* the clock was set back */
     assert_int_equal(due(f, filter, &rows), 1);
-
-    OK(store_free_leases(f->s, until - 1, &f->err));
-    assert_true(until_of(f, id) == until);
 }
 
 int main(void)
@@ -445,8 +404,6 @@ int main(void)
         T(test_claims__resumed_in_an_old_list_is_due),
         T(test_claims__rolled_back_list_is_not_looked_at),
         T(test_claims__live_leases_are_counted),
-        T(test_claims__leases_that_ended_without_a_server_are_free),
-        T(test_claims__lease_of_a_far_future_is_freed_at_the_start),
         T(test_claims__lease_from_a_clock_that_was_set_back_is_over),
         T(test_claims__nobody_without_states),
         T(test_claims__stages_that_are_not_wanted_are_left_out),

@@ -242,6 +242,22 @@ static void test_driving__deaths_are_remembered_when_it_is_resumed(void **state)
     site->now += 62 * CLOCK_S;
 }
 
+/* Case 43: each hang is longer than the lease. */
+static void test_driving__a_server_that_hangs_counts_no_death(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    for (int i = 0; i < 50; i++) {
+        claim_one(site);
+        site->stands_still = true;
+        site->now += 62 * CLOCK_S;
+    }
+    site->stands_still = false;
+    struct wire_claim ada = claim_one(site);
+    assert_string_equal(ada.stage, "LOCKING");
+    say(site, &ada, WIRE_DONE, NULL);
+}
+
 static void test_driving__an_operator_who_moves_it_begins_the_stage_anew(void **state)
 {
     struct site *site = *state;
@@ -362,6 +378,7 @@ int main(void)
         T(test_driving__what_comes_with_a_renewal_survives_the_driver),
         T(test_driving__a_resumed_stage_goes_on_with_what_was_remembered),
         T(test_driving__deaths_are_remembered_when_it_is_resumed),
+        T(test_driving__a_server_that_hangs_counts_no_death),
         T(test_driving__an_operator_who_moves_it_begins_the_stage_anew),
         T(test_driving__each_report_is_answered_in_its_place),
         T(test_driving__deliveries_are_taken_and_told_about_one_by_one),

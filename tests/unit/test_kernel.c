@@ -95,9 +95,24 @@ static enum refusal send(struct command cmd)
 
 #define SEND(...) send((struct command){ __VA_ARGS__ })
 
+/* What is not said: as a driver that holds nobody else, and a lease that was lost alone. */
+static enum refusal claim_as(struct command how)
+{
+    how.kind = COMMAND_CLAIM;
+    how.cool_off_us = COOL_OFF;
+    how.lease_us = LEASE;
+    how.deaths_max = 3;
+    how.flight = how.flight ? how.flight : 1;
+    how.lost_with = how.lost_with ? how.lost_with : 1;
+    return send(how);
+}
+#define CLAIM(...) claim_as((struct command){ __VA_ARGS__ })
+
+/* As a driver that holds nobody else. If the row's lease has run out, the first claim only finds that. */
 static enum refusal claim(void)
 {
-    return SEND(COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE, .deaths_max = 3);
+    enum refusal refusal = CLAIM(.kind = COMMAND_CLAIM);
+    return got.lost && got.n_moves == 0 ? CLAIM(.kind = COMMAND_CLAIM) : refusal;
 }
 
 static enum refusal report(enum command_kind kind)
@@ -237,6 +252,132 @@ static void test_kernel_claim__too_many_deaths_at_one_stage_are_an_error(void **
     assert_int_equal(row.deaths, 0);
 }
 
+/* As the driver does: it says when it begins to call for somebody who is alone. */
+static void die_alone(bool begins)
+{
+    CLAIM(.says_when = true);
+    if (begins)
+        SEND(COMMAND_RENEW, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE, .begins = true);
+    now += LEASE;
+    CLAIM(.says_when = true);
+    assert_true(got.lost);
+}
+
+static void test_kernel_claim__suspects_come_in_halving_groups(void **state)
+{
+    static const unsigned groups[] = { 15, 7, 3, 1, 1 };
+    CLAIM(.flight = 31);
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        now += LEASE;
+        assert_int_equal(CLAIM(.flight = 100, .lost_with = 31), REFUSAL_NONE);
+        assert_false(got.granted);
+        assert_int_equal(row.suspects, groups[i]);
+        assert_int_equal(CLAIM(.flight = groups[i] + 1), REFUSAL_SUSPECT);
+        assert_int_equal(CLAIM(.flight = groups[i], .says_when = true), REFUSAL_NONE);
+        assert_true(got.granted);
+    }
+    assert_int_equal(row.deaths, 0);
+    assert_int_equal(row.state, W1);
+}
+
+static void test_kernel_claim__only_a_death_alone_with_a_call_counts(void **state)
+{
+    die_alone(false); /* not yet a suspect */
+    for (int i = 0; i < 10; i++)
+        die_alone(false);
+    assert_int_equal(row.deaths, 0);
+    die_alone(true);
+    die_alone(true);
+    assert_int_equal(row.deaths, 2);
+    die_alone(true);
+    assert_moved(1, W1, E);
+}
+
+static void test_kernel_claim__a_server_that_did_not_run_counts_no_death(void **state)
+{
+    claim();
+    for (int i = 0; i < 10; i++) {
+        now += LEASE;
+        assert_int_equal(CLAIM(.ran_since = now + 1), REFUSAL_NONE);
+        assert_int_equal(row.deaths, 0);
+        assert_int_equal(row.suspects, 1);
+        CLAIM(.kind = COMMAND_CLAIM);
+        assert_true(got.granted);
+    }
+    now += LEASE;
+    CLAIM(.ran_since = now);
+    assert_int_equal(row.deaths, 1);
+}
+
+static void test_kernel_renew__takes_deaths_back_but_not_before_the_call(void **state)
+{
+    claim();
+    now += LEASE;
+    claim();
+    now += LEASE;
+    CLAIM(.kind = COMMAND_CLAIM);
+    assert_int_equal(row.deaths, 2);
+    CLAIM(.says_when = true);
+    assert_int_equal(report(COMMAND_RENEW), REFUSAL_NONE);
+    assert_int_equal(row.deaths, 2);
+    SEND(COMMAND_RENEW, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE, .begins = true);
+    assert_int_equal(row.deaths, 2);
+    assert_int_equal(report(COMMAND_RENEW), REFUSAL_NONE);
+    assert_int_equal(row.deaths, 0);
+    assert_int_equal(row.suspects, 1);
+}
+
+static bool hear_late(int64_t epoch)
+{
+    const struct command cmd = { .kind = COMMAND_DONE, .epoch = epoch, .stage = row.state };
+    struct retirement after;
+    bool differs = core_hear_late(&row, &cmd, &after);
+    row = after;
+    return differs;
+}
+
+static void test_kernel_late__the_holder_lives(void **state)
+{
+    claim();
+    now += LEASE;
+    assert_true(hear_late(1)); /* before anybody found it lost */
+    assert_int_equal(row.lease_until, LEASE_LOST);
+    assert_false(hear_late(1));
+    claim();
+    assert_int_equal(row.deaths + row.suspects, 0);
+
+    now += LEASE;
+    CLAIM(.kind = COMMAND_CLAIM);
+    assert_int_equal(row.deaths, 1);
+    assert_true(hear_late(2));
+    assert_int_equal(row.deaths + row.suspects, 0);
+
+    claim();
+    now += LEASE;
+    claim();
+    now += LEASE;
+    claim();
+    assert_int_equal(row.deaths, 2);
+    assert_true(hear_late(row.epoch - 2)); /* the one after it may be dead still */
+    assert_int_equal(row.deaths, 1);
+    assert_int_equal(row.suspects, 1);
+    assert_false(hear_late(row.epoch - 2));
+    assert_true(hear_late(row.epoch - 1));
+    assert_int_equal(row.deaths + row.suspects, 0);
+    assert_false(hear_late(row.epoch + 1));
+}
+
+static void test_kernel_late__says_nothing_about_another_stage(void **state)
+{
+    claim();
+    report(COMMAND_DONE);
+    now += LEASE;
+    const struct command cmd = { .kind = COMMAND_DONE, .epoch = row.epoch, .stage = W1 };
+    struct retirement after;
+    assert_false(core_hear_late(&row, &cmd, &after));
+    assert_int_equal(after.lease_until, row.lease_until);
+}
+
 static void test_kernel_claim__finishing_a_stage_forgives_its_deaths(void **state)
 {
     claim();
@@ -273,12 +414,12 @@ static void test_kernel_claim__dead_ends_are_not_to_be_had(void **state)
 
 static void test_kernel_claim__starts_with_the_list_of_today_and_keeps_it(void **state)
 {
-    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_new, .lease_us = LEASE), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_new, .lease_us = LEASE, .flight = 1), REFUSAL_NONE);
     assert_ptr_equal(row.pipeline, &list_new);
     assert_int_equal(row.state, NEW_W0);
 
     SEND(COMMAND_DONE, .epoch = 1, .stage = NEW_W0, .stop = true);
-    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_old, .lease_us = LEASE), REFUSAL_NONE);
+    assert_int_equal(SEND(COMMAND_CLAIM, .current = &list_old, .lease_us = LEASE, .flight = 1), REFUSAL_NONE);
     assert_ptr_equal(row.pipeline, &list_new);
     assert_int_equal(row.state, NEW_W2);
 }
@@ -869,7 +1010,8 @@ static void test_kernel__lease_does_not_outlive_a_clock_that_was_set_back(void *
 
 static void test_kernel__longest_lease_is_live_from_its_first_moment(void **state)
 {
-    SEND(COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE_MAX_S * CLOCK_S, .deaths_max = 3);
+    SEND(COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE_MAX_S * CLOCK_S, .deaths_max = 3,
+         .flight = 1);
     assert_true(retirement_is_leased(&row, now));
     assert_true(retirement_is_leased(&row, now + LEASE_MAX_S * CLOCK_S - 1));
     assert_false(retirement_is_leased(&row, now + LEASE_MAX_S * CLOCK_S));
@@ -886,6 +1028,12 @@ int main(void)
         T(test_kernel_claim__waits_for_the_end_of_the_cool_off),
         T(test_kernel_claim__a_live_lease_belongs_to_its_holder),
         T(test_kernel_claim__too_many_deaths_at_one_stage_are_an_error),
+        T(test_kernel_claim__suspects_come_in_halving_groups),
+        T(test_kernel_claim__only_a_death_alone_with_a_call_counts),
+        T(test_kernel_claim__a_server_that_did_not_run_counts_no_death),
+        T(test_kernel_renew__takes_deaths_back_but_not_before_the_call),
+        T(test_kernel_late__the_holder_lives),
+        T(test_kernel_late__says_nothing_about_another_stage),
         T(test_kernel_claim__finishing_a_stage_forgives_its_deaths),
         T(test_kernel_claim__leaves_work_without_a_lease_alone),
         T(test_kernel_claim__takes_up_what_was_released),

@@ -42,7 +42,7 @@ static const struct pipeline lists[] = {
 /* ---- the oracle ---- */
 
 /* The oracle's view of the row: its state as a role and the number of its stage, and which driver has it. */
-enum hands { NOBODY, FREE, HELD, PERSON, TIME };
+enum hands { NOBODY, FREE, LOST, HELD, PERSON, TIME };
 
 struct place {
     enum role role;
@@ -55,13 +55,14 @@ struct belief {
     enum hands hands;
     int64_t until; /* HELD: the end of the lease; TIME: of the pause. May lie in the past */
     int64_t epoch, run, changed_at;
-    unsigned deaths;
-    bool doomed; /* an abort waits */
+    unsigned deaths, group; /* group: of suspects; 0: it is none */
+    bool alone;             /* and called for: to lose it would be a death */
+    bool doomed;            /* an abort waits */
 };
 
 struct verdict {
     enum refusal refusal;
-    bool replayed, granted, waits, skipped;
+    bool replayed, granted, lost, waits, skipped;
     unsigned n_ways;
     struct place ways[2];
     bool noted; /* a log entry without a move: who requested the abort, and why */
@@ -170,6 +171,8 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
         { claim && b->at.role == ROLE_WORKING && b->hands == NOBODY, REFUSAL_UNLEASED_WORK },
         { claim && b->hands == PERSON, REFUSAL_UNLEASED_WORK },
         { claim && is_pausing(b, now), REFUSAL_PUT_OFF },
+        { claim && (b->hands == FREE || b->hands == LOST) && b->group && c->flight > b->group,
+          REFUSAL_SUSPECT },
         { c->kind == COMMAND_CONFIRM && b->hands != PERSON, REFUSAL_NOT_WAITING },
         { is_report(c) && (c->epoch != b->epoch || c->stage != position(b->list, b->at)), REFUSAL_STALE },
         { is_report(c) && !held, REFUSAL_LEASE_OVER },
@@ -233,15 +236,23 @@ static struct place before_the_failure(const struct belief *b)
     return (struct place){ ROLE_PENDING, 0 };
 }
 
-static void ways_of_claim(const struct belief *b, const struct command *c, struct verdict *v)
+/* The lease that has run out: was it the end of a driver, and because of this person? */
+static bool is_death(const struct belief *b, const struct command *c, int64_t now)
+{
+    bool by_itself = b->group == 1 || (b->group == 0 && c->lost_with == 1);
+    return b->alone && by_itself && c->ran_since <= b->until && b->until <= now;
+}
+
+static void ways_of_claim(const struct belief *b, const struct command *c, int64_t now, struct verdict *v)
 {
     if (b->doomed)
         go(v, (struct place){ ROLE_ABORTED, 0 });
     else if (b->at.role != ROLE_WORKING)
         go(v, following(list_meant(b, c), b->at));
-    else if (b->hands == HELD && b->deaths + 1 >= c->deaths_max)
+    else if (b->hands == HELD && is_death(b, c, now) && b->deaths + 1 >= c->deaths_max)
         go(v, (struct place){ ROLE_ERRORED, 0 });
-    v->granted = v->n_ways == 0 || v->ways[0].role == ROLE_WORKING;
+    v->lost = b->hands == HELD && !b->doomed;
+    v->granted = !v->lost && (v->n_ways == 0 || v->ways[0].role == ROLE_WORKING);
 }
 
 static void ways_of_report(const struct belief *b, const struct command *c, struct verdict *v)
@@ -264,7 +275,7 @@ static void ways_of_report(const struct belief *b, const struct command *c, stru
 static void ways(const struct belief *b, const struct command *c, int64_t now, struct verdict *v)
 {
     if (c->kind == COMMAND_CLAIM)
-        ways_of_claim(b, c, v);
+        ways_of_claim(b, c, now, v);
     else if (is_report(c))
         ways_of_report(b, c, v);
     else if (c->kind == COMMAND_RESUME)
@@ -306,6 +317,8 @@ static enum hands hands_after(const struct belief *b, const struct command *c, c
 {
     if (v->granted)
         return HELD;
+    if (v->lost && v->n_ways == 0)
+        return LOST;
     if (c->kind == COMMAND_RELEASE && !b->doomed)
         return FREE;
     if (c->kind == COMMAND_LATER && works)
@@ -317,12 +330,28 @@ static enum hands hands_after(const struct belief *b, const struct command *c, c
     return c->kind == COMMAND_MOVE && works ? FREE : NOBODY;
 }
 
-static unsigned deaths_after(const struct belief *b, const struct command *c, const struct verdict *v)
+static void suspect(struct belief *b, const struct belief *was, const struct command *c, int64_t now,
+                    const struct verdict *v)
 {
-    bool died = c->kind == COMMAND_CLAIM && b->hands == HELD && !b->doomed;
-    if (died)
-        return b->deaths + 1;
-    return v->n_ways > 0 || c->kind == COMMAND_LATER ? 0 : b->deaths;
+    bool in_the_clear = v->n_ways > 0 || c->kind == COMMAND_LATER;
+    if (in_the_clear)
+        b->group = b->deaths = 0;
+    if (v->lost)
+        b->deaths = was->deaths + is_death(was, c, now);
+    if (v->lost && v->n_ways == 0) {
+        unsigned of = was->group ? was->group : c->lost_with;
+        b->group = of < 2 ? 1 : of / 2;
+    }
+    if (c->kind == COMMAND_RENEW && !c->begins && was->alone)
+        b->deaths = 0;
+    if (c->kind == COMMAND_RENEW)
+        b->alone = b->alone || (c->begins && b->group == 1);
+    else if (v->granted)
+        b->alone = c->flight == 1 && !c->says_when;
+    else if (in_the_clear || v->lost || c->kind == COMMAND_RELEASE)
+        b->alone = false;
+    if (v->granted && b->group)
+        b->group = c->flight;
 }
 
 static bool begins_anew(const struct belief *b, const struct command *c, const struct verdict *v)
@@ -348,7 +377,7 @@ static void believe(struct belief *b, const struct command *c, int64_t now, cons
     b->epoch +=
         (!is_report(c) && (v->granted || v->n_ways > 0)) || (c->kind == COMMAND_WAIT && b->hands == PERSON);
     b->run += begins_anew(&was, c, v);
-    b->deaths = deaths_after(&was, c, v);
+    suspect(b, &was, c, now, v);
     b->doomed = v->n_ways == 0 && (was.doomed || v->waits);
     bool only_hands =
         v->n_ways == 0 && (c->kind == COMMAND_CLAIM || (is_report(c) && c->kind != COMMAND_LATER));
@@ -502,6 +531,11 @@ static struct command random_command(struct world *w)
     struct command c = {
         .kind = random_kind(w), .cool_off_us = COOL_OFF, .lease_us = LEASE, .deaths_max = DEATHS_MAX
     };
+    c.flight = 1 + below(w, 4);
+    c.lost_with = 1 + below(w, 4);
+    c.says_when = one_in(w, 3);
+    c.begins = one_in(w, 3);
+    c.ran_since = one_in(w, 3) ? w->now - (int64_t)below(w, LEASE) : START - LONGEST;
     c.current = one_in(w, 20) ? NULL : w->today;
     if (is_report(&c))
         aim_report(w, &c);
@@ -536,12 +570,14 @@ static void check_oracle(const struct world *w, const struct decision *d, const 
     const struct retirement *r = &d->after;
     int64_t lease = b->hands == HELD     ? b->until
                     : b->hands == FREE   ? LEASE_FREE
+                    : b->hands == LOST   ? LEASE_LOST
                     : b->hands == PERSON ? LEASE_WAITING
                     : b->hands == TIME   ? -b->until
                                          : LEASE_NONE;
     check(w, d->refusal == v->refusal, "oracle: refusal");
     check(w, d->replayed == v->replayed, "oracle: replayed");
     check(w, d->granted == v->granted, "oracle: granted");
+    check(w, d->lost == v->lost, "oracle: lost");
     check(w, d->abort_waits == v->waits, "oracle: abort_waits");
     check(w, d->n_moves == v->n_ways + v->noted, "oracle: moves");
     check(w, d->moves[0].skipped == v->skipped && !d->moves[1].skipped, "oracle: skipped");
@@ -552,6 +588,8 @@ static void check_oracle(const struct world *w, const struct decision *d, const 
     check(w, r->run == b->run, "oracle: run");
     check(w, r->lease_until == lease, "oracle: lease");
     check(w, r->deaths == b->deaths, "oracle: deaths");
+    check(w, r->suspects == b->group, "oracle: suspects");
+    check(w, r->calls_alone == b->alone, "oracle: calls_alone");
     check(w, r->abort_asked == b->doomed, "oracle: abort_asked");
     check(w, r->modified_at == b->changed_at, "oracle: modified_at");
 }
@@ -561,7 +599,8 @@ static bool same_row(const struct retirement *x, const struct retirement *y)
     return x->id == y->id && x->account_id == y->account_id && x->pipeline == y->pipeline &&
            x->state == y->state && x->last_state == y->last_state && x->created_at == y->created_at &&
            x->modified_at == y->modified_at && x->epoch == y->epoch && x->lease_until == y->lease_until &&
-           x->run == y->run && x->deaths == y->deaths && x->abort_asked == y->abort_asked;
+           x->run == y->run && x->deaths == y->deaths && x->abort_asked == y->abort_asked &&
+           x->suspects == y->suspects && x->calls_alone == y->calls_alone;
 }
 
 static void check_path(const struct world *w, const struct command *c, const struct decision *d)
@@ -665,8 +704,8 @@ static void witness_leases(struct world *w, const struct command *c, const struc
     bool accepted = d->refusal == REFUSAL_NONE && !d->replayed;
     if (is_moved(d))
         w->expired = 0;
+    w->expired += d->lost;
     if (d->granted) {
-        w->expired += d->n_moves == 0 && w->row.lease_until > LEASE_FREE;
         w->granted_epoch = w->highest_grant = d->after.epoch;
         w->granted_until = w->now + LEASE;
         return;
@@ -675,7 +714,7 @@ static void witness_leases(struct world *w, const struct command *c, const struc
         return;
     if (c->kind == COMMAND_LATER)
         w->expired = 0;
-    if (is_moved(d) && !is_report(c))
+    if ((is_moved(d) && !is_report(c)) || d->lost)
         w->granted_until = 0; /* it had run out, and stays so when the clock jumps back */
     if (c->kind == COMMAND_RENEW && !d->abort_waits)
         w->granted_until = w->now + LEASE;
@@ -757,7 +796,7 @@ static void test_kernel_property__a_working_driver_reaches_an_end(void **state)
             if (retirement_is_waiting(&w.row))
                 step(&w, (struct command){ COMMAND_CONFIRM });
             step(&w, (struct command){ COMMAND_CLAIM, .cool_off_us = COOL_OFF, .lease_us = LEASE,
-                                       .deaths_max = DEATHS_MAX });
+                                       .deaths_max = DEATHS_MAX, .flight = 1, .lost_with = 1 });
             while (is_granted(&w))
                 step(&w, (struct command){ COMMAND_DONE, .epoch = w.row.epoch, .stage = w.row.state });
         }

@@ -16,6 +16,7 @@ struct refused {
     unsigned state;
     int64_t lease_until;
     bool abort_asked;
+    unsigned suspects;
     struct command cmd;
     const char *words;
 };
@@ -28,7 +29,8 @@ static void expect_words(const struct refused *r)
                                     .created_at = 1000000,
                                     .epoch = 4,
                                     .lease_until = r->lease_until,
-                                    .abort_asked = r->abort_asked };
+                                    .abort_asked = r->abort_asked,
+                                    .suspects = r->suspects };
     const struct decision d = { .refusal = r->refusal };
     struct err err;
     expect_error(refusal_explain(&d, &row, &r->cmd, &err), RC_CONFLICT, &err, "");
@@ -58,8 +60,7 @@ static void test_refusal__says_where_it_is_and_what_is_wrong(void **state)
         { REFUSAL_NOT_COMPLETE, W1, .words = "retirement 7 is in W1: only one in COMPLETE can be run again" },
         { REFUSAL_COOLING_OFF, P, .cmd = { .cool_off_us = 500 },
           .words = "retirement 7 is in PENDING: its cool-off lasts until 1970-01-01T00:00:01.000500Z" },
-        { REFUSAL_NOT_WAITING, W1,
-          .words = "retirement 7 is in W1: it does not wait for a confirmation" },
+        { REFUSAL_NOT_WAITING, W1, .words = "retirement 7 is in W1: it does not wait for a confirmation" },
         { REFUSAL_UNLEASED_WORK, W1, LEASE_WAITING,
           .words = "retirement 7 is in W1: it waits until an operator confirms that this stage is done" },
         { REFUSAL_UNLEASED_WORK, W1, LEASE_NONE,
@@ -67,6 +68,9 @@ static void test_refusal__says_where_it_is_and_what_is_wrong(void **state)
               "retirement 7 is in W1: a client without a lease is at work on it; an operator can move it" },
         { REFUSAL_PUT_OFF, W1, LEASE_PUT_OFF(60 * CLOCK_S),
           .words = "retirement 7 is in W1: its driver put it off until 1970-01-01T00:01:00.000000Z" },
+        { REFUSAL_SUSPECT, W1, LEASE_FREE, .suspects = 3,
+          .words =
+              "retirement 7 is in W1: it may kill its driver: at most 3 may be in flight together with it" },
         { REFUSAL_STALE, W2, .cmd = { .stage = W1, .epoch = 3 },
           .words = "retirement 7 is in W2: its epoch is 4, the report is about W1 at epoch 3" },
         { REFUSAL_STALE, W2, .cmd = { .stage = C + 1, .epoch = 3 },

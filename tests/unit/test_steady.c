@@ -111,12 +111,36 @@ static void test_steady__is_silent_about_what_a_time_service_does(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void pass(int64_t us)
+{
+    wall += us;
+    mono += us;
+}
+
+static void test_steady__notices_that_it_did_not_run(void **state)
+{
+    int64_t began = steady_ran_since(&steady);
+    for (int i = 0; i < 100; i++) {
+        pass(STEADY_BEAT);
+        steady_beat(&steady);
+    }
+    assert_int_equal(steady_ran_since(&steady), began);
+    pass(3 * STEADY_BEAT);
+    assert_int_equal(steady_ran_since(&steady), began);
+    pass(20 * CLOCK_S); /* stopped; a request is faster than the next beat */
+    assert_int_equal(steady_ran_since(&steady), steady_now(&steady));
+    int64_t woke = steady_now(&steady);
+    pass(STEADY_BEAT);
+    assert_int_equal(steady_ran_since(&steady), woke);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_steady__goes_on_whatever_the_wall_clock_does),
         T(test_steady__says_once_that_the_clocks_came_apart),
         T(test_steady__is_silent_about_what_a_time_service_does),
+        T(test_steady__notices_that_it_did_not_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,9 @@ static enum rc claim_all(struct fixture *f)
     struct retirement *rows;
     size_t n = 0;
     enum rc rc = store_current_pipeline(f->s, &p, &f->err);
-    struct command cmd = { .kind = COMMAND_CLAIM, .current = p, .lease_us = CLOCK_S, .deaths_max = 3 };
+    struct command cmd = {
+        .kind = COMMAND_CLAIM, .current = p, .lease_us = CLOCK_S, .deaths_max = 3, .flight = 1, .lost_with = 1
+    };
     if (!rc)
         rc = look(f, false, &rows, &n);
     for (size_t i = 0; !rc && i < n; i++)
@@ -353,8 +355,6 @@ static enum rc live(struct fixture *f)
     f->now += CLOCK_S / 2;
     if (!rc)
         rc = claim_all(f);
-    if (!rc)
-        rc = store_free_leases(f->s, f->now, &f->err);
     if (!rc)
         rc = tell_of(f, ids[0]);
     if (!rc)

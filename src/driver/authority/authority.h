@@ -115,6 +115,7 @@ struct claims {
     struct buf body;
     const char **stages; /* scratch: those of a request */
     bool all_taken;      /* the last answer said so: no due person is left */
+    bool suspects;       /* the last answer said so: no claim before nobody is in flight */
     struct service
         *probed; /* the claim under way is for a prober of this service; NULL: it is for all people */
     unsigned limit;

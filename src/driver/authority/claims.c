@@ -6,6 +6,9 @@
  * the batch. A claim may bring fewer people than it asked for and yet leave some: the authority goes through
  * a bounded number of rows at a time, and the next claim continues there. A claim names the stages that
  * people may be taken to: those of this configuration, except stages whose service is shut.
+ *
+ * People with whom a driver was lost are suspects (core.h): the authority gives some of them to a driver that
+ * has nobody in flight, and the driver takes nobody else meanwhile.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -43,6 +46,8 @@ static void write_body(struct claims *c, bool count, bool waiting)
         .order = a->config->newest_first ? WIRE_NEWEST : WIRE_OLDEST,
         .count = count,
         .waiting = waiting,
+        .in_flight = a->flight->in_flight,
+        .begins = true,
     };
     for (size_t i = 0; i < a->config->n_stages; i++) {
         const struct stage_conf *stage = &a->config->stages[i];
@@ -123,6 +128,8 @@ void claims_pump(struct authority *a, int64_t now)
             ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
         return;
     }
+    if (c->suspects && a->flight->in_flight > 0)
+        return;
     c->probed = find_unprobed(a, now);
     if (c->probed) {
         c->probed->prober_asked_at = now;
@@ -159,7 +166,7 @@ struct template_values claims_person(struct arena *a, const struct wire_user *us
     };
 }
 
-static enum rc take(struct claims *c, const struct wire_claim *in, int64_t now, struct err *err)
+static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, int64_t now, struct err *err)
 {
     if (in->fault.code)
         return err_set(err, RC_INVALID, "a claim that makes no sense: %s", in->fault.text);
@@ -176,6 +183,7 @@ static enum rc take(struct claims *c, const struct wire_claim *in, int64_t now, 
         .memo = in->memo,
         .person = claims_person(&c->arena, &in->user, in->id),
         .orgs = in->user.orgs,
+        .alone = alone,
     };
     run_begin(c->authority->flight, &claim, now);
     return RC_OK;
@@ -185,9 +193,10 @@ static enum rc take(struct claims *c, const struct wire_claim *in, int64_t now, 
 static unsigned take_all(struct claims *c, const struct wire_claim_answer *answer, int64_t now)
 {
     unsigned n = 0;
+    bool alone = answer->suspects && answer->n_claims == 1;
     for (size_t i = 0; i < answer->n_claims && n < c->limit; i++) {
         struct err err;
-        if (!take(c, &answer->claims[i], now, &err))
+        if (!take(c, &answer->claims[i], alone, now, &err))
             n++;
         else
             log_error("the authority granted %s", err.text);
@@ -227,6 +236,7 @@ static void take_answer(struct claims *c, const struct wire_claim_answer *answer
     if (n > 0)
         a->held = 0;
     a->fuse_blown = answer->fuse_blown;
+    c->suspects = answer->suspects;
     reminders_look(a, answer->waiting, answer->n_waiting);
     if (c->probed) {
         if (n == 0 && may_be_more)

@@ -57,8 +57,11 @@ static void put_report(struct json_out *o, struct run *run)
         report.in_s = (run->later_us + CLOCK_S - 1) / CLOCK_S;
         report.memo = run->put_memo;
     }
-    if (outcome == WIRE_RENEWED)
+    if (outcome == WIRE_RENEWED) {
         report.lease_s = run->lease_asked_us / CLOCK_S;
+        report.begins = run->alone && run->state == RUN_RENEWING;
+        run->begins_said = run->begins_said || report.begins;
+    }
     wire_put_report(o, &report);
 }
 

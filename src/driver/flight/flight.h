@@ -208,8 +208,10 @@ struct run {
 
     int64_t lease_sent_at, lease_us; /* it holds at least until their sum */
     struct timer renew;
-    bool abort;    /* asked for: no new call */
-    bool shut_out; /* given back because a service is shut */
+    bool alone;       /* a suspect (core.h): the authority is told before it calls */
+    bool begins_said; /* so that it is known what a death is to be counted against */
+    bool abort;       /* asked for: no new call */
+    bool shut_out;    /* given back because a service is shut */
 
     int64_t begun_at; /* wall clock: the stage, in this run of the retirement, by any driver and however often
                          it was put off since. Deadlines in hours or days count from it */
@@ -243,6 +245,7 @@ struct claim {
     const char *run_key;
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */
+    bool alone;              /* a suspect, with whom nobody else is in flight */
 };
 
 /* For the authority: */

@@ -153,7 +153,8 @@ static void take_turn(void *owner, int64_t now)
     struct run *run = owner;
     struct flight *f = run->flight;
     const struct task *t = &run->task;
-    if (!policy_fits(now, t->call.conf->timeout_us, run->lease_sent_at, run->lease_us)) {
+    bool has_to_say = run->alone && !run->begins_said;
+    if (has_to_say || !policy_fits(now, t->call.conf->timeout_us, run->lease_sent_at, run->lease_us)) {
         enter_state(run, RUN_RENEWING);
         ask_renewal(run);
         return;
@@ -446,6 +447,7 @@ void run_begin(struct flight *f, const struct claim *claim, int64_t now)
     run->epoch = claim->epoch;
     run->run_key = arena_strdup(&run->arena, claim->run_key);
     run->orgs = copy_orgs(&run->arena, claim->orgs);
+    run->alone = claim->alone;
     run->task.call.run_key = run->run_key;
     flight_copy_person(&run->task.person, &claim->person, &run->arena);
     set_lease(run, claim->sent_at, claim->lease_us);
