@@ -24,11 +24,10 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/gzip.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/seal.h"
 
-enum { TEXT_MAX = 64 * 1024 * 1024, NAME_RANDOM = 4 };
+enum { TEXT_MAX = 64 * 1024 * 1024, TEXT_ENOUGH = TEXT_MAX / 4, NAME_RANDOM = 4 };
 
 #define UNFINISHED ".unfinished"
 
@@ -59,28 +58,21 @@ static const char *make_name(struct act *act)
 /* ---- contents ---- */
 
 struct content {
+    struct act *act;
     struct buf text; /* JSON lines */
     struct retirement *rows;
     size_t n;
+    bool full; /* the others are for the next file */
 };
 
 static enum rc add_person(void *arg, const struct retirement_view *v, struct err *err)
 {
     struct content *c = arg;
-    struct json_out o = { .buf = &c->text };
-    json_open_map(&o);
-    json_field_int(&o, "user_id", account_number(&v->account));
-    json_field_text(&o, "original_username", v->person.username);
-    json_field_text(&o, "original_email", v->person.email);
-    json_field_text(&o, "original_name", v->person.name);
-    json_field_text(&o, "retired_username", v->person.retired_username);
-    json_field_text(&o, "retired_email", v->person.retired_email);
-    json_field_time(&o, "retirement_request_date", v->row.created_at);
-    json_field_time(&o, "last_modified_date", v->row.modified_at);
-    json_close_map(&o);
-    buf_add_char(&c->text, '\n');
+    c->full = c->full || c->text.len > TEXT_ENOUGH;
+    if (c->full)
+        return RC_OK;
     c->rows[c->n++] = v->row;
-    return RC_OK;
+    return archive_put_line(c->act, v, &c->text, err);
 }
 
 static void wipe_and_free(struct buf *b)
@@ -193,7 +185,8 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
         rc = store_count_held_back(act->store, before, &out->held_back, err);
     if (rc || in->dry_run)
         return rc ? rc : count(act, before, out, err);
-    struct content c = { .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
+    struct content c = { .act = act,
+                         .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
     buf_init(&c.text, TEXT_MAX);
     rc = store_walk_archivable(act->store, before, USECASE_ARCHIVE_MAX, add_person, &c, &out->more, err);
     if (!rc && c.n > 0)
@@ -201,7 +194,7 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
     if (!rc)
         rc = cleanup_redact_cancelled(act, USECASE_ARCHIVE_MAX, &out->cancelled, err);
     out->people = (int64_t)c.n;
-    out->more = out->more || out->cancelled == USECASE_ARCHIVE_MAX;
+    out->more = out->more || c.full || out->cancelled == USECASE_ARCHIVE_MAX;
     wipe_and_free(&c.text);
     return rc;
 }

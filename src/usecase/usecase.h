@@ -15,7 +15,7 @@
  *   watch.c      retirements that are stuck
  *   partners.c   people to report to partner organisations
  *   cleanup.c    forgetting the person after all stages are done
- *   archive.c    the same, into a file
+ *   archive.c    the same, into a file; archive_line.c: what that says of a person
  *   setup.c      states, and what a server does to its database before it serves
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
  *   sessions.c   signing in and out, and forgotten passwords

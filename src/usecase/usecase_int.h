@@ -48,6 +48,12 @@ enum rc alerts_note_errored(struct act *act, const struct retirement *before, co
 /* An alert of what has gathered, if there is something and it is time. */
 enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
+/* ---- archive_line.c ---- */
+
+/* What an archive says of one person: a line of JSON with its newline. */
+enum rc archive_put_line(struct act *act, const struct retirement_view *v, struct buf *out,
+                         struct err *err) MUST_CHECK;
+
 /* ---- cleanup.c ---- */
 
 /* Overwrites and marks those who are in a file, which must be finished before they are deleted. */

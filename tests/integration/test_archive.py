@@ -12,10 +12,16 @@ import pytest
 
 from site_under_test import wait_for
 
+# The first eight are those of the LMS's scripts, which go by them; ours follow.
 KEYS = ["user_id", "original_username", "original_email", "original_name", "retired_username", "retired_email",
-        "retirement_request_date", "last_modified_date"]
+        "retirement_request_date", "last_modified_date", "retirement_id", "state", "stages", "forced", "forced_moves"]
 DAY = 86400 * 1000000
 EDX = "/api/user/v1/accounts/"
+
+
+def date(text):
+    """2026-11-30 15:44:04.564672, as in the archives of the LMS's scripts."""
+    return text.replace("T", " ").replace("Z", "")
 
 
 def archive(site, older_than="0d", **more):
@@ -64,13 +70,73 @@ def test_a_file_of_json_lines(served):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     [row] = lines(path)
     assert list(row) == KEYS
-    assert row == {"user_id": before["user"]["id"], "original_username": "Zoë", "original_email": "zoe@example.com",
-                   "original_name": "Zoë O'Line", "retired_username": before["retired_username"],
-                   "retired_email": before["retired_email"], "retirement_request_date": before["created"],
-                   "last_modified_date": before["modified"]}
+    assert {key: row[key] for key in KEYS[:9]} == {
+        "user_id": before["user"]["id"], "original_username": "Zoë", "original_email": "zoe@example.com",
+        "original_name": "Zoë O'Line", "retired_username": before["retired_username"],
+        "retired_email": before["retired_email"], "retirement_request_date": date(before["created"]),
+        "last_modified_date": date(before["modified"]), "retirement_id": before["id"]}
     assert served.status("Zoë").status == 404
     assert b"zoe@example.com" not in (served.data_dir / "lethe.db").read_bytes()
     assert (served.data_dir / "lethe.db-wal").stat().st_size == 0
+
+
+def done(site, claim, **response):
+    return site.report(claim, "done", response=json.dumps({"status": 204, "attempts": 1, **response}))
+
+
+def test_a_line_joins_the_person_to_the_proof(served):
+    who = served.request("ada")["id"]
+    [claim] = served.claim()
+    found = {"left": 0, "status": 404, "tries": 2}
+    done(served, claim, outcome="nothing_to_erase", verification=found, answer="ada is unknown")
+    assert done(served, {**claim, "stage": "RETIRING_LMS"})["state"] == "COMPLETE"
+    log = served.get(f"/v1/retirements/{who}/log").json["log"]
+    archive(served)
+    [row] = lines(files(served)[0])
+    assert list(row) == KEYS and (row["retirement_id"], row["state"], row["forced"]) == (who, "COMPLETE", False)
+    ends = {entry["from"]: date(entry["at"]) for entry in log}
+    by = log[-1]["actor"]
+    assert row["stages"] == [
+        {"stage": "RETIRING_FORUMS", "outcome": "nothing_to_erase", "at": ends["RETIRING_FORUMS"], "by": by,
+         "verification": found},
+        {"stage": "RETIRING_LMS", "outcome": "done", "at": ends["RETIRING_LMS"], "by": by, "verification": None}]
+    assert row["forced_moves"] == [] and "ada is unknown" not in json.dumps(row)
+
+
+def led(site, *moves):
+    who = site.request("ada")["id"]
+    for state in moves:
+        assert site.post(f"/v1/retirements/{who}/move", {"state": state, "reason": f"to {state}"}).status == 200
+
+
+@pytest.mark.parametrize("moves, outcomes", [
+    (["COMPLETE"], ["left_out", "left_out"]),
+    (["RETIRING_FORUMS", "COMPLETE"], ["forced", "left_out"]),
+    (["RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS", "LMS_COMPLETE", "COMPLETE"], ["forced", "forced"]),
+    (["RETIRING_FORUMS", "ERRORED", "COMPLETE"], ["forced", "left_out"]),
+    (["COMPLETE", "PENDING", "RETIRING_LMS", "COMPLETE"], ["left_out", "forced"]),
+])
+def test_what_was_forced_is_in_the_line(served, moves, outcomes):
+    led(served, *moves)
+    archive(served)
+    [row] = lines(files(served)[0])
+    assert [stage["outcome"] for stage in row["stages"]] == outcomes and row["forced"] is True
+    assert [(move["to"], move["reason"]) for move in row["forced_moves"]] == [(to, f"to {to}") for to in moves]
+    assert all(len(move["at"]) == 26 and move["at"][10] == " " for move in row["forced_moves"])
+
+
+def test_what_was_mended_is_not_forced(served):
+    who = served.request("ada")["id"]
+    [claim] = served.claim()
+    served.report(claim, "failed", response="{", cause="x")
+    assert served.post(f"/v1/retirements/{who}/resume", {"reason": "mended"}).status == 200
+    [claim] = served.claim()
+    done(served, claim)
+    assert done(served, {**claim, "stage": "RETIRING_LMS"})["state"] == "COMPLETE"
+    archive(served)
+    [row] = lines(files(served)[0])
+    assert [stage["outcome"] for stage in row["stages"]] == ["done", "done"] and row["forced"] is False
+    assert [(move["from"], move["to"], move["reason"]) for move in row["forced_moves"]] == [("ERRORED", "PENDING", "mended")]
 
 
 def test_only_who_is_complete_for_long(site):
