@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unicode text. What is well-formed UTF-8 is decided here (Unicode 15, table 3-7: no surrogates, no over-long
- * forms, nothing above U+10FFFF); lower case is libunistring's. */
+ * forms, nothing above U+10FFFF); lower case, the composed form and kinds of characters are libunistring's.
+ */
 #include "base/text.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unicase.h>
+#include <unictype.h>
+#include <uninorm.h>
+#include <unistr.h>
 
 enum { WORD_MAX = 64, SLIP_MAX = 3, BRIEF_MAX = 60 };
 
@@ -95,6 +100,46 @@ char *text_lower(struct arena *a, const char *s)
     explicit_bzero(lower, lower_len);
     free(lower);
     return copy;
+}
+
+char *text_nfc(struct arena *a, const char *s)
+{
+    size_t len = strlen(s), nfc_len = 0;
+    if (len == 0)
+        return arena_strdup(a, "");
+    uint8_t *nfc = u8_normalize(UNINORM_NFC, (const uint8_t *)s, len, NULL, &nfc_len);
+    assert(nfc);
+    char *copy = arena_strndup(a, (const char *)nfc, nfc_len);
+    explicit_bzero(nfc, nfc_len);
+    free(nfc);
+    return copy;
+}
+
+static bool is_for_file_names(ucs4_t c)
+{
+    if (c < 0x80)
+        return isalnum((int)c) || c == '-' || c == '.';
+    return uc_is_general_category_withtable(c, UC_CATEGORY_MASK_L | UC_CATEGORY_MASK_M | UC_CATEGORY_MASK_N |
+                                                   UC_CATEGORY_MASK_So);
+}
+
+char *text_file_part(struct arena *a, const char *s, size_t max)
+{
+    const char *nfc = text_nfc(a, s);
+    size_t len = text_cut(nfc, strlen(nfc), max), n = 0;
+    char *part = arena_alloc(a, len + 1);
+    for (size_t i = 0, char_len; i < len; i += char_len) {
+        ucs4_t c;
+        char_len = (size_t)u8_mbtoucr(&c, (const uint8_t *)nfc + i, len - i);
+        if (is_for_file_names(c)) {
+            memcpy(part + n, nfc + i, char_len);
+            n += char_len;
+        } else {
+            part[n++] = '_';
+        }
+    }
+    part[n] = '\0';
+    return part;
 }
 
 size_t text_cut(const char *s, size_t len, size_t max)

@@ -13,6 +13,11 @@ size_t text_char_len(const char *s, size_t len);  /* bytes of the well-formed ch
 size_t text_count(const char *s);                 /* characters (code points) of valid UTF-8 */
 bool text_has_control(const char *s);             /* U+0000..1F, U+7F..9F */
 char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, locale-free; s is valid UTF-8 */
+/* The composed form (NFC), so that letters with accents are equal however they were typed; s is valid UTF-8. */
+char *text_nfc(struct arena *a, const char *s);
+/* The composed form as a part of a file's name, at most max bytes: letters of any script, marks, digits, pictures,
+ * "-" and "."; all else is "_". */
+char *text_file_part(struct arena *a, const char *s, size_t max);
 /* The length of the longest prefix of at most max bytes that splits no character. */
 size_t text_cut(const char *s, size_t len, size_t max);
 

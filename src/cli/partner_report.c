@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/commands.h"
 
 #define LIST_PATH  "/api/user/v1/accounts/retirement_partner_report/?again=true"
@@ -26,6 +27,8 @@ static const char csv_titles[] =
 struct partner {
     struct partner *next;
     const char *name;
+    const char *part; /* of the file's name */
+    int rank;         /* among the partners with this part; 1: the first */
     struct buf csv;
     const struct json *last; /* the person whose line was added last */
     int64_t people;
@@ -51,6 +54,7 @@ struct partner_names {
     size_t n; /* 0: the organisation has no partner */
 };
 
+/* org: in the composed form, as the names of the configuration are. */
 static struct partner_names partners_of(const struct telling *t, const char *const *org)
 {
     const struct config *c = t->config;
@@ -68,6 +72,30 @@ static struct partner *find_partner(const struct telling *t, const char *name)
         if (strcmp(p->name, name) == 0)
             return p;
     return NULL;
+}
+
+static struct partner *add_partner(struct telling *t, const char *name)
+{
+    struct partner *p = *t->tail = ARENA_NEW(t->arena, struct partner);
+    p->name = name;
+    p->part = text_file_part(t->arena, name, NAME_PART_MAX);
+    buf_init(&p->csv, CSV_MAX);
+    t->tail = &p->next;
+    p->rank = 1;
+    for (const struct partner *before = t->partners; before != p; before = before->next)
+        p->rank += strcmp(before->part, p->part) == 0;
+    return p;
+}
+
+/* Those of the configuration in its order, so that the names of their files do not depend on whose people are
+ * reported first. */
+static void add_configured(struct telling *t)
+{
+    const struct config *c = t->config;
+    for (size_t i = 0; i < c->n_organisations; i++)
+        for (size_t j = 0; j < c->organisations[i].n; j++)
+            if (!find_partner(t, c->organisations[i].partners[j]))
+                add_partner(t, c->organisations[i].partners[j]);
 }
 
 static void note_unknown(struct telling *t, const char *org)
@@ -90,7 +118,8 @@ static void add_line(struct partner *p, const struct json *person)
     if (p->last == person)
         return;
     p->last = person;
-    p->people++;
+    if (p->people++ == 0)
+        buf_add_str(&p->csv, csv_titles);
     buf_add_int(&p->csv, api_int(person, "user_id"));
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
         buf_add_char(&p->csv, ',');
@@ -103,19 +132,13 @@ static void add_person(struct telling *t, const struct json *person)
 {
     const struct json *orgs = json_get(person, "orgs");
     for (const struct json *org = orgs->first; org; org = org->next) {
-        struct partner_names names = partners_of(t, &org->text);
+        const char *name = text_nfc(t->arena, org->text);
+        struct partner_names names = partners_of(t, &name);
         if (names.n == 0)
-            note_unknown(t, org->text);
+            note_unknown(t, name);
         for (size_t i = 0; i < names.n; i++) {
             struct partner *p = find_partner(t, names.name[i]);
-            if (!p) {
-                p = *t->tail = ARENA_NEW(t->arena, struct partner);
-                p->name = names.name[i];
-                buf_init(&p->csv, CSV_MAX);
-                buf_add_str(&p->csv, csv_titles);
-                t->tail = &p->next;
-            }
-            add_line(p, person);
+            add_line(p ? p : add_partner(t, names.name[i]), person);
         }
     }
 }
@@ -125,7 +148,8 @@ static bool is_told(const struct telling *t, const struct json *person)
 {
     const struct json *orgs = json_get(person, "orgs");
     for (const struct json *org = orgs->first; org; org = org->next) {
-        struct partner_names names = partners_of(t, &org->text);
+        const char *name = text_nfc(t->arena, org->text);
+        struct partner_names names = partners_of(t, &name);
         if (names.n == 0)
             return false;
         for (size_t i = 0; i < names.n; i++)
@@ -137,31 +161,20 @@ static bool is_told(const struct telling *t, const struct json *person)
 
 /* ---- files ---- */
 
-/* The name as a part of a file's name. */
-static const char *name_part(struct arena *a, const char *name)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.";
-    char *part = arena_strndup(a, name, strnlen(name, NAME_PART_MAX));
-    for (char *at = part; *at; at++)
-        if (!strchr(allowed, *at))
-            *at = '_';
-    return part;
-}
-
 static enum rc write_file(struct telling *t, struct partner *p, struct err *err)
 {
     const char *base =
         arena_printf(t->arena, "%s/user_retirement_%s_%s_%s", t->folder,
-                     name_part(t->arena, t->config->platform), name_part(t->arena, p->name), t->today);
-    const char *path = arena_printf(t->arena, "%s.csv", base);
+                     text_file_part(t->arena, t->config->platform, NAME_PART_MAX), p->part, t->today);
     enum rc rc = RC_CONFLICT;
     if (p->csv.over)
-        return err_set(err, RC_TOO_LARGE, "%s: it would be larger than %d bytes", path, CSV_MAX);
-    for (int n = 2; rc == RC_CONFLICT && n <= SAME_NAME_MAX; n++) {
+        return err_set(err, RC_TOO_LARGE, "%s.csv: it would be larger than %d bytes", base, CSV_MAX);
+    for (int n = p->rank; rc == RC_CONFLICT && n < p->rank + SAME_NAME_MAX; n++) {
+        const char *path =
+            n == 1 ? arena_printf(t->arena, "%s.csv", base) : arena_printf(t->arena, "%s_%d.csv", base, n);
         rc = file_create_private(path, buf_str(&p->csv), p->csv.len, err);
         if (!rc)
             p->file = path;
-        path = arena_printf(t->arena, "%s_%d.csv", base, n);
     }
     return rc;
 }
@@ -235,17 +248,35 @@ static enum rc tell_all(struct cli *cli, struct telling *t, struct err *err)
         rc = read_people(t, api, err);
     if (rc)
         goto out;
+    add_configured(t);
     for (const struct json *person = t->people->first; person; person = person->next)
         add_person(t, person);
     for (struct partner *p = t->partners; p; p = p->next) {
         struct err failure;
-        if (write_file(t, p, &failure))
+        if (p->people && write_file(t, p, &failure))
             fprintf(stderr, "lethe: %s\n", failure.text);
     }
     rc = clean_told(t, api, err);
 out:
     api_close(&api);
     return rc;
+}
+
+/* Which file is whose. */
+static void put_partners(struct json_out *o, const struct telling *t)
+{
+    json_put_key(o, "partners");
+    json_open_list(o);
+    for (const struct partner *p = t->partners; p; p = p->next) {
+        if (!p->file)
+            continue;
+        json_open_map(o);
+        json_field_text(o, "partner", p->name);
+        json_field_text(o, "file", p->file);
+        json_field_int(o, "people", p->people);
+        json_close_map(o);
+    }
+    json_close_list(o);
 }
 
 static void print_files(const struct telling *t, bool json)
@@ -266,6 +297,7 @@ static void print_files(const struct telling *t, bool json)
             printf("%s: %s\n", p->file, print_count(t->arena, p->people, "person", "people"));
     }
     json_close_list(&o);
+    put_partners(&o, t);
     json_close_map(&o);
     if (json)
         print_buf(&text);

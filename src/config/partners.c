@@ -3,6 +3,9 @@
 #include "config/config_int.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "base/text.h"
 
 enum { ORGANISATIONS_MAX = 10000 };
 
@@ -20,8 +23,22 @@ static enum rc read_names(struct reading *r, const struct yaml *at, struct organ
         rc = yaml_text(child, "the name of a partner", &names[out->n++], err);
     if (!rc && out->n == 0)
         rc = yaml_value_error(at, err, "it names no partner");
+    for (size_t i = 0; !rc && i < out->n; i++)
+        names[i] = text_nfc(r->arena, names[i]);
     out->partners = names;
     return rc;
+}
+
+/* The same letters can be typed in two ways. */
+static enum rc check_twice(const struct yaml *at, const struct organisation_conf *list, size_t n,
+                           struct err *err)
+{
+    const struct yaml *child = at->first;
+    for (size_t i = 0; i < n; i++, child = child->next)
+        for (size_t j = 0; strcmp(child->key, list[i].name) != 0 && j < n; j++)
+            if (j != i && strcmp(list[i].name, list[j].name) == 0)
+                return yaml_error(child, err, "stands here twice, with its accents typed in two ways");
+    return RC_OK;
 }
 
 static enum rc read_organisations(struct reading *r, const struct setting *s, const struct yaml *at,
@@ -37,10 +54,10 @@ static enum rc read_organisations(struct reading *r, const struct setting *s, co
     config->organisations = list;
     for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         struct organisation_conf *org = &list[config->n_organisations++];
-        org->name = child->key;
+        org->name = text_nfc(r->arena, child->key);
         rc = read_names(r, child, org, err);
     }
-    return rc;
+    return rc ? rc : check_twice(at, list, config->n_organisations, err);
 }
 
 const struct setting partners_settings[] = {

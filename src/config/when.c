@@ -58,6 +58,21 @@ static enum rc read_addresses(struct reading *r, const struct setting *s, const 
     return RC_OK;
 }
 
+/* In the composed form, as organisations of accounts are stored. */
+static enum rc read_orgs(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    const char *const *patterns;
+    enum rc rc = read_patterns(r, at, &patterns, err);
+    if (rc)
+        return rc;
+    const char **composed = arena_array(r->arena, at->count + 1, sizeof(composed[0]));
+    for (size_t n = 0; patterns[n]; n++)
+        composed[n] = text_nfc(r->arena, patterns[n]);
+    *(const char *const **)field = composed;
+    return RC_OK;
+}
+
 static enum rc read_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                           struct err *err)
 {
@@ -77,7 +92,7 @@ const struct setting when_settings[] = {
       "the address is one of these; upper and lower case do not matter, * matches anything" },
     { "original_name", "list of text", read_patterns_of, OF(original_name), NULL,
       "the name is one of these; * matches anything" },
-    { "org", "list of text", read_patterns_of, OF(org), NULL,
+    { "org", "list of text", read_orgs, OF(org), NULL,
       "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
       "is the number known by which services know the person?", .choices = "known|unknown" },
@@ -135,6 +150,14 @@ static bool matches_address(const char *const *patterns, const char *address)
     return found;
 }
 
+static bool matches_org(const char *const *patterns, const char *org)
+{
+    struct arena scratch = { 0 };
+    bool found = matches_any(patterns, text_nfc(&scratch, org));
+    arena_free(&scratch);
+    return found;
+}
+
 enum answer { NOT_ASKED, NO, YES };
 
 #define QUESTIONS(X)     \
@@ -170,7 +193,7 @@ static enum answer ask(enum question question, const struct conditions *c,
     case ASK_org:
         if (!c->org)
             return NOT_ASKED;
-        while (*orgs && !matches_any(c->org, *orgs))
+        while (*orgs && !matches_org(c->org, *orgs))
             orgs++;
         return *orgs ? YES : NO;
     case ASK_user_id:

@@ -140,10 +140,12 @@ enum rc field_orgs(struct arena *a, const struct json *body, const char **out, s
     }
     struct buf text;
     buf_init(&text, HTTP_BODY_MAX * 2);
-    const struct json *list = json_get(body, "orgs");
-    if (list)
-        json_dump(&text, list);
-    *out = list ? arena_strndup(a, buf_str(&text), text.len) : "[]";
+    struct json_out o = { .buf = &text };
+    json_open_list(&o);
+    for (size_t i = 0; i < n; i++)
+        json_put_text(&o, text_nfc(a, orgs[i]));
+    json_close_list(&o);
+    *out = arena_strndup(a, buf_str(&text), text.len);
     buf_free(&text);
     return RC_OK;
 }

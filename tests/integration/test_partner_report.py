@@ -29,8 +29,8 @@ def queue(site, name, *orgs, **more):
     assert site.put(EDX + "retirement_partner_report/", {"username": name}).status == 204
 
 
-def report(site):
-    return site.lethe("partner-report", "--output-dir", str(site.reports))
+def report(site, *options):
+    return site.lethe("partner-report", "--output-dir", str(site.reports), *options)
 
 
 def rows(path):
@@ -96,8 +96,10 @@ def test_no_field_is_a_formula(reports, name):
     assert value == ("'" + name if name[0] in "=+-@" else name)
 
 
-@pytest.mark.parametrize("org, part", [("../../etc/passwd", ".._.._etc_passwd"), ("a b/c", "a_b_c"), ("Ünï", "__n__"),
-                                       ("x" * 100, "x" * 80)])
+@pytest.mark.parametrize("org, part", [("../../etc/passwd", ".._.._etc_passwd"), ("a b/c", "a_b_c"), ("ÄÖ", "ÄÖ"),
+                                       ("ÜÉ", "ÜÉ"), ("E\u0301cole ✓", "École_✓"), ("京都大学", "京都大学"),
+                                       ("ОДУ\u202e2", "ОДУ_2"), ("हिन्दी", "हिन्दी"), ("...hidden", "...hidden"),
+                                       ("x" * 100, "x" * 80), ("é" * 79, "é" * 40)])
 def test_the_name_of_a_partner_is_no_path(reports, org, part):
     queue(reports, "ada", org)
     assert report(reports).code == 0
@@ -110,6 +112,53 @@ def test_partners_that_are_called_alike(reports):
     assert report(reports).code == 0
     found = files(reports)
     assert names(found["a_b"]) == ["ada"] and names(found["a_b_2"]) == ["bob"]
+
+
+def test_which_file_is_whose(reports):
+    queue(reports, "ada", "a/b", "ÄÖ")
+    queue(reports, "bob", "a b")
+    done = report(reports, "--json").json
+    found = files(reports)
+    assert done["partners"] == [{"partner": "a/b", "file": str(found["a_b"]), "people": 1},
+                                {"partner": "ÄÖ", "file": str(found["ÄÖ"]), "people": 1},
+                                {"partner": "a b", "file": str(found["a_b_2"]), "people": 1}]
+    assert done["files"] == [partner["file"] for partner in done["partners"]]
+
+
+def test_partners_of_the_configuration_keep_their_names_whoever_comes_first(reports):
+    reports.configure(partners={"platform": "example", "organisations": {"one": "a/b", "two": ["a b", "x"], "three": "a:b"}})
+    queue(reports, "ada", "three")
+    queue(reports, "bob", "two")
+    assert report(reports).code == 0
+    found = files(reports)
+    assert sorted(found) == ["a_b_2", "a_b_3", "x"]
+    assert names(found["a_b_2"]) == ["bob"] and names(found["a_b_3"]) == ["ada"]
+
+
+COMPOSED, DECOMPOSED = "\u00c9cole", "E\u0301cole"
+
+
+def test_a_partner_in_either_form_of_unicode_is_one(reports):
+    queue(reports, "ada", COMPOSED)
+    queue(reports, "bob", DECOMPOSED)
+    queue(reports, "cid", COMPOSED, DECOMPOSED)
+    done = report(reports, "--json").json
+    assert [(p["partner"], p["people"]) for p in done["partners"]] == [(COMPOSED, 3)]
+    assert names(files(reports)[COMPOSED]) == ["ada", "bob", "cid"]
+
+
+@pytest.mark.parametrize("org", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("configured", [COMPOSED, DECOMPOSED])
+def test_an_organisation_is_found_in_either_form(reports, configured, org):
+    reports.configure(partners={"platform": "example", "organisations": {configured: ["one", configured]}})
+    queue(reports, "ada", org)
+    assert report(reports).code == 0 and sorted(files(reports)) == ["one", COMPOSED]
+
+
+def test_an_organisation_in_both_forms_is_refused(site):
+    site.configure(partners={"organisations": {COMPOSED: "one", DECOMPOSED: "two"}})
+    result = site.lethe("config", "check")
+    assert result.code == 2 and "twice" in result.err and "lethe.yml:" in result.err
 
 
 def test_organisations_have_partners(reports):

@@ -168,6 +168,32 @@ static void test_text__brief_cuts_at_a_character(void **state)
     arena_free(&a);
 }
 
+static void test_text__the_composed_form_is_one(void **state)
+{
+    struct arena a = { 0 };
+    assert_string_equal(text_nfc(&a, "E\xCC\x81t\xC3\xA9"), "\xC3\x89t\xC3\xA9");
+    assert_string_equal(text_nfc(&a, "\xC3\x89t\xC3\xA9"), "\xC3\x89t\xC3\xA9");
+    assert_string_equal(text_nfc(&a, ""), "");
+    arena_free(&a);
+}
+
+static void test_text__a_part_of_a_file_name_keeps_letters_alone(void **state)
+{
+    static const char *const parts[][2] = {
+        { "aZ09-.", "aZ09-." },
+        { "a/b\\c:d e\t\x7F\n", "a_b_c_d_e___" },
+        { "E\xCC\x81", "\xC3\x89" },
+        { "\xE4\xBA\xAC\xD0\x96\xF0\x9F\x98\x80", "\xE4\xBA\xAC\xD0\x96\xF0\x9F\x98\x80" },
+        { "a\xE2\x80\xAE\xC2\x85\xE2\x88\x95\xEF\xBC\x8F\xC2\xA0z", "a_____z" },
+        { "", "" },
+    };
+    struct arena a = { 0 };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        assert_string_equal(text_file_part(&a, parts[i][0], 80), parts[i][1]);
+    assert_string_equal(text_file_part(&a, "ab\xC3\xA9", 3), "ab");
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +209,8 @@ int main(void)
         cmocka_unit_test(test_text__nearest_is_a_slip_away),
         cmocka_unit_test(test_text__nearest_of_several_is_the_best),
         cmocka_unit_test(test_text__nearest_takes_words_of_any_length),
+        cmocka_unit_test(test_text__the_composed_form_is_one),
+        cmocka_unit_test(test_text__a_part_of_a_file_name_keeps_letters_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
