@@ -1,37 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CSV. A row is read field by field. A field ends at a comma or a line end, a quoted field at its closing
- * quote; so only a quoted field can contain a comma, a quote or a line end. A carriage return ends a line,
- * with or without a line feed after it.
+ * CSV. A row is read field by field. A field ends at a separator or a line end, a quoted field at its
+ * closing quote; so only a quoted field can contain a separator, a quote or a line end. A carriage return
+ * ends a line, with or without a line feed after it.
  */
 #include "base/csv.h"
 
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 
-void csv_open(struct csv *csv, const char *name, const char *text, size_t len)
+/* ---- the form of a file ---- */
+
+static unsigned unit_at(const unsigned char *text, bool big_endian)
 {
-    static const char bom[] = "\xEF\xBB\xBF";
-    *csv = (struct csv){ .name = name, .at = text, .end = text + len, .line = 1, .next_line = 1 };
-    if (len >= 3 && memcmp(text, bom, 3) == 0)
-        csv->at += 3;
+    return big_endian ? (unsigned)text[0] << 8 | text[1] : (unsigned)text[1] << 8 | text[0];
 }
 
-static bool is_space(char c)
+/* A half of a pair alone and half a unit become bytes that are not UTF-8, and are refused in their line. */
+static const char *from_utf16(struct arena *a, const char *text, size_t *len, bool big_endian)
 {
-    return c == ' ' || c == '\t';
+    const unsigned char *from = (const unsigned char *)text;
+    size_t n = *len / 2;
+    char *out = arena_alloc(a, 3 * n + 2), *to = out;
+    for (size_t i = 0; i < n; i++) {
+        unsigned unit = unit_at(from + 2 * i, big_endian);
+        unsigned next = i + 1 < n ? unit_at(from + 2 * i + 2, big_endian) : 0;
+        bool is_pair = (unit & 0xFC00) == 0xD800 && (next & 0xFC00) == 0xDC00;
+        to = text_put_char(to, is_pair ? 0x10000 + ((unit & 0x3FF) << 10) + (next & 0x3FF) : unit);
+        i += is_pair;
+    }
+    if (*len % 2)
+        *to++ = '\xFF';
+    *len = (size_t)(to - out);
+    return out;
 }
+
+static const char *to_utf8(struct arena *a, const char *text, size_t *len)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    bool little = *len >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || (text[0] && !text[1]));
+    bool big = *len >= 2 && (memcmp(text, "\xFE\xFF", 2) == 0 || (!text[0] && text[1]));
+    if (little || big)
+        text = from_utf16(a, text, len, big);
+    if (*len < 3 || memcmp(text, mark, 3) != 0)
+        return text;
+    *len -= 3;
+    return text + 3;
+}
+
+/* Takes the first line "sep=;" that some spreadsheets write. */
+static bool take_separator(struct csv *csv)
+{
+    if (csv->end - csv->at < 5 || strncasecmp(csv->at, "sep=", 4) != 0 ||
+        (!ispunct((unsigned char)csv->at[4]) && csv->at[4] != '\t') || csv->at[4] == '"')
+        return false;
+    const char *after = csv->at + 5;
+    if (after < csv->end && *after != '\n' && *after != '\r')
+        return false;
+    csv->separator = csv->at[4];
+    csv->at = after;
+    return true;
+}
+
+/* The first of the three outside of quotes; a tab that only stands beside another one, or at the end, is a
+ * blank. */
+static char find_separator(const struct csv *csv)
+{
+    bool quoted = false;
+    const char *s = csv->at;
+    while (s < csv->end && (*s == '\n' || *s == '\r' || *s == ' ' || *s == '\t'))
+        s++;
+    for (; s < csv->end && (quoted || (*s != '\n' && *s != '\r')); s++) {
+        quoted ^= *s == '"';
+        if (quoted)
+            continue;
+        const char *next = s + 1;
+        while (next < csv->end && (*next == ' ' || *next == '\t'))
+            next++;
+        bool is_blank = next == csv->end || strchr(",;\r\n", *next);
+        if (*s == ',' || *s == ';' || (*s == '\t' && !is_blank))
+            return *s;
+    }
+    return ',';
+}
+
+void csv_open(struct csv *csv, struct arena *a, const char *name, const char *text, size_t len)
+{
+    text = to_utf8(a, text, &len);
+    *csv = (struct csv){ .name = name, .at = text, .end = text + len, .line = 1, .next_line = 1 };
+    if (!take_separator(csv))
+        csv->separator = find_separator(csv);
+}
+
+/* ---- reading ---- */
 
 static bool at_row_end(const struct csv *csv)
 {
     return csv->at == csv->end || *csv->at == '\n' || *csv->at == '\r';
 }
 
+static size_t blank_len(const struct csv *csv)
+{
+    return csv->separator == '\t' && csv->at < csv->end && *csv->at == '\t'
+               ? 0
+               : text_blank_len(csv->at, (size_t)(csv->end - csv->at));
+}
+
 static void skip_spaces(struct csv *csv)
 {
-    while (csv->at < csv->end && is_space(*csv->at))
-        csv->at++;
+    for (size_t n; (n = blank_len(csv)) > 0;)
+        csv->at += n;
 }
 
 static void skip_line_end(struct csv *csv)
@@ -90,7 +171,7 @@ static enum rc take_quoted(struct csv *csv, struct arena *a, const char **out, s
     *len = (size_t)(to - *out);
     csv->at = close + 1;
     skip_spaces(csv);
-    if (!at_row_end(csv) && *csv->at != ',')
+    if (!at_row_end(csv) && *csv->at != csv->separator)
         return bad(csv, err, "text after a closing quote");
     return RC_OK;
 }
@@ -106,16 +187,15 @@ static enum rc take_field(struct csv *csv, struct arena *a, const char **out, st
         if (rc)
             return rc;
     } else {
-        while (!at_row_end(csv) && *csv->at != ',')
+        while (!at_row_end(csv) && *csv->at != csv->separator)
             csv->at++;
         len = (size_t)(csv->at - start);
-        while (len > 0 && is_space(start[len - 1]))
-            len--;
+        start = text_trim(start, &len);
         *out = arena_strndup(a, start, len);
     }
     if (memchr(*out, '\0', len))
         return bad(csv, err, "a NUL character");
-    return text_is_utf8(*out, len) ? RC_OK : bad(csv, err, "not UTF-8");
+    return text_is_utf8(*out, len) ? RC_OK : bad(csv, err, "not UTF-8: save the file as \"CSV UTF-8\"");
 }
 
 enum rc csv_next(struct csv *csv, struct arena *a, struct csv_row *row, struct err *err)

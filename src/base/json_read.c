@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum { FEW = 16, UNIT_LEN = 6 /* \uXXXX */ };
 
 struct reader {
@@ -147,20 +149,6 @@ static enum rc read_piece(struct reader *r, struct piece *out)
     return RC_OK;
 }
 
-static char *put_char(char *to, unsigned c)
-{
-    if (c < 0x80) {
-        *to++ = (char)c;
-        return to;
-    }
-    int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    static const unsigned char first[] = { 0, 0xC0, 0xE0, 0xF0 };
-    *to++ = (char)(first[more] | c >> 6 * more);
-    while (more-- > 0)
-        *to++ = (char)(0x80 | (c >> 6 * more & 0x3F));
-    return to;
-}
-
 /* What the escape at *s stands for, which is behind it then. */
 static unsigned take_escape(const char **s)
 {
@@ -192,7 +180,7 @@ static size_t put_piece(char *to, const struct piece *p)
     }
     while (s < end) {
         if (*s == '\\')
-            to = put_char(to, take_escape(&s));
+            to = text_put_char(to, take_escape(&s));
         else
             *to++ = *s++;
     }

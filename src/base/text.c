@@ -77,6 +77,59 @@ size_t text_count(const char *s)
     return n;
 }
 
+char *text_put_char(char *to, unsigned c)
+{
+    if (c < 0x80) {
+        *to++ = (char)c;
+        return to;
+    }
+    int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    static const unsigned char first[] = { 0, 0xC0, 0xE0, 0xF0 };
+    *to++ = (char)(first[more] | c >> 6 * more);
+    while (more-- > 0)
+        *to++ = (char)(0x80 | (c >> 6 * more & 0x3F));
+    return to;
+}
+
+/* Of valid UTF-8. */
+static uint32_t code_point(const char *s, size_t char_len)
+{
+    static const unsigned char bits[] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
+    uint32_t c = (unsigned char)s[0] & bits[char_len];
+    for (size_t i = 1; i < char_len; i++)
+        c = c << 6 | ((unsigned char)s[i] & 0x3F);
+    return c;
+}
+
+size_t text_blank_len(const char *s, size_t len)
+{
+    static const struct {
+        uint32_t from, to;
+    } blanks[] = {
+        { '\t', '\t' },     { ' ', ' ' },       { 0xA0, 0xA0 },     { 0xAD, 0xAD },
+        { 0x1680, 0x1680 }, { 0x180E, 0x180E }, { 0x2000, 0x200F }, { 0x2028, 0x202F },
+        { 0x205F, 0x206F }, { 0x3000, 0x3000 }, { 0xFEFF, 0xFEFF },
+    };
+    size_t n = text_char_len(s, len);
+    uint32_t c = n > 0 ? code_point(s, n) : 'x';
+    for (size_t i = 0; i < sizeof(blanks) / sizeof(*blanks); i++)
+        if (c >= blanks[i].from && c <= blanks[i].to)
+            return n;
+    return 0;
+}
+
+const char *text_trim(const char *s, size_t *len)
+{
+    for (size_t n; (n = text_blank_len(s, *len)) > 0; *len -= n)
+        s += n;
+    for (size_t n = *len; n > 0 && *len - n < 4;) {
+        if (is_continuation((unsigned char)s[--n]) || text_blank_len(s + n, *len - n) != *len - n)
+            continue;
+        *len = n;
+    }
+    return s;
+}
+
 bool text_has_control(const char *s)
 {
     const unsigned char *u = (const unsigned char *)s;

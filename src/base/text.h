@@ -9,8 +9,15 @@
 #include "base/arena.h"
 
 bool text_is_utf8(const char *s, size_t len);
-size_t text_char_len(const char *s, size_t len);  /* bytes of the well-formed character at s; 0 if none */
-size_t text_count(const char *s);                 /* characters (code points) of valid UTF-8 */
+size_t text_char_len(const char *s, size_t len); /* bytes of the well-formed character at s; 0 if none */
+size_t text_count(const char *s);                /* characters (code points) of valid UTF-8 */
+/* Writes the code point c in UTF-8, 1 to 4 bytes; returns the end. */
+char *text_put_char(char *to, unsigned c);
+/* Bytes of the blank at s: a space or tab, one of another width or that does not break (U+A0), or a character
+ * without any width; 0: none. */
+size_t text_blank_len(const char *s, size_t len);
+/* The text without blanks at both ends. */
+const char *text_trim(const char *s, size_t *len);
 bool text_has_control(const char *s);             /* U+0000..1F, U+7F..9F */
 char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, locale-free; s is valid UTF-8 */
 /* The composed form (NFC), so that letters with accents are equal however they were typed; s is valid UTF-8. */

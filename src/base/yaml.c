@@ -20,6 +20,8 @@
 
 enum { BYTES_MAX = 1024 * 1024, DEPTH_MAX = 32, NODES_MAX = 100000 };
 
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
 struct place {
     unsigned line, column;
 };
@@ -335,6 +337,12 @@ static enum rc read_text(struct reading *r, const char *text, size_t len, struct
     return rc;
 }
 
+static bool is_utf16(const char *text, size_t len)
+{
+    return len >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0 ||
+                        (text[0] == '\0') != (text[1] == '\0'));
+}
+
 /* Text without NULs and without directives: no configuration needs one. */
 static enum rc check_bytes(const struct reading *r, const char *text, size_t len, struct err *err)
 {
@@ -343,6 +351,8 @@ static enum rc check_bytes(const struct reading *r, const char *text, size_t len
         n = text_char_len(text + i, len - i);
         if (n == 0)
             return bad(r, at, err, "not UTF-8");
+        if (n == 3 && memcmp(text + i, byte_order_mark, 3) == 0)
+            return bad(r, at, err, "a byte order mark, which is invisible, in the middle: delete it");
         if (!text[i])
             return bad(r, at, err, "a NUL character");
         if (text[i] == '%' && at.column == 1)
@@ -359,6 +369,12 @@ enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t l
     struct reading r = { .arena = a, .file = arena_strdup(a, name) };
     if (len > BYTES_MAX)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", name);
+    if (is_utf16(text, len))
+        return bad(&r, (struct place){ 1, 1 }, err, "the file is UTF-16: save it as UTF-8");
+    if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
     enum rc rc = check_bytes(&r, text, len, err);
     if (!rc)
         rc = read_text(&r, text, len, err);

@@ -331,7 +331,8 @@ const struct cli_command command_retirement_import = {
     .options = partial_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "request retirements for a whole file",
-    .about = "The columns are username,email, with or without a header row. Each pair must be\n"
+    .about = "The columns are username,email, with or without a header row. Commas, semicolons\n"
+             "or tabs, UTF-8 or UTF-16, as spreadsheets save it. Each pair must be\n"
              "in the directory. If one is not, its line is named and nothing is done; with\n"
              "--partial the others are retired all the same.",
     .examples = "lethe retirement import leavers.csv\nlethe retirement import leavers.csv --partial",

@@ -3,8 +3,8 @@
  * An error names a row by its line and never tells personal data. */
 #include "cli/cli.h"
 
+#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/csv.h"
 #include "base/file.h"
@@ -19,9 +19,15 @@ enum {
     NAME_MAX_CHARS = 255
 };
 
-static const char *const titles[PEOPLE_COLUMNS] = {
-    [PEOPLE_USERNAME] = "username", [PEOPLE_EMAIL] = "email",   [PEOPLE_NAME] = "name",
-    [PEOPLE_ORGS] = "orgs",         [PEOPLE_ID] = "account_id",
+enum { TITLES_MAX = 6 };
+
+/* What a column is called, the best title first; case, spaces, _ and - make no difference. */
+static const char *const titles[PEOPLE_COLUMNS][TITLES_MAX] = {
+    [PEOPLE_USERNAME] = { "username", "original username", "user" },
+    [PEOPLE_EMAIL] = { "email", "user email", "email address", "original email", "user email address" },
+    [PEOPLE_NAME] = { "name", "full name", "original name", "display name" },
+    [PEOPLE_ORGS] = { "orgs", "org", "organizations", "organisations", "organization", "organisation" },
+    [PEOPLE_ID] = { "account id", "user id", "lms user id" },
 };
 
 /* Which field of a row is which column; -1: there is none. */
@@ -30,21 +36,48 @@ struct layout {
     unsigned min_fields, max_fields;
 };
 
-static int find_title(const struct csv_row *row, const char *title)
+static bool is_title(const char *field, const char *title)
 {
-    for (unsigned i = 0; i < row->n; i++)
-        if (strcasecmp(row->field[i], title) == 0)
-            return (int)i;
+    static const char ignored[] = " _-";
+    for (;; field++, title++) {
+        field += strspn(field, ignored);
+        title += strspn(title, ignored);
+        if (tolower((unsigned char)*field) != *title)
+            return false;
+        if (!*field)
+            return true;
+    }
+}
+
+static int find_column(const struct csv_row *row, enum people_column column)
+{
+    for (unsigned t = 0; t < TITLES_MAX && titles[column][t]; t++)
+        for (unsigned i = 0; i < row->n; i++)
+            if (is_title(row->field[i], titles[column][t]))
+                return (int)i;
     return -1;
+}
+
+/* Blanks within quotes belong to a text, but not to a name. False: nothing is left of the row. */
+static bool trim_row(struct arena *a, struct csv_row *row)
+{
+    bool is_filled = false;
+    for (unsigned i = 0; i < row->n; i++) {
+        size_t len = strlen(row->field[i]), trimmed = len;
+        const char *start = text_trim(row->field[i], &trimmed);
+        if (trimmed < len)
+            row->field[i] = arena_strndup(a, start, trimmed);
+        is_filled = is_filled || trimmed > 0;
+    }
+    return is_filled;
 }
 
 /* The titles of a header say which field is which, otherwise their order does. Returns true for a header. */
 static bool read_layout(const struct csv_row *first, unsigned columns, struct layout *out)
 {
-    bool header =
-        find_title(first, titles[PEOPLE_USERNAME]) >= 0 && find_title(first, titles[PEOPLE_EMAIL]) >= 0;
-    for (unsigned c = 0; c < PEOPLE_COLUMNS; c++) {
-        int field = header ? find_title(first, titles[c]) : (int)c;
+    bool header = find_column(first, PEOPLE_USERNAME) >= 0 && find_column(first, PEOPLE_EMAIL) >= 0;
+    for (enum people_column c = 0; c < PEOPLE_COLUMNS; c++) {
+        int field = header ? find_column(first, c) : (int)c;
         out->field[c] = c < columns ? field : -1;
     }
     out->min_fields = header ? 1 : 2;
@@ -84,8 +117,11 @@ static enum rc check_row(const char *name, const struct people_row *row, struct 
 static enum rc take_row(const char *name, unsigned line, const struct csv_row *csv,
                         const struct layout *layout, struct people_row *out, struct err *err)
 {
-    if (csv->n < layout->min_fields || csv->n > layout->max_fields)
-        return err_set(err, RC_INVALID, "%s:%u: has %u columns and should have %u to %u", name, line, csv->n,
+    unsigned n = csv->n;
+    while (n > layout->max_fields && !csv->field[n - 1][0]) /* spreadsheets fill rows up */
+        n--;
+    if (n < layout->min_fields || n > layout->max_fields)
+        return err_set(err, RC_INVALID, "%s:%u: has %u columns and should have %u to %u", name, line, n,
                        layout->min_fields, layout->max_fields);
     *out = (struct people_row){ .line = line };
     for (unsigned c = 0; c < PEOPLE_COLUMNS; c++) {
@@ -117,14 +153,18 @@ enum rc people_file_parse(struct arena *a, const char *name, const char *text, s
     struct layout layout = { 0 };
     size_t cap = 0;
     *out = (struct people){ 0 };
-    csv_open(&csv, name, text, len);
-    for (bool first = true;; first = false) {
+    csv_open(&csv, a, name, text, len);
+    for (bool first = true;;) {
         enum rc rc = csv_next(&csv, a, &row, err);
         if (rc)
             return rc;
         if (row.n == 0)
             break;
-        if (first && read_layout(&row, columns, &layout))
+        if (!trim_row(a, &row))
+            continue;
+        bool is_header = first && read_layout(&row, columns, &layout);
+        first = false;
+        if (is_header)
             continue;
         rc = take_row(name, csv.line, &row, &layout, add_row(a, out, &cap), err);
         if (rc)

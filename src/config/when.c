@@ -14,6 +14,9 @@
 
 enum { PATTERNS_MAX = 1000 };
 
+/* Of shells, SQL and regular expressions. No user name has one; taken literally, they would match nobody. */
+static const char other_wildcards[] = "?[]{}\\^$|";
+
 /* ---- reading ---- */
 
 static enum rc read_patterns(struct reading *r, const struct yaml *at, const char *const **out,
@@ -26,8 +29,15 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
         return rc;
     const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = yaml_text(child, "a text, in which * stands for anything", &patterns[n++], err);
+    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
+        rc = yaml_text(child, "a text, in which * stands for anything", &patterns[n], err);
+        size_t before = rc ? 0 : strcspn(patterns[n], other_wildcards);
+        if (!rc && patterns[n][before])
+            rc = yaml_error(child, err,
+                            "%c is no wildcard here, and would only match itself: * is the only one, and "
+                            "several patterns can be listed",
+                            patterns[n][before]);
+    }
     *out = patterns;
     return rc;
 }

@@ -36,7 +36,7 @@ static void check_again(struct arena *a, const struct csv_row *row)
     struct buf text;
     buf_init(&text, WRITTEN_MAX);
     write_row(&text, row);
-    csv_open(&csv, "again", buf_str(&text), text.len);
+    csv_open(&csv, a, "again", buf_str(&text), text.len);
     enum rc rc = csv_next(&csv, a, &again, &err);
     assert(!rc);
     check_same(row, &again);
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
     enum rc rc;
     unsigned line = 0;
-    csv_open(&csv, "people.csv", (const char *)data, size);
+    csv_open(&csv, &a, "people.csv", (const char *)data, size);
     while (!(rc = csv_next(&csv, &a, &row, &err)) && row.n > 0) {
         assert(row.n <= CSV_FIELDS_MAX && csv.line > line);
         line = csv.line;

@@ -55,3 +55,38 @@ def test_a_response_that_a_script_reports_is_kept_as_it_came(erasing):
     assert moved.status == 204, moved
     kept = erasing.show("ada")["responses"]
     assert response.decode().replace(" ", "") in kept.replace(" ", ""), kept
+
+
+# ---- files ----
+
+@pytest.mark.parametrize("text", [
+    "username;user_email\r\nada;ada@example.com\r\n;\r\nbob;bob@example.com\r\n".encode(),
+    "sep=;\r\nUser Name;E-Mail Address\r\n\"ada\";ada@example.com\r\nbob;bob@example.com".encode("utf-16"),
+    "\ufeffada\tada@example.com\nbob\tbob@example.com\n".encode("utf-16-be"),
+    "username,user_email,,\rada\u00a0,\u200bada@example.com,,\r,,,\r\u00a0\rbob,bob@example.com,,".encode("utf-8-sig"),
+], ids=["semicolons", "UTF-16 with sep=", "tabs in UTF-16BE", "filled up, CR alone"])
+def test_people_come_in_the_forms_of_spreadsheets(site, text):
+    for name in ("ada", "bob"):
+        site.ok("account", "add", "--username", name, "--email", f"{name}@example.com")
+    file = site.folder / "leavers.csv"
+    file.write_bytes(text)
+    assert site.ok("retirement", "import", str(file), "--json").json["requested"] == 2
+    assert site.states() == {"ada": "PENDING", "bob": "PENDING"}
+
+
+@pytest.mark.parametrize("encoding, right", [("utf-8-sig", True), ("utf-16", False), ("utf-16-be", False)])
+def test_a_configuration_with_a_byte_order_mark(site, encoding, right):
+    site.ok("config", "check")
+    marked = site.folder / "marked.yml"
+    marked.write_bytes(site.file.read_text().encode(encoding))
+    checked = site.lethe("config", "check", "--config", str(marked), config=False)
+    assert (checked.code == 0) == right and (right or "save it as UTF-8" in checked.err), checked
+
+
+@pytest.mark.parametrize("condition", [{"original_username": ["user4?"]}, {"original_email": ["[ab]*@example.com"]}, {"org": ["^A$"]}])
+@pytest.mark.parametrize("when", ["when", "unless"])
+def test_a_wildcard_that_there_is_not_is_refused(site, make_service, when, condition):
+    site.service("crm", make_service())
+    site.stage("ERASING", "ERASED", http={"service": "crm", "post": "/erase/{original_username}"}, **{when: condition})
+    checked = site.lethe("config", "check")
+    assert checked.code != 0 and "is no wildcard here" in checked.err, checked

@@ -14,7 +14,7 @@ struct reading {
 static void start(struct reading *r, const char *text, size_t len)
 {
     *r = (struct reading){ .arena = { 0 } };
-    csv_open(&r->csv, "people.csv", text, len);
+    csv_open(&r->csv, &r->arena, "people.csv", text, len);
 }
 
 /* The next row is this one, written with | between fields, and begins on that line. */
@@ -123,6 +123,88 @@ static void test_csv__malformed_rows_are_refused_with_their_line(void **state)
     expect_refused(",,,,,,,,,,,,,,,,", 16, "too many fields");
 }
 
+/* As spreadsheets of different countries write it. */
+static void test_csv__what_stands_between_fields_is_found(void **state)
+{
+    static const char *const texts[] = {
+        "a;b\nc;d\n",         "a\tb\nc\td\n",           "a,b\nc,d\n",
+        "a;b,\nc;d\n",        "\"a\";b\r\nc;\"d\"\r\n", "\"a\"\tb\nc\t \"d\"\t\n",
+        "\n\r\n  \na;b\rc;d", "sep=;\na;b\nc;d\n",      "\xEF\xBB\xBFSEP=\t\r\na\tb\r\nc\td\r\n",
+        "sep=|\na|b\nc|d",    "sep=,\na,b\nc,d",        "a\t, b\nc , d",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct reading r;
+        start(&r, texts[i], strlen(texts[i]));
+        for (int row = 0; row < 2; row++) {
+            expect_ok(csv_next(&r.csv, &r.arena, &r.row, &r.err), &r.err);
+            if (r.row.n < 2 || r.row.field[0][0] != (row ? 'c' : 'a') ||
+                r.row.field[1][0] != (row ? 'd' : 'b'))
+                fail_msg("text %zu, row %d: %u fields, %s", i, row, r.row.n, r.row.n ? r.row.field[0] : "");
+        }
+        expect_end(&r);
+    }
+}
+
+static void test_csv__another_separator_is_text(void **state)
+{
+    struct reading r;
+    const char *text = "id;name\n1;Lovelace, Ada\n2;\"a;b\"\n";
+    start(&r, text, strlen(text));
+    expect_row(&r, 1, "id|name");
+    expect_row(&r, 2, "1|Lovelace, Ada");
+    expect_row(&r, 3, "2|a;b");
+    expect_end(&r);
+}
+
+static void test_csv__utf16_is_read(void **state)
+{
+    static const char little[] = "\xFF\xFE"
+                                 "a\0;\0\xE9\0\n\0\x3D\xD8\0\xDE;\0b\0",
+                      big[] = "\xFE\xFF\0a\0;\0\xE9\0\n\xD8\x3D\xDE\0\0;\0b";
+    static const struct {
+        const char *text;
+        size_t len;
+    } texts[] = { { little, sizeof(little) - 1 },
+                  { big, sizeof(big) - 1 },
+                  { little + 2, sizeof(little) - 3 },
+                  { big + 2, sizeof(big) - 3 } };
+    for (size_t i = 0; i < 4; i++) {
+        struct reading r;
+        start(&r, texts[i].text, texts[i].len);
+        expect_row(&r, 1, "a|é");
+        expect_row(&r, 2, "😀|b");
+        expect_end(&r);
+    }
+}
+
+static void test_csv__broken_utf16_is_refused(void **state)
+{
+    struct reading r;
+    start(&r,
+          "\xFF\xFE"
+          "a\0\n\0\x3D\xD8"
+          "b\0",
+          10);
+    expect_row(&r, 1, "a");
+    expect_error(csv_next(&r.csv, &r.arena, &r.row, &r.err), RC_INVALID, &r.err, "people.csv:2: not UTF-8");
+    arena_free(&r.arena);
+    start(&r,
+          "\xFF\xFE"
+          "a\0b",
+          5);
+    expect_error(csv_next(&r.csv, &r.arena, &r.row, &r.err), RC_INVALID, &r.err, "people.csv:1: not UTF-8");
+    arena_free(&r.arena);
+}
+
+static void test_csv__blanks_that_are_no_spaces_go_too(void **state)
+{
+    struct reading r;
+    const char *text = "\u00a0a\u00a0,\u200b\u2009b c\u3000\ufeff, \u00a0\"d\"\u00a0 ,e\n\u00a0\n\u200b\r\n";
+    start(&r, text, strlen(text));
+    expect_row(&r, 1, "a|b c|d|e");
+    expect_end(&r);
+}
+
 static void test_csv__sixteen_fields_are_allowed(void **state)
 {
     struct reading r;
@@ -192,6 +274,11 @@ int main(void)
         cmocka_unit_test(test_csv__spaces_around_unquoted_fields_go),
         cmocka_unit_test(test_csv__empty_input_has_no_rows),
         cmocka_unit_test(test_csv__malformed_rows_are_refused_with_their_line),
+        cmocka_unit_test(test_csv__what_stands_between_fields_is_found),
+        cmocka_unit_test(test_csv__another_separator_is_text),
+        cmocka_unit_test(test_csv__utf16_is_read),
+        cmocka_unit_test(test_csv__broken_utf16_is_refused),
+        cmocka_unit_test(test_csv__blanks_that_are_no_spaces_go_too),
         cmocka_unit_test(test_csv__sixteen_fields_are_allowed),
         cmocka_unit_test(test_csv__memory_grows_with_the_text_only),
     };

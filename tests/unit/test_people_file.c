@@ -41,6 +41,12 @@ static void test_people_file__a_header_row_is_optional(void **state)
         "username,email\nada,ada@example.com\nbob,bob@example.com\n",
         "\xef\xbb\xbfUserName , EMAIL\r\nada,ada@example.com\r\n\r\nbob , bob@example.com\r\n",
         "email,shoe size,username\nada@example.com,38,ada\nbob@example.com,,bob\n",
+        "username,user_email\nada,ada@example.com\nbob,bob@example.com\n",
+        "user_name;E-Mail Address\nada;ada@example.com\nbob;bob@example.com\n",
+        "Original Username\toriginal-email\nada\tada@example.com\nbob\tbob@example.com\n",
+        "username,email,,\nada,ada@example.com,,\n,,,\nbob,bob@example.com,,,,\n,\n",
+        "\" username \",\"\u00a0email\"\n\" ada\",\"ada@example.com\u00a0\"\nbob\u200b,\ufeff"
+        "bob@example.com\n,\n",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct reading r;

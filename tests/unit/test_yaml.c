@@ -218,6 +218,32 @@ static void test_yaml__bytes_that_are_no_text_are_refused(void **state)
     expect_refused("a: x\0y\n", 7, "lethe.yml:1:5: a NUL character");
 }
 
+/* As editors of other systems save it. */
+static void test_yaml__a_byte_order_mark_is_no_text(void **state)
+{
+    assert_string_equal(yaml_get(parse("\xEF\xBB\xBF"
+                                       "a: b\n"),
+                                 "a")
+                            ->text,
+                        "b");
+    assert_int_equal(parse("\xEF\xBB\xBF")->kind, YAML_MAP);
+    expect_refused("\xEF\xBB\xBF"
+                   "a: [b\n",
+                   9, "lethe.yml:1:4: ");
+    expect_refused("a: b\n\xEF\xBB\xBF"
+                   "c: d\n",
+                   13, "lethe.yml:2:1: a byte order mark");
+    expect_refused("\xEF\xBB\xBF\xEF\xBB\xBF"
+                   "a: b\n",
+                   11, "lethe.yml:1:1: a byte order mark");
+    expect_refused("\xFF\xFE"
+                   "a\0:\0 \0b\0",
+                   10, "lethe.yml:1:1: the file is UTF-16: save it as UTF-8");
+    expect_refused("\xFE\xFF\0a\0:\0 \0b", 10, "UTF-16");
+    expect_refused("a\0:\0 \0b\0", 8, "UTF-16");
+    expect_refused("\0a\0:\0 \0b", 8, "UTF-16");
+}
+
 static void nest(char *out, unsigned depth)
 {
     memset(out, '[', depth);
@@ -411,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_yaml__nothing_is_printed),
         cmocka_unit_test(test_yaml__mistakes_are_named_with_their_place),
         cmocka_unit_test(test_yaml__bytes_that_are_no_text_are_refused),
+        cmocka_unit_test(test_yaml__a_byte_order_mark_is_no_text),
         cmocka_unit_test(test_yaml__depth_has_a_limit),
         cmocka_unit_test(test_yaml__aliases_count_for_the_depth),
         cmocka_unit_test(test_yaml__a_bomb_of_aliases_is_refused),
