@@ -241,7 +241,7 @@ static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside ? "No one else is due."
+        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown ? "No one else is due."
                                                                               : "No one is due.");
         return;
     }

@@ -24,7 +24,8 @@ enum {
     DEATHS_MAX = 1000,
     BATCH_MAX = 1000000000,
     PEM_MAX = 1024 * 1024,
-    DRIVER_FILE_MAX = 1024 * 1024
+    DRIVER_FILE_MAX = 1024 * 1024,
+    LMS_FUSE = 300 /* as the driver scripts of Open edX have it */
 };
 
 #define YEAR        (365 * CLOCK_DAY)
@@ -224,6 +225,14 @@ static const struct setting settings[] = {
     { NULL }
 };
 
+bool config_has_setting(const char *key)
+{
+    const struct setting *s = settings;
+    while (s->key && strcmp(s->key, key) != 0)
+        s++;
+    return s->key;
+}
+
 void config_print_settings(struct buf *out)
 {
     setting_print(out, settings);
@@ -265,18 +274,37 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     return RC_OK;
 }
 
-/* Each look at an LMS is work for a site that people are using, and it gives the oldest requests. */
-static enum rc adapt_to_lms(struct config *config, const struct yaml *root, struct err *err)
+/* Settings that an LMS cannot follow, and why. */
+static enum rc check_for_lms(const struct config *config, const struct yaml *root, struct err *err)
 {
-    const struct yaml *driver = yaml_get(root, "driver");
-    if (!config->authority_is_lms)
-        return RC_OK;
-    if (!yaml_get(driver, "poll"))
-        config->poll_us = LMS_POLL;
+    static const struct {
+        const char *section, *key, *why;
+    } never[] = {
+        { "driver", "lease", "an LMS grants no leases" },
+        { "driver", "deaths_max", "an LMS counts no deaths of drivers" },
+        { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
+    };
+    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+        const struct yaml *at = yaml_get(yaml_get(root, never[i].section), never[i].key);
+        if (at)
+            return yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why);
+    }
     if (!config->newest_first)
         return RC_OK;
-    return yaml_value_error(yaml_get(driver, "order"), err,
+    return yaml_value_error(yaml_get(yaml_get(root, "driver"), "order"), err,
                             "an LMS gives the oldest requests first, so it can only be oldest");
+}
+
+/* Each look at an LMS is work for a site that people are using. */
+static enum rc adapt_to_lms(struct config *config, const struct yaml *root, struct err *err)
+{
+    if (!config->authority_is_lms)
+        return RC_OK;
+    if (!yaml_get(yaml_get(root, "driver"), "poll"))
+        config->poll_us = LMS_POLL;
+    if (!yaml_get(yaml_get(root, "fuse"), "people"))
+        config->fuse.people = LMS_FUSE;
+    return check_for_lms(config, root, err);
 }
 
 static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)

@@ -115,6 +115,7 @@ extern const struct setting stages_settings[];
 setting_read_fn stages_read, stages_read_states; /* into the whole config */
 
 /* hooks.c */
+bool config_has_setting(const char *key); /* at the top of a file of Lethe's own */
 extern const struct setting hooks_settings[], hooks_alert_settings[];
 setting_read_fn hooks_read_requests, hooks_read_cancels, hooks_read_alerts; /* into the whole config */
 /* The e-mail to people who ask for themselves. at: of mail. */

@@ -3,12 +3,14 @@
  * The file of the driver scripts of Open edX. Its base_urls become services, its pipeline becomes stages that
  * `use` the catalogue, and these are then read like any others.
  *
- * Its hard idea is tolerance in the right places. The same file configures other scripts too, so unknown keys
- * are ignored; but a key that is nearly one of ours is a typing error. What worked for years (plain http, a
+ * Its hard idea is tolerance in the right places. The same file configures other scripts too, so the keys of
+ * those are known by name and left to them; settings of Lethe's own work, or are refused with the reason; all
+ * other keys are refused. What worked for years (plain http, a
  * short secret, a file that others can read) is a warning and no error.
  */
 #include "config/config_int.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -20,18 +22,67 @@ struct driver_file {
     const char *client_id, *secret;
 };
 
-enum { KEYS_MAX = 20, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
+enum { KEYS_MAX = 100, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
 
 #define BREAKER_PAUSE (30 * CLOCK_S)
 
 /* ---- keys ---- */
 
-/* The services in base_urls that take the LMS's tokens; other entries are ignored. */
+/* The services in base_urls that take the LMS's tokens. */
 static const char *const clients[] = { "lms",          "ecommerce",       "credentials",
                                        "demographics", "license_manager", NULL };
 
+/* Keys of base_urls that only other scripts, or stages that need a service of their own, have a use for. */
+static const char *const other_urls[] = { "segment", "commerce_coordinator", "notes", NULL };
+
 /* Settings of our own that can stand in such a file. */
-static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "log", NULL };
+static const char *const native_keys[] = { "data_dir", "cool_off", "driver", "fuse", "log", NULL };
+
+/* Keys of the other scripts, and of methods whose credentials Lethe takes from `services`. */
+static const char *const keys_of_scripts[] = {
+    "amplitude_api_key",
+    "amplitude_secret_key",
+    "braze_api_key",
+    "braze_instance",
+    "drive_partners_folder",
+    "hubspot_alert_email",
+    "hubspot_api_key",
+    "hubspot_aws_region",
+    "hubspot_from_address",
+    "max_cleanup_batch",
+    "org_partner_mapping",
+    "red_ventures_audience",
+    "red_ventures_auth_url",
+    "red_ventures_deletion_url",
+    "red_ventures_password",
+    "red_ventures_username",
+    "s3_archive",
+    "salesforce_assignee",
+    "salesforce_domain",
+    "salesforce_marketing_cloud_client_id",
+    "salesforce_marketing_cloud_secret",
+    "salesforce_marketing_cloud_subdomain",
+    "salesforce_password",
+    "salesforce_token",
+    "salesforce_user",
+    "segment_auth_token",
+    "segment_workspace_slug",
+    NULL,
+};
+
+/* Settings of Lethe's own that mean nothing in the file of a driver for an LMS, and why. */
+static const struct {
+    const char *key, *why;
+} foreign_keys[] = {
+    { "authority", "the LMS of base_urls is the authority" },
+    { "stages", "the stages stand in retirement_pipeline" },
+    { "states", "the states stand in retirement_pipeline" },
+    { "on_request", "an LMS does not tell the driver of new requests" },
+    { "on_cancel", "an LMS does not tell the driver of cancelled requests" },
+    { "alerts", "alerts are sent by a Lethe server, and an LMS sends none: watch the log and the exit code" },
+    { "watch", "a Lethe server watches for people who are stuck, and an LMS does not" },
+    { "mail", "no stage of this file sends e-mail" },
+};
 
 static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
                                  void *field, struct err *err)
@@ -104,19 +155,35 @@ static bool is_of_driver_file(const char *key)
     return false;
 }
 
-static enum rc refuse_slip(struct reading *r, const struct yaml *at, struct err *err)
+static size_t add_keys(const char **keys, size_t n, const char *const *more)
 {
-    const char *keys[KEYS_MAX + 1] = { NULL };
+    while (*more)
+        keys[n++] = *more++;
+    assert(n < KEYS_MAX);
+    return n;
+}
+
+/* A key that is none of the scripts' and none that works here. */
+static enum rc refuse_key(struct reading *r, const struct yaml *at, struct err *err)
+{
+    const char *keys[KEYS_MAX] = { NULL }, *why = NULL;
     size_t n = 0;
+    for (size_t i = 0; i < sizeof(foreign_keys) / sizeof(*foreign_keys); i++)
+        if (strcmp(foreign_keys[i].key, at->key) == 0)
+            why = foreign_keys[i].why;
+    if (!why && config_has_setting(at->key))
+        why = "it is for a server, and this is the file of a driver for an LMS";
+    if (why)
+        return yaml_key_error(at, err, "%s cannot stand here: %s", at->key, why);
     for (const struct setting *s = settings; s->key; s++)
         keys[n++] = s->key;
-    for (const char *const *key = native_keys; *key; key++)
-        keys[n++] = *key;
-    const char *nearest = text_nearest(at->key, keys);
-    if (!nearest)
-        return RC_OK;
-    return yaml_key_error(at, err, "unknown key %s: did you mean %s?", text_brief(r->arena, at->key),
-                          nearest);
+    n = add_keys(keys, n, native_keys);
+    n = add_keys(keys, n, keys_of_scripts);
+    const char *nearest = text_nearest(at->key, keys), *brief = text_brief(r->arena, at->key);
+    if (nearest)
+        return yaml_key_error(at, err, "unknown key %s: did you mean %s?", brief, nearest);
+    return yaml_key_error(at, err, "unknown key %s: it is none of the driver scripts' and none of Lethe's",
+                          brief);
 }
 
 /* Sorts the children of root into two maps: settings of the scripts, and our own. */
@@ -129,10 +196,25 @@ static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml
             yaml_append(r->arena, theirs, child);
         else if (is_one_of(native_keys, child->key))
             yaml_append(r->arena, ours, child);
-        else
-            rc = refuse_slip(r, child, err);
+        else if (!is_one_of(keys_of_scripts, child->key))
+            rc = refuse_key(r, child, err);
     }
     return rc;
+}
+
+static enum rc check_urls(struct reading *r, const struct yaml *base_urls, struct err *err)
+{
+    const char *keys[KEYS_MAX] = { NULL };
+    size_t n = add_keys(keys, 0, clients);
+    add_keys(keys, n, other_urls);
+    for (const struct yaml *at = base_urls->first; at; at = at->next) {
+        if (is_one_of(keys, at->key))
+            continue;
+        const char *nearest = text_nearest(at->key, keys), *brief = text_brief(r->arena, at->key);
+        return yaml_key_error(at, err, "unknown key %s%s%s%s", brief, nearest ? ": did you mean " : "",
+                              nearest ? nearest : ": third parties stand under services", nearest ? "?" : "");
+    }
+    return RC_OK;
 }
 
 /* ---- services ---- */
@@ -196,6 +278,8 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
     enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
     if (!rc && !is_given(yaml_get(base_urls, "lms")))
         rc = yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states");
+    if (!rc)
+        rc = check_urls(r, base_urls, err);
     config->services = services;
     for (size_t i = 0; !rc && i < n; i++) {
         const struct yaml *at = yaml_get(base_urls, clients[i]);

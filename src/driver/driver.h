@@ -96,6 +96,14 @@ enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err
  * says so. */
 enum rc driver_probe(const struct driver_conf *conf, struct err *err) MUST_CHECK;
 
+/* ---- fuse.c: of a driver for an LMS, whose configuration it is ---- */
+
+/* As GET /v1/fuse of a Lethe answers. */
+enum rc driver_show_fuse(const struct config *config, struct buf *out, struct err *err) MUST_CHECK;
+/* RC_CONFLICT "not_blown". now: wall clock. */
+enum rc driver_release_fuse(const struct config *config, const char *actor, const char *reason, int64_t now,
+                            struct err *err) MUST_CHECK;
+
 /* ---- preview.c: what would be called, without a driver ---- */
 
 /* The n-th call of an action for a person, whose values may be masked. */

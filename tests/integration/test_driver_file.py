@@ -541,6 +541,22 @@ def test_exit_255_without_the_permission(driver, lms):
 
 # ---- the file ----
 
+KNOWN = """amplitude_api_key amplitude_secret_key braze_api_key braze_instance drive_partners_folder hubspot_alert_email
+    hubspot_api_key hubspot_aws_region hubspot_from_address org_partner_mapping red_ventures_audience red_ventures_auth_url
+    red_ventures_deletion_url red_ventures_password red_ventures_username s3_archive salesforce_assignee salesforce_domain
+    salesforce_marketing_cloud_client_id salesforce_marketing_cloud_secret salesforce_marketing_cloud_subdomain
+    salesforce_password salesforce_token salesforce_user segment_auth_token segment_workspace_slug"""
+
+
+def test_keys_of_the_scripts_are_known_by_name(driver, lms):
+    lms.add("ada")
+    driver.config.update({key: "x" for key in KNOWN.split()})
+    driver.config["base_urls"].update(segment="https://a.example", commerce_coordinator="https://b.example",
+                                      notes="https://c.example", demographics=None, license_manager="")
+    result = driver.drive("--json")
+    assert result.code == 0 and result.json["completed"] == 1, result
+    assert not any(key in result.err for key in KNOWN.split())
+
 def test_the_file_is_only_for_driving(driver):
     for words in (["serve"], ["run"], ["retirement", "list"]):
         result = driver.lethe(*words)

@@ -356,3 +356,59 @@ def test_a_redirect_to_a_sign_in_page(driver, lms, kind):
     lms.meddle = on(kind, (302, b"", {"Location": "/login?next=/api"}))
     result = driver.drive_one("ada") if kind == "status" else driver.drive()
     assert result.code != 0 and "302" in result.err and lms.calls == [], result
+
+
+# ---- 25. The fuse ----
+
+def test_far_more_people_than_usual(driver, lms):
+    """301 are due, and the scripts stop at 300: nobody is begun; those who are under way go on; an operator lets them."""
+    lms.add("ada", "bob", state="FORUMS_COMPLETE")
+    lms.add(*(f"user{i}" for i in range(301)))
+    result = driver.drive()
+    assert result.code == 4 and "the fuse has blown" in result.err, result
+    assert sum(state == "PENDING" for state in lms.states_of_all().values()) == 301
+    assert lms.state_of("ada") == lms.state_of("bob") == "COMPLETE"
+    assert driver.drive().code == 4, "it stays so"
+    shown = driver.ok("fuse", "show", "--json").json
+    assert shown["blown"] and (shown["history"][0]["due"], shown["history"][0]["most"]) == (301, 300)
+    assert driver.lethe("fuse", "release").code == 2, "the reason is wanted"
+    assert "released for 301 people" in driver.ok("fuse", "release", "--reason", "the import of June").out
+    assert driver.lethe("fuse", "release", "--reason", "again").code == 4
+    assert driver.drive_all()["completed"] == 301
+    driver.drive_all()
+    history = driver.ok("fuse", "show", "--json").json["history"]
+    assert [(entry["blown"], entry["reason"]) for entry in history] == [
+        (False, "the queue is usual again"), (False, "the import of June"), (True, None)]
+
+
+def test_as_many_as_usual(driver, lms):
+    lms.add(*(f"user{i}" for i in range(300)))
+    assert driver.drive_all()["completed"] == 300
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_fuse_of_ones_own(driver, lms, limited):
+    """Also where the LMS keeps to `limit`, and a driver that stays has fewer places than people may be due."""
+    driver.configure(fuse={"people": 5}, driver={"max_in_flight": 2, "poll": "100ms"})
+    if limited:
+        lms.meddle = lambda kind, call: (200, lms.queue(call)[1][:int(lms.queries[-1].get("limit", ["900"])[0])]) \
+            if kind == "queue" else None
+    lms.add(*(f"user{i}" for i in range(6)))
+    process = driver.start("drive")
+    driver.wait_said(process, "the fuse has blown")
+    assert set(lms.states_of_all().values()) == {"PENDING"}
+    driver.ok("fuse", "release", "--reason", "it is right")
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"})
+    assert driver.kill(process, 15) == 0
+
+
+def test_one_person_by_name_needs_no_fuse(driver, lms):
+    driver.configure(fuse={"people": 1})
+    lms.add("ada", "bob", "cyd")
+    assert driver.drive_one("ada").code == 0
+
+
+def test_no_fuse(driver, lms):
+    driver.configure(fuse={"people": 0})
+    lms.add(*(f"user{i}" for i in range(350)))
+    assert driver.drive_all()["completed"] == 350

@@ -10,6 +10,7 @@
  *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
  *  - reminders.c: reminds of stages that wait for an operator's confirmation
  *  - lms_row.c: a retirement in the LMS's form, and whether it can be used
+ *  - lms_fuse.c: stops new retirements when far more people are due at an LMS than usual
  *  - aside.c: people that the next look at an LMS leaves out
  *  - journal.c: what was begun for an LMS, on disk
  *  - ask.c: one request with its token, and whether the authority answers at all
@@ -274,6 +275,8 @@ struct lms {
     struct arena arena;      /* of what is kept of an answer */
     struct lms_row *kept;    /* those for whom there may be a place; NULL: not needed yet */
     unsigned n_kept;
+    int64_t fuse_released;                                  /* so many people more than usual may be due */
+    unsigned n_pending;                                     /* of the list */
     unsigned n_rows, n_wanted, n_strangers, n_refused_rows; /* of the list: all, those to be taken up, ... */
     struct aside seen;                                      /* LOOK_OURS: those that the journal has */
     struct aside refused;                                   /* rows that cannot be used, and were said */
@@ -288,6 +291,29 @@ struct lms {
 void updates_open(struct lms *lms);
 void updates_close(struct lms *lms);
 void updates_pump(struct lms *lms, int64_t now);
+
+/* ---- lms_fuse.c ---- */
+
+struct lms_fuse {
+    bool blown;
+    int64_t due;        /* blown: then; else as many were due when it was released; 0: it was not */
+    const char **lines; /* of the file, oldest first, each a JSON object */
+    size_t n;
+};
+struct lms_fuse_change {
+    bool blown;
+    int64_t at, due;
+    const char *actor, *reason; /* NULL: none */
+};
+enum rc lms_fuse_read(struct arena *a, const struct config *config, struct lms_fuse *out,
+                      struct err *err) MUST_CHECK;
+enum rc lms_fuse_add(const struct config *config, const struct lms_fuse_change *change,
+                     struct err *err) MUST_CHECK;
+/* Before a look: how does it stand? */
+void lms_fuse_look(struct lms *lms);
+int64_t lms_fuse_most(const struct lms *lms); /* people who may be due; INT64_MAX: any number */
+/* So many people are due: returns true when it has blown now. */
+bool lms_fuse_check(struct lms *lms, unsigned due);
 
 /* ---- authority.c ---- */
 

@@ -189,8 +189,10 @@ static void look_at_due(struct lms *lms, const struct lms_row *row)
 {
     struct authority *a = lms->authority;
     const char *stage = stage_after(a->config, row->state);
-    if (!stage || aside_has(&lms->aside, row->id) || flight_has(a->flight, row->id) ||
-        !is_open(lms, stage, authority_mono(a)))
+    bool is_pending = strcmp(row->state, "PENDING") == 0;
+    lms->n_pending += is_pending;
+    if ((is_pending && a->fuse_blown) || !stage || aside_has(&lms->aside, row->id) ||
+        flight_has(a->flight, row->id) || !is_open(lms, stage, authority_mono(a)))
         return;
     lms->n_wanted++;
     keep(lms, row);
@@ -223,10 +225,12 @@ static void take_due(struct lms *lms, int64_t now)
 {
     struct authority *a = lms->authority;
     unsigned n = 0, left_out = 0;
+    bool blows = lms_fuse_check(lms, lms->n_pending);
     refuse_namesakes(lms);
     for (; n < lms->n_kept && authority_room(a) > 0; n++) {
         const struct lms_row *row = &lms->kept[n];
-        if (row->is_refused || flight_has(a->flight, row->id)) {
+        bool is_stopped = blows && strcmp(row->state, "PENDING") == 0;
+        if (is_stopped || row->is_refused || flight_has(a->flight, row->id)) {
             left_out++;
             continue;
         }
@@ -235,8 +239,8 @@ static void take_due(struct lms *lms, int64_t now)
     }
     unsigned waiting = lms->n_wanted - n;
     a->due = waiting;
-    lms->found_nobody = waiting == 0 && n == left_out;
-    lms->more = (waiting > 0 || lms->n_rows >= lms->limit) && !authority_batch_is_full(a);
+    lms->found_nobody = waiting == 0 && n == left_out && !blows;
+    lms->more = (waiting > 0 || blows || lms->n_rows >= lms->limit) && !authority_batch_is_full(a);
     bool back = authority_now(a) >= lms->aside.back_at;
     if (!back && (lms->found_nobody || (!lms->more && !a->conf.once)))
         timers_set(&a->runtime->timers, &lms->next, now + a->config->poll_us);
@@ -306,13 +310,16 @@ static void write_queue_path(struct lms *lms)
     bool ours = lms->look == LOOK_OURS;
     int64_t days = ours ? 0 : (a->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
     buf_printf(&lms->path, "/api/user/v1/accounts/retirement_queue/?cool_off_days=%" PRId64, days);
-    if (!ours)
+    if (!ours && !a->fuse_blown)
         buf_add_str(&lms->path, "&states=PENDING");
     for (size_t i = 0; i < config->n_stages; i++)
         buf_printf(&lms->path, "&states=%s", ours ? config->stages[i].working : config->stages[i].completed);
     if (ours)
         return;
-    lms->limit = a->flight->conf.max_runs + (unsigned)lms->aside.n + lms->n_refused_rows;
+    int64_t most = lms_fuse_most(lms), places = a->flight->conf.max_runs;
+    if (most < INT64_MAX && most >= places) /* so many that the fuse can blow */
+        places = most + 1;
+    lms->limit = (unsigned)places + (unsigned)lms->aside.n + lms->n_refused_rows;
     buf_printf(&lms->path, "&limit=%u", lms->limit);
 }
 
@@ -327,7 +334,9 @@ static void send_look(struct lms *lms, bool is_at_rest)
         lms->aside.given_back = false;
         lms->aside.back_at = INT64_MAX;
     }
-    lms->n_kept = lms->n_wanted = lms->n_rows = lms->n_strangers = 0;
+    if (lms->look == LOOK_DUE)
+        lms_fuse_look(lms);
+    lms->n_pending = lms->n_kept = lms->n_wanted = lms->n_rows = lms->n_strangers = 0;
     lms->seen.n = 0;
     rows_begin(&lms->rows);
     if (lms->look == LOOK_ONE) {
