@@ -241,8 +241,9 @@ static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown ? "No one else is due."
-                                                                              : "No one is due.");
+        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown
+                 ? "No one else is due."
+                 : "No one is due.");
         return;
     }
     clock_format_length(s->took_us, took);
@@ -381,7 +382,8 @@ static enum rc run_drive(struct cli *cli, struct err *err)
         .progress_fd = progress_fd(),
         .cool_off_us = COOL_OFF_AS_CONFIGURED,
     };
-    const char *cool_off = cli_option(cli, "cool-off"), *file = cli_option(cli, "config");
+    const char *cool_off = cli_option(cli, "cool-off"), *given = cli_option(cli, "config");
+    const char *file = given ? given : "lethe.yml";
     enum rc rc = RC_OK;
     if (cool_off)
         rc = clock_parse_length(cool_off, &conf.cool_off_us, err);
@@ -394,7 +396,8 @@ static enum rc run_drive(struct cli *cli, struct err *err)
         rc = once ? drive_once(&stay, &conf, err) : drive_on(&conf, &stay, err);
     stay_close(&stay);
     metrics_close(&conf.metrics);
-    if (rc && conf.username && config_looks_like_driver_file(file ? file : "lethe.yml"))
+    bool is_missing = access(file, F_OK) != 0; /* it may have been one of the scripts' */
+    if (rc && conf.username && (is_missing || config_looks_like_driver_file(file)))
         cli->exit_status = (int)script_exit_of(cli, err);
     return rc;
 }

@@ -225,14 +225,6 @@ static const struct setting settings[] = {
     { NULL }
 };
 
-bool config_has_setting(const char *key)
-{
-    const struct setting *s = settings;
-    while (s->key && strcmp(s->key, key) != 0)
-        s++;
-    return s->key;
-}
-
 void config_print_settings(struct buf *out)
 {
     setting_print(out, settings);
@@ -356,7 +348,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     root = file;
     rc = yaml_want(root, YAML_MAP, "a map of settings", err);
     if (!rc && driver_file_is(root))
-        rc = driver_file_read(&r, root, &root, err);
+        rc = driver_file_read(&r, root, settings, &root, err);
     if (!rc)
         rc = setting_read_map(&r, settings, root, config, err);
     if (!rc)

@@ -115,7 +115,6 @@ extern const struct setting stages_settings[];
 setting_read_fn stages_read, stages_read_states; /* into the whole config */
 
 /* hooks.c */
-bool config_has_setting(const char *key); /* at the top of a file of Lethe's own */
 extern const struct setting hooks_settings[], hooks_alert_settings[];
 setting_read_fn hooks_read_requests, hooks_read_cancels, hooks_read_alerts; /* into the whole config */
 /* The e-mail to people who ask for themselves. at: of mail. */
@@ -131,8 +130,9 @@ extern const struct setting partners_settings[];
 
 /* driver_file.c: is it the file of a driver of Open edX? */
 bool driver_file_is(const struct yaml *root);
-/* Reads what is peculiar to it, services included; the rest comes out in the form of our own settings. */
-enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct yaml **out,
-                         struct err *err) MUST_CHECK;
+/* Reads what is peculiar to it, services included; the rest comes out in the form of our own settings, of
+ * which own is the table. */
+enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct setting *own,
+                         const struct yaml **out, struct err *err) MUST_CHECK;
 
 #endif

@@ -147,12 +147,11 @@ static bool is_one_of(const char *const *keys, const char *key)
     return *keys;
 }
 
-static bool is_of_driver_file(const char *key)
+static bool has_setting(const struct setting *table, const char *key)
 {
-    for (const struct setting *s = settings; s->key; s++)
-        if (strcmp(s->key, key) == 0)
-            return true;
-    return false;
+    while (table->key && strcmp(table->key, key) != 0)
+        table++;
+    return table->key;
 }
 
 static size_t add_keys(const char **keys, size_t n, const char *const *more)
@@ -164,14 +163,15 @@ static size_t add_keys(const char **keys, size_t n, const char *const *more)
 }
 
 /* A key that is none of the scripts' and none that works here. */
-static enum rc refuse_key(struct reading *r, const struct yaml *at, struct err *err)
+static enum rc refuse_key(struct reading *r, const struct setting *own, const struct yaml *at,
+                          struct err *err)
 {
     const char *keys[KEYS_MAX] = { NULL }, *why = NULL;
     size_t n = 0;
     for (size_t i = 0; i < sizeof(foreign_keys) / sizeof(*foreign_keys); i++)
         if (strcmp(foreign_keys[i].key, at->key) == 0)
             why = foreign_keys[i].why;
-    if (!why && config_has_setting(at->key))
+    if (!why && has_setting(own, at->key))
         why = "it is for a server, and this is the file of a driver for an LMS";
     if (why)
         return yaml_key_error(at, err, "%s cannot stand here: %s", at->key, why);
@@ -187,17 +187,17 @@ static enum rc refuse_key(struct reading *r, const struct yaml *at, struct err *
 }
 
 /* Sorts the children of root into two maps: settings of the scripts, and our own. */
-static enum rc sort_keys(struct reading *r, const struct yaml *root, struct yaml *theirs, struct yaml *ours,
-                         struct err *err)
+static enum rc sort_keys(struct reading *r, const struct setting *own, const struct yaml *root,
+                         struct yaml *theirs, struct yaml *ours, struct err *err)
 {
     enum rc rc = RC_OK;
     for (const struct yaml *child = root->first; !rc && child; child = child->next) {
-        if (is_of_driver_file(child->key))
+        if (has_setting(settings, child->key))
             yaml_append(r->arena, theirs, child);
         else if (is_one_of(native_keys, child->key))
             yaml_append(r->arena, ours, child);
         else if (!is_one_of(keys_of_scripts, child->key))
-            rc = refuse_key(r, child, err);
+            rc = refuse_key(r, own, child, err);
     }
     return rc;
 }
@@ -366,12 +366,13 @@ bool driver_file_is(const struct yaml *root)
     return yaml_get(root, "retirement_pipeline") || yaml_get(root, "base_urls");
 }
 
-enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct yaml **out, struct err *err)
+enum rc driver_file_read(struct reading *r, const struct yaml *root, const struct setting *own,
+                         const struct yaml **out, struct err *err)
 {
     struct driver_file file = { NULL };
     struct yaml *theirs = yaml_empty_like(r->arena, root, YAML_MAP);
     struct yaml *ours = yaml_empty_like(r->arena, root, YAML_MAP);
-    enum rc rc = sort_keys(r, root, theirs, ours, err);
+    enum rc rc = sort_keys(r, own, root, theirs, ours, err);
     if (!rc)
         rc = setting_read_map(r, settings, theirs, &file, err);
     if (!rc && !file.secret)

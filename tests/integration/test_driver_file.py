@@ -455,13 +455,15 @@ def test_exit_0_when_the_learner_is_retired(driver, lms):
 @pytest.mark.parametrize("state", ["COMPLETE", "ERRORED", "ABORTED"])
 def test_exit_254_in_an_end_state(driver, lms, state):
     lms.add("ada", state=state)
-    assert driver.drive_one("ada").code == 254
+    result = driver.drive_one("ada")
+    assert result.code == 254 and f"the retirement is in {state}, which is an end state" in result.err, result
     assert lms.moves == []
 
 
 def test_exit_253_in_a_working_state(driver, lms):
     lms.add("ada", state="RETIRING_ECOM")
-    assert driver.drive_one("ada").code == 253
+    result = driver.drive_one("ada")
+    assert result.code == 253 and "the retirement is in RETIRING_ECOM, a working state" in result.err, result
     assert lms.moves == [] and lms.calls == []
 
 
@@ -500,7 +502,8 @@ def test_exit_251_when_there_is_no_such_learner(driver, lms):
 def test_exit_250_in_a_state_that_the_pipeline_does_not_have(driver, lms):
     lms.states = [*STATES[:5], "PAUSED", *STATES[5:]]
     lms.add("ada", state="PAUSED")
-    assert driver.drive_one("ada").code == 250
+    result = driver.drive_one("ada")
+    assert result.code == 250 and "the retirement is in PAUSED, which the pipeline" in result.err, result
 
 
 @pytest.mark.parametrize("change", [
@@ -523,6 +526,12 @@ def test_exit_249_with_a_file_that_is_no_yaml(driver):
     driver.write_config()
     driver.file.write_text(driver.file.read_text() + "]: [")
     assert driver.lethe("drive", "--username", "ada", "--config", str(driver.file), config=False).code == 249
+
+
+def test_exit_249_without_the_file(driver):
+    result = driver.lethe("drive", "--username", "ada", "--config", "elsewhere.yml", config=False)
+    assert result.code == 249 and "there is no configuration elsewhere.yml" in result.err, result
+    assert driver.lethe("drive", "--once", "--config", "elsewhere.yml", config=False).code == 2
 
 
 def test_exit_255_when_the_credentials_are_wrong(driver, lms):
