@@ -188,6 +188,7 @@ struct exec_action_conf {
     size_t n_env;
     struct statuses nothing_to_erase;   /* exit statuses */
     const struct service_conf *service; /* whose limits hold; NULL: none */
+    unsigned at_once;                   /* of this action, on one driver */
 };
 
 struct mail_action_conf {

@@ -47,6 +47,59 @@ def is_alive(pid):
         return False
 
 
+REWRITE = """cat > "$$.person"
+test ! -e running || echo two >> together
+touch running
+grep -v "$(tr -d ' ' < "$$.person" | sed 's/.*"original_username":"//; s/".*//')" list > "list.$$"; [ $? -le 1 ] || exit 1
+rm -f running "$$.person"
+mv "list.$$" list
+"""
+
+
+def test_a_program_runs_for_one_person_at_a_time(commanding):
+    """Case 6: a script that rewrites a file would lose people, were it run for several at once."""
+    commanding.program(REWRITE)
+    names = [f"person{i:02}" for i in range(20)]
+    (commanding.folder / "list").write_text("".join(f"{name}\n" for name in [*names, "somebody-else"]))
+    commanding.request_all(names)
+    commanding.serve()
+    assert commanding.drive_all()["completed"] == 20
+    assert lines(commanding.folder / "list") == ["somebody-else"]
+    assert not (commanding.folder / "together").exists()
+
+
+MEET = """cat > /dev/null
+touch "here.$$"
+for i in $(seq 200); do [ "$(ls here.* | wc -l)" -ge WANTED ] && exit 0; sleep 0.05; done
+exit 1
+"""
+
+
+@pytest.mark.parametrize("at_once", [2, 12])
+def test_at_once_lets_more_run(commanding, at_once):
+    """They wait for each other; without a service, too."""
+    commanding.program(MEET.replace("WANTED", str(at_once)))
+    setting(commanding, at_once=at_once)
+    commanding.request_all([f"person{i:02}" for i in range(at_once)])
+    commanding.serve()
+    assert commanding.drive_all()["completed"] == at_once
+
+
+def test_retries_and_hooks_run_one_at_a_time_too(commanding):
+    commanding.program(REWRITE + """[ -e "tried.$(cat list | wc -l)" ] || { touch "tried.$(cat list | wc -l)"; exit 75; }\n""")
+    (commanding.folder / "list").write_text("somebody-else\n")
+    stage(commanding, retry={"for": "1m", "first": "10ms", "longest": "20ms"})
+    commanding.configure(on_request=[{"exec": {"command": ["./hook"]}}])
+    hook = commanding.folder / "hook"
+    hook.write_text("#!/bin/sh\ncat > /dev/null\nmkdir alone && sleep 0.02 && rmdir alone && echo told >> told\n")
+    hook.chmod(0o700)
+    commanding.request_all([f"person{i:02}" for i in range(10)])
+    # a server of its own would deliver, too
+    assert commanding.drive_all()["completed"] == 10
+    assert not (commanding.folder / "together").exists()
+    assert lines(commanding.folder / "told") == ["told"] * 10
+
+
 def test_the_person_comes_on_standard_input(commanding):
     commanding.program("cat >> inputs\n")
     commanding.serve()
@@ -205,6 +258,7 @@ def test_commands_and_calls_side_by_side(commanding, make_service):
     commanding.config["stages"].insert(0, {
         "working": "CALLING", "completed": "CALLED",
         "http": {"service": "store", "post": "/", "json": {"username": "{original_username}"}}})
+    commanding.config["stages"][1]["exec"]["at_once"] = 8
     commanding.program("read person; case $person in *user0@*) until [ -e go ]; do sleep 0.02; done;; esac\n")
     commanding.request_all([f"user{n}" for n in range(30)])
     commanding.serve()

@@ -23,7 +23,7 @@ static void take_turn(void *arg, int64_t now)
     assert_null(c->waiter.service);
     c->turns++;
     order[n_turns++] = (unsigned)(c - callers);
-    service_begin(svc, now);
+    service_begin(svc, NULL, now);
 }
 
 static void note_shut(void *arg, struct service *s)
@@ -75,7 +75,7 @@ static void end_call(bool is_outage, int64_t retry_after_us)
     const struct service_word word = { .is_outage = is_outage,
                                        .is_busy = retry_after_us > 0,
                                        .retry_after_us = retry_after_us };
-    service_give_back(svc);
+    service_give_back(svc, NULL);
     service_heard(svc, &word, m.mono);
 }
 
@@ -109,7 +109,7 @@ static void test_service__who_left_the_queue_gets_no_turn(void **state)
 static void fail_until_open(void)
 {
     for (unsigned i = 0; i < 2; i++)
-        service_begin(svc, m.mono);
+        service_begin(svc, NULL, m.mono);
     end_call(true, -1);
     assert_int_equal(n_shut, 0);
     end_call(true, -1);
@@ -168,7 +168,7 @@ static void test_service__a_prober_is_wanted_once_the_pause_is_over(void **state
 
 static void test_service__retry_after_holds_all_callers(void **state)
 {
-    service_begin(svc, m.mono);
+    service_begin(svc, NULL, m.mono);
     end_call(true, 7 * CLOCK_S);
     assert_true(service_opened_at(svc) == m.mono + 7 * CLOCK_S);
     wait_at(0, 0, false);

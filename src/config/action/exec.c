@@ -11,7 +11,13 @@
 #include "base/file.h"
 #include "config/config_int.h"
 
-enum { ARGUMENTS_MAX = 200, VARIABLES_MAX = 200, VARIABLE_NAME_MAX = 100, EXIT_MAX = 125 };
+enum {
+    ARGUMENTS_MAX = 200,
+    VARIABLES_MAX = 200,
+    VARIABLE_NAME_MAX = 100,
+    EXIT_MAX = 125,
+    AT_ONCE_MAX = 10000
+};
 
 static enum rc read_argument(struct reading *r, const struct yaml *at, const char **out, struct err *err)
 {
@@ -92,8 +98,10 @@ static enum rc read_env(struct reading *r, const struct setting *s, const struct
       "program and arguments; the person arrives on its standard input as JSON",                            \
       .required = true },                                                                                   \
         { "env", "map of text", read_env, 0, NULL, "its environment, in addition to PATH, LANG and HOME" }, \
+        { "service", "name", services_read_name, OF(service), NULL, "the service whose limits apply" },     \
     {                                                                                                       \
-        "service", "name", services_read_name, OF(service), NULL, "the service whose limits apply"          \
+        "at_once", "number", setting_count, OF(at_once), "1", "how many of it run at once on one driver",   \
+            .min = 1, .max = AT_ONCE_MAX                                                                    \
     }
 
 static const struct setting exec_settings[] = {

@@ -11,6 +11,7 @@ static void go_to_call(struct task *t, size_t number)
 {
     t->call.number = number;
     t->call.service = services_of(t->flight->conf.services, action_service(t->call.conf, number));
+    t->waiter.gate = services_gate(t->flight->conf.services, t->call.conf);
 }
 
 static void call_done(struct call *call, const struct attempt *attempt);
@@ -108,7 +109,7 @@ void task_start(struct task *t, int64_t now)
     int64_t opened_at = service_opened_at(t->call.service);
     if (opened_at > t->waiting_since)
         t->attempts.first_at += opened_at - t->waiting_since;
-    service_begin(t->call.service, now);
+    service_begin(t->call.service, t->waiter.gate, now);
     ready_call(t, now);
     enum rc rc = call_start(&t->call, now, &err);
     if (!rc)
@@ -120,14 +121,14 @@ void task_start(struct task *t, int64_t now)
 void task_cancel(struct task *t)
 {
     call_cancel(&t->call);
-    service_give_back(t->call.service);
+    service_give_back(t->call.service, t->waiter.gate);
 }
 
 static void call_done(struct call *call, const struct attempt *attempt)
 {
     struct task *t = call->arg;
     bool is_busy = attempt->status == STATUS_TOO_MANY || attempt->status == STATUS_UNAVAILABLE;
-    service_give_back(call->service);
+    service_give_back(call->service, t->waiter.gate);
     if (attempt->judgement.verdict != VERDICT_NO_TOKEN) {
         const struct service_word word = {
             .is_outage = policy_is_outage(attempt->judgement, attempt->has_status, attempt->status),

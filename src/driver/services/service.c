@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { COMMANDS_CONCURRENT = 8 /* commands of stages without a service at once */ };
+enum { COMMANDS_CONCURRENT = 8 /* commands without a service at once, unless an action says more */ };
 
 enum { SHUT_NOT, SHUT_QUIET, SHUT_FAILING }; /* values of the gauge */
 
@@ -171,11 +171,12 @@ void service_leave(struct waiter *waiter)
  * starve, since the people of the later ones come from there. */
 static struct waiter *first_waiter(const struct service *s)
 {
+    struct waiter *waiter;
     for (unsigned rank = s->all->conf.ranks; rank-- > 0;)
-        if (!TAILQ_EMPTY(&s->waiting[rank]))
-            return TAILQ_FIRST(&s->waiting[rank]);
-    assert(!"a queue has a waiter");
-    return NULL;
+        TAILQ_FOREACH(waiter, &s->waiting[rank], entry)
+    if (!waiter->gate || waiter->gate->in_use < waiter->gate->at_once)
+        return waiter;
+    return NULL; /* all stand before gates */
 }
 
 /* While the breaker is open there is one call at a time, which waits for the pause to end, but not for longer
@@ -205,7 +206,7 @@ static void pump(struct service *s, int64_t now)
         at = s->breaker.pause_until;
     while (s->n_waiting > 0) {
         struct waiter *waiter = first_waiter(s);
-        at = next_call_at(s, waiter, now);
+        at = waiter ? next_call_at(s, waiter, now) : INT64_MAX;
         if (at > now)
             break;
         service_leave(waiter);
@@ -215,14 +216,18 @@ static void pump(struct service *s, int64_t now)
         timers_set(&s->all->conf.runtime->timers, &s->pump, at);
 }
 
-void service_begin(struct service *s, int64_t now)
+void service_begin(struct service *s, struct gate *gate, int64_t now)
 {
+    if (gate)
+        gate->in_use++;
     bool taken = limits_take(&s->limits, now);
     assert(taken);
 }
 
-void service_give_back(struct service *s)
+void service_give_back(struct service *s, struct gate *gate)
 {
+    if (gate)
+        gate->in_use--;
     limits_give_back(&s->limits);
 }
 
@@ -263,6 +268,22 @@ struct service *services_of(const struct services *all, const struct service_con
     return &all->list[conf ? conf->index : all->n - 1];
 }
 
+struct gate *services_gate(struct services *all, const struct action_conf *action)
+{
+    if (action->kind != ACTION_EXEC)
+        return NULL;
+    struct gate *gate = all->gates;
+    while (gate && gate->action != action)
+        gate = gate->next;
+    if (gate)
+        return gate;
+    gate = XNEW(struct gate);
+    *gate = (struct gate){ .action = action,
+                           .at_once = action->exec.at_once ? action->exec.at_once : 1,
+                           .next = all->gates };
+    return all->gates = gate;
+}
+
 struct service *services_find_shut(const struct services *all, const struct stage_conf *stage,
                                    const struct service *but_for)
 {
@@ -279,6 +300,25 @@ struct service *services_find_shut(const struct services *all, const struct stag
 
 /* ---- opening and closing ---- */
 
+static unsigned more_commands(unsigned most, const struct action_conf *action)
+{
+    bool says_more = action->kind == ACTION_EXEC && action->exec.at_once > most;
+    return says_more ? action->exec.at_once : most;
+}
+
+static unsigned commands_at_once(const struct config *c)
+{
+    unsigned most = COMMANDS_CONCURRENT;
+    for (size_t i = 0; i < c->n_stages; i++) {
+        most = more_commands(most, &c->stages[i].action);
+        if (c->stages[i].verify)
+            most = more_commands(most, &c->stages[i].verify->probe);
+    }
+    for (size_t i = 0; i < c->n_hooks; i++)
+        most = more_commands(most, &c->hooks[i].work.action);
+    return most;
+}
+
 static void open_service(struct services *all, struct service *s, const struct service_conf *conf)
 {
     static const char help[] = "Calls to services, by how long they took";
@@ -289,7 +329,8 @@ static void open_service(struct services *all, struct service *s, const struct s
     s->waiting = xcalloc(all->conf.ranks, sizeof(*s->waiting));
     for (unsigned i = 0; i < all->conf.ranks; i++)
         TAILQ_INIT(&s->waiting[i]);
-    limits_init(&s->limits, conf ? conf->max_concurrent : COMMANDS_CONCURRENT, conf ? conf->rate : 0);
+    limits_init(&s->limits, conf ? conf->max_concurrent : commands_at_once(all->conf.config),
+                conf ? conf->rate : 0);
     snprintf(labels, sizeof(labels), "service=\"%.80s\"", name_of(s));
     s->calls = metrics_histogram(all->conf.runtime->metrics, "lethe_driver_call_seconds", labels, help);
     s->shut = metrics_gauge(all->conf.runtime->metrics, "lethe_driver_service_shut", labels,
@@ -331,6 +372,10 @@ void services_close(struct services *all)
         timers_clear(&s->all->conf.runtime->timers, &s->pump);
         token_close(&s->token);
         free(s->waiting);
+    }
+    for (struct gate *gate = all->gates, *next; gate; gate = next) {
+        next = gate->next;
+        free(gate);
     }
     free(all->list);
     *all = (struct services){ 0 };

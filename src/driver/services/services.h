@@ -124,6 +124,13 @@ void token_cancel(struct token *token, struct token_wait *wait); /* waits no lon
 
 struct service;
 
+/* The programs of one action that run at once; so that each may work as if it were alone, one by default. */
+struct gate {
+    const struct action_conf *action;
+    unsigned at_once, in_use;
+    struct gate *next;
+};
+
 /* Lies inside whatever wants to call a service. Zero it, then fill in turn and arg. */
 struct waiter {
     /* A call may begin now: service_begin() and the call, or something else. It is in no queue any more. */
@@ -133,6 +140,7 @@ struct waiter {
     int64_t
         patience_until; /* if the breaker is open: its call does not wait for longer; INT64_MAX: it does */
     struct service *service; /* it stands in the queue of this one; NULL: in no queue */
+    struct gate *gate;       /* its call has to pass this one, too; NULL: none */
     TAILQ_ENTRY(waiter) entry;
 };
 
@@ -171,11 +179,14 @@ struct services {
     struct services_conf conf;
     struct service *list; /* of the configuration; then that of e-mail, if any; then commands without one */
     unsigned n;
+    struct gate *gates;
     bool opened; /* one of them takes people again; the reader sets it to false */
 };
 
 void services_open(struct services *all, const struct services_conf *conf);
 void services_close(struct services *all);
+/* NULL: the action has none. */
+struct gate *services_gate(struct services *all, const struct action_conf *action);
 struct service *services_of(const struct services *all, const struct service_conf *conf);
 /* Begins and ends quiet hours, notices missing tokens, gives turns to waiters. Once a turn of the loop. */
 void services_turn(struct services *all, int64_t now);
@@ -195,10 +206,11 @@ bool service_wants_prober(const struct service *s, int64_t now);
 int64_t service_opened_at(const struct service *s);
 
 void service_wait(struct service *s, struct waiter *waiter, bool is_first); /* is_first: of its rank */
-void service_leave(struct waiter *waiter);          /* out of its queue, if it is in one */
-void service_begin(struct service *s, int64_t now); /* in a turn: the call takes its place */
+void service_leave(struct waiter *waiter); /* out of its queue, if it is in one */
+/* In a turn: the call takes its place, at the gate too. */
+void service_begin(struct service *s, struct gate *gate, int64_t now);
 /* The place is free again: the call ended, was given up, or was not sent. */
-void service_give_back(struct service *s);
+void service_give_back(struct service *s, struct gate *gate);
 
 /* How a call ended, as far as its service is concerned. */
 struct service_word {
