@@ -239,7 +239,7 @@ size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size)
     return (bits & unused) == 0 ? n : SIZE_MAX;
 }
 
-static enum rc key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err)
+enum rc crypto_key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err)
 {
     struct arena scratch = { 0 };
     char *data;
@@ -255,12 +255,12 @@ static enum rc key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct er
 
 enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err)
 {
-    enum rc rc = key_read(path, key, err);
+    enum rc rc = crypto_key_read(path, key, err);
     if (rc != RC_NOT_FOUND)
         return rc;
     crypto_random(key, CRYPTO_KEY_LEN);
     rc = file_create_private(path, key, CRYPTO_KEY_LEN, err);
-    return rc == RC_CONFLICT ? key_read(path, key, err) : rc;
+    return rc == RC_CONFLICT ? crypto_key_read(path, key, err) : rc;
 }
 
 bool crypto_tls_has_bytes(const void *ssl)

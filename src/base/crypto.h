@@ -41,8 +41,10 @@ void crypto_base64(const uint8_t *data, size_t len, char *out); /* padded; out: 
  * fit into size. */
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size);
 
-/* Reads the key from a file of the data directory. If there is none, makes one (mode 0600, synced). RC_IO,
- * RC_NO_SPACE; RC_INVALID: the file has not CRYPTO_KEY_LEN bytes, or other users can read it. */
+/* Reads a key from a file. RC_NOT_FOUND, RC_IO; RC_INVALID: the file has not CRYPTO_KEY_LEN bytes, or other
+ * users can read it. */
+enum rc crypto_key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err) MUST_CHECK;
+/* The same. If there is no file, makes one (mode 0600, synced). RC_NO_SPACE. */
 enum rc crypto_key_file(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct err *err) MUST_CHECK;
 
 /* Has an SSL of OpenSSL's read more than was asked of it? */

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 enum { READ_FIRST = 16384, SECRET_MAX = 65536 };
 
 /* Reads to the end, at first into `room` bytes. A byte beyond max shows that the file is too large. */
@@ -105,7 +107,8 @@ enum rc file_read_secret(struct arena *a, const char *path, char **out, struct e
         text[--len] = '\0';
     if (len > 0 && text[len - 1] == '\r')
         text[--len] = '\0';
-    if (len == 0)
+    text += text_skip_mark(text) - text;
+    if (!*text)
         return err_set_internal(err, RC_INVALID, "%s: it is empty", path);
     *out = text;
     return RC_OK;

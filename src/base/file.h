@@ -15,8 +15,8 @@ enum rc file_read(struct arena *a, const char *path, size_t max, char **out, siz
 /* As file_read; also RC_INVALID when other users than its owner can read or write it. */
 enum rc file_read_private(struct arena *a, const char *path, size_t max, char **out, size_t *len,
                           struct err *err) MUST_CHECK;
-/* A file with a secret: as file_read_private, without the line end at its end; also RC_INVALID when it is
- * empty. */
+/* A file with a secret: as file_read_private, without a byte order mark at its beginning and the line end at
+ * its end; also RC_INVALID when it is empty. */
 enum rc file_read_secret(struct arena *a, const char *path, char **out, struct err *err) MUST_CHECK;
 /* A new file with mode 0600, whole and synced before it has its name. RC_CONFLICT: there is a file of this
  * name, which stays as it is; RC_IO, RC_NO_SPACE. */

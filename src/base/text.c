@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unicase.h>
 #include <unictype.h>
+#include <uniname.h>
 #include <uninorm.h>
 #include <unistr.h>
 
@@ -128,6 +129,44 @@ const char *text_trim(const char *s, size_t *len)
         *len = n;
     }
     return s;
+}
+
+static bool is_invisible(ucs4_t c)
+{
+    enum { BRAILLE_BLANK = 0x2800 };
+    const uint32_t hidden = UC_CATEGORY_MASK_Cc | UC_CATEGORY_MASK_Cf | UC_CATEGORY_MASK_Z;
+    return (c != ' ' && uc_is_general_category_withtable(c, hidden)) ||
+           uc_is_property_default_ignorable_code_point(c) || c == BRAILLE_BLANK;
+}
+
+static const char *name_invisible(struct arena *a, ucs4_t c)
+{
+    char name[UNINAME_MAX];
+    const char *known = c == '\t' ? "TAB" : c == '\r' ? "CARRIAGE RETURN" : c == '\n' ? "LINE FEED" : NULL;
+    if (!known)
+        known = unicode_character_name(c, name);
+    return arena_printf(a, "has a character that cannot be seen: U+%04X (%s)", (unsigned)c,
+                        known ? known : "CONTROL CHARACTER");
+}
+
+const char *text_secret_fault(struct arena *a, const char *secret)
+{
+    size_t len = strlen(secret);
+    ucs4_t c = 0;
+    if (!text_is_utf8(secret, len))
+        return "is not text in UTF-8";
+    for (const uint8_t *at = (const uint8_t *)secret; (at = u8_next(&c, at)) != NULL;)
+        if (is_invisible(c))
+            return name_invisible(a, c);
+    if (len == 0 || (secret[0] != ' ' && secret[len - 1] != ' '))
+        return NULL;
+    return secret[0] == ' ' ? "begins with a blank" : "ends with a blank";
+}
+
+const char *text_skip_mark(const char *s)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    return strncmp(s, mark, strlen(mark)) == 0 ? s + strlen(mark) : s;
 }
 
 bool text_has_control(const char *s)

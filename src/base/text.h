@@ -18,11 +18,19 @@ char *text_put_char(char *to, unsigned c);
 size_t text_blank_len(const char *s, size_t len);
 /* The text without blanks at both ends. */
 const char *text_trim(const char *s, size_t *len);
-bool text_has_control(const char *s);             /* U+0000..1F, U+7F..9F */
+bool text_has_control(const char *s); /* U+0000..1F, U+7F..9F */
+/* What is in a secret that cannot be seen and was hardly meant: a blank at its beginning or end, and anywhere
+ * a control character, a blank that is not a space, or a character without width. The end of "the secret
+ * ...", in the arena; NULL: nothing. */
+const char *text_secret_fault(struct arena *a, const char *secret);
+/* s, behind the byte order mark with which it may begin. */
+const char *text_skip_mark(const char *s);
 char *text_lower(struct arena *a, const char *s); /* full Unicode lower case, locale-free; s is valid UTF-8 */
-/* The composed form (NFC), so that letters with accents are equal however they were typed; s is valid UTF-8. */
+/* The composed form (NFC), so that letters with accents are equal however they were typed; s is valid UTF-8.
+ */
 char *text_nfc(struct arena *a, const char *s);
-/* The composed form as a part of a file's name, at most max bytes: letters of any script, marks, digits, pictures,
+/* The composed form as a part of a file's name, at most max bytes: letters of any script, marks, digits,
+ * pictures,
  * "-" and "."; all else is "_". */
 char *text_file_part(struct arena *a, const char *s, size_t max);
 /* The length of the longest prefix of at most max bytes that splits no character. */

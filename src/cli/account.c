@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crypto.h"
+#include "base/text.h"
 #include "cli/commands.h"
 
 /* ---- add ---- */
@@ -29,9 +30,10 @@ static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
     if (!fgets(line, sizeof(line), stdin))
         return err_set(err, RC_INVALID, "--password-stdin: standard input is empty");
     line[strcspn(line, "\r\n")] = '\0';
-    json_field_text(o, "password", line);
+    const char *password = text_skip_mark(line), *fault = text_secret_fault(&cli->arena, password);
+    json_field_text(o, "password", password);
     crypto_wipe(line, sizeof(line));
-    return RC_OK;
+    return fault ? err_set(err, RC_INVALID, "--password-stdin: line 1: the password %s", fault) : RC_OK;
 }
 
 static enum rc run_add(struct cli *cli, struct err *err)

@@ -23,6 +23,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/metrics.h"
+#include "base/text.h"
 #include "base/url.h"
 #include "server/server.h"
 
@@ -211,6 +212,9 @@ static enum rc open_remote(struct api *api, const char *url, struct err *err)
     enum rc rc = file_read_secret(&api->arena, secret_file, &secret, err);
     if (rc)
         return err_prefix(err, "LETHE_CLIENT_SECRET_FILE");
+    fault = text_secret_fault(&api->arena, secret);
+    if (fault)
+        return err_set(err, RC_INVALID, "LETHE_CLIENT_SECRET_FILE: %s:1: the secret %s", secret_file, fault);
     return fetch_token(api, client_id, secret, err);
 }
 

@@ -194,6 +194,8 @@ bool stay_reload(struct stay *stay)
     enum rc rc = config_load(&c->arena, stay->config->file, &c->config, &err);
     if (!rc)
         rc = check_roles(stay, c->config, &err);
+    if (!rc && stay->server)
+        rc = server_may_reload(stay->server, c->config, &err);
     if (!rc)
         rc = setup_log(c->config, &err);
     if (rc) {

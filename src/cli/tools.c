@@ -41,7 +41,10 @@ static void print_violations(const struct json *list)
     for (const struct json *v = list->first; v; v = v->next) {
         const char *invariant = api_text(v, "invariant");
         const char *of = strcmp(invariant, "audit") == 0 ? "entry" : "retirement";
-        printf("%s: %s %lld: ", invariant, of, (long long)api_int(v, "id"));
+        long long id = (long long)api_int(v, "id");
+        printf("%s: ", invariant);
+        if (id) /* 0: it is about the whole database */
+            printf("%s %lld: ", of, id);
         print_text(stdout, api_text(v, "what"));
         fputc('\n', stdout);
     }

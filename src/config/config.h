@@ -315,6 +315,7 @@ struct config {
     int64_t session_lifetime_us;
 
     struct salts salts;
+    const char *salts_file; /* that they were read from; NULL: they stand in the configuration */
     const char *retired_username, *retired_email; /* formats with one {} */
 
     const struct service_conf *services;
@@ -366,6 +367,8 @@ struct config {
 /* Reads and checks a whole file, secrets included. Everything lives in the arena. RC_INVALID with
  * file:line:column, RC_NOT_FOUND if there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
+/* The salts of a file, as the setting identity.salts_file reads it. RC_NOT_FOUND, RC_INVALID, RC_IO. */
+enum rc config_read_salts(struct arena *a, const char *path, struct salts *out, struct err *err) MUST_CHECK;
 
 /* Before `next` replaces the configuration of a running server: copies the settings that only a restart can
  * change from running to next, and writes the names of those that differ to kept, separated by ", ". running

@@ -25,13 +25,13 @@ struct salt_list {
 };
 
 /* The error has no place yet: the caller adds the line of the file or of the list. */
-static enum rc add_salt(struct salt_list *list, const char *salt, struct err *err)
+static enum rc add_salt(struct arena *a, struct salt_list *list, const char *salt, struct err *err)
 {
-    const char *why;
+    const char *why = text_secret_fault(a, salt);
     if (list->n == SALTS_MAX)
         return err_set(err, RC_INVALID, "more than %d salts", SALTS_MAX);
-    if (!text_is_utf8(salt, strlen(salt)) || text_has_control(salt))
-        return err_set(err, RC_INVALID, "the salt is not one line of text");
+    if (why)
+        return err_set(err, RC_INVALID, "the salt %s", why);
     if (text_count(salt) > SALT_MAX)
         return err_set(err, RC_INVALID, "the salt is longer than %d characters", SALT_MAX);
     if (secret_is_weak(salt, &why))
@@ -43,16 +43,17 @@ static enum rc add_salt(struct salt_list *list, const char *salt, struct err *er
     return RC_OK;
 }
 
-static enum rc keep_salts(struct reading *r, const struct salt_list *list, const struct yaml *at,
-                          struct err *err)
+static struct salts keep_salts(struct arena *a, const struct salt_list *list)
 {
-    struct salts *salts = &r->config->salts;
-    if (salts->n > 0)
-        return yaml_key_error(at, err, "salts and salts_file: give one of the two");
-    const char **copy = arena_array(r->arena, list->n, sizeof(copy[0]));
+    const char **copy = arena_array(a, list->n, sizeof(copy[0]));
     memcpy(copy, list->salt, list->n * sizeof(copy[0]));
-    *salts = (struct salts){ copy, list->n };
-    return RC_OK;
+    return (struct salts){ copy, list->n };
+}
+
+static enum rc check_given_once(const struct reading *r, const struct yaml *at, struct err *err)
+{
+    return r->config->salts.n == 0 ? RC_OK
+                                   : yaml_key_error(at, err, "salts and salts_file: give one of the two");
 }
 
 static enum rc read_salts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -60,10 +61,12 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
 {
     struct salt_list list = { .n = 0 };
     const char *salt;
-    enum rc rc = yaml_want(at, YAML_LIST, "a list of salts", err);
+    enum rc rc = check_given_once(r, at, err);
+    if (!rc)
+        rc = yaml_want(at, YAML_LIST, "a list of salts", err);
     for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         rc = yaml_text(child, "a salt", &salt, err);
-        if (!rc && add_salt(&list, salt, err))
+        if (!rc && add_salt(r->arena, &list, salt, err))
             rc = yaml_wrap(child, err);
     }
     if (rc)
@@ -71,11 +74,13 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
     if (list.n == 0)
         return yaml_value_error(at, err, "the list is empty");
     r->literal_secret = at;
-    return keep_salts(r, &list, at, err);
+    r->config->salts = keep_salts(r->arena, &list);
+    return RC_OK;
 }
 
-/* One salt in each line; blank lines are ignored. */
-static enum rc split_salts(char *text, const char *path, struct salt_list *list, struct err *err)
+/* One salt in each line; empty lines are ignored. */
+static enum rc split_salts(struct arena *a, char *text, const char *path, struct salt_list *list,
+                           struct err *err)
 {
     unsigned number = 0;
     for (char *line = text, *next; line; line = next) {
@@ -83,8 +88,10 @@ static enum rc split_salts(char *text, const char *path, struct salt_list *list,
         if (next)
             *next++ = '\0';
         number++;
-        line[strcspn(line, "\r")] = '\0';
-        if (*line && add_salt(list, line, err))
+        size_t len = strlen(line);
+        if (len > 0 && line[len - 1] == '\r')
+            line[len - 1] = '\0';
+        if (*line && add_salt(a, list, line, err))
             return err_prefix(err, "%s:%u", path, number);
     }
     if (list->n == 0)
@@ -92,25 +99,34 @@ static enum rc split_salts(char *text, const char *path, struct salt_list *list,
     return RC_OK;
 }
 
+enum rc config_read_salts(struct arena *a, const char *path, struct salts *out, struct err *err)
+{
+    struct salt_list list = { .n = 0 };
+    char *text;
+    enum rc rc = file_read_secret(a, path, &text, err);
+    if (rc == RC_NOT_FOUND)
+        return err_set(err, rc,
+                       "there is no file %s: if there are retirements already, restore the file, because "
+                       "without its salts no "
+                       "retired name is recognised; for a new site make one with `openssl rand "
+                       "-hex 32 > %s; chmod 600 %s`, and keep it for ever",
+                       path, path, path);
+    if (!rc)
+        rc = split_salts(a, text, path, &list, err);
+    if (!rc)
+        *out = keep_salts(a, &list);
+    return rc;
+}
+
 static enum rc read_salts_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                                struct err *err)
 {
-    struct salt_list list = { .n = 0 };
-    const char *path;
-    char *text;
-    enum rc rc = setting_path(r, s, at, &path, err);
-    if (rc)
-        return rc;
-    rc = file_read_secret(r->arena, path, &text, err);
-    if (rc == RC_NOT_FOUND)
-        return yaml_value_error(
-            at, err,
-            "there is no file %s: make one with `openssl rand -hex 32 > %s; chmod 600 %s`, "
-            "and keep it for ever",
-            path, path, path);
-    if (rc || split_salts(text, path, &list, err))
-        return yaml_wrap(at, err);
-    return keep_salts(r, &list, at, err);
+    enum rc rc = check_given_once(r, at, err);
+    if (!rc)
+        rc = setting_path(r, s, at, &r->config->salts_file, err);
+    if (!rc && config_read_salts(r->arena, r->config->salts_file, &r->config->salts, err))
+        rc = yaml_wrap(at, err);
+    return rc;
 }
 
 /* ---- formats ---- */

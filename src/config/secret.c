@@ -42,15 +42,17 @@ bool secret_is_weak(const char *secret, const char **why)
     return strspn(secret, (const char[]){ secret[0], '\0' }) == strlen(secret); /* one character many times */
 }
 
-static enum rc take_secret(const struct yaml *at, const char *secret, void *field, struct err *err)
+static enum rc take_secret(struct arena *a, const struct yaml *at, const char *secret, void *field,
+                           struct err *err)
 {
     const char *why;
     const char **out = field;
     if (*out)
         return yaml_key_error(
             at, err, "%s: the secret is given twice: give it in ..._file, in ..._env or here", at->key);
-    if (!text_is_utf8(secret, strlen(secret)) || text_has_control(secret))
-        return yaml_value_error(at, err, "the secret is not one line of text");
+    const char *fault = text_secret_fault(a, secret);
+    if (fault)
+        return yaml_value_error(at, err, "the secret %s", fault);
     if (text_count(secret) > SECRET_MAX)
         return yaml_value_error(at, err, "the secret is longer than %d characters", SECRET_MAX);
     if (secret_is_weak(secret, &why))
@@ -67,20 +69,22 @@ enum rc secret_read(struct reading *r, const struct setting *s, const struct yam
     if (rc)
         return rc;
     r->literal_secret = at;
-    return take_secret(at, secret, field, err);
+    return take_secret(r->arena, at, secret, field, err);
 }
 
 enum rc secret_read_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)
 {
-    const char *path;
+    const char *path, *fault;
     char *secret;
     enum rc rc = setting_path(r, s, at, &path, err);
     if (rc)
         return rc;
     if (file_read_secret(r->arena, path, &secret, err))
         return yaml_wrap(at, err);
-    return take_secret(at, secret, field, err);
+    if ((fault = text_secret_fault(r->arena, secret)) != NULL)
+        return yaml_value_error(at, err, "%s:1: the secret %s", path, fault);
+    return take_secret(r->arena, at, secret, field, err);
 }
 
 enum rc secret_read_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -93,5 +97,5 @@ enum rc secret_read_env(struct reading *r, const struct setting *s, const struct
     const char *value = getenv(name);
     if (!value || !*value)
         return yaml_value_error(at, err, "the environment has no %s", text_brief(r->arena, name));
-    return take_secret(at, arena_strdup(r->arena, value), field, err);
+    return take_secret(r->arena, at, arena_strdup(r->arena, text_skip_mark(value)), field, err);
 }

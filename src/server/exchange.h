@@ -171,6 +171,10 @@ void view_user(struct json_out *o, const struct account *account);
 
 /* What a use case runs with. */
 struct act exchange_act(struct exchange *x);
+
+/* keys.c: are the files of secret key and salts, as they are now, those that the database was made with? Of a
+ * reader. RC_CONFLICT, RC_INVALID or RC_NOT_FOUND says which one is not. */
+enum rc keys_check_files(struct exchange *x, struct err *err) MUST_CHECK;
 /* Ends the read transaction before something slow: a checkpoint would wait for it. */
 void exchange_stop_reading(struct exchange *x);
 /* The number in the path. RC_NOT_FOUND: it is none. */

@@ -30,21 +30,6 @@ static enum rc make_data_dir(const char *path, struct err *err)
     return RC_OK;
 }
 
-/* One key is in a file; each use has a key that is derived from it. */
-static enum rc load_keys(struct server *s, struct err *err)
-{
-    uint8_t master[CRYPTO_KEY_LEN];
-    enum rc rc = crypto_key_file(arena_printf(&s->arena, "%s/secret.key", s->config->data_dir), master, err);
-    if (rc)
-        return rc;
-    crypto_hmac_sha256(master, "lookup", 6, s->lookup_key);
-    crypto_hmac_sha256(master, "token", 5, s->keys.token_key);
-    crypto_hmac_sha256(master, "run", 3, s->run_key);
-    crypto_hmac_sha256(master, "repeat", 6, s->repeat_key);
-    crypto_wipe(master, sizeof(master));
-    return RC_OK;
-}
-
 /* ---- the database, before others may use it ---- */
 
 static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
@@ -180,7 +165,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     steady_start(&s->steady, conf->world);
     enum rc rc = make_data_dir(s->config->data_dir, err);
     if (!rc)
-        rc = load_keys(s, err);
+        rc = keys_load(s, err);
     if (!rc)
         rc = open_database(s, conf->populate, err);
     if (!rc)
@@ -200,6 +185,11 @@ int64_t server_step(struct server *s)
         return 0;
     int64_t upkeep_us = upkeep_step(s->upkeep);
     return upkeep_us < writer_us ? upkeep_us : writer_us;
+}
+
+enum rc server_may_reload(struct server *server, const struct config *config, struct err *err)
+{
+    return keys_check_salts(server, config, err);
 }
 
 void server_reload(struct server *server, const struct config *config)

@@ -32,9 +32,13 @@ struct server_conf {
     const atomic_bool *hurry; /* see struct http_server_conf */
 };
 
-/* RC_CONFLICT: another server has this data directory (code "locked"), or the port is taken; RC_NO_SPACE,
+/* RC_CONFLICT: another server has this data directory (code "locked"), the database was made with another key
+ * or other salts ("wrong_key", "wrong_salts"), or the port is taken; RC_NO_SPACE,
  * RC_IO. The text names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
+/* Can the server ever run under this configuration, as it was read? RC_CONFLICT: it has other salts than the
+ * database was made with. */
+enum rc server_may_reload(struct server *server, const struct config *config, struct err *err) MUST_CHECK;
 /* Another configuration for requests from now on. Those under way keep the old one, which must live as long
  * as the server. See config_keep_fixed(). */
 void server_reload(struct server *server, const struct config *config);

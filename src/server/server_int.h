@@ -53,6 +53,14 @@ struct reader {
 enum rc reader_open(void *server, void **reader, struct err *err) MUST_CHECK;
 void reader_close(void *server, void *reader);
 
+/* ---- keys.c ---- */
+
+/* Derives the keys of s from the file; makes one for a new data directory. RC_CONFLICT with code "wrong_key":
+ * there is none beside a database. */
+enum rc keys_load(struct server *s, struct err *err) MUST_CHECK;
+/* RC_CONFLICT with code "wrong_salts". */
+enum rc keys_check_salts(struct server *s, const struct config *next, struct err *err) MUST_CHECK;
+
 /* ---- upkeep.c: what the server does by itself ---- */
 
 /* Without a thread: nothing happens but in upkeep_step. */

@@ -225,7 +225,10 @@ static enum rc answer_fsck(struct exchange *x, struct err *err)
     json_open_map(&o);
     json_put_key(&o, "violations");
     json_open_list(&o);
-    enum rc rc = store_fsck(x->store, put_violation, &o, err);
+    enum rc rc = keys_check_files(x, err);
+    if (rc && err_is_refusal(rc, err))
+        put_violation(&o, "keys", 0, err->text);
+    rc = store_fsck(x->store, put_violation, &o, err);
     json_close_list(&o);
     json_close_map(&o);
     return rc;

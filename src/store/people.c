@@ -199,21 +199,6 @@ enum rc people_free_names(struct store *s, const struct salts *salts, int64_t re
     return rc;
 }
 
-/* A digest that tells two sets of salts apart and reveals nothing about them: hex, in the arena. */
-static const char *salts_digest(const struct store *s, struct arena *a, const struct salts *salts)
-{
-    uint8_t all[CRYPTO_SHA256_LEN] = { 0 };
-    for (size_t i = 0; i < salts->n; i++) {
-        uint8_t both[2 * CRYPTO_SHA256_LEN];
-        memcpy(both, all, CRYPTO_SHA256_LEN);
-        crypto_hmac_sha256(s->lookup_key, salts->salt[i], strlen(salts->salt[i]), both + CRYPTO_SHA256_LEN);
-        crypto_hmac_sha256(s->lookup_key, both, sizeof(both), all);
-    }
-    char *hex = arena_alloc(a, 2 * sizeof(all) + 1);
-    crypto_hex(all, sizeof(all), hex);
-    return hex;
-}
-
 struct named {
     int64_t retirement_id;
     const char *username;
@@ -236,7 +221,7 @@ static enum rc read_named(struct store *s, struct arena *a, int64_t after, struc
     return rc;
 }
 
-static enum rc refresh_all(struct store *s, const struct salts *salts, struct err *err)
+enum rc people_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err)
 {
     struct named named[REFRESH_MAX];
     struct arena a = { 0 };
@@ -250,21 +235,6 @@ static enum rc refresh_all(struct store *s, const struct salts *salts, struct er
             rc = people_add_retired_names(s, salts, named[i].retirement_id, named[i].username, err);
         if (!rc && n > 0)
             after = named[n - 1].retirement_id;
-    }
-    arena_free(&a);
-    return rc;
-}
-
-enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err)
-{
-    struct arena a = { 0 };
-    const char *stored;
-    const char *digest = salts_digest(s, &a, salts);
-    enum rc rc = schema_get_setting(s->db, &a, "salts", &stored, err);
-    if (!rc && (!stored || strcmp(stored, digest) != 0)) {
-        rc = refresh_all(s, salts, err);
-        if (!rc)
-            rc = schema_set_setting(s->db, "salts", digest, err);
     }
     arena_free(&a);
     return rc;

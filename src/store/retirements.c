@@ -116,6 +116,8 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (!rc)
         rc = insert_person(s, *id, &in->person, err);
     if (!rc)
+        rc = keys_note_salts(s, in->salts, err);
+    if (!rc)
         rc = people_add_retired_names(s, in->salts, *id, in->person.username, err);
     if (!rc)
         rc = people_add_identities(s, *id, &in->person, err);

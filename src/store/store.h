@@ -29,7 +29,7 @@
  *                      lists that were configured, the newest is current
  *   driver             names of drivers, each once
  *   client             credentials of programs
- *   setting            what must survive a restart: version of the schema, digest of the salts
+ *   setting            what must survive a restart: version of the schema, fingerprints of key and salts
  *
  * "Created before" is "id up to": ids rise with the time of creation. Where the clock was set back they do
  * not; that is remembered, and then the rows in question are looked at one by one (store_int.h, struct
@@ -648,9 +648,16 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
 
 /* ---- upkeep ---- */
 
-/* Fills the table retired_name anew when the salts differ from those of the last time (compared by a digest).
- */
-enum rc store_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
+/* ---- keys and salts (keys.c) ---- */
+
+/* Is the store's lookup_key the one that this database was made with? The first one is noted. RC_CONFLICT
+ * with code "wrong_key". */
+enum rc store_check_key(struct store *s, struct err *err) MUST_CHECK;
+/* From the first retirement on, salts may be added at the end, and not removed, changed or moved. Only looks.
+ * RC_CONFLICT with code "wrong_salts": says which one. */
+enum rc store_check_salts(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
+/* The same; takes down new ones at the end, and recognises the names of all people under them. */
+enum rc store_take_salts(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
 /* lethe fsck: calls fn for every violation of an invariant of reliability.md, with the id of the retirement
  * (of the invariant "audit", the id of the entry). Texts have no personal data. */

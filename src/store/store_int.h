@@ -93,6 +93,14 @@ enum rc people_free_names(struct store *s, const struct salts *salts, int64_t re
  * kept of the person for it. */
 enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err) MUST_CHECK;
 
+/* Recognises the retired names of all people under each of these salts. */
+enum rc people_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
+
+/* ---- keys and salts (keys.c) ---- */
+
+/* For each new retirement: the first one takes down its salts. */
+enum rc keys_note_salts(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
+
 /* ---- rows (rows.c) ---- */
 
 /* The columns of a struct retirement, of table r. */

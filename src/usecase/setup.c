@@ -53,15 +53,38 @@ enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], st
     return rc ? rc : store_open(db, lookup_key, out, err);
 }
 
+static enum rc of_salts(enum rc rc, const struct config *config, struct err *err)
+{
+    return rc == RC_CONFLICT ? err_prefix(err, "%s", config->salts_file ? config->salts_file : config->file)
+                             : rc;
+}
+
+enum rc usecase_check_salts(struct act *act, const struct config *config, struct err *err)
+{
+    return of_salts(store_check_salts(act->store, &config->salts, err), config, err);
+}
+
+/* What identifies the data: see store/keys.c. */
+static enum rc take_keys(struct act *act, struct err *err)
+{
+    const struct config *c = act->config;
+    enum rc rc = store_check_key(act->store, err);
+    if (rc)
+        return rc == RC_CONFLICT ? err_prefix(err, "%s/secret.key", c->data_dir) : rc;
+    return of_salts(store_take_salts(act->store, &c->salts, err), c, err);
+}
+
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err)
 {
     const struct config *c = act->config;
     const struct pipeline *current;
-    enum rc rc = populate && c->pipeline ? store_current_pipeline(act->store, &current, err) : RC_OK;
+    enum rc rc = take_keys(act, err);
+    if (rc)
+        return rc;
+    if (populate && c->pipeline)
+        rc = store_current_pipeline(act->store, &current, err);
     if (rc == RC_NOT_FOUND)
         rc = add_pipeline(act, c->pipeline, err);
-    if (!rc && c->salts.n)
-        rc = store_refresh_retired_names(act->store, &c->salts, err);
     return rc;
 }
 

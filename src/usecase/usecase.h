@@ -283,13 +283,16 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
                             struct pipeline_diff *diff, struct err *err) MUST_CHECK;
 
 /* Brings the database up to the schema of this program, each step in a transaction of its own, and opens it
- * as store_open(). RC_CONFLICT: the database is newer than this program. */
+ * as store_open(). RC_CONFLICT as store_migrate(). */
 enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                      struct err *err) MUST_CHECK;
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
  * and recognises retired names under new salts. Writes no line into the audit trail: no caller asked for it.
- */
+ * RC_CONFLICT with code "wrong_key" or "wrong_salts": the database was made with others. */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
+/* Are the salts of a configuration those that the database was made with, or these and more at the end? Only
+ * looks. RC_CONFLICT with code "wrong_salts" says which one is not, and of which file. */
+enum rc usecase_check_salts(struct act *act, const struct config *config, struct err *err) MUST_CHECK;
 /* Do the configured states, if any, differ from the stored list? That stays in use. */
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;
 

@@ -198,7 +198,7 @@ class Site:
         if not (self.data_dir / "lethe.db").exists():
             return
         plain = self.folder / "fsck.yml"
-        plain.write_text(yaml.safe_dump({"data_dir": "data", "identity": {"salts": ["a salt of no use"]},
+        plain.write_text(yaml.safe_dump({"data_dir": "data", "identity": self.config["identity"],
                                          "states": ["PENDING", "ERRORED", "ABORTED", "COMPLETE"]}))
         plain.chmod(0o600)
         result = self.lethe("fsck", "--config", str(plain), config=False)

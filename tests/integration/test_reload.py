@@ -92,11 +92,12 @@ def test_what_needs_a_restart_is_said_and_stays(pipeline, how):
     pipeline.reload(process)
     assert "these changes need a restart: data_dir, identity, listen, max_connections\n" in pipeline.log(process)
     pipeline.configure(data_dir="data", listen=f"127.0.0.1:{port}")  # for commands, which look for the server there
+    kept = {"salts": ["salt-2018-old", "salt-2026-current"]}
     retired = pipeline.request("ada")["retired_username"]
     assert pipeline.ok("hash", "ada").out.split()[-1] != retired  # that is the new salt
     assert not (pipeline.folder / "elsewhere").exists()
     assert pipeline.claim() == []  # and the rest holds: Ada may think again for a day
-    pipeline.configure(cool_off="0d")
+    pipeline.configure(cool_off="0d", identity=kept)  # Ada was retired under these
     pipeline.reload(process)
     if how == "serve":
         assert pipeline.claim()

@@ -83,6 +83,54 @@ static void test_text__controls_are_found(void **state)
     assert_true(text_has_control("\xC2\x9F"));
 }
 
+static void test_text__what_cannot_be_seen_in_a_secret_is_named(void **state)
+{
+    static const char *const good[] = { "", "0123456789abcdef", "a pass phrase with blanks", "pässwörd 😀",
+                                        "~!@#$%^&*()" };
+    static const struct {
+        const char *secret, *fault;
+    } bad[] = {
+        { "secret ", "ends with a blank" },
+        { " secret", "begins with a blank" },
+        { "secret\t", "U+0009 (TAB)" },
+        { "secret\r", "U+000D (CARRIAGE RETURN)" },
+        { "sec\nret", "U+000A (LINE FEED)" },
+        { "sec\x07ret", "U+0007 (CONTROL CHARACTER)" },
+        { "secret\x7f", "U+007F (CONTROL CHARACTER)" },
+        { "secret\xC2\x85", "U+0085 (CONTROL CHARACTER)" },
+        { "secret\xC2\xA0", "U+00A0 (NO-BREAK SPACE)" },
+        { "sec\xC2\xADret", "U+00AD (SOFT HYPHEN)" },
+        { "secret\xE2\x80\x8B", "U+200B (ZERO WIDTH SPACE)" },
+        { "sec\xE2\x80\x8Dret", "U+200D (ZERO WIDTH JOINER)" },
+        { "sec\xE2\x80\xAEret", "U+202E (RIGHT-TO-LEFT OVERRIDE)" },
+        { "secret\xE2\x80\xA8", "U+2028 (LINE SEPARATOR)" },
+        { "secret\xE2\x81\xA0", "U+2060 (WORD JOINER)" },
+        { "secret\xE3\x80\x80", "U+3000 (IDEOGRAPHIC SPACE)" },
+        { "\xEF\xBB\xBFsecret", "U+FEFF (ZERO WIDTH NO-BREAK SPACE)" },
+        { "sec\xEF\xB8\x8Fret", "U+FE0F (VARIATION SELECTOR-16)" },
+        { "sec\xE3\x85\xA4ret", "U+3164 (HANGUL FILLER)" },
+        { "secret\xE2\xA0\x80", "U+2800 (BRAILLE PATTERN BLANK)" },
+        { "secret\xFF", "is not text in UTF-8" },
+    };
+    struct arena a = { 0 };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_null(text_secret_fault(&a, good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *fault = text_secret_fault(&a, bad[i].secret);
+        assert_non_null(fault);
+        expect_text_has(fault, bad[i].fault);
+    }
+    arena_free(&a);
+}
+
+static void test_text__a_byte_order_mark_is_skipped_at_the_beginning_alone(void **state)
+{
+    assert_string_equal(text_skip_mark("\xEF\xBB\xBFsecret"), "secret");
+    assert_string_equal(text_skip_mark("secret\xEF\xBB\xBF"), "secret\xEF\xBB\xBF");
+    assert_string_equal(text_skip_mark("\xEF\xBB"), "\xEF\xBB");
+    assert_string_equal(text_skip_mark(""), "");
+}
+
 static void test_text__lower_case_is_that_of_unicode(void **state)
 {
     struct arena a = { 0 };
@@ -202,6 +250,8 @@ int main(void)
         cmocka_unit_test(test_text__character_never_reaches_past_the_end),
         cmocka_unit_test(test_text__count_is_of_characters),
         cmocka_unit_test(test_text__controls_are_found),
+        cmocka_unit_test(test_text__what_cannot_be_seen_in_a_secret_is_named),
+        cmocka_unit_test(test_text__a_byte_order_mark_is_skipped_at_the_beginning_alone),
         cmocka_unit_test(test_text__lower_case_is_that_of_unicode),
         cmocka_unit_test(test_text__cut_by_characters),
         cmocka_unit_test(test_text__cut_splits_no_character),
