@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <idn2.h>
+
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/text.h"
@@ -52,6 +54,33 @@ bool mail_is_address(const char *text)
     size_t domain_len = len - local - 1;
     return is_dotted(text, local) && has_only(text, local, ".!#$%&'*+-/=?^_`{|}~") &&
            is_dotted(domain, domain_len) && has_only(domain, domain_len, ".-") && domain[0] != '-';
+}
+
+static bool is_ascii(const char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && (signed char)s[n] >= 0)
+        n++;
+    return n == len;
+}
+
+enum rc mail_ascii_domain(struct arena *a, const char *address, const char **out, struct err *err)
+{
+    const char *at = strchr(address, '@');
+    uint8_t *ascii = NULL;
+    *out = address;
+    if (!at || is_ascii(at, strlen(at)))
+        return RC_OK;
+    if (idn2_lookup_u8((const uint8_t *)at + 1, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+        return err_set(err, RC_INVALID, "what stands behind the @ can be no domain");
+    *out = arena_printf(a, "%.*s@%s", (int)(at - address), address, (const char *)ascii);
+    idn2_free(ascii);
+    return RC_OK;
+}
+
+bool mail_needs_utf8(const char *address)
+{
+    return !is_ascii(address, strcspn(address, "@"));
 }
 
 /* ---- headers ---- */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -29,6 +30,12 @@ struct mail_message {
 /* local@domain as in an envelope, without quotes: it has no character that means anything else in a header or
  * a command of SMTP. Letters beyond ASCII are possible. */
 bool mail_is_address(const char *text);
+
+/* The address with its domain as every server understands it (exämple.com is xn--exmple-cua.com). RC_INVALID:
+ * there is no such domain; the error does not contain it. */
+enum rc mail_ascii_domain(struct arena *a, const char *address, const char **out, struct err *err) MUST_CHECK;
+/* Has its local part letters beyond ASCII, which only servers with SMTPUTF8 take? */
+bool mail_needs_utf8(const char *address);
 
 /* Appends the message, lines ending with CRLF. RC_INVALID: a value is not possible in it; the error does not
  * contain the value. RC_TOO_LARGE: past the ceiling of out. */

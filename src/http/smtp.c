@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -49,6 +50,9 @@ struct job {
     struct buf answer;
     bool answer_ended; /* the next line begins another answer */
     bool is_over;      /* libcurl has said QUIT: what comes now is not about the message */
+    bool needs_utf8;   /* an address has letters beyond ASCII before its @ */
+    bool knows_utf8;   /* the server takes them: its last answer to EHLO has SMTPUTF8 */
+    bool has_begun;    /* libcurl has said MAIL */
     unsigned status;
     enum smtp_outcome outcome;
     const char *error;
@@ -83,13 +87,23 @@ static size_t give_message(char *out, size_t size, size_t n, void *arg)
     return len;
 }
 
+static bool is_impossible(const struct job *job)
+{
+    return job->has_begun && job->needs_utf8 && !job->knows_utf8;
+}
+
 /* In an answer of several lines, all lines but the last have a dash after the number. */
 static size_t take_answer(char *line, size_t size, size_t n, void *arg)
 {
+    static const char extension[] = "SMTPUTF8";
     struct job *job = arg;
     size_t len = size * n, kept = len;
     if (job->is_over)
         return len;
+    if (len > 4 + sizeof(extension) - 1 && strncasecmp(line + 4, extension, sizeof(extension) - 1) == 0)
+        job->knows_utf8 = true;
+    if (is_impossible(job)) /* ends it before the server hears of the recipient */
+        return 0;
     while (kept > 0 && (line[kept - 1] == '\n' || line[kept - 1] == '\r'))
         kept--;
     if (job->answer_ended)
@@ -101,10 +115,14 @@ static size_t take_answer(char *line, size_t size, size_t n, void *arg)
     return len;
 }
 
-static int look_for_quit(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)
+static int look_at_command(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)
 {
     struct job *job = arg;
-    job->is_over = job->is_over || (type == CURLINFO_HEADER_OUT && len >= 4 && memcmp(data, "QUIT", 4) == 0);
+    if (type != CURLINFO_HEADER_OUT || len < 4)
+        return 0;
+    job->is_over = job->is_over || memcmp(data, "QUIT", 4) == 0;
+    job->has_begun = job->has_begun || memcmp(data, "MAIL", 4) == 0;
+    job->knows_utf8 = job->knows_utf8 && memcmp(data, "EHLO", 4) != 0;
     return 0;
 }
 
@@ -145,7 +163,7 @@ static void set_mail(CURL *easy, struct job *job, struct curl_slist *to)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_answer);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, job);
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L); /* to the function, not to standard error */
-    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, look_for_quit);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, look_at_command);
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, job);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, look_at_clock);
@@ -159,6 +177,8 @@ static enum smtp_outcome judge(const struct job *job, CURLcode code)
     bool is_out = job->given == job->message.len;
     if (code == CURLE_OK)
         return SMTP_ACCEPTED;
+    if (is_impossible(job))
+        return SMTP_REFUSED;
     switch (job->status) {
     case SMTP_NO_LOGIN:
     case SMTP_WEAK_LOGIN:
@@ -179,6 +199,8 @@ static void note_end(struct job *job, CURL *easy, CURLcode code)
     if (code == CURLE_ABORTED_BY_CALLBACK)
         code = CURLE_OPERATION_TIMEDOUT;
     job->error = code == CURLE_OK || job->status >= 400 ? "" : curl_easy_strerror(code);
+    if (is_impossible(job))
+        job->error = "the mail server has no SMTPUTF8, which the letters before the @ of an address need";
     job->took_us = world_mono(job->sender->world) - job->began_at;
 }
 
@@ -229,7 +251,12 @@ static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, stru
     struct job *job = XNEW(struct job);
     buf_init(&job->message, SMTP_MAIL_MAX);
     buf_init(&job->answer, SMTP_ANSWER_MAX);
-    enum rc rc = mail_write(&job->message, &mail->message, err);
+    struct mail_message message = mail->message;
+    enum rc rc = mail_ascii_domain(&job->arena, message.from, &message.from, err);
+    if (!rc)
+        rc = mail_ascii_domain(&job->arena, message.to, &message.to, err);
+    if (!rc)
+        rc = mail_write(&job->message, &message, err);
     if (rc) {
         job_free(job);
         return rc;
@@ -243,8 +270,9 @@ static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, stru
         .ca_file = copy(job, mail->server.ca_file),
         .tls = mail->server.tls,
     };
-    job->from = copy(job, mail->message.from);
-    job->to = copy(job, mail->message.to);
+    job->from = copy(job, message.from);
+    job->to = copy(job, message.to);
+    job->needs_utf8 = mail_needs_utf8(job->from) || mail_needs_utf8(job->to);
     job->began_at = world_mono(job->sender->world);
     job->deadline = job->began_at + mail->timeout_us;
     *out = job;

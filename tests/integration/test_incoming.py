@@ -90,3 +90,39 @@ def test_a_wildcard_that_there_is_not_is_refused(site, make_service, when, condi
     site.stage("ERASING", "ERASED", http={"service": "crm", "post": "/erase/{original_username}"}, **{when: condition})
     checked = site.lethe("config", "check")
     assert checked.code != 0 and "is no wildcard here" in checked.err, checked
+
+
+# ---- addresses of mail ----
+
+@pytest.fixture
+def writing(site, make_office):
+    """A stage that writes to the person: site.office has what came."""
+    site.office = make_office()
+    site.configure(mail={"server": site.office.url, "from": "Lethe <lethe@example.com>"})
+    site.stage("WRITING", "WRITTEN", mail={"to": "{original_email}", "subject": "Erased", "text": "Your data is gone.\n"}, retry="none")
+    return site
+
+
+@pytest.mark.parametrize("address, said", [
+    ("ada@exämple.com", "ada@xn--exmple-cua.com"), ("ada@EXÄMPLE.com", "ada@xn--exmple-cua.com"),
+    ("ada@例え.テスト", "ada@xn--r8jz45g.xn--zckzah"), ("ada@straße.example", "ada@xn--strae-oqa.example")])
+def test_a_domain_is_written_as_every_mail_server_knows_it(writing, address, said):
+    writing.request("ada", email=address)
+    assert writing.drive_all()["completed"] == 1
+    assert f"<{said}>" in next(line for line, _ in writing.office.lines if line.startswith("RCPT"))
+    assert f"<{said}>".encode() in writing.office.messages[0].split(b"\r\n\r\n")[0]
+    assert all(byte < 128 for byte in writing.office.messages[0])
+
+
+def test_letters_before_the_at_need_a_server_that_takes_them(writing):
+    writing.request("ada", email="ädä@example.com")
+    assert writing.drive_all()["errored"] == 1
+    assert "SMTPUTF8" in writing.recorded("ada", "ERRORED")["error"]
+    assert writing.office.messages == [] and not any(line.startswith("RCPT") for line, _ in writing.office.lines)
+
+
+def test_letters_before_the_at_reach_a_server_that_takes_them(writing):
+    writing.office.script = lambda step, text: "250-localhost\r\n250 SMTPUTF8" if step == "EHLO" else ""
+    writing.request("ada", email="ädä@exämple.com")
+    assert writing.drive_all()["completed"] == 1
+    assert "<ädä@xn--exmple-cua.com>" in next(line for line, _ in writing.office.lines if line.startswith("RCPT"))

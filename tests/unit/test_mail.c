@@ -204,6 +204,33 @@ static void test_mail__has_a_ceiling(void **state)
     expect_error(mail_write(&out, &m, &err), RC_TOO_LARGE, &err, "300 bytes");
 }
 
+static void test_mail__a_domain_beyond_ascii_has_another_spelling(void **state)
+{
+    static const struct {
+        const char *address, *ascii; /* NULL: there is no such domain */
+    } cases[] = {
+        { "ada@example.com", "ada@example.com" },
+        { "Ada@Example.COM", "Ada@Example.COM" },
+        { "ada@exämple.com", "ada@xn--exmple-cua.com" },
+        { "Ada@EXÄMPLE.com", "Ada@xn--exmple-cua.com" },
+        { "ada@exa\u0308mple.com", "ada@xn--exmple-cua.com" },
+        { "ädä@straße.example", "ädä@xn--strae-oqa.example" },
+        { "ada@xn--exmple-cua.com", "ada@xn--exmple-cua.com" },
+        { "ada@-ä.com", NULL },
+    };
+    struct arena a = { 0 };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err;
+        const char *ascii;
+        enum rc rc = mail_ascii_domain(&a, cases[i].address, &ascii, &err);
+        if (rc ? cases[i].ascii != NULL : !cases[i].ascii || strcmp(ascii, cases[i].ascii) != 0)
+            fail_msg("%s: %s", cases[i].address, rc ? err.text : ascii);
+    }
+    assert_false(mail_needs_utf8("ada@exämple.com"));
+    assert_true(mail_needs_utf8("ädä@example.com"));
+    arena_free(&a);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_mail__##name, setup, teardown)
 
 int main(void)
@@ -214,6 +241,7 @@ int main(void)
         TEST(long_subjects_are_folded_between_characters),
         TEST(no_value_becomes_a_header),
         TEST(addresses),
+        TEST(a_domain_beyond_ascii_has_another_spelling),
         TEST(the_body_is_quoted_printable),
         TEST(long_lines_of_the_body_are_broken),
         TEST(the_message_id_follows_the_key),
