@@ -151,6 +151,7 @@ struct http_step_conf {
     size_t n_headers;
     struct statuses success;          /* default 200, 201, 204; 202 is "accepted", not done */
     struct statuses nothing_to_erase; /* mean: never had this person; default none */
+    bool changes;                     /* it may change something; else it only looks for the person */
     bool any_answer;                  /* a status of success is enough, whatever the answer is */
     const struct capture_conf *captures;
     size_t n_captures;
@@ -211,6 +212,8 @@ struct action_conf {
 };
 
 size_t action_calls(const struct action_conf *action);
+/* May the n-th call, from 0, change something? */
+bool action_changes(const struct action_conf *action, size_t n);
 /* The service whose limits hold for the n-th call, from 0; NULL: no limits hold. */
 const struct service_conf *action_service(const struct action_conf *action, size_t n);
 

@@ -284,7 +284,7 @@ struct transition {
     const char *response; /* for the entry of the first move; the caller has cut it */
     size_t response_len;
     const struct failure *failure; /* for the entry of the first move; NULL: none */
-    const char *memo;              /* LATER, RENEW, FAILED: kept until it leaves the stage; NULL: none */
+    const char *memo;              /* of a report: kept until it leaves the stage; NULL: none */
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. RC_CONFLICT with code "changed": the row has

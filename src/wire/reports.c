@@ -34,15 +34,15 @@ static enum rc check_report(const void *message, struct err *err)
 {
     const struct wire_report *r = message;
     bool failed = r->cause || r->status >= 0;
-    bool remembers = r->outcome == WIRE_LATER || r->outcome == WIRE_RENEWED || r->outcome == WIRE_FAILED;
+    bool ends = r->outcome == WIRE_DONE || r->outcome == WIRE_WAITING;
     if (failed && r->outcome != WIRE_FAILED)
         return err_set(err, RC_INVALID, "cause, status: go with the outcome failed, and only with it");
     if (r->outcome == WIRE_LATER && r->in_s < 0)
         return err_set(err, RC_INVALID, "in_s: is missing; the outcome later needs it");
     if (r->in_s >= 0 && r->outcome != WIRE_LATER)
         return err_set(err, RC_INVALID, "in_s: goes with the outcome later, and only with it");
-    if (r->memo && !remembers)
-        return err_set(err, RC_INVALID, "memo: goes with the outcomes later, renewed and failed");
+    if (r->memo && ends)
+        return err_set(err, RC_INVALID, "memo: goes with the outcomes failed, renewed, released and later");
     if (r->begins && r->outcome != WIRE_RENEWED)
         return err_set(err, RC_INVALID, "begins: goes with the outcome renewed, and only with it");
     if (r->outcome == WIRE_RENEWED && !r->lease_s)

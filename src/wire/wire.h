@@ -139,7 +139,7 @@ struct wire_report {
     int64_t status;    /* FAILED: of HTTP or of an exit; -1: none */
     const char *cause; /* FAILED: in few words, the same for all that fail alike */
     int64_t in_s;      /* LATER; else -1 */
-    const char *memo;  /* LATER, RENEWED, FAILED: for the next claim of this stage */
+    const char *memo;  /* FAILED, RENEWED, RELEASED, LATER: for the next claim of this stage */
     bool stop;         /* DONE: leave it in the completed state */
     int64_t lease_s;   /* RENEWED */
     bool begins;       /* RENEWED: because a call is about to begin, which may be the last */

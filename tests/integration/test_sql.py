@@ -294,7 +294,7 @@ def test_a_lost_commit_is_repeated(shop_server):
     between.stop()
     assert (done["completed"], done["calls"], between.lost) == (1, 2, 1)
     assert orders(site) == []
-    assert site.recorded("ada", "ERASED")["outcome"] == "nothing_to_erase"
+    assert site.recorded("ada", "ERASED")["outcome"] == "gone"
 
 
 def test_a_lost_commit_is_unknown_when_the_budget_ends_so(shop_server):

@@ -30,7 +30,6 @@ static void note_end(struct call *c, const struct attempt *attempt)
     assert_ptr_equal(c, &call);
     ended = *attempt;
     ended.error = arena_strdup(&conf_arena, attempt->error);
-    ended.memo = arena_strdup(&conf_arena, attempt->memo);
     ended.answer = attempt->answer ? arena_strndup(&conf_arena, attempt->answer, attempt->answer_len) : NULL;
     n_ended++;
 }
@@ -211,7 +210,7 @@ static void test_action__later_calls_have_what_earlier_ones_captured(void **stat
     steps[1].path = template_end(&maker);
     call.person = &with_more;
 
-    assert_int_equal(action_begin(&conf, NULL, &captures), 0);
+    captures_reset(&captures, &conf);
     with_more.more = captures.values;
     start();
     made_up_answer(&m, 200, "{\"id\":\"c/1\"}");
@@ -226,7 +225,7 @@ static void test_action__later_calls_have_what_earlier_ones_captured(void **stat
     assert_string_equal(action_cause(&conf, 1, &ended, &conf_arena), "503 from forum at step 2");
 }
 
-static void test_action__a_polled_call_goes_on_where_its_memo_says(void **state)
+static void test_action__a_polled_call_ends_at_the_end_of_its_time(void **state)
 {
     static const unsigned accepted[] = { 202 };
     const struct poll_conf poll = { .unfinished = { accepted, 1 },
@@ -234,22 +233,13 @@ static void test_action__a_polled_call_goes_on_where_its_memo_says(void **state)
                                     .for_us = 60 * CLOCK_S };
     prepare_http(2);
     steps[1].poll = &poll;
-    assert_int_equal(action_begin(&conf, NULL, &captures), 0);
-    const char *memo = action_memo(&conf, 1, &captures, &conf_arena);
-    assert_null(action_memo(&conf, 0, &captures, &conf_arena));
-    assert_string_equal(memo, "{\"poll\":{\"step\":1,\"captured\":{}}}");
-    assert_int_equal(action_begin(&conf, memo, &captures), 1);
-    assert_int_equal(action_begin(&conf, "{\"poll\":{\"step\":0}}", &captures), 0);
-
     call.number = 1;
-    call.memo = memo;
     call.begun_at = m.now - 55 * CLOCK_S;
     start();
     assert_null(header_of(m.calls[0], "Idempotency-Key"));
     made_up_answer(&m, 202, "");
     assert_int_equal(ended.judgement.verdict, VERDICT_LATER);
     assert_int_equal(ended.later_us, 5 * CLOCK_S);
-    assert_string_equal(ended.memo, memo);
     made_up_pass(&m, 5 * CLOCK_S);
     start();
     made_up_answer(&m, 202, "");
@@ -438,7 +428,7 @@ int main(void)
         TEST(a_probe_has_no_key),
         TEST(a_value_that_cannot_stand_there_ends_the_call_before_it_begins),
         TEST(later_calls_have_what_earlier_ones_captured),
-        TEST(a_polled_call_goes_on_where_its_memo_says),
+        TEST(a_polled_call_ends_at_the_end_of_its_time),
         TEST(a_401_is_tried_once_with_another_token),
         TEST(without_another_token_the_attempt_does_not_count),
         TEST(a_call_that_waits_for_a_token_can_be_cancelled),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is it finished? What answers of every kind are taken for, when the next look is, and what it remembers. */
+/* Is it finished? What answers of every kind are taken for, and when the next look is. */
 #include "driver/action/action.h"
 
 #include <setjmp.h>
@@ -134,66 +134,6 @@ static void test_poll__a_wish_can_only_lengthen(void **state)
     assert_int_equal(in_us, 990);
 }
 
-/* ---- what is remembered ---- */
-
-static const struct capture_conf captures[] = { { "a", "/a" }, { "b_2", "/b" }, { "c", "/c" } };
-static const struct http_step_conf steps[] = {
-    { .captures = captures, .n_captures = 2 },
-    { .first_capture = 2 },
-    { .first_capture = 2, .captures = &captures[2], .n_captures = 1, .poll = &by_status },
-    { .first_capture = 3, .poll = &by_status },
-};
-static const struct http_action_conf http = { .steps = steps, .n_steps = 4, .n_captures = 3, .rounds = 1 };
-
-static void test_poll__what_was_captured_comes_back(void **state)
-{
-    const char *const values[] = { "it's \"17\" \\ \xc3\xa9", "2", "FINISHED" };
-    const char *back[3] = { NULL, NULL, NULL };
-    size_t step = 0;
-    const char *memo = poll_write_memo(&arena, &http, 2, values);
-    assert_string_equal(
-        memo, "{\"poll\":{\"step\":2,\"captured\":{\"a\":\"it's \\\"17\\\" \\\\ \xc3\xa9\",\"b_2\":\"2\"}}}");
-    assert_true(poll_read_memo(&arena, &http, memo, &step, back));
-    assert_int_equal(step, 2);
-    assert_string_equal(back[0], values[0]);
-    assert_string_equal(back[1], values[1]);
-    assert_null(back[2]);
-    assert_true(poll_read_memo(&arena, &http, poll_write_memo(&arena, &http, 3, values), &step, back));
-    assert_int_equal(step, 3);
-    assert_string_equal(back[2], "FINISHED");
-}
-
-static void test_poll__a_memo_of_other_steps_is_none(void **state)
-{
-    static const char *const others[] = {
-        "",
-        "x",
-        "{}",
-        "[]",
-        "null",
-        "{\"verify\":{}}",
-        "{\"poll\":2}",
-        "{\"poll\":{\"step\":2}}",
-        "{\"poll\":{\"step\":2,\"captured\":{\"a\":\"1\"}}}",
-        "{\"poll\":{\"step\":2,\"captured\":{\"a\":\"1\",\"b\":\"2\"}}}",
-        "{\"poll\":{\"step\":2,\"captured\":{\"a\":\"1\",\"b_2\":2}}}",
-        "{\"poll\":{\"step\":2,\"captured\":{\"a\":\"1\",\"b_2\":\"2\",\"c\":\"3\"}}}",
-        "{\"poll\":{\"step\":1,\"captured\":{\"a\":\"1\",\"b_2\":\"2\"}}}",
-        "{\"poll\":{\"step\":4,\"captured\":{\"a\":\"1\",\"b_2\":\"2\"}}}",
-        "{\"poll\":{\"step\":-1,\"captured\":{\"a\":\"1\",\"b_2\":\"2\"}}}",
-        "{\"poll\":{\"step\":\"2\",\"captured\":{\"a\":\"1\",\"b_2\":\"2\"}}}",
-    };
-    const char *captured[3];
-    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
-        size_t step = 77;
-        if (poll_read_memo(&arena, &http, others[i], &step, captured))
-            fail_msg("taken for one: %s", others[i]);
-        assert_int_equal(step, 77);
-    }
-    size_t step = 77;
-    assert_false(poll_read_memo(&arena, &http, NULL, &step, captured));
-}
-
 #define T(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
@@ -206,8 +146,6 @@ int main(void)
         T(test_poll__without_words_the_status_is_enough),
         T(test_poll__there_is_a_last_look_at_the_end_of_the_time),
         T(test_poll__a_wish_can_only_lengthen),
-        T(test_poll__what_was_captured_comes_back),
-        T(test_poll__a_memo_of_other_steps_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

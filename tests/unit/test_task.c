@@ -50,7 +50,7 @@ static void test_task__rounds_go_on_until_nothing_is_found(void **state)
     assert_int_equal(flight.counts.retries, 0);
 }
 
-static void test_task__another_attempt_is_the_first_round_again(void **state)
+static void test_task__another_attempt_goes_on_in_its_round(void **state)
 {
     open_flight(", breaker: none", ACTION(FIND_AND_DELETE));
     begin(1, "ERASING_A");
@@ -59,9 +59,8 @@ static void test_task__another_attempt_is_the_first_round_again(void **state)
     answer(200, "{\"id\":\"x2\"}");
     answer(503, "");
     pass(4 * CLOCK_S);
-    expect_url("http://127.0.0.1:1/find");
-    answer(200, "{\"id\":\"x2\"}");
-    assert_null(strstr(key_of(m.calls[0]), "round"));
+    expect_url("http://127.0.0.1:1/users/x2");
+    expect_text_has(key_of(m.calls[0]), "-round2");
     answer(204, "");
     answer(200, "{}");
     expect_text_has(expect_report(REPORT_DONE)->response, "\"attempts\":2");
@@ -72,11 +71,13 @@ static void test_task__another_attempt_is_the_first_round_again(void **state)
 static void test_task__an_attempt_has_no_captures_of_the_one_before(void **state)
 {
     open_flight(", breaker: none", ACTION("steps: [ { get: /find, capture: { id: /id }, if_missing: "
-                                          "nothing_to_erase }, { delete: \"/users/{id}\" } ]"));
+                                          "nothing_to_erase }, { get: \"/users/{id}\" }, { delete: "
+                                          "\"/users/{id}\" } ]"));
     begin(1, "ERASING_A");
     answer(200, "{\"id\":\"x1\"}");
     answer(503, "");
     pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/find");
     assert_null(flight.runs[0]->task.person.more ? flight.runs[0]->task.person.more[0] : NULL);
     answer(200, "{\"id\":\"x2\"}");
     expect_url("http://127.0.0.1:1/users/x2");
@@ -328,6 +329,162 @@ static void test_task__a_cancelled_call_gives_its_place_back(void **state)
     assert_int_equal(m.n_calls, 0);
 }
 
+/* ---- half done is never nothing to erase ---- */
+
+#define ONE_CALL ACTION("delete: \"/users/{user_id}\", nothing_to_erase: [404]")
+#define SOFT_AND_HARD                                                                              \
+    ACTION("steps: [ { get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { post: " \
+           "\"/soft/{id}\", "                                                                      \
+           "nothing_to_erase: [404] }, { delete: \"/users/{id}\", nothing_to_erase: [404] } ]")
+
+/* The stage ends so. */
+static void expect_outcome(enum report how, const char *outcome)
+{
+    struct run *run = expect_report(how);
+    expect_text_has(run->response, arena_printf(&arena, "\"outcome\":\"%s\"", outcome));
+}
+
+static void claim_again(const char *memo, bool begun)
+{
+    struct claim claim = claim_of(2, "ERASING_A");
+    claim.memo = memo;
+    claim.begun = begun;
+    run_begin(&flight, &claim, m.mono);
+    turn();
+}
+
+#define AT_(step, sent) \
+    "{\"at\":{\"step\":" step ",\"of\":3,\"round\":1,\"sent\":" sent ",\"captured\":{\"id\":\"x1\"}}}"
+
+static void test_task__gone_after_the_same_call_is_no_nothing_to_erase(void **state)
+{
+    static const unsigned faults[] = { 429, 500, 503, 504 };
+    open_flight(", breaker: none", ONE_CALL);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        begin(1, "ERASING_A");
+        answer(faults[i], "");
+        pass(4 * CLOCK_S);
+        answer(404, "");
+        struct run *run = expect_report(REPORT_DONE);
+        expect_text_has(run->response, "{\"outcome\":\"gone\",\"status\":404,\"attempts\":2");
+        accept(run, "COMPLETE", NULL);
+    }
+    begin(1, "ERASING_A");
+    made_up_end(&m, HTTP_NOT_SENT, 0, "");
+    pass(4 * CLOCK_S);
+    answer(404, "");
+    expect_outcome(REPORT_DONE, "nothing_to_erase"); /* it was not sent before */
+    claim_again(NULL, true);
+    answer(404, "");
+    expect_outcome(REPORT_DONE, "gone");
+}
+
+static void test_task__the_attempt_goes_on_at_the_call_that_failed(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    begin(1, "ERASING_A");
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/find"); /* nothing was changed yet */
+    answer(200, "{\"id\":\"x1\"}");
+    expect_url("http://127.0.0.1:1/soft/x1");
+    answer(200, "");
+    expect_url("http://127.0.0.1:1/users/x1");
+    answer(429, "");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/users/x1");
+    answer(404, "");
+    expect_outcome(REPORT_DONE, "gone");
+}
+
+static void test_task__a_call_that_did_its_work_before_is_followed_by_the_next(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    claim_again(AT_("1", "2"), true);
+    expect_url("http://127.0.0.1:1/soft/x1");
+    answer(404, "");
+    expect_url("http://127.0.0.1:1/users/x1");
+    answer(204, "");
+    expect_text_has(expect_report(REPORT_DONE)->response, "{\"status\":204");
+}
+
+static void test_task__another_call_that_finds_nobody_leaves_it_unknown(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    for (int i = 0; i < 2; i++) {
+        claim_again(AT_("2", "2"), false);
+        expect_url("http://127.0.0.1:1/users/x1");
+        answer(404, "");
+        struct run *run = expect_report(REPORT_FAILED);
+        expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
+        assert_string_equal(run->put_memo, AT_("2", "2")); /* so it is again after a resume */
+        accept(run, "ERRORED", NULL);
+    }
+}
+
+static void test_task__a_search_for_a_person_after_other_steps_proves_nothing(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    claim_again("{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":2,\"captured\":{}}}", false);
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{}");
+    expect_outcome(REPORT_FAILED, "unknown");
+}
+
+static void test_task__the_authority_knows_before_a_later_call_is_made(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    begin(1, "ERASING_A");
+    made_up_answer(&m, 200, "{\"id\":\"x1\"}");
+    services_turn(&services, m.mono);
+    assert_int_equal(m.n_calls, 0);
+    struct run *run = expect_report(REPORT_RENEWED);
+    assert_string_equal(run->put_memo, AT_("1", "2"));
+    accept(run, "ERASING_A", NULL);
+    expect_url("http://127.0.0.1:1/soft/x1");
+    made_up_answer(&m, 503, "");
+    m.mono += 4 * CLOCK_S;
+    timers_fire(&m.runtime.timers, m.mono);
+    services_turn(&services, m.mono);
+    expect_url("http://127.0.0.1:1/soft/x1"); /* nothing new about that */
+    made_up_answer(&m, 200, "");
+    run = expect_report(REPORT_RENEWED);
+    assert_string_equal(run->put_memo, AT_("2", "3"));
+}
+
+/* The renewal that was under way knows nothing of the memo. */
+static void test_task__a_renewal_of_before_is_no_note(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    begin(1, "ERASING_A");
+    pass(30 * CLOCK_S);
+    struct run *run = expect_report(REPORT_RENEWED);
+    assert_null(run->put_memo);
+    made_up_answer(&m, 200, "{\"id\":\"x1\"}");
+    assert_null(flight_take_report(&flight));
+    run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "ERASING_A" }, m.mono);
+    services_turn(&services, m.mono);
+    assert_int_equal(m.n_calls, 0);
+    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, AT_("1", "2"));
+}
+
+static void test_task__who_is_given_back_or_fails_is_half_done_still(void **state)
+{
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(200, "");
+    answer(422, "");
+    struct run *run = expect_report(REPORT_FAILED);
+    assert_string_equal(run->put_memo, AT_("2", "3"));
+    accept(run, "ERRORED", NULL);
+    claim_again(AT_("2", "3"), false);
+    expect_url("http://127.0.0.1:1/users/x1");
+    flight_stop(&flight, 2);
+    run = expect_report(REPORT_RELEASED);
+    assert_string_equal(run->put_memo, AT_("2", "3"));
+}
+
 /* ---- polls ---- */
 
 static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
@@ -335,7 +492,7 @@ static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
     open_flight("", "stages:\n" POLLED);
     struct claim claim = claim_of(1, "ERASING_A");
     claim.begun_at = m.now;
-    claim.memo = "{\"poll\":{\"step\":1,\"captured\":{\"job\":\"j1\"}}}";
+    claim.memo = "{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":1,\"captured\":{\"job\":\"j1\"}}}";
     run_begin(&flight, &claim, m.mono);
     turn();
     expect_url("http://127.0.0.1:1/jobs/j1");
@@ -354,7 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(rounds_go_on_until_nothing_is_found),
-        TEST(another_attempt_is_the_first_round_again),
+        TEST(another_attempt_goes_on_in_its_round),
         TEST(an_attempt_has_no_captures_of_the_one_before),
         TEST(an_action_that_was_begun_goes_before_others),
         TEST(who_will_need_a_shut_service_does_not_wait_for_the_first_one),
@@ -369,6 +526,14 @@ int main(void)
         TEST(busy_is_said_for_everybody),
         TEST(a_call_that_cannot_be_made_gives_its_place_back),
         TEST(a_cancelled_call_gives_its_place_back),
+        TEST(gone_after_the_same_call_is_no_nothing_to_erase),
+        TEST(the_attempt_goes_on_at_the_call_that_failed),
+        TEST(a_call_that_did_its_work_before_is_followed_by_the_next),
+        TEST(another_call_that_finds_nobody_leaves_it_unknown),
+        TEST(a_search_for_a_person_after_other_steps_proves_nothing),
+        TEST(the_authority_knows_before_a_later_call_is_made),
+        TEST(a_renewal_of_before_is_no_note),
+        TEST(who_is_given_back_or_fails_is_half_done_still),
         TEST(a_poll_is_remembered_by_its_own_call_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

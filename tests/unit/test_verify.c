@@ -238,7 +238,7 @@ static void test_verify__an_abort_between_looks_needs_no_memory(void **state)
 static void test_verify__the_memory_has_all_of_the_action(void **state)
 {
     open_flight(", breaker: none", "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: "
-                                   "svc, steps: [ { post: /one }, { post: /two, "
+                                   "svc, steps: [ { get: /one }, { post: /two, "
                                    "nothing_to_erase: [404] } ] }" QUICKLY LOOKS("1h"));
     begin(1, "ERASING_A");
     made_up_answer(&m, 503, "");
@@ -251,6 +251,7 @@ static void test_verify__the_memory_has_all_of_the_action(void **state)
         run->put_memo,
         "{\"erased_at\":\"1970-01-12T13:46:44.000000Z\",\"looks\":0,\"tries\":0,\"attempts\":2,"
         "\"status\":404,\"step\":2,\"nothing_to_erase\":true,"
+        "\"redo\":{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":2,\"captured\":{}}},"
         "\"answer\":\"no such \\\"user\\\"\"}");
     struct claim claim = again(run, NULL);
     pass(3600 * CLOCK_S);

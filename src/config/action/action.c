@@ -57,6 +57,12 @@ size_t action_calls(const struct action_conf *action)
     return type->n_calls ? type->n_calls(action) : 1;
 }
 
+bool action_changes(const struct action_conf *action, size_t n)
+{
+    const struct action_type *type = types[action->kind];
+    return type->changes ? type->changes(action, n) : true;
+}
+
 const struct service_conf *action_service(const struct action_conf *action, size_t n)
 {
     const struct action_type *type = types[action->kind];

@@ -26,7 +26,8 @@ struct action_type {
                            struct err *err);
     bool (*only_reads)(const struct yaml *at); /* does a probe change nothing? NULL: it is not known */
 
-    size_t (*n_calls)(const struct action_conf *action);                               /* NULL: 1 */
+    size_t (*n_calls)(const struct action_conf *action);         /* NULL: 1 */
+    bool (*changes)(const struct action_conf *action, size_t n); /* NULL: each call does */
     const struct service_conf *(*service)(const struct action_conf *action, size_t n); /* NULL: none */
 };
 

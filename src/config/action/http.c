@@ -84,6 +84,13 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
           "the statuses that mean: the service never had this person",                                      \
           .min = HTTP_CALL_STATUS_MIN,                                                                      \
           .max = HTTP_CALL_STATUS_MAX },                                                                    \
+        { "changes",                                                                                        \
+          "true or false",                                                                                  \
+          setting_bool,                                                                                     \
+          OF(changes),                                                                                      \
+          NULL,                                                                                             \
+          "whether the call may change something; false: it only looks for the person; default: false "     \
+          "for get, true for all others" },                                                                 \
     {                                                                                                       \
         "answer", "checked or any", setting_either, OF(any_answer), "checked",                              \
             "checked: a web page or broken JSON is no success, whatever its status; any: the status alone " \
@@ -118,6 +125,12 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
     return RC_OK;
 }
 
+static void set_changes(const struct yaml *at, struct http_step_conf *step)
+{
+    if (!yaml_get(at, "changes"))
+        step->changes = strcmp(step->method, "GET") != 0;
+}
+
 /* ---- several ---- */
 
 /* What is read together: the call, if it stands alone, and the whole. Steps use the service of the call if
@@ -138,6 +151,8 @@ static enum rc read_step(struct reading *r, const struct yaml *at, struct http_s
         rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
     if (!rc)
         rc = check_call(step, at, err);
+    if (!rc)
+        set_changes(at, step);
     return !rc && step->poll ? polling_check(step, yaml_get(at, "poll"), err) : rc;
 }
 
@@ -227,6 +242,8 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
         all.http.steps = step;
         all.http.n_steps = 1;
         rc = check_call(step, at, err);
+        if (!rc)
+            set_changes(at, step);
     }
     *(struct http_action_conf *)field = all.http;
     return rc;
@@ -346,6 +363,11 @@ static size_t n_calls(const struct action_conf *action)
     return action->http.n_steps;
 }
 
+static bool changes(const struct action_conf *action, size_t n)
+{
+    return action->http.steps[n].changes;
+}
+
 static const struct service_conf *service_of(const struct action_conf *action, size_t n)
 {
     return action->http.steps[n].service;
@@ -362,5 +384,6 @@ const struct action_type action_type_http = {
     .check_probe = check_probe,
     .only_reads = only_reads,
     .n_calls = n_calls,
+    .changes = changes,
     .service = service_of,
 };

@@ -69,21 +69,6 @@ int64_t action_remind_us(const struct action_conf *conf)
 
 /* ---- from one call to the next ---- */
 
-size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures)
-{
-    const struct action *action = action_of(conf);
-    arena_reset(&captures->arena);
-    captures->values = NULL;
-    return action->begin ? action->begin(conf, memo, captures) : 0;
-}
-
-const char *action_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
-                        struct arena *a)
-{
-    const struct action *action = action_of(conf);
-    return action->memo ? action->memo(conf, number, captures, a) : NULL;
-}
-
 unsigned action_rounds(const struct action_conf *conf)
 {
     const struct action *action = action_of(conf);

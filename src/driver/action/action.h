@@ -9,6 +9,7 @@
  *  - judge.c, pure: what the end of a call means
  *  - finding.c, pure: what the answer to a look means
  *  - capture.c, poll.c, pure: values of an answer; calls that ask whether something is finished
+ *  - position.c, pure: where a stage of several calls stands, for the driver that goes on with it
  *  - process.c: programs beside the calls; odbc.c: talks to databases, in a process of its own
  */
 #ifndef LETHE_DRIVER_ACTION_H
@@ -22,6 +23,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "config/config.h"
 #include "driver/services/services.h"
 #include "http/http.h"
@@ -39,6 +41,7 @@ enum verdict {
     VERDICT_NEXT,             /* well so far: the action goes on with its next call */
     VERDICT_LATER,            /* well so far: the same call again, later_us later */
     VERDICT_NOTHING_TO_ERASE, /* the service never had this person */
+    VERDICT_GONE,             /* it does not have this person now, and the same call was sent before */
     VERDICT_AGAIN,            /* worth another attempt */
     VERDICT_FINAL,            /* an operator must look at it */
     VERDICT_NO_TOKEN          /* no access token could be had: the attempt does not count */
@@ -58,7 +61,7 @@ struct attempt {
     bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
     int64_t retry_after_us; /* -1: not said */
     int64_t later_us;       /* LATER */
-    const char *memo;       /* LATER: what has to be known at the next look */
+    bool unsent;            /* nothing of the call has reached the service */
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;
@@ -182,7 +185,6 @@ struct call {
     bool is_event;               /* a hook is told, and the stage is the name of the event */
     bool is_probe;               /* it only looks: it has no key, as each answer is another one */
     int64_t begun_at;            /* wall clock: when the stage was begun, so when a poll has to end */
-    const char *memo;            /* a poll's: what was known before this look; NULL: this is the first one */
     struct arena *arena;         /* of this call and its end */
 
     void (*done)(struct call *call, const struct attempt *attempt); /* never called from within call_start */
@@ -234,11 +236,7 @@ struct action {
     void (*preview)(const struct action_conf *conf, size_t number, const struct template_values *person,
                     struct arena *a, struct preview *out);
 
-    /* As action_begin, action_memo and action_rounds. NULL: the kind has one call, which captures nothing. */
-    size_t (*begin)(const struct action_conf *conf, const char *memo, struct captures *captures);
-    const char *(*memo)(const struct action_conf *conf, size_t number, const struct captures *captures,
-                        struct arena *a);
-    unsigned (*rounds)(const struct action_conf *conf);
+    unsigned (*rounds)(const struct action_conf *conf); /* as action_rounds; NULL: 1 */
 };
 
 #define X(constant, name) extern const struct action action_##name;
@@ -264,13 +262,6 @@ void action_preview(const struct action_conf *conf, size_t number, const struct 
                     struct arena *a, struct preview *out);
 /* How often it goes through its calls at most. */
 unsigned action_rounds(const struct action_conf *conf);
-/* The call with which an attempt begins: 0, or the one that was polled when memo was written. Empties
- * captures, but for what memo has. */
-size_t action_begin(const struct action_conf *conf, const char *memo, struct captures *captures);
-/* What has to be remembered before this call is made, because it asks whether the earlier ones are finished;
- * NULL: nothing. */
-const char *action_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
-                        struct arena *a);
 
 enum rc call_start(struct call *call, int64_t now, struct err *err) MUST_CHECK;
 void call_cancel(struct call *call);
@@ -282,6 +273,10 @@ char *call_key(const struct call *call);
 /* The text of a template behind some fixed text, in the call's arena. RC_TOO_LARGE: longer than max. */
 enum rc call_render(const struct call *call, const char *before, const struct template *t, size_t max,
                     const char **out, struct err *err) MUST_CHECK;
+
+/* A call that succeeded: NEXT, DONE, or FINAL when the last round ended and did not find that all is gone
+ * (err: in words). */
+enum verdict call_so_far(const struct call *call, unsigned rounds, struct err *err);
 
 /* For a preview: the text of a template, or why it cannot be made. t NULL: NULL. */
 const char *call_preview(const struct template *t, const struct template_values *person, struct arena *a);
@@ -316,14 +311,26 @@ enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size
 /* How long until the next look: as configured, longer if the service wishes (-1: it does not), but there is
  * one at the very end of the time. Returns false when the time is over. Times of the wall clock. */
 bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int64_t wish_us, int64_t *in_us);
-/* {"poll":{"step":2,"captured":{"regulation":"..."}}}: the call that asks, from 0, and what was captured
- * before it. */
-const char *poll_write_memo(struct arena *a, const struct http_action_conf *http, size_t step,
-                            const char *const *captured);
-/* Returns false when it is none, or of an action that captured other values: then the action is begun anew.
- * captured has room for all of the action's. */
-bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const char *memo, size_t *step,
-                    const char **captured);
+
+/* ---- position.c ---- */
+
+/* Where a stage stands, and what is behind it. */
+struct position {
+    size_t call;    /* with which it goes on, from 0 */
+    unsigned round; /* from 1 */
+    size_t sent; /* the calls of this round up to here, but those that only look, may have been sent before */
+    bool elsewhere; /* so may other calls that the stage does not have any more */
+};
+
+/* Forgets what was captured, and makes room for what the action captures. */
+void captures_reset(struct captures *captures, const struct action_conf *conf);
+/* The member "at" of a memo: {"step":1,"of":2,"round":1,"sent":1,"captured":{"contact":"..."}}: with what was
+ * captured before the call. */
+void position_put(struct json_out *o, const struct action_conf *conf, const struct position *at,
+                  const char *const *captured);
+/* Of a memo, whatever it is (NULL: it is no JSON): a position of other steps is the start, with elsewhere. */
+void position_read(const struct json *memo, const struct action_conf *conf, struct captures *captures,
+                   struct position *out);
 
 /* ---- odbc.c ---- */
 

@@ -21,6 +21,16 @@ enum rc call_render(const struct call *call, const char *before, const struct te
     return rc;
 }
 
+enum verdict call_so_far(const struct call *call, unsigned rounds, struct err *err)
+{
+    if (call->number + 1 < action_calls(call->conf) || call->round < rounds)
+        return VERDICT_NEXT;
+    if (rounds == 1)
+        return VERDICT_DONE;
+    err_set(err, RC_INVALID, "something is still there after %u rounds", rounds);
+    return VERDICT_FINAL;
+}
+
 const char *call_preview(const struct template *t, const struct template_values *person, struct arena *a)
 {
     struct buf text;

@@ -179,9 +179,6 @@ static void look_later(struct call *call, struct attempt *attempt, struct err *e
     int64_t now = world_now(call->tools->runtime->world);
     char length[32];
     attempt->judgement = (struct judgement){ .verdict = VERDICT_LATER };
-    attempt->memo =
-        call->memo ? call->memo
-                   : poll_write_memo(call->arena, &call->conf->http, call->number, call->captures->values);
     if (poll_next(poll, call->begun_at, now, attempt->retry_after_us, &attempt->later_us))
         return;
     clock_format_length(poll->for_us, length);
@@ -210,23 +207,6 @@ static bool is_finished(struct call *call, struct attempt *attempt, struct err *
 
 /* ---- what the answer means ---- */
 
-/* In a later round it is the end that was wanted: the person was there, and is not any more. */
-static enum verdict verdict_nobody(const struct call *call)
-{
-    return call->round > 1 ? VERDICT_DONE : VERDICT_NOTHING_TO_ERASE;
-}
-
-static enum verdict verdict_so_far(const struct call *call, struct err *err)
-{
-    const struct http_action_conf *http = &call->conf->http;
-    if (call->number + 1 < http->n_steps || call->round < http->rounds)
-        return VERDICT_NEXT;
-    if (http->rounds == 1)
-        return VERDICT_DONE;
-    err_set(err, RC_INVALID, "something is still there after %u rounds", http->rounds);
-    return VERDICT_FINAL;
-}
-
 /* The status was one of success. */
 static void judge_answer(struct call *call, struct attempt *attempt, struct err *err)
 {
@@ -246,9 +226,9 @@ static void judge_answer(struct call *call, struct attempt *attempt, struct err 
     if (conf->n_captures > 0)
         captured = capture_values(&call->captures->arena, conf, text, len, call->captures->values, err);
     switch (captured) {
-    case CAPTURED_ALL: j->verdict = verdict_so_far(call, err); break;
+    case CAPTURED_ALL: j->verdict = call_so_far(call, call->conf->http.rounds, err); break;
     case CAPTURED_NOT_THERE:
-        j->verdict = conf->missing_is_nothing ? verdict_nobody(call) : VERDICT_FINAL;
+        j->verdict = conf->missing_is_nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_FINAL;
         break;
     case CAPTURED_STRANGE: j->verdict = VERDICT_FINAL; break;
     case CAPTURED_UNREADABLE: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
@@ -265,8 +245,6 @@ static void judge(struct call *call, struct attempt *attempt, struct err *err)
     attempt->judgement = judge_http(conf_of(call), request->failure, request->status);
     if (poll && request->failure == HTTP_OK && judge_is_listed(&poll->unfinished, request->status))
         look_later(call, attempt, err);
-    else if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
-        attempt->judgement.verdict = verdict_nobody(call);
     else if (attempt->judgement.verdict == VERDICT_DONE && (!poll || is_finished(call, attempt, err)))
         judge_answer(call, attempt, err);
 }
@@ -280,6 +258,7 @@ static void answered(struct call *call)
         .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
         .status = request->status,
         .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
+        .unsent = request->failure == HTTP_NOT_SENT,
         .retry_after_us = request->retry_after_us,
         .error = request->failure ? request->error
                  : is_redirect    ? "redirects are not followed"
@@ -404,26 +383,6 @@ static struct finding http_finding(const struct verify_conf *verify, const struc
 
 /* ---- several calls ---- */
 
-static size_t http_begin(const struct action_conf *conf, const char *memo, struct captures *captures)
-{
-    const struct http_action_conf *http = &conf->http;
-    size_t first = 0;
-    if (http->n_captures > 0)
-        captures->values = arena_array(&captures->arena, http->n_captures, sizeof(char *));
-    if (!memo || poll_read_memo(&captures->arena, http, memo, &first, captures->values))
-        return first;
-    for (size_t i = 0; i < http->n_captures; i++)
-        captures->values[i] = NULL;
-    return 0;
-}
-
-static const char *http_memo(const struct action_conf *conf, size_t number, const struct captures *captures,
-                             struct arena *a)
-{
-    bool begins_to_poll = number > 0 && conf->http.steps[number].poll;
-    return begins_to_poll ? poll_write_memo(a, &conf->http, number, captures->values) : NULL;
-}
-
 static unsigned http_rounds(const struct action_conf *conf)
 {
     return conf->http.rounds;
@@ -448,7 +407,5 @@ const struct action action_http = {
     .cancel = http_cancel,
     .finding = http_finding,
     .preview = http_preview,
-    .begin = http_begin,
-    .memo = http_memo,
     .rounds = http_rounds,
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call that asks whether something is finished: what its answer means, and what has to be known at the next
- * look; pure.
+ * A call that asks whether something is finished: what its answer means, and when to look again; pure.
  *
  * The hard idea: it is finished only if the answer says what the configuration calls finished, and not
  * finished only if the answer could be read. An answer in any other form is neither: the call is repeated, as
@@ -95,76 +94,4 @@ bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int6
     if (*in_us > left_us)
         *in_us = left_us;
     return left_us > 0;
-}
-
-/* ---- what has to be known then ---- */
-
-/* The names of what the steps before this one capture. */
-static const char *name_of(const struct http_action_conf *http, size_t n)
-{
-    size_t i = 0;
-    while (n >= http->steps[i].first_capture + http->steps[i].n_captures)
-        i++;
-    return http->steps[i].captures[n - http->steps[i].first_capture].name;
-}
-
-const char *poll_write_memo(struct arena *a, const struct http_action_conf *http, size_t step,
-                            const char *const *captured)
-{
-    struct buf text;
-    buf_init(&text, HTTP_BODY_MAX);
-    struct json_out o = { .buf = &text };
-    json_open_map(&o);
-    json_put_key(&o, "poll");
-    json_open_map(&o);
-    json_field_int(&o, "step", (int64_t)step);
-    json_put_key(&o, "captured");
-    json_open_map(&o);
-    for (size_t i = 0; i < http->steps[step].first_capture; i++)
-        json_field_text(&o, name_of(http, i), captured[i]);
-    json_close_map(&o);
-    json_close_map(&o);
-    json_close_map(&o);
-    const char *memo = arena_strndup(a, buf_str(&text), text.len);
-    buf_free(&text);
-    return memo;
-}
-
-static bool read_captured(struct arena *a, const struct http_action_conf *http, const struct json *from,
-                          size_t n, const char **captured)
-{
-    if (!from || from->count != n)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        const struct json *value = json_get_of(from, name_of(http, i), JSON_TEXT);
-        if (!value)
-            return false;
-        captured[i] = arena_strdup(a, value->text);
-    }
-    return true;
-}
-
-static bool read_poll(struct arena *a, const struct http_action_conf *http, const struct json *poll,
-                      size_t *step, const char **captured)
-{
-    const struct json *number = json_get_of(poll, "step", JSON_INT);
-    if (!number || number->integer < 0 || number->integer >= (int64_t)http->n_steps)
-        return false;
-    const struct http_step_conf *asks = &http->steps[number->integer];
-    if (!asks->poll ||
-        !read_captured(a, http, json_get_of(poll, "captured", JSON_MAP), asks->first_capture, captured))
-        return false;
-    *step = (size_t)number->integer;
-    return true;
-}
-
-bool poll_read_memo(struct arena *a, const struct http_action_conf *http, const char *memo, size_t *step,
-                    const char **captured)
-{
-    struct arena scratch = { 0 };
-    struct json *json;
-    bool is_one = memo && !json_parse(&scratch, memo, strlen(memo), &json, NULL) &&
-                  read_poll(a, http, json_get_of(json, "poll", JSON_MAP), step, captured);
-    arena_free(&scratch);
-    return is_one;
 }

@@ -181,6 +181,7 @@ static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, i
         .run_key = in->run_key,
         .begun_at = in->since_at,
         .memo = in->memo,
+        .begun = in->begun,
         .person = claims_person(&c->arena, &in->user, in->id),
         .orgs = in->user.orgs,
         .alone = alone,

@@ -105,6 +105,7 @@ static void put(struct journal *j, int64_t id, const char *stage, const char *ru
         j->n++;
     }
     forget_memo(j, *at);
+    (*at)->inherited = false;
     snprintf((*at)->stage, sizeof(*at)->stage, "%s", stage);
     snprintf((*at)->run_key, sizeof(*at)->run_key, "%s", run_key);
 }
@@ -199,14 +200,17 @@ static bool replay(struct journal *j, char *line)
     char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
     if (!verified(line))
         return false;
-    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3)
+    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3) {
         put(j, id, stage, key);
-    else if (sscanf(line, "end %" SCNd64, &id) == 1)
+        (*place_of(j, id))->inherited = true;
+    } else if (sscanf(line, "end %" SCNd64, &id) == 1) {
         take_out(j, id);
-    else if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) == 3)
+    } else if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) ==
+               3) {
         return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
-    else
+    } else {
         return false;
+    }
     return true;
 }
 

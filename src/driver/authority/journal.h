@@ -35,6 +35,7 @@ struct journal_entry {
     int64_t begun_at, until; /* wall clock: when the stage that was put off was begun, and until when it is to
                               * rest; 0: it was not put off */
     char *memo;              /* what the driver has to know again then; NULL: nothing */
+    bool inherited;          /* from a driver before: calls of the stage may have been sent */
     struct journal_entry *next; /* the journal's */
 };
 

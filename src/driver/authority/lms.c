@@ -60,6 +60,7 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .run_key = ours ? ours->run_key : fresh,
         .begun_at = ours ? ours->begun_at : 0,
         .memo = ours ? ours->memo : NULL,
+        .begun = ours && ours->inherited,
         .person = row->person,
     };
     run_begin(a->flight, &claim, now);

@@ -53,10 +53,10 @@ static void put_report(struct json_out *o, struct run *run)
         report.status = run->status;
         report.cause = run->cause;
     }
-    if (outcome == WIRE_LATER) {
+    if (outcome == WIRE_LATER)
         report.in_s = (run->later_us + CLOCK_S - 1) / CLOCK_S;
+    if (outcome != WIRE_DONE && outcome != WIRE_WAITING)
         report.memo = run->put_memo;
-    }
     if (outcome == WIRE_RENEWED) {
         report.lease_s = run->lease_asked_us / CLOCK_S;
         report.begins = run->alone && run->state == RUN_RENEWING;

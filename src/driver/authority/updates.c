@@ -37,10 +37,10 @@ static void answer(struct update *u, const struct wire_report_answer *what)
     struct run *run = u->run;
     u->run = NULL;
     u->lms->n_in_use--;
-    bool is_let_go = !what->ok || !what->next;
+    bool is_let_go = run->sent != REPORT_RENEWED && (!what->ok || !what->next);
     if (is_let_go && u->lms->ask.busy) /* the look under way may show it as it was before */
         aside_add(&u->lms->aside, run->id, 0);
-    run_answered(run, what, 0);
+    run_answered(run, what, authority_mono(authority_of(u)));
 }
 
 static void answer_in(struct update *u, const char *state, const char *next)
@@ -347,6 +347,15 @@ static void put_off(struct update *u)
     answer_in(u, run->stage_name, NULL);
 }
 
+/* How far the stage has come: the run hears of it once that is on disk, in updates_pump(). */
+static void note(struct update *u)
+{
+    const struct run *run = u->run;
+    if (run->put_memo)
+        journal_put_off(u->lms->journal, run->id, run->begun_at, authority_now(authority_of(u)),
+                        run->put_memo);
+}
+
 static void start(struct update *u, struct run *run)
 {
     u->run = run;
@@ -355,14 +364,18 @@ static void start(struct update *u, struct run *run)
     case REPORT_ENTERED: start_entering(u); break;
     case REPORT_DONE: update_to(u, run->stage->completed, run->response); break;
     case REPORT_FAILED: update_to(u, "ERRORED", run->response); break;
+    case REPORT_RENEWED:
+        note(u);
+        u->to_sync = true;
+        break;
     case REPORT_RELEASED:
+        note(u);
         u->lms->aside.given_back = true;
         answer_in(u, run->stage_name, NULL);
         break;
     case REPORT_LATER: put_off(u); break;
     case REPORT_WAITING: /* the file of a driver for an LMS has no such stages */
-    case REPORT_RENEWED:
-    case REPORT_NONE: assert(!"there is no lease");
+    case REPORT_NONE: assert(!"nothing that an LMS can be told");
     }
 }
 
@@ -383,7 +396,10 @@ void updates_pump(struct lms *lms, int64_t now)
         if (!u->run || !u->to_sync)
             continue;
         u->to_sync = false;
-        update_to(u, u->target, "started");
+        if (u->run->sent == REPORT_RENEWED)
+            answer_in(u, u->run->stage_name, NULL);
+        else
+            update_to(u, u->target, "started");
     }
 }
 

@@ -54,6 +54,7 @@ static void ended(void *owner, const struct attempt *attempt)
     bool is_again;
     switch (attempt->judgement.verdict) {
     case VERDICT_DONE:
+    case VERDICT_GONE:
     case VERDICT_NOTHING_TO_ERASE: report(v, DELIVERY_DONE); break;
     case VERDICT_NEXT:
         task_next_call(t);
@@ -99,7 +100,7 @@ void delivery_begin(struct flight *f, const struct delivery_claim *claim, int64_
     t->call.stage = work->working;
     t->call.payload = arena_strdup(&v->arena, claim->payload);
     t->call.is_event = true;
-    task_set_action(t, &work->action, NULL);
+    task_set_action(t, &work->action);
     wait_or_release(v, task_is_kept(t));
 }
 

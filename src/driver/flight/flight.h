@@ -27,7 +27,11 @@
  *                |      '---> RENEWING                                              |
  *                '------------------------------------------------------------------'
  *
- * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them.
+ * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them,
+ * or, once something was sent that changes something, those from the one that failed. Before a later call
+ * that changes something goes out, the authority is told with a renewal (RENEWING) how far the stage has come
+ * and what was captured, so that another driver goes on there; so it is when the stage fails or is given
+ * back.
  *
  * A stage ends with its action, done or failed; or, if it has a verification (verify.c), with that. Then it
  * goes round again with the probe in place of the action, once for each look:
@@ -60,7 +64,10 @@
 #include "driver/services/services.h"
 #include "wire/wire.h"
 
-enum { DELIVERIES_MAX = 32 }; /* at once */
+enum {
+    DELIVERIES_MAX = 32, /* at once */
+    POSITION_MAX = 2800  /* bytes; a memo of a verification has more beside it */
+};
 
 #define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* no other driver would take up the retirement */
 #define CAUSE_OF_VERIFICATION "verification: "
@@ -124,12 +131,22 @@ void response_write_skipped(struct buf *out, const char *why);
 
 /* ---- task.c ---- */
 
-/* One action for one person. It lies inside a run or a delivery, its owner. */
+/*
+ * One action for one person. It lies inside a run or a delivery, its owner.
+ *
+ * Its hard idea: as long as nothing was changed, an attempt begins with the first call, and nobody to be
+ * found means that there never was anybody. Once a call was sent that may change something, the next attempt
+ * begins with the call that failed, and a call that finds nobody may only be telling of what the earlier ones
+ * did.
+ */
 struct task {
     struct flight *flight;
     struct call call;      /* the next one, or the one under way; its conf NULL: there is no action */
-    size_t first_call;     /* with which an attempt begins: 0, or the one that is polled */
-    const char *memo;      /* what was remembered when the stage was put off; NULL: nothing */
+    struct position at;    /* with which the attempt began; what was sent by now, by any driver */
+    struct position noted; /* how far the authority knows of it */
+    bool was_sent;         /* the call under way was sent before, by any driver */
+    bool may_have_worked;  /* an earlier try of it may have taken effect */
+    size_t sent_before;    /* at.sent, without the call under way */
     struct waiter waiter;  /* for the call's service */
     int64_t waiting_since; /* in its queue */
     unsigned rank;         /* of the queue */
@@ -147,7 +164,10 @@ struct task {
  * task_start(), or lets the turn go. */
 void task_init(struct task *t, struct flight *f, void (*turn)(void *owner, int64_t now),
                void (*ended)(void *owner, const struct attempt *attempt), void *owner);
-void task_set_action(struct task *t, const struct action_conf *action, const char *memo);
+void task_set_action(struct task *t, const struct action_conf *action);
+/* Goes on where an earlier driver left the stage. memo: of then; NULL: none. begun: calls may have been sent
+ * of which no memo tells. */
+void task_go_on(struct task *t, const char *memo, bool begun);
 void task_begin_attempt(struct task *t); /* its first call is the next one */
 /* Goes on to the next call; after the last one to the first one, in another round. */
 void task_next_call(struct task *t);
@@ -157,6 +177,20 @@ bool task_is_kept(struct task *t);            /* may it wait for all services th
 void task_wait(struct task *t);               /* in the queue of the next call's service */
 void task_start(struct task *t, int64_t now); /* in a turn; the arena is emptied */
 void task_cancel(struct task *t);             /* the call under way; ended is not called */
+/* Has the authority to know of the next call before it is made? */
+bool task_needs_note(const struct task *t);
+bool task_polls(const struct task *t); /* does the call ask whether earlier ones are finished? */
+/* Where the stage stands, as a memo: it goes on with this call. Returns NULL when nothing was sent that the
+ * next driver has to know of, or when it is too long, because of what was captured. */
+const char *task_memo(struct task *t, struct arena *a);
+const char *task_poll_memo(struct task *t, struct arena *a); /* the same in any case; NULL: too long */
+/* The same, but all is sent again that may change something: in rounds with another one, else from the first
+ * such call. */
+const char *task_redo_memo(struct task *t, struct arena *a);
+const char *task_memo_of(struct task *t, const struct position *at, struct arena *a); /* NULL: too long */
+/* The memo of when the next call was sent, whatever becomes of this driver. NULL: too long. */
+const char *task_note(struct task *t, struct arena *a);
+void task_noted(struct task *t); /* the authority knows of the next call */
 
 /* ---- run.c ---- */
 
@@ -174,7 +208,7 @@ enum run_state {
 
 enum report {
     REPORT_NONE,
-    REPORT_RENEWED,
+    REPORT_RENEWED, /* put_memo: is to be known before the next call is made; NULL: nothing new is */
     REPORT_ENTERED, /* its stage has to be entered first, as the claim has not done so */
     REPORT_DONE,
     REPORT_FAILED,
@@ -191,6 +225,8 @@ struct proof {
     struct attempt action; /* how it ended; its texts are in the stage's arena */
     unsigned action_attempts;
     struct verification found;
+    const char
+        *redo; /* the memo with which the stage goes on if it fails and is resumed; NULL: it has none */
 };
 
 struct run {
@@ -217,7 +253,8 @@ struct run {
                          it was put off since. Deadlines in hours or days count from it */
     const char *memo; /* that the stage was put off with the last time; NULL: none */
     int64_t later_us; /* LATER */
-    const char *put_memo;
+    const char *put_memo;  /* RENEWED, FAILED, RELEASED, LATER */
+    const char *sent_memo; /* the one of the report under way */
 
     struct proof proof;
     struct timer wake; /* BACKING_OFF, SETTLING: until then */
@@ -242,6 +279,7 @@ struct claim {
     bool only_look;   /* at what the probe of the stage finds now, whatever was done before */
     int64_t begun_at; /* wall clock: the stage, when it was put off before; 0: it was not */
     const char *memo; /* of then; NULL: none */
+    bool begun;       /* calls of it may have been sent that no memo tells of */
     const char *run_key;
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */

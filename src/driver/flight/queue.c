@@ -63,6 +63,7 @@ struct run *flight_take_report(struct flight *f)
     if (!run)
         return NULL;
     run->sent = run->wanted;
+    run->sent_memo = run->put_memo;
     flight_want_nothing(run);
     return run;
 }

@@ -47,6 +47,8 @@ void response_write(struct buf *out, const char *stage, unsigned attempts, const
         json_field_text(&o, "outcome", outcome);
     } else if (last->judgement.verdict == VERDICT_NOTHING_TO_ERASE) {
         json_field_text(&o, "outcome", "nothing_to_erase");
+    } else if (last->judgement.verdict == VERDICT_GONE) {
+        json_field_text(&o, "outcome", "gone");
     }
     json_field_int_if(&o, "status", last->has_status, last->status);
     json_field_int(&o, "attempts", attempts);

@@ -83,13 +83,17 @@ void run_put_off(struct run *run, int64_t in_us, const char *memo)
     report(run, REPORT_LATER);
 }
 
-/* What is known of an action that is done is kept for the driver that takes the retirement up. */
+/* What is known of an action that is done, or half done, is kept for the driver that takes the retirement up.
+ */
 static void give_back(struct run *run)
 {
-    if (run->proof.begun && !run->abort)
+    bool is_known = run->stage && !run->abort;
+    if (is_known && run->proof.begun) {
         run_put_off(run, 0, verify_memo(run));
-    else
-        report(run, REPORT_RELEASED);
+        return;
+    }
+    run->put_memo = is_known ? task_memo(&run->task, &run->arena) : NULL;
+    report(run, REPORT_RELEASED);
 }
 
 void run_release(struct run *run)
@@ -123,6 +127,8 @@ static void ask_renewal(struct run *run)
     const struct action_conf *action = run->task.call.conf;
     int64_t lease_us = run->flight->conf.config->lease_us;
     run->lease_asked_us = policy_lease_s(lease_us, action ? action->timeout_us : 0) * CLOCK_S;
+    if (run->lease_us == LEASE_FOREVER)
+        run->lease_asked_us = LEASE_FOREVER;
     flight_want(run, REPORT_RENEWED);
 }
 
@@ -137,10 +143,17 @@ static void renewal_accepted(struct run *run, const struct wire_report_answer *a
 {
     set_lease(run, sent_at, run->lease_asked_us);
     run->abort = run->abort || answer->abort;
+    bool is_noted = run->put_memo && run->put_memo == run->sent_memo;
+    if (is_noted && run->state == RUN_RENEWING)
+        task_noted(&run->task);
+    if (is_noted)
+        run->put_memo = NULL;
     if (run->wanted != REPORT_NONE)
         flight_want(run, run->wanted); /* it had to wait for this answer */
     else if (run->abort && run->state != RUN_CALLING)
         run_release(run);
+    else if (run->state == RUN_RENEWING && run->put_memo)
+        ask_renewal(run); /* the one that was answered had been sent before */
     else if (run->state == RUN_RENEWING)
         wait_for_turn(run);
 }
@@ -167,24 +180,6 @@ static void take_turn(void *owner, int64_t now)
     }
     run->task.call.is_probe = run->proof.begun;
     task_start(&run->task, now);
-}
-
-void run_call_from(struct run *run, int64_t at)
-{
-    task_begin_attempt(&run->task);
-    if (has_to_stop(run))
-        give_back(run);
-    else if (at > flight_mono(run->flight))
-        sleep_until(run, RUN_SETTLING, at);
-    else if (task_is_kept(&run->task))
-        wait_for_turn(run);
-    else
-        run_shut_out(run);
-}
-
-static void is_time(void *arg, int64_t now)
-{
-    run_call_from(arg, now);
 }
 
 const char *run_called_name(const struct run *run)
@@ -219,6 +214,12 @@ void run_fail(struct run *run, const struct attempt *last, int status, const cha
 {
     run->status = status;
     run->cause = arena_strdup(&run->task.arena, cause);
+    if (run->proof.begun)
+        run->put_memo = arena_strdup(&run->arena, run->proof.redo);
+    else if (task_polls(&run->task) && last->judgement.verdict == VERDICT_FINAL)
+        run->put_memo = task_redo_memo(&run->task, &run->arena); /* what it asked about has come to nothing */
+    else
+        run->put_memo = task_memo(&run->task, &run->arena);
     record(run, last, REPORT_FAILED);
 }
 
@@ -230,6 +231,46 @@ static void fail(struct run *run, const struct attempt *last)
     else
         run_fail(run, last, last->has_status ? (int)last->status : -1,
                  action_cause(t->call.conf, t->call.number, last, &t->arena));
+}
+
+/* What was captured comes from others, and all of it may be too long. */
+static const struct attempt too_long = { .judgement = { VERDICT_FINAL, .unknown = true },
+                                         .retry_after_us = -1,
+                                         .error = "what was captured is too long to be remembered" };
+
+/* The next call may be made, when it is its turn and the authority knows that it will be. */
+static void make_ready(struct run *run)
+{
+    struct task *t = &run->task;
+    if (!task_needs_note(t)) {
+        wait_for_turn(run);
+        return;
+    }
+    run->put_memo = task_note(t, &run->arena);
+    if (!run->put_memo) {
+        fail(run, &too_long);
+        return;
+    }
+    enter_state(run, RUN_RENEWING);
+    ask_renewal(run);
+}
+
+void run_call_from(struct run *run, int64_t at)
+{
+    task_begin_attempt(&run->task);
+    if (has_to_stop(run))
+        give_back(run);
+    else if (at > flight_mono(run->flight))
+        sleep_until(run, RUN_SETTLING, at);
+    else if (task_is_kept(&run->task))
+        make_ready(run);
+    else
+        run_shut_out(run);
+}
+
+static void is_time(void *arg, int64_t now)
+{
+    run_call_from(arg, now);
 }
 
 void run_try_again(struct run *run, const struct attempt *last)
@@ -248,16 +289,13 @@ void run_try_again(struct run *run, const struct attempt *last)
         run_shut_out(run);
 }
 
-/* What was captured comes from others, and all of it may be too long. */
-static void put_off_poll(struct run *run, int64_t in_us, const char *memo)
+static void put_off_poll(struct run *run, int64_t in_us)
 {
-    struct attempt failed = { .judgement = { VERDICT_FINAL, true },
-                              .retry_after_us = -1,
-                              .error = "what was captured is too long to be remembered until later" };
-    if (strlen(memo) > WIRE_MEMO_MAX)
-        fail(run, &failed);
-    else
+    const char *memo = task_poll_memo(&run->task, &run->task.arena);
+    if (memo)
         run_put_off(run, in_us, memo);
+    else
+        fail(run, &too_long);
 }
 
 static void wait_or_give_back(struct run *run)
@@ -265,7 +303,7 @@ static void wait_or_give_back(struct run *run)
     if (has_to_stop(run))
         give_back(run);
     else if (service_keeps(run->task.call.service, &run->task.waiter))
-        wait_for_turn(run);
+        make_ready(run);
     else
         run_shut_out(run);
 }
@@ -276,9 +314,8 @@ static void go_on(struct run *run)
 {
     struct task *t = &run->task;
     task_next_call(t);
-    const char *memo = action_memo(t->call.conf, t->call.number, &t->captures, &t->arena);
-    if (memo)
-        put_off_poll(run, 0, memo);
+    if (task_polls(t))
+        put_off_poll(run, 0);
     else
         wait_or_give_back(run);
 }
@@ -287,8 +324,9 @@ static void action_ended(struct run *run, const struct attempt *attempt)
 {
     switch (attempt->judgement.verdict) {
     case VERDICT_NEXT: go_on(run); break;
-    case VERDICT_LATER: put_off_poll(run, attempt->later_us, attempt->memo); break;
+    case VERDICT_LATER: put_off_poll(run, attempt->later_us); break;
     case VERDICT_DONE:
+    case VERDICT_GONE:
     case VERDICT_NOTHING_TO_ERASE:
         if (run->stage->verify)
             verify_begin(run, attempt);
@@ -388,9 +426,11 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->begun_at = before && before->begun_at ? before->begun_at : flight_now(run->flight);
     run->memo = before ? arena_strdup(&run->arena, before->memo) : NULL;
     run->task.call.begun_at = run->begun_at;
-    task_set_action(&run->task, run->stage ? &run->stage->action : NULL, run->memo);
+    task_set_action(&run->task, run->stage ? &run->stage->action : NULL);
+    if (run->stage && before && (before->begun || run->memo))
+        task_go_on(&run->task, run->memo, before->begun);
     if (has_to_stop(run))
-        report(run, REPORT_RELEASED);
+        give_back(run);
     else if (!run->stage)
         leave_to_others(run);
     else if ((why = config_passes_over(run->stage, &run->task.person, run->orgs)))

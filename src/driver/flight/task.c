@@ -5,6 +5,10 @@
  */
 #include "driver/flight/flight.h"
 
+#include <string.h>
+
+#include "base/json.h"
+
 enum { STATUS_TOO_MANY = 429, STATUS_UNAVAILABLE = 503 };
 
 static void go_to_call(struct task *t, size_t number)
@@ -33,33 +37,65 @@ void task_init(struct task *t, struct flight *f, void (*turn)(void *owner, int64
     };
 }
 
-void task_set_action(struct task *t, const struct action_conf *action, const char *memo)
+void task_set_action(struct task *t, const struct action_conf *action)
 {
     t->call.conf = action;
-    t->memo = memo;
-    t->first_call = 0;
+    t->at = t->noted = (struct position){ .round = 1 };
+    t->may_have_worked = false;
     if (!action)
         return;
-    t->first_call = action_begin(action, memo, &t->captures);
+    captures_reset(&t->captures, action);
     task_begin_attempt(t);
+}
+
+void task_go_on(struct task *t, const char *memo, bool begun)
+{
+    const struct action_conf *action = t->call.conf;
+    struct arena scratch = { 0 };
+    struct json *json = NULL;
+    if (memo && json_parse(&scratch, memo, strlen(memo), &json, NULL))
+        json = NULL;
+    if (memo)
+        position_read(json, action, &t->captures, &t->at);
+    arena_free(&scratch);
+    /* The authority is not told of the first call before it is made. */
+    if (begun && t->at.round == 1 && t->at.sent == 0 && action_changes(action, 0))
+        t->at.sent = 1;
+    t->noted = t->at;
+    t->may_have_worked = t->at.call < t->at.sent;
+    t->call.round = t->at.round;
+    go_to_call(t, t->at.call);
+}
+
+static bool has_changed(const struct task *t)
+{
+    return t->at.sent > 0 || t->call.round > 1;
 }
 
 void task_begin_attempt(struct task *t)
 {
-    t->call.round = 1;
-    go_to_call(t, t->first_call);
+    if (has_changed(t)) {
+        t->at.call = t->call.number;
+        t->at.round = t->call.round;
+    }
+    t->call.round = t->at.round;
+    go_to_call(t, t->at.call);
 }
 
 void task_next_call(struct task *t)
 {
     size_t next = (t->call.number + 1) % action_calls(t->call.conf);
-    t->call.round += next == 0;
+    if (next == 0) {
+        t->call.round++;
+        t->at.sent = 0;
+    }
+    t->may_have_worked = next < t->at.sent;
     go_to_call(t, next);
 }
 
 bool task_is_first_call(const struct task *t)
 {
-    return t->call.number == t->first_call && t->call.round == 1;
+    return t->call.number == t->at.call && t->call.round == t->at.round;
 }
 
 bool task_needs(const struct task *t, const struct service *s)
@@ -74,7 +110,7 @@ bool task_needs(const struct task *t, const struct service *s)
 bool task_is_kept(struct task *t)
 {
     struct services *services = t->flight->conf.services;
-    for (size_t i = t->first_call; i < action_calls(t->call.conf); i++)
+    for (size_t i = t->call.round == 1 ? t->call.number : 0; i < action_calls(t->call.conf); i++)
         if (!service_keeps(services_of(services, action_service(t->call.conf, i)), &t->waiter))
             return false;
     return true;
@@ -96,11 +132,14 @@ static void ready_call(struct task *t, int64_t now)
     t->attempts.retry_after_us = -1;
     if (is_first && t->attempts.n++ == 0)
         t->attempts.first_at = now;
-    if (is_first || t->call.number == 0) {
-        action_begin(t->call.conf, t->first_call > 0 ? t->memo : NULL, &t->captures);
-        t->person.more = t->captures.values;
-    }
-    t->call.memo = t->call.number == t->first_call ? t->memo : NULL;
+    if (t->call.number == 0)
+        captures_reset(&t->captures, t->call.conf);
+    t->person.more = t->captures.values;
+    bool changes = action_changes(t->call.conf, t->call.number);
+    t->was_sent = changes && t->call.number < t->at.sent;
+    t->sent_before = t->at.sent;
+    if (changes && t->at.sent <= t->call.number)
+        t->at.sent = t->call.number + 1;
 }
 
 void task_start(struct task *t, int64_t now)
@@ -114,7 +153,9 @@ void task_start(struct task *t, int64_t now)
     enum rc rc = call_start(&t->call, now, &err);
     if (!rc)
         return;
-    struct attempt failed = { .judgement = judge_rc(rc), .retry_after_us = -1, .error = err.text };
+    struct attempt failed = {
+        .judgement = judge_rc(rc), .unsent = true, .retry_after_us = -1, .error = err.text
+    };
     call_done(&t->call, &failed);
 }
 
@@ -124,9 +165,65 @@ void task_cancel(struct task *t)
     service_give_back(t->call.service, t->waiter.gate);
 }
 
-static void call_done(struct call *call, const struct attempt *attempt)
+/* ---- nobody is to be found ---- */
+
+static bool captures_nothing(const struct call *call)
+{
+    return call->conf->kind != ACTION_HTTP || call->conf->http.steps[call->number].n_captures == 0;
+}
+
+static bool earlier_call_changed(const struct task *t)
+{
+    bool changed = t->at.elsewhere;
+    for (size_t i = 0; i < t->call.number; i++)
+        changed = changed || action_changes(t->call.conf, i);
+    return changed;
+}
+
+/* The call did what it had to do before: the stage goes on behind it. */
+static void judge_gone(struct task *t, struct attempt *attempt)
+{
+    struct err err;
+    attempt->judgement.verdict = call_so_far(&t->call, action_rounds(t->call.conf), &err);
+    if (attempt->judgement.verdict == VERDICT_DONE)
+        attempt->judgement.verdict = VERDICT_GONE;
+    attempt->in_answer = attempt->judgement.verdict == VERDICT_FINAL;
+    if (attempt->in_answer)
+        attempt->error = arena_strdup(&t->arena, err.text);
+}
+
+/* A call found nobody: what that means after all that was sent before. */
+static void judge_nobody(struct task *t, struct attempt *attempt)
+{
+    const struct call *call = &t->call;
+    bool is_last = call->number + 1 == action_calls(call->conf), changed = earlier_call_changed(t);
+    bool only_looks = !action_changes(call->conf, call->number);
+    if (t->was_sent && (is_last || captures_nothing(call))) {
+        judge_gone(t, attempt);
+    } else if (t->was_sent && !changed && !t->may_have_worked) {
+        attempt->judgement.verdict = VERDICT_GONE;
+    } else if (changed || t->was_sent) {
+        attempt->judgement = (struct judgement){ VERDICT_FINAL, .unknown = true };
+        attempt->in_answer = true;
+        attempt->error =
+            "nobody is found, after calls of this stage were sent: whether all is erased is not known";
+        t->at.sent = t->sent_before; /* so it says the same the next time */
+    } else if (call->round == 1) {
+        attempt->judgement.verdict = VERDICT_NOTHING_TO_ERASE;
+    } else if (call->number == 0 || only_looks) { /* the end of the rounds */
+        attempt->judgement.verdict = VERDICT_DONE;
+    } else {
+        judge_gone(t, attempt);
+    }
+}
+
+/* ---- the end of a call ---- */
+
+static void call_done(struct call *call, const struct attempt *ended)
 {
     struct task *t = call->arg;
+    struct attempt judged = *ended;
+    const struct attempt *attempt = &judged;
     bool is_busy = attempt->status == STATUS_TOO_MANY || attempt->status == STATUS_UNAVAILABLE;
     service_give_back(call->service, t->waiter.gate);
     if (attempt->judgement.verdict != VERDICT_NO_TOKEN) {
@@ -140,5 +237,91 @@ static void call_done(struct call *call, const struct attempt *attempt)
     } else if (task_is_first_call(t)) {
         t->attempts.n--;
     }
+    if (judged.judgement.verdict == VERDICT_NOTHING_TO_ERASE && !call->is_event && !call->is_probe)
+        judge_nobody(t, &judged);
+    bool was_refused = attempt->has_status && attempt->status == STATUS_TOO_MANY;
+    if (attempt->unsent || attempt->judgement.verdict == VERDICT_NO_TOKEN)
+        t->at.sent = t->sent_before;
+    else if (!was_refused)
+        t->may_have_worked = true;
     t->ended(t->owner, attempt);
+}
+
+/* ---- what the next driver has to know ---- */
+
+static bool has_memo(const struct task *t)
+{
+    return has_changed(t) || t->at.elsewhere;
+}
+
+const char *task_memo_of(struct task *t, const struct position *at, struct arena *a)
+{
+    struct buf *text = &t->call.tools->scratch;
+    struct json_out o = { .buf = text };
+    buf_reset(text);
+    json_open_map(&o);
+    position_put(&o, t->call.conf, at, t->captures.values);
+    json_close_map(&o);
+    return text->len <= POSITION_MAX ? arena_strndup(a, buf_str(text), text->len) : NULL;
+}
+
+static const char *memo_here(struct task *t, size_t sent, struct arena *a)
+{
+    struct position at = { t->call.number, t->call.round, sent, t->at.elsewhere };
+    return task_memo_of(t, &at, a);
+}
+
+const char *task_memo(struct task *t, struct arena *a)
+{
+    return has_memo(t) ? memo_here(t, t->at.sent, a) : NULL;
+}
+
+const char *task_poll_memo(struct task *t, struct arena *a)
+{
+    return memo_here(t, t->at.sent, a);
+}
+
+const char *task_redo_memo(struct task *t, struct arena *a)
+{
+    const struct action_conf *action = t->call.conf;
+    struct position at = { .round = 1, .sent = t->at.sent, .elsewhere = t->at.elsewhere };
+    if (!has_memo(t))
+        return NULL;
+    while (at.call + 1 < action_calls(action) && !action_changes(action, at.call))
+        at.call++;
+    if (action_rounds(action) > 1)
+        at = (struct position){ .round = 2, .elsewhere = t->at.elsewhere };
+    return task_memo_of(t, &at, a);
+}
+
+static size_t sent_after_next(const struct task *t)
+{
+    return t->at.sent > t->call.number ? t->at.sent : t->call.number + 1;
+}
+
+const char *task_note(struct task *t, struct arena *a)
+{
+    return memo_here(t, sent_after_next(t), a);
+}
+
+void task_noted(struct task *t)
+{
+    t->noted = (struct position){ t->call.number, t->call.round, sent_after_next(t), t->at.elsewhere };
+}
+
+/* Of the very first call the lease tells enough: a driver that takes up a stage whose lease ran out knows
+ * that it may have been sent. */
+bool task_needs_note(const struct task *t)
+{
+    const struct call *call = &t->call;
+    bool is_very_first = call->number == 0 && call->round == 1;
+    bool is_noted = t->noted.round == call->round && t->noted.sent > call->number;
+    return action_calls(call->conf) > 1 && !is_very_first && !is_noted &&
+           action_changes(call->conf, call->number);
+}
+
+bool task_polls(const struct task *t)
+{
+    const struct call *call = &t->call;
+    return call->conf->kind == ACTION_HTTP && call->number > 0 && call->conf->http.steps[call->number].poll;
 }

@@ -19,7 +19,11 @@
 /* A run that has to wait for longer is put off, and takes up no place meanwhile. */
 #define HELD_MAX (2 * CLOCK_S)
 
-enum { KEPT_MAX = 500 }; /* bytes of the answer to the action, in the memo */
+enum {
+    KEPT_MAX = 500,  /* bytes of the answer to the action, in the memo */
+    ESCAPED_MAX = 6, /* bytes of one, in JSON */
+    FIELDS_MAX = 400 /* bytes of what else is in the memo */
+};
 
 /* ---- looks ---- */
 
@@ -30,7 +34,7 @@ static void look_next(struct run *run)
     int64_t left_us = run->proof.done_at + after_us - flight_now(run->flight);
     int64_t in_us = left_us < 0 ? 0 : left_us < after_us ? left_us : after_us;
     run->task.attempts = (struct attempts){ 0 };
-    task_set_action(&run->task, &run->stage->verify->probe, NULL);
+    task_set_action(&run->task, &run->stage->verify->probe);
     if (in_us > HELD_MAX)
         run_put_off(run, in_us, verify_memo(run));
     else
@@ -51,6 +55,7 @@ void verify_begin(struct run *run, const struct attempt *done)
         .action_attempts = run->task.attempts.n,
         .found = { .left = -1 },
     };
+    run->proof.redo = task_redo_memo(&run->task, &run->stage_arena);
     services_let_go(run->flight->conf.services, &run->task.waiter);
     look_next(run);
 }
@@ -83,9 +88,16 @@ const char *verify_memo(struct run *run)
     json_field_int(&o, "status", action->has_status ? (int64_t)action->status : -1);
     json_field_int(&o, "step", action->step);
     json_field_bool(&o, "nothing_to_erase", action->judgement.verdict == VERDICT_NOTHING_TO_ERASE);
+    if (action->judgement.verdict == VERDICT_GONE)
+        json_field_bool(&o, "gone", true);
+    if (proof->redo) {
+        json_put_key(&o, "redo");
+        json_put_raw(&o, proof->redo);
+    }
     json_put_key(&o, "answer");
     size_t len = strnlen(action->answer, action->answer_len); /* no JSON of ours has a NUL */
-    json_put_textn(&o, action->answer, text_cut(action->answer, len, KEPT_MAX));
+    size_t room = (WIRE_MEMO_MAX - FIELDS_MAX - text->len) / ESCAPED_MAX;
+    json_put_textn(&o, action->answer, text_cut(action->answer, len, room < KEPT_MAX ? room : KEPT_MAX));
     json_close_map(&o);
     assert(!text->over && text->len <= WIRE_MEMO_MAX);
     return buf_str(text);
@@ -93,11 +105,13 @@ const char *verify_memo(struct run *run)
 
 static struct attempt read_action(const struct json *memo)
 {
-    bool is_nothing = json_get_bool(memo, "nothing_to_erase");
+    enum verdict verdict = json_get_bool(memo, "gone")               ? VERDICT_GONE
+                           : json_get_bool(memo, "nothing_to_erase") ? VERDICT_NOTHING_TO_ERASE
+                                                                     : VERDICT_DONE;
     const char *answer = json_get_text(memo, "answer");
     int64_t status = json_get_int(memo, "status", 0);
     return (struct attempt){
-        .judgement = { is_nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_DONE, false },
+        .judgement = { verdict, false },
         .step = (unsigned)json_get_int(memo, "step", 0),
         .status = status >= 0 ? (unsigned)status : 0,
         .has_status = status >= 0,
@@ -127,6 +141,12 @@ bool verify_go_on(struct run *run)
         .action_attempts = (unsigned)json_get_int(memo, "attempts", 0),
         .found = { .left = -1, .tries = (unsigned)json_get_int(memo, "tries", 0) },
     };
+    const struct json *redo = json_get(memo, "redo");
+    if (redo) {
+        struct position at;
+        position_read(redo, &run->stage->action, &run->task.captures, &at);
+        run->proof.redo = task_memo_of(&run->task, &at, &run->stage_arena);
+    }
     look_next(run);
     return true;
 }

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Half done is never "nothing to erase": a stage goes on at the call that failed, with what was captured, or ends as unknown."""
+import signal
+
+import pytest
+
+from services import Gate
+
+FIND = {"get": "/users?email={original_email}", "capture": {"user": "/results/0/id"}, "if_missing": "nothing_to_erase"}
+SOFT = {"post": "/users/{user}/deactivate", "nothing_to_erase": [404]}
+HARD = {"delete": "/users/{user}", "nothing_to_erase": [404]}
+
+
+class Bin:
+    """A service with a waste-paper basket: a search finds who is present, deactivating moves them there, deleting empties it."""
+
+    def __init__(self):
+        self.people, self.faults = {"user-4711": "present"}, []
+
+    def __call__(self, call):
+        fault = self.faults.pop(0) if self.faults and call.method == "DELETE" else None
+        if fault and not callable(fault):
+            return fault
+        if call.method == "GET":
+            return 200, {"results": [{"id": who} for who, state in self.people.items() if state == "present"]}
+        who = call.path.split("/")[2]
+        if self.people.get(who, "gone") == ("gone" if call.method == "DELETE" else "binned") or who not in self.people:
+            return 404, {"error": "no such user"}
+        if call.method == "POST":
+            self.people[who] = "binned"
+            return 204
+        del self.people[who]
+        return fault(call) if fault else 204
+
+
+@pytest.fixture
+def erasing(site, make_service):
+    site.crm, site.bin = make_service(), Bin()
+    site.crm.script = lambda call: site.bin(call)
+    site.service("crm", site.crm)
+    site.config["services"]["crm"]["breaker"] = "none"
+    site.steps = [dict(FIND), dict(SOFT), dict(HARD)]
+    site.stage("ERASING", "ERASED", http={"service": "crm", "steps": site.steps}, timeout="2s",
+               retry={"for": "20s", "first": "20ms", "longest": "100ms"})
+    site.request("ada")
+    return site
+
+
+def calls(site):
+    return [call.method for call in site.crm.calls]
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, 504])
+def test_after_a_fault_the_call_is_made_again(erasing, fault):
+    erasing.bin.faults = [fault]
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+    assert "outcome" not in erasing.recorded("ada", "ERASED")
+
+
+def test_an_answer_that_is_lost_after_the_effect_is_gone_now(erasing):
+    erasing.bin.faults = [lambda call: 504]
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and erasing.recorded("ada", "ERASED")["outcome"] == "gone"
+
+
+def test_after_a_killed_driver(erasing):
+    gate = Gate(answer=503)
+    erasing.crm.script = lambda call: gate(call) if call.method == "DELETE" and not gate.reached.is_set() else erasing.bin(call)
+    erasing.configure(driver={"lease": "14s", "poll": "100ms"})
+    erasing.serve()
+    driver = erasing.start_driver()
+    gate.wait_reached()
+    erasing.kill(driver)
+    gate.open()
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+    assert "user-4711" not in erasing.logs()
+
+
+def test_after_a_resume(erasing):
+    erasing.bin.faults = [422]
+    assert erasing.drive_all()["errored"] == 1
+    erasing.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+
+
+def test_another_call_that_finds_nobody_ends_as_unknown_as_often_as_it_is_resumed(erasing):
+    """Deleting does not find who is in the basket."""
+    erasing.crm.script = lambda call: 404 if call.method == "DELETE" else erasing.bin(call)
+    assert erasing.drive_all()["errored"] == 1
+    for _ in range(2):
+        failed = erasing.recorded("ada", "ERRORED")
+        assert failed["outcome"] == "unknown" and failed["status"] == 404 and failed["step"] == 3
+        erasing.ok("retirement", "resume", "ada", "--reason", "again")
+        assert erasing.drive_all()["errored"] == 1
+    assert calls(erasing) == ["GET", "POST", "DELETE", "DELETE", "DELETE"]
+
+
+def test_what_was_captured_is_kept_for_a_resume_and_deleted_with_the_stage(erasing):
+    def files():
+        return [path.name for path in erasing.data_dir.iterdir() if path.is_file() and b"user-4711" in path.read_bytes()]
+
+    erasing.bin.faults = [422]
+    erasing.serve()
+    driver = erasing.start_driver()
+    erasing.wait_states("ERRORED")
+    assert files()
+    erasing.ok("retirement", "resume", "ada", "--reason", "mended")
+    erasing.wait_states("COMPLETE")
+    erasing.kill(driver, signal.SIGTERM)
+    assert erasing.post("/api/user/v1/accounts/retirement_cleanup/", {"usernames": ["ada"]}).status == 204
+    assert files() == [] and "user-4711" not in erasing.logs()
+
+
+def test_a_rerun_begins_with_the_first_step(erasing):
+    assert erasing.drive_all()["completed"] == 1
+    erasing.ok("retirement", "rerun", "--reason", "once more")
+    assert erasing.drive_all()["completed"] == 1
+    assert calls(erasing) == ["GET", "POST", "DELETE", "GET"]
+    assert erasing.recorded("ada", "ERASED")["outcome"] == "nothing_to_erase"
+
+
+@pytest.mark.parametrize("only_looks", [True, False])
+def test_a_search_by_post_says_that_it_only_looks(erasing, only_looks):
+    """Else nobody to be found after a fault could be its own work."""
+    del erasing.steps[0]["get"]
+    erasing.steps[0].update({"post": "/search", "changes": False} if only_looks else {"post": "/search"})
+    said = [503, (200, {"results": []})]
+    erasing.crm.script = lambda call: said.pop(0)
+    assert erasing.drive_all()["completed" if only_looks else "errored"] == 1
+    assert erasing.recorded("ada", "ERASED" if only_looks else "ERRORED")["outcome"] == ("nothing_to_erase" if only_looks else "unknown")
