@@ -55,9 +55,10 @@ static void listing_add_row(struct listing *l, struct arena *a, const struct jso
     const struct json *later = json_get(r, "later");
     const char *state = api_text(r, "state");
     bool put_off = later && later->kind == JSON_MAP;
+    bool forced = json_get_bool(r, "forced") && strcmp(state, "COMPLETE") == 0;
     const char *const cells[] = {
         arena_printf(a, "%lld", (long long)api_int(r, "id")),
-        put_off ? arena_printf(a, "%s, put off", state) : state,
+        arena_printf(a, "%s%s%s", state, put_off ? ", put off" : "", forced ? ", forced" : ""),
         api_text(r, "original_username"),
         print_time(a, api_text(r, "created")),
         print_time(a, api_text(r, "modified")),

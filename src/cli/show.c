@@ -13,6 +13,8 @@ static void print_place(struct arena *a, const struct json *r)
     const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
                       *later = json_get(r, "later");
     print_field(15, "state", arena_printf(a, "%s since %s", state, print_time(a, api_text(r, "modified"))));
+    if (json_get_bool(r, "forced"))
+        print_field(15, "forced", "a stage was left out or passed by hand: not all are known to be done");
     if (last && last->kind == JSON_MAP && strcmp(api_text(last, "state_name"), state) != 0)
         print_field(15, "before that", api_text(last, "state_name"));
     if (strcmp(state, "ERRORED") == 0)

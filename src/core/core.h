@@ -133,6 +133,8 @@ struct retirement {
                           * is a death of this person */
     unsigned deaths;     /* of drivers in a row that held it alone at this stage */
     bool abort_asked;    /* ABORTED as soon as the lease has ended */
+    bool forced; /* since PENDING a stage was left out, or was passed by force or by an operator: COMPLETE
+                  * does not say then that all of them were done */
 };
 
 /* Where an operator sends it to try again, when it is ERRORED: the state before the one that failed. Its own

@@ -75,6 +75,7 @@ static void enter(struct decision *d, const struct command *cmd, unsigned to)
     r->state = to;
     r->lease_until = LEASE_NONE;
     r->abort_asked = false;
+    r->forced = r->forced && to != 0;
     clear_suspicion(r);
 }
 
@@ -163,6 +164,27 @@ static enum refusal why_not_update(const struct retirement *r, const struct comm
 static bool is_repeat(const struct decision *d, const struct command *cmd)
 {
     return cmd->repeated && (!names_state(cmd) || cmd->to == d->after.state);
+}
+
+/* How far the stages of a row had come. */
+static unsigned reached(const struct retirement *r)
+{
+    if (!pipeline_is_dead_end(r->pipeline, r->state) || role_of(r) == ROLE_COMPLETE)
+        return r->state;
+    return pipeline_is_dead_end(r->pipeline, r->last_state) ? 0 : r->last_state;
+}
+
+/* Of a command that names a state: does it pass a stage that nobody reported as done? */
+static void note_force(const struct retirement *row, struct decision *d, const struct command *cmd)
+{
+    struct retirement *r = &d->after;
+    enum role to = role_of(r);
+    unsigned from = reached(row);
+    if (to == ROLE_ERRORED || to == ROLE_ABORTED || r->state <= from)
+        return;
+    bool to_next = r->state == pipeline_next(r->pipeline, from);
+    bool reported = cmd->kind == COMMAND_UPDATE && !cmd->forced;
+    r->forced = r->forced || !to_next || (pipeline_role(r->pipeline, from) == ROLE_WORKING && !reported);
 }
 
 static void decide_update(struct decision *d, const struct command *cmd, int64_t now)
@@ -556,6 +578,8 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
     if (out->replayed)
         return;
     out->answer_state = out->after.state;
+    if (out->refusal == REFUSAL_NONE && names_state(cmd))
+        note_force(row, out, cmd);
     if (out->refusal == REFUSAL_NONE)
         note_consequences(row, out, cmd->kind);
     /* Who holds the lease is no change: a retirement that is stuck stays visible as such. The clock may have

@@ -2,6 +2,8 @@
 /* For running the server: is it alive, is it ready, what does it count, and its API description. */
 #include "server/exchange.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/metrics.h"
@@ -96,6 +98,10 @@ static enum rc measure_states(struct exchange *x, struct err *err)
         const char *labels = arena_printf(x->arena, "state=\"%s\"", counts[i].name);
         metric_set(metrics_gauge(x->metrics, "lethe_people", labels, "People, by the state they are in"),
                    counts[i].count);
+        if (strcmp(counts[i].name, "COMPLETE") == 0)
+            metric_set(metrics_gauge(x->metrics, "lethe_forced_people", labels,
+                                     "Of them, people who passed a stage by force"),
+                       counts[i].forced);
     }
     return rc;
 }

@@ -128,6 +128,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     view_waiting(o, v);
     view_later(o, v);
     json_field_bool(o, "abort_asked", r->abort_asked);
+    json_field_bool(o, "forced", r->forced);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
     json_put_key(o, "orgs");
     json_put_raw(o, v->account.orgs ? v->account.orgs : "[]");

@@ -174,7 +174,9 @@ static enum rc forget_one(struct store *s, const struct marked *m, struct err *e
         " WHERE retirement_id = $1 AND user_id IS NULL",
         "DELETE FROM retirement_person WHERE retirement_id = $1"
         " AND NOT EXISTS (SELECT 1 FROM partner_report WHERE retirement_id = $1)",
-        "UPDATE state SET people = people - 1 WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
+        "UPDATE state SET people = people - 1, forced = forced - (SELECT forced FROM retirement WHERE id = "
+        "$1)"
+        " WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
         "DELETE FROM retirement WHERE id = $1",
         "DELETE FROM stage_memo WHERE retirement_id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",

@@ -22,10 +22,11 @@ enum rc counts_change(struct store *s, const struct retirement *before, const st
     return db_run(
         s->db,
         "UPDATE state SET people = people + CASE WHEN id = $2 THEN $3 ELSE -$3 END,"
-        " waiting = waiting + CASE WHEN id = $2 THEN $4 ELSE 0 END - CASE WHEN id = $1 THEN $5 ELSE 0 END"
+        " waiting = waiting + CASE WHEN id = $2 THEN $4 ELSE 0 END - CASE WHEN id = $1 THEN $5 ELSE 0 END,"
+        " forced = forced + CASE WHEN id = $2 THEN $6 ELSE 0 END - CASE WHEN id = $1 THEN $7 ELSE 0 END"
         " WHERE id IN ($1, $2)",
         DB_ARGS(DB_INT(from), DB_INT(to), DB_INT(from != to), DB_INT(d->starts_waiting),
-                DB_INT(d->stops_waiting)),
+                DB_INT(d->stops_waiting), DB_INT(after->forced), DB_INT(before->forced)),
         NULL, err);
 }
 
@@ -44,13 +45,14 @@ enum rc store_count_states(struct store *s, struct arena *a, struct state_count 
     bool row;
     *out = NULL;
     *n = 0;
-    enum rc rc =
-        db_query(s->db, &rows, "SELECT name, people, (SELECT count(*) FROM state) FROM state ORDER BY id",
-                 DB_NO_ARGS, err);
+    enum rc rc = db_query(s->db, &rows,
+                          "SELECT name, people, forced, (SELECT count(*) FROM state) FROM state ORDER BY id",
+                          DB_NO_ARGS, err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         if (!*out)
-            *out = arena_array(a, (size_t)db_int(&rows, 2), sizeof((*out)[0]));
-        (*out)[(*n)++] = (struct state_count){ arena_strdup(a, db_text(&rows, 0)), db_int(&rows, 1) };
+            *out = arena_array(a, (size_t)db_int(&rows, 3), sizeof((*out)[0]));
+        (*out)[(*n)++] =
+            (struct state_count){ arena_strdup(a, db_text(&rows, 0)), db_int(&rows, 1), db_int(&rows, 2) };
     }
     return rc;
 }

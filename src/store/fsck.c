@@ -304,13 +304,14 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
 static enum rc check_counts(struct fsck *f, struct err *err)
 {
     int64_t wrong = 0;
-    enum rc rc = store_first_int(
-        f->s->db,
-        "SELECT count(*) FROM state s LEFT JOIN (SELECT state_id, count(*) AS people,"
-        " sum(CASE WHEN lease_until = $1 THEN 1 ELSE 0 END) AS waiting FROM retirement GROUP BY state_id) r"
-        " ON r.state_id = s.id"
-        " WHERE s.people <> coalesce(r.people, 0) OR s.waiting <> coalesce(r.waiting, 0)",
-        DB_ARGS(DB_INT(LEASE_WAITING)), &wrong, err);
+    enum rc rc =
+        store_first_int(f->s->db,
+                        "SELECT count(*) FROM state s LEFT JOIN (SELECT state_id, count(*) AS people,"
+                        " sum(CASE WHEN lease_until = $1 THEN 1 ELSE 0 END) AS waiting, sum(forced) AS forced"
+                        " FROM retirement GROUP BY state_id) r ON r.state_id = s.id"
+                        " WHERE s.people <> coalesce(r.people, 0) OR s.waiting <> coalesce(r.waiting, 0)"
+                        " OR s.forced <> coalesce(r.forced, 0)",
+                        DB_ARGS(DB_INT(LEASE_WAITING)), &wrong, err);
     f->row.id = 0;
     if (!rc && wrong != 0)
         report(f, "I7", "how many are counted in a state is not how many there are");

@@ -79,8 +79,8 @@ static enum rc find_driver(struct store *s, const char *name, struct db_value *o
 #define UPDATE_START                                                                               \
     "UPDATE retirement SET modified_at = $4, epoch = $5, lease_until = $6, run = $7, deaths = $8," \
     " abort_asked = $9, calls_alone = $10, driver_id = coalesce($11, driver_id)"
-#define UPDATE_MOVED ", pipeline_id = $12, state_id = $13, last_state_id = $14, log_head = $15"
-#define UPDATE_LIVE  ", live = $16"
+#define UPDATE_MOVED ", pipeline_id = $12, state_id = $13, last_state_id = $14, log_head = $15, forced = $16"
+#define UPDATE_LIVE  ", live = $17"
 #define UPDATE_END   " WHERE id = $1 AND epoch = $2 AND state_id = $3"
 
 /* By itself, since it is in an index, and few rows have it. */
@@ -99,14 +99,15 @@ static enum rc update_row(struct store *s, const struct retirement *before, cons
                       : d->revives || d->ends ? UPDATE_START UPDATE_MOVED UPDATE_LIVE UPDATE_END
                                               : UPDATE_START UPDATE_MOVED UPDATE_END;
     int64_t n = 0;
-    enum rc rc = db_run(
-        s->db, sql,
-        DB_ARGS(DB_INT(before->id), DB_INT(before->epoch), DB_INT(before->pipeline->state_ids[before->state]),
-                DB_INT(after->modified_at), DB_INT(after->epoch), DB_INT(after->lease_until),
-                DB_INT(after->run), DB_INT(after->deaths), DB_INT(after->abort_asked),
-                DB_INT(after->calls_alone), driver, DB_INT(p->id), DB_INT(p->state_ids[after->state]),
-                DB_INT(p->state_ids[after->last_state]), DB_INT(head), DB_INT(d->revives)),
-        &n, err);
+    enum rc rc = db_run(s->db, sql,
+                        DB_ARGS(DB_INT(before->id), DB_INT(before->epoch),
+                                DB_INT(before->pipeline->state_ids[before->state]),
+                                DB_INT(after->modified_at), DB_INT(after->epoch), DB_INT(after->lease_until),
+                                DB_INT(after->run), DB_INT(after->deaths), DB_INT(after->abort_asked),
+                                DB_INT(after->calls_alone), driver, DB_INT(p->id),
+                                DB_INT(p->state_ids[after->state]), DB_INT(p->state_ids[after->last_state]),
+                                DB_INT(head), DB_INT(after->forced), DB_INT(d->revives)),
+                        &n, err);
     if (rc == RC_CONFLICT)
         return refuse_second_live(err);
     if (!rc && n == 0)

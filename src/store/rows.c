@@ -25,6 +25,7 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
         .abort_asked = column[11] != 0,
         .suspects = (unsigned)column[12],
         .calls_alone = column[13] != 0,
+        .forced = column[14] != 0,
     };
     enum rc rc = pipelines_by_id(s, column[2], &out->pipeline, err);
     if (rc)

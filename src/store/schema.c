@@ -19,11 +19,13 @@
 
 /* The hot row has only integers, and as few indexes as possible: each costs time with every step. */
 static const char *const schema_1[] = {
-    /* people, waiting: how many are in it, and how many of them wait for an operator (counts.c). */
+    /* people, waiting, forced: how many are in it, how many of them wait for an operator, and how many passed
+     * a stage by force (counts.c). */
     "CREATE TABLE state ("
     "  id INTEGER PRIMARY KEY,"
     "  name TEXT NOT NULL UNIQUE,"
     "  people INTEGER NOT NULL DEFAULT 0,"
+    "  forced INTEGER NOT NULL DEFAULT 0,"
     "  waiting INTEGER NOT NULL DEFAULT 0);"
 
     /* stamp: tells a list from one that had its id and was rolled back. */
@@ -85,6 +87,7 @@ static const char *const schema_1[] = {
     "  suspects INTEGER NOT NULL,"
     "  calls_alone INTEGER NOT NULL,"
     "  abort_asked INTEGER NOT NULL,"
+    "  forced INTEGER NOT NULL DEFAULT 0,"
     "  live INTEGER NOT NULL,"
     "  log_head INTEGER NOT NULL,"
     "  driver_id INTEGER);"

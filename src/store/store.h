@@ -75,6 +75,7 @@ enum rc store_states_in_use(struct store *s, struct arena *a, const char ***out,
 struct state_count {
     const char *name;
     int64_t count;
+    int64_t forced; /* of them: passed a stage by force */
 };
 enum rc store_count_states(struct store *s, struct arena *a, struct state_count **out, size_t *n,
                            struct err *err) MUST_CHECK;

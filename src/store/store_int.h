@@ -106,8 +106,8 @@ enum rc keys_note_salts(struct store *s, const struct salts *salts, struct err *
 /* The columns of a struct retirement, of table r. */
 #define ROW_COLUMNS                                                                                          \
     "r.id, r.account_id, r.pipeline_id, r.state_id, r.last_state_id, r.created_at, r.modified_at, r.epoch, " \
-    "r.lease_until, r.run, r.deaths, r.abort_asked, r.suspects, r.calls_alone"
-enum { ROW_COLUMNS_N = 14 };
+    "r.lease_until, r.run, r.deaths, r.abort_asked, r.suspects, r.calls_alone, r.forced"
+enum { ROW_COLUMNS_N = 15 };
 
 enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement *out,
                   struct err *err) MUST_CHECK;

@@ -160,7 +160,7 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
     json_field_int(&o, "retirement_id", v->row.id);
     json_field_text(&o, "state", v->row.pipeline->names[v->row.state]);
     bool all_done = put_stages(&a, &o, v->row.pipeline, log, n);
-    json_field_bool(&o, "forced", !all_done);
+    json_field_bool(&o, "forced", v->row.forced || !all_done);
     put_forced_moves(&o, log, n);
     json_close_map(&o);
     buf_add_char(out, '\n');

@@ -273,3 +273,24 @@ def test_forgetting_takes_the_person_out_of_every_file(site):
     assert answer.status == again.status == 200 and answer.json == again.json
     for word in ("planted-ada", "Planted Name", "planted answer"):
         assert files_with(site, word) == []
+
+
+# ---- COMPLETE by force ----
+
+def test_complete_by_force_looks_different_from_honest(served):
+    forced = served.request("ada")["id"]
+    move(served, forced, "COMPLETE")
+    honest = served.request("bob")["id"]
+    [claim] = served.claim()
+    served.report(claim, "done")
+    assert served.report({**claim, "stage": "RETIRING_LMS"}, "done")["state"] == "COMPLETE"
+    rows = {row["id"]: row for row in json.loads(served.ok("retirement", "list", "--json").out)}
+    assert (rows[forced]["forced"], rows[honest]["forced"]) == (True, False)
+    listed = {line.split()[0]: line for line in served.ok("retirement", "list").out.splitlines()}
+    assert "COMPLETE, forced" in listed[str(forced)] and "forced" not in listed[str(honest)]
+    assert "not all are known to be done" in served.ok("retirement", "show", "ada").out
+    assert "not all are known to be done" not in served.ok("retirement", "show", "bob").out
+    metrics = served.get("/metrics", token="").raw.decode()
+    assert 'lethe_people{state="COMPLETE"} 2' in metrics and 'lethe_forced_people{state="COMPLETE"} 1' in metrics
+    assert served.post(f"/v1/retirements/{forced}/move", {"state": "PENDING", "reason": "again"}).json["forced"] is False
+    assert 'lethe_forced_people{state="COMPLETE"} 0' in served.get("/metrics", token="").raw.decode()

@@ -20,6 +20,36 @@ static int64_t due_since(struct fixture *f)
     return at;
 }
 
+static int64_t forced(struct fixture *f, const char *name)
+{
+    struct state_count *counts;
+    size_t n;
+    OK(store_count_states(f->s, &f->arena, &counts, &n, &f->err));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(counts[i].name, name) == 0)
+            return counts[i].forced;
+    return -1;
+}
+
+static void test_counts__of_the_forced_follow_them(void **state)
+{
+    struct fixture *f = *state;
+    static const struct redaction with = { "r", "r", "r" };
+    int64_t id = add_person(f, "Learner1");
+    move_to(f, id, COMPLETE);
+    assert_int_equal(forced(f, "COMPLETE"), 1);
+    move_to(f, id, FORUM_ING);
+    assert_int_equal(forced(f, "COMPLETE"), 0);
+    assert_sound(f);
+    move_to(f, id, COMPLETE);
+    struct retirement row = row_of(f, id);
+    assert_true(row.forced);
+    OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
+    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    assert_int_equal(forced(f, "COMPLETE"), 0);
+    assert_sound(f);
+}
+
 static void test_counts__follow_every_move(void **state)
 {
     struct fixture *f = *state;
@@ -121,6 +151,7 @@ static void test_counts__due_since_the_cool_off_or_since_sent_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_counts__of_the_forced_follow_them),
         T(test_counts__follow_every_move),
         T(test_counts__go_back_with_the_transaction),
         T(test_counts__forget_who_is_forgotten),

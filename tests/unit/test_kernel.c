@@ -51,6 +51,7 @@ static void assert_same_row(const struct retirement *x, const struct retirement 
     assert_int_equal(x->run, y->run);
     assert_int_equal(x->deaths, y->deaths);
     assert_int_equal(x->abort_asked, y->abort_asked);
+    assert_int_equal(x->forced, y->forced);
 }
 
 /* The consequences in the decision agree with the rows before and after it. */
@@ -983,6 +984,56 @@ static void test_kernel_cancel__against_a_claim_exactly_one_wins(void **state)
 
 /* ---- time ---- */
 
+/* u: update, f: forced update, m: move; each with the state that it leads to. */
+static void test_kernel__what_passes_a_stage_by_force_stays_marked(void **state)
+{
+    static const struct {
+        const char *how;
+        unsigned to[6];
+        bool forced;
+    } ways[] = {
+        { "uuuuu", { W1, D1, W2, D2, C }, false },
+        { "m", { C }, true },
+        { "f", { C }, true },
+        { "u", { C }, true },
+        { "uu", { W1, W2 }, true },
+        { "m", { W1 }, false },
+        { "um", { W1, D1 }, true },
+        { "uf", { W1, D1 }, true },
+        { "uum", { W1, D1, W2 }, false },
+        { "uumu", { W1, D1, W2, D2 }, false },
+        { "uuuum", { W1, D1, W2, D2, C }, false },
+        { "uuuumm", { W1, D1, W2, D2, W1, W1 }, false },
+        { "uum", { W1, E, D1 }, true },
+        { "uum", { W1, E, W1 }, false },
+        { "uum", { W1, E, C }, true },
+        { "umm", { W1, A, C }, true },
+        { "um", { W1, A }, false },
+        { "mm", { C, P }, false },
+        { "mm", { C, W1 }, true },
+        { "uumm", { W1, E, A, W1 }, false },
+        { "uumm", { W1, E, A, W2 }, true },
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        set_up(state);
+        for (const char *how = ways[i].how; *how; how++) {
+            unsigned to = ways[i].to[how - ways[i].how];
+            assert_int_equal(*how == 'u' ? update(to) : *how == 'f' ? force(to) : move(to), REFUSAL_NONE);
+        }
+        if (row.forced != ways[i].forced)
+            print_error("%zu: %s\n", i, ways[i].how);
+        assert_int_equal(row.forced, ways[i].forced);
+    }
+}
+
+static void test_kernel__another_round_takes_the_mark_away(void **state)
+{
+    assert_int_equal(move(C), REFUSAL_NONE);
+    assert_true(row.forced);
+    assert_int_equal(SEND(COMMAND_RERUN, .to = P), REFUSAL_NONE);
+    assert_false(row.forced);
+}
+
 static void test_kernel__a_clock_that_jumps_back_does_not_undo_the_past(void **state)
 {
     now = T1;
@@ -1079,6 +1130,8 @@ int main(void)
         T(test_kernel_rerun__starts_anew_with_the_list_of_today),
         T(test_kernel_cancel__only_out_of_pending_and_repeatable),
         T(test_kernel_cancel__against_a_claim_exactly_one_wins),
+        T(test_kernel__what_passes_a_stage_by_force_stays_marked),
+        T(test_kernel__another_round_takes_the_mark_away),
         T(test_kernel__a_clock_that_jumps_back_does_not_undo_the_past),
         T(test_kernel__lease_does_not_outlive_a_clock_that_was_set_back),
         T(test_kernel__longest_lease_is_live_from_its_first_moment),

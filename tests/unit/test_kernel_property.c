@@ -600,7 +600,7 @@ static bool same_row(const struct retirement *x, const struct retirement *y)
            x->state == y->state && x->last_state == y->last_state && x->created_at == y->created_at &&
            x->modified_at == y->modified_at && x->epoch == y->epoch && x->lease_until == y->lease_until &&
            x->run == y->run && x->deaths == y->deaths && x->abort_asked == y->abort_asked &&
-           x->suspects == y->suspects && x->calls_alone == y->calls_alone;
+           x->suspects == y->suspects && x->calls_alone == y->calls_alone && x->forced == y->forced;
 }
 
 static void check_path(const struct world *w, const struct command *c, const struct decision *d)

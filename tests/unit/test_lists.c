@@ -195,7 +195,7 @@ static void test_lists__long_lists_go_over_pages(void **state)
         f->db,
         "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 3000)"
         " INSERT INTO retirement SELECT n, n, pipeline_id, state_id + n % 2, last_state_id, created_at + n,"
-        " modified_at, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL FROM c, retirement;"
+        " modified_at, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL FROM c, retirement;"
         "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's'"
         " FROM retirement r WHERE r.id > 1",
         &f->err));
@@ -223,7 +223,7 @@ static void test_lists__who_ended_since_then_are_found_few_or_many(void **state)
     OK(db_script(f->db,
                  "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n <= 5000)"
                  " INSERT INTO retirement SELECT n, n, pipeline_id, state_id, last_state_id, created_at,"
-                 " created_at + 10000 - n, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM c, retirement;"
+                 " created_at + 10000 - n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM c, retirement;"
                  "UPDATE retirement SET modified_at = created_at + 9999 WHERE id = 1;"
                  "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's'"
                  " FROM retirement r WHERE r.id > 1",

@@ -77,7 +77,7 @@ static void test_view__part_b_adds_to_it(void **state)
     view_native(&s->o, &s->view, NULL, 0, AT);
     assert_string_equal(buf_str(&s->text),
                         COMMON ",\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
-                               "\"waiting\":null,\"later\":null,\"abort_asked\":false,"
+                               "\"waiting\":null,\"later\":null,\"abort_asked\":false,\"forced\":false,"
                                "\"user_id_known\":true,\"orgs\":[\"edX\"]}");
 }
 
