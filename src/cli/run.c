@@ -240,6 +240,8 @@ static void print_summary_json(const struct driver_summary *s)
 static void print_people(struct arena *a, const struct driver_summary *s)
 {
     char took[32];
+    if (s->people == 0 && s->silence[0])
+        return; /* the error says so */
     if (s->people == 0) {
         puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown
                  ? "No one else is due."
@@ -334,10 +336,12 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     if (!rc && crew.summary.refusal[0])
         rc = err_set(err, RC_CONFLICT, "%s", crew.summary.refusal);
     if (!rc && crew.summary.failing)
-        rc = err_set(err, RC_UNAVAILABLE, "%s, see the log: people wait before its stages",
-                     print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"));
+        rc = err_set(err, RC_UNAVAILABLE, "%s (%s), see the log: people wait before its stages",
+                     print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"),
+                     crew.summary.why);
     if (!rc && crew.signals)
-        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before all people were done");
+        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before all people were done%s%s",
+                          crew.summary.silence[0] ? ": " : "", crew.summary.silence);
     api_close(&api);
     return rc;
 }

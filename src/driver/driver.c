@@ -64,6 +64,7 @@ static void show(struct driver *d, int64_t now)
         .errored = s->errored,
         .waiting = d->flight.n_backing_off,
         .held = d->flight.in_flight == 0 ? d->authority.held : 0,
+        .why = d->authority.asking.since ? d->authority.asking.why : services_why(&d->services),
     };
     progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
 }
@@ -252,8 +253,13 @@ static void summarise(struct driver *d, int64_t took_us)
     s->set_aside = d->authority.set_aside;
     snprintf(s->refusal, sizeof(s->refusal), "%s", d->authority.refusal);
     s->fuse_blown = d->authority.fuse_blown;
+    if (d->authority.asking.since)
+        snprintf(s->silence, sizeof(s->silence), "%s", d->authority.asking.why);
     for (unsigned i = 0; i < d->services.n; i++) {
-        s->failing += service_is_failing(&d->services.list[i]);
+        const struct service *service = &d->services.list[i];
+        if (service_is_failing(service) && !s->failing++)
+            snprintf(s->why, sizeof(s->why), "service %s: %s", service->conf ? service->conf->name : "",
+                     service->why[0] ? service->why : "it gives no token");
         s->quiet += d->services.list[i].is_quiet;
     }
 }

@@ -66,6 +66,8 @@ struct driver_summary {
     int64_t delivered; /* messages to hooks */
     int64_t set_aside; /* people whom an LMS lists, and who cannot be worked on: the log says why */
     char refusal[400]; /* what it said when it let a person not go on; "": nothing */
+    char silence[200]; /* why the authority does not answer at the end; "": it does */
+    char why[256];     /* of the first service that fails: its name and the cause; "": none fails */
     bool fuse_blown;   /* no new retirements start */
     unsigned failing,
         quiet; /* services that are not called at the end: people may wait before their stages */

@@ -45,7 +45,7 @@ static void add_bar(struct buf *out, unsigned width, const struct progress_view 
 
 /* What there is to say; in a narrow window the bar is left out first, then what comes last. */
 struct pieces {
-    char text[6][PIECE_MAX];
+    char text[7][PIECE_MAX];
     unsigned n;
 };
 
@@ -68,6 +68,8 @@ static void choose_pieces(const struct progress_view *view, struct pieces *p)
         add_piece(p, "%" PRId64 " errored", view->errored);
     if (view->waiting)
         add_piece(p, "%" PRId64 " retrying", view->waiting);
+    if (view->why)
+        add_piece(p, "%s", view->why);
     if (view->left_us >= 0) {
         char left[32];
         clock_format_length((view->left_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, left);

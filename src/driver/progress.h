@@ -15,7 +15,8 @@ struct progress_view {
     double stages_per_s;
     int64_t errored, waiting; /* waiting: for another attempt */
     int64_t held;             /* people of other drivers, if waiting for them is all there is to do; else 0 */
-    int64_t left_us;          /* -1: not known */
+    const char *why; /* a call failed last for this cause, or the authority is silent; NULL: neither */
+    int64_t left_us; /* -1: not known */
 };
 
 /* The line without its end, at most width columns. */

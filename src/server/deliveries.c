@@ -110,6 +110,7 @@ static enum rc act_delivery_claims(struct exchange *x, struct err *err)
     enum rc rc = usecase_claim_deliveries(&act, x->input, &deliveries, &n, err);
     if (rc)
         return rc;
+    x->is_routine = n == 0;
     struct json_out o = answer_json(x, 200);
     wire_put_deliveries(&o, deliveries, n);
     return RC_OK;

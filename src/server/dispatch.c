@@ -417,7 +417,9 @@ void dispatch_finished(void *server, const struct http_request *req, int64_t too
     const struct route *route = v ? v->x.route : NULL;
     metric_observe(request_metric(server, route, req->status), took_us);
     struct log_subject before = log_set_subject((struct log_subject){ .request = req->id });
-    log_info("%s %u %lld us %s", route ? route->http.path : "(no route)", req->status, (long long)took_us,
-             v && v->x.caller.actor[0] ? v->x.caller.actor : "-");
+    bool is_routine = v && v->x.is_routine && req->status < 400;
+    (is_routine ? log_debug : log_info)("%s %u %lld us %s", route ? route->http.path : "(no route)",
+                                        req->status, (long long)took_us,
+                                        v && v->x.caller.actor[0] ? v->x.caller.actor : "-");
     log_set_subject(before);
 }

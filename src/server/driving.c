@@ -19,6 +19,7 @@ static enum rc act_claims(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     x->outcome = fuse;
+    x->is_routine = answer.n_claims == 0;
     struct json_out o = answer_json(x, 200);
     wire_put_claim_answer(&o, &answer);
     return RC_OK;

@@ -36,6 +36,7 @@ struct exchange {
     int64_t now, ran_since;  /* us, the server's time (steady.h) */
     struct tally tally;      /* of a write: counted after the commit */
     void *outcome;           /* of a write, set by act: for `committed` */
+    bool is_routine;         /* it asked for news, and there were none: not worth a line of the log */
     bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */
     bool unfinished;         /* LANE_ALONE, set by act: commit, then call finish */
 };

@@ -49,7 +49,9 @@ static enum rc answer_queue(struct exchange *x, struct err *err)
     filter.state_ids = ids;
     filter.limit = limit > 0 ? limit : 0;
     filter.created_before = none ? 1 : x->now - days * CLOCK_DAY;
-    return answer_list(x, &filter, err);
+    rc = answer_list(x, &filter, err);
+    x->is_routine = strcmp(buf_str(&x->http->answer), "[]") == 0;
+    return rc;
 }
 
 static enum rc required_date(struct exchange *x, const char *name, int64_t *out, struct err *err)

@@ -11,6 +11,7 @@
 
 static enum rc answer_health(struct exchange *x, struct err *err)
 {
+    x->is_routine = true;
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_field_text(&o, "status", "ok");
@@ -67,6 +68,7 @@ static enum rc look_for_trouble(struct exchange *x, const char **trouble, const 
 static enum rc answer_ready(struct exchange *x, struct err *err)
 {
     const char *trouble = NULL, *warning = NULL;
+    x->is_routine = true;
     enum rc rc = look_for_trouble(x, &trouble, &warning, err);
     if (rc)
         return rc;
@@ -111,6 +113,7 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
     int64_t waiting, due_since;
     struct fuse_entry last = { 0 };
     size_t n;
+    x->is_routine = true;
     enum rc rc = store_count_waiting(x->store, &waiting, err);
     if (rc)
         return rc;

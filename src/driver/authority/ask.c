@@ -152,6 +152,7 @@ static void note(struct ask *ask, const char *what, const char *why)
     struct authority *a = ask->authority;
     int64_t now = authority_mono(a);
     ask->failures++;
+    snprintf(ask->silence->why, sizeof(ask->silence->why), "the authority %s: %s", what, why);
     if (ask->silence->since == 0) {
         ask->silence->since = now;
         log_warning("the authority %s: %s; trying again", what, why);

@@ -45,6 +45,7 @@ struct authority;
 /* Whether the authority answers requests of one kind. */
 struct silence {
     int64_t since; /* steady clock; 0: it answers */
+    char why[200]; /* in words, while it lasts */
 };
 
 /* Sent with the credentials of the authority, and once more with another token after a 401. */

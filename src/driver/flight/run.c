@@ -413,7 +413,7 @@ static void set_stage(struct run *run, const char *working)
     run->task.call.stage = run->stage_name;
     run->task.attempts = (struct attempts){ 0 };
     run->proof = (struct proof){ 0 };
-    run->response = NULL;
+    run->response = run->cause = NULL;
     run->put_memo = NULL;
     arena_reset(&run->stage_arena);
 }
@@ -578,7 +578,8 @@ static void finish(struct run *run, const char *state, enum report about)
     } else if (strcmp(state, "ERRORED") == 0) {
         f->counts.errored++;
         metric_add(f->errored_total, 1);
-        log_warning("errored, attempts: %u", attempts_of(run));
+        log_warning("errored, attempts: %u%s%s", attempts_of(run), run->cause ? ": " : "",
+                    run->cause ? run->cause : "");
     } else if (strcmp(state, "ABORTED") == 0) {
         f->counts.aborted++;
         tell(run, "aborted");

@@ -227,10 +227,12 @@ static void call_done(struct call *call, const struct attempt *ended)
     bool is_busy = attempt->status == STATUS_TOO_MANY || attempt->status == STATUS_UNAVAILABLE;
     service_give_back(call->service, t->waiter.gate);
     if (attempt->judgement.verdict != VERDICT_NO_TOKEN) {
+        bool is_outage = policy_is_outage(attempt->judgement, attempt->has_status, attempt->status);
         const struct service_word word = {
-            .is_outage = policy_is_outage(attempt->judgement, attempt->has_status, attempt->status),
+            .is_outage = is_outage,
             .is_busy = attempt->has_status && is_busy,
             .retry_after_us = attempt->retry_after_us,
+            .why = is_outage ? action_cause(t->call.conf, t->call.number, attempt, &t->arena) : NULL,
         };
         service_heard(call->service, &word, flight_mono(t->flight));
         t->attempts.retry_after_us = attempt->retry_after_us;

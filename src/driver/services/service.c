@@ -25,6 +25,8 @@ enum { COMMANDS_CONCURRENT = 8 /* commands without a service at once, unless an 
 
 enum { SHUT_NOT, SHUT_QUIET, SHUT_FAILING }; /* values of the gauge */
 
+/* Between two lines about calls that failed now and then. */
+#define TELL_EVERY         (60 * CLOCK_S)
 #define TOKEN_LONGEST_WAIT (30 * CLOCK_S)
 
 static int64_t later(int64_t a, int64_t b)
@@ -40,6 +42,14 @@ static const char *name_of(const struct service *s)
 bool service_is_failing(const struct service *s)
 {
     return s->lacks_token || breaker_is_open(&s->breaker);
+}
+
+const char *services_why(const struct services *all)
+{
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->list[i].why[0])
+            return all->list[i].why;
+    return NULL;
 }
 
 bool service_is_shut(const struct service *s)
@@ -90,14 +100,21 @@ void service_heard(struct service *s, const struct service_word *word, int64_t n
     int64_t wish_us = backoff_wish(word->retry_after_us);
     if (word->is_busy && wish_us > 0)
         s->held_until = later(s->held_until, now + wish_us);
+    if (word->is_outage && !s->why[0] && (s->told_at == 0 || now - s->told_at >= TELL_EVERY)) {
+        s->told_at = now;
+        log_warning("a call of %s failed: %s; it is tried again", s->conf ? s->conf->name : "a command",
+                    word->why);
+    }
+    snprintf(s->why, sizeof(s->why), "%s", word->is_outage && word->why ? word->why : "");
     if (!word->is_outage && breaker_succeeded(&s->breaker)) {
         log_info("service %s answers again", name_of(s));
         s->prober = NULL;
         s->all->opened = true;
     } else if (word->is_outage && breaker_failed(&s->breaker, now, wish_us)) {
-        log_warning("service %s fails: %u calls in a row; people wait before its stages, one call finds out "
-                    "when it answers again",
-                    name_of(s), s->breaker.limit);
+        log_warning(
+            "service %s fails: %u calls in a row, the last one: %s; people wait before its stages, one "
+            "call finds out when it answers again",
+            name_of(s), s->breaker.limit, s->why);
         give_back_waiters(s);
     }
     show_shut(s);

@@ -146,6 +146,8 @@ struct waiter {
 
 TAILQ_HEAD(waiter_list, waiter);
 
+enum { SERVICE_WHY_MAX = 128 };
+
 struct service {
     struct services *all;
     const struct service_conf *conf; /* NULL: commands without a service */
@@ -155,6 +157,8 @@ struct service {
     int64_t prober_asked_at;     /* when the authority was last asked for one */
     bool is_quiet;               /* it has its quiet hours */
     int64_t quiet_until;
+    int64_t told_at;             /* the log, of a call that failed; 0: never */
+    char why[SERVICE_WHY_MAX];   /* its last call failed for this cause; "": it did not */
     bool lacks_token;            /* it gives no token, and none is to be expected soon */
     int64_t held_until;          /* it asked for no calls before */
     struct waiter_list *waiting; /* one queue for each rank */
@@ -197,6 +201,8 @@ void services_let_go(struct services *all, const struct waiter *waiter); /* it w
 struct service *services_find_shut(const struct services *all, const struct stage_conf *stage,
                                    const struct service *but_for);
 
+/* The cause of a service whose last call failed; NULL: there is none. */
+const char *services_why(const struct services *all);
 bool service_is_failing(const struct service *s); /* its breaker is open, or it gives no token */
 bool service_is_shut(const struct service *s);    /* no person is taken to its stages now */
 /* May this one wait for a call? Makes it the prober if one is needed. */
@@ -217,6 +223,7 @@ struct service_word {
     bool is_outage;         /* the service failed, not the call for one person */
     bool is_busy;           /* it asks for fewer calls: retry_after_us holds for all people */
     int64_t retry_after_us; /* -1: not said */
+    const char *why;        /* an outage: in few words, without personal data */
 };
 void service_heard(struct service *s, const struct service_word *word, int64_t now);
 

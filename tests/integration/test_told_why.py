@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who looks is told why (cases 27 and 38): in the log while it lasts, at the end, and nothing while nothing happens."""
+import signal
+
+import pytest
+
+from services import HANG_UP
+from site_under_test import TIMEOUT, wait_for
+
+
+@pytest.fixture
+def erasing(site, make_service):
+    site.forum = make_service()
+    site.service("forum", site.forum, breaker="none")
+    site.stage("ERASING", "ERASED", http={"service": "forum", "post": "/", "json": {"username": "{original_username}"}},
+               retry={"for": "1h", "first": "100ms", "longest": "200ms"})
+    return site
+
+
+@pytest.mark.parametrize("answer, words", [(503, "503 from forum"), (HANG_UP, "forum")])
+def test_a_failing_service_is_named_with_the_cause_while_it_fails(erasing, answer, words):
+    erasing.forum.script = lambda call: answer
+    erasing.request("ada")
+    driver = erasing.start("drive", "--once")
+    said = wait_for(lambda: [line for line in erasing.log(driver).splitlines() if "a call of forum failed" in line])
+    assert words in said[0] and "tried again" in said[0] and "ada" not in said[0]
+    wait_for(lambda: len(erasing.forum.calls) > 5)
+    assert erasing.log(driver).count("a call of forum failed") == 1  # not once a try
+    erasing.forum.script = lambda call: 204
+    assert driver.wait(TIMEOUT) == 0
+
+
+def test_the_line_of_a_failure_has_its_cause(erasing):
+    erasing.forum.script = lambda call: (422, "user has open cases: ada")
+    erasing.request("ada")
+    line, = [line for line in erasing.drive().err.splitlines() if "errored" in line]
+    assert "errored, attempts: 1: 422 from forum" in line and "ada" not in line
+
+
+def test_a_driver_that_is_stopped_before_a_dead_authority_says_so(erasing):
+    # nothing listens at port 9
+    erasing.configure(authority={"url": "http://127.0.0.1:9", "client_id": "x", "client_secret": "tK8vQ2mZr4Wc7Lx1Ns9Bd3Hf6Jg0Pa5Y"})
+    driver = erasing.start("drive", "--once")
+    erasing.wait_said(driver, "the authority does not answer")
+    erasing.kill(driver, signal.SIGINT)
+    said = erasing.log(driver)
+    assert "is due" not in driver.stdout.read().decode() + said
+    assert "stopped by a signal before all people were done: the authority does not answer" in said
+
+
+def test_an_idle_server_and_its_driver_write_no_lines(erasing):
+    erasing.configure(driver={"poll": "100ms"})
+    erasing.serve()
+    driver = erasing.start_driver()
+
+    def asked():
+        return sum(int(float(line.split()[-1])) for line in erasing.get("/metrics").raw.decode().splitlines()
+                   if line.startswith('lethe_http_request_seconds_count{method="POST",route="/v1/claims"'))
+
+    wait_for(lambda: asked() >= 20)
+    said = "".join(erasing.log(process) for process in erasing.processes)
+    assert "/v1/claims" not in said and "/metrics" not in said and "/v1/deliveries" not in said
+    assert len(erasing.log(driver).splitlines()) < 5
