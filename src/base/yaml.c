@@ -158,7 +158,7 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
     if (key_expected(r)) {
         if (anchor)
             return bad(r, at, err, "an anchor on a key");
-        if (!text[0])
+        if (!text[0] && !quoted)
             return bad(r, at, err, "a key is empty");
         in->key = text;
         in->key_at = at;

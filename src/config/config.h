@@ -103,7 +103,7 @@ enum action_kind {
 #undef X
 };
 
-/* HTTP statuses or exit statuses, each once. */
+/* Exit statuses, each once. */
 struct statuses {
     const unsigned *status;
     size_t n;
@@ -120,23 +120,42 @@ struct capture_conf {
     const char *pointer; /* its place in the answer, as in json_find */
 };
 
-/* One part of a JSON answer, and the values that are expected there. */
-struct expected_conf {
-    const char *pointer; /* as in json_find */
-    const char *const *values;
-    size_t n_values; /* at least 1 */
+/* What is asked of one part of a JSON answer. A null there is as if nothing was there. */
+enum part_test {
+    PART_ONE_OF, /* a text, a number, true or false: one of the values, compared as text */
+    PART_MATCHES,
+    PART_EMPTY, /* a text, a list or a map without anything in it, or null */
+    PART_EXISTS,
+    PART_ABSENT
 };
 
-struct expectation_conf {
-    const struct expected_conf *parts;
+struct part_conf {
+    const char *pointer; /* as in json_find */
+    enum part_test test;
+    const char *const *values; /* ONE_OF; MATCHES: an extended regular expression */
+    size_t n_values;
+};
+
+enum { STATUS_OF_SUCCESS = 1000 }; /* any status that the call takes for a success */
+
+/* One condition on an answer. */
+struct answer_conf {
+    unsigned status; /* of HTTP, or of an exit; or STATUS_OF_SUCCESS */
+    const struct part_conf *parts;
+    size_t n_parts; /* all of them must hold; 0: the status alone */
+};
+
+/* The answers that mean something: one of the conditions has to hold. */
+struct answers {
+    const struct answer_conf *list;
     size_t n;
 };
 
 /* A call that is repeated until what it asks about is finished. */
 struct poll_conf {
-    struct expectation_conf finished; /* all parts must match; no parts: any answer of success matches */
-    struct expectation_conf failed;   /* one part that matches is enough */
-    struct statuses unfinished;       /* mean: not finished yet; default 202 */
+    struct answers finished;   /* none: any answer of success */
+    struct answers failed;     /* for good */
+    struct answers unfinished; /* not finished yet; default 202 */
     int64_t every_us;
     int64_t for_us; /* counted from the beginning of the stage */
 };
@@ -149,10 +168,11 @@ struct http_step_conf {
     const struct template *form;       /* a=b&c=d; NULL: none */
     const struct header_conf *headers; /* a Content-Type here replaces that of json or form */
     size_t n_headers;
-    struct statuses success;          /* default 200, 201, 204; 202 is "accepted", not done */
-    struct statuses nothing_to_erase; /* mean: never had this person; default none */
-    bool changes;                     /* it may change something; else it only looks for the person */
-    bool any_answer;                  /* a status of success is enough, whatever the answer is */
+    struct answers success;          /* default 200, 201, 204; 202 is "accepted", not done */
+    struct answers nothing_to_erase; /* mean: never had this person; default none */
+    struct answers again;            /* worth another attempt, besides those that always are */
+    bool changes;                    /* it may change something; else it only looks for the person */
+    bool any_answer;                 /* a status of success is enough, whatever the answer is */
     const struct capture_conf *captures;
     size_t n_captures;
     size_t first_capture; /* index of the first in template_values.more: the number captured before */
@@ -226,7 +246,7 @@ struct retry_conf {
 /* How to check that nothing is left of the person, once the action says that it is done. */
 struct verify_conf {
     struct action_conf probe; /* only looks */
-    struct statuses expect;  /* of HTTP or of an exit; mean: nothing is left; none: the records are counted */
+    struct answers expect;    /* mean: nothing is left; none: the records are counted */
     const char *count;       /* http: a JSON pointer to the number of records, or to a list of them; NULL: not
                                 counted. exec without expect prints the number, sql gives it */
     const int64_t *after_us; /* when to look, from the end of the action, rising; the last look decides */

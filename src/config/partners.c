@@ -54,6 +54,8 @@ static enum rc read_organisations(struct reading *r, const struct setting *s, co
     config->organisations = list;
     for (const struct yaml *child = at->first; !rc && child; child = child->next) {
         struct organisation_conf *org = &list[config->n_organisations++];
+        if (!*child->key)
+            return yaml_key_error(child, err, "an organisation has no name");
         org->name = text_nfc(r->arena, child->key);
         rc = read_names(r, child, org, err);
     }

@@ -7,7 +7,7 @@
 #include "config/config_int.h"
 
 #include "base/json.h"
-#include "config/action/action.h"
+#include "config/action/http_call.h"
 
 enum { STATUS_MAX = 499, LOOKS_MAX = 20 };
 
@@ -53,19 +53,12 @@ static enum rc read_after(struct reading *r, const struct setting *s, const stru
     return rc;
 }
 
-static const struct setting expect_settings[] = {
-    { "status", "list of statuses", setting_statuses, 0, NULL,
-      "the statuses that mean: nothing is left; of HTTP, or exit statuses of the program", .max = STATUS_MAX,
-      .required = true },
-    { NULL }
-};
-
 #define OF(field) offsetof(struct verify_conf, field)
 
 const struct setting verification_settings[] = {
     { "the probe", .group = action_probe_rows, .offset = OF(probe), .inner_form = "." },
-    { "expect", "section", setting_section, OF(expect), NULL, "the answers that mean: nothing is left",
-      .inner = expect_settings, .inner_form = "." },
+    { "expect", "conditions", answers_read_any, OF(expect), NULL,
+      "the answers that mean: nothing is left; of a program, its exit statuses", .max = STATUS_MAX },
     { "count", "JSON pointer", read_pointer, OF(count), NULL,
       "where the answer has the number of records, or the list of them" },
     { "after", "list of times", read_after, 0, "[0s]",
@@ -81,7 +74,7 @@ const struct setting verification_settings[] = {
 static enum rc check_verify(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                             struct err *err)
 {
-    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *probe = action_given(at);
+    const struct yaml *list = answers_expected_at(at), *probe = action_given(at);
     if (!probe)
         return yaml_value_error(at, err, "there is no probe: %s is wanted",
                                 setting_list_keys(r->arena, action_probe_rows, " or "));

@@ -40,6 +40,7 @@ enum {
     FRAMING_LINE_MAX = 80,          /* of a header that says where the answer ends */
     RETRY_AFTER_MAX_S = 365 * 86400,
     NOT_OURS = -1,
+    RETRY_AFTER_DIGITS_MAX = 19,
     LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
@@ -522,21 +523,40 @@ static bool send_afresh(struct transfer *t)
     return curl_multi_add_handle(t->client->multi, t->easy) == CURLM_OK;
 }
 
+/* Seconds, with a fraction too, or one of the three forms of a date; in us from now on. 0: it has passed, or
+ * cannot be read. */
+static int64_t read_retry_after(const char *text, int64_t now)
+{
+    const int64_t most_us = RETRY_AFTER_MAX_S * CLOCK_S;
+    const size_t digits = strspn(text, "0123456789");
+    const char *rest = text + digits;
+    int64_t us;
+    if (digits > 0 && digits <= RETRY_AFTER_DIGITS_MAX &&
+        rest[*rest == '.' ? 1 + strspn(rest + 1, "0123456789") : 0] == '\0') {
+        int64_t seconds = strtoll(text, NULL, 10); /* INT64_MAX when it is larger */
+        us = seconds < RETRY_AFTER_MAX_S ? (int64_t)(strtod(text, NULL) * CLOCK_S) : most_us;
+    } else {
+        time_t at = curl_getdate(text, NULL);
+        if (at < 0)
+            return 0;
+        us = at * CLOCK_S - now;
+    }
+    return us < 0 ? 0 : us < most_us ? us : most_us;
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     if (send_afresh(t))
         return;
     char *content_type = NULL;
-    curl_off_t retry_after_s = 0;
+    struct curl_header *wish;
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
-    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     t->call->status = status_of(t);
     t->call->content_type = content_type;
-    /* libcurl reads seconds and the three forms of a date. It gives 0 if there is no header or if it cannot
-     * read it, and a negative number for a date that has passed. */
-    if (retry_after_s > RETRY_AFTER_MAX_S)
-        retry_after_s = RETRY_AFTER_MAX_S;
-    t->call->retry_after_us = retry_after_s > 0 ? retry_after_s * CLOCK_S : 0;
+    t->call->has_retry_after =
+        curl_easy_header(t->easy, "Retry-After", 0, CURLH_HEADER, -1, &wish) == CURLHE_OK;
+    if (t->call->has_retry_after)
+        t->call->retry_after_us = read_retry_after(wish->value, world_now(t->client->world));
     enum http_failure failure = failure_of(t, code);
     conclude(t, failure, failure_text(t, failure, code));
 }
@@ -715,6 +735,7 @@ void http_call_begin(struct http_call *call)
     call->failure = HTTP_OK;
     call->status = 0;
     call->content_type = NULL;
+    call->has_retry_after = false;
     call->retry_after_us = 0;
     call->error[0] = '\0';
     call->took_us = 0;

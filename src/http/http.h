@@ -179,6 +179,7 @@ struct http_call {
     enum http_failure failure;
     unsigned status;
     const char *content_type; /* NULL: no such header */
+    bool has_retry_after;
     int64_t
         retry_after_us; /* the wish in Retry-After, from now on; 0: none, or a repeat may follow at once */
     struct buf answer;  /* over: its end was dropped */

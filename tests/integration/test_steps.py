@@ -89,11 +89,11 @@ def test_each_step_has_statuses_of_its_own(erasing):
     erasing.steps[0].update(success=[203], nothing_to_erase=[410])
     erasing.request_all(["ada", "bob", "eve"])
     said = {"ada": (203, {"results": [{"id": 1}]}), "bob": (410, ""), "eve": (200, {"results": [{"id": 3}]})}
-    erasing.crm.script = lambda call: said[call.path[16:19]] if call.method == "GET" else (404, "gone before")
+    erasing.crm.script = lambda call: said[call.path[16:19]] if call.method == "GET" else (404, '"gone before"')
     done = erasing.drive_all()
     assert (done["completed"], done["errored"]) == (2, 1)
     assert erasing.recorded("ada", "CONTACT_ERASED") == {
-        "outcome": "nothing_to_erase", "status": 404, "attempts": 1, "step": 2, "answer": "gone before"}
+        "outcome": "nothing_to_erase", "status": 404, "attempts": 1, "step": 2, "answer": '"gone before"'}
     assert erasing.recorded("bob", "CONTACT_ERASED")["step"] == 1
     assert erasing.recorded("eve", "ERRORED")["status"] == 200
 

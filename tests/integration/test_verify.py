@@ -41,7 +41,7 @@ class Forum:
         left = self.left(name, look)
         if "/search" in call.path:
             return 200, {"total": left, "results": ["about " + name] * left}
-        gone = 404, "<!doctype html><p>no such person", {"Content-Type": "text/html"}
+        gone = 404, {"detail": "no such person"}
         return (200, {"username": name}) if left else gone
 
 

@@ -107,7 +107,7 @@ static const char *header_of(const struct http_call *request, const char *name)
 
 /* ---- http ---- */
 
-static const unsigned fine[] = { 200, 204 }, nobody[] = { 404 };
+static const struct answer_conf fine[] = { { 200 }, { 204 } }, nobody[] = { { 404 } };
 static struct http_step_conf steps[2];
 
 static void prepare_http(size_t n)
@@ -227,7 +227,7 @@ static void test_action__later_calls_have_what_earlier_ones_captured(void **stat
 
 static void test_action__a_polled_call_ends_at_the_end_of_its_time(void **state)
 {
-    static const unsigned accepted[] = { 202 };
+    static const struct answer_conf accepted[] = { { 202 } };
     const struct poll_conf poll = { .unfinished = { accepted, 1 },
                                     .every_us = 10 * CLOCK_S,
                                     .for_us = 60 * CLOCK_S };

@@ -499,9 +499,9 @@ static void test_config__stage_presets(void **state)
     assert_null(s->action.http.steps[0].json);
     assert_null(s->action.http.steps[0].form);
     assert_int_equal(s->action.http.steps[0].success.n, 3);
-    assert_int_equal(s->action.http.steps[0].success.status[0], 200);
-    assert_int_equal(s->action.http.steps[0].success.status[1], 201);
-    assert_int_equal(s->action.http.steps[0].success.status[2], 204);
+    assert_int_equal(s->action.http.steps[0].success.list[0].status, 200);
+    assert_int_equal(s->action.http.steps[0].success.list[1].status, 201);
+    assert_int_equal(s->action.http.steps[0].success.list[2].status, 204);
     assert_int_equal(s->action.http.steps[0].nothing_to_erase.n, 0);
 }
 
@@ -522,6 +522,14 @@ static void test_config__lease_grows_with_the_timeouts(void **state)
     c = load_good(IDENTITY "driver: { lease: 610s }\n"
                            "stages: [{ working: A, completed: B, exec: { command: [x] }, timeout: 5m }]\n");
     assert_int_equal(c->lease_us, 610 * CLOCK_S);
+}
+
+static void test_config__a_stage_by_hand_asks_for_no_lease(void **state)
+{
+    const struct config *c =
+        load_good(IDENTITY "driver: { lease: 10s }\n"
+                           "stages: [{ working: A, completed: B, manual: { instructions: x } }]\n");
+    assert_int_equal(c->lease_us, 10 * CLOCK_S);
 }
 
 static const char *rendered(const struct template *t)
@@ -580,9 +588,9 @@ static void test_config__form_and_headers(void **state)
     assert_string_equal(s->action.http.steps[0].headers[0].name, "X-Who");
     assert_string_equal(rendered(s->action.http.steps[0].headers[0].value), "is 17");
     assert_int_equal(s->action.http.steps[0].success.n, 1);
-    assert_int_equal(s->action.http.steps[0].success.status[0], 202);
+    assert_int_equal(s->action.http.steps[0].success.list[0].status, 202);
     assert_int_equal(s->action.http.steps[0].nothing_to_erase.n, 2);
-    assert_int_equal(s->action.http.steps[0].nothing_to_erase.status[1], 410);
+    assert_int_equal(s->action.http.steps[0].nothing_to_erase.list[1].status, 410);
 }
 
 static void test_config__poll(void **state)
@@ -593,24 +601,72 @@ static void test_config__poll(void **state)
                                             "            unfinished: [202, 404], every: 5m, for: 2d } }\n"
                                             "        - { get: /y, poll: {} }\n");
     const struct poll_conf *poll = s->action.http.steps[0].poll;
-    assert_int_equal(poll->finished.n, 2);
-    assert_string_equal(poll->finished.parts[0].pointer, "/a");
-    assert_int_equal(poll->finished.parts[0].n_values, 1);
-    assert_string_equal(poll->finished.parts[0].values[0], "DONE");
-    assert_string_equal(poll->finished.parts[1].pointer, "/b~1c");
-    assert_int_equal(poll->finished.parts[1].n_values, 3);
-    assert_string_equal(poll->finished.parts[1].values[0], "true");
-    assert_string_equal(poll->finished.parts[1].values[2], "x y");
+    assert_int_equal(poll->finished.n, 1);
+    assert_int_equal(poll->finished.list[0].status, STATUS_OF_SUCCESS);
+    assert_int_equal(poll->finished.list[0].n_parts, 2);
+    assert_string_equal(poll->finished.list[0].parts[0].pointer, "/a");
+    assert_int_equal(poll->finished.list[0].parts[0].n_values, 1);
+    assert_string_equal(poll->finished.list[0].parts[0].values[0], "DONE");
+    assert_string_equal(poll->finished.list[0].parts[1].pointer, "/b~1c");
+    assert_int_equal(poll->finished.list[0].parts[1].n_values, 3);
+    assert_string_equal(poll->finished.list[0].parts[1].values[0], "true");
+    assert_string_equal(poll->finished.list[0].parts[1].values[2], "x y");
     assert_int_equal(poll->failed.n, 1);
-    assert_string_equal(poll->failed.parts[0].pointer, "/z");
+    assert_string_equal(poll->failed.list[0].parts[0].pointer, "/z");
     assert_int_equal(poll->unfinished.n, 2);
     assert_int_equal(poll->every_us, 300 * CLOCK_S);
     assert_int_equal(poll->for_us, 2 * CLOCK_DAY);
     poll = s->action.http.steps[1].poll;
     assert_int_equal(poll->finished.n + poll->failed.n, 0);
-    assert_int_equal(poll->unfinished.status[0], 202);
+    assert_int_equal(poll->unfinished.list[0].status, 202);
     assert_int_equal(poll->every_us, 3600 * CLOCK_S);
     assert_int_equal(poll->for_us, 30 * CLOCK_DAY);
+}
+
+static void expect_condition(const struct answers *answers, size_t i, unsigned status, size_t n_parts)
+{
+    assert_true(i < answers->n);
+    assert_int_equal(answers->list[i].status, status);
+    assert_int_equal(answers->list[i].n_parts, n_parts);
+}
+
+static void test_config__conditions(void **state)
+{
+    const struct stage_conf *s =
+        load_stage("    http:\n      service: lms\n      steps:\n        - post: /x\n"
+                   "          success: [204, { status: [200, 207], json: { /failed: { empty: true }, \"\": { "
+                   "exists: true }, "
+                   "/state: [done, 3] } }]\n"
+                   "          nothing_to_erase: { status: 500, json: { /detail: { matches: \"^user not "
+                   "found.*[0-9]{1,9}$\" } } }\n"
+                   "          again: [409, 401, { status: 400, json: { /0/errorCode: UNABLE_TO_LOCK_ROW, /x: "
+                   "{ absent: true } } }]\n"
+                   "          poll: { finished: [404, { status: 200, json: { /state: done } }], failed: "
+                   "[410], unfinished: [] }\n"
+                   "    verify: { http: { service: lms, get: /x }, expect: [404, { status: 200, json: { "
+                   "/hits: { empty: true } } }] }\n");
+    const struct http_step_conf *step = &s->action.http.steps[0];
+    assert_int_equal(step->success.n, 3);
+    expect_condition(&step->success, 0, 204, 0);
+    expect_condition(&step->success, 1, 200, 3);
+    expect_condition(&step->success, 2, 207, 3);
+    const struct part_conf *parts = step->success.list[2].parts;
+    assert_int_equal(parts[0].test, PART_EMPTY);
+    assert_string_equal(parts[1].pointer, "");
+    assert_int_equal(parts[1].test, PART_EXISTS);
+    assert_int_equal(parts[2].test, PART_ONE_OF);
+    assert_string_equal(parts[2].values[1], "3");
+    expect_condition(&step->nothing_to_erase, 0, 500, 1);
+    assert_int_equal(step->nothing_to_erase.list[0].parts[0].test, PART_MATCHES);
+    assert_string_equal(step->nothing_to_erase.list[0].parts[0].values[0], "^user not found.*[0-9]{1,9}$");
+    expect_condition(&step->again, 1, 401, 0);
+    expect_condition(&step->again, 2, 400, 2);
+    assert_int_equal(step->again.list[2].parts[1].test, PART_ABSENT);
+    expect_condition(&step->poll->finished, 0, 404, 0);
+    expect_condition(&step->poll->finished, 1, 200, 1);
+    expect_condition(&step->poll->failed, 0, 410, 0);
+    expect_condition(&s->verify->expect, 1, 200, 1);
+    expect_condition(&s->verify->probe.http.steps[0].success, 1, 200, 0);
 }
 
 static void test_config__exec(void **state)
@@ -646,7 +702,7 @@ static void test_config__verify(void **state)
     assert_string_equal(s->verify->probe.http.steps[0].service->name, "lms");
     assert_int_equal(s->verify->probe.timeout_us, 5 * CLOCK_S);
     assert_int_equal(s->verify->expect.n, 2);
-    assert_int_equal(s->verify->expect.status[1], 410);
+    assert_int_equal(s->verify->expect.list[1].status, 410);
     assert_string_equal(s->verify->count, "/total");
     assert_int_equal(s->verify->n_after, 3);
     assert_int_equal(s->verify->after_us[0], 0);
@@ -880,7 +936,7 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     assert_string_equal(render(s[0].action.http.steps[0].path), "/api/discussion/v1/accounts/retire_forum/");
     assert_string_equal(render(s[0].action.http.steps[0].json), "{\"username\":\"a\\\"da\"}");
     assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.n, 1);
-    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.status[0], 404);
+    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.list[0].status, 404);
     assert_int_equal(s[0].action.timeout_us, 3 * CLOCK_S);
     assert_string_equal(render(s[1].action.http.steps[0].json),
                         "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
@@ -1253,10 +1309,12 @@ int main(void)
         T(test_config__stage_presets),
         T(test_config__retry_and_timeout),
         T(test_config__lease_grows_with_the_timeouts),
+        T(test_config__a_stage_by_hand_asks_for_no_lease),
         T(test_config__json_keeps_kinds_and_fills_strings),
         T(test_config__json_that_is_one_text),
         T(test_config__form_and_headers),
         T(test_config__poll),
+        T(test_config__conditions),
         T(test_config__exec),
         T(test_config__verify),
         T(test_config__what_only_reads),

@@ -103,7 +103,7 @@ static void test_driver__a_thousand_people_go_in_batches(void **state)
 
 static unsigned answer_404(struct site *site, struct http_request *req, unsigned n)
 {
-    buf_add_str(&req->answer, "never heard of them");
+    buf_add_str(&req->answer, "[\"never heard of them\"]");
     return 404;
 }
 
@@ -115,7 +115,7 @@ static void test_driver__nothing_to_erase_is_recorded_as_such(void **state)
     expect_all_complete(site);
     assert_string_equal(last_said(site)->response,
                         "{\"outcome\":\"nothing_to_erase\",\"status\":404,\"attempts\":1,"
-                        "\"answer\":\"never heard of them\"}");
+                        "\"answer\":\"[\\\"never heard of them\\\"]\"}");
     site_close(site);
 }
 

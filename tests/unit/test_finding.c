@@ -36,35 +36,80 @@ static void expect_finding(const struct verify_conf *verify, unsigned status, co
     assert_string_equal(words(action_finding(verify, &attempt, &arena)), "inconclusive");
 }
 
-struct answer {
+struct looked {
     unsigned status;
     const char *answer, *found;
 };
 
-static void expect_all(const struct verify_conf *verify, const struct answer *answers, size_t n)
+static void expect_all(const struct verify_conf *verify, const struct looked *answers, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         expect_finding(verify, answers[i].status, answers[i].answer, strlen(answers[i].answer),
                        answers[i].found);
 }
 
-static const unsigned gone[] = { 404, 410 };
+static const struct answer_conf gone[] = { { 404 }, { 410 } };
 
 static void test_finding__of_statuses(void **state)
 {
-    static const struct answer answers[] = {
-        { 404, "", "clean" },        { 410, "anything at all", "clean" }, { 200, "{\"total\":0}", "1 left" },
-        { 200, "", "1 left" },       { 201, "", "inconclusive" },         { 202, "", "inconclusive" },
-        { 204, "", "inconclusive" }, { 302, "", "inconclusive" },         { 400, "", "inconclusive" },
-        { 401, "", "inconclusive" }, { 403, "", "inconclusive" },         { 500, "", "inconclusive" },
+    static const struct looked answers[] = {
+        { 404, "", "clean" },
+        { 410, "{\"any\":\"JSON\"}", "clean" },
+        { 200, "{\"total\":0}", "1 left" },
+        { 200, "", "1 left" },
+        { 201, "", "inconclusive" },
+        { 202, "", "inconclusive" },
+        { 204, "", "inconclusive" },
+        { 302, "", "inconclusive" },
+        { 400, "", "inconclusive" },
+        { 401, "", "inconclusive" },
+        { 403, "", "inconclusive" },
+        { 500, "", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .expect = { gone, 2 } };
     expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
 }
 
+/* A router answers so for everybody, whether they are there or not. */
+static void test_finding__of_an_answer_that_is_not_the_services_own(void **state)
+{
+    static const struct looked answers[] = {
+        { 404, "default backend - 404", "inconclusive" },
+        { 404, "<!doctype html><h1>Not Found</h1>", "inconclusive" },
+        { 410, "<?xml version=\"1.0\"?><Error/>", "inconclusive" },
+        { 404, "{\"detail\": \"No", "inconclusive" },
+        { 404, "{\"detail\": \"Not found.\"}", "clean" },
+        { 404, " \n", "clean" },
+        { 200, "<html>We will be back soon", "inconclusive" },
+        { 200, "ada lovelace", "1 left" },
+    };
+    const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .expect = { gone, 2 } };
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
+}
+
+static void test_finding__of_what_the_answer_says(void **state)
+{
+    static const char *const yes[] = { "true" };
+    static const struct part_conf no_hits = { "/hits", PART_EMPTY },
+                                  is_erased = { "/erased", PART_ONE_OF, yes, 1 };
+    static const struct answer_conf conditions[] = { { 200, &no_hits, 1 }, { 404, &is_erased, 1 } };
+    static const struct looked answers[] = {
+        { 200, "{\"hits\":[]}", "clean" },
+        { 200, "{\"hits\":[{}]}", "1 left" },
+        { 200, "{\"error\":\"busy\"}", "inconclusive" },
+        { 200, "", "inconclusive" },
+        { 200, "<html>", "inconclusive" },
+        { 404, "{\"erased\":true}", "clean" },
+        { 404, "{\"erased\":false}", "inconclusive" },
+        { 404, "", "inconclusive" },
+    };
+    const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .expect = { conditions, 2 } };
+    expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
+}
+
 static void test_finding__of_a_count(void **state)
 {
-    static const struct answer answers[] = {
+    static const struct looked answers[] = {
         { 200, "{\"total\":0}", "clean" },
         { 200, "{\"total\":7,\"x\":1}", "7 left" },
         { 200, "{\"total\":[]}", "clean" },
@@ -94,7 +139,7 @@ static void test_finding__of_a_count(void **state)
 
 static void test_finding__of_a_count_or_a_status(void **state)
 {
-    static const struct answer answers[] = {
+    static const struct looked answers[] = {
         { 404, "{\"total\":5}", "clean" },
         { 200, "{\"total\":5}", "5 left" },
         { 200, "", "inconclusive" },
@@ -106,7 +151,7 @@ static void test_finding__of_a_count_or_a_status(void **state)
 
 static void test_finding__of_all_of_the_answer(void **state)
 {
-    static const struct answer answers[] = {
+    static const struct looked answers[] = {
         { 200, "[]", "clean" },
         { 200, " 0 ", "clean" },
         { 200, "[1,2]", "2 left" },
@@ -118,7 +163,7 @@ static void test_finding__of_all_of_the_answer(void **state)
 
 static void test_finding__of_what_a_program_prints(void **state)
 {
-    static const struct answer answers[] = {
+    static const struct looked answers[] = {
         { 0, "0", "clean" },
         { 0, "0\n", "clean" },
         { 0, " 12 \r\n\n", "12 left" },
@@ -143,14 +188,14 @@ static void test_finding__of_what_a_program_prints(void **state)
 
 static void test_finding__of_how_a_program_ends(void **state)
 {
-    static const unsigned one[] = { 1 }, zero[] = { 0 };
-    static const struct answer like_grep[] = {
+    static const struct answer_conf one[] = { { 1 } }, zero[] = { { 0 } };
+    static const struct looked like_grep[] = {
         { 1, "", "clean" },
         { 0, "0", "1 left" },
         { 2, "", "inconclusive" },
         { 127, "", "inconclusive" },
     };
-    static const struct answer like_test[] = {
+    static const struct looked like_test[] = {
         { 0, "anything", "clean" },
         { 1, "", "1 left" },
         { 2, "", "inconclusive" },
@@ -205,6 +250,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finding__of_statuses),
+        cmocka_unit_test(test_finding__of_an_answer_that_is_not_the_services_own),
+        cmocka_unit_test(test_finding__of_what_the_answer_says),
         cmocka_unit_test(test_finding__of_a_count),
         cmocka_unit_test(test_finding__of_a_count_or_a_status),
         cmocka_unit_test(test_finding__of_all_of_the_answer),

@@ -108,6 +108,7 @@ static void test_policy__an_outage_is_the_services_fault(void **state)
     assert_true(policy_is_outage(final, true, 401));
     assert_true(policy_is_outage(final, true, 403));
     assert_false(policy_is_outage(final, true, 422));
+    assert_false(policy_is_outage((struct judgement){ VERDICT_AGAIN, .of_person = true }, true, 409));
     assert_false(policy_is_outage(final, false, 401));
     assert_false(policy_is_outage(done, true, 204));
 }
@@ -120,6 +121,31 @@ static void test_policy__the_last_attempt_is_at_the_end_of_the_budget(void **sta
     assert_true(policy_last_attempt_at(&retry, &attempts) == 600 * CLOCK_S + 50);
 }
 
+static void test_policy__a_wait_beyond_the_budget_puts_off(void **state)
+{
+    static const struct retry_conf days = { .for_us = 3 * CLOCK_DAY }, seconds = { .for_us = CLOCK_S },
+                                   none = { .none = true };
+    static const struct {
+        const struct retry_conf *retry;
+        int64_t wish_us;
+        bool puts_off;
+    } cases[] = {
+        { &retry, -1, false },
+        { &retry, 600 * CLOCK_S, false },
+        { &retry, 600 * CLOCK_S + 1, true },
+        { &days, 3600 * CLOCK_S, false },
+        { &days, 86400 * CLOCK_S, true },
+        { &seconds, 2 * CLOCK_S, false }, /* so short a wait is held */
+        { &seconds, 3 * CLOCK_S, true },
+        { &none, 86400 * CLOCK_S, false },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct attempts attempts = { .n = 1, .retry_after_us = cases[i].wish_us };
+        if (policy_puts_off(cases[i].retry, &attempts) != cases[i].puts_off)
+            fail_msg("case %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_policy__wishes_end),
         cmocka_unit_test(test_policy__retry_after_is_at_most_an_hour),
         cmocka_unit_test(test_policy__retry_none_is_none),
+        cmocka_unit_test(test_policy__a_wait_beyond_the_budget_puts_off),
         cmocka_unit_test(test_policy__a_call_fits_if_it_can_end_before_the_lease),
         cmocka_unit_test(test_policy__the_lease_asked_for_fits_the_call_twice),
         cmocka_unit_test(test_policy__an_outage_is_the_services_fault),

@@ -24,21 +24,36 @@ static int forget(void **state)
 
 static const char *const done[] = { "FINISHED", "true", "3" };
 static const char *const never[] = { "FAILED" };
-static const struct expected_conf finished_parts[] = { { "/status", done, 3 }, { "/left", &done[2], 1 } };
-static const struct expected_conf failed_parts[] = { { "/error", never, 1 }, { "/status", never, 1 } };
-static const struct poll_conf by_status = { .finished = { finished_parts, 1 } };
-static const struct poll_conf by_both = { .finished = { finished_parts, 2 } };
-static const struct poll_conf may_fail = { .finished = { finished_parts, 1 }, .failed = { failed_parts, 2 } };
+static const struct part_conf finished_parts[] = { { "/status", PART_ONE_OF, done, 3 },
+                                                   { "/left", PART_ONE_OF, &done[2], 1 } };
+static const struct part_conf failed_parts[] = { { "/error", PART_ONE_OF, never, 1 },
+                                                 { "/status", PART_ONE_OF, never, 1 } };
+static const struct answer_conf one_part = { STATUS_OF_SUCCESS, finished_parts, 1 };
+static const struct answer_conf both_parts = { STATUS_OF_SUCCESS, finished_parts, 2 };
+static const struct answer_conf each_failed[] = { { STATUS_OF_SUCCESS, &failed_parts[0], 1 },
+                                                  { STATUS_OF_SUCCESS, &failed_parts[1], 1 } };
+static const struct poll_conf by_status = { .finished = { &one_part, 1 } };
+static const struct poll_conf by_both = { .finished = { &both_parts, 1 } };
+static const struct poll_conf may_fail = { .finished = { &one_part, 1 }, .failed = { each_failed, 2 } };
 
-static void expect(const struct poll_conf *poll, const char *answer, enum poll_word expected)
+static void expect_answer(const struct poll_conf *poll, unsigned status, const char *text,
+                          enum poll_word expected)
 {
     struct err err = { 0 };
-    enum poll_word word = poll_judge(poll, answer, strlen(answer), &err);
+    struct answer answer;
+    answer_read(&answer, &arena, status, NULL, text, strlen(text));
+    answer.is_success = status == 200;
+    enum poll_word word = poll_judge(poll, &answer, &err);
     if (word != expected)
-        fail_msg("%s: %d and not %d: %s", answer, word, expected, err.text);
+        fail_msg("%u %s: %d and not %d: %s", status, text, word, expected, err.text);
     if (word == POLL_FAILED || word == POLL_STRANGE)
         assert_true(err.text[0]);
     assert_null(strstr(err.text, "secret"));
+}
+
+static void expect(const struct poll_conf *poll, const char *text, enum poll_word expected)
+{
+    expect_answer(poll, 200, text, expected);
 }
 
 static void test_poll__finished_is_what_was_said_to_be(void **state)
@@ -98,11 +113,29 @@ static void test_poll__what_cannot_be_read_is_neither(void **state)
 
 static void test_poll__without_words_the_status_is_enough(void **state)
 {
-    static const unsigned unfinished[] = { 202, 404 };
+    static const struct answer_conf unfinished[] = { { 202 }, { 404 } };
     const struct poll_conf poll = { .unfinished = { unfinished, 2 } };
     expect(&poll, "<html>", POLL_FINISHED);
-    assert_true(judge_is_listed(&poll.unfinished, 202) && judge_is_listed(&poll.unfinished, 404));
-    assert_false(judge_is_listed(&poll.unfinished, 200) || judge_is_listed(&by_status.unfinished, 202));
+    expect_answer(&poll, 202, "", POLL_UNFINISHED);
+    expect_answer(&poll, 404, "<html>", POLL_UNFINISHED);
+    expect_answer(&poll, 400, "", POLL_NOTHING);
+}
+
+static void test_poll__conditions_have_statuses_of_their_own(void **state)
+{
+    static const struct answer_conf finished[] = { { 404 }, { 200, finished_parts, 1 } };
+    static const struct answer_conf failed[] = { { 410 }, { 500, failed_parts, 1 } };
+    const struct poll_conf poll = { .finished = { finished, 2 }, .failed = { failed, 2 } };
+    expect_answer(&poll, 404, "{}", POLL_FINISHED);
+    expect_answer(&poll, 404, "", POLL_FINISHED);
+    expect_answer(&poll, 404, "default backend - 404", POLL_STRANGE);
+    expect_answer(&poll, 200, "{\"status\":\"FINISHED\"}", POLL_FINISHED);
+    expect_answer(&poll, 200, "{\"status\":\"RUNNING\"}", POLL_UNFINISHED);
+    expect_answer(&poll, 200, "{}", POLL_STRANGE);
+    expect_answer(&poll, 410, "", POLL_FAILED);
+    expect_answer(&poll, 500, "{\"error\":\"FAILED\"}", POLL_FAILED);
+    expect_answer(&poll, 500, "{}", POLL_NOTHING);
+    expect_answer(&poll, 403, "", POLL_NOTHING);
 }
 
 /* ---- when to look again ---- */
@@ -144,6 +177,7 @@ int main(void)
         T(test_poll__one_part_that_says_failed_is_enough),
         T(test_poll__what_cannot_be_read_is_neither),
         T(test_poll__without_words_the_status_is_enough),
+        T(test_poll__conditions_have_statuses_of_their_own),
         T(test_poll__there_is_a_last_look_at_the_end_of_the_time),
         T(test_poll__a_wish_can_only_lengthen),
     };

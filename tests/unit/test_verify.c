@@ -245,14 +245,14 @@ static void test_verify__the_memory_has_all_of_the_action(void **state)
     pass(4 * CLOCK_S);
     made_up_answer(&m, 200, "");
     turn();
-    made_up_answer(&m, 404, "no such \"user\"");
+    made_up_answer(&m, 404, "[\"no such user\"]");
     struct run *run = expect_report(REPORT_LATER);
     assert_string_equal(
         run->put_memo,
         "{\"erased_at\":\"1970-01-12T13:46:44.000000Z\",\"looks\":0,\"tries\":0,\"attempts\":2,"
         "\"status\":404,\"step\":2,\"nothing_to_erase\":true,"
         "\"redo\":{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":2,\"captured\":{}}},"
-        "\"answer\":\"no such \\\"user\\\"\"}");
+        "\"answer\":\"[\\\"no such user\\\"]\"}");
     struct claim claim = again(run, NULL);
     pass(3600 * CLOCK_S);
     claim.sent_at = m.mono;
@@ -262,7 +262,7 @@ static void test_verify__the_memory_has_all_of_the_action(void **state)
     made_up_answer(&m, 200, "{\"n\":0}");
     expect_looked_and_done(
         "{\"outcome\":\"nothing_to_erase\",\"status\":404,\"attempts\":2,\"step\":2,"
-        "\"verification\":{\"left\":0,\"status\":200,\"tries\":1},\"answer\":\"no such \\\"user\\\"\"}");
+        "\"verification\":{\"left\":0,\"status\":200,\"tries\":1},\"answer\":\"[\\\"no such user\\\"]\"}");
 }
 
 static void test_verify__the_memory_of_an_action_without_a_status(void **state)

@@ -1,27 +1,283 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of HTTP statuses that say something about a person. Some statuses never do: the service did not look,
- * because the credentials are wrong or it is busy.
+ * Conditions on answers, in the one form that they have wherever an answer is judged: a list of statuses, or
+ * of a status with what the JSON answer says beside it.
+ *
+ *     [204, { status: 200, json: { /failed: { empty: true }, /state: [done, finished] } }]
+ *
+ * Some statuses never say anything about a person: the service did not look, because the credentials are
+ * wrong or it is busy.
  */
 #include "config/action/http_call.h"
 
-enum rc answers_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                     struct err *err)
+#include <ctype.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/pattern.h"
+#include "base/text.h"
+
+enum {
+    ANSWERS_MAX = 50,
+    PARTS_MAX = 10,
+    VALUES_MAX = 50,
+    POINTER_MAX = 500,
+    STATUS_MAX = 599, /* with what the answer says: even a failure can be about the person */
+    STATUS_PARTLY = 207
+};
+
+/* ---- what is said at one place ---- */
+
+static enum rc read_pattern(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
 {
-    const struct statuses *statuses = field;
-    enum rc rc = setting_statuses(r, s, at, field, err);
-    for (size_t i = 0; !rc && i < statuses->n; i++)
-        if (answers_is_unrelated(statuses->status[i]))
-            rc = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
-                                  statuses->status[i]);
+    const char **pattern = arena_array(r->arena, 1, sizeof(pattern[0]));
+    enum rc rc = yaml_text(at, "a regular expression like ^(done|gone)$", pattern, err);
+    if (rc)
+        return rc;
+    if (pattern_check(*pattern, err))
+        return yaml_wrap(at, err);
+    out->test = PART_MATCHES;
+    out->values = pattern;
+    out->n_values = 1;
+    return RC_OK;
+}
+
+/* { empty: true } and the like. */
+static enum rc read_test(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
+{
+    static const char *const tests[] = {
+        [PART_ONE_OF] = "",       [PART_MATCHES] = "matches", [PART_EMPTY] = "empty",
+        [PART_EXISTS] = "exists", [PART_ABSENT] = "absent",
+    };
+    const struct yaml *test = at->first;
+    for (size_t i = PART_MATCHES; at->count == 1 && i < sizeof(tests) / sizeof(tests[0]); i++) {
+        bool yes;
+        if (strcmp(test->key, tests[i]) != 0)
+            continue;
+        if (i == PART_MATCHES)
+            return read_pattern(r, test, out, err);
+        enum rc rc = setting_bool(r, NULL, test, &yes, err);
+        if (!rc && !yes)
+            rc =
+                yaml_value_error(test, err, "only true is possible: empty, exists and absent say what holds");
+        out->test = (enum part_test)i;
+        return rc;
+    }
+    return yaml_value_error(at, err,
+                            "expected a value, a list of values, { empty: true }, { exists: true }, "
+                            "{ absent: true } or { matches: a regular expression }");
+}
+
+static enum rc read_values(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
+{
+    static const char wanted[] = "a text, a whole number, true or false";
+    const char **values = arena_array(r->arena, at->count + 1, sizeof(values[0]));
+    out->values = values;
+    if (at->kind != YAML_LIST)
+        return yaml_text(at, wanted, &values[out->n_values++], err);
+    enum rc rc = yaml_want_count(at, "values", 1, VALUES_MAX, err);
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
+        rc = yaml_text(child, wanted, &values[out->n_values++], err);
+    return rc;
+}
+
+static enum rc read_part(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
+{
+    const char *fault = json_pointer_fault(at->key);
+    if (fault)
+        return yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault);
+    if (strlen(at->key) > POINTER_MAX)
+        return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    out->pointer = at->key;
+    return at->kind == YAML_MAP ? read_test(r, at, out, err) : read_values(r, at, out, err);
+}
+
+static enum rc read_parts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
+{
+    struct answer_conf *out = field;
+    enum rc rc = yaml_want(at, YAML_MAP, "a map like { /status: [FINISHED] }", err);
+    if (!rc)
+        rc = yaml_want_count(at, "parts", 1, PARTS_MAX, err);
+    if (rc)
+        return rc;
+    struct part_conf *parts = arena_array(r->arena, at->count, sizeof(parts[0]));
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
+        rc = read_part(r, child, &parts[out->n_parts++], err);
+    out->parts = parts;
+    return rc;
+}
+
+/* ---- one condition ---- */
+
+/* What is read of a list: the setting that it belongs to, and what there is so far. */
+struct answers_reading {
+    struct reading *r;
+    const struct setting *setting;
+    struct answer_conf *list; /* ANSWERS_MAX */
+    size_t n;
+};
+
+static enum rc add(struct answers_reading *all, const struct answer_conf *answer, const struct yaml *at,
+                   struct err *err)
+{
+    if (all->n == ANSWERS_MAX)
+        return yaml_error(at, err, "there are more than %d conditions", ANSWERS_MAX);
+    for (size_t i = 0; i < all->n; i++) {
+        bool is_alone = answer->n_parts == 0, was_alone = all->list[i].n_parts == 0;
+        if (all->list[i].status != answer->status || !(is_alone || was_alone))
+            continue;
+        if (is_alone && was_alone)
+            return yaml_error(at, err, "%u stands in the list twice", answer->status);
+        return yaml_error(at, err, "%u stands in the list with json and alone, which takes any answer",
+                          answer->status);
+    }
+    all->list[all->n++] = *answer;
+    return RC_OK;
+}
+
+/* The same parts with each of the statuses. */
+static enum rc add_statuses(struct answers_reading *all, const struct yaml *at, struct answer_conf answer,
+                            struct err *err)
+{
+    const struct setting status = { .type = "a status",
+                                    .min = all->setting->min,
+                                    .max = answer.n_parts > 0 ? STATUS_MAX : all->setting->max };
+    const struct yaml *child = at->kind == YAML_LIST ? at->first : at;
+    enum rc rc = RC_OK;
+    for (; !rc && child; child = at->kind == YAML_LIST ? child->next : NULL) {
+        rc = setting_count(all->r, &status, child, &answer.status, err);
+        if (!rc)
+            rc = add(all, &answer, child, err);
+    }
+    return rc;
+}
+
+static enum rc read_node(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    *(const struct yaml **)field = at;
+    return RC_OK;
+}
+
+struct condition_reading {
+    struct answer_conf answer;
+    const struct yaml *status; /* is read last, since what may stand there depends on the rest */
+};
+
+static const struct setting condition_settings[] = {
+    { "status", "a status", read_node, offsetof(struct condition_reading, status), NULL,
+      "a condition is like { status: 200, json: { /state: done } }", .required = true },
+    { "json", "map of values", read_parts, offsetof(struct condition_reading, answer), NULL,
+      "what the JSON answer has to say" },
+    { NULL }
+};
+
+static enum rc add_condition(struct answers_reading *all, const struct yaml *at, struct err *err)
+{
+    struct condition_reading condition = { .status = NULL };
+    enum rc rc = setting_read_map(all->r, condition_settings, at, &condition, err);
+    return !rc ? add_statuses(all, condition.status, condition.answer, err) : rc;
+}
+
+/* ---- all of them ---- */
+
+/* A map is one condition, in place of a list of them. */
+static enum rc read_all(struct answers_reading *all, const struct yaml *at, struct err *err)
+{
+    if (at->kind == YAML_MAP)
+        return add_condition(all, at, err);
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of statuses or conditions", err);
+    for (const struct yaml *child = at->first; !rc && child; child = child->next)
+        rc = child->kind == YAML_MAP ? add_condition(all, child, err)
+                                     : add_statuses(all, child, (struct answer_conf){ .n_parts = 0 }, err);
+    return rc;
+}
+
+enum rc answers_read_any(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    struct answers_reading all = { .r = r, .setting = s };
+    all.list = arena_array(r->arena, ANSWERS_MAX, sizeof(all.list[0]));
+    enum rc rc = read_all(&all, at, err);
+    if (!rc)
+        *(struct answers *)field = (struct answers){ all.list, all.n };
     return rc;
 }
 
 bool answers_is_unrelated(unsigned status)
 {
-    static const unsigned never[] = { 401, 407, 408, 425, 429 };
+    static const unsigned never[] = { 401, 407, 408, 423, 425, 429, 477 };
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (status == never[i])
             return true;
     return false;
+}
+
+enum rc answers_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                     struct err *err)
+{
+    const struct answers *answers = field;
+    enum rc rc = answers_read_any(r, s, at, field, err);
+    for (size_t i = 0; !rc && i < answers->n; i++) {
+        const struct answer_conf *answer = &answers->list[i];
+        if (answers_is_unrelated(answer->status))
+            rc = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
+                                  answer->status);
+        else if (answer->status == STATUS_PARTLY && answer->n_parts == 0)
+            rc = yaml_value_error(at, err,
+                                  "207 has a result for each part in its answer: write { status: 207, json: "
+                                  "{ /failed: { empty: true } } }");
+    }
+    return rc;
+}
+
+/* Is it the form of before, with JSON pointers as keys? */
+static bool is_said(const struct yaml *at)
+{
+    const struct yaml *status = yaml_get(at, "status");
+    bool has_number =
+        status && (status->kind == YAML_LIST || (status->text && isdigit((unsigned char)*status->text)));
+    return at->kind == YAML_MAP && !has_number && !yaml_get(at, "json");
+}
+
+enum rc answers_read_said_all(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    if (!is_said(at))
+        return answers_read(r, s, at, field, err);
+    struct answer_conf *answer = ARENA_NEW(r->arena, struct answer_conf);
+    answer->status = STATUS_OF_SUCCESS;
+    *(struct answers *)field = (struct answers){ answer, 1 };
+    return read_parts(r, s, at, answer, err);
+}
+
+enum rc answers_read_said_one(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    enum rc rc = answers_read_said_all(r, s, at, field, err);
+    if (rc || !is_said(at))
+        return rc;
+    const struct answer_conf *all = ((struct answers *)field)->list;
+    struct answer_conf *list = arena_array(r->arena, all->n_parts, sizeof(list[0]));
+    for (size_t i = 0; i < all->n_parts; i++)
+        list[i] = (struct answer_conf){ STATUS_OF_SUCCESS, &all->parts[i], 1 };
+    *(struct answers *)field = (struct answers){ list, all->n_parts };
+    return RC_OK;
+}
+
+enum rc answers_differ(const struct answers *a, const char *a_name, const struct answers *b,
+                       const char *b_name, const struct yaml *at, struct err *err)
+{
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t j = 0; j < b->n; j++)
+            if (a->list[i].n_parts == 0 && b->list[j].n_parts == 0 && a->list[i].status == b->list[j].status)
+                return yaml_error(at, err, "%u is in both %s and %s", a->list[i].status, a_name, b_name);
+    return RC_OK;
+}
+
+const struct yaml *answers_expected_at(const struct yaml *at)
+{
+    const struct yaml *expect = yaml_get(at, "expect"), *status = yaml_get(expect, "status");
+    return status ? status : expect;
 }

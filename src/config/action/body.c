@@ -131,6 +131,8 @@ static enum rc add_form_text(struct template_maker *m, const struct yaml *at, co
 
 static enum rc add_form_field(struct template_maker *m, const struct yaml *at, struct err *err)
 {
+    if (!*at->key)
+        return yaml_key_error(at, err, "a key is empty");
     if (strpbrk(at->key, "{}"))
         return yaml_key_error(at, err, "braces stand in values, not in keys");
     if (unquoted_place(m, at))

@@ -3,7 +3,7 @@
  * The exec action: a program. Every user of the machine can read its arguments and its environment, so that
  * no personal data can stand there: it arrives on standard input.
  */
-#include "config/action/action.h"
+#include "config/action/http_call.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -116,11 +116,14 @@ static const struct setting probe_settings[] = { COMMAND_SETTINGS, { NULL } };
 static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err)
 {
-    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *count = yaml_get(at, "count");
-    for (size_t i = 0; i < verify->expect.n; i++)
-        if (verify->expect.status[i] > EXIT_MAX)
+    const struct yaml *list = answers_expected_at(at), *count = yaml_get(at, "count");
+    for (size_t i = 0; i < verify->expect.n; i++) {
+        if (verify->expect.list[i].n_parts > 0)
+            return yaml_value_error(list, err, "json: goes with http, a program has an exit status");
+        if (verify->expect.list[i].status > EXIT_MAX)
             return yaml_value_error(list, err, "%u is no exit status of a program: from 0 to %d",
-                                    verify->expect.status[i], EXIT_MAX);
+                                    verify->expect.list[i].status, EXIT_MAX);
+    }
     if (count)
         return yaml_key_error(count, err, "count: goes with http, a program prints the number");
     return RC_OK;

@@ -69,19 +69,28 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
     { "service", "name", services_read_name, OF(service), NULL, SERVICE }, METHOD("get"), METHOD("post"),   \
         METHOD("put"), METHOD("patch"), METHOD("delete"), HTTP_CALL_BODY,                                   \
         { "success",                                                                                        \
-          "list of statuses",                                                                               \
+          "conditions",                                                                                     \
           answers_read,                                                                                     \
           OF(success),                                                                                      \
           "[200, 201, 204]",                                                                                \
-          "the statuses that mean: the data is gone; 202 only means that the call was accepted",            \
+          "the answers that mean: the data is gone; 202 only means that the call was accepted",             \
           .min = HTTP_CALL_STATUS_MIN,                                                                      \
           .max = HTTP_CALL_STATUS_MAX },                                                                    \
         { "nothing_to_erase",                                                                               \
-          "list of statuses",                                                                               \
+          "conditions",                                                                                     \
           answers_read,                                                                                     \
           OF(nothing_to_erase),                                                                             \
           "[]",                                                                                             \
-          "the statuses that mean: the service never had this person",                                      \
+          "the answers that mean: the service never had this person",                                       \
+          .min = HTTP_CALL_STATUS_MIN,                                                                      \
+          .max = HTTP_CALL_STATUS_MAX },                                                                    \
+        { "again",                                                                                          \
+          "conditions",                                                                                     \
+          answers_read_any,                                                                                 \
+          OF(again),                                                                                        \
+          "[]",                                                                                             \
+          "the answers after which the call is tried again, besides 408, 423, 425, 429, 477, 5xx and any "  \
+          "with Retry-After",                                                                               \
           .min = HTTP_CALL_STATUS_MIN,                                                                      \
           .max = HTTP_CALL_STATUS_MAX },                                                                    \
         { "changes",                                                                                        \
@@ -117,12 +126,11 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
     if (step->success.n == 0)
         return yaml_value_error(yaml_get(at, "success"), err,
                                 "the list is empty: nothing would ever succeed");
-    for (size_t i = 0; i < step->success.n; i++)
-        for (size_t j = 0; j < step->nothing_to_erase.n; j++)
-            if (step->success.status[i] == step->nothing_to_erase.status[j])
-                return yaml_error(at, err, "%u is in both success and nothing_to_erase",
-                                  step->success.status[i]);
-    return RC_OK;
+    rc = answers_differ(&step->success, "success", &step->nothing_to_erase, "nothing_to_erase", at, err);
+    if (!rc)
+        rc = answers_differ(&step->again, "again", &step->success, "success", at, err);
+    return !rc ? answers_differ(&step->again, "again", &step->nothing_to_erase, "nothing_to_erase", at, err)
+               : rc;
 }
 
 static void set_changes(const struct yaml *at, struct http_step_conf *step)
@@ -255,7 +263,9 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
 static enum rc check_hook(struct reading *r, struct action_conf *action, const struct yaml *at,
                           struct err *err)
 {
-    static const unsigned well[] = { 200, 201, 202, 204 };
+    static const struct answer_conf well[] = {
+        { 200, NULL, 0 }, { 201, NULL, 0 }, { 202, NULL, 0 }, { 204, NULL, 0 }
+    };
     struct http_action_conf *http = &action->http;
     const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : NULL;
     for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
@@ -265,7 +275,7 @@ static enum rc check_hook(struct reading *r, struct action_conf *action, const s
         return RC_OK;
     struct http_step_conf *only = ARENA_NEW(r->arena, struct http_step_conf);
     *only = http->steps[0];
-    only->success = (struct statuses){ well, sizeof(well) / sizeof(well[0]) };
+    only->success = (struct answers){ well, sizeof(well) / sizeof(well[0]) };
     http->steps = only;
     return RC_OK;
 }
@@ -309,30 +319,30 @@ static enum rc read_probe(struct reading *r, const struct setting *s, const stru
     return !rc ? http_call_check(step, at, err) : rc;
 }
 
-static enum rc check_expected(const struct verify_conf *verify, unsigned status, const struct yaml *at,
-                              struct err *err)
+static enum rc check_expected(const struct verify_conf *verify, const struct answer_conf *answer,
+                              const struct yaml *at, struct err *err)
 {
+    unsigned status = answer->status;
     if (status < HTTP_CALL_STATUS_MIN)
         return yaml_value_error(at, err, "%u is no status that a service answers with: from %d to %d", status,
                                 HTTP_CALL_STATUS_MIN, HTTP_CALL_STATUS_MAX);
     if (answers_is_unrelated(status) || status == 403 || (status >= 300 && status < 400))
         return yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
                                 status);
-    if (verify->count && status == STATUS_OK)
+    if (verify->count && status == STATUS_OK && answer->n_parts == 0)
         return yaml_value_error(at, err, "%d is the answer that count reads", STATUS_OK);
     return RC_OK;
 }
 
-/* Either a status proves that nothing is left, or the answer gives the number. Both kinds of answers are a
- * success of the call. */
+/* Either an answer proves that nothing is left, or it gives the number. Both kinds of answers are a success
+ * of the call, as far as their status goes; what they say is judged as a proof. */
 static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err)
 {
-    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status");
-    const struct statuses *expect = &verify->expect;
+    const struct answers *expect = &verify->expect;
     enum rc rc = RC_OK;
     for (size_t i = 0; !rc && i < expect->n; i++)
-        rc = check_expected(verify, expect->status[i], list, err);
+        rc = check_expected(verify, &expect->list[i], answers_expected_at(at), err);
     if (!rc && !yaml_get(at, "count") && expect->n == 0)
         rc = yaml_value_error(at, err,
                               "what proves that nothing is left? expect: { status: [404] } or "
@@ -340,13 +350,13 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
     if (rc)
         return rc;
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
-    unsigned *status = arena_array(r->arena, expect->n + 1, sizeof(status[0]));
+    struct answer_conf *list = arena_array(r->arena, expect->n + 1, sizeof(list[0]));
     for (size_t i = 0; i < expect->n; i++)
-        status[i] = expect->status[i];
-    status[expect->n] = STATUS_OK;
+        list[i].status = expect->list[i].status;
+    list[expect->n].status = STATUS_OK;
     *step = verify->probe.http.steps[0];
-    step->success = (struct statuses){ status, expect->n + 1 };
-    step->any_answer = true; /* an expected status may come with a page, and a count is read with care */
+    step->success = (struct answers){ list, expect->n + 1 };
+    step->any_answer = true;
     verify->probe.http.steps = step;
     return RC_OK;
 }

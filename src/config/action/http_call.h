@@ -5,7 +5,11 @@
 
 #include "config/action/action.h"
 
-enum { HTTP_CALL_STATUS_MIN = 200, HTTP_CALL_STATUS_MAX = 499, HTTP_CALL_PATH_MAX = 2000 };
+enum {
+    HTTP_CALL_STATUS_MIN = 200,
+    HTTP_CALL_STATUS_MAX = 499, /* alone: 5xx says nothing about the person, unless its answer does */
+    HTTP_CALL_PATH_MAX = 2000
+};
 
 /* Rows about a struct http_step_conf. */
 #define HTTP_CALL_OF(field) offsetof(struct http_step_conf, field)
@@ -29,9 +33,18 @@ enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at
 /* body.c */
 setting_read_fn body_read_json, body_read_form; /* -> const struct template * */
 
-/* answers.c */
-setting_read_fn answers_read; /* -> struct statuses: those that say something about the person */
+/* answers.c: -> struct answers. */
+setting_read_fn answers_read;     /* those that say something about the person */
+setting_read_fn answers_read_any; /* these, and those that say that the service did not look */
+/* Also, for all answers of success, a map of what is said: { /state: done }. Of _all, all of it; of _one,
+ * one. */
+setting_read_fn answers_read_said_all, answers_read_said_one;
+/* RC_INVALID if a status alone is in both lists, which are called A and B. */
+enum rc answers_differ(const struct answers *a, const char *a_name, const struct answers *b,
+                       const char *b_name, const struct yaml *at, struct err *err) MUST_CHECK;
 bool answers_is_unrelated(unsigned status);
+/* What a verification expects, for messages; NULL: it is not given. */
+const struct yaml *answers_expected_at(const struct yaml *verify);
 
 /* polling.c */
 extern const struct setting polling_settings[];

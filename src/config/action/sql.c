@@ -6,7 +6,7 @@
  * statement would do something else, so such places are refused. For the same reason a statement must not
  * have characters that leave open what is within quotes.
  */
-#include "config/action/action.h"
+#include "config/action/http_call.h"
 
 #include <string.h>
 #include <strings.h>
@@ -162,7 +162,7 @@ static enum rc check_stage(const struct action_conf *action, const struct yaml *
 static enum rc check_probe(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err)
 {
-    const struct yaml *list = yaml_get(yaml_get(at, "expect"), "status"), *count = yaml_get(at, "count");
+    const struct yaml *list = answers_expected_at(at), *count = yaml_get(at, "count");
     if (list)
         return yaml_value_error(list, err,
                                 "a database has no statuses: the query gives the number of records");

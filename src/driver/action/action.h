@@ -7,6 +7,7 @@
  *  - action.c: the table of the kinds, and the tools of all calls; call.c: what the kinds share
  *  - http.c, sql.c, mail.c, exec.c, manual.c: the kinds, one const struct action each
  *  - judge.c, pure: what the end of a call means
+ *  - answer.c, pure: what an answer of HTTP says, by the conditions of the configuration
  *  - finding.c, pure: what the answer to a look means
  *  - capture.c, poll.c, pure: values of an answer; calls that ask whether something is finished
  *  - position.c, pure: where a stage of several calls stands, for the driver that goes on with it
@@ -34,6 +35,49 @@ enum {
     CAPTURED_MAX = 1000       /* bytes of a captured value */
 };
 
+/* ---- answer.c: what an answer says ---- */
+
+enum answer_form {
+    ANSWER_EMPTY,
+    ANSWER_JSON,   /* whole, and meant as such */
+    ANSWER_TEXT,   /* anything else */
+    ANSWER_BROKEN, /* called JSON, and is none */
+    ANSWER_PAGE    /* HTML, for people */
+};
+
+struct answer {
+    unsigned status;
+    enum answer_form form;
+    const struct json *json; /* NULL: it is none */
+    /* Set by the caller: */
+    bool is_success;     /* of the call, for conditions of any status of success */
+    bool asks_for_later; /* it came with Retry-After */
+};
+
+/* What the conditions say of an answer, the strongest last. */
+enum answer_says {
+    SAID_NOTHING,    /* none of them is about its status */
+    SAID_OTHERWISE,  /* it was read, and they do not hold */
+    SAID_STRANGE,    /* it is JSON of another form */
+    SAID_UNREADABLE, /* it is not JSON; perhaps not even the service's own */
+    SAID_BY_STATUS,
+    SAID_IN_JSON
+};
+
+/* Which answers a status alone may come with. */
+enum trust {
+    TRUST_OWN,   /* nothing, or whole JSON */
+    TRUST_TEXT,  /* with 2xx any text too, but no web page and no broken JSON */
+    TRUST_STATUS /* anything */
+};
+
+/* What came is read into the arena. */
+void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,
+                 const char *text, size_t len);
+/* err: why, up to UNREADABLE; nothing of the answer is in it. */
+enum answer_says answer_said(const struct answers *wanted, const struct answer *answer, enum trust trust,
+                             struct err *err);
+
 /* ---- judge.c: what the end of a call means ---- */
 
 enum verdict {
@@ -49,7 +93,8 @@ enum verdict {
 
 struct judgement {
     enum verdict verdict;
-    bool unknown; /* the call may have taken effect, or not */
+    bool unknown;   /* the call may have taken effect, or not */
+    bool of_person; /* AGAIN: the service works, and only this call has to wait */
 };
 
 /* How one call ended. */
@@ -65,22 +110,19 @@ struct attempt {
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;
-    bool answer_cut; /* there was more */
+    const char *content_type; /* of HTTP; NULL: not said */
+    bool answer_cut;          /* there was more */
 };
 
-/* A redirect is never success, whatever the configuration says. */
-struct judgement judge_http(const struct http_step_conf *conf, enum http_failure failure, unsigned status);
-/* What is wrong with an answer whose status is one of success, in words; NULL: nothing. A page for people: a
- * portal on the way asks them to sign in with status 200, or says that the service is under maintenance. It
- * is recognised by its beginning, because many services call an empty answer or a single word text/html. And
- * JSON that is none. */
-const char *judge_answer_fault(const char *content_type, const char *answer, size_t len);
+struct judgement judge_failure(enum http_failure failure); /* there is no whole answer, unless HTTP_OK */
+/* A redirect is never success, whatever the configuration says. why: zeroed by the caller; says what is wrong
+ * with the answer where that is not its status. */
+struct judgement judge_http(const struct http_step_conf *conf, const struct answer *answer, struct err *why);
 struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out);
 struct judgement judge_mail(enum smtp_outcome outcome);
 /* The failure of a transaction, by its SQLSTATE. dead: the connection was lost. */
 struct judgement judge_sql(bool connecting, bool committing, bool dead, const char *state);
 struct judgement judge_rc(enum rc rc); /* the call could not even begin */
-bool judge_is_listed(const struct statuses *list, unsigned status);
 
 /* ---- process.c ---- */
 
@@ -304,10 +346,16 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
 
 /* ---- poll.c ---- */
 
-enum poll_word { POLL_FINISHED, POLL_UNFINISHED, POLL_FAILED, POLL_STRANGE };
+enum poll_word {
+    POLL_FINISHED,
+    POLL_UNFINISHED,
+    POLL_FAILED,
+    POLL_STRANGE,
+    POLL_NOTHING /* it is no success, and the poll does not ask about such a status */
+};
 
-/* Of an answer with a status of success. err: why, when it is FAILED or STRANGE; without what stood there. */
-enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size_t len, struct err *err);
+/* err: why, when it is FAILED or STRANGE; without what stood there. */
+enum poll_word poll_judge(const struct poll_conf *poll, const struct answer *answer, struct err *err);
 /* How long until the next look: as configured, longer if the service wishes (-1: it does not), but there is
  * one at the very end of the time. Returns false when the time is over. Times of the wall clock. */
 bool poll_next(const struct poll_conf *poll, int64_t begun_at, int64_t now, int64_t wish_us, int64_t *in_us);

@@ -91,12 +91,14 @@ static const char *exec_cause(const struct attempt *last, struct arena *a)
 static struct finding exec_finding(const struct verify_conf *verify, const struct attempt *attempt,
                                    struct arena *a)
 {
+    const struct answer ended = { .status = attempt->status };
+    struct err ignored;
     if (!attempt->has_status)
         return finding_inconclusive(NULL);
     if (verify->expect.n == 0)
         return attempt->status == EXIT_DONE ? finding_number(attempt, "what it printed is not a number")
                                             : finding_inconclusive(NULL);
-    if (judge_is_listed(&verify->expect, attempt->status))
+    if (answer_said(&verify->expect, &ended, TRUST_STATUS, &ignored) >= SAID_BY_STATUS)
         return finding_counted(0);
     return attempt->status == EXIT_DONE || attempt->status == EXIT_NOT_SO ? finding_counted(1)
                                                                           : finding_inconclusive(NULL);

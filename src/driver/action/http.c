@@ -173,6 +173,13 @@ static const char *authorization(struct call *call, int64_t now)
 
 /* ---- is it finished? ---- */
 
+static void fault(struct attempt *attempt, struct judgement judgement, const struct err *err)
+{
+    attempt->judgement = judgement;
+    attempt->in_answer = true;
+    attempt->error = err->text;
+}
+
 static void look_later(struct call *call, struct attempt *attempt, struct err *err)
 {
     const struct poll_conf *poll = conf_of(call)->poll;
@@ -183,91 +190,87 @@ static void look_later(struct call *call, struct attempt *attempt, struct err *e
         return;
     clock_format_length(poll->for_us, length);
     err_set(err, RC_INVALID, "not finished after %s", length);
-    attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL, .unknown = true };
-    attempt->in_answer = true;
-    attempt->error = err->text;
-}
-
-/* Returns true when it is finished, so that the rest of the answer may be looked at. */
-static bool is_finished(struct call *call, struct attempt *attempt, struct err *err)
-{
-    const struct buf *answer = &call->work.http.request.answer;
-    switch (poll_judge(conf_of(call)->poll, buf_str(answer), answer->len, err)) {
-    case POLL_FINISHED: return true;
-    case POLL_UNFINISHED: look_later(call, attempt, err); return false;
-    case POLL_FAILED: attempt->judgement = (struct judgement){ .verdict = VERDICT_FINAL }; break;
-    case POLL_STRANGE:
-        attempt->judgement = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
-        break;
-    }
-    attempt->in_answer = true;
-    attempt->error = err->text;
-    return false;
+    fault(attempt, (struct judgement){ VERDICT_FINAL, true }, err);
 }
 
 /* ---- what the answer means ---- */
 
-/* The status was one of success. */
-static void judge_answer(struct call *call, struct attempt *attempt, struct err *err)
+/* It is a success, as far as the conditions go. */
+static void keep_values(struct call *call, struct attempt *attempt, struct err *err)
 {
     const struct http_step_conf *conf = conf_of(call);
-    const struct http_call *request = &call->work.http.request;
-    const char *text = buf_str(&request->answer);
-    size_t len = request->answer.len;
+    const struct buf *answer = &call->work.http.request.answer;
     struct judgement *j = &attempt->judgement;
     enum captured captured = CAPTURED_ALL;
-    const char *fault = conf->any_answer ? NULL : judge_answer_fault(request->content_type, text, len);
-    if (fault) {
-        *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true };
-        attempt->in_answer = true;
-        attempt->error = fault;
-        return;
-    }
     if (conf->n_captures > 0)
-        captured = capture_values(&call->captures->arena, conf, text, len, call->captures->values, err);
+        captured = capture_values(&call->captures->arena, conf, buf_str(answer), answer->len,
+                                  call->captures->values, err);
+    *j = (struct judgement){ .verdict = VERDICT_FINAL };
     switch (captured) {
     case CAPTURED_ALL: j->verdict = call_so_far(call, call->conf->http.rounds, err); break;
     case CAPTURED_NOT_THERE:
-        j->verdict = conf->missing_is_nothing ? VERDICT_NOTHING_TO_ERASE : VERDICT_FINAL;
+        if (conf->missing_is_nothing)
+            j->verdict = VERDICT_NOTHING_TO_ERASE;
         break;
-    case CAPTURED_STRANGE: j->verdict = VERDICT_FINAL; break;
+    case CAPTURED_STRANGE: break;
     case CAPTURED_UNREADABLE: *j = (struct judgement){ .verdict = VERDICT_AGAIN, .unknown = true }; break;
     }
-    attempt->in_answer = j->verdict == VERDICT_FINAL || j->verdict == VERDICT_AGAIN;
-    if (attempt->in_answer)
-        attempt->error = err->text;
+    if (j->verdict == VERDICT_FINAL || j->verdict == VERDICT_AGAIN)
+        fault(attempt, *j, err);
 }
 
-static void judge(struct call *call, struct attempt *attempt, struct err *err)
+/* A poll has the last word, unless the answer says that nobody is there. */
+static void judge(struct call *call, struct answer *answer, struct attempt *attempt, struct err *err)
 {
-    const struct http_call *request = &call->work.http.request;
-    const struct poll_conf *poll = conf_of(call)->poll;
-    attempt->judgement = judge_http(conf_of(call), request->failure, request->status);
-    if (poll && request->failure == HTTP_OK && judge_is_listed(&poll->unfinished, request->status))
-        look_later(call, attempt, err);
-    else if (attempt->judgement.verdict == VERDICT_DONE && (!poll || is_finished(call, attempt, err)))
-        judge_answer(call, attempt, err);
+    const struct http_step_conf *conf = conf_of(call);
+    attempt->judgement = judge_http(conf, answer, err);
+    answer->is_success = attempt->judgement.verdict == VERDICT_DONE;
+    if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
+        return;
+    enum poll_word word = answer->is_success ? POLL_FINISHED : POLL_NOTHING;
+    if (conf->poll)
+        word = poll_judge(conf->poll, answer, err);
+    switch (word) {
+    case POLL_FINISHED: keep_values(call, attempt, err); break;
+    case POLL_UNFINISHED: look_later(call, attempt, err); break;
+    case POLL_FAILED: fault(attempt, (struct judgement){ VERDICT_FINAL, false }, err); break;
+    case POLL_STRANGE: fault(attempt, (struct judgement){ VERDICT_AGAIN, true }, err); break;
+    case POLL_NOTHING:
+        if (*err->text)
+            fault(attempt, attempt->judgement, err);
+    }
 }
 
 static void answered(struct call *call)
 {
     const struct http_call *request = &call->work.http.request;
+    bool has_wish = request->has_retry_after || request->retry_after_us > 0;
     bool is_redirect = request->status >= 300 && request->status < 400;
-    struct err err;
+    struct err err = { .rc = RC_OK };
+    struct arena scratch = { 0 };
+    struct answer answer;
     struct attempt attempt = {
+        .judgement = judge_failure(request->failure),
         .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
         .status = request->status,
         .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
         .unsent = request->failure == HTTP_NOT_SENT,
-        .retry_after_us = request->retry_after_us,
+        .retry_after_us = has_wish ? request->retry_after_us : -1,
         .error = request->failure ? request->error
                  : is_redirect    ? "redirects are not followed"
                                   : NULL,
         .answer = buf_str(&request->answer),
         .answer_len = request->answer.len,
         .answer_cut = request->answer.over,
+        .content_type = request->content_type,
     };
-    judge(call, &attempt, &err);
+    if (!request->failure) {
+        answer_read(&answer, &scratch, request->status, request->content_type, attempt.answer,
+                    attempt.answer_len);
+        answer.asks_for_later = attempt.retry_after_us >= 0;
+        judge(call, &answer, &attempt, &err);
+        arena_free(&scratch);
+    }
     call->done(call, &attempt);
 }
 
@@ -354,24 +357,12 @@ static void http_cancel(struct call *call)
 
 /* ---- looks ---- */
 
-static struct finding http_finding(const struct verify_conf *verify, const struct attempt *attempt,
-                                   struct arena *a)
+/* The count is a number, a list, or whether there is any. */
+static struct finding find_count(const struct verify_conf *verify, const struct answer *answer)
 {
-    struct json *json;
-    if (!attempt->has_status)
-        return finding_inconclusive(NULL);
-    if (judge_is_listed(&verify->expect, attempt->status))
-        return finding_counted(0);
-    if (attempt->status != STATUS_OK)
-        return finding_inconclusive(NULL);
-    if (!verify->count)
-        return finding_counted(1);
-    if (attempt->answer_cut)
-        return finding_inconclusive("its answer is too long");
-    if (json_parse(a, attempt->answer, attempt->answer_len, &json, NULL))
+    if (!answer->json)
         return finding_inconclusive("its answer is not JSON");
-    /* The count is a number, a list, or whether there is any. */
-    const struct json *count = json_find(json, verify->count);
+    const struct json *count = json_find(answer->json, verify->count);
     if (!count)
         return finding_inconclusive("its answer has nothing where the count should be");
     if (count->kind == JSON_LIST)
@@ -379,6 +370,28 @@ static struct finding http_finding(const struct verify_conf *verify, const struc
     if ((count->kind == JSON_INT && count->integer >= 0) || count->kind == JSON_BOOL)
         return finding_counted(count->integer);
     return finding_inconclusive("its answer has no count where it should be");
+}
+
+static struct finding http_finding(const struct verify_conf *verify, const struct attempt *attempt,
+                                   struct arena *a)
+{
+    struct answer answer;
+    struct err err = { .rc = RC_OK };
+    if (!attempt->has_status)
+        return finding_inconclusive(NULL);
+    if (attempt->answer_cut)
+        return finding_inconclusive("its answer is too long");
+    answer_read(&answer, a, attempt->status, attempt->content_type, attempt->answer, attempt->answer_len);
+    enum answer_says said = answer_said(&verify->expect, &answer, TRUST_OWN, &err);
+    if (said >= SAID_BY_STATUS)
+        return finding_counted(0);
+    if (attempt->status == STATUS_OK && verify->count)
+        return find_count(verify, &answer);
+    if (said == SAID_STRANGE || said == SAID_UNREADABLE || attempt->status != STATUS_OK)
+        return finding_inconclusive(*err.text ? arena_strdup(a, err.text) : NULL);
+    if (answer.form == ANSWER_PAGE || answer.form == ANSWER_BROKEN)
+        return finding_inconclusive("its answer is a web page, or broken");
+    return finding_counted(1);
 }
 
 /* ---- several calls ---- */

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the end of a call means; pure. The tables of what is tried again are contract D's. */
 #include <string.h>
-#include <strings.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
-#include "base/json.h"
 #include "driver/action/action.h"
+
+enum { STATUS_LOCKED = 423 };
 
 static const struct judgement done = { VERDICT_DONE, false };
 static const struct judgement nothing_to_erase = { VERDICT_NOTHING_TO_ERASE, false };
 static const struct judgement again = { VERDICT_AGAIN, false };
 static const struct judgement again_unknown = { VERDICT_AGAIN, true };
+static const struct judgement again_of_person = { VERDICT_AGAIN, .of_person = true };
 static const struct judgement final = { VERDICT_FINAL, false };
 static const struct judgement final_unknown = { VERDICT_FINAL, true };
 
-bool judge_is_listed(const struct statuses *list, unsigned status)
+static bool is_listed(const struct statuses *list, unsigned status)
 {
     for (size_t i = 0; i < list->n; i++)
         if (list->status[i] == status)
@@ -23,68 +24,57 @@ bool judge_is_listed(const struct statuses *list, unsigned status)
     return false;
 }
 
-struct judgement judge_http(const struct http_step_conf *conf, enum http_failure failure, unsigned status)
+struct judgement judge_failure(enum http_failure failure)
 {
     switch (failure) {
-    case HTTP_OK: break;
+    case HTTP_OK: return done;
     case HTTP_NOT_SENT:
     case HTTP_CANCELLED: return again;
     case HTTP_UNKNOWN:
     case HTTP_TIMED_OUT:
-    case HTTP_ANSWER_TOO_LARGE: return again_unknown;
+    case HTTP_ANSWER_TOO_LARGE: break;
     }
-    if (status >= 300 && status < 400)
-        return final;
-    if (judge_is_listed(&conf->success, status))
+    return again_unknown;
+}
+
+/* What is repeated, whatever the configuration says. */
+static bool is_later(const struct answer *answer)
+{
+    static const unsigned later[] = { 408, STATUS_LOCKED, 425, 429, 477 };
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (answer->status == later[i])
+            return true;
+    return answer->status >= 500 || answer->asks_for_later;
+}
+
+/* A gateway does not know what became of the call behind it. */
+static struct judgement judge_later(unsigned status)
+{
+    return status == 502 || status == 504 ? again_unknown : status == STATUS_LOCKED ? again_of_person : again;
+}
+
+/* Conditions on what the answer says go before those on the status alone, so that one status can mean two
+ * things. */
+struct judgement judge_http(const struct http_step_conf *conf, const struct answer *answer, struct err *why)
+{
+    const bool is_redirect = answer->status >= 300 && answer->status < 400, is_well = answer->status < 300;
+    struct err ignored;
+    enum answer_says success = SAID_NOTHING, nothing = SAID_NOTHING;
+    if (answer_said(&conf->again, answer, TRUST_STATUS, &ignored) >= SAID_BY_STATUS)
+        return again_of_person;
+    if (!is_redirect) {
+        success = answer_said(&conf->success, answer, conf->any_answer ? TRUST_STATUS : TRUST_TEXT, why);
+        nothing = answer_said(&conf->nothing_to_erase, answer, TRUST_OWN, success ? &ignored : why);
+    }
+    if (success >= SAID_BY_STATUS && success >= nothing && (is_well || !answer->asks_for_later))
         return done;
-    if (judge_is_listed(&conf->nothing_to_erase, status))
+    if (nothing >= SAID_BY_STATUS && !answer->asks_for_later)
         return nothing_to_erase;
-    if (status == 429)
-        return again;
-    if (status == 502 || status == 504) /* a gateway does not know what became of the call behind it */
-        return again_unknown;
-    if (status >= 500)
-        return again;
-    return final;
-}
-
-static bool begins_with(const char *s, size_t len, const char *words)
-{
-    size_t n = strlen(words);
-    return len >= n && strncasecmp(s, words, n) == 0;
-}
-
-static bool is_type(const char *content_type, const char *type)
-{
-    size_t n = strlen(type);
-    return content_type && strncasecmp(content_type, type, n) == 0 && strchr("; \t", content_type[n]);
-}
-
-static bool is_web_page(const char *content_type, const char *answer, size_t len)
-{
-    static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    size_t skip = begins_with(answer, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
-    while (skip < len && memchr(" \t\r\n", answer[skip], 4))
-        skip++;
-    answer += skip;
-    len -= skip;
-    if (begins_with(answer, len, "<!doctype html") || begins_with(answer, len, "<html"))
-        return true;
-    bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
-    return is_html && len > 0 && answer[0] == '<';
-}
-
-const char *judge_answer_fault(const char *content_type, const char *answer, size_t len)
-{
-    struct arena a = { 0 };
-    struct json *json;
-    if (is_web_page(content_type, answer, len))
-        return "a web page came in place of an answer";
-    if (len == 0 || !is_type(content_type, "application/json"))
-        return NULL;
-    bool is_broken = json_parse(&a, answer, len, &json, NULL) != RC_OK;
-    arena_free(&a);
-    return is_broken ? "the answer is called JSON and is none" : NULL;
+    if (is_later(answer)) {
+        *why = (struct err){ .rc = RC_OK };
+        return judge_later(answer->status);
+    }
+    return success == SAID_UNREADABLE || nothing == SAID_UNREADABLE ? again_unknown : final;
 }
 
 struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status, bool timed_out)
@@ -94,7 +84,7 @@ struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status
     unsigned status = (unsigned)WEXITSTATUS(wait_status);
     if (status == 0)
         return done;
-    if (judge_is_listed(&conf->nothing_to_erase, status))
+    if (is_listed(&conf->nothing_to_erase, status))
         return nothing_to_erase;
     return status == EX_TEMPFAIL ? again : final;
 }

@@ -14,75 +14,40 @@
 
 /* ---- what the answer says ---- */
 
-/* As it is written in the configuration; NULL: it is nothing that can be. */
-static const char *text_of(const struct json *value)
+static bool has_failed(const struct answer_conf *failed, const struct answer *answer, struct err *err)
 {
-    switch (value->kind) {
-    case JSON_TEXT:
-    case JSON_INT:
-    case JSON_BIG: return value->text;
-    case JSON_BOOL: return value->integer ? "true" : "false";
-    case JSON_NULL_KIND:
-    case JSON_REAL_KIND:
-    case JSON_ODD_TEXT:
-    case JSON_LIST:
-    case JSON_MAP:
-    case JSON_TWICE: break;
-    }
-    return NULL;
-}
-
-enum said { SAID, NOT_SAID, UNREADABLE };
-
-static enum said says(const struct json *answer, const struct expected_conf *part, struct err *err)
-{
-    const struct json *found = json_find(answer, part->pointer);
-    const char *text = found ? text_of(found) : NULL;
-    if (!text) {
-        err_set(err, RC_INVALID, "the answer has %s at %s", found ? json_kind_name(found->kind) : "nothing",
-                part->pointer);
-        return UNREADABLE;
-    }
-    for (size_t i = 0; i < part->n_values; i++)
-        if (strcmp(part->values[i], text) == 0)
-            return SAID;
-    return NOT_SAID;
-}
-
-static enum poll_word judge_json(const struct poll_conf *poll, const struct json *answer, struct err *err)
-{
-    enum poll_word word = POLL_FINISHED;
-    for (size_t i = 0; i < poll->failed.n; i++) {
-        struct err ignored; /* a part that is not there does not say that it has failed */
-        const struct expected_conf *part = &poll->failed.parts[i];
-        if (says(answer, part, &ignored) != SAID)
-            continue;
-        err_set(err, RC_INVALID, "the service says at %s that it has failed", part->pointer);
-        return POLL_FAILED;
-    }
-    for (size_t i = 0; i < poll->finished.n; i++) {
-        enum said said = says(answer, &poll->finished.parts[i], err);
-        if (said == UNREADABLE)
-            return POLL_STRANGE;
-        if (said == NOT_SAID)
-            word = POLL_UNFINISHED;
-    }
-    return word;
-}
-
-enum poll_word poll_judge(const struct poll_conf *poll, const char *answer, size_t len, struct err *err)
-{
-    struct arena a = { 0 };
-    struct json *json;
-    enum poll_word word = POLL_STRANGE;
-    if (poll->finished.n == 0 && poll->failed.n == 0)
-        return POLL_FINISHED;
-    if (!json_parse(&a, answer, len, &json, err))
-        word = judge_json(poll, json, err);
+    struct err ignored; /* a part that is not there does not say that it has failed */
+    const struct answers one = { failed, 1 };
+    if (answer_said(&one, answer, TRUST_OWN, &ignored) < SAID_BY_STATUS)
+        return false;
+    if (failed->n_parts > 0)
+        err_set(err, RC_INVALID, "the service says at %s that it has failed", failed->parts[0].pointer);
     else
-        err_prefix(err, "the answer cannot be read");
-    arena_free(&a);
-    return word;
+        err_set(err, RC_INVALID, "the service says with status %u that it has failed", failed->status);
+    return true;
+}
+
+enum poll_word poll_judge(const struct poll_conf *poll, const struct answer *answer, struct err *err)
+{
+    struct err ignored;
+    if (answer_said(&poll->unfinished, answer, TRUST_STATUS, &ignored) >= SAID_BY_STATUS)
+        return POLL_UNFINISHED;
+    if (answer->asks_for_later && !answer->is_success)
+        return POLL_NOTHING;
+    for (size_t i = 0; i < poll->failed.n; i++)
+        if (has_failed(&poll->failed.list[i], answer, err))
+            return POLL_FAILED;
+    if (poll->finished.n == 0)
+        return answer->is_success ? POLL_FINISHED : POLL_NOTHING;
+    switch (answer_said(&poll->finished, answer, TRUST_OWN, err)) {
+    case SAID_NOTHING: return answer->is_success ? POLL_UNFINISHED : POLL_NOTHING;
+    case SAID_OTHERWISE: return POLL_UNFINISHED;
+    case SAID_STRANGE:
+    case SAID_UNREADABLE: return POLL_STRANGE;
+    case SAID_BY_STATUS:
+    case SAID_IN_JSON: break;
+    }
+    return POLL_FINISHED;
 }
 
 /* ---- when to look again ---- */

@@ -63,7 +63,11 @@ static void ended(void *owner, const struct attempt *attempt)
     case VERDICT_NO_TOKEN: wait_or_release(v, service_keeps(t->call.service, &t->waiter)); break;
     case VERDICT_FINAL: report_failure(v, attempt, DELIVERY_FAILED); break;
     case VERDICT_AGAIN: /* when the next attempt is made is worked out here, and kept by the authority */
-        is_again = policy_try_again(t->retry, &t->attempts, flight_mono(f),
+        if (t->attempts.retry_after_us > LEASE_MAX_S * CLOCK_S) /* the longest that the authority takes */
+            t->attempts.retry_after_us = LEASE_MAX_S * CLOCK_S;
+        v->after_us = t->attempts.retry_after_us;
+        is_again = policy_puts_off(t->retry, &t->attempts) ||
+                   policy_try_again(t->retry, &t->attempts, flight_mono(f),
                                     world_random_u64(f->conf.runtime->world), &v->after_us);
         report_failure(v, attempt, is_again ? DELIVERY_AGAIN : DELIVERY_FAILED);
         break;

@@ -70,6 +70,7 @@ enum {
 };
 
 #define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* no other driver would take up the retirement */
+#define HELD_MAX              (2 * CLOCK_S)           /* a run that has to wait for longer may be put off */
 #define CAUSE_OF_VERIFICATION "verification: "
 
 /* ---- policy.c ---- */
@@ -85,6 +86,9 @@ struct attempts {
  * past its end: there is one attempt at its very end, and none after. */
 bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us);
+/* Does the service want to be left alone for longer than the budget lasts? Then nobody waits for that in a
+ * place of the driver, and what was tried so far does not count. */
+bool policy_puts_off(const struct retry_conf *retry, const struct attempts *attempts);
 /* When the attempt at the very end of the budget is due; INT64_MAX before the first one. */
 int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts);
 /* Is it the service that failed, and not a call for one person? */

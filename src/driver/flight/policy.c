@@ -30,10 +30,16 @@ bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts,
     return true;
 }
 
+bool policy_puts_off(const struct retry_conf *retry, const struct attempts *attempts)
+{
+    int64_t wish = attempts->retry_after_us;
+    return !retry->none && wish > HELD_MAX && (wish > retry->for_us || wish > BACKOFF_WISH_MAX);
+}
+
 /* Credentials that the service rejects are not about one person. */
 bool policy_is_outage(struct judgement judgement, bool has_status, unsigned status)
 {
-    return judgement.verdict == VERDICT_AGAIN ||
+    return (judgement.verdict == VERDICT_AGAIN && !judgement.of_person) ||
            (judgement.verdict == VERDICT_FINAL && has_status && (status == 401 || status == 403));
 }
 

@@ -273,6 +273,16 @@ static void is_time(void *arg, int64_t now)
     run_call_from(arg, now);
 }
 
+/* All that was done so far is remembered. */
+static void put_off(struct run *run, int64_t in_us)
+{
+    const char *memo = run->proof.begun ? verify_memo(run) : task_poll_memo(&run->task, &run->task.arena);
+    if (memo)
+        run_put_off(run, in_us, memo);
+    else
+        fail(run, &too_long);
+}
+
 void run_try_again(struct run *run, const struct attempt *last)
 {
     struct flight *f = run->flight;
@@ -280,6 +290,8 @@ void run_try_again(struct run *run, const struct attempt *last)
     int64_t delay_us, now = flight_mono(f);
     if (has_to_stop(run))
         give_back(run);
+    else if (!f->conf.only_probes && policy_puts_off(t->retry, &t->attempts))
+        put_off(run, t->attempts.retry_after_us);
     else if (f->conf.only_probes || !policy_try_again(t->retry, &t->attempts, now,
                                                       world_random_u64(f->conf.runtime->world), &delay_us))
         fail(run, last);
@@ -287,15 +299,6 @@ void run_try_again(struct run *run, const struct attempt *last)
         sleep_until(run, RUN_BACKING_OFF, now + delay_us);
     else
         run_shut_out(run);
-}
-
-static void put_off_poll(struct run *run, int64_t in_us)
-{
-    const char *memo = task_poll_memo(&run->task, &run->task.arena);
-    if (memo)
-        run_put_off(run, in_us, memo);
-    else
-        fail(run, &too_long);
 }
 
 static void wait_or_give_back(struct run *run)
@@ -315,7 +318,7 @@ static void go_on(struct run *run)
     struct task *t = &run->task;
     task_next_call(t);
     if (task_polls(t))
-        put_off_poll(run, 0);
+        put_off(run, 0);
     else
         wait_or_give_back(run);
 }
@@ -324,7 +327,7 @@ static void action_ended(struct run *run, const struct attempt *attempt)
 {
     switch (attempt->judgement.verdict) {
     case VERDICT_NEXT: go_on(run); break;
-    case VERDICT_LATER: put_off_poll(run, attempt->later_us); break;
+    case VERDICT_LATER: put_off(run, attempt->later_us); break;
     case VERDICT_DONE:
     case VERDICT_GONE:
     case VERDICT_NOTHING_TO_ERASE:

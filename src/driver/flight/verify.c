@@ -16,9 +16,6 @@
 #include "base/json.h"
 #include "base/text.h"
 
-/* A run that has to wait for longer is put off, and takes up no place meanwhile. */
-#define HELD_MAX (2 * CLOCK_S)
-
 enum {
     KEPT_MAX = 500,  /* bytes of the answer to the action, in the memo */
     ESCAPED_MAX = 6, /* bytes of one, in JSON */

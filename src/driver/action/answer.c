@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an answer says, by the conditions of the configuration; pure. This is the only judge of them: success,
+ * nothing to erase, again, polls and looks all ask here.
+ *
+ * The hard idea is whose word an answer is. Between the driver and a service stand proxies, routers, portals
+ * and stores, and they answer with the same statuses: a router's 404 is about a path, and not about a person.
+ * So a status alone counts only with nothing or with whole JSON behind it, and an answer that cannot be read
+ * says neither yes nor no.
+ */
+#include "driver/action/action.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/pattern.h"
+
+/* ---- what came ---- */
+
+static bool begins_with(const char *s, size_t len, const char *words)
+{
+    size_t n = strlen(words);
+    return len >= n && strncasecmp(s, words, n) == 0;
+}
+
+static bool is_type(const char *content_type, const char *type)
+{
+    size_t n = strlen(type);
+    return content_type && strncasecmp(content_type, type, n) == 0 && strchr("; \t", content_type[n]);
+}
+
+/* application/json, text/json, application/problem+json and the like. */
+static bool is_json_type(const char *content_type)
+{
+    size_t len = content_type ? strcspn(content_type, "; \t") : 0;
+    return is_type(content_type, "application/json") || is_type(content_type, "text/json") ||
+           (len > 5 && strncasecmp(content_type + len - 5, "+json", 5) == 0);
+}
+
+/* A page for people: a portal on the way asks them to sign in with status 200, or says that the service is
+ * under maintenance. It is recognised by its beginning, because many services call an empty answer or a
+ * single word text/html. */
+static bool is_web_page(const char *content_type, const char *text, size_t len)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    size_t skip = begins_with(text, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
+    while (skip < len && memchr(" \t\r\n", text[skip], 4))
+        skip++;
+    text += skip;
+    len -= skip;
+    if (begins_with(text, len, "<!doctype html") || begins_with(text, len, "<html"))
+        return true;
+    bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
+    return is_html && len > 0 && text[0] == '<';
+}
+
+static bool is_blank(const char *text, size_t len)
+{
+    size_t i = 0;
+    while (i < len && memchr(" \t\r\n", text[i], 4))
+        i++;
+    return i == len;
+}
+
+void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,
+                 const char *text, size_t len)
+{
+    struct json *json = NULL;
+    *out = (struct answer){ .status = status, .form = ANSWER_EMPTY };
+    if (is_blank(text, len))
+        return;
+    if (is_web_page(content_type, text, len)) {
+        out->form = ANSWER_PAGE;
+    } else if (json_parse(a, text, len, &json, NULL)) {
+        out->form = is_json_type(content_type) ? ANSWER_BROKEN : ANSWER_TEXT;
+    } else {
+        /* The lone word or number of a router can be JSON by accident. */
+        bool is_meant =
+            !content_type || is_json_type(content_type) || json->kind == JSON_LIST || json->kind == JSON_MAP;
+        out->form = is_meant ? ANSWER_JSON : ANSWER_TEXT;
+        out->json = json;
+    }
+}
+
+static const char *form_fault(const struct answer *answer)
+{
+    switch (answer->form) {
+    case ANSWER_EMPTY: return "the answer is empty";
+    case ANSWER_PAGE: return "a web page came in place of an answer";
+    case ANSWER_BROKEN: return "the answer is called JSON and is none";
+    case ANSWER_TEXT: return "the answer is not JSON, so it may not be the service's own";
+    case ANSWER_JSON: break;
+    }
+    return NULL;
+}
+
+/* ---- what it says ---- */
+
+/* As it is written in the configuration; NULL: it is nothing that can be. */
+static const char *text_of(const struct json *value)
+{
+    switch (value->kind) {
+    case JSON_TEXT:
+    case JSON_INT:
+    case JSON_BIG:
+    case JSON_REAL_KIND: return value->text;
+    case JSON_BOOL: return value->integer ? "true" : "false";
+    case JSON_NULL_KIND:
+    case JSON_ODD_TEXT:
+    case JSON_LIST:
+    case JSON_MAP:
+    case JSON_TWICE: break;
+    }
+    return NULL;
+}
+
+static bool is_value(const struct part_conf *part, const char *text)
+{
+    if (part->test == PART_MATCHES)
+        return pattern_matches(part->values[0], text);
+    for (size_t i = 0; i < part->n_values; i++)
+        if (strcmp(part->values[i], text) == 0)
+            return true;
+    return false;
+}
+
+static enum answer_says strange(const struct part_conf *part, const struct json *found, struct err *err)
+{
+    err_set(err, RC_INVALID, "the answer has %s at %s", found ? json_kind_name(found->kind) : "nothing",
+            *part->pointer ? part->pointer : "\"\"");
+    return SAID_STRANGE;
+}
+
+static enum answer_says part_said(const struct part_conf *part, const struct json *answer, struct err *err)
+{
+    const struct json *found = json_find(answer, part->pointer);
+    const bool is_there = found && found->kind != JSON_NULL_KIND;
+    const char *text = found ? text_of(found) : NULL;
+    bool holds = false;
+    if (found && found->kind == JSON_TWICE)
+        return strange(part, found, err);
+    switch (part->test) {
+    case PART_ONE_OF:
+    case PART_MATCHES:
+        holds = text && is_value(part, text);
+        if (!holds && (!text || found->kind == JSON_REAL_KIND)) /* 1.0 may be meant as 1 */
+            return strange(part, found, err);
+        break;
+    case PART_EMPTY:
+        if (!found)
+            return strange(part, found, err);
+        holds = !is_there || (found->kind == JSON_TEXT && found->len == 0) ||
+                ((found->kind == JSON_LIST || found->kind == JSON_MAP) && found->count == 0);
+        break;
+    case PART_EXISTS: holds = is_there; break;
+    case PART_ABSENT: holds = !is_there; break;
+    }
+    if (holds)
+        return SAID_IN_JSON;
+    err_set(err, RC_INVALID, "the answer says something else at %s", *part->pointer ? part->pointer : "\"\"");
+    return SAID_OTHERWISE;
+}
+
+/* All parts: otherwise is otherwise, unless one of them cannot be read. */
+static enum answer_says parts_said(const struct answer_conf *conf, const struct answer *answer,
+                                   struct err *err)
+{
+    enum answer_says all = SAID_IN_JSON;
+    if (!answer->json) {
+        err_set(err, RC_INVALID, "%s", form_fault(answer));
+        return SAID_UNREADABLE;
+    }
+    for (size_t i = 0; i < conf->n_parts && all != SAID_STRANGE; i++) {
+        enum answer_says one = part_said(&conf->parts[i], answer->json, err);
+        if (one != SAID_IN_JSON)
+            all = one;
+    }
+    return all;
+}
+
+static enum answer_says status_said(const struct answer *answer, enum trust trust, struct err *err)
+{
+    const bool is_well = answer->status >= 200 && answer->status < 300;
+    const bool is_own = answer->form == ANSWER_EMPTY || answer->form == ANSWER_JSON;
+    if (is_own || trust == TRUST_STATUS || (trust == TRUST_TEXT && is_well && answer->form == ANSWER_TEXT))
+        return SAID_BY_STATUS;
+    err_set(err, RC_INVALID, "%s", form_fault(answer));
+    return SAID_UNREADABLE;
+}
+
+enum answer_says answer_said(const struct answers *wanted, const struct answer *answer, enum trust trust,
+                             struct err *err)
+{
+    enum answer_says best = SAID_NOTHING;
+    for (size_t i = 0; i < wanted->n; i++) {
+        struct err why;
+        const struct answer_conf *conf = &wanted->list[i];
+        if (conf->status != answer->status && !(conf->status == STATUS_OF_SUCCESS && answer->is_success))
+            continue;
+        enum answer_says one =
+            conf->n_parts > 0 ? parts_said(conf, answer, &why) : status_said(answer, trust, &why);
+        if (one > best && one < SAID_BY_STATUS)
+            *err = why;
+        if (one > best)
+            best = one;
+    }
+    return best;
+}
