@@ -244,7 +244,7 @@ enum rc crypto_key_read(const char *path, uint8_t key[CRYPTO_KEY_LEN], struct er
     struct arena scratch = { 0 };
     char *data;
     size_t len = 0;
-    enum rc rc = file_read_private(&scratch, path, CRYPTO_KEY_LEN, &data, &len, err);
+    enum rc rc = file_read_private(&scratch, path, NULL, CRYPTO_KEY_LEN, &data, &len, err);
     if (rc == RC_TOO_LARGE || (!rc && len != CRYPTO_KEY_LEN))
         rc = err_set(err, RC_INVALID, "%s: not a key: it should have %d bytes", path, CRYPTO_KEY_LEN);
     if (!rc)

@@ -3,11 +3,15 @@
  * Whole files. Contents are read straight into the arena, so that no copy of a secret stays in memory that is
  * not wiped. A private file is written under another name, synced and then linked: it is either whole or not
  * there, and of two writers one wins.
+ *
+ * What is checked is the open file, not its name, which may lead to another file a moment later. A file is
+ * opened without waiting: a pipe of that name would make the program wait for a writer for ever.
  */
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +21,8 @@
 #include "base/text.h"
 
 enum { READ_FIRST = 16384, SECRET_MAX = 65536 };
+
+/* ---- reading ---- */
 
 /* Reads to the end, at first into `room` bytes. A byte beyond max shows that the file is too large. */
 static enum rc read_all(struct arena *a, int fd, size_t room, size_t max, char **out, size_t *len)
@@ -60,24 +66,117 @@ static enum rc read_open(struct arena *a, const char *path, int fd, const struct
     return RC_OK;
 }
 
+/* ---- whose a file is, and of which kind ---- */
+
+static bool is_visiting;
+
+void file_set_visiting(bool visiting)
+{
+    is_visiting = visiting;
+}
+
+/* Root could take any file anyway. */
+static bool is_owner_trusted(const struct stat *st)
+{
+    return st->st_uid == geteuid() || st->st_uid == 0 || is_visiting;
+}
+
+static bool is_our_group(gid_t group)
+{
+    gid_t ours[NGROUPS_MAX];
+    int n = getgroups(NGROUPS_MAX, ours);
+    while (n > 0)
+        if (ours[--n] == group)
+            return true;
+    return group == getegid() || is_visiting;
+}
+
+static enum rc refuse_owner(const char *path, const struct stat *st, struct err *err)
+{
+    return err_set_internal(err, RC_INVALID,
+                            "%s: it belongs to user %u, who can change it: it must belong to root or to user "
+                            "%u, as which this runs",
+                            path, (unsigned)st->st_uid, (unsigned)geteuid());
+}
+
+static enum rc refuse_kind(const char *path, mode_t mode, struct err *err)
+{
+    const char *kind = S_ISDIR(mode)    ? "a directory"
+                       : S_ISFIFO(mode) ? "a pipe"
+                       : S_ISSOCK(mode) ? "a socket"
+                       : S_ISLNK(mode)  ? "a link, which is not followed here"
+                                        : "a device";
+    return err_set_internal(err, RC_INVALID, "%s: it is %s: a plain file is needed", path, kind);
+}
+
+/* errno says why `path` could not be opened; two of its reasons are kinds of files. */
+static enum rc refuse_opening(const char *path, struct err *err)
+{
+    if (errno == ENXIO)
+        return refuse_kind(path, S_IFSOCK, err);
+    return errno == ELOOP ? refuse_kind(path, S_IFLNK, err) : err_set_errno(err, "%s", path);
+}
+
+/* Is the open file in this directory, or below it, after all links? */
+static bool is_below(int fd, const char *directory)
+{
+    char link[64], file[PATH_MAX + 1], *top = realpath(directory, NULL);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, file, sizeof(file) - 1);
+    size_t top_len = top ? strlen(top) : 0;
+    bool below = top && len > (ssize_t)top_len && strncmp(file, top, top_len) == 0 && file[top_len] == '/';
+    free(top);
+    return below;
+}
+
 struct reading {
     const char *path;
     size_t max;
-    bool is_private;
+    enum { ANY, TRUSTED, SECRET, OWN } trust;
+    const char *secrets_dir; /* SECRET: files below it may be readable by all; NULL: none */
 };
+
+static enum rc check_secret(const struct reading *what, int fd, const struct stat *st, struct err *err)
+{
+    mode_t mode = st->st_mode & 0777;
+    if (!is_owner_trusted(st))
+        return refuse_owner(what->path, st, err);
+    if ((mode & 077) == 0 || (mode == 0440 && is_our_group(st->st_gid)) ||
+        (mode == 0444 && what->secrets_dir && is_below(fd, what->secrets_dir)))
+        return RC_OK;
+    return err_set_internal(err, RC_INVALID, "%s: others can read or write it: chmod 600", what->path);
+}
+
+enum rc file_check_trusted(const char *path, const struct stat *st, struct err *err)
+{
+    if (st->st_mode & 022)
+        return err_set_internal(err, RC_INVALID, "%s: others can change it: chmod go-w", path);
+    bool is_trusted = geteuid() == 0 || is_owner_trusted(st);
+    return is_trusted ? RC_OK : refuse_owner(path, st, err);
+}
+
+static enum rc check_file(const struct reading *what, int fd, const struct stat *st, struct err *err)
+{
+    if (what->trust != ANY && !S_ISREG(st->st_mode))
+        return refuse_kind(what->path, st->st_mode, err);
+    switch (what->trust) {
+    case ANY: break;
+    case TRUSTED: return file_check_trusted(what->path, st, err);
+    case SECRET:
+    case OWN: return check_secret(what, fd, st, err);
+    }
+    return RC_OK;
+}
 
 static enum rc read_file(struct arena *a, struct reading what, char **out, size_t *len, struct err *err)
 {
     struct stat st;
-    int fd = open(what.path, O_RDONLY | O_CLOEXEC);
+    int waiting = what.trust == ANY ? 0 : O_NONBLOCK, following = what.trust == OWN ? O_NOFOLLOW : 0;
+    int fd = open(what.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | waiting | following);
     if (fd < 0)
-        return err_set_errno(err, "%s", what.path);
-    enum rc rc = RC_OK;
-    if (fstat(fd, &st) != 0)
-        rc = err_set_errno(err, "%s", what.path);
-    else if (what.is_private && (st.st_mode & 077) != 0)
-        rc = err_set_internal(err, RC_INVALID, "%s: others can read or write it: chmod 600", what.path);
-    else
+        return refuse_opening(what.path, err);
+    enum rc rc = fstat(fd, &st) == 0 ? check_file(&what, fd, &st, err) : err_set_errno(err, "%s", what.path);
+    if (!rc)
         rc = read_open(a, what.path, fd, &st, what.max, out, len, err);
     close(fd);
     return rc;
@@ -85,20 +184,33 @@ static enum rc read_file(struct arena *a, struct reading what, char **out, size_
 
 enum rc file_read(struct arena *a, const char *path, size_t max, char **out, size_t *len, struct err *err)
 {
-    return read_file(a, (struct reading){ path, max, false }, out, len, err);
+    return read_file(a, (struct reading){ .path = path, .max = max, .trust = ANY }, out, len, err);
 }
 
-enum rc file_read_private(struct arena *a, const char *path, size_t max, char **out, size_t *len,
+enum rc file_read_trusted(struct arena *a, const char *path, size_t max, char **out, size_t *len,
                           struct err *err)
 {
-    return read_file(a, (struct reading){ path, max, true }, out, len, err);
+    return read_file(a, (struct reading){ .path = path, .max = max, .trust = TRUSTED }, out, len, err);
 }
 
-enum rc file_read_secret(struct arena *a, const char *path, char **out, struct err *err)
+enum rc file_read_own(struct arena *a, const char *path, size_t max, char **out, size_t *len, struct err *err)
+{
+    return read_file(a, (struct reading){ .path = path, .max = max, .trust = OWN }, out, len, err);
+}
+
+enum rc file_read_private(struct arena *a, const char *path, const char *secrets_dir, size_t max, char **out,
+                          size_t *len, struct err *err)
+{
+    const struct reading what = { .path = path, .max = max, .trust = SECRET, .secrets_dir = secrets_dir };
+    return read_file(a, what, out, len, err);
+}
+
+enum rc file_read_secret(struct arena *a, const char *path, const char *secrets_dir, char **out,
+                         struct err *err)
 {
     char *text;
     size_t len;
-    enum rc rc = file_read_private(a, path, SECRET_MAX, &text, &len, err);
+    enum rc rc = file_read_private(a, path, secrets_dir, SECRET_MAX, &text, &len, err);
     if (rc)
         return rc;
     if (strlen(text) != len)
@@ -113,6 +225,8 @@ enum rc file_read_secret(struct arena *a, const char *path, char **out, struct e
     *out = text;
     return RC_OK;
 }
+
+/* ---- writing ---- */
 
 static int write_synced(int fd, const char *data, size_t len)
 {
@@ -184,6 +298,26 @@ enum rc file_check_room(const char *folder, size_t bytes, struct err *err)
     return rc;
 }
 
+enum rc file_open_own(const char *path, int flags, int *fd, struct err *err)
+{
+    struct stat st;
+    enum rc rc = RC_OK;
+    *fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return refuse_opening(path, err);
+    if (fstat(*fd, &st) != 0)
+        rc = err_set_errno(err, "%s", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = refuse_kind(path, st.st_mode, err);
+    else if (!is_owner_trusted(&st))
+        rc = refuse_owner(path, &st, err);
+    if (rc) {
+        close(*fd);
+        *fd = -1;
+    }
+    return rc;
+}
+
 enum rc file_rename(const char *from, const char *to, struct err *err)
 {
     struct arena scratch = { 0 };
@@ -206,6 +340,25 @@ enum rc file_make_folder(const char *path, struct err *err)
     }
     arena_free(&scratch);
     return rc;
+}
+
+enum rc file_make_data_dir(const char *path, struct err *err)
+{
+    struct stat st;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_set_errno(err, "data_dir %s cannot be made", path);
+    if (stat(path, &st) != 0)
+        return err_set_errno(err, "data_dir %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, RC_INVALID, "data_dir %s is not a directory", path);
+    if (!is_owner_trusted(&st))
+        return refuse_owner(path, &st, err);
+    bool is_shared = (st.st_mode & 07777) == 02770 && is_our_group(st.st_gid);
+    if ((st.st_mode & 077) != 0 && !is_shared)
+        return err_set(err, RC_INVALID,
+                       "data_dir %s can be read by others: chmod 700 it (or 2770, with a group of user %u)",
+                       path, (unsigned)geteuid());
+    return RC_OK;
 }
 
 char *file_beside(struct arena *a, const char *from, const char *path)

@@ -390,7 +390,7 @@ enum rc yaml_load(struct arena *a, const char *path, struct yaml **out, struct e
 {
     char *text;
     size_t len;
-    enum rc rc = file_read(a, path, BYTES_MAX, &text, &len, err);
+    enum rc rc = file_read_trusted(a, path, BYTES_MAX, &text, &len, err);
     if (rc == RC_TOO_LARGE)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", path);
     return !rc ? yaml_parse(a, path, text, len, out, err) : rc;

@@ -209,7 +209,7 @@ static enum rc open_remote(struct api *api, const char *url, struct err *err)
         return err_set(err, RC_INVALID,
                        "--server needs credentials: set LETHE_CLIENT_ID and LETHE_CLIENT_SECRET_FILE "
                        "(\"lethe client add\" at the server makes them)");
-    enum rc rc = file_read_secret(&api->arena, secret_file, &secret, err);
+    enum rc rc = file_read_secret(&api->arena, secret_file, SECRETS_DIR, &secret, err);
     if (rc)
         return err_prefix(err, "LETHE_CLIENT_SECRET_FILE");
     fault = text_secret_fault(&api->arena, secret);

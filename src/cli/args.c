@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/text.h"
 
 static const struct cli_option config_option = { .name = "config",
@@ -284,6 +285,7 @@ enum rc cli_config(struct cli *cli, const struct config **out, struct err *err)
     *out = cli->config;
     if (cli->config)
         return RC_OK;
+    file_set_visiting(!cli_user_is_meant(cli));
     enum rc rc = config_load(&cli->arena, path ? path : "lethe.yml", &cli->config, err);
     if (rc == RC_NOT_FOUND) /* wrong usage: "not found" is for people */
         return err_set(err, RC_INVALID, "%s", err->text);

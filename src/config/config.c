@@ -43,7 +43,7 @@ static enum rc read_recipient(struct reading *r, const struct setting *s, const 
     enum rc rc = setting_path(r, s, at, &path, err);
     if (rc)
         return rc;
-    if (file_read(r->arena, path, PEM_MAX, &pem, NULL, err) || seal_check(pem, err))
+    if (file_read_trusted(r->arena, path, PEM_MAX, &pem, NULL, err) || seal_check(pem, err))
         return yaml_wrap(at, err);
     *(const char **)field = pem;
     return RC_OK;
@@ -54,7 +54,8 @@ static enum rc read_key(struct reading *r, const struct setting *s, const struct
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
-    if (!rc && file_read_private(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
+    if (!rc &&
+        file_read_private(r->arena, *(const char **)field, r->config->secrets_dir, PEM_MAX, &pem, NULL, err))
         rc = yaml_wrap(at, err);
     return rc;
 }
@@ -162,7 +163,10 @@ static const struct setting log_settings[] = {
 };
 
 static const struct setting settings[] = {
-    { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data", "database, socket, keys; mode 0700" },
+    { "secrets_dir", "path", setting_path, OF(secrets_dir), SECRETS_DIR, /* before all secrets */
+      "secret files below it may be readable by all, as containers mount them (0444)" },
+    { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data",
+      "database, socket, keys; mode 0700, or 2770 with a group of the server's user" },
     { "listen", "HOST:PORT", address_read_listen, 0, "127.0.0.1:8080",
       "where the server listens; port 0: any free port; an address that other machines can reach needs tls "
       "or behind_proxy" },
@@ -336,6 +340,7 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
     const struct yaml *root;
     struct config *config = ARENA_NEW(a, struct config);
     struct reading r = { .arena = a, .config = config };
+    config->secrets_dir = SECRETS_DIR;
     enum rc rc = yaml_load(a, path, &file, err);
     if (rc == RC_NOT_FOUND)
         return err_set(
@@ -367,7 +372,9 @@ bool config_looks_like_driver_file(const char *path)
     struct arena a = { 0 };
     char *text = NULL;
     bool found = false;
-    if (!file_read(&a, path, DRIVER_FILE_MAX, &text, NULL, NULL))
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+        !file_read(&a, path, DRIVER_FILE_MAX, &text, NULL, NULL))
         for (const char *line = text; line && !found; line = strchr(line, '\n')) {
             line += *line == '\n';
             found = strncmp(line, "retirement_pipeline", 19) == 0 || strncmp(line, "base_urls", 9) == 0;

@@ -34,6 +34,9 @@ enum credentials {
     CREDENTIALS_API_KEY /* a fixed key in a header, or two */
 };
 
+/* Where containers have their secrets, the default of secrets_dir. */
+#define SECRETS_DIR "/run/secrets"
+
 enum { QUIET_MINUTES = 7 * 24 * 60 };
 
 /* The minutes of a week in which no call starts, local time, Sunday 00:00 first. */
@@ -323,6 +326,7 @@ struct fuse_conf {
 struct config {
     const char *file;
     const char *data_dir;
+    const char *secrets_dir;
     const char *listen_host;               /* of `listen` */
     unsigned listen_port;                  /* 0: any free one */
     const char *tls_certificate, *tls_key; /* PEM files; both or neither */
@@ -391,7 +395,8 @@ struct config {
  * file:line:column, RC_NOT_FOUND if there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
 /* The salts of a file, as the setting identity.salts_file reads it. RC_NOT_FOUND, RC_INVALID, RC_IO. */
-enum rc config_read_salts(struct arena *a, const char *path, struct salts *out, struct err *err) MUST_CHECK;
+enum rc config_read_salts(struct arena *a, const char *path, const char *secrets_dir, struct salts *out,
+                          struct err *err) MUST_CHECK;
 
 /* Before `next` replaces the configuration of a running server: copies the settings that only a restart can
  * change from running to next, and writes the names of those that differ to kept, separated by ", ". running

@@ -99,11 +99,12 @@ static enum rc split_salts(struct arena *a, char *text, const char *path, struct
     return RC_OK;
 }
 
-enum rc config_read_salts(struct arena *a, const char *path, struct salts *out, struct err *err)
+enum rc config_read_salts(struct arena *a, const char *path, const char *secrets_dir, struct salts *out,
+                          struct err *err)
 {
     struct salt_list list = { .n = 0 };
     char *text;
-    enum rc rc = file_read_secret(a, path, &text, err);
+    enum rc rc = file_read_secret(a, path, secrets_dir, &text, err);
     if (rc == RC_NOT_FOUND)
         return err_set(err, rc,
                        "there is no file %s: if there are retirements already, restore the file, because "
@@ -124,7 +125,8 @@ static enum rc read_salts_file(struct reading *r, const struct setting *s, const
     enum rc rc = check_given_once(r, at, err);
     if (!rc)
         rc = setting_path(r, s, at, &r->config->salts_file, err);
-    if (!rc && config_read_salts(r->arena, r->config->salts_file, &r->config->salts, err))
+    if (!rc &&
+        config_read_salts(r->arena, r->config->salts_file, r->config->secrets_dir, &r->config->salts, err))
         rc = yaml_wrap(at, err);
     return rc;
 }

@@ -80,7 +80,7 @@ enum rc secret_read_file(struct reading *r, const struct setting *s, const struc
     enum rc rc = setting_path(r, s, at, &path, err);
     if (rc)
         return rc;
-    if (file_read_secret(r->arena, path, &secret, err))
+    if (file_read_secret(r->arena, path, r->config->secrets_dir, &secret, err))
         return yaml_wrap(at, err);
     if ((fault = text_secret_fault(r->arena, secret)) != NULL)
         return yaml_value_error(at, err, "%s:1: the secret %s", path, fault);

@@ -136,7 +136,7 @@ enum rc setting_pem(struct reading *r, const struct setting *s, const struct yam
 {
     char *pem;
     enum rc rc = setting_path(r, s, at, field, err);
-    if (!rc && file_read(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
+    if (!rc && file_read_trusted(r->arena, *(const char **)field, PEM_MAX, &pem, NULL, err))
         rc = yaml_wrap(at, err);
     return rc;
 }

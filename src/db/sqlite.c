@@ -28,6 +28,7 @@
 #include <sqlite3.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "db/db_int.h"
 #include "db/sqlite_vfs.h"
 
@@ -412,13 +413,11 @@ static enum rc take_lock(struct sqlite *sq, struct err *err)
     enum rc rc = RC_OK;
     struct arena a = { 0 };
     const char *path = arena_printf(&a, "%s-lock", sq->path);
-    sq->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (sq->lock_fd < 0)
-        rc = err_set_errno(err, "cannot write %s", path);
-    else if (flock(sq->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    rc = file_open_own(path, O_RDWR | O_CREAT, &sq->lock_fd, err);
+    if (!rc && flock(sq->lock_fd, LOCK_EX | LOCK_NB) != 0)
         rc = errno == EWOULDBLOCK ? refuse_locked(sq->path, sq->lock_fd, err)
                                   : err_set_errno(err, "cannot lock %s", path);
-    else if (ftruncate(sq->lock_fd, 0) != 0 || dprintf(sq->lock_fd, "%d\n", (int)getpid()) < 0)
+    else if (!rc && (ftruncate(sq->lock_fd, 0) != 0 || dprintf(sq->lock_fd, "%d\n", (int)getpid()) < 0))
         rc = err_set_errno(err, "cannot write %s", path);
     arena_free(&a);
     return rc;
@@ -432,11 +431,11 @@ static enum rc make_file(const struct sqlite *sq, struct err *err)
 {
     if (!sq->writing)
         return access(sq->path, R_OK) == 0 ? RC_OK : err_set_errno(err, "cannot open %s", sq->path);
-    int fd = open(sq->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set_errno(err, "cannot open %s", sq->path);
-    close(fd);
-    return RC_OK;
+    int fd;
+    enum rc rc = file_open_own(sq->path, O_RDWR | O_CREAT, &fd, err);
+    if (!rc)
+        close(fd);
+    return rc;
 }
 
 static const char *vfs_name;

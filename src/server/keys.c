@@ -90,6 +90,6 @@ enum rc keys_check_files(struct exchange *x, struct err *err)
     struct config now = *x->config;
     enum rc rc = check_key(x, err);
     if (!rc && now.salts_file)
-        rc = config_read_salts(x->arena, now.salts_file, &now.salts, err);
+        rc = config_read_salts(x->arena, now.salts_file, now.secrets_dir, &now.salts, err);
     return rc ? rc : usecase_check_salts(&act, &now, err);
 }

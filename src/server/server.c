@@ -2,10 +2,8 @@
 /* Opens all parts of the authority, bottom to top, and closes them top to bottom. */
 #include "server/server_int.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/file.h"
@@ -14,20 +12,6 @@
 char *server_socket_path(struct arena *a, const char *data_dir)
 {
     return arena_printf(a, "%s/lethe.sock", data_dir);
-}
-
-static enum rc make_data_dir(const char *path, struct err *err)
-{
-    struct stat st;
-    if (mkdir(path, 0700) && errno != EEXIST)
-        return err_set_errno(err, "data_dir %s cannot be made", path);
-    if (stat(path, &st))
-        return err_set_errno(err, "data_dir %s", path);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(err, RC_INVALID, "data_dir %s is not a directory", path);
-    if (st.st_mode & 077)
-        return err_set(err, RC_INVALID, "data_dir %s can be read by others: chmod 700 it", path);
-    return RC_OK;
 }
 
 /* ---- the database, before others may use it ---- */
@@ -97,9 +81,9 @@ static enum rc read_tls(const struct config *config, struct arena *a, const char
     char *texts[2];
     if (!config->tls_certificate)
         return RC_OK;
-    enum rc rc = file_read(a, config->tls_certificate, HTTP_BODY_MAX, &texts[0], NULL, err);
+    enum rc rc = file_read_trusted(a, config->tls_certificate, HTTP_BODY_MAX, &texts[0], NULL, err);
     if (!rc)
-        rc = file_read_secret(a, config->tls_key, &texts[1], err);
+        rc = file_read_secret(a, config->tls_key, config->secrets_dir, &texts[1], err);
     if (rc)
         return err_prefix(err, "tls");
     *certificate = texts[0];
@@ -163,7 +147,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
     s->world = conf->world;
     s->metrics = conf->metrics;
     steady_start(&s->steady, conf->world);
-    enum rc rc = make_data_dir(s->config->data_dir, err);
+    enum rc rc = file_make_data_dir(s->config->data_dir, err);
     if (!rc)
         rc = keys_load(s, err);
     if (!rc)

@@ -210,6 +210,72 @@ static void test_journal__is_of_one_authority(void **state)
     journal_close(&j);
 }
 
+/* A crash leaves such holes; a hole can take a part of the lines beside it. */
+static void test_journal__lines_behind_a_hole_are_found(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    sync_journal(j);
+    size_t first = strlen(read_journal());
+    journal_enter(j, 18, "RETIRING_FORUMS", KEY2);
+    sync_journal(j);
+    size_t second = strlen(read_journal());
+    journal_enter(j, 19, "RETIRING_LMS", KEY2);
+    journal_close(&j);
+    char *whole = arena_strdup(&arena, read_journal());
+    size_t len = strlen(whole);
+    for (size_t cut = 0; cut < 3; cut++) {
+        FILE *f = fopen(path(), "w");
+        assert_non_null(f);
+        memset(whole + first + cut, 0, second - first - cut);
+        assert_int_equal(fwrite(whole, 1, len, f), len);
+        assert_int_equal(fclose(f), 0);
+        j = open_journal();
+        expect(j, 17, "RETIRING_FORUMS", KEY);
+        assert_null(journal_find(j, 18));
+        expect(j, 19, "RETIRING_LMS", KEY2);
+        journal_close(&j);
+    }
+}
+
+static void test_journal__writes_through_no_link(void **state)
+{
+    static const char *const ends[] = { "", ".new", ".lock" };
+    struct journal *j = open_journal();
+    struct err err;
+    journal_close(&j);
+    const char *precious = arena_printf(&arena, "%s/precious", folder);
+    for (size_t i = 0; i < 3; i++) {
+        char *text;
+        FILE *f = fopen(precious, "w");
+        assert_true(fputs("precious", f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        const char *name = arena_printf(&arena, "%s%s", path(), ends[i]);
+        unlink(name);
+        assert_int_equal(symlink(precious, name), 0);
+        /* ".new" is of no use to a driver that starts: it goes, and the others are refused. */
+        bool gone = strcmp(ends[i], ".new") == 0;
+        assert_int_equal(journal_open(folder, URL, &world_real, &j, &err), gone ? RC_OK : RC_INVALID);
+        if (gone)
+            journal_close(&j);
+        unlink(name);
+        assert_int_equal(file_read(&arena, precious, 100, &text, NULL, &err), RC_OK);
+        assert_string_equal(text, "precious");
+    }
+    unlink(precious);
+}
+
+static void test_journal__a_folder_of_others_is_refused(void **state)
+{
+    struct err err;
+    struct journal *j = open_journal();
+    journal_close(&j);
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(journal_open(folder, URL, &world_real, &j, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "chmod 700"));
+    assert_int_equal(chmod(folder, 0700), 0);
+}
+
 static void test_journal__a_folder_that_cannot_be_made(void **state)
 {
     struct err err;
@@ -355,6 +421,9 @@ int main(void)
         T(test_journal__what_was_remembered_does_not_stay_in_the_file),
         T(test_journal__a_damaged_pause_is_none),
         T(test_journal__the_longest_memo_fits),
+        T(test_journal__lines_behind_a_hole_are_found),
+        T(test_journal__writes_through_no_link),
+        T(test_journal__a_folder_of_others_is_refused),
         T(test_journal__a_folder_that_cannot_be_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

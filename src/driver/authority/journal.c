@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -214,23 +213,32 @@ static bool replay(struct journal *j, char *line)
     return true;
 }
 
+/* A crash can leave a hole of NUL bytes in the file: lines behind it are still good. Returns how many lines
+ * are not. */
+static unsigned replay_all(struct journal *j, char *text, size_t len)
+{
+    unsigned damaged = memchr(text, '\0', len) != NULL;
+    for (char *line = text, *next; line < text + len; line = next) {
+        next = line + strcspn(line, "\n") + 1;
+        next[-1] = '\0';
+        damaged += *line && !replay(j, line);
+    }
+    return damaged;
+}
+
 static enum rc read_lines(struct journal *j, struct err *err)
 {
     struct arena a = { 0 };
-    char *text, *saved = NULL;
-    unsigned damaged = 0;
-    enum rc rc = file_read_private(&a, j->path, FILE_MAX, &text, NULL, err);
-    if (rc == RC_NOT_FOUND)
-        return RC_OK;
-    if (!rc)
-        for (char *line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved))
-            damaged += !replay(j, line);
+    char *text;
+    size_t len;
+    enum rc rc = file_read_own(&a, j->path, FILE_MAX, &text, &len, err);
+    unsigned damaged = rc ? 0 : replay_all(j, text, len);
     if (damaged > 0) /* the last one of a driver that was killed is no news */
         log_warning(
             "%s: %u lines are cut off or damaged: their people will be left alone like another driver's",
             j->path, damaged);
     arena_free(&a);
-    return rc;
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 /* ---- the file ---- */
@@ -269,9 +277,11 @@ static enum rc write_anew(struct journal *j, struct err *err)
 {
     struct buf text;
     enum rc rc = RC_OK;
-    int fd = open(j->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set_errno(err, "%s", j->new_path);
+    int fd;
+    unlink(j->new_path); /* what a driver that was killed has left, or a link */
+    rc = file_open_own(j->new_path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, &fd, err);
+    if (rc)
+        return rc;
     buf_init(&text, FILE_MAX);
     journal_each(j, add_live, &text);
     rc = write_all(fd, &text, j->new_path, err);
@@ -354,32 +364,28 @@ static enum rc lock(struct journal *j, struct err *err)
 {
     const char *path = arena_printf(&j->arena, "%s.lock", j->path);
     int64_t deadline = world_mono(j->world) + PATIENCE_S * CLOCK_S;
-    j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (j->lock_fd < 0)
-        return err_set_errno(err, "%s", path);
-    while (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    enum rc rc = file_open_own(path, O_RDWR | O_CREAT, &j->lock_fd, err);
+    while (!rc && flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return err_set_errno(err, "%s", path);
         if (world_mono(j->world) > deadline)
             return err_set(err, RC_CONFLICT, "another driver is at work with the journal %s", j->path);
         poll(NULL, 0, LOOK_AGAIN_MS);
     }
-    return RC_OK;
+    return rc;
 }
 
 enum rc journal_open(const char *data_dir, const char *url, const struct world *world, struct journal **out,
                      struct err *err)
 {
     struct journal *j = XNEW(struct journal);
-    enum rc rc = RC_OK;
     j->world = world;
     j->fd = j->lock_fd = -1;
     j->n_buckets = BUCKETS_MIN;
     j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));
     buf_init(&j->unwritten, FILE_MAX);
     name_paths(j, data_dir, url);
-    if (mkdir(data_dir, 0700) != 0 && errno != EEXIST)
-        rc = err_set_errno(err, "cannot make the directory %s", data_dir);
+    enum rc rc = file_make_data_dir(data_dir, err);
     if (!rc)
         rc = lock(j, err);
     if (!rc)

@@ -37,12 +37,14 @@ enum rc lms_fuse_read(struct arena *a, const struct config *config, struct lms_f
     struct json *entry;
     size_t len;
     *out = (struct lms_fuse){ 0 };
-    enum rc rc = file_read_private(a, path_of(a, config), FUSE_FILE_MAX, &text, &len, err);
+    enum rc rc = file_read_own(a, path_of(a, config), FUSE_FILE_MAX, &text, &len, err);
     if (rc == RC_NOT_FOUND)
         return RC_OK;
     if (rc)
         return rc;
     out->lines = arena_array(a, len / 2 + 1, sizeof(*out->lines));
+    for (size_t i = 0; i < len; i++) /* a crash can leave a hole of NUL bytes; lines behind it are good */
+        text[i] = text[i] ? text[i] : '\n';
     for (char *line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
         if (json_parse(a, line, strlen(line), &entry, NULL) || entry->kind != JSON_MAP)
             continue; /* cut off */
@@ -56,11 +58,12 @@ enum rc lms_fuse_read(struct arena *a, const struct config *config, struct lms_f
 /* A line that was cut off before it ends here. */
 static enum rc append(const char *path, const struct buf *line, struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set_errno(err, "%s", path);
+    int fd;
+    enum rc rc = file_open_own(path, O_WRONLY | O_CREAT | O_APPEND, &fd, err);
+    if (rc)
+        return rc;
     bool is_written = write(fd, line->data, line->len) == (ssize_t)line->len && fsync(fd) == 0;
-    enum rc rc = is_written ? RC_OK : err_set_errno(err, "%s", path);
+    rc = is_written ? RC_OK : err_set_errno(err, "%s", path);
     close(fd);
     return rc;
 }
@@ -82,7 +85,7 @@ enum rc lms_fuse_add(const struct config *config, const struct lms_fuse_change *
     json_close_map(&o);
     buf_add_char(&line, '\n');
     enum rc rc = line.over ? err_set(err, RC_INVALID, "the reason is too long")
-                           : file_make_folder(config->data_dir, err);
+                           : file_make_data_dir(config->data_dir, err);
     if (!rc)
         rc = append(path_of(&a, config), &line, err);
     buf_free(&line);
