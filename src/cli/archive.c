@@ -2,6 +2,7 @@
 /* Archives one file after the other, until no retirement is old enough. */
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "cli/commands.h"
 
 struct archiving {
@@ -33,12 +34,32 @@ static enum rc archive_once(struct api *api, struct arena *a, struct archiving *
     return RC_OK;
 }
 
+/* People who have been COMPLETE for less than a day may still be looked at: that is rarely meant. */
+static enum rc ask_first(struct cli *cli, struct api *api, const struct archiving *c, struct err *err)
+{
+    struct archiving look = { .older_than = c->older_than, .dry_run = true };
+    const struct json *answer;
+    struct err ignored;
+    int64_t us = CLOCK_DAY;
+    if (c->dry_run || !c->older_than || !cli_asks(cli) || clock_parse_length(c->older_than, &us, &ignored) ||
+        us >= CLOCK_DAY)
+        return RC_OK;
+    enum rc rc = archive_once(api, &cli->arena, &look, &answer, err);
+    if (rc || look.people == 0)
+        return rc;
+    return cli_ask(arena_printf(&cli->arena, "%s will be archived and deleted.",
+                                print_count(&cli->arena, look.people, "person", "people")),
+                   err);
+}
+
 static enum rc archive_all(struct cli *cli, struct archiving *c, struct err *err)
 {
     struct api *api;
     struct arena *a = &cli->arena;
     bool more = true;
     enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = ask_first(cli, api, c, err);
     while (!rc && more) {
         const struct json *answer = NULL;
         rc = archive_once(api, a, c, &answer, err);
@@ -102,7 +123,7 @@ static const struct cli_option archive_options[] = {
 const struct cli_command command_archive = {
     .name = "archive",
     .options = archive_options,
-    .shared = CLI_JSON | CLI_SERVER,
+    .shared = CLI_JSON | CLI_SERVER | CLI_YES,
     .summary = "archive and delete people long COMPLETE",
     .about = "Writes people who have been COMPLETE for long to files in the data directory of\n"
              "the server (archives/, JSON lines, gzip; encrypted if archive.certificate_file\n"

@@ -18,6 +18,7 @@ static const struct cli_option config_option = { .name = "config",
                                                  .help = "the configuration; default lethe.yml" };
 static const struct cli_option help_option = { .name = "help", .help = "this page" };
 static const struct cli_option json_option = { .name = "json", .help = "machine output" };
+static const struct cli_option yes_option = { .name = "yes", .help = "do not ask first, as a terminal does" };
 static const struct cli_option server_option = {
     .name = "server", .value = "URL", .help = "a server elsewhere; credentials as in \"lethe help\""
 };
@@ -26,7 +27,7 @@ void cli_list_options(const struct cli_command *command, const struct cli_option
 {
     size_t n = 0;
     for (const struct cli_option *o = command ? command->options : NULL; o && o->name; o++) {
-        assert(n < CLI_OPTIONS_MAX - 5);
+        assert(n < CLI_OPTIONS_MAX - 6);
         all[n++] = o;
     }
     all[n++] = &config_option;
@@ -34,6 +35,8 @@ void cli_list_options(const struct cli_command *command, const struct cli_option
         all[n++] = &server_option;
     if (!command || command->shared & CLI_JSON)
         all[n++] = &json_option;
+    if (!command || command->shared & CLI_YES)
+        all[n++] = &yes_option;
     all[n++] = &help_option;
     all[n] = NULL;
 }

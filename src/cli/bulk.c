@@ -19,6 +19,7 @@ struct bulk {
     const char *reason;                        /* NULL: none */
     bool dry_run;
     bool json;
+    bool silent; /* only counts */
     int64_t done, refused;
 };
 
@@ -54,19 +55,25 @@ static void put_bulk(const struct bulk *b, int64_t after, struct json_out *o)
     json_field_bool(o, "dry_run", b->dry_run);
 }
 
-static void print_result(struct bulk *b, const struct json *r)
+static void print_result(const struct bulk *b, const struct json *r)
 {
-    bool ok = json_get_bool(r, "ok");
     long long id = (long long)api_int(r, "id");
     if (b->json) {
         print_item(b->done + b->refused, r);
-    } else if (ok) {
+    } else if (json_get_bool(r, "ok")) {
         printf("%lld: %s -> %s\n", id, api_text(r, "from"), api_text(r, "state"));
     } else {
         printf("%lld: refused: ", id);
         print_text(stdout, api_text(r, "detail"));
         fputc('\n', stdout);
     }
+}
+
+static void count_result(struct bulk *b, const struct json *r)
+{
+    bool ok = json_get_bool(r, "ok");
+    if (!b->silent)
+        print_result(b, r);
     b->done += ok;
     b->refused += !ok;
 }
@@ -88,7 +95,7 @@ static enum rc bulk_pages(struct api *api, struct bulk *b, struct err *err)
         if (rc)
             break;
         for (const struct json *r = results->first; r; r = r->next)
-            print_result(b, r);
+            count_result(b, r);
         after = api_int(answer.json, "next");
         arena_reset(&page);
     } while (after);
@@ -96,11 +103,28 @@ static enum rc bulk_pages(struct api *api, struct bulk *b, struct err *err)
     return rc;
 }
 
+static enum rc ask_first(struct cli *cli, struct api *api, const struct bulk *b, const char *done,
+                         struct err *err)
+{
+    struct bulk look = *b;
+    if (b->dry_run || !cli_asks(cli))
+        return RC_OK;
+    look.dry_run = look.silent = true;
+    enum rc rc = bulk_pages(api, &look, err);
+    if (rc || look.done == 0)
+        return rc;
+    return cli_ask(arena_printf(&cli->arena, "%s will be %s.",
+                                print_count(&cli->arena, look.done, "person", "people"), done),
+                   err);
+}
+
 /* done: what happened to them, like "resumed". */
 static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struct err *err)
 {
     struct api *api;
     enum rc rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = ask_first(cli, api, b, done, err);
     if (!rc)
         rc = bulk_pages(api, b, err);
     const char *people = print_count(&cli->arena, b->done, "person", "people");
@@ -349,7 +373,7 @@ const struct cli_command command_retirement_move = {
     .operands = "USERNAME STATE",
     .max_operands = 2,
     .options = move_options,
-    .shared = CLI_JSON | CLI_SERVER,
+    .shared = CLI_JSON | CLI_SERVER | CLI_YES,
     .summary = "set any state by hand",
     .about = "Puts a retirement into any state, forwards or backwards, out of dead ends too;\n"
              "with --state all in one state, or those of them requested on certain days. Needs\n"
@@ -368,7 +392,7 @@ const struct cli_command command_retirement_resume = {
     .operands = "USERNAME|--all",
     .max_operands = 1,
     .options = resume_options,
-    .shared = CLI_JSON | CLI_SERVER,
+    .shared = CLI_JSON | CLI_SERVER | CLI_YES,
     .summary = "try again after ERRORED",
     .about = "Moves an ERRORED retirement to the state before the stage that failed; the\n"
              "driver then tries that stage again. Mend the cause first: \"lethe retirement\n"
@@ -382,7 +406,7 @@ const struct cli_command command_retirement_rerun = {
     .group = "retirement",
     .name = "rerun",
     .options = rerun_options,
-    .shared = CLI_JSON | CLI_SERVER,
+    .shared = CLI_JSON | CLI_SERVER | CLI_YES,
     .summary = "once more through all stages",
     .about = "Moves people who are COMPLETE back to PENDING, for instance because a stage is\n"
              "new or had a fault. They go through the stages as configured today.",

@@ -40,6 +40,7 @@ enum {
     CLI_JSON = 1,     /* takes --json */
     CLI_SERVER = 2,   /* takes --server */
     CLI_AS_IT_IS = 4, /* a server that is started inside it leaves an empty database without states */
+    CLI_YES = 16,     /* takes --yes: cli_asks */
     CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, and an error that it does
                        * not   report itself exits with 3, "unknown" */
 };
@@ -191,6 +192,13 @@ enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err) 
 
 /* "83 people: RETIRING_FORUMS, 502 from forum", a line for each group; nothing if no one is ERRORED. */
 enum rc failures_print(struct cli *cli, struct api *api, struct err *err) MUST_CHECK;
+
+/* ---- asking first (ask.c) ---- */
+
+/* Is a person to be asked? Not without a terminal, and not with --yes. */
+bool cli_asks(const struct cli *cli);
+/* what: "83 people will be moved to ABORTED." RC_CONFLICT: the answer is not yes. */
+enum rc cli_ask(const char *what, struct err *err) MUST_CHECK;
 
 /* ---- for people to read (print.c) ---- */
 

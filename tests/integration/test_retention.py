@@ -2,13 +2,15 @@
 """How long a person is kept: nobody too long, nobody too short, and nothing that nobody else has a copy of."""
 import gzip
 import json
+import os
+import pty
 import shutil
 import sqlite3
 import subprocess
 
 import pytest
 
-from site_under_test import wait_for
+from site_under_test import LETHE, wait_for
 
 EDX = "/api/user/v1/accounts/"
 DAY = 86400 * 1000000
@@ -294,3 +296,58 @@ def test_complete_by_force_looks_different_from_honest(served):
     assert 'lethe_people{state="COMPLETE"} 2' in metrics and 'lethe_forced_people{state="COMPLETE"} 1' in metrics
     assert served.post(f"/v1/retirements/{forced}/move", {"state": "PENDING", "reason": "again"}).json["forced"] is False
     assert 'lethe_forced_people{state="COMPLETE"} 0' in served.get("/metrics", token="").raw.decode()
+
+
+# ---- asked first, at a terminal ----
+
+MANY = ["retirement", "move", "--state", "PENDING", "--to", "ABORTED", "--reason", "x"]
+SOON = ["archive", "--older-than", "0s"]
+
+
+def typed(site, answer, *arguments):
+    """At a terminal, where a person answers. Gives the exit code and what stood there."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([LETHE, *arguments, "--config", str(site.file)], stdin=follower, stdout=follower,
+                               stderr=follower, start_new_session=True)
+    os.close(follower)
+    os.write(leader, answer.encode())
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 4096)
+        except OSError:
+            break
+    os.close(leader)
+    return process.wait(), shown.decode()
+
+
+@pytest.mark.parametrize("arguments, asks", [(MANY, "1 person will be moved to ABORTED. Go on? [y/N]"),
+                                             (SOON, "1 person will be archived and deleted. Go on? [y/N]")])
+def test_a_person_at_a_terminal_is_asked_first(served, arguments, asks):
+    served.request("ada")
+    served.somebody("COMPLETE", name="bob")
+    before = states(served)
+    for answer in ("n\n", "\n", "\x04"):
+        code, shown = typed(served, answer, *arguments)
+        assert code == 4 and asks in shown and "nothing has changed" in shown
+    assert states(served) == before
+    code, shown = typed(served, "y\n", *arguments)
+    assert code == 0 and asks in shown and states(served) != before
+
+
+@pytest.mark.parametrize("arguments", [[*MANY, "--yes"], [*SOON, "--yes"], [*MANY, "--dry-run"], [*SOON, "--dry-run"],
+                                       ["archive", "--older-than", "1d"], ["archive"]])
+def test_nobody_is_asked_when_it_is_said_or_harmless(served, arguments):
+    served.request("ada")
+    served.somebody("COMPLETE", name="bob")
+    code, shown = typed(served, "", *arguments)
+    assert code == 0 and "Go on?" not in shown
+
+
+@pytest.mark.parametrize("arguments", [MANY, SOON])
+def test_a_script_is_not_asked(served, arguments):
+    served.request("ada")
+    served.somebody("COMPLETE", name="bob")
+    before = states(served)
+    served.ok(*arguments)
+    assert states(served) != before
