@@ -29,18 +29,10 @@ static struct config *config;
     ", verify: { http: { service: svc, get: \"/v/{original_username}\" }, count: /n, after: [0s, 1h] " \
     "} }\n"
 
-static inline void open_flight(const char *service, const char *rest)
+/* A driver that has just been started, with the configuration that was read. */
+static inline void start_flight(void)
 {
     struct err err;
-    char text[4096];
-    const char *path = scratch_path(&scratch, "", "lethe.yml");
-    int len = snprintf(text, sizeof(text),
-                       "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n"
-                       "services: { svc: { url: \"http://127.0.0.1:1\"%s } }\n%s",
-                       service, rest);
-    assert_true(len > 0 && (size_t)len < sizeof(text));
-    scratch_write(path, text, (size_t)len, 0600);
-    expect_ok(config_load(&arena, path, &config, &err), &err);
     expect_ok(tools_open(&tools, &m.runtime, NULL, &err), &err);
     services_open(&services, &(struct services_conf){ .config = config,
                                                       .runtime = &m.runtime,
@@ -54,6 +46,29 @@ static inline void open_flight(const char *service, const char *rest)
                                                 .max_runs = config->max_in_flight });
 }
 
+/* All that it has in memory is gone. */
+static inline void end_flight(void)
+{
+    flight_close(&flight);
+    tools_close(&tools);
+    services_close(&services);
+}
+
+static inline void open_flight(const char *service, const char *rest)
+{
+    struct err err;
+    char text[4096];
+    const char *path = scratch_path(&scratch, "", "lethe.yml");
+    int len = snprintf(text, sizeof(text),
+                       "data_dir: data\nidentity: { salts: [93b1c5d2e4f60718] }\n"
+                       "services: { svc: { url: \"http://127.0.0.1:1\"%s } }\n%s",
+                       service, rest);
+    assert_true(len > 0 && (size_t)len < sizeof(text));
+    scratch_write(path, text, (size_t)len, 0600);
+    expect_ok(config_load(&arena, path, &config, &err), &err);
+    start_flight();
+}
+
 static inline int setup(void **state)
 {
     made_up_open(&m);
@@ -64,9 +79,7 @@ static inline int setup(void **state)
 /* Ends what is under way; nothing of it may be left. */
 static inline int teardown(void **state)
 {
-    flight_close(&flight);
-    tools_close(&tools);
-    services_close(&services);
+    end_flight();
     assert_int_equal(m.n_calls, 0);
     assert_int_equal(m.runtime.timers.n, 0);
     made_up_close(&m);

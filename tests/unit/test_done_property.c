@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * No sequence of answers ends in COMPLETE while a service that behaves as its rules say still has the person.
+ *
+ * The stage is made at random: a search, a soft delete, a look into the bin, a deletion for good at once or
+ * by a job that is polled, in rounds, verified. So is what befalls it: answers that are refused, lost before
+ * or after the effect, cut or of somebody else; drivers that are killed, stopped or resumed. The service is a
+ * model with rules of its own; what the authority keeps is all that a driver that was killed leaves to the
+ * next.
+ *
+ * LETHE_SEED=N repeats a run; its number is printed.
+ */
+#include "flight_fixture.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    STAGES = 250,
+    SEQUENCES = 100, /* with each of them */
+    MOVES_MAX = 400, /* in a sequence */
+    RECORDS_MAX = 3,
+    RESUMES_MAX = 4
+};
+
+static uint64_t seed, drawn;
+
+static unsigned draw(unsigned n)
+{
+    drawn = drawn * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(drawn >> 33) % n;
+}
+
+static bool chance(unsigned percent)
+{
+    return draw(100) < percent;
+}
+
+/* ---- the stage ---- */
+
+static struct {
+    bool in_rounds, verifies, verify_sees_bin;
+    char text[2048];
+} stage;
+
+static const char *if_nobody(void)
+{
+    return chance(70) ? ", nothing_to_erase: [404]" : "";
+}
+
+static void add(const char *text)
+{
+    size_t len = strlen(stage.text);
+    assert_true(len + strlen(text) < sizeof(stage.text));
+    memcpy(stage.text + len, text, strlen(text) + 1);
+}
+
+/* In rounds only the search may say that nobody is there; what is gone by then is as good as deleted. */
+static void add_change(const char *call)
+{
+    add(call);
+    add(stage.in_rounds ? ", success: [200, 204, 404]" : if_nobody());
+    add(" }, ");
+}
+
+static void make_steps(void)
+{
+    static const char *const searches[] = { "{ get: /find", "{ post: /find, changes: false",
+                                            "{ post: /find" };
+    bool finds = stage.in_rounds || chance(60), bins = chance(60), captures_bin = false;
+    if (finds) {
+        add(searches[draw(3)]);
+        add(", capture: { id: /id }, if_missing: nothing_to_erase }, ");
+    }
+    if (bins)
+        add_change(finds ? "{ post: \"/soft/{id}\"" : "{ post: /soft");
+    if (!stage.in_rounds && bins && chance(40)) {
+        add("{ get: /bin, capture: { old: /id }, if_missing: nothing_to_erase }, ");
+        captures_bin = true;
+    }
+    const char *whose = captures_bin ? "/{old}" : finds ? "/{id}" : "";
+    if (!stage.in_rounds && chance(30)) {
+        bool captures_job = chance(50);
+        add(arena_printf(&arena, "{ post: \"/job%s\", success: [202]%s%s }, ", whose, if_nobody(),
+                         captures_job ? ", capture: { job: /job }" : ""));
+        add(arena_printf(
+            &arena,
+            "{ get: \"/jobs%s\", poll: { finished: { /state: done }, failed: { /state: failed }, every: "
+            "1s, for: 1h }%s }, ",
+            captures_job ? "/{job}" : "", if_nobody()));
+    } else {
+        add_change(arena_printf(&arena, "{ delete: \"/hard%s\"", whose));
+    }
+}
+
+static void make_stage(void)
+{
+    stage.text[0] = '\0';
+    stage.in_rounds = chance(25);
+    stage.verifies = chance(30);
+    stage.verify_sees_bin = chance(50);
+    add("stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ ");
+    make_steps();
+    add("]");
+    add(stage.in_rounds ? ", rounds: 4 }" : " }");
+    if (stage.verifies)
+        add(", verify: { http: { service: svc, get: /count }, count: /n, after: [0s, 5s] }");
+    add(", timeout: 2s, retry: { for: 6s, first: 1s, longest: 1s } }\n");
+}
+
+/* ---- the service ---- */
+
+enum record { PRESENT, BINNED, ERASING, GONE };
+
+static struct {
+    enum record record[RECORDS_MAX];
+    unsigned looks_left; /* at the job, until it has ended */
+    bool job_fails, job_known;
+} service;
+
+static void make_people(void)
+{
+    bool exists = chance(85);
+    for (unsigned i = 0; i < RECORDS_MAX; i++)
+        service.record[i] = exists && (i == 0 || (stage.in_rounds && chance(50))) ? PRESENT : GONE;
+    service.job_known = false;
+}
+
+static bool person_is_there(void)
+{
+    bool there = false;
+    for (unsigned i = 0; i < RECORDS_MAX; i++)
+        there = there || service.record[i] != GONE;
+    return there;
+}
+
+static struct {
+    unsigned status;
+    char text[64];
+} said;
+
+static void say(unsigned status, const char *text)
+{
+    said.status = status;
+    snprintf(said.text, sizeof(said.text), "%s", text);
+}
+
+static void say_first(enum record in)
+{
+    unsigned i = 0;
+    while (i < RECORDS_MAX && service.record[i] != in)
+        i++;
+    say(200, "{}");
+    if (i < RECORDS_MAX)
+        snprintf(said.text, sizeof(said.text), "{\"id\":\"u%u\"}", i);
+}
+
+/* The record at the end of the path, or the person's only one. */
+static enum record *record_of(const char *path)
+{
+    const char *id = strrchr(path, '/');
+    return &service.record[id[1] == 'u' ? id[2] - '0' : 0];
+}
+
+static void change(enum record *record, bool finds, enum record to, unsigned status, const char *text)
+{
+    if (!finds) {
+        say(404, "{\"error\":\"no such person\"}");
+        return;
+    }
+    *record = to;
+    say(status, text);
+}
+
+static void begin_job(enum record *record)
+{
+    change(record, *record == PRESENT || *record == BINNED, ERASING, 202, "{\"job\":\"j1\"}");
+    if (said.status == 202) {
+        service.job_known = true;
+        service.job_fails = chance(20);
+        service.looks_left = draw(3);
+    }
+}
+
+static void look_at_job(void)
+{
+    if (!service.job_known) {
+        say(404, "{\"error\":\"no such job\"}");
+    } else if (service.looks_left > 0) {
+        service.looks_left--;
+        say(200, "{\"state\":\"running\"}");
+    } else {
+        say(200, service.job_fails ? "{\"state\":\"failed\"}" : "{\"state\":\"done\"}");
+        if (service.record[0] == ERASING)
+            service.record[0] = service.job_fails ? PRESENT : GONE;
+    }
+}
+
+static void count_left(void)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < RECORDS_MAX; i++)
+        n += service.record[i] == PRESENT || (stage.verify_sees_bin && service.record[i] == BINNED);
+    say(200, "");
+    snprintf(said.text, sizeof(said.text), "{\"n\":%u}", n);
+}
+
+/* The rules: what is in the bin is not found by searches, and can be deleted for good. */
+static void serve(const struct http_call *call)
+{
+    const char *path = call->url + strlen("http://127.0.0.1:1");
+    enum record *record = record_of(path);
+    if (strncmp(path, "/find", 5) == 0)
+        say_first(PRESENT);
+    else if (strncmp(path, "/bin", 4) == 0)
+        say_first(BINNED);
+    else if (strncmp(path, "/soft", 5) == 0)
+        change(record, *record == PRESENT, BINNED, 204, "");
+    else if (strncmp(path, "/hard", 5) == 0)
+        change(record, *record == PRESENT || *record == BINNED, GONE, 204, "");
+    else if (strncmp(path, "/jobs", 5) == 0)
+        look_at_job();
+    else if (strncmp(path, "/job", 4) == 0)
+        begin_job(record);
+    else
+        count_left();
+}
+
+/* ---- the authority ---- */
+
+enum where { WORKING, ERRORED, COMPLETE };
+
+static struct {
+    enum where where;
+    const char *memo;
+    bool begun; /* a lease ran out */
+    int64_t until, begun_at;
+} authority;
+
+static void claim_stage(void)
+{
+    if (authority.until > m.now)
+        made_up_pass(&m, authority.until - m.now);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.memo = authority.memo;
+    claim.begun = authority.begun;
+    claim.begun_at = authority.begun_at;
+    authority.begun = false;
+    run_begin(&flight, &claim, m.mono);
+}
+
+static void resume(void)
+{
+    authority.where = WORKING;
+    authority.begun_at = 0;
+}
+
+/* Whether its call still reaches the service is anybody's guess. Its lease runs out, and deaths may have made
+ * the retirement ERRORED until then. */
+static void kill_driver(void)
+{
+    bool held = flight.in_flight > 0;
+    if (m.n_calls > 0 && chance(50))
+        serve(m.calls[0]);
+    end_flight();
+    start_flight();
+    if (!held)
+        return;
+    authority.begun = true;
+    made_up_pass(&m, 60 * CLOCK_S);
+    if (chance(10))
+        authority.where = ERRORED;
+}
+
+static void put_off(const struct run *run)
+{
+    authority.until = m.now + run->later_us;
+    if (!authority.begun_at)
+        authority.begun_at = run->begun_at;
+}
+
+/* Takes note; the answer is the state. */
+static const char *hear(const struct run *run)
+{
+    const char *memo = arena_strdup(&arena, run->put_memo);
+    switch (run->sent) {
+    case REPORT_DONE: authority.where = COMPLETE; return "COMPLETE";
+    case REPORT_FAILED:
+        authority.where = ERRORED;
+        authority.memo = memo;
+        return "ERRORED";
+    case REPORT_LATER:
+        put_off(run);
+        authority.memo = memo;
+        break;
+    case REPORT_RENEWED:
+    case REPORT_RELEASED: authority.memo = memo ? memo : authority.memo; break;
+    case REPORT_NONE:
+    case REPORT_ENTERED:
+    case REPORT_WAITING: fail_msg("no such report is expected");
+    }
+    return "ERASING_A";
+}
+
+/* ---- what happens ---- */
+
+static void report(void)
+{
+    struct run *run = flight_take_report(&flight);
+    if (chance(3)) {
+        kill_driver(); /* before it was sent */
+        return;
+    }
+    const char *state = hear(run);
+    if (chance(3))
+        kill_driver(); /* before it was answered */
+    else
+        run_answered(run, &(struct wire_report_answer){ .ok = true, .state = state }, m.mono);
+}
+
+/* Ends the call as the service said, or not. */
+static void answer(void)
+{
+    static const unsigned refusals[] = { 429, 500, 503, 408, 400, 401, 403 }, lost[] = { 500, 502, 503, 504 };
+    struct http_call *call = m.calls[0];
+    if (chance(75)) {
+        serve(call);
+        made_up_answer(&m, said.status, said.text);
+    } else if (chance(30)) { /* it never came to that */
+        if (chance(50))
+            made_up_answer(&m, refusals[draw(7)], "{\"error\":\"not now\"}");
+        else
+            made_up_end(&m, chance(50) ? HTTP_NOT_SENT : HTTP_TIMED_OUT, 0, "");
+    } else if (chance(30)) { /* somebody in between */
+        made_up_answer(&m, chance(50) ? 200 : 302, "<html>we will be back soon</html>");
+    } else { /* it did, and that is not heard */
+        serve(call);
+        if (chance(30))
+            made_up_end(&m, HTTP_TIMED_OUT, 0, "");
+        else if (chance(30))
+            made_up_end(&m, HTTP_UNKNOWN, 0, "");
+        else if (chance(30))
+            made_up_answer(&m, 200, "{\"id\":\"u");
+        else
+            made_up_answer(&m, lost[draw(4)], "");
+    }
+}
+
+static void call_ends(void)
+{
+    if (chance(6)) {
+        kill_driver();
+    } else if (chance(3)) {
+        if (chance(50))
+            serve(m.calls[0]);
+        flight_stop(&flight, 2);
+    } else {
+        answer();
+    }
+}
+
+static void move(void)
+{
+    int64_t next_at = timers_next_at(&m.runtime.timers);
+    if (flight.n_reports > 0) {
+        report();
+    } else if (m.n_calls > 0) {
+        call_ends();
+    } else if (flight.in_flight == 0) {
+        flight.stopping = 0;
+        claim_stage();
+    } else if (chance(2)) {
+        flight_stop(&flight, 1);
+    } else {
+        made_up_pass(&m, next_at > m.mono && next_at - m.mono < 60 * CLOCK_S ? next_at - m.mono : CLOCK_S);
+    }
+    timers_fire(&m.runtime.timers, m.mono);
+    services_turn(&services, m.mono);
+}
+
+static unsigned n_completed, n_errored;
+
+static void go_through(void)
+{
+    unsigned resumes = 0;
+    memset(&authority, 0, sizeof(authority));
+    make_people();
+    for (int i = 0; i < MOVES_MAX && authority.where != COMPLETE; i++) {
+        if (authority.where == ERRORED && flight.in_flight == 0 && resumes++ < RESUMES_MAX)
+            resume();
+        else if (authority.where == ERRORED && flight.in_flight == 0)
+            break;
+        move();
+    }
+    n_completed += authority.where == COMPLETE;
+    n_errored += authority.where == ERRORED;
+    end_flight();
+    if (authority.where == COMPLETE && person_is_there())
+        fail_msg("COMPLETE, and the service has the person (LETHE_SEED=%" PRIu64 "):\n%s", seed, stage.text);
+    start_flight();
+}
+
+static void test_done_property__complete_means_gone(void **state)
+{
+    const char *given = getenv("LETHE_SEED");
+    log_setup(LOG_ERROR, false, STDERR_FILENO);
+    seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_now();
+    drawn = seed;
+    print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
+    for (int i = 0; i < STAGES; i++) {
+        make_stage();
+        if (i > 0)
+            end_flight();
+        arena_reset(&arena);
+        open_flight(", breaker: none", stage.text);
+        for (int k = 0; k < SEQUENCES; k++)
+            go_through();
+    }
+    print_message("# %u of %d sequences end in COMPLETE, %u in ERRORED\n", n_completed, STAGES * SEQUENCES,
+                  n_errored);
+    assert_true(n_completed > STAGES * SEQUENCES / 2 && n_errored > STAGES * SEQUENCES / 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_done_property__complete_means_gone, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
