@@ -374,7 +374,8 @@ struct waiting {
     const char *stage;
     int64_t since;
 };
-/* At most limit of them, the oldest of each state first. */
+/* At most limit of them, the oldest of each state first. One look goes through DUE_LOOK_MAX rows, and the
+ * next one continues: so where more people are in those states, each look finds others. */
 enum rc store_waiting(struct store *s, struct arena *a, size_t limit, struct waiting **out, size_t *n,
                       struct err *err) MUST_CHECK;
 /* The states they are in; at least one: where none waits, the id 0, which no state has. */

@@ -25,6 +25,12 @@ struct due_mark {
     int64_t next, held, whole; /* as in struct due_walk */
 };
 
+/* Up to which id the last look for waiting rows of a state came; 0: to the end of it. */
+struct waiting_mark {
+    int64_t state_id, upto;
+    struct waiting_mark *next;
+};
+
 struct store {
     struct db *db;
     uint8_t lookup_key[CRYPTO_KEY_LEN];
@@ -33,7 +39,8 @@ struct store {
     struct stored_pipeline *pipelines; /* loaded so far, the newest first */
     struct due_mark *due_marks;        /* n_due_marks of them */
     size_t n_due_marks;
-    bool suspects_turn; /* the next driver without people gets suspects before others */
+    struct waiting_mark *waiting_marks; /* in the arena */
+    bool suspects_turn;                 /* the next driver without people gets suspects before others */
 };
 
 /* ---- statements (store.c) ---- */

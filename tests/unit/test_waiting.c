@@ -52,6 +52,23 @@ static void test_waiting__is_shown_with_stage_and_since_when(void **state)
     assert_sound(f);
 }
 
+/* 25,000 who do not wait are in front of one who does: a look walks through 10,000 rows. */
+static void test_waiting__a_look_is_bounded_and_the_next_one_continues(void **state)
+{
+    struct fixture *f = *state;
+    struct waiting *found;
+    size_t n;
+    add_crowd(f, 5 * DUE_LOOK_MAX / 2, FORUM_ING, LEASE_FREE);
+    int64_t id = add_person(f, "last");
+    claim(f, id);
+    report(f, id, COMMAND_WAIT, false, "do it");
+    for (int look = 1; look <= 6; look++) {
+        OK(store_waiting(f->s, &f->arena, 10, &found, &n, &f->err));
+        assert_int_equal(n, look % 3 == 0);
+        assert_true(n == 0 || found[0].id == id);
+    }
+}
+
 static void test_waiting__the_view_has_the_instructions_as_long_as_it_waits(void **state)
 {
     struct fixture *f = *state;
@@ -112,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_waiting__is_shown_with_stage_and_since_when),
+        T(test_waiting__a_look_is_bounded_and_the_next_one_continues),
         T(test_waiting__the_view_has_the_instructions_as_long_as_it_waits),
         T(test_waiting__a_list_can_be_of_them_alone),
         T(test_waiting__is_neither_due_nor_leased),
