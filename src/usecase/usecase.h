@@ -14,7 +14,7 @@
  *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
  *   partners.c   people to report to partner organisations
- *   cleanup.c    forgetting the person after all stages are done
+ *   cleanup.c    forgetting the person: by name, cancelled long ago, or one by an operator
  *   archive.c    the same, into a file; archive_line.c: what that says of a person
  *   setup.c      states, and what a server does to its database before it serves
  *   accounts.c   the directory: registering, and what the stages of a retirement do to an account

@@ -227,6 +227,37 @@ def test_a_lost_archive_is_given_up_by_an_empty_file(site):
     assert states(site) == {} and archive(site, "0d")["people"] == 0
 
 
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("call, error, status", [("link", "ENOSPC", 507), ("link", "EROFS", 500), ("fsync", "EIO", 500)])
+def test_a_disk_that_takes_no_archive_changes_nothing(site, call, error, status):
+    process = site.serve()
+    who = site.somebody("COMPLETE", name="ada")["id"]
+    tracer = site.start_tracer(process, f"--trace={call}", f"--inject={call}:error={error}")
+    answer = site.post("/v1/archives", {"older_than": "0d"})
+    tracer.terminate()
+    tracer.wait()
+    assert answer.status == status and str(site.data_dir) not in answer.raw.decode()
+    assert states(site) == {who: "COMPLETE"} and site.status("ada").json["original_username"] == "ada"
+    assert archive(site, "0d")["people"] == 1
+    [path] = (site.data_dir / "archives").iterdir()
+    assert path.name.endswith(".jsonl.gz") and states(site) == {}
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_an_archive_that_cannot_get_its_name_is_finished_later(site):
+    process = site.serve()
+    site.somebody("COMPLETE", name="ada")
+    tracer = site.start_tracer(process, "--trace=rename", "--inject=rename:error=EROFS")
+    answer = site.post("/v1/archives", {"older_than": "0d"})
+    tracer.terminate()
+    tracer.wait()
+    assert answer.status == 500 and len(states(site)) == 1
+    site.wait_said(process, "cannot be finished")
+    assert archive(site, "0d")["people"] == 0 and states(site) == {}
+    [path] = (site.data_dir / "archives").iterdir()
+    assert [json.loads(line)["original_username"] for line in gzip.decompress(path.read_bytes()).splitlines()] == ["ada"]
+
+
 def test_a_folder_that_cannot_be_written_changes_nothing(site):
     site.serve()
     who = site.somebody("COMPLETE", name="ada")["id"]
