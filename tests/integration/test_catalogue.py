@@ -7,8 +7,9 @@ from site_under_test import Site
 
 OF_THE_USERNAME = {"username": "ada"}
 SERVICES = ["lms", "ecommerce", "credentials", "demographics", "license_manager"]
-# entry: (service, method, path, body, does a 404 mean that there is nothing to erase). USER_ID stands for the number.
-USER_ID = object()
+# entry: (service, method, path, body, does a 404 mean that there is nothing to erase). USER_ID stands for the number, RETIRED
+# for the retired name.
+USER_ID, RETIRED = object(), object()
 CATALOGUE = {
     "LMS.retirement_retire_forum":
         ("lms", "POST", "/api/discussion/v1/accounts/retire_forum/", OF_THE_USERNAME, True),
@@ -25,8 +26,11 @@ CATALOGUE = {
         ("lms", "POST", "/api/edx_proctoring/v1/retire_user/{}/", None, False),
     "LMS.retirement_retire_proctoring_backend_data":
         ("lms", "POST", "/api/edx_proctoring/v1/retire_backend_user/{}/", None, False),
+    "LMS.retirement_retire_certificates":
+        ("lms", "POST", "/api/certificates/v1/retire_certs_s3_for_user/", {"username": RETIRED}, False),
     "ECOMMERCE.retire_learner": ("ecommerce", "POST", "/api/v2/user/retire/", OF_THE_USERNAME, False),
-    "CREDENTIALS.retire_learner": ("credentials", "POST", "/user/retire/", OF_THE_USERNAME, False),
+    "CREDENTIALS.retire_learner":
+        ("credentials", "POST", "/api/v2/replace_usernames/", {"username_mappings": [{"ada": RETIRED}]}, False),
     "DEMOGRAPHICS.retire_learner":
         ("demographics", "POST", "/demographics/api/v1/retire_demographics/", {"lms_user_id": USER_ID}, True),
     "LICENSE_MANAGER.retire_learner":
@@ -35,14 +39,33 @@ CATALOGUE = {
 }
 
 
-def body_for(body, user_id):
-    return body and {key: user_id if value is USER_ID else value for key, value in body.items()}
+# What they answer when it is done, if that is not just 204: an entry looks at these.
+WELL = {"/api/certificates/v1/retire_certs_s3_for_user/": {"username": "x", "processed": 2, "failed": []},
+        "/api/v2/replace_usernames/": {"successful_replacements": ["ada"], "failed_replacements": []}}
+
+
+def body_for(body, user_id, retired):
+    if isinstance(body, dict):
+        return {key: body_for(value, user_id, retired) for key, value in body.items()}
+    if isinstance(body, list):
+        return [body_for(value, user_id, retired) for value in body]
+    return user_id if body is USER_ID else retired if body is RETIRED else body
+
+
+def well(call):
+    return (200, WELL[call.path]) if call.path in WELL else 204
+
+
+class Lms(OldLms):
+    def erase(self, call):
+        super().erase(call)
+        return well(call)
 
 
 @pytest.fixture
 def open_edx(site, make_service):
     """A site with the services of Open edX, each scripted: site.at["lms"]."""
-    site.at = {name: make_service() for name in SERVICES}
+    site.at = {name: make_service(script=well) for name in SERVICES}
     for name, service in site.at.items():
         site.service(name, service)
     return site
@@ -53,11 +76,12 @@ def test_every_entry_makes_its_very_call(open_edx):
     for i, entry in enumerate(CATALOGUE):
         site.stage(f"DOING_{i}", f"DONE_{i}", use=entry)
     site.request("ada", account_id=4711)
-    user_id = site.show("ada")["user"]["id"]
+    shown = site.show("ada")
+    user_id = shown["user"]["id"]
     assert site.drive_all()["completed"] == 1
     expected = {name: [] for name in SERVICES}
     for service, method, path, body, _ in CATALOGUE.values():
-        expected[service].append((method, path.format(user_id), body_for(body, user_id)))
+        expected[service].append((method, path.format(user_id), body_for(body, user_id, shown["retired_username"])))
     for name, service in site.at.items():
         assert [(call.method, call.path, call.json) for call in service.calls] == expected[name]
 
@@ -65,9 +89,9 @@ def test_every_entry_makes_its_very_call(open_edx):
 def test_every_entry_by_the_file_of_a_driver(tmp_path, make_service):
     """The same calls, from the LMS's own list of retirements."""
     pairs = [(f"DOING_{i}", f"DONE_{i}") for i in range(len(CATALOGUE))]
-    lms = OldLms(make_service, ["PENDING", *(state for pair in pairs for state in pair), "ERRORED", "ABORTED", "COMPLETE"])
+    lms = Lms(make_service, ["PENDING", *(state for pair in pairs for state in pair), "ERRORED", "ABORTED", "COMPLETE"])
     site = Site(tmp_path)
-    site.at = {"lms": lms, **{name: make_service() for name in SERVICES[1:]}}
+    site.at = {"lms": lms, **{name: make_service(script=well) for name in SERVICES[1:]}}
     site.config = {
         "client_id": "worker", "client_secret": "secret",
         "base_urls": {name: service.url + "/" for name, service in site.at.items()},
@@ -77,7 +101,7 @@ def test_every_entry_by_the_file_of_a_driver(tmp_path, make_service):
     assert site.drive_all()["completed"] == 1
     user_id = lms.rows["ada"]["user"]["id"]
     for name, service in site.at.items():
-        expected = [(method, path.format(user_id), body_for(body, user_id))
+        expected = [(method, path.format(user_id), body_for(body, user_id, lms.rows["ada"]["retired_username"]))
                     for at, method, path, body, _ in CATALOGUE.values() if at == name]
         assert [(call.method, call.path, call.json) for call in service.calls] == expected
         assert all(call.headers["Authorization"] in lms.tokens for call in service.calls)
@@ -100,3 +124,25 @@ def test_a_service_by_another_name(site, make_service):
     site.request("ada", account_id=4711)
     assert site.drive_all()["completed"] == 1
     assert [call.json for call in courses.calls] == [{"username": "ada"}]
+
+
+@pytest.mark.parametrize("entry, answer, right", [
+    ("CREDENTIALS.retire_learner", (200, {"successful_replacements": [], "failed_replacements": ["ada"]}), "ERRORED"),
+    ("CREDENTIALS.retire_learner", 204, "ERRORED"),
+    ("LMS.retirement_retire_certificates", (207, {"username": "x", "processed": 2, "failed": ["one"]}), "ERRORED"),
+    ("LMS.retirement_retire_certificates", (200, {"username": "x", "processed": 2, "failed": ["one"]}), "ERRORED"),
+    ("LMS.retirement_retire_certificates", (207, {"username": "x", "processed": 2, "failed": []}), "COMPLETE"),
+    ("LMS.retirement_retire_certificates", (200, {"username": "x", "processed": 0, "failed": []}), "nothing_to_erase"),
+    ("LMS.retirement_retire_proctoring_backend_data", (200, {"examity": True}), "COMPLETE"),
+    ("LMS.retirement_retire_proctoring_backend_data", (200, {}), "nothing_to_erase"),
+    ("LMS.retirement_retire_proctoring_backend_data", (500, {"examity": False}), "ERRORED"),
+    ("LMS.retirement_retire_forum", (404, "default backend - 404"), "ERRORED"),
+    ("LICENSE_MANAGER.retire_learner", (404, "<html>"), "ERRORED"),
+], ids=str)
+def test_an_entry_looks_at_what_is_answered(open_edx, entry, answer, right):
+    open_edx.at[CATALOGUE[entry][0]].script = lambda call: answer
+    open_edx.stage("DOING", "DONE", use=entry, retry="none")
+    open_edx.request("ada", account_id=4711)
+    open_edx.drive_all()
+    state = open_edx.states()["ada"]
+    assert (open_edx.recorded("ada", "DONE").get("outcome", state) if state == "COMPLETE" else state) == right

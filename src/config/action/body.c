@@ -69,11 +69,20 @@ static const char *unquoted_place(const struct template_maker *m, const struct y
     return template_knows(m, only->key) ? only->key : NULL;
 }
 
-static enum rc add_key(struct template_maker *m, const struct yaml *at, struct err *err)
+/* A place stands in a key only if it is the only one of its map: a person could be called as another key. */
+static enum rc add_key(struct template_maker *m, const struct yaml *map, const struct yaml *at,
+                       struct err *err)
 {
     struct buf key;
-    if (strpbrk(at->key, "{}"))
-        return yaml_key_error(at, err, "braces stand in values, not in keys");
+    if (strpbrk(at->key, "{}")) {
+        if (map->count > 1)
+            return yaml_key_error(at, err, "braces stand in values, and in the only key of a map");
+        template_add_fixed(m, "\"");
+        if (template_add(m, at->key, err))
+            return yaml_wrap(at, err);
+        template_add_fixed(m, "\":");
+        return RC_OK;
+    }
     buf_init(&key, 6 * strlen(at->key) + 4);
     buf_add_char(&key, '"');
     json_escape(&key, at->key, strlen(at->key));
@@ -96,7 +105,7 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
         if (child != at->first)
             template_add_fixed(m, ",");
         if (at->kind == YAML_MAP)
-            rc = add_key(m, child, err);
+            rc = add_key(m, at, child, err);
         if (!rc)
             rc = add_json(m, child, err);
     }
