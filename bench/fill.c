@@ -56,7 +56,8 @@ static enum rc add_person(struct act *act, int64_t i, int64_t *account_id, struc
         .email = email,
         .orgs = i % ORGS_EVERY ? "[]" : "[\"org\"]",
     };
-    return usecase_add_account(act, &account, account_id, err);
+    bool alike;
+    return usecase_add_account(act, &account, account_id, &alike, err);
 }
 
 static enum rc move_on(struct act *act, int64_t account_id, const char *state, struct err *err)

@@ -55,7 +55,11 @@ static enum rc run_add(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         print_json(answer.json);
     else
-        printf("Account %lld has been added.\n", (long long)id->integer);
+        printf("Account %lld has been added.\n%s", (long long)id->integer,
+               json_get(answer.json, "alike")
+                   ? "Another account has this user name in another case of letters: "
+                     "the later of them gets a retired name that ends in _2.\n"
+                   : "");
     return RC_OK;
 }
 

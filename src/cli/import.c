@@ -267,9 +267,24 @@ static enum rc check_rows(struct arena *a, const char *file, const struct people
     return rc ? err_set_code(err, rc, err->code, "%s:%s", file, arena_strdup(a, err->text)) : RC_OK;
 }
 
-static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people, bool dry_run,
-                             struct err *err)
+/* User names that the server found to retire as another account's does. */
+struct alike {
+    const char **name;
+    size_t n;
+};
+
+static void note_alike(struct arena *a, const struct json *answer, struct alike *alike)
 {
+    const struct json *list = json_get(answer, "alike");
+    for (const struct json *name = list ? list->first : NULL; name; name = name->next)
+        alike->name[alike->n++] = arena_strdup(a, name->text);
+}
+
+/* alike: NULL for a dry run. */
+static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people,
+                             struct alike *alike, struct err *err)
+{
+    bool dry_run = alike == NULL;
     struct arena chunk = { 0 };
     enum rc rc = RC_OK;
     for (size_t from = 0; !rc && from < people->n;) {
@@ -282,6 +297,8 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
         if (rc)
             rc = refused_account(cli->operands[0], people, from, to, err);
+        else if (alike)
+            note_alike(&cli->arena, answer.json, alike);
         if (rc && from > 0 && !dry_run)
             rc = err_set_code(err, rc, err->code, "%s (the lines before %u are imported)", err->text,
                               people->rows[from].line);
@@ -290,6 +307,32 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
     }
     arena_free(&chunk);
     return rc;
+}
+
+static void print_imported(struct cli *cli, size_t n, const struct alike *alike)
+{
+    if (cli_flag(cli, "json")) {
+        struct api_body out;
+        api_body_open(&out);
+        json_field_int(&out.json, "imported", (int64_t)n);
+        if (alike->n > 0) {
+            json_put_key(&out.json, "alike");
+            json_open_list(&out.json);
+            for (size_t i = 0; i < alike->n; i++)
+                json_put_text(&out.json, alike->name[i]);
+            json_close_list(&out.json);
+        }
+        json_close_map(&out.json);
+        puts(buf_str(&out.buf));
+        api_body_free(&out);
+        return;
+    }
+    printf("%s imported.\n", print_count(&cli->arena, (int64_t)n, "account", "accounts"));
+    for (size_t i = 0; i < alike->n; i++) {
+        printf("retires like an account with another case of letters: ");
+        print_text(stdout, alike->name[i]);
+        fputc('\n', stdout);
+    }
 }
 
 static enum rc run_account_import(struct cli *cli, struct err *err)
@@ -304,13 +347,12 @@ static enum rc run_account_import(struct cli *cli, struct err *err)
         rc = api_open(cli, &api, err);
     if (rc)
         return rc;
-    rc = send_accounts(cli, api, &people, true, err);
+    struct alike alike = { .name = arena_array(&cli->arena, people.n + 1, sizeof(alike.name[0])) };
+    rc = send_accounts(cli, api, &people, NULL, err);
     if (!rc)
-        rc = send_accounts(cli, api, &people, false, err);
-    if (!rc && cli_flag(cli, "json"))
-        printf("{\"imported\":%zu}\n", people.n);
-    else if (!rc)
-        printf("%s imported.\n", print_count(&cli->arena, (int64_t)people.n, "account", "accounts"));
+        rc = send_accounts(cli, api, &people, &alike, err);
+    if (!rc)
+        print_imported(cli, people.n, &alike);
     api_close(&api);
     return rc;
 }

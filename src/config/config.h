@@ -274,6 +274,7 @@ struct stage_conf {
     const char *use;                 /* the entry of the catalogue; NULL: written out */
     const struct conditions *when;   /* only for people who meet all of them; NULL: for all */
     const struct conditions *unless; /* not for people who meet any of them; NULL: for all */
+    bool names_number;               /* it has {user_id} in it, or asks about it */
     struct action_conf action;
     struct retry_conf retry;          /* also for looks */
     const struct verify_conf *verify; /* NULL: the action's success is enough */

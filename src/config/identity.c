@@ -15,6 +15,7 @@ enum {
     SALTS_MAX = 100,
     SALT_MAX = 1024,
     DIGEST_DIGITS = 2 * RETIRED_DIGEST_LEN,
+    DIGEST_ROOM = DIGEST_DIGITS + RETIRED_SUFFIX_MAX,
     USERNAME_MAX = 150,
     EMAIL_MAX = 254
 };
@@ -143,9 +144,12 @@ static enum rc read_format(struct reading *r, const struct setting *s, const str
     const char *place = strstr(text, "{}");
     if (!place || strstr(place + 2, "{}"))
         return yaml_value_error(at, err, "expected exactly one {} in it, where the digest goes");
-    if (strlen(text) - 2 + DIGEST_DIGITS > (size_t)s->max)
-        return yaml_value_error(at, err, "with the %d digits of the digest it is longer than %lld characters",
-                                DIGEST_DIGITS, (long long)s->max);
+    if (strlen(text) - 2 + DIGEST_ROOM > (size_t)s->max)
+        return yaml_value_error(
+            at, err,
+            "with the %d digits of the digest, and _2 to _%d for names that retire alike, it "
+            "is longer than %lld characters",
+            DIGEST_DIGITS, RETIRED_ALIKE_MAX, (long long)s->max);
     *(const char **)field = text;
     return RC_OK;
 }

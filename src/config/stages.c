@@ -95,6 +95,16 @@ static enum rc check_stage(struct reading *r, struct stage_conf *stage, const st
     return type->check_stage ? type->check_stage(&stage->action, given, err) : RC_OK;
 }
 
+static bool names_number(const struct yaml *at)
+{
+    if ((at->text && strstr(at->text, "{user_id")) || (at->key && strcmp(at->key, "user_id") == 0))
+        return true;
+    for (const struct yaml *child = at->first; child; child = child->next)
+        if (names_number(child))
+            return true;
+    return false;
+}
+
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
 {
     const struct yaml *whole, *action = action_given(at);
@@ -105,7 +115,10 @@ static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage
         rc = catalogue_expand(r, at, &whole, err);
     if (!rc)
         rc = setting_read_map(r, stages_settings, whole, stage, err);
-    return !rc ? check_stage(r, stage, whole, err) : rc;
+    if (rc)
+        return rc;
+    stage->names_number = names_number(whole);
+    return check_stage(r, stage, whole, err);
 }
 
 /* ---- the list ---- */

@@ -279,6 +279,11 @@ enum { RETIRED_DIGEST_LEN = 20 };
 void retired_digest(struct arena *a, const char *salt, const char *value, uint8_t out[RETIRED_DIGEST_LEN]);
 /* The format with the hex digest at {}. */
 char *retired_name(struct arena *a, const char *format, const char *salt, const char *value);
+/* The same for the nth person, from 1, whose name retires alike (dee and Dee; a person who came back): from
+ * the second on the digest is followed by "_2" and so on. */
+enum { RETIRED_ALIKE_MAX = 9999, RETIRED_SUFFIX_MAX = 5 };
+char *retired_name_nth(struct arena *a, const char *format, const char *salt, const char *value,
+                       unsigned nth);
 /* Does the name have this format? Then out is the digest in it. */
 bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN]);
 /* Is candidate the retired form of value, under any of the salts? */

@@ -29,14 +29,20 @@ static const char *placeholder(const char *format)
     return at;
 }
 
-char *retired_name(struct arena *a, const char *format, const char *salt, const char *value)
+char *retired_name_nth(struct arena *a, const char *format, const char *salt, const char *value, unsigned nth)
 {
     uint8_t digest[RETIRED_DIGEST_LEN];
     char hex[HEX_LEN + 1];
-    const char *at = placeholder(format);
+    const char *at = placeholder(format), *suffix = nth > 1 ? arena_printf(a, "_%u", nth) : "";
+    assert(nth >= 1 && nth <= RETIRED_ALIKE_MAX);
     retired_digest(a, salt, value, digest);
     crypto_hex(digest, sizeof(digest), hex);
-    return arena_printf(a, "%.*s%s%s", (int)(at - format), format, hex, at + 2);
+    return arena_printf(a, "%.*s%s%s%s", (int)(at - format), format, hex, suffix, at + 2);
+}
+
+char *retired_name(struct arena *a, const char *format, const char *salt, const char *value)
+{
+    return retired_name_nth(a, format, salt, value, 1);
 }
 
 static bool read_hex_digit(char c, uint8_t *out)
@@ -49,12 +55,29 @@ static bool read_hex_digit(char c, uint8_t *out)
     return true;
 }
 
+/* "", or "_2" and so on. */
+static bool is_suffix(const char *suffix, size_t len)
+{
+    unsigned n = 0;
+    if (len == 0)
+        return true;
+    if (len == 1 || suffix[0] != '_' || suffix[1] == '0')
+        return false;
+    for (size_t i = 1; i < len && n <= RETIRED_ALIKE_MAX; i++) {
+        if (suffix[i] < '0' || suffix[i] > '9')
+            return false;
+        n = 10 * n + (unsigned)(suffix[i] - '0');
+    }
+    return n >= 2 && n <= RETIRED_ALIKE_MAX;
+}
+
 bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN])
 {
     const char *at = placeholder(format);
-    size_t before = (size_t)(at - format);
-    if (strlen(name) != strlen(format) - 2 + HEX_LEN || strncmp(name, format, before) != 0 ||
-        strcmp(name + before + HEX_LEN, at + 2) != 0)
+    size_t before = (size_t)(at - format), len = strlen(name), fixed = strlen(format) - 2 + HEX_LEN;
+    if (len < fixed || strncmp(name, format, before) != 0 ||
+        !is_suffix(name + before + HEX_LEN, len - fixed) ||
+        strcmp(name + before + HEX_LEN + (len - fixed), at + 2) != 0)
         return false;
     const char *hex = name + before;
     uint8_t digest[RETIRED_DIGEST_LEN];

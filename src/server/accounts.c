@@ -12,10 +12,7 @@ static enum rc read_secondary(struct exchange *x, const struct json *body, const
     static const struct {
         const char *key;
         enum json_kind kind;
-    } members[] = { { "extras", JSON_MAP },
-                    { "linked_logins", JSON_LIST },
-                    { "pending_changes", JSON_MAP },
-                    { "recovery_email", JSON_TEXT } };
+    } members[] = { { "extras", JSON_MAP }, { "linked_logins", JSON_LIST }, { "pending_changes", JSON_MAP } };
     struct buf text;
     struct json_out o = { .buf = &text };
     enum rc rc = RC_OK;
@@ -58,6 +55,8 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         rc = field_orgs(x->arena, body, &out->orgs, err);
     if (!rc)
         rc = read_secondary(x, body, &out->secondary, err);
+    if (!rc)
+        rc = field_text_optional(body, "recovery_email", &out->recovery_email, err);
     if (!rc)
         rc = usecase_check_person(out->username, out->email, out->name, err);
     out->name = out->name ? out->name : "";
@@ -132,7 +131,26 @@ static enum rc slow_accounts(struct exchange *x, struct err *err)
     return rc;
 }
 
-static void answer_ids(struct exchange *x, const struct registration *in, const int64_t *ids)
+/* The user names that retire as another account's does. */
+static void put_alike(struct json_out *o, const struct registration *in, const bool *alike)
+{
+    bool some = false;
+    for (size_t i = 0; i < in->n; i++) {
+        if (!alike[i])
+            continue;
+        if (!some) {
+            json_put_key(o, "alike");
+            json_open_list(o);
+        }
+        some = true;
+        json_put_text(o, in->account[i].username);
+    }
+    if (some)
+        json_close_list(o);
+}
+
+static void answer_ids(struct exchange *x, const struct registration *in, const int64_t *ids,
+                       const bool *alike)
 {
     struct json_out o = answer_json(x, in->dry_run ? 200 : 201);
     json_open_map(&o);
@@ -145,6 +163,7 @@ static void answer_ids(struct exchange *x, const struct registration *in, const 
             json_put_int(&o, ids[i]);
         json_close_list(&o);
     }
+    put_alike(&o, in, alike);
     json_close_map(&o);
 }
 
@@ -154,13 +173,14 @@ static enum rc act_accounts(struct exchange *x, struct err *err)
     const struct registration *in = x->input;
     struct act act = exchange_act(x);
     int64_t *ids = arena_array(x->arena, in->n, sizeof(*ids));
+    bool *alike = arena_array(x->arena, in->n, sizeof(*alike));
     for (size_t i = 0; i < in->n; i++) {
-        enum rc rc = usecase_add_account(&act, &in->account[i], &ids[i], err);
+        enum rc rc = usecase_add_account(&act, &in->account[i], &ids[i], &alike[i], err);
         if (rc)
             return in->is_list ? err_prefix(err, "accounts: item %zu", i + 1) : rc;
     }
     x->undo = in->dry_run;
-    answer_ids(x, in, ids);
+    answer_ids(x, in, ids, alike);
     return RC_OK;
 }
 
@@ -177,18 +197,39 @@ static const char *account_state(const struct account *account)
     return account->password ? "active" : "no_password";
 }
 
-/* Text that is stored as JSON, or the preset where none is stored. */
-static void put_stored(struct exchange *x, struct json_out *o, const char *key, const char *text,
-                       const char *preset)
+/* Text that is stored as JSON; NULL: none. */
+static const struct json *stored(struct exchange *x, const char *text)
 {
     struct json *value;
-    json_put_key(o, key);
-    const char *source = text ? text : preset;
-    if (json_parse(x->arena, source, strlen(source), &value, NULL))
-        json_put_null(o);
-    else
-        json_dump(o->buf, value);
-    o->comma = true;
+    return text && !json_parse(x->arena, text, strlen(text), &value, NULL) ? value : NULL;
+}
+
+static void put_orgs(struct exchange *x, struct json_out *o, const struct account *account)
+{
+    const struct json *orgs = stored(x, account->orgs);
+    json_put_key(o, "orgs");
+    if (orgs) {
+        json_dump(o->buf, orgs);
+        o->comma = true;
+    } else {
+        json_open_list(o);
+        json_close_list(o);
+    }
+}
+
+static void put_secondary(struct exchange *x, struct json_out *o, const struct account *account)
+{
+    const struct json *secondary = stored(x, account->secondary);
+    json_put_key(o, "secondary");
+    json_open_map(o);
+    for (const struct json *member = secondary ? secondary->first : NULL; member; member = member->next) {
+        json_put_key(o, member->key);
+        json_dump(o->buf, member);
+        o->comma = true;
+    }
+    if (account->recovery_email)
+        json_field_text(o, "recovery_email", account->recovery_email);
+    json_close_map(o);
 }
 
 static void put_account(struct exchange *x, struct json_out *o, const struct account *account)
@@ -199,8 +240,8 @@ static void put_account(struct exchange *x, struct json_out *o, const struct acc
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
     json_field_text(o, "name", account->name);
-    put_stored(x, o, "orgs", account->orgs, "[]");
-    put_stored(x, o, "secondary", account->secondary, "{}");
+    put_orgs(x, o, account);
+    put_secondary(x, o, account);
     json_field_text(o, "state", account_state(account));
     json_field_time(o, "created", account->created_at);
     json_close_map(o);

@@ -6,6 +6,8 @@
  */
 #include "store/store.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "store/store_int.h"
@@ -16,19 +18,21 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
                           struct err *err)
 {
     *id = 0;
-    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN], alike_key[LOOKUP_LEN];
     people_username_key(s, in->username, name_key);
+    people_identity_key(s, IDENTITY_USERNAME, in->username, alike_key);
     people_email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
     struct db_value service_id = int_or_null(in->service_id, 0);
     enum rc rc = store_first_int(
         s->db,
         "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, password,"
-        " secondary, service_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
-        " RETURNING id",
+        " secondary, service_id, alike_key, recovery_email)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING id",
         DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username),
                 DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now),
-                DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id),
+                DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id, DB_BLOB(alike_key, LOOKUP_LEN),
+                DB_TEXT(kept.recovery_email)),
         id, err);
     if (!rc && *id == 0)
         return err_set_code(err, RC_CONFLICT, "taken", "the user name or the account_id is taken");
@@ -39,7 +43,7 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
 
 #define ACCOUNT                                                                                          \
     "SELECT id, username, email, name, orgs, secondary, password, locked_email, retired_at, created_at," \
-    " email_key, service_id FROM account "
+    " email_key, service_id, recovery_email FROM account "
 enum { COLUMN_EMAIL_KEY = 10 };
 
 static void read_account(struct arena *a, const struct db_rows *rows, struct account *out)
@@ -58,6 +62,7 @@ static void read_account(struct arena *a, const struct db_rows *rows, struct acc
         .retired = !db_is_null(rows, 8),
         .created_at = db_int(rows, 9),
         .service_id = db_int(rows, 11),
+        .recovery_email = arena_strdup(a, db_text(rows, 12)),
     };
 }
 
@@ -145,6 +150,7 @@ enum rc store_lock_account(struct store *s, int64_t id, const char *retired_emai
 {
     enum rc rc = db_run(s->db,
                         "UPDATE account SET locked_email = coalesce(locked_email, email), email = $2,"
+                        " locked_recovery = coalesce(locked_recovery, recovery_email), recovery_email = NULL,"
                         " password = NULL" UNLESS_RETIRED,
                         DB_ARGS(DB_INT(id), DB_TEXT(retired_email)), NULL, err);
     return rc ? rc : end_tokens(s, id, err);
@@ -153,28 +159,35 @@ enum rc store_lock_account(struct store *s, int64_t id, const char *retired_emai
 enum rc store_unlock_account(struct store *s, int64_t id, struct err *err)
 {
     return db_run(
-        s->db, "UPDATE account SET email = coalesce(locked_email, email), locked_email = NULL" UNLESS_RETIRED,
+        s->db,
+        "UPDATE account SET email = coalesce(locked_email, email), locked_email = NULL,"
+        " recovery_email = coalesce(locked_recovery, recovery_email), locked_recovery = NULL" UNLESS_RETIRED,
         DB_ARGS(DB_INT(id)), NULL, err);
 }
 
 enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err)
 {
-    return db_run(s->db, "UPDATE account SET secondary = NULL" UNLESS_RETIRED, DB_ARGS(DB_INT(id)), NULL,
-                  err);
+    return db_run(
+        s->db,
+        "UPDATE account SET secondary = NULL, recovery_email = NULL, locked_recovery = NULL" UNLESS_RETIRED,
+        DB_ARGS(DB_INT(id)), NULL, err);
 }
 
 enum rc store_retire_account(struct store *s, int64_t id, const char *retired_username,
                              const char *retired_email, int64_t now, struct err *err)
 {
-    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN], alike_key[LOOKUP_LEN];
     people_username_key(s, retired_username, name_key);
+    people_identity_key(s, IDENTITY_USERNAME, retired_username, alike_key);
     people_email_key(s, retired_email, mail_key);
     enum rc rc = db_run(s->db,
                         "UPDATE account SET username_key = $2, email_key = $3, username = $4, email = $5,"
                         " name = '', locked_email = NULL, password = NULL, secondary = NULL,"
+                        " recovery_email = NULL, locked_recovery = NULL, alike_key = $7,"
                         " retired_at = $6" UNLESS_RETIRED,
                         DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
-                                DB_TEXT(retired_username), DB_TEXT(retired_email), DB_INT(now)),
+                                DB_TEXT(retired_username), DB_TEXT(retired_email), DB_INT(now),
+                                DB_BLOB(alike_key, LOOKUP_LEN)),
                         NULL, err);
     if (rc == RC_CONFLICT)
         return err_set_code(err, rc, "taken", "another account has the retired user name");
@@ -190,11 +203,41 @@ enum rc store_set_password(struct store *s, int64_t id, const char *password, st
 
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err)
 {
-    uint8_t key[LOOKUP_LEN];
+    uint8_t key[LOOKUP_LEN], alike_key[LOOKUP_LEN];
     people_username_key(s, username, key);
-    enum rc rc = db_run(s->db, "UPDATE account SET username_key = $2, username = $3" UNLESS_RETIRED,
-                        DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), NULL, err);
+    people_identity_key(s, IDENTITY_USERNAME, username, alike_key);
+    enum rc rc = db_run(
+        s->db, "UPDATE account SET username_key = $2, username = $3, alike_key = $4" UNLESS_RETIRED,
+        DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username), DB_BLOB(alike_key, LOOKUP_LEN)),
+        NULL, err);
     return rc == RC_CONFLICT ? err_set_code(err, rc, "taken", "the user name is taken") : rc;
+}
+
+enum rc store_give_up_name(struct store *s, int64_t id, struct err *err)
+{
+    char other[32]; /* no user name has a line end */
+    uint8_t key[LOOKUP_LEN];
+    snprintf(other, sizeof(other), "\n%" PRId64, id);
+    people_username_key(s, other, key);
+    return db_run(s->db,
+                  "UPDATE account SET username_key = $2, alike_key = $2, email_key = $2"
+                  " WHERE id = $1 AND username IS NULL",
+                  DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN)), NULL, err);
+}
+
+/* ---- names that retire alike ---- */
+
+enum rc store_has_alike(struct store *s, const char *username, int64_t except, bool *out, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN], alike_key[LOOKUP_LEN];
+    int64_t id = 0;
+    people_username_key(s, username, key);
+    people_identity_key(s, IDENTITY_USERNAME, username, alike_key);
+    enum rc rc = store_first_int(
+        s->db, "SELECT id FROM account WHERE alike_key = $1 AND username_key <> $2 AND id <> $3 LIMIT 1",
+        DB_ARGS(DB_BLOB(alike_key, LOOKUP_LEN), DB_BLOB(key, LOOKUP_LEN), DB_INT(except)), &id, err);
+    *out = id != 0;
+    return rc;
 }
 
 /* ---- tokens ---- */

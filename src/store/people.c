@@ -148,6 +148,25 @@ enum rc store_check_identity(struct store *s, const struct identity_question *q,
 
 /* ---- retired names ---- */
 
+enum rc store_is_retired_name_taken(struct store *s, enum identity_kind kind, const char *retired,
+                                    int64_t account_id, bool *out, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN];
+    int64_t other = 0;
+    *out = false;
+    enum rc rc = kind == IDENTITY_USERNAME ? check_retired_form(s, kind, retired, out, err) : RC_OK;
+    if (rc || *out)
+        return rc;
+    people_identity_key(s, kind, retired, key);
+    rc = store_first_int(
+        s->db,
+        "SELECT i.retirement_id FROM identity i LEFT JOIN retirement r ON r.id = i.retirement_id"
+        " WHERE i.key = $1 AND (r.id IS NULL OR r.account_id <> $2) LIMIT 1",
+        DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(account_id)), &other, err);
+    *out = other != 0;
+    return rc;
+}
+
 /* sql: with $1 the digest and $2 the retirement. */
 static enum rc run_retired_names(struct store *s, const char *sql, const struct salts *salts,
                                  int64_t retirement_id, const char *username, struct err *err)

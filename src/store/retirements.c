@@ -2,6 +2,8 @@
 /* Finds retirements by the names of the person, and adds them. */
 #include "store/store.h"
 
+#include <string.h>
+
 #include "store/store_int.h"
 
 /* ---- finding one ---- */
@@ -42,12 +44,39 @@ enum rc store_find(struct store *s, struct arena *a, const char *username, const
     struct retirement r;
     uint8_t digest[RETIRED_DIGEST_LEN];
     enum rc rc = store_find_row(s, username, &r, err);
-    if (rc == RC_NOT_FOUND && retired_parse(retired_format, username, digest))
+    if (rc != RC_NOT_FOUND || !retired_parse(retired_format, username, digest))
+        return rc ? rc : store_get(s, a, r.id, out, err);
+    /* Several retire alike: the name that was given is that of one of them. */
+    rc = best_row(s,
+                  "SELECT " ROW_COLUMNS " FROM retired_name n JOIN retirement r ON r.id = n.retirement_id"
+                  " JOIN retirement_person p ON p.retirement_id = r.id"
+                  " WHERE n.digest = $1 AND p.retired_username = $2",
+                  DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN), DB_TEXT(username)), &r, err);
+    if (rc == RC_NOT_FOUND && strlen(username) == strlen(retired_format) - 2 + 2 * sizeof(digest))
         rc = best_row(s,
                       "SELECT " ROW_COLUMNS " FROM retired_name n JOIN retirement r ON r.id = n.retirement_id"
                       " WHERE n.digest = $1",
                       DB_ARGS(DB_BLOB(digest, RETIRED_DIGEST_LEN)), &r, err);
     return rc ? rc : store_get(s, a, r.id, out, err);
+}
+
+enum rc store_newest_is_complete(struct store *s, int64_t account_id, bool *complete, bool *found,
+                                 struct err *err)
+{
+    struct db_rows rows;
+    struct retirement r;
+    *complete = false;
+    enum rc rc = store_first(s->db, &rows,
+                             "SELECT " ROW_COLUMNS " FROM retirement r WHERE r.account_id = $1 AND r.live = 0"
+                             " ORDER BY r.id DESC LIMIT 1",
+                             DB_ARGS(DB_INT(account_id)), found, err);
+    if (rc || !*found)
+        return rc;
+    rc = rows_read(s, &rows, &r, err);
+    if (!rc)
+        *complete = pipeline_role(r.pipeline, r.state) == ROLE_COMPLETE;
+    db_rows_close(&rows);
+    return rc;
 }
 
 /* ---- asking for one ---- */

@@ -39,11 +39,13 @@ static const char *const schema_1[] = {
     "  state_id INTEGER NOT NULL,"
     "  PRIMARY KEY (pipeline_id, position)) WITHOUT ROWID;"
 
-    /* service_id: the number that the application and its services know the person by, when one was given. */
+    /* service_id: the number that the application and its services know the person by, when one was given;
+     * alike_key: equal for user names that differ in case only, and so retire alike. */
     "CREATE TABLE account ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  service_id INTEGER UNIQUE,"
     "  username_key BLOB NOT NULL UNIQUE,"
+    "  alike_key BLOB NOT NULL,"
     "  email_key BLOB NOT NULL,"
     "  username TEXT,"
     "  email TEXT,"
@@ -53,8 +55,11 @@ static const char *const schema_1[] = {
     "  locked_email TEXT,"
     "  password TEXT,"
     "  secondary TEXT,"
+    "  recovery_email TEXT,"
+    "  locked_recovery TEXT,"
     "  retired_at INTEGER);"
     "CREATE INDEX account_email ON account (email_key);"
+    "CREATE INDEX account_alike ON account (alike_key);"
 
     "CREATE TABLE account_token ("
     "  digest BLOB PRIMARY KEY,"

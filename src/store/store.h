@@ -98,10 +98,11 @@ struct account {
     int64_t service_id;                  /* what the application and its services call it; 0: not known */
     const char *username, *email, *name; /* as they are now; NULL when brought along by a request */
     const char *orgs;                    /* JSON array of strings */
-    const char *secondary;               /* JSON object: all that retire_misc erases; NULL: nothing */
+    const char *secondary;               /* JSON object: what retire_misc erases besides; NULL: nothing */
+    const char *recovery_email;          /* retire_misc erases it; NULL: none, or locked */
     const char *password;                /* as crypt hashed it; NULL: the account has none */
     bool brought_along;
-    bool locked;              /* being retired: email is the retired one ... */
+    bool locked;              /* being retired: no recovery_email, email is the retired one ... */
     const char *locked_email; /* ... and this is the original; NULL when not locked */
     bool retired;             /* for good: all of it is erased */
     int64_t created_at;
@@ -140,11 +141,11 @@ enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *em
 
 /* These change accounts of the directory that are not retired, and no others. */
 
-/* The person asked to be forgotten: the address becomes the retired one, the password unusable, sessions and
- * links end. Locking twice is locking once. */
+/* The person asked to be forgotten: the address becomes the retired one, the recovery address and the
+ * password unusable, sessions and links end. Locking twice is locking once. */
 enum rc store_lock_account(struct store *s, int64_t id, const char *retired_email,
                            struct err *err) MUST_CHECK;
-/* Brings the original address back. */
+/* Brings the original address back, and the recovery address unless it was erased. */
 enum rc store_unlock_account(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 enum rc store_erase_secondary(struct store *s, int64_t id, struct err *err) MUST_CHECK;
 /* For good: erases everything of the person. Nobody else can have the retired name. */
@@ -154,6 +155,16 @@ enum rc store_retire_account(struct store *s, int64_t id, const char *retired_us
 enum rc store_set_password(struct store *s, int64_t id, const char *password, struct err *err) MUST_CHECK;
 /* RC_CONFLICT with code "taken". */
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
+
+/* A person brought along is retired, and another account of the application has the user name now: the entry
+ * is found by number and by retirement alone from now on. */
+enum rc store_give_up_name(struct store *s, int64_t id, struct err *err) MUST_CHECK;
+/* Is the newest retirement of a person brought along COMPLETE? *found: there is one. */
+enum rc store_newest_is_complete(struct store *s, int64_t account_id, bool *complete, bool *found,
+                                 struct err *err) MUST_CHECK;
+/* Has an account other than `except` a user name that differs from this one in case only? */
+enum rc store_has_alike(struct store *s, const char *username, int64_t except, bool *out,
+                        struct err *err) MUST_CHECK;
 
 /* ---- sessions and links of accounts ---- */
 
@@ -182,6 +193,11 @@ struct identity_question {
 };
 enum rc store_check_identity(struct store *s, const struct identity_question *q, enum identity *out,
                              struct err *err) MUST_CHECK;
+
+/* Does a retired name belong to another account, or to a retirement of another account, or to one that was
+ * archived? */
+enum rc store_is_retired_name_taken(struct store *s, enum identity_kind kind, const char *retired,
+                                    int64_t account_id, bool *out, struct err *err) MUST_CHECK;
 
 /* ---- retirements ---- */
 

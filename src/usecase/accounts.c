@@ -11,19 +11,6 @@
 
 /* ---- names that are taken for ever ---- */
 
-enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
-                               enum identity *out, struct err *err)
-{
-    const struct config *c = act->config;
-    struct identity_question q = {
-        .kind = kind,
-        .value = value,
-        .format = kind == IDENTITY_EMAIL ? c->retired_email : c->retired_username,
-        .salts = &c->salts,
-    };
-    return store_check_identity(act->store, &q, out, err);
-}
-
 static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, const char *value,
                                   struct err *err)
 {
@@ -40,7 +27,8 @@ static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, cons
     return RC_OK;
 }
 
-enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, struct err *err)
+enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
+                            struct err *err)
 {
     enum rc rc = usecase_check_person(in->username, in->email, in->name, err);
     if (rc)
@@ -50,6 +38,8 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
     rc = refuse_unless_free(act, IDENTITY_USERNAME, in->username, err);
     if (!rc)
         rc = refuse_unless_free(act, IDENTITY_EMAIL, in->email, err);
+    if (!rc)
+        rc = store_has_alike(act->store, in->username, 0, alike, err);
     return rc ? rc : store_add_account(act->store, in, act->now, id, err);
 }
 
@@ -135,9 +125,15 @@ static const char *with_suffix(const struct world *w, struct arena *a, const cha
 static enum rc try_rename(struct act *act, const struct account *account, const char *name, struct err *err)
 {
     struct account_match other;
+    bool alike;
     enum rc rc = usecase_check_person(name, account->email, NULL, err);
     if (!rc)
         rc = refuse_unless_free(act, IDENTITY_USERNAME, name, err);
+    if (rc)
+        return rc;
+    rc = store_has_alike(act->store, name, account->id, &alike, err);
+    if (!rc && alike)
+        return err_set_code(err, RC_CONFLICT, "taken", "the user name is taken, in another case of letters");
     if (rc)
         return rc;
     rc = store_find_account(act->store, act->arena, name, NULL, &other, err);

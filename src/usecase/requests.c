@@ -29,6 +29,11 @@ enum rc usecase_check_person(const char *username, const char *email, const char
     return RC_OK;
 }
 
+static bool same_email(struct arena *a, const char *one, const char *other)
+{
+    return strcmp(text_lower(a, one), text_lower(a, other)) == 0;
+}
+
 static enum rc unknown_pair(struct err *err)
 {
     return err_set_code(err, RC_CONFLICT, "unknown_pair",
@@ -37,11 +42,30 @@ static enum rc unknown_pair(struct err *err)
 
 static enum rc already_retired(struct err *err)
 {
-    return err_set_code(err, RC_CONFLICT, "retired", "this user is retired already");
+    return err_set_code(
+        err, RC_CONFLICT, "retired",
+        "this user is retired already; if the person has a new account in the application, send "
+        "its number as account_id");
 }
 
-/* A retired account has another name. While its retirement goes on, a repeated request finds it by the
- * person; afterwards there is nothing left to forget. */
+/* ---- people who came back ---- */
+
+static enum rc bring_along(struct act *act, const struct person_request *in, struct account *out,
+                           struct err *err)
+{
+    *out = (struct account){
+        .service_id = in->account_id,
+        .username = in->username,
+        .email = in->email,
+        .orgs = in->orgs ? in->orgs : "[]",
+        .brought_along = true,
+    };
+    return store_add_account(act->store, out, act->now, &out->id, err);
+}
+
+/* A retired account of the directory has another name. While its retirement goes on, a repeated request finds
+ * it by the person; afterwards there is nothing left to forget, unless it is about another account of the
+ * application. */
 static enum rc find_retired(struct act *act, const struct person_request *in, struct account *out,
                             struct err *err)
 {
@@ -54,11 +78,65 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
         rc = store_get_account(act->store, act->arena, row.account_id, out, err);
     if (rc || !out->retired)
         return rc ? rc : RC_NOT_FOUND;
+    bool other_number = in->account_id && in->account_id != account_number(out);
     if (retirement_is_over(&row))
-        return already_retired(err);
-    if (strcmp(text_lower(act->arena, view.person.email), text_lower(act->arena, in->email)) != 0)
+        return other_number ? RC_NOT_FOUND : already_retired(err);
+    if (other_number || !same_email(act->arena, view.person.email, in->email))
         return unknown_pair(err);
     return RC_OK;
+}
+
+/* Of archived people only the names that stay taken tell it. */
+static enum rc was_retired(struct act *act, const struct account *account, const char *username, bool *out,
+                           struct err *err)
+{
+    struct retirement_view live;
+    enum identity name;
+    bool some;
+    *out = false;
+    enum rc rc = store_get_live(act->store, act->arena, account->id, &live, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    rc = store_newest_is_complete(act->store, account->id, out, &some, err);
+    if (rc || some)
+        return rc;
+    rc = usecase_check_identity(act, IDENTITY_USERNAME, username, &name, err);
+    *out = !rc && name == IDENTITY_RETIRED;
+    return rc;
+}
+
+static enum rc want_number(const struct act *act, struct err *err)
+{
+    const struct config *c = act->config;
+    for (size_t i = 0; i < c->n_stages; i++)
+        if (c->stages[i].names_number)
+            return err_set_code(
+                err, RC_CONFLICT, "account_id_needed",
+                "account_id: an earlier account of this user name is retired, and stage %s goes "
+                "by the number {user_id}: send the number that the account has now",
+                c->stages[i].working);
+    return RC_OK;
+}
+
+/* An entry of the name, brought along earlier. If it was retired, the application has a new account: the old
+ * number must never be erased again. *again: the entry is the one of before. */
+static enum rc tell_new_account(struct act *act, const struct person_request *in,
+                                const struct account *before, bool *again, struct err *err)
+{
+    bool retired = false;
+    bool same_number = in->account_id && in->account_id == account_number(before);
+    *again = true;
+    if (!before->brought_along || same_number)
+        return RC_OK;
+    enum rc rc = was_retired(act, before, in->username, &retired, err);
+    if (rc || !retired)
+        return rc;
+    if (!in->account_id)
+        rc = want_number(act, err);
+    if (!rc)
+        rc = store_give_up_name(act->store, before->id, err);
+    *again = false;
+    return rc;
 }
 
 /* Of a person brought along, the application's newest address counts; only while a request of theirs is under
@@ -79,12 +157,17 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
 {
     struct account_match match = { 0 };
     enum rc rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);
-    if (!rc) {
+    bool again = false;
+    if (!rc)
+        rc = tell_new_account(act, in, &match.account, &again, err);
+    if (!rc && again) {
         *out = match.account;
         if (in->account_id && in->account_id != account_number(out))
             return unknown_pair(err);
         return match.email_matches ? RC_OK : follow(act, out, in->email, err);
     }
+    if (!rc)
+        return bring_along(act, in, out, err);
     if (rc == RC_NOT_FOUND)
         rc = find_retired(act, in, out, err);
     if (rc != RC_NOT_FOUND)
@@ -95,31 +178,22 @@ static enum rc find_or_bring_along(struct act *act, const struct person_request 
     rc = store_accounts_of_email(act->store, act->arena, in->email, 1, &others, &n, err);
     if (rc || n > 0)
         return rc ? rc : unknown_pair(err);
-    *out = (struct account){
-        .service_id = in->account_id,
-        .username = in->username,
-        .email = in->email,
-        .orgs = in->orgs ? in->orgs : "[]",
-        .brought_along = true,
-    };
-    return store_add_account(act->store, out, act->now, &out->id, err);
+    return bring_along(act, in, out, err);
 }
 
-static struct person person_of(struct act *act, const struct account *account,
-                               const struct person_request *in)
+static enum rc make_person(struct act *act, const struct account *account, const struct person_request *in,
+                           struct person *out, struct err *err)
 {
-    const struct config *c = act->config;
-    const char *salt = c->salts.salt[c->salts.n - 1];
     bool own = !account->brought_along;
     const char *written = account->locked ? account->locked_email : account->email;
-    struct person p = {
+    *out = (struct person){
         .username = in->username,
         .email = own && written ? written : in->email,
         .name = own && account->name ? account->name : (in->name ? in->name : ""),
     };
-    p.retired_username = retired_name(act->arena, c->retired_username, salt, p.username);
-    p.retired_email = retired_name(act->arena, c->retired_email, salt, p.email);
-    return p;
+    enum rc rc =
+        names_retire(act, IDENTITY_USERNAME, out->username, account->id, &out->retired_username, err);
+    return rc ? rc : names_retire(act, IDENTITY_EMAIL, out->email, account->id, &out->retired_email, err);
 }
 
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
@@ -133,12 +207,13 @@ enum rc requests_add(struct act *act, const struct account *account, const struc
         return rc;
     struct new_retirement new = {
         .account_id = account->id,
-        .person = person_of(act, account, in),
         .salts = &act->config->salts,
         .actor = act->actor,
         .now = act->now,
     };
-    rc = store_add_retirement(act->store, &new, id, err);
+    rc = make_person(act, account, in, &new.person, err);
+    if (!rc)
+        rc = store_add_retirement(act->store, &new, id, err);
     if (!rc)
         tally_request(act, current);
     if (!rc)
@@ -208,8 +283,14 @@ static enum rc import_one(struct act *act, struct import_row *row, bool dry_run,
     rc = store_get_live(act->store, act->arena, match.account.id, &live, err);
     if (!rc)
         row->id = live.row.id;
-    if (rc != RC_NOT_FOUND || dry_run)
-        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    bool retired = false; /* the number of a person brought along, who may have another account by now */
+    rc = match.account.brought_along ? was_retired(act, &match.account, row->username, &retired, err) : RC_OK;
+    if (rc || retired)
+        return rc ? rc : already_retired(err);
+    if (dry_run)
+        return RC_OK;
     struct person_request in = { .username = row->username, .email = row->email };
     return requests_add(act, &match.account, &in, &row->id, err);
 }

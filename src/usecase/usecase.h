@@ -298,8 +298,10 @@ enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) M
 
 /* ---- accounts.c ---- */
 
-/* RC_INVALID names the field; RC_CONFLICT "taken", "pending", "retired". */
-enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id,
+/* *alike: another account has the same user name in another case of letters, so the two retire alike, and the
+ * later of them gets a retired name with a suffix. RC_INVALID names the field; RC_CONFLICT "taken",
+ * "pending", "retired". */
+enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
                             struct err *err) MUST_CHECK;
 
 /* Is a name or address being retired, or was it, in any case of letters and under any salt? */

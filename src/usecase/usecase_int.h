@@ -32,6 +32,11 @@ enum rc tally_transition(struct act *act, const struct retirement *before, const
 void tally_request(struct act *act, const struct pipeline *p);
 void tally_claim(struct act *act, const struct retirement *before, const struct decision *d);
 
+/* The first form of the retired name that no other account has: names that differ in case only retire alike,
+ * and so does a person who came back. */
+enum rc names_retire(struct act *act, enum identity_kind kind, const char *value, int64_t account_id,
+                     const char **out, struct err *err) MUST_CHECK;
+
 /* Adds a retirement for an account of the directory or a person brought along; does not check the caller. */
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
                      int64_t *id, struct err *err) MUST_CHECK;

@@ -8,7 +8,8 @@ static enum rc add(struct fixture *f, const char *username, const char *email, i
     struct account in = {
         .username = username, .email = email, .name = "", .password = "$y$x", .secondary = "{\"extras\":{}}"
     };
-    return usecase_add_account(&act, &in, id, &f->err);
+    bool alike;
+    return usecase_add_account(&act, &in, id, &alike, &f->err);
 }
 
 static int64_t add_ann(struct fixture *f)

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names: whether one is free, and which retired name takes its place for ever. */
+#include "usecase/usecase_int.h"
+
+enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,
+                               enum identity *out, struct err *err)
+{
+    const struct config *c = act->config;
+    struct identity_question q = {
+        .kind = kind,
+        .value = value,
+        .format = kind == IDENTITY_EMAIL ? c->retired_email : c->retired_username,
+        .salts = &c->salts,
+    };
+    return store_check_identity(act->store, &q, out, err);
+}
+
+enum rc names_retire(struct act *act, enum identity_kind kind, const char *value, int64_t account_id,
+                     const char **out, struct err *err)
+{
+    const struct config *c = act->config;
+    const char *format = kind == IDENTITY_EMAIL ? c->retired_email : c->retired_username;
+    const char *salt = c->salts.salt[c->salts.n - 1];
+    bool taken = true;
+    enum rc rc = RC_OK;
+    for (unsigned nth = 1; !rc && taken && nth <= RETIRED_ALIKE_MAX; nth++) {
+        *out = retired_name_nth(act->arena, format, salt, value, nth);
+        rc = store_is_retired_name_taken(act->store, kind, *out, account_id, &taken, err);
+    }
+    if (!rc && taken)
+        return err_set(err, RC_CONFLICT, "%d accounts retired under this name already", RETIRED_ALIKE_MAX);
+    return rc;
+}
