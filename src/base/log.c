@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The log. A line is composed in memory and written at once under a lock, which also keeps the hook and the
- * line together. Each part is bounded, and so is the line.
+ * line together. Each part is bounded, and so is the line. No thread waits for the reader of the log: while
+ * it does not read, lines are lost and counted, and the first line that can be written again says how many.
  */
 #include "base/log.h"
 
@@ -17,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/outlet.h"
 #include "base/text.h"
 
 enum { MESSAGE_MAX = 2048, SUBJECT_MAX = 128, LOG_LINE_MAX = 16384 };
@@ -32,10 +34,13 @@ static atomic_int shown = LOG_INFO;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     bool json;
-    int fd;
+    struct outlet *out; /* NULL: standard error, once there is a line */
+    int64_t lost;       /* lines, since the last that was written */
     log_hook_fn *hook;
     void *hook_arg;
-} sink = { .fd = STDERR_FILENO };
+} sink;
+
+static atomic_int_fast64_t lost_in_all;
 
 static __thread struct log_subject about;
 
@@ -43,7 +48,8 @@ void log_setup(enum log_level level, bool json, int fd)
 {
     pthread_mutex_lock(&lock);
     sink.json = json;
-    sink.fd = fd;
+    outlet_close(&sink.out);
+    sink.out = outlet_open(fd);
     pthread_mutex_unlock(&lock);
     atomic_store(&shown, (int)level);
 }
@@ -140,40 +146,70 @@ static void build_json(struct buf *line, enum log_level level, const char *when,
     json_close_map(&o);
 }
 
-/* If the log cannot be written, there is no place to report it: the line is lost. */
+static void build_line(struct buf *line, enum log_level level, const char *message)
+{
+    char when[CLOCK_TEXT_LEN];
+    clock_format(clock_now(), when);
+    strcpy(when + sizeof "2026-11-21T13:04:05.123" - 1, "Z");
+    if (sink.json)
+        build_json(line, level, when, message);
+    else
+        build_text(line, level, when, message);
+    buf_add_char(line, '\n');
+}
+
+/* Returns false when it could not be written. */
+static bool write_news_of_lost(void)
+{
+    char message[128];
+    struct buf line;
+    if (sink.lost == 0)
+        return true;
+    const struct log_subject before = log_set_subject((struct log_subject){ 0 });
+    snprintf(message, sizeof(message),
+             "%" PRId64 " lines of the log were lost here, because its reader did not read", sink.lost);
+    buf_init(&line, LOG_LINE_MAX);
+    build_line(&line, LOG_WARNING, message);
+    bool is_written = outlet_put(sink.out, line.data, line.len);
+    buf_free(&line);
+    log_set_subject(before);
+    if (is_written)
+        sink.lost = 0;
+    return is_written;
+}
+
 static void write_line(const struct buf *line)
 {
-    ssize_t n;
+    if (!sink.out)
+        sink.out = outlet_open(STDERR_FILENO);
     if (sink.hook)
         sink.hook(sink.hook_arg, true);
-    do
-        n = write(sink.fd, line->data, line->len);
-    while (n < 0 && errno == EINTR);
+    if (!write_news_of_lost() || !outlet_put(sink.out, line->data, line->len)) {
+        sink.lost++;
+        atomic_fetch_add(&lost_in_all, 1);
+    }
     if (sink.hook)
         sink.hook(sink.hook_arg, false);
+}
+
+int64_t log_lost(void)
+{
+    return atomic_load(&lost_in_all);
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level, const char *fmt,
                                                            va_list args)
 {
     char message[MESSAGE_MAX];
-    char when[CLOCK_TEXT_LEN];
     struct buf line;
     int kept_errno = errno;
     if ((int)level > atomic_load_explicit(&shown, memory_order_relaxed))
         return;
     vsnprintf(message, sizeof(message), fmt, args);
     message[text_cut(message, strlen(message), MESSAGE_MAX - 4)] = '\0';
-    clock_format(clock_now(), when);
-    strcpy(when + sizeof "2026-11-21T13:04:05.123" - 1, "Z");
-
     buf_init(&line, LOG_LINE_MAX);
     pthread_mutex_lock(&lock);
-    if (sink.json)
-        build_json(&line, level, when, message);
-    else
-        build_text(&line, level, when, message);
-    buf_add_char(&line, '\n');
+    build_line(&line, level, message);
     write_line(&line);
     pthread_mutex_unlock(&lock);
     buf_free(&line);

@@ -4,7 +4,8 @@
  * warning: handled. info: one line per finished request or stage. debug: for developers.
  *
  * Every line carries its subject, added automatically. Never a name or an address: a retirement is
- * named by its id. Control characters are escaped. Safe from every thread; a line is one write.
+ * named by its id. Control characters are escaped. Safe from every thread; a line is one write. Writing never
+ * waits: lines that a reader does not take are lost, and counted.
  */
 #ifndef LETHE_BASE_LOG_H
 #define LETHE_BASE_LOG_H
@@ -26,6 +27,8 @@ struct log_subject {
 
 /* Lines up to this level are shown. Until log_setup: LOG_INFO, as text, to file descriptor 2. */
 void log_setup(enum log_level level, bool json, int fd);
+/* How many lines of this process were lost, because the reader of the log did not read. */
+int64_t log_lost(void);
 enum rc log_level_parse(const char *text, enum log_level *out, struct err *err) MUST_CHECK;
 
 /* Sets the subject of this thread (copied; the texts are borrowed), returns the one before. */

@@ -171,7 +171,7 @@ void metric_add(struct metric *m, int64_t n)
 
 void metric_set(struct metric *m, int64_t n)
 {
-    assert(m->kind == METRIC_GAUGE);
+    assert(m->kind != METRIC_HISTOGRAM);
     atomic_store_explicit(&m->value, n, memory_order_relaxed);
 }
 

@@ -31,7 +31,7 @@ struct metric *metrics_long_histogram(struct metrics *metrics, const char *name,
                                       const char *help);
 
 void metric_add(struct metric *m, int64_t n);           /* counter, gauge */
-void metric_set(struct metric *m, int64_t n);           /* gauge */
+void metric_set(struct metric *m, int64_t n);           /* gauge; a counter that is kept elsewhere */
 void metric_observe(struct metric *m, int64_t took_us); /* histogram */
 int64_t metric_value(const struct metric *m);           /* of a histogram: how many observations */
 

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,7 +18,7 @@
 enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED };
 
 /* What monitoring systems call unknown. */
-enum { EXIT_UNKNOWN = 3 };
+enum { EXIT_UNKNOWN = 3, PATIENCE_MS = 5000 };
 
 static enum exit_code exit_code_of(enum rc rc)
 {
@@ -74,6 +75,13 @@ static enum rc finish_output(struct err *err)
     return errno == EPIPE ? RC_OK : err_set_errno(err, "cannot write to standard output");
 }
 
+/* Does the reader of this descriptor take more within a while? A server whose log is not read has to end. */
+static bool is_read(int fd)
+{
+    struct pollfd room = { .fd = fd, .events = POLLOUT };
+    return poll(&room, 1, PATIENCE_MS) != 0;
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .commands = cli_commands, .world = &world_real };
@@ -87,7 +95,7 @@ int main(int argc, char **argv)
         rc = run(&cli, &err);
     if (!rc)
         rc = finish_output(&err);
-    if (rc) {
+    if (rc && is_read(STDERR_FILENO)) {
         fflush(stdout);
         fputs("lethe: ", stderr);
         print_text(stderr, err.text);

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/outlet.h"
 
 #define MEASURE_EVERY (CLOCK_S / 4)
 #define SMOOTHING     0.3 /* weight of the newest measurement */
@@ -24,6 +25,7 @@ enum { WIDTH_MAX = 512, WIDTH_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40, PIECE_MA
 
 struct progress {
     int fd;
+    struct outlet *out; /* to fd: a terminal can be stopped (Ctrl-S) */
     pthread_mutex_t lock;
     struct buf line; /* as it stands on the terminal */
     int64_t began_at, measured_at, measured_stages;
@@ -97,10 +99,10 @@ void progress_format(const struct progress_view *view, unsigned width, struct bu
 
 /* ---- the terminal ---- */
 
-/* A terminal that is gone is no reason to stop. */
+/* A terminal that is gone or stopped is no reason to stop. */
 static void put(const struct progress *p, const char *text, size_t len)
 {
-    (void)!write(p->fd, text, len);
+    (void)outlet_put(p->out, text, len);
 }
 
 static void draw(const struct progress *p)
@@ -129,6 +131,7 @@ struct progress *progress_open(int fd)
 {
     struct progress *p = XNEW(struct progress);
     p->fd = fd;
+    p->out = outlet_open(fd);
     pthread_mutex_init(&p->lock, NULL);
     buf_init(&p->line, WIDTH_MAX);
     log_set_hook(around_log_line, p);
@@ -181,6 +184,7 @@ void progress_close(struct progress **progress)
         put(p, "\n", 1);
     pthread_mutex_destroy(&p->lock);
     buf_free(&p->line);
+    outlet_close(&p->out);
     free(p);
     *progress = NULL;
 }

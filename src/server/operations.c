@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "server/openapi.h"
 
@@ -133,6 +134,9 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
     metric_set(metrics_gauge(x->metrics, "lethe_fuse_blown", "",
                              "1: too many people are due, no new retirement starts"),
                last.blown);
+    metric_set(metrics_counter(x->metrics, "lethe_log_lost_total", "",
+                               "Lines of the log that were lost, because its reader did not read."),
+               log_lost());
     answer_empty(x, 200);
     x->http->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(x->metrics, &x->http->answer);

@@ -250,6 +250,37 @@ def test_a_second_server_leaves_the_first_alone(served):
     assert served.ok("states", "list").code == 0  # the socket is still the first one's
 
 
+# ---- the log ----
+
+@pytest.mark.parametrize("make", [lambda: os.pipe(), lambda: [s.detach() for s in socket.socketpair()], os.openpty])
+def test_a_log_that_is_not_read_stops_nothing(site, make):
+    """Lines are lost and counted; requests, health and SIGTERM go on."""
+    reader, writer = make()
+    site.write_config()
+    process = subprocess.Popen([LETHE, "serve", "--config", str(site.file)], stdout=subprocess.PIPE, stderr=writer,
+                               cwd=site.folder, env=site.environment())
+    os.close(writer)
+    process.log_path = os.devnull
+    site.processes.append(process)
+    site.wait_ready(process)
+
+    def lost():
+        page = site.get("/metrics").raw.decode()
+        return int(re.search(r"^lethe_log_lost_total (\d+)$", page, re.M)[1])
+
+    wait_for(lambda: [site.somebody() for _ in range(50)] and lost() > 10, "lines to be lost")
+    assert site.get("/healthz").status == 200 and site.get("/readyz").status == 200
+    os.set_blocking(reader, False)
+    with open(reader, "rb", closefd=False) as out:
+        said = out.read()
+        site.somebody()
+        wait_for(lambda: b"lines of the log were lost" in (out.read() or b""), "the log to flow again")
+    assert b"lines of the log were lost" not in said
+    wait_for(lambda: [site.somebody() for _ in range(50)] and lost() > 100, "lines to be lost again")
+    assert site.kill(process, signal.SIGTERM) == 0
+    os.close(reader)
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="needs to mount a file system")
 def test_a_data_directory_that_is_read_only(site):
     process = site.serve()

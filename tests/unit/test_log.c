@@ -203,6 +203,32 @@ static void test_log__lines_of_threads_do_not_mix(void **state)
     assert_int_equal(seen, 400);
 }
 
+/* As when the reader of a container's log stops: the log's thread is this one, and would wait for ever. */
+static void test_log__lines_that_are_not_read_are_lost_and_counted(void **state)
+{
+    char all[64];
+    int64_t before = log_lost(), written = 0;
+    log_setup(LOG_INFO, false, ends[1]);
+    while (log_lost() < before + 3) {
+        log_info("line");
+        written++;
+    }
+    written -= 3;
+    log_set_subject((struct log_subject){ .stage = "LMS" });
+    for (size_t len; (len = strlen(logged())) > 0;)
+        for (size_t i = 0; i < len; i++)
+            written -= lines[i] == '\n';
+    assert_int_equal(written, 0);
+    log_info("it flows");
+    snprintf(all, sizeof(all), "warning 3 lines of the log were lost here");
+    const char *news = without_time(logged());
+    assert_memory_equal(news, all, strlen(all));
+    assert_string_equal(without_time(strchr(news, '\n') + 1), "info    stage=LMS it flows\n");
+    log_info("on");
+    assert_string_equal(without_time(logged()), "info    stage=LMS on\n");
+    assert_int_equal(log_lost(), before + 3);
+}
+
 int main(void)
 {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, open_pipe, close_pipe)
@@ -215,6 +241,7 @@ int main(void)
         LOG_TEST(test_log__huge_messages_and_subjects_are_cut),
         LOG_TEST(test_log__hook_is_called_before_and_after),
         LOG_TEST(test_log__levels_are_parsed),
+        LOG_TEST(test_log__lines_that_are_not_read_are_lost_and_counted),
         LOG_TEST(test_log__lines_of_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
