@@ -359,6 +359,38 @@ static void test_journal__the_next_stage_knows_nothing_of_it(void **state)
     journal_close(&j);
 }
 
+/* An operator of the LMS may have it done again. */
+static void test_journal__what_failed_is_remembered_until_the_stage_is_entered_again(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_enter(j, 18, "RETIRING_FORUMS", KEY);
+    journal_fail(j, 17, 9000, MEMO);
+    journal_fail(j, 18, 9000, NULL);
+    for (int i = 0; i < 3; i++) {
+        const struct journal_entry *entry = journal_find(j, 17);
+        assert_true(entry->failed && entry->until == 9000);
+        assert_string_equal(entry->memo, MEMO);
+        assert_null(journal_find(j, 18));
+        journal_close(&j);
+        j = open_journal();
+    }
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY2);
+    for (int i = 0; i < 3; i++) {
+        const struct journal_entry *entry = journal_find(j, 17);
+        assert_false(entry->failed || journal_is_put_off(entry, INT64_C(1700000000) * CLOCK_S));
+        assert_string_equal(entry->memo, MEMO);
+        assert_string_equal(entry->run_key, KEY2);
+        journal_close(&j);
+        j = open_journal();
+    }
+    journal_fail(j, 17, 9000, MEMO);
+    journal_enter(j, 17, "RETIRING_NOTES", KEY);
+    assert_null(journal_find(j, 17)->memo);
+    journal_close(&j);
+    assert_null(strstr(read_journal(), "third party 4711"));
+}
+
 /* It may hold what a service calls the person. */
 static void test_journal__what_was_remembered_does_not_stay_in_the_file(void **state)
 {
@@ -418,6 +450,7 @@ int main(void)
         T(test_journal__it_rests_until_its_time_and_not_for_ever),
         T(test_journal__belongs_to_one_driver),
         T(test_journal__the_next_stage_knows_nothing_of_it),
+        T(test_journal__what_failed_is_remembered_until_the_stage_is_entered_again),
         T(test_journal__what_was_remembered_does_not_stay_in_the_file),
         T(test_journal__a_damaged_pause_is_none),
         T(test_journal__the_longest_memo_fits),

@@ -164,6 +164,60 @@ static void test_lms__a_driver_that_stays_comes_back_by_itself(void **state)
     site_close(site);
 }
 
+/* ---- half done ---- */
+
+#define HALF_DONE                                                                  \
+    "stages:\n"                                                                    \
+    "- working: ERASING_A\n"                                                       \
+    "  completed: A_ERASED\n"                                                      \
+    "  retry: none\n"                                                              \
+    "  http:\n"                                                                    \
+    "    service: svc\n"                                                           \
+    "    steps:\n"                                                                 \
+    "    - { get: /h/find, capture: { id: /id }, if_missing: nothing_to_erase }\n" \
+    "    - { post: \"/h/soft/{id}\" }\n"                                           \
+    "    - { delete: \"/h/hard/{id}\" }\n"
+
+static struct {
+    bool is_hidden, has_failed; /* the person was soft-deleted; deleting for good failed once */
+    char paths[256];
+} half;
+
+static unsigned answer_half(struct site *site, struct http_request *req, unsigned n)
+{
+    if (strncmp(req->path, "/h/", 3) != 0)
+        return answer(site, req, n);
+    size_t len = strlen(half.paths);
+    snprintf(half.paths + len, sizeof(half.paths) - len, "%s ", req->path + 3);
+    if (req->method == HTTP_GET) {
+        buf_add_str(&req->answer, half.is_hidden ? "{}" : "{\"id\":\"party4711\"}");
+        return 200;
+    }
+    /* Whatever becomes of the driver now, the next one knows whom it was about. */
+    assert_true(journal_has(site, "\"of\":3.*party4711"));
+    half.is_hidden = true;
+    if (req->method == HTTP_POST || half.has_failed)
+        return 204;
+    half.has_failed = true;
+    return 422;
+}
+
+/* An operator of the LMS sends the person back to the state before the stage. */
+static void test_lms__what_is_half_done_goes_on_after_a_failure(void **state)
+{
+    struct site *site = open_lms(HALF_DONE);
+    memset(&half, 0, sizeof(half));
+    site->answer = answer_half;
+    run_until(site, "ERRORED");
+    site_run(site);
+    assert_true(journal_has(site, "party4711"));
+    snprintf(lms.state, sizeof(lms.state), "PENDING");
+    run_until(site, "COMPLETE");
+    assert_string_equal(half.paths, "find soft/party4711 hard/party4711 hard/party4711 ");
+    assert_false(journal_has(site, "party4711"));
+    site_close(site);
+}
+
 static void test_lms__the_time_is_over(void **state)
 {
     struct site *site = open_lms(POLLED("1s"));
@@ -281,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lms__is_come_back_to_by_the_next_driver),
         cmocka_unit_test(test_lms__a_driver_that_stays_comes_back_by_itself),
+        cmocka_unit_test(test_lms__what_is_half_done_goes_on_after_a_failure),
         cmocka_unit_test(test_lms__the_time_is_over),
         cmocka_unit_test(test_lms__somebody_else_moves_who_is_put_off),
         cmocka_unit_test(test_lms__one_person_by_name_is_looked_at_now),

@@ -89,6 +89,7 @@ static void forget_memo(struct journal *j, struct journal_entry *entry)
     free(entry->memo);
     entry->memo = NULL;
     entry->begun_at = entry->until = 0;
+    entry->failed = false;
 }
 
 static void put(struct journal *j, int64_t id, const char *stage, const char *run_key)
@@ -135,6 +136,14 @@ static bool put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t unt
     return true;
 }
 
+static bool fail(struct journal *j, int64_t id, int64_t until, const char *memo)
+{
+    bool is_there = put_off(j, id, 0, until, memo);
+    if (is_there)
+        (*place_of(j, id))->failed = true;
+    return is_there;
+}
+
 void journal_each(struct journal *j, journal_entry_fn *fn, void *arg)
 {
     for (size_t i = 0; i < j->n_buckets; i++)
@@ -176,6 +185,10 @@ static void add_enter(struct buf *out, const struct journal_entry *entry)
 
 static void add_later(struct buf *out, const struct journal_entry *entry)
 {
+    if (entry->failed) {
+        add_line(out, "failed %" PRId64 " %" PRId64 " %s", entry->id, entry->until, entry->memo);
+        return;
+    }
     add_line(out, "later %" PRId64 " %" PRId64 " %" PRId64 "%s%s", entry->id, entry->begun_at, entry->until,
              entry->memo ? " " : "", entry->memo ? entry->memo : "");
 }
@@ -207,6 +220,8 @@ static bool replay(struct journal *j, char *line)
     } else if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) ==
                3) {
         return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
+    } else if (sscanf(line, "failed %" SCNd64 " %" SCNd64 " %n", &id, &until, &len) == 2 && line[len]) {
+        return fail(j, id, until, line + len);
     } else {
         return false;
     }
@@ -306,8 +321,28 @@ static enum rc write_anew(struct journal *j, struct err *err)
 
 void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key)
 {
+    struct journal_entry *before = *place_of(j, id);
+    char *memo = NULL;
+    if (before && before->failed && strcmp(before->stage, stage) == 0)
+        memo = xstrdup(before->memo);
     put(j, id, stage, run_key);
     add_enter(&j->unwritten, journal_find(j, id));
+    j->lines++;
+    if (memo)
+        journal_put_off(j, id, 0, 1, memo); /* for no time at all */
+    free(memo);
+}
+
+void journal_fail(struct journal *j, int64_t id, int64_t until, const char *memo)
+{
+    if (!memo) {
+        journal_end(j, id);
+        return;
+    }
+    assert(strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n'));
+    if (!fail(j, id, until, memo))
+        return;
+    add_later(&j->unwritten, journal_find(j, id));
     j->lines++;
 }
 

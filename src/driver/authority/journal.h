@@ -7,14 +7,16 @@
  *
  *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 5d41402a
  *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
+ *   failed 17 1777771800000000 {"at":{...}} 5f3c6b2a
  *   end 17 7d793037
  *
  * "later": when the stage was begun and until when it is put off, in us, and what the driver has to know
- * again then. The last word is a checksum of those before it: a line that was cut off or damaged is none. The
- * file holds numbers of retirements, names of states and random keys; but what the driver has to know again
- * may be what a service calls the person, so it leaves the file within a minute of being of no more use, as
- * long as the driver runs, and otherwise when it is next opened. It belongs to one authority and one driver
- * at a time.
+ * again then. "failed": the person is ERRORED, and until then the driver remembers how far the stage has
+ * come, should it be resumed. The last word is a checksum of those before it: a line that was cut off or
+ * damaged is none. The file holds numbers of retirements, names of states and random keys; but what the
+ * driver has to know again may be what a service calls the person, so it leaves the file within a minute of
+ * being of no more use, as long as the driver runs, and otherwise when it is next opened. It belongs to one
+ * authority and one driver at a time.
  */
 #ifndef LETHE_DRIVER_AUTHORITY_JOURNAL_H
 #define LETHE_DRIVER_AUTHORITY_JOURNAL_H
@@ -35,6 +37,7 @@ struct journal_entry {
     int64_t begun_at, until; /* wall clock: when the stage that was put off was begun, and until when it is to
                               * rest; 0: it was not put off */
     char *memo;              /* what the driver has to know again then; NULL: nothing */
+    bool failed;             /* the stage is over, unless it is entered again; its memo is kept until then */
     bool inherited;          /* from a driver before: calls of the stage may have been sent */
     struct journal_entry *next; /* the journal's */
 };
@@ -48,11 +51,14 @@ enum rc journal_open(const char *data_dir, const char *url, const struct world *
 void journal_close(struct journal **journal);
 
 const struct journal_entry *journal_find(const struct journal *j, int64_t id); /* NULL: not ours */
-/* Durable once journal_sync was called; takes the place of an earlier entry. */
+/* Durable once journal_sync was called; takes the place of an earlier entry, but for the memo of the same
+ * stage that failed. */
 void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key);
 void journal_end(struct journal *j, int64_t id);
 /* Of one that is there. memo may be NULL and has no line breaks; durable as above. */
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo);
+/* Of one that is there: its person is ERRORED. As above; without a memo it ends. */
+void journal_fail(struct journal *j, int64_t id, int64_t until, const char *memo);
 bool journal_is_put_off(const struct journal_entry *entry, int64_t now); /* now: wall clock */
 /* After a failure the journal is of no more use: stop, and begin with what is on disk. RC_IO, RC_NO_SPACE. */
 enum rc journal_sync(struct journal *j, struct err *err) MUST_CHECK;

@@ -49,6 +49,9 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
     int64_t now = authority_mono(a);
     uint8_t random[RUN_KEY_LEN / 2];
     char fresh[RUN_KEY_LEN + 1];
+    const struct journal_entry *failed = journal_find(lms->journal, row->id);
+    if (failed && (!failed->failed || strcmp(failed->stage, stage) != 0))
+        failed = NULL;
     world_random(a->runtime->world, random, sizeof(random));
     crypto_hex(random, sizeof(random), fresh);
     const struct claim claim = {
@@ -59,7 +62,9 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .to_be_entered = ours == NULL,
         .run_key = ours ? ours->run_key : fresh,
         .begun_at = ours ? ours->begun_at : 0,
-        .memo = ours ? ours->memo : NULL,
+        .memo = ours     ? ours->memo
+                : failed ? failed->memo
+                         : NULL,
         .begun = ours && ours->inherited,
         .person = row->person,
     };
@@ -99,7 +104,7 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
 static const struct journal_entry *entry_of(const struct lms *lms, const struct lms_row *row)
 {
     const struct journal_entry *entry = journal_find(lms->journal, row->id);
-    return entry && strcmp(entry->stage, row->state) == 0 ? entry : NULL;
+    return entry && !entry->failed && strcmp(entry->stage, row->state) == 0 ? entry : NULL;
 }
 
 /* The row is begun once the list is known to be whole. */
@@ -140,7 +145,9 @@ struct check {
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
-    if (!flight_find_stage(check->lms->authority->config, entry->stage))
+    if (entry->failed && entry->until >= authority_now(check->lms->authority))
+        return;
+    if (!entry->failed && !flight_find_stage(check->lms->authority->config, entry->stage))
         check->n_unknown++;
     else if (!aside_has(&check->lms->seen, entry->id))
         journal_end(check->lms->journal, entry->id);

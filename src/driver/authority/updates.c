@@ -19,6 +19,8 @@
 #include "driver/authority/authority.h"
 #include "driver/authority/journal.h"
 
+#define FAILED_FOR \
+    (90 * CLOCK_DAY) /* an operator may resume a stage that long, and it goes on where it failed */
 #define ALONE_FOR (600 * CLOCK_S)
 
 enum { BODY_MAX = HTTP_BODY_MAX, PATH_MAX_BYTES = 4096 };
@@ -51,7 +53,9 @@ static void answer_in(struct update *u, const char *state, const char *next)
 /* The person is through, or no longer ours. */
 static void end_in(struct update *u, const char *state)
 {
-    journal_end(u->lms->journal, u->run->id);
+    bool has_failed = strcmp(state, "ERRORED") == 0;
+    journal_fail(u->lms->journal, u->run->id, authority_now(authority_of(u)) + FAILED_FOR,
+                 has_failed ? u->run->put_memo : NULL);
     answer_in(u, state, NULL);
 }
 

@@ -502,6 +502,7 @@ void run_begin(struct flight *f, const struct claim *claim, int64_t now)
         verify_alone(run);
     } else if (claim->to_be_entered) {
         run->stage_name = arena_strdup(&run->arena, claim->stage);
+        run->memo = arena_strdup(&run->arena, claim->memo);
         report(run, REPORT_ENTERED);
     } else {
         enter_stage(run, claim->stage, claim, now);
@@ -642,7 +643,7 @@ void run_answered(struct run *run, const struct wire_report_answer *answer, int6
     case REPORT_DONE: stage_accepted(run, answer); break;
     case REPORT_ENTERED:
         if (answer->next)
-            enter_stage(run, answer->next, NULL, flight_mono(run->flight));
+            enter_stage(run, answer->next, &(struct claim){ .memo = run->memo }, flight_mono(run->flight));
         else
             finish(run, answer->state, about);
         break;
