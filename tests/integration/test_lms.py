@@ -103,6 +103,24 @@ def test_a_state_that_the_lms_refuses(driver, lms, name):
     assert lms.state_of("ada") == (["PENDING"] + STATES)[(["PENDING"] + STATES).index(name) - 1] or name == "COMPLETE"
 
 
+# ---- Updates that fail for some people, always ----
+
+@pytest.mark.parametrize("answer", [500, 503, 429, (200, PAGE, HTML)])
+def test_updates_that_fail_for_some_people(driver, lms, answer):
+    """Twenty of them, more than there are updates at once: the others are retired meanwhile, and they once it is over."""
+    driver.configure(driver={"poll": "100ms"})
+    bad = [f"bad{i}" for i in range(20)]
+    lms.add(*bad, "ada", "bob", "cyd")
+    lms.meddle = lambda kind, call: answer if call.method == "PATCH" and call.username.startswith("bad") else None
+    process = driver.start("drive")
+    wait_for(lambda: all(lms.state_of(name) == "COMPLETE" for name in ("ada", "bob", "cyd")))
+    assert all(lms.state_of(name) == "PENDING" for name in bad)
+    driver.wait_said(process, "the LMS fails to move the retirement to RETIRING_FORUMS")
+    lms.meddle = lambda kind, call: None
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"})
+    assert driver.kill(process, 15) == 0
+
+
 # ---- 23. People whom it lists and does not know ----
 
 @pytest.mark.parametrize("kinds", [("status", "update"), ("update",)])

@@ -28,7 +28,8 @@ static struct {
     char key[128];     /* of the first that was begun */
     const char *queue; /* in place of the queue; NULL: as it is */
     unsigned n_queues, n_updates;
-    unsigned update_status; /* of each update, which does nothing; 0: as it is */
+    unsigned update_status; /* of each update to `refused`, which does nothing; 0: as it is */
+    const char *refused;    /* NULL: all states */
 } lms;
 
 static void put_state(struct json_out *o)
@@ -71,9 +72,9 @@ static unsigned update_state(struct http_request *req)
     struct json *body;
     struct err err;
     lms.n_updates++;
-    if (lms.update_status)
-        return lms.update_status;
     expect_ok(json_parse(&req->arena, req->body, req->body_len, &body, &err), &err);
+    if (lms.update_status && (!lms.refused || strcmp(lms.refused, field_text(body, "new_state")) == 0))
+        return lms.update_status;
     snprintf(lms.state, sizeof(lms.state), "%s", field_text(body, "new_state"));
     return 204;
 }
@@ -318,16 +319,89 @@ static void test_lms__a_driver_that_stays_does_not_ask_ten_times_a_second(void *
     site_close(site);
 }
 
+/* An LMS that answers, and fails to move the person: after half a minute the person is set aside. */
+static void expect_set_aside(struct site *site, const char *why)
+{
+    int64_t began_at = site->mono;
+    lms.n_updates = 0;
+    struct driver_summary s = site_run(site);
+    assert_int_equal(s.set_aside, 1);
+    assert_non_null(strstr(s.refusal, "retirement 17 "));
+    assert_non_null(strstr(s.refusal, why));
+    assert_in_range(lms.n_updates, 5, 25);
+    assert_in_range(site->mono - began_at, 30 * CLOCK_S, 40 * CLOCK_S);
+}
+
 static void test_lms__an_update_that_is_never_answered_in_its_words(void **state)
 {
-    struct site *site = open_lms(POLLED("1h"));
-    struct err err;
-    lms.update_status = 200; /* with nothing */
-    expect_failure(site, &err);
-    assert_non_null(strstr(err.text, "neither 204 nor JSON"));
-    assert_in_range(lms.n_updates, 5, 25);
-    assert_int_equal(lms.n_begun, 0);
-    site_close(site);
+    static const unsigned statuses[] = { 200, 408, 423, 429, 500, 503 };
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+        struct site *site = open_lms(POLLED("1h"));
+        char words[16];
+        lms.update_status = statuses[i];
+        snprintf(words, sizeof(words), "status %u", statuses[i]);
+        expect_set_aside(site, statuses[i] == 200 ? "neither 204 nor JSON" : words);
+        assert_int_equal(lms.n_begun, 0);
+        assert_true(journal_has(site, "end 17"));
+        site_close(site);
+    }
+}
+
+static void test_lms__a_refusal_of_any_status_is_said_at_once(void **state)
+{
+    static const unsigned statuses[] = { 400, 404, 405, 409, 410, 413, 422 };
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+        struct site *site = open_lms(POLLED("1h"));
+        char words[16];
+        lms.update_status = statuses[i];
+        snprintf(words, sizeof(words), "status %u", statuses[i]);
+        struct driver_summary s = site_run(site);
+        assert_non_null(strstr(s.refusal, words));
+        assert_true(s.set_aside == 1 && lms.n_updates == 1 && lms.n_begun == 0);
+        site_close(site);
+    }
+}
+
+/* What was done is not lost: the next driver goes on at the stage, with its key and what it remembers. */
+static void test_lms__an_outcome_that_the_lms_fails_to_take(void **state)
+{
+    static const char *const refused[] = { "A_ERASED", "B_ERASED", "ERASING_B", "COMPLETE" };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        struct site *site = open_lms(POLLED("1h"));
+        lms.is_done = true;
+        lms.update_status = 500;
+        lms.refused = refused[i];
+        for (int k = 0; k < 2; k++)
+            expect_set_aside(site, refused[i]);
+        lms.update_status = 0;
+        struct driver_summary s = site_run(site);
+        assert_true(s.completed == 1 && s.refusal[0] == '\0');
+        assert_int_equal(lms.n_begun, 1);
+        site_close(site);
+    }
+}
+
+static void let_it_stay(struct site *site)
+{
+    if (site->mono > 1000 * CLOCK_S + 300 * CLOCK_S)
+        lms.update_status = 0;
+    let_it_be_done(site);
+}
+
+static void test_lms__a_driver_that_stays_comes_back_to_a_failing_update(void **state)
+{
+    static const char *const refused[] = { "ERASING_A", "A_ERASED" };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        struct site *site = open_lms(POLLED("1h"));
+        site->look = let_it_stay;
+        lms.update_status = 500;
+        lms.refused = refused[i];
+        site_prepare(site, false);
+        struct driver_summary s = site_run(site);
+        assert_true(s.completed == 1 && s.set_aside == 1);
+        assert_int_equal(lms.n_begun, 1);
+        site_close(site);
+    }
 }
 
 int main(void)
@@ -342,6 +416,9 @@ int main(void)
         cmocka_unit_test(test_lms__nonsense_in_place_of_a_queue),
         cmocka_unit_test(test_lms__a_driver_that_stays_does_not_ask_ten_times_a_second),
         cmocka_unit_test(test_lms__an_update_that_is_never_answered_in_its_words),
+        cmocka_unit_test(test_lms__a_refusal_of_any_status_is_said_at_once),
+        cmocka_unit_test(test_lms__an_outcome_that_the_lms_fails_to_take),
+        cmocka_unit_test(test_lms__a_driver_that_stays_comes_back_to_a_failing_update),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

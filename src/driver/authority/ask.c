@@ -140,11 +140,16 @@ void ask_fail(struct authority *a, const struct err *err)
 
 /* ---- whether it answers ---- */
 
-int64_t ask_pause(const struct ask *ask)
+int64_t ask_pause_after(const struct authority *a, unsigned failures)
 {
     return AUTHORITY_PAUSE_FIRST / 2 + backoff_delay(AUTHORITY_PAUSE_FIRST, AUTHORITY_PAUSE_LONGEST,
-                                                     ask->failures ? ask->failures : 1,
-                                                     world_random_u64(ask->authority->runtime->world));
+                                                     failures ? failures : 1,
+                                                     world_random_u64(a->runtime->world));
+}
+
+int64_t ask_pause(const struct ask *ask)
+{
+    return ask_pause_after(ask->authority, ask->failures);
 }
 
 static void note(struct ask *ask, const char *what, const char *why)

@@ -92,6 +92,7 @@ void ask_note_refusal(struct ask *ask);
 bool ask_is_own_word(const struct ask *ask);
 enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
 int64_t ask_pause(const struct ask *ask); /* before the same request again */
+int64_t ask_pause_after(const struct authority *a, unsigned failures);
 /* The driver has to end because of err, unless it has to because of an earlier one. */
 void ask_fail(struct authority *a, const struct err *err);
 
@@ -237,19 +238,26 @@ enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
 
 struct journal;
 
+TAILQ_HEAD(update_list, update);
+
 /* One person's way through update_retirement_status, which may take several calls: the completed state, then
  * the next working state. */
 struct update {
     struct lms *lms;
-    struct run *run; /* NULL: not in use */
+    TAILQ_ENTRY(update) entry; /* of at most one of the lists of lms */
+    struct run *run;           /* NULL: not in use */
     struct ask ask;
     struct buf path, body;
     const char *target; /* state */
     const char *response;
-    bool to_sync;        /* waits for the journal */
-    bool reading_status; /* the request asks where the person is now */
-    bool maybe_done;     /* a reply was lost, or may have been */
-    char words[200];     /* of the last refusal */
+    bool holds_turn;       /* counts among those that the LMS gets at once, ... */
+    bool is_repeat;        /* ... and among those that failed before */
+    bool reading_status;   /* the request asks where the person is now */
+    bool refused;          /* because of a refusal */
+    bool maybe_done;       /* a reply was lost, or may have been */
+    unsigned failures;     /* in a row, of the update to target */
+    int64_t failing_since; /* steady clock */
+    char words[200];       /* of the last refusal or failure */
     struct timer again;
     struct arena arena; /* of an answer */
 };
@@ -283,10 +291,16 @@ struct lms {
     struct aside refused;                                   /* rows that cannot be used, and were said */
     struct aside aside;
     bool strangers_said;
-    bool looks_alone; /* no person was in flight when the look under way was sent */
-    bool one_taken;   /* of LOOK_ONE */
-    struct update *updates;
-    unsigned n_updates, n_in_use;
+    bool looks_alone;        /* no person was in flight when the look under way was sent */
+    bool one_taken;          /* of LOOK_ONE */
+    struct update **updates; /* made as they are needed, never freed before the end */
+    unsigned n_updates;
+    unsigned n_in_use;  /* have a person */
+    unsigned n_turns;   /* of them, hold a turn, ... */
+    unsigned n_repeats; /* ... of them, because of a failure before */
+    struct update_list free;
+    struct update_list to_sync; /* wait for the journal */
+    struct update_list due;     /* have rested after a failure, and wait for a turn */
 };
 
 void updates_open(struct lms *lms);

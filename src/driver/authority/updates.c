@@ -7,8 +7,14 @@
  * there decides: the state that we asked for means that it is done; our working state, that the LMS refuses
  * the update, which is recorded as a failure; any other state, that another driver or an operator has
  * moved the person, and we let go.
+ *
+ * An update that fails (500, no answer) gives its turn to the others and is repeated after a pause of its
+ * own; from the second failure on retirement_status is read first. If the LMS knows where the person is, and
+ * still fails for half a minute to move it, then it is this person's update that fails: the person is set
+ * aside.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +27,8 @@
 
 #define FAILED_FOR \
     (90 * CLOCK_DAY) /* an operator may resume a stage that long, and it goes on where it failed */
-#define ALONE_FOR (600 * CLOCK_S)
+#define ALONE_FOR   (600 * CLOCK_S)
+#define FAILING_FOR (30 * CLOCK_S) /* an update, before its person is set aside */
 
 enum { BODY_MAX = HTTP_BODY_MAX, PATH_MAX_BYTES = 4096 };
 
@@ -32,6 +39,31 @@ static struct authority *authority_of(const struct update *u)
     return u->lms->authority;
 }
 
+/* ---- turns: a few updates at once, of which those that failed before have at most half ---- */
+
+static unsigned turns_of(const struct lms *lms)
+{
+    return lms->authority->config->authority->max_concurrent;
+}
+
+static void take_turn(struct update *u, bool is_repeat)
+{
+    u->holds_turn = true;
+    u->is_repeat = is_repeat;
+    u->lms->n_turns++;
+    u->lms->n_repeats += is_repeat;
+}
+
+static void give_turn(struct update *u)
+{
+    if (!u->holds_turn)
+        return;
+    u->holds_turn = false;
+    u->lms->n_turns--;
+    u->lms->n_repeats -= u->is_repeat;
+    u->is_repeat = false;
+}
+
 /* ---- the end of it ---- */
 
 static void answer(struct update *u, const struct wire_report_answer *what)
@@ -39,6 +71,8 @@ static void answer(struct update *u, const struct wire_report_answer *what)
     struct run *run = u->run;
     u->run = NULL;
     u->lms->n_in_use--;
+    give_turn(u);
+    TAILQ_INSERT_HEAD(&u->lms->free, u, entry);
     bool is_let_go = run->sent != REPORT_RENEWED && (!what->ok || !what->next);
     if (is_let_go && u->lms->ask.busy) /* the look under way may show it as it was before */
         aside_add(&u->lms->aside, run->id, 0);
@@ -122,26 +156,33 @@ static void keep_words(struct update *u)
 
 /* ---- sending ---- */
 
-static void send_again(void *arg, int64_t now)
+static void send_update(struct update *u)
 {
-    struct update *u = arg;
-    if (u->reading_status)
-        ask_send(&u->ask, HTTP_GET, buf_str(&u->path), NULL);
-    else
-        ask_send(&u->ask, HTTP_PATCH, UPDATE_PATH, &u->body);
+    u->reading_status = false;
+    ask_send(&u->ask, HTTP_PATCH, UPDATE_PATH, &u->body);
 }
 
-static void send_later(struct update *u)
+static void has_rested(void *arg, int64_t now)
 {
-    timers_set(&authority_of(u)->runtime->timers, &u->again,
-               authority_mono(authority_of(u)) + ask_pause(&u->ask));
+    struct update *u = arg;
+    TAILQ_INSERT_TAIL(&u->lms->due, u, entry);
+}
+
+/* Its next turn comes after a pause that grows with its failures. */
+static void rest(struct update *u)
+{
+    const struct authority *a = authority_of(u);
+    unsigned failures = u->ask.failures > u->failures ? u->ask.failures : u->failures;
+    give_turn(u);
+    timers_set(&a->runtime->timers, &u->again, authority_mono(a) + ask_pause_after(a, failures));
 }
 
 static void update_to(struct update *u, const char *target, const char *response)
 {
     u->target = target;
     u->response = response;
-    u->maybe_done = u->reading_status = false;
+    u->maybe_done = u->refused = false;
+    u->failures = 0;
     /* Entering a stage: it must be known whether a 400 answers the first request or a repeat. */
     u->ask.call.fresh_connection = flight_find_stage(authority_of(u)->config, target) != NULL;
     buf_reset(&u->body);
@@ -152,7 +193,7 @@ static void update_to(struct update *u, const char *target, const char *response
     json_field_text(&o, "response", u->response);
     json_close_map(&o);
     assert(!u->body.over);
-    ask_send(&u->ask, HTTP_PATCH, UPDATE_PATH, &u->body);
+    send_update(u);
 }
 
 /* The update goes out once the journal is on disk: updates_pump(). */
@@ -160,7 +201,7 @@ static void enter(struct update *u, const char *working)
 {
     journal_enter(u->lms->journal, u->run->id, working, u->run->run_key);
     u->target = working;
-    u->to_sync = true;
+    TAILQ_INSERT_TAIL(&u->lms->to_sync, u, entry);
 }
 
 /* Where is the person now? */
@@ -199,7 +240,16 @@ static void accepted(struct update *u)
         update_to(u, "COMPLETE", "complete");
 }
 
-/* ---- a 400 or 404: where is the person now? ---- */
+/* ---- a refusal, or failures: where is the person now? ---- */
+
+/* The next start takes the person up again at its stage; a driver that stays, later. */
+static void stay_in_journal(struct update *u)
+{
+    struct authority *a = authority_of(u);
+    if (!a->conf.once)
+        aside_put_off(&u->lms->aside, authority_now(a) + ALONE_FOR);
+    answer(u, &(struct wire_report_answer){ .ok = false, .code = "refused" });
+}
 
 /* The LMS refuses a state of its own list. Nobody else would take the person out of our working state. */
 static void fail_in_working_state(struct update *u)
@@ -207,8 +257,8 @@ static void fail_in_working_state(struct update *u)
     struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
     log_error("the LMS does not accept the state %s: are its states those of the pipeline?", u->target);
     log_set_subject(before);
-    if (strcmp(u->target, "ERRORED") == 0) { /* it stays in the journal, so that the next start tries again */
-        answer(u, &(struct wire_report_answer){ .ok = false, .code = "refused" });
+    if (strcmp(u->target, "ERRORED") == 0) {
+        stay_in_journal(u);
         return;
     }
     u->run->sent = REPORT_FAILED;
@@ -240,17 +290,63 @@ static void next_is_refused(struct update *u, const char *state)
     set_aside(u);
 }
 
-/* Not ours to enter: refused, or another driver was faster. The stage before is done all the same. */
+/* Not ours to enter. The stage before is done all the same. */
+static void let_go(struct update *u)
+{
+    if (u->run->sent == REPORT_DONE)
+        end_in(u, u->run->stage->completed);
+    else
+        not_ours(u, "refused");
+}
+
+/* Refused, or another driver was faster. */
 static void not_entered(struct update *u, const char *state)
 {
     if (strcmp(state, state_before(authority_of(u)->config, u->target)) == 0)
         next_is_refused(u, state);
     else
         leave_alone(u);
-    if (u->run->sent == REPORT_DONE)
-        end_in(u, u->run->stage->completed);
+    let_go(u);
+}
+
+static bool leaves_working_state(const struct update *u)
+{
+    return !is_entering(u) && strcmp(u->target, "COMPLETE") != 0;
+}
+
+/* The LMS answers about this person, and fails again and again to move it. */
+static void give_up(struct update *u, const char *state)
+{
+    struct authority *a = authority_of(u);
+    struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
+    snprintf(a->refusal, sizeof(a->refusal),
+             "the LMS fails to move retirement %" PRId64
+             " from %s to %s, %u times in a row (%s): its own log says why; the retirement is set aside",
+             u->run->id, state, u->target, u->failures, u->words);
+    log_error("%s", a->refusal);
+    log_set_subject(before);
+    set_aside(u);
+    if (leaves_working_state(u))
+        stay_in_journal(u);
     else
-        not_ours(u, "refused");
+        let_go(u);
+}
+
+/* The LMS knows where the person is, and does not move it: said once. */
+static void repeat(struct update *u)
+{
+    if (u->failures == 2) {
+        struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
+        log_warning("the LMS fails to move the retirement to %s (%s); trying again", u->target, u->words);
+        log_set_subject(before);
+    }
+    send_update(u);
+}
+
+static bool has_not_moved(const struct update *u, const char *state)
+{
+    const struct config *config = authority_of(u)->config;
+    return strcmp(state, leaves_working_state(u) ? u->run->stage_name : state_before(config, u->target)) == 0;
 }
 
 static void decide(struct update *u, const char *state)
@@ -278,49 +374,96 @@ static void status_came(struct update *u)
     }
     if (state) {
         ask_heard(&u->ask);
-        decide(u, state);
+        if (u->refused || !has_not_moved(u, state))
+            decide(u, state);
+        else if (authority_mono(authority_of(u)) - u->failing_since >= FAILING_FOR)
+            give_up(u, state);
+        else
+            repeat(u);
     } else {
         ask_note_nonsense(&u->ask, "its answer about a status is no retirement");
-        send_later(u);
+        rest(u);
     }
     arena_reset(&u->arena);
 }
 
 /* ---- answers ---- */
 
-static void update_done(struct ask *ask)
+/* Not now, whatever it is that the LMS cannot do. */
+static bool is_failure(unsigned status)
 {
-    struct update *u = ask->arg;
+    return status >= 500 || status == 408 || status == 423 || status == 425 || status == 429 || status == 477;
+}
+
+/* About this update, and not about the driver, whose credentials or address are wrong. */
+static bool is_refusal(unsigned status)
+{
+    return status >= 400 && status != 401 && status != 403 && !is_failure(status);
+}
+
+/* As long as there are answers, it may be this person's update alone that fails: reading the status will
+ * tell. */
+static void update_failed(struct update *u, const char *why)
+{
+    if (u->failures++ == 0)
+        u->failing_since = authority_mono(authority_of(u));
+    snprintf(u->words, sizeof(u->words), "%s", why);
+    rest(u);
+}
+
+static void update_done(struct update *u)
+{
+    struct ask *ask = &u->ask;
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
-    bool was_sent = !ask->no_token && ask->call.failure != HTTP_NOT_SENT;
     unsigned status = is_answer ? ask->call.status : 0;
-    if (u->reading_status && status == 404 && ask_is_own_word(ask)) {
+    char words[32];
+    snprintf(words, sizeof(words), "status %u", status);
+    /* It may have taken effect although no answer says so. */
+    if (is_answer ? is_failure(status) || status == 200
+                  : !ask->no_token && ask->call.failure != HTTP_NOT_SENT)
+        u->maybe_done = true;
+    if (is_refusal(status)) {
+        keep_words(u);
+        u->refused = true;
+        read_status(u);
+    } else if (is_failure(status)) {
+        update_failed(u, words);
+    } else if (status == 204 || (status == 200 && ask->call.answer.len > 0 && ask_is_own_word(ask))) {
+        ask_heard(ask);
+        accepted(u);
+    } else if (status == 200) {
+        update_failed(u, "its answer is neither 204 nor JSON");
+    } else if (ask_judge(ask) == ASK_REFUSED) {
+        ask_note_refusal(ask);
+        rest(u);
+    } else {
+        update_failed(u, ask->no_token ? ask->no_token : ask->call.error);
+    }
+}
+
+static void status_done(struct update *u)
+{
+    struct ask *ask = &u->ask;
+    bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
+    if (is_answer && ask->call.status == 404 && ask_is_own_word(ask)) {
         vanished(u);
         return;
     }
-    if (!u->reading_status && (status == 400 || status == 404)) {
-        keep_words(u);
-        read_status(u);
-        return;
+    switch (ask_judge(ask)) {
+    case ASK_ANSWERED: status_came(u); return;
+    case ASK_REFUSED: ask_note_refusal(ask); break;
+    case ASK_SILENT: break;
     }
-    enum ask_result word = ask_judge(ask);
-    bool understood =
-        word == ASK_ANSWERED && (status == 204 || (ask->call.answer.len > 0 && ask_is_own_word(ask)));
-    if (word == ASK_ANSWERED && !understood)
-        ask_note_nonsense(ask, "its answer is neither 204 nor JSON");
-    if (word == ASK_REFUSED)
-        ask_note_refusal(ask);
-    /* The update may have taken effect although no answer says so. */
-    if (!u->reading_status && !understood && was_sent && (!is_answer || status >= 500 || status == 200))
-        u->maybe_done = true;
-    if (!understood) {
-        send_later(u);
-    } else if (u->reading_status) {
-        status_came(u);
-    } else {
-        ask_heard(ask);
-        accepted(u);
-    }
+    rest(u);
+}
+
+static void answered(struct ask *ask)
+{
+    struct update *u = ask->arg;
+    if (u->reading_status)
+        status_done(u);
+    else
+        update_done(u);
 }
 
 /* ---- taking up outcomes to tell ---- */
@@ -363,14 +506,16 @@ static void note(struct update *u)
 static void start(struct update *u, struct run *run)
 {
     u->run = run;
+    u->failures = u->ask.failures = 0;
     u->lms->n_in_use++;
+    take_turn(u, false);
     switch (run->sent) {
     case REPORT_ENTERED: start_entering(u); break;
     case REPORT_DONE: update_to(u, run->stage->completed, run->response); break;
     case REPORT_FAILED: update_to(u, "ERRORED", run->response); break;
     case REPORT_RENEWED:
         note(u);
-        u->to_sync = true;
+        TAILQ_INSERT_TAIL(&u->lms->to_sync, u, entry);
         break;
     case REPORT_RELEASED:
         note(u);
@@ -383,23 +528,64 @@ static void start(struct update *u, struct run *run)
     }
 }
 
+static struct update *make_update(struct lms *lms)
+{
+    struct update *u = XNEW(struct update);
+    u->lms = lms;
+    ask_open(&u->ask, lms->authority, &lms->authority->telling, answered, u);
+    buf_init(&u->path, PATH_MAX_BYTES);
+    buf_init(&u->body, BODY_MAX);
+    u->again = (struct timer){ .fire = has_rested, .arg = u };
+    lms->updates = xrealloc(lms->updates, (lms->n_updates + 1) * sizeof(struct update *));
+    return lms->updates[lms->n_updates++] = u;
+}
+
+static struct update *take_free(struct lms *lms)
+{
+    struct update *u = TAILQ_FIRST(&lms->free);
+    if (!u)
+        return make_update(lms);
+    TAILQ_REMOVE(&lms->free, u, entry);
+    return u;
+}
+
+static void go_on(struct update *u)
+{
+    TAILQ_REMOVE(&u->lms->due, u, entry);
+    take_turn(u, true);
+    if (u->reading_status || u->failures > 1)
+        read_status(u);
+    else
+        send_update(u);
+}
+
+static void give_out_turns(struct lms *lms)
+{
+    unsigned turns = turns_of(lms);
+    while (lms->n_turns < turns) {
+        struct update *u = TAILQ_FIRST(&lms->due);
+        struct run *run;
+        if (u && lms->n_repeats < (turns + 1) / 2)
+            go_on(u);
+        else if ((run = flight_take_report(lms->authority->flight)))
+            start(take_free(lms), run);
+        else
+            return;
+    }
+}
+
 void updates_pump(struct lms *lms, int64_t now)
 {
-    struct run *run;
+    struct update *u;
     struct err err;
-    for (unsigned i = 0; i < lms->n_updates; i++)
-        while (!lms->updates[i].run && (run = flight_take_report(lms->authority->flight)))
-            start(&lms->updates[i], run);
+    give_out_turns(lms);
     /* One sync for all people who are about to enter a working state. */
     if (journal_sync(lms->journal, &err)) {
         ask_fail(lms->authority, &err);
         return;
     }
-    for (unsigned i = 0; i < lms->n_updates; i++) {
-        struct update *u = &lms->updates[i];
-        if (!u->run || !u->to_sync)
-            continue;
-        u->to_sync = false;
+    while ((u = TAILQ_FIRST(&lms->to_sync))) {
+        TAILQ_REMOVE(&lms->to_sync, u, entry);
         if (u->run->sent == REPORT_RENEWED)
             answer_in(u, u->run->stage_name, NULL);
         else
@@ -409,27 +595,21 @@ void updates_pump(struct lms *lms, int64_t now)
 
 void updates_open(struct lms *lms)
 {
-    lms->n_updates = lms->authority->config->authority->max_concurrent;
-    lms->updates = xcalloc(lms->n_updates, sizeof(*lms->updates));
-    for (unsigned i = 0; i < lms->n_updates; i++) {
-        struct update *u = &lms->updates[i];
-        u->lms = lms;
-        ask_open(&u->ask, lms->authority, &lms->authority->telling, update_done, u);
-        buf_init(&u->path, PATH_MAX_BYTES);
-        buf_init(&u->body, BODY_MAX);
-        u->again = (struct timer){ .fire = send_again, .arg = u };
-    }
+    TAILQ_INIT(&lms->free);
+    TAILQ_INIT(&lms->to_sync);
+    TAILQ_INIT(&lms->due);
 }
 
 void updates_close(struct lms *lms)
 {
     for (unsigned i = 0; i < lms->n_updates; i++) {
-        struct update *u = &lms->updates[i];
+        struct update *u = lms->updates[i];
         ask_close(&u->ask);
         timers_clear(&lms->authority->runtime->timers, &u->again);
         buf_free(&u->path);
         buf_free(&u->body);
         arena_free(&u->arena);
+        free(u);
     }
     free(lms->updates);
 }
