@@ -219,6 +219,8 @@ bool driver_step(struct driver *d, int64_t *wait_us)
     timers_fire(&d->runtime.timers, now);
     services_turn(&d->services, now);
     authority_pump(&d->authority, now);
+    services_pump(&d->services,
+                  now); /* an LMS answers within its turn, and people may wait for a call since */
     metric_set(d->people_gauge, d->flight.in_flight);
     if (is_over(d))
         return false;
