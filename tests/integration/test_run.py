@@ -84,7 +84,7 @@ def slow_reader(site):
     return s
 
 
-CUT_OFF = "answers that nobody reads are cut off"
+CUT_OFF = "cutting off answers whose clients do not read"
 
 
 @pytest.mark.parametrize("how", ["serve", "run"])
