@@ -289,7 +289,7 @@ enum rc cli_config(struct cli *cli, const struct config **out, struct err *err)
     if (cli->config)
         return RC_OK;
     file_set_visiting(!cli_user_is_meant(cli));
-    enum rc rc = config_load(&cli->arena, path ? path : "lethe.yml", &cli->config, err);
+    enum rc rc = config_load_whole(&cli->arena, path ? path : "lethe.yml", &cli->config, &cli->faults, err);
     if (rc == RC_NOT_FOUND) /* wrong usage: "not found" is for people */
         return err_set(err, RC_INVALID, "%s", err->text);
     *out = cli->config;

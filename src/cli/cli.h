@@ -75,10 +75,11 @@ struct cli {
     size_t n_values;
     const char **operands;
     size_t n_operands;
-    const struct world *world; /* the clocks and randomness of this process */
-    struct config *config;     /* once cli_config has read it */
-    int exit_status;           /* of the process; 0: as the rc says */
-    bool allow_root;           /* --allow-root, where there is such an option */
+    const struct world *world;   /* the clocks and randomness of this process */
+    struct config *config;       /* once cli_config has read it */
+    struct config_faults faults; /* of the configuration that cli_config has refused */
+    int exit_status;             /* of the process; 0: as the rc says */
+    bool allow_root;             /* --allow-root, where there is such an option */
 };
 
 /* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */
@@ -101,7 +102,8 @@ enum rc cli_parse_id(const char *what, const char *text, int64_t *out, struct er
 
 /* RC_INVALID: the configuration is that of a driver for an authority elsewhere. */
 enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK;
-/* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there. */
+/* The configuration that --config names, read at the first call. RC_INVALID: it is wrong, or not there; then
+ * faults has all that is wrong, which main prints. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
 
 /* False: the user is root, and neither --allow-root nor LETHE_ALLOW_ROOT=1 was given. */

@@ -82,6 +82,27 @@ static bool is_read(int fd)
     return poll(&room, 1, PATIENCE_MS) != 0;
 }
 
+/* All that is wrong with a configuration, or the one error. */
+static void print_error(struct cli *cli, const struct err *err)
+{
+    const struct config_faults *faults = &cli->faults;
+    fflush(stdout);
+    for (size_t i = 0; i < faults->n; i++) {
+        const struct config_fault *f = &faults->fault[i];
+        fprintf(stderr, "lethe: %s:%u:%u: ", print_harmless(&cli->arena, f->file), f->line, f->column);
+        print_text(stderr, f->what);
+        fputc('\n', stderr);
+    }
+    if (faults->more)
+        fprintf(stderr, "lethe: and %s\n",
+                print_count(&cli->arena, (int64_t)faults->more, "more mistake", "more mistakes"));
+    if (faults->n == 0) {
+        fputs("lethe: ", stderr);
+        print_text(stderr, err->text);
+        fputc('\n', stderr);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .commands = cli_commands, .world = &world_real };
@@ -95,12 +116,8 @@ int main(int argc, char **argv)
         rc = run(&cli, &err);
     if (!rc)
         rc = finish_output(&err);
-    if (rc && is_read(STDERR_FILENO)) {
-        fflush(stdout);
-        fputs("lethe: ", stderr);
-        print_text(stderr, err.text);
-        fputc('\n', stderr);
-    }
+    if (rc && is_read(STDERR_FILENO))
+        print_error(&cli, &err);
     bool monitors = cli.command && cli.command->shared & CLI_MONITOR;
     arena_free(&cli.arena);
     if (cli.exit_status)

@@ -184,6 +184,7 @@ static void take_up(struct stay *stay, struct configuration *c)
 bool stay_reload(struct stay *stay)
 {
     struct configuration *c = XNEW(struct configuration);
+    struct config_faults faults;
     struct err err;
     struct timespec now;
     char state[64];
@@ -191,13 +192,16 @@ bool stay_reload(struct stay *stay)
     snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
              now.tv_sec * CLOCK_S + now.tv_nsec / 1000);
     stay_notify(state);
-    enum rc rc = config_load(&c->arena, stay->config->file, &c->config, &err);
+    enum rc rc = config_load_whole(&c->arena, stay->config->file, &c->config, &faults, &err);
     if (!rc)
         rc = check_roles(stay, c->config, &err);
     if (!rc && stay->server)
         rc = server_may_reload(stay->server, c->config, &err);
     if (!rc)
         rc = setup_log(c->config, &err);
+    for (size_t i = 1; i < faults.n; i++)
+        log_error("%s:%u:%u: %s", faults.fault[i].file, faults.fault[i].line, faults.fault[i].column,
+                  faults.fault[i].what);
     if (rc) {
         log_error("%s; the previous configuration stays in force", err.text);
         arena_free(&c->arena);

@@ -1,38 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks the configuration and the database, shows the retired form of a name, and the version. */
+/* Checks the database, shows the retired form of a name, and the version. */
 #include "cli/cli.h"
 
 #include <string.h>
 
 #include "cli/commands.h"
 #include "core/core.h"
-
-/* ---- config check ---- */
-
-static enum rc run_config_check(struct cli *cli, struct err *err)
-{
-    const struct config *config;
-    if (cli_flag(cli, "settings")) {
-        struct buf table;
-        buf_init(&table, HTTP_BODY_MAX);
-        config_print_settings(&table);
-        fputs(buf_str(&table), stdout);
-        buf_free(&table);
-        return RC_OK;
-    }
-    enum rc rc = cli_config(cli, &config, err);
-    if (rc)
-        return rc;
-    if (cli_flag(cli, "json"))
-        printf("{\"services\":%zu,\"stages\":%zu,\"states\":%u}\n", config->n_services, config->n_stages,
-               config->pipeline ? config->pipeline->n : 0);
-    else
-        printf("%s%s%s is right: %s, %s\n", config->warning ? config->warning : "",
-               config->warning ? "\n" : "", config->file,
-               print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),
-               print_count(&cli->arena, (int64_t)config->n_stages, "stage", "stages"));
-    return RC_OK;
-}
 
 /* ---- fsck ---- */
 
@@ -130,23 +103,6 @@ static enum rc run_version(struct cli *cli, struct err *err)
 }
 
 /* ---- the commands ---- */
-
-static const struct cli_option check_options[] = {
-    { .name = "settings", .help = "all settings with type, default and meaning" },
-    { 0 },
-};
-
-const struct cli_command command_config_check = {
-    .group = "config",
-    .name = "check",
-    .options = check_options,
-    .shared = CLI_JSON,
-    .summary = "is this configuration right?",
-    .about = "Reads the whole file and the files that it names, secrets included, and starts\n"
-             "nothing. A mistake is shown as file:line:column, with what was probably meant.",
-    .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
-    .run = run_config_check,
-};
 
 const struct cli_command command_fsck = {
     .name = "fsck",

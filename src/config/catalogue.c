@@ -90,15 +90,15 @@ enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const stru
     enum rc rc = find_entry(r, use, &entry, err);
     if (!rc && !service)
         rc = check_service(r, use, entry, err);
-    if (rc)
-        return rc;
     struct yaml *made = yaml_empty_like(r->arena, stage, YAML_MAP);
     for (const struct yaml *child = stage->first; child; child = child->next)
-        if (child != service)
+        if (child != service && !(rc && child == use))
             yaml_append(r->arena, made, child);
+    *out = made;
+    if (rc)
+        return rc;
     for (const struct yaml *child = entry->first; child; child = child->next)
         if (!yaml_get(stage, child->key))
             yaml_append(r->arena, made, with_service(r->arena, child, service));
-    *out = made;
     return RC_OK;
 }

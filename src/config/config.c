@@ -255,7 +255,7 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     const struct yaml *given = yaml_get(yaml_get(root, "driver"), "lease");
     int64_t longest_us = longest_timeout(config);
     int64_t needed_us = config->has_stages ? 2 * longest_us + LEASE_SPARE : 0;
-    if (config->lease_us >= needed_us)
+    if (!config->lease_us || config->lease_us >= needed_us)
         return RC_OK;
     if (given) {
         char needed[32], longest[32];
@@ -285,10 +285,10 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         if (at)
             return yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why);
     }
-    if (!config->newest_first)
+    const struct yaml *order = yaml_get(yaml_get(root, "driver"), "order");
+    if (!order || !config->newest_first)
         return RC_OK;
-    return yaml_value_error(yaml_get(yaml_get(root, "driver"), "order"), err,
-                            "an LMS gives the oldest requests first, so it can only be oldest");
+    return yaml_value_error(order, err, "an LMS gives the oldest requests first, so it can only be oldest");
 }
 
 /* Each look at an LMS is work for a site that people are using. */
@@ -303,21 +303,30 @@ static enum rc adapt_to_lms(struct config *config, const struct yaml *root, stru
     return check_for_lms(config, root, err);
 }
 
-static enum rc check_all(struct config *config, const struct yaml *root, struct err *err)
+/* What was refused itself is not asked for anything more. */
+static enum rc check_exposed(struct config *config, const struct yaml *root, struct err *err)
 {
-    enum rc rc = config->authority ? RC_OK : identity_check(config, root, err);
-    if (rc)
-        return rc;
-    if (!url_is_loopback(config->listen_host) && !config->tls_key && !config->behind_proxy)
-        return yaml_value_error(yaml_get(root, "listen"), err,
+    const struct yaml *listen = yaml_get(root, "listen");
+    if (!listen || !config->listen_host || url_is_loopback(config->listen_host))
+        return RC_OK;
+    if (!yaml_get(root, "tls") && !config->behind_proxy)
+        return yaml_value_error(listen, err,
                                 "other machines could reach %s without TLS: give tls with "
                                 "certificate_file and key_file, or behind_proxy: true if a proxy does it",
                                 config->listen_host);
-    if (!yaml_get(root, "max_connections_per_address") && !config->behind_proxy &&
-        !url_is_loopback(config->listen_host))
+    if (!yaml_get(root, "max_connections_per_address") && !config->behind_proxy)
         config->max_connections_per_address = CONNECTIONS_PER_ADDRESS;
-    rc = adapt_to_lms(config, root, err);
-    return !rc ? check_lease(config, root, err) : rc;
+    return RC_OK;
+}
+
+static void check_all(struct reading *r, const struct yaml *root, enum rc *all, struct err *err)
+{
+    struct config *config = r->config;
+    if (!config->authority)
+        reading_go_on(r, root, identity_check(config, root, err), all, err);
+    reading_go_on(r, root, check_exposed(config, root, err), all, err);
+    enum rc rc = adapt_to_lms(config, root, err);
+    reading_go_on(r, root, !rc ? check_lease(config, root, err) : rc, all, err);
 }
 
 static void warn_of_readers(struct reading *r)
@@ -334,36 +343,63 @@ static void warn_of_readers(struct reading *r)
 
 /* ---- loading ---- */
 
-enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err)
+/* Reads all of it; what is wrong is among the faults of r. */
+static enum rc read_all(struct reading *r, const struct yaml *root, struct err *err)
+{
+    enum rc all = yaml_want(root, YAML_MAP, "a map of settings", err);
+    if (all) {
+        enum rc rc = all;
+        reading_go_on(r, root, rc, &all, err);
+        return all;
+    }
+    if (driver_file_is(root))
+        reading_go_on(r, root, driver_file_read(r, root, settings, &root, err), &all, err);
+    reading_go_on(r, root, setting_read_map(r, settings, root, r->config, err), &all, err);
+    check_all(r, root, &all, err);
+    return all;
+}
+
+enum rc config_load_whole(struct arena *a, const char *path, struct config **out,
+                          struct config_faults *faults, struct err *err)
 {
     struct yaml *file;
-    const struct yaml *root;
+    struct err fault = { 0 };
     struct config *config = ARENA_NEW(a, struct config);
-    struct reading r = { .arena = a, .config = config };
+    struct reading r = { .arena = a, .config = config, .faults = faults };
     config->secrets_dir = SECRETS_DIR;
-    enum rc rc = yaml_load(a, path, &file, err);
+    *faults = (struct config_faults){ .n = 0 };
+    enum rc rc = yaml_load(a, path, &file, &fault);
     if (rc == RC_NOT_FOUND)
         return err_set(
             err, rc,
             "there is no configuration %s: copy examples/lethe.yml and change it, or say which one "
             "with --config FILE",
             path);
-    if (rc)
+    if (rc && rc != RC_INVALID) {
+        if (err)
+            *err = fault;
         return rc;
-    root = file;
-    rc = yaml_want(root, YAML_MAP, "a map of settings", err);
-    if (!rc && driver_file_is(root))
-        rc = driver_file_read(&r, root, settings, &root, err);
-    if (!rc)
-        rc = setting_read_map(&r, settings, root, config, err);
-    if (!rc)
-        rc = check_all(config, root, err);
-    if (rc)
-        return rc;
+    }
+    if (rc) {
+        struct yaml whole = { .file = path, .line = 1, .column = 1 };
+        reading_go_on(&r, &whole, rc, &rc, &fault);
+    } else {
+        rc = read_all(&r, file, &fault);
+    }
+    if (rc) {
+        const struct config_fault *first = &faults->fault[0];
+        return err_set(err, rc, "%s:%u:%u: %s", first->file, first->line, first->column, first->what);
+    }
     config->file = arena_strdup(a, path);
     warn_of_readers(&r);
     *out = config;
     return RC_OK;
+}
+
+enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err)
+{
+    struct config_faults faults;
+    return config_load_whole(a, path, out, &faults, err);
 }
 
 /* Looks at lines, since the file may not even be YAML. */

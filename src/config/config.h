@@ -392,9 +392,28 @@ struct config {
     const char *warning; /* one line for the operator, its parts joined by "; "; NULL: none */
 };
 
+/* One mistake of a file, to be printed as FILE:LINE:COLUMN: WHAT. */
+struct config_fault {
+    const char *file;
+    unsigned line, column;
+    const char *what;
+};
+
+enum { CONFIG_FAULTS_MAX = 50 };
+
+/* In the order of the file. */
+struct config_faults {
+    struct config_fault fault[CONFIG_FAULTS_MAX];
+    size_t n;
+    size_t more; /* for which there is no room in fault */
+};
+
 /* Reads and checks a whole file, secrets included. Everything lives in the arena. RC_INVALID with
  * file:line:column, RC_NOT_FOUND if there is no such file (the text says how to get one). */
 enum rc config_load(struct arena *a, const char *path, struct config **out, struct err *err) MUST_CHECK;
+/* The same. If the file can be read and is wrong, faults has all its mistakes, and err the first of them. */
+enum rc config_load_whole(struct arena *a, const char *path, struct config **out,
+                          struct config_faults *faults, struct err *err) MUST_CHECK;
 /* The salts of a file, as the setting identity.salts_file reads it. RC_NOT_FOUND, RC_INVALID, RC_IO. */
 enum rc config_read_salts(struct arena *a, const char *path, const char *secrets_dir, struct salts *out,
                           struct err *err) MUST_CHECK;

@@ -106,7 +106,8 @@ setting_read_fn when_read; /* -> const struct conditions * */
 extern const struct setting verification_settings[];
 setting_read_fn verification_read; /* -> const struct verify_conf * */
 
-/* catalogue.c: a stage with what its `use` names in its place. Without use it is the stage itself. */
+/* catalogue.c: a stage with what its `use` names in its place. Without use it is the stage itself. After an
+ * error it is the rest of the stage. */
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
                          struct err *err) MUST_CHECK;
 

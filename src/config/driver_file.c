@@ -186,18 +186,37 @@ static enum rc refuse_key(struct reading *r, const struct setting *own, const st
                           brief);
 }
 
-/* Sorts the children of root into two maps: settings of the scripts, and our own. */
+static struct yaml *named(struct arena *a, const struct yaml *node, const char *key)
+{
+    struct yaml *made = ARENA_NEW(a, struct yaml);
+    *made = *node;
+    made->key = key;
+    made->key_line = node->line;
+    made->key_column = node->column;
+    return made;
+}
+
+/* Sorts the children of root into two maps: settings of the scripts, and our own. A key that is spelt wrong
+ * counts as the one that was meant. */
 static enum rc sort_keys(struct reading *r, const struct setting *own, const struct yaml *root,
                          struct yaml *theirs, struct yaml *ours, struct err *err)
 {
+    const char *keys[KEYS_MAX] = { NULL };
+    size_t n = 0;
+    for (const struct setting *s = settings; s->key; s++)
+        keys[n++] = s->key;
     enum rc rc = RC_OK;
-    for (const struct yaml *child = root->first; !rc && child; child = child->next) {
+    for (const struct yaml *child = root->first; child; child = child->next) {
         if (has_setting(settings, child->key))
             yaml_append(r->arena, theirs, child);
         else if (is_one_of(native_keys, child->key))
             yaml_append(r->arena, ours, child);
-        else if (!is_one_of(keys_of_scripts, child->key))
-            rc = refuse_key(r, own, child, err);
+        else if (!is_one_of(keys_of_scripts, child->key)) {
+            reading_go_on(r, child, refuse_key(r, own, child, err), &rc, err);
+            const char *meant = text_nearest(child->key, keys);
+            if (meant && !yaml_get(root, meant))
+                yaml_append(r->arena, theirs, named(r->arena, child, meant));
+        }
     }
     return rc;
 }
@@ -207,14 +226,17 @@ static enum rc check_urls(struct reading *r, const struct yaml *base_urls, struc
     const char *keys[KEYS_MAX] = { NULL };
     size_t n = add_keys(keys, 0, clients);
     add_keys(keys, n, other_urls);
+    enum rc rc = RC_OK;
     for (const struct yaml *at = base_urls->first; at; at = at->next) {
         if (is_one_of(keys, at->key))
             continue;
         const char *nearest = text_nearest(at->key, keys), *brief = text_brief(r->arena, at->key);
-        return yaml_key_error(at, err, "unknown key %s%s%s%s", brief, nearest ? ": did you mean " : "",
-                              nearest ? nearest : ": third parties stand under services", nearest ? "?" : "");
+        enum rc one =
+            yaml_key_error(at, err, "unknown key %s%s%s%s", brief, nearest ? ": did you mean " : "",
+                           nearest ? nearest : ": third parties stand under services", nearest ? "?" : "");
+        reading_go_on(r, at, one, &rc, err);
     }
-    return RC_OK;
+    return rc;
 }
 
 /* ---- services ---- */
@@ -234,13 +256,15 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         .breaker = { .failures = BREAKER_FAILURES, .pause_us = BREAKER_PAUSE },
         .index = (unsigned)r->config->n_services,
     };
+    r->config->n_services++;
     enum rc rc = address_read_url(r, &url, at, &service->url, err);
-    if (rc)
+    if (rc) {
+        *service = reading_refused_service(at->key);
         return rc;
+    }
     if (url_is_exposed(r->arena, service->url))
         reading_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
                      at->line, at->key);
-    r->config->n_services++;
     return RC_OK;
 }
 
@@ -257,12 +281,18 @@ static enum rc add_third_parties(struct reading *r, const struct yaml *parties, 
     if (!is_given(parties))
         return RC_OK;
     enum rc rc = yaml_want(parties, YAML_MAP, "a map of services", err);
-    for (const struct yaml *at = parties->first; !rc && at; at = at->next) {
+    r->services_refused = rc;
+    for (const struct yaml *at = rc ? NULL : parties->first; at; at = at->next) {
         struct service_conf *service = &services[r->config->n_services];
+        enum rc one = RC_OK;
         if (reading_service(r, at->key))
-            return yaml_key_error(at, err, "%s stands under base_urls already", at->key);
-        rc = services_read_one(r, at, service, err);
+            one = yaml_key_error(at, err, "%s stands under base_urls already", at->key);
+        else
+            one = services_read_one(r, at, service, err);
+        if (one)
+            *service = reading_refused_service(at->key);
         service->index = (unsigned)r->config->n_services++;
+        reading_go_on(r, at, one, &rc, err);
     }
     return rc;
 }
@@ -275,44 +305,50 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
     struct service_conf *services =
         arena_array(r->arena, n + (parties ? parties->count : 0), sizeof(services[0]));
     struct config *config = r->config;
-    enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
-    if (!rc && !is_given(yaml_get(base_urls, "lms")))
-        rc = yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states");
-    if (!rc)
-        rc = check_urls(r, base_urls, err);
     config->services = services;
-    for (size_t i = 0; !rc && i < n; i++) {
+    if (!base_urls || base_urls->kind != YAML_MAP)
+        r->services_refused = true;
+    if (!base_urls)
+        return RC_OK; /* and it is among the faults that it is missing */
+    enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
+    if (rc)
+        return rc;
+    enum rc urls = check_urls(r, base_urls, err);
+    if (!is_given(yaml_get(base_urls, "lms"))) {
+        services[config->n_services++] = reading_refused_service("lms");
+        if (!urls)
+            urls =
+                yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states");
+    }
+    reading_go_on(r, base_urls, urls, &rc, err);
+    for (size_t i = 0; i < n; i++) {
         const struct yaml *at = yaml_get(base_urls, clients[i]);
         if (is_given(at))
-            rc = add_service(r, file, at, &services[config->n_services], err);
+            reading_go_on(r, at, add_service(r, file, at, &services[config->n_services], err), &rc, err);
     }
     for (size_t i = 0; i < config->n_services; i++)
         services[i].token_url = arena_printf(r->arena, "%s/oauth2/access_token", services[0].url);
-    return !rc ? add_third_parties(r, parties, services, err) : rc;
+    reading_go_on(r, base_urls, add_third_parties(r, parties, services, err), &rc, err);
+    return rc;
 }
 
 /* ---- stages ---- */
-
-static struct yaml *named(struct arena *a, const struct yaml *node, const char *key)
-{
-    struct yaml *made = ARENA_NEW(a, struct yaml);
-    *made = *node;
-    made->key = key;
-    made->key_line = node->line;
-    made->key_column = node->column;
-    return made;
-}
 
 /* Settings of our own, as a fifth item of a row, which the scripts ignore. */
 static enum rc add_settings(struct reading *r, const struct yaml *more, struct yaml *stage, struct err *err)
 {
     static const char *const keys[] = { "timeout", "retry", "verify", NULL };
     enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
-    for (const struct yaml *child = more->first; !rc && child; child = child->next) {
+    if (rc)
+        return rc;
+    for (const struct yaml *child = more->first; child; child = child->next) {
+        enum rc one = RC_OK;
         if (!is_one_of(keys, child->key))
-            rc = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
-                                text_brief(r->arena, child->key));
-        yaml_append(r->arena, stage, child);
+            one = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
+                                 text_brief(r->arena, child->key));
+        reading_go_on(r, child, one, &rc, err);
+        if (!one)
+            yaml_append(r->arena, stage, child);
     }
     return rc;
 }
@@ -353,9 +389,10 @@ static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struc
     if (rc)
         return rc;
     struct yaml *stages = named(r->arena, yaml_empty_like(r->arena, pipeline, YAML_LIST), "stages");
-    for (const struct yaml *row = pipeline->first; !rc && row; row = row->next)
-        rc = make_stage(r, row, stages, err);
-    yaml_append(r->arena, ours, stages);
+    for (const struct yaml *row = pipeline->first; row; row = row->next)
+        reading_go_on(r, row, make_stage(r, row, stages, err), &rc, err);
+    if (!rc || stages->count > 0)
+        yaml_append(r->arena, ours, stages);
     return rc;
 }
 
@@ -372,20 +409,20 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     struct driver_file file = { NULL };
     struct yaml *theirs = yaml_empty_like(r->arena, root, YAML_MAP);
     struct yaml *ours = yaml_empty_like(r->arena, root, YAML_MAP);
-    enum rc rc = sort_keys(r, own, root, theirs, ours, err);
-    if (!rc)
-        rc = setting_read_map(r, settings, theirs, &file, err);
+    const struct yaml *pipeline;
+    enum rc all = sort_keys(r, own, root, theirs, ours, err);
+    enum rc rc = setting_read_map(r, settings, theirs, &file, err);
+    reading_go_on(r, root, rc, &all, err);
     if (!rc && !file.secret)
-        rc = yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id");
-    if (!rc)
-        rc = make_services(r, &file, theirs, err);
-    if (!rc)
-        rc = make_stages(r, yaml_get(root, "retirement_pipeline"), ours, err);
-    if (rc)
-        return rc;
+        reading_go_on(r, root,
+                      yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id"),
+                      &all, err);
+    reading_go_on(r, root, make_services(r, &file, theirs, err), &all, err);
+    if ((pipeline = yaml_get(theirs, "retirement_pipeline")) != NULL)
+        reading_go_on(r, root, make_stages(r, pipeline, ours, err), &all, err);
     r->base_urls = clients;
     r->config->authority = &r->config->services[0];
     r->config->authority_is_lms = true;
     *out = ours;
-    return RC_OK;
+    return all;
 }

@@ -145,8 +145,10 @@ static enum rc read_hooks(struct reading *r, const struct yaml *at, enum hook_ev
     enum rc rc = yaml_want(at, YAML_LIST, "a list of actions", err);
     if (!rc)
         rc = yaml_want_count(at, "hooks", 0, EVENT_HOOKS_MAX, err);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = read_hook(r, child, event, ++n, err);
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, read_hook(r, child, event, ++n, err), &rc, err);
     return rc;
 }
 

@@ -65,10 +65,13 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
     enum rc rc = check_given_once(r, at, err);
     if (!rc)
         rc = yaml_want(at, YAML_LIST, "a list of salts", err);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
-        rc = yaml_text(child, "a salt", &salt, err);
-        if (!rc && add_salt(r->arena, &list, salt, err))
-            rc = yaml_wrap(child, err);
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        enum rc one = yaml_text(child, "a salt", &salt, err);
+        if (!one && add_salt(r->arena, &list, salt, err))
+            one = yaml_wrap(child, err);
+        reading_go_on(r, child, one, &rc, err);
     }
     if (rc)
         return rc;
@@ -195,7 +198,8 @@ const struct setting identity_settings[] = {
 enum rc identity_check(const struct config *config, const struct yaml *root, struct err *err)
 {
     const struct yaml *at = yaml_get(root, "identity");
-    if (config->salts.n > 0)
+    if (config->salts.n > 0 || yaml_get(at, "salts") || yaml_get(at, "salts_file") ||
+        (at && at->kind != YAML_MAP))
         return RC_OK;
     return yaml_error(
         at ? at : root, err,

@@ -108,12 +108,12 @@ enum rc mail_server_read(struct reading *r, const struct setting *s, const struc
     struct config *config = field;
     struct mail_conf *mail = ARENA_NEW(r->arena, struct mail_conf);
     enum rc rc = setting_read_map(r, mail_server_settings, at, mail, err);
+    mail->service.name = "mail";
+    mail->service.index = (unsigned)config->n_services;
+    config->mail = mail;
     if (!rc)
         rc = check_server(r, mail, at, err);
     if (rc)
         return rc;
-    mail->service.name = "mail";
-    mail->service.index = (unsigned)config->n_services;
-    config->mail = mail;
     return mail->confirmation.none ? RC_OK : hooks_add_confirmation(r, mail, at, err);
 }

@@ -139,13 +139,16 @@ enum rc pace_read_quiet_hours(struct reading *r, const struct setting *s, const 
     const char *text;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of hours like [\"22:00-06:00\"]", err);
     struct quiet_hours *quiet = ARENA_NEW(r->arena, struct quiet_hours);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
-        rc = yaml_text(child, "hours like \"22:00-06:00\"", &text, err);
-        if (!rc && !add_window(quiet, text))
-            rc = yaml_error(child, err,
-                            "expected hours like \"22:00-06:00\", \"Sat 00:00-24:00\" or "
-                            "\"Mon-Fri 08:00-18:00\", found %s",
-                            text_brief(r->arena, text));
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        enum rc one = yaml_text(child, "hours like \"22:00-06:00\"", &text, err);
+        if (!one && !add_window(quiet, text))
+            one = yaml_error(child, err,
+                             "expected hours like \"22:00-06:00\", \"Sat 00:00-24:00\" or "
+                             "\"Mon-Fri 08:00-18:00\", found %s",
+                             text_brief(r->arena, text));
+        reading_go_on(r, child, one, &rc, err);
     }
     if (!rc && is_never_called(quiet))
         rc = yaml_value_error(at, err, "the service would never be called");

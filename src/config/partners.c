@@ -52,12 +52,12 @@ static enum rc read_organisations(struct reading *r, const struct setting *s, co
         return rc;
     struct organisation_conf *list = arena_array(r->arena, at->count + 1, sizeof(list[0]));
     config->organisations = list;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+    for (const struct yaml *child = at->first; child; child = child->next) {
         struct organisation_conf *org = &list[config->n_organisations++];
-        if (!*child->key)
-            return yaml_key_error(child, err, "an organisation has no name");
         org->name = text_nfc(r->arena, child->key);
-        rc = read_names(r, child, org, err);
+        enum rc one = *child->key ? read_names(r, child, org, err)
+                                  : yaml_key_error(child, err, "an organisation has no name");
+        reading_go_on(r, child, one, &rc, err);
     }
     return rc ? rc : check_twice(at, list, config->n_organisations, err);
 }

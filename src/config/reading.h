@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the layer: what is carried along while one file is read. */
+/*
+ * Inside the layer: what is carried along while one file is read.
+ *
+ * The hard idea is that reading goes on behind a mistake, so that all mistakes of a file are told at once,
+ * and none that only follows from another. So a list or a map notes the fault of a part and reads the next;
+ * its result is RC_INVALID in the end, and what has to hold between its parts is not asked. A service, a mail
+ * server or salts that were refused stay known in a form that suits all stages.
+ */
 #ifndef LETHE_CONFIG_READING_H
 #define LETHE_CONFIG_READING_H
 
@@ -9,6 +16,8 @@
 struct reading {
     struct arena *arena;
     struct config *config;             /* what has been read so far: services before stages */
+    struct config_faults *faults;      /* so far, in the order of reading */
+    bool services_refused;             /* the map of services: nobody knows their names */
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
     const char *const
         *base_urls;         /* of a driver file: the keys of its base_urls, NULL at the end; else NULL */
@@ -18,6 +27,13 @@ struct reading {
 
 /* Adds to config.warning. */
 void reading_warn(struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* How a part was read: if rc is a fault, it is noted, unless that was done for one of its own parts, and *all
+ * becomes rc. Called for each part in turn; then *all and err are the result of the whole. */
+void reading_go_on(struct reading *r, const struct yaml *part, enum rc rc, enum rc *all, struct err *err);
+
+/* A service that was refused, as it stands among the others while the rest of the file is read. */
+struct service_conf reading_refused_service(const char *name);
 
 /* The service of this name among those read so far; NULL: none. */
 const struct service_conf *reading_service(const struct reading *r, const char *name);

@@ -96,6 +96,7 @@ enum rc services_read_one(struct reading *r, const struct yaml *at, struct servi
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     const struct yaml *credentials;
     size_t len = strlen(at->key);
+    service->name = at->key;
     /* The name is used by stages, in logs and in metrics. */
     if (len == 0 || len > NAME_CHARS_MAX || strspn(at->key, allowed) != len || at->key[0] == '-')
         return yaml_key_error(
@@ -108,7 +109,6 @@ enum rc services_read_one(struct reading *r, const struct yaml *at, struct servi
         rc = setting_read_map(r, services_settings, at, service, err);
     if (rc)
         return rc;
-    service->name = at->key;
     rc = check_kind(service, at, credentials, err);
     return !rc ? check_service(r, service, at, credentials, err) : rc;
 }
@@ -135,11 +135,8 @@ enum rc services_read_authority(struct reading *r, const struct setting *s, cons
     authority->credentials = CREDENTIALS_OAUTH2;
     authority->token_type = "JWT";
     enum rc rc = setting_read_map(r, services_authority_settings, at, authority, err);
-    if (!rc)
-        rc = check_service(r, authority, at, at, err);
-    if (!rc)
-        config->authority = authority;
-    return rc;
+    config->authority = authority;
+    return !rc ? check_service(r, authority, at, at, err) : rc;
 }
 
 /* ---- all of them ---- */
@@ -151,13 +148,17 @@ enum rc services_read(struct reading *r, const struct setting *s, const struct y
     enum rc rc = yaml_want(at, YAML_MAP, "a map of services", err);
     if (!rc)
         rc = yaml_want_count(at, "services", 0, SERVICES_MAX, err);
+    r->services_refused = rc;
     if (rc)
         return rc;
     struct service_conf *services = arena_array(r->arena, at->count + 1, sizeof(services[0]));
     unsigned n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = services_read_one(r, child, &services[n], err);
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        enum rc one = services_read_one(r, child, &services[n], err);
+        if (one)
+            services[n] = reading_refused_service(child->key);
         services[n].index = n;
+        reading_go_on(r, child, one, &rc, err);
     }
     config->services = services;
     config->n_services = n;
@@ -173,7 +174,9 @@ enum rc services_read_name(struct reading *r, const struct setting *s, const str
     if (rc)
         return rc;
     const struct service_conf *service = reading_service(r, name);
-    *(const struct service_conf **)field = service;
+    struct service_conf *unknown = ARENA_NEW(r->arena, struct service_conf);
+    *unknown = reading_refused_service(name);
+    *(const struct service_conf **)field = service ? service : unknown;
     if (service)
         return RC_OK;
     const char **names = arena_array(r->arena, config->n_services + 1, sizeof(names[0]));

@@ -20,7 +20,8 @@ enum { ROWS_MAX = 40, PEM_MAX = 1024 * 1024 };
 
 /* The rows of a table, with those of each group in its place. */
 struct row_list {
-    struct setting row[ROWS_MAX + 1]; /* the last one has no key */
+    struct setting row[ROWS_MAX + 1];   /* the last one has no key */
+    const struct yaml *value[ROWS_MAX]; /* NULL: none is given */
     size_t n;
 };
 
@@ -47,16 +48,22 @@ static void list_rows(struct row_list *list, const struct setting *rows)
     }
 }
 
-static enum rc check_key(struct reading *r, const struct row_list *rows, const struct yaml *at,
-                         struct err *err)
+/* A key that is spelt wrong gives its value to the row that was meant, so that the value is checked too and
+ * the row does not count as missing. */
+static enum rc find_row(struct reading *r, struct row_list *rows, const struct yaml *at, struct err *err)
 {
     const char *keys[ROWS_MAX + 1] = { NULL };
     for (size_t i = 0; i < rows->n; i++) {
         keys[i] = rows->row[i].key;
-        if (strcmp(keys[i], at->key) == 0)
+        if (strcmp(keys[i], at->key) == 0) {
+            rows->value[i] = at;
             return RC_OK;
+        }
     }
     const char *nearest = text_nearest(at->key, keys);
+    for (size_t i = 0; nearest && i < rows->n; i++)
+        if (keys[i] == nearest && !rows->value[i])
+            rows->value[i] = at;
     if (nearest)
         return yaml_key_error(at, err, "unknown key %s: did you mean %s?", text_brief(r->arena, at->key),
                               nearest);
@@ -81,22 +88,27 @@ static enum rc read_preset(struct reading *r, const struct setting *s, const str
 enum rc setting_read_map(struct reading *r, const struct setting *rows, const struct yaml *map, void *into,
                          struct err *err)
 {
-    struct row_list all;
-    list_rows(&all, rows);
-    enum rc rc = yaml_want(map, YAML_MAP, "a map of settings", err);
-    for (const struct yaml *child = map->first; !rc && child; child = child->next)
-        rc = check_key(r, &all, child, err);
-    for (const struct setting *s = all.row; !rc && s->key; s++) {
-        const struct yaml *value = yaml_get(map, s->key);
+    struct row_list list;
+    enum rc all = yaml_want(map, YAML_MAP, "a map of settings", err);
+    if (all)
+        return all;
+    list_rows(&list, rows);
+    for (const struct yaml *child = map->first; child; child = child->next)
+        reading_go_on(r, child, find_row(r, &list, child, err), &all, err);
+    for (size_t i = 0; i < list.n; i++) {
+        const struct setting *s = &list.row[i];
+        const struct yaml *value = list.value[i];
         void *field = (char *)into + s->offset;
+        enum rc rc;
         if (value)
             rc = s->read(r, s, value, field, err);
         else if (s->required)
             rc = yaml_error(map, err, "%s is missing: %s", s->key, s->help);
         else
             rc = read_preset(r, s, map, field, err);
+        reading_go_on(r, value ? value : map, rc, &all, err);
     }
-    return rc;
+    return all;
 }
 
 enum rc setting_section(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -250,12 +262,15 @@ enum rc setting_statuses(struct reading *r, const struct setting *s, const struc
     enum rc rc = yaml_want(at, YAML_LIST, s->type, err);
     unsigned *numbers = arena_array(r->arena, at->count + 1, sizeof(numbers[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
-        rc = setting_count(r, s, child, &numbers[n], err);
-        for (size_t i = 0; !rc && i < n; i++)
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        enum rc one = setting_count(r, s, child, &numbers[n], err);
+        for (size_t i = 0; !one && i < n; i++)
             if (numbers[i] == numbers[n])
-                rc = yaml_error(child, err, "%u stands in the list twice", numbers[n]);
-        n++;
+                one = yaml_error(child, err, "%u stands in the list twice", numbers[n]);
+        n += !one;
+        reading_go_on(r, child, one, &rc, err);
     }
     if (!rc)
         *(struct statuses *)field = (struct statuses){ numbers, n };

@@ -108,17 +108,15 @@ static bool names_number(const struct yaml *at)
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
 {
     const struct yaml *whole, *action = action_given(at);
-    enum rc rc = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
-    if (!rc && action && yaml_get(at, "use"))
-        rc = yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
-    if (!rc)
-        rc = catalogue_expand(r, at, &whole, err);
-    if (!rc)
-        rc = setting_read_map(r, stages_settings, whole, stage, err);
-    if (rc)
-        return rc;
+    enum rc all = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
+    if (all)
+        return all;
+    if (action && yaml_get(at, "use"))
+        return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
+    reading_go_on(r, at, catalogue_expand(r, at, &whole, err), &all, err);
+    reading_go_on(r, at, setting_read_map(r, stages_settings, whole, stage, err), &all, err);
     stage->names_number = names_number(whole);
-    return check_stage(r, stage, whole, err);
+    return !all ? check_stage(r, stage, whole, err) : all;
 }
 
 /* ---- the list ---- */
@@ -129,8 +127,11 @@ struct names {
     size_t n;
 };
 
+/* name, at: NULL, if it was refused or its key is spelt wrong. */
 static enum rc add_name(struct names *names, const struct yaml *at, const char *name, struct err *err)
 {
+    if (!name || !at)
+        return RC_OK;
     static const char *const required[] = { "PENDING", "ERRORED", "ABORTED", "COMPLETE" };
     for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
         if (strcmp(name, required[i]) == 0)
@@ -163,13 +164,14 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
         return rc;
     struct stage_conf *stages = arena_array(r->arena, at->count, sizeof(stages[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = read_stage(r, child, &stages[n], err);
-        if (!rc)
-            rc = add_name(&names, yaml_get(child, "working"), stages[n].working, err);
-        if (!rc)
-            rc = add_name(&names, yaml_get(child, "completed"), stages[n].completed, err);
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        const struct stage_conf *stage = &stages[n];
+        reading_go_on(r, child, read_stage(r, child, &stages[n], err), &rc, err);
+        reading_go_on(r, child, add_name(&names, yaml_get(child, "working"), stage->working, err), &rc, err);
+        reading_go_on(r, child, add_name(&names, yaml_get(child, "completed"), stage->completed, err), &rc,
+                      err);
     }
+    config->has_stages = true;
     if (rc)
         return rc;
     names.name[names.n++] = "ERRORED";
@@ -177,7 +179,6 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
     names.name[names.n++] = "COMPLETE";
     config->stages = stages;
     config->n_stages = n;
-    config->has_stages = true;
     return make_pipeline(r, &names, at, err);
 }
 
@@ -194,7 +195,9 @@ enum rc stages_read_states(struct reading *r, const struct setting *s, const str
         rc = yaml_want_count(at, "states", 0, PIPELINE_MAX, err);
     if (rc)
         return rc;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = read_state(r, s, child, &names.name[names.n++], err);
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, read_state(r, s, child, &names.name[names.n++], err), &rc, err);
     return !rc ? make_pipeline(r, &names, at, err) : rc;
 }

@@ -70,7 +70,7 @@ struct template_maker {
 };
 void template_begin(struct template_maker *m, struct arena *a, enum template_kind kind);
 void template_add_fixed(struct template_maker *m, const char *text); /* as it is, with its braces */
-/* As template_compile. After an error the maker cannot be used any more. */
+/* As template_compile. After an error more can be added, to be checked, but nothing comes of it. */
 enum rc template_add(struct template_maker *m, const char *text, struct err *err) MUST_CHECK;
 /* A place for a number, without quotes around it. RC_INVALID: its values are always texts. */
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err) MUST_CHECK;

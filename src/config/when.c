@@ -29,14 +29,15 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
         return rc;
     const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = yaml_text(child, "a text, in which * stands for anything", &patterns[n], err);
-        size_t before = rc ? 0 : strcspn(patterns[n], other_wildcards);
-        if (!rc && patterns[n][before])
-            rc = yaml_error(child, err,
-                            "%c is no wildcard here, and would only match itself: * is the only one, and "
-                            "several patterns can be listed",
-                            patterns[n][before]);
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        enum rc one = yaml_text(child, "a text, in which * stands for anything", &patterns[n], err);
+        size_t before = one ? 0 : strcspn(patterns[n], other_wildcards);
+        if (!one && patterns[n][before])
+            one = yaml_error(child, err,
+                             "%c is no wildcard here, and would only match itself: * is the only one, and "
+                             "several patterns can be listed",
+                             patterns[n][before]);
+        reading_go_on(r, child, one, &rc, err);
     }
     *out = patterns;
     return rc;
@@ -59,13 +60,15 @@ static enum rc read_addresses(struct reading *r, const struct setting *s, const 
     const char **lower = arena_array(r->arena, at->count + 1, sizeof(lower[0]));
     size_t n = 0;
     for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        enum rc one = RC_OK;
         if (!strpbrk(patterns[n], "@*"))
-            return yaml_error(child, err, "no address matches this: those of a domain match *@%s",
-                              text_brief(r->arena, patterns[n]));
+            one = yaml_error(child, err, "no address matches this: those of a domain match *@%s",
+                             text_brief(r->arena, patterns[n]));
         lower[n] = text_lower(r->arena, patterns[n]);
+        reading_go_on(r, child, one, &rc, err);
     }
     *(const char *const **)field = lower;
-    return RC_OK;
+    return rc;
 }
 
 /* In the composed form, as organisations of accounts are stored. */

@@ -106,6 +106,20 @@ def test_config_check_says_what_is_right_and_what_is_not(erasing):
     assert re.search(r"lethe.yml:\d+:\d+: ", wrong.err)
 
 
+def test_all_mistakes_of_a_configuration_are_told_at_once(erasing):
+    """By the check and by whatever else reads the file."""
+    erasing.configure(cool_of="7d", driver={"leese": "90s"}, log={"level": "loud"})
+    told = erasing.lethe("config", "check", "--json")
+    assert told.code == USAGE
+    assert {f["what"] for f in told.json["faults"]} == {
+        "unknown key cool_of: did you mean cool_off?", "unknown key leese: did you mean lease?",
+        "level: expected error, warning, info or debug, found loud"}
+    assert [(f["line"], f["column"]) for f in told.json["faults"]] == sorted((f["line"], f["column"]) for f in told.json["faults"])
+    for words in (["config", "check"], ["serve"], ["run"], ["drive", "--once"], ["retirement", "list"]):
+        lines = erasing.lethe(*words).err.splitlines()
+        assert len(lines) == 3 and all(re.match(r"lethe: \S*lethe.yml:\d+:\d+: ", line) for line in lines)
+
+
 def test_hash_gives_the_retired_form(site):
     current = "ab727831c5038a2dc4a4d8116ce566401185e0d7"
     old = "cc00ead876382dbd36373538c66b5d062face6de"

@@ -148,7 +148,9 @@ static bool next_case(char **at, struct bad_case *out)
     char *end = strchr(expected, '\n');
     const char *text = arena_strndup(&arena, yaml, (size_t)(expected - yaml));
     out->name = arena_strndup(&arena, start + 4, (size_t)(yaml - start - 5));
-    out->expected = arena_strndup(&arena, expected + 3, (size_t)(end - expected - 3));
+    while (strncmp(end, "\n=> ", 4) == 0)
+        end = strchr(end + 1, '\n');
+    out->expected = arena_strndup(&arena, expected, (size_t)(end + 1 - expected));
     bool as_it_is = strncmp(out->name, "as it is: ", 10) == 0;
     out->yaml =
         arena_printf(&arena, "%s%s%s", unfold(text), as_it_is || has_line(text, "identity:") ? "" : IDENTITY,
@@ -167,6 +169,18 @@ static const char *without_folder(const char *text)
     return copy;
 }
 
+/* All that is said about a file, as it stands in config_bad.txt. */
+static const char *told(const struct config_faults *faults)
+{
+    const char *all = "";
+    for (size_t i = 0; i < faults->n; i++) {
+        const struct config_fault *f = &faults->fault[i];
+        const char *file = strcmp(f->file, in_folder("lethe.yml")) == 0 ? "" : f->file;
+        all = arena_printf(&arena, "%s=> %s%u:%u: %s\n", all, file, f->line, f->column, f->what);
+    }
+    return faults->more ? arena_printf(&arena, "%sand %zu more\n", all, faults->more) : all;
+}
+
 static void test_config__bad_ones_say_where_and_what(void **state)
 {
     char *at = arena_strdup(&arena, read_data("config_bad.txt"));
@@ -174,17 +188,34 @@ static void test_config__bad_ones_say_where_and_what(void **state)
     unsigned wrong = 0, n = 0;
     for (; next_case(&at, &c); n++) {
         struct config *config = NULL;
+        struct config_faults faults;
         struct err err = { 0 };
-        enum rc rc = load_text(c.yaml, &config, &err);
-        const char *expected = arena_printf(&arena, "lethe.yml:%s", c.expected);
-        const char *got = !rc ? "no error" : without_folder(err.text);
-        if (rc == RC_INVALID && strcmp(got, expected) == 0)
+        write_file("lethe.yml", c.yaml, 0600);
+        enum rc rc = config_load_whole(&arena, in_folder("lethe.yml"), &config, &faults, &err);
+        const char *got = !rc ? "no error\n" : without_folder(told(&faults));
+        if (rc == RC_INVALID && strcmp(got, c.expected) == 0)
             continue;
-        print_message("%s\n    expected  %s\n    got       %s\n", c.name, expected, got);
+        print_message("%s: expected\n%sgot\n%s", c.name, c.expected, got);
         wrong++;
     }
     assert_true(n >= 60);
     assert_int_equal(wrong, 0);
+}
+
+static void test_config__fifty_mistakes_are_enough(void **state)
+{
+    struct config *config = NULL;
+    struct config_faults faults;
+    struct err err;
+    const char *text = "";
+    for (int i = 60; i > 0; i--)
+        text = arena_printf(&arena, "zebra%d: %d\n%s", i, i, text);
+    write_file("lethe.yml", text, 0600);
+    assert_int_equal(config_load_whole(&arena, in_folder("lethe.yml"), &config, &faults, &err), RC_INVALID);
+    assert_int_equal(faults.n, CONFIG_FAULTS_MAX);
+    assert_int_equal(faults.more, 11); /* ten keys, and there are no salts */
+    assert_string_equal(without_folder(err.text), "lethe.yml:1:1: unknown key zebra1");
+    assert_string_equal(faults.fault[49].what, "unknown key zebra50");
 }
 
 static void test_config__missing_file_says_how_to_get_one(void **state)
@@ -1288,6 +1319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_config__bad_ones_say_where_and_what),
+        T(test_config__fifty_mistakes_are_enough),
         T(test_config__missing_file_says_how_to_get_one),
         T(test_config__empty_file_is_told_how_to_make_salts),
         T(test_config__bytes_that_are_not_utf8_are_refused),

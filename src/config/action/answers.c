@@ -76,8 +76,10 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct part
     if (at->kind != YAML_LIST)
         return yaml_text(at, wanted, &values[out->n_values++], err);
     enum rc rc = yaml_want_count(at, "values", 1, VALUES_MAX, err);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = yaml_text(child, wanted, &values[out->n_values++], err);
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, yaml_text(child, wanted, &values[out->n_values++], err), &rc, err);
     return rc;
 }
 
@@ -102,8 +104,8 @@ static enum rc read_parts(struct reading *r, const struct setting *s, const stru
     if (rc)
         return rc;
     struct part_conf *parts = arena_array(r->arena, at->count, sizeof(parts[0]));
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = read_part(r, child, &parts[out->n_parts++], err);
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, read_part(r, child, &parts[out->n_parts++], err), &rc, err);
     out->parts = parts;
     return rc;
 }
@@ -145,10 +147,11 @@ static enum rc add_statuses(struct answers_reading *all, const struct yaml *at, 
                                     .max = answer.n_parts > 0 ? STATUS_MAX : all->setting->max };
     const struct yaml *child = at->kind == YAML_LIST ? at->first : at;
     enum rc rc = RC_OK;
-    for (; !rc && child; child = at->kind == YAML_LIST ? child->next : NULL) {
-        rc = setting_count(all->r, &status, child, &answer.status, err);
-        if (!rc)
-            rc = add(all, &answer, child, err);
+    for (; child; child = at->kind == YAML_LIST ? child->next : NULL) {
+        enum rc one = setting_count(all->r, &status, child, &answer.status, err);
+        if (!one)
+            one = add(all, &answer, child, err);
+        reading_go_on(all->r, child, one, &rc, err);
     }
     return rc;
 }
@@ -188,9 +191,14 @@ static enum rc read_all(struct answers_reading *all, const struct yaml *at, stru
     if (at->kind == YAML_MAP)
         return add_condition(all, at, err);
     enum rc rc = yaml_want(at, YAML_LIST, "a list of statuses or conditions", err);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = child->kind == YAML_MAP ? add_condition(all, child, err)
-                                     : add_statuses(all, child, (struct answer_conf){ .n_parts = 0 }, err);
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        enum rc one = child->kind == YAML_MAP
+                          ? add_condition(all, child, err)
+                          : add_statuses(all, child, (struct answer_conf){ .n_parts = 0 }, err);
+        reading_go_on(all->r, child, one, &rc, err);
+    }
     return rc;
 }
 

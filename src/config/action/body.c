@@ -92,7 +92,7 @@ static enum rc add_key(struct template_maker *m, const struct yaml *map, const s
     return RC_OK;
 }
 
-static enum rc add_json(struct template_maker *m, const struct yaml *at, struct err *err)
+static enum rc add_json(struct reading *r, struct template_maker *m, const struct yaml *at, struct err *err)
 {
     enum rc rc = RC_OK;
     if (at->kind == YAML_SCALAR)
@@ -101,13 +101,12 @@ static enum rc add_json(struct template_maker *m, const struct yaml *at, struct 
     if (place)
         return !template_add_number(m, place, err) ? RC_OK : yaml_wrap(at, err);
     template_add_fixed(m, at->kind == YAML_MAP ? "{" : "[");
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+    for (const struct yaml *child = at->first; child; child = child->next) {
         if (child != at->first)
             template_add_fixed(m, ",");
         if (at->kind == YAML_MAP)
-            rc = add_key(m, at, child, err);
-        if (!rc)
-            rc = add_json(m, child, err);
+            reading_go_on(r, child, add_key(m, at, child, err), &rc, err);
+        reading_go_on(r, child, add_json(r, m, child, err), &rc, err);
     }
     template_add_fixed(m, at->kind == YAML_MAP ? "}" : "]");
     return rc;
@@ -122,7 +121,7 @@ enum rc body_read_json(struct reading *r, const struct setting *s, const struct 
         return yaml_value_error(at, err, "leave out the quotes around it: JSON is YAML already");
     template_begin(&m, r->arena, TEMPLATE_JSON);
     m.more = r->captured;
-    enum rc rc = add_json(&m, at, err);
+    enum rc rc = add_json(r, &m, at, err);
     if (!rc)
         *(const struct template **)field = template_end(&m);
     return rc;
@@ -165,10 +164,10 @@ enum rc body_read_form(struct reading *r, const struct setting *s, const struct 
         return yaml_value_error(at, err, "it has no fields");
     template_begin(&m, r->arena, TEMPLATE_FORM);
     m.more = r->captured;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+    for (const struct yaml *child = at->first; child; child = child->next) {
         if (child != at->first)
             template_add_fixed(&m, "&");
-        rc = add_form_field(&m, child, err);
+        reading_go_on(r, child, add_form_field(&m, child, err), &rc, err);
     }
     if (!rc)
         *(const struct template **)field = template_end(&m);

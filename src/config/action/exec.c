@@ -52,8 +52,8 @@ static enum rc read_command(struct reading *r, const struct setting *s, const st
         return yaml_value_error(at, err, "a program and at most %d arguments are wanted", ARGUMENTS_MAX - 1);
     const char **argv = arena_array(r->arena, at->count + 1, sizeof(argv[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
-        rc = read_argument(r, child, &argv[n], err);
+    for (const struct yaml *child = at->first; child; child = child->next, n++)
+        reading_go_on(r, child, read_argument(r, child, &argv[n], err), &rc, err);
     if (!rc && !*argv[0])
         rc = yaml_error(at->first, err, "the program is empty");
     if (rc)
@@ -92,8 +92,8 @@ static enum rc read_env(struct reading *r, const struct setting *s, const struct
         return rc;
     const char **env = arena_array(r->arena, at->count + 1, sizeof(env[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++)
-        rc = read_variable(r, child, &env[n], err);
+    for (const struct yaml *child = at->first; child; child = child->next, n++)
+        reading_go_on(r, child, read_variable(r, child, &env[n], err), &rc, err);
     exec->env = env;
     exec->n_env = n;
     return rc;

@@ -53,8 +53,8 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
         return yaml_value_error(at, err, "from 1 to %d values are possible, in all steps together",
                                 TEMPLATE_MORE_MAX);
     struct capture_conf *captures = arena_array(r->arena, at->count, sizeof(captures[0]));
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
-        rc = read_capture(r, child, &captures[step->n_captures++], err);
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        reading_go_on(r, child, read_capture(r, child, &captures[step->n_captures++], err), &rc, err);
         r->captured->name[r->captured->n++] = child->key;
     }
     step->captures = captures;
@@ -176,11 +176,11 @@ static enum rc read_steps(struct reading *r, const struct setting *s, const stru
         return rc;
     struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof(steps[0]));
     r->captured = &names;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next) {
+    for (const struct yaml *child = at->first; child; child = child->next) {
         struct http_step_conf *step = &steps[all->http.n_steps++];
         step->service = all->call.service;
         step->first_capture = names.n;
-        rc = read_step(r, child, step, err);
+        reading_go_on(r, child, read_step(r, child, step, err), &rc, err);
     }
     r->captured = NULL;
     all->http.steps = steps;

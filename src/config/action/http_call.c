@@ -74,7 +74,6 @@ static enum rc read_header(struct reading *r, const struct yaml *at, struct head
     if (text_count(text) > SETTING_TEXT_MAX)
         return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
                                 SETTING_TEXT_MAX);
-    out->name = at->key;
     return compile(r, TEMPLATE_HEADER, at, text, &out->value, err);
 }
 
@@ -89,11 +88,13 @@ enum rc http_call_read_headers(struct reading *r, const struct setting *s, const
         return rc;
     struct header_conf *headers = arena_array(r->arena, at->count + 1, sizeof(headers[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = read_header(r, child, &headers[n], err);
-        for (size_t i = 0; !rc && i < n; i++)
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        enum rc one = read_header(r, child, &headers[n], err);
+        headers[n].name = child->key;
+        for (size_t i = 0; !one && i < n; i++)
             if (strcasecmp(headers[i].name, child->key) == 0)
-                rc = yaml_key_error(child, err, "the header %s is given twice", headers[i].name);
+                one = yaml_key_error(child, err, "the header %s is given twice", headers[i].name);
+        reading_go_on(r, child, one, &rc, err);
     }
     step->headers = headers;
     step->n_headers = n;

@@ -87,11 +87,12 @@ static enum rc read_statements(struct reading *r, const struct setting *s, const
         return rc;
     struct sql_statement_conf *statements = arena_array(r->arena, at->count, sizeof(statements[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = read_statement(r, child, &statements[n], err);
-        if (!rc && is_of_everybody(child->text))
-            rc = yaml_error(child, err,
-                            "it has no place like {original_email}, so it would change all people");
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        enum rc one = read_statement(r, child, &statements[n], err);
+        if (!one && is_of_everybody(child->text))
+            one = yaml_error(child, err,
+                             "it has no place like {original_email}, so it would change all people");
+        reading_go_on(r, child, one, &rc, err);
     }
     sql->statements = statements;
     sql->n = n;

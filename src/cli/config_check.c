@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is the configuration right? All that is wrong is told at once. */
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+
+static void print_settings(void)
+{
+    struct buf table;
+    buf_init(&table, HTTP_BODY_MAX);
+    config_print_settings(&table);
+    fputs(buf_str(&table), stdout);
+    buf_free(&table);
+}
+
+static void put_faults(struct json_out *o, const struct config_faults *faults)
+{
+    json_put_key(o, "faults");
+    json_open_list(o);
+    for (size_t i = 0; i < faults->n; i++) {
+        const struct config_fault *f = &faults->fault[i];
+        json_open_map(o);
+        json_field_text(o, "file", f->file);
+        json_field_int(o, "line", f->line);
+        json_field_int(o, "column", f->column);
+        json_field_text(o, "what", f->what);
+        json_close_map(o);
+    }
+    json_close_list(o);
+    if (faults->more)
+        json_field_int(o, "more_faults", (int64_t)faults->more);
+}
+
+/* config: NULL, if it is wrong. */
+static void print_result_json(const struct cli *cli, const struct config *config)
+{
+    struct buf b;
+    buf_init(&b, HTTP_BODY_MAX);
+    struct json_out o = { .buf = &b };
+    json_open_map(&o);
+    if (config) {
+        json_field_int(&o, "services", (int64_t)config->n_services);
+        json_field_int(&o, "stages", (int64_t)config->n_stages);
+        json_field_int(&o, "states", config->pipeline ? config->pipeline->n : 0);
+    }
+    if (cli->faults.n > 0)
+        put_faults(&o, &cli->faults);
+    json_close_map(&o);
+    print_buf(&b);
+    buf_free(&b);
+}
+
+static void print_result(struct cli *cli, const struct config *config)
+{
+    if (config->warning)
+        puts(config->warning);
+    printf("%s is right: %s, %s\n", config->file,
+           print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),
+           print_count(&cli->arena, (int64_t)config->n_stages, "stage", "stages"));
+}
+
+static enum rc run_config_check(struct cli *cli, struct err *err)
+{
+    const struct config *config = NULL;
+    if (cli_flag(cli, "settings")) {
+        print_settings();
+        return RC_OK;
+    }
+    enum rc rc = cli_config(cli, &config, err);
+    if (cli_flag(cli, "json") && (!rc || cli->faults.n > 0))
+        print_result_json(cli, config);
+    else if (!rc)
+        print_result(cli, config);
+    return rc;
+}
+
+static const struct cli_option check_options[] = {
+    { .name = "settings", .help = "all settings with type, default and meaning" },
+    { 0 },
+};
+
+const struct cli_command command_config_check = {
+    .group = "config",
+    .name = "check",
+    .options = check_options,
+    .shared = CLI_JSON,
+    .summary = "is this configuration right?",
+    .about = "Reads the whole file and the files that it names, secrets included, and starts\n"
+             "nothing. All mistakes are shown at once, as file:line:column and what was\n"
+             "probably meant; then the exit code is 2.",
+    .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
+    .run = run_config_check,
+};
