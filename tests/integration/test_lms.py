@@ -332,6 +332,57 @@ def test_a_queue_of_more_than_16_mib(driver, lms):
     assert set(lms.states_of_all().values()) == {"COMPLETE"}
 
 
+# ---- An LMS that keeps to `limit` ----
+
+@pytest.fixture
+def short_pages(lms):
+    """It gives the first rows, as many as it was asked for."""
+    def cut(kind, call):
+        if kind != "queue":
+            return None
+        status, rows = lms.queue(call)
+        return status, rows[:int(lms.queries[-1]["limit"][0])] if "limit" in lms.queries[-1] else rows
+
+    lms.meddle = cut
+    return cut
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_people_before_a_shut_service_hide_no_others(driver, lms, short_pages, once):
+    """Thirty wait for a service that fails; those behind them in the list go on."""
+    driver.configure(driver={"max_in_flight": 4, "poll": "100ms"}, fuse={"people": 0})
+    lms.add(*(f"waits{i}" for i in range(30)), state="FORUMS_COMPLETE")
+    lms.add(*(f"goes{i}" for i in range(10)), state="ECOM_COMPLETE")
+    lms.meddle = lambda kind, call: 503 if "/api/v2/user/retire/" in kind else short_pages(kind, call)
+    lms.add("ada")
+    process = driver.start("drive", *(["--once"] if once else []))
+    wait_for(lambda: all(lms.state_of(f"goes{i}") == "COMPLETE" for i in range(10)))
+    wait_for(lambda: lms.state_of("ada") in ("FORUMS_COMPLETE", "RETIRING_ECOM"))
+    assert not any(lms.state_of(f"waits{i}") == "COMPLETE" for i in range(30))
+    driver.kill(process, 15)
+
+
+def test_people_who_are_left_out_hide_no_others(driver, lms, short_pages):
+    driver.configure(driver={"max_in_flight": 4}, fuse={"people": 0})
+    lms.add(*(f"bad{i}" for i in range(50)), "ada", "bob")
+    for i in range(50):
+        lms.rows[f"bad{i}"]["original_email"] = 5
+    done = driver.drive_all()
+    assert (done["completed"], done["set_aside"]) == (2, 50)
+    assert len(lms.queries) < 12
+
+
+def test_people_in_between_hide_no_far_more_than_usual(driver, lms, short_pages):
+    """The page is full before those in PENDING are counted: it is asked for again, and the fuse blows."""
+    driver.configure(fuse={"people": 20}, driver={"max_in_flight": 5})
+    lms.add(*(f"between{i}" for i in range(15)), state="FORUMS_COMPLETE")
+    lms.add(*(f"user{i}" for i in range(21)))
+    result = driver.drive()
+    assert result.code == 4 and "the fuse has blown" in result.err, result
+    assert sum(state == "PENDING" for state in lms.states_of_all().values()) == 21
+    assert sum(state == "COMPLETE" for state in lms.states_of_all().values()) == 15
+
+
 # ---- updates only, pages, redirects ----
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -284,11 +284,13 @@ struct lms {
     struct arena arena;      /* of what is kept of an answer */
     struct lms_row *kept;    /* those for whom there may be a place; NULL: not needed yet */
     unsigned n_kept;
-    int64_t fuse_released;                                  /* so many people more than usual may be due */
-    unsigned n_pending;                                     /* of the list */
-    unsigned n_rows, n_wanted, n_strangers, n_refused_rows; /* of the list: all, those to be taken up, ... */
-    struct aside seen;                                      /* LOOK_OURS: those that the journal has */
-    struct aside refused;                                   /* rows that cannot be used, and were said */
+    int64_t fuse_released;                  /* so many people more than usual may be due */
+    unsigned n_pending;                     /* of the list */
+    bool asks_pending;                      /* the list has those in PENDING */
+    unsigned more_rows;                     /* to ask for, because the list has people who cannot go on */
+    unsigned n_rows, n_wanted, n_strangers; /* of the list: all, those to be taken up, ... */
+    struct aside seen;                      /* LOOK_OURS: those that the journal has */
+    struct aside refused;                   /* rows that cannot be used, and were said */
     struct aside aside;
     bool strangers_said;
     bool looks_alone;        /* no person was in flight when the look under way was sent */

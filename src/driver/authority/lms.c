@@ -8,6 +8,10 @@
  * a list of any length: it is read row by row as it comes in, and only as many are kept as there are places.
  * No person is begun before the list has turned out to be whole; people without a place are left to the next
  * look.
+ *
+ * An LMS that knows `limit` gives the first rows, and those may be of people who cannot go on. So states
+ * whose next stage waits for its service are not asked for; and a full page in which no person can go on, or
+ * which does not tell how many are due, is asked for again with twice as many rows.
  */
 #include "driver/authority/authority.h"
 #include "driver/authority/journal.h"
@@ -22,9 +26,11 @@
 
 enum {
     PATH_MAX_BYTES = 64 * 1024,
-    REFUSED_MAX = 10000 /* rows that are said by their ids */
+    REFUSED_MAX = 10000, /* rows that are said by their ids */
+    ROWS_MAX = 1 << 30
 };
 
+#define QUEUE_PATH   "/api/user/v1/accounts/retirement_queue/"
 #define STALL        (30 * CLOCK_S)
 #define LIST_TIMEOUT (600 * CLOCK_S)
 
@@ -74,7 +80,6 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
 /* The row stays where it is, and is said once. */
 static void refuse_row(struct lms *lms, int64_t id, const char *why)
 {
-    lms->n_refused_rows++;
     if (aside_has(&lms->refused, id) || lms->refused.n == REFUSED_MAX)
         return;
     aside_add(&lms->refused, id, INT64_MAX);
@@ -85,16 +90,27 @@ static void refuse_row(struct lms *lms, int64_t id, const char *why)
         log_error("retirement %" PRId64 " of the LMS cannot be used: %s; it is left out", id, why);
 }
 
-/* While a service is shut no person is taken to its stages, except one whose call finds out whether it
- * answers. */
+static struct service *shut_service(const struct lms *lms, const char *working)
+{
+    const struct authority *a = lms->authority;
+    const struct stage_conf *stage = flight_find_stage(a->config, working);
+    return stage ? services_find_shut(a->services, stage, NULL) : NULL;
+}
+
+/* Is it time for a person whose call finds out whether the service answers again? */
+static bool wants_prober(const struct lms *lms, const struct service *s, int64_t now)
+{
+    const struct authority *a = lms->authority;
+    return !a->conf.once && service_wants_prober(s, now) && now - s->prober_asked_at >= a->config->poll_us;
+}
+
+/* While a service is shut no person is taken to its stages, except a prober. */
 static bool is_open(struct lms *lms, const char *working, int64_t now)
 {
-    struct authority *a = lms->authority;
-    const struct stage_conf *stage = flight_find_stage(a->config, working);
-    struct service *s = stage ? services_find_shut(a->services, stage, NULL) : NULL;
+    struct service *s = shut_service(lms, working);
     if (!s)
         return true;
-    if (a->conf.once || !service_wants_prober(s, now) || now - s->prober_asked_at < a->config->poll_us)
+    if (!wants_prober(lms, s, now))
         return false;
     s->prober_asked_at = now;
     return true;
@@ -229,11 +245,27 @@ static void refuse_namesakes(struct lms *lms)
     }
 }
 
+/* More rows may come than this look has asked for, and without them it is of no use. */
+static bool needs_more_rows(const struct lms *lms)
+{
+    bool is_counted = lms->n_pending == 0 || lms_fuse_most(lms) == INT64_MAX ||
+                      lms->n_pending > lms_fuse_most(lms) || lms->authority->fuse_blown;
+    return lms->n_rows == lms->limit && lms->limit < ROWS_MAX && (lms->n_wanted == 0 || !is_counted);
+}
+
 static void take_due(struct lms *lms, int64_t now)
 {
     struct authority *a = lms->authority;
     unsigned n = 0, left_out = 0;
-    bool blows = lms_fuse_check(lms, lms->n_pending);
+    if (needs_more_rows(lms)) {
+        lms->more_rows = 2 * lms->limit;
+        lms->more = true;
+        lms->found_nobody = false;
+        return;
+    }
+    if (lms->n_rows < lms->limit / 4)
+        lms->more_rows /= 2;
+    bool blows = lms->asks_pending && lms_fuse_check(lms, lms->n_pending);
     refuse_namesakes(lms);
     for (; n < lms->n_kept && authority_room(a) > 0; n++) {
         const struct lms_row *row = &lms->kept[n];
@@ -311,24 +343,40 @@ static void conclude_one(struct lms *lms)
 
 /* ---- a look ---- */
 
-static void write_queue_path(struct lms *lms)
+static void write_ours_path(struct lms *lms)
+{
+    const struct config *config = lms->authority->config;
+    buf_add_str(&lms->path, QUEUE_PATH "?cool_off_days=0");
+    for (size_t i = 0; i < config->n_stages; i++)
+        buf_printf(&lms->path, "&states=%s", config->stages[i].working);
+}
+
+/* Adds the state, unless nobody in it can go on. */
+static bool ask_for_state(struct lms *lms, const char *state)
+{
+    struct service *shut = shut_service(lms, stage_after(lms->authority->config, state));
+    if (shut && !wants_prober(lms, shut, authority_mono(lms->authority)))
+        return false;
+    buf_printf(&lms->path, "&states=%s", state);
+    return true;
+}
+
+/* Returns false when there is nobody to ask for. */
+static bool write_due_path(struct lms *lms)
 {
     struct authority *a = lms->authority;
     const struct config *config = a->config;
-    bool ours = lms->look == LOOK_OURS;
-    int64_t days = ours ? 0 : (a->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
-    buf_printf(&lms->path, "/api/user/v1/accounts/retirement_queue/?cool_off_days=%" PRId64, days);
-    if (!ours && !a->fuse_blown)
-        buf_add_str(&lms->path, "&states=PENDING");
+    buf_printf(&lms->path, QUEUE_PATH "?cool_off_days=%" PRId64,
+               (a->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY);
+    bool asks = lms->asks_pending = !a->fuse_blown && ask_for_state(lms, "PENDING");
     for (size_t i = 0; i < config->n_stages; i++)
-        buf_printf(&lms->path, "&states=%s", ours ? config->stages[i].working : config->stages[i].completed);
-    if (ours)
-        return;
+        asks = ask_for_state(lms, config->stages[i].completed) || asks;
     int64_t most = lms_fuse_most(lms), places = a->flight->conf.max_runs;
     if (most < INT64_MAX && most >= places) /* so many that the fuse can blow */
         places = most + 1;
-    lms->limit = (unsigned)places + (unsigned)lms->aside.n + lms->n_refused_rows;
+    lms->limit = (unsigned)places + lms->more_rows;
     buf_printf(&lms->path, "&limit=%u", lms->limit);
+    return asks;
 }
 
 static void send_look(struct lms *lms, bool is_at_rest)
@@ -351,9 +399,11 @@ static void send_look(struct lms *lms, bool is_at_rest)
         buf_add_str(&lms->path, "/api/user/v1/accounts/");
         buf_add_url(&lms->path, name, strlen(name));
         buf_add_str(&lms->path, "/retirement_status/");
-    } else {
-        write_queue_path(lms);
-        lms->n_refused_rows = 0;
+    } else if (lms->look == LOOK_OURS) {
+        write_ours_path(lms);
+    } else if (!write_due_path(lms)) {
+        take_due(lms, authority_mono(lms->authority));
+        return;
     }
     ask_send(&lms->ask, HTTP_GET, buf_str(&lms->path), NULL);
 }
