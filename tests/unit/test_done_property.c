@@ -318,6 +318,18 @@ static void report(void)
         run_answered(run, &(struct wire_report_answer){ .ok = true, .state = state }, m.mono);
 }
 
+static const struct page {
+    unsigned status;
+    const char *text;
+} pages[] = {
+    { 200, "<html>we will be back soon</html>" },
+    { 302, "" },
+    { 404, "<!doctype html><title>Not found</title>" },
+    { 404, "default backend - 404" },
+    { 404, "{\"error\":" },
+    { 200, "{\"id\":" },
+};
+
 /* Ends the call as the service said, or not. */
 static void answer(void)
 {
@@ -331,8 +343,9 @@ static void answer(void)
             made_up_answer(&m, refusals[draw(7)], "{\"error\":\"not now\"}");
         else
             made_up_end(&m, chance(50) ? HTTP_NOT_SENT : HTTP_TIMED_OUT, 0, "");
-    } else if (chance(30)) { /* somebody in between */
-        made_up_answer(&m, chance(50) ? 200 : 302, "<html>we will be back soon</html>");
+    } else if (chance(40)) { /* somebody in between */
+        const struct page *page = &pages[draw(6)];
+        made_up_answer(&m, page->status, page->text);
     } else { /* it did, and that is not heard */
         serve(call);
         if (chance(30))

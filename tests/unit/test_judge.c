@@ -282,6 +282,9 @@ static void test_judge__what_is_called_json_must_be_some(void **state)
     assert_int_equal(form_of("application/json", ""), ANSWER_EMPTY);
     assert_int_equal(form_of("text/plain", "{\"erased\": "), ANSWER_TEXT);
     assert_int_equal(form_of("application/json", "{\"erased\": "), ANSWER_BROKEN);
+    assert_int_equal(form_of(NULL, "{\"erased\": "), ANSWER_BROKEN);
+    assert_int_equal(form_of(NULL, " [\"erased\""), ANSWER_BROKEN);
+    assert_int_equal(form_of(NULL, "erased {"), ANSWER_TEXT);
     assert_int_equal(form_of("application/problem+json", "{\"erased\": "), ANSWER_BROKEN);
     assert_int_equal(form_of("Application/JSON ; charset=utf-8", "{} trailing"), ANSWER_BROKEN);
     assert_int_equal(form_of("application/json", "\"\xff\xfe\""), ANSWER_BROKEN);

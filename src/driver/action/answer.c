@@ -55,12 +55,12 @@ static bool is_web_page(const char *content_type, const char *text, size_t len)
     return is_html && len > 0 && text[0] == '<';
 }
 
-static bool is_blank(const char *text, size_t len)
+static size_t blanks(const char *text, size_t len)
 {
-    size_t i = 0;
-    while (i < len && memchr(" \t\r\n", text[i], 4))
-        i++;
-    return i == len;
+    size_t n = 0;
+    while (n < len && memchr(" \t\r\n", text[n], 4))
+        n++;
+    return n;
 }
 
 void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,
@@ -68,12 +68,14 @@ void answer_read(struct answer *out, struct arena *a, unsigned status, const cha
 {
     struct json *json = NULL;
     *out = (struct answer){ .status = status, .form = ANSWER_EMPTY };
-    if (is_blank(text, len))
+    size_t first = blanks(text, len);
+    if (first == len)
         return;
     if (is_web_page(content_type, text, len)) {
         out->form = ANSWER_PAGE;
     } else if (json_parse(a, text, len, &json, NULL)) {
-        out->form = is_json_type(content_type) ? ANSWER_BROKEN : ANSWER_TEXT;
+        bool was_json = content_type ? is_json_type(content_type) : text[first] == '{' || text[first] == '[';
+        out->form = was_json ? ANSWER_BROKEN : ANSWER_TEXT;
     } else {
         /* The lone word or number of a router can be JSON by accident. */
         bool is_meant =
