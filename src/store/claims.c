@@ -407,36 +407,58 @@ enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err)
 
 /* ---- counting ---- */
 
-/* Of those in PENDING either few cool off, which are counted, or few are due, which are. */
-enum { COOLING_MAX = 10000 };
+/* Those of PENDING who are due. There may be a million, so at most DUE_LOOK_MAX rows are counted at either
+ * end: the newest cool off, the oldest are due. If there are more of both, the ids tell about how many. */
+#define IN_PENDING " FROM retirement WHERE state_id = (SELECT id FROM state WHERE name = 'PENDING')"
 
-static enum rc count_cooling(struct store *s, int64_t due_before, int64_t *pending, int64_t *cooling,
-                             struct err *err)
+static enum rc estimate_due(struct store *s, int64_t pending, int64_t upto, int64_t *due, struct err *err)
 {
-    struct id_range r;
-    *pending = *cooling = 0;
-    enum rc rc = ids_range_of_creation(s->db, due_before, INT64_MAX, &r, err);
+    int64_t first = 0, last = 0;
+    enum rc rc =
+        store_first_int(s->db, "SELECT id" IN_PENDING " ORDER BY id LIMIT 1", DB_NO_ARGS, &first, err);
     if (!rc)
-        rc = store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, pending,
+        rc = store_first_int(s->db, "SELECT id" IN_PENDING " ORDER BY id DESC LIMIT 1", DB_NO_ARGS, &last,
                              err);
-    if (rc)
-        return rc;
-    return store_first_int(s->db,
-                           "SELECT count(*) FROM (SELECT 1 FROM retirement WHERE state_id ="
-                           " (SELECT id FROM state WHERE name = 'PENDING') AND id > $1 AND created_at >= $2"
-                           " LIMIT $3) d",
-                           DB_ARGS(DB_INT(r.after), DB_INT(due_before), DB_INT(COOLING_MAX)), cooling, err);
+    double share = last > first ? (double)(upto - first) / (double)(last - first) : 0;
+    *due = (int64_t)((double)pending * share);
+    if (*due > pending - DUE_LOOK_MAX)
+        *due = pending - DUE_LOOK_MAX;
+    if (*due < DUE_LOOK_MAX)
+        *due = DUE_LOOK_MAX;
+    return rc;
 }
 
-enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
-                        int64_t *under_way, struct err *err)
+static enum rc count_due(struct store *s, int64_t due_before, int64_t *due, struct err *err)
 {
-    int64_t pending, cooling;
+    struct id_range cooling, old;
+    int64_t pending = 0, newest = 0;
+    enum rc rc = ids_range_of_creation(s->db, due_before, INT64_MAX, &cooling, err);
+    if (!rc)
+        rc = ids_range_of_creation(s->db, INT64_MIN, due_before, &old, err);
+    if (!rc)
+        rc = store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, &pending,
+                             err);
+    if (!rc)
+        rc = store_first_int(s->db,
+                             "SELECT count(*) FROM (SELECT created_at" IN_PENDING
+                             " AND id > $1 ORDER BY id DESC LIMIT $2) d WHERE created_at >= $3",
+                             DB_ARGS(DB_INT(cooling.after), DB_INT(DUE_LOOK_MAX), DB_INT(due_before)),
+                             &newest, err);
+    *due = pending - newest;
+    if (rc || newest < DUE_LOOK_MAX)
+        return rc;
+    rc = store_first_int(s->db,
+                         "SELECT count(*) FROM (SELECT created_at" IN_PENDING
+                         " AND id <= $1 ORDER BY id LIMIT $2) d WHERE created_at < $3",
+                         DB_ARGS(DB_INT(old.upto), DB_INT(DUE_LOOK_MAX), DB_INT(due_before)), due, err);
+    return rc || *due < DUE_LOOK_MAX ? rc : estimate_due(s, pending, old.upto, due, err);
+}
+
+enum rc store_count_due(struct store *s, int64_t due_before, int64_t *due, int64_t *under_way,
+                        struct err *err)
+{
     *due = *under_way = 0;
-    enum rc rc = count_cooling(s, due_before, &pending, &cooling, err);
-    *due = pending - cooling;
-    if (!rc && cooling == COOLING_MAX)
-        rc = store_due_upto(s, due_before, INT64_MAX, due, err);
+    enum rc rc = count_due(s, due_before, due, err);
     return rc ? rc : counts_under_way(s, under_way, err);
 }
 

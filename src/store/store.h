@@ -365,9 +365,10 @@ enum rc store_due_next(struct due_look *look, size_t limit, struct retirement **
 /* Has the next look continue where this one stopped. *held: the live leases of all drivers (of that one, with
  * only_id); -1: there may be more to take, by another look. */
 enum rc store_due_close(struct due_look *look, int64_t *held, struct err *err) MUST_CHECK;
-/* How many in PENDING are due, and how many are under way (between PENDING and the dead ends). */
-enum rc store_count_due(struct store *s, struct arena *a, int64_t due_before, int64_t *due,
-                        int64_t *under_way, struct err *err) MUST_CHECK;
+/* How many in PENDING are due, and how many are under way (between PENDING and the dead ends). If more than
+ * DUE_LOOK_MAX are due and more than that are not, or the clock was set back, *due is about right. */
+enum rc store_count_due(struct store *s, int64_t due_before, int64_t *due, int64_t *under_way,
+                        struct err *err) MUST_CHECK;
 /* Since when the oldest in PENDING has been due, or when it will be; 0: PENDING is empty. Only the 200 oldest
  * are looked at. */
 enum rc store_due_since(struct store *s, int64_t cool_off_us, int64_t *out, struct err *err) MUST_CHECK;

@@ -242,7 +242,7 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
     if (!rc)
         rc = claim(&c, &filter, err);
     if (!rc && in->count)
-        rc = store_count_due(act->store, act->arena, filter.due_before, &out->due, &out->under_way, err);
+        rc = store_count_due(act->store, filter.due_before, &out->due, &out->under_way, err);
     return rc || !in->waiting ? rc : tell_waiting(act, out, err);
 }
 

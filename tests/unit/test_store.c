@@ -109,7 +109,7 @@ static enum rc list_all(struct fixture *f)
             rc = store_count(f->s, &want, &count, &f->err);
     }
     if (!rc)
-        rc = store_count_due(f->s, &f->arena, f->now, &count, &under_way, &f->err);
+        rc = store_count_due(f->s, f->now, &count, &under_way, &f->err);
     if (!rc)
         rc = store_due_since(f->s, CLOCK_DAY, &count, &f->err);
     if (!rc)
