@@ -9,14 +9,17 @@
 
 #include "store/store_int.h"
 
-enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now,
+enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now, bool *queued,
                                    struct err *err)
 {
-    return db_run(
-        s->db,
-        "INSERT INTO partner_report (retirement_id, orgs, created_at, being_processed)"
-        " SELECT $1, orgs, $3, 0 FROM account WHERE id = $2 AND orgs <> '[]' ON CONFLICT DO NOTHING",
-        DB_ARGS(DB_INT(row->id), DB_INT(row->account_id), DB_INT(now)), NULL, err);
+    int64_t n = 0;
+    enum rc rc =
+        db_run(s->db,
+               "INSERT INTO partner_report (retirement_id, orgs, created_at, being_processed)"
+               " SELECT $1, orgs, $3, 0 FROM account WHERE id = $2 AND orgs <> '[]' ON CONFLICT DO NOTHING",
+               DB_ARGS(DB_INT(row->id), DB_INT(row->account_id), DB_INT(now)), &n, err);
+    *queued = n > 0;
+    return rc;
 }
 
 enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *out, struct err *err)

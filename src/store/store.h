@@ -409,8 +409,8 @@ struct partner_report {
     const char *orgs;                    /* JSON array of strings, as they were when it was queued */
     int64_t created_at;                  /* queued */
 };
-/* Once for each retirement, and only if the account has organisations. */
-enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now,
+/* Once for each retirement, and only if the account has organisations: *queued tells whether it was now. */
+enum rc store_queue_partner_report(struct store *s, const struct retirement *row, int64_t now, bool *queued,
                                    struct err *err) MUST_CHECK;
 /* Reports that are not being processed yet, or all; by id. They are being processed from now on. */
 typedef enum rc store_partner_fn(void *arg, const struct partner_report *report, struct err *err);

@@ -40,7 +40,9 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
         rc = refuse_unless_free(act, IDENTITY_EMAIL, in->email, err);
     if (!rc)
         rc = store_has_alike(act->store, in->username, 0, alike, err);
-    return rc ? rc : store_add_account(act->store, in, act->now, id, err);
+    if (!rc)
+        rc = store_add_account(act->store, in, act->now, id, err);
+    return rc ? rc : audit_account(act, "registered", *id, err);
 }
 
 /* ---- asking to be forgotten ---- */

@@ -59,6 +59,16 @@ enum rc usecase_claim_deliveries(struct act *act, const struct wire_delivery_req
     return rc;
 }
 
+static enum rc audit_delivery(struct act *act, const char *action, const struct delivery *d, struct err *err)
+{
+    const struct audit_entry entry = {
+        .action = action,
+        .retirement_id = d->retirement_id,
+        .subject = arena_printf(act->arena, "delivery:%lld", (long long)d->id),
+    };
+    return audit_add(act, entry, err);
+}
+
 /* ---- reporting ---- */
 
 static void apply(struct delivery *d, const struct wire_delivery_report *r, int64_t now)
@@ -92,7 +102,8 @@ static enum rc report_one(struct act *act, const struct wire_delivery_report *re
     if (!d.taken)
         return RC_OK; /* it was reported: the reply was lost */
     apply(&d, report, act->now);
-    return store_update_delivery(act->store, &d, err);
+    rc = store_update_delivery(act->store, &d, err);
+    return rc ? rc : audit_delivery(act, "delivery_reported", &d, err);
 }
 
 enum rc usecase_report_deliveries(struct act *act, const struct wire_delivery_report *reports,
@@ -144,10 +155,5 @@ enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out
     out->epoch++;
     out->next_at = act->now;
     rc = store_update_delivery(act->store, out, err);
-    const struct audit_entry entry = {
-        .action = "delivery_retried",
-        .retirement_id = out->retirement_id,
-        .subject = arena_printf(act->arena, "delivery:%lld", (long long)out->id),
-    };
-    return rc ? rc : audit_add(act, entry, err);
+    return rc ? rc : audit_delivery(act, "delivery_retried", out, err);
 }

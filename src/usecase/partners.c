@@ -13,7 +13,11 @@ enum rc usecase_queue_partner_report(struct act *act, const char *username, stru
         return err_set_code(err, RC_CONFLICT, "not_working",
                             "retirement %lld is in %s, which is not a working state", (long long)row.id,
                             row.pipeline->names[row.state]);
-    return store_queue_partner_report(act->store, &row, act->now, err);
+    bool queued;
+    rc = store_queue_partner_report(act->store, &row, act->now, &queued, err);
+    if (rc || !queued)
+        return rc;
+    return audit_add(act, (struct audit_entry){ .action = "partners_queued", .retirement_id = row.id }, err);
 }
 
 struct taking {

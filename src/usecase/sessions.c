@@ -2,8 +2,6 @@
 /*
  * Signing in and out, and passwords that are forgotten. Hashing a password takes too long for a transaction,
  * so the caller hashes first; the account may have changed meanwhile, and each use case looks again.
- *
- * Sessions come and go without a line in the audit trail: they change no retirement and no account.
  */
 #include "usecase/usecase_int.h"
 
@@ -23,6 +21,14 @@ static enum rc add_token(struct act *act, int64_t account_id, enum token_purpose
     return store_add_token(act->store, digest, account_id, purpose, act->now, expires_at, err);
 }
 
+/* What an account did itself, with a password or a link: no other caller is known. */
+static enum rc audit_own(struct act *act, const char *action, int64_t account_id, struct err *err)
+{
+    struct act own = *act;
+    own.actor = arena_printf(act->arena, "account:%" PRId64, account_id);
+    return audit_account(&own, action, account_id, err);
+}
+
 enum rc usecase_sign_in(struct act *act, int64_t account_id, const char *password, struct session *out,
                         struct err *err)
 {
@@ -34,14 +40,20 @@ enum rc usecase_sign_in(struct act *act, int64_t account_id, const char *passwor
         return err_set_code(err, RC_UNAUTHENTICATED, "wrong_credentials",
                             "the user name or the password is wrong");
     out->expires_at = act->now + act->config->session_lifetime_us;
-    return add_token(act, account_id, TOKEN_SESSION, out->expires_at, out->token, err);
+    rc = add_token(act, account_id, TOKEN_SESSION, out->expires_at, out->token, err);
+    return rc ? rc : audit_own(act, "signed_in", account_id, err);
 }
 
 enum rc usecase_sign_out(struct act *act, const char *token, struct err *err)
 {
     uint8_t digest[CRYPTO_SHA256_LEN];
+    int64_t account_id;
+    enum rc rc = auth_find_token(act->store, token, TOKEN_SESSION, act->now, &account_id, err);
+    if (rc)
+        return rc == RC_NOT_FOUND ? RC_OK : rc; /* it has ended meanwhile */
     auth_digest(token, digest);
-    return store_end_token(act->store, digest, err);
+    rc = store_end_token(act->store, digest, err);
+    return rc ? rc : audit_own(act, "signed_out", account_id, err);
 }
 
 enum rc usecase_make_reset_link(struct act *act, int64_t account_id, struct reset_link *out, struct err *err)
@@ -69,16 +81,11 @@ enum rc usecase_find_reset(struct act *act, const char *token, int64_t *account_
     return rc;
 }
 
-/* The link acts for the account: the audit trail names the account as the actor. */
 enum rc usecase_reset_password(struct act *act, const char *token, const char *hash, struct err *err)
 {
     int64_t id;
     enum rc rc = usecase_find_reset(act, token, &id, err);
     if (!rc)
         rc = store_set_password(act->store, id, hash, err);
-    if (rc)
-        return rc;
-    struct act own = *act;
-    own.actor = arena_printf(act->arena, "account:%" PRId64, id);
-    return audit_account(&own, "password_reset", id, err);
+    return rc ? rc : audit_own(act, "password_reset", id, err);
 }

@@ -15,7 +15,8 @@ enum rc setup_current_list(struct act *act, const struct pipeline **out, struct 
 static enum rc add_pipeline(struct act *act, const struct pipeline *p, struct err *err)
 {
     int64_t stamp = (int64_t)(world_random_u64(act->world) >> 1);
-    return store_add_pipeline(act->store, p, stamp, act->now, err);
+    enum rc rc = store_add_pipeline(act->store, p, stamp, act->now, err);
+    return rc ? rc : audit_add(act, (struct audit_entry){ .action = "states_synced" }, err);
 }
 
 enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n, bool dry_run,
@@ -40,8 +41,7 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
         rc = pipeline_may_replace(current, wanted, in_use, n_in_use, err);
     if (rc || dry_run)
         return rc;
-    rc = add_pipeline(act, wanted, err);
-    return rc ? rc : audit_add(act, (struct audit_entry){ .action = "states_synced" }, err);
+    return add_pipeline(act, wanted, err);
 }
 
 /* ---- before the server serves ---- */

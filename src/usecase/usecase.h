@@ -287,8 +287,7 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
 enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                      struct err *err) MUST_CHECK;
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
- * and recognises retired names under new salts. Writes no line into the audit trail: no caller asked for it.
- * RC_CONFLICT with code "wrong_key" or "wrong_salts": the database was made with others. */
+ * and recognises retired names under new salts. RC_CONFLICT with code "wrong_key" or "wrong_salts": the database was made with others. */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
 /* Are the salts of a configuration those that the database was made with, or these and more at the end? Only
  * looks. RC_CONFLICT with code "wrong_salts" says which one is not, and of which file. */

@@ -112,11 +112,14 @@ def test_an_abort_that_waits_is_in_it_once(served):
 
 def test_what_was_refused_or_only_tried_is_not_in_it(served):
     one = served.request("ada")
+    served.post("/v1/accounts", {"username": "bob", "email": "bob@example.com"})
     before = len(trail(served))
     assert served.post(f"/v1/retirements/{one['id']}/resume", {}).status == 409
     served.post("/v1/bulk", {"select": {"state": ["PENDING"]}, "action": "cancel", "dry_run": True})
     served.post("/v1/retirements/import", {"people": [{"username": "nobody", "email": "n@example.com"}]})
-    served.post("/v1/accounts", {"username": "bob", "email": "bob@example.com"})
+    served.post("/v1/accounts", {"username": "bob", "email": "other@example.com"})
+    served.post("/v1/accounts", {"accounts": [{"username": "cid", "email": "cid@example.com"}], "dry_run": True})
+    served.post("/v1/sessions", {"username": "bob", "password": "wrong password"}, token="")
     served.post("/v1/retirements/import", {"people": [{"username": "bob", "email": "bob@example.com"}], "dry_run": True})
     assert len(trail(served)) == before
 
@@ -159,8 +162,8 @@ def test_what_is_done_to_clients_accounts_states_and_archives(served):
     served.patch("ada", "COMPLETE")
     [file] = [served.post("/v1/archives", {"older_than": "0d"}).json["file"]]
     done = [(e["action"], e["subject"], e["people"]) for e in trail(served) if not e["action"] == "moved"]
-    assert done[-10:] == [
-        ("client_added", "client:worker", None), ("client_disabled", "client:worker", None),
+    assert done[-11:] == [
+        ("client_added", "client:worker", None), ("client_disabled", "client:worker", None), ("registered", f"account:{account}", None),
         ("reset_link_made", f"account:{account}", None), ("deactivated", f"account:{account}", None),
         ("states_synced", None, None), ("requested", None, None), ("secondary_erased", None, None),
         ("account_retired", None, None), ("archived", file, 1), ("forgotten", None, None)]
@@ -186,7 +189,16 @@ def test_reading_for_partners_is_in_it(served):
     assert len(served.post(f"{path}/").json) == 1
     assert served.post(f"{path}/").json == []
     served.post(f"{path}_cleanup/", [{"original_username": "ada"}])
-    assert actions(served)[-2:] == ["partner_reports_read", "partners_told"]
+    assert actions(served)[-3:] == ["partners_queued", "partner_reports_read", "partners_told"]
+
+
+def test_sessions_and_the_first_list_of_states_are_in_it(served):
+    assert [(e["action"], e["actor"]) for e in trail(served)][0] == ("states_synced", "server")
+    account = served.post("/v1/accounts", {"username": "ada", "email": "ada@example.com", "password": "a good password"}).json["id"]
+    session = served.post("/v1/sessions", {"username": "ada", "password": "a good password"}, token="").json["token"]
+    assert served.call("DELETE", "/v1/sessions", token=session).status == 204
+    whom = f"account:{account}"
+    assert [(e["action"], e["actor"], e["subject"]) for e in trail(served)][-2:] == [("signed_in", whom, whom), ("signed_out", whom, whom)]
 
 
 def test_it_is_kept_after_cleanup_and_has_nobody_in_it(served):
@@ -239,7 +251,7 @@ def test_anybody_can_compute_the_hashes(served):
     ("UPDATE audit SET id = 99 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3; UPDATE audit SET id = 3 WHERE id = 99", 2,
      "is not what was written"),
     ("INSERT INTO audit SELECT id + 1, at, actor, action, 1, subject, from_state, to_state, people, hash FROM audit"
-     " ORDER BY id DESC LIMIT 1", 8, "is not what was written"),
+     " ORDER BY id DESC LIMIT 1", 9, "is not what was written"),
 ])
 def test_tampering_is_named(tampered, sql, entry, words):
     tamper(tampered, sql)
@@ -343,5 +355,5 @@ def test_verify_says_what_it_was_given_wrong(served):
 
 def test_without_a_server_and_in_json(site):
     site.request("ada")
-    assert site.ok("audit", "verify", "--json").json["entries"] == 1
-    assert json.loads(site.ok("audit", "export").out)["action"] == "requested"
+    assert site.ok("audit", "verify", "--json").json["entries"] == 2
+    assert [json.loads(line)["action"] for line in site.ok("audit", "export").out.splitlines()] == ["states_synced", "requested"]

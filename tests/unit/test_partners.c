@@ -32,8 +32,10 @@ static int64_t queue(struct fixture *f, const char *username)
 {
     int64_t id = add_person(f, username);
     struct retirement row = row_of(f, id);
+    bool queued;
     f->now += CLOCK_S;
-    OK(store_queue_partner_report(f->s, &row, f->now, &f->err));
+    OK(store_queue_partner_report(f->s, &row, f->now, &queued, &f->err));
+    assert_true(queued);
     return id;
 }
 
@@ -60,8 +62,10 @@ static void test_partners__queueing_twice_is_queueing_once(void **state)
 {
     struct fixture *f = *state;
     struct retirement row = row_of(f, queue(f, "Ada"));
+    bool queued;
     expect_taken(f, false, "Ada");
-    OK(store_queue_partner_report(f->s, &row, f->now, &f->err));
+    OK(store_queue_partner_report(f->s, &row, f->now, &queued, &f->err));
+    assert_false(queued);
     expect_taken(f, false, "");
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 1);
 }
@@ -74,7 +78,9 @@ static void test_partners__without_organisations_nobody_is_queued(void **state)
     OK(store_add_account(f->s, &in, f->now, &account, &f->err));
     OK(try_add(f, account, "Ada", &id));
     struct retirement row = row_of(f, id);
-    OK(store_queue_partner_report(f->s, &row, f->now, &f->err));
+    bool queued;
+    OK(store_queue_partner_report(f->s, &row, f->now, &queued, &f->err));
+    assert_false(queued);
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
 }
 

@@ -232,9 +232,10 @@ static enum rc tell_partners(struct fixture *f, int64_t id)
 {
     struct retirement row;
     int64_t report;
+    bool queued;
     enum rc rc = store_get_row(f->s, id, &row, &f->err);
     if (!rc)
-        rc = store_queue_partner_report(f->s, &row, f->now, &f->err);
+        rc = store_queue_partner_report(f->s, &row, f->now, &queued, &f->err);
     for (int all = 0; !rc && all < 2; all++)
         rc = store_take_partner_reports(f->s, all, ignore_report, NULL, &f->err);
     if (!rc)

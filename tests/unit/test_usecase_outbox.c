@@ -92,6 +92,7 @@ static void test_outbox__again_waits_and_a_release_is_no_attempt(void **state)
     request(f, "ada");
     struct wire_delivery c = take(f, 1)[0];
     assert_string_equal(tell(f, &c, WIRE_DELIVERY_AGAIN, 100000), "ok");
+    assert_audited(f, 2, "driver:d1", "delivery_reported", "delivery:1");
     assert_string_equal(get(f, c.id).failure.cause, "503 from app");
     f->now += 50 * CLOCK_S;
     take(f, 0);
@@ -113,7 +114,7 @@ static void test_outbox__a_failed_one_is_sent_again_with_another_key_and_audited
     assert_int_equal(get(f, c.id).state, DELIVERY_FAILED);
     take(f, 0);
     OK(retry(f, c.id, &out));
-    assert_audited(f, 2, "client:operator", "delivery_retried",
+    assert_audited(f, 3, "client:operator", "delivery_retried",
                    arena_printf(&f->arena, "delivery:%lld", (long long)c.id));
     struct wire_delivery again = take(f, 1)[0];
     assert_string_not_equal(again.key, c.key);

@@ -47,6 +47,8 @@ static void test_partners__only_who_is_in_a_working_state_is_queued_and_once(voi
     move_to(f, id, FORUM_ING);
     OK(queue(f, "ada"));
     OK(queue(f, "ada"));
+    assert_audited(f, 1, "driver:d1", "partners_queued", NULL);
+    assert_int_equal(last_audit(f).retirement_id, id);
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 1);
 }
 
@@ -56,12 +58,12 @@ static void test_partners__reading_is_audited_where_it_shows_people(void **state
     queue_working(f, "ada");
     queue_working(f, "bob");
     assert_taken(f, false, "ada bob ");
-    assert_audited(f, 1, "client:partners", "partner_reports_read", NULL);
+    assert_audited(f, 3, "client:partners", "partner_reports_read", NULL);
     assert_int_equal(last_audit(f).people, 2);
     assert_taken(f, false, "");
-    assert_int_equal(last_audit(f).n, 1);
+    assert_int_equal(last_audit(f).n, 3);
     assert_taken(f, true, "ada bob ");
-    assert_int_equal(last_audit(f).n, 2);
+    assert_int_equal(last_audit(f).n, 4);
 }
 
 static void test_partners__reports_are_deleted_all_or_none(void **state)
@@ -75,10 +77,10 @@ static void test_partners__reports_are_deleted_all_or_none(void **state)
     assert_false(clean(f, (const char *const[]){ "ada", "eve", "ada" }, 3, found));
     assert_true(found[0] && !found[1] && !found[2]);
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 2);
-    assert_int_equal(last_audit(f).n, 1);
+    assert_int_equal(last_audit(f).n, 3);
     assert_true(clean(f, (const char *const[]){ "bob", "ada" }, 2, found));
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
-    assert_audited(f, 2, "client:partners", "partners_told", NULL);
+    assert_audited(f, 4, "client:partners", "partners_told", NULL);
     assert_int_equal(last_audit(f).people, 2);
 }
 

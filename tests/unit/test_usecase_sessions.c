@@ -38,18 +38,22 @@ static void test_sessions__a_session_lasts_until_it_is_ended_or_runs_out(void **
 {
     struct fixture *f = *state;
     int64_t id = add_ann(f);
+    const char *own = arena_printf(&f->arena, "account:%lld", (long long)id);
     struct session first = sign_in(f, id), second = sign_in(f, id);
+    assert_audited(f, 2, own, "signed_in", own);
     assert_string_equal(first.account.username, "ann");
     assert_string_not_equal(first.token, second.token);
     assert_int_equal(second.expires_at, f->now + site.session_lifetime_us);
     OK(find(f, first.token, TOKEN_SESSION));
     struct act act = act_as(f, "account:1");
     OK(usecase_sign_out(&act, first.token, &f->err));
+    assert_audited(f, 3, own, "signed_out", own);
+    OK(usecase_sign_out(&act, first.token, &f->err)); /* it has ended already */
     assert_int_equal(find(f, first.token, TOKEN_SESSION), RC_NOT_FOUND);
     OK(find(f, second.token, TOKEN_SESSION));
     f->now = second.expires_at;
     assert_int_equal(find(f, second.token, TOKEN_SESSION), RC_NOT_FOUND);
-    assert_int_equal(last_audit(f).n, 0);
+    assert_int_equal(last_audit(f).n, 3);
 }
 
 static void test_sessions__none_for_a_password_that_was_changed_meanwhile(void **state)
@@ -77,15 +81,15 @@ static void test_sessions__a_reset_changes_the_password_once_and_is_audited(void
     const char *subject = arena_printf(&f->arena, "account:%lld", (long long)id);
     struct session session = sign_in(f, id);
     struct reset_link link = make_link(f, id);
-    assert_audited(f, 1, "client:help-desk", "reset_link_made", subject);
+    assert_audited(f, 2, "client:help-desk", "reset_link_made", subject);
     struct act act = act_as(f, "");
     OK(usecase_reset_password(&act, link.token, "$y$new", &f->err));
-    assert_audited(f, 2, subject, "password_reset", subject);
+    assert_audited(f, 3, subject, "password_reset", subject);
     OK(store_get_account(f->s, &f->arena, id, &account, &f->err));
     assert_string_equal(account.password, "$y$new");
     assert_int_equal(find(f, session.token, TOKEN_SESSION), RC_NOT_FOUND);
     refused(usecase_reset_password(&act, link.token, "$y$newer", &f->err), RC_INVALID, &f->err, "bad_token");
-    assert_int_equal(last_audit(f).n, 2);
+    assert_int_equal(last_audit(f).n, 3);
 }
 
 static void test_sessions__a_link_is_good_for_an_hour_and_is_no_session(void **state)

@@ -72,7 +72,7 @@ static void test_setup__the_first_server_stores_the_configured_states_and_no_lat
     assert_int_equal(current(f)->n, MORE_N);
     OK(usecase_compare_states(&act, &differ, &f->err));
     assert_false(differ);
-    assert_int_equal(last_audit(f).n, 0);
+    assert_audited(f, 1, act.actor, "states_synced", NULL);
 }
 
 static void test_setup__a_server_that_starts_learns_new_salts(void **state)
