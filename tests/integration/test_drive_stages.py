@@ -71,11 +71,11 @@ def test_every_step_is_on_record_with_what_was_answered(pipeline):
 
 def test_whom_a_service_never_had_there_is_nothing_to_erase(pipeline):
     pipeline.config["stages"][1]["http"]["nothing_to_erase"] = [404]
-    pipeline.notes.script = lambda call: (404, "no such user")
+    pipeline.notes.script = lambda call: (404, {"detail": "no such user"})
     pipeline.request("ada")
     assert pipeline.drive_all()["completed"] == 1
     assert pipeline.recorded("ada", "NOTES_COMPLETE") == {"outcome": "nothing_to_erase", "status": 404, "attempts": 1,
-                                                          "answer": "no such user"}
+                                                          "answer": '{"detail": "no such user"}'}
 
 
 def test_the_same_answer_is_an_error_where_it_is_not_listed(pipeline):
