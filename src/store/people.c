@@ -161,7 +161,8 @@ enum rc store_is_retired_name_taken(struct store *s, enum identity_kind kind, co
     rc = store_first_int(
         s->db,
         "SELECT i.retirement_id FROM identity i LEFT JOIN retirement r ON r.id = i.retirement_id"
-        " WHERE i.key = $1 AND (r.id IS NULL OR r.account_id <> $2) LIMIT 1",
+        " WHERE i.key = $1 AND (r.id IS NULL OR r.account_id <> $2"
+        " OR r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')) LIMIT 1",
         DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(account_id)), &other, err);
     *out = other != 0;
     return rc;

@@ -194,8 +194,8 @@ struct identity_question {
 enum rc store_check_identity(struct store *s, const struct identity_question *q, enum identity *out,
                              struct err *err) MUST_CHECK;
 
-/* Does a retired name belong to another account, or to a retirement of another account, or to one that was
- * archived? */
+/* Does a retired name belong to another account, or to a retirement that is COMPLETE, or archived, or of
+ * another account? */
 enum rc store_is_retired_name_taken(struct store *s, enum identity_kind kind, const char *retired,
                                     int64_t account_id, bool *out, struct err *err) MUST_CHECK;
 

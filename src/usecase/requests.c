@@ -124,7 +124,7 @@ static enum rc tell_new_account(struct act *act, const struct person_request *in
                                 const struct account *before, bool *again, struct err *err)
 {
     bool retired = false;
-    bool same_number = in->account_id && in->account_id == account_number(before);
+    bool same_number = in->account_id && in->account_id == before->service_id;
     *again = true;
     if (!before->brought_along || same_number)
         return RC_OK;
@@ -133,8 +133,9 @@ static enum rc tell_new_account(struct act *act, const struct person_request *in
         return rc;
     if (!in->account_id)
         rc = want_number(act, err);
-    if (!rc)
-        rc = store_give_up_name(act->store, before->id, err);
+    if (rc || (!in->account_id && !before->service_id))
+        return rc; /* there is no old number */
+    rc = store_give_up_name(act->store, before->id, err);
     *again = false;
     return rc;
 }

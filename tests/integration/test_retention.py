@@ -285,9 +285,8 @@ def test_forget_one_by_command(served):
 
 
 def test_forget_is_refused_while_something_is_live(served):
-    served.request("ada", account_id=7)
-    assert served.patch("ada", "COMPLETE").status == 204
-    live = served.request("ada", account_id=7)["id"]
+    served.somebody("COMPLETE", name="ada")
+    live = served.request("ada")["id"]
     refused = served.lethe("retirement", "forget", "ada", "--reason", "x")
     assert refused.code == 4 and "PENDING" in refused.err
     old = min(states(served))

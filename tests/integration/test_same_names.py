@@ -134,9 +134,19 @@ def test_without_stages_that_need_the_number_it_is_a_new_entry(served):
     retire_moves(served, old)
     new = ask(served, "ada").json
     assert new["id"] != old["id"] and new["user"]["id"] != 1
+    assert new["retired_username"] == old["retired_username"] + "_2"
     retire_moves(served, new)
     third = ask(served, "ada", "other@example.com", account_id=12).json
     assert third["user"]["id"] == 12 and third["retired_username"] == old["retired_username"] + "_3"
+
+
+def test_where_no_number_was_ever_given_the_names_are_told_apart_all_the_same(served):
+    old = ask(served, "ada").json
+    retire_moves(served, old)
+    again = ask(served, "ada").json
+    assert again["retired_username"] == old["retired_username"] + "_2"
+    assert served.post(f"/v1/retirements/{again['id']}/cancel", {}).status == 200
+    assert ask(served, "ada").json["retired_username"] == again["retired_username"]
 
 
 def test_an_account_of_the_directory_that_came_back_elsewhere(served):
