@@ -25,6 +25,7 @@
     X(RC_TOO_LARGE, "too_large", "over a limit")                            \
     X(RC_UNAVAILABLE, "unavailable", "not now: repeat it later")            \
     X(RC_NO_SPACE, "no_space", "the disk is full")                          \
+    X(RC_DAMAGED, "damaged", "the database is damaged: restore a backup")   \
     X(RC_IO, "io", "the machine failed to read or write")                   \
     X(RC_INTERNAL, "internal", "a mistake in this program")
 

@@ -32,6 +32,7 @@ static enum exit_code exit_code_of(enum rc rc)
     case RC_FORBIDDEN:
     case RC_UNAVAILABLE:
     case RC_NO_SPACE:
+    case RC_DAMAGED:
     case RC_IO:
     case RC_INTERNAL: return EXIT_FAILED;
     }

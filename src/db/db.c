@@ -169,3 +169,13 @@ int64_t db_wal_pages(const struct db *db)
 {
     return db->driver->wal_pages(db);
 }
+
+enum rc db_check_place(const struct db *db, struct err *err)
+{
+    return db->driver->check_place(db, err);
+}
+
+enum rc db_check_pages(struct db *db, db_tell_fn *tell, void *arg, struct err *err)
+{
+    return db->driver->check_pages(db, tell, arg, err);
+}

@@ -61,8 +61,8 @@ enum rc db_open(const char *target, bool writing, struct db **out, struct err *e
 void db_close(struct db **db);
 
 /* RC_CONFLICT: a constraint was violated. RC_NO_SPACE, RC_IO, RC_UNAVAILABLE (locked by another program),
- * RC_INTERNAL: the SQL is wrong. Errors never contain values. After RC_NO_SPACE, RC_IO: see
- * db_in_transaction.
+ * RC_DAMAGED: a page of the file is not what it should be. RC_INTERNAL: the SQL is wrong. Errors never
+ * contain values. After RC_NO_SPACE, RC_IO: see db_in_transaction.
  */
 enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed,
                struct err *err) MUST_CHECK;
@@ -105,6 +105,13 @@ void db_savepoint_rollback(struct db *db);
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err) MUST_CHECK;
 /* Committed but not checkpointed, in pages. */
 int64_t db_wal_pages(const struct db *db);
+
+/* Are the files still those that were opened? RC_IO: they were deleted or replaced, and what is written is
+ * lost; a commit fails so, too. From any thread. */
+enum rc db_check_place(const struct db *db, struct err *err) MUST_CHECK;
+/* Looks at every page of the file, and calls tell for each damage. It takes long. */
+typedef void db_tell_fn(void *arg, const char *damage);
+enum rc db_check_pages(struct db *db, db_tell_fn *tell, void *arg, struct err *err) MUST_CHECK;
 
 /* The seam for failing databases: called before each statement, BEGIN, COMMIT, SAVEPOINT, RELEASE and
  * CHECKPOINT, which then fail with what it returns. NULL for none. Tests only. */

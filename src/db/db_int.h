@@ -40,6 +40,8 @@ struct db_driver {
 
     enum rc (*checkpoint)(struct db *db, bool truncate, bool *all, struct err *err);
     int64_t (*wal_pages)(const struct db *db);
+    enum rc (*check_place)(const struct db *db, struct err *err);
+    enum rc (*check_pages)(struct db *db, db_tell_fn *tell, void *arg, struct err *err);
 };
 
 struct db {

@@ -49,6 +49,14 @@ struct stmt {
     bool open; /* its rows are being read */
 };
 
+/* A file or directory, and which one it was when the database was opened. */
+enum { FOLDER, MAIN_FILE, PLACES_N };
+struct place {
+    char *path;
+    dev_t device;
+    ino_t inode; /* 0: it was not there */
+};
+
 struct sqlite {
     struct db db;
     sqlite3 *handle;
@@ -58,6 +66,8 @@ struct sqlite {
     uint32_t page_len;  /* bytes; known to the writing connection alone */
     struct stmt **slot; /* open addressing; n_slots is a power of two, at most half are taken */
     size_t n_slots, n_stmts;
+    struct place places[PLACES_N];
+    bool is_open;     /* it was a database when it was opened */
     int64_t wal_len;  /* pages in the log ... */
     int64_t wal_done; /* ... and how many of them are in the main file too */
 };
@@ -82,9 +92,9 @@ static enum rc map_code(int extended, int system_errno)
     case SQLITE_FULL: return RC_NO_SPACE;
     case SQLITE_IOERR: return map_io_error(extended, system_errno);
     case SQLITE_NOTADB: return RC_INVALID;
+    case SQLITE_CORRUPT: return RC_DAMAGED;
     case SQLITE_TOOBIG: return RC_TOO_LARGE;
     case SQLITE_CANTOPEN:
-    case SQLITE_CORRUPT:
     case SQLITE_PERM:
     case SQLITE_READONLY: return RC_IO;
     default: return RC_INTERNAL;
@@ -101,6 +111,9 @@ static enum rc raise(const struct sqlite *sq, int extended, struct err *err)
     assert((extended & 0xff) != SQLITE_NOMEM);
     if (rc == RC_NO_SPACE)
         return err_set_internal(err, rc, "%s: the disk is full", sq->path);
+    if (rc == RC_DAMAGED || (rc == RC_INVALID && sq->is_open))
+        return err_set_internal(err, RC_DAMAGED, "%s is damaged (%s): restore a backup", sq->path,
+                                sqlite3_errmsg(sq->handle));
     if (rc == RC_INVALID)
         return err_set_internal(err, rc, "%s is not an SQLite database", sq->path);
     if (rc == RC_IO && system_errno != 0)
@@ -295,6 +308,58 @@ static const void *sqlite_bytes(void *stmt, int column, size_t *len)
     return data;
 }
 
+/* ---- is all as it should be? ---- */
+
+static void note_places(struct sqlite *sq)
+{
+    const char *slash = strrchr(sq->path, '/');
+    struct arena a = { 0 };
+    struct stat st;
+    sq->places[FOLDER].path =
+        xstrdup(slash ? arena_strndup(&a, sq->path, (size_t)(slash - sq->path) + 1) : ".");
+    sq->places[MAIN_FILE].path = xstrdup(sq->path);
+    for (size_t i = 0; i < PLACES_N; i++) {
+        struct place *p = &sq->places[i];
+        if (stat(p->path, &st) == 0) {
+            p->device = st.st_dev;
+            p->inode = st.st_ino;
+        }
+    }
+    arena_free(&a);
+}
+
+static enum rc sqlite_check_place(const struct db *db, struct err *err)
+{
+    const struct sqlite *sq = (const struct sqlite *)(const void *)db;
+    struct stat st;
+    for (size_t i = 0; i < PLACES_N; i++) {
+        const struct place *p = &sq->places[i];
+        if (p->inode == 0)
+            continue;
+        if (stat(p->path, &st) != 0 || st.st_dev != p->device || st.st_ino != p->inode)
+            return err_set_internal(
+                err, RC_IO,
+                "%s was deleted or replaced while it was in use: put the right one in its place, "
+                "or restore a backup, and start again",
+                p->path);
+    }
+    return RC_OK;
+}
+
+static enum rc sqlite_check_pages(struct db *db, db_tell_fn *tell, void *arg, struct err *err)
+{
+    struct db_rows rows = { db, NULL };
+    bool row = false;
+    enum rc rc = sqlite_query(db, &rows.stmt, "PRAGMA integrity_check", DB_NO_ARGS, err);
+    while (!rc && !(rc = sqlite_next(db, rows.stmt, &row, err)) && row) {
+        const char *said = sqlite_text(rows.stmt, 0);
+        if (strcmp(said, "ok") != 0)
+            tell(arg, said);
+        row = false;
+    }
+    return rc;
+}
+
 /* ---- transactions ---- */
 
 static bool sqlite_in_transaction(const struct db *db)
@@ -324,7 +389,9 @@ static void sqlite_rollback(struct db *db)
 static enum rc sqlite_commit(struct db *db, struct err *err)
 {
     enum rc rc = sqlite_run(db, "COMMIT", DB_NO_ARGS, NULL, err);
-    if (rc && rc != RC_IO)
+    if (!rc && SELF(db)->writing)
+        rc = sqlite_check_place(db, err);
+    else if (rc && rc != RC_IO)
         sqlite_rollback(db);
     return rc;
 }
@@ -534,6 +601,8 @@ static void sqlite_close(struct db *db)
     assert(code == SQLITE_OK);
     if (sq->lock_fd >= 0)
         close(sq->lock_fd);
+    for (size_t i = 0; i < PLACES_N; i++)
+        free(sq->places[i].path);
     free(sq->slot);
     free(sq->path);
     free(sq);
@@ -552,10 +621,13 @@ static enum rc sqlite_open(const char *path, bool writing, struct db **out, stru
         rc = open_handle(sq, err);
     if (!rc)
         rc = set_up(sq, err);
-    if (rc)
+    if (rc) {
         sqlite_close(&sq->db);
-    else
-        *out = &sq->db;
+        return rc;
+    }
+    note_places(sq);
+    sq->is_open = true;
+    *out = &sq->db;
     return rc;
 }
 
@@ -582,4 +654,6 @@ const struct db_driver db_sqlite = {
     .savepoint_rollback = sqlite_savepoint_rollback,
     .checkpoint = sqlite_checkpoint,
     .wal_pages = sqlite_wal_pages,
+    .check_place = sqlite_check_place,
+    .check_pages = sqlite_check_pages,
 };

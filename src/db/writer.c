@@ -62,6 +62,15 @@ static _Noreturn void die(const struct err *err)
     _exit(1);
 }
 
+void writer_check_place(struct writer *w)
+{
+    struct err err;
+    if (!db_check_place(w->db, &err))
+        return;
+    log_error("stopping at once: %s", err.text);
+    _exit(1);
+}
+
 /* A reader may keep a part from being done: then the next try comes after as many pages again. */
 static void checkpoint(struct writer *w)
 {

@@ -52,6 +52,9 @@ enum rc writer_start(struct writer *w, struct err *err) MUST_CHECK;
 /* Runs what was submitted, ends the thread, and checkpoints. */
 void writer_close(struct writer **w);
 
+/* Ends the process at once, with a line in the log, if the files of the database were deleted or replaced.
+ * From any thread. */
+void writer_check_place(struct writer *w);
 /* Does the next thing: runs the waiting jobs (one batch of them), commits and tells them; or checkpoints, if
  * that is due. Returns 0 when it did something, and else for how long, in us, there is nothing to do unless a
  * job comes; INT64_MAX: for ever. */

@@ -16,6 +16,7 @@ static unsigned rc_status(enum rc rc)
     case RC_TOO_LARGE: return 413;
     case RC_UNAVAILABLE: return 503;
     case RC_NO_SPACE: return 507;
+    case RC_DAMAGED:
     case RC_IO: return 500;
     case RC_INTERNAL: return 500;
     }
@@ -144,6 +145,8 @@ void answer_error(struct http_request *req, enum dialect dialect, const struct e
         const char *text = "the server failed; its log says why";
         if (rc == RC_NO_SPACE)
             text = "the server's disk is full: repeat it later";
+        if (rc == RC_DAMAGED)
+            text = SERVER_DAMAGED;
         if (rc == RC_UNAVAILABLE)
             text = "the server is busy: repeat it later";
         answer_status(req, dialect, rc_status(rc), rc_code(rc), text);

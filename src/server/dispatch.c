@@ -180,6 +180,7 @@ static enum rc read_body(struct exchange *x, struct err *err)
 
 static void fail(struct exchange *x, const struct err *err)
 {
+    (void)health_heard(x->health, err->rc);
     if (err_is_internal(err))
         log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
     answer_error(x->http, x->route->dialect, err);
@@ -260,8 +261,6 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
 {
     struct visit *v = (struct visit *)job;
     struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
-    if (rc == RC_NO_SPACE)
-        atomic_store(&v->server->disk_full, true);
     if (rc && v->step > 0)
         atomic_store(&v->server->half_done, true);
     if (rc)
@@ -368,7 +367,7 @@ static struct visit *open_visit(struct server *server, struct http_request *req)
         .metrics = server->metrics,
         .keys = &server->keys,
         .run_key = server->run_key,
-        .disk_full = &server->disk_full,
+        .health = &server->health,
         .throttle = server->throttle,
         .now = steady_now(&server->steady),
     };

@@ -16,6 +16,14 @@
 #include "store/store.h"
 #include "usecase/usecase.h"
 
+/* What the threads of a server have met that readiness tells of. */
+struct health {
+    atomic_bool disk_full; /* a write found no space, and no look has found any since */
+    atomic_bool damaged;   /* a page of the database was met that cannot be read */
+    const struct db *db;   /* the writing connection; for db_check_place alone */
+};
+#define SERVER_DAMAGED "the database is damaged: restore a backup; \"lethe fsck\" says what is damaged"
+
 struct exchange {
     struct http_request *http;
     const struct route *route;
@@ -26,7 +34,7 @@ struct exchange {
     struct metrics *metrics; /* the server's */
     const struct auth_keys *keys;
     const uint8_t *run_key;
-    atomic_bool *disk_full; /* the server's */
+    struct health *health; /* the server's */
     struct auth_throttle *throttle;
     struct caller caller;
     const struct json *body; /* parsed, when the route says so */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For running the server: is it alive, is it ready, what does it count, and its API description. */
-#include "server/exchange.h"
+#include "server/server_int.h"
 
 #include <string.h>
 
@@ -28,12 +28,21 @@ enum { ROOM_ENOUGH = 256 * 1024 };
 static bool is_disk_full(struct exchange *x)
 {
     struct err err;
-    if (!atomic_load(x->disk_full))
+    if (!atomic_load(&x->health->disk_full))
         return false;
     if (file_check_room(x->config->data_dir, ROOM_ENOUGH, &err) == RC_NO_SPACE)
         return true;
-    atomic_store(x->disk_full, false);
+    atomic_store(&x->health->disk_full, false);
     return false;
+}
+
+enum rc health_heard(struct health *health, enum rc rc)
+{
+    if (rc == RC_NO_SPACE)
+        atomic_store(&health->disk_full, true);
+    if (rc == RC_DAMAGED)
+        atomic_store(&health->damaged, true);
+    return rc;
 }
 
 /* *trouble: why the server is not ready; *warning: what an operator should know; NULL: nothing. */
@@ -70,9 +79,13 @@ static enum rc answer_ready(struct exchange *x, struct err *err)
 {
     const char *trouble = NULL, *warning = NULL;
     x->is_routine = true;
-    enum rc rc = look_for_trouble(x, &trouble, &warning, err);
-    if (rc)
+    enum rc rc = health_heard(x->health, look_for_trouble(x, &trouble, &warning, err));
+    if (rc && rc != RC_DAMAGED)
         return rc;
+    if (atomic_load(&x->health->damaged))
+        trouble = SERVER_DAMAGED;
+    if (db_check_place(x->health->db, err))
+        trouble = "the data directory or its database was deleted or replaced: this server ends";
     struct json_out o = answer_json(x, trouble ? 503 : 200);
     json_open_map(&o);
     json_field_bool(&o, "ready", !trouble);

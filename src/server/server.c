@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/hold.h"
 #include "base/log.h"
 
 char *server_socket_path(struct arena *a, const char *data_dir)
@@ -63,6 +65,7 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
 {
     s->target = arena_printf(&s->arena, "sqlite:%s/lethe.db", s->config->data_dir);
     enum rc rc = db_open(s->target, true, &s->db, err);
+    s->health.db = s->db;
     if (!rc && usecase_open(s->db, s->lookup_key, &s->store, err))
         rc = err_prefix(err, "%s/lethe.db", s->config->data_dir);
     if (!rc)
@@ -141,13 +144,16 @@ static enum rc open_parts(struct server *s, const struct server_conf *conf, stru
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err)
 {
     struct server *s = XNEW(struct server);
+    s->hold_fd = -1;
     s->config = conf->config;
     s->throttle = auth_throttle_open();
     s->router = http_router_open(routes, routes_n, sizeof(routes[0]));
     s->world = conf->world;
     s->metrics = conf->metrics;
     steady_start(&s->steady, conf->world);
-    enum rc rc = file_make_data_dir(s->config->data_dir, err);
+    enum rc rc = hold_path(s->config->data_dir, &s->hold_fd, err);
+    if (!rc)
+        rc = file_make_data_dir(s->config->data_dir, err);
     if (!rc)
         rc = keys_load(s, err);
     if (!rc)
@@ -224,6 +230,8 @@ void server_close(struct server **server)
     store_close(&s->store);
     if (s->db)
         db_close(&s->db);
+    if (s->hold_fd >= 0)
+        close(s->hold_fd);
     auth_throttle_close(&s->throttle);
     http_router_close(&s->router);
     crypto_wipe(&s->keys, sizeof(s->keys));

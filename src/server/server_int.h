@@ -29,12 +29,13 @@ struct server {
     uint8_t run_key[CRYPTO_KEY_LEN];
     uint8_t repeat_key[CRYPTO_KEY_LEN];
     struct auth_keys keys;
+    int hold_fd;         /* the path of data_dir is ours (base/hold.h); -1: not yet */
     struct db *db;       /* the writing connection ... */
     struct store *store; /* ... and its store: the writer's thread's alone once it runs */
     struct writer *writer;
     struct http_router *router; /* of routes[] */
     struct http_server *http;
-    atomic_bool disk_full; /* a write found no space, and no look has found any since */
+    struct health health;
     atomic_bool half_done; /* the second transaction of a write failed: upkeep.c does it later */
     struct upkeep *upkeep; /* NULL: the server lives for one command only */
     struct slow *slow;
@@ -60,6 +61,9 @@ void reader_close(void *server, void *reader);
 enum rc keys_load(struct server *s, struct err *err) MUST_CHECK;
 /* RC_CONFLICT with code "wrong_salts". */
 enum rc keys_check_salts(struct server *s, const struct config *next, struct err *err) MUST_CHECK;
+
+/* Keeps in mind what rc says of the machine; returns rc. */
+enum rc health_heard(struct health *health, enum rc rc);
 
 /* ---- upkeep.c: what the server does by itself ---- */
 

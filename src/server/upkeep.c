@@ -14,6 +14,7 @@
 
 #define NEVER      INT64_MIN
 #define EVERY_HOUR (3600 * CLOCK_S)
+#define LOOK_EVERY CLOCK_S /* whether the database is still there */
 
 enum { ARCHIVE, FINISH, EXPIRE, WATCH, CHORES_N };
 
@@ -64,9 +65,7 @@ static struct act begin_batch(struct batch *b, const char *actor)
 /* What readiness says of the disk (operations.c) comes from every write. Returns rc. */
 static enum rc heard(struct upkeep *u, enum rc rc)
 {
-    if (rc == RC_NO_SPACE)
-        atomic_store(&u->server->disk_full, true);
-    return rc;
+    return health_heard(&u->server->health, rc);
 }
 
 /* ---- archiving ---- */
@@ -251,8 +250,11 @@ static bool wait_for_next(struct upkeep *u, int64_t us)
 static void *upkeep_main(void *arg)
 {
     struct upkeep *u = arg;
-    while (wait_for_next(u, upkeep_step(u)))
-        ;
+    int64_t wait_us;
+    do {
+        writer_check_place(u->server->writer);
+        wait_us = upkeep_step(u);
+    } while (wait_for_next(u, wait_us < LOOK_EVERY ? wait_us : LOOK_EVERY));
     return NULL;
 }
 

@@ -318,6 +318,17 @@ static enum rc check_counts(struct fsck *f, struct err *err)
     return rc;
 }
 
+static void tell_damage(void *arg, const char *damage)
+{
+    report(arg, "pages", damage);
+}
+
+static enum rc check_pages(struct fsck *f, struct err *err)
+{
+    f->row.id = 0;
+    return db_check_pages(f->s->db, tell_damage, f, err);
+}
+
 static enum rc check_trail(struct fsck *f, struct err *err)
 {
     struct audit_check check;
@@ -330,7 +341,7 @@ static enum rc check_trail(struct fsck *f, struct err *err)
 
 /* check_all counts the entries, which check_strays compares. */
 static enum rc (*const checks[])(struct fsck *f, struct err *err) = {
-    check_all, check_twins, check_strays, check_forgotten, check_counts, check_trail,
+    check_pages, check_all, check_twins, check_strays, check_forgotten, check_counts, check_trail,
 };
 
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)
@@ -342,6 +353,11 @@ enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *er
     enum rc rc = RC_OK;
     for (size_t i = 0; !rc && i < sizeof(checks) / sizeof(checks[0]); i++)
         rc = checks[i](f, err);
+    if (rc == RC_DAMAGED) {
+        f->row.id = 0;
+        report(f, "pages", "the other checks ended at a page that cannot be read");
+        rc = RC_OK;
+    }
     free(f);
     return rc;
 }

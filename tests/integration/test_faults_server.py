@@ -411,3 +411,109 @@ def test_what_it_makes_is_private(served):
 def test_no_core_is_written(served):
     limits = open(f"/proc/{served.processes[0].pid}/limits").read()
     assert re.search(r"Max core file size +0 ", limits)
+
+
+# ---- the files of the database ----
+
+def take_away(data):
+    shutil.rmtree(data)
+
+
+def put_copy(data):
+    os.rename(data, data.with_name("before"))
+    shutil.copytree(data.with_name("before"), data, ignore=shutil.ignore_patterns("*.sock"))
+
+
+def put_link(data):
+    os.rename(data, data.with_name("before"))
+    data.with_name("other").mkdir(mode=0o700)
+    data.symlink_to("other")
+
+
+def take_database(data):
+    (data / "lethe.db").unlink()
+
+
+def replace_database(data):
+    shutil.copy(data / "lethe.db", data / "new")
+    os.rename(data / "new", data / "lethe.db")
+
+
+@pytest.mark.parametrize("change", [take_away, put_copy, put_link, take_database, replace_database])
+@pytest.mark.parametrize("notices", ["by itself", "at a write"])
+def test_a_database_that_is_deleted_or_replaced_under_the_server(site, change, notices):
+    """The server answers no write, and ends; meanwhile no command makes a second database beside it."""
+    process = site.serve()
+    token = site.token(ALL_SCOPES)
+    site.somebody()
+    os.kill(process.pid, signal.SIGSTOP)
+    change(site.data_dir)
+    before = sorted(site.data_dir.iterdir()) if site.data_dir.exists() else None
+    if change in (take_away, put_copy, put_link) and notices == "by itself":
+        command = ["states", "list"] if change == take_away else ["serve"]
+        expect_line(site.lethe(*command), REFUSED, "in use by process", str(process.pid), "stop it")
+        assert (sorted(site.data_dir.iterdir()) if site.data_dir.exists() else None) == before
+    os.kill(process.pid, signal.SIGCONT)
+    if notices == "at a write":
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            answer = site.post("/v1/retirements", {"username": "ada", "email": "ada@example.com"}, token=token)
+            assert answer.status >= 500, answer
+            site.get("/healthz", token="")
+    assert process.wait(TIMEOUT) == 1
+    assert "was deleted or replaced" in site.log(process)
+    if site.data_dir.is_symlink():
+        site.data_dir.unlink()
+    elif site.data_dir.exists():
+        shutil.rmtree(site.data_dir)
+
+
+def damage(site, table):
+    """Overwrites the page at the root of a table."""
+    path = site.data_dir / "lethe.db"
+    with sqlite3.connect(path) as db:
+        page = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()[0]
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+    db.close()
+    with open(path, "r+b") as f:
+        f.seek((page - 1) * size)
+        f.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("table", ["retirement", "retirement_person", "retirement_log", "audit", "account"])
+def test_a_damaged_page(site, table):
+    """One request fails, the others go on; readiness and fsck say it; after a restart, too."""
+    process = site.serve()
+    site.somebody()
+    site.kill(process, signal.SIGTERM)
+    damage(site, table)
+    for _ in range(2):
+        process = site.serve()
+        assert site.get("/readyz").status == 200
+        answer = site.post("/v1/retirements", {"username": "ada", "email": "ada@example.com"})
+        assert answer.status == 500 and answer.json["code"] == "damaged" and "restore a backup" in answer.json["detail"]
+        assert str(site.data_dir) not in answer.raw.decode()
+        ready = site.get("/readyz")
+        assert ready.status == 503 and ready.json["trouble"].startswith("the database is damaged: restore a backup")
+        assert site.get("/healthz").status == 200 and site.get("/v1/states").status == 200
+        found = site.lethe("fsck")
+        assert found.code == FAILED and "pages: " in found.out, found
+        assert site.kill(process, signal.SIGTERM) == 0
+        assert "is damaged" in site.log(process) and "commit may be lost" not in site.log(process)
+    shutil.rmtree(site.data_dir)
+
+
+def test_damage_that_no_query_meets_is_found_by_fsck(site):
+    """An index that lacks an entry."""
+    process = site.serve()
+    site.somebody()
+    site.kill(process, signal.SIGTERM)
+    assert site.lethe("fsck").code == 0
+    with sqlite3.connect(site.data_dir / "lethe.db") as db:
+        db.execute("PRAGMA writable_schema = ON")
+        sql = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'account_email'").fetchone()[0]
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'account_email'", (sql + " AND 1 = 1",)
+                   if " WHERE " in sql else (sql + " WHERE 1 = 0",))
+    db.close()
+    found = site.lethe("fsck", "--json")
+    assert found.code == FAILED and {v["invariant"] for v in found.json} == {"pages"}, found
+    shutil.rmtree(site.data_dir)

@@ -153,7 +153,7 @@ static void test_upkeep__a_full_disk_is_noted(void **state)
         db_set_fault(site->server->db, be_full, statements[i]);
         site->now += HOUR;
         rest(site);
-        assert_true(atomic_exchange(&site->server->disk_full, false));
+        assert_true(atomic_exchange(&site->server->health.disk_full, false));
         db_set_fault(site->server->db, NULL, NULL);
     }
 }

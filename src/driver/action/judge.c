@@ -122,6 +122,7 @@ struct judgement judge_rc(enum rc rc)
     case RC_OK: return done;
     case RC_UNAVAILABLE:
     case RC_NO_SPACE:
+    case RC_DAMAGED:
     case RC_IO: return again;
     case RC_INVALID:
     case RC_UNAUTHENTICATED:
