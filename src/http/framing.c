@@ -7,11 +7,13 @@
  * not allow is refused, also where it lets a server be lenient: bare CR or LF, folded lines, blanks around
  * names, signs or lists as lengths.
  *
- * A machine that eats bytes: a read may end anywhere, and nothing is kept but a few numbers and the beginning
- * of a name or value.
+ * Its hard idea: a request is a row of parts, and a part is a run of bytes of one kind with a byte that ends
+ * it. The table says which; all parts are eaten by the same few lines. A read may end anywhere, and nothing
+ * is kept but a few numbers and the beginning of a name or value.
  */
 #include "http/http_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -34,33 +36,38 @@ static bool refuse(struct framing *f, unsigned status, const char *why)
     return false;
 }
 
-/* ---- characters ---- */
+/* ---- runs of bytes ---- */
 
-static bool is_token(unsigned char c)
+enum chars { NONE, TOKEN, VISIBLE, TEXT, HEX };
+
+static size_t span(enum chars chars, const char *data, size_t len)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
+    size_t n = 0;
+    for (; n < len; n++) {
+        unsigned char c = (unsigned char)data[n], lower = c | 0x20;
+        bool is_digit = c >= '0' && c <= '9';
+        if ((chars == VISIBLE || chars == TEXT) && c > ' ' && c != 0x7f)
+            continue;
+        if (chars == TOKEN && ((lower >= 'a' && lower <= 'z') || is_digit || c == '-'))
+            continue;
+        if (chars == TEXT    ? c != ' ' && c != '\t'
+            : chars == TOKEN ? !c || !strchr("!#$%&'*+.^_`|~", c)
+                             : chars != HEX || (!is_digit && (lower < 'a' || lower > 'f')))
+            break;
+    }
+    return n;
 }
 
-static bool is_value(unsigned char c)
+/* Keeps what fits: no text that matters is longer. Blanks before a text are not kept. */
+static void keep(struct framing *f, const char *data, size_t n)
 {
-    return c == '\t' || (c >= ' ' && c != 0x7f);
-}
-
-static int hex_value(unsigned char c)
-{
-    const char *digit = c ? strchr("0123456789abcdef", c | 0x20) : NULL;
-    return c >= '0' && c <= '9' ? c - '0' : digit && c >= 'A' ? (int)(digit - "0123456789abcdef") : -1;
-}
-
-/* ---- the text of the part that is being read ---- */
-
-/* Keeps what fits: no text that matters is longer. */
-static void text_add(struct framing *f, unsigned char c)
-{
-    if (f->text_len < sizeof(f->text))
-        f->text[f->text_len] = (char)c;
-    f->text_len++;
+    while (f->text_len == 0 && n > 0 && (*data == ' ' || *data == '\t')) {
+        data++;
+        n--;
+    }
+    for (size_t i = 0; i < n && f->text_len + i < sizeof(f->text); i++)
+        f->text[f->text_len + i] = data[i];
+    f->text_len += n;
 }
 
 static bool text_is(const struct framing *f, const char *s)
@@ -68,33 +75,34 @@ static bool text_is(const struct framing *f, const char *s)
     return f->text_len == strlen(s) && strncasecmp(f->text, s, f->text_len) == 0;
 }
 
-/* ---- the end of a line, and of the head ---- */
+/* ---- the end of a part ---- */
 
-static bool go_on(struct framing *f, enum framing_at at)
+static bool end_empty_line(struct framing *f)
 {
-    f->at = at;
-    f->text_len = 0;
-    return true;
+    bool is_first = !f->skipped;
+    f->skipped = true;
+    return is_first || refuse(f, 400, bad_line);
 }
 
 static bool end_version(struct framing *f)
 {
-    bool is_1_1 = f->text_len == 8 && memcmp(f->text, "HTTP/1.1", 8) == 0;
+    f->is_1_1 = f->text_len == 8 && memcmp(f->text, "HTTP/1.1", 8) == 0;
+    if (f->is_1_1 || (f->text_len == 8 && memcmp(f->text, "HTTP/1.0", 8) == 0))
+        return true;
     if (f->text_len != 8 || memcmp(f->text, "HTTP/", 5) != 0 || f->text[6] != '.' ||
-        strchr("0123456789", f->text[5]) == NULL || strchr("0123456789", f->text[7]) == NULL)
+        !strchr("0123456789", f->text[5]) || !strchr("0123456789", f->text[7]))
         return refuse(f, 400, bad_line);
-    if (!is_1_1 && memcmp(f->text, "HTTP/1.0", 8) != 0)
-        return refuse(f, 505, "this version of HTTP is not served here: use HTTP/1.1");
-    f->is_1_1 = is_1_1;
-    return true;
+    return refuse(f, 505, "this version of HTTP is not served here: use HTTP/1.1");
 }
 
-static enum framing_field name_of(const struct framing *f)
+static bool end_name(struct framing *f)
 {
-    return text_is(f, "Content-Length")      ? FIELD_LENGTH
-           : text_is(f, "Transfer-Encoding") ? FIELD_ENCODING
-           : text_is(f, "Host")              ? FIELD_HOST
-                                             : FIELD_OTHER;
+    f->field = text_is(f, "Content-Length")      ? FIELD_LENGTH
+               : text_is(f, "Transfer-Encoding") ? FIELD_ENCODING
+               : text_is(f, "Host")              ? FIELD_HOST
+                                                 : FIELD_OTHER;
+    return f->field == FIELD_OTHER || !f->in_trailer ||
+           refuse(f, 400, "the trailer has a header that belongs before the body");
 }
 
 static bool take_length(struct framing *f)
@@ -111,13 +119,11 @@ static bool take_length(struct framing *f)
     return kept <= LENGTH_DIGITS || refuse(f, 413, "the body is too large");
 }
 
-/* The value without the blanks around it. */
+/* The value without the blanks behind it. */
 static bool end_field(struct framing *f)
 {
     while (f->text_len > 0 && f->text_len <= sizeof(f->text) && strchr(" \t", f->text[f->text_len - 1]))
         f->text_len--;
-    if (f->field != FIELD_OTHER && f->in_trailer)
-        return refuse(f, 400, "the trailer has a header that belongs before the body");
     switch (f->field) {
     case FIELD_LENGTH: return take_length(f);
     case FIELD_ENCODING:
@@ -155,7 +161,7 @@ static bool end_head(struct framing *f)
     if (f->has_encoding && !f->is_1_1)
         return refuse(f, 400, "HTTP/1.0 has no Transfer-Encoding");
     if (f->has_encoding)
-        go_on(f, AT_CHUNK_SIZE);
+        f->at = AT_CHUNK_SIZE;
     else if (f->left)
         f->at = AT_BODY;
     else
@@ -163,138 +169,78 @@ static bool end_head(struct framing *f)
     return true;
 }
 
-/* ---- one byte, by where we are ---- */
-
-static bool expect_lf(struct framing *f, unsigned char c, enum framing_at at)
+static bool end_size(struct framing *f)
 {
-    return c == '\n' ? go_on(f, at) : refuse(f, 400, bad_end);
+    char digits[CHUNK_DIGITS + 1] = "";
+    memcpy(digits, f->text, f->text_len);
+    f->left = strtoull(digits, NULL, 16);
+    return true;
 }
 
-static bool eat_method(struct framing *f, unsigned char c)
-{
-    if (c == ' ' && f->text_len > 0)
-        return go_on(f, AT_TARGET);
-    text_add(f, c);
-    return is_token(c) || refuse(f, 400, bad_line);
-}
-
-/* One empty line may stand before a request. */
-static bool eat_start(struct framing *f, unsigned char c)
-{
-    f->at = c == '\r' && !f->skipped ? AT_START_LF : AT_METHOD;
-    return f->at == AT_START_LF || eat_method(f, c);
-}
-
-static bool eat_start_lf(struct framing *f, unsigned char c)
-{
-    f->skipped = true;
-    return expect_lf(f, c, AT_START);
-}
-
-static bool eat_target(struct framing *f, unsigned char c)
-{
-    if (c == ' ' && f->text_len > 0)
-        return go_on(f, AT_VERSION);
-    text_add(f, c);
-    return (c > ' ' && c != 0x7f) || refuse(f, 400, bad_line);
-}
-
-static bool eat_version(struct framing *f, unsigned char c)
-{
-    if (c == '\r')
-        return end_version(f) && go_on(f, AT_LINE_LF);
-    text_add(f, c);
-    return (c > ' ' && c < 0x7f) || refuse(f, 400, c == '\n' ? bad_end : bad_line);
-}
-
-static bool eat_line_lf(struct framing *f, unsigned char c)
-{
-    return expect_lf(f, c, AT_LINE);
-}
-
-static bool eat_name(struct framing *f, unsigned char c)
-{
-    if (is_token(c)) {
-        text_add(f, c);
-        return true;
-    }
-    f->field = name_of(f);
-    return c == ':' && f->text_len > 0 ? go_on(f, AT_VALUE) : refuse(f, 400, bad_field);
-}
-
-static bool eat_line(struct framing *f, unsigned char c)
-{
-    f->at = c == '\r' ? AT_HEAD_LF : AT_NAME;
-    return c == '\r' || eat_name(f, c);
-}
-
-static bool eat_value(struct framing *f, unsigned char c)
-{
-    if (c == '\r')
-        return end_field(f) && go_on(f, AT_LINE_LF);
-    if (f->text_len > 0 || (c != ' ' && c != '\t'))
-        text_add(f, c);
-    return is_value(c) ||
-           refuse(f, 400, c == '\n' ? bad_end : "a header has characters that are not allowed");
-}
-
-static bool eat_head_lf(struct framing *f, unsigned char c)
-{
-    return c == '\n' ? end_head(f) : refuse(f, 400, bad_end);
-}
-
-static bool eat_chunk_size(struct framing *f, unsigned char c)
-{
-    int digit = hex_value(c);
-    if (digit >= 0 && f->text_len++ < CHUNK_DIGITS) {
-        f->left = f->left * 16 + (uint64_t)digit;
-        return true;
-    }
-    if (f->text_len == 0 || (c != ';' && c != '\r'))
-        return refuse(f, 400, bad_chunk);
-    return go_on(f, c == ';' ? AT_CHUNK_EXTENSION : AT_CHUNK_LF);
-}
-
-static bool eat_chunk_extension(struct framing *f, unsigned char c)
-{
-    if (c == '\r')
-        return go_on(f, AT_CHUNK_LF);
-    return (is_value(c) && f->text_len++ < CHUNK_EXTENSION) || refuse(f, 400, bad_chunk);
-}
-
-static bool eat_chunk_lf(struct framing *f, unsigned char c)
+static bool end_chunk_line(struct framing *f)
 {
     f->in_trailer = f->left == 0;
-    return expect_lf(f, c, f->in_trailer ? AT_LINE : AT_CHUNK_DATA);
+    f->at = f->in_trailer ? AT_NAME : AT_CHUNK_DATA;
+    return true;
 }
 
-static bool eat_data_cr(struct framing *f, unsigned char c)
-{
-    return c == '\r' ? go_on(f, AT_DATA_LF) : refuse(f, 400, bad_chunk);
-}
+/* ---- the parts ---- */
 
-static bool eat_data_lf(struct framing *f, unsigned char c)
-{
-    return expect_lf(f, c, AT_CHUNK_SIZE);
-}
-
-static bool (*const eat[])(struct framing *, unsigned char) = {
-    [AT_START] = eat_start,
-    [AT_START_LF] = eat_start_lf,
-    [AT_METHOD] = eat_method,
-    [AT_TARGET] = eat_target,
-    [AT_VERSION] = eat_version,
-    [AT_LINE_LF] = eat_line_lf,
-    [AT_LINE] = eat_line,
-    [AT_NAME] = eat_name,
-    [AT_VALUE] = eat_value,
-    [AT_HEAD_LF] = eat_head_lf,
-    [AT_CHUNK_SIZE] = eat_chunk_size,
-    [AT_CHUNK_EXTENSION] = eat_chunk_extension,
-    [AT_CHUNK_LF] = eat_chunk_lf,
-    [AT_DATA_CR] = eat_data_cr,
-    [AT_DATA_LF] = eat_data_lf,
+struct part {
+    enum chars chars;
+    bool may_be_empty;
+    size_t max; /* bytes of the run; 0: no limit of its own */
+    char end;
+    enum framing_at next;
+    char other_end; /* NUL: none. Of a line: it is empty, which leads elsewhere */
+    enum framing_at other_next;
+    bool (*done)(struct framing *f); /* when it has come to `end` or `other_end`; may lead elsewhere */
+    const char *why;                 /* it is refused */
 };
+
+static const struct part parts[] = {
+    [AT_METHOD] = { TOKEN, .end = ' ', .next = AT_TARGET, .other_end = '\r', .other_next = AT_START_LF,
+                    .why = bad_line },
+    [AT_START_LF] = { NONE, true, .end = '\n', .next = AT_METHOD, .done = end_empty_line, .why = bad_end },
+    [AT_TARGET] = { VISIBLE, .end = ' ', .next = AT_VERSION, .why = bad_line },
+    [AT_VERSION] = { VISIBLE, .end = '\r', .next = AT_LINE_LF, .done = end_version, .why = bad_line },
+    [AT_LINE_LF] = { NONE, true, .end = '\n', .next = AT_NAME, .why = bad_end },
+    [AT_NAME] = { TOKEN, .end = ':', .next = AT_VALUE, .other_end = '\r', .other_next = AT_HEAD_LF,
+                  .done = end_name, .why = bad_field },
+    [AT_VALUE] = { TEXT, true, .end = '\r', .next = AT_LINE_LF, .done = end_field,
+                   .why = "a header has characters that are not allowed" },
+    [AT_HEAD_LF] = { NONE, true, .end = '\n', .done = end_head, .why = bad_end },
+    [AT_CHUNK_SIZE] = { HEX, .max = CHUNK_DIGITS, .end = '\r', .next = AT_CHUNK_LF, .other_end = ';',
+                        .other_next = AT_CHUNK_EXTENSION, .done = end_size, .why = bad_chunk },
+    [AT_CHUNK_EXTENSION] = { TEXT, true, CHUNK_EXTENSION, '\r', AT_CHUNK_LF, .why = bad_chunk },
+    [AT_CHUNK_LF] = { NONE, true, .end = '\n', .done = end_chunk_line, .why = bad_chunk },
+    [AT_DATA_CR] = { NONE, true, .end = '\r', .next = AT_DATA_LF, .why = bad_chunk },
+    [AT_DATA_LF] = { NONE, true, .end = '\n', .next = AT_CHUNK_SIZE, .why = bad_chunk },
+};
+
+/* Of the part as many bytes as are there. Returns 0 if they are refused. */
+static size_t eat_part(struct framing *f, const char *data, size_t len)
+{
+    const struct part *part = &parts[f->at];
+    size_t n = span(part->chars, data, len);
+    keep(f, data, n);
+    f->part_len += n;
+    if (part->max && f->part_len > part->max)
+        return refuse(f, 400, part->why);
+    if (n == len)
+        return n;
+    bool is_empty = f->part_len == 0,
+         is_line = part->other_next == AT_START_LF || part->other_next == AT_HEAD_LF;
+    bool is_other = part->other_end && data[n] == part->other_end && is_empty == is_line;
+    if (!is_other && (data[n] != part->end || (is_empty && !part->may_be_empty)))
+        return refuse(f, 400,
+                      data[n] == '\n' && part->end == '\r' && f->at < AT_CHUNK_SIZE ? bad_end : part->why);
+    f->at = is_other ? part->other_next : part->next;
+    if (part->done && !(is_other && is_line) && !part->done(f))
+        return 0;
+    f->text_len = f->part_len = 0;
+    return n + 1;
+}
 
 /* Of a body as many bytes as are there. */
 static size_t eat_body(struct framing *f, size_t n)
@@ -309,38 +255,26 @@ static size_t eat_body(struct framing *f, size_t n)
     return n;
 }
 
-/* Most bytes of a head stand in its target and in values that nothing is learnt from: they are eaten as a
- * run. Returns how many. */
-static size_t eat_run(struct framing *f, const char *data, size_t n)
-{
-    size_t i = 0;
-    if (f->at != AT_TARGET && (f->at != AT_VALUE || f->field != FIELD_OTHER))
-        return 0;
-    while (i < n && data[i] > ' ' && data[i] < 0x7f)
-        i++;
-    f->text_len += i;
-    f->head_len += i;
-    return i;
-}
-
 size_t framing_follow(struct framing *f, const char *data, size_t len)
 {
     size_t whole = 0; /* to the end of the last request that ends here */
     for (size_t i = 0; i < len;) {
         unsigned before = f->messages;
+        if (f->status)
+            return whole;
         if (f->at == AT_BODY || f->at == AT_CHUNK_DATA) {
             i += eat_body(f, len - i);
+        } else if (f->at >= AT_CHUNK_SIZE) {
+            i += eat_part(f, data + i, len - i);
         } else {
-            i += eat_run(f, data + i, len - i);
-            f->head_len += i < len && f->at < AT_CHUNK_SIZE;
-            if (f->head_len > HTTP_HEADER_MAX)
-                refuse(f, 431, "the headers are too large");
-            if (f->status || (i < len && !eat[f->at](f, (unsigned char)data[i])))
-                return whole;
-            i++;
+            size_t room = HTTP_HEADER_MAX - f->head_len;
+            size_t n = room ? eat_part(f, data + i, len - i < room ? len - i : room)
+                            : (size_t)refuse(f, 431, "the headers are too large");
+            f->head_len = f->messages == before ? f->head_len + n : 0;
+            i += n;
         }
         if (f->messages != before)
             whole = i;
     }
-    return len;
+    return f->status ? whole : len;
 }

@@ -22,14 +22,12 @@ void http_init_curl(void);
 /* ---- framing.c: where the requests of a connection begin and end ---- */
 
 enum framing_at {
-    AT_START,
+    AT_METHOD, /* a request begins, or an empty line */
     AT_START_LF,
-    AT_METHOD,
     AT_TARGET,
     AT_VERSION,
     AT_LINE_LF, /* of the request line or a header */
-    AT_LINE,    /* a header begins, or the empty line */
-    AT_NAME,
+    AT_NAME,    /* a header begins, or the empty line */
     AT_VALUE,
     AT_HEAD_LF,
     AT_CHUNK_SIZE, /* from here on it is the body */
@@ -49,7 +47,8 @@ struct framing {
     enum framing_field field;
     bool skipped, is_1_1, has_host, has_length, has_encoding, in_trailer;
     char text[20];     /* the beginning of a version, name or value */
-    size_t text_len;   /* of all of it; of a chunk's line: its digits, or its extension */
+    size_t text_len;   /* of all of it */
+    size_t part_len;   /* so far, blanks before it included */
     size_t head_len;   /* so far */
     uint64_t left;     /* of the body or chunk */
     unsigned messages; /* that have come to their end */
