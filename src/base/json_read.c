@@ -61,13 +61,15 @@ static char peek(const struct reader *r)
     return r->at < r->len ? r->text[r->at] : '\0';
 }
 
-static void skip_blanks(struct reader *r)
+/* Skips blanks. Returns what comes then; NUL at the end. */
+static char peek_token(struct reader *r)
 {
-    char c = peek(r);
-    while (c == ' ' || c == '\n' || c == '\t' || c == '\r') {
-        r->at++;
-        c = peek(r);
+    for (; r->at < r->len; r->at++) {
+        char c = r->text[r->at];
+        if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
+            return c;
     }
+    return '\0';
 }
 
 /* ---- strings ---- */
@@ -221,7 +223,7 @@ static enum rc read_text(struct reader *r, const struct piece *key, struct json 
 static bool skip_digits(struct reader *r)
 {
     size_t start = r->at;
-    while (peek(r) >= '0' && peek(r) <= '9')
+    while (r->at < r->len && r->text[r->at] >= '0' && r->text[r->at] <= '9')
         r->at++;
     return r->at > start;
 }
@@ -286,9 +288,9 @@ static enum rc read_value(struct reader *r, const struct piece *key, struct json
 /* Behind a child: is there another one? */
 static enum rc read_comma(struct reader *r, char bracket, bool *more)
 {
-    skip_blanks(r);
-    *more = peek(r) == ',';
-    if (!*more && peek(r) != bracket)
+    char c = peek_token(r);
+    *more = c == ',';
+    if (!*more && c != bracket)
         return unexpected(r);
     r->at++;
     return RC_OK;
@@ -311,14 +313,12 @@ static enum rc read_member(struct reader *r, struct json **out)
 {
     struct piece key;
     bool was_strict = r->strict;
-    skip_blanks(r);
-    if (peek(r) != '"')
+    if (peek_token(r) != '"')
         return unexpected(r);
     enum rc rc = read_piece(r, &key);
     if (rc)
         return rc;
-    skip_blanks(r);
-    if (peek(r) != ':')
+    if (peek_token(r) != ':')
         return unexpected(r);
     r->at++;
     if (r->depth == 1 && r->free_member && strlen(r->free_member) == key.len &&
@@ -386,8 +386,7 @@ static enum rc read_children(struct reader *r, enum json_kind kind, const struct
     r->depth++;
     r->at++;
     *out = add(r, kind, key, NULL);
-    skip_blanks(r);
-    if (peek(r) == bracket)
+    if (peek_token(r) == bracket)
         r->at++;
     else
         rc = kind == JSON_LIST ? read_items(r, *out) : read_members(r, *out);
@@ -397,8 +396,7 @@ static enum rc read_children(struct reader *r, enum json_kind kind, const struct
 
 static enum rc read_value(struct reader *r, const struct piece *key, struct json **out)
 {
-    skip_blanks(r);
-    switch (peek(r)) {
+    switch (peek_token(r)) {
     case '{': return read_children(r, JSON_MAP, key, out);
     case '[': return read_children(r, JSON_LIST, key, out);
     case '"': return read_text(r, key, out);
@@ -414,7 +412,7 @@ static enum rc read_whole(struct reader *r, struct json **out)
     enum rc rc = read_value(r, NULL, out);
     if (rc)
         return rc;
-    skip_blanks(r);
+    (void)peek_token(r);
     return r->at < r->len ? fault(r, "there is something after its end") : RC_OK;
 }
 
