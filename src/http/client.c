@@ -64,6 +64,8 @@ struct transfer {
     bool too_large, bad_headers;
     bool had_stray_bytes; /* something waited on its connection before the request was sent */
     bool is_fresh;        /* it is being made on a connection of its own */
+    bool was_asked;       /* the request went out, or began to */
+    bool is_repeat;       /* libcurl was about to send it once more */
 };
 
 struct curl_client {
@@ -263,12 +265,26 @@ static bool has_stray_bytes(CURL *easy, int fd)
            (is_tls && crypto_tls_has_bytes(tls->internals));
 }
 
+/* libcurl sends a request again, unasked, if a kept connection ends before the answer. The service may have
+ * done by then what was asked for, and the second answer would be about a world in which that is done:
+ * whether to ask again is not for this room to say. */
+static bool is_repeat(const struct transfer *t)
+{
+    long sent = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return t->was_asked && sent > 0;
+}
+
 static int before_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
     struct transfer *t = arg;
+    t->is_repeat = is_repeat(t);
+    if (t->is_repeat)
+        return CURL_PREREQFUNC_ABORT;
     int fd = t->call->socket_path ? -1 : find_connection(t->client, ip, port, local_port);
     t->had_stray_bytes = fd >= 0 && has_stray_bytes(t->easy, fd);
-    if (!t->had_stray_bytes)
+    t->was_asked = !t->had_stray_bytes;
+    if (t->was_asked)
         return CURL_PREREQFUNC_OK;
     log_warning("a connection to %s port %d is closed, not used: bytes came on it that belong to no answer",
                 ip, port);
@@ -317,7 +333,7 @@ static struct transfer *transfer_start(struct curl_client *client, struct http_c
         client->spare = t->next;
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
-        t->too_large = t->bad_headers = t->had_stray_bytes = false;
+        t->too_large = t->bad_headers = t->had_stray_bytes = t->was_asked = t->is_repeat = false;
     } else {
         t = XNEW(struct transfer);
         t->client = client;
@@ -473,7 +489,7 @@ static enum http_failure failure_of(struct transfer *t, CURLcode code)
         return t->headers_ended && t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
     if (t->too_large)
         return HTTP_ANSWER_TOO_LARGE;
-    if (sent == 0 && t->header_bytes == 0)
+    if (sent == 0 && t->header_bytes == 0 && !t->is_repeat)
         return HTTP_NOT_SENT;
     return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNKNOWN;
 }
@@ -488,6 +504,8 @@ static const char *failure_text(const struct transfer *t, enum http_failure fail
         return "the answer's headers are malformed or too large";
     if (t->had_stray_bytes)
         return "the service said something before it was asked";
+    if (t->is_repeat)
+        return "the connection ended before the answer";
     if (code == CURLE_OK)
         return "the answer broke off before its body";
     return curl_easy_strerror(code);

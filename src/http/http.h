@@ -165,8 +165,8 @@ struct http_call {
     const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
-    bool fresh_connection; /* libcurl sends again when a kept connection turns out to be dead: this prevents
-                              it */
+    bool fresh_connection; /* of a kept one that turns out to be dead it is not known whether the call
+                              arrived: this prevents it */
     size_t answer_max;     /* bytes that are kept */
     bool stop_at_max; /* a longer answer ends the call; else its rest is read (up to 16 MiB) and dropped */
     /* The body of an answer with status 200 goes here, piece by piece, and not into the answer; NULL: there,

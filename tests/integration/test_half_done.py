@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from services import Gate
+from services import HANG_UP, Gate
 
 FIND = {"get": "/users?email={original_email}", "capture": {"user": "/results/0/id"}, "if_missing": "nothing_to_erase"}
 SOFT = {"post": "/users/{user}/deactivate", "nothing_to_erase": [404]}
@@ -62,6 +62,20 @@ def test_an_answer_that_is_lost_after_the_effect_is_gone_now(erasing):
     erasing.bin.faults = [lambda call: 504]
     assert erasing.drive_all()["completed"] == 1
     assert erasing.bin.people == {} and erasing.recorded("ada", "ERASED")["outcome"] == "gone"
+
+
+def test_a_kept_connection_that_ends_after_the_effect(erasing):
+    """No layer below sends a call again by itself: the second answer would pass for the first."""
+    said = []
+
+    def script(call):
+        answer = erasing.bin(call)
+        return HANG_UP if call.method == "POST" and not said.append(1) and len(said) == 1 else answer
+
+    erasing.crm.script = script
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "POST", "DELETE"]
+    assert erasing.recorded("ada", "ERASED")["attempts"] == 2
 
 
 def test_after_a_killed_driver(erasing):

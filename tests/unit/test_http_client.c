@@ -713,6 +713,35 @@ static void test_http_client__a_body_where_none_can_be_is_not_the_next_answer(vo
     }
 }
 
+/* ---- a kept connection that ends ---- */
+
+/* The first request on a connection is answered, the second one is read and then not. */
+static void act_once(int fd, const char *request)
+{
+    unsigned n = atomic_load(&peer.n_requests);
+    if (n % 2 == 1)
+        say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    else if (n % 4 == 0)
+        reset(fd);
+    else
+        hang_up(fd);
+}
+
+/* libcurl would send it again, and the second answer would be about what the first request has done. */
+static void test_http_client__a_request_is_sent_once(void **state)
+{
+    start_peer(act_once);
+    for (unsigned i = 0; i < 4; i++) {
+        struct http_call call = get("/");
+        assert_int_equal(call.failure, HTTP_OK);
+        call = make_call("/");
+        call.method = i < 2 ? HTTP_POST : HTTP_GET;
+        run(&call);
+        assert_failed(&call, HTTP_UNKNOWN);
+        assert_int_equal(atomic_load(&peer.n_requests), 2 * (i + 1));
+    }
+}
+
 /* ---- time ---- */
 
 static void act_never(int fd, const char *request)
@@ -1077,6 +1106,7 @@ int main(void)
         TEST(a_flood_of_interim_answers_ends),
         TEST(what_follows_an_answer_later_is_not_the_next_one),
         TEST(what_follows_an_answer_at_once_is_not_the_next_one),
+        TEST(a_request_is_sent_once),
         TEST(a_body_where_none_can_be_is_not_the_next_answer),
         TEST(time_limits_are_absolute),
         TEST(a_long_answer_is_cut_and_read_to_its_end),
