@@ -27,7 +27,7 @@ MEANT = {  # what may take longer with more people, and why
     "POST /v1/audit/verify": READS_EVERYTHING,
     "GET /v1/audit: of nobody": "looks at 20,000 entries, and no further",
 }
-REFUSED = {"/v1/fuse/release"}  # it has not blown
+REFUSED = {"/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release"}  # it has not blown, it is not suspicious
 EDX = "/api/user/v1/accounts/"
 SOMEBODY, SOME_ID = EDX + "{username}", "/v1/retirements/{id}"
 
@@ -222,6 +222,8 @@ def of_drivers(p, ready):
     return {
         "GET /v1/fuse": lambda i: ("/v1/fuse",),
         "POST /v1/fuse/release": lambda i: ("/v1/fuse/release", {"reason": "x"}),
+        "GET /v1/stages": lambda i: ("/v1/stages",),
+        "POST /v1/stages/{stage}/release": lambda i: ("/v1/stages/RETIRING_FORUM/release", {"reason": "x"}),
         "POST /v1/claims": lambda i: ("/v1/claims", claim),
         "POST /v1/claims: a hundred": lambda i: ("/v1/claims", {**claim, "limit": 100, "stages": ["RETIRING_FORUM"]}),
         "POST /v1/claims: nobody": lambda i: ("/v1/claims", {**claim, "stages": ["NO_STAGE"]}),

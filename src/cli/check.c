@@ -16,6 +16,7 @@ enum { COUNT_MAX = 1000 }; /* a page */
 
 struct counts {
     int64_t errored, stuck, overdue; /* the last two up to COUNT_MAX */
+    int64_t suspicious;              /* stages */
 };
 
 static const char *health_name(enum health health)
@@ -61,6 +62,20 @@ static enum rc count_listed(struct api *api, struct arena *a, const char *which,
     return rc;
 }
 
+static enum rc count_suspicious(struct api *api, struct arena *a, int64_t *out, struct err *err)
+{
+    struct api_answer answer;
+    const struct json *stages;
+    enum rc rc = api_get(api, a, "/v1/stages", &answer, err);
+    if (!rc)
+        rc = api_expect(answer.json, "stages", JSON_LIST, &stages, err);
+    if (rc)
+        return rc;
+    for (const struct json *stage = stages->first; stage; stage = stage->next)
+        *out += strcmp(api_text(stage, "finds_nobody"), "suspicious") == 0;
+    return RC_OK;
+}
+
 static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
 {
     struct api *api;
@@ -78,6 +93,8 @@ static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
         rc = count_listed(api, a, "stuck", &out->stuck, err);
     if (!rc)
         rc = count_listed(api, a, "overdue", &out->overdue, err);
+    if (!rc)
+        rc = count_suspicious(api, a, &out->suspicious, err);
     api_close(&api);
     return rc;
 }
@@ -109,9 +126,13 @@ static void print_line(struct arena *a, enum health health, const struct counts 
         buf_printf(&text, "%lld errored", (long long)c->errored);
     add_count(&text, c->stuck, "stuck");
     add_count(&text, c->overdue, "overdue");
-    printf("LETHE %s - %s | errored=%lld stuck=%lld overdue=%lld\n", health_name(health),
+    add_count(&text, c->suspicious, c->suspicious == 1 ? "stage finds nobody" : "stages find nobody");
+    printf("LETHE %s - %s | errored=%lld stuck=%lld overdue=%lld", health_name(health),
            text.len ? buf_str(&text) : "no retirement is errored, stuck or overdue", (long long)c->errored,
            (long long)c->stuck, (long long)c->overdue);
+    if (c->suspicious)
+        printf(" suspicious=%lld", (long long)c->suspicious);
+    putchar('\n');
     buf_free(&text);
 }
 
@@ -127,6 +148,8 @@ static void print_as_json(enum health health, const struct counts *c, const char
         json_field_int(&o, "errored", c->errored);
         json_field_int(&o, "stuck", c->stuck);
         json_field_int(&o, "overdue", c->overdue);
+        if (c->suspicious)
+            json_field_int(&o, "suspicious", c->suspicious);
     }
     json_field_text(&o, "problem", problem);
     json_close_map(&o);
@@ -140,7 +163,7 @@ static enum health health_of(enum rc rc, const struct counts *c)
         return rc == RC_UNAVAILABLE ? HEALTH_CRITICAL : HEALTH_UNKNOWN;
     if (c->errored)
         return HEALTH_CRITICAL;
-    return c->stuck || c->overdue ? HEALTH_WARNING : HEALTH_OK;
+    return c->stuck || c->overdue || c->suspicious ? HEALTH_WARNING : HEALTH_OK;
 }
 
 /* An error is an answer here, not a failure of the command. */
@@ -164,9 +187,10 @@ const struct cli_command command_check = {
     .summary = "are people stuck, errored or overdue?",
     .about = "For monitoring systems: one line in the form of their plugins, and their exit\n"
              "codes. 0 OK. 1 WARNING: people are stuck or overdue (watch.stuck_after,\n"
-             "watch.overdue_after). 2 CRITICAL: people are ERRORED, or the server does not\n"
-             "answer or is not ready. 3 UNKNOWN: the counts could not be read. Stuck and\n"
-             "overdue people are counted up to 1000.",
+             "watch.overdue_after), or a stage is suspicious (lethe stages show).\n"
+             "2 CRITICAL: people are ERRORED, or the server does not answer or is not ready.\n"
+             "3 UNKNOWN: the counts could not be read. Stuck and overdue people are counted\n"
+             "up to 1000.",
     .examples = "lethe check\nlethe check --json",
     .run = run_check,
 };

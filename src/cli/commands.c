@@ -23,6 +23,8 @@ const struct cli_command *const cli_commands[] = {
     &command_retirement_forget,
     &command_fuse_show,
     &command_fuse_release,
+    &command_stages_show,
+    &command_stages_release,
     &command_outbox_list,
     &command_outbox_retry,
     &command_account_add,

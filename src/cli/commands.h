@@ -27,6 +27,8 @@ extern const struct cli_command command_retirement_show;
 extern const struct cli_command command_retirement_failures;
 /* fuse.c */
 extern const struct cli_command command_fuse_show, command_fuse_release;
+/* stages.c */
+extern const struct cli_command command_stages_show, command_stages_release;
 /* outbox.c */
 extern const struct cli_command command_outbox_list, command_outbox_retry;
 /* bulk.c */

@@ -243,7 +243,8 @@ static void print_people(struct arena *a, const struct driver_summary *s)
     if (s->people == 0 && s->silence[0])
         return; /* the error says so */
     if (s->people == 0) {
-        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown
+        puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown ||
+                     s->stages_held
                  ? "No one else is due."
                  : "No one is due.");
         return;
@@ -333,6 +334,9 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
             err, RC_CONFLICT,
             "the fuse has blown, because far more people are due than usual: no new retirements start, see "
             "\"lethe fuse show\"");
+    if (!rc && crew.summary.stages_held)
+        rc = err_set(err, RC_CONFLICT,
+                     "people wait before a stage that finds nobody any more: see \"lethe stages show\"");
     if (!rc && crew.summary.refusal[0])
         rc = err_set(err, RC_CONFLICT, "%s", crew.summary.refusal);
     if (!rc && crew.summary.failing)
@@ -340,7 +344,8 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"),
                      crew.summary.why);
     if (!rc && crew.signals)
-        rc = err_set_code(err, RC_UNAVAILABLE, "stopped", "stopped by a signal before all people were done%s%s",
+        rc = err_set_code(err, RC_UNAVAILABLE, "stopped",
+                          "stopped by a signal before all people were done%s%s",
                           crew.summary.silence[0] ? ": " : "", crew.summary.silence);
     api_close(&api);
     return rc;

@@ -285,6 +285,13 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         if (at)
             return yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why);
     }
+    const struct yaml *stages = yaml_get(root, "stages");
+    for (const struct yaml *stage = stages ? stages->first : NULL; stage; stage = stage->next) {
+        const struct yaml *at = yaml_get(stage, "finds_nobody");
+        if (at)
+            return yaml_key_error(at, err,
+                                  "finds_nobody cannot stand here: an LMS does not count how stages end");
+    }
     const struct yaml *order = yaml_get(yaml_get(root, "driver"), "order");
     if (!order || !config->newest_first)
         return RC_OK;

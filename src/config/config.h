@@ -279,7 +279,12 @@ struct stage_conf {
     struct retry_conf retry;          /* also for looks */
     const struct verify_conf *verify; /* NULL: the action's success is enough */
     int64_t stuck_after_us; /* longer in it without a driver means stuck; 0: config.stuck_after_us */
+    struct yield_rule finds_nobody;
 };
+
+struct config;
+/* Of the stage with this working state; without such a stage as by default. */
+struct yield_rule config_yield_rule(const struct config *config, const char *working);
 
 /* ---- hooks: calls that tell other systems and operators what happened ---- */
 

@@ -41,6 +41,18 @@ static enum rc refuse_service(struct reading *r, const struct setting *s, const 
     return yaml_key_error(at, err, "service goes with use; otherwise the action has it");
 }
 
+enum { YIELD_AFTER = 50 };
+
+static const struct setting yield_settings[] = {
+    { "after", "number", setting_count, offsetof(struct yield_rule, after), "50",
+      "people one after another for whom there was nothing to erase, where that was rare before; 0: any "
+      "number",
+      .max = 100000 },
+    { "hold", "true or false", setting_bool, offsetof(struct yield_rule, hold), "false",
+      "then take no more people to the stage until `lethe stages release`" },
+    { NULL }
+};
+
 #define OF(field) offsetof(struct stage_conf, field)
 
 const struct setting stages_settings[] = {
@@ -69,8 +81,19 @@ const struct setting stages_settings[] = {
       "a person in the working state for longer than this, without a driver at work, is stuck; 0: as "
       "watch.stuck_after says",
       .max = 365 * CLOCK_DAY },
+    { "finds_nobody", "section", setting_section, OF(finds_nobody), "{}",
+      "when a stage is suspicious that finds nothing to erase for anybody any more", .inner = yield_settings,
+      .inner_form = "." },
     { NULL }
 };
+
+struct yield_rule config_yield_rule(const struct config *config, const char *working)
+{
+    for (size_t i = 0; i < config->n_stages; i++)
+        if (strcmp(config->stages[i].working, working) == 0)
+            return config->stages[i].finds_nobody;
+    return (struct yield_rule){ .after = YIELD_AFTER };
+}
 
 static enum rc check_stage(struct reading *r, struct stage_conf *stage, const struct yaml *at,
                            struct err *err)

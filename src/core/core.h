@@ -266,6 +266,39 @@ const char *refusal_code(enum refusal refusal);
 enum rc refusal_explain(const struct decision *d, const struct retirement *row, const struct command *cmd,
                         struct err *err);
 
+/* ---- does a stage still find people? (yield.c) ---- */
+
+enum {
+    YIELD_ENDS_MAX = 1000, /* of the history: when there are more, all count half */
+    YIELD_RARE = 10        /* fewer than one in so many is rare */
+};
+
+enum yield_word {
+    YIELD_QUIET,
+    YIELD_NEW,     /* it finds nobody, and there are too few ends before to tell what is usual */
+    YIELD_USUAL,   /* it finds nobody, which was no rarity before */
+    YIELD_SUSPECT, /* it finds nobody any more, and did before */
+    YIELD_HELD,    /* the same, and no more people are taken to it before an operator releases it */
+    YIELD_RELEASED /* an operator says of this row that it is right */
+};
+
+/* Of one stage. Begins as zeros. */
+struct yield {
+    int64_t found, nobody; /* the ends before the row: how many found something, how many found nobody */
+    int64_t in_row;        /* people one after another of whom nothing was found, up to now */
+    int64_t since_at;      /* the first of them; 0: there is none */
+    enum yield_word word;  /* about this row; each row is judged once */
+};
+struct yield_rule {
+    unsigned after; /* a row of so many is looked at; 0: none is */
+    bool hold;
+};
+/* How the stage ended for one more person. Returns whether operators have to be told: the word is NEW,
+ * SUSPECT or HELD since now. */
+bool yield_note(struct yield *f, bool nobody, const struct yield_rule *rule, int64_t now);
+/* An operator says that the row is right. Returns false when there is nothing to release. */
+bool yield_release(struct yield *f);
+
 /* ---- retired names (retired.c), contract E ---- */
 
 struct salts {

@@ -255,6 +255,7 @@ static void summarise(struct driver *d, int64_t took_us)
     s->set_aside = d->authority.set_aside;
     snprintf(s->refusal, sizeof(s->refusal), "%s", d->authority.refusal);
     s->fuse_blown = d->authority.fuse_blown;
+    s->stages_held = d->authority.stages_held;
     if (d->authority.asking.since)
         snprintf(s->silence, sizeof(s->silence), "%s", d->authority.asking.why);
     for (unsigned i = 0; i < d->services.n; i++) {

@@ -69,6 +69,7 @@ struct driver_summary {
     char silence[200]; /* why the authority does not answer at the end; "": it does */
     char why[256];     /* of the first service that fails: its name and the cause; "": none fails */
     bool fuse_blown;   /* no new retirements start */
+    bool stages_held;  /* people wait before stages that find nobody any more */
     unsigned failing,
         quiet; /* services that are not called at the end: people may wait before their stages */
     int64_t took_us;

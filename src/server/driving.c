@@ -47,13 +47,20 @@ static enum rc act_progress(struct exchange *x, struct err *err)
 {
     const struct progress *in = x->input;
     struct wire_report_answer *answers = arena_array(x->arena, in->n, sizeof(*answers));
+    struct yields_news *news = ARENA_NEW(x->arena, struct yields_news);
     struct act act = exchange_act(x);
-    enum rc rc = usecase_report(&act, in->reports, answers, in->n, err);
+    enum rc rc = usecase_report(&act, in->reports, answers, in->n, news, err);
     if (rc)
         return rc;
+    x->outcome = news;
     struct json_out o = answer_json(x, 200);
     wire_put_report_answers(&o, answers, in->n);
     return RC_OK;
+}
+
+static void committed_progress(struct exchange *x)
+{
+    yields_told(x->outcome);
 }
 
 /* ---- handlers ---- */
@@ -63,4 +70,8 @@ const struct handler handle_claims = {
     .act = act_claims,
     .committed = committed_claims,
 };
-const struct handler handle_progress = { .read = read_progress, .act = act_progress };
+const struct handler handle_progress = {
+    .read = read_progress,
+    .act = act_progress,
+    .committed = committed_progress,
+};

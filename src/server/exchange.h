@@ -211,6 +211,11 @@ bool sessions_check_password(struct exchange *x, const struct password_try *try,
 /* Says in the log that the fuse has blown, if it has just now, and keeps the metric. */
 void fuse_checked(const struct fuse_state *state);
 
+/* ---- yields.c ---- */
+
+/* Says in the log which stages find nobody, if that is news. */
+void yields_told(const struct yields_news *news);
+
 /* ---- handlers, one file for each part of the API ---- */
 
 extern const struct handler handle_queue, handle_by_status_and_date, handle_status,
@@ -225,10 +230,11 @@ extern const struct handler handle_token; /* oauth.c */
 extern const struct handler handle_request, handle_import, handle_list, handle_search, handle_one,
     handle_log; /* retirements.c */
 extern const struct handler handle_failures, handle_confirm, handle_move, handle_resume, handle_cancel,
-    handle_cancellation, handle_bulk;                          /* operate.c */
-extern const struct handler handle_archives;                   /* archives.c */
-extern const struct handler handle_audit, handle_verify_audit; /* audit.c */
-extern const struct handler handle_fuse, handle_release_fuse;  /* fuse.c */
+    handle_cancellation, handle_bulk;                            /* operate.c */
+extern const struct handler handle_archives;                     /* archives.c */
+extern const struct handler handle_audit, handle_verify_audit;   /* audit.c */
+extern const struct handler handle_fuse, handle_release_fuse;    /* fuse.c */
+extern const struct handler handle_stages, handle_release_stage; /* yields.c */
 extern const struct handler handle_deliveries, handle_retry_delivery, handle_delivery_claims,
     handle_delivery_reports;                                /* deliveries.c */
 extern const struct handler handle_claims, handle_progress; /* driving.c */

@@ -122,6 +122,19 @@ static enum rc measure_states(struct exchange *x, struct err *err)
     return rc;
 }
 
+static enum rc measure_yields(struct exchange *x, struct err *err)
+{
+    struct stage_yield *list;
+    size_t n;
+    enum rc rc = store_yields(x->store, x->arena, &list, &n, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        metric_set(metrics_gauge(x->metrics, "lethe_stage_finds_nobody",
+                                 arena_printf(x->arena, "stage=\"%s\"", list[i].stage),
+                                 "1: it finds nobody any more, and did before; 2: and is held"),
+                   list[i].of.word == YIELD_HELD ? 2 : list[i].of.word == YIELD_SUSPECT);
+    return rc;
+}
+
 static enum rc answer_metrics(struct exchange *x, struct err *err)
 {
     int64_t waiting, due_since;
@@ -135,6 +148,8 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
                              "Retirements that wait for an operator's confirmation"),
                waiting);
     rc = measure_states(x, err);
+    if (!rc)
+        rc = measure_yields(x, err);
     if (!rc)
         rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
     if (!rc)

@@ -60,6 +60,8 @@ const struct route routes[] = {
     { { HTTP_GET,   "/v1/failures" },                SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_failures },
     { { HTTP_GET,   "/v1/fuse" },                    SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_fuse },
     { { HTTP_POST,  "/v1/fuse/release" },            SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, &handle_release_fuse },
+    { { HTTP_GET,   "/v1/stages" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_stages },
+    { { HTTP_POST,  "/v1/stages/{stage}/release" },  SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, &handle_release_stage },
     { { HTTP_POST,  "/v1/bulk" },                    SCOPE_FORCE,    LANE_WRITE, BODY_MAP,  B, &handle_bulk },
 
     { { HTTP_POST,  "/v1/archives" },                SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, &handle_archives },

@@ -107,8 +107,16 @@ enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_
         return rc;
     for (size_t i = 0; i < out->n; i++) {
         const struct alarm_group *g = &out->groups[i];
-        bool errored = strcmp(g->alarm.what, "errored") == 0, stuck = strcmp(g->alarm.what, "stuck") == 0;
-        *(errored ? &out->errored : stuck ? &out->stuck : &out->fuse) += g->count;
+        const struct {
+            const char *what;
+            int64_t *count;
+        } kinds[] = { { "errored", &out->errored },
+                      { "stuck", &out->stuck },
+                      { "fuse", &out->fuse },
+                      { "finds_nobody", &out->finds_nobody } };
+        for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+            if (strcmp(g->alarm.what, kinds[k].what) == 0)
+                *kinds[k].count += g->count;
     }
     if (out->n > 0)
         qsort(out->groups, out->n, sizeof(out->groups[0]), by_count);

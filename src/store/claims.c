@@ -37,14 +37,24 @@ static const char *stage_after(const struct pipeline *p, unsigned state, const s
     return pipeline_role(list, next) == ROLE_WORKING ? list->names[next] : NULL;
 }
 
-static bool is_wanted(const struct due_filter *f, const char *stage)
+static bool has_stage(const char *const *list, size_t n, const char *stage)
 {
-    if (!f->stages || !stage)
-        return true;
-    for (size_t i = 0; i < f->n_stages; i++)
-        if (strcmp(f->stages[i], stage) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], stage) == 0)
             return true;
     return false;
+}
+
+/* Is a retirement in this state to be taken to the stage that it leads to? */
+static bool is_wanted(const struct due_filter *f, const struct pipeline *p, unsigned state,
+                      const struct pipeline *today)
+{
+    const char *stage = stage_after(p, state, today);
+    if (!stage)
+        return true;
+    if (pipeline_role(p, state) != ROLE_WORKING && has_stage(f->held, f->n_held, stage))
+        return false;
+    return !f->stages || has_stage(f->stages, f->n_stages, stage);
 }
 
 /* Do all lists that have the state agree about it? */
@@ -55,8 +65,7 @@ static bool is_everywhere(const struct pipeline *const *lists, size_t n, const s
         unsigned at;
         if (!pipelines_position(lists[i], state_id, &at))
             continue;
-        if (pipeline_role(lists[i], at) != role ||
-            is_wanted(f, stage_after(lists[i], at, lists[n - 1])) != wanted)
+        if (pipeline_role(lists[i], at) != role || is_wanted(f, lists[i], at, lists[n - 1]) != wanted)
             return false;
     }
     return true;
@@ -70,7 +79,7 @@ static void add_states(struct due_states *l, const struct pipeline *const *lists
         struct due_state state = { .state_id = p->state_ids[i], .role = pipeline_role(p, i) };
         if (pipeline_is_dead_end(p, i) || (f->no_pending && state.role == ROLE_PENDING))
             continue;
-        bool wanted = is_wanted(f, stage_after(p, i, lists[n - 1]));
+        bool wanted = is_wanted(f, p, i, lists[n - 1]);
         if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))
             state.pipeline_id = p->id;
         state.aborting = !wanted;
@@ -469,7 +478,7 @@ static void add_to_group(const struct due_filter *f, const struct pipeline *toda
                          const struct retirement *rows, size_t n_rows, struct retirement *group, size_t *n)
 {
     for (size_t i = 0; i < n_rows && *n < f->suspects_max; i++) {
-        bool fits = is_wanted(f, stage_after(rows[i].pipeline, rows[i].state, today));
+        bool fits = is_wanted(f, rows[i].pipeline, rows[i].state, today);
         for (size_t k = 0; fits && k < *n; k++)
             fits = group[k].suspects > *n;
         if (fits && rows[i].suspects > *n)

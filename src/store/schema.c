@@ -240,6 +240,18 @@ static const char *const schema_1[] = {
     "  retirement_id INTEGER PRIMARY KEY,"
     "  since INTEGER NOT NULL);"
 
+    /* Of a stage, by its working state: struct yield, and the last release. */
+    "CREATE TABLE yield ("
+    "  state_id INTEGER PRIMARY KEY,"
+    "  found INTEGER NOT NULL,"
+    "  nobody INTEGER NOT NULL,"
+    "  in_row INTEGER NOT NULL,"
+    "  since_at INTEGER NOT NULL,"
+    "  word INTEGER NOT NULL,"
+    "  released_at INTEGER NOT NULL,"
+    "  actor TEXT,"
+    "  reason TEXT);"
+
     "CREATE TABLE fuse ("
     "  id INTEGER PRIMARY KEY,"
     "  at INTEGER NOT NULL,"

@@ -349,6 +349,8 @@ struct due_filter {
     const char *const *stages; /* names of working states: only rows that would be taken to one of them, or
                                 * that need no stage any more (done, aborted). NULL: any */
     size_t n_stages;
+    const char *const *held; /* n_held working states: no row is taken to them that is not there already */
+    size_t n_held;
     bool no_pending;     /* none in PENDING: no new retirement starts */
     bool newest_first;   /* the last request first */
     size_t suspects_max; /* of a group of suspects */
@@ -494,6 +496,20 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
 /* Requests of a usual day: the median of the 28 days up to then, so that one unusual day does not count. */
 enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err) MUST_CHECK;
 
+/* ---- whether stages still find people (yields.c) ---- */
+
+struct stage_yield {
+    int64_t state_id; /* of the working state */
+    const char *stage;
+    struct yield of;
+    int64_t released_at; /* by an operator, the last time; 0: never */
+    const char *actor, *reason;
+};
+/* Of all stages that ended for a person yet; in the arena. */
+enum rc store_yields(struct store *s, struct arena *a, struct stage_yield **out, size_t *n,
+                     struct err *err) MUST_CHECK;
+enum rc store_set_yield(struct store *s, const struct stage_yield *in, struct err *err) MUST_CHECK;
+
 /* ---- the audit trail (audit.c) ---- */
 
 /* Who did what. No personal data: no names, and no free text, which may have names in it. */
@@ -613,7 +629,7 @@ enum rc store_forget_alerts(struct store *s, int64_t before, struct err *err) MU
 /* ---- alarms: what alerts will tell of (alarms.c) ---- */
 
 struct alarm {
-    const char *what;      /* "errored", "stuck", "fuse" */
+    const char *what;      /* "errored", "stuck", "fuse", "finds_nobody" */
     int64_t retirement_id; /* 0: none */
     const char *stage;     /* the working state; NULL: none */
     struct failure failure;
@@ -627,7 +643,7 @@ struct alarm_group {
 enum rc store_add_alarm(struct store *s, const struct alarm *in, int64_t now, struct err *err) MUST_CHECK;
 /* How many there are of each kind, and groups of those that are alike, largest first, at most limit. */
 struct alarms {
-    int64_t errored, stuck, fuse;
+    int64_t errored, stuck, fuse, finds_nobody;
     struct alarm_group *groups;
     size_t n;
     size_t n_more; /* groups beyond the limit */

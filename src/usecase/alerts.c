@@ -46,16 +46,18 @@ enum rc alerts_note_errored(struct act *act, const struct retirement *before, co
 
 static const char *what_happened(const struct alarm *a)
 {
-    return strcmp(a->what, "errored") == 0 ? "ERRORED"
-           : strcmp(a->what, "stuck") == 0 ? "stuck"
-                                           : "the fuse has blown";
+    return strcmp(a->what, "errored") == 0        ? "ERRORED"
+           : strcmp(a->what, "stuck") == 0        ? "stuck"
+           : strcmp(a->what, "finds_nobody") == 0 ? "finds nobody any more"
+                                                  : "the fuse has blown";
 }
 
 static void print_group(struct buf *out, const struct alarm_group *g)
 {
     const struct alarm *a = &g->alarm;
     if (!g->n_ids) {
-        buf_printf(out, "%s: %s\n", what_happened(a), a->failure.cause ? a->failure.cause : "");
+        buf_printf(out, "%s%s%s: %s\n", a->stage ? a->stage : "", a->stage ? " " : "", what_happened(a),
+                   a->failure.cause ? a->failure.cause : "");
         return;
     }
     buf_printf(out, "%lld %s: %s", (long long)g->count, what_happened(a), a->stage);
@@ -73,6 +75,10 @@ static const char *summarise(struct arena *a, const struct alarms *alarms)
     const char *text = "";
     if (alarms->fuse)
         text = "the fuse has blown";
+    if (alarms->finds_nobody)
+        text = arena_printf(a, "%s%s%lld %s nobody any more", text, *text ? ", " : "",
+                            (long long)alarms->finds_nobody,
+                            alarms->finds_nobody == 1 ? "stage finds" : "stages find");
     if (alarms->errored)
         text = arena_printf(a, "%s%s%lld ERRORED", text, *text ? ", " : "", (long long)alarms->errored);
     if (alarms->stuck)
@@ -128,6 +134,7 @@ static const char *write_alert(struct act *act, const struct alarms *alarms)
     json_field_int(&o, "errored", alarms->errored);
     json_field_int(&o, "stuck", alarms->stuck);
     json_field_bool(&o, "fuse_blown", alarms->fuse > 0);
+    json_field_int(&o, "finding_nobody", alarms->finds_nobody);
     json_put_key(&o, "groups");
     json_open_list(&o);
     for (size_t i = 0; i < alarms->n; i++)

@@ -230,11 +230,16 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
     };
     *out = (struct wire_claim_answer){ .due = -1, .under_way = -1 };
     out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(out->claims[0]));
+    struct yields yields;
     enum rc rc = setup_current_list(act, &c.cmd.current, err);
     if (!rc)
         rc = usecase_check_fuse(act, fuse, err);
+    if (!rc)
+        rc = yields_read(act, 0, &yields, err);
     if (rc)
         return rc;
+    filter.held = yields_held(act, &yields, &filter.n_held);
+    out->stages_held = filter.n_held > 0;
     out->fuse_blown = filter.no_pending = fuse->blown;
     if (in->username)
         rc = store_find_row(act->store, in->username, &only, err);
@@ -298,8 +303,8 @@ static enum rc refuse_report(struct act *act, const struct retirement *row, cons
     return rc ? rc : refusal_explain(d, row, cmd, err);
 }
 
-static enum rc report_one(struct act *act, const struct wire_report *in, struct wire_report_answer *out,
-                          struct err *err)
+static enum rc report_one(struct act *act, const struct wire_report *in, struct yields *yields,
+                          struct wire_report_answer *out, struct err *err)
 {
     const struct failure failure = { in->status, in->cause };
     struct retirement row;
@@ -316,6 +321,8 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
         return rc;
     if (!pipeline_find(row.pipeline, in->stage, &cmd.stage))
         return err_set_code(err, RC_INVALID, "unknown_stage", "stage: this retirement has no such stage");
+    bool is_done = cmd.kind == COMMAND_DONE && pipeline_role(row.pipeline, cmd.stage) == ROLE_WORKING;
+    cmd.stop = cmd.stop || (is_done && yields_hold_next(act, yields, row.pipeline, cmd.stage));
 
     struct decision d;
     core_decide(&row, &cmd, act->now, &d);
@@ -336,6 +343,8 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
         };
         texts_cut(act->arena, &t.response, &t.response_len);
         rc = moves_apply(act, &row, &t, err);
+        if (!rc && is_done)
+            yields_note(act, yields, row.pipeline, cmd.stage, in->response);
     }
     if (!rc)
         fill_answer(&row, in, &d, act->now, out);
@@ -356,12 +365,12 @@ static int by_id(const void *a, const void *b)
 }
 
 /* *err is not a failure of the machine or the database. */
-static enum rc report_or_refuse(struct act *act, const struct wire_report *in, struct wire_report_answer *out,
-                                struct err *err)
+static enum rc report_or_refuse(struct act *act, const struct wire_report *in, struct yields *yields,
+                                struct wire_report_answer *out, struct err *err)
 {
     struct err why;
     *out = (struct wire_report_answer){ .id = in->id, .code = in->fault.code, .detail = in->fault.text };
-    enum rc rc = in->fault.code ? RC_OK : report_one(act, in, out, &why);
+    enum rc rc = in->fault.code ? RC_OK : report_one(act, in, yields, out, &why);
     if (rc && !err_is_refusal(rc, &why)) {
         *err = why;
         return rc;
@@ -374,15 +383,16 @@ static enum rc report_or_refuse(struct act *act, const struct wire_report *in, s
 }
 
 enum rc usecase_report(struct act *act, const struct wire_report *reports, struct wire_report_answer *answers,
-                       size_t n, struct err *err)
+                       size_t n, struct yields_news *news, struct err *err)
 {
     struct order *order = arena_array(act->arena, n, sizeof(*order));
-    enum rc rc = RC_OK;
+    struct yields yields;
+    enum rc rc = yields_read(act, n, &yields, err);
     for (size_t i = 0; i < n; i++)
         order[i] = (struct order){ reports[i].id, i };
     if (n)
         qsort(order, n, sizeof(*order), by_id);
     for (size_t k = 0; !rc && k < n; k++)
-        rc = report_or_refuse(act, &reports[order[k].index], &answers[order[k].index], err);
-    return rc;
+        rc = report_or_refuse(act, &reports[order[k].index], &yields, &answers[order[k].index], err);
+    return rc ? rc : yields_write(act, &yields, news, err);
 }

@@ -10,6 +10,7 @@
  *   confirm.c    stages that people do
  *   cancel.c     finding the request to cancel
  *   fuse.c       no new retirement starts when far more people are due than usual
+ *   yields.c   stages that find nobody any more
  *   driving.c    claims and reports of drivers
  *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
@@ -166,6 +167,22 @@ enum rc usecase_check_release(const char *reason, struct err *err) MUST_CHECK;
 /* RC_CONFLICT "not_blown". */
 enum rc usecase_release_fuse(struct act *act, const char *reason, struct err *err) MUST_CHECK;
 
+/* ---- yields.c ---- */
+
+/* What the log has to say of stages, after the commit. */
+struct yield_news {
+    const char *stage, *words;
+    enum yield_word word; /* NEW, SUSPECT, HELD */
+};
+struct yields_news {
+    struct yield_news *list;
+    size_t n;
+};
+/* stage: its working state. The row of people of whom nothing was found is right. RC_INVALID: the reason;
+ * RC_NOT_FOUND; RC_CONFLICT "not_suspicious". */
+enum rc usecase_release_stage(struct act *act, const char *stage, const char *reason,
+                              struct err *err) MUST_CHECK;
+
 /* ---- driving.c ---- */
 
 /* Grants leases. *fuse: as usecase_check_fuse(). */
@@ -174,7 +191,7 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
 /* Applies reports in the order of their ids; answers[i] is to reports[i], and refuses it if it has a fault.
  * Fails as a whole only when the database does. */
 enum rc usecase_report(struct act *act, const struct wire_report *reports, struct wire_report_answer *answers,
-                       size_t n, struct err *err) MUST_CHECK;
+                       size_t n, struct yields_news *news, struct err *err) MUST_CHECK;
 
 /* ---- outbox.c ---- */
 
@@ -287,7 +304,8 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
 enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                      struct err *err) MUST_CHECK;
 /* What a server does before it serves: stores the configured states if populate and there are none yet,
- * and recognises retired names under new salts. RC_CONFLICT with code "wrong_key" or "wrong_salts": the database was made with others. */
+ * and recognises retired names under new salts. RC_CONFLICT with code "wrong_key" or "wrong_salts": the
+ * database was made with others. */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
 /* Are the salts of a configuration those that the database was made with, or these and more at the end? Only
  * looks. RC_CONFLICT with code "wrong_salts" says which one is not, and of which file. */

@@ -53,6 +53,30 @@ enum rc alerts_note_errored(struct act *act, const struct retirement *before, co
 /* An alert of what has gathered, if there is something and it is time. */
 enum rc alerts_make(struct act *act, struct err *err) MUST_CHECK;
 
+/* ---- yields.c: whether stages still find people ---- */
+
+struct yields_entry {
+    struct stage_yield now;
+    struct yield before; /* as it is stored */
+    bool is_news;        /* operators have to be told */
+};
+struct yields {
+    struct yields_entry *list; /* of stages; n of them */
+    size_t n;
+};
+/* n_more: stages that may come to it. */
+enum rc yields_read(struct act *act, size_t n_more, struct yields *out, struct err *err) MUST_CHECK;
+/* The working states of the stages that are held. */
+const char *const *yields_held(struct act *act, const struct yields *f, size_t *n);
+/* Is the stage behind this one held? */
+bool yields_hold_next(struct act *act, const struct yields *f, const struct pipeline *p, unsigned working);
+/* A driver's report that the stage is done was accepted. response: NULL, it had none. */
+void yields_note(struct act *act, struct yields *f, const struct pipeline *p, unsigned working,
+                 const char *response);
+/* Stores what has changed, and notes alarms. */
+enum rc yields_write(struct act *act, const struct yields *f, struct yields_news *news,
+                     struct err *err) MUST_CHECK;
+
 /* ---- archive_line.c ---- */
 
 /* What an archive says of one person: a line of JSON with its newline. */

@@ -84,6 +84,7 @@ static const struct message waiting = { FIELDS(waiting_fields), .size = sizeof(s
 #define COUNT(member) .at_n = offsetof(struct wire_claim_answer, member)
 static const struct field answer_fields[] = {
     { KEY("fuse_blown"), IN(fuse_blown), .kind = FIELD_BOOL, .need = FIELD_REQUIRED },
+    { KEY("stages_held"), IN(stages_held), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("suspects"), IN(suspects), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("claims"), IN(claims), COUNT(n_claims), .kind = FIELD_LIST, .need = FIELD_REQUIRED, .of = &claim },
     { KEY("held"), IN(held), .kind = FIELD_INT, .need = FIELD_NULLABLE, .max = INT64_MAX, .none = -1 },

@@ -97,9 +97,10 @@ struct wire_waiting {
 };
 
 struct wire_claim_answer {
-    bool fuse_blown; /* no retirement in PENDING is granted */
-    bool suspects;   /* of drivers' deaths: these are some, or there are some for a driver that holds nobody.
-                      * Claim no others before nobody is in flight */
+    bool fuse_blown;  /* no retirement in PENDING is granted */
+    bool stages_held; /* no retirement is taken to some stages: they find nobody any more */
+    bool suspects;    /* of drivers' deaths: these are some, or there are some for a driver that holds nobody.
+                       * Claim no others before nobody is in flight */
     struct wire_claim *claims;
     size_t n_claims;
     int64_t held;                 /* live leases of all drivers; -1: there may be more people to claim */

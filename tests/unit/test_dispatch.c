@@ -60,6 +60,7 @@ static const struct {
       { "{}", "{\"email\": 1}", "{\"email\": \"a\", \"username\": \"b\"}",
         "{\"email\": \"a\", \"reason\": \"\\u0001\"}" } },
     { &handle_release_fuse, "/v1/fuse/release", { "{}", "{\"reason\": 1}", "{\"reason\": \"\\u0001\"}" } },
+    { &handle_release_stage, "/v1/stages/A_ING/release", { "{}", "{\"reason\": 1}", "{\"reason\": \"\\u0001\"}" } },
     { &handle_bulk,
       "/v1/bulk",
       { "{}", "{\"action\": \"other\", \"select\": {\"ids\": [1]}}",

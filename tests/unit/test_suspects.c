@@ -64,7 +64,7 @@ static bool report_on(struct game *g, const struct wire_claim *c, struct wire_re
     report.stage = c->stage;
     report.status = report.in_s = -1;
     struct fixture *f = g->f;
-    OK(usecase_report(&act, &report, answer, 1, &f->err));
+    OK(usecase_report(&act, &report, answer, 1, &(struct yields_news){ 0 }, &f->err));
     return answer->ok;
 }
 

@@ -372,7 +372,7 @@ static struct wire_report_answer tell(struct fixture *f, struct wire_report repo
 {
     struct act act = act_as(f, "driver:d1");
     struct wire_report_answer answer;
-    OK(usecase_report(&act, &report, &answer, 1, &f->err));
+    OK(usecase_report(&act, &report, &answer, 1, &(struct yields_news){ 0 }, &f->err));
     return answer;
 }
 
@@ -456,7 +456,7 @@ static void test_usecase_report__one_refusal_stops_nobody_else(void **state)
     reports[5].fault = (struct wire_fault){ "invalid", "id: is missing" };
     struct wire_report_answer answers[6];
     struct act act = act_as(f, "driver:d1");
-    OK(usecase_report(&act, reports, answers, 6, &f->err));
+    OK(usecase_report(&act, reports, answers, 6, &(struct yields_news){ 0 }, &f->err));
     assert_true(answers[0].ok);
     assert_string_equal(answers[0].next, "MAIL_ING");
     assert_string_equal(answers[1].code, "stale_epoch");

@@ -382,6 +382,7 @@ struct authority {
     enum rc rc;       /* not RC_OK: the driver has to end at once because of err */
     struct err err;
     bool fuse_blown;      /* it grants no retirement in PENDING */
+    bool stages_held;     /* it takes no retirement to some stages, which find nobody any more */
     int64_t due, held;    /* as it said last */
     int64_t set_aside;    /* people that an LMS lists, and that cannot be worked on */
     char refusal[400];    /* what it said when it last let a person not go on; "": nothing */

@@ -237,6 +237,7 @@ static void take_answer(struct claims *c, const struct wire_claim_answer *answer
     if (n > 0)
         a->held = 0;
     a->fuse_blown = answer->fuse_blown;
+    a->stages_held = answer->stages_held;
     c->suspects = answer->suspects;
     reminders_look(a, answer->waiting, answer->n_waiting);
     if (c->probed) {
