@@ -18,10 +18,15 @@
 
 /* What the threads of a server have met that readiness tells of. */
 struct health {
-    atomic_bool disk_full; /* a write found no space, and no look has found any since */
-    atomic_bool damaged;   /* a page of the database was met that cannot be read */
-    const struct db *db;   /* the writing connection; for db_check_place alone */
+    atomic_bool disk_full;   /* a write found no space, and no look has found any since */
+    atomic_bool damaged;     /* a page of the database was met that cannot be read */
+    const struct db *db;     /* the writing connection; for db_check_place alone */
+    int64_t newest_entry_at; /* the time in the audit trail at the start of the server */
 };
+#define SERVER_BEHIND                                                                                       \
+    "the audit trail has entries that are later than now: set the clock right; until then no cool-off and " \
+    "no "                                                                                                   \
+    "lifetime ends when it should"
 #define SERVER_DAMAGED "the database is damaged: restore a backup; \"lethe fsck\" says what is damaged"
 
 struct exchange {

@@ -22,6 +22,7 @@ static enum rc answer_health(struct exchange *x, struct err *err)
 }
 
 enum { ROOM_ENOUGH = 256 * 1024 };
+#define BEHIND_US (60 * CLOCK_S) /* a time service corrects less */
 
 /* After a write has found no space, each call tries whether there is room again: a load balancer that looks
  * here sends no writes that would find out. */
@@ -45,6 +46,12 @@ enum rc health_heard(struct health *health, enum rc rc)
     return rc;
 }
 
+/* Entries of the audit trail were written later than now: the clock was ahead then, or it is behind now. */
+bool health_is_behind(const struct health *health, int64_t now)
+{
+    return health->newest_entry_at - now > BEHIND_US;
+}
+
 /* *trouble: why the server is not ready; *warning: what an operator should know; NULL: nothing. */
 static enum rc look_for_trouble(struct exchange *x, const char **trouble, const char **warning,
                                 struct err *err)
@@ -64,6 +71,8 @@ static enum rc look_for_trouble(struct exchange *x, const char **trouble, const 
         *warning =
             "the fuse has blown, because far more people are due than usual: no new retirement starts, see "
             "\"lethe fuse show\"";
+    else if (health_is_behind(x->health, x->now))
+        *warning = SERVER_BEHIND;
     if (!rc && is_disk_full(x))
         *trouble = "the disk is full: nothing can be written, reading goes on";
     if (rc || !x->config->pipeline)

@@ -31,6 +31,14 @@ static enum rc warn_of_other_states(struct server *s, struct store *store, struc
     return rc;
 }
 
+static enum rc warn_of_the_clock(struct server *s, struct err *err)
+{
+    enum rc rc = store_newest_audit(s->store, &s->health.newest_entry_at, err);
+    if (!rc && health_is_behind(&s->health, steady_now(&s->steady)))
+        log_warning("%s", SERVER_BEHIND);
+    return rc;
+}
+
 static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
 {
     struct act act = upkeep_act(s, s->store, &s->arena, "server");
@@ -70,6 +78,8 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
         rc = err_prefix(err, "%s/lethe.db", s->config->data_dir);
     if (!rc)
         rc = prepare_rows(s, populate, err);
+    if (!rc)
+        rc = warn_of_the_clock(s, err);
     if (!rc)
         rc = finish_forgetting(s, err);
     return rc;

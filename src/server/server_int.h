@@ -64,6 +64,7 @@ enum rc keys_check_salts(struct server *s, const struct config *next, struct err
 
 /* Keeps in mind what rc says of the machine; returns rc. */
 enum rc health_heard(struct health *health, enum rc rc);
+bool health_is_behind(const struct health *health, int64_t now);
 
 /* ---- upkeep.c: what the server does by itself ---- */
 

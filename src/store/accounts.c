@@ -242,20 +242,22 @@ enum rc store_has_alike(struct store *s, const char *username, int64_t except, b
 
 /* ---- tokens ---- */
 
-/* Deletes the account's expired ones first. */
+/* A token that was made later than now was made while the clock was ahead: it would live for longer than it
+ * should, and counts as expired. Deletes the account's expired ones first. */
 enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
                         enum token_purpose purpose, int64_t now, int64_t expires_at, struct err *err)
 {
-    enum rc rc = db_run(s->db, "DELETE FROM account_token WHERE account_id = $1 AND expires_at <= $2",
-                        DB_ARGS(DB_INT(account_id), DB_INT(now)), NULL, err);
+    enum rc rc = db_run(
+        s->db, "DELETE FROM account_token WHERE account_id = $1 AND (expires_at <= $2 OR made_at > $2)",
+        DB_ARGS(DB_INT(account_id), DB_INT(now)), NULL, err);
     if (rc)
         return rc;
-    return db_run(
-        s->db,
-        "INSERT INTO account_token (digest, account_id, purpose, expires_at)"
-        " VALUES ($1, $2, $3, $4)",
-        DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(account_id), DB_INT(purpose), DB_INT(expires_at)),
-        NULL, err);
+    return db_run(s->db,
+                  "INSERT INTO account_token (digest, account_id, purpose, made_at, expires_at)"
+                  " VALUES ($1, $2, $3, $4, $5)",
+                  DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(account_id), DB_INT(purpose),
+                          DB_INT(now), DB_INT(expires_at)),
+                  NULL, err);
 }
 
 enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
@@ -264,7 +266,7 @@ enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN
     *account_id = 0;
     enum rc rc = store_first_int(s->db,
                                  "SELECT account_id FROM account_token WHERE digest = $1 AND purpose = $2"
-                                 " AND expires_at > $3",
+                                 " AND made_at <= $3 AND expires_at > $3",
                                  DB_ARGS(DB_BLOB(digest, CRYPTO_SHA256_LEN), DB_INT(purpose), DB_INT(now)),
                                  account_id, err);
     return !rc && *account_id == 0 ? err_set(err, RC_NOT_FOUND, "there is no such token") : rc;

@@ -95,6 +95,14 @@ static enum rc read_last(struct store *s, struct audit_entry *last, struct err *
     return RC_OK;
 }
 
+enum rc store_newest_audit(struct store *s, int64_t *at, struct err *err)
+{
+    *at = 0;
+    return store_first_int(s->db,
+                           "SELECT max(at) FROM (SELECT at FROM audit ORDER BY id DESC LIMIT 1000) AS newest",
+                           DB_NO_ARGS, at, err);
+}
+
 enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t n, struct err *err)
 {
     struct audit_entry last = { 0 };

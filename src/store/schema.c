@@ -65,6 +65,7 @@ static const char *const schema_1[] = {
     "  digest BLOB PRIMARY KEY,"
     "  account_id INTEGER NOT NULL,"
     "  purpose INTEGER NOT NULL,"
+    "  made_at INTEGER NOT NULL,"
     "  expires_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX account_token_account ON account_token (account_id);"
 

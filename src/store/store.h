@@ -173,7 +173,7 @@ enum token_purpose { TOKEN_SESSION = 1, TOKEN_RESET = 2 };
 enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], int64_t account_id,
                         enum token_purpose purpose, int64_t now, int64_t expires_at,
                         struct err *err) MUST_CHECK;
-/* The account that it belongs to. RC_NOT_FOUND: unknown, ended, or run out. */
+/* The account that it belongs to. RC_NOT_FOUND: unknown, ended, run out, or made later than now. */
 enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
                          int64_t now, int64_t *account_id, struct err *err) MUST_CHECK;
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err) MUST_CHECK;
@@ -530,6 +530,8 @@ struct audit_entry {
  */
 enum rc store_append_audit(struct store *s, const struct audit_entry *in, size_t n,
                            struct err *err) MUST_CHECK;
+/* The latest time of the newest thousand: us; 0: there are none. */
+enum rc store_newest_audit(struct store *s, int64_t *at, struct err *err) MUST_CHECK;
 /* One line of JSON without a newline, as it is hashed; with_hash: with its hash as the last member. */
 void store_print_audit(struct buf *out, const struct audit_entry *e, bool with_hash);
 

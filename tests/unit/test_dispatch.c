@@ -278,6 +278,25 @@ static void test_dispatch__what_was_rolled_back_is_not_told(void **state)
 }
 
 /* It does not depend on requests that may be rolled back, or on what this process has seen. */
+static void test_dispatch__a_clock_that_is_behind_the_audit_trail_is_said(void **state)
+{
+    struct site *site = *state;
+    static const char ada[] = "{\"username\": \"a\", \"email\": \"a@example.com\"}";
+    static const char bob[] = "{\"username\": \"b\", \"email\": \"b@example.com\"}";
+    expect_text_has(site_get(site, "/readyz").text, "\"warning\":null");
+    site->now += 365 * CLOCK_DAY;
+    expect_status(site_post(site, "/v1/retirements", ada), 201);
+    site->now -= 365 * CLOCK_DAY;
+    for (int start = 0; start < 2; start++) { /* what is written meanwhile hides nothing */
+        site_close_server(site);
+        site_open_server(site);
+        expect_text_has(site_get(site, "/readyz").text, "\"warning\":\"the audit trail has entries");
+        expect_status(site_post(site, "/v1/retirements", bob), start == 0 ? 201 : 200);
+    }
+    site->now += 365 * CLOCK_DAY;
+    expect_text_has(site_get(site, "/readyz").text, "\"warning\":null");
+}
+
 static void test_dispatch__the_gauge_of_the_fuse_is_what_the_database_says(void **state)
 {
     struct site *site = *state;
@@ -366,6 +385,7 @@ int main(void)
         T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
         T(test_dispatch__after_a_rollback_the_second_half_runs_again),
         T(test_dispatch__what_was_rolled_back_is_not_told),
+        T(test_dispatch__a_clock_that_is_behind_the_audit_trail_is_said),
         T(test_dispatch__the_gauge_of_the_fuse_is_what_the_database_says),
         T(test_dispatch__a_dry_run_leaves_nothing),
         T(test_dispatch__errors_have_the_form_of_their_part),

@@ -92,6 +92,24 @@ static void test_sessions__a_reset_changes_the_password_once_and_is_audited(void
     assert_int_equal(last_audit(f).n, 3);
 }
 
+static void test_sessions__what_was_made_while_the_clock_was_ahead_is_over(void **state)
+{
+    struct fixture *f = *state;
+    int64_t found, id = add_ann(f), right = f->now;
+    f->now += 365 * CLOCK_DAY;
+    struct session session = sign_in(f, id);
+    struct reset_link link = make_link(f, id);
+    OK(find(f, session.token, TOKEN_SESSION));
+    f->now = right;
+    assert_int_equal(find(f, session.token, TOKEN_SESSION), RC_NOT_FOUND);
+    struct act act = act_as(f, "");
+    refused(usecase_find_reset(&act, link.token, &found, &f->err), RC_INVALID, &f->err, "bad_token");
+    refused(usecase_reset_password(&act, link.token, "$y$new", &f->err), RC_INVALID, &f->err, "bad_token");
+    session = sign_in(f, id);
+    OK(find(f, session.token, TOKEN_SESSION));
+    assert_int_equal(ask(f, "SELECT count(*) FROM account_token"), 1);
+}
+
 static void test_sessions__a_link_is_good_for_an_hour_and_is_no_session(void **state)
 {
     struct fixture *f = *state;
@@ -131,6 +149,7 @@ int main(void)
         T(test_sessions__a_session_lasts_until_it_is_ended_or_runs_out),
         T(test_sessions__none_for_a_password_that_was_changed_meanwhile),
         T(test_sessions__a_reset_changes_the_password_once_and_is_audited),
+        T(test_sessions__what_was_made_while_the_clock_was_ahead_is_over),
         T(test_sessions__a_link_is_good_for_an_hour_and_is_no_session),
         T(test_sessions__no_link_for_who_is_being_retired),
     };
