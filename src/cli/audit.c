@@ -82,6 +82,7 @@ static enum rc run_verify(struct cli *cli, struct err *err)
     enum rc rc = file ? last_hash(&cli->arena, file, &known, err) : RC_OK;
     if (rc)
         return rc;
+    print_patience();
     api_body_open(&body);
     if (known)
         json_field_text(&body.json, "head", known);

@@ -219,6 +219,8 @@ const char *print_count(struct arena *a, int64_t n, const char *one, const char 
 /* JSON as it is, and a line end. */
 void print_json(const struct json *value);
 void print_buf(const struct buf *buf);
+/* On a terminal: that what comes now takes long. */
+void print_patience(void);
 /* One JSON list over several pages: each value with how many were printed before it, then the end. */
 void print_item(int64_t before, const struct json *value);
 void print_items_end(int64_t n);

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -104,4 +105,12 @@ const char *print_time(struct arena *a, const char *text)
 const char *print_count(struct arena *a, int64_t n, const char *one, const char *many)
 {
     return arena_printf(a, "%lld %s", (long long)n, n == 1 ? one : many);
+}
+
+void print_patience(void)
+{
+    if (isatty(STDERR_FILENO))
+        fputs("Reading the whole database: a large one takes minutes. The server's log says how long it has "
+              "read.\n",
+              stderr);
 }

@@ -28,6 +28,7 @@ static enum rc run_fsck(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     const struct json *list;
+    print_patience();
     api_body_open(&body);
     enum rc rc = api_post_once(cli, "/v1/fsck", &body, &answer, err);
     if (!rc)

@@ -170,6 +170,13 @@ int64_t db_wal_pages(const struct db *db)
     return db->driver->wal_pages(db);
 }
 
+void db_set_watch(struct db *db, db_watch_fn *watch, void *arg)
+{
+    db->watch = watch;
+    db->watch_arg = arg;
+    db->driver->set_watch(db);
+}
+
 enum rc db_check_place(const struct db *db, struct err *err)
 {
     return db->driver->check_place(db, err);

@@ -106,6 +106,10 @@ enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err) 
 /* Committed but not checkpointed, in pages. */
 int64_t db_wal_pages(const struct db *db);
 
+/* watch is called often while statements run; if it returns false, the statement ends with RC_UNAVAILABLE.
+ * NULL: no watch. */
+typedef bool db_watch_fn(void *arg);
+void db_set_watch(struct db *db, db_watch_fn *watch, void *arg);
 /* Are the files still those that were opened? RC_IO: they were deleted or replaced, and what is written is
  * lost; a commit fails so, too. From any thread. */
 enum rc db_check_place(const struct db *db, struct err *err) MUST_CHECK;

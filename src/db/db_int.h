@@ -40,6 +40,7 @@ struct db_driver {
 
     enum rc (*checkpoint)(struct db *db, bool truncate, bool *all, struct err *err);
     int64_t (*wal_pages)(const struct db *db);
+    void (*set_watch)(struct db *db);
     enum rc (*check_place)(const struct db *db, struct err *err);
     enum rc (*check_pages)(struct db *db, db_tell_fn *tell, void *arg, struct err *err);
 };
@@ -48,6 +49,8 @@ struct db {
     const struct db_driver *driver;
     db_fault_fn *fault;
     void *fault_arg;
+    db_watch_fn *watch; /* NULL: none */
+    void *watch_arg;
 };
 
 extern const struct db_driver db_sqlite;

@@ -37,7 +37,8 @@ enum {
     CHECKPOINT_TIMEOUT_MS = 100,
     WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
     WAL_FRAME_HEADER_LEN = 24,
-    SLOTS_MIN = 64
+    SLOTS_MIN = 64,
+    WATCH_EVERY = 20000 /* steps of SQLite's machine, which take a millisecond or two */
 };
 
 /* A prepared statement, found by the address of its text. */
@@ -87,6 +88,7 @@ static enum rc map_code(int extended, int system_errno)
 {
     switch (extended & 0xff) {
     case SQLITE_CONSTRAINT: return RC_CONFLICT;
+    case SQLITE_INTERRUPT:
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return RC_UNAVAILABLE;
     case SQLITE_FULL: return RC_NO_SPACE;
@@ -328,6 +330,17 @@ static void note_places(struct sqlite *sq)
     arena_free(&a);
 }
 
+static int keep_watch(void *arg)
+{
+    struct db *db = arg;
+    return !db->watch(db->watch_arg);
+}
+
+static void sqlite_set_watch(struct db *db)
+{
+    sqlite3_progress_handler(SELF(db)->handle, WATCH_EVERY, db->watch ? keep_watch : NULL, db);
+}
+
 static enum rc sqlite_check_place(const struct db *db, struct err *err)
 {
     const struct sqlite *sq = (const struct sqlite *)(const void *)db;
@@ -356,6 +369,10 @@ static enum rc sqlite_check_pages(struct db *db, db_tell_fn *tell, void *arg, st
         if (strcmp(said, "ok") != 0)
             tell(arg, said);
         row = false;
+    }
+    if (rc == RC_DAMAGED) { /* it looks at rows, too, and cannot pass over every damage */
+        tell(arg, "the check itself ended at a page that cannot be read");
+        return RC_OK;
     }
     return rc;
 }
@@ -654,6 +671,7 @@ const struct db_driver db_sqlite = {
     .savepoint_rollback = sqlite_savepoint_rollback,
     .checkpoint = sqlite_checkpoint,
     .wal_pages = sqlite_wal_pages,
+    .set_watch = sqlite_set_watch,
     .check_place = sqlite_check_place,
     .check_pages = sqlite_check_pages,
 };

@@ -45,6 +45,7 @@ struct world;
 struct http_carrier {
     const char *(*header)(const struct http_request *req, const char *name);
     void (*answer)(struct http_request *req);
+    bool (*is_gone)(const struct http_request *req); /* NULL: never */
 };
 
 struct http_request {
@@ -116,6 +117,8 @@ unsigned http_server_port(const struct http_server *server);
 /* For handshakes from now on, of a server that has TLS. RC_INVALID: nothing changes. */
 enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
                               struct err *err) MUST_CHECK;
+/* Has the client hung up before it was answered? From any thread. */
+bool http_is_gone(const struct http_request *req);
 /* The answer is filled in; the request is the server's again. */
 void http_answer(struct http_request *req);
 /* Takes no new connections and answers what has been dispatched. A client that reads slowly has

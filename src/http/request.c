@@ -146,6 +146,11 @@ const char *http_header(const struct http_request *req, const char *name)
     return req->carrier->header(req, name);
 }
 
+bool http_is_gone(const struct http_request *req)
+{
+    return req->carrier->is_gone && req->carrier->is_gone(req);
+}
+
 void http_answer(struct http_request *req)
 {
     req->carrier->answer(req);

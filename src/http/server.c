@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,7 +297,17 @@ static const char *find_header(const struct http_request *req, const char *name)
     return sought.value;
 }
 
-static const struct http_carrier of_connection = { .header = find_header, .answer = take_answer };
+/* The connection stays as long as the request is not answered. */
+static bool is_gone(const struct http_request *req)
+{
+    const struct transfer *x = (const struct transfer *)req;
+    struct pollfd peer = { .fd = x->conn->fd, .events = POLLRDHUP };
+    return poll(&peer, 1, 0) == 1;
+}
+
+static const struct http_carrier of_connection = { .header = find_header,
+                                                   .answer = take_answer,
+                                                   .is_gone = is_gone };
 
 /* ---- the request ---- */
 

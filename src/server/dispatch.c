@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -304,6 +305,51 @@ static void slow_run(struct slow_job *job, struct reader *reader)
         write_later(v);
 }
 
+/* ---- long reads ---- */
+
+#define NEWS_EVERY (10 * CLOCK_S)
+
+struct long_read {
+    struct visit *visit;
+    int64_t began_at, news_at; /* monotonic */
+};
+
+/* Called by the database every few milliseconds. */
+static bool go_on(void *arg)
+{
+    struct long_read *l = arg;
+    const struct server *server = l->visit->server;
+    int64_t now = world_mono(server->world);
+    if (now >= l->news_at) {
+        char length[32];
+        clock_format_length((now - l->began_at) / CLOCK_S * CLOCK_S, length);
+        log_info("%s is still reading, for %s so far", l->visit->x.route->http.path, length);
+        l->news_at = now + NEWS_EVERY;
+    }
+    return !atomic_load(&server->closing) && !http_is_gone(l->visit->x.http);
+}
+
+static void long_run(struct slow_job *job, struct reader *reader)
+{
+    struct visit *v = (struct visit *)((char *)job - offsetof(struct visit, slow));
+    struct err err = { 0 };
+    struct log_subject before = log_set_subject((struct log_subject){ .request = v->x.http->id });
+    int64_t now = world_mono(v->server->world);
+    struct long_read l = { v, now, now + NEWS_EVERY };
+    enum rc rc = RC_OK;
+    if (!go_on(&l)) {
+        rc = err_set(&err, RC_UNAVAILABLE, "the server is stopping: try again");
+    } else {
+        db_set_watch(reader->db, go_on, &l);
+        rc = run_reading(&v->x, reader, v->x.route->handler->answer, &err);
+        db_set_watch(reader->db, NULL, NULL);
+    }
+    if (rc)
+        fail(&v->x, &err);
+    log_set_subject(before);
+    http_answer(v->x.http);
+}
+
 /* ---- the beginning, on the worker ---- */
 
 /* The first half of a write. */
@@ -321,14 +367,17 @@ static enum rc read_input(struct visit *v, const struct reader *reader, struct e
 static enum http_when queue(struct visit *v)
 {
     struct err err;
-    if (v->x.route->lane != LANE_SLOW) {
+    bool is_long = v->x.route->lane == LANE_LONG;
+    if (!is_long && v->x.route->lane != LANE_SLOW) {
         write_later(v);
         return HTTP_LATER;
     }
-    v->slow.run = slow_run;
-    if (slow_submit(v->server->slow, &v->slow))
+    v->slow.run = is_long ? long_run : slow_run;
+    if (slow_submit(is_long ? v->server->long_reads : v->server->slow, &v->slow))
         return HTTP_LATER;
-    (void)err_set(&err, RC_UNAVAILABLE, "too many passwords are being checked: try again");
+    (void)err_set(&err, RC_UNAVAILABLE,
+                  is_long ? "too many checks of the whole database wait: try again"
+                          : "too many passwords are being checked: try again");
     fail(&v->x, &err);
     return HTTP_NOW;
 }
@@ -346,7 +395,7 @@ static enum http_when begin(struct visit *v, struct reader *reader)
         rc = read_body(x, &err);
     if (!rc && x->route->lane == LANE_READ)
         rc = run_reading(x, reader, x->route->handler->answer, &err);
-    else if (!rc)
+    else if (!rc && x->route->lane != LANE_LONG)
         rc = read_input(v, reader, &err);
     if (!rc && !exchange_is_answered(x))
         return queue(v);

@@ -66,7 +66,7 @@ typedef enum rc handler_fn(struct exchange *x, struct err *err);
  * called again from the start, after a rollback: it changes nothing of x->input.
  */
 struct handler {
-    handler_fn *answer; /* LANE_READ: on the worker, in a read transaction */
+    handler_fn *answer; /* LANE_READ: on the worker, LANE_LONG: on a thread of its own, in a read transaction */
     handler_fn *read;   /* on the worker, which alone may ask for headers; NULL: there is no input */
     handler_fn *slow;   /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
     handler_fn *act;    /* in the writer's transaction */
@@ -82,6 +82,7 @@ struct handler {
 enum dialect { DIALECT_OPENEDX, DIALECT_NATIVE, DIALECT_OAUTH };
 enum lane {
     LANE_READ,  /* on the worker, with its read-only connection */
+    LANE_LONG,  /* a read that can take minutes: one at a time, so that no other request waits for it */
     LANE_WRITE, /* in the writer's queue, answered after the commit */
     LANE_ALONE, /* the same, in two transactions between which nobody else writes (db/writer.h) */
     LANE_SLOW   /* for passwords, which take long: on a thread for that first, then as LANE_WRITE */
@@ -103,6 +104,10 @@ struct route {
     enum dialect dialect;
     const struct handler *handler;
 };
+static inline bool route_reads(const struct route *route)
+{
+    return route->lane == LANE_READ || route->lane == LANE_LONG;
+}
 extern const struct route routes[];
 extern const size_t routes_n;
 /* The query parameters that it takes, ending with NULL. NULL: any, as LMSs and probes do. */

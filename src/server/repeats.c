@@ -66,7 +66,7 @@ enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange
                      struct err *err)
 {
     uint8_t base[CRYPTO_KEY_LEN];
-    bool is_our_write = x->route->lane != LANE_READ && strncmp(x->route->http.path, "/v1/", 4) == 0;
+    bool is_our_write = !route_reads(x->route) && strncmp(x->route->http.path, "/v1/", 4) == 0;
     const char *key = is_our_write ? http_header(x->http, "Idempotency-Key") : NULL;
     if (!key)
         return RC_OK;

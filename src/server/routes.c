@@ -67,7 +67,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/archives" },                SCOPE_ADMIN,    LANE_ALONE, BODY_MAP,  B, &handle_archives },
 
     { { HTTP_GET,   "/v1/audit" },                   SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, &handle_audit },
-    { { HTTP_POST,  "/v1/audit/verify" },            SCOPE_ADMIN,    LANE_READ,  BODY_MAP,  B, &handle_verify_audit },
+    { { HTTP_POST,  "/v1/audit/verify" },            SCOPE_ADMIN,    LANE_LONG,  BODY_MAP,  B, &handle_verify_audit },
 
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, &handle_claims },
     { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, &handle_progress },
@@ -90,7 +90,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/clients" },                 SCOPE_ADMIN,    LANE_WRITE, BODY_MAP,  B, &handle_add_client },
     { { HTTP_GET,   "/v1/clients" },                 SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, &handle_clients },
     { { HTTP_POST,  "/v1/clients/{name}/disable" },  SCOPE_ADMIN,    LANE_WRITE, BODY_NONE, B, &handle_disable_client },
-    { { HTTP_POST,  "/v1/fsck" },                    SCOPE_ADMIN,    LANE_READ,  BODY_NONE, B, &handle_fsck },
+    { { HTTP_POST,  "/v1/fsck" },                    SCOPE_ADMIN,    LANE_LONG,  BODY_NONE, B, &handle_fsck },
 
     { { HTTP_GET,   "/healthz" },                    SCOPE_NONE,     LANE_READ,  BODY_NONE, B, &handle_health },
     { { HTTP_GET,   "/readyz" },                     SCOPE_NONE,     LANE_READ,  BODY_NONE, B, &handle_ready },

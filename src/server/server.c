@@ -138,12 +138,15 @@ static enum rc open_parts(struct server *s, const struct server_conf *conf, stru
     s->writer =
         writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world, .metrics = s->metrics });
     s->slow = slow_open();
+    s->long_reads = slow_open();
     s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
     if (conf->doors == SERVER_NO_DOOR)
         return reader_open(s, &s->stepping, err);
     enum rc rc = writer_start(s->writer, err);
     if (!rc)
-        rc = slow_start(s->slow, s, err);
+        rc = slow_start(s->slow, s, SLOW_THREADS_MAX, err);
+    if (!rc)
+        rc = slow_start(s->long_reads, s, 1, err);
     if (!rc)
         rc = open_doors(s, conf, err);
     if (!rc && s->upkeep)
@@ -178,7 +181,7 @@ enum rc server_open(const struct server_conf *conf, struct server **out, struct 
 
 int64_t server_step(struct server *s)
 {
-    if (slow_step(s->slow, s->stepping))
+    if (slow_step(s->slow, s->stepping) || slow_step(s->long_reads, s->stepping))
         return 0;
     int64_t writer_us = writer_step(s->writer);
     if (writer_us == 0)
@@ -229,10 +232,12 @@ void server_close(struct server **server)
     *server = NULL;
     if (!s)
         return;
+    atomic_store(&s->closing, true);
     upkeep_close(&s->upkeep);
     if (s->http)
         http_server_close(&s->http);
     slow_close(&s->slow);
+    slow_close(&s->long_reads);
     if (s->stepping)
         reader_close(s, s->stepping);
     if (s->writer)

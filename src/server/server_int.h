@@ -38,7 +38,9 @@ struct server {
     struct health health;
     atomic_bool half_done; /* the second transaction of a write failed: upkeep.c does it later */
     struct upkeep *upkeep; /* NULL: the server lives for one command only */
-    struct slow *slow;
+    struct slow *slow;       /* passwords */
+    struct slow *long_reads; /* LANE_LONG */
+    atomic_bool closing;     /* then long reads end */
     void *stepping; /* SERVER_NO_DOOR: the reader that server_step() has */
     struct auth_throttle *throttle;
 };
@@ -80,7 +82,7 @@ int64_t upkeep_step(struct upkeep *upkeep);
 /* What a use case runs with when the server itself asks for it. */
 struct act upkeep_act(struct server *s, struct store *store, struct arena *arena, const char *actor);
 
-/* ---- slow.c: threads for what takes long on purpose ---- */
+/* ---- slow.c: threads for what takes long ---- */
 
 struct slow_job {
     void (*run)(struct slow_job *job, struct reader *reader);
@@ -89,8 +91,9 @@ struct slow_job {
 
 /* Without threads: nothing runs but in slow_step. */
 struct slow *slow_open(void);
-/* Has threads run what is submitted, each with a reader of its own. */
-enum rc slow_start(struct slow *slow, struct server *server, struct err *err) MUST_CHECK;
+enum { SLOW_THREADS_MAX = 2 };
+/* Has so many threads run what is submitted, each with a reader of its own. */
+enum rc slow_start(struct slow *slow, struct server *server, unsigned threads, struct err *err) MUST_CHECK;
 /* The threads run what was submitted, then end. Without threads no job may be waiting. */
 void slow_close(struct slow **slow);
 /* Returns false when too many jobs wait already. */

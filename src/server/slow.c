@@ -2,14 +2,15 @@
 /*
  * Hashing a password takes a tenth of a second of a processor, on purpose. A few threads do nothing else, so
  * that neither the writer nor a worker's other requests wait. Few requests may wait for them, so that tries
- * of passwords fill neither the memory nor all processors.
+ * of passwords fill neither the memory nor all processors. The same, with a thread of its own, is for reads
+ * of the whole database.
  */
 #include "server/server_int.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { THREADS = 2, WAITING_MAX = 64 };
+enum { WAITING_MAX = 64 };
 
 /* One for each thread. */
 struct hand {
@@ -25,7 +26,7 @@ struct slow {
     struct slow_job *first, **last;
     unsigned waiting;
     bool closing;
-    struct hand hand[THREADS];
+    struct hand hand[SLOW_THREADS_MAX];
     unsigned n; /* threads that run */
 };
 
@@ -85,10 +86,10 @@ struct slow *slow_open(void)
     return slow;
 }
 
-enum rc slow_start(struct slow *slow, struct server *server, struct err *err)
+enum rc slow_start(struct slow *slow, struct server *server, unsigned threads, struct err *err)
 {
     enum rc rc = RC_OK;
-    while (!rc && slow->n < THREADS)
+    while (!rc && slow->n < threads)
         rc = start_one(slow, server, err);
     return rc;
 }

@@ -104,7 +104,7 @@ static inline int site_close(void **state)
 struct asked {
     struct http_request req; /* first: the carrier gets it back */
     const struct http_pair *headers;
-    bool queued, answered;
+    bool queued, answered, is_gone;
 };
 
 static inline const char *asked_header(const struct http_request *req, const char *name)
@@ -121,6 +121,11 @@ static inline void asked_answer(struct http_request *req)
 {
     struct asked *asked = (struct asked *)req;
     asked->answered = true;
+}
+
+static inline bool asked_is_gone(const struct http_request *req)
+{
+    return ((const struct asked *)req)->is_gone;
 }
 
 struct question {
@@ -140,7 +145,9 @@ struct heard {
 /* Hands the request to dispatch(), and does not wait for its answer: site_hear() does. */
 static inline struct asked *site_send(struct site *site, const struct question *q)
 {
-    static const struct http_carrier carrier = { .header = asked_header, .answer = asked_answer };
+    static const struct http_carrier carrier = { .header = asked_header,
+                                                 .answer = asked_answer,
+                                                 .is_gone = asked_is_gone };
     struct asked *asked = XNEW(struct asked);
     struct err err;
     if (!site->stands_still) /* it has made its beats while time passed */

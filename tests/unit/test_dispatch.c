@@ -133,7 +133,7 @@ static void test_dispatch__what_is_malformed_never_reaches_the_writer(void **sta
     struct site *site = *state;
     int64_t before = count_jobs(site);
     for (size_t i = 0; i < routes_n; i++) {
-        if (routes[i].lane == LANE_READ)
+        if (route_reads(&routes[i]))
             continue;
         size_t row = find_malformed(routes[i].handler);
         if (row == MALFORMED)
@@ -156,11 +156,33 @@ static void test_dispatch__a_handler_has_the_halves_of_its_lane(void **state)
     for (size_t i = 0; i < routes_n; i++) {
         const struct handler *h = routes[i].handler;
         enum lane lane = routes[i].lane;
-        bool reads = lane == LANE_READ;
+        bool reads = route_reads(&routes[i]);
         if (!h->answer == reads || !h->act != reads || !h->slow != (lane != LANE_SLOW) ||
             !h->finish != (lane != LANE_ALONE) || (reads && h->read))
             fail_msg("%s: its handler does not fit its lane", routes[i].http.path);
     }
+}
+
+/* ---- long reads ---- */
+
+/* The worker that takes the request has its other connections to look after. */
+static void test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own(void **state)
+{
+    struct site *site = *state;
+    const struct question long_ones[] = {
+        { HTTP_POST, "/v1/fsck", NULL, NULL, false },
+        { HTTP_POST, "/v1/audit/verify", "{}", NULL, false },
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct heard heard = site_ask(site, &long_ones[i]);
+        assert_true(heard.queued);
+        expect_status(heard, 200);
+        struct asked *asked = site_send(site, &long_ones[i]);
+        asked->is_gone = true;
+        expect_status(site_hear(site, asked), 503);
+    }
+    atomic_store(&site->server->closing, true);
+    expect_status(site_ask(site, &long_ones[0]), 503);
 }
 
 /* ---- writing ---- */
@@ -381,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_dispatch__what_is_malformed_never_reaches_the_writer),
+        T(test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own),
         cmocka_unit_test(test_dispatch__a_handler_has_the_halves_of_its_lane),
         T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
         T(test_dispatch__after_a_rollback_the_second_half_runs_again),

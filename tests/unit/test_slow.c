@@ -59,7 +59,7 @@ static void test_slow__threads_run_all_before_it_closes(void **state)
     struct err err;
     atomic_int turn = 0;
     struct job jobs[20];
-    expect_ok(slow_start(slow, site->server, &err), &err);
+    expect_ok(slow_start(slow, site->server, SLOW_THREADS_MAX, &err), &err);
     for (int i = 0; i < 20; i++) {
         jobs[i] = (struct job){ { .run = run }, &turn, 0 };
         assert_true(slow_submit(slow, &jobs[i].slow));

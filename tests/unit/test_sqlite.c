@@ -181,6 +181,61 @@ static void test_sqlite__errors_have_the_right_code_and_no_values(void **state)
 
 /* ---- transactions ---- */
 
+struct watch {
+    unsigned calls, patience;
+};
+
+static bool go_on(void *arg)
+{
+    struct watch *w = arg;
+    return ++w->calls < w->patience;
+}
+
+static void test_sqlite__a_watch_ends_what_takes_too_long(void **state)
+{
+    struct fixture *f = *state;
+    struct watch w = { .patience = 3 };
+    static const char for_ever[] = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)"
+                                   " SELECT count(*) FROM c";
+    db_set_watch(f->db, go_on, &w);
+    assert_int_equal(db_run(f->db, for_ever, DB_NO_ARGS, NULL, &f->err), RC_UNAVAILABLE);
+    assert_int_equal(w.calls, 3);
+    db_set_watch(f->db, NULL, NULL);
+    add(f, 1, "the connection goes on");
+    assert_int_equal(w.calls, 3);
+}
+
+static void add_damage(void *arg, const char *damage)
+{
+    (void)damage;
+    ++*(unsigned *)arg;
+}
+
+static void test_sqlite__a_damaged_page_is_told_and_ends_nothing(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n = 0;
+    uint8_t bad[4096];
+    bool all;
+    memset(bad, 0xFF, sizeof(bad));
+    for (int64_t i = 0; i < 500; i++)
+        add(f, i, "a text that fills more than one page of the file, when there are many of it");
+    assert_int_equal(db_checkpoint(f->db, true, &all, &f->err), RC_OK);
+    assert_int_equal(db_check_pages(f->db, add_damage, &n, &f->err), RC_OK);
+    assert_int_equal(n, 0);
+    FILE *file = fopen(scratch_path(&f->dir, "", "t.db"), "r+b");
+    assert_int_equal(fseek(file, 4096, SEEK_SET), 0);
+    assert_int_equal(fwrite(bad, 1, sizeof(bad), file), sizeof(bad));
+    assert_int_equal(fclose(file), 0);
+    struct db *reader = open_reader(f);
+    assert_int_equal(db_run(reader, "SELECT count(s) FROM t", DB_NO_ARGS, NULL, &f->err), RC_DAMAGED);
+    assert_true(err_is_internal(&f->err));
+    assert_int_equal(db_run(reader, "SELECT 1", DB_NO_ARGS, NULL, &f->err), RC_OK);
+    assert_int_equal(db_check_pages(reader, add_damage, &n, &f->err), RC_OK);
+    assert_true(n > 0);
+    db_close(&reader);
+}
+
 static void test_sqlite__savepoint_undoes_only_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -472,6 +527,8 @@ int main(void)
         T(test_sqlite__many_statements_are_kept_apart),
         T(test_sqlite__address_with_a_new_text_is_a_new_statement),
         T(test_sqlite__errors_have_the_right_code_and_no_values),
+        T(test_sqlite__a_watch_ends_what_takes_too_long),
+        T(test_sqlite__a_damaged_page_is_told_and_ends_nothing),
         T(test_sqlite__savepoint_undoes_only_its_own),
         T(test_sqlite__rollback_outside_is_harmless),
         T(test_sqlite__reader_keeps_its_picture),
