@@ -132,7 +132,7 @@ static enum rc fill(struct fill *f, const char *config_path, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct fill f = { .people = argc > 2 ? atoll(argv[2]) : 0, .now = clock_now() };
+    struct fill f = { .people = argc > 2 ? atoll(argv[2]) : 0, .now = clock_read(CLOCK_REALTIME) };
     struct err err;
     if (f.people < 1) {
         fprintf(stderr, "usage: fill CONFIG PEOPLE [STATE=N ...]\n");

@@ -99,7 +99,7 @@ static void hear(struct service *s, struct line *line)
         return;
     memset(line->heard, 0, line->n_heard);
     line->n_heard = 0;
-    line->answer_at = clock_mono() + s->delay_us;
+    line->answer_at = clock_read(CLOCK_BOOTTIME) + s->delay_us;
     STAILQ_INSERT_TAIL(&s->waiting, line, entry);
     if (++s->n_waiting > s->most_waiting)
         s->most_waiting = s->n_waiting;
@@ -111,7 +111,7 @@ static void answer_due(struct service *s)
 {
     static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
     struct line *line;
-    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) && line->answer_at <= clock_mono()) {
+    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) && line->answer_at <= clock_read(CLOCK_BOOTTIME)) {
         STAILQ_REMOVE_HEAD(&s->waiting, entry);
         s->n_waiting--;
         if (write(line->fd, answer, sizeof(answer) - 1) < 0)
@@ -123,7 +123,7 @@ static void answer_due(struct service *s)
 static int patience(const struct service *s)
 {
     const struct line *line = STAILQ_FIRST(&s->waiting);
-    int64_t left = line && s->gate == 0 ? line->answer_at - clock_mono() : CLOCK_S;
+    int64_t left = line && s->gate == 0 ? line->answer_at - clock_read(CLOCK_BOOTTIME) : CLOCK_S;
     return left > 0 ? (int)((left + CLOCK_MS - 1) / CLOCK_MS) : 0;
 }
 

@@ -24,22 +24,12 @@ struct date {
     unsigned year, month, day;
 };
 
-static int64_t read_clock(clockid_t id)
+int64_t clock_read(clockid_t id)
 {
     struct timespec ts;
     int failed = clock_gettime(id, &ts);
     assert(!failed);
     return ts.tv_sec * CLOCK_S + ts.tv_nsec / 1000;
-}
-
-int64_t clock_now(void)
-{
-    return read_clock(CLOCK_REALTIME);
-}
-
-int64_t clock_mono(void)
-{
-    return read_clock(CLOCK_BOOTTIME);
 }
 
 void clock_cond_init(pthread_cond_t *cond)
@@ -53,7 +43,7 @@ void clock_cond_init(pthread_cond_t *cond)
 
 bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_us)
 {
-    int64_t until = read_clock(CLOCK_MONOTONIC) + (timeout_us < LENGTH_MAX ? timeout_us : LENGTH_MAX);
+    int64_t until = clock_read(CLOCK_MONOTONIC) + (timeout_us < LENGTH_MAX ? timeout_us : LENGTH_MAX);
     struct timespec ts = { .tv_sec = until / CLOCK_S, .tv_nsec = until % CLOCK_S * 1000 };
     return pthread_cond_timedwait(cond, mutex, &ts) == 0;
 }

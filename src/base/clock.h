@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/err.h"
 
@@ -17,8 +18,8 @@
 
 enum { CLOCK_TEXT_LEN = 28 }; /* of "2026-11-21T13:04:05.000006Z" with its terminator */
 
-int64_t clock_now(void);  /* the wall clock, us */
-int64_t clock_mono(void); /* a clock that never jumps, us; counts while the machine sleeps */
+/* us; CLOCK_REALTIME is the wall clock, CLOCK_BOOTTIME never jumps and counts while the machine sleeps. */
+int64_t clock_read(clockid_t id);
 
 /* For threads, which wait in real time whatever clock their world has: a condition to wait on for a length of
  * time. */

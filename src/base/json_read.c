@@ -134,11 +134,11 @@ static enum rc read_piece(struct reader *r, struct piece *out)
     *out = (struct piece){ .s = r->text + start };
     for (;;) {
         r->at += json_plain_len(r->text + r->at, r->len - r->at);
-        char c = peek(r);
-        if (c == '"')
-            break;
         if (r->at >= r->len)
             return unexpected(r);
+        char c = r->text[r->at];
+        if (c == '"')
+            break;
         if ((unsigned char)c < 0x20)
             return fault(r, "a control character in a string");
         if (c != '\\')

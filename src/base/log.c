@@ -149,7 +149,7 @@ static void build_json(struct buf *line, enum log_level level, const char *when,
 static void build_line(struct buf *line, enum log_level level, const char *message)
 {
     char when[CLOCK_TEXT_LEN];
-    clock_format(clock_now(), when);
+    clock_format(clock_read(CLOCK_REALTIME), when);
     strcpy(when + sizeof "2026-11-21T13:04:05.123" - 1, "Z");
     if (sink.json)
         build_json(line, level, when, message);

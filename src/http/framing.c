@@ -70,11 +70,6 @@ static void keep(struct framing *f, const char *data, size_t n)
     f->text_len += n;
 }
 
-static bool text_is(const struct framing *f, const char *s)
-{
-    return f->text_len == strlen(s) && strncasecmp(f->text, s, f->text_len) == 0;
-}
-
 /* ---- the end of a part ---- */
 
 static bool end_empty_line(struct framing *f)
@@ -97,10 +92,16 @@ static bool end_version(struct framing *f)
 
 static bool end_name(struct framing *f)
 {
-    f->field = text_is(f, "Content-Length")      ? FIELD_LENGTH
-               : text_is(f, "Transfer-Encoding") ? FIELD_ENCODING
-               : text_is(f, "Host")              ? FIELD_HOST
-                                                 : FIELD_OTHER;
+    static const struct {
+        const char *name;
+        enum framing_field field;
+    } known[] = { { "Host", FIELD_HOST },
+                  { "Content-Length", FIELD_LENGTH },
+                  { "Transfer-Encoding", FIELD_ENCODING } };
+    f->field = FIELD_OTHER;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (f->text_len == strlen(known[i].name) && strncasecmp(f->text, known[i].name, f->text_len) == 0)
+            f->field = known[i].field;
     return f->field == FIELD_OTHER || !f->in_trailer ||
            refuse(f, 400, "the trailer has a header that belongs before the body");
 }
@@ -130,7 +131,7 @@ static bool end_field(struct framing *f)
         if (f->has_encoding || f->text_len == 0)
             return refuse(f, 400, "Transfer-Encoding must be one word");
         f->has_encoding = true;
-        return text_is(f, "chunked") ||
+        return (f->text_len == 7 && strncasecmp(f->text, "chunked", 7) == 0) ||
                refuse(f, 501, "the only transfer encoding that is known here is chunked");
     case FIELD_HOST:
         if (f->has_host)
@@ -222,8 +223,9 @@ static const struct part parts[] = {
 static size_t eat_part(struct framing *f, const char *data, size_t len)
 {
     const struct part *part = &parts[f->at];
-    size_t n = span(part->chars, data, len);
-    keep(f, data, n);
+    size_t n = part->chars == NONE ? 0 : span(part->chars, data, len);
+    if (n > 0 && part->done && (f->at != AT_VALUE || f->field != FIELD_OTHER))
+        keep(f, data, n);
     f->part_len += n;
     if (part->max && f->part_len > part->max)
         return refuse(f, 400, part->why);

@@ -58,10 +58,11 @@ struct http_request {
     size_t n_query;
     const char *body; /* terminated; "" when none */
     size_t body_len;
-    bool local;         /* over the Unix socket: the peer is the same user, or root */
-    uint32_t local_uid; /* the user that signed in to the machine, else the peer */
-    const char *peer;   /* as http_source() gives it; never logged */
-    void *worker;       /* what open_worker made for the thread this arrived on */
+    bool local;            /* over the Unix socket: the peer is the same user, or root */
+    uint32_t local_uid;    /* the user that signed in to the machine, else the peer */
+    const char *peer;      /* as http_source() gives it; never logged */
+    const char *forwarded; /* the last line of X-Forwarded-For; NULL: none */
+    void *worker;          /* what open_worker made for the thread this arrived on */
 
     /* the answer */
     unsigned status;
@@ -71,7 +72,7 @@ struct http_request {
     void *user; /* the owner's, until it is answered */
 };
 
-/* NULL when absent; of several lines the last; case of name does not matter. Within dispatch() only, on its
+/* NULL when absent; case of name does not matter. Within dispatch() only, on its
  * thread: what a later step needs has to be copied. */
 const char *http_header(const struct http_request *req, const char *name);
 /* An address as limits count, from its text as proxies write it: IPv4 or IPv6, perhaps with a port. Returns

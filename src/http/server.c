@@ -208,6 +208,8 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
             set_wrong(check->x, 400, arena_printf(&check->x->req.arena, "more than one %s header", once[i]));
         check->seen |= 1U << i;
     }
+    if (strcasecmp(name, "X-Forwarded-For") == 0)
+        check->x->req.forwarded = value;
     return MHD_YES;
 }
 
@@ -272,18 +274,6 @@ static void take_answer(struct http_request *req)
     atomic_fetch_sub(&worker->answering, 1);
 }
 
-struct sought {
-    const char *name, *value;
-};
-
-static enum MHD_Result take_last(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct sought *sought = arg;
-    if (strcasecmp(name, sought->name) == 0)
-        sought->value = value;
-    return MHD_YES;
-}
-
 /* On the worker's thread: the library says nothing of others. NULL as well for a client that was turned away
  * before it had a connection. */
 static const char *find_header(const struct http_request *req, const char *name)
@@ -292,9 +282,7 @@ static const char *find_header(const struct http_request *req, const char *name)
     if (!x->connection)
         return NULL;
     assert(pthread_equal(x->worker->thread, pthread_self()));
-    struct sought sought = { .name = name };
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, take_last, &sought);
-    return sought.value;
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
 /* The connection stays as long as the request is not answered. */

@@ -16,7 +16,7 @@
 const char *sessions_source(struct exchange *x)
 {
     char *source = arena_alloc(x->arena, HTTP_SOURCE_LEN);
-    const char *forwarded = x->config->behind_proxy ? http_header(x->http, "X-Forwarded-For") : NULL;
+    const char *forwarded = x->config->behind_proxy ? x->http->forwarded : NULL;
     const char *comma = forwarded ? strrchr(forwarded, ',') : NULL;
     const char *last = comma ? comma + 1 : forwarded ? forwarded : "";
     last += strspn(last, " \t");

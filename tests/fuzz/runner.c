@@ -212,9 +212,9 @@ static bool keep_folder(struct runner *r, const char *path)
 static unsigned run_mutations(struct runner *r)
 {
     static struct input in;
-    int64_t until = clock_mono() + CLOCK_S;
+    int64_t until = clock_read(CLOCK_BOOTTIME) + CLOCK_S;
     unsigned n = 0;
-    for (; n < MUTATIONS_MAX && clock_mono() < until; n++) {
+    for (; n < MUTATIONS_MAX && clock_read(CLOCK_BOOTTIME) < until; n++) {
         in = *r->kept[below(r, r->n_kept)];
         mutate(r, &in);
         run(r, &in);

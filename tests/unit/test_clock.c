@@ -179,9 +179,9 @@ static void test_clock__lengths_for_people(void **state)
 
 static void test_clock__clocks_go_on(void **state)
 {
-    int64_t mono = clock_mono();
-    assert_true(clock_mono() >= mono);
-    assert_true(clock_now() > 1700000000 * CLOCK_S);
+    int64_t mono = clock_read(CLOCK_BOOTTIME);
+    assert_true(clock_read(CLOCK_BOOTTIME) >= mono);
+    assert_true(clock_read(CLOCK_REALTIME) > 1700000000 * CLOCK_S);
 }
 
 int main(void)

@@ -1019,9 +1019,9 @@ static void test_http_server__closing_waits_for_a_slow_reader_only_so_long(void 
     house.world = world_real;
     open_house();
     int fd = dial_slow_reader();
-    int64_t began_at = clock_mono();
+    int64_t began_at = clock_read(CLOCK_BOOTTIME);
     http_server_close(&house.server);
-    assert_true(clock_mono() - began_at >= house.limits.closing_us);
+    assert_true(clock_read(CLOCK_BOOTTIME) - began_at >= house.limits.closing_us);
     close(fd);
 }
 

@@ -7,10 +7,10 @@
 
 static void test_world__the_real_one_has_the_clocks_of_the_machine(void **state)
 {
-    int64_t wall = clock_now(), mono = clock_mono();
+    int64_t wall = clock_read(CLOCK_REALTIME), mono = clock_read(CLOCK_BOOTTIME);
     assert_true(world_now(&world_real) >= wall - CLOCK_DAY);
     assert_true(world_mono(&world_real) >= mono);
-    assert_true(world_mono(&world_real) <= clock_mono());
+    assert_true(world_mono(&world_real) <= clock_read(CLOCK_BOOTTIME));
 }
 
 static void test_world__random_numbers_differ(void **state)
