@@ -174,8 +174,8 @@ static const struct setting settings[] = {
       .inner_form = "." },
     { "behind_proxy", "true or false", setting_bool, OF(behind_proxy), "false",
       "a proxy in front of the server does TLS, and only the proxy can reach the server" },
-    { "max_connections", "number", setting_count, OF(max_connections), "960", "connections at once", .min = 1,
-      .max = CONNECTIONS_MAX },
+    { "max_connections", "number", setting_count, OF(max_connections), "960",
+      "connections at once, which the limit of open files has to allow", .min = 1, .max = CONNECTIONS_MAX },
     { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), NULL,
       "connections at once from one address, or from one IPv6 network /64; 0: only max_connections limits "
       "them; "

@@ -36,7 +36,9 @@ enum {
     ACCEPT_BATCH = 64,
     TICK_MS = 250, /* how long a late connection may go unnoticed */
     SHORT_OF_FILES_MS = 100,
-    KEPT_SHARE = 32 /* one place in so many is kept */
+    KEPT_SHARE = 32, /* one place in so many is kept */
+    WORKER_FILES = 8,
+    OTHER_FILES = 32
 };
 
 static const char crowded[] = "too many connections, try again later";
@@ -155,17 +157,26 @@ static void close_listeners(struct door *door)
     door->unix_fd = door->tcp_fd = -1;
 }
 
-/* The usual limit of 1,024 is too low for the configured connections. The rest is for what else the process
- * opens. */
-static void allow_descriptors(unsigned connections)
+/* The usual limit of 1,024 is too low for the configured connections. Besides them a worker opens the
+ * database and what it waits with; the rest of the needed ones is for files that are open for a moment, and
+ * of the wanted ones for a driver's calls. */
+static enum rc allow_descriptors(const struct door_conf *conf, struct err *err)
 {
     struct rlimit files;
-    rlim_t wanted = 2 * (rlim_t)connections + 1024;
+    rlim_t needed = conf->max_connections + WORKER_FILES * ((rlim_t)conf->n_places + 1) + OTHER_FILES;
+    rlim_t wanted = needed + conf->max_connections + 1024;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted)
-        return;
+        return RC_OK;
     files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-        log_warning("the limit of open files cannot be raised: %s", strerror(errno));
+        return err_set_errno(err, "the limit of open files cannot be raised");
+    if (files.rlim_cur >= needed || !conf->host)
+        return RC_OK;
+    return err_set(
+        err, RC_INVALID,
+        "this process may open %llu files, and max_connections: %u needs %llu: raise the limit (ulimit -n, "
+        "LimitNOFILE), or lower max_connections",
+        (unsigned long long)files.rlim_cur, conf->max_connections, (unsigned long long)needed);
 }
 
 /* ---- refusing ---- */
@@ -418,10 +429,10 @@ enum rc door_open(const struct door_conf *conf, struct door **out, struct err *e
     door->load = xcalloc(conf->n_places + 1, sizeof(*door->load));
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     door->processors = processors > 1 ? (unsigned)processors : 1;
-    allow_descriptors(conf->max_connections);
     pthread_mutex_init(&door->lock, NULL);
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    enum rc rc = door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : RC_OK;
+    enum rc rc =
+        door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : allow_descriptors(conf, err);
     if (!rc && conf->host)
         rc = open_tcp(door, err);
     if (!rc && conf->socket_path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""data/cases.txt says what could go wrong, what is right, and which tests show it. Are they there?"""
+"""data/cases.txt says what could go wrong, what is right, and which tests show it: are they there? And the cases that no other file has."""
 import os
 import re
 
@@ -42,6 +42,18 @@ def is_defined(test):
             with open(path, encoding="utf-8") as f:
                 return re.search(pattern, f.read(), re.M) is not None
     return False
+
+
+def test_what_cannot_be_defended_is_said(site):
+    """It is so, and SECURITY.md says so under its own heading."""
+    site.configure(cool_off="7d")
+    site.serve()
+    site.request("ada")
+    assert site.patch("ada", "COMPLETE", token=site.token("retirement:drive")).status == 204
+    assert site.get("/%6detrics", token="").status == 200
+    with open(os.path.join(TESTS, "..", "SECURITY.md"), encoding="utf-8") as f:
+        said = f.read().partition("\n## What cannot be defended\n")[2].partition("\n## ")[0]
+    assert [words for words in ("lethe.db-wal", "update_retirement_status", "/%6detrics") if words not in said] == []
 
 
 def test_every_case_has_its_tests():

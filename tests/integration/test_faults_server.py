@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What breaks around a server: it is killed, the disk is full, files are damaged. Acknowledged writes stay, and one
 line says what is wrong."""
+import contextlib
 import http.client
 import json
 import os
@@ -241,6 +242,34 @@ def test_a_port_that_is_taken(site):
             expect_line(site.lethe("serve"), REFUSED, str(port), "taken by another program")
         site.serve()
     assert site.port == port
+
+
+def test_fewer_files_than_connections_need(site):
+    site.write_config()
+    command = [LETHE, "serve", "--config", str(site.file)]
+
+    def serve(files):
+        return subprocess.run(["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command], env=site.environment(), cwd=site.folder,
+                              capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    for files in (40, 900):
+        refused = serve(files)
+        assert refused.returncode == 2 and refused.stdout == "", refused
+        assert f"may open {files} files" in refused.stderr and "max_connections: 960 needs" in refused.stderr
+    site.configure(max_connections=10)
+    site.write_config()
+    needed = int(serve(40).stderr.partition("needs ")[2].partition(":")[0])
+    enough = subprocess.Popen(["sh", "-c", f'ulimit -n {needed}; exec "$@"', "sh", *command], stdout=subprocess.PIPE,
+                              stderr=open(site.folder / "log.txt", "wb"), cwd=site.folder, env=site.environment())
+    enough.log_path = str(site.folder / "log.txt")
+    site.processes.append(enough)
+    site.wait_ready(enough)
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(9):
+            s = open_ones.enter_context(socket.create_connection(("127.0.0.1", site.port), TIMEOUT))
+            s.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert s.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert "Too many open files" not in site.log(enough)
 
 
 def test_a_second_server_leaves_the_first_alone(served):
