@@ -277,7 +277,6 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         const char *section, *key, *why;
     } never[] = {
         { "driver", "lease", "an LMS grants no leases" },
-        { "driver", "deaths_max", "an LMS counts no deaths of drivers" },
         { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
     };
     for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {

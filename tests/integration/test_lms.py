@@ -2,11 +2,13 @@
 """An LMS that is out of order: it answers nonsense, lists people whom it does not know, has another order of states,
 refuses half of the calls. Each test reads: the kind, what comes in, what is right."""
 import json
+import random
 
 import pytest
 
-from driver_site import STATES, WAY, driver, lms  # noqa: F401
-from site_under_test import wait_for
+from driver_site import FORUM, STATES, WAY, driver, lms  # noqa: F401
+from services import HANG_UP
+from site_under_test import TIMEOUT, wait_for
 
 PAGE = "<!DOCTYPE html><html><body>We are back at nine.</body></html>"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -481,3 +483,32 @@ def test_no_fuse(driver, lms):
     driver.configure(fuse={"people": 0})
     lms.add(*(f"user{i}" for i in range(350)))
     assert driver.drive_all()["completed"] == 350
+
+
+# ---- 18. It dies of a person ----
+
+@pytest.mark.parametrize("people, poison, deaths", [(7, 1, 2), (9, 2, 1), (1, 1, None), (6, 0, 1)])
+def test_only_the_people_whom_drivers_die_of_are_errored(driver, lms, people, poison, deaths):
+    """The people of a driver that died are tried again in halving groups, before anybody new."""
+    names = [f"user{i}" for i in range(people)]
+    kill = set(random.Random(people).sample(names, poison))
+    driver.configure(driver={"poll": "100ms", **({"deaths_max": deaths} if deaths else {})})
+    lms.add(*names)
+    running = []
+
+    def meddle(kind, call):
+        if call.path != FORUM:
+            return None
+        if call.json["username"] in kill:
+            running[-1].kill()
+            return HANG_UP
+        return None
+
+    lms.meddle = meddle
+    for _ in range(poison * ((people - 1).bit_length() + 1 + (deaths or 5)) + 1):
+        running.append(driver.start_once())
+        if running[-1].wait(TIMEOUT) >= 0:
+            break
+    assert running[-1].returncode == 0, driver.log(running[-1])
+    assert len(running) > poison * (deaths or 5)
+    assert lms.states_of_all() == {name: "ERRORED" if name in kill else "COMPLETE" for name in names}

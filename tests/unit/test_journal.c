@@ -136,8 +136,9 @@ static void test_journal__a_cut_file_loses_its_last_line_alone(void **state)
     sync_journal(j);
     size_t first = strlen(read_journal());
     journal_enter(j, 18, "RETIRING_LMS", KEY2);
-    journal_close(&j);
+    sync_journal(j);
     const char *whole = read_journal();
+    journal_close(&j);
     for (size_t len = first; len < strlen(whole) - 1; len++) {
         write_journal(arena_strndup(&arena, whole, len));
         j = open_journal();
@@ -145,6 +146,83 @@ static void test_journal__a_cut_file_loses_its_last_line_alone(void **state)
         assert_null(journal_find(j, 18));
         journal_close(&j);
     }
+}
+
+/* What a driver that is killed leaves, from the last sync on. */
+static void die(struct journal **j)
+{
+    sync_journal(*j);
+    const char *left = read_journal();
+    journal_close(j);
+    write_journal(left);
+}
+
+static unsigned suspects_of(const struct journal *j, int64_t id)
+{
+    return journal_find(j, id)->suspects;
+}
+
+static void test_journal__people_of_a_driver_that_died_are_suspects(void **state)
+{
+    struct journal *j = open_journal();
+    for (int64_t id = 1; id <= 7; id++)
+        journal_enter(j, id, "RETIRING_LMS", KEY);
+    journal_rest(j, 6, false);
+    journal_put_off(j, 7, 1, 2, "{}");
+    journal_rest(j, 7, true);
+    die(&j);
+    j = open_journal();
+    for (int64_t id = 1; id <= 7; id++)
+        assert_int_equal(suspects_of(j, id), id <= 5 ? 2 : 0);
+    journal_go(j, 3);
+    journal_go(j, 4);
+    die(&j);
+    j = open_journal();
+    assert_int_equal(suspects_of(j, 2), 2); /* it waited for its turn */
+    assert_int_equal(suspects_of(j, 3), 1);
+    assert_int_equal(journal_find(j, 3)->deaths, 0);
+    journal_go(j, 3);
+    journal_enter(j, 3, "RETIRING_NOTES", KEY); /* the stage is over: it is no suspect any more */
+    die(&j);
+    j = open_journal();
+    assert_int_equal(suspects_of(j, 3), 1);
+    assert_int_equal(journal_find(j, 3)->deaths, 0);
+    journal_close(&j);
+}
+
+static void test_journal__only_a_death_alone_in_a_call_counts(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_LMS", KEY);
+    journal_enter(j, 18, "RETIRING_LMS", KEY);
+    die(&j);
+    for (unsigned deaths = 0; deaths < 3; deaths++) {
+        j = open_journal();
+        assert_int_equal(journal_find(j, 17)->deaths, deaths);
+        journal_go(j, 17); /* and no call: nothing is counted */
+        die(&j);
+        j = open_journal();
+        assert_int_equal(journal_find(j, 17)->deaths, deaths);
+        journal_go(j, 17);
+        journal_calls(j, 17);
+        journal_close(&j); /* it ends in order */
+        j = open_journal();
+        assert_int_equal(journal_find(j, 17)->deaths, deaths);
+        journal_go(j, 17);
+        journal_calls(j, 17);
+        die(&j);
+    }
+    j = open_journal();
+    assert_int_equal(journal_find(j, 17)->deaths, 3);
+    assert_int_equal(journal_find(j, 18)->deaths, 0);
+    journal_go(j, 17);
+    journal_put_off(j, 17, 1, 2, NULL);
+    journal_rest(j, 17, true); /* a sign of life */
+    die(&j);
+    j = open_journal();
+    assert_int_equal(journal_find(j, 17)->deaths + suspects_of(j, 17), 0);
+    assert_int_equal(suspects_of(j, 18), 1);
+    journal_close(&j);
 }
 
 static void test_journal__a_changed_byte_is_no_line(void **state)
@@ -443,6 +521,8 @@ int main(void)
         T(test_journal__is_for_its_owner_alone),
         T(test_journal__a_cut_file_loses_its_last_line_alone),
         T(test_journal__a_changed_byte_is_no_line),
+        T(test_journal__people_of_a_driver_that_died_are_suspects),
+        T(test_journal__only_a_death_alone_in_a_call_counts),
         T(test_journal__old_lines_do_not_gather),
         T(test_journal__entries_may_end_while_they_are_looked_at),
         T(test_journal__is_of_one_authority),

@@ -295,6 +295,7 @@ struct lms {
     bool strangers_said;
     bool looks_alone;        /* no person was in flight when the look under way was sent */
     bool one_taken;          /* of LOOK_ONE */
+    bool suspects;           /* of a driver's death are in flight, or wait until nobody is */
     struct update **updates; /* made as they are needed, never freed before the end */
     unsigned n_updates;
     unsigned n_in_use;  /* have a person */

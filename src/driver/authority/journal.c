@@ -105,7 +105,9 @@ static void put(struct journal *j, int64_t id, const char *stage, const char *ru
         j->n++;
     }
     forget_memo(j, *at);
-    (*at)->inherited = false;
+    (*at)->inherited = (*at)->calls = false;
+    (*at)->flying = true;
+    (*at)->suspects = (*at)->deaths = 0;
     snprintf((*at)->stage, sizeof(*at)->stage, "%s", stage);
     snprintf((*at)->run_key, sizeof(*at)->run_key, "%s", run_key);
 }
@@ -139,9 +141,13 @@ static bool put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t unt
 static bool fail(struct journal *j, int64_t id, int64_t until, const char *memo)
 {
     bool is_there = put_off(j, id, 0, until, memo);
-    if (is_there)
-        (*place_of(j, id))->failed = true;
-    return is_there;
+    struct journal_entry *entry = *place_of(j, id);
+    if (!is_there)
+        return false;
+    entry->failed = true;
+    entry->flying = entry->calls = false;
+    entry->suspects = entry->deaths = 0;
+    return true;
 }
 
 void journal_each(struct journal *j, journal_entry_fn *fn, void *arg)
@@ -183,6 +189,16 @@ static void add_enter(struct buf *out, const struct journal_entry *entry)
     add_line(out, "enter %" PRId64 " %s %s", entry->id, entry->stage, entry->run_key);
 }
 
+static void add_suspicion(struct buf *out, const struct journal_entry *entry)
+{
+    if (entry->suspects > 0)
+        add_line(out, "suspect %" PRId64 " %u %u", entry->id, entry->suspects, entry->deaths);
+    if (entry->calls)
+        add_line(out, "calls %" PRId64, entry->id);
+    if (!entry->flying && !entry->failed)
+        add_line(out, "rest %" PRId64, entry->id);
+}
+
 static void add_later(struct buf *out, const struct journal_entry *entry)
 {
     if (entry->failed) {
@@ -205,6 +221,32 @@ static char *verified(char *line)
     return strcmp(line + len - SUM_LEN, sum) == 0 ? line : NULL;
 }
 
+/* The lines of one who is there already. */
+static bool replay_flight(struct journal *j, const char *line)
+{
+    int64_t id;
+    unsigned suspects, deaths;
+    char word[8];
+    if (sscanf(line, "%7s %" SCNd64, word, &id) != 2)
+        return false;
+    struct journal_entry *entry = *place_of(j, id);
+    if (!entry)
+        return false;
+    if (sscanf(line, "suspect %*d %u %u", &suspects, &deaths) == 2) {
+        entry->suspects = suspects;
+        entry->deaths = deaths;
+    } else if (strcmp(word, "go") == 0) {
+        entry->flying = true;
+    } else if (strcmp(word, "calls") == 0) {
+        entry->calls = true;
+    } else if (strcmp(word, "rest") == 0) {
+        entry->flying = entry->calls = false;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool replay(struct journal *j, char *line)
 {
     int64_t id, begun_at, until;
@@ -223,7 +265,7 @@ static bool replay(struct journal *j, char *line)
     } else if (sscanf(line, "failed %" SCNd64 " %" SCNd64 " %n", &id, &until, &len) == 2 && line[len]) {
         return fail(j, id, until, line + len);
     } else {
-        return false;
+        return replay_flight(j, line);
     }
     return true;
 }
@@ -285,6 +327,7 @@ static void add_live(void *arg, const struct journal_entry *entry)
     add_enter(arg, entry);
     if (entry->until != 0)
         add_later(arg, entry);
+    add_suspicion(arg, entry);
 }
 
 /* The live entries alone, in a file that takes the place of the old one when it is whole. */
@@ -354,6 +397,41 @@ void journal_end(struct journal *j, int64_t id)
     j->lines++;
 }
 
+void journal_go(struct journal *j, int64_t id)
+{
+    struct journal_entry *entry = *place_of(j, id);
+    if (!entry)
+        return;
+    entry->flying = true;
+    add_line(&j->unwritten, "go %" PRId64, id);
+    j->lines++;
+}
+
+void journal_calls(struct journal *j, int64_t id)
+{
+    struct journal_entry *entry = *place_of(j, id);
+    if (!entry)
+        return;
+    entry->calls = true;
+    add_line(&j->unwritten, "calls %" PRId64, id);
+    j->lines++;
+}
+
+void journal_rest(struct journal *j, int64_t id, bool is_cleared)
+{
+    struct journal_entry *entry = *place_of(j, id);
+    if (!entry)
+        return;
+    if (is_cleared && entry->suspects > 0) {
+        entry->suspects = entry->deaths = 0;
+        add_line(&j->unwritten, "suspect %" PRId64 " 0 0", id);
+        j->lines++;
+    }
+    entry->flying = entry->calls = false;
+    add_line(&j->unwritten, "rest %" PRId64, id);
+    j->lines++;
+}
+
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
 {
     assert(!memo || (strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n')));
@@ -383,6 +461,28 @@ enum rc journal_sync(struct journal *j, struct err *err)
 }
 
 /* ---- opening and closing ---- */
+
+/* Whom did the driver before hold when it died? */
+static void suspect_all(struct journal *j)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < j->n_buckets; i++)
+        for (const struct journal_entry *entry = j->buckets[i]; entry; entry = entry->next)
+            n += entry->flying;
+    for (size_t i = 0; n > 0 && i < j->n_buckets; i++)
+        for (struct journal_entry *entry = j->buckets[i]; entry; entry = entry->next) {
+            if (!entry->flying)
+                continue;
+            entry->deaths += n == 1 && entry->calls;
+            entry->suspects = n > 1 ? n / 2 : 1;
+            entry->flying = entry->calls = false;
+        }
+    if (n > 0)
+        log_warning(
+            "%u people were under way when the driver before ended without a word: they are tried again "
+            "before others, in groups of half the size",
+            n);
+}
 
 static void name_paths(struct journal *j, const char *data_dir, const char *url)
 {
@@ -426,6 +526,8 @@ enum rc journal_open(const char *data_dir, const char *url, const struct world *
     if (!rc)
         rc = read_lines(j, err);
     if (!rc)
+        suspect_all(j);
+    if (!rc)
         rc = write_anew(j, err);
     if (rc)
         journal_close(&j);
@@ -439,6 +541,10 @@ void journal_close(struct journal **journal)
     struct err err;
     if (!j)
         return;
+    for (size_t i = 0; i < j->n_buckets; i++)
+        for (const struct journal_entry *entry = j->buckets[i]; entry; entry = entry->next)
+            if (entry->flying)
+                journal_rest(j, entry->id, false);
     if (j->fd >= 0 && (j->stale_memos > 0 ? write_anew(j, &err) : journal_sync(j, &err)))
         log_error("%s", err.text);
     if (j->fd >= 0)

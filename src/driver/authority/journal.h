@@ -8,12 +8,23 @@
  *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 5d41402a
  *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
  *   failed 17 1777771800000000 {"at":{...}} 5f3c6b2a
+ *   go 17 2b1f3a60
+ *   calls 17 9a0364b9
+ *   rest 17 6f1ed002
+ *   suspect 17 4 0 1679091c
  *   end 17 7d793037
  *
  * "later": when the stage was begun and until when it is put off, in us, and what the driver has to know
  * again then. "failed": the person is ERRORED, and until then the driver remembers how far the stage has
  * come, should it be resumed. The last word is a checksum of those before it: a line that was cut off or
- * damaged is none. The file holds numbers of retirements, names of states and random keys; but what the
+ * damaged is none.
+ *
+ * A person is in flight from "enter" or "go" to "rest", "failed" or "end". Those who are in flight when the
+ * file is opened were with a driver that died, perhaps of one of them: they are suspects, who may be in
+ * flight with half as many people ("suspect", with the deaths that count against them), until the one that
+ * kills drivers is alone. A death counts only if its call had begun ("calls"). An orderly end lets all rest.
+ *
+ * The file holds numbers of retirements, names of states and random keys; but what the
  * driver has to know again may be what a service calls the person, so it leaves the file within a minute of
  * being of no more use, as long as the driver runs, and otherwise when it is next opened. It belongs to one
  * authority and one driver at a time.
@@ -38,6 +49,10 @@ struct journal_entry {
                               * rest; 0: it was not put off */
     char *memo;              /* what the driver has to know again then; NULL: nothing */
     bool failed;             /* the stage is over, unless it is entered again; its memo is kept until then */
+    bool flying;             /* a driver has it now */
+    bool calls;              /* it flies alone, and its call has begun */
+    unsigned suspects;       /* of a driver's death: as in struct retirement; 0: it is none */
+    unsigned deaths;         /* of drivers that had it alone at this stage */
     bool inherited;          /* from a driver before: calls of the stage may have been sent */
     struct journal_entry *next; /* the journal's */
 };
@@ -59,6 +74,11 @@ void journal_end(struct journal *j, int64_t id);
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo);
 /* Of one that is there: its person is ERRORED. As above; without a memo it ends. */
 void journal_fail(struct journal *j, int64_t id, int64_t until, const char *memo);
+/* Of one that is there: it is taken up again; its call begins, and it is alone; it is given back. A person
+ * who is put off by a driver that lives (is_cleared) is no suspect any more. As above. */
+void journal_go(struct journal *j, int64_t id);
+void journal_calls(struct journal *j, int64_t id);
+void journal_rest(struct journal *j, int64_t id, bool is_cleared);
 bool journal_is_put_off(const struct journal_entry *entry, int64_t now); /* now: wall clock */
 /* After a failure the journal is of no more use: stop, and begin with what is on disk. RC_IO, RC_NO_SPACE. */
 enum rc journal_sync(struct journal *j, struct err *err) MUST_CHECK;

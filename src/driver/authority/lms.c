@@ -17,6 +17,7 @@
 #include "driver/authority/journal.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +49,15 @@ static const char *stage_after(const struct config *config, const char *state)
     return NULL;
 }
 
+/* So many drivers died of the person that no other one is to. */
+static bool is_lost(const struct lms *lms, const struct journal_entry *ours)
+{
+    return ours && ours->deaths >= lms->authority->config->deaths_max;
+}
+
+/* alone: nobody else is in flight. */
 static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
-                  const struct journal_entry *ours)
+                  const struct journal_entry *ours, bool alone)
 {
     struct authority *a = lms->authority;
     int64_t now = authority_mono(a);
@@ -72,8 +80,12 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
                 : failed ? failed->memo
                          : NULL,
         .begun = ours && ours->inherited,
+        .alone = ours && ours->suspects > 0 && alone,
+        .is_lost = is_lost(lms, ours),
         .person = row->person,
     };
+    if (ours)
+        journal_go(lms->journal, row->id);
     run_begin(a->flight, &claim, now);
 }
 
@@ -182,15 +194,58 @@ static void tidy_journal(struct lms *lms)
             check.n_unknown);
 }
 
+static const struct journal_entry *suspect_of(const struct lms *lms, const struct lms_row *row)
+{
+    const struct journal_entry *entry = entry_of(lms, row);
+    return entry && entry->suspects > 0 && !flight_has(lms->authority->flight, row->id) ? entry : NULL;
+}
+
+/* Chooses those of the kept rows that may be in flight together, as many as any of them allows. */
+static unsigned choose_suspects(const struct lms *lms, const struct lms_row **group)
+{
+    unsigned n = 0, least = UINT_MAX;
+    for (unsigned i = 0; i < lms->n_kept; i++) {
+        const struct journal_entry *entry = suspect_of(lms, &lms->kept[i]);
+        bool is_twice = n > 0 && group[n - 1]->id == lms->kept[i].id;
+        if (!entry || is_twice || entry->suspects <= n || least <= n)
+            continue;
+        least = entry->suspects < least ? entry->suspects : least;
+        group[n++] = &lms->kept[i];
+    }
+    return n;
+}
+
+/* Suspects are taken up when nobody is in flight, and before all others. Returns false when there are none.
+ */
+static bool take_suspects(struct lms *lms)
+{
+    struct authority *a = lms->authority;
+    const struct lms_row **group = arena_array(&lms->arena, lms->n_kept + 1, sizeof(*group));
+    struct err err;
+    unsigned n = choose_suspects(lms, group);
+    lms->suspects = n > 0;
+    if (n == 0 || a->flight->in_flight > 0)
+        return n > 0;
+    for (unsigned i = 0; i < n; i++)
+        begin(lms, group[i], group[i]->state, entry_of(lms, group[i]), n == 1);
+    lms->found_nobody = false;
+    log_info("trying %u people again who were with a driver that died", n);
+    if (journal_sync(lms->journal, &err)) /* before the first call */
+        ask_fail(a, &err);
+    return true;
+}
+
 static void take_ours(struct lms *lms)
 {
     struct authority *a = lms->authority;
     unsigned n = 0, begun = 0;
+    if (take_suspects(lms))
+        return;
     for (; n < lms->n_kept && a->flight->in_flight < a->flight->conf.max_runs; n++) {
         const struct lms_row *row = &lms->kept[n];
         if (flight_has(a->flight, row->id)) /* the list has it twice */
             continue;
-        begin(lms, row, row->state, entry_of(lms, row));
+        begin(lms, row, row->state, entry_of(lms, row), false);
         begun++;
     }
     lms->found_nobody = lms->found_nobody && begun == 0;
@@ -274,7 +329,7 @@ static void take_due(struct lms *lms, int64_t now)
             left_out++;
             continue;
         }
-        begin(lms, row, stage_after(a->config, row->state), NULL);
+        begin(lms, row, stage_after(a->config, row->state), NULL, false);
         a->batch_taken++;
     }
     unsigned waiting = lms->n_wanted - n;
@@ -312,9 +367,9 @@ static void take_one(struct lms *lms, const struct lms_row *row)
     lms->aside.back_at = INT64_MAX;
     lms->one_taken = true;
     if (entry && is_working)
-        begin(lms, row, row->state, entry);
+        begin(lms, row, row->state, entry, true);
     else if (stage)
-        begin(lms, row, stage, NULL);
+        begin(lms, row, stage, NULL, false);
     else if (strcmp(row->state, "COMPLETE") == 0 || strcmp(row->state, "ERRORED") == 0 ||
              strcmp(row->state, "ABORTED") == 0)
         refuse_state(lms, "at_end_state", "which is an end state", row->state);
@@ -496,7 +551,7 @@ static void time_for_next(void *arg, int64_t now)
 static void look(struct lms *lms, int64_t now)
 {
     struct authority *a = lms->authority;
-    if (lms->ask.busy || a->ending || a->flight->stopping)
+    if (lms->ask.busy || a->ending || a->flight->stopping || (lms->suspects && a->flight->in_flight > 0))
         return;
     bool is_at_rest = a->flight->in_flight == 0 && lms->n_in_use == 0;
     bool is_last = a->conf.once && (lms->found_nobody || authority_batch_is_full(a));

@@ -248,6 +248,7 @@ static void stay_in_journal(struct update *u)
     struct authority *a = authority_of(u);
     if (!a->conf.once)
         aside_put_off(&u->lms->aside, authority_now(a) + ALONE_FOR);
+    journal_rest(u->lms->journal, u->run->id, true);
     answer(u, &(struct wire_report_answer){ .ok = false, .code = "refused" });
 }
 
@@ -490,14 +491,20 @@ static void put_off(struct update *u)
     const struct run *run = u->run;
     int64_t until = authority_now(authority_of(u)) + run->later_us;
     journal_put_off(u->lms->journal, run->id, run->begun_at, until, run->put_memo);
+    journal_rest(u->lms->journal, run->id, true);
     aside_put_off(&u->lms->aside, until);
     answer_in(u, run->stage_name, NULL);
 }
 
-/* How far the stage has come: the run hears of it once that is on disk, in updates_pump(). */
+/* How far the stage has come, and that a suspect is about to be called for: the run hears of it once that is
+ * on disk, in updates_pump(). */
 static void note(struct update *u)
 {
-    const struct run *run = u->run;
+    struct run *run = u->run;
+    if (run->alone && run->sent == REPORT_RENEWED && !run->begins_said) {
+        journal_calls(u->lms->journal, run->id);
+        run->begins_said = true;
+    }
     if (run->put_memo)
         journal_put_off(u->lms->journal, run->id, run->begun_at, authority_now(authority_of(u)),
                         run->put_memo);
@@ -519,6 +526,7 @@ static void start(struct update *u, struct run *run)
         break;
     case REPORT_RELEASED:
         note(u);
+        journal_rest(u->lms->journal, run->id, false);
         u->lms->aside.given_back = true;
         answer_in(u, run->stage_name, NULL);
         break;

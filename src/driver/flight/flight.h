@@ -288,6 +288,7 @@ struct claim {
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */
     bool alone;              /* a suspect, with whom nobody else is in flight */
+    bool is_lost;            /* so many drivers died of it that it fails, without a call */
 };
 
 /* For the authority: */

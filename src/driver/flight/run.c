@@ -363,6 +363,12 @@ void run_cancel_call(struct run *run)
 
 /* ---- from one stage to the next ---- */
 
+static const struct attempt lost = {
+    .judgement = { VERDICT_FINAL, .unknown = true },
+    .retry_after_us = -1,
+    .error = "the driver was lost again and again at this stage: see its log for the cause",
+};
+
 static void leave_to_others(struct run *run)
 {
     struct flight *f = run->flight;
@@ -434,6 +440,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         task_go_on(&run->task, run->memo, before->begun);
     if (has_to_stop(run))
         give_back(run);
+    else if (run->stage && before && before->is_lost)
+        run_fail(run, &lost, -1, "the driver was lost again and again");
     else if (!run->stage)
         leave_to_others(run);
     else if ((why = config_passes_over(run->stage, &run->task.person, run->orgs)))
