@@ -36,7 +36,8 @@ static const char *const clients[] = { "lms",          "ecommerce",       "crede
 static const char *const other_urls[] = { "segment", "commerce_coordinator", "notes", NULL };
 
 /* Settings of our own that can stand in such a file. */
-static const char *const native_keys[] = { "data_dir", "secrets_dir", "cool_off", "driver", "fuse", "log", NULL };
+static const char *const native_keys[] = { "data_dir", "secrets_dir", "cool_off", "driver",
+                                           "fuse",     "log",         NULL };
 
 /* Keys of the other scripts, and of methods whose credentials Lethe takes from `services`. */
 static const char *const keys_of_scripts[] = {

@@ -125,6 +125,7 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
                          struct err *err)
 {
     struct hook_conf *hook = add_hook(r, event);
+    hook->name = arena_printf(r->arena, "%u", number);
     enum rc rc = yaml_want(at, YAML_MAP, "an action", err);
     if (!rc)
         rc = setting_read_map(r, event == HOOK_ALERT ? hooks_alert_settings : hooks_settings, at, hook, err);
@@ -132,8 +133,6 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
         rc = check_hook(r, hook, at, err);
     if (rc)
         return rc;
-    if (!hook->name)
-        hook->name = arena_printf(r->arena, "%u", number);
     if (config_hook(r->config, config_event_name(event), hook->name) != hook)
         return yaml_error(at, err, "there is a hook %s already", hook->name);
     return RC_OK;

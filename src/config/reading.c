@@ -49,7 +49,8 @@ static void add_fault(struct config_faults *faults, struct config_fault fault)
 {
     size_t i = 0;
     for (; i < faults->n; i++)
-        if (faults->fault[i].line == fault.line && strcmp(faults->fault[i].what, fault.what) == 0)
+        if (faults->fault[i].line == fault.line && faults->fault[i].column == fault.column &&
+            strcmp(faults->fault[i].what, fault.what) == 0)
             return;
     if (faults->n == CONFIG_FAULTS_MAX) {
         faults->more++;

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "config/foreign.h"
 
 static const char *const place_names[] = {
 #define X(name) #name,
@@ -126,16 +127,23 @@ bool template_knows(const struct template_maker *m, const char *name)
     return find_place(m, name) != FIXED;
 }
 
-static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
+/* All names of places, NULL at the end. */
+static void list_names(const struct template_maker *m, const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1])
 {
-    int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
-    const char *dots = name[shown] ? "..." : "";
-    const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1] = { NULL };
     size_t n = 0;
     for (; n < PLACES_N; n++)
         names[n] = place_names[n];
     for (size_t i = 0; m->more && i < m->more->n; i++)
         names[n++] = m->more->name[i];
+    names[n] = NULL;
+}
+
+static enum rc refuse_name(const struct template_maker *m, const char *name, struct err *err)
+{
+    int shown = (int)text_cut(name, strlen(name), SHOWN_MAX);
+    const char *dots = name[shown] ? "..." : "";
+    const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1];
+    list_names(m, names);
     const char *nearest = text_nearest(name, names);
     if (nearest)
         return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
@@ -181,9 +189,24 @@ static bool has_dot_segment(const char *path)
     }
 }
 
+/* In a path and in SQL, :name is a place of other tools, too; in GraphQL $name is a variable. */
+static enum rc refuse_foreign(const struct template_maker *m, const char *text, struct err *err)
+{
+    const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1];
+    struct foreign found;
+    bool marked = m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL;
+    list_names(m, names);
+    if (!foreign_find(m->arena, text, names, marked, &found))
+        return RC_OK;
+    return err_set(err, RC_INVALID, "%s is a place of other tools, and would not be filled in: write {%s}",
+                   found.written, found.meant);
+}
+
 enum rc template_add(struct template_maker *m, const char *text, struct err *err)
 {
-    enum rc rc = RC_OK;
+    enum rc rc = refuse_foreign(m, text, err);
+    if (rc)
+        return rc;
     if (m->made->kind == TEMPLATE_URL && has_dot_segment(text))
         return err_set(err, RC_INVALID, "a part of the path is . or ..");
     while (!rc && *text) {
@@ -233,6 +256,22 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
     if (!rc)
         *out = template_end(&m);
     return rc;
+}
+
+bool template_has_place(const struct template *t)
+{
+    for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
+        if (piece->place != FIXED)
+            return true;
+    return false;
+}
+
+bool template_names_person(const struct template *t)
+{
+    for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
+        if (piece->place != FIXED && piece->place < PLACES_N)
+            return true;
+    return false;
 }
 
 const char *template_find_place(const char *text)

@@ -58,7 +58,8 @@ struct template;
 
 /* {{ and }} are braces. {name:quoted} puts a backslash before each ' " and \\ of the value, for strings of
  * query languages such as SOQL; then the value is encoded as usual. RC_INVALID: a brace without its partner,
- * an unknown place (with the nearest known one), . or .. in a path. */
+ * an unknown place (with the nearest known one), a place as other tools write it (foreign.h), . or .. in a
+ * path. */
 enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
                          const struct template **out, struct err *err) MUST_CHECK;
 
@@ -77,6 +78,9 @@ enum rc template_add_number(struct template_maker *m, const char *name, struct e
 const struct template *template_end(struct template_maker *m);
 
 bool template_knows(const struct template_maker *m, const char *name); /* is there such a place? */
+
+bool template_has_place(const struct template *t);    /* t: NULL has none */
+bool template_names_person(const struct template *t); /* a place that is not only captured */
 
 /* The first place for a person's data in a text; NULL: there is none. */
 const char *template_find_place(const char *text);

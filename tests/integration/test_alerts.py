@@ -121,8 +121,8 @@ def test_who_is_stuck_is_told_once_until_they_move(site, chat):
 
 
 def test_a_stage_has_a_limit_of_its_own(site, chat):
-    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", stuck_after="1ms", http={"service": "chat", "post": "/"})
-    site.stage("RETIRING_LMS", "LMS_COMPLETE", http={"service": "chat", "post": "/"})
+    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", stuck_after="1ms", http={"service": "chat", "post": "/", "json": {"user": "{original_username}"}})
+    site.stage("RETIRING_LMS", "LMS_COMPLETE", http={"service": "chat", "post": "/", "json": {"user": "{original_username}"}})
     site.serve()
     quick, slow = site.somebody("RETIRING_FORUMS")["id"], site.somebody("RETIRING_LMS")["id"]
     wait_told(chat, [("stuck", "RETIRING_FORUMS", None, "stuck for 1ms", (quick,))])
@@ -210,7 +210,7 @@ def test_the_fuse_is_told_of(site, chat):
 def test_once_tells_of_who_failed_in_it(site, chat, make_service):
     bad = make_service(script=lambda call: 403)
     site.service("bad", bad)
-    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", http={"service": "bad", "post": "/"})
+    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", http={"service": "bad", "post": "/", "json": {"user": "{original_username}"}})
     who = site.request("ada")["id"]
     assert site.drive_all()["errored"] == 1
     assert told(chat) == [("errored", "RETIRING_FORUMS", 403, "403 from bad", (who,))]
@@ -219,7 +219,7 @@ def test_once_tells_of_who_failed_in_it(site, chat, make_service):
 def test_run_tells_too(site, chat, make_service):
     bad = make_service(script=lambda call: 403)
     site.service("bad", bad)
-    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", http={"service": "bad", "post": "/"})
+    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", http={"service": "bad", "post": "/", "json": {"user": "{original_username}"}})
     site.run_all()
     who = site.request("ada")["id"]
     wait_told(chat, [("errored", "RETIRING_FORUMS", 403, "403 from bad", (who,))])

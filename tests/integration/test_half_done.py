@@ -140,7 +140,7 @@ def test_a_rerun_begins_with_the_first_step(erasing):
 def test_a_search_by_post_says_that_it_only_looks(erasing, only_looks):
     """Else nobody to be found after a fault could be its own work."""
     del erasing.steps[0]["get"]
-    erasing.steps[0].update({"post": "/search", "changes": False} if only_looks else {"post": "/search"})
+    erasing.steps[0].update({"post": "/search", "json": {"who": "{original_username}"}, **({"changes": False} if only_looks else {})})
     said = [503, (200, {"results": []})]
     erasing.crm.script = lambda call: said.pop(0)
     assert erasing.drive_all()["completed" if only_looks else "errored"] == 1

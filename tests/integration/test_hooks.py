@@ -246,7 +246,7 @@ def test_a_driver_delivers_for_a_server_that_only_knows_the_names(site, app):
     site.request("ada")
     assert [d["state"] for d in deliveries(site)] == ["waiting"] and app.calls == []
     site.config.pop("states")
-    site.stage("RETIRING_LMS", "LMS_COMPLETE", http={"service": "app", "post": "/retire"})
+    site.stage("RETIRING_LMS", "LMS_COMPLETE", http={"service": "app", "post": "/retire", "json": WHO})
     site.configure(**actions)
     site.start_driver()
     wait_delivered(site, 1)

@@ -99,7 +99,7 @@ def test_the_services_own_404_is_a_proof(erasing, expect):
     ((200, "<html>we will be back</html>", HTML), UNKNOWN), ((200, ""), UNKNOWN), ((404, {"hits": []}), UNKNOWN)], ids=str)
 def test_a_proof_by_what_the_answer_says(erasing, answer, right):
     erasing.config["stages"][0]["verify"] = {
-        "http": {"service": "store", "get": "/search"}, "expect": [{"status": 200, "json": {"/hits": {"empty": True}}}]}
+        "http": {"service": "store", "get": "/search?user={original_username}"}, "expect": [{"status": 200, "json": {"/hits": {"empty": True}}}]}
     assert outcome(erasing, lambda call: 204 if call.method == "POST" else answer) == right
 
 
@@ -218,7 +218,7 @@ def test_a_wait_beyond_the_budget_is_held_by_nobody(erasing, status, wish):
 def test_a_poll_is_judged_alike(erasing, answers, right):
     said = iter(answers)
     erasing.config["stages"][0].update(retry={"for": "60s", "first": "10ms", "longest": "50ms"}, http={
-        "service": "store", "steps": [{"get": "/erasure", "poll": {
+        "service": "store", "steps": [{"get": "/erasure/{original_username}", "poll": {
             "finished": [{"status": 200, "json": {"/state": ["done"]}}, 404],
             "failed": [410, {"status": 200, "json": {"/state": "failed", "/why": {"exists": True}}}], "every": "1s"}}]})
     erasing.store.script = lambda call: next(said)

@@ -239,7 +239,7 @@ def test_and_in_the_end_an_error(erasing):
 def test_by_statuses_alone(erasing):
     """202 is not finished yet, 204 is; a Retry-After that is longer is heeded, a shorter one is not."""
     said = iter([(202, "", {"Retry-After": "2"}), (202, "", {"Retry-After": "0"}), 204])
-    erasing.steps[:] = [{"post": "/erase", "success": [202]}, {"get": "/erased", "poll": {"every": "1s"}}]
+    erasing.steps[:] = [{"post": "/erase/{original_username}", "success": [202]}, {"get": "/erased", "poll": {"every": "1s"}}]
     erasing.privacy.script = lambda call: 202 if call.method == "POST" else next(said)
     erasing.request("ada")
     erasing.serve()

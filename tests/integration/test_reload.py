@@ -132,7 +132,7 @@ def test_archiving_begins_when_it_is_wanted(pipeline):
 
 def test_states_that_differ_are_said(pipeline):
     process = pipeline.run_all()
-    pipeline.stage("RETIRING_MAIL", "MAIL_COMPLETE", http={"service": "store", "post": "/mail"})
+    pipeline.stage("RETIRING_MAIL", "MAIL_COMPLETE", http={"service": "store", "post": "/mail", "json": {"user": "{original_username}"}})
     pipeline.reload(process)
     pipeline.wait_said(process, "the configured states differ from the database's")
     assert "states sync" in pipeline.get("/readyz").json["warning"]

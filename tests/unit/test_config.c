@@ -482,16 +482,17 @@ static void test_config__services(void **state)
 static void test_config__services_may_stand_behind_stages(void **state)
 {
     const struct config *c = load_good(
-        "stages: [{ working: A, completed: B, http: { service: lms, get: /x } }]\n" SERVICES IDENTITY);
+        "stages: [{ working: A, completed: B, http: { service: lms, get: \"/x/{user_id}\" } }]\n" SERVICES
+            IDENTITY);
     assert_ptr_equal(c->stages[0].action.http.steps[0].service, &c->services[0]);
 }
 
 static void test_config__states_follow_from_stages(void **state)
 {
-    const struct config *c =
-        load_good(IDENTITY SERVICES "stages:\n"
-                                    "  - { working: A, completed: B, http: { service: lms, get: /x } }\n"
-                                    "  - { working: C, completed: D, exec: { command: [x] } }\n");
+    const struct config *c = load_good(
+        IDENTITY SERVICES "stages:\n"
+                          "  - { working: A, completed: B, http: { service: lms, get: \"/x/{user_id}\" } }\n"
+                          "  - { working: C, completed: D, exec: { command: [x] } }\n");
     static const char *const names[] = { "PENDING", "A", "B", "C", "D", "ERRORED", "ABORTED", "COMPLETE" };
     assert_true(c->has_stages);
     assert_int_equal(c->pipeline->n, 8);
@@ -520,7 +521,7 @@ static const struct stage_conf *load_stage(const char *rest)
 
 static void test_config__stage_presets(void **state)
 {
-    const struct stage_conf *s = load_stage("    http: { service: lms, post: /x }\n");
+    const struct stage_conf *s = load_stage("    http: { service: lms, post: \"/x/{user_id}\" }\n");
     assert_int_equal(s->action.timeout_us, 30 * CLOCK_S);
     assert_false(s->retry.none);
     assert_int_equal(s->retry.for_us, 600 * CLOCK_S);
@@ -626,11 +627,12 @@ static void test_config__form_and_headers(void **state)
 
 static void test_config__poll(void **state)
 {
-    const struct stage_conf *s = load_stage("    http:\n      service: lms\n      steps:\n"
-                                            "        - { get: /x, poll: { finished: { /a: DONE, /b~1c: "
-                                            "[true, 3, \"x y\"] }, failed: { /z: no },\n"
-                                            "            unfinished: [202, 404], every: 5m, for: 2d } }\n"
-                                            "        - { get: /y, poll: {} }\n");
+    const struct stage_conf *s =
+        load_stage("    http:\n      service: lms\n      steps:\n"
+                   "        - { get: \"/{user_id}\", poll: { finished: { /a: DONE, /b~1c: "
+                   "[true, 3, \"x y\"] }, failed: { /z: no },\n"
+                   "            unfinished: [202, 404], every: 5m, for: 2d } }\n"
+                   "        - { get: /y, poll: {} }\n");
     const struct poll_conf *poll = s->action.http.steps[0].poll;
     assert_int_equal(poll->finished.n, 1);
     assert_int_equal(poll->finished.list[0].status, STATUS_OF_SUCCESS);
@@ -663,19 +665,19 @@ static void expect_condition(const struct answers *answers, size_t i, unsigned s
 
 static void test_config__conditions(void **state)
 {
-    const struct stage_conf *s =
-        load_stage("    http:\n      service: lms\n      steps:\n        - post: /x\n"
-                   "          success: [204, { status: [200, 207], json: { /failed: { empty: true }, \"\": { "
-                   "exists: true }, "
-                   "/state: [done, 3] } }]\n"
-                   "          nothing_to_erase: { status: 500, json: { /detail: { matches: \"^user not "
-                   "found.*[0-9]{1,9}$\" } } }\n"
-                   "          again: [409, 401, { status: 400, json: { /0/errorCode: UNABLE_TO_LOCK_ROW, /x: "
-                   "{ absent: true } } }]\n"
-                   "          poll: { finished: [404, { status: 200, json: { /state: done } }], failed: "
-                   "[410], unfinished: [] }\n"
-                   "    verify: { http: { service: lms, get: /x }, expect: [404, { status: 200, json: { "
-                   "/hits: { empty: true } } }] }\n");
+    const struct stage_conf *s = load_stage(
+        "    http:\n      service: lms\n      steps:\n        - post: \"/x/{user_id}\"\n"
+        "          success: [204, { status: [200, 207], json: { /failed: { empty: true }, \"\": { "
+        "exists: true }, "
+        "/state: [done, 3] } }]\n"
+        "          nothing_to_erase: { status: 500, json: { /detail: { matches: \"^user not "
+        "found.*[0-9]{1,9}$\" } } }\n"
+        "          again: [409, 401, { status: 400, json: { /0/errorCode: UNABLE_TO_LOCK_ROW, /x: "
+        "{ absent: true } } }]\n"
+        "          poll: { finished: [404, { status: 200, json: { /state: done } }], failed: "
+        "[410], unfinished: [] }\n"
+        "    verify: { http: { service: lms, get: \"/x/{user_id}\" }, expect: [404, { status: 200, json: { "
+        "/hits: { empty: true } } }] }\n");
     const struct http_step_conf *step = &s->action.http.steps[0];
     assert_int_equal(step->success.n, 3);
     expect_condition(&step->success, 0, 204, 0);
@@ -752,14 +754,14 @@ static bool only_reads(const char *verify)
 
 static void test_config__what_only_reads(void **state)
 {
-    assert_true(only_reads("http: { service: lms, get: /x }, count: /n"));
-    assert_false(only_reads("http: { service: lms, post: /x }, count: /n"));
-    assert_true(only_reads("http: { service: lms, post: /x }, count: /n, read_only: true"));
-    assert_false(only_reads("http: { service: lms, get: /x }, count: /n, read_only: false"));
+    assert_true(only_reads("http: { service: lms, get: \"/x/{user_id}\" }, count: /n"));
+    assert_false(only_reads("http: { service: lms, post: \"/x/{user_id}\" }, count: /n"));
+    assert_true(only_reads("http: { service: lms, post: \"/x/{user_id}\" }, count: /n, read_only: true"));
+    assert_false(only_reads("http: { service: lms, get: \"/x/{user_id}\" }, count: /n, read_only: false"));
     assert_false(only_reads("exec: { command: [y] }"));
     assert_true(only_reads("exec: { command: [y] }, read_only: true"));
-    assert_true(only_reads("sql: { service: shop, query: ' Select 1' }"));
-    assert_false(only_reads("sql: { service: shop, query: 'WITH x AS (DELETE FROM y) SELECT 1' }"));
+    assert_true(only_reads("sql: { service: shop, query: ' Select {user_id}' }"));
+    assert_false(only_reads("sql: { service: shop, query: 'WITH x AS (DELETE FROM y) SELECT {user_id}' }"));
 }
 
 static void test_config__verify_presets(void **state)
@@ -775,7 +777,7 @@ static void test_config__verify_presets(void **state)
     assert_int_equal(s->verify->after_us[0], 0);
     assert_null(load_stage("    exec: { command: [x] }\n")->verify);
     s = load_stage("    exec: { command: [x] }\n"
-                   "    verify: { http: { service: lms, post: /search }, count: \"\" }\n");
+                   "    verify: { http: { service: lms, post: \"/search/{user_id}\" }, count: \"\" }\n");
     assert_string_equal(s->verify->count, "");
 }
 
@@ -875,9 +877,10 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
 
 static void test_config__more_in_a_row_of_the_file_of_a_driver(void **state)
 {
-    const struct config *c =
-        load_good(DRIVER_FILE "  - ['A', 'B', 'LMS', 'retirement_retire_notes', { timeout: 5s, retry: none, "
-                              "verify: { http: { service: lms, get: /x }, expect: { status: [404] } } }]\n");
+    const struct config *c = load_good(
+        DRIVER_FILE
+        "  - ['A', 'B', 'LMS', 'retirement_retire_notes', { timeout: 5s, retry: none, "
+        "verify: { http: { service: lms, get: \"/x/{user_id}\" }, expect: { status: [404] } } }]\n");
     assert_int_equal(c->n_stages, 5);
     assert_null(c->stages[3].verify);
     const struct stage_conf *s = &c->stages[4];
@@ -1017,7 +1020,8 @@ static void test_config__lists_have_their_limits(void **state)
         { 400, IDENTITY "states: [PENDING, ", "S#, ", "ERRORED, ABORTED, COMPLETE]\n",
           "at most 404 are possible" },
         { 50,
-          IDENTITY SERVICES "stages: [{ working: A, completed: B, http: { service: lms, post: /x, headers: {",
+          IDENTITY SERVICES
+          "stages: [{ working: A, completed: B, http: { service: lms, post: \"/x/{user_id}\", headers: {",
           "X-#: y, ", "} } }]\n", "at most 50 are possible" },
         { 200, IDENTITY "stages: [{ working: A, completed: B, exec: { command: [", "a#, ", "] } }]\n",
           "at most 199 arguments" },

@@ -65,31 +65,32 @@ static void add_change(const char *call)
 
 static void make_steps(void)
 {
-    static const char *const searches[] = { "{ get: /find", "{ post: /find, changes: false",
-                                            "{ post: /find" };
+    static const char *const searches[] = { "{ " WHO "get: /find", "{ " WHO "post: /find, changes: false",
+                                            "{ " WHO "post: /find" };
     bool finds = stage.in_rounds || chance(60), bins = chance(60), captures_bin = false;
     if (finds) {
         add(searches[draw(3)]);
         add(", capture: { id: /id }, if_missing: nothing_to_erase }, ");
     }
     if (bins)
-        add_change(finds ? "{ post: \"/soft/{id}\"" : "{ post: /soft");
+        add_change(finds ? "{ post: \"/soft/{id}\"" : "{ " WHO "post: /soft");
     if (!stage.in_rounds && bins && chance(40)) {
-        add("{ get: /bin, capture: { old: /id }, if_missing: nothing_to_erase }, ");
+        add("{ " WHO "get: /bin, capture: { old: /id }, if_missing: nothing_to_erase }, ");
         captures_bin = true;
     }
     const char *whose = captures_bin ? "/{old}" : finds ? "/{id}" : "";
     if (!stage.in_rounds && chance(30)) {
         bool captures_job = chance(50);
-        add(arena_printf(&arena, "{ post: \"/job%s\", success: [202]%s%s }, ", whose, if_nobody(),
+        add(arena_printf(&arena, "{ " WHO "post: \"/job%s\", success: [202]%s%s }, ", whose, if_nobody(),
                          captures_job ? ", capture: { job: /job }" : ""));
         add(arena_printf(
             &arena,
-            "{ get: \"/jobs%s\", poll: { finished: { /state: done }, failed: { /state: failed }, every: "
+            "{ " WHO
+            "get: \"/jobs%s\", poll: { finished: { /state: done }, failed: { /state: failed }, every: "
             "1s, for: 1h }%s }, ",
             captures_job ? "/{job}" : "", if_nobody()));
     } else {
-        add_change(arena_printf(&arena, "{ delete: \"/hard%s\"", whose));
+        add_change(arena_printf(&arena, "{ " WHO "delete: \"/hard%s\"", whose));
     }
 }
 
@@ -104,7 +105,7 @@ static void make_stage(void)
     add("]");
     add(stage.in_rounds ? ", rounds: 4 }" : " }");
     if (stage.verifies)
-        add(", verify: { http: { service: svc, get: /count }, count: /n, after: [0s, 5s] }");
+        add(", verify: { http: { service: svc, " WHO "get: /count }, count: /n, after: [0s, 5s] }");
     add(", timeout: 2s, retry: { for: 6s, first: 1s, longest: 1s } }\n");
 }
 

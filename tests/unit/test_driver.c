@@ -1113,8 +1113,9 @@ static void test_driver__who_comes_to_a_shut_service_stops_before_it(void **stat
              "services: { a: { url: \"http://127.0.0.1:1\" }, b: { url: \"http://127.0.0.1:2\", breaker: { "
              "failures: 3, pause: 200ms } } }\n"
              "stages:\n"
-             "- { working: ERASING_A, completed: A_ERASED, http: { service: a, post: /a } }\n"
-             "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b/x }" QUICK " }\n");
+             "- { working: ERASING_A, completed: A_ERASED, http: { service: a, " WHO "post: /a } }\n"
+             "- { working: ERASING_B, completed: B_ERASED, http: { service: b, " WHO "post: /b/x }" QUICK
+             " }\n");
     const char *path = scratch_path(&site->scratch, "", "other.yml");
     char text[2048];
     int len =

@@ -16,9 +16,9 @@
     "  http:\n"                                                                                     \
     "    service: svc\n"                                                                            \
     "    steps:\n"                                                                                  \
-    "    - { post: /r, success: [202], capture: { id: /id } }\n"                                    \
+    "    - { " WHO "post: /r, success: [202], capture: { id: /id } }\n"                             \
     "    - { get: \"/r/{id}\", poll: { finished: { /status: DONE }, every: 1s, for: " time " } }\n" \
-    "- { working: ERASING_B, completed: B_ERASED, http: { service: svc, delete: /b } }\n"
+    "- { working: ERASING_B, completed: B_ERASED, http: { service: svc, " WHO "delete: /b } }\n"
 
 /* One person at the LMS, and the erasure. */
 static struct {
@@ -167,16 +167,16 @@ static void test_lms__a_driver_that_stays_comes_back_by_itself(void **state)
 
 /* ---- half done ---- */
 
-#define HALF_DONE                                                                  \
-    "stages:\n"                                                                    \
-    "- working: ERASING_A\n"                                                       \
-    "  completed: A_ERASED\n"                                                      \
-    "  retry: none\n"                                                              \
-    "  http:\n"                                                                    \
-    "    service: svc\n"                                                           \
-    "    steps:\n"                                                                 \
-    "    - { get: /h/find, capture: { id: /id }, if_missing: nothing_to_erase }\n" \
-    "    - { post: \"/h/soft/{id}\" }\n"                                           \
+#define HALF_DONE                                                                         \
+    "stages:\n"                                                                           \
+    "- working: ERASING_A\n"                                                              \
+    "  completed: A_ERASED\n"                                                             \
+    "  retry: none\n"                                                                     \
+    "  http:\n"                                                                           \
+    "    service: svc\n"                                                                  \
+    "    steps:\n"                                                                        \
+    "    - { " WHO "get: /h/find, capture: { id: /id }, if_missing: nothing_to_erase }\n" \
+    "    - { post: \"/h/soft/{id}\" }\n"                                                  \
     "    - { delete: \"/h/hard/{id}\" }\n"
 
 static struct {

@@ -3,10 +3,11 @@
 #include "flight_fixture.h"
 
 #define B          " }, b: { url: \"http://127.0.0.1:2\""
-#define AT_B(rest) "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b }" rest
+#define AT_B(rest) "- { working: ERASING_B, completed: B_ERASED, http: { service: b, " WHO "post: /b }" rest
 #define NO_RETRY   ", timeout: 10s, retry: none }\n"
-#define STEPS                                                                                              \
-    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { post: /one }, { post: " \
+#define STEPS                                                                            \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { " WHO \
+    "post: /one }, { post: "                                                             \
     "/two } ] }" QUICK
 #define BREAKER ", breaker: { failures: 1, pause: 30s }"
 
@@ -391,7 +392,7 @@ static void test_run__who_fails_behind_a_shut_door_is_given_back(void **state)
 static void test_run__between_its_calls_it_stops_before_a_shut_service(void **state)
 {
     open_flight(B BREAKER, "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, "
-                           "steps: [ { post: /one }, { service: b, "
+                           "steps: [ { " WHO "post: /one }, { service: b, "
                            "post: /two } ] } }\n" AT_B(QUICK));
     begin(1, "ERASING_A");
     begin(2, "ERASING_B");
@@ -480,9 +481,9 @@ static void test_run__instructions_that_cannot_be_made_are_a_failure(void **stat
     expect_nothing_left();
 }
 
-#define FOR_ORG(name)                         \
-    "- { working: " name ", completed: " name \
-    "_DONE, when: { org: [acme] }, http: { service: svc, post: /a }" QUICK
+#define FOR_ORG(name)                                                                                    \
+    "- { working: " name ", completed: " name "_DONE, when: { org: [acme] }, http: { service: svc, " WHO \
+    "post: /a }" QUICK
 
 static void test_run__a_stage_that_is_not_for_the_person_is_skipped(void **state)
 {
@@ -590,8 +591,8 @@ static void test_run__places_are_used_again(void **state)
 
 static void test_run__nobody_is_put_off_for_longer_than_the_authority_takes(void **state)
 {
-    open_flight("", "stages:\n" STAGE_A
-                    ", verify: { http: { service: svc, get: /v }, count: /n, after: [30d] } }\n");
+    open_flight("", "stages:\n" STAGE_A ", verify: { http: { service: svc, " WHO
+                    "get: /v }, count: /n, after: [30d] } }\n");
     begin(1, "ERASING_A");
     made_up_answer(&m, 204, "");
     struct run *run = expect_report(REPORT_LATER);
@@ -626,9 +627,10 @@ static void test_run__a_poll_begins_with_what_was_done(void **state)
     assert_int_equal(flight.counts.people, 0);
 }
 
-#define CAPTURES                                                                                             \
-    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { post: /a, capture: { a: " \
-    "/x, b: /x, "                                                                                            \
+#define CAPTURES                                                                         \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { " WHO \
+    "post: /a, capture: { a: "                                                           \
+    "/x, b: /x, "                                                                        \
     "c: /x, d: /x, e: /x } }, { get: \"/jobs/{a}\", poll: { every: 10s, for: 1h } } ] } }\n"
 
 static void test_run__what_was_captured_may_be_too_long_to_be_remembered(void **state)
@@ -645,9 +647,10 @@ static void test_run__what_was_captured_may_be_too_long_to_be_remembered(void **
 }
 
 #define WIDE8 "\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600\U0001F600"
-#define SAYS_FAILED                                                                                          \
-    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { get: /a, poll: { every: " \
-    "10s, for: 1h, finished: { /done: true }, failed: { \"/" WIDE8 WIDE8 WIDE8 WIDE8                         \
+#define SAYS_FAILED                                                                      \
+    "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { " WHO \
+    "get: /a, poll: { every: "                                                           \
+    "10s, for: 1h, finished: { /done: true }, failed: { \"/" WIDE8 WIDE8 WIDE8 WIDE8     \
     "\": true } } } ] } }\n"
 
 /* wire/ cuts the cause, at a limit in characters. */

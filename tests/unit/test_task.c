@@ -5,8 +5,8 @@
 #define ACTION(http) \
     "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, " http " }" QUICK
 #define B " }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }"
-#define FIND_AND_DELETE                                                                       \
-    "steps: [ { get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { delete: " \
+#define FIND_AND_DELETE                                                                              \
+    "steps: [ { " WHO "get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { delete: " \
     "\"/users/{id}\" } ], rounds: 3"
 
 static void expect_url(const char *url)
@@ -70,7 +70,7 @@ static void test_task__another_attempt_goes_on_in_its_round(void **state)
 /* What another attempt captured is forgotten, so that nothing is left of it in a call. */
 static void test_task__an_attempt_has_no_captures_of_the_one_before(void **state)
 {
-    open_flight(", breaker: none", ACTION("steps: [ { get: /find, capture: { id: /id }, if_missing: "
+    open_flight(", breaker: none", ACTION("steps: [ { " WHO "get: /find, capture: { id: /id }, if_missing: "
                                           "nothing_to_erase }, { get: \"/users/{id}\" }, { delete: "
                                           "\"/users/{id}\" } ]"));
     begin(1, "ERASING_A");
@@ -85,7 +85,7 @@ static void test_task__an_attempt_has_no_captures_of_the_one_before(void **state
 
 static void test_task__an_action_that_was_begun_goes_before_others(void **state)
 {
-    open_flight(", max_concurrent: 1", ACTION("steps: [ { post: /one }, { post: /two } ]"));
+    open_flight(", max_concurrent: 1", ACTION("steps: [ { " WHO "post: /one }, { post: /two } ]"));
     begin(1, "ERASING_A");
     begin(2, "ERASING_A");
     answer(200, "");
@@ -95,9 +95,10 @@ static void test_task__an_action_that_was_begun_goes_before_others(void **state)
     expect_url("http://127.0.0.1:1/one");
 }
 
-#define OVER_TWO ACTION("steps: [ { post: /one }, { service: b, post: /two } ]") AT_B
-#define AT_B                                                                                             \
-    "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b }, timeout: 10s, retry: " \
+#define OVER_TWO ACTION("steps: [ { " WHO "post: /one }, { service: b, post: /two } ]") AT_B
+#define AT_B                                                                \
+    "- { working: ERASING_B, completed: B_ERASED, http: { service: b, " WHO \
+    "post: /b }, timeout: 10s, retry: "                                     \
     "none }\n"
 
 /* The second service fails for another person. Returns how many are given back for it. */
@@ -141,10 +142,11 @@ static void test_task__who_is_past_its_call_to_a_shut_service_waits_on(void **st
 {
     open_flight(", max_concurrent: 1 }, b: { url: \"http://127.0.0.1:2\", max_concurrent: 1, breaker: { "
                 "failures: 1, pause: 30s }",
-                "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { post: "
+                "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { " WHO
+                "post: "
                 "/one }, { service: svc, "
                 "post: /two } ] }" QUICK AT_B
-                "- { working: ERASING_C, completed: C_ERASED, http: { service: svc, post: /c }" QUICK);
+                "- { working: ERASING_C, completed: C_ERASED, http: { service: svc, " WHO "post: /c }" QUICK);
     begin(8, "ERASING_C");
     begin(1, "ERASING_A");
     struct http_call *at_svc = m.calls[0];
@@ -161,10 +163,10 @@ static void test_task__who_waits_in_a_later_round_needs_the_services_of_all_call
 {
     open_flight(
         ", max_concurrent: 1 }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }",
-        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { service: b, "
-        "get: /find, capture: { "
+        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { service: "
+        "b, " WHO "get: /find, capture: { "
         "id: /id }, if_missing: nothing_to_erase }, { delete: \"/users/{id}\" } ], rounds: 3 }" QUICK AT_B
-        "- { working: ERASING_C, completed: C_ERASED, http: { service: svc, post: /c }" QUICK);
+        "- { working: ERASING_C, completed: C_ERASED, http: { service: svc, " WHO "post: /c }" QUICK);
     begin(1, "ERASING_A");
     answer(200, "{\"id\":\"x1\"}");
     answer(204, "");
@@ -179,7 +181,8 @@ static void test_task__who_is_past_its_call_to_a_shut_service_goes_on(void **sta
 {
     open_flight(
         " }, b: { url: \"http://127.0.0.1:2\", max_concurrent: 1, breaker: { failures: 1, pause: 30s }",
-        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { post: /one }, "
+        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: b, steps: [ { " WHO
+        "post: /one }, "
         "{ service: svc, "
         "post: /two }, { service: svc, post: /three } ] }" QUICK AT_B);
     begin(1, "ERASING_A");
@@ -264,7 +267,7 @@ static void test_task__the_one_who_finds_out_waits_no_longer_than_its_budget(voi
 
 static void test_task__a_wish_of_the_service_is_its_word_for_one_attempt(void **state)
 {
-    open_flight(", breaker: none", ACTION("post: /a"));
+    open_flight(", breaker: none", ACTION(WHO "post: /a"));
     begin(1, "ERASING_A");
     m.calls[0]->retry_after_us = 30 * CLOCK_S;
     answer(500, ""); /* this one does not hold for all */
@@ -287,7 +290,7 @@ static void test_task__busy_is_said_for_everybody(void **state)
         bool is_held;
     } cases[] = { { 429, true }, { 503, true }, { 500, false }, { 502, false } };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        open_flight(", breaker: none", ACTION("post: /a"));
+        open_flight(", breaker: none", ACTION(WHO "post: /a"));
         begin(1, "ERASING_A");
         m.calls[0]->retry_after_us = 5 * CLOCK_S;
         answer(cases[i].status, "");
@@ -298,7 +301,7 @@ static void test_task__busy_is_said_for_everybody(void **state)
         tools_close(&tools);
         services_close(&services);
     }
-    open_flight(", breaker: none", ACTION("post: /a"));
+    open_flight(", breaker: none", ACTION(WHO "post: /a"));
 }
 
 /* ---- calls that cannot begin ---- */
@@ -321,7 +324,7 @@ static void test_task__a_call_that_cannot_be_made_gives_its_place_back(void **st
 
 static void test_task__a_cancelled_call_gives_its_place_back(void **state)
 {
-    open_flight(", max_concurrent: 1", ACTION("post: /a"));
+    open_flight(", max_concurrent: 1", ACTION(WHO "post: /a"));
     begin(1, "ERASING_A");
     assert_true(services_are_called(&services));
     flight_stop(&flight, 2);
@@ -332,9 +335,9 @@ static void test_task__a_cancelled_call_gives_its_place_back(void **state)
 /* ---- half done is never nothing to erase ---- */
 
 #define ONE_CALL ACTION("delete: \"/users/{user_id}\", nothing_to_erase: [404]")
-#define SOFT_AND_HARD                                                                              \
-    ACTION("steps: [ { get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { post: " \
-           "\"/soft/{id}\", "                                                                      \
+#define SOFT_AND_HARD                                                                                     \
+    ACTION("steps: [ { " WHO "get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { post: " \
+           "\"/soft/{id}\", "                                                                             \
            "nothing_to_erase: [404] }, { delete: \"/users/{id}\", nothing_to_erase: [404] } ]")
 
 /* The stage ends so. */

@@ -92,7 +92,62 @@ static void test_template__fixed_text_alone(void **state)
 static void test_template__double_braces_are_braces(void **state)
 {
     expect(TEMPLATE_HEADER, "{{{user_id}}}", "{17}");
-    expect(TEMPLATE_HEADER, "{{user_id}}", "{user_id}");
+    expect(TEMPLATE_HEADER, "{{x}}", "{x}");
+    expect(TEMPLATE_JSON, "mutation($user_id: ID!) {{ erase(id: $user_id) {{ id user_id }} }}",
+           "mutation($user_id: ID!) { erase(id: $user_id) { id user_id } }");
+    expect(TEMPLATE_JSON, "{{ user(email: \"{original_email}\") {{ userId }} }}",
+           "{ user(email: \\\"a.learner@example.com\\\") { userId } }");
+    expect(TEMPLATE_HEADER, "{{{{user_id}}}}", "{{user_id}}"); /* on purpose */
+}
+
+/* They would be sent as they stand, and the service would find nobody of that name. */
+static void test_template__places_of_other_tools_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *written, *meant;
+    } cases[] = {
+        { "{{original_username}}", "{{original_username}}", "original_username" },
+        { "{{ original_username }}", "{{ original_username }}", "original_username" },
+        { "Dear {{ .original_name }},", "{{ .original_name }}", "original_name" },
+        { "a {{- user.original_email | lower -}} b", "{{- user.original_email | lower -}}",
+          "original_email" },
+        { "{{original_email:quoted}}", "{{original_email:quoted}}", "original_email" },
+        { "${original_username}", "${original_username}", "original_username" },
+        { "${{ user_id }}", "{{ user_id }}", "user_id" },
+        { "%{user_id}", "%{user_id}", "user_id" },
+        { "%(original_username)s", "%(original_username)s", "original_username" },
+        { "$(original_username)", "$(original_username)", "original_username" },
+        { "<%= original_email %>", "<%= original_email %>", "original_email" },
+        { "<original_email>", "<original_email>", "original_email" },
+        { "[[retired_username]]", "[[retired_username]]", "retired_username" },
+        { "%original_username%", "%original_username%", "original_username" },
+        { "{{ username }}", "{{ username }}", "original_username" },
+        { "{{ user.email }}", "{{ user.email }}", "original_email" },
+        { "{{orignal_username}}", "{{orignal_username}}", "original_username" },
+        { " {{ id }} ", "{{ id }}", "user_id" },
+        { "%(email)s", "%(email)s", "original_email" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_bad(TEMPLATE_JSON, cases[i].text,
+                   arena_printf(&arena,
+                                "%s is a place of other tools, and would not be filled in: write {%s}",
+                                cases[i].written, cases[i].meant));
+}
+
+static void test_template__marked_names_are_places_in_paths_and_statements(void **state)
+{
+    static const char why[] = " is a place of other tools, and would not be filled in: write {user_id}";
+    static const char *const marked[] = { ":user_id", "@user_id", "$user_id" };
+    for (size_t i = 0; i < 3; i++) {
+        const char *expected = arena_printf(&arena, "%s%s", marked[i], why);
+        expect_bad(TEMPLATE_URL, arena_printf(&arena, "/users/%s", marked[i]), expected);
+        expect_bad(TEMPLATE_SQL, arena_printf(&arena, "DELETE FROM t WHERE u = %s", marked[i]), expected);
+        expect(TEMPLATE_JSON, arena_printf(&arena, "a %s", marked[i]),
+               arena_printf(&arena, "a %s", marked[i]));
+    }
+    expect(TEMPLATE_URL, "/users/@{user_id}", "/users/@17");
+    expect(TEMPLATE_SQL, "SELECT a::user_id, b[1:user_id] FROM t WHERE u = {user_id}",
+           "SELECT a::user_id, b[1:user_id] FROM t WHERE u = ?");
 }
 
 static void test_template__fixed_text_is_encoded_where_it_must_be(void **state)
@@ -424,6 +479,8 @@ int main(void)
         T(test_template__fills_every_place),
         T(test_template__fixed_text_alone),
         T(test_template__double_braces_are_braces),
+        T(test_template__places_of_other_tools_are_refused),
+        T(test_template__marked_names_are_places_in_paths_and_statements),
         T(test_template__fixed_text_is_encoded_where_it_must_be),
         T(test_template__unknown_place_names_the_nearest),
         T(test_template__unknown_place_far_from_all_lists_them),

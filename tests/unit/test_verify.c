@@ -54,12 +54,13 @@ static void test_verify__a_clean_look_is_the_end(void **state)
 /* Nothing is found at the first service, so that the other one, which is shut, is not called. */
 static void test_verify__who_looks_finds_nothing_out_about_a_service_of_the_action(void **state)
 {
-    open_flight(" }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }",
-                "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { get: "
-                "/find, capture: { id: /id }, "
-                "if_missing: nothing_to_erase }, { service: b, delete: \"/users/{id}\" } ] }" QUICKLY LOOKS(
-                    "0s") "- { working: ERASING_B, completed: B_ERASED, http: { service: b, post: /b }, "
-                          "timeout: 10s, retry: none }\n");
+    open_flight(
+        " }, b: { url: \"http://127.0.0.1:2\", breaker: { failures: 1, pause: 30s }",
+        "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: svc, steps: [ { " WHO "get: "
+        "/find, capture: { id: /id }, "
+        "if_missing: nothing_to_erase }, { service: b, delete: \"/users/{id}\" } ] }" QUICKLY LOOKS(
+            "0s") "- { working: ERASING_B, completed: B_ERASED, http: { service: b, " WHO "post: /b }, "
+                  "timeout: 10s, retry: none }\n");
     begin(9, "ERASING_B");
     made_up_answer(&m, 503, "");
     accept(expect_report(REPORT_FAILED), "ERRORED", NULL);
@@ -238,7 +239,7 @@ static void test_verify__an_abort_between_looks_needs_no_memory(void **state)
 static void test_verify__the_memory_has_all_of_the_action(void **state)
 {
     open_flight(", breaker: none", "stages:\n- { working: ERASING_A, completed: A_ERASED, http: { service: "
-                                   "svc, steps: [ { get: /one }, { post: /two, "
+                                   "svc, steps: [ { " WHO "get: /one }, { post: /two, "
                                    "nothing_to_erase: [404] } ] }" QUICKLY LOOKS("1h"));
     begin(1, "ERASING_A");
     made_up_answer(&m, 503, "");

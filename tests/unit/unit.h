@@ -15,6 +15,9 @@
 
 #include "base/err.h"
 
+/* In a call of a configuration: makes it one about the person, whatever its path is. */
+#define WHO "headers: { X-Who: \"{original_username}\" }, "
+
 /* rc is RC_OK; if not, the words of the error are the message. */
 static inline void expect_ok(enum rc rc, const struct err *err)
 {

@@ -257,6 +257,40 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
     return rc;
 }
 
+/* ---- is it about a person? ---- */
+
+/* Calls of these methods change what their path names; a search, a login or a commit beside calls about the
+ * person is fine. n: so many of the methods; alerts of their own use the last two. */
+static enum rc check_of_everybody(const struct http_action_conf *http, const struct yaml *at, size_t n,
+                                  struct err *err)
+{
+    static const char *const methods[] = { "delete", "put", "patch" };
+    const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : at;
+    for (size_t i = 0; i < http->n_steps; i++, step = step->next)
+        for (size_t m = 0; m < n; m++) {
+            const struct yaml *call = yaml_get(step, methods[m]);
+            if (call && !http_call_asks(&http->steps[i], template_has_place))
+                return yaml_value_error(call, err,
+                                        "the call has no place like {original_username}, so it would change "
+                                        "all people");
+        }
+    return RC_OK;
+}
+
+static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+{
+    const struct http_action_conf *http = &action->http;
+    size_t i = 0;
+    while (i < http->n_steps && !http_call_asks(&http->steps[i], template_names_person))
+        i++;
+    if (i == http->n_steps)
+        return yaml_value_error(
+            at, err,
+            "nothing in it is about the person: a place like {original_username} in path, "
+            "body or headers is wanted");
+    return check_of_everybody(http, at, 3, err);
+}
+
 /* ---- a hook ---- */
 
 /* A hook only tells, so "accepted" is a success, and polling makes no sense. */
@@ -271,8 +305,9 @@ static enum rc check_hook(struct reading *r, struct action_conf *action, const s
     for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
         if (http->steps[i].poll)
             return yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells");
-    if (steps || yaml_get(at, "success"))
-        return RC_OK;
+    enum rc rc = check_of_everybody(http, at, 1, err);
+    if (rc || steps || yaml_get(at, "success"))
+        return rc;
     struct http_step_conf *only = ARENA_NEW(r->arena, struct http_step_conf);
     *only = http->steps[0];
     only->success = (struct answers){ well, sizeof(well) / sizeof(well[0]) };
@@ -347,6 +382,10 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
         rc = yaml_value_error(at, err,
                               "what proves that nothing is left? expect: { status: [404] } or "
                               "count: /total is wanted");
+    if (!rc && !http_call_asks(&verify->probe.http.steps[0], template_names_person))
+        rc =
+            yaml_value_error(yaml_get(at, "http"), err,
+                             "nothing in it is about the person: a place like {original_username} is wanted");
     if (rc)
         return rc;
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
@@ -389,6 +428,7 @@ const struct action_type action_type_http = {
     .hook = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, as in stages"),
     .alert = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, as in stages"),
     .probe = ACTION_ROW(http, read_probe, probe_settings, "the probe: a call that shows what is left"),
+    .check_stage = check_stage,
     .check_hook = check_hook,
     .check_alert = check_alert,
     .check_probe = check_probe,

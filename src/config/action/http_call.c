@@ -137,3 +137,11 @@ enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at
                                   step->service->name);
     return RC_OK;
 }
+
+bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t))
+{
+    bool found = test(step->path) || test(step->json) || test(step->form);
+    for (size_t i = 0; !found && i < step->n_headers; i++)
+        found = test(step->headers[i].value);
+    return found;
+}

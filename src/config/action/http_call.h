@@ -30,6 +30,9 @@ setting_read_fn http_call_read_method, http_call_read_headers; /* into the whole
 /* What has to hold between the settings of a call that are not about its answers. */
 enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
 
+/* Does one of its templates pass the test? */
+bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t));
+
 /* body.c */
 setting_read_fn body_read_json, body_read_form; /* -> const struct template * */
 

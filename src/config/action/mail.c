@@ -47,6 +47,19 @@ static enum rc read_mail(struct reading *r, const struct setting *s, const struc
     return rc;
 }
 
+/* In a stage; a hook may only tell that there was a request. */
+static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+{
+    const struct mail_action_conf *mail = &action->mail;
+    if (template_names_person(mail->to) || template_names_person(mail->subject) ||
+        template_names_person(mail->text))
+        return RC_OK;
+    return yaml_value_error(
+        at, err,
+        "nothing in it is about the person: a place like {original_email} in to, subject or "
+        "text is wanted");
+}
+
 static enum rc check_alert(const struct yaml *at, struct err *err)
 {
     return setting_refuse_place(yaml_get(at, "to"), "an alert is not about one person", err);
@@ -62,6 +75,7 @@ const struct action_type action_type_mail = {
     .stage = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail"),
     .hook = ACTION_ROW(mail, read_mail, mail_settings, "the action: an e-mail, as in stages"),
     .alert = ACTION_ROW(mail, read_mail, alert_settings, "the action: an e-mail; to is the recipient"),
+    .check_stage = check_stage,
     .check_alert = check_alert,
     .service = service_of,
 };

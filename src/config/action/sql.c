@@ -54,8 +54,11 @@ static const char *statement_fault(const char *text)
 static bool is_of_everybody(const char *text)
 {
     text += strspn(text, " \t\n");
-    bool changes = strncasecmp(text, "delete", 6) == 0 || strncasecmp(text, "update", 6) == 0;
-    return changes && !template_find_place(text);
+    static const char *const changes[] = { "delete", "update", "truncate", "with" };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        if (strncasecmp(text, changes[i], strlen(changes[i])) == 0)
+            return !template_find_place(text);
+    return false;
 }
 
 static enum rc read_statement(struct reading *r, const struct yaml *at, struct sql_statement_conf *out,
@@ -153,10 +156,17 @@ static enum rc read_sql(struct reading *r, const struct setting *s, const struct
 
 static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
 {
-    if (!action->sql.is_query)
-        return RC_OK;
-    return yaml_key_error(yaml_get(at, "query"), err,
-                          "query: only looks, and goes with verify; statements erase");
+    const struct sql_action_conf *sql = &action->sql;
+    size_t i = 0;
+    if (sql->is_query)
+        return yaml_key_error(yaml_get(at, "query"), err,
+                              "query: only looks, and goes with verify; statements erase");
+    while (i < sql->n && !template_names_person(sql->statements[i].sql))
+        i++;
+    return i < sql->n ? RC_OK
+                      : yaml_value_error(yaml_get(at, "statements"), err,
+                                         "nothing in them is about the person: a place like {original_email} "
+                                         "is wanted");
 }
 
 /* A query gives the number of records, and nothing else. */
