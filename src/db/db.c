@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Passes each call on to the driver of the connection. What all databases have in common is here: which
- * driver a target means, and the seam where tests make the database fail.
+ * driver a target means, how a transaction ends, and the seam where tests make the database fail.
  */
 #include "db/db.h"
 
@@ -46,7 +46,7 @@ void db_set_fault(struct db *db, db_fault_fn *fault, void *arg)
 
 static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 {
-    enum rc rc = db->fault(db->fault_arg, sql);
+    enum rc rc = db->fault ? db->fault(db->fault_arg, sql) : RC_OK;
     return !rc ? RC_OK : err_set(err, rc, "database: injected fault");
 }
 
@@ -54,20 +54,20 @@ static enum rc check_fault(struct db *db, const char *sql, struct err *err)
 
 enum rc db_run(struct db *db, const char *sql, struct db_args args, int64_t *changed, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
+    enum rc rc = check_fault(db, sql, err);
     return rc ? rc : db->driver->run(db, sql, args, changed, err);
 }
 
 enum rc db_script(struct db *db, const char *sql, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
+    enum rc rc = check_fault(db, sql, err);
     return rc ? rc : db->driver->script(db, sql, err);
 }
 
 enum rc db_query(struct db *db, struct db_rows *rows, const char *sql, struct db_args args, struct err *err)
 {
     *rows = (struct db_rows){ db, NULL };
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, sql, err);
+    enum rc rc = check_fault(db, sql, err);
     return rc ? rc : db->driver->query(db, &rows->stmt, sql, args, err);
 }
 
@@ -95,7 +95,9 @@ bool db_is_null(const struct db_rows *rows, int column)
 
 int64_t db_int(const struct db_rows *rows, int column)
 {
-    return rows->db->driver->integer(rows->stmt, column);
+    int64_t n;
+    rows->db->driver->integers(rows->stmt, column, 1, &n);
+    return n;
 }
 
 void db_ints(const struct db_rows *rows, int column, int n, int64_t *out)
@@ -117,23 +119,31 @@ const void *db_bytes(const struct db_rows *rows, int column, size_t *len)
 
 enum rc db_begin(struct db *db, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, "BEGIN", err);
+    enum rc rc = check_fault(db, "BEGIN", err);
     return rc ? rc : db->driver->begin(db, err);
 }
 
 enum rc db_commit(struct db *db, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, "COMMIT", err);
+    enum rc rc = check_fault(db, "COMMIT", err);
     if (!rc)
-        return db->driver->commit(db, err);
-    if (rc != RC_IO)
+        rc = db->driver->commit(db, err);
+    if (rc && rc != RC_IO)
         db_rollback(db);
     return rc;
 }
 
+/* Undoing cannot fail in a way that matters: a database forgets what it has not committed. */
+static void undo(struct db *db, const char *sql)
+{
+    enum rc rc = db->driver->run(db, sql, DB_NO_ARGS, NULL, NULL);
+    (void)rc;
+}
+
 void db_rollback(struct db *db)
 {
-    db->driver->rollback(db);
+    if (db_in_transaction(db))
+        undo(db, "ROLLBACK");
 }
 
 bool db_in_transaction(const struct db *db)
@@ -143,25 +153,26 @@ bool db_in_transaction(const struct db *db)
 
 enum rc db_savepoint(struct db *db, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, "SAVEPOINT", err);
-    return rc ? rc : db->driver->savepoint(db, err);
+    return db_run(db, "SAVEPOINT job", DB_NO_ARGS, NULL, err);
 }
 
 enum rc db_savepoint_release(struct db *db, struct err *err)
 {
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, "RELEASE", err);
-    return rc ? rc : db->driver->savepoint_release(db, err);
+    return db_run(db, "RELEASE job", DB_NO_ARGS, NULL, err);
 }
 
 void db_savepoint_rollback(struct db *db)
 {
-    db->driver->savepoint_rollback(db);
+    if (!db_in_transaction(db))
+        return;
+    undo(db, "ROLLBACK TO job");
+    undo(db, "RELEASE job");
 }
 
 enum rc db_checkpoint(struct db *db, bool truncate, bool *all, struct err *err)
 {
     *all = false;
-    enum rc rc = !db->fault ? RC_OK : check_fault(db, "CHECKPOINT", err);
+    enum rc rc = check_fault(db, "CHECKPOINT", err);
     return rc ? rc : db->driver->checkpoint(db, truncate, all, err);
 }
 

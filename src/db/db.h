@@ -117,8 +117,8 @@ enum rc db_check_place(const struct db *db, struct err *err) MUST_CHECK;
 typedef void db_tell_fn(void *arg, const char *damage);
 enum rc db_check_pages(struct db *db, db_tell_fn *tell, void *arg, struct err *err) MUST_CHECK;
 
-/* The seam for failing databases: called before each statement, BEGIN, COMMIT, SAVEPOINT, RELEASE and
- * CHECKPOINT, which then fail with what it returns. NULL for none. Tests only. */
+/* The seam for failing databases: called before each statement, BEGIN, COMMIT, the statements about
+ * savepoints and CHECKPOINT, which then fail with what it returns. NULL for none. Tests only. */
 typedef enum rc db_fault_fn(void *arg, const char *sql);
 void db_set_fault(struct db *db, db_fault_fn *fault, void *arg);
 

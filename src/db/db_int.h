@@ -25,18 +25,14 @@ struct db_driver {
     enum rc (*next)(struct db *db, void *stmt, bool *row, struct err *err);
     void (*rows_close)(void *stmt);
     bool (*is_null)(void *stmt, int column);
-    int64_t (*integer)(void *stmt, int column);
     void (*integers)(void *stmt, int column, int n, int64_t *out);
     const char *(*text)(void *stmt, int column);
     const void *(*bytes)(void *stmt, int column, size_t *len);
 
+    /* Every database takes ROLLBACK and the statements about savepoints: db.c runs them. */
     enum rc (*begin)(struct db *db, struct err *err);
-    enum rc (*commit)(struct db *db, struct err *err);
-    void (*rollback)(struct db *db);
+    enum rc (*commit)(struct db *db, struct err *err); /* rolls back nothing */
     bool (*in_transaction)(const struct db *db);
-    enum rc (*savepoint)(struct db *db, struct err *err);
-    enum rc (*savepoint_release)(struct db *db, struct err *err);
-    void (*savepoint_rollback)(struct db *db);
 
     enum rc (*checkpoint)(struct db *db, bool truncate, bool *all, struct err *err);
     int64_t (*wal_pages)(const struct db *db);

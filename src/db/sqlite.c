@@ -38,6 +38,7 @@ enum {
     WAL_LEN_MAX = 100000, /* pages; a log that has grown so long waits for readers to start it anew */
     WAL_FRAME_HEADER_LEN = 24,
     SLOTS_MIN = 64,
+    ANSWER_LEN = 16,
     WATCH_EVERY = 20000 /* steps of SQLite's machine, which take a millisecond or two */
 };
 
@@ -77,22 +78,17 @@ struct sqlite {
 
 /* ---- errors ---- */
 
-static enum rc map_io_error(int extended, int system_errno)
+static enum rc map_code(int extended, int system_errno)
 {
     bool not_written = extended == SQLITE_IOERR_WRITE || extended == SQLITE_IOERR_TRUNCATE;
     bool is_full = system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
-    return not_written && is_full ? RC_NO_SPACE : RC_IO;
-}
-
-static enum rc map_code(int extended, int system_errno)
-{
     switch (extended & 0xff) {
     case SQLITE_CONSTRAINT: return RC_CONFLICT;
     case SQLITE_INTERRUPT:
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return RC_UNAVAILABLE;
     case SQLITE_FULL: return RC_NO_SPACE;
-    case SQLITE_IOERR: return map_io_error(extended, system_errno);
+    case SQLITE_IOERR: return not_written && is_full ? RC_NO_SPACE : RC_IO;
     case SQLITE_NOTADB: return RC_INVALID;
     case SQLITE_CORRUPT: return RC_DAMAGED;
     case SQLITE_TOOBIG: return RC_TOO_LARGE;
@@ -192,8 +188,14 @@ static enum rc find_stmt(struct sqlite *sq, const char *sql, struct stmt **out, 
     return prepare(sq, st, err);
 }
 
-static enum rc bind_all(struct sqlite *sq, struct stmt *st, struct db_args args, struct err *err)
+/* The statement of this text, ready to be stepped through. */
+static enum rc bind_stmt(struct sqlite *sq, const char *sql, struct db_args args, struct stmt **out,
+                         struct err *err)
 {
+    enum rc rc = find_stmt(sq, sql, out, err);
+    if (rc)
+        return rc;
+    struct stmt *st = *out;
     for (size_t i = 0; i < st->n_parameters; i++) {
         assert(st->argument[i] <= args.n);
         const struct db_value *value = &args.value[st->argument[i] - 1];
@@ -218,9 +220,7 @@ static enum rc sqlite_run(struct db *db, const char *sql, struct db_args args, i
 {
     struct sqlite *sq = SELF(db);
     struct stmt *st;
-    enum rc rc = find_stmt(sq, sql, &st, err);
-    if (!rc)
-        rc = bind_all(sq, st, args, err);
+    enum rc rc = bind_stmt(sq, sql, args, &st, err);
     if (rc)
         return rc;
     int code;
@@ -249,9 +249,7 @@ static enum rc sqlite_script(struct db *db, const char *sql, struct err *err)
 static enum rc sqlite_query(struct db *db, void **stmt, const char *sql, struct db_args args, struct err *err)
 {
     struct stmt *st;
-    enum rc rc = find_stmt(SELF(db), sql, &st, err);
-    if (!rc)
-        rc = bind_all(SELF(db), st, args, err);
+    enum rc rc = bind_stmt(SELF(db), sql, args, &st, err);
     if (rc)
         return rc;
     st->open = true;
@@ -283,11 +281,6 @@ static enum rc sqlite_next(struct db *db, void *stmt, bool *row, struct err *err
 static bool sqlite_is_null(void *stmt, int column)
 {
     return sqlite3_column_type(((struct stmt *)stmt)->handle, column) == SQLITE_NULL;
-}
-
-static int64_t sqlite_integer(void *stmt, int column)
-{
-    return sqlite3_column_int64(((struct stmt *)stmt)->handle, column);
 }
 
 static void sqlite_integers(void *stmt, int column, int n, int64_t *out)
@@ -390,45 +383,10 @@ static enum rc sqlite_begin(struct db *db, struct err *err)
     return sqlite_run(db, sql, DB_NO_ARGS, NULL, err);
 }
 
-/* For undoing, which cannot fail in a way that matters: SQLite forgets what it has not committed. */
-static void run_quietly(struct db *db, const char *sql)
-{
-    enum rc rc = sqlite_run(db, sql, DB_NO_ARGS, NULL, NULL);
-    (void)rc;
-}
-
-static void sqlite_rollback(struct db *db)
-{
-    if (sqlite_in_transaction(db))
-        run_quietly(db, "ROLLBACK");
-}
-
 static enum rc sqlite_commit(struct db *db, struct err *err)
 {
     enum rc rc = sqlite_run(db, "COMMIT", DB_NO_ARGS, NULL, err);
-    if (!rc && SELF(db)->writing)
-        rc = sqlite_check_place(db, err);
-    else if (rc && rc != RC_IO)
-        sqlite_rollback(db);
-    return rc;
-}
-
-static enum rc sqlite_savepoint(struct db *db, struct err *err)
-{
-    return sqlite_run(db, "SAVEPOINT job", DB_NO_ARGS, NULL, err);
-}
-
-static enum rc sqlite_savepoint_release(struct db *db, struct err *err)
-{
-    return sqlite_run(db, "RELEASE job", DB_NO_ARGS, NULL, err);
-}
-
-static void sqlite_savepoint_rollback(struct db *db)
-{
-    if (!sqlite_in_transaction(db))
-        return;
-    run_quietly(db, "ROLLBACK TO job");
-    run_quietly(db, "RELEASE job");
+    return !rc && SELF(db)->writing ? sqlite_check_place(db, err) : rc;
 }
 
 /* ---- checkpoints ---- */
@@ -545,39 +503,20 @@ static enum rc open_handle(struct sqlite *sq, struct err *err)
     return RC_OK;
 }
 
-/* Some file systems cannot have a WAL; SQLite says so only by answering with another mode. */
-static enum rc switch_to_wal(struct sqlite *sq, struct err *err)
+/* The one value that a pragma answers with, as text. */
+static enum rc ask(struct sqlite *sq, const char *pragma, char out[ANSWER_LEN], struct err *err)
 {
-    struct db_rows rows = { &sq->db, NULL };
-    bool row = false, is_wal = false;
-    enum rc rc = sqlite_query(&sq->db, &rows.stmt, "PRAGMA journal_mode=WAL", DB_NO_ARGS, err);
-    if (!rc)
-        rc = sqlite_next(&sq->db, rows.stmt, &row, err);
-    if (rc)
-        return rc;
-    is_wal = row && strcmp(sqlite_text(rows.stmt, 0), "wal") == 0;
-    if (row)
-        sqlite_rows_close(rows.stmt);
-    return is_wal
-               ? RC_OK
-               : err_set_internal(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
-}
-
-/* The VFS clears pages of this length, and the length of the log is counted in them. */
-static enum rc ask_page_len(struct sqlite *sq, struct err *err)
-{
-    struct db_rows rows = { &sq->db, NULL };
+    struct stmt *st;
     bool row = false;
-    enum rc rc = sqlite_query(&sq->db, &rows.stmt, "PRAGMA page_size", DB_NO_ARGS, err);
+    enum rc rc = bind_stmt(sq, pragma, DB_NO_ARGS, &st, err);
     if (!rc)
-        rc = sqlite_next(&sq->db, rows.stmt, &row, err);
+        rc = sqlite_next(&sq->db, st, &row, err);
     if (rc)
         return rc;
-    assert(row);
-    sq->page_len = (uint32_t)sqlite_integer(rows.stmt, 0);
-    sqlite_rows_close(rows.stmt);
-    int code = sqlite3_file_control(sq->handle, "main", SQLITE_VFS_PAGE_LEN, &sq->page_len);
-    return code == SQLITE_OK ? RC_OK : raise(sq, code, err);
+    snprintf(out, ANSWER_LEN, "%s", row ? sqlite_text(st, 0) : "");
+    if (row)
+        sqlite_rows_close(st);
+    return RC_OK;
 }
 
 static enum rc set_up(struct sqlite *sq, struct err *err)
@@ -587,11 +526,20 @@ static enum rc set_up(struct sqlite *sq, struct err *err)
                              "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024; PRAGMA trusted_schema=OFF;"
                              "SELECT 1 FROM sqlite_schema LIMIT 1",
                              err);
-    enum rc rc = switch_to_wal(sq, err);
+    char mode[ANSWER_LEN], page_len[ANSWER_LEN];
+    enum rc rc = ask(sq, "PRAGMA journal_mode=WAL", mode, err);
+    /* Some file systems cannot have a WAL; SQLite says so only by answering with another mode. */
+    if (!rc && strcmp(mode, "wal") != 0)
+        rc = err_set_internal(err, RC_IO, "%s: the file system cannot share a write-ahead log", sq->path);
     if (!rc)
-        rc = ask_page_len(sq, err);
+        rc = ask(sq, "PRAGMA page_size", page_len, err);
     if (rc)
         return rc;
+    /* The VFS clears pages of this length, and the length of the log is counted in them. */
+    sq->page_len = (uint32_t)strtoul(page_len, NULL, 10);
+    int code = sqlite3_file_control(sq->handle, "main", SQLITE_VFS_PAGE_LEN, &sq->page_len);
+    if (code != SQLITE_OK)
+        return raise(sq, code, err);
     sqlite3_wal_hook(sq->handle, after_commit, sq);
     /* Estimate what an earlier process has left in the log: the first checkpoint gives the true figure. */
     struct arena a = { 0 };
@@ -658,17 +606,12 @@ const struct db_driver db_sqlite = {
     .next = sqlite_next,
     .rows_close = sqlite_rows_close,
     .is_null = sqlite_is_null,
-    .integer = sqlite_integer,
     .integers = sqlite_integers,
     .text = sqlite_text,
     .bytes = sqlite_bytes,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
-    .rollback = sqlite_rollback,
     .in_transaction = sqlite_in_transaction,
-    .savepoint = sqlite_savepoint,
-    .savepoint_release = sqlite_savepoint_release,
-    .savepoint_rollback = sqlite_savepoint_rollback,
     .checkpoint = sqlite_checkpoint,
     .wal_pages = sqlite_wal_pages,
     .set_watch = sqlite_set_watch,

@@ -252,7 +252,9 @@ static void test_writer__a_refused_savepoint_is_one_jobs_answer(void **state)
 {
     struct fixture *f = *state;
     struct note notes[3] = { make_note(1), make_note(2), make_note(3) };
-    struct watched calls[] = { { "SAVEPOINT", 1, RC_NO_SPACE }, { "RELEASE", 1, RC_UNAVAILABLE }, { 0 } };
+    struct watched calls[] = { { "SAVEPOINT job", 1, RC_NO_SPACE },
+                               { "RELEASE job", 1, RC_UNAVAILABLE },
+                               { 0 } };
     db_set_fault(f->db, watch_calls, calls);
     run_as_one_batch(f, notes, 3);
     db_set_fault(f->db, NULL, NULL);
