@@ -29,14 +29,6 @@ static _Noreturn void out_of_memory(void)
     abort();
 }
 
-void *xmalloc(size_t size)
-{
-    void *p = malloc(size ? size : 1);
-    if (!p)
-        out_of_memory();
-    return p;
-}
-
 void *xcalloc(size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size ? size : 1);

@@ -26,7 +26,6 @@ void arena_reset(struct arena *a); /* wipes and frees everything but one chunk, 
 void arena_free(struct arena *a);  /* wipes and frees everything; the arena is as new */
 
 /* For the few things that live long. Like arenas, these never return NULL. */
-void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/text.h"
 
 /* libcrypto fails here only if it is broken or there is no memory, and then nothing can go on. */
 static void must(bool worked)
@@ -82,13 +83,6 @@ static struct contexts *contexts(void)
 void crypto_random(void *out, size_t len)
 {
     must(len <= INT32_MAX && RAND_bytes(out, (int)len) == 1);
-}
-
-uint64_t crypto_random_u64(void)
-{
-    uint64_t n;
-    crypto_random(&n, sizeof(n));
-    return n;
 }
 
 void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN])
@@ -164,19 +158,12 @@ void crypto_hex(const uint8_t *data, size_t len, char *out)
     *out = '\0';
 }
 
-static int hex_value(char c)
-{
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)((at - digits) % 16) : -1;
-}
-
 bool crypto_unhex(const char *text, uint8_t *out, size_t len)
 {
     if (strlen(text) != 2 * len)
         return false;
     for (size_t i = 0; i < len; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        int high = text_hex_value(text[2 * i]), low = text_hex_value(text[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);
@@ -205,19 +192,9 @@ void crypto_base64(const uint8_t *data, size_t len, char *out)
     EVP_EncodeBlock((unsigned char *)out, data, (int)len);
 }
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size)
 {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t len = strlen(text), digits = len, n = 0;
     uint32_t bits = 0;
     while (digits > 0 && len - digits < 2 && text[digits - 1] == '=')
@@ -228,10 +205,10 @@ size_t crypto_base64_decode(const char *text, uint8_t *out, size_t size)
     if (digits / 4 * 3 + digits % 4 * 3 / 4 > size)
         return SIZE_MAX;
     for (size_t i = 0; i < digits; i++) {
-        int value = base64_value(text[i]);
-        if (value < 0)
+        const char *digit = strchr(alphabet, text[i]);
+        if (!digit)
             return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)value;
+        bits = bits << 6 | (uint32_t)(digit - alphabet);
         if (i % 4 != 0)
             out[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
     }

@@ -12,7 +12,6 @@
 enum { CRYPTO_SHA1_LEN = 20, CRYPTO_SHA256_LEN = 32, CRYPTO_KEY_LEN = 32 };
 
 void crypto_random(void *out, size_t len);
-uint64_t crypto_random_u64(void);
 
 /* The digest of the two texts one after the other; the second may have length 0. */
 void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN]);

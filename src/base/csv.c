@@ -102,17 +102,14 @@ static bool at_row_end(const struct csv *csv)
     return csv->at == csv->end || *csv->at == '\n' || *csv->at == '\r';
 }
 
-static size_t blank_len(const struct csv *csv)
-{
-    return csv->separator == '\t' && csv->at < csv->end && *csv->at == '\t'
-               ? 0
-               : text_blank_len(csv->at, (size_t)(csv->end - csv->at));
-}
-
 static void skip_spaces(struct csv *csv)
 {
-    for (size_t n; (n = blank_len(csv)) > 0;)
+    while (csv->at < csv->end && (*csv->at != '\t' || csv->separator != '\t')) {
+        size_t n = text_blank_len(csv->at, (size_t)(csv->end - csv->at));
+        if (n == 0)
+            return;
         csv->at += n;
+    }
 }
 
 static void skip_line_end(struct csv *csv)

@@ -74,14 +74,6 @@ static char peek_token(struct reader *r)
 
 /* ---- strings ---- */
 
-static unsigned hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return (unsigned)(c - '0');
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-}
-
 /* The UTF-16 unit of the escape \uXXXX at s; false: there is none. */
 static bool read_unit(const char *s, size_t len, unsigned *unit)
 {
@@ -89,10 +81,10 @@ static bool read_unit(const char *s, size_t len, unsigned *unit)
     if (len < UNIT_LEN || s[0] != '\\' || s[1] != 'u')
         return false;
     for (int i = 2; i < UNIT_LEN; i++) {
-        unsigned digit = hex_digit(s[i]);
-        if (digit > 15)
+        int digit = text_hex_value(s[i]);
+        if (digit < 0)
             return false;
-        *unit = *unit << 4 | digit;
+        *unit = *unit << 4 | (unsigned)digit;
     }
     return true;
 }

@@ -46,13 +46,6 @@ static bool step(struct rows *r, char c)
     return true;
 }
 
-static void end_element(struct rows *r)
-{
-    r->take(r->arg, buf_str(&r->element), r->element.len, r->element.over);
-    buf_reset(&r->element);
-    r->place = ROWS_BEHIND;
-}
-
 static void between(struct rows *r, char c)
 {
     if (is_space(c))
@@ -68,16 +61,11 @@ static void between(struct rows *r, char c)
         r->place = ROWS_BROKEN;
 }
 
-static bool can_begin(const struct rows *r, char c)
-{
-    return (r->place == ROWS_FIRST || r->place == ROWS_NEXT) && !is_space(c) && c != ',' && c != ']' &&
-           c != '}';
-}
-
 void rows_feed(struct rows *r, const char *data, size_t len)
 {
     for (size_t i = 0; i < len && r->place != ROWS_BROKEN;) {
-        if (can_begin(r, data[i]))
+        bool may_begin = r->place == ROWS_FIRST || r->place == ROWS_NEXT;
+        if (may_begin && !is_space(data[i]) && data[i] != ',' && data[i] != ']' && data[i] != '}')
             r->place = ROWS_IN_ELEMENT;
         if (r->place != ROWS_IN_ELEMENT) {
             between(r, data[i++]);
@@ -87,8 +75,11 @@ void rows_feed(struct rows *r, const char *data, size_t len)
         while (i < len && step(r, data[i]))
             i++;
         buf_add(&r->element, data + from, i - from);
-        if (i < len)
-            end_element(r);
+        if (i == len)
+            return;
+        r->take(r->arg, buf_str(&r->element), r->element.len, r->element.over);
+        buf_reset(&r->element);
+        r->place = ROWS_BEHIND;
     }
 }
 

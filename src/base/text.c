@@ -78,6 +78,13 @@ size_t text_count(const char *s)
     return n;
 }
 
+int text_hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)((at - digits) % 16) : -1;
+}
+
 char *text_put_char(char *to, unsigned c)
 {
     if (c < 0x80) {

@@ -11,6 +11,7 @@
 bool text_is_utf8(const char *s, size_t len);
 size_t text_char_len(const char *s, size_t len); /* bytes of the well-formed character at s; 0 if none */
 size_t text_count(const char *s);                /* characters (code points) of valid UTF-8 */
+int text_hex_value(char c);                      /* of a hexadecimal digit; -1: it is none */
 /* Writes the code point c in UTF-8, 1 to 4 bytes; returns the end. */
 char *text_put_char(char *to, unsigned c);
 /* Bytes of the blank at s: a space or tab, one of another width or that does not break (U+A0), or a character

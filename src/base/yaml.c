@@ -337,12 +337,6 @@ static enum rc read_text(struct reading *r, const char *text, size_t len, struct
     return rc;
 }
 
-static bool is_utf16(const char *text, size_t len)
-{
-    return len >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0 ||
-                        (text[0] == '\0') != (text[1] == '\0'));
-}
-
 /* Text without NULs and without directives: no configuration needs one. */
 static enum rc check_bytes(const struct reading *r, const char *text, size_t len, struct err *err)
 {
@@ -369,7 +363,8 @@ enum rc yaml_parse(struct arena *a, const char *name, const char *text, size_t l
     struct reading r = { .arena = a, .file = arena_strdup(a, name) };
     if (len > BYTES_MAX)
         return err_set(err, RC_INVALID, "%s:1:1: larger than 1 MiB", name);
-    if (is_utf16(text, len))
+    if (len >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0 ||
+                     (text[0] == '\0') != (text[1] == '\0')))
         return bad(&r, (struct place){ 1, 1 }, err, "the file is UTF-16: save it as UTF-8");
     if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
         text += 3;

@@ -45,16 +45,6 @@ char *retired_name(struct arena *a, const char *format, const char *salt, const 
     return retired_name_nth(a, format, salt, value, 1);
 }
 
-static bool read_hex_digit(char c, uint8_t *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = !c ? NULL : strchr(digits, c);
-    if (!at)
-        return false;
-    *out = (uint8_t)(at - digits);
-    return true;
-}
-
 /* "", or "_2" and so on. */
 static bool is_suffix(const char *suffix, size_t len)
 {
@@ -79,16 +69,9 @@ bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIG
         !is_suffix(name + before + HEX_LEN, len - fixed) ||
         strcmp(name + before + HEX_LEN + (len - fixed), at + 2) != 0)
         return false;
-    const char *hex = name + before;
-    uint8_t digest[RETIRED_DIGEST_LEN];
-    for (size_t i = 0; i < RETIRED_DIGEST_LEN; i++) {
-        uint8_t high, low;
-        if (!read_hex_digit(hex[2 * i], &high) || !read_hex_digit(hex[2 * i + 1], &low))
-            return false;
-        digest[i] = (uint8_t)(high << 4 | low);
-    }
-    memcpy(out, digest, sizeof(digest));
-    return true;
+    char hex[HEX_LEN + 1] = "";
+    memcpy(hex, name + before, HEX_LEN);
+    return strspn(hex, "0123456789abcdef") == HEX_LEN && crypto_unhex(hex, out, RETIRED_DIGEST_LEN);
 }
 
 bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,

@@ -12,17 +12,6 @@
 
 enum { FIELDS_MAX = 1000 }; /* of a query or a form */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* form: a plus is a blank. */
 static enum rc decode(struct arena *a, const char *s, size_t len, bool form, const char **out,
                       struct err *err)
@@ -30,7 +19,7 @@ static enum rc decode(struct arena *a, const char *s, size_t len, bool form, con
     char *text = arena_alloc(a, len + 1), *to = text;
     for (const char *end = s + len; s < end; s++) {
         if (*s == '%') {
-            int high = end - s > 2 ? hex_digit(s[1]) : -1, low = high >= 0 ? hex_digit(s[2]) : -1;
+            int high = end - s > 2 ? text_hex_value(s[1]) : -1, low = high >= 0 ? text_hex_value(s[2]) : -1;
             if (low < 0)
                 return err_set(err, RC_INVALID, "%% must be followed by two hexadecimal digits");
             *to++ = (char)(high * 16 + low);

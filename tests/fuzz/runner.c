@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/file.h"
+#include "base/world.h"
 
 enum { INPUT_MAX = 64 * 1024, KEPT_MAX = 1000, MUTATIONS_MAX = 20000, CHANGES_MAX = 8, RUN_MAX = 64 };
 
@@ -226,7 +226,7 @@ int main(int argc, char **argv)
 {
     static struct runner r;
     const char *given = getenv("LETHE_SEED");
-    r.random = given ? strtoull(given, NULL, 10) : crypto_random_u64();
+    r.random = given ? strtoull(given, NULL, 10) : world_random_u64(&world_real);
     if (argc != 2) {
         fprintf(stderr, "usage: %s FOLDER|FILE\n", argv[0]);
         return 2;

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/world.h"
 #include "scratch.h"
 #include "store/store.h"
 
@@ -55,7 +56,7 @@ static inline void add_pipeline(struct fixture *f, const char *const *names, siz
 {
     struct pipeline *p;
     OK(pipeline_make(&f->arena, names, n, &p, &f->err));
-    OK(store_add_pipeline(f->s, p, (int64_t)(crypto_random_u64() >> 1), f->now, &f->err));
+    OK(store_add_pipeline(f->s, p, (int64_t)(world_random_u64(&world_real) >> 1), f->now, &f->err));
 }
 
 static inline int open_fixture(void **state)

@@ -810,7 +810,9 @@ int main(void)
         cmocka_unit_test(test_kernel_property__agrees_with_the_oracle_and_keeps_the_invariants),
         cmocka_unit_test(test_kernel_property__a_working_driver_reaches_an_end),
     };
-    seed = given ? strtoull(given, NULL, 10) : crypto_random_u64();
+    crypto_random(&seed, sizeof(seed));
+    if (given)
+        seed = strtoull(given, NULL, 10);
     print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -351,7 +351,7 @@ static enum rc live(struct fixture *f)
     f->now += 10 * CLOCK_S;
     enum rc rc = pipeline_make(&f->arena, STATE_NAMES, STATES_N, &p, &f->err);
     if (!rc)
-        rc = store_add_pipeline(f->s, p, (int64_t)(crypto_random_u64() >> 1), f->now, &f->err);
+        rc = store_add_pipeline(f->s, p, (int64_t)(world_random_u64(&world_real) >> 1), f->now, &f->err);
     if (!rc)
         rc = ask_for_two(f, ids);
     f->now += CLOCK_S / 2;

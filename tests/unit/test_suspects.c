@@ -257,7 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_suspects__others_come_first_after_a_start, open_fixture,
                                         close_fixture),
     };
-    seed = given ? strtoull(given, NULL, 10) : crypto_random_u64();
+    seed = given ? strtoull(given, NULL, 10) : world_random_u64(&world_real);
     print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
