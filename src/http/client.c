@@ -125,12 +125,6 @@ static void read_length(struct transfer *t, const char *value)
     t->length = length;
 }
 
-static void read_coding(struct transfer *t, const char *value)
-{
-    t->bad_headers = t->bad_headers || t->is_chunked || strcasecmp(value, "chunked") != 0;
-    t->is_chunked = true;
-}
-
 /* If the line says where the answer ends: said twice and differently, or in a way that a proxy between could
  * read differently, its end is not known. */
 static void check_framing(struct transfer *t, const char *line, size_t len)
@@ -155,7 +149,8 @@ static void check_framing(struct transfer *t, const char *line, size_t len)
     if (is_length)
         read_length(t, value);
     else
-        read_coding(t, value);
+        t->bad_headers = t->bad_headers || t->is_chunked || strcasecmp(value, "chunked") != 0;
+    t->is_chunked = t->is_chunked || is_coding;
     t->bad_headers = t->bad_headers || (t->length >= 0 && t->is_chunked);
 }
 

@@ -199,14 +199,6 @@ static void drain(int fd)
     }
 }
 
-static void turn_away(struct door *door, const struct conn *conn, unsigned status, const char *text)
-{
-    if (conn->local || !door->conf.tls)
-        say(door, conn->fd, status, text);
-    drain(conn->fd);
-    close(conn->fd);
-}
-
 /* ---- admitting ---- */
 
 static unsigned bucket_of(const struct in6_addr *address)
@@ -231,14 +223,6 @@ static unsigned choose_place(const struct door *door)
     return best;
 }
 
-static unsigned count_of(const struct door *door, const struct in6_addr *source)
-{
-    unsigned n = 0;
-    for (const struct conn *c = door->table[bucket_of(source)]; c; c = c->next)
-        n += !c->local && memcmp(&c->source, source, sizeof(*source)) == 0;
-    return n;
-}
-
 /* Programs of this machine are not limited, unless the server listens for them alone. Where sources are
  * limited, the last places are for those that have no connection yet, so that a health check gets in. NULL:
  * admitted. */
@@ -247,7 +231,9 @@ static const char *refuse_source(const struct door *door, const struct conn *con
     const struct door_conf *conf = &door->conf;
     if (conf->max_per_address == 0 || (source_is_loopback(&conn->source) && !door->is_loopback))
         return NULL;
-    unsigned n = count_of(door, &conn->source);
+    unsigned n = 0;
+    for (const struct conn *c = door->table[bucket_of(&conn->source)]; c; c = c->next)
+        n += !c->local && memcmp(&c->source, &conn->source, sizeof(c->source)) == 0;
     *status = 429;
     if (n >= conf->max_per_address)
         return "too many connections from this address";
@@ -277,13 +263,6 @@ static const char *admit_locked(struct door *door, struct conn *conn, unsigned *
     door->n_all++;
     door->n_tcp += !conn->local;
     return NULL;
-}
-
-static void set_peer(struct conn *conn, const struct sockaddr_storage *address)
-{
-    conn->source = source_of(address);
-    if (address->ss_family != AF_UNIX)
-        inet_ntop(AF_INET6, &conn->source, conn->peer, sizeof(conn->peer));
 }
 
 /* The user who signed in to the machine, which sudo does not change, where the kernel keeps track of it; else
@@ -317,13 +296,18 @@ static void let_in(struct door *door, int fd, bool local, const struct sockaddr_
     conn->fd = fd;
     conn->local = local;
     conn->local_uid = local ? find_login_uid(&peer) : 0;
-    set_peer(conn, address);
+    conn->source = source_of(address);
+    if (!local)
+        inet_ntop(AF_INET6, &conn->source, conn->peer, sizeof(conn->peer));
     unsigned status;
     pthread_mutex_lock(&door->lock);
     const char *why_not = admit_locked(door, conn, &status);
     pthread_mutex_unlock(&door->lock);
     if (why_not) {
-        turn_away(door, conn, status, why_not);
+        if (local || !door->conf.tls)
+            say(door, fd, status, why_not);
+        drain(fd);
+        close(fd);
         free(conn);
     } else if (!door->conf.admit(door->conf.arg, conn, (const struct sockaddr *)address, len)) {
         conn_leave(conn);

@@ -180,14 +180,6 @@ static void set_wrong(struct transfer *x, unsigned status, const char *text)
 
 /* ---- the headers ---- */
 
-static bool is_clean(const char *value, size_t len)
-{
-    bool plain = true;
-    for (size_t i = 0; i < len; i++)
-        plain = plain && (unsigned char)value[i] < 0x80;
-    return plain || (text_is_utf8(value, len) && !text_has_control(value));
-}
-
 struct header_check {
     struct transfer *x;
     unsigned seen; /* bits: of `once` */
@@ -199,7 +191,10 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     static const char *const once[] = { MHD_HTTP_HEADER_AUTHORIZATION, MHD_HTTP_HEADER_CONTENT_TYPE,
                                         MHD_HTTP_HEADER_EXPECT, "Idempotency-Key" };
     struct header_check *check = arg;
-    if (value && !is_clean(value, value_len))
+    bool plain = true;
+    for (size_t i = 0; value && i < value_len; i++)
+        plain = plain && (unsigned char)value[i] < 0x80;
+    if (!plain && (!text_is_utf8(value, value_len) || text_has_control(value)))
         set_wrong(check->x, 400, "a header has characters that are not allowed");
     for (unsigned i = 0; i < sizeof(once) / sizeof(*once); i++) {
         if (strcasecmp(name, once[i]) != 0)
@@ -605,18 +600,16 @@ unsigned http_server_port(const struct http_server *server)
     return door_port(server->door);
 }
 
-static bool is_sending(struct http_server *server)
+/* Do answers still go out for which the server waits? */
+static bool is_sending(const struct http_server *server)
 {
+    if (server->conf.hurry && atomic_load(server->conf.hurry))
+        return false;
     for (unsigned i = 0; i < server->n_workers; i++) {
         if (atomic_load(&server->workers[i].sending) > 0)
             return true;
     }
     return false;
-}
-
-static bool is_hurried(const struct http_server *server)
-{
-    return server->conf.hurry && atomic_load(server->conf.hurry);
 }
 
 /* Polls the counters: a server closes once, so requests need no condition to signal. */
@@ -630,9 +623,9 @@ static void await_answers(struct http_server *server)
     }
     const struct world *world = server->conf.world;
     int64_t deadline = world_mono(world) + server->closing_us;
-    while (is_sending(server) && !is_hurried(server) && world_mono(world) < deadline)
+    while (is_sending(server) && world_mono(world) < deadline)
         nanosleep(&moment, NULL);
-    if (is_sending(server) && !is_hurried(server))
+    if (is_sending(server))
         log_warning("closing: cutting off answers whose clients do not read");
 }
 

@@ -136,23 +136,19 @@ static int look_at_clock(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, cu
 
 /* ---- one job, on its thread ---- */
 
-static void set_security(CURL *easy, const struct smtp_server *server)
-{
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(server->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
-    if (server->user) {
-        curl_easy_setopt(easy, CURLOPT_USERNAME, server->user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, server->password);
-    }
-}
-
-static void set_mail(CURL *easy, struct job *job, struct curl_slist *to)
+static void set_up(CURL *easy, struct job *job, struct curl_slist *to)
 {
     int64_t left_ms = (job->deadline - world_mono(job->sender->world) + CLOCK_MS - 1) / CLOCK_MS;
     curl_easy_setopt(easy, CURLOPT_URL, job->server.url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(job->server.tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, job->server.ca_file);
+    if (job->server.user) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, job->server.user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, job->server.password);
+    }
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, job->from);
@@ -210,8 +206,7 @@ static void *perform(void *arg)
     CURL *easy = curl_easy_init();
     struct curl_slist *to = curl_slist_append(NULL, job->to);
     assert(easy && to);
-    set_security(easy, &job->server);
-    set_mail(easy, job, to);
+    set_up(easy, job, to);
     note_end(job, easy, curl_easy_perform(easy));
     /* libcurl says QUIT when the handle is freed, and would wait for the answer: let it read the end of the
      * connection at once. */
