@@ -20,22 +20,6 @@ static enum role role_of(const struct retirement *r)
 
 /* ---- changing one ---- */
 
-/* A retirement that leaves or enters PENDING changes over to the list of today. */
-static const struct pipeline *list_of_today(const struct retirement *r, const struct command *cmd)
-{
-    return cmd->current ? cmd->current : r->pipeline;
-}
-
-/* The state of the same name in another list; PENDING where that has no such state. */
-static unsigned translate(const struct pipeline *from, unsigned state, const struct pipeline *to)
-{
-    unsigned found = 0;
-    if (from == to)
-        return state;
-    pipeline_find(to, from->names[state], &found);
-    return found;
-}
-
 static bool skips(const struct pipeline *p, unsigned from, unsigned to)
 {
     if (to <= from || pipeline_is_dead_end(p, from) || to == pipeline_next(p, from))
@@ -56,8 +40,9 @@ static void clear_suspicion(struct retirement *r)
     r->calls_alone = false;
 }
 
-/* Every change of the state. `to` is a position in the list that holds afterwards. The lease ends, deaths are
- * forgotten, and an abort that was asked for is settled. Raising the epoch is left to the caller. */
+/* Every change of the state. `to` is a position in the list that holds afterwards: a retirement that leaves
+ * or enters PENDING changes over to the list of today. The lease ends, deaths are forgotten, and an abort
+ * that was asked for is settled. Raising the epoch is left to the caller. */
 static void enter(struct decision *d, const struct command *cmd, unsigned to)
 {
     struct retirement *r = &d->after;
@@ -65,13 +50,16 @@ static void enter(struct decision *d, const struct command *cmd, unsigned to)
     unsigned from = r->state;
     unsigned last = from == to ? r->last_state : from;
 
-    r->pipeline = from == 0 || to == 0 ? list_of_today(r, cmd) : before;
+    if ((from == 0 || to == 0) && cmd->current)
+        r->pipeline = cmd->current;
     assert(to < r->pipeline->n && d->n_moves < DECISION_MOVES_MAX);
     d->moves[d->n_moves++] = (struct move){ .from_list = before,
                                             .from = from,
                                             .to = to,
                                             .skipped = names_state(cmd) && skips(r->pipeline, from, to) };
-    r->last_state = translate(before, last, r->pipeline);
+    r->last_state = last;
+    if (r->pipeline != before && !pipeline_find(r->pipeline, before->names[last], &r->last_state))
+        r->last_state = 0; /* the other list has no such state */
     r->state = to;
     r->lease_until = LEASE_NONE;
     r->abort_asked = false;
@@ -91,11 +79,6 @@ static void enter_anew(struct decision *d, const struct command *cmd, unsigned t
 {
     d->after.epoch++;
     enter(d, cmd, to);
-}
-
-static void refuse(struct decision *d, enum refusal why)
-{
-    d->refusal = why;
 }
 
 static void replay(struct decision *d, unsigned answer_state)
@@ -136,7 +119,7 @@ static void send_to(struct decision *d, const struct command *cmd, int64_t now)
         if (to_aborted)
             ask_for_abort(d);
         else
-            refuse(d, REFUSAL_LEASED);
+            d->refusal = REFUSAL_LEASED;
         return;
     }
     if (cmd->to != r->state && (cmd->to < r->state || pipeline_is_dead_end(p, r->state)))
@@ -166,20 +149,14 @@ static bool is_repeat(const struct decision *d, const struct command *cmd)
     return cmd->repeated && (!names_state(cmd) || cmd->to == d->after.state);
 }
 
-/* How far the stages of a row had come. */
-static unsigned reached(const struct retirement *r)
-{
-    if (!pipeline_is_dead_end(r->pipeline, r->state) || role_of(r) == ROLE_COMPLETE)
-        return r->state;
-    return pipeline_is_dead_end(r->pipeline, r->last_state) ? 0 : r->last_state;
-}
-
 /* Of a command that names a state: does it pass a stage that nobody reported as done? */
 static void note_force(const struct retirement *row, struct decision *d, const struct command *cmd)
 {
     struct retirement *r = &d->after;
     enum role to = role_of(r);
-    unsigned from = reached(row);
+    unsigned from = row->state; /* how far the stages had come */
+    if (pipeline_is_dead_end(row->pipeline, from) && role_of(row) != ROLE_COMPLETE)
+        from = pipeline_is_dead_end(row->pipeline, row->last_state) ? 0 : row->last_state;
     if (to == ROLE_ERRORED || to == ROLE_ABORTED || r->state <= from)
         return;
     bool to_next = r->state == pipeline_next(r->pipeline, from);
@@ -197,7 +174,7 @@ static void decide_update(struct decision *d, const struct command *cmd, int64_t
         send_to(d, cmd, now);
         return;
     }
-    refuse(d, why_not_update(&d->after, cmd, now));
+    d->refusal = why_not_update(&d->after, cmd, now);
     if (d->refusal == REFUSAL_NONE)
         enter_anew(d, cmd, cmd->to);
 }
@@ -221,7 +198,7 @@ static void decide_resume(struct decision *d, const struct command *cmd, int64_t
         return;
     }
     if (role_of(r) != ROLE_ERRORED) {
-        refuse(d, REFUSAL_NOT_ERRORED);
+        d->refusal = REFUSAL_NOT_ERRORED;
         return;
     }
     r->run++;
@@ -236,7 +213,7 @@ static void decide_rerun(struct decision *d, const struct command *cmd, int64_t 
         return;
     }
     if (role_of(r) != ROLE_COMPLETE) {
-        refuse(d, REFUSAL_NOT_COMPLETE);
+        d->refusal = REFUSAL_NOT_COMPLETE;
         return;
     }
     r->run++;
@@ -247,11 +224,11 @@ static void decide_cancel(struct decision *d, const struct command *cmd, int64_t
 {
     struct retirement *r = &d->after;
     if (role_of(r) == ROLE_PENDING)
-        enter_anew(d, cmd, pipeline_at(list_of_today(r, cmd), ROLE_ABORTED));
+        enter_anew(d, cmd, pipeline_at(retirement_list_for(r, cmd), ROLE_ABORTED));
     else if (role_of(r) == ROLE_ABORTED && r->last_state == 0)
         replay(d, r->state);
     else
-        refuse(d, REFUSAL_NOT_PENDING);
+        d->refusal = REFUSAL_NOT_PENDING;
 }
 
 /* ---- drivers: to take one ---- */
@@ -305,11 +282,11 @@ static void claim_same_stage(struct decision *d, const struct command *cmd, int6
 {
     struct retirement *r = &d->after;
     if (r->lease_until == LEASE_NONE || retirement_is_waiting(r)) {
-        refuse(d, REFUSAL_UNLEASED_WORK);
+        d->refusal = REFUSAL_UNLEASED_WORK;
         return;
     }
     if (retirement_is_put_off(r, now)) {
-        refuse(d, REFUSAL_PUT_OFF);
+        d->refusal = REFUSAL_PUT_OFF;
         return;
     }
     if (r->lease_until > LEASE_LOST) {
@@ -317,7 +294,7 @@ static void claim_same_stage(struct decision *d, const struct command *cmd, int6
         return;
     }
     if (r->suspects && cmd->flight > r->suspects) {
-        refuse(d, REFUSAL_SUSPECT);
+        d->refusal = REFUSAL_SUSPECT;
         return;
     }
     r->epoch++;
@@ -328,7 +305,7 @@ static void decide_claim(struct decision *d, const struct command *cmd, int64_t 
 {
     struct retirement *r = &d->after;
     if (retirement_is_leased(r, now)) {
-        refuse(d, REFUSAL_LEASED);
+        d->refusal = REFUSAL_LEASED;
         return;
     }
     if (abort_is_due(r, now)) {
@@ -340,13 +317,13 @@ static void decide_claim(struct decision *d, const struct command *cmd, int64_t 
         if (r->created_at < now - cmd->cool_off_us)
             claim_next_stage(d, cmd, now);
         else
-            refuse(d, REFUSAL_COOLING_OFF);
+            d->refusal = REFUSAL_COOLING_OFF;
         break;
     case ROLE_COMPLETED: claim_next_stage(d, cmd, now); break;
     case ROLE_WORKING: claim_same_stage(d, cmd, now); break;
     case ROLE_ERRORED:
     case ROLE_ABORTED:
-    case ROLE_COMPLETE: refuse(d, REFUSAL_DEAD_END); break;
+    case ROLE_COMPLETE: d->refusal = REFUSAL_DEAD_END; break;
     }
 }
 
@@ -367,7 +344,7 @@ static bool accept_outcome(struct decision *d, const struct command *cmd, int64_
         replay(d, *cmd->first_answer);
         return false;
     }
-    refuse(d, why_not_report(&d->after, cmd, now));
+    d->refusal = why_not_report(&d->after, cmd, now);
     return d->refusal == REFUSAL_NONE;
 }
 
@@ -401,7 +378,7 @@ static void decide_failed(struct decision *d, const struct command *cmd, int64_t
 static void decide_renew(struct decision *d, const struct command *cmd, int64_t now)
 {
     struct retirement *r = &d->after;
-    refuse(d, why_not_report(r, cmd, now));
+    d->refusal = why_not_report(r, cmd, now);
     if (d->refusal != REFUSAL_NONE)
         return;
     if (cmd->begins)
@@ -427,7 +404,7 @@ static bool give_back(struct decision *d, const struct command *cmd, bool repeat
         replay(d, r->state);
         return false;
     }
-    refuse(d, why_not_report(r, cmd, now));
+    d->refusal = why_not_report(r, cmd, now);
     if (d->refusal != REFUSAL_NONE)
         return false;
     if (!r->abort_asked)
@@ -501,7 +478,7 @@ static void decide_confirm(struct decision *d, const struct command *cmd, int64_
     else if (retirement_is_waiting(r))
         enter_anew(d, cmd, pipeline_next(r->pipeline, r->state));
     else
-        refuse(d, REFUSAL_NOT_WAITING);
+        d->refusal = REFUSAL_NOT_WAITING;
 }
 
 /* ---- all together ---- */
