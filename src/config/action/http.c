@@ -118,11 +118,14 @@ static const struct setting step_settings[] = {
     { NULL }
 };
 
-static enum rc check_call(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+/* And decides whether the call changes something, if the configuration does not say it. */
+static enum rc check_call(struct http_step_conf *step, const struct yaml *at, struct err *err)
 {
     enum rc rc = http_call_check(step, at, err);
     if (rc)
         return rc;
+    if (!yaml_get(at, "changes"))
+        step->changes = strcmp(step->method, "GET") != 0;
     if (step->success.n == 0)
         return yaml_value_error(yaml_get(at, "success"), err,
                                 "the list is empty: nothing would ever succeed");
@@ -131,12 +134,6 @@ static enum rc check_call(const struct http_step_conf *step, const struct yaml *
         rc = answers_differ(&step->again, "again", &step->success, "success", at, err);
     return !rc ? answers_differ(&step->again, "again", &step->nothing_to_erase, "nothing_to_erase", at, err)
                : rc;
-}
-
-static void set_changes(const struct yaml *at, struct http_step_conf *step)
-{
-    if (!yaml_get(at, "changes"))
-        step->changes = strcmp(step->method, "GET") != 0;
 }
 
 /* ---- several ---- */
@@ -159,8 +156,6 @@ static enum rc read_step(struct reading *r, const struct yaml *at, struct http_s
         rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
     if (!rc)
         rc = check_call(step, at, err);
-    if (!rc)
-        set_changes(at, step);
     return !rc && step->poll ? polling_check(step, yaml_get(at, "poll"), err) : rc;
 }
 
@@ -250,8 +245,6 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
         all.http.steps = step;
         all.http.n_steps = 1;
         rc = check_call(step, at, err);
-        if (!rc)
-            set_changes(at, step);
     }
     *(struct http_action_conf *)field = all.http;
     return rc;

@@ -173,7 +173,8 @@ unsigned processes_poll(struct processes *all);
 void processes_look(struct processes *all, unsigned n_polled);
 /* all, ended and arg are set before. */
 enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err) MUST_CHECK;
-void process_cancel(struct process *p); /* ended is not called */
+struct call;
+void process_cancel(struct call *call); /* whose work is a process; ended is not called */
 /* PATH, LANG and HOME, but those that are in more; then more ("NAME=VALUE"). Ends with NULL. */
 const char **process_environment(struct arena *a, const char *const *more, size_t n);
 

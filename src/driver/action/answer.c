@@ -38,29 +38,28 @@ static bool is_json_type(const char *content_type)
            (len > 5 && strncasecmp(content_type + len - 5, "+json", 5) == 0);
 }
 
-/* A page for people: a portal on the way asks them to sign in with status 200, or says that the service is
- * under maintenance. It is recognised by its beginning, because many services call an empty answer or a
- * single word text/html. */
-static bool is_web_page(const char *content_type, const char *text, size_t len)
-{
-    static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    size_t skip = begins_with(text, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
-    while (skip < len && memchr(" \t\r\n", text[skip], 4))
-        skip++;
-    text += skip;
-    len -= skip;
-    if (begins_with(text, len, "<!doctype html") || begins_with(text, len, "<html"))
-        return true;
-    bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
-    return is_html && len > 0 && text[0] == '<';
-}
-
 static size_t blanks(const char *text, size_t len)
 {
     size_t n = 0;
     while (n < len && memchr(" \t\r\n", text[n], 4))
         n++;
     return n;
+}
+
+/* A page for people: a portal on the way asks them to sign in with status 200, or says that the service is
+ * under maintenance. It is recognised by its beginning, because many services call an empty answer or a
+ * single word text/html. */
+static bool is_web_page(const char *content_type, const char *text, size_t len)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    size_t mark = begins_with(text, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
+    size_t skip = mark + blanks(text + mark, len - mark);
+    text += skip;
+    len -= skip;
+    if (begins_with(text, len, "<!doctype html") || begins_with(text, len, "<html"))
+        return true;
+    bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
+    return is_html && len > 0 && text[0] == '<';
 }
 
 void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,

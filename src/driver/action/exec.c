@@ -126,11 +126,6 @@ static enum rc exec_start(struct call *call, int64_t now, struct err *err)
     return process_start(p, &process_conf, err);
 }
 
-static void exec_cancel(struct call *call)
-{
-    process_cancel(&call->work.process);
-}
-
 static const char *exec_place(const struct action_conf *conf)
 {
     return conf->exec.argv[0];
@@ -146,7 +141,7 @@ const struct action action_exec = {
     .name = "exec",
     .no_service = "a command",
     .start = exec_start,
-    .cancel = exec_cancel,
+    .cancel = process_cancel,
     .cause = exec_cause,
     .finding = exec_finding,
     .place = exec_place,

@@ -16,14 +16,6 @@ static const struct judgement again_of_person = { VERDICT_AGAIN, .of_person = tr
 static const struct judgement final = { VERDICT_FINAL, false };
 static const struct judgement final_unknown = { VERDICT_FINAL, true };
 
-static bool is_listed(const struct statuses *list, unsigned status)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (list->status[i] == status)
-            return true;
-    return false;
-}
-
 struct judgement judge_failure(enum http_failure failure)
 {
     switch (failure) {
@@ -47,12 +39,6 @@ static bool is_later(const struct answer *answer)
     return answer->status >= 500 || answer->asks_for_later;
 }
 
-/* A gateway does not know what became of the call behind it. */
-static struct judgement judge_later(unsigned status)
-{
-    return status == 502 || status == 504 ? again_unknown : status == STATUS_LOCKED ? again_of_person : again;
-}
-
 /* Conditions on what the answer says go before those on the status alone, so that one status can mean two
  * things. */
 struct judgement judge_http(const struct http_step_conf *conf, const struct answer *answer, struct err *why)
@@ -72,7 +58,9 @@ struct judgement judge_http(const struct http_step_conf *conf, const struct answ
         return nothing_to_erase;
     if (is_later(answer)) {
         *why = (struct err){ .rc = RC_OK };
-        return judge_later(answer->status);
+        if (answer->status == 502 || answer->status == 504)
+            return again_unknown; /* a gateway does not know what became of the call behind it */
+        return answer->status == STATUS_LOCKED ? again_of_person : again;
     }
     return success == SAID_UNREADABLE || nothing == SAID_UNREADABLE ? again_unknown : final;
 }
@@ -84,8 +72,9 @@ struct judgement judge_exec(const struct exec_action_conf *conf, int wait_status
     unsigned status = (unsigned)WEXITSTATUS(wait_status);
     if (status == 0)
         return done;
-    if (is_listed(&conf->nothing_to_erase, status))
-        return nothing_to_erase;
+    for (size_t i = 0; i < conf->nothing_to_erase.n; i++)
+        if (conf->nothing_to_erase.status[i] == status)
+            return nothing_to_erase;
     return status == EX_TEMPFAIL ? again : final;
 }
 

@@ -83,17 +83,9 @@ static void limit(__rlimit_resource_t what, rlim_t most)
     setrlimit(what, &limit);
 }
 
-static void say_why_not(void)
-{
-    static const char begin[] = "lethe: cannot execute the command: ";
-    const char *why = strerrordesc_np(errno);
-    if (write(STDERR_FILENO, begin, sizeof(begin) - 1) > 0 && why &&
-        write(STDERR_FILENO, why, strlen(why)) > 0)
-        (void)!write(STDERR_FILENO, "\n", 1);
-}
-
 static _Noreturn void run_child(const struct child *c)
 {
+    static const char begin[] = "lethe: cannot execute the command: ";
     sigset_t none;
     setpgid(0, 0);
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
@@ -110,7 +102,10 @@ static _Noreturn void run_child(const struct child *c)
     limit(RLIMIT_NOFILE, FILES_MAX);
     if (ready)
         execve(c->program, c->argv, c->env);
-    say_why_not();
+    const char *why = strerrordesc_np(errno);
+    if (write(STDERR_FILENO, begin, sizeof(begin) - 1) > 0 && why &&
+        write(STDERR_FILENO, why, strlen(why)) > 0)
+        (void)!write(STDERR_FILENO, "\n", 1);
     _exit(EXIT_NOT_STARTED);
 }
 
@@ -229,8 +224,9 @@ static int reap(struct process *p)
     return wait_status;
 }
 
-void process_cancel(struct process *p)
+void process_cancel(struct call *call)
 {
+    struct process *p = &call->work.process;
     reap(p);
     clean_up(p);
     buf_free(&p->output);

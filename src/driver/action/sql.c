@@ -172,11 +172,6 @@ static enum rc sql_start(struct call *call, int64_t now, struct err *err)
     return process_start(p, &process_conf, err);
 }
 
-static void sql_cancel(struct call *call)
-{
-    process_cancel(&call->work.process);
-}
-
 static void sql_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
                         struct arena *a, struct preview *out)
 {
@@ -191,7 +186,7 @@ static void sql_preview(const struct action_conf *conf, size_t number, const str
 const struct action action_sql = {
     .name = "sql",
     .start = sql_start,
-    .cancel = sql_cancel,
+    .cancel = process_cancel,
     .finding = sql_finding,
     .preview = sql_preview,
 };

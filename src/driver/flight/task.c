@@ -167,19 +167,6 @@ void task_cancel(struct task *t)
 
 /* ---- nobody is to be found ---- */
 
-static bool captures_nothing(const struct call *call)
-{
-    return call->conf->kind != ACTION_HTTP || call->conf->http.steps[call->number].n_captures == 0;
-}
-
-static bool earlier_call_changed(const struct task *t)
-{
-    bool changed = t->at.elsewhere;
-    for (size_t i = 0; i < t->call.number; i++)
-        changed = changed || action_changes(t->call.conf, i);
-    return changed;
-}
-
 /* The call did what it had to do before: the stage goes on behind it. */
 static void judge_gone(struct task *t, struct attempt *attempt)
 {
@@ -196,9 +183,13 @@ static void judge_gone(struct task *t, struct attempt *attempt)
 static void judge_nobody(struct task *t, struct attempt *attempt)
 {
     const struct call *call = &t->call;
-    bool is_last = call->number + 1 == action_calls(call->conf), changed = earlier_call_changed(t);
+    bool is_last = call->number + 1 == action_calls(call->conf);
     bool only_looks = !action_changes(call->conf, call->number);
-    if (t->was_sent && (is_last || captures_nothing(call))) {
+    bool captures = call->conf->kind == ACTION_HTTP && call->conf->http.steps[call->number].n_captures > 0;
+    bool changed = t->at.elsewhere; /* by an earlier call */
+    for (size_t i = 0; i < call->number; i++)
+        changed = changed || action_changes(call->conf, i);
+    if (t->was_sent && (is_last || !captures)) {
         judge_gone(t, attempt);
     } else if (t->was_sent && !changed && !t->may_have_worked) {
         attempt->judgement.verdict = VERDICT_GONE;

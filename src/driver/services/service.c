@@ -212,8 +212,9 @@ static int64_t next_call_at(const struct service *s, const struct waiter *waiter
     return at <= now && s->token ? token_next_at(s->token, now) : at;
 }
 
-static void pump(struct service *s, int64_t now)
+static void pump(void *arg, int64_t now)
 {
+    struct service *s = arg;
     int64_t at = INT64_MAX; /* when the loop has to look at a service whose queues are empty */
     if (s->is_quiet)
         at = s->quiet_until;
@@ -246,11 +247,6 @@ void service_give_back(struct service *s, struct gate *gate)
     if (gate)
         gate->in_use--;
     limits_give_back(&s->limits);
-}
-
-static void is_allowed(void *arg, int64_t now)
-{
-    pump(arg, now);
 }
 
 /* ---- all of them ---- */
@@ -342,7 +338,7 @@ static void open_service(struct services *all, struct service *s, const struct s
     char labels[128];
     s->all = all;
     s->conf = conf;
-    s->pump = (struct timer){ .fire = is_allowed, .arg = s };
+    s->pump = (struct timer){ .fire = pump, .arg = s };
     s->waiting = xcalloc(all->conf.ranks, sizeof(*s->waiting));
     for (unsigned i = 0; i < all->conf.ranks; i++)
         TAILQ_INIT(&s->waiting[i]);

@@ -88,12 +88,6 @@ static enum rc fetch(struct token *t, int64_t now, struct err *err)
 
 /* ---- the answer ---- */
 
-static const struct json *get(const struct json *map, const char *key, enum json_kind kind)
-{
-    const struct json *value = map->kind == JSON_MAP ? json_get(map, key) : NULL;
-    return value && value->kind == kind ? value : NULL;
-}
-
 /* A token goes into a header: it is printable ASCII. */
 static bool is_token(const struct json *value)
 {
@@ -116,11 +110,11 @@ static enum rc read_answer(struct token *t, struct err *err)
     enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);
     if (rc)
         return err_prefix(err, "no access token");
-    const struct json *value = get(answer, "access_token", JSON_TEXT);
+    const struct json *value = json_get_of(answer, "access_token", JSON_TEXT);
     if (!is_token(value))
         return err_set(err, RC_UNAVAILABLE, "no access token in the answer");
 
-    const struct json *expires_in = get(answer, "expires_in", JSON_INT);
+    const struct json *expires_in = json_get_of(answer, "expires_in", JSON_INT);
     int64_t lives_us = TOKEN_LIFETIME, most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
     if (expires_in && expires_in->integer > 0)
         lives_us = (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
