@@ -179,6 +179,21 @@ static enum rc allow_descriptors(const struct door_conf *conf, struct err *err)
         (unsigned long long)files.rlim_cur, conf->max_connections, (unsigned long long)needed);
 }
 
+/* Stacks and heaps take addresses, most of which are never touched; without them threads fail to start by
+ * chance. */
+static enum rc check_memory(struct err *err)
+{
+    const rlim_t needed = (rlim_t)1 << 30;
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur >= needed)
+        return RC_OK;
+    return err_set(
+        err, RC_INVALID,
+        "this process may have %llu MiB of memory addresses, and a server needs %llu: raise the limit "
+        "(ulimit -v, LimitAS)",
+        (unsigned long long)(memory.rlim_cur >> 20), (unsigned long long)(needed >> 20));
+}
+
 /* ---- refusing ---- */
 
 static void say(struct door *door, int fd, unsigned status, const char *text)
@@ -417,6 +432,8 @@ enum rc door_open(const struct door_conf *conf, struct door **out, struct err *e
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum rc rc =
         door->wake_fd < 0 ? err_set_errno(err, "cannot make an eventfd") : allow_descriptors(conf, err);
+    if (!rc && conf->host)
+        rc = check_memory(err);
     if (!rc && conf->host)
         rc = open_tcp(door, err);
     if (!rc && conf->socket_path)

@@ -279,6 +279,15 @@ def test_a_second_server_leaves_the_first_alone(served):
     assert served.ok("states", "list").code == 0  # the socket is still the first one's
 
 
+def test_too_few_addresses_for_threads(site):
+    """It does not say that it is ready, and then fail by chance."""
+    site.write_config()
+    done = subprocess.run([LETHE, "serve", "--config", str(site.file)], capture_output=True, text=True, timeout=TIMEOUT,
+                          cwd=site.folder, env=site.environment(), check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20)))
+    assert done.returncode == USAGE and done.stdout == "" and "400 MiB of memory addresses" in done.stderr, done
+
+
 # ---- the log ----
 
 @pytest.mark.parametrize("make", [lambda: os.pipe(), lambda: [s.detach() for s in socket.socketpair()], os.openpty])
