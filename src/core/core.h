@@ -248,8 +248,9 @@ struct decision {
     bool starts_waiting; /* for an operator to confirm */
     bool stops_waiting;
     bool put_off;      /* by its driver, which may keep a memo until it comes back */
-    bool drops_memo;   /* it left the stage for good, begins it anew or waits: an earlier memo is of no use */
-    bool ends_unheard; /* it became ERRORED without a word of the driver whose lease ran out */
+    bool left_half;    /* it was in a working state, and leaves or begins it anew before the stage is done */
+    bool left_unheard; /* so, and without a word of the driver whose lease ran out */
+    bool failed;       /* its driver said so, with what is to be remembered */
 };
 
 /* All rules. now: us since 1970. Never fails: a refusal is an answer. */

@@ -513,19 +513,14 @@ static bool is_about_the_lease_alone(const struct decision *d, const struct comm
     return false;
 }
 
-/* What a driver remembers of a stage outlives the way to ERRORED and back into the stage: the half that is
- * done stays done. The report of a failure says itself what is to be remembered. */
-static bool keeps_memo(const struct retirement *row, const struct retirement *r, enum command_kind kind)
+/* A stage is done by a report, or passed by hand. Until then a half that is done stays done, wherever the
+ * retirement goes meanwhile: what a driver remembers of it is kept for the next one. */
+static bool leaves_half(const struct retirement *row, const struct decision *d)
 {
-    switch (role_of(row)) {
-    case ROLE_WORKING: return role_of(r) == ROLE_ERRORED && kind != COMMAND_FAILED;
-    case ROLE_ERRORED: return kind == COMMAND_RESUME;
-    case ROLE_PENDING:
-    case ROLE_COMPLETED: return r->state == row->state + 1;
-    case ROLE_ABORTED:
-    case ROLE_COMPLETE: break;
-    }
-    return false;
+    const struct move *move = &d->moves[0];
+    return d->n_moves && !d->abort_waits && !d->starts_waiting && role_of(row) == ROLE_WORKING &&
+           (move->to <= row->state || pipeline_is_dead_end(d->after.pipeline, move->to)) &&
+           pipeline_role(d->after.pipeline, move->to) != ROLE_COMPLETE;
 }
 
 /* What storing the decision, and telling others of it, needs to know. */
@@ -543,9 +538,10 @@ static void note_consequences(const struct retirement *row, struct decision *d, 
     d->starts_waiting = r->lease_until == LEASE_WAITING && row->lease_until != LEASE_WAITING;
     d->stops_waiting = r->lease_until != LEASE_WAITING && row->lease_until == LEASE_WAITING;
     d->put_off = r->lease_until < LEASE_WAITING;
-    d->drops_memo = d->n_moves && !d->abort_waits && !keeps_memo(row, r, kind);
-    d->ends_unheard =
-        d->errored && from == ROLE_WORKING && kind != COMMAND_FAILED && row->lease_until > LEASE_FREE;
+    d->left_half = leaves_half(row, d);
+    d->left_unheard = d->left_half && row->lease_until > LEASE_FREE && kind != COMMAND_FAILED &&
+                      kind != COMMAND_RELEASE && kind != COMMAND_LATER && kind != COMMAND_WAIT;
+    d->failed = kind == COMMAND_FAILED;
 }
 
 void core_decide(const struct retirement *row, const struct command *cmd, int64_t now, struct decision *out)

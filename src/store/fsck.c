@@ -209,12 +209,28 @@ static enum rc read_stored(struct fsck *f, int64_t id, struct err *err)
     return RC_OK;
 }
 
+/* A memo belongs to a stage: the retirement is in it or before it, or in ERRORED or ABORTED. */
+static enum rc check_memos(struct fsck *f, struct err *err)
+{
+    const struct retirement *r = &f->row;
+    const bool is_complete = pipeline_role(r->pipeline, r->state) == ROLE_COMPLETE;
+    struct db_rows rows;
+    bool more;
+    enum rc rc = db_query(f->s->db, &rows, "SELECT state_id FROM stage_memo WHERE retirement_id = $1",
+                          DB_ARGS(DB_INT(r->id)), err);
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
+        unsigned stage;
+        bool is_known = pipelines_position(r->pipeline, db_int(&rows, 0), &stage);
+        bool is_past = is_known && !pipeline_is_dead_end(r->pipeline, r->state) && stage < r->state;
+        if (is_complete || is_past)
+            report(f, "I18", "what its driver remembered of a stage outlived the stage");
+    }
+    return rc;
+}
+
 /* A row that cannot be read is a finding like any other. */
 static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
 {
-    const struct retirement *r = &f->row;
-    int64_t of_memo = 0;
-    unsigned stage;
     f->row.id = id;
     enum rc rc = store_get_row(f->s, id, &f->row, err);
     if (rc == RC_INTERNAL) {
@@ -226,15 +242,7 @@ static enum rc check_id(struct fsck *f, int64_t id, struct err *err)
         rc = read_stored(f, id, err);
     if (!rc)
         rc = check_retirement(f, err);
-    if (!rc)
-        rc = store_first_int(f->s->db, "SELECT state_id FROM stage_memo WHERE retirement_id = $1",
-                             DB_ARGS(DB_INT(id)), &of_memo, err);
-    /* A memo belongs to a stage: the retirement is in it, goes to it next, or is ERRORED because of it. */
-    bool is_known = pipelines_position(r->pipeline, of_memo, &stage);
-    bool is_of_stage = is_known && (r->state == stage || r->state + 1 == stage);
-    if (!rc && of_memo && !is_of_stage && pipeline_role(r->pipeline, r->state) != ROLE_ERRORED)
-        report(f, "I18", "what its driver remembered of a stage outlived the stage");
-    return rc;
+    return rc ? rc : check_memos(f, err);
 }
 
 static enum rc check_all(struct fsck *f, struct err *err)

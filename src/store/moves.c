@@ -125,31 +125,64 @@ enum rc store_hear_late(struct store *s, const struct retirement *after, struct 
 
 /* ---- what a driver wants to know again ---- */
 
+static enum rc forget_memo(struct store *s, int64_t id, int64_t stage, struct err *err)
+{
+    return db_run(s->db, "DELETE FROM stage_memo WHERE retirement_id = $1 AND state_id = $2",
+                  DB_ARGS(DB_INT(id), DB_INT(stage)), NULL, err);
+}
+
+/* What is behind the retirement is done, or was passed by hand. */
+static enum rc forget_passed(struct store *s, int64_t id, const struct pipeline *list,
+                             const struct move *move, struct err *err)
+{
+    bool is_from_here = move->from_list == list && !pipeline_is_dead_end(list, move->from);
+    enum rc rc = RC_OK;
+    if (pipeline_role(list, move->to) == ROLE_COMPLETE)
+        return db_run(s->db, "DELETE FROM stage_memo WHERE retirement_id = $1", DB_ARGS(DB_INT(id)), NULL,
+                      err);
+    if (pipeline_is_dead_end(list, move->to))
+        return RC_OK;
+    for (unsigned i = is_from_here ? move->from : 0; !rc && i < move->to; i++)
+        if (pipeline_role(list, i) == ROLE_WORKING)
+            rc = forget_memo(s, id, list->state_ids[i], err);
+    return rc;
+}
+
+/* The deadlines of a stage that is left half done count from when it is entered again: since 0. */
+static enum rc remember(struct store *s, const struct retirement *before, const struct transition *t,
+                        struct err *err)
+{
+    const struct decision *d = t->decision;
+    const int64_t stage = before->pipeline->state_ids[before->state];
+    if (d->put_off || t->memo)
+        return db_run(s->db,
+                      "INSERT INTO stage_memo (retirement_id, state_id, since, memo) VALUES ($1, $2, $3, $4)"
+                      " ON CONFLICT (retirement_id, state_id) DO UPDATE SET memo = $4, since = CASE"
+                      " WHEN stage_memo.since > 0 AND $3 > 0 THEN stage_memo.since ELSE $3 END",
+                      DB_ARGS(DB_INT(before->id), DB_INT(stage),
+                              DB_INT(d->left_half ? 0 : before->modified_at), DB_TEXT(t->memo)),
+                      NULL, err);
+    if (d->left_unheard)
+        return db_run(s->db,
+                      "INSERT INTO stage_memo (retirement_id, state_id, since) VALUES ($1, $2, 0)"
+                      " ON CONFLICT (retirement_id, state_id) DO UPDATE SET since = 0",
+                      DB_ARGS(DB_INT(before->id), DB_INT(stage)), NULL, err);
+    if (d->failed || d->starts_waiting)
+        return forget_memo(s, before->id, stage, err);
+    if (d->left_half)
+        return db_run(s->db, "UPDATE stage_memo SET since = 0 WHERE retirement_id = $1 AND state_id = $2",
+                      DB_ARGS(DB_INT(before->id), DB_INT(stage)), NULL, err);
+    return RC_OK;
+}
+
 static enum rc follow_with_memo(struct store *s, const struct retirement *before, const struct transition *t,
                                 struct err *err)
 {
     const struct decision *d = t->decision;
-    int64_t stage = before->pipeline->state_ids[before->state];
-    /* If the stage is resumed, its deadlines count from then. */
-    int64_t since = d->errored ? 0 : before->modified_at;
-    bool goes_on = !d->drops_memo || d->errored;
-    if (d->put_off || (t->memo && goes_on))
-        return db_run(s->db,
-                      "INSERT INTO stage_memo (retirement_id, state_id, since, memo) VALUES ($1, $2, $3, $4)"
-                      " ON CONFLICT (retirement_id) DO UPDATE SET state_id = $2, memo = $4, since = CASE"
-                      " WHEN stage_memo.state_id = $2 AND stage_memo.since > 0 AND $3 > 0"
-                      " THEN stage_memo.since ELSE $3 END",
-                      DB_ARGS(DB_INT(before->id), DB_INT(stage), DB_INT(since), DB_TEXT(t->memo)), NULL, err);
-    if (d->ends_unheard)
-        return db_run(s->db,
-                      "INSERT INTO stage_memo (retirement_id, state_id, since) VALUES ($1, $2, 0)"
-                      " ON CONFLICT (retirement_id) DO UPDATE SET since = 0, state_id = $2,"
-                      " memo = CASE WHEN stage_memo.state_id = $2 THEN stage_memo.memo END",
-                      DB_ARGS(DB_INT(before->id), DB_INT(stage)), NULL, err);
-    if (d->drops_memo)
-        return db_run(s->db, "DELETE FROM stage_memo WHERE retirement_id = $1", DB_ARGS(DB_INT(before->id)),
-                      NULL, err);
-    return RC_OK;
+    enum rc rc = remember(s, before, t, err);
+    for (unsigned i = 0; !rc && i < d->n_moves; i++)
+        rc = forget_passed(s, before->id, d->after.pipeline, &d->moves[i], err);
+    return rc;
 }
 
 /* ---- all together ---- */

@@ -152,13 +152,14 @@ static const char *const schema_1[] = {
     "  cause TEXT,"
     "  response BLOB);",
 
-    /* What a driver remembers of a stage (state_id), until the stage is left for good. May have personal
-     * data. since 0: the stage ended in ERRORED, and without a memo that was because leases ran out. */
+    /* What a driver remembers of a stage (state_id), until the stage is done or passed. May have personal
+     * data. since 0: the stage was left half done, and without a memo that was because leases ran out. */
     "CREATE TABLE stage_memo ("
-    "  retirement_id INTEGER PRIMARY KEY,"
+    "  retirement_id INTEGER NOT NULL,"
     "  state_id INTEGER NOT NULL,"
     "  since INTEGER NOT NULL,"
-    "  memo TEXT);"
+    "  memo TEXT,"
+    "  PRIMARY KEY (retirement_id, state_id));"
 
     /* user_id: the account's number, once retirement and account are deleted. */
     "CREATE TABLE partner_report ("

@@ -10,7 +10,7 @@
  *   retirement_person  the person: names, addresses, and keyed hashes to find them by. All personal data is
  *                      here ...
  *   account            ... and in the directory; people brought along by a request have only hashes there
- *   stage_memo         what a driver remembers of a stage: gone with the stage, unless that is only ERRORED
+ *   stage_memo         what a driver remembers of a stage, until it is done or passed by hand
  *   partner_report     people to report to partner organisations
  *   archive            names of files with people whose rows are deleted here
  *   outbox             messages to other systems and to operators, committed with what they are about

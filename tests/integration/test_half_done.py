@@ -100,6 +100,42 @@ def test_after_a_resume(erasing):
     assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
 
 
+@pytest.mark.parametrize("by", [["ERASING"], ["PENDING"], ["ABORTED", "PENDING"], ["ABORTED", "ERASING"]], ids="-".join)
+def test_after_moves_by_hand(erasing, by):
+    erasing.bin.faults = [422]
+    assert erasing.drive_all()["errored"] == 1
+    for state in by:
+        erasing.ok("retirement", "move", "ada", state, "--reason", "mended")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+
+
+def test_after_an_abort_in_the_middle(erasing):
+    gate = Gate(answer=422)
+    erasing.crm.script = lambda call: gate(call) if call.method == "DELETE" and not gate.reached.is_set() else erasing.bin(call)
+    erasing.serve()
+    driver = erasing.start_driver()
+    gate.wait_reached()
+    erasing.ok("retirement", "move", "ada", "ABORTED", "--reason", "legal hold")
+    gate.open()
+    erasing.wait_states("ABORTED")
+    erasing.kill(driver, signal.SIGTERM)
+    erasing.ok("retirement", "move", "ada", "PENDING", "--reason", "it is over")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+
+
+def test_what_is_too_long_to_be_remembered_is_not_forgotten(erasing):
+    """All that is known after the resume is that something was sent."""
+    places = {f"place{i}": f"/{i}" for i in range(8)}
+    erasing.steps[1:] = [{**SOFT, "capture": places}, {"delete": "/users/{user}", "json": {n: "{%s}" % n for n in places}}]
+    erasing.crm.script = lambda call: (200, ["x" * 900] * 8) if erasing.bin(call) == 204 else erasing.bin(call)
+    assert erasing.drive_all()["errored"] == 1
+    erasing.ok("retirement", "resume", "ada", "--reason", "again")
+    assert erasing.drive_all()["errored"] == 1
+    assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown" and erasing.bin.people == {"user-4711": "binned"}
+
+
 def test_another_call_that_finds_nobody_ends_as_unknown_as_often_as_it_is_resumed(erasing):
     """Deleting does not find who is in the basket."""
     erasing.crm.script = lambda call: 404 if call.method == "DELETE" else erasing.bin(call)

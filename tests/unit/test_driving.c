@@ -258,7 +258,7 @@ static void test_driving__a_server_that_hangs_counts_no_death(void **state)
     say(site, &ada, WIRE_DONE, NULL);
 }
 
-static void test_driving__an_operator_who_moves_it_begins_the_stage_anew(void **state)
+static void test_driving__what_is_half_done_stays_so_when_an_operator_moves_it(void **state)
 {
     struct site *site = *state;
     ask_for(site, "ada");
@@ -270,7 +270,7 @@ static void test_driving__an_operator_who_moves_it_begins_the_stage_anew(void **
                   200);
     site->now += CLOCK_S;
     ada = claim_one(site);
-    expect_remembered(&ada, NULL, false);
+    expect_remembered(&ada, "half", false);
 }
 
 static void test_driving__each_report_is_answered_in_its_place(void **state)
@@ -379,7 +379,7 @@ int main(void)
         T(test_driving__a_resumed_stage_goes_on_with_what_was_remembered),
         T(test_driving__deaths_are_remembered_when_it_is_resumed),
         T(test_driving__a_server_that_hangs_counts_no_death),
-        T(test_driving__an_operator_who_moves_it_begins_the_stage_anew),
+        T(test_driving__what_is_half_done_stays_so_when_an_operator_moves_it),
         T(test_driving__each_report_is_answered_in_its_place),
         T(test_driving__deliveries_are_taken_and_told_about_one_by_one),
     };

@@ -56,7 +56,7 @@ static const struct breakage breakages[] = {
     { "I8", "UPDATE retirement SET lease_until = 1700009999000000 WHERE id = 3" },
     { "I8", "UPDATE retirement SET driver_id = NULL WHERE id = 2" },
     { "I8", "UPDATE retirement SET lease_until = -1700009999000000 WHERE id = 3" },
-    { "I18", "INSERT INTO stage_memo VALUES (4, 2, 1, 'x')" },
+    { "I18", "INSERT INTO stage_memo VALUES (1, 2, 1, 'x')" },
     { "I18", "INSERT INTO stage_memo VALUES (2, 2, 1, 'x')" },
     { "I18", "INSERT INTO stage_memo VALUES (99, 2, 1, 'x')" },
     { "I14", "UPDATE retirement SET live = 0 WHERE id = 3" },

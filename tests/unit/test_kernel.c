@@ -67,10 +67,12 @@ static void check_consequences(const struct retirement *before)
     assert_int_equal(got.starts_waiting, retirement_is_waiting(after) && !retirement_is_waiting(before));
     assert_int_equal(got.stops_waiting, retirement_is_waiting(before) && !retirement_is_waiting(after));
     assert_int_equal(got.put_off, retirement_put_off_until(after) > 0);
-    if (from == ROLE_WORKING && to != ROLE_ERRORED)
-        assert_int_equal(got.drops_memo, got.n_moves && !got.abort_waits);
-    if (got.ends_unheard)
-        assert_true(from == ROLE_WORKING && to == ROLE_ERRORED && !got.drops_memo);
+    if (got.left_half)
+        assert_true(from == ROLE_WORKING && got.n_moves == 1 && !got.abort_waits);
+    if (from == ROLE_WORKING && (to == ROLE_ERRORED || to == ROLE_PENDING))
+        assert_true(got.left_half);
+    if (got.left_unheard)
+        assert_true(got.left_half && before->lease_until > LEASE_FREE && !got.failed);
     assert_int_equal(got.leaves_stage, from == ROLE_WORKING && after->state != before->state);
     for (unsigned i = 0; i < got.n_moves; i++)
         assert_ptr_equal(got.moves[i].from_list, i == 0 ? before->pipeline : after->pipeline);

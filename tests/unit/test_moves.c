@@ -241,36 +241,93 @@ static void test_moves__memo_is_kept_from_visit_to_visit(void **state)
     assert_sound(f);
 }
 
-/* Of each way out of a stage. */
+/* Of each way out of a stage that is done, or passed by hand. */
 static void test_moves__memo_is_gone_with_its_stage(void **state)
 {
     struct fixture *f = *state;
-    enum { DONE, STOPPED, FAILED, WAITS, ABORTS, MOVED, SAME_STAGE, UPDATED, WAYS };
+    enum { DONE, DONE_AND_ABORTED, STOPPED, FAILED, WAITS, UPDATED, MOVED_ON, MOVED_TO_THE_END, WAYS };
     for (int way = 0; way < WAYS; way++) {
         int64_t id = add_person(f, arena_printf(&f->arena, "Learner%d", way));
         claim(f, id);
         put_off(f, id, 0, "secret");
-        if (way == ABORTS) {
-            claim(f, id);
-            move_to(f, id, ABORTED);
-            assert_memo(f, id, view_of(f, id).since, "secret"); /* a driver has it still */
-            report(f, id, COMMAND_RELEASE, false, NULL);
-        } else if (way == MOVED || way == SAME_STAGE) {
-            move_to(f, id, way == MOVED ? ABORTED : FORUM_ING);
+        if (way == MOVED_ON || way == MOVED_TO_THE_END) {
+            move_to(f, id, ERRORED);
+            move_to(f, id, way == MOVED_ON ? FORUM_DONE : COMPLETE);
         } else if (way == UPDATED) {
             OK(try_command(f, id, (struct command){ .kind = COMMAND_UPDATE, .to = MAIL_ING }, NULL, NULL));
         } else {
             claim(f, id);
+            if (way == DONE_AND_ABORTED)
+                move_to(f, id, ABORTED);
             report(f, id,
                    way == FAILED  ? COMMAND_FAILED
                    : way == WAITS ? COMMAND_WAIT
                                   : COMMAND_DONE,
                    way == STOPPED, "x");
         }
-        assert_memo(f, id, 0, NULL);
         assert_int_equal(ask(f, "SELECT count(*) FROM stage_memo"), 0);
     }
     assert_sound(f);
+}
+
+/* A half that is done stays done, wherever the retirement goes before it comes back. */
+static void test_moves__memo_of_half_a_stage_outlives_moves_by_hand(void **state)
+{
+    struct fixture *f = *state;
+    enum { ABORTED_IN_FLIGHT, TO_ERRORED, TO_ABORTED, TO_PENDING, SAME_STAGE, WAYS };
+    static const unsigned to[] = { ABORTED, ERRORED, ABORTED, PENDING, FORUM_ING };
+    for (int way = 0; way < WAYS; way++) {
+        int64_t id = add_person(f, arena_printf(&f->arena, "Learner%d", way));
+        claim(f, id);
+        put_off(f, id, 0, "secret");
+        if (way == ABORTED_IN_FLIGHT)
+            claim(f, id);
+        move_to(f, id, to[way]);
+        if (way == ABORTED_IN_FLIGHT)
+            report(f, id, COMMAND_RELEASE, false, NULL);
+        assert_int_equal(row_of(f, id).state, to[way]);
+        assert_sound(f);
+        move_to(f, id, FORUM_ING);
+        assert_memo(f, id, 0, "secret");
+        move_to(f, id, PENDING);
+        claim(f, id);
+        assert_memo(f, id, 0, "secret");
+        done(f, id);
+        assert_int_equal(ask(f, "SELECT count(*) FROM stage_memo"), 0);
+    }
+    assert_sound(f);
+}
+
+/* Of a driver that was never heard of again it is only known that there was one. */
+static void test_moves__unheard_half_is_known_as_such(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "Learner1");
+    claim(f, id);
+    f->now += CLOCK_DAY;
+    move_to(f, id, PENDING);
+    claim(f, id);
+    assert_true(view_of(f, id).ended_unheard);
+}
+
+/* Each stage has a memo of its own. */
+static void test_moves__memos_of_two_stages(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "Learner1");
+    claim(f, id);
+    done(f, id);
+    put_off(f, id, 0, "mail");
+    move_to(f, id, PENDING);
+    claim(f, id);
+    put_off(f, id, 0, "forum");
+    claim(f, id);
+    assert_string_equal(view_of(f, id).memo, "forum");
+    done(f, id);
+    assert_memo(f, id, 0, "mail");
+    assert_sound(f);
+    done(f, id);
+    assert_int_equal(ask(f, "SELECT count(*) FROM stage_memo"), 0);
 }
 
 int main(void)
@@ -286,6 +343,9 @@ int main(void)
         T(test_moves__stopped_and_failed_reports_are_found),
         T(test_moves__memo_is_kept_from_visit_to_visit),
         T(test_moves__memo_is_gone_with_its_stage),
+        T(test_moves__memo_of_half_a_stage_outlives_moves_by_hand),
+        T(test_moves__unheard_half_is_known_as_such),
+        T(test_moves__memos_of_two_stages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -227,13 +227,13 @@ static void test_verify__who_is_given_back_between_looks_is_not_erased_again(voi
         "{\"status\":204,\"attempts\":1,\"verification\":{\"left\":0,\"status\":200,\"tries\":2}}");
 }
 
-static void test_verify__an_abort_between_looks_needs_no_memory(void **state)
+static void test_verify__an_abort_between_looks_forgets_no_erasure(void **state)
 {
     open_at_look("0s, 2s");
     made_up_answer(&m, 200, "{\"n\":5}");
     flight.runs[0]->abort = true;
     flight_stop(&flight, 1);
-    expect_report(REPORT_RELEASED);
+    expect_report(REPORT_LATER);
 }
 
 static void test_verify__the_memory_has_all_of_the_action(void **state)
@@ -398,7 +398,7 @@ int main(void)
         TEST(a_look_that_cannot_be_made_fails_at_once),
         TEST(a_final_status_may_be_another_one_later),
         TEST(who_is_given_back_between_looks_is_not_erased_again),
-        TEST(an_abort_between_looks_needs_no_memory),
+        TEST(an_abort_between_looks_forgets_no_erasure),
         TEST(the_memory_has_all_of_the_action),
         TEST(the_memory_of_an_action_without_a_status),
         TEST(the_memory_of_a_status_that_is_nought),

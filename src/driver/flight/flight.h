@@ -185,7 +185,8 @@ void task_cancel(struct task *t);             /* the call under way; ended is no
 bool task_needs_note(const struct task *t);
 bool task_polls(const struct task *t); /* does the call ask whether earlier ones are finished? */
 /* Where the stage stands, as a memo: it goes on with this call. Returns NULL when nothing was sent that the
- * next driver has to know of, or when it is too long, because of what was captured. */
+ * next driver has to know of. What was captured may be too long: then the stage begins with its first call.
+ */
 const char *task_memo(struct task *t, struct arena *a);
 const char *task_poll_memo(struct task *t, struct arena *a); /* the same in any case; NULL: too long */
 /* The same, but all is sent again that may change something: in rounds with another one, else from the first

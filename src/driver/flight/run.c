@@ -87,12 +87,11 @@ void run_put_off(struct run *run, int64_t in_us, const char *memo)
  */
 static void give_back(struct run *run)
 {
-    bool is_known = run->stage && !run->abort;
-    if (is_known && run->proof.begun) {
+    if (run->stage && run->proof.begun) {
         run_put_off(run, 0, verify_memo(run));
         return;
     }
-    run->put_memo = is_known ? task_memo(&run->task, &run->arena) : NULL;
+    run->put_memo = run->stage ? task_memo(&run->task, &run->arena) : NULL;
     report(run, REPORT_RELEASED);
 }
 

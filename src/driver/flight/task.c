@@ -264,9 +264,15 @@ static const char *memo_here(struct task *t, size_t sent, struct arena *a)
     return task_memo_of(t, &at, a);
 }
 
+/* When what was captured is too long: of the position only that calls were sent. */
+static const char *or_only_sent(const char *memo)
+{
+    return memo ? memo : "{}";
+}
+
 const char *task_memo(struct task *t, struct arena *a)
 {
-    return has_memo(t) ? memo_here(t, t->at.sent, a) : NULL;
+    return has_memo(t) ? or_only_sent(memo_here(t, t->at.sent, a)) : NULL;
 }
 
 const char *task_poll_memo(struct task *t, struct arena *a)
@@ -284,7 +290,7 @@ const char *task_redo_memo(struct task *t, struct arena *a)
         at.call++;
     if (action_rounds(action) > 1)
         at = (struct position){ .round = 2, .elsewhere = t->at.elsewhere };
-    return task_memo_of(t, &at, a);
+    return or_only_sent(task_memo_of(t, &at, a));
 }
 
 static size_t sent_after_next(const struct task *t)
