@@ -251,6 +251,7 @@ def of_the_rest(p, ready):
             ("/v1/accounts", {"username": f"fresh{i}", "email": f"fresh{i}@example.com"}),
         "POST /v1/accounts/search": lambda i: ("/v1/accounts/search", {"username": name(p.pending + i)}),
         "GET /v1/accounts/{id}": lambda i: (f"/v1/accounts/{p.pending + i}",),
+        "PATCH /v1/accounts/{id}": lambda i: (f"/v1/accounts/{ready.accounts[i]}", {"name": f"Name {i}"}),
         "POST /v1/accounts/{id}/password-reset": lambda i: (f"/v1/accounts/{ready.accounts[i]}/password-reset",),
         "POST /v1/password-resets": lambda i: ("/v1/password-resets", {"token": ready.links[i], "password": PASSWORD}),
         "POST /v1/sessions": lambda i: ("/v1/sessions", {"username": f"signed{i}", "password": PASSWORD}),

@@ -15,11 +15,11 @@
 static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
 {
     char line[1024];
-    size_t n;
-    const char **orgs = cli_option_all(cli, "org", &n);
     enum rc rc = who_put_new(cli, o, err);
     if (rc)
         return rc;
+    size_t n;
+    const char **orgs = cli_option_all(cli, "org", &n);
     json_put_key(o, "orgs");
     json_open_list(o);
     for (size_t i = 0; i < n; i++)
@@ -31,9 +31,12 @@ static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
         return err_set(err, RC_INVALID, "--password-stdin: standard input is empty");
     line[strcspn(line, "\r\n")] = '\0';
     const char *password = text_skip_mark(line), *fault = text_secret_fault(&cli->arena, password);
-    json_field_text(o, "password", password);
+    if (fault)
+        rc = err_set(err, RC_INVALID, "--password-stdin: line 1: the password %s", fault);
+    else
+        json_field_text(o, "password", password);
     crypto_wipe(line, sizeof(line));
-    return fault ? err_set(err, RC_INVALID, "--password-stdin: line 1: the password %s", fault) : RC_OK;
+    return rc;
 }
 
 static enum rc run_add(struct cli *cli, struct err *err)
@@ -115,6 +118,62 @@ static enum rc run_show(struct cli *cli, struct err *err)
     return rc;
 }
 
+/* ---- update ---- */
+
+/* Writes what the options change. */
+static enum rc put_changes(struct cli *cli, struct json_out *o, struct err *err)
+{
+    static const char *const texts[] = { "username", "email", "name" };
+    int64_t number;
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (!cli_option(cli, texts[i]))
+            continue;
+        json_field_text(o, texts[i], cli_option(cli, texts[i]));
+        n++;
+    }
+    if (cli_option(cli, "account-id")) {
+        enum rc rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &number, err);
+        if (rc)
+            return rc;
+        json_field_int(o, "account_id", number);
+        n++;
+    }
+    if (n == 0)
+        return err_set(err, RC_INVALID, "give what changes: --username, --email, --name or --account-id");
+    return RC_OK;
+}
+
+static enum rc run_update(struct cli *cli, struct err *err)
+{
+    struct api *api;
+    struct api_body body;
+    struct api_answer answer;
+    const struct json *account;
+    api_body_open(&body);
+    enum rc rc = put_changes(cli, &body.json, err);
+    if (rc) {
+        api_body_free(&body);
+        return rc;
+    }
+    rc = api_open(cli, &api, err);
+    if (!rc)
+        rc = find_account(cli, api, cli->operands[0], &account, err);
+    if (rc) {
+        api_body_free(&body);
+    } else {
+        int64_t id = api_int(account, "id");
+        rc = api_patch(api, &cli->arena, arena_printf(&cli->arena, "/v1/accounts/%lld", (long long)id), &body,
+                       &answer, err);
+    }
+    if (!rc && cli_flag(cli, "json"))
+        print_json(answer.json);
+    else if (!rc)
+        print_account(&cli->arena, answer.json);
+    api_close(&api);
+    return rc;
+}
+
 /* ---- reset-password ---- */
 
 static enum rc make_link(struct cli *cli, struct api *api, struct api_answer *answer, struct err *err)
@@ -172,6 +231,30 @@ const struct cli_command command_account_add = {
              "retire an unknown person adds that person's entry.",
     .examples = "lethe account add --username ada --email ada@example.com --org Analytical",
     .run = run_add,
+};
+
+static const struct cli_option update_options[] = {
+    { .name = "username", .value = "NAME", .help = "another user name" },
+    { .name = "email", .value = "ADDRESS", .help = "another address; sessions and links end" },
+    { .name = "name", .value = "NAME", .help = "another full name" },
+    { .name = "account-id", .value = "ID", .help = "another number by which your services know the person" },
+    { 0 },
+};
+
+const struct cli_command command_account_update = {
+    .group = "account",
+    .name = "update",
+    .operands = "USERNAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = update_options,
+    .shared = CLI_JSON | CLI_SERVER,
+    .summary = "change names, address or number",
+    .about = "What is not given stays. Refused while the account is being retired, after it is\n"
+             "retired, and for names and addresses that are.",
+    .examples =
+        "lethe account update ada --email ada@example.org\nlethe account update ada --account-id 4712",
+    .run = run_update,
 };
 
 const struct cli_command command_account_show = {

@@ -393,15 +393,27 @@ void api_body_free(struct api_body *body)
     buf_free(&body->buf);
 }
 
-enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
-                 struct api_answer *out, struct err *err)
+static enum rc send_body(struct api *api, struct arena *a, enum http_method method, const char *path,
+                         struct api_body *body, struct api_answer *out, struct err *err)
 {
-    struct api_request request = { .method = HTTP_POST, .path = path, .body = &body->buf };
+    struct api_request request = { .method = method, .path = path, .body = &body->buf };
     json_close_map(&body->json);
     enum rc rc = body->buf.over ? err_set(err, RC_TOO_LARGE, "this is too large for one request")
                                 : api_call(api, a, &request, out, err);
     api_body_free(body);
     return rc;
+}
+
+enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
+                 struct api_answer *out, struct err *err)
+{
+    return send_body(api, a, HTTP_POST, path, body, out, err);
+}
+
+enum rc api_patch(struct api *api, struct arena *a, const char *path, struct api_body *body,
+                  struct api_answer *out, struct err *err)
+{
+    return send_body(api, a, HTTP_PATCH, path, body, out, err);
 }
 
 enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_answer *out, struct err *err)

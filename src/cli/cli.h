@@ -142,6 +142,8 @@ void api_body_free(struct api_body *body);
 /* Closes the body, posts it and frees it; else as api_call. */
 enum rc api_post(struct api *api, struct arena *a, const char *path, struct api_body *body,
                  struct api_answer *out, struct err *err) MUST_CHECK;
+enum rc api_patch(struct api *api, struct arena *a, const char *path, struct api_body *body,
+                  struct api_answer *out, struct err *err) MUST_CHECK;
 enum rc api_get(struct api *api, struct arena *a, const char *path, struct api_answer *out,
                 struct err *err) MUST_CHECK;
 /* One call and no more: opens, calls, closes. The answer lives in the command's arena. */

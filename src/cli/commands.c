@@ -29,6 +29,7 @@ const struct cli_command *const cli_commands[] = {
     &command_outbox_retry,
     &command_account_add,
     &command_account_import,
+    &command_account_update,
     &command_account_show,
     &command_account_reset_password,
     &command_client_add,

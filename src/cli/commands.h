@@ -36,7 +36,8 @@ extern const struct cli_command command_retirement_resume, command_retirement_re
 /* import.c */
 extern const struct cli_command command_retirement_import, command_account_import;
 /* account.c */
-extern const struct cli_command command_account_add, command_account_show, command_account_reset_password;
+extern const struct cli_command command_account_add, command_account_show, command_account_update,
+    command_account_reset_password;
 /* client.c */
 extern const struct cli_command command_client_add, command_client_list, command_client_disable;
 /* partner_report.c */

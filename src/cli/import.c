@@ -292,6 +292,7 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         struct api_answer answer;
         api_body_open(&body);
         json_field_bool(&body.json, "dry_run", dry_run);
+        json_field_bool(&body.json, "update", cli_flag(cli, "update"));
         json_put_key(&body.json, "accounts");
         size_t to = people_file_put_chunk(&chunk, people, from, put_account, &body.json);
         rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
@@ -381,18 +382,25 @@ const struct cli_command command_retirement_import = {
     .run = run_retirement_import,
 };
 
+static const struct cli_option account_options[] = {
+    { .name = "update", .help = "change the accounts that exist" },
+    { 0 },
+};
+
 const struct cli_command command_account_import = {
     .group = "account",
     .name = "import",
     .operands = "FILE.csv",
     .min_operands = 1,
     .max_operands = 1,
+    .options = account_options,
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "add all accounts of a file",
     .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
              "semicolons), with or without a header row. A header row can also name a column\n"
              "account_id: the number by which your services know people. If a row is refused,\n"
-             "nothing is done.",
-    .examples = "lethe account import people.csv",
+             "nothing is done. With --update, accounts that exist, found by account_id or else\n"
+             "by user name, get what the row says; a row without changes is no mistake.",
+    .examples = "lethe account import people.csv\nlethe account import people.csv --update",
     .run = run_account_import,
 };

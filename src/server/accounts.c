@@ -51,7 +51,7 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         rc = field_text(body, "email", &out->email, err);
     if (!rc)
         rc = field_text_optional(body, "name", &out->name, err);
-    if (!rc)
+    if (!rc && json_get(body, "orgs"))
         rc = field_orgs(x->arena, body, &out->orgs, err);
     if (!rc)
         rc = read_secondary(x, body, &out->secondary, err);
@@ -59,7 +59,6 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         rc = field_text_optional(body, "recovery_email", &out->recovery_email, err);
     if (!rc)
         rc = usecase_check_person(out->username, out->email, out->name, err);
-    out->name = out->name ? out->name : "";
     return rc;
 }
 
@@ -67,6 +66,7 @@ struct registration {
     struct account *account;
     size_t n;
     bool is_list, dry_run;
+    bool update;          /* accounts that exist are changed */
     const char *password; /* of the only account; NULL: none */
 };
 
@@ -92,7 +92,7 @@ static enum rc read_list(struct exchange *x, const struct json *list, struct reg
 
 static enum rc read_many(struct exchange *x, struct registration *in, struct err *err)
 {
-    static const char *const known[] = { "accounts", "dry_run", NULL };
+    static const char *const known[] = { "accounts", "dry_run", "update", NULL };
     const struct json *list;
     in->is_list = true;
     if (json_get(x->body, "password"))
@@ -100,6 +100,8 @@ static enum rc read_many(struct exchange *x, struct registration *in, struct err
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
         rc = field_bool_optional(x->body, "dry_run", &in->dry_run, err);
+    if (!rc)
+        rc = field_bool_optional(x->body, "update", &in->update, err);
     if (!rc)
         rc = field_list(x->body, "accounts", true, USECASE_LIST_MAX, &list, err);
     return rc ? rc : read_list(x, list, in, err);
@@ -175,7 +177,8 @@ static enum rc act_accounts(struct exchange *x, struct err *err)
     int64_t *ids = arena_array(x->arena, in->n, sizeof(*ids));
     bool *alike = arena_array(x->arena, in->n, sizeof(*alike));
     for (size_t i = 0; i < in->n; i++) {
-        enum rc rc = usecase_add_account(&act, &in->account[i], &ids[i], &alike[i], err);
+        enum rc rc = in->update ? usecase_put_account(&act, &in->account[i], &ids[i], &alike[i], err)
+                                : usecase_add_account(&act, &in->account[i], &ids[i], &alike[i], err);
         if (rc)
             return in->is_list ? err_prefix(err, "accounts: item %zu", i + 1) : rc;
     }
@@ -263,6 +266,46 @@ static enum rc answer_account(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
+/* ---- changing ---- */
+
+/* In x->input as a struct account: its id, and what changes. */
+static enum rc read_change(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "account_id", "username", "email", "name", NULL };
+    struct account *in = x->input = ARENA_NEW(x->arena, struct account);
+    enum rc rc = exchange_path_id(x, &in->id, err);
+    if (!rc)
+        rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in->service_id, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "username", &in->username, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "email", &in->email, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "name", &in->name, err);
+    if (!rc && !in->service_id && !in->username && !in->email && !in->name)
+        rc = err_set(err, RC_INVALID, "give account_id, username, email or name: what changes");
+    return rc ? rc
+              : usecase_check_person(in->username ? in->username : "unchanged",
+                                     in->email ? in->email : "unchanged@invalid", in->name, err);
+}
+
+static enum rc act_change(struct exchange *x, struct err *err)
+{
+    const struct account *in = x->input;
+    struct account account;
+    struct act act = exchange_act(x);
+    enum rc rc = usecase_change_account(&act, in->id, in, &account, err);
+    if (rc)
+        return rc;
+    struct json_out o = answer_json(x, 200);
+    put_account(x, &o, &account);
+    return RC_OK;
+}
+
+/* ---- finding ---- */
+
 static enum rc find_accounts(struct exchange *x, const char *username, const char *email,
                              struct account **out, size_t *n, struct err *err)
 {
@@ -347,6 +390,7 @@ static enum rc answer_identities(struct exchange *x, struct err *err)
 /* ---- handlers ---- */
 
 const struct handler handle_accounts = { .read = read_accounts, .slow = slow_accounts, .act = act_accounts };
+const struct handler handle_change_account = { .read = read_change, .act = act_change };
 const struct handler handle_account = { .answer = answer_account };
 const struct handler handle_find_accounts = { .answer = answer_find_accounts };
 const struct handler handle_identities = { .answer = answer_identities };

@@ -164,8 +164,11 @@ static enum rc read_body(struct exchange *x, struct err *err)
     }
     enum json_kind expected = x->route->body == BODY_LIST ? JSON_LIST : JSON_MAP;
     struct json *body;
+    int64_t id;
     if (x->route->body == BODY_NONE || x->route->body == BODY_FORM)
         return RC_OK;
+    if (strstr(x->route->http.path, "{id}") && exchange_path_id(x, &id, err))
+        return err->rc; /* a word where the number belongs is another path, whatever the body */
     if (x->http->body_len == 0)
         return err_set(err, RC_INVALID, "the body is missing; it must be JSON");
     enum rc rc = json_parse_strict(x->arena, x->http->body, x->http->body_len, x->route->handler->free_member,

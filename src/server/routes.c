@@ -82,6 +82,7 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/accounts" },                SCOPE_ACCOUNTS, LANE_SLOW,  BODY_MAP,  B, &handle_accounts },
     { { HTTP_POST,  "/v1/accounts/search" },         SCOPE_ACCOUNTS, LANE_READ,  BODY_MAP,  B, &handle_find_accounts },
     { { HTTP_GET,   "/v1/accounts/{id}" },           SCOPE_ACCOUNTS, LANE_READ,  BODY_NONE, B, &handle_account },
+    { { HTTP_PATCH, "/v1/accounts/{id}" },           SCOPE_ACCOUNTS, LANE_WRITE, BODY_MAP,  B, &handle_change_account },
     { { HTTP_POST,  "/v1/accounts/{id}/password-reset" }, SCOPE_ACCOUNTS, LANE_WRITE, BODY_NONE, B, &handle_reset_link },
     { { HTTP_POST,  "/v1/password-resets" },         SCOPE_NONE,     LANE_SLOW,  BODY_MAP,  B, &handle_password_reset },
     { { HTTP_POST,  "/v1/sessions" },                SCOPE_NONE,     LANE_SLOW,  BODY_MAP,  B, &handle_sign_in },

@@ -30,8 +30,9 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
         " secondary, service_id, alike_key, recovery_email)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING id",
         DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username),
-                DB_TEXT(kept.email), DB_TEXT(kept.name), DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now),
-                DB_TEXT(kept.password), DB_TEXT(kept.secondary), service_id, DB_BLOB(alike_key, LOOKUP_LEN),
+                DB_TEXT(kept.email), DB_TEXT(kept.username && !kept.name ? "" : kept.name),
+                DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now), DB_TEXT(kept.password),
+                DB_TEXT(kept.secondary), service_id, DB_BLOB(alike_key, LOOKUP_LEN),
                 DB_TEXT(kept.recovery_email)),
         id, err);
     if (!rc && *id == 0)
@@ -110,6 +111,22 @@ enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct a
     struct db_rows rows;
     bool found;
     enum rc rc = store_first(s->db, &rows, ACCOUNT "WHERE id = $1", DB_ARGS(DB_INT(id)), &found, err);
+    if (rc)
+        return rc;
+    if (!found)
+        return not_found(err);
+    read_account(a, &rows, out);
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+enum rc store_find_by_number(struct store *s, struct arena *a, int64_t service_id, struct account *out,
+                             struct err *err)
+{
+    struct db_rows rows;
+    bool found;
+    enum rc rc =
+        store_first(s->db, &rows, ACCOUNT "WHERE service_id = $1", DB_ARGS(DB_INT(service_id)), &found, err);
     if (rc)
         return rc;
     if (!found)
@@ -211,6 +228,37 @@ enum rc store_rename_account(struct store *s, int64_t id, const char *username, 
         DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username), DB_BLOB(alike_key, LOOKUP_LEN)),
         NULL, err);
     return rc == RC_CONFLICT ? err_set_code(err, rc, "taken", "the user name is taken") : rc;
+}
+
+enum rc store_change_account(struct store *s, int64_t id, const struct account *in, struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], alike_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    struct db_value names[2] = { DB_TEXT(NULL), DB_TEXT(NULL) }, mail = DB_TEXT(NULL);
+    if (in->username) {
+        people_username_key(s, in->username, name_key);
+        people_identity_key(s, IDENTITY_USERNAME, in->username, alike_key);
+        names[0] = DB_BLOB(name_key, LOOKUP_LEN);
+        names[1] = DB_BLOB(alike_key, LOOKUP_LEN);
+    }
+    if (in->email) {
+        people_email_key(s, in->email, mail_key);
+        mail = DB_BLOB(mail_key, LOOKUP_LEN);
+    }
+    enum rc rc =
+        db_run(s->db,
+               "UPDATE account SET service_id = coalesce($2, service_id),"
+               " username_key = coalesce($3, username_key), alike_key = coalesce($4, alike_key),"
+               " email_key = coalesce($5, email_key), orgs = coalesce($6, orgs),"
+               " email = CASE WHEN username IS NULL THEN NULL ELSE coalesce($8, email) END,"
+               " name = CASE WHEN username IS NULL THEN NULL ELSE coalesce($9, name) END,"
+               " username = CASE WHEN username IS NULL THEN NULL ELSE coalesce($7, username) END"
+               " WHERE id = $1 AND retired_at IS NULL",
+               DB_ARGS(DB_INT(id), int_or_null(in->service_id, 0), names[0], names[1], mail,
+                       DB_TEXT(in->orgs), DB_TEXT(in->username), DB_TEXT(in->email), DB_TEXT(in->name)),
+               NULL, err);
+    if (rc == RC_CONFLICT)
+        return err_set_code(err, rc, "taken", "the user name or the account_id is taken");
+    return rc || !in->email ? rc : end_tokens(s, id, err);
 }
 
 enum rc store_give_up_name(struct store *s, int64_t id, struct err *err)

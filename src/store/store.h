@@ -135,6 +135,9 @@ enum rc store_find_account(struct store *s, struct arena *a, const char *usernam
 enum rc store_follow_email(struct store *s, int64_t id, const char *email, struct err *err) MUST_CHECK;
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
                           struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
+/* By service_id. RC_NOT_FOUND. */
+enum rc store_find_by_number(struct store *s, struct arena *a, int64_t service_id, struct account *out,
+                             struct err *err) MUST_CHECK;
 /* Accounts of the directory that were registered with this address, in any case; by id, at most limit. */
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
                                 struct account **out, size_t *n, struct err *err) MUST_CHECK;
@@ -156,6 +159,11 @@ enum rc store_set_password(struct store *s, int64_t id, const char *password, st
 /* RC_CONFLICT with code "taken". */
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
 
+/* Changes what in has; NULL and 0 mean as it is. Of a person brought along only hashes are kept. Another
+ * address ends sessions and links. RC_CONFLICT with code "taken": another account has the number or the exact
+ * user name. */
+enum rc store_change_account(struct store *s, int64_t id, const struct account *in,
+                             struct err *err) MUST_CHECK;
 /* A person brought along is retired, and another account of the application has the user name now: the entry
  * is found by number and by retirement alone from now on. */
 enum rc store_give_up_name(struct store *s, int64_t id, struct err *err) MUST_CHECK;

@@ -9,24 +9,6 @@
 
 #include "base/text.h"
 
-/* ---- names that are taken for ever ---- */
-
-static enum rc refuse_unless_free(struct act *act, enum identity_kind kind, const char *value,
-                                  struct err *err)
-{
-    const char *what = kind == IDENTITY_EMAIL ? "email" : "username";
-    enum identity found;
-    enum rc rc = usecase_check_identity(act, kind, value, &found, err);
-    if (rc)
-        return rc;
-    switch (found) {
-    case IDENTITY_FREE: return RC_OK;
-    case IDENTITY_PENDING: return err_set_code(err, RC_CONFLICT, "pending", "%s: is being retired", what);
-    case IDENTITY_RETIRED: return err_set_code(err, RC_CONFLICT, "retired", "%s: is retired, for ever", what);
-    }
-    return RC_OK;
-}
-
 enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
                             struct err *err)
 {
@@ -35,9 +17,9 @@ enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *
         return rc;
     if (in->id < 0)
         return err_set(err, RC_INVALID, "id: must be greater than 0");
-    rc = refuse_unless_free(act, IDENTITY_USERNAME, in->username, err);
+    rc = names_refuse_taken(act, IDENTITY_USERNAME, in->username, err);
     if (!rc)
-        rc = refuse_unless_free(act, IDENTITY_EMAIL, in->email, err);
+        rc = names_refuse_taken(act, IDENTITY_EMAIL, in->email, err);
     if (!rc)
         rc = store_has_alike(act->store, in->username, 0, alike, err);
     if (!rc)
@@ -130,7 +112,7 @@ static enum rc try_rename(struct act *act, const struct account *account, const 
     bool alike;
     enum rc rc = usecase_check_person(name, account->email, NULL, err);
     if (!rc)
-        rc = refuse_unless_free(act, IDENTITY_USERNAME, name, err);
+        rc = names_refuse_taken(act, IDENTITY_USERNAME, name, err);
     if (rc)
         return rc;
     rc = store_has_alike(act->store, name, account->id, &alike, err);

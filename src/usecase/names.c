@@ -15,6 +15,21 @@ enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const c
     return store_check_identity(act->store, &q, out, err);
 }
 
+enum rc names_refuse_taken(struct act *act, enum identity_kind kind, const char *value, struct err *err)
+{
+    const char *what = kind == IDENTITY_EMAIL ? "email" : "username";
+    enum identity found;
+    enum rc rc = usecase_check_identity(act, kind, value, &found, err);
+    if (rc)
+        return rc;
+    switch (found) {
+    case IDENTITY_FREE: return RC_OK;
+    case IDENTITY_PENDING: return err_set_code(err, RC_CONFLICT, "pending", "%s: is being retired", what);
+    case IDENTITY_RETIRED: return err_set_code(err, RC_CONFLICT, "retired", "%s: is retired, for ever", what);
+    }
+    return RC_OK;
+}
+
 enum rc names_retire(struct act *act, enum identity_kind kind, const char *value, int64_t account_id,
                      const char **out, struct err *err)
 {

@@ -313,6 +313,19 @@ enum rc usecase_check_salts(struct act *act, const struct config *config, struct
 /* Do the configured states, if any, differ from the stored list? That stays in use. */
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) MUST_CHECK;
 
+/* ---- change.c ---- */
+
+/* Gives an account another service_id, username, email, name or orgs: NULL and 0 mean as it is. *out: as it
+ * is afterwards. Without a change there is no entry in the audit trail. RC_NOT_FOUND; RC_INVALID names the
+ * field; RC_CONFLICT "taken", "pending", "retired": the account is being retired or is retired, or the name
+ * is. */
+enum rc usecase_change_account(struct act *act, int64_t id, const struct account *in, struct account *out,
+                               struct err *err) MUST_CHECK;
+/* Changes the account of this service_id, else the one of this exact user name, and adds it if there is none.
+ */
+enum rc usecase_put_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
+                            struct err *err) MUST_CHECK;
+
 /* ---- accounts.c ---- */
 
 /* *alike: another account has the same user name in another case of letters, so the two retire alike, and the

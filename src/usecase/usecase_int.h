@@ -37,6 +37,10 @@ void tally_claim(struct act *act, const struct retirement *before, const struct 
 enum rc names_retire(struct act *act, enum identity_kind kind, const char *value, int64_t account_id,
                      const char **out, struct err *err) MUST_CHECK;
 
+/* RC_CONFLICT "pending" or "retired" if a retirement has the name or address, or had it. */
+enum rc names_refuse_taken(struct act *act, enum identity_kind kind, const char *value,
+                           struct err *err) MUST_CHECK;
+
 /* Adds a retirement for an account of the directory or a person brought along; does not check the caller. */
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
                      int64_t *id, struct err *err) MUST_CHECK;
