@@ -296,6 +296,22 @@ static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, str
     return rc;
 }
 
+/* Where no Lethe can be asked. */
+static void print_own_failures(struct arena *a, const struct driver_summary *s)
+{
+    int64_t rest = s->errored;
+    puts("\nERRORED in this run:");
+    for (unsigned i = 0; i < s->n_failures; i++) {
+        const struct driver_failures *g = &s->failures[i];
+        printf("%s: %s, ", print_count(a, g->n, "person", "people"), g->stage);
+        print_text(stdout, g->cause[0] ? g->cause : "the log says why");
+        putchar('\n');
+        rest -= g->n;
+    }
+    if (rest > 0)
+        printf("%s for other causes, see the log\n", print_count(a, rest, "person", "people"));
+}
+
 static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
 {
     puts("\nERRORED, from this run and before:");
@@ -329,6 +345,8 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
         print_summary(&cli->arena, &crew.summary);
     if (!rc && crew.summary.errored && api && !cli_flag(cli, "json"))
         rc = print_failures(cli, api, err);
+    else if (!rc && crew.summary.errored && !cli_flag(cli, "json"))
+        print_own_failures(&cli->arena, &crew.summary);
     if (!rc && crew.summary.fuse_blown)
         rc = err_set(
             err, RC_CONFLICT,

@@ -235,6 +235,25 @@ void driver_wait(struct driver *d, int64_t wait_us)
     tools_wait(&d->tools, wait_us);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const struct failure_group *x = a, *y = b;
+    return x->n != y->n ? (x->n > y->n ? -1 : 1) : strcmp(x->stage, y->stage);
+}
+
+static void group_failures(struct driver *d)
+{
+    struct driver_summary *s = &d->summary;
+    qsort(d->flight.failures, d->flight.n_failures, sizeof(d->flight.failures[0]), by_number);
+    for (; s->n_failures < d->flight.n_failures && s->n_failures < FAILURES_SHOWN; s->n_failures++) {
+        const struct failure_group *g = &d->flight.failures[s->n_failures];
+        struct driver_failures *out = &s->failures[s->n_failures];
+        snprintf(out->stage, sizeof(out->stage), "%s", g->stage);
+        snprintf(out->cause, sizeof(out->cause), "%s", g->cause);
+        out->n = g->n;
+    }
+}
+
 static void summarise(struct driver *d, int64_t took_us)
 {
     const struct flight_counts *c = &d->flight.counts;
@@ -253,6 +272,7 @@ static void summarise(struct driver *d, int64_t took_us)
     s->delivered = c->delivered;
     s->took_us = took_us;
     s->set_aside = d->authority.set_aside;
+    group_failures(d);
     snprintf(s->refusal, sizeof(s->refusal), "%s", d->authority.refusal);
     s->fuse_blown = d->authority.fuse_blown;
     s->stages_held = d->authority.stages_held;

@@ -56,6 +56,15 @@ struct driver_conf {
     struct probes *probes; /* not NULL: nothing is done but these, and there is no authority */
 };
 
+enum { FAILURES_SHOWN = 10 };
+
+/* People who became ERRORED at one stage for one cause. */
+struct driver_failures {
+    char stage[STATE_NAME_MAX + 1];
+    char cause[128]; /* "": not known */
+    int64_t n;
+};
+
 struct driver_summary {
     int64_t people; /* taken up */
     int64_t completed, errored, aborted, released;
@@ -65,6 +74,8 @@ struct driver_summary {
     int64_t skipped;   /* of the stages: not for this person */
     int64_t delivered; /* messages to hooks */
     int64_t set_aside; /* people whom an LMS lists, and who cannot be worked on: the log says why */
+    struct driver_failures failures[FAILURES_SHOWN]; /* the largest groups first; n_failures of them */
+    unsigned n_failures;
     char refusal[400]; /* what it said when it let a person not go on; "": nothing */
     char silence[200]; /* why the authority does not answer at the end; "": it does */
     char why[256];     /* of the first service that fails: its name and the cause; "": none fails */

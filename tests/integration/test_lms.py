@@ -512,3 +512,18 @@ def test_only_the_people_whom_drivers_die_of_are_errored(driver, lms, people, po
     assert running[-1].returncode == 0, driver.log(running[-1])
     assert len(running) > poison * (deaths or 5)
     assert lms.states_of_all() == {name: "ERRORED" if name in kill else "COMPLETE" for name in names}
+
+
+# ---- 38. Who looks is told why ----
+
+def test_the_summary_has_failures_by_stage_and_cause(driver, lms):
+    """The largest group first, at most ten lines, and no names."""
+    names = [f"user{i:02}" for i in range(20)]
+    others = [405, 406, 411, 412, 413, 414, 415, 416, 417, 418, 421, 424, 426]
+    status = dict(zip(names, [409] * 3 + [422] * 4 + others))
+    lms.add(*names, "ada")
+    lms.meddle = lambda kind, call: status.get(call.json["username"]) if call.path == FORUM else None
+    lines = driver.drive().out.split("ERRORED in this run:\n")[1].splitlines()
+    assert lines[:2] == ["4 people: RETIRING_FORUMS, 422 from lms", "3 people: RETIRING_FORUMS, 409 from lms"], lines
+    assert len(lines) == 11 and lines[-1].endswith("for other causes, see the log")
+    assert not any("user" in line for line in lines)

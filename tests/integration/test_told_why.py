@@ -37,6 +37,17 @@ def test_the_line_of_a_failure_has_its_cause(erasing):
     assert "errored, attempts: 1: 422 from forum" in line and "ada" not in line
 
 
+@pytest.mark.parametrize("status", [423, 429])
+def test_a_person_whom_a_service_puts_off_is_a_line_of_the_log(erasing, status):
+    erasing.forum.script = lambda call: (status, b"", {"Retry-After": "7200"})
+    erasing.serve()
+    for name in ("ada", "bob", "cyd"):
+        erasing.request(name)
+    said = [line for line in erasing.drive().err.splitlines() if "put off until then" in line]
+    assert len(said) == 1 and f"{status} from forum, and wants the call again after 2h" in said[0]  # once a minute
+    assert not any(name in said[0] for name in ("ada", "bob", "cyd"))
+
+
 def test_a_driver_that_is_stopped_before_a_dead_authority_says_so(erasing):
     # nothing listens at port 9
     erasing.configure(authority={"url": "http://127.0.0.1:9", "client_id": "x", "client_secret": "tK8vQ2mZr4Wc7Lx1Ns9Bd3Hf6Jg0Pa5Y"})

@@ -390,6 +390,13 @@ struct flight_counts {
     int64_t stages, calls, retries, skipped, delivered;
 };
 
+/* People who became ERRORED alike. */
+struct failure_group {
+    const char *stage, *cause; /* in the flight's arena; cause: without personal data */
+    int64_t n;
+};
+enum { FAILURE_GROUPS_MAX = 50 };
+
 struct flight {
     struct flight_conf conf;
     unsigned stopping; /* 0; 1: nothing new is started; 2: calls are ended too */
@@ -407,6 +414,8 @@ struct flight {
     struct delivery_list told; /* deliveries with something to report */
 
     struct flight_counts counts;
+    struct failure_group failures[FAILURE_GROUPS_MAX]; /* n_failures of them; others are not kept */
+    unsigned n_failures;
     const char **unknown_stages;
     unsigned n_unknown_stages;
     struct arena arena; /* as long as the flight */

@@ -287,17 +287,21 @@ void run_try_again(struct run *run, const struct attempt *last)
     struct flight *f = run->flight;
     struct task *t = &run->task;
     int64_t delay_us, now = flight_mono(f);
-    if (has_to_stop(run))
+    if (has_to_stop(run)) {
         give_back(run);
-    else if (!f->conf.only_probes && policy_puts_off(t->retry, &t->attempts))
+    } else if (!f->conf.only_probes && policy_puts_off(t->retry, &t->attempts)) {
+        service_tell_put_off(t->call.service, action_cause(t->call.conf, t->call.number, last, &t->arena),
+                             t->attempts.retry_after_us, now);
         put_off(run, t->attempts.retry_after_us);
-    else if (f->conf.only_probes || !policy_try_again(t->retry, &t->attempts, now,
-                                                      world_random_u64(f->conf.runtime->world), &delay_us))
+    } else if (f->conf.only_probes ||
+               !policy_try_again(t->retry, &t->attempts, now, world_random_u64(f->conf.runtime->world),
+                                 &delay_us)) {
         fail(run, last);
-    else if (service_keeps(t->call.service, &t->waiter))
+    } else if (service_keeps(t->call.service, &t->waiter)) {
         sleep_until(run, RUN_BACKING_OFF, now + delay_us);
-    else
+    } else {
         run_shut_out(run);
+    }
 }
 
 static void wait_or_give_back(struct run *run)
@@ -579,6 +583,25 @@ static void count_put_off(struct run *run)
 }
 
 /* The state that the authority gives decides in which column the person counts. */
+static void count_errored(struct run *run)
+{
+    struct flight *f = run->flight;
+    const char *cause = run->cause ? run->cause : "";
+    unsigned i = 0;
+    f->counts.errored++;
+    metric_add(f->errored_total, 1);
+    while (i < f->n_failures &&
+           (strcmp(f->failures[i].stage, run->stage_name) != 0 || strcmp(f->failures[i].cause, cause) != 0))
+        i++;
+    if (i == FAILURE_GROUPS_MAX)
+        return;
+    if (i == f->n_failures)
+        f->failures[f->n_failures++] =
+            (struct failure_group){ .stage = arena_strdup(&f->arena, run->stage_name),
+                                    .cause = arena_strdup(&f->arena, cause) };
+    f->failures[i].n++;
+}
+
 static void finish(struct run *run, const char *state, enum report about)
 {
     struct flight *f = run->flight;
@@ -587,8 +610,7 @@ static void finish(struct run *run, const char *state, enum report about)
         f->counts.completed++;
         tell(run, "complete");
     } else if (strcmp(state, "ERRORED") == 0) {
-        f->counts.errored++;
-        metric_add(f->errored_total, 1);
+        count_errored(run);
         log_warning("errored, attempts: %u%s%s", attempts_of(run), run->cause ? ": " : "",
                     run->cause ? run->cause : "");
     } else if (strcmp(state, "ABORTED") == 0) {

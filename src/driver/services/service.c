@@ -120,6 +120,16 @@ void service_heard(struct service *s, const struct service_word *word, int64_t n
     show_shut(s);
 }
 
+void service_tell_put_off(struct service *s, const char *why, int64_t for_us, int64_t now)
+{
+    char length[32];
+    if (s->put_off_told_at != 0 && now - s->put_off_told_at < TELL_EVERY)
+        return;
+    s->put_off_told_at = now;
+    clock_format_length(for_us, length);
+    log_info("%s, and wants the call again after %s: the person is put off until then", why, length);
+}
+
 int64_t service_opened_at(const struct service *s)
 {
     return s->token ? later(s->held_until, token_back_at(s->token)) : s->held_until;

@@ -158,6 +158,7 @@ struct service {
     bool is_quiet;               /* it has its quiet hours */
     int64_t quiet_until;
     int64_t told_at;             /* the log, of a call that failed; 0: never */
+    int64_t put_off_told_at;     /* the same, of a person whom the service put off */
     char why[SERVICE_WHY_MAX];   /* its last call failed for this cause; "": it did not */
     bool lacks_token;            /* it gives no token, and none is to be expected soon */
     int64_t held_until;          /* it asked for no calls before */
@@ -226,5 +227,7 @@ struct service_word {
     const char *why;        /* an outage: in few words, without personal data */
 };
 void service_heard(struct service *s, const struct service_word *word, int64_t now);
+/* The log says that the service has a person come back later, and why; once in a while. */
+void service_tell_put_off(struct service *s, const char *why, int64_t for_us, int64_t now);
 
 #endif
