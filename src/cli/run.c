@@ -358,9 +358,9 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     if (!rc && crew.summary.refusal[0])
         rc = err_set(err, RC_CONFLICT, "%s", crew.summary.refusal);
     if (!rc && crew.summary.failing)
-        rc = err_set(err, RC_UNAVAILABLE, "%s (%s), see the log: people wait before its stages",
+        rc = err_set(err, RC_UNAVAILABLE, "%s (%s), see the log: people wait before %s stages",
                      print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"),
-                     crew.summary.why);
+                     crew.summary.why, crew.summary.failing == 1 ? "its" : "their");
     if (!rc && crew.signals)
         rc = err_set_code(err, RC_UNAVAILABLE, "stopped",
                           "stopped by a signal before all people were done%s%s",

@@ -280,9 +280,12 @@ static void summarise(struct driver *d, int64_t took_us)
         snprintf(s->silence, sizeof(s->silence), "%s", d->authority.asking.why);
     for (unsigned i = 0; i < d->services.n; i++) {
         const struct service *service = &d->services.list[i];
-        if (service_is_failing(service) && !s->failing++)
-            snprintf(s->why, sizeof(s->why), "service %s: %s", service->conf ? service->conf->name : "",
+        if (service_is_failing(service)) {
+            size_t len = strlen(s->why);
+            snprintf(s->why + len, sizeof(s->why) - len, "%sservice %s: %s", s->failing++ ? "; " : "",
+                     service->conf ? service->conf->name : "",
                      service->why[0] ? service->why : "it gives no token");
+        }
         s->quiet += d->services.list[i].is_quiet;
     }
 }

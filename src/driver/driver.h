@@ -78,7 +78,7 @@ struct driver_summary {
     unsigned n_failures;
     char refusal[400]; /* what it said when it let a person not go on; "": nothing */
     char silence[200]; /* why the authority does not answer at the end; "": it does */
-    char why[256];     /* of the first service that fails: its name and the cause; "": none fails */
+    char why[1000];    /* of the services that fail, as many as fit: name and cause; "": none fails */
     bool fuse_blown;   /* no new retirements start */
     bool stages_held;  /* people wait before stages that find nobody any more */
     unsigned failing,

@@ -30,6 +30,22 @@ def test_a_failing_service_is_named_with_the_cause_while_it_fails(erasing, answe
     assert driver.wait(TIMEOUT) == 0
 
 
+def test_each_failing_service_is_named_at_the_end(pipeline):
+    for name in ("forum", "notes"):
+        pipeline.config["services"][name]["breaker"] = {"failures": 1}
+    for stage in pipeline.config["stages"]:
+        stage["retry"] = {"for": "1s", "first": "20ms"}
+    pipeline.configure()
+    pipeline.forum.script = lambda call: 503
+    pipeline.notes.script = lambda call: 500
+    pipeline.serve()
+    pipeline.somebody("RETIRING_FORUM", "FORUM_COMPLETE", name="bob")
+    pipeline.request("ada")
+    said = pipeline.drive()
+    assert said.code == 1 and "2 services fail" in said.err
+    assert "service forum: 503 from forum" in said.err and "service notes: 500 from notes" in said.err
+
+
 def test_the_line_of_a_failure_has_its_cause(erasing):
     erasing.forum.script = lambda call: (422, "user has open cases: ada")
     erasing.request("ada")
