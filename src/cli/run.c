@@ -237,10 +237,10 @@ static void print_summary_json(const struct driver_summary *s)
     buf_free(&b);
 }
 
-static void print_people(struct arena *a, const struct driver_summary *s)
+static void print_people(struct arena *a, const struct driver_summary *s, bool was_stopped)
 {
     char took[32];
-    if (s->people == 0 && s->silence[0])
+    if (s->people == 0 && (s->silence[0] || was_stopped))
         return; /* the error says so */
     if (s->people == 0) {
         puts(s->quiet || s->failing || s->waiting || s->later || s->set_aside || s->fuse_blown ||
@@ -259,7 +259,7 @@ static void print_people(struct arena *a, const struct driver_summary *s)
     puts(".");
 }
 
-static void print_summary(struct arena *a, const struct driver_summary *s)
+static void print_summary(struct arena *a, const struct driver_summary *s, bool was_stopped)
 {
     if (s->quiet)
         printf("%s in quiet hours: people wait before those stages.\n",
@@ -273,7 +273,7 @@ static void print_summary(struct arena *a, const struct driver_summary *s)
     if (s->set_aside)
         printf("%s set aside, see the log: the LMS lists them, and they cannot be worked on.\n",
                print_count(a, s->set_aside, "person was", "people were"));
-    print_people(a, s);
+    print_people(a, s, was_stopped);
     if (s->people == 0 && s->calls == 0 && s->stages == 0)
         return;
     printf("%s, ", print_count(a, s->stages, "stage", "stages"));
@@ -342,7 +342,7 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     if (!rc && cli_flag(cli, "json"))
         print_summary_json(&crew.summary);
     else if (!rc)
-        print_summary(&cli->arena, &crew.summary);
+        print_summary(&cli->arena, &crew.summary, crew.signals > 0);
     if (!rc && crew.summary.errored && api && !cli_flag(cli, "json"))
         rc = print_failures(cli, api, err);
     else if (!rc && crew.summary.errored && !cli_flag(cli, "json"))

@@ -277,6 +277,10 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         const char *section, *key, *why;
     } never[] = {
         { "driver", "lease", "an LMS grants no leases" },
+        { "mail", "confirmation", "people ask the LMS, and the driver does not hear of it before it works" },
+        { "watch", "stuck", "the driver moves no one whom it did not put into a working state" },
+        { "watch", "overdue_after",
+          "the driver begins with people as soon as the LMS lists them, and tells of what it cannot begin" },
         { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
     };
     for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
@@ -291,6 +295,11 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
             return yaml_key_error(at, err,
                                   "finds_nobody cannot stand here: an LMS does not count how stages end");
     }
+    for (size_t i = 0; i < config->n_hooks; i++)
+        if (config->hooks[i].elsewhere)
+            return yaml_key_error(yaml_get(root, "alerts"), err,
+                                  "alert %s has no action: this driver delivers all of them",
+                                  config->hooks[i].name);
     const struct yaml *order = yaml_get(yaml_get(root, "driver"), "order");
     if (!order || !config->newest_first)
         return RC_OK;

@@ -36,8 +36,8 @@ static const char *const clients[] = { "lms",          "ecommerce",       "crede
 static const char *const other_urls[] = { "segment", "commerce_coordinator", "notes", NULL };
 
 /* Settings of our own that can stand in such a file. */
-static const char *const native_keys[] = { "data_dir", "secrets_dir", "cool_off", "driver",
-                                           "fuse",     "log",         NULL };
+static const char *const native_keys[] = { "alerts",   "mail",   "watch", "data_dir", "secrets_dir",
+                                           "cool_off", "driver", "fuse",  "log",      NULL };
 
 /* Keys of the other scripts, and of methods whose credentials Lethe takes from `services`. */
 static const char *const keys_of_scripts[] = {
@@ -80,9 +80,6 @@ static const struct {
     { "states", "the states stand in retirement_pipeline" },
     { "on_request", "an LMS does not tell the driver of new requests" },
     { "on_cancel", "an LMS does not tell the driver of cancelled requests" },
-    { "alerts", "alerts are sent by a Lethe server, and an LMS sends none: watch the log and the exit code" },
-    { "watch", "a Lethe server watches for people who are stuck, and an LMS does not" },
-    { "mail", "no stage of this file sends e-mail" },
 };
 
 static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,

@@ -115,5 +115,6 @@ enum rc mail_server_read(struct reading *r, const struct setting *s, const struc
         rc = check_server(r, mail, at, err);
     if (rc)
         return rc;
-    return mail->confirmation.none ? RC_OK : hooks_add_confirmation(r, mail, at, err);
+    return mail->confirmation.none || config->authority_is_lms ? RC_OK
+                                                               : hooks_add_confirmation(r, mail, at, err);
 }

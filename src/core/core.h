@@ -259,6 +259,35 @@ void core_decide(const struct retirement *row, const struct command *cmd, int64_
  * that lease, and the death is taken back. Returns whether *after differs from the row. */
 bool core_hear_late(const struct retirement *row, const struct command *cmd, struct retirement *after);
 
+/* Why a stage failed, in the same words for all failures of one kind. No personal data. */
+struct failure {
+    int64_t status;    /* of HTTP, or of a command's exit; -1: none */
+    const char *cause; /* "502 from forum"; NULL: not said */
+};
+
+/* ---- alarms: what operators have to be told ---- */
+
+struct alarm {
+    const char *what;      /* "errored", "stuck", "fuse", "finds_nobody", or "silent": the authority */
+    int64_t retirement_id; /* 0: none */
+    const char *stage;     /* the working state; NULL: none */
+    struct failure failure;
+};
+struct alarm_group {
+    struct alarm alarm; /* the first of them */
+    int64_t count, first_at, last_at;
+    int64_t *ids; /* of retirements, the first n_ids */
+    size_t n_ids;
+};
+/* How many there are of each kind, and groups of those that are alike. */
+struct alarms {
+    int64_t errored, stuck, fuse, finds_nobody, silent;
+    struct alarm_group *groups;
+    size_t n;
+    size_t n_more; /* groups beyond those */
+};
+bool core_alarms_alike(const struct alarm *a, const struct alarm *b); /* alarms.c */
+
 /* ---- refusals (refusal.c) ---- */
 
 enum rc refusal_rc(enum refusal refusal);

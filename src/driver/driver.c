@@ -191,11 +191,13 @@ static bool is_over(struct driver *d)
 {
     const struct authority *a = &d->authority;
     int64_t now = mono(d);
-    if (a->rc)
+    if (authority_has_failed(a))
         return true;
-    if (!a->ending && !d->flight.stopping)
+    if (!a->ending && !a->rc && !d->flight.stopping)
         return false;
     bool is_silent = d->flight.stopping && authority_is_silent(a);
+    if (a->rc && !d->flight.stopping)
+        return false; /* alerts are on their way */
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || authority_is_idle(a)))
         return true;

@@ -29,17 +29,6 @@ enum rc store_clear_alarms(struct store *s, struct err *err)
 
 /* ---- gathering: one walk over all of them, sorted so that those that are alike follow each other ---- */
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return !a || !b ? a == b : strcmp(a, b) == 0;
-}
-
-static bool is_alike(const struct alarm *a, const struct alarm *b)
-{
-    return strcmp(a->what, b->what) == 0 && is_same_text(a->stage, b->stage) &&
-           a->failure.status == b->failure.status && is_same_text(a->failure.cause, b->failure.cause);
-}
-
 static struct alarm_group begin_group(struct arena *a, const struct alarm *alarm, int64_t at, size_t ids_max)
 {
     return (struct alarm_group){
@@ -70,7 +59,7 @@ static enum rc read_groups(struct store *s, struct arena *a, size_t ids_max, str
             .retirement_id = db_int(&rows, 4),
         };
         int64_t at = db_int(&rows, 5);
-        if (!g || !is_alike(&g->alarm, &alarm)) {
+        if (!g || !core_alarms_alike(&g->alarm, &alarm)) {
             g = &out->groups[out->n++];
             *g = begin_group(a, &alarm, at, ids_max);
         }

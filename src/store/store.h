@@ -293,12 +293,6 @@ struct log_entry {
     size_t response_len;
 };
 
-/* Why a stage failed, in the same words for all failures of one kind. No personal data. */
-struct failure {
-    int64_t status;    /* of HTTP, or of a command's exit; -1: none */
-    const char *cause; /* "502 from forum"; NULL: not said */
-};
-
 struct transition {
     const struct decision *decision; /* not refused, not replayed */
     const char *actor;
@@ -638,26 +632,8 @@ enum rc store_forget_alerts(struct store *s, int64_t before, struct err *err) MU
 
 /* ---- alarms: what alerts will tell of (alarms.c) ---- */
 
-struct alarm {
-    const char *what;      /* "errored", "stuck", "fuse", "finds_nobody" */
-    int64_t retirement_id; /* 0: none */
-    const char *stage;     /* the working state; NULL: none */
-    struct failure failure;
-};
-struct alarm_group {
-    struct alarm alarm; /* the first of them */
-    int64_t count, first_at, last_at;
-    int64_t *ids; /* of retirements, the first n_ids */
-    size_t n_ids;
-};
 enum rc store_add_alarm(struct store *s, const struct alarm *in, int64_t now, struct err *err) MUST_CHECK;
-/* How many there are of each kind, and groups of those that are alike, largest first, at most limit. */
-struct alarms {
-    int64_t errored, stuck, fuse, finds_nobody;
-    struct alarm_group *groups;
-    size_t n;
-    size_t n_more; /* groups beyond the limit */
-};
+/* Groups of alarms that are alike, largest first, at most limit. */
 enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_max, struct alarms *out,
                      struct err *err) MUST_CHECK;
 enum rc store_clear_alarms(struct store *s, struct err *err) MUST_CHECK;

@@ -236,4 +236,10 @@ enum rc wire_read_delivery_report_answers(struct arena *a, const struct json *li
                                           struct wire_delivery_report_answer **out, size_t n,
                                           struct err *err) MUST_CHECK;
 
+/* ---- alert.c ---- */
+
+struct alarms;
+/* A JSON object, which has the same in words. */
+const char *wire_write_alert(struct arena *a, const struct alarms *alarms, const char *platform, int64_t now);
+
 #endif

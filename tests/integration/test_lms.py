@@ -3,6 +3,8 @@
 refuses half of the calls. Each test reads: the kind, what comes in, what is right."""
 import json
 import random
+import signal
+import threading
 
 import pytest
 
@@ -427,6 +429,43 @@ def test_a_redirect_to_a_sign_in_page(driver, lms, kind):
     lms.meddle = on(kind, (302, b"", {"Location": "/login?next=/api"}))
     result = driver.drive_one("ada") if kind == "status" else driver.drive()
     assert result.code != 0 and "302" in result.err and lms.calls == [], result
+
+
+# ---- 27. Stopped before anybody was found ----
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_run_that_is_stopped_does_not_read_as_done(driver, lms, hangs):
+    """While the first look is under way, whose answer comes never or is none."""
+    reached, gate = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), gate.wait(TIMEOUT), 503)[2] if kind == "queue" else None
+    lms.add("ada")
+    process = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    process.send_signal(signal.SIGTERM)
+    driver.wait_said(process, "waited for")
+    if hangs:
+        process.send_signal(signal.SIGTERM)
+    else:
+        gate.set()
+    assert process.wait(TIMEOUT) == 1
+    gate.set()
+    said = process.stdout.read().decode()
+    assert "one is due" not in said and "one else is due" not in said, said
+    assert "stopped by a signal before all people were done" in driver.log(process)
+
+
+def test_a_run_that_is_stopped_with_people_says_how_many(driver, lms):
+    reached, gate = threading.Event(), threading.Event()
+    lms.meddle = lambda kind, call: (reached.set(), gate.wait(TIMEOUT), None)[2] if "retire_forum" in kind else None
+    lms.add("ada", "bob")
+    process = driver.start_once()
+    assert reached.wait(TIMEOUT)
+    process.send_signal(signal.SIGTERM)
+    driver.wait_said(process, "stopping")
+    gate.set()
+    assert process.wait(TIMEOUT) == 1
+    said = process.stdout.read().decode()
+    assert "2 people" in said and "0 completed" in said and "given back" in said, said
 
 
 # ---- 25. The fuse ----

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "driver/authority/authority.h"
 
-#define TIMEOUT (30 * CLOCK_S) /* of one request */
+#define SILENT_FOR (600 * CLOCK_S) /* before operators are told */
+#define TIMEOUT    (30 * CLOCK_S)  /* of one request */
 
 enum { UNREACHABLE_S = 30 /* `once` gives up after this long without an answer */ };
 
@@ -152,6 +153,12 @@ int64_t ask_pause(const struct ask *ask)
     return ask_pause_after(ask->authority, ask->failures);
 }
 
+static void sound_alarm(struct ask *ask)
+{
+    const struct alarm alarm = { .what = "silent", .failure = { -1, ask->silence->why } };
+    lms_alerts_note(ask->authority, &alarm);
+}
+
 static void note(struct ask *ask, const char *what, const char *why)
 {
     struct authority *a = ask->authority;
@@ -162,6 +169,8 @@ static void note(struct ask *ask, const char *what, const char *why)
         ask->silence->since = now;
         log_warning("the authority %s: %s; trying again", what, why);
     }
+    if (now - ask->silence->since >= (a->conf.once ? UNREACHABLE_S * CLOCK_S : SILENT_FOR))
+        sound_alarm(ask);
     struct err err;
     if (a->conf.once && now - ask->silence->since >= UNREACHABLE_S * CLOCK_S &&
         err_set(&err, RC_UNAVAILABLE, "the authority %s: %s", what, why))
@@ -237,8 +246,10 @@ enum rc ask_explain(const struct ask *ask, struct err *err)
 void ask_note_refusal(struct ask *ask)
 {
     struct err err;
-    if (ask_explain(ask, &err) && ask->authority->conf.once)
+    if (ask_explain(ask, &err) && ask->authority->conf.once) {
+        snprintf(ask->silence->why, sizeof(ask->silence->why), "the authority refuses: %.150s", err.text);
+        sound_alarm(ask);
         ask_fail(ask->authority, &err);
-    else
+    } else
         note(ask, "refuses", err.text);
 }

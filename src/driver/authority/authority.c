@@ -38,8 +38,14 @@ void authority_pump(struct authority *a, int64_t now)
         a->services->opened = false;
         a->type->look_again(a);
     }
-    a->type->pump(a, now);
+    if (!a->rc)
+        a->type->pump(a, now);
     deliveries_pump(a, now);
+}
+
+bool authority_has_failed(const struct authority *a)
+{
+    return a->rc && (!a->lms || lms_alerts_are_over(a));
 }
 
 bool authority_is_idle(const struct authority *a)

@@ -10,6 +10,7 @@
  *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
  *  - reminders.c: reminds of stages that wait for an operator's confirmation
  *  - lms_row.c: a retirement in the LMS's form, and whether it can be used
+ *  - lms_alerts.c: what operators are told by a driver for an LMS
  *  - lms_fuse.c: stops new retirements when far more people are due at an LMS than usual
  *  - aside.c: people that the next look at an LMS leaves out
  *  - journal.c: what was begun for an LMS, on disk
@@ -212,6 +213,7 @@ enum { LMS_NO_ID = -1, LMS_ROW_MAX = 64 * 1024 /* bytes of a retirement in JSON 
 struct lms_row {
     int64_t id; /* LMS_NO_ID: it has none */
     const char *state;
+    int64_t modified_at; /* wall clock; 0: it does not say */
     struct template_values person;
     bool is_refused; /* by the list as a whole */
 };
@@ -237,6 +239,7 @@ static inline const char *lms_state_of(const struct json *retirement)
 enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
 
 struct journal;
+struct lms_alerts;
 
 TAILQ_HEAD(update_list, update);
 
@@ -293,10 +296,12 @@ struct lms {
     struct aside refused;                   /* rows that cannot be used, and were said */
     struct aside aside;
     bool strangers_said;
-    bool looks_alone;        /* no person was in flight when the look under way was sent */
-    bool one_taken;          /* of LOOK_ONE */
-    bool suspects;           /* of a driver's death are in flight, or wait until nobody is */
-    struct update **updates; /* made as they are needed, never freed before the end */
+    bool looks_alone;          /* no person was in flight when the look under way was sent */
+    bool one_taken;            /* of LOOK_ONE */
+    bool suspects;             /* of a driver's death are in flight, or wait until nobody is */
+    struct lms_alerts *alerts; /* NULL: the configuration has none */
+    int64_t watch_at;          /* steady clock: the next look for people who are stuck */
+    struct update **updates;   /* made as they are needed, never freed before the end */
     unsigned n_updates;
     unsigned n_in_use;  /* have a person */
     unsigned n_turns;   /* of them, hold a turn, ... */
@@ -309,6 +314,18 @@ struct lms {
 void updates_open(struct lms *lms);
 void updates_close(struct lms *lms);
 void updates_pump(struct lms *lms, int64_t now);
+
+/* ---- lms_alerts.c ---- */
+
+enum rc lms_alerts_open(struct authority *a, struct err *err) MUST_CHECK;
+void lms_alerts_close(struct authority *a);
+enum rc lms_alerts_pump(struct authority *a, struct err *err) MUST_CHECK; /* RC_IO, RC_NO_SPACE */
+bool lms_alerts_are_over(const struct authority *a);
+/* To be told of once: "stuck" of the same person again after a day, "silent" after the LMS was heard. Durable
+ * once lms_alerts_save was called. Nothing happens if the authority is no LMS, or there are no alerts. */
+void lms_alerts_note(struct authority *a, const struct alarm *alarm);
+void lms_alerts_heard(struct authority *a);
+enum rc lms_alerts_save(struct authority *a, struct err *err) MUST_CHECK;
 
 /* ---- lms_fuse.c ---- */
 
@@ -395,6 +412,7 @@ void authority_close(struct authority *a); /* also after it could not be opened 
 void authority_pump(struct authority *a, int64_t now);
 /* Nothing is to be expected from it, and nothing to be told to hooks. */
 bool authority_is_idle(const struct authority *a);
+bool authority_has_failed(const struct authority *a); /* and the alerts about that are out */
 
 static inline int64_t authority_now(const struct authority *a) /* wall clock */
 {

@@ -283,7 +283,7 @@ void deliveries_open(struct authority *a)
         has_hooks = has_hooks || !a->config->hooks[i].elsewhere;
     *q = (struct deliveries){ .authority = a,
                               .hooks = xcalloc(a->config->n_hooks + 1, sizeof(struct wire_hook)) };
-    q->over = !has_hooks || a->conf.type || a->config->authority_is_lms || a->conf.username;
+    q->over = !has_hooks || a->conf.type || a->conf.username;
     ask_open(&q->claim, a, &a->asking, claim_done, q);
     ask_open(&q->tell, a, &a->telling, tell_done, q);
     buf_init(&q->claim_body, BODY_MAX);
@@ -307,6 +307,12 @@ void deliveries_close(struct authority *a)
 
 void deliveries_pump(struct authority *a, int64_t now)
 {
+    struct err err;
+    if (a->lms) {
+        if (lms_alerts_pump(a, &err))
+            ask_fail(a, &err);
+        return;
+    }
     pump_reports(&a->deliveries, now);
     pump_claims(&a->deliveries, now);
 }
@@ -314,6 +320,8 @@ void deliveries_pump(struct authority *a, int64_t now)
 bool deliveries_are_over(const struct authority *a)
 {
     const struct deliveries *q = &a->deliveries;
+    if (a->lms)
+        return lms_alerts_are_over(a);
     return q->authority->flight->deliveries_in_flight == 0 && !q->claim.busy &&
            (q->over || a->flight->stopping);
 }

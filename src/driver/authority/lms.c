@@ -96,6 +96,11 @@ static void refuse_row(struct lms *lms, int64_t id, const char *why)
         return;
     aside_add(&lms->refused, id, INT64_MAX);
     lms->authority->set_aside++;
+    const char *cause = arena_printf(&lms->arena, "its row cannot be used: %s", why);
+    lms_alerts_note(lms->authority, &(struct alarm){ .what = "stuck",
+                                                     .retirement_id = id,
+                                                     .stage = "the LMS's queue",
+                                                     .failure = { -1, cause } });
     if (id == LMS_NO_ID)
         log_error("a retirement of the LMS cannot be used, and has no id: %s; it is left out", why);
     else
@@ -147,13 +152,25 @@ static void keep(struct lms *lms, const struct lms_row *row)
 
 /* ---- people left in the middle of a stage ---- */
 
+/* In a working state that this driver did not enter. */
+static void look_at_stranger(struct lms *lms, const struct lms_row *row)
+{
+    struct authority *a = lms->authority;
+    lms->n_strangers++;
+    if (row->modified_at != 0 && authority_now(a) - row->modified_at >= a->config->stuck_after_us)
+        lms_alerts_note(a, &(struct alarm){ .what = "stuck",
+                                            .retirement_id = row->id,
+                                            .stage = row->state,
+                                            .failure = { -1, "this driver did not put it there" } });
+}
+
 static void look_at_ours(struct lms *lms, const struct lms_row *row)
 {
     struct authority *a = lms->authority;
     const struct journal_entry *entry = entry_of(lms, row);
     if (!entry) {
-        lms->n_strangers++;
-    } else if (flight_has(a->flight, entry->id)) {
+        look_at_stranger(lms, row);
+    } else if (flight_has(a->flight, entry->id) || aside_has(&lms->aside, entry->id)) {
         return;
     } else if (journal_is_put_off(entry, authority_now(a))) {
         aside_put_off(&lms->aside, entry->until);
@@ -497,6 +514,7 @@ static void take_list(struct lms *lms)
         return;
     }
     ask_heard(&lms->ask);
+    lms_alerts_heard(lms->authority);
     if (lms->look == LOOK_OURS)
         take_ours(lms);
     else
@@ -523,6 +541,8 @@ static void look_done(struct ask *ask)
 {
     struct lms *lms = ask->arg;
     struct authority *a = lms->authority;
+    if (a->rc) /* it ends because of something else */
+        return;
     switch (ask_judge(ask)) {
     case ASK_SILENT: break;
     case ASK_REFUSED:
@@ -571,6 +591,10 @@ static void look(struct lms *lms, int64_t now)
         return;
     if (!lms->more && !a->conf.once)
         a->batch_taken = 0;
+    if (lms->alerts && lms->look == LOOK_DUE && !a->conf.once && now >= lms->watch_at)
+        lms->look = LOOK_OURS;
+    if (lms->look == LOOK_OURS)
+        lms->watch_at = now + a->config->watch_every_us;
     aside_forget(&lms->aside, now);
     send_look(lms, is_at_rest);
 }
@@ -596,8 +620,9 @@ static enum rc lms_open(struct authority *a, struct err *err)
         lms->ask.timeout_us = LIST_TIMEOUT;
     }
     updates_open(lms);
-    return journal_open(a->config->data_dir, a->config->authority->url, a->runtime->world, &lms->journal,
-                        err);
+    enum rc rc =
+        journal_open(a->config->data_dir, a->config->authority->url, a->runtime->world, &lms->journal, err);
+    return !rc ? lms_alerts_open(a, err) : rc;
 }
 
 static void lms_close(struct authority *a)
@@ -605,6 +630,7 @@ static void lms_close(struct authority *a)
     struct lms *lms = a->lms;
     ask_close(&lms->ask);
     updates_close(lms);
+    lms_alerts_close(a);
     timers_clear(&a->runtime->timers, &lms->next);
     journal_close(&lms->journal);
     buf_free(&lms->path);

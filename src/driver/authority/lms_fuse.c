@@ -131,6 +131,10 @@ bool lms_fuse_check(struct lms *lms, unsigned due)
             "the fuse has blown: at least %u people are due, at most %u are usual; no new retirement starts "
             "until \"lethe fuse release\" with this configuration",
             due, a->config->fuse.people);
+        char cause[100];
+        snprintf(cause, sizeof(cause), "at least %u people are due, at most %u are usual", due,
+                 a->config->fuse.people);
+        lms_alerts_note(a, &(struct alarm){ .what = "fuse", .failure = { -1, cause } });
         add(lms,
             &(struct lms_fuse_change){ .at = now, .blown = true, .due = due, .actor = a->conf.driver_name });
         return true;

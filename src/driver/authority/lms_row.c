@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/rows.h"
 #include "base/text.h"
 
@@ -80,6 +81,9 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
     if (!out->state)
         return err_set(err, RC_INVALID, "it has no current_state with a state_name");
     out->person.retirement_id = arena_printf(a, "%" PRId64, out->id);
+    const char *modified = json_get_text(item, "modified");
+    if (!modified || clock_parse(modified, &out->modified_at, NULL))
+        out->modified_at = 0;
     rc = read_texts(item, &out->person, err);
     return rc ? rc : read_user_id(item, &out->person.user_id, err);
 }

@@ -108,8 +108,12 @@ static void leave_alone(struct update *u)
     aside_add(&u->lms->aside, u->run->id, a->conf.once ? INT64_MAX : authority_mono(a) + ALONE_FOR);
 }
 
-static void set_aside(struct update *u)
+static void set_aside(struct update *u, const char *cause)
 {
+    lms_alerts_note(authority_of(u), &(struct alarm){ .what = "stuck",
+                                                      .retirement_id = u->run->id,
+                                                      .stage = u->target,
+                                                      .failure = { -1, cause } });
     authority_of(u)->set_aside++;
     leave_alone(u);
 }
@@ -120,7 +124,7 @@ static void vanished(struct update *u)
     struct log_subject before = log_set_subject((struct log_subject){ .retirement = u->run->id });
     log_warning("the LMS lists this retirement, and answers 404 when it is asked about it: it is left out");
     log_set_subject(before);
-    set_aside(u);
+    set_aside(u, "the LMS lists the retirement, and answers 404 about it");
     not_ours(u, "gone");
 }
 
@@ -201,6 +205,20 @@ static void enter(struct update *u, const char *working)
 {
     journal_enter(u->lms->journal, u->run->id, working, u->run->run_key);
     u->target = working;
+    u->response = "started";
+    TAILQ_INSERT_TAIL(&u->lms->to_sync, u, entry);
+}
+
+/* The alarm is on disk before the update goes out. */
+static void tell_error(struct update *u, const char *cause, const char *response)
+{
+    const struct run *run = u->run;
+    lms_alerts_note(authority_of(u), &(struct alarm){ .what = "errored",
+                                                      .retirement_id = run->id,
+                                                      .stage = run->stage_name,
+                                                      .failure = { run->status, cause } });
+    u->target = "ERRORED";
+    u->response = response;
     TAILQ_INSERT_TAIL(&u->lms->to_sync, u, entry);
 }
 
@@ -263,7 +281,8 @@ static void fail_in_working_state(struct update *u)
         return;
     }
     u->run->sent = REPORT_FAILED;
-    update_to(u, "ERRORED", "the LMS did not accept the completed state");
+    u->run->status = -1;
+    tell_error(u, "the LMS did not accept the completed state", "the LMS did not accept the completed state");
 }
 
 /* The state from which a person enters this one. */
@@ -288,7 +307,7 @@ static void next_is_refused(struct update *u, const char *state)
         state, u->target, u->words);
     log_error("%s", a->refusal);
     log_set_subject(before);
-    set_aside(u);
+    set_aside(u, "the LMS refuses this state");
 }
 
 /* Not ours to enter. The stage before is done all the same. */
@@ -326,7 +345,7 @@ static void give_up(struct update *u, const char *state)
              u->run->id, state, u->target, u->failures, u->words);
     log_error("%s", a->refusal);
     log_set_subject(before);
-    set_aside(u);
+    set_aside(u, "the LMS fails to move the retirement to this state");
     if (leaves_working_state(u))
         stay_in_journal(u);
     else
@@ -519,7 +538,7 @@ static void start(struct update *u, struct run *run)
     switch (run->sent) {
     case REPORT_ENTERED: start_entering(u); break;
     case REPORT_DONE: update_to(u, run->stage->completed, run->response); break;
-    case REPORT_FAILED: update_to(u, "ERRORED", run->response); break;
+    case REPORT_FAILED: tell_error(u, run->cause, run->response); break;
     case REPORT_RENEWED:
         note(u);
         TAILQ_INSERT_TAIL(&u->lms->to_sync, u, entry);
@@ -588,7 +607,7 @@ void updates_pump(struct lms *lms, int64_t now)
     struct err err;
     give_out_turns(lms);
     /* One sync for all people who are about to enter a working state. */
-    if (journal_sync(lms->journal, &err)) {
+    if (lms_alerts_save(lms->authority, &err) || journal_sync(lms->journal, &err)) {
         ask_fail(lms->authority, &err);
         return;
     }
@@ -597,7 +616,7 @@ void updates_pump(struct lms *lms, int64_t now)
         if (u->run->sent == REPORT_RENEWED)
             answer_in(u, u->run->stage_name, NULL);
         else
-            update_to(u, u->target, "started");
+            update_to(u, u->target, u->response);
     }
 }
 
