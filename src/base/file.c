@@ -342,6 +342,20 @@ enum rc file_make_folder(const char *path, struct err *err)
     return rc;
 }
 
+static enum rc check_data_dir(const char *path, const struct stat *st, struct err *err)
+{
+    if (!S_ISDIR(st->st_mode))
+        return err_set(err, RC_INVALID, "data_dir %s is not a directory", path);
+    if (!is_owner_trusted(st))
+        return refuse_owner(path, st, err);
+    bool is_shared = (st->st_mode & 07777) == 02770 && is_our_group(st->st_gid);
+    if ((st->st_mode & 077) != 0 && !is_shared)
+        return err_set(err, RC_INVALID,
+                       "data_dir %s can be read by others: chmod 700 it (or 2770, with a group of user %u)",
+                       path, (unsigned)geteuid());
+    return RC_OK;
+}
+
 enum rc file_make_data_dir(const char *path, struct err *err)
 {
     struct stat st;
@@ -349,16 +363,30 @@ enum rc file_make_data_dir(const char *path, struct err *err)
         return err_set_errno(err, "data_dir %s cannot be made", path);
     if (stat(path, &st) != 0)
         return err_set_errno(err, "data_dir %s", path);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(err, RC_INVALID, "data_dir %s is not a directory", path);
-    if (!is_owner_trusted(&st))
-        return refuse_owner(path, &st, err);
-    bool is_shared = (st.st_mode & 07777) == 02770 && is_our_group(st.st_gid);
-    if ((st.st_mode & 077) != 0 && !is_shared)
-        return err_set(err, RC_INVALID,
-                       "data_dir %s can be read by others: chmod 700 it (or 2770, with a group of user %u)",
-                       path, (unsigned)geteuid());
-    return RC_OK;
+    return check_data_dir(path, &st, err);
+}
+
+enum rc file_check_data_dir(const char *path, struct err *err)
+{
+    struct stat st;
+    struct arena scratch = { 0 };
+    enum rc rc = RC_OK;
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    const char *bare = arena_strndup(&scratch, path, len), *parent = file_beside(&scratch, bare, ".");
+    bool is_there = stat(path, &st) == 0 || errno != ENOENT;
+    if (is_there && stat(path, &st) != 0)
+        rc = err_set_errno(err, "data_dir %s", path);
+    else if (is_there)
+        rc = check_data_dir(path, &st, err);
+    else if (!strchr(bare, '/'))
+        parent = ".";
+    if (!rc && faccessat(AT_FDCWD, is_there ? path : parent, W_OK | X_OK, AT_EACCESS) != 0)
+        rc = is_there ? err_set_errno(err, "data_dir %s cannot be written", path)
+                      : err_set_errno(err, "data_dir %s cannot be made in %s", path, parent);
+    arena_free(&scratch);
+    return rc;
 }
 
 char *file_beside(struct arena *a, const char *from, const char *path)

@@ -56,6 +56,8 @@ enum rc file_make_folder(const char *path, struct err *err) MUST_CHECK;
 /* A directory for our own data, made unless it is there already. RC_INVALID: it is none, belongs to another
  * user, or has another mode than 0700, or 2770 with a group of ours; RC_NOT_FOUND, RC_IO, RC_NO_SPACE. */
 enum rc file_make_data_dir(const char *path, struct err *err) MUST_CHECK;
+/* What file_make_data_dir would answer, without making anything. */
+enum rc file_check_data_dir(const char *path, struct err *err) MUST_CHECK;
 /* A relative path, taken from the folder of the file `from`; an absolute one stays as it is. */
 char *file_beside(struct arena *a, const char *from, const char *path);
 

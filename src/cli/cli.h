@@ -106,6 +106,10 @@ enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK
  * faults has all that is wrong, which main prints. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
 
+/* Adds to faults what is wrong with the programs, files and databases that a configuration names (named.c).
+ */
+void named_check(struct cli *cli, const struct config *config);
+
 /* False: the user is root, and neither --allow-root nor LETHE_ALLOW_ROOT=1 was given. */
 bool cli_user_is_meant(const struct cli *cli);
 

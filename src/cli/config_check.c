@@ -31,14 +31,14 @@ static void put_faults(struct json_out *o, const struct config_faults *faults)
         json_field_int(o, "more_faults", (int64_t)faults->more);
 }
 
-/* config: NULL, if it is wrong. */
+/* config: NULL, if it cannot be read. */
 static void print_result_json(const struct cli *cli, const struct config *config)
 {
     struct buf b;
     buf_init(&b, HTTP_BODY_MAX);
     struct json_out o = { .buf = &b };
     json_open_map(&o);
-    if (config) {
+    if (config && cli->faults.n == 0) {
         json_field_int(&o, "services", (int64_t)config->n_services);
         json_field_int(&o, "stages", (int64_t)config->n_stages);
         json_field_int(&o, "states", config->pipeline ? config->pipeline->n : 0);
@@ -67,6 +67,10 @@ static enum rc run_config_check(struct cli *cli, struct err *err)
         return RC_OK;
     }
     enum rc rc = cli_config(cli, &config, err);
+    if (!rc)
+        named_check(cli, config);
+    if (!rc && cli->faults.n > 0)
+        rc = err_set(err, RC_INVALID, "%s names what is not there", config->file);
     if (cli_flag(cli, "json") && (!rc || cli->faults.n > 0))
         print_result_json(cli, config);
     else if (!rc)
@@ -85,9 +89,10 @@ const struct cli_command command_config_check = {
     .options = check_options,
     .shared = CLI_JSON,
     .summary = "is this configuration right?",
-    .about = "Reads the whole file and the files that it names, secrets included, and starts\n"
-             "nothing. All mistakes are shown at once, as file:line:column and what was\n"
-             "probably meant; then the exit code is 2.",
+    .about = "Reads the whole file and looks at what it names: secrets, certificates,\n"
+             "programs, ODBC drivers, the data directory. Starts nothing. All mistakes are\n"
+             "shown at once, as file:line:column and what was probably meant; then the exit\n"
+             "code is 2.",
     .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
     .run = run_config_check,
 };

@@ -49,6 +49,29 @@ static enum rc read_recipient(struct reading *r, const struct setting *s, const 
     return RC_OK;
 }
 
+/* A path of which more is asked by `lethe config check`. */
+static enum rc read_named(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          enum named_kind kind, struct err *err)
+{
+    enum rc rc =
+        kind == NAMED_CERTIFICATE ? setting_pem(r, s, at, field, err) : setting_path(r, s, at, field, err);
+    if (!rc)
+        reading_name(r, at, kind)->text = *(const char **)field;
+    return rc;
+}
+
+static enum rc read_data_dir(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    return read_named(r, s, at, field, NAMED_DATA_DIR, err);
+}
+
+static enum rc read_certificate(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err)
+{
+    return read_named(r, s, at, field, NAMED_CERTIFICATE, err);
+}
+
 static enum rc read_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                         struct err *err)
 {
@@ -80,7 +103,7 @@ static enum rc read_database(struct reading *r, const struct setting *s, const s
 #define OF(field) offsetof(struct config, field)
 
 static const struct setting tls_settings[] = {
-    { "certificate_file", "path", setting_pem, OF(tls_certificate), NULL,
+    { "certificate_file", "path", read_certificate, OF(tls_certificate), NULL,
       "the certificate and its chain, PEM", .required = true },
     { "key_file", "path", read_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
       .required = true },
@@ -165,7 +188,7 @@ static const struct setting log_settings[] = {
 static const struct setting settings[] = {
     { "secrets_dir", "path", setting_path, OF(secrets_dir), SECRETS_DIR, /* before all secrets */
       "secret files below it may be readable by all, as containers mount them (0444)" },
-    { "data_dir", "path", setting_path, OF(data_dir), "./lethe-data",
+    { "data_dir", "path", read_data_dir, OF(data_dir), "./lethe-data",
       "database, socket, keys; mode 0700, or 2770 with a group of the server's user" },
     { "listen", "HOST:PORT", address_read_listen, 0, "127.0.0.1:8080",
       "where the server listens; port 0: any free port; an address that other machines can reach needs tls "

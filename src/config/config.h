@@ -327,6 +327,26 @@ struct fuse_conf {
     unsigned times_usual; /* this many times the requests of a usual day */
 };
 
+/* ---- what the file names outside of itself ---- */
+
+enum named_kind {
+    NAMED_PROGRAM,     /* exec */
+    NAMED_DATA_DIR,    /* text: its path */
+    NAMED_CERTIFICATE, /* text: the file of the server's own */
+    NAMED_AUTHORITIES, /* text: a file of certificate authorities */
+    NAMED_DATABASE,    /* text: for SQLDriverConnect */
+};
+
+/* Reading does not ask whether the server and the driver will find it so; `lethe config check` does. */
+struct config_named {
+    enum named_kind kind;
+    const char *file; /* file, line, column: the place of the setting */
+    unsigned line, column;
+    const char *text;
+    const struct exec_action_conf *exec;
+    const struct config_named *next;
+};
+
 /* ---- the whole ---- */
 
 struct config {
@@ -394,6 +414,8 @@ struct config {
     const char *log_level;
     bool log_json;
 
+    const struct config_named *named; /* in no order */
+
     const char *warning; /* one line for the operator, its parts joined by "; "; NULL: none */
 };
 
@@ -412,6 +434,9 @@ struct config_faults {
     size_t n;
     size_t more; /* for which there is no room in fault */
 };
+
+/* Puts another one into its place among them. */
+void config_add_fault(struct config_faults *faults, struct config_fault fault);
 
 /* Reads and checks a whole file, secrets included. Everything lives in the arena. RC_INVALID with
  * file:line:column, RC_NOT_FOUND if there is no such file (the text says how to get one). */

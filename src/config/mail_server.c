@@ -62,6 +62,15 @@ static enum rc read_confirmation(struct reading *r, const struct setting *s, con
     return !rc ? setting_read_map(r, s->inner, at, confirmation, err) : rc;
 }
 
+static enum rc read_authorities(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err)
+{
+    enum rc rc = setting_pem(r, s, at, field, err);
+    if (!rc)
+        reading_name(r, at, NAMED_AUTHORITIES)->text = *(const char **)field;
+    return rc;
+}
+
 #define OF(field) offsetof(struct mail_conf, field)
 #define AT(field) offsetof(struct mail_conf, service.field)
 
@@ -76,7 +85,7 @@ const struct setting mail_server_settings[] = {
     { "tls", "required or none", setting_choice, OF(tls), NULL,
       "with smtp://: is TLS (STARTTLS) required? default: required, except on this machine",
       .choices = "required|none" },
-    { "ca_file", "path", setting_pem, OF(ca_file), NULL,
+    { "ca_file", "path", read_authorities, OF(ca_file), NULL,
       "certificate authorities for the server's certificate, PEM, in place of the system's" },
     { "confirmation", "section, or none", read_confirmation, OF(confirmation), "{}",
       "the e-mail to signed-in users who request their own deletion", .inner = confirmation_settings,

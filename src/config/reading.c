@@ -45,7 +45,7 @@ static bool is_before(const struct config_fault *a, const struct config_fault *b
     return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 
-static void add_fault(struct config_faults *faults, struct config_fault fault)
+void config_add_fault(struct config_faults *faults, struct config_fault fault)
 {
     size_t i = 0;
     for (; i < faults->n; i++)
@@ -64,12 +64,22 @@ static void add_fault(struct config_faults *faults, struct config_fault fault)
 void reading_go_on(struct reading *r, const struct yaml *part, enum rc rc, enum rc *all, struct err *err)
 {
     if (rc && strcmp(err->code, noted) != 0)
-        add_fault(r->faults, split_fault(r->arena, part, err->text));
+        config_add_fault(r->faults, split_fault(r->arena, part, err->text));
     if (rc)
         *all = rc;
     /* A part that was read well may have left another text in err. */
     if (*all)
         snprintf(err->code, sizeof(err->code), "%s", noted);
+}
+
+struct config_named *reading_name(struct reading *r, const struct yaml *at, enum named_kind kind)
+{
+    struct config_named *named = ARENA_NEW(r->arena, struct config_named);
+    *named = (struct config_named){
+        .kind = kind, .file = at->file, .line = at->line, .column = at->column, .next = r->config->named
+    };
+    r->config->named = named;
+    return named;
 }
 
 /* ---- services ---- */

@@ -19,6 +19,7 @@ static enum rc read_odbc(struct reading *r, const struct setting *s, const struc
     enum rc rc = setting_text(r, s, at, field, err);
     if (rc)
         return rc;
+    reading_name(r, at, NAMED_DATABASE)->text = at->text;
     for (const char *part = at->text; part; part = strchr(part, ';')) {
         part += strspn(part, "; ");
         for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {

@@ -126,6 +126,11 @@ void driver_preview(struct arena *a, const struct action_conf *action, size_t n,
 unsigned driver_rounds(const struct action_conf *action);   /* how often it goes through its calls at most */
 bool driver_is_by_hand(const struct action_conf *action);   /* there is no call: a person does it */
 const char *driver_place(const struct action_conf *action); /* the service, or the program that is run */
+/* For what a configuration names. The file that would be executed; a name without a slash, if it is not
+ * found. */
+const char *driver_find_program(struct arena *a, const struct exec_action_conf *exec);
+/* Why what a text for ODBC names cannot be found, in words; NULL: it can. */
+const char *driver_database_fault(struct arena *a, const char *odbc);
 /* The first service of the stage that has its quiet hours now (wall clock), and for how many minutes; NULL:
  * none has. */
 const struct service_conf *driver_find_quiet(const struct stage_conf *stage, int64_t now, unsigned *minutes);

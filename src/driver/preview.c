@@ -25,6 +25,16 @@ const char *driver_place(const struct action_conf *action)
     return action_place(action);
 }
 
+const char *driver_find_program(struct arena *a, const struct exec_action_conf *exec)
+{
+    return exec_find_program(a, exec);
+}
+
+const char *driver_database_fault(struct arena *a, const char *odbc)
+{
+    return odbc_find_fault(a, odbc);
+}
+
 const struct service_conf *driver_find_quiet(const struct stage_conf *stage, int64_t now, unsigned *minutes)
 {
     const struct action_conf *const actions[] = { &stage->action,

@@ -118,6 +118,11 @@ unsigned http_server_port(const struct http_server *server);
 /* For handshakes from now on, of a server that has TLS. RC_INVALID: nothing changes. */
 enum rc http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
                               struct err *err) MUST_CHECK;
+/* What would fail later with a server's certificate and its key, at a wall clock (us). RC_INVALID: they are
+ * none, do not belong together, or the certificate is not valid now. */
+enum rc http_check_tls(const char *certificate, const char *key, int64_t now, struct err *err) MUST_CHECK;
+/* RC_INVALID: a PEM text has no certificate, or none that is valid now. */
+enum rc http_check_authorities(const char *pem, int64_t now, struct err *err) MUST_CHECK;
 /* Has the client hung up before it was answered? From any thread. */
 bool http_is_gone(const struct http_request *req);
 /* The answer is filled in; the request is the server's again. */

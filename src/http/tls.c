@@ -9,11 +9,13 @@
 #include <assert.h>
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 
 enum { CHAIN_MAX = 16, KEY_ID_MAX = 64 };
 
@@ -149,6 +151,46 @@ enum rc tls_open(const char *certificate, const char *key, struct tls **out, str
     if (rc)
         tls_close(out);
     return rc;
+}
+
+/* ---- checking ---- */
+
+/* Is one of the certificates valid now, or with only_first the first one? */
+static enum rc check_time(const char *pem, bool only_first, int64_t now, struct err *err)
+{
+    gnutls_datum_t text = text_of(pem);
+    gnutls_x509_crt_t *list = NULL;
+    unsigned n = 0;
+    int failed = gnutls_x509_crt_list_import2(&list, &n, &text, GNUTLS_X509_FMT_PEM, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "there is no certificate in it: %s", gnutls_strerror(failed));
+    bool is_valid = false, is_over = true;
+    for (unsigned i = 0; i < n; i++) {
+        bool counts = i == 0 || !only_first;
+        bool over = gnutls_x509_crt_get_expiration_time(list[i]) < now / CLOCK_S;
+        bool begun = gnutls_x509_crt_get_activation_time(list[i]) <= now / CLOCK_S;
+        is_valid = is_valid || (counts && begun && !over);
+        is_over = is_over && (!counts || over);
+        gnutls_x509_crt_deinit(list[i]);
+    }
+    gnutls_free(list);
+    if (is_valid)
+        return RC_OK;
+    return err_set(err, RC_INVALID,
+                   is_over ? "the certificate has expired" : "the certificate is not valid yet");
+}
+
+enum rc http_check_tls(const char *certificate, const char *key, int64_t now, struct err *err)
+{
+    struct certificate *made = XNEW(struct certificate);
+    enum rc rc = read_pair(made, certificate, key, err);
+    free_one(made);
+    return !rc ? check_time(certificate, true, now, err) : rc;
+}
+
+enum rc http_check_authorities(const char *pem, int64_t now, struct err *err)
+{
+    return check_time(pem, false, now, err);
 }
 
 void tls_close(struct tls **tls)

@@ -120,6 +120,78 @@ def test_all_mistakes_of_a_configuration_are_told_at_once(erasing):
         assert len(lines) == 3 and all(re.match(r"lethe: \S*lethe.yml:\d+:\d+: ", line) for line in lines)
 
 
+def made_certificate(folder, name):
+    """A certificate of its own and its key."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
+                    "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    key.chmod(0o600)
+    return {"certificate_file": str(certificate), "key_file": str(key)}
+
+
+def script(folder, text, mode=0o700):
+    path = folder / "erase"
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+@pytest.mark.parametrize("names, said", [
+    (lambda d: "erase-nobody", "there is no program erase-nobody in PATH"),
+    (lambda d: str(d / "nowhere"), "No such file"),
+    (lambda d: script(d, "", 0o600), "cannot be executed: chmod \\+x"),
+    (lambda d: str(d), "is no program"),
+    (lambda d: script(d, "#!/nowhere/python3\n"), "by /nowhere/python3, and there is no such program"),
+    (lambda d: script(d, "#!/bin/sh\r\ntrue\r\n"), "by /bin/sh.x0d, and there is no such program"),
+], ids=["name", "path", "mode", "folder", "interpreter", "dos"])
+def test_config_check_looks_at_programs(erasing, names, said):
+    """In a stage, in its verification and in a hook, each with its place. The server starts all the same."""
+    program = names(erasing.folder)
+    stage, probe, hook = ({"exec": {"command": [program, "x"]}} for _ in range(3))
+    erasing.stage("REMOVING", "REMOVED", verify=probe, **stage)
+    erasing.configure(on_request=[hook])
+    wrong = erasing.lethe("config", "check")
+    assert wrong.code == USAGE and len(re.findall(rf"lethe.yml:\d+:\d+: .*{said}", wrong.err)) == 3, wrong.err
+    erasing.serve()
+
+
+def test_config_check_looks_at_databases(erasing):
+    for odbc, said in (("Driver=Nowhere;UID=x", "no ODBC driver Nowhere"), ("dsn={Nobody Here}", "no ODBC data source Nobody Here"),
+                       ("Driver=/nowhere/lib.so", "/nowhere/lib.so cannot be read"), ("Server=x;UID=y", "it names no driver")):
+        erasing.config["services"]["shop"] = {"odbc": odbc}
+        wrong = erasing.lethe("config", "check")
+        expect(wrong, USAGE, said)
+        assert re.search(r"lethe.yml:\d+:\d+: ", wrong.err)
+
+
+def test_config_check_looks_at_certificates(erasing):
+    a, b = made_certificate(erasing.folder, "a"), made_certificate(erasing.folder, "b")
+    erasing.configure(tls=a)
+    assert "is right" in erasing.ok("config", "check").out
+    erasing.configure(tls={**a, "key_file": b["key_file"]})
+    expect(erasing.lethe("config", "check"), USAGE, "the key is not that of the certificate")
+    erasing.configure(tls={**a, "certificate_file": a["key_file"]})
+    expect(erasing.lethe("config", "check"), USAGE, "the certificate is not right")
+    old = erasing.folder / "old.crt"
+    subprocess.run(["openssl", "x509", "-in", a["certificate_file"], "-signkey", a["key_file"], "-days", "-1", "-out", str(old)], check=True,
+                   capture_output=True)
+    erasing.configure(tls={**a, "certificate_file": str(old)})
+    expect(erasing.lethe("config", "check"), USAGE, "the certificate has expired")
+    erasing.configure(tls=a, mail={"server": "smtp://127.0.0.1", "from": "a@example.com", "ca_file": a["key_file"]})
+    expect(erasing.lethe("config", "check"), USAGE, "there is no certificate in it")
+
+
+def test_config_check_looks_at_the_data_directory(erasing):
+    file = erasing.folder / "a file"
+    file.write_text("")
+    (erasing.folder / "open").mkdir(mode=0o755)
+    for path, said in ((file, "is not a directory"), (erasing.folder / "nowhere" / "data", "cannot be made"), (erasing.folder / "open", "read by others")):
+        erasing.configure(data_dir=str(path))
+        expect(erasing.lethe("config", "check"), USAGE, said)
+    erasing.configure(data_dir=str(erasing.folder / "new"))
+    assert "is right" in erasing.ok("config", "check").out and not (erasing.folder / "new").exists()
+
+
 def test_hash_gives_the_retired_form(site):
     current = "ab727831c5038a2dc4a4d8116ce566401185e0d7"
     old = "cc00ead876382dbd36373538c66b5d062face6de"

@@ -58,6 +58,7 @@ static enum rc read_command(struct reading *r, const struct setting *s, const st
     }
     exec->argv = argv;
     exec->argc = n;
+    reading_name(r, at->first, NAMED_PROGRAM)->exec = exec;
     return rc;
 }
 

@@ -381,6 +381,11 @@ void position_put(struct json_out *o, const struct action_conf *conf, const stru
 void position_read(const struct json *memo, const struct action_conf *conf, struct captures *captures,
                    struct position *out);
 
+/* ---- exec.c ---- */
+
+/* The file that would be executed; a name without a slash, if it is not found. */
+const char *exec_find_program(struct arena *a, const struct exec_action_conf *exec);
+
 /* ---- odbc.c ---- */
 
 #define ODBC_PROGRAM "lethe-sql" /* argv[0] of the process that talks to databases */
@@ -392,6 +397,9 @@ enum {
     ODBC_VALUE_MAX = 1000, /* bytes */
     ODBC_ROWS_MAX = 10000  /* of a query are counted */
 };
+
+/* Why the driver manager cannot find what the text for SQLDriverConnect names, in words; NULL: it can. */
+const char *odbc_find_fault(struct arena *a, const char *text);
 
 void odbc_do(const char *request, size_t len, struct buf *answer); /* one request; appends the answer */
 _Noreturn void odbc_main(void); /* from standard input to standard output; main() calls it */

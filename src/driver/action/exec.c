@@ -58,6 +58,11 @@ static const char *find_program(struct arena *a, const char *name, const char *c
     return name;
 }
 
+const char *exec_find_program(struct arena *a, const struct exec_action_conf *exec)
+{
+    return find_program(a, exec->argv[0], process_environment(a, exec->env, exec->n_env));
+}
+
 /* ---- how it ended ---- */
 
 static void exec_ended(struct process *p, int wait_status)

@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -212,6 +213,93 @@ static bool look(struct session *s, const struct json *statements, struct json_o
     json_close_list(o);
     json_field_text(o, "value", has_value ? value : NULL);
     return true;
+}
+
+/* ---- is it installed? ---- */
+
+enum { NAME_BYTES_MAX = 512, ATTRIBUTES_BYTES_MAX = 4096 };
+
+/* The value of a keyword in "Driver={A B};Server=..."; NULL: it has none. */
+static const char *find_keyword(struct arena *a, const char *text, const char *keyword)
+{
+    size_t len = strlen(keyword);
+    while (*text) {
+        text += strspn(text, "; ");
+        const char *equals = text + strcspn(text, "=;");
+        bool is_it = strncasecmp(text, keyword, len) == 0 && text + len + strspn(text + len, " ") == equals;
+        if (*equals != '=') {
+            text = equals;
+            continue;
+        }
+        const char *value = equals + 1 + strspn(equals + 1, " ");
+        bool braces = *value == '{';
+        size_t n = braces ? strcspn(++value, "}") : strcspn(value, ";");
+        while (!braces && n > 0 && value[n - 1] == ' ')
+            n--;
+        if (is_it)
+            return arena_strndup(a, value, n);
+        text = value + n + (braces && value[n] == '}');
+    }
+    return NULL;
+}
+
+static const char *library_fault(struct arena *a, const char *path)
+{
+    if (path[0] != '/' || access(path, R_OK) == 0)
+        return NULL;
+    return arena_printf(a, "the ODBC driver %s cannot be read: %s", path, strerror(errno));
+}
+
+/* A driver by its name in odbcinst.ini, or by the path of its library. */
+static const char *driver_fault(struct arena *a, SQLHENV env, const char *name)
+{
+    SQLCHAR listed[NAME_BYTES_MAX], attributes[ATTRIBUTES_BYTES_MAX];
+    SQLSMALLINT n;
+    SQLUSMALLINT which = SQL_FETCH_FIRST;
+    if (name[0] == '/')
+        return library_fault(a, name);
+    for (; SQL_SUCCEEDED(
+             SQLDrivers(env, which, listed, sizeof(listed), &n, attributes, sizeof(attributes) - 2, &n));
+         which = SQL_FETCH_NEXT) {
+        if (strcasecmp((const char *)listed, name) != 0)
+            continue;
+        attributes[sizeof(attributes) - 2] = attributes[sizeof(attributes) - 1] = '\0';
+        for (const char *one = (const char *)attributes; *one; one += strlen(one) + 1)
+            if (strncasecmp(one, "Driver=", 7) == 0)
+                return library_fault(a, one + 7);
+        return NULL;
+    }
+    return arena_printf(a, "there is no ODBC driver %s: odbcinst -q -d shows those that are installed", name);
+}
+
+static const char *source_fault(struct arena *a, SQLHENV env, const char *name)
+{
+    SQLCHAR listed[NAME_BYTES_MAX], driver[NAME_BYTES_MAX];
+    SQLSMALLINT n;
+    SQLUSMALLINT which = SQL_FETCH_FIRST;
+    for (; SQL_SUCCEEDED(SQLDataSources(env, which, listed, sizeof(listed), &n, driver, sizeof(driver), &n));
+         which = SQL_FETCH_NEXT)
+        if (strcasecmp((const char *)listed, name) == 0)
+            return driver_fault(a, env, (const char *)driver);
+    return arena_printf(a, "there is no ODBC data source %s: odbcinst -q -s shows those that are set up",
+                        name);
+}
+
+const char *odbc_find_fault(struct arena *a, const char *text)
+{
+    const char *driver = find_keyword(a, text, "Driver"), *source = find_keyword(a, text, "DSN");
+    SQLHENV env = SQL_NULL_HENV;
+    const char *fault = NULL;
+    if (!driver && !source && !find_keyword(a, text, "FILEDSN"))
+        return "it names no driver: Driver=... or DSN=... is wanted";
+    SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &env);
+    SQLSetEnvAttr(env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0);
+    if (driver)
+        fault = driver_fault(a, env, driver);
+    else if (source)
+        fault = source_fault(a, env, source);
+    SQLFreeHandle(SQL_HANDLE_ENV, env);
+    return fault;
 }
 
 /* ---- a request ---- */
