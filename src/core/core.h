@@ -195,26 +195,26 @@ struct command {
                                    * which state the retirement was after it; NULL: it was not accepted */
 };
 
-/* Why a command is refused. The code is part of the API; the rc says what kind of error it is. */
-#define REFUSAL_TABLE(X)                                                                                  \
-    X(REFUSAL_NONE, RC_OK, "ok")                                                                          \
-    X(REFUSAL_DEAD_END, RC_CONFLICT, "dead_end")   /* out of one, unforced */                             \
-    X(REFUSAL_NOT_LATER, RC_CONFLICT, "not_later") /* same or earlier state */                            \
-    X(REFUSAL_SKIPS, RC_CONFLICT, "skips_states")  /* transitions: strict */                              \
-    X(REFUSAL_LEASED, RC_CONFLICT, "leased")       /* a driver is at work on it */                        \
-    X(REFUSAL_NOT_PENDING, RC_CONFLICT, "not_pending")                                                    \
-    X(REFUSAL_NOT_ERRORED, RC_CONFLICT, "not_errored")                                                    \
-    X(REFUSAL_NOT_COMPLETE, RC_CONFLICT, "not_complete")                                                  \
-    X(REFUSAL_NOT_WAITING, RC_CONFLICT, "not_waiting") /* for a confirmation */                           \
-    X(REFUSAL_COOLING_OFF, RC_CONFLICT, "cooling_off")                                                    \
-    X(REFUSAL_UNLEASED_WORK, RC_CONFLICT, "worked_on_elsewhere") /* working state, LEASE_NONE */          \
-    X(REFUSAL_PUT_OFF, RC_CONFLICT, "put_off")                   /* by its driver, until later */         \
-    X(REFUSAL_SUSPECT, RC_CONFLICT, "suspect")                   /* too many others in flight */          \
-    X(REFUSAL_STALE, RC_CONFLICT, "stale_epoch")                 /* not the current epoch or its stage */ \
-    X(REFUSAL_LEASE_OVER, RC_CONFLICT, "lease_over")             /* the lease has run out */
+/* Why a command is refused. The code is part of the API. */
+#define REFUSAL_TABLE(X)                                                                     \
+    X(REFUSAL_NONE, "ok")                                                                    \
+    X(REFUSAL_DEAD_END, "dead_end")   /* out of one, unforced */                             \
+    X(REFUSAL_NOT_LATER, "not_later") /* same or earlier state */                            \
+    X(REFUSAL_SKIPS, "skips_states")  /* transitions: strict */                              \
+    X(REFUSAL_LEASED, "leased")       /* a driver is at work on it */                        \
+    X(REFUSAL_NOT_PENDING, "not_pending")                                                    \
+    X(REFUSAL_NOT_ERRORED, "not_errored")                                                    \
+    X(REFUSAL_NOT_COMPLETE, "not_complete")                                                  \
+    X(REFUSAL_NOT_WAITING, "not_waiting") /* for a confirmation */                           \
+    X(REFUSAL_COOLING_OFF, "cooling_off")                                                    \
+    X(REFUSAL_UNLEASED_WORK, "worked_on_elsewhere") /* working state, LEASE_NONE */          \
+    X(REFUSAL_PUT_OFF, "put_off")                   /* by its driver, until later */         \
+    X(REFUSAL_SUSPECT, "suspect")                   /* too many others in flight */          \
+    X(REFUSAL_STALE, "stale_epoch")                 /* not the current epoch or its stage */ \
+    X(REFUSAL_LEASE_OVER, "lease_over")             /* the lease has run out */
 
 enum refusal {
-#define X(name, rc, code) name,
+#define X(name, code) name,
     REFUSAL_TABLE(X)
 #undef X
 };
@@ -290,9 +290,9 @@ bool core_alarms_alike(const struct alarm *a, const struct alarm *b); /* alarms.
 
 /* ---- refusals (refusal.c) ---- */
 
-enum rc refusal_rc(enum refusal refusal);
 const char *refusal_code(enum refusal refusal);
-/* The refusal in words for the sender of the command: names states, never the person. Returns the rc. */
+/* The refusal in words for the sender of the command: names states, never the person. RC_CONFLICT;
+ * RC_OK: it is none. */
 enum rc refusal_explain(const struct decision *d, const struct retirement *row, const struct command *cmd,
                         struct err *err);
 
@@ -349,8 +349,5 @@ char *retired_name_nth(struct arena *a, const char *format, const char *salt, co
                        unsigned nth);
 /* Does the name have this format? Then out is the digest in it. */
 bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIGEST_LEN]);
-/* Is candidate the retired form of value, under any of the salts? */
-bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,
-                     const char *candidate);
 
 #endif

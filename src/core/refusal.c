@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Refusals: their codes, what kind of error they are, and what is said to the sender of the command. */
+/* Refusals: their codes, and what is said to the sender of the command. */
 #include "core/core.h"
 
 #include <inttypes.h>
@@ -7,20 +7,10 @@
 
 #include "base/clock.h"
 
-enum rc refusal_rc(enum refusal refusal)
-{
-    static const enum rc rcs[] = {
-#define X(name, rc, code) [name] = rc,
-        REFUSAL_TABLE(X)
-#undef X
-    };
-    return rcs[refusal];
-}
-
 const char *refusal_code(enum refusal refusal)
 {
     static const char *const codes[] = {
-#define X(name, rc, code) [name] = code,
+#define X(name, code) [name] = code,
         REFUSAL_TABLE(X)
 #undef X
     };
@@ -89,7 +79,6 @@ enum rc refusal_explain(const struct decision *d, const struct retirement *row, 
     if (d->refusal == REFUSAL_NONE)
         return RC_OK;
     say_why(d->refusal, row, cmd, why);
-    return err_set_code(err, refusal_rc(d->refusal), refusal_code(d->refusal),
-                        "retirement %" PRId64 " is in %s: %s", row->id, row->pipeline->names[row->state],
-                        why);
+    return err_set_code(err, RC_CONFLICT, refusal_code(d->refusal), "retirement %" PRId64 " is in %s: %s",
+                        row->id, row->pipeline->names[row->state], why);
 }

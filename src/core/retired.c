@@ -73,17 +73,3 @@ bool retired_parse(const char *format, const char *name, uint8_t out[RETIRED_DIG
     memcpy(hex, name + before, HEX_LEN);
     return strspn(hex, "0123456789abcdef") == HEX_LEN && crypto_unhex(hex, out, RETIRED_DIGEST_LEN);
 }
-
-bool retired_matches(struct arena *a, const char *format, const struct salts *salts, const char *value,
-                     const char *candidate)
-{
-    uint8_t claimed[RETIRED_DIGEST_LEN], digest[RETIRED_DIGEST_LEN];
-    if (!retired_parse(format, candidate, claimed))
-        return false;
-    for (size_t i = 0; i < salts->n; i++) {
-        retired_digest(a, salts->salt[i], value, digest);
-        if (crypto_equal(digest, claimed, sizeof(digest)))
-            return true;
-    }
-    return false;
-}

@@ -16,22 +16,17 @@ static enum yield_word judge(const struct yield *f, const struct yield_rule *rul
     return rule->hold ? YIELD_HELD : YIELD_SUSPECT;
 }
 
-/* What is long ago counts less. */
-static void add_to_history(struct yield *f, int64_t found, int64_t nobody)
-{
-    f->found += found;
-    f->nobody += nobody;
-    while (f->found + f->nobody > YIELD_ENDS_MAX) {
-        f->found /= 2;
-        f->nobody /= 2;
-    }
-}
-
 static void find_somebody(struct yield *f)
 {
     bool is_full = f->found + f->nobody >= YIELD_ENDS_MAX;
-    if (f->in_row > 0 || !is_full) /* else nothing changes, and nothing is written */
-        add_to_history(f, 1, f->in_row);
+    if (f->in_row > 0 || !is_full) { /* else nothing changes, and nothing is written */
+        f->found++;
+        f->nobody += f->in_row;
+    }
+    while (f->found + f->nobody > YIELD_ENDS_MAX) { /* what is long ago counts less */
+        f->found /= 2;
+        f->nobody /= 2;
+    }
     f->in_row = f->since_at = 0;
     if (f->word != YIELD_HELD)
         f->word = YIELD_QUIET;

@@ -110,21 +110,6 @@ static void test_retired_parse__refuses_everything_else(void **state)
     assert_memory_equal(got, untouched, sizeof(got));
 }
 
-static void test_retired_matches__under_any_salt_and_no_other(void **state)
-{
-    static const char *const list[] = { old_salt, current_salt };
-    const struct salts both = { list, 2 }, one = { list, 1 };
-    const char *by_old = retired_name(&arena, name_format, old_salt, "Learner1");
-    const char *by_current = retired_name(&arena, name_format, current_salt, "Learner1");
-    assert_true(retired_matches(&arena, name_format, &both, "Learner1", by_old));
-    assert_true(retired_matches(&arena, name_format, &both, "lEARNER1", by_current));
-    assert_true(retired_matches(&arena, name_format, &one, "Learner1", by_old));
-    assert_false(retired_matches(&arena, name_format, &one, "Learner1", by_current));
-    assert_false(retired_matches(&arena, name_format, &both, "Learner2", by_old));
-    assert_false(retired_matches(&arena, mail_format, &both, "Learner1", by_old));
-    assert_false(retired_matches(&arena, name_format, &both, "Learner1", "Learner1"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,7 +117,6 @@ int main(void)
         cmocka_unit_test_teardown(test_retired_name__puts_the_digest_into_the_format, tear_down),
         cmocka_unit_test_teardown(test_retired_parse__reads_back_what_retired_name_wrote, tear_down),
         cmocka_unit_test_teardown(test_retired_parse__refuses_everything_else, tear_down),
-        cmocka_unit_test_teardown(test_retired_matches__under_any_salt_and_no_other, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
