@@ -126,28 +126,24 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     return text;
 }
 
-static void free_from(struct arena_chunk *c)
-{
-    while (c) {
-        struct arena_chunk *older = c->older;
-        chunk_wipe(c);
-        free(c);
-        c = older;
-    }
-}
-
 void arena_reset(struct arena *a)
 {
+    struct arena_chunk *newest = a->chunk;
     a->used = 0;
-    if (!a->chunk)
+    if (!newest)
         return;
-    free_from(a->chunk->older);
-    a->chunk->older = NULL;
-    chunk_wipe(a->chunk);
+    chunk_wipe(newest);
+    for (struct arena_chunk *c = newest->older, *older; c; c = older) {
+        older = c->older;
+        chunk_wipe(c);
+        free(c);
+    }
+    newest->older = NULL;
 }
 
 void arena_free(struct arena *a)
 {
-    free_from(a->chunk);
+    arena_reset(a);
+    free(a->chunk);
     *a = (struct arena){ 0 };
 }

@@ -107,24 +107,18 @@ static void add_words(struct buf *out, const char *s, bool plain)
     }
 }
 
-/* strftime would take the names from the locale. */
-static void add_date(struct buf *out, int64_t at)
-{
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t seconds = (time_t)(at / CLOCK_S);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    buf_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
-               months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 static void add_headers(struct buf *out, const struct mail_message *m)
 {
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)(m->date_at / CLOCK_S);
+    struct tm tm;
     uint8_t digest[CRYPTO_SHA256_LEN];
     char id[2 * MESSAGE_ID_BYTES + 1];
     crypto_sha256(m->key, strlen(m->key), digest);
     crypto_hex(digest, MESSAGE_ID_BYTES, id);
-    add_date(out, m->date_at);
+    gmtime_r(&seconds, &tm); /* strftime would take the names from the locale */
+    buf_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
+               months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     buf_add_str(out, "From: ");
     if (m->from_name) {
         add_words(out, m->from_name, m->from_name[strspn(m->from_name, alnum)] == '\0');

@@ -81,30 +81,33 @@ void metrics_close(struct metrics **out)
     free(metrics);
 }
 
-static int compare(const struct metric *m, const char *name, const char *labels)
-{
-    int order = strcmp(m->name, name);
-    return order != 0 ? order : strcmp(m->labels, labels);
-}
-
 struct wanted {
     enum metric_kind kind;
     const struct bucket *buckets;
     const char *name, *labels, *help;
 };
 
-/* Where the metric is, or belongs. */
-static size_t place_of(const struct metrics *metrics, const char *name, const char *labels)
+/* Is there one? Then it stands at this place, else it belongs there. */
+static bool find(const struct metrics *metrics, const struct wanted *wanted, size_t *place)
 {
     size_t low = 0, high = metrics->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(metrics->all[middle], name, labels) < 0)
+        const struct metric *m = metrics->all[middle];
+        int order = strcmp(m->name, wanted->name);
+        if (order == 0)
+            order = strcmp(m->labels, wanted->labels);
+        if (order == 0) {
+            *place = middle;
+            return true;
+        }
+        if (order < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return low;
+    *place = low;
+    return false;
 }
 
 static struct metric *insert(struct metrics *metrics, size_t place, const struct wanted *wanted)
@@ -130,8 +133,8 @@ static struct metric *find_or_make(struct metrics *metrics, const struct wanted 
 {
     struct metric *m;
     pthread_mutex_lock(&metrics->lock);
-    size_t place = place_of(metrics, wanted->name, wanted->labels);
-    if (place < metrics->count && compare(metrics->all[place], wanted->name, wanted->labels) == 0)
+    size_t place;
+    if (find(metrics, wanted, &place))
         m = metrics->all[place];
     else
         m = insert(metrics, place, wanted);

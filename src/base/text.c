@@ -99,16 +99,6 @@ char *text_put_char(char *to, unsigned c)
     return to;
 }
 
-/* Of valid UTF-8. */
-static uint32_t code_point(const char *s, size_t char_len)
-{
-    static const unsigned char bits[] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
-    uint32_t c = (unsigned char)s[0] & bits[char_len];
-    for (size_t i = 1; i < char_len; i++)
-        c = c << 6 | ((unsigned char)s[i] & 0x3F);
-    return c;
-}
-
 size_t text_blank_len(const char *s, size_t len)
 {
     static const struct {
@@ -119,7 +109,10 @@ size_t text_blank_len(const char *s, size_t len)
         { 0x205F, 0x206F }, { 0x3000, 0x3000 }, { 0xFEFF, 0xFEFF },
     };
     size_t n = text_char_len(s, len);
-    uint32_t c = n > 0 ? code_point(s, n) : 'x';
+    ucs4_t c;
+    if (n == 0)
+        return 0;
+    u8_mbtouc_unsafe(&c, (const uint8_t *)s, n);
     for (size_t i = 0; i < sizeof(blanks) / sizeof(*blanks); i++)
         if (c >= blanks[i].from && c <= blanks[i].to)
             return n;

@@ -127,11 +127,6 @@ static void anchor_add(struct reading *r, struct anchor anchor)
     r->anchors = kept;
 }
 
-static const char *anchor_name(struct reading *r, const yaml_char_t *name)
-{
-    return name ? arena_strdup(r->arena, (const char *)name) : NULL;
-}
-
 static bool is_null(const char *text)
 {
     static const char *const forms[] = { "", "~", "null", "Null", "NULL" };
@@ -172,7 +167,7 @@ static enum rc take_scalar(struct reading *r, const yaml_event_t *event, struct 
     node->text = quoted || !is_null(text) ? text : NULL;
     place_node(r, node);
     if (anchor)
-        anchor_add(r, (struct anchor){ anchor_name(r, anchor), node, 1, 1, NULL });
+        anchor_add(r, (struct anchor){ arena_strdup(r->arena, (const char *)anchor), node, 1, 1, NULL });
     return RC_OK;
 }
 
@@ -217,9 +212,10 @@ static enum rc take_open(struct reading *r, const yaml_event_t *event, struct op
         return rc;
     struct yaml *node = node_new(r, o.kind, at);
     place_node(r, node);
-    r->levels[r->depth++] = (struct level){
-        .node = node, .anchor = anchor_name(r, o.anchor), .nodes_before = before, .height = 1
-    };
+    r->levels[r->depth++] = (struct level){ .node = node,
+                                            .anchor = arena_strdup(r->arena, (const char *)o.anchor),
+                                            .nodes_before = before,
+                                            .height = 1 };
     return RC_OK;
 }
 
