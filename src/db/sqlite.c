@@ -465,21 +465,6 @@ static enum rc take_lock(struct sqlite *sq, struct err *err)
     return rc;
 }
 
-/* SQLite gives its other files the mode of this one. Only the writer, which opens first in the process, may
- * open the file beside SQLite: closing any descriptor of a file drops all locks of the process on it. Then
- * another program that reads the database would believe that it is the only one, and delete the log that we
- * use when it ends. */
-static enum rc make_file(const struct sqlite *sq, struct err *err)
-{
-    if (!sq->writing)
-        return access(sq->path, R_OK) == 0 ? RC_OK : err_set_errno(err, "cannot open %s", sq->path);
-    int fd;
-    enum rc rc = file_open_own(sq->path, O_RDWR | O_CREAT, &fd, err);
-    if (!rc)
-        close(fd);
-    return rc;
-}
-
 static const char *vfs_name;
 
 static void configure_library(void)
@@ -492,6 +477,19 @@ static void configure_library(void)
 static enum rc open_handle(struct sqlite *sq, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (!sq->writing && access(sq->path, R_OK) != 0)
+        return err_set_errno(err, "cannot open %s", sq->path);
+    /* SQLite gives its other files the mode of this one. Only the writer, which opens first in the process,
+     * may open the file beside SQLite: closing any descriptor of a file drops all locks of the process on it.
+     * Then another program that reads the database would believe that it is the only one, and delete the log
+     * that we use when it ends. */
+    if (sq->writing) {
+        int fd;
+        enum rc rc = file_open_own(sq->path, O_RDWR | O_CREAT, &fd, err);
+        if (rc)
+            return rc;
+        close(fd);
+    }
     pthread_once(&once, configure_library);
     errno = 0;
     int flags = SQLITE_OPEN_NOMUTEX | (sq->writing ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
@@ -580,8 +578,6 @@ static enum rc sqlite_open(const char *path, bool writing, struct db **out, stru
     sq->writing = writing;
     sq->lock_fd = -1;
     enum rc rc = writing ? take_lock(sq, err) : RC_OK;
-    if (!rc)
-        rc = make_file(sq, err);
     if (!rc)
         rc = open_handle(sq, err);
     if (!rc)

@@ -115,16 +115,6 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-static void read_length(struct transfer *t, const char *value)
-{
-    char *end;
-    errno = 0;
-    long long length = strtoll(value, &end, 10);
-    bool is_number = value[0] >= '0' && value[0] <= '9' && !*end && !errno;
-    t->bad_headers = t->bad_headers || !is_number || (t->length >= 0 && t->length != length);
-    t->length = length;
-}
-
 /* If the line says where the answer ends: said twice and differently, or in a way that a proxy between could
  * read differently, its end is not known. */
 static void check_framing(struct transfer *t, const char *line, size_t len)
@@ -146,11 +136,17 @@ static void check_framing(struct transfer *t, const char *line, size_t len)
     value += strspn(value, " \t");
     for (size_t n = strlen(value); n > 0 && strchr(" \t\r\n", value[n - 1]); n--)
         value[n - 1] = '\0';
-    if (is_length)
-        read_length(t, value);
-    else
+    if (is_length) {
+        char *end;
+        errno = 0;
+        long long said = strtoll(value, &end, 10);
+        bool is_number = value[0] >= '0' && value[0] <= '9' && !*end && !errno;
+        t->bad_headers = t->bad_headers || !is_number || (t->length >= 0 && t->length != said);
+        t->length = said;
+    } else {
         t->bad_headers = t->bad_headers || t->is_chunked || strcasecmp(value, "chunked") != 0;
-    t->is_chunked = t->is_chunked || is_coding;
+        t->is_chunked = true;
+    }
     t->bad_headers = t->bad_headers || (t->length >= 0 && t->is_chunked);
 }
 
@@ -409,20 +405,6 @@ static enum rc set_headers(struct transfer *t, const struct http_call *call, str
     return RC_OK;
 }
 
-static const char *method_name(enum http_method method)
-{
-    switch (method) {
-    case HTTP_GET: return "GET";
-    case HTTP_POST: return "POST";
-    case HTTP_PUT: return "PUT";
-    case HTTP_PATCH: return "PATCH";
-    case HTTP_DELETE: return "DELETE";
-    case HTTP_OTHER: break;
-    }
-    assert(!"a call has a method of its own");
-    return "";
-}
-
 static void set_timeout(struct transfer *t, int64_t timeout_us)
 {
     int64_t timeout_ms = (timeout_us + CLOCK_MS - 1) / CLOCK_MS;
@@ -439,7 +421,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(call->stall_us / CLOCK_S));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method_name(call->method));
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, http_method_name(call->method));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
     if (!has_body(call)) /* POSTFIELDS has made it a request with a body */
@@ -607,23 +589,18 @@ static int wait_ms(const struct curl_client *client, int64_t timeout_us)
     return ms < 60000 ? (int)ms : 60000;
 }
 
-static void poll_with(struct curl_client *client, struct pollfd *extra, unsigned n_extra, int timeout_ms)
-{
-    client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof(*client->fds));
-    memcpy(client->fds, extra, n_extra * sizeof(*extra));
-    client->fds[n_extra] = (struct pollfd){ .fd = client->epoll_fd, .events = POLLIN };
-    int n = poll(client->fds, n_extra + 1, timeout_ms);
-    for (unsigned i = 0; i < n_extra; i++)
-        extra[i].revents = n > 0 ? client->fds[i].revents : 0;
-}
-
 static void curl_wait(struct http_client *c, struct pollfd *extra, unsigned n_extra, int64_t timeout_us)
 {
     struct curl_client *client = self(c);
     struct epoll_event events[EVENTS];
     int timeout_ms = wait_ms(client, timeout_us);
     if (n_extra > 0) {
-        poll_with(client, extra, n_extra, timeout_ms);
+        client->fds = xrealloc(client->fds, (n_extra + 1) * sizeof(*client->fds));
+        memcpy(client->fds, extra, n_extra * sizeof(*extra));
+        client->fds[n_extra] = (struct pollfd){ .fd = client->epoll_fd, .events = POLLIN };
+        int n_ready = poll(client->fds, n_extra + 1, timeout_ms);
+        for (unsigned i = 0; i < n_extra; i++)
+            extra[i].revents = n_ready > 0 ? client->fds[i].revents : 0;
         timeout_ms = 0;
     }
     int n = epoll_wait(client->epoll_fd, events, EVENTS, timeout_ms);

@@ -34,6 +34,10 @@ enum {
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER };
 
+/* HTTP_OTHER: a known method that is not served. Returns false for an unknown one. HEAD is HTTP_GET. */
+bool http_find_method(const char *name, enum http_method *out);
+const char *http_method_name(enum http_method method); /* not HTTP_OTHER */
+
 struct http_pair {
     const char *name, *value; /* decoded, valid UTF-8, without control characters */
 };

@@ -13,8 +13,6 @@
 
 /* Path and query of a request from its target, "/path?a=b". RC_INVALID. */
 enum rc request_set_target(struct http_request *req, const char *target, struct err *err) MUST_CHECK;
-/* HTTP_OTHER: a known method that is not served. Returns false for an unknown one. */
-bool request_method(const char *name, enum http_method *out);
 
 /* libcurl, once and for all; client.c and smtp.c use it. */
 void http_init_curl(void);

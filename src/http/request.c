@@ -5,6 +5,7 @@
  */
 #include "http/http_int.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -102,16 +103,17 @@ enum rc request_set_target(struct http_request *req, const char *target, struct 
     return !rc ? RC_OK : err_prefix(err, "query");
 }
 
-bool request_method(const char *name, enum http_method *out)
+static const struct {
+    const char *name;
+    enum http_method method;
+} methods[] = {
+    { "GET", HTTP_GET },       { "HEAD", HTTP_GET },    { "POST", HTTP_POST },
+    { "PUT", HTTP_PUT },       { "PATCH", HTTP_PATCH }, { "DELETE", HTTP_DELETE },
+    { "OPTIONS", HTTP_OTHER }, { "TRACE", HTTP_OTHER }, { "CONNECT", HTTP_OTHER },
+};
+
+bool http_find_method(const char *name, enum http_method *out)
 {
-    static const struct {
-        const char *name;
-        enum http_method method;
-    } methods[] = {
-        { "GET", HTTP_GET },       { "HEAD", HTTP_GET },    { "POST", HTTP_POST },
-        { "PUT", HTTP_PUT },       { "PATCH", HTTP_PATCH }, { "DELETE", HTTP_DELETE },
-        { "OPTIONS", HTTP_OTHER }, { "TRACE", HTTP_OTHER }, { "CONNECT", HTTP_OTHER },
-    };
     for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
         if (strcmp(name, methods[i].name) == 0) {
             *out = methods[i].method;
@@ -119,6 +121,15 @@ bool request_method(const char *name, enum http_method *out)
         }
     }
     return false;
+}
+
+const char *http_method_name(enum http_method method)
+{
+    size_t i = 0;
+    assert(method != HTTP_OTHER);
+    while (methods[i].method != method)
+        i++;
+    return methods[i].name;
 }
 
 const char *http_query(const struct http_request *req, const char *name)

@@ -155,20 +155,6 @@ static void search(struct search *s, const struct node *node, const char *path, 
     }
 }
 
-static const char *method_name(enum http_method method)
-{
-    switch (method) {
-    case HTTP_GET: return "GET, HEAD";
-    case HTTP_POST: return "POST";
-    case HTTP_PUT: return "PUT";
-    case HTTP_PATCH: return "PATCH";
-    case HTTP_DELETE: return "DELETE";
-    case HTTP_OTHER: break;
-    }
-    assert(!"a route has a method of its own");
-    return "";
-}
-
 enum http_match http_route(const struct http_router *router, struct arena *a, enum http_method method,
                            const char *path, struct http_found *out)
 {
@@ -180,7 +166,7 @@ enum http_match http_route(const struct http_router *router, struct arena *a, en
         for (unsigned m = 0; m < HTTP_OTHER; m++) {
             if (!(s.methods & 1u << m))
                 continue;
-            const char *name = method_name(m);
+            const char *name = m == HTTP_GET ? "GET, HEAD" : http_method_name(m);
             out->allow = out->allow ? arena_printf(a, "%s, %s", out->allow, name) : name;
         }
         return s.methods ? HTTP_NO_METHOD : HTTP_NO_PATH;

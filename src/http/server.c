@@ -350,7 +350,7 @@ static enum MHD_Result begin(struct transfer *x, const char *method)
     conn_has_headers(x->conn);
     struct header_check check = { .x = x };
     MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, check_header, &check);
-    if (!request_method(method, &x->req.method)) {
+    if (!http_find_method(method, &x->req.method)) {
         x->req.method = HTTP_OTHER;
         set_wrong(x, 501, "the server does not know this method");
     }

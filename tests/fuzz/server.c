@@ -238,7 +238,7 @@ static void say(struct arena *a, char *text)
     if (!target)
         return;
     *target++ = '\0';
-    if (request_method(text, &method) && method != HTTP_OTHER && target[0] == '/')
+    if (http_find_method(text, &method) && method != HTTP_OTHER && target[0] == '/')
         request(a, method, as_target(a, target), body);
 }
 

@@ -93,7 +93,7 @@ static int close_all(void **state)
 static void start(void)
 {
     struct err err;
-    expect_ok(call_start(&call, m.mono, &err), &err);
+    expect_ok(action_of(call.conf)->start(&call, m.mono, &err), &err);
 }
 
 static const char *header_of(const struct http_call *request, const char *name)
@@ -177,7 +177,7 @@ static void test_action__a_probe_has_no_key(void **state)
     call.is_probe = true;
     start();
     assert_null(header_of(m.calls[0], "Idempotency-Key"));
-    call_cancel(&call);
+    action_of(call.conf)->cancel(&call);
     assert_int_equal(m.n_calls, 0);
     assert_int_equal(n_ended, 0);
 }
@@ -189,7 +189,7 @@ static void test_action__a_value_that_cannot_stand_there_ends_the_call_before_it
     prepare_http(1);
     steps[0].path = compile(TEMPLATE_URL, "/{user_id}");
     call.person = &unknown;
-    expect_error(call_start(&call, m.mono, &err), RC_INVALID, &err, "path: ");
+    expect_error(action_of(call.conf)->start(&call, m.mono, &err), RC_INVALID, &err, "path: ");
     assert_int_equal(m.n_sent, 0);
     assert_int_equal(n_ended, 0);
 }
@@ -294,7 +294,7 @@ static void test_action__a_call_that_waits_for_a_token_can_be_cancelled(void **s
     prepare_oauth2();
     start();
     made_up_answer(&m, 401, "");
-    call_cancel(&call);
+    action_of(call.conf)->cancel(&call);
     made_up_answer(&m, 200, "{\"access_token\":\"t2\"}");
     assert_int_equal(m.n_calls, 0);
     assert_int_equal(n_ended, 0);

@@ -107,14 +107,14 @@ static void test_request__a_form_ends_at_its_length(void **state)
 static void test_request__methods(void **state)
 {
     enum http_method method;
-    assert_true(request_method("HEAD", &method));
+    assert_true(http_find_method("HEAD", &method));
     assert_int_equal(method, HTTP_GET);
-    assert_true(request_method("PATCH", &method));
+    assert_true(http_find_method("PATCH", &method));
     assert_int_equal(method, HTTP_PATCH);
-    assert_true(request_method("TRACE", &method));
+    assert_true(http_find_method("TRACE", &method));
     assert_int_equal(method, HTTP_OTHER);
-    assert_false(request_method("get", &method));
-    assert_false(request_method("BREW", &method));
+    assert_false(http_find_method("get", &method));
+    assert_false(http_find_method("BREW", &method));
 }
 
 static int teardown(void **state)

@@ -214,15 +214,6 @@ static enum rc check_rounds(const struct http_action_conf *http, const struct ya
     return RC_OK;
 }
 
-static enum rc check_steps(const struct http_action_conf *http, const struct yaml *at, struct err *err)
-{
-    for (const struct yaml *child = at->first; child; child = child->next)
-        if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
-            strcmp(child->key, "rounds") != 0)
-            return yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
-    return http->rounds > 1 ? check_rounds(http, at, err) : RC_OK;
-}
-
 static enum rc read_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)
 {
@@ -236,7 +227,12 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
     if (rc)
         return rc;
     if (all.http.steps) {
-        rc = check_steps(&all.http, at, err);
+        for (const struct yaml *child = at->first; !rc && child; child = child->next)
+            if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
+                strcmp(child->key, "rounds") != 0)
+                rc = yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
+        if (!rc && all.http.rounds > 1)
+            rc = check_rounds(&all.http, at, err);
     } else if (yaml_get(at, "rounds")) {
         rc = yaml_key_error(yaml_get(at, "rounds"), err, "rounds: goes with steps");
     } else {

@@ -75,16 +75,6 @@ unsigned action_rounds(const struct action_conf *conf)
     return action->rounds ? action->rounds(conf) : 1;
 }
 
-enum rc call_start(struct call *call, int64_t now, struct err *err)
-{
-    return action_of(call->conf)->start(call, now, err);
-}
-
-void call_cancel(struct call *call)
-{
-    action_of(call->conf)->cancel(call);
-}
-
 /* ---- the tools ---- */
 
 enum rc tools_open(struct tools *tools, struct runtime *runtime, const struct smtp_transport *smtp,

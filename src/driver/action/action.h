@@ -230,7 +230,7 @@ struct call {
     int64_t begun_at;            /* wall clock: when the stage was begun, so when a poll has to end */
     struct arena *arena;         /* of this call and its end */
 
-    void (*done)(struct call *call, const struct attempt *attempt); /* never called from within call_start */
+    void (*done)(struct call *call, const struct attempt *attempt); /* never called from within start */
     void *arg;
 
     union {
@@ -305,9 +305,6 @@ void action_preview(const struct action_conf *conf, size_t number, const struct 
                     struct arena *a, struct preview *out);
 /* How often it goes through its calls at most. */
 unsigned action_rounds(const struct action_conf *conf);
-
-enum rc call_start(struct call *call, int64_t now, struct err *err) MUST_CHECK;
-void call_cancel(struct call *call);
 
 /* ---- call.c, for the kinds ---- */
 

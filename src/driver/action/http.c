@@ -28,18 +28,6 @@ static const struct http_step_conf *conf_of(const struct call *call)
 
 /* ---- the request: all of it lives in the call's arena ---- */
 
-static enum http_method method_of(const char *name)
-{
-    static const char *const names[] = {
-        [HTTP_GET] = "GET",     [HTTP_POST] = "POST",     [HTTP_PUT] = "PUT",
-        [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
-    };
-    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strcmp(names[i], name) == 0)
-            return (enum http_method)i;
-    return HTTP_OTHER;
-}
-
 static enum rc add_configured_headers(struct call *call, bool *has_type, struct err *err)
 {
     const struct http_step_conf *conf = conf_of(call);
@@ -335,13 +323,14 @@ static enum rc http_start(struct call *call, int64_t now, struct err *err)
         .deadline = now + call->conf->timeout_us,
         .wait = { .came = token_came, .arg = call },
         .request = {
-            .method = method_of(conf_of(call)->method),
+            .method = HTTP_OTHER,
             .answer_max = ANSWER_MAX,
             .stop_at_max = true,
             .done = http_done,
             .arg = call,
         },
     };
+    http_find_method(conf_of(call)->method, &call->work.http.request.method);
     enum rc rc = write_request(call, err);
     return rc ? rc : send(call, authorization(call, now), now, err);
 }

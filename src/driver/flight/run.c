@@ -572,16 +572,6 @@ static void count_released(struct run *run)
         counts->people--;
 }
 
-static void count_put_off(struct run *run)
-{
-    struct flight_counts *counts = &run->flight->counts;
-    char length[32];
-    counts->later += run->later_us > 0; /* otherwise it is taken up again at once */
-    counts->people--;                   /* it will be counted again */
-    clock_format_length((run->later_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, length);
-    log_debug("put off for %s", length);
-}
-
 /* The state that the authority gives decides in which column the person counts. */
 static void count_errored(struct run *run)
 {
@@ -605,6 +595,7 @@ static void count_errored(struct run *run)
 static void finish(struct run *run, const char *state, enum report about)
 {
     struct flight *f = run->flight;
+    char length[32];
     struct log_subject before = run_log_about(run);
     if (strcmp(state, "COMPLETE") == 0) {
         f->counts.completed++;
@@ -620,7 +611,10 @@ static void finish(struct run *run, const char *state, enum report about)
         f->counts.waiting++;
         tell(run, "waits for a confirmation");
     } else if (about == REPORT_LATER && !f->stopping && !run->shut_out) {
-        count_put_off(run);
+        f->counts.later += run->later_us > 0; /* otherwise it is taken up again at once */
+        f->counts.people--;                   /* it will be counted again */
+        clock_format_length((run->later_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, length);
+        log_debug("put off for %s", length);
     } else {
         count_released(run);
         log_debug("given back");

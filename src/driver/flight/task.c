@@ -150,7 +150,7 @@ void task_start(struct task *t, int64_t now)
         t->attempts.first_at += opened_at - t->waiting_since;
     service_begin(t->call.service, t->waiter.gate, now);
     ready_call(t, now);
-    enum rc rc = call_start(&t->call, now, &err);
+    enum rc rc = action_of(t->call.conf)->start(&t->call, now, &err);
     if (!rc)
         return;
     struct attempt failed = {
@@ -161,7 +161,7 @@ void task_start(struct task *t, int64_t now)
 
 void task_cancel(struct task *t)
 {
-    call_cancel(&t->call);
+    action_of(t->call.conf)->cancel(&t->call);
     service_give_back(t->call.service, t->waiter.gate);
 }
 
