@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an answer is judged. Each test reads: of this kind, this answer came, and this is right."""
+import gzip
+
 import pytest
 
 from services import first_time_for_each
@@ -45,6 +47,24 @@ NOT_ITS_OWN = {
     "cut, and called nothing": ('{"detail": "No such us', {}),
     "two values": ('{"detail": 1}{"detail": 2}', JSON),
     "no UTF-8": (b'{"detail": "\xff"}', JSON),
+    "a router that says a number, and no type": ("404", {}),
+    "a fraction": ("4.04e2", {}),
+}
+
+# Pages in other forms, and what is no text: not even with status 200 a success.
+NO_TEXT = {
+    "a comment first": ("<!-- nginx --><!DOCTYPE html><html></html>", {}),
+    "comments, called text": ("<!-- a --> <!-- b -->\n<html></html>", TEXT),
+    "XHTML": ('<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x"><html></html>', XML),
+    "a head alone": ("<head><title>Sign in</title></head>", {}),
+    "a body alone": ("<body class=x>Sign in</body>", {}),
+    "a heading": ("<h1>Sign in</h1>", TEXT),
+    "a script that goes elsewhere": ("<script>location = '/login'</script>", TEXT),
+    "a form feed first": ("\f<HTML>", {}),
+    "a doctype on two lines": ("<!doctype\nhtml>", {}),
+    "UTF-16": ("<html>".encode("utf-16"), HTML),
+    "packed": (gzip.compress(b"<html>sign in</html>"), {"Content-Encoding": "gzip", **HTML}),
+    "packed, and called nothing": (gzip.compress(b"OK"), {}),
 }
 
 
@@ -54,6 +74,16 @@ def test_an_answer_that_is_not_the_services_own_is_never_nothing_to_erase(erasin
     body, headers = NOT_ITS_OWN[who]
     erasing.http["nothing_to_erase"] = [404, 410]
     assert outcome(erasing, (status, body, headers)) == UNKNOWN
+
+
+@pytest.mark.parametrize("who", NO_TEXT)
+def test_a_page_in_any_form_is_no_success(erasing, who):
+    assert outcome(erasing, (200, *NO_TEXT[who])) == UNKNOWN
+
+
+@pytest.mark.parametrize("body, headers", [("OK", HTML), ("<ok/>", XML), ("gel\xf6scht".encode("latin-1"), TEXT), ("1", {}), ("<hr> done", TEXT)])
+def test_a_word_is_one(erasing, body, headers):
+    assert outcome(erasing, (200, body, headers)) == DONE
 
 
 @pytest.mark.parametrize("who", ["a router", "a web server", "a store", "cut"])
@@ -101,6 +131,16 @@ def test_a_proof_by_what_the_answer_says(erasing, answer, right):
     erasing.config["stages"][0]["verify"] = {
         "http": {"service": "store", "get": "/search?user={original_username}"}, "expect": [{"status": 200, "json": {"/hits": {"empty": True}}}]}
     assert outcome(erasing, lambda call: 204 if call.method == "POST" else answer) == right
+
+
+ABSENT = [{"status": 200, "json": {"/user": {"absent": True}}}]
+
+
+@pytest.mark.parametrize("answer, right", [({}, DONE), ({"user": None}, DONE), ({"user": {"id": 7}}, "residue"),
+                                           ([{"user": "ada"}], UNKNOWN), ("\"ada\"", UNKNOWN), ("true", UNKNOWN)], ids=str)
+def test_what_is_absent_from_another_form_is_no_proof(erasing, answer, right):
+    erasing.config["stages"][0]["verify"] = {"http": {"service": "store", "get": "/people/{original_username}"}, "expect": ABSENT}
+    assert outcome(erasing, lambda call: 204 if call.method == "POST" else (200, answer, JSON)) == right
 
 
 # ---- case 5: partly done ----
@@ -196,7 +236,7 @@ def test_a_success_stays_one_whatever_it_says_of_later(erasing):
     assert outcome(erasing, (200, "", {"Retry-After": "86400"})) == DONE
 
 
-@pytest.mark.parametrize("wish", ["86400", "7200.5", "120"])
+@pytest.mark.parametrize("wish", ["86400", "7200.5", "120", "9" * 10, "9" * 20])
 @pytest.mark.parametrize("status", [429, 503, 423, 404])
 def test_a_wait_beyond_the_budget_is_held_by_nobody(erasing, status, wish):
     """The person is put off, without an attempt on record, and comes back by themselves."""

@@ -223,6 +223,11 @@ static void test_judge__what_a_part_says(void **state)
         { { "/a", PART_ABSENT }, "{\"a\":[]}", SAID_OTHERWISE },
         { { "/a", PART_ABSENT }, "", SAID_UNREADABLE },
         { { "/a", PART_ABSENT }, "ok", SAID_UNREADABLE },
+        { { "/a", PART_ABSENT }, "[{\"a\":1}]", SAID_STRANGE },
+        { { "/a/b", PART_ABSENT }, "{\"a\":7}", SAID_STRANGE },
+        { { "/a/b", PART_ABSENT }, "{\"a\":[]}", SAID_STRANGE },
+        { { "/a/b", PART_ABSENT }, "{\"a\":null}", SAID_IN_JSON },
+        { { "/a/0/b", PART_ABSENT }, "{\"a\":[]}", SAID_IN_JSON },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"LOCK_ROW 17\"}", SAID_IN_JSON },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"LOCK_ROW 1\"}", SAID_OTHERWISE },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"UNLOCK_ROW 17\"}", SAID_OTHERWISE },
@@ -271,6 +276,8 @@ static void test_judge__a_web_page_is_no_answer(void **state)
     assert_int_equal(form_of(NULL, "<htm"), ANSWER_TEXT);
     assert_int_equal(form_of(NULL, ""), ANSWER_EMPTY);
     answer_read(&answer, &arena, 200, NULL, "\0<html>", 7);
+    assert_int_equal(answer.form, ANSWER_BROKEN);
+    answer_read(&answer, &arena, 200, NULL, "gone\0", 5);
     assert_int_equal(answer.form, ANSWER_TEXT);
 }
 

@@ -10,11 +10,14 @@
  */
 #include "driver/action/action.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/json.h"
 #include "base/pattern.h"
+
+enum { PART_LEN_MAX = 512 }; /* of a pointer, which the configuration bounds */
 
 /* ---- what came ---- */
 
@@ -41,8 +44,30 @@ static bool is_json_type(const char *content_type)
 static size_t blanks(const char *text, size_t len)
 {
     size_t n = 0;
-    while (n < len && memchr(" \t\r\n", text[n], 4))
+    while (n < len && memchr(" \t\r\n\f", text[n], 5))
         n++;
+    return n;
+}
+
+/* The length of what stands before the first element: a byte order mark, blanks, <?xml ...?>, comments. */
+static size_t prolog(const char *text, size_t len)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    static const struct {
+        const char *begin, *end;
+    } marks[] = { { "<?", "?>" }, { "<!--", "-->" } };
+    size_t n = begins_with(text, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
+    for (bool more = true; more;) {
+        n += blanks(text + n, len - n);
+        more = false;
+        for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]) && !more; i++) {
+            const char *end = begins_with(text + n, len - n, marks[i].begin)
+                                  ? memmem(text + n, len - n, marks[i].end, strlen(marks[i].end))
+                                  : NULL;
+            more = end != NULL;
+            n = more ? (size_t)(end - text) + strlen(marks[i].end) : n;
+        }
+    }
     return n;
 }
 
@@ -51,15 +76,29 @@ static size_t blanks(const char *text, size_t len)
  * single word text/html. */
 static bool is_web_page(const char *content_type, const char *text, size_t len)
 {
-    static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    size_t mark = begins_with(text, len, byte_order_mark) ? sizeof(byte_order_mark) - 1 : 0;
-    size_t skip = mark + blanks(text + mark, len - mark);
+    static const char *const elements[] = { "<!doctype", "<html", "<head", "<title", "<meta",
+                                            "<script",   "<body", "<h1",   "<center" };
+    size_t skip = prolog(text, len);
     text += skip;
     len -= skip;
-    if (begins_with(text, len, "<!doctype html") || begins_with(text, len, "<html"))
-        return true;
+    for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+        size_t n = strlen(elements[i]);
+        if (begins_with(text, len, elements[i]) && n < len && memchr("> \t\r\n\f/", text[n], 7))
+            return true;
+    }
     bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
     return is_html && len > 0 && text[0] == '<';
+}
+
+/* It begins as no text does: it is packed, in UTF-16, or something else that nobody asked for. */
+static bool is_binary(const char *text, size_t len)
+{
+    if (begins_with(text, len, "\xFF\xFE") || begins_with(text, len, "\xFE\xFF"))
+        return true;
+    for (size_t i = 0; i < len && i < 2; i++)
+        if ((unsigned char)text[i] < ' ' && !memchr("\t\r\n\f\x1b", text[i], 5))
+            return true;
+    return false;
 }
 
 void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,
@@ -74,11 +113,12 @@ void answer_read(struct answer *out, struct arena *a, unsigned status, const cha
         out->form = ANSWER_PAGE;
     } else if (json_parse(a, text, len, &json, NULL)) {
         bool was_json = content_type ? is_json_type(content_type) : text[first] == '{' || text[first] == '[';
-        out->form = was_json ? ANSWER_BROKEN : ANSWER_TEXT;
+        out->form = was_json || is_binary(text, len) ? ANSWER_BROKEN : ANSWER_TEXT;
     } else {
         /* The lone word or number of a router can be JSON by accident. */
-        bool is_meant =
-            !content_type || is_json_type(content_type) || json->kind == JSON_LIST || json->kind == JSON_MAP;
+        bool is_number = json->kind == JSON_INT || json->kind == JSON_BIG || json->kind == JSON_REAL_KIND;
+        bool is_meant = is_json_type(content_type) || json->kind == JSON_LIST || json->kind == JSON_MAP ||
+                        (!content_type && !is_number);
         out->form = is_meant ? ANSWER_JSON : ANSWER_TEXT;
         out->json = json;
     }
@@ -89,7 +129,7 @@ static const char *form_fault(const struct answer *answer)
     switch (answer->form) {
     case ANSWER_EMPTY: return "the answer is empty";
     case ANSWER_PAGE: return "a web page came in place of an answer";
-    case ANSWER_BROKEN: return "the answer is called JSON and is none";
+    case ANSWER_BROKEN: return "the answer cannot be read: it is called JSON and is none, or is no text";
     case ANSWER_TEXT: return "the answer is not JSON, so it may not be the service's own";
     case ANSWER_JSON: break;
     }
@@ -97,6 +137,24 @@ static const char *form_fault(const struct answer *answer)
 }
 
 /* ---- what it says ---- */
+
+/* Nothing stands where the pointer leads. Could something stand there? Not within a text or a number, nor in
+ * a list behind a name: that answer is about something else. */
+static bool could_be_there(const struct json *at, const char *pointer)
+{
+    char part[PART_LEN_MAX];
+    while (at && *pointer == '/') {
+        size_t len = 1 + strcspn(pointer + 1, "/");
+        bool is_index = strspn(pointer + 1, "0123456789") == len - 1;
+        bool is_right = at->kind == JSON_NULL_KIND || at->kind == JSON_MAP || at->kind == JSON_LIST;
+        if (!is_right || (at->kind == JSON_LIST && !is_index))
+            return false;
+        snprintf(part, sizeof(part), "%.*s", (int)len, pointer);
+        at = json_find(at, part);
+        pointer += len;
+    }
+    return true;
+}
 
 /* As it is written in the configuration; NULL: it is nothing that can be. */
 static const char *text_of(const struct json *value)
@@ -155,7 +213,11 @@ static enum answer_says part_said(const struct part_conf *part, const struct jso
                 ((found->kind == JSON_LIST || found->kind == JSON_MAP) && found->count == 0);
         break;
     case PART_EXISTS: holds = is_there; break;
-    case PART_ABSENT: holds = !is_there; break;
+    case PART_ABSENT:
+        if (!found && !could_be_there(answer, part->pointer))
+            return strange(part, answer, err);
+        holds = !is_there;
+        break;
     }
     if (holds)
         return SAID_IN_JSON;
