@@ -468,6 +468,23 @@ def test_a_run_that_is_stopped_with_people_says_how_many(driver, lms):
     assert "2 people" in said and "0 completed" in said and "given back" in said, said
 
 
+# ---- What to do about it ----
+
+@pytest.mark.parametrize("kind,answer,words", [
+    ("queue", (302, b"", {"Location": "/login?next=/api"}), "status 302: is base_urls.lms the address of the LMS itself"),
+    ("retiring_forums", (302, b"", {"Location": "/login"}), "status 302: is base_urls.lms the address of the LMS itself"),
+    ("queue", (404, PAGE, HTML), "status 404: is base_urls.lms the address of the LMS itself"),
+    ("queue", (403, {"detail": "You may not."}), "You may not.: is the user of client_id the LMS's RETIREMENT_SERVICE_WORKER"),
+    ("queue", (400, json.dumps("Unknown state.")), "Unknown state.: does the LMS have all states of retirement_pipeline?"),
+    ("token", (401, {"error": "invalid_client"}), "is it the client_id and client_secret of an application of the LMS"),
+])
+def test_the_error_says_what_to_look_at(driver, lms, kind, answer, words):
+    lms.meddle = on(kind, answer)
+    lms.add("ada")
+    result = driver.drive()
+    assert result.code != 0 and words in result.err, result
+
+
 # ---- 25. The fuse ----
 
 def test_far_more_people_than_usual(driver, lms):

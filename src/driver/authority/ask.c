@@ -153,6 +153,26 @@ int64_t ask_pause(const struct ask *ask)
     return ask_pause_after(ask->authority, ask->failures);
 }
 
+/* What an operator of an LMS can do about it; "": that depends. */
+static const char *advice(const struct ask *ask)
+{
+    bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
+    unsigned status = is_answer ? ask->call.status : 0;
+    if (!ask->authority->config->authority_is_lms)
+        return "";
+    if (ask->no_token && token_is_refused(ask->authority->token))
+        return ": is it the client_id and client_secret of an application of the LMS (OAuth2, client "
+               "credentials)?";
+    if (!is_answer || status == 404 || (status >= 300 && status < 400))
+        return ": is base_urls.lms the address of the LMS itself, without a path, and can this machine reach "
+               "it?";
+    if (status == 400)
+        return ": does the LMS have all states of retirement_pipeline?";
+    if (status == 401 || status == 403)
+        return ": is the user of client_id the LMS's RETIREMENT_SERVICE_WORKER_USERNAME, or a superuser?";
+    return "";
+}
+
 static void sound_alarm(struct ask *ask)
 {
     const struct alarm alarm = { .what = "silent", .failure = { -1, ask->silence->why } };
@@ -173,7 +193,7 @@ static void note(struct ask *ask, const char *what, const char *why)
         sound_alarm(ask);
     struct err err;
     if (a->conf.once && now - ask->silence->since >= UNREACHABLE_S * CLOCK_S &&
-        err_set(&err, RC_UNAVAILABLE, "the authority %s: %s", what, why))
+        err_set(&err, RC_UNAVAILABLE, "the authority %s: %s%s", what, why, advice(ask)))
         ask_fail(a, &err);
 }
 
@@ -214,6 +234,8 @@ enum ask_result ask_judge(struct ask *ask)
 
 static enum rc rc_of(unsigned status)
 {
+    if (status < 400) /* it is a redirect */
+        return RC_UNAVAILABLE;
     switch (status) {
     case 401: return RC_UNAUTHENTICATED;
     case 403: return RC_FORBIDDEN;
@@ -227,7 +249,7 @@ static enum rc rc_of(unsigned status)
 enum rc ask_explain(const struct ask *ask, struct err *err)
 {
     if (ask->no_token)
-        return err_set(err, RC_UNAUTHENTICATED, "the authority gives %s", ask->no_token);
+        return err_set(err, RC_UNAUTHENTICATED, "the authority gives %s%s", ask->no_token, advice(ask));
     const struct http_call *call = &ask->call;
     struct arena a = { 0 };
     struct json *problem;
@@ -236,9 +258,9 @@ enum rc ask_explain(const struct ask *ask, struct err *err)
     if (!json_parse(&a, buf_str(&call->answer), call->answer.len, &problem, NULL))
         detail = problem->kind == JSON_MAP ? json_get(problem, "detail") : ask->about_nobody ? problem : NULL;
     if (detail && detail->kind == JSON_TEXT)
-        err_set(err, rc, "%s", detail->text);
+        err_set(err, rc, "%s%s", detail->text, advice(ask));
     else
-        err_set(err, rc, "the authority answers with status %u", call->status);
+        err_set(err, rc, "the authority answers with status %u%s", call->status, advice(ask));
     arena_free(&a);
     return rc;
 }
