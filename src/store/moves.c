@@ -175,6 +175,16 @@ static enum rc remember(struct store *s, const struct retirement *before, const 
     return RC_OK;
 }
 
+enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err)
+{
+    int64_t n = 0;
+    enum rc rc =
+        store_first_int(s->db, "SELECT count(*) FROM stage_memo WHERE retirement_id = $1 AND state_id = $2",
+                        DB_ARGS(DB_INT(id), DB_INT(state_id)), &n, err);
+    *out = n > 0;
+    return rc;
+}
+
 static enum rc follow_with_memo(struct store *s, const struct retirement *before, const struct transition *t,
                                 struct err *err)
 {

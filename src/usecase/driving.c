@@ -303,6 +303,20 @@ static enum rc refuse_report(struct act *act, const struct retirement *row, cons
     return rc ? rc : refusal_explain(d, row, cmd, err);
 }
 
+/* A stage behind this one was half done before an operator sent the retirement back: its driver learns from a
+ * claim what is remembered of it, so the retirement is given back before it. */
+static enum rc stop_before_half_done(struct act *act, const struct retirement *row, struct command *cmd,
+                                     struct err *err)
+{
+    const struct pipeline *p = row->pipeline;
+    unsigned next = pipeline_next(p, pipeline_next(p, cmd->stage));
+    bool half_done = false;
+    enum rc rc =
+        row->run > 0 ? store_remembers(act->store, row->id, p->state_ids[next], &half_done, err) : RC_OK;
+    cmd->stop = cmd->stop || half_done;
+    return rc;
+}
+
 static enum rc report_one(struct act *act, const struct wire_report *in, struct yields *yields,
                           struct wire_report_answer *out, struct err *err)
 {
@@ -323,6 +337,8 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
         return err_set_code(err, RC_INVALID, "unknown_stage", "stage: this retirement has no such stage");
     bool is_done = cmd.kind == COMMAND_DONE && pipeline_role(row.pipeline, cmd.stage) == ROLE_WORKING;
     cmd.stop = cmd.stop || (is_done && yields_hold_next(act, yields, row.pipeline, cmd.stage));
+    if (is_done && (rc = stop_before_half_done(act, &row, &cmd, err)))
+        return rc;
 
     struct decision d;
     core_decide(&row, &cmd, act->now, &d);

@@ -136,6 +136,21 @@ def test_what_is_too_long_to_be_remembered_is_not_forgotten(erasing):
     assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown" and erasing.bin.people == {"user-4711": "binned"}
 
 
+def test_a_stage_before_it_is_done_again_and_keeps_it(erasing):
+    """The stages before are repeated when the person begins anew; each remembers its own."""
+    first = [{"post": "/first/{original_username}"}, {"delete": "/first/{original_username}"}]
+    erasing.config["stages"].insert(0, {"working": "TELLING", "completed": "TOLD", "http": {"service": "crm", "steps": first}})
+    erasing.ok("states", "sync")
+    erasing.ok("retirement", "cancel", "ada@example.com")
+    erasing.request("ada")  # with the stages of now
+    erasing.crm.script = lambda call: 204 if "/first/" in call.path else erasing.bin(call)
+    erasing.bin.faults = [422]
+    assert erasing.drive_all()["errored"] == 1
+    erasing.ok("retirement", "move", "ada", "PENDING", "--reason", "once more")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["POST", "DELETE", "GET", "POST", "DELETE", "POST", "DELETE", "DELETE"]
+
+
 def test_another_call_that_finds_nobody_ends_as_unknown_as_often_as_it_is_resumed(erasing):
     """Deleting does not find who is in the basket."""
     erasing.crm.script = lambda call: 404 if call.method == "DELETE" else erasing.bin(call)
