@@ -106,6 +106,28 @@ static enum rc answer_ready(struct exchange *x, struct err *err)
 
 /* ---- metrics ---- */
 
+/* A stage that finds people, or that no person has ended yet, is 0. */
+static enum rc measure_yields(struct exchange *x, const struct pipeline *current, struct err *err)
+{
+    struct stage_yield *list;
+    size_t n;
+    enum rc rc = store_yields(x->store, x->arena, &list, &n, err);
+    for (unsigned i = 0; !rc && i < current->n; i++) {
+        const char *stage = current->names[i];
+        int value = 0;
+        if (pipeline_role(current, i) != ROLE_WORKING)
+            continue;
+        for (size_t j = 0; j < n; j++)
+            if (strcmp(list[j].stage, stage) == 0)
+                value = list[j].of.word == YIELD_HELD ? 2 : list[j].of.word == YIELD_SUSPECT;
+        metric_set(metrics_gauge(x->metrics, "lethe_stage_finds_nobody",
+                                 arena_printf(x->arena, "stage=\"%s\"", stage),
+                                 "1: it finds nobody any more, and did before; 2: and is held"),
+                   value);
+    }
+    return rc;
+}
+
 /* All states that ever were, so that a state that is empty now is 0. */
 static enum rc measure_states(struct exchange *x, struct err *err)
 {
@@ -128,20 +150,7 @@ static enum rc measure_states(struct exchange *x, struct err *err)
                                      "Of them, people who passed a stage by force"),
                        counts[i].forced);
     }
-    return rc;
-}
-
-static enum rc measure_yields(struct exchange *x, struct err *err)
-{
-    struct stage_yield *list;
-    size_t n;
-    enum rc rc = store_yields(x->store, x->arena, &list, &n, err);
-    for (size_t i = 0; !rc && i < n; i++)
-        metric_set(metrics_gauge(x->metrics, "lethe_stage_finds_nobody",
-                                 arena_printf(x->arena, "stage=\"%s\"", list[i].stage),
-                                 "1: it finds nobody any more, and did before; 2: and is held"),
-                   list[i].of.word == YIELD_HELD ? 2 : list[i].of.word == YIELD_SUSPECT);
-    return rc;
+    return rc ? rc : measure_yields(x, current, err);
 }
 
 static enum rc answer_metrics(struct exchange *x, struct err *err)
@@ -157,8 +166,6 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
                              "Retirements that wait for an operator's confirmation"),
                waiting);
     rc = measure_states(x, err);
-    if (!rc)
-        rc = measure_yields(x, err);
     if (!rc)
         rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
     if (!rc)

@@ -33,7 +33,11 @@ static enum rc warn_of_other_states(struct server *s, struct store *store, struc
 
 static enum rc warn_of_the_clock(struct server *s, struct err *err)
 {
-    enum rc rc = store_newest_audit(s->store, &s->health.newest_entry_at, err);
+    enum rc rc = health_heard(&s->health, store_newest_audit(s->store, &s->health.newest_entry_at, err));
+    if (rc == RC_DAMAGED) { /* the server goes on for the pages that can be read, and is not ready */
+        log_error("%s", err->text);
+        return RC_OK;
+    }
     if (!rc && health_is_behind(&s->health, steady_now(&s->steady)))
         log_warning("%s", SERVER_BEHIND);
     return rc;

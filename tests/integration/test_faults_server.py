@@ -526,7 +526,7 @@ def test_a_damaged_page(site, table):
     damage(site, table)
     for _ in range(2):
         process = site.serve()
-        assert site.get("/readyz").status == 200
+        assert site.get("/readyz").status == (503 if table == "audit" else 200)  # the start looks at the newest entry of the trail
         answer = site.post("/v1/retirements", {"username": "ada", "email": "ada@example.com"})
         assert answer.status == 500 and answer.json["code"] == "damaged" and "restore a backup" in answer.json["detail"]
         assert str(site.data_dir) not in answer.raw.decode()
