@@ -106,6 +106,18 @@ enum rc cli_want_server(const struct config *config, struct err *err) MUST_CHECK
  * faults has all that is wrong, which main prints. */
 enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) MUST_CHECK;
 
+/* The outside systems of a configuration (connect.c). */
+struct reached_one {
+    const char *name, *did;
+    const char *why_not; /* NULL: it was reached */
+};
+struct reached {
+    struct reached_one *list;
+    size_t n, n_failed;
+};
+/* Tries to reach them all, and prints a line for each unless there is --json. */
+void connect_all(struct cli *cli, const struct config *config, struct reached *reached);
+
 /* Adds to faults what is wrong with the programs, files and databases that a configuration names (named.c).
  */
 void named_check(struct cli *cli, const struct config *config);

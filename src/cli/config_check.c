@@ -31,8 +31,23 @@ static void put_faults(struct json_out *o, const struct config_faults *faults)
         json_field_int(o, "more_faults", (int64_t)faults->more);
 }
 
+static void put_reached(struct json_out *o, const struct reached *reached)
+{
+    json_put_key(o, "connections");
+    json_open_list(o);
+    for (size_t i = 0; i < reached->n; i++) {
+        json_open_map(o);
+        json_field_text(o, "name", reached->list[i].name);
+        json_field_bool(o, "ok", !reached->list[i].why_not);
+        json_field_text(o, "why_not", reached->list[i].why_not);
+        json_close_map(o);
+    }
+    json_close_list(o);
+}
+
 /* config: NULL, if it cannot be read. */
-static void print_result_json(const struct cli *cli, const struct config *config)
+static void print_result_json(const struct cli *cli, const struct config *config,
+                              const struct reached *reached)
 {
     struct buf b;
     buf_init(&b, HTTP_BODY_MAX);
@@ -43,6 +58,8 @@ static void print_result_json(const struct cli *cli, const struct config *config
         json_field_int(&o, "stages", (int64_t)config->n_stages);
         json_field_int(&o, "states", config->pipeline ? config->pipeline->n : 0);
     }
+    if (reached->list)
+        put_reached(&o, reached);
     if (cli->faults.n > 0)
         put_faults(&o, &cli->faults);
     json_close_map(&o);
@@ -62,6 +79,7 @@ static void print_result(struct cli *cli, const struct config *config)
 static enum rc run_config_check(struct cli *cli, struct err *err)
 {
     const struct config *config = NULL;
+    struct reached reached = { .list = NULL };
     if (cli_flag(cli, "settings")) {
         print_settings();
         return RC_OK;
@@ -71,14 +89,20 @@ static enum rc run_config_check(struct cli *cli, struct err *err)
         named_check(cli, config);
     if (!rc && cli->faults.n > 0)
         rc = err_set(err, RC_INVALID, "%s names what is not there", config->file);
+    if (!rc && cli_flag(cli, "connect"))
+        connect_all(cli, config, &reached);
     if (cli_flag(cli, "json") && (!rc || cli->faults.n > 0))
-        print_result_json(cli, config);
+        print_result_json(cli, config, &reached);
     else if (!rc)
         print_result(cli, config);
+    if (reached.n_failed > 0)
+        return err_set(err, RC_UNAVAILABLE, "%zu of %zu outside systems cannot be used", reached.n_failed,
+                       reached.n);
     return rc;
 }
 
 static const struct cli_option check_options[] = {
+    { .name = "connect", .help = "try to reach all services, without touching anybody" },
     { .name = "settings", .help = "all settings with type, default and meaning" },
     { 0 },
 };
@@ -92,7 +116,9 @@ const struct cli_command command_config_check = {
     .about = "Reads the whole file and looks at what it names: secrets, certificates,\n"
              "programs, ODBC drivers, the data directory. Starts nothing. All mistakes are\n"
              "shown at once, as file:line:column and what was probably meant; then the exit\n"
-             "code is 2.",
-    .examples = "lethe config check --config lethe.yml\nlethe config check --settings",
+             "code is 2. --connect asks for tokens, connects to services and databases and\n"
+             "logs in to the mail server, a line for each; if one fails, the exit code is 1.",
+    .examples =
+        "lethe config check --config lethe.yml\nlethe config check --connect\nlethe config check --settings",
     .run = run_config_check,
 };

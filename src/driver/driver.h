@@ -110,6 +110,13 @@ enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err
  * says so. */
 enum rc driver_probe(const struct driver_conf *conf, struct err *err) MUST_CHECK;
 
+/* Reaches a service, or the mail server, as far as is possible without doing anything: connects (TLS
+ * included), asks for a token, logs in, opens the database. *did: what has worked, in words. Waits.
+ * RC_UNAVAILABLE. */
+enum rc driver_reach(const struct world *world, const struct service_conf *service,
+                     const struct mail_conf *mail, struct arena *a, const char **did,
+                     struct err *err) MUST_CHECK;
+
 /* ---- fuse.c: of a driver for an LMS, whose configuration it is ---- */
 
 /* As GET /v1/fuse of a Lethe answers. */

@@ -268,6 +268,9 @@ static inline void http_client_wake(struct http_client *client)
 /* Clears the fields of the answer. For transports. */
 void http_call_begin(struct http_call *call);
 
+/* Connects to the host of a URL, shakes hands if it is https, and sends nothing. Waits. RC_UNAVAILABLE. */
+enum rc http_connect(const char *url, int64_t timeout_us, struct err *err) MUST_CHECK;
+
 /* One call, waited for. It uses done and arg itself. The caller frees the answer with buf_free; the other
  * texts are valid until the client's next call. */
 void http_call_now(struct http_client *client, struct http_call *call);

@@ -136,20 +136,25 @@ static int look_at_clock(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, cu
 
 /* ---- one job, on its thread ---- */
 
+static void set_server(CURL *easy, const struct smtp_server *server)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, server->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(server->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
+    if (server->user) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, server->user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, server->password);
+    }
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+}
+
 static void set_up(CURL *easy, struct job *job, struct curl_slist *to)
 {
     int64_t left_ms = (job->deadline - world_mono(job->sender->world) + CLOCK_MS - 1) / CLOCK_MS;
-    curl_easy_setopt(easy, CURLOPT_URL, job->server.url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(job->server.tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, job->server.ca_file);
-    if (job->server.user) {
-        curl_easy_setopt(easy, CURLOPT_USERNAME, job->server.user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, job->server.password);
-    }
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    set_server(easy, &job->server);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, job->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, to);
@@ -416,4 +421,30 @@ void smtp_close(struct smtp_client **client)
     *client = NULL;
     if (c)
         c->transport->close(c);
+}
+
+/* ---- a login alone ---- */
+
+static size_t drop(char *data, size_t size, size_t n, void *arg)
+{
+    return size * n;
+}
+
+/* The command stands in the place of an e-mail. */
+enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err)
+{
+    char words[CURL_ERROR_SIZE] = "";
+    http_init_curl();
+    CURL *easy = curl_easy_init();
+    assert(easy);
+    set_server(easy, server);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_us / CLOCK_MS));
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "QUIT");
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
+    CURLcode code = curl_easy_perform(easy);
+    curl_easy_cleanup(easy);
+    if (code == CURLE_OK)
+        return RC_OK;
+    return err_set(err, RC_UNAVAILABLE, "%s", *words ? words : curl_easy_strerror(code));
 }

@@ -102,4 +102,7 @@ static inline void smtp_look(struct smtp_client *client)
     client->transport->look(client);
 }
 
+/* Connects, begins TLS, logs in and says goodbye; no e-mail is sent. Waits. RC_UNAVAILABLE. */
+enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err) MUST_CHECK;
+
 #endif

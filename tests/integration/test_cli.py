@@ -192,6 +192,70 @@ def test_config_check_looks_at_the_data_directory(erasing):
     assert "is right" in erasing.ok("config", "check").out and not (erasing.folder / "new").exists()
 
 
+def give_tokens(call):
+    good = b"client_secret=0123456789abcdef" in call.raw
+    return (200, {"access_token": "t", "expires_in": 60}) if good else (401, {"error": "invalid_client"})
+
+
+@pytest.fixture
+def connecting(erasing, make_service, make_office):
+    """A site with a service of each kind, all of which can be reached."""
+    erasing.lms, erasing.office = make_service(), make_office(folder=erasing.folder, login=("lethe", "0123456789"))
+    erasing.lms.script = give_tokens
+    erasing.oauth2 = {"client_id": "worker", "client_secret": "0123456789abcdef"}
+    erasing.service("lms", erasing.lms, oauth2=erasing.oauth2)
+    erasing.config["services"]["shop"] = {"odbc": f"Driver=SQLite3;Database={erasing.folder}/shop.db"}
+    erasing.configure(mail={"server": erasing.office.url, "from": "lethe@example.com", "user": "lethe", "password": "0123456789",
+                            "tls": "required", "ca_file": "cert.pem"})
+    return erasing
+
+
+def test_connect_tries_all_services_and_touches_nobody(connecting):
+    lines = connecting.ok("config", "check", "--connect").out.splitlines()
+    assert lines[:4] == ["store: ok, connected", "lms: ok, connected, has a token", "shop: ok, opened the database", "mail: ok, logged in"]
+    assert "is right" in lines[4]
+    assert [call.path for call in connecting.lms.calls] == ["/oauth2/access_token"] and connecting.erase.calls == []
+    said = [line.split()[0] for line, _ in connecting.office.lines]
+    assert said[:5] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"] and "MAIL" not in said and connecting.office.messages == []
+    told = connecting.ok("config", "check", "--connect", "--json").json
+    assert [(c["name"], c["ok"]) for c in told["connections"]] == [("store", True), ("lms", True), ("shop", True), ("mail", True)]
+
+
+def refuse_the_client(site):
+    site.config["services"]["lms"]["oauth2"] = {**site.oauth2, "client_secret": "fedcba9876543210"}
+
+
+def stop_the_service(site):
+    site.erase.stop()
+
+
+def speak_no_tls(site):
+    site.config["services"]["store"]["url"] = site.erase.url.replace("http:", "https:")
+
+
+def hide_the_database(site):
+    site.config["services"]["shop"]["odbc"] = f"Driver=SQLite3;Database={site.folder}/nowhere/shop.db"
+
+
+def refuse_the_login(site):
+    site.config["mail"]["password"] = "9876543210"
+
+
+@pytest.mark.parametrize("spoil, name", [
+    (refuse_the_client, "lms: no access token: status 401"), (stop_the_service, "store: "), (speak_no_tls, "store: "), (hide_the_database, "shop: "),
+    (refuse_the_login, "mail: ")])
+def test_connect_says_which_service_cannot_be_used(connecting, spoil, name):
+    """The others are tried all the same."""
+    spoil(connecting)
+    failed = connecting.lethe("config", "check", "--connect")
+    assert failed.code == FAILED and "1 of 4 outside systems cannot be used" in failed.err
+    wrong = [line for line in failed.out.splitlines() if ": ok, " not in line and "is right" not in line]
+    assert len(wrong) == 1 and wrong[0].startswith(name) and len(wrong[0]) > len(name.split(":")[0]) + 4
+    told = connecting.lethe("config", "check", "--connect", "--json")
+    assert [c["ok"] for c in told.json["connections"]].count(False) == 1 and told.code == FAILED
+    assert "9876543210" not in failed.out + failed.err
+
+
 def test_hash_gives_the_retired_form(site):
     current = "ab727831c5038a2dc4a4d8116ce566401185e0d7"
     old = "cc00ead876382dbd36373538c66b5d062face6de"

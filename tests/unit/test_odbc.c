@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver/action/odbc.c, with SQLite: what is asked for is done whole or not at all, and values are nothing but
- * values. */
+/* driver/action/odbc.c, with SQLite: what is asked for is done whole or not at all, and values are nothing
+ * but values. */
 #include "unit.h"
 
 #include "base/json.h"
@@ -169,6 +169,12 @@ static void test_odbc__a_query_changes_nothing(void **state)
     assert_string_equal(look("SELECT count(*) FROM t"), "{\"rows\":[1],\"value\":\"1\"}");
 }
 
+static void test_odbc__without_statements_it_only_connects(void **state)
+{
+    make_table();
+    assert_string_equal(change(""), "{\"rows\":[]}");
+}
+
 /* ---- what goes wrong ---- */
 
 static void test_odbc__no_connection(void **state)
@@ -210,7 +216,7 @@ static void test_odbc__what_is_no_request_gets_no_answer(void **state)
         "no JSON",
         "[]",
         "{}",
-        "{\"connect\":\"x\",\"timeout_s\":1,\"query\":false,\"statements\":[]}",
+        "{\"connect\":\"x\",\"timeout_s\":1,\"query\":true,\"statements\":[]}",
         "{\"connect\":1,\"timeout_s\":1,\"query\":false,\"statements\":[{\"sql\":\"x\",\"values\":[]}]}",
         "{\"connect\":\"x\",\"query\":false,\"statements\":[{\"sql\":\"x\",\"values\":[]}]}",
         "{\"connect\":\"x\",\"timeout_s\":1,\"statements\":[{\"sql\":\"x\",\"values\":[]}]}",
@@ -235,6 +241,7 @@ int main(void)
         TEST(a_query_gives_its_first_value),
         TEST(a_query_counts_up_to_a_limit),
         TEST(a_query_changes_nothing),
+        TEST(without_statements_it_only_connects),
         TEST(no_connection),
         TEST(words_do_not_have_the_password),
         TEST(long_words_are_cut),

@@ -383,6 +383,18 @@ void position_read(const struct json *memo, const struct action_conf *conf, stru
 /* The file that would be executed; a name without a slash, if it is not found. */
 const char *exec_find_program(struct arena *a, const struct exec_action_conf *exec);
 
+/* ---- sql.c ---- */
+
+/* A connection to a database alone, which is closed again. */
+struct sql_opening {
+    struct arena *arena; /* is set before */
+    bool has_ended;
+    const char *error; /* once it has ended: the database's words; NULL: it was open */
+    struct process process;
+};
+enum rc sql_open(struct sql_opening *opening, struct tools *tools, const struct service_conf *service,
+                 int64_t timeout_us, struct err *err) MUST_CHECK;
+
 /* ---- odbc.c ---- */
 
 #define ODBC_PROGRAM "lethe-sql" /* argv[0] of the process that talks to databases */

@@ -13,9 +13,9 @@
  *   {"rows":[1],"value":"0"}    of a query, which is rolled back: its first column in its first row, or null
  *   {"failed":"connect", "statement" or "commit","statement":1,"state":"23505","dead":false,"words":"..."}
  *
- * timeout_s holds for a statement, so that the database itself ends it: killing this process does not end
- * what runs in a server, nor release the locks that it holds. dead: the connection is. words: the database's
- * own, without the password.
+ * Without statements it only connects. timeout_s holds for a statement, so that the database itself ends it:
+ * killing this process does not end what runs in a server, nor release the locks that it holds. dead: the
+ * connection is. words: the database's own, without the password.
  *
  * Values are bound, and a statement whose number of places is not the number of values is not executed: then
  * something that looks like a place to us is none to the database, or the other way round.
@@ -309,7 +309,7 @@ static bool is_request(const struct json *r)
     const struct json *list = json_get(r, "statements");
     if (!json_get_of(r, "connect", JSON_TEXT) || !json_get_of(r, "query", JSON_BOOL) ||
         !json_get_of(r, "timeout_s", JSON_INT) || !json_get_of(r, "statements", JSON_LIST) ||
-        list->count == 0)
+        (list->count == 0 && json_get(r, "query")->integer))
         return false;
     for (const struct json *statement = list->first; statement; statement = statement->next) {
         if (statement->kind != JSON_MAP || !json_get_of(statement, "sql", JSON_TEXT) ||

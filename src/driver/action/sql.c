@@ -37,19 +37,26 @@ static enum rc put_statement(const struct call *call, struct json_out *o,
     return rc;
 }
 
+/* Up to the list of the statements, which is open. */
+static void begin_request(struct json_out *o, const struct service_conf *service, bool is_query,
+                          int64_t timeout_us)
+{
+    buf_reset(o->buf);
+    json_open_map(o);
+    json_field_text(o, "connect", service->odbc);
+    json_field_text(o, "password", service->secret);
+    json_field_bool(o, "query", is_query);
+    json_field_int(o, "timeout_s", (timeout_us + CLOCK_S - 1) / CLOCK_S);
+    json_put_key(o, "statements");
+    json_open_list(o);
+}
+
 static enum rc write_request(const struct call *call, struct buf *out, struct err *err)
 {
     const struct sql_action_conf *conf = &call->conf->sql;
     struct json_out o = { .buf = out };
     enum rc rc = RC_OK;
-    buf_reset(out);
-    json_open_map(&o);
-    json_field_text(&o, "connect", conf->service->odbc);
-    json_field_text(&o, "password", conf->service->secret);
-    json_field_bool(&o, "query", conf->is_query);
-    json_field_int(&o, "timeout_s", (call->conf->timeout_us + CLOCK_S - 1) / CLOCK_S);
-    json_put_key(&o, "statements");
-    json_open_list(&o);
+    begin_request(&o, conf->service, conf->is_query, call->conf->timeout_us);
     for (size_t i = 0; i < conf->n && !rc; i++)
         rc = put_statement(call, &o, &conf->statements[i], err);
     json_close_list(&o);
@@ -152,24 +159,29 @@ static struct finding sql_finding(const struct verify_conf *verify, const struct
 
 /* ---- the action ---- */
 
-static enum rc sql_start(struct call *call, int64_t now, struct err *err)
+/* all, ended and arg of the process are set. */
+static enum rc send_request(struct process *p, const struct buf *request, int64_t limit_at, struct arena *a,
+                            struct err *err)
 {
     static const char *const argv[] = { ODBC_PROGRAM, NULL };
-    struct buf *request = &call->tools->scratch;
-    struct process *p = &call->work.process;
-    enum rc rc = write_request(call, request, err);
-    if (rc)
-        return rc;
-    *p = (struct process){ .all = &call->tools->processes, .ended = sql_ended, .arg = call };
     const struct process_conf process_conf = {
         .program = "/proc/self/exe",
         .argv = argv,
-        .env = make_environment(call->arena),
+        .env = make_environment(a),
         .input = request,
         .output_max = ODBC_ANSWER_MAX,
-        .limit_at = now + call->conf->timeout_us,
+        .limit_at = limit_at,
     };
     return process_start(p, &process_conf, err);
+}
+
+static enum rc sql_start(struct call *call, int64_t now, struct err *err)
+{
+    struct buf *request = &call->tools->scratch;
+    struct process *p = &call->work.process;
+    enum rc rc = write_request(call, request, err);
+    *p = (struct process){ .all = &call->tools->processes, .ended = sql_ended, .arg = call };
+    return !rc ? send_request(p, request, now + call->conf->timeout_us, call->arena, err) : rc;
 }
 
 static void sql_preview(const struct action_conf *conf, size_t number, const struct template_values *person,
@@ -181,6 +193,36 @@ static void sql_preview(const struct action_conf *conf, size_t number, const str
     out->body = call_preview(sql->statements[0].shown, person, a);
     for (size_t i = 1; i < sql->n; i++)
         out->body = arena_printf(a, "%s\n%s", out->body, call_preview(sql->statements[i].shown, person, a));
+}
+
+/* ---- a connection alone ---- */
+
+static void opening_ended(struct process *p, int wait_status)
+{
+    struct sql_opening *opening = p->arg;
+    struct json *answer = NULL;
+    opening->has_ended = true;
+    if (json_parse(opening->arena, buf_str(&p->output), p->output.len, &answer, NULL))
+        answer = NULL;
+    if (answer && json_get(answer, "rows"))
+        return;
+    if (answer && json_get(answer, "failed"))
+        opening->error = arena_strdup(opening->arena, text_in(answer, "words"));
+    else
+        opening->error =
+            p->timed_out ? "the database took too long" : "the database's driver ended without an answer";
+}
+
+enum rc sql_open(struct sql_opening *opening, struct tools *tools, const struct service_conf *service,
+                 int64_t timeout_us, struct err *err)
+{
+    struct process *p = &opening->process;
+    struct json_out o = { .buf = &tools->scratch };
+    *p = (struct process){ .all = &tools->processes, .ended = opening_ended, .arg = opening };
+    begin_request(&o, service, false, timeout_us);
+    json_close_list(&o);
+    json_close_map(&o);
+    return send_request(p, o.buf, world_mono(tools->runtime->world) + timeout_us, opening->arena, err);
 }
 
 const struct action action_sql = {

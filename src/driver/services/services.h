@@ -98,7 +98,7 @@ struct token_wait {
 struct token_conf {
     const struct service_conf *service; /* whose credentials and token_url are used */
     struct runtime *runtime;
-    const char *of;          /* what the log calls the one that gives tokens */
+    const char *of;          /* what the log calls the one that gives tokens; NULL: failures are not logged */
     int64_t longest_wait_us; /* between two requests for a token that fail */
 };
 

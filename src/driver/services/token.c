@@ -146,7 +146,7 @@ static void has_failed(struct token *t, const char *why, bool refused, int64_t n
     t->again_at =
         now + AGAIN_FIRST / 2 + backoff_delay(AGAIN_FIRST, t->conf.longest_wait_us, t->failures, random);
     snprintf(t->error, sizeof(t->error), "%s", why);
-    if (!is_news)
+    if (!is_news || !t->conf.of)
         return;
     struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
     if (t->refused)
