@@ -51,12 +51,6 @@ char *xstrdup(const char *s)
     return memcpy(xcalloc(1, size), s, size);
 }
 
-static void chunk_wipe(struct arena_chunk *c)
-{
-    explicit_bzero(c->data, c->used);
-    c->used = 0;
-}
-
 /* A new chunk with room for size bytes, in its place of the list. */
 static struct arena_chunk *chunk_add(struct arena *a, size_t size)
 {
@@ -128,17 +122,15 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 void arena_reset(struct arena *a)
 {
-    struct arena_chunk *newest = a->chunk;
     a->used = 0;
-    if (!newest)
-        return;
-    chunk_wipe(newest);
-    for (struct arena_chunk *c = newest->older, *older; c; c = older) {
+    for (struct arena_chunk *c = a->chunk, *older; c; c = older) {
         older = c->older;
-        chunk_wipe(c);
-        free(c);
+        explicit_bzero(c->data, c->used);
+        c->used = 0;
+        c->older = NULL;
+        if (c != a->chunk)
+            free(c);
     }
-    newest->older = NULL;
 }
 
 void arena_free(struct arena *a)

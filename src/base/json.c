@@ -282,6 +282,14 @@ void json_put_null(struct json_out *o)
     buf_add(o->buf, "null", 4);
 }
 
+void json_put_texts(struct json_out *o, const char *const *texts, size_t n)
+{
+    json_open_list(o);
+    for (size_t i = 0; i < n; i++)
+        json_put_text(o, texts[i]);
+    json_close_list(o);
+}
+
 void json_put_raw(struct json_out *o, const char *json)
 {
     separate(o);

@@ -84,6 +84,7 @@ void json_put_textn(struct json_out *o, const char *s, size_t len);
 void json_put_int(struct json_out *o, int64_t n);
 void json_put_bool(struct json_out *o, bool b);
 void json_put_null(struct json_out *o);
+void json_put_texts(struct json_out *o, const char *const *texts, size_t n); /* a list */
 void json_put_raw(struct json_out *o, const char *json); /* one whole value that is JSON already */
 void json_put_time(struct json_out *o, int64_t at_us);   /* as clock_format; 0 is written as null */
 

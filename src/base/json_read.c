@@ -89,16 +89,6 @@ static bool read_unit(const char *s, size_t len, unsigned *unit)
     return true;
 }
 
-static bool is_high(unsigned unit)
-{
-    return unit >= 0xD800 && unit <= 0xDBFF;
-}
-
-static bool is_low(unsigned unit)
-{
-    return unit >= 0xDC00 && unit <= 0xDFFF;
-}
-
 static enum rc skip_escape(struct reader *r, struct piece *in)
 {
     const char *s = r->text + r->at;
@@ -111,8 +101,9 @@ static enum rc skip_escape(struct reader *r, struct piece *in)
     }
     if (!read_unit(s, left, &unit))
         return left < UNIT_LEN ? fault(r, "it ends too early") : unexpected(r);
-    bool is_pair = is_high(unit) && read_unit(s + UNIT_LEN, left - UNIT_LEN, &second) && is_low(second);
-    bool is_half = !is_pair && (is_high(unit) || is_low(unit));
+    bool is_pair = (unit & 0xFC00) == 0xD800 && read_unit(s + UNIT_LEN, left - UNIT_LEN, &second) &&
+                   (second & 0xFC00) == 0xDC00;
+    bool is_half = !is_pair && (unit & 0xF800) == 0xD800;
     if (r->strict && (is_half || unit == 0))
         return fault(r, is_half ? "half a character" : "a NUL character");
     in->is_odd = in->is_odd || is_half || unit == 0;
@@ -156,7 +147,7 @@ static unsigned take_escape(const char **s)
     }
     read_unit(*s, UNIT_LEN, &unit);
     *s += UNIT_LEN;
-    if (!is_high(unit))
+    if ((unit & 0xFC00) != 0xD800)
         return unit;
     read_unit(*s, UNIT_LEN, &second);
     *s += UNIT_LEN;

@@ -40,11 +40,6 @@ static struct config_fault split_fault(struct arena *a, const struct yaml *part,
     return fault;
 }
 
-static bool is_before(const struct config_fault *a, const struct config_fault *b)
-{
-    return a->line != b->line ? a->line < b->line : a->column < b->column;
-}
-
 void config_add_fault(struct config_faults *faults, struct config_fault fault)
 {
     size_t i = 0;
@@ -56,8 +51,12 @@ void config_add_fault(struct config_faults *faults, struct config_fault fault)
         faults->more++;
         return;
     }
-    for (i = faults->n++; i > 0 && is_before(&fault, &faults->fault[i - 1]); i--)
-        faults->fault[i] = faults->fault[i - 1];
+    for (i = faults->n++; i > 0; i--) {
+        const struct config_fault *before = &faults->fault[i - 1];
+        if (before->line < fault.line || (before->line == fault.line && before->column <= fault.column))
+            break;
+        faults->fault[i] = *before;
+    }
     faults->fault[i] = fault;
 }
 

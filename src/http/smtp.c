@@ -233,11 +233,6 @@ static void *perform(void *arg)
 
 /* ---- jobs ---- */
 
-static const char *copy(struct job *job, const char *text)
-{
-    return text ? arena_strdup(&job->arena, text) : NULL;
-}
-
 static void job_free(struct job *job)
 {
     arena_free(&job->arena);
@@ -264,14 +259,14 @@ static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, stru
     job->sender = sender;
     job->mail = mail;
     job->server = (struct smtp_server){
-        .url = copy(job, mail->server.url),
-        .user = copy(job, mail->server.user),
-        .password = copy(job, mail->server.password),
-        .ca_file = copy(job, mail->server.ca_file),
+        .url = arena_strdup(&job->arena, mail->server.url),
+        .user = arena_strdup(&job->arena, mail->server.user),
+        .password = arena_strdup(&job->arena, mail->server.password),
+        .ca_file = arena_strdup(&job->arena, mail->server.ca_file),
         .tls = mail->server.tls,
     };
-    job->from = copy(job, message.from);
-    job->to = copy(job, message.to);
+    job->from = arena_strdup(&job->arena, message.from);
+    job->to = arena_strdup(&job->arena, message.to);
     job->needs_utf8 = mail_needs_utf8(job->from) || mail_needs_utf8(job->to);
     job->began_at = world_mono(job->sender->world);
     job->deadline = job->began_at + mail->timeout_us;

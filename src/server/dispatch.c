@@ -253,14 +253,6 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     return rc;
 }
 
-static void tell_committed(struct exchange *x)
-{
-    const struct handler *handler = x->route->handler;
-    tally_count(x->metrics, &x->tally);
-    if (handler->committed && x->outcome)
-        handler->committed(x);
-}
-
 static void write_done(struct writer_job *job, enum rc rc, const struct err *err)
 {
     struct visit *v = (struct visit *)job;
@@ -269,8 +261,12 @@ static void write_done(struct writer_job *job, enum rc rc, const struct err *err
         atomic_store(&v->server->half_done, true);
     if (rc)
         fail(&v->x, err);
-    else if (!job->undo)
-        tell_committed(&v->x);
+    else if (!job->undo) {
+        const struct handler *handler = v->x.route->handler;
+        tally_count(v->x.metrics, &v->x.tally);
+        if (handler->committed && v->x.outcome)
+            handler->committed(&v->x);
+    }
     log_set_subject(before);
     http_answer(v->x.http);
 }

@@ -58,23 +58,17 @@ static enum rc answer_states(struct exchange *x, struct err *err)
     return RC_OK;
 }
 
-static void put_names(struct json_out *o, const char *key, const char *const *names, size_t n)
-{
-    json_put_key(o, key);
-    json_open_list(o);
-    for (size_t i = 0; i < n; i++)
-        json_put_text(o, names[i]);
-    json_close_list(o);
-}
-
 static void put_sync(struct json_out *o, const struct pipeline_diff *diff, const char *const *names, size_t n,
                      bool dry_run)
 {
     json_open_map(o);
     json_field_bool(o, "dry_run", dry_run);
-    put_names(o, "added", diff->added, diff->n_added);
-    put_names(o, "removed", diff->removed, diff->n_removed);
-    put_names(o, "remaining", diff->remaining, diff->n_remaining);
+    json_put_key(o, "added");
+    json_put_texts(o, diff->added, diff->n_added);
+    json_put_key(o, "removed");
+    json_put_texts(o, diff->removed, diff->n_removed);
+    json_put_key(o, "remaining");
+    json_put_texts(o, diff->remaining, diff->n_remaining);
     json_put_key(o, "states");
     json_open_list(o);
     for (unsigned i = 0; i < n; i++) {

@@ -23,15 +23,6 @@ static const char *const words[] = {
     [YIELD_SUSPECT] = "suspicious", [YIELD_HELD] = "suspicious", [YIELD_RELEASED] = "released",
 };
 
-static void put_time(struct json_out *o, const char *key, int64_t at)
-{
-    json_put_key(o, key);
-    if (at)
-        json_put_time(o, at);
-    else
-        json_put_null(o);
-}
-
 static void put_yield(struct exchange *x, struct json_out *o, const struct stage_yield *f)
 {
     struct yield_rule rule = config_yield_rule(x->config, f->stage);
@@ -40,10 +31,10 @@ static void put_yield(struct exchange *x, struct json_out *o, const struct stage
     json_field_text(o, "finds_nobody", words[f->of.word]);
     json_field_bool(o, "held", f->of.word == YIELD_HELD && rule.hold);
     json_field_int(o, "in_row", f->of.in_row);
-    put_time(o, "since", f->of.since_at);
+    json_field_time(o, "since", f->of.since_at);
     json_field_int(o, "found_before", f->of.found);
     json_field_int(o, "nobody_before", f->of.nobody);
-    put_time(o, "released_at", f->released_at);
+    json_field_time(o, "released_at", f->released_at);
     json_field_text(o, "actor", f->actor);
     json_field_text(o, "reason", f->reason);
     json_close_map(o);

@@ -74,14 +74,6 @@ static void put_line(struct json_out *o, const char *s, int64_t max)
     json_put_textn(o, line, len);
 }
 
-static void put_texts(struct json_out *o, const char *const *texts, size_t n)
-{
-    json_open_list(o);
-    for (size_t i = 0; i < n; i++)
-        json_put_text(o, texts[i]);
-    json_close_list(o);
-}
-
 static void put_value(struct json_out *o, const struct field *f, const void *in)
 {
     const char *text;
@@ -96,7 +88,7 @@ static void put_value(struct json_out *o, const struct field *f, const void *in)
     case FIELD_WORD: json_put_text(o, f->words[MEMBER(int, in, f->at)]); break;
     case FIELD_TIME: json_put_time(o, MEMBER(int64_t, in, f->at)); break;
     case FIELD_TEXTS:
-        put_texts(o, MEMBER(const char *const *, in, f->at), MEMBER(size_t, in, f->at_n));
+        json_put_texts(o, MEMBER(const char *const *, in, f->at), MEMBER(size_t, in, f->at_n));
         break;
     case FIELD_ORGS:
         text = MEMBER(const char *, in, f->at);

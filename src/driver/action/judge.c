@@ -29,21 +29,16 @@ struct judgement judge_failure(enum http_failure failure)
     return again_unknown;
 }
 
-/* What is repeated, whatever the configuration says. */
-static bool is_later(const struct answer *answer)
-{
-    static const unsigned later[] = { 408, STATUS_LOCKED, 425, 429, 477 };
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-        if (answer->status == later[i])
-            return true;
-    return answer->status >= 500 || answer->asks_for_later;
-}
-
 /* Conditions on what the answer says go before those on the status alone, so that one status can mean two
  * things. */
 struct judgement judge_http(const struct http_step_conf *conf, const struct answer *answer, struct err *why)
 {
     const bool is_redirect = answer->status >= 300 && answer->status < 400, is_well = answer->status < 300;
+    /* What is repeated, whatever the configuration says. */
+    static const unsigned later[] = { 408, STATUS_LOCKED, 425, 429, 477 };
+    bool is_later = answer->status >= 500 || answer->asks_for_later;
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        is_later = is_later || answer->status == later[i];
     struct err ignored;
     enum answer_says success = SAID_NOTHING, nothing = SAID_NOTHING;
     if (answer_said(&conf->again, answer, TRUST_STATUS, &ignored) >= SAID_BY_STATUS)
@@ -56,7 +51,7 @@ struct judgement judge_http(const struct http_step_conf *conf, const struct answ
         return done;
     if (nothing >= SAID_BY_STATUS && !answer->asks_for_later)
         return nothing_to_erase;
-    if (is_later(answer)) {
+    if (is_later) {
         *why = (struct err){ .rc = RC_OK };
         if (answer->status == 502 || answer->status == 504)
             return again_unknown; /* a gateway does not know what became of the call behind it */

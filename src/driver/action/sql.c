@@ -28,10 +28,7 @@ static enum rc put_statement(const struct call *call, struct json_out *o,
     json_open_map(o);
     json_field_text(o, "sql", buf_str(&sql));
     json_put_key(o, "values");
-    json_open_list(o);
-    for (size_t i = 0; i < n; i++)
-        json_put_text(o, values[i]);
-    json_close_list(o);
+    json_put_texts(o, values, n);
     json_close_map(o);
     buf_free(&sql);
     return rc;

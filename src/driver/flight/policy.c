@@ -7,11 +7,6 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct attempts *attempts)
 {
     return attempts->n > 0 ? attempts->first_at + retry->for_us + attempts->wished_us : INT64_MAX;
@@ -20,13 +15,14 @@ int64_t policy_last_attempt_at(const struct retry_conf *retry, const struct atte
 bool policy_try_again(const struct retry_conf *retry, struct attempts *attempts, int64_t now, uint64_t random,
                       int64_t *delay_us)
 {
-    int64_t wish = larger(backoff_wish(attempts->retry_after_us), 0);
+    int64_t wish = attempts->retry_after_us > 0 ? backoff_wish(attempts->retry_after_us) : 0;
     attempts->wished_us = smaller(attempts->wished_us + wish, BACKOFF_WISH_MAX);
     int64_t left = attempts->first_at + retry->for_us + attempts->wished_us - now;
     if (retry->none || left <= 0 || wish > left)
         return false;
-    int64_t delay = backoff_delay(retry->first_us, retry->longest_us, attempts->n, random);
-    *delay_us = larger(smaller(delay, left), wish);
+    *delay_us = smaller(backoff_delay(retry->first_us, retry->longest_us, attempts->n, random), left);
+    if (*delay_us < wish)
+        *delay_us = wish;
     return true;
 }
 

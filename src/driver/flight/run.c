@@ -572,7 +572,7 @@ static void count_released(struct run *run)
         counts->people--;
 }
 
-/* The state that the authority gives decides in which column the person counts. */
+/* Together with the people who became ERRORED alike. */
 static void count_errored(struct run *run)
 {
     struct flight *f = run->flight;
@@ -592,6 +592,7 @@ static void count_errored(struct run *run)
     f->failures[i].n++;
 }
 
+/* The state that the authority gives decides in which column the person counts. */
 static void finish(struct run *run, const char *state, enum report about)
 {
     struct flight *f = run->flight;

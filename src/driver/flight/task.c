@@ -258,12 +258,6 @@ const char *task_memo_of(struct task *t, const struct position *at, struct arena
     return text->len <= POSITION_MAX ? arena_strndup(a, buf_str(text), text->len) : NULL;
 }
 
-static const char *memo_here(struct task *t, size_t sent, struct arena *a)
-{
-    struct position at = { t->call.number, t->call.round, sent, t->at.elsewhere };
-    return task_memo_of(t, &at, a);
-}
-
 /* When what was captured is too long: of the position only that calls were sent. */
 static const char *or_only_sent(const char *memo)
 {
@@ -272,12 +266,13 @@ static const char *or_only_sent(const char *memo)
 
 const char *task_memo(struct task *t, struct arena *a)
 {
-    return has_memo(t) ? or_only_sent(memo_here(t, t->at.sent, a)) : NULL;
+    return has_memo(t) ? or_only_sent(task_poll_memo(t, a)) : NULL;
 }
 
 const char *task_poll_memo(struct task *t, struct arena *a)
 {
-    return memo_here(t, t->at.sent, a);
+    struct position here = { t->call.number, t->call.round, t->at.sent, t->at.elsewhere };
+    return task_memo_of(t, &here, a);
 }
 
 const char *task_redo_memo(struct task *t, struct arena *a)
@@ -293,19 +288,21 @@ const char *task_redo_memo(struct task *t, struct arena *a)
     return or_only_sent(task_memo_of(t, &at, a));
 }
 
-static size_t sent_after_next(const struct task *t)
+static struct position after_next(const struct task *t)
 {
-    return t->at.sent > t->call.number ? t->at.sent : t->call.number + 1;
+    size_t sent = t->at.sent > t->call.number ? t->at.sent : t->call.number + 1;
+    return (struct position){ t->call.number, t->call.round, sent, t->at.elsewhere };
 }
 
 const char *task_note(struct task *t, struct arena *a)
 {
-    return memo_here(t, sent_after_next(t), a);
+    struct position at = after_next(t);
+    return task_memo_of(t, &at, a);
 }
 
 void task_noted(struct task *t)
 {
-    t->noted = (struct position){ t->call.number, t->call.round, sent_after_next(t), t->at.elsewhere };
+    t->noted = after_next(t);
 }
 
 /* Of the very first call the lease tells enough: a driver that takes up a stage whose lease ran out knows
