@@ -40,6 +40,7 @@ enum {
     FRAMING_LINE_MAX = 80,          /* of a header that says where the answer ends */
     RETRY_AFTER_MAX_S = 365 * 86400,
     NOT_OURS = -1,
+    RETRY_AFTER_DIGITS_MAX = 40,
     LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
@@ -525,7 +526,8 @@ static int64_t read_retry_after(const char *text, int64_t now)
     const size_t digits = strspn(text, "0123456789");
     const char *rest = text + digits;
     int64_t us;
-    if (digits > 0 && rest[*rest == '.' ? 1 + strspn(rest + 1, "0123456789") : 0] == '\0') {
+    if (digits > 0 && digits <= RETRY_AFTER_DIGITS_MAX &&
+        rest[*rest == '.' ? 1 + strspn(rest + 1, "0123456789") : 0] == '\0') {
         int64_t seconds = strtoll(text, NULL, 10); /* INT64_MAX when it is larger */
         us = seconds < RETRY_AFTER_MAX_S ? (int64_t)(strtod(text, NULL) * CLOCK_S) : most_us;
     } else {

@@ -90,13 +90,13 @@ static bool is_web_page(const char *content_type, const char *text, size_t len)
     return is_html && len > 0 && text[0] == '<';
 }
 
-/* It begins as no text does: it is packed, in UTF-16, or something else that nobody asked for. */
-static bool is_binary(const char *text, size_t len)
+/* A page that nobody asked for in this form: packed, or in UTF-16. */
+static bool is_packed(const char *text, size_t len)
 {
-    if (begins_with(text, len, "\xFF\xFE") || begins_with(text, len, "\xFE\xFF"))
-        return true;
-    for (size_t i = 0; i < len && i < 2; i++)
-        if ((unsigned char)text[i] < ' ' && !memchr("\t\r\n\f\x1b", text[i], 5))
+    static const char *const beginnings[] = { "\x1F\x8B", "\xFF\xFE<", "\xFE\xFF\0<", "\0<", "<\0" };
+    static const size_t lengths[] = { 2, 3, 4, 2, 2 };
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+        if (len >= lengths[i] && memcmp(text, beginnings[i], lengths[i]) == 0)
             return true;
     return false;
 }
@@ -113,7 +113,7 @@ void answer_read(struct answer *out, struct arena *a, unsigned status, const cha
         out->form = ANSWER_PAGE;
     } else if (json_parse(a, text, len, &json, NULL)) {
         bool was_json = content_type ? is_json_type(content_type) : text[first] == '{' || text[first] == '[';
-        out->form = was_json || is_binary(text, len) ? ANSWER_BROKEN : ANSWER_TEXT;
+        out->form = was_json || is_packed(text, len) ? ANSWER_BROKEN : ANSWER_TEXT;
     } else {
         /* The lone word or number of a router can be JSON by accident. */
         bool is_number = json->kind == JSON_INT || json->kind == JSON_BIG || json->kind == JSON_REAL_KIND;
