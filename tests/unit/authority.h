@@ -513,9 +513,12 @@ static inline void end_call(struct http_call *call, struct transfer *t, enum htt
         fill_answer(call, &t->req);
     call->handle = NULL;
     t->call = NULL;
+    /* As the client does it: `done` may make the next call with the same struct. */
+    struct buf answer = call->answer;
+    bool keep = call->keep_answer;
     call->done(call);
-    if (!call->keep_answer)
-        buf_free(&call->answer);
+    if (!keep)
+        buf_free(&answer);
 }
 
 /* Peers see what was sent before the driver began to wait. */
