@@ -73,10 +73,13 @@ static bool read_request(int fd)
 
 static void *serve_peer(void *arg)
 {
-    for (int fd; (fd = accept(peer.listener, NULL, NULL)) >= 0; close(fd)) {
+    for (int fd; (fd = accept(peer.listener, NULL, NULL)) >= 0;) {
         atomic_fetch_add(&peer.n_connections, 1);
         while (read_request(fd))
             atomic_load (&peer.act)(fd, peer.request);
+        pthread_mutex_lock(&peer.lock); /* a test may have spoken on it, too */
+        close(fd);
+        pthread_mutex_unlock(&peer.lock);
     }
     return NULL;
 }
@@ -650,9 +653,11 @@ static const char *const strays[] = {
 /* Says it, and waits until it has arrived. */
 static void say_late(int fd, const char *text)
 {
+    pthread_mutex_lock(&peer.lock);
     say(fd, text);
     for (int left = 1; left > 0;)
         assert_int_equal(ioctl(fd, SIOCOUTQ, &left), 0);
+    pthread_mutex_unlock(&peer.lock);
 }
 
 /* The next call has its own answer, from another connection. */
