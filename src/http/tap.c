@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tap between the kernel and libmicrohttpd, which is lenient about where a request ends (framing.c says
- * why that is dangerous) and tells nobody which bytes it read.
+ * why that is dangerous) and does not say which bytes it read.
  *
  * Its hard idea: the library reads with recv(), and for TLS with gnutls_record_recv(), through the dynamic
  * linker, which finds our functions of these names first. They read by the original and follow the framing.

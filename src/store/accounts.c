@@ -106,11 +106,13 @@ enum rc store_follow_email(struct store *s, int64_t id, const char *email, struc
                   DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN)), NULL, err);
 }
 
-enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out, struct err *err)
+/* The account of this number. sql: a constant with one place. */
+static enum rc get_by_number(struct store *s, struct arena *a, const char *sql, int64_t number,
+                             struct account *out, struct err *err)
 {
     struct db_rows rows;
     bool found;
-    enum rc rc = store_first(s->db, &rows, ACCOUNT "WHERE id = $1", DB_ARGS(DB_INT(id)), &found, err);
+    enum rc rc = store_first(s->db, &rows, sql, DB_ARGS(DB_INT(number)), &found, err);
     if (rc)
         return rc;
     if (!found)
@@ -120,20 +122,15 @@ enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct a
     return RC_OK;
 }
 
+enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out, struct err *err)
+{
+    return get_by_number(s, a, ACCOUNT "WHERE id = $1", id, out, err);
+}
+
 enum rc store_find_by_number(struct store *s, struct arena *a, int64_t service_id, struct account *out,
                              struct err *err)
 {
-    struct db_rows rows;
-    bool found;
-    enum rc rc =
-        store_first(s->db, &rows, ACCOUNT "WHERE service_id = $1", DB_ARGS(DB_INT(service_id)), &found, err);
-    if (rc)
-        return rc;
-    if (!found)
-        return not_found(err);
-    read_account(a, &rows, out);
-    db_rows_close(&rows);
-    return RC_OK;
+    return get_by_number(s, a, ACCOUNT "WHERE service_id = $1", service_id, out, err);
 }
 
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
