@@ -496,10 +496,9 @@ def test_a_database_that_is_deleted_or_replaced_under_the_server(site, change, n
         assert (sorted(site.data_dir.iterdir()) if site.data_dir.exists() else None) == before
     os.kill(process.pid, signal.SIGCONT)
     if notices == "at a write":
-        with pytest.raises((ConnectionError, http.client.HTTPException)):
+        with contextlib.suppress(ConnectionError, http.client.HTTPException):  # it may have ended before
             answer = site.post("/v1/retirements", {"username": "ada", "email": "ada@example.com"}, token=token)
             assert answer.status >= 500, answer
-            site.get("/healthz", token="")
     assert process.wait(TIMEOUT) == 1
     assert "was deleted or replaced" in site.log(process)
     if site.data_dir.is_symlink():
