@@ -232,7 +232,12 @@ struct action_conf {
     ACTION_TABLE(X)
 #undef X
     int64_t timeout_us; /* of one attempt; of several calls in a row, of each */
+    /* Of each call: CALL_DIGEST_LEN hexadecimal digits of where it goes, what it sends and what it captures;
+     * not of what its answers mean. */
+    const char *const *digests;
 };
+
+enum { ACTION_CALLS_MAX = 20, CALL_DIGEST_LEN = 8 };
 
 size_t action_calls(const struct action_conf *action);
 /* May the n-th call, from 0, change something? */

@@ -84,7 +84,7 @@ static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struc
                           setting_list_keys(r->arena, action_hook_rows, " or "));
     if (!given)
         return RC_OK;
-    enum rc rc = action_find(&hook->work.action, at, "action", err);
+    enum rc rc = action_find(r->arena, &hook->work.action, at, "action", err);
     if (rc)
         return rc;
     const struct action_type *type = action_type(&hook->work.action);

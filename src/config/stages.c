@@ -103,7 +103,7 @@ static enum rc check_stage(struct reading *r, struct stage_conf *stage, const st
     if (!given)
         return yaml_error(at, err, "the stage %s has no action: %s or use is wanted", stage->working,
                           setting_list_keys(r->arena, action_stage_rows, ", "));
-    enum rc rc = action_find(&stage->action, at, "action", err);
+    enum rc rc = action_find(r->arena, &stage->action, at, "action", err);
     if (rc)
         return rc;
     const struct action_type *type = action_type(&stage->action);
@@ -216,8 +216,6 @@ enum rc stages_read_states(struct reading *r, const struct setting *s, const str
     enum rc rc = yaml_want(at, YAML_LIST, "a list of states", err);
     if (!rc)
         rc = yaml_want_count(at, "states", 0, PIPELINE_MAX, err);
-    if (rc)
-        return rc;
     if (rc)
         return rc;
     for (const struct yaml *child = at->first; child; child = child->next)

@@ -287,6 +287,19 @@ const char *template_find_place(const char *text)
     return NULL;
 }
 
+/* No fixed text has a NUL in it, so no text can look like a place. */
+void template_put_identity(const struct template *t, struct buf *out)
+{
+    for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next) {
+        if (piece->place == FIXED)
+            buf_add(out, piece->text, piece->len);
+        else
+            buf_printf(out, "%c%s%s%s%c", '\0', piece->text, piece->number ? ":number" : "",
+                       piece->quoted ? QUOTED : "", '\0');
+    }
+    buf_add(out, t ? "\0;" : "\0-", 2);
+}
+
 /* ---- rendering ---- */
 
 static const char *value_of(const struct template_values *values, int place)

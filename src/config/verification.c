@@ -80,7 +80,7 @@ static enum rc check_verify(struct reading *r, struct verify_conf *verify, const
                                 setting_list_keys(r->arena, action_probe_rows, " or "));
     if (list && verify->expect.n == 0)
         return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
-    enum rc rc = action_find(&verify->probe, at, "probe", err);
+    enum rc rc = action_find(r->arena, &verify->probe, at, "probe", err);
     if (rc)
         return rc;
     const struct action_type *type = action_type(&verify->probe);

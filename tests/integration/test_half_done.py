@@ -196,3 +196,45 @@ def test_a_search_by_post_says_that_it_only_looks(erasing, only_looks):
     erasing.crm.script = lambda call: said.pop(0)
     assert erasing.drive_all()["completed" if only_looks else "errored"] == 1
     assert erasing.recorded("ada", "ERASED" if only_looks else "ERRORED")["outcome"] == ("nothing_to_erase" if only_looks else "unknown")
+
+
+# ---- the configuration is another one by now ----
+
+def test_steps_that_are_exchanged_before_a_resume_are_all_made(erasing):
+    """As many calls as before are behind the position, but other ones."""
+    said = {"/first": [204, 204], "/second": [422, 204]}
+    erasing.crm.script = lambda call: said[call.path].pop(0)
+    erasing.steps[:] = [{"post": path, "json": {"who": "{original_username}"}} for path in said]
+    assert erasing.drive_all()["errored"] == 1
+    erasing.steps.reverse()
+    erasing.ok("retirement", "resume", "ada", "--reason", "the other way round")
+    assert erasing.drive_all()["completed"] == 1
+    assert [call.path for call in erasing.crm.calls] == ["/first", "/second", "/second", "/first"]
+
+
+def test_a_mended_step_goes_on_where_it_stood(erasing):
+    erasing.steps[2]["delete"] = "/wrong/{user}"
+    erasing.crm.script = lambda call: 422 if "/wrong/" in call.path else erasing.bin(call)
+    assert erasing.drive_all()["errored"] == 1
+    erasing.steps[2]["delete"] = "/users/{user}"
+    erasing.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
+
+
+def test_another_program_does_not_speak_for_the_one_before(erasing):
+    """It finds nobody, and nothing is known of what the first one did."""
+    def program(status):
+        erasing.config["stages"][0]["exec"] = {"command": ["sh", "-c", f"exit {status}"], "nothing_to_erase": [5]}
+
+    del erasing.config["stages"][0]["http"]
+    program(1)
+    erasing.config["stages"][0]["retry"] = "none"
+    assert erasing.drive_all()["errored"] == 1
+    program(5)
+    erasing.ok("retirement", "resume", "ada", "--reason", "another program")
+    assert erasing.drive_all()["errored"] == 1
+    assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown"
+    program(0)
+    erasing.ok("retirement", "resume", "ada", "--reason", "one that erases")
+    assert erasing.drive_all()["completed"] == 1

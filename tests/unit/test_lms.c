@@ -195,7 +195,7 @@ static unsigned answer_half(struct site *site, struct http_request *req, unsigne
         return 200;
     }
     /* Whatever becomes of the driver now, the next one knows whom it was about. */
-    assert_true(journal_has(site, "\"of\":3.*party4711"));
+    assert_true(journal_has(site, "\"digests\":.*party4711"));
     half.is_hidden = true;
     if (req->method == HTTP_POST || half.has_failed)
         return 204;

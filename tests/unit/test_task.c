@@ -356,8 +356,10 @@ static void claim_again(const char *memo, bool begun)
     turn();
 }
 
-#define AT_(step, sent) \
-    "{\"at\":{\"step\":" step ",\"of\":3,\"round\":1,\"sent\":" sent ",\"captured\":{\"id\":\"x1\"}}}"
+static const char *at(size_t step, size_t sent)
+{
+    return memo_at(step, sent, "{\"id\":\"x1\"}");
+}
 
 static void test_task__gone_after_the_same_call_is_no_nothing_to_erase(void **state)
 {
@@ -403,7 +405,7 @@ static void test_task__the_attempt_goes_on_at_the_call_that_failed(void **state)
 static void test_task__a_call_that_did_its_work_before_is_followed_by_the_next(void **state)
 {
     open_flight(", breaker: none", SOFT_AND_HARD);
-    claim_again(AT_("1", "2"), true);
+    claim_again(at(1, 2), true);
     expect_url("http://127.0.0.1:1/soft/x1");
     answer(404, "");
     expect_url("http://127.0.0.1:1/users/x1");
@@ -415,12 +417,12 @@ static void test_task__another_call_that_finds_nobody_leaves_it_unknown(void **s
 {
     open_flight(", breaker: none", SOFT_AND_HARD);
     for (int i = 0; i < 2; i++) {
-        claim_again(AT_("2", "2"), false);
+        claim_again(at(2, 2), false);
         expect_url("http://127.0.0.1:1/users/x1");
         answer(404, "");
         struct run *run = expect_report(REPORT_FAILED);
         expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
-        assert_string_equal(run->put_memo, AT_("2", "2")); /* so it is again after a resume */
+        assert_string_equal(run->put_memo, at(2, 2)); /* so it is again after a resume */
         accept(run, "ERRORED", NULL);
     }
 }
@@ -428,7 +430,9 @@ static void test_task__another_call_that_finds_nobody_leaves_it_unknown(void **s
 static void test_task__a_search_for_a_person_after_other_steps_proves_nothing(void **state)
 {
     open_flight(", breaker: none", SOFT_AND_HARD);
-    claim_again("{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":2,\"captured\":{}}}", false);
+    claim_again(
+        "{\"at\":{\"step\":1,\"round\":1,\"sent\":2,\"digests\":\"0123456789abcdef\",\"captured\":{}}}",
+        false);
     expect_url("http://127.0.0.1:1/find");
     answer(200, "{}");
     expect_outcome(REPORT_FAILED, "unknown");
@@ -442,7 +446,7 @@ static void test_task__the_authority_knows_before_a_later_call_is_made(void **st
     services_turn(&services, m.mono);
     assert_int_equal(m.n_calls, 0);
     struct run *run = expect_report(REPORT_RENEWED);
-    assert_string_equal(run->put_memo, AT_("1", "2"));
+    assert_string_equal(run->put_memo, at(1, 2));
     accept(run, "ERASING_A", NULL);
     expect_url("http://127.0.0.1:1/soft/x1");
     made_up_answer(&m, 503, "");
@@ -452,7 +456,7 @@ static void test_task__the_authority_knows_before_a_later_call_is_made(void **st
     expect_url("http://127.0.0.1:1/soft/x1"); /* nothing new about that */
     made_up_answer(&m, 200, "");
     run = expect_report(REPORT_RENEWED);
-    assert_string_equal(run->put_memo, AT_("2", "3"));
+    assert_string_equal(run->put_memo, at(2, 3));
 }
 
 /* The renewal that was under way knows nothing of the memo. */
@@ -468,7 +472,7 @@ static void test_task__a_renewal_of_before_is_no_note(void **state)
     run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "ERASING_A" }, m.mono);
     services_turn(&services, m.mono);
     assert_int_equal(m.n_calls, 0);
-    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, AT_("1", "2"));
+    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, at(1, 2));
 }
 
 static void test_task__who_is_given_back_or_fails_is_half_done_still(void **state)
@@ -479,13 +483,13 @@ static void test_task__who_is_given_back_or_fails_is_half_done_still(void **stat
     answer(200, "");
     answer(422, "");
     struct run *run = expect_report(REPORT_FAILED);
-    assert_string_equal(run->put_memo, AT_("2", "3"));
+    assert_string_equal(run->put_memo, at(2, 3));
     accept(run, "ERRORED", NULL);
-    claim_again(AT_("2", "3"), false);
+    claim_again(at(2, 3), false);
     expect_url("http://127.0.0.1:1/users/x1");
     flight_stop(&flight, 2);
     run = expect_report(REPORT_RELEASED);
-    assert_string_equal(run->put_memo, AT_("2", "3"));
+    assert_string_equal(run->put_memo, at(2, 3));
 }
 
 /* ---- polls ---- */
@@ -495,7 +499,7 @@ static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
     open_flight("", "stages:\n" POLLED);
     struct claim claim = claim_of(1, "ERASING_A");
     claim.begun_at = m.now;
-    claim.memo = "{\"at\":{\"step\":1,\"of\":2,\"round\":1,\"sent\":1,\"captured\":{\"job\":\"j1\"}}}";
+    claim.memo = memo_at(1, 1, "{\"job\":\"j1\"}");
     run_begin(&flight, &claim, m.mono);
     turn();
     expect_url("http://127.0.0.1:1/jobs/j1");

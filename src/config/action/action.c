@@ -2,12 +2,15 @@
 /* The table of the kinds of actions, and the questions that all of config and the driver ask it. */
 #include "config/action/action.h"
 
+#include "base/crypto.h"
+
 static const struct action_type *const types[] = {
 #define X(constant, name) [constant] = &action_type_##name,
     ACTION_TABLE(X)
 #undef X
 };
 
+enum { DIGESTED_MAX = 64 * 1024 * 1024 };
 enum { TYPES_N = sizeof(types) / sizeof(types[0]) };
 
 #define X(constant, name) &action_type_##name.stage,
@@ -31,7 +34,22 @@ const struct yaml *action_given(const struct yaml *at)
     return found;
 }
 
-enum rc action_find(struct action_conf *action, const struct yaml *at, const char *what, struct err *err)
+static const char *digest_call(struct arena *a, const struct action_conf *action, size_t n)
+{
+    uint8_t sum[CRYPTO_SHA256_LEN];
+    char *digest = arena_array(a, CALL_DIGEST_LEN + 1, 1);
+    struct buf all;
+    buf_init(&all, DIGESTED_MAX);
+    if (types[action->kind]->put_identity)
+        types[action->kind]->put_identity(action, n, &all);
+    crypto_sha256(buf_str(&all), all.len, sum);
+    buf_free(&all);
+    crypto_hex(sum, CALL_DIGEST_LEN / 2, digest);
+    return digest;
+}
+
+enum rc action_find(struct arena *a, struct action_conf *action, const struct yaml *at, const char *what,
+                    struct err *err)
 {
     const struct yaml *given = action_given(at);
     for (size_t kind = 0; kind < TYPES_N; kind++) {
@@ -41,6 +59,13 @@ enum rc action_find(struct action_conf *action, const struct yaml *at, const cha
         if (found)
             action->kind = (enum action_kind)kind;
     }
+    if (!given)
+        return RC_OK;
+    size_t n = action_calls(action);
+    const char **digests = arena_array(a, n, sizeof(digests[0]));
+    for (size_t i = 0; i < n; i++)
+        digests[i] = digest_call(a, action, i);
+    action->digests = digests;
     return RC_OK;
 }
 

@@ -29,6 +29,8 @@ struct action_type {
     size_t (*n_calls)(const struct action_conf *action);         /* NULL: 1 */
     bool (*changes)(const struct action_conf *action, size_t n); /* NULL: each call does */
     const struct service_conf *(*service)(const struct action_conf *action, size_t n); /* NULL: none */
+    /* Appends what tells the n-th call from one that does something else; NULL: there is nothing. */
+    void (*put_identity)(const struct action_conf *action, size_t n, struct buf *out);
 };
 
 #define X(constant, name) extern const struct action_type action_type_##name;
@@ -52,9 +54,9 @@ extern const struct setting *const action_stage_rows[],
 
 /* The section of the first action that stands in a map; NULL: there is none. */
 const struct yaml *action_given(const struct yaml *at);
-/* Sets the kind of an action whose rows were read from the map at. RC_INVALID: the map has two actions; the
- * error calls them WHAT. */
-enum rc action_find(struct action_conf *action, const struct yaml *at, const char *what,
+/* Sets the kind and the digests of an action whose rows were read from the map at. RC_INVALID: the map has
+ * two actions; the error calls them WHAT. */
+enum rc action_find(struct arena *a, struct action_conf *action, const struct yaml *at, const char *what,
                     struct err *err) MUST_CHECK;
 const struct action_type *action_type(const struct action_conf *action);
 

@@ -140,6 +140,12 @@ static const struct service_conf *service_of(const struct action_conf *action, s
     return action->exec.service;
 }
 
+static void put_identity(const struct action_conf *action, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < action->exec.argc; i++)
+        buf_add(out, action->exec.argv[i], strlen(action->exec.argv[i]) + 1);
+}
+
 const struct action_type action_type_exec = {
     .name = "exec",
     .stage = ACTION_ROW(exec, setting_section, exec_settings, "the action: a program"),
@@ -150,4 +156,5 @@ const struct action_type action_type_exec = {
                    "the probe: a program that shows what is left, by default by the number that it prints"),
     .check_probe = check_probe,
     .service = service_of,
+    .put_identity = put_identity,
 };

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "config/config_int.h"
 
-enum { STEPS_MAX = 20, ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
+enum { ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
 
 /* ---- what is captured ---- */
 
@@ -166,7 +166,7 @@ static enum rc read_steps(struct reading *r, const struct setting *s, const stru
     struct template_names names = { .n = 0 };
     enum rc rc = yaml_want(at, YAML_LIST, "a list of calls", err);
     if (!rc)
-        rc = yaml_want_count(at, "calls", 1, STEPS_MAX, err);
+        rc = yaml_want_count(at, "calls", 1, ACTION_CALLS_MAX, err);
     if (rc)
         return rc;
     struct http_step_conf *steps = arena_array(r->arena, at->count, sizeof(steps[0]));
@@ -411,6 +411,11 @@ static const struct service_conf *service_of(const struct action_conf *action, s
     return action->http.steps[n].service;
 }
 
+static void put_identity(const struct action_conf *action, size_t n, struct buf *out)
+{
+    http_call_put_identity(&action->http.steps[n], out);
+}
+
 const struct action_type action_type_http = {
     .name = "http",
     .stage = ACTION_ROW(http, read_http, http_settings, "the action: a call to a service, or several"),
@@ -425,4 +430,5 @@ const struct action_type action_type_http = {
     .n_calls = n_calls,
     .changes = changes,
     .service = service_of,
+    .put_identity = put_identity,
 };

@@ -145,3 +145,17 @@ bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct
         found = test(step->headers[i].value);
     return found;
 }
+
+void http_call_put_identity(const struct http_step_conf *step, struct buf *out)
+{
+    buf_printf(out, "%s %s %s ", step->method, step->service->name, step->service->url);
+    template_put_identity(step->path, out);
+    template_put_identity(step->json, out);
+    template_put_identity(step->form, out);
+    for (size_t i = 0; i < step->n_headers; i++) {
+        buf_printf(out, "%s: ", step->headers[i].name);
+        template_put_identity(step->headers[i].value, out);
+    }
+    for (size_t i = 0; i < step->n_captures; i++)
+        buf_printf(out, "%s %s;", step->captures[i].name, step->captures[i].pointer);
+}

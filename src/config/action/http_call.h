@@ -33,6 +33,9 @@ enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at
 /* Does one of its templates pass the test? */
 bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t));
 
+/* As action_type.put_identity. */
+void http_call_put_identity(const struct http_step_conf *step, struct buf *out);
+
 /* body.c */
 setting_read_fn body_read_json, body_read_form; /* -> const struct template * */
 

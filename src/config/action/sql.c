@@ -193,6 +193,13 @@ static const struct service_conf *service_of(const struct action_conf *action, s
     return action->sql.service;
 }
 
+static void put_identity(const struct action_conf *action, size_t n, struct buf *out)
+{
+    buf_add_str(out, action->sql.service->name);
+    for (size_t i = 0; i < action->sql.n; i++)
+        template_put_identity(action->sql.statements[i].sql, out);
+}
+
 const struct action_type action_type_sql = {
     .name = "sql",
     .stage = ACTION_ROW(sql, read_sql, sql_settings, "the action: statements to a database"),
@@ -201,4 +208,5 @@ const struct action_type action_type_sql = {
     .check_probe = check_probe,
     .only_reads = only_reads,
     .service = service_of,
+    .put_identity = put_identity,
 };

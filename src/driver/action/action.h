@@ -370,11 +370,12 @@ struct position {
 
 /* Forgets what was captured, and makes room for what the action captures. */
 void captures_reset(struct captures *captures, const struct action_conf *conf);
-/* The member "at" of a memo: {"step":1,"of":2,"round":1,"sent":1,"captured":{"contact":"..."}}: with what was
- * captured before the call. */
+/* The member "at" of a memo: {"step":1,"round":1,"sent":1,"digests":"0123abcd","captured":{"contact":"..."}}:
+ * with what was captured before the call, and the digests of the steps that it speaks of. */
 void position_put(struct json_out *o, const struct action_conf *conf, const struct position *at,
                   const char *const *captured);
-/* Of a memo, whatever it is (NULL: it is no JSON): a position of other steps is the start, with elsewhere. */
+/* Of a memo, whatever it is (NULL: it is no JSON): a position behind other steps is the start, with
+ * elsewhere. */
 void position_read(const struct json *memo, const struct action_conf *conf, struct captures *captures,
                    struct position *out);
 
