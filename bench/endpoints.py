@@ -27,7 +27,9 @@ MEANT = {  # what may take longer with more people, and why
     "POST /v1/audit/verify": READS_EVERYTHING,
     "GET /v1/audit: of nobody": "looks at 20,000 entries, and no further",
 }
-REFUSED = {"/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release"}  # it has not blown, it is not suspicious
+# The fuse has not blown, the stage is not suspicious; the effects are the LMS's, and the address is a retired one.
+REFUSED = ("/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release", "/api/discussion/v1/", "/api/enrollment/v1/",
+           "/api/edxnotes/v1/", "/api/edx_proctoring/v1/", "/api/user/v1/accounts/retire_mailings/", "/api/user/v1/accounts?email=")
 EDX = "/api/user/v1/accounts/"
 SOMEBODY, SOME_ID = EDX + "{username}", "/v1/retirements/{id}"
 
@@ -85,7 +87,7 @@ class Caller:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         data = answer.read()
-        assert answer.status < 300 or path in REFUSED, (method, path, answer.status, data[:300])
+        assert answer.status < 300 or answer.status < 500 and path.startswith(REFUSED), (method, path, answer.status, data[:300])
         return json.loads(data) if data[:1] in (b"{", b"[") else None
 
     def post(self, path, body):

@@ -138,7 +138,8 @@ enum rc err_set_errno(struct err *err, const char *fmt, ...)
 
 bool err_is_internal(const struct err *err)
 {
-    return err->internal || err->rc == RC_IO || err->rc == RC_INTERNAL || err->rc == RC_DAMAGED || err->rc == RC_NO_SPACE;
+    return err->internal || err->rc == RC_IO || err->rc == RC_INTERNAL || err->rc == RC_DAMAGED ||
+           err->rc == RC_NO_SPACE;
 }
 
 bool err_is_refusal(enum rc rc, const struct err *err)
