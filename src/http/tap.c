@@ -17,33 +17,38 @@
 
 enum { CONNECTIONS_MAX = 128 }; /* of a worker */
 
-/* The connections of this thread's worker. */
+/* The connections of this thread's worker. All descriptors lie side by side: each read looks through them. */
 static _Thread_local struct {
     unsigned n;
+    int fds[CONNECTIONS_MAX];
     struct conn *conns[CONNECTIONS_MAX];
 } tapped;
 
 static struct conn *find(int fd)
 {
-    for (unsigned i = 0; i < tapped.n; i++) {
-        if (tapped.conns[i]->fd == fd)
+    for (unsigned i = 0; i < tapped.n; i++)
+        if (tapped.fds[i] == fd)
             return tapped.conns[i];
-    }
     return NULL;
 }
 
 void tap_open(struct conn *conn)
 {
     assert(tapped.n < CONNECTIONS_MAX);
+    tapped.fds[tapped.n] = conn->fd;
     tapped.conns[tapped.n++] = conn;
 }
 
 void tap_close(const struct conn *conn)
 {
-    for (unsigned i = 0; i < tapped.n; i++) {
-        if (tapped.conns[i] == conn)
-            tapped.conns[i] = tapped.conns[--tapped.n];
-    }
+    unsigned i = 0;
+    while (i < tapped.n && tapped.conns[i] != conn)
+        i++;
+    if (i == tapped.n)
+        return;
+    tapped.n--;
+    tapped.fds[i] = tapped.fds[tapped.n];
+    tapped.conns[i] = tapped.conns[tapped.n];
 }
 
 size_t tap_pass(int fd, const char *data, size_t len)
