@@ -213,13 +213,13 @@ enum rc answers_read_any(struct reading *r, const struct setting *s, const struc
     return rc;
 }
 
-bool answers_is_unrelated(unsigned status)
+bool answers_is_unrelated(const struct answer_conf *answer)
 {
     static const unsigned never[] = { 401, 407, 408, 423, 425, 429, 477 };
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-        if (status == never[i])
+        if (answer->status == never[i])
             return true;
-    return false;
+    return (answer->status >= 300 && answer->status < 400) || (answer->status == 403 && answer->n_parts == 0);
 }
 
 enum rc answers_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -229,7 +229,7 @@ enum rc answers_read(struct reading *r, const struct setting *s, const struct ya
     enum rc rc = answers_read_any(r, s, at, field, err);
     for (size_t i = 0; !rc && i < answers->n; i++) {
         const struct answer_conf *answer = &answers->list[i];
-        if (answers_is_unrelated(answer->status))
+        if (answers_is_unrelated(answer))
             rc = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
                                   answer->status);
         else if (answer->status == STATUS_PARTLY && answer->n_parts == 0)

@@ -15,6 +15,7 @@ enum {
     ARGUMENTS_MAX = 200,
     VARIABLES_MAX = 200,
     VARIABLE_NAME_MAX = 100,
+    OWN_STATUS_MIN = 3,
     EXIT_MAX = 125,
     AT_ONCE_MAX = 10000
 };
@@ -113,8 +114,9 @@ static enum rc read_env(struct reading *r, const struct setting *s, const struct
 static const struct setting exec_settings[] = {
     COMMAND_SETTINGS,
     { "nothing_to_erase", "list of exit statuses", setting_statuses, OF(nothing_to_erase), "[]",
-      "the exit statuses that mean: there was nothing of this person; 0 is success", .min = 1,
-      .max = EXIT_MAX },
+      "the exit statuses that mean: there was nothing of this person; 0 is success; 1 and 2 are "
+      "those of programs that fail to start",
+      .min = 1, .max = EXIT_MAX },
     { NULL }
 };
 static const struct setting probe_settings[] = { COMMAND_SETTINGS, { NULL } };
@@ -132,6 +134,20 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
     }
     if (count)
         return yaml_key_error(count, err, "count: goes with http, a program prints the number");
+    return RC_OK;
+}
+
+/* A shell, Python, Ruby and the like exit so when they cannot even read the program. */
+static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+{
+    const struct statuses *nothing = &action->exec.nothing_to_erase;
+    for (size_t i = 0; i < nothing->n; i++)
+        if (nothing->status[i] < OWN_STATUS_MIN)
+            return yaml_value_error(
+                yaml_get(at, "nothing_to_erase"), err,
+                "a program that fails to start exits with %u, too: let it say so with one from "
+                "%d to %d",
+                nothing->status[i], OWN_STATUS_MIN, EXIT_MAX);
     return RC_OK;
 }
 
@@ -154,6 +170,7 @@ const struct action_type action_type_exec = {
     .probe =
         ACTION_ROW(exec, setting_section, probe_settings,
                    "the probe: a program that shows what is left, by default by the number that it prints"),
+    .check_stage = check_stage,
     .check_probe = check_probe,
     .service = service_of,
     .put_identity = put_identity,

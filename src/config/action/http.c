@@ -350,7 +350,7 @@ static enum rc check_expected(const struct verify_conf *verify, const struct ans
     if (status < HTTP_CALL_STATUS_MIN)
         return yaml_value_error(at, err, "%u is no status that a service answers with: from %d to %d", status,
                                 HTTP_CALL_STATUS_MIN, HTTP_CALL_STATUS_MAX);
-    if (answers_is_unrelated(status) || status == 403 || (status >= 300 && status < 400))
+    if (answers_is_unrelated(answer))
         return yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
                                 status);
     if (verify->count && status == STATUS_OK && answer->n_parts == 0)
