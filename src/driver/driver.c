@@ -57,6 +57,7 @@ static void show(struct driver *d, int64_t now)
     const struct flight_counts *s = &d->flight.counts;
     int64_t through = s->completed + s->errored + s->aborted + s->released + s->waiting;
     int64_t to_do = d->authority.due + d->flight.in_flight;
+    const char *silence = authority_silence(&d->authority);
     struct progress_view view = {
         .people = through,
         .total = through + to_do,
@@ -64,7 +65,7 @@ static void show(struct driver *d, int64_t now)
         .errored = s->errored,
         .waiting = d->flight.n_backing_off,
         .held = d->flight.in_flight == 0 ? d->authority.held : 0,
-        .why = d->authority.asking.since ? d->authority.asking.why : services_why(&d->services),
+        .why = silence ? silence : services_why(&d->services),
     };
     progress_show(d->progress, &view, to_do * (int64_t)d->config->n_stages - d->flight.stages_in_flight, now);
 }
@@ -195,7 +196,7 @@ static bool is_over(struct driver *d)
         return true;
     if (!a->ending && !a->rc && !d->flight.stopping)
         return false;
-    bool is_silent = d->flight.stopping && authority_is_silent(a);
+    bool is_silent = d->flight.stopping && authority_silence(a);
     if (a->rc && !d->flight.stopping)
         return false; /* alerts are on their way */
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
@@ -278,8 +279,8 @@ static void summarise(struct driver *d, int64_t took_us)
     snprintf(s->refusal, sizeof(s->refusal), "%s", d->authority.refusal);
     s->fuse_blown = d->authority.fuse_blown;
     s->stages_held = d->authority.stages_held;
-    if (d->authority.asking.since)
-        snprintf(s->silence, sizeof(s->silence), "%s", d->authority.asking.why);
+    const char *silence = authority_silence(&d->authority);
+    snprintf(s->silence, sizeof(s->silence), "%s", silence ? silence : "");
     for (unsigned i = 0; i < d->services.n; i++) {
         const struct service *service = &d->services.list[i];
         if (service_is_failing(service)) {

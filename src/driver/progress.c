@@ -17,11 +17,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/outlet.h"
+#include "base/text.h"
 
 #define MEASURE_EVERY (CLOCK_S / 4)
 #define SMOOTHING     0.3 /* weight of the newest measurement */
 
-enum { WIDTH_MAX = 512, WIDTH_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40, PIECE_MAX = 64 };
+enum { WIDTH_MAX = 512, WIDTH_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40, PIECE_MAX = 256, CAUSE_MIN = 20 };
 
 struct progress {
     int fd;
@@ -49,17 +50,28 @@ static void add_bar(struct buf *out, unsigned width, const struct progress_view 
 struct pieces {
     char text[7][PIECE_MAX];
     unsigned n;
+    size_t width; /* of all of them, each with two blanks behind it */
 };
 
 static void __attribute__((format(printf, 2, 3))) add_piece(struct pieces *p, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    vsnprintf(p->text[p->n++], PIECE_MAX, fmt, args);
+    vsnprintf(p->text[p->n], PIECE_MAX, fmt, args);
     va_end(args);
+    p->width += strlen(p->text[p->n++]) + 2;
 }
 
-static void choose_pieces(const struct progress_view *view, struct pieces *p)
+/* A cause can be longer than the window: its beginning is better than nothing. */
+static void add_cause(struct pieces *p, const char *why, unsigned width)
+{
+    size_t len = strlen(why), room = width > p->width + 2 ? width - p->width - 2 : 0;
+    bool is_cut = room >= CAUSE_MIN && room < len;
+    add_piece(p, "%.*s%s", (int)text_cut(why, len, is_cut ? room - 3 : PIECE_MAX - 1), why,
+              is_cut ? "..." : "");
+}
+
+static void choose_pieces(const struct progress_view *view, unsigned width, struct pieces *p)
 {
     add_piece(p, "%" PRId64 "/%" PRId64 " people", view->people, view->total);
     if (view->held)
@@ -71,7 +83,7 @@ static void choose_pieces(const struct progress_view *view, struct pieces *p)
     if (view->waiting)
         add_piece(p, "%" PRId64 " retrying", view->waiting);
     if (view->why)
-        add_piece(p, "%s", view->why);
+        add_cause(p, view->why, width);
     if (view->left_us >= 0) {
         char left[32];
         clock_format_length((view->left_us + CLOCK_S - 1) / CLOCK_S * CLOCK_S, left);
@@ -82,7 +94,7 @@ static void choose_pieces(const struct progress_view *view, struct pieces *p)
 void progress_format(const struct progress_view *view, unsigned width, struct buf *out)
 {
     struct pieces p = { .n = 0 };
-    choose_pieces(view, &p);
+    choose_pieces(view, width, &p);
     size_t used = 0;
     unsigned n = 0;
     for (; n < p.n && used + strlen(p.text[n]) + 2 <= width; n++)

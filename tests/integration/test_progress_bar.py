@@ -109,6 +109,33 @@ def test_it_says_who_is_waiting_for_another_attempt(slow_pipeline):
     assert "retrying" not in terminal.frames()[-1]
 
 
+def test_it_says_why_they_wait(slow_pipeline):
+    slow_pipeline.config["services"]["notes"]["breaker"] = "none"
+    slow_pipeline.notes.script = lambda call: 503
+    slow_pipeline.request_all([f"user{n}" for n in range(10)])
+    terminal = Terminal(slow_pipeline, "drive", "--once")
+    wait_for(lambda: any("  503 from notes" in frame for frame in terminal.frames()))
+    slow_pipeline.notes.script = lambda call: 204
+    assert terminal.wait() == 0
+    assert all(len(frame) < COLUMNS for frame in terminal.frames())
+    assert "503" not in terminal.frames()[-1]
+
+
+def test_it_says_that_the_authority_is_silent(slow_pipeline):
+    server = slow_pipeline.serve()
+    gate = slow_pipeline.forum.script = Gate()
+    slow_pipeline.request("ada")
+    terminal = Terminal(slow_pipeline, "drive", "--once")
+    gate.wait_reached()
+    slow_pipeline.kill(server)
+    gate.open()
+    wait_for(lambda: any("  the authority does not answer: " in frame for frame in terminal.frames()))
+    slow_pipeline.serve()
+    assert terminal.wait() == 0
+    assert all(len(frame) < COLUMNS for frame in terminal.frames())
+    assert "authority" not in terminal.frames()[-1]
+
+
 def test_log_lines_do_not_tear_it(slow_pipeline):
     slow_pipeline.configure(log={"level": "debug"})
     slow_pipeline.request_all([f"user{n}" for n in range(60)])

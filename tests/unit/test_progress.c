@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "driver/progress.h"
 
 static char line[1024];
@@ -38,6 +39,23 @@ static void test_progress__in_80_columns(void **state)
                         "[==>     ]  250/1000 people  2013 stages/s  3 errored  12 retrying  1m 20s left");
 }
 
+static void test_progress__says_why_people_wait(void **state)
+{
+    struct progress_view view = busy;
+    view.why = "503 from notes";
+    assert_string_equal(format(view, 79),
+                        "250/1000 people  2013 stages/s  3 errored  12 retrying  503 from notes");
+    assert_string_equal(format(view, 119),
+                        "[========>                       ]  250/1000 people  2013 stages/s  3 errored  "
+                        "12 retrying  503 from notes  1m 20s left");
+    view.errored = view.waiting = 0;
+    view.why = "the authority does not answer: Could not connect to Süd";
+    assert_string_equal(format(view, 79),
+                        "250/1000 people  2013 stages/s  the authority does not answer: Could not c...");
+    expect_text_has(format(view, 119), "Could not connect to Süd  1m 20s left");
+    assert_string_equal(format(view, 50), "250/1000 people  2013 stages/s");
+}
+
 static void test_progress__says_only_what_there_is(void **state)
 {
     struct progress_view view = { .total = 10, .left_us = -1 };
@@ -62,9 +80,13 @@ static void test_progress__never_wider_than_the_terminal(void **state)
         .waiting = 100000,
         .left_us = 86400 * 300 * CLOCK_S,
     };
+    struct progress_view failing = busy;
+    failing.why = "the authority answers, but it makes no sense: ääääääääääääääääääääääääääääääääää";
     for (unsigned width = 0; width < 400; width++) {
         assert_true(strlen(format(huge, width)) <= width);
         assert_true(strlen(format(busy, width)) <= width);
+        assert_true(strlen(format(failing, width)) <= width);
+        assert_true(text_is_utf8(line, strlen(line)));
     }
     assert_string_equal(format(busy, 12), "");
     assert_string_equal(format(busy, 20), "250/1000 people");
@@ -153,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_progress__in_80_columns),
+        cmocka_unit_test(test_progress__says_why_people_wait),
         cmocka_unit_test(test_progress__says_only_what_there_is),
         cmocka_unit_test(test_progress__never_wider_than_the_terminal),
         cmocka_unit_test(test_progress__log_lines_are_not_torn),

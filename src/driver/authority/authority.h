@@ -424,9 +424,10 @@ static inline int64_t authority_mono(const struct authority *a) /* steady clock 
     return world_mono(a->runtime->world);
 }
 
-static inline bool authority_is_silent(const struct authority *a)
+/* Why it does not answer, in words; NULL: it does. */
+static inline const char *authority_silence(const struct authority *a)
 {
-    return a->asking.since != 0 || a->telling.since != 0;
+    return a->asking.since ? a->asking.why : a->telling.since ? a->telling.why : NULL;
 }
 
 /* A batch that is full ends the look. */
