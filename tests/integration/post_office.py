@@ -5,8 +5,9 @@ import email
 import email.policy
 import socket
 import ssl
-import subprocess
 import threading
+
+from services import make_certificate
 
 HANG_UP = None  # an answer: the connection ends without one
 
@@ -68,9 +69,7 @@ def hang_up(connection):
 
 
 def make_context(folder):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "mail.key", "-out", "cert.pem", "-days",
-                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, check=True,
-                   capture_output=True)
+    make_certificate(folder, key="mail.key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "mail.key")
     return context

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outside services, scripted inside the test."""
 import collections
+import datetime
 import json
 import socket
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +42,25 @@ def keep_port():
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     kept.bind(("127.0.0.1", 0))
     return kept
+
+
+def make_certificate(folder, certificate="cert.pem", key="key.pem"):
+    """A certificate for localhost, signed by itself, and its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, check=True, capture_output=True)
+    (folder / key).chmod(0o600)
+
+
+def quiet_now():
+    """Quiet hours that have begun and last."""
+    now, hour = datetime.datetime.now(), datetime.timedelta(hours=1)
+    return [f"{now - hour:%H:%M}-{now + hour:%H:%M}"]
+
+
+def told(service):
+    """The groups in the alerts that took effect at a service, by idempotency key: each as (what, stage, status, cause, ids)."""
+    alerts = {call.key: call.json for call in service.calls}
+    return sorted((g["what"], g["stage"], g.get("status"), g["cause"], tuple(g["ids"])) for a in alerts.values() for g in a["groups"])
 
 
 class Service:

@@ -109,6 +109,12 @@ class Site:
     def service(self, name, service, **settings):
         self.config.setdefault("services", {})[name] = {"url": service.url, **settings}
 
+    def alert_at(self, service):
+        """Alerts go to this service, at once."""
+        self.service("chat", service, breaker="none")  # so many tries are enough for it
+        self.configure(driver={"poll": "100ms"}, alerts=[
+            {"name": "chat", "http": {"service": "chat", "post": "/alerts"}, "retry": {"first": "20ms", "longest": "100ms"}}])
+
     # -- processes --
 
     def environment(self):
@@ -212,6 +218,14 @@ class Site:
             db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
             db.execute("UPDATE retirement SET lease_until = -created_at WHERE lease_until < -1")  # LEASE_PUT_OFF of core.h
             db.execute("UPDATE outbox SET next_at = 1 WHERE state = 0")
+        db.close()
+
+    def age(self, days):
+        """While no server runs: all people are so much older."""
+        by = days * 86400 * 1000000
+        with sqlite3.connect(self.data_dir / "lethe.db") as db:
+            db.execute("UPDATE retirement SET created_at = created_at - $1, modified_at = modified_at - $1", (by,))
+            db.execute("UPDATE retirement_log SET at = at - $1", (by,))
         db.close()
 
     # -- commands --
@@ -371,6 +385,11 @@ class Site:
         answer = self.post("/v1/fsck")
         assert answer.status == 200, answer
         return answer.json["violations"]
+
+    def archive(self, older_than="0d", **more):
+        answer = self.post("/v1/archives", {"older_than": older_than, **more})
+        assert answer.status == 200, answer
+        return answer.json
 
     def somebody(self, *path, name=None):
         """A new person with a retirement that was moved through these states, by force. Returns the

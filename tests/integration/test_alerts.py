@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from services import told
 from site_under_test import wait_for
 
 SOON = {"stuck_after": "0", "every": "100ms", "alert_every": "100ms"}
@@ -16,16 +17,9 @@ LATER = {"stuck_after": "1d", "every": "100ms", "alert_every": "100ms"}
 def chat(site, make_service):
     """A service that receives alerts, at once."""
     service = make_service()
-    site.service("chat", service, breaker="none")  # so many tries are enough for it
-    site.configure(driver={"poll": "100ms"}, watch=LATER, alerts=[
-        {"name": "chat", "http": {"service": "chat", "post": "/alerts"}, "retry": {"first": "20ms", "longest": "100ms"}}])
+    site.alert_at(service)
+    site.configure(watch=LATER)
     return service
-
-
-def told(service):
-    """The groups in the alerts that took effect, by idempotency key: each as (what, stage, status, cause, ids)."""
-    alerts = {call.key: call.json for call in service.calls}
-    return sorted((g["what"], g["stage"], g.get("status"), g["cause"], tuple(g["ids"])) for a in alerts.values() for g in a["groups"])
 
 
 def wait_told(service, expected):

@@ -10,24 +10,18 @@ import subprocess
 
 import pytest
 
+from services import make_certificate
 from site_under_test import wait_for
 
 # The first eight are those of the LMS's scripts, which go by them; ours follow.
 KEYS = ["user_id", "original_username", "original_email", "original_name", "retired_username", "retired_email",
         "retirement_request_date", "last_modified_date", "retirement_id", "state", "stages", "forced", "forced_moves"]
-DAY = 86400 * 1000000
 EDX = "/api/user/v1/accounts/"
 
 
 def date(text):
     """2026-11-30 15:44:04.564672, as in the archives of the LMS's scripts."""
     return text.replace("T", " ").replace("Z", "")
-
-
-def archive(site, older_than="0d", **more):
-    answer = site.post("/v1/archives", {"older_than": older_than, **more})
-    assert answer.status == 200, answer
-    return answer.json
 
 
 def files(site):
@@ -44,14 +38,6 @@ def archived(site):
     return [row["original_username"] for path in files(site) for row in lines(path)]
 
 
-def age(site, days):
-    """Makes all people older by this; the server must not run."""
-    with sqlite3.connect(site.data_dir / "lethe.db") as db:
-        db.execute("UPDATE retirement SET created_at = created_at - ?, modified_at = modified_at - ?",
-                   (days * DAY, days * DAY))
-        db.execute("UPDATE retirement_log SET at = at - ?", (days * DAY,))
-
-
 def people(site):
     with sqlite3.connect(f"file:{site.data_dir}/lethe.db?mode=ro", uri=True) as db:
         return [name for name, in db.execute("SELECT username FROM retirement_person ORDER BY retirement_id")]
@@ -63,7 +49,7 @@ def test_a_file_of_json_lines(served):
     served.request("Zoë", "zoe@example.com", "Zoë O'Line")
     served.patch("Zoë", "COMPLETE", extra={"force": True})
     before = served.status("Zoë").json
-    answer = archive(served)
+    answer = served.archive()
     assert answer == {"dry_run": False, "people": 1, "held_back": 0, "file": answer["file"], "more": False}
     [path] = files(served)
     assert path.name == answer["file"] and path.name.endswith(".jsonl.gz") and "Zo" not in path.name
@@ -91,7 +77,7 @@ def test_a_line_joins_the_person_to_the_proof(served):
     done(served, claim, outcome="nothing_to_erase", verification=found, answer="ada is unknown")
     assert done(served, {**claim, "stage": "RETIRING_LMS"})["state"] == "COMPLETE"
     log = served.get(f"/v1/retirements/{who}/log").json["log"]
-    archive(served)
+    served.archive()
     [row] = lines(files(served)[0])
     assert list(row) == KEYS and (row["retirement_id"], row["state"], row["forced"]) == (who, "COMPLETE", False)
     ends = {entry["from"]: date(entry["at"]) for entry in log}
@@ -118,7 +104,7 @@ def led(site, *moves):
 ])
 def test_what_was_forced_is_in_the_line(served, moves, outcomes):
     led(served, *moves)
-    archive(served)
+    served.archive()
     [row] = lines(files(served)[0])
     assert [stage["outcome"] for stage in row["stages"]] == outcomes and row["forced"] is True
     assert [(move["to"], move["reason"]) for move in row["forced_moves"]] == [(to, f"to {to}") for to in moves]
@@ -133,7 +119,7 @@ def test_what_was_mended_is_not_forced(served):
     [claim] = served.claim()
     done(served, claim)
     assert done(served, {**claim, "stage": "RETIRING_LMS"})["state"] == "COMPLETE"
-    archive(served)
+    served.archive()
     [row] = lines(files(served)[0])
     assert [stage["outcome"] for stage in row["stages"]] == ["done", "done"] and row["forced"] is False
     assert [(move["from"], move["to"], move["reason"]) for move in row["forced_moves"]] == [("ERRORED", "PENDING", "mended")]
@@ -147,12 +133,12 @@ def test_only_who_is_complete_for_long(site):
         site.patch(name, state, extra={"force": True})
     site.request("finished-lately")
     site.stop()
-    age(site, 40)
+    site.age(40)
     site.serve()
     site.patch("finished-lately", "COMPLETE", extra={"force": True})
     site.somebody("COMPLETE", name="new")
-    assert archive(site, "41d")["people"] == 0 and files(site) == []
-    assert archive(site, "39d", dry_run=True) == {"dry_run": True, "people": 2, "held_back": 0, "file": None, "more": False}
+    assert site.archive("41d")["people"] == 0 and files(site) == []
+    assert site.archive("39d", dry_run=True) == {"dry_run": True, "people": 2, "held_back": 0, "file": None, "more": False}
     assert files(site) == []
     answer = site.post("/v1/archives", {}).json  # 30 days, as nothing else is said
     assert answer["people"] == 2
@@ -167,16 +153,16 @@ def test_who_waits_for_partners_is_held_back(served):
     assert served.put(EDX + "retirement_partner_report/", {"username": "ada"}).status == 204
     served.patch("ada", "COMPLETE", extra={"force": True})
     served.somebody("COMPLETE", name="bob")
-    assert archive(served, dry_run=True)["held_back"] == 1
-    answer = archive(served)
+    assert served.archive(dry_run=True)["held_back"] == 1
+    answer = served.archive()
     assert (answer["people"], answer["held_back"]) == (1, 1) and archived(served) == ["bob"]
     served.post(EDX + "retirement_partner_report/")
     served.post(EDX + "retirement_partner_report_cleanup/", [{"original_username": "ada"}])
-    assert archive(served)["people"] == 1 and sorted(archived(served)) == ["ada", "bob"]
+    assert served.archive()["people"] == 1 and sorted(archived(served)) == ["ada", "bob"]
 
 
 def test_nobody_makes_no_file(served):
-    assert archive(served) == {"dry_run": False, "people": 0, "held_back": 0, "file": None, "more": False}
+    assert served.archive() == {"dry_run": False, "people": 0, "held_back": 0, "file": None, "more": False}
     assert files(served) == []
 
 
@@ -214,18 +200,12 @@ def test_several_files(site):
 
 # ---- encrypted ----
 
-def certificate(site):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "2", "-subj", "/CN=archive",
-                    "-keyout", site.folder / "archive.key", "-out", site.folder / "archive.pem"], check=True,
-                   capture_output=True)
-    site.configure(archive={"certificate_file": "archive.pem"})
-
-
 def test_encrypted_to_a_certificate(site):
-    certificate(site)
+    make_certificate(site.folder, "archive.pem", "archive.key")
+    site.configure(archive={"certificate_file": "archive.pem"})
     site.serve()
     site.somebody("COMPLETE", name="ada")
-    name = archive(site)["file"]
+    name = site.archive()["file"]
     assert name.endswith(".jsonl.gz.cms")
     [path] = files(site)
     assert b"\x1f\x8b\x08" not in path.read_bytes() and b"ada" not in path.read_bytes()
@@ -271,7 +251,7 @@ def test_an_unfinished_file_that_nobody_knows_is_removed(site):
     stray.write_bytes(b"half")
     site.serve()
     assert not stray.exists() and people(site) == ["ada"]
-    assert archive(site)["people"] == 1
+    assert site.archive()["people"] == 1
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -280,7 +260,8 @@ def test_killed_at_each_write_to_the_disk(site, sealed):
     """Each person is in the database or in one finished file; after a restart nothing is half done."""
     names = [f"user{i}" for i in range(7)]
     if sealed:
-        certificate(site)
+        make_certificate(site.folder, "archive.pem", "archive.key")
+        site.configure(archive={"certificate_file": "archive.pem"})
     site.serve()
     for name in names:
         site.somebody("COMPLETE", name=name)

@@ -6,12 +6,11 @@ import signal
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 
 import pytest
 
-from services import keep_port
+from services import keep_port, make_certificate
 from site_under_test import LETHE, Site, wait_for
 
 # What a service can do besides sending bytes.
@@ -238,8 +237,7 @@ def test_with_tls_a_service_that(erasing, number):
 
 
 def test_a_certificate_that_nobody_vouches_for(site):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=site.folder, check=True, capture_output=True)
+    make_certificate(site.folder)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(site.folder / "cert.pem", site.folder / "key.pem")
     service = BadService(answer(204), tls=tls)

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from services import keep_port
+from services import keep_port, make_certificate
 from site_under_test import LETHE, TIMEOUT, Result, wait_for
 
 FAILED, USAGE, NOT_FOUND, REFUSED = 1, 2, 3, 4
@@ -120,13 +120,10 @@ def test_all_mistakes_of_a_configuration_are_told_at_once(erasing):
         assert len(lines) == 3 and all(re.match(r"lethe: \S*lethe.yml:\d+:\d+: ", line) for line in lines)
 
 
-def made_certificate(folder, name):
-    """A certificate of its own and its key."""
-    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-                    "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    key.chmod(0o600)
-    return {"certificate_file": str(certificate), "key_file": str(key)}
+def tls_files(folder, name):
+    """A certificate and its key, as a section of the configuration."""
+    make_certificate(folder, f"{name}.crt", f"{name}.key")
+    return {"certificate_file": str(folder / f"{name}.crt"), "key_file": str(folder / f"{name}.key")}
 
 
 def script(folder, text, mode=0o700):
@@ -165,7 +162,7 @@ def test_config_check_looks_at_databases(erasing):
 
 
 def test_config_check_looks_at_certificates(erasing):
-    a, b = made_certificate(erasing.folder, "a"), made_certificate(erasing.folder, "b")
+    a, b = tls_files(erasing.folder, "a"), tls_files(erasing.folder, "b")
     erasing.configure(tls=a)
     assert "is right" in erasing.ok("config", "check").out
     erasing.configure(tls={**a, "key_file": b["key_file"]})

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services that fail for all people, and quiet hours: people wait in the completed state before the stage."""
-import datetime
-
 import pytest
 
+from services import quiet_now
 from site_under_test import wait_for
 
 MANY = [f"user{n}" for n in range(60)]
@@ -22,12 +21,6 @@ def two(site, make_service):
                    retry={"for": "60s", "first": "10ms", "longest": "50ms"})
     site.configure(driver={"poll": "100ms"})
     return site
-
-
-def quiet_now():
-    now = datetime.datetime.now()
-    begin, end = now - datetime.timedelta(hours=1), now + datetime.timedelta(hours=1)
-    return [f"{begin:%H:%M}-{end:%H:%M}"]
 
 
 def count(site, state):

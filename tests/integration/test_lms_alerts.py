@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from driver_site import ECOM, FORUM, driver, lms  # noqa: F401
+from services import told
 from site_under_test import TIMEOUT, wait_for
 
 
@@ -14,16 +15,9 @@ from site_under_test import TIMEOUT, wait_for
 def chat(driver, make_service):
     """A service that receives alerts."""
     service = make_service()
-    driver.service("chat", service, breaker="none")
-    driver.configure(driver={"poll": "100ms"}, watch={"alert_every": "100ms"}, alerts=[
-        {"name": "chat", "http": {"service": "chat", "post": "/alerts"}, "retry": {"first": "20ms", "longest": "100ms"}}])
+    driver.alert_at(service)
+    driver.configure(watch={"alert_every": "100ms"})
     return service
-
-
-def told(service):
-    """The groups in the alerts that took effect, by idempotency key: each as (what, stage, status, cause, ids)."""
-    alerts = {call.key: call.json for call in service.calls}
-    return sorted((g["what"], g["stage"], g.get("status"), g["cause"], tuple(g["ids"])) for a in alerts.values() for g in a["groups"])
 
 
 def refuse_everybody(lms):

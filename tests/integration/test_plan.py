@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the driver would do, for one person and for all, and that the plan changes nothing."""
-import datetime
 import sqlite3
 
 import pytest
+
+from services import quiet_now
 
 
 @pytest.fixture
@@ -58,9 +59,7 @@ def test_the_same_as_json(planned):
 
 
 def test_it_says_what_is_skipped_and_why(planned):
-    now = datetime.datetime.now()
-    planned.config["services"]["store"]["quiet_hours"] = [f"{now - datetime.timedelta(hours=1):%H:%M}-"
-                                                          f"{now + datetime.timedelta(hours=1):%H:%M}"]
+    planned.config["services"]["store"]["quiet_hours"] = quiet_now()
     planned.serve()
     planned.somebody("FORUM_COMPLETE", name="halfway")
     planned.somebody("RETIRING_NOTES", "ERRORED", name="failed")
@@ -170,10 +169,8 @@ def test_what_a_stage_looks_at_is_part_of_its_plan(probed):
 
 
 def test_quiet_hours_of_who_is_only_looked_at_are_a_reason(probed, make_service):
-    now = datetime.datetime.now()
     index = make_service()
-    probed.service("index", index, quiet_hours=[f"{now - datetime.timedelta(hours=1):%H:%M}-"
-                                                f"{now + datetime.timedelta(hours=1):%H:%M}"])
+    probed.service("index", index, quiet_hours=quiet_now())
     probed.config["stages"][0]["verify"]["http"]["service"] = "index"
     probed.request("ada")
     assert "not now: quiet hours of index for another" in probed.ok("plan", "ada").out
@@ -253,9 +250,7 @@ def test_a_service_that_is_down_is_asked_once_for_each(probed):
 
 
 def test_in_quiet_hours_nobody_is_asked(probed):
-    now = datetime.datetime.now()
-    probed.config["services"]["forum"]["quiet_hours"] = [f"{now - datetime.timedelta(hours=1):%H:%M}-"
-                                                         f"{now + datetime.timedelta(hours=1):%H:%M}"]
+    probed.config["services"]["forum"]["quiet_hours"] = quiet_now()
     probed.request("ada")
     assert "not counted: forum is not called now" in probed.ok("plan", "ada", "--probe").out
     assert probed.forum.calls == []

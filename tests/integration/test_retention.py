@@ -13,7 +13,6 @@ import pytest
 from site_under_test import LETHE, wait_for
 
 EDX = "/api/user/v1/accounts/"
-DAY = 86400 * 1000000
 
 
 def cleanup(site, *names):
@@ -40,20 +39,11 @@ def move(site, who, *states):
         assert site.post(f"/v1/retirements/{who}/move", {"state": state, "reason": "legal hold"}).status == 200
 
 
-def age(site, days, who=None):
-    """Makes everybody, or one, so much older, in a restart."""
+def age(site, days):
+    """Makes everybody so much older, in a restart."""
     site.stop()
-    with sqlite3.connect(site.data_dir / "lethe.db") as db:
-        db.execute("UPDATE retirement SET created_at = created_at - $1, modified_at = modified_at - $1"
-                   " WHERE $2 IN (0, id)", (days * DAY, who or 0))
-        db.execute("UPDATE retirement_log SET at = at - $1 WHERE $2 IN (0, retirement_id)", (days * DAY, who or 0))
+    site.age(days)
     site.serve()
-
-
-def archive(site, older_than="30d", **more):
-    answer = site.post("/v1/archives", {"older_than": older_than, **more})
-    assert answer.status == 200, answer
-    return answer.json
 
 
 def files_with(site, word):
@@ -112,8 +102,8 @@ def test_a_newer_retirement_of_the_same_account_stays(site, hold):
     newer = site.request("ada")["id"]
     move(site, newer, *hold)
     before = site.get(f"/v1/retirements/{newer}").json
-    assert archive(site, dry_run=True)["people"] == 1
-    assert archive(site)["people"] == 1
+    assert site.archive("30d", dry_run=True)["people"] == 1
+    assert site.archive("30d")["people"] == 1
     assert site.get(f"/v1/retirements/{newer}").json == before
     assert states(site) == {newer: (["PENDING"] + hold)[-1]}
 
@@ -125,7 +115,7 @@ def test_an_older_one_that_an_operator_aborted_stays_until_forget(site):
     done = site.request("ada")["id"]
     move(site, done, "COMPLETE")
     age(site, 1000)
-    assert archive(site)["people"] == 1 and states(site) == {held: "ABORTED"}
+    assert site.archive("30d")["people"] == 1 and states(site) == {held: "ABORTED"}
     assert site.post(f"/v1/retirements/{held}/forget", {"reason": "case 7"}).status == 200
     assert states(site) == {}
 
@@ -139,10 +129,10 @@ def test_who_cancelled_is_forgotten_after_a_time(site):
     who = site.request("planted-ada", "planted@example.com")["id"]
     assert site.post(f"/v1/retirements/{who}/cancel", {}).status == 200
     age(site, 9)
-    assert "cancelled" not in archive(site) and states(site) == {who: "ABORTED"}
+    assert "cancelled" not in site.archive("30d") and states(site) == {who: "ABORTED"}
     age(site, 2)
-    assert archive(site, dry_run=True)["cancelled"] == 1
-    answer = archive(site)
+    assert site.archive("30d", dry_run=True)["cancelled"] == 1
+    answer = site.archive("30d")
     assert (answer["cancelled"], answer["people"], answer["file"]) == (1, 0, None)
     assert states(site) == {}
     # The person goes on using the account, and the name.
@@ -224,7 +214,7 @@ def test_a_lost_archive_is_given_up_by_an_empty_file(site):
     path.unlink()
     path.with_suffix("").touch(mode=0o600)
     site.serve()
-    assert states(site) == {} and archive(site, "0d")["people"] == 0
+    assert states(site) == {} and site.archive()["people"] == 0
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -238,7 +228,7 @@ def test_a_disk_that_takes_no_archive_changes_nothing(site, call, error, status)
     tracer.wait()
     assert answer.status == status and str(site.data_dir) not in answer.raw.decode()
     assert states(site) == {who: "COMPLETE"} and site.status("ada").json["original_username"] == "ada"
-    assert archive(site, "0d")["people"] == 1
+    assert site.archive()["people"] == 1
     [path] = (site.data_dir / "archives").iterdir()
     assert path.name.endswith(".jsonl.gz") and states(site) == {}
 
@@ -253,7 +243,7 @@ def test_an_archive_that_cannot_get_its_name_is_finished_later(site):
     tracer.wait()
     assert answer.status == 500 and len(states(site)) == 1
     site.wait_said(process, "cannot be finished")
-    assert archive(site, "0d")["people"] == 0 and states(site) == {}
+    assert site.archive()["people"] == 0 and states(site) == {}
     [path] = (site.data_dir / "archives").iterdir()
     assert [json.loads(line)["original_username"] for line in gzip.decompress(path.read_bytes()).splitlines()] == ["ada"]
 
@@ -266,7 +256,7 @@ def test_a_folder_that_cannot_be_written_changes_nothing(site):
     assert done.code == 1 and done.err.strip()
     assert states(site) == {who: "COMPLETE"} and site.status("ada").json["original_username"] == "ada"
     (site.data_dir / "archives").unlink()
-    assert archive(site, "0d")["people"] == 1
+    assert site.archive()["people"] == 1
     assert subprocess.run(["gzip", "-t", *(site.data_dir / "archives").iterdir()]).returncode == 0
 
 

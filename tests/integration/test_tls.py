@@ -5,26 +5,20 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 import warnings
 
 import pytest
 
+from services import make_certificate
 from site_under_test import TIMEOUT
 
 USAGE = 2
 
 
-def make_certificate(site, name="cert.pem", key="key.pem"):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", name, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=site.folder, check=True, capture_output=True)
-    (site.folder / key).chmod(0o600)
-
-
 @pytest.fixture
 def certified(site):
     """A site with a certificate and key of its own."""
-    make_certificate(site)
+    make_certificate(site.folder)
     site.configure(tls={"certificate_file": "cert.pem", "key_file": "key.pem"})
     return site
 
@@ -110,7 +104,7 @@ def test_what_is_wrong_with_the_files_is_said(certified, spoil, words):
 def test_a_renewed_certificate_is_shown_after_a_reload(certified):
     process = certified.serve()
     before = trusting(certified)
-    make_certificate(certified)
+    make_certificate(certified.folder)
     assert get(certified, "/healthz", before)[0] == 200  # no reload yet
     certified.reload(process)
     assert get(certified, "/healthz", trusting(certified))[0] == 200
@@ -118,7 +112,7 @@ def test_a_renewed_certificate_is_shown_after_a_reload(certified):
         get(certified, "/healthz", before)
 
     shown = trusting(certified)
-    make_certificate(certified, key="another.pem")
+    make_certificate(certified.folder, key="another.pem")
     certified.reload(process)
     certified.wait_said(process, "the key is not that of the certificate; the certificate of before stays in use")
     assert get(certified, "/healthz", shown)[0] == 200

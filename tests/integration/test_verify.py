@@ -6,10 +6,9 @@ import threading
 
 import pytest
 
-from old_lms import OldLms
+from driver_site import driver, lms  # noqa: F401
 from services import HANG_UP
 from site_under_test import wait_for
-from test_driver_file import DriverSite
 
 PEOPLE = "/people/{original_username}"
 BY_STATUS = {"http": {"service": "forum", "get": PEOPLE}, "expect": {"status": [404]}}
@@ -436,28 +435,17 @@ def test_a_service_that_only_looks_keeps_people_before_the_stage_while_it_fails(
 
 # ---- at an LMS ----
 
-STATES = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"]
-
-
 @pytest.fixture
-def lms(make_service):
-    return OldLms(make_service, STATES)
-
-
-@pytest.fixture
-def driver(tmp_path, lms):
+def at_lms(driver):
     """The driver file of Open edX, with a verification behind what the scripts know."""
-    site = DriverSite(tmp_path, lms)
-    site.config["retirement_pipeline"] = [["RETIRING_FORUMS", "FORUMS_COMPLETE", "LMS", "retirement_retire_forum", {
+    driver.config["retirement_pipeline"] = [["RETIRING_FORUMS", "FORUMS_COMPLETE", "LMS", "retirement_retire_forum", {
         "retry": {"for": "60s", "first": "10ms", "longest": "50ms"},
         "verify": {"http": {"service": "lms", "get": "/search?author={original_username}"}, "count": "/total",
                    "after": ["0s", "50ms"]}}]]
-    yield site
-    site.stop()
-    site.check()
+    return driver
 
 
-def test_at_an_lms_residue_is_never_complete(driver, lms):
+def test_at_an_lms_residue_is_never_complete(at_lms, lms):
     """Ada's posts are still there, Bob's need a moment, and what is left of Carla is unknown before the next look."""
     looks = []
 
@@ -472,7 +460,7 @@ def test_at_an_lms_residue_is_never_complete(driver, lms):
 
     lms.meddle = look
     lms.add("ada", "bob", "carla")
-    driver.drive_all()
+    at_lms.drive_all()
     assert lms.states_of_all() == {"ada": "ERRORED", "bob": "COMPLETE", "carla": "COMPLETE"}
     [failed] = [json.loads(text) for _, to, text in lms.moves if to == "ERRORED"]
     assert (failed["outcome"], failed["error"]) == ("residue", "4 records left in lms")
@@ -481,9 +469,9 @@ def test_at_an_lms_residue_is_never_complete(driver, lms):
     assert done == [{"left": 0, "status": 200, "tries": 2}] * 2
 
 
-def test_at_an_lms_a_long_wait_outlives_the_driver(driver, lms):
+def test_at_an_lms_a_long_wait_outlives_the_driver(at_lms, lms):
     """The journal remembers that the person is erased."""
-    driver.config["retirement_pipeline"][0][4]["verify"]["after"] = ["0s", "3s"]
+    at_lms.config["retirement_pipeline"][0][4]["verify"]["after"] = ["0s", "3s"]
     looks = []
 
     def look(kind, call):
@@ -494,9 +482,9 @@ def test_at_an_lms_a_long_wait_outlives_the_driver(driver, lms):
 
     lms.meddle = look
     lms.add("ada")
-    assert driver.drive_all()["later"] == 1
+    assert at_lms.drive_all()["later"] == 1
     assert lms.states_of_all() == {"ada": "RETIRING_FORUMS"} and len(looks) == 1
-    wait_for(lambda: driver.drive_all()["completed"])
+    wait_for(lambda: at_lms.drive_all()["completed"])
     assert lms.states_of_all() == {"ada": "COMPLETE"} and len(looks) == 2
     [done] = [json.loads(text) for _, to, text in lms.moves if to == "FORUMS_COMPLETE"]
     assert done == {"status": 204, "attempts": 1, "verification": {"left": 0, "status": 200, "tries": 2}}

@@ -3,16 +3,10 @@
 #ifndef LETHE_TESTS_STORE_FIXTURE_H
 #define LETHE_TESTS_STORE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/world.h"
+#include "db_fixture.h"
 #include "scratch.h"
 #include "store/store.h"
 
@@ -207,14 +201,7 @@ static inline void move_to(struct fixture *f, int64_t id, unsigned to)
 
 static inline int64_t ask(struct fixture *f, const char *sql)
 {
-    struct db_rows rows;
-    bool row;
-    OK(db_query(f->db, &rows, sql, DB_NO_ARGS, &f->err));
-    OK(db_next(&rows, &row, &f->err));
-    assert_true(row);
-    int64_t n = db_int(&rows, 0);
-    db_rows_close(&rows);
-    return n;
+    return db_ask(f->db, sql);
 }
 
 /* So many people who are in this state from the beginning, without names and log. */

@@ -3,25 +3,15 @@
  * Calls to a peer that is scripted here and mostly behaves badly. The one question that matters every time:
  * is the verdict right about whether the other side can have acted?
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "peer.h"
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -102,18 +92,6 @@ static void reset(int fd)
     dup2(peer.listener, fd); /* closes the connection; the number stays taken */
 }
 
-static unsigned listen_somewhere(int *out)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof(address);
-    *out = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(*out >= 0);
-    assert_int_equal(bind(*out, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(*out, 1000), 0);
-    assert_int_equal(getsockname(*out, (struct sockaddr *)&address, &len), 0);
-    return ntohs(address.sin_port);
-}
-
 /* ---- the client ---- */
 
 static struct http_client *client;
@@ -128,7 +106,7 @@ static int setup(void **state)
     memset(&peer, 0, sizeof(peer));
     pthread_mutex_init(&peer.lock, NULL);
     assert_int_equal(http_client_open(&http_curl, &conf, &client, &err), RC_OK);
-    peer.port = listen_somewhere(&peer.listener);
+    peer.listener = peer_listen(&peer.port);
     return 0;
 }
 
@@ -353,9 +331,8 @@ static void test_http_client__ignores_proxies_of_the_environment(void **state)
 
 static unsigned closed_port(void)
 {
-    int fd;
-    unsigned port = listen_somewhere(&fd);
-    close(fd);
+    unsigned port;
+    close(peer_listen(&port));
     return port;
 }
 

@@ -31,6 +31,7 @@
 #include "base/file.h"
 #include "base/world.h"
 #include "http/http_int.h"
+#include "scratch.h"
 
 enum { PATIENCE_MS = 20000, LOOK_MS = 5 };
 
@@ -193,9 +194,15 @@ static void open_house(void)
     house.port = http_server_port(house.server);
 }
 
+enum { FOLDERS_MAX = 4 };
+static struct scratch folders[FOLDERS_MAX];
+static unsigned n_folders;
+
 static int teardown(void **state)
 {
     http_server_close(&house.server);
+    while (n_folders > 0)
+        scratch_remove(&folders[--n_folders]);
     assert_int_equal(house.n_opened, house.n_closed);
     return 0;
 }
@@ -1193,11 +1200,13 @@ static void test_http_server__a_worker_that_cannot_start_is_503(void **state)
 
 /* ---- the Unix socket ---- */
 
+/* A folder that is gone after the test. */
 static const char *temporary_dir(void)
 {
-    char *dir = arena_strdup(&arena, "/tmp/lethe-http-XXXXXX");
-    assert(dir && mkdtemp(dir));
-    return dir;
+    assert_true(n_folders < FOLDERS_MAX);
+    struct scratch *folder = &folders[n_folders++];
+    scratch_make(folder);
+    return folder->folder;
 }
 
 static const char *socket_in(const char *dir)
@@ -1221,7 +1230,6 @@ static void test_http_server__serves_its_own_user_on_a_unix_socket(void **state)
     close(fd);
     http_server_close(&house.server);
     assert_int_equal(stat(path, &st), -1);
-    rmdir(dir);
 }
 
 static void test_http_server__a_socket_left_over_is_replaced_and_a_live_one_is_not(void **state)
@@ -1242,7 +1250,6 @@ static void test_http_server__a_socket_left_over_is_replaced_and_a_live_one_is_n
     assert_true(fd >= 0);
     close(fd);
     http_server_close(&house.server);
-    rmdir(dir);
 }
 
 static void test_http_server__a_file_in_the_sockets_place_is_left_alone(void **state)
@@ -1259,7 +1266,6 @@ static void test_http_server__a_file_in_the_sockets_place_is_left_alone(void **s
     assert_int_equal(http_server_open(&house.conf, &house.server, &err), RC_INVALID);
     house.conf.socket_path = arena_printf(&arena, "%s/none/socket", dir);
     assert_int_equal(http_server_open(&house.conf, &house.server, &err), RC_NOT_FOUND);
-    rmdir(dir);
 }
 
 /* 0 when it was turned away, 1 when it was served. */
@@ -1293,7 +1299,6 @@ static int visit(uid_t host, uid_t guest)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(seteuid(0), 0);
     http_server_close(&house.server);
-    rmdir(dir);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
 }
@@ -1379,13 +1384,6 @@ static struct http_call call_tls(const char *ca_file, const char *path)
     return call;
 }
 
-static void remove_certificate(const char *dir, const char *certificate)
-{
-    unlink(certificate);
-    unlink(arena_printf(&arena, "%s/key", dir));
-    rmdir(dir);
-}
-
 /* Another certificate takes the place of the first one; neither what is none does, nor one without its key.
  */
 static void expect_renewal(const char *first)
@@ -1409,7 +1407,6 @@ static void expect_renewal(const char *first)
     call = call_tls(second, "/x");
     assert_int_equal(call.failure, HTTP_OK);
     buf_free(&call.answer);
-    remove_certificate(dir, second);
 }
 
 static void expect_shows(unsigned port, const char *certificate)
@@ -1436,8 +1433,6 @@ static void test_http_server__each_server_shows_its_own_certificate(void **state
     expect_shows(port, certificates[0]);
     http_server_close(&second);
     expect_shows(port, certificates[0]);
-    for (int i = 0; i < 2; i++)
-        remove_certificate(dirs[i], certificates[i]);
 }
 
 static void test_http_server__speaks_tls(void **state)
@@ -1460,9 +1455,6 @@ static void test_http_server__speaks_tls(void **state)
     buf_free(&call.answer);
     house.pace_us = 50 * CLOCK_MS;
     assert_closed(silent);
-    unlink(certificate);
-    unlink(arena_printf(&arena, "%s/key", dir));
-    rmdir(dir);
 }
 
 static int free_arena(void **state)

@@ -31,12 +31,6 @@ static void test_schema__tables_of_another_unreleased_version_are_refused(void *
     expect_error(store_migrate(f->db, &f->err), RC_CONFLICT, &f->err, "unreleased version");
 }
 
-static enum rc fail_nth(void *arg, const char *sql)
-{
-    int *left = arg;
-    return (*left)-- == 0 ? RC_NO_SPACE : RC_OK;
-}
-
 static void test_schema__interrupted_migration_can_be_repeated(void **state)
 {
     struct fixture *f = *state;
@@ -48,7 +42,7 @@ static void test_schema__interrupted_migration_can_be_repeated(void **state)
         snprintf(name, sizeof(name), "m%d.db", n);
         OK(db_open(scratch_path(&f->dir, "sqlite:", name), true, &db, &f->err));
         int left = n;
-        db_set_fault(db, fail_nth, &left);
+        db_set_fault(db, db_fail_nth, &left);
         rc = store_migrate(db, &f->err);
         assert_false(db_in_transaction(db));
         db_set_fault(db, NULL, NULL);

@@ -3,13 +3,11 @@
  * E-mails to a server that is scripted here, one command after the other. Every time: is the verdict right
  * about whether the message was accepted, and does no caller wait too long?
  */
-#include "unit.h"
+#include "peer.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -111,14 +109,8 @@ static void *serve(void *arg)
 
 static int setup(void **state)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof(address);
     memset(&peer, 0, sizeof(peer));
-    peer.listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(peer.listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(peer.listener, 100), 0);
-    assert_int_equal(getsockname(peer.listener, (struct sockaddr *)&address, &len), 0);
-    peer.port = ntohs(address.sin_port);
+    peer.listener = peer_listen(&peer.port);
     return pthread_create(&peer.thread, NULL, serve, NULL);
 }
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The promises of db.h on SQLite, and what it does on a machine that refuses. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "db_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/arena.h"
 #include "base/file.h"
-#include "db/db.h"
 #include "scratch.h"
 
 struct fixture {
@@ -60,19 +54,6 @@ static void add(struct fixture *f, int64_t n, const char *s)
                             &changed, &f->err),
                      RC_OK);
     assert_int_equal(changed, 1);
-}
-
-static int64_t ask(struct db *db, const char *sql)
-{
-    struct db_rows rows;
-    struct err err;
-    bool row;
-    assert_int_equal(db_query(db, &rows, sql, DB_NO_ARGS, &err), RC_OK);
-    assert_int_equal(db_next(&rows, &row, &err), RC_OK);
-    assert_true(row);
-    int64_t n = db_int(&rows, 0);
-    db_rows_close(&rows);
-    return n;
 }
 
 /* ---- statements ---- */
@@ -125,7 +106,7 @@ static void test_sqlite__hostile_text_is_a_value(void **state)
 {
     struct fixture *f = *state;
     add(f, 1, "'); DROP TABLE t; --");
-    assert_int_equal(ask(f->db, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(f->db, "SELECT count(*) FROM t"), 1);
 }
 
 static void test_sqlite__two_statements_are_read_at_once(void **state)
@@ -152,7 +133,7 @@ static void test_sqlite__many_statements_are_kept_apart(void **state)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 500; i++) {
             snprintf(sql[i], sizeof(sql[i]), "SELECT %d", i);
-            assert_int_equal(ask(f->db, sql[i]), i);
+            assert_int_equal(db_ask(f->db, sql[i]), i);
         }
     }
 }
@@ -161,9 +142,9 @@ static void test_sqlite__address_with_a_new_text_is_a_new_statement(void **state
 {
     struct fixture *f = *state;
     char sql[32] = "SELECT 1";
-    assert_int_equal(ask(f->db, sql), 1);
+    assert_int_equal(db_ask(f->db, sql), 1);
     strcpy(sql, "SELECT 2");
-    assert_int_equal(ask(f->db, sql), 2);
+    assert_int_equal(db_ask(f->db, sql), 2);
 }
 
 static void test_sqlite__errors_have_the_right_code_and_no_values(void **state)
@@ -176,7 +157,7 @@ static void test_sqlite__errors_have_the_right_code_and_no_values(void **state)
     assert_null(strstr(f->err.text, "secretive"));
     assert_int_equal(db_run(f->db, "SELEKT", DB_NO_ARGS, NULL, &f->err), RC_INTERNAL);
     assert_int_equal(db_run(f->db, "SELEKT", DB_NO_ARGS, NULL, &f->err), RC_INTERNAL);
-    assert_int_equal(ask(f->db, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(f->db, "SELECT count(*) FROM t"), 1);
 }
 
 /* ---- transactions ---- */
@@ -249,7 +230,7 @@ static void test_sqlite__savepoint_undoes_only_its_own(void **state)
     assert_int_equal(db_savepoint_release(f->db, &f->err), RC_OK);
     assert_int_equal(db_commit(f->db, &f->err), RC_OK);
     assert_false(db_in_transaction(f->db));
-    assert_int_equal(ask(f->db, "SELECT sum(n) FROM t"), 4);
+    assert_int_equal(db_ask(f->db, "SELECT sum(n) FROM t"), 4);
 }
 
 static void test_sqlite__rollback_outside_is_harmless(void **state)
@@ -260,7 +241,7 @@ static void test_sqlite__rollback_outside_is_harmless(void **state)
     assert_int_equal(db_begin(f->db, &f->err), RC_OK);
     add(f, 1, "x");
     db_rollback(f->db);
-    assert_int_equal(ask(f->db, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(db_ask(f->db, "SELECT count(*) FROM t"), 0);
 }
 
 static void test_sqlite__reader_keeps_its_picture(void **state)
@@ -269,11 +250,11 @@ static void test_sqlite__reader_keeps_its_picture(void **state)
     struct db *reader = open_reader(f);
     add(f, 1, "before");
     assert_int_equal(db_begin(reader, &f->err), RC_OK);
-    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(reader, "SELECT count(*) FROM t"), 1);
     add(f, 2, "after");
-    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(reader, "SELECT count(*) FROM t"), 1);
     assert_int_equal(db_commit(reader, &f->err), RC_OK);
-    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 2);
+    assert_int_equal(db_ask(reader, "SELECT count(*) FROM t"), 2);
     db_close(&reader);
 }
 
@@ -293,10 +274,10 @@ static void test_sqlite__writing_connection_is_durable_and_forgetful(void **stat
     struct fixture *f = *state;
     struct db_rows rows;
     bool row;
-    assert_int_equal(ask(f->db, "PRAGMA synchronous"), 2);
-    assert_int_equal(ask(f->db, "PRAGMA secure_delete"), 1);
-    assert_int_equal(ask(f->db, "PRAGMA temp_store"), 2);
-    assert_int_equal(ask(f->db, "PRAGMA trusted_schema"), 0);
+    assert_int_equal(db_ask(f->db, "PRAGMA synchronous"), 2);
+    assert_int_equal(db_ask(f->db, "PRAGMA secure_delete"), 1);
+    assert_int_equal(db_ask(f->db, "PRAGMA temp_store"), 2);
+    assert_int_equal(db_ask(f->db, "PRAGMA trusted_schema"), 0);
     assert_int_equal(db_query(f->db, &rows, "PRAGMA journal_mode", DB_NO_ARGS, &f->err), RC_OK);
     assert_int_equal(db_next(&rows, &row, &f->err), RC_OK);
     assert_string_equal(db_text(&rows, 0), "wal");
@@ -390,7 +371,7 @@ static void test_sqlite__checkpoint_says_when_a_reader_holds_it(void **state)
     bool all;
     add(f, 1, "x");
     assert_int_equal(db_begin(reader, &f->err), RC_OK);
-    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(reader, "SELECT count(*) FROM t"), 1);
     add(f, 2, "y");
     assert_int_equal(db_checkpoint(f->db, false, &all, &f->err), RC_OK);
     assert_false(all);
@@ -475,7 +456,7 @@ static int fill_the_disk(const char *target)
     if (rc != RC_NO_SPACE)
         return 3;
     db_rollback(db);
-    if (ask(db, "SELECT count(*) FROM t") != 0)
+    if (db_ask(db, "SELECT count(*) FROM t") != 0)
         return 4;
     return !db_script(db, "INSERT INTO t (b) VALUES (zeroblob(100))", &err) ? 0 : 5;
 }
@@ -512,7 +493,7 @@ static void test_sqlite__committed_survives_the_process(void **state)
     assert_true(WIFSIGNALED(status));
     assert_int_equal(db_open(scratch_path(&f->dir, "sqlite:", "t.db"), true, &f->db, &f->err), RC_OK);
     assert_true(db_wal_pages(f->db) > 0);
-    assert_int_equal(ask(f->db, "SELECT sum(n) FROM t"), 1);
+    assert_int_equal(db_ask(f->db, "SELECT sum(n) FROM t"), 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)

@@ -405,12 +405,6 @@ static enum rc live_in_a_transaction(struct fixture *f)
 
 /* ---- the N-th call fails ---- */
 
-static enum rc fail_nth(void *arg, const char *sql)
-{
-    int *left = arg;
-    return (*left)-- == 0 ? RC_NO_SPACE : RC_OK;
-}
-
 static void empty(struct fixture *f)
 {
     OK(db_script(f->db,
@@ -436,7 +430,7 @@ static enum rc count_call(void *arg, const char *sql)
 /* Call n fails, counted from 0: the life is undone as a whole, and succeeds afterwards. */
 static void live_with_failure(struct fixture *f, int n)
 {
-    db_set_fault(f->db, fail_nth, &n);
+    db_set_fault(f->db, db_fail_nth, &n);
     enum rc rc = live_in_a_transaction(f);
     db_set_fault(f->db, NULL, NULL);
     assert_int_equal(rc, RC_NO_SPACE);

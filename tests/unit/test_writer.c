@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/world.h"
 #include "db/writer.h"
+#include "db_fixture.h"
 #include "scratch.h"
 
 #define NEVER INT64_MAX
@@ -81,19 +82,6 @@ static int close_fixture(void **state)
     scratch_remove(&f->dir);
     free(f);
     return 0;
-}
-
-static int64_t ask(struct db *db, const char *sql)
-{
-    struct db_rows rows;
-    struct err err;
-    bool row;
-    assert_int_equal(db_query(db, &rows, sql, DB_NO_ARGS, &err), RC_OK);
-    assert_int_equal(db_next(&rows, &row, &err), RC_OK);
-    assert_true(row);
-    int64_t n = db_int(&rows, 0);
-    db_rows_close(&rows);
-    return n;
 }
 
 static void expect_logged(const struct fixture *f, const char *part)
@@ -197,7 +185,7 @@ static void test_writer__run_waits_and_reports(void **state)
     struct fixture *f = *state;
     int64_t n = 5;
     assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT n FROM t"), 5);
+    assert_int_equal(db_ask(f->reader, "SELECT n FROM t"), 5);
     assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_CONFLICT);
     assert_non_null(strstr(f->err.text, "UNIQUE"));
     assert_int_equal(writer_run(f->writer, run_insert, &n, NULL), RC_CONFLICT);
@@ -217,8 +205,8 @@ static void test_writer__only_the_failing_job_fails(void **state)
         assert_int_equal(notes[i].runs, 1);
     }
     assert_string_equal(notes[2].text, "job 2 fails");
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n IN (0, 1, 3, 5)"), 4);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 4);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t WHERE n IN (0, 1, 3, 5)"), 4);
 }
 
 /* An error of the batch before is not told to a client of this one. */
@@ -262,7 +250,7 @@ static void test_writer__a_refused_savepoint_is_one_jobs_answer(void **state)
     assert_int_equal(notes[1].answered, 1 + RC_NO_SPACE);
     assert_int_equal(notes[1].runs, 0);
     assert_int_equal(notes[2].answered, 1 + RC_UNAVAILABLE); /* the second release is its own */
-    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 1);
+    assert_int_equal(db_ask(f->reader, "SELECT sum(n) FROM t"), 1);
 }
 
 static void test_writer__a_batch_is_one_commit(void **state)
@@ -317,7 +305,7 @@ static void test_writer__ended_transaction_is_done_anew_one_by_one(void **state)
         assert_int_equal(notes[i].answered, 1 + (int)(i == 2 ? RC_NO_SPACE : RC_OK));
     assert_int_equal(notes[0].runs, 2);
     assert_int_equal(notes[4].runs, 1);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 4);
 }
 
 /* Fails commits, counted down. */
@@ -347,7 +335,7 @@ static void test_writer__refused_commit_is_tried_alone_then_answered(void **stat
     assert_int_equal(notes[0].answered, 1 + RC_NO_SPACE);
     assert_int_equal(notes[1].answered, 1 + RC_OK);
     assert_int_equal(notes[2].answered, 1 + RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 3);
+    assert_int_equal(db_ask(f->reader, "SELECT sum(n) FROM t"), 3);
 }
 
 static void test_writer__a_job_alone_that_may_not_begin_is_not_run(void **state)
@@ -361,7 +349,7 @@ static void test_writer__a_job_alone_that_may_not_begin_is_not_run(void **state)
     assert_int_equal(notes[0].answered, 1 + RC_UNAVAILABLE);
     assert_int_equal(notes[0].runs, 1); /* in the batch */
     assert_int_equal(notes[1].answered, 1 + RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT sum(n) FROM t"), 2);
+    assert_int_equal(db_ask(f->reader, "SELECT sum(n) FROM t"), 2);
 }
 
 /* In a batch, and each alone after the batch's commit was refused. */
@@ -382,7 +370,7 @@ static void test_writer__what_was_only_tried_is_undone(void **state)
             assert_int_equal(notes[i].answered, 1 + RC_OK);
         assert_int_equal(notes[1].runs, 1 + refusals);
     }
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 4);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 4);
 }
 
 static void test_writer__refused_begin_is_everybodys_answer(void **state)
@@ -535,12 +523,12 @@ static int fill_the_disk(const char *target, const char *reader_target)
     w = writer_open(&(struct writer_conf){ .db = db, .world = &world_real, .metrics = metrics_open() });
     if (writer_run(w, run_blob, &huge, &err) != RC_NO_SPACE)
         return 2;
-    if (ask(reader, "SELECT count(*) FROM t") != 0)
+    if (db_ask(reader, "SELECT count(*) FROM t") != 0)
         return 3;
     if (writer_run(w, run_blob, &small, &err))
         return 4;
     writer_close(&w);
-    return ask(reader, "SELECT count(*) FROM t") == 1 ? 0 : 5;
+    return db_ask(reader, "SELECT count(*) FROM t") == 1 ? 0 : 5;
 }
 
 static void test_writer__full_disk_is_answered_and_recovers(void **state)
@@ -644,7 +632,7 @@ static void test_writer__a_long_log_is_checkpointed_between_jobs(void **state)
     while (writer_step(w) == 0) {
     }
     assert_int_equal(db_begin(reader, &f->err), RC_OK); /* its snapshot is in the way of all checkpoints */
-    assert_int_equal(ask(reader, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(db_ask(reader, "SELECT count(*) FROM t"), 0);
     db_set_fault(db, watch_calls, calls);
     for (int n = 1; n <= 6; n++) {
         assert_int_equal(writer_run(w, run_blob, &len, &f->err), RC_OK);
@@ -679,7 +667,7 @@ static void test_writer__a_failed_checkpoint_is_tried_again_after_the_next_job(v
     expect_logged(f, "checkpoint: database: injected fault");
     assert_true(size_of(f, "t.db") < (off_t)len);
     assert_int_equal(writer_run(f->writer, run_insert, &n, &f->err), RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 2);
     db_set_fault(f->db, NULL, NULL);
     f->now += CLOCK_S;
     assert_int_equal(step_all(f), NEVER);
@@ -721,7 +709,7 @@ static void test_writer__close_runs_what_waits_in_order(void **state)
     writer_close(&f->writer);
     for (int i = 0; i < N; i++)
         assert_int_equal(notes[i].answered, 1 + RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE id = n + 1"), N);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t WHERE id = n + 1"), N);
     assert_int_equal(db_wal_pages(f->db), 0);
     free(notes);
 }
@@ -737,7 +725,7 @@ static void test_writer__its_thread_runs_jobs_at_once_and_checkpoints_later(void
         writer_open(&(struct writer_conf){ .db = f->db, .world = &world_real, .metrics = f->metrics });
     assert_int_equal(writer_start(f->writer, &f->err), RC_OK);
     assert_int_equal(writer_run(f->writer, run_blob, &len, &f->err), RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 1);
     while (size_of(f, "t.db") < (off_t)len)
         sched_yield();
 }
@@ -836,10 +824,11 @@ static void test_writer__many_submitters(void **state)
         assert_int_equal(note->answered, 1 + (int)note->fails_with);
         good += !is_bad(i % NOTES_EACH);
     }
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t WHERE n < 1000000"), good);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t WHERE n < 1000000"), good);
     /* Each submitter's own are in the order it submitted them in. */
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t a JOIN t b ON b.n = a.n + 1 WHERE a.n < 1000000"
-                                    " AND a.n / 400 = b.n / 400 AND b.id < a.id"),
+    assert_int_equal(db_ask(f->reader,
+                            "SELECT count(*) FROM t a JOIN t b ON b.n = a.n + 1 WHERE a.n < 1000000"
+                            " AND a.n / 400 = b.n / 400 AND b.id < a.id"),
                      0);
     free(s);
 }
@@ -860,8 +849,8 @@ struct errand_alone {
 static enum rc alone_run(struct writer_job *job, struct db *db, struct err *err)
 {
     struct errand_alone *e = (struct errand_alone *)(void *)job;
-    e->seen = ask(e->f->reader, "SELECT count(*) FROM t WHERE n >= 100");
-    e->shared = ask(db, "SELECT count(*) FROM t WHERE n < 100");
+    e->seen = db_ask(e->f->reader, "SELECT count(*) FROM t WHERE n >= 100");
+    e->shared = db_ask(db, "SELECT count(*) FROM t WHERE n < 100");
     enum rc rc = insert(db, e->n + e->done, err);
     if (!rc && e->done == e->fails_at)
         rc = err_set(err, RC_NO_SPACE, "the disk is full");
@@ -898,7 +887,7 @@ static void test_writer__alone_nobody_comes_between_visible_steps(void **state)
     assert_int_equal(e.seen, 2);   /* two steps were committed when the third began ... */
     assert_int_equal(e.shared, 1); /* ... and of the others only the one before them */
     assert_int_equal(after.answered, 1 + RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 5);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 5);
 }
 
 static void test_writer__alone_keeps_the_steps_before_the_failing_one(void **state)
@@ -911,7 +900,7 @@ static void test_writer__alone_keeps_the_steps_before_the_failing_one(void **sta
     writer_close(&f->writer);
     assert_int_equal(e.answered, 1 + RC_NO_SPACE);
     assert_int_equal(after.answered, 1 + RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 2);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 2);
 }
 
 static void test_writer__alone_leaves_nothing_in_the_log(void **state)
@@ -944,7 +933,7 @@ static void test_writer__alone_is_one_step_unless_it_wants_another(void **state)
     struct fixture *f = *state;
     int64_t n = 1;
     assert_int_equal(writer_run_alone(f->writer, insert_once, &n, &f->err), RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 1);
     assert_int_equal(writer_run_alone(f->writer, insert_once, &n, &f->err), RC_CONFLICT);
     expect_text_has(f->err.text, "UNIQUE");
 }
@@ -957,7 +946,7 @@ static void test_writer__alone_erases_once_readers_let_it(void **state)
     struct errand_alone e = make_alone(f, 1, -1);
     run_as_one_batch(f, &first, 1);
     assert_int_equal(db_begin(f->reader, &f->err), RC_OK);
-    assert_int_equal(ask(f->reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 1);
     e.f = &(struct fixture){ .reader = f->db };
     expect_not_logged(f, "deleted values");
     writer_submit(f->writer, &e.job);
