@@ -324,12 +324,15 @@ class Site:
         contract.check(method, path, answer)
         return answer
 
-    def say(self, data, timeout=TIMEOUT):
-        """Sends exactly these bytes on a new connection; returns all that comes back until the server hangs up."""
+    def say(self, data, timeout=TIMEOUT, ends=False):
+        """Sends exactly these bytes on a new connection, and the end of it, if wanted; returns all that comes back until the
+        server hangs up."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as s:
             heard = b""
             try:
                 s.sendall(data)
+                if ends:
+                    s.shutdown(socket.SHUT_WR)
                 while more := s.recv(65536):
                     heard += more
             except (ConnectionResetError, BrokenPipeError):

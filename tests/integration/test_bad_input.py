@@ -2,12 +2,11 @@
 """Hostile bytes in every place: the right status, a text that helps, never a 500, and nothing has changed."""
 import json
 import re
-import socket
 
 import pytest
 
 from contract import contract
-from site_under_test import ALL_SCOPES, TIMEOUT, wait_for
+from site_under_test import ALL_SCOPES, wait_for
 
 UPDATE = "/api/user/v1/accounts/update_retirement_status/"
 WITH_BODY = [(method.upper(), path) for path, item in contract.document["paths"].items() for method, operation in item.items()
@@ -61,6 +60,14 @@ def status_of(heard):
     """The status of the answer, or None if the server hung up without one."""
     match = re.match(rb"HTTP/1\.[01] (\d\d\d) ", heard)
     return int(match[1]) if match else None
+
+
+def expect_refused(authority, data, status):
+    """One answer, about the first request of these bytes, and the end of the connection."""
+    heard = authority.say(data, ends=True)
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert status_of(heard) == status and heard.count(b"HTTP/1.1 ") == 1 and b"\r\nConnection: close" in head, heard[:300]
+    assert json.loads(body)["code"] == "malformed"
 
 
 def request_bytes(authority, start, *headers, body=b""):
@@ -159,19 +166,18 @@ def test_a_body_in_chunks(authority):
     assert status_of(authority.say(request_bytes(authority, start, b"Transfer-Encoding: chunked", body=endless))) == 413
 
 
-@pytest.mark.parametrize("headers", [
-    [b"Content-Length: 2", b"Content-Length: 3"], [b"Content-Length: 2", b"Transfer-Encoding: chunked"], [b"Content-Length: -1"],
-    [b"Content-Length: x"], [b"Content-Length: 2, 2"], [b"Content-Length: 0x2"], [b"Content-Length: 18446744073709551616"],
-    [b"Transfer-Encoding: gzip, chunked"], [b"Transfer-Encoding: identity", b"Content-Length: 2"], [b"Content-Length : 2"],
+@pytest.mark.parametrize("headers, status", [
+    ([b"Content-Length: 2", b"Content-Length: 3"], 400), ([b"Content-Length: 2", b"Transfer-Encoding: chunked"], 400),
+    ([b"Content-Length: -1"], 400), ([b"Content-Length: x"], 400), ([b"Content-Length: 2, 2"], 400), ([b"Content-Length: 0x2"], 400),
+    ([b"Content-Length: 18446744073709551616"], 413), ([b"Content-Length : 2"], 400),
+    ([b"Transfer-Encoding: gzip, chunked"], 501), ([b"Transfer-Encoding: identity", b"Content-Length: 2"], 501),
 ])
-def test_a_body_whose_length_is_said_in_doubtful_ways(authority, headers):
+def test_a_body_whose_length_is_said_in_doubtful_ways(authority, headers, status):
     """A server and a proxy must not disagree whether this is one request or two."""
     second = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     start = f"PATCH {UPDATE} HTTP/1.1".encode()
     data = request_bytes(authority, start, *headers, body=b"{}" + second).replace(b"Connection: close\r\n", b"", 1)
-    heard = authority.say(data, timeout=15)
-    assert status_of(heard) in (400, 413, 501, None), heard[:300]
-    assert b"lethe_http_request_seconds" not in heard
+    expect_refused(authority, data, status)
 
 
 # ---- headers ----
@@ -186,29 +192,22 @@ def test_headers_over_16_kib(authority):
 
 @pytest.mark.parametrize("start", [b"GET /" + b"x" * 20000 + b" HTTP/1.1", b"GET /v1/states?a=" + b"b" * 20000 + b" HTTP/1.1"])
 def test_a_target_that_is_too_long(authority, start):
-    assert status_of(authority.say(request_bytes(authority, start))) in (414, 431)
+    expect_refused(authority, request_bytes(authority, start), 431)
 
 
 @pytest.mark.parametrize("header", [b"X: a\x01b", b"X: a\x7fb", b"X: \xff\xfe", b"X: a\xc2\x85b", b"Host: two"])
 def test_headers_with_hostile_characters(authority, header):
-    heard = authority.say(request_bytes(authority, b"GET /v1/states HTTP/1.1", header), timeout=15)
-    assert status_of(heard) in (400, None), heard[:300]
+    expect_refused(authority, request_bytes(authority, b"GET /v1/states HTTP/1.1", header), 400)
 
 
-@pytest.mark.parametrize("data", [b"\r\n\r\n\r\n", b"\x00" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\n\n", b"\x16\x03\x01\x02\x00\x01\x00",
-                                  b"GET http://evil.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-                                  b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\xff" * 5000 + b"\r\n\r\n", b"GET  /  HTTP/1.1\r\n\r\n", b"G" * 30000])
-def test_what_is_hardly_http(authority, data):
-    with socket.create_connection(("127.0.0.1", authority.port), TIMEOUT) as s:
-        s.settimeout(0.5)  # some of it could still become a request
-        heard = b""
-        try:
-            s.sendall(data)
-            while more := s.recv(65536):
-                heard += more
-        except (ConnectionResetError, BrokenPipeError, TimeoutError):
-            pass
-    assert status_of(heard) in (None, 400, 404, 405, 414, 431, 501, 505), heard[:300]
+@pytest.mark.parametrize("data, status", [
+    (b"\r\n\r\n\r\n", 400), (b"\x00" * 1000, 400), (b"GET\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 505), (b"GET / HTTP/1.1\n\n", 400),
+    (b"\x16\x03\x01\x02\x00\x01\x00", 400), (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505), (b"\xff" * 5000 + b"\r\n\r\n", 400),
+    (b"GET  /  HTTP/1.1\r\n\r\n", 400), (b"G" * 30000, 431),
+    (b"GET http://evil.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+    (b"GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400)])
+def test_what_is_hardly_http(authority, data, status):
+    expect_refused(authority, data, status)
 
 
 # ---- paths and methods ----
