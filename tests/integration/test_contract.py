@@ -168,3 +168,12 @@ def test_every_call_of_the_contract_is_in_it():
                     m.lower() == method and contract.find(m, p) is item[method] for m, p in called):
                 missing.append(f"{method.upper()} {path}")
     assert not missing
+
+
+def test_no_text_of_the_description_is_torn():
+    """An unquoted comma ends a text in { }: its rest is then a member without a value."""
+    torn, parts = [], [contract.document]
+    for part in parts:
+        torn += [name for name, value in part.items() if value is None] if isinstance(part, dict) else []
+        parts += [value for value in (part.values() if isinstance(part, dict) else part) if isinstance(value, (dict, list))]
+    assert torn == []
