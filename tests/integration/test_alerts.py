@@ -161,13 +161,6 @@ def test_the_watch_leaves_who_has_a_driver(site):
     assert claim["id"] == held and site.one(held)["state"] == "RETIRING_FORUMS"
 
 
-def test_without_being_told_to_it_moves_nobody_and_tells_nobody(site):
-    site.configure(watch={"stuck_after": "0", "every": "100ms"})
-    site.serve()
-    site.somebody("RETIRING_FORUMS"), site.somebody("RETIRING_LMS", "ERRORED")
-    assert site.counts()["ERRORED"] == 1 and site.get("/v1/deliveries").json["deliveries"] == []
-
-
 def test_all_three_ways(site, chat, make_office):
     office = make_office()
     out = site.folder / "alert.json"

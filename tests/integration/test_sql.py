@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sql action: people erased in SQLite, PostgreSQL and MariaDB, each a real one that is thrown away."""
+import contextlib
+import json
 import os
 import pathlib
 import re
@@ -323,18 +325,43 @@ def test_a_wrong_password(shop_server):
     assert "wr0ng-passw0rd" not in str(failed) and "wr0ng-passw0rd" not in site.logs()
 
 
+@contextlib.contextmanager
+def held(db, number):
+    """Another program's transaction that holds this order, until the block is left."""
+    holder = subprocess.Popen([*db.as_user, *db.client()], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    holder.stdin.write(f"BEGIN;\nUPDATE orders SET note = 'held' WHERE id = {number};\n")
+    holder.stdin.flush()
+
+    def is_held():
+        try:
+            db.do(f"SELECT 1 FROM orders WHERE id = {number} FOR UPDATE NOWAIT")
+        except subprocess.CalledProcessError:
+            return True
+        return False
+
+    wait_for(is_held, f"order {number} to be held")
+    yield
+    holder.communicate("ROLLBACK;\n", TIMEOUT)
+
+
 def test_people_in_each_others_way(shop_server):
     """Two transactions in a deadlock: the one that the database ends is tried again."""
     site = shop_server
-    for number in (1, 2):
+    for number in (1, 2, 3):
         order(site, number, "x")
-    pause = site.db.sleep.replace("3600", "0.3")
-    site.db.do("INSERT INTO pauses VALUES (1)")
-    statements(site, "UPDATE orders SET note = {original_username} WHERE id = CASE {original_username} WHEN 'ada' THEN 1 ELSE 2 END",
-               pause,
-               "UPDATE orders SET note = {original_username} WHERE id = CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
+    change = "UPDATE orders SET note = {original_username} WHERE id = "
+    statements(site, change + "CASE {original_username} WHEN 'ada' THEN 1 ELSE 2 END", change + "3",
+               change + "CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
     site.request_all(["ada", "eve"])
-    assert site.drive_all()["completed"] == 2
+    waiting = {"Postgresql": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+               "Mariadb": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"}[type(site.db).__name__]
+    with held(site.db, 3):  # each has its first order
+        driver = site.start("drive", "--once", "--json")
+        wait_for(lambda: site.db.do(waiting) == [["2"]], "both to wait")
+    done = json.loads(driver.stdout.read())
+    assert driver.wait(TIMEOUT) == 0 and done["completed"] == 2, done
+    attempts = sorted(site.recorded(name, "ERASED")["attempts"] for name in ("ada", "eve"))
+    assert attempts[0] == 1 and attempts[1] > 1
 
 
 HOSTILE_DRIVERS = {

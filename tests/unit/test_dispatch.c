@@ -60,7 +60,9 @@ static const struct {
       { "{}", "{\"email\": 1}", "{\"email\": \"a\", \"username\": \"b\"}",
         "{\"email\": \"a\", \"reason\": \"\\u0001\"}" } },
     { &handle_release_fuse, "/v1/fuse/release", { "{}", "{\"reason\": 1}", "{\"reason\": \"\\u0001\"}" } },
-    { &handle_release_stage, "/v1/stages/A_ING/release", { "{}", "{\"reason\": 1}", "{\"reason\": \"\\u0001\"}" } },
+    { &handle_release_stage,
+      "/v1/stages/A_ING/release",
+      { "{}", "{\"reason\": 1}", "{\"reason\": \"\\u0001\"}" } },
     { &handle_bulk,
       "/v1/bulk",
       { "{}", "{\"action\": \"other\", \"select\": {\"ids\": [1]}}",
@@ -168,23 +170,42 @@ static void test_dispatch__a_handler_has_the_halves_of_its_lane(void **state)
 
 /* ---- long reads ---- */
 
-/* The worker that takes the request has its other connections to look after. */
+/* The worker that takes the request has its other connections to look after, the writer its leases to renew,
+ * and the threads for passwords their passwords. */
 static void test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own(void **state)
 {
     struct site *site = *state;
+    struct server *server = site->server;
     const struct question long_ones[] = {
         { HTTP_POST, "/v1/fsck", NULL, NULL, false },
         { HTTP_POST, "/v1/audit/verify", "{}", NULL, false },
     };
+    const struct question renewal = {
+        HTTP_POST, "/v1/progress",
+        "[{\"id\": 1, \"epoch\": 1, \"stage\": \"LOCKING\", \"outcome\": \"renewed\", \"lease_s\": 60}]",
+        NULL, false
+    };
+    expect_status(
+        site_post(site, "/v1/retirements", "{\"username\": \"ada\", \"email\": \"ada@example.com\"}"), 201);
+    site->now += CLOCK_S;
+    expect_text_has(site_post(site, "/v1/claims", "{\"driver\": \"d\", \"limit\": 1, \"lease_s\": 60}").text,
+                    "\"epoch\":1");
     for (size_t i = 0; i < 2; i++) {
-        struct heard heard = site_ask(site, &long_ones[i]);
-        assert_true(heard.queued);
-        expect_status(heard, 200);
-        struct asked *asked = site_send(site, &long_ones[i]);
+        struct asked *asked = site_send(site, &long_ones[i]), *renewed = site_send(site, &renewal);
+        assert_true(asked->queued);
+        assert_false(slow_step(server->slow, site->reader));
+        while (!renewed->answered)
+            assert_int_equal(writer_step(server->writer), 0);
+        expect_text_has(expect_status(site_hear(site, renewed), 200), "\"ok\":true");
+        assert_false(asked->answered);
+        assert_true(slow_step(server->long_reads, site->reader));
+        assert_true(asked->answered);
+        expect_status(site_hear(site, asked), 200);
+        asked = site_send(site, &long_ones[i]);
         asked->is_gone = true;
         expect_status(site_hear(site, asked), 503);
     }
-    atomic_store(&site->server->closing, true);
+    atomic_store(&server->closing, true);
     expect_status(site_ask(site, &long_ones[0]), 503);
 }
 

@@ -2,6 +2,7 @@
 /* base/json.c: reading hostile input, writing valid output. */
 #include "unit.h"
 
+#include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -524,6 +525,7 @@ static void test_json__anything_escaped_can_be_read_back(void **state)
 struct maker {
     unsigned seed;
     struct buf *out;
+    unsigned members, elements, strings, numbers; /* made so far; keys are no strings */
 };
 
 static unsigned pick(struct maker *m, unsigned n)
@@ -589,6 +591,9 @@ static void make_children(struct maker *m, unsigned depth, bool is_map)
             make_string(m);
             make_blanks(m);
             buf_add_char(m->out, ':');
+            m->members++;
+        } else {
+            m->elements++;
         }
         make_value(m, depth + 1);
         buf_add_str(m->out, n > 1 ? "," : "");
@@ -603,14 +608,39 @@ static void make_value(struct maker *m, unsigned depth)
     make_blanks(m);
     switch (pick(m, depth < 6 ? 8 : 4)) {
     case 0: make_one_of(m, words, 3); break;
-    case 1: make_number(m); break;
+    case 1:
+        make_number(m);
+        m->numbers++;
+        break;
     case 4:
     case 5: make_children(m, depth, true); break;
     case 6:
     case 7: make_children(m, depth, false); break;
-    default: make_string(m); break;
+    default:
+        make_string(m);
+        m->strings++;
+        break;
     }
     make_blanks(m);
+}
+
+/* Takes from what was made what is found. */
+static void count_off(struct maker *m, const struct json *value)
+{
+    switch (value->kind) {
+    case JSON_INT:
+    case JSON_BIG:
+    case JSON_REAL_KIND: m->numbers--; break;
+    case JSON_TEXT:
+    case JSON_ODD_TEXT: m->strings--; break;
+    case JSON_MAP: m->members -= value->count; break;
+    case JSON_LIST: m->elements -= value->count; break;
+    case JSON_NULL_KIND:
+    case JSON_BOOL: break;
+    case JSON_TWICE: fail_msg("a value is in the tree twice");
+    }
+    for (const struct json *child = value->first; child; child = child->next)
+        count_off(m, child);
 }
 
 static void expect_same(const struct json *one, const struct json *two)
@@ -627,27 +657,41 @@ static void expect_same(const struct json *one, const struct json *two)
         expect_same(one, two);
 }
 
+static void expect_read(struct maker made)
+{
+    struct arena a = { 0 };
+    struct buf text, written;
+    struct json *one, *two;
+    struct err err;
+    unsigned seed = made.seed;
+    made.out = &text;
+    buf_init(&text, 1 << 24);
+    buf_init(&written, 1 << 24);
+    make_value(&made, 0);
+    if (json_parse(&a, text.data, text.len, &one, &err))
+        fail_msg("LETHE_SEED=%u: %s: %s", seed, err.text, buf_str(&text));
+    count_off(&made, one);
+    if (made.members || made.elements || made.strings || made.numbers)
+        fail_msg("LETHE_SEED=%u: not all of it was read: %s", seed, buf_str(&text));
+    json_dump(&written, one);
+    expect_ok(json_parse(&a, written.data, written.len, &two, &err), &err);
+    expect_same(one, two);
+    buf_free(&text);
+    buf_free(&written);
+    arena_free(&a);
+}
+
+/* LETHE_SEED=N repeats a run. */
 static void test_json__no_valid_json_is_none(void **state)
 {
     const char *given = getenv("LETHE_SEED");
-    unsigned seed = given ? (unsigned)atoi(given) : 20261130;
-    for (unsigned i = 0; i < 20000; i++) {
-        struct arena a = { 0 };
-        struct buf made, written;
-        struct json *one, *two;
-        struct err err;
-        buf_init(&made, 1 << 24);
-        buf_init(&written, 1 << 24);
-        make_value(&(struct maker){ .seed = seed + i, .out = &made }, 0);
-        if (json_parse(&a, made.data, made.len, &one, &err))
-            fail_msg("LETHE_SEED=%u: %s: %s", seed + i, err.text, buf_str(&made));
-        json_dump(&written, one);
-        expect_ok(json_parse(&a, written.data, written.len, &two, &err), &err);
-        expect_same(one, two);
-        buf_free(&made);
-        buf_free(&written);
-        arena_free(&a);
-    }
+    unsigned seed;
+    crypto_random(&seed, sizeof(seed));
+    if (given)
+        seed = (unsigned)strtoul(given, NULL, 10);
+    print_message("# LETHE_SEED=%u\n", seed);
+    for (unsigned i = 0; i < 20000; i++)
+        expect_read((struct maker){ .seed = seed + i });
 }
 
 static void test_json__kinds_have_names(void **state)

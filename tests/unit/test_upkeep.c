@@ -102,6 +102,22 @@ static void test_upkeep__moves_the_stuck_to_errored(void **state)
     expect_text_has(site_get(site, "/v1/retirements/1").text, "\"state\":\"ERRORED\"");
 }
 
+static void test_upkeep__leaves_the_stuck_unless_told_otherwise(void **state)
+{
+    struct site *site = *state;
+    struct config *config = reload(site);
+    add_one(site, "LOCKING");
+    rest(site);
+    site->now += 2 * config->stuck_after_us;
+    rest(site);
+    expect_text_has(site_get(site, "/v1/retirements/1").text, "\"state\":\"LOCKING\"");
+    expect_text_has(site_get(site, "/v1/deliveries").text, "\"deliveries\":[]");
+    config->stuck_is_errored = true;
+    site->now += config->watch_every_us;
+    rest(site);
+    expect_text_has(site_get(site, "/v1/retirements/1").text, "\"state\":\"ERRORED\"");
+}
+
 /* Deleting a retirement finds no space, as often as *left says. */
 static enum rc fail_delete(void *arg, const char *sql)
 {
@@ -168,6 +184,7 @@ int main(void)
         T(test_upkeep__a_reload_counts_at_the_next_step),
         T(test_upkeep__archives),
         T(test_upkeep__moves_the_stuck_to_errored),
+        T(test_upkeep__leaves_the_stuck_unless_told_otherwise),
         T(test_upkeep__finishes_what_failed_half_way),
         T(test_upkeep__a_full_disk_is_noted),
     };
