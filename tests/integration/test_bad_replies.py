@@ -2,6 +2,7 @@
 """What services do wrong, one row each, and what must be on record of it. None of it is a success, and none of it costs
 memory without bound."""
 import itertools
+import re
 import signal
 import socket
 import ssl
@@ -58,6 +59,7 @@ BAD = [
     ("a length that is no number",                  [OK + b"Content-Length: all\r\n\r\n"], None, True),
     ("a length beyond all numbers",                 [OK + b"Content-Length: 99999999999999999999\r\n\r\nx"], None, True),
     ("two lengths",                                 [OK + b"Content-Length: 2\r\nContent-Length: 4\r\n\r\nokay"], None, True),
+    ("a length and chunks",                         [OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"], None, True),
     ("a chunk size that is no number",              [OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], None, True),
     ("a chunk size beyond all numbers",             [OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx"], None, True),
     ("no HTTP",                                     [b"\x16\x03\x01 this is not HTTP\r\n\r\n"], None, True),
@@ -234,6 +236,38 @@ def test_with_tls_a_service_that(erasing, number):
     erasing.store.doings = BAD_TLS[number][1]
     record = drive_one(erasing, f"person{number}")
     assert record["status"] is None and record["outcome"] in ("failed", "unknown")
+
+
+class TalkativeService(BadService):
+    """Says 204 once more, a moment after it has answered the first call of a connection, and answers no second one on it."""
+
+    def __init__(self):
+        self.answered, self.has_talked = [], threading.Event()
+        super().__init__()
+
+    def do(self, connection):
+        call = connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        self.answered.append(call)
+        if not self.has_talked.wait(0.2):
+            connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+            self.has_talked.set()
+            connection.recv(65536)
+
+
+def test_an_answer_to_nobody_is_not_the_next_persons(site):
+    store = TalkativeService()
+    process = start(site, store.url)
+    for name in ("ada", "bob"):
+        site.request(name)
+        wait_for(lambda name=name: site.state_of(name) in ("ERRORED", "COMPLETE"), "an end")
+        assert store.has_talked.wait(10)
+    assert site.states() == {"ada": "COMPLETE", "bob": "COMPLETE"}
+    assert [re.search(b'"(ada|bob)"', call)[1] for call in store.answered] == [b"ada", b"bob"]
+    assert store.calls == 2
+    site.kill(process, signal.SIGTERM)
+    store.stop()
+    assert "bytes came on it that belong to no answer" in site.log(process)
 
 
 def test_a_certificate_that_nobody_vouches_for(site):

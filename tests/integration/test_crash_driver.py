@@ -168,3 +168,20 @@ def test_two_drivers_share_three_hundred_people(crashing):
     assert sum(d["calls"] for d in done) == 900 and all(d["people"] > 0 for d in done)
     assert all(sorted(service.usernames()) == names for service in crashing.everywhere)
     expect_once_in_order(crashing, names)
+
+
+def test_a_driver_with_people_in_flight_ends_before_a_dead_server(crashing):
+    """Some wait for another attempt, some for their service, and none can be given back. The sanitizers look at what is freed."""
+    crashing.forum.script = lambda call: 503
+    crashing.config["services"]["forum"].update(breaker="none", max_concurrent=2)
+    server = crashing.serve()
+    crashing.request_all(people(20))
+    driver = crashing.start_driver()
+    wait_for(lambda: len(crashing.forum.calls) > 30, "calls to fail")
+    crashing.kill(server)
+    driver.send_signal(signal.SIGTERM)
+    crashing.wait_said(driver, "stopping")
+    assert crashing.kill(driver, signal.SIGTERM) == 0
+    crashing.let_leases_end()
+    crashing.forum.script = lambda call: 204
+    assert crashing.drive_all()["completed"] == 20

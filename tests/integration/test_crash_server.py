@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that are killed, with their drivers or without: acknowledged writes are there, and no stage is done twice."""
 import random
+import signal
 import sqlite3
+import time
 
 import pytest
 
@@ -82,6 +84,19 @@ def test_a_server_that_is_killed_again_and_again(crashing):
     expect_erased_once(crashing, names)
     assert all(sorted(service.usernames()) == names for service in crashing.everywhere), "nobody was called twice"
     assert all(driver.poll() is None for driver in drivers)
+
+
+def test_a_server_that_hangs_for_longer_than_a_lease_counts_no_death(site):
+    """One death is enough for ERRORED, but no driver could renew its lease meanwhile."""
+    site.configure(driver={"deaths_max": 1})
+    server = site.serve()
+    who = site.somebody()["id"]
+    assert len(site.claim(lease_s=1)) == 1
+    server.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # a server is taken to hang after three seconds
+    server.send_signal(signal.SIGCONT)
+    [claim] = wait_for(site.claim, "another lease")
+    assert claim["id"] == who and site.report(claim, "done")["ok"]
 
 
 def test_server_and_driver_die_together(crashing):

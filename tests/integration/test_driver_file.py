@@ -565,6 +565,10 @@ def test_keys_of_the_scripts_are_known_by_name(driver, lms):
     result = driver.drive("--json")
     assert result.code == 0 and result.json["completed"] == 1, result
     assert not any(key in result.err for key in KNOWN.split())
+    driver.config["braze_api_kee"] = "x"
+    result = driver.drive()
+    assert result.code == 2 and "unknown key braze_api_kee: did you mean braze_api_key?" in result.err, result
+
 
 def test_the_file_is_only_for_driving(driver):
     for words in (["serve"], ["run"], ["retirement", "list"]):

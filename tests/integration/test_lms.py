@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import threading
+import time
 
 import pytest
 
@@ -28,6 +29,18 @@ def test_nonsense_ends_and_the_driver_goes_on(driver, lms):
     answers = iter([(200, PAGE, HTML), (200, "[{\"id\": 101, \"original_username\": \"ada\""), 204])
     lms.meddle = lambda kind, call: next(answers, None) if kind == "queue" else None
     assert driver.drive_all()["completed"] == 1
+
+
+def test_nonsense_for_as_long_as_it_lasts(driver, lms):
+    """The pauses grow, so there are some questions in three seconds, and not thirty."""
+    driver.configure(driver={"poll": "100ms"})
+    lms.meddle = on("queue", (200, PAGE, HTML))
+    process = driver.start("drive")
+    driver.wait_said(process, "makes no sense")
+    time.sleep(3)
+    asked = sum("retirement_queue" in call.path for call in lms.service.calls)
+    assert driver.kill(process, signal.SIGTERM) == 0
+    assert 2 <= asked <= 10 and driver.log(process).count("makes no sense") == 1
 
 
 def test_a_page_for_a_status_is_no_state(driver, lms):

@@ -162,3 +162,10 @@ def test_a_plan_ends_where_somebody_has_to_confirm(manual):
     assert "wait until an operator has done this and confirms" in one and "Remove a...@e..." in one
     manual.drive_all()
     assert "waits for a confirmation since" in manual.ok("plan", "ada").out
+
+
+def test_a_stage_by_hand_asks_for_no_longer_lease(site):
+    """It calls nobody, so there is no time-out that a lease has to be longer than."""
+    site.stage("ASKING", "ASKED", manual={"instructions": "Remove {original_email} in the console."})
+    site.configure(driver={"lease": "10s"})
+    assert "is right" in site.ok("config", "check").out

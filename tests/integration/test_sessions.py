@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing in and out, new passwords, and requests of signed-in users for their own deletion."""
 import json
+import sqlite3
 import threading
 import time
 import urllib.parse
@@ -97,6 +98,20 @@ def test_a_password_has_its_limits(authority, password):
     body = {"username": "limits", "email": "l@example.com", "password": password}
     assert authority.post("/v1/accounts", body).status == 400
     assert authority.post("/v1/accounts", {"accounts": [body]}).status == 400
+
+
+def test_a_session_made_while_the_clock_was_ahead_is_over(fresh):
+    """It begins in a year, and would be good until two weeks later."""
+    account(fresh, "Kim")
+    token = sign_in(fresh, "Kim")
+    fresh.stop()
+    year = 365 * 86400 * 1000000
+    with sqlite3.connect(fresh.data_dir / "lethe.db") as db:
+        assert db.execute("UPDATE account_token SET made_at = made_at + $1, expires_at = expires_at + $1", (year,)).rowcount == 1
+    db.close()
+    fresh.serve()
+    assert sign_out(fresh, token).status == 401
+    assert sign_out(fresh, sign_in(fresh, "Kim")).status == 204
 
 
 def test_a_session_opens_no_other_door(authority):
