@@ -8,83 +8,77 @@ enum { PAGE_MAX = 500, UNFINISHED_MAX = 100 };
 
 /* ---- retirements ---- */
 
-struct archivable {
-    struct store *s;
-    store_view_fn *fn;
-    void *arg;
-    int64_t left, last_id, seen;
-};
+/* COMPLETE since before $2 and behind id $1, at most id $3. Those of whom partners are not told yet, and
+ * those that are about to be deleted, may be many: the indexes leave them out, and nothing else of them is
+ * read. */
+#define ARCHIVABLE                                                                         \
+    " FROM retirement r WHERE r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')" \
+    " AND r.id > $1 AND r.id <= $3 AND r.modified_at < $2"                                 \
+    " AND NOT EXISTS (SELECT 1 FROM partner_report WHERE retirement_id = r.id)"            \
+    " AND NOT EXISTS (SELECT 1 FROM redacted WHERE retirement_id = r.id)"
 
-static enum rc show(void *arg, const struct retirement_view *view, struct err *err)
+static enum rc show_page(struct store *s, struct arena *a, const struct id_list *ids, store_view_fn *fn,
+                         void *arg, struct err *err)
 {
-    struct archivable *w = arg;
-    int64_t waiting = 0;
-    w->last_id = view->row.id;
-    w->seen++;
-    enum rc rc = store_first_int(w->s->db,
-                                 "SELECT retirement_id FROM partner_report WHERE retirement_id = $1"
-                                 " UNION ALL SELECT retirement_id FROM redacted WHERE retirement_id = $1",
-                                 DB_ARGS(DB_INT(view->row.id)), &waiting, err);
-    if (rc || waiting != 0)
-        return rc;
-    w->left--;
-    return w->fn(w->arg, view, err);
+    struct retirement_view view[GROUP_MAX];
+    size_t n;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < ids->n; i += GROUP_MAX) {
+        arena_reset(a);
+        rc = rows_read_views(s, a, ids->id + i, ids->n - i < GROUP_MAX ? ids->n - i : GROUP_MAX, view, &n,
+                             err);
+        for (size_t k = 0; !rc && k < n; k++)
+            rc = fn(arg, &view[k], err);
+    }
+    return rc;
 }
 
-/* A retirement becomes COMPLETE after it was created. */
-static enum rc make_filter(struct store *s, int64_t before, int64_t *state_id, struct retirement_filter *out,
-                           struct err *err)
-{
-    *out = (struct retirement_filter){
-        .state_ids = state_id, .n_states = 1, .created_before = before, .modified_before = before
-    };
-    return store_find_state(s, "COMPLETE", state_id, err);
-}
-
+/* A retirement becomes COMPLETE after it was created: the time of creation bounds the ids. */
 enum rc store_walk_archivable(struct store *s, int64_t before, int64_t limit, store_view_fn *fn, void *arg,
                               bool *more, struct err *err)
 {
-    struct archivable w = { .s = s, .fn = fn, .arg = arg, .left = limit };
-    struct retirement_filter filter;
-    int64_t state_id;
-    enum rc rc = make_filter(s, before, &state_id, &filter, err);
-    do {
-        filter.after_id = w.last_id;
-        filter.limit = w.left < PAGE_MAX ? w.left : PAGE_MAX;
-        w.seen = 0;
+    struct arena of_ids = { 0 }, of_views = { 0 };
+    struct id_list ids;
+    struct id_range created;
+    int64_t after = 0;
+    enum rc rc = ids_range_of_creation(s->db, INT64_MIN, before, &created, err);
+    *more = true;
+    while (!rc && *more && limit > 0) {
+        arena_reset(&of_ids);
+        ids_list_init(&ids, &of_ids, limit < PAGE_MAX ? (size_t)limit : PAGE_MAX);
+        rc = ids_list_add(
+            &ids, s->db, "SELECT r.id" ARCHIVABLE " ORDER BY r.id LIMIT $4",
+            DB_ARGS(DB_INT(after), DB_INT(before), DB_INT(created.upto), DB_INT((int64_t)ids.max)), err);
         if (!rc)
-            rc = store_list(s, &filter, show, &w, err);
-        *more = w.seen == filter.limit;
-    } while (!rc && *more && w.left > 0);
+            rc = show_page(s, &of_views, &ids, fn, arg, err);
+        *more = ids.n == ids.max;
+        limit -= (int64_t)ids.n;
+        after = ids.n ? ids.id[ids.n - 1] : after;
+    }
+    arena_free(&of_ids);
+    arena_free(&of_views);
     return rc;
+}
+
+enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err)
+{
+    struct id_range created;
+    *out = 0;
+    enum rc rc = ids_range_of_creation(s->db, INT64_MIN, before, &created, err);
+    return rc ? rc
+              : store_first_int(s->db, "SELECT count(*)" ARCHIVABLE,
+                                DB_ARGS(DB_INT(0), DB_INT(before), DB_INT(created.upto)), out, err);
 }
 
 /* CROSS JOIN: SQLite goes from the short list to the rows, never the other way. */
 enum rc store_count_held_back(struct store *s, int64_t before, int64_t *out, struct err *err)
 {
-    struct retirement_filter filter;
-    int64_t state_id;
     *out = 0;
-    enum rc rc = make_filter(s, before, &state_id, &filter, err);
-    return rc ? rc
-              : store_first_int(s->db,
-                                "SELECT count(*) FROM partner_report q CROSS JOIN retirement r"
-                                " WHERE r.id = q.retirement_id AND r.state_id = $1 AND r.modified_at < $2",
-                                DB_ARGS(DB_INT(state_id), DB_INT(before)), out, err);
-}
-
-enum rc store_count_archivable(struct store *s, int64_t before, int64_t *out, struct err *err)
-{
-    struct retirement_filter filter;
-    int64_t state_id, held_back;
-    enum rc rc = make_filter(s, before, &state_id, &filter, err);
-    if (!rc)
-        rc = store_count(s, &filter, out, err);
-    if (!rc)
-        rc = store_count_held_back(s, before, &held_back, err);
-    if (!rc)
-        *out -= held_back;
-    return rc;
+    return store_first_int(s->db,
+                           "SELECT count(*) FROM partner_report q CROSS JOIN retirement r"
+                           " WHERE r.id = q.retirement_id AND r.modified_at < $1"
+                           " AND r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')",
+                           DB_ARGS(DB_INT(before)), out, err);
 }
 
 /* ---- files ---- */

@@ -119,6 +119,34 @@ static void test_archive__people_are_held_back_until_partners_are_told(void **st
     assert_null(answer.file);
 }
 
+static enum rc count_statement(void *arg, const char *sql)
+{
+    ++*(int *)arg;
+    return RC_OK;
+}
+
+/* Partners may not be told of a hundred thousand people for months. */
+static void test_archive__people_who_are_held_back_are_not_read_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    enum { PEOPLE = 300, STATEMENTS_MAX = 30 };
+    int statements = 0;
+    add_crowd(f, PEOPLE, COMPLETE, LEASE_NONE);
+    OK(db_script(f->db,
+                 "INSERT INTO partner_report (retirement_id, orgs, created_at, being_processed)"
+                 " SELECT id, '[]', 0, 0 FROM retirement",
+                 &f->err));
+    add_old(f, "ada");
+    f->now += AGE;
+    assert_int_equal(archive(f, true).people, 1);
+    db_set_fault(f->db, count_statement, &statements);
+    struct archive_answer answer = archive(f, false);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(answer.held_back, PEOPLE);
+    assert_int_equal(answer.people, 1);
+    assert_in_range(statements, 1, STATEMENTS_MAX);
+}
+
 static void test_archive__what_a_killed_server_left_is_finished_or_removed(void **state)
 {
     struct fixture *f = *state;
@@ -257,6 +285,7 @@ int main(void)
         S(test_archive__old_people_are_in_the_file_and_forgotten),
         S(test_archive__a_dry_run_counts_and_writes_nothing),
         S(test_archive__people_are_held_back_until_partners_are_told),
+        S(test_archive__people_who_are_held_back_are_not_read_one_by_one),
         S(test_archive__what_a_killed_server_left_is_finished_or_removed),
         S(test_archive__the_only_copy_is_waited_for),
         S(test_archive__an_unfinished_file_of_a_known_name_stays),
