@@ -107,6 +107,8 @@ static enum rc raise(const struct sqlite *sq, int extended, struct err *err)
     int system_errno = recorded != 0 ? recorded : seen;
     enum rc rc = map_code(extended, system_errno);
     assert((extended & 0xff) != SQLITE_NOMEM);
+    if ((extended & 0xff) == SQLITE_INTERRUPT) /* by the watch: nothing is wrong */
+        return err_set(err, rc, "the read was broken off: try again");
     if (rc == RC_NO_SPACE)
         return err_set_internal(err, rc, "%s: the disk is full", sq->path);
     if (rc == RC_DAMAGED || (rc == RC_INVALID && sq->is_open))

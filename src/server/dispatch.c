@@ -186,7 +186,7 @@ static void fail(struct exchange *x, const struct err *err)
 {
     (void)health_heard(x->health, err->rc);
     if (err_is_internal(err))
-        log_error("%s %s: %s", x->http->method == HTTP_GET ? "GET" : "write", x->route->http.path, err->text);
+        log_error("%s %s: %s", route_reads(x->route) ? "read" : "write", x->route->http.path, err->text);
     answer_error(x->http, x->route->dialect, err);
 }
 

@@ -300,6 +300,29 @@ def test_too_few_addresses_for_threads(site):
     assert done.returncode == USAGE and done.stdout == "" and "400 MiB of memory addresses" in done.stderr, done
 
 
+# ---- a disk that is slow ----
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_a_read_of_the_whole_database_holds_up_nobody(site):
+    """Each page takes a while, so the check lasts. Commands by the same socket are answered meanwhile, and it is broken off, which
+    is no error, when its own command is gone."""
+    names = [f"user{n}" for n in range(1000)]
+    server = site.serve()
+    site.request_all(names)
+    site.kill(server, signal.SIGTERM)
+    server = site.serve()  # with nothing in its memory
+    tracer = site.start_tracer(server, "--trace=pread64", "--inject=pread64:delay_enter=20000")
+    check = site.start("fsck")
+    for name in names[:5]:
+        assert site.show(name)["original_username"] == name
+        assert check.poll() is None, site.log(check)
+    site.kill(check)
+    site.wait_said(server, "/v1/fsck 503")
+    assert " error " not in site.log(server)
+    assert site.kill(server, signal.SIGTERM) == 0
+    tracer.wait(TIMEOUT)
+
+
 # ---- the log ----
 
 @pytest.mark.parametrize("make", [lambda: os.pipe(), lambda: [s.detach() for s in socket.socketpair()], os.openpty])
