@@ -146,10 +146,12 @@ enum rc store_note_stuck(struct store *s, int64_t retirement_id, int64_t since, 
     return rc;
 }
 
-enum rc store_forget_stuck(struct store *s, struct err *err)
+enum rc store_forget_stuck(struct store *s, int64_t after_id, int64_t upto_id, int64_t limit, struct err *err)
 {
     return db_run(s->db,
-                  "DELETE FROM stuck WHERE NOT EXISTS (SELECT 1 FROM retirement r WHERE r.id = retirement_id"
-                  " AND r.modified_at = since)",
-                  DB_NO_ARGS, NULL, err);
+                  "DELETE FROM stuck WHERE retirement_id IN (SELECT retirement_id FROM stuck k"
+                  " WHERE k.retirement_id > $1 AND k.retirement_id <= $2 AND NOT EXISTS"
+                  " (SELECT 1 FROM retirement r WHERE r.id = k.retirement_id AND r.modified_at = k.since)"
+                  " LIMIT $3)",
+                  DB_ARGS(DB_INT(after_id), DB_INT(upto_id), DB_INT(limit)), NULL, err);
 }

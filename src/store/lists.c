@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/store_int.h"
 
 enum { PAGE_MAX = 1024 };
@@ -34,7 +35,7 @@ static enum rc make_range(struct store *s, const struct retirement_filter *f, st
     struct id_range ids;
     enum rc rc = ids_range_of_creation(s->db, out->created_from, out->created_before, &ids, err);
     out->after = ids.after > f->after_id ? ids.after : f->after_id;
-    out->upto = ids.upto;
+    out->upto = f->upto_id != 0 && f->upto_id < ids.upto ? f->upto_id : ids.upto;
     out->by_time = !ids.exact || f->modified_from != 0 || f->modified_before != 0 || f->modified_before_each;
     return rc;
 }
@@ -71,22 +72,34 @@ static enum rc add_of_few(struct store *s, int64_t state_id, const struct range 
                         err);
 }
 
-static enum rc add_of_state(struct store *s, int64_t state_id, int64_t modified_before, const struct range *r,
-                            struct id_list *ids, struct err *err)
+static int64_t modified_before_of(const struct retirement_filter *f, size_t i, const struct range *r)
+{
+    return f->modified_before_each ? f->modified_before_each[i] : r->modified_before;
+}
+
+#define OF_STATE      "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
+#define WITHIN_TIMES  " AND modified_at >= $5 AND modified_at < $6 AND created_at >= $7 AND created_at < $8"
+#define FIRST_OF_THEM " ORDER BY id LIMIT $4"
+/* The index alone answers that a row is not idle: leased, waiting for an operator (-1), or put off until $6
+ * or later. */
+#define IDLE " AND lease_until <> -1 AND lease_until > -$6 AND (lease_until <= $9 OR lease_until > $10)"
+
+static enum rc add_of_state(struct store *s, const struct retirement_filter *f, size_t i,
+                            const struct range *r, struct id_list *ids, struct err *err)
 {
     bool few;
-    enum rc rc = add_of_few(s, state_id, r, ids, &few, err);
+    enum rc rc = add_of_few(s, f->state_ids[i], r, ids, &few, err);
     if (rc || few)
         return rc;
-    const char *sql = r->by_time ? "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
-                                   " AND modified_at >= $5 AND modified_at < $6"
-                                   " AND created_at >= $7 AND created_at < $8 ORDER BY id LIMIT $4"
-                                 : "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
-                                   " ORDER BY id LIMIT $4";
+    const char *sql = f->idle_at   ? OF_STATE IDLE WITHIN_TIMES FIRST_OF_THEM
+                      : r->by_time ? OF_STATE WITHIN_TIMES FIRST_OF_THEM
+                                   : OF_STATE FIRST_OF_THEM;
     return ids_list_add(ids, s->db, sql,
-                        DB_ARGS(DB_INT(state_id), DB_INT(r->after), DB_INT(ids_list_upto(ids, r->upto)),
-                                DB_INT((int64_t)ids->max), DB_INT(r->modified_from), DB_INT(modified_before),
-                                DB_INT(r->created_from), DB_INT(r->created_before)),
+                        DB_ARGS(DB_INT(f->state_ids[i]), DB_INT(r->after),
+                                DB_INT(ids_list_upto(ids, r->upto)), DB_INT((int64_t)ids->max),
+                                DB_INT(r->modified_from), DB_INT(modified_before_of(f, i, r)),
+                                DB_INT(r->created_from), DB_INT(r->created_before), DB_INT(f->idle_at),
+                                DB_INT(f->idle_at + LEASE_MAX_S * CLOCK_S)),
                         err);
 }
 
@@ -147,11 +160,9 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
     if (f->n_states == 0)
         return add_of_all(s, r, ids, err);
     enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < f->n_states; i++) {
-        int64_t before = f->modified_before_each ? f->modified_before_each[i] : r->modified_before;
+    for (size_t i = 0; !rc && i < f->n_states; i++)
         rc = f->failure ? add_of_failure(s, f->state_ids[i], f->failure, r, ids, err)
-                        : add_of_state(s, f->state_ids[i], before, r, ids, err);
-    }
+                        : add_of_state(s, f, i, r, ids, err);
     return rc;
 }
 
@@ -250,6 +261,38 @@ enum rc store_list(struct store *s, const struct retirement_filter *filter, stor
     if (!rc)
         rc = show_all(&w, &range, err);
     arena_free(&w.arena);
+    return rc;
+}
+
+/* ---- parts of a long list ---- */
+
+/* The small states are walked through whole; the big ones share what is left, as in claims.c. */
+enum rc store_cut_list(struct store *s, struct arena *a, struct retirement_filter *f, int64_t rows_max,
+                       struct err *err)
+{
+    int64_t *people = arena_array(a, f->n_states + 1, sizeof(people[0])), n = 0, n_big = 0, left = rows_max;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < f->n_states; i++) {
+        rc = store_first_int(s->db, "SELECT people FROM state WHERE id = $1",
+                             DB_ARGS(DB_INT(f->state_ids[i])), &people[i], err);
+        n += people[i] > 0;
+    }
+    int64_t small = rows_max / (n + 1);
+    for (size_t i = 0; i < f->n_states; i++) {
+        n_big += people[i] > small;
+        left -= people[i] > small ? 0 : people[i];
+    }
+    f->upto_id = 0;
+    for (size_t i = 0; !rc && i < f->n_states; i++) {
+        int64_t next = 0; /* the first behind this state's share, which is at least one row */
+        if (people[i] <= small)
+            continue;
+        rc = store_first_int(
+            s->db, "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 ORDER BY id LIMIT 1 OFFSET $3",
+            DB_ARGS(DB_INT(f->state_ids[i]), DB_INT(f->after_id), DB_INT(left / n_big + 1)), &next, err);
+        if (next && (f->upto_id == 0 || next <= f->upto_id))
+            f->upto_id = next - 1;
+    }
     return rc;
 }
 

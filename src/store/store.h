@@ -243,8 +243,7 @@ enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, str
 /* The bare row, which is cheap: by id, and by exact original user name (the live one, else the newest). */
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
 /* Is there a memo of this state's stage? */
-enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out,
-                        struct err *err) MUST_CHECK;
+enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err) MUST_CHECK;
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out,
                        struct err *err) MUST_CHECK;
 /* By exact original user name (the live one, else the newest), else by a retired name of this format under
@@ -258,7 +257,7 @@ struct retirement_filter {
     size_t n_states;
     int64_t created_from, created_before; /* us: from <= created < before */
     int64_t modified_from, modified_before;
-    int64_t after_id;
+    int64_t after_id, upto_id;
     const char *username, *email; /* exact user name; address in any case */
     /* Not for store_count: */
     const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: in any way */
@@ -279,6 +278,10 @@ struct failure_filter {
 typedef enum rc store_view_fn(void *arg, const struct retirement_view *view, struct err *err);
 enum rc store_list(struct store *s, const struct retirement_filter *filter, store_view_fn *fn, void *arg,
                    struct err *err) MUST_CHECK;
+/* Sets upto_id so that a walk through the states of the filter behind after_id meets about rows_max rows at
+ * most, whether they match or not; 0: it comes to their end. */
+enum rc store_cut_list(struct store *s, struct arena *a, struct retirement_filter *filter, int64_t rows_max,
+                       struct err *err) MUST_CHECK;
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out,
                     struct err *err) MUST_CHECK;
 
@@ -647,8 +650,9 @@ enum rc store_set_alerted_at(struct store *s, int64_t at, struct err *err) MUST_
 /* A retirement that has not moved since then was found stuck. *fresh: for the first time. */
 enum rc store_note_stuck(struct store *s, int64_t retirement_id, int64_t since, bool *fresh,
                          struct err *err) MUST_CHECK;
-/* Forgets those that have moved since they were found. */
-enum rc store_forget_stuck(struct store *s, struct err *err) MUST_CHECK;
+/* Forgets those of these ids that have moved since they were found, at most limit. */
+enum rc store_forget_stuck(struct store *s, int64_t after_id, int64_t upto_id, int64_t limit,
+                           struct err *err) MUST_CHECK;
 
 /* ---- clients ---- */
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looks for retirements that are stuck: in a working state for longer than the stage's limit, without a
- * driver at work. Each is noted once, for an alert, or moved to ERRORED where that is configured.
+ * driver at work. Each is noted once, for an alert, or moved to ERRORED where that is configured. Most rows
+ * in working states may be at work, put off or waiting for an operator, and all other writes wait for a look:
+ * so a look goes through DUE_LOOK_MAX rows at most, as one for due rows does, and the next continues behind
+ * it.
  */
 #include "usecase/usecase_int.h"
 
@@ -114,12 +117,16 @@ enum rc usecase_watch(struct act *act, int64_t *after_id, struct watch_answer *o
     *out = (struct watch_answer){ 0 };
     enum rc rc = usecase_filter_stuck(act, &filter, err);
     if (!rc && filter.n_states)
+        rc = store_cut_list(act->store, act->arena, &filter, DUE_LOOK_MAX, err);
+    if (!rc && filter.n_states)
         rc = store_list(act->store, &filter, keep_row, &w, err);
-    for (size_t i = 0; !rc && i < w.n; i++) {
+    for (size_t i = 0; !rc && i < w.n; i++)
         rc = act->config->stuck_is_errored ? move_to_errored(act, &w.rows[i], &out->errored, err)
                                            : note_stuck(act, &w.rows[i], &out->found, err);
-        *after_id = w.rows[i].id;
-    }
-    out->more = w.n == WATCH_MAX;
-    return rc || out->more ? rc : store_forget_stuck(act->store, err);
+    int64_t upto = w.n == WATCH_MAX ? w.rows[w.n - 1].id : filter.upto_id;
+    out->more = upto != 0;
+    if (!rc)
+        rc = store_forget_stuck(act->store, *after_id, out->more ? upto : INT64_MAX, WATCH_MAX, err);
+    *after_id = upto;
+    return rc;
 }

@@ -112,7 +112,7 @@ static void test_alarms__who_has_moved_is_not_kept(void **state)
     int64_t ada = add_person(f, "Ada"), bob = add_person(f, "Bob"), n = 0;
     assert_true(is_fresh(f, ada, row_of(f, ada).modified_at));
     assert_true(is_fresh(f, bob, row_of(f, bob).modified_at - 1)); /* moved since */
-    OK(store_forget_stuck(f->s, &f->err));
+    OK(store_forget_stuck(f->s, 0, INT64_MAX, 10, &f->err));
     OK(db_run(f->db, "UPDATE stuck SET since = since", DB_NO_ARGS, &n, &f->err));
     assert_int_equal(n, 1);
     assert_false(is_fresh(f, ada, row_of(f, ada).modified_at));

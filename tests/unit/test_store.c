@@ -334,7 +334,7 @@ static enum rc tell_of(struct fixture *f, int64_t id)
     if (!rc)
         rc = store_note_stuck(f->s, id, f->now, &fresh, &f->err);
     if (!rc)
-        rc = store_forget_stuck(f->s, &f->err);
+        rc = store_forget_stuck(f->s, 0, INT64_MAX, 10, &f->err);
     if (!rc)
         rc = store_alarms(f->s, &f->arena, 5, 5, &gathered, &f->err);
     if (!rc)

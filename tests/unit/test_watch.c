@@ -324,6 +324,63 @@ static void test_watch__goes_on_behind_a_full_look(void **state)
     assert_true(!out.more && found + out.found == 501);
 }
 
+/* How many looks it takes to come to the end. *found: newly found in all of them. */
+static int looks_to_the_end(struct fixture *f, int64_t *found)
+{
+    struct act act = act_now(f);
+    struct watch_answer out = { .more = true };
+    int64_t after_id = 0;
+    int looks = 0;
+    for (*found = 0; out.more && looks < 100; looks++) {
+        OK(usecase_watch(&act, &after_id, &out, &f->err));
+        *found += out.found;
+    }
+    return looks;
+}
+
+static enum rc count_statement(void *arg, const char *sql)
+{
+    ++*(int *)arg;
+    return RC_OK;
+}
+
+/* Other writes wait for a look: it goes through a limited number of rows, and reads none that is not idle. */
+static void test_watch__a_look_is_short_however_many_wait(void **state)
+{
+    struct fixture *f = *state;
+    int64_t found;
+    int statements = 0;
+    move(f, request(f, "ada"), "MAIL_ING");
+    add_crowd(f, DUE_LOOK_MAX, FORUM_ING, LEASE_WAITING);
+    add_crowd(f, DUE_LOOK_MAX, FORUM_ING, f->now + 2 * CLOCK_DAY);
+    add_crowd(f, DUE_LOOK_MAX / 2, FORUM_ING, LEASE_PUT_OFF(f->now + 2 * CLOCK_DAY));
+    move(f, request(f, "bob"), "MAIL_ING");
+    f->now += CLOCK_DAY;
+    db_set_fault(f->db, count_statement, &statements);
+    assert_int_equal(looks_to_the_end(f, &found), 3);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(found, 2);
+    assert_in_range(statements, 1, 100);
+    assert_int_equal(looks_to_the_end(f, &found), 3);
+    assert_int_equal(found, 0);
+}
+
+static void test_watch__who_has_moved_is_forgotten_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    int64_t found;
+    add_crowd(f, 700, FORUM_ING, LEASE_NONE);
+    f->now += CLOCK_DAY;
+    assert_int_equal(looks_to_the_end(f, &found), 2);
+    assert_int_equal(found, 700);
+    OK(db_script(f->db, "UPDATE retirement SET modified_at = modified_at + 1 WHERE id <= 600", &f->err));
+    f->now -= CLOCK_DAY; /* none of them is stuck now */
+    looks_to_the_end(f, &found);
+    assert_int_equal(ask(f, "SELECT count(*) FROM stuck"), 200);
+    looks_to_the_end(f, &found);
+    assert_int_equal(ask(f, "SELECT count(*) FROM stuck"), 100);
+}
+
 #define S(name) cmocka_unit_test_setup_teardown(name, open_site, close_fixture)
 
 int main(void)
@@ -341,6 +398,8 @@ int main(void)
         S(test_watch__who_is_stuck_may_be_moved_and_is_told_of_as_errored),
         S(test_watch__without_alerts_nothing_gathers),
         S(test_watch__goes_on_behind_a_full_look),
+        S(test_watch__a_look_is_short_however_many_wait),
+        S(test_watch__who_has_moved_is_forgotten_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
