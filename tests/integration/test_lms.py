@@ -10,7 +10,7 @@ import time
 import pytest
 
 from driver_site import FORUM, STATES, WAY, driver, lms  # noqa: F401
-from services import HANG_UP
+from services import HANG_UP, Gate
 from site_under_test import TIMEOUT, wait_for
 
 PAGE = "<!DOCTYPE html><html><body>We are back at nine.</body></html>"
@@ -482,6 +482,24 @@ def test_a_run_that_is_stopped_with_people_says_how_many(driver, lms):
     assert process.wait(TIMEOUT) == 1
     said = process.stdout.read().decode()
     assert "2 people" in said and "0 completed" in said and "given back" in said, said
+
+
+def test_people_who_waited_for_a_turn_when_it_ended_were_not_called_for(driver, lms):
+    """Ten are in the working state, and the service takes eight at once: for the others "nobody" is its own word."""
+    people = [f"user{i}" for i in range(10)]
+    lms.add(*people)
+    gate, asked = Gate(answer=404), []
+    lms.meddle = lambda kind, call: asked.append(call.username) or gate(call) if kind == FORUM else None
+    process = driver.start_once()
+    wait_for(lambda: len(asked) == 8 and set(lms.states_of_all().values()) == {"RETIRING_FORUMS"}, "ten have entered the stage")
+    process.send_signal(signal.SIGTERM)
+    driver.wait_said(process, "stopping")
+    gate.open()
+    assert process.wait(TIMEOUT) == 1
+    waited = set(people) - set(asked)
+    assert driver.drive_all()["completed"] == 10
+    done = {name: response for name, state, response in lms.moves if state == "FORUMS_COMPLETE"}
+    assert len(waited) == 2 and all('"outcome":"nothing_to_erase"' in done[name] for name in waited), done
 
 
 # ---- What to do about it ----

@@ -437,36 +437,127 @@ static void test_journal__the_next_stage_knows_nothing_of_it(void **state)
     journal_close(&j);
 }
 
-/* An operator of the LMS may have it done again. */
-static void test_journal__what_failed_is_remembered_until_the_stage_is_entered_again(void **state)
+/* ---- what is left half done ---- */
+
+#define FORUM_MEMO "{\"at\":{\"step\":1}}"
+
+/* An operator of the LMS may have it done again, and the person may go through other stages before. */
+static void test_journal__what_is_left_half_done_is_kept_for_its_stage(void **state)
 {
     struct journal *j = open_journal();
     journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_keep(j, 17, MEMO);
     journal_enter(j, 18, "RETIRING_FORUMS", KEY);
-    journal_fail(j, 17, 9000, MEMO);
-    journal_fail(j, 18, 9000, NULL);
+    journal_keep(j, 18, NULL); /* nothing was sent */
+    journal_enter(j, 17, "RETIRING_NOTES", KEY);
+    journal_keep(j, 17, FORUM_MEMO);
+    journal_enter(j, 17, "RETIRING_LMS", KEY2);
     for (int i = 0; i < 3; i++) {
-        const struct journal_entry *entry = journal_find(j, 17);
-        assert_true(entry->failed && entry->until == 9000);
-        assert_string_equal(entry->memo, MEMO);
+        expect(j, 17, "RETIRING_LMS", KEY2);
+        assert_null(journal_find(j, 17)->memo);
         assert_null(journal_find(j, 18));
+        assert_string_equal(journal_kept(j, 17, "RETIRING_FORUMS"), MEMO);
+        assert_string_equal(journal_kept(j, 17, "RETIRING_NOTES"), FORUM_MEMO);
+        assert_null(journal_kept(j, 17, "RETIRING_LMS"));
+        assert_null(journal_kept(j, 18, "RETIRING_FORUMS"));
         journal_close(&j);
         j = open_journal();
     }
+    journal_close(&j);
+}
+
+static void test_journal__what_is_entered_again_has_what_was_kept(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_keep(j, 17, MEMO);
     journal_enter(j, 17, "RETIRING_FORUMS", KEY2);
     for (int i = 0; i < 3; i++) {
         const struct journal_entry *entry = journal_find(j, 17);
-        assert_false(entry->failed || journal_is_put_off(entry, INT64_C(1700000000) * CLOCK_S));
+        assert_false(journal_is_put_off(entry, INT64_C(1700000000) * CLOCK_S));
         assert_string_equal(entry->memo, MEMO);
         assert_string_equal(entry->run_key, KEY2);
         journal_close(&j);
         j = open_journal();
     }
-    journal_fail(j, 17, 9000, MEMO);
-    journal_enter(j, 17, "RETIRING_NOTES", KEY);
-    assert_null(journal_find(j, 17)->memo);
+    journal_end(j, 17); /* it was not let in */
+    assert_string_equal(journal_kept(j, 17, "RETIRING_FORUMS"), MEMO);
+    journal_close(&j);
+}
+
+static void test_journal__what_is_done_is_forgotten(void **state)
+{
+    struct journal *j = open_journal();
+    static const char *const stages[] = { "RETIRING_FORUMS", "RETIRING_NOTES", "RETIRING_LMS" };
+    for (int i = 0; i < 3; i++) {
+        journal_enter(j, 17, stages[i], KEY);
+        journal_keep(j, 17, MEMO);
+    }
+    journal_enter(j, 18, "RETIRING_FORUMS", KEY);
+    journal_keep(j, 18, FORUM_MEMO);
+    journal_done(j, 17, "RETIRING_NOTES");
+    for (int i = 0; i < 2; i++) {
+        assert_null(journal_kept(j, 17, "RETIRING_NOTES"));
+        assert_string_equal(journal_kept(j, 17, "RETIRING_LMS"), MEMO);
+        journal_close(&j);
+        j = open_journal();
+    }
+    journal_done(j, 17, NULL); /* all of it */
     journal_close(&j);
     assert_null(strstr(read_journal(), "third party 4711"));
+    j = open_journal();
+    assert_null(journal_kept(j, 17, "RETIRING_LMS"));
+    assert_string_equal(journal_kept(j, 18, "RETIRING_FORUMS"), FORUM_MEMO);
+    journal_close(&j);
+}
+
+static int64_t later(void *arg)
+{
+    return *(int64_t *)arg;
+}
+
+static void test_journal__what_is_kept_has_an_end(void **state)
+{
+    int64_t now = INT64_C(1700000000) * CLOCK_S;
+    const struct world world = { .now = later, .mono = later, .arg = &now };
+    struct journal *j = NULL;
+    struct err err;
+    assert_int_equal(journal_open(folder, URL, &world, &j, &err), RC_OK);
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    journal_keep(j, 17, MEMO);
+    now += KEPT_FOR;
+    assert_non_null(journal_kept(j, 17, "RETIRING_FORUMS"));
+    now++;
+    assert_null(journal_kept(j, 17, "RETIRING_FORUMS"));
+    journal_close(&j);
+}
+
+/* ---- was anything sent? ---- */
+
+static void expect_sent(const struct journal *j, bool inherited, bool sent)
+{
+    assert_true(journal_find(j, 17)->inherited == inherited && journal_find(j, 17)->sent == sent);
+}
+
+static void test_journal__who_was_entered_may_have_been_called_for(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    expect_sent(j, false, false);
+    die(&j);
+    j = open_journal();
+    expect_sent(j, true, false); /* it may have been let in */
+    journal_sent(j, 17);
+    die(&j);
+    j = open_journal();
+    expect_sent(j, true, true);
+    journal_unsent(j, 17);
+    for (int i = 0; i < 2; i++) {
+        expect_sent(j, false, false);
+        die(&j);
+        j = open_journal();
+    }
+    journal_close(&j);
 }
 
 /* It may hold what a service calls the person. */
@@ -530,7 +621,11 @@ int main(void)
         T(test_journal__it_rests_until_its_time_and_not_for_ever),
         T(test_journal__belongs_to_one_driver),
         T(test_journal__the_next_stage_knows_nothing_of_it),
-        T(test_journal__what_failed_is_remembered_until_the_stage_is_entered_again),
+        T(test_journal__what_is_left_half_done_is_kept_for_its_stage),
+        T(test_journal__what_is_entered_again_has_what_was_kept),
+        T(test_journal__what_is_done_is_forgotten),
+        T(test_journal__what_is_kept_has_an_end),
+        T(test_journal__who_was_entered_may_have_been_called_for),
         T(test_journal__what_was_remembered_does_not_stay_in_the_file),
         T(test_journal__a_damaged_pause_is_none),
         T(test_journal__the_longest_memo_fits),

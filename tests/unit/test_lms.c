@@ -167,8 +167,7 @@ static void test_lms__a_driver_that_stays_comes_back_by_itself(void **state)
 
 /* ---- half done ---- */
 
-#define HALF_DONE                                                                         \
-    "stages:\n"                                                                           \
+#define HALF_DONE_STAGE                                                                   \
     "- working: ERASING_A\n"                                                              \
     "  completed: A_ERASED\n"                                                             \
     "  retry: none\n"                                                                     \
@@ -203,20 +202,74 @@ static unsigned answer_half(struct site *site, struct http_request *req, unsigne
     return 422;
 }
 
-/* An operator of the LMS sends the person back to the state before the stage. */
-static void test_lms__what_is_half_done_goes_on_after_a_failure(void **state)
+#define AFTER_ANOTHER \
+    "- { working: ERASING_0, completed: 0_ERASED, http: { service: svc, " WHO "delete: /b } }\n"
+
+static struct site *open_half(const char *config)
 {
-    struct site *site = open_lms(HALF_DONE);
+    struct site *site = open_lms(config);
     memset(&half, 0, sizeof(half));
     site->answer = answer_half;
-    run_until(site, "ERRORED");
-    site_run(site);
+    return site;
+}
+
+static void expect_hard_twice(struct site *site)
+{
     assert_true(journal_has(site, "party4711"));
     snprintf(lms.state, sizeof(lms.state), "PENDING");
     run_until(site, "COMPLETE");
     assert_string_equal(half.paths, "find soft/party4711 hard/party4711 hard/party4711 ");
     assert_false(journal_has(site, "party4711"));
     site_close(site);
+}
+
+/* An operator of the LMS sends the person back to the state before the stage. */
+static void test_lms__what_is_half_done_goes_on_after_a_failure(void **state)
+{
+    struct site *site = open_half("stages:\n" HALF_DONE_STAGE);
+    run_until(site, "ERRORED");
+    site_run(site);
+    expect_hard_twice(site);
+}
+
+/* The stages before are done again, and each remembers its own. */
+static void test_lms__what_is_half_done_outlives_the_stages_before(void **state)
+{
+    struct site *site = open_half("stages:\n" AFTER_ANOTHER HALF_DONE_STAGE);
+    run_until(site, "ERRORED");
+    expect_hard_twice(site);
+}
+
+static unsigned answer_half_and_abort(struct site *site, struct http_request *req, unsigned n)
+{
+    unsigned status = answer_half(site, req, n);
+    if (status == 422)
+        snprintf(lms.state, sizeof(lms.state), "ABORTED");
+    return status;
+}
+
+static void test_lms__what_is_half_done_outlives_an_abort_in_the_middle(void **state)
+{
+    struct site *site = open_half("stages:\n" HALF_DONE_STAGE);
+    site->answer = answer_half_and_abort;
+    lms.update_status = 400;
+    lms.refused = "ERRORED";
+    run_until(site, "ABORTED");
+    lms.update_status = 0;
+    expect_hard_twice(site);
+}
+
+/* The LMS does not let the person into the stage again for a while. */
+static void test_lms__what_is_half_done_outlives_an_entering_that_fails(void **state)
+{
+    struct site *site = open_half("stages:\n" HALF_DONE_STAGE);
+    run_until(site, "ERRORED");
+    snprintf(lms.state, sizeof(lms.state), "PENDING");
+    lms.update_status = 500;
+    site_run(site);
+    assert_string_equal(lms.state, "PENDING");
+    lms.update_status = 0;
+    expect_hard_twice(site);
 }
 
 static void test_lms__the_time_is_over(void **state)
@@ -235,6 +288,10 @@ static void test_lms__somebody_else_moves_who_is_put_off(void **state)
     site_run(site);
     snprintf(lms.state, sizeof(lms.state), "ABORTED");
     site_run(site);
+    assert_int_equal(lms.n_begun, 1);
+    snprintf(lms.state, sizeof(lms.state), "PENDING"); /* the job goes on there */
+    lms.is_done = true;
+    run_until(site, "COMPLETE");
     assert_int_equal(lms.n_begun, 1);
     assert_false(journal_has(site, "third party 4711"));
     site_close(site);
@@ -410,6 +467,9 @@ int main(void)
         cmocka_unit_test(test_lms__is_come_back_to_by_the_next_driver),
         cmocka_unit_test(test_lms__a_driver_that_stays_comes_back_by_itself),
         cmocka_unit_test(test_lms__what_is_half_done_goes_on_after_a_failure),
+        cmocka_unit_test(test_lms__what_is_half_done_outlives_the_stages_before),
+        cmocka_unit_test(test_lms__what_is_half_done_outlives_an_abort_in_the_middle),
+        cmocka_unit_test(test_lms__what_is_half_done_outlives_an_entering_that_fails),
         cmocka_unit_test(test_lms__the_time_is_over),
         cmocka_unit_test(test_lms__somebody_else_moves_who_is_put_off),
         cmocka_unit_test(test_lms__one_person_by_name_is_looked_at_now),

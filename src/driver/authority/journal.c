@@ -47,6 +47,7 @@ struct journal {
     size_t n_buckets, n;
     size_t lines;       /* in the file and in unwritten */
     size_t stale_memos; /* of them, with a memo that is of no more use */
+    bool must_sync;     /* of unwritten */
     const struct world *world;
     int64_t written_at; /* steady clock: the file as a whole */
     struct buf unwritten;
@@ -54,18 +55,37 @@ struct journal {
 
 /* ---- the table ---- */
 
-static struct journal_entry **place_of(const struct journal *j, int64_t id)
+static struct journal_entry **bucket_of(const struct journal *j, int64_t id)
 {
     size_t hash = (size_t)((uint64_t)id * 0x9E3779B97F4A7C15u >> 32);
-    struct journal_entry **at = &j->buckets[hash & (j->n_buckets - 1)];
-    while (*at && (*at)->id != id)
+    return &j->buckets[hash & (j->n_buckets - 1)];
+}
+
+/* stage: of what is kept; NULL: the one where the person is now. Where there is none, the end of the bucket.
+ */
+static struct journal_entry **place_of(const struct journal *j, int64_t id, const char *stage)
+{
+    struct journal_entry **at = bucket_of(j, id);
+    while (*at &&
+           ((*at)->id != id || (stage ? !(*at)->kept || strcmp((*at)->stage, stage) != 0 : (*at)->kept)))
         at = &(*at)->next;
     return at;
 }
 
+static struct journal_entry *find(const struct journal *j, int64_t id)
+{
+    return *place_of(j, id, NULL);
+}
+
 const struct journal_entry *journal_find(const struct journal *j, int64_t id)
 {
-    return *place_of(j, id);
+    return find(j, id);
+}
+
+const char *journal_kept(const struct journal *j, int64_t id, const char *stage)
+{
+    const struct journal_entry *kept = *place_of(j, id, stage);
+    return kept && kept->until >= world_now(j->world) ? kept->memo : NULL;
 }
 
 static void grow(struct journal *j)
@@ -76,9 +96,10 @@ static void grow(struct journal *j)
     j->buckets = xcalloc(j->n_buckets, sizeof(struct journal_entry *));
     for (size_t i = 0; i < n_old; i++)
         for (struct journal_entry *entry = old[i], *next; entry; entry = next) {
+            struct journal_entry **bucket = bucket_of(j, entry->id);
             next = entry->next;
-            entry->next = NULL;
-            *place_of(j, entry->id) = entry;
+            entry->next = *bucket;
+            *bucket = entry;
         }
     free(old);
 }
@@ -89,32 +110,36 @@ static void forget_memo(struct journal *j, struct journal_entry *entry)
     free(entry->memo);
     entry->memo = NULL;
     entry->begun_at = entry->until = 0;
-    entry->failed = false;
 }
 
-static void put(struct journal *j, int64_t id, const char *stage, const char *run_key)
+static struct journal_entry *find_or_add(struct journal *j, int64_t id, const char *stage)
 {
-    struct journal_entry **at = place_of(j, id);
-    if (!*at) {
-        if (j->n == j->n_buckets) {
-            grow(j);
-            at = place_of(j, id);
-        }
-        *at = XNEW(struct journal_entry);
-        (*at)->id = id;
-        j->n++;
-    }
-    forget_memo(j, *at);
-    (*at)->inherited = (*at)->calls = false;
-    (*at)->flying = true;
-    (*at)->suspects = (*at)->deaths = 0;
-    snprintf((*at)->stage, sizeof(*at)->stage, "%s", stage);
-    snprintf((*at)->run_key, sizeof(*at)->run_key, "%s", run_key);
+    if (j->n == j->n_buckets)
+        grow(j);
+    struct journal_entry **at = place_of(j, id, stage);
+    if (*at)
+        return *at;
+    *at = XNEW(struct journal_entry);
+    (*at)->id = id;
+    j->n++;
+    return *at;
 }
 
-static bool take_out(struct journal *j, int64_t id)
+static struct journal_entry *put(struct journal *j, int64_t id, const char *stage, const char *run_key)
 {
-    struct journal_entry **at = place_of(j, id);
+    struct journal_entry *entry = find_or_add(j, id, NULL);
+    forget_memo(j, entry);
+    entry->inherited = entry->sent = entry->calls = false;
+    entry->flying = true;
+    entry->suspects = entry->deaths = 0;
+    snprintf(entry->stage, sizeof(entry->stage), "%s", stage);
+    snprintf(entry->run_key, sizeof(entry->run_key), "%s", run_key);
+    return entry;
+}
+
+static bool take_out(struct journal *j, int64_t id, const char *stage)
+{
+    struct journal_entry **at = place_of(j, id, stage);
     struct journal_entry *entry = *at;
     if (!entry)
         return false;
@@ -125,29 +150,24 @@ static bool take_out(struct journal *j, int64_t id)
     return true;
 }
 
-/* Returns false when it is not there. */
-static bool put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
+static void put_off(struct journal *j, struct journal_entry *entry, int64_t begun_at, int64_t until,
+                    const char *memo)
 {
-    struct journal_entry *entry = *place_of(j, id);
-    if (!entry)
-        return false;
+    char *copy = memo ? xstrdup(memo) : NULL;
     forget_memo(j, entry);
     entry->begun_at = begun_at;
     entry->until = until;
-    entry->memo = memo ? xstrdup(memo) : NULL;
-    return true;
+    entry->memo = copy;
 }
 
-static bool fail(struct journal *j, int64_t id, int64_t until, const char *memo)
+static struct journal_entry *remember(struct journal *j, int64_t id, const char *stage, int64_t until,
+                                      const char *memo)
 {
-    bool is_there = put_off(j, id, 0, until, memo);
-    struct journal_entry *entry = *place_of(j, id);
-    if (!is_there)
-        return false;
-    entry->failed = true;
-    entry->flying = entry->calls = false;
-    entry->suspects = entry->deaths = 0;
-    return true;
+    struct journal_entry *kept = find_or_add(j, id, stage);
+    kept->kept = true;
+    snprintf(kept->stage, sizeof(kept->stage), "%s", stage);
+    put_off(j, kept, 0, until, memo);
+    return kept;
 }
 
 void journal_each(struct journal *j, journal_entry_fn *fn, void *arg)
@@ -184,6 +204,12 @@ static void __attribute__((format(printf, 2, 3))) add_line(struct buf *out, cons
     buf_printf(out, " %s\n", sum);
 }
 
+/* The lines of what is kept stand for themselves; the others are about the person's newest "enter". */
+static void add_kept(struct buf *out, const struct journal_entry *entry)
+{
+    add_line(out, "kept %" PRId64 " %s %" PRId64 " %s", entry->id, entry->stage, entry->until, entry->memo);
+}
+
 static void add_enter(struct buf *out, const struct journal_entry *entry)
 {
     add_line(out, "enter %" PRId64 " %s %s", entry->id, entry->stage, entry->run_key);
@@ -195,16 +221,12 @@ static void add_suspicion(struct buf *out, const struct journal_entry *entry)
         add_line(out, "suspect %" PRId64 " %u %u", entry->id, entry->suspects, entry->deaths);
     if (entry->calls)
         add_line(out, "calls %" PRId64, entry->id);
-    if (!entry->flying && !entry->failed)
+    if (!entry->flying)
         add_line(out, "rest %" PRId64, entry->id);
 }
 
 static void add_later(struct buf *out, const struct journal_entry *entry)
 {
-    if (entry->failed) {
-        add_line(out, "failed %" PRId64 " %" PRId64 " %s", entry->id, entry->until, entry->memo);
-        return;
-    }
     add_line(out, "later %" PRId64 " %" PRId64 " %" PRId64 "%s%s", entry->id, entry->begun_at, entry->until,
              entry->memo ? " " : "", entry->memo ? entry->memo : "");
 }
@@ -229,7 +251,7 @@ static bool replay_flight(struct journal *j, const char *line)
     char word[8];
     if (sscanf(line, "%7s %" SCNd64, word, &id) != 2)
         return false;
-    struct journal_entry *entry = *place_of(j, id);
+    struct journal_entry *entry = find(j, id);
     if (!entry)
         return false;
     if (sscanf(line, "suspect %*d %u %u", &suspects, &deaths) == 2) {
@@ -241,32 +263,45 @@ static bool replay_flight(struct journal *j, const char *line)
         entry->calls = true;
     } else if (strcmp(word, "rest") == 0) {
         entry->flying = entry->calls = false;
+    } else if (strcmp(word, "sent") == 0) {
+        entry->sent = true;
+    } else if (strcmp(word, "unsent") == 0) {
+        entry->sent = entry->inherited = false;
     } else {
         return false;
     }
     return true;
 }
 
-static bool replay(struct journal *j, char *line)
+static bool replay_later(struct journal *j, const char *line)
 {
     int64_t id, begun_at, until;
+    int len = 0;
+    if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) != 3)
+        return false;
+    struct journal_entry *entry = find(j, id);
+    if (entry)
+        put_off(j, entry, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
+    return entry;
+}
+
+static bool replay(struct journal *j, char *line)
+{
+    int64_t id, until;
     int len = 0;
     char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
     if (!verified(line))
         return false;
-    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3) {
-        put(j, id, stage, key);
-        (*place_of(j, id))->inherited = true;
-    } else if (sscanf(line, "end %" SCNd64, &id) == 1) {
-        take_out(j, id);
-    } else if (sscanf(line, "later %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &id, &begun_at, &until, &len) ==
-               3) {
-        return put_off(j, id, begun_at, until, line[len] == ' ' ? line + len + 1 : NULL);
-    } else if (sscanf(line, "failed %" SCNd64 " %" SCNd64 " %n", &id, &until, &len) == 2 && line[len]) {
-        return fail(j, id, until, line + len);
-    } else {
-        return replay_flight(j, line);
-    }
+    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3)
+        put(j, id, stage, key)->inherited = true;
+    else if (sscanf(line, "end %" SCNd64, &id) == 1)
+        take_out(j, id, NULL);
+    else if (sscanf(line, "kept %" SCNd64 " %30s %" SCNd64 " %n", &id, stage, &until, &len) == 3 && line[len])
+        remember(j, id, stage, until, line + len);
+    else if (sscanf(line, "done %" SCNd64 " %30s", &id, stage) == 2)
+        take_out(j, id, stage);
+    else
+        return replay_later(j, line) || replay_flight(j, line);
     return true;
 }
 
@@ -324,7 +359,13 @@ static enum rc sync_folder(const struct journal *j, struct err *err)
 
 static void add_live(void *arg, const struct journal_entry *entry)
 {
+    if (entry->kept) {
+        add_kept(arg, entry);
+        return;
+    }
     add_enter(arg, entry);
+    if (entry->sent || !entry->inherited)
+        add_line(arg, entry->sent ? "sent %" PRId64 : "unsent %" PRId64, entry->id);
     if (entry->until != 0)
         add_later(arg, entry);
     add_suspicion(arg, entry);
@@ -358,87 +399,129 @@ static enum rc write_anew(struct journal *j, struct err *err)
     j->lines = j->n;
     j->stale_memos = 0;
     j->written_at = world_mono(j->world);
+    j->must_sync = false;
     buf_reset(&j->unwritten);
     return RC_OK;
 }
 
-void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key)
+/* Nothing rests on it before it is on disk. */
+static void line_added(struct journal *j)
 {
-    struct journal_entry *before = *place_of(j, id);
-    char *memo = NULL;
-    if (before && before->failed && strcmp(before->stage, stage) == 0)
-        memo = xstrdup(before->memo);
-    put(j, id, stage, run_key);
-    add_enter(&j->unwritten, journal_find(j, id));
     j->lines++;
-    if (memo)
-        journal_put_off(j, id, 0, 1, memo); /* for no time at all */
-    free(memo);
+    j->must_sync = true;
 }
 
-void journal_fail(struct journal *j, int64_t id, int64_t until, const char *memo)
+void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key)
 {
-    if (!memo) {
-        journal_end(j, id);
+    const char *memo = journal_kept(j, id, stage);
+    struct journal_entry *entry = put(j, id, stage, run_key);
+    add_enter(&j->unwritten, entry);
+    line_added(j);
+    if (memo)
+        journal_put_off(j, id, 0, 1, memo); /* for no time at all */
+}
+
+/* It is written with what comes next: if it is lost with the machine, the person is most probably where the
+ * authority was told, and "enter" is enough. */
+void journal_sent(struct journal *j, int64_t id)
+{
+    struct journal_entry *entry = find(j, id);
+    if (!entry)
         return;
-    }
-    assert(strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n'));
-    if (!fail(j, id, until, memo))
-        return;
-    add_later(&j->unwritten, journal_find(j, id));
+    entry->sent = true;
+    add_line(&j->unwritten, "sent %" PRId64, id);
     j->lines++;
+}
+
+void journal_unsent(struct journal *j, int64_t id)
+{
+    struct journal_entry *entry = find(j, id);
+    if (!entry)
+        return;
+    entry->sent = entry->inherited = false;
+    add_line(&j->unwritten, "unsent %" PRId64, id);
+    line_added(j);
+}
+
+void journal_keep(struct journal *j, int64_t id, const char *memo)
+{
+    assert(!memo || (strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n')));
+    const struct journal_entry *entry = find(j, id);
+    if (entry && memo) {
+        add_kept(&j->unwritten, remember(j, id, entry->stage, world_now(j->world) + KEPT_FOR, memo));
+        line_added(j);
+    }
+    journal_end(j, id);
 }
 
 void journal_end(struct journal *j, int64_t id)
 {
-    if (!take_out(j, id))
+    if (!take_out(j, id, NULL))
         return;
     add_line(&j->unwritten, "end %" PRId64, id);
-    j->lines++;
+    line_added(j);
+}
+
+static void done(struct journal *j, const struct journal_entry *kept)
+{
+    add_line(&j->unwritten, "done %" PRId64 " %s", kept->id, kept->stage);
+    line_added(j);
+    take_out(j, kept->id, kept->stage);
+}
+
+void journal_done(struct journal *j, int64_t id, const char *stage)
+{
+    for (struct journal_entry *entry = *bucket_of(j, id), *next; entry; entry = next) {
+        next = entry->next;
+        if (entry->id == id && entry->kept && (!stage || strcmp(entry->stage, stage) == 0))
+            done(j, entry);
+    }
 }
 
 void journal_go(struct journal *j, int64_t id)
 {
-    struct journal_entry *entry = *place_of(j, id);
+    struct journal_entry *entry = find(j, id);
     if (!entry)
         return;
     entry->flying = true;
     add_line(&j->unwritten, "go %" PRId64, id);
-    j->lines++;
+    line_added(j);
 }
 
 void journal_calls(struct journal *j, int64_t id)
 {
-    struct journal_entry *entry = *place_of(j, id);
+    struct journal_entry *entry = find(j, id);
     if (!entry)
         return;
     entry->calls = true;
     add_line(&j->unwritten, "calls %" PRId64, id);
-    j->lines++;
+    line_added(j);
 }
 
 void journal_rest(struct journal *j, int64_t id, bool is_cleared)
 {
-    struct journal_entry *entry = *place_of(j, id);
+    struct journal_entry *entry = find(j, id);
     if (!entry)
         return;
     if (is_cleared && entry->suspects > 0) {
         entry->suspects = entry->deaths = 0;
         add_line(&j->unwritten, "suspect %" PRId64 " 0 0", id);
-        j->lines++;
+        line_added(j);
     }
     entry->flying = entry->calls = false;
     add_line(&j->unwritten, "rest %" PRId64, id);
-    j->lines++;
+    line_added(j);
 }
 
 void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t until, const char *memo)
 {
     assert(!memo || (strlen(memo) <= WIRE_MEMO_MAX && !strchr(memo, '\n')));
-    if (!put_off(j, id, begun_at, until, memo))
+    struct journal_entry *entry = find(j, id);
+    if (!entry)
         return;
-    add_later(&j->unwritten, journal_find(j, id));
-    j->lines++;
+    put_off(j, entry, begun_at, until, memo);
+    add_later(&j->unwritten, entry);
+    line_added(j);
 }
 
 bool journal_is_put_off(const struct journal_entry *entry, int64_t now)
@@ -454,8 +537,9 @@ enum rc journal_sync(struct journal *j, struct err *err)
     if (j->unwritten.len == 0)
         return RC_OK;
     enum rc rc = write_all(j->fd, &j->unwritten, j->path, err);
-    if (!rc && fdatasync(j->fd) != 0)
+    if (!rc && j->must_sync && fdatasync(j->fd) != 0)
         rc = err_set_errno(err, "%s", j->path);
+    j->must_sync = false;
     buf_reset(&j->unwritten);
     return rc;
 }

@@ -63,9 +63,6 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
     int64_t now = authority_mono(a);
     uint8_t random[RUN_KEY_LEN / 2];
     char fresh[RUN_KEY_LEN + 1];
-    const struct journal_entry *failed = journal_find(lms->journal, row->id);
-    if (failed && (!failed->failed || strcmp(failed->stage, stage) != 0))
-        failed = NULL;
     world_random(a->runtime->world, random, sizeof(random));
     crypto_hex(random, sizeof(random), fresh);
     const struct claim claim = {
@@ -76,10 +73,8 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .to_be_entered = ours == NULL,
         .run_key = ours ? ours->run_key : fresh,
         .begun_at = ours ? ours->begun_at : 0,
-        .memo = ours     ? ours->memo
-                : failed ? failed->memo
-                         : NULL,
-        .begun = ours && ours->inherited,
+        .memo = ours ? ours->memo : journal_kept(lms->journal, row->id, stage),
+        .begun = ours && (ours->inherited || ours->sent),
         .alone = ours && ours->suspects > 0 && alone,
         .is_lost = is_lost(lms, ours),
         .person = row->person,
@@ -137,7 +132,7 @@ static bool is_open(struct lms *lms, const char *working, int64_t now)
 static const struct journal_entry *entry_of(const struct lms *lms, const struct lms_row *row)
 {
     const struct journal_entry *entry = journal_find(lms->journal, row->id);
-    return entry && !entry->failed && strcmp(entry->stage, row->state) == 0 ? entry : NULL;
+    return entry && strcmp(entry->stage, row->state) == 0 ? entry : NULL;
 }
 
 /* The row is begun once the list is known to be whole. */
@@ -190,16 +185,21 @@ struct check {
 static void check_entry(void *arg, const struct journal_entry *entry)
 {
     struct check *check = arg;
-    if (entry->failed && entry->until >= authority_now(check->lms->authority))
+    const struct authority *a = check->lms->authority;
+    struct journal *journal = check->lms->journal;
+    if (entry->kept && entry->until < authority_now(a))
+        journal_done(journal, entry->id, entry->stage);
+    if (entry->kept)
         return;
-    if (!entry->failed && !flight_find_stage(check->lms->authority->config, entry->stage))
+    if (!flight_find_stage(a->config, entry->stage))
         check->n_unknown++;
     else if (!aside_has(&check->lms->seen, entry->id))
-        journal_end(check->lms->journal, entry->id);
+        journal_keep(journal, entry->id, entry->memo ? entry->memo : entry->sent ? "{}" : NULL);
 }
 
-/* Drop entries whose person left the working states: finished, or moved by an operator. Called only if nobody
- * was in flight when the look began: a person between two stages is not in the list either. */
+/* End entries whose person left the working states: finished, or moved by an operator, who may move it back.
+ * Called only if nobody was in flight when the look began: a person between two stages is not in the list
+ * either. */
 static void tidy_journal(struct lms *lms)
 {
     struct check check = { .lms = lms };

@@ -25,8 +25,6 @@
 #include "driver/authority/authority.h"
 #include "driver/authority/journal.h"
 
-#define FAILED_FOR \
-    (90 * CLOCK_DAY) /* an operator may resume a stage that long, and it goes on where it failed */
 #define ALONE_FOR   (600 * CLOCK_S)
 #define FAILING_FOR (30 * CLOCK_S) /* an update, before its person is set aside */
 
@@ -84,18 +82,23 @@ static void answer_in(struct update *u, const char *state, const char *next)
     answer(u, &(struct wire_report_answer){ .ok = true, .state = state, .next = next });
 }
 
-/* The person is through, or no longer ours. */
+/* The person is not ours any more, and may come back to the stage: an operator may resume it, or move the
+ * person. */
+static void leave(struct update *u)
+{
+    const struct run *run = u->run;
+    journal_keep(u->lms->journal, run->id, run->sent == REPORT_FAILED ? run->put_memo : NULL);
+}
+
 static void end_in(struct update *u, const char *state)
 {
-    bool has_failed = strcmp(state, "ERRORED") == 0;
-    journal_fail(u->lms->journal, u->run->id, authority_now(authority_of(u)) + FAILED_FOR,
-                 has_failed ? u->run->put_memo : NULL);
+    leave(u);
     answer_in(u, state, NULL);
 }
 
 static void not_ours(struct update *u, const char *code)
 {
-    journal_end(u->lms->journal, u->run->id);
+    leave(u);
     answer(u, &(struct wire_report_answer){ .ok = false, .code = code });
 }
 
@@ -242,18 +245,39 @@ static bool is_entering(const struct update *u)
     return flight_find_stage(authority_of(u)->config, u->target) != NULL;
 }
 
+static void entered(struct update *u)
+{
+    journal_sent(u->lms->journal, u->run->id);
+    answer_in(u, u->target, u->target);
+}
+
+/* What is kept of the stage comes with the next look, which brings the person. */
+static void go_to(struct update *u, const struct stage_conf *next, const char *state)
+{
+    if (!journal_kept(u->lms->journal, u->run->id, next->working)) {
+        enter(u, next->working);
+        return;
+    }
+    u->lms->more = true;
+    u->lms->found_nobody = false;
+    end_in(u, state);
+}
+
 static void accepted(struct update *u)
 {
     const struct config *config = authority_of(u)->config;
     const struct stage_conf *stage = u->run->stage;
     const char *state = u->target;
-    bool is_completed = stage && strcmp(state, stage->completed) == 0;
+    bool is_completed = stage && strcmp(state, stage->completed) == 0,
+         is_over = strcmp(state, "COMPLETE") == 0;
+    if (is_completed || is_over)
+        journal_done(u->lms->journal, u->run->id, is_over ? NULL : stage->working);
     if (is_entering(u))
-        answer_in(u, state, state);
+        entered(u);
     else if (!is_completed || run_stops_after(u->run))
         end_in(u, state);
     else if (stage + 1 < config->stages + config->n_stages)
-        enter(u, stage[1].working);
+        go_to(u, stage + 1, state);
     else
         update_to(u, "COMPLETE", "complete");
 }
@@ -266,6 +290,8 @@ static void stay_in_journal(struct update *u)
     struct authority *a = authority_of(u);
     if (!a->conf.once)
         aside_put_off(&u->lms->aside, authority_now(a) + ALONE_FOR);
+    if (u->run->put_memo)
+        journal_put_off(u->lms->journal, u->run->id, u->run->begun_at, authority_now(a), u->run->put_memo);
     journal_rest(u->lms->journal, u->run->id, true);
     answer(u, &(struct wire_report_answer){ .ok = false, .code = "refused" });
 }
@@ -510,6 +536,8 @@ static void put_off(struct update *u)
     const struct run *run = u->run;
     int64_t until = authority_now(authority_of(u)) + run->later_us;
     journal_put_off(u->lms->journal, run->id, run->begun_at, until, run->put_memo);
+    if (!run->put_memo)
+        journal_unsent(u->lms->journal, run->id);
     journal_rest(u->lms->journal, run->id, true);
     aside_put_off(&u->lms->aside, until);
     answer_in(u, run->stage_name, NULL);
@@ -545,6 +573,8 @@ static void start(struct update *u, struct run *run)
         break;
     case REPORT_RELEASED:
         note(u);
+        if (!run->put_memo)
+            journal_unsent(u->lms->journal, run->id);
         journal_rest(u->lms->journal, run->id, false);
         u->lms->aside.given_back = true;
         answer_in(u, run->stage_name, NULL);
