@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/commands.h"
 
 enum { PAGE = 1000, LAST_LINE_MAX = 64 * 1024 };
@@ -101,6 +104,7 @@ static enum rc run_verify(struct cli *cli, struct err *err)
 struct copy {
     FILE *out;
     const char *path; /* NULL: standard output */
+    char *unfinished; /* the file's name until it is whole */
     const char *since;
     int64_t entries;
     char head[2 * 32 + 1];
@@ -167,23 +171,44 @@ static enum rc read_since(struct cli *cli, const char **out, struct err *err)
     return RC_OK;
 }
 
+static enum rc open_copy(struct cli *cli, struct copy *c, struct err *err)
+{
+    struct stat st;
+    if (c->path && lstat(c->path, &st) == 0) {
+        errno = EEXIST;
+        return cannot_write(c, err);
+    }
+    if (c->path)
+        c->unfinished = arena_printf(&cli->arena, "%s.unfinished-XXXXXX", c->path);
+    int fd = c->path ? mkostemp(c->unfinished, O_CLOEXEC) : dup(STDOUT_FILENO);
+    c->out = fd < 0 ? NULL : fdopen(fd, "w");
+    return c->out ? RC_OK : cannot_write(c, err);
+}
+
+/* rc: how the writing went. Only a whole copy gets its name. */
+static enum rc close_copy(struct copy *c, enum rc rc, struct err *err)
+{
+    bool failed = fflush(c->out) || (c->path && fsync(fileno(c->out)));
+    if (!rc && failed)
+        rc = cannot_write(c, err);
+    fclose(c->out);
+    if (!rc && c->path)
+        rc = file_rename(c->unfinished, c->path, err);
+    if (rc && c->path)
+        unlink(c->unfinished);
+    return rc;
+}
+
 static enum rc run_export(struct cli *cli, struct err *err)
 {
     struct copy c = { .path = cli_option(cli, "output") };
     enum rc rc = read_since(cli, &c.since, err);
+    if (!rc)
+        rc = open_copy(cli, &c, err);
     if (rc)
         return rc;
-    int fd = c.path ? open(c.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
-    c.out = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!c.out)
-        return cannot_write(&c, err);
     rc = copy_all(cli, &c, err);
-    bool failed = fflush(c.out) || (c.path && fsync(fileno(c.out)));
-    if (!rc && failed)
-        rc = cannot_write(&c, err);
-    fclose(c.out);
-    if (rc && c.path)
-        unlink(c.path); /* an unfinished copy would pass for a whole one */
+    rc = close_copy(&c, rc, err);
     if (!rc)
         fprintf(stderr, "%s, the last hash is %s\n", print_count(&cli->arena, c.entries, "entry", "entries"),
                 c.entries ? c.head : "-");

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from site_under_test import ALL_SCOPES, LETHE
+from site_under_test import ALL_SCOPES, LETHE, wait_for
 
 PLANTED = ("planted.user", "planted@example.com", "Planted Name", "Planted Reason", "planted words")
 
@@ -343,6 +343,20 @@ def test_export_writes_a_new_file_or_none(served):
     assert served.ok("audit", "export", "--since", since).out.splitlines() == lines[-1:]
     assert served.lethe("audit", "export", "--since", "yesterday", "--output", "b.jsonl").code == 2
     assert not (served.folder / "b.jsonl").exists()
+
+
+def test_an_export_that_is_killed_leaves_no_file_of_that_name(served):
+    server = served.processes[-1]
+    server.send_signal(signal.SIGSTOP)  # so that the export waits for the first page
+    export = served.start("audit", "export", "--output", "a.jsonl")
+    try:
+        wait_for(lambda: list(served.folder.glob("a.jsonl*")), "the export to open its file")
+        served.kill(export)
+    finally:
+        server.send_signal(signal.SIGCONT)
+    assert not (served.folder / "a.jsonl").exists()
+    served.ok("audit", "export", "--output", "a.jsonl")
+    served.ok("audit", "verify", "--export", "a.jsonl")
 
 
 def test_verify_says_what_it_was_given_wrong(served):
