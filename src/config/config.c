@@ -301,7 +301,7 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
     } never[] = {
         { "driver", "lease", "an LMS grants no leases" },
         { "mail", "confirmation", "people ask the LMS, and the driver does not hear of it before it works" },
-        { "watch", "stuck", "the driver moves no one whom it did not put into a working state" },
+        { "watch", "stuck", "the driver moves only people whom it put into a working state itself" },
         { "watch", "overdue_after",
           "the driver begins with people as soon as the LMS lists them, and tells of what it cannot begin" },
         { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
@@ -310,13 +310,6 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         const struct yaml *at = yaml_get(yaml_get(root, never[i].section), never[i].key);
         if (at)
             return yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why);
-    }
-    const struct yaml *stages = yaml_get(root, "stages");
-    for (const struct yaml *stage = stages ? stages->first : NULL; stage; stage = stage->next) {
-        const struct yaml *at = yaml_get(stage, "finds_nobody");
-        if (at)
-            return yaml_key_error(at, err,
-                                  "finds_nobody cannot stand here: an LMS does not count how stages end");
     }
     for (size_t i = 0; i < config->n_hooks; i++)
         if (config->hooks[i].elsewhere)

@@ -341,7 +341,10 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
         return rc;
     for (const struct yaml *child = more->first; child; child = child->next) {
         enum rc one = RC_OK;
-        if (!is_one_of(keys, child->key))
+        if (strcmp(child->key, "finds_nobody") == 0)
+            one = yaml_key_error(
+                child, err, "finds_nobody cannot stand here: beside an LMS it is not counted how stages end");
+        else if (!is_one_of(keys, child->key))
             one = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
                                  text_brief(r->arena, child->key));
         reading_go_on(r, child, one, &rc, err);
