@@ -363,7 +363,7 @@ static const char *at(size_t step, size_t sent)
 
 static void test_task__gone_after_the_same_call_is_no_nothing_to_erase(void **state)
 {
-    static const unsigned faults[] = { 429, 500, 503, 504 };
+    static const unsigned faults[] = { 408, 500, 503, 504 };
     open_flight(", breaker: none", ONE_CALL);
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         begin(1, "ERASING_A");
@@ -374,14 +374,73 @@ static void test_task__gone_after_the_same_call_is_no_nothing_to_erase(void **st
         expect_text_has(run->response, "{\"outcome\":\"gone\",\"status\":404,\"attempts\":2");
         accept(run, "COMPLETE", NULL);
     }
-    begin(1, "ERASING_A");
-    made_up_end(&m, HTTP_NOT_SENT, 0, "");
-    pass(4 * CLOCK_S);
-    answer(404, "");
-    expect_outcome(REPORT_DONE, "nothing_to_erase"); /* it was not sent before */
     claim_again(NULL, true);
     answer(404, "");
     expect_outcome(REPORT_DONE, "gone");
+}
+
+static void test_task__a_call_that_did_nothing_explains_nothing(void **state)
+{
+    open_flight(", breaker: none", ONE_CALL);
+    for (unsigned status = 0; status <= 429; status += 429) {
+        begin(1, "ERASING_A");
+        if (status > 0)
+            answer(status, "");
+        else
+            made_up_end(&m, HTTP_NOT_SENT, 0, "");
+        pass(4 * CLOCK_S);
+        answer(404, "");
+        struct run *run = expect_report(REPORT_DONE);
+        expect_text_has(run->response, "{\"outcome\":\"nothing_to_erase\"");
+        accept(run, "COMPLETE", NULL);
+    }
+}
+
+/* Deleting for good does not find who was deleted softly. */
+static void test_task__a_refused_call_does_not_make_the_next_404_its_work(void **state)
+{
+    static const unsigned refusals[] = { 423, 429, 400, 401, 403, 409, 422 };
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        claim_again(at(2, 2), false);
+        expect_url("http://127.0.0.1:1/users/x1");
+        answer(refusals[i], "");
+        pass(4 * CLOCK_S);
+        if (m.n_calls == 0) { /* it was final, and is resumed */
+            struct run *run = expect_report(REPORT_FAILED);
+            assert_string_equal(run->put_memo, at(2, 2));
+            accept(run, "ERRORED", NULL);
+            claim_again(at(2, 2), false);
+        }
+        answer(404, "");
+        struct run *run = expect_report(REPORT_FAILED);
+        expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
+        accept(run, "ERRORED", NULL);
+    }
+}
+
+/* Another call took its place, and says what was tried in vain or lost by itself. */
+static void test_task__a_repeat_tells_nothing_of_calls_that_the_stage_does_not_have_any_more(void **state)
+{
+    static const unsigned faults[] = { 429, 503, 0 };
+    open_flight(", breaker: none", ONE_CALL);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        const char *other =
+            "{\"at\":{\"step\":0,\"round\":1,\"sent\":1,\"digests\":\"0123456789abcdef\",\"captured\":{}}}";
+        claim_again(other, false);
+        if (faults[i]) {
+            answer(faults[i], "");
+            pass(4 * CLOCK_S);
+        } else { /* the driver is killed */
+            end_flight();
+            start_flight();
+            claim_again(other, true);
+        }
+        answer(404, "");
+        struct run *run = expect_report(REPORT_FAILED);
+        expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
+        accept(run, "ERRORED", NULL);
+    }
 }
 
 static void test_task__the_attempt_goes_on_at_the_call_that_failed(void **state)
@@ -395,7 +454,7 @@ static void test_task__the_attempt_goes_on_at_the_call_that_failed(void **state)
     expect_url("http://127.0.0.1:1/soft/x1");
     answer(200, "");
     expect_url("http://127.0.0.1:1/users/x1");
-    answer(429, "");
+    answer(503, "");
     pass(4 * CLOCK_S);
     expect_url("http://127.0.0.1:1/users/x1");
     answer(404, "");
@@ -483,9 +542,9 @@ static void test_task__who_is_given_back_or_fails_is_half_done_still(void **stat
     answer(200, "");
     answer(422, "");
     struct run *run = expect_report(REPORT_FAILED);
-    assert_string_equal(run->put_memo, at(2, 3));
+    assert_string_equal(run->put_memo, at(2, 2));
     accept(run, "ERRORED", NULL);
-    claim_again(at(2, 3), false);
+    claim_again(at(2, 2), false);
     expect_url("http://127.0.0.1:1/users/x1");
     flight_stop(&flight, 2);
     run = expect_report(REPORT_RELEASED);
@@ -534,6 +593,9 @@ int main(void)
         TEST(a_call_that_cannot_be_made_gives_its_place_back),
         TEST(a_cancelled_call_gives_its_place_back),
         TEST(gone_after_the_same_call_is_no_nothing_to_erase),
+        TEST(a_call_that_did_nothing_explains_nothing),
+        TEST(a_refused_call_does_not_make_the_next_404_its_work),
+        TEST(a_repeat_tells_nothing_of_calls_that_the_stage_does_not_have_any_more),
         TEST(the_attempt_goes_on_at_the_call_that_failed),
         TEST(a_call_that_did_its_work_before_is_followed_by_the_next),
         TEST(another_call_that_finds_nobody_leaves_it_unknown),

@@ -106,7 +106,7 @@ struct attempt {
     bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
     int64_t retry_after_us; /* -1: not said */
     int64_t later_us;       /* LATER */
-    bool unsent;            /* nothing of the call has reached the service */
+    bool no_effect;         /* the service did nothing: it was not reached, or refused the call */
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;

@@ -18,7 +18,8 @@ enum {
     ANSWER_MAX = 1024 * 1024, /* read; a longer answer ends the call */
     OWN_HEADERS = 5,          /* beside the configured ones */
     KEY_DIGEST_LEN = 8,       /* bytes */
-    STATUS_OK = 200
+    STATUS_OK = 200,
+    STATUS_REQUEST_TIMEOUT = 408
 };
 
 static const struct http_step_conf *conf_of(const struct call *call)
@@ -229,6 +230,14 @@ static void judge(struct call *call, struct answer *answer, struct attempt *atte
     }
 }
 
+/* 4xx: the service did not do what it was asked for. With 408 it may have: a gateway can have given up. */
+static bool is_refusal(const struct attempt *attempt)
+{
+    enum verdict verdict = attempt->judgement.verdict;
+    return (verdict == VERDICT_AGAIN || verdict == VERDICT_FINAL) && attempt->has_status &&
+           attempt->status / 100 == 4 && attempt->status != STATUS_REQUEST_TIMEOUT;
+}
+
 static void answered(struct call *call)
 {
     const struct http_call *request = &call->work.http.request;
@@ -242,7 +251,6 @@ static void answered(struct call *call)
         .step = call->conf->http.n_steps > 1 ? (unsigned)call->number + 1 : 0,
         .status = request->status,
         .has_status = request->failure == HTTP_OK || request->failure == HTTP_ANSWER_TOO_LARGE,
-        .unsent = request->failure == HTTP_NOT_SENT,
         .retry_after_us = has_wish ? request->retry_after_us : -1,
         .error = request->failure ? request->error
                  : is_redirect    ? "redirects are not followed"
@@ -259,6 +267,7 @@ static void answered(struct call *call)
         judge(call, &answer, &attempt, &err);
         arena_free(&scratch);
     }
+    attempt.no_effect = request->failure == HTTP_NOT_SENT || is_refusal(&attempt);
     call->done(call, &attempt);
 }
 

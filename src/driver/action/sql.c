@@ -113,7 +113,7 @@ static void explain(const struct call *call, const struct json *answer, struct a
     long long number = json_get_int(answer, "statement", 0);
     bool connecting = strcmp(failed, "connect") == 0, committing = strcmp(failed, "commit") == 0;
     attempt->judgement = judge_sql(connecting, committing, json_get_bool(answer, "dead"), state);
-    attempt->unsent = connecting;
+    attempt->no_effect = connecting;
     if (connecting)
         attempt->error = arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state);
     else if (committing)

@@ -146,10 +146,9 @@ void response_write_skipped(struct buf *out, const char *why);
 struct task {
     struct flight *flight;
     struct call call;      /* the next one, or the one under way; its conf NULL: there is no action */
-    struct position at;    /* with which the attempt began; what was sent by now, by any driver */
+    struct position at;    /* with which the attempt began; what may have taken effect by now */
     struct position noted; /* how far the authority knows of it */
-    bool was_sent;         /* the call under way was sent before, by any driver */
-    bool may_have_worked;  /* an earlier try of it may have taken effect */
+    bool was_sent;         /* an earlier try of the call under way, by any driver, may have taken effect */
     size_t sent_before;    /* at.sent, without the call under way */
     struct waiter waiter;  /* for the call's service */
     int64_t waiting_since; /* in its queue */

@@ -41,7 +41,6 @@ void task_set_action(struct task *t, const struct action_conf *action)
 {
     t->call.conf = action;
     t->at = t->noted = (struct position){ .round = 1 };
-    t->may_have_worked = false;
     if (!action)
         return;
     captures_reset(&t->captures, action);
@@ -62,7 +61,6 @@ void task_go_on(struct task *t, const char *memo, bool begun)
     if (begun && t->at.round == 1 && t->at.sent == 0 && action_changes(action, 0))
         t->at.sent = 1;
     t->noted = t->at;
-    t->may_have_worked = t->at.call < t->at.sent;
     t->call.round = t->at.round;
     go_to_call(t, t->at.call);
 }
@@ -89,7 +87,6 @@ void task_next_call(struct task *t)
         t->call.round++;
         t->at.sent = 0;
     }
-    t->may_have_worked = next < t->at.sent;
     go_to_call(t, next);
 }
 
@@ -154,7 +151,7 @@ void task_start(struct task *t, int64_t now)
     if (!rc)
         return;
     struct attempt failed = {
-        .judgement = judge_rc(rc), .unsent = true, .retry_after_us = -1, .error = err.text
+        .judgement = judge_rc(rc), .no_effect = true, .retry_after_us = -1, .error = err.text
     };
     call_done(&t->call, &failed);
 }
@@ -189,16 +186,13 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
     bool changed = t->at.elsewhere; /* by an earlier call */
     for (size_t i = 0; i < call->number; i++)
         changed = changed || action_changes(call->conf, i);
-    if (t->was_sent && (is_last || !captures)) {
+    if (t->was_sent && !t->at.elsewhere && (is_last || !captures)) {
         judge_gone(t, attempt);
-    } else if (t->was_sent && !changed && !t->may_have_worked) {
-        attempt->judgement.verdict = VERDICT_GONE;
     } else if (changed || t->was_sent) {
         attempt->judgement = (struct judgement){ VERDICT_FINAL, .unknown = true };
         attempt->in_answer = true;
         attempt->error =
             "nobody is found, after calls of this stage were sent: whether all is erased is not known";
-        t->at.sent = t->sent_before; /* so it says the same the next time */
     } else if (call->round == 1) {
         attempt->judgement.verdict = VERDICT_NOTHING_TO_ERASE;
     } else if (call->number == 0 || only_looks) { /* the end of the rounds */
@@ -232,11 +226,9 @@ static void call_done(struct call *call, const struct attempt *ended)
     }
     if (judged.judgement.verdict == VERDICT_NOTHING_TO_ERASE && !call->is_event && !call->is_probe)
         judge_nobody(t, &judged);
-    bool was_refused = attempt->has_status && attempt->status == STATUS_TOO_MANY;
-    if (attempt->unsent || attempt->judgement.verdict == VERDICT_NO_TOKEN)
-        t->at.sent = t->sent_before;
-    else if (!was_refused)
-        t->may_have_worked = true;
+    if (ended->no_effect || ended->judgement.verdict == VERDICT_NOTHING_TO_ERASE ||
+        ended->judgement.verdict == VERDICT_NO_TOKEN)
+        t->at.sent = t->sent_before; /* as if the call had not been made */
     t->ended(t->owner, attempt);
 }
 
