@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,27 +15,34 @@
 
 /* ---- the states of all lists ---- */
 
+/*
+ * What the lists say of a state hardly ever differs, and does not depend on who asks. So it is found once for
+ * each list that becomes current, and kept; a look goes through what differs, not through all lists.
+ */
+struct due_way {
+    int64_t state_id;
+    enum role role;
+    int64_t next_id;      /* the working state to which a retirement in the state is taken; 0: none, all are
+                           * done */
+    const char *next;     /* its name */
+    const int64_t *lists; /* n_lists that say so */
+    size_t n_lists;
+};
+
 struct due_states {
     struct due_state *state;
     size_t n;
 };
 
-static bool is_same(const struct due_state *a, const struct due_state *b)
-{
-    return a->state_id == b->state_id && a->role == b->role && a->pipeline_id == b->pipeline_id &&
-           a->aborting == b->aborting;
-}
-
-/* The stage to which a retirement in this state would be taken; NULL: none, all are done. A retirement in
- * PENDING follows the list of today. */
-static const char *stage_after(const struct pipeline *p, unsigned state, const struct pipeline *today)
+/* The list, and the position in it, of the stage to which a retirement in this state would be taken. A
+ * retirement in PENDING follows the list of today. Returns NULL when all stages are done. */
+static const struct pipeline *stage_after(const struct pipeline *p, unsigned state,
+                                          const struct pipeline *today, unsigned *at)
 {
     enum role role = pipeline_role(p, state);
-    if (role == ROLE_WORKING)
-        return p->names[state];
     const struct pipeline *list = role == ROLE_PENDING ? today : p;
-    unsigned next = role == ROLE_PENDING ? 1 : state + 1;
-    return pipeline_role(list, next) == ROLE_WORKING ? list->names[next] : NULL;
+    *at = role == ROLE_PENDING ? 1 : role == ROLE_WORKING ? state : state + 1;
+    return pipeline_role(list, *at) == ROLE_WORKING ? list : NULL;
 }
 
 static bool has_stage(const char *const *list, size_t n, const char *stage)
@@ -45,66 +53,149 @@ static bool has_stage(const char *const *list, size_t n, const char *stage)
     return false;
 }
 
-/* Is a retirement in this state to be taken to the stage that it leads to? */
-static bool is_wanted(const struct due_filter *f, const struct pipeline *p, unsigned state,
-                      const struct pipeline *today)
+/* Is a retirement in a state of this role to be taken to the stage that it leads to? stage: NULL, none is
+ * left.
+ */
+static bool is_wanted(const struct due_filter *f, enum role role, const char *stage)
 {
-    const char *stage = stage_after(p, state, today);
     if (!stage)
         return true;
-    if (pipeline_role(p, state) != ROLE_WORKING && has_stage(f->held, f->n_held, stage))
+    if (role != ROLE_WORKING && has_stage(f->held, f->n_held, stage))
         return false;
     return !f->stages || has_stage(f->stages, f->n_stages, stage);
 }
 
-/* Do all lists that have the state agree about it? */
-static bool is_everywhere(const struct pipeline *const *lists, size_t n, const struct due_filter *f,
-                          int64_t state_id, enum role role, bool wanted)
+struct saying { /* of one list, about one state */
+    struct due_way way;
+    int64_t list;
+};
+
+static int by_way(const void *x, const void *y)
 {
-    for (size_t i = 0; i < n; i++) {
-        unsigned at;
-        if (!pipelines_position(lists[i], state_id, &at))
-            continue;
-        if (pipeline_role(lists[i], at) != role || is_wanted(f, lists[i], at, lists[n - 1]) != wanted)
-            return false;
-    }
-    return true;
+    const struct saying *a = x, *b = y;
+    if (a->way.state_id != b->way.state_id)
+        return a->way.state_id < b->way.state_id ? -1 : 1;
+    if (a->way.role != b->way.role)
+        return a->way.role < b->way.role ? -1 : 1;
+    if (a->way.next_id != b->way.next_id)
+        return a->way.next_id < b->way.next_id ? -1 : 1;
+    return (a->list > b->list) - (a->list < b->list);
 }
 
-static void add_states(struct due_states *l, const struct pipeline *const *lists, size_t n, size_t of,
-                       const struct due_filter *f)
+/* Of all states that are not dead ends. */
+static size_t collect_sayings(const struct pipeline *const *lists, size_t n_lists, struct saying *out)
 {
-    const struct pipeline *p = lists[of];
-    for (unsigned i = 0; i < p->n; i++) {
-        struct due_state state = { .state_id = p->state_ids[i], .role = pipeline_role(p, i) };
-        if (pipeline_is_dead_end(p, i) || (f->no_pending && state.role == ROLE_PENDING))
-            continue;
-        bool wanted = is_wanted(f, p, i, lists[n - 1]);
-        if (!is_everywhere(lists, n, f, state.state_id, state.role, wanted))
-            state.pipeline_id = p->id;
-        state.aborting = !wanted;
-        size_t known = 0;
-        while (known < l->n && !is_same(&l->state[known], &state))
-            known++;
-        if (known == l->n && (wanted || state.role == ROLE_WORKING))
-            l->state[l->n++] = state;
-    }
+    size_t n = 0;
+    for (size_t i = 0; i < n_lists; i++)
+        for (unsigned k = 0; k < lists[i]->n; k++) {
+            unsigned at;
+            if (pipeline_is_dead_end(lists[i], k))
+                continue;
+            const struct pipeline *next = stage_after(lists[i], k, lists[n_lists - 1], &at);
+            out[n++] = (struct saying){
+                .way = { .state_id = lists[i]->state_ids[k],
+                         .role = pipeline_role(lists[i], k),
+                         .next_id = next ? next->state_ids[at] : 0,
+                         .next = next ? next->names[at] : NULL },
+                .list = lists[i]->id,
+            };
+        }
+    qsort(out, n, sizeof(out[0]), by_way);
+    return n;
 }
 
-/* All that are not dead ends and lead to a stage that is wanted; PENDING first. */
+static bool is_same_way(const struct due_way *a, const struct due_way *b)
+{
+    return a->state_id == b->state_id && a->role == b->role && a->next_id == b->next_id;
+}
+
+/* Finds the ways anew when another list is current. */
+static enum rc keep_ways(struct store *s, const struct pipeline *today, struct err *err)
+{
+    const struct pipeline **lists;
+    size_t n_lists, total = 0;
+    if (s->ways_of == today)
+        return RC_OK;
+    s->ways_of = NULL;
+    arena_reset(&s->ways_arena);
+    enum rc rc = pipelines_all(s, &s->ways_arena, &lists, &n_lists, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n_lists; i++)
+        total += lists[i]->n;
+    struct saying *sayings = arena_array(&s->ways_arena, total, sizeof(sayings[0]));
+    int64_t *said_by = arena_array(&s->ways_arena, total, sizeof(said_by[0]));
+    s->ways = arena_array(&s->ways_arena, total, sizeof(s->ways[0]));
+    s->n_ways = 0;
+    total = collect_sayings(lists, n_lists, sayings);
+    for (size_t i = 0; i < total; i++) {
+        said_by[i] = sayings[i].list;
+        if (s->n_ways == 0 || !is_same_way(&s->ways[s->n_ways - 1], &sayings[i].way)) {
+            s->ways[s->n_ways] = sayings[i].way;
+            s->ways[s->n_ways++].lists = &said_by[i];
+        }
+        s->ways[s->n_ways - 1].n_lists++;
+    }
+    s->ways_of = today;
+    return RC_OK;
+}
+
+/* ---- those of them that a look is about ---- */
+
+static bool is_same(const struct due_state *a, const struct due_state *b)
+{
+    return a->state_id == b->state_id && a->role == b->role && a->pipeline_id == b->pipeline_id &&
+           a->aborting == b->aborting;
+}
+
+static void add_state(struct due_states *l, const struct due_filter *f, const struct due_way *way,
+                      int64_t pipeline_id)
+{
+    bool wanted = is_wanted(f, way->role, way->next);
+    if ((f->no_pending && way->role == ROLE_PENDING) || (!wanted && way->role != ROLE_WORKING))
+        return;
+    l->state[l->n++] = (struct due_state){
+        .state_id = way->state_id, .role = way->role, .pipeline_id = pipeline_id, .aborting = !wanted
+    };
+}
+
+/* Where the lists do not agree about a state, each is looked at by itself. */
+static void add_of_state(struct due_states *l, const struct due_filter *f, const struct due_way *way,
+                         size_t n)
+{
+    bool agree = true;
+    for (size_t i = 1; agree && i < n; i++)
+        agree = way[i].role == way[0].role &&
+                is_wanted(f, way[i].role, way[i].next) == is_wanted(f, way[0].role, way[0].next);
+    if (agree)
+        add_state(l, f, &way[0], 0);
+    for (size_t i = 0; !agree && i < n; i++)
+        for (size_t k = 0; k < way[i].n_lists; k++)
+            add_state(l, f, &way[i], way[i].lists[k]);
+}
+
+/* All that are not dead ends and lead to a stage that is wanted. */
 static enum rc find_states(struct store *s, struct arena *a, const struct due_filter *f,
                            struct due_states *out, struct err *err)
 {
-    const struct pipeline **lists;
-    size_t n, total = 0;
-    enum rc rc = pipelines_all(s, a, &lists, &n, err);
+    const struct pipeline *today;
+    size_t total = 0;
+    *out = (struct due_states){ 0 };
+    enum rc rc = store_current_pipeline(s, &today, err);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK; /* there is no list yet */
+    if (!rc)
+        rc = keep_ways(s, today, err);
     if (rc)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        total += lists[i]->n;
-    *out = (struct due_states){ .state = arena_array(a, total + 1, sizeof(out->state[0])) };
-    for (size_t i = 0; i < n; i++)
-        add_states(out, lists, n, i, f);
+    for (size_t i = 0; i < s->n_ways; i++)
+        total += s->ways[i].n_lists;
+    out->state = arena_array(a, total, sizeof(out->state[0]));
+    for (size_t i = 0, n; i < s->n_ways; i += n) {
+        for (n = 1; i + n < s->n_ways && s->ways[i + n].state_id == s->ways[i].state_id;)
+            n++;
+        add_of_state(out, f, &s->ways[i], n);
+    }
     return RC_OK;
 }
 
@@ -478,7 +569,10 @@ static void add_to_group(const struct due_filter *f, const struct pipeline *toda
                          const struct retirement *rows, size_t n_rows, struct retirement *group, size_t *n)
 {
     for (size_t i = 0; i < n_rows && *n < f->suspects_max; i++) {
-        bool fits = is_wanted(f, rows[i].pipeline, rows[i].state, today);
+        unsigned at;
+        const struct pipeline *next = stage_after(rows[i].pipeline, rows[i].state, today, &at);
+        bool fits =
+            is_wanted(f, pipeline_role(rows[i].pipeline, rows[i].state), next ? next->names[at] : NULL);
         for (size_t k = 0; fits && k < *n; k++)
             fits = group[k].suspects > *n;
         if (fits && rows[i].suspects > *n)

@@ -26,6 +26,7 @@ void store_close(struct store **store)
     if (!s)
         return;
     arena_free(&s->arena);
+    arena_free(&s->ways_arena);
     free(s->due_marks);
     buf_free(&s->line);
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));

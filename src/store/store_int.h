@@ -10,6 +10,7 @@
 #include "store/store.h"
 
 struct stored_pipeline;
+struct due_way;
 
 /* A state from which a driver may take people, in all lists that have it, or in one of them (claims.c). */
 struct due_state {
@@ -37,6 +38,10 @@ struct store {
     struct buf line;                   /* scratch of audit.c */
     struct arena arena;                /* of the pipelines */
     struct stored_pipeline *pipelines; /* loaded so far, the newest first */
+    const struct pipeline *ways_of;    /* the list that was current when the ways (claims.c) were found */
+    struct due_way *ways;              /* n_ways of them */
+    size_t n_ways;
+    struct arena ways_arena;
     struct due_mark *due_marks;        /* n_due_marks of them */
     size_t n_due_marks;
     struct waiting_mark *waiting_marks; /* in the arena */

@@ -186,6 +186,42 @@ static void test_claims__rolled_back_list_is_not_looked_at(void **state)
     assert_string_equal(rows[0].pipeline->names[rows[0].state], "LIST_DONE");
 }
 
+static enum rc note_lists_read(void *arg, const char *sql)
+{
+    *(int *)arg += strstr(sql, "FROM pipeline ORDER BY id LIMIT $1") != NULL;
+    return RC_OK;
+}
+
+/* A site that changes its list often: what a look does must not grow with what the lists were. */
+static void test_claims__lists_are_read_once_however_many_there_were(void **state)
+{
+    struct fixture *f = *state;
+    enum { LISTS = 200 };
+    struct retirement *rows;
+    struct due_filter filter = { .due_before = f->now + CLOCK_DAY, .now = f->now + CLOCK_DAY };
+    int64_t first = add_person(f, "Learner1");
+    move_to(f, first, MAIL_DONE);
+    for (int i = 0; i < LISTS; i++) {
+        const char *own = arena_printf(&f->arena, "S%d", i), *ing = arena_printf(&f->arena, "%s_ING", own),
+                   *done = arena_printf(&f->arena, "%s_DONE", own);
+        const char *const names[] = { "PENDING", "FORUM_ING", "FORUM_DONE", ing,
+                                      done,      "ERRORED",   "ABORTED",    "COMPLETE" };
+        add_pipeline(f, names, STATES_N);
+    }
+    int64_t last = add_person(f, "Learner2");
+    int read = 0;
+    db_set_fault(f->db, note_lists_read, &read);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(due(f, filter, &rows), 2);
+        assert_true(rows[0].id == first && rows[1].id == last);
+    }
+    assert_int_equal(read, 1);
+    add_pipeline(f, STATE_NAMES, STATES_N);
+    assert_int_equal(due(f, filter, &rows), 2);
+    assert_int_equal(read, 2);
+    db_set_fault(f->db, NULL, NULL);
+}
+
 /* As a look that has found all tells. */
 static int64_t held_at(struct fixture *f, int64_t now)
 {
@@ -421,6 +457,7 @@ int main(void)
         T(test_claims__a_clock_that_was_ahead_delays_nobody_else),
         T(test_claims__resumed_in_an_old_list_is_due),
         T(test_claims__rolled_back_list_is_not_looked_at),
+        T(test_claims__lists_are_read_once_however_many_there_were),
         T(test_claims__live_leases_are_counted),
         T(test_claims__lease_from_a_clock_that_was_set_back_is_over),
         T(test_claims__a_count_of_due_people_looks_at_few_rows),
