@@ -454,6 +454,13 @@ void journal_keep(struct journal *j, int64_t id, const char *memo)
     journal_end(j, id);
 }
 
+void journal_leave(struct journal *j, int64_t id)
+{
+    const struct journal_entry *entry = find(j, id);
+    if (entry)
+        journal_keep(j, id, entry->memo ? entry->memo : entry->sent ? "{}" : NULL);
+}
+
 void journal_end(struct journal *j, int64_t id)
 {
     if (!take_out(j, id, NULL))

@@ -90,6 +90,9 @@ void journal_put_off(struct journal *j, int64_t id, int64_t begun_at, int64_t un
 /* Ends one that is there, and keeps what was sent of its stage for KEPT_FOR. memo: as above; NULL: nothing
  * was. */
 void journal_keep(struct journal *j, int64_t id, const char *memo);
+/* The person was moved out of the stage: ends the entry, if there is one, and keeps what it knows of the
+ * stage. */
+void journal_leave(struct journal *j, int64_t id);
 /* The stage is through, or all of them (NULL): nothing of it is kept. */
 void journal_done(struct journal *j, int64_t id, const char *stage);
 /* Of one that is there: it is taken up again; its call begins, and it is alone; it is given back. A person

@@ -65,6 +65,8 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
     char fresh[RUN_KEY_LEN + 1];
     world_random(a->runtime->world, random, sizeof(random));
     crypto_hex(random, sizeof(random), fresh);
+    if (!ours)
+        journal_leave(lms->journal, row->id); /* moved by an operator since */
     const struct claim claim = {
         .id = row->id,
         .lease_us = LEASE_FOREVER,
@@ -194,7 +196,7 @@ static void check_entry(void *arg, const struct journal_entry *entry)
     if (!flight_find_stage(a->config, entry->stage))
         check->n_unknown++;
     else if (!aside_has(&check->lms->seen, entry->id))
-        journal_keep(journal, entry->id, entry->memo ? entry->memo : entry->sent ? "{}" : NULL);
+        journal_leave(journal, entry->id);
 }
 
 /* End entries whose person left the working states: finished, or moved by an operator, who may move it back.
