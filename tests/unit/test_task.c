@@ -551,6 +551,36 @@ static void test_task__who_is_given_back_or_fails_is_half_done_still(void **stat
     assert_string_equal(run->put_memo, at(2, 3));
 }
 
+#define FIND_THEN_ERASE                                                                                     \
+    ACTION("steps: [ { " WHO "get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { delete: " \
+           "\"/users/{id}\", nothing_to_erase: [404] } ]")
+
+/* The next driver would take it for one that was made. */
+static void test_task__a_note_of_a_call_that_was_not_made_is_taken_back(void **state)
+{
+    const char *start = "{\"at\":{\"step\":0,\"round\":1,\"sent\":0,\"digests\":\"\",\"captured\":{}}}";
+    open_flight(", max_concurrent: 1", FIND_THEN_ERASE);
+    for (int is_answered = 0; is_answered < 2; is_answered++) {
+        begin(1, "ERASING_A");
+        made_up_answer(&m, 200, "{\"id\":\"x1\"}");
+        services_turn(&services, m.mono);
+        struct run *run = expect_report(REPORT_RENEWED);
+        assert_string_equal(run->put_memo, at(1, 2));
+        if (is_answered) {
+            begin(2, "ERASING_A"); /* takes the only place */
+            run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "ERASING_A" }, m.mono);
+            assert_int_equal(run->state, RUN_WAITING);
+            run_release(run);
+        } else {
+            run_release(run);
+            run_answered(run, &(struct wire_report_answer){ .ok = true, .state = "ERASING_A" }, m.mono);
+        }
+        assert_ptr_equal(expect_report(REPORT_RELEASED), run);
+        assert_string_equal(run->put_memo, start);
+        accept(run, "ERASING_A", NULL);
+    }
+}
+
 /* ---- polls ---- */
 
 static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
@@ -603,6 +633,7 @@ int main(void)
         TEST(the_authority_knows_before_a_later_call_is_made),
         TEST(a_renewal_of_before_is_no_note),
         TEST(who_is_given_back_or_fails_is_half_done_still),
+        TEST(a_note_of_a_call_that_was_not_made_is_taken_back),
         TEST(a_poll_is_remembered_by_its_own_call_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,7 @@ struct task {
     struct call call;      /* the next one, or the one under way; its conf NULL: there is no action */
     struct position at;    /* with which the attempt began; what may have taken effect by now */
     struct position noted; /* how far the authority knows of it */
+    bool has_memo;         /* the authority has one of this stage, or one is on its way */
     bool was_sent;         /* an earlier try of the call under way, by any driver, may have taken effect */
     size_t sent_before;    /* at.sent, without the call under way */
     struct waiter waiter;  /* for the call's service */
@@ -187,9 +188,11 @@ bool task_polls(const struct task *t); /* does the call ask whether earlier ones
  * next driver has to know of. What was captured may be too long: then the stage begins with its first call.
  */
 const char *task_memo(struct task *t, struct arena *a);
-const char *task_poll_memo(struct task *t, struct arena *a); /* the same in any case; NULL: too long */
-/* The same, but all is sent again that may change something: in rounds with another one, else from the first
- * such call. */
+/* The same, but it takes back a note of a call that was not made after all. */
+const char *task_true_memo(struct task *t, struct arena *a);
+const char *task_poll_memo(struct task *t, struct arena *a); /* task_memo in any case; NULL: too long */
+/* As task_memo, but all is sent again that may change something: in rounds with another one, else from the
+ * first such call. */
 const char *task_redo_memo(struct task *t, struct arena *a);
 const char *task_memo_of(struct task *t, const struct position *at, struct arena *a); /* NULL: too long */
 /* The memo of when the next call was sent, whatever becomes of this driver. NULL: too long. */

@@ -91,7 +91,7 @@ static void give_back(struct run *run)
         run_put_off(run, 0, verify_memo(run));
         return;
     }
-    run->put_memo = run->stage ? task_memo(&run->task, &run->arena) : NULL;
+    run->put_memo = run->stage ? task_true_memo(&run->task, &run->arena) : NULL;
     report(run, REPORT_RELEASED);
 }
 

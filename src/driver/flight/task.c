@@ -41,6 +41,7 @@ void task_set_action(struct task *t, const struct action_conf *action)
 {
     t->call.conf = action;
     t->at = t->noted = (struct position){ .round = 1 };
+    t->has_memo = false;
     if (!action)
         return;
     captures_reset(&t->captures, action);
@@ -61,6 +62,7 @@ void task_go_on(struct task *t, const char *memo, bool begun)
     if (begun && t->at.round == 1 && t->at.sent == 0 && action_changes(action, 0))
         t->at.sent = 1;
     t->noted = t->at;
+    t->has_memo = memo;
     t->call.round = t->at.round;
     go_to_call(t, t->at.call);
 }
@@ -234,7 +236,7 @@ static void call_done(struct call *call, const struct attempt *ended)
 
 /* ---- what the next driver has to know ---- */
 
-static bool has_memo(const struct task *t)
+static bool is_begun(const struct task *t)
 {
     return has_changed(t) || t->at.elsewhere;
 }
@@ -258,7 +260,13 @@ static const char *or_only_sent(const char *memo)
 
 const char *task_memo(struct task *t, struct arena *a)
 {
-    return has_memo(t) ? or_only_sent(task_poll_memo(t, a)) : NULL;
+    return is_begun(t) ? or_only_sent(task_poll_memo(t, a)) : NULL;
+}
+
+const char *task_true_memo(struct task *t, struct arena *a)
+{
+    static const struct position start = { .round = 1 };
+    return !is_begun(t) && t->has_memo ? task_memo_of(t, &start, a) : task_memo(t, a);
 }
 
 const char *task_poll_memo(struct task *t, struct arena *a)
@@ -271,7 +279,7 @@ const char *task_redo_memo(struct task *t, struct arena *a)
 {
     const struct action_conf *action = t->call.conf;
     struct position at = { .round = 1, .sent = t->at.sent, .elsewhere = t->at.elsewhere };
-    if (!has_memo(t))
+    if (!is_begun(t))
         return NULL;
     while (at.call + 1 < action_calls(action) && !action_changes(action, at.call))
         at.call++;
@@ -289,6 +297,7 @@ static struct position after_next(const struct task *t)
 const char *task_note(struct task *t, struct arena *a)
 {
     struct position at = after_next(t);
+    t->has_memo = true;
     return task_memo_of(t, &at, a);
 }
 
