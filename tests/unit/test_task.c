@@ -581,6 +581,101 @@ static void test_task__a_note_of_a_call_that_was_not_made_is_taken_back(void **s
     }
 }
 
+static void test_task__a_note_has_what_this_attempt_captured(void **state)
+{
+    open_flight(", breaker: none", FIND_THEN_ERASE);
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(429, "");
+    m.mono += 4 * CLOCK_S;
+    timers_fire(&m.runtime.timers, m.mono);
+    services_turn(&services, m.mono);
+    made_up_answer(&m, 200, "{\"id\":\"x2\"}");
+    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, memo_at(1, 2, "{\"id\":\"x2\"}"));
+}
+
+/* ---- found by one call, unknown to the next ---- */
+
+/* The path is mistyped, and the service's framework answers like the service. */
+static void test_task__who_is_found_is_not_unknown_to_the_next_call(void **state)
+{
+    open_flight(", breaker: none", FIND_THEN_ERASE);
+    for (unsigned refused = 0; refused <= 429; refused += 429) {
+        begin(1, "ERASING_A");
+        struct run *run = NULL;
+        while (!run) {
+            expect_url("http://127.0.0.1:1/find");
+            answer(200, "{\"id\":\"x1\"}");
+            expect_url("http://127.0.0.1:1/users/x1");
+            if (refused) {
+                answer(refused, "");
+                pass(4 * CLOCK_S);
+                answer(200, "{\"id\":\"x1\"}");
+            }
+            if (m.n_calls > 0)
+                answer(404, "{\"error\":\"no such path\"}");
+            pass(4 * CLOCK_S);
+            for (run = flight_take_report(&flight); run && run->sent == REPORT_RENEWED; run = NULL)
+                accept(run, "ERASING_A", "ERASING_A");
+        }
+        assert_int_equal(run->sent, REPORT_FAILED);
+        expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
+        assert_string_equal(run->cause, "svc at step 2: nobody is found, though step 1 found the person");
+        assert_null(run->put_memo);
+        accept(run, "ERRORED", NULL);
+    }
+}
+
+/* Somebody else erased the person between the two calls. */
+static void test_task__who_is_not_found_any_more_has_nothing_to_erase(void **state)
+{
+    open_flight(", breaker: none", FIND_THEN_ERASE);
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(404, "");
+    pass(4 * CLOCK_S);
+    answer(200, "{}");
+    expect_outcome(REPORT_DONE, "nothing_to_erase");
+}
+
+/* A service may have the number of a person who has no data at another one. */
+static void test_task__another_service_may_not_know_the_person(void **state)
+{
+    open_flight(", breaker: none }, b: { url: \"http://127.0.0.1:2\", breaker: none",
+                ACTION("steps: [ { " WHO
+                       "get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { "
+                       "service: b, delete: \"/users/{id}\", nothing_to_erase: [404] } ]"));
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(404, "");
+    expect_outcome(REPORT_DONE, "nothing_to_erase");
+}
+
+/* In a later round that is no end of the rounds: the search may show an entry that is gone before others. */
+static void test_task__who_is_found_in_a_later_round_is_looked_for_again(void **state)
+{
+    open_flight(
+        ", breaker: none",
+        ACTION("steps: [ { " WHO "get: /find, capture: { id: /id }, if_missing: nothing_to_erase }, { "
+               "get: \"/users/{id}\", capture: { key: /key }, if_missing: nothing_to_erase }, { delete: "
+               "\"/keys/{key}\" } ], rounds: 4"));
+    begin(1, "ERASING_A");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(200, "{\"key\":\"k1\"}");
+    answer(204, "");
+    answer(200, "{\"id\":\"x1\"}");
+    answer(200, "{}");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{\"id\":\"x2\"}");
+    answer(200, "{\"key\":\"k2\"}");
+    expect_url("http://127.0.0.1:1/keys/k2");
+    expect_text_has(key_of(m.calls[0]), "-round2");
+    answer(204, "");
+    answer(200, "{}");
+    expect_text_has(expect_report(REPORT_DONE)->response, "{\"status\":200,\"attempts\":2,\"step\":1");
+}
+
 /* ---- polls ---- */
 
 static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
@@ -634,6 +729,11 @@ int main(void)
         TEST(a_renewal_of_before_is_no_note),
         TEST(who_is_given_back_or_fails_is_half_done_still),
         TEST(a_note_of_a_call_that_was_not_made_is_taken_back),
+        TEST(a_note_has_what_this_attempt_captured),
+        TEST(who_is_found_is_not_unknown_to_the_next_call),
+        TEST(who_is_not_found_any_more_has_nothing_to_erase),
+        TEST(another_service_may_not_know_the_person),
+        TEST(who_is_found_in_a_later_round_is_looked_for_again),
         TEST(a_poll_is_remembered_by_its_own_call_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

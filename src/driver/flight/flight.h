@@ -138,8 +138,9 @@ void response_write_skipped(struct buf *out, const char *why);
 /*
  * One action for one person. It lies inside a run or a delivery, its owner.
  *
- * Its hard idea: as long as nothing was changed, an attempt begins with the first call, and nobody to be
- * found means that there never was anybody. Once a call was sent that may change something, the next attempt
+ * Its hard idea: as long as nothing was changed, an attempt begins with the first call (in rounds, of this
+ * round), and nobody to be found means that there never was anybody, unless another call has just found the
+ * person. Once a call was sent that may change something, the next attempt
  * begins with the call that failed, and a call that finds nobody may only be telling of what the earlier ones
  * did.
  */

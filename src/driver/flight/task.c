@@ -41,6 +41,7 @@ void task_set_action(struct task *t, const struct action_conf *action)
 {
     t->call.conf = action;
     t->at = t->noted = (struct position){ .round = 1 };
+    t->call.round = 1;
     t->has_memo = false;
     if (!action)
         return;
@@ -67,18 +68,13 @@ void task_go_on(struct task *t, const char *memo, bool begun)
     go_to_call(t, t->at.call);
 }
 
-static bool has_changed(const struct task *t)
-{
-    return t->at.sent > 0 || t->call.round > 1;
-}
-
 void task_begin_attempt(struct task *t)
 {
-    if (has_changed(t)) {
+    if (t->at.sent > 0)
         t->at.call = t->call.number;
-        t->at.round = t->call.round;
-    }
-    t->call.round = t->at.round;
+    else if (t->call.round > t->at.round)
+        t->at.call = 0;
+    t->at.round = t->call.round;
     go_to_call(t, t->at.call);
 }
 
@@ -131,8 +127,10 @@ static void ready_call(struct task *t, int64_t now)
     t->attempts.retry_after_us = -1;
     if (is_first && t->attempts.n++ == 0)
         t->attempts.first_at = now;
-    if (t->call.number == 0)
+    if (t->call.number == 0) {
         captures_reset(&t->captures, t->call.conf);
+        t->noted.sent = 0; /* it was with what was captured before */
+    }
     t->person.more = t->captures.values;
     bool changes = action_changes(t->call.conf, t->call.number);
     t->was_sent = changes && t->call.number < t->at.sent;
@@ -178,6 +176,28 @@ static void judge_gone(struct task *t, struct attempt *attempt)
         attempt->error = arena_strdup(&t->arena, err.text);
 }
 
+/* The last step of this round, from 1, that could have said that nobody is there, and found the person at the
+ * service that is called now; 0: there is none. */
+static size_t step_that_found(const struct task *t)
+{
+    const struct call *call = &t->call;
+    const struct http_step_conf *steps = call->conf->http.steps;
+    size_t n = call->conf->kind == ACTION_HTTP ? call->number : 0;
+    while (n > 0 && (steps[n - 1].service != steps[call->number].service ||
+                     (steps[n - 1].nothing_to_erase.n == 0 && !steps[n - 1].missing_is_nothing)))
+        n--;
+    return n;
+}
+
+/* The service has contradicted itself: the attempt is made again, from the beginning of the round. */
+static void judge_contradiction(struct task *t, struct attempt *attempt, size_t found_by)
+{
+    attempt->judgement = (struct judgement){ VERDICT_AGAIN, .unknown = true, .of_person = true };
+    attempt->in_answer = true;
+    attempt->error = arena_printf(&t->arena, "nobody is found, though step %zu found the person", found_by);
+    t->at.call = 0;
+}
+
 /* A call found nobody: what that means after all that was sent before. */
 static void judge_nobody(struct task *t, struct attempt *attempt)
 {
@@ -185,6 +205,7 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
     bool is_last = call->number + 1 == action_calls(call->conf);
     bool only_looks = !action_changes(call->conf, call->number);
     bool captures = call->conf->kind == ACTION_HTTP && call->conf->http.steps[call->number].n_captures > 0;
+    size_t found_by = step_that_found(t);
     bool changed = t->at.elsewhere; /* by an earlier call */
     for (size_t i = 0; i < call->number; i++)
         changed = changed || action_changes(call->conf, i);
@@ -195,6 +216,8 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
         attempt->in_answer = true;
         attempt->error =
             "nobody is found, after calls of this stage were sent: whether all is erased is not known";
+    } else if (found_by > 0 && (call->round == 1 || only_looks)) {
+        judge_contradiction(t, attempt, found_by);
     } else if (call->round == 1) {
         attempt->judgement.verdict = VERDICT_NOTHING_TO_ERASE;
     } else if (call->number == 0 || only_looks) { /* the end of the rounds */
@@ -238,7 +261,7 @@ static void call_done(struct call *call, const struct attempt *ended)
 
 static bool is_begun(const struct task *t)
 {
-    return has_changed(t) || t->at.elsewhere;
+    return t->at.sent > 0 || t->call.round > 1 || t->at.elsewhere;
 }
 
 const char *task_memo_of(struct task *t, const struct position *at, struct arena *a)
