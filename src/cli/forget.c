@@ -50,8 +50,8 @@ const struct cli_command command_retirement_forget = {
     .about = "For a retirement in ERRORED, ABORTED or COMPLETE: deletes it and the older ones\n"
              "of its account, with names and history, and writes no archive. The audit trail\n"
              "keeps the retirement's number and the reason. Refused while the account has\n"
-             "another retirement that has not ended. A person whom partners are not told of\n"
-             "yet stays on their list, and nowhere else.",
+             "another retirement that has not ended. A person who is not yet reported to\n"
+             "partners stays on their list, and nowhere else.",
     .examples = "lethe retirement forget ada --reason \"legal hold ended, case 4711\"\n"
                 "lethe retirement forget --id 12 --reason \"entered by mistake, ticket 81\"",
     .run = run_forget,

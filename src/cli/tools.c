@@ -109,8 +109,9 @@ const struct cli_command command_fsck = {
     .name = "fsck",
     .shared = CLI_JSON | CLI_SERVER,
     .summary = "is the database right?",
-    .about = "Checks every invariant on the whole database, and lists violations by id; then\n"
-             "the exit code is 1.",
+    .about = "Checks the whole database: every invariant, every page of the file, and whether\n"
+             "secret key and salts are those that it was made with. If something is wrong, it\n"
+             "is listed and the exit code is 1. The server goes on answering meanwhile.",
     .examples = "lethe fsck",
     .run = run_fsck,
 };
