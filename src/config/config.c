@@ -300,10 +300,12 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
         const char *section, *key, *why;
     } never[] = {
         { "driver", "lease", "an LMS grants no leases" },
-        { "mail", "confirmation", "people ask the LMS, and the driver does not hear of it before it works" },
-        { "watch", "stuck", "the driver moves only people whom it put into a working state itself" },
+        { "mail", "confirmation",
+          "requests go to the LMS, and the driver learns of them only when they are due" },
+        { "watch", "stuck", "the driver moves only retirements that it put into a working state itself" },
         { "watch", "overdue_after",
-          "the driver begins with people as soon as the LMS lists them, and tells of what it cannot begin" },
+          "the driver begins each retirement as soon as the LMS lists it, and reports those that it cannot "
+          "begin" },
         { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
     };
     for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {

@@ -17,7 +17,7 @@ struct reading {
     struct arena *arena;
     struct config *config;             /* what has been read so far: services before stages */
     struct config_faults *faults;      /* so far, in the order of reading */
-    bool services_refused;             /* the map of services: nobody knows their names */
+    bool services_refused;             /* the map of services was refused: their names are unknown */
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
     const char *const
         *base_urls;         /* of a driver file: the keys of its base_urls, NULL at the end; else NULL */

@@ -23,8 +23,8 @@
  * an operator confirms, which leads to D. Where a stage takes hours or days, its driver reports `later`: the
  * retirement stays in W without a lease until it may be claimed again.
  *
- * A lease that runs out makes a suspect: its driver may have died of this person, or of another one whom it
- * held. Suspects are granted in groups of half the size each time, to a driver that holds nobody else, until
+ * A lease that runs out makes a suspect: its driver may have died of this retirement, or of another one that
+ * it held. Suspects are granted in groups of half the size each time, to a driver that holds no other, until
  * the one that kills drivers is alone. Only then deaths are counted against it. Finishing the stage, putting
  * it off, or a late report by the driver that seemed dead clears a suspect; a renewal takes the deaths back.
  *
@@ -129,7 +129,7 @@ struct retirement {
     int64_t run;         /* rises when an operator sends it back: its stages are then done anew */
     unsigned suspects;   /* 0: it is none. A suspect of a driver's death: the most people who may be in flight
                           * together with it, itself included; while it is leased, how many are */
-    bool calls_alone;    /* its driver holds nobody else, and has begun to call: should that be lost now, it
+    bool calls_alone;    /* its driver holds no other, and has begun to call: should that be lost now, it
                           * is a death of this person */
     unsigned deaths;     /* of drivers in a row that held it alone at this stage */
     bool abort_asked;    /* ABORTED as soon as the lease has ended */
@@ -305,28 +305,28 @@ enum {
 
 enum yield_word {
     YIELD_QUIET,
-    YIELD_NEW,     /* it finds nobody, and there are too few ends before to tell what is usual */
-    YIELD_USUAL,   /* it finds nobody, which was no rarity before */
-    YIELD_SUSPECT, /* it finds nobody any more, and did before */
-    YIELD_HELD,    /* the same, and no more people are taken to it before an operator releases it */
-    YIELD_RELEASED /* an operator says of this row that it is right */
+    YIELD_NEW,     /* a long row without a find, and too few ends before it to know what is usual */
+    YIELD_USUAL,   /* a long row without a find, which was not rare before */
+    YIELD_SUSPECT, /* a long row without a find, which was rare before */
+    YIELD_HELD,    /* suspect, and no retirement enters the stage until an operator releases it */
+    YIELD_RELEASED /* an operator has confirmed this row */
 };
 
 /* Of one stage. Begins as zeros. */
 struct yield {
-    int64_t found, nobody; /* the ends before the row: how many found something, how many found nobody */
-    int64_t in_row;        /* people one after another of whom nothing was found, up to now */
-    int64_t since_at;      /* the first of them; 0: there is none */
+    int64_t found, nobody; /* ends before the row that found something, and that did not */
+    int64_t in_row;        /* the row: ends without a find, one after another, up to now */
+    int64_t since_at;      /* when the row began; 0: there is none */
     enum yield_word word;  /* about this row; each row is judged once */
 };
 struct yield_rule {
-    unsigned after; /* a row of so many is looked at; 0: none is */
+    unsigned after; /* a row is judged when it is this long; 0: never */
     bool hold;
 };
-/* How the stage ended for one more person. Returns whether operators have to be told: the word is NEW,
- * SUSPECT or HELD since now. */
+/* Counts one more end of the stage; nobody: it found nothing. Returns true if operators must be told: the
+ * word has just become NEW, SUSPECT or HELD. */
 bool yield_note(struct yield *f, bool nobody, const struct yield_rule *rule, int64_t now);
-/* An operator says that the row is right. Returns false when there is nothing to release. */
+/* An operator confirms the row. Returns false if the stage is not suspicious. */
 bool yield_release(struct yield *f);
 
 /* ---- retired names (retired.c), contract E ---- */
