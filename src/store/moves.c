@@ -185,6 +185,19 @@ enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out
     return rc;
 }
 
+enum rc store_remembers_renamed(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err)
+{
+    int64_t n = 0;
+    enum rc rc = store_first_int(
+        s->db,
+        "SELECT count(*) FROM stage_memo m WHERE m.retirement_id = $1 AND NOT EXISTS (SELECT 1"
+        " FROM pipeline_state a JOIN pipeline_state b ON b.pipeline_id = a.pipeline_id"
+        " WHERE a.state_id = m.state_id AND b.state_id = $2)",
+        DB_ARGS(DB_INT(id), DB_INT(state_id)), &n, err);
+    *out = n > 0;
+    return rc;
+}
+
 static enum rc follow_with_memo(struct store *s, const struct retirement *before, const struct transition *t,
                                 struct err *err)
 {

@@ -244,6 +244,9 @@ enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, str
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
 /* Is there a memo of this state's stage? */
 enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err) MUST_CHECK;
+/* Is there a memo of another stage that may be this one by its former name, since no list ever had both? */
+enum rc store_remembers_renamed(struct store *s, int64_t id, int64_t state_id, bool *out,
+                                struct err *err) MUST_CHECK;
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out,
                        struct err *err) MUST_CHECK;
 /* By exact original user name (the live one, else the newest), else by a retired name of this format under

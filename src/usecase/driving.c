@@ -49,12 +49,27 @@ struct claiming {
     struct wire_claim_answer *out;
 };
 
+/* Of a stage that was half done under another name, all that is known is that something was sent. A
+ * retirement in its first run has no such stage. */
+static enum rc find_renamed(struct act *act, const struct retirement *r, const char **memo, struct err *err)
+{
+    bool renamed = false;
+    if (*memo || r->run == 0)
+        return RC_OK;
+    enum rc rc = store_remembers_renamed(act->store, r->id, r->pipeline->state_ids[r->state], &renamed, err);
+    if (renamed)
+        *memo = "{}";
+    return rc;
+}
+
 /* Tells the driver of a retirement that it was granted. */
 static enum rc add_claim(struct claiming *c, const struct retirement *r, bool lease_ran_out, struct err *err)
 {
     struct act *act = c->act;
     struct retirement_view view;
     enum rc rc = store_get(act->store, act->arena, r->id, &view, err);
+    if (!rc)
+        rc = find_renamed(act, r, &view.memo, err);
     if (rc)
         return rc;
     const char *run = arena_printf(act->arena, "run %lld %lld", (long long)r->id, (long long)r->run);
@@ -309,11 +324,14 @@ static enum rc stop_before_half_done(struct act *act, const struct retirement *r
                                      struct err *err)
 {
     const struct pipeline *p = row->pipeline;
-    unsigned next = pipeline_next(p, pipeline_next(p, cmd->stage));
-    bool half_done = false;
-    enum rc rc =
-        row->run > 0 ? store_remembers(act->store, row->id, p->state_ids[next], &half_done, err) : RC_OK;
-    cmd->stop = cmd->stop || half_done;
+    int64_t next = p->state_ids[pipeline_next(p, pipeline_next(p, cmd->stage))];
+    bool half_done = false, renamed = false;
+    if (row->run == 0)
+        return RC_OK;
+    enum rc rc = store_remembers(act->store, row->id, next, &half_done, err);
+    if (!rc)
+        rc = store_remembers_renamed(act->store, row->id, next, &renamed, err);
+    cmd->stop = cmd->stop || half_done || renamed;
     return rc;
 }
 

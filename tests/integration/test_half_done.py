@@ -222,6 +222,29 @@ def test_a_mended_step_goes_on_where_it_stood(erasing):
     assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
 
 
+@pytest.mark.parametrize("words, at", [(["resume", "ada"], 0), (["move", "ada", "PENDING"], 0), (["move", "ada", "PENDING"], 1)])
+def test_a_stage_that_has_another_name_before_a_resume(erasing, words, at):
+    """What was sent under the old name is not forgotten; a stage that stood beside it is another one."""
+    tell = {"service": "crm", "delete": "/told/{original_username}", "nothing_to_erase": [404]}
+    erasing.config["stages"].insert(1 - at, {"working": "TELLING", "completed": "TOLD", "http": tell})
+    erasing.ok("states", "sync")
+    erasing.ok("retirement", "cancel", "ada@example.com")
+    erasing.request("ada")
+    erasing.crm.script = lambda call: (404, {"error": "unknown"}) if "/told/" in call.path else erasing.bin(call)
+    erasing.bin.faults = [422]
+    assert erasing.drive_all()["errored"] == 1
+    erasing.config["stages"][at].update(working="ERASING_CRM", completed="CRM_ERASED")
+    erasing.ok("states", "sync")
+    erasing.ok("retirement", *words, "--reason", "mended")
+    assert erasing.drive_all()["errored"] == 1
+    failed = erasing.recorded("ada", "ERRORED")
+    assert (failed["stage"], failed["outcome"]) == ("ERASING_CRM", "unknown") and erasing.bin.people == {"user-4711": "binned"}
+    erasing.ok("retirement", "move", "ada", "CRM_ERASED", "--reason", "emptied the basket")
+    erasing.drive_all()
+    assert erasing.show("ada")["current_state"]["state_name"] == "COMPLETE"
+    assert erasing.recorded("ada", "TOLD")["outcome"] == "nothing_to_erase"
+
+
 def test_another_program_does_not_speak_for_the_one_before(erasing):
     """It finds nobody, and nothing is known of what the first one did."""
     def program(status):
