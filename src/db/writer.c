@@ -178,11 +178,13 @@ static void run_batch(struct writer *w)
 {
     struct outcome *first = &w->batch[0];
     if (first->job->alone) {
+        first->job->again = false;
+        run_alone(w, first);
         /* A failed transaction ends the job. Those before it stay, and its owner can go on from there. */
-        do {
-            first->job->again = false;
-            run_alone(w, first);
-        } while (!first->rc && first->job->again);
+        if (!first->rc && first->job->again) {
+            writer_submit(w, first->job); /* behind the jobs that wait already */
+            return;
+        }
         erase(w);
     } else if (!run_together(w)) {
         for (size_t i = 0; i < w->n_batch; i++)

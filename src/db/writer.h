@@ -4,10 +4,10 @@
  * commits once, and only then tells all of them: a hundred writes cost one fsync, and a job that fails does
  * not harm the others. Checkpoints are large and happen after the answers have gone out.
  *
- * A job that wants to be alone is not part of a batch: no other job writes between its transactions, and each
- * of them is committed and visible before the next begins. What such a job deletes is gone from the files
- * before the job is told, unless readers are in the way for long; then the writer tries again and again, also
- * after a restart.
+ * A job that wants to be alone is not part of a batch, and may have several transactions: each is committed
+ * and visible before the next begins, and the jobs that came meanwhile run in between, so that they wait for
+ * one of them only. What such a job deletes is gone from the files before the job is told, unless readers are
+ * in the way for long; then the writer tries again and again, also after a restart.
  *
  * The order: commit, fsync, visible, answered (models/commit.pml). A commit whose fsync failed ends the
  * process: what the disk holds then is known only after a recovery.
@@ -31,7 +31,8 @@ struct writer_job {
     void (*done)(struct writer_job *job, enum rc rc, const struct err *err);
     struct writer_job *next;
     bool alone; /* not in a batch; run may set `again` then */
-    bool again; /* set by run: commit, and call run once more, in the next transaction */
+    bool again; /* set by run: commit, and call run once more, in another transaction; other jobs may run
+                 * before that */
     bool undo;  /* set by run: the job was only a try, and is undone although it went well */
 };
 

@@ -53,8 +53,8 @@ static enum rc finish_archive(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
     const char *stuck;
-    enum rc rc = usecase_finish_archives(&act, &stuck, err);
-    if (rc || !stuck)
+    enum rc rc = usecase_finish_archives(&act, &stuck, &x->unfinished, err);
+    if (rc || !stuck || x->unfinished)
         return rc;
     return err_set(err, RC_IO, "the archive %s is written and cannot be finished; the server's log says why",
                    stuck);

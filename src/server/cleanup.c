@@ -3,7 +3,7 @@
  * operator. */
 #include "server/exchange.h"
 
-enum { CLEANUP_MAX = 20000 }; /* user names in one request */
+enum { CLEANUP_MAX = 1000 }; /* user names in one request: other writes wait until all are overwritten */
 
 struct cleanup {
     const char **usernames;
@@ -50,7 +50,7 @@ static enum rc act_cleanup(struct exchange *x, struct err *err)
 static enum rc finish_cleanup(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
-    return usecase_forget(&act, err);
+    return usecase_forget(&act, &x->unfinished, err);
 }
 
 /* ---- one ---- */

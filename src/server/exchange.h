@@ -51,7 +51,7 @@ struct exchange {
     void *outcome;           /* of a write, set by act: for `committed` */
     bool is_routine;         /* it asked for news, and there were none: not worth a line of the log */
     bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */
-    bool unfinished;         /* LANE_ALONE, set by act: commit, then call finish */
+    bool unfinished;         /* LANE_ALONE, set by act and finish: commit, then call finish */
 };
 
 typedef enum rc handler_fn(struct exchange *x, struct err *err);
@@ -66,14 +66,15 @@ typedef enum rc handler_fn(struct exchange *x, struct err *err);
  * called again from the start, after a rollback: it changes nothing of x->input.
  */
 struct handler {
-    handler_fn *answer; /* LANE_READ: on the worker, LANE_LONG: on a thread of its own, in a read transaction */
-    handler_fn *read;   /* on the worker, which alone may ask for headers; NULL: there is no input */
-    handler_fn *slow;   /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
-    handler_fn *act;    /* in the writer's transaction */
+    handler_fn
+        *answer;      /* LANE_READ: on the worker, LANE_LONG: on a thread of its own, in a read transaction */
+    handler_fn *read; /* on the worker, which alone may ask for headers; NULL: there is no input */
+    handler_fn *slow; /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
+    handler_fn *act;  /* in the writer's transaction */
     /* On the writer's thread, after the commit: what the log and the metrics say of x->outcome, which is not
      * NULL. Short. NULL: nothing. */
     void (*committed)(struct exchange *x);
-    handler_fn *finish;       /* LANE_ALONE: in a second transaction; the answer is that of act */
+    handler_fn *finish; /* LANE_ALONE: in the transactions behind the first; the answer is that of act */
     const char *const *query; /* the query parameters that it takes, ending with NULL; NULL: none */
     const char *free_member;  /* of the body: kept as it comes, so any JSON will do (json_parse_strict) */
 };
@@ -84,7 +85,7 @@ enum lane {
     LANE_READ,  /* on the worker, with its read-only connection */
     LANE_LONG,  /* a read that can take minutes: one at a time, so that no other request waits for it */
     LANE_WRITE, /* in the writer's queue, answered after the commit */
-    LANE_ALONE, /* the same, in two transactions between which nobody else writes (db/writer.h) */
+    LANE_ALONE, /* the same, in several transactions, between which others write (db/writer.h) */
     LANE_SLOW   /* for passwords, which take long: on a thread for that first, then as LANE_WRITE */
 };
 enum body {

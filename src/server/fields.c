@@ -102,7 +102,7 @@ enum rc field_list(const struct json *body, const char *key, bool required, unsi
     if ((*out)->kind != JSON_LIST)
         return wrong_kind(key, "an array", *out, err);
     if ((*out)->count > max)
-        return err_set(err, RC_INVALID, "%s: has %u items, at most %u are taken", key,
+        return err_set(err, RC_INVALID, "%s: has %u items, at most %u are taken in one request", key,
                        (unsigned)(*out)->count, max);
     return RC_OK;
 }

@@ -129,7 +129,7 @@ static enum rc act_clean_partners(struct exchange *x, struct err *err)
 static enum rc finish_clean_partners(struct exchange *x, struct err *err)
 {
     struct act act = exchange_act(x);
-    return usecase_forget(&act, err);
+    return usecase_forget(&act, &x->unfinished, err);
 }
 
 /* ---- many by name ---- */

@@ -8,11 +8,12 @@
  * too: with the database and our secrets, but without the key that only the caller has, it cannot be read.
  *
  * It is kept in the transaction of the write. What was refused has changed nothing: it is not kept, and is
- * decided anew. A repeat cannot meet the first one under way: it waits in the writer's queue behind it.
+ * decided anew. A repeat of a write in one transaction cannot meet the first one under way: it waits in the
+ * writer's queue behind it.
  *
- * A write in two transactions (LANE_ALONE) keeps its answer as unfinished with the first, and whole with the
- * second. If the second fails, or the server is killed between them, a repeat finds an unfinished answer: it
- * does the second, and only then gives the answer.
+ * A write in several transactions (LANE_ALONE) keeps its answer as unfinished with the first, and whole with
+ * the last. If one of them fails, the server is killed between them, or the repeat comes between them, the
+ * repeat finds an unfinished answer: it does those that are left, and only then gives the answer.
  */
 #include "server/server_int.h"
 

@@ -61,11 +61,15 @@ static enum rc finish_forgetting(struct server *s, struct err *err)
 {
     struct act act = upkeep_act(s, s->store, &s->arena, "server");
     const char *stuck = NULL;
-    enum rc rc = db_begin(s->db, err);
-    if (!rc)
-        rc = usecase_finish_archives(&act, &stuck, err);
-    if (!rc)
-        rc = db_commit(s->db, err);
+    bool more = true;
+    enum rc rc = RC_OK;
+    while (!rc && more) {
+        rc = db_begin(s->db, err);
+        if (!rc)
+            rc = usecase_finish_archives(&act, &stuck, &more, err);
+        if (!rc)
+            rc = db_commit(s->db, err);
+    }
     if (!rc && stuck)
         atomic_store(&s->half_done, true); /* upkeep tries again */
     if (rc)

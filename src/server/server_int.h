@@ -36,7 +36,7 @@ struct server {
     struct http_router *router; /* of routes[] */
     struct http_server *http;
     struct health health;
-    atomic_bool half_done; /* the second transaction of a write failed: upkeep.c does it later */
+    atomic_bool half_done; /* a later transaction of a write failed: upkeep.c does it again */
     struct upkeep *upkeep; /* NULL: the server lives for one command only */
     struct slow *slow;       /* passwords */
     struct slow *long_reads; /* LANE_LONG */
@@ -114,7 +114,7 @@ enum rc repeat_begin(const uint8_t secret[CRYPTO_KEY_LEN], const struct exchange
 
 enum repeat_found {
     REPEAT_NOTHING,
-    REPEAT_UNFINISHED, /* the answer is filled in; the second transaction of its write is to be done */
+    REPEAT_UNFINISHED, /* the answer is filled in; a later transaction of its write is to be done */
     REPEAT_WHOLE       /* the answer is filled in, or why the key cannot be used again */
 };
 enum rc repeat_answer(const struct repeat *r, struct exchange *x, enum repeat_found *found,

@@ -76,7 +76,7 @@ static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *
     const struct archive_request in = { .older_than_us = b->server->config->archive_older_than_us };
     if (b->written) {
         struct act act = upkeep_act(b->server, b->server->store, &b->arena, "server");
-        return usecase_finish_archives(&act, &b->stuck, err);
+        return usecase_finish_archives(&act, &b->stuck, again, err);
     }
     struct act act = begin_batch(b, "server");
     enum rc rc = usecase_archive(&act, &in, &b->archived, err);
@@ -108,13 +108,13 @@ static bool archive(struct upkeep *u)
     return more;
 }
 
-/* ---- finishing what failed in its second transaction ---- */
+/* ---- finishing what failed behind its first transaction ---- */
 
 static enum rc finish_batch(void *arg, struct db *db, bool *again, struct err *err)
 {
     struct batch *b = arg;
     struct act act = begin_batch(b, "server");
-    return usecase_finish_archives(&act, &b->stuck, err);
+    return usecase_finish_archives(&act, &b->stuck, again, err);
 }
 
 static int64_t finish_every(const struct server *s)

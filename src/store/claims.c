@@ -53,9 +53,7 @@ static bool has_stage(const char *const *list, size_t n, const char *stage)
     return false;
 }
 
-/* Is a retirement in a state of this role to be taken to the stage that it leads to? stage: NULL, none is
- * left.
- */
+/* Is a retirement in a state of this role to be taken to the stage that it leads to? NULL: none is left. */
 static bool is_wanted(const struct due_filter *f, enum role role, const char *stage)
 {
     if (!stage)

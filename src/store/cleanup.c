@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forgetting the person, in two transactions: first the data is overwritten and the retirement marked, then
- * it is deleted. A program that follows the tables sees the overwritten row in between; if the server is
- * killed in between, the next one deletes what is marked. Digests stay, so that a retired name is recognised.
+ * Forgetting the person, in two steps: in one transaction the data is overwritten and the retirement marked,
+ * in others what is marked is deleted, a few people in each, because all other writes wait for it. A program
+ * that follows the tables sees the overwritten row in between; if the server is killed in between, the next
+ * one deletes what is marked. Digests stay, so that a retired name is recognised.
  *
  * A person of whom partners are not told yet keeps the row in retirement_person, and nothing else: no
  * retirement leads to it, so only the partners' list shows the person. That row goes when the report does.
@@ -216,18 +217,16 @@ static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t 
     return rc;
 }
 
-enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err)
+enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, bool *more, struct err *err)
 {
     struct marked marked[PAGE_MAX];
     size_t n;
-    enum rc rc;
-    do {
-        rc = read_marked(s, marked, &n, err);
-        for (size_t i = 0; !rc && i < n; i++) {
-            rc = forget_one(s, &marked[i], err);
-            if (!rc && fn && marked[i].account_id)
-                rc = fn(arg, marked[i].id, err);
-        }
-    } while (!rc && n == PAGE_MAX);
+    enum rc rc = read_marked(s, marked, &n, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = forget_one(s, &marked[i], err);
+        if (!rc && fn && marked[i].account_id)
+            rc = fn(arg, marked[i].id, err);
+    }
+    *more = !rc && n == PAGE_MAX;
     return rc;
 }

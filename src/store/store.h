@@ -462,11 +462,13 @@ enum rc store_find_older(struct store *s, struct arena *a, const struct retireme
 /* Another retirement of the same account that is not over. */
 enum rc store_find_live(struct store *s, const struct retirement *row, struct retirement *out, bool *found,
                         struct err *err) MUST_CHECK;
-/* Deletes the marked ones, but for those whose archive is not finished: rows, logs, and accounts that have no
- * retirement left and that no person can sign in to. Digests of names stay, so that a retired name is
- * recognised, and so does the audit trail. fn, unless NULL, is called with the id of each. */
+/* Deletes some of the marked ones, but for those whose archive is not finished: rows, logs, and accounts that
+ * have no retirement left and that no person can sign in to. Digests of names stay, so that a retired name is
+ * recognised, and so does the audit trail. fn, unless NULL, is called with the id of each. *more: there may be
+ * others, for the next transaction. */
 typedef enum rc store_id_fn(void *arg, int64_t id, struct err *err);
-enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, struct err *err) MUST_CHECK;
+enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, bool *more,
+                              struct err *err) MUST_CHECK;
 
 /* ---- archives (archives.c) ---- */
 

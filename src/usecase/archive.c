@@ -5,13 +5,14 @@
  *
  *   1. the file is written under an unfinished name, synced, read back and compared
  *   2. one transaction notes its name, and overwrites and marks its people
- *   3. after the commit the file gets its name, and another transaction deletes the people
+ *   3. after the commit the file gets its name, and other transactions delete the people
  *
  * Killed before 2 has committed: the people are still in the database, and the next server removes the
- * unfinished file, which no row names. Killed after it: the next server goes on with 3. If
- * 3 fails, the next archive does it first, so that no person is in two files. After 2 the file is the only
- * copy: a file that a row names is never removed, and while it is missing (its disk is not mounted) its
- * people are not deleted and nothing is archived. With a certificate, nothing is written in plain text.
+ * unfinished file, which no row names. Killed after it: the next server goes on with 3. A marked person is
+ * not taken into another file; if a file cannot get its name, the next archive waits for that. After 2 the
+ * file is the only copy: a file that a row names is never removed, and while it is missing (its disk is not
+ * mounted) its people are not deleted and nothing is archived. With a certificate, nothing is written in
+ * plain text.
  */
 #include "usecase/usecase_int.h"
 
@@ -135,6 +136,40 @@ static enum rc write_archive(struct act *act, const struct buf *text, const char
     return rc;
 }
 
+/* ---- the file gets its name ---- */
+
+/* *stuck: nothing can be done about the file now. */
+static enum rc finish_one(struct act *act, const char *name, bool *stuck, struct err *err)
+{
+    const char *path = path_of(act, name, "");
+    struct err why;
+    enum rc rc = file_rename(path_of(act, name, UNFINISHED), path, &why);
+    bool renamed_before = rc == RC_NOT_FOUND && access(path, F_OK) == 0;
+    *stuck = rc && !renamed_before;
+    if (!*stuck)
+        return store_finish_archive(act->store, name, err);
+    if (rc == RC_NOT_FOUND)
+        log_error("the archive %s is missing: its people are not deleted until it is back in %s", name,
+                  folder_of(act));
+    else
+        log_error("the archive %s cannot be finished, and its people are not deleted: %s", name, why.text);
+    return RC_OK;
+}
+
+static enum rc finish_files(struct act *act, const char **stuck, struct err *err)
+{
+    const char **names;
+    size_t n;
+    *stuck = NULL;
+    enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        bool this_one = false;
+        rc = finish_one(act, names[i], &this_one, err);
+        *stuck = this_one ? names[i] : *stuck;
+    }
+    return rc;
+}
+
 /* ---- the first transaction ---- */
 
 static enum rc keep_content(struct act *act, const struct content *c, struct archive_answer *out,
@@ -165,7 +200,7 @@ static enum rc count(struct act *act, int64_t before, struct archive_answer *out
 static enum rc finish_earlier(struct act *act, struct err *err)
 {
     const char *stuck;
-    enum rc rc = usecase_finish_archives(act, &stuck, err);
+    enum rc rc = finish_files(act, &stuck, err);
     if (rc || !stuck)
         return rc;
     return err_set_code(
@@ -199,25 +234,7 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
     return rc;
 }
 
-/* ---- the second ---- */
-
-/* *stuck: nothing can be done about the file now. */
-static enum rc finish_one(struct act *act, const char *name, bool *stuck, struct err *err)
-{
-    const char *path = path_of(act, name, "");
-    struct err why;
-    enum rc rc = file_rename(path_of(act, name, UNFINISHED), path, &why);
-    bool renamed_before = rc == RC_NOT_FOUND && access(path, F_OK) == 0;
-    *stuck = rc && !renamed_before;
-    if (!*stuck)
-        return store_finish_archive(act->store, name, err);
-    if (rc == RC_NOT_FOUND)
-        log_error("the archive %s is missing: its people are not deleted until it is back in %s", name,
-                  folder_of(act));
-    else
-        log_error("the archive %s cannot be finished, and its people are not deleted: %s", name, why.text);
-    return RC_OK;
-}
+/* ---- the transactions behind it ---- */
 
 /* Does a row know the archive that the unfinished file belongs to? Then it may be the only copy of its
  * people, unless it is a second name of a file. */
@@ -249,18 +266,10 @@ static enum rc remove_strays(struct act *act, struct err *err)
     return rc;
 }
 
-enum rc usecase_finish_archives(struct act *act, const char **stuck, struct err *err)
+enum rc usecase_finish_archives(struct act *act, const char **stuck, bool *more, struct err *err)
 {
-    const char **names;
-    size_t n;
-    *stuck = NULL;
-    enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
-    for (size_t i = 0; !rc && i < n; i++) {
-        bool this_one = false;
-        rc = finish_one(act, names[i], &this_one, err);
-        *stuck = this_one ? names[i] : *stuck;
-    }
+    enum rc rc = finish_files(act, stuck, err);
     if (!rc)
         rc = remove_strays(act, err);
-    return rc ? rc : usecase_forget(act, err);
+    return rc ? rc : usecase_forget(act, more, err);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forgetting the person. Two transactions, so that a program that follows the tables sees the overwritten row
- * before it goes; store/cleanup.c marks retirements that are between the two. Nothing goes along that is
- * newer than what was meant: only an operator who forgets a person takes the older retirements of the account
- * along.
+ * Forgetting the person. Two transactions and more, so that a program that follows the tables sees the
+ * overwritten row before it goes, and so that no write waits long; store/cleanup.c marks retirements that are
+ * between the two. Nothing goes along that is newer than what was meant: only an operator who forgets a
+ * person takes the older retirements of the account along.
  */
 #include "usecase/usecase_int.h"
 
@@ -168,14 +168,14 @@ enum rc usecase_forget_one(struct act *act, int64_t id, const char *reason, stru
                      err);
 }
 
-/* ---- the second transaction ---- */
+/* ---- the transactions behind that ---- */
 
 static enum rc audit_forgotten(void *arg, int64_t id, struct err *err)
 {
     return audit_add(arg, (struct audit_entry){ .action = "forgotten", .retirement_id = id }, err);
 }
 
-enum rc usecase_forget(struct act *act, struct err *err)
+enum rc usecase_forget(struct act *act, bool *more, struct err *err)
 {
-    return store_forget_redacted(act->store, audit_forgotten, act, err);
+    return store_forget_redacted(act->store, audit_forgotten, act, more, err);
 }

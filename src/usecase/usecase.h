@@ -239,8 +239,7 @@ struct partner_cleanup {
     size_t n_found;
 };
 /* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then
- * nothing has changed. Whose retirement was deleted before is overwritten: usecase_forget() is the second
- * transaction. */
+ * nothing has changed. Whose retirement was deleted before is overwritten: usecase_forget() comes next. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err) MUST_CHECK;
 
@@ -248,7 +247,7 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
 
 /* RC_INVALID names the field. */
 enum rc usecase_check_redaction(const struct redaction *with, struct err *err) MUST_CHECK;
-/* The first of two transactions: overwrites the data of the people of these user names, all of whom must be
+/* The first transaction: overwrites the data of the people of these user names, all of whom must be
  * COMPLETE. RC_CONFLICT "not_complete"; RC_INVALID. */
 enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, const struct redaction *with,
                        struct err *err) MUST_CHECK;
@@ -259,14 +258,14 @@ struct forget_answer {
     bool waits_for_partners; /* the person stays on the partners' list, and nowhere else, until it is reported
                               */
 };
-/* The first of two transactions, for one person in a dead end. The reason goes into the audit trail, so it
+/* The first transaction, for one person in a dead end. The reason goes into the audit trail, so it
  * must not name the person. RC_NOT_FOUND; RC_INVALID; RC_CONFLICT "not_ended", or "live": the account has
  * another retirement that is not over. */
 enum rc usecase_forget_one(struct act *act, int64_t id, const char *reason, struct forget_answer *out,
                            struct err *err) MUST_CHECK;
-/* The second transaction: deletes what was overwritten, also by an earlier server that was killed then. What
- * is in an archive that is not finished stays. */
-enum rc usecase_forget(struct act *act, struct err *err) MUST_CHECK;
+/* The transactions behind that: each deletes a part of what was overwritten, also by an earlier server that
+ * was killed then; *more: another one is to follow. What is in an archive that is not finished stays. */
+enum rc usecase_forget(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- archive.c ---- */
 
@@ -283,15 +282,16 @@ struct archive_answer {
     const char *file;  /* its name; NULL: no file was written */
     bool more;         /* there may be enough for another file */
 };
-/* The first of two transactions: writes the file, reads it back, and overwrites the people in it, and those
+/* The first transaction: writes the file, reads it back, and overwrites the people in it, and those
  * who cancelled. Before that it finishes what an earlier one has left. RC_CONFLICT "archive_unfinished": that
  * cannot be finished. */
 enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
                         struct err *err) MUST_CHECK;
-/* The second transaction: the file gets its name, and its people are deleted. Also finishes what a server
+/* The transactions behind that: the file gets its name, and its people are deleted, a part of them in each;
+ * *more: another one is to follow. Also finishes what a server
  * that was killed has left, and removes files that no transaction knows. If a file is missing or cannot get
  * its name, its people are not deleted; this is logged, and *stuck has the archive's name, else NULL. */
-enum rc usecase_finish_archives(struct act *act, const char **stuck, struct err *err) MUST_CHECK;
+enum rc usecase_finish_archives(struct act *act, const char **stuck, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- setup.c ---- */
 

@@ -65,6 +65,14 @@ def test_of_many_and_of_nobody(authority):
     assert cleanup(authority).status == 204
 
 
+def test_more_names_than_one_request_takes_are_refused(authority):
+    name = complete(authority)
+    answer = cleanup(authority, *[name] * 1001)
+    assert answer.status == 400 and answer.json == "usernames: has 1001 items, at most 1000 are taken in one request"
+    assert authority.status(name).status == 200
+    assert cleanup(authority, *[name] * 1000).status == 204
+
+
 @pytest.mark.parametrize("state", [None, "RETIRING_LMS", "LMS_COMPLETE", "ERRORED", "ABORTED"])
 def test_one_who_is_not_complete_keeps_all(authority, state):
     good, bad = complete(authority), authority.somebody(*[state][:bool(state)])["original_username"]

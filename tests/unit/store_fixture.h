@@ -199,6 +199,14 @@ static inline void move_to(struct fixture *f, int64_t id, unsigned to)
                    "asked to", NULL));
 }
 
+/* Deletes all that are marked. */
+static inline void forget_marked(struct fixture *f)
+{
+    bool more = true;
+    while (more)
+        OK(store_forget_redacted(f->s, NULL, NULL, &more, &f->err));
+}
+
 static inline int64_t ask(struct fixture *f, const char *sql)
 {
     return db_ask(f->db, sql);

@@ -42,7 +42,7 @@ static void test_cleanup__overwrites_then_deletes(void **state)
                             " AND email = 'gone-mail' AND name = 'gone-full'"),
                      1);
     assert_int_equal(count_of(f, "Ada"), 0);
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 1);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_log"), 2);
@@ -56,7 +56,7 @@ static void test_cleanup__digests_of_the_name_stay(void **state)
 {
     struct fixture *f = *state;
     OK(redact(f, complete_one(f, "Ada")));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retired_name"), 2);
 }
 
@@ -93,7 +93,7 @@ static void test_cleanup__nothing_else_of_the_account_goes_along(void **state)
     struct fixture *f = *state;
     struct thrice t = ask_thrice(f);
     OK(redact(f, t.complete));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(row_of(f, t.aborted).id, t.aborted);
     assert_int_equal(row_of(f, t.cancelled).id, t.cancelled);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'Ada'"), 2);
@@ -140,7 +140,7 @@ static void test_cleanup__who_cancelled_keeps_name_and_account(void **state)
     OK(try_add(f, account, "Ada", &id));
     move_to(f, id, ABORTED);
     OK(redact(f, id));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     OK(store_check_identity(f->s, &question, &identity, &f->err));
     assert_int_equal(identity, IDENTITY_FREE);
     assert_int_equal(ask(f, "SELECT count(*) FROM identity"), 0);
@@ -157,7 +157,7 @@ static void test_cleanup__keeps_the_account_of_who_asked_again(void **state)
     move_to(f, complete, COMPLETE);
     OK(try_add(f, account, "Ada", &live));
     OK(redact(f, complete));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(row_of(f, live).id, live);
     struct retirement gone;
     assert_int_equal(store_get_row(f->s, complete, &gone, &f->err), RC_NOT_FOUND);
@@ -172,10 +172,10 @@ static void test_cleanup__who_is_in_an_unfinished_archive_stays(void **state)
     struct retirement row = row_of(f, id);
     OK(store_add_archive(f->s, "lethe-1.jsonl.gz", 1, f->now, &archive, &f->err));
     OK(store_redact(f->s, &row, archive, &WITH, &SALTS, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(row_of(f, id).id, id);
     OK(store_finish_archive(f->s, "lethe-1.jsonl.gz", &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
 }
 
@@ -185,8 +185,8 @@ static void test_cleanup__what_is_left_half_done_is_found(void **state)
     OK(redact(f, complete_one(f, "Ada")));
     store_close(&f->s);
     OK(store_open(f->db, LOOKUP_KEY, &f->s, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
+    forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
     assert_sound(f);
 }
@@ -204,6 +204,25 @@ static void test_cleanup__fsck_finds_data_that_nobody_leads_to(void **state)
              "I18 %lld the retirement was deleted, and data of the person is left", (long long)id);
     assert_int_equal(found.n, 1);
     assert_string_equal(found.first, expected);
+}
+
+/* All other writes wait for a transaction that deletes. */
+static void test_cleanup__a_transaction_deletes_a_part(void **state)
+{
+    struct fixture *f = *state;
+    enum { PEOPLE = 150, PART_MAX = 64 };
+    bool more = true;
+    int64_t left = PEOPLE;
+    add_crowd(f, PEOPLE, COMPLETE, LEASE_NONE);
+    OK(db_script(f->db, "INSERT INTO redacted SELECT id, 0 FROM retirement", &f->err));
+    while (more) {
+        int64_t before = left;
+        OK(store_forget_redacted(f->s, NULL, NULL, &more, &f->err));
+        left = ask(f, "SELECT count(*) FROM retirement");
+        assert_in_range(before - left, 1, PART_MAX);
+    }
+    assert_int_equal(left, 0);
+    assert_sound(f);
 }
 
 /* ---- the raw files ---- */
@@ -246,7 +265,7 @@ static void test_cleanup__nothing_is_left_in_the_files(void **state)
             OK(redact(f, ids[(i + j) * 7 % N]));
         OK(db_commit(f->db, &f->err));
         OK(db_begin(f->db, &f->err));
-        OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+        forget_marked(f);
         OK(db_commit(f->db, &f->err));
         bool all = false;
         OK(db_checkpoint(f->db, true, &all, &f->err));
@@ -278,6 +297,7 @@ int main(void)
         T(test_cleanup__who_is_in_an_unfinished_archive_stays),
         T(test_cleanup__what_is_left_half_done_is_found),
         T(test_cleanup__fsck_finds_data_that_nobody_leads_to),
+        T(test_cleanup__a_transaction_deletes_a_part),
         T(test_cleanup__nothing_is_left_in_the_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ static void test_counts__of_the_forced_follow_them(void **state)
     struct retirement row = row_of(f, id);
     assert_true(row.forced);
     OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(forced(f, "COMPLETE"), 0);
     assert_sound(f);
 }
@@ -105,7 +105,7 @@ static void test_counts__forget_who_is_forgotten(void **state)
     struct retirement row = row_of(f, id);
     OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
     assert_int_equal(count(f, "COMPLETE"), 1);
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(count(f, "COMPLETE"), 0);
     assert_sound(f);
 }

@@ -232,7 +232,7 @@ static void test_outbox__goes_with_the_person(void **state)
     struct retirement row = row_of(f, ada);
     row.state = COMPLETE;
     OK(store_redact(f->s, &row, 0, &(struct redaction){ "r", "r@r", "r" }, &SALTS, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(count(f, (struct delivery_filter){ .state = -1, .limit = 10 }), 1);
     assert_int_equal(get(f, 2).retirement_id, bob);
     OK(store_note_stuck(f->s, ada, f->now, &fresh, &f->err));

@@ -107,7 +107,7 @@ static void test_partners__who_is_forgotten_stays_until_reported(void **state)
     move_to(f, id, COMPLETE);
     row = row_of(f, id);
     OK(store_redact(f->s, &row, 0, &with, &SALTS, &f->err));
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(store_find_row(f->s, "Ada", &row, &f->err), RC_NOT_FOUND);
     assert_int_equal(ask(f, "SELECT count(*) FROM account"), 0);
     assert_sound(f);
@@ -117,7 +117,7 @@ static void test_partners__who_is_forgotten_stays_until_reported(void **state)
 
     OK(store_delete_partner_report(f->s, find(f, "Ada"), &f->err));
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'redacted'"), 1);
-    OK(store_forget_redacted(f->s, NULL, NULL, &f->err));
+    forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);
     assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
     assert_sound(f);

@@ -189,6 +189,7 @@ static enum rc forget_another(struct fixture *f)
     size_t n;
     enum rc rc = store_add_account(f->s, &in, f->now, &account, &f->err);
     const unsigned ends[] = { ABORTED, COMPLETE };
+    bool more;
     for (size_t i = 0; !rc && i < 2; i++) {
         rc = try_add(f, account, "Gone", &id);
         if (!rc)
@@ -198,7 +199,7 @@ static enum rc forget_another(struct fixture *f)
         rc = store_find_complete(f->s, &f->arena, "Gone", &rows, &n, &f->err);
     if (!rc)
         rc = store_redact(f->s, &rows[0], 0, &with, &SALTS, &f->err);
-    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
+    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &more, &f->err);
 }
 
 /* And the one that was taken back before that. */
@@ -208,7 +209,7 @@ static enum rc forget_cancelled(struct fixture *f)
     struct retirement *rows, *older, live;
     size_t n, n_older;
     int64_t count;
-    bool found, waits;
+    bool found, waits, more;
     enum rc rc = store_count_cancelled(f->s, f->now + 1, &count, &f->err);
     if (!rc)
         rc = store_find_cancelled(f->s, &f->arena, f->now + 1, 5, &rows, &n, &f->err);
@@ -220,7 +221,7 @@ static enum rc forget_cancelled(struct fixture *f)
         rc = store_waits_for_partners(f->s, rows[n - 1].id, &waits, &f->err);
     if (!rc && n > 0)
         rc = store_redact(f->s, &rows[n - 1], 0, &with, &SALTS, &f->err);
-    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &f->err);
+    return rc ? rc : store_forget_redacted(f->s, NULL, NULL, &more, &f->err);
 }
 
 static enum rc ignore_report(void *arg, const struct partner_report *report, struct err *err)

@@ -38,7 +38,9 @@ static void finish(struct fixture *f)
 {
     struct act act = act_as(f, "server");
     const char *stuck;
-    OK(usecase_finish_archives(&act, &stuck, &f->err));
+    bool more = true;
+    while (more)
+        OK(usecase_finish_archives(&act, &stuck, &more, &f->err));
     assert_null(stuck);
 }
 
@@ -168,6 +170,7 @@ static void test_archive__the_only_copy_is_waited_for(void **state)
 {
     struct fixture *f = *state;
     struct archive_answer again;
+    bool more;
     const char *stuck, *folder = path_of(f, "", ""), *elsewhere = scratch_path(&f->dir, "", "elsewhere");
     add_old(f, "ada");
     f->now += AGE;
@@ -176,7 +179,7 @@ static void test_archive__the_only_copy_is_waited_for(void **state)
 
     for (int i = 0; i < 2; i++) {
         struct act act = act_as(f, "server");
-        OK(usecase_finish_archives(&act, &stuck, &f->err));
+        OK(usecase_finish_archives(&act, &stuck, &more, &f->err));
         assert_string_equal(stuck, answer.file);
         assert_int_equal(ask(f, "SELECT count(*) FROM archive WHERE finished = 0"), 1);
         assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);

@@ -874,7 +874,7 @@ static struct errand_alone make_alone(struct fixture *f, int64_t steps, int64_t 
                                   .fails_at = fails_at };
 }
 
-static void test_writer__alone_nobody_comes_between_visible_steps(void **state)
+static void test_writer__alone_others_come_between_its_visible_steps(void **state)
 {
     struct fixture *f = *state;
     struct note before = make_note(1), after = make_note(2);
@@ -885,7 +885,7 @@ static void test_writer__alone_nobody_comes_between_visible_steps(void **state)
     step_all(f);
     assert_int_equal(e.answered, 1 + RC_OK);
     assert_int_equal(e.seen, 2);   /* two steps were committed when the third began ... */
-    assert_int_equal(e.shared, 1); /* ... and of the others only the one before them */
+    assert_int_equal(e.shared, 2); /* ... and the job that came after them did not wait for the third */
     assert_int_equal(after.answered, 1 + RC_OK);
     assert_int_equal(db_ask(f->reader, "SELECT count(*) FROM t"), 5);
 }
@@ -908,6 +908,8 @@ static void test_writer__alone_leaves_nothing_in_the_log(void **state)
     struct fixture *f = *state;
     struct errand_alone e = make_alone(f, 2, -1);
     writer_submit(f->writer, &e.job);
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(e.answered, 0);
     assert_int_equal(writer_step(f->writer), 0);
     assert_int_equal(e.answered, 1 + RC_OK);
     assert_int_equal(size_of(f, "t.db-wal"), 0);
@@ -1026,7 +1028,7 @@ int main(void)
         T(test_writer__its_thread_sleeps_without_jobs_and_wakes_up_for_one),
         T(test_writer__its_thread_sleeps_until_the_idle_checkpoint),
         T(test_writer__many_submitters),
-        T(test_writer__alone_nobody_comes_between_visible_steps),
+        T(test_writer__alone_others_come_between_its_visible_steps),
         T(test_writer__alone_keeps_the_steps_before_the_failing_one),
         T(test_writer__alone_leaves_nothing_in_the_log),
         T(test_writer__alone_what_the_owner_left_in_again_is_nothing),
