@@ -220,6 +220,13 @@ class Site:
             db.execute("UPDATE outbox SET next_at = 1 WHERE state = 0")
         db.close()
 
+    def be_away_past_all_leases(self):
+        """The server is killed, every lease runs out, and it is started again."""
+        [server] = [p for p in self.processes if p.args[1] == "serve" and p.poll() is None]
+        self.kill(server)
+        self.let_leases_end()
+        self.serve()
+
     def age(self, days):
         """While no server runs: all people are so much older."""
         by = days * 86400 * 1000000
@@ -275,10 +282,35 @@ class Site:
     def show(self, username):
         return self.ok("retirement", "show", username, "--json").json
 
+    def wait_due(self, username):
+        """Waits until the time is over that a stage of this person was put off for."""
+        until = self.seconds(self.show(username)["later"]["until"])
+        time.sleep(max(until - time.time(), 0))
+
     def states(self):
-        """The state of each person, by user name."""
-        rows = self.ok("retirement", "list", "--json").json
+        """The state of each person, by user name: from the server while one runs, which costs a tenth of a command."""
+        rows = self.rows_of_server()
+        if rows is None:
+            rows = self.ok("retirement", "list", "--json").json
         return {row["original_username"]: row["state"] for row in rows}
+
+    def rows_of_server(self):
+        """All retirements, as a server has them; None: no server listens at the socket."""
+        connection = http.client.HTTPConnection("local")
+        with socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.settimeout(TIMEOUT)
+            try:
+                connection.sock.connect(str(self.data_dir / "lethe.sock"))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return None
+            rows, after = [], 0
+            while after is not None:
+                connection.request("GET", f"/v1/retirements?limit=1000&after={after}")
+                answer = Answer(connection.getresponse())
+                assert answer.status == 200, answer
+                rows += answer.json["retirements"]
+                after = answer.json["next"]
+        return rows
 
     def wait_states(self, expected):
         """Waits until all people are in this state, or each person in the given one."""

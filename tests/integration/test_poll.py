@@ -141,14 +141,13 @@ def test_a_driver_that_is_killed_at_a_look_looks_again(erasing):
         return erasing.regulator(call)
 
     erasing.privacy.script = script
-    erasing.config["stages"][0]["timeout"] = "2s"
-    erasing.configure(driver={"poll": "100ms", "lease": "14s"})
     erasing.serve()
     erasing.request("ada")
     driver = erasing.start_driver()
     assert reached.wait(60)
     erasing.kill(driver)
     killed.set()
+    erasing.be_away_past_all_leases()
     erasing.start_driver()
     erasing.wait_states("COMPLETE")
     assert len(erasing.regulator.begun) == 1
@@ -187,8 +186,9 @@ def test_a_time_that_has_passed_while_nobody_drove(erasing):
     erasing.regulator = Regulator(looks=10**6)
     poll(erasing, **{"for": "1s"})
     erasing.request("ada")
-    while erasing.states()["ada"] != "ERRORED":
-        erasing.drive_all()
+    assert erasing.drive_all()["later"] == 1
+    erasing.wait_due("ada")
+    assert erasing.drive_all()["errored"] == 1
     assert erasing.recorded("ada", "ERRORED")["error"] == "not finished after 1s"
 
 
@@ -299,11 +299,11 @@ def test_another_configuration_begins_the_stage_anew(erasing):
     erasing.drive_all()
     erasing.steps[0]["capture"] = {"number": "/data/id"}
     erasing.steps[1]["get"] = "/regulations/{number}"
-    while len(erasing.regulator.begun) < 2:
-        erasing.drive_all()
+    erasing.wait_due("ada")
+    assert erasing.drive_all()["later"] == 1
     erasing.regulator.finish()
-    while erasing.states()["ada"] != "COMPLETE":
-        erasing.drive_all()
+    erasing.wait_due("ada")
+    assert erasing.drive_all()["completed"] == 1
     assert len(erasing.regulator.begun) == 2 and len(set(erasing.regulator.begun)) == 1
 
 
