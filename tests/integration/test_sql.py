@@ -16,28 +16,38 @@ HOSTILE = ["O'Neil", 'x"y', "back\\slash", "' OR '1'='1", "x'; DROP TABLE orders
            "%", "_", "x' UNION SELECT 1 -- ", "$1", ":name", "né 😀 ß", "\U00020000\U0001F469\u200D\U0001F52C", "NULL", "0"]
 
 
-@pytest.fixture(scope="module", params=list(DATABASES))
-def database(request):
-    db = DATABASES[request.param]()
-    yield db
-    db.close()
+@pytest.fixture(scope="module")
+def databases():
+    """databases(kind): the one of this kind, made when a test first wants it."""
+    made = {}
+
+    def get(kind):
+        if kind not in made:
+            made[kind] = DATABASES[kind]()
+        return made[kind]
+
+    yield get
+    for db in made.values():
+        db.close()
 
 
-@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
-def server(request):
+@pytest.fixture(params=list(DATABASES))
+def database(request, databases):
+    return databases(request.param)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request, databases):
     """One that can be killed."""
-    db = DATABASES[request.param]()
-    yield db
-    db.close()
+    return databases(request.param)
 
 
 def prepare(site, db):
     site.db = db
-    for table in ("items", "orders", "people", "pauses"):
-        db.do(f"DROP TABLE IF EXISTS {table}")
-    db.do("CREATE TABLE orders (id INTEGER PRIMARY KEY, email VARCHAR(200), note VARCHAR(200))")
-    db.do("CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(200), email VARCHAR(200))")
-    db.do("CREATE TABLE pauses (n INTEGER)")
+    db.do(*(f"DROP TABLE IF EXISTS {table}" for table in ("orders", "people", "pauses")),
+          "CREATE TABLE orders (id INTEGER PRIMARY KEY, email VARCHAR(200), note VARCHAR(200))",
+          "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(200), email VARCHAR(200))",
+          "CREATE TABLE pauses (n INTEGER)")
     service = {"odbc": db.odbc, "breaker": "none"}  # whose pauses are longer than a restart
     if db.password:
         (site.folder / "shop.password").write_text(db.password)
@@ -70,7 +80,13 @@ def statements(site, *texts):
 
 
 def order(site, number, email, note=""):
-    site.db.do(f"INSERT INTO orders VALUES ({number}, {site.db.literal(email)}, {site.db.literal(note)})")
+    order_all(site, [(number, email, note)])
+
+
+def order_all(site, rows):
+    """Each row: number, address and note."""
+    values = (f"({number}, {site.db.literal(email)}, {site.db.literal(note)})" for number, email, note in rows)
+    site.db.do("INSERT INTO orders VALUES " + ", ".join(values))
 
 
 def orders(site):
@@ -81,8 +97,7 @@ def orders(site):
 
 
 def test_rows_are_erased_and_counted(shop):
-    for number, who in enumerate(["ada", "eve", "ada", "ada"]):
-        order(shop, number, f"{who}@example.com")
+    order_all(shop, [(number, f"{who}@example.com", "") for number, who in enumerate(["ada", "eve", "ada", "ada"])])
     shop.db.do("INSERT INTO people VALUES (1, 'Ada', 'ada@example.com')")
     shop.request("ada")
     assert shop.drive_all()["completed"] == 1
@@ -106,9 +121,7 @@ def test_hostile_values_are_only_values(shop):
     shop.serve()
     statements(shop, "INSERT INTO people VALUES ({retirement_id}, {original_name}, {original_email})",
                "DELETE FROM orders WHERE note = {original_name}")
-    for number, name in enumerate(HOSTILE):
-        order(shop, number, "x", name)
-    order(shop, 1000, "x", "somebody else")
+    order_all(shop, [*((number, "x", name) for number, name in enumerate(HOSTILE)), (1000, "x", "somebody else")])
     names = {}
     for number, name in enumerate(HOSTILE):
         names[str(shop.request(f"user{number}", name=name)["id"])] = name
@@ -123,9 +136,7 @@ def test_hostile_user_names(shop):
     shop.serve()
     statements(shop, "DELETE FROM orders WHERE note = {original_username}")
     names = ["x'; DROP TABLE orders; --", "' OR ''='", "a\\", "né😀"]
-    for number, name in enumerate(names):
-        order(shop, number, "x", name)
-    order(shop, 1000, "x", "somebody else")
+    order_all(shop, [*((number, "x", name) for number, name in enumerate(names)), (1000, "x", "somebody else")])
     for number, name in enumerate(names):
         shop.request(name, email=f"user{number}@example.com")
     assert shop.drive_all()["completed"] == len(names)
@@ -134,8 +145,7 @@ def test_hostile_user_names(shop):
 
 def test_numbers_and_text_find_each_other(shop):
     """A number of the person is found in a column of numbers and in one of text."""
-    order(shop, 4711, "x", "4711")
-    order(shop, 4712, "x", "4712")
+    order_all(shop, [(4711, "x", "4711"), (4712, "x", "4712")])
     statements(shop, "DELETE FROM orders WHERE id = {user_id} AND note = {user_id}")
     shop.request("ada", account_id=4711)
     assert shop.drive_all()["completed"] == 1
@@ -177,9 +187,7 @@ def test_an_empty_value_is_nobodys(shop):
 
 def test_many_people(shop):
     people = [f"user{n}" for n in range(60)]
-    for number, who in enumerate(people):
-        order(shop, number, f"{who}@example.com")
-    order(shop, 1000, "x")
+    order_all(shop, [*((number, f"{who}@example.com", "") for number, who in enumerate(people)), (1000, "x", "")])
     shop.request_all(people)
     assert shop.drive_all()["completed"] == 60
     assert orders(shop) == ["1000"]
@@ -347,8 +355,7 @@ def held(db, number):
 def test_people_in_each_others_way(shop_server):
     """Two transactions in a deadlock: the one that the database ends is tried again."""
     site = shop_server
-    for number in (1, 2, 3):
-        order(site, number, "x")
+    order_all(site, [(number, "x", "") for number in (1, 2, 3)])
     change = "UPDATE orders SET note = {original_username} WHERE id = "
     statements(site, change + "CASE {original_username} WHEN 'ada' THEN 1 ELSE 2 END", change + "3",
                change + "CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
@@ -428,8 +435,7 @@ def test_a_query_proves_that_nothing_is_left(shop):
 
 
 def test_a_query_finds_what_is_left(shop):
-    for number in range(3):
-        order(shop, number, "ada@example.com")
+    order_all(shop, [(number, "ada@example.com", "") for number in range(3)])
     stage(shop, verify=COUNT)
     statements(shop, "DELETE FROM orders WHERE email = {original_email} AND id = 0")
     shop.request("ada")
