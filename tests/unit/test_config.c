@@ -849,6 +849,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_string_equal(c->data_dir, in_folder("./lethe-data"));
     assert_int_equal(c->cool_off_us, 7 * CLOCK_DAY);
     assert_int_equal(c->max_in_flight, 1000);
+    assert_int_equal(c->fuse.people, 300);
     assert_null(c->warning);
     assert_int_equal(c->n_services, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -892,10 +893,12 @@ static void test_config__more_in_a_row_of_the_file_of_a_driver(void **state)
 
 static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
 {
-    const struct config *c = load_good(DRIVER_FILE "data_dir: /var/lib/lethe\ndriver: { max_in_flight: 5 }\n"
-                                                   "log: { format: json }\ncool_off: 3d\n");
+    const struct config *c =
+        load_good(DRIVER_FILE "data_dir: /var/lib/lethe\ndriver: { max_in_flight: 5 }\n"
+                              "log: { format: json }\ncool_off: 3d\nfuse: { people: 0 }\n");
     assert_string_equal(c->data_dir, "/var/lib/lethe");
     assert_int_equal(c->max_in_flight, 5);
+    assert_int_equal(c->fuse.people, 0);
     assert_true(c->log_json);
     assert_int_equal(c->cool_off_us, 3 * CLOCK_DAY);
 }
