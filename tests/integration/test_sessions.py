@@ -161,10 +161,12 @@ def test_tries_at_once_are_counted_too(fresh):
 
 
 def test_one_address_may_not_try_for_ever(fresh):
+    """A hundred tries, also those at a login that is locked, which cost no hash; tries that were right are not counted."""
     account(fresh, "Regular")
-    assert {try_sign_in(fresh, "Regular").status for _ in range(30)} == {201}
-    statuses = [try_sign_in(fresh, f"guess{i}", "wrong").status for i in range(104)]
-    assert statuses == [401] * 100 + [429] * 4
+    assert {try_sign_in(fresh, "Regular").status for _ in range(3)} == {201}
+    assert [try_sign_in(fresh, "guess", "wrong").status for _ in range(99)] == [401] * 10 + [429] * 89
+    assert [try_sign_in(fresh, f"guess{i}", "wrong").status for i in range(3)] == [401, 429, 429]
+    assert try_sign_in(fresh, "Regular").status == 429
 
 
 # One client, however it and the proxies write its address; the last word of the last line is the nearest proxy's.
@@ -177,32 +179,20 @@ def test_behind_a_proxy_the_address_is_what_it_put_last(tmp_path):
     site.configure(behind_proxy=True)
     site.serve()
 
-    def attempt(i, lines):
-        body = json.dumps({"username": f"g{i}", "password": "wrong"})
+    def attempt(login, lines):
+        body = json.dumps({"username": login, "password": "wrong"})
         head = ["POST /v1/sessions HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
         head += [f"X-Forwarded-For: {line}" for line in lines]
         return int(site.say(("\r\n".join(head) + "\r\n\r\n" + body).encode()).split()[1])
 
     try:
-        assert [attempt(i, SAME[i % len(SAME)](i)) for i in range(101)] == [401] * 100 + [429]
-        assert attempt(200, ["192.0.2.7, ::ffff:192.0.2.8"]) == 401  # mapped IPv4 addresses are no network together
-        assert attempt(201, ["192.0.2.7, no address"]) == 401
+        assert [attempt("g", SAME[i % len(SAME)](i)) for i in range(99)] == [401] * 10 + [429] * 89
+        assert [attempt(f"g{i}", address(i)) for i, address in enumerate(SAME)] == [401, 429, 429, 429, 429]
+        assert attempt("h", ["192.0.2.7, ::ffff:192.0.2.8"]) == 401  # mapped IPv4 addresses are no network together
+        assert attempt("i", ["192.0.2.7, no address"]) == 401
     finally:
         site.stop()
         site.check()
-
-
-def test_others_are_served_while_passwords_are_hashed(authority):
-    account(authority, "Gil")
-    threads = [threading.Thread(target=try_sign_in, args=(authority, "Gil")) for _ in range(8)]
-    for t in threads:
-        t.start()
-    done = 0
-    while any(t.is_alive() for t in threads):
-        assert authority.get("/healthz", token="").status == 200
-        assert authority.patch("nobody-here", "COMPLETE").status == 404
-        done += 1
-    assert done > 8
 
 
 # ---- new passwords ----

@@ -209,6 +209,29 @@ static void test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own(v
     expect_status(site_ask(site, &long_ones[0]), 503);
 }
 
+/* Hashing takes a tenth of a second, in which the worker and the writer serve other requests. */
+static void test_dispatch__others_are_served_while_a_password_is_hashed(void **state)
+{
+    struct site *site = *state;
+    struct server *server = site->server;
+    const struct question sign_in = { HTTP_POST, "/v1/sessions",
+                                      "{\"username\": \"ada\", \"password\": \"correct horse battery\"}",
+                                      NULL, false };
+    const struct question request = { HTTP_POST, "/v1/retirements",
+                                      "{\"username\": \"ada\", \"email\": \"ada@example.com\"}", NULL,
+                                      false };
+    const struct question states = { HTTP_GET, "/v1/states", NULL, NULL, false };
+    struct asked *hashed = site_send(site, &sign_in), *read = site_send(site, &states);
+    struct asked *written = site_send(site, &request);
+    expect_status(site_hear(site, read), 200);
+    while (!written->answered)
+        assert_int_equal(writer_step(server->writer), 0);
+    expect_status(site_hear(site, written), 201);
+    assert_true(hashed->queued && !hashed->answered);
+    assert_true(slow_step(server->slow, site->reader));
+    expect_status(site_hear(site, hashed), 401);
+}
+
 /* ---- writing ---- */
 
 static struct question new_client(const char *body)
@@ -428,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_dispatch__what_is_malformed_never_reaches_the_writer),
         T(test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own),
+        T(test_dispatch__others_are_served_while_a_password_is_hashed),
         cmocka_unit_test(test_dispatch__a_handler_has_the_halves_of_its_lane),
         T(test_dispatch__a_refused_write_spoils_no_other_of_its_batch),
         T(test_dispatch__after_a_rollback_the_second_half_runs_again),
