@@ -309,8 +309,7 @@ def test_a_crash_keeps_it_whole(served):
         threads = [threading.Thread(target=work, args=(f"{round}-{n}",)) for n in range(4)]
         for thread in threads:
             thread.start()
-        while len(trail(served)) < 100 * (round + 1):
-            pass
+        wait_for(lambda: len(trail(served)) >= 100 * (round + 1), "a hundred entries more")
         served.kill(served.processes[-1])
         stop.set()
         for thread in threads:

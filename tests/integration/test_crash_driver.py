@@ -122,6 +122,7 @@ def test_only_the_person_whom_drivers_die_of_is_errored(crashing):
     crashing.request_all(people(7))
     crashing.serve()
     while crashing.states()["user002"] != "ERRORED":
+        assert len(running) < 4
         running.append(crashing.start_driver())
         wait_for(lambda: running[-1].poll() is not None or crashing.states()["user002"] == "ERRORED", timeout=60)
     assert len(running) == 4  # it dies with seven, with three, and with the one alone

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers by their status, and what is recorded of them. For malformed answers see test_bad_replies.py."""
+import time
+
 import pytest
 
 from services import Gate
@@ -101,10 +103,10 @@ def test_never_more_calls_at_once_than_the_service_allows(erasing):
 def test_never_more_calls_a_second_than_the_service_allows(erasing):
     erasing.config["services"]["store"]["rate"] = "40/s"
     erasing.request_all([f"user{n}" for n in range(60)])
+    began = time.monotonic()
     assert erasing.drive_all()["completed"] == 60
-    times = sorted(call.at for call in erasing.store.calls)
     # a tenth of a second's worth may come at once; the rest is spread over (60 - 4) / 40 = 1.4 s
-    assert times[-1] - times[0] >= 1.2
+    assert time.monotonic() - began >= 1.4
 
 
 def test_two_stages_at_one_service_share_its_limits(erasing):

@@ -128,7 +128,7 @@ def retries(site):
 
 def test_a_service_that_is_not_there_is_errored_when_the_budget_is_spent(erasing):
     erasing.store.go_down()
-    retry(erasing, {"for": "200ms", "first": "10ms", "longest": "50ms"})
+    retry(erasing, {"for": "2s", "first": "10ms", "longest": "50ms"})
     erasing.request("ada")
     assert erasing.drive_all()["errored"] == 1
     failed = erasing.recorded("ada", "ERRORED")
