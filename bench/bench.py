@@ -138,28 +138,13 @@ def wrk(url, script=None, token=None, seconds=SECONDS):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @contextlib.contextmanager
 def constant(threads=1):
     """The same HTTP library with a constant answer."""
-    port = free_port()
-    server = subprocess.Popen([os.path.join(BUILD, "bench", "constant"), str(port), str(threads)],
-                              stdin=subprocess.PIPE)
+    server = subprocess.Popen([os.path.join(BUILD, "bench", "constant"), str(threads)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        end = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "the constant server did not start"
-                time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{server.stdout.readline().split()[1]}"
     finally:
         server.stdin.close()
         server.wait()

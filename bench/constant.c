@@ -3,9 +3,9 @@
  * The yardstick: what libmicrohttpd does when there is nothing to do. One small constant JSON answer to
  * everything, made once; one thread and epoll, or as many threads as are said.
  *
- *     constant PORT [THREADS]
+ *     constant [THREADS]
  *
- * It runs until its standard input ends.
+ * Prints "port N" and runs until its standard input ends.
  */
 #include <microhttpd.h>
 #include <stdio.h>
@@ -31,25 +31,22 @@ static enum MHD_Result answer(void *response, struct MHD_Connection *connection,
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: constant PORT [THREADS]\n");
-        return 2;
-    }
     static char text[] = "{\"id\": 1, \"state_name\": \"PENDING\", \"state_execution_order\": 1}";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
+    unsigned threads = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
     struct MHD_OptionItem pool[] = { { MHD_OPTION_THREAD_POOL_SIZE, threads, NULL },
                                      { MHD_OPTION_END, 0, NULL } };
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)atoi(argv[1]), NULL, NULL, answer, response,
-                         MHD_OPTION_CONNECTION_LIMIT, 120 * threads, MHD_OPTION_ARRAY,
-                         threads > 1 ? pool : pool + 1, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, response, MHD_OPTION_CONNECTION_LIMIT,
+        120 * threads, MHD_OPTION_ARRAY, threads > 1 ? pool : pool + 1, MHD_OPTION_END);
     if (!daemon) {
-        fprintf(stderr, "constant: cannot listen on port %s\n", argv[1]);
+        fprintf(stderr, "constant: cannot listen\n");
         return 1;
     }
+    printf("port %u\n", MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    fflush(stdout);
     char c;
     while (read(0, &c, 1) > 0) {
     }

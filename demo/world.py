@@ -36,7 +36,8 @@ class World:
     def __init__(self, folder, programs):
         self.folder = folder
         self.programs = programs
-        self.ports = choose_ports(["forum", "shop"])
+        self.kept_ports = keep_ports(["forum", "shop"])
+        self.ports = {name: kept.getsockname()[1] for name, kept in self.kept_ports.items()}
         self.people = make_people(PEOPLE)
         chance = random.Random(3)
         self.asking = chance.sample(self.people, ASKING)
@@ -102,13 +103,14 @@ class World:
                 "newsletter": newsletter.read(self.path("newsletter"))}
 
 
-def choose_ports(names):
-    """A free port for each."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: s.getsockname()[1] for name, s in zip(names, sockets)}
-    for s in sockets:
-        s.close()
-    return ports
+def keep_ports(names):
+    """For each a socket bound to a free port. While it is open, the system gives the port to no other program that asks for a
+    free one; a server that sets SO_REUSEADDR can listen there, and without one connections are refused."""
+    kept = {name: socket.socket() for name in names}
+    for bound in kept.values():
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+    return kept
 
 
 def open_for_owner(path, flags):

@@ -2,7 +2,7 @@
 """A driver for a Lethe server elsewhere: its own file with `authority`, tokens, and refused tokens."""
 import pytest
 
-from services import Gate
+from services import Gate, keep_port
 from site_under_test import Site, wait_for
 
 SCOPES = "retirement:drive"
@@ -10,7 +10,9 @@ SCOPES = "retirement:drive"
 
 @pytest.fixture
 def elsewhere(pipeline, tmp_path):
-    """The site of a driver on another machine; elsewhere.server is the site of its server."""
+    """The site of a driver on another machine; elsewhere.server is the site of its server, whose port is kept for it."""
+    kept = keep_port()
+    pipeline.configure(listen=f"127.0.0.1:{kept.getsockname()[1]}")
     pipeline.serve()
     made = pipeline.client("driver", SCOPES)
     folder = tmp_path / "elsewhere"
@@ -30,6 +32,7 @@ def elsewhere(pipeline, tmp_path):
     yield driver
     driver.stop()
     driver.check()
+    kept.close()
 
 
 def numbered(n):
@@ -121,7 +124,6 @@ def test_a_server_elsewhere_that_is_away_for_a_while(elsewhere):
     server.request("ada")
     gate.wait_reached()
     server.kill(server.processes[0])
-    server.configure(listen=f"127.0.0.1:{server.port}")
     gate.open()
     elsewhere.wait_said(process, "the authority does not answer")
     server.serve()
