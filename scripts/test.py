@@ -5,7 +5,8 @@
     scripts/test.py           everything plain, with coverage; all unit tests and the conversations below under ASan and
                               UBSan; the threaded parts under TSan
     scripts/test.py --fast    only the plain part: the habit of the day
-    scripts/test.py --full    all conversations under ASan and UBSan, and each walk of the N-th failure whole
+    scripts/test.py --full    all conversations under ASan and UBSan, and whole what is otherwise a sample: each walk of the
+                              N-th failure, and every bad body at every path
 
 Ends with the CPU time, and with a line "N passed, N failed" over all of it; exits 1 if anything failed.
 """
@@ -115,7 +116,7 @@ def main():
     say("plain, with coverage")
     path = build("build-coverage", "-Db_coverage=true")
     unit(path, "unit tests", env=whole)
-    integration(path, "integration tests")
+    integration(path, "integration tests", env=whole)
     coverage(path)
 
     if "--fast" not in sys.argv:
@@ -123,7 +124,7 @@ def main():
         path = build("build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false")
         strict = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_leaks=1"}
         unit(path, "unit tests, ASan and UBSan", env={**strict, **whole})
-        integration(path, "integration tests, ASan and UBSan", () if full else UNDER_ASAN, env=strict)
+        integration(path, "integration tests, ASan and UBSan", () if full else UNDER_ASAN, env={**strict, **whole})
 
         say("the threaded parts under ThreadSanitizer")
         path = build("build-tsan", "-Db_sanitize=thread", "-Db_lundef=false")
