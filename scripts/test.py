@@ -19,7 +19,7 @@ import time
 import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-THREADED = ["metrics", "log", "writer", "http_server", "http_client", "smtp", "driver"]
+THREADED = ["metrics", "log", "writer", "http_server", "http_client", "smtp", "driver", "slow", "crypto"]
 # What goes through our own handling of memory in ways that unit tests do not: input from strangers, services that answer
 # nonsense or nothing, what is killed, closed, stopped or read anew in the middle of its work.
 UNDER_ASAN = [
