@@ -44,6 +44,8 @@ struct telling {
     struct partner *partners, **tail;
     const char **unknown; /* organisations without a partner, each once */
     size_t n_unknown;
+    const char **kept; /* sorted: user names of which an entry stays on the list */
+    size_t n_kept;
     int64_t done;
 };
 
@@ -181,16 +183,39 @@ static enum rc write_file(struct telling *t, struct partner *p, struct err *err)
 
 /* ---- off the list ---- */
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The server takes people off by their user names alone. If a person is on the list twice, for two
+ * retirements, and stands in all files of only one of them, both stay: the server cannot be told which one is
+ * meant. */
+static void find_kept(struct telling *t)
+{
+    t->kept = arena_array(t->arena, t->people->count + 1, sizeof(t->kept[0]));
+    for (const struct json *person = t->people->first; person; person = person->next)
+        if (!is_told(t, person))
+            t->kept[t->n_kept++] = api_text(person, "original_username");
+    qsort(t->kept, t->n_kept, sizeof(t->kept[0]), by_name);
+}
+
+static bool is_kept(const struct telling *t, const char *username)
+{
+    return bsearch(&username, t->kept, t->n_kept, sizeof(t->kept[0]), by_name) != NULL;
+}
+
 /* As many as one request takes, beginning at `from`; returns the first person that is not in it. */
 static const struct json *put_told(const struct telling *t, const struct json *from, struct json_out *o,
                                    int64_t *n)
 {
     json_open_list(o);
     for (; from && *n < CLEAN_MAX; from = from->next) {
-        if (!is_told(t, from))
+        const char *username = api_text(from, "original_username");
+        if (is_kept(t, username))
             continue;
         json_open_map(o);
-        json_field_text(o, "original_username", api_text(from, "original_username"));
+        json_field_text(o, "original_username", username);
         json_close_map(o);
         ++*n;
     }
@@ -201,6 +226,7 @@ static const struct json *put_told(const struct telling *t, const struct json *f
 static enum rc clean_told(struct telling *t, struct api *api, struct err *err)
 {
     enum rc rc = RC_OK;
+    find_kept(t);
     for (const struct json *from = t->people->first; !rc && from;) {
         struct buf body;
         struct api_answer answer;

@@ -73,7 +73,8 @@ enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *
 
 /* ---- done ---- */
 
-enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id, struct err *err)
+enum rc store_find_partner_report(struct store *s, const char *username, int64_t older, int64_t *id,
+                                  struct err *err)
 {
     uint8_t key[LOOKUP_LEN];
     people_username_key(s, username, key);
@@ -81,8 +82,9 @@ enum rc store_find_partner_report(struct store *s, const char *username, int64_t
     return store_first_int(s->db,
                            "SELECT q.id FROM retirement_person p JOIN partner_report q"
                            " ON q.retirement_id = p.retirement_id WHERE p.username_key = $1"
-                           " AND p.username = $2 AND q.being_processed = 1 ORDER BY q.retirement_id LIMIT 1",
-                           DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), id, err);
+                           " AND p.username = $2 AND q.being_processed = 1 ORDER BY q.retirement_id LIMIT 1"
+                           " OFFSET $3",
+                           DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username), DB_INT(older)), id, err);
 }
 
 enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err)

@@ -429,8 +429,9 @@ enum rc store_queue_partner_report(struct store *s, const struct retirement *row
 typedef enum rc store_partner_fn(void *arg, const struct partner_report *report, struct err *err);
 enum rc store_take_partner_reports(struct store *s, bool all, store_partner_fn *fn, void *arg,
                                    struct err *err) MUST_CHECK;
-/* The oldest of exactly this user name that is being processed; *id is 0 when there is none. */
-enum rc store_find_partner_report(struct store *s, const char *username, int64_t *id,
+/* Of exactly this user name, being processed: the oldest but for so many older ones. *id is 0 when there is
+ * none. */
+enum rc store_find_partner_report(struct store *s, const char *username, int64_t older, int64_t *id,
                                   struct err *err) MUST_CHECK;
 /* Is a partner still to be told of it? */
 enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *out,

@@ -3,6 +3,8 @@
  * the queue and reports them. */
 #include "usecase/usecase_int.h"
 
+#include <string.h>
+
 enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err)
 {
     struct retirement row;
@@ -43,7 +45,8 @@ enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn
     return audit_add(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
 }
 
-/* A name that is given twice is found once. */
+/* A person can retire again while the first report waits: a name that is given k times stands for k reports,
+ * the oldest ones. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err)
 {
@@ -51,11 +54,11 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
     enum rc rc = RC_OK;
     in->n_found = 0;
     for (size_t i = 0; !rc && i < in->n; i++) {
-        size_t first = 0;
-        rc = store_find_partner_report(act->store, in->usernames[i], &ids[i], err);
-        while (first < i && ids[first] != ids[i])
-            first++;
-        in->found[i] = !rc && ids[i] != 0 && first == i;
+        int64_t older = 0;
+        for (size_t before = 0; before < i; before++)
+            older += strcmp(in->usernames[before], in->usernames[i]) == 0;
+        rc = store_find_partner_report(act->store, in->usernames[i], older, &ids[i], err);
+        in->found[i] = !rc && ids[i] != 0;
         in->n_found += in->found[i];
     }
     *done = in->n_found == in->n;

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import re
+import sqlite3
 import stat
 
 import pytest
@@ -181,6 +182,35 @@ def test_a_bad_organisation_does_not_stop_the_others(reports):
     reports.configure(partners={"platform": "example", "organisations": {"edX": "one", "Unknown": "two"}})
     assert report(reports).code == 0
     assert names(files(reports)["two"]) == ["bob", "cid"] and left(reports) == []
+
+
+def retire_twice(site, *orgs):
+    """The first retirement of ada passes the stage of the partners and is aborted, and so does the second one."""
+    queue(site, "ada", *orgs)
+    assert site.patch("ada", "ABORTED", extra={"force": True}).status == 204
+    queue(site, "ada", *orgs)
+
+
+def test_a_person_who_retires_twice_is_reported_twice(reports):
+    retire_twice(reports, "edX")
+    queue(reports, "bob", "edX")
+    done = report(reports)
+    assert done.code == 0 and "3 people reported." in done.out
+    assert names(files(reports)["edX"]) == ["ada", "ada", "bob"] and left(reports) == []
+
+
+def test_of_a_person_who_retires_twice_both_reports_stay_if_one_does(reports):
+    reports.configure(partners={"platform": "example", "organisations": {"edX": "one"}})
+    queue(reports, "ada", "Unknown")
+    assert reports.patch("ada", "ABORTED", extra={"force": True}).status == 204
+    with sqlite3.connect(reports.data_dir / "lethe.db") as db:
+        db.execute("UPDATE account SET orgs = '[\"edX\"]'")
+    db.close()
+    queue(reports, "ada", "edX")
+    queue(reports, "bob", "edX")
+    done = report(reports)
+    assert done.code == 1 and "2 people could not be reported" in done.err
+    assert names(files(reports)["one"]) == ["ada", "bob"] and left(reports) == ["ada", "ada"]
 
 
 def test_a_folder_that_cannot_be_written(reports):

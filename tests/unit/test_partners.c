@@ -42,7 +42,7 @@ static int64_t queue(struct fixture *f, const char *username)
 static int64_t find(struct fixture *f, const char *username)
 {
     int64_t id;
-    OK(store_find_partner_report(f->s, username, &id, &f->err));
+    OK(store_find_partner_report(f->s, username, 0, &id, &f->err));
     return id;
 }
 

@@ -84,12 +84,35 @@ static void test_partners__reports_are_deleted_all_or_none(void **state)
     assert_int_equal(last_audit(f).people, 2);
 }
 
+/* Two retirements of one person, of which the first was aborted, are two reports of one user name. */
+static void test_partners__a_name_stands_for_as_many_reports_as_it_is_given(void **state)
+{
+    struct fixture *f = *state;
+    bool found[3];
+    int64_t first = add_person(f, "ada"), second;
+    move_to(f, first, FORUM_ING);
+    OK(queue(f, "ada"));
+    move_to(f, first, ABORTED);
+    OK(try_add(f, row_of(f, first).account_id, "ada", &second));
+    move_to(f, second, FORUM_ING);
+    OK(queue(f, "ada"));
+    assert_taken(f, false, "ada ada ");
+    assert_false(clean(f, (const char *const[]){ "ada", "ada", "ada" }, 3, found));
+    assert_true(found[0] && found[1] && !found[2]);
+    assert_true(clean(f, (const char *const[]){ "ada" }, 1, found));
+    assert_int_equal(ask(f, "SELECT retirement_id FROM partner_report"), second);
+    OK(queue(f, "ada"));
+    assert_true(clean(f, (const char *const[]){ "ada" }, 1, found));
+    assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_partners__only_who_is_in_a_working_state_is_queued_and_once),
         T(test_partners__reading_is_audited_where_it_shows_people),
         T(test_partners__reports_are_deleted_all_or_none),
+        T(test_partners__a_name_stands_for_as_many_reports_as_it_is_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
