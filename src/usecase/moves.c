@@ -151,7 +151,9 @@ static const struct {
     [OPERATION_CANCEL] = { COMMAND_CANCEL, "cancelled" },
 };
 
-/* As for updates: is the newest entry this very move by this caller? */
+/* As for updates: is the newest entry this very move by this caller? A grant raises the epoch without an
+ * entry: the first one is what the move is for, and when its lease has ended, or a driver has put the stage
+ * off, the caller means the stage to begin again. */
 static enum rc find_move_repeat(struct act *act, const struct retirement *row, const struct operator_move *in,
                                 bool *repeated, struct err *err)
 {
@@ -169,7 +171,9 @@ static enum rc find_move_repeat(struct act *act, const struct retirement *row, c
         break;
     case OPERATION_CANCEL: break; /* the row tells */
     }
-    *repeated = leads_there && newest.forced && strcmp(newest.actor, act->actor) == 0 &&
+    bool taken_up = row->epoch == newest.epoch + 1 && retirement_is_leased(row, act->now);
+    *repeated = leads_there && (row->epoch == newest.epoch || taken_up) && newest.forced &&
+                strcmp(newest.actor, act->actor) == 0 &&
                 strcmp(newest.reason ? newest.reason : "", in->reason ? in->reason : "") == 0;
     return RC_OK;
 }

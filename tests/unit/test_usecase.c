@@ -203,6 +203,23 @@ static void test_usecase_operate__a_move_needs_a_reason_and_a_repeat_is_recorded
     refused(operate(f, id, move, &out), RC_INVALID, &f->err, "unknown_state");
 }
 
+/* A driver has put the stage off in between, which leaves no entry in the log. */
+static void test_usecase_operate__the_same_move_begins_a_stage_again_that_was_put_off(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = add_person(f, "ada");
+    struct operator_answer out;
+    struct operator_move move = { .operation = OPERATION_MOVE, .to = "FORUM_ING", .reason = "look at once" };
+    for (int i = 1; i <= 2; i++) {
+        OK(operate(f, id, move, &out));
+        assert_int_equal(row_of(f, id).lease_until, LEASE_FREE);
+        claim(f, id);
+        OK(operate(f, id, move, &out)); /* a repeat of the move that the driver follows */
+        assert_int_equal(count_log(f, id), 1 + i);
+        put_off(f, id, 3600 * CLOCK_S, NULL);
+    }
+}
+
 static void test_usecase_operate__a_dry_run_says_what_would_be(void **state)
 {
     struct fixture *f = *state;
@@ -500,6 +517,7 @@ int main(void)
         T(test_usecase_update__nobody_and_nowhere),
         T(test_usecase_update__a_long_response_is_cut_and_still_a_repeat),
         T(test_usecase_operate__a_move_needs_a_reason_and_a_repeat_is_recorded_once),
+        T(test_usecase_operate__the_same_move_begins_a_stage_again_that_was_put_off),
         T(test_usecase_operate__a_dry_run_says_what_would_be),
         T(test_usecase_operate__resume_goes_before_the_stage_that_failed),
         T(test_usecase_claim__each_is_given_once_with_what_a_driver_needs),
