@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the driver would do next, without doing it: for one person every call with its values masked, for
- * every retirement a line each. It only asks the server to list and to search, which the server answers from
- * connections that cannot write. It calls no service, unless it is told to look (--probe): then those probes
- * of verifications that only read.
+ * every retirement a line each. It only asks the server to list and to search, and what holds people back,
+ * which the server answers from connections that cannot write. It calls no service, unless it is told to look
+ * (--probe): then those probes of verifications that only read.
  */
 #include "cli/cli.h"
 
@@ -15,6 +15,33 @@
 #include "cli/probe.h"
 #include "driver/driver.h"
 
+/* What keeps drivers from taking people up, as the server says. */
+struct holds {
+    bool fuse_blown;
+    const struct json *stages; /* those that a person has left, with how often they found nobody */
+};
+
+/* found: NULL if no probe looked. person: the place of r in it. */
+struct subject {
+    const struct config *config;
+    const struct holds *holds;
+    const struct json *r;
+    const struct found *found;
+    size_t person;
+    int64_t now; /* the time that the plan is made for */
+};
+
+/* No more people are taken to a stage that is held; people in it go on. */
+static bool is_held(const struct holds *holds, const char *working)
+{
+    for (const struct json *s = holds->stages->first; s; s = s->next)
+        if (strcmp(api_text(s, "stage"), working) == 0)
+            return json_get_bool(s, "held");
+    return false;
+}
+
+#define HELD_WORDS "held, because the stage finds nobody any more: lethe stages show"
+
 /* ---- where each retirement goes ---- */
 
 struct way {
@@ -23,27 +50,47 @@ struct way {
     const char *why_not; /* why nothing happens now; NULL: it does */
 };
 
-/* Why nothing happens now to a retirement that is neither over nor ERRORED; NULL: it does. */
-static const char *why_it_waits(struct arena *a, const struct config *config, const struct json *r,
-                                int64_t now)
+static bool is_put_off(const struct json *r, int64_t now)
+{
+    const struct json *later = json_get(r, "later");
+    int64_t until = 0;
+    return later && later->kind == JSON_MAP && !clock_parse(api_text(later, "until"), &until, NULL) &&
+           until > now;
+}
+
+/* Why a retirement in PENDING does not start; NULL: it does. */
+static const char *why_pending_waits(struct arena *a, const struct subject *s)
 {
     char due[CLOCK_TEXT_LEN];
     int64_t created = 0;
-    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting"),
-                      *later = json_get(r, "later");
+    if (clock_parse(api_text(s->r, "created"), &created, NULL) || created + s->config->cool_off_us <= s->now)
+        return s->holds->fuse_blown ? "the fuse has blown: lethe fuse show" : NULL;
+    clock_format(created + s->config->cool_off_us, due);
+    return arena_printf(a, "cooling off until %s", print_time(a, due));
+}
+
+/* Why nothing happens now to a retirement that is neither over nor ERRORED; NULL: it does. next: its next
+ * stage; NULL: there is none. */
+static const char *why_it_waits(struct arena *a, const struct subject *s, const struct stage_conf *next)
+{
+    const struct json *r = s->r;
+    const char *state = api_text(r, "state");
+    const struct json *lease = json_get(r, "lease"), *waiting = json_get(r, "waiting");
     if (waiting && waiting->kind == JSON_MAP)
         return arena_printf(a, "waits for a confirmation since %s",
                             print_time(a, api_text(waiting, "since")));
-    if (later && later->kind == JSON_MAP)
-        return arena_printf(a, "put off by its driver until %s", print_time(a, api_text(later, "until")));
+    if (is_put_off(r, s->now))
+        return arena_printf(a, "put off by its driver until %s",
+                            print_time(a, api_text(json_get(r, "later"), "until")));
     if (lease && lease->kind == JSON_MAP)
         return arena_printf(a, "worked on by %s until %s", api_text(lease, "driver"),
                             print_time(a, api_text(lease, "until")));
-    if (strcmp(api_text(r, "state"), "PENDING") != 0 || clock_parse(api_text(r, "created"), &created, NULL) ||
-        created + config->cool_off_us <= now)
-        return NULL;
-    clock_format(created + config->cool_off_us, due);
-    return arena_printf(a, "cooling off until %s", print_time(a, due));
+    if (json_get_bool(r, "worked_on_elsewhere"))
+        return "a client of the LMS's calls works on it: no driver takes it up";
+    const char *why_not = strcmp(state, "PENDING") == 0 ? why_pending_waits(a, s) : NULL;
+    if (!why_not && next && strcmp(next->working, state) != 0 && is_held(s->holds, next->working))
+        why_not = HELD_WORDS;
+    return why_not;
 }
 
 static size_t stage_from(const struct config *config, const char *state)
@@ -58,8 +105,10 @@ static size_t stage_from(const struct config *config, const char *state)
 }
 
 /* From where an ERRORED one would go on is shown as well. */
-static struct way find_way(struct arena *a, const struct config *config, const struct json *r, int64_t now)
+static struct way find_way(struct arena *a, const struct subject *s)
 {
+    const struct config *config = s->config;
+    const struct json *r = s->r;
     const char *state = api_text(r, "state");
     struct way way = { .first = config->n_stages };
     if (strcmp(state, "COMPLETE") == 0 || strcmp(state, "ABORTED") == 0) {
@@ -76,7 +125,7 @@ static struct way find_way(struct arena *a, const struct config *config, const s
     } else if (errored) {
         way.why_not = "ERRORED: waits for lethe retirement resume";
     } else {
-        way.why_not = why_it_waits(a, config, r, now);
+        way.why_not = why_it_waits(a, s, way.first < config->n_stages ? &config->stages[way.first] : NULL);
     }
     return way;
 }
@@ -107,11 +156,14 @@ static struct template_values masked_person(struct arena *a, const struct json *
 }
 
 /* Why the stage is not done now; NULL: nothing is in the way. */
-static const char *wait_of(struct arena *a, const struct stage_conf *stage, int64_t now)
+static const char *wait_of(struct arena *a, const struct subject *s, const struct stage_conf *stage)
 {
     char left[32];
     unsigned minutes;
-    const struct service_conf *service = driver_find_quiet(stage, now, &minutes);
+    const struct service_conf *service = driver_find_quiet(stage, s->now, &minutes);
+    bool is_in_it = s->r && strcmp(api_text(s->r, "state"), stage->working) == 0;
+    if (!is_in_it && is_held(s->holds, stage->working))
+        return HELD_WORDS;
     if (!service)
         return NULL;
     clock_format_length(minutes * 60 * CLOCK_S, left);
@@ -166,14 +218,14 @@ static void put_look(struct arena *a, struct json_out *o, const struct verify_co
     json_close_map(o);
 }
 
-static void put_stage(struct arena *a, struct json_out *o, const struct stage_conf *stage,
-                      const struct template_values *values, const char *skipped, int64_t now)
+static void put_stage(struct arena *a, struct json_out *o, const struct subject *s,
+                      const struct stage_conf *stage, const struct template_values *values)
 {
     struct preview call;
     driver_preview(a, &stage->action, 0, values, &call);
     json_open_map(o);
     json_field_text(o, "stage", stage->working);
-    json_field_text(o, "skipped", skipped);
+    json_field_text(o, "skipped", probe_why_skipped(a, stage, s->r));
     put_call(o, &call);
     json_put_key(o, "then");
     json_open_list(o);
@@ -185,18 +237,9 @@ static void put_stage(struct arena *a, struct json_out *o, const struct stage_co
     }
     json_close_list(o);
     put_look(a, o, stage->verify, values);
-    json_field_text(o, "why_not", wait_of(a, stage, now));
+    json_field_text(o, "why_not", wait_of(a, s, stage));
     json_close_map(o);
 }
-
-/* found: NULL if no probe looked. person: the place of r in it. */
-struct subject {
-    const struct config *config;
-    const struct json *r;
-    const struct found *found;
-    size_t person;
-    int64_t now; /* the time that the plan is made for */
-};
 
 static void put_probes(struct json_out *o, const struct subject *s)
 {
@@ -220,7 +263,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
 {
     const struct config *config = s->config;
     const struct json *r = s->r;
-    struct way way = find_way(a, config, r, s->now);
+    struct way way = find_way(a, s);
     struct template_values values = masked_person(a, r);
     json_open_map(o);
     json_field_int(o, "id", api_int(r, "id"));
@@ -229,7 +272,7 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     json_put_key(o, "steps");
     json_open_list(o);
     for (size_t i = way.first; i < config->n_stages; i++)
-        put_stage(a, o, &config->stages[i], &values, probe_why_skipped(a, &config->stages[i], r), s->now);
+        put_stage(a, o, s, &config->stages[i], &values);
     json_close_list(o);
     if (s->found)
         put_probes(o, s);
@@ -274,11 +317,11 @@ static void print_look(struct arena *a, const struct verify_conf *verify,
     puts("until nothing is");
 }
 
-static void print_stage(struct arena *a, unsigned n, const struct stage_conf *stage,
-                        const struct template_values *values, int64_t now)
+static void print_stage(struct arena *a, unsigned n, const struct subject *s, const struct stage_conf *stage,
+                        const struct template_values *values)
 {
     const struct action_conf *action = &stage->action;
-    const char *why_not = wait_of(a, stage, now);
+    const char *why_not = wait_of(a, s, stage);
     for (size_t i = 0; i < action_calls(action); i++) {
         struct preview call;
         driver_preview(a, action, i, values, &call);
@@ -300,7 +343,7 @@ static void print_person(struct arena *a, const struct subject *s)
 {
     const struct config *config = s->config;
     const struct json *r = s->r;
-    struct way way = find_way(a, config, r, s->now);
+    struct way way = find_way(a, s);
     struct template_values values = masked_person(a, r);
     unsigned n = 0;
     printf("Retirement %lld is in %s%s%s.\n", (long long)api_int(r, "id"), api_text(r, "state"),
@@ -317,25 +360,34 @@ static void print_person(struct arena *a, const struct subject *s)
         if (skipped)
             printf("%3u. %s: skipped: %s\n", ++n, config->stages[i].working, skipped);
         else
-            print_stage(a, ++n, &config->stages[i], &values, s->now);
+            print_stage(a, ++n, s, &config->stages[i], &values);
         if (probe)
             printf("       %s\n", probe_words(a, probe));
     }
 }
 
-static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config, struct err *err)
+/* Of all retirements of the user name, only the one that the plan is about. */
+static enum rc plan_one(struct cli *cli, struct api *api, const struct config *config,
+                        const struct holds *holds, struct err *err)
 {
     const struct json *list;
     struct found found;
     bool looks = cli_flag(cli, "probe");
     enum rc rc = who_search(api, &cli->arena, "username", cli->operands[0], &list, err);
-    if (!rc && looks)
-        rc = probe_all(&cli->arena, config, cli->world, list, &found, err);
     if (rc)
         return rc;
-    struct subject s = {
-        .config = config, .r = list->first, .found = looks ? &found : NULL, .now = world_now(cli->world)
-    };
+    struct json one = *list->first;
+    one.next = NULL;
+    const struct json only = { .kind = JSON_LIST, .first = &one, .count = 1 };
+    if (looks)
+        rc = probe_all(&cli->arena, config, cli->world, &only, &found, err);
+    if (rc)
+        return rc;
+    struct subject s = { .config = config,
+                         .holds = holds,
+                         .r = &one,
+                         .found = looks ? &found : NULL,
+                         .now = world_now(cli->world) };
     if (!cli_flag(cli, "json")) {
         print_person(&cli->arena, &s);
         return RC_OK;
@@ -358,6 +410,7 @@ struct left {
 
 struct queue {
     const struct config *config;
+    const struct holds *holds;
     const struct world *world;
     bool json, looks;
     struct left *left; /* of each stage */
@@ -381,7 +434,7 @@ static void add_left(struct queue *q, const struct subject *s)
 static void add_person(struct queue *q, struct arena *a, const struct subject *s)
 {
     const struct json *r = s->r;
-    struct way way = find_way(a, q->config, r, s->now);
+    struct way way = find_way(a, s);
     add_left(q, s);
     bool is_last = way.first >= q->config->n_stages;
     const char *const cells[] = {
@@ -440,9 +493,11 @@ static enum rc queue_path(struct arena *a, struct api *api, const char **path, s
 static enum rc add_page(struct queue *q, struct arena *a, const struct json *list, struct err *err)
 {
     struct found found;
-    struct subject s = {
-        .config = q->config, .r = list->first, .found = q->looks ? &found : NULL, .now = world_now(q->world)
-    };
+    struct subject s = { .config = q->config,
+                         .holds = q->holds,
+                         .r = list->first,
+                         .found = q->looks ? &found : NULL,
+                         .now = world_now(q->world) };
     enum rc rc = q->looks ? probe_all(a, q->config, q->world, list, &found, err) : RC_OK;
     for (; !rc && s.r; s.r = s.r->next, s.person++, q->n++)
         (q->json ? add_json : add_person)(q, a, &s);
@@ -524,25 +579,29 @@ static const char *turns_words(struct arena *a, const struct stage_conf *stage, 
 static void print_calls(struct arena *a, const struct queue *q)
 {
     if (q->n == 0) {
-        puts("Nobody.");
+        puts("No retirements.");
         return;
     }
+    const struct subject any = { .config = q->config, .holds = q->holds, .now = world_now(q->world) };
     printf("\n%s of %lld would be taken up now, the oldest request first:\n",
            print_count(a, q->now, "person", "people"), (long long)q->n);
     for (size_t i = 0; i < q->config->n_stages; i++) {
         const struct stage_conf *stage = &q->config->stages[i];
-        const char *quiet = wait_of(a, stage, world_now(q->world));
+        const char *why_not = wait_of(a, &any, stage);
         printf("  %s: %s%s%s%s\n", stage->working, turns_words(a, stage, q->turns[i]), left_words(a, q, i),
-               quiet ? "; not now: " : "", quiet ? quiet : "");
+               why_not ? "; not now: " : "", why_not ? why_not : "");
     }
 }
 
-static enum rc plan_all(struct cli *cli, struct api *api, const struct config *config, struct err *err)
+static enum rc plan_all(struct cli *cli, struct api *api, const struct config *config,
+                        const struct holds *holds, struct err *err)
 {
     static const char *const titles[] = { "ID", "STATE", "NEXT STAGE", "WHEN", NULL };
-    struct queue q = {
-        .config = config, .world = cli->world, .json = cli_flag(cli, "json"), .looks = cli_flag(cli, "probe")
-    };
+    struct queue q = { .config = config,
+                       .holds = holds,
+                       .world = cli->world,
+                       .json = cli_flag(cli, "json"),
+                       .looks = cli_flag(cli, "probe") };
     q.left = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.left[0]));
     q.turns = arena_array(&cli->arena, config->n_stages + 1, sizeof(q.turns[0]));
     table_open(&q.table, titles);
@@ -555,10 +614,24 @@ static enum rc plan_all(struct cli *cli, struct api *api, const struct config *c
     return rc;
 }
 
+static enum rc read_holds(struct cli *cli, struct api *api, struct holds *out, struct err *err)
+{
+    struct api_answer fuse, stages;
+    enum rc rc = api_get(api, &cli->arena, "/v1/fuse", &fuse, err);
+    if (!rc)
+        rc = api_get(api, &cli->arena, "/v1/stages", &stages, err);
+    if (!rc)
+        rc = api_expect(stages.json, "stages", JSON_LIST, &out->stages, err);
+    if (!rc)
+        out->fuse_blown = json_get_bool(fuse.json, "blown");
+    return rc;
+}
+
 static enum rc run_plan(struct cli *cli, struct err *err)
 {
     const struct config *config;
     struct api *api;
+    struct holds holds;
     enum rc rc = cli_config(cli, &config, err);
     if (!rc && !config->has_stages)
         rc = err_set(err, RC_INVALID, "%s has no stages, so there is nothing to plan", config->file);
@@ -566,7 +639,11 @@ static enum rc run_plan(struct cli *cli, struct err *err)
         rc = api_open(cli, &api, err);
     if (rc)
         return rc;
-    rc = cli->n_operands ? plan_one(cli, api, config, err) : plan_all(cli, api, config, err);
+    rc = read_holds(cli, api, &holds, err);
+    if (!rc && cli->n_operands)
+        rc = plan_one(cli, api, config, &holds, err);
+    else if (!rc)
+        rc = plan_all(cli, api, config, &holds, err);
     api_close(&api);
     return rc;
 }

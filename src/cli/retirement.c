@@ -154,7 +154,7 @@ static enum rc run_list(struct cli *cli, struct err *err)
     if (!rc && listing.json)
         print_items_end(listing.n);
     else if (!rc && listing.n == 0)
-        puts("Nobody.");
+        puts("No retirements.");
     table_close(&listing.table);
     api_close(&api);
     return rc;

@@ -121,12 +121,14 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_open_map(o);
     view_fields(o, v);
     json_field_text(o, "state", r->pipeline->names[r->state]);
-    bool errored = pipeline_role(r->pipeline, r->state) == ROLE_ERRORED;
-    json_field_text(o, "resume_state", errored ? r->pipeline->names[retirement_resume_state(r)] : NULL);
+    enum role role = pipeline_role(r->pipeline, r->state);
+    json_field_text(o, "resume_state",
+                    role == ROLE_ERRORED ? r->pipeline->names[retirement_resume_state(r)] : NULL);
     json_field_int(o, "run", r->run);
     view_lease(o, v, now);
     view_waiting(o, v);
     view_later(o, v);
+    json_field_bool(o, "worked_on_elsewhere", role == ROLE_WORKING && r->lease_until == LEASE_NONE);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "forced", r->forced);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));

@@ -354,7 +354,7 @@ def test_a_retirement_by_commands_alone(site, running):
     assert "for a test" in site.ok("retirement", "show", "ada").out
     assert [r["id"] for r in site.ok("retirement", "list", "--state", "ERRORED", "--json").json] == [1]
     assert site.ok("retirement", "list", "--state", "PENDING", "--json").json == []
-    assert site.ok("retirement", "list", "--state", "PENDING").out == "Nobody.\n"
+    assert site.ok("retirement", "list", "--state", "PENDING").out == "No retirements.\n"
     assert [r["id"] for r in site.ok("retirement", "list", "--email", "ADA@example.com", "--json").json] == [1]
 
     assert site.ok("retirement", "resume", "ada", "--reason", "mended", "--json").json["state"] == "PENDING"

@@ -75,7 +75,7 @@ def test_the_list_says_what_is_to_be_done(manual):
     assert "lethe retirement confirm --id 1" in out
     assert "Remove ada@example.com" in manual.ok("retirement", "show", "ada").out
     manual.ok("retirement", "confirm", "--id", "1", "--note", NOTE, "--stage", WORKING)
-    assert manual.ok("retirement", "list", "--waiting").out == "Nobody.\n"
+    assert manual.ok("retirement", "list", "--waiting").out == "No retirements.\n"
 
 
 def test_a_repeat_changes_nothing_and_confirms_no_later_stage(manual):

@@ -86,6 +86,54 @@ def test_the_cool_off_is_a_reason(planned):
     assert "0 people of 1 would be taken up now" in planned.ok("plan").out
 
 
+def test_a_blown_fuse_is_a_reason(planned):
+    planned.configure(fuse={"people": 1, "times_usual": 0})
+    planned.request_all(["ada", "bob"])
+    assert planned.drive().code == 4
+    assert "not now: the fuse has blown: lethe fuse show" in planned.ok("plan", "ada").out
+    assert "0 people of 2 would be taken up now" in planned.ok("plan").out
+
+
+def test_a_stage_that_is_held_is_a_reason_for_people_before_it(planned):
+    forum = planned.config["stages"][0]
+    forum["http"]["nothing_to_erase"] = [404]
+    forum["finds_nobody"] = {"after": 1, "hold": True}
+    planned.request_all(["found"])
+    planned.drive_all()
+    planned.forum.script = lambda call: (404, {"error_code": "user_not_found"})
+    planned.request_all(["gone"])
+    planned.drive()
+    planned.serve()
+    planned.somebody(name="ada")
+    planned.somebody("FORUM_COMPLETE", name="bob")
+    assert "not now: held, because the stage finds nobody any more" in planned.ok("plan", "ada").out
+    assert "held" not in planned.ok("plan", "bob").out
+    everybody = planned.ok("plan").out
+    assert "1 person of 2 would be taken up now" in everybody
+    assert "RETIRING_FORUM: 0 calls to forum; not now: held" in everybody
+    first = planned.ok("plan", "ada", "--json").json
+    assert first["why_not"] == first["steps"][0]["why_not"] and first["steps"][1]["why_not"] is None
+
+
+def test_a_client_at_work_is_a_reason(planned):
+    planned.serve()
+    asked = planned.request("ada")
+    assert planned.patch("ada", "RETIRING_FORUM").status == 204
+    assert planned.one(asked["id"])["worked_on_elsewhere"]
+    assert "not now: a client of the LMS's calls works on it" in planned.ok("plan", "ada").out
+    assert "0 people of 1 would be taken up now" in planned.ok("plan").out
+    planned.ok("retirement", "move", "ada", "RETIRING_FORUM", "--reason", "a driver goes on")
+    assert not planned.one(asked["id"])["worked_on_elsewhere"]
+    assert ", and is due." in planned.ok("plan", "ada").out
+
+
+def test_who_was_put_off_until_now_is_due(planned):
+    planned.serve()
+    planned.request("ada")
+    assert planned.report(planned.claim()[0], "later", in_s=0)["ok"]
+    assert ", and is due." in planned.ok("plan", "ada").out
+
+
 def test_it_changes_nothing_with_a_server_and_without(planned):
     planned.request_all(["ada", "bob"])
     before = database(planned)
@@ -104,7 +152,7 @@ def test_it_changes_nothing_with_a_server_and_without(planned):
 
 
 def test_nobody_is_a_plan_too(planned):
-    assert planned.ok("plan").out == "Nobody.\n"
+    assert planned.ok("plan").out == "No retirements.\n"
     assert planned.ok("plan", "--json").json == []
 
 
@@ -149,6 +197,16 @@ def test_probes_count_what_there_is_now(probed):
     assert "ada" not in said.replace("/search?author=a...", "")
     assert [call.path for call in probed.forum.calls] == ["/search?author=ada"]
     assert [(call.method, call.key) for service in probed.everywhere for call in service.calls] == [("GET", None)] * 3
+
+
+def test_of_many_retirements_of_a_name_only_the_planned_one_is_looked_at(probed):
+    probed.serve()
+    probed.request("ada", "first@example.com")
+    assert probed.patch("ada", "COMPLETE", extra={"force": True}).status == 204
+    second = probed.request("ada", "second@example.com")
+    said = probed.ok("plan", "ada", "--probe").out
+    assert f"Retirement {second['id']} is in PENDING" in said and "3 records in forum now" in said
+    assert [call.path for call in probed.store.calls] == ["/orders?who=second%40example.com"]
 
 
 def test_what_a_stage_looks_at_is_part_of_its_plan(probed):

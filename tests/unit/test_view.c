@@ -75,10 +75,11 @@ static void test_view__part_b_adds_to_it(void **state)
     struct scene *s = *state;
     s->view.account.orgs = "[\"edX\"]";
     view_native(&s->o, &s->view, NULL, 0, AT);
-    assert_string_equal(buf_str(&s->text),
-                        COMMON ",\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
-                               "\"waiting\":null,\"later\":null,\"abort_asked\":false,\"forced\":false,"
-                               "\"user_id_known\":true,\"orgs\":[\"edX\"]}");
+    assert_string_equal(
+        buf_str(&s->text), COMMON
+        ",\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
+        "\"waiting\":null,\"later\":null,\"worked_on_elsewhere\":true,\"abort_asked\":false,\"forced\":false,"
+        "\"user_id_known\":true,\"orgs\":[\"edX\"]}");
 }
 
 static void test_view__a_lease_is_seen_until_it_ends(void **state)
