@@ -290,7 +290,8 @@ static enum rc rc_of_status(unsigned status)
     }
 }
 
-/* An error is told in the server's own words. */
+/* An error is told in the server's own words. The LMS's calls answer with a JSON string, and with 400 also if
+ * it is the state of things that refuses. */
 static enum rc read_answer(const struct http_call *call, struct arena *a, struct api_answer *out,
                            struct err *err)
 {
@@ -303,6 +304,8 @@ static enum rc read_answer(const struct http_call *call, struct arena *a, struct
     if (call->status < 300)
         return RC_OK;
     enum rc rc = rc_of_status(call->status);
+    if (json && json->kind == JSON_TEXT && *json->text)
+        return err_set(err, call->status == 400 ? RC_CONFLICT : rc, "%s", json->text);
     const char *detail = json ? api_text(json, "detail") : "";
     const char *title = json ? api_text(json, "title") : "";
     const char *code = json ? api_text(json, "code") : "";
@@ -337,14 +340,17 @@ static void send_once(struct api *api, const struct api_request *request, const 
     call->headers = NULL;
 }
 
-/* Can the call be repeated? The server knows a write by its key and does it once. */
-static bool may_repeat(const struct api *api, const struct http_call *call)
+/* Can the call be repeated? The server knows a write below /v1/ by its key and does it once. For the LMS's
+ * calls it keeps no keys: if their answer was lost, they may have had their effect. */
+static bool may_repeat(const struct api *api, const struct api_request *request, const struct http_call *call)
 {
+    bool done_once =
+        request->may_come_twice || request->method == HTTP_GET || strncmp(request->path, "/v1/", 4) == 0;
     if (!api->socket_path || api->server || api->monitors)
         return false;
     if (call->failure == HTTP_OK)
         return call->status == 503;
-    return call->failure == HTTP_NOT_SENT || call->failure == HTTP_UNKNOWN;
+    return call->failure == HTTP_NOT_SENT || (done_once && call->failure == HTTP_UNKNOWN);
 }
 
 static const char *make_key(const struct world *world, struct arena *a)
@@ -365,7 +371,7 @@ enum rc api_call(struct api *api, struct arena *a, const struct api_request *req
     int64_t deadline = world_mono(api->world) + REACH_DEADLINE_S * CLOCK_S;
     *out = (struct api_answer){ .text = "" };
     send_once(api, request, url, key, &call);
-    while (may_repeat(api, &call) && world_mono(api->world) < deadline) {
+    while (may_repeat(api, request, &call) && world_mono(api->world) < deadline) {
         buf_free(&call.answer);
         poll(NULL, 0, REACH_AGAIN_MS);
         enum rc reached = reach(api, deadline, err);

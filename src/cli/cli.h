@@ -133,6 +133,7 @@ struct api_request {
     enum http_method method;
     const char *path;       /* "/v1/states?dry_run=true" */
     const struct buf *body; /* NULL: none */
+    bool may_come_twice;    /* a write outside /v1/ that does no harm when it is done again */
 };
 
 struct api_answer {
@@ -143,9 +144,9 @@ struct api_answer {
 
 /* Finds the server: --server, else the one of the data directory, else one started inside this process. */
 enum rc api_open(struct cli *cli, struct api **out, struct err *err) MUST_CHECK;
-/* A write carries an Idempotency-Key, so that it can be repeated when its answer was lost. The answer lives
- * in the arena. An error status becomes its rc with the server's words; *out has the answer then too, if
- * there was one. RC_UNAVAILABLE: there was no answer. */
+/* A write below /v1/ carries an Idempotency-Key, so that it can be repeated when its answer was lost. The
+ * answer lives in the arena. An error status becomes its rc with the server's words; *out has the answer then
+ * too, if there was one. RC_UNAVAILABLE: there was no answer. */
 enum rc api_call(struct api *api, struct arena *a, const struct api_request *request, struct api_answer *out,
                  struct err *err) MUST_CHECK;
 /* The body of a POST while it is written: a map that is open. */

@@ -248,7 +248,7 @@ static enum rc clean_told(struct telling *t, struct api *api, struct err *err)
 
 static enum rc read_people(struct telling *t, struct api *api, struct err *err)
 {
-    const struct api_request request = { .method = HTTP_POST, .path = LIST_PATH };
+    const struct api_request request = { .method = HTTP_POST, .path = LIST_PATH, .may_come_twice = true };
     struct api_answer answer;
     enum rc rc = api_call(api, t->arena, &request, &answer, err);
     if (rc)
@@ -350,7 +350,8 @@ static enum rc run_partner_report(struct cli *cli, struct err *err)
     rc = cli_config(cli, &t.config, err);
     if (!rc)
         rc = tell_all(cli, &t, err);
-    if (!rc)
+    bool begun = t.kept != NULL; /* files may have been written */
+    if (begun)
         print_files(&t, cli_flag(cli, "json"));
     for (struct partner *p = t.partners; p; p = p->next)
         buf_free(&p->csv);

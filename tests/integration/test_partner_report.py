@@ -2,9 +2,13 @@
 """lethe partner-report: which people each partner's file has, its form, and that no unreported person leaves the list."""
 import csv
 import datetime
+import http.server
+import json
 import re
+import socketserver
 import sqlite3
 import stat
+import threading
 
 import pytest
 
@@ -243,3 +247,54 @@ def test_configurations_that_are_refused(site, organisations, words):
     site.configure(partners={"organisations": organisations})
     result = site.lethe("config", "check")
     assert result.code == 2 and words in result.err and "lethe.yml:" in result.err
+
+
+# ---- a server that fails at the end ----
+
+class FailingServer(socketserver.UnixStreamServer):
+    """At the socket of the data directory: has ada on the list, and does not take her off."""
+
+    def __init__(self, site, clean):
+        site.data_dir.mkdir(mode=0o700)
+        self.clean = clean
+        self.paths = []
+        super().__init__(str(site.data_dir / "lethe.sock"), FailingHandler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class FailingHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = self.path.split("?")[0].split("/")[-2]
+        self.server.paths.append(path)
+        ada = {"user_id": 1, "original_username": "ada", "original_email": "", "original_name": "", "orgs": ["edX"], "created": ""}
+        status, answer = (200, [ada]) if path == "retirement_partner_report" else self.server.clean
+        self.close_connection = True
+        if not status:
+            return
+        raw = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("clean, code, said", [((400, "1 original_usernames were given"), 4, "1 original_usernames were given"),
+                                               ((0, None), 1, "may have taken effect")])
+def test_files_are_named_though_the_people_stay_on_the_list(site, clean, code, said):
+    """The LMS's calls refuse with a JSON string; and no key tells the server of a repeat, so one is not sent twice."""
+    site.reports = site.folder / "reports"
+    site.reports.mkdir()
+    site.configure(partners={"platform": "example"})
+    server = FailingServer(site, clean)
+    done = report(site)
+    server.shutdown()
+    server.server_close()
+    assert done.code == code and said in done.err
+    assert server.paths == ["retirement_partner_report", "retirement_partner_report_cleanup"]
+    assert f"{files(site)['edX']}: 1 person" in done.out and "0 people reported." in done.out
