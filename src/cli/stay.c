@@ -63,12 +63,15 @@ static enum rc watch_signals(bool reloads, struct err *err)
 {
     const struct sigaction stop = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
     const struct sigaction hangup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+    struct sigaction before;
     if (pipe2(events, O_CLOEXEC) != 0 || fcntl(events[1], F_SETFL, O_NONBLOCK) != 0)
         return err_set_errno(err, "cannot make a pipe");
     had_terminal = isatty(STDERR_FILENO);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGHUP, reloads ? &hangup : &stop, NULL);
+    sigaction(SIGHUP, NULL, &before);
+    if (reloads || before.sa_handler != SIG_IGN) /* nohup: goes on when its terminal is closed */
+        sigaction(SIGHUP, reloads ? &hangup : &stop, NULL);
     return RC_OK;
 }
 
@@ -97,7 +100,8 @@ void stay_notify(const char *state)
     if (fd < 0)
         return;
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&address, len) < 0)
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&address,
+               len) < 0)
         log_warning("cannot tell the service manager: %s", strerror(errno));
     close(fd);
 }

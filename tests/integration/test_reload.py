@@ -171,6 +171,22 @@ def test_it_ends_with_drive_once(pipeline):
     assert pipeline.states() == {"ada": "FORUM_COMPLETE"}
 
 
+def test_under_nohup_it_goes_on_with_drive_once(pipeline):
+    """Who starts it with SIGHUP ignored means it to outlive the terminal."""
+    gate = pipeline.forum.script = Gate()
+    pipeline.request("ada")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = pipeline.start("drive", "--once")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    gate.wait_reached()
+    process.send_signal(signal.SIGHUP)
+    gate.open()
+    assert process.wait(TIMEOUT) == 0
+    assert pipeline.states() == {"ada": "COMPLETE"}
+
+
 def test_a_closed_terminal_stops_it(site):
     """A closed terminal sends the same signal as a reload."""
     site.write_config()
