@@ -320,12 +320,55 @@ static enum rc print_failures(struct cli *cli, struct api *api, struct err *err)
     return rc;
 }
 
+/* What the crew did, also if it failed in the end; then the server is not asked why people are ERRORED. */
+static enum rc tell_what_was_done(struct cli *cli, struct api *api, const struct crew *crew, struct err *err)
+{
+    const struct driver_summary *s = &crew->summary;
+    if (cli_flag(cli, "json")) {
+        print_summary_json(s);
+        return RC_OK;
+    }
+    print_summary(&cli->arena, s, crew->signals > 0 || crew->rc);
+    if (s->errored && api && !crew->rc)
+        return print_failures(cli, api, err);
+    if (s->errored)
+        print_own_failures(&cli->arena, s);
+    return RC_OK;
+}
+
+/* Why a crew that did not fail left people undone, the most urgent reason; RC_OK: it did not. */
+static enum rc why_undone(struct arena *a, const struct crew *crew, struct err *err)
+{
+    const struct driver_summary *s = &crew->summary;
+    if (s->fuse_blown)
+        return err_set(
+            err, RC_CONFLICT,
+            "the fuse has blown, because far more people are due than usual: no new retirements start, see "
+            "\"lethe fuse show\"");
+    if (s->stages_held)
+        return err_set(
+            err, RC_CONFLICT,
+            "a stage is held, because it finds nobody any more: no more people are taken to it, see "
+            "\"lethe stages show\"");
+    if (s->refusal[0])
+        return err_set(err, RC_CONFLICT, "%s", s->refusal);
+    if (s->failing)
+        return err_set(err, RC_UNAVAILABLE, "%s (%s), see the log: people wait before %s stages",
+                       print_count(a, s->failing, "service fails", "services fail"), s->why,
+                       s->failing == 1 ? "its" : "their");
+    if (crew->signals)
+        return err_set_code(err, RC_UNAVAILABLE, "stopped",
+                            "stopped by a signal before all people were done%s%s", s->silence[0] ? ": " : "",
+                            s->silence);
+    return RC_OK;
+}
+
 /* Starts a server inside this process if none runs: --once is a whole job. */
 static enum rc drive_once(struct stay *stay, const struct driver_conf *given, struct err *err)
 {
     struct cli *cli = stay->cli;
     struct api *api = NULL;
-    struct crew crew = { 0 };
+    struct crew crew;
     struct driver_conf conf = configured(given, stay);
     enum rc rc = RC_OK;
     conf.once = true;
@@ -335,36 +378,18 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
         rc = reach_server(cli, &conf, &api, err);
     if (!rc)
         rc = crew_start(&crew, &conf, err);
-    if (!rc)
-        rc = crew_wait(&crew, stay, err);
-    if (rc && crew.summary.people > 0)
-        rc = err_set_code(err, rc, "failed_while_retiring", "%s", arena_strdup(&cli->arena, err->text));
-    if (!rc && cli_flag(cli, "json"))
-        print_summary_json(&crew.summary);
+    if (rc)
+        goto out;
+    enum rc ended = crew_wait(&crew, stay, err);
+    if (ended && crew.summary.people > 0)
+        ended = err_set_code(err, ended, "failed_while_retiring", "%s", arena_strdup(&cli->arena, err->text));
+    struct err untold;
+    rc = tell_what_was_done(cli, api, &crew, ended ? &untold : err);
+    if (ended)
+        rc = ended;
     else if (!rc)
-        print_summary(&cli->arena, &crew.summary, crew.signals > 0);
-    if (!rc && crew.summary.errored && api && !cli_flag(cli, "json"))
-        rc = print_failures(cli, api, err);
-    else if (!rc && crew.summary.errored && !cli_flag(cli, "json"))
-        print_own_failures(&cli->arena, &crew.summary);
-    if (!rc && crew.summary.fuse_blown)
-        rc = err_set(
-            err, RC_CONFLICT,
-            "the fuse has blown, because far more people are due than usual: no new retirements start, see "
-            "\"lethe fuse show\"");
-    if (!rc && crew.summary.stages_held)
-        rc = err_set(err, RC_CONFLICT,
-                     "people wait before a stage that finds nobody any more: see \"lethe stages show\"");
-    if (!rc && crew.summary.refusal[0])
-        rc = err_set(err, RC_CONFLICT, "%s", crew.summary.refusal);
-    if (!rc && crew.summary.failing)
-        rc = err_set(err, RC_UNAVAILABLE, "%s (%s), see the log: people wait before %s stages",
-                     print_count(&cli->arena, crew.summary.failing, "service fails", "services fail"),
-                     crew.summary.why, crew.summary.failing == 1 ? "its" : "their");
-    if (!rc && crew.signals)
-        rc = err_set_code(err, RC_UNAVAILABLE, "stopped",
-                          "stopped by a signal before all people were done%s%s",
-                          crew.summary.silence[0] ? ": " : "", crew.summary.silence);
+        rc = why_undone(&cli->arena, &crew, err);
+out:
     api_close(&api);
     return rc;
 }

@@ -80,7 +80,7 @@ struct driver_summary {
     char silence[200]; /* why the authority does not answer at the end; "": it does */
     char why[1000];    /* of the services that fail, as many as fit: name and cause; "": none fails */
     bool fuse_blown;   /* no new retirements start */
-    bool stages_held;  /* people wait before stages that find nobody any more */
+    bool stages_held;  /* no one is taken to some stages, which find nobody any more */
     unsigned failing,
         quiet; /* services that are not called at the end: people may wait before their stages */
     int64_t took_us;

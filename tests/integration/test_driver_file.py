@@ -286,6 +286,24 @@ def test_an_lms_that_fails_for_a_while(driver, lms, kind, answer):
     assert lms.moves_of("ada") == WAY and len(lms.calls) == 3
 
 
+def test_a_run_that_fails_in_the_end_says_what_it_did(driver, lms):
+    """Two people are through, one of them ERRORED; then the LMS gives no more work."""
+    def meddle(kind, call):
+        if kind == "queue" and not {"PENDING"} & set(lms.states_of_all().values()):
+            return 403, {"detail": "no"}
+        return (400, "unknown") if kind == ECOM and "bob" in str(call.raw) else None
+
+    lms.meddle = meddle
+    lms.add("ada", "bob")
+    done = driver.drive()
+    assert done.code == 1 and "RETIREMENT_SERVICE_WORKER_USERNAME" in done.err
+    assert "2 people in" in done.out and "1 completed, 1 ERRORED" in done.out
+    assert "ERRORED in this run:\n1 person: RETIRING_ECOM" in done.out
+    lms.add("cid")
+    done = driver.drive("--json")
+    assert done.code == 1 and done.json["completed"] == 1
+
+
 def test_a_token_is_renewed_once_on_a_401(driver, lms):
     """Every token but the newest is forgotten while the driver works."""
     def forget(kind, call):

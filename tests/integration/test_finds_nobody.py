@@ -68,7 +68,7 @@ def test_held_the_stage_takes_nobody_until_an_operator_says_that_it_is_right(cou
     people(counting, "c", 4)
     calls = len(counting.forum.calls)
     done = counting.drive()
-    assert done.code == 4 and "lethe stages show" in done.err
+    assert done.code == 4 and "a stage is held, because it finds nobody any more" in done.err
     assert len(counting.forum.calls) == calls
     assert [state for name, state in counting.states().items() if name.startswith("c")] == ["PENDING"] * 4
     assert counting.lethe("stages", "release", "RETIRING_NOTES", "--reason", "x").code == 4
