@@ -591,7 +591,8 @@ def test_keys_of_the_scripts_are_known_by_name(driver, lms):
 def test_the_file_is_only_for_driving(driver):
     for words in (["serve"], ["run"], ["retirement", "list"]):
         result = driver.lethe(*words)
-        assert result.code == 2 and "is the configuration of a driver" in result.err
+        assert result.code == 2 and "is the configuration of a driver for the LMS" in result.err
+        assert "in the LMS's admin" in result.err and "--server" not in result.err
     assert "2 services, 3 stages" in driver.ok("config", "check").out
 
 
