@@ -118,9 +118,10 @@ static enum rc retry(struct cli *cli, struct api *api, const char *id, struct ap
     return RC_OK;
 }
 
-/* How many failed deliveries are sent again, and how many are not, because their request was cancelled. */
+/* How many failed deliveries are sent again, and how many are not: their request was cancelled, or they were
+ * sent again and are under way since the list was made. */
 struct retried {
-    size_t n, overtaken;
+    size_t n, overtaken, taken;
     struct json_out out;
 };
 
@@ -134,11 +135,26 @@ static enum rc retry_each(struct cli *cli, struct api *api, const struct json *l
         if (rc && rc != RC_CONFLICT)
             return rc;
         done->n += !rc;
-        done->overtaken += rc && strcmp(err->code, "overtaken") == 0;
         if (!rc)
             put_delivery(&done->out, answer.json);
+        else if (strcmp(err->code, "overtaken") == 0)
+            done->overtaken++;
+        else
+            done->taken++;
     }
     return RC_OK;
+}
+
+static void print_left_alone(struct arena *a, const struct retried *done)
+{
+    if (done->n + done->overtaken + done->taken == 0)
+        puts("Nothing has failed.");
+    if (done->overtaken)
+        printf("%s left alone: the request has been cancelled since.\n",
+               print_count(a, (int64_t)done->overtaken, "delivery was", "deliveries were"));
+    if (done->taken)
+        printf("%s left alone: under way already.\n",
+               print_count(a, (int64_t)done->taken, "delivery was", "deliveries were"));
 }
 
 static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
@@ -159,11 +175,8 @@ static enum rc retry_failed(struct cli *cli, struct api *api, struct err *err)
     json_close_list(&done.out);
     if (!rc && cli_flag(cli, "json"))
         print_buf(&json);
-    else if (!rc && done.n + done.overtaken == 0)
-        puts("Nothing has failed.");
-    else if (!rc && done.overtaken)
-        printf("%s left alone: the request has been cancelled since.\n",
-               print_count(&cli->arena, (int64_t)done.overtaken, "delivery was", "deliveries were"));
+    else if (!rc)
+        print_left_alone(&cli->arena, &done);
     buf_free(&json);
     return rc;
 }

@@ -186,6 +186,24 @@ def test_all_that_failed_are_sent_again_and_listed_for_machines(site, app):
     wait_delivered(site, 2)
 
 
+def test_a_retry_of_what_is_under_way_by_now_says_so(site, make_service):
+    """Somebody else has sent the failed delivery again between the list and the retry."""
+    def script(call):
+        if call.path == "/oauth2/access_token":
+            return 200, {"access_token": "x"}
+        if call.method == "GET":
+            return 200, {"deliveries": [{"id": 7, "state": "failed"}], "next": None}
+        return 409, {"title": "Conflict", "detail": "it is being delivered right now", "code": "taken"}
+
+    server = make_service(script=script)
+    secret = site.folder / "secret"
+    secret.write_text("secret-of-the-client\n")
+    secret.chmod(0o600)
+    said = site.ok("outbox", "retry", "--failed", "--server", server.url, config=False,
+                   env={"LETHE_CLIENT_ID": "x", "LETHE_CLIENT_SECRET_FILE": str(secret)}).out
+    assert said == "1 delivery was left alone: under way already.\n"
+
+
 def test_a_request_that_was_taken_back_is_not_told_again(site, app):
     app.script = lambda call: 403 if call.path == "/lock" else 204
     site.serve()
