@@ -2,9 +2,9 @@
 /*
  * Imports people from a CSV file, in requests of a bounded size.
  *
- * A mistake in the file must change nothing, so the whole file goes through a dry run first (retirement
- * import
- * --partial retires the others instead). People who are refused are named by their line of the file.
+ * A mistake in the file must change nothing, so the whole file goes through a dry run first (with --partial,
+ * "retirement import" retires the others instead). People who are refused are named by their line of the
+ * file.
  */
 #include "cli/cli.h"
 
@@ -82,7 +82,13 @@ static enum rc send_people(struct cli *cli, struct api *api, struct import *im, 
         rc = api_post(api, &chunk, "/v1/retirements/import", &body, &answer, err);
         if (!rc)
             rc = take_results(&cli->arena, im, from, to, answer.json, err);
-        if (rc && !dry_run && from > 0)
+        if (rc == RC_UNAVAILABLE && !dry_run) /* its own words advise to look first */
+            rc = err_set(
+                err, rc,
+                "%s: the server gave no answer: from line %u on it is unknown whether retirements were "
+                "requested; run the command again, which requests none twice",
+                im->file, im->people->rows[from].line);
+        else if (rc && !dry_run && from > 0)
             rc = err_prefix(err, "%s: the lines before %u are done, the others are not", im->file,
                             im->people->rows[from].line);
         from = to;
@@ -300,7 +306,12 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
             rc = refused_account(cli->operands[0], people, from, to, err);
         else if (alike)
             note_alike(&cli->arena, answer.json, alike);
-        if (rc && from > 0 && !dry_run)
+        if (rc == RC_UNAVAILABLE && !dry_run)
+            rc = err_set(err, rc,
+                         "%s: the server gave no answer: from line %u on it is unknown whether accounts were "
+                         "imported; run the command again with --update, which adds none twice",
+                         cli->operands[0], people->rows[from].line);
+        else if (rc && from > 0 && !dry_run)
             rc = err_set_code(err, rc, err->code, "%s (the lines before %u are imported)", err->text,
                               people->rows[from].line);
         from = to;

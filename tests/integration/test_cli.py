@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from services import keep_port, make_certificate
+from services import HANG_UP, keep_port, make_certificate
 from site_under_test import LETHE, TIMEOUT, Result, wait_for
 
 FAILED, USAGE, NOT_FOUND, REFUSED = 1, 2, 3, 4
@@ -480,6 +480,27 @@ def test_clients_are_added_listed_and_disabled(site):
     assert made["client_secret"] not in site.ok("client", "list").out
     site.ok("client", "disable", "worker")
     assert site.ok("client", "list", "--json").json[0]["disabled"] is True
+
+
+@pytest.mark.parametrize("words, said", [(("retirement", "import"), "requests none twice"),
+                                         (("account", "import"), "with --update, which adds none twice")])
+def test_an_import_whose_answer_is_lost_does_not_say_what_it_does_not_know(site, make_service, words, said):
+    def script(call):
+        if call.path == "/oauth2/access_token":
+            return 200, {"access_token": "x"}
+        if call.json["dry_run"]:
+            return 200, {"results": [{"ok": True, "id": 1}]}
+        return HANG_UP
+
+    server = make_service(script=script)
+    people, secret = site.folder / "people.csv", site.folder / "secret"
+    people.write_text("ada,ada@example.com\n")
+    secret.write_text("secret-of-the-client\n")
+    secret.chmod(0o600)
+    done = site.lethe(*words, str(people), "--server", server.url, config=False,
+                      env={"LETHE_CLIENT_ID": "x", "LETHE_CLIENT_SECRET_FILE": str(secret)})
+    assert done.code == FAILED and "from line 1 on it is unknown" in done.err and said in done.err
+    assert "the others are not" not in done.err and "look before you repeat" not in done.err
 
 
 def test_a_server_elsewhere(served):
