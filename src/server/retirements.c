@@ -200,66 +200,40 @@ static enum rc answer_list(struct exchange *x, struct err *err)
 
 /* ---- searching ---- */
 
-struct found {
-    int64_t id;
-    bool over;
-};
+enum { FOUND_MAX = 100 };
 
-struct found_list {
-    struct found *one;
+static enum rc put_search(struct exchange *x, const char *username, const char *email, struct err *err)
+{
+    struct retirement_view *view;
     size_t n;
-};
-
-static enum rc add_found(void *arg, const struct retirement_view *view, struct err *err)
-{
-    struct found_list *list = arg;
-    list->one[list->n++] = (struct found){ view->row.id, retirement_is_over(&view->row) };
-    return RC_OK;
-}
-
-/* Live retirements first, then the newest. */
-static int by_interest(const void *a, const void *b)
-{
-    const struct found *x = a, *y = b;
-    if (x->over != y->over)
-        return x->over ? 1 : -1;
-    return x->id > y->id ? -1 : x->id < y->id;
-}
-
-static enum rc put_search(struct exchange *x, const struct retirement_filter *filter, struct err *err)
-{
-    struct found_list list = { .one = arena_array(x->arena, (size_t)filter->limit, sizeof(struct found)) };
-    enum rc rc = store_list(x->store, filter, add_found, &list, err);
-    qsort(list.one, list.n, sizeof(list.one[0]), by_interest);
+    enum rc rc = store_find_all(x->store, x->arena, username, email, FOUND_MAX, &view, &n, err);
+    if (rc)
+        return rc;
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_put_key(&o, "retirements");
     json_open_list(&o);
-    for (size_t i = 0; !rc && i < list.n; i++) {
-        struct retirement_view view;
-        rc = store_get(x->store, x->arena, list.one[i].id, &view, err);
-        if (!rc)
-            view_native(&o, &view, NULL, 0, x->now);
-    }
+    for (size_t i = 0; i < n; i++)
+        view_native(&o, &view[i], NULL, 0, x->now);
     json_close_list(&o);
     json_put_key(&o, "next");
     json_put_null(&o);
     json_close_map(&o);
-    return rc;
+    return RC_OK;
 }
 
 static enum rc answer_search(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "username", "email", NULL };
-    struct retirement_filter filter = { .limit = 100 };
+    const char *username = NULL, *email = NULL;
     enum rc rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_text_optional(x->body, "username", &filter.username, err);
+        rc = field_text_optional(x->body, "username", &username, err);
     if (!rc)
-        rc = field_text_optional(x->body, "email", &filter.email, err);
-    if (!rc && !filter.username == !filter.email)
+        rc = field_text_optional(x->body, "email", &email, err);
+    if (!rc && !username == !email)
         return err_set(err, RC_INVALID, "give either username or email");
-    return rc ? rc : put_search(x, &filter, err);
+    return rc ? rc : put_search(x, username, email, err);
 }
 
 static enum rc answer_one(struct exchange *x, struct err *err)

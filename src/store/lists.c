@@ -133,30 +133,9 @@ static enum rc add_of_failure(struct store *s, int64_t state_id, const struct fa
                         err);
 }
 
-/* The ids of one person, which are few. */
-static enum rc add_of_person(struct store *s, const struct retirement_filter *f, const struct range *r,
-                             struct id_list *ids, struct err *err)
-{
-    uint8_t key[LOOKUP_LEN];
-    const char *sql = f->username
-                          ? "SELECT retirement_id FROM retirement_person WHERE username_key = $1"
-                            " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4"
-                          : "SELECT retirement_id FROM retirement_person WHERE email_key = $1"
-                            " AND retirement_id > $2 AND retirement_id <= $3 ORDER BY retirement_id LIMIT $4";
-    if (f->username)
-        people_username_key(s, f->username, key);
-    else
-        people_email_key(s, f->email, key);
-    return ids_list_add(
-        ids, s->db, sql,
-        DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(r->after), DB_INT(r->upto), DB_INT((int64_t)ids->max)), err);
-}
-
 static enum rc add_page(struct store *s, const struct retirement_filter *f, const struct range *r,
                         struct id_list *ids, struct err *err)
 {
-    if (f->username || f->email)
-        return add_of_person(s, f, r, ids, err);
     if (f->n_states == 0)
         return add_of_all(s, r, ids, err);
     enum rc rc = RC_OK;
@@ -171,16 +150,6 @@ static enum rc add_page(struct store *s, const struct retirement_filter *f, cons
 static bool is_within(int64_t at, int64_t from, int64_t before)
 {
     return at >= from && (before == 0 || at < before);
-}
-
-static bool is_person(const struct retirement_filter *f, const struct person *p)
-{
-    if (!f->username && !f->email)
-        return true;
-    if (!p->username)
-        return false;
-    return (!f->username || strcmp(f->username, p->username) == 0) &&
-           (!f->email || people_same_email(f->email, p->email));
 }
 
 /* Compares again: a row may have changed since its id was found. */
@@ -200,7 +169,7 @@ static bool matches(const struct retirement_filter *f, const struct retirement_v
     if (!is_within(r->created_at, f->created_from, f->created_before) ||
         !is_within(r->modified_at, f->modified_from, f->modified_before))
         return false;
-    if (!is_person(f, &v->person) || (f->waiting && !retirement_is_waiting(r)))
+    if (f->waiting && !retirement_is_waiting(r))
         return false;
     if (f->idle_at == 0)
         return true;
@@ -325,19 +294,11 @@ static enum rc count_states(struct store *s, const struct retirement_filter *f, 
     return rc;
 }
 
-static enum rc count_one(void *arg, const struct retirement_view *view, struct err *err)
-{
-    ++*(int64_t *)arg;
-    return RC_OK;
-}
-
 enum rc store_count(struct store *s, const struct retirement_filter *filter, int64_t *out, struct err *err)
 {
     struct range r;
     assert(!filter->failure && !filter->waiting && filter->idle_at == 0 && !filter->modified_before_each);
     *out = 0;
-    if (filter->username || filter->email)
-        return store_list(s, filter, count_one, out, err);
     enum rc rc = make_range(s, filter, &r, err);
     if (!rc && filter->n_states > 0)
         rc = count_states(s, filter, &r, out, err);

@@ -38,6 +38,46 @@ enum rc store_find_row(struct store *s, const char *username, struct retirement 
                     DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), out, err);
 }
 
+static bool is_of(const struct person *p, const char *username, const char *email)
+{
+    if (!p->username)
+        return false;
+    return username ? strcmp(username, p->username) == 0 : people_same_email(email, p->email);
+}
+
+#define NEWEST_OF(key)                                                                                   \
+    "SELECT p.retirement_id FROM retirement_person p JOIN retirement r ON r.id = p.retirement_id WHERE " \
+    "p." key " = $1 AND r.live = $2 ORDER BY p.retirement_id DESC LIMIT $3"
+
+enum rc store_find_all(struct store *s, struct arena *a, const char *username, const char *email, size_t max,
+                       struct retirement_view **out, size_t *n, struct err *err)
+{
+    uint8_t key[LOOKUP_LEN];
+    int64_t *ids = arena_array(a, max, sizeof(*ids));
+    size_t n_ids = 0;
+    enum rc rc = RC_OK;
+    if (username)
+        people_username_key(s, username, key);
+    else
+        people_email_key(s, email, key);
+    for (int live = 1; !rc && live >= 0; live--) {
+        struct db_rows rows;
+        bool row;
+        rc = db_query(s->db, &rows, username ? NEWEST_OF("username_key") : NEWEST_OF("email_key"),
+                      DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_INT(live), DB_INT((int64_t)(max - n_ids))), err);
+        while (!rc && n_ids < max && !(rc = db_next(&rows, &row, err)) && row)
+            ids[n_ids++] = db_int(&rows, 0);
+        db_rows_close(&rows);
+    }
+    *out = arena_array(a, max, sizeof(**out));
+    *n = 0;
+    for (size_t i = 0; !rc && i < n_ids; i++) {
+        rc = store_get(s, a, ids[i], &(*out)[*n], err);
+        *n += !rc && is_of(&(*out)[*n].person, username, email);
+    }
+    return rc;
+}
+
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,
                    struct retirement_view *out, struct err *err)
 {

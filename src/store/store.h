@@ -253,6 +253,10 @@ enum rc store_find_row(struct store *s, const char *username, struct retirement 
  * any salt. */
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,
                    struct retirement_view *out, struct err *err) MUST_CHECK;
+/* All of one exact original user name or, with username NULL, of one address in any case: the live ones
+ * first, then the newest, at most `max`. Result in the arena. */
+enum rc store_find_all(struct store *s, struct arena *a, const char *username, const char *email, size_t max,
+                       struct retirement_view **out, size_t *n, struct err *err) MUST_CHECK;
 
 /* Which retirements, in the order of their ids. What is left 0 or NULL does not restrict. */
 struct retirement_filter {
@@ -261,7 +265,6 @@ struct retirement_filter {
     int64_t created_from, created_before; /* us: from <= created < before */
     int64_t modified_from, modified_before;
     int64_t after_id, upto_id;
-    const char *username, *email; /* exact user name; address in any case */
     /* Not for store_count: */
     const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: in any way */
     bool waiting;                         /* only those that wait for an operator to confirm */

@@ -149,27 +149,33 @@ static void test_lists__nobody_is_in_an_empty_store(void **state)
 static void test_lists__person_by_exact_name_or_any_case_of_the_address(void **state)
 {
     struct fixture *f = *state;
-    struct seen seen = { 0 };
+    struct retirement_view *found;
+    size_t n;
     add_people(f);
-    struct retirement_filter by_name = { .username = "Learner7" };
-    OK(store_list(f->s, &by_name, see, &seen, &f->err));
-    assert_int_equal(seen.n, 1);
-    assert_int_equal(seen.ids[0], 8);
-    struct retirement_filter by_email = { .email = "LEARNER7@example.com" };
-    OK(store_list(f->s, &by_email, see, &seen, &f->err));
-    assert_int_equal(seen.n, 2);
-    assert_int_equal(seen.ids[1], 8);
-    struct retirement_filter both = { .username = "Learner7", .email = "learner8@example.com" };
-    OK(store_list(f->s, &both, see, &seen, &f->err));
-    struct retirement_filter wrong_case = { .username = "learner7" };
-    OK(store_list(f->s, &wrong_case, see, &seen, &f->err));
-    const int64_t elsewhere = 12345;
-    struct retirement_filter in_state = { .username = "Learner7", .state_ids = &elsewhere, .n_states = 1 };
-    OK(store_list(f->s, &in_state, see, &seen, &f->err));
-    assert_int_equal(seen.n, 2);
-    int64_t count;
-    OK(store_count(f->s, &by_email, &count, &f->err));
-    assert_int_equal(count, 1);
+    OK(store_find_all(f->s, &f->arena, "Learner7", NULL, 10, &found, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(found[0].row.id, 8);
+    OK(store_find_all(f->s, &f->arena, NULL, "LEARNER7@example.com", 10, &found, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(found[0].row.id, 8);
+    OK(store_find_all(f->s, &f->arena, "learner7", NULL, 10, &found, &n, &f->err));
+    assert_int_equal(n, 0);
+}
+
+static void test_lists__live_ones_of_a_person_come_first_then_the_newest(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t expected[] = { 1, 4, 3 };
+    struct retirement_view *found;
+    size_t n;
+    add_person(f, "Learner"); /* the names differ in case, so the address is the same */
+    move_to(f, add_person(f, "learner"), COMPLETE);
+    move_to(f, add_person(f, "LEARNER"), COMPLETE);
+    move_to(f, add_person(f, "lEARNER"), COMPLETE);
+    OK(store_find_all(f->s, &f->arena, NULL, "learner@example.com", 3, &found, &n, &f->err));
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(found[i].row.id, expected[i]);
 }
 
 static void test_lists__callback_ends_the_walk(void **state)
@@ -317,6 +323,7 @@ int main(void)
         T(test_lists__filters_hold_when_the_clock_was_ahead),
         T(test_lists__nobody_is_in_an_empty_store),
         T(test_lists__person_by_exact_name_or_any_case_of_the_address),
+        T(test_lists__live_ones_of_a_person_come_first_then_the_newest),
         T(test_lists__callback_ends_the_walk),
         T(test_lists__long_lists_go_over_pages),
         T(test_lists__who_ended_since_then_are_found_few_or_many),

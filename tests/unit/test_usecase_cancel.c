@@ -64,6 +64,22 @@ static void test_cancel__two_in_pending_are_ambiguous(void **state)
     OK(find(f, "bob", NULL, &found));
 }
 
+static void test_cancel__however_many_ended_the_one_in_pending_is_meant(void **state)
+{
+    struct fixture *f = *state;
+    int64_t found, pending = request(f, "ada", "shared@example.com");
+    OK(db_begin(f->db, &f->err));
+    for (int i = 0; i < 101; i++)
+        OK(cancel(f, request(f, arena_printf(&f->arena, "guest%d", i), "shared@example.com")));
+    OK(db_commit(f->db, &f->err));
+    OK(find(f, NULL, "shared@example.com", &found));
+    assert_int_equal(found, pending);
+    OK(cancel(f, pending));
+    int64_t newest = request(f, "eve", "shared@example.com");
+    OK(find(f, NULL, "shared@example.com", &found));
+    assert_int_equal(found, newest);
+}
+
 static void test_cancel__gives_the_account_back_and_a_move_to_pending_locks_it_again(void **state)
 {
     struct fixture *f = *state;
@@ -104,6 +120,7 @@ int main(void)
         T(test_cancel__a_request_is_found_by_exact_name_and_by_address_in_any_case),
         T(test_cancel__one_in_pending_is_meant_before_all_others),
         T(test_cancel__two_in_pending_are_ambiguous),
+        T(test_cancel__however_many_ended_the_one_in_pending_is_meant),
         T(test_cancel__gives_the_account_back_and_a_move_to_pending_locks_it_again),
         T(test_cancel__is_refused_once_a_stage_has_begun),
     };
