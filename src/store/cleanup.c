@@ -200,6 +200,7 @@ static enum rc forget_one(struct store *s, const struct marked *m, struct err *e
                         DB_ARGS(DB_INT(m->account_id), DB_INT(m->aborted)), err);
 }
 
+/* Only what has ended: nothing else is ever marked, and a retirement in mid-run is not deleted. */
 static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t *n, struct err *err)
 {
     struct db_rows rows;
@@ -210,6 +211,7 @@ static enum rc read_marked(struct store *s, struct marked out[PAGE_MAX], size_t 
                           " LEFT JOIN retirement r ON r.id = d.retirement_id"
                           " LEFT JOIN state t ON t.id = r.state_id WHERE NOT EXISTS"
                           " (SELECT 1 FROM archive WHERE id = d.archive_id AND finished = 0)"
+                          " AND (r.id IS NULL OR t.name IN ('ERRORED', 'ABORTED', 'COMPLETE'))"
                           " ORDER BY d.retirement_id LIMIT $1",
                           DB_ARGS(DB_INT(PAGE_MAX)), err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row)

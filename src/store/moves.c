@@ -210,13 +210,30 @@ static enum rc follow_with_memo(struct store *s, const struct retirement *before
 
 /* ---- all together ---- */
 
-enum rc store_check_live(struct store *s, const struct retirement *before, const struct decision *d,
-                         struct err *err)
+/* What is marked to be deleted (cleanup.c) is final: its person is overwritten, and there is nothing left to
+ * call services with. */
+static enum rc check_not_forgotten(struct store *s, const struct retirement *r, struct err *err)
 {
-    int64_t other;
-    if (!d->revives)
-        return RC_OK;
-    enum rc rc = rows_find_live(s, before->account_id, &other, err);
+    int64_t marked = 0;
+    enum rc rc = store_first_int(s->db, "SELECT retirement_id FROM redacted WHERE retirement_id = $1",
+                                 DB_ARGS(DB_INT(r->id)), &marked, err);
+    if (rc || !marked)
+        return rc;
+    return err_set_code(err, RC_CONFLICT, "forgotten",
+                        "retirement %lld is being forgotten: the data of its person is overwritten, and it"
+                        " is deleted next",
+                        (long long)r->id);
+}
+
+enum rc store_check_apply(struct store *s, const struct retirement *before, const struct decision *d,
+                          struct err *err)
+{
+    int64_t other = 0;
+    enum rc rc = RC_OK;
+    if (pipeline_is_dead_end(before->pipeline, before->state))
+        rc = check_not_forgotten(s, before, err);
+    if (!rc && d->revives)
+        rc = rows_find_live(s, before->account_id, &other, err);
     return !rc && other != 0 ? refuse_second_live(err) : rc;
 }
 
@@ -229,7 +246,7 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
     struct db_value driver = DB_TEXT(NULL);
     int64_t head = 0;
     assert(d->refusal == REFUSAL_NONE && !d->replayed);
-    enum rc rc = store_check_live(s, before, d, err);
+    enum rc rc = store_check_apply(s, before, d, err);
     if (!rc && d->n_moves > 0)
         rc = add_entries(s, before, t, &head, err);
     if (!rc && t->driver)

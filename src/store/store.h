@@ -319,13 +319,14 @@ struct transition {
     int64_t now;
 };
 /* Stores decision->after and one log entry for each move. RC_CONFLICT with code "changed": the row has
- * another epoch or state than the one that was decided about (before); with code "live": it would come back
- * to life beside another retirement of the account. */
+ * another epoch or state than the one that was decided about (before); or as store_check_apply(). */
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err) MUST_CHECK;
-/* Checks the second alone: RC_CONFLICT with code "live". */
-enum rc store_check_live(struct store *s, const struct retirement *before, const struct decision *d,
-                         struct err *err) MUST_CHECK;
+/* Looks whether the decision can be stored, and stores nothing. RC_CONFLICT with code "forgotten": the
+ * retirement is marked to be deleted; with code "live": it would come back to life beside another one of the
+ * account. */
+enum rc store_check_apply(struct store *s, const struct retirement *before, const struct decision *d,
+                          struct err *err) MUST_CHECK;
 
 /* The history, oldest first. */
 enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry **out, size_t *n,

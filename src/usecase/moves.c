@@ -218,7 +218,7 @@ enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move 
     if (d.replayed)
         return RC_OK;
     if (in->dry_run)
-        return store_check_live(act->store, &row, &d, err);
+        return store_check_apply(act->store, &row, &d, err);
     struct transition t = {
         .decision = &d,
         .actor = act->actor,

@@ -191,6 +191,18 @@ static void test_cleanup__what_is_left_half_done_is_found(void **state)
     assert_sound(f);
 }
 
+static void test_cleanup__what_has_not_ended_is_never_deleted(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = complete_one(f, "Ada");
+    OK(redact(f, id));
+    OK(db_script(f->db,
+                 "UPDATE retirement SET live = 1, state_id = (SELECT id FROM state WHERE name = 'MAIL_ING')",
+                 &f->err));
+    forget_marked(f);
+    assert_int_equal(row_of(f, id).id, id);
+}
+
 static void test_cleanup__fsck_finds_data_that_nobody_leads_to(void **state)
 {
     struct fixture *f = *state;
@@ -296,6 +308,7 @@ int main(void)
         T(test_cleanup__keeps_the_account_of_who_asked_again),
         T(test_cleanup__who_is_in_an_unfinished_archive_stays),
         T(test_cleanup__what_is_left_half_done_is_found),
+        T(test_cleanup__what_has_not_ended_is_never_deleted),
         T(test_cleanup__fsck_finds_data_that_nobody_leads_to),
         T(test_cleanup__a_transaction_deletes_a_part),
         T(test_cleanup__nothing_is_left_in_the_files),

@@ -229,8 +229,8 @@ static void test_outbox__goes_with_the_person(void **state)
     tell(f, "on_request", "app", ada);
     tell(f, "on_request", "app", bob);
     OK(store_note_stuck(f->s, ada, f->now, &fresh, &f->err));
+    move_to(f, ada, COMPLETE);
     struct retirement row = row_of(f, ada);
-    row.state = COMPLETE;
     OK(store_redact(f->s, &row, 0, &(struct redaction){ "r", "r@r", "r" }, &SALTS, &f->err));
     forget_marked(f);
     assert_int_equal(count(f, (struct delivery_filter){ .state = -1, .limit = 10 }), 1);

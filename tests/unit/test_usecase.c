@@ -246,6 +246,53 @@ static void test_usecase_operate__resume_goes_before_the_stage_that_failed(void 
     assert_string_equal(state_of(f, id), "FORUM_DONE");
 }
 
+static enum rc redact(struct fixture *f, int64_t id)
+{
+    struct retirement row = row_of(f, id);
+    int64_t archive;
+    const char *name = arena_printf(&f->arena, "lethe-%lld.jsonl.gz", (long long)id);
+    OK(store_add_archive(f->s, name, 1, f->now, &archive, &f->err));
+    return store_redact(f->s, &row, archive, &(struct redaction){ "redacted", "redacted", "redacted" },
+                        &site.salts, &f->err);
+}
+
+/* By every way that leads out of an end state, or to another one; also where it is only tried. */
+static void test_usecase_operate__what_is_being_forgotten_is_final(void **state)
+{
+    static const unsigned ends[] = { ERRORED, ABORTED, COMPLETE };
+    static const struct operator_move moves[] = {
+        { .operation = OPERATION_MOVE, .to = "PENDING", .reason = "x" },
+        { .operation = OPERATION_MOVE, .to = "MAIL_ING", .reason = "x" },
+        { .operation = OPERATION_MOVE, .to = "ABORTED", .reason = "x" },
+        { .operation = OPERATION_RESUME, .reason = "x" },
+        { .operation = OPERATION_RERUN, .reason = "x" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        int64_t id = add_person(f, STATE_NAMES[ends[i]]);
+        struct operator_answer out;
+        move_to(f, id, MAIL_ING);
+        move_to(f, id, ends[i]);
+        OK(redact(f, id));
+        struct retirement before = row_of(f, id);
+        for (size_t k = 0; k < 2 * sizeof(moves) / sizeof(moves[0]); k++) {
+            struct operator_move move = moves[k / 2];
+            move.dry_run = k % 2 == 0;
+            if ((move.operation == OPERATION_RESUME && ends[i] != ERRORED) ||
+                (move.operation == OPERATION_RERUN && ends[i] != COMPLETE))
+                continue;
+            refused(operate(f, id, move, &out), RC_CONFLICT, &f->err, "forgotten");
+        }
+        struct act act = act_as(f, "client:lms");
+        struct update in = { "redacted", "MAIL_ING", "x", 1, true };
+        refused(usecase_update(&act, &in, &f->err), RC_CONFLICT, &f->err, "forgotten");
+        struct retirement after = row_of(f, id);
+        assert_int_equal(after.epoch, before.epoch);
+        assert_int_equal(count_log(f, id), 3);
+    }
+    assert_sound(f);
+}
+
 /* ---- drivers ---- */
 
 static struct wire_claim_answer take(struct fixture *f, int64_t limit, int64_t cool_off_us)
@@ -520,6 +567,7 @@ int main(void)
         T(test_usecase_operate__the_same_move_begins_a_stage_again_that_was_put_off),
         T(test_usecase_operate__a_dry_run_says_what_would_be),
         T(test_usecase_operate__resume_goes_before_the_stage_that_failed),
+        T(test_usecase_operate__what_is_being_forgotten_is_final),
         T(test_usecase_claim__each_is_given_once_with_what_a_driver_needs),
         T(test_usecase_claim__nobody_before_the_longer_cool_off),
         T(test_usecase_claim__goes_through_a_crowd_bit_by_bit),
