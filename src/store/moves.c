@@ -232,9 +232,12 @@ enum rc store_check_apply(struct store *s, const struct retirement *before, cons
     enum rc rc = RC_OK;
     if (pipeline_is_dead_end(before->pipeline, before->state))
         rc = check_not_forgotten(s, before, err);
-    if (!rc && d->revives)
-        rc = rows_find_live(s, before->account_id, &other, err);
-    return !rc && other != 0 ? refuse_second_live(err) : rc;
+    if (rc || !d->revives)
+        return rc;
+    rc = rows_find_live(s, before->account_id, &other, err);
+    if (!rc && other != 0)
+        return refuse_second_live(err);
+    return rc ? rc : people_check_still_theirs(s, before, err);
 }
 
 /* What is refused is refused before anything is written: the caller may go on with other retirements, and

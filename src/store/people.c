@@ -219,6 +219,59 @@ enum rc people_free_names(struct store *s, const struct salts *salts, int64_t re
     return rc;
 }
 
+/* ---- names that others have now ---- */
+
+struct owner {
+    bool has_name, has_email; /* the account of the retirement still has what the retirement has */
+    bool name_elsewhere, email_elsewhere; /* another account has it */
+    bool may_change;                      /* the account is there, and is not retired */
+};
+
+static enum rc find_owner(struct store *s, const struct retirement *r, struct owner *out, bool *found,
+                          struct err *err)
+{
+    struct db_rows rows;
+    enum rc rc =
+        store_first(s->db, &rows,
+                    "SELECT a.username_key = p.username_key, a.email_key = p.email_key,"
+                    " EXISTS (SELECT 1 FROM account WHERE username_key = p.username_key AND id <> $2),"
+                    " EXISTS (SELECT 1 FROM account WHERE email_key = p.email_key AND id <> $2),"
+                    " a.id IS NOT NULL AND a.retired_at IS NULL"
+                    " FROM retirement_person p LEFT JOIN account a ON a.id = $2 WHERE p.retirement_id = $1",
+                    DB_ARGS(DB_INT(r->id), DB_INT(r->account_id)), found, err);
+    if (rc || !*found)
+        return rc;
+    *out = (struct owner){ db_int(&rows, 0) != 0, db_int(&rows, 1) != 0, db_int(&rows, 2) != 0,
+                           db_int(&rows, 3) != 0, db_int(&rows, 4) != 0 };
+    db_rows_close(&rows);
+    return RC_OK;
+}
+
+/* An account that is retired, or whose user name was given up for a new account of the same person, has other
+ * names than its retirement: that is no change. An address that several accounts share stays that of each. */
+enum rc people_check_still_theirs(struct store *s, const struct retirement *r, struct err *err)
+{
+    struct owner owner;
+    bool found;
+    enum rc rc = find_owner(s, r, &owner, &found, err);
+    if (rc || !found)
+        return rc;
+    bool name_lost = owner.name_elsewhere && !owner.has_name;
+    if (name_lost || (owner.email_elsewhere && !owner.has_email))
+        return err_set_code(err, RC_CONFLICT, "name_in_use",
+                            "the %s of retirement %lld belongs to another account now, which would be erased"
+                            " in its place",
+                            name_lost ? "user name" : "address", (long long)r->id);
+    bool aborted = pipeline_role(r->pipeline, r->state) == ROLE_ABORTED;
+    if (aborted && owner.may_change && (!owner.has_name || !owner.has_email))
+        return err_set_code(err, RC_CONFLICT, "account_changed",
+                            "the account has another %s than retirement %lld: request a new retirement",
+                            owner.has_name ? "address" : "user name", (long long)r->id);
+    return RC_OK;
+}
+
+/* ---- other salts ---- */
+
 struct named {
     int64_t retirement_id;
     const char *username;

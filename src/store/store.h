@@ -323,8 +323,9 @@ struct transition {
 enum rc store_apply(struct store *s, const struct retirement *before, const struct transition *t,
                     struct err *err) MUST_CHECK;
 /* Looks whether the decision can be stored, and stores nothing. RC_CONFLICT with code "forgotten": the
- * retirement is marked to be deleted; with code "live": it would come back to life beside another one of the
- * account. */
+ * retirement is marked to be deleted. Of one that would come back to life, with code "live": another one of
+ * the account is; "name_in_use", "account_changed": its names are not the account's any more
+ * (people_check_still_theirs). */
 enum rc store_check_apply(struct store *s, const struct retirement *before, const struct decision *d,
                           struct err *err) MUST_CHECK;
 

@@ -99,6 +99,11 @@ enum rc people_add_retired_names(struct store *s, const struct salts *salts, int
 enum rc people_free_names(struct store *s, const struct salts *salts, int64_t retirement_id,
                           struct err *err) MUST_CHECK;
 
+/* Before a retirement comes back to life. RC_CONFLICT with code "name_in_use": its user name or address
+ * belongs to another account now, which would be erased in its place; with code "account_changed": its request
+ * was ended before the account got another name or address, which services know the person by now. */
+enum rc people_check_still_theirs(struct store *s, const struct retirement *r, struct err *err) MUST_CHECK;
+
 /* ---- forgetting (cleanup.c) ---- */
 
 /* The partner's report of a retirement is deleted. If the retirement is, too, overwrites and marks what was

@@ -95,6 +95,89 @@ static void test_requests__another_number_is_another_person(void **state)
     assert_true(created);
 }
 
+/* ---- back to life ---- */
+
+static enum rc operate(struct fixture *f, int64_t id, enum operation operation, const char *to, bool dry_run)
+{
+    struct act act = act_as(f, "operator:grace");
+    struct operator_move move = { operation, to, "by hand", dry_run };
+    struct operator_answer out;
+    return usecase_operate(&act, id, &move, &out, &f->err);
+}
+
+/* By every way: tried and done by an operator, and by a forced update. */
+static void cannot_revive(struct fixture *f, int64_t id, const char *username, const char *code)
+{
+    struct act act = act_as(f, "client:lms");
+    struct update forced = { username, "PENDING", "x", 1, true };
+    refused(operate(f, id, OPERATION_MOVE, "PENDING", true), RC_CONFLICT, &f->err, code);
+    refused(operate(f, id, OPERATION_MOVE, "MAIL_ING", false), RC_CONFLICT, &f->err, code);
+    refused(usecase_update(&act, &forced, &f->err), RC_CONFLICT, &f->err, code);
+}
+
+static int64_t cancelled_one(struct fixture *f, const char *username)
+{
+    struct act act = act_as(f, "client:web");
+    add_account(f, username);
+    OK(usecase_request_by_name(&act, username, &f->err));
+    struct retirement row;
+    OK(store_find_row(f->s, username, &row, &f->err));
+    OK(operate(f, row.id, OPERATION_CANCEL, NULL, false));
+    return row.id;
+}
+
+static void test_requests__a_name_that_another_account_has_now_is_not_erased(void **state)
+{
+    struct fixture *f = *state;
+    struct act act = act_as(f, "client:web");
+    const char *renamed;
+    int64_t id = cancelled_one(f, "ann");
+    OK(usecase_rename(&act, "ann", "ann2", &renamed, &f->err));
+    cannot_revive(f, id, "ann", "account_changed");
+    add_account(f, "ann");
+    cannot_revive(f, id, "ann", "name_in_use");
+    OK(operate(f, id, OPERATION_MOVE, "COMPLETE", false)); /* calls nothing */
+    cannot_revive(f, id, "ann", "name_in_use");
+    refused(operate(f, id, OPERATION_RERUN, NULL, false), RC_CONFLICT, &f->err, "name_in_use");
+    assert_sound(f);
+}
+
+static void test_requests__nor_is_an_address_that_another_account_has_now(void **state)
+{
+    struct fixture *f = *state;
+    struct act act = act_as(f, "client:web");
+    struct account account, to = { .email = "new@example.com" };
+    int64_t id = cancelled_one(f, "ann"), owner = row_of(f, id).account_id;
+    OK(usecase_change_account(&act, owner, &to, &account, &f->err));
+    cannot_revive(f, id, "ann", "account_changed");
+    struct account other = { .username = "eve", .email = "ANN@example.com" };
+    OK(store_add_account(f->s, &other, f->now, &other.id, &f->err));
+    cannot_revive(f, id, "ann", "name_in_use");
+    to.email = "ann@example.com"; /* an address that both have is hers too */
+    OK(usecase_change_account(&act, owner, &to, &account, &f->err));
+    OK(operate(f, id, OPERATION_MOVE, "PENDING", false));
+}
+
+static void test_requests__who_came_back_is_not_erased_by_a_rerun(void **state)
+{
+    struct fixture *f = *state;
+    struct act act = act_as(f, "client:web");
+    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = 1 };
+    struct retirement_view first, second;
+    bool created;
+    OK(usecase_request(&act, &in, &first, &created, &f->err));
+    move_to(f, first.row.id, COMPLETE);
+    OK(operate(f, first.row.id, OPERATION_RERUN, NULL, false)); /* she did not come back yet */
+    move_to(f, first.row.id, COMPLETE);
+    in.account_id = 9;
+    OK(usecase_request(&act, &in, &second, &created, &f->err));
+    refused(operate(f, first.row.id, OPERATION_RERUN, NULL, true), RC_CONFLICT, &f->err, "name_in_use");
+    refused(operate(f, first.row.id, OPERATION_RERUN, NULL, false), RC_CONFLICT, &f->err, "name_in_use");
+    assert_string_equal(state_of(f, first.row.id), "COMPLETE");
+    move_to(f, second.row.id, COMPLETE);
+    OK(operate(f, second.row.id, OPERATION_RERUN, NULL, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +186,9 @@ int main(void)
         T(test_requests__by_name_alone_for_accounts_of_the_directory),
         T(test_requests__a_retired_account_is_not_retired_again),
         T(test_requests__another_number_is_another_person),
+        T(test_requests__a_name_that_another_account_has_now_is_not_erased),
+        T(test_requests__nor_is_an_address_that_another_account_has_now),
+        T(test_requests__who_came_back_is_not_erased_by_a_rerun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
