@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 /* ---- states ---- */
 
 static const char *role_name(enum role role)
@@ -213,16 +215,24 @@ static void put_violation(void *arg, const char *invariant, int64_t retirement_i
     json_close_map(o);
 }
 
+/* What cannot be read is not known to be right. */
+static const char *say_of_keys(const struct err *err)
+{
+    if (!err_is_internal(err))
+        return err->text;
+    log_error("secret.key or the salts: %s", err->text);
+    return "secret.key or the salts cannot be read: the server's log says why";
+}
+
 static enum rc answer_fsck(struct exchange *x, struct err *err)
 {
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_put_key(&o, "violations");
     json_open_list(&o);
-    enum rc rc = keys_check_files(x, err);
-    if (rc && err_is_refusal(rc, err))
-        put_violation(&o, "keys", 0, err->text);
-    rc = store_fsck(x->store, put_violation, &o, err);
+    if (keys_check_files(x, err))
+        put_violation(&o, "keys", 0, say_of_keys(err));
+    enum rc rc = store_fsck(x->store, put_violation, &o, err);
     json_close_list(&o);
     json_close_map(&o);
     return rc;

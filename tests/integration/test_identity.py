@@ -164,6 +164,23 @@ def test_fsck_of_a_running_server_looks_at_the_files_of_now(retired):
     assert retired.violations() == []
 
 
+def test_fsck_does_not_take_files_that_cannot_be_read_for_sound(retired):
+    salts_in_file(retired, OLD, NOW)
+    server = retired.serve()
+    for file in retired.data_dir / "secret.key", retired.folder / "salts":
+        aside = file.with_name("aside")
+        for spoil in lambda: file.chmod(0o640), lambda: (file.rename(aside), file.mkdir()):
+            spoil()
+            found = retired.violations()
+            assert [v["invariant"] for v in found] == ["keys"], found
+            assert str(retired.folder) not in found[0]["what"] and "log" in found[0]["what"], found
+            retired.wait_said(server, f"secret.key or the salts: {file}")
+        file.rmdir()
+        aside.rename(file)
+        file.chmod(0o600)
+        assert retired.violations() == []
+
+
 # ---- case 14 ----
 
 MARK = b"\xef\xbb\xbf"
