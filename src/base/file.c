@@ -93,10 +93,13 @@ static bool is_our_group(gid_t group)
 
 static enum rc refuse_owner(const char *path, const struct stat *st, struct err *err)
 {
+    char ours[32] = "";
+    if (geteuid() != 0)
+        snprintf(ours, sizeof(ours), " or to user %u", (unsigned)geteuid());
     return err_set_internal(err, RC_INVALID,
-                            "%s: it belongs to user %u, who can change it: it must belong to root or to user "
-                            "%u, as which this runs",
-                            path, (unsigned)st->st_uid, (unsigned)geteuid());
+                            "%s: it belongs to user %u, who can change it: it must belong to root%s, as which"
+                            " this runs",
+                            path, (unsigned)st->st_uid, ours);
 }
 
 static enum rc refuse_kind(const char *path, mode_t mode, struct err *err)
@@ -151,8 +154,7 @@ enum rc file_check_trusted(const char *path, const struct stat *st, struct err *
 {
     if (st->st_mode & 022)
         return err_set_internal(err, RC_INVALID, "%s: others can change it: chmod go-w", path);
-    bool is_trusted = geteuid() == 0 || is_owner_trusted(st);
-    return is_trusted ? RC_OK : refuse_owner(path, st, err);
+    return is_owner_trusted(st) ? RC_OK : refuse_owner(path, st, err);
 }
 
 static enum rc check_file(const struct reading *what, int fd, const struct stat *st, struct err *err)

@@ -84,6 +84,21 @@ def test_a_configuration_that_others_can_change_by_now_is_not_read_again(site):
     site.file.chmod(0o600)
 
 
+@AS_ROOT
+def test_a_configuration_or_program_of_another_user_is_refused_to_root_too(site):
+    """Its owner could have root do anything."""
+    program = site.folder / "erase"
+    program.write_text("#!/bin/sh\n")
+    site.stage("ERASING", "ERASED", exec={"command": ["./erase"]})
+    give(program, 12345, 12345, 0o755)
+    refused(site, "erase: it belongs to user 12345, who can change it: it must belong to root, as which", command=("config", "check"))
+    give(program, 0, 0, 0o755)
+    give(site.file, 12345, 12345, 0o600)
+    refused(site, f"{site.file}: it belongs to user 12345", command=("config", "check"))
+    give(site.file, 0, 0, 0o600)
+    site.ok("config", "check")
+
+
 # ---- secrets ----
 
 def give(path, uid, gid, mode):

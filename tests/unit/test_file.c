@@ -213,8 +213,11 @@ static void test_file__files_of_other_users(void **state)
     assert_int_equal(chown(path, 12345, 0), 0);
     expect_error(file_read_secret(&a, path, NULL, &text, &err), RC_INVALID, &err, "belongs to user 12345");
     expect_error(file_read_own(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "belongs to user 12345");
+    expect_error(file_read_trusted(&a, path, 100, &text, NULL, &err), RC_INVALID, &err,
+                 "user 12345, who can change it: it must belong to root, as which this runs");
     file_set_visiting(true);
     expect_ok(file_read_secret(&a, path, NULL, &text, &err), &err);
+    expect_ok(file_read_trusted(&a, path, 100, &text, NULL, &err), &err);
     file_set_visiting(false);
     assert_int_equal(chown(path, 0, 12345), 0);
     assert_int_equal(chmod(path, 0440), 0);
