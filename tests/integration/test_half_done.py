@@ -261,3 +261,26 @@ def test_another_program_does_not_speak_for_the_one_before(erasing):
     program(0)
     erasing.ok("retirement", "resume", "ada", "--reason", "one that erases")
     assert erasing.drive_all()["completed"] == 1
+
+
+def test_a_program_that_could_not_be_executed_did_nothing(erasing):
+    stage = erasing.config["stages"][0]
+    del stage["http"]
+    stage["exec"] = {"command": ["/nowhere/program"], "nothing_to_erase": [5]}
+    assert erasing.drive_all()["errored"] == 1
+    stage["exec"]["command"] = ["sh", "-c", "exit 5"]
+    erasing.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert erasing.drive_all()["completed"] == 1
+    assert erasing.recorded("ada", "ERASED")["outcome"] == "nothing_to_erase"
+
+
+def test_the_same_program_elsewhere_is_another_one(erasing):
+    """Its environment says which data it erases."""
+    stage = erasing.config["stages"][0]
+    del stage["http"]
+    stage["exec"] = {"command": ["sh", "-c", "exit $HOW"], "env": {"HOW": "1"}, "nothing_to_erase": [5]}
+    assert erasing.drive_all()["errored"] == 1
+    stage["exec"]["env"]["HOW"] = "5"
+    erasing.ok("retirement", "resume", "ada", "--reason", "the other one")
+    assert erasing.drive_all()["errored"] == 1
+    assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown"

@@ -175,6 +175,17 @@ def test_a_table_that_is_not_there(shop):
     assert "nowhere" in shop.recorded("ada", "ERRORED")["answer"]
 
 
+def test_what_was_rolled_back_is_no_reason_for_nobody_to_be_found(shop):
+    """The statement is mended, and the person has no rows."""
+    statements(shop, "DELETE FROM nowhere WHERE email = {original_email}")
+    shop.request("ada")
+    assert shop.drive_all()["errored"] == 1
+    statements(shop, "DELETE FROM orders WHERE email = {original_email}")
+    shop.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert shop.drive_all()["completed"] == 1
+    assert shop.recorded("ada", "ERASED")["outcome"] == "nothing_to_erase"
+
+
 def test_an_empty_value_is_nobodys(shop):
     """Otherwise the statement would match the rows of all people without one."""
     order(shop, 1, "x", "")

@@ -1171,6 +1171,30 @@ static void test_config__sql(void **state)
 
 /* ---- e-mail ---- */
 
+/* What was sent to one place tells nothing of another one. */
+static void test_config__the_same_call_elsewhere_is_another_call(void **state)
+{
+    static const char *const pairs[][2] = {
+        { "services: { s: { odbc: \"Driver=SQLite3;Database=a\" } }\nstages:\n- { working: A, completed: B, "
+          "sql: { service: s, statements: [\"DELETE FROM o WHERE m = {original_email}\"] } }\n",
+          "services: { s: { odbc: \"Driver=SQLite3;Database=b\" } }\nstages:\n- { working: A, completed: B, "
+          "sql: { service: s, statements: [\"DELETE FROM o WHERE m = {original_email}\"] } }\n" },
+        { "stages:\n- { working: A, completed: B, exec: { command: [/bin/true], env: { AT: a } } }\n",
+          "stages:\n- { working: A, completed: B, exec: { command: [/bin/true], env: { AT: b } } }\n" },
+        { "services: { s: { url: \"http://127.0.0.1:1\" } }\nstages:\n- { working: A, completed: B, http: { "
+          "service: s, delete: \"/{user_id}\" } }\n",
+          "services: { s: { url: \"http://127.0.0.1:2\" } }\nstages:\n- { working: A, completed: B, http: { "
+          "service: s, delete: \"/{user_id}\" } }\n" },
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const char *digests[2];
+        for (size_t j = 0; j < 2; j++)
+            digests[j] =
+                load_good(arena_printf(&arena, IDENTITY "%s", pairs[i][j]))->stages[0].action.digests[0];
+        assert_string_not_equal(digests[0], digests[1]);
+    }
+}
+
 static void test_config__mail(void **state)
 {
     const struct config *config = load_good(
@@ -1372,6 +1396,7 @@ int main(void)
         T(test_config__warns_when_others_can_read_a_secret),
         T(test_config__example_is_valid),
         T(test_config__sql),
+        T(test_config__the_same_call_elsewhere_is_another_call),
         T(test_config__mail),
         T(test_config__mail_wants_tls_but_on_this_machine),
         T(test_config__conditions_say_whom_a_stage_is_for),

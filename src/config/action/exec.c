@@ -160,6 +160,9 @@ static void put_identity(const struct action_conf *action, size_t n, struct buf 
 {
     for (size_t i = 0; i < action->exec.argc; i++)
         buf_add(out, action->exec.argv[i], strlen(action->exec.argv[i]) + 1);
+    buf_add(out, "", 1);
+    for (size_t i = 0; i < action->exec.n_env; i++)
+        buf_add(out, action->exec.env[i], strlen(action->exec.env[i]) + 1);
 }
 
 const struct action_type action_type_exec = {

@@ -195,7 +195,7 @@ static const struct service_conf *service_of(const struct action_conf *action, s
 
 static void put_identity(const struct action_conf *action, size_t n, struct buf *out)
 {
-    buf_add_str(out, action->sql.service->name);
+    buf_printf(out, "%s %s ", action->sql.service->name, action->sql.service->odbc);
     for (size_t i = 0; i < action->sql.n; i++)
         template_put_identity(action->sql.statements[i].sql, out);
 }

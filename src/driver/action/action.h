@@ -106,7 +106,7 @@ struct attempt {
     bool in_answer;         /* what is wrong is not the status, but what the answer says: see error */
     int64_t retry_after_us; /* -1: not said */
     int64_t later_us;       /* LATER */
-    bool no_effect;         /* the service did nothing: it was not reached, or refused the call */
+    bool no_effect;         /* the service did nothing: it was not reached, refused, or rolled back */
     const char *error;      /* one line without personal data; NULL: none */
     const char *answer;     /* the service's words, any bytes; NULL: none */
     size_t answer_len;
@@ -173,6 +173,8 @@ unsigned processes_poll(struct processes *all);
 void processes_look(struct processes *all, unsigned n_polled);
 /* all, ended and arg are set before. */
 enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err) MUST_CHECK;
+/* Once it has ended: false if there was no program that could be executed. */
+bool process_was_executed(const struct process *p, int wait_status);
 struct call;
 void process_cancel(struct call *call); /* whose work is a process; ended is not called */
 /* PATH, LANG and HOME, but those that are in more; then more ("NAME=VALUE"). Ends with NULL. */

@@ -77,6 +77,7 @@ static void exec_ended(struct process *p, int wait_status)
         .judgement = judge_exec(&call->conf->exec, wait_status, p->timed_out),
         .has_status = WIFEXITED(wait_status) && !p->timed_out,
         .status = WIFEXITED(wait_status) ? (unsigned)WEXITSTATUS(wait_status) : 0,
+        .no_effect = !process_was_executed(p, wait_status),
         .retry_after_us = -1,
         .error = error,
         .answer = buf_str(&p->output),

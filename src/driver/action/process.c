@@ -83,9 +83,10 @@ static void limit(__rlimit_resource_t what, rlim_t most)
     setrlimit(what, &limit);
 }
 
+static const char not_executed[] = "lethe: cannot execute the command: ";
+
 static _Noreturn void run_child(const struct child *c)
 {
-    static const char begin[] = "lethe: cannot execute the command: ";
     sigset_t none;
     setpgid(0, 0);
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
@@ -103,10 +104,16 @@ static _Noreturn void run_child(const struct child *c)
     if (ready)
         execve(c->program, c->argv, c->env);
     const char *why = strerrordesc_np(errno);
-    if (write(STDERR_FILENO, begin, sizeof(begin) - 1) > 0 && why &&
+    if (write(STDERR_FILENO, not_executed, sizeof(not_executed) - 1) > 0 && why &&
         write(STDERR_FILENO, why, strlen(why)) > 0)
         (void)!write(STDERR_FILENO, "\n", 1);
     _exit(EXIT_NOT_STARTED);
+}
+
+bool process_was_executed(const struct process *p, int wait_status)
+{
+    return !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != EXIT_NOT_STARTED ||
+           strncmp(buf_str(&p->output), not_executed, strlen(not_executed)) != 0;
 }
 
 /* ---- under way ---- */

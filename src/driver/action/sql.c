@@ -113,7 +113,7 @@ static void explain(const struct call *call, const struct json *answer, struct a
     long long number = json_get_int(answer, "statement", 0);
     bool connecting = strcmp(failed, "connect") == 0, committing = strcmp(failed, "commit") == 0;
     attempt->judgement = judge_sql(connecting, committing, json_get_bool(answer, "dead"), state);
-    attempt->no_effect = connecting;
+    attempt->no_effect = !committing; /* it was rolled back */
     if (connecting)
         attempt->error = arena_printf(call->arena, "no connection (SQLSTATE %.5s)", state);
     else if (committing)
@@ -129,7 +129,12 @@ static void explain(const struct call *call, const struct json *answer, struct a
 static void sql_ended(struct process *p, int wait_status)
 {
     struct call *call = p->arg;
-    struct attempt attempt = { .judgement = { VERDICT_AGAIN, true }, .retry_after_us = -1, .answer = "" };
+    struct attempt attempt = {
+        .judgement = { VERDICT_AGAIN, true },
+        .no_effect = !process_was_executed(p, wait_status),
+        .retry_after_us = -1,
+        .answer = "",
+    };
     struct json *answer = NULL;
     metric_observe(call->service->calls, world_mono(call->tools->runtime->world) - p->began_at);
     if (json_parse(call->arena, buf_str(&p->output), p->output.len, &answer, NULL))
