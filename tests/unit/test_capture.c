@@ -72,8 +72,7 @@ static void test_capture__nobody_there(void **state)
     expect("/contact/id", "{\"contact\":{}}", CAPTURED_NOT_THERE);
     expect("/contact/id", "{\"contact\":null}", CAPTURED_NOT_THERE);
     expect("/id", "{\"id\":null}", CAPTURED_NOT_THERE);
-    expect("/id", "null", CAPTURED_NOT_THERE);
-    expect("", "null", CAPTURED_NOT_THERE);
+    expect("/id", "{\"errors\":[],\"error\":null}", CAPTURED_NOT_THERE);
     expect("/results/1/id", "{\"results\":[{\"id\":1}]}", CAPTURED_NOT_THERE);
 }
 
@@ -95,6 +94,11 @@ static void test_capture__nothing_is_concluded_from_another_form(void **state)
     expect("/id", "\"\"", CAPTURED_STRANGE);
     expect("/id", "7", CAPTURED_STRANGE);
     expect("/id", "true", CAPTURED_STRANGE);
+    expect("/id", "null", CAPTURED_STRANGE);
+    expect("", "null", CAPTURED_STRANGE);
+    expect("/data/user/id", "{\"errors\":[{\"message\":\"no database\"}],\"data\":null}", CAPTURED_STRANGE);
+    expect("/data/users/0/id", "{\"data\":{\"users\":[]},\"errors\":[{}]}", CAPTURED_STRANGE);
+    expect("/id", "{\"error\":\"busy\"}", CAPTURED_STRANGE);
 }
 
 static void test_capture__values_that_are_none(void **state)

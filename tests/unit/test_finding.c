@@ -122,6 +122,9 @@ static void test_finding__of_a_count(void **state)
         { 200, "{\"total\":\"0\"}", "inconclusive" },
         { 200, "{\"total\":null}", "inconclusive" },
         { 200, "{\"total\":{}}", "inconclusive" },
+        { 200, "{\"total\":[],\"errors\":[{}]}", "inconclusive" },
+        { 200, "{\"total\":0,\"error\":\"busy\"}", "inconclusive" },
+        { 200, "{\"total\":0,\"errors\":[],\"error\":null}", "clean" },
         { 200, "{\"Total\":0}", "inconclusive" },
         { 200, "[]", "inconclusive" },
         { 200, "0", "inconclusive" },
@@ -153,12 +156,18 @@ static void test_finding__of_all_of_the_answer(void **state)
 {
     static const struct looked answers[] = {
         { 200, "[]", "clean" },
-        { 200, " 0 ", "clean" },
+        { 200, " 0 ", "inconclusive" }, /* a router's */
         { 200, "[1,2]", "2 left" },
         { 200, "{}", "inconclusive" },
     };
     const struct verify_conf verify = { .probe.kind = ACTION_HTTP, .count = "" };
+    struct attempt attempt = {
+        .has_status = true, .status = 200, .answer = "0", .answer_len = 1, .content_type = "application/json"
+    };
     expect_all(&verify, answers, sizeof(answers) / sizeof(answers[0]));
+    assert_string_equal(words(action_finding(&verify, &attempt, &arena)), "clean");
+    attempt.content_type = "text/plain";
+    assert_string_equal(words(action_finding(&verify, &attempt, &arena)), "inconclusive");
 }
 
 static void test_finding__of_what_a_program_prints(void **state)
@@ -230,7 +239,9 @@ static void test_finding__half_an_answer_counts_for_nothing(void **state)
 {
     const struct verify_conf http = { .probe.kind = ACTION_HTTP, .count = "" };
     const struct verify_conf exec = { .probe.kind = ACTION_EXEC };
-    struct attempt attempt = { .status = 200, .has_status = true, .answer = "0", .answer_len = 1 };
+    struct attempt attempt = {
+        .status = 200, .has_status = true, .answer = "0", .answer_len = 1, .content_type = "application/json"
+    };
     assert_string_equal(words(action_finding(&http, &attempt, &arena)), "clean");
     attempt.answer_cut = true;
     assert_string_equal(words(action_finding(&http, &attempt, &arena)), "inconclusive");

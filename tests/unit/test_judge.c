@@ -228,6 +228,14 @@ static void test_judge__what_a_part_says(void **state)
         { { "/a/b", PART_ABSENT }, "{\"a\":[]}", SAID_STRANGE },
         { { "/a/b", PART_ABSENT }, "{\"a\":null}", SAID_IN_JSON },
         { { "/a/0/b", PART_ABSENT }, "{\"a\":[]}", SAID_IN_JSON },
+        { { "/a", PART_ABSENT }, "null", SAID_STRANGE },
+        { { "/data/a", PART_ABSENT }, "{\"errors\":[{}],\"data\":null}", SAID_STRANGE },
+        { { "/data", PART_EMPTY }, "{\"errors\":[{}],\"data\":null}", SAID_STRANGE },
+        { { "/a", PART_ABSENT }, "{\"error\":\"busy\"}", SAID_STRANGE },
+        { { "/a", PART_ABSENT }, "{\"errors\":[],\"error\":null}", SAID_IN_JSON },
+        { { "/a", PART_ABSENT }, "{\"errors\":0,\"error\":false}", SAID_IN_JSON },
+        { { "/error/a", PART_ABSENT }, "{\"error\":{\"b\":1}}", SAID_IN_JSON },
+        { { "/errors", PART_ABSENT }, "{\"errors\":[{}]}", SAID_OTHERWISE },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"LOCK_ROW 17\"}", SAID_IN_JSON },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"LOCK_ROW 1\"}", SAID_OTHERWISE },
         { { "/a", PART_MATCHES, pattern, 1 }, "{\"a\":\"UNLOCK_ROW 17\"}", SAID_OTHERWISE },
@@ -245,6 +253,25 @@ static void test_judge__what_a_part_says(void **state)
         assert_int_equal(err.text[0] != '\0', said < SAID_BY_STATUS);
         answer.status = 201;
         assert_int_equal(answer_said(&wanted, &answer, TRUST_STATUS, &err), SAID_NOTHING);
+    }
+}
+
+/* The lone word of a router can be JSON by accident. For a success with 2xx any text is enough. */
+static void test_judge__a_lone_word_is_no_proof(void **state)
+{
+    static const char *const values[] = { "0", "gone" };
+    static const struct part_conf part = { "", PART_ONE_OF, values, 2 };
+    static const struct answer_conf one = { 200, &part, 1 };
+    static const char *const words[] = { "0", "\"gone\"" };
+    struct err err;
+    for (size_t i = 0; i < 2; i++) {
+        struct answer answer;
+        answer_read(&answer, &arena, 200, "text/plain", words[i], strlen(words[i]));
+        assert_int_equal(answer_said(&(struct answers){ &one, 1 }, &answer, TRUST_OWN, &err),
+                         SAID_UNREADABLE);
+        assert_int_equal(answer_said(&(struct answers){ &one, 1 }, &answer, TRUST_TEXT, &err), SAID_IN_JSON);
+        answer_read(&answer, &arena, 200, "application/json", words[i], strlen(words[i]));
+        assert_int_equal(answer_said(&(struct answers){ &one, 1 }, &answer, TRUST_OWN, &err), SAID_IN_JSON);
     }
 }
 
@@ -359,6 +386,7 @@ int main(void)
         T(test_judge__a_success_may_say_it_in_words),
         T(test_judge__conditions_on_the_answer),
         T(test_judge__what_a_part_says),
+        T(test_judge__a_lone_word_is_no_proof),
         T(test_judge__a_web_page_is_no_answer),
         T(test_judge__what_is_called_json_must_be_some),
         cmocka_unit_test(test_judge__exit_statuses),

@@ -74,6 +74,8 @@ enum trust {
 /* What came is read into the arena. */
 void answer_read(struct answer *out, struct arena *a, unsigned status, const char *content_type,
                  const char *text, size_t len);
+/* Is there something under "errors" or "error"? GraphQL answers 200 and null to what it could not do. */
+bool answer_has_errors(const struct json *answer);
 /* err: why, up to UNREADABLE; nothing of the answer is in it. */
 enum answer_says answer_said(const struct answers *wanted, const struct answer *answer, enum trust trust,
                              struct err *err);

@@ -138,11 +138,40 @@ static const char *form_fault(const struct answer *answer)
 
 /* ---- what it says ---- */
 
+static bool is_empty(const struct json *value)
+{
+    return value->kind == JSON_NULL_KIND || (value->kind == JSON_TEXT && value->len == 0) ||
+           ((value->kind == JSON_LIST || value->kind == JSON_MAP) && value->count == 0);
+}
+
+bool answer_has_errors(const struct json *answer)
+{
+    static const char *const names[] = { "errors", "error" };
+    bool has_some = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && answer->kind == JSON_MAP; i++) {
+        const struct json *found = json_get(answer, names[i]);
+        bool is_none = !found || is_empty(found) ||
+                       ((found->kind == JSON_BOOL || found->kind == JSON_INT) && found->integer == 0);
+        has_some = has_some || !is_none;
+    }
+    return has_some;
+}
+
+static bool is_about_errors(const struct answer_conf *conf)
+{
+    bool is_so = false;
+    for (size_t i = 0; i < conf->n_parts; i++)
+        is_so = is_so || strncmp(conf->parts[i].pointer, "/error", strlen("/error")) == 0;
+    return is_so;
+}
+
 /* Nothing stands where the pointer leads. Could something stand there? Not within a text or a number, nor in
  * a list behind a name: that answer is about something else. */
 static bool could_be_there(const struct json *at, const char *pointer)
 {
     char part[PART_LEN_MAX];
+    if (at->kind == JSON_NULL_KIND)
+        return false;
     while (at && *pointer == '/') {
         size_t len = 1 + strcspn(pointer + 1, "/");
         bool is_index = strspn(pointer + 1, "0123456789") == len - 1;
@@ -209,8 +238,7 @@ static enum answer_says part_said(const struct part_conf *part, const struct jso
     case PART_EMPTY:
         if (!found)
             return strange(part, found, err);
-        holds = !is_there || (found->kind == JSON_TEXT && found->len == 0) ||
-                ((found->kind == JSON_LIST || found->kind == JSON_MAP) && found->count == 0);
+        holds = is_empty(found);
         break;
     case PART_EXISTS: holds = is_there; break;
     case PART_ABSENT:
@@ -225,17 +253,26 @@ static enum answer_says part_said(const struct part_conf *part, const struct jso
     return SAID_OTHERWISE;
 }
 
-/* All parts: otherwise is otherwise, unless one of them cannot be read. */
+/* All parts: otherwise is otherwise, unless one of them cannot be read. Nothing to be there proves nothing if
+ * the answer has errors that the condition does not ask about. */
 static enum answer_says parts_said(const struct answer_conf *conf, const struct answer *answer,
-                                   struct err *err)
+                                   enum trust trust, struct err *err)
 {
     enum answer_says all = SAID_IN_JSON;
-    if (!answer->json) {
+    bool is_readable = trust == TRUST_OWN ? answer->form == ANSWER_JSON : answer->json != NULL;
+    bool is_failed = answer->json && answer_has_errors(answer->json) && !is_about_errors(conf);
+    if (!is_readable) {
         err_set(err, RC_INVALID, "%s", form_fault(answer));
         return SAID_UNREADABLE;
     }
     for (size_t i = 0; i < conf->n_parts && all != SAID_STRANGE; i++) {
-        enum answer_says one = part_said(&conf->parts[i], answer->json, err);
+        const struct part_conf *part = &conf->parts[i];
+        enum answer_says one = part_said(part, answer->json, err);
+        if (one == SAID_IN_JSON && (part->test == PART_EMPTY || part->test == PART_ABSENT) && is_failed) {
+            err_set(err, RC_INVALID, "the answer has nothing at %s, and errors",
+                    *part->pointer ? part->pointer : "\"\"");
+            one = SAID_STRANGE;
+        }
         if (one != SAID_IN_JSON)
             all = one;
     }
@@ -262,7 +299,7 @@ enum answer_says answer_said(const struct answers *wanted, const struct answer *
         if (conf->status != answer->status && !(conf->status == STATUS_OF_SUCCESS && answer->is_success))
             continue;
         enum answer_says one =
-            conf->n_parts > 0 ? parts_said(conf, answer, &why) : status_said(answer, trust, &why);
+            conf->n_parts > 0 ? parts_said(conf, answer, trust, &why) : status_said(answer, trust, &why);
         if (one > best && one < SAID_BY_STATUS)
             *err = why;
         if (one > best)

@@ -5,7 +5,8 @@
  *
  * The hard idea is what counts as "not there", which may mean that the service never had this person: a list
  * that is empty, null, or a map without such a key. Once the person was found in a list, no part may be
- * missing; and an answer in another form than the pointer says tells nothing about the person.
+ * missing; and an answer in another form than the pointer says, or with errors of its own, tells nothing
+ * about the person.
  */
 #include "driver/action/action.h"
 
@@ -25,6 +26,8 @@ static bool could_be_there(struct arena *scratch, const struct json *answer, con
 {
     const char *end = pointer;
     const struct json *inner = answer;
+    if (answer->kind == JSON_NULL_KIND || answer_has_errors(answer))
+        return false;
     while (*end == '/') {
         const char *next = end + 1 + strcspn(end + 1, "/");
         const struct json *child =

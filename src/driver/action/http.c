@@ -358,8 +358,10 @@ static void http_cancel(struct call *call)
 /* The count is a number, a list, or whether there is any. */
 static struct finding find_count(const struct verify_conf *verify, const struct answer *answer)
 {
-    if (!answer->json)
+    if (answer->form != ANSWER_JSON)
         return finding_inconclusive("its answer is not JSON");
+    if (answer_has_errors(answer->json))
+        return finding_inconclusive("its answer has errors");
     const struct json *count = json_find(answer->json, verify->count);
     if (!count)
         return finding_inconclusive("its answer has nothing where the count should be");
