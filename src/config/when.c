@@ -19,6 +19,7 @@ static const char other_wildcards[] = "?[]{}\\^$|";
 
 /* ---- reading ---- */
 
+/* In the composed form, since what is compared with them can come in another one. */
 static enum rc read_patterns(struct reading *r, const struct yaml *at, const char *const **out,
                              struct err *err)
 {
@@ -37,6 +38,8 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
                              "%c is no wildcard here, and would only match itself: * is the only one, and "
                              "several patterns can be listed",
                              patterns[n][before]);
+        if (!one)
+            patterns[n] = text_nfc(r->arena, patterns[n]);
         reading_go_on(r, child, one, &rc, err);
     }
     *out = patterns;
@@ -64,26 +67,11 @@ static enum rc read_addresses(struct reading *r, const struct setting *s, const 
         if (!strpbrk(patterns[n], "@*"))
             one = yaml_error(child, err, "no address matches this: those of a domain match *@%s",
                              text_brief(r->arena, patterns[n]));
-        lower[n] = text_lower(r->arena, patterns[n]);
+        lower[n] = text_nfc(r->arena, text_lower(r->arena, patterns[n]));
         reading_go_on(r, child, one, &rc, err);
     }
     *(const char *const **)field = lower;
     return rc;
-}
-
-/* In the composed form, as organisations of accounts are stored. */
-static enum rc read_orgs(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                         struct err *err)
-{
-    const char *const *patterns;
-    enum rc rc = read_patterns(r, at, &patterns, err);
-    if (rc)
-        return rc;
-    const char **composed = arena_array(r->arena, at->count + 1, sizeof(composed[0]));
-    for (size_t n = 0; patterns[n]; n++)
-        composed[n] = text_nfc(r->arena, patterns[n]);
-    *(const char *const **)field = composed;
-    return RC_OK;
 }
 
 static enum rc read_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -105,7 +93,7 @@ const struct setting when_settings[] = {
       "the address is one of these; upper and lower case do not matter, * matches anything" },
     { "original_name", "list of text", read_patterns_of, OF(original_name), NULL,
       "the name is one of these; * matches anything" },
-    { "org", "list of text", read_orgs, OF(org), NULL,
+    { "org", "list of text", read_patterns_of, OF(org), NULL,
       "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
       "is the number known by which services know the person?", .choices = "known|unknown" },
@@ -149,24 +137,19 @@ static bool matches(const char *pattern, const char *text)
 
 static bool matches_any(const char *const *patterns, const char *text)
 {
-    for (; text && *patterns; patterns++)
-        if (matches(*patterns, text))
-            return true;
-    return false;
+    struct arena scratch = { 0 };
+    bool found = false;
+    const char *composed = text ? text_nfc(&scratch, text) : NULL;
+    for (; composed && *patterns && !found; patterns++)
+        found = matches(*patterns, composed);
+    arena_free(&scratch);
+    return found;
 }
 
 static bool matches_address(const char *const *patterns, const char *address)
 {
     struct arena scratch = { 0 };
-    bool found = address && matches_any(patterns, text_lower(&scratch, address));
-    arena_free(&scratch);
-    return found;
-}
-
-static bool matches_org(const char *const *patterns, const char *org)
-{
-    struct arena scratch = { 0 };
-    bool found = matches_any(patterns, text_nfc(&scratch, org));
+    bool found = address && matches_any(patterns, text_lower(&scratch, text_nfc(&scratch, address)));
     arena_free(&scratch);
     return found;
 }
@@ -206,7 +189,7 @@ static enum answer ask(enum question question, const struct conditions *c,
     case ASK_org:
         if (!c->org)
             return NOT_ASKED;
-        while (*orgs && !matches_org(c->org, *orgs))
+        while (*orgs && !matches_any(c->org, *orgs))
             orgs++;
         return *orgs ? YES : NO;
     case ASK_user_id:

@@ -1309,6 +1309,24 @@ static void test_config__conditions_say_whom_a_stage_is_for(void **state)
     }
 }
 
+/* With accents of their own, or within their letters. */
+static void test_config__two_forms_of_a_name_are_one_name(void **state)
+{
+    static const char *const forms[] = { "Ren\xc3\xa9@x.y", "Rene\xcc\x81@x.y" };
+    static const char *const fields[] = { "original_username", "original_email", "original_name", "org" };
+    for (size_t field = 0; field < 4; field++)
+        for (size_t i = 0; i < 4; i++) {
+            const char *value = forms[i % 2];
+            const struct somebody who = { value, value, value, "1", { value } };
+            const char *conditions =
+                arena_printf(&arena, "unless: { %s: [\"%s\"] }", fields[field], forms[i / 2]);
+            if (!passed_over(conditions, &who))
+                fail_msg("%s: %s", conditions, value);
+        }
+    assert_non_null(passed_over("unless: { original_email: [\"J\xcc\x8c@x.y\"] }",
+                                &(struct somebody){ .email = "\xc7\xb0@x.y" }));
+}
+
 /* Many stars against a long text, without much time. */
 static void test_config__hostile_patterns_are_matched_in_time(void **state)
 {
@@ -1400,6 +1418,7 @@ int main(void)
         T(test_config__mail),
         T(test_config__mail_wants_tls_but_on_this_machine),
         T(test_config__conditions_say_whom_a_stage_is_for),
+        T(test_config__two_forms_of_a_name_are_one_name),
         T(test_config__hostile_patterns_are_matched_in_time),
         T(test_config__settings_and_documentation_agree),
     };
