@@ -534,8 +534,7 @@ static enum rc count_due(struct store *s, int64_t due_before, int64_t *due, stru
     if (!rc)
         rc = ids_range_of_creation(s->db, INT64_MIN, due_before, &old, err);
     if (!rc)
-        rc = store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, &pending,
-                             err);
+        rc = store_count_pending(s, &pending, err);
     if (!rc)
         rc = store_first_int(s->db,
                              "SELECT count(*) FROM (SELECT created_at" IN_PENDING

@@ -40,20 +40,50 @@ enum rc store_add_fuse(struct store *s, const struct fuse_entry *e, struct err *
                   NULL, err);
 }
 
+enum rc store_count_pending(struct store *s, int64_t *out, struct err *err)
+{
+    *out = 0;
+    return store_first_int(s->db, "SELECT people FROM state WHERE name = 'PENDING'", DB_NO_ARGS, out, err);
+}
+
 #define DUE_SELECT_START                                              \
     "SELECT count(*) FROM (SELECT 1 FROM retirement WHERE state_id =" \
-    " (SELECT id FROM state WHERE name = 'PENDING') AND id <= $1"
+    " (SELECT id FROM state WHERE name = 'PENDING') AND id "
 #define DUE_SELECT_END " LIMIT $2) d"
+
+/* Where ids tell which are due, the rest of PENDING is not: so it suffices to count one of the two parts, the
+ * one that has less than DUE_LOOK_MAX rows. *out is left as it was when neither has. */
+static enum rc count_an_end(struct store *s, int64_t upto, int64_t *out, struct err *err)
+{
+    int64_t due = 0, cooling = 0, pending = 0;
+    enum rc rc = store_first_int(s->db, DUE_SELECT_START "<= $1" DUE_SELECT_END,
+                                 DB_ARGS(DB_INT(upto), DB_INT(DUE_LOOK_MAX)), &due, err);
+    if (!rc && due < DUE_LOOK_MAX)
+        *out = due;
+    if (rc || due < DUE_LOOK_MAX)
+        return rc;
+    rc = store_first_int(s->db, DUE_SELECT_START "> $1" DUE_SELECT_END,
+                         DB_ARGS(DB_INT(upto), DB_INT(DUE_LOOK_MAX)), &cooling, err);
+    if (!rc)
+        rc = store_count_pending(s, &pending, err);
+    if (!rc && cooling < DUE_LOOK_MAX)
+        *out = pending - cooling;
+    return rc;
+}
 
 enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_t *out, struct err *err)
 {
     struct id_range r;
-    *out = 0;
+    *out = -1;
     enum rc rc = ids_range_of_creation(s->db, INT64_MIN, due_before, &r, err);
-    if (rc)
+    if (!rc && r.exact && most > DUE_LOOK_MAX)
+        rc = count_an_end(s, r.upto, out, err);
+    if (rc || *out >= 0) {
+        *out = *out < most ? *out : most;
         return rc;
-    const char *sql =
-        r.exact ? DUE_SELECT_START DUE_SELECT_END : DUE_SELECT_START " AND created_at < $3" DUE_SELECT_END;
+    }
+    const char *sql = r.exact ? DUE_SELECT_START "<= $1" DUE_SELECT_END
+                              : DUE_SELECT_START "<= $1 AND created_at < $3" DUE_SELECT_END;
     return store_first_int(s->db, sql, DB_ARGS(DB_INT(r.upto), DB_INT(most), DB_INT(due_before)), out, err);
 }
 

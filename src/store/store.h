@@ -470,8 +470,8 @@ enum rc store_find_live(struct store *s, const struct retirement *row, struct re
                         struct err *err) MUST_CHECK;
 /* Deletes some of the marked ones, but for those whose archive is not finished: rows, logs, and accounts that
  * have no retirement left and that no person can sign in to. Digests of names stay, so that a retired name is
- * recognised, and so does the audit trail. fn, unless NULL, is called with the id of each. *more: there may be
- * others, for the next transaction. */
+ * recognised, and so does the audit trail. fn, unless NULL, is called with the id of each. *more: there may
+ * be others, for the next transaction. */
 typedef enum rc store_id_fn(void *arg, int64_t id, struct err *err);
 enum rc store_forget_redacted(struct store *s, store_id_fn *fn, void *arg, bool *more,
                               struct err *err) MUST_CHECK;
@@ -509,7 +509,10 @@ struct fuse_entry {
 enum rc store_fuse(struct store *s, struct arena *a, size_t limit, struct fuse_entry *out, size_t *n,
                    struct err *err) MUST_CHECK;
 enum rc store_add_fuse(struct store *s, const struct fuse_entry *e, struct err *err) MUST_CHECK;
-/* How many in PENDING were created before then; counting stops at most. */
+/* How many are in PENDING, due or not; takes no counting. */
+enum rc store_count_pending(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+/* How many in PENDING were created before then; counting stops at most. Goes through more than a few times
+ * DUE_LOOK_MAX rows only if more than that are due and more than that are not. */
 enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_t *out,
                        struct err *err) MUST_CHECK;
 /* Requests of a usual day: the median of the 28 days up to then, so that one unusual day does not count. */

@@ -50,7 +50,9 @@ enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *
     rc = find_most(act, due_before, &most, err);
     if (rc || most == INT64_MAX)
         return rc;
-    rc = store_due_upto(act->store, due_before, most + last.due + 1, &due, err);
+    rc = store_count_pending(act->store, &due, err); /* no more than these are due */
+    if (!rc && due > most)
+        rc = store_due_upto(act->store, due_before, most + last.due + 1, &due, err);
     if (rc)
         return rc;
     if (due > most + last.due) {

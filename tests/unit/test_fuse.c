@@ -31,6 +31,23 @@ static void test_fuse__counts_who_is_due_up_to_a_limit(void **state)
     assert_int_equal(due_upto(f, f->now + 1, 10), 7);
 }
 
+/* A claim must not walk over all that are due: those in the middle may lie. */
+static void test_fuse__a_count_looks_at_few_rows(void **state)
+{
+    struct fixture *f = *state;
+    int64_t many = 5 * DUE_LOOK_MAX / 2, due_before = f->now + 1;
+    add_crowd(f, many, PENDING, LEASE_FREE);
+    f->now += CLOCK_DAY;
+    add_crowd(f, DUE_LOOK_MAX / 2, PENDING, LEASE_FREE);
+    assert_int_equal(due_upto(f, due_before, 3 * DUE_LOOK_MAX), many);
+    OK(db_script(f->db, "UPDATE retirement SET state_id = -1 WHERE id BETWEEN 11000 AND 24000", &f->err));
+    assert_int_equal(due_upto(f, due_before, 3 * DUE_LOOK_MAX), many);
+    assert_int_equal(due_upto(f, due_before, 2 * DUE_LOOK_MAX), 2 * DUE_LOOK_MAX);
+    assert_int_equal(due_upto(f, START, 3 * DUE_LOOK_MAX), 0);
+    add_crowd(f, DUE_LOOK_MAX, PENDING, LEASE_FREE); /* many of both kinds: counted one by one */
+    assert_int_equal(due_upto(f, due_before, 3 * DUE_LOOK_MAX), many - 13001);
+}
+
 static int64_t usual(struct fixture *f)
 {
     int64_t n;
@@ -95,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_fuse__counts_who_is_due_up_to_a_limit),
+        T(test_fuse__a_count_looks_at_few_rows),
         T(test_fuse__a_usual_day_is_the_median_of_four_weeks),
         T(test_fuse__remembers_what_happened),
         T(test_fuse__nobody_is_begun_with),

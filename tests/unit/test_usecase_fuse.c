@@ -58,6 +58,27 @@ static void test_fuse__blows_at_one_too_many_and_no_new_retirement_starts(void *
     assert_int_equal(claim_all(f), 0);
 }
 
+static enum rc note_walk(void *arg, const char *sql)
+{
+    *(int *)arg += strstr(sql, "FROM (SELECT 1 FROM retirement") != NULL;
+    return RC_OK;
+}
+
+/* Not more than are in PENDING can be due. */
+static void test_fuse__walks_over_no_row_while_few_are_in_pending(void **state)
+{
+    struct fixture *f = *state;
+    int walks = 0;
+    add_people(f, 2);
+    db_set_fault(f->db, note_walk, &walks);
+    assert_false(look(f).blown);
+    assert_int_equal(walks, 0);
+    add_people(f, 1);
+    assert_true(look(f).blown);
+    assert_true(walks > 0);
+    db_set_fault(f->db, NULL, NULL);
+}
+
 static void test_fuse__those_under_way_continue(void **state)
 {
     struct fixture *f = *state;
@@ -112,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(test_fuse__blows_at_one_too_many_and_no_new_retirement_starts),
+        S(test_fuse__walks_over_no_row_while_few_are_in_pending),
         S(test_fuse__those_under_way_continue),
         S(test_fuse__released_lets_as_many_start_and_blows_for_more),
         S(test_fuse__is_as_before_when_the_queue_is_usual_again),
