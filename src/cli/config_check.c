@@ -85,8 +85,8 @@ static enum rc run_config_check(struct cli *cli, struct err *err)
         return RC_OK;
     }
     enum rc rc = cli_config(cli, &config, err);
-    if (!rc)
-        named_check(cli, config);
+    if (!rc || cli->faults.refused)
+        named_check(cli, rc ? cli->faults.refused : config);
     if (!rc && cli->faults.n > 0)
         rc = err_set(err, RC_INVALID, "%s names what is not there", config->file);
     if (!rc && cli_flag(cli, "connect"))

@@ -61,6 +61,8 @@ static const char *certificate_fault(struct cli *cli, const struct config *confi
     struct err err;
     struct arena *a = &cli->arena;
     int64_t now = world_now(cli->world);
+    if (path == config->tls_certificate && !config->tls_key)
+        return NULL; /* the key is a mistake of its own */
     enum rc rc = file_read(a, path, PEM_BYTES_MAX, &pem, NULL, &err);
     if (!rc && path != config->tls_certificate)
         rc = http_check_authorities(pem, now, &err);
@@ -71,15 +73,26 @@ static const char *certificate_fault(struct cli *cli, const struct config *confi
     return words(a, rc, &err);
 }
 
-static const char *fault_of(struct cli *cli, const struct config *config, const struct config_named *named)
+/* The server makes the folder of the archives when it archives for the first time. */
+static const char *data_dir_fault(struct arena *a, const char *path)
 {
     struct err err;
+    struct stat st;
+    const char *fault = words(a, file_check_data_dir(path, &err), &err);
+    const char *archives = arena_printf(a, "%s/archives", path);
+    if (!fault && stat(archives, &st) == 0 && !S_ISDIR(st.st_mode))
+        fault = arena_printf(a, "%s is not a folder: archives could not be written", archives);
+    return fault;
+}
+
+static const char *fault_of(struct cli *cli, const struct config *config, const struct config_named *named)
+{
     switch (named->kind) {
     case NAMED_PROGRAM: return program_fault(&cli->arena, named->exec);
     case NAMED_DATA_DIR:
         if (config->authority && !config->authority_is_lms)
             return NULL; /* what a driver for a server elsewhere does stands there */
-        return words(&cli->arena, file_check_data_dir(named->text, &err), &err);
+        return data_dir_fault(&cli->arena, named->text);
     case NAMED_CERTIFICATE:
     case NAMED_AUTHORITIES: return certificate_fault(cli, config, named->text);
     case NAMED_DATABASE: return driver_database_fault(&cli->arena, named->text);

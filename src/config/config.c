@@ -421,6 +421,7 @@ enum rc config_load_whole(struct arena *a, const char *path, struct config **out
     }
     if (rc) {
         const struct config_fault *first = &faults->fault[0];
+        faults->refused = config;
         return err_set(err, rc, "%s:%u:%u: %s", first->file, first->line, first->column, first->what);
     }
     config->file = arena_strdup(a, path);

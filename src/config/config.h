@@ -438,6 +438,8 @@ struct config_faults {
     struct config_fault fault[CONFIG_FAULTS_MAX];
     size_t n;
     size_t more; /* for which there is no room in fault */
+    const struct config
+        *refused; /* as far as it could be read; NULL: not at all, or nothing is wrong with it */
 };
 
 /* Puts another one into its place among them. */

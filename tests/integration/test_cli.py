@@ -503,6 +503,19 @@ def test_an_import_whose_answer_is_lost_does_not_say_what_it_does_not_know(site,
     assert "the others are not" not in done.err and "look before you repeat" not in done.err
 
 
+def test_archives_that_are_no_folder_are_a_mistake(site):
+    site.data_dir.mkdir(mode=0o700)
+    (site.data_dir / "archives").touch()
+    expect(site.lethe("config", "check"), USAGE, "archives is not a folder")
+
+
+def test_what_a_refused_configuration_names_is_looked_at_too(site):
+    site.configure(no_such_setting=1)
+    site.stage("RUNNING", "RUN", exec={"command": ["./missing"]})
+    done = site.lethe("config", "check")
+    assert done.code == USAGE and "no_such_setting" in done.err and "there is no program" in done.err, done
+
+
 def test_a_server_elsewhere(served):
     made = served.client("operator", "retirement:admin")
     secret = served.folder / "secret"
