@@ -31,7 +31,7 @@ enum {
     REACH_DEADLINE_S = 10,
     REACH_AGAIN_MS = 10,
     CALL_TIMEOUT_S = 600,  /* checking a large database takes long */
-    MONITOR_TIMEOUT_S = 8, /* monitoring systems give up after 10 */
+    MONITOR_TIMEOUT_S = 8, /* for all calls together: monitoring systems give up after 10 */
     ANSWER_MAX = 64 * 1024 * 1024,
     TOKEN_ANSWER_MAX = 64 * 1024
 };
@@ -47,6 +47,7 @@ struct api {
     bool user_is_meant;          /* may make a data directory, though it is root */
     bool populate;               /* a server inside this process gives an empty database its states */
     bool monitors;               /* CLI_MONITOR */
+    int64_t deadline;            /* of a command that monitors */
     struct metrics *metrics;
     struct server *server; /* NULL: it runs in another process */
 };
@@ -56,7 +57,7 @@ struct api {
 enum presence { PRESENT, ABSENT };
 
 /* Does a server answer at the socket? RC_FORBIDDEN: this user cannot ask. */
-static enum rc probe(const char *path, enum presence *out, struct err *err)
+static enum rc look_for_server(const char *path, enum presence *out, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     *out = ABSENT;
@@ -106,7 +107,7 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
     };
     for (;;) {
         enum presence presence;
-        enum rc rc = probe(api->socket_path, &presence, err);
+        enum rc rc = look_for_server(api->socket_path, &presence, err);
         if (rc || presence == PRESENT)
             return rc;
         if (api->monitors)
@@ -124,7 +125,10 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 
 static int64_t call_timeout(const struct api *api)
 {
-    return (api->monitors ? MONITOR_TIMEOUT_S : CALL_TIMEOUT_S) * CLOCK_S;
+    if (!api->monitors)
+        return CALL_TIMEOUT_S * CLOCK_S;
+    int64_t left = api->deadline - world_mono(api->world);
+    return left > CLOCK_MS ? left : CLOCK_MS;
 }
 
 static enum rc call_failed(const struct api *api, const struct http_call *call, struct err *err)
@@ -242,6 +246,7 @@ enum rc api_open(struct cli *cli, struct api **out, struct err *err)
     api->world = cli->world;
     api->metrics = metrics_open();
     api->monitors = cli->command->shared & CLI_MONITOR;
+    api->deadline = world_mono(cli->world) + MONITOR_TIMEOUT_S * CLOCK_S;
     enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);
     if (!rc)
         rc = url ? open_remote(api, url, err) : open_local(api, cli, err);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stuck and overdue people, and `lethe check`, which reports them to a monitoring system."""
 import signal
+import time
 
 import pytest
 
@@ -154,3 +155,20 @@ def test_it_asks_a_server_elsewhere(watched):
     watched.stop()
     gone = watched.lethe("check", *where, config=False, env=env)
     assert gone.code == CRITICAL and "cannot reach" in gone.out
+
+
+def test_a_slow_server_has_the_time_of_one_call_for_all(site, make_service):
+    """Monitoring systems give up after ten seconds: the command ends before, and says so itself."""
+    def script(call):
+        time.sleep(2.5)
+        return (200, {"access_token": "x"}) if call.path == "/oauth2/access_token" else (200, {"states": [], "stages": [],
+                                                                                            "retirements": []})
+
+    server = make_service(script=script)
+    secret = site.folder / "secret"
+    secret.write_text("secret-of-the-client\n")
+    secret.chmod(0o600)
+    begun = time.monotonic()
+    done = site.lethe("check", "--server", server.url, config=False,
+                      env={"LETHE_CLIENT_ID": "x", "LETHE_CLIENT_SECRET_FILE": str(secret)})
+    assert done.code == 2 and "CRITICAL" in done.out and time.monotonic() - begun < 9.5, done
