@@ -41,8 +41,8 @@ enum {
     CLI_SERVER = 2,   /* takes --server */
     CLI_AS_IT_IS = 4, /* a server that is started inside it leaves an empty database without states */
     CLI_YES = 16,     /* takes --yes: cli_asks */
-    CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, and an error that it does
-                       * not   report itself exits with 3, "unknown" */
+    CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, ends in time, and an error
+                       * that it does not report itself exits with 3, "unknown" */
 };
 
 struct cli_command {
@@ -118,8 +118,8 @@ struct reached {
 /* Tries to reach them all, and prints a line for each unless there is --json. */
 void connect_all(struct cli *cli, const struct config *config, struct reached *reached);
 
-/* Adds to faults what is wrong with the programs, files and databases that a configuration names (named.c).
- */
+/* Adds to faults what is wrong with the programs, files and databases that a configuration names, also a
+ * refused one (named.c). */
 void named_check(struct cli *cli, const struct config *config);
 
 /* False: the user is root, and neither --allow-root nor LETHE_ALLOW_ROOT=1 was given. */

@@ -14,7 +14,7 @@ extern const struct cli_command command_plan;
 /* states.c */
 extern const struct cli_command command_states_sync, command_states_list, command_states_graph;
 /* retirement.c */
-extern const struct cli_command command_retirement_request, command_retirement_list, command_retirement_move;
+extern const struct cli_command command_retirement_request, command_retirement_list;
 /* cancel.c */
 extern const struct cli_command command_retirement_cancel;
 /* confirm.c */
@@ -32,7 +32,7 @@ extern const struct cli_command command_stages_show, command_stages_release;
 /* outbox.c */
 extern const struct cli_command command_outbox_list, command_outbox_retry;
 /* bulk.c */
-extern const struct cli_command command_retirement_resume, command_retirement_rerun;
+extern const struct cli_command command_retirement_move, command_retirement_resume, command_retirement_rerun;
 /* import.c */
 extern const struct cli_command command_retirement_import, command_account_import;
 /* account.c */
@@ -44,11 +44,14 @@ extern const struct cli_command command_client_add, command_client_list, command
 extern const struct cli_command command_partner_report;
 /* archive.c */
 extern const struct cli_command command_archive;
+/* audit.c */
 extern const struct cli_command command_audit_verify, command_audit_export;
 /* check.c */
 extern const struct cli_command command_check;
+/* config_check.c */
+extern const struct cli_command command_config_check;
 /* tools.c */
-extern const struct cli_command command_config_check, command_fsck, command_hash, command_version;
+extern const struct cli_command command_fsck, command_hash, command_version;
 /* help.c */
 extern const struct cli_command command_help;
 
