@@ -43,6 +43,7 @@ static enum rc act_archive(struct exchange *x, struct err *err)
     if (rc)
         return rc;
     answer_archive(x, in, &done);
+    x->undo = in->dry_run;
     x->unfinished =
         !in->dry_run; /* with no person to archive, too: an earlier archive may have been left half done */
     return RC_OK;

@@ -50,8 +50,8 @@ struct exchange {
     struct tally tally;      /* of a write: counted after the commit */
     void *outcome;           /* of a write, set by act: for `committed` */
     bool is_routine;         /* it asked for news, and there were none: not worth a line of the log */
-    bool undo;               /* set by act: a dry run, whose answer stands and whose changes do not */
-    bool unfinished;         /* LANE_ALONE, set by act and finish: commit, then call finish */
+    bool undo;       /* set by act: a dry run; its answer stands and is not kept, its changes are undone */
+    bool unfinished; /* LANE_ALONE, set by act and finish: commit, then call finish */
 };
 
 typedef enum rc handler_fn(struct exchange *x, struct err *err);

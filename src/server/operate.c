@@ -350,6 +350,7 @@ static enum rc act_bulk(struct exchange *x, struct err *err)
     json_close_list(&o);
     json_field_int_if(&o, "next", chosen.next != 0, chosen.next);
     json_close_map(&o);
+    x->undo = in->move.dry_run;
     return rc;
 }
 

@@ -113,6 +113,7 @@ static enum rc act_import(struct exchange *x, struct err *err)
     json_open_map(&o);
     put_import_results(&o, rows, in->n);
     json_close_map(&o);
+    x->undo = in->dry_run;
     return RC_OK;
 }
 

@@ -112,6 +112,7 @@ static enum rc act_sync_states(struct exchange *x, struct err *err)
         return rc;
     struct json_out o = answer_json(x, 200);
     put_sync(&o, &diff, in->names, in->n, in->dry_run);
+    x->undo = in->dry_run;
     return RC_OK;
 }
 

@@ -198,11 +198,17 @@ def test_what_was_refused_is_decided_anew(authority):
     assert authority.post(path, {}, headers=headers).status == 200
 
 
-def test_a_dry_run_is_not_remembered(authority):
+def test_a_dry_run_is_not_remembered(served):
+    ada, states = {"username": "dry-ada", "email": "dry-ada@example.com"}, served.config["states"]
+    for path, body in (("/v1/accounts", {"accounts": [ada]}), ("/v1/retirements/import", {"people": [ada]}),
+                       ("/v1/bulk", {"select": {"ids": [1]}, "action": "cancel"}),
+                       ("/v1/archives", {"older_than": "0d"})):
+        headers = keyed()
+        assert served.post(path, body | {"dry_run": True}, headers=headers).status == 200, path
+        assert served.post(path, body, headers=headers).status in (200, 201), path
     headers = keyed()
-    account = {"username": "dry-ada", "email": "dry-ada@example.com"}
-    assert authority.post("/v1/accounts", {"accounts": [account], "dry_run": True}, headers=headers).status == 200
-    assert authority.post("/v1/accounts", {"accounts": [account]}, headers=headers).status == 201
+    assert served.put("/v1/states?dry_run=true", {"states": states}, headers=headers).status == 200
+    assert served.put("/v1/states", {"states": states}, headers=headers).status == 200
 
 
 def test_after_a_day_the_key_is_free(served):
