@@ -49,6 +49,7 @@ struct import {
 
 static enum rc read_people(struct exchange *x, struct import *in, struct err *err)
 {
+    static const char *const known[] = { "username", "email", NULL };
     const struct json *people;
     enum rc rc = field_list(x->body, "people", true, USECASE_LIST_MAX, &people, err);
     if (rc)
@@ -57,7 +58,9 @@ static enum rc read_people(struct exchange *x, struct import *in, struct err *er
     for (const struct json *item = people->first; item; item = item->next, in->n++) {
         if (item->kind != JSON_MAP)
             return err_set(err, RC_INVALID, "people: item %zu must be an object", in->n + 1);
-        rc = field_text(item, "username", &in->person[in->n].username, err);
+        rc = field_only(item, known, err);
+        if (!rc)
+            rc = field_text(item, "username", &in->person[in->n].username, err);
         if (!rc)
             rc = field_text(item, "email", &in->person[in->n].email, err);
         if (rc)

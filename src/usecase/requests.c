@@ -45,7 +45,7 @@ static enum rc already_retired(struct err *err)
     return err_set_code(
         err, RC_CONFLICT, "retired",
         "this user is retired already; if the person has a new account in the application, send "
-        "its number as account_id");
+        "its number as account_id to POST /v1/retirements");
 }
 
 /* ---- people who came back ---- */

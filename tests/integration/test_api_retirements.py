@@ -145,6 +145,11 @@ def test_an_import_is_refused(authority, body, words):
     expect(authority.post("/v1/retirements/import", body), 400, "invalid", *words)
 
 
+def test_an_import_takes_no_number(authority):
+    people = [{"username": "ada", "email": "ada@example.com"}, {"username": "bob", "email": "bob@example.com", "account_id": 9}]
+    expect(authority.post("/v1/retirements/import", {"people": people}), 400, "unknown_field", "item 2")
+
+
 # ---- looking ----
 
 def test_lists_come_in_pages(served):

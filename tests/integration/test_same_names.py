@@ -160,6 +160,13 @@ def test_an_account_of_the_directory_that_came_back_elsewhere(served):
     assert new.status == 201 and new.json["user"]["id"] == 9, new
 
 
+def test_an_import_of_a_person_who_was_retired_says_where_the_number_is_taken(served):
+    retire(served, ask(served, "ada", account_id=1).json)
+    people = [{"username": "ada", "email": "ada@example.com"}]
+    [row] = served.post("/v1/retirements/import", {"people": people, "partial": True}).json["results"]
+    assert row["code"] == "retired" and "account_id to POST /v1/retirements" in row["detail"], row
+
+
 def test_another_number_while_the_first_request_is_under_way_is_a_slip(served):
     ask(served, "ada", account_id=1)
     answer = ask(served, "ada", account_id=9)
