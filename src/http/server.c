@@ -420,7 +420,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **tr
     *transfer = NULL;
     int64_t now = world_mono(conf->world);
     if (conn_was_cut(x->conn))
-        x->req.status = 408;
+        x->req.status = x->conn->framing.status ? 0 : 408; /* 0: its refusal has been counted */
     if (x->req.status && conf->finished)
         conf->finished(conf->arg, &x->req, now - x->began_at);
     conn_idle(x->conn, now);

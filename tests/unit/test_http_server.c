@@ -565,6 +565,23 @@ static void test_http_server__whole_requests_are_answered_before_a_bad_one(void 
     assert_served();
 }
 
+/* Its request line came before, so that it is a request of the library, too. */
+static void test_http_server__a_refusal_is_counted_once(void **state)
+{
+    open_house();
+    int fd = dial();
+    say(fd, "GET /hidden HTTP/1.1\r\nHost: x\r\n");
+    poll(NULL, 0, 10 * LOOK_MS);
+    say(fd, "Bad : x\r\n\r\n");
+    assert_int_equal(hear(fd).status, 400);
+    assert_closed(fd);
+    assert_served();
+    await_count(&house.n_finished, 2);
+    poll(NULL, 0, 10 * LOOK_MS);
+    assert_int_equal(house.n_finished, 2);
+    assert_int_equal(house.last_status, 200);
+}
+
 /* The first one sleeps until another thread answers it; the refusal waits for that. */
 static void test_http_server__a_refusal_waits_for_the_answers_before_it(void **state)
 {
@@ -1479,6 +1496,7 @@ int main(void)
         TEST(bad_headers_are_400),
         TEST(after_a_doubtful_length_nothing_more_is_read),
         TEST(whole_requests_are_answered_before_a_bad_one),
+        TEST(a_refusal_is_counted_once),
         TEST(a_refusal_waits_for_the_answers_before_it),
         TEST(what_is_not_http_is_never_served),
         TEST(noise_does_no_harm),
