@@ -53,7 +53,8 @@ bool sessions_check_password(struct exchange *x, const struct password_try *try,
     if (!auth_password_matches(try->password, account ? account->password : NULL))
         return false;
     auth_throttle_forget(x->throttle, here);
-    auth_throttle_return(x->throttle, everywhere);
+    if (!try->is_own)
+        auth_throttle_return(x->throttle, everywhere);
     if (try->source)
         auth_throttle_return(x->throttle, arena_printf(x->arena, "source %s", try->source));
     return true;
@@ -61,8 +62,7 @@ bool sessions_check_password(struct exchange *x, const struct password_try *try,
 
 static enum rc answer_throttled(struct exchange *x)
 {
-    answer_status(x->http, x->route->dialect, 429, "throttled",
-                  "too many tries: wait a quarter of an hour, or have the password reset");
+    answer_status(x->http, x->route->dialect, 429, "throttled", "too many tries: wait a quarter of an hour");
     x->http->extra_name = "Retry-After";
     x->http->extra_value = "900";
     return RC_OK;
@@ -171,7 +171,7 @@ static enum rc act_sign_out(struct exchange *x, struct err *err)
 static enum rc read_reset_link(struct exchange *x, struct err *err)
 {
     int64_t *id = x->input = ARENA_NEW(x->arena, int64_t);
-    return exchange_path_id(x, id, err) ? err_set(err, RC_NOT_FOUND, "there is no such account") : RC_OK;
+    return exchange_path_id(x, id, err);
 }
 
 static enum rc act_reset_link(struct exchange *x, struct err *err)
