@@ -44,6 +44,7 @@ static const char *status_title(unsigned status)
         { 500, "Internal Server Error" },
         { 501, "Not Implemented" },
         { 503, "Service Unavailable" },
+        { 505, "HTTP Version Not Supported" },
         { 507, "Insufficient Storage" },
     };
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {

@@ -9,7 +9,7 @@ import yaml
 FILE = os.path.join(os.path.dirname(__file__), "..", "..", "src", "server", "openapi.yaml")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What a server may answer to anything (the default of each operation).
-ANYWHERE = {400, 405, 408, 413, 429, 431, 501}
+ANYWHERE = {400, 405, 408, 413, 429, 431, 501, 505}
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "number": (int, float)}
 
 
