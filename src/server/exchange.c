@@ -28,7 +28,7 @@ enum rc exchange_path_id(const struct exchange *x, int64_t *out, struct err *err
 {
     if (field_parse_int(x->param[0], out) && *out > 0)
         return RC_OK;
-    return err_set(err, RC_NOT_FOUND, "there is no such retirement");
+    return err_set(err, RC_NOT_FOUND, "there is no such path: its id must be a positive number");
 }
 
 bool exchange_is_answered(const struct exchange *x)

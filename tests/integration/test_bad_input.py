@@ -262,6 +262,14 @@ def test_paths(authority, path, status):
     assert answer.headers["X-Injected"] is None and answer.headers["Location"] is None
 
 
+@pytest.mark.parametrize("method, path", [("GET", "/v1/retirements/x"), ("PATCH", "/v1/accounts/x"), ("POST", "/v1/accounts/0/password-reset"),
+                                          ("POST", "/v1/deliveries/-1/retry"), ("POST", "/v1/retirements/1x/move")])
+def test_what_is_no_number_is_said(authority, method, path):
+    answer = authority.call(method, path, {})
+    assert answer.status == 404 and answer.json["code"] == "not_found", answer
+    assert "retirement" not in answer.json["detail"] and "number" in answer.json["detail"], answer
+
+
 @pytest.mark.parametrize("method, path", ALL)
 def test_methods(authority, victim, method, path):
     """Methods that a path does not have are refused, and the answer names those it has."""
