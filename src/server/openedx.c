@@ -80,7 +80,9 @@ static enum rc answer_by_status_and_date(struct exchange *x, struct err *err)
     if (!rc)
         rc = query_states(x, "state", &ids, &filter.n_states, err);
     if (!rc && filter.n_states != 1)
-        return err_set(err, RC_INVALID, "state: is missing; name one state");
+        return err_set(err, RC_INVALID,
+                       filter.n_states ? "state: name one state, not several"
+                                       : "state: is missing; name one state");
     if (rc)
         return rc;
 

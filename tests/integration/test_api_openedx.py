@@ -282,7 +282,8 @@ def test_both_days_are_included(crowd):
     ("start_date=2999-01-01&end_date=2999-01-02&state=PENDING", ["start_date", "future"]),
     ("start_date=2025-01-01&end_date=2999-01-02&state=PENDING", ["end_date", "future"]),
     ("start_date=2025-01-01&end_date=2025-01-01&state=NOWHERE", ["state", "NOWHERE"]),
-    ("start_date=2025-01-01&end_date=2025-01-01&state=PENDING,COMPLETE", ["state", "one"]),
+    ("start_date=2025-01-01&end_date=2025-01-01&state=PENDING,COMPLETE", ["state", "one", "not several"]),
+    ("start_date=2025-01-01&end_date=2025-01-01&state=PENDING&state=COMPLETE", ["state", "one", "not several"]),
     ("start_date=2025-01-01&end_date=2025-01-01&state=PENDING&date_field=updated", ["date_field"]),
 ])
 def test_by_date_refuses(crowd, query, words):
