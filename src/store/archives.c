@@ -9,7 +9,7 @@ enum { PAGE_MAX = 500, UNFINISHED_MAX = 100 };
 /* ---- retirements ---- */
 
 /* COMPLETE since before $2 and behind id $1, at most id $3. Those of whom partners are not told yet, and
- * those that are about to be deleted, may be many: the indexes leave them out, and nothing else of them is
+ * those that are about to be deleted, may be many: their views are not
  * read. */
 #define ARCHIVABLE                                                                         \
     " FROM retirement r WHERE r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')" \

@@ -269,7 +269,7 @@ enum rc usecase_forget(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- archive.c ---- */
 
-enum { USECASE_ARCHIVE_MAX = 5000 }; /* people in one file */
+enum { USECASE_ARCHIVE_MAX = 1000 }; /* people of one archive: other writes wait until its file is written */
 
 struct archive_request {
     int64_t older_than_us;

@@ -247,6 +247,34 @@ static void test_archive__who_cancelled_is_forgotten_after_another_time(void **s
     assert_sound(f);
 }
 
+/* Other writes wait for an archive, so it is of a limited number of people, in whatever way they go. */
+static void test_archive__is_of_a_thousand_people_at_most(void **state)
+{
+    struct fixture *f = *state;
+    enum { AT_ONCE = 1000 };
+    int64_t archived = 0, cancelled = 0;
+    struct archive_answer answer = { .more = true };
+    add_crowd(f, 1500, COMPLETE, LEASE_NONE);
+    add_crowd(f, 700, ABORTED, LEASE_NONE);
+    OK(db_script(f->db,
+                 "INSERT INTO retirement_person SELECT id, x'01', x'02', 'u' || id, 'e', 'n', 'r', 'r'"
+                 " FROM retirement; UPDATE retirement SET live = 0",
+                 &f->err));
+    f->now += 3 * AGE + 1;
+    OK(db_begin(f->db, &f->err)); /* one commit for all of them */
+    for (int i = 0; answer.more && i < 5; i++) {
+        answer = archive(f, false);
+        assert_true(answer.people + answer.cancelled <= AT_ONCE);
+        archived += answer.people;
+        cancelled += answer.cancelled;
+        finish(f);
+    }
+    OK(db_commit(f->db, &f->err));
+    assert_int_equal(archived, 1500);
+    assert_int_equal(cancelled, 700);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+}
+
 static void test_archive__with_a_certificate_nothing_is_in_plain_text(void **state)
 {
     struct fixture *f = *state;
@@ -294,6 +322,7 @@ int main(void)
         S(test_archive__an_unfinished_file_of_a_known_name_stays),
         S(test_archive__nothing_of_the_account_goes_along),
         S(test_archive__who_cancelled_is_forgotten_after_another_time),
+        S(test_archive__is_of_a_thousand_people_at_most),
         S(test_archive__with_a_certificate_nothing_is_in_plain_text),
         S(test_archive__a_bad_certificate_is_the_servers_fault),
     };
