@@ -119,13 +119,15 @@ static bool end_name(struct framing *f)
         enum framing_field field;
     } known[] = { { "Host", 4, FIELD_HOST },
                   { "Content-Length", 14, FIELD_LENGTH },
-                  { "Transfer-Encoding", 17, FIELD_ENCODING } };
+                  { "Transfer-Encoding", 17, FIELD_ENCODING },
+                  { "Cookie", 6, FIELD_COOKIE } };
     f->field = FIELD_OTHER;
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
         if (f->text_len == known[i].len && strncasecmp(f->text, known[i].name, known[i].len) == 0)
             f->field = known[i].field;
-    return f->field == FIELD_OTHER || !f->in_trailer ||
-           refuse(f, 400, "the trailer has a header that belongs before the body");
+    if (f->field != FIELD_OTHER && f->in_trailer)
+        return refuse(f, 400, "the trailer has a header that belongs before the body");
+    return ++f->fields <= HTTP_FIELDS_MAX || refuse(f, 431, "there are too many headers");
 }
 
 static bool take_length(struct framing *f)
@@ -159,6 +161,11 @@ static bool end_field(struct framing *f)
         if (f->has_host)
             return refuse(f, 400, "more than one Host header");
         f->has_host = true;
+        return true;
+    case FIELD_COOKIE:
+        f->cookie_len += f->text_len;
+        if (f->cookie_len > HTTP_COOKIE_MAX || f->fields > HTTP_FIELDS_MAX)
+            return refuse(f, 431, "the cookies are too large");
         return true;
     case FIELD_OTHER: return true;
     }
@@ -246,6 +253,9 @@ static size_t eat_part(struct framing *f, const char *data, size_t len)
 {
     const struct part *part = &parts[f->at];
     size_t n = part->chars == NONE ? 0 : span(part->chars, data, len);
+    /* The library copies cookies, and keeps a record of each one, as of each header. */
+    for (size_t i = 0; f->at == AT_VALUE && f->field == FIELD_COOKIE && i < n; i++)
+        f->fields += data[i] == ';' || data[i] == ',';
     if (n > 0 && part->done && (f->at != AT_VALUE || f->field != FIELD_OTHER))
         keep(f, data, n);
     f->part_len += n;

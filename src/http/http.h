@@ -23,6 +23,8 @@
 
 enum {
     HTTP_HEADER_MAX = 16 * 1024, /* bytes of all headers of a request */
+    HTTP_FIELDS_MAX = 100,       /* headers and single cookies of a request */
+    HTTP_COOKIE_MAX = 4 * 1024,  /* bytes of the values of Cookie headers */
     HTTP_BODY_MAX = 1024 * 1024,
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
     HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */

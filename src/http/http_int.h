@@ -37,7 +37,7 @@ enum framing_at {
     AT_BODY
 };
 
-enum framing_field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_ENCODING };
+enum framing_field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_ENCODING, FIELD_COOKIE };
 
 /* Zero it for a new connection. */
 struct framing {
@@ -48,6 +48,8 @@ struct framing {
     size_t text_len;   /* of all of it */
     size_t part_len;   /* so far, blanks before it included */
     size_t head_len;   /* so far */
+    size_t cookie_len; /* of all Cookie headers */
+    unsigned fields;   /* headers, and pieces of cookies */
     uint64_t left;     /* of the body or chunk */
     unsigned messages; /* that have come to their end */
     unsigned status;   /* when it is refused: the answer, for good */

@@ -35,7 +35,7 @@
 enum {
     WORKER_CONNECTIONS = 120,
     LEAVING = 5, /* more that the library may still be clearing away; 128 events is too many */
-    CONNECTION_MEMORY = 24 * 1024,   /* for the headers and what the library makes of them */
+    CONNECTION_MEMORY = 32 * 1024,   /* for the headers and what the library makes of them */
     SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that the client hears why */
     KEEP_MAX = 64 * 1024             /* bytes of a buffer that stays for the next request */
 };

@@ -224,6 +224,19 @@ def test_headers_over_16_kib(authority):
         assert status_of(authority.say(request_bytes(authority, get, header))) == 431
 
 
+@pytest.mark.parametrize("headers, status", [
+    ([b"X-%d: %s" % (n, b"y" * 140) for n in range(95)], 200), ([b"a: b"] * 94, 200), ([b"a: b"] * 101, 431), ([b"a: b"] * 400, 431),
+    ([b"Cookie: a=" + b"b" * 4000], 200), ([b"Cookie: " + b"a=b; " * 90], 200), ([b"Cookie: " + b"a=%s; " % (b"b" * 76) * 50, *[b"X: %s" % (b"y" * 265)] * 42], 200), ([b"Cookie: a=" + b"b" * 4100], 431),
+    ([b"Cookie: a=" + b"b" * 3000] * 2, 431), ([b"Cookie: a=" + b"b" * 9000], 431), ([b"Cookie: " + b"a=b; " * 800], 431)])
+def test_many_short_headers_and_long_cookies(authority, headers, status):
+    """The library would need more memory for them than a connection has, and answer in its own words."""
+    data = request_bytes(authority, b"GET /v1/states HTTP/1.1", *headers)
+    if status == 431:
+        expect_refused(authority, data, 431)
+    else:
+        assert status_of(authority.say(data)) == status
+
+
 @pytest.mark.parametrize("start", [b"GET /" + b"x" * 20000 + b" HTTP/1.1", b"GET /v1/states?a=" + b"b" * 20000 + b" HTTP/1.1"])
 def test_a_target_that_is_too_long(authority, start):
     expect_refused(authority, request_bytes(authority, start), 431)

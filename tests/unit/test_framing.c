@@ -69,6 +69,35 @@ static void test_framing__whole_requests_are_counted(void **state)
     expect_all(good, sizeof(good) / sizeof(*good));
 }
 
+/* A request with so many headers X, and a Cookie. */
+static unsigned status_with(unsigned n, const char *cookie)
+{
+    struct framing f = { 0 };
+    struct buf b;
+    buf_init(&b, HTTP_HEADER_MAX);
+    buf_add_str(&b, "GET / HTTP/1.1\r\n" HOST);
+    for (unsigned i = 0; i < n; i++)
+        buf_add_str(&b, "X: y\r\n");
+    buf_printf(&b, "Cookie: %s\r\n\r\n", cookie);
+    framing_follow(&f, b.data, b.len);
+    buf_free(&b);
+    return f.status;
+}
+
+static void test_framing__headers_and_cookies_have_limits(void **state)
+{
+    char cookie[HTTP_COOKIE_MAX + 2];
+    assert_int_equal(status_with(HTTP_FIELDS_MAX - 2, "a=b"), 0);
+    assert_int_equal(status_with(HTTP_FIELDS_MAX - 1, "a=b"), 431);
+    assert_int_equal(status_with(HTTP_FIELDS_MAX - 4, "a=b; c=d, e=f"), 0);
+    assert_int_equal(status_with(HTTP_FIELDS_MAX - 3, "a=b; c=d, e=f"), 431);
+    memset(cookie, 'c', sizeof(cookie));
+    cookie[HTTP_COOKIE_MAX + 1] = '\0';
+    assert_int_equal(status_with(0, cookie), 431);
+    cookie[HTTP_COOKIE_MAX] = '\0';
+    assert_int_equal(status_with(0, cookie), 0);
+}
+
 static void test_framing__a_deviation_is_refused(void **state)
 {
     static const struct given bad[] = {
@@ -203,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_framing__whole_requests_are_counted),
+        cmocka_unit_test(test_framing__headers_and_cookies_have_limits),
         cmocka_unit_test(test_framing__a_deviation_is_refused),
         cmocka_unit_test(test_framing__every_part_has_a_limit),
         cmocka_unit_test(test_framing__the_lines_of_many_chunks_have_no_limit),
