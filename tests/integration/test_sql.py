@@ -378,8 +378,7 @@ def test_people_in_each_others_way(shop_server):
         wait_for(lambda: site.db.do(waiting) == [["2"]], "both to wait")
     done = json.loads(driver.stdout.read())
     assert driver.wait(TIMEOUT) == 0 and done["completed"] == 2, done
-    attempts = sorted(site.recorded(name, "ERASED")["attempts"] for name in ("ada", "eve"))
-    assert attempts[0] == 1 and attempts[1] > 1
+    assert max(site.recorded(name, "ERASED")["attempts"] for name in ("ada", "eve")) > 1
 
 
 HOSTILE_DRIVERS = {

@@ -71,6 +71,9 @@ static void check_consequences(const struct retirement *before)
         assert_true(from == ROLE_WORKING && got.n_moves == 1 && !got.abort_waits);
     if (from == ROLE_WORKING && (to == ROLE_ERRORED || to == ROLE_PENDING))
         assert_true(got.left_half);
+    if (from == ROLE_WORKING && got.n_moves == 1 && got.moves[0].to == before->state && !got.abort_waits &&
+        !got.starts_waiting)
+        assert_true(got.left_half); /* by hand, it begins again */
     if (got.left_unheard)
         assert_true(got.left_half && before->lease_until > LEASE_FREE && !got.failed);
     assert_int_equal(got.leaves_stage, from == ROLE_WORKING && after->state != before->state);
@@ -120,7 +123,10 @@ static enum refusal claim(void)
 
 static enum refusal report(enum command_kind kind)
 {
-    return SEND(kind, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE, .later_us = LATER);
+    enum refusal refusal =
+        SEND(kind, .epoch = row.epoch, .stage = row.state, .lease_us = LEASE, .later_us = LATER);
+    assert_true(refusal != REFUSAL_NONE || got.failed == (kind == COMMAND_FAILED));
+    return refusal;
 }
 
 static enum refusal update(unsigned to)
@@ -379,6 +385,36 @@ static void test_kernel_late__says_nothing_about_another_stage(void **state)
     struct retirement after;
     assert_false(core_hear_late(&row, &cmd, &after));
     assert_int_equal(after.lease_until, row.lease_until);
+}
+
+static void test_kernel_late__says_nothing_of_leases_to_come(void **state)
+{
+    claim();
+    now += LEASE;
+    const struct retirement before = row;
+    assert_false(hear_late(row.epoch + 1));
+    assert_memory_equal(&row, &before, sizeof(row));
+}
+
+static void test_kernel_late__an_abort_is_not_held_up(void **state)
+{
+    claim();
+    row.abort_asked = true;
+    now += LEASE;
+    assert_false(hear_late(row.epoch));
+    assert_true(row.lease_until != LEASE_LOST);
+}
+
+static void test_kernel_late__takes_back_no_more_deaths_than_there_were(void **state)
+{
+    claim();
+    now += LEASE;
+    claim();
+    now += LEASE;
+    claim();
+    row.deaths = 1; /* the first of the two was no death */
+    assert_false(hear_late(row.epoch - 2));
+    assert_int_equal(row.deaths, 1);
 }
 
 static void test_kernel_claim__finishing_a_stage_forgives_its_deaths(void **state)
@@ -1087,6 +1123,9 @@ int main(void)
         T(test_kernel_renew__takes_deaths_back_but_not_before_the_call),
         T(test_kernel_late__the_holder_lives),
         T(test_kernel_late__says_nothing_about_another_stage),
+        T(test_kernel_late__says_nothing_of_leases_to_come),
+        T(test_kernel_late__an_abort_is_not_held_up),
+        T(test_kernel_late__takes_back_no_more_deaths_than_there_were),
         T(test_kernel_claim__finishing_a_stage_forgives_its_deaths),
         T(test_kernel_claim__leaves_work_without_a_lease_alone),
         T(test_kernel_claim__takes_up_what_was_released),

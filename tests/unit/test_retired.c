@@ -85,6 +85,30 @@ static void test_retired_parse__reads_back_what_retired_name_wrote(void **state)
     }
 }
 
+static void test_retired_parse__knows_those_who_are_named_alike(void **state)
+{
+    static const unsigned nth[] = { 1, 2, 9, 10, 19, 90, 99, 100, 1000, RETIRED_ALIKE_MAX };
+    static const char *const bad[] = { "_",   "_1", "_0", "_02", "_10000", "_99999", "_4294967298", "_2x",
+                                       "_x2", "2",  "-2", "__2", "_2_3",   "_:",     "_/",          "_2 " };
+    static const char *const formats[] = { name_format, mail_format };
+    uint8_t want[RETIRED_DIGEST_LEN], got[RETIRED_DIGEST_LEN];
+    retired_digest(&arena, current_salt, "Learner1", want);
+    for (size_t f = 0; f < 2; f++) {
+        for (size_t i = 0; i < sizeof(nth) / sizeof(*nth); i++) {
+            memset(got, 0, sizeof(got));
+            const char *name = retired_name_nth(&arena, formats[f], current_salt, "learner1", nth[i]);
+            assert_true(retired_parse(formats[f], name, got));
+            assert_memory_equal(got, want, sizeof(want));
+        }
+        for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+            const char *name =
+                arena_printf(&arena, "retired__user_%s%s%s", learner1, bad[i], f ? "@retired.invalid" : "");
+            if (retired_parse(formats[f], name, got))
+                fail_msg("taken: %s", name);
+        }
+    }
+}
+
 static void test_retired_parse__refuses_everything_else(void **state)
 {
     static const char *const bad[] = {
@@ -116,6 +140,7 @@ int main(void)
         cmocka_unit_test_teardown(test_retired_digest__gives_the_known_answers, tear_down),
         cmocka_unit_test_teardown(test_retired_name__puts_the_digest_into_the_format, tear_down),
         cmocka_unit_test_teardown(test_retired_parse__reads_back_what_retired_name_wrote, tear_down),
+        cmocka_unit_test_teardown(test_retired_parse__knows_those_who_are_named_alike, tear_down),
         cmocka_unit_test_teardown(test_retired_parse__refuses_everything_else, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
