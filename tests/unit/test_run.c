@@ -505,6 +505,22 @@ static void test_run__a_stage_that_is_not_for_the_person_is_skipped(void **state
     assert_string_equal(run->response, "{\"status\":204,\"attempts\":1}");
 }
 
+/* Its condition was another one when it began. */
+static void test_run__a_stage_that_was_begun_is_not_skipped(void **state)
+{
+    open_flight("", "stages:\n" FOR_ORG("ERASING_A") STAGE_B);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.memo = memo_at(0, 1, "{}");
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    assert_int_equal(m.n_calls, 1);
+    made_up_cancel(&m.client, m.calls[0]);
+    claim.id = 2;
+    claim.memo = memo_at(0, 0, "{}"); /* nothing was sent */
+    run_begin(&flight, &claim, m.mono);
+    expect_text_has(expect_report(REPORT_DONE)->response, "skipped");
+}
+
 static void test_run__it_has_copies_of_the_persons_organizations(void **state)
 {
     open_flight("", "stages:\n" STAGE_A QUICK FOR_ORG("ERASING_C"));
@@ -773,6 +789,7 @@ int main(void)
         TEST(a_stage_of_people_waits),
         TEST(instructions_that_cannot_be_made_are_a_failure),
         TEST(a_stage_that_is_not_for_the_person_is_skipped),
+        TEST(a_stage_that_was_begun_is_not_skipped),
         TEST(it_has_copies_of_the_persons_organizations),
         TEST(a_stage_may_have_to_be_entered_first),
         TEST(stages_are_counted),

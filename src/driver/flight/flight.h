@@ -173,7 +173,8 @@ void task_set_action(struct task *t, const struct action_conf *action);
 /* Goes on where an earlier driver left the stage. memo: of then; NULL: none. begun: calls may have been sent
  * of which no memo tells. */
 void task_go_on(struct task *t, const char *memo, bool begun);
-void task_begin_attempt(struct task *t); /* its first call is the next one */
+bool task_is_begun(const struct task *t); /* something was sent that may have taken effect */
+void task_begin_attempt(struct task *t);  /* its first call is the next one */
 /* Goes on to the next call; after the last one to the first one, in another round. */
 void task_next_call(struct task *t);
 bool task_is_first_call(const struct task *t);

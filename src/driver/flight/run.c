@@ -447,8 +447,9 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         run_fail(run, &lost, -1, "the driver was lost again and again");
     else if (!run->stage)
         leave_to_others(run);
-    else if ((why = config_passes_over(run->stage, &run->task.person, run->orgs)))
-        skip(run, why);
+    else if (!(run->memo && task_is_begun(&run->task)) &&
+             (why = config_passes_over(run->stage, &run->task.person, run->orgs)))
+        skip(run, why); /* but what was half done when the condition was another one is done */
     else if (!action_of(&run->stage->action)->start)
         begin_to_wait(run);
     else if (!run->stage->verify || !verify_go_on(run))

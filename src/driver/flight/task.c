@@ -68,6 +68,11 @@ void task_go_on(struct task *t, const char *memo, bool begun)
     go_to_call(t, t->at.call);
 }
 
+bool task_is_begun(const struct task *t)
+{
+    return t->at.sent > 0 || t->call.round > 1 || t->at.elsewhere;
+}
+
 void task_begin_attempt(struct task *t)
 {
     if (t->at.sent > 0)
@@ -259,11 +264,6 @@ static void call_done(struct call *call, const struct attempt *ended)
 
 /* ---- what the next driver has to know ---- */
 
-static bool is_begun(const struct task *t)
-{
-    return t->at.sent > 0 || t->call.round > 1 || t->at.elsewhere;
-}
-
 const char *task_memo_of(struct task *t, const struct position *at, struct arena *a)
 {
     struct buf *text = &t->call.tools->scratch;
@@ -283,13 +283,13 @@ static const char *or_only_sent(const char *memo)
 
 const char *task_memo(struct task *t, struct arena *a)
 {
-    return is_begun(t) ? or_only_sent(task_poll_memo(t, a)) : NULL;
+    return task_is_begun(t) ? or_only_sent(task_poll_memo(t, a)) : NULL;
 }
 
 const char *task_true_memo(struct task *t, struct arena *a)
 {
     static const struct position start = { .round = 1 };
-    return !is_begun(t) && t->has_memo ? task_memo_of(t, &start, a) : task_memo(t, a);
+    return !task_is_begun(t) && t->has_memo ? task_memo_of(t, &start, a) : task_memo(t, a);
 }
 
 const char *task_poll_memo(struct task *t, struct arena *a)
@@ -302,7 +302,7 @@ const char *task_redo_memo(struct task *t, struct arena *a)
 {
     const struct action_conf *action = t->call.conf;
     struct position at = { .round = 1, .sent = t->at.sent, .elsewhere = t->at.elsewhere };
-    if (!is_begun(t))
+    if (!task_is_begun(t))
         return NULL;
     while (at.call + 1 < action_calls(action) && !action_changes(action, at.call))
         at.call++;
