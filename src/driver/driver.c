@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/world.h"
 #include "driver/authority/authority.h"
@@ -34,8 +35,9 @@ struct driver {
     struct tools tools;
     struct flight flight;
     struct authority authority;
-    char name[65]; /* host, process id, something random; the authority takes WIRE_DRIVER_NAME_MAX characters
-                    */
+    char actions[CALL_DIGEST_LEN + 1]; /* a digest of what the stages call */
+    char name[65]; /* host, process id, something random, actions; the authority takes WIRE_DRIVER_NAME_MAX
+                    * characters */
     atomic_uint stop_asked;
     int64_t began_at;
     int64_t heeded_at; /* steady clock: stopping, and there was last a call to wait for */
@@ -79,13 +81,29 @@ static void redraw(void *arg, int64_t now)
 
 /* ---- beginning ---- */
 
+static void digest_actions(struct driver *d)
+{
+    struct arena scratch = { 0 };
+    uint8_t sum[CRYPTO_SHA256_LEN];
+    const char *all = "";
+    for (size_t i = 0; i < d->config->n_stages; i++) {
+        const struct action_conf *action = &d->config->stages[i].action;
+        all = arena_printf(&scratch, "%s %s", all, d->config->stages[i].working);
+        for (size_t n = 0; n < action_calls(action); n++)
+            all = arena_printf(&scratch, "%s %s", all, action->digests[n]);
+    }
+    crypto_sha256(all, strlen(all), sum);
+    crypto_hex(sum, CALL_DIGEST_LEN / 2, d->actions);
+    arena_free(&scratch);
+}
+
 static void make_name(struct driver *d)
 {
     char host[256] = "";
     if (gethostname(host, sizeof(host) - 1) != 0)
         snprintf(host, sizeof(host), "driver");
-    snprintf(d->name, sizeof(d->name), "%.40s:%ld:%04x", host, (long)getpid(),
-             (unsigned)(world_random_u64(d->runtime.world) & 0xffff));
+    snprintf(d->name, sizeof(d->name), "%.38s:%ld:%04x:%s", host, (long)getpid(),
+             (unsigned)(world_random_u64(d->runtime.world) & 0xffff), d->actions);
 }
 
 static enum rc open_client(struct driver *d, struct err *err)
@@ -124,6 +142,7 @@ static enum rc open_rooms(struct driver *d, struct err *err)
         .type = d->conf.probes ? &probe_authority : NULL,
         .arg = d->conf.probes,
         .driver_name = d->name,
+        .actions = d->actions,
         .socket_path = d->conf.socket_path,
         .username = d->conf.username,
         .cool_off_us = d->conf.cool_off_us,
@@ -153,6 +172,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     signal(SIGCHLD, SIG_DFL); /* if it were ignored, the end of a command could not be learnt */
     d->began_at = mono(d);
     d->redraw = (struct timer){ .fire = redraw, .arg = d };
+    digest_actions(d);
     make_name(d);
     d->people_gauge =
         metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People that this driver has in flight");

@@ -62,8 +62,9 @@ static enum rc find_renamed(struct act *act, const struct retirement *r, const c
     return rc;
 }
 
-/* Tells the driver of a retirement that it was granted. */
-static enum rc add_claim(struct claiming *c, const struct retirement *r, bool lease_ran_out, struct err *err)
+/* Tells the driver of a retirement that it was granted. driver: the one before. */
+static enum rc add_claim(struct claiming *c, const struct retirement *r, bool lease_ran_out,
+                         const char *driver, struct err *err)
 {
     struct act *act = c->act;
     struct retirement_view view;
@@ -72,6 +73,7 @@ static enum rc add_claim(struct claiming *c, const struct retirement *r, bool le
         rc = find_renamed(act, r, &view.memo, err);
     if (rc)
         return rc;
+    bool begun = lease_ran_out || view.ended_unheard;
     const char *run = arena_printf(act->arena, "run %lld %lld", (long long)r->id, (long long)r->run);
     c->out->claims[c->out->n_claims++] = (struct wire_claim){
         .id = r->id,
@@ -81,7 +83,8 @@ static enum rc add_claim(struct claiming *c, const struct retirement *r, bool le
         .lease_s = c->in->lease_s,
         .since_at = view.since,
         .memo = view.memo,
-        .begun = lease_ran_out || view.ended_unheard,
+        .begun = begun,
+        .begun_by = begun ? driver : NULL,
         .user = driving_user(&view),
     };
     return RC_OK;
@@ -106,10 +109,16 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
         .failure = d.errored ? &lost : NULL,
         .now = c->act->now,
     };
-    enum rc rc = moves_apply(c->act, row, &t, err);
+    struct retirement_view before = { .driver = NULL };
+    bool lease_ran_out = row->lease_until > LEASE_FREE;
+    enum rc rc = d.granted && (lease_ran_out || row->run > 0)
+                     ? store_get(c->act->store, c->act->arena, row->id, &before, err)
+                     : RC_OK;
+    if (!rc)
+        rc = moves_apply(c->act, row, &t, err);
     if (!rc)
         tally_claim(c->act, row, &d);
-    return rc || !d.granted ? rc : add_claim(c, &d.after, row->lease_until > LEASE_FREE, err);
+    return rc || !d.granted ? rc : add_claim(c, &d.after, lease_ran_out, before.driver, err);
 }
 
 /* The rows of a look, before anything is decided about them: what becomes of one depends on the others. */

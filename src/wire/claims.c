@@ -64,6 +64,7 @@ static const struct field claim_fields[] = {
     { KEY("since"), IN(since_at), .kind = FIELD_TIME, .need = FIELD_NULLABLE },
     { KEY("memo"), IN(memo), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("begun"), IN(begun), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
+    { KEY("begun_by"), IN(begun_by), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("user"), IN(user), .kind = FIELD_MAP, .need = FIELD_REQUIRED, .of = &wire_user_message },
 };
 #undef IN

@@ -284,3 +284,21 @@ def test_the_same_program_elsewhere_is_another_one(erasing):
     erasing.ok("retirement", "resume", "ada", "--reason", "the other one")
     assert erasing.drive_all()["errored"] == 1
     assert erasing.recorded("ada", "ERRORED")["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_another_first_call_does_not_speak_for_the_one_that_a_driver_was_killed_in(erasing, edited):
+    gate = Gate(answer=404)
+    erasing.steps[:] = [{"delete": "/a/{original_username}", "nothing_to_erase": [404]}]
+    erasing.crm.script = lambda call: gate(call) if not gate.reached.is_set() else 404
+    erasing.configure(driver={"lease": "14s", "poll": "100ms"})
+    erasing.serve()
+    driver = erasing.start_driver()
+    gate.wait_reached()
+    erasing.kill(driver)
+    gate.open()
+    if edited:
+        erasing.steps[0]["delete"] = "/b/{original_username}"
+        erasing.configure()
+    assert erasing.drive_all()["errored" if edited else "completed"] == 1
+    assert erasing.recorded("ada", "ERRORED" if edited else "ERASED")["outcome"] == ("unknown" if edited else "gone")

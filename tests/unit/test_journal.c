@@ -560,6 +560,24 @@ static void test_journal__who_was_entered_may_have_been_called_for(void **state)
     journal_close(&j);
 }
 
+/* Which calls may have been sent is known by what the driver of then called. */
+static void test_journal__what_the_driver_called_stays_with_the_person(void **state)
+{
+    struct journal *j = open_journal();
+    journal_enter(j, 16, "RETIRING_FORUMS", KEY);
+    journal_set_actions(j, "0123abcd");
+    journal_enter(j, 17, "RETIRING_FORUMS", KEY);
+    for (int i = 0; i < 2; i++) { /* the file is written anew each time */
+        die(&j);
+        j = open_journal();
+        journal_set_actions(j, "ffffffff");
+        assert_string_equal(journal_find(j, 16)->actions, "");
+        assert_string_equal(journal_find(j, 17)->actions, "0123abcd");
+        assert_string_equal(journal_find(j, 17)->run_key, KEY);
+    }
+    journal_close(&j);
+}
+
 /* It may hold what a service calls the person. */
 static void test_journal__what_was_remembered_does_not_stay_in_the_file(void **state)
 {
@@ -626,6 +644,7 @@ int main(void)
         T(test_journal__what_is_done_is_forgotten),
         T(test_journal__what_is_kept_has_an_end),
         T(test_journal__who_was_entered_may_have_been_called_for),
+        T(test_journal__what_the_driver_called_stays_with_the_person),
         T(test_journal__what_was_remembered_does_not_stay_in_the_file),
         T(test_journal__a_damaged_pause_is_none),
         T(test_journal__the_longest_memo_fits),

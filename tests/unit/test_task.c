@@ -396,6 +396,20 @@ static void test_task__a_call_that_did_nothing_explains_nothing(void **state)
     }
 }
 
+/* The driver that was killed may have made another first call than the one of now. */
+static void test_task__what_was_begun_otherwise_explains_nothing(void **state)
+{
+    open_flight("", ONE_CALL);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.begun = claim.begun_otherwise = true;
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    answer(404, "");
+    struct run *run = expect_report(REPORT_FAILED);
+    expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
+    expect_text_has(run->put_memo, "\"elsewhere\":true");
+}
+
 /* Deleting for good does not find who was deleted softly. */
 static void test_task__a_refused_call_does_not_make_the_next_404_its_work(void **state)
 {
@@ -719,6 +733,7 @@ int main(void)
         TEST(a_cancelled_call_gives_its_place_back),
         TEST(gone_after_the_same_call_is_no_nothing_to_erase),
         TEST(a_call_that_did_nothing_explains_nothing),
+        TEST(what_was_begun_otherwise_explains_nothing),
         TEST(a_refused_call_does_not_make_the_next_404_its_work),
         TEST(a_repeat_tells_nothing_of_calls_that_the_stage_does_not_have_any_more),
         TEST(the_attempt_goes_on_at_the_call_that_failed),

@@ -370,13 +370,15 @@ struct authority_conf {
     struct flight *flight;
     const struct authority_type *type; /* NULL: the one that the configuration names */
     void *arg;                         /* of that type */
-    const char *driver_name;           /* the authority shows it to people */
-    const char *socket_path;           /* unless config->authority says where it is */
-    const char *username;              /* this person alone; NULL: all */
-    int64_t cool_off_us; /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */
-    bool once;           /* end when no person is due, in flight, or held by another driver */
-    bool deliver_only;   /* retires no person */
-    bool counts;         /* keep `due` up to date */
+    const char *driver_name;           /* the authority shows it to people; ends with actions */
+    const char *actions;     /* a digest of what the stages call, by which the next driver knows that it would
+                              * call     the same */
+    const char *socket_path; /* unless config->authority says where it is */
+    const char *username;    /* this person alone; NULL: all */
+    int64_t cool_off_us;     /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */
+    bool once;               /* end when no person is due, in flight, or held by another driver */
+    bool deliver_only;       /* retires no person */
+    bool counts;             /* keep `due` up to date */
 };
 
 struct authority {

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -166,6 +167,14 @@ struct template_values claims_person(struct arena *a, const struct wire_user *us
     };
 }
 
+/* Does the driver's name end like ours? */
+static bool calls_alike(const struct claims *c, const char *driver)
+{
+    const char *actions = c->authority->conf.actions;
+    size_t len = driver ? strlen(driver) : 0, n = strlen(actions);
+    return len > n && strcmp(driver + len - n, actions) == 0;
+}
+
 static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, int64_t now, struct err *err)
 {
     if (in->fault.code)
@@ -182,6 +191,7 @@ static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, i
         .begun_at = in->since_at,
         .memo = in->memo,
         .begun = in->begun,
+        .begun_otherwise = in->begun && !calls_alike(c, in->begun_by),
         .person = claims_person(&c->arena, &in->user, in->id),
         .orgs = in->user.orgs,
         .alone = alone,

@@ -48,6 +48,7 @@ struct journal {
     size_t lines;       /* in the file and in unwritten */
     size_t stale_memos; /* of them, with a memo that is of no more use */
     bool must_sync;     /* of unwritten */
+    char actions[ACTIONS_LEN + 1];
     const struct world *world;
     int64_t written_at; /* steady clock: the file as a whole */
     struct buf unwritten;
@@ -212,7 +213,8 @@ static void add_kept(struct buf *out, const struct journal_entry *entry)
 
 static void add_enter(struct buf *out, const struct journal_entry *entry)
 {
-    add_line(out, "enter %" PRId64 " %s %s", entry->id, entry->stage, entry->run_key);
+    add_line(out, "enter %" PRId64 " %s %s%s%s", entry->id, entry->stage, entry->run_key,
+             *entry->actions ? " " : "", entry->actions);
 }
 
 static void add_suspicion(struct buf *out, const struct journal_entry *entry)
@@ -285,15 +287,21 @@ static bool replay_later(struct journal *j, const char *line)
     return entry;
 }
 
+static void inherit(struct journal_entry *entry, const char *actions)
+{
+    entry->inherited = true;
+    snprintf(entry->actions, sizeof(entry->actions), "%s", actions);
+}
+
 static bool replay(struct journal *j, char *line)
 {
     int64_t id, until;
     int len = 0;
-    char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1];
+    char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1], actions[ACTIONS_LEN + 1] = "";
     if (!verified(line))
         return false;
-    if (sscanf(line, "enter %" SCNd64 " %30s %32s", &id, stage, key) == 3)
-        put(j, id, stage, key)->inherited = true;
+    if (sscanf(line, "enter %" SCNd64 " %30s %32s %8s", &id, stage, key, actions) >= 3)
+        inherit(put(j, id, stage, key), actions);
     else if (sscanf(line, "end %" SCNd64, &id) == 1)
         take_out(j, id, NULL);
     else if (sscanf(line, "kept %" SCNd64 " %30s %" SCNd64 " %n", &id, stage, &until, &len) == 3 && line[len])
@@ -415,10 +423,16 @@ void journal_enter(struct journal *j, int64_t id, const char *stage, const char 
 {
     const char *memo = journal_kept(j, id, stage);
     struct journal_entry *entry = put(j, id, stage, run_key);
+    memcpy(entry->actions, j->actions, sizeof(entry->actions));
     add_enter(&j->unwritten, entry);
     line_added(j);
     if (memo)
         journal_put_off(j, id, 0, 1, memo); /* for no time at all */
+}
+
+void journal_set_actions(struct journal *j, const char *actions)
+{
+    snprintf(j->actions, sizeof(j->actions), "%s", actions);
 }
 
 /* It is written with what comes next: if it is lost with the machine, the person is most probably where the

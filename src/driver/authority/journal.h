@@ -5,7 +5,7 @@
  *
  * A file of lines that is only appended to, one for each entering of a stage and one for each end:
  *
- *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 5d41402a
+ *   enter 17 RETIRING_FORUMS 0f1e2d3c4b5a69788796a5b4c3d2e1f0 9f86d081 5d41402a
  *   sent 17 a87ff679
  *   unsent 17 e4da3b7f
  *   later 17 1769995800000000 1770003000000000 {"poll":2} 0cc175b9
@@ -17,9 +17,10 @@
  *   suspect 17 4 0 1679091c
  *   end 17 7d793037
  *
- * "sent": the authority has accepted the stage, so calls of it may go out; "unsent": none did. "later": when
- * the stage was begun and until when it is put off, in us, and what the driver has to know again then. The
- * last word is a checksum of those before it: a line that was cut off or damaged is none.
+ * "enter" has a digest of what the stages of the driver called. "sent": the authority has accepted the stage,
+ * so calls of it may go out; "unsent": none did. "later": when the stage was begun and until when it is put
+ * off, in us, and what the driver has to know again then. The last word is a checksum of those before it: a
+ * line that was cut off or damaged is none.
  *
  * "kept": the stage was left half done: it failed, or the person was moved by others. Until then the driver
  * remembers how far it has come, should it be entered again, whatever other stages the person goes through
@@ -46,7 +47,7 @@
 #include "base/world.h"
 #include "core/core.h"
 
-enum { RUN_KEY_LEN = 32 };
+enum { RUN_KEY_LEN = 32, ACTIONS_LEN = 8 };
 
 #define KEPT_FOR (90 * CLOCK_DAY)
 
@@ -63,8 +64,9 @@ struct journal_entry {
     unsigned suspects; /* of a driver's death: as in struct retirement; 0: it is none */
     unsigned deaths;   /* of drivers that had it alone at this stage */
     bool inherited;    /* from a driver before, which did not say that nothing was sent */
-    bool sent;         /* the stage was accepted, so calls of it may have been sent */
-    struct journal_entry *next; /* the journal's */
+    char actions[ACTIONS_LEN + 1]; /* of the driver that entered the stage; "": not known */
+    bool sent;                     /* the stage was accepted, so calls of it may have been sent */
+    struct journal_entry *next;    /* the journal's */
 };
 
 struct journal;
@@ -81,6 +83,7 @@ const char *journal_kept(const struct journal *j, int64_t id, const char *stage)
 /* Durable once journal_sync was called; takes the place of an earlier entry. It has what is kept of the
  * stage. */
 void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key);
+void journal_set_actions(struct journal *j, const char *actions); /* of this driver */
 /* Of one that is there: calls of its stage may go out from now on; none went out. */
 void journal_sent(struct journal *j, int64_t id);
 void journal_unsent(struct journal *j, int64_t id);

@@ -77,6 +77,7 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .begun_at = ours ? ours->begun_at : 0,
         .memo = ours ? ours->memo : journal_kept(lms->journal, row->id, stage),
         .begun = ours && (ours->inherited || ours->sent),
+        .begun_otherwise = ours && strcmp(ours->actions, a->conf.actions) != 0,
         .alone = ours && ours->suspects > 0 && alone,
         .is_lost = is_lost(lms, ours),
         .person = row->person,
@@ -624,7 +625,10 @@ static enum rc lms_open(struct authority *a, struct err *err)
     updates_open(lms);
     enum rc rc =
         journal_open(a->config->data_dir, a->config->authority->url, a->runtime->world, &lms->journal, err);
-    return !rc ? lms_alerts_open(a, err) : rc;
+    if (rc)
+        return rc;
+    journal_set_actions(lms->journal, a->conf.actions);
+    return lms_alerts_open(a, err);
 }
 
 static void lms_close(struct authority *a)

@@ -170,9 +170,9 @@ struct task {
 void task_init(struct task *t, struct flight *f, void (*turn)(void *owner, int64_t now),
                void (*ended)(void *owner, const struct attempt *attempt), void *owner);
 void task_set_action(struct task *t, const struct action_conf *action);
-/* Goes on where an earlier driver left the stage. memo: of then; NULL: none. begun: calls may have been sent
- * of which no memo tells. */
-void task_go_on(struct task *t, const char *memo, bool begun);
+/* Goes on where an earlier driver left the stage. memo: of then; NULL: none. begun: the first call may have
+ * been sent without a word in the memo; otherwise: perhaps not the one that is the first now. */
+void task_go_on(struct task *t, const char *memo, bool begun, bool otherwise);
 bool task_is_begun(const struct task *t); /* something was sent that may have taken effect */
 void task_begin_attempt(struct task *t);  /* its first call is the next one */
 /* Goes on to the next call; after the last one to the first one, in another round. */
@@ -285,10 +285,11 @@ struct claim {
     int64_t id, epoch, lease_us, sent_at;
     const char *stage; /* working state; COMPLETE: nothing is left to be done */
     bool to_be_entered;
-    bool only_look;   /* at what the probe of the stage finds now, whatever was done before */
-    int64_t begun_at; /* wall clock: the stage, when it was put off before; 0: it was not */
-    const char *memo; /* of then; NULL: none */
-    bool begun;       /* calls of it may have been sent that no memo tells of */
+    bool only_look;       /* at what the probe of the stage finds now, whatever was done before */
+    int64_t begun_at;     /* wall clock: the stage, when it was put off before; 0: it was not */
+    const char *memo;     /* of then; NULL: none */
+    bool begun;           /* calls of it may have been sent that no memo tells of */
+    bool begun_otherwise; /* perhaps other calls than those of this configuration */
     const char *run_key;
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */

@@ -440,7 +440,7 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     run->task.call.begun_at = run->begun_at;
     task_set_action(&run->task, run->stage ? &run->stage->action : NULL);
     if (run->stage && before && (before->begun || run->memo))
-        task_go_on(&run->task, run->memo, before->begun);
+        task_go_on(&run->task, run->memo, before->begun, before->begun_otherwise);
     if (has_to_stop(run))
         give_back(run);
     else if (run->stage && before && before->is_lost)

@@ -49,7 +49,7 @@ void task_set_action(struct task *t, const struct action_conf *action)
     task_begin_attempt(t);
 }
 
-void task_go_on(struct task *t, const char *memo, bool begun)
+void task_go_on(struct task *t, const char *memo, bool begun, bool otherwise)
 {
     const struct action_conf *action = t->call.conf;
     struct arena scratch = { 0 };
@@ -60,8 +60,10 @@ void task_go_on(struct task *t, const char *memo, bool begun)
         position_read(json, action, &t->captures, &t->at);
     arena_free(&scratch);
     /* The authority is not told of the first call before it is made. */
-    if (begun && t->at.round == 1 && t->at.sent == 0 && action_changes(action, 0))
-        t->at.sent = 1;
+    if (begun && t->at.round == 1 && t->at.sent == 0) {
+        t->at.sent = !otherwise && action_changes(action, 0);
+        t->at.elsewhere = t->at.elsewhere || otherwise;
+    }
     t->noted = t->at;
     t->has_memo = memo;
     t->call.round = t->at.round;
