@@ -24,7 +24,7 @@ THREADED = ["metrics", "log", "writer", "http_server", "http_client", "smtp", "d
 # nonsense or nothing, what is killed, closed, stopped or read anew in the middle of its work.
 UNDER_ASAN = [
     "bad_input", "bad_input_random", "tls", "cli", "driver_file", "drive_templates",
-    "bad_replies", "faults_services", "mail", "exec", "poll", "steps", "verify", "hooks",
+    "bad_replies", "faults_services", "lms", "half_done", "mail", "incoming", "exec", "files", "poll", "steps", "verify", "hooks",
     "crash_driver", "crash_server", "faults_server", "reload",
 ]
 
