@@ -14,8 +14,10 @@
  * REACHABLE=COMPLETE (ERRORED, ABORTED) asserts that this end is never reached after everything that may go
  * wrong went wrong. It must fail, or the model would hold for want of anything happening.
  *
- * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal, release and being
- * put off, which move a lease's end; cool-off; an operator's other moves.
+ * The authority decides in one step (core/kernel.c in one transaction). Left out here: renewal, release, being put
+ * off and waiting for an operator, which move a lease's end; what drivers died of (halving groups of suspects, and
+ * that one who has killed enough of them becomes ERRORED without a failed call); cool-off; an operator's other
+ * moves; an LMS as the authority, which has neither leases nor epochs.
  */
 #ifndef MAX_CRASHES
 #define MAX_CRASHES 1
