@@ -22,7 +22,7 @@ static void put_delivery(struct json_out *o, const struct delivery *d, int64_t n
     json_field_text(o, "hook", d->hook);
     json_field_int_if(o, "retirement_id", d->retirement_id != 0, d->retirement_id);
     json_field_text(o, "state", state_names[d->state]);
-    json_field_bool(o, "under_way", waits && d->taken && d->next_at > now);
+    json_field_bool(o, "under_way", d->taken && delivery_is_held(d, now));
     json_field_int(o, "attempts", d->attempts);
     json_field_int_if(o, "status", d->failure.status >= 0, d->failure.status);
     json_field_text(o, "cause", d->failure.cause);

@@ -6,6 +6,9 @@
  */
 #include "store/store.h"
 
+#include <string.h>
+
+#include "base/clock.h"
 #include "store/store_int.h"
 
 #define DELIVERY_SELECT                                                                             \
@@ -62,6 +65,11 @@ enum rc store_get_delivery(struct store *s, struct arena *a, int64_t id, struct 
     return RC_OK;
 }
 
+bool delivery_is_held(const struct delivery *d, int64_t now)
+{
+    return d->state == DELIVERY_WAITING && d->next_at > now && d->next_at <= now + LEASE_MAX_S * CLOCK_S;
+}
+
 /* ---- lists ---- */
 
 static enum rc read_deliveries(struct store *s, struct arena *a, const char *sql, struct db_args args,
@@ -97,19 +105,39 @@ enum rc store_deliveries(struct store *s, struct arena *a, const struct delivery
 /* Each message tells the opposite of the message before it. */
 #define TURNS "('on_request', 'on_cancel')"
 
-enum rc store_due_deliveries(struct store *s, struct arena *a, const char *event, const char *hook,
-                             int64_t now, int64_t limit, struct delivery **out, size_t *n, struct err *err)
+/* With after < next_at <= upto. */
+static enum rc read_due(struct store *s, struct arena *a, const char *event, const char *hook, int64_t after,
+                        int64_t upto, int64_t limit, struct delivery **out, size_t *n, struct err *err)
 {
     return read_deliveries(
         s, a,
         DELIVERY_SELECT "WHERE o.state = 0 AND o.event = $1 AND o.hook = $2 AND o.next_at <= $3"
+                        " AND o.next_at > $5"
                         " AND (o.event NOT IN " TURNS " OR NOT EXISTS (SELECT 1 FROM outbox b"
                         " WHERE b.retirement_id = o.retirement_id AND b.id < o.id AND b.state = 0"
                         " AND b.event IN " TURNS " AND b.event <> o.event AND (b.hook = o.hook OR NOT EXISTS"
                         " (SELECT 1 FROM outbox c WHERE c.retirement_id = o.retirement_id AND c.id < o.id"
                         " AND c.event IN " TURNS " AND c.event <> o.event AND c.hook = o.hook))))"
                         " ORDER BY o.next_at LIMIT $4",
-        DB_ARGS(DB_TEXT(event), DB_TEXT(hook), DB_INT(now), DB_INT(limit)), limit, out, n, err);
+        DB_ARGS(DB_TEXT(event), DB_TEXT(hook), DB_INT(upto), DB_INT(limit), DB_INT(after)), limit, out, n,
+        err);
+}
+
+/* Two ranges of the index, so that the messages that are held between them are not read. */
+enum rc store_due_deliveries(struct store *s, struct arena *a, const char *event, const char *hook,
+                             int64_t now, int64_t limit, struct delivery **out, size_t *n, struct err *err)
+{
+    const int64_t longest = now + LEASE_MAX_S * CLOCK_S;
+    struct delivery *beyond;
+    size_t n_beyond;
+    enum rc rc = read_due(s, a, event, hook, INT64_MIN, now, limit, out, n, err);
+    if (rc || (int64_t)*n == limit)
+        return rc;
+    rc = read_due(s, a, event, hook, longest, INT64_MAX, limit - (int64_t)*n, &beyond, &n_beyond, err);
+    if (n_beyond)
+        memcpy(*out + *n, beyond, n_beyond * sizeof(beyond[0]));
+    *n += n_beyond;
+    return rc;
 }
 
 enum rc store_take_delivery(struct store *s, struct delivery *d, int64_t until, struct err *err)

@@ -612,7 +612,7 @@ struct delivery {
     enum delivery_state state;
     int64_t created_at;
     int64_t began_at; /* first attempt of this round: its time for retries starts here */
-    int64_t next_at;  /* WAITING: no driver may take it before */
+    int64_t next_at;  /* WAITING: no driver may take it before; see delivery_is_held() */
     int64_t ended_at; /* 0: it is waiting */
     int64_t attempts; /* in this round, the current one included */
     int64_t round;    /* rises when an operator has it sent again */
@@ -620,6 +620,10 @@ struct delivery {
     bool taken;       /* a driver has it, until next_at */
     struct failure failure;
 };
+
+/* May no driver take it yet? No message is held for longer than LEASE_MAX_S: what seems to be was put back
+ * while the clock was ahead, and is due. */
+bool delivery_is_held(const struct delivery *d, int64_t now);
 
 /* Adds it as WAITING, to be taken at once, with the event, hook, retirement_id and payload of in. */
 enum rc store_add_delivery(struct store *s, const struct delivery *in, int64_t now,

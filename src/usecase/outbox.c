@@ -135,7 +135,7 @@ enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out
     enum rc rc = store_get_delivery(act->store, act->arena, id, out, err);
     if (rc)
         return rc;
-    if (out->state == DELIVERY_WAITING && out->taken && out->next_at > act->now)
+    if (out->taken && delivery_is_held(out, act->now))
         return err_set_code(err, RC_CONFLICT, "taken", "it is being delivered right now");
     if (out->retirement_id && out->state != DELIVERY_WAITING)
         rc = store_is_overtaken(act->store, out, &overtaken, err);

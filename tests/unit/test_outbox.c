@@ -87,6 +87,22 @@ static void test_outbox__what_is_taken_is_due_again_when_the_time_is_over(void *
     assert_true(get(f, 1).epoch == 2 && get(f, 1).attempts == 2);
 }
 
+static void test_outbox__is_not_held_by_a_clock_that_was_ahead(void **state)
+{
+    const int64_t longest = (int64_t)LEASE_MAX_S * CLOCK_S;
+    struct fixture *f = *state;
+    for (int i = 0; i < 4; i++)
+        tell(f, "on_request", "app", add_person(f, arena_printf(&f->arena, "P%d", i)));
+    const int64_t next_at[] = { f->now + 365 * CLOCK_DAY, f->now + longest, f->now + longest + 1, f->now };
+    for (int i = 0; i < 4; i++) {
+        struct delivery d = get(f, i + 1);
+        d.next_at = next_at[i];
+        OK(store_update_delivery(f->s, &d, &f->err));
+        assert_int_equal(delivery_is_held(&d, f->now), i == 1);
+    }
+    assert_string_equal(due(f, "on_request", "app"), "4,3,1");
+}
+
 static void test_outbox__the_longest_due_comes_first(void **state)
 {
     struct fixture *f = *state;
@@ -245,6 +261,7 @@ int main(void)
         T(test_outbox__a_message_waits_for_its_hook_alone),
         T(test_outbox__all_of_it_is_read_again),
         T(test_outbox__what_is_taken_is_due_again_when_the_time_is_over),
+        T(test_outbox__is_not_held_by_a_clock_that_was_ahead),
         T(test_outbox__the_longest_due_comes_first),
         T(test_outbox__a_cancel_waits_for_its_request),
         T(test_outbox__a_request_that_failed_holds_up_nobody),

@@ -135,6 +135,18 @@ static void test_outbox__one_that_waits_keeps_its_key_when_it_is_hurried(void **
     assert_int_equal(again.attempts, 2);
 }
 
+static void test_outbox__can_be_sent_again_though_a_clock_was_ahead(void **state)
+{
+    struct fixture *f = *state;
+    struct delivery out;
+    request(f, "ada");
+    f->now += 365 * CLOCK_DAY;
+    take(f, 1);
+    f->now -= 365 * CLOCK_DAY;
+    OK(retry(f, 1, &out));
+    take(f, 1);
+}
+
 static void test_outbox__a_request_that_was_taken_back_is_not_told_again(void **state)
 {
     struct fixture *f = *state;
@@ -158,6 +170,7 @@ int main(void)
         S(test_outbox__again_waits_and_a_release_is_no_attempt),
         S(test_outbox__a_failed_one_is_sent_again_with_another_key_and_audited),
         S(test_outbox__one_that_waits_keeps_its_key_when_it_is_hurried),
+        S(test_outbox__can_be_sent_again_though_a_clock_was_ahead),
         S(test_outbox__a_request_that_was_taken_back_is_not_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
