@@ -240,14 +240,17 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
 
 /* ---- the transactions behind it ---- */
 
-/* Does a row know the archive that the unfinished file belongs to? Then it may be the only copy of its
- * people, unless it is a second name of a file. */
+/* If a row knows the archive, its unfinished file may be the only copy of its people, however many names that
+ * file has: a backup of hard links gives it one more. Only what file_create_private() left behind that name
+ * is a stray, and only while the file has another name. */
 static enum rc is_stray(struct act *act, const char *file, bool *out, struct err *err)
 {
     struct stat st;
-    const char *name = arena_strndup(act->arena, file, (size_t)(strstr(file, UNFINISHED) - file));
-    enum rc rc = store_has_archive(act->store, name, out, err);
-    *out = !*out || (stat(path_of(act, file, ""), &st) == 0 && st.st_nlink > 1);
+    const char *suffix = strstr(file, UNFINISHED);
+    bool goes_on = suffix[strlen(UNFINISHED)] != '\0', is_known;
+    enum rc rc = store_has_archive(act->store, arena_strndup(act->arena, file, (size_t)(suffix - file)),
+                                   &is_known, err);
+    *out = !is_known || (goes_on && stat(path_of(act, file, ""), &st) == 0 && st.st_nlink > 1);
     return rc;
 }
 

@@ -201,8 +201,12 @@ static void test_archive__an_unfinished_file_of_a_known_name_stays(void **state)
     f->now += AGE;
     struct archive_answer answer = archive(f, false);
     OK(store_finish_archive(f->s, answer.file, &f->err)); /* as servers of before did without the disk */
+    const char *file = path_of(f, answer.file, ".unfinished");
+    assert_int_equal(link(file, scratch_path(&f->dir, "", "backup")), 0); /* as cp -al does */
+    assert_int_equal(link(file, path_of(f, answer.file, ".unfinished.a1B2c3")), 0);
     finish(f);
     assert_true(is_there(f, answer.file, ".unfinished"));
+    assert_false(is_there(f, answer.file, ".unfinished.a1B2c3"));
 }
 
 static void test_archive__nothing_of_the_account_goes_along(void **state)
