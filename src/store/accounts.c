@@ -258,6 +258,49 @@ enum rc store_change_account(struct store *s, int64_t id, const struct account *
     return rc || !in->email ? rc : end_tokens(s, id, err);
 }
 
+enum rc store_compare_names(struct store *s, int64_t id, const struct account *in, bool *other_name,
+                            bool *other_email, struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
+    int64_t same_name = !in->username, same_email = !in->email;
+    enum rc rc = RC_OK;
+    if (in->username) {
+        people_username_key(s, in->username, name_key);
+        rc = store_first_int(s->db, "SELECT username_key = $2 FROM account WHERE id = $1",
+                             DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN)), &same_name, err);
+    }
+    if (!rc && in->email) {
+        people_email_key(s, in->email, mail_key);
+        rc = store_first_int(s->db, "SELECT email_key = $2 FROM account WHERE id = $1",
+                             DB_ARGS(DB_INT(id), DB_BLOB(mail_key, LOOKUP_LEN)), &same_email, err);
+    }
+    *other_name = !same_name;
+    *other_email = !same_email;
+    return rc;
+}
+
+enum rc store_fill_account(struct store *s, int64_t id, const struct account *in, struct err *err)
+{
+    uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN], alike_key[LOOKUP_LEN];
+    people_username_key(s, in->username, name_key);
+    people_identity_key(s, IDENTITY_USERNAME, in->username, alike_key);
+    people_email_key(s, in->email, mail_key);
+    enum rc rc =
+        db_run(s->db,
+               "UPDATE account SET username_key = $2, email_key = $3, alike_key = $4, username = $5,"
+               " email = $6, name = $7, orgs = coalesce($8, orgs), password = $9, secondary = $10,"
+               " recovery_email = $11, service_id = coalesce($12, service_id)"
+               " WHERE id = $1 AND username IS NULL",
+               DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                       DB_BLOB(alike_key, LOOKUP_LEN), DB_TEXT(in->username), DB_TEXT(in->email),
+                       DB_TEXT(in->name ? in->name : ""), DB_TEXT(in->orgs), DB_TEXT(in->password),
+                       DB_TEXT(in->secondary), DB_TEXT(in->recovery_email), int_or_null(in->service_id, 0)),
+               NULL, err);
+    if (rc == RC_CONFLICT)
+        return err_set_code(err, rc, "taken", "the user name or the account_id is taken");
+    return rc;
+}
+
 enum rc store_give_up_name(struct store *s, int64_t id, struct err *err)
 {
     char other[32]; /* no user name has a line end */

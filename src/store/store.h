@@ -164,6 +164,13 @@ enum rc store_rename_account(struct store *s, int64_t id, const char *username, 
  * user name. */
 enum rc store_change_account(struct store *s, int64_t id, const struct account *in,
                              struct err *err) MUST_CHECK;
+/* Of a person brought along: are the user name and the address of `in` others than before? NULL: no. */
+enum rc store_compare_names(struct store *s, int64_t id, const struct account *in, bool *other_name,
+                            bool *other_email, struct err *err) MUST_CHECK;
+/* A person brought along becomes an account of the directory, with all that in has; without a service_id it
+ * keeps its own. RC_CONFLICT with code "taken". */
+enum rc store_fill_account(struct store *s, int64_t id, const struct account *in,
+                           struct err *err) MUST_CHECK;
 /* A person brought along is retired, and another account of the application has the user name now: the entry
  * is found by number and by retirement alone from now on. */
 enum rc store_give_up_name(struct store *s, int64_t id, struct err *err) MUST_CHECK;

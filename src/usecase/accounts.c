@@ -1,31 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The directory: registering, and what becomes of an account whose person is forgotten. Nobody can register a
- * name that is being retired or was retired, in any case of letters and under any salt.
- */
+/* The directory: what becomes of an account whose person is forgotten, and other user names. */
 #include "usecase/usecase_int.h"
 
 #include <string.h>
-
-#include "base/text.h"
-
-enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
-                            struct err *err)
-{
-    enum rc rc = usecase_check_person(in->username, in->email, in->name, err);
-    if (rc)
-        return rc;
-    if (in->id < 0)
-        return err_set(err, RC_INVALID, "id: must be greater than 0");
-    rc = names_refuse_taken(act, IDENTITY_USERNAME, in->username, err);
-    if (!rc)
-        rc = names_refuse_taken(act, IDENTITY_EMAIL, in->email, err);
-    if (!rc)
-        rc = store_has_alike(act->store, in->username, 0, alike, err);
-    if (!rc)
-        rc = store_add_account(act->store, in, act->now, id, err);
-    return rc ? rc : audit_account(act, "registered", *id, err);
-}
 
 /* ---- asking to be forgotten ---- */
 

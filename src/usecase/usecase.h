@@ -10,7 +10,7 @@
  *   confirm.c    stages that people do
  *   cancel.c     finding the request to cancel
  *   fuse.c       no new retirement starts when far more people are due than usual
- *   yields.c   stages that find nobody any more
+ *   yields.c     stages that find nobody any more
  *   driving.c    claims and reports of drivers
  *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
@@ -18,7 +18,9 @@
  *   cleanup.c    forgetting the person: by name, cancelled long ago, or one by an operator
  *   archive.c    the same, into a file; archive_line.c: what that says of a person
  *   setup.c      states, and what a server does to its database before it serves
- *   accounts.c   the directory: registering, and what the stages of a retirement do to an account
+ *   change.c     the directory: registering, and what changes in the application
+ *   accounts.c   the directory: what a retirement does to an account, and other user names
+ *   names.c      whether a name is free, and which retired name takes its place
  *   sessions.c   signing in and out, and forgotten passwords
  *   clients.c    credentials of programs
  *   answers.c    first answers to requests that may be repeated
@@ -315,6 +317,12 @@ enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) M
 
 /* ---- change.c ---- */
 
+/* An entry of a person brought along, whose request was taken back, becomes the account.
+ * *alike: another account has the same user name in another case of letters, so the two retire alike, and the
+ * later of them gets a retired name with a suffix. RC_INVALID names the field; RC_CONFLICT "taken",
+ * "pending", "retired". */
+enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
+                            struct err *err) MUST_CHECK;
 /* Gives an account another service_id, username, email, name or orgs: NULL and 0 mean as it is. *out: as it
  * is afterwards. Without a change there is no entry in the audit trail. RC_NOT_FOUND; RC_INVALID names the
  * field; RC_CONFLICT "taken", "pending", "retired": the account is being retired or is retired, or the name
@@ -322,17 +330,12 @@ enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) M
 enum rc usecase_change_account(struct act *act, int64_t id, const struct account *in, struct account *out,
                                struct err *err) MUST_CHECK;
 /* Changes the account of this service_id, else the one of this exact user name, and adds it if there is none.
- */
+ * An entry of a person brought along is filled as by usecase_add_account(), unless a retirement is under way:
+ * then it stays as it is, and the name is not looked at. */
 enum rc usecase_put_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
                             struct err *err) MUST_CHECK;
 
 /* ---- accounts.c ---- */
-
-/* *alike: another account has the same user name in another case of letters, so the two retire alike, and the
- * later of them gets a retired name with a suffix. RC_INVALID names the field; RC_CONFLICT "taken",
- * "pending", "retired". */
-enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
-                            struct err *err) MUST_CHECK;
 
 /* Is a name or address being retired, or was it, in any case of letters and under any salt? */
 enum rc usecase_check_identity(struct act *act, enum identity_kind kind, const char *value,

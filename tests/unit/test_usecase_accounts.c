@@ -63,6 +63,93 @@ static void test_accounts__registering_is_refused_for_bad_and_taken_names(void *
     assert_int_equal(ask(f, "SELECT count(*) FROM account"), 1);
 }
 
+/* ---- imports, night after night ---- */
+
+static enum rc put(struct fixture *f, struct account in, int64_t *id)
+{
+    struct act act = act_as(f, "client:web");
+    bool alike;
+    return usecase_put_account(&act, &in, id, &alike, &f->err);
+}
+
+static int64_t bring_along(struct fixture *f, const char *username, int64_t number, struct retirement *row)
+{
+    struct act act = act_as(f, "client:web");
+    struct retirement_view view;
+    bool created;
+    struct person_request in = { .username = username,
+                                 .email = arena_printf(&f->arena, "%s@example.com", username),
+                                 .account_id = number };
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
+    *row = view.row;
+    return row->account_id;
+}
+
+static void test_accounts__an_import_without_a_change_is_no_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement row;
+    int64_t id, n, ann = bring_along(f, "ann", 7, &row);
+    n = last_audit(f).n;
+    for (int i = 0; i < 2; i++)
+        OK(put(f, (struct account){ .username = "ann", .email = "ANN@example.com", .service_id = 7 }, &id));
+    OK(put(f, (struct account){ .username = "ann", .email = "ann@example.com", .name = "Ann A." }, &id));
+    assert_int_equal(id, ann);
+    assert_int_equal(last_audit(f).n, n);
+    refused(put(f, (struct account){ .username = "ann", .email = "new@example.com" }, &id), RC_CONFLICT,
+            &f->err, "pending");
+    refused(put(f, (struct account){ .username = "eve", .email = "ann@example.com", .service_id = 7 }, &id),
+            RC_CONFLICT, &f->err, "pending");
+    move_to(f, row.id, COMPLETE);
+    refused(put(f, (struct account){ .username = "ann", .email = "ann@example.com" }, &id), RC_CONFLICT,
+            &f->err, "retired");
+}
+
+static void test_accounts__who_cancelled_can_have_an_account(void **state)
+{
+    struct fixture *f = *state;
+    struct retirement row;
+    int64_t id, ann = bring_along(f, "ann", 0, &row), bob = bring_along(f, "bob", 8, &row);
+    refused(add(f, "ann", "ann@example.com", &id), RC_CONFLICT, &f->err, "pending");
+    OK(store_find_row(f->s, "ann", &row, &f->err));
+    move_to(f, row.id, ABORTED);
+    OK(add(f, "ann", "ann@example.com", &id));
+    assert_int_equal(id, ann);
+    assert_string_equal(last_audit(f).action, "registered");
+    struct account account = get(f, ann);
+    assert_false(account.brought_along);
+    assert_string_equal(account.username, "ann");
+    assert_string_equal(account.email, "ann@example.com");
+    assert_string_equal(account.password, "$y$x");
+    refused(add(f, "ann", "ann@example.com", &id), RC_CONFLICT, &f->err, "taken");
+
+    OK(store_find_row(f->s, "bob", &row, &f->err));
+    move_to(f, row.id, ABORTED);
+    refused(put(f, (struct account){ .username = "bob", .email = "b@example.com", .service_id = 9 }, &id),
+            RC_CONFLICT, &f->err, "taken");
+    OK(put(f, (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = 8 },
+           &id));
+    assert_int_equal(id, bob);
+    assert_string_equal(get(f, bob).name, "B");
+    int64_t n = last_audit(f).n;
+    OK(put(f, (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = 8 },
+           &id));
+    assert_int_equal(last_audit(f).n, n);
+}
+
+static void test_accounts__the_same_address_ends_no_session(void **state)
+{
+    static const uint8_t digest[CRYPTO_SHA256_LEN] = { 1 };
+    struct fixture *f = *state;
+    int64_t id, ann = add_ann(f), found;
+    OK(store_add_token(f->s, digest, ann, TOKEN_SESSION, f->now, f->now + CLOCK_DAY, &f->err));
+    OK(put(f, (struct account){ .username = "ann", .email = "ann@example.com", .name = "Ann" }, &id));
+    assert_string_equal(get(f, ann).name, "Ann");
+    OK(store_find_token(f->s, digest, TOKEN_SESSION, f->now, &found, &f->err));
+    OK(put(f, (struct account){ .username = "ann", .email = "new@example.com", .name = "Ann" }, &id));
+    assert_int_equal(store_find_token(f->s, digest, TOKEN_SESSION, f->now, &found, &f->err), RC_NOT_FOUND);
+}
+
 static void test_accounts__a_name_is_pending_then_retired_in_any_case(void **state)
 {
     struct fixture *f = *state;
@@ -172,6 +259,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_accounts__registering_is_refused_for_bad_and_taken_names),
         T(test_accounts__a_name_is_pending_then_retired_in_any_case),
+        T(test_accounts__an_import_without_a_change_is_no_entry),
+        T(test_accounts__who_cancelled_can_have_an_account),
+        T(test_accounts__the_same_address_ends_no_session),
         T(test_accounts__asking_locks_the_account_and_asking_twice_is_asking_once),
         T(test_accounts__a_password_that_changed_meanwhile_asks_for_nothing),
         T(test_accounts__deactivated_cannot_sign_in),
