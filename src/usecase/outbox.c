@@ -103,7 +103,9 @@ static enum rc report_one(struct act *act, const struct wire_delivery_report *re
         return RC_OK; /* it was reported: the reply was lost */
     apply(&d, report, act->now);
     rc = store_update_delivery(act->store, &d, err);
-    return rc ? rc : audit_delivery(act, "delivery_reported", &d, err);
+    if (rc || d.state == DELIVERY_WAITING)
+        return rc; /* it will be tried again: the trail is for ever, and an outage is long */
+    return audit_delivery(act, "delivery_reported", &d, err);
 }
 
 enum rc usecase_report_deliveries(struct act *act, const struct wire_delivery_report *reports,
