@@ -137,7 +137,7 @@ static enum rc tell_new_account(struct act *act, const struct person_request *in
         return rc; /* there is no old number */
     rc = store_give_up_name(act->store, before->id, err);
     *again = false;
-    return rc;
+    return rc ? rc : audit_account(act, "changed", before->id, err);
 }
 
 /* Of a person brought along, the application's newest address counts; only while a request of theirs is under
@@ -150,7 +150,8 @@ static enum rc follow(struct act *act, const struct account *account, const char
     enum rc rc = store_get_live(act->store, act->arena, account->id, &live, err);
     if (rc != RC_NOT_FOUND)
         return rc ? rc : unknown_pair(err);
-    return store_follow_email(act->store, account->id, email, err);
+    rc = store_follow_email(act->store, account->id, email, err);
+    return rc ? rc : audit_account(act, "changed", account->id, err);
 }
 
 static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,

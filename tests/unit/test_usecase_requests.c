@@ -95,6 +95,28 @@ static void test_requests__another_number_is_another_person(void **state)
     assert_true(created);
 }
 
+static void test_requests__what_they_change_in_the_directory_is_audited(void **state)
+{
+    struct fixture *f = *state;
+    struct act act = act_as(f, "client:web");
+    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = 7 };
+    struct retirement_view view;
+    bool created;
+    static const char changed[] =
+        "SELECT count(*) FROM audit WHERE action = 'changed' AND subject = 'account:1'";
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
+    move_to(f, view.row.id, ABORTED);
+    in.email = "new@example.com"; /* the entry follows the application */
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
+    assert_int_equal(ask(f, changed), 1);
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
+    assert_int_equal(ask(f, changed), 1);
+    move_to(f, view.row.id, COMPLETE);
+    in.account_id = 9; /* and gives up the name of somebody who came back */
+    OK(usecase_request(&act, &in, &view, &created, &f->err));
+    assert_int_equal(ask(f, changed), 2);
+}
+
 /* ---- back to life ---- */
 
 static enum rc operate(struct fixture *f, int64_t id, enum operation operation, const char *to, bool dry_run)
@@ -186,6 +208,7 @@ int main(void)
         T(test_requests__by_name_alone_for_accounts_of_the_directory),
         T(test_requests__a_retired_account_is_not_retired_again),
         T(test_requests__another_number_is_another_person),
+        T(test_requests__what_they_change_in_the_directory_is_audited),
         T(test_requests__a_name_that_another_account_has_now_is_not_erased),
         T(test_requests__nor_is_an_address_that_another_account_has_now),
         T(test_requests__who_came_back_is_not_erased_by_a_rerun),
