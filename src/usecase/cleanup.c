@@ -154,6 +154,8 @@ enum rc usecase_forget_one(struct act *act, int64_t id, const char *reason, stru
     if (!rc)
         rc = store_find_older(act->store, act->arena, &row, &older, &n, err);
     for (size_t i = 0; !rc && i < n; i++)
+        rc = check_reason(act, older[i].id, reason, err); /* the names of before */
+    for (size_t i = 0; !rc && i < n; i++)
         rc = store_redact(act->store, &older[i], 0, &redacted, &act->config->salts, err);
     if (!rc)
         rc = store_redact(act->store, &row, 0, &redacted, &act->config->salts, err);

@@ -137,6 +137,20 @@ static void test_forget__the_reason_stays_and_names_nobody(void **state)
     OK(forget(f, id, "Canada's court, ref. 7", &done));
 }
 
+static void test_forget__the_reason_names_nobody_by_an_older_name(void **state)
+{
+    struct fixture *f = *state;
+    struct forget_answer done;
+    int64_t older, id, account = add_account(f, "ada");
+    OK(try_add(f, account, "ada", &older));
+    move_to(f, older, ABORTED);
+    OK(try_add(f, account, "grace", &id));
+    move_to(f, id, COMPLETE);
+    refused(forget(f, id, "asked by ada", &done), RC_INVALID, &f->err, "invalid");
+    assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
+    OK(forget(f, id, "case 4711", &done));
+}
+
 static void test_forget__who_waits_for_partners_stays_on_their_list(void **state)
 {
     struct fixture *f = *state;
@@ -175,6 +189,7 @@ int main(void)
         S(test_forget__one_in_any_dead_end_and_what_is_older),
         S(test_forget__is_refused_while_something_is_live),
         S(test_forget__the_reason_stays_and_names_nobody),
+        S(test_forget__the_reason_names_nobody_by_an_older_name),
         S(test_forget__who_waits_for_partners_stays_on_their_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
