@@ -142,7 +142,7 @@ static enum rc expire_batch(void *arg, struct db *db, struct err *err)
 {
     struct batch *b = arg;
     struct act act = begin_batch(b, "server");
-    return usecase_expire_answers(&act, &b->more, err);
+    return usecase_expire(&act, &b->more, err);
 }
 
 static int64_t expire_every(const struct server *s)
@@ -156,7 +156,7 @@ static bool expire(struct upkeep *u)
     struct err err;
     enum rc rc = heard(u, writer_run(u->server->writer, expire_batch, &b, &err));
     if (rc)
-        log_error("expired answers cannot be deleted: %s", err.text);
+        log_error("expired answers, sessions and links cannot be deleted: %s", err.text);
     arena_free(&b.arena);
     return !rc && b.more;
 }

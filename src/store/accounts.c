@@ -360,6 +360,14 @@ enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN
     return !rc && *account_id == 0 ? err_set(err, RC_NOT_FOUND, "there is no such token") : rc;
 }
 
+enum rc store_expire_tokens(struct store *s, int64_t now, int64_t limit, int64_t *n, struct err *err)
+{
+    return db_run(s->db,
+                  "DELETE FROM account_token WHERE digest IN"
+                  " (SELECT digest FROM account_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                  DB_ARGS(DB_INT(now), DB_INT(limit)), n, err);
+}
+
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err)
 {
     return db_run(s->db, "DELETE FROM account_token WHERE digest = $1",

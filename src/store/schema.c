@@ -68,6 +68,7 @@ static const char *const schema_1[] = {
     "  made_at INTEGER NOT NULL,"
     "  expires_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX account_token_account ON account_token (account_id);"
+    "CREATE INDEX account_token_expiry ON account_token (expires_at);"
 
     "CREATE TABLE identity ("
     "  key BLOB NOT NULL,"

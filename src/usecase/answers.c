@@ -12,10 +12,12 @@ enum rc usecase_keep_answer(struct act *act, const struct kept_answer *answer, s
     return store_keep_answer(act->store, answer, err);
 }
 
-enum rc usecase_expire_answers(struct act *act, bool *more, struct err *err)
+enum rc usecase_expire(struct act *act, bool *more, struct err *err)
 {
-    int64_t n = 0;
-    enum rc rc = store_expire_answers(act->store, act->now, EXPIRE_BATCH, &n, err);
-    *more = n == EXPIRE_BATCH;
+    int64_t answers = 0, tokens = 0;
+    enum rc rc = store_expire_answers(act->store, act->now, EXPIRE_BATCH, &answers, err);
+    if (!rc)
+        rc = store_expire_tokens(act->store, act->now, EXPIRE_BATCH, &tokens, err);
+    *more = answers == EXPIRE_BATCH || tokens == EXPIRE_BATCH;
     return rc;
 }

@@ -23,7 +23,7 @@
  *   names.c      whether a name is free, and which retired name takes its place
  *   sessions.c   signing in and out, and forgotten passwords
  *   clients.c    credentials of programs
- *   answers.c    first answers to requests that may be repeated
+ *   answers.c    first answers to requests that may be repeated, and what expires
  *
  * What they share: audit.c (the audit trail), tally.c (metrics), hooks.c (messages), alerts.c (what operators
  * are told), texts.c (checking and cutting texts).
@@ -398,8 +398,8 @@ enum rc usecase_reset_password(struct act *act, const char *token, const char *h
 
 /* In the transaction of the write that was answered. */
 enum rc usecase_keep_answer(struct act *act, const struct kept_answer *answer, struct err *err) MUST_CHECK;
-/* Deletes some of the sessions and links that have expired; *more: there are others. */
-enum rc usecase_expire_answers(struct act *act, bool *more, struct err *err) MUST_CHECK;
+/* Deletes some of the answers, sessions and links that have expired; *more: there are others. */
+enum rc usecase_expire(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 /* ---- clients.c ---- */
 

@@ -143,6 +143,25 @@ static void test_sessions__no_link_for_who_is_being_retired(void **state)
     assert_int_equal(last_audit(f).n, 0);
 }
 
+static void test_sessions__what_expired_is_deleted(void **state)
+{
+    static const char left[] = "SELECT count(*) FROM account_token";
+    struct fixture *f = *state;
+    struct reset_link link;
+    bool more;
+    int64_t id = add_ann(f);
+    sign_in(f, id);
+    struct act act = act_as(f, "client:web");
+    OK(usecase_make_reset_link(&act, id, &link, &f->err));
+    OK(usecase_expire(&act, &more, &f->err));
+    assert_int_equal(ask(f, left), 2);
+    f->now += CLOCK_DAY;
+    act = act_as(f, "server");
+    OK(usecase_expire(&act, &more, &f->err));
+    assert_false(more);
+    assert_int_equal(ask(f, left), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +171,7 @@ int main(void)
         T(test_sessions__what_was_made_while_the_clock_was_ahead_is_over),
         T(test_sessions__a_link_is_good_for_an_hour_and_is_no_session),
         T(test_sessions__no_link_for_who_is_being_retired),
+        T(test_sessions__what_expired_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
