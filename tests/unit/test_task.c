@@ -403,9 +403,12 @@ static void test_task__what_was_begun_otherwise_explains_nothing(void **state)
     struct claim claim = claim_of(1, "ERASING_A");
     claim.begun = claim.begun_otherwise = true;
     run_begin(&flight, &claim, m.mono);
-    turn();
+    assert_int_equal(m.n_calls, 0);
+    struct run *run = expect_report(REPORT_RENEWED); /* should this driver be killed, too */
+    expect_text_has(run->put_memo, "\"elsewhere\":true");
+    accept(run, "ERASING_A", NULL);
     answer(404, "");
-    struct run *run = expect_report(REPORT_FAILED);
+    run = expect_report(REPORT_FAILED);
     expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
     expect_text_has(run->put_memo, "\"elsewhere\":true");
 }

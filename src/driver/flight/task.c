@@ -59,12 +59,13 @@ void task_go_on(struct task *t, const char *memo, bool begun, bool otherwise)
     if (memo)
         position_read(json, action, &t->captures, &t->at);
     arena_free(&scratch);
+    t->noted = t->at;
+    t->noted.elsewhere = false; /* that may only be known by comparing the memo with the steps of now */
     /* The authority is not told of the first call before it is made. */
     if (begun && t->at.round == 1 && t->at.sent == 0) {
         t->at.sent = !otherwise && action_changes(action, 0);
         t->at.elsewhere = t->at.elsewhere || otherwise;
     }
-    t->noted = t->at;
     t->has_memo = memo;
     t->call.round = t->at.round;
     go_to_call(t, t->at.call);
@@ -332,12 +333,15 @@ void task_noted(struct task *t)
 }
 
 /* Of the very first call the lease tells enough: a driver that takes up a stage whose lease ran out knows
- * that it may have been sent. */
+ * that it may have been sent. But the lease tells only of the last driver, so what another one before it may
+ * have sent is said before any call. */
 bool task_needs_note(const struct task *t)
 {
     const struct call *call = &t->call;
     bool is_very_first = call->number == 0 && call->round == 1;
     bool is_noted = t->noted.round == call->round && t->noted.sent > call->number;
+    if (t->at.elsewhere && !t->noted.elsewhere)
+        return true;
     return action_calls(call->conf) > 1 && !is_very_first && !is_noted &&
            action_changes(call->conf, call->number);
 }
