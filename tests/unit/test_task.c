@@ -655,6 +655,16 @@ static void test_task__who_is_not_found_any_more_has_nothing_to_erase(void **sta
     expect_outcome(REPORT_DONE, "nothing_to_erase");
 }
 
+/* The stage begins anew after a job that came to nothing, and a step that was a change only looks by now. */
+static void test_task__a_search_before_steps_that_were_sent_proves_nothing(void **state)
+{
+    open_flight(", breaker: none", FIND_THEN_ERASE);
+    claim_again(memo_at(0, 2, "{}"), false);
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{}");
+    expect_outcome(REPORT_FAILED, "unknown");
+}
+
 /* A service may have the number of a person who has no data at another one. */
 static void test_task__another_service_may_not_know_the_person(void **state)
 {
@@ -750,6 +760,7 @@ int main(void)
         TEST(a_note_has_what_this_attempt_captured),
         TEST(who_is_found_is_not_unknown_to_the_next_call),
         TEST(who_is_not_found_any_more_has_nothing_to_erase),
+        TEST(a_search_before_steps_that_were_sent_proves_nothing),
         TEST(another_service_may_not_know_the_person),
         TEST(who_is_found_in_a_later_round_is_looked_for_again),
         TEST(a_poll_is_remembered_by_its_own_call_alone),

@@ -214,9 +214,9 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
     bool only_looks = !action_changes(call->conf, call->number);
     bool captures = call->conf->kind == ACTION_HTTP && call->conf->http.steps[call->number].n_captures > 0;
     size_t found_by = step_that_found(t);
-    bool changed = t->at.elsewhere; /* by an earlier call */
-    for (size_t i = 0; i < call->number; i++)
-        changed = changed || action_changes(call->conf, i);
+    bool changed = t->at.elsewhere; /* by another call */
+    for (size_t i = 0; i < call->number || i < t->at.sent; i++)
+        changed = changed || (i != call->number && action_changes(call->conf, i));
     if (t->was_sent && !t->at.elsewhere && (is_last || !captures)) {
         judge_gone(t, attempt);
     } else if (changed || t->was_sent) {
