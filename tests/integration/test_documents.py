@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two documents of Open edX that Lethe comes from, acted out in their order; and docs/documents.md, which says of each of
 their sentences where it is done."""
+import glob
 import os
 import re
 
@@ -169,3 +170,21 @@ def test_every_place_that_the_table_names_is_there():
         if f"{file}(" not in open(os.path.join(ROOT, function), encoding="utf-8").read():
             missing.append(f"{function}: {file}()")
     assert not missing
+
+
+def test_every_code_of_the_server_is_listed():
+    """What the sources of the server give as a code stands in api.md and in the schema Code."""
+    with open(os.path.join(ROOT, "docs", "api.md"), encoding="utf-8") as f:
+        said = set(re.findall(r"`([a-z_]+)`", f.read()))
+    with open(os.path.join(ROOT, "src", "server", "openapi.yaml"), encoding="utf-8") as f:
+        schema = f.read().split("\n    Code:\n", 1)[1].split("\n\n", 1)[0]
+    listed = re.findall(r"[a-z_]+", schema.split("Stable.", 1)[1])
+    given = set()
+    for folder in ("auth", "core", "server", "store", "usecase"):
+        for path in sorted(glob.glob(os.path.join(ROOT, "src", folder, "*.c"))):
+            with open(path, encoding="utf-8") as f:
+                given |= set(re.findall(r'err_set_code\([^"]*"([a-z_]+)"', f.read()))
+    # Those of /oauth2/access_token stand in its own schema; the last two end the start of a server.
+    given -= {"invalid_request", "unsupported_grant_type", "wrong_key", "wrong_salts"}
+    assert len(given) > 20 and not given - said and not given - set(listed), (given - said, given - set(listed))
+    assert len(listed) == len(set(listed)), sorted(listed)
