@@ -57,6 +57,8 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
         rc = read_secondary(x, body, &out->secondary, err);
     if (!rc)
         rc = field_text_optional(body, "recovery_email", &out->recovery_email, err);
+    if (!rc && out->recovery_email)
+        rc = usecase_check_email("recovery_email", out->recovery_email, err);
     if (!rc)
         rc = usecase_check_person(out->username, out->email, out->name, err);
     return rc;

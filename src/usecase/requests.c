@@ -10,6 +10,15 @@
 
 #include "base/text.h"
 
+enum rc usecase_check_email(const char *field, const char *email, struct err *err)
+{
+    enum rc rc = texts_check(field, email, USECASE_EMAIL_MAX, err);
+    const char *at = strrchr(email, '@');
+    if (!rc && (!at || at == email || !at[1] || strpbrk(email, " \t")))
+        return err_set(err, RC_INVALID, "%s: is not an address", field);
+    return rc;
+}
+
 enum rc usecase_check_person(const char *username, const char *email, const char *name, struct err *err)
 {
     if (!username || !*username)
@@ -18,15 +27,10 @@ enum rc usecase_check_person(const char *username, const char *email, const char
         return err_set(err, RC_INVALID, "email: is missing");
     enum rc rc = texts_check("username", username, USECASE_USERNAME_MAX, err);
     if (!rc)
-        rc = texts_check("email", email, USECASE_EMAIL_MAX, err);
+        rc = usecase_check_email("email", email, err);
     if (!rc && name)
         rc = texts_check("name", name, USECASE_PERSON_NAME_MAX, err);
-    if (rc)
-        return rc;
-    const char *at = strrchr(email, '@');
-    if (!at || at == email || !at[1] || strpbrk(email, " \t"))
-        return err_set(err, RC_INVALID, "email: is not an address");
-    return RC_OK;
+    return rc;
 }
 
 static bool same_email(struct arena *a, const char *one, const char *other)

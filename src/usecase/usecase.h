@@ -102,6 +102,8 @@ struct import_row {
 enum rc usecase_import(struct act *act, struct import_row *rows, size_t n, bool partial, bool dry_run,
                        struct err *err) MUST_CHECK;
 
+/* RC_INVALID names the field. */
+enum rc usecase_check_email(const char *field, const char *email, struct err *err) MUST_CHECK;
 /* name may be NULL. RC_INVALID names the field. */
 enum rc usecase_check_person(const char *username, const char *email, const char *name,
                              struct err *err) MUST_CHECK;

@@ -57,7 +57,8 @@ def test_a_search_is_refused(authority, body):
     assert authority.post("/v1/accounts/search", body).status == 400
 
 
-@pytest.mark.parametrize("change", [{"extras": []}, {"linked_logins": {}}, {"pending_changes": "x"}, {"recovery_email": 1}])
+@pytest.mark.parametrize("change", [{"extras": []}, {"linked_logins": {}}, {"pending_changes": "x"}, {"recovery_email": 1},
+                                    {"recovery_email": "nobody"}, {"recovery_email": "a@" + "b" * 253}, {"recovery_email": "a\n@b"}])
 def test_what_hangs_on_an_account_has_its_types(authority, change):
     answer = authority.post("/v1/accounts", {"username": "typed", "email": "t@example.com", **change})
     assert answer.status == 400 and list(change)[0] in answer.json["detail"]
