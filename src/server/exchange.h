@@ -219,7 +219,7 @@ bool sessions_check_password(struct exchange *x, const struct password_try *try,
 
 /* ---- fuse.c ---- */
 
-/* Says in the log that the fuse has blown, if it has just now, and keeps the metric. */
+/* Says in the log that the fuse has blown, if it has just now. */
 void fuse_checked(const struct fuse_state *state);
 
 /* ---- yields.c ---- */

@@ -260,6 +260,7 @@ void server_close(struct server **server)
     crypto_wipe(&s->keys, sizeof(s->keys));
     crypto_wipe(s->lookup_key, sizeof(s->lookup_key));
     crypto_wipe(s->repeat_key, sizeof(s->repeat_key));
+    crypto_wipe(s->run_key, sizeof(s->run_key));
     arena_free(&s->arena);
     free(s);
 }

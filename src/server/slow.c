@@ -71,7 +71,7 @@ static enum rc start_one(struct slow *slow, struct server *server, struct err *e
     *hand = (struct hand){ .slow = slow, .server = server, .reader = reader };
     if (pthread_create(&hand->thread, NULL, work, hand)) {
         reader_close(server, reader);
-        return err_set(err, RC_UNAVAILABLE, "no thread for passwords can be started");
+        return err_set(err, RC_UNAVAILABLE, "no thread for passwords or long reads can be started");
     }
     slow->n++;
     return RC_OK;
