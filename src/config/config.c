@@ -196,7 +196,8 @@ static const struct setting settings[] = {
     { "tls", "section", setting_section, 0, NULL, "answer over TLS", .inner = tls_settings,
       .inner_form = "." },
     { "behind_proxy", "true or false", setting_bool, OF(behind_proxy), "false",
-      "a proxy in front of the server does TLS, and only the proxy can reach the server" },
+      "a proxy in front of the server does TLS, and only the proxy can reach the server; it sets "
+      "X-Forwarded-For, or Forwarded and removes the other" },
     { "max_connections", "number", setting_count, OF(max_connections), "960",
       "connections at once, which the limit of open files has to allow", .min = 1, .max = CONNECTIONS_MAX },
     { "max_connections_per_address", "number", setting_count, OF(max_connections_per_address), NULL,

@@ -64,11 +64,12 @@ struct http_request {
     size_t n_query;
     const char *body; /* terminated; "" when none */
     size_t body_len;
-    bool local;            /* over the Unix socket: the peer is the same user, or root */
-    uint32_t local_uid;    /* the user that signed in to the machine, else the peer */
-    const char *peer;      /* as http_source() gives it; never logged */
-    const char *forwarded; /* the last line of X-Forwarded-For; NULL: none */
-    void *worker;          /* what open_worker made for the thread this arrived on */
+    bool local;                 /* over the Unix socket: the peer is the same user, or root */
+    uint32_t local_uid;         /* the user that signed in to the machine, else the peer */
+    const char *peer;           /* as http_source() gives it; never logged */
+    const char *forwarded;      /* the last line of X-Forwarded-For; NULL: none */
+    const char *forwarded_7239; /* the last line of Forwarded; NULL: none */
+    void *worker;               /* what open_worker made for the thread this arrived on */
 
     /* the answer */
     unsigned status;
@@ -84,6 +85,8 @@ const char *http_header(const struct http_request *req, const char *name);
 /* An address as limits count, from its text as proxies write it: IPv4 or IPv6, perhaps with a port. Returns
  * false if the text is no address. */
 bool http_source(const char *text, size_t len, char out[HTTP_SOURCE_LEN]);
+/* The same, from the last element of a Forwarded header (RFC 7239). Returns false if it names no address. */
+bool http_forwarded_source(const char *line, char out[HTTP_SOURCE_LEN]);
 /* The first of this name, NULL when absent. */
 const char *http_query(const struct http_request *req, const char *name);
 /* Fields of an application/x-www-form-urlencoded text. RC_INVALID. */

@@ -205,6 +205,8 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
     }
     if (strcasecmp(name, "X-Forwarded-For") == 0)
         check->x->req.forwarded = value;
+    if (strcasecmp(name, "Forwarded") == 0)
+        check->x->req.forwarded_7239 = value;
     return MHD_YES;
 }
 

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 static struct in6_addr mapped(const struct in_addr *four)
@@ -75,4 +76,35 @@ bool http_source(const char *text, size_t len, char out[HTTP_SOURCE_LEN])
     static_assert(HTTP_SOURCE_LEN == INET6_ADDRSTRLEN, "an address fits");
     inet_ntop(AF_INET6, &six, out, HTTP_SOURCE_LEN);
     return true;
+}
+
+bool http_forwarded_source(const char *line, char out[HTTP_SOURCE_LEN])
+{
+    const char *node = NULL; /* what the for= of this element says */
+    size_t len = 0;
+    bool quoted = false;
+    for (const char *at = line ? line : ""; *at;) {
+        at += strspn(at, " \t");
+        const char *pair = at;
+        for (; *at && (quoted || !strchr(",;", *at)); at++) {
+            if (*at == '"')
+                quoted = !quoted;
+            else if (quoted && *at == '\\' && at[1])
+                at++;
+        }
+        if (strncasecmp(pair, "for=", 4) == 0) {
+            node = pair + 4;
+            len = (size_t)(at - node);
+        }
+        if (*at == ',')
+            node = NULL;
+        at += *at != '\0';
+    }
+    /* A quotation mark that a client left open would hide what the proxy has added behind it. */
+    if (!node || quoted)
+        return false;
+    while (len > 0 && strchr(" \t", node[len - 1]))
+        len--;
+    bool is_quoted = len > 1 && node[0] == '"' && node[len - 1] == '"';
+    return is_quoted ? http_source(node + 1, len - 2, out) : http_source(node, len, out);
 }

@@ -11,8 +11,9 @@
 
 /* ---- tries of passwords ---- */
 
-/* Behind a proxy: the last address of the last X-Forwarded-For, which is the proxy's own word. What is no
- * address says nothing about its client, and counts as the proxy's. */
+/* Behind a proxy: the last address of the last X-Forwarded-For, which is the proxy's own word; without that
+ * header, of the last Forwarded. A proxy that sets one of them passes on what a client says in the other, and
+ * most set the first. What is no address says nothing about its client, and counts as the proxy's. */
 const char *sessions_source(struct exchange *x)
 {
     char *source = arena_alloc(x->arena, HTTP_SOURCE_LEN);
@@ -22,6 +23,8 @@ const char *sessions_source(struct exchange *x)
     last += strspn(last, " \t");
     if (x->http->local)
         return NULL;
+    if (x->config->behind_proxy && !forwarded)
+        return http_forwarded_source(x->http->forwarded_7239, source) ? source : x->http->peer;
     return http_source(last, strcspn(last, " \t"), source) ? source : x->http->peer;
 }
 

@@ -183,7 +183,7 @@ def test_behind_a_proxy_the_address_is_what_it_put_last(tmp_path):
     def attempt(login, lines):
         body = json.dumps({"username": login, "password": "wrong"})
         head = ["POST /v1/sessions HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
-        head += [f"X-Forwarded-For: {line}" for line in lines]
+        head += [line if line.startswith("Forwarded:") else f"X-Forwarded-For: {line}" for line in lines]
         return int(site.say(("\r\n".join(head) + "\r\n\r\n" + body).encode()).split()[1])
 
     try:
@@ -191,6 +191,8 @@ def test_behind_a_proxy_the_address_is_what_it_put_last(tmp_path):
         assert [attempt(f"g{i}", address(i)) for i, address in enumerate(SAME)] == [401, 429, 429, 429, 429]
         assert attempt("h", ["192.0.2.7, ::ffff:192.0.2.8"]) == 401  # mapped IPv4 addresses are no network together
         assert attempt("i", ["192.0.2.7, no address"]) == 401
+        assert attempt("j", ['Forwarded: for=10.0.0.1, for="192.0.2.7:4711"']) == 429
+        assert attempt("j", ["Forwarded: for=192.0.2.7", "192.0.2.9"]) == 401  # X-Forwarded-For counts
     finally:
         site.stop()
         site.check()

@@ -47,6 +47,36 @@ static void test_source__spellings_of_one_address_are_one(void **state)
     }
 }
 
+static void test_source__the_last_element_of_forwarded_counts(void **state)
+{
+    static const struct {
+        const char *line, *source; /* NULL: none */
+    } cases[] = {
+        { "for=192.0.2.7", "::ffff:192.0.2.7" },
+        { "for=10.0.0.1, For=192.0.2.7;proto=https;by=203.0.113.43", "::ffff:192.0.2.7" },
+        { "proto=http ; for=\"192.0.2.7:47011\"", "::ffff:192.0.2.7" },
+        { "for=10.0.0.1,\tfor=\"[2001:db8:cafe::17]:4711\" ", "2001:db8:cafe::" },
+        { "for=10.0.0.1;by=\"a, for=10.0.0.2\", for=192.0.2.7", "::ffff:192.0.2.7" },
+        { "for=10.0.0.1, for=unknown", NULL },
+        { "for=10.0.0.1, for=_hidden", NULL },
+        { "for=10.0.0.1, for=\"_hidden\"", NULL },
+        { "for=10.0.0.1, proto=https", NULL },
+        { "for=10.0.0.1,", NULL },
+        { "for=10.0.0.1;a=\", for=192.0.2.7", NULL },
+        { "for=10.0.0.1;a=\"\\, for=\"[2001:db8::1]\"", NULL },
+        { "xfor=10.0.0.1", NULL },
+        { "for=\"", NULL },
+        { "", NULL },
+        { NULL, NULL },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char source[HTTP_SOURCE_LEN] = "none";
+        bool found = http_forwarded_source(cases[i].line, source);
+        if (found != (cases[i].source != NULL) || (found && strcmp(source, cases[i].source) != 0))
+            fail_msg("%s gives %s", cases[i].line, found ? source : "none");
+    }
+}
+
 static void test_source__this_machine_is_known(void **state)
 {
     struct in6_addr four = { .s6_addr = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 9 } };
@@ -62,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_source__spellings_of_one_address_are_one),
+        cmocka_unit_test(test_source__the_last_element_of_forwarded_counts),
         cmocka_unit_test(test_source__this_machine_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
