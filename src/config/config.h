@@ -400,7 +400,7 @@ struct config {
     size_t n_organisations;
 
     int64_t archive_older_than_us;
-    int64_t archive_cancelled_older_than_us; /* of those who cancelled in PENDING */
+    int64_t archive_cancelled_older_than_us; /* of retirements cancelled in PENDING */
     const char *archive_certificate; /* PEM: archives are encrypted for it; NULL: they are not encrypted */
     int64_t archive_every_us;        /* how often the server archives by itself; 0: never */
 

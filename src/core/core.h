@@ -93,8 +93,9 @@ struct pipeline_diff {
 /* before may be NULL: everything is added. */
 void pipeline_compare(struct arena *a, const struct pipeline *before, const struct pipeline *after,
                       struct pipeline_diff *out);
-/* May the list be replaced? in_use: names of the states that have retirements now. RC_CONFLICT: a retirement
- * is in a state other than the required four. The same list may always come again: it replaces nothing. */
+/* Can the list be replaced now? in_use: names of the states that have retirements now. RC_CONFLICT: a
+ * retirement is in a state other than the required four. The same list may always come again: it replaces
+ * nothing. */
 enum rc pipeline_may_replace(const struct pipeline *before, const struct pipeline *after,
                              const char *const *in_use, size_t n_in_use, struct err *err) MUST_CHECK;
 

@@ -244,11 +244,12 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
         if (list_has(required, REQUIRED_N, in_use[i]))
             continue;
         if (list_has(after->names, after->n, in_use[i]))
-            return err_set(err, RC_CONFLICT,
-                           "somebody is being processed, in state %s: wait until all are in %s, %s, %s or %s",
-                           in_use[i], required[0], required[1], required[2], required[3]);
-        return err_set(err, RC_CONFLICT,
-                       "somebody is being processed, in state %s, which is about to be removed", in_use[i]);
+            return err_set(
+                err, RC_CONFLICT,
+                "retirements are being processed, in state %s: wait until all are in %s, %s, %s or %s",
+                in_use[i], required[0], required[1], required[2], required[3]);
+        return err_set(err, RC_CONFLICT, "retirements are in state %s, which is about to be removed",
+                       in_use[i]);
     }
     return RC_OK;
 }

@@ -59,7 +59,7 @@ void steady_beat(struct steady *s)
         atomic_store(&s->ran_since, now);
 }
 
-/* Whoever asks may be awake before the next beat. */
+/* A thread that asks may be awake before the next beat. */
 int64_t steady_ran_since(struct steady *s)
 {
     steady_beat(s);

@@ -180,8 +180,7 @@ static const char *const schema_1[] = {
     "  finished INTEGER NOT NULL);"
     "CREATE INDEX archive_unfinished ON archive (finished, name) WHERE finished = 0;"
 
-    /* Who did what, when: no personal data, never deleted. Each hash covers the hash before it.
-     */
+    /* Which actor did what and when: no personal data, never deleted. Each hash covers the one before it. */
     "CREATE TABLE audit ("
     "  id INTEGER PRIMARY KEY,"
     "  at INTEGER NOT NULL,"

@@ -23,10 +23,13 @@
  *   retired_name       digests of names under every salt, so that a retired name is recognised
  *   retirement_log     append only; each entry points to the entry before it of the same retirement, and
  *                      the retirement to its newest: history needs no index, and a step writes one row
- *   audit              which actor did what, without personal data, for ever; the hash of each entry covers
- * the hash of the entry before it answer             first answers to requests that may be repeated, sealed,
- * for a day state, pipeline    names of states, each once for ever, with the number of retirements in it; the
+ *   audit              which actor did what, without personal data, for ever; the hash of each entry
+ *                      covers the hash of the entry before it
+ *   answer             first answers to requests that may be repeated, sealed, for a day
+ *   state, pipeline    names of states, each once for ever, with the number of retirements in it; the
  *                      lists that were configured, the newest is current
+ *   yield, fuse        whether stages still find people; whether new retirements start
+ *   creation_break     where the clock was set back: see below
  *   driver             names of drivers, each once
  *   client             credentials of programs
  *   setting            what must survive a restart: version of the schema, fingerprints of key and salts
@@ -169,8 +172,7 @@ enum rc store_compare_names(struct store *s, int64_t id, const struct account *i
                             bool *other_email, struct err *err) MUST_CHECK;
 /* A person brought along becomes an account of the directory, with all that in has; without a service_id it
  * keeps its own. RC_CONFLICT with code "taken". */
-enum rc store_fill_account(struct store *s, int64_t id, const struct account *in,
-                           struct err *err) MUST_CHECK;
+enum rc store_fill_account(struct store *s, int64_t id, const struct account *in, struct err *err) MUST_CHECK;
 /* A person brought along is retired, and another account of the application has the user name now: the entry
  * is found by number and by retirement alone from now on. */
 enum rc store_give_up_name(struct store *s, int64_t id, struct err *err) MUST_CHECK;
@@ -544,7 +546,7 @@ enum rc store_set_yield(struct store *s, const struct stage_yield *in, struct er
 
 /* ---- the audit trail (audit.c) ---- */
 
-/* Who did what. No personal data: no names, and no free text, which may have names in it. */
+/* Which actor did what. No personal data: no names, and no free text, which may have names in it. */
 struct audit_entry {
     int64_t id; /* 1, 2, 3 ... */
     int64_t at;
@@ -701,8 +703,6 @@ enum rc store_list_clients(struct store *s, struct arena *a, struct client **out
                            struct err *err) MUST_CHECK;
 /* By name. RC_NOT_FOUND. */
 enum rc store_disable_client(struct store *s, const char *name, struct err *err) MUST_CHECK;
-
-/* ---- upkeep ---- */
 
 /* ---- keys and salts (keys.c) ---- */
 

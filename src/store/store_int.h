@@ -42,7 +42,7 @@ struct store {
     struct due_way *ways;              /* n_ways of them */
     size_t n_ways;
     struct arena ways_arena;
-    struct due_mark *due_marks;        /* n_due_marks of them */
+    struct due_mark *due_marks; /* n_due_marks of them */
     size_t n_due_marks;
     struct waiting_mark *waiting_marks; /* in the arena */
     bool suspects_turn;                 /* the next driver without people gets suspects before others */
@@ -99,9 +99,11 @@ enum rc people_add_retired_names(struct store *s, const struct salts *salts, int
 enum rc people_free_names(struct store *s, const struct salts *salts, int64_t retirement_id,
                           struct err *err) MUST_CHECK;
 
+/* Recognises the retired names of all people under each of these salts. */
+enum rc people_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 /* Before a retirement comes back to life. RC_CONFLICT with code "name_in_use": its user name or address
- * belongs to another account now, which would be erased in its place; with code "account_changed": its request
- * was ended before the account got another name or address, which services know the person by now. */
+ * belongs to another account now, which would be erased in its place; with code "account_changed": its
+ * request was ended before the account got another name or address, which services know the person by now. */
 enum rc people_check_still_theirs(struct store *s, const struct retirement *r, struct err *err) MUST_CHECK;
 
 /* ---- forgetting (cleanup.c) ---- */
@@ -109,9 +111,6 @@ enum rc people_check_still_theirs(struct store *s, const struct retirement *r, s
 /* The partner's report of a retirement is deleted. If the retirement is, too, overwrites and marks what was
  * kept of the person for it. */
 enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err) MUST_CHECK;
-
-/* Recognises the retired names of all people under each of these salts. */
-enum rc people_refresh_retired_names(struct store *s, const struct salts *salts, struct err *err) MUST_CHECK;
 
 /* ---- keys and salts (keys.c) ---- */
 

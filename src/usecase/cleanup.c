@@ -46,7 +46,7 @@ enum rc usecase_redact(struct act *act, const char *const *usernames, size_t n, 
     return rc;
 }
 
-/* ---- those who are archived, and those who cancelled ---- */
+/* ---- retirements that are archived, or were cancelled ---- */
 
 enum rc cleanup_redact_archived(struct act *act, int64_t archive_id, const struct retirement *rows, size_t n,
                                 struct err *err)

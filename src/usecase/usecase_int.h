@@ -92,7 +92,7 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
 /* Overwrites and marks those who are in a file, which must be finished before they are deleted. */
 enum rc cleanup_redact_archived(struct act *act, int64_t archive_id, const struct retirement *rows, size_t n,
                                 struct err *err) MUST_CHECK;
-/* Overwrites and marks those who cancelled long ago, as configured: at most limit. */
+/* Overwrites and marks retirements that were cancelled long ago, as configured: at most limit. */
 enum rc cleanup_redact_cancelled(struct act *act, size_t limit, int64_t *people, struct err *err) MUST_CHECK;
 enum rc cleanup_count_cancelled(struct act *act, int64_t *out, struct err *err) MUST_CHECK;
 

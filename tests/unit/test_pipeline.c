@@ -291,7 +291,7 @@ static void test_pipeline_may_replace__not_while_somebody_is_being_processed(voi
     struct pipeline *after = MAKE("PENDING", "W2", "D2", ENDS);
     assert_may_not(
         before, after, "W2",
-        "is being processed, in state W2: wait until all are in PENDING, ERRORED, ABORTED or COMPLETE");
+        "are being processed, in state W2: wait until all are in PENDING, ERRORED, ABORTED or COMPLETE");
     assert_may_not(before, after, "D1", "about to be removed");
     assert_may_not(NULL, after, "W9", "about to be removed");
 }
