@@ -23,6 +23,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "driver/flight/flight.h"
 #include "wire/wire.h"
 
 #define STALE_MEMOS_FOR (60 * CLOCK_S)
@@ -497,6 +498,22 @@ void journal_done(struct journal *j, int64_t id, const char *stage)
         if (entry->id == id && entry->kept && (!stage || strcmp(entry->stage, stage) == 0))
             done(j, entry);
     }
+}
+
+const char *journal_kept_of(struct journal *j, const struct config *config, int64_t id,
+                            const struct stage_conf *stage)
+{
+    const char *memo = journal_kept(j, id, stage->working);
+    for (const struct journal_entry *entry = *bucket_of(j, id); entry && !memo; entry = entry->next) {
+        if (entry->id != id || !entry->kept || flight_find_stage(config, entry->stage) ||
+            !strstr(entry->memo, stage->action.digests[0]))
+            continue;
+        add_kept(&j->unwritten, remember(j, id, stage->working, entry->until, entry->memo));
+        line_added(j);
+        done(j, entry);
+        return journal_kept(j, id, stage->working);
+    }
+    return memo;
 }
 
 void journal_go(struct journal *j, int64_t id)

@@ -45,6 +45,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/world.h"
+#include "config/config.h"
 #include "core/core.h"
 
 enum { RUN_KEY_LEN = 32, ACTIONS_LEN = 8 };
@@ -80,6 +81,10 @@ void journal_close(struct journal **journal);
 const struct journal_entry *journal_find(const struct journal *j, int64_t id); /* NULL: not ours */
 /* What is remembered of a stage that was left half done; NULL: nothing. */
 const char *journal_kept(const struct journal *j, int64_t id, const char *stage);
+/* The same for a stage that may have got another name: what is kept of one that the configuration does not
+ * have any more, and that has the same first call, is kept for this one from now on. */
+const char *journal_kept_of(struct journal *j, const struct config *config, int64_t id,
+                            const struct stage_conf *stage);
 /* Durable once journal_sync was called; takes the place of an earlier entry. It has what is kept of the
  * stage. */
 void journal_enter(struct journal *j, int64_t id, const char *stage, const char *run_key);

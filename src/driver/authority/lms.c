@@ -67,6 +67,8 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
     crypto_hex(random, sizeof(random), fresh);
     if (!ours)
         journal_leave(lms->journal, row->id); /* moved by an operator since */
+    const struct stage_conf *conf = flight_find_stage(a->config, stage);
+    const char *kept = conf && !ours ? journal_kept_of(lms->journal, a->config, row->id, conf) : NULL;
     const struct claim claim = {
         .id = row->id,
         .lease_us = LEASE_FOREVER,
@@ -75,7 +77,7 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .to_be_entered = ours == NULL,
         .run_key = ours ? ours->run_key : fresh,
         .begun_at = ours ? ours->begun_at : 0,
-        .memo = ours ? ours->memo : journal_kept(lms->journal, row->id, stage),
+        .memo = ours ? ours->memo : kept,
         .begun = ours && (ours->inherited || ours->sent),
         .begun_otherwise = ours && strcmp(ours->actions, a->conf.actions) != 0,
         .alone = ours && ours->suspects > 0 && alone,

@@ -254,7 +254,7 @@ static void entered(struct update *u)
 /* What is kept of the stage comes with the next look, which brings the person. */
 static void go_to(struct update *u, const struct stage_conf *next, const char *state)
 {
-    if (!journal_kept(u->lms->journal, u->run->id, next->working)) {
+    if (!journal_kept_of(u->lms->journal, authority_of(u)->config, u->run->id, next)) {
         enter(u, next->working);
         return;
     }
