@@ -85,15 +85,27 @@ def test_or_is_an_error(erasing):
     assert "crm at step 1: contact: the answer has nothing at /results/0/id" in erasing.ok("retirement", "failures").out
 
 
+def test_who_was_found_is_not_unknown_to_the_next_step(erasing):
+    """The path has gone, and the service's framework answers like the service."""
+    erasing.config["stages"][0]["retry"] = {"for": "1s", "first": "100ms", "longest": "300ms"}
+    erasing.crm.script = lambda call: (200, {"results": [{"id": 1}]}) if call.method == "GET" else (404, {"detail": "Not Found"})
+    erasing.request("ada")
+    assert erasing.drive_all()["errored"] == 1
+    failed = erasing.recorded("ada", "ERRORED")
+    assert (failed["outcome"], failed["step"]) == ("unknown", 2) and failed["attempts"] > 1
+    assert "crm at step 2: nobody is found, though step 1 found the person" in erasing.ok("retirement", "failures").out
+
+
 def test_each_step_has_statuses_of_its_own(erasing):
     erasing.steps[0].update(success=[203], nothing_to_erase=[410])
+    erasing.steps[1].update(success=[404], nothing_to_erase=[])
     erasing.request_all(["ada", "bob", "eve"])
     said = {"ada": (203, {"results": [{"id": 1}]}), "bob": (410, ""), "eve": (200, {"results": [{"id": 3}]})}
     erasing.crm.script = lambda call: said[call.path[16:19]] if call.method == "GET" else (404, '"gone before"')
     done = erasing.drive_all()
     assert (done["completed"], done["errored"]) == (2, 1)
     assert erasing.recorded("ada", "CONTACT_ERASED") == {
-        "outcome": "nothing_to_erase", "status": 404, "attempts": 1, "step": 2, "answer": '"gone before"'}
+        "status": 404, "attempts": 1, "step": 2, "answer": '"gone before"'}
     assert erasing.recorded("bob", "CONTACT_ERASED")["step"] == 1
     assert erasing.recorded("eve", "ERRORED")["status"] == 200
 
