@@ -198,6 +198,26 @@ def test_a_search_by_post_says_that_it_only_looks(erasing, only_looks):
     assert erasing.recorded("ada", "ERASED" if only_looks else "ERRORED")["outcome"] == ("nothing_to_erase" if only_looks else "unknown")
 
 
+@pytest.mark.parametrize("refusal", [400, 403, 409, 422, 429])
+def test_a_changing_call_that_is_refused_after_its_effect(erasing, refusal):
+    """The service deactivates and then refuses: a hook that fails (409, 422), a filter on the way back (403). The call went
+    out, so no search may end the stage with "nothing to erase": it goes on at the call, or is unknown."""
+    refused = []
+
+    def script(call):
+        answer = erasing.bin(call)
+        if call.method == "POST" and not refused:
+            refused.append(call)
+            return refusal, {"detail": "no"}
+        return answer
+
+    erasing.crm.script = script
+    erasing.drive("--once")
+    erasing.lethe("retirement", "resume", "ada", "--reason", "mended")
+    erasing.drive("--once")
+    assert erasing.bin.people == {} or erasing.states()["ada"] != "COMPLETE", calls(erasing)
+
+
 # ---- the configuration is another one by now ----
 
 def test_steps_that_are_exchanged_before_a_resume_are_all_made(erasing):

@@ -125,14 +125,19 @@ static inline struct claim claim_of(int64_t id, const char *stage)
 }
 
 /* What is remembered of the first stage at its step, from 0, after so many were sent; captured: as JSON. */
-static inline const char *memo_at(size_t step, size_t sent, const char *captured)
+static inline const char *memo_of(size_t step, size_t sent, size_t refused, const char *captured)
 {
-    const char *digests = "";
+    const char *digests = "", *more = refused ? arena_printf(&arena, ",\"refused\":%zu", refused) : "";
     for (size_t i = 0; i < step || i < sent; i++)
         digests = arena_printf(&arena, "%s%s", digests, config->stages[0].action.digests[i]);
-    return arena_printf(&arena,
-                        "{\"at\":{\"step\":%zu,\"round\":1,\"sent\":%zu,\"digests\":\"%s\",\"captured\":%s}}",
-                        step, sent, digests, captured);
+    return arena_printf(
+        &arena, "{\"at\":{\"step\":%zu,\"round\":1,\"sent\":%zu%s,\"digests\":\"%s\",\"captured\":%s}}", step,
+        sent, more, digests, captured);
+}
+
+static inline const char *memo_at(size_t step, size_t sent, const char *captured)
+{
+    return memo_of(step, sent, 0, captured);
 }
 
 static inline void begin(int64_t id, const char *stage)

@@ -425,9 +425,10 @@ static void test_task__a_refused_call_does_not_make_the_next_404_its_work(void *
         pass(4 * CLOCK_S);
         if (m.n_calls == 0) { /* it was final, and is resumed */
             struct run *run = expect_report(REPORT_FAILED);
-            assert_string_equal(run->put_memo, at(2, 2));
+            const char *memo = memo_of(2, 2, 3, "{\"id\":\"x1\"}");
+            assert_string_equal(run->put_memo, memo);
             accept(run, "ERRORED", NULL);
-            claim_again(at(2, 2), false);
+            claim_again(memo, false);
         }
         answer(404, "");
         struct run *run = expect_report(REPORT_FAILED);
@@ -559,7 +560,7 @@ static void test_task__who_is_given_back_or_fails_is_half_done_still(void **stat
     answer(200, "");
     answer(422, "");
     struct run *run = expect_report(REPORT_FAILED);
-    assert_string_equal(run->put_memo, at(2, 2));
+    assert_string_equal(run->put_memo, memo_of(2, 2, 3, "{\"id\":\"x1\"}"));
     accept(run, "ERRORED", NULL);
     claim_again(at(2, 2), false);
     expect_url("http://127.0.0.1:1/users/x1");
@@ -608,7 +609,7 @@ static void test_task__a_note_has_what_this_attempt_captured(void **state)
     timers_fire(&m.runtime.timers, m.mono);
     services_turn(&services, m.mono);
     made_up_answer(&m, 200, "{\"id\":\"x2\"}");
-    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, memo_at(1, 2, "{\"id\":\"x2\"}"));
+    assert_string_equal(expect_report(REPORT_RENEWED)->put_memo, memo_of(1, 2, 2, "{\"id\":\"x2\"}"));
 }
 
 /* ---- found by one call, unknown to the next ---- */
@@ -638,7 +639,35 @@ static void test_task__who_is_found_is_not_unknown_to_the_next_call(void **state
         assert_int_equal(run->sent, REPORT_FAILED);
         expect_text_has(run->response, "\"outcome\":\"unknown\",\"status\":404");
         assert_string_equal(run->cause, "svc at step 2: nobody is found, though step 1 found the person");
-        assert_null(run->put_memo);
+        assert_int_equal(run->put_memo != NULL, refused > 0);
+        accept(run, "ERRORED", NULL);
+    }
+}
+
+/* It was deactivated all the same: a hook failed behind it. */
+static void test_task__a_refused_call_may_have_done_its_work(void **state)
+{
+    static const unsigned refusals[] = { 400, 403, 409, 422, 429 };
+    open_flight(", breaker: none", SOFT_AND_HARD);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        begin(1, "ERASING_A");
+        answer(200, "{\"id\":\"x1\"}");
+        expect_url("http://127.0.0.1:1/soft/x1");
+        answer(refusals[i], "");
+        pass(4 * CLOCK_S);
+        if (m.n_calls == 0) {
+            struct run *run = expect_report(REPORT_FAILED);
+            const char *memo = arena_strdup(&arena, run->put_memo);
+            accept(run, "ERRORED", NULL);
+            claim_again(memo, false);
+            expect_url("http://127.0.0.1:1/soft/x1");
+            answer(404, "");
+            pass(4 * CLOCK_S);
+        }
+        expect_url("http://127.0.0.1:1/find");
+        answer(200, "{}");
+        struct run *run = expect_report(REPORT_FAILED);
+        expect_text_has(run->response, "\"outcome\":\"unknown\"");
         accept(run, "ERRORED", NULL);
     }
 }
@@ -759,6 +788,7 @@ int main(void)
         TEST(a_note_of_a_call_that_was_not_made_is_taken_back),
         TEST(a_note_has_what_this_attempt_captured),
         TEST(who_is_found_is_not_unknown_to_the_next_call),
+        TEST(a_refused_call_may_have_done_its_work),
         TEST(who_is_not_found_any_more_has_nothing_to_erase),
         TEST(a_search_before_steps_that_were_sent_proves_nothing),
         TEST(another_service_may_not_know_the_person),

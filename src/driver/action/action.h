@@ -370,6 +370,8 @@ struct position {
     unsigned round; /* from 1 */
     size_t sent; /* the calls of this round up to here, but those that only look, may have been sent before */
     bool elsewhere; /* so may other calls that the stage does not have any more */
+    size_t refused; /* the number, from 1, of a call that changes something and that the service refused; 0:
+                       none */
 };
 
 /* Forgets what was captured, and makes room for what the action captures. */

@@ -65,6 +65,8 @@ void position_put(struct json_out *o, const struct action_conf *conf, const stru
     json_field_int(o, "sent", (int64_t)at->sent);
     if (at->elsewhere)
         json_field_bool(o, "elsewhere", true);
+    if (at->refused)
+        json_field_int(o, "refused", (int64_t)at->refused);
     put_digests(o, conf, known_steps(conf, at));
     json_put_key(o, "captured");
     json_open_map(o);
@@ -111,14 +113,16 @@ static bool read_position(struct arena *a, const struct action_conf *conf, const
     int64_t step = json_get_int(at, "step", -1), round = json_get_int(at, "round", -1),
             sent = json_get_int(at, "sent", -1);
     const char *digests = json_get_text(at, "digests");
+    int64_t refused = json_get_int(at, "refused", 0);
     if (!digests || !is_between(step, 0, calls - 1) || !is_between(round, 1, action_rounds(conf)) ||
-        !is_between(sent, 0, ACTION_CALLS_MAX))
+        !is_between(sent, 0, ACTION_CALLS_MAX) || !is_between(refused, 0, ACTION_CALLS_MAX))
         return false;
     size_t same = same_steps(conf, digests);
     *out = (struct position){ .call = (size_t)step,
                               .round = (unsigned)round,
                               .sent = (size_t)sent,
-                              .elsewhere = json_get_bool(at, "elsewhere") };
+                              .elsewhere = json_get_bool(at, "elsewhere"),
+                              .refused = (size_t)refused };
     if (known_steps(conf, out) * CALL_DIGEST_LEN != strlen(digests) || same < steps_behind(conf, out))
         return false;
     if (same < out->sent) {

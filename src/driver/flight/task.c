@@ -73,7 +73,7 @@ void task_go_on(struct task *t, const char *memo, bool begun, bool otherwise)
 
 bool task_is_begun(const struct task *t)
 {
-    return t->at.sent > 0 || t->call.round > 1 || t->at.elsewhere;
+    return t->at.sent > 0 || t->call.round > 1 || t->at.elsewhere || t->at.refused;
 }
 
 void task_begin_attempt(struct task *t)
@@ -206,6 +206,14 @@ static void judge_contradiction(struct task *t, struct attempt *attempt, size_t 
     t->at.call = 0;
 }
 
+static void judge_unknown(struct attempt *attempt)
+{
+    attempt->judgement = (struct judgement){ VERDICT_FINAL, .unknown = true };
+    attempt->in_answer = true;
+    attempt->error =
+        "nobody is found, after calls of this stage were sent: whether all is erased is not known";
+}
+
 /* A call found nobody: what that means after all that was sent before. */
 static void judge_nobody(struct task *t, struct attempt *attempt)
 {
@@ -220,12 +228,11 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
     if (t->was_sent && !t->at.elsewhere && (is_last || !captures)) {
         judge_gone(t, attempt);
     } else if (changed || t->was_sent) {
-        attempt->judgement = (struct judgement){ VERDICT_FINAL, .unknown = true };
-        attempt->in_answer = true;
-        attempt->error =
-            "nobody is found, after calls of this stage were sent: whether all is erased is not known";
+        judge_unknown(attempt);
     } else if (found_by > 0 && (call->round == 1 || only_looks)) {
         judge_contradiction(t, attempt, found_by);
+    } else if (t->at.refused) {
+        judge_unknown(attempt);
     } else if (call->round == 1) {
         attempt->judgement.verdict = VERDICT_NOTHING_TO_ERASE;
     } else if (call->number == 0 || only_looks) { /* the end of the rounds */
@@ -236,6 +243,21 @@ static void judge_nobody(struct task *t, struct attempt *attempt)
 }
 
 /* ---- the end of a call ---- */
+
+/* A refusal says that nothing was done, and mostly that is so: the attempt is made anew. But a service may
+ * have done its work before it refused: so until the call succeeds, "nobody" may be what it has done. Of one
+ * call alone, and of one that came too often to be heard, it is believed. */
+static void note_refusal(struct task *t, const struct attempt *ended)
+{
+    const struct call *call = &t->call;
+    bool is_well = ended->judgement.verdict == VERDICT_DONE || ended->judgement.verdict == VERDICT_NEXT;
+    bool is_refused = ended->no_effect && ended->has_status && call->conf->kind == ACTION_HTTP &&
+                      action_calls(call->conf) > 1 && action_changes(call->conf, call->number);
+    if (is_refused && (call->number > 0 || ended->status != STATUS_TOO_MANY))
+        t->at.refused = call->number + 1;
+    else if (is_well && t->at.refused == call->number + 1)
+        t->at.refused = 0;
+}
 
 static void call_done(struct call *call, const struct attempt *ended)
 {
@@ -259,6 +281,7 @@ static void call_done(struct call *call, const struct attempt *ended)
     }
     if (judged.judgement.verdict == VERDICT_NOTHING_TO_ERASE && !call->is_event && !call->is_probe)
         judge_nobody(t, &judged);
+    note_refusal(t, ended);
     if (ended->no_effect || ended->judgement.verdict == VERDICT_NOTHING_TO_ERASE ||
         ended->judgement.verdict == VERDICT_NO_TOKEN)
         t->at.sent = t->sent_before; /* as if the call had not been made */
@@ -297,27 +320,29 @@ const char *task_true_memo(struct task *t, struct arena *a)
 
 const char *task_poll_memo(struct task *t, struct arena *a)
 {
-    struct position here = { t->call.number, t->call.round, t->at.sent, t->at.elsewhere };
+    struct position here = { t->call.number, t->call.round, t->at.sent, t->at.elsewhere, t->at.refused };
     return task_memo_of(t, &here, a);
 }
 
 const char *task_redo_memo(struct task *t, struct arena *a)
 {
     const struct action_conf *action = t->call.conf;
-    struct position at = { .round = 1, .sent = t->at.sent, .elsewhere = t->at.elsewhere };
+    struct position at = {
+        .round = 1, .sent = t->at.sent, .elsewhere = t->at.elsewhere, .refused = t->at.refused
+    };
     if (!task_is_begun(t))
         return NULL;
     while (at.call + 1 < action_calls(action) && !action_changes(action, at.call))
         at.call++;
     if (action_rounds(action) > 1)
-        at = (struct position){ .round = 2, .elsewhere = t->at.elsewhere };
+        at = (struct position){ .round = 2, .elsewhere = t->at.elsewhere, .refused = t->at.refused };
     return or_only_sent(task_memo_of(t, &at, a));
 }
 
 static struct position after_next(const struct task *t)
 {
     size_t sent = t->at.sent > t->call.number ? t->at.sent : t->call.number + 1;
-    return (struct position){ t->call.number, t->call.round, sent, t->at.elsewhere };
+    return (struct position){ t->call.number, t->call.round, sent, t->at.elsewhere, t->at.refused };
 }
 
 const char *task_note(struct task *t, struct arena *a)
