@@ -292,26 +292,6 @@ static enum rc read_items(struct reader *r, struct json *list)
     return RC_OK;
 }
 
-static enum rc read_member(struct reader *r, struct json **out)
-{
-    struct piece key;
-    bool was_strict = r->strict;
-    if (peek_token(r) != '"')
-        return unexpected(r);
-    enum rc rc = read_piece(r, &key);
-    if (rc)
-        return rc;
-    if (peek_token(r) != ':')
-        return unexpected(r);
-    r->at++;
-    if (r->depth == 1 && r->free_member && strlen(r->free_member) == key.len &&
-        memcmp(r->free_member, key.s, key.len) == 0)
-        r->strict = false;
-    rc = read_value(r, &key, out);
-    r->strict = was_strict;
-    return rc;
-}
-
 static int compare_keys(const struct json *a, const struct json *b)
 {
     return a->key_is_odd == b->key_is_odd ? strcmp(a->key, b->key) : a->key_is_odd - b->key_is_odd;
@@ -347,8 +327,22 @@ static bool mark_twice(struct arena *a, struct json *map)
 static enum rc read_members(struct reader *r, struct json *map)
 {
     struct json **end = &map->first;
+    const bool was_strict = r->strict;
     for (bool more = true; more; end = &(*end)->next, map->count++) {
-        enum rc rc = read_member(r, end);
+        struct piece key;
+        if (peek_token(r) != '"')
+            return unexpected(r);
+        enum rc rc = read_piece(r, &key);
+        if (rc)
+            return rc;
+        if (peek_token(r) != ':')
+            return unexpected(r);
+        r->at++;
+        if (r->depth == 1 && r->free_member && strlen(r->free_member) == key.len &&
+            memcmp(r->free_member, key.s, key.len) == 0)
+            r->strict = false;
+        rc = read_value(r, &key, end);
+        r->strict = was_strict;
         if (!rc)
             rc = read_comma(r, '}', &more);
         if (rc)

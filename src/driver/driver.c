@@ -211,7 +211,6 @@ static void heed_stop(struct driver *d)
 static bool is_over(struct driver *d)
 {
     const struct authority *a = &d->authority;
-    int64_t now = mono(d);
     if (authority_has_failed(a))
         return true;
     if (!a->ending && !a->rc && !d->flight.stopping)
@@ -224,6 +223,7 @@ static bool is_over(struct driver *d)
         return true;
     /* From an authority that does not answer nothing is expected for long: what it is not told is repeated,
      * with the same key, by the driver that comes next. */
+    int64_t now = mono(d);
     if (services_are_called(&d->services))
         d->heeded_at = now;
     int64_t patience_us = (d->flight.stopping > 1 ? STOPPED_TWICE_S : STOPPED_S) * CLOCK_S;

@@ -159,7 +159,8 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
         t->headers_ended = t->is_chunked = t->framing_goes_on = false;
     }
     t->headers_ended = t->headers_ended || line[0] == '\r' || line[0] == '\n';
-    check_framing(t, line, len);
+    if (t->framing_goes_on || strchr("CcTt", line[0]))
+        check_framing(t, line, len);
     t->bad_headers = t->bad_headers || t->header_bytes > HEADERS_MAX;
     return t->bad_headers ? 0 : len;
 }

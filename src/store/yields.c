@@ -4,6 +4,26 @@
 
 #include "store/store_int.h"
 
+enum { STATE_ID, FOUND, NOBODY, IN_ROW, SINCE_AT, WORD, RELEASED_AT, NAME, ACTOR, REASON };
+
+static struct stage_yield read_yield(struct arena *a, const struct db_rows *rows)
+{
+    int64_t n[RELEASED_AT + 1];
+    db_ints(rows, STATE_ID, RELEASED_AT + 1, n);
+    return (struct stage_yield){
+        .state_id = n[STATE_ID],
+        .stage = arena_strdup(a, db_text(rows, NAME)),
+        .of = { .found = n[FOUND],
+                .nobody = n[NOBODY],
+                .in_row = n[IN_ROW],
+                .since_at = n[SINCE_AT],
+                .word = (enum yield_word)n[WORD] },
+        .released_at = n[RELEASED_AT],
+        .actor = n[RELEASED_AT] ? arena_strdup(a, db_text(rows, ACTOR)) : NULL,
+        .reason = n[RELEASED_AT] ? arena_strdup(a, db_text(rows, REASON)) : NULL,
+    };
+}
+
 enum rc store_yields(struct store *s, struct arena *a, struct stage_yield **out, size_t *n, struct err *err)
 {
     struct db_rows rows;
@@ -15,22 +35,11 @@ enum rc store_yields(struct store *s, struct arena *a, struct stage_yield **out,
         return rc;
     *out = arena_array(a, (size_t)count + 1, sizeof((*out)[0]));
     rc = db_query(s->db, &rows,
-                  "SELECT f.state_id, s.name, f.found, f.nobody, f.in_row, f.since_at, f.word, f.released_at,"
+                  "SELECT f.state_id, f.found, f.nobody, f.in_row, f.since_at, f.word, f.released_at, s.name,"
                   " f.actor, f.reason FROM yield f JOIN state s ON s.id = f.state_id ORDER BY f.state_id",
                   DB_NO_ARGS, err);
     while (!rc && !(rc = db_next(&rows, &row, err)) && row)
-        (*out)[(*n)++] = (struct stage_yield){
-            .state_id = db_int(&rows, 0),
-            .stage = arena_strdup(a, db_text(&rows, 1)),
-            .of = { .found = db_int(&rows, 2),
-                    .nobody = db_int(&rows, 3),
-                    .in_row = db_int(&rows, 4),
-                    .since_at = db_int(&rows, 5),
-                    .word = (enum yield_word)db_int(&rows, 6) },
-            .released_at = db_int(&rows, 7),
-            .actor = arena_strdup(a, db_text(&rows, 8)),
-            .reason = arena_strdup(a, db_text(&rows, 9)),
-        };
+        (*out)[(*n)++] = read_yield(a, &rows);
     db_rows_close(&rows);
     return rc;
 }

@@ -59,7 +59,9 @@ bool service_is_shut(const struct service *s)
 
 static void show_shut(struct service *s)
 {
-    metric_set(s->shut, service_is_failing(s) ? SHUT_FAILING : s->is_quiet ? SHUT_QUIET : SHUT_NOT);
+    int why = service_is_failing(s) ? SHUT_FAILING : s->is_quiet ? SHUT_QUIET : SHUT_NOT;
+    if (why != s->shown)
+        metric_set(s->shut, s->shown = why);
 }
 
 static void give_back_waiters(struct service *s)
@@ -139,8 +141,6 @@ int64_t service_opened_at(const struct service *s)
 
 static void look_at_hours(struct service *s, int64_t now)
 {
-    if (!s->conf || !s->conf->quiet)
-        return;
     int64_t wall = world_now(s->all->conf.runtime->world);
     unsigned minutes = quiet_minutes(s->conf->quiet, quiet_minute_of_week(wall));
     bool was_quiet = s->is_quiet;
@@ -158,8 +158,6 @@ static void look_at_hours(struct service *s, int64_t now)
 
 static void look_at_token(struct service *s, int64_t now)
 {
-    if (!s->token)
-        return;
     bool lacked = s->lacks_token;
     s->lacks_token = token_is_lacking(s->token, now);
     if (s->lacks_token && !lacked) {
@@ -264,15 +262,18 @@ void service_give_back(struct service *s, struct gate *gate)
 void services_pump(struct services *all, int64_t now)
 {
     for (unsigned i = 0; i < all->n; i++)
-        pump(&all->list[i], now);
+        if (all->list[i].n_waiting > 0)
+            pump(&all->list[i], now);
 }
 
 void services_turn(struct services *all, int64_t now)
 {
     for (unsigned i = 0; i < all->n; i++) {
         struct service *s = &all->list[i];
-        look_at_hours(s, now);
-        look_at_token(s, now);
+        if (s->conf && s->conf->quiet)
+            look_at_hours(s, now);
+        if (s->token)
+            look_at_token(s, now);
         show_shut(s);
         pump(s, now);
     }

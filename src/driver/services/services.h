@@ -168,6 +168,7 @@ struct service {
     struct token *token;         /* NULL: no OAuth2 */
     struct metric *calls;        /* histogram */
     struct metric *shut;         /* gauge */
+    int shown;                   /* its value */
 };
 
 struct services_conf {
