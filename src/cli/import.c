@@ -279,13 +279,6 @@ struct alike {
     size_t n;
 };
 
-static void note_alike(struct arena *a, const struct json *answer, struct alike *alike)
-{
-    const struct json *list = json_get(answer, "alike");
-    for (const struct json *name = list ? list->first : NULL; name; name = name->next)
-        alike->name[alike->n++] = arena_strdup(a, name->text);
-}
-
 /* alike: NULL for a dry run. */
 static enum rc send_accounts(struct cli *cli, struct api *api, const struct people *people,
                              struct alike *alike, struct err *err)
@@ -304,8 +297,9 @@ static enum rc send_accounts(struct cli *cli, struct api *api, const struct peop
         rc = api_post(api, &chunk, "/v1/accounts", &body, &answer, err);
         if (rc)
             rc = refused_account(cli->operands[0], people, from, to, err);
-        else if (alike)
-            note_alike(&cli->arena, answer.json, alike);
+        const struct json *same = !rc && alike ? json_get(answer.json, "alike") : NULL;
+        for (const struct json *name = same ? same->first : NULL; name; name = name->next)
+            alike->name[alike->n++] = arena_strdup(&cli->arena, name->text);
         if (rc == RC_UNAVAILABLE && !dry_run)
             rc = err_set(err, rc,
                          "%s: the server gave no answer: from line %u on it is unknown whether accounts were "

@@ -200,11 +200,6 @@ static void find_kept(struct telling *t)
     qsort(t->kept, t->n_kept, sizeof(t->kept[0]), by_name);
 }
 
-static bool is_kept(const struct telling *t, const char *username)
-{
-    return bsearch(&username, t->kept, t->n_kept, sizeof(t->kept[0]), by_name) != NULL;
-}
-
 /* As many as one request takes, beginning at `from`; returns the first person that is not in it. */
 static const struct json *put_told(const struct telling *t, const struct json *from, struct json_out *o,
                                    int64_t *n)
@@ -212,7 +207,7 @@ static const struct json *put_told(const struct telling *t, const struct json *f
     json_open_list(o);
     for (; from && *n < CLEAN_MAX; from = from->next) {
         const char *username = api_text(from, "original_username");
-        if (is_kept(t, username))
+        if (bsearch(&username, t->kept, t->n_kept, sizeof(t->kept[0]), by_name))
             continue;
         json_open_map(o);
         json_field_text(o, "original_username", username);

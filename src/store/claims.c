@@ -102,11 +102,6 @@ static size_t collect_sayings(const struct pipeline *const *lists, size_t n_list
     return n;
 }
 
-static bool is_same_way(const struct due_way *a, const struct due_way *b)
-{
-    return a->state_id == b->state_id && a->role == b->role && a->next_id == b->next_id;
-}
-
 /* Finds the ways anew when another list is current. */
 static enum rc keep_ways(struct store *s, const struct pipeline *today, struct err *err)
 {
@@ -127,9 +122,11 @@ static enum rc keep_ways(struct store *s, const struct pipeline *today, struct e
     s->n_ways = 0;
     total = collect_sayings(lists, n_lists, sayings);
     for (size_t i = 0; i < total; i++) {
+        const struct due_way *way = &sayings[i].way, *last = s->n_ways > 0 ? &s->ways[s->n_ways - 1] : NULL;
         said_by[i] = sayings[i].list;
-        if (s->n_ways == 0 || !is_same_way(&s->ways[s->n_ways - 1], &sayings[i].way)) {
-            s->ways[s->n_ways] = sayings[i].way;
+        if (!last || way->state_id != last->state_id || way->role != last->role ||
+            way->next_id != last->next_id) {
+            s->ways[s->n_ways] = *way;
             s->ways[s->n_ways++].lists = &said_by[i];
         }
         s->ways[s->n_ways - 1].n_lists++;

@@ -72,11 +72,6 @@ static enum rc add_of_few(struct store *s, int64_t state_id, const struct range 
                         err);
 }
 
-static int64_t modified_before_of(const struct retirement_filter *f, size_t i, const struct range *r)
-{
-    return f->modified_before_each ? f->modified_before_each[i] : r->modified_before;
-}
-
 #define OF_STATE      "SELECT id FROM retirement WHERE state_id = $1 AND id > $2 AND id <= $3"
 #define WITHIN_TIMES  " AND modified_at >= $5 AND modified_at < $6 AND created_at >= $7 AND created_at < $8"
 #define FIRST_OF_THEM " ORDER BY id LIMIT $4"
@@ -88,6 +83,7 @@ static enum rc add_of_state(struct store *s, const struct retirement_filter *f, 
                             const struct range *r, struct id_list *ids, struct err *err)
 {
     bool few;
+    int64_t modified_before = f->modified_before_each ? f->modified_before_each[i] : r->modified_before;
     enum rc rc = add_of_few(s, f->state_ids[i], r, ids, &few, err);
     if (rc || few)
         return rc;
@@ -97,8 +93,8 @@ static enum rc add_of_state(struct store *s, const struct retirement_filter *f, 
     return ids_list_add(ids, s->db, sql,
                         DB_ARGS(DB_INT(f->state_ids[i]), DB_INT(r->after),
                                 DB_INT(ids_list_upto(ids, r->upto)), DB_INT((int64_t)ids->max),
-                                DB_INT(r->modified_from), DB_INT(modified_before_of(f, i, r)),
-                                DB_INT(r->created_from), DB_INT(r->created_before), DB_INT(f->idle_at),
+                                DB_INT(r->modified_from), DB_INT(modified_before), DB_INT(r->created_from),
+                                DB_INT(r->created_before), DB_INT(f->idle_at),
                                 DB_INT(f->idle_at + LEASE_MAX_S * CLOCK_S)),
                         err);
 }

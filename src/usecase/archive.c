@@ -194,12 +194,6 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
     return rc;
 }
 
-static enum rc count(struct act *act, int64_t before, struct archive_answer *out, struct err *err)
-{
-    enum rc rc = store_count_archivable(act->store, before, &out->people, err);
-    return rc ? rc : cleanup_count_cancelled(act, &out->cancelled, err);
-}
-
 static enum rc finish_earlier(struct act *act, struct err *err)
 {
     const char *stuck;
@@ -221,8 +215,10 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
     enum rc rc = in->dry_run ? RC_OK : finish_earlier(act, err);
     if (!rc)
         rc = store_count_held_back(act->store, before, &out->held_back, err);
+    if (!rc && in->dry_run)
+        rc = store_count_archivable(act->store, before, &out->people, err);
     if (rc || in->dry_run)
-        return rc ? rc : count(act, before, out, err);
+        return rc ? rc : cleanup_count_cancelled(act, &out->cancelled, err);
     struct content c = { .act = act,
                          .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
     buf_init(&c.text, TEXT_MAX);

@@ -47,17 +47,10 @@ void captures_reset(struct captures *captures, const struct action_conf *conf)
     captures->values = n > 0 ? arena_array(&captures->arena, n, sizeof(char *)) : NULL;
 }
 
-static void put_digests(struct json_out *o, const struct action_conf *conf, size_t n)
-{
-    char all[ACTION_CALLS_MAX * CALL_DIGEST_LEN + 1] = "";
-    for (size_t i = 0; i < n; i++)
-        memcpy(all + i * CALL_DIGEST_LEN, conf->digests[i], CALL_DIGEST_LEN + 1);
-    json_field_text(o, "digests", all);
-}
-
 void position_put(struct json_out *o, const struct action_conf *conf, const struct position *at,
                   const char *const *captured)
 {
+    char digests[ACTION_CALLS_MAX * CALL_DIGEST_LEN + 1] = "";
     json_put_key(o, "at");
     json_open_map(o);
     json_field_int(o, "step", (int64_t)at->call);
@@ -67,7 +60,9 @@ void position_put(struct json_out *o, const struct action_conf *conf, const stru
         json_field_bool(o, "elsewhere", true);
     if (at->refused)
         json_field_int(o, "refused", (int64_t)at->refused);
-    put_digests(o, conf, known_steps(conf, at));
+    for (size_t i = 0; i < known_steps(conf, at); i++)
+        memcpy(digests + i * CALL_DIGEST_LEN, conf->digests[i], CALL_DIGEST_LEN + 1);
+    json_field_text(o, "digests", digests);
     json_put_key(o, "captured");
     json_open_map(o);
     for (size_t i = 0; i < captured_before(conf, at->call); i++)

@@ -288,12 +288,6 @@ static bool replay_later(struct journal *j, const char *line)
     return entry;
 }
 
-static void inherit(struct journal_entry *entry, const char *actions)
-{
-    entry->inherited = true;
-    snprintf(entry->actions, sizeof(entry->actions), "%s", actions);
-}
-
 static bool replay(struct journal *j, char *line)
 {
     int64_t id, until;
@@ -301,16 +295,20 @@ static bool replay(struct journal *j, char *line)
     char stage[STATE_NAME_MAX + 1], key[RUN_KEY_LEN + 1], actions[ACTIONS_LEN + 1] = "";
     if (!verified(line))
         return false;
-    if (sscanf(line, "enter %" SCNd64 " %30s %32s %8s", &id, stage, key, actions) >= 3)
-        inherit(put(j, id, stage, key), actions);
-    else if (sscanf(line, "end %" SCNd64, &id) == 1)
+    if (sscanf(line, "enter %" SCNd64 " %30s %32s %8s", &id, stage, key, actions) >= 3) {
+        struct journal_entry *entry = put(j, id, stage, key);
+        entry->inherited = true;
+        snprintf(entry->actions, sizeof(entry->actions), "%s", actions);
+    } else if (sscanf(line, "end %" SCNd64, &id) == 1) {
         take_out(j, id, NULL);
-    else if (sscanf(line, "kept %" SCNd64 " %30s %" SCNd64 " %n", &id, stage, &until, &len) == 3 && line[len])
+    } else if (sscanf(line, "kept %" SCNd64 " %30s %" SCNd64 " %n", &id, stage, &until, &len) == 3 &&
+               line[len]) {
         remember(j, id, stage, until, line + len);
-    else if (sscanf(line, "done %" SCNd64 " %30s", &id, stage) == 2)
+    } else if (sscanf(line, "done %" SCNd64 " %30s", &id, stage) == 2) {
         take_out(j, id, stage);
-    else
+    } else {
         return replay_later(j, line) || replay_flight(j, line);
+    }
     return true;
 }
 

@@ -49,12 +49,6 @@ static const char *stage_after(const struct config *config, const char *state)
     return NULL;
 }
 
-/* So many drivers died of the person that no other one is to. */
-static bool is_lost(const struct lms *lms, const struct journal_entry *ours)
-{
-    return ours && ours->deaths >= lms->authority->config->deaths_max;
-}
-
 /* alone: nobody else is in flight. */
 static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
                   const struct journal_entry *ours, bool alone)
@@ -81,7 +75,7 @@ static void begin(struct lms *lms, const struct lms_row *row, const char *stage,
         .begun = ours && (ours->inherited || ours->sent),
         .begun_otherwise = ours && strcmp(ours->actions, a->conf.actions) != 0,
         .alone = ours && ours->suspects > 0 && alone,
-        .is_lost = is_lost(lms, ours),
+        .is_lost = ours && ours->deaths >= a->config->deaths_max, /* no other driver is to die of it */
         .person = row->person,
     };
     if (ours)
@@ -420,14 +414,6 @@ static void conclude_one(struct lms *lms)
 
 /* ---- a look ---- */
 
-static void write_ours_path(struct lms *lms)
-{
-    const struct config *config = lms->authority->config;
-    buf_add_str(&lms->path, QUEUE_PATH "?cool_off_days=0");
-    for (size_t i = 0; i < config->n_stages; i++)
-        buf_printf(&lms->path, "&states=%s", config->stages[i].working);
-}
-
 /* Adds the state, unless nobody in it can go on. */
 static bool ask_for_state(struct lms *lms, const char *state)
 {
@@ -477,7 +463,10 @@ static void send_look(struct lms *lms, bool is_at_rest)
         buf_add_url(&lms->path, name, strlen(name));
         buf_add_str(&lms->path, "/retirement_status/");
     } else if (lms->look == LOOK_OURS) {
-        write_ours_path(lms);
+        const struct config *config = lms->authority->config;
+        buf_add_str(&lms->path, QUEUE_PATH "?cool_off_days=0");
+        for (size_t i = 0; i < config->n_stages; i++)
+            buf_printf(&lms->path, "&states=%s", config->stages[i].working);
     } else if (!write_due_path(lms)) {
         take_due(lms, authority_mono(lms->authority));
         return;

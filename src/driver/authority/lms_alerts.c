@@ -313,11 +313,6 @@ static enum rc read_file(struct lms_alerts *q, struct err *err)
 
 /* ---- alerts ---- */
 
-static bool is_at_end(const struct authority *a)
-{
-    return a->conf.once && (a->ending || a->rc);
-}
-
 static bool has_room(const struct lms_alerts *q)
 {
     const struct config *config = q->authority->config;
@@ -337,7 +332,7 @@ static void make_alerts(struct lms_alerts *q)
 {
     struct authority *a = q->authority;
     int64_t now = authority_now(a), since = now - q->made_at;
-    bool is_time = a->conf.once ? is_at_end(a) : since < 0 || since >= a->config->alert_every_us;
+    bool is_time = a->conf.once ? a->ending || a->rc : since < 0 || since >= a->config->alert_every_us;
     if (q->gathered.n == 0 || !is_time || !has_room(q))
         return;
     struct arena arena = { 0 };

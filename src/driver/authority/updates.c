@@ -39,11 +39,6 @@ static struct authority *authority_of(const struct update *u)
 
 /* ---- turns: a few updates at once, of which those that failed before have at most half ---- */
 
-static unsigned turns_of(const struct lms *lms)
-{
-    return lms->authority->config->authority->max_concurrent;
-}
-
 static void take_turn(struct update *u, bool is_repeat)
 {
     u->holds_turn = true;
@@ -245,12 +240,6 @@ static bool is_entering(const struct update *u)
     return flight_find_stage(authority_of(u)->config, u->target) != NULL;
 }
 
-static void entered(struct update *u)
-{
-    journal_sent(u->lms->journal, u->run->id);
-    answer_in(u, u->target, u->target);
-}
-
 /* What is kept of the stage comes with the next look, which brings the person. */
 static void go_to(struct update *u, const struct stage_conf *next, const char *state)
 {
@@ -272,14 +261,16 @@ static void accepted(struct update *u)
          is_over = strcmp(state, "COMPLETE") == 0;
     if (is_completed || is_over)
         journal_done(u->lms->journal, u->run->id, is_over ? NULL : stage->working);
-    if (is_entering(u))
-        entered(u);
-    else if (!is_completed || run_stops_after(u->run))
+    if (is_entering(u)) {
+        journal_sent(u->lms->journal, u->run->id);
+        answer_in(u, state, state);
+    } else if (!is_completed || run_stops_after(u->run)) {
         end_in(u, state);
-    else if (stage + 1 < config->stages + config->n_stages)
+    } else if (stage + 1 < config->stages + config->n_stages) {
         go_to(u, stage + 1, state);
-    else
+    } else {
         update_to(u, "COMPLETE", "complete");
+    }
 }
 
 /* ---- a refusal, or failures: where is the person now? ---- */
@@ -441,12 +432,6 @@ static bool is_failure(unsigned status)
     return status >= 500 || status == 408 || status == 423 || status == 425 || status == 429 || status == 477;
 }
 
-/* About this update, and not about the driver, whose credentials or address are wrong. */
-static bool is_refusal(unsigned status)
-{
-    return status >= 400 && status != 401 && status != 403 && !is_failure(status);
-}
-
 /* As long as there are answers, it may be this person's update alone that fails: reading the status will
  * tell. */
 static void update_failed(struct update *u, const char *why)
@@ -468,7 +453,8 @@ static void update_done(struct update *u)
     if (is_answer ? is_failure(status) || status == 200
                   : !ask->no_token && ask->call.failure != HTTP_NOT_SENT)
         u->maybe_done = true;
-    if (is_refusal(status)) {
+    /* A refusal is about this update; with 401 and 403 the driver's credentials or address are wrong. */
+    if (status >= 400 && status != 401 && status != 403 && !is_failure(status)) {
         keep_words(u);
         u->refused = true;
         read_status(u);
@@ -618,7 +604,7 @@ static void go_on(struct update *u)
 
 static void give_out_turns(struct lms *lms)
 {
-    unsigned turns = turns_of(lms);
+    unsigned turns = lms->authority->config->authority->max_concurrent;
     while (lms->n_turns < turns) {
         struct update *u = TAILQ_FIRST(&lms->due);
         struct run *run;
