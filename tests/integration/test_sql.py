@@ -358,9 +358,11 @@ def held(db, number):
             return True
         return False
 
-    wait_for(is_held, f"order {number} to be held")
-    yield
-    holder.communicate("ROLLBACK;\n", TIMEOUT)
+    try:
+        wait_for(is_held, f"order {number} to be held")
+        yield
+    finally:
+        holder.communicate("ROLLBACK;\n", TIMEOUT)
 
 
 def test_people_in_each_others_way(shop_server):
@@ -372,7 +374,7 @@ def test_people_in_each_others_way(shop_server):
                change + "CASE {original_username} WHEN 'ada' THEN 2 ELSE 1 END")
     site.request_all(["ada", "eve"])
     waiting = {"Postgresql": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-               "Mariadb": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"}[type(site.db).__name__]
+               "Mariadb": "SELECT count(*) FROM information_schema.processlist WHERE user = 'lethe' AND info LIKE '%id = 3'"}[type(site.db).__name__]
     with held(site.db, 3):  # each has its first order
         driver = site.start("drive", "--once", "--json")
         wait_for(lambda: site.db.do(waiting) == [["2"]], "both to wait")
