@@ -29,7 +29,8 @@ MEANT = {  # what may take longer with more people, and why
 }
 # The fuse has not blown, the stage is not suspicious; the effects are the LMS's, and the address is a retired one.
 REFUSED = ("/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release", "/api/discussion/v1/", "/api/enrollment/v1/",
-           "/api/edxnotes/v1/", "/api/edx_proctoring/v1/", "/api/user/v1/accounts/retire_mailings/", "/api/user/v1/accounts?email=")
+           "/api/edxnotes/v1/", "/api/edx_proctoring/v1/", "/api/certificates/v1/", "/api/v1/retire_user/", "/demographics/",
+           "/api/user/v1/accounts/retire_mailings/", "/api/user/v1/accounts?email=")
 EDX = "/api/user/v1/accounts/"
 SOMEBODY, SOME_ID = EDX + "{username}", "/v1/retirements/{id}"
 
