@@ -111,7 +111,8 @@ static void answer_due(struct service *s)
 {
     static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
     struct line *line;
-    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) && line->answer_at <= clock_read(CLOCK_BOOTTIME)) {
+    while (s->gate == 0 && (line = STAILQ_FIRST(&s->waiting)) &&
+           line->answer_at <= clock_read(CLOCK_BOOTTIME)) {
         STAILQ_REMOVE_HEAD(&s->waiting, entry);
         s->n_waiting--;
         if (write(line->fd, answer, sizeof(answer) - 1) < 0)

@@ -207,7 +207,8 @@ static void time_due(struct bench *b, int64_t due_before)
         must(b, store_due_close(look, &held, &b->err), "due");
         arena_reset(&a);
     }
-    printf("due %-34s %8.3f ms  (%zu people)\n", "", (double)(clock_read(CLOCK_BOOTTIME) - started_at) / 1e3 / ROUNDS, n);
+    printf("due %-34s %8.3f ms  (%zu people)\n", "",
+           (double)(clock_read(CLOCK_BOOTTIME) - started_at) / 1e3 / ROUNDS, n);
     arena_free(&a);
 }
 

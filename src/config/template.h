@@ -85,7 +85,8 @@ bool template_names_person(const struct template *t); /* a place that is not onl
 /* The first place for a person's data in a text; NULL: there is none. */
 const char *template_find_place(const char *text);
 
-/* Appends what tells it from other templates: other fixed text, or another place. t: NULL is one of its own. */
+/* Appends what tells it from other templates: other fixed text, or another place. t: NULL is one of its own.
+ */
 void template_put_identity(const struct template *t, struct buf *out);
 
 /* Appends to out. RC_INVALID: a value is missing or cannot stand there; the error names the place, never the

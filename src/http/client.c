@@ -755,17 +755,18 @@ void http_call_now(struct http_client *client, struct http_call *call)
         http_client_wait(client, NULL, 0, call->timeout_us);
 }
 
-enum rc http_connect(const char *url, int64_t timeout_us, struct err *err)
+void *http_easy(void)
 {
-    char words[CURL_ERROR_SIZE] = "";
     http_init_curl();
     CURL *easy = curl_easy_init();
     assert(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
+    return easy;
+}
+
+enum rc http_try(void *easy, int64_t timeout_us, struct err *err)
+{
+    char words[CURL_ERROR_SIZE] = "";
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_us / CLOCK_MS));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
     CURLcode code = curl_easy_perform(easy);
@@ -773,4 +774,14 @@ enum rc http_connect(const char *url, int64_t timeout_us, struct err *err)
     if (code == CURLE_OK)
         return RC_OK;
     return err_set(err, RC_UNAVAILABLE, "%s", *words ? words : curl_easy_strerror(code));
+}
+
+enum rc http_connect(const char *url, int64_t timeout_us, struct err *err)
+{
+    CURL *easy = http_easy();
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    return http_try(easy, timeout_us, err);
 }

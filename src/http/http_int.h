@@ -16,6 +16,10 @@ enum rc request_set_target(struct http_request *req, const char *target, struct 
 
 /* libcurl, once and for all; client.c and smtp.c use it. */
 void http_init_curl(void);
+/* A new CURL handle, and what it says done once, which frees it. RC_UNAVAILABLE: why not, in libcurl's words.
+ */
+void *http_easy(void);
+enum rc http_try(void *easy, int64_t timeout_us, struct err *err) MUST_CHECK;
 
 /* ---- framing.c: where the requests of a connection begin and end ---- */
 

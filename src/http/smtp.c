@@ -428,18 +428,9 @@ static size_t drop(char *data, size_t size, size_t n, void *arg)
 /* The command stands in the place of an e-mail. */
 enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err)
 {
-    char words[CURL_ERROR_SIZE] = "";
-    http_init_curl();
-    CURL *easy = curl_easy_init();
-    assert(easy);
+    CURL *easy = http_easy();
     set_server(easy, server);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_us / CLOCK_MS));
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "QUIT");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
-    CURLcode code = curl_easy_perform(easy);
-    curl_easy_cleanup(easy);
-    if (code == CURLE_OK)
-        return RC_OK;
-    return err_set(err, RC_UNAVAILABLE, "%s", *words ? words : curl_easy_strerror(code));
+    return http_try(easy, timeout_us, err);
 }

@@ -36,12 +36,12 @@ struct server {
     struct http_router *router; /* of routes[] */
     struct http_server *http;
     struct health health;
-    atomic_bool half_done; /* a later transaction of a write failed: upkeep.c does it again */
-    struct upkeep *upkeep; /* NULL: the server lives for one command only */
+    atomic_bool half_done;   /* a later transaction of a write failed: upkeep.c does it again */
+    struct upkeep *upkeep;   /* NULL: the server lives for one command only */
     struct slow *slow;       /* passwords */
     struct slow *long_reads; /* LANE_LONG */
     atomic_bool closing;     /* then long reads end */
-    void *stepping; /* SERVER_NO_DOOR: the reader that server_step() has */
+    void *stepping;          /* SERVER_NO_DOOR: the reader that server_step() has */
     struct auth_throttle *throttle;
 };
 

@@ -8,9 +8,8 @@ enum { PAGE_MAX = 500, UNFINISHED_MAX = 100 };
 
 /* ---- retirements ---- */
 
-/* COMPLETE since before $2 and behind id $1, at most id $3. Those of whom partners are not told yet, and
- * those that are about to be deleted, may be many: their views are not
- * read. */
+/* COMPLETE since before $2 and behind id $1, at most id $3. Retirements that partners are not told of yet,
+ * and those that are about to be deleted, may be many: their views are not read. */
 #define ARCHIVABLE                                                                         \
     " FROM retirement r WHERE r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')" \
     " AND r.id > $1 AND r.id <= $3 AND r.modified_at < $2"                                 \

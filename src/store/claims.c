@@ -16,8 +16,8 @@
 /* ---- the states of all lists ---- */
 
 /*
- * What the lists say of a state hardly ever differs, and does not depend on who asks. So it is found once for
- * each list that becomes current, and kept; a look goes through what differs, not through all lists.
+ * What the lists say of a state hardly ever differs, and is the same for every request. So it is found once
+ * for each list that becomes current, and kept; a look goes through what differs, not through all lists.
  */
 struct due_way {
     int64_t state_id;

@@ -50,6 +50,16 @@ def calls(site):
     return [call.method for call in site.crm.calls]
 
 
+def kill_driver_at(site, gate):
+    """In the middle of the call; its lease runs out soon."""
+    site.configure(driver={"lease": "14s", "poll": "100ms"})
+    site.serve()
+    driver = site.start_driver()
+    gate.wait_reached()
+    site.kill(driver)
+    gate.open()
+
+
 @pytest.mark.parametrize("fault", [429, 500, 503, 504])
 def test_after_a_fault_the_call_is_made_again(erasing, fault):
     erasing.bin.faults = [fault]
@@ -81,12 +91,7 @@ def test_a_kept_connection_that_ends_after_the_effect(erasing):
 def test_after_a_killed_driver(erasing):
     gate = Gate(answer=503)
     erasing.crm.script = lambda call: gate(call) if call.method == "DELETE" and not gate.reached.is_set() else erasing.bin(call)
-    erasing.configure(driver={"lease": "14s", "poll": "100ms"})
-    erasing.serve()
-    driver = erasing.start_driver()
-    gate.wait_reached()
-    erasing.kill(driver)
-    gate.open()
+    kill_driver_at(erasing, gate)
     assert erasing.drive_all()["completed"] == 1
     assert erasing.bin.people == {} and calls(erasing) == ["GET", "POST", "DELETE", "DELETE"]
     assert "user-4711" not in erasing.logs()
@@ -311,12 +316,7 @@ def test_another_first_call_does_not_speak_for_the_one_that_a_driver_was_killed_
     gate = Gate(answer=404)
     erasing.steps[:] = [{"delete": "/a/{original_username}", "nothing_to_erase": [404]}]
     erasing.crm.script = lambda call: gate(call) if not gate.reached.is_set() else 404
-    erasing.configure(driver={"lease": "14s", "poll": "100ms"})
-    erasing.serve()
-    driver = erasing.start_driver()
-    gate.wait_reached()
-    erasing.kill(driver)
-    gate.open()
+    kill_driver_at(erasing, gate)
     if edited:
         erasing.steps[0]["delete"] = "/b/{original_username}"
         erasing.configure()

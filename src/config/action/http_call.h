@@ -48,8 +48,8 @@ setting_read_fn answers_read_said_all, answers_read_said_one;
 /* RC_INVALID if a status alone is in both lists, which are called A and B. */
 enum rc answers_differ(const struct answers *a, const char *a_name, const struct answers *b,
                        const char *b_name, const struct yaml *at, struct err *err) MUST_CHECK;
-/* The service did not look: it refused the call, or sent it elsewhere. A 403 is its word only by what the answer
- * says. */
+/* The service did not look: it refused the call, or sent it elsewhere. A 403 is its word only by what the
+ * answer says. */
 bool answers_is_unrelated(const struct answer_conf *answer);
 /* What a verification expects, for messages; NULL: it is not given. */
 const struct yaml *answers_expected_at(const struct yaml *verify);
