@@ -206,7 +206,7 @@ def of_retirements(p, ready):
         f"POST {SOME_ID}/confirm": lambda i: (f"/v1/retirements/{ready.waiting[i]}/confirm", {"note": "x"}),
         f"POST {SOME_ID}/resume": lambda i: (f"/v1/retirements/{p.errored + 200 + i}/resume", {}),
         f"POST {SOME_ID}/cancel": lambda i: (f"/v1/retirements/{p.pending + 500 + i}/cancel", {}),
-        f"POST {SOME_ID}/forget": lambda i: (f"/v1/retirements/{p.errored + 300 + i}/forget", {"reason": "x"}),
+        f"POST {SOME_ID}/forget": lambda i: (f"/v1/retirements/{p.people // 2 - 100 - i}/forget", {"reason": "x"}),
         "POST /v1/cancellations": lambda i: ("/v1/cancellations", {"email": email(p.pending + 600 + i)}),
         "GET /v1/failures": lambda i: ("/v1/failures",),
         "POST /v1/bulk: preview": lambda i:

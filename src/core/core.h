@@ -151,6 +151,9 @@ bool retirement_is_over(const struct retirement *r);
 /* The list in which a command about it names states: while it is PENDING, that of today. */
 struct command;
 const struct pipeline *retirement_list_for(const struct retirement *r, const struct command *cmd);
+/* Returns the first stage from `state` on that the list of today does not have; NULL if it has all of them. A
+ * retirement in `state` would come to it and stay there, since no driver is configured with it. */
+const char *retirement_gone_stage(const struct retirement *r, const struct command *cmd, unsigned state);
 
 /* ---- the kernel (kernel.c) ---- */
 
@@ -199,10 +202,11 @@ struct command {
 /* Why a command is refused. The code is part of the API. */
 #define REFUSAL_TABLE(X)                                                                     \
     X(REFUSAL_NONE, "ok")                                                                    \
-    X(REFUSAL_DEAD_END, "dead_end")   /* out of one, unforced */                             \
-    X(REFUSAL_NOT_LATER, "not_later") /* same or earlier state */                            \
-    X(REFUSAL_SKIPS, "skips_states")  /* transitions: strict */                              \
-    X(REFUSAL_LEASED, "leased")       /* a driver is at work on it */                        \
+    X(REFUSAL_DEAD_END, "dead_end")     /* out of one, unforced */                           \
+    X(REFUSAL_NOT_LATER, "not_later")   /* same or earlier state */                          \
+    X(REFUSAL_SKIPS, "skips_states")    /* transitions: strict */                            \
+    X(REFUSAL_STAGE_GONE, "stage_gone") /* a stage ahead is not in the list of today */      \
+    X(REFUSAL_LEASED, "leased")         /* a driver is at work on it */                      \
     X(REFUSAL_NOT_PENDING, "not_pending")                                                    \
     X(REFUSAL_NOT_ERRORED, "not_errored")                                                    \
     X(REFUSAL_NOT_COMPLETE, "not_complete")                                                  \

@@ -122,6 +122,10 @@ static void send_to(struct decision *d, const struct command *cmd, int64_t now)
             d->refusal = REFUSAL_LEASED;
         return;
     }
+    if (retirement_gone_stage(r, cmd, cmd->to)) {
+        d->refusal = REFUSAL_STAGE_GONE;
+        return;
+    }
     if (cmd->to != r->state && (cmd->to < r->state || pipeline_is_dead_end(p, r->state)))
         r->run++;
     enter_anew(d, cmd, cmd->to);
@@ -199,6 +203,10 @@ static void decide_resume(struct decision *d, const struct command *cmd, int64_t
     }
     if (role_of(r) != ROLE_ERRORED) {
         d->refusal = REFUSAL_NOT_ERRORED;
+        return;
+    }
+    if (retirement_gone_stage(r, cmd, retirement_resume_state(r))) {
+        d->refusal = REFUSAL_STAGE_GONE;
         return;
     }
     r->run++;

@@ -67,6 +67,14 @@ static void say_why(enum refusal refusal, const struct retirement *row, const st
                  row->suspects);
         return;
     case REFUSAL_STALE: say_stale(row, cmd, out); return;
+    case REFUSAL_STAGE_GONE: {
+        unsigned to = cmd->kind == COMMAND_RESUME ? retirement_resume_state(row) : cmd->to;
+        snprintf(out, WHY_MAX,
+                 "it would come to %s, which is no stage any more; move it to PENDING, where it takes the "
+                 "list of today",
+                 retirement_gone_stage(row, cmd, to));
+        return;
+    }
     case REFUSAL_LEASE_OVER: why = "the lease of the report has run out or was given back"; break;
     }
     snprintf(out, WHY_MAX, "%s", why);

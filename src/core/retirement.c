@@ -46,3 +46,18 @@ const struct pipeline *retirement_list_for(const struct retirement *r, const str
 {
     return r->state == 0 && cmd->current ? cmd->current : r->pipeline;
 }
+
+const char *retirement_gone_stage(const struct retirement *r, const struct command *cmd, unsigned state)
+{
+    const struct pipeline *p = r->pipeline;
+    if (!cmd->current || r->state == 0 || state == 0)
+        return NULL; /* it takes the list of today */
+    for (; !pipeline_is_dead_end(p, state); state++) {
+        unsigned today;
+        bool stays = pipeline_find(cmd->current, p->names[state], &today) &&
+                     pipeline_role(cmd->current, today) == ROLE_WORKING;
+        if (pipeline_role(p, state) == ROLE_WORKING && !stays)
+            return p->names[state];
+    }
+    return NULL;
+}

@@ -974,6 +974,37 @@ static void test_kernel_resume__goes_to_the_state_before_the_failed_one(void **s
     }
 }
 
+static void test_kernel_resume__is_refused_where_a_stage_ahead_is_gone(void **state)
+{
+    put(E, P, LEASE_NONE); /* W1 is gone, and PENDING takes the list of today */
+    assert_int_equal(SEND(COMMAND_RESUME, .current = &list_new), REFUSAL_NONE);
+    assert_ptr_equal(row.pipeline, &list_new);
+
+    set_up(NULL);
+    put(E, W2, LEASE_NONE); /* W1 is behind it, W2 is still a stage */
+    assert_int_equal(SEND(COMMAND_RESUME, .current = &list_new), REFUSAL_NONE);
+    assert_moved(1, E, D1);
+
+    set_up(NULL);
+    put(E, W2, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_RESUME, .current = &list_bare), REFUSAL_STAGE_GONE);
+    put(E, D2, LEASE_NONE); /* nothing is ahead */
+    assert_int_equal(SEND(COMMAND_RESUME, .current = &list_bare), REFUSAL_NONE);
+}
+
+static void test_kernel_move__is_refused_where_a_stage_ahead_is_gone(void **state)
+{
+    put(E, W2, LEASE_NONE);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = W1, .current = &list_new), REFUSAL_STAGE_GONE);
+    assert_int_equal(SEND(COMMAND_UPDATE, .to = D1, .forced = true, .current = &list_bare),
+                     REFUSAL_STAGE_GONE);
+    assert_int_equal(SEND(COMMAND_MOVE, .to = A, .current = &list_bare), REFUSAL_NONE);
+
+    set_up(NULL);
+    put(W2, P, LEASE_NONE); /* `to` is in the list of today */
+    assert_int_equal(SEND(COMMAND_MOVE, .to = NEW_D3, .current = &list_new), REFUSAL_NONE);
+}
+
 static void test_kernel_resume__its_target_is_the_own_state_where_nothing_failed(void **state)
 {
     put(W2, D1, LEASE_NONE);
@@ -1166,6 +1197,8 @@ int main(void)
         T(test_kernel_update__out_of_pending_is_in_the_list_of_today),
         T(test_kernel_move__into_work_is_free_for_a_driver),
         T(test_kernel_move__back_to_pending_takes_the_list_of_today),
+        T(test_kernel_move__is_refused_where_a_stage_ahead_is_gone),
+        T(test_kernel_resume__is_refused_where_a_stage_ahead_is_gone),
         T(test_kernel_resume__goes_to_the_state_before_the_failed_one),
         T(test_kernel_resume__its_target_is_the_own_state_where_nothing_failed),
         T(test_kernel_rerun__starts_anew_with_the_list_of_today),

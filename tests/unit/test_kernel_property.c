@@ -151,6 +151,37 @@ static bool leaves_out_states(const struct belief *b, const struct command *c)
     return later && !cancels && to.role != ROLE_ERRORED && !same_place(to, following(list, b->at));
 }
 
+static struct place before_the_failure(const struct belief *b)
+{
+    if (b->before.role == ROLE_COMPLETED)
+        return b->before;
+    if (b->before.role == ROLE_WORKING && b->before.k > 1)
+        return (struct place){ ROLE_COMPLETED, b->before.k - 1 };
+    return (struct place){ ROLE_PENDING, 0 };
+}
+
+static bool is_stage_of(const struct pipeline *list, const char *name)
+{
+    for (unsigned k = 1; k <= stages(list); k++)
+        if (strcmp(list->names[2 * k - 1], name) == 0)
+            return true;
+    return false;
+}
+
+/* From where an operator sends it there is a stage to come that nobody has any more. */
+static bool comes_to_a_gone_stage(const struct belief *b, const struct command *c)
+{
+    if (!c->current || b->at.role == ROLE_PENDING || !(is_order(c) || c->kind == COMMAND_RESUME))
+        return false;
+    struct place to = is_order(c) ? place(b->list, c->to) : before_the_failure(b);
+    if (to.role != ROLE_WORKING && to.role != ROLE_COMPLETED)
+        return false;
+    for (unsigned k = to.role == ROLE_WORKING ? to.k : to.k + 1; k <= stages(b->list); k++)
+        if (!is_stage_of(c->current, b->list->names[2 * k - 1]))
+            return true;
+    return false;
+}
+
 /* The first reason that applies. */
 static enum refusal reason(const struct belief *b, const struct command *c, int64_t now)
 {
@@ -178,6 +209,7 @@ static enum refusal reason(const struct belief *b, const struct command *c, int6
         { is_report(c) && !held, REFUSAL_LEASE_OVER },
         { is_plain(c) && c->to <= position(b->list, b->at), REFUSAL_NOT_LATER },
         { is_plain(c) && c->strict && leaves_out_states(b, c), REFUSAL_SKIPS },
+        { comes_to_a_gone_stage(b, c), REFUSAL_STAGE_GONE },
     };
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
         if (reasons[i].applies)
@@ -225,15 +257,6 @@ static bool is_repeat(const struct belief *b, const struct command *c, int64_t n
 static void go(struct verdict *v, struct place to)
 {
     v->ways[v->n_ways++] = to;
-}
-
-static struct place before_the_failure(const struct belief *b)
-{
-    if (b->before.role == ROLE_COMPLETED)
-        return b->before;
-    if (b->before.role == ROLE_WORKING && b->before.k > 1)
-        return (struct place){ ROLE_COMPLETED, b->before.k - 1 };
-    return (struct place){ ROLE_PENDING, 0 };
 }
 
 /* The lease that has run out: was it the end of a driver, and because of this person? */

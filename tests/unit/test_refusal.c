@@ -53,6 +53,9 @@ static void test_refusal__says_where_it_is_and_what_is_wrong(void **state)
           .words = "retirement 7 is in D1: the next state is W2, not D2" },
         { REFUSAL_SKIPS, P, .cmd = { .to = D1, .current = &list_new },
           .words = "retirement 7 is in PENDING: the next state is N1, not M1" },
+        { REFUSAL_STAGE_GONE, E, .cmd = { .kind = COMMAND_MOVE, .to = D1, .current = &list_new },
+          .words = "retirement 7 is in ERRORED: it would come to W2, which is no stage any more; move it to "
+                   "PENDING, where it takes the list of today" },
         { REFUSAL_LEASED, W1,
           .words = "retirement 7 is in W1: a driver is at work on it, try again when its lease is over" },
         { REFUSAL_NOT_PENDING, W1, .words = "retirement 7 is in W1: only one in PENDING can be cancelled" },
