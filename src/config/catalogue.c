@@ -68,7 +68,7 @@ static const struct yaml *with_service(struct arena *a, const struct yaml *http,
 static enum rc check_service(struct reading *r, const struct yaml *use, const struct yaml *entry,
                              struct err *err)
 {
-    const struct yaml *service = yaml_get(action_given(entry), "service");
+    const struct yaml *service = yaml_get(action_given(action_stage_rows, entry), "service");
     if (!service || reading_service(r, service->text))
         return RC_OK;
     /* base_urls has the services that take the LMS's tokens; all others have credentials of their own. */
@@ -83,13 +83,21 @@ enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const stru
                          struct err *err)
 {
     const struct yaml *use = yaml_get(stage, "use"), *service = yaml_get(stage, "service");
-    const struct yaml *entry = NULL;
+    const struct yaml *entry = NULL, *action = action_given(action_stage_rows, stage);
+    const struct service_conf *unused;
     *out = stage;
     if (!use)
         return RC_OK;
-    enum rc rc = find_entry(r, use, &entry, err);
+    enum rc rc = RC_OK;
+    reading_go_on(r, use, find_entry(r, use, &entry, err), &rc, err);
+    if (action)
+        reading_go_on(r, use,
+                      yaml_key_error(action, err, "use and %s: a stage takes one action", action->key), &rc,
+                      err);
     if (!rc && !service)
         rc = check_service(r, use, entry, err);
+    else if (rc && service)
+        reading_go_on(r, use, services_read_name(r, NULL, service, &unused, err), &rc, err);
     struct yaml *made = yaml_empty_like(r->arena, stage, YAML_MAP);
     for (const struct yaml *child = stage->first; child; child = child->next)
         if (child != service && !(rc && child == use))

@@ -295,8 +295,9 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
 }
 
 /* Settings that an LMS cannot follow, and why. */
-static enum rc check_for_lms(const struct config *config, const struct yaml *root, struct err *err)
+static enum rc check_for_lms(struct reading *r, const struct yaml *root, struct err *err)
 {
+    const struct config *config = r->config;
     static const struct {
         const char *section, *key, *why;
     } never[] = {
@@ -309,32 +310,42 @@ static enum rc check_for_lms(const struct config *config, const struct yaml *roo
           "begin" },
         { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
     };
+    const struct yaml *alerts = yaml_get(root, "alerts"),
+                      *order = yaml_get(yaml_get(root, "driver"), "order");
+    enum rc all = RC_OK;
     for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
         const struct yaml *at = yaml_get(yaml_get(root, never[i].section), never[i].key);
         if (at)
-            return yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why);
+            reading_go_on(r, root,
+                          yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why),
+                          &all, err);
     }
     for (size_t i = 0; i < config->n_hooks; i++)
-        if (config->hooks[i].elsewhere)
-            return yaml_key_error(yaml_get(root, "alerts"), err,
-                                  "alert %s has no action: this driver delivers all of them",
-                                  config->hooks[i].name);
-    const struct yaml *order = yaml_get(yaml_get(root, "driver"), "order");
-    if (!order || !config->newest_first)
-        return RC_OK;
-    return yaml_value_error(order, err, "an LMS gives the oldest requests first, so it can only be oldest");
+        if (alerts && config->hooks[i].elsewhere)
+            reading_go_on(r, root,
+                          yaml_key_error(alerts, err,
+                                         "alert %s has no action: this driver delivers all of them",
+                                         config->hooks[i].name),
+                          &all, err);
+    if (order && config->newest_first)
+        reading_go_on(
+            r, root,
+            yaml_value_error(order, err, "an LMS gives the oldest requests first, so it can only be oldest"),
+            &all, err);
+    return all;
 }
 
 /* Each look at an LMS is work for a site that people are using. */
-static enum rc adapt_to_lms(struct config *config, const struct yaml *root, struct err *err)
+static enum rc adapt_to_lms(struct reading *r, const struct yaml *root, struct err *err)
 {
+    struct config *config = r->config;
     if (!config->authority_is_lms)
         return RC_OK;
     if (!yaml_get(yaml_get(root, "driver"), "poll"))
         config->poll_us = LMS_POLL;
     if (!yaml_get(yaml_get(root, "fuse"), "people"))
         config->fuse.people = LMS_FUSE;
-    return check_for_lms(config, root, err);
+    return check_for_lms(r, root, err);
 }
 
 /* What was refused itself is not asked for anything more. */
@@ -359,7 +370,7 @@ static void check_all(struct reading *r, const struct yaml *root, enum rc *all, 
     if (!config->authority)
         reading_go_on(r, root, identity_check(config, root, err), all, err);
     reading_go_on(r, root, check_exposed(config, root, err), all, err);
-    enum rc rc = adapt_to_lms(config, root, err);
+    enum rc rc = adapt_to_lms(r, root, err);
     reading_go_on(r, root, !rc ? check_lease(config, root, err) : rc, all, err);
 }
 

@@ -54,11 +54,12 @@ setting_read_fn pace_read_quiet_hours; /* -> const struct quiet_hours * */
 
 /* credentials.c */
 extern const struct setting *const credentials_rows[]; /* a setting.group, about a struct service_conf */
-/* Which section of credentials a service has; *at is NULL when it has none. RC_INVALID: it has two. */
-enum rc credentials_find(const struct yaml *map, enum credentials *kind, const struct yaml **at,
-                         struct err *err) MUST_CHECK;
+/* Which section of credentials a service has; *at is NULL when it has none. RC_INVALID: it has several. */
+enum rc credentials_find(struct reading *r, const struct yaml *map, enum credentials *kind,
+                         const struct yaml **at, struct err *err) MUST_CHECK;
 /* What has to hold between them; at: their section. */
-enum rc credentials_check(struct service_conf *service, const struct yaml *at, struct err *err) MUST_CHECK;
+enum rc credentials_check(struct reading *r, struct service_conf *service, const struct yaml *at,
+                          struct err *err) MUST_CHECK;
 
 /* services.c */
 extern const struct setting services_settings[], services_authority_settings[];

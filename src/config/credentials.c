@@ -64,85 +64,112 @@ static const struct setting api_key_settings[] = {
 /* ---- what has to hold ---- */
 
 /* A service that takes a key as the user needs no password. */
-static enum rc check_basic(struct service_conf *service, const struct yaml *at, struct err *err)
+static enum rc check_basic(struct reading *r, struct service_conf *service, const struct yaml *at,
+                           struct err *err)
 {
     bool is_key = yaml_get(at, "user_file") || yaml_get(at, "user_env");
+    if (is_key && !service->secret)
+        service->secret = "";
+    if (setting_is_refused(r, at, "user|user_file|user_env"))
+        return RC_OK;
     if (!service->client_id)
         return yaml_error(at, err, "user is missing: the user name, or user_file if it is a key");
     if (strchr(service->client_id, ':'))
         return yaml_error(at, err, "a colon cannot stand in the user's name of basic credentials");
-    if (is_key && !service->secret)
-        service->secret = "";
     return RC_OK;
 }
 
-static enum rc check_api_key(struct service_conf *service, const struct yaml *at, struct err *err)
+static enum rc check_api_key(struct reading *r, struct service_conf *service, const struct yaml *at,
+                             struct err *err)
 {
+    if (setting_is_refused(r, at, "secret_header"))
+        return RC_OK;
     if ((service->secret_header != NULL) != (service->second_secret != NULL))
         return yaml_error(at, err, "secret_header and secret_file (or secret_env): both or neither");
-    if (service->secret_header && strcasecmp(service->secret_header, service->key_header) == 0)
+    if (service->secret_header && !setting_is_refused(r, at, "header") &&
+        strcasecmp(service->secret_header, service->key_header) == 0)
         return yaml_value_error(yaml_get(at, "secret_header"), err, "this is the header of the key");
     return RC_OK;
 }
 
 /* ---- the kinds ---- */
 
+static setting_read_fn read_kind;
+
 static const struct {
     struct setting row;
     const char *secret; /* the key of its secret */
-    enum rc (*check)(struct service_conf *service, const struct yaml *at, struct err *err);
+    enum rc (*check)(struct reading *r, struct service_conf *service, const struct yaml *at, struct err *err);
 } kinds[] = {
-    [CREDENTIALS_OAUTH2] = { { "oauth2", "section", setting_section, 0, NULL,
+    [CREDENTIALS_OAUTH2] = { { "oauth2", "section", read_kind, 0, NULL,
                                "credentials: a token for a client's id and secret",
                                .inner = oauth2_settings },
                              "client_secret",
                              NULL },
-    [CREDENTIALS_BEARER] = { { "bearer", "section", setting_section, 0, NULL,
+    [CREDENTIALS_BEARER] = { { "bearer", "section", read_kind, 0, NULL,
                                "credentials: a token that stays the same", .inner = bearer_settings },
                              "token",
                              NULL },
-    [CREDENTIALS_BASIC] = { { "basic", "section", setting_section, 0, NULL, "credentials: user and password",
+    [CREDENTIALS_BASIC] = { { "basic", "section", read_kind, 0, NULL, "credentials: user and password",
                               .inner = basic_settings },
                             "password",
                             check_basic },
-    [CREDENTIALS_API_KEY] = { { "api_key", "section", setting_section, 0, NULL,
+    [CREDENTIALS_API_KEY] = { { "api_key", "section", read_kind, 0, NULL,
                                 "credentials: a key in a header of its own", .inner = api_key_settings },
                               "key",
                               check_api_key },
 };
+
+/* Of several kinds only the first one counts. */
+static enum rc read_kind(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    struct service_conf *service = field, unused = { 0 };
+    bool counts = s->inner == kinds[service->credentials].row.inner;
+    if (counts)
+        service->secret = NULL;
+    return setting_read_map(r, s->inner, at, counts ? service : &unused, err);
+}
 
 const struct setting *const credentials_rows[] = { &kinds[CREDENTIALS_OAUTH2].row,
                                                    &kinds[CREDENTIALS_BEARER].row,
                                                    &kinds[CREDENTIALS_BASIC].row,
                                                    &kinds[CREDENTIALS_API_KEY].row, NULL };
 
-enum rc credentials_find(const struct yaml *map, enum credentials *kind, const struct yaml **at,
-                         struct err *err)
+enum rc credentials_find(struct reading *r, const struct yaml *map, enum credentials *kind,
+                         const struct yaml **at, struct err *err)
 {
+    enum rc all = RC_OK;
     *kind = CREDENTIALS_NONE;
     *at = NULL;
     for (size_t i = CREDENTIALS_NONE + 1; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         const struct yaml *found = yaml_get(map, kinds[i].row.key);
-        if (found && *at)
-            return yaml_key_error(found, err, "%s and %s: a service takes one kind of credentials",
-                                  (*at)->key, found->key);
-        if (found) {
+        if (found && *at) {
+            reading_go_on(r, map,
+                          yaml_key_error(found, err, "%s and %s: a service takes one kind of credentials",
+                                         (*at)->key, found->key),
+                          &all, err);
+        } else if (found) {
             *kind = (enum credentials)i;
             *at = found;
         }
     }
-    return RC_OK;
+    return all;
 }
 
-enum rc credentials_check(struct service_conf *service, const struct yaml *at, struct err *err)
+enum rc credentials_check(struct reading *r, struct service_conf *service, const struct yaml *at,
+                          struct err *err)
 {
-    if (service->credentials == CREDENTIALS_NONE)
+    if (service->credentials == CREDENTIALS_NONE || at->kind != YAML_MAP)
         return RC_OK;
-    enum rc rc = RC_OK;
+    enum rc all = RC_OK;
     if (kinds[service->credentials].check)
-        rc = kinds[service->credentials].check(service, at, err);
-    if (!rc && !service->secret)
-        rc = yaml_error(at, err, "%s has no secret: write %s_file with the name of a file that has it",
-                        at->key, kinds[service->credentials].secret);
-    return rc;
+        reading_go_on(r, at, kinds[service->credentials].check(r, service, at, err), &all, err);
+    if (!service->secret)
+        reading_go_on(r, at,
+                      yaml_error(at, err,
+                                 "%s has no secret: write %s_file with the name of a file that has it",
+                                 at->key, kinds[service->credentials].secret),
+                      &all, err);
+    return all;
 }

@@ -89,6 +89,7 @@ static enum rc read_known_secret(struct reading *r, const struct setting *s, con
     const char **secret = field;
     if (*secret)
         return yaml_key_error(at, err, "%s: this secret was given already", at->key);
+    *secret = ""; /* given, even if it is refused */
     enum rc rc = yaml_text(at, "a secret", secret, err);
     if (rc)
         return rc;
@@ -219,12 +220,20 @@ static enum rc sort_keys(struct reading *r, const struct setting *own, const str
     return rc;
 }
 
-static enum rc check_urls(struct reading *r, const struct yaml *base_urls, struct err *err)
+/* A key without a value counts as absent. */
+static bool is_given(const struct yaml *at)
+{
+    return at && (at->kind != YAML_SCALAR || (at->text && *at->text));
+}
+
+/* *has_lms: it has lms, or a key that was meant to be lms. */
+static enum rc check_urls(struct reading *r, const struct yaml *base_urls, bool *has_lms, struct err *err)
 {
     const char *keys[KEYS_MAX] = { NULL };
     size_t n = add_keys(keys, 0, clients);
     add_keys(keys, n, other_urls);
     enum rc rc = RC_OK;
+    *has_lms = is_given(yaml_get(base_urls, clients[0]));
     for (const struct yaml *at = base_urls->first; at; at = at->next) {
         if (is_one_of(keys, at->key))
             continue;
@@ -233,6 +242,7 @@ static enum rc check_urls(struct reading *r, const struct yaml *base_urls, struc
             yaml_key_error(at, err, "unknown key %s%s%s%s", brief, nearest ? ": did you mean " : "",
                            nearest ? nearest : ": third parties stand under services", nearest ? "?" : "");
         reading_go_on(r, at, one, &rc, err);
+        *has_lms = *has_lms || nearest == clients[0];
     }
     return rc;
 }
@@ -266,12 +276,6 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
     return RC_OK;
 }
 
-/* A key without a value counts as absent. */
-static bool is_given(const struct yaml *at)
-{
-    return at && (at->kind != YAML_SCALAR || (at->text && *at->text));
-}
-
 /* Third parties have credentials of their own and never get the LMS's tokens. */
 static enum rc add_third_parties(struct reading *r, const struct yaml *parties, struct service_conf *services,
                                  struct err *err)
@@ -279,14 +283,14 @@ static enum rc add_third_parties(struct reading *r, const struct yaml *parties, 
     if (!is_given(parties))
         return RC_OK;
     enum rc rc = yaml_want(parties, YAML_MAP, "a map of services", err);
-    r->services_refused = rc;
+    r->services_refused = r->services_refused || rc;
     for (const struct yaml *at = rc ? NULL : parties->first; at; at = at->next) {
         struct service_conf *service = &services[r->config->n_services];
         enum rc one = RC_OK;
-        if (reading_service(r, at->key))
-            one = yaml_key_error(at, err, "%s stands under base_urls already", at->key);
-        else
-            one = services_read_one(r, at, service, err);
+        if (!r->services_refused && reading_service(r, at->key))
+            reading_go_on(r, at, yaml_key_error(at, err, "%s stands under base_urls already", at->key), &one,
+                          err);
+        reading_go_on(r, at, services_read_one(r, at, service, err), &one, err);
         if (one)
             *service = reading_refused_service(at->key);
         service->index = (unsigned)r->config->n_services++;
@@ -304,21 +308,20 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
         arena_array(r->arena, n + (parties ? parties->count : 0), sizeof(services[0]));
     struct config *config = r->config;
     config->services = services;
-    if (!base_urls || base_urls->kind != YAML_MAP)
-        r->services_refused = true;
-    if (!base_urls)
-        return RC_OK; /* and it is among the faults that it is missing */
-    enum rc rc = yaml_want(base_urls, YAML_MAP, "a map of URLs", err);
-    if (rc)
-        return rc;
-    enum rc urls = check_urls(r, base_urls, err);
-    if (!is_given(yaml_get(base_urls, "lms"))) {
+    bool has_lms = true;
+    r->services_refused = !base_urls || base_urls->kind != YAML_MAP;
+    /* That it is missing is among the faults already. */
+    enum rc rc = RC_OK, one = base_urls ? yaml_want(base_urls, YAML_MAP, "a map of URLs", err) : RC_OK;
+    if (base_urls && !one)
+        one = check_urls(r, base_urls, &has_lms, err);
+    reading_go_on(r, theirs, one, &rc, err);
+    if (!has_lms)
+        reading_go_on(
+            r, base_urls,
+            yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states"),
+            &rc, err);
+    if (!is_given(yaml_get(base_urls, "lms")))
         services[config->n_services++] = reading_refused_service("lms");
-        if (!urls)
-            urls =
-                yaml_error(base_urls, err, "base_urls has no lms, which is the server that knows the states");
-    }
-    reading_go_on(r, base_urls, urls, &rc, err);
     for (size_t i = 0; i < n; i++) {
         const struct yaml *at = yaml_get(base_urls, clients[i]);
         if (is_given(at))
@@ -326,7 +329,7 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
     }
     for (size_t i = 0; i < config->n_services; i++)
         services[i].token_url = arena_printf(r->arena, "%s/oauth2/access_token", services[0].url);
-    reading_go_on(r, base_urls, add_third_parties(r, parties, services, err), &rc, err);
+    reading_go_on(r, theirs, add_third_parties(r, parties, services, err), &rc, err);
     return rc;
 }
 
@@ -365,9 +368,9 @@ static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml
     if (row->count != ROW_LEN && row->count != ROW_LEN + 1)
         return yaml_error(row, err, "expected %s, found a list of %u", wanted, row->count);
     const struct yaml *child = row->first;
-    for (; !rc && n < ROW_LEN; child = child->next) {
+    for (; n < ROW_LEN; child = child->next) {
         const char *text;
-        rc = yaml_text(child, wanted, &text, err);
+        reading_go_on(r, child, yaml_text(child, wanted, &text, err), &rc, err);
         item[n++] = child;
     }
     if (rc)
@@ -414,7 +417,7 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     enum rc all = sort_keys(r, own, root, theirs, ours, err);
     enum rc rc = setting_read_map(r, settings, theirs, &file, err);
     reading_go_on(r, root, rc, &all, err);
-    if (!rc && !file.secret)
+    if (!file.secret)
         reading_go_on(r, root,
                       yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id"),
                       &all, err);

@@ -77,22 +77,21 @@ const struct setting hooks_alert_settings[] = { HOOK_SETTINGS(action_alert_rows)
 
 static enum rc check_hook(struct reading *r, struct hook_conf *hook, const struct yaml *at, struct err *err)
 {
-    const struct yaml *given = action_given(at);
-    hook->elsewhere = !given;
-    if (!given && !yaml_get(at, "name"))
+    const struct yaml *given = action_given(action_hook_rows, at);
+    hook->elsewhere = !given && !action_is_refused(r, at);
+    if (hook->elsewhere && !yaml_get(at, "name") && !setting_is_refused(r, at, "name"))
         return yaml_error(at, err, "a hook has an action, %s, or the name of a hook in another file",
                           setting_list_keys(r->arena, action_hook_rows, " or "));
     if (!given)
         return RC_OK;
-    enum rc rc = action_find(r->arena, &hook->work.action, at, "action", err);
-    if (rc)
-        return rc;
+    enum rc all = RC_OK;
+    reading_go_on(r, at, action_find(r, action_hook_rows, &hook->work.action, at, "action", err), &all, err);
     const struct action_type *type = action_type(&hook->work.action);
     if (hook->event == HOOK_ALERT && type->check_alert)
-        rc = type->check_alert(given, err);
-    if (!rc && type->check_hook)
-        rc = type->check_hook(r, &hook->work.action, given, err);
-    return rc;
+        reading_go_on(r, at, type->check_alert(r, given, err), &all, err);
+    if (type->check_hook)
+        reading_go_on(r, at, type->check_hook(r, &hook->work.action, given, err), &all, err);
+    return all;
 }
 
 /* ---- the lists ---- */
@@ -127,15 +126,17 @@ static enum rc read_hook(struct reading *r, const struct yaml *at, enum hook_eve
     struct hook_conf *hook = add_hook(r, event);
     hook->name = arena_printf(r->arena, "%u", number);
     enum rc rc = yaml_want(at, YAML_MAP, "an action", err);
-    if (!rc)
-        rc = setting_read_map(r, event == HOOK_ALERT ? hooks_alert_settings : hooks_settings, at, hook, err);
-    if (!rc)
-        rc = check_hook(r, hook, at, err);
     if (rc)
         return rc;
-    if (config_hook(r->config, config_event_name(event), hook->name) != hook)
-        return yaml_error(at, err, "there is a hook %s already", hook->name);
-    return RC_OK;
+    reading_go_on(
+        r, at,
+        setting_read_map(r, event == HOOK_ALERT ? hooks_alert_settings : hooks_settings, at, hook, err), &rc,
+        err);
+    reading_go_on(r, at, check_hook(r, hook, at, err), &rc, err);
+    if (!setting_is_refused(r, at, "name") &&
+        config_hook(r->config, config_event_name(event), hook->name) != hook)
+        reading_go_on(r, at, yaml_error(at, err, "there is a hook %s already", hook->name), &rc, err);
+    return rc;
 }
 
 static enum rc read_hooks(struct reading *r, const struct yaml *at, enum hook_event event, struct err *err)

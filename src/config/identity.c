@@ -51,22 +51,18 @@ static struct salts keep_salts(struct arena *a, const struct salt_list *list)
     return (struct salts){ copy, list->n };
 }
 
-static enum rc check_given_once(const struct reading *r, const struct yaml *at, struct err *err)
-{
-    return r->config->salts.n == 0 ? RC_OK
-                                   : yaml_key_error(at, err, "salts and salts_file: give one of the two");
-}
-
 static enum rc read_salts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                           struct err *err)
 {
     struct salt_list list = { .n = 0 };
     const char *salt;
-    enum rc rc = check_given_once(r, at, err);
-    if (!rc)
-        rc = yaml_want(at, YAML_LIST, "a list of salts", err);
+    enum rc rc = yaml_want(at, YAML_LIST, "a list of salts", err);
     if (rc)
         return rc;
+    if (at->count == 0)
+        reading_go_on(r, at, yaml_value_error(at, err, "the list is empty"), &rc, err);
+    if (r->config->salts_file)
+        reading_go_on(r, at, yaml_key_error(at, err, "salts and salts_file: give one of the two"), &rc, err);
     for (const struct yaml *child = at->first; child; child = child->next) {
         enum rc one = yaml_text(child, "a salt", &salt, err);
         if (!one && add_salt(r->arena, &list, salt, err))
@@ -75,8 +71,6 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
     }
     if (rc)
         return rc;
-    if (list.n == 0)
-        return yaml_value_error(at, err, "the list is empty");
     r->literal_secret = at;
     r->config->salts = keep_salts(r->arena, &list);
     return RC_OK;
@@ -126,9 +120,7 @@ enum rc config_read_salts(struct arena *a, const char *path, const char *secrets
 static enum rc read_salts_file(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                                struct err *err)
 {
-    enum rc rc = check_given_once(r, at, err);
-    if (!rc)
-        rc = setting_path(r, s, at, &r->config->salts_file, err);
+    enum rc rc = setting_path(r, s, at, &r->config->salts_file, err);
     if (!rc &&
         config_read_salts(r->arena, r->config->salts_file, r->config->secrets_dir, &r->config->salts, err))
         rc = yaml_wrap(at, err);

@@ -98,12 +98,20 @@ const struct setting mail_server_settings[] = {
 
 static enum rc check_server(struct reading *r, struct mail_conf *mail, const struct yaml *at, struct err *err)
 {
-    bool implicit = strncmp(mail->service.url, "smtps:", 6) == 0;
+    bool implicit = mail->service.url && strncmp(mail->service.url, "smtps:", 6) == 0;
     const struct yaml *tls = yaml_get(at, "tls");
-    if ((mail->service.client_id == NULL) != (mail->service.secret == NULL))
-        return yaml_error(at, err, "user and password go together: there is only one of them");
+    enum rc all = RC_OK;
+    if ((mail->service.client_id == NULL) != (mail->service.secret == NULL) &&
+        !setting_is_refused(r, at, "user"))
+        reading_go_on(r, at, yaml_error(at, err, "user and password go together: there is only one of them"),
+                      &all, err);
     if (implicit && tls)
-        return yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte");
+        reading_go_on(
+            r, at,
+            yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte"),
+            &all, err);
+    if (all || setting_is_refused(r, at, "server|tls"))
+        return all;
     mail->starttls =
         !implicit && (tls ? strcmp(mail->tls, "required") == 0 : url_is_exposed(r->arena, mail->service.url));
     if (mail->service.secret)
@@ -120,8 +128,8 @@ enum rc mail_server_read(struct reading *r, const struct setting *s, const struc
     mail->service.name = "mail";
     mail->service.index = (unsigned)config->n_services;
     config->mail = mail;
-    if (!rc)
-        rc = check_server(r, mail, at, err);
+    if (at->kind == YAML_MAP)
+        reading_go_on(r, at, check_server(r, mail, at, err), &rc, err);
     if (rc)
         return rc;
     return mail->confirmation.none || config->authority_is_lms ? RC_OK

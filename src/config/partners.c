@@ -19,9 +19,11 @@ static enum rc read_names(struct reading *r, const struct yaml *at, struct organ
         rc = yaml_text(at, "the name of a partner, or a list of them", &names[out->n++], err);
     else
         rc = yaml_want(at, YAML_LIST, "the name of a partner, or a list of them", err);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = yaml_text(child, "the name of a partner", &names[out->n++], err);
-    if (!rc && out->n == 0)
+    if (rc)
+        return rc;
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, yaml_text(child, "the name of a partner", &names[out->n++], err), &rc, err);
+    if (out->n == 0)
         rc = yaml_value_error(at, err, "it names no partner");
     for (size_t i = 0; !rc && i < out->n; i++)
         names[i] = text_nfc(r->arena, names[i]);
@@ -30,15 +32,18 @@ static enum rc read_names(struct reading *r, const struct yaml *at, struct organ
 }
 
 /* The same letters can be typed in two ways. */
-static enum rc check_twice(const struct yaml *at, const struct organisation_conf *list, size_t n,
-                           struct err *err)
+static enum rc check_twice(struct reading *r, const struct yaml *at, const struct organisation_conf *list,
+                           size_t n, struct err *err)
 {
     const struct yaml *child = at->first;
+    enum rc rc = RC_OK;
     for (size_t i = 0; i < n; i++, child = child->next)
         for (size_t j = 0; strcmp(child->key, list[i].name) != 0 && j < n; j++)
             if (j != i && strcmp(list[i].name, list[j].name) == 0)
-                return yaml_error(child, err, "stands here twice, with its accents typed in two ways");
-    return RC_OK;
+                reading_go_on(r, child,
+                              yaml_error(child, err, "stands here twice, with its accents typed in two ways"),
+                              &rc, err);
+    return rc;
 }
 
 static enum rc read_organisations(struct reading *r, const struct setting *s, const struct yaml *at,
@@ -59,7 +64,8 @@ static enum rc read_organisations(struct reading *r, const struct setting *s, co
                                   : yaml_key_error(child, err, "an organisation has no name");
         reading_go_on(r, child, one, &rc, err);
     }
-    return rc ? rc : check_twice(at, list, config->n_organisations, err);
+    reading_go_on(r, at, check_twice(r, at, list, config->n_organisations, err), &rc, err);
+    return rc;
 }
 
 const struct setting partners_settings[] = {

@@ -4,8 +4,9 @@
  *
  * The hard idea is that reading goes on behind a mistake, so that all mistakes of a file are told at once,
  * and none that only follows from another. So a list or a map notes the fault of a part and reads the next;
- * its result is RC_INVALID in the end, and what has to hold between its parts is not asked. A service, a mail
- * server or salts that were refused stay known in a form that suits all stages.
+ * its result is RC_INVALID in the end. What has to hold between parts is asked all the same, except about
+ * parts that were refused (setting_is_refused). A service, a mail server or salts that were refused stay
+ * known in a form that suits all stages.
  */
 #ifndef LETHE_CONFIG_READING_H
 #define LETHE_CONFIG_READING_H
@@ -13,10 +14,13 @@
 #include "base/yaml.h"
 #include "config/config.h"
 
+struct refused_setting;
+
 struct reading {
     struct arena *arena;
     struct config *config;             /* what has been read so far: services before stages */
     struct config_faults *faults;      /* so far, in the order of reading */
+    struct refused_setting *refused;   /* so far, the last one first */
     bool services_refused;             /* the map of services was refused: their names are unknown */
     const struct yaml *literal_secret; /* a secret that stands in the file itself; NULL: none */
     const char *const

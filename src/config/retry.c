@@ -10,9 +10,10 @@ enum rc retry_read(struct reading *r, const struct setting *s, const struct yaml
     if (retry->none)
         return RC_OK;
     enum rc rc = yaml_want(at, YAML_MAP, "none or { for: 10m, first: 1s, longest: 60s }", err);
-    if (!rc)
-        rc = setting_read_map(r, s->inner, at, retry, err);
-    if (!rc && retry->longest_us < retry->first_us)
-        rc = yaml_value_error(at, err, "longest is shorter than first");
+    if (rc)
+        return rc;
+    reading_go_on(r, at, setting_read_map(r, s->inner, at, retry, err), &rc, err);
+    if (retry->longest_us < retry->first_us && !setting_is_refused(r, at, "first|longest"))
+        reading_go_on(r, at, yaml_value_error(at, err, "longest is shorter than first"), &rc, err);
     return rc;
 }

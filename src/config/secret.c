@@ -42,14 +42,21 @@ bool secret_is_weak(const char *secret, const char **why)
     return strspn(secret, (const char[]){ secret[0], '\0' }) == strlen(secret); /* one character many times */
 }
 
+/* From now on the secret counts as given, even if it is refused. */
+static enum rc give_once(const struct yaml *at, const char **field, struct err *err)
+{
+    if (*field)
+        return yaml_key_error(
+            at, err, "%s: the secret is given twice: give it in ..._file, in ..._env or here", at->key);
+    *field = "";
+    return RC_OK;
+}
+
 static enum rc take_secret(struct arena *a, const struct yaml *at, const char *secret, void *field,
                            struct err *err)
 {
     const char *why;
     const char **out = field;
-    if (*out)
-        return yaml_key_error(
-            at, err, "%s: the secret is given twice: give it in ..._file, in ..._env or here", at->key);
     const char *fault = text_secret_fault(a, secret);
     if (fault)
         return yaml_value_error(at, err, "the secret %s", fault);
@@ -65,7 +72,9 @@ enum rc secret_read(struct reading *r, const struct setting *s, const struct yam
                     struct err *err)
 {
     const char *secret;
-    enum rc rc = yaml_text(at, "a secret", &secret, err);
+    enum rc rc = give_once(at, field, err);
+    if (!rc)
+        rc = yaml_text(at, "a secret", &secret, err);
     if (rc)
         return rc;
     r->literal_secret = at;
@@ -77,7 +86,9 @@ enum rc secret_read_file(struct reading *r, const struct setting *s, const struc
 {
     const char *path, *fault;
     char *secret;
-    enum rc rc = setting_path(r, s, at, &path, err);
+    enum rc rc = give_once(at, field, err);
+    if (!rc)
+        rc = setting_path(r, s, at, &path, err);
     if (rc)
         return rc;
     if (file_read_secret(r->arena, path, r->config->secrets_dir, &secret, err))
@@ -91,7 +102,9 @@ enum rc secret_read_env(struct reading *r, const struct setting *s, const struct
                         struct err *err)
 {
     const char *name;
-    enum rc rc = yaml_text(at, "the name of a variable", &name, err);
+    enum rc rc = give_once(at, field, err);
+    if (!rc)
+        rc = yaml_text(at, "the name of a variable", &name, err);
     if (rc)
         return rc;
     const char *value = getenv(name);

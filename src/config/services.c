@@ -50,7 +50,7 @@ const struct setting services_settings[] = {
 static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const char *key, const char *url,
                               struct err *err)
 {
-    if (!url || !url_is_exposed(r->arena, url))
+    if (!url || !url_is_exposed(r->arena, url) || setting_is_refused(r, map, key))
         return RC_OK;
     return yaml_value_error(yaml_get(map, key), err,
                             "http:// to another machine sends personal data unencrypted: use "
@@ -58,37 +58,46 @@ static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const c
 }
 
 /* A database has odbc and a password; other services have a url and can have a section of credentials. */
-static enum rc check_kind(const struct service_conf *service, const struct yaml *map,
+static enum rc check_kind(struct reading *r, const struct service_conf *service, const struct yaml *map,
                           const struct yaml *credentials, struct err *err)
 {
     static const char *const passwords[] = { "password", "password_file", "password_env" };
-    if (!service->odbc && !service->url)
+    const struct yaml *odbc = yaml_get(map, "odbc"), *url = yaml_get(map, "url");
+    enum rc all = RC_OK;
+    if (!service->odbc && !service->url && !setting_is_refused(r, map, "url|odbc"))
         return yaml_error(map, err, "url is missing: where the service is; a database has odbc in its place");
-    if (service->odbc && service->url)
-        return yaml_key_error(yaml_get(map, "odbc"), err, "url and odbc: a service has one of the two");
-    if (service->odbc && credentials)
-        return yaml_key_error(credentials, err, "%s: a database has password_file in its place",
-                              credentials->key);
-    for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]) && !service->odbc; i++) {
+    if (odbc && url)
+        return yaml_key_error(odbc, err, "url and odbc: a service has one of the two");
+    if (odbc && credentials)
+        reading_go_on(r, map,
+                      yaml_key_error(credentials, err, "%s: a database has password_file in its place",
+                                     credentials->key),
+                      &all, err);
+    for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]) && url; i++) {
         const struct yaml *found = yaml_get(map, passwords[i]);
         if (found)
-            return yaml_key_error(found, err, "%s: goes with odbc; with url it belongs into basic",
-                                  found->key);
+            reading_go_on(
+                r, map,
+                yaml_key_error(found, err, "%s: goes with odbc; with url it belongs into basic", found->key),
+                &all, err);
     }
-    return RC_OK;
+    return all;
 }
 
 static enum rc check_service(struct reading *r, struct service_conf *service, const struct yaml *map,
                              const struct yaml *credentials, struct err *err)
 {
-    enum rc rc = credentials_check(service, credentials, err);
-    if (!rc && !service->allow_http)
-        rc = refuse_exposed(r, map, "url", service->url, err);
-    if (!rc && !service->allow_http)
-        rc = refuse_exposed(r, credentials, "token_url", service->token_url, err);
-    if (!rc && service->credentials == CREDENTIALS_OAUTH2 && !service->token_url)
+    enum rc all = RC_OK;
+    reading_go_on(r, map, credentials_check(r, service, credentials, err), &all, err);
+    if (!service->allow_http && !setting_is_refused(r, map, "allow_http")) {
+        reading_go_on(r, map, refuse_exposed(r, map, "url", service->url, err), &all, err);
+        if (credentials)
+            reading_go_on(r, map, refuse_exposed(r, credentials, "token_url", service->token_url, err), &all,
+                          err);
+    }
+    if (service->credentials == CREDENTIALS_OAUTH2 && !service->token_url && service->url)
         service->token_url = arena_printf(r->arena, "%s/oauth2/access_token", service->url);
-    return rc;
+    return all;
 }
 
 enum rc services_read_one(struct reading *r, const struct yaml *at, struct service_conf *service,
@@ -98,20 +107,22 @@ enum rc services_read_one(struct reading *r, const struct yaml *at, struct servi
     const struct yaml *credentials;
     size_t len = strlen(at->key);
     service->name = at->key;
+    enum rc all = RC_OK, rc;
     /* The name is used by stages, in logs and in metrics. */
     if (len == 0 || len > NAME_CHARS_MAX || strspn(at->key, allowed) != len || at->key[0] == '-')
-        return yaml_key_error(
-            at, err, "%s cannot be the name of a service, which has 1 to %d of A-Z, a-z, 0-9, _ and -",
-            text_brief(r->arena, at->key), NAME_CHARS_MAX);
-    enum rc rc = yaml_want(at, YAML_MAP, "a service with its url", err);
-    if (!rc)
-        rc = credentials_find(at, &service->credentials, &credentials, err);
-    if (!rc)
-        rc = setting_read_map(r, services_settings, at, service, err);
-    if (rc)
+        reading_go_on(
+            r, at,
+            yaml_key_error(at, err,
+                           "%s cannot be the name of a service, which has 1 to %d of A-Z, a-z, 0-9, _ and -",
+                           text_brief(r->arena, at->key), NAME_CHARS_MAX),
+            &all, err);
+    if ((rc = yaml_want(at, YAML_MAP, "a service with its url", err)) != RC_OK)
         return rc;
-    rc = check_kind(service, at, credentials, err);
-    return !rc ? check_service(r, service, at, credentials, err) : rc;
+    reading_go_on(r, at, credentials_find(r, at, &service->credentials, &credentials, err), &all, err);
+    reading_go_on(r, at, setting_read_map(r, services_settings, at, service, err), &all, err);
+    reading_go_on(r, at, check_kind(r, service, at, credentials, err), &all, err);
+    reading_go_on(r, at, check_service(r, service, at, credentials, err), &all, err);
+    return all;
 }
 
 /* ---- the authority, if it is elsewhere ---- */
@@ -137,7 +148,9 @@ enum rc services_read_authority(struct reading *r, const struct setting *s, cons
     authority->token_type = "JWT";
     enum rc rc = setting_read_map(r, services_authority_settings, at, authority, err);
     config->authority = authority;
-    return !rc ? check_service(r, authority, at, at, err) : rc;
+    if (at->kind == YAML_MAP)
+        reading_go_on(r, at, check_service(r, authority, at, at, err), &rc, err);
+    return rc;
 }
 
 /* ---- all of them ---- */
@@ -170,16 +183,14 @@ enum rc services_read_name(struct reading *r, const struct setting *s, const str
                            struct err *err)
 {
     const struct config *config = r->config;
-    const char *name;
+    const char *name = "refused";
     enum rc rc = yaml_text(at, "the name of a service", &name, err);
-    if (rc)
-        return rc;
-    const struct service_conf *service = reading_service(r, name);
+    const struct service_conf *service = rc ? NULL : reading_service(r, name);
     struct service_conf *unknown = ARENA_NEW(r->arena, struct service_conf);
     *unknown = reading_refused_service(name);
     *(const struct service_conf **)field = service ? service : unknown;
-    if (service)
-        return RC_OK;
+    if (rc || service)
+        return rc;
     const char **names = arena_array(r->arena, config->n_services + 1, sizeof(names[0]));
     for (size_t i = 0; i < config->n_services; i++)
         names[i] = config->services[i].name;

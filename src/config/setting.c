@@ -85,16 +85,60 @@ static enum rc read_preset(struct reading *r, const struct setting *s, const str
     return s->read(r, s, value, field, err);
 }
 
+/* The number of a choice, or -1. */
+static int find_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    for (int i = 0;; i++) {
+        size_t n = strcspn(choices, "|");
+        if (n == len && strncmp(choices, text, n) == 0)
+            return i;
+        if (!choices[n])
+            return -1;
+        choices += n + 1;
+    }
+}
+
+/* Known by the place of its map, of which there can be copies. */
+struct refused_setting {
+    const struct yaml *map;
+    const char *key; /* NULL: all of the map */
+    struct refused_setting *before;
+};
+
+static void refuse(struct reading *r, const struct yaml *map, const char *key)
+{
+    struct refused_setting *refused = ARENA_NEW(r->arena, struct refused_setting);
+    *refused = (struct refused_setting){ map, key, r->refused };
+    r->refused = refused;
+}
+
+/* When there is no room for more faults, nothing more is asked. */
+bool setting_is_refused(const struct reading *r, const struct yaml *map, const char *keys)
+{
+    for (const struct refused_setting *s = r->refused; s; s = s->before)
+        if (s->map->line == map->line && s->map->column == map->column &&
+            strcmp(s->map->file, map->file) == 0 && (!s->key || find_choice(keys, s->key) >= 0))
+            return true;
+    return r->faults->more > 0;
+}
+
 enum rc setting_read_map(struct reading *r, const struct setting *rows, const struct yaml *map, void *into,
                          struct err *err)
 {
     struct row_list list;
     enum rc all = yaml_want(map, YAML_MAP, "a map of settings", err);
-    if (all)
+    if (all) {
+        refuse(r, map, NULL);
         return all;
+    }
     list_rows(&list, rows);
-    for (const struct yaml *child = map->first; child; child = child->next)
-        reading_go_on(r, child, find_row(r, &list, child, err), &all, err);
+    for (const struct yaml *child = map->first; child; child = child->next) {
+        enum rc one = find_row(r, &list, child, err);
+        if (one)
+            refuse(r, map, child->key);
+        reading_go_on(r, child, one, &all, err);
+    }
     for (size_t i = 0; i < list.n; i++) {
         const struct setting *s = &list.row[i];
         const struct yaml *value = list.value[i];
@@ -106,6 +150,8 @@ enum rc setting_read_map(struct reading *r, const struct setting *rows, const st
             rc = yaml_error(map, err, "%s is missing: %s", s->key, s->help);
         else
             rc = read_preset(r, s, map, field, err);
+        if (rc || (value && strcmp(value->key, s->key) != 0))
+            refuse(r, map, s->key);
         reading_go_on(r, value ? value : map, rc, &all, err);
     }
     return all;
@@ -217,20 +263,6 @@ enum rc setting_length(struct reading *r, const struct setting *s, const struct 
     }
     *(int64_t *)field = us;
     return RC_OK;
-}
-
-/* The number of a choice, or -1. */
-static int find_choice(const char *choices, const char *text)
-{
-    size_t len = strlen(text);
-    for (int i = 0;; i++) {
-        size_t n = strcspn(choices, "|");
-        if (n == len && strncmp(choices, text, n) == 0)
-            return i;
-        if (!choices[n])
-            return -1;
-        choices += n + 1;
-    }
 }
 
 enum rc setting_choice(struct reading *r, const struct setting *s, const struct yaml *at, void *field,

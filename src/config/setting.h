@@ -42,6 +42,10 @@ enum { SETTING_TEXT_MAX = 1000 };
 enum rc setting_read_map(struct reading *r, const struct setting *rows, const struct yaml *map, void *into,
                          struct err *err) MUST_CHECK;
 
+/* Was one of these settings of a map refused: spelt wrong, missing, its value or a part of it? keys: like
+ * "json|form". Then nothing more is asked about it, since the answer would only follow from that mistake. */
+bool setting_is_refused(const struct reading *r, const struct yaml *map, const char *keys);
+
 /* Readers. The field is of the type behind the arrow. */
 setting_read_fn setting_text;     /* -> const char *: not empty, no control characters */
 setting_read_fn setting_path;     /* -> const char *: seen from the folder of the file */

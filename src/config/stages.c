@@ -99,23 +99,30 @@ static enum rc check_stage(struct reading *r, struct stage_conf *stage, const st
                            struct err *err)
 {
     static const char *const of_attempts[] = { "timeout", "retry", "verify" };
-    const struct yaml *given = action_given(at);
+    const struct yaml *given = action_given(action_stage_rows, at);
+    enum rc all = RC_OK;
+    if (!given && action_is_refused(r, at))
+        return RC_OK;
     if (!given)
-        return yaml_error(at, err, "the stage %s has no action: %s or use is wanted", stage->working,
+        return yaml_error(at, err, "the stage%s%s has no action: %s or use is wanted",
+                          stage->working ? " " : "", stage->working ? stage->working : "",
                           setting_list_keys(r->arena, action_stage_rows, ", "));
-    enum rc rc = action_find(r->arena, &stage->action, at, "action", err);
-    if (rc)
-        return rc;
+    reading_go_on(r, at, action_find(r, action_stage_rows, &stage->action, at, "action", err), &all, err);
     const struct action_type *type = action_type(&stage->action);
     for (size_t i = 0; type->by_hand && i < sizeof(of_attempts) / sizeof(of_attempts[0]); i++) {
         const struct yaml *found = yaml_get(at, of_attempts[i]);
         if (found)
-            return yaml_key_error(found, err, "%s does not go with %s, which an operator does and confirms",
-                                  found->key, type->name);
+            reading_go_on(r, at,
+                          yaml_key_error(found, err,
+                                         "%s does not go with %s, which an operator does and confirms",
+                                         found->key, type->name),
+                          &all, err);
     }
     if (type->by_hand)
         stage->action.timeout_us = 0; /* no call, so a lease of any length does */
-    return type->check_stage ? type->check_stage(&stage->action, given, err) : RC_OK;
+    if (type->check_stage)
+        reading_go_on(r, at, type->check_stage(r, &stage->action, given, err), &all, err);
+    return all;
 }
 
 static bool names_number(const struct yaml *at)
@@ -130,16 +137,17 @@ static bool names_number(const struct yaml *at)
 
 static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage_conf *stage, struct err *err)
 {
-    const struct yaml *whole, *action = action_given(at);
+    const struct yaml *whole;
     enum rc all = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
     if (all)
         return all;
-    if (action && yaml_get(at, "use"))
-        return yaml_key_error(action, err, "use and %s: a stage takes one action", action->key);
-    reading_go_on(r, at, catalogue_expand(r, at, &whole, err), &all, err);
+    enum rc expanded = catalogue_expand(r, at, &whole, err);
+    reading_go_on(r, at, expanded, &all, err);
     reading_go_on(r, at, setting_read_map(r, stages_settings, whole, stage, err), &all, err);
     stage->names_number = names_number(whole);
-    return !all ? check_stage(r, stage, whole, err) : all;
+    if (!expanded || action_given(action_stage_rows, whole))
+        reading_go_on(r, at, check_stage(r, stage, whole, err), &all, err);
+    return all;
 }
 
 /* ---- the list ---- */
@@ -180,6 +188,7 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
 {
     struct config *config = field;
     struct names names = { .name = { "PENDING" }, .n = 1 };
+    config->has_stages = true;
     enum rc rc = yaml_want(at, YAML_LIST, "a list of stages", err);
     if (!rc)
         rc = yaml_want_count(at, "stages", 1, STAGES_MAX, err);
@@ -194,14 +203,13 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
         reading_go_on(r, child, add_name(&names, yaml_get(child, "completed"), stage->completed, err), &rc,
                       err);
     }
-    config->has_stages = true;
+    config->stages = stages;
+    config->n_stages = n;
     if (rc)
         return rc;
     names.name[names.n++] = "ERRORED";
     names.name[names.n++] = "ABORTED";
     names.name[names.n++] = "COMPLETE";
-    config->stages = stages;
-    config->n_stages = n;
     return make_pipeline(r, &names, at, err);
 }
 
@@ -210,14 +218,17 @@ enum rc stages_read_states(struct reading *r, const struct setting *s, const str
 {
     const struct config *config = field;
     struct names names = { .n = 0 };
+    enum rc rc = RC_OK, list = yaml_want(at, YAML_LIST, "a list of states", err);
+    if (!list)
+        list = yaml_want_count(at, "states", 0, PIPELINE_MAX, err);
+    if (list)
+        return list;
     if (config->has_stages)
-        return yaml_key_error(at, err,
-                              "stages and states: give one of the two, the states follow from the stages");
-    enum rc rc = yaml_want(at, YAML_LIST, "a list of states", err);
-    if (!rc)
-        rc = yaml_want_count(at, "states", 0, PIPELINE_MAX, err);
-    if (rc)
-        return rc;
+        reading_go_on(
+            r, at,
+            yaml_key_error(at, err,
+                           "stages and states: give one of the two, the states follow from the stages"),
+            &rc, err);
     for (const struct yaml *child = at->first; child; child = child->next)
         reading_go_on(r, child, read_state(r, s, child, &names.name[names.n++], err), &rc, err);
     return !rc ? make_pipeline(r, &names, at, err) : rc;

@@ -40,13 +40,15 @@ static enum rc read_after(struct reading *r, const struct setting *s, const stru
         return rc;
     int64_t *after_us = arena_array(r->arena, at->count, sizeof(after_us[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; !rc && child; child = child->next, n++) {
-        rc = setting_length(r, &length, child, &after_us[n], err);
-        if (!rc && n > 0 && after_us[n] <= after_us[n - 1])
-            rc = yaml_error(
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        enum rc one = setting_length(r, &length, child, &after_us[n], err);
+        if (!one && n > 0 && after_us[n] <= after_us[n - 1])
+            one = yaml_error(
                 child, err,
                 "%s is not later than the look before it: all are counted from the end of the action",
                 child->text);
+        n += !one;
+        reading_go_on(r, child, one, &rc, err);
     }
     verify->after_us = after_us;
     verify->n_after = n;
@@ -74,19 +76,22 @@ const struct setting verification_settings[] = {
 static enum rc check_verify(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                             struct err *err)
 {
-    const struct yaml *list = answers_expected_at(at), *probe = action_given(at);
+    const struct yaml *list = answers_expected_at(at), *probe = action_given(action_probe_rows, at);
+    if (!probe && action_is_refused(r, at))
+        return RC_OK;
     if (!probe)
         return yaml_value_error(at, err, "there is no probe: %s is wanted",
                                 setting_list_keys(r->arena, action_probe_rows, " or "));
-    if (list && verify->expect.n == 0)
-        return yaml_value_error(list, err, "the list is empty: nothing would ever be proved");
-    enum rc rc = action_find(r->arena, &verify->probe, at, "probe", err);
-    if (rc)
-        return rc;
+    enum rc all = RC_OK;
+    if (list && verify->expect.n == 0 && !setting_is_refused(r, at, "expect"))
+        reading_go_on(r, at, yaml_value_error(list, err, "the list is empty: nothing would ever be proved"),
+                      &all, err);
+    reading_go_on(r, at, action_find(r, action_probe_rows, &verify->probe, at, "probe", err), &all, err);
     const struct action_type *type = action_type(&verify->probe);
-    if (!yaml_get(at, "read_only"))
+    reading_go_on(r, at, type->check_probe(r, verify, at, err), &all, err);
+    if (!yaml_get(at, "read_only") && !setting_is_refused(r, at, probe->key))
         verify->read_only = type->only_reads && type->only_reads(probe);
-    return type->check_probe(r, verify, at, err);
+    return all;
 }
 
 enum rc verification_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -94,10 +99,10 @@ enum rc verification_read(struct reading *r, const struct setting *s, const stru
 {
     struct verify_conf *verify = ARENA_NEW(r->arena, struct verify_conf);
     enum rc rc = yaml_want(at, YAML_MAP, "a probe and what it must find", err);
-    if (!rc)
-        rc = setting_read_map(r, s->inner, at, verify, err);
-    if (!rc)
-        rc = check_verify(r, verify, at, err);
+    if (!rc) {
+        reading_go_on(r, at, setting_read_map(r, s->inner, at, verify, err), &rc, err);
+        reading_go_on(r, at, check_verify(r, verify, at, err), &rc, err);
+    }
     *(const struct verify_conf **)field = verify;
     return rc;
 }

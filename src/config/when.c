@@ -19,9 +19,37 @@ static const char other_wildcards[] = "?[]{}\\^$|";
 
 /* ---- reading ---- */
 
-/* In the composed form, since what is compared with them can come in another one. */
-static enum rc read_patterns(struct reading *r, const struct yaml *at, const char *const **out,
-                             struct err *err)
+/* In the composed form, since what is compared with it can come in another one; an address in lower case,
+ * since case does not matter there. */
+static enum rc read_pattern(struct reading *r, const struct yaml *at, bool is_address, const char **out,
+                            struct err *err)
+{
+    const char *text;
+    enum rc all = yaml_text(at, "a text, in which * stands for anything", &text, err);
+    if (all)
+        return all;
+    size_t before = strcspn(text, other_wildcards);
+    if (text[before])
+        reading_go_on(
+            r, at,
+            yaml_error(at, err,
+                       "%c is no wildcard here, and would only match itself: * is the only one, and "
+                       "several patterns can be listed",
+                       text[before]),
+            &all, err);
+    if (is_address && !strpbrk(text, "@*"))
+        reading_go_on(r, at,
+                      yaml_error(at, err, "no address matches this: those of a domain match *@%s",
+                                 text_brief(r->arena, text)),
+                      &all, err);
+    *out = text_nfc(r->arena, text);
+    if (is_address)
+        *out = text_nfc(r->arena, text_lower(r->arena, *out));
+    return all;
+}
+
+static enum rc read_patterns(struct reading *r, const struct yaml *at, bool are_addresses,
+                             const char *const **out, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_LIST, "a list of patterns", err);
     if (!rc)
@@ -30,48 +58,22 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, const cha
         return rc;
     const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
-    for (const struct yaml *child = at->first; child; child = child->next, n++) {
-        enum rc one = yaml_text(child, "a text, in which * stands for anything", &patterns[n], err);
-        size_t before = one ? 0 : strcspn(patterns[n], other_wildcards);
-        if (!one && patterns[n][before])
-            one = yaml_error(child, err,
-                             "%c is no wildcard here, and would only match itself: * is the only one, and "
-                             "several patterns can be listed",
-                             patterns[n][before]);
-        if (!one)
-            patterns[n] = text_nfc(r->arena, patterns[n]);
-        reading_go_on(r, child, one, &rc, err);
-    }
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, read_pattern(r, child, are_addresses, &patterns[n++], err), &rc, err);
     *out = patterns;
     return rc;
 }
 
-static enum rc read_patterns_of(struct reading *r, const struct setting *s, const struct yaml *at,
-                                void *field, struct err *err)
+static enum rc read_texts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                          struct err *err)
 {
-    return read_patterns(r, at, field, err);
+    return read_patterns(r, at, false, field, err);
 }
 
-/* In lower case, since case does not matter in addresses. */
 static enum rc read_addresses(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                               struct err *err)
 {
-    const char *const *patterns;
-    enum rc rc = read_patterns(r, at, &patterns, err);
-    if (rc)
-        return rc;
-    const char **lower = arena_array(r->arena, at->count + 1, sizeof(lower[0]));
-    size_t n = 0;
-    for (const struct yaml *child = at->first; child; child = child->next, n++) {
-        enum rc one = RC_OK;
-        if (!strpbrk(patterns[n], "@*"))
-            one = yaml_error(child, err, "no address matches this: those of a domain match *@%s",
-                             text_brief(r->arena, patterns[n]));
-        lower[n] = text_nfc(r->arena, text_lower(r->arena, patterns[n]));
-        reading_go_on(r, child, one, &rc, err);
-    }
-    *(const char *const **)field = lower;
-    return rc;
+    return read_patterns(r, at, true, field, err);
 }
 
 static enum rc read_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -87,13 +89,13 @@ static enum rc read_known(struct reading *r, const struct setting *s, const stru
 #define OF(field) offsetof(struct conditions, field)
 
 const struct setting when_settings[] = {
-    { "original_username", "list of text", read_patterns_of, OF(original_username), NULL,
+    { "original_username", "list of text", read_texts, OF(original_username), NULL,
       "the user name is one of these; * matches anything" },
     { "original_email", "list of text", read_addresses, OF(original_email), NULL,
       "the address is one of these; upper and lower case do not matter, * matches anything" },
-    { "original_name", "list of text", read_patterns_of, OF(original_name), NULL,
+    { "original_name", "list of text", read_texts, OF(original_name), NULL,
       "the name is one of these; * matches anything" },
-    { "org", "list of text", read_patterns_of, OF(org), NULL,
+    { "org", "list of text", read_texts, OF(org), NULL,
       "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
       "is the number known by which services know the person?", .choices = "known|unknown" },

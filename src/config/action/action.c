@@ -26,12 +26,20 @@ const struct setting *const action_alert_rows[] = { ACTION_TABLE(X) NULL };
 const struct setting *const action_probe_rows[] = { ACTION_TABLE(X) NULL };
 #undef X
 
-const struct yaml *action_given(const struct yaml *at)
+const struct yaml *action_given(const struct setting *const *rows, const struct yaml *at)
 {
     const struct yaml *found = NULL;
     for (size_t i = 0; i < TYPES_N && !found; i++)
-        found = yaml_get(at, types[i]->name);
+        found = rows[i]->key ? yaml_get(at, rows[i]->key) : NULL;
     return found;
+}
+
+bool action_is_refused(const struct reading *r, const struct yaml *at)
+{
+    for (size_t i = 0; i < TYPES_N; i++)
+        if (setting_is_refused(r, at, types[i]->name))
+            return true;
+    return false;
 }
 
 static const char *digest_call(struct arena *a, const struct action_conf *action, size_t n)
@@ -48,25 +56,29 @@ static const char *digest_call(struct arena *a, const struct action_conf *action
     return digest;
 }
 
-enum rc action_find(struct arena *a, struct action_conf *action, const struct yaml *at, const char *what,
-                    struct err *err)
+enum rc action_find(struct reading *r, const struct setting *const *rows, struct action_conf *action,
+                    const struct yaml *at, const char *what, struct err *err)
 {
-    const struct yaml *given = action_given(at);
+    const struct yaml *given = action_given(rows, at);
+    enum rc all = RC_OK;
     for (size_t kind = 0; kind < TYPES_N; kind++) {
-        const struct yaml *found = yaml_get(at, types[kind]->name);
-        if (found && found != given)
-            return yaml_key_error(found, err, "%s and %s: one %s is wanted", given->key, found->key, what);
-        if (found)
+        const struct yaml *found = rows[kind]->key ? yaml_get(at, rows[kind]->key) : NULL;
+        if (found && found == given)
             action->kind = (enum action_kind)kind;
+        else if (found)
+            reading_go_on(
+                r, at,
+                yaml_key_error(found, err, "%s and %s: one %s is wanted", given->key, found->key, what), &all,
+                err);
     }
-    if (!given)
-        return RC_OK;
+    if (!given || setting_is_refused(r, at, given->key))
+        return all;
     size_t n = action_calls(action);
-    const char **digests = arena_array(a, n, sizeof(digests[0]));
+    const char **digests = arena_array(r->arena, n, sizeof(digests[0]));
     for (size_t i = 0; i < n; i++)
-        digests[i] = digest_call(a, action, i);
+        digests[i] = digest_call(r->arena, action, i);
     action->digests = digests;
-    return RC_OK;
+    return all;
 }
 
 const struct action_type *action_type(const struct action_conf *action)

@@ -16,12 +16,13 @@ struct action_type {
     struct setting stage, hook, alert, probe;
     bool by_hand; /* an operator does it: no attempts, so no timeout, no retry and no verify */
 
-    /* What has to hold between its settings, once they are read; NULL: nothing more. at is the section of the
-     * action, or for check_probe the section verify. */
-    enum rc (*check_stage)(const struct action_conf *action, const struct yaml *at, struct err *err);
+    /* What has to hold between its settings, once they are read, well or not; NULL: nothing more. at is the
+     * section of the action, or for check_probe the section verify. */
+    enum rc (*check_stage)(struct reading *r, const struct action_conf *action, const struct yaml *at,
+                           struct err *err);
     enum rc (*check_hook)(struct reading *r, struct action_conf *action, const struct yaml *at,
                           struct err *err);
-    enum rc (*check_alert)(const struct yaml *at, struct err *err);
+    enum rc (*check_alert)(struct reading *r, const struct yaml *at, struct err *err);
     enum rc (*check_probe)(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err);
     bool (*only_reads)(const struct yaml *at); /* does a probe change nothing? NULL: it is not known */
@@ -52,12 +53,14 @@ extern const struct setting *const action_stage_rows[],
         "timeout", "time", setting_length, FIELD, "30s", help_, .min = 100 * CLOCK_MS, .max = CLOCK_DAY \
     }
 
-/* The section of the first action that stands in a map; NULL: there is none. */
-const struct yaml *action_given(const struct yaml *at);
-/* Sets the kind and the digests of an action whose rows were read from the map at. RC_INVALID: the map has
- * two actions; the error calls them WHAT. */
-enum rc action_find(struct arena *a, struct action_conf *action, const struct yaml *at, const char *what,
-                    struct err *err) MUST_CHECK;
+/* The section of the first action of these rows that stands in a map; NULL: there is none. */
+const struct yaml *action_given(const struct setting *const *rows, const struct yaml *at);
+/* Was one of its actions refused, perhaps because it is spelt wrong, or cannot stand there? */
+bool action_is_refused(const struct reading *r, const struct yaml *at);
+/* Sets the kind of an action whose rows were read from the map at, and its digests if it was read well.
+ * RC_INVALID: the map has several of these rows, of which the first counts; the error calls them WHAT. */
+enum rc action_find(struct reading *r, const struct setting *const *rows, struct action_conf *action,
+                    const struct yaml *at, const char *what, struct err *err) MUST_CHECK;
 const struct action_type *action_type(const struct action_conf *action);
 
 #endif

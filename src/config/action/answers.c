@@ -86,12 +86,17 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct part
 static enum rc read_part(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
 {
     const char *fault = json_pointer_fault(at->key);
+    enum rc all = RC_OK;
     if (fault)
-        return yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault);
-    if (strlen(at->key) > POINTER_MAX)
-        return yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX);
+        reading_go_on(
+            r, at, yaml_key_error(at, err, "%s is no JSON pointer: %s", text_brief(r->arena, at->key), fault),
+            &all, err);
+    else if (strlen(at->key) > POINTER_MAX)
+        reading_go_on(r, at, yaml_key_error(at, err, "it has more than %d bytes", POINTER_MAX), &all, err);
     out->pointer = at->key;
-    return at->kind == YAML_MAP ? read_test(r, at, out, err) : read_values(r, at, out, err);
+    reading_go_on(r, at, at->kind == YAML_MAP ? read_test(r, at, out, err) : read_values(r, at, out, err),
+                  &all, err);
+    return all;
 }
 
 static enum rc read_parts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -138,18 +143,19 @@ static enum rc add(struct answers_reading *all, const struct answer_conf *answer
     return RC_OK;
 }
 
-/* The same parts with each of the statuses. */
+/* The same parts with each of the statuses. counts: false if the parts were refused: then the statuses are
+ * only read. */
 static enum rc add_statuses(struct answers_reading *all, const struct yaml *at, struct answer_conf answer,
-                            struct err *err)
+                            bool counts, struct err *err)
 {
     const struct setting status = { .type = "a status",
                                     .min = all->setting->min,
-                                    .max = answer.n_parts > 0 ? STATUS_MAX : all->setting->max };
+                                    .max = answer.n_parts > 0 || !counts ? STATUS_MAX : all->setting->max };
     const struct yaml *child = at->kind == YAML_LIST ? at->first : at;
     enum rc rc = RC_OK;
     for (; child; child = at->kind == YAML_LIST ? child->next : NULL) {
         enum rc one = setting_count(all->r, &status, child, &answer.status, err);
-        if (!one)
+        if (!one && counts)
             one = add(all, &answer, child, err);
         reading_go_on(all->r, child, one, &rc, err);
     }
@@ -180,7 +186,11 @@ static enum rc add_condition(struct answers_reading *all, const struct yaml *at,
 {
     struct condition_reading condition = { .status = NULL };
     enum rc rc = setting_read_map(all->r, condition_settings, at, &condition, err);
-    return !rc ? add_statuses(all, condition.status, condition.answer, err) : rc;
+    bool counts = !setting_is_refused(all->r, at, "json");
+    if (condition.status)
+        reading_go_on(all->r, at, add_statuses(all, condition.status, condition.answer, counts, err), &rc,
+                      err);
+    return rc;
 }
 
 /* ---- all of them ---- */
@@ -196,20 +206,9 @@ static enum rc read_all(struct answers_reading *all, const struct yaml *at, stru
     for (const struct yaml *child = at->first; child; child = child->next) {
         enum rc one = child->kind == YAML_MAP
                           ? add_condition(all, child, err)
-                          : add_statuses(all, child, (struct answer_conf){ .n_parts = 0 }, err);
+                          : add_statuses(all, child, (struct answer_conf){ .n_parts = 0 }, true, err);
         reading_go_on(all->r, child, one, &rc, err);
     }
-    return rc;
-}
-
-enum rc answers_read_any(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                         struct err *err)
-{
-    struct answers_reading all = { .r = r, .setting = s };
-    all.list = arena_array(r->arena, ANSWERS_MAX, sizeof(all.list[0]));
-    enum rc rc = read_all(&all, at, err);
-    if (!rc)
-        *(struct answers *)field = (struct answers){ all.list, all.n };
     return rc;
 }
 
@@ -222,22 +221,48 @@ bool answers_is_unrelated(const struct answer_conf *answer)
     return (answer->status >= 300 && answer->status < 400) || (answer->status == 403 && answer->n_parts == 0);
 }
 
+/* Those that say nothing about a person are refused, if all that is read has to be about one. */
+static enum rc check_related(struct answers_reading *all, const struct yaml *at, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < all->n; i++) {
+        enum rc one = RC_OK;
+        if (answers_is_unrelated(&all->list[i]))
+            one = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
+                                   all->list[i].status);
+        else if (all->list[i].status == STATUS_PARTLY && all->list[i].n_parts == 0)
+            one = yaml_value_error(at, err,
+                                   "207 has a result for each part in its answer: write { status: 207, json: "
+                                   "{ /failed: { empty: true } } }");
+        reading_go_on(all->r, at, one, &rc, err);
+    }
+    return rc;
+}
+
+static enum rc read_answers(struct reading *r, const struct setting *s, const struct yaml *at,
+                            bool about_person, struct answers *out, struct err *err)
+{
+    struct answers_reading all = { .r = r, .setting = s };
+    all.list = arena_array(r->arena, ANSWERS_MAX, sizeof(all.list[0]));
+    enum rc rc = RC_OK;
+    reading_go_on(r, at, read_all(&all, at, err), &rc, err);
+    if (about_person)
+        reading_go_on(r, at, check_related(&all, at, err), &rc, err);
+    if (!rc)
+        *out = (struct answers){ all.list, all.n };
+    return rc;
+}
+
+enum rc answers_read_any(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                         struct err *err)
+{
+    return read_answers(r, s, at, false, field, err);
+}
+
 enum rc answers_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                      struct err *err)
 {
-    const struct answers *answers = field;
-    enum rc rc = answers_read_any(r, s, at, field, err);
-    for (size_t i = 0; !rc && i < answers->n; i++) {
-        const struct answer_conf *answer = &answers->list[i];
-        if (answers_is_unrelated(answer))
-            rc = yaml_value_error(at, err, "%u says nothing about the person: the service did not look",
-                                  answer->status);
-        else if (answer->status == STATUS_PARTLY && answer->n_parts == 0)
-            rc = yaml_value_error(at, err,
-                                  "207 has a result for each part in its answer: write { status: 207, json: "
-                                  "{ /failed: { empty: true } } }");
-    }
-    return rc;
+    return read_answers(r, s, at, true, field, err);
 }
 
 /* Is it the form of before, with JSON pointers as keys? */
@@ -274,14 +299,17 @@ enum rc answers_read_said_one(struct reading *r, const struct setting *s, const 
     return RC_OK;
 }
 
-enum rc answers_differ(const struct answers *a, const char *a_name, const struct answers *b,
-                       const char *b_name, const struct yaml *at, struct err *err)
+enum rc answers_differ(struct reading *r, const struct answers *a, const char *a_name,
+                       const struct answers *b, const char *b_name, const struct yaml *at, struct err *err)
 {
+    enum rc all = RC_OK;
     for (size_t i = 0; i < a->n; i++)
         for (size_t j = 0; j < b->n; j++)
             if (a->list[i].n_parts == 0 && b->list[j].n_parts == 0 && a->list[i].status == b->list[j].status)
-                return yaml_error(at, err, "%u is in both %s and %s", a->list[i].status, a_name, b_name);
-    return RC_OK;
+                reading_go_on(
+                    r, at, yaml_error(at, err, "%u is in both %s and %s", a->list[i].status, a_name, b_name),
+                    &all, err);
+    return all;
 }
 
 const struct yaml *answers_expected_at(const struct yaml *at)

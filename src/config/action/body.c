@@ -137,20 +137,27 @@ static enum rc add_form_text(struct template_maker *m, const struct yaml *at, co
     return RC_OK;
 }
 
-static enum rc add_form_field(struct template_maker *m, const struct yaml *at, struct err *err)
+static enum rc add_form_field(struct reading *r, struct template_maker *m, const struct yaml *at,
+                              struct err *err)
 {
+    enum rc all = RC_OK, rc;
     if (!*at->key)
-        return yaml_key_error(at, err, "a key is empty");
-    if (strpbrk(at->key, "{}"))
-        return yaml_key_error(at, err, "braces stand in values, not in keys");
-    if (unquoted_place(m, at))
-        return yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"",
-                                at->first->key, at->first->key);
-    enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);
-    if (!rc)
+        rc = yaml_key_error(at, err, "a key is empty");
+    else if (strpbrk(at->key, "{}"))
+        rc = yaml_key_error(at, err, "braces stand in values, not in keys");
+    else
         rc = add_form_text(m, at, at->key, err);
+    reading_go_on(r, at, rc, &all, err);
     template_add_fixed(m, "=");
-    return !rc ? add_form_text(m, at, at->text, err) : rc;
+    if (unquoted_place(m, at))
+        rc = yaml_value_error(at, err, "{%s} without quotes is a map in YAML: write \"{%s}\"", at->first->key,
+                              at->first->key);
+    else
+        rc = yaml_want(at, YAML_SCALAR, "the value of a field", err);
+    if (!rc)
+        rc = add_form_text(m, at, at->text, err);
+    reading_go_on(r, at, rc, &all, err);
+    return all;
 }
 
 enum rc body_read_form(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -167,7 +174,7 @@ enum rc body_read_form(struct reading *r, const struct setting *s, const struct 
     for (const struct yaml *child = at->first; child; child = child->next) {
         if (child != at->first)
             template_add_fixed(&m, "&");
-        reading_go_on(r, child, add_form_field(&m, child, err), &rc, err);
+        reading_go_on(r, child, add_form_field(r, &m, child, err), &rc, err);
     }
     if (!rc)
         *(const struct template **)field = template_end(&m);

@@ -46,20 +46,19 @@ static enum rc read_command(struct reading *r, const struct setting *s, const st
     size_t n = 0;
     for (const struct yaml *child = at->first; child; child = child->next, n++)
         reading_go_on(r, child, read_argument(r, child, &argv[n], err), &rc, err);
-    if (!rc && !*argv[0])
-        rc = yaml_error(at->first, err, "the program is empty");
-    if (rc)
-        return rc;
-    if (strchr(argv[0], '/')) {
+    if (argv[0] && !*argv[0])
+        reading_go_on(r, at, yaml_error(at->first, err, "the program is empty"), &rc, err);
+    if (argv[0] && strchr(argv[0], '/')) {
         argv[0] = file_beside(r->arena, at->file, argv[0]);
         /* A program that is not there is none of our business here: it may be installed later. */
         struct stat st;
         if (stat(argv[0], &st) == 0 && file_check_trusted(argv[0], &st, err))
-            rc = yaml_wrap(at->first, err);
+            reading_go_on(r, at, yaml_wrap(at->first, err), &rc, err);
     }
     exec->argv = argv;
     exec->argc = n;
-    reading_name(r, at->first, NAMED_PROGRAM)->exec = exec;
+    if (argv[0] && *argv[0])
+        reading_name(r, at->first, NAMED_PROGRAM)->exec = exec;
     return rc;
 }
 
@@ -67,14 +66,16 @@ static enum rc read_variable(struct reading *r, const struct yaml *at, const cha
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
     size_t len = strlen(at->key);
+    enum rc all = RC_OK;
     if (len == 0 || len > VARIABLE_NAME_MAX || isdigit((unsigned char)at->key[0]) ||
         strspn(at->key, allowed) != len)
-        return yaml_key_error(at, err, "this cannot be the name of a variable");
+        reading_go_on(r, at, yaml_key_error(at, err, "this cannot be the name of a variable"), &all, err);
     enum rc rc = yaml_want(at, YAML_SCALAR, "the value of a variable", err);
-    if (rc)
-        return rc;
+    if (!rc)
+        rc = setting_refuse_place(at, "the person arrives on standard input as JSON", err);
+    reading_go_on(r, at, rc, &all, err);
     *out = arena_printf(r->arena, "%s=%s", at->key, at->text ? at->text : "");
-    return setting_refuse_place(at, "the person arrives on standard input as JSON", err);
+    return all;
 }
 
 static enum rc read_env(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -125,30 +126,39 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
                            struct err *err)
 {
     const struct yaml *list = answers_expected_at(at), *count = yaml_get(at, "count");
-    for (size_t i = 0; i < verify->expect.n; i++) {
-        if (verify->expect.list[i].n_parts > 0)
-            return yaml_value_error(list, err, "json: goes with http, a program has an exit status");
-        if (verify->expect.list[i].status > EXIT_MAX)
-            return yaml_value_error(list, err, "%u is no exit status of a program: from 0 to %d",
-                                    verify->expect.list[i].status, EXIT_MAX);
+    enum rc all = RC_OK;
+    for (size_t i = 0; list && i < verify->expect.n; i++) {
+        const struct answer_conf *answer = &verify->expect.list[i];
+        enum rc one = RC_OK;
+        if (answer->n_parts > 0)
+            one = yaml_value_error(list, err, "json: goes with http, a program has an exit status");
+        else if (answer->status > EXIT_MAX)
+            one = yaml_value_error(list, err, "%u is no exit status of a program: from 0 to %d",
+                                   answer->status, EXIT_MAX);
+        reading_go_on(r, at, one, &all, err);
     }
     if (count)
-        return yaml_key_error(count, err, "count: goes with http, a program prints the number");
-    return RC_OK;
+        reading_go_on(r, at, yaml_key_error(count, err, "count: goes with http, a program prints the number"),
+                      &all, err);
+    return all;
 }
 
 /* A shell, Python, Ruby and the like exit so when they cannot even read the program. */
-static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+static enum rc check_stage(struct reading *r, const struct action_conf *action, const struct yaml *at,
+                           struct err *err)
 {
     const struct statuses *nothing = &action->exec.nothing_to_erase;
-    for (size_t i = 0; i < nothing->n; i++)
+    const struct yaml *list = yaml_get(at, "nothing_to_erase");
+    enum rc all = RC_OK;
+    for (size_t i = 0; list && i < nothing->n; i++)
         if (nothing->status[i] < OWN_STATUS_MIN)
-            return yaml_value_error(
-                yaml_get(at, "nothing_to_erase"), err,
-                "a program that fails to start exits with %u, too: let it say so with one from "
-                "%d to %d",
-                nothing->status[i], OWN_STATUS_MIN, EXIT_MAX);
-    return RC_OK;
+            reading_go_on(r, at,
+                          yaml_value_error(list, err,
+                                           "a program that fails to start exits with %u, too: let it say so "
+                                           "with one from %d to %d",
+                                           nothing->status[i], OWN_STATUS_MIN, EXIT_MAX),
+                          &all, err);
+    return all;
 }
 
 static const struct service_conf *service_of(const struct action_conf *action, size_t n)

@@ -23,22 +23,25 @@ static enum rc read_capture(struct reading *r, const struct yaml *at, struct cap
     size_t len = strlen(at->key);
     template_begin(&m, r->arena, TEMPLATE_TEXT);
     m.more = r->captured;
+    enum rc all = RC_OK;
     if (len == 0 || len > TEMPLATE_NAME_MAX || !islower((unsigned char)at->key[0]) ||
         strspn(at->key, allowed) != len)
-        return yaml_key_error(at, err, "the name of a value has 1 to %d of a-z, 0-9 and _, a letter first",
-                              TEMPLATE_NAME_MAX);
-    if (template_knows(&m, at->key))
-        return yaml_key_error(at, err, "{%s} exists already", at->key);
+        reading_go_on(r, at,
+                      yaml_key_error(at, err,
+                                     "the name of a value has 1 to %d of a-z, 0-9 and _, a letter first",
+                                     TEMPLATE_NAME_MAX),
+                      &all, err);
+    else if (template_knows(&m, at->key))
+        reading_go_on(r, at, yaml_key_error(at, err, "{%s} exists already", at->key), &all, err);
     enum rc rc = yaml_text(at, "a JSON pointer like /results/0/id", &out->pointer, err);
-    if (rc)
-        return rc;
-    const char *fault = json_pointer_fault(out->pointer);
+    const char *fault = rc ? NULL : json_pointer_fault(out->pointer);
     if (fault)
-        return yaml_value_error(at, err, "%s", fault);
-    if (strlen(out->pointer) > POINTER_MAX)
-        return yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
+        rc = yaml_value_error(at, err, "%s", fault);
+    else if (!rc && strlen(out->pointer) > POINTER_MAX)
+        rc = yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    reading_go_on(r, at, rc, &all, err);
     out->name = at->key;
-    return RC_OK;
+    return all;
 }
 
 /* The steps after this one can use the values; the templates of this step are read before. */
@@ -119,21 +122,25 @@ static const struct setting step_settings[] = {
 };
 
 /* And decides whether the call changes something, if the configuration does not say it. */
-static enum rc check_call(struct http_step_conf *step, const struct yaml *at, struct err *err)
+static enum rc check_call(struct reading *r, struct http_step_conf *step, const struct yaml *at,
+                          struct err *err)
 {
-    enum rc rc = http_call_check(step, at, err);
-    if (rc)
-        return rc;
+    const struct answers *success = &step->success, *nothing = &step->nothing_to_erase;
+    enum rc all = RC_OK;
+    reading_go_on(r, at, http_call_check(r, step, at, err), &all, err);
     if (!yaml_get(at, "changes"))
-        step->changes = strcmp(step->method, "GET") != 0;
-    if (step->success.n == 0)
-        return yaml_value_error(yaml_get(at, "success"), err,
-                                "the list is empty: nothing would ever succeed");
-    rc = answers_differ(&step->success, "success", &step->nothing_to_erase, "nothing_to_erase", at, err);
-    if (!rc)
-        rc = answers_differ(&step->again, "again", &step->success, "success", at, err);
-    return !rc ? answers_differ(&step->again, "again", &step->nothing_to_erase, "nothing_to_erase", at, err)
-               : rc;
+        step->changes = !step->method || strcmp(step->method, "GET") != 0;
+    if (success->n == 0 && !setting_is_refused(r, at, "success"))
+        reading_go_on(
+            r, at,
+            yaml_value_error(yaml_get(at, "success"), err, "the list is empty: nothing would ever succeed"),
+            &all, err);
+    reading_go_on(r, at, answers_differ(r, success, "success", nothing, "nothing_to_erase", at, err), &all,
+                  err);
+    reading_go_on(r, at, answers_differ(r, &step->again, "again", success, "success", at, err), &all, err);
+    reading_go_on(r, at, answers_differ(r, &step->again, "again", nothing, "nothing_to_erase", at, err), &all,
+                  err);
+    return all;
 }
 
 /* ---- several ---- */
@@ -149,14 +156,18 @@ _Static_assert(offsetof(struct http_reading, call) == 0, "CALL_SETTINGS count fr
 static enum rc read_step(struct reading *r, const struct yaml *at, struct http_step_conf *step,
                          struct err *err)
 {
+    const struct yaml *poll = yaml_get(at, "poll");
     enum rc rc = yaml_want(at, YAML_MAP, "a call, with one of get, post, put, patch, delete", err);
-    if (!rc)
-        rc = setting_read_map(r, step_settings, at, step, err);
-    if (!rc && step->missing_is_nothing && step->n_captures == 0)
-        rc = yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture");
-    if (!rc)
-        rc = check_call(step, at, err);
-    return !rc && step->poll ? polling_check(step, yaml_get(at, "poll"), err) : rc;
+    if (rc)
+        return rc;
+    reading_go_on(r, at, setting_read_map(r, step_settings, at, step, err), &rc, err);
+    if (step->missing_is_nothing && step->n_captures == 0 && !setting_is_refused(r, at, "capture|if_missing"))
+        reading_go_on(r, at, yaml_key_error(yaml_get(at, "if_missing"), err, "if_missing: goes with capture"),
+                      &rc, err);
+    reading_go_on(r, at, check_call(r, step, at, err), &rc, err);
+    if (step->poll && poll)
+        reading_go_on(r, at, polling_check(r, step, poll, err), &rc, err);
+    return rc;
 }
 
 static enum rc read_steps(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -194,53 +205,98 @@ static const struct setting http_settings[] = {
 };
 
 /* In rounds only the condition that ends them may say that the person is not there. */
-static enum rc check_rounds(const struct http_action_conf *http, const struct yaml *at, struct err *err)
+static enum rc check_rounds(struct reading *r, const struct http_action_conf *http, const struct yaml *at,
+                            struct err *err)
 {
-    size_t i = 0;
-    while (i < http->n_steps && !http->steps[i].missing_is_nothing)
-        i++;
-    if (i == http->n_steps)
-        return yaml_key_error(yaml_get(at, "rounds"), err,
-                              "rounds would never end: one of the steps needs if_missing: nothing_to_erase");
     const struct yaml *step = yaml_get(at, "steps")->first;
-    for (size_t j = 0; j < http->n_steps; j++, step = step->next) {
-        if (http->steps[j].poll)
-            return yaml_key_error(yaml_get(step, "poll"), err, "poll and rounds do not go together");
-        if (j > i && http->steps[j].nothing_to_erase.n > 0)
-            return yaml_key_error(
-                yaml_get(step, "nothing_to_erase"), err,
-                "nothing_to_erase would end the rounds while records may be left: put it into success");
+    bool ends = false, may_end = false;
+    enum rc all = RC_OK;
+    for (size_t i = 0; i < http->n_steps; i++, step = step->next) {
+        const struct yaml *poll = yaml_get(step, "poll"), *nothing = yaml_get(step, "nothing_to_erase");
+        if (poll)
+            reading_go_on(r, step, yaml_key_error(poll, err, "poll and rounds do not go together"), &all,
+                          err);
+        if (ends && nothing && nothing->count > 0)
+            reading_go_on(
+                r, step,
+                yaml_key_error(
+                    nothing, err,
+                    "nothing_to_erase would end the rounds while records may be left: put it into success"),
+                &all, err);
+        ends = ends || http->steps[i].missing_is_nothing;
+        may_end = may_end || setting_is_refused(r, step, "if_missing");
     }
-    return RC_OK;
+    if (!ends && !may_end)
+        reading_go_on(r, at,
+                      yaml_key_error(yaml_get(at, "rounds"), err,
+                                     "rounds would never end: one of the steps needs if_missing: "
+                                     "nothing_to_erase"),
+                      &all, err);
+    return all;
+}
+
+/* steps: NULL, if their key is spelt wrong. */
+static enum rc check_several(struct reading *r, const struct http_action_conf *http, const struct yaml *at,
+                             const struct yaml *steps, struct err *err)
+{
+    enum rc all = RC_OK;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        const struct setting *s = http_settings;
+        while (s->key && strcmp(s->key, child->key) != 0)
+            s++;
+        if (s->key && strcmp(s->key, "steps") != 0 && strcmp(s->key, "service") != 0 &&
+            strcmp(s->key, "rounds") != 0)
+            reading_go_on(
+                r, at, yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key),
+                &all, err);
+    }
+    if (steps && http->steps && http->rounds > 1 && !setting_is_refused(r, at, "rounds"))
+        reading_go_on(r, at, check_rounds(r, http, at, err), &all, err);
+    return all;
+}
+
+/* Reads all but what belongs to a step, and is unknown elsewhere. */
+static enum rc read_whole(struct reading *r, const struct yaml *at, struct http_reading *out, struct err *err)
+{
+    static const char *const of_steps[] = { "capture", "poll" };
+    enum rc all = RC_OK;
+    if (at->kind != YAML_MAP)
+        return setting_read_map(r, http_settings, at, out, err);
+    struct yaml *rest = yaml_empty_like(r->arena, at, YAML_MAP);
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        size_t i = 0;
+        while (i < 2 && strcmp(of_steps[i], child->key) != 0)
+            i++;
+        if (i == 2)
+            yaml_append(r->arena, rest, child);
+        else
+            reading_go_on(
+                r, at,
+                yaml_key_error(child, err, "%s goes with steps: it belongs to one of them", child->key), &all,
+                err);
+    }
+    reading_go_on(r, at, setting_read_map(r, http_settings, rest, out, err), &all, err);
+    return all;
 }
 
 static enum rc read_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)
 {
-    static const char *const of_steps[] = { "capture", "poll" };
     struct http_reading all = { .http.n_steps = 0 };
-    for (size_t i = 0; i < 2; i++)
-        if (yaml_get(at, of_steps[i]))
-            return yaml_key_error(yaml_get(at, of_steps[i]), err,
-                                  "%s goes with steps: it belongs to one of them", of_steps[i]);
-    enum rc rc = setting_read_map(r, http_settings, at, &all, err);
-    if (rc)
+    const struct yaml *steps = yaml_get(at, "steps"), *rounds = yaml_get(at, "rounds");
+    enum rc rc = read_whole(r, at, &all, err);
+    if (at->kind != YAML_MAP)
         return rc;
-    if (all.http.steps) {
-        for (const struct yaml *child = at->first; !rc && child; child = child->next)
-            if (strcmp(child->key, "steps") != 0 && strcmp(child->key, "service") != 0 &&
-                strcmp(child->key, "rounds") != 0)
-                rc = yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key);
-        if (!rc && all.http.rounds > 1)
-            rc = check_rounds(&all.http, at, err);
-    } else if (yaml_get(at, "rounds")) {
-        rc = yaml_key_error(yaml_get(at, "rounds"), err, "rounds: goes with steps");
+    if (steps || setting_is_refused(r, at, "steps")) {
+        reading_go_on(r, at, check_several(r, &all.http, at, steps, err), &rc, err);
     } else {
         struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
         *step = all.call;
         all.http.steps = step;
         all.http.n_steps = 1;
-        rc = check_call(step, at, err);
+        if (rounds)
+            reading_go_on(r, at, yaml_key_error(rounds, err, "rounds: goes with steps"), &rc, err);
+        reading_go_on(r, at, check_call(r, step, at, err), &rc, err);
     }
     *(struct http_action_conf *)field = all.http;
     return rc;
@@ -250,34 +306,49 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
 
 /* Calls of these methods change what their path names; a search, a login or a commit beside calls about the
  * person is fine. n: so many of the methods; alerts of their own use the last two. */
-static enum rc check_of_everybody(const struct http_action_conf *http, const struct yaml *at, size_t n,
-                                  struct err *err)
+static enum rc check_of_everybody(struct reading *r, const struct http_action_conf *http,
+                                  const struct yaml *at, size_t n, struct err *err)
 {
     static const char *const methods[] = { "delete", "put", "patch" };
     const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : at;
-    for (size_t i = 0; i < http->n_steps; i++, step = step->next)
+    enum rc all = RC_OK;
+    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
         for (size_t m = 0; m < n; m++) {
             const struct yaml *call = yaml_get(step, methods[m]);
-            if (call && !http_call_asks(&http->steps[i], template_has_place))
-                return yaml_value_error(call, err,
-                                        "the call has no place like {original_username}, so it would change "
-                                        "all people");
+            if (call && http_call_is_whole(r, step) && !http_call_asks(&http->steps[i], template_has_place))
+                reading_go_on(r, step,
+                              yaml_value_error(call, err,
+                                               "the call has no place like {original_username}, so it would "
+                                               "change all people"),
+                              &all, err);
         }
-    return RC_OK;
+    return all;
 }
 
-static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+/* Is there a place of the person in one of the calls, or may there be one in what was refused? */
+static bool may_name_person(const struct reading *r, const struct http_action_conf *http,
+                            const struct yaml *at)
+{
+    const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : at;
+    if (!http->steps || at->kind != YAML_MAP || (!steps && setting_is_refused(r, at, "steps")))
+        return true;
+    for (size_t i = 0; i < http->n_steps; i++, step = step->next)
+        if (!http->steps[i].method || !http_call_is_whole(r, step) ||
+            http_call_asks(&http->steps[i], template_names_person))
+            return true;
+    return false;
+}
+
+static enum rc check_stage(struct reading *r, const struct action_conf *action, const struct yaml *at,
+                           struct err *err)
 {
     const struct http_action_conf *http = &action->http;
-    size_t i = 0;
-    while (i < http->n_steps && !http_call_asks(&http->steps[i], template_names_person))
-        i++;
-    if (i == http->n_steps)
+    if (!may_name_person(r, http, at))
         return yaml_value_error(
             at, err,
             "nothing in it is about the person: a place like {original_username} in path, "
             "body or headers is wanted");
-    return check_of_everybody(http, at, 3, err);
+    return check_of_everybody(r, http, at, 3, err);
 }
 
 /* ---- a hook ---- */
@@ -290,36 +361,42 @@ static enum rc check_hook(struct reading *r, struct action_conf *action, const s
         { 200, NULL, 0 }, { 201, NULL, 0 }, { 202, NULL, 0 }, { 204, NULL, 0 }
     };
     struct http_action_conf *http = &action->http;
-    const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : NULL;
-    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
-        if (http->steps[i].poll)
-            return yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells");
-    enum rc rc = check_of_everybody(http, at, 1, err);
-    if (rc || steps || yaml_get(at, "success"))
-        return rc;
+    const struct yaml *steps = yaml_get(at, "steps");
+    enum rc all = RC_OK;
+    for (const struct yaml *step = steps ? steps->first : NULL; step; step = step->next)
+        if (yaml_get(step, "poll"))
+            reading_go_on(
+                r, step,
+                yaml_key_error(yaml_get(step, "poll"), err, "poll: goes with stages, a hook only tells"),
+                &all, err);
+    reading_go_on(r, at, check_of_everybody(r, http, at, 1, err), &all, err);
+    if (steps || !http->steps || yaml_get(at, "success"))
+        return all;
     struct http_step_conf *only = ARENA_NEW(r->arena, struct http_step_conf);
     *only = http->steps[0];
     only->success = (struct answers){ well, sizeof(well) / sizeof(well[0]) };
     http->steps = only;
-    return RC_OK;
+    return all;
 }
 
 /* The body is the alert itself, and an alert is not about one person. */
-static enum rc check_alert(const struct yaml *at, struct err *err)
+static enum rc check_alert(struct reading *r, const struct yaml *at, struct err *err)
 {
     static const char *const never[] = { "json", "form", "get", "delete", "steps" };
     static const char why[] = "an alert is not about one person";
     const struct yaml *headers = yaml_get(at, "headers");
-    enum rc rc = RC_OK;
+    enum rc all = RC_OK;
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (yaml_get(at, never[i]))
-            return yaml_key_error(yaml_get(at, never[i]), err,
-                                  "%s: an alert is sent as JSON with post, put or patch", never[i]);
-    for (const struct yaml *child = at->first; !rc && child; child = child->next)
-        rc = setting_refuse_place(child, why, err);
-    for (const struct yaml *child = headers ? headers->first : NULL; !rc && child; child = child->next)
-        rc = setting_refuse_place(child, why, err);
-    return rc;
+            reading_go_on(r, at,
+                          yaml_key_error(yaml_get(at, never[i]), err,
+                                         "%s: an alert is sent as JSON with post, put or patch", never[i]),
+                          &all, err);
+    for (const struct yaml *child = at->first; child; child = child->next)
+        reading_go_on(r, child, setting_refuse_place(child, why, err), &all, err);
+    for (const struct yaml *child = headers ? headers->first : NULL; child; child = child->next)
+        reading_go_on(r, child, setting_refuse_place(child, why, err), &all, err);
+    return all;
 }
 
 /* ---- a probe: a call that only looks ---- */
@@ -340,7 +417,9 @@ static enum rc read_probe(struct reading *r, const struct setting *s, const stru
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
     enum rc rc = setting_read_map(r, probe_settings, at, step, err);
     *(struct http_action_conf *)field = (struct http_action_conf){ .steps = step, .n_steps = 1, .rounds = 1 };
-    return !rc ? http_call_check(step, at, err) : rc;
+    if (at->kind == YAML_MAP)
+        reading_go_on(r, at, http_call_check(r, step, at, err), &rc, err);
+    return rc;
 }
 
 static enum rc check_expected(const struct verify_conf *verify, const struct answer_conf *answer,
@@ -364,26 +443,31 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
                            struct err *err)
 {
     const struct answers *expect = &verify->expect;
-    enum rc rc = RC_OK;
-    for (size_t i = 0; !rc && i < expect->n; i++)
-        rc = check_expected(verify, &expect->list[i], answers_expected_at(at), err);
-    if (!rc && !yaml_get(at, "count") && expect->n == 0)
-        rc = yaml_value_error(at, err,
-                              "what proves that nothing is left? expect: { status: [404] } or "
-                              "count: /total is wanted");
-    if (!rc && !http_call_asks(&verify->probe.http.steps[0], template_names_person))
-        rc =
-            yaml_value_error(yaml_get(at, "http"), err,
-                             "nothing in it is about the person: a place like {original_username} is wanted");
-    if (rc)
-        return rc;
+    const struct yaml *http = yaml_get(at, "http"), *list = answers_expected_at(at);
+    enum rc all = RC_OK;
+    for (size_t i = 0; list && i < expect->n; i++)
+        reading_go_on(r, at, check_expected(verify, &expect->list[i], list, err), &all, err);
+    if (!yaml_get(at, "expect") && !yaml_get(at, "count") && !setting_is_refused(r, at, "expect|count"))
+        reading_go_on(r, at,
+                      yaml_value_error(at, err,
+                                       "what proves that nothing is left? expect: { status: [404] } or "
+                                       "count: /total is wanted"),
+                      &all, err);
+    if (!may_name_person(r, &verify->probe.http, http))
+        reading_go_on(
+            r, at,
+            yaml_value_error(http, err,
+                             "nothing in it is about the person: a place like {original_username} is wanted"),
+            &all, err);
+    if (all || !verify->probe.http.steps)
+        return all;
     struct http_step_conf *step = ARENA_NEW(r->arena, struct http_step_conf);
-    struct answer_conf *list = arena_array(r->arena, expect->n + 1, sizeof(list[0]));
+    struct answer_conf *success = arena_array(r->arena, expect->n + 1, sizeof(success[0]));
     for (size_t i = 0; i < expect->n; i++)
-        list[i].status = expect->list[i].status;
-    list[expect->n].status = STATUS_OK;
+        success[i].status = expect->list[i].status;
+    success[expect->n].status = STATUS_OK;
     *step = verify->probe.http.steps[0];
-    step->success = (struct answers){ list, expect->n + 1 };
+    step->success = (struct answers){ success, expect->n + 1 };
     step->any_answer = true;
     verify->probe.http.steps = step;
     return RC_OK;

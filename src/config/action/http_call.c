@@ -11,6 +11,8 @@
 
 enum { HEADERS_MAX = 50 };
 
+#define METHODS "get|post|put|patch|delete"
+
 /* The values that earlier steps captured are places too. */
 static enum rc compile(struct reading *r, enum template_kind kind, const struct yaml *at, const char *text,
                        const struct template **out, struct err *err)
@@ -48,16 +50,16 @@ enum rc http_call_read_method(struct reading *r, const struct setting *s, const 
     const char *path;
     if (step->method)
         return yaml_key_error(at, err, "exactly one of get, post, put, patch, delete is wanted");
+    char *method = arena_strdup(r->arena, s->key);
+    for (char *c = method; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    step->method = method;
     enum rc rc = setting_text(r, s, at, &path, err);
     if (rc)
         return rc;
     const char *fault = path_fault(path);
     if (fault)
         return yaml_value_error(at, err, "%s", fault);
-    char *method = arena_strdup(r->arena, s->key);
-    for (char *c = method; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    step->method = method;
     return compile(r, TEMPLATE_URL, at, path, &step->path, err);
 }
 
@@ -66,15 +68,17 @@ enum rc http_call_read_method(struct reading *r, const struct setting *s, const 
 static enum rc read_header(struct reading *r, const struct yaml *at, struct header_conf *out, struct err *err)
 {
     const char *text, *fault = header_fault(r->arena, at->key);
+    enum rc all = RC_OK;
     if (fault)
-        return yaml_key_error(at, err, "%s", fault);
+        reading_go_on(r, at, yaml_key_error(at, err, "%s", fault), &all, err);
     enum rc rc = yaml_text(at, "the value of a header", &text, err);
-    if (rc)
-        return rc;
-    if (text_count(text) > SETTING_TEXT_MAX)
-        return yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
-                                SETTING_TEXT_MAX);
-    return compile(r, TEMPLATE_HEADER, at, text, &out->value, err);
+    if (!rc && text_count(text) > SETTING_TEXT_MAX)
+        rc = yaml_value_error(at, err, "it has %zu characters, at most %d are possible", text_count(text),
+                              SETTING_TEXT_MAX);
+    if (!rc)
+        rc = compile(r, TEMPLATE_HEADER, at, text, &out->value, err);
+    reading_go_on(r, at, rc, &all, err);
+    return all;
 }
 
 enum rc http_call_read_headers(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -91,9 +95,11 @@ enum rc http_call_read_headers(struct reading *r, const struct setting *s, const
     for (const struct yaml *child = at->first; child; child = child->next, n++) {
         enum rc one = read_header(r, child, &headers[n], err);
         headers[n].name = child->key;
-        for (size_t i = 0; !one && i < n; i++)
+        for (size_t i = 0; i < n; i++)
             if (strcasecmp(headers[i].name, child->key) == 0)
-                one = yaml_key_error(child, err, "the header %s is given twice", headers[i].name);
+                reading_go_on(r, child,
+                              yaml_key_error(child, err, "the header %s is given twice", headers[i].name),
+                              &one, err);
         reading_go_on(r, child, one, &rc, err);
     }
     step->headers = headers;
@@ -117,25 +123,44 @@ static bool is_sent_by(const struct service_conf *service, const char *name)
            (service->secret_header && strcasecmp(name, service->secret_header) == 0);
 }
 
-enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+/* Of the keys of a call, those that were given, in place of their values, which may have been refused. */
+enum rc http_call_check(struct reading *r, const struct http_step_conf *step, const struct yaml *at,
+                        struct err *err)
 {
+    const struct yaml *json = yaml_get(at, "json"), *form = yaml_get(at, "form");
+    const struct yaml *headers = yaml_get(at, "headers");
+    enum rc all = RC_OK;
     if (!step->service)
-        return yaml_error(at, err, "service is missing: the service that is called");
-    if (!step->service->url)
-        return yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name);
-    if (!step->method)
-        return yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path");
-    if (step->json && step->form)
-        return yaml_key_error(yaml_get(at, "form"), err, "json and form: a call has one body");
-    if (strcmp(step->method, "GET") == 0 && (step->json || step->form))
-        return yaml_key_error(yaml_get(at, "get"), err,
-                              "a GET has no body: use post, or put it into the path");
-    for (size_t i = 0; i < step->n_headers; i++)
+        reading_go_on(r, at, yaml_error(at, err, "service is missing: the service that is called"), &all,
+                      err);
+    else if (!step->service->url)
+        reading_go_on(
+            r, at, yaml_error(at, err, "the service %s is a database: sql goes with it", step->service->name),
+            &all, err);
+    if (!step->method && !setting_is_refused(r, at, METHODS))
+        reading_go_on(
+            r, at,
+            yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path"),
+            &all, err);
+    if (json && form)
+        reading_go_on(r, at, yaml_key_error(form, err, "json and form: a call has one body"), &all, err);
+    if (step->method && strcmp(step->method, "GET") == 0 && yaml_get(at, "get") && (json || form))
+        reading_go_on(
+            r, at,
+            yaml_key_error(yaml_get(at, "get"), err, "a GET has no body: use post, or put it into the path"),
+            &all, err);
+    for (size_t i = 0; headers && step->service && i < step->n_headers; i++)
         if (is_sent_by(step->service, step->headers[i].name))
-            return yaml_key_error(yaml_get(at, "headers"), err,
-                                  "%s is sent by the credentials of the service %s", step->headers[i].name,
-                                  step->service->name);
-    return RC_OK;
+            reading_go_on(r, at,
+                          yaml_key_error(headers, err, "%s is sent by the credentials of the service %s",
+                                         step->headers[i].name, step->service->name),
+                          &all, err);
+    return all;
+}
+
+bool http_call_is_whole(const struct reading *r, const struct yaml *at)
+{
+    return !setting_is_refused(r, at, METHODS "|json|form|headers");
 }
 
 bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t))

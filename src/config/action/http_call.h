@@ -28,7 +28,10 @@ enum {
 
 setting_read_fn http_call_read_method, http_call_read_headers; /* into the whole step */
 /* What has to hold between the settings of a call that are not about its answers. */
-enum rc http_call_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
+enum rc http_call_check(struct reading *r, const struct http_step_conf *step, const struct yaml *at,
+                        struct err *err) MUST_CHECK;
+/* Were its templates read well? at: of the call. */
+bool http_call_is_whole(const struct reading *r, const struct yaml *at);
 
 /* Does one of its templates pass the test? */
 bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t));
@@ -46,8 +49,9 @@ setting_read_fn answers_read_any; /* these, and those that say that the service 
  * one. */
 setting_read_fn answers_read_said_all, answers_read_said_one;
 /* RC_INVALID if a status alone is in both lists, which are called A and B. */
-enum rc answers_differ(const struct answers *a, const char *a_name, const struct answers *b,
-                       const char *b_name, const struct yaml *at, struct err *err) MUST_CHECK;
+enum rc answers_differ(struct reading *r, const struct answers *a, const char *a_name,
+                       const struct answers *b, const char *b_name, const struct yaml *at,
+                       struct err *err) MUST_CHECK;
 /* The service did not look: it refused the call, or sent it elsewhere. A 403 is its word only by what the
  * answer says. */
 bool answers_is_unrelated(const struct answer_conf *answer);
@@ -58,6 +62,7 @@ const struct yaml *answers_expected_at(const struct yaml *verify);
 extern const struct setting polling_settings[];
 setting_read_fn polling_read; /* -> const struct poll_conf * */
 /* What has to hold between a call and how it is polled. */
-enum rc polling_check(const struct http_step_conf *step, const struct yaml *at, struct err *err) MUST_CHECK;
+enum rc polling_check(struct reading *r, const struct http_step_conf *step, const struct yaml *at,
+                      struct err *err) MUST_CHECK;
 
 #endif

@@ -40,19 +40,22 @@ static enum rc read_mail(struct reading *r, const struct setting *s, const struc
                          struct err *err)
 {
     struct mail_action_conf *action = field;
-    enum rc rc = setting_section(r, s, at, field, err);
-    if (!rc && !r->config->mail)
-        rc = yaml_key_error(at, err, "mail: the section mail, with its server, is missing");
+    enum rc rc = RC_OK;
+    reading_go_on(r, at, setting_section(r, s, at, field, err), &rc, err);
+    if (!r->config->mail)
+        reading_go_on(r, at, yaml_key_error(at, err, "mail: the section mail, with its server, is missing"),
+                      &rc, err);
     action->server = r->config->mail;
     return rc;
 }
 
 /* In a stage; a hook may only tell that there was a request. */
-static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+static enum rc check_stage(struct reading *r, const struct action_conf *action, const struct yaml *at,
+                           struct err *err)
 {
     const struct mail_action_conf *mail = &action->mail;
-    if (template_names_person(mail->to) || template_names_person(mail->subject) ||
-        template_names_person(mail->text))
+    if (setting_is_refused(r, at, "to|subject|text") || template_names_person(mail->to) ||
+        template_names_person(mail->subject) || template_names_person(mail->text))
         return RC_OK;
     return yaml_value_error(
         at, err,
@@ -60,7 +63,7 @@ static enum rc check_stage(const struct action_conf *action, const struct yaml *
         "text is wanted");
 }
 
-static enum rc check_alert(const struct yaml *at, struct err *err)
+static enum rc check_alert(struct reading *r, const struct yaml *at, struct err *err)
 {
     return setting_refuse_place(yaml_get(at, "to"), "an alert is not about one person", err);
 }

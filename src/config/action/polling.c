@@ -36,26 +36,39 @@ enum rc polling_read(struct reading *r, const struct setting *s, const struct ya
 {
     struct poll_conf *poll = ARENA_NEW(r->arena, struct poll_conf);
     enum rc rc = yaml_want(at, YAML_MAP, "a map like { finished: { /status: DONE }, every: 1h }", err);
-    if (!rc)
-        rc = setting_read_map(r, polling_settings, at, poll, err);
-    if (!rc && poll->finished.n == 0 && poll->unfinished.n == 0)
-        rc = yaml_value_error(at, err, "finished or unfinished is missing: the first answer would end it");
+    if (rc)
+        return rc;
+    rc = setting_read_map(r, polling_settings, at, poll, err);
+    if (poll->finished.n == 0 && poll->unfinished.n == 0 && !setting_is_refused(r, at, "finished|unfinished"))
+        reading_go_on(
+            r, at,
+            yaml_value_error(at, err, "finished or unfinished is missing: the first answer would end it"),
+            &rc, err);
     *(const struct poll_conf **)field = poll;
     return rc;
 }
 
-enum rc polling_check(const struct http_step_conf *step, const struct yaml *at, struct err *err)
+enum rc polling_check(struct reading *r, const struct http_step_conf *step, const struct yaml *at,
+                      struct err *err)
 {
     static const char unfinished[] = "unfinished (default [202])";
     const struct poll_conf *poll = step->poll;
-    enum rc rc = answers_differ(&step->success, "success", &poll->unfinished, unfinished, at, err);
-    if (!rc)
-        rc = answers_differ(&step->nothing_to_erase, "nothing_to_erase", &poll->unfinished, unfinished, at,
-                            err);
-    if (!rc)
-        rc =
-            answers_differ(&step->nothing_to_erase, "nothing_to_erase", &poll->finished, "finished", at, err);
-    if (!rc)
-        rc = answers_differ(&poll->finished, "finished", &poll->unfinished, unfinished, at, err);
-    return !rc ? answers_differ(&poll->finished, "finished", &poll->failed, "failed", at, err) : rc;
+    const struct {
+        const struct answers *a;
+        const char *a_name;
+        const struct answers *b;
+        const char *b_name;
+    } pairs[] = {
+        { &step->success, "success", &poll->unfinished, unfinished },
+        { &step->nothing_to_erase, "nothing_to_erase", &poll->unfinished, unfinished },
+        { &step->nothing_to_erase, "nothing_to_erase", &poll->finished, "finished" },
+        { &poll->finished, "finished", &poll->unfinished, unfinished },
+        { &poll->finished, "finished", &poll->failed, "failed" },
+    };
+    enum rc all = RC_OK;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        reading_go_on(r, at,
+                      answers_differ(r, pairs[i].a, pairs[i].a_name, pairs[i].b, pairs[i].b_name, at, err),
+                      &all, err);
+    return all;
 }

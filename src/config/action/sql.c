@@ -106,8 +106,6 @@ static enum rc read_query(struct reading *r, const struct setting *s, const stru
                           struct err *err)
 {
     struct sql_action_conf *sql = field;
-    if (sql->n > 0)
-        return yaml_key_error(at, err, "statements and query: one of the two is wanted");
     struct sql_statement_conf *query = ARENA_NEW(r->arena, struct sql_statement_conf);
     sql->statements = query;
     sql->n = 1;
@@ -142,31 +140,39 @@ static enum rc read_sql(struct reading *r, const struct setting *s, const struct
                         struct err *err)
 {
     struct sql_action_conf *sql = field;
-    enum rc rc = setting_section(r, s, at, field, err);
-    if (rc)
-        return rc;
-    if (!sql->service->odbc)
-        return yaml_value_error(yaml_get(at, "service"), err,
-                                "%s is called by HTTP: a database has odbc in place of url",
-                                sql->service->name);
-    if (sql->n == 0)
-        return yaml_error(at, err, "statements is missing: the statements that erase");
-    return RC_OK;
+    const struct yaml *service = yaml_get(at, "service"), *query = yaml_get(at, "query");
+    enum rc all = setting_section(r, s, at, field, err);
+    if (at->kind != YAML_MAP)
+        return all;
+    if (service && !sql->service->odbc)
+        reading_go_on(r, at,
+                      yaml_value_error(service, err,
+                                       "%s is called by HTTP: a database has odbc in place of url",
+                                       sql->service->name),
+                      &all, err);
+    if (query && s->inner == sql_settings && yaml_get(at, "statements"))
+        reading_go_on(r, at, yaml_key_error(query, err, "statements and query: one of the two is wanted"),
+                      &all, err);
+    if (sql->n == 0 && !setting_is_refused(r, at, "statements|query"))
+        reading_go_on(r, at, yaml_error(at, err, "statements is missing: the statements that erase"), &all,
+                      err);
+    return all;
 }
 
-static enum rc check_stage(const struct action_conf *action, const struct yaml *at, struct err *err)
+static enum rc check_stage(struct reading *r, const struct action_conf *action, const struct yaml *at,
+                           struct err *err)
 {
     const struct sql_action_conf *sql = &action->sql;
-    size_t i = 0;
-    if (sql->is_query)
-        return yaml_key_error(yaml_get(at, "query"), err,
-                              "query: only looks, and goes with verify; statements erase");
-    while (i < sql->n && !template_names_person(sql->statements[i].sql))
-        i++;
-    return i < sql->n ? RC_OK
-                      : yaml_value_error(yaml_get(at, "statements"), err,
-                                         "nothing in them is about the person: a place like {original_email} "
-                                         "is wanted");
+    const struct yaml *statements = yaml_get(at, "statements"), *query = yaml_get(at, "query");
+    if (query && !statements)
+        return yaml_key_error(query, err, "query: only looks, and goes with verify; statements erase");
+    if (!statements || setting_is_refused(r, at, "statements"))
+        return RC_OK;
+    for (size_t i = 0; i < sql->n; i++)
+        if (template_names_person(sql->statements[i].sql))
+            return RC_OK;
+    return yaml_value_error(statements, err,
+                            "nothing in them is about the person: a place like {original_email} is wanted");
 }
 
 /* A query gives the number of records, and nothing else. */
@@ -174,12 +180,16 @@ static enum rc check_probe(struct reading *r, struct verify_conf *verify, const 
                            struct err *err)
 {
     const struct yaml *list = answers_expected_at(at), *count = yaml_get(at, "count");
+    enum rc all = RC_OK;
     if (list)
-        return yaml_value_error(list, err,
-                                "a database has no statuses: the query gives the number of records");
+        reading_go_on(
+            r, at,
+            yaml_value_error(list, err, "a database has no statuses: the query gives the number of records"),
+            &all, err);
     if (count)
-        return yaml_key_error(count, err, "count: goes with http, a query gives the number");
-    return RC_OK;
+        reading_go_on(r, at, yaml_key_error(count, err, "count: goes with http, a query gives the number"),
+                      &all, err);
+    return all;
 }
 
 static bool only_reads(const struct yaml *at)
