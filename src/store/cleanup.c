@@ -45,8 +45,8 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
     *out = arena_array(a, (size_t)max + 1, sizeof((*out)[0]));
     return read_rows(s,
                      "SELECT " ROW_COLUMNS " FROM retirement_person p JOIN retirement r"
-                     " ON r.id = p.retirement_id JOIN state t ON t.id = r.state_id"
-                     " WHERE p.username_key = $1 AND p.username = $2 AND t.name = 'COMPLETE'"
+                     " ON r.id = p.retirement_id WHERE p.username_key = $1 AND p.username = $2"
+                     " AND (SELECT name FROM state WHERE id = r.state_id) = 'COMPLETE'"
                      " AND NOT EXISTS (SELECT 1 FROM redacted WHERE retirement_id = r.id) ORDER BY r.id",
                      DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), *out, n, err);
 }

@@ -519,6 +519,8 @@ static void check_plan(struct fixture *f, const char *sql)
             fail_msg("%s: %s", plan, sql);
         if (strstr(plan, "TEMP B-TREE") && strstr(sql, "LIMIT $"))
             fail_msg("%s: %s", plan, sql);
+        if (strstr(plan, "(state_id=?)") && strstr(sql, "JOIN retirement r"))
+            fail_msg("%s: %s", plan, sql); /* meant was one person, not all in the state */
     }
 }
 
