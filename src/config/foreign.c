@@ -3,8 +3,9 @@
  * Places of other tools' templates: Jinja, Mustache, shells, Python, SQL. A text with one of them would be
  * sent as it stands, the service would look for a person called "{ original_username }", and find nobody.
  *
- * Doubled braces as such stay, since GraphQL needs them. So within them only the name of a place is refused,
- * alone or with what templates put around a name: blanks, an object before it, a filter behind it.
+ * Doubled braces as such stay, since GraphQL needs them. So within them only the name of a place is refused:
+ * alone, with what templates put around a name (blanks, a sign or an object before it, a filter behind it),
+ * or in an expression that GraphQL does not have.
  */
 #include "config/foreign.h"
 
@@ -38,31 +39,34 @@ static const char *const aliases[][2] = {
     { "uid", "user_id" },
 };
 
+#define BLANKS " \t\r\n"
+
 static size_t word_len(const char *s)
 {
     return strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 }
 
-static const char *exact_name(const char *word, const char *const *names)
+/* In any case: {original_email} is not meant by another word. */
+static const char *exact_name(const char *word, size_t len, const char *const *names)
 {
-    while (*names && strcmp(*names, word) != 0)
+    while (*names && (strncasecmp(*names, word, len) != 0 || (*names)[len]))
         names++;
     return *names;
 }
 
-static const char *near_name(const char *word, const char *const *names)
+static const char *alias_name(const char *word, size_t len)
 {
     for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
-        if (strcasecmp(aliases[i][0], word) == 0)
+        if (strncasecmp(aliases[i][0], word, len) == 0 && !aliases[i][0][len])
             return aliases[i][1];
-    return text_nearest(word, names);
+    return NULL;
 }
 
 /* What stands behind an opening: " user.original_email | lower }}". Returns its end; NULL: something else.
  * *word and *len: the name. */
 static const char *match_inner(const char *s, const char *close, const char **word, size_t *len)
 {
-    s += strspn(s, " -~=&.");
+    s += strspn(s, BLANKS "-~=&.$@#^/!>:");
     for (;;) {
         *word = s;
         *len = word_len(s);
@@ -73,16 +77,53 @@ static const char *match_inner(const char *s, const char *close, const char **wo
             break;
         s++;
     }
-    s += strspn(s, " -~");
+    s += strspn(s, BLANKS "-~");
     if (*s == '|' || *s == ':')
         s += strcspn(s, "{}<>[]%\n");
     size_t n = strlen(close);
     return strncasecmp(s, close, n) == 0 ? s + n : NULL;
 }
 
-/* One of the forms that begins at s. */
-static bool match_form(struct arena *a, const char *s, bool is_whole, const char *const *names,
-                       struct foreign *out)
+/* Is the word between them part of an expression, as in {{ name.lower() }}, {{ lower(name) }}, {{ name or ''
+ * }} and {{ user['name'] }}? GraphQL has fields and arguments with names, and lists of names or texts. */
+static bool is_in_expression(const char *inner, const char *word, size_t len)
+{
+    static const char *const operators[] = { "or ", "and ", "if ", "else " };
+    const char *after = word + len + strspn(word + len, BLANKS "\"'"), *before = word;
+    while (before > inner && strchr(BLANKS "\"'", before[-1]))
+        before--;
+    char prior = before > inner ? before[-1] : '\0';
+    bool is_operated = (*after && strchr("|[?!+~%", *after)) || (*after == '.' && after[1] != '.');
+    for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
+        is_operated = is_operated || strncmp(after, operators[i], strlen(operators[i])) == 0;
+    return is_operated || (prior == '(' && (*after == ')' || *after == ',')) ||
+           (prior == ',' && *after == ')') ||
+           (prior == '[' && *after == ']' && before - 1 > inner && word_len(before - 2) > 0);
+}
+
+/* {{ an expression }} at s with a name in it; a brace within it is a place of ours, or GraphQL. */
+static bool match_expression(struct arena *a, const char *s, const char *const *names, struct foreign *out)
+{
+    const char *inner = s + 2, *end = inner + strcspn(inner, "{}");
+    if (strncmp(s, "{{", 2) != 0 || strncmp(end, "}}", 2) != 0)
+        return false;
+    for (const char *at = inner; at < end;) {
+        size_t len = word_len(at);
+        const char *meant = len > 0 && !strchr("$@", at[-1]) ? exact_name(at, len, names) : NULL;
+        if (meant && is_in_expression(inner, at, len)) {
+            out->meant = meant;
+            out->written = text_brief(a, arena_strndup(a, s, (size_t)(end + 2 - s)));
+            return true;
+        }
+        at += len > 0 ? len : 1;
+    }
+    return false;
+}
+
+/* One of the forms that begins at s. If it is the whole text, its name needs only be near one of ours; of
+ * doubled braces among words it may be what others call it. */
+static bool match_form(struct arena *a, const char *s, bool is_first, enum foreign_in in,
+                       const char *const *names, struct foreign *out)
 {
     for (size_t i = 0; i < FORMS_N; i++) {
         const char *word;
@@ -92,41 +133,48 @@ static bool match_form(struct arena *a, const char *s, bool is_whole, const char
         const char *end = match_inner(s + open, forms[i].close, &word, &len);
         if (!end)
             continue;
-        const char *name = arena_strndup(a, word, len);
-        out->meant = exact_name(name, names);
-        if (!out->meant && is_whole && !end[strspn(end, " \t\n")])
-            out->meant = near_name(name, names);
+        bool is_whole = is_first && !end[strspn(end, BLANKS)];
+        out->meant = exact_name(word, len, names);
+        if (!out->meant && (is_whole || (in == FOREIGN_IN_WORDS && i == 0)))
+            out->meant = alias_name(word, len);
+        if (!out->meant && is_whole)
+            out->meant = text_nearest(arena_strndup(a, word, len), names);
         out->written = text_brief(a, arena_strndup(a, s, (size_t)(end - s)));
         if (out->meant)
             return true;
     }
-    return false;
+    return match_expression(a, s, names, out);
 }
 
-/* :name at s, with nothing before it that would make it something else. */
-static bool match_marked(struct arena *a, const char *text, const char *s, const char *const *names,
-                         struct foreign *out)
+/* :name at s, with nothing before it that would make it something else. In data only the whole text is one,
+ * since in GraphQL $name is a variable; of a path a part that is /:id is one too. */
+static bool match_marked(struct arena *a, const char *text, const char *s, enum foreign_in in,
+                         const char *const *names, struct foreign *out)
 {
     size_t len = word_len(s + 1);
-    if (!strchr(":@$", *s) || len == 0 || len > NAME_MAX_LEN)
+    const char *end = s + 1 + len;
+    bool is_whole = s == text + strspn(text, BLANKS) && !end[strspn(end, BLANKS)];
+    if (!strchr(":@$", *s) || len == 0 || len > NAME_MAX_LEN || (in != FOREIGN_IN_QUERY && !is_whole))
         return false;
     if (s > text && (word_len(s - 1) > 0 || strchr(":@${", s[-1])))
         return false;
-    out->meant = exact_name(arena_strndup(a, s + 1, len), names);
+    out->meant = exact_name(s + 1, len, names);
+    if (!out->meant && in == FOREIGN_IN_QUERY && *s == ':' && s > text && s[-1] == '/' && strchr("/?", *end))
+        out->meant = alias_name(s + 1, len);
     out->written = arena_strndup(a, s, len + 1);
     return out->meant;
 }
 
-bool foreign_find(struct arena *a, const char *text, const char *const *names, bool marked,
+bool foreign_find(struct arena *a, const char *text, const char *const *names, enum foreign_in in,
                   struct foreign *out)
 {
-    const char *first = text + strspn(text, " \t\n");
+    const char *first = text + strspn(text, BLANKS);
     for (const char *s = first; *s; s++) {
         if (strncmp(s, "{{{{", 4) == 0) { /* doubled twice on purpose */
             s += 3;
             continue;
         }
-        if (match_form(a, s, s == first, names, out) || (marked && match_marked(a, text, s, names, out)))
+        if (match_form(a, s, s == first, in, names, out) || match_marked(a, text, s, in, names, out))
             return true;
         if (s[0] == '{' && s[1] == '{') /* and {{{name}}} is a place in braces */
             s++;

@@ -12,10 +12,15 @@ struct foreign {
     const char *meant;   /* the one of the names */
 };
 
+enum foreign_in {
+    FOREIGN_IN_DATA,  /* a body, which may be GraphQL */
+    FOREIGN_IN_QUERY, /* a path or a statement: :name, @name and $name are places too */
+    FOREIGN_IN_WORDS  /* a header, or a text for people: what doubled braces are put around is a place */
+};
+
 /* Finds the first one in a text: {{ name }}, ${name}, %(name)s and the like for one of the names, which end
- * with NULL; marked: also :name, @name and $name. If the whole text is one of these, the name needs only be
- * near. */
-bool foreign_find(struct arena *a, const char *text, const char *const *names, bool marked,
+ * with NULL. If the whole text is one of these, or $name, the name needs only be near. */
+bool foreign_find(struct arena *a, const char *text, const char *const *names, enum foreign_in in,
                   struct foreign *out);
 
 #endif

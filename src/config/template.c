@@ -189,14 +189,17 @@ static bool has_dot_segment(const char *path)
     }
 }
 
-/* In a path and in SQL, :name is a place of other tools, too; in GraphQL $name is a variable. */
 static enum rc refuse_foreign(const struct template_maker *m, const char *text, struct err *err)
 {
     const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1];
     struct foreign found;
-    bool marked = m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL;
+    static const enum foreign_in in[] = {
+        [TEMPLATE_URL] = FOREIGN_IN_QUERY,    [TEMPLATE_SQL] = FOREIGN_IN_QUERY,
+        [TEMPLATE_FORM] = FOREIGN_IN_DATA,    [TEMPLATE_JSON] = FOREIGN_IN_DATA,
+        [TEMPLATE_HEADER] = FOREIGN_IN_WORDS, [TEMPLATE_TEXT] = FOREIGN_IN_WORDS,
+    };
     list_names(m, names);
-    if (!foreign_find(m->arena, text, names, marked, &found))
+    if (!foreign_find(m->arena, text, names, in[m->made->kind], &found))
         return RC_OK;
     return err_set(err, RC_INVALID, "%s is a place of other tools, and would not be filled in: write {%s}",
                    found.written, found.meant);

@@ -15,40 +15,58 @@
 enum { PATTERNS_MAX = 1000 };
 
 /* Of shells, SQL and regular expressions. No user name has one; taken literally, they would match nobody. */
-static const char other_wildcards[] = "?[]{}\\^$|";
+#define OTHER_WILDCARDS "?[]{}\\^$|%"
+
+/* What is compared. Neither user names nor addresses have what lists, groups or quotes; names can. */
+enum compared { NAMES, USERNAMES, ADDRESSES };
+
+static const char *const never[] = { [NAMES] = OTHER_WILDCARDS,
+                                     [USERNAMES] = OTHER_WILDCARDS ",;()<>\"",
+                                     [ADDRESSES] = OTHER_WILDCARDS ",;()<>\"" };
 
 /* ---- reading ---- */
 
-/* In the composed form, since what is compared with it can come in another one; an address in lower case,
- * since case does not matter there. */
-static enum rc read_pattern(struct reading *r, const struct yaml *at, bool is_address, const char **out,
-                            struct err *err)
+static enum rc check_pattern(struct reading *r, const struct yaml *at, enum compared what, const char *text,
+                             struct err *err)
 {
-    const char *text;
-    enum rc all = yaml_text(at, "a text, in which * stands for anything", &text, err);
-    if (all)
-        return all;
-    size_t before = strcspn(text, other_wildcards);
-    if (text[before])
+    enum rc all = RC_OK;
+    size_t len = strlen(text), trimmed = len, before = strcspn(text, never[what]);
+    bool is_regular = what != NAMES && text[0] == '.' && strchr("*+", text[1]);
+    if (text[before] || is_regular)
         reading_go_on(
             r, at,
             yaml_error(at, err,
                        "%c is no wildcard here, and would only match itself: * is the only one, and "
                        "several patterns can be listed",
-                       text[before]),
+                       text[is_regular ? 0 : before]),
             &all, err);
-    if (is_address && !strpbrk(text, "@*"))
+    if (what == ADDRESSES && (!strpbrk(text, "@*") || text[0] == '@'))
         reading_go_on(r, at,
                       yaml_error(at, err, "no address matches this: those of a domain match *@%s",
-                                 text_brief(r->arena, text)),
+                                 text_brief(r->arena, text + (text[0] == '@'))),
                       &all, err);
-    *out = text_nfc(r->arena, text);
-    if (is_address)
-        *out = text_nfc(r->arena, text_lower(r->arena, *out));
+    text_trim(text, &trimmed);
+    if (trimmed < len)
+        reading_go_on(r, at, yaml_error(at, err, "it begins or ends with a blank"), &all, err);
     return all;
 }
 
-static enum rc read_patterns(struct reading *r, const struct yaml *at, bool are_addresses,
+/* In the composed form, since what is compared with it can come in another one; an address in lower case,
+ * since case does not matter there. */
+static enum rc read_pattern(struct reading *r, const struct yaml *at, enum compared what, const char **out,
+                            struct err *err)
+{
+    const char *text;
+    enum rc rc = yaml_text(at, "a text, in which * stands for anything", &text, err);
+    if (rc)
+        return rc;
+    *out = text_nfc(r->arena, text);
+    if (what == ADDRESSES)
+        *out = text_nfc(r->arena, text_lower(r->arena, *out));
+    return check_pattern(r, at, what, text, err);
+}
+
+static enum rc read_patterns(struct reading *r, const struct yaml *at, enum compared what,
                              const char *const **out, struct err *err)
 {
     enum rc rc = yaml_want(at, YAML_LIST, "a list of patterns", err);
@@ -59,21 +77,27 @@ static enum rc read_patterns(struct reading *r, const struct yaml *at, bool are_
     const char **patterns = arena_array(r->arena, at->count + 1, sizeof(patterns[0]));
     size_t n = 0;
     for (const struct yaml *child = at->first; child; child = child->next)
-        reading_go_on(r, child, read_pattern(r, child, are_addresses, &patterns[n++], err), &rc, err);
+        reading_go_on(r, child, read_pattern(r, child, what, &patterns[n++], err), &rc, err);
     *out = patterns;
     return rc;
 }
 
-static enum rc read_texts(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+static enum rc read_names(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                           struct err *err)
 {
-    return read_patterns(r, at, false, field, err);
+    return read_patterns(r, at, NAMES, field, err);
+}
+
+static enum rc read_usernames(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
+{
+    return read_patterns(r, at, USERNAMES, field, err);
 }
 
 static enum rc read_addresses(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                               struct err *err)
 {
-    return read_patterns(r, at, true, field, err);
+    return read_patterns(r, at, ADDRESSES, field, err);
 }
 
 static enum rc read_known(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
@@ -89,13 +113,13 @@ static enum rc read_known(struct reading *r, const struct setting *s, const stru
 #define OF(field) offsetof(struct conditions, field)
 
 const struct setting when_settings[] = {
-    { "original_username", "list of text", read_texts, OF(original_username), NULL,
+    { "original_username", "list of text", read_usernames, OF(original_username), NULL,
       "the user name is one of these; * matches anything" },
     { "original_email", "list of text", read_addresses, OF(original_email), NULL,
       "the address is one of these; upper and lower case do not matter, * matches anything" },
-    { "original_name", "list of text", read_texts, OF(original_name), NULL,
+    { "original_name", "list of text", read_names, OF(original_name), NULL,
       "the name is one of these; * matches anything" },
-    { "org", "list of text", read_texts, OF(org), NULL,
+    { "org", "list of text", read_names, OF(org), NULL,
       "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
       "is the number known by which services know the person?", .choices = "known|unknown" },

@@ -98,6 +98,10 @@ static void test_template__double_braces_are_braces(void **state)
     expect(TEMPLATE_JSON, "{{ user(email: \"{original_email}\") {{ userId }} }}",
            "{ user(email: \\\"a.learner@example.com\\\") { userId } }");
     expect(TEMPLATE_HEADER, "{{{{user_id}}}}", "{{user_id}}"); /* on purpose */
+    expect(TEMPLATE_JSON, "{{ find(fields: [\"user_id\"], by: user_id, user_id: 1) {{ user_id ...F }} }}",
+           "{ find(fields: [\\\"user_id\\\"], by: user_id, user_id: 1) { user_id ...F } }");
+    expect(TEMPLATE_JSON, "{{ user {{ username email }} }}", "{ user { username email } }");
+    expect(TEMPLATE_JSON, "$email", "$email");
 }
 
 /* They would be sent as they stand, and the service would find nobody of that name. */
@@ -126,6 +130,20 @@ static void test_template__places_of_other_tools_are_refused(void **state)
         { "{{orignal_username}}", "{{orignal_username}}", "original_username" },
         { " {{ id }} ", "{{ id }}", "user_id" },
         { "%(email)s", "%(email)s", "original_email" },
+        { "{{\toriginal_username\n}}", "{{?original_username?}}", "original_username" },
+        { "a {{ Original_Username }} b", "{{ Original_Username }}", "original_username" },
+        { "{{ $original_username }}", "{{ $original_username }}", "original_username" },
+        { "{{#original_name}}x", "{{#original_name}}", "original_name" },
+        { "{{ original_username.lower() }}", "{{ original_username.lower() }}", "original_username" },
+        { "{{ lower(original_username) }}", "{{ lower(original_username) }}", "original_username" },
+        { "{{ sub(a, original_email) }}", "{{ sub(a, original_email) }}", "original_email" },
+        { "{{ user['original_email'] }}", "{{ user['original_email'] }}", "original_email" },
+        { "{{ original_name or '' }}", "{{ original_name or '' }}", "original_name" },
+        { "{{ original_name ?? user_id }}", "{{ original_name ?? user_id }}", "original_name" },
+        { "{{original_username!r}}", "{{original_username!r}}", "original_username" },
+        { "$original_username", "$original_username", "original_username" },
+        { " :user_id", ":user_id", "user_id" },
+        { "@original_email\n", "@original_email", "original_email" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         expect_bad(TEMPLATE_JSON, cases[i].text,
@@ -145,6 +163,11 @@ static void test_template__marked_names_are_places_in_paths_and_statements(void 
         expect(TEMPLATE_JSON, arena_printf(&arena, "a %s", marked[i]),
                arena_printf(&arena, "a %s", marked[i]));
     }
+    expect_bad(TEMPLATE_URL, "/users/:id/x?a={user_id}",
+               ":id is a place of other tools, and would not be filled in: write {user_id}");
+    expect_bad(TEMPLATE_TEXT, "Dear {{ name }},",
+               "{{ name }} is a place of other tools, and would not be filled in: write {original_name}");
+    expect(TEMPLATE_URL, "/users/{user_id}:erase", "/users/17:erase");
     expect(TEMPLATE_URL, "/users/@{user_id}", "/users/@17");
     expect(TEMPLATE_SQL, "SELECT a::user_id, b[1:user_id] FROM t WHERE u = {user_id}",
            "SELECT a::user_id, b[1:user_id] FROM t WHERE u = ?");
