@@ -39,7 +39,7 @@ static bool refuse(struct framing *f, unsigned status, const char *why)
 
 /* ---- runs of bytes ---- */
 
-enum chars { NONE, TOKEN, VISIBLE, TEXT, HEX };
+enum chars { NONE, TOKEN, TARGET, VISIBLE, TEXT, HEX };
 
 /* This runs over each byte of each head: so the loops are short, and call nothing. */
 static size_t span(enum chars chars, const char *data, size_t len)
@@ -50,6 +50,10 @@ static size_t span(enum chars chars, const char *data, size_t len)
     case NONE: break;
     case TOKEN:
         while (c < end && tchar[*c / 32] >> *c % 32 & 1)
+            c++;
+        break;
+    case TARGET: /* a fragment is no part of it: some parsers end the target there */
+        while (c<end && * c> ' ' && *c != 0x7f && *c != '#')
             c++;
         break;
     case VISIBLE:
@@ -78,6 +82,20 @@ static void keep(struct framing *f, const char *data, size_t n)
     size_t room = f->text_len < sizeof(f->text) ? sizeof(f->text) - f->text_len : 0;
     memcpy(f->text + f->text_len, data, n < room ? n : room);
     f->text_len += n;
+}
+
+/* A name or an address with a port (RFC 3986, 3.2.2), and blanks around it: some parsers take what stands
+ * before or behind another character. */
+static void look_at_host(struct framing *f, const char *data, size_t n)
+{
+    static const uint32_t allowed[8] = { 0, 0x2fff7ff2, 0xaffffffe, 0x47fffffe }; /* a bit each */
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)data[i];
+        bool is_blank = c == ' ' || c == '\t';
+        f->host_ended = f->host_ended || (is_blank && f->host_begun);
+        f->host_begun = f->host_begun || !is_blank;
+        f->bad_host = f->bad_host || (!is_blank && (f->host_ended || !(allowed[c / 32] >> c % 32 & 1)));
+    }
 }
 
 /* ---- the end of a part ---- */
@@ -149,6 +167,8 @@ static bool end_field(struct framing *f)
     case FIELD_HOST:
         if (f->has_host)
             return refuse(f, 400, "more than one Host header");
+        if (f->bad_host)
+            return refuse(f, 400, "the Host header is no name of a host");
         f->has_host = true;
         return true;
     case FIELD_COOKIE:
@@ -221,7 +241,7 @@ static const struct part parts[] = {
     [AT_METHOD] = { TOKEN, .end = ' ', .next = AT_TARGET, .other_end = '\r', .other_next = AT_START_LF,
                     .why = bad_line },
     [AT_START_LF] = { NONE, true, .end = '\n', .next = AT_METHOD, .done = end_empty_line, .why = bad_end },
-    [AT_TARGET] = { VISIBLE, .end = ' ', .next = AT_VERSION, .why = bad_line },
+    [AT_TARGET] = { TARGET, .end = ' ', .next = AT_VERSION, .why = bad_line },
     [AT_VERSION] = { VISIBLE, .end = '\r', .next = AT_LINE_LF, .done = end_version, .why = bad_line },
     [AT_LINE_LF] = { NONE, true, .end = '\n', .next = AT_NAME, .why = bad_end },
     [AT_NAME] = { TOKEN, .end = ':', .next = AT_VALUE, .other_end = '\r', .other_next = AT_HEAD_LF,
@@ -245,6 +265,8 @@ static size_t eat_part(struct framing *f, const char *data, size_t len)
     /* The library copies cookies, and keeps a record of each one, as of each header. */
     for (size_t i = 0; f->at == AT_VALUE && f->field == FIELD_COOKIE && i < n; i++)
         f->fields += data[i] == ';' || data[i] == ',';
+    if (f->at == AT_VALUE && f->field == FIELD_HOST)
+        look_at_host(f, data, n);
     if (n > 0 && part->done && (f->at != AT_VALUE || f->field != FIELD_OTHER))
         keep(f, data, n);
     f->part_len += n;

@@ -48,15 +48,16 @@ struct framing {
     enum framing_at at;
     enum framing_field field;
     bool skipped, is_1_1, has_host, has_length, has_encoding, in_trailer;
-    char text[20];     /* the beginning of a version, name or value */
-    size_t text_len;   /* of all of it */
-    size_t part_len;   /* so far, blanks before it included */
-    size_t head_len;   /* so far */
-    size_t cookie_len; /* of all Cookie headers */
-    unsigned fields;   /* headers, and pieces of cookies */
-    uint64_t left;     /* of the body or chunk */
-    unsigned messages; /* that have come to their end */
-    unsigned status;   /* when it is refused: the answer, for good */
+    bool host_begun, host_ended, bad_host; /* of the value of Host */
+    char text[20];                         /* the beginning of a version, name or value */
+    size_t text_len;                       /* of all of it */
+    size_t part_len;                       /* so far, blanks before it included */
+    size_t head_len;                       /* so far */
+    size_t cookie_len;                     /* of all Cookie headers */
+    unsigned fields;                       /* headers, and pieces of cookies */
+    uint64_t left;                         /* of the body or chunk */
+    unsigned messages;                     /* that have come to their end */
+    unsigned status;                       /* when it is refused: the answer, for good */
     const char *why;
 };
 
