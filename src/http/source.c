@@ -2,7 +2,8 @@
 /*
  * The source of a request, by which limits count. An IPv4 address is one source, however it is written. Of an
  * IPv6 address the network is one, /64: a site has all of its addresses to itself. Both families stand in one
- * form, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2), so that they cannot be taken for each other.
+ * form, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2), so that they cannot be taken for each other. Behind a
+ * translator all of IPv4 comes from one network (RFC 6052), and each of its addresses is a source, too.
  */
 #include "http/http_int.h"
 
@@ -21,7 +22,13 @@ static struct in6_addr mapped(const struct in_addr *four)
 
 static struct in6_addr network(const struct in6_addr *six)
 {
+    static const uint8_t translated[12] = { 0x00, 0x64, 0xff, 0x9b }; /* 64:ff9b::/96 */
     struct in6_addr out = *six;
+    struct in_addr four;
+    if (memcmp(six->s6_addr, translated, sizeof(translated)) == 0) {
+        memcpy(&four, &six->s6_addr[12], sizeof(four));
+        return mapped(&four);
+    }
     if (!IN6_IS_ADDR_V4MAPPED(six))
         memset(&out.s6_addr[8], 0, 8);
     return out;
