@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/pattern.h"
 
+#include <ctype.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static const char *fault_of(const char *pattern)
     for (const char *c = pattern; *c; c++) {
         if (*c == '\\' && c[1] >= '1' && c[1] <= '9')
             return "a back reference like \\1 cannot stand in it";
+        if (*c == '\\' && isalnum((unsigned char)c[1]) && !strchr("wWsSbB", c[1]))
+            return "\\ before a letter or digit (\\d) would mean the letter itself: write a set like [0-9]";
         if (*c == '\\' && c[1])
             c++;
         else if (*c == '{' || *c == '}')

@@ -261,18 +261,10 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
     return rc;
 }
 
-bool template_has_place(const struct template *t)
+bool template_names_person(const struct template *t, const bool *more)
 {
     for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
-        if (piece->place != FIXED)
-            return true;
-    return false;
-}
-
-bool template_names_person(const struct template *t)
-{
-    for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
-        if (piece->place != FIXED && piece->place < PLACES_N)
+        if (piece->place != FIXED && (piece->place < PLACES_N || (more && more[piece->place - PLACES_N])))
             return true;
     return false;
 }

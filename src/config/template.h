@@ -79,8 +79,9 @@ const struct template *template_end(struct template_maker *m);
 
 bool template_knows(const struct template_maker *m, const char *name); /* is there such a place? */
 
-bool template_has_place(const struct template *t);    /* t: NULL has none */
-bool template_names_person(const struct template *t); /* a place that is not only captured */
+/* Has it a place of the person? t: NULL has none. more: which captured values are the person's; NULL: none.
+ */
+bool template_names_person(const struct template *t, const bool *more);
 
 /* The first place for a person's data in a text; NULL: there is none. */
 const char *template_find_place(const char *text);

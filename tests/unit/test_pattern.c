@@ -16,6 +16,7 @@ static void test_pattern__what_could_take_for_ever_is_refused(void **state)
         { "(done", "no extended regular expression" },
         { "[z-a]", "no extended regular expression" },
         { "(a)\\1", "back reference" },
+        { "^\\d+$", "[0-9]" },
         { "a{1001}", "more than 1000" },
         { "(a{255}){255}", "more than 1000" },
         { "((a{40}){40}){40}", "more than 1000" },

@@ -305,23 +305,34 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
 /* ---- is it about a person? ---- */
 
 /* Calls of these methods change what their path names; a search, a login or a commit beside calls about the
- * person is fine. n: so many of the methods; alerts of their own use the last two. */
+ * person is fine. A captured value is the person's if the call that it comes from was about the person: a
+ * token, or the first of all people, is not. But what an earlier call has made, like a session, may be
+ * changed. n: so many of the methods; alerts of their own use the last two. */
 static enum rc check_of_everybody(struct reading *r, const struct http_action_conf *http,
                                   const struct yaml *at, size_t n, struct err *err)
 {
     static const char *const methods[] = { "delete", "put", "patch" };
     const struct yaml *steps = yaml_get(at, "steps"), *step = steps ? steps->first : at;
+    bool is_persons[TEMPLATE_MORE_MAX] = { false }, is_made[TEMPLATE_MORE_MAX] = { false };
     enum rc all = RC_OK;
-    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next)
+    for (size_t i = 0; step && i < http->n_steps; i++, step = step->next) {
+        const struct http_step_conf *conf = &http->steps[i];
+        bool names_person = !http_call_is_whole(r, step) || http_call_names_person(conf, is_persons);
+        bool names_some = names_person || template_names_person(conf->path, is_made);
+        for (size_t k = conf->first_capture; k < conf->first_capture + conf->n_captures; k++) {
+            is_persons[k] = names_person;
+            is_made[k] = names_person || conf->changes;
+        }
         for (size_t m = 0; m < n; m++) {
             const struct yaml *call = yaml_get(step, methods[m]);
-            if (call && http_call_is_whole(r, step) && !http_call_asks(&http->steps[i], template_has_place))
+            if (call && !names_some)
                 reading_go_on(r, step,
                               yaml_value_error(call, err,
                                                "the call has no place like {original_username}, so it would "
                                                "change all people"),
                               &all, err);
         }
+    }
     return all;
 }
 
@@ -334,7 +345,7 @@ static bool may_name_person(const struct reading *r, const struct http_action_co
         return true;
     for (size_t i = 0; i < http->n_steps; i++, step = step->next)
         if (!http->steps[i].method || !http_call_is_whole(r, step) ||
-            http_call_asks(&http->steps[i], template_names_person))
+            http_call_names_person(&http->steps[i], NULL))
             return true;
     return false;
 }

@@ -163,11 +163,12 @@ bool http_call_is_whole(const struct reading *r, const struct yaml *at)
     return !setting_is_refused(r, at, METHODS "|json|form|headers");
 }
 
-bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t))
+bool http_call_names_person(const struct http_step_conf *step, const bool *more)
 {
-    bool found = test(step->path) || test(step->json) || test(step->form);
+    bool found = template_names_person(step->path, more) || template_names_person(step->json, more) ||
+                 template_names_person(step->form, more);
     for (size_t i = 0; !found && i < step->n_headers; i++)
-        found = test(step->headers[i].value);
+        found = template_names_person(step->headers[i].value, more);
     return found;
 }
 

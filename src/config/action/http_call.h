@@ -33,8 +33,8 @@ enum rc http_call_check(struct reading *r, const struct http_step_conf *step, co
 /* Were its templates read well? at: of the call. */
 bool http_call_is_whole(const struct reading *r, const struct yaml *at);
 
-/* Does one of its templates pass the test? */
-bool http_call_asks(const struct http_step_conf *step, bool (*test)(const struct template *t));
+/* Has one of its templates a place of the person? more: as in template.h. */
+bool http_call_names_person(const struct http_step_conf *step, const bool *more);
 
 /* As action_type.put_identity. */
 void http_call_put_identity(const struct http_step_conf *step, struct buf *out);

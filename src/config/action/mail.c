@@ -2,6 +2,8 @@
 /* The mail action: one e-mail to one address. An alert brings its own subject and text. */
 #include "config/action/action.h"
 
+#include <string.h>
+
 #include "base/mail.h"
 #include "config/config_int.h"
 
@@ -14,7 +16,7 @@ static enum rc read_to(struct reading *r, const struct setting *s, const struct 
         return rc;
     if (template_compile(r->arena, TEMPLATE_HEADER, text, field, err))
         return yaml_wrap(at, err);
-    if (!template_find_place(text) && !mail_is_address(text))
+    if (strpbrk(text, " <>,;()\"") || (!template_find_place(text) && !mail_is_address(text)))
         return yaml_value_error(at, err,
                                 "expected one address, like erasure@example.com or \"{original_email}\"");
     return RC_OK;
@@ -54,8 +56,8 @@ static enum rc check_stage(struct reading *r, const struct action_conf *action, 
                            struct err *err)
 {
     const struct mail_action_conf *mail = &action->mail;
-    if (setting_is_refused(r, at, "to|subject|text") || template_names_person(mail->to) ||
-        template_names_person(mail->subject) || template_names_person(mail->text))
+    if (setting_is_refused(r, at, "to|subject|text") || template_names_person(mail->to, NULL) ||
+        template_names_person(mail->subject, NULL) || template_names_person(mail->text, NULL))
         return RC_OK;
     return yaml_value_error(
         at, err,

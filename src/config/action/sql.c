@@ -169,7 +169,7 @@ static enum rc check_stage(struct reading *r, const struct action_conf *action, 
     if (!statements || setting_is_refused(r, at, "statements"))
         return RC_OK;
     for (size_t i = 0; i < sql->n; i++)
-        if (template_names_person(sql->statements[i].sql))
+        if (template_names_person(sql->statements[i].sql, NULL))
             return RC_OK;
     return yaml_value_error(statements, err,
                             "nothing in them is about the person: a place like {original_email} is wanted");
