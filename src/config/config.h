@@ -54,12 +54,14 @@ struct service_conf {
     const char *url;  /* without a slash at the end; NULL: a database */
     const char *odbc; /* a database: the text for SQLDriverConnect, without the password, which is secret */
     enum credentials credentials;
-    const char *client_id; /* OAUTH2; BASIC: the user */
-    const char *secret;    /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
-    const char *token_url; /* OAUTH2; default: url + /oauth2/access_token */
-    const char
-        *token_type; /* OAUTH2: "JWT" (default) or "Bearer", the word before the token in Authorization */
-    const char *key_header;    /* API_KEY: the header for the key */
+    const char *client_id;  /* OAUTH2; BASIC: the user */
+    const char *secret;     /* OAUTH2, BASIC: the password; BEARER: the token; API_KEY: the key */
+    const char *token_url;  /* OAUTH2; default: url + /oauth2/access_token */
+    const char *token_type; /* OAUTH2: "JWT" or "Bearer", the word before the token in Authorization; NULL: as
+                               the answer with the token says */
+    const char *scope, *audience, *resource; /* OAUTH2: what the token is for; NULL: not said */
+    bool auth_basic;        /* OAUTH2: client_id and secret are sent as Basic credentials, not in the body */
+    const char *key_header; /* API_KEY: the header for the key */
     const char *secret_header; /* API_KEY: the header for second_secret; NULL: none */
     const char *second_secret;
     bool allow_http;         /* http:// to another machine is allowed */

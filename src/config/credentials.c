@@ -32,8 +32,16 @@ static const struct setting oauth2_settings[] = {
     SECRET_SETTINGS("client_secret", "the secret", OF(secret)),
     { "token_url", "URL", address_read_url, OF(token_url), NULL,
       "where tokens are requested; default: the service's url with /oauth2/access_token" },
-    { "token_type", "JWT or Bearer", setting_choice, OF(token_type), "JWT",
-      "the word before the token in the Authorization header", .choices = "JWT|Bearer" },
+    { "token_type", "JWT or Bearer", setting_choice, OF(token_type), NULL,
+      "the word before the token in the Authorization header; default: as the answer with the token says",
+      .choices = "JWT|Bearer" },
+    { "scope", "text", setting_text, OF(scope), NULL, "the scopes to ask for, with blanks between them" },
+    { "audience", "text", setting_text, OF(audience), NULL, "whom the token is for, as Auth0 wants it" },
+    { "resource", "text", setting_text, OF(resource), NULL,
+      "whom the token is for, a URI, as RFC 8707 has it" },
+    { "auth", "body or basic", setting_either, OF(auth_basic), "body",
+      "how client_id and client_secret are sent: in the body, or as Basic credentials in the header",
+      .choices = "body|basic" },
     { NULL }
 };
 

@@ -138,6 +138,26 @@ def test_wrong_credentials_are_said_once_and_cost_nobody(erasing):
     assert erasing.drive_all()["completed"] == 5
 
 
+def test_a_refusal_for_another_reason_is_told_in_its_own_words(erasing):
+    def refuse(call):
+        if "audience=https%3A%2F%2Fapi" in call.raw.decode():
+            return 200, {"access_token": "t", "token_type": "bearer"}
+        return 400, {"error": "invalid_request", "error_description": "missing audience"}
+
+    erasing.store.script = lambda call: refuse(call) if call.path.endswith("/access_token") else 204
+    oauth2(erasing, scope="users:erase")
+    erasing.request("ada")
+    said = erasing.drive("--json").err
+    assert said.count("store refuses to give a token: status 400: mend what oauth2 asks for; it says: invalid_request: missing audience") == 1
+    assert "credentials" not in said
+    oauth2(erasing, audience="https://api", auth="basic")
+    assert erasing.drive_all()["completed"] == 1
+    word, coded = erasing.store.calls[-2].headers["Authorization"].split()
+    client, secret = (urllib.parse.unquote(part) for part in base64.b64decode(coded).decode().split(":"))
+    assert (word, client, secret) == ("Basic", "lethe & co", SECRET) and b"client_id" not in erasing.store.calls[-2].raw
+    assert erasing.store.calls[-1].headers["Authorization"] == "Bearer t"
+
+
 def test_the_token_path_can_be_elsewhere(erasing, make_service):
     guard = Guarded()
     elsewhere = make_service(script=guard)

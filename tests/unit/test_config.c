@@ -452,7 +452,8 @@ static void test_config__services(void **state)
         "  c: { url: \"http://c.example.com\", allow_http: true, basic: { user: me, password: 0123456789 } "
         "}\n"
         "  d: { url: \"http://[::1]:9000\", oauth2: { client_id: me, client_secret: 0123456789, token_type: "
-        "Bearer, token_url: \"https://d.example.com/token\" } }\n"
+        "Bearer, token_url: \"https://d.example.com/token\", scope: \"users:erase crm\", audience: "
+        "\"https://api.example.com/\", resource: \"urn:crm\", auth: basic } }\n"
         "  e: { url: \"http://e.example.com\", allow_http: true, oauth2: { client_id: me, client_secret: "
         "0123456789, token_url: \"http://e.example.com/token\" } }\n");
     const struct service_conf *s = c->services;
@@ -463,7 +464,8 @@ static void test_config__services(void **state)
     assert_string_equal(s[0].client_id, "me");
     assert_string_equal(s[0].secret, "0123456789abcdef");
     assert_string_equal(s[0].token_url, "https://a.example.com/base/oauth2/access_token");
-    assert_string_equal(s[0].token_type, "JWT");
+    assert_null(s[0].token_type);
+    assert_true(!s[0].scope && !s[0].audience && !s[0].resource && !s[0].auth_basic);
     assert_int_equal(s[0].max_concurrent, 3);
     assert_true(s[0].rate > 1.99 && s[0].rate < 2.01);
     assert_int_equal(s[1].credentials, CREDENTIALS_BEARER);
@@ -477,6 +479,10 @@ static void test_config__services(void **state)
     assert_true(s[2].allow_http);
     assert_string_equal(s[3].token_url, "https://d.example.com/token");
     assert_string_equal(s[3].token_type, "Bearer");
+    assert_string_equal(s[3].scope, "users:erase crm");
+    assert_string_equal(s[3].audience, "https://api.example.com/");
+    assert_string_equal(s[3].resource, "urn:crm");
+    assert_true(s[3].auth_basic);
 }
 
 static void test_config__services_may_stand_behind_stages(void **state)

@@ -21,6 +21,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #define TOKEN_TIMEOUT      (10 * CLOCK_S)
 #define TOKEN_LIFETIME     (300 * CLOCK_S) /* when the service does not say */
@@ -29,8 +30,10 @@
 
 enum {
     TOKEN_MAX = 16 * 1024,
+    REQUEST_MAX = 128 * 1024,
     ANSWER_MAX = 64 * 1024,
-    PATIENCE = 5 /* failures in a row, until it looks as if there would be no token soon */
+    SAYS_MAX = 200, /* bytes of an answer's words that are told */
+    PATIENCE = 5    /* failures in a row, until it looks as if there would be no token soon */
 };
 
 struct token {
@@ -38,6 +41,8 @@ struct token {
     struct http_call call;
     bool busy;
     struct buf body;
+    struct buf basic; /* the header with our credentials, if it is not the body that has them */
+    const char *headers[2];
     struct buf header;         /* "JWT eyJ..." */
     unsigned generation;       /* of header; 0: none yet */
     int64_t renew_at, ends_at; /* steady clock */
@@ -46,15 +51,27 @@ struct token {
     int64_t again_at;         /* after a failure: not asked for before */
     int64_t back_at;          /* when failures last ended */
     char error[ERR_TEXT_MAX]; /* why the last request failed */
-    bool refused;             /* because of the credentials */
+    bool refused;             /* because of the credentials, or of what was asked for */
+    char says[SAYS_MAX + 1];  /* the answer's own words about it; "": it has none */
+    bool is_about_client;     /* nothing says that something else than the credentials is wrong */
     TAILQ_HEAD(, token_wait) waiting;
     struct arena arena; /* of the answer */
 };
 
 /* ---- the request ---- */
 
+static void wipe(struct buf *b)
+{
+    if (b->data)
+        crypto_wipe(b->data, b->cap);
+    buf_free(b);
+}
+
+/* value: NULL: the field is left out. */
 static void add_field(struct buf *body, const char *name, const char *value)
 {
+    if (!value)
+        return;
     if (body->len > 0)
         buf_add_char(body, '&');
     buf_add_str(body, name);
@@ -62,19 +79,52 @@ static void add_field(struct buf *body, const char *name, const char *value)
     buf_add_url(body, value, strlen(value));
 }
 
-static enum rc fetch(struct token *t, int64_t now, struct err *err)
+/* RFC 6749, 2.3.1: both are encoded as in a form before they become user and password. */
+static void write_basic(struct token *t)
 {
-    static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded" };
     const struct service_conf *service = t->conf.service;
+    struct buf pair;
+    buf_init(&pair, REQUEST_MAX / 2);
+    buf_add_url(&pair, service->client_id, strlen(service->client_id));
+    buf_add_char(&pair, ':');
+    buf_add_url(&pair, service->secret, strlen(service->secret));
+    char *coded = arena_alloc(&t->arena, (pair.len + 2) / 3 * 4 + 1);
+    crypto_base64((const uint8_t *)buf_str(&pair), pair.len, coded);
+    buf_reset(&t->basic);
+    buf_printf(&t->basic, "Authorization: Basic %s", coded);
+    crypto_wipe(coded, strlen(coded));
+    wipe(&pair);
+}
+
+/* Servers ignore fields that they do not know; token_type is one of Open edX. */
+static void write_body(struct token *t)
+{
+    const struct service_conf *service = t->conf.service;
+    bool wants_bearer = service->token_type && strcasecmp(service->token_type, "Bearer") == 0;
     buf_reset(&t->body);
     add_field(&t->body, "grant_type", "client_credentials");
-    add_field(&t->body, "client_id", service->client_id);
-    add_field(&t->body, "client_secret", service->secret);
-    add_field(&t->body, "token_type", strcasecmp(service->token_type, "JWT") == 0 ? "jwt" : "bearer");
+    if (!service->auth_basic) {
+        add_field(&t->body, "client_id", service->client_id);
+        add_field(&t->body, "client_secret", service->secret);
+    }
+    add_field(&t->body, "token_type", wants_bearer ? "bearer" : "jwt");
+    add_field(&t->body, "scope", service->scope);
+    add_field(&t->body, "audience", service->audience);
+    add_field(&t->body, "resource", service->resource);
+}
+
+static enum rc fetch(struct token *t, int64_t now, struct err *err)
+{
+    const struct service_conf *service = t->conf.service;
+    write_body(t);
+    if (service->auth_basic)
+        write_basic(t);
+    t->headers[0] = "Content-Type: application/x-www-form-urlencoded";
+    t->headers[1] = buf_str(&t->basic);
     t->call.method = HTTP_POST;
     t->call.url = service->token_url;
-    t->call.headers = headers;
-    t->call.n_headers = 1;
+    t->call.headers = t->headers;
+    t->call.n_headers = service->auth_basic ? 2 : 1;
     t->call.body = buf_str(&t->body);
     t->call.body_len = t->body.len;
     t->call.timeout_us = TOKEN_TIMEOUT;
@@ -99,27 +149,77 @@ static bool is_token(const struct json *value)
     return true;
 }
 
+/* The words of a refusal (RFC 6749, 5.2). They go into the log, so they are short and on one line, and do not
+ * count if our secret is in them. */
+static void hear_words(struct token *t, const struct json *answer)
+{
+    const char *code = json_get_text(answer, "error"), *more = json_get_text(answer, "error_description");
+    if (!code)
+        return;
+    t->is_about_client = strcmp(code, "invalid_client") == 0;
+    const char *words = more ? arena_printf(&t->arena, "%s: %s", code, more) : code;
+    if (strstr(words, t->conf.service->secret))
+        return;
+    size_t len = text_cut(words, strlen(words), SAYS_MAX);
+    memcpy(t->says, words, len);
+    t->says[len] = '\0';
+    for (char *c = t->says; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+}
+
+static enum rc read_refusal(struct token *t, struct err *err)
+{
+    const struct http_call *call = &t->call;
+    struct json *answer;
+    t->is_about_client = true;
+    if (!json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, NULL))
+        hear_words(t, answer);
+    return err_set(err, RC_UNAVAILABLE, "no access token: status %u%s%s", call->status, *t->says ? ": " : "",
+                   t->says);
+}
+
+/* The word before the token in Authorization; NULL: it is a token of a kind that we cannot use. */
+static const char *find_type(const struct token *t, const struct json *answer)
+{
+    static const char *const types[] = { "JWT", "Bearer" };
+    const char *said = json_get_text(answer, "token_type");
+    if (t->conf.service->token_type)
+        return t->conf.service->token_type;
+    for (size_t i = 0; said && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcasecmp(said, types[i]) == 0)
+            return types[i];
+    return said ? NULL : types[0];
+}
+
 static enum rc read_answer(struct token *t, struct err *err)
 {
     const struct http_call *call = &t->call;
     struct json *answer;
+    t->says[0] = '\0';
     if (call->failure != HTTP_OK)
         return err_set(err, RC_UNAVAILABLE, "no access token: %s", call->error);
     if (call->status != 200)
-        return err_set(err, RC_UNAVAILABLE, "no access token: status %u", call->status);
+        return read_refusal(t, err);
     enum rc rc = json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, err);
     if (rc)
         return err_prefix(err, "no access token");
     const struct json *value = json_get_of(answer, "access_token", JSON_TEXT);
+    if (!value && json_get_text(answer, "error"))
+        return read_refusal(t, err);
     if (!is_token(value))
         return err_set(err, RC_UNAVAILABLE, "no access token in the answer");
+    const char *type = find_type(t, answer);
+    if (!type)
+        return err_set(err, RC_UNAVAILABLE,
+                       "no access token: its token_type is neither Bearer nor JWT: set oauth2.token_type");
 
     const struct json *expires_in = json_get_of(answer, "expires_in", JSON_INT);
     int64_t lives_us = TOKEN_LIFETIME, most_s = TOKEN_LIFETIME_MAX / CLOCK_S;
     if (expires_in && expires_in->integer > 0)
         lives_us = (expires_in->integer < most_s ? expires_in->integer : most_s) * CLOCK_S;
     buf_reset(&t->header);
-    buf_printf(&t->header, "%s %s", t->conf.service->token_type, value->text);
+    buf_printf(&t->header, "%s %s", type, value->text);
     t->generation++;
     t->ends_at = t->asked_at + lives_us;
     t->renew_at = t->ends_at - lives_us / 5;
@@ -150,9 +250,10 @@ static void has_failed(struct token *t, const char *why, bool refused, int64_t n
         return;
     struct log_subject before = log_set_subject((struct log_subject){ .service = t->conf.service->name });
     if (t->refused)
-        log_error(
-            "the token endpoint of %s refuses our credentials: status %u: mend client_id and client_secret",
-            t->conf.of, t->call.status);
+        log_error("the token endpoint of %s refuses %s: status %u: mend %s%s%s", t->conf.of,
+                  t->is_about_client ? "our credentials" : "to give a token", t->call.status,
+                  t->is_about_client ? "client_id and client_secret" : "what oauth2 asks for",
+                  *t->says ? "; it says: " : "", t->says);
     else
         log_error("%s gives %s; asking again", t->conf.of, t->error);
     log_set_subject(before);
@@ -259,17 +360,11 @@ struct token *token_open(const struct token_conf *conf)
     t->conf = *conf;
     t->call.done = fetched;
     t->call.arg = t;
-    buf_init(&t->body, TOKEN_MAX);
+    buf_init(&t->body, REQUEST_MAX);
+    buf_init(&t->basic, REQUEST_MAX);
     buf_init(&t->header, 2 * TOKEN_MAX);
     TAILQ_INIT(&t->waiting);
     return t;
-}
-
-static void wipe(struct buf *b)
-{
-    if (b->data)
-        crypto_wipe(b->data, b->cap);
-    buf_free(b);
 }
 
 void token_close(struct token **token)
@@ -282,6 +377,7 @@ void token_close(struct token **token)
         http_client_cancel(t->conf.runtime->client, &t->call);
     wipe(&t->header);
     wipe(&t->body);
+    wipe(&t->basic);
     arena_free(&t->arena);
     free(t);
     *token = NULL;
