@@ -37,10 +37,12 @@ enum {
     HOSTS = 16,                     /* hosts whose connections are kept open at the same time */
     HEADERS_MAX = 64 * 1024,        /* bytes of all headers of an answer */
     DROPPED_MAX = 16 * 1024 * 1024, /* bytes of an answer that are read and dropped */
-    FRAMING_LINE_MAX = 80,          /* of a header that says where the answer ends */
+    HOST_LINE_MAX = 300,
+    FRAMING_LINE_MAX = 80, /* of a header that says where the answer ends */
     RETRY_AFTER_MAX_S = 365 * 86400,
     NOT_OURS = -1,
     RETRY_AFTER_DIGITS_MAX = 40,
+    STATUS_PROXY_AUTHENTICATION = 407,
     LARGE_ANSWER = 1024 * 1024 /* a call that may bring more than this reads in large pieces */
 };
 
@@ -54,7 +56,8 @@ struct transfer {
     struct curl_client *client;
     struct http_call *call;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_to;
+    bool has_channel; /* options of one are set on the handle */
     int64_t began_at;
     size_t header_bytes, dropped;
     int64_t length; /* Content-Length of the answer, -1 when not given */
@@ -64,7 +67,8 @@ struct transfer {
     bool too_large, bad_headers;
     bool had_stray_bytes; /* something waited on its connection before the request was sent */
     bool is_fresh;        /* it is being made on a connection of its own */
-    bool was_asked;       /* the request went out, or began to */
+    bool was_asked;       /* the request went out, or began to ... */
+    long asked_before;    /* ... after so many bytes that were for a proxy */
     bool is_repeat;       /* libcurl was about to send it once more */
 };
 
@@ -72,7 +76,7 @@ struct curl_client {
     struct http_client client; /* first: what callers hold */
     const struct world *world;
     CURLM *multi;
-    char *ca_file, *user_agent;
+    char *user_agent;
     int epoll_fd, wake_fd;
     int64_t timer_at; /* when libcurl wants to be called, steady clock; 0: not at all */
     struct transfer *in_flight, *spare;
@@ -264,7 +268,7 @@ static bool is_repeat(const struct transfer *t)
 {
     long sent = 0;
     curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
-    return t->was_asked && sent > 0;
+    return t->was_asked && sent > t->asked_before;
 }
 
 static int before_request(void *arg, char *ip, char *local_ip, int port, int local_port)
@@ -276,6 +280,7 @@ static int before_request(void *arg, char *ip, char *local_ip, int port, int loc
     int fd = t->call->socket_path ? -1 : find_connection(t->client, ip, port, local_port);
     t->had_stray_bytes = fd >= 0 && has_stray_bytes(t->easy, fd);
     t->was_asked = !t->had_stray_bytes;
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &t->asked_before);
     if (t->was_asked)
         return CURL_PREREQFUNC_OK;
     log_warning("a connection to %s port %d is closed, not used: bytes came on it that belong to no answer",
@@ -293,7 +298,6 @@ static void set_constants(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -304,8 +308,6 @@ static void set_constants(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
-    if (t->client->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, t->client->ca_file);
     if (t->client->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, t->client->user_agent);
 }
@@ -314,7 +316,18 @@ static void transfer_free(struct transfer *t)
 {
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connect_to);
     free(t);
+}
+
+/* So that nothing of a channel is left for the next call. */
+static void reset_channel(struct transfer *t)
+{
+    curl_easy_reset(t->easy);
+    curl_slist_free_all(t->connect_to);
+    t->connect_to = NULL;
+    t->has_channel = false;
+    set_constants(t);
 }
 
 /* Takes a handle, an earlier one if there is one, and ties it to the call. */
@@ -326,6 +339,8 @@ static struct transfer *transfer_start(struct curl_client *client, struct http_c
         client->n_spare--;
         t->header_bytes = t->dropped = 0;
         t->too_large = t->bad_headers = t->had_stray_bytes = t->was_asked = t->is_repeat = false;
+        if (t->has_channel)
+            reset_channel(t);
     } else {
         t = XNEW(struct transfer);
         t->client = client;
@@ -390,6 +405,13 @@ static void add_header(struct transfer *t, const char *line)
 static enum rc set_headers(struct transfer *t, const struct http_call *call, struct err *err)
 {
     bool has_type = false;
+    if (t->connect_to) { /* libcurl would send the name that is in its URL */
+        size_t len;
+        const char *host = http_authority(call->url, &len);
+        char line[HOST_LINE_MAX];
+        snprintf(line, sizeof(line), "Host: %.*s", (int)len, host);
+        add_header(t, line);
+    }
     for (size_t i = 0; i < call->n_headers; i++) {
         if (strpbrk(call->headers[i], "\r\n") || !strchr(call->headers[i], ':'))
             return err_set(err, RC_INVALID, "header %zu of the call is not \"Name: value\" on one line",
@@ -416,7 +438,8 @@ static void set_request(struct transfer *t, const struct http_call *call)
 {
     CURL *easy = t->easy;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > LARGE_ANSWER ? LARGE_PIECE : SMALL_PIECE);
-    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    http_set_channel(easy, call->channel, call->url, &t->connect_to);
+    t->has_channel = !channel_is_plain(call->channel);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     set_timeout(t, call->timeout_us);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);
@@ -459,23 +482,36 @@ static void curl_cancel(struct http_client *client, struct http_call *call)
 
 /* ---- ending ---- */
 
+/* Of http:// a proxy sees each request, and may answer it itself. */
+static bool is_refused_by_proxy(const struct transfer *t)
+{
+    const struct http_call *call = t->call;
+    return t->has_channel && call->channel->proxy && call->status == STATUS_PROXY_AUTHENTICATION &&
+           strncmp(call->url, "http:", 5) == 0;
+}
+
 static enum http_failure failure_of(struct transfer *t, CURLcode code)
 {
-    long sent = 0; /* bytes of the request */
+    long sent = 0; /* bytes, with those for a proxy */
     curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (is_refused_by_proxy(t))
+        return HTTP_NOT_SENT;
     if (code == CURLE_OK)
         return t->headers_ended && t->call->status >= 200 ? HTTP_OK : HTTP_UNKNOWN;
     if (t->too_large)
         return HTTP_ANSWER_TOO_LARGE;
-    if (sent == 0 && t->header_bytes == 0 && !t->is_repeat)
+    if ((!t->was_asked || sent == t->asked_before) && t->header_bytes == 0 && !t->is_repeat)
         return HTTP_NOT_SENT;
     return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNKNOWN;
 }
 
-static const char *failure_text(const struct transfer *t, enum http_failure failure, CURLcode code)
+static const char *failure_text(const struct transfer *t, enum http_failure failure, CURLcode code,
+                                char out[HTTP_WORDS_MAX])
 {
     if (failure == HTTP_OK)
         return "";
+    if (is_refused_by_proxy(t))
+        return "the proxy refuses our user and password: status 407";
     if (failure == HTTP_ANSWER_TOO_LARGE)
         return "the answer is too large";
     if (t->bad_headers)
@@ -486,7 +522,7 @@ static const char *failure_text(const struct transfer *t, enum http_failure fail
         return "the connection ended before the answer";
     if (code == CURLE_OK)
         return "the answer broke off before its body";
-    return curl_easy_strerror(code);
+    return http_failure_words(t->easy, code, out);
 }
 
 /* Tells the owner. The owner may free the call in done, or send it again: from there on only t and the copy
@@ -553,8 +589,9 @@ static void finish(struct transfer *t, CURLcode code)
         curl_easy_header(t->easy, "Retry-After", 0, CURLH_HEADER, -1, &wish) == CURLHE_OK;
     if (t->call->has_retry_after)
         t->call->retry_after_us = read_retry_after(wish->value, world_now(t->client->world));
+    char words[HTTP_WORDS_MAX];
     enum http_failure failure = failure_of(t, code);
-    conclude(t, failure, failure_text(t, failure, code));
+    conclude(t, failure, failure_text(t, failure, code, words));
 }
 
 /* ---- waiting ---- */
@@ -647,7 +684,6 @@ static enum rc curl_open(const struct http_client_conf *conf, struct http_client
     http_init_curl();
     struct curl_client *client = XNEW(struct curl_client);
     client->world = conf->world;
-    client->ca_file = conf->ca_file ? xstrdup(conf->ca_file) : NULL;
     client->user_agent = conf->user_agent ? xstrdup(conf->user_agent) : NULL;
     client->multi = curl_multi_init();
     assert(client->multi);
@@ -687,7 +723,6 @@ static void curl_close(struct http_client *c)
         close(client->epoll_fd);
     free(client->local_ports);
     free(client->fds);
-    free(client->ca_file);
     free(client->user_agent);
     free(client);
 }
@@ -776,12 +811,14 @@ enum rc http_try(void *easy, int64_t timeout_us, struct err *err)
     return err_set(err, RC_UNAVAILABLE, "%s", *words ? words : curl_easy_strerror(code));
 }
 
-enum rc http_connect(const char *url, int64_t timeout_us, struct err *err)
+enum rc http_connect(const char *url, const struct channel *channel, int64_t timeout_us, struct err *err)
 {
+    struct curl_slist *connect_to = NULL;
     CURL *easy = http_easy();
-    curl_easy_setopt(easy, CURLOPT_URL, url);
+    http_set_channel(easy, channel, url, &connect_to);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-    return http_try(easy, timeout_us, err);
+    enum rc rc = http_try(easy, timeout_us, err);
+    curl_slist_free_all(connect_to);
+    return rc;
 }

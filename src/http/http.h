@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/channel.h"
 #include "base/err.h"
 
 enum {
@@ -176,9 +177,10 @@ enum http_failure {
 struct http_call {
     /* the request; borrowed until done */
     enum http_method method;
-    const char *url;            /* http, https */
-    const char *socket_path;    /* the Unix socket to connect to; NULL: the host of the URL */
-    const char *const *headers; /* "Name: value" */
+    const char *url;               /* http, https */
+    const struct channel *channel; /* NULL: a plain one */
+    const char *socket_path;       /* the Unix socket to connect to; NULL: the host of the URL */
+    const char *const *headers;    /* "Name: value" */
     size_t n_headers;
     const char *body; /* NULL: none */
     size_t body_len;
@@ -214,7 +216,6 @@ struct pollfd;
 struct http_client_conf {
     const struct world *world;     /* http_curl needs a steady clock as fast as the real one */
     unsigned connections_per_host; /* kept open */
-    const char *ca_file;           /* NULL: the system's */
     const char *user_agent;
 };
 
@@ -237,7 +238,7 @@ struct http_transport {
     void (*wake)(struct http_client *client);
 };
 /* Follows no redirects, ignores proxies of the environment, checks certificates, speaks only http and https,
- * does not decompress. */
+ * does not decompress. What a proxy answers in the place of the other side is HTTP_NOT_SENT. */
 extern const struct http_transport http_curl;
 
 enum rc http_client_open(const struct http_transport *transport, const struct http_client_conf *conf,
@@ -274,7 +275,8 @@ static inline void http_client_wake(struct http_client *client)
 void http_call_begin(struct http_call *call);
 
 /* Connects to the host of a URL, shakes hands if it is https, and sends nothing. Waits. RC_UNAVAILABLE. */
-enum rc http_connect(const char *url, int64_t timeout_us, struct err *err) MUST_CHECK;
+enum rc http_connect(const char *url, const struct channel *channel, int64_t timeout_us,
+                     struct err *err) MUST_CHECK;
 
 /* One call, waited for. It uses done and arg itself. The caller frees the answer with buf_free; the other
  * texts are valid until the client's next call. */

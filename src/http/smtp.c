@@ -56,6 +56,7 @@ struct job {
     unsigned status;
     enum smtp_outcome outcome;
     const char *error;
+    char words[HTTP_WORDS_MAX]; /* perhaps those of error */
     int64_t took_us;
 };
 
@@ -136,14 +137,12 @@ static int look_at_clock(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, cu
 
 /* ---- one job, on its thread ---- */
 
-static void set_server(CURL *easy, const struct smtp_server *server)
+static void set_server(CURL *easy, const struct smtp_server *server, struct curl_slist **connect_to)
 {
-    curl_easy_setopt(easy, CURLOPT_URL, server->url);
+    http_set_channel(easy, &server->channel, server->url, connect_to);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(server->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
     if (server->user) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, server->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, server->password);
@@ -151,10 +150,10 @@ static void set_server(CURL *easy, const struct smtp_server *server)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 }
 
-static void set_up(CURL *easy, struct job *job, struct curl_slist *to)
+static void set_up(CURL *easy, struct job *job, struct curl_slist *to, struct curl_slist **connect_to)
 {
     int64_t left_ms = (job->deadline - world_mono(job->sender->world) + CLOCK_MS - 1) / CLOCK_MS;
-    set_server(easy, &job->server);
+    set_server(easy, &job->server, connect_to);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, job->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, to);
@@ -199,7 +198,7 @@ static void note_end(struct job *job, CURL *easy, CURLcode code)
     job->outcome = judge(job, code);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         code = CURLE_OPERATION_TIMEDOUT;
-    job->error = code == CURLE_OK || job->status >= 400 ? "" : curl_easy_strerror(code);
+    job->error = code == CURLE_OK || job->status >= 400 ? "" : http_failure_words(easy, code, job->words);
     if (is_impossible(job))
         job->error = "the mail server has no SMTPUTF8, which the letters before the @ of an address need";
     job->took_us = world_mono(job->sender->world) - job->began_at;
@@ -209,9 +208,9 @@ static void *perform(void *arg)
 {
     struct job *job = arg;
     CURL *easy = curl_easy_init();
-    struct curl_slist *to = curl_slist_append(NULL, job->to);
+    struct curl_slist *to = curl_slist_append(NULL, job->to), *connect_to = NULL;
     assert(easy && to);
-    set_up(easy, job, to);
+    set_up(easy, job, to, &connect_to);
     note_end(job, easy, curl_easy_perform(easy));
     /* libcurl says QUIT when the handle is freed, and would wait for the answer: let it read the end of the
      * connection at once. */
@@ -228,6 +227,7 @@ static void *perform(void *arg)
     assert(n == sizeof(one) || errno == EAGAIN);
     curl_easy_cleanup(easy);
     curl_slist_free_all(to);
+    curl_slist_free_all(connect_to);
     return NULL;
 }
 
@@ -262,7 +262,7 @@ static enum rc job_make(struct curl_sender *sender, struct smtp_mail *mail, stru
         .url = arena_strdup(&job->arena, mail->server.url),
         .user = arena_strdup(&job->arena, mail->server.user),
         .password = arena_strdup(&job->arena, mail->server.password),
-        .ca_file = arena_strdup(&job->arena, mail->server.ca_file),
+        .channel = channel_copy(&job->arena, &mail->server.channel),
         .tls = mail->server.tls,
     };
     job->from = arena_strdup(&job->arena, message.from);
@@ -428,9 +428,12 @@ static size_t drop(char *data, size_t size, size_t n, void *arg)
 /* The command stands in the place of an e-mail. */
 enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err)
 {
+    struct curl_slist *connect_to = NULL;
     CURL *easy = http_easy();
-    set_server(easy, server);
+    set_server(easy, server, &connect_to);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "QUIT");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-    return http_try(easy, timeout_us, err);
+    enum rc rc = http_try(easy, timeout_us, err);
+    curl_slist_free_all(connect_to);
+    return rc;
 }

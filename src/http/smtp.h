@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/channel.h"
 #include "base/err.h"
 #include "base/mail.h"
 #include "base/world.h"
@@ -25,8 +26,8 @@ enum { SMTP_MAIL_MAX = 1024 * 1024, SMTP_ANSWER_MAX = 4096 };
 struct smtp_server {
     const char *url;             /* smtp://host:port, or smtps:// with TLS from the first byte */
     const char *user, *password; /* both or neither */
-    const char *ca_file;         /* NULL: the system's */
-    bool tls;                    /* smtp://: STARTTLS before anything else is said; false: not even tried */
+    struct channel channel;
+    bool tls; /* smtp://: STARTTLS before anything else is said; false: not even tried */
 };
 
 enum smtp_outcome {

@@ -327,6 +327,172 @@ static void test_http_client__ignores_proxies_of_the_environment(void **state)
     unsetenv("ALL_PROXY");
 }
 
+/* ---- by way of a proxy, which is the peer ---- */
+
+/* One connection for each call: the peer has one at a time. */
+static void answer_and_close(int fd, const char *head)
+{
+    say(fd, head);
+    say(fd, "Connection: close\r\nContent-Length: 5\r\n\r\nhello");
+    hang_up(fd);
+}
+
+static void act_last(int fd, const char *request)
+{
+    answer_and_close(fd, "HTTP/1.1 200 OK\r\n");
+}
+
+/* Leads nowhere: it answers in the place of the service. */
+static void act_tunnel(int fd, const char *request)
+{
+    if (strncmp(request, "CONNECT ", 8) == 0)
+        say(fd, "HTTP/1.1 200 Connected\r\nX-Proxy: x\r\n\r\n");
+    else
+        act_last(fd, request);
+}
+
+static void act_unknown_to_proxy(int fd, const char *request)
+{
+    answer_and_close(fd, "HTTP/1.1 407 Who are you?\r\nProxy-Authenticate: Basic realm=\"p\"\r\n");
+}
+
+static void act_cannot_connect(int fd, const char *request)
+{
+    answer_and_close(fd, "HTTP/1.1 502 Cannot\r\n");
+}
+
+static void hang_up_on(int fd, const char *request)
+{
+    hang_up(fd);
+}
+
+static void act_tunnel_without_end(int fd, const char *request)
+{
+    if (strncmp(request, "CONNECT ", 8) == 0)
+        act_tunnel(fd, request);
+    else
+        hang_up(fd);
+}
+
+static struct http_call call_through(const struct channel *channel, const char *address)
+{
+    struct http_call call = make_call("/");
+    call.url = address;
+    call.channel = channel;
+    run(&call);
+    return call;
+}
+
+static struct channel proxy_channel(void)
+{
+    return (struct channel){ .proxy = arena_printf(&arena, "http://127.0.0.1:%u", peer.port) };
+}
+
+static void test_http_client__a_proxy_gets_the_whole_address(void **state)
+{
+    struct channel channel = proxy_channel();
+    setenv("no_proxy", "*", 1);
+    start_peer(act_last);
+    struct http_call call = call_through(&channel, "http://service.invalid/a/../b?x=1");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_string_equal(call.answer.data, "hello");
+    assert_memory_equal(last_request(), "GET http://service.invalid/a/../b?x=1 HTTP/1.1\r\n", 48);
+    assert_non_null(strstr(last_request(), "\r\nHost: service.invalid\r\n"));
+    assert_null(strstr(last_request(), "Proxy-Authorization"));
+    channel.proxy_user = "lethe";
+    channel.proxy_password = "s3cret:";
+    call = call_through(&channel, "http://service.invalid/");
+    assert_int_equal(call.failure, HTTP_OK);
+    assert_non_null(strstr(last_request(), "\r\nProxy-Authorization: Basic bGV0aGU6czNjcmV0Og==\r\n"));
+    unsetenv("no_proxy");
+}
+
+static void test_http_client__a_handle_remembers_no_proxy(void **state)
+{
+    struct channel channel = proxy_channel();
+    channel.server_name = "other.invalid";
+    channel.proxy_user = "lethe";
+    channel.proxy_password = "s3cret:";
+    start_peer(act_tunnel);
+    assert_int_equal(call_through(&channel, "http://service.invalid/").failure, HTTP_OK);
+    assert_int_equal(get("/2").failure, HTTP_OK);
+    assert_memory_equal(last_request(), "GET /2 HTTP/1.1\r\n", 17);
+    assert_null(strstr(last_request(), "Proxy-"));
+    assert_null(strstr(last_request(), "invalid"));
+}
+
+/* A tunnel, as for https, without the TLS in it. */
+static void test_http_client__another_name_leads_to_the_same_host(void **state)
+{
+    static const struct {
+        const char *url, *target, *host;
+    } rows[] = {
+        { "http://service.invalid/x", "CONNECT service.invalid:80 ", "\r\nHost: service.invalid\r\n" },
+        { "http://service.invalid:8080/x", "CONNECT service.invalid:8080 ",
+          "\r\nHost: service.invalid:8080\r\n" },
+        { "http://[::1]:81/x", "CONNECT [::1]:81 ", "\r\nHost: [::1]:81\r\n" },
+    };
+    struct channel channel = proxy_channel();
+    channel.server_name = "other.invalid";
+    start_peer(act_unknown_to_proxy);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        atomic_store(&peer.act, act_unknown_to_proxy);
+        struct http_call call = call_through(&channel, rows[i].url);
+        assert_failed(&call, HTTP_NOT_SENT);
+        assert_memory_equal(last_request(), rows[i].target, strlen(rows[i].target));
+        atomic_store(&peer.act, act_tunnel);
+        assert_int_equal(call_through(&channel, rows[i].url).failure, HTTP_OK);
+        assert_memory_equal(last_request(), "GET /x HTTP/1.1\r\n", 17);
+        assert_non_null(strstr(last_request(), rows[i].host));
+        assert_null(strstr(last_request(), "other.invalid"));
+    }
+}
+
+/* The service has seen nothing, so it is as if there was no connection. */
+static void test_http_client__what_a_proxy_refuses_was_not_sent(void **state)
+{
+    static const char tunnelled[] = "https://service.invalid/", plain[] = "http://service.invalid/";
+    struct channel channel = proxy_channel();
+    start_peer(act_unknown_to_proxy);
+    struct http_call call = call_through(&channel, tunnelled);
+    assert_failed(&call, HTTP_NOT_SENT);
+    assert_string_equal(call.error, "the proxy refuses our user and password: status 407");
+    call = call_through(&channel, plain);
+    assert_failed(&call, HTTP_NOT_SENT);
+    assert_string_equal(call.error, "the proxy refuses our user and password: status 407");
+    atomic_store(&peer.act, act_cannot_connect);
+    call = call_through(&channel, tunnelled);
+    assert_failed(&call, HTTP_NOT_SENT);
+    assert_string_equal(call.error, "the proxy does not lead there: status 502");
+    call = call_through(&channel, plain);
+    assert_int_equal(call.failure, HTTP_OK); /* who knows who says so */
+    assert_int_equal(call.status, 502);
+    atomic_store(&peer.act, hang_up_on);
+    call = call_through(&channel, tunnelled);
+    assert_failed(&call, HTTP_NOT_SENT);
+    call = call_through(&channel, plain);
+    assert_failed(&call, HTTP_UNKNOWN);
+}
+
+static void test_http_client__an_answer_that_is_lost_in_a_tunnel_is_unknown(void **state)
+{
+    struct channel channel = proxy_channel();
+    channel.server_name = "other.invalid";
+    start_peer(act_tunnel_without_end);
+    struct http_call call = call_through(&channel, "http://service.invalid/");
+    assert_failed(&call, HTTP_UNKNOWN);
+}
+
+static void test_http_client__connecting_through_a_proxy(void **state)
+{
+    struct channel channel = proxy_channel();
+    struct err err;
+    start_peer(act_cannot_connect);
+    assert_int_equal(http_connect("https://service.invalid", &channel, 20 * CLOCK_S, &err), RC_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "502"));
+    assert_memory_equal(last_request(), "CONNECT service.invalid:443 ", 28);
+}
+
 /* ---- not sent ---- */
 
 static unsigned closed_port(void)
@@ -1077,6 +1243,12 @@ int main(void)
         TEST(does_not_follow_redirects),
         TEST(does_not_decompress),
         TEST(ignores_proxies_of_the_environment),
+        TEST(a_proxy_gets_the_whole_address),
+        TEST(a_handle_remembers_no_proxy),
+        TEST(another_name_leads_to_the_same_host),
+        TEST(what_a_proxy_refuses_was_not_sent),
+        TEST(an_answer_that_is_lost_in_a_tunnel_is_unknown),
+        TEST(connecting_through_a_proxy),
         TEST(what_could_not_connect_was_not_sent),
         TEST(other_protocols_and_bad_urls_are_not_sent),
         TEST(credentials_in_a_url_are_not_sent),

@@ -1384,13 +1384,15 @@ static const char *make_certificate(const char *dir)
 
 static struct http_call call_tls(const char *ca_file, const char *path)
 {
-    struct http_client_conf conf = { .world = &world_real, .connections_per_host = 4, .ca_file = ca_file };
+    struct http_client_conf conf = { .world = &world_real, .connections_per_host = 4 };
+    struct channel channel = { .ca_file = ca_file };
     struct http_client *client;
     struct err err;
     assert_int_equal(http_client_open(&http_curl, &conf, &client, &err), RC_OK);
     struct http_call call = {
         .method = HTTP_POST,
         .url = arena_printf(&arena, "https://127.0.0.1:%u%s", house.port, path),
+        .channel = &channel,
         .body = "sealed",
         .body_len = 6,
         .timeout_us = 20 * CLOCK_S,

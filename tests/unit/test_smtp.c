@@ -30,6 +30,7 @@ static struct {
     char heard[16 * 1024]; /* of the last connection */
     atomic_uint n_messages, n_quits, n_connections;
     atomic_bool hangs_up_after_message, ending;
+    const char *_Atomic proxy_says; /* the answer to CONNECT of the proxy before the server; NULL: none */
 } peer;
 
 /* In order but for this step. */
@@ -81,6 +82,10 @@ static int step_of(const char *command)
 static void converse(int fd)
 {
     peer.heard[0] = '\0';
+    const char *proxy_says = atomic_load(&peer.proxy_says);
+    if (proxy_says && (!hear(fd, "\r\n\r\n") || send(fd, proxy_says, strlen(proxy_says), MSG_NOSIGNAL) < 0 ||
+                       !strstr(proxy_says, " 200 ")))
+        return;
     bool goes_on = say(fd, GREETING);
     while (goes_on) {
         size_t before = strlen(peer.heard);
@@ -244,6 +249,42 @@ static void test_smtp__without_an_answer_it_depends_on_what_was_said(void **stat
         assert_true(mail.error[0]);
         expect("hung up", mail, step == MESSAGE ? SMTP_UNKNOWN : SMTP_AGAIN, mail.status);
     }
+}
+
+static void test_smtp__through_a_proxy(void **state)
+{
+    static const struct {
+        const char *says;
+        enum smtp_outcome outcome;
+        unsigned status;
+        const char *error;
+    } rows[] = {
+        { "HTTP/1.1 200 Connected\r\nX: 451 y\r\n\r\n", SMTP_ACCEPTED, 250, "" },
+        { "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=\"p\"\r\nContent-Length: 0\r\n\r\n",
+          SMTP_AGAIN, 0, "the proxy refuses our user and password: status 407" },
+        { "HTTP/1.1 503 Cannot\r\nContent-Length: 0\r\n\r\n", SMTP_AGAIN, 0,
+          "the proxy does not lead there: status 503" },
+    };
+    setenv("no_proxy", "*", 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char proxy[64];
+        struct smtp_mail mail = make_mail();
+        struct err err;
+        snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", peer.port);
+        atomic_store(&peer.proxy_says, rows[i].says);
+        mail.server.url = "smtp://mail.invalid:2525";
+        mail.server.channel = (struct channel){
+            .proxy = proxy, .proxy_user = "lethe", .proxy_password = "s3cret:", .server_name = "other.invalid"
+        };
+        expect_ok(send_now(&mail, &err), &err);
+        expect(rows[i].says, mail, rows[i].outcome, rows[i].status);
+        assert_string_equal(mail.error, rows[i].error);
+    }
+    unsetenv("no_proxy");
+    teardown(state); /* the other thread has finished */
+    expect_text_has(peer.heard, "CONNECT mail.invalid:2525 HTTP/1.1\r\n");
+    expect_text_has(peer.heard, "\r\nProxy-Authorization: Basic bGV0aGU6czNjcmV0Og==\r\n");
+    setup(state);
 }
 
 /* The limit of the last one is longer: the conversation before it must fit in. */
@@ -448,6 +489,7 @@ int main(void)
         TEST(gives_the_whole_message),
         TEST(refusals),
         TEST(without_an_answer_it_depends_on_what_was_said),
+        TEST(through_a_proxy),
         TEST(time_limits),
         TEST(answers_that_are_none),
         TEST(nobody_there),
