@@ -16,18 +16,39 @@
 
 enum { LINE_MAX_BYTES = 256, PEM_BYTES_MAX = 1024 * 1024 };
 
-/* The interpreter in the first line of a script; "" if the program is none. */
-static const char *find_interpreter(struct arena *a, const char *path)
+/* What the first line of a script names: its interpreter, and the word behind it. "" for other programs. */
+static void find_interpreter(struct arena *a, const char *path, const char *words[2])
 {
     char line[LINE_MAX_BYTES];
     FILE *f = fopen(path, "re");
-    const char *read = f ? fgets(line, sizeof(line), f) : NULL;
+    const char *at = f ? fgets(line, sizeof(line), f) : NULL;
     if (f)
         fclose(f);
-    if (!read || strncmp(line, "#!", 2) != 0)
-        return "";
-    const char *name = line + 2 + strspn(line + 2, " \t");
-    return arena_strndup(a, name, strcspn(name, " \t\n"));
+    at = at && strncmp(line, "#!", 2) == 0 ? line + 2 : "";
+    for (size_t i = 0; i < 2; i++) {
+        at += strspn(at, " \t");
+        words[i] = arena_strndup(a, at, strcspn(at, " \t\n"));
+        at += strlen(words[i]);
+    }
+}
+
+/* "#!/usr/bin/env python3" has python3 looked up in the program's own PATH. */
+static const char *interpreter_fault(struct arena *a, const struct exec_action_conf *exec, const char *path)
+{
+    const char *words[2];
+    find_interpreter(a, path, words);
+    const char *missing = *words[0] && access(words[0], X_OK) != 0 ? words[0] : NULL;
+    const char *slash = strrchr(words[0], '/');
+    struct exec_action_conf found_by_env = *exec;
+    found_by_env.argv = &words[1];
+    found_by_env.argc = 1;
+    if (!missing && slash && strcmp(slash, "/env") == 0 && *words[1] && !strpbrk(words[1], "-=/") &&
+        !strchr(driver_find_program(a, &found_by_env), '/'))
+        missing = words[1];
+    if (!missing)
+        return NULL;
+    return arena_printf(a, "%s is to be executed by %s, and there is no such program", path,
+                        print_harmless(a, missing));
 }
 
 static const char *program_fault(struct arena *a, const struct exec_action_conf *exec)
@@ -42,11 +63,7 @@ static const char *program_fault(struct arena *a, const struct exec_action_conf 
         return arena_printf(a, "%s is no program", path);
     if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
         return arena_printf(a, "%s cannot be executed: chmod +x", path);
-    const char *interpreter = find_interpreter(a, path);
-    if (!*interpreter || access(interpreter, X_OK) == 0)
-        return NULL;
-    return arena_printf(a, "%s is to be executed by %s, and there is no such program", path,
-                        print_harmless(a, interpreter));
+    return interpreter_fault(a, exec, path);
 }
 
 /* The text of err, if a check has failed. */
@@ -80,9 +97,27 @@ static const char *data_dir_fault(struct arena *a, const char *path)
     struct stat st;
     const char *fault = words(a, file_check_data_dir(path, &err), &err);
     const char *archives = arena_printf(a, "%s/archives", path);
-    if (!fault && stat(archives, &st) == 0 && !S_ISDIR(st.st_mode))
-        fault = arena_printf(a, "%s is not a folder: archives could not be written", archives);
-    return fault;
+    if (fault || stat(archives, &st) != 0)
+        return fault;
+    if (!S_ISDIR(st.st_mode))
+        return arena_printf(a, "%s is not a folder: archives could not be written", archives);
+    if (faccessat(AT_FDCWD, archives, W_OK | X_OK, AT_EACCESS) != 0)
+        return arena_printf(a, "%s cannot be written: %s", archives, strerror(errno));
+    return NULL;
+}
+
+static const char *folder_fault(struct arena *a, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return arena_printf(a, "there is no folder %s: %s", path, strerror(errno));
+    return S_ISDIR(st.st_mode) ? NULL : arena_printf(a, "%s is not a folder", path);
+}
+
+static const char *recipient_fault(struct cli *cli, const char *pem)
+{
+    struct err err;
+    return words(&cli->arena, http_check_certificate(pem, world_now(cli->world), &err), &err);
 }
 
 static const char *fault_of(struct cli *cli, const struct config *config, const struct config_named *named)
@@ -95,6 +130,8 @@ static const char *fault_of(struct cli *cli, const struct config *config, const 
         return data_dir_fault(&cli->arena, named->text);
     case NAMED_CERTIFICATE:
     case NAMED_AUTHORITIES: return certificate_fault(cli, config, named->text);
+    case NAMED_RECIPIENT: return recipient_fault(cli, named->text);
+    case NAMED_FOLDER: return folder_fault(&cli->arena, named->text);
     case NAMED_DATABASE: return driver_database_fault(&cli->arena, named->text);
     }
     return NULL;

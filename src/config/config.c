@@ -46,6 +46,7 @@ static enum rc read_recipient(struct reading *r, const struct setting *s, const 
     if (file_read_trusted(r->arena, path, PEM_MAX, &pem, NULL, err) || seal_check(pem, err))
         return yaml_wrap(at, err);
     *(const char **)field = pem;
+    reading_name(r, at, NAMED_RECIPIENT)->text = pem;
     return RC_OK;
 }
 
@@ -64,6 +65,16 @@ static enum rc read_data_dir(struct reading *r, const struct setting *s, const s
                              struct err *err)
 {
     return read_named(r, s, at, field, NAMED_DATA_DIR, err);
+}
+
+/* By default the folder is there in containers only. */
+static enum rc read_secrets_dir(struct reading *r, const struct setting *s, const struct yaml *at,
+                                void *field, struct err *err)
+{
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (!rc && strcmp(*(const char **)field, SECRETS_DIR) != 0)
+        reading_name(r, at, NAMED_FOLDER)->text = *(const char **)field;
+    return rc;
 }
 
 static enum rc read_certificate(struct reading *r, const struct setting *s, const struct yaml *at,
@@ -186,7 +197,7 @@ static const struct setting log_settings[] = {
 };
 
 static const struct setting settings[] = {
-    { "secrets_dir", "path", setting_path, OF(secrets_dir), SECRETS_DIR, /* before all secrets */
+    { "secrets_dir", "path", read_secrets_dir, OF(secrets_dir), SECRETS_DIR, /* before all secrets */
       "secret files below it may be readable by all, as containers mount them (0444)" },
     { "data_dir", "path", read_data_dir, OF(data_dir), "./lethe-data",
       "database, socket, keys; mode 0700, or 2770 with a group of the server's user" },

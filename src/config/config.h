@@ -341,6 +341,8 @@ enum named_kind {
     NAMED_DATA_DIR,    /* text: its path */
     NAMED_CERTIFICATE, /* text: the file of the server's own */
     NAMED_AUTHORITIES, /* text: a file of certificate authorities */
+    NAMED_RECIPIENT,   /* text: the certificate that archives are encrypted for, PEM */
+    NAMED_FOLDER,      /* text: its path */
     NAMED_DATABASE,    /* text: for SQLDriverConnect */
 };
 

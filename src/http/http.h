@@ -133,6 +133,8 @@ enum rc http_server_renew_tls(struct http_server *server, const char *certificat
 enum rc http_check_tls(const char *certificate, const char *key, int64_t now, struct err *err) MUST_CHECK;
 /* RC_INVALID: a PEM text has no certificate, or none that is valid now. */
 enum rc http_check_authorities(const char *pem, int64_t now, struct err *err) MUST_CHECK;
+/* The same of the first certificate. */
+enum rc http_check_certificate(const char *pem, int64_t now, struct err *err) MUST_CHECK;
 /* Has the client hung up before it was answered? From any thread. */
 bool http_is_gone(const struct http_request *req);
 /* The answer is filled in; the request is the server's again. */

@@ -193,6 +193,11 @@ enum rc http_check_authorities(const char *pem, int64_t now, struct err *err)
     return check_time(pem, false, now, err);
 }
 
+enum rc http_check_certificate(const char *pem, int64_t now, struct err *err)
+{
+    return check_time(pem, true, now, err);
+}
+
 void tls_close(struct tls **tls)
 {
     struct certificate *c = *tls ? (*tls)->newest : NULL;

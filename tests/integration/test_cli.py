@@ -140,7 +140,8 @@ def script(folder, text, mode=0o700):
     (lambda d: str(d), "is no program"),
     (lambda d: script(d, "#!/nowhere/python3\n"), "by /nowhere/python3, and there is no such program"),
     (lambda d: script(d, "#!/bin/sh\r\ntrue\r\n"), "by /bin/sh.x0d, and there is no such program"),
-], ids=["name", "path", "mode", "folder", "interpreter", "dos"])
+    (lambda d: script(d, "#!/usr/bin/env pyhton3\n"), "by pyhton3, and there is no such program"),
+], ids=["name", "path", "mode", "folder", "interpreter", "dos", "env"])
 def test_config_check_looks_at_programs(erasing, names, said):
     """In a stage, in its verification and in a hook, each with its place. The server starts all the same."""
     program = names(erasing.folder)
@@ -176,6 +177,9 @@ def test_config_check_looks_at_certificates(erasing):
     expect(erasing.lethe("config", "check"), USAGE, "the certificate has expired")
     erasing.configure(tls=a, mail={"server": "smtp://127.0.0.1", "from": "a@example.com", "ca_file": a["key_file"]})
     expect(erasing.lethe("config", "check"), USAGE, "there is no certificate in it")
+    del erasing.config["mail"]
+    erasing.configure(archive={"certificate_file": str(old)})
+    expect(erasing.lethe("config", "check"), USAGE, "the certificate has expired")
 
 
 def test_config_check_looks_at_the_data_directory(erasing):
@@ -187,6 +191,21 @@ def test_config_check_looks_at_the_data_directory(erasing):
         expect(erasing.lethe("config", "check"), USAGE, said)
     erasing.configure(data_dir=str(erasing.folder / "new"))
     assert "is right" in erasing.ok("config", "check").out and not (erasing.folder / "new").exists()
+
+
+def test_config_check_looks_at_the_folders_of_archives_and_secrets(erasing):
+    """The data directory, too, that is not set."""
+    erasing.config.pop("data_dir", None)
+    data = erasing.folder / "lethe-data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    assert "is right" in erasing.ok("config", "check").out
+    (data / "archives").write_text("")
+    expect(erasing.lethe("config", "check"), USAGE, "archives is not a folder")
+    (data / "archives").unlink()
+    erasing.configure(secrets_dir="nowhere")
+    expect(erasing.lethe("config", "check"), USAGE, "nowhere: No such file")
+    erasing.configure(secrets_dir="lethe.yml")
+    expect(erasing.lethe("config", "check"), USAGE, "lethe.yml is not a folder")
 
 
 def give_tokens(call):
