@@ -173,11 +173,14 @@ static const struct setting fuse_settings[] = {
 
 static const struct setting watch_settings[] = {
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "1d",
-      "a person in a working state for longer than this, without a driver at work, is stuck", .max = YEAR },
+      "a person in a working state, or in the completed state before it, for longer than this, without a "
+      "driver at work, is stuck",
+      .max = YEAR },
     { "overdue_after", "time", setting_length, OF(overdue_after_us), "1d",
       "a person in PENDING for longer than this and cool_off is overdue", .max = YEAR },
     { "stuck", "leave or error", setting_either, OF(stuck_is_errored), "leave",
-      "what the server does with people who are stuck: nothing (leave), or move them to ERRORED (error)",
+      "what the server does with people who are stuck in a working state: nothing (leave), or move them to "
+      "ERRORED (error)",
       .choices = "leave|error" },
     { "every", "time", setting_length, OF(watch_every_us), "60s",
       "how often the server looks for people who are stuck", .min = 100 * CLOCK_MS, .max = CLOCK_DAY },

@@ -78,8 +78,8 @@ const struct setting stages_settings[] = {
       "how to check that nothing is left before the stage counts as done", .inner = verification_settings,
       .inner_form = "." },
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "0",
-      "a person in the working state for longer than this, without a driver at work, is stuck; 0: as "
-      "watch.stuck_after says",
+      "a person in the working state, or in the completed state before it, for longer than this, without a "
+      "driver at work, is stuck; 0: as watch.stuck_after says",
       .max = 365 * CLOCK_DAY },
     { "finds_nobody", "section", setting_section, OF(finds_nobody), "{}",
       "when a stage is suspicious that finds nothing to erase for anybody any more", .inner = yield_settings,

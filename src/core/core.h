@@ -275,7 +275,7 @@ struct failure {
 struct alarm {
     const char *what;      /* "errored", "stuck", "fuse", "finds_nobody", or "silent": the authority */
     int64_t retirement_id; /* 0: none */
-    const char *stage;     /* the working state; NULL: none */
+    const char *stage; /* the working state, or the completed one in which a person is stuck; NULL: none */
     struct failure failure;
 };
 struct alarm_group {

@@ -169,7 +169,8 @@ static bool matches(const struct retirement_filter *f, const struct retirement_v
         return false;
     if (f->idle_at == 0)
         return true;
-    return pipeline_role(r->pipeline, r->state) == ROLE_WORKING && !retirement_is_leased(r, f->idle_at) &&
+    enum role role = pipeline_role(r->pipeline, r->state);
+    return (role == ROLE_WORKING || role == ROLE_COMPLETED) && !retirement_is_leased(r, f->idle_at) &&
            !retirement_is_waiting(r) && is_within(retirement_put_off_until(r), 0, before);
 }
 

@@ -281,8 +281,8 @@ struct retirement_filter {
     const struct failure_filter *failure; /* how those in state_ids (ERRORED) failed; NULL: in any way */
     bool waiting;                         /* only those that wait for an operator to confirm */
     const int64_t *modified_before_each;  /* one for each of state_ids, in place of modified_before */
-    int64_t idle_at; /* us: in a working state, without a live lease then, not waiting for an operator, and
-                      * not put off until modified_before (or that of its state) or later */
+    int64_t idle_at; /* us: in a working or completed state, without a live lease then, not waiting for an
+                      * operator, and not put off until modified_before (or that of its state) or later */
     int64_t limit;   /* 0: all */
 };
 

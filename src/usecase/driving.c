@@ -363,7 +363,8 @@ static enum rc report_one(struct act *act, const struct wire_report *in, struct 
     if (!pipeline_find(row.pipeline, in->stage, &cmd.stage))
         return err_set_code(err, RC_INVALID, "unknown_stage", "stage: this retirement has no such stage");
     bool is_done = cmd.kind == COMMAND_DONE && pipeline_role(row.pipeline, cmd.stage) == ROLE_WORKING;
-    cmd.stop = cmd.stop || (is_done && yields_hold_next(act, yields, row.pipeline, cmd.stage));
+    cmd.stop = cmd.stop || (is_done && yields_hold_next(act, yields, row.pipeline,
+                                                        pipeline_next(row.pipeline, cmd.stage)));
     if (is_done && (rc = stop_before_half_done(act, &row, &cmd, err)))
         return rc;
 

@@ -213,8 +213,8 @@ enum rc usecase_retry_delivery(struct act *act, int64_t id, struct delivery *out
 
 /* ---- watch.c ---- */
 
-/* Fills the filter: retirements in working states for longer than the stage's limit, without a driver at
- * work. Leaves its limit and after_id alone. */
+/* Fills the filter: retirements without a driver at work that are in working states, or in completed states
+ * before a stage that is not held, for longer than the stage's limit. Leaves its limit and after_id alone. */
 enum rc usecase_filter_stuck(struct act *act, struct retirement_filter *filter, struct err *err) MUST_CHECK;
 /* Looks for some of them behind *after_id, which it raises: moves them to ERRORED if that is configured, else
  * notes them for an alert. */

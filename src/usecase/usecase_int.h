@@ -72,8 +72,9 @@ struct yields {
 enum rc yields_read(struct act *act, size_t n_more, struct yields *out, struct err *err) MUST_CHECK;
 /* The working states of the stages that are held. */
 const char *const *yields_held(struct act *act, const struct yields *f, size_t *n);
-/* Is the stage behind this one held? */
-bool yields_hold_next(struct act *act, const struct yields *f, const struct pipeline *p, unsigned working);
+/* Is the stage behind this completed state held? When was it released, or 0? */
+bool yields_hold_next(struct act *act, const struct yields *f, const struct pipeline *p, unsigned completed);
+int64_t yields_next_released_at(const struct yields *f, const struct pipeline *p, unsigned completed);
 /* A driver's report that the stage is done was accepted. response: NULL, it had none. */
 void yields_note(struct act *act, struct yields *f, const struct pipeline *p, unsigned working,
                  const char *response);

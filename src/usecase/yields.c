@@ -41,13 +41,24 @@ const char *const *yields_held(struct act *act, const struct yields *f, size_t *
     return names;
 }
 
-bool yields_hold_next(struct act *act, const struct yields *f, const struct pipeline *p, unsigned working)
+static const struct stage_yield *find_stage(const struct yields *f, int64_t state_id)
 {
-    unsigned next = pipeline_next(p, pipeline_next(p, working));
     for (size_t i = 0; i < f->n; i++)
-        if (f->list[i].now.state_id == p->state_ids[next] && is_held(act, &f->list[i].now))
-            return true;
-    return false;
+        if (f->list[i].now.state_id == state_id)
+            return &f->list[i].now;
+    return NULL;
+}
+
+bool yields_hold_next(struct act *act, const struct yields *f, const struct pipeline *p, unsigned completed)
+{
+    const struct stage_yield *next = find_stage(f, p->state_ids[pipeline_next(p, completed)]);
+    return next && is_held(act, next);
+}
+
+int64_t yields_next_released_at(const struct yields *f, const struct pipeline *p, unsigned completed)
+{
+    const struct stage_yield *next = find_stage(f, p->state_ids[pipeline_next(p, completed)]);
+    return next ? next->released_at : 0;
 }
 
 /* ---- counting ---- */

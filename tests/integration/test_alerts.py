@@ -144,7 +144,8 @@ def test_the_watch_moves_who_is_stuck(site, chat):
     last = site.log_of(who)[-1]
     assert (last["actor"], last["from"], last["to"], last["forced"]) == ("watch", "RETIRING_FORUMS", "ERRORED", True)
     assert last["reason"] == "stuck for 0s: no driver was at work on it"
-    wait_told(chat, [("errored", "RETIRING_FORUMS", None, "stuck for 0s", (who,))])
+    wait_told(chat, [("errored", "RETIRING_FORUMS", None, "stuck for 0s", (who,)),
+                     ("stuck", "FORUMS_COMPLETE", None, "no driver takes people to RETIRING_LMS", (idle,))])
     assert "moved to ERRORED because they were stuck: 1" in site.logs()
     [group] = site.get("/v1/failures").json["failures"]
     assert (group["stage"], group["cause"], group["count"]) == ("RETIRING_FORUMS", "stuck for 0s", 1)

@@ -32,8 +32,8 @@ def expect(site, code, line, *words):
 
 
 def test_stuck_is_who_is_in_a_stage_without_a_driver(watched):
-    stuck = [watched.somebody("RETIRING_LMS")["id"] for _ in range(3)]
-    for path in (), ("FORUMS_COMPLETE",), ("RETIRING_LMS", "ERRORED"), ("COMPLETE",), ("ABORTED",):
+    stuck = [watched.somebody(state)["id"] for state in ("RETIRING_LMS", "FORUMS_COMPLETE", "RETIRING_FORUMS")]
+    for path in (), ("RETIRING_LMS", "ERRORED"), ("COMPLETE",), ("ABORTED",), ():
         watched.somebody(*path)
     assert listed(watched, "stuck=true") == stuck
     assert listed(watched, "stuck=true&limit=2") == stuck[:2]

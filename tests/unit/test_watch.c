@@ -285,14 +285,74 @@ static void test_watch__who_is_stuck_may_be_moved_and_is_told_of_as_errored(void
     move(f, ada, "FORUM_ING"), move(f, bob, "FORUM_DONE");
     f->now += CLOCK_DAY;
     struct watch_answer found = look(f);
-    assert_true(found.errored == 1 && found.found == 0 && !found.more);
+    assert_true(found.errored == 1 && found.found == 1 && !found.more);
     struct retirement row = row_of(f, ada);
     assert_string_equal(row.pipeline->names[row.state], "ERRORED");
     assert_string_equal(row.pipeline->names[row.last_state], "FORUM_ING");
     assert_string_equal(json_get_text(alert(f), "text"),
-                        "1 ERRORED: FORUM_ING, stuck for 10s\n    retirements 1\n");
-    assert_int_equal(look(f).errored, 0);
+                        "1 ERRORED: FORUM_ING, stuck for 10s\n    retirements 1\n"
+                        "1 stuck: FORUM_DONE, no driver takes people to MAIL_ING\n    retirements 2\n");
+    row = row_of(f, bob); /* nothing is half done */
+    assert_string_equal(row.pipeline->names[row.state], "FORUM_DONE");
+    found = look(f);
+    assert_true(found.errored == 0 && found.found == 0);
     assert_sound(f);
+}
+
+/* The limit is that of the next stage. */
+static void test_watch__a_stage_that_no_driver_has_is_told_of(void **state)
+{
+    struct fixture *f = *state;
+    move(f, request(f, "ada"), "FORUM_DONE"), move(f, request(f, "bob"), "MAIL_DONE");
+    add_crowd(f, 5, FORUM_DONE, f->now + 2 * CLOCK_DAY);
+    add_crowd(f, 5, FORUM_DONE, LEASE_PUT_OFF(f->now + 2 * CLOCK_DAY));
+    request(f, "eve"); /* in PENDING: overdue, if that */
+    f->now += 7200 * CLOCK_S;
+    assert_int_equal(look(f).found, 0);
+    f->now += 1;
+    assert_int_equal(look(f).found, 2);
+    assert_int_equal(look(f).found, 0);
+    const char *text = json_get_text(alert(f), "text");
+    assert_non_null(
+        strstr(text, "1 stuck: FORUM_DONE, no driver takes people to MAIL_ING\n    retirements 1\n"));
+    assert_non_null(
+        strstr(text, "1 stuck: MAIL_DONE, no driver takes people to COMPLETE\n    retirements 2\n"));
+}
+
+static void test_watch__nobody_is_expected_before_a_stage_that_is_held(void **state)
+{
+    struct fixture *f = *state;
+    static const struct stage_conf held[] = {
+        { .working = "FORUM_ING", .completed = "FORUM_DONE" },
+        { .working = "MAIL_ING", .completed = "MAIL_DONE", .finds_nobody = { .after = 5, .hold = true } },
+    };
+    site.stages = held;
+    struct stage_yield yield = { .stage = "MAIL_ING", .of.word = YIELD_HELD };
+    OK(store_find_state(f->s, "MAIL_ING", &yield.state_id, &f->err));
+    move(f, request(f, "ada"), "FORUM_DONE");
+    OK(store_set_yield(f->s, &yield, &f->err));
+    f->now += CLOCK_DAY;
+    assert_int_equal(look(f).found, 0);
+    yield.of.word = YIELD_RELEASED;
+    yield.released_at = f->now;
+    yield.actor = yield.reason = "a test";
+    OK(store_set_yield(f->s, &yield, &f->err));
+    assert_int_equal(look(f).found, 0); /* a driver has time to come */
+    f->now += 7200 * CLOCK_S + 1;
+    assert_int_equal(look(f).found, 1);
+}
+
+static void test_watch__nobody_is_expected_while_the_fuse_is_blown(void **state)
+{
+    struct fixture *f = *state;
+    move(f, request(f, "ada"), "FORUM_DONE"), move(f, request(f, "bob"), "MAIL_ING");
+    f->now += CLOCK_DAY;
+    OK(store_add_fuse(f->s, &(struct fuse_entry){ .at = f->now, .blown = true, .due = 9, .actor = "x" },
+                      &f->err));
+    assert_int_equal(look(f).found, 1); /* people in a working state go on, or should */
+    OK(store_add_fuse(f->s, &(struct fuse_entry){ .at = f->now, .due = 9, .actor = "x", .reason = "y" },
+                      &f->err));
+    assert_int_equal(look(f).found, 1);
 }
 
 static void test_watch__without_alerts_nothing_gathers(void **state)
@@ -396,6 +456,9 @@ int main(void)
         S(test_watch__a_clock_that_was_set_back_holds_nothing_up),
         S(test_watch__each_stage_has_its_limit),
         S(test_watch__who_is_stuck_may_be_moved_and_is_told_of_as_errored),
+        S(test_watch__a_stage_that_no_driver_has_is_told_of),
+        S(test_watch__nobody_is_expected_before_a_stage_that_is_held),
+        S(test_watch__nobody_is_expected_while_the_fuse_is_blown),
         S(test_watch__without_alerts_nothing_gathers),
         S(test_watch__goes_on_behind_a_full_look),
         S(test_watch__a_look_is_short_however_many_wait),
