@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 
-enum { CAP_MIN = 128 };
+enum { CAP_MIN = 128, CAP_STEP = 1024 * 1024 };
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -17,31 +17,59 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){ .max = max };
 }
 
+/* A text of BUF_SMALL bytes may have room for twice as many. */
+static size_t share_of(size_t cap)
+{
+    return cap > 2 * BUF_SMALL ? cap : 0;
+}
+
+/* Returns false when the budget does not have so much room. */
+static bool take_share(struct buf *b, size_t cap)
+{
+    size_t more = share_of(cap) - share_of(b->cap);
+    if (!b->budget || more == 0)
+        return true;
+    if (atomic_fetch_add(&b->budget->used, more) + more <= b->budget->max)
+        return true;
+    atomic_fetch_sub(&b->budget->used, more);
+    return false;
+}
+
 void buf_free(struct buf *b)
 {
+    if (b->budget)
+        atomic_fetch_sub(&b->budget->used, share_of(b->cap));
     free(b->data);
-    *b = (struct buf){ .max = b->max };
+    *b = (struct buf){ .max = b->max, .budget = b->budget };
 }
 
 void buf_reset(struct buf *b)
 {
     b->len = 0;
-    b->over = false;
+    b->over = b->starved = false;
     if (b->data)
         b->data[0] = '\0';
 }
 
-/* Room for extra bytes and the terminator; extra fits below the ceiling. */
-static void grow(struct buf *b, size_t extra)
+/* Room for extra bytes and the terminator; extra fits below the ceiling. What has no room for twice as much
+ * in its budget grows by steps. */
+static bool grow(struct buf *b, size_t extra)
 {
-    size_t need = b->len + extra + 1;
+    size_t need = b->len + extra + 1, most = b->max + 1;
     size_t cap = b->cap ? 2 * b->cap : CAP_MIN;
     if (cap < need)
         cap = need;
-    if (cap > b->max + 1)
-        cap = b->max + 1;
+    cap = cap < most ? cap : most;
+    if (!take_share(b, cap)) {
+        cap = need + CAP_STEP < most ? need + CAP_STEP : most;
+        if (!take_share(b, cap)) {
+            b->over = b->starved = true;
+            return false;
+        }
+    }
     b->data = xrealloc(b->data, cap);
     b->cap = cap;
+    return true;
 }
 
 void buf_add(struct buf *b, const void *data, size_t len)
@@ -52,8 +80,8 @@ void buf_add(struct buf *b, const void *data, size_t len)
         b->over = true;
         len = b->max - b->len;
     }
-    if (b->len + len >= b->cap)
-        grow(b, len);
+    if (b->len + len >= b->cap && !grow(b, len))
+        return;
     memcpy(b->data + b->len, data, len);
     b->len += len;
     b->data[b->len] = '\0';
@@ -63,8 +91,8 @@ char *buf_add_room(struct buf *b, size_t len)
 {
     if (b->over || len > b->max - b->len)
         return NULL;
-    if (b->len + len >= b->cap)
-        grow(b, len);
+    if (b->len + len >= b->cap && !grow(b, len))
+        return NULL;
     char *room = b->data + b->len;
     b->len += len;
     b->data[b->len] = '\0';

@@ -7,20 +7,30 @@
 #define LETHE_BASE_BUF_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Memory that many texts share, from any thread. A text of up to BUF_SMALL bytes takes nothing of it. */
+struct buf_budget {
+    size_t max; /* bytes */
+    atomic_size_t used;
+};
+enum { BUF_SMALL = 64 * 1024 };
 
 struct buf {
     char *data; /* terminated; NULL until something was added */
     size_t len; /* bytes, without the terminator */
     size_t cap;
-    size_t max; /* the ceiling in bytes */
-    bool over;  /* something did not fit; a character may have been split */
+    size_t max;                /* the ceiling in bytes */
+    struct buf_budget *budget; /* set it while the text is empty; NULL: none */
+    bool over;                 /* something did not fit; a character may have been split */
+    bool starved;              /* over, because other texts use up the budget */
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_free(struct buf *b);
+void buf_free(struct buf *b);  /* gives back its share of the budget */
 void buf_reset(struct buf *b); /* empty, memory kept, over cleared */
 
 void buf_add(struct buf *b, const void *data, size_t len);

@@ -523,12 +523,29 @@ bool conn_busy(struct conn *conn)
     return atomic_compare_exchange_strong(&conn->phase, &phase, CONN_BUSY);
 }
 
-void conn_answering(struct conn *conn, size_t len)
+size_t conn_window(const struct conn *conn)
 {
     const struct http_limits *limits = &conn->door->conf.limits;
-    int64_t length_us = (int64_t)len / limits->answer_rate * CLOCK_S;
-    set_late(conn, world_mono(conn->door->conf.world) + limits->answer_us + length_us);
+    return (size_t)(limits->answer_rate * limits->answer_us / CLOCK_S);
+}
+
+/* The next window begins. */
+static void begin_window(struct conn *conn, size_t n)
+{
+    conn->due = n + conn_window(conn);
+    set_late(conn, world_mono(conn->door->conf.world) + conn->door->conf.limits.answer_us);
+}
+
+void conn_answering(struct conn *conn)
+{
+    begin_window(conn, 0);
     atomic_store(&conn->phase, CONN_ANSWERING);
+}
+
+void conn_sent(struct conn *conn, size_t n)
+{
+    if (n >= conn->due)
+        begin_window(conn, n);
 }
 
 bool conn_was_cut(const struct conn *conn)

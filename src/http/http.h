@@ -28,11 +28,14 @@ enum {
     HTTP_COOKIE_MAX = 4 * 1024,  /* bytes of the values of Cookie headers */
     HTTP_BODY_MAX = 1024 * 1024,
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
+    HTTP_ANSWERS_SHARE = 4,      /* all answers together have one part in so many of the memory */
     HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */
     HTTP_REQUEST_DEADLINE_S = 30,
-    HTTP_CLOSING_S = 5,  /* for answers that are going out while the server closes */
-    HTTP_PARAMS_MAX = 4, /* {name} parts of a path */
-    HTTP_SOURCE_LEN = 46 /* bytes of an address's text, the NUL included */
+    HTTP_ANSWER_WINDOW_S = 60,    /* a client reads its answer ... */
+    HTTP_ANSWER_RATE = 64 * 1024, /* ... with so many bytes a second, over each window, or is cut */
+    HTTP_CLOSING_S = 5,           /* for answers that are going out while the server closes */
+    HTTP_PARAMS_MAX = 4,          /* {name} parts of a path */
+    HTTP_SOURCE_LEN = 46          /* bytes of an address's text, the NUL included */
 };
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER };
@@ -76,8 +79,8 @@ struct http_request {
     unsigned status;
     const char *content_type;             /* default application/json */
     const char *extra_name, *extra_value; /* one more header: Location, WWW-Authenticate, Retry-After */
-    struct buf answer;
-    void *user; /* the owner's, until it is answered */
+    struct buf answer; /* starved: the answers to other requests use up the memory for answers */
+    void *user;        /* the owner's, until it is answered */
 };
 
 /* NULL when absent; case of name does not matter. Within dispatch() only, on its

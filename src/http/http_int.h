@@ -110,9 +110,10 @@ void tls_send(void *session, const char *data, size_t len); /* as much as goes a
 struct http_limits {
     int64_t header_us;   /* absolute, from the connection or the last answer's end */
     int64_t request_us;  /* the same, to the end of the body */
-    int64_t answer_us;   /* for an answer to go out, and then ... */
-    int64_t answer_rate; /* ... so many bytes a second that it must at least go out with */
+    int64_t answer_us;   /* in which an answer goes out, or ... */
+    int64_t answer_rate; /* ... so many bytes of it a second, again and again */
     int64_t closing_us;  /* for what is going out while the server closes, whatever the rate */
+    size_t answers_max;  /* bytes of all answers together, small ones not counted; 0: a share of the memory */
 };
 extern const struct http_limits http_default_limits;
 
@@ -145,6 +146,7 @@ struct conn {
     struct in6_addr source; /* as limits count */
     char peer[HTTP_SOURCE_LEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
+    size_t due;                /* byte of the answer with which its deadline is put off; the worker's alone */
     atomic_int phase;          /* enum conn_phase */
     _Atomic int64_t late_at;   /* monotonic, set before the phase that it is for; means nothing while BUSY */
     struct conn *next, **link; /* in the door's table */
@@ -181,8 +183,10 @@ bool conn_reading(struct conn *conn); /* a request has begun; false: cut */
 void conn_has_headers(struct conn *conn);
 bool conn_busy(struct conn *conn); /* the request is whole; false: cut */
 bool conn_was_cut(const struct conn *conn);
-void conn_answering(struct conn *conn, size_t len); /* an answer of so many bytes goes out */
-void conn_idle(struct conn *conn, int64_t now);     /* the request is over; idle if its answer went out */
+void conn_answering(struct conn *conn);         /* an answer goes out */
+void conn_sent(struct conn *conn, size_t n);    /* so many bytes of it have */
+size_t conn_window(const struct conn *conn);    /* bytes of an answer that go out before a deadline */
+void conn_idle(struct conn *conn, int64_t now); /* the request is over; idle if its answer went out */
 /* Its framing was refused: says so and ends it, once the requests before are answered. */
 void conn_refuse_if_next(struct conn *conn);
 void conn_leave(struct conn *conn); /* before the descriptor is closed; frees it */

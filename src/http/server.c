@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "base/world.h"
 
@@ -37,7 +38,8 @@ enum {
     LEAVING = 5, /* more that the library may still be clearing away; 128 events is too many */
     CONNECTION_MEMORY = 32 * 1024,   /* for the headers and what the library makes of them */
     SWALLOW_MAX = 4 * HTTP_BODY_MAX, /* of a body that is too large is read, so that the client hears why */
-    KEEP_MAX = 64 * 1024             /* bytes of a buffer that stays for the next request */
+    KEEP_MAX = 64 * 1024,            /* bytes of a buffer that stays for the next request */
+    PIECE = 64 * 1024                /* bytes of a large answer that are handed over at once */
 };
 
 enum state { DISPATCHED, ASLEEP, ANSWERED };
@@ -80,6 +82,7 @@ struct http_server {
     struct worker *workers;
     unsigned n_workers; /* with the one of the Unix socket, which is the last */
     int64_t closing_us;
+    struct buf_budget answers;
     atomic_bool closing;
 };
 
@@ -92,8 +95,8 @@ struct origin {
 const struct http_limits http_default_limits = {
     .header_us = HTTP_HEADER_DEADLINE_S * CLOCK_S,
     .request_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
-    .answer_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
-    .answer_rate = 16 * 1024,
+    .answer_us = HTTP_ANSWER_WINDOW_S * CLOCK_S,
+    .answer_rate = HTTP_ANSWER_RATE,
     .closing_us = HTTP_CLOSING_S * CLOCK_S,
 };
 
@@ -120,7 +123,9 @@ static struct transfer *transfer_new(struct worker *worker)
         x = XNEW(struct transfer);
         x->worker = worker;
         buf_init(&x->body, HTTP_BODY_MAX);
-        buf_init(&x->req.answer, HTTP_ANSWER_MAX);
+        struct buf_budget *answers = &worker->server->answers;
+        buf_init(&x->req.answer, answers->max < HTTP_ANSWER_MAX ? answers->max : HTTP_ANSWER_MAX);
+        x->req.answer.budget = answers;
     } else {
         worker->spare = x->next;
     }
@@ -144,13 +149,10 @@ static void wipe(struct buf *b)
 {
     if (b->len)
         crypto_wipe(b->data, b->len);
-    size_t max = b->max;
-    if (b->cap <= KEEP_MAX) {
+    if (b->cap <= KEEP_MAX)
         buf_reset(b);
-        return;
-    }
-    buf_free(b);
-    buf_init(b, max);
+    else
+        buf_free(b);
 }
 
 static void transfer_release(struct transfer *x)
@@ -212,12 +214,29 @@ static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const ch
 
 /* ---- the answer ---- */
 
+/* The library asks for the next piece when the one before has gone out. */
+static ssize_t read_answer(void *arg, uint64_t at, char *out, size_t max)
+{
+    struct transfer *x = arg;
+    size_t left = x->req.answer.len - (size_t)at, n = left < max ? left : max;
+    memcpy(out, x->req.answer.data + at, n);
+    conn_sent(x->conn, (size_t)at);
+    return (ssize_t)n;
+}
+
+/* The buffer is ours until the request is completed. What goes out within the first window goes out as it is.
+ */
+static struct MHD_Response *respond_with(struct transfer *x, const struct buf *answer)
+{
+    if (answer->len <= conn_window(x->conn))
+        return MHD_create_response_from_buffer(answer->len, answer->data, MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_callback(answer->len, PIECE, read_answer, x, NULL);
+}
+
 static struct MHD_Response *make_response(struct transfer *x)
 {
     struct http_request *req = &x->req;
-    /* The buffer is ours until the request is completed. */
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(req->answer.len, req->answer.data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = respond_with(x, &req->answer);
     assert(response);
     if (req->answer.len > 0)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
@@ -236,7 +255,7 @@ static struct MHD_Response *make_response(struct transfer *x)
 static void complain(struct transfer *x, unsigned status, const char *text)
 {
     const struct http_server_conf *conf = &x->worker->server->conf;
-    buf_reset(&x->req.answer);
+    buf_free(&x->req.answer);
     x->req.content_type = NULL;
     x->req.extra_name = NULL;
     x->req.status = status;
@@ -247,10 +266,12 @@ static enum MHD_Result send_answer(struct transfer *x)
 {
     assert(x->req.status >= 100 && x->req.status < 600);
     assert(x->counted && !x->sending);
+    if (x->req.answer.starved)
+        complain(x, 503, "large answers to others use up the memory for answers: repeat it later");
     if (x->req.answer.over)
         complain(x, 500, "the answer is too large");
     struct MHD_Response *response = make_response(x);
-    conn_answering(x->conn, x->req.answer.len);
+    conn_answering(x->conn);
     enum MHD_Result result = MHD_queue_response(x->connection, x->req.status, response);
     MHD_destroy_response(response);
     x->sending = true;
@@ -571,6 +592,8 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
     struct http_server *server = XNEW(struct http_server);
     server->conf = *conf;
     server->closing_us = limits->closing_us;
+    server->answers.max =
+        limits->answers_max ? limits->answers_max : memory_of_process() / HTTP_ANSWERS_SHARE;
     /* Enough for all connections, and one for each processor if there are so many connections. */
     unsigned connections = conf->max_connections;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -190,11 +190,18 @@ static void fail(struct exchange *x, const struct err *err)
     answer_error(x->http, x->route->dialect, err);
 }
 
-/* An answer that was cut off must not go out. */
+/* An answer that was cut off must not go out, nor keep its memory. */
 static enum rc check_answer(struct exchange *x, struct err *err)
 {
-    if (!x->http->answer.over)
+    struct buf *answer = &x->http->answer;
+    bool starved = answer->starved;
+    if (!answer->over)
         return RC_OK;
+    buf_free(answer);
+    if (starved)
+        return err_set(err, RC_UNAVAILABLE,
+                       "large answers to others use up the memory for answers: repeat it later, or ask for "
+                       "less, with limit");
     return err_set(err, RC_TOO_LARGE, "the answer is too large: ask for less, with limit");
 }
 

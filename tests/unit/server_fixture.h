@@ -35,7 +35,8 @@ struct site {
     struct config *config;
     struct metrics *metrics;
     struct server *server;
-    struct reader *reader; /* of this test's thread */
+    struct reader *reader;      /* of this test's thread */
+    struct buf_budget *answers; /* NULL: there is enough memory for them */
 };
 
 static inline int64_t site_now(void *arg)
@@ -162,6 +163,7 @@ static inline struct asked *site_send(struct site *site, const struct question *
                                         .peer = "192.0.2.1",
                                         .worker = site->reader };
     buf_init(&asked->req.answer, HTTP_ANSWER_MAX);
+    asked->req.answer.budget = site->answers;
     expect_ok(request_set_target(&asked->req, q->target, &err), &err);
     asked->queued = dispatch(site->server, &asked->req) == HTTP_LATER;
     return asked;

@@ -124,12 +124,64 @@ static void test_buf__url_leaves_only_unreserved_characters(void **state)
     buf_free(&b);
 }
 
+static void test_buf__texts_share_a_budget_that_small_ones_do_not_need(void **state)
+{
+    static const char kib[1024] = { 'x' };
+    struct buf_budget budget = { .max = 600 * 1024 };
+    struct buf large, other, small;
+    buf_init(&large, 1 << 20);
+    buf_init(&other, 1 << 20);
+    buf_init(&small, 1 << 20);
+    large.budget = other.budget = small.budget = &budget;
+    for (int i = 0; i < 255; i++)
+        buf_add(&large, kib, sizeof(kib));
+    assert_int_equal(atomic_load(&budget.used), large.cap);
+    for (int i = 0; i < 300; i++)
+        buf_add(&other, kib, sizeof(kib));
+    assert_true(other.over && other.starved);
+    assert_int_equal(other.len, 256 * 1024);
+    assert_null(buf_add_room(&other, 1));
+    for (int i = 0; i < 64; i++)
+        buf_add(&small, kib, sizeof(kib));
+    assert_false(small.over);
+    assert_int_equal(atomic_load(&budget.used), large.cap + other.cap);
+
+    buf_free(&large);
+    buf_reset(&other);
+    assert_false(other.over || other.starved);
+    for (int i = 0; i < 300; i++)
+        buf_add(&other, kib, sizeof(kib));
+    assert_false(other.over);
+    buf_free(&other);
+    buf_free(&small);
+    assert_int_equal(atomic_load(&budget.used), 0);
+    assert_ptr_equal(other.budget, &budget);
+}
+
+/* Twice as much would be more than there is. */
+static void test_buf__a_text_grows_up_to_its_budget(void **state)
+{
+    static const char kib[1024] = { 'x' };
+    struct buf_budget budget = { .max = 3 << 20 };
+    struct buf b;
+    buf_init(&b, (3 << 20) - 1);
+    b.budget = &budget;
+    for (int i = 0; i < 3 * 1024 - 1; i++)
+        buf_add(&b, kib, sizeof(kib));
+    assert_false(b.over);
+    buf_add(&b, kib, sizeof(kib));
+    assert_true(b.over && !b.starved);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf__grows_and_stays_terminated),
         cmocka_unit_test(test_buf__ceiling_takes_what_fits_then_nothing),
         cmocka_unit_test(test_buf__room_is_all_or_nothing),
+        cmocka_unit_test(test_buf__texts_share_a_budget_that_small_ones_do_not_need),
+        cmocka_unit_test(test_buf__a_text_grows_up_to_its_budget),
         cmocka_unit_test(test_buf__ceiling_of_zero_takes_nothing),
         cmocka_unit_test(test_buf__any_bytes_are_taken),
         cmocka_unit_test(test_buf__numbers),

@@ -168,6 +168,19 @@ static void test_dispatch__a_handler_has_the_halves_of_its_lane(void **state)
     }
 }
 
+static void test_dispatch__a_large_answer_waits_for_memory_and_a_small_one_does_not(void **state)
+{
+    struct site *site = *state;
+    struct buf_budget all_used = { .max = 1024 * 1024, .used = 1024 * 1024 };
+    site->answers = &all_used;
+    expect_text_has(expect_status(site_get(site, "/openapi.yaml"), 503), "use up the memory for answers");
+    expect_status(site_get(site, "/v1/states"), 200);
+    assert_int_equal(atomic_load(&all_used.used), 1024 * 1024);
+    atomic_store(&all_used.used, 0);
+    expect_status(site_get(site, "/openapi.yaml"), 200);
+    assert_int_equal(atomic_load(&all_used.used), 0);
+}
+
 /* ---- long reads ---- */
 
 /* The worker that takes the request has its other connections to look after, the writer its leases to renew,
@@ -450,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_dispatch__what_is_malformed_never_reaches_the_writer),
+        T(test_dispatch__a_large_answer_waits_for_memory_and_a_small_one_does_not),
         T(test_dispatch__what_reads_everything_waits_for_a_thread_of_its_own),
         T(test_dispatch__others_are_served_while_a_password_is_hashed),
         cmocka_unit_test(test_dispatch__a_handler_has_the_halves_of_its_lane),

@@ -875,7 +875,7 @@ static void test_http_server__only_an_answer_makes_a_connection_idle(void **stat
     assert_int_equal(atomic_load(&conn->phase), CONN_READING);
 
     assert_true(conn_busy(conn));
-    conn_answering(conn, 10);
+    conn_answering(conn);
     conn_idle(conn, CLOCK_S);
     assert_true(conn->answered);
     assert_true(conn_reading(conn));
@@ -883,17 +883,86 @@ static void test_http_server__only_an_answer_makes_a_connection_idle(void **stat
     door_close(&door);
 }
 
+static void test_http_server__a_deadline_is_put_off_for_a_window_of_the_answer(void **state)
+{
+    struct door *door;
+    house.limits.answer_rate = 1000;
+    house.limits.answer_us = 60 * CLOCK_S;
+    struct conn *conn = begin_conn(&door);
+    assert_int_equal(conn_window(conn), 60000);
+    assert_true(conn_reading(conn) && conn_busy(conn));
+    conn_answering(conn);
+    int64_t first = atomic_load(&house.mono) + 60 * CLOCK_S;
+    assert_int_equal(atomic_load(&conn->late_at), first);
+    atomic_fetch_add(&house.mono, 50 * CLOCK_S);
+    conn_sent(conn, 59999);
+    assert_int_equal(atomic_load(&conn->late_at), first);
+    conn_sent(conn, 70000);
+    assert_int_equal(atomic_load(&conn->late_at), first + 50 * CLOCK_S);
+    atomic_fetch_add(&house.mono, 30 * CLOCK_S);
+    conn_sent(conn, 129999);
+    assert_int_equal(atomic_load(&conn->late_at), first + 50 * CLOCK_S);
+    conn_sent(conn, 130000);
+    assert_int_equal(atomic_load(&conn->late_at), first + 80 * CLOCK_S);
+    free(conn);
+    door_close(&door);
+}
+
+/* Of the answer 16 MiB are to be read, with 1 MiB a minute. */
+static void limit_reading(void)
+{
+    house.limits.answer_us = 60 * CLOCK_S;
+    house.limits.answer_rate = 1024 * 1024 / 60;
+}
+
 static void test_http_server__who_does_not_read_is_cut(void **state)
 {
-    house.limits.answer_us = 200 * CLOCK_MS;
-    house.limits.answer_rate = INT64_C(1) << 40;
+    limit_reading();
+    open_house();
+    int64_t began_at = atomic_load(&house.mono);
+    int fd = dial();
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    house.pace_us = 250 * CLOCK_MS;
+    await_count(&house.n_finished, 1);
+    assert_true(atomic_load(&house.mono) - began_at < 600 * CLOCK_S); /* it would have 16 minutes */
+    close(fd);
+    assert_served();
+}
+
+/* Behind what the client has read, the kernel holds at most 5 MiB. */
+static void test_http_server__who_reads_slowly_gets_all(void **state)
+{
+    static const size_t pieces[] = { 4 << 20, 6 << 20, 6 << 20 };
+    limit_reading();
+    open_house();
+    int few = 64 * 1024, fd = dial();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(hear_headers(fd).status, 200);
+    hear_body(fd, &(struct heard){ 0 }, strlen("GET /big"));
+    for (size_t i = 0; i < 3; i++) {
+        hear_body(fd, &(struct heard){ 0 }, pieces[i]);
+        atomic_fetch_add(&house.mono, 40 * CLOCK_S);
+        assert_served();
+        assert_served(); /* the door has ended who was late before it let this one in */
+    }
+    close(fd);
+}
+
+static void test_http_server__large_answers_share_the_memory_for_them(void **state)
+{
+    unsigned status = 503;
+    house.limits.answers_max = 24 * 1024 * 1024;
     open_house();
     int fd = dial();
     say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
-    house.pace_us = 50 * CLOCK_MS;
-    await_count(&house.n_finished, 1);
-    close(fd);
+    assert_int_equal(hear_headers(fd).status, 200);
+    assert_int_equal(ask("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").status, 503);
     assert_served();
+    close(fd);
+    for (int i = 0; i < 1000 && status == 503; i++) /* until the server has noticed */
+        status = ask("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").status;
+    assert_int_equal(status, 200);
 }
 
 static void test_http_server__a_slow_answer_is_not_late(void **state)
@@ -1513,7 +1582,10 @@ int main(void)
         TEST(an_idle_connection_is_closed_without_a_word),
         TEST(a_connection_that_was_cut_stays_cut),
         TEST(only_an_answer_makes_a_connection_idle),
+        TEST(a_deadline_is_put_off_for_a_window_of_the_answer),
         TEST(who_does_not_read_is_cut),
+        TEST(who_reads_slowly_gets_all),
+        TEST(large_answers_share_the_memory_for_them),
         TEST(a_slow_answer_is_not_late),
         TEST(many_answers_come_from_other_threads),
         TEST(headers_are_for_the_worker_alone),
