@@ -40,8 +40,15 @@ static enum rc print_fuse(struct cli *cli, const struct api_answer *answer, stru
         print_json(answer->json);
         return RC_OK;
     }
-    puts(blown->integer ? "The fuse has blown: no new retirements start; those under way continue."
-                        : "The fuse is whole.");
+    const struct json *next = json_get(answer->json, "next");
+    if (blown->integer)
+        puts("The fuse has blown: no new retirements start; those under way continue.");
+    else if (next && next->kind == JSON_MAP)
+        printf("The fuse is going to blow at the next claim: %s due, at most %lld are usual.\n",
+               print_count(&cli->arena, api_int(next, "due"), "person is", "people are"),
+               (long long)api_int(next, "most"));
+    else
+        puts("The fuse is whole.");
     for (const struct json *e = history->first; e; e = e->next)
         print_entry(&cli->arena, e);
     return RC_OK;

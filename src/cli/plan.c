@@ -17,7 +17,7 @@
 
 /* What keeps drivers from taking people up, as the server says. */
 struct holds {
-    bool fuse_blown;
+    const char *fuse;          /* why no new retirement starts; NULL: they do */
     const struct json *stages; /* those that a person has left, with how often they found nobody */
 };
 
@@ -64,7 +64,7 @@ static const char *why_pending_waits(struct arena *a, const struct subject *s)
     char due[CLOCK_TEXT_LEN];
     int64_t created = 0;
     if (clock_parse(api_text(s->r, "created"), &created, NULL) || created + s->config->cool_off_us <= s->now)
-        return s->holds->fuse_blown ? "the fuse has blown: lethe fuse show" : NULL;
+        return s->holds->fuse;
     clock_format(created + s->config->cool_off_us, due);
     return arena_printf(a, "cooling off until %s", print_time(a, due));
 }
@@ -622,9 +622,13 @@ static enum rc read_holds(struct cli *cli, struct api *api, struct holds *out, s
         rc = api_get(api, &cli->arena, "/v1/stages", &stages, err);
     if (!rc)
         rc = api_expect(stages.json, "stages", JSON_LIST, &out->stages, err);
-    if (!rc)
-        out->fuse_blown = json_get_bool(fuse.json, "blown");
-    return rc;
+    if (rc)
+        return rc;
+    const struct json *next = json_get(fuse.json, "next");
+    out->fuse = json_get_bool(fuse.json, "blown") ? "the fuse has blown: lethe fuse show"
+                : next && next->kind == JSON_MAP  ? "the fuse is going to blow: lethe fuse show"
+                                                  : NULL;
+    return RC_OK;
 }
 
 static enum rc run_plan(struct cli *cli, struct err *err)

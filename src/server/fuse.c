@@ -30,16 +30,33 @@ static void put_entry(struct json_out *o, const struct fuse_entry *e)
     json_close_map(o);
 }
 
+static void put_next(struct json_out *o, const struct fuse_state *now)
+{
+    json_open_map(o);
+    json_field_int(o, "due", now->due);
+    json_field_int(o, "most", now->most);
+    json_close_map(o);
+}
+
 static enum rc answer_fuse(struct exchange *x, struct err *err)
 {
     struct fuse_entry history[HISTORY_MAX];
     size_t n;
+    struct fuse_state now;
+    struct act act = exchange_act(x);
     enum rc rc = store_fuse(x->store, x->arena, HISTORY_MAX, history, &n, err);
+    if (!rc)
+        rc = usecase_look_at_fuse(&act, &now, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
     json_open_map(&o);
     json_field_bool(&o, "blown", n > 0 && history[0].blown);
+    json_put_key(&o, "next");
+    if (now.blew)
+        put_next(&o, &now);
+    else
+        json_put_null(&o);
     json_put_key(&o, "history");
     json_open_list(&o);
     for (size_t i = 0; i < n; i++)

@@ -35,7 +35,7 @@ static enum rc add(struct act *act, const char *action, struct fuse_entry e, str
     return rc ? rc : audit_add(act, (struct audit_entry){ .action = action, .people = e.due }, err);
 }
 
-enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
+enum rc usecase_look_at_fuse(struct act *act, struct fuse_state *out, struct err *err)
 {
     int64_t due_before = act->now - act->config->cool_off_us, most, due;
     struct fuse_entry last = { 0 };
@@ -53,22 +53,28 @@ enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *
     rc = store_count_pending(act->store, &due, err); /* no more than these are due */
     if (!rc && due > most)
         rc = store_due_upto(act->store, due_before, most + last.due + 1, &due, err);
-    if (rc)
+    out->usual_again = last.due > 0 && due <= most;
+    out->most = most;
+    if (rc || due <= most + last.due)
         return rc;
-    if (due > most + last.due) {
-        rc = store_due_upto(act->store, due_before, INT64_MAX, &due, err);
-        *out = (struct fuse_state){ .blown = true, .blew = true, .due = due, .most = most };
-        if (!rc)
-            rc = add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = due, .most = most }, err);
-        const char *cause = arena_printf(act->arena, "%lld people are due, at most %lld are usual",
-                                         (long long)due, (long long)most);
-        const struct alarm alarm = { .what = "fuse", .failure = { -1, cause } };
-        return rc ? rc : alerts_note(act, &alarm, err);
-    }
-    if (last.due == 0 || due > most)
-        return RC_OK;
-    return add(act, "fuse_reset", (struct fuse_entry){ .most = most, .reason = "the queue is usual again" },
-               err);
+    out->blown = out->blew = true;
+    return store_due_upto(act->store, due_before, INT64_MAX, &out->due, err);
+}
+
+enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err)
+{
+    enum rc rc = usecase_look_at_fuse(act, out, err);
+    if (!rc && out->usual_again)
+        rc = add(act, "fuse_reset",
+                 (struct fuse_entry){ .most = out->most, .reason = "the queue is usual again" }, err);
+    if (rc || !out->blew)
+        return rc;
+    rc =
+        add(act, "fuse_blown", (struct fuse_entry){ .blown = true, .due = out->due, .most = out->most }, err);
+    const char *cause = arena_printf(act->arena, "%lld people are due, at most %lld are usual",
+                                     (long long)out->due, (long long)out->most);
+    const struct alarm alarm = { .what = "fuse", .failure = { -1, cause } };
+    return rc ? rc : alerts_note(act, &alarm, err);
 }
 
 enum rc usecase_check_release(const char *reason, struct err *err)

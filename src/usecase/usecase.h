@@ -162,9 +162,12 @@ enum rc usecase_find_request(struct act *act, const char *username, const char *
 struct fuse_state {
     bool blown;        /* no new retirement may start */
     bool blew;         /* it blew just now */
+    bool usual_again;  /* it was released, and a release is no longer needed */
     int64_t due, most; /* when it blew just now: how many were due, and how many may be */
 };
-/* Looks at the whole queue; writes when the fuse changes. */
+/* Looks at the whole queue, as a claim does, and writes nothing. */
+enum rc usecase_look_at_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
+/* The same, and writes when the fuse changes. */
 enum rc usecase_check_fuse(struct act *act, struct fuse_state *out, struct err *err) MUST_CHECK;
 /* RC_INVALID: the reason. */
 enum rc usecase_check_release(const char *reason, struct err *err) MUST_CHECK;

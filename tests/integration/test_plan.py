@@ -89,6 +89,9 @@ def test_the_cool_off_is_a_reason(planned):
 def test_a_blown_fuse_is_a_reason(planned):
     planned.configure(fuse={"people": 1, "times_usual": 0})
     planned.request_all(["ada", "bob"])
+    assert "not now: the fuse is going to blow: lethe fuse show" in planned.ok("plan", "ada").out  # before any claim
+    assert "0 people of 2 would be taken up now" in planned.ok("plan").out
+    assert "going to blow at the next claim: 2 people are due, at most 1 are usual" in planned.ok("fuse", "show").out
     assert planned.drive().code == 4
     assert "not now: the fuse has blown: lethe fuse show" in planned.ok("plan", "ada").out
     assert "0 people of 2 would be taken up now" in planned.ok("plan").out

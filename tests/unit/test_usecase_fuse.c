@@ -58,6 +58,33 @@ static void test_fuse__blows_at_one_too_many_and_no_new_retirement_starts(void *
     assert_int_equal(claim_all(f), 0);
 }
 
+static struct fuse_state look_only(struct fixture *f)
+{
+    struct act act = act_as(f, "client:operator");
+    struct fuse_state out;
+    OK(usecase_look_at_fuse(&act, &out, &f->err));
+    return out;
+}
+
+static void test_fuse__a_look_says_what_a_claim_would_do_and_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    add_people(f, 3);
+    struct fuse_state fuse = look_only(f);
+    assert_true(fuse.blown && fuse.blew && fuse.due == 3 && fuse.most == 2);
+    assert_int_equal(ask(f, "SELECT count(*) FROM fuse") + ask(f, "SELECT count(*) FROM alarm"), 0);
+    look(f);
+    fuse = look_only(f);
+    assert_true(fuse.blown && !fuse.blew);
+    OK(release(f, "looked at it"));
+    fuse = look_only(f);
+    assert_true(!fuse.blown && !fuse.usual_again);
+    assert_int_equal(claim_all(f), 3);
+    fuse = look_only(f);
+    assert_true(!fuse.blown && fuse.usual_again);
+    assert_int_equal(ask(f, "SELECT count(*) FROM fuse"), 2);
+}
+
 static enum rc note_walk(void *arg, const char *sql)
 {
     *(int *)arg += strstr(sql, "FROM (SELECT 1 FROM retirement") != NULL;
@@ -133,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(test_fuse__blows_at_one_too_many_and_no_new_retirement_starts),
+        S(test_fuse__a_look_says_what_a_claim_would_do_and_writes_nothing),
         S(test_fuse__walks_over_no_row_while_few_are_in_pending),
         S(test_fuse__those_under_way_continue),
         S(test_fuse__released_lets_as_many_start_and_blows_for_more),
