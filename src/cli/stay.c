@@ -68,7 +68,9 @@ static enum rc watch_signals(bool reloads, struct err *err)
         return err_set_errno(err, "cannot make a pipe");
     had_terminal = isatty(STDERR_FILENO);
     sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGINT, NULL, &before);
+    if (before.sa_handler != SIG_IGN) /* in the background of a shell: Ctrl-C is for another program */
+        sigaction(SIGINT, &stop, NULL);
     sigaction(SIGHUP, NULL, &before);
     if (reloads || before.sa_handler != SIG_IGN) /* nohup: goes on when its terminal is closed */
         sigaction(SIGHUP, reloads ? &hangup : &stop, NULL);

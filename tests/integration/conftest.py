@@ -8,6 +8,9 @@ from post_office import PostOffice
 from services import Service
 from site_under_test import Site
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell; programs would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def site(tmp_path):

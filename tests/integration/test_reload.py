@@ -187,6 +187,22 @@ def test_under_nohup_it_goes_on_with_drive_once(pipeline):
     assert pipeline.states() == {"ada": "COMPLETE"}
 
 
+def test_in_the_background_it_goes_on_when_the_shell_is_interrupted(pipeline):
+    """A shell without job control starts background programs with SIGINT ignored: Ctrl-C is for another one."""
+    gate = pipeline.forum.script = Gate()
+    pipeline.request("ada")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = pipeline.start("drive", "--once")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    gate.wait_reached()
+    process.send_signal(signal.SIGINT)
+    gate.open()
+    assert process.wait(TIMEOUT) == 0
+    assert pipeline.states() == {"ada": "COMPLETE"}
+
+
 def test_a_closed_terminal_stops_it(site):
     """A closed terminal sends the same signal as a reload."""
     site.write_config()
