@@ -183,7 +183,8 @@ static const struct setting watch_settings[] = {
       "ERRORED (error)",
       .choices = "leave|error" },
     { "every", "time", setting_length, OF(watch_every_us), "60s",
-      "how often the server looks for people who are stuck", .min = 100 * CLOCK_MS, .max = CLOCK_DAY },
+      "how often the server, or a driver for an LMS, looks for people who are stuck", .min = 100 * CLOCK_MS,
+      .max = CLOCK_DAY },
     { "alert_every", "time", setting_length, OF(alert_every_us), "15m",
       "the time between two alerts; the first is sent at once, and what happens in between becomes one "
       "message",
