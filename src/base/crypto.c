@@ -27,7 +27,7 @@ static void must(bool worked)
     assert(worked);
 }
 
-static EVP_MD *sha1, *sha256;
+static EVP_MD *md5, *sha1, *sha256; /* md5: NULL: not there */
 static EVP_MAC *hmac;
 static EVP_CIPHER *aes_gcm;
 static pthread_key_t of_thread;
@@ -53,6 +53,7 @@ static void contexts_free(void *arg)
 
 static void fetch_all(void)
 {
+    md5 = EVP_MD_fetch(NULL, "MD5", NULL);
     sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
@@ -83,6 +84,18 @@ static struct contexts *contexts(void)
 void crypto_random(void *out, size_t len)
 {
     must(len <= INT32_MAX && RAND_bytes(out, (int)len) == 1);
+}
+
+bool crypto_has_md5(void)
+{
+    return contexts() && md5;
+}
+
+void crypto_md5(const void *data, size_t len, uint8_t out[CRYPTO_MD5_LEN])
+{
+    EVP_MD_CTX *ctx = contexts()->digest;
+    must(md5 && EVP_DigestInit_ex2(ctx, md5, NULL) && EVP_DigestUpdate(ctx, data, len) &&
+         EVP_DigestFinal_ex(ctx, out, NULL));
 }
 
 void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN])

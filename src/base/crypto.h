@@ -9,10 +9,14 @@
 
 #include "base/err.h"
 
-enum { CRYPTO_SHA1_LEN = 20, CRYPTO_SHA256_LEN = 32, CRYPTO_KEY_LEN = 32 };
+enum { CRYPTO_MD5_LEN = 16, CRYPTO_SHA1_LEN = 20, CRYPTO_SHA256_LEN = 32, CRYPTO_KEY_LEN = 32 };
 
 void crypto_random(void *out, size_t len);
 
+/* For services that know people by such digests; it protects nothing. Not there under a policy such as FIPS.
+ */
+bool crypto_has_md5(void);
+void crypto_md5(const void *data, size_t len, uint8_t out[CRYPTO_MD5_LEN]);
 /* The digest of the two texts one after the other; the second may have length 0. */
 void crypto_sha1(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CRYPTO_SHA1_LEN]);
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_SHA256_LEN]);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "config/foreign.h"
@@ -20,8 +21,6 @@ static const char *const place_names[] = {
         NULL
 };
 
-#define QUOTED ":quoted"
-
 static const size_t place_offsets[] = {
 #define X(name) offsetof(struct template_values, name),
     TEMPLATE_PLACES(X)
@@ -31,16 +30,19 @@ static const size_t place_offsets[] = {
 enum {
     PLACES_N = sizeof(place_offsets) / sizeof(place_offsets[0]),
     FIXED = -1,
-    SHOWN_MAX = 40, /* bytes of a wrong name in an error */
+    FILTERS_MAX = 8, /* of one place */
+    SHOWN_MAX = 40,  /* bytes of a wrong name in an error */
     TEMPLATE_TEXT_MAX = 1024 * 1024
 };
 
 struct piece {
     int place;        /* index into place_names; from PLACES_N on into values.more; or FIXED */
     bool number;      /* stands outside of a string */
-    bool quoted;      /* stands within the quotes of a query */
     const char *text; /* FIXED: the text; else the name of the place */
     size_t len;
+    const char *suffix; /* its filters as they are written: ":lower:md5"; "" if there are none */
+    int filters[FILTERS_MAX];
+    int n_filters;
     struct piece *next;
 };
 
@@ -48,6 +50,79 @@ struct template
 {
     enum template_kind kind;
     struct piece *first, *last;
+};
+
+/* ---- filters ---- */
+
+static const char *hex(struct arena *a, const uint8_t *digest, size_t len)
+{
+    char *text = arena_alloc(a, 2 * len + 1);
+    crypto_hex(digest, len, text);
+    return text;
+}
+
+static const char *filter_lower(struct arena *a, const char *s)
+{
+    return text_lower(a, s);
+}
+
+static const char *filter_md5(struct arena *a, const char *s)
+{
+    uint8_t digest[CRYPTO_MD5_LEN];
+    crypto_md5(s, strlen(s), digest);
+    return hex(a, digest, sizeof(digest));
+}
+
+static const char *filter_sha1(struct arena *a, const char *s)
+{
+    uint8_t digest[CRYPTO_SHA1_LEN];
+    crypto_sha1(s, strlen(s), NULL, 0, digest);
+    return hex(a, digest, sizeof(digest));
+}
+
+static const char *filter_sha256(struct arena *a, const char *s)
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    crypto_sha256(s, strlen(s), digest);
+    return hex(a, digest, sizeof(digest));
+}
+
+static const char *filter_base64(struct arena *a, const char *s)
+{
+    size_t len = strlen(s);
+    char *coded = arena_alloc(a, (len + 2) / 3 * 4 + 1);
+    crypto_base64((const uint8_t *)s, len, coded);
+    return coded;
+}
+
+static const char *filter_quoted(struct arena *a, const char *s)
+{
+    char *quoted = arena_alloc(a, 2 * strlen(s) + 1), *to = quoted;
+    for (; *s; s++) {
+        if (strchr("'\"\\", *s))
+            *to++ = '\\';
+        *to++ = *s;
+    }
+    return quoted;
+}
+
+static const char *const filter_names[] = {
+#define X(name) #name,
+    TEMPLATE_FILTERS(X)
+#undef X
+        NULL
+};
+
+static const char *(*const filters[])(struct arena *a, const char *s) = {
+#define X(name) filter_##name,
+    TEMPLATE_FILTERS(X)
+#undef X
+};
+
+enum {
+#define X(name) FILTER_##name,
+    TEMPLATE_FILTERS(X)
+#undef X
 };
 
 /* ---- making ---- */
@@ -111,20 +186,26 @@ static void add_text(struct template_maker *m, const char *text, size_t len)
     buf_free(&encoded);
 }
 
-static int find_place(const struct template_maker *m, const char *name)
+static bool is_name(const char *name, const char *s, size_t len)
+{
+    return strncmp(name, s, len) == 0 && !name[len];
+}
+
+/* s: the name, of len bytes. */
+static int find_place(const struct template_maker *m, const char *s, size_t len)
 {
     for (int i = 0; i < PLACES_N; i++)
-        if (strcmp(place_names[i], name) == 0)
+        if (is_name(place_names[i], s, len))
             return i;
     for (size_t i = 0; m->more && i < m->more->n; i++)
-        if (strcmp(m->more->name[i], name) == 0)
+        if (is_name(m->more->name[i], s, len))
             return PLACES_N + (int)i;
     return FIXED;
 }
 
 bool template_knows(const struct template_maker *m, const char *name)
 {
-    return find_place(m, name) != FIXED;
+    return find_place(m, name, strcspn(name, ":")) != FIXED;
 }
 
 /* All names of places, NULL at the end. */
@@ -148,32 +229,59 @@ static enum rc refuse_name(const struct template_maker *m, const char *name, str
     if (nearest)
         return err_set(err, RC_INVALID, "there is no {%.*s%s}: did you mean {%s}?", shown, name, dots,
                        nearest);
-    return err_set(err, RC_INVALID,
-                   "there is no {%.*s%s}: there are {original_username}, {original_email}, {original_name}, "
-                   "{retired_username}, {retired_email}, {user_id}, {retirement_id}; a brace is written {{",
-                   shown, name, dots);
+#define X(place) ", {" #place "}"
+    static const char all[] = TEMPLATE_PLACES(X);
+#undef X
+    return err_set(err, RC_INVALID, "there is no {%.*s%s}: there are %s; a brace is written {{", shown, name,
+                   dots, all + strlen(", "));
+}
+
+/* at: behind the first colon, up to the closing brace. */
+static enum rc read_filters(struct template_maker *m, struct piece *piece, const char *at, struct err *err)
+{
+    for (;; at++) {
+        size_t len = strcspn(at, ":}");
+        int i = 0;
+        while (filter_names[i] && !is_name(filter_names[i], at, len))
+            i++;
+        if (!filter_names[i]) {
+            const char *wrong = arena_strndup(m->arena, at, len), *near = text_nearest(wrong, filter_names);
+            return err_set(err, RC_INVALID, "{%s:%s}: there is no filter \"%s\"; %s%s%s", piece->text,
+                           text_brief(m->arena, wrong), text_brief(m->arena, wrong),
+                           near ? "did you mean " : "there are lower, md5, sha1, sha256, base64, quoted",
+                           near ? near : "", near ? "?" : "");
+        }
+        if (piece->n_filters == FILTERS_MAX)
+            return err_set(err, RC_INVALID, "{%s}: more than %d filters", piece->text, FILTERS_MAX);
+        if (i == FILTER_md5 && !crypto_has_md5())
+            return err_set(err, RC_INVALID, "{%s:md5}: this system's OpenSSL does not permit MD5",
+                           piece->text);
+        if (i == FILTER_quoted && m->made->kind == TEMPLATE_SQL)
+            return err_set(err, RC_INVALID,
+                           "{%s:quoted}: a value is bound to a statement, never put into it: {%s} is enough",
+                           piece->text, piece->text);
+        piece->filters[piece->n_filters++] = i;
+        at += len;
+        if (*at == '}')
+            return RC_OK;
+    }
 }
 
 /* at: behind the opening brace. *rest: behind the closing one. */
 static enum rc add_place(struct template_maker *m, const char *at, const char **rest, struct err *err)
 {
-    size_t len = strcspn(at, "{}");
+    size_t len = strcspn(at, "{}"), name_len = strcspn(at, ":{}");
     if (at[len] != '}')
         return err_set(err, RC_INVALID, "{ without }: to send a brace, write {{");
-    bool quoted = len >= strlen(QUOTED) && strncmp(at + len - strlen(QUOTED), QUOTED, strlen(QUOTED)) == 0;
-    const char *name = arena_strndup(m->arena, at, len - (quoted ? strlen(QUOTED) : 0));
-    int place = find_place(m, name);
+    const char *name = arena_strndup(m->arena, at, name_len);
+    int place = find_place(m, name, name_len);
     if (place == FIXED)
         return refuse_name(m, name, err);
-    if (quoted && m->made->kind == TEMPLATE_SQL)
-        return err_set(err, RC_INVALID,
-                       "{%s" QUOTED "}: a value is bound to a statement, never put into it: {%s} is enough",
-                       name, name);
     struct piece *piece = add_piece(m, place);
     piece->text = name;
-    piece->quoted = quoted;
+    piece->suffix = arena_strndup(m->arena, at + name_len, len - name_len);
     *rest = at + len + 1;
-    return RC_OK;
+    return name_len < len ? read_filters(m, piece, at + name_len + 1, err) : RC_OK;
 }
 
 /* . or .. between two slashes leads to another place, encoded or not. */
@@ -232,13 +340,15 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
 
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err)
 {
-    int place = find_place(m, name);
+    size_t len = strcspn(name, ":");
+    int place = find_place(m, name, len);
     assert(place != FIXED);
     /* user_id and retirement_id are numbers; the kind of a captured value is not known yet. */
-    if (place < PLACES_N && strcmp(name, "user_id") != 0 && strcmp(name, "retirement_id") != 0)
+    if (name[len] || (place < PLACES_N && strcmp(name, "user_id") != 0 && strcmp(name, "retirement_id") != 0))
         return err_set(err, RC_INVALID, "{%s} is a text: write \"{%s}\"", name, name);
     struct piece *piece = add_piece(m, place);
     piece->text = arena_strdup(m->arena, name);
+    piece->suffix = "";
     piece->number = true;
     return RC_OK;
 }
@@ -275,8 +385,11 @@ const char *template_find_place(const char *text)
         for (int i = 0; i < PLACES_N; i++) {
             size_t len = strlen(place_names[i]);
             const char *end = at + 1 + len;
-            if (strncmp(at + 1, place_names[i], len) == 0 &&
-                (*end == '}' || strncmp(end, QUOTED "}", strlen(QUOTED "}")) == 0))
+            if (strncmp(at + 1, place_names[i], len) != 0)
+                continue;
+            if (*end == ':')
+                end += strspn(end, ":abcdefghijklmnopqrstuvwxyz0123456789");
+            if (*end == '}')
                 return place_names[i];
         }
     return NULL;
@@ -289,8 +402,8 @@ void template_put_identity(const struct template *t, struct buf *out)
         if (piece->place == FIXED)
             buf_add(out, piece->text, piece->len);
         else
-            buf_printf(out, "%c%s%s%s%c", '\0', piece->text, piece->number ? ":number" : "",
-                       piece->quoted ? QUOTED : "", '\0');
+            buf_printf(out, "%c%s%s%s%c", '\0', piece->text, piece->number ? ":number" : "", piece->suffix,
+                       '\0');
     }
     buf_add(out, t ? "\0;" : "\0-", 2);
 }
@@ -314,10 +427,12 @@ static bool is_number(const struct piece *piece, const char *value)
     return digits > 0 && !value[digits] && (value[0] != '0' || digits == 1);
 }
 
-static enum rc check_value(enum template_kind kind, const struct piece *piece, const char *value,
-                           struct err *err)
+/* The value of a place as it is before it is encoded: with all its filters, in the arena. What an empty
+ * value or none would be about is the same with filters and without. */
+static enum rc fill_in(enum template_kind kind, struct arena *a, const struct piece *piece,
+                       const struct template_values *values, const char **out, struct err *err)
 {
-    const char *name = piece->text;
+    const char *name = piece->text, *value = value_of(values, piece->place);
     if (!value)
         return err_set(err, RC_INVALID, "{%s} is not known", name);
     if (piece->number && !is_number(piece, value))
@@ -327,46 +442,36 @@ static enum rc check_value(enum template_kind kind, const struct piece *piece, c
                        name);
     if (kind == TEMPLATE_SQL && !*value)
         return err_set(err, RC_INVALID, "{%s} is empty, so the statement would be about others", name);
+    for (int i = 0; i < piece->n_filters; i++) {
+        if (piece->filters[i] == FILTER_quoted && text_has_control(value))
+            return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in quotes",
+                           name);
+        value = filters[piece->filters[i]](a, value);
+    }
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
-    if (piece->quoted && text_has_control(value))
-        return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in quotes", name);
+    *out = value;
     return RC_OK;
-}
-
-static void add_value(enum template_kind kind, const struct piece *piece, const char *value, struct buf *out)
-{
-    while (piece->quoted && *value) {
-        size_t len = strcspn(value, "'\"\\");
-        encode(kind, out, value, len);
-        value += len;
-        if (!*value)
-            return;
-        encode(kind, out, "\\", 1);
-        encode(kind, out, value++, 1);
-    }
-    encode(kind, out, value, strlen(value));
 }
 
 enum rc template_render(const struct template *t, const struct template_values *values, struct buf *out,
                         struct err *err)
 {
+    struct arena filtered = { 0 };
     size_t before = out->len;
-    for (const struct piece *piece = t->first; piece; piece = piece->next) {
-        if (piece->place == FIXED) {
+    enum rc rc = RC_OK;
+    for (const struct piece *piece = t->first; !rc && piece; piece = piece->next) {
+        const char *value;
+        if (piece->place == FIXED)
             buf_add(out, piece->text, piece->len);
-            continue;
-        }
-        if (piece->place >= PLACES_N && !values->more) {
-            buf_printf(out, "{%s}", piece->text);
-            continue;
-        }
-        const char *value = value_of(values, piece->place);
-        enum rc rc = check_value(t->kind, piece, value, err);
-        if (rc)
-            return rc;
-        add_value(t->kind, piece, value, out);
+        else if (piece->place >= PLACES_N && !values->more)
+            buf_printf(out, "{%s%s}", piece->text, piece->suffix);
+        else if (!(rc = fill_in(t->kind, &filtered, piece, values, &value, err)))
+            encode(t->kind, out, value, strlen(value));
     }
+    arena_free(&filtered);
+    if (rc)
+        return rc;
     if (out->over)
         return err_set(err, RC_TOO_LARGE, "longer than %zu bytes once it is filled in", out->max);
     if (t->kind == TEMPLATE_URL && has_dot_segment(buf_str(out) + before))
@@ -385,8 +490,7 @@ enum rc template_bind(struct arena *a, const struct template *t, const struct te
     for (const struct piece *piece = t->first; piece; piece = piece->next) {
         if (piece->place == FIXED)
             continue;
-        bound[*n] = value_of(values, piece->place);
-        enum rc rc = check_value(t->kind, piece, bound[(*n)++], err);
+        enum rc rc = fill_in(t->kind, a, piece, values, &bound[(*n)++], err);
         if (rc)
             return rc;
     }

@@ -54,12 +54,20 @@ enum template_kind {
     TEMPLATE_TEXT    /* for people to read: as it is */
 };
 
+/* What a value becomes before it is encoded for its place: {original_email:lower:md5}, from left to right.
+ * When adding a filter, also: docs/actions.md. */
+#define TEMPLATE_FILTERS(X)                               \
+    X(lower) /* full Unicode lower case */                \
+    X(md5)   /* digests: of the bytes in UTF-8, in hex */ \
+    X(sha1)                                               \
+    X(sha256)                                             \
+    X(base64) /* with padding */                          \
+    X(quoted) /* a backslash before each ' " and \\, for strings of query languages such as SOQL */
+
 struct template;
 
-/* {{ and }} are braces. {name:quoted} puts a backslash before each ' " and \\ of the value, for strings of
- * query languages such as SOQL; then the value is encoded as usual. RC_INVALID: a brace without its partner,
- * an unknown place (with the nearest known one), a place as other tools write it (foreign.h), . or .. in a
- * path. */
+/* {{ and }} are braces. RC_INVALID: a brace without its partner, an unknown place or filter (with the nearest
+ * known one), a place as other tools write it (foreign.h), . or .. in a path. */
 enum rc template_compile(struct arena *a, enum template_kind kind, const char *text,
                          const struct template **out, struct err *err) MUST_CHECK;
 
@@ -77,7 +85,8 @@ enum rc template_add(struct template_maker *m, const char *text, struct err *err
 enum rc template_add_number(struct template_maker *m, const char *name, struct err *err) MUST_CHECK;
 const struct template *template_end(struct template_maker *m);
 
-bool template_knows(const struct template_maker *m, const char *name); /* is there such a place? */
+/* Is there such a place? Filters behind it are not looked at. */
+bool template_knows(const struct template_maker *m, const char *name);
 
 /* Has it a place of the person? t: NULL has none. more: which captured values are the person's; NULL: none.
  */

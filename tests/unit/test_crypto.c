@@ -16,6 +16,17 @@ static void expect_hex(const uint8_t *data, size_t len, const char *wanted)
     assert_string_equal(hex, wanted);
 }
 
+static void test_crypto__md5(void **state)
+{
+    uint8_t out[CRYPTO_MD5_LEN];
+    if (!crypto_has_md5())
+        skip();
+    crypto_md5("abc", 3, out);
+    expect_hex(out, sizeof(out), "900150983cd24fb0d6963f7d28e17f72");
+    crypto_md5(NULL, 0, out);
+    expect_hex(out, sizeof(out), "d41d8cd98f00b204e9800998ecf8427e");
+}
+
 static void test_crypto__sha1_of_two_texts(void **state)
 {
     uint8_t out[CRYPTO_SHA1_LEN];
@@ -311,6 +322,7 @@ static void test_crypto__nothing_can_be_encrypted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_crypto__md5),
         cmocka_unit_test(test_crypto__sha1_of_two_texts),
         cmocka_unit_test(test_crypto__sha256),
         cmocka_unit_test(test_crypto__hmac_depends_on_key_and_data),

@@ -379,7 +379,72 @@ static void test_template__quoted_values_stay_within_their_quotes(void **state)
     expect_bad(TEMPLATE_URL, "/{user_ids:quoted}", "there is no {user_ids}: did you mean {user_id}?");
     expect_bad(TEMPLATE_SQL, "DELETE FROM t WHERE n = {user_id:quoted}",
                "{user_id:quoted}: a value is bound to a statement, never put into it: {user_id} is enough");
-    expect_bad(TEMPLATE_URL, "/{user_id:x}", "there is no {user_id:x}: did you mean {user_id}?");
+}
+
+static void test_template__filters_are_chained_from_left_to_right(void **state)
+{
+    static const struct {
+        const char *text, *value, *expected;
+    } cases[] = {
+        { "{original_username:lower}", "\xc3\x89LODIE\xce\xa3", "\xc3\xa9lodie\xcf\x82" },
+        { "{original_username:md5}", "abc", "900150983cd24fb0d6963f7d28e17f72" },
+        { "{original_username:sha1}", "abc", "a9993e364706816aba3e25717850c26c9cd0d89d" },
+        { "{original_username:sha256}", "abc",
+          "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { "{original_username:lower:md5}", "ABC", "900150983cd24fb0d6963f7d28e17f72" },
+        { "{original_username:md5:base64}", "abc", "OTAwMTUwOTgzY2QyNGZiMGQ2OTYzZjdkMjhlMTdmNzI=" },
+        { "{original_username:base64:lower}", "ab~", "ywj+" },
+        { "{original_username:lower:quoted}", "O'N", "o\\'n" },
+        { "{original_username:quoted:base64}", "'", "XCc=" },
+    };
+    const char *got;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(render_name(TEMPLATE_TEXT, cases[i].text, cases[i].value, &got), RC_OK);
+        assert_string_equal(got, cases[i].expected);
+    }
+}
+
+static void test_template__filtered_values_are_encoded_for_their_place(void **state)
+{
+    const char *got;
+    assert_int_equal(render_name(TEMPLATE_URL, "/{original_username:base64}", "?~?~", &got), RC_OK);
+    assert_string_equal(got, "/P34%2Ffg%3D%3D");
+    assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username:base64}", "a\nb", &got), RC_OK);
+    assert_int_equal(render_name(TEMPLATE_HEADER, "{original_username:lower}", "a\nb", &got), RC_INVALID);
+    /* The digest of nothing is not nothing, and would be that of others. */
+    assert_int_equal(render_name(TEMPLATE_URL, "/{original_username:md5}", "", &got), RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_TEXT, "{original_username:md5:quoted}", "a\nb", &got), RC_OK);
+}
+
+static void test_template__filters_are_told_apart(void **state)
+{
+    struct buf one, other;
+    buf_init(&one, 100);
+    buf_init(&other, 100);
+    template_put_identity(compile(TEMPLATE_TEXT, "{original_email:md5}"), &one);
+    template_put_identity(compile(TEMPLATE_TEXT, "{original_email:lower:md5}"), &other);
+    assert_string_not_equal(buf_str(&one) + 1, buf_str(&other) + 1);
+    buf_free(&one);
+    buf_free(&other);
+}
+
+static void test_template__unknown_filters_are_refused(void **state)
+{
+    struct template_maker m;
+    struct err err;
+    expect_bad(TEMPLATE_URL, "/{user_id:sha265}",
+               "{user_id:sha265}: there is no filter \"sha265\"; did you mean sha256?");
+    expect_bad(
+        TEMPLATE_TEXT, "{user_id:lower:rot13}",
+        "{user_id:rot13}: there is no filter \"rot13\"; there are lower, md5, sha1, sha256, base64, quoted");
+    expect_bad(TEMPLATE_TEXT, "{user_id:}",
+               "{user_id:}: there is no filter \"\"; there are lower, md5, sha1, sha256, base64, quoted");
+    expect_bad(TEMPLATE_TEXT, "{user_id:md5:md5:md5:md5:md5:md5:md5:md5:md5}",
+               "{user_id}: more than 8 filters");
+    template_begin(&m, &arena, TEMPLATE_JSON);
+    assert_true(template_knows(&m, "user_id:md5"));
+    assert_int_equal(template_add_number(&m, "user_id:md5", &err), RC_INVALID);
+    assert_string_equal(err.text, "{user_id:md5} is a text: write \"{user_id:md5}\"");
 }
 
 static const struct template *compile_more(enum template_kind kind, const char *text)
@@ -454,7 +519,9 @@ static void test_template__finds_places_in_any_text(void **state)
     assert_string_equal(template_find_place("awk '{print}' {user_id}"), "user_id");
     assert_string_equal(template_find_place("{{retired_email}"), "retired_email");
     assert_string_equal(template_find_place("{user_id:quoted}"), "user_id");
+    assert_string_equal(template_find_place("{original_email:lower:sha256}"), "original_email");
     assert_null(template_find_place("awk '{print}' {user_id"));
+    assert_null(template_find_place("{user_id:lower md5}"));
     assert_null(template_find_place(""));
 }
 
@@ -475,6 +542,9 @@ static void test_template__values_of_sql_are_bound(void **state)
     assert_int_equal(n, 2);
     assert_string_equal(values[0], "7");
     assert_string_equal(values[1], "a' OR '1'='1");
+    t = compile(TEMPLATE_SQL, "DELETE FROM t WHERE h = {user_id:sha1}");
+    assert_int_equal(template_bind(&arena, t, &person, &values, &n, &err), RC_OK);
+    assert_string_equal(values[0], "902ba3cda1883801594b6e1b452790cc53948fda");
     assert_int_equal(template_bind(&arena, compile(TEMPLATE_SQL, "SELECT 1"), &person, &values, &n, &err),
                      RC_OK);
     assert_int_equal(n, 0);
@@ -522,6 +592,10 @@ int main(void)
         T(test_template__numbers_are_digits_or_refused),
         T(test_template__only_ids_are_numbers),
         T(test_template__quoted_values_stay_within_their_quotes),
+        T(test_template__filters_are_chained_from_left_to_right),
+        T(test_template__filtered_values_are_encoded_for_their_place),
+        T(test_template__filters_are_told_apart),
+        T(test_template__unknown_filters_are_refused),
         T(test_template__more_places_are_filled_like_those_of_the_person),
         T(test_template__more_places_without_values_are_shown),
         T(test_template__more_places_are_of_some_templates_only),
