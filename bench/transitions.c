@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/world.h"
 #include "core/core.h"
 #include "db/db.h"
 #include "store/store.h"
@@ -90,11 +91,13 @@ static void add_person(struct bench *b, int64_t id)
 {
     static const char *const salt[] = { "salt-2018-old", "salt-2026-current" };
     static const struct salts salts = { salt, 2 };
-    char name[NAME_MAX_LEN];
+    char name[NAME_MAX_LEN], uuid[WORLD_UUID_LEN];
     name_of(id, name);
+    world_uuid(&world_real, uuid);
     struct account account = { .id = id, .username = name, .email = name, .name = name };
     struct new_retirement in = {
         .account_id = id,
+        .uuid = uuid,
         .person = { name, name, name, "retired__user_ab727831c5038a2dc4a4d8116ce566401185e0d7", "retired" },
         .salts = &salts,
         .actor = "client:bench",

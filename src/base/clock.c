@@ -99,6 +99,13 @@ void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN])
     }
 }
 
+void clock_format_s(int64_t at_us, char out[CLOCK_TEXT_LEN])
+{
+    clock_format(at_us, out);
+    out[19] = 'Z';
+    out[20] = '\0';
+}
+
 /* Reads exactly n digits at *at and moves behind them. */
 static bool take_digits(const char **at, unsigned n, unsigned *out)
 {

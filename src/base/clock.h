@@ -29,6 +29,8 @@ bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeo
 
 /* ISO 8601, UTC, six decimals, Z. */
 void clock_format(int64_t at_us, char out[CLOCK_TEXT_LEN]);
+/* The same without decimals, which is what most services know: "2026-11-21T13:04:05Z". */
+void clock_format_s(int64_t at_us, char out[CLOCK_TEXT_LEN]);
 /* YYYY-MM-DD (midnight UTC) or the form of clock_format with or without decimals. RC_INVALID. */
 enum rc clock_parse(const char *text, int64_t *out_us, struct err *err) MUST_CHECK;
 /* YYYY-MM-DD alone, a real day of the calendar. RC_INVALID. */

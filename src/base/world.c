@@ -34,6 +34,22 @@ uint64_t world_random_u64(const struct world *w)
     return n;
 }
 
+void world_uuid(const struct world *w, char out[WORLD_UUID_LEN])
+{
+    static const size_t groups[] = { 4, 2, 2, 2, 6 };
+    uint8_t bytes[16];
+    const uint8_t *at = bytes;
+    world_random(w, bytes, sizeof(bytes));
+    bytes[6] = (uint8_t)(0x40 | (bytes[6] & 0x0f));
+    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3f));
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); at += groups[i++]) {
+        if (i > 0)
+            *out++ = '-';
+        crypto_hex(at, groups[i], out);
+        out += 2 * groups[i];
+    }
+}
+
 const struct world world_real = {
     .now = real_now,
     .mono = real_mono,

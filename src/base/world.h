@@ -36,4 +36,8 @@ static inline void world_random(const struct world *w, void *out, size_t len)
 
 uint64_t world_random_u64(const struct world *w);
 
+enum { WORLD_UUID_LEN = 37 }; /* with its terminator */
+/* A random UUID (version 4, RFC 9562) in lower case. */
+void world_uuid(const struct world *w, char out[WORLD_UUID_LEN]);
+
 #endif

@@ -19,6 +19,8 @@ struct template_values probe_person(struct arena *a, const struct json *r)
         .retired_email = api_text(r, "retired_email"),
         .user_id = has_number ? arena_printf(a, "%lld", (long long)api_int(json_get(r, "user"), "id")) : NULL,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
+        .request_uuid = api_text(r, "uuid"),
+        .requested_at = arena_printf(a, "%.19sZ", api_text(r, "created")),
     };
 }
 

@@ -26,7 +26,9 @@
     X(retired_username)    \
     X(retired_email)       \
     X(user_id)             \
-    X(retirement_id)
+    X(retirement_id)       \
+    X(request_uuid)        \
+    X(requested_at)
 
 struct template_values {
 #define X(name) const char *name; /* NULL: not known; rendering a text that needs it fails */

@@ -182,7 +182,7 @@ void view_retirement(struct json_out *o, const struct retirement_view *v);
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now);
 void view_log(struct json_out *o, const struct log_entry *log, size_t n);
-/* The answer to a write: view_native, or id and state alone for a caller that may not read. */
+/* The answer to a write: view_native, or id, uuid and state alone for a caller that may not read. */
 void view_written(struct exchange *x, unsigned status, const struct retirement_view *v);
 /* The members of `user` in contract A2, in a map that is open. */
 void view_user(struct json_out *o, const struct account *account);

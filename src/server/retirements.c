@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* ---- asking ---- */
 
 static enum rc read_request(struct exchange *x, struct err *err)
@@ -206,11 +208,34 @@ static enum rc answer_list(struct exchange *x, struct err *err)
 
 enum { FOUND_MAX = 100 };
 
-static enum rc put_search(struct exchange *x, const char *username, const char *email, struct err *err)
+static enum rc find(struct exchange *x, const char *username, const char *email, const char *uuid,
+                    struct retirement_view **out, size_t *n, struct err *err)
 {
+    if (!uuid)
+        return store_find_all(x->store, x->arena, username, email, FOUND_MAX, out, n, err);
+    *out = ARENA_NEW(x->arena, struct retirement_view);
+    enum rc rc = store_find_uuid(x->store, x->arena, text_lower(x->arena, uuid), *out, err);
+    *n = rc ? 0 : 1;
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+static enum rc answer_search(struct exchange *x, struct err *err)
+{
+    static const char *const known[] = { "username", "email", "uuid", NULL };
+    const char *username = NULL, *email = NULL, *uuid = NULL;
     struct retirement_view *view;
     size_t n;
-    enum rc rc = store_find_all(x->store, x->arena, username, email, FOUND_MAX, &view, &n, err);
+    enum rc rc = field_only(x->body, known, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "username", &username, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "email", &email, err);
+    if (!rc)
+        rc = field_text_optional(x->body, "uuid", &uuid, err);
+    if (!rc && !!username + !!email + !!uuid != 1)
+        return err_set(err, RC_INVALID, "give one of username, email and uuid");
+    if (!rc)
+        rc = find(x, username, email, uuid, &view, &n, err);
     if (rc)
         return rc;
     struct json_out o = answer_json(x, 200);
@@ -224,20 +249,6 @@ static enum rc put_search(struct exchange *x, const char *username, const char *
     json_put_null(&o);
     json_close_map(&o);
     return RC_OK;
-}
-
-static enum rc answer_search(struct exchange *x, struct err *err)
-{
-    static const char *const known[] = { "username", "email", NULL };
-    const char *username = NULL, *email = NULL;
-    enum rc rc = field_only(x->body, known, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "username", &username, err);
-    if (!rc)
-        rc = field_text_optional(x->body, "email", &email, err);
-    if (!rc && !username == !email)
-        return err_set(err, RC_INVALID, "give either username or email");
-    return rc ? rc : put_search(x, username, email, err);
 }
 
 static enum rc answer_one(struct exchange *x, struct err *err)

@@ -120,6 +120,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     const struct retirement *r = &v->row;
     json_open_map(o);
     view_fields(o, v);
+    json_field_text(o, "uuid", v->uuid);
     json_field_text(o, "state", r->pipeline->names[r->state]);
     enum role role = pipeline_role(r->pipeline, r->state);
     json_field_text(o, "resume_state",
@@ -174,6 +175,7 @@ void view_written(struct exchange *x, unsigned status, const struct retirement_v
     }
     json_open_map(&o);
     json_field_int(&o, "id", v->row.id);
+    json_field_text(&o, "uuid", v->uuid);
     json_field_text(&o, "state", v->row.pipeline->names[v->row.state]);
     json_close_map(&o);
 }

@@ -140,18 +140,19 @@ static enum rc insert_row(struct store *s, const struct new_retirement *in, cons
     return rc;
 }
 
-static enum rc insert_person(struct store *s, int64_t id, const struct person *p, struct err *err)
+static enum rc insert_person(struct store *s, int64_t id, const struct new_retirement *in, struct err *err)
 {
+    const struct person *p = &in->person;
     uint8_t name_key[LOOKUP_LEN], mail_key[LOOKUP_LEN];
     people_username_key(s, p->username, name_key);
     people_email_key(s, p->email, mail_key);
     return db_run(
         s->db,
         "INSERT INTO retirement_person (retirement_id, username_key, email_key, username, email, name,"
-        " retired_username, retired_email) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        " retired_username, retired_email, uuid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
                 DB_TEXT(p->username), DB_TEXT(p->email), DB_TEXT(p->name ? p->name : ""),
-                DB_TEXT(p->retired_username), DB_TEXT(p->retired_email)),
+                DB_TEXT(p->retired_username), DB_TEXT(p->retired_email), DB_TEXT(in->uuid)),
         NULL, err);
 }
 
@@ -183,7 +184,7 @@ enum rc store_add_retirement(struct store *s, const struct new_retirement *in, i
     if (!rc)
         rc = ids_note_creation(s->db, *id, in->now, err);
     if (!rc)
-        rc = insert_person(s, *id, &in->person, err);
+        rc = insert_person(s, *id, in, err);
     if (!rc)
         rc = keys_note_salts(s, in->salts, err);
     if (!rc)

@@ -41,12 +41,13 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
 
 /* The columns after those of the row, and where they come from. A row whose lease_until is -1 (LEASE_WAITING)
  * waits for an operator to confirm: its newest entry of the log says since when, and what to do. */
-#define VIEW                                                                                        \
-    "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email,"     \
-    " a.username, a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo" \
-    " FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = r.id"                    \
-    " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"          \
-    " LEFT JOIN stage_memo m ON m.retirement_id = r.id AND m.state_id = r.state_id"                 \
+#define VIEW                                                                                         \
+    "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email,"      \
+    " a.username, a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo," \
+    " p.uuid"                                                                                        \
+    " FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = r.id"                     \
+    " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"           \
+    " LEFT JOIN stage_memo m ON m.retirement_id = r.id AND m.state_id = r.state_id"                  \
     " LEFT JOIN retirement_log w ON w.id = CASE WHEN r.lease_until = -1 THEN r.log_head END "
 
 static const char *text_at(struct arena *a, const struct db_rows *rows, int n)
@@ -86,6 +87,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
     out->instructions = waits ? arena_strndup(a, instructions ? instructions : "", len) : NULL;
     out->since = db_is_null(rows, ROW_COLUMNS_N + 13) ? 0 : db_int(rows, ROW_COLUMNS_N + 13);
     out->memo = text_at(a, rows, 14);
+    out->uuid = text_at(a, rows, 15);
     out->ended_unheard = !out->memo && out->since == 0 && !db_is_null(rows, ROW_COLUMNS_N + 13);
     return rows_read(s, rows, &out->row, err);
 }
@@ -152,6 +154,15 @@ enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retiremen
     rc = read_view(s, a, &rows, out, err);
     db_rows_close(&rows);
     return rc;
+}
+
+enum rc store_find_uuid(struct store *s, struct arena *a, const char *uuid, struct retirement_view *out,
+                        struct err *err)
+{
+    int64_t id = 0;
+    enum rc rc = store_first_int(s->db, "SELECT retirement_id FROM retirement_person WHERE uuid = $1",
+                                 DB_ARGS(DB_TEXT(uuid)), &id, err);
+    return rc ? rc : store_get(s, a, id, out, err);
 }
 
 enum rc rows_find_live(struct store *s, int64_t account_id, int64_t *id, struct err *err)

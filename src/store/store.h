@@ -226,6 +226,7 @@ struct retirement_view {
     struct retirement row;
     struct person person;
     struct account account;   /* as it is now; with the names of the person where it has none of its own */
+    const char *uuid;         /* by which services know the request */
     const char *driver;       /* that holds the lease, or held the last one; NULL: none yet */
     const char *instructions; /* what an operator has to do and confirm; NULL: it does not wait for that */
     int64_t waiting_since;    /* 0: it does not */
@@ -236,6 +237,7 @@ struct retirement_view {
 
 struct new_retirement {
     int64_t account_id;
+    const char *uuid;
     struct person person;
     const struct salts *salts; /* all of them: the retired name is recognised under each */
     const char *actor;
@@ -261,6 +263,8 @@ enum rc store_remembers_renamed(struct store *s, int64_t id, int64_t state_id, b
                                 struct err *err) MUST_CHECK;
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out,
                        struct err *err) MUST_CHECK;
+enum rc store_find_uuid(struct store *s, struct arena *a, const char *uuid, struct retirement_view *out,
+                        struct err *err) MUST_CHECK;
 /* By exact original user name (the live one, else the newest), else by a retired name of this format under
  * any salt. */
 enum rc store_find(struct store *s, struct arena *a, const char *username, const char *retired_format,

@@ -162,6 +162,7 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
     bool all_done = put_stages(&a, &o, v->row.pipeline, log, n);
     json_field_bool(&o, "forced", v->row.forced || !all_done);
     put_forced_moves(&o, log, n);
+    json_field_text(&o, "request_uuid", v->uuid);
     json_close_map(&o);
     buf_add_char(out, '\n');
     arena_free(&a);

@@ -26,6 +26,8 @@ struct wire_user driving_user(const struct retirement_view *v)
         .original_name = v->person.name,
         .retired_username = v->person.retired_username,
         .retired_email = v->person.retired_email,
+        .request_uuid = v->uuid,
+        .requested_at = v->row.created_at,
         .orgs_json = v->account.orgs,
     };
 }

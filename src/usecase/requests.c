@@ -211,8 +211,11 @@ enum rc requests_add(struct act *act, const struct account *account, const struc
     enum rc rc = setup_current_list(act, &current, err);
     if (rc)
         return rc;
+    char uuid[WORLD_UUID_LEN];
+    world_uuid(act->world, uuid);
     struct new_retirement new = {
         .account_id = account->id,
+        .uuid = uuid,
         .salts = &act->config->salts,
         .actor = act->actor,
         .now = act->now,

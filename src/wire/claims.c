@@ -48,6 +48,8 @@ static const struct field user_fields[] = {
     { KEY("original_name"), IN(original_name), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("retired_username"), IN(retired_username), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("retired_email"), IN(retired_email), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
+    { KEY("request_uuid"), IN(request_uuid), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
+    { KEY("requested_at"), IN(requested_at), .kind = FIELD_TIME, .need = FIELD_NULLABLE },
     { KEY("orgs"), IN(orgs_json), .at_n = offsetof(struct wire_user, orgs), .kind = FIELD_ORGS,
       .need = FIELD_NULLABLE },
 };

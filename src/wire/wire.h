@@ -73,6 +73,8 @@ struct wire_claim_request {
 struct wire_user {
     int64_t id; /* what services know the person by */
     const char *original_username, *original_email, *original_name, *retired_username, *retired_email;
+    const char *request_uuid; /* by which services know the request */
+    int64_t requested_at;
     const char *orgs_json;   /* what is put: a JSON array of texts; NULL: [] */
     const char *const *orgs; /* what is read: ends with NULL */
 };

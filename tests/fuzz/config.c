@@ -34,7 +34,7 @@ static char *render(struct arena *a, const struct template *t)
 {
     static const char *more[TEMPLATE_MORE_MAX];
     static const struct template_values hostile = {
-        "o'\"\\/?&=\n#{x}", "\xc3\xa9@x", "\"}", "x", "x", "1", "2", more
+        "o'\"\\/?&=\n#{x}", "\xc3\xa9@x", "\"}", "x", "x", "1", "2", "3", "4", more
     };
     struct buf out;
     struct err err;
@@ -77,7 +77,8 @@ static void check_mail(struct arena *a, const struct mail_action_conf *mail)
 
 static void check_sql(struct arena *a, const struct sql_action_conf *sql)
 {
-    static const struct template_values somebody = { "a'b", "a'b", "a'b", "a'b", "a'b", "a'b", "a'b" };
+    static const struct template_values somebody = { "a'b", "a'b", "a'b", "a'b", "a'b",
+                                                     "a'b", "a'b", "a'b", "a'b" };
     const char *const *values;
     struct err err;
     assert(sql->service && sql->service->odbc && sql->n > 0);

@@ -30,7 +30,7 @@ static size_t count_of(const char *text, const char *of)
 /* Whatever the value, a URL has as many parts as with a harmless one. */
 static void check_url(const struct template *t, const struct buf *rendered)
 {
-    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x" };
+    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x", "x", "x" };
     struct buf other;
     struct err err;
     buf_init(&other, RENDERED_MAX);
@@ -49,7 +49,7 @@ static void check_form(const struct buf *rendered)
 /* Whatever the values, the statement is the same, and there are as many as it has places. */
 static void check_sql(struct arena *a, const struct template *t, const struct buf *rendered)
 {
-    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x" };
+    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x", "x", "x" };
     const char *const *values;
     struct buf other;
     struct err err;
@@ -89,7 +89,7 @@ static enum template_kind kind_of(char c)
 
 static void try(enum template_kind kind, const char *text, const char *value)
 {
-    const struct template_values values = { value, value, value, value, value, value, value };
+    const struct template_values values = { value, value, value, value, value, value, value, value, value };
     struct arena a = { 0 };
     const struct template *t;
     struct buf rendered;

@@ -198,6 +198,7 @@ def test_a_search_finds_names_exactly_and_addresses_in_any_case(authority):
         return [r["id"] for r in answer.json["retirements"]]
 
     assert found(username="Grace") == found(email="gRACE@Example.com") == [second["id"], first["id"]]
+    assert found(uuid=second["uuid"]) == [second["id"]] and found(uuid=first["uuid"][:-1]) == []
     assert found(username="grace") == found(email="grace@example.org") == found(username="%") == []
 
 
@@ -228,18 +229,18 @@ def test_of_nobody(authority, id):
     expect(authority.post(f"/v1/retirements/{id}/resume", {}), 404, "not_found")
 
 
-def test_who_may_not_look_hears_id_and_state_alone(authority):
+def test_who_may_not_look_hears_ids_and_state_alone(authority):
     """The answer to a request, move, resume or cancel has no name and no address."""
     asking, forcing = authority.token("retirement:request"), authority.token("retirement:force")
     body = {"username": "somebody.shy", "email": "shy@example.com"}
     first = authority.post("/v1/retirements", body, token=asking)
     again = authority.post("/v1/retirements", body, token=asking)
     assert (first.status, again.status) == (201, 200)
-    assert first.json == again.json == {"id": first.json["id"], "state": "PENDING"}
+    assert first.json == again.json == {"id": first.json["id"], "uuid": first.json["uuid"], "state": "PENDING"}
     one = f"/v1/retirements/{first.json['id']}"
     for verb, given, state in ("move", {"state": "ERRORED", "reason": "x"}, "ERRORED"), ("resume", {"reason": "x"}, "PENDING"), ("cancel", {}, "ABORTED"):
         answer = authority.post(f"{one}/{verb}", given, token=forcing)
-        assert answer.status == 200 and answer.json == {"id": first.json["id"], "state": state}, answer
+        assert answer.status == 200 and answer.json == {**first.json, "state": state}, answer
     both = authority.token("retirement:request retirement:read")
     assert authority.post("/v1/retirements", body, token=both).json["original_username"] == "somebody.shy"
 

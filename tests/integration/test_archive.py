@@ -15,7 +15,7 @@ from site_under_test import wait_for
 
 # The first eight are those of the LMS's scripts, which go by them; ours follow.
 KEYS = ["user_id", "original_username", "original_email", "original_name", "retired_username", "retired_email",
-        "retirement_request_date", "last_modified_date", "retirement_id", "state", "stages", "forced", "forced_moves"]
+        "retirement_request_date", "last_modified_date", "retirement_id", "state", "stages", "forced", "forced_moves", "request_uuid"]
 EDX = "/api/user/v1/accounts/"
 
 
@@ -80,6 +80,7 @@ def test_a_line_joins_the_person_to_the_proof(served):
     served.archive()
     [row] = lines(files(served)[0])
     assert list(row) == KEYS and (row["retirement_id"], row["state"], row["forced"]) == (who, "COMPLETE", False)
+    assert row["request_uuid"] == claim["user"]["request_uuid"]
     ends = {entry["from"]: date(entry["at"]) for entry in log}
     by = log[-1]["actor"]
     assert row["stages"] == [

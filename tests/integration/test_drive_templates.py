@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile names: encoded by where they stand, they never become another path, field or header."""
+import hashlib
 import urllib.parse
 
 import pytest
@@ -98,15 +99,19 @@ def test_the_retired_forms_and_numbers_are_there_too(erasing):
     erasing.config["stages"] = []
     erasing.stage("RENAMING", "RENAMED",
                   http={"service": "store", "patch": "/users/{user_id}",
-                        "json": {"name": "{retired_username}", "mail": "{retired_email}", "of": "{original_email}"}})
+                        "json": {"name": "{retired_username}", "mail": "{retired_email}", "of": "{original_email}",
+                                 "hash": "{original_email:lower:md5}", "request": ["{request_uuid}", "{requested_at}"]}})
     erasing.request("Learner1", email="A.Learner@Example.COM", account_id=4711)
     assert erasing.drive_all()["completed"] == 1
     call, = erasing.store.calls
     assert call.method == "PATCH" and call.path == "/users/4711"
+    asked = erasing.show("Learner1")
     assert call.json == {
         "name": "retired__user_ab727831c5038a2dc4a4d8116ce566401185e0d7",
         "mail": "retired__user_fcd91a47693ab9b02565bd0a384f24d67fb09708@retired.invalid",
-        "of": "A.Learner@Example.COM"}
+        "of": "A.Learner@Example.COM",
+        "hash": hashlib.md5(b"a.learner@example.com").hexdigest(),
+        "request": [asked["uuid"], asked["created"][:19] + "Z"]}
 
 
 def test_a_number_that_nobody_gave_is_not_made_up(site, make_service):

@@ -9,7 +9,7 @@ import pytest
 from site_under_test import TIMEOUT, wait_for
 
 PERSON = {"original_username", "original_email", "original_name", "retired_username", "retired_email", "user_id",
-          "retirement_id", "stage", "idempotency_key"}
+          "retirement_id", "request_uuid", "requested_at", "stage", "idempotency_key"}
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 #ifndef LETHE_TESTS_STORE_FIXTURE_H
 #define LETHE_TESTS_STORE_FIXTURE_H
 
+#include <inttypes.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/world.h"
@@ -81,8 +83,10 @@ static inline int close_fixture(void **state)
 
 static inline enum rc try_add(struct fixture *f, int64_t account_id, const char *username, int64_t *id)
 {
+    static int64_t made;
     struct new_retirement in = {
         .account_id = account_id,
+        .uuid = arena_printf(&f->arena, "01234567-89ab-4cde-8f01-%012" PRId64, ++made),
         .person = { .username = username,
                     .email = arena_printf(&f->arena, "%s@Example.com", username),
                     .name = arena_printf(&f->arena, "Name of %s", username),

@@ -20,6 +20,8 @@ static const struct template_values learner = {
     .retired_email = "retired__user_ab@retired.invalid",
     .user_id = "17",
     .retirement_id = "4",
+    .request_uuid = "a7551968-d5d6-44b2-9831-815ac9017798",
+    .requested_at = "2018-10-02T15:00:00Z",
 };
 
 static int forget(void **state)
@@ -79,8 +81,9 @@ static void test_template__fills_every_place(void **state)
     expect(
         TEMPLATE_HEADER,
         "{original_username} {original_email} {original_name} {retired_username} {retired_email} {user_id} "
-        "{retirement_id}",
-        "Learner1 a.learner@example.com  retired__user_ab retired__user_ab@retired.invalid 17 4");
+        "{retirement_id} {request_uuid} {requested_at}",
+        "Learner1 a.learner@example.com  retired__user_ab retired__user_ab@retired.invalid 17 4 "
+        "a7551968-d5d6-44b2-9831-815ac9017798 2018-10-02T15:00:00Z");
 }
 
 static void test_template__fixed_text_alone(void **state)
@@ -188,10 +191,11 @@ static void test_template__unknown_place_names_the_nearest(void **state)
 
 static void test_template__unknown_place_far_from_all_lists_them(void **state)
 {
-    expect_bad(TEMPLATE_URL, "/{}",
-               "there is no {}: there are {original_username}, {original_email}, {original_name}, "
-               "{retired_username}, "
-               "{retired_email}, {user_id}, {retirement_id}; a brace is written {{");
+    expect_bad(
+        TEMPLATE_URL, "/{}",
+        "there is no {}: there are {original_username}, {original_email}, {original_name}, "
+        "{retired_username}, "
+        "{retired_email}, {user_id}, {retirement_id}, {request_uuid}, {requested_at}; a brace is written {{");
 }
 
 static void test_template__over_long_place_is_cut(void **state)
@@ -490,7 +494,9 @@ static void test_template__more_places_are_of_some_templates_only(void **state)
 {
     expect_bad(TEMPLATE_JSON, "{contact}",
                "there is no {contact}: there are {original_username}, {original_email}, {original_name}, "
-               "{retired_username}, {retired_email}, {user_id}, {retirement_id}; a brace is written {{");
+               "{retired_username}, {retired_email}, {user_id}, {retirement_id}, {request_uuid}, "
+               "{requested_at}; a brace is "
+               "written {{");
 }
 
 static void test_template__more_places_can_be_numbers(void **state)

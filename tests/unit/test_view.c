@@ -29,6 +29,7 @@ static int open_scene(void **state)
     s->o = (struct json_out){ .buf = &s->text };
     s->view = (struct retirement_view){
         .row = { .id = 3, .pipeline = p, .state = 1, .last_state = 0, .created_at = AT, .modified_at = AT },
+        .uuid = "a7551968-d5d6-44b2-9831-815ac9017798",
         .person = { .username = "ada",
                     .email = "ada@example.com",
                     .name = "Ada",
@@ -77,7 +78,8 @@ static void test_view__part_b_adds_to_it(void **state)
     view_native(&s->o, &s->view, NULL, 0, AT);
     assert_string_equal(
         buf_str(&s->text), COMMON
-        ",\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
+        ",\"uuid\":\"a7551968-d5d6-44b2-9831-815ac9017798\","
+        "\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
         "\"waiting\":null,\"later\":null,\"worked_on_elsewhere\":true,\"abort_asked\":false,\"forced\":false,"
         "\"user_id_known\":true,\"orgs\":[\"edX\"]}");
 }
@@ -140,7 +142,8 @@ static const char *written(struct scene *s, unsigned scopes)
 static void test_view__a_caller_that_may_not_read_sees_no_person(void **state)
 {
     struct scene *s = *state;
-    assert_string_equal(written(s, SCOPE_REQUEST), "{\"id\":3,\"state\":\"LOCKING\"}");
+    assert_string_equal(written(s, SCOPE_REQUEST),
+                        "{\"id\":3,\"uuid\":\"a7551968-d5d6-44b2-9831-815ac9017798\",\"state\":\"LOCKING\"}");
     expect_text_has(written(s, SCOPE_READ), "\"original_username\":\"ada\"");
 }
 

@@ -150,6 +150,8 @@ static struct wire_claim some_claim(void)
                   .original_name = "",
                   .retired_username = "retired_1",
                   .retired_email = "retired_1@retired.invalid",
+                  .request_uuid = "a7551968-d5d6-44b2-9831-815ac9017798",
+                  .requested_at = INT64_C(1700000000000001),
                   .orgs_json = "[\"ExampleX\",\"\xc3\x84\"]" },
     };
 }
@@ -163,6 +165,8 @@ static void expect_same_user(const struct wire_user *user, const struct wire_use
     SAME_TEXT(original_name);
     SAME_TEXT(retired_username);
     SAME_TEXT(retired_email);
+    SAME_TEXT(request_uuid);
+    SAME_INT(requested_at);
     for (size_t i = 0; i < n_orgs; i++)
         assert_string_equal(got.orgs[i], ORGS[i]);
     assert_null(got.orgs[n_orgs]);
@@ -243,7 +247,8 @@ static void test_wire_claim_answer__is_written_as_ever(void **state)
         "\"lease_s\":2,\"since\":\"2023-11-14T22:13:20.123456Z\",\"memo\":\"{\\\"poll\\\": "
         "\\\"\xc3\xa9\\\\n\\\"}\","
         "\"user\":{\"id\":null,\"original_username\":\"ada\",\"original_email\":null,\"original_name\":null,"
-        "\"retired_username\":null,\"retired_email\":null,\"orgs\":[]}}],\"held\":0,\"due\":0,\"under_way\":"
+        "\"retired_username\":null,\"retired_email\":null,\"request_uuid\":null,\"requested_at\":null,"
+        "\"orgs\":[]}}],\"held\":0,\"due\":0,\"under_way\":"
         "0,"
         "\"waiting\":[]}");
 }

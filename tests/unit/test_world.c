@@ -52,12 +52,25 @@ static void test_world__a_made_up_one_decides_everything(void **state)
     assert_int_equal(world_random_u64(&w), 0x0b0a090807060504);
 }
 
+static void test_world__uuids_are_random_ones_in_lower_case(void **state)
+{
+    struct made_up m = { .next = 0xf0 };
+    const struct world w = { .random = made_up_random, .arg = &m };
+    char uuid[WORLD_UUID_LEN], other[WORLD_UUID_LEN];
+    world_uuid(&w, uuid);
+    assert_string_equal(uuid, "f0f1f2f3-f4f5-46f7-b8f9-fafbfcfdfeff");
+    world_uuid(&world_real, uuid);
+    world_uuid(&world_real, other);
+    assert_string_not_equal(uuid, other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_world__the_real_one_has_the_clocks_of_the_machine),
         cmocka_unit_test(test_world__random_numbers_differ),
         cmocka_unit_test(test_world__a_made_up_one_decides_everything),
+        cmocka_unit_test(test_world__uuids_are_random_ones_in_lower_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

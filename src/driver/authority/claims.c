@@ -156,6 +156,8 @@ void claims_pump(struct authority *a, int64_t now)
 
 struct template_values claims_person(struct arena *a, const struct wire_user *user, int64_t retirement_id)
 {
+    char requested_at[CLOCK_TEXT_LEN];
+    clock_format_s(user->requested_at, requested_at);
     return (struct template_values){
         .original_username = user->original_username,
         .original_email = user->original_email,
@@ -164,6 +166,8 @@ struct template_values claims_person(struct arena *a, const struct wire_user *us
         .retired_email = user->retired_email,
         .user_id = user->id ? arena_printf(a, "%" PRId64, user->id) : NULL,
         .retirement_id = arena_printf(a, "%" PRId64, retirement_id),
+        .request_uuid = user->request_uuid,
+        .requested_at = user->requested_at ? arena_strdup(a, requested_at) : NULL,
     };
 }
 

@@ -81,9 +81,15 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
     if (!out->state)
         return err_set(err, RC_INVALID, "it has no current_state with a state_name");
     out->person.retirement_id = arena_printf(a, "%" PRId64, out->id);
-    const char *modified = json_get_text(item, "modified");
+    const char *modified = json_get_text(item, "modified"), *created = json_get_text(item, "created");
     if (!modified || clock_parse(modified, &out->modified_at, NULL))
         out->modified_at = 0;
+    int64_t created_at;
+    if (created && !clock_parse(created, &created_at, NULL)) {
+        char at[CLOCK_TEXT_LEN];
+        clock_format_s(created_at, at);
+        out->person.requested_at = arena_strdup(a, at);
+    }
     rc = read_texts(item, &out->person, err);
     return rc ? rc : read_user_id(item, &out->person.user_id, err);
 }
