@@ -204,7 +204,7 @@ static enum rc move_one(struct cli *cli, struct err *err)
     if (cli->n_operands != who.operands + 1)
         return err_set(
             err, RC_INVALID,
-            "\"lethe retirement move\" needs USERNAME STATE, --id ID STATE, or --state STATE --to STATE");
+            "\"lethe retirement move\" needs NAME STATE, --id ID STATE, or --state STATE --to STATE");
     rc = cli_require(cli, "reason", &reason, err);
     if (rc)
         return rc;
@@ -226,7 +226,7 @@ static enum rc move_many(struct cli *cli, struct err *err)
         .dry_run = cli_flag(cli, "dry-run"),
         .json = cli_flag(cli, "json"),
     };
-    if (cli->n_operands || cli_option(cli, "id"))
+    if (cli->n_operands || who_options(cli))
         return err_set(err, RC_INVALID,
                        "--state is about many people: it goes with --to, not with a user name or --id");
     enum rc rc = cli_require(cli, "to", &bulk.to, err);
@@ -293,8 +293,8 @@ static enum rc run_resume(struct cli *cli, struct err *err)
         .json = cli_flag(cli, "json"),
     };
     bool group = bulk.stage || bulk.cause || cli_option(cli, "status");
-    bool one = cli_option(cli, "id") || cli->n_operands;
-    unsigned ways = cli_flag(cli, "all") + group + (cli_option(cli, "id") != NULL) + (cli->n_operands > 0);
+    bool one = who_options(cli) || cli->n_operands;
+    unsigned ways = cli_flag(cli, "all") + group + who_options(cli) + (cli->n_operands > 0);
     if (ways != 1)
         return err_set(
             err, RC_INVALID,
@@ -336,7 +336,7 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
 /* ---- the commands ---- */
 
 static const struct cli_option move_options[] = {
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    WHO_OPTIONS,
     { .name = "state", .value = "STATE", .help = "all in this state, in place of a user name" },
     { .name = "to", .value = "STATE", .help = "of many: the state to move them to" },
     { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
@@ -353,7 +353,7 @@ static const struct cli_option resume_options[] = {
     { .name = "cause", .value = "TEXT", .help = "all that failed for this, as \"failures\" prints it" },
     { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
     { .name = "created-to", .value = "DATE", .help = "of many: requested on this day or earlier" },
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    WHO_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { .name = "dry-run", .help = "of many: show which ones, change nothing" },
     { 0 },

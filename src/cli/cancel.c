@@ -6,23 +6,36 @@
 
 #include "cli/commands.h"
 
-static enum rc read_whom(struct cli *cli, struct json_out *o, const char **path, struct err *err)
+/* The server finds an address or a user name among those that can be cancelled. */
+static enum rc put_name(struct cli *cli, struct json_out *o, struct err *err)
 {
-    int64_t id;
-    const char *number = cli_option(cli, "id"), *username = cli_option(cli, "username");
-    if ((number != NULL) + (username != NULL) + (int)cli->n_operands != 1)
-        return err_set(err, RC_INVALID,
-                       "\"lethe retirement cancel\" needs an address, --username NAME or --id ID");
-    *path = "/v1/cancellations";
-    if (number) {
-        enum rc rc = cli_parse_id("--id", number, &id, err);
-        *path = arena_printf(&cli->arena, "/v1/retirements/%lld/cancel", rc ? 0LL : (long long)id);
+    const char *username = cli_option(cli, "username"), *email = cli_option(cli, "email");
+    if (!username && !email)
+        email = cli->operands[0];
+    if (!username && !strchr(email, '@'))
+        return err_set(err, RC_INVALID, "this is no e-mail address; give a user name with --username NAME");
+    json_field_text(o, username ? "username" : "email", username ? username : email);
+    return RC_OK;
+}
+
+static enum rc post_cancel(struct cli *cli, struct api_body *body, struct api_answer *answer, struct err *err)
+{
+    struct who who;
+    bool by_number = cli_option(cli, "id") || cli_option(cli, "uuid");
+    enum rc rc = RC_OK;
+    if (who_options(cli) + cli->n_operands != 1)
+        rc = err_set(err, RC_INVALID,
+                     "\"lethe retirement cancel\" needs an address, --username NAME, --id ID or --uuid UUID");
+    else
+        rc = by_number ? who_read(cli, &who, err) : put_name(cli, &body->json, err);
+    if (rc) {
+        api_body_free(body);
         return rc;
     }
-    if (!username && !strchr(cli->operands[0], '@'))
-        return err_set(err, RC_INVALID, "this is no e-mail address; give a user name with --username NAME");
-    json_field_text(o, username ? "username" : "email", username ? username : cli->operands[0]);
-    return RC_OK;
+    if (cli_option(cli, "reason"))
+        json_field_text(&body->json, "reason", cli_option(cli, "reason"));
+    return by_number ? who_post(cli, &who, "cancel", body, answer, err)
+                     : api_post_once(cli, "/v1/cancellations", body, answer, err);
 }
 
 static enum rc run_cancel(struct cli *cli, struct err *err)
@@ -30,16 +43,8 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     const struct json *id;
-    const char *path = NULL;
     api_body_open(&body);
-    enum rc rc = read_whom(cli, &body.json, &path, err);
-    if (rc) {
-        api_body_free(&body);
-        return rc;
-    }
-    if (cli_option(cli, "reason"))
-        json_field_text(&body.json, "reason", cli_option(cli, "reason"));
-    rc = api_post_once(cli, path, &body, &answer, err);
+    enum rc rc = post_cancel(cli, &body, &answer, err);
     if (!rc)
         rc = api_expect(answer.json, "id", JSON_INT, &id, err);
     if (rc)
@@ -53,8 +58,7 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option cancel_options[] = {
-    { .name = "username", .value = "NAME", .help = "exactly as written, in place of an address" },
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of an address" },
+    WHO_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { 0 },
 };

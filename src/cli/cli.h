@@ -83,7 +83,7 @@ struct cli {
 };
 
 /* All options of a command, its own first, NULL behind the last; of no command: the shared ones. */
-enum { CLI_OPTIONS_MAX = 16 };
+enum { CLI_OPTIONS_MAX = 24 };
 void cli_list_options(const struct cli_command *command, const struct cli_option *all[CLI_OPTIONS_MAX]);
 
 /* Finds the command in the table and sorts what follows into options and operands. RC_INVALID: wrong usage,
@@ -186,17 +186,27 @@ int64_t api_int(const struct json *map, const char *key); /* 0 when it is absent
 
 /* ---- which person a command is about (who.c) ---- */
 
-/* All retirements of a user name ("username", exact) or an address ("email", any case): the live one first,
- * then the newest. RC_NOT_FOUND when there is none. */
+/* All retirements of a user name ("username", exact), an address ("email", any case) or a "uuid": the live
+ * one first, then the newest. RC_NOT_FOUND when there is none. */
 enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
                    const struct json **list, struct err *err) MUST_CHECK;
-/* --id or else the first operand, a user name. */
+/* One of the options, or else the first operand: a user name or an address. A command that reads it has the
+ * options of WHO_OPTIONS. */
+#define WHO_OPTIONS                                                                                          \
+    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },             \
+        { .name = "uuid", .value = "UUID", .help = "the request's UUID, by which services know it" },        \
+        { .name = "email", .value = "ADDRESS", .help = "the address, in any case" },                         \
+    {                                                                                                        \
+        .name = "username", .value = "NAME", .help = "the user name, exactly, where it looks like an option" \
+    }
 struct who {
-    int64_t id;           /* 0: by name */
-    const char *username; /* NULL: by id */
-    size_t operands;      /* how many operands it took */
+    int64_t id;      /* 0: by name */
+    const char *key; /* of the search; NULL: an operand */
+    const char *value;
+    size_t operands; /* how many operands it took */
 };
-/* RC_INVALID: neither, or a bad number. */
+unsigned who_options(const struct cli *cli); /* how many of them are given */
+/* RC_INVALID: none or several, or a bad number. */
 enum rc who_read(const struct cli *cli, struct who *out, struct err *err) MUST_CHECK;
 /* The id of the retirement; RC_NOT_FOUND. */
 enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id,

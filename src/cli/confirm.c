@@ -12,7 +12,7 @@ static enum rc run_confirm(struct cli *cli, struct err *err)
     const char *note;
     enum rc rc = who_read(cli, &who, err);
     if (!rc && cli->n_operands != who.operands)
-        rc = err_set(err, RC_INVALID, "\"lethe retirement confirm\" needs USERNAME or --id ID");
+        rc = err_set(err, RC_INVALID, "\"lethe retirement confirm\" needs NAME or --id ID");
     if (!rc)
         rc = cli_require(cli, "note", &note, err);
     if (rc)
@@ -33,7 +33,7 @@ static enum rc run_confirm(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option confirm_options[] = {
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    WHO_OPTIONS,
     { .name = "note", .value = "TEXT", .help = "what was done; recorded as the stage's response" },
     { .name = "stage", .value = "STATE", .help = "refuse unless the retirement waits in this stage" },
     { 0 },
@@ -42,7 +42,7 @@ static const struct cli_option confirm_options[] = {
 const struct cli_command command_retirement_confirm = {
     .group = "retirement",
     .name = "confirm",
-    .operands = "USERNAME",
+    .operands = "NAME",
     .max_operands = 1,
     .options = confirm_options,
     .shared = CLI_JSON | CLI_SERVER,

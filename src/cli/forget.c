@@ -12,7 +12,7 @@ static enum rc run_forget(struct cli *cli, struct err *err)
     const char *reason;
     enum rc rc = who_read(cli, &who, err);
     if (!rc && cli->n_operands != who.operands)
-        rc = err_set(err, RC_INVALID, "\"lethe retirement forget\" needs USERNAME or --id ID");
+        rc = err_set(err, RC_INVALID, "\"lethe retirement forget\" needs NAME or --id ID");
     if (!rc)
         rc = cli_require(cli, "reason", &reason, err);
     if (rc)
@@ -34,7 +34,7 @@ static enum rc run_forget(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option forget_options[] = {
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    WHO_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; stays in the audit trail, so it names no person" },
     { 0 },
 };
@@ -42,7 +42,7 @@ static const struct cli_option forget_options[] = {
 const struct cli_command command_retirement_forget = {
     .group = "retirement",
     .name = "forget",
-    .operands = "USERNAME",
+    .operands = "NAME",
     .max_operands = 1,
     .options = forget_options,
     .shared = CLI_JSON | CLI_SERVER,

@@ -79,6 +79,7 @@ static void print_entry(struct arena *a, const struct json *e)
 static void print_page(struct arena *a, const struct json *r, const struct json *log)
 {
     printf("Retirement %lld (times are UTC)\n", (long long)api_int(r, "id"));
+    print_field(15, "UUID", api_text(r, "uuid"));
     print_field(15, "user name", api_text(r, "original_username"));
     print_field(15, "e-mail", api_text(r, "original_email"));
     print_field(15, "name", api_text(r, "original_name"));
@@ -122,7 +123,7 @@ static enum rc run_show(struct cli *cli, struct err *err)
     if (rc)
         return rc;
     if (cli->n_operands > who.operands)
-        return err_set(err, RC_INVALID, "give a user name or --id, not both");
+        return err_set(err, RC_INVALID, "give a user name or an option, not both");
     rc = api_open(cli, &api, err);
     if (!rc)
         rc = who_find(api, &cli->arena, &who, &id, err);
@@ -133,14 +134,14 @@ static enum rc run_show(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option show_options[] = {
-    { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },
+    WHO_OPTIONS,
     { 0 },
 };
 
 const struct cli_command command_retirement_show = {
     .group = "retirement",
     .name = "show",
-    .operands = "USERNAME",
+    .operands = "NAME",
     .max_operands = 1,
     .options = show_options,
     .shared = CLI_JSON | CLI_SERVER,
@@ -148,6 +149,7 @@ const struct cli_command command_retirement_show = {
     .about = "The state of a retirement, and every move with its time, its actor and the\n"
              "answer of the service. If a user name has several retirements, the live one is\n"
              "shown, else the newest.",
-    .examples = "lethe retirement show ada\nlethe retirement show --id 12\nlethe retirement show ada --json",
+    .examples = "lethe retirement show ada\nlethe retirement show ada@example.com\n"
+                "lethe retirement show --id 12 --json",
     .run = run_show,
 };

@@ -3,6 +3,8 @@
  * proxies log. */
 #include "cli/cli.h"
 
+#include <string.h>
+
 enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
                    const struct json **list, struct err *err)
 {
@@ -16,28 +18,64 @@ enum rc who_search(struct api *api, struct arena *a, const char *key, const char
     if (rc || (*list)->first)
         return rc;
     return err_set(err, RC_NOT_FOUND, "there is no retirement with this %s",
-                   key[0] == 'e' ? "address" : "user name (upper and lower case matter)");
+                   strcmp(key, "email") == 0      ? "address"
+                   : strcmp(key, "username") == 0 ? "user name (upper and lower case matter)"
+                                                  : "UUID");
+}
+
+static const char *const ways[] = { "id", "uuid", "email", "username" };
+enum { WAYS_N = sizeof(ways) / sizeof(ways[0]) };
+
+unsigned who_options(const struct cli *cli)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < WAYS_N; i++)
+        n += cli_option(cli, ways[i]) != NULL;
+    return n;
 }
 
 enum rc who_read(const struct cli *cli, struct who *out, struct err *err)
 {
-    const char *id = cli_option(cli, "id");
-    *out = (struct who){ .operands = id ? 0 : 1 };
-    if (id)
-        return cli_parse_id("--id", id, &out->id, err);
-    if (cli->n_operands == 0)
-        return err_set(err, RC_INVALID, "give a user name or --id ID");
-    out->username = cli->operands[0];
+    unsigned n = who_options(cli);
+    *out = (struct who){ .operands = n ? 0 : 1 };
+    if (n > 1 || (n == 0 && cli->n_operands == 0))
+        return err_set(err, RC_INVALID,
+                       "give one of: a user name or an address, --id ID, --uuid UUID, --email ADDRESS, "
+                       "--username NAME");
+    if (cli_option(cli, "id"))
+        return cli_parse_id("--id", cli_option(cli, "id"), &out->id, err);
+    for (size_t i = 0; i < WAYS_N; i++)
+        if (cli_option(cli, ways[i]))
+            *out = (struct who){ .key = ways[i], .value = cli_option(cli, ways[i]) };
+    if (n == 0)
+        out->value = cli->operands[0];
     return RC_OK;
 }
 
+/* Several people can have one address. */
+static enum rc check_same_person(const struct json *list, struct err *err)
+{
+    const char *username = api_text(list->first, "original_username");
+    for (const struct json *r = list->first->next; r; r = r->next)
+        if (strcmp(api_text(r, "original_username"), username) != 0)
+            return err_set(err, RC_CONFLICT,
+                           "several people have this address: name one with --username NAME or --id ID");
+    return RC_OK;
+}
+
+/* A user name can look like an address, so the operand is first taken for one. */
 enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id, struct err *err)
 {
     const struct json *list;
+    const char *key = who->key ? who->key : "username";
     *id = who->id;
-    if (!who->username)
+    if (who->id)
         return RC_OK;
-    enum rc rc = who_search(api, a, "username", who->username, &list, err);
+    enum rc rc = who_search(api, a, key, who->value, &list, err);
+    if (rc == RC_NOT_FOUND && !who->key && strchr(who->value, '@'))
+        rc = who_search(api, a, key = "email", who->value, &list, err);
+    if (!rc && strcmp(key, "email") == 0)
+        rc = check_same_person(list, err);
     if (!rc)
         *id = api_int(list->first, "id");
     return rc;

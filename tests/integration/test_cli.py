@@ -72,7 +72,7 @@ def test_help_teaches(site):
     (["retirement", "request", "--username", "ada"], "--email is missing"),
     (["retirement", "request", "--username", ""], "--username needs a value"),
     (["retirement", "move", "ada", "PENDING"], "--reason is missing"),
-    (["retirement", "move", "ada", "--reason", "x"], "USERNAME STATE"),
+    (["retirement", "move", "ada", "--reason", "x"], "NAME STATE"),
     (["retirement", "show", "--id", "0"], "--id is not a number"),
     (["retirement", "show", "--id", "1e3"], "--id is not a number"),
     (["retirement", "resume"], "needs a user name, --id ID, --all, or --stage"),
@@ -364,7 +364,9 @@ def test_a_retirement_by_commands_alone(site, running):
     one = site.ok("retirement", "show", "ada", "--json").json
     assert list(one)[:2] == ["id", "user"] and one["original_username"] == "ada"
     assert "resume_state" in one and "responses" in one
-    assert site.ok("retirement", "show", "--id", "1", "--json").json == one
+    for who in [("--id", "1"), ("--uuid", one["uuid"].upper()), ("--username", "ada"), ("--email", "ADA@example.com"),
+                ("ADA@example.com",)]:
+        assert site.ok("retirement", "show", *who, "--json").json == one
     page = site.ok("retirement", "show", "ada").out
     assert "ada@example.com" in page and "PENDING" in page and "History" in page
 
@@ -384,6 +386,8 @@ def test_a_retirement_by_commands_alone(site, running):
 def test_somebody_unknown_is_exit_3(site):
     expect(site.lethe("retirement", "show", "nobody"), NOT_FOUND, "no retirement with this user name")
     expect(site.lethe("retirement", "show", "--id", "7"), NOT_FOUND, "")
+    expect(site.lethe("retirement", "show", "--uuid", "7"), NOT_FOUND, "UUID")
+    expect(site.lethe("retirement", "show", "--email", "a@b", "--id", "7"), USAGE, "give one of")
     expect(site.lethe("retirement", "list", "--email", "nobody@example.com"), NOT_FOUND, "address")
     expect(site.lethe("client", "disable", "nobody"), NOT_FOUND, "")
     request(site, "Ada")

@@ -80,6 +80,16 @@ static void test_commands__examples_can_be_typed(void **state)
     }
 }
 
+/* The first command that takes the name of a person describes the options that can stand in its place. */
+static bool is_name_of_person(const struct cli_option *o, const char *paragraph)
+{
+    static const struct cli_option who[] = { WHO_OPTIONS };
+    size_t i = 0;
+    while (i < sizeof(who) / sizeof(who[0]) && strcmp(who[i].name, o->name) != 0)
+        i++;
+    return i < sizeof(who) / sizeof(who[0]) && strstr(paragraph, " Ar name ");
+}
+
 /* docs/lethe.1 has a paragraph for each command and names each of its options. */
 static void test_commands__the_manual_page_has_them_all(void **state)
 {
@@ -100,7 +110,7 @@ static void test_commands__the_manual_page_has_them_all(void **state)
         const char *end = strstr(paragraph + 1, ".It Cm ");
         const char *text = arena_strndup(&a, paragraph, end ? (size_t)(end - paragraph) : strlen(paragraph));
         for (const struct cli_option *o = c->options; o && o->name; o++)
-            if (!strstr(text, arena_printf(&a, "Fl -%s", o->name)))
+            if (!strstr(text, arena_printf(&a, "Fl -%s", o->name)) && !is_name_of_person(o, text))
                 fail_msg("docs/lethe.1 lacks --%s of %s", o->name, cli_command_name(&a, c));
     }
     arena_free(&a);
