@@ -165,13 +165,28 @@ struct poll_conf {
     int64_t for_us; /* counted from the beginning of the stage */
 };
 
+/* A field of a form whose parts are sent apart. */
+struct body_part_conf {
+    const char *name;
+    const char *filename, *type; /* of a file; NULL: none */
+    const struct template *content;
+};
+
+/* The body of a call: one text, or parts. */
+struct body_conf {
+    const char *kind;            /* its key, like "json"; NULL: there is none */
+    const char *content_type;    /* of parts without the boundary */
+    const struct template *text; /* NULL: parts */
+    const struct body_part_conf *parts;
+    size_t n_parts;
+};
+
 struct http_step_conf {
     const struct service_conf *service;
-    const char *method;                /* GET, POST, PUT, PATCH, DELETE */
-    const struct template *path;       /* begins with /; follows the service's url */
-    const struct template *json;       /* a whole JSON text; NULL: none. Never both this and form */
-    const struct template *form;       /* a=b&c=d; NULL: none */
-    const struct header_conf *headers; /* a Content-Type here replaces that of json or form */
+    const char *method;          /* GET, POST, PUT, PATCH, DELETE */
+    const struct template *path; /* begins with /; follows the service's url */
+    struct body_conf body;
+    const struct header_conf *headers; /* a Content-Type here replaces that of the body */
     size_t n_headers;
     struct answers success;          /* default 200, 201, 204; 202 is "accepted", not done */
     struct answers nothing_to_erase; /* mean: never had this person; default none */

@@ -128,7 +128,8 @@ static bool match_form(struct arena *a, const char *s, bool is_first, enum forei
     for (size_t i = 0; i < FORMS_N; i++) {
         const char *word;
         size_t open = strlen(forms[i].open), len;
-        if (strncasecmp(s, forms[i].open, open) != 0)
+        if (strncasecmp(s, forms[i].open, open) != 0 ||
+            (in == FOREIGN_IN_XML && strcmp(forms[i].open, "<") == 0))
             continue;
         const char *end = match_inner(s + open, forms[i].close, &word, &len);
         if (!end)

@@ -14,6 +14,7 @@ struct foreign {
 
 enum foreign_in {
     FOREIGN_IN_DATA,  /* a body, which may be GraphQL */
+    FOREIGN_IN_XML,   /* a body in which <name> is a tag */
     FOREIGN_IN_QUERY, /* a path or a statement: :name, @name and $name are places too */
     FOREIGN_IN_WORDS  /* a header, or a text for people: what doubled braces are put around is a place */
 };

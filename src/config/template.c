@@ -159,6 +159,17 @@ void template_add_fixed(struct template_maker *m, const char *text)
     add_fixed(m, text, strlen(text));
 }
 
+static void encode_xml(struct buf *out, const char *s, size_t len)
+{
+    for (const char *end = s + len; s < end; s++) {
+        /* In an attribute a line end would be read as a blank. */
+        if (strchr("&<>\"'\t\r\n", *s))
+            buf_printf(out, "&#%d;", *s);
+        else
+            buf_add_char(out, *s);
+    }
+}
+
 static void encode(enum template_kind kind, struct buf *out, const char *s, size_t len)
 {
     switch (kind) {
@@ -166,16 +177,17 @@ static void encode(enum template_kind kind, struct buf *out, const char *s, size
     case TEMPLATE_FORM: buf_add_url(out, s, len); break;
     case TEMPLATE_JSON: json_escape(out, s, len); break;
     case TEMPLATE_SQL: buf_add_char(out, '?'); break;
+    case TEMPLATE_XML: encode_xml(out, s, len); break;
     case TEMPLATE_HEADER:
     case TEMPLATE_TEXT: buf_add(out, s, len); break;
     }
 }
 
-/* The operator's own text. Operators write a path and SQL as they are sent; other texts are encoded like
+/* The operator's own text. Operators write a path, SQL and XML as they are sent; other texts are encoded like
  * values. */
 static void add_text(struct template_maker *m, const char *text, size_t len)
 {
-    if (m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL) {
+    if (m->made->kind == TEMPLATE_URL || m->made->kind == TEMPLATE_SQL || m->made->kind == TEMPLATE_XML) {
         add_fixed(m, text, len);
         return;
     }
@@ -302,9 +314,10 @@ static enum rc refuse_foreign(const struct template_maker *m, const char *text, 
     const char *names[PLACES_N + TEMPLATE_MORE_MAX + 1];
     struct foreign found;
     static const enum foreign_in in[] = {
-        [TEMPLATE_URL] = FOREIGN_IN_QUERY,    [TEMPLATE_SQL] = FOREIGN_IN_QUERY,
-        [TEMPLATE_FORM] = FOREIGN_IN_DATA,    [TEMPLATE_JSON] = FOREIGN_IN_DATA,
-        [TEMPLATE_HEADER] = FOREIGN_IN_WORDS, [TEMPLATE_TEXT] = FOREIGN_IN_WORDS,
+        [TEMPLATE_URL] = FOREIGN_IN_QUERY,  [TEMPLATE_SQL] = FOREIGN_IN_QUERY,
+        [TEMPLATE_FORM] = FOREIGN_IN_DATA,  [TEMPLATE_JSON] = FOREIGN_IN_DATA,
+        [TEMPLATE_XML] = FOREIGN_IN_XML,    [TEMPLATE_HEADER] = FOREIGN_IN_WORDS,
+        [TEMPLATE_TEXT] = FOREIGN_IN_WORDS,
     };
     list_names(m, names);
     if (!foreign_find(m->arena, text, names, in[m->made->kind], &found))
@@ -427,6 +440,17 @@ static bool is_number(const struct piece *piece, const char *value)
     return digits > 0 && !value[digits] && (value[0] != '0' || digits == 1);
 }
 
+/* XML 1.0 has no way to write these. */
+static bool has_xml_fault(const char *s)
+{
+    for (; *s; s++) {
+        bool is_control = (unsigned char)*s < ' ' && !strchr("\t\r\n", *s);
+        if (is_control || strncmp(s, "\xef\xbf\xbe", 3) == 0 || strncmp(s, "\xef\xbf\xbf", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The value of a place as it is before it is encoded: with all its filters, in the arena. What an empty
  * value or none would be about is the same with filters and without. */
 static enum rc fill_in(enum template_kind kind, struct arena *a, const struct piece *piece,
@@ -448,6 +472,8 @@ static enum rc fill_in(enum template_kind kind, struct arena *a, const struct pi
                            name);
         value = filters[piece->filters[i]](a, value);
     }
+    if (kind == TEMPLATE_XML && has_xml_fault(value))
+        return err_set(err, RC_INVALID, "{%s} has a character that cannot stand in XML", name);
     if (kind == TEMPLATE_HEADER && text_has_control(value))
         return err_set(err, RC_INVALID, "{%s} has a control character, which cannot stand in a header", name);
     *out = value;

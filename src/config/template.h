@@ -51,6 +51,7 @@ enum template_kind {
     TEMPLATE_URL,    /* path and query: values as %XX; empty values, . and .. are refused */
     TEMPLATE_FORM,   /* values and fixed text as %XX */
     TEMPLATE_JSON,   /* within strings: values and fixed text escaped */
+    TEMPLATE_XML,    /* values escaped for text and attributes; most control characters are refused */
     TEMPLATE_HEADER, /* as they are; control characters are refused */
     TEMPLATE_SQL,    /* a place becomes ?, template_bind gives its value; empty values are refused */
     TEMPLATE_TEXT    /* for people to read: as it is */

@@ -53,10 +53,11 @@ static void check_http(struct arena *a, const struct http_step_conf *http)
 {
     struct json *body;
     struct err err;
-    assert(http->service && http->method && http->path && !(http->json && http->form));
+    assert(http->service && http->method && http->path && !(http->body.text && http->body.parts));
     const char *path = render(a, http->path);
     assert(!path || (path[0] == '/' && !text_has_control(path) && !strpbrk(path, " #")));
-    const char *json = http->json ? render(a, http->json) : NULL;
+    bool is_json = http->body.kind && strcmp(http->body.kind, "json") == 0;
+    const char *json = is_json ? render(a, http->body.text) : NULL;
     if (json) {
         enum rc rc = json_parse(a, json, strlen(json), &body, &err);
         assert(!rc);

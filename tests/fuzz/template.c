@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Templates: no value breaks out of its place. The first line is the kind (u, f, j, q, t, h) and the
+ * Templates: no value breaks out of its place. The first line is the kind (u, f, j, q, x, t, h) and the
  * template, the rest is the value that stands in all its places.
  */
 #include "fuzz.h"
@@ -62,6 +62,19 @@ static void check_sql(struct arena *a, const struct template *t, const struct bu
     buf_free(&other);
 }
 
+/* Whatever the value, there are as many tags and quotes as with a harmless one. */
+static void check_xml(const struct template *t, const struct buf *rendered)
+{
+    static const struct template_values harmless = { "x", "x", "x", "x", "x", "x", "x", "x", "x" };
+    struct buf other;
+    struct err err;
+    buf_init(&other, RENDERED_MAX);
+    enum rc rc = template_render(t, &harmless, &other, &err);
+    assert(!rc);
+    assert(count_of(buf_str(rendered), "<>\"'\r\n\t") == count_of(buf_str(&other), "<>\"'\r\n\t"));
+    buf_free(&other);
+}
+
 static void check_rendered(struct arena *a, enum template_kind kind, const struct template *t,
                            const struct buf *rendered)
 {
@@ -70,6 +83,7 @@ static void check_rendered(struct arena *a, enum template_kind kind, const struc
     case TEMPLATE_FORM: check_form(rendered); break;
     case TEMPLATE_JSON: check_json(a, rendered); break;
     case TEMPLATE_SQL: check_sql(a, t, rendered); break;
+    case TEMPLATE_XML: check_xml(t, rendered); break;
     case TEMPLATE_HEADER: assert(!strpbrk(buf_str(rendered), "\r\n")); break;
     case TEMPLATE_TEXT: assert(text_is_utf8(buf_str(rendered), rendered->len)); break;
     }
@@ -82,6 +96,7 @@ static enum template_kind kind_of(char c)
     case 'f': return TEMPLATE_FORM;
     case 'j': return TEMPLATE_JSON;
     case 'q': return TEMPLATE_SQL;
+    case 'x': return TEMPLATE_XML;
     case 't': return TEMPLATE_TEXT;
     default: return TEMPLATE_HEADER;
     }

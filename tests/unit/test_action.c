@@ -127,7 +127,8 @@ static void prepare_http(size_t n)
 static void test_action__an_http_call_is_as_configured(void **state)
 {
     prepare_http(1);
-    steps[0].json = compile(TEMPLATE_JSON, "{original_name}");
+    steps[0].body =
+        (struct body_conf){ "json", "application/json", compile(TEMPLATE_JSON, "{original_name}") };
     start();
     const struct http_call *request = m.calls[0];
     assert_int_equal(request->method, HTTP_POST);
@@ -142,6 +143,39 @@ static void test_action__an_http_call_is_as_configured(void **state)
     assert_int_equal(n_ended, 1);
     assert_int_equal(ended.judgement.verdict, VERDICT_DONE);
     assert_int_equal(ended.status, 204);
+}
+
+/* A value cannot end its part: what would have to stand in it is a digest of it. */
+static void test_action__a_body_in_parts_has_a_boundary_of_its_own(void **state)
+{
+    const struct body_part_conf parts[] = {
+        { .name = "who", .content = compile(TEMPLATE_TEXT, "{original_username}") },
+        { .name = "list", .filename = "a.csv", .type = "text/csv", .content = compile(TEMPLATE_TEXT, "x") },
+    };
+    prepare_http(1);
+    steps[0].body = (struct body_conf){ "multipart", "multipart/form-data", .parts = parts, .n_parts = 2 };
+    start();
+    const struct http_call *request = m.calls[0];
+    const char *type = header_of(request, "Content-Type");
+    assert_true(strncmp(type, "multipart/form-data; boundary=", 30) == 0 && strlen(type) == 30 + 32);
+    const char *b = arena_strdup(&conf_arena, type + 30), *body = arena_strdup(&conf_arena, request->body);
+    assert_string_equal(
+        body, arena_printf(&conf_arena,
+                           "--%s\r\nContent-Disposition: form-data; name=\"who\"\r\n\r\nada/\xc3\xa9\r\n"
+                           "--%s\r\nContent-Disposition: form-data; name=\"list\"; filename=\"a.csv\"\r\n"
+                           "Content-Type: text/csv\r\n\r\nx\r\n--%s--\r\n",
+                           b, b, b));
+    made_up_answer(&m, 503, "");
+    start();
+    assert_string_equal(m.calls[0]->body, body);
+    made_up_answer(&m, 204, "");
+
+    struct template_values hostile = person;
+    hostile.original_username = arena_printf(&conf_arena, "--%s--", b);
+    call.person = &hostile;
+    start();
+    assert_null(strstr(header_of(m.calls[0], "Content-Type"), b));
+    made_up_answer(&m, 204, "");
 }
 
 static void test_action__what_an_http_answer_means(void **state)
@@ -370,7 +404,7 @@ static void test_action__a_call_can_be_previewed_without_anything_running(void *
 {
     struct preview preview;
     prepare_http(1);
-    steps[0].form = compile(TEMPLATE_FORM, "{original_name}");
+    steps[0].body.text = compile(TEMPLATE_FORM, "{original_name}");
     action_preview(&conf, 0, &person, &conf_arena, &preview);
     assert_string_equal(preview.call, "POST http://forum/users/ada%2F%C3%A9");
     assert_string_equal(preview.body, "Ada%20%22L%22");
@@ -424,6 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_http_call_is_as_configured),
+        TEST(a_body_in_parts_has_a_boundary_of_its_own),
         TEST(what_an_http_answer_means),
         TEST(a_probe_has_no_key),
         TEST(a_value_that_cannot_stand_there_ends_the_call_before_it_begins),

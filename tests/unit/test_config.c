@@ -534,8 +534,7 @@ static void test_config__stage_presets(void **state)
     assert_int_equal(s->retry.first_us, CLOCK_S);
     assert_int_equal(s->retry.longest_us, 60 * CLOCK_S);
     assert_string_equal(s->action.http.steps[0].method, "POST");
-    assert_null(s->action.http.steps[0].json);
-    assert_null(s->action.http.steps[0].form);
+    assert_null(s->action.http.steps[0].body.kind);
     assert_int_equal(s->action.http.steps[0].success.n, 3);
     assert_int_equal(s->action.http.steps[0].success.list[0].status, 200);
     assert_int_equal(s->action.http.steps[0].success.list[1].status, 201);
@@ -602,7 +601,7 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
     assert_string_equal(s->action.http.steps[0].method, "PATCH");
     assert_string_equal(rendered(s->action.http.steps[0].path), "/u/Jane%20%22J%22%20%26%20Co");
     assert_string_equal(
-        rendered(s->action.http.steps[0].json),
+        rendered(s->action.http.steps[0].body.text),
         "{\"who\":\"Jane \\\"J\\\" & Co\",\"list\":[1,-2.5e3,true,false,null,\"1\",\"true\",\"\","
         "\"yes\",\"007\"],\"k\\\"ey\":{\"deep\":[[]],\"none\":{}},\"empty\":null,\"braces\":\"{x}\"}");
 }
@@ -610,7 +609,40 @@ static void test_config__json_keeps_kinds_and_fills_strings(void **state)
 static void test_config__json_that_is_one_text(void **state)
 {
     const struct stage_conf *s = load_stage("    http: { service: lms, post: /x, json: \"{user_id}\" }\n");
-    assert_string_equal(rendered(s->action.http.steps[0].json), "\"17\"");
+    assert_string_equal(rendered(s->action.http.steps[0].body.text), "\"17\"");
+}
+
+static const struct body_conf *load_body(const char *body)
+{
+    return &load_stage(
+                arena_printf(&arena, "    http:\n      service: lms\n      post: /x\n      %s\n", body))
+                ->action.http.steps[0]
+                .body;
+}
+
+static void test_config__text_and_xml_are_templates(void **state)
+{
+    const struct body_conf *body = load_body("text: \"who: {original_username}\"");
+    assert_string_equal(body->content_type, "text/plain; charset=utf-8");
+    assert_string_equal(rendered(body->text), "who: Jane \"J\" & Co");
+    body = load_body("xml: |\n        <?xml version=\"1.0\"?>\n        <!-- > ' -->\n"
+                     "        <u id='{user_id}' a=\">\">{original_username}</u>");
+    assert_string_equal(body->content_type, "application/xml");
+    assert_string_equal(rendered(body->text), "<?xml version=\"1.0\"?>\n<!-- > ' -->\n"
+                                              "<u id='17' a=\">\">Jane &#34;J&#34; &#38; Co</u>\n");
+}
+
+static void test_config__parts_are_texts_and_files(void **state)
+{
+    const struct body_conf *body = load_body("multipart: { who: \"{original_username}\", f: { content: "
+                                             "\"{user_id}\", filename: a.csv, type: text/csv } }");
+    assert_int_equal(body->n_parts, 2);
+    assert_null(body->text);
+    assert_string_equal(body->parts[0].name, "who");
+    assert_null(body->parts[0].filename);
+    assert_string_equal(rendered(body->parts[0].content), "Jane \"J\" & Co");
+    assert_string_equal(body->parts[1].filename, "a.csv");
+    assert_string_equal(body->parts[1].type, "text/csv");
 }
 
 static void test_config__form_and_headers(void **state)
@@ -620,7 +652,7 @@ static void test_config__form_and_headers(void **state)
         "      form: { who: \"{original_username}\", n: 1, \"a b\": \"c&d\", none: }\n"
         "      headers: { X-Who: \"is {user_id}\", Content-Type: application/x-www-form-urlencoded }\n"
         "      success: [202]\n      nothing_to_erase: [404, 410]\n");
-    assert_string_equal(rendered(s->action.http.steps[0].form),
+    assert_string_equal(rendered(s->action.http.steps[0].body.text),
                         "who=Jane%20%22J%22%20%26%20Co&n=1&a%20b=c%26d&none=");
     assert_int_equal(s->action.http.steps[0].n_headers, 2);
     assert_string_equal(s->action.http.steps[0].headers[0].name, "X-Who");
@@ -977,11 +1009,11 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     assert_string_equal(s[0].action.http.steps[0].service->name, "lms");
     assert_string_equal(s[0].action.http.steps[0].method, "POST");
     assert_string_equal(render(s[0].action.http.steps[0].path), "/api/discussion/v1/accounts/retire_forum/");
-    assert_string_equal(render(s[0].action.http.steps[0].json), "{\"username\":\"a\\\"da\"}");
+    assert_string_equal(render(s[0].action.http.steps[0].body.text), "{\"username\":\"a\\\"da\"}");
     assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.n, 1);
     assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.list[0].status, 404);
     assert_int_equal(s[0].action.timeout_us, 3 * CLOCK_S);
-    assert_string_equal(render(s[1].action.http.steps[0].json),
+    assert_string_equal(render(s[1].action.http.steps[0].body.text),
                         "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
     assert_true(s[1].retry.none);
     assert_string_equal(s[2].action.http.steps[0].service->name, "ecommerce");
@@ -1399,6 +1431,8 @@ int main(void)
         T(test_config__a_stage_by_hand_asks_for_no_lease),
         T(test_config__json_keeps_kinds_and_fills_strings),
         T(test_config__json_that_is_one_text),
+        T(test_config__text_and_xml_are_templates),
+        T(test_config__parts_are_texts_and_files),
         T(test_config__form_and_headers),
         T(test_config__poll),
         T(test_config__conditions),

@@ -262,6 +262,20 @@ static void test_template__json_values_cannot_leave_their_string(void **state)
     assert_string_equal(json_get(parsed, "u")->text, hostile);
 }
 
+static void test_template__xml_values_cannot_leave_their_place(void **state)
+{
+    const char *got;
+    expect(TEMPLATE_XML, "<a b=\"{user_id}\">{{&amp;</a>", "<a b=\"17\">{&amp;</a>");
+    expect(TEMPLATE_XML, "<user_id>{user_id}</user_id>", "<user_id>17</user_id>");
+    assert_int_equal(render_name(TEMPLATE_XML, "<a>{original_username}</a>", "</a>&\"'\n\xc3\xa9]]>", &got),
+                     RC_OK);
+    assert_string_equal(got, "<a>&#60;/a&#62;&#38;&#34;&#39;&#10;\xc3\xa9]]&#62;</a>");
+    assert_int_equal(render_name(TEMPLATE_XML, "<a>{original_username}</a>", "\x01", &got), RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_XML, "<a>{original_username}</a>", "\xef\xbf\xbf", &got),
+                     RC_INVALID);
+    assert_int_equal(render_name(TEMPLATE_XML, "<a>{original_username:base64}</a>", "\x01", &got), RC_OK);
+}
+
 static void test_template__form_values_cannot_bring_a_field(void **state)
 {
     const char *got;
@@ -589,6 +603,7 @@ int main(void)
         T(test_template__url_refuses_values_that_change_the_path),
         T(test_template__url_with_dots_alone_does_not_compile),
         T(test_template__json_values_cannot_leave_their_string),
+        T(test_template__xml_values_cannot_leave_their_place),
         T(test_template__form_values_cannot_bring_a_field),
         T(test_template__header_values_cannot_bring_a_header),
         T(test_template__missing_value_is_refused_without_showing_others),

@@ -393,7 +393,9 @@ static enum rc check_hook(struct reading *r, struct action_conf *action, const s
 /* The body is the alert itself, and an alert is not about one person. */
 static enum rc check_alert(struct reading *r, const struct yaml *at, struct err *err)
 {
-    static const char *const never[] = { "json", "form", "get", "delete", "steps" };
+    static const char *const never[] = {
+        "json", "form", "text", "xml", "multipart", "get", "delete", "steps"
+    };
     static const char why[] = "an alert is not about one person";
     const struct yaml *headers = yaml_get(at, "headers");
     enum rc all = RC_OK;

@@ -123,13 +123,28 @@ static bool is_sent_by(const struct service_conf *service, const char *name)
            (service->secret_header && strcasecmp(name, service->secret_header) == 0);
 }
 
+static enum rc check_one_body(struct reading *r, const struct yaml *at, struct err *err)
+{
+    static const char *const bodies[] = { "json", "form", "text", "xml", "multipart" };
+    const struct yaml *first = NULL;
+    enum rc all = RC_OK;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        const struct yaml *found = yaml_get(at, bodies[i]);
+        if (first && found)
+            reading_go_on(
+                r, at, yaml_key_error(found, err, "%s and %s: a call has one body", first->key, found->key),
+                &all, err);
+        first = first ? first : found;
+    }
+    return all;
+}
+
 /* Of the keys of a call, those that were given, in place of their values, which may have been refused. */
 enum rc http_call_check(struct reading *r, const struct http_step_conf *step, const struct yaml *at,
                         struct err *err)
 {
-    const struct yaml *json = yaml_get(at, "json"), *form = yaml_get(at, "form");
     const struct yaml *headers = yaml_get(at, "headers");
-    enum rc all = RC_OK;
+    enum rc all = check_one_body(r, at, err);
     if (!step->service)
         reading_go_on(r, at, yaml_error(at, err, "service is missing: the service that is called"), &all,
                       err);
@@ -142,13 +157,18 @@ enum rc http_call_check(struct reading *r, const struct http_step_conf *step, co
             r, at,
             yaml_error(at, err, "the call is missing: one of get, post, put, patch, delete with its path"),
             &all, err);
-    if (json && form)
-        reading_go_on(r, at, yaml_key_error(form, err, "json and form: a call has one body"), &all, err);
-    if (step->method && strcmp(step->method, "GET") == 0 && yaml_get(at, "get") && (json || form))
+    if (step->method && strcmp(step->method, "GET") == 0 && yaml_get(at, "get") && step->body.kind)
         reading_go_on(
             r, at,
             yaml_key_error(yaml_get(at, "get"), err, "a GET has no body: use post, or put it into the path"),
             &all, err);
+    for (size_t i = 0; headers && i < step->n_headers; i++)
+        if (yaml_get(at, "multipart") && strcasecmp(step->headers[i].name, "Content-Type") == 0)
+            reading_go_on(
+                r, at,
+                yaml_key_error(headers, err,
+                               "multipart sends a Content-Type of its own, with the boundary in it"),
+                &all, err);
     for (size_t i = 0; headers && step->service && i < step->n_headers; i++)
         if (is_sent_by(step->service, step->headers[i].name))
             reading_go_on(r, at,
@@ -160,13 +180,14 @@ enum rc http_call_check(struct reading *r, const struct http_step_conf *step, co
 
 bool http_call_is_whole(const struct reading *r, const struct yaml *at)
 {
-    return !setting_is_refused(r, at, METHODS "|json|form|headers");
+    return !setting_is_refused(r, at, METHODS "|json|form|text|xml|multipart|headers");
 }
 
 bool http_call_names_person(const struct http_step_conf *step, const bool *more)
 {
-    bool found = template_names_person(step->path, more) || template_names_person(step->json, more) ||
-                 template_names_person(step->form, more);
+    bool found = template_names_person(step->path, more) || template_names_person(step->body.text, more);
+    for (size_t i = 0; !found && i < step->body.n_parts; i++)
+        found = template_names_person(step->body.parts[i].content, more);
     for (size_t i = 0; !found && i < step->n_headers; i++)
         found = template_names_person(step->headers[i].value, more);
     return found;
@@ -176,8 +197,12 @@ void http_call_put_identity(const struct http_step_conf *step, struct buf *out)
 {
     buf_printf(out, "%s %s %s ", step->method, step->service->name, step->service->url);
     template_put_identity(step->path, out);
-    template_put_identity(step->json, out);
-    template_put_identity(step->form, out);
+    buf_printf(out, "%s ", step->body.kind ? step->body.kind : "-");
+    template_put_identity(step->body.text, out);
+    for (size_t i = 0; i < step->body.n_parts; i++) {
+        buf_printf(out, "%s: ", step->body.parts[i].name);
+        template_put_identity(step->body.parts[i].content, out);
+    }
     for (size_t i = 0; i < step->n_headers; i++) {
         buf_printf(out, "%s: ", step->headers[i].name);
         template_put_identity(step->headers[i].value, out);

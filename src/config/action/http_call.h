@@ -19,11 +19,19 @@ enum {
             "the call: the path behind the url of the service; exactly one of " all, \
             .max = HTTP_CALL_PATH_MAX                                                \
     }
-#define HTTP_CALL_BODY                                                                                   \
-    { "json", "any value", body_read_json, HTTP_CALL_OF(json), NULL, "the body, sent as JSON" },         \
-        { "form", "map of text", body_read_form, HTTP_CALL_OF(form), NULL, "the body, sent as a form" }, \
-    {                                                                                                    \
-        "headers", "map of text", http_call_read_headers, 0, NULL, "more headers of the call"            \
+#define HTTP_CALL_BODY                                                                                     \
+    { "json", "any value", body_read_json, 0, NULL, "the body, sent as JSON" },                            \
+        { "form", "map of text", body_read_form, 0, NULL, "the body, sent as a form" },                    \
+        { "text", "text", body_read_text, 0, NULL, "the body, sent as plain text" },                       \
+        { "xml", "text", body_read_text, 0, NULL, "the body, sent as XML; values are escaped" },           \
+        { "multipart",                                                                                     \
+          "map of parts",                                                                                  \
+          body_read_multipart,                                                                             \
+          0,                                                                                               \
+          NULL,                                                                                            \
+          "the body, sent as a form in parts; a part is a text, or a file: { content, filename, type }" }, \
+    {                                                                                                      \
+        "headers", "map of text", http_call_read_headers, 0, NULL, "more headers of the call"              \
     }
 
 setting_read_fn http_call_read_method, http_call_read_headers; /* into the whole step */
@@ -40,7 +48,7 @@ bool http_call_names_person(const struct http_step_conf *step, const bool *more)
 void http_call_put_identity(const struct http_step_conf *step, struct buf *out);
 
 /* body.c */
-setting_read_fn body_read_json, body_read_form; /* -> const struct template * */
+setting_read_fn body_read_json, body_read_form, body_read_text, body_read_multipart; /* into the whole step */
 
 /* answers.c: -> struct answers. */
 setting_read_fn answers_read;     /* those that say something about the person */

@@ -9,6 +9,7 @@
  *  - judge.c, pure: what the end of a call means
  *  - answer.c, pure: what an answer of HTTP says, by the conditions of the configuration
  *  - finding.c, pure: what the answer to a look means
+ *  - parts.c, pure: bodies in parts
  *  - capture.c, poll.c, pure: values of an answer; calls that ask whether something is finished
  *  - position.c, pure: where a stage of several calls stands, for the driver that goes on with it
  *  - process.c: programs beside the calls; odbc.c: talks to databases, in a process of its own
@@ -324,6 +325,15 @@ enum verdict call_so_far(const struct call *call, unsigned rounds, struct err *e
 
 /* For a preview: the text of a template, or why it cannot be made. t NULL: NULL. */
 const char *call_preview(const struct template *t, const struct template_values *person, struct arena *a);
+
+/* ---- parts.c: bodies in parts ---- */
+
+/* The body, in the arena, and its Content-Type. RC_TOO_LARGE: longer than HTTP_BODY_MAX. */
+enum rc parts_write(struct arena *a, const struct body_conf *body, const struct template_values *values,
+                    const char **out, const char **content_type, struct err *err) MUST_CHECK;
+/* For a preview: the body, or why it cannot be made. */
+const char *parts_preview(struct arena *a, const struct body_conf *body,
+                          const struct template_values *person);
 
 /* ---- finding.c, for the kinds ---- */
 

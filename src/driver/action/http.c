@@ -84,7 +84,7 @@ static const char *make_key(const struct call *call)
     return key;
 }
 
-static enum rc write_headers(struct call *call, struct err *err)
+static enum rc write_headers(struct call *call, const char *content_type, struct err *err)
 {
     const struct http_step_conf *conf = conf_of(call);
     const struct service_conf *service = conf->service;
@@ -96,10 +96,8 @@ static enum rc write_headers(struct call *call, struct err *err)
         return rc;
     if (!call->is_probe && !conf->poll) /* the answer to a look is another one each time */
         add_header(call, "Idempotency-Key", make_key(call));
-    if ((conf->json || call->payload) && !has_type)
-        add_header(call, "Content-Type", "application/json");
-    if (conf->form && !has_type)
-        add_header(call, "Content-Type", "application/x-www-form-urlencoded");
+    if (content_type && !has_type)
+        add_header(call, "Content-Type", content_type);
     if (service->credentials == CREDENTIALS_API_KEY) {
         add_header(call, service->key_header, service->secret);
         if (service->secret_header)
@@ -111,15 +109,21 @@ static enum rc write_headers(struct call *call, struct err *err)
 static enum rc write_request(struct call *call, struct err *err)
 {
     const struct http_step_conf *conf = conf_of(call);
-    const struct template *body = conf->json ? conf->json : conf->form;
+    const struct body_conf *body = &conf->body;
+    const char *content_type = call->payload ? "application/json" : body->content_type;
     struct http_call *request = &call->work.http.request;
+    enum rc rc = RC_OK;
     if (call_render(call, conf->service->url, conf->path, HTTP_HEADER_MAX, &request->url, err))
         return err_prefix(err, "path");
     request->body = call->payload;
-    if (body && call_render(call, "", body, HTTP_BODY_MAX, &request->body, err))
+    if (body->parts)
+        rc = parts_write(call->arena, body, call->person, &request->body, &content_type, err);
+    else if (body->text)
+        rc = call_render(call, "", body->text, HTTP_BODY_MAX, &request->body, err);
+    if (rc)
         return err_prefix(err, "body");
     request->body_len = request->body ? strlen(request->body) : 0;
-    return write_headers(call, err);
+    return write_headers(call, content_type, err);
 }
 
 /* ---- credentials ---- */
@@ -407,7 +411,8 @@ static void http_preview(const struct action_conf *conf, size_t number, const st
     const struct http_step_conf *step = &conf->http.steps[number];
     out->call =
         arena_printf(a, "%s %s%s", step->method, step->service->url, call_preview(step->path, person, a));
-    out->body = call_preview(step->json ? step->json : step->form, person, a);
+    out->body =
+        step->body.parts ? parts_preview(a, &step->body, person) : call_preview(step->body.text, person, a);
     out->captures = step->captures;
     out->n_captures = step->n_captures;
     out->missing_is_nothing = step->missing_is_nothing;
