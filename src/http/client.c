@@ -444,6 +444,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
     set_timeout(t, call->timeout_us);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(call->stall_us / CLOCK_S));
+    curl_easy_setopt(easy, CURLOPT_CERTINFO, call->peer ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, http_method_name(call->method));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_len : 0));
@@ -576,6 +577,30 @@ static int64_t read_retry_after(const char *text, int64_t now)
     return us < 0 ? 0 : us < most_us ? us : most_us;
 }
 
+/* 0: it cannot be read. */
+static int64_t read_date(const char *text)
+{
+    time_t at = curl_getdate(text, NULL);
+    return at > 0 ? at * CLOCK_S : 0;
+}
+
+/* The chain begins with the certificate of the server itself. */
+static void read_peer(const struct transfer *t, struct http_peer *peer)
+{
+    static const char ends[] = "Expire date:";
+    struct curl_header *date;
+    const struct curl_certinfo *chain = NULL;
+    *peer = (struct http_peer){ 0 };
+    if (curl_easy_header(t->easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
+        peer->date_at = read_date(date->value);
+    curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &chain);
+    if (!chain || chain->num_of_certs == 0)
+        return;
+    for (const struct curl_slist *line = chain->certinfo[0]; line; line = line->next)
+        if (strncmp(line->data, ends, sizeof(ends) - 1) == 0)
+            peer->certificate_ends_at = read_date(line->data + sizeof(ends) - 1);
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     if (send_afresh(t))
@@ -589,6 +614,8 @@ static void finish(struct transfer *t, CURLcode code)
         curl_easy_header(t->easy, "Retry-After", 0, CURLH_HEADER, -1, &wish) == CURLHE_OK;
     if (t->call->has_retry_after)
         t->call->retry_after_us = read_retry_after(wish->value, world_now(t->client->world));
+    if (t->call->peer)
+        read_peer(t, t->call->peer);
     char words[HTTP_WORDS_MAX];
     enum http_failure failure = failure_of(t, code);
     conclude(t, failure, failure_text(t, failure, code, words));

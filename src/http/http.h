@@ -138,6 +138,9 @@ enum rc http_check_tls(const char *certificate, const char *key, int64_t now, st
 enum rc http_check_authorities(const char *pem, int64_t now, struct err *err) MUST_CHECK;
 /* The same of the first certificate. */
 enum rc http_check_certificate(const char *pem, int64_t now, struct err *err) MUST_CHECK;
+/* When the first certificate of a PEM text ends, or with `any` the one that lasts longest (us since 1970).
+ * RC_INVALID: it has none. */
+enum rc http_certificate_end(const char *pem, bool any, int64_t *out, struct err *err) MUST_CHECK;
 /* Has the client hung up before it was answered? From any thread. */
 bool http_is_gone(const struct http_request *req);
 /* The answer is filled in; the request is the server's again. */
@@ -179,6 +182,12 @@ enum http_failure {
     HTTP_CANCELLED         /* the client was closed */
 };
 
+/* What a call has learnt of the other side besides its answer. */
+struct http_peer {
+    int64_t date_at;             /* its clock, by the header Date: whole seconds, in us; 0: it did not say */
+    int64_t certificate_ends_at; /* us since 1970; 0: there was no TLS, or its end cannot be read */
+};
+
 struct http_call {
     /* the request; borrowed until done */
     enum http_method method;
@@ -190,9 +199,10 @@ struct http_call {
     const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
-    bool fresh_connection; /* of a kept one that turns out to be dead it is not known whether the call
-                              arrived: this prevents it */
-    size_t answer_max;     /* bytes that are kept */
+    bool fresh_connection;  /* of a kept one that turns out to be dead it is not known whether the call
+                               arrived: this prevents it */
+    size_t answer_max;      /* bytes that are kept */
+    struct http_peer *peer; /* filled in before done; goes with fresh_connection. NULL: not wanted */
     bool stop_at_max; /* a longer answer ends the call; else its rest is read (up to 16 MiB) and dropped */
     /* The body of an answer with status 200 goes here, piece by piece, and not into the answer; NULL: there,
      * too. The call may still fail behind the last piece. */

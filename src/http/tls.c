@@ -155,15 +155,24 @@ enum rc tls_open(const char *certificate, const char *key, struct tls **out, str
 
 /* ---- checking ---- */
 
+/* The caller frees the list and what is in it. RC_INVALID. */
+static enum rc read_list(const char *pem, gnutls_x509_crt_t **list, unsigned *n, struct err *err)
+{
+    gnutls_datum_t text = text_of(pem);
+    int failed = gnutls_x509_crt_list_import2(list, n, &text, GNUTLS_X509_FMT_PEM, 0);
+    if (failed < 0)
+        return err_set(err, RC_INVALID, "there is no certificate in it: %s", gnutls_strerror(failed));
+    return RC_OK;
+}
+
 /* Is one of the certificates valid now, or with only_first the first one? */
 static enum rc check_time(const char *pem, bool only_first, int64_t now, struct err *err)
 {
-    gnutls_datum_t text = text_of(pem);
     gnutls_x509_crt_t *list = NULL;
     unsigned n = 0;
-    int failed = gnutls_x509_crt_list_import2(&list, &n, &text, GNUTLS_X509_FMT_PEM, 0);
-    if (failed < 0)
-        return err_set(err, RC_INVALID, "there is no certificate in it: %s", gnutls_strerror(failed));
+    enum rc rc = read_list(pem, &list, &n, err);
+    if (rc)
+        return rc;
     bool is_valid = false, is_over = true;
     for (unsigned i = 0; i < n; i++) {
         bool counts = i == 0 || !only_first;
@@ -196,6 +205,24 @@ enum rc http_check_authorities(const char *pem, int64_t now, struct err *err)
 enum rc http_check_certificate(const char *pem, int64_t now, struct err *err)
 {
     return check_time(pem, true, now, err);
+}
+
+enum rc http_certificate_end(const char *pem, bool any, int64_t *out, struct err *err)
+{
+    gnutls_x509_crt_t *list = NULL;
+    unsigned n = 0;
+    enum rc rc = read_list(pem, &list, &n, err);
+    if (rc)
+        return rc;
+    *out = 0;
+    for (unsigned i = 0; i < n; i++) {
+        int64_t ends_at = gnutls_x509_crt_get_expiration_time(list[i]) * CLOCK_S;
+        if ((i == 0 || any) && ends_at > *out)
+            *out = ends_at;
+        gnutls_x509_crt_deinit(list[i]);
+    }
+    gnutls_free(list);
+    return RC_OK;
 }
 
 void tls_close(struct tls **tls)

@@ -1451,6 +1451,8 @@ static const char *make_certificate(const char *dir)
     return path;
 }
 
+static struct http_peer other_side; /* of the last call of call_tls */
+
 static struct http_call call_tls(const char *ca_file, const char *path)
 {
     struct http_client_conf conf = { .world = &world_real, .connections_per_host = 4 };
@@ -1466,6 +1468,8 @@ static struct http_call call_tls(const char *ca_file, const char *path)
         .body_len = 6,
         .timeout_us = 20 * CLOCK_S,
         .answer_max = 1000,
+        .fresh_connection = true,
+        .peer = &other_side,
     };
     http_call_now(client, &call);
     http_client_close(&client);
@@ -1523,6 +1527,18 @@ static void test_http_server__each_server_shows_its_own_certificate(void **state
     expect_shows(port, certificates[0]);
 }
 
+/* The certificate was made for two days; the server sends its time. */
+static void expect_knows_the_other_side(void)
+{
+    int64_t ends_at, now = world_now(&world_real);
+    struct err err;
+    assert_int_equal(http_certificate_end(house.conf.tls_certificate, false, &ends_at, &err), RC_OK);
+    assert_true(ends_at > now + CLOCK_DAY && ends_at <= now + 2 * CLOCK_DAY);
+    assert_int_equal(other_side.certificate_ends_at, ends_at);
+    assert_true(other_side.date_at > now - 60 * CLOCK_S && other_side.date_at <= now);
+    assert_int_equal(http_certificate_end("nothing", true, &ends_at, &err), RC_INVALID);
+}
+
 static void test_http_server__speaks_tls(void **state)
 {
     const char *dir = temporary_dir(), *certificate = make_certificate(dir);
@@ -1536,6 +1552,7 @@ static void test_http_server__speaks_tls(void **state)
     call = call_tls(certificate, "/thread");
     assert_string_equal(buf_str(&call.answer), "POST /thread body 6 sealed");
     buf_free(&call.answer);
+    expect_knows_the_other_side();
     expect_renewal(certificate);
     call = call_tls(NULL, "/x"); /* a certificate that the system does not know */
     assert_int_equal(call.failure, HTTP_NOT_SENT);
