@@ -291,6 +291,13 @@ struct conditions {
     enum known user_id;
 };
 
+/* A call about nobody, which its service has to refuse: so that `lethe doctor` can try the call of a stage
+ * without touching a person. */
+struct doctor_conf {
+    struct http_step_conf call; /* the action's first, with a body of its own, and without places */
+    struct answers refused;     /* mean: the call is there, and the credentials are allowed to make it */
+};
+
 struct stage_conf {
     const char *working, *completed;
     const char *use;                 /* the entry of the catalogue; NULL: written out */
@@ -300,6 +307,7 @@ struct stage_conf {
     struct action_conf action;
     struct retry_conf retry;          /* also for looks */
     const struct verify_conf *verify; /* NULL: the action's success is enough */
+    struct doctor_conf *doctor;       /* NULL: no call about nobody is known to be safe */
     int64_t stuck_after_us; /* longer in it without a driver means stuck; 0: config.stuck_after_us */
     struct yield_rule finds_nobody;
 };

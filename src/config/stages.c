@@ -77,6 +77,9 @@ const struct setting stages_settings[] = {
     { "verify", "section", verification_read, OF(verify), NULL,
       "how to check that nothing is left before the stage counts as done", .inner = verification_settings,
       .inner_form = "." },
+    { "doctor", "section", doctor_read, OF(doctor), NULL,
+      "a call about nobody, which the service has to refuse, for `lethe doctor`", .inner = doctor_settings,
+      .inner_form = "." },
     { "stuck_after", "time", setting_length, OF(stuck_after_us), "0",
       "a person in the working state, or in the completed state before it, for longer than this, without a "
       "driver at work, is stuck; 0: as watch.stuck_after says",
@@ -122,6 +125,14 @@ static enum rc check_stage(struct reading *r, struct stage_conf *stage, const st
         stage->action.timeout_us = 0; /* no call, so a lease of any length does */
     if (type->check_stage)
         reading_go_on(r, at, type->check_stage(r, &stage->action, given, err), &all, err);
+    const struct yaml *doctor = yaml_get(at, "doctor");
+    if (doctor && !type->check_doctor)
+        reading_go_on(r, at,
+                      yaml_key_error(doctor, err, "doctor does not go with %s: it is about the call of http",
+                                     type->name),
+                      &all, err);
+    else if (doctor)
+        reading_go_on(r, at, type->check_doctor(&stage->action, stage->doctor, doctor, err), &all, err);
     return all;
 }
 

@@ -26,6 +26,9 @@ struct action_type {
     enum rc (*check_probe)(struct reading *r, struct verify_conf *verify, const struct yaml *at,
                            struct err *err);
     bool (*only_reads)(const struct yaml *at); /* does a probe change nothing? NULL: it is not known */
+    /* Makes the call about nobody whole; at is the section doctor. NULL: the kind has no such call. */
+    enum rc (*check_doctor)(const struct action_conf *action, struct doctor_conf *doctor,
+                            const struct yaml *at, struct err *err);
 
     size_t (*n_calls)(const struct action_conf *action);         /* NULL: 1 */
     bool (*changes)(const struct action_conf *action, size_t n); /* NULL: each call does */
@@ -62,5 +65,11 @@ bool action_is_refused(const struct reading *r, const struct yaml *at);
 enum rc action_find(struct reading *r, const struct setting *const *rows, struct action_conf *action,
                     const struct yaml *at, const char *what, struct err *err) MUST_CHECK;
 const struct action_type *action_type(const struct action_conf *action);
+
+/* doctor.c */
+extern const struct setting doctor_settings[];
+setting_read_fn doctor_read; /* -> struct doctor_conf *, which action_type.check_doctor makes whole */
+enum rc doctor_check_http(const struct action_conf *action, struct doctor_conf *doctor, const struct yaml *at,
+                          struct err *err) MUST_CHECK;
 
 #endif

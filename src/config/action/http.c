@@ -524,6 +524,7 @@ const struct action_type action_type_http = {
     .check_alert = check_alert,
     .check_probe = check_probe,
     .only_reads = only_reads,
+    .check_doctor = doctor_check_http,
     .n_calls = n_calls,
     .changes = changes,
     .service = service_of,
