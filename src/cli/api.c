@@ -46,6 +46,7 @@ struct api {
     char *authorization;         /* the header; NULL at a socket */
     bool user_is_meant;          /* may make a data directory, though it is root */
     bool populate;               /* a server inside this process gives an empty database its states */
+    bool only_running;           /* CLI_RUNNING */
     bool monitors;               /* CLI_MONITOR */
     int64_t deadline;            /* of a command that monitors */
     struct metrics *metrics;
@@ -110,7 +111,7 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         enum rc rc = look_for_server(api->socket_path, &presence, err);
         if (rc || presence == PRESENT)
             return rc;
-        if (api->monitors)
+        if (api->monitors || api->only_running)
             return err_set(err, RC_UNAVAILABLE, "no server runs: there is no answer at %s", api->socket_path);
         rc = check_owner(api, err);
         if (!rc)
@@ -245,6 +246,7 @@ enum rc api_open(struct cli *cli, struct api **out, struct err *err)
     struct api *api = XNEW(struct api);
     api->world = cli->world;
     api->metrics = metrics_open();
+    api->only_running = cli->command->shared & CLI_RUNNING;
     api->monitors = cli->command->shared & CLI_MONITOR;
     api->deadline = world_mono(cli->world) + MONITOR_TIMEOUT_S * CLOCK_S;
     enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);

@@ -41,6 +41,7 @@ enum {
     CLI_SERVER = 2,   /* takes --server */
     CLI_AS_IT_IS = 4, /* a server that is started inside it leaves an empty database without states */
     CLI_YES = 16,     /* takes --yes: cli_asks */
+    CLI_RUNNING = 32, /* starts no server inside it */
     CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, ends in time, and an error
                        * that it does not report itself exits with 3, "unknown" */
 };
@@ -121,6 +122,8 @@ void connect_all(struct cli *cli, const struct config *config, struct reached *r
 /* Adds to faults what is wrong with the programs, files and databases that a configuration names, also a
  * refused one (named.c). */
 void named_check(struct cli *cli, const struct config *config);
+/* What is wrong with one of them, in words; NULL: nothing. */
+const char *named_fault(struct cli *cli, const struct config *config, const struct config_named *named);
 
 /* False: the user is root, and neither --allow-root nor LETHE_ALLOW_ROOT=1 was given. */
 bool cli_user_is_meant(const struct cli *cli);

@@ -41,6 +41,7 @@ const struct cli_command *const cli_commands[] = {
     &command_audit_export,
     &command_check,
     &command_config_check,
+    &command_doctor,
     &command_fsck,
     &command_hash,
     &command_version,

@@ -50,6 +50,9 @@ extern const struct cli_command command_audit_verify, command_audit_export;
 extern const struct cli_command command_check;
 /* config_check.c */
 extern const struct cli_command command_config_check;
+
+/* doctor.c */
+extern const struct cli_command command_doctor;
 /* tools.c */
 extern const struct cli_command command_fsck, command_hash, command_version;
 /* help.c */

@@ -120,7 +120,7 @@ static const char *recipient_fault(struct cli *cli, const char *pem)
     return words(&cli->arena, http_check_certificate(pem, world_now(cli->world), &err), &err);
 }
 
-static const char *fault_of(struct cli *cli, const struct config *config, const struct config_named *named)
+const char *named_fault(struct cli *cli, const struct config *config, const struct config_named *named)
 {
     switch (named->kind) {
     case NAMED_PROGRAM: return program_fault(&cli->arena, named->exec);
@@ -140,7 +140,7 @@ static const char *fault_of(struct cli *cli, const struct config *config, const 
 void named_check(struct cli *cli, const struct config *config)
 {
     for (const struct config_named *named = config->named; named; named = named->next) {
-        const char *fault = fault_of(cli, config, named);
+        const char *fault = named_fault(cli, config, named);
         if (fault)
             config_add_fault(&cli->faults,
                              (struct config_fault){ named->file, named->line, named->column, fault });

@@ -7,6 +7,7 @@
  * none the roof:
  *
  *   driver.c      the roof: opens the rooms, turns them, closes them
+ *   doctor.c      what would keep people from being retired; reach.c: can a service be reached
  *   probe.c       verifications alone, in the place of an authority; preview.c: what would be called;
  *                 progress.c: the bar on a terminal
  *   authority/    which people are due, and where reports go
@@ -116,6 +117,44 @@ enum rc driver_probe(const struct driver_conf *conf, struct err *err) MUST_CHECK
 enum rc driver_reach(const struct world *world, const struct service_conf *service,
                      const struct mail_conf *mail, struct arena *a, const char **did,
                      struct err *err) MUST_CHECK;
+
+/* ---- doctor.c: what would keep people from being retired, found out without touching one ---- */
+
+enum diagnosis_level {
+    DIAGNOSIS_GOOD,
+    DIAGNOSIS_UNTRIED, /* it cannot be found out without touching a person, or not now */
+    DIAGNOSIS_WARNING, /* people are retired, and it may not stay so */
+    DIAGNOSIS_RED      /* people would become ERRORED, or would wait */
+};
+
+struct diagnosis {
+    enum diagnosis_level level;
+    const char *check;  /* what was looked at: "service", "clock", "right" */
+    const char *about;  /* whose: a service, a stage, a file */
+    const char *what;   /* what was found, on one line */
+    const char *remedy; /* whole sentences; NULL: nothing is to be done */
+};
+typedef void diagnosis_fn(void *arg, const struct diagnosis *diagnosis);
+
+/* How tells are made: each as soon as it is known. The texts are valid during the call. */
+struct examination {
+    const struct world *world;
+    const struct config *config;
+    diagnosis_fn *tell;
+    void *arg;
+};
+
+/* The authority, if it is elsewhere, and each outside system, the calls of the stages as far as they can be
+ * made about nobody, and the queries of verifications. Waits. RC_IO: it could not begin. */
+enum rc driver_examine(const struct examination *e, struct err *err) MUST_CHECK;
+/* The clock and the certificate of what answers at a URL, which is called `name`. Waits. */
+enum rc driver_examine_address(const struct examination *e, const char *url, const char *name,
+                               struct err *err) MUST_CHECK;
+/* until: us since 1970. Tells how long a certificate is still valid. */
+void driver_examine_certificate(const struct examination *e, const char *check, const char *about,
+                                int64_t until);
+/* The answer of GET /v1/states against the states of the configuration. */
+void driver_examine_states(const struct examination *e, const char *about, const struct json *states);
 
 /* ---- fuse.c: of a driver for an LMS, whose configuration it is ---- */
 

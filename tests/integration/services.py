@@ -77,6 +77,7 @@ class Service:
         self.script = script or (lambda call: 204)
         self.calls = []
         self.effects = collections.Counter()  # calls by (user name, key)
+        self.ahead_s = 0  # its clock, as the header Date shows it
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.connections = set()
@@ -184,6 +185,9 @@ def make_server(service, port):
             self.end_headers()
             if status != 204:
                 self.wfile.write(body)
+
+        def date_time_string(self, timestamp=None):
+            return super().date_time_string(time.time() + service.ahead_s)
 
         def log_message(self, *args):
             pass
