@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folders of examples/: each is right as it stands, and does what it says against scripted services."""
+import os
+import re
+import shutil
+
+import pytest
+import yaml
+
+from databases import Postgresql
+from old_lms import OldLms
+from site_under_test import Site
+
+EXAMPLES = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "examples"))
+FILES = {"company": "lethe.yml", "driver-file": "config.yml"}
+
+
+class Example(Site):
+    """A copy of a folder of examples, with a secret in each file that it names."""
+
+    def __init__(self, folder, name):
+        super().__init__(folder)
+        shutil.copytree(os.path.join(EXAMPLES, name), folder, dirs_exist_ok=True)
+        self.file, self.data_dir = folder / FILES[name], folder / "lethe-data"
+        self.file.chmod(0o600)
+        for secret in re.findall(r"^[^#\n]*\w+_file: ([\w.]+)", self.file.read_text(), re.M):
+            self.secret(secret, "f00dcafe" * 8)
+        self.config = None
+
+    def secret(self, name, text):
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o600)
+
+    def write_config(self):
+        """The file as it was copied, until a test has changed something in it."""
+        if self.config:
+            super().write_config()
+
+    def read(self):
+        self.config = yaml.safe_load(self.file.read_text())
+        return self.config
+
+    def check(self):
+        self.config = self.config or self.read()
+        if "identity" in self.config:
+            self.config["identity"]["salts_file"] = str(self.folder / "salts")
+        super().check()
+
+
+@pytest.fixture
+def example(tmp_path):
+    made = []
+
+    def make(name):
+        made.append(Example(tmp_path, name))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.stop()
+        site.check()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_folder_is_right_as_it_stands(example, name):
+    told = example(name).ok("config", "check")
+    assert "is right" in told.out and "WARN" not in told.out, told
+
+
+def test_the_folders_are_all_tried():
+    assert {entry for entry in os.listdir(EXAMPLES) if os.path.isdir(os.path.join(EXAMPLES, entry))} == set(FILES)
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    db = Postgresql()
+    yield db
+    db.close()
+
+
+def test_a_company_erases_a_user_everywhere(example, make_service, postgresql):
+    site, subscribers, requesters = example("company"), {"ada@example.com"}, [7, 12]
+    with open(os.path.join(EXAMPLES, "company", "schema.sql"), encoding="utf-8") as f:
+        postgresql.do(*(sql for sql in re.sub("--.*", "", f.read()).split(";") if sql.strip()))
+    postgresql.do("INSERT INTO users VALUES (1, 'bob', 'bob@example.com', 'x'), (4711, 'ada', 'ada@example.com', 'x')",
+                  "INSERT INTO sessions VALUES ('s', 4711)", "INSERT INTO profiles VALUES (4711, NULL, 'likes engines'), (1, NULL, 'b')",
+                  "INSERT INTO invoices VALUES (9, 4711, 'Ada L.', 'ada@example.com', 100)")
+
+    def newsletter(call):
+        address = call.path.rsplit("/", 1)[1].replace("%40", "@")
+        found = address in subscribers
+        if call.method == "DELETE":
+            subscribers.discard(address)
+        return (200, {"address": address}) if found else 404
+
+    def desk(call):
+        if call.method == "DELETE":
+            requesters.remove(int(call.path.rsplit("/", 1)[1]))
+        return 200, {"users": [{"id": n} for n in requesters] if "ada%40example.com" in call.path else []}
+
+    config = site.read()
+    config.update(listen="127.0.0.1:0", cool_off="0d", driver={"poll": "100ms"})
+    config["services"]["users"]["odbc"] = postgresql.odbc
+    site.secret("users.password", postgresql.password)
+    for name, script in (("newsletter", newsletter), ("desk", desk)):
+        config["services"][name]["url"] = make_service(script=script).url
+    config["stages"][0]["verify"]["after"] = ["0s"]
+
+    assert "none of them red" in site.ok("doctor").out
+    site.run_all()
+    site.request("ada", name="Ada L.", account_id=4711)
+    site.wait_states("EMPTYING_THE_FOLDER")
+    assert "papers of Ada L." in site.ok("retirement", "show", "ada").out
+    assert subscribers == set() and requesters == []
+    [name] = postgresql.do("SELECT username FROM users WHERE id = 4711")[0]
+    assert name.startswith("gone-") and postgresql.do("SELECT customer_name FROM invoices") == [[name]]
+    assert postgresql.do("SELECT user_id FROM profiles") == [["1"]]
+    site.ok("retirement", "confirm", "ada", "--note", "shredded")
+    site.wait_states("COMPLETE")
+
+
+def test_a_driver_file_takes_people_through_its_states(example, make_service):
+    site = example("driver-file")
+    states = [state for row in site.read()["retirement_pipeline"] for state in row[:2]]
+    lms = OldLms(make_service, ["PENDING", *states, "ERRORED", "ABORTED", "COMPLETE"])
+    lms.meddle = lambda kind, call: (200, {"successful_replacements": [], "failed_replacements": []}) if "replace" in kind else None
+    del site.config["client_secret_file"]
+    site.config.update(client_id="worker", client_secret="secret", base_urls={"lms": lms.url, "credentials": lms.url})
+    lms.add("ada")
+    assert site.drive_all()["completed"] == 1
+    assert lms.moves_of("ada") == [*states, "COMPLETE"]
