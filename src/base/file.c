@@ -377,7 +377,7 @@ enum rc file_check_data_dir(const char *path, struct err *err)
     while (len > 1 && path[len - 1] == '/')
         len--;
     const char *bare = arena_strndup(&scratch, path, len), *parent = file_beside(&scratch, bare, ".");
-    bool is_there = stat(path, &st) == 0 || errno != ENOENT;
+    bool is_there = lstat(bare, &st) == 0 || errno != ENOENT; /* a link may lead to what is not there */
     if (is_there && stat(path, &st) != 0)
         rc = err_set_errno(err, "data_dir %s", path);
     else if (is_there)

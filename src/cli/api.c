@@ -62,10 +62,9 @@ static enum rc look_for_server(const char *path, enum presence *out, struct err 
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     *out = ABSENT;
-    if (strlen(path) >= sizeof(address.sun_path))
-        return err_set(err, RC_INVALID,
-                       "data_dir is too long: %s has more than %zu bytes, the most a socket may have", path,
-                       sizeof(address.sun_path) - 1);
+    enum rc rc = server_check_socket_path(path, err);
+    if (rc)
+        return rc;
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "driver/driver.h"
+#include "server/server.h"
 
 enum { LINE_MAX_BYTES = 256, PEM_BYTES_MAX = 1024 * 1024 };
 
@@ -90,12 +91,16 @@ static const char *certificate_fault(struct cli *cli, const struct config *confi
     return words(a, rc, &err);
 }
 
-/* The server makes the folder of the archives when it archives for the first time. */
-static const char *data_dir_fault(struct arena *a, const char *path)
+/* The server makes the folder of the archives when it archives for the first time. has_socket: a driver for
+ * an LMS has no socket in it. */
+static const char *data_dir_fault(struct arena *a, const char *path, bool has_socket)
 {
     struct err err;
     struct stat st;
-    const char *fault = words(a, file_check_data_dir(path, &err), &err);
+    enum rc rc = has_socket ? server_check_socket_path(server_socket_path(a, path), &err) : RC_OK;
+    if (!rc)
+        rc = file_check_data_dir(path, &err);
+    const char *fault = words(a, rc, &err);
     const char *archives = arena_printf(a, "%s/archives", path);
     if (fault || stat(archives, &st) != 0)
         return fault;
@@ -127,7 +132,7 @@ const char *named_fault(struct cli *cli, const struct config *config, const stru
     case NAMED_DATA_DIR:
         if (config->authority && !config->authority_is_lms)
             return NULL; /* what a driver for a server elsewhere does stands there */
-        return data_dir_fault(&cli->arena, named->text);
+        return data_dir_fault(&cli->arena, named->text, !config->authority_is_lms);
     case NAMED_CERTIFICATE:
     case NAMED_AUTHORITIES: return certificate_fault(cli, config, named->text);
     case NAMED_RECIPIENT: return recipient_fault(cli, named->text);

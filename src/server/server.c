@@ -16,6 +16,15 @@ char *server_socket_path(struct arena *a, const char *data_dir)
     return arena_printf(a, "%s/lethe.sock", data_dir);
 }
 
+enum rc server_check_socket_path(const char *path, struct err *err)
+{
+    const size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+    if (strlen(path) <= max)
+        return RC_OK;
+    return err_set(err, RC_INVALID,
+                   "data_dir is too long: %s has more than %zu bytes, the most a socket may have", path, max);
+}
+
 /* ---- the database, before others may use it ---- */
 
 static enum rc warn_of_other_states(struct server *s, struct store *store, struct err *err)
@@ -130,11 +139,8 @@ static enum rc open_doors(struct server *s, const struct server_conf *given, str
         .arg = s,
         .hurry = given->hurry,
     };
-    if (strlen(conf.socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return err_set(err, RC_INVALID, "data_dir %s: its path is too long for a socket in it",
-                       s->config->data_dir);
-    enum rc rc = RC_OK;
-    if (tcp)
+    enum rc rc = server_check_socket_path(conf.socket_path, err);
+    if (!rc && tcp)
         rc = read_tls(s->config, &s->arena, &conf.tls_certificate, &conf.tls_key, err);
     if (!rc)
         rc = http_server_open(&conf, &s->http, err);

@@ -50,5 +50,7 @@ void server_close(struct server **server);
 
 /* The path of the socket of a data directory; in the arena. */
 char *server_socket_path(struct arena *a, const char *data_dir);
+/* RC_INVALID: it is longer than that of a socket may be. */
+enum rc server_check_socket_path(const char *path, struct err *err) MUST_CHECK;
 
 #endif

@@ -186,7 +186,9 @@ def test_config_check_looks_at_the_data_directory(erasing):
     file = erasing.folder / "a file"
     file.write_text("")
     (erasing.folder / "open").mkdir(mode=0o755)
-    for path, said in ((file, "is not a directory"), (erasing.folder / "nowhere" / "data", "cannot be made"), (erasing.folder / "open", "read by others")):
+    (erasing.folder / "link").symlink_to("nowhere")
+    for path, said in ((erasing.folder / ("a" * 100), "data_dir is too long"), (erasing.folder / "link", "No such file"),
+                       (file, "is not a directory"), (erasing.folder / "nowhere" / "data", "cannot be made"), (erasing.folder / "open", "read by others")):
         erasing.configure(data_dir=str(path))
         expect(erasing.lethe("config", "check"), USAGE, said)
     erasing.configure(data_dir=str(erasing.folder / "new"))
