@@ -144,25 +144,42 @@ static bool is_empty(const struct json *value)
            ((value->kind == JSON_LIST || value->kind == JSON_MAP) && value->count == 0);
 }
 
-bool answer_has_errors(const struct json *answer)
+static const char *const error_names[] = { "errors", "error" };
+
+enum { ERROR_NAMES = sizeof(error_names) / sizeof(error_names[0]) };
+
+static bool has_errors_at(const struct json *answer, const char *name)
 {
-    static const char *const names[] = { "errors", "error" };
-    bool has_some = false;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && answer->kind == JSON_MAP; i++) {
-        const struct json *found = json_get(answer, names[i]);
-        bool is_none = !found || is_empty(found) ||
-                       ((found->kind == JSON_BOOL || found->kind == JSON_INT) && found->integer == 0);
-        has_some = has_some || !is_none;
-    }
-    return has_some;
+    const struct json *found = answer->kind == JSON_MAP ? json_get(answer, name) : NULL;
+    return found && !is_empty(found) &&
+           !((found->kind == JSON_BOOL || found->kind == JSON_INT) && found->integer == 0);
 }
 
-static bool is_about_errors(const struct answer_conf *conf)
+bool answer_has_errors(const struct json *answer)
 {
-    bool is_so = false;
-    for (size_t i = 0; i < conf->n_parts; i++)
-        is_so = is_so || strncmp(conf->parts[i].pointer, "/error", strlen("/error")) == 0;
-    return is_so;
+    size_t i = 0;
+    while (i < ERROR_NAMES && !has_errors_at(answer, error_names[i]))
+        i++;
+    return i < ERROR_NAMES;
+}
+
+static bool asks_about(const struct answer_conf *conf, const char *name)
+{
+    size_t i = 0, len = strlen(name);
+    while (i < conf->n_parts &&
+           (conf->parts[i].pointer[0] != '/' || strncmp(conf->parts[i].pointer + 1, name, len) != 0 ||
+            !strchr("/", conf->parts[i].pointer[1 + len])))
+        i++;
+    return i < conf->n_parts;
+}
+
+/* Errors of which the condition says nothing. */
+static bool has_other_errors(const struct answer_conf *conf, const struct json *answer)
+{
+    bool has_some = false;
+    for (size_t i = 0; i < ERROR_NAMES; i++)
+        has_some = has_some || (has_errors_at(answer, error_names[i]) && !asks_about(conf, error_names[i]));
+    return has_some;
 }
 
 /* Nothing stands where the pointer leads. Could something stand there? Not within a text or a number, nor in
@@ -260,7 +277,7 @@ static enum answer_says parts_said(const struct answer_conf *conf, const struct 
 {
     enum answer_says all = SAID_IN_JSON;
     bool is_readable = trust == TRUST_OWN ? answer->form == ANSWER_JSON : answer->json != NULL;
-    bool is_failed = answer->json && answer_has_errors(answer->json) && !is_about_errors(conf);
+    bool is_failed = answer->json && has_other_errors(conf, answer->json);
     if (!is_readable) {
         err_set(err, RC_INVALID, "%s", form_fault(answer));
         return SAID_UNREADABLE;
