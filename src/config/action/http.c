@@ -101,7 +101,8 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
           setting_bool,                                                                                     \
           OF(changes),                                                                                      \
           NULL,                                                                                             \
-          "whether the call may change something; false: it only looks for the person; default: false "     \
+          "whether the call may change something; false, of get and post: it only looks for the person; "   \
+          "default: false "                                                                                 \
           "for get, true for all others" },                                                                 \
     {                                                                                                       \
         "answer", "checked or any", setting_either, OF(any_answer), "checked",                              \
@@ -128,8 +129,15 @@ static enum rc check_call(struct reading *r, struct http_step_conf *step, const 
     const struct answers *success = &step->success, *nothing = &step->nothing_to_erase;
     enum rc all = RC_OK;
     reading_go_on(r, at, http_call_check(r, step, at, err), &all, err);
-    if (!yaml_get(at, "changes"))
-        step->changes = !step->method || strcmp(step->method, "GET") != 0;
+    const struct yaml *changes = yaml_get(at, "changes");
+    bool is_get = step->method && strcmp(step->method, "GET") == 0,
+         is_post = step->method && strcmp(step->method, "POST") == 0;
+    if (!changes)
+        step->changes = !is_get;
+    else if (!step->changes && step->method && !is_get && !is_post && !setting_is_refused(r, at, "changes"))
+        reading_go_on(r, at,
+                      yaml_value_error(changes, err, "only get and post can look without changing anything"),
+                      &all, err);
     if (success->n == 0 && !setting_is_refused(r, at, "success"))
         reading_go_on(
             r, at,
