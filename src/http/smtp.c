@@ -313,7 +313,7 @@ static void curl_close(struct smtp_client *client)
     struct curl_sender *sender = self(client);
     struct job *job;
     TAILQ_FOREACH(job, &sender->jobs, entry)
-    atomic_store(&job->given_up, true);
+        atomic_store(&job->given_up, true);
     while ((job = TAILQ_FIRST(&sender->jobs))) {
         pthread_join(job->thread, NULL);
         TAILQ_REMOVE(&sender->jobs, job, entry);

@@ -565,8 +565,8 @@ static inline void let_time_pass(struct site *site, int64_t us)
     struct transfer *t;
     int64_t until = site->mono + us;
     TAILQ_FOREACH(t, &site->at_peer, entry)
-    if (t->call && t->ends_at < until)
-        until = t->ends_at;
+        if (t->call && t->ends_at < until)
+            until = t->ends_at;
     site->now += until - site->mono;
     site->mono = until;
     if (++site->idle_waits > IDLE_WAITS_MAX)
@@ -621,8 +621,8 @@ static inline void site_close_client(struct http_client *client)
     struct transfer *t;
     TAILQ_CONCAT(&site->at_peer, &site->sent, entry);
     TAILQ_FOREACH(t, &site->at_peer, entry)
-    if (t->call)
-        end_call(t->call, t, HTTP_CANCELLED);
+        if (t->call)
+            end_call(t->call, t, HTTP_CANCELLED);
 }
 
 static const struct http_transport site_network = {

@@ -199,8 +199,8 @@ static struct waiter *first_waiter(const struct service *s)
     struct waiter *waiter;
     for (unsigned rank = s->all->conf.ranks; rank-- > 0;)
         TAILQ_FOREACH(waiter, &s->waiting[rank], entry)
-    if (!waiter->gate || waiter->gate->in_use < waiter->gate->at_once)
-        return waiter;
+            if (!waiter->gate || waiter->gate->in_use < waiter->gate->at_once)
+                return waiter;
     return NULL; /* all stand before gates */
 }
 
