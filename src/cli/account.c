@@ -15,7 +15,7 @@
 static enum rc put_account(struct cli *cli, struct json_out *o, struct err *err)
 {
     char line[1024];
-    enum rc rc = who_put_new(cli, o, err);
+    enum rc rc = put_new_person(cli, o, err);
     if (rc)
         return rc;
     size_t n;

@@ -194,14 +194,14 @@ static void print_moved(struct cli *cli, const struct api_answer *answer)
 
 static enum rc move_one(struct cli *cli, struct err *err)
 {
-    struct who who;
+    struct chosen chosen;
     struct api_body body;
     struct api_answer answer;
     const char *reason;
-    enum rc rc = who_read(cli, &who, err);
+    enum rc rc = chosen_read(cli, &chosen, err);
     if (rc)
         return rc;
-    if (cli->n_operands != who.operands + 1)
+    if (cli->n_operands != chosen.operands + 1)
         return err_set(
             err, RC_INVALID,
             "\"lethe retirement move\" needs NAME STATE, --id ID STATE, or --state STATE --to STATE");
@@ -209,9 +209,9 @@ static enum rc move_one(struct cli *cli, struct err *err)
     if (rc)
         return rc;
     api_body_open(&body);
-    json_field_text(&body.json, "state", cli->operands[who.operands]);
+    json_field_text(&body.json, "state", cli->operands[chosen.operands]);
     json_field_text(&body.json, "reason", reason);
-    rc = who_post(cli, &who, "move", &body, &answer, err);
+    rc = chosen_post(cli, &chosen, "move", &body, &answer, err);
     if (!rc)
         print_moved(cli, &answer);
     return rc;
@@ -226,7 +226,7 @@ static enum rc move_many(struct cli *cli, struct err *err)
         .dry_run = cli_flag(cli, "dry-run"),
         .json = cli_flag(cli, "json"),
     };
-    if (cli->n_operands || who_options(cli))
+    if (cli->n_operands || chosen_options(cli))
         return err_set(err, RC_INVALID,
                        "--state is about many people: it goes with --to, not with a user name or --id");
     enum rc rc = cli_require(cli, "to", &bulk.to, err);
@@ -251,16 +251,16 @@ static enum rc run_move(struct cli *cli, struct err *err)
 
 static enum rc resume_one(struct cli *cli, struct err *err)
 {
-    struct who who;
+    struct chosen chosen;
     struct api_body body;
     struct api_answer answer;
-    enum rc rc = who_read(cli, &who, err);
+    enum rc rc = chosen_read(cli, &chosen, err);
     if (rc)
         return rc;
     api_body_open(&body);
     if (cli_option(cli, "reason"))
         json_field_text(&body.json, "reason", cli_option(cli, "reason"));
-    rc = who_post(cli, &who, "resume", &body, &answer, err);
+    rc = chosen_post(cli, &chosen, "resume", &body, &answer, err);
     if (!rc && cli_flag(cli, "json"))
         print_json(answer.json);
     else if (!rc)
@@ -293,8 +293,8 @@ static enum rc run_resume(struct cli *cli, struct err *err)
         .json = cli_flag(cli, "json"),
     };
     bool group = bulk.stage || bulk.cause || cli_option(cli, "status");
-    bool one = who_options(cli) || cli->n_operands;
-    unsigned ways = cli_flag(cli, "all") + group + who_options(cli) + (cli->n_operands > 0);
+    bool one = chosen_options(cli) || cli->n_operands;
+    unsigned ways = cli_flag(cli, "all") + group + chosen_options(cli) + (cli->n_operands > 0);
     if (ways != 1)
         return err_set(
             err, RC_INVALID,
@@ -336,7 +336,7 @@ static enum rc run_rerun(struct cli *cli, struct err *err)
 /* ---- the commands ---- */
 
 static const struct cli_option move_options[] = {
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { .name = "state", .value = "STATE", .help = "all in this state, in place of a user name" },
     { .name = "to", .value = "STATE", .help = "of many: the state to move them to" },
     { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
@@ -353,7 +353,7 @@ static const struct cli_option resume_options[] = {
     { .name = "cause", .value = "TEXT", .help = "all that failed for this, as \"failures\" prints it" },
     { .name = "created-from", .value = "DATE", .help = "of many: requested on this day or later" },
     { .name = "created-to", .value = "DATE", .help = "of many: requested on this day or earlier" },
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { .name = "dry-run", .help = "of many: show which ones, change nothing" },
     { 0 },

@@ -20,21 +20,21 @@ static enum rc put_name(struct cli *cli, struct json_out *o, struct err *err)
 
 static enum rc post_cancel(struct cli *cli, struct api_body *body, struct api_answer *answer, struct err *err)
 {
-    struct who who;
+    struct chosen chosen;
     bool by_number = cli_option(cli, "id") || cli_option(cli, "uuid");
     enum rc rc = RC_OK;
-    if (who_options(cli) + cli->n_operands != 1)
+    if (chosen_options(cli) + cli->n_operands != 1)
         rc = err_set(err, RC_INVALID,
                      "\"lethe retirement cancel\" needs an address, --username NAME, --id ID or --uuid UUID");
     else
-        rc = by_number ? who_read(cli, &who, err) : put_name(cli, &body->json, err);
+        rc = by_number ? chosen_read(cli, &chosen, err) : put_name(cli, &body->json, err);
     if (rc) {
         api_body_free(body);
         return rc;
     }
     if (cli_option(cli, "reason"))
         json_field_text(&body->json, "reason", cli_option(cli, "reason"));
-    return by_number ? who_post(cli, &who, "cancel", body, answer, err)
+    return by_number ? chosen_post(cli, &chosen, "cancel", body, answer, err)
                      : api_post_once(cli, "/v1/cancellations", body, answer, err);
 }
 
@@ -58,7 +58,7 @@ static enum rc run_cancel(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option cancel_options[] = {
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; goes into the history" },
     { 0 },
 };

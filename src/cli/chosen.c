@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
-                   const struct json **list, struct err *err)
+enum rc chosen_search(struct api *api, struct arena *a, const char *key, const char *value,
+                      const struct json **list, struct err *err)
 {
     struct api_body body;
     struct api_answer answer;
@@ -26,7 +26,7 @@ enum rc who_search(struct api *api, struct arena *a, const char *key, const char
 static const char *const ways[] = { "id", "uuid", "email", "username" };
 enum { WAYS_N = sizeof(ways) / sizeof(ways[0]) };
 
-unsigned who_options(const struct cli *cli)
+unsigned chosen_options(const struct cli *cli)
 {
     unsigned n = 0;
     for (size_t i = 0; i < WAYS_N; i++)
@@ -34,10 +34,10 @@ unsigned who_options(const struct cli *cli)
     return n;
 }
 
-enum rc who_read(const struct cli *cli, struct who *out, struct err *err)
+enum rc chosen_read(const struct cli *cli, struct chosen *out, struct err *err)
 {
-    unsigned n = who_options(cli);
-    *out = (struct who){ .operands = n ? 0 : 1 };
+    unsigned n = chosen_options(cli);
+    *out = (struct chosen){ .operands = n ? 0 : 1 };
     if (n > 1 || (n == 0 && cli->n_operands == 0))
         return err_set(err, RC_INVALID,
                        "give one of: a user name or an address, --id ID, --uuid UUID, --email ADDRESS, "
@@ -46,7 +46,7 @@ enum rc who_read(const struct cli *cli, struct who *out, struct err *err)
         return cli_parse_id("--id", cli_option(cli, "id"), &out->id, err);
     for (size_t i = 0; i < WAYS_N; i++)
         if (cli_option(cli, ways[i]))
-            *out = (struct who){ .key = ways[i], .value = cli_option(cli, ways[i]) };
+            *out = (struct chosen){ .key = ways[i], .value = cli_option(cli, ways[i]) };
     if (n == 0)
         out->value = cli->operands[0];
     return RC_OK;
@@ -64,16 +64,17 @@ static enum rc check_same_person(const struct json *list, struct err *err)
 }
 
 /* A user name can look like an address, so the operand is first taken for one. */
-enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id, struct err *err)
+enum rc chosen_find_id(struct api *api, struct arena *a, const struct chosen *chosen, int64_t *id,
+                       struct err *err)
 {
     const struct json *list;
-    const char *key = who->key ? who->key : "username";
-    *id = who->id;
-    if (who->id)
+    const char *key = chosen->key ? chosen->key : "username";
+    *id = chosen->id;
+    if (chosen->id)
         return RC_OK;
-    enum rc rc = who_search(api, a, key, who->value, &list, err);
-    if (rc == RC_NOT_FOUND && !who->key && strchr(who->value, '@'))
-        rc = who_search(api, a, key = "email", who->value, &list, err);
+    enum rc rc = chosen_search(api, a, key, chosen->value, &list, err);
+    if (rc == RC_NOT_FOUND && !chosen->key && strchr(chosen->value, '@'))
+        rc = chosen_search(api, a, key = "email", chosen->value, &list, err);
     if (!rc && strcmp(key, "email") == 0)
         rc = check_same_person(list, err);
     if (!rc)
@@ -81,14 +82,14 @@ enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_
     return rc;
 }
 
-enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
-                 struct api_answer *answer, struct err *err)
+enum rc chosen_post(struct cli *cli, const struct chosen *chosen, const char *verb, struct api_body *body,
+                    struct api_answer *answer, struct err *err)
 {
     struct api *api;
     int64_t id;
     enum rc rc = api_open(cli, &api, err);
     if (!rc)
-        rc = who_find(api, &cli->arena, who, &id, err);
+        rc = chosen_find_id(api, &cli->arena, chosen, &id, err);
     if (rc) {
         api_body_free(body);
         api_close(&api);
@@ -102,7 +103,7 @@ enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struc
     return rc;
 }
 
-enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err)
+enum rc put_new_person(const struct cli *cli, struct json_out *o, struct err *err)
 {
     const char *username, *email;
     int64_t account_id = 0;

@@ -187,40 +187,40 @@ enum rc api_expect(const struct json *map, const char *key, enum json_kind kind,
 const char *api_text(const struct json *map, const char *key);
 int64_t api_int(const struct json *map, const char *key); /* 0 when it is absent */
 
-/* ---- which person a command is about (who.c) ---- */
+/* ---- the retirement or person that a command is about (chosen.c) ---- */
 
 /* All retirements of a user name ("username", exact), an address ("email", any case) or a "uuid": the live
  * one first, then the newest. RC_NOT_FOUND when there is none. */
-enum rc who_search(struct api *api, struct arena *a, const char *key, const char *value,
-                   const struct json **list, struct err *err) MUST_CHECK;
+enum rc chosen_search(struct api *api, struct arena *a, const char *key, const char *value,
+                      const struct json **list, struct err *err) MUST_CHECK;
 /* One of the options, or else the first operand: a user name or an address. A command that reads it has the
- * options of WHO_OPTIONS. */
-#define WHO_OPTIONS                                                                                          \
+ * options of CHOSEN_OPTIONS. */
+#define CHOSEN_OPTIONS                                                                                       \
     { .name = "id", .value = "ID", .help = "the retirement's number, in place of a user name" },             \
         { .name = "uuid", .value = "UUID", .help = "the request's UUID, by which services know it" },        \
         { .name = "email", .value = "ADDRESS", .help = "the address, in any case" },                         \
     {                                                                                                        \
         .name = "username", .value = "NAME", .help = "the user name, exactly, where it looks like an option" \
     }
-struct who {
+struct chosen {
     int64_t id;      /* 0: by name */
     const char *key; /* of the search; NULL: an operand */
     const char *value;
     size_t operands; /* how many operands it took */
 };
-unsigned who_options(const struct cli *cli); /* how many of them are given */
+unsigned chosen_options(const struct cli *cli); /* how many of them are given */
 /* RC_INVALID: none or several, or a bad number. */
-enum rc who_read(const struct cli *cli, struct who *out, struct err *err) MUST_CHECK;
+enum rc chosen_read(const struct cli *cli, struct chosen *out, struct err *err) MUST_CHECK;
 /* The id of the retirement; RC_NOT_FOUND. */
-enum rc who_find(struct api *api, struct arena *a, const struct who *who, int64_t *id,
-                 struct err *err) MUST_CHECK;
+enum rc chosen_find_id(struct api *api, struct arena *a, const struct chosen *chosen, int64_t *id,
+                       struct err *err) MUST_CHECK;
 /* POSTs body, which is freed, to /v1/retirements/ID/verb; the answer has JSON. */
-enum rc who_post(struct cli *cli, const struct who *who, const char *verb, struct api_body *body,
-                 struct api_answer *answer, struct err *err) MUST_CHECK;
+enum rc chosen_post(struct cli *cli, const struct chosen *chosen, const char *verb, struct api_body *body,
+                    struct api_answer *answer, struct err *err) MUST_CHECK;
 
 /* Writes a new person, from --username, --email, --name and --account-id, into the open map. RC_INVALID: one
  * of the first two is missing. */
-enum rc who_put_new(const struct cli *cli, struct json_out *o, struct err *err) MUST_CHECK;
+enum rc put_new_person(const struct cli *cli, struct json_out *o, struct err *err) MUST_CHECK;
 
 /* ---- retirements that failed for the same cause (failures.c) ---- */
 

@@ -6,12 +6,12 @@
 
 static enum rc run_confirm(struct cli *cli, struct err *err)
 {
-    struct who who;
+    struct chosen chosen;
     struct api_body body;
     struct api_answer answer;
     const char *note;
-    enum rc rc = who_read(cli, &who, err);
-    if (!rc && cli->n_operands != who.operands)
+    enum rc rc = chosen_read(cli, &chosen, err);
+    if (!rc && cli->n_operands != chosen.operands)
         rc = err_set(err, RC_INVALID, "\"lethe retirement confirm\" needs NAME or --id ID");
     if (!rc)
         rc = cli_require(cli, "note", &note, err);
@@ -21,7 +21,7 @@ static enum rc run_confirm(struct cli *cli, struct err *err)
     json_field_text(&body.json, "note", note);
     if (cli_option(cli, "stage"))
         json_field_text(&body.json, "stage", cli_option(cli, "stage"));
-    rc = who_post(cli, &who, "confirm", &body, &answer, err);
+    rc = chosen_post(cli, &chosen, "confirm", &body, &answer, err);
     if (rc)
         return rc;
     if (cli_flag(cli, "json"))
@@ -33,7 +33,7 @@ static enum rc run_confirm(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option confirm_options[] = {
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { .name = "note", .value = "TEXT", .help = "what was done; recorded as the stage's response" },
     { .name = "stage", .value = "STATE", .help = "refuse unless the retirement waits in this stage" },
     { 0 },

@@ -6,12 +6,12 @@
 
 static enum rc run_forget(struct cli *cli, struct err *err)
 {
-    struct who who;
+    struct chosen chosen;
     struct api_body body;
     struct api_answer answer;
     const char *reason;
-    enum rc rc = who_read(cli, &who, err);
-    if (!rc && cli->n_operands != who.operands)
+    enum rc rc = chosen_read(cli, &chosen, err);
+    if (!rc && cli->n_operands != chosen.operands)
         rc = err_set(err, RC_INVALID, "\"lethe retirement forget\" needs NAME or --id ID");
     if (!rc)
         rc = cli_require(cli, "reason", &reason, err);
@@ -19,7 +19,7 @@ static enum rc run_forget(struct cli *cli, struct err *err)
         return rc;
     api_body_open(&body);
     json_field_text(&body.json, "reason", reason);
-    rc = who_post(cli, &who, "forget", &body, &answer, err);
+    rc = chosen_post(cli, &chosen, "forget", &body, &answer, err);
     if (rc)
         return rc;
     if (cli_flag(cli, "json")) {
@@ -34,7 +34,7 @@ static enum rc run_forget(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option forget_options[] = {
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { .name = "reason", .value = "TEXT", .help = "why; stays in the audit trail, so it names no person" },
     { 0 },
 };

@@ -373,7 +373,7 @@ static enum rc plan_one(struct cli *cli, struct api *api, const struct config *c
     const struct json *list;
     struct found found;
     bool looks = cli_flag(cli, "probe");
-    enum rc rc = who_search(api, &cli->arena, "username", cli->operands[0], &list, err);
+    enum rc rc = chosen_search(api, &cli->arena, "username", cli->operands[0], &list, err);
     if (rc)
         return rc;
     struct json one = *list->first;

@@ -27,7 +27,7 @@ static enum rc run_request(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     api_body_open(&body);
-    enum rc rc = who_put_new(cli, &body.json, err);
+    enum rc rc = put_new_person(cli, &body.json, err);
     if (rc) {
         api_body_free(&body);
         return rc;
@@ -148,7 +148,7 @@ static enum rc run_list(struct cli *cli, struct err *err)
     if (!email)
         rc = list_pages(cli, api, &listing, err);
     else
-        rc = who_search(api, &cli->arena, "email", email, &list, err);
+        rc = chosen_search(api, &cli->arena, "email", email, &list, err);
     if (!rc && email)
         listing_add_all(&listing, &cli->arena, list);
     if (!rc && listing.json)

@@ -292,7 +292,7 @@ static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, str
     if (!rc && api_is_inside(*api))
         calm_log(conf->config);
     if (!rc && conf->username)
-        rc = who_search(*api, &cli->arena, "username", conf->username, &known, err);
+        rc = chosen_search(*api, &cli->arena, "username", conf->username, &known, err);
     return rc;
 }
 

@@ -117,16 +117,16 @@ static enum rc show(struct cli *cli, struct api *api, int64_t id, struct err *er
 static enum rc run_show(struct cli *cli, struct err *err)
 {
     struct api *api;
-    struct who who;
+    struct chosen chosen;
     int64_t id;
-    enum rc rc = who_read(cli, &who, err);
+    enum rc rc = chosen_read(cli, &chosen, err);
     if (rc)
         return rc;
-    if (cli->n_operands > who.operands)
+    if (cli->n_operands > chosen.operands)
         return err_set(err, RC_INVALID, "give a user name or an option, not both");
     rc = api_open(cli, &api, err);
     if (!rc)
-        rc = who_find(api, &cli->arena, &who, &id, err);
+        rc = chosen_find_id(api, &cli->arena, &chosen, &id, err);
     if (!rc)
         rc = show(cli, api, id, err);
     api_close(&api);
@@ -134,7 +134,7 @@ static enum rc run_show(struct cli *cli, struct err *err)
 }
 
 static const struct cli_option show_options[] = {
-    WHO_OPTIONS,
+    CHOSEN_OPTIONS,
     { 0 },
 };
 

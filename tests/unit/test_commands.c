@@ -83,11 +83,11 @@ static void test_commands__examples_can_be_typed(void **state)
 /* The first command that takes the name of a person describes the options that can stand in its place. */
 static bool is_name_of_person(const struct cli_option *o, const char *paragraph)
 {
-    static const struct cli_option who[] = { WHO_OPTIONS };
+    static const struct cli_option chosen[] = { CHOSEN_OPTIONS };
     size_t i = 0;
-    while (i < sizeof(who) / sizeof(who[0]) && strcmp(who[i].name, o->name) != 0)
+    while (i < sizeof(chosen) / sizeof(chosen[0]) && strcmp(chosen[i].name, o->name) != 0)
         i++;
-    return i < sizeof(who) / sizeof(who[0]) && strstr(paragraph, " Ar name ");
+    return i < sizeof(chosen) / sizeof(chosen[0]) && strstr(paragraph, " Ar name ");
 }
 
 /* docs/lethe.1 has a paragraph for each command and names each of its options. */
