@@ -194,6 +194,36 @@ char *text_lower(struct arena *a, const char *s)
     return copy;
 }
 
+/* ---- comparing ---- */
+
+bool text_is_same(const char *a, const char *b)
+{
+    return !a || !b ? a == b : strcmp(a, b) == 0;
+}
+
+bool text_is_same_lower(const char *a, const char *b)
+{
+    struct arena scratch = { 0 };
+    bool same = strcmp(text_lower(&scratch, a), text_lower(&scratch, b)) == 0;
+    arena_free(&scratch);
+    return same;
+}
+
+bool text_is_among(const char *text, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
+bool text_is_listed(const char *text, const char *const *list)
+{
+    while (*list && strcmp(*list, text) != 0)
+        list++;
+    return *list;
+}
+
 char *text_nfc(struct arena *a, const char *s)
 {
     size_t len = strlen(s), nfc_len = 0;

@@ -43,6 +43,13 @@ size_t text_cut_chars(const char *s, size_t len, size_t max);
 /* For an error text: the first 60 bytes, and "..." where something was cut off. */
 const char *text_brief(struct arena *a, const char *s);
 
+/* Are they equal? Each may be NULL. */
+bool text_is_same(const char *a, const char *b);
+/* In lower case, as addresses are compared? Both are valid UTF-8. */
+bool text_is_same_lower(const char *a, const char *b);
+bool text_is_among(const char *text, const char *const *list, size_t n);
+bool text_is_listed(const char *text, const char *const *list); /* which ends with NULL */
+
 /* The candidate nearest to word by edit distance, if it is near enough to be a slip of the hand
  * (at most a third of the word, and 3), else NULL. candidates ends with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);

@@ -139,13 +139,6 @@ static const struct setting settings[] = {
     { NULL }
 };
 
-static bool is_one_of(const char *const *keys, const char *key)
-{
-    while (*keys && strcmp(*keys, key) != 0)
-        keys++;
-    return *keys;
-}
-
 static bool has_setting(const struct setting *table, const char *key)
 {
     while (table->key && strcmp(table->key, key) != 0)
@@ -208,9 +201,9 @@ static enum rc sort_keys(struct reading *r, const struct setting *own, const str
     for (const struct yaml *child = root->first; child; child = child->next) {
         if (has_setting(settings, child->key))
             yaml_append(r->arena, theirs, child);
-        else if (is_one_of(native_keys, child->key))
+        else if (text_is_listed(child->key, native_keys))
             yaml_append(r->arena, ours, child);
-        else if (!is_one_of(keys_of_scripts, child->key)) {
+        else if (!text_is_listed(child->key, keys_of_scripts)) {
             reading_go_on(r, child, refuse_key(r, own, child, err), &rc, err);
             const char *meant = text_nearest(child->key, keys);
             if (meant && !yaml_get(root, meant))
@@ -235,7 +228,7 @@ static enum rc check_urls(struct reading *r, const struct yaml *base_urls, bool 
     enum rc rc = RC_OK;
     *has_lms = is_given(yaml_get(base_urls, clients[0]));
     for (const struct yaml *at = base_urls->first; at; at = at->next) {
-        if (is_one_of(keys, at->key))
+        if (text_is_listed(at->key, keys))
             continue;
         const char *nearest = text_nearest(at->key, keys), *brief = text_brief(r->arena, at->key);
         enum rc one =
@@ -347,7 +340,7 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
         if (strcmp(child->key, "finds_nobody") == 0)
             one = yaml_key_error(
                 child, err, "finds_nobody cannot stand here: beside an LMS it is not counted how stages end");
-        else if (!is_one_of(keys, child->key))
+        else if (!text_is_listed(child->key, keys))
             one = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
                                  text_brief(r->arena, child->key));
         reading_go_on(r, child, one, &rc, err);

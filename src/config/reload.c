@@ -4,12 +4,9 @@
 
 #include <string.h>
 
-/* ---- has it changed? ---- */
+#include "base/text.h"
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
+/* ---- has it changed? ---- */
 
 static bool is_same_salts(const struct salts *a, const struct salts *b)
 {
@@ -32,13 +29,13 @@ static void note(struct buf *kept, bool same, const char *name)
 void config_keep_fixed(const struct config *running, struct config *next, struct buf *kept)
 {
     bool same_identity = is_same_salts(&running->salts, &next->salts) &&
-                         is_same_text(running->retired_username, next->retired_username) &&
-                         is_same_text(running->retired_email, next->retired_email);
+                         text_is_same(running->retired_username, next->retired_username) &&
+                         text_is_same(running->retired_email, next->retired_email);
     bool same_place =
-        is_same_text(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
+        text_is_same(running->listen_host, next->listen_host) && running->listen_port == next->listen_port;
     bool both_or_no_tls = (running->tls_key == NULL) == (next->tls_key == NULL);
-    note(kept, is_same_text(running->data_dir, next->data_dir), "data_dir");
-    note(kept, is_same_text(running->database, next->database), "database");
+    note(kept, text_is_same(running->data_dir, next->data_dir), "data_dir");
+    note(kept, text_is_same(running->database, next->database), "database");
     note(kept, same_identity, "identity");
     note(kept, same_place, "listen");
     note(kept, both_or_no_tls, "tls");

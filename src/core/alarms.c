@@ -4,13 +4,10 @@
 
 #include <string.h>
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return !a || !b ? a == b : strcmp(a, b) == 0;
-}
+#include "base/text.h"
 
 bool core_alarms_alike(const struct alarm *a, const struct alarm *b)
 {
-    return strcmp(a->what, b->what) == 0 && is_same_text(a->stage, b->stage) &&
-           a->failure.status == b->failure.status && is_same_text(a->failure.cause, b->failure.cause);
+    return strcmp(a->what, b->what) == 0 && text_is_same(a->stage, b->stage) &&
+           a->failure.status == b->failure.status && text_is_same(a->failure.cause, b->failure.cause);
 }

@@ -19,20 +19,12 @@ enum { REQUIRED_N = sizeof(required) / sizeof(required[0]) };
 
 /* ---- making one ---- */
 
-static bool list_has(const char *const *names, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-
 static enum rc check_required(const char *const *names, size_t n, struct err *err)
 {
     char missing[64] = "";
     bool complete = true;
     for (size_t i = 0; i < REQUIRED_N; i++) {
-        if (list_has(names, n, required[i]))
+        if (text_is_among(required[i], names, n))
             continue;
         size_t used = strlen(missing);
         snprintf(missing + used, sizeof(missing) - used, "%s%s", used > 0 ? ", " : "", required[i]);
@@ -40,7 +32,7 @@ static enum rc check_required(const char *const *names, size_t n, struct err *er
     }
     if (!missing[0])
         return RC_OK;
-    bool hint = !complete && list_has(names, n, "COMPLETED");
+    bool hint = !complete && text_is_among("COMPLETED", names, n);
     return err_set(err, RC_INVALID, "required states are missing: %s%s", missing,
                    hint ? " (the last state is called COMPLETE, not COMPLETED)" : "");
 }
@@ -82,7 +74,7 @@ static enum rc check_names(struct arena *a, const char *const *names, size_t n, 
             return rc;
     }
     for (size_t i = 0; i < n; i++)
-        if (list_has(names, i, names[i]))
+        if (text_is_among(names[i], names, i))
             return err_set(err, RC_INVALID, "state %s stands in the list twice", names[i]);
     return RC_OK;
 }
@@ -218,7 +210,7 @@ static const char **select_names(struct arena *a, const struct pipeline *of, con
     const char **list = arena_array(a, of->n, sizeof(list[0]));
     *n = 0;
     for (unsigned i = 0; i < of->n; i++)
-        if (list_has(in->names, in->n, of->names[i]) == has)
+        if (text_is_among(of->names[i], in->names, in->n) == has)
             list[(*n)++] = of->names[i];
     return list;
 }
@@ -241,9 +233,9 @@ enum rc pipeline_may_replace(const struct pipeline *before, const struct pipelin
     if (before && same_list(before, after))
         return RC_OK;
     for (size_t i = 0; i < n_in_use; i++) {
-        if (list_has(required, REQUIRED_N, in_use[i]))
+        if (text_is_among(in_use[i], required, REQUIRED_N))
             continue;
-        if (list_has(after->names, after->n, in_use[i]))
+        if (text_is_among(in_use[i], after->names, after->n))
             return err_set(
                 err, RC_CONFLICT,
                 "retirements are being processed, in state %s: wait until all are in %s, %s, %s or %s",

@@ -159,7 +159,6 @@ char *field_trim(char *word); /* without the spaces around it; in place */
 enum rc field_check_range(const char *key, int64_t n, int64_t min, int64_t max, struct err *err) MUST_CHECK;
 /* Returns false when the text as a whole is not a number. */
 bool field_parse_int(const char *text, int64_t *out);
-bool field_is_listed(const char *name, const char *const *known);
 
 /* ---- query.c: the parameters of a query; each leaves *out alone when absent ---- */
 

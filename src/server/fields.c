@@ -33,13 +33,6 @@ bool field_parse_int(const char *text, int64_t *out)
     return !errno && !*end;
 }
 
-bool field_is_listed(const char *name, const char *const *known)
-{
-    while (*known && strcmp(*known, name) != 0)
-        known++;
-    return *known != NULL;
-}
-
 enum rc field_text_optional(const struct json *body, const char *key, const char **out, struct err *err)
 {
     const struct json *value = json_get(body, key);
@@ -153,7 +146,7 @@ enum rc field_orgs(struct arena *a, const struct json *body, const char **out, s
 enum rc field_only(const struct json *body, const char *const *known, struct err *err)
 {
     for (const struct json *field = body->first; field; field = field->next) {
-        if (!field_is_listed(field->key, known))
+        if (!text_is_listed(field->key, known))
             return err_set_unknown(err, "unknown_field", "there is a field that is not known here",
                                    field->key, known);
     }

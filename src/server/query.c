@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 enum rc query_only(const struct http_request *req, const char *const *known, struct err *err)
 {
     for (size_t i = 0; i < req->n_query; i++) {
         const char *name = req->query[i].name;
-        if (!field_is_listed(name, known))
+        if (!text_is_listed(name, known))
             return err_set_unknown(err, "unknown_parameter",
                                    "the query has a parameter that is not known here", name, known);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "store/store_int.h"
 
 /* ---- the states of all lists ---- */
@@ -45,22 +46,14 @@ static const struct pipeline *stage_after(const struct pipeline *p, unsigned sta
     return pipeline_role(list, *at) == ROLE_WORKING ? list : NULL;
 }
 
-static bool has_stage(const char *const *list, size_t n, const char *stage)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i], stage) == 0)
-            return true;
-    return false;
-}
-
 /* Is a retirement in a state of this role to be taken to the stage that it leads to? NULL: none is left. */
 static bool is_wanted(const struct due_filter *f, enum role role, const char *stage)
 {
     if (!stage)
         return true;
-    if (role != ROLE_WORKING && has_stage(f->held, f->n_held, stage))
+    if (role != ROLE_WORKING && text_is_among(stage, f->held, f->n_held))
         return false;
-    return !f->stages || has_stage(f->stages, f->n_stages, stage);
+    return !f->stages || text_is_among(stage, f->stages, f->n_stages);
 }
 
 struct saying { /* of one list, about one state */

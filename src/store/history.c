@@ -108,7 +108,7 @@ enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id
     if (rc)
         return rc;
     if (!found)
-        return err_set(err, RC_NOT_FOUND, "there is no such retirement");
+        return rows_not_found(err);
     read_entry(a, &rows, out);
     db_rows_close(&rows);
     return RC_OK;

@@ -31,14 +31,6 @@ void people_email_key(const struct store *s, const char *email, uint8_t out[LOOK
     arena_free(&a);
 }
 
-bool people_same_email(const char *a, const char *b)
-{
-    struct arena arena = { 0 };
-    bool same = strcmp(text_lower(&arena, a), text_lower(&arena, b)) == 0;
-    arena_free(&arena);
-    return same;
-}
-
 /* ---- identities ---- */
 
 void people_identity_key(const struct store *s, enum identity_kind kind, const char *value,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "store/store_int.h"
 
 /* ---- finding one ---- */
@@ -24,7 +25,7 @@ static enum rc best_row(struct store *s, const char *sql, struct db_args args, s
         found = true;
     }
     db_rows_close(&rows);
-    return !rc && !found ? err_set(err, RC_NOT_FOUND, "there is no such retirement") : rc;
+    return !rc && !found ? rows_not_found(err) : rc;
 }
 
 enum rc store_find_row(struct store *s, const char *username, struct retirement *out, struct err *err)
@@ -42,7 +43,7 @@ static bool is_of(const struct person *p, const char *username, const char *emai
 {
     if (!p->username)
         return false;
-    return username ? strcmp(username, p->username) == 0 : people_same_email(email, p->email);
+    return username ? strcmp(username, p->username) == 0 : text_is_same_lower(email, p->email);
 }
 
 #define NEWEST_OF(key)                                                                                   \

@@ -137,7 +137,7 @@ enum rc rows_read_views(struct store *s, struct arena *a, const int64_t *ids, si
 
 /* ---- one ---- */
 
-static enum rc not_found(struct err *err)
+enum rc rows_not_found(struct err *err)
 {
     return err_set(err, RC_NOT_FOUND, "there is no such retirement");
 }
@@ -150,7 +150,7 @@ enum rc store_get(struct store *s, struct arena *a, int64_t id, struct retiremen
     if (rc)
         return rc;
     if (!found)
-        return not_found(err);
+        return rows_not_found(err);
     rc = read_view(s, a, &rows, out, err);
     db_rows_close(&rows);
     return rc;
@@ -189,7 +189,7 @@ enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struc
     if (rc)
         return rc;
     if (!found)
-        return not_found(err);
+        return rows_not_found(err);
     rc = rows_read(s, &rows, out, err);
     db_rows_close(&rows);
     return rc;

@@ -86,7 +86,6 @@ enum { LOOKUP_LEN = 16 };
  * for e-mail addresses that differ in case only. */
 void people_username_key(const struct store *s, const char *username, uint8_t out[LOOKUP_LEN]);
 void people_email_key(const struct store *s, const char *email, uint8_t out[LOOKUP_LEN]);
-bool people_same_email(const char *a, const char *b);
 /* The same for the table of identities: of names of either kind, in any case. */
 void people_identity_key(const struct store *s, enum identity_kind kind, const char *value,
                          uint8_t out[LOOKUP_LEN]);
@@ -125,6 +124,7 @@ enum rc keys_note_salts(struct store *s, const struct salts *salts, struct err *
     "r.lease_until, r.run, r.deaths, r.abort_asked, r.suspects, r.calls_alone, r.forced"
 enum { ROW_COLUMNS_N = 15 };
 
+enum rc rows_not_found(struct err *err); /* RC_NOT_FOUND: there is no such retirement */
 enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement *out,
                   struct err *err) MUST_CHECK;
 

@@ -33,11 +33,6 @@ enum rc usecase_check_person(const char *username, const char *email, const char
     return rc;
 }
 
-static bool same_email(struct arena *a, const char *one, const char *other)
-{
-    return strcmp(text_lower(a, one), text_lower(a, other)) == 0;
-}
-
 static enum rc unknown_pair(struct err *err)
 {
     return err_set_code(err, RC_CONFLICT, "unknown_pair",
@@ -85,7 +80,7 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
     bool other_number = in->account_id && in->account_id != account_number(out);
     if (retirement_is_over(&row))
         return other_number ? RC_NOT_FOUND : already_retired(err);
-    if (other_number || !same_email(act->arena, view.person.email, in->email))
+    if (other_number || !text_is_same_lower(view.person.email, in->email))
         return unknown_pair(err);
     return RC_OK;
 }

@@ -242,9 +242,23 @@ static void test_text__a_part_of_a_file_name_keeps_letters_alone(void **state)
     arena_free(&a);
 }
 
+static void test_text__equal_and_among(void **state)
+{
+    static const char *const list[] = { "a", "b", NULL };
+    assert_true(text_is_same(NULL, NULL) && text_is_same("a", "a"));
+    assert_false(text_is_same(NULL, "") || text_is_same("", NULL) || text_is_same("a", "A"));
+    assert_true(text_is_same_lower("Ada@Example.com", "ada@example.COM"));
+    assert_true(text_is_same_lower("\u00c9lodie", "\u00e9lodie"));
+    assert_false(text_is_same_lower("ada", "adb"));
+    assert_true(text_is_among("b", list, 2) && text_is_listed("b", list));
+    assert_false(text_is_among("b", list, 1) || text_is_among("a", list, 0));
+    assert_false(text_is_listed("c", list) || text_is_listed("a", list + 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text__equal_and_among),
         cmocka_unit_test(test_text__well_formed_is_accepted),
         cmocka_unit_test(test_text__ill_formed_is_refused_wherever_it_stands),
         cmocka_unit_test(test_text__character_never_reaches_past_the_end),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "config/config_int.h"
 
 enum { ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
@@ -266,16 +267,13 @@ static enum rc check_several(struct reading *r, const struct http_action_conf *h
 /* Reads all but what belongs to a step, and is unknown elsewhere. */
 static enum rc read_whole(struct reading *r, const struct yaml *at, struct http_reading *out, struct err *err)
 {
-    static const char *const of_steps[] = { "capture", "poll" };
+    static const char *const of_steps[] = { "capture", "poll", NULL };
     enum rc all = RC_OK;
     if (at->kind != YAML_MAP)
         return setting_read_map(r, http_settings, at, out, err);
     struct yaml *rest = yaml_empty_like(r->arena, at, YAML_MAP);
     for (const struct yaml *child = at->first; child; child = child->next) {
-        size_t i = 0;
-        while (i < 2 && strcmp(of_steps[i], child->key) != 0)
-            i++;
-        if (i == 2)
+        if (!text_is_listed(child->key, of_steps))
             yaml_append(r->arena, rest, child);
         else
             reading_go_on(
