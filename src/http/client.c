@@ -601,19 +601,29 @@ static void read_peer(const struct transfer *t, struct http_peer *peer)
             peer->certificate_ends_at = read_date(line->data + sizeof(ends) - 1);
 }
 
+/* Of several wishes (of a service and of a proxy before it) the longest counts. */
+static void read_wishes(struct transfer *t)
+{
+    struct http_call *call = t->call;
+    struct curl_header *wish;
+    call->has_retry_after = false;
+    for (size_t i = 0; curl_easy_header(t->easy, "Retry-After", i, CURLH_HEADER, -1, &wish) == CURLHE_OK;
+         i++) {
+        int64_t us = read_retry_after(wish->value, world_now(t->client->world));
+        call->has_retry_after = true;
+        call->retry_after_us = us > call->retry_after_us ? us : call->retry_after_us;
+    }
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     if (send_afresh(t))
         return;
     char *content_type = NULL;
-    struct curl_header *wish;
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &content_type);
     t->call->status = status_of(t);
     t->call->content_type = content_type;
-    t->call->has_retry_after =
-        curl_easy_header(t->easy, "Retry-After", 0, CURLH_HEADER, -1, &wish) == CURLHE_OK;
-    if (t->call->has_retry_after)
-        t->call->retry_after_us = read_retry_after(wish->value, world_now(t->client->world));
+    read_wishes(t);
     if (t->call->peer)
         read_peer(t, t->call->peer);
     char words[HTTP_WORDS_MAX];

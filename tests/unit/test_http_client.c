@@ -271,6 +271,8 @@ static void test_http_client__retry_after_in_seconds_or_as_a_date(void **state)
     assert_int_equal(wish("-1"), 0);
     assert_int_equal(wish("soon"), 0);
     assert_int_equal(wish("9223372036854775807"), most);
+    assert_int_equal(wish("1\r\nRetry-After: 120\r\nRetry-After: 60"), 120 * CLOCK_S); /* the longest */
+    assert_int_equal(wish("soon\r\nRetry-After: 5"), 5 * CLOCK_S);
     for (size_t i = 0; i < sizeof(dates) / sizeof(*dates); i++)
         assert_int_equal(wish(dates[i]), most);
     assert_int_equal(wish("Sun, 06 Nov 1994 08:49:37 GMT"), 0);
