@@ -323,3 +323,14 @@ size_t framing_follow(struct framing *f, const char *data, size_t len)
     }
     return f->status ? whole : len;
 }
+
+bool framing_is_within(const struct framing *f)
+{
+    return f->at != AT_METHOD || f->part_len > 0;
+}
+
+void framing_end(struct framing *f)
+{
+    if (framing_is_within(f) && !f->status)
+        refuse(f, 400, "the request breaks off");
+}

@@ -76,6 +76,9 @@ struct framing {
 
 /* Returns len, or, when the bytes break the rules: how many of them belong to requests that are whole. */
 size_t framing_follow(struct framing *f, const char *data, size_t len);
+bool framing_is_within(const struct framing *f); /* a request has begun, and is not whole */
+/* No more bytes will come: a request that has begun is refused. */
+void framing_end(struct framing *f);
 
 /* ---- source.c: whose connections are counted together ---- */
 
@@ -91,6 +94,7 @@ void tap_open(struct conn *conn);
 void tap_close(const struct conn *conn);
 /* These bytes were read. Returns how many of them the library may have; 0: the stream has ended for it. */
 size_t tap_pass(int fd, const char *data, size_t len);
+void tap_end(int fd); /* no more will be read: the client has ended its side */
 /* *function, a pointer to one: the function before which ours of this name stands. */
 void tap_original(const char *name, void *function);
 

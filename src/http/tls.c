@@ -67,6 +67,8 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session
     if (!original)
         tap_original("gnutls_record_recv", &original);
     ssize_t n = original(session, data, len);
+    if (n == 0 && len > 0)
+        tap_end(gnutls_transport_get_int(session));
     return n > 0 ? (ssize_t)tap_pass(gnutls_transport_get_int(session), data, (size_t)n) : n;
 }
 

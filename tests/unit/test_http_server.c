@@ -836,6 +836,25 @@ static void test_http_server__an_idle_connection_is_closed_without_a_word(void *
     close(fd);
 }
 
+/* The clock stands still: no deadline ends them. */
+static void test_http_server__half_a_request_of_a_half_closed_connection_is_refused(void **state)
+{
+    static const char *const halves[] = { "GET /fine", "GET /fine HTTP/1.1\r\nHost: x\r\nX-",
+                                          "POST /fine HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc" };
+    open_house();
+    for (size_t i = 0; i < sizeof(halves) / sizeof(*halves); i++) {
+        int fd = dial();
+        say(fd, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+        say(fd, halves[i]);
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(hear(fd).status, 200);
+        struct heard h = hear(fd);
+        assert_int_equal(h.status, 400);
+        assert_non_null(strstr(h.body, "breaks off"));
+        assert_closed(fd);
+    }
+}
+
 /* A connection; this test is its worker, and the door neither listens nor runs. */
 static struct conn *begin_conn(struct door **door)
 {
@@ -1597,6 +1616,7 @@ int main(void)
         TEST(slow_headers_are_cut_at_the_deadline),
         TEST(slow_bodies_are_cut_at_the_deadline),
         TEST(an_idle_connection_is_closed_without_a_word),
+        TEST(half_a_request_of_a_half_closed_connection_is_refused),
         TEST(a_connection_that_was_cut_stays_cut),
         TEST(only_an_answer_makes_a_connection_idle),
         TEST(a_deadline_is_put_off_for_a_window_of_the_answer),
