@@ -362,10 +362,19 @@ enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN
 
 enum rc store_expire_tokens(struct store *s, int64_t now, int64_t limit, int64_t *n, struct err *err)
 {
-    return db_run(s->db,
-                  "DELETE FROM account_token WHERE digest IN"
-                  " (SELECT digest FROM account_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-                  DB_ARGS(DB_INT(now), DB_INT(limit)), n, err);
+    int64_t ahead = 0;
+    enum rc rc =
+        db_run(s->db,
+               "DELETE FROM account_token WHERE digest IN"
+               " (SELECT digest FROM account_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+               DB_ARGS(DB_INT(now), DB_INT(limit)), n, err);
+    if (!rc)
+        rc = db_run(s->db,
+                    "DELETE FROM account_token WHERE digest IN"
+                    " (SELECT digest FROM account_token WHERE made_at > $1 ORDER BY made_at DESC LIMIT $2)",
+                    DB_ARGS(DB_INT(now), DB_INT(limit)), &ahead, err);
+    *n += ahead;
+    return rc;
 }
 
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err)

@@ -69,6 +69,7 @@ static const char *const schema_1[] = {
     "  expires_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX account_token_account ON account_token (account_id);"
     "CREATE INDEX account_token_expiry ON account_token (expires_at);"
+    "CREATE INDEX account_token_made ON account_token (made_at);"
 
     "CREATE TABLE identity ("
     "  key BLOB NOT NULL,"

@@ -193,7 +193,8 @@ enum rc store_add_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN]
 /* The account that it belongs to. RC_NOT_FOUND: unknown, ended, run out, or made later than now. */
 enum rc store_find_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], enum token_purpose purpose,
                          int64_t now, int64_t *account_id, struct err *err) MUST_CHECK;
-/* Deletes expired ones, at most limit; *n: how many. */
+/* Deletes expired ones, and those that were made while the clock was ahead, at most limit of each; *n: how
+ * many. */
 enum rc store_expire_tokens(struct store *s, int64_t now, int64_t limit, int64_t *n,
                             struct err *err) MUST_CHECK;
 enum rc store_end_token(struct store *s, const uint8_t digest[CRYPTO_SHA256_LEN], struct err *err) MUST_CHECK;

@@ -18,6 +18,6 @@ enum rc usecase_expire(struct act *act, bool *more, struct err *err)
     enum rc rc = store_expire_answers(act->store, act->now, EXPIRE_BATCH, &answers, err);
     if (!rc)
         rc = store_expire_tokens(act->store, act->now, EXPIRE_BATCH, &tokens, err);
-    *more = answers == EXPIRE_BATCH || tokens == EXPIRE_BATCH;
+    *more = answers == EXPIRE_BATCH || tokens >= EXPIRE_BATCH;
     return rc;
 }

@@ -162,6 +162,21 @@ static void test_sessions__what_expired_is_deleted(void **state)
     assert_int_equal(ask(f, left), 0);
 }
 
+/* They would be good again once the clock has come to where it was. */
+static void test_sessions__what_was_made_while_the_clock_was_ahead_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    bool more;
+    int64_t id = add_ann(f), right = f->now;
+    f->now += 365 * CLOCK_DAY;
+    sign_in(f, id);
+    f->now = right;
+    struct act act = act_as(f, "server");
+    OK(usecase_expire(&act, &more, &f->err));
+    assert_false(more);
+    assert_int_equal(ask(f, "SELECT count(*) FROM account_token"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +187,7 @@ int main(void)
         T(test_sessions__a_link_is_good_for_an_hour_and_is_no_session),
         T(test_sessions__no_link_for_who_is_being_retired),
         T(test_sessions__what_expired_is_deleted),
+        T(test_sessions__what_was_made_while_the_clock_was_ahead_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
