@@ -87,20 +87,17 @@ enum rc store_due_upto(struct store *s, int64_t due_before, int64_t most, int64_
     return store_first_int(s->db, sql, DB_ARGS(DB_INT(r.upto), DB_INT(most), DB_INT(due_before)), out, err);
 }
 
-/* Requests of a day: the ids between its ends, where ids are in the order of creation. */
-static enum rc count_day(struct store *s, int64_t from, int64_t before, int64_t *out, struct err *err)
-{
-    struct id_range r;
-    enum rc rc = ids_range_of_creation(s->db, from, before, &r, err);
-    if (rc)
-        return rc;
-    *out = r.upto > r.after ? r.upto - r.after : 0;
-    if (r.exact)
-        return RC_OK;
-    return store_first_int(s->db,
-                           "SELECT count(*) FROM retirement WHERE created_at >= $1 AND created_at < $2",
-                           DB_ARGS(DB_INT(from), DB_INT(before)), out, err);
-}
+/* Requests of each day: as many as ids lie between its ends, where ids are in the order of creation; else
+ * they are counted (see struct id_range). */
+#define FIRST_FROM(at)                                                                                  \
+    " coalesce((SELECT id FROM retirement WHERE created_at >= " at " ORDER BY created_at, id LIMIT 1)," \
+    " (SELECT max(id) + 1 FROM retirement), 0)"
+#define REQUESTS_OF_DAYS                                                                      \
+    "WITH RECURSIVE day (n, at, upto) AS (SELECT 1, $1 - $2, $1 UNION ALL"                    \
+    " SELECT n + 1, at - $2, at FROM day WHERE n < $3)"                                       \
+    " SELECT CASE WHEN EXISTS (SELECT 1 FROM creation_break WHERE highest_at >= day.at) THEN" \
+    " (SELECT count(*) FROM retirement WHERE created_at >= day.at AND created_at < day.upto)" \
+    " ELSE" FIRST_FROM("day.upto") " -" FIRST_FROM("day.at") " END FROM day"
 
 static int by_size(const void *a, const void *b)
 {
@@ -110,10 +107,14 @@ static int by_size(const void *a, const void *b)
 
 enum rc store_usual_day(struct store *s, int64_t before, int64_t *out, struct err *err)
 {
-    int64_t requests[DAYS];
-    enum rc rc = RC_OK;
-    for (int i = 0; !rc && i < DAYS; i++)
-        rc = count_day(s, before - (i + 1) * CLOCK_DAY, before - i * CLOCK_DAY, &requests[i], err);
+    int64_t requests[DAYS] = { 0 };
+    struct db_rows rows;
+    bool row;
+    enum rc rc = db_query(s->db, &rows, REQUESTS_OF_DAYS,
+                          DB_ARGS(DB_INT(before), DB_INT(CLOCK_DAY), DB_INT(DAYS)), err);
+    for (size_t n = 0; !rc && n < DAYS && !(rc = db_next(&rows, &row, err)) && row; n++)
+        requests[n] = db_int(&rows, 0);
+    db_rows_close(&rows);
     if (rc)
         return rc;
     qsort(requests, DAYS, sizeof(requests[0]), by_size);

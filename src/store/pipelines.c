@@ -7,6 +7,8 @@
  */
 #include "store/store.h"
 
+#include <stdlib.h>
+
 #include "store/store_int.h"
 
 struct stored_pipeline {
@@ -188,6 +190,12 @@ enum rc store_find_state(struct store *s, const char *name, int64_t *id, struct 
 
 /* ---- states of all lists ---- */
 
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, int64_t **ids, size_t *n,
                              struct err *err)
 {
@@ -199,14 +207,15 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
         return rc;
     for (size_t i = 0; i < n_lists; i++)
         total += lists[i]->n;
-    *ids = arena_array(a, total + 1, sizeof((*ids)[0]));
+    int64_t *all = *ids = arena_array(a, total + 1, sizeof(all[0]));
+    size_t n_all = 0;
     for (size_t i = 0; i < n_lists; i++)
-        for (unsigned k = 0; k < lists[i]->n; k++) {
-            size_t known = 0;
-            while (known < *n && (*ids)[known] != lists[i]->state_ids[k])
-                known++;
-            if (known == *n && pipeline_role(lists[i], k) == role)
-                (*ids)[(*n)++] = lists[i]->state_ids[k];
-        }
+        for (unsigned k = 0; k < lists[i]->n; k++)
+            if (pipeline_role(lists[i], k) == role)
+                all[n_all++] = lists[i]->state_ids[k];
+    qsort(all, n_all, sizeof(all[0]), by_id);
+    for (size_t i = 0; i < n_all; i++)
+        if (i == 0 || all[i] != all[i - 1])
+            all[(*n)++] = all[i];
     return RC_OK;
 }

@@ -159,16 +159,19 @@ static enum rc finish_one(struct act *act, const char *name, bool *stuck, struct
     return RC_OK;
 }
 
-static enum rc finish_files(struct act *act, const char **stuck, struct err *err)
+/* *any: a file was finished; its people may be deleted now. */
+static enum rc finish_files(struct act *act, const char **stuck, bool *any, struct err *err)
 {
     const char **names;
     size_t n;
     *stuck = NULL;
+    *any = false;
     enum rc rc = store_unfinished_archives(act->store, act->arena, &names, &n, err);
     for (size_t i = 0; !rc && i < n; i++) {
         bool this_one = false;
         rc = finish_one(act, names[i], &this_one, err);
         *stuck = this_one ? names[i] : *stuck;
+        *any = *any || !this_one;
     }
     return rc;
 }
@@ -197,7 +200,8 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
 static enum rc finish_earlier(struct act *act, struct err *err)
 {
     const char *stuck;
-    enum rc rc = finish_files(act, &stuck, err);
+    bool any;
+    enum rc rc = finish_files(act, &stuck, &any, err);
     if (rc || !stuck)
         return rc;
     return err_set_code(
@@ -269,10 +273,13 @@ static enum rc remove_strays(struct act *act, struct err *err)
     return rc;
 }
 
+/* The files are looked at when nobody is left to delete: there are many transactions, of few people each. */
 enum rc usecase_finish_archives(struct act *act, const char **stuck, bool *more, struct err *err)
 {
-    enum rc rc = finish_files(act, stuck, err);
-    if (!rc)
-        rc = remove_strays(act, err);
-    return rc ? rc : usecase_forget(act, more, err);
+    *stuck = NULL;
+    enum rc rc = usecase_forget(act, more, err);
+    if (rc || *more)
+        return rc;
+    rc = finish_files(act, stuck, more, err);
+    return rc || *more ? rc : remove_strays(act, err);
 }

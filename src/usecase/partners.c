@@ -3,6 +3,7 @@
  * the queue and reports them. */
 #include "usecase/usecase_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum rc usecase_queue_partner_report(struct act *act, const char *username, struct err *err)
@@ -45,22 +46,47 @@ enum rc usecase_take_partner_reports(struct act *act, bool all, store_partner_fn
     return audit_add(act, (struct audit_entry){ .action = "partner_reports_read", .people = t.n }, err);
 }
 
+struct given {
+    const char *username;
+    size_t index;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct given *x = a, *y = b;
+    int order = strcmp(x->username, y->username);
+    return order ? order : x->index < y->index ? -1 : x->index > y->index;
+}
+
 /* A person can retire again while the first report waits: a name that is given k times stands for k reports,
  * the oldest ones. */
+static enum rc find_reports(struct act *act, struct partner_cleanup *in, int64_t *ids, struct err *err)
+{
+    struct given *given = arena_array(act->arena, in->n + 1, sizeof(*given));
+    int64_t older = 0;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < in->n; i++)
+        given[i] = (struct given){ in->usernames[i], i };
+    qsort(given, in->n, sizeof(*given), by_name);
+    for (size_t k = 0; !rc && k < in->n; k++) {
+        size_t i = given[k].index;
+        bool is_same = k > 0 && strcmp(given[k - 1].username, given[k].username) == 0;
+        older = is_same ? older + 1 : 0;
+        in->found[i] = !is_same || in->found[given[k - 1].index];
+        if (in->found[i])
+            rc = store_find_partner_report(act->store, in->usernames[i], older, &ids[i], err);
+        in->found[i] = in->found[i] && ids[i] != 0;
+        in->n_found += in->found[i];
+    }
+    return rc;
+}
+
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err)
 {
     int64_t *ids = arena_array(act->arena, in->n + 1, sizeof(ids[0]));
-    enum rc rc = RC_OK;
     in->n_found = 0;
-    for (size_t i = 0; !rc && i < in->n; i++) {
-        int64_t older = 0;
-        for (size_t before = 0; before < i; before++)
-            older += strcmp(in->usernames[before], in->usernames[i]) == 0;
-        rc = store_find_partner_report(act->store, in->usernames[i], older, &ids[i], err);
-        in->found[i] = !rc && ids[i] != 0;
-        in->n_found += in->found[i];
-    }
+    enum rc rc = find_reports(act, in, ids, err);
     *done = in->n_found == in->n;
     for (size_t i = 0; !rc && *done && i < in->n; i++)
         rc = store_delete_partner_report(act->store, ids[i], err);

@@ -48,10 +48,21 @@ static void test_fuse__a_count_looks_at_few_rows(void **state)
     assert_int_equal(due_upto(f, due_before, 3 * DUE_LOOK_MAX), many - 13001);
 }
 
+static enum rc count_statements(void *arg, const char *sql)
+{
+    ++*(int *)arg;
+    return RC_OK;
+}
+
+/* Each claim asks: so it is one statement. */
 static int64_t usual(struct fixture *f)
 {
     int64_t n;
+    int statements = 0;
+    db_set_fault(f->db, count_statements, &statements);
     OK(store_usual_day(f->s, f->now, &n, &f->err));
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(statements, 1);
     return n;
 }
 
@@ -68,6 +79,27 @@ static void test_fuse__a_usual_day_is_the_median_of_four_weeks(void **state)
     assert_int_equal(usual(f), 2);
     f->now += 10 * CLOCK_DAY;
     assert_int_equal(usual(f), 0);
+}
+
+/* Ids tell nothing of the days before a clock was set back. */
+static void test_fuse__a_usual_day_is_right_behind_a_clock_that_was_set_back(void **state)
+{
+    struct fixture *f = *state;
+    for (int day = 0; day < 28; day++) {
+        ask_for(f, 3);
+        f->now += CLOCK_DAY;
+    }
+    f->now -= 20 * CLOCK_DAY; /* each of these days has twice as many in the end */
+    for (int day = 0; day < 20; day++) {
+        ask_for(f, 3);
+        f->now += CLOCK_DAY;
+    }
+    assert_int_equal(usual(f), 6);
+    for (int day = 0; day < 27; day++) {
+        ask_for(f, 5);
+        f->now += CLOCK_DAY;
+    }
+    assert_int_equal(usual(f), 5);
 }
 
 static void test_fuse__remembers_what_happened(void **state)
@@ -114,6 +146,7 @@ int main(void)
         T(test_fuse__counts_who_is_due_up_to_a_limit),
         T(test_fuse__a_count_looks_at_few_rows),
         T(test_fuse__a_usual_day_is_the_median_of_four_weeks),
+        T(test_fuse__a_usual_day_is_right_behind_a_clock_that_was_set_back),
         T(test_fuse__remembers_what_happened),
         T(test_fuse__nobody_is_begun_with),
     };

@@ -127,6 +127,28 @@ static enum rc count_statement(void *arg, const char *sql)
     return RC_OK;
 }
 
+static enum rc count_looks(void *arg, const char *sql)
+{
+    *(int *)arg += strstr(sql, "FROM archive WHERE finished = 0 ORDER BY") != NULL;
+    return RC_OK;
+}
+
+/* The people are deleted in many transactions. */
+static void test_archive__its_files_are_looked_at_once_and_in_the_end(void **state)
+{
+    struct fixture *f = *state;
+    int looks = 0;
+    for (int i = 0; i < 200; i++)
+        add_old(f, arena_printf(&f->arena, "learner%d", i));
+    f->now += AGE;
+    assert_int_equal(archive(f, false).people, 200);
+    db_set_fault(f->db, count_looks, &looks);
+    finish(f);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(looks, 2);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+}
+
 /* Partners may not be told of a hundred thousand people for months. */
 static void test_archive__people_who_are_held_back_are_not_read_one_by_one(void **state)
 {
@@ -320,6 +342,7 @@ int main(void)
         S(test_archive__old_people_are_in_the_file_and_forgotten),
         S(test_archive__a_dry_run_counts_and_writes_nothing),
         S(test_archive__people_are_held_back_until_partners_are_told),
+        S(test_archive__its_files_are_looked_at_once_and_in_the_end),
         S(test_archive__people_who_are_held_back_are_not_read_one_by_one),
         S(test_archive__what_a_killed_server_left_is_finished_or_removed),
         S(test_archive__the_only_copy_is_waited_for),

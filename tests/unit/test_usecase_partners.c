@@ -106,6 +106,29 @@ static void test_partners__a_name_stands_for_as_many_reports_as_it_is_given(void
     assert_int_equal(ask(f, "SELECT count(*) FROM partner_report"), 0);
 }
 
+static enum rc count_statements(void *arg, const char *sql)
+{
+    ++*(int *)arg;
+    return RC_OK;
+}
+
+static void test_partners__a_name_that_is_not_found_is_looked_for_once(void **state)
+{
+    struct fixture *f = *state;
+    const char *names[1000];
+    bool found[1000];
+    int statements = 0;
+    for (size_t i = 0; i < 1000; i++)
+        names[i] = i % 2 ? "eve" : "ada";
+    queue_working(f, "ada");
+    assert_taken(f, false, "ada ");
+    db_set_fault(f->db, count_statements, &statements);
+    assert_false(clean(f, names, 1000, found));
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(statements, 3);
+    assert_true(found[0] && !found[1] && !found[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +136,7 @@ int main(void)
         T(test_partners__reading_is_audited_where_it_shows_people),
         T(test_partners__reports_are_deleted_all_or_none),
         T(test_partners__a_name_stands_for_as_many_reports_as_it_is_given),
+        T(test_partners__a_name_that_is_not_found_is_looked_for_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
